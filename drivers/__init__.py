@@ -1,0 +1,1 @@
+"""Bytes on a line become readings; knows nothing of the gateway."""

@@ -1,0 +1,55 @@
+"""The drivers' errors: each names a fault kind, so that whoever catches one need not read its text."""
+
+from drivers.reading import FaultKind
+
+
+class DriverError(Exception):
+    """A poll or exchange that gave no answer worth using."""
+
+    kind: FaultKind = FaultKind.GARBLED
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class LineDown(DriverError):
+    """The port or connection is not open, or broke during the exchange."""
+
+    kind = FaultKind.LINE_DOWN
+
+
+class NoReply(DriverError):
+    """Nothing that answers the request came before the deadline."""
+
+    kind = FaultKind.TIMEOUT
+
+
+class Garbled(DriverError):
+    """An answer came whose content the profile cannot read."""
+
+    kind = FaultKind.GARBLED
+
+
+class UnitRefused(DriverError):
+    """The unit or the device server before it answered with a Modbus exception.
+
+    `code` is 1-16 as on the wire without the 0x80 (Modbus Application Protocol V1.1b3, section 7).
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"exception {code:02X}")
+        self.code = code
+        self.kind = _kind_of_exception(code)
+
+
+def _kind_of_exception(code: int) -> FaultKind:
+    match code:
+        case 1 | 2 | 3:
+            return FaultKind.REFUSED
+        case 5 | 6:
+            return FaultKind.BUSY
+        case code if 0x0A <= code <= 0x10:
+            return FaultKind.UNREACHABLE
+        case _:
+            return FaultKind.DEVICE_FAILURE

@@ -1,0 +1,1 @@
+"""The gateway: sessions and the outside (MQTT, the ledger, the command line)."""

@@ -1,0 +1,5 @@
+"""`python -m gateway` is `capgate`."""
+
+from gateway.cli import main
+
+main()

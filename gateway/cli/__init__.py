@@ -1,0 +1,42 @@
+"""The `capgate` command: each subcommand lives in a module of its name and is imported only when it is asked for."""
+
+import importlib
+
+import click
+
+_COMMANDS = {
+    "run": "Run the gateway.",
+    "demo": "Show the whole job on simulated units.",
+    "simulate": "Serve simulated units alone.",
+    "check": "Check a configuration and name every error.",
+    "probe": "Read one unit once and show everything it says.",
+    "watch": "Follow a gateway live over MQTT.",
+    "replay": "Compute increments from a session timeline file.",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands' names and one-line helps without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"gateway.cli.{cmd_name}")
+        return module.command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: capgate demo. Exit codes: 0 done, 1 the answer is no, 2 wrong use or wrong configuration.",
+)
+@click.version_option(package_name="capgate", prog_name="capgate")
+def main() -> None:
+    """Capgate: reads scalp-cooling units, follows sessions, counts 97009 increments."""

@@ -1,0 +1,266 @@
+"""Facts: what the tracker was told. A fact says what, when it happened, when it was learned and who said so.
+
+Two facts that differ in `known_at_us` alone are the same fact told twice; the first telling counts. Facts are never
+changed: a correction is another fact. Their JSON form (`fact` names the kind) is what the ledger keeps.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class CapRef(msgspec.Struct, frozen=True, order=True):
+    """One cap of one unit: a coolant circuit for one patient."""
+
+    device: str
+    channel: int  # 1-based
+
+
+class AgentClass(StrEnum):
+    """What an order infuses, as far as counting needs to know (billing rules P4-P6)."""
+
+    CHEMO = "chemo"
+    BIOLOGIC = "biologic_under_chemo_admin"
+    HYDRATION = "hydration"
+    FLUSH = "flush"
+    AMBULATORY_PUMP = "ambulatory_pump"
+
+
+class EndSource(StrEnum):
+    """Who says that an infusion ended. A pump's word is a hint and never starts a count."""
+
+    MAR = "mar"
+    ENGINE_FINAL = "engine-final"
+    PERSON = "person"
+    PUMP = "pump"
+
+
+class Continuity(StrEnum):
+    """Whether the unit itself proves what it did while it was out of sight (P15)."""
+
+    PROVEN = "proven"
+    UNPROVEN = "unproven"
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact"):
+    """The fields of every fact. Instants are UTC microseconds, already corrected for skew and clock steps."""
+
+    at_us: int
+    known_at_us: int
+
+
+class _CapFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
+    cap: CapRef
+    patient: str = ""  # the subject, where the teller knew it: a visit or a case's patient; never a name
+    reason: str = ""
+
+
+class CoolingStarted(_CapFact, frozen=True, tag="cooling_started"):
+    """Coolant circulates through the cap. A second start while it runs changes nothing."""
+
+
+class CoolingStopped(_CapFact, frozen=True, tag="cooling_stopped"):
+    """Coolant no longer circulates through the cap."""
+
+
+class CoolingPaused(_CapFact, frozen=True, tag="cooling_paused"):
+    """Circulation is interrupted by choice: cap disconnected, or a state the unit itself calls a pause."""
+
+
+class CoolingResumed(_CapFact, frozen=True, tag="cooling_resumed"):
+    """The pause is over."""
+
+
+class CapRemoved(_CapFact, frozen=True, tag="cap_removed"):
+    """The cap came off the patient: an end of cooling whatever the machine says (P13)."""
+
+
+class CoolingStopCharted(_CapFact, frozen=True, kw_only=True, omit_defaults=True, tag="cooling_stop_charted"):
+    """A person charted the end of cooling."""
+
+    source: str = ""
+
+
+class PatientLeft(_CapFact, frozen=True, tag="patient_left_facility"):
+    """The patient left the suite, perhaps with a portable cap (P28)."""
+
+
+class DevicePostTimerStarted(_CapFact, frozen=True, tag="device_post_timer_started"):
+    """The unit began its own post-infusion countdown: a hint, never evidence (P19)."""
+
+
+class UnitFaulted(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_fault"):
+    """A fault of the unit: every cap of it counts as paused from the first bad poll (P14)."""
+
+    device: str
+    code: str = ""
+
+
+class FaultCleared(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="fault_cleared"):
+    """The unit's fault is over."""
+
+    device: str
+
+
+class UnitOffline(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_offline"):
+    """From `at_us`, the last good reading, the unit's state is unknown."""
+
+    device: str
+    reason: str = ""
+
+
+class UnitOnline(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_online"):
+    """The unit is readable again; `continuity` says whether it proves what happened meanwhile."""
+
+    device: str
+    continuity: Continuity = Continuity.UNPROVEN
+
+
+class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
+    order: str
+    patient: str = ""
+    admin: AgentClass | None = None  # None: the teller did not say
+    msg: str = ""  # the sender's message id
+    skew_s: float = 0.0  # what was corrected in at_us for the sender's clock
+
+
+class InfusionStarted(_InfusionFact, frozen=True, tag="infusion_started"):
+    """An agent began to run."""
+
+
+class InfusionEnded(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True, tag="infusion_ended"):
+    """An agent ended. Counts from here once it is the last (P4)."""
+
+    source: EndSource = EndSource.MAR
+    remaining_chemo_orders: int | None = None  # > 0: hold until they end or are cancelled (P7)
+    no_time: bool = False  # charted with a date alone: `at_us` is no instant (P19)
+    ambiguous: bool = False  # local time without offset in a repeated hour (P26)
+    other_reading_us: int | None = None  # the other instant an ambiguous local time may mean
+
+
+class InfusionRestarted(_InfusionFact, frozen=True, tag="infusion_restarted"):
+    """An agent ran again: the same order after a hold, or the next order."""
+
+
+class InfusionEndCorrected(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True, tag="infusion_end_corrected"):
+    """The charted end was changed to `new_end_us`; the highest version of an order wins (P18)."""
+
+    version: int
+    new_end_us: int
+    source: EndSource = EndSource.MAR
+
+
+class InfusionEndVoided(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True, tag="infusion_end_voided"):
+    """The charted end was withdrawn; without a version, the ends received before it."""
+
+    version: int | None = None
+
+
+class FlushStarted(_InfusionFact, frozen=True, tag="flush_started"):
+    """A line flush began (P5)."""
+
+
+class FlushEnded(_InfusionFact, frozen=True, tag="flush_ended"):
+    """A line flush ended (P5)."""
+
+
+class PatientBound(_CapFact, frozen=True, kw_only=True, omit_defaults=True, tag="patient_bound"):
+    """The cap serves `patient` from `at_us` on; `evidence` says how that is known."""
+
+    evidence: str = ""  # "scan", "chair", "person"
+    msg: str = ""
+
+
+class PatientReleased(_CapFact, frozen=True, kw_only=True, omit_defaults=True, tag="patient_released"):
+    """The cap no longer serves `patient`."""
+
+    msg: str = ""
+
+
+class PatientReassigned(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="patient_reassigned"):
+    """The session on that cap belonged to another patient all along."""
+
+    cap: CapRef
+    from_patient: str
+    to_patient: str
+
+
+class SessionOpened(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="session_opened"):
+    """A session began on `cap`: its token, drawn once, and the policy pinned for it, text and all."""
+
+    token: str  # 9 characters
+    cap: CapRef
+    policy: str  # the policy file's text
+
+
+class SessionFinalized(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="session_finalized"):
+    """A person or the finalisation window closed the session (P21)."""
+
+    patient: str = ""
+    token: str = ""
+    person: str = ""
+
+
+class OrderChecked(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="order_check"):
+    """Whether the order for scalp cooling was found, and how long it asks for (P29, P30)."""
+
+    found: bool
+    patient: str = ""
+    ordered_post_minutes: float | None = None
+
+
+class ClockStepped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="clock_stepped"):
+    """A wall clock was stepped by `step_s`; instants of facts are already corrected (P25)."""
+
+    source: str
+    step_s: float
+
+
+class ObservedUntil(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="observed_until"):
+    """The unit's caps are known, by good readings, up to `at_us`. Only this lets an increment be attained."""
+
+    device: str
+
+
+AnyFact = (
+    CoolingStarted
+    | CoolingStopped
+    | CoolingPaused
+    | CoolingResumed
+    | CapRemoved
+    | CoolingStopCharted
+    | PatientLeft
+    | DevicePostTimerStarted
+    | UnitFaulted
+    | FaultCleared
+    | UnitOffline
+    | UnitOnline
+    | InfusionStarted
+    | InfusionEnded
+    | InfusionRestarted
+    | InfusionEndCorrected
+    | InfusionEndVoided
+    | FlushStarted
+    | FlushEnded
+    | PatientBound
+    | PatientReleased
+    | PatientReassigned
+    | SessionOpened
+    | SessionFinalized
+    | OrderChecked
+    | ClockStepped
+    | ObservedUntil
+)
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyFact)
+
+
+def encode_fact(fact: AnyFact) -> bytes:
+    """The fact as canonical JSON: fields in the order of their declaration, defaults left out."""
+    return _encoder.encode(fact)
+
+
+def decode_fact(text: bytes | str) -> AnyFact:
+    """Inverse of `encode_fact`. Raises msgspec.ValidationError on anything else."""
+    return _decoder.decode(text)
