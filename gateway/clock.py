@@ -1,4 +1,9 @@
-"""The only module that reads a clock. Durations come from the boot clock, stamps are UTC."""
+"""The only module that reads a clock.
+
+Durations come from the boot clock (CLOCK_BOOTTIME: never stepped, runs on through suspend). Stamps are UTC, taken from
+the wall clock once and carried on by the boot clock, so that a step of the wall clock moves no stamp of a session that is
+running; the step itself is measured and told (P25).
+"""
 
 import time
 from typing import Protocol
@@ -17,26 +22,61 @@ class Clock(Protocol):
         """This instant by both clocks."""
         ...
 
+    def step_us(self) -> int:
+        """How far the wall clock stands from the stamps: what it was stepped by since they were last aligned."""
+        ...
+
+    def align(self) -> None:
+        """Take the wall clock's word for the stamps again; only while no session is open."""
+        ...
+
 
 class SystemClock:
-    """The machine's clocks: CLOCK_REALTIME for stamps, CLOCK_BOOTTIME (runs on through suspend) for durations."""
+    """The machine's clocks."""
 
     speed = 1.0
 
+    def __init__(self) -> None:
+        self._offset_us = _wall_us() - _boot_us()
+
     def now(self) -> Stamp:
         """This instant by both clocks."""
-        return Stamp(time.time_ns() // 1000, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000)
+        boot_us = _boot_us()
+        return Stamp(self._offset_us + boot_us, boot_us)
+
+    def step_us(self) -> int:
+        """How far the wall clock stands from the stamps."""
+        return _wall_us() - _boot_us() - self._offset_us
+
+    def align(self) -> None:
+        """Take the wall clock's word for the stamps again."""
+        self._offset_us += self.step_us()
 
 
 class ScaledClock:
-    """A clock that runs `speed` times as fast, from the instant it was made; for demos and simulations."""
+    """A clock that runs `speed` times as fast from the instant it was made; for demos and simulations."""
 
     def __init__(self, speed: float) -> None:
         self.speed = speed
-        self._base = SystemClock()
-        self._start = self._base.now()
+        self._system = SystemClock()
+        self._start = self._system.now()
 
     def now(self) -> Stamp:
         """This scaled instant; both clocks are scaled alike."""
-        elapsed_us = round((self._base.now().boot_us - self._start.boot_us) * self.speed)
+        elapsed_us = round((self._system.now().boot_us - self._start.boot_us) * self.speed)
         return Stamp(self._start.utc_us + elapsed_us, self._start.boot_us + elapsed_us)
+
+    def step_us(self) -> int:
+        """Always 0: a scaled clock follows no wall clock."""
+        return 0
+
+    def align(self) -> None:
+        """Nothing to align with."""
+
+
+def _wall_us() -> int:
+    return time.time_ns() // 1000
+
+
+def _boot_us() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000

@@ -55,8 +55,11 @@ class _CapFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
 
 
-class CoolingStarted(_CapFact, frozen=True, tag="cooling_started"):
+class CoolingStarted(_CapFact, frozen=True, kw_only=True, omit_defaults=True, tag="cooling_started"):
     """Coolant circulates through the cap. A second start while it runs changes nothing."""
+
+    evidence: str = ""  # how the unit proves circulation: a value of drivers.reading.Evidence; "" in hand-made facts
+    serial_number: str = ""  # the unit's, as read
 
 
 class CoolingStopped(_CapFact, frozen=True, tag="cooling_stopped"):
@@ -216,10 +219,19 @@ class ClockStepped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="clo
     step_s: float
 
 
+class TreatmentMark(msgspec.Struct, frozen=True):
+    """A cap's own treatment counters at an instant: what can prove it cooled through a silence (P15)."""
+
+    channel: int
+    treatment: int
+    elapsed_s: int
+
+
 class ObservedUntil(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="observed_until"):
     """The unit's caps are known, by good readings, up to `at_us`. Only this lets an increment be attained."""
 
     device: str
+    marks: tuple[TreatmentMark, ...] = ()
 
 
 AnyFact = (

@@ -1,0 +1,47 @@
+# Two commands matter: `make demo` shows the whole job, `make test` proves it. The rest serves those who change the code.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test lint bench lock clean
+
+setup: .venv/.ready
+
+# The environment is rebuilt when a requirement changes, and only then.
+.venv/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Capgate needs Python 3.11 or later; set PYTHON=python3.11")'
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "python3-venv is missing: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv/.ready-dev: .venv/.ready requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@
+
+demo: setup
+	$(BIN)/capgate demo
+
+# Lint, types, layers, then every test that fits ten minutes. tests/install-tools brings what pip cannot.
+test: .venv/.ready-dev
+	tests/install-tools
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+lint: .venv/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+bench: .venv/.ready-dev
+	tests/install-tools
+	$(BIN)/python -m tests.bench
+
+# Pins every dependency with its hashes; name no index here.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.txt pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements-dev.txt --group dev pyproject.toml
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis dist build

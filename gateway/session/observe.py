@@ -1,0 +1,242 @@
+"""Readings become facts: debounced, conservative at the edges, honest about silence. Pure.
+
+Theory of operation. Each cap is in one confirmed condition. A reading that says otherwise makes a candidate; only the
+policy's number of equal polls in a row turns it into a fact (P31). Edges lean towards fewer minutes: cooling starts
+at the first reading that shows it and ends at the last, so that every counted minute has a good reading on both
+sides. While a candidate is pending, `observed_until_us` stays at the last reading that agreed with the confirmed
+condition: an increment cannot be attained on the strength of a reading that may yet turn out to be the stop.
+
+A silence longer than `max_gap_us` makes the time since the last good reading unknown (P15). It is proven only when
+every cap's own counters account for the whole of it: same treatment, elapsed seconds risen by the length of the
+silence while cooling, or not at all while not.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from drivers.reading import CapReading, Evidence, ReadFault, Reading, RunState, Stamp
+from gateway.session.facts import (
+    AnyFact,
+    CapRef,
+    Continuity,
+    CoolingPaused,
+    CoolingResumed,
+    CoolingStarted,
+    CoolingStopped,
+    ObservedUntil,
+    TreatmentMark,
+    UnitOffline,
+    UnitOnline,
+)
+
+COUNTER_TOLERANCE_S = 2  # the unit's counter has whole seconds, and so has each end of the silence
+
+
+class Condition(StrEnum):
+    """What a cap is doing, as far as counting needs to know."""
+
+    STOPPED = "stopped"
+    COOLING = "cooling"
+    PAUSED = "paused"
+    FAULT = "fault"  # counts as a pause (P14)
+
+
+class ObserveRules(msgspec.Struct, frozen=True):
+    """How readings of one unit are taken as evidence."""
+
+    confirm_polls: int  # equal polls in a row that make a change (P31)
+    max_gap_us: int  # a longer silence is unknown time
+    evidence: Evidence
+
+
+class CapSeen(msgspec.Struct, frozen=True):
+    """One cap as confirmed, and the change that may be under way."""
+
+    condition: Condition = Condition.STOPPED
+    agreed_us: int = 0  # the last reading that agreed with `condition`, UTC
+    candidate: Condition | None = None
+    candidate_us: int = 0  # the first reading of the candidate
+    candidate_polls: int = 0
+    mark: TreatmentMark | None = None
+
+
+class UnitSeen(msgspec.Struct, frozen=True):
+    """One unit's caps as far as readings have shown."""
+
+    caps: tuple[CapSeen, ...]
+    last_good: Stamp | None = None
+    offline: bool = False
+
+
+class Observation(msgspec.Struct, frozen=True):
+    """What a poll has taught. `observed_until_us` is None when it was nothing that counting may use."""
+
+    seen: UnitSeen
+    facts: tuple[AnyFact, ...] = ()
+    observed_until_us: int | None = None
+
+
+def observe(seen: UnitSeen, reading: Reading, rules: ObserveRules) -> Observation:
+    """Take one reading as evidence. A reading with an unusable circulation counts as silence."""
+    conditions = [_condition(cap) for cap in reading.caps]
+    if rules.evidence is Evidence.NONE or None in conditions:
+        return _unseen(seen, reading.unit, reading.observed_at, "circulation unknown", rules)
+    at = reading.observed_at
+    facts: list[AnyFact] = []
+    caps = seen.caps
+    if seen.last_good is not None and at.boot_us - seen.last_good.boot_us > rules.max_gap_us:
+        facts += _silence_facts(seen, reading, "silence")
+        caps = tuple(msgspec.structs.replace(cap, candidate=None) for cap in caps)
+    known: list[CapSeen] = []
+    for cap_seen, cap, condition in zip(caps, reading.caps, conditions, strict=True):
+        if condition is not None:
+            cap_after, change = _advance(cap_seen, reading, cap, condition, rules)
+            known.append(cap_after)
+            facts += change
+    until_us = min(at.utc_us if cap.candidate is None else cap.agreed_us for cap in known)
+    return Observation(UnitSeen(tuple(known), at), tuple(facts), until_us)
+
+
+def observe_fault(seen: UnitSeen, fault: ReadFault, rules: ObserveRules) -> Observation:
+    """A poll without a reading: after the longest gap the unit is offline from its last good reading on."""
+    return _unseen(seen, fault.unit, fault.at, fault.kind, rules)
+
+
+def marks(seen: UnitSeen) -> tuple[TreatmentMark, ...]:
+    """The caps' own counters at the last good reading."""
+    return tuple(cap.mark for cap in seen.caps if cap.mark is not None)
+
+
+def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> UnitSeen:
+    """The unit as the recorded facts leave it; what happened since is a silence that ends with the next reading."""
+    conditions = [Condition.STOPPED] * caps
+    agreed_us = [0] * caps
+    counters: dict[int, TreatmentMark] = {}
+    last_us = 0
+    offline = False
+    for fact in sorted(facts, key=lambda fact: fact.at_us):
+        match fact:
+            case CoolingStarted() | CoolingResumed() if fact.cap.device == device:
+                conditions[fact.cap.channel - 1] = Condition.COOLING
+            case CoolingPaused() if fact.cap.device == device:
+                conditions[fact.cap.channel - 1] = Condition.PAUSED
+            case CoolingStopped() if fact.cap.device == device:
+                conditions[fact.cap.channel - 1] = Condition.STOPPED
+            case ObservedUntil() if fact.device == device:
+                counters = {mark.channel: mark for mark in fact.marks}
+                agreed_us = [fact.at_us] * caps
+            case UnitOffline() if fact.device == device:
+                offline = True
+            case UnitOnline() if fact.device == device:
+                offline = False
+            case _:
+                continue
+        last_us = max(last_us, fact.at_us)
+    if last_us == 0:
+        return UnitSeen(tuple(CapSeen() for _ in range(caps)))
+    seen = tuple(
+        CapSeen(condition=condition, agreed_us=max(agreed, last_us), mark=counters.get(channel))
+        for channel, (condition, agreed) in enumerate(zip(conditions, agreed_us, strict=True), start=1)
+    )
+    return UnitSeen(seen, Stamp(last_us, now.boot_us - (now.utc_us - last_us)), offline)
+
+
+def _condition(cap: CapReading) -> Condition | None:
+    if cap.circulating is None or cap.run_state is RunState.UNKNOWN:
+        return None
+    match cap.run_state:
+        case RunState.FAULT:
+            return Condition.FAULT
+        case RunState.STOPPED:
+            return Condition.STOPPED
+        case RunState.PAUSED:
+            return Condition.PAUSED
+        case RunState.RUNNING | RunState.READY:
+            if cap.connected is False:
+                return Condition.PAUSED
+            return Condition.COOLING if cap.circulating else Condition.STOPPED
+
+
+def _advance(
+    seen: CapSeen, reading: Reading, cap: CapReading, condition: Condition, rules: ObserveRules
+) -> tuple[CapSeen, list[AnyFact]]:
+    at_us = reading.observed_at.utc_us
+    if seen.condition is Condition.STOPPED and condition is not Condition.COOLING:
+        condition = Condition.STOPPED  # a pause or fault of a cap that does not cool changes nothing
+    mark = None
+    if cap.treatment is not None and cap.elapsed_s is not None:
+        mark = TreatmentMark(cap.cap, cap.treatment, cap.elapsed_s)
+    if condition is seen.condition:
+        return CapSeen(condition, at_us, mark=mark), []
+    first_us, polls = (seen.candidate_us, seen.candidate_polls + 1) if condition is seen.candidate else (at_us, 1)
+    if polls < rules.confirm_polls:
+        return CapSeen(seen.condition, seen.agreed_us, condition, first_us, polls, mark), []
+    change = _change(seen, condition, CapRef(reading.unit, cap.cap), first_us, at_us, reading, rules)
+    return CapSeen(condition, at_us, mark=mark), change
+
+
+def _change(
+    seen: CapSeen, to: Condition, cap: CapRef, first_us: int, known_at_us: int, reading: Reading, rules: ObserveRules
+) -> list[AnyFact]:
+    """The fact of one confirmed change; none where counting sees no difference (a pause that becomes a fault)."""
+    match seen.condition, to:
+        case Condition.STOPPED, Condition.COOLING:
+            return [
+                CoolingStarted(
+                    at_us=first_us,
+                    known_at_us=known_at_us,
+                    cap=cap,
+                    evidence=rules.evidence,
+                    serial_number=reading.serial_number or "",
+                )
+            ]
+        case ((Condition.PAUSED | Condition.FAULT), Condition.COOLING):
+            return [CoolingResumed(at_us=first_us, known_at_us=known_at_us, cap=cap)]
+        case _, Condition.STOPPED:
+            return [CoolingStopped(at_us=seen.agreed_us, known_at_us=known_at_us, cap=cap)]
+        case Condition.COOLING, (Condition.PAUSED | Condition.FAULT):
+            reason = "fault" if to is Condition.FAULT else "disconnected"
+            return [CoolingPaused(at_us=seen.agreed_us, known_at_us=known_at_us, cap=cap, reason=reason)]
+        case _:
+            return []
+
+
+def _unseen(seen: UnitSeen, unit: str, at: Stamp, reason: str, rules: ObserveRules) -> Observation:
+    if seen.last_good is None or seen.offline or at.boot_us - seen.last_good.boot_us <= rules.max_gap_us:
+        return Observation(seen)
+    if all(cap.condition is Condition.STOPPED for cap in seen.caps):
+        return Observation(seen)
+    offline = UnitOffline(at_us=seen.last_good.utc_us, known_at_us=at.utc_us, device=unit, reason=reason)
+    return Observation(msgspec.structs.replace(seen, offline=True), (offline,))
+
+
+def _silence_facts(seen: UnitSeen, reading: Reading, reason: str) -> list[AnyFact]:
+    """Both ends of a silence that is over; its beginning may have been told before."""
+    if seen.last_good is None or all(cap.condition is Condition.STOPPED for cap in seen.caps):
+        return []
+    at = reading.observed_at
+    facts: list[AnyFact] = []
+    if not seen.offline:
+        facts.append(
+            UnitOffline(at_us=seen.last_good.utc_us, known_at_us=at.utc_us, device=reading.unit, reason=reason)
+        )
+    silence_s = (at.boot_us - seen.last_good.boot_us) / 1e6
+    proven = all(_accounts_for(before, cap, silence_s) for before, cap in zip(seen.caps, reading.caps, strict=True))
+    continuity = Continuity.PROVEN if proven else Continuity.UNPROVEN
+    facts.append(UnitOnline(at_us=at.utc_us, known_at_us=at.utc_us, device=reading.unit, continuity=continuity))
+    return facts
+
+
+def _accounts_for(before: CapSeen, cap: CapReading, silence_s: float) -> bool:
+    """Whether the cap's own counters say that it did the same thing all through the silence."""
+    if before.condition is Condition.STOPPED and _condition(cap) is Condition.STOPPED:
+        return True
+    if before.mark is None or cap.treatment != before.mark.treatment or cap.elapsed_s is None:
+        return False
+    if _condition(cap) is not before.condition:
+        return False
+    cooled_s = cap.elapsed_s - before.mark.elapsed_s
+    expected_s = silence_s if before.condition is Condition.COOLING else 0.0
+    return abs(cooled_s - expected_s) <= COUNTER_TOLERANCE_S

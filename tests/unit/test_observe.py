@@ -1,0 +1,202 @@
+"""Readings to facts: every edge leans towards fewer minutes."""
+
+from collections.abc import Sequence
+
+from drivers.reading import CapReading, Evidence, FaultKind, ReadFault, Reading, RunState, Stamp
+from gateway.session.facts import (
+    AnyFact,
+    CapRef,
+    Continuity,
+    CoolingPaused,
+    CoolingResumed,
+    CoolingStarted,
+    CoolingStopped,
+    ObservedUntil,
+    TreatmentMark,
+    UnitOffline,
+    UnitOnline,
+)
+from gateway.session.observe import CapSeen, Condition, ObserveRules, UnitSeen, marks, observe, observe_fault, restore
+
+RULES = ObserveRules(confirm_polls=2, max_gap_us=15_000_000, evidence=Evidence.FLOW)
+CAP = CapRef("cap-01", 1)
+S = 1_000_000
+EPOCH = 1_000_000 * S
+
+
+def at(second: float) -> Stamp:
+    return Stamp(EPOCH + round(second * S), round(second * S))
+
+
+def cap(
+    state: RunState = RunState.READY,
+    *,
+    number: int = 1,
+    circulating: bool | None = True,
+    connected: bool | None = True,
+    treatment: int | None = None,
+    elapsed_s: int | None = None,
+) -> CapReading:
+    return CapReading(number, state, connected, circulating, {}, treatment, elapsed_s)
+
+
+def reading(second: float, *caps: CapReading) -> Reading:
+    return Reading("cap-01", at(second), caps or (cap(),), {}, serial_number="RCU-1")
+
+
+STOPPED = cap(RunState.STOPPED, circulating=False)
+DISCONNECTED = cap(RunState.RUNNING, connected=False, circulating=False)
+
+
+def play(*readings: Reading | ReadFault, rules: ObserveRules = RULES, caps: int = 1):
+    """Feed readings in order; returns the facts, the last observed-until in seconds, and what is seen at the end."""
+    seen = UnitSeen(tuple(CapSeen() for _ in range(caps)))
+    facts: list[AnyFact] = []
+    until_s: float | None = None
+    for answer in readings:
+        outcome = observe(seen, answer, rules) if isinstance(answer, Reading) else observe_fault(seen, answer, rules)
+        seen = outcome.seen
+        facts += outcome.facts
+        until_s = None if outcome.observed_until_us is None else (outcome.observed_until_us - EPOCH) / S
+    return facts, until_s, seen
+
+
+def continuity(facts: Sequence[AnyFact]) -> Continuity:
+    return next(fact.continuity for fact in facts if isinstance(fact, UnitOnline))
+
+
+def fault(second: float) -> ReadFault:
+    return ReadFault("cap-01", at(second), FaultKind.TIMEOUT, "")
+
+
+def test_cooling_starts_at_the_first_of_two_readings_that_show_it():
+    facts, until_s, _ = play(reading(0, STOPPED), reading(5), reading(10))
+    assert facts == [
+        CoolingStarted(
+            at_us=at(5).utc_us, known_at_us=at(10).utc_us, cap=CAP, evidence=Evidence.FLOW, serial_number="RCU-1"
+        )
+    ]
+    assert until_s == 10
+
+
+def test_one_odd_reading_is_no_change_but_holds_back_what_is_known():
+    facts, until_s, _ = play(reading(0), reading(5), reading(10, STOPPED))
+    assert [type(fact) for fact in facts] == [CoolingStarted]
+    assert until_s == 5
+    facts, until_s, _ = play(reading(0), reading(5), reading(10, STOPPED), reading(15))
+    assert [type(fact) for fact in facts] == [CoolingStarted]
+    assert until_s == 15
+
+
+def test_cooling_stops_at_the_last_reading_that_showed_it():
+    facts, until_s, _ = play(reading(0), reading(5), reading(10, STOPPED), reading(15, STOPPED))
+    assert facts[-1] == CoolingStopped(at_us=at(5).utc_us, known_at_us=at(15).utc_us, cap=CAP)
+    assert until_s == 15
+
+
+def test_a_disconnected_cap_is_a_pause_until_it_cools_again():
+    facts, _, _ = play(
+        reading(0), reading(5), reading(10, DISCONNECTED), reading(15, DISCONNECTED), reading(20), reading(25)
+    )
+    assert facts[1:] == [
+        CoolingPaused(at_us=at(5).utc_us, known_at_us=at(15).utc_us, cap=CAP, reason="disconnected"),
+        CoolingResumed(at_us=at(20).utc_us, known_at_us=at(25).utc_us, cap=CAP),
+    ]
+
+
+def test_a_fault_is_a_pause_that_says_so():
+    bad = cap(RunState.FAULT, circulating=False)
+    facts, _, _ = play(reading(0), reading(5), reading(10, bad), reading(15, bad))
+    assert facts[-1] == CoolingPaused(at_us=at(5).utc_us, known_at_us=at(15).utc_us, cap=CAP, reason="fault")
+
+
+def test_stopped_wins_over_disconnected():
+    off = cap(RunState.STOPPED, connected=False, circulating=False)
+    facts, _, _ = play(reading(0), reading(5), reading(10, off), reading(15, off))
+    assert isinstance(facts[-1], CoolingStopped)
+
+
+def test_running_without_circulation_is_not_cooling():
+    facts, _, _ = play(reading(0, cap(RunState.RUNNING, circulating=False)), reading(5, cap(circulating=False)))
+    assert facts == []
+
+
+def test_a_unit_that_proves_no_circulation_never_starts():
+    rules = ObserveRules(confirm_polls=2, max_gap_us=15 * S, evidence=Evidence.NONE)
+    assert play(reading(0), reading(5), reading(10), rules=rules)[0] == []
+
+
+def test_a_silence_within_the_gap_is_no_gap():
+    facts, _, _ = play(reading(0), reading(5), fault(10), reading(20))
+    assert [type(fact) for fact in facts] == [CoolingStarted]
+
+
+def test_a_longer_silence_is_unknown_from_the_last_good_reading_to_the_next():
+    facts, until_s, _ = play(reading(0), reading(5), fault(12), fault(25), reading(60), reading(65))
+    assert facts[1:] == [
+        UnitOffline(at_us=at(5).utc_us, known_at_us=at(25).utc_us, device="cap-01", reason="timeout"),
+        UnitOnline(at_us=at(60).utc_us, known_at_us=at(60).utc_us, device="cap-01", continuity=Continuity.UNPROVEN),
+    ]
+    assert until_s == 65
+
+
+def test_a_silence_nobody_reported_is_told_when_it_ends():
+    facts, _, _ = play(reading(0), reading(5), reading(60))
+    assert [type(fact) for fact in facts[1:]] == [UnitOffline, UnitOnline]
+
+
+def counted(second: float, elapsed_s: int, treatment: int = 7) -> Reading:
+    return reading(second, cap(treatment=treatment, elapsed_s=elapsed_s))
+
+
+def test_the_units_own_counter_proves_a_silence():
+    facts, _, _ = play(counted(0, 100), counted(5, 105), counted(605, 705))
+    assert continuity(facts) is Continuity.PROVEN
+
+
+def test_a_counter_that_stood_still_for_a_while_proves_nothing():
+    facts, _, _ = play(counted(0, 100), counted(5, 105), counted(605, 690))
+    assert continuity(facts) is Continuity.UNPROVEN
+
+
+def test_another_treatment_proves_nothing():
+    facts, _, _ = play(counted(0, 100), counted(5, 105), counted(605, 705, treatment=8))
+    assert continuity(facts) is Continuity.UNPROVEN
+
+
+def test_an_unusable_circulation_is_silence_not_a_stop():
+    unknown = cap(circulating=None)
+    facts, until_s, _ = play(reading(0), reading(5), reading(10, unknown), reading(15, unknown), reading(25, unknown))
+    assert [type(fact) for fact in facts] == [CoolingStarted, UnitOffline]
+    assert until_s is None
+
+
+def test_a_unit_that_does_not_cool_goes_offline_without_a_word():
+    facts, _, _ = play(reading(0, STOPPED), fault(30), fault(60), reading(90, STOPPED))
+    assert facts == []
+
+
+def test_the_caps_of_one_unit_are_followed_apart():
+    second = cap(RunState.STOPPED, number=2, circulating=False)
+    facts, _, seen = play(reading(0, cap(), second), reading(5, cap(), second), caps=2)
+    assert [fact.cap.channel for fact in facts if isinstance(fact, CoolingStarted)] == [1]
+    assert [cap_seen.condition for cap_seen in seen.caps] == [Condition.COOLING, Condition.STOPPED]
+
+
+def test_a_restart_is_a_silence_that_the_counters_may_prove():
+    started = CoolingStarted(at_us=at(0).utc_us, known_at_us=at(5).utc_us, cap=CAP)
+    mark = ObservedUntil(
+        at_us=at(60).utc_us, known_at_us=at(60).utc_us, device="cap-01", marks=(TreatmentMark(1, 7, 160),)
+    )
+    seen = restore([mark, started], "cap-01", 1, at(100))
+    assert seen.caps[0].condition is Condition.COOLING
+    assert marks(seen) == (TreatmentMark(1, 7, 160),)
+    outcome = observe(seen, counted(101, 201), RULES)
+    assert outcome.facts[0] == UnitOffline(
+        at_us=at(60).utc_us, known_at_us=at(101).utc_us, device="cap-01", reason="silence"
+    )
+    assert continuity(outcome.facts) is Continuity.PROVEN
+
+
+def test_a_unit_without_facts_is_restored_as_never_seen():
+    assert restore([], "cap-01", 2, at(0)) == UnitSeen((CapSeen(), CapSeen()))
