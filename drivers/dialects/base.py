@@ -97,6 +97,11 @@ class Refusal(msgspec.Struct, frozen=True):
 class Dialect(Protocol):
     """One wire language."""
 
+    @property
+    def needs_drain(self) -> bool:
+        """Whether a late reply could be taken for the next one, so that a miss must be followed by silence."""
+        ...
+
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes. `transaction` 0-65535 is used by Modbus TCP alone."""
         ...

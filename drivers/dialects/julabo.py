@@ -1,0 +1,100 @@
+"""Julabo's text commands: a command and CR out, one line that ends in LF or CRLF back.
+
+Nothing in a reply says which command it answers, so only the silence after a miss keeps a late line from being taken
+for the next answer. A line with one unreadable character is dropped whole: what is left of `-4.2` without its first
+character is another temperature.
+
+Source: Julabo Magnum 91 manual, p. 65-66 (RS-485 puts `Axxx_` before the command and before the reply);
+LC 6 manual, p. 46; F38-ME manual, p. 63. Manuals print commands in both cases; some units take upper case alone.
+"""
+
+import re
+
+from drivers.dialects.base import (
+    NeedMore,
+    Query,
+    Raw,
+    Refusal,
+    Reject,
+    RejectKind,
+    Reply,
+    Request,
+    TextQuery,
+    Verdict,
+)
+
+_MAX_LINE = 128  # characters; the longest text is a status message of about 60
+_MAX_UNENDED = 1024  # how long the end of an over-long line is waited for, so that its tail is not taken for a line
+_ADDRESSED = re.compile(r"A(\d{3})_(.*)", re.IGNORECASE)
+
+
+class Julabo:
+    """Julabo circulators, on a serial line or inside TCP."""
+
+    needs_drain = True
+
+    def encode(self, query: Query, transaction: int) -> bytes:
+        """The command's bytes. Raises ValueError for text that would not fit one command."""
+        if not isinstance(query, TextQuery):
+            raise TypeError(f"not a text query: {query}")
+        if not query.command.isascii() or not query.command.isprintable() or not query.command:
+            raise ValueError(f"command {query.command!r}, accepted: printable ASCII")
+        prefix = "" if query.unit_id is None else f"A{query.unit_id:03d}_"
+        return f"{prefix}{query.command.upper()}\r".encode("ascii")
+
+    def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
+        """The first verdict on what lies at the start of `buffer`."""
+        request = self.encode(query, transaction)
+        if buffer.startswith(request):
+            return Reject(len(request), RejectKind.ECHO)
+        line = _first_line(buffer, b"\n")
+        if not isinstance(line, tuple):
+            return line
+        consumed, text = line
+        if query.unit_id is None:
+            return Reply(consumed, text)
+        unit_id, text = _split_address(text)
+        return Reply(consumed, text) if unit_id == query.unit_id else Reject(consumed, RejectKind.WRONG_UNIT)
+
+    def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
+        """The first command in `buffer`, in upper case however it was sent."""
+        line = _first_line(buffer, b"\r")
+        if not isinstance(line, tuple):
+            return line
+        consumed, text = line
+        unit_id, command = _split_address(text.upper())
+        return Request(consumed, TextQuery(command, unit_id))
+
+    def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
+        """A simulated unit's line; a refusal is silence, for a unit ignores what it does not know."""
+        if isinstance(answer, Refusal):
+            return b""
+        if not isinstance(answer, str):
+            raise TypeError("a Julabo answers with text")
+        prefix = "" if request.query.unit_id is None else f"A{request.query.unit_id:03d}_"
+        return f"{prefix}{answer}\r\n".encode("ascii")
+
+    def gap_s(self, baud: int | None) -> float:
+        """None of the language's own: the profile states the unit's."""
+        return 0.0
+
+
+def _first_line(buffer: bytes | bytearray, end: bytes) -> tuple[int, str] | Reject | NeedMore:
+    """The first line as (characters consumed, text without padding)."""
+    at = buffer.find(end)
+    if at < 0:
+        return NeedMore() if len(buffer) < _MAX_UNENDED else Reject(len(buffer), RejectKind.BAD_CHECK)
+    if at > _MAX_LINE:
+        return Reject(at + 1, RejectKind.BAD_CHECK)
+    line = bytes(buffer[:at]).strip()
+    if not line:
+        return Reject(at + 1, RejectKind.NOISE)
+    text = line.decode("ascii", errors="replace")
+    if not text.isascii() or not text.isprintable():
+        return Reject(at + 1, RejectKind.BAD_CHECK)
+    return at + 1, text
+
+
+def _split_address(text: str) -> tuple[int | None, str]:
+    addressed = _ADDRESSED.fullmatch(text)
+    return (int(addressed[1]), addressed[2].strip()) if addressed else (None, text)

@@ -1,0 +1,238 @@
+"""The one owner of a line: asks one question at a time, whatever the dialect, and lets no late reply answer the next.
+
+Theory of operation. A serial line has no transaction number, so a reply that comes after its deadline looks like the
+answer to whatever was asked since. Therefore every request first *owes* the line a silence as long as the longest
+reply time, and only an answer in hand cancels that debt: a timeout, a reply that was no use, a cancelled caller and a
+broken link all leave it standing. The next request waits until the line has been silent that long since the last byte
+either way, so the debt is mostly paid while nobody asks. A line that never falls silent is asked again after twice
+that time: by then every reply to the request before has passed. Modbus TCP owes nothing, its transactions tell.
+
+Time. The silence between frames is measured from the last byte on the wire and slept only for what is left of it,
+rounded up to the millisecond that event loops resolve. So at 9600 baud (11 bits a character, 3.5 characters = 4.01 ms)
+an exchange costs its two frames, the unit's delay, that silence and at most 1 ms: for 64 registers 162 ms of wire,
+less than 1 % lost. No pseudo-terminal can show this, having no baud; it follows from the above. The time the request
+needs on the wire (known from `baud`) is added to the deadline, so that a timeout is the unit's own.
+"""
+
+import asyncio
+import logging
+import math
+from dataclasses import dataclass, field
+
+import msgspec
+
+from drivers.dialects.base import Dialect, Exceptional, NeedMore, Query, Raw, Reject, RejectKind, Reply
+from drivers.errors import Garbled, LineDown, NoReply, UnitRefused
+from drivers.transport.base import ByteLink, Connector, Inbox
+
+_log = logging.getLogger(__name__)
+
+_BACKOFF_MIN_S = 0.2
+_BACKOFF_MAX_S = 4.0
+_SILENT_EXCHANGES_BEFORE_REOPEN = 3
+_BITS_A_CHARACTER = 11  # start, 8, parity or second stop, stop
+_LOOP_RESOLUTION_S = 0.001
+_MAX_TRANSACTION = 0xFFFF
+_UNREADABLE = frozenset({RejectKind.BAD_CHECK, RejectKind.WRONG_FUNCTION, RejectKind.WRONG_COUNT})
+
+
+class LineTiming(msgspec.Struct, frozen=True):
+    """What a unit needs, from its profile."""
+
+    gap_s: float  # silence before a request
+    timeout_s: float  # from the request's end to the reply's
+    drain_s: float  # the longest time after which a reply may still come
+    settle_after_open_s: float = 0.0
+
+
+@dataclass(slots=True)
+class LineCounters:
+    """What happened on a line since it was made."""
+
+    requests: int = 0
+    replies: int = 0
+    timeouts: int = 0  # exchanges without a usable answer, garbled ones included
+    exceptions: dict[int, int] = field(default_factory=dict[int, int])  # by Modbus exception code
+    rejects: dict[RejectKind, int] = field(default_factory=lambda: dict.fromkeys(RejectKind, 0))
+    idle_bytes: int = 0  # bytes that nobody waited for
+    reopens: int = 0
+    drains: int = 0  # requests that first waited out a miss
+    latency_last_s: float = 0.0  # from the request's sending to the reply's last byte
+    latency_max_s: float = 0.0
+
+
+class Line:
+    """One serial port or connection and the units on it. `baud` is None where bytes take no time on the wire."""
+
+    def __init__(
+        self, name: str, connector: Connector, dialect: Dialect, timing: LineTiming, baud: int | None = None
+    ) -> None:
+        self.name = name
+        self.counters = LineCounters()
+        self._connector = connector
+        self._dialect = dialect
+        self._timing = timing
+        self._baud = baud
+        self._lock = asyncio.Lock()
+        self._link: ByteLink | None = None
+        self._opened_before = False
+        self._backoff_s = 0.0
+        self._reopen_at = 0.0
+        self._settled_at = 0.0
+        self._sent_until = 0.0
+        self._owed_silence_s = 0.0
+        self._silent_exchanges = 0
+        self._transaction = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the port or connection is open, as far as known."""
+        return self._link is not None
+
+    async def exchange(self, query: Query, timing: LineTiming | None = None) -> Raw:
+        """The answer to `query`, asked with the unit's own `timing` where given.
+
+        Raises NoReply, Garbled (something came that cannot be the answer), UnitRefused, or LineDown: at once while the
+        line waits to be opened again. ValueError: no unit can be asked this.
+        """
+        timing = timing or self._timing
+        async with self._lock:
+            link = await self._open_link(timing)
+            try:
+                await self._fall_silent(link.inbox, timing)
+                return await self._ask(link, query, timing)
+            except LineDown as error:
+                self._drop(link, error.detail)
+                raise
+
+    def close(self) -> None:
+        """Gives the port or connection back; the next exchange opens it again."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    async def _open_link(self, timing: LineTiming) -> ByteLink:
+        if self._link is not None and not self._link.inbox.is_lost:
+            return self._link
+        self.close()  # it broke while nobody asked, as a server that tires of idle connections does: no fault yet
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._reopen_at:
+            raise LineDown(f"{self.name}: waits to be opened again")
+        try:
+            link = self._link = await self._connector()
+        except LineDown as error:
+            self._back_off(error.detail)
+            raise
+        _log.info("line %s is open", self.name)
+        if self._opened_before:
+            self.counters.reopens += 1
+        self._opened_before = True
+        self._silent_exchanges = 0
+        self._settled_at = loop.time() + timing.settle_after_open_s
+        self._owe(timing)  # adapters put garbage on the line, and a request of before may still be answered
+        return link
+
+    async def _fall_silent(self, inbox: Inbox, timing: LineTiming) -> None:
+        """Waits, dropping what comes, until the line has been silent long enough for a request."""
+        loop = asyncio.get_running_loop()
+        silence_s = max(self._gap_s(timing), self._owed_silence_s)
+        if self._owed_silence_s:
+            self.counters.drains += 1
+        latest = loop.time() + 2 * silence_s
+        while True:
+            inbox.check()
+            silent_at = max(inbox.last_byte_at, self._sent_until) + silence_s
+            left_s = max(min(silent_at, latest), self._settled_at) - loop.time()
+            if left_s <= 0:
+                break
+            await asyncio.sleep(math.ceil(left_s / _LOOP_RESOLUTION_S) * _LOOP_RESOLUTION_S)
+        self._owed_silence_s = 0.0
+        self._count_unasked(inbox)
+
+    async def _ask(self, link: ByteLink, query: Query, timing: LineTiming) -> Raw:
+        self._transaction = self._transaction % _MAX_TRANSACTION + 1
+        request = self._dialect.encode(query, self._transaction)
+        inbox = link.inbox
+        sent_at = asyncio.get_running_loop().time()
+        self._owe(timing)
+        inbox.listening = True
+        try:
+            link.write(request)
+            self.counters.requests += 1
+            self._sent_until = sent_at + (len(request) * _BITS_A_CHARACTER / self._baud if self._baud else 0.0)
+            answer = await self._answer(link, query, self._sent_until + timing.timeout_s)
+        finally:
+            inbox.listening = False
+            inbox.unasked_bytes += len(inbox.buffer)
+            inbox.buffer.clear()
+            self._count_unasked(inbox)
+        self.counters.latency_last_s = inbox.last_byte_at - sent_at
+        self.counters.latency_max_s = max(self.counters.latency_max_s, self.counters.latency_last_s)
+        if isinstance(answer, Exceptional):
+            self.counters.exceptions[answer.code] = self.counters.exceptions.get(answer.code, 0) + 1
+            raise UnitRefused(answer.code)
+        self.counters.replies += 1
+        return answer.raw
+
+    async def _answer(self, link: ByteLink, query: Query, deadline: float) -> Reply | Exceptional:
+        buffer = link.inbox.buffer
+        heard: set[RejectKind] = set()
+        while True:
+            verdict = self._dialect.scan(buffer, query, self._transaction)
+            if isinstance(verdict, NeedMore):
+                if not await link.inbox.more(deadline):
+                    raise self._missed(link, heard)
+                continue
+            del buffer[: verdict.consumed]
+            if isinstance(verdict, Reject):
+                heard.add(verdict.kind)
+                self.counters.rejects[verdict.kind] += 1
+                continue
+            self._silent_exchanges = 0
+            self._backoff_s = 0.0
+            if not self._is_answered_twice(buffer, query):
+                self._owed_silence_s = 0.0
+            return verdict
+
+    def _is_answered_twice(self, rest: bytearray, query: Query) -> bool:
+        """Whether a second answer came along: the line is a reply ahead of us."""
+        if not rest or not self._dialect.needs_drain:
+            return False
+        return isinstance(self._dialect.scan(rest, query, self._transaction), Reply | Exceptional)
+
+    def _missed(self, link: ByteLink, heard: set[RejectKind]) -> NoReply | Garbled:
+        """Books an exchange that ended without an answer; a far end that hangs is hung up on."""
+        self.counters.timeouts += 1
+        if link.inbox.buffer:  # a reply that stopped midway
+            heard.add(RejectKind.BAD_CHECK)
+            self.counters.rejects[RejectKind.BAD_CHECK] += 1
+        self._silent_exchanges = 0 if heard else self._silent_exchanges + 1
+        if link.silence_may_be_a_hang and self._silent_exchanges >= _SILENT_EXCHANGES_BEFORE_REOPEN:
+            _log.warning("line %s: not one byte in %d exchanges, opening it again", self.name, self._silent_exchanges)
+            self.close()
+        if heard & _UNREADABLE:
+            return Garbled(f"{self.name}: came, but is not the answer: {', '.join(sorted(heard))}")
+        return NoReply(f"{self.name}: no answer in time")
+
+    def _owe(self, timing: LineTiming) -> None:
+        if self._dialect.needs_drain:
+            self._owed_silence_s = max(self._gap_s(timing), timing.drain_s)
+
+    def _gap_s(self, timing: LineTiming) -> float:
+        return max(timing.gap_s, self._dialect.gap_s(self._baud))
+
+    def _count_unasked(self, inbox: Inbox) -> None:
+        self.counters.idle_bytes += inbox.unasked_bytes
+        inbox.unasked_bytes = 0
+
+    def _drop(self, link: ByteLink, reason: str) -> None:
+        link.close()
+        if self._link is link:
+            self._link = None
+        self._back_off(reason)
+
+    def _back_off(self, reason: str) -> None:
+        if not self._backoff_s:
+            _log.warning("line %s is down: %s", self.name, reason)
+        self._backoff_s = min(max(2 * self._backoff_s, _BACKOFF_MIN_S), _BACKOFF_MAX_S)
+        self._reopen_at = asyncio.get_running_loop().time() + self._backoff_s

@@ -1,0 +1,129 @@
+"""What every way to a unit offers: an open link that takes bytes at once and gathers what comes into an inbox.
+
+The loop calls the link, the link fills its inbox, the inbox wakes the one exchange that waits: no stream readers and
+no threads between the wire and the line.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+import msgspec
+
+from drivers.errors import LineDown
+
+CONNECT_TIMEOUT_S = 5.0
+_MAX_GATHERED = 4096  # bytes: several of the longest frames; a babbling line must not fill the memory
+
+
+class Parity(StrEnum):
+    """The parity bit of a serial character."""
+
+    NONE = "none"
+    EVEN = "even"
+    ODD = "odd"
+
+
+class Handshake(StrEnum):
+    """Flow control of a serial line."""
+
+    NONE = "none"
+    RTSCTS = "rtscts"
+    XONXOFF = "xonxoff"
+
+
+class SerialSettings(msgspec.Struct, frozen=True):
+    """How a serial line is set."""
+
+    baud: int = 9600
+    bits: int = 8  # 7 or 8
+    parity: Parity = Parity.NONE
+    stop: int = 1  # 1 or 2
+    handshake: Handshake = Handshake.NONE
+
+    def __str__(self) -> str:
+        return f"{self.baud} {self.bits}{self.parity[0].upper()}{self.stop}"
+
+
+class Inbox:
+    """The bytes of one link: gathered while an exchange listens, else counted and dropped."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self._down: str | None = None
+        self.buffer = bytearray()
+        self.listening = False
+        self.unasked_bytes = 0
+        self.last_byte_at = self._loop.time()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the link broke or was closed."""
+        return self._down is not None
+
+    def received(self, data: bytes) -> None:
+        """Bytes came: called by the link."""
+        self.last_byte_at = self._loop.time()
+        if not self.listening:
+            self.unasked_bytes += len(data)
+            return
+        self.buffer += data
+        excess = len(self.buffer) - _MAX_GATHERED
+        if excess > 0:
+            del self.buffer[:excess]
+            self.unasked_bytes += excess
+        self._wake()
+
+    def lost(self, reason: str) -> None:
+        """The link broke: called by the link, the first reason counts."""
+        if self._down is None:
+            self._down = reason
+        self._wake()
+
+    def check(self) -> None:
+        """Raises LineDown once the link broke."""
+        if self._down is not None:
+            raise LineDown(self._down)
+
+    async def more(self, deadline: float) -> bool:
+        """Waits for the next bytes; False when none came by `deadline` (loop time). Raises LineDown."""
+        self.check()
+        if self._loop.time() >= deadline:
+            return False
+        waiter = self._waiter = self._loop.create_future()
+        timer = self._loop.call_at(deadline, self._wake)
+        size = len(self.buffer)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+        self.check()
+        return len(self.buffer) > size
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class ByteLink(ABC):
+    """One open line."""
+
+    silence_may_be_a_hang = False  # whether a far end that no longer answers is worth a fresh connection
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Sends at once or not at all: raises LineDown when broken or when the request before is still unsent."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Gives the port or connection back at once, unsent bytes included. May be called again."""
+
+
+Connector = Callable[[], Awaitable[ByteLink]]
+"""Opens the link anew. Raises LineDown, saying what to look at."""

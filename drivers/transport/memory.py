@@ -1,0 +1,111 @@
+"""A null modem in memory for tests: a connector for a line, and the far end that a test or a simulated unit holds.
+
+A fault maps what the far end sends to what arrives and when; faults are used up in order, one a send.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from drivers.errors import LineDown
+from drivers.transport.base import ByteLink, Connector
+
+Arrival = tuple[float, bytes]  # seconds after it was sent, and what comes
+Fault = Callable[[bytes], Sequence[Arrival]]
+
+
+def dropped(data: bytes) -> Sequence[Arrival]:
+    """Nothing arrives."""
+    return ()
+
+
+def late(delay_s: float) -> Fault:
+    """All arrives, that much later."""
+    return lambda data: ((delay_s, data),)
+
+
+def corrupted(bit: int) -> Fault:
+    """One bit arrives flipped, counted from the first byte's lowest."""
+
+    def fault(data: bytes) -> Sequence[Arrival]:
+        damaged = bytearray(data)
+        damaged[bit // 8 % len(damaged)] ^= 1 << bit % 8
+        return ((0.0, bytes(damaged)),)
+
+    return fault
+
+
+def doubled(data: bytes) -> Sequence[Arrival]:
+    """All arrives twice."""
+    return ((0.0, data + data),)
+
+
+def behind(noise: bytes) -> Fault:
+    """All arrives, behind noise."""
+    return lambda data: ((0.0, noise + data),)
+
+
+def dribbled(pause_s: float) -> Fault:
+    """All arrives byte by byte."""
+    return lambda data: [(place * pause_s, data[place : place + 1]) for place in range(len(data))]
+
+
+class FarEnd:
+    """The unit's side. `heard` is called with each request's bytes; `send` answers."""
+
+    def __init__(self) -> None:
+        self.heard: Callable[[bytes], None] = lambda data: None
+        self.faults: deque[Fault] = deque()
+        self.refuses = False  # whether the next opening fails
+        self.openings = 0
+        self._link: _MemoryLink | None = None
+
+    def send(self, data: bytes, after_s: float = 0.0) -> None:
+        """Puts bytes on the line; they are lost where it is not open when they would arrive."""
+        fault = self.faults.popleft() if self.faults else late(0.0)
+        loop = asyncio.get_running_loop()
+        for delay_s, arriving in fault(data):
+            loop.call_later(after_s + delay_s, self._deliver, arriving)
+
+    def hang_up(self, reason: str = "unplugged") -> None:
+        """Breaks the line as an unplugged adapter does."""
+        if self._link is not None:
+            self._link.inbox.lost(reason)
+            self._link = None
+
+    def open(self) -> ByteLink:
+        """What the connector does."""
+        if self.refuses:
+            raise LineDown("no such line")
+        self.openings += 1
+        self._link = _MemoryLink(self)
+        return self._link
+
+    def _deliver(self, data: bytes) -> None:
+        if self._link is not None:
+            self._link.inbox.received(data)
+
+
+class _MemoryLink(ByteLink):
+    silence_may_be_a_hang = True
+
+    def __init__(self, far_end: FarEnd) -> None:
+        super().__init__()
+        self._far_end = far_end
+
+    def write(self, data: bytes) -> None:
+        self.inbox.check()
+        self._far_end.heard(data)
+
+    def close(self) -> None:
+        self.inbox.lost("closed")
+
+
+def null_modem() -> tuple[Connector, FarEnd]:
+    """The two sides of a line in memory."""
+    far_end = FarEnd()
+
+    async def connect() -> ByteLink:
+        return far_end.open()
+
+    return connect, far_end

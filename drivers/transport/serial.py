@@ -1,0 +1,122 @@
+"""A line on a serial port: pyserial opens and sets it, then the loop waits on its descriptor, never a thread.
+
+A pseudo-terminal has no baud, no parity and no seventh-bit mode: it refuses such settings, and what they do on a real
+line stays untested there.
+"""
+
+import asyncio
+import contextlib
+import os
+import termios
+
+import serial
+
+from drivers.errors import LineDown
+from drivers.transport.base import ByteLink, Handshake, Parity, SerialSettings
+
+_PARITY = {Parity.NONE: serial.PARITY_NONE, Parity.EVEN: serial.PARITY_EVEN, Parity.ODD: serial.PARITY_ODD}
+_READ_SIZE = 4096
+
+
+class SerialLink(ByteLink):
+    """One open port."""
+
+    def __init__(self, path: str, port: serial.Serial, descriptor: int) -> None:
+        super().__init__()
+        self._path = path
+        self._port = port
+        self._descriptor = descriptor
+        self._unsent = b""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(descriptor, self._readable)
+
+    def write(self, data: bytes) -> None:
+        """Sends at once; raises LineDown when broken or stuck (a handshake line held by the unit)."""
+        self.inbox.check()
+        if self._unsent:
+            raise LineDown(f"{self._path}: the request before could not be sent")
+        self._unsent = data
+        self._send()
+        self.inbox.check()
+
+    def close(self) -> None:
+        """Gives the port back; what the unit would not take is dropped, so that closing never waits for it."""
+        self._give_up("closed")
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._descriptor, _READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._give_up(error.strerror or str(error))
+            return
+        if data:
+            self.inbox.received(data)
+        else:
+            self._give_up("hung up")
+
+    def _send(self) -> None:
+        try:
+            sent = os.write(self._descriptor, self._unsent)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._give_up(error.strerror or str(error))
+            return
+        self._unsent = self._unsent[sent:]
+        if self._unsent:
+            self._loop.add_writer(self._descriptor, self._send)
+        else:
+            self._loop.remove_writer(self._descriptor)
+
+    def _give_up(self, reason: str) -> None:
+        """Closes at once also after an unplug: an open descriptor would keep the device's name from coming back."""
+        if self._port.is_open:
+            self._loop.remove_reader(self._descriptor)
+            self._loop.remove_writer(self._descriptor)
+            with contextlib.suppress(termios.error):
+                termios.tcflush(self._descriptor, termios.TCOFLUSH)
+            self._port.close()
+        self.inbox.lost(f"{self._path}: {reason}")
+
+
+async def open_serial(path: str, settings: SerialSettings) -> SerialLink:
+    """The port, opened for us alone. Raises LineDown, naming what the port refused."""
+    opening = asyncio.get_running_loop().run_in_executor(None, _opened, path, settings)
+    try:
+        port, descriptor = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_unwanted)
+        raise
+    return SerialLink(path, port, descriptor)
+
+
+def _opened(path: str, settings: SerialSettings) -> tuple[serial.Serial, int]:
+    try:
+        port = serial.Serial(
+            path,
+            baudrate=settings.baud,
+            bytesize=settings.bits,
+            parity=_PARITY[settings.parity],
+            stopbits=settings.stop,
+            rtscts=settings.handshake is Handshake.RTSCTS,
+            xonxoff=settings.handshake is Handshake.XONXOFF,
+            timeout=0,
+            exclusive=True,
+        )
+    except (termios.error, ValueError) as error:
+        raise LineDown(
+            f"{path}: the port does not take {settings} ({error}); "
+            "a pseudo-terminal takes 8N1 alone: override baud, bits, parity and stop for this line"
+        ) from error
+    except OSError as error:  # pyserial's own SerialException included
+        raise LineDown(f"{path}: {error.strerror or error}") from error
+    with contextlib.suppress(ValueError, OSError):  # USB adapters else hold bytes back for 16 ms; not all can do it
+        port.set_low_latency_mode(True)
+    return port, port.fileno()
+
+
+def _close_unwanted(opening: asyncio.Future[tuple[serial.Serial, int]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].close()

@@ -1,0 +1,175 @@
+"""ser2net, a device server that others wrote, between us and a serial line: bare TCP and RFC 2217."""
+
+import asyncio
+import os
+import shutil
+import socket
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from drivers.dialects.base import DialectName, ModbusQuery, Query, Raw, Request, TextQuery
+from drivers.dialects.registry import dialect
+from drivers.errors import LineDown
+from drivers.line import Line, LineTiming
+from drivers.transport import rfc2217
+from drivers.transport.base import SerialSettings
+from drivers.transport.open import connector
+
+pytestmark = pytest.mark.peers
+
+SETTINGS = SerialSettings(9600)
+TIMING = LineTiming(gap_s=0.01, timeout_s=2.0, drain_s=0.1)
+REGISTERS = (0xFFD6, 0xFFFF, 0x00FF, 13, 255)  # bytes that Telnet and terminals treat as special
+ANSWERS: dict[Query, bytes] = {
+    ModbusQuery(1, 3, 0x00FF, 5): bytes.fromhex("01 03 0A FF D6 FF FF 00 FF 00 0D 00 FF 22 BC"),
+    TextQuery("IN_PV_00"): b"-4.2\r\n",
+}
+
+
+@dataclass
+class Server:
+    rfc2217_port: int
+    tcp_port: int
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def program(name: str) -> str:
+    """Its path; Debian keeps servers out of an ordinary user's search path."""
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if found is None:
+        pytest.fail(f"{name} is not installed: apt-get install ser2net socat")
+    return found
+
+
+async def appears(path: Path) -> None:
+    while not path.exists():  # noqa: ASYNC110, ASYNC240  (socat tells nobody)
+        await asyncio.sleep(0.01)
+
+
+async def listens(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return
+
+
+def answer_at(descriptor: int, name: DialectName) -> None:
+    """A raw responder: whole known requests are answered with fixed bytes."""
+    spoken = dialect(name)
+    buffer = bytearray()
+
+    def readable() -> None:
+        buffer.extend(os.read(descriptor, 4096))
+        heard = spoken.scan_request(buffer)
+        if isinstance(heard, Request):
+            del buffer[: heard.consumed]
+            os.write(descriptor, ANSWERS[heard.query])
+
+    asyncio.get_running_loop().add_reader(descriptor, readable)
+
+
+@asynccontextmanager
+async def ser2net(folder: Path, name: DialectName) -> AsyncGenerator[Server]:
+    rfc2217_port, tcp_port, ready_port = free_ports(3)
+    near, far = folder / "near", folder / "far"
+    configuration = folder / "ser2net.yaml"
+    configuration.write_text(f"""
+connection: &rfc2217
+  accepter: telnet(rfc2217),tcp,127.0.0.1,{rfc2217_port}
+  connector: serialdev,{near},9600n81,local
+connection: &bare
+  accepter: tcp,127.0.0.1,{tcp_port}
+  connector: serialdev,{near},9600n81,local
+connection: &ready
+  accepter: tcp,127.0.0.1,{ready_port}
+  connector: echo
+""")
+    quiet = asyncio.subprocess.DEVNULL
+    ends = [f"pty,link={end},raw,echo=0" for end in (near, far)]
+    socat = await asyncio.create_subprocess_exec(program("socat"), *ends)
+    try:
+        async with asyncio.timeout(10):
+            await appears(near)
+            await appears(far)
+        server = await asyncio.create_subprocess_exec(
+            program("ser2net"), "-n", "-d", "-c", str(configuration), stdout=quiet, stderr=quiet
+        )
+        descriptor = os.open(far, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        answer_at(descriptor, name)
+        try:
+            async with asyncio.timeout(10):
+                await listens(ready_port)
+            yield Server(rfc2217_port, tcp_port)
+        finally:
+            asyncio.get_running_loop().remove_reader(descriptor)
+            os.close(descriptor)
+            server.terminate()
+            await server.wait()
+    finally:
+        socat.terminate()
+        await socat.wait()
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "answer"),
+    [
+        (DialectName.MODBUS_RTU, ModbusQuery(1, 3, 0x00FF, 5), REGISTERS),
+        (DialectName.JULABO, TextQuery("in_pv_00"), "-4.2"),
+    ],
+    ids=["modbus-rtu", "julabo"],
+)
+async def test_a_unit_behind_ser2net_is_read_over_rfc2217_and_bare_tcp(
+    name: DialectName, query: Query, answer: Raw, tmp_path: Path
+) -> None:
+    async with ser2net(tmp_path, name) as server:
+        for url in (
+            f"rfc2217://127.0.0.1:{server.rfc2217_port}",
+            f"rfc2217://127.0.0.1:{server.rfc2217_port}?ign_set_control",
+            f"socket://127.0.0.1:{server.tcp_port}",
+        ):
+            line = Line(url, connector(url, SETTINGS), dialect(name), TIMING)
+            answers = [await opened(line, query), await line.exchange(query), await line.exchange(query)]
+            line.close()
+            assert answers == [answer] * 3, url
+            assert line.counters.timeouts == 0
+
+
+async def opened(line: Line, query: Query) -> Raw:
+    """The first answer; ser2net lets go of the port a moment after the client before has left."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                return await line.exchange(query)
+            except LineDown:
+                await asyncio.sleep(0.1)
+
+
+async def test_a_server_that_does_not_speak_rfc2217_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rfc2217, "CONNECT_TIMEOUT_S", 0.5)
+    async with ser2net(tmp_path, DialectName.JULABO) as server:
+        connect = connector(f"rfc2217://127.0.0.1:{server.tcp_port}", SETTINGS)
+        with pytest.raises(LineDown, match="RFC 2217"):
+            await connect()
+
+
+async def test_a_server_that_goes_away_is_a_line_down_at_once(tmp_path: Path) -> None:
+    async with ser2net(tmp_path, DialectName.JULABO) as server:
+        link = await connector(f"rfc2217://127.0.0.1:{server.rfc2217_port}", SETTINGS)()
+        link.inbox.listening = True
+    with pytest.raises(LineDown):
+        await link.inbox.more(asyncio.get_running_loop().time() + 5)
