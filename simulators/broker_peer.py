@@ -1,0 +1,229 @@
+"""One TCP connection of the demo broker: parses packets, answers them, and asks the broker for everything shared."""
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from simulators import broker_packets as wire
+from simulators.broker_packets import V5, V311, Connect, Kind, Malformed, Prop, Publish, Reason
+from simulators.broker_session import Session, valid_filter
+
+if TYPE_CHECKING:
+    from simulators.broker import Broker
+
+LEGACY_CONNACK = {Reason.UNSUPPORTED_PROTOCOL: 1, Reason.BAD_CREDENTIALS: 4, Reason.NOT_AUTHORIZED: 5}
+QOS0_BACKLOG_BYTES = 1 << 20  # a slow reader's QoS 0 messages are dropped past this
+
+
+class Peer(asyncio.Protocol):
+    """A client's connection, from accept to close."""
+
+    def __init__(self, broker: "Broker") -> None:
+        self._broker = broker
+        self._transport: asyncio.WriteTransport | None = None
+        self._buffer = bytearray()
+        self._level = V5
+        self._session: Session | None = None
+        self._will: Publish | None = None
+        self._keepalive_s = 0
+        self._heard_s = 0.0
+        self._watchdog: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = cast(asyncio.WriteTransport, transport)
+        self._broker.joined(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._broker.left(self, self._session, self._will)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the loop."""
+        self._buffer += data
+        self._heard_s = asyncio.get_running_loop().time()
+        self.process()
+
+    def process(self) -> None:
+        """Act on the whole packets that are here, unless the broker is frozen."""
+        if self._broker.frozen:
+            return
+        try:
+            packets, used = wire.split(self._buffer)
+            del self._buffer[:used]
+            for head, body in packets:
+                if self._transport is None or self._transport.is_closing():
+                    return
+                self._handle(head, body)
+        except Malformed:
+            self.close(Reason.MALFORMED)
+
+    def send_qos0(self, message: Publish) -> None:
+        """Send or, to a slow reader, drop."""
+        if self._transport is not None and self._transport.get_write_buffer_size() < QOS0_BACKLOG_BYTES:
+            self._write(wire.publish(message, self._level))
+
+    def flush(self) -> None:
+        """Send what the session's window lets out."""
+        if self._session is not None and not self._broker.frozen:
+            for message in self._session.sendable(asyncio.get_running_loop().time()):
+                self._write(wire.publish(message, self._level))
+
+    def close(self, reason: Reason) -> None:
+        """End the connection; MQTT 5 clients are told why. The will stands."""
+        if self._level == V5 and self._session is not None:
+            self._write(wire.packet(Kind.DISCONNECT << 4, bytes((reason,))))
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """End the connection without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _handle(self, head: int, body: bytes) -> None:
+        kind = head >> 4
+        if (kind == Kind.CONNECT) is (self._session is not None):
+            raise Malformed("CONNECT comes first and once")
+        match kind:
+            case Kind.CONNECT:
+                self._connect(wire.parse_connect(body))
+            case Kind.PUBLISH:
+                self._publish(wire.parse_publish(head, body, self._level))
+            case Kind.PUBACK:
+                self._acknowledged(wire.Cursor(body).u16())
+            case Kind.PUBREL:
+                self._released(wire.Cursor(body).u16())
+            case Kind.SUBSCRIBE:
+                self._subscribe(body)
+            case Kind.UNSUBSCRIBE:
+                self._unsubscribe(body)
+            case Kind.PINGREQ:
+                self._write(wire.packet(Kind.PINGRESP << 4, b""))
+            case Kind.DISCONNECT:
+                self._goodbye(body)
+            case _:
+                raise Malformed(f"packet type {kind} is not for a broker")
+
+    def _connect(self, hello: Connect) -> None:
+        refused = self._broker.refuse_v5_with if hello.level == V5 else None
+        if refused is not None or hello.level not in (V311, V5):
+            legacy = refused == 1 or hello.level != V5
+            self._write(wire.packet(Kind.CONNACK << 4, b"\x00\x01" if legacy else bytes((0, refused or 0, 0))))
+            self._hang_up()
+            return
+        self._level = hello.level
+        reason, present, session = self._broker.welcome(self, hello)
+        if self._level == V5:
+            self._write(wire.packet(Kind.CONNACK << 4, bytes((present, reason)) + self._limits(hello, session)))
+        else:
+            self._write(wire.packet(Kind.CONNACK << 4, bytes((present, LEGACY_CONNACK.get(reason, 0)))))
+        if reason is not Reason.SUCCESS:
+            self._hang_up()
+            return
+        self._session = session
+        self._will = hello.will
+        self._keepalive_s = hello.keepalive_s
+        if self._keepalive_s:
+            self._watch()
+        for message in session.repeats():
+            self._write(wire.publish(message, self._level))
+        self.flush()
+
+    def _limits(self, hello: Connect, session: Session) -> bytes:
+        limits: dict[int, int | str | bytes | list[tuple[str, str]]] = {
+            Prop.RECEIVE_MAXIMUM: self._broker.window,
+            Prop.SUBSCRIPTION_IDS_AVAILABLE: 0,
+            Prop.SHARED_AVAILABLE: 0,
+        }
+        if not hello.client_id:
+            limits[Prop.ASSIGNED_CLIENT_ID] = session.client_id
+        return wire.properties(limits)
+
+    def _publish(self, message: Publish) -> None:
+        session = self._known()
+        if message.qos == 2 and message.packet_id in session.taken_qos2:
+            self._write(wire.answer(Kind.PUBREC, message.packet_id, Reason.SUCCESS, self._level))
+            return
+        if self._broker.may_publish(message.topic):
+            heard = self._broker.route(message, session.client_id)
+            reason = Reason.SUCCESS if heard else Reason.NOBODY_LISTENS
+        else:
+            reason = Reason.NOT_AUTHORIZED
+        if message.qos == 1 and not self._broker.swallows_puback():
+            self._write(wire.answer(Kind.PUBACK, message.packet_id, reason, self._level))
+        elif message.qos == 2:
+            session.taken_qos2.add(message.packet_id)
+            self._write(wire.answer(Kind.PUBREC, message.packet_id, reason, self._level))
+
+    def _acknowledged(self, packet_id: int) -> None:
+        self._known().acknowledged(packet_id)
+        self.flush()
+
+    def _released(self, packet_id: int) -> None:
+        self._known().taken_qos2.discard(packet_id)
+        self._write(wire.answer(Kind.PUBCOMP, packet_id, Reason.SUCCESS, self._level))
+
+    def _subscribe(self, body: bytes) -> None:
+        session = self._known()
+        packet_id, wanted = wire.parse_subscribe(body, self._level)
+        reasons = bytearray()
+        granted: list[wire.Subscription] = []
+        for subscription in wanted:
+            pattern = subscription.pattern
+            if not valid_filter(pattern) or pattern.startswith("$share/"):
+                reasons.append(Reason.BAD_FILTER if self._level == V5 else Reason.UNSPECIFIED)
+                continue
+            is_new = pattern not in session.subscriptions
+            session.subscriptions[pattern] = subscription
+            reasons.append(min(subscription.qos, 1))
+            if subscription.retain_handling == 0 or (subscription.retain_handling == 1 and is_new):
+                granted.append(subscription)
+        self._answer_list(Kind.SUBACK, packet_id, bytes(reasons))
+        for subscription in granted:
+            self._broker.send_retained(session, subscription)
+
+    def _unsubscribe(self, body: bytes) -> None:
+        session = self._known()
+        packet_id, patterns = wire.parse_unsubscribe(body, self._level)
+        gone = [session.subscriptions.pop(pattern, None) is not None for pattern in patterns]
+        reasons = bytes(Reason.SUCCESS if was else Reason.NOT_SUBSCRIBED for was in gone)
+        self._answer_list(Kind.UNSUBACK, packet_id, reasons if self._level == V5 else b"")
+
+    def _answer_list(self, kind: Kind, packet_id: int, reasons: bytes) -> None:
+        no_properties = b"\x00" if self._level == V5 else b""
+        self._write(wire.packet(kind << 4, packet_id.to_bytes(2, "big") + no_properties + reasons))
+
+    def _goodbye(self, body: bytes) -> None:
+        cursor = wire.Cursor(body)
+        reason = Reason.SUCCESS if cursor.at_end else cursor.byte()
+        if reason != Reason.WITH_WILL:
+            self._will = None
+        if self._level == V5 and not cursor.at_end:
+            session = self._known()
+            session.expiry_s = wire.number(cursor.properties(), Prop.SESSION_EXPIRY, int(session.expiry_s))
+        self._hang_up()
+
+    def _watch(self) -> None:
+        """Look again when the client may have been silent for 1.5 keepalives (3.1.2.10)."""
+        loop = asyncio.get_running_loop()
+        limit_s = self._keepalive_s * 1.5
+        silent_s = loop.time() - self._heard_s
+        if silent_s >= limit_s and not self._broker.frozen:
+            self.close(Reason.KEEPALIVE_TIMEOUT)
+        else:
+            self._watchdog = loop.call_later(max(limit_s - silent_s, 0.1), self._watch)
+
+    def _known(self) -> Session:
+        if self._session is None:
+            raise Malformed("CONNECT comes first")
+        return self._session
+
+    def _write(self, packet: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(packet)
+
+    def _hang_up(self) -> None:
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,261 @@
+"""One refrigerated unit as its user knows it: caps, run states, counters, alarms. Pure: time is an argument.
+
+Theory of operation. `step(dt_s)` moves heat, counters and states; verbs are what a person does at the panel. What the
+unit shows can differ from what is: a probe may be faulty (`shown` is None) or stuck (`shown` is what it was). The maps
+put `shown` on the wire. Run states, counters and their rules follow RCU-1; units of other makers show what they can
+of them. After a power cut the counters are as they were and nothing runs (documented for Julabo: JCF29; assumed for
+the others).
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from simulators.physics import (
+    CAP_FLOW_L_MIN,
+    CapTemperatures,
+    Coolant,
+    at_temperature,
+    step_cap,
+    step_coolant,
+)
+
+LOW_FLOW_SHARE = 0.3  # assumed: what is left of the flow while the flow is low
+
+
+class CapState(StrEnum):
+    """A cap's run state, as RCU-1 has it."""
+
+    OFF = "off"
+    COOLING = "cooling"  # runs, not yet at temperature
+    READY = "ready"  # runs at temperature
+    PAUSED = "paused"
+    ENDED = "ended"
+    FAULT = "fault"
+
+
+class Alarm(StrEnum):
+    """What a unit can complain of."""
+
+    COOLANT_LOW = "coolant-low"
+    PUMP_FAULT = "pump-fault"
+    REFRIGERATION_FAULT = "refrigeration-fault"
+    SUPPLY_PROBE = "supply-probe"
+    RETURN_PROBE = "return-probe"
+    COOLANT_WARM = "coolant-warm"
+    FLOW_LOW = "flow-low"
+    SAFETY_CUTOUT = "safety-cutout"
+
+
+class Sensor(StrEnum):
+    """A temperature sensor; those named `cap_` exist once a cap."""
+
+    SUPPLY = "supply"
+    RETURN = "return"
+    CAP_FRONT = "cap_front"
+    CAP_BACK = "cap_back"
+    CAP_SAFETY = "cap_safety"
+
+    @property
+    def in_cap(self) -> bool:
+        """Whether every cap has one of its own."""
+        return self.value.startswith("cap_")
+
+
+RUNNING = frozenset({CapState.COOLING, CapState.READY})
+# Assumed: these end the pumping.
+STOPPING_ALARMS = frozenset({Alarm.COOLANT_LOW, Alarm.PUMP_FAULT, Alarm.SAFETY_CUTOUT})
+
+
+class NotPossible(Exception):
+    """The unit cannot do that now; the text says why."""
+
+
+class Cap(msgspec.Struct):
+    """One coolant circuit."""
+
+    state: CapState = CapState.OFF
+    connected: bool = False
+    temperatures: CapTemperatures = CapTemperatures()
+    elapsed_s: float = 0.0  # circulating seconds in this treatment
+    treatment: int = 0  # 0 before the first
+    probe_faults: set[Sensor] = msgspec.field(default_factory=set[Sensor])
+
+    @property
+    def circulating(self) -> bool:
+        """Whether coolant flows through it: pumped, and connected (the couplings shut themselves; assumed)."""
+        return self.state in RUNNING and self.connected
+
+
+class Machine:
+    """One unit of one or two caps, switched on and cold unless `supply_c` says otherwise."""
+
+    def __init__(self, serial_number: str, caps: int, set_point_c: float, supply_c: float | None = None) -> None:
+        start_c = set_point_c if supply_c is None else supply_c
+        self.serial_number = serial_number
+        self.set_point_c = set_point_c
+        self.coolant = Coolant(start_c, start_c)
+        self.caps = [Cap() for _ in range(caps)]
+        self.alarms: set[Alarm] = set()
+        self.powered = True
+        self.clock_s = 0.0  # the unit's own clock, since it was switched on
+        self.fahrenheit = False  # what the panel is set to show; only some units put it on the wire
+        self.psi = False
+        self._stuck: dict[tuple[Sensor, int | None], float] = {}
+
+    def cap(self, number: int) -> Cap:
+        """Cap `number`, from 1. Raises NotPossible for one that the unit has not."""
+        if not 1 <= number <= len(self.caps):
+            raise NotPossible(f"there is no cap {number}, accepted: 1 to {len(self.caps)}")
+        return self.caps[number - 1]
+
+    # What a person does
+
+    def start(self, number: int) -> None:
+        """Begins a new treatment."""
+        cap = self._cap_in(number, "start", {CapState.OFF, CapState.ENDED})
+        self._refuse_while_stopped("start")
+        cap.state = CapState.COOLING
+        cap.treatment += 1
+        cap.elapsed_s = 0.0
+
+    def pause(self, number: int) -> None:
+        """Interrupts the circulation; the treatment stays."""
+        self._cap_in(number, "pause", RUNNING).state = CapState.PAUSED
+
+    def resume(self, number: int) -> None:
+        """Goes on with a paused treatment."""
+        cap = self._cap_in(number, "resume", {CapState.PAUSED})
+        self._refuse_while_stopped("resume")
+        cap.state = CapState.COOLING
+
+    def stop(self, number: int) -> None:
+        """Ends the treatment."""
+        self._cap_in(number, "stop", RUNNING | {CapState.PAUSED, CapState.FAULT}).state = CapState.ENDED
+
+    def connect(self, number: int) -> None:
+        """Couples the cap to the unit."""
+        self.cap(number).connected = True
+
+    def disconnect(self, number: int) -> None:
+        """Uncouples the cap; the unit runs on, but nothing flows through this cap (assumed)."""
+        cap = self.cap(number)
+        cap.connected = False
+        if cap.state is CapState.READY:
+            cap.state = CapState.COOLING  # it warms from here on
+
+    # What goes wrong
+
+    def raise_alarm(self, alarm: Alarm) -> None:
+        """Raises an alarm; some of them stop the caps."""
+        self.alarms.add(alarm)
+        if alarm in STOPPING_ALARMS:
+            for cap in self.caps:
+                if cap.state in RUNNING or cap.state is CapState.PAUSED:
+                    cap.state = CapState.FAULT
+
+    def clear_alarm(self, alarm: Alarm) -> None:
+        """Takes an alarm back; caps that it had stopped wait, paused, for a person to resume them (assumed)."""
+        self.alarms.discard(alarm)
+        if not self.alarms & STOPPING_ALARMS:
+            for cap in self.caps:
+                if cap.state is CapState.FAULT:
+                    cap.state = CapState.PAUSED
+
+    def power_off(self) -> None:
+        """The mains fail: every treatment is over, and the unit's clock with it."""
+        self.powered = False
+        self.clock_s = 0.0
+        for cap in self.caps:
+            cap.state = CapState.OFF
+
+    def power_on(self) -> None:
+        """The mains return; nothing restarts by itself."""
+        self.powered = True
+
+    def stick(self, sensor: Sensor, number: int | None = None) -> None:
+        """From now on the sensor shows what it shows now."""
+        self._stuck[sensor, number] = self._true_c(sensor, number)
+
+    def unstick(self, sensor: Sensor, number: int | None = None) -> None:
+        """The sensor shows the truth again."""
+        self._stuck.pop((sensor, number), None)
+
+    # What can be seen
+
+    def shown(self, sensor: Sensor, number: int | None = None) -> float | None:
+        """What the sensor says, degC; None while the unit knows that it is faulty. `number` is a cap sensor's cap."""
+        if self._probe_fault(sensor, number):
+            return None
+        return self._stuck.get((sensor, number), self._true_c(sensor, number))
+
+    @property
+    def running(self) -> bool:
+        """Whether any cap runs; the pump then runs."""
+        return any(cap.state in RUNNING for cap in self.caps)
+
+    def flow_l_min(self, number: int) -> float:
+        """Measured flow through one cap."""
+        if not self.cap(number).circulating:
+            return 0.0
+        return CAP_FLOW_L_MIN * (LOW_FLOW_SHARE if Alarm.FLOW_LOW in self.alarms else 1.0)
+
+    # Time
+
+    def step(self, dt_s: float) -> None:
+        """Everything after `dt_s` more seconds."""
+        circulating = sum(cap.circulating for cap in self.caps)
+        refrigerating = self.powered and Alarm.REFRIGERATION_FAULT not in self.alarms
+        self.coolant = step_coolant(self.coolant, self.set_point_c, circulating, refrigerating, dt_s)
+        for cap in self.caps:
+            self._step_cap(cap, dt_s)
+        if self.powered:
+            self.clock_s += dt_s
+
+    def _step_cap(self, cap: Cap, dt_s: float) -> None:
+        supply_c = self.coolant.supply_c
+        cap.temperatures = step_cap(cap.temperatures, supply_c, cap.circulating, cap.connected, dt_s)
+        if cap.circulating:
+            cap.elapsed_s += dt_s
+            if at_temperature(self.coolant, cap.temperatures, self.set_point_c):
+                cap.state = CapState.READY
+
+    def _cap_in(self, number: int, verb: str, states: frozenset[CapState] | set[CapState]) -> Cap:
+        cap = self.cap(number)
+        if cap.state not in states:
+            accepted = ", ".join(sorted(states))
+            raise NotPossible(f"cannot {verb} cap {number} while {cap.state}, accepted: {accepted}")
+        return cap
+
+    def _refuse_while_stopped(self, verb: str) -> None:
+        if not self.powered:
+            raise NotPossible(f"cannot {verb} without power")
+        if stopping := self.alarms & STOPPING_ALARMS:
+            raise NotPossible(f"cannot {verb} while {', '.join(sorted(stopping))}")
+
+    def _probe_fault(self, sensor: Sensor, number: int | None) -> bool:
+        match sensor:
+            case Sensor.SUPPLY:
+                return Alarm.SUPPLY_PROBE in self.alarms
+            case Sensor.RETURN:
+                return Alarm.RETURN_PROBE in self.alarms
+            case _:
+                return sensor in self._cap_of(sensor, number).probe_faults
+
+    def _true_c(self, sensor: Sensor, number: int | None) -> float:
+        match sensor:
+            case Sensor.SUPPLY:
+                return self.coolant.supply_c
+            case Sensor.RETURN:
+                return self.coolant.return_c
+            case Sensor.CAP_FRONT:
+                return self._cap_of(sensor, number).temperatures.front_c
+            case Sensor.CAP_BACK:
+                return self._cap_of(sensor, number).temperatures.back_c
+            case Sensor.CAP_SAFETY:
+                return self._cap_of(sensor, number).temperatures.safety_c
+
+    def _cap_of(self, sensor: Sensor, number: int | None) -> Cap:
+        if number is None:
+            raise NotPossible(f"{sensor} needs a cap, accepted: 1 to {len(self.caps)}")
+        return self.cap(number)

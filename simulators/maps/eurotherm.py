@@ -1,0 +1,64 @@
+"""Eurotherm 3200 controller (HA028651, Modbus parameter addresses): Modbus RTU, one circuit.
+
+It knows a temperature, a set point and a timer; the timer stands for the treatment. Integers carry one decimal here:
+on a real instrument the decimals are configured (chapter on scaled integers).
+"""
+
+from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
+from simulators.machine import Alarm, CapState, Machine, Sensor
+from simulators.maps.words import bits, int16
+
+FUNCTIONS = (3, 4)
+
+_TIMER_RESET, _TIMER_RUN, _TIMER_HOLD, _TIMER_END = range(4)
+_TIMER = {
+    CapState.OFF: _TIMER_RESET,
+    CapState.COOLING: _TIMER_RUN,
+    CapState.READY: _TIMER_RUN,
+    CapState.PAUSED: _TIMER_HOLD,
+    CapState.FAULT: _TIMER_HOLD,  # assumed
+    CapState.ENDED: _TIMER_END,
+}
+_BROKEN_SENSOR = 9999  # assumed: the display's end of scale; the status word says that it is no temperature
+
+
+def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
+    """What the instrument answers: its words, exception 01 for a function or 02 for an address it has not."""
+    if not isinstance(query, ModbusQuery):
+        return None
+    if query.function not in FUNCTIONS:
+        return Refusal(1)
+    if query.count == 0:
+        return Refusal(3)
+    parameters = _parameters(machine)
+    wanted = range(query.address, query.address + query.count)
+    if any(address not in parameters for address in wanted):
+        return Refusal(2)
+    return tuple(parameters[address] for address in wanted)
+
+
+def _parameters(machine: Machine) -> dict[int, int]:
+    process_value_c = machine.shown(Sensor.SUPPLY)
+    output_percent = 100 if machine.coolant.compressor_on else 0
+    status = _status(machine)
+    return {
+        1: _BROKEN_SENSOR if process_value_c is None else int16(round(process_value_c * 10)),
+        2: int16(round(machine.set_point_c * 10)),  # target set point
+        3: output_percent * 10,  # manual output follows the working output in automatic mode
+        4: output_percent * 10,
+        5: int16(round(machine.set_point_c * 10)),  # working set point
+        23: _TIMER[machine.caps[0].state],
+        75: status,
+        76: ~status & 0xFFFF,
+    }
+
+
+def _status(machine: Machine) -> int:
+    return bits(
+        {
+            0: Alarm.COOLANT_WARM in machine.alarms,  # alarm 1 set as high alarm
+            5: Alarm.SUPPLY_PROBE in machine.alarms,  # sensor break
+            6: Alarm.REFRIGERATION_FAULT in machine.alarms,  # loop break: the output no longer moves the temperature
+            13: machine.running,  # timer running
+        }
+    )

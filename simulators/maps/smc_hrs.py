@@ -1,0 +1,72 @@
+"""SMC thermo-chiller HRS012-050 (HRX-OM-M091-H, pages 47-51): Modbus ASCII, one circuit.
+
+The manual describes 0x0000-0x0008, 0x000B and 0x000C; up to 0x000F the others read 0 (assumed). It has no register for
+a cap, a pause or a treatment: the unit runs or it does not.
+"""
+
+from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
+from simulators.machine import STOPPING_ALARMS, Alarm, Machine
+from simulators.maps.words import bits, int16, uint16, window
+from simulators.physics import READY_WITHIN_C
+
+REGISTERS = 16
+READ_HOLDING_REGISTERS = 3  # of the functions this project reads with, the only one the manual lists
+PUMP_PRESSURE_MPA = 0.13  # assumed
+PSI_PER_MPA = 145.038
+
+_ALARM_1_BITS = {
+    Alarm.COOLANT_LOW: 0,  # tank level
+    Alarm.COOLANT_WARM: 1,  # discharge temperature high
+    Alarm.SAFETY_CUTOUT: 3,  # discharge temperature drop (assumed the nearest)
+    Alarm.PUMP_FAULT: 6,  # pump abnormal
+    Alarm.FLOW_LOW: 8,  # pressure drop (assumed the nearest)
+    Alarm.REFRIGERATION_FAULT: 9,  # the first of four for the refrigerant circuit
+}
+_ALARM_2_BITS = {Alarm.SUPPLY_PROBE: 5, Alarm.RETURN_PROBE: 6}
+
+
+def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
+    """What the unit answers: its words, exception 01 for a function or 02 for an address it has not."""
+    if not isinstance(query, ModbusQuery):
+        return None
+    if query.function != READ_HOLDING_REGISTERS:
+        return Refusal(1)
+    return window(_image(machine), query)
+
+
+def _image(machine: Machine) -> tuple[int, ...]:
+    words = [0] * REGISTERS
+    # A faulty probe is told by alarm 2 alone: the temperature register has no value for it and shows what it shows.
+    words[0x0] = _temperature(machine.coolant.supply_c, machine.fahrenheit)
+    words[0x2] = _pressure(machine)
+    words[0x4] = _status(machine)
+    words[0x5] = bits({bit: alarm in machine.alarms for alarm, bit in _ALARM_1_BITS.items()})
+    words[0x6] = bits({bit: alarm in machine.alarms for alarm, bit in _ALARM_2_BITS.items()})
+    words[0xB] = _temperature(machine.set_point_c, machine.fahrenheit)
+    return tuple(words)
+
+
+def _status(machine: Machine) -> int:
+    near_set_point = abs(machine.coolant.supply_c - machine.set_point_c) <= READY_WITHIN_C
+    return bits(
+        {
+            0: machine.running,
+            1: bool(machine.alarms & STOPPING_ALARMS),
+            2: bool(machine.alarms - STOPPING_ALARMS),
+            4: machine.psi,
+            5: True,  # SERIAL mode: it could not be asked otherwise
+            9: machine.running and near_set_point,
+            10: machine.fahrenheit,
+        }
+    )
+
+
+def _temperature(celsius: float, fahrenheit: bool) -> int:
+    shown = celsius * 1.8 + 32 if fahrenheit else celsius
+    return int16(round(shown * 10))
+
+
+def _pressure(machine: Machine) -> int:
+    if not machine.running:
+        return 0
+    return uint16(round(PUMP_PRESSURE_MPA * PSI_PER_MPA) if machine.psi else round(PUMP_PRESSURE_MPA * 100))

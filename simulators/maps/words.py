@@ -1,0 +1,34 @@
+"""Numbers as 16-bit registers."""
+
+from collections.abc import Mapping
+
+from drivers.dialects.base import ModbusQuery, Refusal
+
+
+def uint16(value: int) -> int:
+    """`value` as a counter that wraps past 65535."""
+    return value & 0xFFFF
+
+
+def int16(value: int) -> int:
+    """`value` in two's complement, held at the ends of its range, -32767 to 32767: -420 is 0xFE5C."""
+    return max(-0x7FFF, min(0x7FFF, value)) & 0xFFFF
+
+
+def uint32_high_first(value: int) -> tuple[int, int]:
+    """`value` as two registers, the high word first."""
+    return uint16(value >> 16), uint16(value)
+
+
+def bits(flags: Mapping[int, bool]) -> int:
+    """A register from its bits: {0: True, 2: True} is 5."""
+    return sum(1 << bit for bit, is_set in flags.items() if is_set)
+
+
+def window(words: tuple[int, ...], query: ModbusQuery) -> tuple[int, ...] | Refusal:
+    """The words asked for out of those from address 0 on; exception 02 past their end, 03 for none at all."""
+    if query.count == 0:
+        return Refusal(3)
+    if query.address + query.count > len(words):
+        return Refusal(2)
+    return words[query.address : query.address + query.count]

@@ -1,0 +1,138 @@
+"""Scenarios: which units stand on which lines, what their patients go through, and what goes wrong when.
+
+`load_scenario` checks a file whole; the rest are pure functions of what it gives.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from drivers.tomlfile import TomlProblems, load_toml_lines
+from simulators.machine import Machine
+from simulators.scenario_checks import misfits
+from simulators.scenario_format import (
+    Act,
+    AgentClass,
+    InfusionEnd,
+    InfusionStart,
+    Interruption,
+    PatientEntry,
+    Scenario,
+    Step,
+    UnitEntry,
+)
+from simulators.unit import Action, SimulatedUnit, Verb
+
+S_PER_MIN = 60
+CLOSING_AGENTS = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})  # the end of the last of these ends the infusion
+
+
+class FeedKind(StrEnum):
+    """What an EHR would say."""
+
+    BOUND = "bound"
+    STARTED = "started"
+    ENDED = "ended"
+    RELEASED = "released"
+
+
+class FeedItem(msgspec.Struct, frozen=True):
+    """Something an EHR would say at `at_s`. `final`: no other agent that closes the infusion ends after this one."""
+
+    at_s: float
+    kind: FeedKind
+    unit: str
+    cap: int
+    visit: str
+    order: str | None = None
+    agent: AgentClass | None = None
+    final: bool = False
+
+
+def load_scenario(path: Path) -> Scenario:
+    """The file, checked whole. Raises TomlProblems with everything that is wrong."""
+    loaded = load_toml_lines(path, Scenario)
+    problems = sorted(
+        (loaded.problem(path, message) for path, message in misfits(loaded.model)), key=lambda each: each.line
+    )
+    if problems:
+        raise TomlProblems(tuple(problems))
+    return loaded.model
+
+
+def infusion_feed(scenario: Scenario) -> tuple[FeedItem, ...]:
+    """What an EHR would say in the course of the scenario, in the order of its instants."""
+    items = (item for patient in scenario.patient for item in _feed_of(patient))
+    return tuple(sorted(items, key=lambda item: item.at_s))
+
+
+def build_units(scenario: Scenario) -> dict[str, tuple[SimulatedUnit, ...]]:
+    """The units of each line, ready to live through their scripts."""
+    return {
+        line.id: tuple(_unit(scenario, entry) for entry in scenario.unit if entry.line == line.id)
+        for line in scenario.line
+    }
+
+
+def _unit(scenario: Scenario, entry: UnitEntry) -> SimulatedUnit:
+    machine = Machine(entry.serial_number, entry.caps, entry.set_point_c, entry.supply_c)
+    actions = [
+        _action(patient, step) for patient in scenario.patient if patient.unit == entry.id for step in patient.step
+    ]
+    actions += [
+        Action(fault.at_min * S_PER_MIN, f"fault {fault.kind}", fault=fault.fault())
+        for fault in scenario.fault
+        if fault.unit == entry.id
+    ]
+    script = tuple(sorted(actions, key=lambda action: action.at_s))
+    return SimulatedUnit(entry.id, entry.unit_id, machine, entry.map.answer, script, scenario.seed)
+
+
+def _action(patient: PatientEntry, step: Step) -> Action:
+    match step:
+        case InfusionStart() | InfusionEnd():
+            what = f"{step.do} {step.order}"
+        case Interruption(reason=reason) if reason:
+            what = f"{step.do} ({reason})"
+        case _:
+            what = step.do
+    return Action(step.at_min * S_PER_MIN, f"{patient.visit} {what}", patient.cap, _verb(step))
+
+
+def _verb(step: Step) -> Verb | None:
+    match step.do:
+        case "arrive" | "connect":
+            return Verb.CONNECT
+        case "precool":
+            return Verb.START
+        case "pause":
+            return Verb.PAUSE
+        case "resume":
+            return Verb.RESUME
+        case "stop":
+            return Verb.STOP
+        case "disconnect" | "leave":
+            return Verb.DISCONNECT
+        case "infusion_start" | "infusion_end":
+            return None
+
+
+def _feed_of(patient: PatientEntry) -> Iterator[FeedItem]:
+    agents = {step.order: step.agent for step in patient.step if isinstance(step, InfusionStart)}
+    ends = [step for step in patient.step if isinstance(step, InfusionEnd) and agents[step.order] in CLOSING_AGENTS]
+    for step in patient.step:
+        at_s = step.at_min * S_PER_MIN
+        match step:
+            case Act(do="arrive"):
+                yield FeedItem(at_s, FeedKind.BOUND, patient.unit, patient.cap, patient.visit)
+            case Act(do="leave"):
+                yield FeedItem(at_s, FeedKind.RELEASED, patient.unit, patient.cap, patient.visit)
+            case InfusionStart(order=order, agent=agent):
+                yield FeedItem(at_s, FeedKind.STARTED, patient.unit, patient.cap, patient.visit, order, agent)
+            case InfusionEnd(order=order):
+                agent, final = agents[order], step is (ends[-1] if ends else None)
+                yield FeedItem(at_s, FeedKind.ENDED, patient.unit, patient.cap, patient.visit, order, agent, final)
+            case _:
+                pass

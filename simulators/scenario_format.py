@@ -1,0 +1,125 @@
+"""The tables of a scenario file, each checked by itself; docs/simulators.md describes them."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from drivers.dialects.base import DialectName
+from simulators.faults import Fault, FaultKind
+from simulators.machine import Sensor
+from simulators.maps import MapName
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
+Minutes = Annotated[float, Field(ge=0, le=24 * 60)]
+
+
+class AgentClass(StrEnum):
+    """What an order infuses. The values are those of the messages that an EHR sends."""
+
+    CHEMO = "chemo"
+    BIOLOGIC = "biologic_under_chemo_admin"
+    HYDRATION = "hydration"
+    FLUSH = "flush"
+    AMBULATORY_PUMP = "ambulatory_pump"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LineEntry(_Entry):
+    """One line: a TCP listener or a pseudo-terminal, and the language spoken on it."""
+
+    id: Id
+    dialect: DialectName
+    tcp: Annotated[str, Field(pattern=r"^[^:\s]+:\d{1,5}$", description='"host:port", port 0 for any free one')] = ""
+    pty: Annotated[str, Field(pattern=r"^(auto|/\S+)$", description='"auto" or a path for a symbolic link')] = ""
+
+
+class UnitEntry(_Entry):
+    """One unit: its make, where it is reached, what is written on its plate."""
+
+    id: Id
+    line: str
+    map: MapName
+    unit_id: Annotated[int, Field(ge=1, le=247)] | None = None
+    serial_number: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,16}$")]
+    caps: Annotated[int, Field(ge=1, le=2)] = 1
+    set_point_c: Annotated[float, Field(ge=-40, le=40)]
+    supply_c: Annotated[float, Field(ge=-60, le=80)] | None = None  # None: switched on long ago, at its set point
+
+
+class Act(_Entry):
+    """A step of a patient's timeline that needs no more words."""
+
+    at_min: Minutes
+    do: Literal["arrive", "precool", "resume", "connect", "stop", "leave"]
+
+
+class Interruption(_Entry):
+    """A pause at the panel, or the cap uncoupled."""
+
+    at_min: Minutes
+    do: Literal["pause", "disconnect"]
+    reason: str = ""
+
+
+class InfusionStart(_Entry):
+    """An agent begins to run."""
+
+    at_min: Minutes
+    do: Literal["infusion_start"]
+    order: str
+    agent: AgentClass
+
+
+class InfusionEnd(_Entry):
+    """An agent has run in."""
+
+    at_min: Minutes
+    do: Literal["infusion_end"]
+    order: str
+
+
+Step = Annotated[Act | Interruption | InfusionStart | InfusionEnd, Field(discriminator="do")]
+
+
+class PatientEntry(_Entry):
+    """One patient's visit on one cap."""
+
+    visit: Annotated[str, Field(min_length=1, max_length=64)]
+    unit: str
+    cap: Annotated[int, Field(ge=1, le=2)] = 1
+    step: Annotated[tuple[Step, ...], Field(min_length=1)]
+
+
+class FaultEntry(_Entry):
+    """A fault of one unit, from `at_min` on."""
+
+    unit: str
+    at_min: Minutes
+    kind: FaultKind
+    for_s: float | None = None
+    probability: float = 1.0
+    delay_s: float = 0.0
+    bits: int = 1
+    sensor: Sensor | None = None
+    cap: int | None = None
+
+    def fault(self) -> Fault:
+        """What begins then. Raises ValueError for one that lacks what its kind needs."""
+        return Fault(self.kind, self.for_s, self.probability, self.delay_s, self.bits, self.sensor, self.cap)
+
+
+class Scenario(_Entry):
+    """A checked scenario file."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    name: Id
+    length_min: Annotated[float, Field(gt=0, le=24 * 60)]
+    seed: int = 1
+    line: Annotated[tuple[LineEntry, ...], Field(min_length=1)]
+    unit: Annotated[tuple[UnitEntry, ...], Field(min_length=1)]
+    patient: tuple[PatientEntry, ...] = ()
+    fault: tuple[FaultEntry, ...] = ()

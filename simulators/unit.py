@@ -1,0 +1,188 @@
+"""One simulated unit on a line: its machine, what it answers, what goes wrong with it and when. No input or output.
+
+Time moves in whole ticks, so that the machine's state depends on the instant alone and not on when it was asked.
+"""
+
+import copy
+from enum import StrEnum
+
+import msgspec
+
+from drivers.dialects.base import Dialect, ModbusQuery, Raw, Refusal, Request
+from simulators.faults import Fault, FaultKind, Faults
+from simulators.machine import Machine, NotPossible
+from simulators.maps import Answer
+
+TICK_S = 0.5
+BUSY = 6  # Modbus exception: server device busy
+
+
+class Verb(StrEnum):
+    """What a person does to one cap."""
+
+    START = "start"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+
+
+class Action(msgspec.Struct, frozen=True):
+    """One line of a unit's script: something that happens to it, or only near it (an infusion), at `at_s`."""
+
+    at_s: float
+    what: str
+    cap: int | None = None
+    verb: Verb | None = None
+    fault: Fault | None = None
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """Something that has happened; `problem` says why it could not."""
+
+    at_s: float
+    unit: str
+    cap: int | None
+    what: str
+    problem: str | None = None
+
+
+class Response(msgspec.Struct, frozen=True):
+    """The bytes of an answer and how much later, in real seconds, they leave the unit."""
+
+    data: bytes
+    delay_s: float
+
+
+def perform(machine: Machine, verb: Verb, cap: int) -> None:
+    """Does what the person does. Raises NotPossible."""
+    match verb:
+        case Verb.START:
+            machine.start(cap)
+        case Verb.PAUSE:
+            machine.pause(cap)
+        case Verb.RESUME:
+            machine.resume(cap)
+        case Verb.STOP:
+            machine.stop(cap)
+        case Verb.CONNECT:
+            machine.connect(cap)
+        case Verb.DISCONNECT:
+            machine.disconnect(cap)
+
+
+class SimulatedUnit:
+    """A machine that follows its script and answers queries, well or badly."""
+
+    def __init__(
+        self, name: str, unit_id: int | None, machine: Machine, answer: Answer, script: tuple[Action, ...], seed: int
+    ) -> None:
+        self.name = name
+        self.unit_id = unit_id
+        self.machine = machine
+        self._answer = answer
+        self._script = script  # in the order of `at_s`
+        self._script_done = 0
+        self._ticks = 0
+        self._faults = Faults(name, seed)
+        self._before_hang: Machine | None = None
+
+    @property
+    def now_s(self) -> float:
+        """The instant up to which this unit has lived."""
+        return self._ticks * TICK_S
+
+    @property
+    def fault_kinds(self) -> tuple[FaultKind, ...]:
+        """The faults that go on now."""
+        return self._faults.kinds
+
+    def advance(self, to_s: float) -> list[Moment]:
+        """Lives up to `to_s`, following the script; gives back what happened. Time does not go backwards."""
+        moments = self._catch_up()
+        while self.now_s + TICK_S <= to_s:
+            self.machine.step(TICK_S)
+            self._ticks += 1
+            moments += self._catch_up()
+        return moments
+
+    def begin_fault(self, fault: Fault) -> None:
+        """`fault` goes on from now. Raises NotPossible for a sensor that the unit has not."""
+        match fault.kind:
+            case FaultKind.STUCK_SENSOR if fault.sensor is not None:
+                self.machine.stick(fault.sensor, fault.cap)
+            case FaultKind.HANG:
+                self._before_hang = self._before_hang or copy.deepcopy(self.machine)
+            case FaultKind.POWER_CUT:
+                self.machine.power_off()
+            case _:
+                pass
+        self._faults.begin(fault, self.now_s)
+
+    def clear_faults(self) -> None:
+        """Every fault is over."""
+        for fault in self._faults.end_all():
+            self._after(fault)
+
+    def respond(self, request: Request, dialect: Dialect) -> Response | None:
+        """The answer to a request that is meant for this unit, as it leaves the unit now; None is silence."""
+        if not self.machine.powered or self._faults.strike(FaultKind.LOST):
+            return None
+        answer = self._answer_or_busy(request)
+        if answer is None:
+            return None
+        data = dialect.encode_reply(self._mistaken(request), answer)
+        if corrupt := self._faults.strike(FaultKind.CORRUPT):
+            data = self._faults.flip_bits(data, corrupt.bits)
+        late = self._faults.strike(FaultKind.LATE)
+        return Response(data, late.delay_s if late else 0.0)
+
+    def _answer_or_busy(self, request: Request) -> Raw | Refusal | None:
+        if self._faults.strike(FaultKind.BUSY):
+            return Refusal(BUSY) if isinstance(request.query, ModbusQuery) else None
+        return self._answer(self._before_hang or self.machine, request.query)
+
+    def _mistaken(self, request: Request) -> Request:
+        """The request as a unit hears it that then answers with the wrong id or function."""
+        query = request.query
+        if query.unit_id is not None and self._faults.strike(FaultKind.WRONG_UNIT):
+            query = msgspec.structs.replace(query, unit_id=query.unit_id % 247 + 1)
+        if isinstance(query, ModbusQuery) and self._faults.strike(FaultKind.WRONG_FUNCTION):
+            query = msgspec.structs.replace(query, function={3: 4, 4: 3, 1: 2, 2: 1}.get(query.function, 3))
+        return msgspec.structs.replace(request, query=query)
+
+    def _catch_up(self) -> list[Moment]:
+        """Ends the faults and does the lines of the script that are due at this tick."""
+        for fault in self._faults.end_due(self.now_s):
+            self._after(fault)
+        moments: list[Moment] = []
+        while self._script_done < len(self._script) and self._script[self._script_done].at_s <= self.now_s:
+            moments.append(self._do(self._script[self._script_done]))
+            self._script_done += 1
+        return moments
+
+    def _do(self, action: Action) -> Moment:
+        problem = None
+        try:
+            if action.verb is not None and action.cap is not None:
+                perform(self.machine, action.verb, action.cap)
+            if action.fault is not None:
+                self.begin_fault(action.fault)
+        except NotPossible as error:
+            problem = str(error)
+        return Moment(action.at_s, self.name, action.cap, action.what, problem)
+
+    def _after(self, fault: Fault) -> None:
+        """What the end of `fault` brings back, unless another like it goes on."""
+        if self._faults.goes_on(fault):
+            return
+        match fault.kind:
+            case FaultKind.STUCK_SENSOR if fault.sensor is not None:
+                self.machine.unstick(fault.sensor, fault.cap)
+            case FaultKind.HANG:
+                self._before_hang = None
+            case FaultKind.POWER_CUT:
+                self.machine.power_on()
+            case _:
+                pass
