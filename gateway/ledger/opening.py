@@ -1,0 +1,178 @@
+"""Opening the ledger file: settings, form, content, and what happens to a file that fails.
+
+A damaged ledger never stops the suite: it is set aside under another name, whole, and a new one begins with a new
+epoch, so that its numbers are never taken for the old ones. Trouble that is no damage (no permission, a full disk, a
+later version, another gateway's file) is never answered that way; there a person must decide.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from drivers.reading import Stamp
+from gateway.ledger import reads, schema, writes
+from gateway.ledger.entry import Head, follow
+from gateway.ledger.errors import ChainBroken, LedgerDamaged, LedgerUnavailable
+from gateway.ledger.reads import Origin
+
+SETTINGS: tuple[tuple[str, str | int], ...] = (
+    ("journal_mode", "wal"),
+    ("synchronous", 2),  # FULL: a commit is on the disk when it returns
+    ("foreign_keys", 1),
+    ("recursive_triggers", 1),  # else REPLACE deletes rows without asking the triggers
+    ("trusted_schema", 0),
+    ("cell_size_check", 1),
+    ("mmap_size", 0),
+    ("journal_size_limit", 16 * 1024 * 1024),
+)
+TAIL_ENTRIES = 10_000  # how much of the chain is verified at every start
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A ledger that passed every check; `set_aside` is where the damaged one before it lies now."""
+
+    connection: sqlite3.Connection
+    origin: Origin
+    head: Head
+    set_aside: Path | None
+
+
+def open_or_replace(
+    path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[[Path], sqlite3.Connection]
+) -> Opened:
+    """Opens the ledger of `gateway`, begins one if there is none, replaces it if it is damaged.
+
+    Raises LedgerUnavailable.
+    """
+    try:
+        return _open(path, gateway, now, connect)
+    except LedgerDamaged as damage:
+        return msgspec.structs.replace(_open(path, gateway, now, connect), set_aside=damage.set_aside)
+
+
+def connect_file(path: Path) -> sqlite3.Connection:
+    """A connection that leaves all transactions to its user. The file is made if absent, for its owner alone."""
+    path.touch(mode=0o600)
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def configure(connection: sqlite3.Connection) -> None:
+    """Sets every setting and reads it back. Raises LedgerUnavailable if one did not hold."""
+    for name, value in SETTINGS:
+        connection.execute(f"PRAGMA {name} = {value}").fetchall()
+        held = connection.execute(f"PRAGMA {name}").fetchone()
+        if held != (value,):
+            raise LedgerUnavailable(f"SQLite does not hold {name} = {value}: it says {held}")
+
+
+def _open(path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[[Path], sqlite3.Connection]) -> Opened:
+    """A ledger that passed every check; a damaged one is set aside before LedgerDamaged is raised."""
+    with ExitStack() as on_failure:
+        try:
+            _refuse_lone_log(path)
+            with _blame(path):
+                connection = connect(path)
+                on_failure.callback(connection.close)
+                opened = _checked(connection, path, gateway, now)
+        except LedgerDamaged as damage:
+            # While it is open, for SQLite deletes a log as it closes, and the log may hold the only copy.
+            damage.set_aside = _set_aside(path, now())
+            raise
+        on_failure.pop_all()
+        return opened
+
+
+def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Callable[[], Stamp]) -> Opened:
+    configure(connection)
+    _check_pages(connection)
+    schema.migrate(connection, path)
+    schema.require_guards(connection)
+    origin = _origin(connection, gateway, now)
+    head = _check_content(connection, origin)
+    if origin.gateway != gateway:
+        raise LedgerUnavailable(f"{path} is the ledger of gateway {origin.gateway}, not of {gateway}")
+    return Opened(connection, origin, head, None)
+
+
+@contextmanager
+def _blame(path: Path) -> Generator[None]:
+    """Sorts failures into damage of the file and all else."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, sqlite3.Error) as error:
+        fault = LedgerDamaged if _means_damage(error) else LedgerUnavailable
+        raise fault(f"{path}: {error}") from error
+
+
+def _refuse_lone_log(path: Path) -> None:
+    """SQLite would delete a log whose file is gone or empty."""
+    log = path.with_name(f"{path.name}-wal")
+    if _size(log) and not _size(path):
+        raise LedgerDamaged(f"{log} has lost its ledger")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _means_damage(error: OSError | UnicodeDecodeError | sqlite3.Error) -> bool:
+    """Whether the file is to blame, and not the disk, the rights or the program."""
+    match error:
+        case UnicodeDecodeError():  # SQLite's complaint quotes a schema that is text no more
+            return True
+        case sqlite3.OperationalError() if "decode to UTF-8" in str(error):  # a column, says Python, without a code
+            return True
+        case sqlite3.Error():
+            code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+            return code & 0xFF in _DAMAGE
+        case _:
+            return False
+
+
+def _check_pages(connection: sqlite3.Connection) -> None:
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise LedgerDamaged(verdict)
+
+
+def _origin(connection: sqlite3.Connection, gateway: str, now: Callable[[], Stamp]) -> Origin:
+    origin = reads.origin(connection)
+    if origin is None:
+        if connection.execute("SELECT 1 FROM entry LIMIT 1").fetchone():
+            raise LedgerDamaged("entries without an origin")
+        origin = Origin(gateway, epoch=secrets.token_hex(8), salt=secrets.token_bytes(32))
+        writes.insert_origin(connection, origin, now().utc_us)
+    return origin
+
+
+def _check_content(connection: sqlite3.Connection, origin: Origin) -> Head:
+    """The head, once the tail of the chain, its root and all waiting messages proved to be what was committed."""
+    head = reads.head(connection, origin)
+    before_tail = max(0, head.seq - TAIL_ENTRIES)
+    try:
+        follow(origin.genesis, reads.entries(connection, limit=1))
+        tail = reads.entries(connection, after_seq=before_tail)
+        follow(reads.head_at(connection, origin, before_tail), tail)
+        reads.waiting(connection)
+    except (ChainBroken, ValueError) as error:  # ValueError: no such kind of entry
+        raise LedgerDamaged(str(error)) from error
+    return head
+
+
+def _set_aside(path: Path, at: Stamp) -> Path:
+    """Renames the file and its companions so that they still belong together; the new name of the file."""
+    stamp = datetime.fromtimestamp(at.utc_us // 1_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    if aside.exists():
+        aside = aside.with_name(f"{aside.name}-{secrets.token_hex(2)}")
+    for companion in ("-wal", "-shm", ""):
+        source = path.with_name(path.name + companion)
+        if source.exists():
+            source.rename(aside.with_name(aside.name + companion))
+    return aside

@@ -1,0 +1,145 @@
+"""Every question that is put to the ledger, as functions of an open connection."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from gateway.ledger.batch import Identity, OutboxMessage
+from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
+from gateway.ledger.errors import LedgerDamaged
+from gateway.ledger.rows import Backlog, OutboxRow
+
+_ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
+_ALL_ROWS = -1
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Whose ledger this is. `salt` makes subjects of visits and never leaves the box."""
+
+    gateway: str
+    epoch: str
+    salt: bytes
+
+    @property
+    def genesis(self) -> Head:
+        """The head before the first entry."""
+        return genesis(self.gateway, self.epoch, self.salt)
+
+
+def origin(connection: sqlite3.Connection) -> Origin | None:
+    """Whose ledger this is; None in a file that no gateway has begun."""
+    row = connection.execute("SELECT gateway, epoch, salt FROM origin").fetchone()
+    return Origin(*row) if row else None
+
+
+def head(connection: sqlite3.Connection, of: Origin) -> Head:
+    """The end of the chain as it is on disk."""
+    row = connection.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
+    return Head(of.epoch, seq=row[0], hash=row[1], gateway=of.gateway) if row else of.genesis
+
+
+def head_at(connection: sqlite3.Connection, of: Origin, seq: int) -> Head:
+    """The head as it was after entry `seq`; the genesis head for 0 and below. Raises LedgerDamaged if there is none."""
+    if seq <= 0:
+        return of.genesis
+    row = connection.execute("SELECT hash FROM entry WHERE seq = ?", (seq,)).fetchone()
+    if row is None:
+        raise LedgerDamaged(f"entry {seq} is missing")
+    return Head(of.epoch, seq, row[0], of.gateway)
+
+
+def entries(
+    connection: sqlite3.Connection,
+    after_seq: int = 0,
+    kinds: Iterable[EntryKind] | None = None,
+    session: str | None = None,
+    limit: int = _ALL_ROWS,
+) -> list[Entry]:
+    """Entries after `after_seq` in the order of the chain, only of `kinds` and of `session` where given."""
+    where = ["seq > ?"]
+    values: list[str | int] = [after_seq]
+    if kinds is not None:
+        kinds = frozenset(kinds)
+        where.append(_kind_in(kinds))
+        values.extend(kinds)
+        if EntryKind.FACT not in kinds:
+            where.append("kind <> 'fact'")  # the very words of the partial index
+    if session is not None:
+        where.append("session = ?")
+        values.append(session)
+        if session:
+            where.append("session <> ''")  # the very words of the partial index
+    query = f"SELECT {_ENTRY} FROM entry WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"
+    return _entries(connection.execute(query, (*values, limit)))
+
+
+def recover(connection: sqlite3.Connection, since_us: int, kinds: Iterable[EntryKind]) -> list[Entry]:
+    """What a tracker needs after a restart: entries of `kinds`, whole for every session with any entry since, and
+    those since then that are tied to no session.
+
+    "Since" begins at the first entry stamped at or after `since_us`, UTC; what follows it in the chain counts
+    whatever its own stamp says, for a wall clock may have been wrong.
+    """
+    (first,) = connection.execute("SELECT min(seq) FROM entry WHERE recorded_us >= ?", (since_us,)).fetchone()
+    if first is None:
+        return []
+    wanted = frozenset(kinds)
+    query = f"""
+        SELECT {_ENTRY} FROM entry WHERE session = '' AND seq >= ? AND {_kind_in(wanted)}
+        UNION ALL
+        SELECT {_ENTRY} FROM entry WHERE session <> '' AND {_kind_in(wanted)}
+           AND session IN (SELECT session FROM entry WHERE seq >= ? AND session <> '')
+        ORDER BY seq"""
+    return _entries(connection.execute(query, (first, *wanted, *wanted, first)))
+
+
+def identity(connection: sqlite3.Connection, subject: str) -> Identity | None:
+    """The identifiers behind a subject; None if never told or purged."""
+    query = "SELECT subject, visit, mrn, account FROM identity WHERE subject = ?"
+    row = connection.execute(query, (subject,)).fetchone()
+    return Identity(*row) if row else None
+
+
+def waiting(connection: sqlite3.Connection, after: int = 0, limit: int = _ALL_ROWS) -> list[OutboxRow]:
+    """Outbox rows after `after` without a delivered attempt, oldest first. Raises LedgerDamaged on an altered row."""
+    query = """
+        SELECT outbox_id, event_id, topic, payload, retain, content_type, digest
+          FROM waiting JOIN outbox USING (outbox_id)
+         WHERE outbox_id > ? ORDER BY outbox_id LIMIT ?"""
+    return [_outbox_row(*fields) for fields in connection.execute(query, (after, limit))]
+
+
+def backlog(connection: sqlite3.Connection) -> Backlog:
+    """How much waits for the broker."""
+    oldest = """
+        SELECT recorded_us FROM waiting JOIN outbox USING (outbox_id) JOIN entry USING (seq)
+         ORDER BY outbox_id LIMIT 1"""
+    return Backlog(*connection.execute(f"SELECT count(*), ({oldest}) FROM waiting").fetchone())
+
+
+def message_digest(message: OutboxMessage | OutboxRow) -> str:
+    """What must not change in a message between commit and publish, as one hash."""
+    fields = (message.event_id, message.topic, message.content_type, "retain" if message.retain else "")
+    return digest(message.payload, *(field.encode() for field in fields))
+
+
+def _outbox_row(
+    outbox_id: int, event_id: str, topic: str, payload: bytes, retain: int, content_type: str, stored_digest: str
+) -> OutboxRow:
+    row = OutboxRow(outbox_id, event_id, topic, payload, bool(retain), content_type)
+    if message_digest(row) != stored_digest:
+        raise LedgerDamaged(f"outbox row {outbox_id} is not what was committed")
+    return row
+
+
+def _kind_in(kinds: Sequence[EntryKind] | frozenset[EntryKind]) -> str:
+    return f"kind IN ({', '.join('?' * len(kinds))})"
+
+
+def _entries(rows: Iterable[tuple[Any, ...]]) -> list[Entry]:
+    return [
+        Entry(seq, recorded_us, EntryKind(kind), session, body, prev_hash, own_hash)
+        for seq, recorded_us, kind, session, body, prev_hash, own_hash in rows
+    ]

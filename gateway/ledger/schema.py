@@ -1,0 +1,146 @@
+"""The tables of the ledger and the numbered migrations that lead to them.
+
+`entry` is the chain. `outbox` holds what must be published and `attempt` what the broker said to each try; `waiting`
+names the outbox rows without a delivered attempt and is kept by triggers alone, so that finding work costs the same
+with ten rows or a million. `identity` is the only table whose rows may be deleted by people. `origin` has one row.
+
+Triggers, not manners, keep the ledger append-only: they bind every program that opens the file.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database, Migrations
+
+from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
+
+MIGRATIONS = Migrations("ledger")
+FIXED_TABLES = ("origin", "entry", "outbox", "attempt")
+
+
+@MIGRATIONS()
+def m0001_ledger(db: Database) -> None:
+    """The first form: all tables, their indexes and the triggers that guard them."""
+    _create_tables(db)
+    # Nearly all entries are facts, so only the others are indexed by kind.
+    db.conn.execute("CREATE INDEX entry_by_kind ON entry (kind, seq) WHERE kind <> 'fact'")
+    db.conn.execute("CREATE INDEX entry_by_session ON entry (session, seq) WHERE session <> ''")
+    db.conn.execute("CREATE INDEX entry_by_time ON entry (recorded_us)")
+    db.conn.execute("CREATE UNIQUE INDEX outbox_by_event ON outbox (event_id)")
+    for table in FIXED_TABLES:
+        _refuse(db, table, "UPDATE")
+        _refuse(db, table, "DELETE")
+    _refuse(db, "identity", "UPDATE")
+    db.conn.execute("""
+        CREATE TRIGGER entry_follows BEFORE INSERT ON entry
+        WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM entry)
+          OR NEW.prev_hash <> coalesce((SELECT hash FROM entry ORDER BY seq DESC LIMIT 1), NEW.prev_hash)
+        BEGIN SELECT RAISE(ABORT, 'the entry does not follow the last one'); END""")
+    db.conn.execute("""
+        CREATE TRIGGER outbox_waits AFTER INSERT ON outbox
+        BEGIN INSERT INTO waiting VALUES (NEW.outbox_id); END""")
+    db.conn.execute("""
+        CREATE TRIGGER attempt_delivers AFTER INSERT ON attempt WHEN NEW.delivered
+        BEGIN DELETE FROM waiting WHERE outbox_id = NEW.outbox_id; END""")
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations = MIGRATIONS) -> None:
+    """Brings the ledger to the current form; an existing one is copied beside `path` first.
+
+    Raises LedgerUnavailable if it was written by a later version, sqlite3.Error if a step fails (it is undone).
+    """
+    db = Database(connection, execute_plugins=False)
+    applied = [migration.name for migration in migrations.applied(db)]
+    pending = [migration.name for migration in migrations.pending(db)]
+    known = _names(migrations)
+    if applied != known[: len(applied)]:
+        raise LedgerUnavailable(f"{path} was written by a later version: it has {applied}, this version knows {known}")
+    if applied and pending:
+        _copy(connection, path.with_name(f"{path.name}.before-{pending[0]}"))
+    migrations.apply(db)
+
+
+def require_current(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises LedgerUnavailable unless the ledger has exactly the form this version reads."""
+    applied = [migration.name for migration in MIGRATIONS.applied(Database(connection, execute_plugins=False))]
+    if applied != _names(MIGRATIONS):
+        raise LedgerUnavailable(f"{path} has schema {applied}, this version reads {_names(MIGRATIONS)}")
+
+
+def require_guards(connection: sqlite3.Connection) -> None:
+    """Raises LedgerDamaged if a table, column, index or trigger of the current form is missing."""
+    pristine = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        MIGRATIONS.apply(Database(pristine, execute_plugins=False))
+        missing = _objects(pristine) - _objects(connection)
+    finally:
+        pristine.close()
+    if missing:
+        raise LedgerDamaged(f"missing from the file: {', '.join(sorted(missing))}")
+
+
+def _create_tables(db: Database) -> None:
+    columns = {"gateway": str, "epoch": str, "salt": bytes, "created_us": int}
+    db.table("origin").create(columns, pk="gateway", not_null=columns, strict=True)
+    columns = {
+        "seq": int,
+        "recorded_us": int,
+        "kind": str,
+        "session": str,
+        "body": str,
+        "prev_hash": str,
+        "hash": str,
+    }
+    db.table("entry").create(columns, pk="seq", not_null=columns, strict=True)
+    columns = {
+        "outbox_id": int,
+        "seq": int,
+        "event_id": str,
+        "topic": str,
+        "payload": bytes,
+        "retain": int,
+        "content_type": str,
+        "digest": str,  # of the fields above from event_id on
+    }
+    keys = [("seq", "entry", "seq")]
+    db.table("outbox").create(columns, pk="outbox_id", not_null=columns, foreign_keys=keys, strict=True)
+    columns = {"attempt_id": int, "outbox_id": int, "at_us": int, "reason": int, "delivered": int}
+    keys = [("outbox_id", "outbox", "outbox_id")]
+    db.table("attempt").create(columns, pk="attempt_id", not_null=columns, foreign_keys=keys, strict=True)
+    db.table("waiting").create({"outbox_id": int}, pk="outbox_id", strict=True)
+    columns = {"subject": str, "visit": str, "mrn": str, "account": str}
+    db.table("identity").create(columns, pk="subject", not_null=columns, strict=True)
+
+
+def _refuse(db: Database, table: str, deed: str) -> None:
+    db.conn.execute(f"""
+        CREATE TRIGGER {table}_no_{deed.lower()} BEFORE {deed} ON {table}
+        BEGIN SELECT RAISE(ABORT, '{deed} of {table} is refused'); END""")
+
+
+def _names(migrations: Migrations) -> list[str]:
+    empty = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        return [migration.name for migration in migrations.pending(Database(empty, execute_plugins=False))]
+    finally:
+        empty.close()
+
+
+def _objects(connection: sqlite3.Connection) -> set[str]:
+    """Tables, indexes and triggers by name, columns as table.column."""
+    query = """
+        SELECT name FROM sqlite_schema WHERE tbl_name <> :ours
+        UNION
+        SELECT tables.name || '.' || columns.name
+          FROM sqlite_schema AS tables JOIN pragma_table_info(tables.name) AS columns
+         WHERE tables.type = 'table' AND tables.name <> :ours"""
+    return {name for (name,) in connection.execute(query, {"ours": MIGRATIONS.migrations_table})}
+
+
+def _copy(connection: sqlite3.Connection, target: Path) -> None:
+    target.touch(mode=0o600)
+    copy = sqlite3.connect(target)
+    try:
+        connection.backup(copy)
+    finally:
+        copy.close()

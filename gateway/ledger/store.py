@@ -1,0 +1,117 @@
+"""The ledger: the one place where the gateway keeps what must survive.
+
+Theory of operation: one connection in one thread makes every read and write of a running gateway. A commit puts facts,
+events, outbox rows and identifiers into one transaction that is on the disk when the call returns. The caller computes
+the chain (`entry.append`) from `head`; the commit verifies it against the disk. Nobody can cancel a commit half-way.
+
+A commit that fails leaves the one question nobody can answer: whether it is on the disk. The ledger then refuses
+everything with LedgerBroken; the gateway exits, starts again, and reads from the file what is true.
+
+Promise: once in the ledger, at least once on MQTT with repeats byte-equal, effectively once for a consumer that keys on
+the event's `source` and `id`.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+
+from drivers.reading import Stamp
+from gateway.ledger import opening, reads, schema, writes
+from gateway.ledger.batch import Batch, Identity
+from gateway.ledger.entry import Entry, EntryKind
+from gateway.ledger.errors import LedgerUnavailable
+from gateway.ledger.lock import state_lock
+from gateway.ledger.outbox import Outbox
+from gateway.ledger.worker import Worker, settle
+
+REPLAYED = (EntryKind.FACT, EntryKind.INCREMENT)
+
+
+class Ledger:
+    """An open ledger. `head` is the end of the chain on disk, `set_aside` where a damaged predecessor lies, if any."""
+
+    def __init__(self, worker: Worker, opened: opening.Opened) -> None:
+        self.head = opened.head
+        self.salt = opened.origin.salt
+        self.set_aside = opened.set_aside
+        self.outbox = Outbox(worker)
+        self._origin = opened.origin
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+
+    async def commit(self, batch: Batch) -> None:
+        """Commits all of `batch`; a cancelled caller gets a completed commit all the same.
+
+        Raises ChainBroken, DuplicateEvent or ConflictingEvent with nothing written; LedgerBroken when nobody can say.
+        """
+        await self._worker.run(partial(self._commit, batch))
+
+    async def entries(
+        self, after_seq: int = 0, kinds: Iterable[EntryKind] | None = None, session: str | None = None
+    ) -> list[Entry]:
+        """Entries after `after_seq` in the order of the chain, only of `kinds` and of `session` where given."""
+        return await self._worker.run(partial(reads.entries, after_seq=after_seq, kinds=kinds, session=session))
+
+    async def recover(self, since_us: int, kinds: Iterable[EntryKind] = REPLAYED) -> list[Entry]:
+        """Entries to replay after a restart: see `reads.recover`. `since_us` is UTC."""
+        return await self._worker.run(partial(reads.recover, since_us=since_us, kinds=kinds))
+
+    async def identity(self, subject: str) -> Identity | None:
+        """The identifiers behind a subject; None if never told or purged."""
+        return await self._worker.run(partial(reads.identity, subject=subject))
+
+    def _commit(self, batch: Batch, connection: sqlite3.Connection) -> None:
+        """Runs in the ledger's thread, so that the head moves even if the caller is gone."""
+        writes.append_batch(connection, self._origin, batch)
+        self.head = batch.head
+        if batch.outbox:
+            self._loop.call_soon_threadsafe(self.outbox.committed)
+
+
+@asynccontextmanager
+async def open_ledger(
+    path: Path,
+    gateway: str,
+    now: Callable[[], Stamp],
+    connect: Callable[[Path], sqlite3.Connection] = opening.connect_file,
+) -> AsyncGenerator[Ledger]:
+    """The ledger of `gateway` at `path`, begun if there is none, replaced by a new epoch if it is damaged.
+
+    Raises StateLocked if another gateway uses the directory, LedgerUnavailable if the file cannot be used.
+    """
+    loop = asyncio.get_running_loop()
+    with state_lock(path.parent), ThreadPoolExecutor(1, thread_name_prefix="ledger") as thread, ExitStack() as owned:
+
+        def start() -> opening.Opened:
+            opened = opening.open_or_replace(path, gateway, now, connect)
+            owned.callback(opened.connection.close)
+            return opened
+
+        try:
+            opened = await settle(loop.run_in_executor(thread, start))
+            yield Ledger(Worker(thread, opened.connection), opened)
+        finally:
+            await settle(loop.run_in_executor(thread, owned.close))
+
+
+@contextmanager
+def open_readonly(path: Path) -> Generator[sqlite3.Connection]:
+    """A connection for the functions of `reads`, beside a running gateway or without one. Never makes a ledger.
+
+    Raises LedgerUnavailable if there is no ledger of this version's form.
+    """
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    except sqlite3.Error as error:
+        raise LedgerUnavailable(f"{path} cannot be opened: {error}") from error
+    try:
+        schema.require_current(connection, path)
+        yield connection
+    except sqlite3.Error as error:
+        raise LedgerUnavailable(f"{path}: {error}") from error
+    finally:
+        connection.close()

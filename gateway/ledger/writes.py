@@ -1,0 +1,96 @@
+"""Everything that is written to a ledger once it is open, each as one transaction over a plain connection.
+
+No more than DB-API calls, so that the same statements also run on a connection whose disk loses power at will.
+"""
+
+import sqlite3
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from gateway.ledger import reads
+from gateway.ledger.batch import Batch, Identity, OutboxMessage
+from gateway.ledger.entry import Entry, follow
+from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
+from gateway.ledger.reads import Origin
+from gateway.ledger.rows import Attempt
+
+
+def append_batch(connection: sqlite3.Connection, origin: Origin, batch: Batch) -> None:
+    """Commits all of `batch`, or nothing and raises ChainBroken, DuplicateEvent or ConflictingEvent.
+
+    After a sqlite3.Error nobody knows which.
+    """
+    with _transaction(connection):
+        if follow(reads.head(connection, origin), batch.entries) != batch.head:
+            raise ChainBroken(f"the batch ends at entry {batch.head.seq}, not at its stated head")
+        for entry in batch.entries:
+            _insert_entry(connection, entry)
+        for message in batch.outbox:
+            _insert_message(connection, message)
+        for identity in batch.identities:
+            _put_identity(connection, identity)
+
+
+def append_attempts(connection: sqlite3.Connection, attempts: Sequence[Attempt]) -> None:
+    """Commits what the broker said to each publish; sqlite3.Error is indeterminate."""
+    with _transaction(connection):
+        connection.executemany(
+            "INSERT INTO attempt (outbox_id, at_us, reason, delivered) VALUES (?, ?, ?, ?)",
+            [(attempt.outbox_id, attempt.at_us, attempt.reason, int(attempt.delivered)) for attempt in attempts],
+        )
+
+
+def insert_origin(connection: sqlite3.Connection, origin: Origin, created_us: int) -> None:
+    """Commits whose ledger this is; once in its life."""
+    with _transaction(connection):
+        values = (origin.gateway, origin.epoch, origin.salt, created_us)
+        connection.execute("INSERT INTO origin (gateway, epoch, salt, created_us) VALUES (?, ?, ?, ?)", values)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Generator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:  # some errors of the disk have ended it already
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _insert_entry(connection: sqlite3.Connection, entry: Entry) -> None:
+    connection.execute(
+        "INSERT INTO entry (seq, recorded_us, kind, session, body, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (entry.seq, entry.recorded_us, entry.kind.value, entry.session, entry.body, entry.prev_hash, entry.hash),
+    )
+
+
+def _insert_message(connection: sqlite3.Connection, message: OutboxMessage) -> None:
+    digest = reads.message_digest(message)
+    held = connection.execute("SELECT digest FROM outbox WHERE event_id = ?", (message.event_id,)).fetchone()
+    if held == (digest,):
+        raise DuplicateEvent(f"event {message.event_id} is in the outbox already")
+    if held is not None:
+        raise ConflictingEvent(f"event {message.event_id} is in the outbox already, with other content")
+    values = (
+        message.seq,
+        message.event_id,
+        message.topic,
+        message.payload,
+        int(message.retain),
+        message.content_type,
+        digest,
+    )
+    connection.execute(
+        "INSERT INTO outbox (seq, event_id, topic, payload, retain, content_type, digest) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        values,
+    )
+
+
+def _put_identity(connection: sqlite3.Connection, told: Identity) -> None:
+    """The latest telling holds, but what it leaves empty stays as told before."""
+    known = reads.identity(connection, told.subject) or told
+    connection.execute("DELETE FROM identity WHERE subject = ?", (told.subject,))
+    values = (told.subject, told.visit or known.visit, told.mrn or known.mrn, told.account or known.account)
+    connection.execute("INSERT INTO identity (subject, visit, mrn, account) VALUES (?, ?, ?, ?)", values)

@@ -1,0 +1,62 @@
+"""Judges a ledger that a killed `ledger_writer` left behind, without a line of the ledger's own code."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+ENTRIES, MESSAGES = 3, 2  # of every batch
+
+
+def audit(path: Path, acknowledged: Iterable[int]) -> int:
+    """Fails unless all that was acknowledged is there once and nothing is there by half; the number of entries."""
+    connection = sqlite3.connect(path)
+    try:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'origin'").fetchone():
+            assert not list(acknowledged), "acknowledged entries in a ledger without tables"
+            return 0
+        return _audit_content(connection, acknowledged)
+    finally:
+        connection.close()
+
+
+def _audit_content(connection: sqlite3.Connection, acknowledged: Iterable[int]) -> int:
+    entries = connection.execute(
+        "SELECT seq, kind, session, recorded_us, body, prev_hash, hash FROM entry ORDER BY seq"
+    ).fetchall()
+    assert [entry[0] for entry in entries] == list(range(1, len(entries) + 1)), "a gap or a repeat in seq"
+    lost = set(acknowledged) - {entry[0] for entry in entries}
+    assert not lost, f"acknowledged and lost: {sorted(lost)}"
+    assert len(entries) % ENTRIES == 0, "half a batch of entries"
+
+    ends = list(range(ENTRIES, len(entries) + 1, ENTRIES))
+    messages = connection.execute("SELECT seq, event_id, payload FROM outbox ORDER BY outbox_id").fetchall()
+    assert messages == [(end, f"{end}-{form}", b"%d" % end * 50) for end in ends for form in ("json", "hl7")]
+    subjects = connection.execute("SELECT subject FROM identity ORDER BY subject").fetchall()
+    assert subjects == [(f"{end:016x}",) for end in ends]
+    undelivered = connection.execute(
+        "SELECT outbox_id FROM outbox EXCEPT SELECT outbox_id FROM attempt WHERE delivered ORDER BY 1"
+    ).fetchall()
+    assert connection.execute("SELECT outbox_id FROM waiting ORDER BY 1").fetchall() == undelivered
+    _audit_chain(connection, entries)
+    return len(entries)
+
+
+def _audit_chain(connection: sqlite3.Connection, entries: list[tuple[int, str, str, int, str, str, str]]) -> None:
+    if not entries:
+        return
+    gateway, epoch, salt = connection.execute("SELECT gateway, epoch, salt FROM origin").fetchone()
+    before = _hash(gateway, epoch, salt)
+    for seq, kind, session, recorded_us, body, prev_hash, own_hash in entries:
+        assert prev_hash == before, f"entry {seq} does not know its predecessor"
+        before = _hash(gateway, epoch, str(seq), kind, session, str(recorded_us), body, prev_hash)
+        assert own_hash == before, f"entry {seq} is not what was hashed"
+
+
+def _hash(*fields: str | bytes) -> str:
+    hashed = hashlib.sha256()
+    for field in fields:
+        data = field.encode("utf-8") if isinstance(field, str) else field
+        hashed.update(str(len(data)).encode("ascii") + b":" + data + b",")
+    return hashed.hexdigest()

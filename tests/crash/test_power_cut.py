@@ -1,0 +1,117 @@
+"""The power goes at any operation of the ledger's own SQL; the disk then holds any part of what was not synced.
+
+The control proves that the disk does lose things: with `synchronous = NORMAL` it must lose acknowledged commits.
+"""
+
+import asyncio
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import cast
+
+import apsw
+import pytest
+
+from gateway.clock import SystemClock
+from gateway.ledger import reads, writes
+from gateway.ledger.opening import configure, connect_file, open_or_replace
+from gateway.ledger.rows import Attempt
+from gateway.ledger.store import open_ledger
+from tests.crash.ledger_audit import audit
+from tests.crash.ledger_writer import GATEWAY, numbered_batch
+from tests.crash.losing_disk import LosingDisk
+
+SEEDS = 250
+BATCHES = 20
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Callable[[], Path]:
+    """Makes copies of a ledger that was just begun, each replacing the one before."""
+
+    async def begin(path: Path) -> None:
+        async with open_ledger(path, GATEWAY, SystemClock().now):
+            pass
+
+    template = tmp_path / "template" / "ledger.db"
+    asyncio.run(begin(template))
+
+    def copy() -> Path:
+        directory = tmp_path / "cut"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        return Path(shutil.copy(template, directory))
+
+    return copy
+
+
+def write_until_the_power_goes(path: Path, disk: LosingDisk, name: str, synchronous: str) -> list[int]:
+    """Commits batches on `disk`; the last seq of each commit that returned."""
+    acknowledged: list[int] = []
+    # The ledger's statements use no more of a connection than the two libraries have in common.
+    connection = cast(sqlite3.Connection, apsw.Connection(str(path), vfs=name))
+    with suppress(apsw.IOError), closing(connection):
+        configure(connection)
+        connection.execute(f"PRAGMA synchronous = {synchronous}").fetchall()
+        connection.execute("PRAGMA wal_autocheckpoint = 40").fetchall()
+        origin = reads.origin(connection)
+        assert origin is not None
+        for number in range(BATCHES):
+            batch = numbered_batch(reads.head(connection, origin))
+            writes.append_batch(connection, origin, batch)
+            acknowledged.append(batch.head.seq)
+            if number % 4 == 3:
+                (oldest,) = reads.waiting(connection, limit=1)
+                writes.append_attempts(connection, [Attempt(oldest.outbox_id, 0, 0, delivered=True)])
+    return acknowledged
+
+
+def cut(path: Path, seed: int, operations: int, synchronous: str) -> list[int]:
+    """One power cut at a seeded moment; what was acknowledged before it. The disk's files are left as they may be."""
+    chance = random.Random(seed)
+    disk = LosingDisk(f"disk-{seed}", chance.randrange(1, operations))
+    try:
+        acknowledged = write_until_the_power_goes(path, disk, f"disk-{seed}", synchronous)
+    finally:
+        disk.unregister()
+    disk.settle(chance)
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)  # shared memory: gone with the power
+    return acknowledged
+
+
+def operations_of_a_whole_run(path: Path, synchronous: str) -> int:
+    """How many operations there are to cut at."""
+    disk = LosingDisk("disk-whole", 0)
+    try:
+        assert len(write_until_the_power_goes(path, disk, "disk-whole", synchronous)) == BATCHES
+    finally:
+        disk.unregister()
+    return disk.operations
+
+
+def test_a_power_cut_loses_nothing_acknowledged(fresh: Callable[[], Path]) -> None:
+    operations = operations_of_a_whole_run(fresh(), "FULL")
+    counts: set[int] = set()
+    for seed in range(SEEDS):
+        path = fresh()
+        acknowledged = cut(path, seed, operations, "FULL")
+        opened = open_or_replace(path, GATEWAY, SystemClock().now, connect_file)
+        opened.connection.close()
+        assert opened.set_aside is None, f"seed {seed}: taken for damaged"
+        found = audit(path, acknowledged)
+        assert found - max(acknowledged, default=0) in (0, 3), f"seed {seed}"
+        counts.add(len(acknowledged))
+    assert counts >= set(range(BATCHES)), "some commits were never cut"
+
+
+def test_with_less_syncing_the_same_cuts_do_lose_acknowledged_commits(fresh: Callable[[], Path]) -> None:
+    operations = operations_of_a_whole_run(fresh(), "NORMAL")
+    lost = 0
+    for seed in range(60):
+        path = fresh()
+        acknowledged = cut(path, seed, operations, "NORMAL")
+        lost += audit(path, []) < max(acknowledged, default=0)
+    assert lost > 10, "a disk that loses nothing proves nothing"

@@ -1,0 +1,271 @@
+"""Opening: locks, damage, foreign and later files, migrations, and reading without a gateway."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlite_utils import Database, Migrations
+
+from drivers.reading import Stamp
+from gateway.ledger import reads, schema
+from gateway.ledger.batch import Batch, OutboxMessage
+from gateway.ledger.entry import Entry, EntryKind, Head, append
+from gateway.ledger.errors import LedgerUnavailable, StateLocked
+from gateway.ledger.opening import connect_file
+from gateway.ledger.rows import OutboxRow
+from gateway.ledger.store import open_ledger, open_readonly
+
+Connect = Callable[[Path], sqlite3.Connection]
+GATEWAY = "gw-1"
+NEWER = "m9999_of_a_later_version"
+
+
+def noon() -> Stamp:
+    return Stamp(utc_us=1_750_000_000_000_000, boot_us=0)  # 2025-06-15T15:06:40Z
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What an opened ledger showed."""
+
+    set_aside: Path | None
+    head: Head
+    entries: list[Entry]
+    rows: list[OutboxRow]
+
+
+def fill(path: Path, entries: int = 3) -> Found:
+    """Commits some entries, each with a message, and opens the ledger again."""
+
+    async def commit() -> None:
+        async with open_ledger(path, GATEWAY, noon) as ledger:
+            for _ in range(entries):
+                entry, head = append(ledger.head, 1, EntryKind.FACT, "S1", '{"fact":"cooling_started"}')
+                message = OutboxMessage(head.seq, f"e{head.seq}", "capgate/v1/t", b"payload" * 30, False, "")
+                await ledger.commit(Batch((entry,), (message,), (), head))
+
+    asyncio.run(commit())
+    return reopen(path)
+
+
+def reopen(path: Path, gateway: str = GATEWAY, connect: Connect = connect_file) -> Found:
+    """Opens and closes the ledger."""
+
+    async def look() -> Found:
+        async with open_ledger(path, gateway, noon, connect) as ledger:
+            rows = await ledger.outbox.pending(0, 100)
+            return Found(ledger.set_aside, ledger.head, await ledger.entries(), rows)
+
+    return asyncio.run(look())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+def tamper(path: Path, *statements: str) -> None:
+    connection = connect_file(path)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+async def test_two_gateways_never_share_a_state_directory(path: Path) -> None:
+    async with open_ledger(path, GATEWAY, noon):
+        with pytest.raises(StateLocked, match=str(path.parent)):
+            async with open_ledger(path.with_name("other.db"), "gw-2", noon):
+                pass
+    async with open_ledger(path, GATEWAY, noon):
+        pass
+
+
+def test_the_files_are_their_owners_alone(path: Path) -> None:
+    def modes_while_open(path: Path) -> sqlite3.Connection:
+        connection = connect_file(path)
+        connection.execute("PRAGMA journal_mode = wal")
+        connection.execute("CREATE TABLE spare (n)")
+        modes.update({file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()})
+        return connection
+
+    modes: dict[str, int] = {}
+    reopen(path, connect=modes_while_open)
+    assert set(modes) == {"ledger.db", "ledger.db-wal", "ledger.db-shm", "gateway.lock"}
+    assert set(modes.values()) == {0o600}
+
+
+@pytest.mark.parametrize("damage", ["garbage", "first page", "entry", "message", "trigger gone", "origin gone"])
+def test_a_damaged_ledger_is_set_aside_whole_and_a_new_epoch_begins(path: Path, damage: str) -> None:
+    before = fill(path)
+    match damage:
+        case "garbage":
+            path.write_bytes(bytes(range(256)) * 32)
+        case "first page":
+            path.write_bytes(path.read_bytes()[:16] + bytes(200) + path.read_bytes()[216:])
+        case "entry":
+            path.write_bytes(path.read_bytes().replace(b"cooling_started", b"cooling_stopped", 1))
+        case "message":
+            path.write_bytes(path.read_bytes().replace(b"payloadpayload", b"payloadPayload", 1))
+        case "trigger gone":
+            tamper(path, "DROP TRIGGER entry_no_delete")
+        case _:
+            tamper(path, "DROP TRIGGER origin_no_delete", "DELETE FROM origin")
+    damaged = path.read_bytes()
+
+    found = reopen(path)
+    assert found.set_aside == path.with_name("ledger.db.damaged-20250615T150640Z")
+    assert found.set_aside is not None
+    assert found.set_aside.read_bytes() == damaged
+    assert found.head.seq == 0
+    assert found.head.epoch != before.head.epoch
+    assert reopen(path) == msgspec.structs.replace(found, set_aside=None)
+
+
+def test_companions_go_with_a_damaged_ledger_and_a_second_one_overwrites_nothing(path: Path) -> None:
+    for content in (b"damaged" * 100, b"damaged again within the same second" * 100):
+        path.write_bytes(content)
+        path.with_name("ledger.db-wal").write_bytes(content)
+        aside = reopen(path).set_aside
+        assert aside is not None
+        assert aside.read_bytes() == aside.with_name(f"{aside.name}-wal").read_bytes() == content
+    assert len(list(path.parent.glob("*.damaged-*-wal"))) == 2
+
+
+def test_a_log_that_lost_its_ledger_is_kept(path: Path) -> None:
+    log = path.with_name("ledger.db-wal")
+    log.write_bytes(b"committed entries")
+    aside = reopen(path).set_aside
+    assert aside is not None
+    assert aside.with_name(f"{aside.name}-wal").read_bytes() == b"committed entries"
+
+
+def test_no_flipped_bit_passes_for_the_truth(path: Path) -> None:
+    before = fill(path, entries=8)
+    good = path.read_bytes()
+    chance = random.Random(97009)
+    caught = 0
+    for number in range(150):
+        flipped = bytearray(good)
+        bit = chance.randrange(len(good) * 8)
+        flipped[bit // 8] ^= 1 << bit % 8
+        copy = path.parent / str(number) / "ledger.db"
+        copy.parent.mkdir()
+        copy.write_bytes(flipped)
+        try:
+            found = reopen(copy)
+        except LedgerUnavailable:
+            caught += 1
+            continue
+        caught += found.set_aside is not None
+        assert found.set_aside is not None or found == before, f"bit {bit} went unseen"
+    assert caught > 10, "hardly a flip hit anything"
+
+
+def test_a_ledger_of_another_gateway_is_left_alone(path: Path) -> None:
+    before = fill(path)
+    with pytest.raises(LedgerUnavailable, match="gateway gw-1, not of gw-2"):
+        reopen(path, "gw-2")
+    assert reopen(path) == before
+
+
+def test_a_file_that_cannot_be_opened_is_not_taken_for_damaged(path: Path) -> None:
+    path.mkdir()
+    with pytest.raises(LedgerUnavailable, match="unable to open"):
+        reopen(path)
+    assert path.is_dir()
+
+
+def test_a_setting_that_does_not_hold_is_refused(path: Path) -> None:
+    def in_memory(_: Path) -> sqlite3.Connection:
+        return sqlite3.connect(":memory:", isolation_level=None)
+
+    with pytest.raises(LedgerUnavailable, match="journal_mode = wal"):
+        reopen(path, connect=in_memory)
+
+
+def test_a_ledger_of_a_later_version_is_refused_and_left_alone(path: Path) -> None:
+    fill(path)
+    tamper(
+        path,
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
+        f" VALUES ('{schema.MIGRATIONS.name}', '{NEWER}', '')",
+    )
+    before = path.read_bytes()
+    with pytest.raises(LedgerUnavailable, match=NEWER):
+        reopen(path)
+    with pytest.raises(LedgerUnavailable, match=NEWER), open_readonly(path):
+        pass
+    assert path.read_bytes() == before
+
+
+def later_migrations(*, failing: bool) -> Migrations:
+    """The migrations of a version that has one step more."""
+    later = Migrations(schema.MIGRATIONS.name)
+    later(name="m0001_ledger")(schema.m0001_ledger)
+
+    @later(name="m0002_note")
+    def note(db: Database) -> None:  # pyright: ignore[reportUnusedFunction] (registered by its decorator)
+        db.table("note").create({"text": str})
+        if failing:
+            db.conn.execute("INSERT INTO nowhere VALUES (1)")
+
+    return later
+
+
+def test_a_migration_keeps_the_content_and_a_copy_of_what_was_there(path: Path) -> None:
+    fill(path)
+    connection = connect_file(path)
+    entries = reads.entries(connection)
+    schema.migrate(connection, path, later_migrations(failing=False))
+    assert reads.entries(connection) == entries
+    assert connection.execute("SELECT count(*) FROM note").fetchone() == (0,)
+    schema.migrate(connection, path, later_migrations(failing=False))
+    connection.close()
+    copy = path.with_name("ledger.db.before-m0002_note")
+    assert copy.stat().st_mode & 0o777 == 0o600
+    with open_readonly(copy) as old:
+        assert reads.entries(old) == entries
+
+
+def test_a_migration_that_fails_leaves_the_ledger_as_it_was(path: Path) -> None:
+    before = fill(path)
+    connection = connect_file(path)
+    with pytest.raises(sqlite3.OperationalError, match="nowhere"):
+        schema.migrate(connection, path, later_migrations(failing=True))
+    connection.close()
+    assert reopen(path) == before
+
+
+def test_reading_needs_no_gateway_and_makes_no_ledger(path: Path) -> None:
+    with pytest.raises(LedgerUnavailable, match="cannot be opened"), open_readonly(path):
+        pass
+    assert not path.exists()
+    path.touch()
+    with pytest.raises(LedgerUnavailable, match="has schema"), open_readonly(path):
+        pass
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(LedgerUnavailable, match="not a database"), open_readonly(path):
+        pass
+    path.unlink()
+    fill(path)
+    with open_readonly(path) as connection:
+        origin = reads.origin(connection)
+        assert origin is not None
+        assert (origin.gateway, reads.head(connection, origin).seq) == (GATEWAY, 3)
+
+
+async def test_cancelled_while_it_opens_a_ledger_is_closed_and_unlocked(path: Path) -> None:
+    async def hold() -> None:
+        async with open_ledger(path, GATEWAY, noon):
+            await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(hold())
+        await asyncio.sleep(0)
+        task.cancel()
+    assert task.cancelled()
+    async with open_ledger(path, GATEWAY, noon):
+        pass
