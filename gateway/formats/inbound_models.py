@@ -1,0 +1,137 @@
+"""What an engine may send as JSON: the envelope and the data of every inbound type.
+
+Readers are tolerant, so unknown fields are passed over; what is known must be right. A field's description is what the
+answer to a rejected message offers as accepted, so descriptions are written for the person who builds the message.
+"""
+
+from typing import Annotated, Literal, cast
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+_MAX_INT = 2**53  # what every JSON reader keeps exactly; microseconds fit until the year 2255
+
+
+class Model(BaseModel):
+    """Base of everything read from outside: frozen, no coercion, unknown fields passed over."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", str_strip_whitespace=True)
+
+
+def _identifier(value: object) -> object:
+    return cast(dict[str, object], value).get("value") if isinstance(value, dict) else value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+Segment = Annotated[Name, AfterValidator(str.lower)]  # a name of the gateway's own: those are lower-case
+Identifier = Annotated[Name, BeforeValidator(_identifier)]
+_IDENTIFIER = 'text of 1 to 64 characters, or {"system": ..., "value": text}; never a number, which loses leading zeros'
+_TIME = "RFC 3339 text with an offset, as in 2026-03-10T15:00:00-04:00"
+
+
+class Envelope(Model):
+    """The CloudEvents attributes that matter here."""
+
+    specversion: Literal["1.0"] = Field(description='"1.0"')
+    type: str = Field(min_length=1, max_length=256, description="text, as in org.example.infusion.started.v1")
+    source: str = Field(min_length=1, max_length=256, description="text that names the sender, 1 to 256 characters")
+    id: str = Field(min_length=1, max_length=256, description="text, unique at the sender, 1 to 256 characters")
+    time: str = Field(max_length=64, description=f"when it happened, {_TIME}")
+    recordedtime: str | None = Field(default=None, max_length=64, description=f"when it was charted, {_TIME}")
+    data: dict[str, object] = Field(description="an object, as the type's schema has it")
+
+
+class PatientIds(Model):
+    """Who, by the identifiers of the EHR."""
+
+    visit: Identifier | None = Field(default=None, description=_IDENTIFIER)
+    mrn: Identifier | None = Field(default=None, description=_IDENTIFIER)
+    account: Identifier | None = Field(default=None, description=_IDENTIFIER)
+
+
+class Place(Model):
+    """Which cap and whose: the fields that all data have in common."""
+
+    unit: Segment | None = Field(default=None, description="the unit's name in the gateway, text")
+    cap: int | None = Field(default=None, ge=1, le=99, description="the cap's number on its unit, from 1")
+    chair: Segment | None = Field(default=None, description="the chair's name in the gateway, text")
+    visit: Identifier | None = Field(default=None, description=_IDENTIFIER)
+    patient: PatientIds = Field(default=PatientIds(), description='an object, as in {"visit": "V770012"}')
+
+
+class Infusion(Place):
+    """Start, end, restart or withdrawal of one agent."""
+
+    order: Name | None = Field(default=None, description="text that names the order, 1 to 64 characters")
+    administration: Name | None = Field(
+        default=None, description="text that names the administration, 1 to 64 characters"
+    )
+    agent_class: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="text, one of the agent classes"
+    )
+    source: Literal["mar", "pump", "person", "manual"] | None = Field(
+        default=None, description='"mar", "pump", "person"'
+    )
+    final: bool = Field(default=False, description="true or false")
+    amends: Annotated[str, Field(min_length=1, max_length=256)] | None = Field(
+        default=None, description="the id of the message whose end this one changes"
+    )
+    voided: bool = Field(default=False, description="true or false")
+    version: int | None = Field(
+        default=None, ge=0, le=_MAX_INT, description="a whole number that grows with every change"
+    )
+    remaining_chemo_orders: int | None = Field(default=None, ge=0, le=99, description="a whole number, 0 to 99")
+
+
+class Association(Place):
+    """A cap begins to serve a patient, or no longer does."""
+
+    validated: bool = Field(description="true once a person or a scan has confirmed it, otherwise false")
+    asserted_by: Literal["scan", "ehr", "person", "manual"] | None = Field(
+        default=None, description='"scan", "ehr" or "person"'
+    )
+
+
+class OrderCheck(Place):
+    """Whether the order for scalp cooling was found."""
+
+    found: bool = Field(description="true or false")
+    ordered_post_minutes: float | None = Field(
+        default=None, gt=0, le=1440, allow_inf_nan=False, description="minutes after the infusion, above 0, up to 1440"
+    )
+
+
+class Finalisation(Place):
+    """A person signs a session."""
+
+    session: Name | None = Field(default=None, description="the session's token, 9 characters")
+    person: Name = Field(description="who signs, 1 to 64 characters")
+
+
+class CapChange(Place):
+    """Something was done at the chair that ends cooling."""
+
+    source: Name | None = Field(default=None, description="who or what charted it, 1 to 64 characters")
+
+
+class Ack(Model):
+    """The engine's receipt for a message of ours."""
+
+    for_: str = Field(alias="for", min_length=1, max_length=256, description="the id of the message it is about")
+    result: Literal["accepted", "rejected", "error"] = Field(description='"accepted", "rejected" or "error"')
+
+
+def explain(error: ValidationError, model: type[Model], prefix: str = "") -> str:
+    """What to mend, field by field: never the value that was sent."""
+    problems: dict[str, str] = {}
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        path = [str(part) for part in item["loc"][:2]] if item["loc"][0] == "patient" else [str(item["loc"][0])]
+        field_name = prefix + ".".join(path)
+        verdict = "missing" if item["type"] == "missing" else "not accepted"
+        problems.setdefault(field_name, f"{field_name}: {verdict}; accepted: {_accepted(model, path)}")
+    return ". ".join(problems.values())
+
+
+def _accepted(model: type[Model], path: list[str]) -> str:
+    owner = PatientIds if len(path) == 2 else model
+    by_alias = {info.alias or name: info for name, info in owner.model_fields.items()}
+    return by_alias[path[-1]].description or "see the schema"

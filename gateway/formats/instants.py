@@ -1,0 +1,96 @@
+"""Instants as text: RFC 3339 out, RFC 3339 and what charts really say in. Instants are UTC microseconds."""
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import NewType
+
+import msgspec
+
+Rfc3339 = NewType("Rfc3339", str)  # "2026-03-10T12:30:00.000Z": made by `rfc3339` alone
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
+_TEXT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:([Zz])|([+-])(\d\d):?(\d\d))?)?", re.ASCII
+)
+_YEARS = range(2000, 2100)  # outside: a clock that was never set, or a slip of the keyboard
+
+
+class InstantError(ValueError):
+    """The text is no usable instant; the message says what is accepted and repeats nothing of the text."""
+
+
+class Instant(msgspec.Struct, frozen=True):
+    """What a text says about an instant. Where two are possible, `at_us` is what P26 makes of an infusion's end."""
+
+    at_us: int
+    no_time: bool = False  # a date alone: `at_us` is its midnight, no instant
+    ambiguous: bool = False  # local time without offset in the repeated hour (P26)
+    other_us: int | None = None  # the other instant an ambiguous local time may mean
+
+    @property
+    def earliest_us(self) -> int:
+        """The earlier of two possible instants: for an end of cooling the one that leaves fewer units."""
+        return self.at_us if self.other_us is None else min(self.at_us, self.other_us)
+
+
+@lru_cache(maxsize=256)
+def _to_the_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def rfc3339(at_us: int) -> Rfc3339:
+    """The instant in UTC, milliseconds, `Z`; finer parts are cut off. Raises OverflowError beyond the year 9999."""
+    second, rest_us = divmod(at_us, 1_000_000)
+    return Rfc3339(f"{_to_the_second(second)}.{rest_us // 1000:03d}Z")
+
+
+def to_us(moment: datetime) -> int:
+    """UTC microseconds of an aware datetime."""
+    return (moment - _EPOCH) // _US
+
+
+def read_instant(text: str, known_at_us: int, zone: tzinfo | None = None) -> Instant:
+    """Reads RFC 3339, also without seconds, or a date alone; without an offset only if the site's `zone` is known.
+
+    In the repeated hour the later reading stands, as it leaves fewer units, unless it lies after `known_at_us`:
+    then the earlier one was meant (P26). Raises InstantError.
+    """
+    match = _TEXT.fullmatch(text.strip())
+    if match is None:
+        raise InstantError("no date and time; accepted: RFC 3339, as in 2026-03-10T15:00:00-04:00")
+    year, month, day, hour, minute, second, fraction, zulu, sign, off_h, off_m = match.groups()
+    if int(year) not in _YEARS:
+        raise InstantError("the year is out of range; accepted: 2000 to 2099")
+    try:
+        micros = int((fraction or "0").ljust(6, "0")[:6])
+        local = datetime(  # noqa: DTZ001 - the offset follows, or the zone gives it
+            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), micros
+        )
+    except ValueError:
+        raise InstantError("no such date or time of day; accepted: RFC 3339, hours 00 to 23") from None
+    if hour is None:
+        return Instant(to_us(local.replace(tzinfo=zone or UTC)), no_time=True)
+    if zulu:
+        return Instant(to_us(local.replace(tzinfo=UTC)))
+    if sign:
+        if int(off_h) > 23 or int(off_m) > 59:
+            raise InstantError("no such offset; accepted: Z, or +hh:mm or -hh:mm")
+        offset = timedelta(hours=int(off_h), minutes=int(off_m))
+        return Instant(to_us(local.replace(tzinfo=UTC) - offset if sign == "+" else local.replace(tzinfo=UTC) + offset))
+    if zone is None:
+        raise InstantError("the offset is missing; accepted: RFC 3339 with Z or an offset such as -04:00")
+    return _read_local(local, known_at_us, zone)
+
+
+def _read_local(local: datetime, known_at_us: int, zone: tzinfo) -> Instant:
+    # fold 0 and 1 are the readings before and after the clocks change; they differ only close to a change.
+    first_us, second_us = (to_us(local.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+    if first_us == second_us:
+        return Instant(first_us)
+    if first_us > second_us:
+        raise InstantError("this local time was skipped when the clocks went forward; send it with its offset")
+    if second_us > known_at_us:
+        return Instant(first_us, ambiguous=True, other_us=second_us)
+    return Instant(second_us, ambiguous=True, other_us=first_us)
