@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import serial
 from simulators.control import obey
 from simulators.scenario import load_scenario
 from simulators.serve import Plant
+from tests.peers.processes import program
 
 pytestmark = pytest.mark.peers
 
@@ -61,11 +61,8 @@ def command(plant: Plant, text: str) -> None:
 
 async def mbpoll(*arguments: str) -> dict[int, int]:
     """What mbpoll prints: printed address (base 1) -> signed value."""
-    program = shutil.which("mbpoll")
-    if program is None:
-        pytest.fail("mbpoll is not installed: apt-get install mbpoll")
     process = await asyncio.create_subprocess_exec(
-        program, "-1", "-q", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        program("mbpoll"), "-1", "-q", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     async with asyncio.timeout(TIMEOUT_S):
         output, _ = await process.communicate()

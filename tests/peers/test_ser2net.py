@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import shutil
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +16,8 @@ from drivers.line import Line, LineTiming
 from drivers.transport import rfc2217
 from drivers.transport.base import SerialSettings
 from drivers.transport.open import connector
+from tests.peers.julabo_units import sinstruments
+from tests.peers.processes import free_port, listening, probe_once_up, program, pty_pair, pty_settings, running
 
 pytestmark = pytest.mark.peers
 
@@ -36,38 +36,6 @@ class Server:
     tcp_port: int
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
-
-
-def program(name: str) -> str:
-    """Its path; Debian keeps servers out of an ordinary user's search path."""
-    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    if found is None:
-        pytest.fail(f"{name} is not installed: apt-get install ser2net socat")
-    return found
-
-
-async def appears(path: Path) -> None:
-    while not path.exists():  # noqa: ASYNC110, ASYNC240  (socat tells nobody)
-        await asyncio.sleep(0.01)
-
-
-async def listens(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return
-
-
 def answer_at(descriptor: int, name: DialectName) -> None:
     """A raw responder: whole known requests are answered with fixed bytes."""
     spoken = dialect(name)
@@ -84,45 +52,39 @@ def answer_at(descriptor: int, name: DialectName) -> None:
 
 
 @asynccontextmanager
-async def ser2net(folder: Path, name: DialectName) -> AsyncGenerator[Server]:
-    rfc2217_port, tcp_port, ready_port = free_ports(3)
-    near, far = folder / "near", folder / "far"
+async def ser2net(folder: Path, tty: Path) -> AsyncGenerator[Server]:
+    """The device server before the serial line `tty`."""
+    rfc2217_port, tcp_port, ready_port = free_port(), free_port(), free_port()
     configuration = folder / "ser2net.yaml"
     configuration.write_text(f"""
 connection: &rfc2217
   accepter: telnet(rfc2217),tcp,127.0.0.1,{rfc2217_port}
-  connector: serialdev,{near},9600n81,local
+  connector: serialdev,{tty},9600n81,local
 connection: &bare
   accepter: tcp,127.0.0.1,{tcp_port}
-  connector: serialdev,{near},9600n81,local
+  connector: serialdev,{tty},9600n81,local
 connection: &ready
   accepter: tcp,127.0.0.1,{ready_port}
   connector: echo
 """)
-    quiet = asyncio.subprocess.DEVNULL
-    ends = [f"pty,link={end},raw,echo=0" for end in (near, far)]
-    socat = await asyncio.create_subprocess_exec(program("socat"), *ends)
-    try:
-        async with asyncio.timeout(10):
-            await appears(near)
-            await appears(far)
-        server = await asyncio.create_subprocess_exec(
-            program("ser2net"), "-n", "-d", "-c", str(configuration), stdout=quiet, stderr=quiet
-        )
+    async with running(program("ser2net"), "-n", "-d", "-c", str(configuration)):
+        await listening(ready_port)
+        yield Server(rfc2217_port, tcp_port)
+
+
+@asynccontextmanager
+async def served_responder(folder: Path, name: DialectName) -> AsyncGenerator[Server]:
+    """A raw responder on a serial line behind the device server."""
+    near, far = folder / "near", folder / "far"
+    async with pty_pair(near, far):
         descriptor = os.open(far, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         answer_at(descriptor, name)
         try:
-            async with asyncio.timeout(10):
-                await listens(ready_port)
-            yield Server(rfc2217_port, tcp_port)
+            async with ser2net(folder, near) as server:
+                yield server
         finally:
             asyncio.get_running_loop().remove_reader(descriptor)
             os.close(descriptor)
-            server.terminate()
-            await server.wait()
-    finally:
-        socat.terminate()
-        await socat.wait()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +98,7 @@ connection: &ready
 async def test_a_unit_behind_ser2net_is_read_over_rfc2217_and_bare_tcp(
     name: DialectName, query: Query, answer: Raw, tmp_path: Path
 ) -> None:
-    async with ser2net(tmp_path, name) as server:
+    async with served_responder(tmp_path, name) as server:
         for url in (
             f"rfc2217://127.0.0.1:{server.rfc2217_port}",
             f"rfc2217://127.0.0.1:{server.rfc2217_port}?ign_set_control",
@@ -159,16 +121,23 @@ async def opened(line: Line, query: Query) -> Raw:
                 await asyncio.sleep(0.1)
 
 
+async def test_a_julabo_unit_behind_ser2net_is_probed_below_zero(tmp_path: Path) -> None:
+    async with sinstruments(tmp_path) as (_, tty), ser2net(tmp_path, tty) as server:
+        for url in (f"rfc2217://127.0.0.1:{server.rfc2217_port}", f"socket://127.0.0.1:{server.tcp_port}"):
+            code, answer = await probe_once_up(url, "--profile", "julabo-cf", *pty_settings())
+            assert (code, answer.faults, answer.value("coolant_supply")) == (0, [], -4.12), url
+
+
 async def test_a_server_that_does_not_speak_rfc2217_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rfc2217, "CONNECT_TIMEOUT_S", 0.5)
-    async with ser2net(tmp_path, DialectName.JULABO) as server:
+    async with served_responder(tmp_path, DialectName.JULABO) as server:
         connect = connector(f"rfc2217://127.0.0.1:{server.tcp_port}", SETTINGS)
         with pytest.raises(LineDown, match="RFC 2217"):
             await connect()
 
 
 async def test_a_server_that_goes_away_is_a_line_down_at_once(tmp_path: Path) -> None:
-    async with ser2net(tmp_path, DialectName.JULABO) as server:
+    async with served_responder(tmp_path, DialectName.JULABO) as server:
         link = await connector(f"rfc2217://127.0.0.1:{server.rfc2217_port}", SETTINGS)()
         link.inbox.listening = True
     with pytest.raises(LineDown):
