@@ -5,7 +5,6 @@ events). Every problem is named with its case and the index of its event. Unknow
 """
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import Annotated, cast
 from zoneinfo import ZoneInfo
@@ -13,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway.formats.casefile_events import EventModel, Site, facts_of
+from gateway.formats.casefile_events import EventModel, EventName, Site, facts_of
 from gateway.session.facts import AnyFact
 from gateway.session.policy import Policy, PolicyFile
 
@@ -109,29 +108,29 @@ class CaseFile(msgspec.Struct, frozen=True):
 
     def policy(self, name: str, case: Case, changed: dict[str, object] | None = None) -> Policy:
         """The policy of that threshold for `case`, with `changed` values. Raises CaseFileError."""
-        values = {**self.default_policy, **self.thresholds[name], **(changed or {})}
-        try:
-            policy = PolicyFile.model_validate(
-                {"name": name, "revision": "case", "effective": date(2026, 1, 1), **values}
-            ).policy()
-        except ValidationError as error:
-            raise CaseFileError(_problems(f"case {case.id}: policy {name}", error)) from None
-        return for_case(policy, case)
+        base = {"name": name, "revision": "case", "effective": date(2026, 1, 1)}
+        return policy_for(case, name, {**base, **self.default_policy, **self.thresholds[name], **(changed or {})})
 
 
-def for_case(policy: Policy, case: Case) -> Policy:
-    """The policy, read by the case's own calendar."""
+def policy_for(case: Case, name: str, values: dict[str, object]) -> Policy:
+    """The policy of these values, read by the case's own calendar. Raises CaseFileError with every misfit."""
+    try:
+        policy = PolicyFile.model_validate(values).policy()
+    except ValidationError as error:
+        raise CaseFileError(_problems(f"case {case.id}: policy {name}", error)) from None
     return msgspec.structs.replace(policy, timezone=case.zone_name)
 
 
 def read_cases(text: str | bytes, name: str) -> CaseFile:
     """The cases in `text`; `name` names a case that has no id. Raises CaseFileError with every problem."""
     try:
-        file = _FileModel.model_validate(_as_file(json.loads(text)))
-    except ValidationError as error:
-        raise CaseFileError(_problems("", error)) from None
+        document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CaseFileError([f"not JSON: {error}"]) from None
+    try:
+        file = _FileModel.model_validate(_as_file(document))
+    except ValidationError as error:
+        raise CaseFileError(_problems("", error)) from None
     problems: list[str] = []
     cases: list[Case] = []
     for index, raw in enumerate(file.cases):
@@ -166,7 +165,7 @@ def _case(case_id: str, raw: dict[str, object]) -> Case:
     except ValidationError as error:
         raise CaseFileError(_problems(f"case {case_id}", error)) from None
     zone, zone_name = _zone(case_id, model)
-    patients = model.patients or tuple(sorted({event.patient or "P1" for event in model.timeline})) or ("P1",)
+    patients = model.patients or _patients(model)
     site = Site.of(model.timeline, zone, "P1" if "P1" in patients else patients[0])
     facts: list[AnyFact] = []
     problems: list[str] = []
@@ -180,6 +179,13 @@ def _case(case_id: str, raw: dict[str, object]) -> Case:
     return Case(
         case_id, model.title, zone, zone_name, patients, tuple(facts), model.expected, model.variants, model.flags
     )
+
+
+def _patients(model: _CaseModel) -> tuple[str, ...]:
+    """Whom the timeline names; P1 where an event names nobody."""
+    named = {event.patient or "P1" for event in model.timeline if event.event is not EventName.PATIENT_REASSIGNED}
+    moved = {name for event in model.timeline for name in (event.from_, event.to) if name}
+    return tuple(sorted(named | moved)) or ("P1",)
 
 
 def _zone(case_id: str, model: _CaseModel) -> tuple[tzinfo, str]:
@@ -216,10 +222,3 @@ def instant_text(at_us: int, zone: tzinfo) -> str:
     """The instant with the zone's offset, in whole seconds unless it has a fraction."""
     moment = datetime.fromtimestamp(at_us // 1_000_000, zone).replace(microsecond=at_us % 1_000_000)
     return moment.isoformat(timespec="seconds" if moment.microsecond == 0 else "microseconds")
-
-
-def iter_units(results: ExpectedResults) -> Iterator[tuple[str, str, Expected]]:
-    """Each patient's expectation by policy."""
-    for patient, by_policy in results.items():
-        for policy, expected in by_policy.items():
-            yield patient, policy, expected

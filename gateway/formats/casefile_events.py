@@ -9,7 +9,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.formats.instants import Instant, InstantError, read_instant
-from gateway.session.facts import AgentClass, AnyFact, CapRef, Continuity
+from gateway.session.facts import AgentClass, AnyFact, CapRef, Continuity, EndSource
 from gateway.session.spans import FOREVER
 
 
@@ -91,6 +91,20 @@ class Site(msgspec.Struct, frozen=True):
         devices = tuple(sorted({event.device or "" for event in named}))
         return cls(zone, patient, devices, {whose: tuple(sorted(own)) for whose, own in caps.items()})
 
+    def patient_of(self, event: EventModel) -> str:
+        """Whom an event that names nobody is about: whoever alone cooled on its cap, otherwise the case's first."""
+        if event.device is None or event.event is EventName.COOLING_STARTED:
+            return self.patient
+        cap = CapRef(event.device, event.channel)
+        on_cap = [patient for patient, caps in self.caps.items() if cap in caps]
+        match on_cap:
+            case []:
+                return self.patient
+            case [patient]:
+                return patient
+            case _:
+                return ""  # whoever is on the cap at that instant
+
 
 _ON_A_CAP = frozenset(
     {
@@ -103,9 +117,8 @@ _ON_A_CAP = frozenset(
         EventName.PATIENT_REASSIGNED,
     }
 )
-_ON_A_UNIT = frozenset(
-    {EventName.UNIT_FAULT, EventName.FAULT_CLEARED, EventName.UNIT_OFFLINE, EventName.UNIT_ONLINE}
-)
+_ON_A_UNIT = frozenset({EventName.UNIT_FAULT, EventName.FAULT_CLEARED, EventName.UNIT_OFFLINE, EventName.UNIT_ONLINE})
+_END_SOURCES = frozenset(EndSource)  # of an infusion's end; whoever else is named stands for the chart
 _WITH_SOURCE = frozenset({EventName.COOLING_STOP_CHARTED, EventName.CLOCK_STEPPED})
 
 
@@ -121,14 +134,14 @@ def facts_of(event: EventModel, site: Site) -> list[AnyFact]:
         "fact": event.event.value,
         "at_us": at.at_us,
         "known_at_us": at.at_us if known_at_us is None else known_at_us,
-        "patient": event.patient or site.patient,
+        "patient": event.patient or site.patient_of(event),
         "ambiguous": at.ambiguous or (event.stamped is not None and _is_ambiguous(event.stamped, site.zone)),
     }
     if event.new_end is not None:
         shared["new_end_us"] = _instant("new_end", event.new_end, FOREVER, site).at_us
     if event.result is not None:
         shared["found"] = event.result == "found"
-    if event.source is not None and event.event in _WITH_SOURCE:
+    if event.source is not None and (event.event in _WITH_SOURCE or event.source in _END_SOURCES):
         shared["source"] = event.source
     if event.event is EventName.PATIENT_REASSIGNED:
         shared |= {"from_patient": event.from_, "to_patient": event.to}

@@ -4,6 +4,7 @@ Two facts that differ in `known_at_us` alone are the same fact told twice; the f
 changed: a correction is another fact. Their JSON form (`fact` names the kind) is what the ledger keeps.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -78,13 +79,19 @@ class CapRemoved(_CapFact, frozen=True, tag="cap_removed"):
     """The cap came off the patient: an end of cooling whatever the machine says (P13)."""
 
 
-class CoolingStopCharted(_CapFact, frozen=True, kw_only=True, omit_defaults=True, tag="cooling_stop_charted"):
+class _PatientEndFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
+    cap: CapRef | None = None  # None: every cap of the patient
+    patient: str = ""
+    reason: str = ""
+
+
+class CoolingStopCharted(_PatientEndFact, frozen=True, kw_only=True, omit_defaults=True, tag="cooling_stop_charted"):
     """A person charted the end of cooling."""
 
     source: str = ""
 
 
-class PatientLeft(_CapFact, frozen=True, tag="patient_left_facility"):
+class PatientLeft(_PatientEndFact, frozen=True, tag="patient_left_facility"):
     """The patient left the suite, perhaps with a portable cap (P28)."""
 
 
@@ -100,9 +107,10 @@ class UnitFaulted(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit
 
 
 class FaultCleared(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="fault_cleared"):
-    """The unit's fault is over."""
+    """The unit's fault is over: the one with `code`, or all of them where none is named."""
 
     device: str
+    code: str = ""
 
 
 class UnitOffline(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_offline"):
@@ -125,6 +133,8 @@ class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     admin: AgentClass | None = None  # None: the teller did not say
     msg: str = ""  # the sender's message id
     skew_s: float = 0.0  # what was corrected in at_us for the sender's clock
+    ambiguous: bool = False  # local time without offset in a repeated hour (P26)
+    other_reading_us: int | None = None  # the other instant an ambiguous local time may mean
 
 
 class InfusionStarted(_InfusionFact, frozen=True, tag="infusion_started"):
@@ -137,8 +147,6 @@ class InfusionEnded(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True
     source: EndSource = EndSource.MAR
     remaining_chemo_orders: int | None = None  # > 0: hold until they end or are cancelled (P7)
     no_time: bool = False  # charted with a date alone: `at_us` is no instant (P19)
-    ambiguous: bool = False  # local time without offset in a repeated hour (P26)
-    other_reading_us: int | None = None  # the other instant an ambiguous local time may mean
 
 
 class InfusionRestarted(_InfusionFact, frozen=True, tag="infusion_restarted"):
@@ -194,6 +202,7 @@ class SessionOpened(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="se
     token: str  # 9 characters
     cap: CapRef
     policy: str  # the policy file's text
+    patient: str = ""  # only for a session that a reassignment opened; otherwise the cap's facts say whose it is
 
 
 class SessionFinalized(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="session_finalized"):
@@ -276,3 +285,14 @@ def encode_fact(fact: AnyFact) -> bytes:
 def decode_fact(text: bytes | str) -> AnyFact:
     """Inverse of `encode_fact`. Raises msgspec.ValidationError on anything else."""
     return _decoder.decode(text)
+
+
+def first_tellings(facts: Iterable[AnyFact]) -> tuple[AnyFact, ...]:
+    """Each fact once, as first received (reading 12), in an order that depends on the facts alone."""
+    first: dict[AnyFact, AnyFact] = {}
+    for fact in facts:
+        content = msgspec.structs.replace(fact, known_at_us=0)
+        before = first.get(content)
+        if before is None or fact.known_at_us < before.known_at_us:
+            first[content] = fact
+    return tuple(sorted(first.values(), key=lambda fact: (fact.at_us, fact.known_at_us, encode_fact(fact))))

@@ -85,7 +85,10 @@ def observe(seen: UnitSeen, reading: Reading, rules: ObserveRules) -> Observatio
         return _unseen(seen, reading.unit, reading.observed_at, "circulation unknown", rules)
     at = reading.observed_at
     facts: list[AnyFact] = []
-    caps = seen.caps
+    caps = _as_many(seen.caps, len(reading.caps))
+    if caps is None:
+        return _unseen(seen, reading.unit, at, "fewer caps than before", rules)
+    seen = msgspec.structs.replace(seen, caps=caps)
     if seen.last_good is not None and at.boot_us - seen.last_good.boot_us > rules.max_gap_us:
         facts += _silence_facts(seen, reading, "silence")
         caps = tuple(msgspec.structs.replace(cap, candidate=None) for cap in caps)
@@ -141,6 +144,13 @@ def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> Uni
         for channel, (condition, agreed) in enumerate(zip(conditions, agreed_us, strict=True), start=1)
     )
     return UnitSeen(seen, Stamp(last_us, now.boot_us - (now.utc_us - last_us)), offline)
+
+
+def _as_many(caps: tuple[CapSeen, ...], count: int) -> tuple[CapSeen, ...] | None:
+    """The caps that a unit which now speaks of `count` has; None if one that was busy is no longer spoken of."""
+    if any(cap.condition is not Condition.STOPPED for cap in caps[count:]):
+        return None
+    return caps[:count] + (CapSeen(),) * (count - len(caps))
 
 
 def _condition(cap: CapReading) -> Condition | None:

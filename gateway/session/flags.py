@@ -1,0 +1,54 @@
+"""What a reviewer is shown: flags on a session, and why increments are held."""
+
+from enum import StrEnum
+
+
+class Flag(StrEnum):
+    """What about a session asks for a person's eye. None of them changes the count."""
+
+    AMBIGUOUS_LOCAL_TIME = "ambiguous_local_time"
+    AMBULATORY_PUMP_RUNNING = "ambulatory_pump_running"
+    BEYOND_AUTO_RELEASE_LIMIT = "beyond_auto_release_limit"
+    BEYOND_ORDERED_DURATION = "beyond_ordered_duration"
+    CLOCK_SKEW_CORRECTED = "clock_skew_corrected"
+    CLOCK_STEP = "clock_step"
+    COOLING_NOT_RUNNING_AT_INFUSION_END = "cooling_not_running_at_infusion_end"
+    CORRECTION_AFTER_RELEASE = "correction_after_release"
+    CROSSES_MIDNIGHT = "crosses_midnight"
+    DEVICE_TIMER_HINT = "device_timer_hint"
+    FAULT_DURING_POST_INFUSION = "fault_during_post_infusion"
+    IMPLICIT_STOP = "implicit_stop"
+    INFUSION_END_BEFORE_START = "infusion_end_before_start"
+    INFUSION_END_IN_FUTURE = "infusion_end_in_future"
+    INFUSION_END_MISSING = "infusion_end_missing"
+    INFUSION_END_WITHOUT_TIME = "infusion_end_without_time"
+    INFUSION_INTERRUPTED = "infusion_interrupted"
+    INFUSION_MISSING = "infusion_missing"
+    LATE_ENTRY = "late_entry"
+    LEFT_FACILITY_WHILE_COOLING = "left_facility_while_cooling"
+    NO_ORDER = "no_order"
+    NO_PRECOOLING_BEFORE_INFUSION = "no_precooling_before_infusion"
+    PATIENT_REASSIGNED = "patient_reassigned"
+    PAUSE_EXCEEDED_TOLERANCE = "pause_exceeded_tolerance"
+    PAUSED_UNTIL_STOP = "paused_until_stop"
+    POST_INFUSION_RESTART = "post_infusion_restart"
+    STATE_CHATTER = "state_chatter"
+    STOP_AFTER_REMOVAL = "stop_after_removal"
+    STOP_CONFLICT = "stop_conflict"
+    TWO_DEVICES = "two_devices"
+    UNIT_LOST = "unit_lost"
+    UNOBSERVED_GAP = "unobserved_gap"
+
+
+class HeldReason(StrEnum):
+    """Why increments are attained but not to be released without a person."""
+
+    UNBOUND = "unbound"  # no patient is known
+    WEAK_EVIDENCE = "weak_evidence"  # circulation is proven less well than the policy asks
+    POLICY_UNAPPROVED = "policy_unapproved"  # nobody has signed the policy
+    AGENT_CLASS_UNKNOWN = "agent_class_unknown"  # an order of unknown class is disregarded
+    CHEMO_ORDERS_REMAIN = "chemo_orders_remain"  # P7
+    BEYOND_AUTO_RELEASE_LIMIT = "beyond_auto_release_limit"  # P29
+    BEYOND_ORDERED_DURATION = "beyond_ordered_duration"  # P29
+    NO_ORDER = "no_order"  # P30
+    REVISIONS_EXHAUSTED = "revisions_exhausted"  # past letter Z

@@ -1,0 +1,145 @@
+"""Increments: the instants at which counted cooling reaches its thresholds, and the log that keeps up with them.
+
+The list of increments is computed anew whenever something is learned. `reconcile` says what must be told so that a
+reader's list becomes the present one: retract from the top, amend what moved, emit what is new (P18).
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from gateway.session.counting import Interval
+from gateway.session.policy import Policy
+from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
+
+MAX_INDEX = 99  # an increment's key has two digits
+LAST_REVISION = "Z"
+
+
+class Increment(msgspec.Struct, frozen=True):
+    """One attained unit: its number from 1, the instant, and the cooling that attained it."""
+
+    index: int
+    attained_at_us: int
+    intervals: tuple[Interval, ...]
+
+
+def attained(intervals: Sequence[Interval], policy: Policy, until_us: int) -> tuple[tuple[Increment, ...], int | None]:
+    """The increments attained by `until_us`, and the instant of the next if cooling goes on; None if none will come.
+
+    Unit n is attained when net cooling reaches the first threshold plus n - 1 increments, the instant included (P1).
+    """
+    found: list[Increment] = []
+    for index in range(1, MAX_INDEX + 1):
+        needed_us = (policy.first_threshold_s + (index - 1) * policy.increment_s) * US_PER_S
+        reached = _reach(intervals, needed_us)
+        if reached is None:
+            break
+        if reached[-1].end_us > until_us:
+            return tuple(found), reached[-1].end_us
+        found.append(Increment(index, reached[-1].end_us, reached))
+    return tuple(found), None
+
+
+def _reach(intervals: Sequence[Interval], needed_us: int) -> tuple[Interval, ...] | None:
+    """The intervals up to the instant at which they sum up to `needed_us`; None if they never do."""
+    used: list[Interval] = []
+    for interval in intervals:
+        if interval.end_us - interval.start_us >= needed_us:
+            used.append(Interval(interval.start_us, interval.start_us + needed_us, interval.cap))
+            return tuple(used)
+        used.append(interval)
+        needed_us -= interval.end_us - interval.start_us
+    return None
+
+
+def up_to(intervals: Iterable[Interval], until_us: int) -> tuple[Interval, ...]:
+    """The intervals as far as they are over by `until_us`."""
+    return tuple(
+        Interval(each.start_us, min(each.end_us, until_us), each.cap) for each in intervals if each.start_us < until_us
+    )
+
+
+def net_us(intervals: Iterable[Interval]) -> int:
+    """How long the intervals are together."""
+    return sum(each.end_us - each.start_us for each in intervals)
+
+
+def chart_minutes(intervals: Iterable[Interval]) -> int:
+    """What subtracting HH:MM gives for the same intervals, as an auditor recomputes it (P2)."""
+    return sum(each.end_us // US_PER_MINUTE - each.start_us // US_PER_MINUTE for each in intervals)
+
+
+class Emitted(msgspec.Struct, frozen=True):
+    """What the log says about one number: the revision last told and whether it was taken back."""
+
+    index: int
+    revision: str
+    attained_at_us: int
+    retracted: bool = False
+
+
+class Op(StrEnum):
+    """What an entry of the log does to the reader's list."""
+
+    EMIT = "emit"
+    AMEND = "amend"
+    RETRACT = "retract"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One entry of the log. `was_us` is the instant told before, None for an emission."""
+
+    op: Op
+    index: int
+    revision: str
+    attained_at_us: int  # of a retraction: the instant that is taken back
+    known_at_us: int
+    was_us: int | None = None
+
+
+def reconcile(emitted: Sequence[Emitted], increments: Sequence[Increment], known_at_us: int) -> tuple[Change, ...]:
+    """What must be told so that the log equals `increments`. Past revision Z a number stays as it is, and is held."""
+    told = {each.index: each for each in emitted}
+    present = {each.index: each for each in increments}
+    retractions: list[Change] = []
+    for index in sorted(told, reverse=True):
+        before = told[index]
+        if not before.retracted and index not in present:
+            at_us = before.attained_at_us
+            retractions.append(Change(Op.RETRACT, index, before.revision, at_us, known_at_us, at_us))
+    amendments: list[Change] = []
+    emissions: list[Change] = []
+    for index, increment in sorted(present.items()):
+        before = told.get(index)
+        at_us = increment.attained_at_us
+        if before is None:
+            emissions.append(Change(Op.EMIT, index, "A", at_us, known_at_us))
+        elif before.revision == LAST_REVISION:
+            continue
+        elif before.retracted:
+            emissions.append(Change(Op.EMIT, index, next_revision(before.revision), at_us, known_at_us))
+        elif before.attained_at_us != at_us:
+            revision = next_revision(before.revision)
+            amendments.append(Change(Op.AMEND, index, revision, at_us, known_at_us, before.attained_at_us))
+    return (*retractions, *amendments, *emissions)
+
+
+def next_revision(revision: str) -> str:
+    """The letter after `revision`."""
+    return chr(ord(revision) + 1)
+
+
+def fold(emitted: Sequence[Emitted], changes: Iterable[Change]) -> tuple[Emitted, ...]:
+    """The log's state after `changes`, by number."""
+    told = {each.index: each for each in emitted}
+    for change in changes:
+        retracted = change.op is Op.RETRACT
+        told[change.index] = Emitted(change.index, change.revision, change.attained_at_us, retracted)
+    return tuple(told[index] for index in sorted(told))
+
+
+def ceil_to_minute(at_us: int) -> int:
+    """The next full minute, or `at_us` if it is one."""
+    return -(-at_us // US_PER_MINUTE) * US_PER_MINUTE if at_us < FOREVER else at_us

@@ -1,0 +1,293 @@
+"""The infusions of one session: which agents ran, whether the last one has ended, and by whose word.
+
+Theory of operation. Each order is cut into segments by its starts and restarts. What the chart says about ends are
+statements: a plain end is version 1, a correction has its own version. Voids take statements away; what remains goes
+to the segment into which its instant falls, and in each segment the highest version stands. The infusion is over when
+the last segment of every order that counts under the policy has an end; the count begins at the latest of them.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from gateway.session.facts import (
+    AgentClass,
+    AnyFact,
+    EndSource,
+    FlushEnded,
+    FlushStarted,
+    InfusionEndCorrected,
+    InfusionEnded,
+    InfusionEndVoided,
+    InfusionRestarted,
+    InfusionStarted,
+)
+from gateway.session.flags import Flag
+from gateway.session.policy import InfusionEndBasis, Policy
+
+_CHEMO_ADMIN = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})
+_SKEW_FLAG_S = 60  # P25
+
+InfusionFact = (
+    InfusionStarted
+    | InfusionEnded
+    | InfusionRestarted
+    | InfusionEndCorrected
+    | InfusionEndVoided
+    | FlushStarted
+    | FlushEnded
+)
+INFUSION_FACTS = (
+    InfusionStarted,
+    InfusionEnded,
+    InfusionRestarted,
+    InfusionEndCorrected,
+    InfusionEndVoided,
+    FlushStarted,
+    FlushEnded,
+)
+
+
+class InfusionEnd(msgspec.Struct, frozen=True):
+    """The end that starts the count, and by whose word."""
+
+    at_us: int
+    source: EndSource
+    order: str
+    version: int  # 1: as first charted
+    skew_s: float
+    known_at_us: int  # when this end was first told
+
+
+class Infusions(msgspec.Struct, frozen=True):
+    """What is known about a session's infusions. `end` is None while it runs, is held or was never charted."""
+
+    end: InfusionEnd | None
+    agents: bool  # an agent that counts under the policy is known
+    first_agent_us: int | None
+    running: bool  # an agent that counts has no end
+    end_missing: bool  # P19: nobody charted an end that must be there
+    orders_remain: bool  # P7: more chemotherapy is ordered
+    class_unknown: bool  # an order whose class nobody told is disregarded
+    late_word_us: int  # when the last belated end was first heard of; 0: none came late
+    corrections_known_us: tuple[int, ...]  # when ends of counting orders were told, corrected or voided
+    flags: frozenset[Flag]
+
+
+class _Statement(msgspec.Struct, frozen=True):
+    end_us: int
+    version: int
+    correction: bool
+    told_us: int  # when it was charted, by the chart
+    known_at_us: int
+    source: EndSource
+    skew_s: float
+    no_time: bool
+    remaining: int | None
+
+
+class _Order(msgspec.Struct, frozen=True):
+    name: str
+    starts: tuple[int, ...]
+    segments: tuple[tuple[_Statement, ...], ...]  # statements by the segment they fall into
+    rejected: bool  # an end lies before the start
+    no_time: bool
+    remaining: tuple[_Statement, ...]
+
+    @property
+    def last(self) -> tuple[_Statement, ...]:
+        return self.segments[-1]
+
+    @property
+    def end(self) -> _Statement | None:
+        """P18: the highest version of the last segment; among equals the later instant, so fewer units."""
+        return max(
+            self.last, key=lambda each: (each.version, each.correction, each.end_us, -each.known_at_us), default=None
+        )
+
+
+def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
+    """What the infusion facts among `facts` say under `policy`."""
+    by_order: dict[str, list[InfusionFact]] = {}
+    for fact in facts:
+        if isinstance(fact, INFUSION_FACTS):
+            by_order.setdefault(fact.order, []).append(fact)
+    classes = {name: _class_of(told) for name, told in by_order.items()}
+    orders = {name: _order(name, told) for name, told in by_order.items()}
+    counting = [orders[name] for name, agent in classes.items() if agent in _counting_classes(policy)]
+    main = [orders[name] for name, agent in classes.items() if agent in _main_classes(policy)]
+    remain = policy.hold_when_orders_remain and _orders_remain(orders.values())
+    ends = {order.name: order.end for order in counting}
+    running = any(end is None for end in ends.values())
+    over = bool(main) and not running and not remain
+    starts = [order.starts[0] for order in main if order.starts]
+    return Infusions(
+        end=_latest(ends) if over else None,
+        agents=bool(main),
+        first_agent_us=min(starts, default=None),
+        running=running,
+        end_missing=any(order.end is None and not (order.rejected or order.no_time) for order in counting)
+        or (remain and not running),
+        orders_remain=remain,
+        class_unknown=None in classes.values(),
+        late_word_us=max((_late_word_us(order) for order in counting), default=0),
+        corrections_known_us=tuple(
+            fact.known_at_us
+            for order in counting
+            for fact in by_order[order.name]
+            if isinstance(fact, InfusionEnded | InfusionEndCorrected | InfusionEndVoided)
+        ),
+        flags=_flags(by_order, classes, orders, counting, ends, over),
+    )
+
+
+def _main_classes(policy: Policy) -> frozenset[AgentClass]:
+    """The agents without which there is nothing to count after."""
+    if policy.infusion_end_basis is InfusionEndBasis.LAST_ALOPECIA_INDUCING_AGENT:
+        return frozenset({AgentClass.CHEMO})
+    return _CHEMO_ADMIN
+
+
+def _counting_classes(policy: Policy) -> frozenset[AgentClass]:
+    """The agents whose end the count waits for (P4-P6)."""
+    classes = _main_classes(policy)
+    match policy.infusion_end_basis:
+        case InfusionEndBasis.LINE_FLUSH_COMPLETE:
+            classes |= {AgentClass.FLUSH}
+        case InfusionEndBasis.ALL_IV_STOP:
+            classes |= {AgentClass.FLUSH, AgentClass.HYDRATION}
+        case InfusionEndBasis.LAST_CHEMO_ADMIN_AGENT | InfusionEndBasis.LAST_ALOPECIA_INDUCING_AGENT:
+            pass
+    return classes | {AgentClass.AMBULATORY_PUMP} if policy.ambulatory_pump_counts_as_infusion else classes
+
+
+def _class_of(told: Sequence[InfusionFact]) -> AgentClass | None:
+    """The class as last told. A correction alone tells none and waits (reading 9)."""
+    known = [(fact.known_at_us, fact.at_us, fact.admin) for fact in told if fact.admin is not None]
+    if known:
+        return max(known)[2]
+    return AgentClass.FLUSH if any(isinstance(fact, FlushStarted | FlushEnded) for fact in told) else None
+
+
+def _order(name: str, told: Sequence[InfusionFact]) -> _Order:
+    starts = sorted({f.at_us for f in told if isinstance(f, InfusionStarted | InfusionRestarted | FlushStarted)})
+    voids = [fact for fact in told if isinstance(fact, InfusionEndVoided)]
+    standing = [each for fact in told if (each := _statement(fact)) is not None and _stands(each, voids)]
+    segments: list[list[_Statement]] = [[] for _ in starts or (0,)]
+    rejected = False
+    for each in standing:
+        if each.no_time:
+            continue
+        if starts and each.end_us < starts[0]:
+            rejected = True
+            continue
+        # Reading 13. An end at the instant of a restart ends what ran before it.
+        segments[max(bisect_left(starts, each.end_us) - 1, 0)].append(each)
+    return _Order(
+        name=name,
+        starts=tuple(starts),
+        segments=tuple(map(tuple, segments)),
+        rejected=rejected,
+        no_time=any(each.no_time for each in standing),
+        remaining=tuple(each for each in standing if each.remaining is not None and not each.no_time),
+    )
+
+
+def _statement(fact: InfusionFact) -> _Statement | None:
+    """What `fact` says about an end; None if nothing, or if only a pump says it (a hint, P19)."""
+    match fact:
+        case InfusionEnded() if fact.source is not EndSource.PUMP:
+            return _Statement(
+                fact.at_us,
+                1,
+                False,
+                fact.at_us,
+                fact.known_at_us,
+                fact.source,
+                fact.skew_s,
+                fact.no_time,
+                fact.remaining_chemo_orders,
+            )
+        case InfusionEndCorrected() if fact.source is not EndSource.PUMP:
+            return _Statement(
+                fact.new_end_us,
+                fact.version,
+                True,
+                fact.at_us,
+                fact.known_at_us,
+                fact.source,
+                fact.skew_s,
+                False,
+                None,
+            )
+        case FlushEnded():
+            return _Statement(
+                fact.at_us, 1, False, fact.at_us, fact.known_at_us, EndSource.MAR, fact.skew_s, False, None
+            )
+        case _:
+            return None
+
+
+def _stands(statement: _Statement, voids: Iterable[InfusionEndVoided]) -> bool:
+    """Whether no void takes the statement away."""
+    for void in voids:
+        if void.version is None:
+            # Reading 4: what was received before the void, whatever its instant.
+            if (statement.known_at_us, statement.told_us) < (void.known_at_us, void.at_us):
+                return False
+        elif statement.version <= void.version and (statement.correction or statement.end_us <= void.at_us):
+            # P18: the highest version wins. An end that came about after the void is another end.
+            return False
+    return True
+
+
+def _orders_remain(orders: Iterable[_Order]) -> bool:
+    """Reading 5: what the latest end that speaks of it says; other ends do not lift a hold."""
+    spoken = [each for order in orders for each in order.remaining]
+    latest = max(spoken, key=lambda each: (each.end_us, each.known_at_us, -(each.remaining or 0)), default=None)
+    return latest is not None and (latest.remaining or 0) > 0
+
+
+def _latest(ends: dict[str, _Statement | None]) -> InfusionEnd | None:
+    """The end of the infusion: the last agent's (P4)."""
+    stated = [(end.end_us, name, end) for name, end in ends.items() if end is not None]
+    if not stated:
+        return None
+    _, name, end = max(stated, key=lambda each: each[:2])
+    return InfusionEnd(end.end_us, end.source, name, end.version, end.skew_s, end.known_at_us)
+
+
+def _late_word_us(order: _Order) -> int:
+    """When the order's end was first heard of, if that was after it happened; otherwise 0."""
+    first = min(order.last, key=lambda each: each.known_at_us, default=None)
+    return 0 if first is None or first.known_at_us <= first.end_us else first.known_at_us
+
+
+def _flags(
+    by_order: dict[str, list[InfusionFact]],
+    classes: dict[str, AgentClass | None],
+    orders: dict[str, _Order],
+    counting: Sequence[_Order],
+    ends: dict[str, _Statement | None],
+    over: bool,
+) -> frozenset[Flag]:
+    flags: set[Flag] = set()
+    told = [fact for order in counting for fact in by_order[order.name]]
+    if any(fact.ambiguous for fact in told):
+        flags.add(Flag.AMBIGUOUS_LOCAL_TIME)  # P26
+    if any(abs(fact.skew_s) > _SKEW_FLAG_S for fact in told):
+        flags.add(Flag.CLOCK_SKEW_CORRECTED)  # P25
+    if any(order.rejected for order in counting):
+        flags.add(Flag.INFUSION_END_BEFORE_START)
+    if any(order.no_time and not order.last for order in counting):
+        flags.add(Flag.INFUSION_END_WITHOUT_TIME)  # P19
+    if any(end is not None and end.known_at_us < end.end_us for end in ends.values()):
+        flags.add(Flag.INFUSION_END_IN_FUTURE)  # P20
+    if any(segment for order in counting for segment in order.segments[:-1]):
+        flags.add(Flag.INFUSION_INTERRUPTED)  # P8
+    end = _latest(ends) if over else None
+    pumps = [orders[name] for name, agent in classes.items() if agent is AgentClass.AMBULATORY_PUMP]
+    if any(pump.end is None or end is None or pump.end.end_us > end.at_us for pump in pumps):
+        flags.add(Flag.AMBULATORY_PUMP_RUNNING)  # P6
+    return frozenset(flags)

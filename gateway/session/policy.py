@@ -1,0 +1,153 @@
+"""The policy: every choice that counting leaves open, as one frozen value, and the file it is read from.
+
+The compliance officer owns every value. A policy that names nobody in `approved_by` still counts, but its increments
+are held. The keys are those of the billing rules' default policy, so a file reads like the list of choices.
+"""
+
+import tomllib
+from datetime import date
+from enum import StrEnum
+from functools import lru_cache
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from drivers.reading import Evidence
+
+
+class PolicyError(ValueError):
+    """A policy text that cannot be used; the message names every problem, one a line."""
+
+
+class PauseCounting(StrEnum):
+    """Whether a short interruption counts (P9)."""
+
+    NET = "net"
+    GROSS_WITHIN_TOLERANCE = "gross_within_tolerance"
+
+
+class InfusionEndBasis(StrEnum):
+    """Which end starts the count (P4, P5)."""
+
+    LAST_CHEMO_ADMIN_AGENT = "last_chemo_admin_agent"
+    LAST_ALOPECIA_INDUCING_AGENT = "last_alopecia_inducing_agent"
+    LINE_FLUSH_COMPLETE = "line_flush_complete"
+    ALL_IV_STOP = "all_iv_stop"
+
+
+class TimestampResolution(StrEnum):
+    """Exact elapsed time, or the subtraction of charted HH:MM (P2)."""
+
+    EXACT = "exact"
+    CHART_MINUTES = "chart_minutes"
+
+
+class OfflineUnproven(StrEnum):
+    """What becomes of time out of sight without the unit's own proof (P15)."""
+
+    EXCLUDE = "exclude"
+    BRIDGE = "bridge"
+
+
+class StopConflict(StrEnum):
+    """Whether a charted stop may end the count before the machine's (P13)."""
+
+    EARLIEST = "earliest"
+    DEVICE = "device"
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Every value that counting depends on. Times in seconds; rule numbers are those of the billing rules."""
+
+    name: str = "midpoint"
+    revision: str = "1"
+    effective: date = date(2026, 1, 1)
+    approved_by: str = ""  # empty: increments are held
+    first_threshold_s: int = 960  # P1: net cooling that attains unit 1
+    increment_s: int = 1800  # P1: net cooling that each further unit takes
+    timestamp_resolution: TimestampResolution = TimestampResolution.EXACT  # P2
+    infusion_end_basis: InfusionEndBasis = InfusionEndBasis.LAST_CHEMO_ADMIN_AGENT  # P4, P5
+    ambulatory_pump_counts_as_infusion: bool = False  # P6
+    gap_between_agents: Literal["not_counted"] = "not_counted"  # P7: the only value there is
+    hold_when_orders_remain: bool = True  # P7
+    pause_counting: PauseCounting = PauseCounting.NET  # P9
+    pause_tolerance_s: int = 600  # P9, P10, P12
+    continuity_required: bool = True  # P11, P12: cooling must go on from the infusion's end
+    count_thaw: bool = False  # P13: time from the machine's stop to the removal of the cap
+    stop_conflict: StopConflict = StopConflict.EARLIEST  # P13
+    offline_unproven: OfflineUnproven = OfflineUnproven.EXCLUDE  # P15
+    finalise_after_h: int = 72  # P21: from the end of cooling, unless a person signs
+    timezone: str = "UTC"  # P27: whose calendar the service date is read from
+    count_after_departure: bool = False  # P28
+    auto_release_limit_units: int = 6  # P29
+    min_pause_s: int = 0  # P31: shorter interruptions are chatter and count
+    max_gap_s: float | None = None  # a longer silence is time out of sight; None: three poll periods
+    min_evidence: Evidence = Evidence.REPORTED  # weaker proof of circulation holds the increments
+    session_idle_s: int = 1800  # cooling that starts later than this on a cap nobody claims is another session
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone that `timezone` names."""
+        return ZoneInfo(self.timezone)
+
+
+_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+_Seconds = Annotated[int, Field(ge=0, le=86400)]
+
+
+class PolicyFile(BaseModel):
+    """A policy's TOML file. What it leaves out has the documented default, but name, revision and threshold it says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: _Name
+    revision: Annotated[str, Field(min_length=1, max_length=32)]
+    effective: date
+    approved_by: Annotated[str, Field(max_length=128)] = ""
+    first_threshold_s: Annotated[int, Field(ge=1, le=86400)]
+    increment_s: Annotated[int, Field(ge=1, le=86400)] = 1800
+    timestamp_resolution: TimestampResolution = TimestampResolution.EXACT
+    infusion_end_basis: InfusionEndBasis = InfusionEndBasis.LAST_CHEMO_ADMIN_AGENT
+    ambulatory_pump_counts_as_infusion: bool = False
+    gap_between_agents: Literal["not_counted"] = "not_counted"
+    hold_when_orders_remain: bool = True
+    pause_counting: PauseCounting = PauseCounting.NET
+    pause_tolerance_s: _Seconds = 600
+    continuity_required: bool = True
+    count_thaw: bool = False
+    stop_conflict: StopConflict = StopConflict.EARLIEST
+    offline_unproven: OfflineUnproven = OfflineUnproven.EXCLUDE
+    finalise_after_h: Annotated[int, Field(ge=1, le=720)] = 72
+    timezone: str = "UTC"
+    count_after_departure: bool = False
+    auto_release_limit_units: Annotated[int, Field(ge=0, le=99)] = 6
+    min_pause_s: _Seconds = 0
+    max_gap_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] | None = None
+    min_evidence: Evidence = Evidence.REPORTED
+    session_idle_s: Annotated[int, Field(ge=60, le=86400)] = 1800
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            return ZoneInfo(value).key
+        except (KeyError, ValueError, OSError):
+            raise ValueError("no such time zone, accepted: a name such as America/New_York") from None
+
+    def policy(self) -> Policy:
+        """The same values as the tracker takes them."""
+        return Policy(**{name: getattr(self, name) for name in Policy.__struct_fields__})
+
+
+@lru_cache(maxsize=64)
+def parse_policy(text: str) -> Policy:
+    """The policy that a TOML text describes. Raises PolicyError with every problem."""
+    try:
+        return PolicyFile.model_validate(tomllib.loads(text)).policy()
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"not TOML: {error}") from None
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        raise PolicyError("\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)) from None

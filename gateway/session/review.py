@@ -1,0 +1,216 @@
+"""What a reviewer should look at: a session's flags, and when it counts as finalised. Nothing here counts time."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import msgspec
+
+from gateway.session.counting import Counted, Interval, interruptions
+from gateway.session.facts import (
+    AnyFact,
+    CapRemoved,
+    ClockStepped,
+    CoolingStopCharted,
+    DevicePostTimerStarted,
+    OrderChecked,
+    PatientLeft,
+    PatientReassigned,
+    SessionFinalized,
+)
+from gateway.session.flags import Flag
+from gateway.session.increments import net_us
+from gateway.session.infusion import Infusions, infusions
+from gateway.session.policy import Policy
+from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S, clip, intersect, length, subtract, union
+from gateway.session.timeline import CapTime, Cooling, Run
+
+_CHATTER_US = 10 * US_PER_S  # an interruption no longer than this may be noise
+_CHATTER_COUNT = 3
+_TIMER_TOLERANCE_US = 5 * US_PER_MINUTE  # how far a unit's own countdown may differ from the chart
+_CONFLICT_US = US_PER_MINUTE  # a chart is kept in whole minutes
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """One session as far as it is known at `until_us`."""
+
+    told: tuple[AnyFact, ...]
+    policy: Policy
+    infusion: Infusions
+    cooling: Cooling
+    counted: Counted
+    intervals: tuple[Interval, ...]  # counted cooling up to until_us
+    units: int
+    until_us: int
+
+    @property
+    def stopped_us(self) -> int | None:
+        """The last end of cooling; None while a cap runs or before any did."""
+        ends = [run.end_us for run in self.cooling.runs]
+        return max(ends) if ends and max(ends) < FOREVER else None
+
+
+def flags_of(picture: Picture) -> tuple[Flag, ...]:
+    """The session's flags, sorted. Where a reassignment took all cooling away there is nothing else to review."""
+    flags: set[Flag] = set()
+    reassigned = any(isinstance(fact, PatientReassigned) for fact in picture.told)
+    if reassigned:
+        flags.add(Flag.PATIENT_REASSIGNED)
+    if picture.cooling.runs or not reassigned:
+        flags |= picture.infusion.flags
+        flags.update(_infusion_flags(picture))
+        flags.update(_cooling_flags(picture))
+        flags.update(_interruption_flags(picture))
+        flags.update(_record_flags(picture))
+    return tuple(sorted(flags))
+
+
+def signed_us(told: Iterable[AnyFact]) -> int | None:
+    """When a person or the window closed the session, as told."""
+    return min((fact.at_us for fact in told if isinstance(fact, SessionFinalized)), default=None)
+
+
+def finalised_us(picture: Picture) -> int | None:
+    """P21: when it was closed; otherwise as soon as all is there that a claim needs, but not before the window ends."""
+    signed = signed_us(picture.told)
+    stopped_us = picture.stopped_us
+    if signed is not None or stopped_us is None:
+        return signed
+    window_us = stopped_us + picture.policy.finalise_after_h * 60 * US_PER_MINUTE
+    later = sorted(fact.known_at_us for fact in picture.told if fact.known_at_us > window_us)
+    return next((at_us for at_us in (window_us, *later) if _is_complete(picture, at_us)), None)
+
+
+def _is_complete(picture: Picture, at_us: int) -> bool:
+    """Whether all that a claim needs of the infusions had been told by then."""
+    return infusions((fact for fact in picture.told if fact.known_at_us <= at_us), picture.policy).end is not None
+
+
+def order_found(told: Iterable[AnyFact]) -> bool | None:
+    """What the last check for an order found; None if nobody checked (P30)."""
+    checks = [fact for fact in told if isinstance(fact, OrderChecked)]
+    return max(checks, key=lambda fact: (fact.at_us, fact.known_at_us)).found if checks else None
+
+
+def _ordered_us(told: Iterable[AnyFact]) -> float | None:
+    asked = [fact for fact in told if isinstance(fact, OrderChecked) and fact.ordered_post_minutes is not None]
+    latest = max(asked, key=lambda fact: (fact.at_us, fact.known_at_us), default=None)
+    return None if latest is None else (latest.ordered_post_minutes or 0) * US_PER_MINUTE
+
+
+def _infusion_flags(picture: Picture) -> Iterator[Flag]:
+    infusion, cooling = picture.infusion, picture.cooling
+    lost = any(_is_lost(cap) for cap in cooling.caps)
+    over = picture.stopped_us is not None or lost or signed_us(picture.told) is not None
+    if over and not infusion.agents:
+        yield Flag.INFUSION_MISSING
+    if over and infusion.agents and infusion.end_missing:
+        yield Flag.INFUSION_END_MISSING  # P19
+    end = infusion.end
+    if end is not None and end.at_us <= picture.until_us and not picture.counted.continuity.continued:
+        yield Flag.COOLING_NOT_RUNNING_AT_INFUSION_END  # P11
+    if cooling.runs and infusion.first_agent_us is not None and infusion.first_agent_us < cooling.runs[0].start_us:
+        yield Flag.NO_PRECOOLING_BEFORE_INFUSION
+    if picture.stopped_us is not None and infusion.late_word_us > _stop_known_us(cooling.runs):
+        yield Flag.LATE_ENTRY
+    timers = [fact.at_us for fact in picture.told if isinstance(fact, DevicePostTimerStarted)]
+    if any(end is None or abs(at_us - end.at_us) > _TIMER_TOLERANCE_US for at_us in timers):
+        yield Flag.DEVICE_TIMER_HINT  # P19
+
+
+def _cooling_flags(picture: Picture) -> Iterator[Flag]:
+    cooling = picture.cooling
+    if picture.counted.continuity.restarted:
+        yield Flag.POST_INFUSION_RESTART  # P12
+    if len({run.cap.device for run in cooling.runs}) > 1:
+        yield Flag.TWO_DEVICES  # P23
+    if any(run.implicit for run in cooling.runs):
+        yield Flag.IMPLICIT_STOP  # P24
+    if cooling.left_while_cooling:
+        yield Flag.LEFT_FACILITY_WHILE_COOLING  # P28
+    if cooling.removed_while_running:
+        yield Flag.STOP_AFTER_REMOVAL
+    if any(_conflicts(fact, picture) for fact in picture.told if isinstance(fact, CoolingStopCharted)):
+        yield Flag.STOP_CONFLICT  # P13
+    if any(_is_lost(cap) for cap in cooling.caps):
+        yield Flag.UNIT_LOST  # P15
+    if any(_interruption_count(cap) >= _CHATTER_COUNT for cap in cooling.caps):
+        yield Flag.STATE_CHATTER  # P31
+
+
+def _interruption_flags(picture: Picture) -> Iterator[Flag]:
+    """What interrupted post-infusion cooling."""
+    cooling, counted = picture.cooling, picture.counted
+    start_us, end_us = counted.window
+    end_us = min(end_us, picture.until_us)
+    for cap in cooling.caps:
+        others = [span for other in cooling.caps if other is not cap for span in other.net_spans]
+        running = clip(subtract(cap.running_spans, others), start_us, end_us)
+        if intersect(cap.faults, running):
+            yield Flag.FAULT_DURING_POST_INFUSION  # P14
+        if intersect(cap.unproven, running):
+            yield Flag.UNOBSERVED_GAP  # P15
+    unknown = union(span for cap in cooling.caps for span in cap.unknown)
+    unresumed = {pause.end_us for cap in cooling.caps for pause in cap.pauses if not pause.resumed}
+    for gap in interruptions(cooling, counted, picture.until_us):
+        if gap[1] == counted.window[1]:
+            if gap[1] in unresumed:
+                yield Flag.PAUSED_UNTIL_STOP
+        elif length(subtract([gap], unknown)) > picture.policy.pause_tolerance_s * US_PER_S:
+            yield Flag.PAUSE_EXCEEDED_TOLERANCE  # P10
+
+
+def _record_flags(picture: Picture) -> Iterator[Flag]:
+    if any(isinstance(fact, ClockStepped) for fact in picture.told):
+        yield Flag.CLOCK_STEP  # P25
+    if picture.intervals and _crosses_midnight(picture):
+        yield Flag.CROSSES_MIDNIGHT  # P27
+    if picture.units > picture.policy.auto_release_limit_units:
+        yield Flag.BEYOND_AUTO_RELEASE_LIMIT  # P29
+    ordered_us = _ordered_us(picture.told)
+    if ordered_us is not None and net_us(picture.intervals) > ordered_us:
+        yield Flag.BEYOND_ORDERED_DURATION  # P29
+    if order_found(picture.told) is False:
+        yield Flag.NO_ORDER  # P30
+    finalised = finalised_us(picture)
+    if finalised is not None and any(known_us > finalised for known_us in _corrections_known_us(picture)):
+        yield Flag.CORRECTION_AFTER_RELEASE  # P22
+
+
+def _corrections_known_us(picture: Picture) -> Iterator[int]:
+    yield from picture.infusion.corrections_known_us
+    for fact in picture.told:
+        if isinstance(fact, CapRemoved | CoolingStopCharted | PatientLeft | PatientReassigned):
+            yield fact.known_at_us
+
+
+def _crosses_midnight(picture: Picture) -> bool:
+    first_us, last_us = picture.intervals[0].start_us, picture.intervals[-1].end_us - 1
+    zone = picture.policy.zone
+    days = {datetime.fromtimestamp(at_us // US_PER_S, zone).date() for at_us in (first_us, last_us)}
+    return len(days) > 1
+
+
+def _is_lost(cap: CapTime) -> bool:
+    return any(run.end_us > cap.lost_us for run in cap.runs)
+
+
+def _stop_known_us(runs: tuple[Run, ...]) -> int:
+    return max(runs, key=lambda run: run.end_us).end_known_us
+
+
+def _conflicts(charted: CoolingStopCharted, picture: Picture) -> bool:
+    """Whether the machine says otherwise of the cooling that the chart speaks of, by a minute or more."""
+    told_us = max(charted.at_us, charted.known_at_us)
+    ends = [
+        min(run.machine_end_us, picture.until_us)
+        for run in picture.cooling.machine_runs
+        if charted.cap in (None, run.cap) and run.start_us < told_us
+    ]
+    return bool(ends) and abs(max(ends) - charted.at_us) >= _CONFLICT_US
+
+
+def _interruption_count(cap: CapTime) -> int:
+    """How many interruptions are so short that they may be noise."""
+    pauses = [pause.end_us - pause.start_us for pause in cap.pauses if pause.resumed]
+    stops = [run.start_us - before.end_us for before, run in zip(cap.runs, cap.runs[1:], strict=False)]
+    return sum(gap_us <= _CHATTER_US for gap_us in (*pauses, *stops))

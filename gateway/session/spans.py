@@ -1,0 +1,54 @@
+"""Stretches of time and their arithmetic: half-open [start, end) in microseconds, sorted and apart from each other."""
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+Span = tuple[int, int]
+
+FOREVER = 1 << 62  # the end of what has not ended
+US_PER_S = 1_000_000
+US_PER_MINUTE = 60 * US_PER_S
+
+
+def union(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """All of the time that any of `spans` covers; spans that touch become one, empty ones vanish."""
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if end <= start:
+            continue
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> tuple[Span, ...]:
+    """The time in `spans` that no hole covers."""
+    kept = list(union(spans))
+    for hole_start, hole_end in union(holes):
+        kept = [piece for start, end in kept for piece in ((start, min(end, hole_start)), (max(start, hole_end), end))]
+        kept = [(start, end) for start, end in kept if start < end]
+    return union(kept)
+
+
+def clip(spans: Iterable[Span], start_us: int, end_us: int) -> tuple[Span, ...]:
+    """The time in `spans` from `start_us` to `end_us`."""
+    return union((max(start, start_us), min(end, end_us)) for start, end in spans)
+
+
+def intersect(spans: Iterable[Span], others: Iterable[Span]) -> tuple[Span, ...]:
+    """The time that both cover."""
+    whole = union(spans)
+    return subtract(whole, subtract(whole, others))
+
+
+def length(spans: Iterable[Span]) -> int:
+    """How long `spans` are together, microseconds."""
+    return sum(end - start for start, end in spans)
+
+
+def covers(spans: tuple[Span, ...], at_us: int) -> bool:
+    """Whether `at_us` lies inside one of the sorted `spans`."""
+    index = bisect_left(spans, (at_us + 1, at_us)) - 1
+    return index >= 0 and at_us < spans[index][1]

@@ -1,0 +1,262 @@
+"""The cooling of one session: runs of each cap, what interrupts them, and what ends them.
+
+Theory of operation. A cap's facts drive a state machine: stopped, cooling, paused. It yields runs, from a start to a
+stop, and the pauses inside them. Other ends of cooling (P13) cut the run into which they fall. Faults and time out of
+sight belong to the unit and lie across all of its caps. Cooling is net of all of these; where several caps served the
+session, any of them is enough (P23).
+
+Facts at one instant: the one that changes the state comes first. So a stop and a start at the same instant leave a
+running cap running and a stopped cap stopped, and the same holds for pause and resume.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+import msgspec
+
+from gateway.session.facts import (
+    AnyFact,
+    CapRef,
+    CapRemoved,
+    Continuity,
+    CoolingPaused,
+    CoolingResumed,
+    CoolingStarted,
+    CoolingStopCharted,
+    CoolingStopped,
+    FaultCleared,
+    PatientLeft,
+    UnitFaulted,
+    UnitOffline,
+    UnitOnline,
+)
+from gateway.session.policy import OfflineUnproven, Policy, StopConflict
+from gateway.session.spans import FOREVER, Span, subtract, union
+
+IMPLICIT_STOP = "implicit_stop"  # the reason of a stop that the next patient on the cap implies (P24)
+_FAULT = "fault"  # the reason of a pause that the unit's fault brings about (P14)
+
+
+class Run(msgspec.Struct, frozen=True):
+    """Circulation through one cap from a start to its end; FOREVER where it has not ended."""
+
+    cap: CapRef
+    start_us: int
+    end_us: int  # the earliest end (P13)
+    end_known_us: int  # when the first of its ends was told
+    machine_end_us: int  # when the machine stopped, whatever ended the count
+    implicit: bool  # ended by the next patient on the cap
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Circulation interrupted within a run."""
+
+    start_us: int
+    end_us: int
+    resumed: bool  # otherwise it lasted to the end of the run
+    fault: bool  # not by choice (P14)
+
+
+class CapTime(msgspec.Struct, frozen=True):
+    """One cap's share of the session."""
+
+    cap: CapRef
+    runs: tuple[Run, ...]
+    pauses: tuple[Pause, ...]  # by choice
+    faults: tuple[Span, ...]  # of the unit or of the cap (P14)
+    unproven: tuple[Span, ...]  # out of sight and back, without proof (P15)
+    lost_us: int  # out of sight from here on; FOREVER if in sight
+    unknown: tuple[Span, ...]  # what of the two above does not count
+
+    @property
+    def running_spans(self) -> tuple[Span, ...]:
+        """When circulation was on, pauses and all."""
+        return union((run.start_us, run.end_us) for run in self.runs)
+
+    @property
+    def net_spans(self) -> tuple[Span, ...]:
+        """When coolant was known to circulate (P9, P14, P15)."""
+        pauses = [(pause.start_us, pause.end_us) for pause in self.pauses]
+        return subtract(self.running_spans, [*pauses, *self.faults, *self.unknown])
+
+
+class Cooling(msgspec.Struct, frozen=True):
+    """All of a session's cooling, and the facts about its ends that reviewers ask for."""
+
+    caps: tuple[CapTime, ...]
+    machine_runs: tuple[Run, ...]  # as the machine alone has them
+    left_while_cooling: bool  # P28
+    removed_while_running: bool  # the machine ran on after the cap came off
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs of all caps, by their start."""
+        return tuple(sorted((run for cap in self.caps for run in cap.runs), key=lambda run: (run.start_us, run.cap)))
+
+
+CapFact = CoolingStarted | CoolingStopped | CoolingPaused | CoolingResumed | CapRemoved
+CAP_FACTS = (CoolingStarted, CoolingStopped, CoolingPaused, CoolingResumed, CapRemoved)
+
+
+def cooling(facts: Iterable[AnyFact], policy: Policy) -> Cooling:
+    """What the cooling facts of one session say under `policy`."""
+    told = sorted(facts, key=lambda fact: (fact.at_us, fact.known_at_us))
+    by_cap: dict[CapRef, list[CapFact]] = {}
+    for fact in told:
+        if isinstance(fact, CAP_FACTS):
+            by_cap.setdefault(fact.cap, []).append(fact)
+    charted = [fact for fact in told if isinstance(fact, CoolingStopCharted)]
+    left = [] if policy.count_after_departure else [fact for fact in told if isinstance(fact, PatientLeft)]
+    caps: list[CapTime] = []
+    machine_runs: list[Run] = []
+    left_while_cooling = removed_while_running = False
+    for cap, cap_facts in sorted(by_cap.items()):
+        runs, pauses = _machine_runs(cap, cap_facts)
+        machine_runs += runs
+        removed = [fact for fact in cap_facts if isinstance(fact, CapRemoved)]
+        if policy.count_thaw:
+            runs = _with_thaw(runs, removed)
+        removed_while_running |= any(run.start_us < r.at_us < run.machine_end_us for run in runs for r in removed)
+        ends = [*removed, *(fact for fact in charted if fact.cap in (None, cap))]
+        runs = [cut for run in runs if (cut := _cut(run, ends, policy)) is not None]
+        departures = [fact for fact in left if fact.cap in (None, cap)]
+        left_while_cooling |= any(run.start_us < fact.at_us < run.end_us for run in runs for fact in departures)
+        runs = [cut for run in runs if (cut := _cut_at_departure(run, departures)) is not None]
+        caps.append(_cap_time(cap, runs, pauses, told, policy))
+    return Cooling(tuple(caps), tuple(machine_runs), left_while_cooling, removed_while_running)
+
+
+def _machine_runs(cap: CapRef, facts: Sequence[CapFact]) -> tuple[list[Run], list[Pause]]:
+    runs: list[Run] = []
+    pauses: list[Pause] = []
+    started_us: int | None = None
+    paused_us: int | None = None
+    fault = False
+    for at_us, group in groupby(facts, key=lambda fact: fact.at_us):
+        here = tuple(group)
+        starts = any(isinstance(fact, CoolingStarted) for fact in here)
+        stops = [fact for fact in here if isinstance(fact, CoolingStopped)]
+        pauses_here = [fact for fact in here if isinstance(fact, CoolingPaused)]
+        resumes = any(isinstance(fact, CoolingResumed) for fact in here)
+        if stops and not starts:
+            if started_us is not None:
+                if paused_us is not None:
+                    pauses.append(Pause(paused_us, at_us, resumed=resumes, fault=fault))
+                implicit = all(fact.reason == IMPLICIT_STOP for fact in stops)
+                known_us = min(fact.known_at_us for fact in stops)
+                runs.append(Run(cap, started_us, at_us, known_us, at_us, implicit))
+            started_us = paused_us = None
+            continue
+        if starts and not stops and started_us is None:
+            started_us = at_us
+        if started_us is None:
+            continue
+        if paused_us is None and pauses_here and not resumes:
+            paused_us = at_us
+            fault = all(fact.reason == _FAULT for fact in pauses_here)
+        elif paused_us is not None and (starts or resumes) and not pauses_here:
+            pauses.append(Pause(paused_us, at_us, resumed=True, fault=fault))
+            paused_us = None
+    if started_us is not None:
+        runs.append(Run(cap, started_us, FOREVER, FOREVER, FOREVER, False))
+        if paused_us is not None:
+            pauses.append(Pause(paused_us, FOREVER, resumed=False, fault=fault))
+    return runs, pauses
+
+
+def _with_thaw(runs: Sequence[Run], removed: Sequence[CapRemoved]) -> list[Run]:
+    """P13, `count_thaw`: a run lasts until the cap came off, unless another run began before that."""
+    longer: list[Run] = []
+    for run, limit_us in zip(runs, [*(later.start_us for later in runs[1:]), FOREVER], strict=False):
+        off = min((fact.at_us for fact in removed if run.end_us < fact.at_us <= limit_us), default=run.end_us)
+        longer.append(msgspec.structs.replace(run, end_us=off))
+    return longer
+
+
+def _cut(run: Run, ends: Iterable[CapRemoved | CoolingStopCharted], policy: Policy) -> Run | None:
+    """P13: the earliest end counts.
+
+    A removed cap ends the run that was on. Who charts an end says that there was no cooling from then on until the
+    charting, so that it denies what the machine began in between, and nothing later.
+    """
+    for end in ends:
+        denied_until_us = end.at_us
+        if isinstance(end, CoolingStopCharted):
+            if policy.stop_conflict is StopConflict.DEVICE and run.machine_end_us < FOREVER:
+                continue
+            denied_until_us = max(end.at_us, end.known_at_us)
+        if run.start_us < denied_until_us and end.at_us < run.end_us:
+            run = _ended(run, end)
+    return run if run.start_us < run.end_us else None
+
+
+def _cut_at_departure(run: Run, departures: Iterable[PatientLeft]) -> Run | None:
+    """P28: whoever has left is not cooled any more, also by a run that starts later."""
+    for departure in departures:
+        if departure.at_us < run.end_us:
+            run = _ended(run, departure)
+    return run if run.start_us < run.end_us else None
+
+
+def _ended(run: Run, end: CapRemoved | CoolingStopCharted | PatientLeft) -> Run:
+    return msgspec.structs.replace(run, end_us=end.at_us, end_known_us=min(run.end_known_us, end.known_at_us))
+
+
+def _cap_time(
+    cap: CapRef, runs: Sequence[Run], pauses: Sequence[Pause], told: Sequence[AnyFact], policy: Policy
+) -> CapTime:
+    unproven, lost_us = _out_of_sight(cap.device, told)
+    unknown = () if policy.offline_unproven is OfflineUnproven.BRIDGE else unproven
+    kept = [part for pause in pauses if (part := _within(pause, runs)) is not None]
+    cap_faults = [(pause.start_us, pause.end_us) for pause in kept if pause.fault]
+    return CapTime(
+        cap=cap,
+        runs=tuple(runs),
+        pauses=tuple(pause for pause in kept if not pause.fault),
+        faults=union([*_faults(cap.device, told), *cap_faults]),
+        unproven=unproven,
+        lost_us=lost_us,
+        unknown=union([*unknown, (lost_us, FOREVER)]),
+    )
+
+
+def _within(pause: Pause, runs: Iterable[Run]) -> Pause | None:
+    """The pause as far as its run, cut as it may be, goes."""
+    for run in runs:
+        if run.start_us <= pause.start_us < run.end_us:
+            resumed = pause.resumed and pause.end_us <= run.end_us
+            return Pause(pause.start_us, min(pause.end_us, run.end_us), resumed, pause.fault)
+    return None
+
+
+def _faults(device: str, told: Iterable[AnyFact]) -> tuple[Span, ...]:
+    """P14: from the first bad poll of a fault to its clearing, fault by fault."""
+    open_us: dict[str, int] = {}
+    faults: list[Span] = []
+    for fact in told:
+        match fact:
+            case UnitFaulted() if fact.device == device:
+                open_us.setdefault(fact.code, fact.at_us)
+            case FaultCleared() if fact.device == device:
+                cleared = [code for code in open_us if not fact.code or code in ("", fact.code)]
+                faults += [(open_us.pop(code), fact.at_us) for code in cleared]
+            case _:
+                pass
+    return union([*faults, *((start, FOREVER) for start in open_us.values())])
+
+
+def _out_of_sight(device: str, told: Iterable[AnyFact]) -> tuple[tuple[Span, ...], int]:
+    """P15: the silences that nothing proves, and since when the unit is silent."""
+    silent_us: int | None = None
+    unproven: list[Span] = []
+    for fact in told:
+        match fact:
+            case UnitOffline() if fact.device == device and silent_us is None:
+                silent_us = fact.at_us
+            case UnitOnline() if fact.device == device and silent_us is not None:
+                if fact.continuity is Continuity.UNPROVEN:
+                    unproven.append((silent_us, fact.at_us))
+                silent_us = None
+            case _:
+                pass
+    return union(unproven), FOREVER if silent_us is None else silent_us
