@@ -1,0 +1,103 @@
+"""What the rest of the gateway knows of a broker connection: settings, messages, answers, errors."""
+
+from pathlib import Path
+
+import msgspec
+
+REFUSED_FROM = 0x80  # reason codes from here on are failures (MQTT 5, 2.4)
+NOBODY_LISTENS = 0x10  # a success: the broker took it and had no subscriber for it
+UNSUPPORTED_PROTOCOL = 0x84
+BAD_CREDENTIALS = 0x86
+NOT_AUTHORIZED = 0x87
+TAKEN_OVER = 0x8E  # another client connected under our id
+
+
+class TlsFiles(msgspec.Struct, frozen=True):
+    """PEM files. `ca` proves the broker; `certificate` and `key` prove us, where the broker asks for that."""
+
+    ca: Path
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class MqttSettings(msgspec.Struct, frozen=True):
+    """How to reach the broker. The password stays in its file and is read at every connect."""
+
+    host: str
+    client_id: str
+    port: int = 1883
+    tls: TlsFiles | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    keepalive_s: int = 15  # a silent broker is given up within this time
+    connect_timeout_s: float = 10.0
+    ack_timeout_s: float = 15.0  # a PUBACK later than this ends the connection: only a new one repeats (4.4)
+    session_expiry_s: int = 7 * 86_400  # how long the broker keeps inbound messages for us
+    will_delay_s: int = 10  # a shorter outage is not announced
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message to publish. `expiry_s` and `content_type` travel under MQTT 5 alone."""
+
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    content_type: str = ""
+    expiry_s: int | None = None
+
+
+class PubAck(msgspec.Struct, frozen=True):
+    """The broker took a QoS 1 message: 0, 0x10 (nobody listens), or UNPROVEN under 3.1.1."""
+
+    reason: int
+
+    @property
+    def unheard(self) -> bool:
+        """Nobody is subscribed to the topic."""
+        return self.reason == NOBODY_LISTENS
+
+
+class MqttDown(Exception):
+    """There is no connection to the broker."""
+
+
+class Unreachable(MqttDown):
+    """The broker could not be reached, or did not answer in time."""
+
+
+class Disconnected(MqttDown):
+    """An established connection ended. `reason` is the broker's MQTT 5 reason code, None where it gave none."""
+
+    def __init__(self, detail: str, reason: int | None = None) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+    def again(self) -> "Disconnected":
+        """The same for one more who waits: a raised exception must not be shared, it collects its traceback."""
+        return Disconnected(str(self), self.reason)
+
+
+class ConnectRefused(MqttDown):
+    """The broker answered CONNECT with a failure; `reason` is the MQTT 5 code, also under 3.1.1."""
+
+    def __init__(self, detail: str, reason: int) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class BadCredentials(ConnectRefused):
+    """User name, password or certificate do not let us in, or the password file cannot be read."""
+
+
+class BadTls(MqttDown):
+    """The broker's certificate does not hold, or our own files cannot be used."""
+
+
+class Refused(Exception):
+    """The broker refused a publish or a subscription; the connection goes on. `reason` is 0x80 or above."""
+
+    def __init__(self, topic: str, reason: int) -> None:
+        super().__init__(f"{topic}: 0x{reason:02x}")
+        self.topic = topic
+        self.reason = reason

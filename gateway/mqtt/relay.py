@@ -1,0 +1,161 @@
+"""Outbox to broker: every row at least once, in order, its repeats byte-equal.
+
+A PUBACK says that the broker has a message, not that anyone else does: a broker that crashes a moment later takes what
+it has not passed on with it, and the connection too. So a row is marked in the outbox only when the connection outlived
+its PUBACK by SETTLE_S; until then a loss makes the next connection repeat it. That also gathers marks into few commits.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gateway.clock import Clock
+from gateway.ledger.rows import Attempt, OutboxRow
+from gateway.mqtt.client import Connection
+from gateway.mqtt.counters import Counters
+from gateway.mqtt.delivery import WINDOW, Delivery, Verdict
+from gateway.mqtt.link import Message
+
+ROWS_A_READ = 100
+SETTLE_S = 1.0
+MARK_S = 1.5  # the oldest PUBACK is marked when it is so old, together with all that have settled
+
+
+class Outbox(Protocol):
+    """Rows that wait for the broker."""
+
+    async def pending(self, after: int, limit: int) -> list[OutboxRow]:
+        """Undelivered rows with `outbox_id > after`, oldest first."""
+        ...
+
+    async def mark(self, attempts: Sequence[Attempt]) -> None:
+        """Append the attempts in one transaction; rows marked delivered are no longer pending."""
+        ...
+
+    async def wait_for_rows(self) -> None:
+        """Return once rows were added after the last `pending` that found none; at once if they were already."""
+        ...
+
+
+class Relay:
+    """The outbox on one connection. A new connection needs a new Relay, which offers everything unmarked again."""
+
+    def __init__(
+        self, connection: Connection, outbox: Outbox, clock: Clock, chance: Callable[[], float], counters: Counters
+    ) -> None:
+        self._connection = connection
+        self._outbox = outbox
+        self._clock = clock
+        self._chance = chance
+        self._counters = counters
+        self._delivery = Delivery(min(WINDOW, connection.window))
+        self._answered: list[tuple[OutboxRow, asyncio.Future[int]]] = []
+        self._unmarked: deque[tuple[float, Attempt]] = deque()  # when they were answered, oldest first
+        self._wake = asyncio.Event()
+        self._exhausted = asyncio.Event()  # `pending` found nothing past the cursor
+        self._more = True  # it may find something
+
+    @property
+    def held_topics(self) -> dict[str, int]:
+        """Topics whose rows are held back, with the broker's reason code: refused, or nobody listens."""
+        return self._delivery.held_topics
+
+    @property
+    def drained(self) -> bool:
+        """Whether the broker has all that it would take now."""
+        return not (self._more or self._answered or self._delivery.busy)
+
+    async def run(self) -> None:
+        """Relay until the connection ends. Raises Disconnected, and whatever the outbox raises."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._watch())
+                while True:
+                    self._wake.clear()
+                    self._take_answers()
+                    self._send()
+                    await self._mark_settled()
+                    await self._probe()
+                    self._send()
+                    if self._more and self._delivery.hungry:
+                        await self._read()
+                    elif not self._answered:
+                        await self._idle()
+        finally:
+            await self._mark_last()
+
+    async def _watch(self) -> None:
+        """Wake up for new rows, once `pending` has found none: until then waiting would end at once."""
+        while True:
+            await self._exhausted.wait()
+            await self._outbox.wait_for_rows()
+            self._exhausted.clear()
+            self._more = True
+            self._wake.set()
+
+    def _take_answers(self) -> None:
+        answered, self._answered = self._answered, []
+        for row, future in answered:
+            self._unmarked.append((asyncio.get_running_loop().time(), self._judge(row, future.result())))
+
+    async def _mark_settled(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if not self._unmarked or now_s < self._unmarked[0][0] + MARK_S:
+            return
+        settled: list[Attempt] = []
+        while self._unmarked and self._unmarked[0][0] + SETTLE_S <= now_s:
+            settled.append(self._unmarked.popleft()[1])
+        await self._outbox.mark(settled)
+        for attempt in settled:
+            self._delivery.marked(attempt.outbox_id)
+
+    async def _mark_last(self) -> None:
+        """At the end refusals are known for certain, what was taken only if it is not the broker that went away."""
+        known = [attempt for _, attempt in self._unmarked if not (attempt.delivered and self._connection.ended)]
+        if known:
+            await self._outbox.mark(known)
+
+    def _judge(self, row: OutboxRow, reason: int) -> Attempt:
+        cursor = self._delivery.cursor
+        verdict = self._delivery.settle(row, reason, asyncio.get_running_loop().time(), self._chance())
+        self._more |= self._delivery.cursor < cursor
+        self._counters.published += verdict is Verdict.TAKEN
+        self._counters.unheard += verdict is Verdict.UNHEARD
+        self._counters.refused += verdict is Verdict.REFUSED
+        return Attempt(row.outbox_id, self._clock.now().utc_us, reason, verdict is Verdict.TAKEN)
+
+    async def _probe(self) -> None:
+        while (outbox_id := self._delivery.due(asyncio.get_running_loop().time())) is not None:
+            rows = await self._outbox.pending(outbox_id - 1, 1)
+            still_waits = bool(rows) and rows[0].outbox_id == outbox_id
+            self._delivery.probe(outbox_id, rows[0] if still_waits else None)
+            self._more = True
+
+    def _send(self) -> None:
+        while (row := self._delivery.next()) is not None:
+            message = Message(row.topic, row.payload, retain=row.retain, content_type=row.content_type)
+            future = self._connection.send(message)
+            future.add_done_callback(lambda done, row=row: self._note(row, done))
+
+    def _note(self, row: OutboxRow, done: asyncio.Future[int]) -> None:
+        if not done.cancelled():
+            self._answered.append((row, done))
+            self._wake.set()
+
+    async def _read(self) -> None:
+        rows = await self._outbox.pending(self._delivery.cursor, ROWS_A_READ)
+        self._delivery.offer(rows)
+        self._send()
+        if not rows:
+            self._more = False
+            self._exhausted.set()
+
+    async def _idle(self) -> None:
+        """Until an answer or a row comes, or something is due."""
+        due_s = [self._delivery.wake_s(), self._unmarked[0][0] + MARK_S if self._unmarked else None]
+        try:
+            async with asyncio.timeout_at(min((at_s for at_s in due_s if at_s is not None), default=None)):
+                await self._wake.wait()
+        except TimeoutError:
+            return

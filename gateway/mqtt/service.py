@@ -1,0 +1,196 @@
+"""Keeps the gateway connected to its broker: birth, relay, telemetry, inbound; again and again until cancelled."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from gateway.clock import Clock
+from gateway.mqtt.client import Connection, connect
+from gateway.mqtt.counters import Counters
+from gateway.mqtt.delivery import backoff_s
+from gateway.mqtt.inbound import Handler, take_in
+from gateway.mqtt.link import (
+    TAKEN_OVER,
+    BadTls,
+    ConnectRefused,
+    Disconnected,
+    Message,
+    MqttDown,
+    MqttSettings,
+    Refused,
+)
+from gateway.mqtt.relay import Outbox, Relay
+from gateway.mqtt.telemetry import Telemetry
+
+log = logging.getLogger("capgate.mqtt")
+
+FIRST_RECONNECT_S = 0.2
+LONGEST_RECONNECT_S = 60.0
+STABLE_S = 30.0  # a connection that lasted so long was a good one; shorter ones keep the back-off growing
+RIVAL_WAIT_S = 30.0  # least wait after another client took our id, so that two boxes do not chase each other
+FAREWELL_S = 2.0
+
+
+class ConnectionInfo(msgspec.Struct, frozen=True):
+    """What a birth message may tell of its connection."""
+
+    epoch: int  # rises with every connection; the will of the same connection carries the same
+    protocol: str
+    session_present: bool
+
+
+class Announcements(msgspec.Struct, frozen=True):
+    """Makes the gateway's status messages: retained, QoS 1, all on one topic."""
+
+    birth: Callable[[ConnectionInfo], Message]
+    will: Callable[[int], Message]  # takes the epoch of the connection it is for
+    farewell: Callable[[int], Message]
+
+
+class MqttService:
+    """The MQTT side of the gateway. Run it once; read `connected`, `protocol`, `counters` and the rest at any time."""
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        inbound_topics: Sequence[str],
+        outbox: Outbox,
+        telemetry: Telemetry,
+        handler: Handler,
+        announcements: Announcements,
+        clock: Clock,
+        counters: Counters,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.protocol = ""  # of the connection, "" without one
+        self.last_error = ""  # why there is none
+        self.inbound_refused = False  # the broker does not let us subscribe
+        self.counters = counters
+        self._settings = settings
+        self._inbound_topics = inbound_topics
+        self._outbox = outbox
+        self._telemetry = telemetry
+        self._handler = handler
+        self._announcements = announcements
+        self._clock = clock
+        self._chance = chance
+        self._relay: Relay | None = None
+        self._epoch = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there."""
+        return self.protocol != ""
+
+    @property
+    def held_topics(self) -> dict[str, int]:
+        """Topics whose rows wait, with the broker's reason code: refused (0x80 and above), or nobody listens (0x10)."""
+        return {} if self._relay is None else self._relay.held_topics
+
+    @property
+    def drained(self) -> bool:
+        """Whether the broker has all that it would take now; without one, whether there is nobody to wait for."""
+        return self._relay is None or self._relay.drained
+
+    async def run(self) -> None:
+        """Stay connected until cancelled, then say farewell. Raises what the outbox raises."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            began_s = loop.time()
+            error = await self._attempt()
+            failures = 1 if loop.time() - began_s >= STABLE_S else failures + 1
+            self._note_loss(error)
+            delay_s = backoff_s(failures, self._chance(), FIRST_RECONNECT_S, LONGEST_RECONNECT_S)
+            rival = isinstance(error, Disconnected) and error.reason == TAKEN_OVER
+            await asyncio.sleep(RIVAL_WAIT_S * (1 + self._chance()) if rival else delay_s)
+
+    async def _attempt(self) -> MqttDown:
+        """`_one_connection` in a task of its own.
+
+        A TaskGroup that fails swallows a cancellation that comes at the same moment, and under Python 3.11 leaves its
+        task marked as cancelled; neither may reach the task that decides whether to go on.
+        """
+        attempt = asyncio.create_task(self._one_connection())
+        try:
+            await asyncio.wait((attempt,))
+        except asyncio.CancelledError:
+            attempt.cancel()
+            await asyncio.wait((attempt,))
+            if not attempt.cancelled():
+                attempt.result()  # an error of the outbox is more than a stop
+            raise
+        return attempt.result()
+
+    async def _one_connection(self) -> MqttDown:
+        """Connect and work until the connection ends; returns why it did."""
+        failure: MqttDown = Disconnected("ended")
+        self._epoch = max(self._epoch + 1, self._clock.now().utc_us // 1_000)
+        try:
+            async with connect(self._settings, self._announcements.will(self._epoch)) as connection:
+                try:
+                    await self._work(connection)
+                except asyncio.CancelledError:
+                    await self._say_farewell(connection)
+                    raise
+        except* MqttDown as errors:
+            failure = _first(errors)
+        finally:
+            self._relay = None
+        return failure
+
+    async def _work(self, connection: Connection) -> None:
+        info = ConnectionInfo(self._epoch, connection.protocol, connection.session_present)
+        with suppress(Refused):  # the relay has the same trouble and reports it
+            await connection.publish(self._announcements.birth(info))
+        await self._subscribe(connection)
+        self._note_return(info)
+        self._relay = Relay(connection, self._outbox, self._clock, self._chance, self.counters)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._relay.run())
+            group.create_task(self._telemetry.run(connection))
+            group.create_task(take_in(connection, self._handler, self.counters))
+
+    async def _subscribe(self, connection: Connection) -> None:
+        try:
+            await connection.subscribe(self._inbound_topics)
+        except Refused as refusal:
+            self.inbound_refused = True
+            log.error("broker refuses inbound topics", extra={"reason": refusal.reason})
+        else:
+            self.inbound_refused = False
+
+    async def _say_farewell(self, connection: Connection) -> None:
+        with suppress(MqttDown, Refused, TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await connection.publish(self._announcements.farewell(self._epoch))
+                await connection.disconnect()
+
+    def _note_return(self, info: ConnectionInfo) -> None:
+        self.protocol, self.last_error = info.protocol, ""
+        self.counters.connects += 1
+        log.info("connected to the broker", extra={"protocol": info.protocol, "session_present": info.session_present})
+
+    def _note_loss(self, error: MqttDown) -> None:
+        """Log transitions alone: that the broker is gone, and that it is there but does not let us in."""
+        was_connected, self.protocol = self.connected, ""
+        if was_connected:
+            self.counters.losses += 1
+        else:
+            self.counters.connect_failures += 1
+        cause = f"{type(error).__name__}: {error}"
+        shut_out = isinstance(error, ConnectRefused | BadTls)
+        if was_connected or self.last_error == "" or (shut_out and cause != self.last_error):
+            log.warning("no connection to the broker", extra={"cause": cause})
+        self.last_error = cause
+
+
+def _first(errors: BaseExceptionGroup[MqttDown]) -> MqttDown:
+    """The first of the errors; when a connection ends, several parts notice."""
+    for error in errors.exceptions:
+        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    raise ValueError("an exception group is never empty")

@@ -1,0 +1,130 @@
+"""paho in its own thread, driven by plain calls: the witness that shares no code with the gateway or its broker."""
+
+import queue
+import socket
+import struct
+from typing import TypedDict, Unpack
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from tests.broker.harness import wait_until
+
+TIMEOUT_S = 5.0
+SILENCE_S = 0.2  # how long nothing must come for "nothing comes"
+
+
+class CallerOptions(TypedDict, total=False):
+    """How a Caller connects."""
+
+    clean: bool
+    will: tuple[str, bytes]
+    connect: dict[str, int]  # CONNECT properties
+    will_delay_s: int
+    manual_ack: bool
+
+
+class SubscriptionOptions(TypedDict, total=False):
+    """MQTT 5 subscription options, by paho's names."""
+
+    noLocal: bool
+    retainAsPublished: bool
+    retainHandling: int
+
+
+class Caller:
+    """One client. Leave `clean` out for a session that ends with the connection."""
+
+    def __init__(self, port: int, version: int, name: str, **options: Unpack[CallerOptions]) -> None:
+        clean, will, will_delay_s = options.get("clean", True), options.get("will"), options.get("will_delay_s", 0)
+        self.version = version
+        old = version == paho.MQTTv311
+        self.client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            name,
+            clean if old else None,
+            protocol=MQTTProtocolVersion(version),
+            reconnect_on_failure=False,
+        )
+        self.client.manual_ack_set(options.get("manual_ack", False))
+        self.messages: queue.Queue[paho.MQTTMessage] = queue.Queue()
+        self.acked: dict[int, int] = {}
+        self.granted: dict[int, list[int]] = {}
+        self.session_present: bool | None = None
+        self.assigned_id = ""
+        self.gone: int | None = None
+        self.client.on_message = lambda _c, _u, message: self.messages.put(message)
+        self.client.on_publish = lambda _c, _u, mid, reason, _p: self.acked.update({mid: reason.value})
+        self.client.on_subscribe = lambda _c, _u, mid, reasons, _p: self.granted.update(
+            {mid: [reason.value for reason in reasons]}
+        )
+        self.client.on_connect = self._connected
+        self.client.on_disconnect = self._disconnected
+        if will is not None:
+            delay = Properties(PacketTypes.WILLMESSAGE)
+            if will_delay_s:
+                delay.WillDelayInterval = will_delay_s
+            self.client.will_set(will[0], will[1], 1, False, None if old else delay)
+        properties = Properties(PacketTypes.CONNECT)
+        for key, value in options.get("connect", {}).items():
+            setattr(properties, key, value)
+        if old:
+            self.client.connect("127.0.0.1", port)
+        else:
+            self.client.connect("127.0.0.1", port, clean_start=clean, properties=properties)
+        self.client.loop_start()
+        wait_until(lambda: self.session_present is not None, "CONNACK")
+
+    def _connected(
+        self, _c: object, _u: object, flags: paho.ConnectFlags, _r: object, properties: Properties | None
+    ) -> None:
+        self.session_present = flags.session_present
+        self.assigned_id = getattr(properties, "AssignedClientIdentifier", "")
+
+    def _disconnected(self, _c: object, _u: object, _f: object, reason: ReasonCode, _p: object) -> None:
+        self.gone = reason.value
+
+    def publish(
+        self, topic: str, payload: bytes, qos: int = 1, retain: bool = False, properties: Properties | None = None
+    ) -> int:
+        """Publish and return the PUBACK's (PUBCOMP's) reason."""
+        mid = self.client.publish(topic, payload, qos, retain, properties).mid
+        wait_until(lambda: mid in self.acked, f"the broker acknowledges {topic}")
+        return self.acked[mid]
+
+    def subscribe(self, pattern: str, qos: int = 1, **options: Unpack[SubscriptionOptions]) -> list[int]:
+        """Subscribe and return the granted QoS or reason of each filter."""
+        wanted = SubscribeOptions(qos, **options) if self.version == paho.MQTTv5 else None
+        _, mid = self.client.subscribe(pattern, 0 if wanted else qos, wanted)
+        wait_until(lambda: mid in self.granted, f"SUBACK for {pattern}")
+        return self.granted[mid or 0]
+
+    def next(self) -> paho.MQTTMessage:
+        """The next message, which must come."""
+        return self.messages.get(timeout=TIMEOUT_S)
+
+    def nothing_comes(self) -> bool:
+        """Whether it stays silent."""
+        try:
+            self.messages.get(timeout=SILENCE_S)
+        except queue.Empty:
+            return True
+        return False
+
+    def say_goodbye(self) -> None:
+        """DISCONNECT."""
+        self.client.disconnect()
+        self.client.loop_stop()
+
+    def die(self) -> None:
+        """Cut the connection without a word."""
+        connection = self.client.socket()
+        if isinstance(connection, socket.socket):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.shutdown(socket.SHUT_RDWR)
+        self.client.disconnect()
+        self.client.loop_stop()

@@ -1,0 +1,109 @@
+"""A running MQTT service over a ledger on disk, as the gateway has it, and everything around it that a test sees."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from gateway.clock import SystemClock
+from gateway.ledger.batch import Batch, OutboxMessage
+from gateway.ledger.entry import EntryKind, append
+from gateway.ledger.store import Ledger, open_ledger
+from gateway.mqtt.counters import Counters
+from gateway.mqtt.link import Message, MqttSettings
+from gateway.mqtt.service import Announcements, ConnectionInfo, MqttService
+from gateway.mqtt.telemetry import Telemetry
+from tests.broker.harness import eventually
+
+STATUS = "dev/gw/status"
+INBOUND = "ehr/in/json"
+
+
+def settings(port: int, **changes: object) -> MqttSettings:
+    """Settings that give up fast."""
+    fields: dict[str, object] = {"will_delay_s": 0, "connect_timeout_s": 5.0, "ack_timeout_s": 5.0} | changes
+    return MqttSettings("127.0.0.1", "gateway", port, **fields)  # type: ignore[arg-type]
+
+
+class Gateway:
+    """A ledger and the MQTT service on it. Inbound messages end in `handled`, after `before_commit` had its say."""
+
+    def __init__(self, ledger: Ledger, path: Path, settings: MqttSettings, chance: float) -> None:
+        self.counters = Counters()
+        self.telemetry = Telemetry(self.counters)
+        self.handled: list[bytes] = []
+        self.before_commit: Callable[[], object] = lambda: None
+        self.births: list[ConnectionInfo] = []
+        self.ledger = ledger
+        self._path = path
+        self._told = 0
+        announcements = Announcements(
+            self._birth,
+            lambda epoch: Message(STATUS, f"lost {epoch}".encode(), retain=True),
+            lambda epoch: Message(STATUS, f"stopped {epoch}".encode(), retain=True),
+        )
+        self.service = MqttService(
+            settings,
+            [INBOUND],
+            ledger.outbox,
+            self.telemetry,
+            self._handle,
+            announcements,
+            SystemClock(),
+            self.counters,
+            lambda: chance,
+        )
+
+    async def tell(self, topic: str, payloads: Iterable[bytes]) -> None:
+        """Commit one entry with a message for each payload; ids run on as e1, e2 ..."""
+        entry, head = append(self.ledger.head, 1, EntryKind.FACT, "", "{}")
+        messages: list[OutboxMessage] = []
+        for payload in payloads:
+            self._told += 1
+            messages.append(OutboxMessage(entry.seq, f"e{self._told}", topic, payload, False, "application/json"))
+        await self.ledger.commit(Batch((entry,), tuple(messages), (), head))
+
+    async def connected(self) -> None:
+        """Wait until the service is."""
+        await eventually(lambda: self.service.connected, "the gateway connects")
+
+    async def all_marked(self) -> None:
+        """Wait until the ledger has nothing more to offer."""
+        async with asyncio.timeout(10.0):
+            while (await self.ledger.outbox.backlog()).depth:
+                await asyncio.sleep(0.02)
+
+    def attempts(self) -> list[tuple[str, int, bool]]:
+        """Event id, reason and whether it counts as delivered, of every attempt in the file."""
+        with closing(sqlite3.connect(self._path)) as connection:
+            query = "SELECT event_id, reason, delivered FROM attempt JOIN outbox USING (outbox_id) ORDER BY attempt_id"
+            return [(event_id, reason, bool(delivered)) for event_id, reason, delivered in connection.execute(query)]
+
+    def _birth(self, info: ConnectionInfo) -> Message:
+        self.births.append(info)
+        return Message(STATUS, f"online {info.epoch}".encode(), retain=True)
+
+    async def _handle(self, _: str, payload: bytes) -> None:
+        self.before_commit()
+        await asyncio.sleep(0)
+        self.handled.append(payload)
+
+
+@asynccontextmanager
+async def gateway(directory: Path, settings: MqttSettings, chance: float = 0.1) -> AsyncGenerator[Gateway]:
+    """A gateway that serves until the context ends, with a clean stop. `chance` scales every back-off.
+
+    Raises what ended the service before that.
+    """
+    path = directory / "state" / "ledger.db"
+    async with open_ledger(path, "gw", SystemClock().now) as ledger:
+        made = Gateway(ledger, path, settings, chance)
+        task = asyncio.create_task(made.service.run())
+        try:
+            yield made
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+            if not task.cancelled():
+                task.result()

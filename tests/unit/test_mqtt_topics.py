@@ -1,0 +1,35 @@
+"""The topic table, and what may stand in a topic."""
+
+import pytest
+
+from gateway.formats.payloads import Mode
+from gateway.mqtt.topics import BadSegment, Format, Topics
+
+LIVE = Topics("north", "gw-1", Mode.LIVE)
+
+
+def test_every_topic_of_the_table_is_built_as_documented() -> None:
+    assert LIVE.status == "capgate/v1/north/dev/gw-1/status"
+    assert LIVE.unit_status("u1") == "capgate/v1/north/dev/gw-1/unit/u1/status"
+    assert LIVE.temperature("u1", 2) == "capgate/v1/north/dev/gw-1/unit/u1/cap/2/temperature"
+    assert LIVE.cap_event("u1", 1) == "capgate/v1/north/dev/gw-1/unit/u1/cap/1/event"
+    assert LIVE.alarm("line-down") == "capgate/v1/north/dev/gw-1/alarm/line-down"
+    assert LIVE.session("9RX2M7KQ4") == "capgate/v1/north/dev/gw-1/session/9rx2m7kq4"
+    assert LIVE.increment == "capgate/v1/north/ehr/gw-1/increment/json"
+    assert LIVE.session_event == "capgate/v1/north/ehr/gw-1/session/json"
+    assert LIVE.charge(Format.HL7) == "capgate/v1/north/ehr/gw-1/charge/hl7"
+    assert LIVE.observation(Format.FHIR) == "capgate/v1/north/ehr/gw-1/observation/fhir"
+    assert LIVE.result == "capgate/v1/north/ehr/gw-1/result/json"
+    assert LIVE.inbound(Format.JSON) == "capgate/v1/north/ehr/in/json"
+
+
+def test_a_test_gateway_has_a_root_of_its_own() -> None:
+    assert Topics("north", "gw-1", Mode.TEST).status == "capgate-test/v1/north/dev/gw-1/status"
+
+
+@pytest.mark.parametrize("name", ["", "North", "a/b", "a+b", "#", "ä", "a" * 33, "a b", "a\n"])
+def test_a_name_that_is_no_segment_is_refused(name: str) -> None:
+    with pytest.raises(BadSegment):
+        Topics(name, "gw-1", Mode.LIVE)
+    with pytest.raises(BadSegment):
+        LIVE.unit_status(name)
