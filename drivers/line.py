@@ -8,10 +8,10 @@ either way, so the debt is mostly paid while nobody asks. A line that never fall
 that time: by then every reply to the request before has passed. Modbus TCP owes nothing, its transactions tell.
 
 Time. The silence between frames is measured from the last byte on the wire and slept only for what is left of it,
-rounded up to the millisecond that event loops resolve. So at 9600 baud (11 bits a character, 3.5 characters = 4.01 ms)
-an exchange costs its two frames, the unit's delay, that silence and at most 1 ms: for 64 registers 162 ms of wire,
-less than 1 % lost. No pseudo-terminal can show this, having no baud; it follows from the above. The time the request
-needs on the wire (known from `baud`) is added to the deadline, so that a timeout is the unit's own.
+rounded up to the millisecond that event loops resolve. So an exchange costs its two frames, the unit's silence and
+delay, that silence and 1 to 2 ms, uvloop's clock counting whole ones: 1 to 2 % of 64 registers at 9600 or 19200 baud,
+up to a tenth of a single register (tests/bench/serial_line.py measures it). The time the request needs on the wire
+(known from `baud`) is added to the deadline, so that a timeout is the unit's own.
 """
 
 import asyncio
@@ -178,7 +178,7 @@ class Line:
         buffer = link.inbox.buffer
         heard: set[RejectKind] = set()
         while True:
-            verdict = self._dialect.scan(buffer, query, self._transaction)
+            verdict = self._dialect.scan(buffer, query, self._transaction) if buffer else NeedMore()
             if isinstance(verdict, NeedMore):
                 if not await link.inbox.more(deadline):
                     raise self._missed(link, heard)

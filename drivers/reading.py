@@ -54,6 +54,8 @@ class Reason(StrEnum):
     OUT_OF_RANGE = "out-of-range"
     PROBE_FAULT = "probe-fault"
     FROZEN = "frozen"
+    NOT_READ = "not-read"  # probe alone: its block was not read
+    UNDECIDED = "undecided"  # probe alone: a conclusion that rests on values which are missing
 
 
 class Measurement(msgspec.Struct, frozen=True):

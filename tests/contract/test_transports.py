@@ -124,7 +124,7 @@ async def test_bytes_that_nobody_waits_for_are_dropped_and_counted(transport: Tr
         assert await ends.receive(1) == b"?"
         ends.send(b"babble")
         async with asyncio.timeout(5):
-            while link.inbox.unasked_bytes < 6:  # noqa: ASYNC110  (the link tells nobody of such bytes)
+            while link.inbox.unasked_bytes < 6:
                 await asyncio.sleep(0.001)
         assert not link.inbox.buffer
         link.close()

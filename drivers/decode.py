@@ -1,0 +1,381 @@
+"""Raw blocks to a reading's content, by a profile that is compiled once. Pure.
+
+Theory of operation. Every point, once a cap where it belongs to caps, has a slot. A first pass fills the slots with
+typed values (sentinel, type, order); a second makes measurements of those that have a unit (scale, unit, range,
+invalid_if). The order is fixed and the first step that fails gives the reason. Rules then look at slots. Logic has
+three values: what rests on a slot without a value is neither true nor false but None, and nothing is ever replaced
+by 0 or by an earlier value.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from drivers.decode_values import Affine, Held, canonical_unit, conversion, reader, wire_value
+from drivers.dialects.base import Raw
+from drivers.profile_model import Scope, UnitName
+from drivers.profile_types import Condition, DeviceProfile, Point, UnitByBit
+from drivers.reading import CapReading, Measurement, Quality, Reason, RunState
+
+Slots = Sequence[Held]
+_Rule = Callable[[Slots], bool | None]
+_Measure = Callable[[Slots], Measurement]
+
+CELSIUS = "Cel"
+
+
+class PointValue(msgspec.Struct, frozen=True):
+    """One point as probe shows it."""
+
+    name: str
+    cap: int | None
+    raw: int | str | None  # as on the wire, unsigned; None: its block was not read
+    value: float | str | None
+    unit: str
+    quality: Quality
+    reason: Reason | None
+
+
+class Decoded(msgspec.Struct, frozen=True):
+    """One coherent answer without its time."""
+
+    caps: tuple[CapReading, ...]
+    measurements: dict[str, Measurement]
+    alarms: tuple[str, ...]
+    serial_number: str | None
+    slots: tuple[Held, ...]  # typed values, in the order of `Decoder.slots`
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """A point, or a cap's copy of it."""
+
+    point: Point
+    cap: int | None  # 1-based; None: the unit's
+    offset: int
+
+
+class Decoder:
+    """Decodes one kind of unit."""
+
+    def __init__(self, profile: DeviceProfile) -> None:
+        self._profile = profile
+        self.slots = tuple(_slots(profile))
+        self._index = {(slot.point.name, slot.cap): index for index, slot in enumerate(self.slots)}
+        self._readers = {
+            block.name: tuple(
+                (index, reader(slot.point, slot.offset))
+                for index, slot in enumerate(self.slots)
+                if slot.point.block == block.name
+            )
+            for block in profile.blocks
+        }
+        self._measures = {
+            (slot.point.name, slot.cap): self._measure(index)
+            for index, slot in enumerate(self.slots)
+            if slot.point.unit is not None
+        }
+        self._unit_measures = tuple((name, each) for (name, cap), each in self._measures.items() if cap is None)
+        self._caps = tuple(self._cap(cap) for cap in range(1, profile.caps + 1))
+        self._count_index = self._slot_of(profile.caps_counted_by, None) if profile.caps_counted_by else None
+        self._serial_index = self._slot_of(profile.serial_number, None) if profile.serial_number else None
+        self._alarms = tuple((alarm.code.value, self._anywhere(alarm.when)) for alarm in profile.alarms)
+        self._alarm_indexes = self._indexes_of([each for alarm in profile.alarms for each in alarm.when])
+        self._alarms_seen: tuple[tuple[Held, ...], tuple[str, ...]] = ((), ())
+
+    def decode(self, raws: Mapping[str, Raw]) -> Decoded:
+        """Everything that the blocks say. A block that is not among `raws` makes its points bad."""
+        slots = self._typed(raws)
+        measurements = {name: measure(slots) for name, measure in self._unit_measures}
+        present = self._present(slots)
+        return Decoded(
+            caps=tuple(cap(slots, measurements) if cap.number <= present else cap.absent for cap in self._caps),
+            measurements=measurements,
+            alarms=self._alarms_in(slots),
+            serial_number=self._serial_number(slots),
+            slots=tuple(slots),
+        )
+
+    def points(self, raws: Mapping[str, Raw]) -> tuple[PointValue, ...]:
+        """Every point by itself, those of absent caps left out."""
+        slots = self._typed(raws)
+        present = self._present(slots)
+        return tuple(
+            self._point_value(slot, slots, raws.get(slot.point.block))
+            for slot in self.slots
+            if slot.cap is None or slot.cap <= present
+        )
+
+    def foreign(self, slots: Slots) -> str | None:
+        """Why this cannot be a unit of this kind; None if it may be. A point without a value proves nothing."""
+        for verify in self._profile.verify:
+            held = slots[self._slot_of(verify.point, None)]
+            measure = self._measures.get((verify.point, None))
+            if isinstance(held, str):
+                continue
+            if verify.equals is not None and held != verify.equals:
+                return f"{verify.point} is {held}, not {verify.equals}"
+            if verify.within is not None:
+                low, high = verify.within
+                value = held if measure is None else self._plausible(verify.point, slots)
+                if value is not None and not low <= value <= high:
+                    return f"{verify.point} is {value:g}, not within {low:g} to {high:g}"
+        return None
+
+    def corrupt(self, slots: Slots) -> str | None:
+        """Which pair of words contradicts itself; None if all agree."""
+        for integrity in self._profile.integrity:
+            word, inverse = (slots[self._slot_of(name, None)] for name in (integrity.point, integrity.inverse_of))
+            if isinstance(word, int) and isinstance(inverse, int) and word ^ inverse != 0xFFFF:
+                return f"{integrity.inverse_of} is {inverse:04X}, not the inverse of {integrity.point} {word:04X}"
+        return None
+
+    def _alarms_in(self, slots: Slots) -> tuple[str, ...]:
+        """The alarms that are raised; looked at anew only when a slot that tells of one has changed."""
+        telling = tuple([slots[index] for index in self._alarm_indexes])
+        if not self._alarms_seen[0] or telling != self._alarms_seen[0]:
+            self._alarms_seen = telling, tuple(dict.fromkeys(code for code, rule in self._alarms if rule(slots)))
+        return self._alarms_seen[1]
+
+    def _indexes_of(self, conditions: Sequence[Condition]) -> tuple[int, ...]:
+        """The slots, of whichever cap, that the conditions look at."""
+        names = {condition.point for condition in conditions}
+        return tuple(index for index, slot in enumerate(self.slots) if slot.point.name in names)
+
+    def _typed(self, raws: Mapping[str, Raw]) -> list[Held]:
+        slots: list[Held] = [Reason.NOT_READ] * len(self.slots)
+        for block, readers in self._readers.items():
+            raw = raws.get(block)
+            if raw is not None:
+                for index, read in readers:
+                    slots[index] = read(raw)
+        return slots
+
+    def _present(self, slots: Slots) -> int:
+        """How many caps this very unit has; all, where it does not say or says what cannot be."""
+        count = None if self._count_index is None else slots[self._count_index]
+        return count if isinstance(count, int) and 1 <= count <= len(self._caps) else len(self._caps)
+
+    def _serial_number(self, slots: Slots) -> str | None:
+        held = None if self._serial_index is None else slots[self._serial_index]
+        return held if isinstance(held, str) and not isinstance(held, Reason) else None
+
+    def _point_value(self, slot: Slot, slots: Slots, block: Raw | None) -> PointValue:
+        name = slot.point.name
+        raw = None if block is None else wire_value(slot.point, slot.offset, block)
+        measure = self._measures.get((name, slot.cap))
+        if measure is not None:
+            shown = measure(slots)
+            return PointValue(name, slot.cap, raw, shown.value, shown.unit, shown.quality, shown.reason)
+        held = slots[self._slot_of(name, slot.cap)]
+        if isinstance(held, Reason):
+            return PointValue(name, slot.cap, raw, None, "1", Quality.BAD, held)
+        return PointValue(name, slot.cap, raw, held, "1", Quality.GOOD, None)
+
+    def _slot_of(self, name: str, cap: int | None) -> int:
+        """The slot that a rule of `cap` means by `name`: the cap's own, else the unit's."""
+        index = self._index.get((name, cap))
+        return self._index[(name, None)] if index is None else index
+
+    def _plausible(self, name: str, slots: Slots) -> float | None:
+        """A unit's value in its canonical unit whether or not it lies in its range; None where it has a fault."""
+        index = self._slot_of(name, None)
+        held, slot = slots[index], self.slots[index]
+        line = self._conversion(slot)(slots)
+        if isinstance(held, str) or isinstance(line, Reason) or self._any(slot.point.invalid_if, None)(slots):
+            return None
+        return line(held)
+
+    def _conversion(self, slot: Slot) -> Callable[[Slots], Affine | Reason]:
+        point = slot.point
+        match point.unit:
+            case UnitByBit(name, bit, zero, one, one_scale):
+                lines = (conversion(zero, point.scale), conversion(one, one_scale))
+                index = self._slot_of(name, slot.cap)
+                return lambda slots: _by_bit(slots[index], bit, lines)
+            case unit:
+                line = conversion(unit or UnitName.ONE, point.scale)
+                return lambda slots: line
+
+    def _measure(self, index: int) -> _Measure:
+        slot = self.slots[index]
+        point = slot.point
+        low, high = point.range or (-math.inf, math.inf)
+        unit = canonical_unit(point)
+        conversion_of = self._conversion(slot)
+        fixed = None if isinstance(point.unit, UnitByBit) else conversion_of(())
+        is_invalid = self._any(point.invalid_if, slot.cap) if point.invalid_if else None
+        missing = {reason: Measurement(None, unit, Quality.BAD, reason) for reason in Reason}
+
+        def measure(slots: Slots) -> Measurement:
+            held = slots[index]
+            if isinstance(held, str):
+                return missing[held if isinstance(held, Reason) else Reason.UNPARSABLE]
+            line = fixed or conversion_of(slots)
+            if isinstance(line, Reason):
+                return missing[line]
+            value = (held * line.a + line.b) / line.c
+            if not low <= value <= high:
+                return missing[Reason.OUT_OF_RANGE if math.isfinite(value) else Reason.NOT_FINITE]
+            if is_invalid is None:
+                return Measurement(value, unit)
+            match is_invalid(slots):
+                case True:
+                    return missing[Reason.PROBE_FAULT]
+                case None:  # nobody knows whether the probe is well
+                    return Measurement(value, unit, Quality.SUSPECT, Reason.UNPARSABLE)
+                case False:
+                    return Measurement(value, unit)
+
+        return measure
+
+    def _all(self, conditions: tuple[Condition, ...], cap: int | None) -> _Rule:
+        return _all_of(tuple((self._slot_of(each.point, cap), each) for each in conditions))
+
+    def _any(self, conditions: tuple[Condition, ...], cap: int | None) -> _Rule:
+        rules = tuple(self._all((condition,), cap) for condition in conditions)
+        return lambda slots: _or([rule(slots) for rule in rules])
+
+    def _anywhere(self, conditions: tuple[Condition, ...]) -> _Rule:
+        """For an alarm: true where any cap shows it, or the unit where no cap is asked."""
+        of_caps = {slot.point.name for slot in self.slots if slot.cap is not None}
+        if not any(condition.point in of_caps for condition in conditions):
+            return self._all(conditions, None)
+        rules = tuple(self._all(conditions, cap) for cap in range(1, self._profile.caps + 1))
+        return lambda slots: _or([rule(slots) for rule in rules])
+
+    def _cap(self, cap: int) -> "_Cap":
+        profile = self._profile
+        own = tuple(
+            (name, measure)
+            for (name, of_cap), measure in self._measures.items()
+            if of_cap == cap and self._is_temperature(name, cap)
+        )
+        # What a unit measures once is the coolant of all caps it feeds. A set point is no temperature of anything.
+        shared = tuple(
+            name for name, _ in self._unit_measures if self._is_temperature(name, None) and name != "setpoint"
+        )
+        continuity = profile.continuity
+        flow = profile.circulating.flow
+        when = profile.circulating.when
+        return _Cap(
+            number=cap,
+            run_states=tuple((self._all(rule.when, cap), rule.state) for rule in profile.run_states),
+            connected=self._all(profile.connected, cap) if profile.connected else None,
+            circulating=self._all(when, cap) if when else None,
+            flow=(self._measure(self._slot_of(flow.point, cap)), flow.at_least) if flow else None,
+            own=own,
+            shared=shared,
+            treatment=self._slot_of(continuity.treatment, cap) if continuity else None,
+            elapsed=self._slot_of(continuity.elapsed, cap) if continuity else None,
+        )
+
+    def _is_temperature(self, name: str, cap: int | None) -> bool:
+        return canonical_unit(self.slots[self._slot_of(name, cap)].point) == CELSIUS
+
+
+class _Cap:
+    """Makes one cap's part of the reading."""
+
+    def __init__(
+        self,
+        *,
+        number: int,
+        run_states: tuple[tuple[_Rule, RunState], ...],
+        connected: _Rule | None,
+        circulating: _Rule | None,
+        flow: tuple[_Measure, float] | None,
+        own: tuple[tuple[str, _Measure], ...],
+        shared: tuple[str, ...],
+        treatment: int | None,
+        elapsed: int | None,
+    ) -> None:
+        self.number = number
+        self.absent = CapReading(number, RunState.STOPPED, connected=None, circulating=False, temperatures={})
+        self._run_states = run_states
+        self._connected = connected
+        self._circulating = circulating
+        self._flow = flow
+        self._own = own
+        self._shared = shared
+        self._treatment = treatment
+        self._elapsed = elapsed
+
+    def __call__(self, slots: Slots, unit: Mapping[str, Measurement]) -> CapReading:
+        temperatures = {name: unit[name] for name in self._shared}
+        for name, measure in self._own:
+            temperatures[name] = measure(slots)
+        return CapReading(
+            cap=self.number,
+            run_state=self._run_state(slots),
+            connected=self._connected(slots) if self._connected else None,
+            circulating=self._is_circulating(slots),
+            temperatures=temperatures,
+            treatment=_whole(slots, self._treatment),
+            elapsed_s=_whole(slots, self._elapsed),
+        )
+
+    def _run_state(self, slots: Slots) -> RunState:
+        """The first rule that holds; unknown once one cannot be told, for a later one must not overrule it."""
+        for rule, state in self._run_states:
+            match rule(slots):
+                case True:
+                    return state
+                case None:
+                    return RunState.UNKNOWN
+                case False:
+                    continue
+        return RunState.UNKNOWN
+
+    def _is_circulating(self, slots: Slots) -> bool | None:
+        said = self._circulating(slots) if self._circulating else None
+        if not said or self._flow is None:
+            return said
+        measure, at_least = self._flow
+        flow = measure(slots)
+        return flow.value >= at_least if flow.value is not None and flow.quality is Quality.GOOD else None
+
+
+def _slots(profile: DeviceProfile) -> list[Slot]:
+    slots: list[Slot] = []
+    for point in profile.points:
+        match point.scope:
+            case Scope.UNIT:
+                slots.append(Slot(point, None, 0))
+            case Scope.CAP:
+                slots += [Slot(point, cap, offset) for cap, offset in enumerate(profile.cap_offsets, start=1)]
+    return slots
+
+
+def _all_of(conditions: tuple[tuple[int, Condition], ...]) -> _Rule:
+    """True if all hold, False if one does not, None if it cannot be told."""
+    compiled = tuple(
+        (index, None if each.bit is None else 1 << each.bit, each.low, each.high, each.negated)
+        for index, each in conditions
+    )
+
+    def rule(slots: Slots) -> bool | None:
+        verdict: bool | None = True
+        for index, mask, low, high, negated in compiled:
+            held = slots[index]
+            if isinstance(held, str):
+                verdict = None
+            elif (low <= held <= high if mask is None else bool(int(held) & mask)) is negated:
+                return False
+        return verdict
+
+    return rule
+
+
+def _or(verdicts: list[bool | None]) -> bool | None:
+    """True if one holds, None if none does and one cannot be told."""
+    return True if True in verdicts else None if None in verdicts else False
+
+
+def _by_bit(word: Held, bit: int, lines: tuple[Affine, Affine]) -> Affine | Reason:
+    return lines[word >> bit & 1] if isinstance(word, int) else Reason.UNPARSABLE
+
+
+def _whole(slots: Slots, index: int | None) -> int | None:
+    held = None if index is None else slots[index]
+    return int(held) if isinstance(held, int | float) else None

@@ -1,0 +1,101 @@
+"""Device profiles: a kind of unit as data. Loading gives a checked, frozen DeviceProfile, or every error at once.
+
+Reference for who writes one: docs/devices/README.md.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from drivers.profile_build import build
+from drivers.profile_check import misfits
+from drivers.profile_model import SHAPES
+from drivers.profile_types import DeviceProfile as DeviceProfile
+from drivers.tomlfile import Document, Problem, TomlProblems, path_text, read_toml, with_value
+
+OVERRIDABLE = ("dialect", "link.", "timing.")
+
+
+def load_profile(path: Path, overrides: Mapping[str, object] | None = None) -> DeviceProfile:
+    """The profile in a file, with the site's `overrides` of dialect, link and timing by dotted key.
+
+    Raises TomlProblems with every error of the file and of the overrides.
+    """
+    return _checked(read_toml(path), overrides or {})
+
+
+def load_profiles(directories: Sequence[Path]) -> dict[str, DeviceProfile]:
+    """Every profile in `directories` by its id; of equal ids the later directory's counts. Raises TomlProblems."""
+    return {profile.id: profile for profile in map(load_profile, profile_files(directories))}
+
+
+def find_profile(
+    profile_id: str, directories: Sequence[Path], overrides: Mapping[str, object] | None = None
+) -> DeviceProfile:
+    """The profile with that id, from the later directory if several have it.
+
+    The other files need only be TOML. Raises TomlProblems; where there is no such id, with the ids that there are.
+    """
+    documents = [read_toml(path) for path in profile_files(directories)]
+    by_id = {_id_of(document): document for document in documents}
+    if profile_id in by_id:
+        return _checked(by_id[profile_id], overrides or {})
+    known = ", ".join(sorted(filter(None, by_id))) or f"none in {', '.join(map(str, directories))}"
+    raise TomlProblems((Problem(profile_id, 0, "", f"no such profile, accepted: {known}"),))
+
+
+def profile_files(directories: Sequence[Path]) -> list[Path]:
+    """The profile files, directory by directory, sorted within each."""
+    return [path for directory in directories for path in sorted(directory.glob("*.toml"))]
+
+
+def _checked(document: Document, overrides: Mapping[str, object]) -> DeviceProfile:
+    dialect = document.data.get("dialect")
+    model = SHAPES.get(dialect) if isinstance(dialect, str) else None
+    if model is None:
+        raise TomlProblems((document.problem(("dialect",), f"accepted: {', '.join(SHAPES)}"),))
+    family = [name for name, shape in SHAPES.items() if shape is model]
+    refused = tuple(_refused(document, overrides, family))
+    if refused:
+        raise TomlProblems(refused)
+    try:
+        loaded = _overridden(document, overrides).fit(model)
+        problems = tuple(loaded.problem(path, message) for path, message in misfits(loaded.model, dialect))
+        if problems:
+            raise TomlProblems(tuple(sorted(problems, key=lambda each: each.line)))
+        return build(loaded.model)
+    except TomlProblems as error:
+        raise TomlProblems(tuple(_as_override(each, overrides) for each in error.problems)) from None
+
+
+def _refused(document: Document, overrides: Mapping[str, object], family: list[str]) -> list[Problem]:
+    problems: list[Problem] = []
+    for key, value in overrides.items():
+        if key == "dialect":
+            if value not in family:
+                problems.append(Problem(document.file, 0, "override dialect", f"accepted: {', '.join(family)}"))
+        elif not key.startswith(OVERRIDABLE[1:]):
+            message = "not for a site to change, accepted: dialect, link.serial.*, link.address.*, timing.*"
+            problems.append(Problem(document.file, 0, f"override {key}", message))
+    return problems
+
+
+def _overridden(document: Document, overrides: Mapping[str, object]) -> Document:
+    data = document.data
+    for key, value in overrides.items():
+        data = with_value(data, tuple(key.split(".")), value)
+    return Document(document.file, data, document.lines)
+
+
+def _as_override(problem: Problem, overrides: Mapping[str, object]) -> Problem:
+    """A misfit of an overridden value stands on no line of the file."""
+    if problem.path not in {path_text(tuple(key.split("."))) for key in overrides}:
+        return problem
+    return Problem(problem.file, 0, f"override {problem.path}", problem.message)
+
+
+def _id_of(document: Document) -> str | None:
+    match document.data.get("identity"):
+        case {"id": str(profile_id)}:
+            return profile_id
+        case _:
+            return None

@@ -1,0 +1,160 @@
+"""From the file's shape to the program's: seconds for milliseconds, conditions parsed, commands made blocks."""
+
+import re
+from fractions import Fraction
+
+from drivers import profile_model as shape
+from drivers.dialects.base import DialectName
+from drivers.profile_types import (
+    Address,
+    Alarm,
+    Block,
+    Circulating,
+    Condition,
+    Continuity,
+    DeviceProfile,
+    Flow,
+    Heartbeat,
+    Identity,
+    Integrity,
+    Point,
+    Registers,
+    RunStateRule,
+    Timing,
+    UnitByBit,
+    Verify,
+)
+from drivers.transport.base import SerialSettings
+
+_CONDITION = re.compile(r"(!?)([a-z0-9_]+)(?:\.(\d+)|=(-?\d+)(?:\.\.(-?\d+))?)")
+
+
+def build(profile: shape.AnyProfile) -> DeviceProfile:
+    """The profile as the program uses it. The caller has checked it."""
+    link = profile.link
+    continuity = profile.continuity
+    heartbeat = profile.heartbeat
+    flow = profile.circulating.flow
+    return DeviceProfile(
+        identity=Identity(**dict(profile.identity)),
+        dialect=DialectName(profile.dialect),
+        serial=SerialSettings(**dict(link.serial)),
+        address=Address(**dict(link.address)) if link.address else None,
+        timing=_timing(profile.timing),
+        reads_effect=profile.effects.reads,
+        blocks=_blocks(profile),
+        after_miss=_after_miss(profile),
+        points=tuple(_point(point) for point in profile.point),
+        cap_offsets=cap_offsets(profile.caps),
+        caps_counted_by=profile.caps.counted_by,
+        run_states=tuple(RunStateRule(_conditions(rule.when), rule.state) for rule in profile.run_state),
+        circulating=Circulating(
+            profile.circulating.strength,
+            _conditions(profile.circulating.when),
+            Flow(flow.point, float(flow.at_least)) if flow else None,
+        ),
+        connected=_conditions(profile.connected.when) if profile.connected else (),
+        alarms=tuple(Alarm(alarm.code, alarm.severity, _conditions(alarm.when)) for alarm in profile.alarm),
+        verify=tuple(Verify(each.point, each.equals, _range(each.within)) for each in profile.verify),
+        integrity=tuple(Integrity(each.point, each.inverse_of) for each in profile.integrity),
+        continuity=Continuity(continuity.treatment, continuity.elapsed) if continuity else None,
+        heartbeat=Heartbeat(heartbeat.point, heartbeat.still_s) if heartbeat else None,
+        serial_number=profile.serial_number,
+    )
+
+
+def condition_of(text: str) -> Condition:
+    """`point.bit`, `point=number` or `point=low..high`, with `!` before it for the contrary."""
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"no condition: {text}")
+    negated, point, bit, low, high = found.groups()
+    if bit is not None:
+        return Condition(point, bool(negated), int(bit))
+    return Condition(point, bool(negated), None, int(low), int(high or low))
+
+
+def cap_offsets(caps: shape.Caps) -> tuple[int, ...]:
+    """How many registers each cap's points lie further on than the first cap's."""
+    if caps.offsets is not None:
+        return caps.offsets
+    return tuple(index * (caps.stride or 0) for index in range(caps.count))
+
+
+def width(point: shape.RegisterPoint) -> int:
+    """How many registers the point takes."""
+    match point.type:
+        case shape.PointType.INT32 | shape.PointType.UINT32 | shape.PointType.FLOAT32:
+            return 2
+        case shape.PointType.ASCII:
+            return point.length or 1
+        case _:
+            return 1
+
+
+def _blocks(profile: shape.AnyProfile) -> tuple[Block, ...]:
+    match profile:
+        case shape.ModbusProfile():
+            return tuple(Block(block.name, _registers(block)) for block in profile.block)
+        case shape.JulaboProfile():
+            commands = dict.fromkeys(point.command for point in profile.point)
+            return tuple(Block(command, command) for command in commands)
+
+
+def _after_miss(profile: shape.AnyProfile) -> Block | None:
+    if isinstance(profile, shape.ModbusProfile) and profile.after_miss:
+        return Block("after-miss", _registers(profile.after_miss))
+    return None
+
+
+def _registers(span: shape.RegisterSpan) -> Registers:
+    return Registers(span.fc, span.address, span.count)
+
+
+def _timing(timing: shape.Timing) -> Timing:
+    return Timing(
+        gap_s=timing.gap_ms / 1000,
+        timeout_s=timing.timeout_ms / 1000,
+        drain_s=timing.drain_ms / 1000,
+        settle_after_open_s=timing.settle_after_open_ms / 1000,
+        fastest_poll_s=timing.fastest_poll_ms / 1000,
+    )
+
+
+def _point(point: shape.RegisterPoint | shape.TextPoint) -> Point:
+    match point:
+        case shape.RegisterPoint():
+            block, at, kind, order, length = point.block, point.at, point.type, point.order, width(point)
+        case shape.TextPoint():
+            block, at, kind, order, length = point.command, 0, point.reply, None, 0
+    return Point(
+        name=point.name,
+        scope=point.scope,
+        block=block,
+        at=at,
+        type=kind,
+        order=order,
+        length=length,
+        sentinels=frozenset(point.sentinels),
+        scale=Fraction(point.scale),
+        unit=_unit(point),
+        range=_range(point.range),
+        invalid_if=_conditions(point.invalid_if),
+        stuck_after_s=point.stuck_after_s,
+    )
+
+
+def _unit(point: shape.Point) -> shape.UnitName | UnitByBit | None:
+    if not isinstance(point.unit, shape.UnitByBit):
+        return point.unit
+    by_bit = point.unit
+    name, bit = by_bit.bit.split(".")
+    return UnitByBit(name, int(bit), by_bit.zero, by_bit.one, Fraction(by_bit.one_scale or point.scale))
+
+
+def _conditions(texts: tuple[str, ...]) -> tuple[Condition, ...]:
+    return tuple(condition_of(text) for text in texts)
+
+
+def _range(bounds: shape.Range | None) -> tuple[float, float] | None:
+    return (float(bounds[0]), float(bounds[1])) if bounds else None

@@ -1,0 +1,268 @@
+"""What no single key of a profile shows: references, spans, the poll budget, golden frames. Pure."""
+
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
+
+from drivers import profile_model as shape
+from drivers.profile_build import cap_offsets, condition_of, width
+from drivers.profile_model import PointType, ReplyKind, Scope, UnitName
+from drivers.reading import Evidence
+from drivers.tomllines import Path
+from drivers.transport.base import Parity
+
+HEX_DIALECTS = ("modbus-rtu", "modbus-tcp")  # golden frames are hex in these, text in the others
+
+Misfit = tuple[Path, str]
+AnyPoint = shape.RegisterPoint | shape.TextPoint
+
+_WHOLE = {PointType.INT16, PointType.UINT16, PointType.INT32, PointType.UINT32, ReplyKind.CODE, ReplyKind.DECIMAL}
+_NUMBERS = {*_WHOLE, PointType.FLOAT32}
+_WORDS: set[PointType | ReplyKind] = {PointType.UINT16, PointType.BITS16}
+_TEXTS: set[PointType | ReplyKind] = {PointType.ASCII, ReplyKind.TEXT}
+_TEMPERATURES = {UnitName.CELSIUS, UnitName.FAHRENHEIT}
+_TEXT_REPLY_CHARS = 24  # the longest reply of a text dialect that the budget allows for
+
+
+def misfits(profile: shape.AnyProfile, golden_dialect: object) -> Iterator[Misfit]:
+    """Everything that the shape allows and a profile must not do.
+
+    `golden_dialect` is the one that the file names: its frames are in that, whatever a site overrides.
+    """
+    points: dict[str, AnyPoint] = {point.name: point for point in profile.point}
+    yield from _same_names("point", [point.name for point in profile.point])
+    for index, point in enumerate(profile.point):
+        yield from _point(("point", index), point, points)
+    match profile:
+        case shape.ModbusProfile():
+            yield from _registers(profile)
+        case shape.JulaboProfile():
+            if profile.caps.count > 1:
+                yield ("caps", "count"), "a text dialect has no registers to shift, accepted: 1"
+    yield from _caps(profile.caps, points)
+    yield from _rules(profile, points)
+    yield from _identity(profile, points)
+    yield from _golden(profile, points, are_hex=golden_dialect in HEX_DIALECTS)
+    yield from _budget(profile)
+
+
+def kind_of(point: AnyPoint) -> PointType | ReplyKind:
+    """How the point's value is held."""
+    return point.type if isinstance(point, shape.RegisterPoint) else point.reply
+
+
+def _same_names(table: str, names: list[str]) -> Iterator[Misfit]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield (table, index, "name"), f"{name} is taken by an earlier {table}, accepted: a name of its own"
+
+
+def _point(path: Path, point: AnyPoint, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
+    kind = kind_of(point)
+    if point.unit is not None and kind not in _NUMBERS - {ReplyKind.CODE}:
+        yield (*path, "unit"), f"{kind} holds no measurement, accepted: no unit"
+    if point.unit is not None and point.range is None:
+        yield (*path, "range"), "missing, accepted: [lowest, highest] plausible value in the canonical unit"
+    if point.range is not None and point.range[0] >= point.range[1]:
+        yield (*path, "range"), "accepted: [lowest, highest], lowest first"
+    for key in ("scale", "range", "stuck_after_s"):
+        if point.unit is None and key in point.model_fields_set:
+            yield (*path, key), f"without a unit this point is no measurement, accepted: a unit, or no {key}"
+    if point.unit is None and point.invalid_if:
+        yield (*path, "invalid_if"), "without a unit this point is no measurement, accepted: a unit, or no invalid_if"
+    if isinstance(point.unit, shape.UnitByBit):
+        yield from _condition((*path, "unit", "bit"), point.unit.bit, points, point.scope)
+    for index, condition in enumerate(point.invalid_if):
+        yield from _condition((*path, "invalid_if", index), condition, points, point.scope)
+
+
+def _condition(path: Path, text: str, points: dict[str, AnyPoint], scope: Scope) -> Iterator[Misfit]:
+    """`scope` is whose rule this is: a rule of the whole unit cannot ask one of its caps."""
+    condition = condition_of(text)
+    point = points.get(condition.point)
+    if point is None:
+        yield path, f"there is no point {condition.point}, accepted: {', '.join(points)}"
+        return
+    kind = kind_of(point)
+    if scope is Scope.UNIT and point.scope is Scope.CAP:
+        yield path, f"{point.name} belongs to a cap, accepted: points of the unit"
+    if condition.bit is not None and (kind is not PointType.BITS16 or condition.bit > 15):
+        yield path, f"{point.name} is {kind}, accepted: bit 0 to 15 of a bits16 point"
+    if condition.bit is None and kind not in _WHOLE:
+        yield path, f"{point.name} is {kind}, accepted: a number of a point that holds whole numbers"
+    if condition.bit is None and condition.low > condition.high:
+        yield path, "accepted: low..high, lowest first"
+
+
+def _registers(profile: shape.ModbusProfile) -> Iterator[Misfit]:
+    blocks = {block.name: block for block in profile.block}
+    yield from _same_names("block", [block.name for block in profile.block])
+    offsets = cap_offsets(profile.caps)
+    for index, point in enumerate(profile.point):
+        yield from _register_point(("point", index), point, blocks, offsets)
+    if profile.link.address is None:
+        yield ("link",), "address is missing, accepted: address = { min = 1, max = 247, default = 1 }"
+    miss = profile.after_miss
+    for block in profile.block:
+        if miss and (block.fc, block.count) == (miss.fc, miss.count):
+            message = f"a late reply to block {block.name} would pass, accepted: another fc or count"
+            yield ("after_miss", "count"), message
+
+
+def _register_point(
+    path: Path, point: shape.RegisterPoint, blocks: dict[str, shape.Block], offsets: tuple[int, ...]
+) -> Iterator[Misfit]:
+    block = blocks.get(point.block)
+    if block is None:
+        yield (*path, "block"), f"there is no such block, accepted: {', '.join(blocks)}"
+    else:
+        last = block.count - width(point) - (max(offsets) if point.scope is Scope.CAP else 0)
+        if point.at > last:
+            yield (*path, "at"), f"outside block {block.name}, accepted: {f'0 to {last}' if last >= 0 else 'none fits'}"
+    if (width(point) == 2) != (point.order is not None) and point.type is not PointType.ASCII:
+        accepted = ", ".join(shape.WordOrder) if width(point) == 2 else f"no order, as {point.type} is one register"
+        yield (*path, "order"), f"does not fit {point.type}, accepted: {accepted}"
+    if (point.type is PointType.ASCII) != (point.length is not None):
+        accepted = "a number of registers" if point.type is PointType.ASCII else "no length"
+        yield (*path, "length"), f"does not fit {point.type}, accepted: {accepted}"
+    for index, sentinel in enumerate(point.sentinels):
+        if width(point) == 1 and sentinel > 0xFFFF:
+            yield (*path, "sentinels", index), "wider than the register, accepted: 0 to 0xFFFF, as on the wire"
+
+
+def _caps(caps: shape.Caps, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
+    if caps.offsets is not None and len(caps.offsets) != caps.count:
+        yield ("caps", "offsets"), f"accepted: {caps.count} offsets, one a cap"
+    if caps.count > 1 and (caps.stride is None) == (caps.offsets is None):
+        yield ("caps",), "several caps need to be told apart, accepted: either stride or offsets"
+    if caps.counted_by is not None:
+        yield from _refer(("caps", "counted_by"), caps.counted_by, points, Scope.UNIT, "whole numbers", _WHOLE)
+
+
+def _rules(profile: shape.AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
+    for index, rule in enumerate(profile.run_state):
+        yield from _conditions(("run_state", index, "when"), rule.when, points)
+    for index, alarm in enumerate(profile.alarm):
+        yield from _conditions(("alarm", index, "when"), alarm.when, points)
+    if profile.connected:
+        yield from _conditions(("connected", "when"), profile.connected.when, points)
+    circulating = profile.circulating
+    yield from _conditions(("circulating", "when"), circulating.when, points)
+    if (circulating.strength is Evidence.NONE) != (not circulating.when):
+        accepted = "no when, as nothing proves it" if circulating.strength is Evidence.NONE else "the conditions"
+        yield ("circulating", "when"), f"does not fit strength {circulating.strength}, accepted: {accepted}"
+    if (circulating.strength is Evidence.FLOW) != (circulating.flow is not None):
+        accepted = "flow = { point, at_least }" if circulating.strength is Evidence.FLOW else "no flow"
+        yield ("circulating", "flow"), f"does not fit strength {circulating.strength}, accepted: {accepted}"
+    measured = {name for name, point in points.items() if point.unit is not None}
+    if circulating.flow and circulating.flow.point not in measured:
+        yield ("circulating", "flow", "point"), f"no measurement, accepted: {', '.join(sorted(measured))}"
+
+
+def _conditions(path: Path, conditions: tuple[str, ...], points: dict[str, AnyPoint]) -> Iterator[Misfit]:
+    for index, condition in enumerate(conditions):
+        yield from _condition((*path, index), condition, points, Scope.CAP)
+
+
+def _refer(
+    path: Path,
+    name: str,
+    points: dict[str, AnyPoint],
+    scope: Scope | None,
+    what: str,
+    kinds: set[PointType | ReplyKind],
+) -> Iterator[Misfit]:
+    fitting = [
+        point.name for point in points.values() if kind_of(point) in kinds and (scope is None or point.scope is scope)
+    ]
+    if name not in fitting:
+        yield path, f"not a point that holds {what}, accepted: {', '.join(fitting) or 'none is here'}"
+
+
+def _identity(profile: shape.AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
+    """References that say which unit this is and whether it lives."""
+    address = profile.link.address
+    if address and not address.min <= address.default <= address.max:
+        yield ("link", "address", "default"), f"accepted: {address.min} to {address.max}"
+    for index, verify in enumerate(profile.verify):
+        path = ("verify", index)
+        if (verify.equals is None) == (verify.within is None):
+            yield path, "accepted: either equals or within"
+        kinds = _NUMBERS if verify.equals is None else _WHOLE
+        yield from _refer((*path, "point"), verify.point, points, Scope.UNIT, "numbers", kinds)
+    for index, integrity in enumerate(profile.integrity):
+        for key, name in (("point", integrity.point), ("inverse_of", integrity.inverse_of)):
+            yield from _refer(("integrity", index, key), name, points, Scope.UNIT, "a word", _WORDS)
+    if profile.heartbeat:
+        path = ("heartbeat", "point")
+        yield from _refer(path, profile.heartbeat.point, points, Scope.UNIT, "whole numbers", _WHOLE)
+    if profile.serial_number:
+        yield from _refer(("serial_number",), profile.serial_number, points, Scope.UNIT, "text", _TEXTS)
+    if profile.continuity:
+        for key, name in (("treatment", profile.continuity.treatment), ("elapsed", profile.continuity.elapsed)):
+            yield from _refer(("continuity", key), name, points, None, "whole numbers", _WHOLE)
+
+
+def _golden(profile: shape.AnyProfile, points: dict[str, AnyPoint], *, are_hex: bool) -> Iterator[Misfit]:
+    cold = {name for name, point in points.items() if _is_temperature(point)}
+    below_zero = False
+    for index, golden in enumerate(profile.golden):
+        if len(golden.expect.caps) > profile.caps.count:
+            yield ("golden", index, "expect", "caps"), f"accepted: {profile.caps.count} caps or fewer"
+        named: list[tuple[Path, dict[str, str]]] = [(("golden", index, "expect", "points"), golden.expect.points)]
+        for cap_index, cap in enumerate(golden.expect.caps):
+            named.append((("golden", index, "expect", "caps", cap_index, "points"), cap.points))
+        for path, expected in named:
+            for name, text in expected.items():
+                if name not in points:
+                    yield (*path, name), f"there is no such point, accepted: {', '.join(points)}"
+                elif not _is_number(text):
+                    yield (*path, name), 'accepted: a decimal number as text, like "-4.2"'
+                elif name in cold and Decimal(text) < 0:
+                    below_zero = True
+        if are_hex:
+            yield from _hex_frames(("golden", index, "exchanges"), golden.exchanges)
+    if not below_zero:
+        yield ("golden",), "no frame shows a temperature below zero, accepted: at least one that does"
+
+
+def _hex_frames(path: Path, exchanges: tuple[shape.Exchange, ...]) -> Iterator[Misfit]:
+    for index, exchange in enumerate(exchanges):
+        for key, text in (("tx", exchange.tx), ("rx", exchange.rx)):
+            try:
+                bytes.fromhex(text)
+            except ValueError:
+                yield (*path, index, key), "accepted: the frame's bytes in hex, like 01 03 00 01"
+
+
+def _is_temperature(point: AnyPoint) -> bool:
+    unit = point.unit
+    return bool({unit.zero, unit.one} & _TEMPERATURES) if isinstance(unit, shape.UnitByBit) else unit in _TEMPERATURES
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
+
+
+def _budget(profile: shape.AnyProfile) -> Iterator[Misfit]:
+    """A poll reads every block; the wire and the gaps alone must fit the fastest period."""
+    serial, timing = profile.link.serial, profile.timing
+    char_bits = 1 + serial.bits + (serial.parity is not Parity.NONE) + serial.stop
+    exchanges = _exchange_chars(profile)
+    needed_ms = round(sum(exchanges) * char_bits * 1000 / serial.baud + len(exchanges) * timing.gap_ms)
+    if needed_ms > timing.fastest_poll_ms:
+        message = f"a poll takes {needed_ms} ms at {serial.baud} baud and a gap of {timing.gap_ms} ms"
+        yield ("timing", "fastest_poll_ms"), f"{message}, accepted: {needed_ms} or more"
+
+
+def _exchange_chars(profile: shape.AnyProfile) -> list[int]:
+    """Characters there and back, one number an exchange."""
+    match profile:
+        case shape.JulaboProfile():
+            return [len(command) + 1 + _TEXT_REPLY_CHARS for command in {point.command for point in profile.point}]
+        case shape.ModbusProfile(dialect="modbus-ascii"):
+            return [17 + 11 + 4 * block.count for block in profile.block]
+        case shape.ModbusProfile():
+            return [8 + 5 + 2 * block.count for block in profile.block]

@@ -1,0 +1,321 @@
+"""The shape of a profile file. Reference for who writes one: docs/devices/README.md."""
+
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
+
+from drivers.alarm_codes import AlarmCode, Severity
+from drivers.reading import Evidence, Reason, RunState
+from drivers.transport.base import Handshake, Parity
+
+ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
+READING_COMMAND_PATTERN = r"^(?i:in_[a-z]{2,4}_\d{2}|status|version)$"  # OUT_ commands write
+CONDITION_PATTERN = r"^!?[a-z][a-z0-9_]*(\.\d{1,2}|=-?\d+(\.\.-?\d+)?)$"
+
+
+class Trust(StrEnum):
+    """How far a profile has been verified."""
+
+    MANUAL = "manual"
+    PEER = "peer"
+    BENCH = "bench"
+    FIELD = "field"
+
+
+class ReadsEffect(StrEnum):
+    """What polling does to the unit; anything but none needs the site's consent."""
+
+    NONE = "none"
+    TAKES_REMOTE = "takes-remote"
+    MAY_SWITCH = "may-switch"
+
+
+class PointType(StrEnum):
+    """How registers hold a value."""
+
+    INT16 = "int16"
+    UINT16 = "uint16"
+    INT32 = "int32"
+    UINT32 = "uint32"
+    FLOAT32 = "float32"
+    BITS16 = "bits16"
+    ASCII = "ascii"
+
+
+class WordOrder(StrEnum):
+    """The bytes of a 32-bit value as they come; ABCD is most significant first."""
+
+    ABCD = "ABCD"
+    CDAB = "CDAB"
+    BADC = "BADC"
+    DCBA = "DCBA"
+
+
+class ReplyKind(StrEnum):
+    """What a text reply is: a number; a code like `-01 LOW LEVEL ALARM`, of which the number counts; or words."""
+
+    DECIMAL = "decimal"
+    CODE = "code"
+    TEXT = "text"
+
+
+class UnitName(StrEnum):
+    """Units that a unit may speak in; all are converted to Cel, bar, L/min, s or 1."""
+
+    CELSIUS = "degC"
+    FAHRENHEIT = "degF"
+    BAR = "bar"
+    KILOPASCAL = "kPa"
+    MEGAPASCAL = "MPa"
+    PSI = "psi"
+    LITRES_PER_MINUTE = "L/min"
+    SECONDS = "s"
+    ONE = "1"
+
+
+class Scope(StrEnum):
+    """Whose a point is."""
+
+    UNIT = "unit"
+    CAP = "cap"
+
+
+def _decimal_text(text: str) -> str:
+    try:
+        value = Decimal(text)
+    except InvalidOperation:
+        raise ValueError('not a decimal number, accepted: text like "0.1"') from None
+    if not value.is_finite() or value <= 0:
+        raise ValueError('not a scale, accepted: a positive decimal number like "0.1"')
+    return text
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+Scale = Annotated[str, AfterValidator(_decimal_text)]
+Number = StrictInt | StrictFloat
+Range = tuple[Number, Number]
+Condition = Annotated[str, Field(pattern=CONDITION_PATTERN, description="point.bit, point=number or point=low..high")]
+Conditions = Annotated[tuple[Condition, ...], Field(min_length=1)]
+Register = Annotated[StrictInt, Field(ge=0, le=0xFFFF)]
+Milliseconds = Annotated[StrictInt, Field(ge=0, le=60_000)]
+
+
+class Model(BaseModel):
+    """A table of the file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Identity(Model):
+    id: Annotated[str, Field(pattern=ID_PATTERN)]
+    vendor: str
+    model: str
+    source: str
+    trust: Trust
+    revision: Annotated[StrictInt, Field(ge=1)]
+
+
+class Serial(Model):
+    baud: Annotated[StrictInt, Field(ge=300, le=1_000_000)]
+    bits: Literal[7, 8]
+    parity: Parity
+    stop: Literal[1, 2]
+    handshake: Handshake = Handshake.NONE
+
+
+class Address(Model):
+    min: Annotated[StrictInt, Field(ge=0, le=255)]
+    max: Annotated[StrictInt, Field(ge=0, le=255)]
+    default: Annotated[StrictInt, Field(ge=0, le=255)]
+
+
+class Link(Model):
+    serial: Serial
+    address: Address | None = None
+
+
+class Timing(Model):
+    gap_ms: Milliseconds
+    timeout_ms: Annotated[StrictInt, Field(ge=1, le=60_000)]
+    drain_ms: Milliseconds
+    settle_after_open_ms: Milliseconds
+    fastest_poll_ms: Annotated[StrictInt, Field(ge=100, le=600_000)]
+
+
+class Effects(Model):
+    reads: ReadsEffect
+
+
+class RegisterSpan(Model):
+    fc: Literal[3, 4]
+    address: Register
+    count: Annotated[StrictInt, Field(ge=1, le=125)]
+
+
+class Block(RegisterSpan):
+    name: Name
+
+
+class UnitByBit(Model):
+    bit: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.\d{1,2}$")]
+    zero: UnitName
+    one: UnitName
+    one_scale: Scale | None = None
+
+
+class Point(Model):
+    """What a point holds, wherever it comes from."""
+
+    name: Name
+    scope: Scope = Scope.UNIT
+    scale: Scale = "1"
+    unit: UnitName | UnitByBit | None = None
+    range: Range | None = None
+    invalid_if: tuple[Condition, ...] = ()
+    stuck_after_s: Annotated[StrictInt, Field(ge=1)] | None = None
+
+
+class RegisterPoint(Point):
+    block: Name
+    at: Register
+    type: PointType
+    order: WordOrder | None = None
+    length: Annotated[StrictInt, Field(ge=1, le=60)] | None = None
+    sentinels: tuple[Annotated[StrictInt, Field(ge=0, le=0xFFFFFFFF)], ...] = ()
+
+
+class TextPoint(Point):
+    command: Annotated[str, Field(pattern=READING_COMMAND_PATTERN, description="a command that reads: IN_..., STATUS")]
+    reply: ReplyKind
+    sentinels: tuple[str, ...] = ()
+
+
+class Caps(Model):
+    count: Annotated[StrictInt, Field(ge=1, le=8)]
+    stride: Annotated[StrictInt, Field(ge=1)] | None = None
+    offsets: tuple[Register, ...] | None = None
+    counted_by: Name | None = None
+
+
+class RunStateRule(Model):
+    when: Conditions
+    state: RunState
+
+
+class Flow(Model):
+    point: Name
+    at_least: Number
+
+
+class Circulating(Model):
+    strength: Evidence
+    when: tuple[Condition, ...] = ()
+    flow: Flow | None = None
+
+
+class Connected(Model):
+    when: Conditions
+
+
+class Alarm(Model):
+    code: AlarmCode
+    severity: Severity
+    when: Conditions
+
+
+class Verify(Model):
+    point: Name
+    equals: StrictInt | None = None
+    within: Range | None = None
+
+
+class Integrity(Model):
+    point: Name
+    inverse_of: Name
+
+
+class Continuity(Model):
+    treatment: Name
+    elapsed: Name
+
+
+class Heartbeat(Model):
+    point: Name
+    still_s: Annotated[StrictInt, Field(ge=1)]
+
+
+class Exchange(Model):
+    tx: str
+    rx: str
+
+
+class ExpectedCap(Model):
+    run_state: RunState | None = None
+    circulating: StrictBool | Literal["unknown"] | None = None
+    connected: StrictBool | Literal["unknown"] | None = None
+    points: dict[str, str] = {}
+    bad: dict[str, Reason] = {}
+
+
+class Expected(Model):
+    points: dict[str, str] = {}
+    bad: dict[str, Reason] = {}
+    caps: tuple[ExpectedCap, ...] = ()
+    alarms: tuple[AlarmCode, ...] | None = None
+    serial_number: str | None = None
+    exception: Annotated[StrictInt, Field(ge=1, le=255)] | None = None
+
+
+class Golden(Model):
+    source: str
+    exchanges: Annotated[tuple[Exchange, ...], Field(min_length=1)]
+    expect: Expected
+
+
+class Profile(Model):
+    """What a profile holds, whatever it speaks."""
+
+    schema_version: Annotated[Literal[1], Field(alias="schema")]
+    identity: Identity
+    link: Link
+    timing: Timing
+    effects: Effects
+    caps: Caps
+    run_state: tuple[RunStateRule, ...]
+    circulating: Circulating
+    connected: Connected | None = None
+    alarm: tuple[Alarm, ...] = ()
+    verify: Annotated[tuple[Verify, ...], Field(min_length=1)]
+    integrity: tuple[Integrity, ...] = ()
+    continuity: Continuity | None = None
+    heartbeat: Heartbeat | None = None
+    serial_number: Name | None = None
+    golden: tuple[Golden, ...] = ()
+
+
+class ModbusProfile(Profile):
+    """Points lie in blocks of registers."""
+
+    dialect: Literal["modbus-rtu", "modbus-ascii", "modbus-tcp"]
+    block: Annotated[tuple[Block, ...], Field(min_length=1)]
+    after_miss: RegisterSpan | None = None
+    point: Annotated[tuple[RegisterPoint, ...], Field(min_length=1)]
+
+
+class JulaboProfile(Profile):
+    """Points are replies to commands; points with the same command share one exchange."""
+
+    dialect: Literal["julabo"]
+    point: Annotated[tuple[TextPoint, ...], Field(min_length=1)]
+
+
+AnyProfile = ModbusProfile | JulaboProfile
+
+SHAPES: dict[str, type[ModbusProfile] | type[JulaboProfile]] = {
+    "modbus-rtu": ModbusProfile,
+    "modbus-ascii": ModbusProfile,
+    "modbus-tcp": ModbusProfile,
+    "julabo": JulaboProfile,
+}

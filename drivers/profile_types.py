@@ -1,0 +1,208 @@
+"""What a kind of unit is, inside the program: frozen, checked, compiled into a decoder by `drivers.decode`."""
+
+from fractions import Fraction
+
+import msgspec
+
+from drivers.alarm_codes import AlarmCode, Severity
+from drivers.dialects.base import DialectName, ModbusQuery, Query, TextQuery
+from drivers.profile_model import (
+    PointType,
+    ReadsEffect,
+    ReplyKind,
+    Scope,
+    Trust,
+    UnitName,
+    WordOrder,
+)
+from drivers.reading import Evidence, RunState
+from drivers.transport.base import SerialSettings
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Which kind of unit, and on whose word."""
+
+    id: str
+    vendor: str
+    model: str
+    source: str  # document and revision
+    trust: Trust
+    revision: int
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Unit ids that the kind may have on a shared line."""
+
+    min: int
+    max: int
+    default: int
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Seconds. `drain_s` is the longest reply time; `fastest_poll_s` is the shortest period a site may choose."""
+
+    gap_s: float
+    timeout_s: float
+    drain_s: float
+    settle_after_open_s: float
+    fastest_poll_s: float
+
+
+class Registers(msgspec.Struct, frozen=True):
+    """A span of Modbus registers, base 0."""
+
+    function: int  # 3 or 4
+    address: int
+    count: int
+
+
+class Block(msgspec.Struct, frozen=True):
+    """What one exchange reads: registers, or the reply to a command."""
+
+    name: str
+    source: Registers | str
+
+    def query(self, unit_id: int | None) -> Query:
+        """The request to the unit at `unit_id` (for registers, 0 where there is none)."""
+        match self.source:
+            case Registers(function, address, count):
+                return ModbusQuery(unit_id or 0, function, address, count)
+            case command:
+                return TextQuery(command, unit_id)
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A bit that is set, or a number within bounds; or, negated, not."""
+
+    point: str
+    negated: bool
+    bit: int | None  # None: `low` and `high` count
+    low: int = 0
+    high: int = 0
+
+
+class UnitByBit(msgspec.Struct, frozen=True):
+    """The unit itself says what it measures in."""
+
+    point: str
+    bit: int
+    zero: UnitName
+    one: UnitName
+    one_scale: Fraction
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One thing that a unit says. It is a measurement where it has a unit."""
+
+    name: str
+    scope: Scope
+    block: str
+    at: int  # register within the block; 0 for texts
+    type: PointType | ReplyKind
+    order: WordOrder | None
+    length: int  # registers
+    sentinels: frozenset[int | str]  # as on the wire, unsigned
+    scale: Fraction
+    unit: UnitName | UnitByBit | None
+    range: tuple[float, float] | None  # canonical unit
+    invalid_if: tuple[Condition, ...]
+    stuck_after_s: int | None
+
+
+class RunStateRule(msgspec.Struct, frozen=True):
+    """All of `when` make `state`."""
+
+    when: tuple[Condition, ...]
+    state: RunState
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """A measured flow that circulation must show."""
+
+    point: str
+    at_least: float  # canonical unit
+
+
+class Circulating(msgspec.Struct, frozen=True):
+    """What proves that coolant circulates, and how well."""
+
+    strength: Evidence
+    when: tuple[Condition, ...]
+    flow: Flow | None
+
+
+class Alarm(msgspec.Struct, frozen=True):
+    """All of `when` raise `code`."""
+
+    code: AlarmCode
+    severity: Severity
+    when: tuple[Condition, ...]
+
+
+class Verify(msgspec.Struct, frozen=True):
+    """What shows that the unit is of this kind: a constant, or a plausible range in the canonical unit."""
+
+    point: str
+    equals: int | None
+    within: tuple[float, float] | None
+
+
+class Integrity(msgspec.Struct, frozen=True):
+    """Two words of which each is the other's bitwise inverse in every good answer."""
+
+    point: str
+    inverse_of: str
+
+
+class Continuity(msgspec.Struct, frozen=True):
+    """The points that are a cap's treatment number and its circulating seconds."""
+
+    treatment: str
+    elapsed: str
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """A counter whose standing still means a hung controller."""
+
+    point: str
+    still_s: int
+
+
+class DeviceProfile(msgspec.Struct, frozen=True):
+    """One kind of unit."""
+
+    identity: Identity
+    dialect: DialectName
+    serial: SerialSettings
+    address: Address | None  # None: alone on its line
+    timing: Timing
+    reads_effect: ReadsEffect
+    blocks: tuple[Block, ...]
+    after_miss: Block | None  # read first after a miss: no late reply can pass for its answer
+    points: tuple[Point, ...]
+    cap_offsets: tuple[int, ...]  # registers that each cap's points lie further on; one a cap
+    caps_counted_by: str | None  # the point that says how many caps this very unit has
+    run_states: tuple[RunStateRule, ...]  # first match wins
+    circulating: Circulating
+    connected: tuple[Condition, ...]  # empty: the unit cannot tell
+    alarms: tuple[Alarm, ...]
+    verify: tuple[Verify, ...]
+    integrity: tuple[Integrity, ...]
+    continuity: Continuity | None
+    heartbeat: Heartbeat | None
+    serial_number: str | None
+
+    @property
+    def id(self) -> str:
+        """The stable name of the kind."""
+        return self.identity.id
+
+    @property
+    def caps(self) -> int:
+        """How many caps such a unit has at most."""
+        return len(self.cap_offsets)
+
+    @property
+    def evidence(self) -> Evidence:
+        """How well such a unit proves circulation."""
+        return self.circulating.strength
