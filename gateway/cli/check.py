@@ -1,0 +1,73 @@
+"""`capgate check`: a configuration checked as a whole, before it is started."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from drivers.tomlfile import Problem
+from gateway.config import Examined, GatewayConfig, examine
+from gateway.logs import escaped
+from gateway.mqtt.topics import Topics
+
+
+class _Told(msgspec.Struct):
+    file: str
+    line: int
+    path: str
+    severity: str
+    message: str
+
+
+@click.command("check", epilog="Example: capgate check /etc/capgate/gateway.toml")
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: ok, and every problem.")
+def command(config: Path, as_json: bool) -> None:
+    """Check the configuration file CONFIG and name every error and warning. Exit 0 when it can be started, else 1."""
+    examined = examine(config)
+    click.echo(_json(examined) if as_json else "\n".join(map(escaped, _lines(examined))))
+    raise SystemExit(1 if examined.errors else 0)
+
+
+def _json(examined: Examined) -> str:
+    errors = [_told(problem, "error") for problem in examined.errors]
+    warnings = [_told(problem, "warning") for problem in examined.warnings]
+    return msgspec.json.encode({"ok": not errors, "problems": errors + warnings}).decode()
+
+
+def _told(problem: Problem, severity: str) -> _Told:
+    return _Told(escaped(problem.file), problem.line, problem.path, severity, problem.message)
+
+
+def _lines(examined: Examined) -> Iterator[str]:
+    yield from map(str, examined.errors)
+    for warning in examined.warnings:
+        yield str(msgspec.structs.replace(warning, message=f"warning: {warning.message}"))
+    if examined.config:
+        yield from _understood(examined.config)
+    yield f"{_counted(len(examined.errors), 'error')}, {_counted(len(examined.warnings), 'warning')}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
+
+
+def _understood(config: GatewayConfig) -> Iterator[str]:
+    """What the gateway would do, for a person to compare with what was meant."""
+    policy = config.policy
+    approved = f"approved by {policy.approved_by}" if policy.approved_by else "approved by NOBODY, increments are held"
+    yield f"gateway {config.id}, {config.mode}, topics {Topics(config.site, config.id, config.mode).root}/..."
+    yield f"broker {config.mqtt.host}:{config.mqtt.port} {'with' if config.mqtt.tls else 'WITHOUT'} TLS"
+    yield f"policy {policy.name} revision {policy.revision}, {approved}"
+    for line in config.lines:
+        setting = "" if line.baud is None else f" {line.serial}"
+        yield f"line {line.id}: {line.dialect}{setting} at {line.url}"
+        for unit in line.units:
+            unit_id = "" if unit.unit_id is None else f" at {unit.unit_id}"
+            identity = unit.profile.identity
+            chairs = ", ".join(f"cap {cap} chair {chair}" for cap, chair in sorted(unit.chairs.items()))
+            yield (
+                f"  unit {unit.id}{unit_id}: {identity.id} (trust: {identity.trust}), every {unit.poll_period_s:g} s"
+                f"{', simulated' if unit.simulated else ''}, {chairs or 'no chairs'}"
+            )

@@ -1,0 +1,183 @@
+"""The site's configuration: gateway.toml checked as a whole and resolved into what the gateway starts with.
+
+Every error is named at once, with its line; a gateway never starts with half of a configuration. Reference for who
+writes one: docs/reference/configuration.md.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from drivers.tomlfile import Problem, TomlProblems, load_toml, read_toml
+from gateway.config_findings import Findings
+from gateway.config_lines import LineSpec, UnitSpec, resolve_lines
+from gateway.config_model import ConfigFile, GatewayTable, HealthTable, MqttTable, TrackingTable, listen_address
+from gateway.config_mqtt import resolve_mqtt
+from gateway.formats.payloads import Mode
+from gateway.mqtt.link import MqttSettings
+from gateway.session.policy import Policy, PolicyFile
+from gateway.shipped import shipped_dir
+
+
+class GatewayConfig(msgspec.Struct, frozen=True):
+    """Everything a site decides, checked. Secrets stay in their files."""
+
+    site: str
+    id: str
+    mode: Mode
+    state_dir: Path
+    time_zone: ZoneInfo | None  # of EHR times without offset; None: such times are refused
+    mqtt: MqttSettings
+    policy: Policy
+    policy_text: str  # as pinned in each session
+    confirm_polls: int  # polls that must agree before a run state counts
+    health_listen: tuple[str, int]
+    lines: tuple[LineSpec, ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def units(self) -> tuple[UnitSpec, ...]:
+        """The units of all lines."""
+        return tuple(unit for line in self.lines for unit in line.units)
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """What a check found: the configuration exactly when there are no errors."""
+
+    config: GatewayConfig | None
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def load_config(path: Path) -> GatewayConfig:
+    """The configuration in a file. Raises TomlProblems with every error."""
+    examined = examine(path)
+    if examined.config is None:
+        raise TomlProblems(examined.errors)
+    return examined.config
+
+
+def examine(path: Path) -> Examined:
+    """Check a file as a whole and resolve it. Raises nothing: whatever is wrong is an error in what comes back."""
+    try:
+        document = read_toml(path)
+    except TomlProblems as unreadable:
+        return Examined(None, unreadable.problems, ())
+    findings = Findings(document)
+    try:
+        document.fit(ConfigFile)
+    except TomlProblems as misfits:
+        findings.errors += misfits.problems
+    config = _resolve(findings)
+    errors, warnings = _by_line(findings.errors), _by_line(findings.warnings)
+    if config is None or errors:
+        return Examined(None, errors, warnings)
+    return Examined(msgspec.structs.replace(config, warnings=warnings), (), warnings)
+
+
+def _by_line(problems: list[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
+
+
+def _resolve(findings: Findings) -> GatewayConfig | None:
+    """Check every table that fits its shape, whatever its neighbours are like; None where one is missing or wrong."""
+    data = findings.document.data
+    gateway = findings.sound(GatewayTable, data.get("gateway"))
+    mqtt = findings.sound(MqttTable, data.get("mqtt"))
+    tracking = findings.sound(TrackingTable, data.get("tracking", {}))
+    health = findings.sound(HealthTable, data.get("health", {}))
+    settings = resolve_mqtt(findings, mqtt, gateway) if mqtt else None
+    policy = _policy(findings, tracking) if tracking else None
+    lines = resolve_lines(findings, [shipped_dir() / "profiles", *_profile_dirs(findings, gateway)], _mode(gateway))
+    if policy:
+        _check_evidence(findings, lines, policy[0])
+    time_zone = _time_zone(findings, gateway)
+    state_dir = _state_dir(findings, gateway)
+    if not (gateway and state_dir and settings and policy and tracking and health):
+        return None
+    return GatewayConfig(
+        site=gateway.site,
+        id=gateway.id,
+        mode=gateway.mode,
+        state_dir=state_dir,
+        time_zone=time_zone,
+        mqtt=settings,
+        policy=policy[0],
+        policy_text=policy[1],
+        confirm_polls=tracking.confirm_polls,
+        health_listen=listen_address(health.listen),
+        lines=lines,
+        warnings=(),
+    )
+
+
+def _mode(gateway: GatewayTable | None) -> Mode | None:
+    return gateway.mode if gateway else None
+
+
+def _profile_dirs(findings: Findings, gateway: GatewayTable | None) -> Iterator[Path]:
+    """The site's own directories of profiles, after which the shipped ones count less."""
+    for index, name in enumerate(gateway.profiles if gateway else ()):
+        directory = findings.base / name
+        if directory.is_dir():
+            yield directory
+        else:
+            findings.error(("gateway", "profiles", index), f"{directory} is no directory, accepted: one with profiles")
+
+
+def _state_dir(findings: Findings, gateway: GatewayTable | None) -> Path | None:
+    """Where the ledger lies or will be made."""
+    if gateway is None:
+        return None
+    path = (findings.base / gateway.state_dir).absolute()
+    if path.exists() and not path.is_dir():
+        findings.error(("gateway", "state_dir"), f"{path} is no directory, accepted: one that is there or can be made")
+    return path
+
+
+def _time_zone(findings: Findings, gateway: GatewayTable | None) -> ZoneInfo | None:
+    if gateway is None or gateway.time_zone is None:
+        return None
+    try:
+        return ZoneInfo(gateway.time_zone)
+    except (KeyError, ValueError, OSError):
+        findings.error(("gateway", "time_zone"), "no such time zone, accepted: a name such as America/New_York")
+        return None
+
+
+def _policy(findings: Findings, tracking: TrackingTable) -> tuple[Policy, str] | None:
+    """The policy and its text, from a file beside the configuration or from those that ship."""
+    where = ("tracking", "policy")
+    shipped = {path.stem: path for path in sorted((shipped_dir() / "policies").glob("*.toml"))}
+    path = shipped.get(tracking.policy)
+    if path is None and not tracking.policy.endswith(".toml"):
+        findings.error(where, f"no such policy, accepted: {', '.join([*shipped, 'the path of a .toml file'])}")
+        return None
+    path = path or findings.file(where, tracking.policy)
+    if path is None:
+        return None
+    try:
+        policy = load_toml(path, PolicyFile).policy()
+        text = path.read_text()
+    except TomlProblems as problems:
+        findings.errors += problems.problems
+        return None
+    if not policy.approved_by:
+        message = f"policy {policy.name} revision {policy.revision} is approved by nobody: its increments are held"
+        findings.warn(where, message)
+    return policy, text
+
+
+def _check_evidence(findings: Findings, lines: tuple[LineSpec, ...], policy: Policy) -> None:
+    weak = {unit.profile.id for line in lines for unit in line.units if _is_weaker(unit, policy)}
+    for profile_id in sorted(weak):
+        message = (
+            f"{profile_id} proves circulation less well than the policy's min_evidence ({policy.min_evidence}) asks"
+        )
+        findings.warn(("tracking", "policy"), f"{message}: its increments are held")
+
+
+def _is_weaker(unit: UnitSpec, policy: Policy) -> bool:
+    return unit.profile.evidence.strength < policy.min_evidence.strength

@@ -1,0 +1,198 @@
+"""The shape of gateway.toml. Reference for who writes one: docs/reference/configuration.md.
+
+A field's description is what an error names as accepted; units are in the names.
+"""
+
+import re
+from datetime import date
+from ipaddress import ip_address
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from gateway.formats.payloads import Mode
+
+MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
+MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+RFC2217_OPTION = "ign_set_control"
+LINE_SCHEMES = ("socket", "rfc2217")
+_SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
+_CLIENT_ID = re.compile(r"[A-Za-z0-9-]+")
+_UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host never leaves this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _segment(text: str) -> str:
+    """A part of a topic: nothing that a broker or an access list could take for a wildcard or a separator."""
+    if not _SEGMENT.fullmatch(text):
+        raise ValueError("not a name, accepted: 1 to 32 of a-z, 0-9 and -")
+    return text
+
+
+def _client_id(text: str) -> str:
+    if not _CLIENT_ID.fullmatch(text) or len(text) > MAX_CLIENT_ID:
+        raise ValueError(f"not a client id, accepted: 1 to {MAX_CLIENT_ID} of A-Z, a-z, 0-9 and -")
+    return text
+
+
+def _split(url: str, accepted: str) -> SplitResult:
+    """The URL's parts. Raises ValueError if it has what no URL here may have; a password in it is never repeated."""
+    wrong = ValueError(f"not a URL that can be used, accepted: {accepted}")
+    if _UNPRINTABLE.search(url):
+        raise wrong
+    try:
+        parts = urlsplit(url)
+        has_port_error = parts.port == 0
+    except ValueError:
+        raise wrong from None
+    if "@" in parts.netloc:
+        raise ValueError(f"a user name or password stands in the URL, accepted: {accepted}")
+    if has_port_error or not parts.hostname or parts.fragment:
+        raise wrong
+    return parts
+
+
+def _mqtt_url(url: str) -> str:
+    accepted = "mqtts://host or mqtts://host:port; user and password have keys of their own"
+    parts = _split(url, accepted)
+    if parts.scheme not in MQTT_PORTS or parts.path not in ("", "/") or parts.query:
+        raise ValueError(f"not a URL that can be used, accepted: {accepted}")
+    return url
+
+
+def _line_url(url: str) -> str:
+    accepted = "/dev/serial/by-path/..., socket://host:port or rfc2217://host:port"
+    if url.startswith("/") and not _UNPRINTABLE.search(url):
+        return url
+    parts = _split(url, accepted)
+    if parts.scheme not in LINE_SCHEMES or parts.port is None or parts.path not in ("", "/"):
+        raise ValueError(f"not a line, accepted: {accepted}")
+    if parts.query and (parts.scheme, parts.query) != ("rfc2217", RFC2217_OPTION):
+        raise ValueError(f"unknown option in the URL, accepted: none, or ?{RFC2217_OPTION} with rfc2217://")
+    return url
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """`127.0.0.1:9464` as host and port. Raises ValueError if it is not an address on loopback."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not is_loopback(host) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("not an address on loopback, accepted: 127.0.0.1:port or [::1]:port")
+    return ("127.0.0.1" if host == "localhost" else host), int(port)
+
+
+def _listen(text: str) -> str:
+    listen_address(text)
+    return text
+
+
+def _calibration_date(value: date) -> date:
+    if value.year < 2000:
+        raise ValueError("not a calibration date, accepted: a date since 2000-01-01, like 2026-03-04")
+    return value
+
+
+Segment = Annotated[StrictStr, AfterValidator(_segment)]
+FileName = Annotated[StrictStr, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+Overrides = dict[str, Scalar]
+
+
+class Model(BaseModel):
+    """A table of the file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class GatewayTable(Model):
+    """Who this gateway is."""
+
+    site: Segment
+    id: Segment
+    mode: Mode
+    state_dir: FileName
+    profiles: tuple[FileName, ...] = ()
+    time_zone: Annotated[StrictStr, Field(min_length=1, max_length=64)] | None = None
+
+
+class MqttTable(Model):
+    """The site's broker."""
+
+    url: Annotated[StrictStr, AfterValidator(_mqtt_url)]
+    insecure: StrictBool = False
+    client_id: Annotated[StrictStr, AfterValidator(_client_id)] | None = None
+    username: Annotated[StrictStr, Field(min_length=1, max_length=255)] | None = None
+    password_file: FileName | None = None
+    ca_file: FileName | None = None
+    cert_file: FileName | None = None
+    key_file: FileName | None = None
+    keepalive_s: Annotated[StrictInt, Field(ge=5, le=300)] = 15
+
+
+class TrackingTable(Model):
+    """How sessions are counted."""
+
+    policy: FileName = "default"
+    confirm_polls: Annotated[StrictInt, Field(ge=1, le=10)] = 2
+
+
+class HealthTable(Model):
+    """Where a monitor on this machine asks."""
+
+    listen: Annotated[StrictStr, AfterValidator(_listen)] = "127.0.0.1:9464"
+
+
+class OffsetTable(Model):
+    """A site's calibration of one sensor."""
+
+    point: StrictStr
+    offset_c: Annotated[StrictFloat, Field(ge=-5, le=5)]
+    calibrated_on: Annotated[date, AfterValidator(_calibration_date)]
+
+
+class CapTable(Model):
+    """A cap and the chair that it hangs at."""
+
+    cap: Annotated[StrictInt, Field(ge=1, le=8)]
+    chair: Segment
+
+
+class UnitTable(Model):
+    """A machine on a line."""
+
+    id: Segment
+    profile: StrictStr
+    unit_id: Annotated[StrictInt, Field(ge=0, le=255)] | None = None
+    poll_period_s: Annotated[StrictFloat, Field(ge=0.1, le=600)] = 5.0
+    simulated: StrictBool = False
+    consent_to_reads: StrictBool = False
+    set: Overrides = {}
+    offset: tuple[OffsetTable, ...] = ()
+    cap: tuple[CapTable, ...] = ()
+
+
+class LineTable(Model):
+    """A serial port or a connection, and the units on it."""
+
+    id: Segment
+    url: Annotated[StrictStr, AfterValidator(_line_url)]
+    set: Overrides = {}
+    unit: tuple[UnitTable, ...]
+
+
+class ConfigFile(Model):
+    """gateway.toml."""
+
+    gateway: GatewayTable
+    mqtt: MqttTable
+    tracking: TrackingTable = TrackingTable()
+    health: HealthTable = HealthTable()
+    line: tuple[LineTable, ...]

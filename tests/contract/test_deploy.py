@@ -1,0 +1,283 @@
+"""The files that are deployed do what they promise: systemd takes the unit, mosquitto grants just these rights."""
+
+import queue
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+DEPLOY = Path(__file__).parents[2] / "config" / "deploy"
+EXPOSURE_TENTHS = 20
+NOT_AUTHORIZED = 0x87
+PATIENCE_S = 10.0
+
+
+def tool(name: str) -> str:
+    """The program's path; daemons are not on an ordinary user's PATH. Its absence fails the test."""
+    found = shutil.which(name, path="/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin:/bin:/sbin")
+    assert found, f"{name} is missing: run tests/install-tools"
+    return found
+
+
+# --- the service
+
+
+@pytest.fixture
+def unit_file(tmp_path: Path) -> Path:
+    """The unit with a program that exists on this machine."""
+    unit = tmp_path / "capgate.service"
+    unit.write_text((DEPLOY / "capgate.service").read_text().replace("/opt/capgate/bin/capgate", "/bin/true"))
+    return unit
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(unit_file: Path) -> None:
+    verified = subprocess.run(
+        [tool("systemd-analyze"), "verify", "--man=no", unit_file], capture_output=True, text=True, check=False
+    )
+    assert (verified.returncode, verified.stderr.strip()) == (0, "")
+
+
+def test_the_unit_is_exposed_by_less_than_two_of_ten(unit_file: Path) -> None:
+    command = [tool("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE_TENTHS}", "--no-pager"]
+    rated = subprocess.run([*command, unit_file], capture_output=True, text=True, check=False)
+    assert rated.returncode == 0, rated.stdout[-200:] + rated.stderr
+
+
+def test_the_unit_starts_the_checked_configuration_and_is_watched() -> None:
+    settings = (DEPLOY / "capgate.service").read_text().splitlines()
+    for wanted in (
+        "Type=notify",
+        "WatchdogSec=30",
+        "Restart=always",
+        "TimeoutStopSec=20",
+        "ExecStartPre=/opt/capgate/bin/capgate check /etc/capgate/gateway.toml",
+        "ExecStart=/opt/capgate/bin/capgate run --config /etc/capgate/gateway.toml",
+        "DeviceAllow=char-ttyUSB rw",
+    ):
+        assert wanted in settings, wanted
+
+
+# --- the broker
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority, the broker, the three users of the access list, a user it does not know, and a stranger."""
+    folder = tmp_path_factory.mktemp("certs")
+    _authority(folder, "ca")
+    _authority(folder, "stranger-ca")
+    (folder / "san").write_text("subjectAltName=IP:127.0.0.1")
+    _issue(folder, "broker", "ca", "-extfile", "san")
+    for user in ("gw-01", "gw-02", "interface-engine", "dashboard"):
+        _issue(folder, user, "ca")
+    _issue(folder, "stranger", "stranger-ca")
+    return folder
+
+
+_NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+
+
+def _authority(folder: Path, name: str) -> None:
+    _openssl(folder, "req", "-x509", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt")
+
+
+def _issue(folder: Path, name: str, authority: str, *extra: str) -> None:
+    _openssl(folder, "req", "-new", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
+    signing = ["-CA", f"{authority}.crt", "-CAkey", f"{authority}.key", "-CAcreateserial", "-days", "2", *extra]
+    _openssl(folder, "x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.crt")
+
+
+def _openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run([tool("openssl"), *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def broker_port(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """mosquitto with the deployed files; only paths, port and address are this machine's."""
+    folder = tmp_path_factory.mktemp("broker")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    settings = (DEPLOY / "mosquitto.conf").read_text()
+    for old, new in {
+        "listener 8883": f"listener {port} 127.0.0.1",
+        "/etc/mosquitto/certs": str(certificates),
+        "/etc/mosquitto/mosquitto.acl": str(folder / "mosquitto.acl"),
+        "/var/lib/mosquitto/": f"{folder}/",
+    }.items():
+        assert old in settings, old
+        settings = settings.replace(old, new)
+    shutil.copy(DEPLOY / "mosquitto.acl", folder)
+    (folder / "mosquitto.acl").chmod(0o600)
+    (folder / "mosquitto.conf").write_text(settings + "user root\n")  # else, started by root, it cannot read the keys
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen([tool("mosquitto"), "-c", folder / "mosquitto.conf"], stderr=log, stdout=log)
+    try:
+        _wait_for(port, process, folder / "log")
+        yield port
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+        else:
+            return
+    pytest.fail(f"mosquitto did not start: {log.read_text()}")
+
+
+class Peer:
+    """One MQTT 5 client of the broker, with a certificate."""
+
+    def __init__(self, port: int, certificates: Path, user: str) -> None:
+        self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
+        self._events: queue.Queue[tuple[str, int]] = queue.Queue()
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"test-{user}", protocol=MQTTv5)
+        context = ssl.create_default_context(cafile=certificates / "ca.crt")
+        context.load_cert_chain(certificates / f"{user}.crt", certificates / f"{user}.key")
+        self._client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType] - paho leaves it untyped
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_publish = self._on_publish
+        self._client.on_message = self._on_message
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert self._next("connected") == 0
+
+    def subscribe(self, topic: str) -> None:
+        """Ask for a topic; mosquitto grants any and then delivers what the access list allows."""
+        self._client.subscribe(topic, 1)
+        self._next("subscribed")
+
+    def publish(self, topic: str, payload: bytes = b"x") -> int:
+        """The reason code of the broker's PUBACK."""
+        self._client.publish(topic, payload, 1, properties=Properties(PacketTypes.PUBLISH))
+        return self._next("published")
+
+    def close(self) -> None:
+        """Leave and end the thread."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _next(self, kind: str) -> int:
+        got, code = self._events.get(timeout=PATIENCE_S)
+        assert got == kind
+        return code
+
+    def _on_connect(
+        self, _client: Client, _data: object, _flags: ConnectFlags, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._events.put(("connected", code.value))
+
+    def _on_subscribe(
+        self, _client: Client, _data: object, _id: int, _codes: list[ReasonCode], _properties: Properties | None
+    ) -> None:
+        self._events.put(("subscribed", 0))
+
+    def _on_publish(
+        self, _client: Client, _data: object, _id: int, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._events.put(("published", code.value))
+
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        self.messages.put((message.topic, bytes(message.payload)))
+
+
+@pytest.fixture
+def peers(broker_port: int, certificates: Path) -> Iterator[dict[str, Peer]]:
+    """Every user that the authority knows, connected and subscribed to everything."""
+    connected = {
+        user: Peer(broker_port, certificates, user) for user in ("gw-01", "gw-02", "interface-engine", "dashboard")
+    }
+    for peer in connected.values():
+        peer.subscribe("#")
+    yield connected
+    for peer in connected.values():
+        peer.close()
+
+
+DEV = "dev/gw-01/unit/cap-07/status"
+EHR = "ehr/gw-01/increment/json"
+INBOUND = "ehr/in/json"
+WRITERS = {
+    f"v1/north/{DEV}": {"gw-01"},
+    f"v1/north/{EHR}": {"gw-01"},
+    f"v1/north/{INBOUND}": {"interface-engine"},
+    f"v1/south/{INBOUND}": {"interface-engine"},
+    f"v1/south/{DEV}": set[str](),
+    "v1/north/dev/gw-02/status": set[str](),
+    "v1/north/ehr/gw-02/increment/json": set[str](),
+    "v2/north/dev/gw-01/status": set[str](),
+}
+READERS = {
+    DEV: {"gw-01", "interface-engine", "dashboard"},
+    EHR: {"interface-engine"},
+    INBOUND: {"gw-01", "interface-engine"},  # what it wrote itself
+}
+
+
+@pytest.mark.parametrize("root", ["capgate", "capgate-test"])
+def test_every_user_may_write_just_its_own_topics(peers: dict[str, Peer], root: str) -> None:
+    for topic, writers in WRITERS.items():
+        accepted = {user for user, peer in peers.items() if peer.publish(f"{root}/{topic}") != NOT_AUTHORIZED}
+        assert accepted == writers, topic
+    for topic in ("$SYS/broker/version", "other/v1/north/dev/gw-01/status", root):
+        assert {peer.publish(topic) for peer in peers.values()} == {NOT_AUTHORIZED}, topic
+
+
+@pytest.mark.parametrize("root", ["capgate", "capgate-test"])
+def test_every_user_reads_just_what_it_may(peers: dict[str, Peer], root: str) -> None:
+    last = b"last"
+    for topic in READERS:
+        writer = peers["interface-engine" if topic == INBOUND else "gw-01"]
+        assert writer.publish(f"{root}/v1/north/{topic}") == 0
+    # One message that each of the readers sees comes after all others on its connection.
+    peers["gw-01"].publish(f"{root}/v1/north/{DEV}", last)
+    received: dict[str, set[str]] = {}
+    for user in ("gw-01", "interface-engine", "dashboard"):
+        for topic, payload in iter(lambda peer=peers[user]: peer.messages.get(timeout=PATIENCE_S), None):
+            if topic.startswith(f"{root}/"):
+                received.setdefault(topic.removeprefix(f"{root}/v1/north/"), set()).add(user)
+            if payload == last:
+                break
+    assert received == READERS
+    assert peers["gw-02"].messages.empty()
+
+
+def test_a_reader_that_is_away_loses_nothing_up_to_the_stated_length() -> None:
+    assert "max_queued_messages 20000" in (DEPLOY / "mosquitto.conf").read_text().splitlines()
+
+
+@pytest.mark.parametrize("user", ["stranger", None])
+def test_without_a_certificate_of_the_authority_nobody_connects(
+    broker_port: int, certificates: Path, user: str | None
+) -> None:
+    pair = ["-cert", f"{user}.crt", "-key", f"{user}.key"] if user else []
+    # The CONNECT packet of an MQTT 5 client without an id; a broker that took it would answer.
+    connect = bytes.fromhex("100d 0004 4d515454 05 02 003c 00 0000")
+    asked = subprocess.run(
+        [tool("openssl"), "s_client", "-quiet", "-connect", f"127.0.0.1:{broker_port}", "-CAfile", "ca.crt", *pair],
+        cwd=certificates,
+        input=connect,
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert asked.stdout == b""
+    assert b"alert" in asked.stderr
