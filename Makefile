@@ -19,11 +19,17 @@ setup: .venv/.ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
+# Simulators and masters that others wrote, in an environment of their own: the tests run them as programs.
+.venv-peers/.ready: requirements-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peers.txt
+	@touch $@
+
 demo: setup
 	$(BIN)/capgate demo
 
 # Lint, types, layers, then every test that fits ten minutes. tests/install-tools brings what pip cannot.
-test: .venv/.ready-dev
+test: .venv/.ready-dev .venv-peers/.ready
 	tests/install-tools
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -n 2 --dist loadgroup
@@ -42,6 +48,7 @@ bench: .venv/.ready-dev
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.txt pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements-dev.txt --group dev pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements-peers.txt requirements-peers.in
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .hypothesis dist build

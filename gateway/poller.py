@@ -3,38 +3,48 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
-from drivers.driver import Driver
+import msgspec
 
+from drivers.driver import Driver
 from drivers.reading import ReadFault, Reading
+from gateway.metrics import UnitCounters
 from gateway.schedule import LineSchedule
 
 Deliver = Callable[[Reading | ReadFault], Awaitable[None]]
 
 
-class PollStats:
-    """How punctual a line's polls were. Plain counters, read by the metrics."""
+class Polled(msgspec.Struct, frozen=True):
+    """A unit to poll and what its polls came to."""
+
+    driver: Driver
+    counters: UnitCounters
+
+
+class Progress:
+    """When the last poll of any line ended, in the event loop's seconds: the proof that polling goes on."""
 
     def __init__(self) -> None:
-        self.polls = 0
-        self.late = 0  # began more than a slot after they were due
-        self.last_end_s = 0.0  # loop time; the watchdog's proof of progress
+        self.last_poll_s: float | None = None
 
 
-async def poll_line(
-    schedule: LineSchedule, drivers: Mapping[str, Driver], deliver: Deliver, stats: PollStats, late_after_s: float
-) -> None:
-    """Poll a line's units for ever, one at a time. Seconds are the event loop's."""
+async def poll_line(schedule: LineSchedule, units: Mapping[str, Polled], deliver: Deliver, progress: Progress) -> None:
+    """Poll a line's units for ever, one at a time. Raises what `deliver` raises."""
     loop = asyncio.get_running_loop()
     while True:  # ends with the task
         unit, due_s = schedule.next(loop.time())
         await _sleep_until(loop, due_s)
-        stats.polls += 1
-        if loop.time() - due_s > late_after_s:
-            stats.late += 1
-        answer = await drivers[unit].read()
-        schedule.done(unit, isinstance(answer, Reading), loop.time())
+        polled = units[unit]
+        began_s = loop.time()
+        answer = await polled.driver.read()
+        ended_s = loop.time()
+        match answer:
+            case Reading():
+                polled.counters.ok(ended_s - began_s)
+            case ReadFault():
+                polled.counters.fault(answer.kind)
+        schedule.done(unit, isinstance(answer, Reading), ended_s)
         await deliver(answer)
-        stats.last_end_s = loop.time()
+        progress.last_poll_s = ended_s
 
 
 async def _sleep_until(loop: asyncio.AbstractEventLoop, when_s: float) -> None:

@@ -15,6 +15,7 @@ from gateway.formats.instants import Rfc3339, rfc3339
 from gateway.formats.payloads import Mode
 from gateway.session.facts import EndSource
 from gateway.session.increments import Op
+from gateway.session.outcome import SessionChange
 from gateway.session.tracker import Phase
 
 INCREMENT = kind("increment", "increment", Classification.RESTRICTED)
@@ -128,17 +129,6 @@ def increment_event(origin: Origin, increment: IncrementData, trace: Trace) -> E
         data=increment,
         trace=msgspec.structs.replace(trace, session=increment.session),
     )
-
-
-class SessionChange(StrEnum):
-    """What happened to a session; the last part of the event's type."""
-
-    OPENED = "opened"
-    BOUND = "bound"
-    FLAGGED = "flagged"
-    PHASE = "phase"
-    CLOSED = "closed"
-    FINALISED = "finalised"
 
 
 _SESSION_KINDS = {

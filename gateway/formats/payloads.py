@@ -58,7 +58,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     reason: StatusReason | None = None  # given when offline
     epoch: int  # number of the connection to the broker
     software: str
-    protocol: str  # MQTT "5.0" or "3.1.1"
+    protocol: str | None = None  # MQTT "5.0" or "3.1.1"; given when online
     mode: Mode
     clock: ClockState | None = None
 

@@ -63,7 +63,7 @@ def _gateway_status() -> dict[str, Event]:
         clock=dev.ClockState(True, 12.0),
     )
     lost = msgspec.structs.replace(
-        online, state=dev.GatewayState.OFFLINE, reason=dev.StatusReason.CONNECTION_LOST, clock=None
+        online, state=dev.GatewayState.OFFLINE, reason=dev.StatusReason.CONNECTION_LOST, clock=None, protocol=None
     )
     gone = msgspec.structs.replace(lost, reason=dev.StatusReason.SHUTDOWN)
     return {

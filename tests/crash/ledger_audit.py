@@ -39,11 +39,15 @@ def _audit_content(connection: sqlite3.Connection, acknowledged: Iterable[int]) 
         "SELECT outbox_id FROM outbox EXCEPT SELECT outbox_id FROM attempt WHERE delivered ORDER BY 1"
     ).fetchall()
     assert connection.execute("SELECT outbox_id FROM waiting ORDER BY 1").fetchall() == undelivered
-    _audit_chain(connection, entries)
+    audit_chain(connection)
     return len(entries)
 
 
-def _audit_chain(connection: sqlite3.Connection, entries: list[tuple[int, str, str, int, str, str, str]]) -> None:
+def audit_chain(connection: sqlite3.Connection) -> None:
+    """Fails unless every entry continues the chain."""
+    entries = connection.execute(
+        "SELECT seq, kind, session, recorded_us, body, prev_hash, hash FROM entry ORDER BY seq"
+    ).fetchall()
     if not entries:
         return
     gateway, epoch, salt = connection.execute("SELECT gateway, epoch, salt FROM origin").fetchone()

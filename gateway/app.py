@@ -1,0 +1,172 @@
+"""The composition root: every part of a gateway made, joined and run in one tree of tasks.
+
+Order of ending: polling stops first, so that nothing new comes; the relay then has DRAIN_S to hand what waits to the
+broker; then MQTT says farewell and the ledger closes. What could not be handed over waits in the ledger.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+from drivers.reading import ReadFault, Reading
+from gateway import systemd
+from gateway.announce import announcements, software_version
+from gateway.clock import US_PER_S, Clock
+from gateway.config import GatewayConfig
+from gateway.formats.events import Origin
+from gateway.ledger.rows import Backlog
+from gateway.ledger.store import Ledger, open_ledger
+from gateway.metrics import LoopLag, Snapshot, metrics_page
+from gateway.mqtt.counters import Counters
+from gateway.mqtt.service import MqttService
+from gateway.mqtt.telemetry import Telemetry
+from gateway.mqtt.topics import Format, Topics
+from gateway.pipeline import Pipeline
+from gateway.publisher import Publisher, UnitFacts
+from gateway.supervisor import Supervisor
+from gateway.web.health import Health, HealthServer
+
+_log = logging.getLogger("capgate")
+
+LEDGER_FILE = "ledger.db"
+DRAIN_S = 5.0
+BACKLOG_PERIOD_S = 2.0
+STALLED_S = 60.0  # longer than the back-off of a line whose units are all dead
+
+
+async def run_gateway(config: GatewayConfig, clock: Clock, stop: asyncio.Event) -> None:
+    """Run a gateway until `stop` is set.
+
+    Raises StateLocked or LedgerUnavailable where it cannot start, LedgerError where it can no longer record.
+    """
+    async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now) as ledger:
+        pipeline = await Pipeline.recovered(config, clock, ledger)
+        await Gateway(config, clock, ledger, pipeline).run(stop)
+
+
+class Gateway:
+    """A gateway around an open ledger. `run` it once."""
+
+    def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, pipeline: Pipeline) -> None:
+        origin = Origin(config.site, config.id)
+        topics = Topics(config.site, config.id, config.mode)
+        self._config = config
+        self._clock = clock
+        self._ledger = ledger
+        self._pipeline = pipeline
+        self._lag = LoopLag()
+        self._backlog = Backlog(0, None)
+        counters = Counters()
+        telemetry = Telemetry(counters)
+        self._publisher = Publisher(
+            origin,
+            topics,
+            telemetry,
+            {
+                unit.id: UnitFacts(unit.profile.id, {n: unit.chairs.get(n) for n in range(1, unit.profile.caps + 1)})
+                for unit in config.units
+            },
+        )
+        self._supervisor = Supervisor(config.lines, clock, self._take)
+        self._mqtt = MqttService(
+            config.mqtt,
+            [topics.inbound(Format.JSON)],
+            ledger.outbox,
+            telemetry,
+            pipeline.message,
+            announcements(origin, topics.status, config.mode, clock),
+            clock,
+            counters,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then end in order. Raises LedgerError where recording is no longer possible."""
+        async with self._pages(), asyncio.TaskGroup() as group:
+            mqtt = group.create_task(self._mqtt.run(), name="mqtt")
+            working = [
+                group.create_task(self._supervisor.run(), name="lines"),
+                group.create_task(self._pipeline.run(), name="marks"),
+                group.create_task(self._lag.watch(), name="loop lag"),
+                group.create_task(self._watch_backlog(), name="backlog"),
+                group.create_task(systemd.feed_watchdog(self._progresses), name="watchdog"),
+            ]
+            units = len(self._config.units)
+            systemd.ready(f"polling {units} units")
+            _log.info("started", extra={"gateway": self._config.id, "mode": self._config.mode, "units": units})
+            await stop.wait()
+            systemd.stopping()
+            _log.info("stopping")
+            for task in working:
+                task.cancel()
+            await asyncio.wait(working)
+            await self._drain()
+            mqtt.cancel()
+
+    async def _take(self, answer: Reading | ReadFault) -> None:
+        self._publisher.take(answer)
+        await self._pipeline.answer(answer)
+
+    async def _drain(self) -> None:
+        """Give the relay time to hand over what waits, if there is a broker to take it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                while not self._mqtt.drained:  # noqa: ASYNC110 - the relay has no event for "all sent"
+                    await asyncio.sleep(0.05)
+
+    async def _watch_backlog(self) -> None:
+        while True:  # ends with the task
+            self._backlog = await self._ledger.outbox.backlog()
+            await asyncio.sleep(BACKLOG_PERIOD_S)
+
+    def _progresses(self) -> bool:
+        """Whether polling goes on; a gateway that has not polled yet is given the same time."""
+        idle_s = self._idle_s()
+        return idle_s is None or idle_s < STALLED_S
+
+    def _idle_s(self) -> float | None:
+        last_s = self._supervisor.progress.last_poll_s
+        return None if last_s is None else asyncio.get_running_loop().time() - last_s
+
+    @asynccontextmanager
+    async def _pages(self) -> AsyncGenerator[None]:
+        """The health pages; an address that cannot be had costs the pages, not the recording."""
+        server = HealthServer(self._config.health_listen, self._health, metrics_page(self._snapshot))
+        try:
+            await server.__aenter__()
+        except OSError as error:
+            _log.error("no health page", extra={"listen": self._config.health_listen, "reason": str(error)})
+            yield
+            return
+        try:
+            yield
+        finally:
+            await server.__aexit__(None, None, None)
+
+    def _oldest_unsent_s(self) -> float | None:
+        oldest_us = self._backlog.oldest_us
+        return None if oldest_us is None else max(0.0, (self._clock.now().utc_us - oldest_us) / US_PER_S)
+
+    def _health(self) -> Health:
+        units = [unit.id for unit in self._config.units]
+        return Health(
+            version=software_version(),
+            mqtt_connected=self._mqtt.connected,
+            ledger_ok=True,  # a gateway whose ledger broke has ended
+            units_up=tuple(unit for unit in units if self._publisher.is_up(unit)),
+            units_down=tuple(unit for unit in units if not self._publisher.is_up(unit)),
+            oldest_unsent_s=self._oldest_unsent_s(),
+            since_progress_s=self._idle_s(),
+        )
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            version=software_version(),
+            units=self._supervisor.unit_counters,
+            lines=self._supervisor.line_counters(),
+            increments=self._pipeline.increments,
+            outbox_depth=self._backlog.depth,
+            oldest_unsent_s=self._oldest_unsent_s() or 0.0,
+            mqtt_connected=self._mqtt.connected,
+            loop_lag_s=self._lag.worst_s,
+        )

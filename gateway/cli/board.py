@@ -1,0 +1,220 @@
+"""What a gateway says over MQTT, gathered into units, sessions and increments; shown by `watch` and `demo`.
+
+The board knows the gateway only by its messages, as any other subscriber would.
+"""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:  # rich is imported when something is drawn
+    from rich.console import Group
+
+
+class _Value(msgspec.Struct):
+    name: str
+    value: float | None
+    quality: str
+    reason: str | None = None
+
+
+class _Cap(msgspec.Struct):
+    cap: int
+    run_state: str
+    connected: bool | None = None
+    chair: str | None = None
+
+
+class _Data(msgspec.Struct):
+    """The fields of any message's data that the board shows; each type fills its own."""
+
+    unit: str = ""
+    cap: int = 0
+    link: str = ""
+    fault: str | None = None
+    profile: str = ""
+    serial_number: str | None = None
+    caps: list[_Cap] = []
+    alarms: list[str] = []
+    values: list[_Value] = []
+    observed_at: str | None = None
+    state: str = ""
+    reason: str | None = None
+    mode: str = ""
+    session: str = ""
+    phase: str = ""
+    flags: list[str] = []
+    increment: str = ""
+    index: int = 0
+    revision: str = ""
+    op: str = ""
+    attained_at: str | None = None
+    net_s: float | None = None
+    started_at: str | None = None
+    cooling_stopped_at: str | None = None
+
+
+class _Message(msgspec.Struct):
+    type: str
+    time: str
+    data: _Data
+
+
+class UnitRow(msgspec.Struct):
+    """A unit as last heard."""
+
+    unit: str
+    profile: str = ""
+    link: str = "unknown"
+    fault: str | None = None
+    serial_number: str | None = None
+    alarms: list[str] = []
+    readings: int = 0
+    caps: dict[int, _Cap] = {}
+    temperatures: dict[int, dict[str, float | None]] = {}
+
+
+class IncrementRow(msgspec.Struct):
+    """An increment as it stands after its last message."""
+
+    increment: str
+    revision: str
+    index: int
+    op: str
+    attained_at: str | None
+    net_s: float | None
+
+
+class SessionRow(msgspec.Struct):
+    """A session as last heard."""
+
+    session: str
+    unit: str = ""
+    cap: int = 0
+    phase: str = ""
+    started_at: str | None = None
+    cooling_stopped_at: str | None = None
+    flags: list[str] = []
+    increments: dict[str, IncrementRow] = {}
+
+    def standing(self) -> list[IncrementRow]:
+        """The increments that are not retracted, in order."""
+        return sorted((row for row in self.increments.values() if row.op != "retract"), key=lambda row: row.index)
+
+
+class Board:
+    """Everything heard so far."""
+
+    def __init__(self) -> None:
+        self.units: dict[str, UnitRow] = {}
+        self.sessions: dict[str, SessionRow] = {}
+        self.topics: Counter[str] = Counter()
+        self.gateway = "not heard of yet"
+        self.time = ""
+        self._decoder = msgspec.json.Decoder(_Message)
+
+    def take(self, topic: str, payload: bytes) -> None:
+        """Take one message; what is no event of a gateway is only counted."""
+        self.topics[topic] += 1
+        try:
+            message = self._decoder.decode(payload)
+        except msgspec.DecodeError:
+            return
+        data = message.data
+        match message.type:
+            case "org.capgate.unit.status.v1":
+                self._unit_status(data)
+            case "org.capgate.cap.temperature.v1":
+                self.time = message.time
+                row = self._unit(data.unit)
+                row.readings += 1
+                row.temperatures[data.cap] = {value.name: value.value for value in data.values}
+            case "org.capgate.gateway.status.v1":
+                self.gateway = f"{data.state}" + (f" ({data.reason})" if data.reason else "") + f", {data.mode}"
+            case "org.capgate.increment.v1":
+                self._increment(data)
+            case changed if changed.startswith("org.capgate.session."):
+                self._session_change(data)
+            case _:
+                pass
+
+    def as_json(self) -> dict[str, object]:
+        """`units`, `sessions` (each with its increments) and `topics`, in plain values."""
+        sessions: list[object] = []
+        for row in self.sessions.values():
+            session = msgspec.to_builtins(row)
+            session["increments"] = [msgspec.to_builtins(increment) for increment in row.standing()]
+            sessions.append(session)
+        return {
+            "units": [msgspec.to_builtins(row, str_keys=True) for row in self.units.values()],
+            "sessions": sessions,
+            "topics": dict(sorted(self.topics.items())),
+        }
+
+    def render(self) -> "Group":
+        """Units, then sessions, as terminal tables."""
+        from rich.console import Group
+        from rich.table import Table
+
+        units = Table(title=f"gateway {self.gateway}   {self.time}", title_justify="left", expand=True)
+        for heading in ("unit", "cap", "chair", "link", "run state", "cap °C", "coolant °C", "alarms"):
+            units.add_column(heading, no_wrap=True)
+        for row in sorted(self.units.values(), key=lambda row: row.unit):
+            for cap in sorted(row.caps.values(), key=lambda cap: cap.cap):
+                temperatures = row.temperatures.get(cap.cap, {})
+                units.add_row(
+                    row.unit,
+                    str(cap.cap),
+                    cap.chair or "",
+                    row.link if row.fault is None else f"{row.link}: {row.fault}",
+                    cap.run_state + ("" if cap.connected is not False else ", cap off"),
+                    _degrees(temperatures, "cap_front"),
+                    _degrees(temperatures, "coolant_supply"),
+                    ", ".join(row.alarms),
+                )
+        sessions = Table(title="sessions", title_justify="left", expand=True)
+        for heading in ("session", "unit/cap", "phase", "97009 increments attained at", "flags"):
+            sessions.add_column(heading)
+        for session in self.sessions.values():
+            attained = "  ".join(
+                f"{row.index} {(row.attained_at or '')[11:16]}{'' if row.revision == 'A' else row.revision}"
+                for row in session.standing()
+            )
+            sessions.add_row(
+                session.session,
+                f"{session.unit}/{session.cap}",
+                session.phase,
+                attained,
+                ", ".join(session.flags),
+            )
+        return Group(units, sessions)
+
+    def _unit(self, unit: str) -> UnitRow:
+        return self.units.setdefault(unit, UnitRow(unit))
+
+    def _session(self, session: str) -> SessionRow:
+        return self.sessions.setdefault(session, SessionRow(session))
+
+    def _unit_status(self, data: _Data) -> None:
+        row = self._unit(data.unit)
+        row.profile, row.link, row.fault = data.profile, data.link, data.fault
+        row.serial_number, row.alarms = data.serial_number or row.serial_number, data.alarms
+        row.caps = {cap.cap: cap for cap in data.caps}
+
+    def _session_change(self, data: _Data) -> None:
+        row = self._session(data.session)
+        row.unit, row.cap, row.phase, row.flags = data.unit, data.cap, data.phase, data.flags
+        row.started_at, row.cooling_stopped_at = data.started_at, data.cooling_stopped_at
+
+    def _increment(self, data: _Data) -> None:
+        row = self._session(data.session)
+        row.flags = data.flags
+        row.increments[data.increment] = IncrementRow(
+            data.increment, data.revision, data.index, data.op, data.attained_at, data.net_s
+        )
+
+
+def _degrees(temperatures: dict[str, float | None], name: str) -> str:
+    value = temperatures.get(name)
+    return "" if value is None else f"{value:.1f}"

@@ -1,0 +1,177 @@
+"""`capgate demo`: the whole job on simulated units, on real wires, in about two minutes.
+
+One process holds the simulated units, a broker unless a real one is given, the gateway and a stand-in for the
+interface engine. They know each other by sockets, a pseudo-terminal and MQTT alone, and share one scaled clock.
+"""
+
+import asyncio
+import logging
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+import click
+import msgspec
+
+from drivers.tomlfile import TomlProblems
+from gateway.app import run_gateway
+from gateway.cli.board import Board
+from gateway.cli.demo_feed import feed
+from gateway.cli.subscriber import follow
+from gateway.cli.watch import redraw
+from gateway.clock import US_PER_S, ScaledClock
+from gateway.config import GatewayConfig, load_config
+from gateway.loop import run_loop
+from gateway.mqtt.link import MqttDown
+from gateway.mqtt.topics import Format, Topics
+from gateway.shipped import shipped_dir
+from simulators.broker import Broker
+from simulators.scenario import S_PER_MIN, infusion_feed, load_scenario
+from simulators.scenario_format import Scenario
+from simulators.serve import CannotServe, Plant
+
+AFTERWARDS_S = 120.0  # of the scaled clock: what the last readings bring
+
+
+@click.command(
+    "demo",
+    epilog="Example: capgate demo --once --json. Exit codes: 0 shown, 1 the broker cannot be reached, 2 wrong use.",
+)
+@click.option("--once", is_flag=True, help="End by itself instead of staying up until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end: units, sessions, topics.")
+@click.option("--broker", metavar="URL", help="Use this broker, mqtt://HOST:PORT, instead of an embedded one.")
+@click.option(
+    "--speed", type=click.FloatRange(1, 600), default=90.0, show_default=True, help="Demo seconds in a second."
+)
+@click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep configuration and ledger there.")
+def command(once: bool, as_json: bool, broker: str | None, speed: float, keep: Path | None) -> None:
+    """Show the whole job: four simulated units, pre-cooling, infusions, post-cooling and 97009 increments."""
+    logging.getLogger("capgate").setLevel(logging.ERROR)
+    folder = keep or Path(tempfile.mkdtemp(prefix="capgate-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    on_terminal = sys.stdout.isatty() and not as_json
+    board = Board()
+    try:
+        scenario = load_scenario(shipped_dir() / "scenarios" / "clinic.toml")
+        with suppress(KeyboardInterrupt):
+            run_loop(_Demo(scenario, folder, board, speed).run(broker, draw=on_terminal, stay=on_terminal and not once))
+    except* (TomlProblems, CannotServe) as errors:
+        click.echo(f"{errors.exceptions[0]}", err=True)
+        sys.exit(2)
+    except* MqttDown as errors:
+        click.echo(f"the broker cannot be reached: {errors.exceptions[0]}", err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(msgspec.json.encode(board.as_json()))
+    else:
+        _summary(board, folder)
+
+
+class _Demo:
+    """One showing of a scenario."""
+
+    def __init__(self, scenario: Scenario, folder: Path, board: Board, speed: float) -> None:
+        self._scenario = scenario
+        self._folder = folder
+        self._board = board
+        self._clock = ScaledClock(speed)
+        self._start = self._clock.now()
+
+    async def run(self, broker: str | None, draw: bool, stay: bool) -> None:
+        """Play the scenario to its end; `stay` up afterwards until SIGINT.
+
+        Raises MqttDown, CannotServe, TomlProblems, alone or in a group.
+        """
+        stop = asyncio.Event()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+        async with AsyncExitStack() as stack:
+            url = broker or await stack.enter_async_context(_embedded_broker())
+            plant = Plant(self._scenario, self._now_s, lambda moment: None)
+            urls = await stack.enter_async_context(plant.serving())
+            config = load_config(self._configuration({"broker": url, "health_port": str(_free_port()), **urls}))
+            await self._play(config, stop, draw, stay)
+
+    async def _play(self, config: GatewayConfig, stop: asyncio.Event, draw: bool, stay: bool) -> None:
+        topics = Topics(config.site, config.id, config.mode)
+        client = msgspec.structs.replace(config.mqtt, client_id=f"demo-{secrets.token_hex(4)}", session_expiry_s=0)
+        engine = msgspec.structs.replace(client, client_id=f"engine-{secrets.token_hex(4)}")
+        items = infusion_feed(self._scenario)
+        async with asyncio.TaskGroup() as group:
+            gateway_stop = asyncio.Event()
+            gateway = group.create_task(run_gateway(config, self._clock, gateway_stop))
+            onlookers = [
+                group.create_task(follow(client, f"{topics.root}/#", self._board)),
+                group.create_task(
+                    feed(engine, topics.inbound(Format.JSON), items, self._start.utc_us, self._now_s, self._clock.speed)
+                ),
+            ]
+            onlookers.append(group.create_task(redraw(self._board) if draw else _progress(self._board)))
+            await self._until_end(stop, stay)
+            gateway_stop.set()
+            await gateway
+            for task in onlookers:
+                task.cancel()
+
+    async def _until_end(self, stop: asyncio.Event, stay: bool) -> None:
+        length_s = self._scenario.length_min * S_PER_MIN + AFTERWARDS_S
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if stay else (length_s - self._now_s()) / self._clock.speed):
+                await stop.wait()
+
+    def _now_s(self) -> float:
+        """Seconds of the scenario since its start."""
+        return (self._clock.now().boot_us - self._start.boot_us) / US_PER_S
+
+    def _configuration(self, words: dict[str, str]) -> Path:
+        """The demo's configuration with its addresses filled in, kept for whoever wants to look."""
+        text = (shipped_dir() / "demo.toml").read_text()
+        for name, value in words.items():
+            text = text.replace(f"{{{name}}}", value)
+        path = self._folder / "gateway.toml"
+        path.write_text(text)
+        return path
+
+
+@asynccontextmanager
+async def _embedded_broker() -> AsyncGenerator[str]:
+    async with Broker() as broker:
+        yield f"mqtt://127.0.0.1:{broker.port}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+async def _progress(board: Board) -> None:
+    """One line on stderr whenever an increment comes, for who watches no table."""
+    told = 0
+    while True:  # ends with the task
+        await asyncio.sleep(0.5)
+        count = sum(len(session.standing()) for session in board.sessions.values())
+        if count != told:
+            click.echo(f"{board.time}  sessions {len(board.sessions)}  97009 increments {count}", err=True)
+            told = count
+
+
+def _summary(board: Board, folder: Path) -> None:
+    """What was seen, and where to look next."""
+    for session in board.sessions.values():
+        standing = session.standing()
+        place = f"{session.unit} cap {session.cap}"
+        click.echo(f"session {session.session} on {place}: {len(standing)} increments of 97009")
+        for row in standing:
+            click.echo(f"  {row.increment}{row.revision}  attained {row.attained_at}")
+        if session.flags:
+            click.echo(f"  to review: {', '.join(session.flags)}")
+    click.echo(f"messages on {len(board.topics)} topics, {sum(board.topics.values())} in all")
+    click.echo(f"configuration and ledger: {folder}")
+    click.echo(f"look next: capgate check {folder / 'gateway.toml'}; capgate simulate --help; docs/tutorial.md")

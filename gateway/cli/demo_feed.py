@@ -1,0 +1,58 @@
+"""The demo's interface engine: says at the scenario's instants what an EHR would say, over MQTT like any engine."""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from gateway.clock import US_PER_S
+from gateway.formats.instants import rfc3339
+from gateway.mqtt.client import connect
+from gateway.mqtt.link import Message, MqttSettings
+from simulators.scenario import FeedItem, FeedKind
+
+CHARTED_AFTER_S = 60.0  # a nurse charts a start or an end a minute later
+
+
+async def feed(
+    settings: MqttSettings,
+    topic: str,
+    items: tuple[FeedItem, ...],
+    start_us: int,
+    now_s: Callable[[], float],
+    speed: float,
+) -> None:
+    """Publish every item when it is charted. `now_s` gives seconds of the scenario. Raises MqttDown."""
+    will = Message(f"{topic}/engine-gone", b"", qos=0)
+    async with connect(settings, will) as connection:
+        for number, item in enumerate(items, start=1):
+            charted_s = item.at_s + CHARTED_AFTER_S
+            await asyncio.sleep(max(0.0, (charted_s - now_s()) / speed))
+            await connection.publish(Message(topic, _event(number, item, start_us), content_type="application/json"))
+        await connection.disconnect()
+
+
+def _event(number: int, item: FeedItem, start_us: int) -> bytes:
+    at_us = start_us + round(item.at_s * US_PER_S)
+    data: dict[str, object] = {"unit": item.unit, "cap": item.cap, "visit": item.visit}
+    match item.kind:
+        case FeedKind.BOUND | FeedKind.RELEASED:
+            thing = f"association.{item.kind}"
+            data |= {"validated": True, "asserted_by": "scan"}
+        case FeedKind.STARTED:
+            thing = "infusion.started"
+        case FeedKind.ENDED:
+            thing = "infusion.completed"
+            data |= {"final": item.final}
+    if item.order is not None:
+        data |= {"order": item.order, "agent_class": item.agent, "source": "mar"}
+    event = {
+        "specversion": "1.0",
+        "type": f"org.example.ehr.{thing}.v1",
+        "source": "urn:example:demo-engine",
+        "id": f"demo-{start_us}-{number:03d}",
+        "time": rfc3339(at_us),
+        "recordedtime": rfc3339(at_us + round(CHARTED_AFTER_S * US_PER_S)),
+        "data": data,
+    }
+    return msgspec.json.encode(event)

@@ -1,0 +1,66 @@
+"""`capgate watch`: a live terminal table of units, caps, sessions and increments."""
+
+import asyncio
+import secrets
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import msgspec
+
+from drivers.tomlfile import TomlProblems
+from gateway.cli.board import Board
+from gateway.cli.subscriber import follow
+from gateway.config import load_config
+from gateway.loop import run_loop
+from gateway.mqtt.link import MqttDown, MqttSettings
+from gateway.mqtt.topics import Topics
+
+REDRAWS_PER_S = 4
+
+
+@click.command(
+    "watch",
+    epilog="Example: capgate watch --config /etc/capgate/gateway.toml. Exit codes: 0 ended by Ctrl-C or --for, 1 no "
+    "connection to the broker, 2 wrong use.",
+)
+@click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
+@click.option("--for", "for_s", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop after so long.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of a table.")
+def command(config: Path, for_s: float | None, as_json: bool) -> None:
+    """Follow a gateway over MQTT, with the broker and credentials of its own configuration."""
+    try:
+        settings = load_config(config)
+    except TomlProblems as problems:
+        click.echo("\n".join(map(str, problems.problems)), err=True)
+        sys.exit(2)
+    mqtt = msgspec.structs.replace(settings.mqtt, client_id=f"capgate-w-{secrets.token_hex(4)}")
+    root = Topics(settings.site, settings.id, settings.mode).root
+    board = Board()
+    try:
+        with suppress(KeyboardInterrupt):
+            run_loop(_watch(mqtt, root, board, for_s, draw=not as_json))
+    except* MqttDown as errors:
+        click.echo(f"no connection to the broker: {errors.exceptions[0]}", err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(msgspec.json.encode(board.as_json()))
+
+
+async def _watch(mqtt: MqttSettings, root: str, board: Board, for_s: float | None, draw: bool) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(for_s), asyncio.TaskGroup() as group:
+            group.create_task(follow(mqtt, f"{root}/#", board))
+            if draw:
+                group.create_task(redraw(board))
+
+
+async def redraw(board: Board) -> None:
+    """Draw the board on the terminal until cancelled."""
+    from rich.live import Live
+
+    with Live(board.render(), refresh_per_second=REDRAWS_PER_S, screen=False) as live:
+        while True:  # ends with the task
+            await asyncio.sleep(1 / REDRAWS_PER_S)
+            live.update(board.render())

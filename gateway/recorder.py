@@ -1,0 +1,172 @@
+"""What a step taught, as ledger entries and the messages they cause. Bytes only: nothing is written or sent here.
+
+An entry of a fact holds the fact. An entry that tells something holds what the tracker needs to go on after a restart,
+and the whole message, so that the chain vouches for every byte that was sent.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from drivers.reading import RunState
+from gateway.formats.answers import Identity, Inbound
+from gateway.formats.ehr_payloads import Format, inbound_result_event, increment_event, session_event
+from gateway.formats.events import Event, Origin, Trace, serial_id
+from gateway.formats.instants import rfc3339
+from gateway.formats.payloads import Aspect, CapEvent, Mode, cap_event
+from gateway.formats.session_messages import increment_data, session_data
+from gateway.ledger.entry import Entry, EntryKind
+from gateway.mqtt.topics import Topics
+from gateway.session.facts import AnyFact, CapRef, SessionOpened, encode_fact
+from gateway.session.increments import Change
+from gateway.session.outcome import Outcome, SessionChange, Told
+from gateway.transaction import Transaction
+
+
+class IncrementBody(msgspec.Struct, frozen=True):
+    """The body of an increment's entry."""
+
+    change: Change
+    event: Event | msgspec.Raw
+
+
+class SessionBody(msgspec.Struct, frozen=True):
+    """The body of a session's entry."""
+
+    told: Told
+    event: Event | msgspec.Raw
+
+
+class StatusBody(msgspec.Struct, frozen=True):
+    """The body of an entry about the gateway itself."""
+
+    event: Event
+
+
+class SetAsideBody(msgspec.Struct, frozen=True):
+    """The body of the first entry after a damaged ledger was set aside."""
+
+    set_aside: str
+
+
+class RunStateChange(msgspec.Struct, frozen=True):
+    """A confirmed change of what a cap does."""
+
+    cap: CapRef
+    before: RunState
+    now: RunState
+    at_us: int
+
+
+class Recorder:
+    """Writes one gateway's entries and messages into transactions."""
+
+    def __init__(self, origin: Origin, topics: Topics, mode: Mode) -> None:
+        self._origin = origin
+        self._topics = topics
+        self._mode = mode
+        self._encode = msgspec.json.Encoder().encode
+
+    def facts(self, transaction: Transaction, facts: Iterable[AnyFact]) -> None:
+        """Record facts; only the one that opens a session is tied to it, for whose the others are may change."""
+        for fact in facts:
+            token = fact.token if isinstance(fact, SessionOpened) else ""
+            transaction.record(EntryKind.FACT, token, encode_fact(fact))
+
+    def run_states(self, transaction: Transaction, changes: Iterable[RunStateChange]) -> None:
+        """Tell changes of run state, because of the facts recorded last."""
+        for change in changes:
+            event = CapEvent(
+                unit=change.cap.device,
+                cap=change.cap.channel,
+                aspect=Aspect.RUN_STATE,
+                from_=change.before,
+                to=change.now,
+                at=rfc3339(change.at_us),
+                cause="link" if RunState.UNKNOWN in (change.before, change.now) else "reading",
+            )
+            self._cap_event(transaction, transaction.last_seq, event)
+
+    def outcome(self, transaction: Transaction, outcome: Outcome, identity: Identity | None, cause: str) -> None:
+        """Record and tell what changed about one session; `cause` is the id of the message that did it, or ""."""
+        token = outcome.record.token
+        for what in outcome.happened:
+            event = session_event(
+                self._origin,
+                session_data(outcome, what, identity, self._mode),
+                event_id=serial_id(self._origin, transaction.epoch, transaction.next_seq),
+                at_us=transaction.recorded_us,
+                trace=self._trace(transaction, cause),
+            )
+            told = outcome.record.told
+            if told is not None:
+                transaction.record(EntryKind.SESSION, token, self._encode(SessionBody(told, event)))
+                transaction.publish(self._topics.session_event, event)
+            if what is SessionChange.PHASE:
+                self._phase(transaction, outcome, cause)
+        for change in outcome.changes:
+            event = increment_event(
+                self._origin,
+                increment_data(outcome, change, identity, self._mode),
+                self._trace(transaction, cause),
+            )
+            transaction.record(EntryKind.INCREMENT, token, self._encode(IncrementBody(change, event)))
+            transaction.publish(self._topics.increment, event)
+
+    def answer(self, transaction: Transaction, answered: Inbound) -> None:
+        """Record and send the answer to an inbound message."""
+        event = inbound_result_event(
+            self._origin,
+            answered,
+            Format.JSON,
+            event_id=serial_id(self._origin, transaction.epoch, transaction.next_seq),
+            at_us=transaction.recorded_us,
+        )
+        transaction.record(EntryKind.STATUS, "", self._encode(StatusBody(event)))
+        transaction.publish(self._topics.result, event)
+
+    def set_aside(self, transaction: Transaction, file_name: str) -> None:
+        """Record that a damaged ledger lies beside this one."""
+        transaction.record(EntryKind.STATUS, "", self._encode(SetAsideBody(file_name)))
+
+    def _phase(self, transaction: Transaction, outcome: Outcome, cause: str) -> None:
+        """Tell the new phase on every cap of the session."""
+        for cap in outcome.assessment.caps:
+            event = CapEvent(
+                unit=cap.device,
+                cap=cap.channel,
+                aspect=Aspect.PHASE,
+                from_=outcome.phase_before or outcome.assessment.phase,
+                to=outcome.assessment.phase,
+                at=rfc3339(transaction.recorded_us),
+                cause="message" if cause else "reading",
+                session=outcome.record.token,
+            )
+            self._cap_event(transaction, transaction.last_seq, event)
+
+    def _cap_event(self, transaction: Transaction, seq: int, change: CapEvent) -> None:
+        serial = serial_id(self._origin, transaction.epoch, seq)
+        event = cap_event(
+            self._origin,
+            change,
+            event_id=f"{serial}.{change.unit}.{change.cap}",
+            trace=Trace(sequence=seq, session=change.session),
+        )
+        transaction.publish(self._topics.cap_event(change.unit, change.cap), event)
+
+    def _trace(self, transaction: Transaction, cause: str) -> Trace:
+        return Trace(sequence=transaction.next_seq, cause=cause or None, recorded_at=rfc3339(transaction.recorded_us))
+
+
+_increment_body = msgspec.json.Decoder(IncrementBody)
+_session_body = msgspec.json.Decoder(SessionBody)
+
+
+def change_in(entry: Entry) -> tuple[str, Change]:
+    """The session's token and the change in an increment's entry."""
+    return entry.session, _increment_body.decode(entry.body).change
+
+
+def told_in(entry: Entry) -> tuple[str, Told]:
+    """The session's token and what was told in a session's entry."""
+    return entry.session, _session_body.decode(entry.body).told

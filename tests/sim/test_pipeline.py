@@ -1,0 +1,327 @@
+"""Readings and messages in, ledger and outbox out: the real pipeline on a real ledger, at the speed of a fake clock."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from drivers.reading import CapReading, FaultKind, ReadFault, Reading, RunState, Stamp
+from gateway.config import GatewayConfig, load_config
+from gateway.ledger.store import Ledger, open_ledger
+from gateway.pipeline import Pipeline
+
+Json = dict[str, Any]
+
+EPOCH_US = 1_790_000_000_000_000
+MINUTE_US = 60_000_000
+POLL_S = 30
+CONFIG = """
+[gateway]
+site = "ward"
+id = "gw-01"
+mode = "test"
+state_dir = "state"
+
+[mqtt]
+url = "mqtt://127.0.0.1:1883"
+
+[tracking]
+policy = "policy.toml"
+
+[[line]]
+id = "net-1"
+url = "socket://127.0.0.1:502"
+
+[[line.unit]]
+id = "cap-01"
+profile = "reference-cap-unit"
+unit_id = 1
+poll_period_s = 30
+simulated = true
+cap = [{ cap = 1, chair = "c01" }, { cap = 2, chair = "c02" }]
+"""
+POLICY = (
+    'name = "midpoint"\nrevision = "7"\neffective = 2026-01-01\napproved_by = "the tests"\nfirst_threshold_s = 960\n'
+)
+
+
+class FakeClock:
+    """A clock that stands until a test moves it; the wall may be stepped away from it."""
+
+    speed = 1.0
+
+    def __init__(self) -> None:
+        self.us = EPOCH_US
+        self.stepped_us = 0
+
+    def now(self) -> Stamp:
+        return Stamp(self.us, self.us - EPOCH_US)
+
+    def step_us(self) -> int:
+        return self.stepped_us
+
+    def align(self) -> None:
+        self.us += self.stepped_us
+        self.stepped_us = 0
+
+
+class Suite:
+    """One unit with two caps, of which the first may cool, and a gateway that may be restarted."""
+
+    def __init__(self, config: GatewayConfig, clock: FakeClock, ledger: Ledger) -> None:
+        self.config = config
+        self.clock = clock
+        self.ledger = ledger
+        self.treatment_s = 0
+        self.state = RunState.STOPPED
+        self.connected = True
+        self._pipeline: Pipeline | None = None
+
+    async def start(self) -> None:
+        """The pipeline as the ledger leaves it."""
+        self._pipeline = await Pipeline.recovered(self.config, self.clock, self.ledger)
+
+    @property
+    def pipeline(self) -> Pipeline:
+        if self._pipeline is None:
+            raise AssertionError("not started")
+        return self._pipeline
+
+    async def poll(self, minutes: float) -> None:
+        """Readings every half minute, for so long."""
+        for _ in range(round(minutes * 60 / POLL_S)):
+            self.clock.us += POLL_S * 1_000_000
+            cooling = self.state is RunState.RUNNING
+            self.treatment_s += POLL_S if cooling else 0
+            cap = CapReading(1, self.state, self.connected, cooling, {}, treatment=4, elapsed_s=self.treatment_s)
+            idle = CapReading(2, RunState.STOPPED, False, False, {}, treatment=0, elapsed_s=0)
+            await self.pipeline.answer(Reading("cap-01", self.clock.now(), (cap, idle), {}, (), "SN-1"))
+
+    async def silence(self, minutes: float, *, counted: bool) -> None:
+        """Polls without an answer; the unit's own counter goes on if it cooled through."""
+        for _ in range(round(minutes * 60 / POLL_S)):
+            self.clock.us += POLL_S * 1_000_000
+            self.treatment_s += POLL_S if counted else 0
+            await self.pipeline.answer(ReadFault("cap-01", self.clock.now(), FaultKind.TIMEOUT, ""))
+
+    async def tell(self, name: str, thing: str, minutes_ago: float = 0.0, **data: object) -> Json:
+        """A message of the engine; the answer to it."""
+        at_us = self.clock.us - round(minutes_ago * MINUTE_US)
+        event = {
+            "specversion": "1.0",
+            "type": f"org.example.{thing}.v1",
+            "source": "urn:engine",
+            "id": name,
+            "time": datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(),
+            "data": data,
+        }
+        await self.pipeline.message("any", json.dumps(event).encode())
+        return (await self.sent("/result/json"))[-1]["data"]
+
+    async def infusion_over(self, minutes_ago: float = 0.0) -> None:
+        """A bound patient whose only chemotherapy has ended by the chart."""
+        place = {"unit": "cap-01", "cap": 1, "visit": "V-1"}
+        await self.tell("b", "association.bound", 60, validated=True, asserted_by="scan", **place)
+        order = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar"}
+        await self.tell("s", "infusion.started", 50, **order)
+        await self.tell("e", "infusion.completed", minutes_ago, final=True, **order)
+
+    async def sent(self, ending: str) -> list[Json]:
+        """Events in the outbox on topics that end so, in the order of the ledger."""
+        rows = await self.ledger.outbox.pending(0, 100_000)
+        return [cast(Json, json.loads(row.payload)) for row in rows if row.topic.endswith(ending)]
+
+    async def increments(self) -> list[tuple[str, int, str]]:
+        """Operation, number and revision of everything told of increments."""
+        return [
+            (event["data"]["op"], event["data"]["index"], event["data"]["revision"])
+            for event in await self.sent("/increment/json")
+        ]
+
+
+Open = Callable[[], Any]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "gateway.toml").write_text(CONFIG)
+    (tmp_path / "policy.toml").write_text(POLICY)
+    return tmp_path
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncGenerator[Suite]:
+    config = load_config(folder / "gateway.toml")
+    clock = FakeClock()
+    async with open_ledger(folder / "state" / "ledger.db", config.id, clock.now) as ledger:
+        suite = Suite(config, clock, ledger)
+        await suite.start()
+        yield suite
+
+
+async def cool(suite: Suite) -> None:
+    await suite.poll(2)
+    suite.state = RunState.RUNNING
+    await suite.poll(60)
+
+
+async def test_an_increment_carries_all_that_an_auditor_asks_for(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over()
+        ended_us = suite.clock.us
+        await suite.poll(17)
+        (event,) = await suite.sent("/increment/json")
+        data = event["data"]
+        assert event["id"] == data["session"] + "01A"
+        assert datetime.fromisoformat(data["attained_at"]).timestamp() * 1e6 == ended_us + 16 * MINUTE_US
+        assert data["policy"] == {"name": "midpoint", "revision": "7"}
+        assert data["infusion_end"]["source"] == "mar"
+        assert data["net_s"] == 960.0
+        assert data["chart_minutes"] == 16
+        assert [(each["unit"], each["cap"]) for each in data["intervals"]] == [("cap-01", 1)]
+        assert data["devices"] == [{"unit": "cap-01", "cap": 1, "serial_number": "SN-1"}]
+        assert data["evidence"] == "flow"
+        assert data["mode"] == "test"
+        assert data["release"] == {"state": "provisional", "reasons": []}
+        assert data["patient"]["visit"] == "V-1"
+
+
+async def test_a_late_end_gives_back_dated_increments_and_a_correction_moves_them(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over(minutes_ago=48)
+        assert await suite.increments() == [("emit", 1, "A"), ("emit", 2, "A")]
+        order = {"visit": "V-1", "order": "O-1", "source": "mar", "final": True, "version": 2}
+        await suite.tell("c", "infusion.completed", 20, **order)
+        assert (await suite.increments())[2:] == [("retract", 2, "A"), ("amend", 1, "B")]
+        (*_, amended) = await suite.sent("/increment/json")
+        assert amended["causationid"] == "urn:engine|c"
+        await suite.tell("v", "infusion.voided", 0, visit="V-1", order="O-1", version=2)
+        assert (await suite.increments())[4:] == [("retract", 1, "B")]
+
+
+async def test_a_message_that_comes_again_is_answered_and_changes_nothing(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over(minutes_ago=20)
+        before = suite.ledger.head.seq
+        order = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar", "final": True}
+        suite.clock.us += MINUTE_US
+        answer = await suite.tell("e", "infusion.completed", 21, **order)
+        assert answer["result"] == "accepted"
+        assert suite.ledger.head.seq == before + 1, "the answer alone is recorded"
+        assert await suite.increments() == [("emit", 1, "A")]
+
+
+async def test_a_silence_counts_only_if_the_unit_proves_it(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over()
+        await suite.poll(10)
+        await suite.silence(10, counted=True)
+        assert await suite.increments() == [], "nobody saw it"
+        await suite.poll(1)
+        assert await suite.increments() == [("emit", 1, "A")]
+        await suite.silence(20, counted=False)
+        await suite.poll(20)
+        assert await suite.increments() == [("emit", 1, "A")], "46 minutes are over, 26 of them proven"
+        await suite.poll(20)
+        assert await suite.increments() == [("emit", 1, "A"), ("emit", 2, "A")]
+
+
+async def test_a_restart_goes_on_where_the_ledger_ends(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over()
+        for _ in range(50):
+            await suite.poll(1)
+            await suite.start()
+        assert await suite.increments() == [("emit", 1, "A"), ("emit", 2, "A")]
+        sessions = {event["data"]["session"] for event in await suite.sent("/session/json")}
+        assert len(sessions) == 1
+
+
+async def test_a_cap_taken_off_is_a_pause_and_told_as_one(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over()
+        await suite.poll(10)
+        suite.connected = False
+        await suite.poll(5)
+        suite.connected = True
+        await suite.poll(6)
+        assert await suite.increments() == []
+        await suite.poll(2)
+        assert await suite.increments() == [("emit", 1, "A")]
+        told = [event["data"] for event in await suite.sent("/cap/1/event")]
+        states = [(each["from"], each["to"]) for each in told if each["aspect"] == "run-state"]
+        assert states == [("stopped", "running"), ("running", "paused"), ("paused", "running")]
+        phases = [each["to"] for each in told if each["aspect"] == "phase"]
+        assert phases == ["infusion", "post-infusion", "paused", "post-infusion"]
+
+
+async def test_an_unknown_chair_is_ignored_and_nonsense_rejected_with_what_to_mend(folder: Path) -> None:
+    async with running(folder) as suite:
+        order = {"visit": "V-9", "order": "O-9", "source": "mar", "final": True, "chair": "c99"}
+        assert (await suite.tell("1", "infusion.completed", 0, **order))["result"] == "ignored"
+        nonsense = await suite.tell("2", "infusion.completed", final="maybe", visit="V-9")
+        assert nonsense["result"] == "rejected"
+        assert "data.final" in nonsense["text"]
+        await suite.pipeline.message("any", b"\xff\x00")
+        assert (await suite.sent("/result/json"))[-1]["data"]["code"] == "not-json"
+
+
+async def test_a_damaged_ledger_is_set_aside_and_the_new_one_says_so(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+    ledger = folder / "state" / "ledger.db"
+    ledger.write_bytes(b"no database at all" * 1000)
+    async with running(folder) as suite:
+        first = (await suite.ledger.entries())[0]
+        assert json.loads(first.body)["set_aside"] in {path.name for path in ledger.parent.iterdir()}
+
+
+async def facts_of(suite: Suite, kind: str) -> list[Json]:
+    bodies = [cast(Json, json.loads(entry.body)) for entry in await suite.ledger.entries()]
+    return [body for body in bodies if body.get("fact") == kind]
+
+
+async def test_each_minute_a_busy_unit_is_recorded_and_a_stepped_clock_told_once(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        suite.clock.stepped_us = 7_000_000
+        suite.clock.speed = 6000.0  # a minute passes in ten milliseconds
+        before = len(await facts_of(suite, "observed_until"))
+        async with asyncio.timeout(5):
+            minutes = asyncio.create_task(suite.pipeline.run())
+            while len(await facts_of(suite, "observed_until")) < before + 3:
+                await suite.poll(1)
+            minutes.cancel()
+        assert [fact["step_s"] for fact in await facts_of(suite, "clock_stepped")] == [7.0]
+        assert suite.clock.stepped_us == 7_000_000, "sessions keep the old time"
+
+
+async def test_without_a_session_a_stepped_clock_is_followed(folder: Path) -> None:
+    async with running(folder) as suite:
+        suite.clock.stepped_us = 7_000_000
+        suite.clock.speed = 6000.0
+        async with asyncio.timeout(5):
+            minutes = asyncio.create_task(suite.pipeline.run())
+            while suite.clock.stepped_us:
+                await asyncio.sleep(0.005)
+            minutes.cancel()
+        assert await facts_of(suite, "clock_stepped") == []
+
+
+async def test_polls_that_teach_nothing_write_nothing(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        before = suite.ledger.head.seq
+        await suite.poll(30)
+        assert suite.ledger.head.seq == before

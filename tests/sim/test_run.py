@@ -1,0 +1,97 @@
+"""`capgate run` as a service manager sees it: the installed process, its signals, its exit codes, its health page."""
+
+import asyncio
+import json
+import signal
+import sqlite3
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.broker.harness import Mosquitto
+from tests.crash import suite
+
+NOBODY = "socket://127.0.0.1:1"  # nothing listens on port 1
+
+
+def health_of(folder: Path) -> tuple[int, str]:
+    listen = (folder / "gateway.toml").read_text().partition('listen = "')[2].partition('"')[0]
+    try:
+        with urllib.request.urlopen(f"http://{listen}/healthz", timeout=2) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+async def started(folder: Path) -> suite.Gateway:
+    gateway = suite.Gateway(folder)
+    await gateway.start()
+    await gateway.says("started")
+    return gateway
+
+
+async def test_neither_broker_nor_unit_is_needed_to_start_and_sigterm_ends_it_in_time(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    suite.write_configuration(tmp_path, NOBODY, broker, 960, 1800)
+    gateway = await started(tmp_path)
+    await gateway.says("no connection to the broker")
+    status, page = await asyncio.to_thread(health_of, tmp_path)
+    assert status in (200, 503)
+    assert '"mqtt_connected":false' in page.replace(" ", "")
+    async with asyncio.timeout(10):
+        assert await gateway.end(signal.SIGTERM) == 0
+
+
+async def test_a_broker_that_comes_late_is_found_and_the_birth_is_retained(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        broker.kill()
+        suite.write_configuration(tmp_path, NOBODY, broker, 960, 1800)
+        gateway = await started(tmp_path)
+        await gateway.says("no connection to the broker")
+        broker.start()
+        await gateway.connected()
+        async with suite.listener(broker, tmp_path / "heard.txt"), asyncio.timeout(10):
+            while not suite.heard(tmp_path / "heard.txt"):
+                await asyncio.sleep(0.05)
+            births = suite.heard(tmp_path / "heard.txt")
+            assert json.loads(births[0][1])["data"]["state"] == "online"
+            assert await gateway.end(signal.SIGTERM) == 0
+            while json.loads(suite.heard(tmp_path / "heard.txt")[-1][1])["data"]["state"] != "offline":
+                await asyncio.sleep(0.05)
+
+
+async def test_a_second_gateway_on_the_same_state_is_refused_and_says_why(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    suite.write_configuration(tmp_path, NOBODY, broker, 960, 1800)
+    gateway = await started(tmp_path)
+    second = await asyncio.create_subprocess_exec(
+        suite.CAPGATE, "run", "--config", tmp_path / "gateway.toml", stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await second.communicate()
+    assert second.returncode == 1
+    assert "Traceback" not in said.decode()
+    assert "another" in said.decode()
+    assert await gateway.end(signal.SIGTERM) == 0
+
+
+async def test_a_ledger_that_is_no_database_is_set_aside_and_the_gateway_runs(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    suite.write_configuration(tmp_path, NOBODY, broker, 960, 1800)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "ledger.db").write_bytes(b"this was a ledger once" * 4096)
+    gateway = await started(tmp_path)
+    assert await gateway.end(signal.SIGTERM) == 0
+    connection = sqlite3.connect(gateway.ledger)
+    assert "set_aside" in connection.execute("SELECT body FROM entry WHERE seq = 1").fetchone()[0]
+    connection.close()
+
+
+async def test_a_wrong_configuration_ends_it_with_every_error(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text('[gateway]\nsite = "A B"\nmode = "maybe"\n')
+    process = await asyncio.create_subprocess_exec(
+        suite.CAPGATE, "run", "--config", tmp_path / "gateway.toml", stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 2
+    for path in ("gateway.site", "gateway.id", "gateway.mode", "mqtt", "line"):
+        assert path in said.decode()
