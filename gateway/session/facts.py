@@ -205,12 +205,62 @@ class SessionOpened(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="se
     patient: str = ""  # only for a session that a reassignment opened; otherwise the cap's facts say whose it is
 
 
-class SessionFinalized(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="session_finalized"):
-    """A person or the finalisation window closed the session (P21)."""
+class _SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
+    """What was told about a session: by its token, or by its patient where the teller knew no token."""
 
     patient: str = ""
     token: str = ""
-    person: str = ""
+    person: str = ""  # who said so, as the site knows its people
+    reason: str = ""
+
+
+class SessionFinalized(_SessionFact, frozen=True, tag="session_finalized"):
+    """A person or the finalisation window closed the session (P21)."""
+
+
+class HoldLifted(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="hold_lifted"):
+    """A person lets increments go in spite of `holds`, the codes that held them."""
+
+    holds: tuple[str, ...]
+
+
+class CorrectionDecided(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="correction_decided"):
+    """A person decides what becomes of a charge that no longer agrees with the count (P22)."""
+
+    charge: str  # the charge's key
+    approved: bool  # True: credit it and charge anew
+
+
+class PreparationCharted(_SessionFact, frozen=True, tag="preparation_charted"):
+    """Hair preparation, cap placement and pre-cooling were charted: the evidence for 97008."""
+
+
+class Finding(StrEnum):
+    """What a tolerance check found."""
+
+    OK = "ok"
+    CONCERN = "concern"
+
+
+class ToleranceChecked(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="tolerance_checked"):
+    """A person looked at how the patient bears it; None: not looked at."""
+
+    vital_signs: Finding | None = None
+    comfort: Finding | None = None
+    scalp: Finding | None = None
+
+
+class CapIdentified(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="cap_identified"):
+    """Which cap the patient wears: its identifier and lot, as printed on it."""
+
+    cap_id: str
+    lot: str = ""
+
+
+class NoteAdded(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="note_added"):
+    """A free remark for whoever reviews the session. It must name no patient: the ledger keeps it for good."""
+
+    text: str
 
 
 class OrderChecked(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="order_check"):
@@ -268,6 +318,12 @@ AnyFact = (
     | PatientReassigned
     | SessionOpened
     | SessionFinalized
+    | HoldLifted
+    | CorrectionDecided
+    | PreparationCharted
+    | ToleranceChecked
+    | CapIdentified
+    | NoteAdded
     | OrderChecked
     | ClockStepped
     | ObservedUntil
