@@ -234,7 +234,7 @@ class Decoder:
 
     def _any(self, conditions: tuple[Condition, ...], cap: int | None) -> _Rule:
         rules = tuple(self._all((condition,), cap) for condition in conditions)
-        return lambda slots: _or([rule(slots) for rule in rules])
+        return rules[0] if len(rules) == 1 else lambda slots: _or([rule(slots) for rule in rules])
 
     def _anywhere(self, conditions: tuple[Condition, ...]) -> _Rule:
         """For an alarm: true where any cap shows it, or the unit where no cap is asked."""

@@ -4,6 +4,7 @@ import re
 import struct
 from collections.abc import Callable
 from fractions import Fraction
+from functools import lru_cache
 
 import msgspec
 
@@ -125,15 +126,19 @@ def _two_word_reader(point: Point, at: int) -> Reader:
 def _ascii_reader(at: int, length: int) -> Reader:
     def read(block: Raw) -> Held:
         words = block[at : at + length]
-        if isinstance(words, str):
-            return Reason.UNPARSABLE
-        try:
-            text = _word_bytes(words).decode("ascii").rstrip("\0 ")
-        except UnicodeDecodeError:
-            return Reason.UNPARSABLE
-        return text if text and text.isprintable() else Reason.UNPARSABLE
+        return Reason.UNPARSABLE if isinstance(words, str) else _ascii(words)
 
     return read
+
+
+@lru_cache(maxsize=1024)
+def _ascii(words: tuple[int, ...]) -> Held:
+    """The text in registers; kept, because a unit's own texts hardly change from poll to poll."""
+    try:
+        text = _word_bytes(words).decode("ascii").rstrip("\0 ")
+    except UnicodeDecodeError:
+        return Reason.UNPARSABLE
+    return text if text and text.isprintable() else Reason.UNPARSABLE
 
 
 def _text_reader(point: Point) -> Reader:
