@@ -1,17 +1,13 @@
 """The line's owner, in virtual time, against a far end in memory that does what bad lines do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
-from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.dialects.base import (
-    Dialect,
-    DialectName,
     ModbusQuery,
     Raw,
     Refusal,
@@ -19,65 +15,22 @@ from drivers.dialects.base import (
     Request,
     TextQuery,
 )
-from drivers.dialects.registry import dialect
-from drivers.errors import DriverError, Garbled, LineDown, NoReply, UnitRefused
+from drivers.errors import DriverError, Garbled, NoReply, UnitRefused
 from drivers.line import Line, LineTiming
-from drivers.transport.memory import FarEnd, behind, corrupted, doubled, dribbled, dropped, late, null_modem
+from drivers.transport.memory import FarEnd, behind, corrupted, doubled, dribbled, dropped, late
+from tests.unit.line_support import (
+    JULABO,
+    RTU,
+    TCP,
+    TIMEOUT_S,
+    TIMING,
+    VALUES,
+    new_line,
+    now_s,
+    outcome,
+    register,
+)
 from tests.virtual_time import run_virtual, virtual
-
-T = TypeVar("T")
-
-RTU = dialect(DialectName.MODBUS_RTU)
-TCP = dialect(DialectName.MODBUS_TCP)
-JULABO = dialect(DialectName.JULABO)
-TIMEOUT_S = 0.2
-TIMING = LineTiming(gap_s=0.01, timeout_s=TIMEOUT_S, drain_s=1.0)
-VALUES = {10: 111, 20: 222, 30: 333, 40: 444}
-
-
-class Unit:
-    """A far unit that answers each register with a value of its own, and notes when it was asked."""
-
-    def __init__(self, far_end: FarEnd, spoken: Dialect = RTU) -> None:
-        self.far_end = far_end
-        self.spoken = spoken
-        self.asked_at: list[float] = []
-        self.answer: Callable[[Request], Raw | Refusal] = self._value
-        self.echoes = False
-        far_end.heard = self.hear
-
-    def hear(self, data: bytes) -> None:
-        self.asked_at.append(asyncio.get_running_loop().time())
-        if self.echoes:
-            self.far_end.send(data)
-        heard = self.spoken.scan_request(data)
-        assert isinstance(heard, Request)
-        self.far_end.send(self.spoken.encode_reply(heard, self.answer(heard)), after_s=0.005)
-
-    def _value(self, request: Request) -> Raw:
-        if isinstance(request.query, TextQuery):
-            return f"-{request.query.command}"
-        return (VALUES[request.query.address],) * request.query.count
-
-
-def register(address: int, unit_id: int = 1, function: int = 3, count: int = 1) -> ModbusQuery:
-    return ModbusQuery(unit_id, function, address, count)
-
-
-def new_line(spoken: Dialect = RTU, timing: LineTiming = TIMING, baud: int | None = None) -> tuple[Line, FarEnd, Unit]:
-    connector, far_end = null_modem()
-    return Line("test", connector, spoken, timing, baud), far_end, Unit(far_end, spoken)
-
-
-async def outcome(exchange: Awaitable[T]) -> T | type[DriverError]:
-    try:
-        return await exchange
-    except DriverError as error:
-        return type(error)
-
-
-def now_s() -> float:
-    return asyncio.get_running_loop().time()
 
 
 @virtual
@@ -344,98 +297,5 @@ def test_a_line_at_9600_baud_loses_under_five_percent_of_its_time(count: int) ->
             await line.exchange(query)
         needed_s = 50 * ((request + reply + 3.5) * character_s + delay_s)
         assert needed_s / (now_s() - started) >= 0.95
-
-    run_virtual(main())
-
-
-@virtual
-async def test_the_requests_own_time_on_the_wire_is_no_part_of_the_timeout() -> None:
-    line, far_end, _ = new_line(baud=300, timing=LineTiming(0.0, TIMEOUT_S, 0.0))
-    far_end.faults.append(late(TIMEOUT_S))
-    assert await line.exchange(register(10)) == (111,)  # eight characters at 300 baud take 0.29 s
-
-
-@virtual
-async def test_after_an_opening_the_line_settles_and_garbage_is_dropped() -> None:
-    line, far_end, unit = new_line(timing=LineTiming(0.01, TIMEOUT_S, drain_s=0.1, settle_after_open_s=0.5))
-    far_end.refuses = False
-    asyncio.get_running_loop().call_later(0.3, far_end.send, b"\xff\x00\xff")
-    assert await line.exchange(register(10)) == (111,)
-    assert unit.asked_at[0] >= 0.5
-    assert line.counters.idle_bytes == 3
-
-
-@virtual
-async def test_a_line_that_cannot_be_opened_is_tried_again_ever_more_seldom_and_fails_at_once_meanwhile() -> None:
-    line, far_end, _ = new_line()
-    far_end.refuses = True
-    tries: list[float] = []
-    for _ in range(400):
-        before = now_s()
-        with pytest.raises(LineDown) as down:
-            await line.exchange(register(10))
-        assert now_s() == before
-        if "no such line" in down.value.detail:
-            tries.append(before)
-        await asyncio.sleep(0.05)
-    waits = [round(after - before, 2) for before, after in pairwise(tries)]
-    assert waits[:5] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2], abs=0.06)
-    assert max(waits) <= 4.06
-    far_end.refuses = False
-    await asyncio.sleep(4)
-    assert await line.exchange(register(10)) == (111,)
-
-
-@virtual
-async def test_an_unplugged_line_fails_its_exchange_at_once_and_comes_back() -> None:
-    line, far_end, _ = new_line()
-    await line.exchange(register(10))
-    far_end.faults.append(dropped)
-    asyncio.get_running_loop().call_later(0.05, far_end.hang_up)
-    started = now_s()
-    assert await outcome(line.exchange(register(20))) is LineDown
-    assert now_s() - started < TIMEOUT_S
-    assert not line.is_open
-    await asyncio.sleep(0.2)
-    assert await line.exchange(register(20)) == (222,)
-    assert line.counters.reopens == 1
-
-
-@virtual
-async def test_a_connection_closed_while_idle_is_opened_again_without_a_fault() -> None:
-    line, far_end, _ = new_line()
-    await line.exchange(register(10))
-    far_end.hang_up("closed by the far end")
-    assert await line.exchange(register(20)) == (222,)
-    assert far_end.openings == 2
-
-
-@virtual
-async def test_a_far_end_that_hangs_is_opened_again_after_three_silent_exchanges() -> None:
-    line, far_end, _ = new_line(TCP)
-    await line.exchange(register(10))
-    far_end.faults.extend([dropped] * 3)
-    answers = [await outcome(line.exchange(register(20))) for _ in range(4)]
-    assert answers == [NoReply, NoReply, NoReply, (222,)]
-    assert (far_end.openings, line.counters.reopens) == (2, 1)
-
-
-@virtual
-async def test_a_unit_that_is_dead_among_live_ones_costs_no_connection() -> None:
-    line, far_end, _ = new_line(TCP)
-    for _ in range(6):
-        assert await line.exchange(register(10)) == (111,)
-        far_end.faults.append(dropped)
-        assert await outcome(line.exchange(register(20, unit_id=9))) is NoReply
-    assert far_end.openings == 1
-
-
-def test_what_no_unit_can_be_asked_never_reaches_the_line() -> None:
-    async def main() -> None:
-        line, _, unit = new_line()
-        with pytest.raises(ValueError, match="not a read"):
-            await line.exchange(ModbusQuery(1, 6, 0, 1))
-        assert unit.asked_at == []
-        assert await line.exchange(register(10)) == (111,)
 
     run_virtual(main())

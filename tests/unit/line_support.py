@@ -1,0 +1,65 @@
+"""A line in virtual time with a far unit in memory, for the tests of the line's owner."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from drivers.dialects.base import Dialect, DialectName, ModbusQuery, Raw, Refusal, Request, TextQuery
+from drivers.dialects.registry import dialect
+from drivers.errors import DriverError
+from drivers.line import Line, LineTiming
+from drivers.transport.memory import FarEnd, null_modem
+
+T = TypeVar("T")
+
+RTU = dialect(DialectName.MODBUS_RTU)
+TCP = dialect(DialectName.MODBUS_TCP)
+JULABO = dialect(DialectName.JULABO)
+TIMEOUT_S = 0.2
+TIMING = LineTiming(gap_s=0.01, timeout_s=TIMEOUT_S, drain_s=1.0)
+VALUES = {10: 111, 20: 222, 30: 333, 40: 444}
+
+
+class Unit:
+    """A far unit that answers each register with a value of its own, and notes when it was asked."""
+
+    def __init__(self, far_end: FarEnd, spoken: Dialect = RTU) -> None:
+        self.far_end = far_end
+        self.spoken = spoken
+        self.asked_at: list[float] = []
+        self.answer: Callable[[Request], Raw | Refusal] = self._value
+        self.echoes = False
+        far_end.heard = self.hear
+
+    def hear(self, data: bytes) -> None:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        if self.echoes:
+            self.far_end.send(data)
+        heard = self.spoken.scan_request(data)
+        assert isinstance(heard, Request)
+        self.far_end.send(self.spoken.encode_reply(heard, self.answer(heard)), after_s=0.005)
+
+    def _value(self, request: Request) -> Raw:
+        if isinstance(request.query, TextQuery):
+            return f"-{request.query.command}"
+        return (VALUES[request.query.address],) * request.query.count
+
+
+def register(address: int, unit_id: int = 1, function: int = 3, count: int = 1) -> ModbusQuery:
+    return ModbusQuery(unit_id, function, address, count)
+
+
+def new_line(spoken: Dialect = RTU, timing: LineTiming = TIMING, baud: int | None = None) -> tuple[Line, FarEnd, Unit]:
+    connector, far_end = null_modem()
+    return Line("test", connector, spoken, timing, baud), far_end, Unit(far_end, spoken)
+
+
+async def outcome(exchange: Awaitable[T]) -> T | type[DriverError]:
+    try:
+        return await exchange
+    except DriverError as error:
+        return type(error)
+
+
+def now_s() -> float:
+    return asyncio.get_running_loop().time()
