@@ -11,6 +11,7 @@ minute and with everything that is told, how far each unit is observed. `recover
 import asyncio
 import logging
 import secrets
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -22,7 +23,7 @@ from gateway.config import GatewayConfig
 from gateway.config_lines import UnitSpec
 from gateway.formats import answers
 from gateway.formats.events import Origin
-from gateway.formats.inbound import Accepted, Site, read_json
+from gateway.formats.inbound import Accepted, Rejected, Site, read_json
 from gateway.ledger.batch import Identity
 from gateway.ledger.entry import Entry, EntryKind, subject_of
 from gateway.ledger.store import Ledger
@@ -130,7 +131,13 @@ class Pipeline:
             if isinstance(read, Accepted) and self._ward.knows_message(read.message_id):
                 read = Accepted(read.message_id, (), note="this message was taken before")
             facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
-            step = self._advance(transaction, facts)
+            try:
+                step = self._advance(transaction, facts)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the broker would send the message for ever
+                # The places alone: an error's text may quote the message.
+                _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
+                transaction, step, identities = self._begin(), (self._ward, Step()), ()
+                read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
             await self._finish(transaction, step, answered=read, identities=identities)
 
     async def run(self) -> None:

@@ -277,6 +277,21 @@ async def test_an_unknown_chair_is_ignored_and_nonsense_rejected_with_what_to_me
         assert (await suite.sent("/result/json"))[-1]["data"]["code"] == "not-json"
 
 
+async def test_a_message_that_meets_a_defect_is_answered_and_not_sent_for_ever(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+
+        def defect(*_: object, **__: object) -> None:
+            raise ZeroDivisionError("V-1")
+
+        monkeypatch.setattr("gateway.pipeline.advance", defect)
+        order = {"visit": "V-1", "order": "O-1", "source": "mar", "final": True}
+        answer = await suite.tell("e", "infusion.completed", 0, **order)
+        assert (answer["result"], answer["code"]) == ("rejected", "internal-error")
+
+
 async def test_a_damaged_ledger_is_set_aside_and_the_new_one_says_so(folder: Path) -> None:
     async with running(folder) as suite:
         await cool(suite)
