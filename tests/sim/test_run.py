@@ -60,6 +60,27 @@ async def test_a_broker_that_comes_late_is_found_and_the_birth_is_retained(tmp_p
                 await asyncio.sleep(0.05)
 
 
+async def test_watch_shows_at_once_what_the_broker_retains(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        suite.write_configuration(tmp_path, NOBODY, broker, 960, 1800)
+        gateway = await started(tmp_path)
+        await gateway.connected()
+        watch = await asyncio.create_subprocess_exec(
+            suite.CAPGATE, "watch", "--config", tmp_path / "gateway.toml", "--for", "3", "--json",
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        shown = json.loads((await watch.communicate())[0])
+        assert [(unit["unit"], unit["link"], unit["fault"]) for unit in shown["units"]] == [
+            ("cap-01", "down", "line-down")
+        ]
+        assert await gateway.end(signal.SIGTERM) == 0
+    watch = await asyncio.create_subprocess_exec(
+        suite.CAPGATE, "watch", "--config", tmp_path / "gateway.toml", "--for", "3", stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await watch.communicate()
+    assert (watch.returncode, "no connection to the broker" in said.decode()) == (1, True)
+
+
 async def test_a_second_gateway_on_the_same_state_is_refused_and_says_why(tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path)
     suite.write_configuration(tmp_path, NOBODY, broker, 960, 1800)
