@@ -14,6 +14,8 @@ from gateway import systemd
 from gateway.announce import announcements, software_version
 from gateway.clock import US_PER_S, Clock
 from gateway.config import GatewayConfig
+from gateway.control import serve_control
+from gateway.control_desk import Desk
 from gateway.formats.events import Origin
 from gateway.ledger.rows import Backlog
 from gateway.ledger.store import Ledger, open_ledger
@@ -57,6 +59,7 @@ class Gateway:
         self._pipeline = pipeline
         self._lag = LoopLag()
         self._backlog = Backlog(0, None)
+        self._preferred: frozenset[str] = frozenset()
         counters = Counters()
         telemetry = Telemetry(counters)
         self._publisher = Publisher(
@@ -69,6 +72,7 @@ class Gateway:
             },
         )
         self._supervisor = Supervisor(config.lines, clock, self._take)
+        self._desk = Desk(config, clock, ledger, pipeline)
         self._mqtt = MqttService(
             config.mqtt,
             [topics.inbound(Format.JSON)],
@@ -87,6 +91,7 @@ class Gateway:
             working = [
                 group.create_task(self._supervisor.run(), name="lines"),
                 group.create_task(self._pipeline.run(), name="marks"),
+                group.create_task(serve_control(self._config.state_dir, self._desk.answer), name="control"),
                 group.create_task(self._lag.watch(), name="loop lag"),
                 group.create_task(self._watch_backlog(), name="backlog"),
                 group.create_task(systemd.feed_watchdog(self._progresses), name="watchdog"),
@@ -106,6 +111,9 @@ class Gateway:
     async def _take(self, answer: Reading | ReadFault) -> None:
         self._publisher.take(answer)
         await self._pipeline.answer(answer)
+        if self._pipeline.busy is not self._preferred:
+            self._preferred = self._pipeline.busy
+            self._supervisor.prefer(self._preferred)
 
     async def _drain(self) -> None:
         """Give the relay time to hand over what waits, if there is a broker to take it."""

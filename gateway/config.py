@@ -4,6 +4,7 @@ Every error is named at once, with its line; a gateway never starts with half of
 writes one: docs/reference/configuration.md.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,7 +14,15 @@ import msgspec
 from drivers.tomlfile import Problem, TomlProblems, load_toml, read_toml
 from gateway.config_findings import Findings
 from gateway.config_lines import LineSpec, UnitSpec, resolve_lines
-from gateway.config_model import ConfigFile, GatewayTable, HealthTable, MqttTable, TrackingTable, listen_address
+from gateway.config_model import (
+    ConfigFile,
+    GatewayTable,
+    HealthTable,
+    MqttTable,
+    TrackingTable,
+    is_loopback,
+    listen_address,
+)
 from gateway.config_mqtt import resolve_mqtt
 from gateway.formats.payloads import Mode
 from gateway.mqtt.link import MqttSettings
@@ -94,8 +103,12 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
     if policy:
         _check_evidence(findings, lines, policy[0])
     time_zone = _time_zone(findings, gateway)
+    if policy and time_zone and policy[0].timezone != time_zone.key:
+        message = f"the policy takes service dates from {policy[0].timezone}, the gateway lies in {time_zone.key}"
+        findings.warn(("gateway", "time_zone"), message)
     state_dir = _state_dir(findings, gateway)
-    if not (gateway and state_dir and settings and policy and tracking and health):
+    health_listen = _health_listen(findings, health)
+    if not (gateway and state_dir and settings and policy and tracking and health_listen):
         return None
     return GatewayConfig(
         site=gateway.site,
@@ -107,7 +120,7 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
         policy=policy[0],
         policy_text=policy[1],
         confirm_polls=tracking.confirm_polls,
-        health_listen=listen_address(health.listen),
+        health_listen=health_listen,
         lines=lines,
         warnings=(),
     )
@@ -121,7 +134,7 @@ def _profile_dirs(findings: Findings, gateway: GatewayTable | None) -> Iterator[
     """The site's own directories of profiles, after which the shipped ones count less."""
     for index, name in enumerate(gateway.profiles if gateway else ()):
         directory = findings.base / name
-        if directory.is_dir():
+        if os.path.isdir(directory):
             yield directory
         else:
             findings.error(("gateway", "profiles", index), f"{directory} is no directory, accepted: one with profiles")
@@ -132,8 +145,12 @@ def _state_dir(findings: Findings, gateway: GatewayTable | None) -> Path | None:
     if gateway is None:
         return None
     path = (findings.base / gateway.state_dir).absolute()
-    if path.exists() and not path.is_dir():
-        findings.error(("gateway", "state_dir"), f"{path} is no directory, accepted: one that is there or can be made")
+    there = next(each for each in (path, *path.parents) if os.path.lexists(each))
+    if not os.path.isdir(there):
+        findings.error(("gateway", "state_dir"), f"{there} is no directory, accepted: one that is there or can be made")
+    elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        message = f"{there} cannot be written by this user, accepted: a directory of the gateway's user"
+        findings.error(("gateway", "state_dir"), message)
     return path
 
 
@@ -145,6 +162,15 @@ def _time_zone(findings: Findings, gateway: GatewayTable | None) -> ZoneInfo | N
     except (KeyError, ValueError, OSError):
         findings.error(("gateway", "time_zone"), "no such time zone, accepted: a name such as America/New_York")
         return None
+
+
+def _health_listen(findings: Findings, health: HealthTable | None) -> tuple[str, int] | None:
+    if health is None:
+        return None
+    address = listen_address(health.listen)
+    if not is_loopback(address[0]):
+        findings.warn(("health", "listen"), "whoever reaches this address reads the units' names and how they are")
+    return address
 
 
 def _policy(findings: Findings, tracking: TrackingTable) -> tuple[Policy, str] | None:

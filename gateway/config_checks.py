@@ -1,7 +1,9 @@
 """What one table cannot show alone: names used twice, units that cannot share a line, more polls than fit."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import os
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -38,6 +40,8 @@ class LineAt(msgspec.Struct, frozen=True):
 def check_lines(findings: Findings, lines: Sequence[LineAt], mode: Mode | None) -> None:
     """Tell everything that is wrong with `lines`; a mode that is not known forbids nothing."""
     _check_names(findings, lines)
+    for endpoint in _by_endpoint(lines):
+        _check_endpoint(findings, endpoint)
     for line in lines:
         _check_line(findings, line)
         for unit in line.units:
@@ -55,7 +59,6 @@ def _check_names(findings: Findings, lines: Sequence[LineAt]) -> None:
     """What must be named once in the whole file."""
     units = [unit for line in lines for unit in line.units]
     _once(findings, "line", [((*line.path, "id"), line.table.id) for line in lines])
-    _once(findings, "line at this URL", [((*line.path, "url"), line.table.url) for line in lines])
     _once(findings, "unit", [((*unit.path, "id"), unit.table.id) for unit in units])
     caps = [((*unit.path, "cap", at), cap) for unit in units for at, cap in enumerate(unit.table.cap)]
     _once(findings, "chair", [((*path, "chair"), cap.chair) for path, cap in caps])
@@ -71,11 +74,44 @@ def _once(findings: Findings, what: str, named: Sequence[tuple[KeyPath, str | in
             first[name] = path
 
 
+def _by_endpoint(lines: Sequence[LineAt]) -> Collection[list[LineAt]]:
+    """The lines by what they open, however that is written: a device's links are followed."""
+    endpoints: dict[str, list[LineAt]] = defaultdict(list)
+    for line in lines:
+        url = line.table.url
+        endpoints[os.path.realpath(url) if url.startswith("/") else urlsplit(url).netloc.lower()].append(line)
+    return endpoints.values()
+
+
+def _check_endpoint(findings: Findings, lines: Sequence[LineAt]) -> None:
+    """Whether these lines may open the same thing, and the units behind it can be told apart.
+
+    A serial port has one owner, and behind a device server's socket lies one bus: two lines would talk into each
+    other's replies. A Modbus TCP server answers each connection by itself.
+    """
+    known = [(unit, unit.profile) for line in lines for unit in line.units if unit.profile]
+    is_served = all(profile.dialect is DialectName.MODBUS_TCP for _, profile in known) and not any(
+        _has_port(line) for line in lines
+    )
+    first, *others = lines
+    for line in others if not is_served else ():
+        opened = f"{first.table.id} in line {findings.document.line_of(*first.path, 'url')} opens the same"
+        message = f"{opened}, accepted: all its units in that [[line]]; only modbus-tcp takes several connections"
+        findings.error((*line.path, "url"), message)
+    what = "unit of this line" if len(lines) == 1 else "unit at this URL"
+    _once(findings, what, [((*u.path, "unit_id"), unit_id_of(u.table, p)) for u, p in known if p.address])
+
+
+def _has_port(line: LineAt) -> bool:
+    """Whether a serial port is opened, here or by a device server that hands it to one client."""
+    return not line.table.url.startswith("socket:")
+
+
 def _check_line(findings: Findings, line: LineAt) -> None:
     url = line.table.url
     if url.startswith(_UNSTABLE_NAMES):
         findings.warn((*line.path, "url"), "may name another adapter after a restart, better: /dev/serial/by-path/...")
-    if url.startswith("/") and not Path(url).exists():
+    if url.startswith("/") and not os.path.exists(url):
         findings.warn((*line.path, "url"), f"{url} is not there now")
     known = [(unit, unit.profile) for unit in line.units if unit.profile]
     if not known:
@@ -86,31 +122,27 @@ def _check_line(findings: Findings, line: LineAt) -> None:
 
 
 def _check_sharing(findings: Findings, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
-    """Units on one line speak alike and have addresses of their own."""
+    """Units on one line speak alike."""
     first_unit, first = known[0]
     for unit, profile in known:
-        if profile.dialect is DialectName.MODBUS_TCP and not line.table.url.startswith("socket:"):
+        if profile.dialect is DialectName.MODBUS_TCP and _has_port(line):
             findings.error(
                 (*unit.path, "profile"), "speaks modbus-tcp, accepted on this line: a profile for serial lines"
             )
         if profile.dialect is not first.dialect:
             message = f"speaks {profile.dialect}, accepted on the line of {first_unit.table.id}: {first.dialect}"
             findings.error((*unit.path, "profile"), message)
-        elif profile.serial != first.serial and not line.table.url.startswith("socket:"):
+        elif profile.serial != first.serial and _has_port(line):
             accepted = f"{first.serial}, handshake {first.serial.handshake}"
             message = f"differs in link.serial, accepted on the line of {first_unit.table.id}: {accepted}"
             findings.error((*unit.path, "profile"), message)
         if profile.address is None and len(line.units) > 1:
             findings.error((*unit.path, "profile"), "has no address, accepted: alone on its line")
-    _once(
-        findings, "unit of this line", [((*u.path, "unit_id"), unit_id_of(u.table, p)) for u, p in known if p.address]
-    )
 
 
 def _check_load(findings: Findings, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
     """All polls of all units fit into the time there is."""
-    has_wire = not line.table.url.startswith("socket:")
-    load = sum(_poll_time_s(profile, has_wire=has_wire) / unit.table.poll_period_s for unit, profile in known)
+    load = sum(_poll_time_s(profile, has_wire=_has_port(line)) / unit.table.poll_period_s for unit, profile in known)
     slowest = sum(len(profile.blocks) * profile.timing.drain_s / unit.table.poll_period_s for unit, profile in known)
     if load > 1:
         message = f"{len(known)} units keep the line busy for {load:.0%} of the time"

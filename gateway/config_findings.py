@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -37,7 +37,13 @@ class Findings:
         self.warnings.append(self.document.problem(path, message))
 
     def sound(self, model: type[M], data: object) -> M | None:
-        """The data as `model`, None where it does not fit: its misfits are found with the document's."""
+        """The data as `model`, None where it does not fit: its misfits are found with the document's.
+
+        An unknown key is left out here: a slip of the keyboard must not hide what else is wrong.
+        """
+        if isinstance(data, dict):
+            table = cast("dict[str, object]", data)
+            data = {name: value for name, value in table.items() if name in model.model_fields}
         try:
             return model.model_validate(data)
         except ValidationError:
@@ -51,7 +57,7 @@ class Findings:
         """
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         handed = Path(credentials) / Path(name).name if credentials else None
-        file = handed if handed is not None and handed.is_file() else self.base / name
+        file = handed if handed is not None and os.path.isfile(handed) else self.base / name
         try:
             with file.open("rb") as opened:
                 mode = os.fstat(opened.fileno()).st_mode

@@ -116,14 +116,15 @@ def _tables(value: object) -> Iterator[tuple[int, dict[str, object]]]:
 
 def _line(findings: Findings, profiles: _Profiles, index: int, raw: dict[str, object]) -> LineAt | None:
     path: KeyPath = ("line", index)
-    sound = [(at, unit) for at, unit in _tables(raw.get("unit")) if findings.sound(UnitTable, unit)]
+    read = [(at, findings.sound(UnitTable, unit)) for at, unit in _tables(raw.get("unit"))]
+    sound = [(at, unit) for at, unit in read if unit is not None]
     table = findings.sound(LineTable, {**raw, "unit": [unit for _, unit in sound]})
     if table is None:
         return None
-    if raw["unit"] == []:
+    if raw.get("unit") == []:
         findings.error((*path, "unit"), "empty, accepted: one [[line.unit]] or more")
     units: list[UnitAt] = []
-    for (at, _), unit in zip(sound, table.unit, strict=True):
+    for at, unit in sound:
         unit_path = (*path, "unit", at)
         units.append(UnitAt(unit_path, unit, profiles.get(unit_path, unit, table.set)))
     return LineAt(path, table, tuple(units))

@@ -15,6 +15,7 @@ from gateway.formats.payloads import Mode
 
 MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
 MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+MAX_POLL_PERIOD_S = 30  # half of the time after which polling counts as standing still
 RFC2217_OPTION = "ign_set_control"
 LINE_SCHEMES = ("socket", "rfc2217")
 _SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
@@ -81,12 +82,16 @@ def _line_url(url: str) -> str:
 
 
 def listen_address(text: str) -> tuple[str, int]:
-    """`127.0.0.1:9464` as host and port. Raises ValueError if it is not an address on loopback."""
+    """`127.0.0.1:9464` as host and port. Raises ValueError where either is none; a name is not looked up."""
     host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not is_loopback(host) or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError("not an address on loopback, accepted: 127.0.0.1:port or [::1]:port")
-    return ("127.0.0.1" if host == "localhost" else host), int(port)
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    try:
+        ip_address(host)
+    except ValueError:
+        port = ""
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("not an address, accepted: 127.0.0.1:port, [::1]:port or another address of this machine")
+    return host, int(port)
 
 
 def _listen(text: str) -> str:
@@ -171,7 +176,7 @@ class UnitTable(Model):
     id: Segment
     profile: StrictStr
     unit_id: Annotated[StrictInt, Field(ge=0, le=255)] | None = None
-    poll_period_s: Annotated[StrictFloat, Field(ge=0.1, le=600)] = 5.0
+    poll_period_s: Annotated[StrictFloat, Field(ge=0.1, le=MAX_POLL_PERIOD_S)] = 5.0
     simulated: StrictBool = False
     consent_to_reads: StrictBool = False
     set: Overrides = {}

@@ -19,19 +19,20 @@ def resolve_mqtt(findings: Findings, table: MqttTable, gateway: GatewayTable | N
         for name in ("ca_file", "cert_file", "key_file"):
             if getattr(table, name) is not None:
                 findings.error(("mqtt", name), "a file for TLS, but the URL is mqtt://, accepted: mqtts://")
+    password = _password_file(findings, table)
     client_id = table.client_id or (f"capgate-{gateway.id}" if gateway else None)
-    if client_id is None or len(client_id) > MAX_CLIENT_ID:
-        findings.error(
-            ("mqtt",), f"client_id is missing and capgate-ID is too long, accepted: 1 to {MAX_CLIENT_ID} characters"
-        )
+    if client_id is None:  # for want of a sound [gateway], which is told already
         return None
+    if len(client_id) > MAX_CLIENT_ID:
+        message = f"client_id is missing and {client_id} too long, accepted: 1 to {MAX_CLIENT_ID} characters"
+        findings.error(("mqtt",), message)
     return MqttSettings(
         host=host,
         port=parts.port or MQTT_PORTS[parts.scheme],
         client_id=client_id,
         tls=tls,
         username=table.username,
-        password_file=_password_file(findings, table),
+        password_file=password,
         keepalive_s=table.keepalive_s,
     )
 

@@ -13,7 +13,7 @@ import logging
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -28,10 +28,11 @@ from gateway.ledger.batch import Identity
 from gateway.ledger.entry import Entry, EntryKind, subject_of
 from gateway.ledger.store import Ledger
 from gateway.mqtt.topics import Topics
-from gateway.recorder import Recorder, RunStateChange, change_in, told_in
+from gateway.recorder import Recorder, RunStateChange, change_in, charge_in, told_in
 from gateway.session import observe
 from gateway.session.facts import AnyFact, CapRef, ClockStepped, ObservedUntil, decode_fact
 from gateway.session.observe import Condition, ObserveRules, UnitSeen
+from gateway.session.outcome import Outcome
 from gateway.session.spans import FOREVER
 from gateway.session.ward import Step, Ward, advance, forget, restored
 from gateway.transaction import Transaction
@@ -41,7 +42,7 @@ _log = logging.getLogger("capgate.sessions")
 TICK_S = 60.0  # how often a unit's observation is recorded
 STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
 DEFAULT_GAP_POLLS = 3
-RECORDED = (EntryKind.FACT, EntryKind.INCREMENT, EntryKind.SESSION)
+RECORDED = (EntryKind.FACT, EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
 _TOKEN_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # without those that are mistaken for each other
 TOKEN_LENGTH = 9
 
@@ -87,6 +88,7 @@ class Pipeline:
             facts,
             [change_in(entry) for entry in recorded if entry.kind is EntryKind.INCREMENT],
             [told_in(entry) for entry in recorded if entry.kind is EntryKind.SESSION],
+            [charge_in(entry) for entry in recorded if entry.kind is EntryKind.CHARGE],
         )
         self._due_us = self._ward.due_us()
         self.busy = self._ward.watched  # units that have a cap in a session
@@ -94,10 +96,20 @@ class Pipeline:
     @classmethod
     async def recovered(cls, config: GatewayConfig, clock: Clock, ledger: Ledger) -> "Pipeline":
         """The pipeline as the ledger leaves it, with what became due meanwhile."""
-        since_us = clock.now().utc_us - Ward(config.policy_text).memory_us
+        since_us = clock.now().utc_us - Ward(config.policy_text).recall_us
         pipeline = cls(config, clock, ledger, await ledger.recover(since_us, RECORDED))
         await pipeline._resume()
         return pipeline
+
+    @property
+    def ward(self) -> Ward:
+        """Every session that may still change, as the ledger has it."""
+        return self._ward
+
+    @property
+    def observed(self) -> Mapping[str, int]:
+        """By unit, the instant up to which good readings show it."""
+        return self._observed
 
     async def answer(self, answer: Reading | ReadFault) -> None:
         """Take what a poll brought; returns when all that follows from it is in the ledger."""
@@ -139,6 +151,14 @@ class Pipeline:
                 transaction, step, identities = self._begin(), (self._ward, Step()), ()
                 read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
             await self._finish(transaction, step, answered=read, identities=identities)
+
+    async def tell(self, facts: Sequence[AnyFact], identities: Sequence[answers.Identity] = ()) -> tuple[Outcome, ...]:
+        """Take what a person told; what that changed, once it is in the ledger."""
+        async with self._lock:
+            transaction = self._begin()
+            ward, step = self._advance(transaction, facts)
+            await self._finish(transaction, (ward, step), identities=identities)
+        return step.outcomes
 
     async def run(self) -> None:
         """Each minute: record how far busy units are observed, watch the clock, do what time alone makes due."""
@@ -188,6 +208,9 @@ class Pipeline:
         for outcome in step.outcomes:
             identity = await self._identity(outcome.record.patient, identities)
             self._recorder.outcome(transaction, outcome, identity, cause)
+            for charge in outcome.release.charges:
+                charged = await self._identity(charge.line.patient, identities)
+                self._recorder.charge(transaction, outcome, charge, charged, cause)
         if answered is not None:
             self._recorder.answer(transaction, answered)
         if not transaction.empty:
@@ -209,6 +232,9 @@ class Pipeline:
             for change in outcome.changes:
                 self.increments[change.op] += 1
                 _log.info("increment", extra={"op": change.op, "session": outcome.record.token, "index": change.index})
+            for charge in outcome.release.charges:
+                extra = {"key": charge.key, "quantity": charge.quantity, "reverses": charge.reverses or None}
+                _log.info("charge", extra=extra)
 
     # --- what a step needs to know
 

@@ -10,13 +10,15 @@ import msgspec
 
 from drivers.reading import RunState
 from gateway.formats.answers import Identity, Inbound
-from gateway.formats.ehr_payloads import Format, inbound_result_event, increment_event, session_event
+from gateway.formats.ehr_payloads import Format, charge_event, inbound_result_event, increment_event, session_event
 from gateway.formats.events import Event, Origin, Trace, serial_id
 from gateway.formats.instants import rfc3339
 from gateway.formats.payloads import Aspect, CapEvent, Mode, cap_event
-from gateway.formats.session_messages import increment_data, session_data
+from gateway.formats.session_messages import charge_data, increment_data, session_data
 from gateway.ledger.entry import Entry, EntryKind
+from gateway.mqtt.topics import Format as Notation
 from gateway.mqtt.topics import Topics
+from gateway.session.charges import Charge
 from gateway.session.facts import AnyFact, CapRef, SessionOpened, encode_fact
 from gateway.session.increments import Change
 from gateway.session.outcome import Outcome, SessionChange, Told
@@ -34,6 +36,13 @@ class SessionBody(msgspec.Struct, frozen=True):
     """The body of a session's entry."""
 
     told: Told
+    event: Event | msgspec.Raw
+
+
+class ChargeBody(msgspec.Struct, frozen=True):
+    """The body of a charge's or a credit's entry."""
+
+    charge: Charge
     event: Event | msgspec.Raw
 
 
@@ -113,6 +122,21 @@ class Recorder:
             transaction.record(EntryKind.INCREMENT, token, self._encode(IncrementBody(change, event)))
             transaction.publish(self._topics.increment, event)
 
+    def charge(
+        self, transaction: Transaction, outcome: Outcome, charge: Charge, identity: Identity | None, cause: str
+    ) -> None:
+        """Record and send a charge or credit that the step made. Raises LookupError if nobody knows whom to charge."""
+        if identity is None:
+            raise LookupError(f"no identifiers are kept for whom {charge.key} charges")
+        event = charge_event(
+            self._origin,
+            charge_data(outcome, charge, identity, self._mode),
+            at_us=transaction.recorded_us,
+            trace=self._trace(transaction, cause),
+        )
+        transaction.record(EntryKind.CHARGE, outcome.record.token, self._encode(ChargeBody(charge, event)))
+        transaction.publish(self._topics.charge(Notation.JSON), event)
+
     def answer(self, transaction: Transaction, answered: Inbound) -> None:
         """Record and send the answer to an inbound message."""
         event = inbound_result_event(
@@ -160,6 +184,7 @@ class Recorder:
 
 _increment_body = msgspec.json.Decoder(IncrementBody)
 _session_body = msgspec.json.Decoder(SessionBody)
+_charge_body = msgspec.json.Decoder(ChargeBody)
 
 
 def change_in(entry: Entry) -> tuple[str, Change]:
@@ -170,3 +195,8 @@ def change_in(entry: Entry) -> tuple[str, Change]:
 def told_in(entry: Entry) -> tuple[str, Told]:
     """The session's token and what was told in a session's entry."""
     return entry.session, _session_body.decode(entry.body).told
+
+
+def charge_in(entry: Entry) -> tuple[str, Charge]:
+    """The session's token and the charge or credit in an entry of one."""
+    return entry.session, _charge_body.decode(entry.body).charge

@@ -1,4 +1,4 @@
-"""What a service tells systemd: ready, what it is doing, that it still works, that it stops (sd_notify(3)).
+"""What a service tells systemd: ready, that it still works, that it stops (sd_notify(3)).
 
 Outside systemd every call here does nothing. The watchdog is fed with progress, not with time: a gateway whose loop
 turns while its polling stands still is restarted like one that hangs.
@@ -15,12 +15,7 @@ _log = logging.getLogger(__name__)
 
 def ready(status: str) -> None:
     """The gateway has started; `status` is what `systemctl status` shows."""
-    _notify("READY=1", _status(status))
-
-
-def report(status: str) -> None:
-    """What the gateway is doing now."""
-    _notify(_status(status))
+    _notify("READY=1", f"STATUS={' '.join(status.split())}")
 
 
 def stopping() -> None:
@@ -51,10 +46,6 @@ async def feed_watchdog(progress: Callable[[], bool]) -> None:
             _log.error("polling stands still: the watchdog is no longer fed")
         was_fed = is_fed
         await asyncio.sleep(period_s)
-
-
-def _status(text: str) -> str:
-    return f"STATUS={' '.join(text.split())}"
 
 
 def _notify(*assignments: str) -> None:

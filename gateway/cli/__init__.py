@@ -11,6 +11,9 @@ _COMMANDS = {
     "check": "Check a configuration and name every error.",
     "probe": "Read one unit once and show everything it says.",
     "watch": "Follow a gateway live over MQTT.",
+    "session": "Look at sessions, and tell the gateway what only a person can.",
+    "ledger": "Verify, show and export what a gateway recorded.",
+    "shadow": "Compare computed units with minutes charted by hand.",
     "replay": "Compute increments from a session timeline file.",
 }
 

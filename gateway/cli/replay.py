@@ -9,20 +9,34 @@ import click
 import msgspec
 
 from drivers.tomlfile import TomlProblems
+from gateway.cli.replay_ledger import recount
 from gateway.cli.replay_report import Report, Results, Wanted, differences, policy_text, report
 from gateway.formats.casefile import Case, CaseFileError, read_cases
 
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
-@click.command(epilog="Example: capgate replay sessions.json --check. Exit codes: 0 done, 1 differences, 2 wrong file.")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+@click.command(
+    epilog="Examples: capgate replay sessions.json --check; capgate replay --ledger /var/lib/capgate/ledger.db "
+    "--policy complete. Exit codes: 0 done, 1 differences, 2 wrong file."
+)
+@click.argument("file", type=_FILE, required=False)
+@click.option("--ledger", type=_FILE, help="Recount the sessions of this ledger under --policy instead of a FILE.")
 @click.option("--policy", "name", metavar="NAME|FILE", help="Only this threshold, shipped policy, or policy file.")
 @click.option("--check", is_flag=True, help="Compare with what the file expects and name every difference.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a case and line.")
-def command(file: Path, name: str | None, check: bool, as_json: bool) -> None:
-    """Compute 97009 increments from the session timelines in FILE.
+def command(file: Path | None, ledger: Path | None, name: str | None, check: bool, as_json: bool) -> None:
+    """Compute 97009 increments from the session timelines in FILE, or of a ledger under another rule.
 
-    FILE holds cases, one case, or a bare list of events. Nothing is read from or written to a gateway.
+    FILE holds cases, one case, or a bare list of events. Nothing is asked of or written to a gateway.
     """
+    if ledger is not None:
+        if file is not None or check or name is None:
+            raise click.UsageError("--ledger takes a --policy, and neither FILE nor --check")
+        recount(ledger, name, as_json=as_json)
+        return
+    if file is None:
+        raise click.UsageError("a FILE, or a --ledger")
     try:
         cases = read_cases(file.read_bytes(), file.stem)
         wanted = Wanted(cases, name)

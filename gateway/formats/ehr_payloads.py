@@ -13,9 +13,11 @@ from gateway.formats.answers import Accepted, Ignored, Inbound, Rejected
 from gateway.formats.events import Classification, Event, Origin, Trace, kind, make_event
 from gateway.formats.instants import Rfc3339, rfc3339
 from gateway.formats.payloads import Mode
+from gateway.session.charges import CorrectionReason
 from gateway.session.facts import EndSource
 from gateway.session.increments import Op
 from gateway.session.outcome import SessionChange
+from gateway.session.release import ReleaseState
 from gateway.session.tracker import Phase
 
 INCREMENT = kind("increment", "increment", Classification.RESTRICTED)
@@ -62,13 +64,6 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
     unit: str
     cap: int
     serial_number: str | None = None
-
-
-class ReleaseState(StrEnum):
-    """Whether an increment may become a charge: `held` needs a person or evidence first."""
-
-    PROVISIONAL = "provisional"
-    HELD = "held"
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -137,11 +132,21 @@ _SESSION_KINDS = {
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Increments of a session: those that stand, those of them that are held, those that were taken back."""
+    """Increments of a session: those that stand, those of them that are held, taken back, charged and not credited."""
 
     attained: int
     held: int
     retracted: int
+    charged: int
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """A charge that no longer agrees with the count, or one that is wanting: a person decides (P22)."""
+
+    charge: str
+    charged: int  # quantity; 0: nothing yet
+    counted: int  # quantity that would be charged in its place
+    reason: CorrectionReason
 
 
 class SessionData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -157,6 +162,8 @@ class SessionData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     policy: Policy
     counts: Counts
     flags: tuple[str, ...]
+    release: Release
+    corrections: tuple[Correction, ...] = ()  # those that are open
     missing: tuple[str, ...]  # codes of the documentation that is not there yet
     mode: Mode
     person: str | None = None  # who finalised; none: the window passed
@@ -194,6 +201,7 @@ class ChargeData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: Code
     quantity: int
     increments: tuple[str, ...]  # keys with revision
+    service_date: str  # YYYY-MM-DD, where cooling after the infusion began
     start: Rfc3339  # cooling after the infusion, first to last
     end: Rfc3339
     net_s: float

@@ -100,11 +100,37 @@ class OrderCheck(Place):
     )
 
 
-class Finalisation(Place):
-    """A person signs a session."""
+class OfSession(Place):
+    """What a person did or found in one session."""
 
     session: Name | None = Field(default=None, description="the session's token, 9 characters")
-    person: Name = Field(description="who signs, 1 to 64 characters")
+    person: Name = Field(description="who says so, 1 to 64 characters")
+    reason: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="a remark, up to 200 characters"
+    )
+
+
+class Finalisation(OfSession):
+    """A person signs a session."""
+
+
+class Preparation(OfSession):
+    """Hair preparation, cap placement and pre-cooling were charted."""
+
+
+class Tolerance(OfSession):
+    """A check of how the patient bears the cooling."""
+
+    vital_signs: Literal["ok", "concern"] | None = Field(default=None, description='"ok" or "concern"')
+    comfort: Literal["ok", "concern"] | None = Field(default=None, description='"ok" or "concern"')
+    scalp: Literal["ok", "concern"] | None = Field(default=None, description='"ok" or "concern"')
+
+
+class CapIdentity(OfSession):
+    """Which cap the patient wears."""
+
+    cap_id: Name = Field(description="text as printed on the cap, 1 to 64 characters")
+    lot: Name | None = Field(default=None, description="its lot, text of 1 to 64 characters")
 
 
 class CapChange(Place):

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 from gateway.formats.answers import Identity, Ignored, Inbound
 from gateway.formats.inbound_message import Message, cap_of, identity_of, subject_of
-from gateway.formats.inbound_models import Ack, Association, CapChange, Finalisation, Infusion, OrderCheck
+from gateway.formats.inbound_models import Ack, Association, CapChange, Infusion, OrderCheck
+from gateway.formats.inbound_sessions import SESSION_READERS
 from gateway.session import facts
 from gateway.session.facts import AgentClass, CapRef, EndSource
 
@@ -12,7 +13,7 @@ _AGENT_CLASSES = {agent.value: agent for agent in AgentClass} | {
     "scalp-cooling-relevant": AgentClass.CHEMO,
     "other": AgentClass.HYDRATION,  # the sender says that it does not matter to cooling: it moves no end (P5)
 }
-_UNKNOWN_AGENT = "data.agent_class: unknown, so it counts as chemo"
+_UNKNOWN_AGENT = "data.agent_class: unknown, so the order counts as chemo unless another message names its class"
 _HINT = 'a hint: it starts no count without data.final true or data.source "mar" or "person"'
 
 
@@ -23,9 +24,10 @@ def _order_of(message: Message, data: Infusion) -> str:
     return order
 
 
-def _agent_of(data: Infusion) -> tuple[AgentClass, str]:
+def _agent_of(data: Infusion) -> tuple[AgentClass, bool, str]:
+    """The class, whether it is only presumed, and what the sender should know of that."""
     agent = _AGENT_CLASSES.get(data.agent_class or "")
-    return (AgentClass.CHEMO, _UNKNOWN_AGENT) if agent is None else (agent, "")
+    return (AgentClass.CHEMO, True, _UNKNOWN_AGENT) if agent is None else (agent, False, "")
 
 
 def _end_source_of(data: Infusion) -> EndSource:
@@ -51,7 +53,7 @@ def _running(message: Message, what: type[facts.InfusionStarted] | type[facts.In
     if data.voided:
         raise message.rejected("bad-data", "data.voided: accepted with infusion.completed alone")
     subject, identities = subject_of(message, data)
-    agent, note = _agent_of(data)
+    agent, presumed, note = _agent_of(data)
     begin = facts.FlushStarted if agent is AgentClass.FLUSH else what
     fact = begin(
         at_us=message.timed().at_us,
@@ -59,6 +61,7 @@ def _running(message: Message, what: type[facts.InfusionStarted] | type[facts.In
         order=_order_of(message, data),
         patient=subject,
         admin=agent,
+        presumed=presumed,
         msg=message.message_id,
         ambiguous=message.time.ambiguous,
         other_reading_us=message.time.other_us,
@@ -73,7 +76,7 @@ def _completed(message: Message) -> Inbound:
     if data.amends is not None or (data.version or 0) > 1:
         return _corrected(message, data)
     subject, identities = subject_of(message, data)
-    agent, note = _agent_of(data)
+    agent, presumed, note = _agent_of(data)
     order = _order_of(message, data)
     if agent is AgentClass.FLUSH:
         flush = facts.FlushEnded(
@@ -94,6 +97,7 @@ def _completed(message: Message) -> Inbound:
         order=order,
         patient=subject,
         admin=agent,
+        presumed=presumed,
         msg=message.message_id,
         source=source,
         remaining_chemo_orders=data.remaining_chemo_orders,
@@ -143,7 +147,7 @@ def _withdrawn(message: Message, data: Infusion) -> Inbound:
     return message.accepted(void, identities)
 
 
-# --- associations, orders, sessions, ends of cooling
+# --- associations, orders, ends of cooling
 
 _EVIDENCE = {"scan": "scan", "ehr": "ehr", "person": "person", "manual": "person", None: ""}
 
@@ -201,26 +205,6 @@ def _order_checked(message: Message) -> Inbound:
         found=data.found,
         patient=subject,
         ordered_post_minutes=data.ordered_post_minutes,
-    )
-    return message.accepted(fact, identities)
-
-
-def _finalised(message: Message) -> Inbound:
-    data = message.data(Finalisation)
-    if data.session is None:
-        subject, identities = subject_of(message, data)
-        if not message.site.knows(subject):
-            raise message.ignored("not-ours", "data.visit: no open session of this gateway")
-    elif data.session in message.site.sessions:
-        subject, identities = message.site.sessions[data.session], ()
-    else:
-        raise message.ignored("not-ours", "data.session: no open session of this gateway")
-    fact = facts.SessionFinalized(
-        at_us=message.timed().at_us,
-        known_at_us=message.known_at_us,
-        patient=subject,
-        token=data.session or "",
-        person=data.person,
     )
     return message.accepted(fact, identities)
 
@@ -288,7 +272,7 @@ READERS: Mapping[str, Callable[[Message], Inbound]] = {
     "association.bound.v1": _bound,
     "association.released.v1": _released,
     "order.checked.v1": _order_checked,
-    "session.finalized.v1": _finalised,
+    **SESSION_READERS,
     "cap.removed.v1": _cap_removed,
     "cooling.stop-charted.v1": _stop_charted,
     "patient.left.v1": _patient_left,

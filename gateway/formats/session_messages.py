@@ -2,7 +2,10 @@
 
 from gateway.formats.answers import Identity
 from gateway.formats.ehr_payloads import (
+    ChargeAction,
+    ChargeData,
     Code,
+    Correction,
     Counts,
     Device,
     IncrementData,
@@ -11,12 +14,12 @@ from gateway.formats.ehr_payloads import (
     Patient,
     Policy,
     Release,
-    ReleaseState,
     SessionData,
 )
 from gateway.formats.instants import rfc3339
 from gateway.formats.payloads import Mode
 from gateway.session import increments as counted
+from gateway.session.charges import Charge, charged_units
 from gateway.session.increments import Change, Op, chart_minutes, net_us
 from gateway.session.outcome import Outcome, SessionChange
 from gateway.session.spans import US_PER_S
@@ -49,7 +52,7 @@ def increment_data(outcome: Outcome, change: Change, identity: Identity | None, 
         evidence=outcome.evidence,
         mode=mode,
         flags=assessment.flags,
-        release=Release(ReleaseState.HELD if outcome.held else ReleaseState.PROVISIONAL, outcome.held),
+        release=_release(outcome),
         patient=_patient(identity),
     )
 
@@ -68,13 +71,49 @@ def session_data(outcome: Outcome, what: SessionChange, identity: Identity | Non
         started_at=rfc3339(started_us),
         cooling_stopped_at=None if assessment.stopped_us is None else rfc3339(assessment.stopped_us),
         policy=Policy(record.policy.name, record.policy.revision),
-        counts=Counts(standing, standing if outcome.held else 0, len(record.emitted) - standing),
+        counts=Counts(
+            attained=standing,
+            held=standing if outcome.held else 0,
+            retracted=len(record.emitted) - standing,
+            charged=charged_units(record.charged),
+        ),
         flags=assessment.flags,
+        release=_release(outcome),
+        corrections=tuple(
+            Correction(item.charge, item.charged, item.counted, item.reason) for item in outcome.release.open_items
+        ),
         missing=outcome.missing,
         mode=mode,
         person=outcome.person or None,
         patient=_patient(identity),
     )
+
+
+def charge_data(outcome: Outcome, charge: Charge, identity: Identity, mode: Mode) -> ChargeData:
+    """A charge or credit as a message. `identity` is whom it is charged to, perhaps no longer the session's patient."""
+    policy, line = outcome.record.policy, charge.line
+    return ChargeData(
+        charge=charge.key,
+        action=ChargeAction.CREDIT if charge.reverses else ChargeAction.CHARGE,
+        reverses=charge.reverses or None,
+        reason=charge.reason,
+        session=outcome.record.token,
+        code=Code(),
+        quantity=charge.quantity,
+        increments=line.increments,
+        service_date=line.service_date.isoformat(),
+        start=rfc3339(line.start_us),
+        end=rfc3339(line.end_us),
+        net_s=line.net_us / US_PER_S,
+        policy=Policy(policy.name, policy.revision),
+        devices=_devices(outcome),
+        mode=mode,
+        patient=Patient(identity.visit, identity.mrn, identity.account),
+    )
+
+
+def _release(outcome: Outcome) -> Release:
+    return Release(outcome.release.state, outcome.release.reasons)
 
 
 def _infusion_end(outcome: Outcome) -> InfusionEnd | None:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, Head
 
 
@@ -32,3 +33,9 @@ class Batch(msgspec.Struct, frozen=True):
     outbox: tuple[OutboxMessage, ...]
     identities: tuple[Identity, ...]
     head: Head  # after the entries; the ledger's own head when there are none
+    checkpoint: Checkpoint | None = None  # of that head
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.entries or self.outbox or self.identities or self.checkpoint)

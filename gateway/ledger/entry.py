@@ -5,7 +5,9 @@ entry can be changed, dropped from the middle or moved without breaking every la
 show is a truncated tail: for that, heads are sent out of the box.
 
 A hash is SHA-256 over netstrings (`<length in bytes>:<UTF-8>,`) of the fields in the order gateway, epoch, seq, kind,
-session, recorded_us, body, prev_hash. Each field states its length, so no two lists of fields give the same bytes.
+session, recorded_us, SHA-256 of the body in hex, prev_hash. Each field states its length, so no two lists of fields
+give the same bytes. The body stands there by its digest, so that an audit of one session can show the chain past the
+entries of all others without their bodies.
 """
 
 import hashlib
@@ -56,10 +58,16 @@ def genesis(gateway: str, epoch: str, salt: bytes) -> Head:
 def append(head: Head, recorded_us: int, kind: EntryKind, session: str, body: str) -> tuple[Entry, Head]:
     """The entry that follows `head`, and the head after it."""
     seq = head.seq + 1
-    fields = (head.gateway, head.epoch, str(seq), kind.value, session, str(recorded_us), body, head.hash)
-    own_hash = digest(*(field.encode() for field in fields))
+    own_hash = link(head, kind.value, session, recorded_us, body)
     entry = Entry(seq, recorded_us, kind, session, body, head.hash, own_hash)
     return entry, Head(head.epoch, seq, own_hash, head.gateway)
+
+
+def link(head: Head, kind: str, session: str, recorded_us: int, body: str) -> str:
+    """The hash of the entry that says this after `head`; `kind` may be any text, for what is verified may be forged."""
+    body_digest = hashlib.sha256(body.encode()).hexdigest()
+    fields = (head.gateway, head.epoch, str(head.seq + 1), kind, session, str(recorded_us), body_digest, head.hash)
+    return digest(*(field.encode() for field in fields))
 
 
 def follow(head: Head, entries: Iterable[Entry]) -> Head:

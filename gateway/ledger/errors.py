@@ -38,3 +38,19 @@ class DuplicateEvent(LedgerError):
 
 class ConflictingEvent(LedgerError):
     """Another message with this event's id is already in the outbox. Nothing of the batch was written."""
+
+
+class KeyUnusable(LedgerError):
+    """The key that signs or verifies checkpoints cannot be used; the text says what to mend."""
+
+
+class CheckpointInvalid(LedgerError):
+    """What was given is no checkpoint."""
+
+
+class UnknownSession(LedgerError):
+    """No session of the ledger has this token."""
+
+
+class TargetExists(LedgerError):
+    """Where something is to be written there is something already."""

@@ -41,6 +41,7 @@ class Opened(msgspec.Struct, frozen=True):
     origin: Origin
     head: Head
     set_aside: Path | None
+    signed_seq: int  # the last entry with a checkpoint
 
 
 def open_or_replace(
@@ -97,7 +98,7 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
     head = _check_content(connection, origin)
     if origin.gateway != gateway:
         raise LedgerUnavailable(f"{path} is the ledger of gateway {origin.gateway}, not of {gateway}")
-    return Opened(connection, origin, head, None)
+    return Opened(connection, origin, head, None, reads.signed_seq(connection))
 
 
 @contextmanager

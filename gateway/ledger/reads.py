@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.ledger.batch import Identity, OutboxMessage
+from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.rows import Backlog, OutboxRow
@@ -93,6 +94,17 @@ def recover(connection: sqlite3.Connection, since_us: int, kinds: Iterable[Entry
            AND session IN (SELECT session FROM entry WHERE seq >= ? AND session <> '')
         ORDER BY seq"""
     return _entries(connection.execute(query, (first, *wanted, *wanted, first)))
+
+
+def checkpoints(connection: sqlite3.Connection) -> list[Checkpoint]:
+    """Every checkpoint that the ledger holds, oldest first; nothing about them is verified."""
+    query = "SELECT note, signature, public_key FROM checkpoint ORDER BY seq"
+    return [Checkpoint(*fields) for fields in connection.execute(query)]
+
+
+def signed_seq(connection: sqlite3.Connection) -> int:
+    """The last entry that the ledger holds a checkpoint of; 0 for none."""
+    return connection.execute("SELECT coalesce(max(seq), 0) FROM checkpoint").fetchone()[0]
 
 
 def identity(connection: sqlite3.Connection, subject: str) -> Identity | None:

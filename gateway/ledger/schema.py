@@ -3,6 +3,7 @@
 `entry` is the chain. `outbox` holds what must be published and `attempt` what the broker said to each try; `waiting`
 names the outbox rows without a delivered attempt and is kept by triggers alone, so that finding work costs the same
 with ten rows or a million. `identity` is the only table whose rows may be deleted by people. `origin` has one row.
+`checkpoint` holds signed heads of the chain.
 
 Triggers, not manners, keep the ledger append-only: they bind every program that opens the file.
 """
@@ -42,6 +43,16 @@ def m0001_ledger(db: Database) -> None:
     db.conn.execute("""
         CREATE TRIGGER attempt_delivers AFTER INSERT ON attempt WHEN NEW.delivered
         BEGIN DELETE FROM waiting WHERE outbox_id = NEW.outbox_id; END""")
+
+
+@MIGRATIONS()
+def m0002_checkpoint(db: Database) -> None:
+    """Signed heads of the chain."""
+    columns = {"seq": int, "note": str, "signature": bytes, "public_key": bytes}
+    keys = [("seq", "entry", "seq")]
+    db.table("checkpoint").create(columns, pk="seq", not_null=columns, foreign_keys=keys, strict=True)
+    _refuse(db, "checkpoint", "UPDATE")
+    _refuse(db, "checkpoint", "DELETE")
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations = MIGRATIONS) -> None:

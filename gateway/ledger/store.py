@@ -32,12 +32,16 @@ REPLAYED = (EntryKind.FACT, EntryKind.INCREMENT)
 
 
 class Ledger:
-    """An open ledger. `head` is the end of the chain on disk, `set_aside` where a damaged predecessor lies, if any."""
+    """An open ledger. `head` is the end of the chain on disk, `set_aside` where a damaged predecessor lies, if any.
+
+    `signed_seq` is the last entry that had a checkpoint when it was opened; 0 for none.
+    """
 
     def __init__(self, worker: Worker, opened: opening.Opened) -> None:
         self.head = opened.head
         self.salt = opened.origin.salt
         self.set_aside = opened.set_aside
+        self.signed_seq = opened.signed_seq
         self.outbox = Outbox(worker)
         self._origin = opened.origin
         self._worker = worker

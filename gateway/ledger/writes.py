@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from gateway.ledger import reads
 from gateway.ledger.batch import Batch, Identity, OutboxMessage
+from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, follow
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
 from gateway.ledger.reads import Origin
@@ -29,6 +30,8 @@ def append_batch(connection: sqlite3.Connection, origin: Origin, batch: Batch) -
             _insert_message(connection, message)
         for identity in batch.identities:
             _put_identity(connection, identity)
+        if batch.checkpoint is not None:
+            _insert_checkpoint(connection, batch.checkpoint)
 
 
 def append_attempts(connection: sqlite3.Connection, attempts: Sequence[Attempt]) -> None:
@@ -94,3 +97,8 @@ def _put_identity(connection: sqlite3.Connection, told: Identity) -> None:
     connection.execute("DELETE FROM identity WHERE subject = ?", (told.subject,))
     values = (told.subject, told.visit or known.visit, told.mrn or known.mrn, told.account or known.account)
     connection.execute("INSERT INTO identity (subject, visit, mrn, account) VALUES (?, ?, ?, ?)", values)
+
+
+def _insert_checkpoint(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:
+    values = (checkpoint.head.seq, checkpoint.note, checkpoint.signature, checkpoint.public_key)
+    connection.execute("INSERT INTO checkpoint (seq, note, signature, public_key) VALUES (?, ?, ?, ?)", values)

@@ -16,24 +16,30 @@ import msgspec
 
 from gateway.session.facts import (
     AnyFact,
+    CapIdentified,
     CapRef,
     ClockStepped,
     CoolingStopCharted,
+    CorrectionDecided,
     FaultCleared,
+    HoldLifted,
     InfusionEndCorrected,
     InfusionEnded,
     InfusionEndVoided,
+    NoteAdded,
     OrderChecked,
     PatientLeft,
     PatientReassigned,
+    PreparationCharted,
     SessionFinalized,
     SessionOpened,
+    ToleranceChecked,
     UnitFaulted,
     UnitOffline,
     UnitOnline,
     first_tellings,
 )
-from gateway.session.infusion import INFUSION_FACTS, InfusionFact
+from gateway.session.infusion import InfusionFact
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 from gateway.session.stretches import Stretch, on_a_cap, stretches, with_implicit_stops
 
@@ -43,8 +49,16 @@ DEFAULT_IDLE_US = 1800 * US_PER_S
 _LEAD_US = 6 * _HOUR_US  # how long before the first cooling a patient's facts belong to a session
 _MARGIN_US = 24 * _HOUR_US  # how far around a session the facts of its units may matter
 
-_PatientFact = InfusionFact | OrderChecked | SessionFinalized | CoolingStopCharted | PatientLeft
-_PATIENT_FACTS = (*INFUSION_FACTS, OrderChecked, SessionFinalized, CoolingStopCharted, PatientLeft)
+_SessionFact = (
+    SessionFinalized
+    | HoldLifted
+    | CorrectionDecided
+    | PreparationCharted
+    | ToleranceChecked
+    | CapIdentified
+    | NoteAdded
+)
+_PatientFact = InfusionFact | OrderChecked | _SessionFact | CoolingStopCharted | PatientLeft
 _UNIT_FACTS = (UnitFaulted, FaultCleared, UnitOffline, UnitOnline)
 
 
@@ -182,9 +196,9 @@ class _Ward:
     def take_patient_facts(self, told: Sequence[AnyFact]) -> None:
         by_token = {token: group for group in self.groups for token in group.tokens}
         for fact in told:
-            if not isinstance(fact, _PATIENT_FACTS) or on_a_cap(fact):
+            if not isinstance(fact, _PatientFact) or on_a_cap(fact):
                 continue
-            if isinstance(fact, SessionFinalized) and fact.token:
+            if isinstance(fact, _SessionFact) and fact.token:
                 if fact.token in by_token:
                     by_token[fact.token].facts.append(fact)
             elif fact.patient:

@@ -53,6 +53,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 class _CapFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     cap: CapRef
     patient: str = ""  # the subject, where the teller knew it: a visit or a case's patient; never a name
+    person: str = ""  # who said so, where a person did
     reason: str = ""
 
 
@@ -82,6 +83,7 @@ class CapRemoved(_CapFact, frozen=True, tag="cap_removed"):
 class _PatientEndFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     cap: CapRef | None = None  # None: every cap of the patient
     patient: str = ""
+    person: str = ""
     reason: str = ""
 
 
@@ -131,10 +133,13 @@ class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     order: str
     patient: str = ""
     admin: AgentClass | None = None  # None: the teller did not say
+    presumed: bool = False  # `admin` is what is assumed where nobody says; any class that is told overrides it
     msg: str = ""  # the sender's message id
     skew_s: float = 0.0  # what was corrected in at_us for the sender's clock
     ambiguous: bool = False  # local time without offset in a repeated hour (P26)
     other_reading_us: int | None = None  # the other instant an ambiguous local time may mean
+    person: str = ""
+    reason: str = ""
 
 
 class InfusionStarted(_InfusionFact, frozen=True, tag="infusion_started"):
@@ -194,6 +199,8 @@ class PatientReassigned(Fact, frozen=True, kw_only=True, omit_defaults=True, tag
     cap: CapRef
     from_patient: str
     to_patient: str
+    person: str = ""
+    reason: str = ""
 
 
 class SessionOpened(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="session_opened"):
@@ -269,6 +276,8 @@ class OrderChecked(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="ord
     found: bool
     patient: str = ""
     ordered_post_minutes: float | None = None
+    person: str = ""
+    reason: str = ""
 
 
 class ClockStepped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="clock_stepped"):

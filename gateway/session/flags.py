@@ -52,3 +52,6 @@ class HeldReason(StrEnum):
     BEYOND_ORDERED_DURATION = "beyond_ordered_duration"  # P29
     NO_ORDER = "no_order"  # P30
     REVISIONS_EXHAUSTED = "revisions_exhausted"  # past letter Z
+    PREPARATION_MISSING = "preparation_missing"  # nobody charted what 97008 stands for
+    ADMINISTRATION_MISSING = "administration_missing"  # nobody says that chemotherapy was given
+    DRY_RUN = "dry_run"  # the policy releases nothing

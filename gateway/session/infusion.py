@@ -163,11 +163,13 @@ def _counting_classes(policy: Policy) -> frozenset[AgentClass]:
 
 
 def _class_of(told: Sequence[InfusionFact]) -> AgentClass | None:
-    """The class as last told. A correction alone tells none and waits (reading 9)."""
-    known = [(fact.known_at_us, fact.at_us, fact.admin) for fact in told if fact.admin is not None]
-    if known:
-        return max(known)[2]
-    return AgentClass.FLUSH if any(isinstance(fact, FlushStarted | FlushEnded) for fact in told) else None
+    """The class as last told, else as presumed. A correction alone tells none and waits (reading 9)."""
+    said = [(fact.known_at_us, fact.at_us, fact.admin) for fact in told if fact.admin is not None and not fact.presumed]
+    if said:
+        return max(said)[2]
+    if any(isinstance(fact, FlushStarted | FlushEnded) for fact in told):
+        return AgentClass.FLUSH
+    return next((fact.admin for fact in told if fact.presumed), None)
 
 
 def _order(name: str, told: Sequence[InfusionFact]) -> _Order:

@@ -7,10 +7,21 @@ import msgspec
 
 from drivers.reading import Evidence
 from gateway.session.binding import Session
-from gateway.session.facts import AnyFact, CapRef, CoolingStarted, SessionFinalized
+from gateway.session.charges import Charge
+from gateway.session.corrections import Account, CorrectionItem
+from gateway.session.facts import (
+    AnyFact,
+    CapIdentified,
+    CapRef,
+    CoolingStarted,
+    PreparationCharted,
+    SessionFinalized,
+    ToleranceChecked,
+)
 from gateway.session.flags import Flag, HeldReason
-from gateway.session.increments import LAST_REVISION, Change, Emitted, fold, reconcile
+from gateway.session.increments import Change, Emitted, fold, reconcile
 from gateway.session.policy import Policy
+from gateway.session.release import HOPELESS, Release, ReleaseState, release
 from gateway.session.review import order_found
 from gateway.session.spans import FOREVER, US_PER_S
 from gateway.session.tracker import Assessment, Phase
@@ -25,15 +36,20 @@ class SessionChange(StrEnum):
     PHASE = "phase"
     CLOSED = "closed"
     FINALISED = "finalised"
+    RELEASE = "release"  # held for other reasons, or no longer
+    CORRECTION = "correction"  # what was charged is in question, or was settled
 
 
 class Missing(StrEnum):
-    """Documentation that a session lacks."""
+    """Documentation that a session lacks: what an auditor would ask for."""
 
     PATIENT = "patient"
     INFUSION_END = "infusion-end"
     ORDER = "order"
     SERIAL_NUMBER = "serial-number"
+    PREPARATION = "preparation"
+    TOLERANCE_CHECK = "tolerance-check"
+    CAP_IDENTIFIER = "cap-identifier"
 
 
 class Told(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -44,6 +60,9 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     patient: str = ""
     closed: bool = False
     finalised: bool = False
+    release: ReleaseState = ReleaseState.PROVISIONAL
+    held: tuple[HeldReason, ...] = ()
+    corrections: tuple[CorrectionItem, ...] = ()
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +73,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy  # pinned when it was opened
     opened_us: int
     emitted: tuple[Emitted, ...] = ()
+    charged: tuple[Charge, ...] = ()  # and credited, in order
     told: Told | None = None
     watched: frozenset[str] = frozenset()  # units whose readings move it on
     due_us: int = FOREVER  # the reading that passes this instant changes something
@@ -63,6 +83,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def patient(self) -> str:
         """Whose session it is; "" while nobody knows."""
         return "" if self.told is None else self.told.patient
+
+    @property
+    def waits(self) -> bool:
+        """Whether a person's word may yet release it or settle a charge."""
+        told = self.told
+        if told is None:
+            return False
+        held = told.finalised and told.release is ReleaseState.HELD and not HOPELESS & {*told.held}
+        standing = any(not each.retracted for each in self.emitted)
+        return (held and standing) or any(not item.refused for item in told.corrections)
 
     @property
     def open(self) -> bool:
@@ -78,10 +108,20 @@ class Outcome(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...]
     happened: tuple[SessionChange, ...]
     phase_before: Phase | None
-    held: tuple[HeldReason, ...]
+    release: Release
     evidence: Evidence  # the weakest proof of circulation
     missing: tuple[Missing, ...]
     person: str  # who finalised it
+
+    @property
+    def held(self) -> tuple[HeldReason, ...]:
+        """Why its increments are not to be released."""
+        return self.release.reasons
+
+    @property
+    def news(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.changes or self.happened or self.release.charges)
 
 
 def outcome(
@@ -96,12 +136,25 @@ def outcome(
     finalised = finalises_us <= now_us
     never_cooled = assessment.started_us is None  # its cooling turned out to be another's
     closed = closes_us <= now_us or finalised or never_cooled
-    told = Told(assessment.phase, assessment.flags, session.patient, closed, finalised)
+    items = () if record.told is None else record.told.corrections
+    account = Account(record.token, record.charged, items)
+    released = release(assessment, session.facts, record.policy, session.patient, emitted, account, now_us)
+    told = Told(
+        assessment.phase,
+        assessment.flags,
+        session.patient,
+        closed,
+        finalised,
+        released.state,
+        released.reasons,
+        released.items,
+    )
     until_us = min((now_us, *(observed.get(unit, 0) for unit in assessment.watched)))
     coming = [assessment.next_attainment_us, assessment.infusion_end and assessment.infusion_end.at_us]
     after = msgspec.structs.replace(
         record,
         emitted=emitted,
+        charged=(*record.charged, *released.charges),
         told=told,
         watched=assessment.watched,
         due_us=min((at_us for at_us in coming if at_us is not None and at_us > until_us), default=FOREVER),
@@ -111,16 +164,17 @@ def outcome(
         record=after,
         assessment=assessment,
         changes=changes,
-        happened=tuple(_happened(record.told, told)),
+        happened=tuple(_happened(record, told, released)),
         phase_before=None if record.told is None else record.told.phase,
-        held=tuple(_held(session, assessment, emitted)),
+        release=released,
         evidence=_weakest(session.facts),
         missing=tuple(_missing(session, assessment)),
         person=next((fact.person for fact in session.facts if isinstance(fact, SessionFinalized)), ""),
     )
 
 
-def _happened(before: Told | None, now: Told) -> Iterator[SessionChange]:
+def _happened(record: Record, now: Told, released: Release) -> Iterator[SessionChange]:
+    before = record.told
     if before is None:
         yield SessionChange.OPENED
         before = Told(now.phase)
@@ -134,19 +188,22 @@ def _happened(before: Told | None, now: Told) -> Iterator[SessionChange]:
         yield SessionChange.CLOSED
     if now.finalised and not before.finalised:
         yield SessionChange.FINALISED
-
-
-def _held(session: Session, assessment: Assessment, emitted: Iterable[Emitted]) -> Iterator[HeldReason]:
-    if not session.patient:
-        yield HeldReason.UNBOUND
-    yield from assessment.held
-    if any(each.revision == LAST_REVISION for each in emitted):
-        yield HeldReason.REVISIONS_EXHAUSTED
+    elif before.finalised and (now.release, now.held) != (before.release, before.held):
+        yield SessionChange.RELEASE
+    if now.corrections != before.corrections or (record.charged and released.charges):
+        yield SessionChange.CORRECTION
 
 
 def _weakest(facts: Iterable[AnyFact]) -> Evidence:
     proofs = [Evidence(fact.evidence) for fact in facts if isinstance(fact, CoolingStarted) and fact.evidence]
     return min(proofs, key=lambda evidence: evidence.strength, default=Evidence.NONE)
+
+
+_CHARTED = {
+    PreparationCharted: Missing.PREPARATION,
+    ToleranceChecked: Missing.TOLERANCE_CHECK,
+    CapIdentified: Missing.CAP_IDENTIFIER,
+}
 
 
 def _missing(session: Session, assessment: Assessment) -> Iterator[Missing]:
@@ -158,3 +215,6 @@ def _missing(session: Session, assessment: Assessment) -> Iterator[Missing]:
         yield Missing.ORDER
     if {cap.device for cap in assessment.caps} - set(assessment.serial_numbers):
         yield Missing.SERIAL_NUMBER
+    for kind, missing in _CHARTED.items():
+        if not any(isinstance(fact, kind) for fact in session.facts):
+            yield missing

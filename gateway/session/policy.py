@@ -58,6 +58,20 @@ class StopConflict(StrEnum):
     DEVICE = "device"
 
 
+class ChargeLines(StrEnum):
+    """How increments become billing lines."""
+
+    QUANTITY = "quantity"  # one line of n units
+    PER_INCREMENT = "per_increment"  # n lines of one unit
+
+
+class ReleaseMode(StrEnum):
+    """Whether increments become charges at all."""
+
+    CHARGE = "charge"
+    DRY_RUN = "dry_run"  # everything is worked out and held
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Every value that counting depends on. Times in seconds; rule numbers are those of the billing rules."""
 
@@ -86,6 +100,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     max_gap_s: float | None = None  # a longer silence is time out of sight; None: three poll periods
     min_evidence: Evidence = Evidence.REPORTED  # weaker proof of circulation holds the increments
     session_idle_s: int = 1800  # cooling that starts later than this on a cap nobody claims is another session
+    release: ReleaseMode = ReleaseMode.CHARGE
+    charge_lines: ChargeLines = ChargeLines.QUANTITY
+    automatic_credit: bool = False  # P22: a charge that proves wrong is corrected without a person
+    require_preparation: bool = True  # the absence of evidence for 97008 holds
+    require_administration: bool = True  # so does that of the chemotherapy's administration
 
     @property
     def zone(self) -> ZoneInfo:
@@ -127,6 +146,11 @@ class PolicyFile(BaseModel):
     max_gap_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] | None = None
     min_evidence: Evidence = Evidence.REPORTED
     session_idle_s: Annotated[int, Field(ge=60, le=86400)] = 1800
+    release: ReleaseMode = ReleaseMode.CHARGE
+    charge_lines: ChargeLines = ChargeLines.QUANTITY
+    automatic_credit: bool = False
+    require_preparation: bool = True
+    require_administration: bool = True
 
     @field_validator("timezone")
     @classmethod

@@ -7,7 +7,8 @@ as if nothing had happened.
 
 A new fact is looked at together with all facts that it may bear on: those that share a unit, a patient or a session
 with it, directly or through others. All other sessions stand as they did. A session opened longer ago than
-`settled_us` is history: its increments are never touched again, and its facts are dropped a day later.
+`settled_us` is history: its increments are never touched again, and its facts are dropped a day later. One that is
+held, or charged in question, waits two weeks longer for a person.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Literal
 import msgspec
 
 from gateway.session.binding import Session, sessions
+from gateway.session.charges import Charge
 from gateway.session.facts import (
     AnyFact,
     CapRef,
@@ -34,6 +36,7 @@ from gateway.session.tracker import assess_observed
 
 _HOUR_US = 60 * US_PER_MINUTE
 _CORRECTIONS_US = 48 * _HOUR_US  # how long after the finalisation window a correction is still looked at
+_PATIENCE_US = 14 * 24 * _HOUR_US  # how much longer a session waits for a person's word
 _CONTEXT_US = 24 * _HOUR_US  # how long facts outlive the sessions they may belong to
 
 
@@ -68,8 +71,18 @@ class Ward(msgspec.Struct, frozen=True):
 
     @property
     def memory_us(self) -> int:
-        """How long facts are kept: what a restart must read again."""
+        """How long facts are kept, unless a session of theirs waits for a person."""
         return self.settled_us + _CONTEXT_US
+
+    @property
+    def recall_us(self) -> int:
+        """How long facts may be kept: what a restart must read again."""
+        return self.memory_us + _PATIENCE_US
+
+    def keeps(self, record: Record, now_us: int) -> bool:
+        """Whether the session may still change."""
+        patience_us = _PATIENCE_US if record.waits else 0
+        return record.opened_us >= now_us - self.settled_us - patience_us
 
     @property
     def watched(self) -> frozenset[str]:
@@ -108,6 +121,7 @@ def restored(
     facts: Iterable[AnyFact],
     changes: Iterable[tuple[str, Change]],
     tellings: Iterable[tuple[str, Told]],
+    charges: Iterable[tuple[str, Charge]],
 ) -> Ward:
     """The ward as the ledger has it: facts, then by session token what was told, in the order of telling.
 
@@ -121,6 +135,10 @@ def restored(
     for token, told in tellings:
         if token in records:
             records[token] = msgspec.structs.replace(records[token], told=told)
+    for token, charge in charges:
+        if token in records:
+            charged = (*records[token].charged, charge)
+            records[token] = msgspec.structs.replace(records[token], charged=charged)
     return msgspec.structs.replace(ward, records=records)
 
 
@@ -140,33 +158,43 @@ def advance(
     if not touched:
         return ward, Step(new)
     facts = _together(ward, touched)
-    since_us = now_us - ward.settled_us
-    found = _recent(facts, ward, since_us)
+    found = _recent(facts, ward, now_us)
     opened = [_opening(session, ward, now_us, draw) for session in found if session.cooled and not session.tokens]
     if opened:
         ward = _with_facts(ward, opened)
-        found = _recent([*facts, *opened], ward, since_us)
+        found = _recent([*facts, *opened], ward, now_us)
     records = dict(ward.records)
     outcomes: list[Outcome] = []
     for session in found:
         for each in _outcomes(session, records, observed, now_us):
             records[each.record.token] = each.record
-            if each.changes or each.happened:
+            if each.news:
                 outcomes.append(each)
     return msgspec.structs.replace(ward, records=records), Step((*new, *opened), tuple(outcomes))
 
 
+def look(ward: Ward, token: str, observed: Mapping[str, int], now_us: int) -> tuple[Session, Outcome] | None:
+    """One session as it stands, with its facts; None if no session that may still change has that token."""
+    if token not in ward.records:
+        return None
+    for session in _recent(_together(ward, {("token", token)}), ward, now_us):
+        for each in _outcomes(session, ward.records, observed, now_us):
+            if each.record.token == token:
+                return session, each
+    return None
+
+
 def forget(ward: Ward, now_us: int) -> Ward:
     """The ward without the history that no session can need any more."""
-    horizon_us = now_us - ward.memory_us
+    records = {token: record for token, record in ward.records.items() if ward.keeps(record, now_us)}
+    needed_us = [record.opened_us - _CONTEXT_US for record in records.values()]
+    horizon_us = min([now_us - ward.memory_us, *needed_us])
     rooms = {
         key: kept
         for key, facts in ward.rooms.items()
         if (kept := tuple(fact for fact in facts if max(fact.at_us, fact.known_at_us) >= horizon_us))
     }
     everywhere = tuple(fact for fact in ward.everywhere if fact.known_at_us >= horizon_us)
-    settled_us = now_us - ward.settled_us
-    records = {token: record for token, record in ward.records.items() if record.opened_us >= settled_us}
     return msgspec.structs.replace(ward, rooms=rooms, everywhere=everywhere, records=records)
 
 
@@ -254,9 +282,15 @@ def _together(ward: Ward, touched: set[Key]) -> list[AnyFact]:
     return list(facts.values())
 
 
-def _recent(facts: Iterable[AnyFact], ward: Ward, since_us: int) -> list[Session]:
+def _recent(facts: Iterable[AnyFact], ward: Ward, now_us: int) -> list[Session]:
+    """The sessions that may still change."""
     found = sessions(facts, idle_us=ward.policy.session_idle_s * US_PER_S)
-    return [session for session in found if session.opened_us >= since_us]
+    return [
+        session
+        for session in found
+        if session.opened_us >= now_us - ward.settled_us
+        or any(ward.keeps(ward.records[token], now_us) for token in session.tokens if token in ward.records)
+    ]
 
 
 def _opening(session: Session, ward: Ward, now_us: int, draw: Callable[[], str]) -> SessionOpened:

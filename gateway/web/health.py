@@ -1,9 +1,9 @@
-"""`/healthz` and `/metrics` over HTTP on loopback, for a monitor on the same box.
+"""`/healthz` and `/metrics` over HTTP, on loopback unless the site chose another address.
 
 Why a server of our own: two fixed GET paths need no router, no templates and no framework, which would cost about
 10 MiB and bring more behaviour to guard than is written here. What a framework would have guarded is guarded here: a
-request's head is bounded in size and time, connections are bounded in number, each serves one request, and the Host
-header must name loopback, so that a page in a browser on the box cannot read it by DNS rebinding.
+request's head is bounded in size and time, connections are bounded in number, each serves one request, and on
+loopback the Host header must name loopback, so that a page in a browser on the box cannot read it by DNS rebinding.
 """
 
 import asyncio
@@ -58,6 +58,7 @@ class HealthServer:
 
     def __init__(self, listen: tuple[str, int], health: Callable[[], Health], metrics: Callable[[], bytes]) -> None:
         self.address: tuple[str, int] = listen
+        self._is_private = ip_address(listen[0]).is_loopback
         self._health = health
         self._metrics = metrics
         self._connections: set[asyncio.Task[None]] = set()
@@ -105,7 +106,7 @@ class HealthServer:
         if isinstance(request, int):
             return _response(request)
         method, path, host = request
-        if not _is_loopback(host):
+        if self._is_private and not _is_loopback(host):
             return _response(403)
         if path not in ("/healthz", "/metrics"):
             return _response(404)

@@ -17,6 +17,7 @@ from gateway.formats import payloads as dev
 from gateway.formats.answers import Accepted, Ignored, Rejected
 from gateway.formats.events import Event, Origin, Trace, encode_event, serial_id
 from gateway.formats.instants import Rfc3339, rfc3339
+from gateway.session.charges import CorrectionReason
 from gateway.session.facts import EndSource
 from gateway.session.increments import Op
 from gateway.session.tracker import Phase
@@ -228,9 +229,10 @@ def _session() -> dict[str, Event]:
         started_at=at("13:00"),
         cooling_stopped_at=None,
         policy=POLICY,
-        counts=ehr.Counts(0, 0, 0),
+        counts=ehr.Counts(0, 0, 0, 0),
         flags=(),
-        missing=("order", "pre-cooling-charge", "chemotherapy-administration"),
+        release=ehr.Release(ehr.ReleaseState.PROVISIONAL),
+        missing=("infusion-end", "order", "preparation", "tolerance-check", "cap-identifier"),
         mode=dev.Mode.LIVE,
         patient=PATIENT,
     )
@@ -239,15 +241,26 @@ def _session() -> dict[str, Event]:
         what=ehr.SessionChange.FINALISED,
         phase=Phase.ENDED,
         cooling_stopped_at=at("16:35"),
-        counts=ehr.Counts(2, 0, 1),
+        counts=ehr.Counts(2, 0, 1, 2),
         flags=("late_entry",),
+        release=ehr.Release(ehr.ReleaseState.RELEASED),
         missing=(),
         person="rn-4471",
+    )
+    in_question = msgspec.structs.replace(
+        finalised,
+        what=ehr.SessionChange.CORRECTION,
+        counts=ehr.Counts(1, 0, 2, 2),
+        flags=("correction_after_release", "late_entry"),
+        corrections=(ehr.Correction(f"{TOKEN}00A", 2, 1, CorrectionReason.COUNT),),
     )
     return {
         "session_opened": ehr.session_event(ORIGIN, opened, event_id=_id(100), at_us=us("13:00"), trace=Trace(100)),
         "session_finalised": ehr.session_event(
             ORIGIN, finalised, event_id=_id(180), at_us=us("18:00"), trace=Trace(180)
+        ),
+        "session_correction": ehr.session_event(
+            ORIGIN, in_question, event_id=_id(186), at_us=us("19:40"), trace=Trace(186)
         ),
     }
 
@@ -260,6 +273,7 @@ def _charges() -> dict[str, Event]:
         code=ehr.Code(),
         quantity=2,
         increments=(f"{TOKEN}01B", f"{TOKEN}02B"),
+        service_date="2026-03-10",
         start=at("15:20"),
         end=at("16:35"),
         net_s=4500.0,
@@ -270,10 +284,10 @@ def _charges() -> dict[str, Event]:
     )
     credit = msgspec.structs.replace(
         charge,
-        charge=f"{TOKEN}00B",
+        charge=f"{TOKEN}A0A",
         action=ehr.ChargeAction.CREDIT,
         reverses=f"{TOKEN}00A",
-        reason="infusion-end-corrected",
+        reason=CorrectionReason.COUNT,
     )
     return {
         "charge": ehr.charge_event(ORIGIN, charge, at_us=us("18:00:01"), trace=Trace(181)),

@@ -1,6 +1,7 @@
 """The files that are deployed do what they promise: systemd takes the unit, mosquitto grants just these rights."""
 
 import queue
+import re
 import shutil
 import socket
 import ssl
@@ -16,7 +17,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-DEPLOY = Path(__file__).parents[2] / "config" / "deploy"
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "config" / "deploy"
+PAGE = ROOT / "docs" / "how-to" / "secure-the-broker.md"
 EXPOSURE_TENTHS = 20
 NOT_AUTHORIZED = 0x87
 PATIENCE_S = 10.0
@@ -74,14 +77,22 @@ def test_the_unit_starts_the_checked_configuration_and_is_watched() -> None:
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An authority, the broker, the three users of the access list, a user it does not know, and a stranger."""
     folder = tmp_path_factory.mktemp("certs")
-    _authority(folder, "ca")
+    _follow_the_page(folder)
     _authority(folder, "stranger-ca")
-    (folder / "san").write_text("subjectAltName=IP:127.0.0.1")
-    _issue(folder, "broker", "ca", "-extfile", "san")
-    for user in ("gw-01", "gw-02", "interface-engine", "dashboard"):
+    for user in ("gw-02", "interface-engine", "dashboard"):
         _issue(folder, user, "ca")
     _issue(folder, "stranger", "stranger-ca")
     return folder
+
+
+def _follow_the_page(folder: Path) -> None:
+    """Make the authority, the broker and gw-01 with the commands of the how-to, for a broker at this machine."""
+    (commands,) = re.findall(r"^```sh\n(openssl req .*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert "DNS:broker.north.example" in commands
+    commands = commands.replace("DNS:broker.north.example", "IP:127.0.0.1")
+    subprocess.run(["sh", "-ec", commands], cwd=folder, check=True, capture_output=True)
+    for suffix in ("crt", "key"):
+        shutil.copy(folder / f"client.{suffix}", folder / f"gw-01.{suffix}")
 
 
 _NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -91,9 +102,9 @@ def _authority(folder: Path, name: str) -> None:
     _openssl(folder, "req", "-x509", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt")
 
 
-def _issue(folder: Path, name: str, authority: str, *extra: str) -> None:
+def _issue(folder: Path, name: str, authority: str) -> None:
     _openssl(folder, "req", "-new", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-    signing = ["-CA", f"{authority}.crt", "-CAkey", f"{authority}.key", "-CAcreateserial", "-days", "2", *extra]
+    signing = ["-CA", f"{authority}.crt", "-CAkey", f"{authority}.key", "-CAcreateserial", "-days", "2"]
     _openssl(folder, "x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.crt")
 
 

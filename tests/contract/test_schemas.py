@@ -21,7 +21,10 @@ INBOUND_SCHEMAS = {
     "association": "in-association",
     "order": "in-order-check",
     "session": "in-finalisation",
-    "cap": "in-cap-change",
+    "preparation": "in-preparation",
+    "tolerance": "in-tolerance",
+    "cap.identified": "in-cap-identity",
+    "cap.removed": "in-cap-change",
     "cooling": "in-cap-change",
     "patient": "in-cap-change",
     "ack": "in-ack",
@@ -179,8 +182,8 @@ def test_what_goes_under_dev_names_no_patient(sample: str) -> None:
 
 @pytest.mark.parametrize("sample", INBOUND)
 def test_every_inbound_sample_is_valid_under_the_schema_of_its_type(sample: str) -> None:
-    thing = INBOUND[sample]["type"].removeprefix("org.example.engine.").split(".")[0]
-    name = f"{INBOUND_SCHEMAS[thing]}-1"
+    thing = INBOUND[sample]["type"].removeprefix("org.example.engine.")
+    (name,) = [f"{name}-1" for start, name in INBOUND_SCHEMAS.items() if thing.startswith(f"{start}.")]
     assert problems(INBOUND[sample]["data"], name) == []
     for key in schema(name)["required"]:
         data = copy.deepcopy(INBOUND[sample]["data"])

@@ -54,7 +54,8 @@ def audit_chain(connection: sqlite3.Connection) -> None:
     before = _hash(gateway, epoch, salt)
     for seq, kind, session, recorded_us, body, prev_hash, own_hash in entries:
         assert prev_hash == before, f"entry {seq} does not know its predecessor"
-        before = _hash(gateway, epoch, str(seq), kind, session, str(recorded_us), body, prev_hash)
+        body_digest = hashlib.sha256(body.encode("utf-8")).hexdigest()
+        before = _hash(gateway, epoch, str(seq), kind, session, str(recorded_us), body_digest, prev_hash)
         assert own_hash == before, f"entry {seq} is not what was hashed"
 
 

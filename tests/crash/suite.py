@@ -74,6 +74,30 @@ class Gateway:
                 CAPGATE, "run", "--config", self.folder / "gateway.toml", "--log", "json", stderr=log
             )
 
+    async def start_to_die(self, call: str, number: int) -> None:
+        """Run it under strace until its ledger's thread makes that call for the `number`-th time, then SIGKILL."""
+        strace = ["strace", "-f", "-qq", "-o", "/dev/null"]
+        kill = ["-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}"]
+        gateway = [CAPGATE, "run", "--config", self.folder / "gateway.toml", "--log", "json"]
+        with (self.folder / "gateway.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *strace, *kill, *gateway, stderr=log, start_new_session=True
+            )
+
+    async def died(self, within_s: float) -> bool:
+        """Whether it was killed in time; if not it is killed now, wherever it is."""
+        if self._process is None:
+            raise AssertionError("it was never started")
+        try:
+            async with asyncio.timeout(within_s):
+                await self._process.wait()
+        except TimeoutError:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+            return False
+        assert self._process.returncode == -signal.SIGKILL, (self.folder / "gateway.log").read_text()[-3000:]
+        return True
+
     async def connected(self) -> None:
         """Wait until it has subscribed."""
         await self.says("connected to the broker")

@@ -1,131 +1,66 @@
-"""The installed gateway, killed again and again in the middle of post-infusion cooling: nothing lost, nothing doubled.
-
-Thresholds pass in seconds, the processes and the wires are real. The unit's own counters prove what it did while the
-gateway was dead, so every increment must come at its exact instant: the infusion's end plus its threshold.
-"""
+"""The installed gateway, killed again and again in post-infusion cooling: nothing is lost, nothing is doubled."""
 
 import asyncio
-import json
 import random
 import signal
-import sqlite3
-from collections import defaultdict
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from gateway.clock import SystemClock
-from simulators.scenario import load_scenario
-from simulators.serve import Plant
-from tests.broker.harness import Mosquitto
+import pytest
+
 from tests.crash import suite
-from tests.crash.ledger_audit import audit_chain
+from tests.crash.killed_session import END_S, STOP_S, session_with, sleep_until
 
-SCENARIO = """
-schema = 1
-name = "killed"
-length_min = 2
-
-[[line]]
-id = "net-1"
-dialect = "modbus-tcp"
-tcp = "127.0.0.1:0"
-
-[[unit]]
-id = "cap-01"
-line = "net-1"
-map = "reference"
-unit_id = 1
-serial_number = "RCU1-000001"
-set_point_c = -4.0
-
-[[patient]]
-visit = "V-1"
-unit = "cap-01"
-step = [
-  { at_min = 0.01, do = "arrive" },
-  { at_min = 0.02, do = "precool" },
-  { at_min = 0.03, do = "infusion_start", order = "O-1", agent = "chemo" },
-  { at_min = 0.1, do = "infusion_end", order = "O-1" },
-  { at_min = 0.65, do = "stop" },
-]
-"""
-FIRST_S, FURTHER_S = 4, 2
-END_S = 6.0  # of the infusion
-STOP_S = 39.0
 KILLS = 8
+CALLS = ("pwrite64", "fdatasync")  # all by which the ledger reaches the disk
+LAST_NUMBER = 9
+PATIENCE_S = 4.0  # longer than any number of calls takes, with increments coming
 
 
 async def test_a_gateway_killed_in_post_cooling_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    (tmp_path / "scenario.toml").write_text(SCENARIO)
-    clock = SystemClock()
-    with Mosquitto(tmp_path) as broker:
-        began_us = clock.now().boot_us
-        plant = Plant(
-            load_scenario(tmp_path / "scenario.toml"), lambda: (clock.now().boot_us - began_us) / 1e6, lambda _: None
-        )
-        started_at = suite.in_future(0)
-        async with plant.serving() as urls, suite.listener(broker, tmp_path / "heard.txt"):
-            suite.write_configuration(tmp_path, urls["net-1"], broker, FIRST_S, FURTHER_S)
-            gateway = suite.Gateway(tmp_path)
-            await gateway.start()
-            await gateway.connected()
-            ended_at = started_at + timedelta(seconds=END_S)
-            await _tell_the_story(broker, started_at, ended_at)
-            await _kill_again_and_again(gateway, started_at)
-            await _sleep_until(started_at + timedelta(seconds=STOP_S + 4))
-            assert await gateway.end(signal.SIGTERM) == 0
-        messages = suite.heard(tmp_path / "heard.txt")
-    log = (tmp_path / "gateway.log").read_text()
-    assert "Traceback" not in log, log[-3000:]
-    thresholds_s = range(FIRST_S, int(STOP_S - END_S), FURTHER_S)
-    attained = {n: ended_at + timedelta(seconds=threshold_s) for n, threshold_s in enumerate(thresholds_s, start=1)}
-    in_ledger = _increments_in(gateway.ledger)
-    assert {data["index"]: datetime.fromisoformat(str(data["attained_at"])) for data in in_ledger.values()} == attained
-    assert {data["op"] for data in in_ledger.values()} == {"emit"}
-    payloads = _payloads_by_id(messages)
-    assert payloads.keys() == in_ledger.keys()
-    assert all(len(repeats) == 1 for repeats in payloads.values()), "a repeat differs from its first"
+    await session_with(tmp_path, 2, _kill_at_any_moment)
 
 
-async def _tell_the_story(broker: Mosquitto, started_at: datetime, ended_at: datetime) -> None:
-    place: dict[str, object] = {"unit": "cap-01", "cap": 1, "visit": "V-1"}
-    order: dict[str, object] = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar"}
-    await suite.tell(broker, "m1", "association.bound", started_at, {**place, "validated": True, "asserted_by": "scan"})
-    await suite.tell(broker, "m2", "infusion.started", started_at + timedelta(seconds=2), order)
-    await _sleep_until(ended_at + timedelta(seconds=0.5))
-    await suite.tell(broker, "m3", "infusion.completed", ended_at, {**order, "final": True})
-
-
-async def _kill_again_and_again(gateway: suite.Gateway, started_at: datetime) -> None:
+async def _kill_at_any_moment(gateway: suite.Gateway, started_at: datetime) -> None:
     chance = random.Random(97009)
     span_s = (STOP_S - END_S - 6) / KILLS
     for kill in range(KILLS):
-        await _sleep_until(started_at + timedelta(seconds=END_S + 3 + span_s * (kill + chance.random() / 2)))
+        await sleep_until(started_at + timedelta(seconds=END_S + 3 + span_s * (kill + chance.random() / 2)))
         assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL
         await gateway.start()
 
 
-async def _sleep_until(at: datetime) -> None:
-    await asyncio.sleep(max(0.0, (at - suite.in_future(0)).total_seconds()))
+@pytest.mark.timeout(120)
+async def test_a_gateway_killed_at_each_of_its_writes_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """In each life it dies at another write or sync of its ledger; after each death the ledger must be sound."""
+    suite.environment_has("strace")
+    deaths: list[tuple[str, int]] = []
+
+    async def harm(gateway: suite.Gateway, started_at: datetime) -> None:
+        await sleep_until(started_at + timedelta(seconds=END_S + 2))
+        assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL
+        until = started_at + timedelta(seconds=STOP_S - 3)
+        async with asyncio.TaskGroup() as verifying:
+            for number in range(1, LAST_NUMBER + 1):
+                for call in CALLS:
+                    if suite.in_future(0) < until:
+                        await gateway.start_to_die(call, number)
+                        if await gateway.died(PATIENCE_S):
+                            deaths.append((call, number))
+                        verifying.create_task(_sound(gateway.ledger))
+        await gateway.start()
+
+    await session_with(tmp_path, 1, harm)
+    await _sound(tmp_path / "state" / "ledger.db")
+    assert len(deaths) > 8, deaths
+    assert {call for call, _ in deaths} == set(CALLS)
 
 
-def _increments_in(ledger: Path) -> dict[str, dict[str, object]]:
-    """Event id -> data of every increment in the ledger, each of which may be there once; the chain is audited."""
-    connection = sqlite3.connect(ledger)
-    try:
-        audit_chain(connection)
-        bodies = connection.execute("SELECT body FROM entry WHERE kind = 'increment' ORDER BY seq").fetchall()
-    finally:
-        connection.close()
-    events = [json.loads(body)["event"] for (body,) in bodies]
-    by_id = {event["id"]: event["data"] for event in events}
-    assert len(by_id) == len(events), "an increment is in the ledger twice"
-    return by_id
-
-
-def _payloads_by_id(messages: list[tuple[str, bytes]]) -> dict[str, set[bytes]]:
-    payloads: defaultdict[str, set[bytes]] = defaultdict(set)
-    for topic, payload in messages:
-        if topic.endswith("/increment/json"):
-            payloads[json.loads(payload)["id"]].add(payload)
-    return dict(payloads)
+async def _sound(ledger: Path) -> None:
+    """`capgate ledger verify`, beside the next life of the gateway."""
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("capgate"), "ledger", "verify", ledger, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()

@@ -17,15 +17,19 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.ledger import reads, writes
+from gateway.ledger.batch import Batch
 from gateway.ledger.opening import configure, connect_file, open_or_replace
 from gateway.ledger.rows import Attempt
 from gateway.ledger.store import open_ledger
+from gateway.ledger.verify import verify
 from tests.crash.ledger_audit import audit
 from tests.crash.ledger_writer import GATEWAY, numbered_batch
 from tests.crash.losing_disk import LosingDisk
+from tests.unit.ledger_story import Story, tell
 
 SEEDS = 250
 BATCHES = 20
+SESSION_SEEDS = 60
 
 
 @pytest.fixture
@@ -105,6 +109,66 @@ def test_a_power_cut_loses_nothing_acknowledged(fresh: Callable[[], Path]) -> No
         assert found - max(acknowledged, default=0) in (0, 3), f"seed {seed}"
         counts.add(len(acknowledged))
     assert counts >= set(range(BATCHES)), "some commits were never cut"
+
+
+class Recording:
+    """A ledger on `connection` that remembers what it acknowledged."""
+
+    signed_seq = 0
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        origin = reads.origin(connection)
+        assert origin is not None
+        self._connection, self._origin = connection, origin
+        self.head = reads.head(connection, origin)
+        self.acknowledged = 0
+
+    async def commit(self, batch: Batch) -> None:
+        """Commits as the ledger's own thread does."""
+        writes.append_batch(self._connection, self._origin, batch)
+        self.head = batch.head
+        self.acknowledged = batch.head.seq
+
+
+def tell_until_the_power_goes(path: Path, name: str, cut_at: int) -> tuple[LosingDisk, int]:
+    """Two sessions from ward to disk; the disk, and the last entry of each commit that returned."""
+    disk = LosingDisk(name, cut_at)
+    acknowledged = 0
+    try:
+        connection = cast(sqlite3.Connection, apsw.Connection(str(path), vfs=name))
+        with suppress(apsw.IOError), closing(connection):
+            configure(connection)
+            connection.execute("PRAGMA wal_autocheckpoint = 40").fetchall()
+            recording = Recording(connection)
+            try:
+                asyncio.run(tell(Story(recording, path.parent)))
+            finally:
+                acknowledged = recording.acknowledged
+    finally:
+        disk.unregister()
+    return disk, acknowledged
+
+
+def test_a_power_cut_in_a_session_leaves_a_ledger_that_proves_itself(fresh: Callable[[], Path]) -> None:
+    """What is left is sound: every increment and charge on the disk follows from the facts beside it."""
+    disk, entries = tell_until_the_power_goes(fresh(), "session-whole", 0)
+    seen: set[int] = set()
+    for seed in range(SESSION_SEEDS):
+        chance = random.Random(seed)
+        path = fresh()
+        cut_disk, acknowledged = tell_until_the_power_goes(
+            path, f"session-{seed}", chance.randrange(1, disk.operations)
+        )
+        cut_disk.settle(chance)
+        path.with_name(path.name + "-shm").unlink(missing_ok=True)
+        opened = open_or_replace(path, GATEWAY, SystemClock().now, connect_file)
+        opened.connection.close()
+        assert opened.set_aside is None, f"seed {seed}: taken for damaged"
+        report = verify(path)
+        assert report.problems == (), f"seed {seed}"
+        assert acknowledged <= report.entries <= entries, f"seed {seed}: acknowledged and lost"
+        seen.add(acknowledged)
+    assert len(seen) > SESSION_SEEDS // 3
 
 
 def test_with_less_syncing_the_same_cuts_do_lose_acknowledged_commits(fresh: Callable[[], Path]) -> None:

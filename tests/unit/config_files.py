@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config import Examined, examine
+
 POLICY = """\
 name = "midpoint"
 revision = "1"
 effective = 2026-01-01
 approved_by = "J. Doe, compliance"
 first_threshold_s = 960
+timezone = "America/New_York"
 """
 
 CONFIG = """\
@@ -109,3 +112,9 @@ def site(tmp_path: Path, certificates: Path) -> Path:
     (tmp_path / "policy.toml").write_text(POLICY)
     (tmp_path / "gateway.toml").write_text(CONFIG)
     return tmp_path
+
+
+def examine_text(site: Path, text: str) -> Examined:
+    """Make `text` the site's configuration and check it."""
+    (site / "gateway.toml").write_text(text)
+    return examine(site / "gateway.toml")

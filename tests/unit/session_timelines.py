@@ -123,9 +123,16 @@ def ended(
     remaining: int | None = None,
     *,
     no_time: bool = False,
+    presumed: bool = False,
 ) -> AnyFact:
     return InfusionEnded(
-        **told(t, rx), order=order, admin=admin, patient="P1", remaining_chemo_orders=remaining, no_time=no_time
+        **told(t, rx),
+        order=order,
+        admin=admin,
+        presumed=presumed,
+        patient="P1",
+        remaining_chemo_orders=remaining,
+        no_time=no_time,
     )
 
 

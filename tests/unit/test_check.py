@@ -1,6 +1,7 @@
 """`capgate check` as a person and a script see it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,9 @@ from gateway.shipped import shipped_dir
 from tests.unit.config_files import CONFIG, POLICY, certificates, site
 
 __all__ = ["certificates", "site"]
+
+
+TEN_MISTAKES = Path(__file__).parents[1] / "data" / "configs" / "ten_mistakes.toml"
 
 
 def check(path: Path, *options: str) -> Result:
@@ -47,6 +51,22 @@ def test_errors_and_warnings_are_lines_of_file_line_key_and_message(site: Path) 
         "its increments are held",
         "2 errors, 1 warning",
     ]
+
+
+def test_ten_mistakes_are_ten_errors_each_with_its_line(site: Path) -> None:
+    text = TEN_MISTAKES.read_text()
+    (site / "gateway.toml").write_text(text)
+    said = json.loads(check(site / "gateway.toml", "--json").stdout)["problems"]
+    wrong = [
+        (number, *found.groups())
+        for number, line in enumerate(text.splitlines(), 1)
+        if (found := re.search(r"# wrong: (.+?): (.+)$", line))
+    ]
+    assert len(wrong) == 10
+    assert [(each["line"], each["path"]) for each in said] == [(line, path) for line, path, _ in wrong]
+    for each, (_, _, words) in zip(said, wrong, strict=True):
+        assert words in each["message"], each
+        assert each["severity"] == "error"
 
 
 def test_json_has_every_problem_with_its_severity(site: Path) -> None:
@@ -96,10 +116,12 @@ def test_the_installed_command_checks_too(site: Path) -> None:
 
 
 def test_the_shipped_example_can_be_started_once_its_secrets_are_there(site: Path) -> None:
-    (site / "gateway.toml").write_text((shipped_dir() / "gateway.toml").read_text())
+    text = (shipped_dir() / "gateway.toml").read_text()
+    (site / "gateway.toml").write_text(text.replace("/var/lib/capgate", "state"))
     result = check(site / "gateway.toml", "--json")
     assert result.exit_code == 0, result.stdout
     told = {each["path"]: each["message"] for each in json.loads(result.stdout)["problems"]}
     assert told.pop("line[0].url").endswith("is not there now")
-    assert told.pop("tracking.policy", "is approved by nobody: its increments are held").endswith("are held")
+    assert told.pop("tracking.policy").endswith("is approved by nobody: its increments are held")
+    assert told.pop("gateway.time_zone").startswith("the policy takes service dates from UTC")
     assert told == {}

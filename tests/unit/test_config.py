@@ -1,20 +1,21 @@
 """What a sound configuration becomes, and that a broken one is refused with every error, each at its line."""
 
-from datetime import date
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drivers.dialects.base import DialectName
 from drivers.tomlfile import TomlProblems
-from gateway.config import Examined, examine, load_config
-from gateway.config_lines import SensorOffset
+from gateway.config import examine, load_config
 from gateway.formats.payloads import Mode
 from gateway.shipped import shipped_dir
-from tests.unit.config_files import CONFIG, POLICY, certificates, site
+from tests.unit.config_files import CONFIG, POLICY, certificates, examine_text, site
 
 __all__ = ["certificates", "site"]
 
@@ -56,13 +57,14 @@ CASES = [
     case("profiles no list", '["profiles"]', '"profiles"§', "gateway.profiles", "accepted: a list"),
     case("profiles missing", '["profiles"]', '["profiles", "more"]§', "gateway.profiles[1]", "is no directory"),
     case("state dir is a file", '"state"', '"policy.toml"§', "gateway.state_dir", "is no directory"),
+    case("state dir in a file", '"state"', '"policy.toml/state"§', "gateway.state_dir", "is no directory"),
     case("number as text", "keepalive_s = 15", 'keepalive_s = "15"§', "mqtt.keepalive_s", "accepted: a whole number"),
     case("keepalive too long", "keepalive_s = 15", "keepalive_s = 3600§", "mqtt.keepalive_s", "accepted: 300 or less"),
-    case("health beyond loopback", "127.0.0.1:9464", "0.0.0.0:9464§", "health.listen", "not an address on loopback"),
-    case("health port", "127.0.0.1:9464", "127.0.0.1:99999§", "health.listen", "not an address on loopback"),
-    case("health host name", "127.0.0.1:9464", "gateway.example:1§", "health.listen", "not an address on loopback"),
+    case("health port", "127.0.0.1:9464", "127.0.0.1:99999§", "health.listen", "not an address, accepted: 127.0.0.1"),
+    case("health host name", "127.0.0.1:9464", "gateway.example:1§", "health.listen", "not an address, accepted"),
     case("confirm polls 0", "confirm_polls = 2", "confirm_polls = 0§", "tracking.confirm_polls", "accepted: 1 or more"),
     case("period not finite", "poll_period_s = 20", "poll_period_s = inf§", "line[0].unit[0].poll_period_s", "finite"),
+    case("period too long", "poll_period_s = 20", "poll_period_s = 31§", "line[0].unit[0].poll_period_s", "30.0 or"),
     case("offset too large", "offset_c = -0.3", "offset_c = -9§", "line[0].unit[0].offset[0].offset_c", "-5.0 or more"),
     case("offset date", "2026-10-01", '"October"§', "line[0].unit[0].offset[0].calibrated_on", "accepted: a date"),
     case("cap 0", "cap = 1", "cap = 0§", "line[0].unit[0].cap[0].cap", "accepted: 1 or more"),
@@ -99,7 +101,10 @@ CASES = [
     case("policy unknown", "policy.toml", "no-such§", "tracking.policy", "no such policy, accepted: "),
     # lines and units
     case("line twice", 'id = "bay-b"', 'id = "bay-a"§', "line[1].id", "another line is named bay-a in line 27"),
-    case("port twice", "rfc2217://10.20.0.32:4001", "socket://10.20.0.31:4001§", "line[1].url", "in line 28"),
+    case("bus twice", "rfc2217://10.20.0.32:4001", "socket://10.20.0.31:4001§", "line[1].url",
+         "bay-a in line 28 opens the same, accepted: all its units in that [[line]]"),
+    case("port twice by another way", "rfc2217://10.20.0.32:4001", "rfc2217://10.20.0.31:4001§", "line[1].url",
+         "bay-a in line 28 opens the same"),
     case("unit twice", 'id = "cap-08"', 'id = "cap-07"§', "line[1].unit[0].id", "another unit is named cap-07"),
     case("chair twice", '"c13"', '"c12"§', "line[1].unit[0].cap[0].chair", "another chair is named c12 in line 38"),
     case("address twice", "unit_id = 2", "unit_id = 1§", "line[1].unit[1].unit_id", "another unit of this line"),
@@ -129,7 +134,9 @@ CASES = [
          "line[1].unit[0].profile", "speaks modbus-tcp, accepted on this line"),
     case("two without address", 'profile = "smc-hrs"\nunit_id = 2', 'profile = "julabo-cf"§',
          "line[1].unit[1].profile", "has no address, accepted: alone on its line"),
-    case("line without units", 'unit_id = 2\npoll_period_s = 20\n',
+    case("line without unit", 'unit_id = 2\npoll_period_s = 20\n',
+         'unit_id = 2\n\n[[line]]§\nid = "bay-c"\nurl = "/dev/x"\n', "line[2].unit", "missing"),
+    case("line with no units", 'unit_id = 2\npoll_period_s = 20\n',
          'unit_id = 2\n\n[[line]]\nid = "bay-c"\nurl = "/dev/x"\nunit = []§\n', "line[2].unit", "empty, accepted: one"),
 ]  # fmt: skip
 
@@ -141,11 +148,6 @@ def test_each_error_is_named_with_file_line_key_and_remedy(site: Path, broken: C
     found = [(each.file, each.line) for each in errors if each.path == broken.path and broken.message in each.message]
     assert found == [(str(site / "gateway.toml"), line)], [str(each) for each in errors]
     assert "hunter2" not in "".join(map(str, errors))
-
-
-def examine_text(site: Path, text: str) -> Examined:
-    (site / "gateway.toml").write_text(text)
-    return examine(site / "gateway.toml")
 
 
 def test_a_sound_configuration_has_nothing_to_tell_and_is_resolved(site: Path) -> None:
@@ -161,25 +163,6 @@ def test_a_sound_configuration_has_nothing_to_tell_and_is_resolved(site: Path) -
     assert config.mqtt.tls is not None
     assert config.mqtt.tls.key == site / "secrets" / "client.key"
     assert "s3cret" not in repr(config)
-
-
-def test_lines_and_units_are_resolved_with_their_overrides(site: Path) -> None:
-    bay_a, bay_b = load_config(site / "gateway.toml").lines
-    assert (bay_a.id, bay_a.dialect, bay_a.baud) == ("bay-a", DialectName.JULABO, None)
-    assert (bay_b.dialect, bay_b.baud, bay_b.serial.baud) == (DialectName.MODBUS_ASCII, 19200, 19200)
-    assert bay_b.timing.gap_s == 0.12
-    assert [(unit.id, unit.unit_id, dict(unit.chairs)) for unit in bay_b.units] == [
-        ("cap-08", 1, {1: "c13"}),
-        ("cap-09", 2, {}),
-    ]
-    (julabo,) = bay_a.units
-    assert (julabo.unit_id, julabo.poll_period_s, julabo.simulated) == (None, 20.0, False)
-    assert julabo.offsets == (SensorOffset("coolant_supply", -0.3, date(2026, 10, 1)),)
-
-
-def test_an_address_that_is_left_out_is_the_kinds_usual_one(site: Path) -> None:
-    (site / "gateway.toml").write_text(CONFIG.replace("unit_id = 1\n", "", 1))
-    assert load_config(site / "gateway.toml").lines[1].units[0].unit_id == 1
 
 
 def test_a_site_profile_counts_before_a_shipped_one_of_the_same_id(site: Path) -> None:
@@ -210,15 +193,10 @@ def test_all_errors_come_at_once_whatever_their_kind(site: Path) -> None:
     }
 
 
-def test_polls_that_cannot_fit_into_the_lines_time_are_an_error(site: Path) -> None:
-    head, tail = CONFIG.split('id = "bay-b"')
-    tail = tail.replace("19200", '1200, "timing.fastest_poll_ms" = 1000').replace(
-        "poll_period_s = 20", "poll_period_s = 1"
-    )
-    (error,) = examine_text(site, f'{head}id = "bay-b"{tail}').errors
-    # two units; 72 characters of 10 bits at 1200 baud and a gap of 120 ms take 720 ms of every second
-    assert (error.path, error.line) == ("line[1].unit", head.count("\n") + 5)
-    assert "busy for 144% of the time, accepted: longer poll_period_s" in error.message
+def test_a_gateway_id_too_long_for_a_client_id_asks_for_one(site: Path) -> None:
+    text = CONFIG.replace('id = "gw-01"', 'id = "gw-01-of-the-north"').replace('client_id = "capgate-gw-01"\n', "")
+    (error,) = examine_text(site, text).errors
+    assert (error.path, "capgate-gw-01-of-the-north too long" in error.message) == ("mqtt", True)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +204,7 @@ def test_polls_that_cannot_fit_into_the_lines_time_are_an_error(site: Path) -> N
     [
         ("mqtts://broker.example:8883", "mqtt://broker.example", "mqtt.insecure", "IN CLEAR"),
         ('username = "gw-01"\npassword_file = "secrets/password"', "", "mqtt", "not told who connects"),
+        ("127.0.0.1:9464", "0.0.0.0:9464", "health.listen", "whoever reaches this address reads"),
         ("socket://10.20.0.31:4001", "/dev/ttyUSB7", "line[0].url", "another adapter after a restart"),
         ("socket://10.20.0.31:4001", "/dev/serial/by-path/none", "line[0].url", "not there now"),
         ("poll_period_s = 20", "poll_period_s = 4", "line[0].unit", "polls are late"),
@@ -244,6 +223,31 @@ def test_what_can_be_started_but_should_be_known_is_a_warning(
     assert [message in each.message for each in examined.warnings if each.path == path].count(True) == 1
     assert examined.config is not None
     assert examined.config.warnings == examined.warnings
+
+
+@contextmanager
+def as_nobody() -> Generator[None]:
+    """Without root's rights, where the tests run with them."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize("state_dir", ["closed", "closed/below"])
+def test_a_state_directory_that_cannot_be_written_is_an_error(state_dir: str) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "closed").mkdir(mode=0o555)
+        (folder / "gateway.toml").write_text(CONFIG.replace('"state"', f'"{state_dir}"'))
+        with as_nobody():
+            errors = examine(folder / "gateway.toml").errors
+    told = [each.message for each in errors if each.path == "gateway.state_dir"]
+    assert ["cannot be written by this user" in each for each in told] == [True]
 
 
 def test_a_policy_that_nobody_approved_is_a_warning(site: Path) -> None:
@@ -335,3 +339,10 @@ def test_no_mutation_of_a_configuration_ends_in_a_traceback(site: Path, data: st
     examined = examine_text(site, "\n".join(lines))
     assert (examined.config is None) == bool(examined.errors)
     assert all(each.file and each.message for each in (*examined.errors, *examined.warnings))
+
+
+def test_a_policy_with_another_calendar_than_the_gateways_is_a_warning(site: Path) -> None:
+    (site / "policy.toml").write_text(POLICY.replace("America/New_York", "Europe/London"))
+    (warning,) = load_config(site / "gateway.toml").warnings
+    assert warning.path == "gateway.time_zone"
+    assert "Europe/London" in warning.message

@@ -11,6 +11,7 @@ from tests.unit.inbound_support import (
     CAP,
     LOCAL_SITE,
     NOW,
+    TOKEN,
     accepted,
     completed,
     event,
@@ -91,6 +92,9 @@ def test_identifiers_travel_beside_the_facts_and_never_in_them() -> None:
         ("association_released", facts.PatientReleased),
         ("order_checked", facts.OrderChecked),
         ("session_finalized", facts.SessionFinalized),
+        ("preparation_charted", facts.PreparationCharted),
+        ("tolerance_checked", facts.ToleranceChecked),
+        ("cap_identified", facts.CapIdentified),
         ("cap_removed", facts.CapRemoved),
         ("cooling_stop_charted", facts.CoolingStopCharted),
         ("patient_left", facts.PatientLeft),
@@ -156,18 +160,51 @@ def test_the_coarse_agent_classes_are_understood(name: str, agent: AgentClass) -
     assert told(completed(agent_class=name), "admin") is agent
 
 
+@pytest.mark.parametrize("thing", ["started", "restarted", "completed"])
 @pytest.mark.parametrize("name", ["unknown", "platinum", None])
-def test_an_unknown_agent_counts_as_chemo_and_the_answer_says_so(name: str | None) -> None:
-    answer = accepted(completed(agent_class=name))
-    assert isinstance(answer.facts[0], facts.InfusionEnded)
-    assert answer.facts[0].admin is AgentClass.CHEMO
+def test_an_unknown_agent_is_presumed_to_be_chemo_and_the_answer_says_so(thing: str, name: str | None) -> None:
+    data: dict[str, Any] = {"order": "RX1", "visit": "V770012", "agent_class": name, "source": "mar"}
+    answer = accepted(event(f"infusion.{thing}", data))
+    (fact,) = answer.facts
+    assert isinstance(fact, facts.InfusionStarted | facts.InfusionRestarted | facts.InfusionEnded)
+    assert (fact.admin, fact.presumed) == (AgentClass.CHEMO, True)
     assert "agent_class: unknown" in answer.note
+
+
+def test_a_known_agent_is_told_and_not_presumed() -> None:
+    assert told(completed(), "presumed") is False
 
 
 def test_a_flush_is_a_flush() -> None:
     data = {"order": "F", "visit": "V770012", "agent_class": "flush", "source": "mar"}
     assert type(fact_of(event("infusion.started", data))) is facts.FlushStarted
     assert type(fact_of(event("infusion.completed", data))) is facts.FlushEnded
+
+
+# --- sessions
+
+
+def test_what_a_person_says_of_a_session_goes_by_its_token_or_its_patient() -> None:
+    by_token = fact_of(event("preparation.charted", {"session": TOKEN, "person": "rn-1", "reason": "cap refitted"}))
+    by_chair = fact_of(event("preparation.charted", {"chair": "C12", "person": "rn-1"}))
+    assert isinstance(by_token, facts.PreparationCharted)
+    assert isinstance(by_chair, facts.PreparationCharted)
+    assert (by_token.token, by_token.patient, by_token.reason) == (TOKEN, "s(V770012)", "cap refitted")
+    assert (by_chair.token, by_chair.patient, by_chair.person) == ("", "s(V770012)", "rn-1")
+
+
+@pytest.mark.parametrize("thing", ["session.finalized", "preparation.charted", "tolerance.checked", "cap.identified"])
+@pytest.mark.parametrize("whose", [{"session": "9RX2M7KQ5"}, {"visit": "V1"}])
+def test_a_session_of_another_gateway_is_not_ours(thing: str, whose: dict[str, str]) -> None:
+    data = {"person": "rn-1", "comfort": "ok", "cap_id": "M-1", **whose}
+    assert ignored(event(thing, data)).code == "not-ours"
+
+
+def test_a_tolerance_check_that_found_nothing_is_none() -> None:
+    assert "data.comfort" in rejected(event("tolerance.checked", {"session": TOKEN, "person": "rn-1"})).text
+    assert (
+        told(event("tolerance.checked", {"session": TOKEN, "person": "rn-1", "scalp": "concern"}), "scalp") == "concern"
+    )
 
 
 # --- corrections

@@ -2,15 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import msgspec
 import pytest
 import pytest_asyncio
+import uvloop
 
 from gateway.web import health as health_module
 from gateway.web.health import MAX_CONNECTIONS, MAX_HEAD_BYTES, Health, HealthServer
 
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "monitor.md"
 WELL = Health(
     version="0.1.0",
     mqtt_connected=True,
@@ -94,6 +98,17 @@ async def test_each_trouble_answers_503_and_says_why(
     assert reason in said["reasons"][0]
 
 
+def test_the_page_names_every_reason_and_every_field() -> None:
+    page = PAGE.read_text()
+    worst = Health(
+        version="", mqtt_connected=False, ledger_ok=False, units_up=(), units_down=("...",), oldest_unsent_s=1e9,
+        since_progress_s=None,
+    )  # fmt: skip
+    assert re.findall(r"^\| `(.+?)` \| .+ \| .+ \|$", page, re.MULTILINE)[: len(worst.reasons())] == worst.reasons()
+    example = json.loads(re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0])
+    assert list(example) == ["status", "reasons", *msgspec.structs.asdict(WELL)]
+
+
 async def test_metrics_are_handed_out_as_they_are(server: HealthServer) -> None:
     assert await get(server, "/metrics?name=x") == (200, b"# HELP x x\nx 1.0\n")
 
@@ -128,6 +143,11 @@ async def test_a_rebound_name_is_refused(server: HealthServer, host: str) -> Non
     assert (await get(server, "/healthz", host))[0] == 403
 
 
+async def test_beyond_loopback_a_monitor_may_use_any_name_of_the_box(reports: Reports) -> None:
+    async with HealthServer(("0.0.0.0", 0), reports.health, reports.metrics) as serving:
+        assert (await get(serving, "/healthz", "gw-01.north.example:9464"))[0] == 200
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -152,6 +172,19 @@ async def test_a_head_without_end_is_refused_not_collected(server: HealthServer)
 async def test_a_client_that_says_nothing_is_dropped(server: HealthServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_module, "TIMEOUT_S", 0.02)
     assert await ask(server, b"GET /hea") == b""
+
+
+async def test_a_client_that_reads_nothing_is_dropped(reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "TIMEOUT_S", 0.05)
+    page = bytes(20_000_000)  # more than the kernel takes for a client
+    async with HealthServer(("127.0.0.1", 0), reports.health, lambda: page) as serving:
+        _, writer = await asyncio.open_connection(*serving.address, limit=1)  # asyncio then stops to read
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await get(serving, "/healthz"))[0] == 200, "others are served meanwhile"
+        async with asyncio.timeout(5):
+            while len(asyncio.all_tasks()) > 1:
+                await asyncio.sleep(0.01)
+        writer.transport.abort()
 
 
 async def test_a_client_that_leaves_early_harms_nobody(server: HealthServer) -> None:
@@ -185,6 +218,23 @@ async def test_leaving_ends_open_connections_and_tasks(reports: Reports) -> None
     assert await reader.read() == b""
     writer.transport.abort()
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_the_server_works_on_either_event_loop(
+    reports: Reports, loop_factory: Callable[[], asyncio.AbstractEventLoop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health_module, "TIMEOUT_S", 0.05)
+
+    async def use() -> list[object]:
+        async with HealthServer(("127.0.0.1", 0), reports.health, reports.metrics) as serving:
+            silent = await ask(serving, b"GET /hea")
+            early = await asyncio.open_connection(*serving.address)
+            early[1].transport.abort()
+            return [silent, (await get(serving, "/healthz"))[0], (await get(serving, "/nothing"))[0]]
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        assert runner.run(use()) == [b"", 200, 404]
 
 
 async def test_an_address_in_use_is_told_on_entering(server: HealthServer, reports: Reports) -> None:

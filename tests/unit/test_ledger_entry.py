@@ -26,7 +26,8 @@ def chain(told: list[tuple[int, EntryKind, str, str]], head: Head = START) -> tu
 
 def test_a_hash_is_sha256_over_netstrings_in_the_documented_order() -> None:
     entry, head = append(Head("e", 6, "ab", "gw"), 1_000, EntryKind.FACT, "S1", '{"é":1}')
-    written = '2:gw,1:e,1:7,4:fact,2:S1,4:1000,8:{"é":1},2:ab,'
+    body_digest = hashlib.sha256('{"é":1}'.encode()).hexdigest()
+    written = f"2:gw,1:e,1:7,4:fact,2:S1,4:1000,64:{body_digest},2:ab,"
     assert entry.hash == hashlib.sha256(written.encode()).hexdigest()
     assert (entry.seq, entry.prev_hash, head) == (7, "ab", Head("e", 7, entry.hash, "gw"))
 

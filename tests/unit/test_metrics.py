@@ -1,6 +1,8 @@
 """What a scrape shows, read back by Prometheus' own parser."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -9,6 +11,8 @@ from drivers.dialects.base import RejectKind
 from drivers.line import LineCounters
 from drivers.reading import FaultKind
 from gateway.metrics import LoopLag, Snapshot, UnitCounters, line_events, metrics_page
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "monitor.md"
 
 
 def snapshot() -> Snapshot:
@@ -62,6 +66,19 @@ def test_every_counter_is_shown_under_its_labels() -> None:
     }
     assert {key: values.get(key) for key in expected} == expected
     assert values[("process_resident_memory_bytes",)] > 0
+
+
+def test_the_page_names_every_metric_with_its_labels_and_no_other() -> None:
+    told = {
+        name: set(re.findall(r"`(\w+)`", labels))
+        for name, labels in re.findall(r"^\| `(capgate_\w+)` \|(.*?)\|", PAGE.read_text(), re.MULTILINE)
+    }
+    shown: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(metrics_page(snapshot)().decode()):
+        if family.name.startswith("capgate_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            shown[name] = {label for sample in family.samples for label in sample.labels}
+    assert told == shown
 
 
 def test_reply_times_are_cumulated_by_bound() -> None:

@@ -1,16 +1,25 @@
 """Whose facts are these: caps, patients, bindings, reassignments and units shared by two patients (P23, P24)."""
 
+import msgspec
+import pytest
+
 from gateway.session.binding import Session, sessions
 from gateway.session.facts import (
     AnyFact,
+    CapIdentified,
     CapRef,
     CoolingStarted,
     CoolingStopped,
+    CorrectionDecided,
+    HoldLifted,
+    NoteAdded,
     PatientBound,
     PatientReassigned,
     PatientReleased,
+    PreparationCharted,
     SessionFinalized,
     SessionOpened,
+    ToleranceChecked,
 )
 from tests.unit.session_timelines import (
     A1,
@@ -179,3 +188,35 @@ class TestTokens:
         facts = [*self.FACTS, _moved("12:30", "P1", "P2")]
         assert _session(facts, "P1").tokens == ("9RX2M7KQ4",)
         assert _session(facts, "P2").tokens == ()
+
+
+_OF_ONE: tuple[AnyFact, ...] = (
+    SessionFinalized(**told("12:00", None), patient="P2", token="T00000001"),
+    HoldLifted(**told("12:00", None), patient="P2", token="T00000001", holds=("no_order",)),
+    CorrectionDecided(**told("12:00", None), patient="P2", token="T00000001", charge="T0000000100A", approved=True),
+    PreparationCharted(**told("12:00", None), patient="P2", token="T00000001"),
+    ToleranceChecked(**told("12:00", None), patient="P2", token="T00000001"),
+    CapIdentified(**told("12:00", None), patient="P2", token="T00000001", cap_id="C-1"),
+    NoteAdded(**told("12:00", None), patient="P2", token="T00000001", text="seen"),
+)
+
+
+class TestWhatIsToldOfASession:
+    """Facts about a session as a whole find it by its token where they name one, otherwise by the patient."""
+
+    WARD = (
+        start("09:00"),
+        start("09:00", B1, "P2"),
+        SessionOpened(**told("09:00", None), token="T00000001", cap=A1, policy=""),
+    )
+
+    @pytest.mark.parametrize("fact", _OF_ONE, ids=lambda fact: type(fact).__name__)
+    def test_a_token_comes_before_a_patient(self, fact: AnyFact) -> None:
+        assert fact in _session([*self.WARD, fact], "P1").facts
+        assert fact not in _session([*self.WARD, fact], "P2").facts
+
+    @pytest.mark.parametrize("fact", _OF_ONE, ids=lambda fact: type(fact).__name__)
+    def test_without_a_token_the_patient_decides(self, fact: AnyFact) -> None:
+        untold = msgspec.structs.replace(fact, token="")
+        assert untold in _session([*self.WARD, untold], "P2").facts
+        assert untold not in _session([*self.WARD, untold], "P1").facts

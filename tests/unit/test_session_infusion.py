@@ -81,6 +81,24 @@ class TestWhichEnd:
         facts = [start("09:00"), *agent("H", "09:30", "11:00", AgentClass.HYDRATION), stop("12:30")]
         _check(facts, "", "infusion_missing", infusion_end_basis="all_iv_stop")
 
+    def test_an_end_that_names_no_class_keeps_the_one_that_the_start_told(self) -> None:
+        presumed = ended("H", "11:00", AgentClass.CHEMO, presumed=True)
+        hydration = [start("09:00"), begun("H", "09:30", AgentClass.HYDRATION), presumed, stop("12:30")]
+        _check(hydration, "", "infusion_missing")
+        antibody = [start("09:00"), begun("H", "09:30", BIOLOGIC), presumed, stop("12:30")]
+        _check(antibody, "", "infusion_missing", infusion_end_basis="last_alopecia_inducing_agent")
+        flush = [FlushStarted(**told("09:30", None), order="H", patient="P1"), presumed]
+        _check([start("09:00"), *flush, stop("12:30")], "", "infusion_missing")
+
+    def test_a_class_that_is_told_late_overrides_the_presumed_one(self) -> None:
+        presumed = ended("H", "11:00", AgentClass.CHEMO, presumed=True)
+        late = begun("H", "09:30", AgentClass.HYDRATION, rx="11:30")
+        _check([start("09:00"), presumed, late, stop("12:30")], "emit 1 11:16, retract 1 11:30", "infusion_missing")
+
+    def test_a_class_that_nobody_tells_is_presumed_to_be_chemotherapy(self) -> None:
+        presumed = ended("H", "11:00", AgentClass.CHEMO, presumed=True)
+        _check([start("09:00"), presumed, stop("12:30")], EMITTED, "")
+
     def test_a_home_pump_is_passed_over_and_flagged(self) -> None:
         facts = day(begun("P", "11:05", AgentClass.AMBULATORY_PUMP))
         _check(facts, EMITTED, "ambulatory_pump_running")

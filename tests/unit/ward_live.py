@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from enum import Enum
 
+from gateway.session.charges import Charge
 from gateway.session.facts import AnyFact
 from gateway.session.increments import Change
 from gateway.session.outcome import Told
 from gateway.session.policy import Policy
-from gateway.session.ward import Step, Ward, advance, restored
+from gateway.session.ward import Step, Ward, advance, forget, restored
 
 ALL_UNITS = 1 << 60
 
@@ -39,6 +40,7 @@ class Live:
         self.facts: list[AnyFact] = []
         self.changes: list[tuple[str, Change]] = []
         self.tellings: list[tuple[str, Told]] = []
+        self.charges: list[tuple[str, Charge]] = []
         self._restarts = restarts
         self._tokens = itertools.count(1)
 
@@ -46,10 +48,13 @@ class Live:
         """Learn facts at an instant, every unit being observed up to it."""
         step = self._advance(facts, now_us)
         if self._restarts:
-            self.ward = restored(self.ward.policy_text, self.facts, self.changes, self.tellings)
+            before = forget(self.ward, now_us).records
+            self.ward = restored(self.ward.policy_text, self.facts, self.changes, self.tellings, self.charges)
             again = self._advance((), now_us, everything=True)
-            if again.facts or any(each.changes or each.happened for each in again.outcomes):
+            if again.facts or again.outcomes:
                 raise AssertionError(f"a restart told something: {again}")
+            if (after := forget(self.ward, now_us).records) != before:
+                raise AssertionError(f"a restart changed what is known: {before} became {after}")
         return step
 
     def observe_until(self, until_us: int) -> None:
@@ -76,6 +81,7 @@ class Live:
             self.changes += [(outcome.record.token, change) for change in outcome.changes]
             if outcome.happened and outcome.record.told is not None:
                 self.tellings.append((outcome.record.token, outcome.record.told))
+            self.charges += [(outcome.record.token, charge) for charge in outcome.release.charges]
         return step
 
 

@@ -1,0 +1,21 @@
+"""`capgate ledger`: read a ledger afterwards. Nothing here writes to one; all of it works beside a running gateway."""
+
+import click
+
+from gateway.cli.ledger_copies import backup, export, key
+from gateway.cli.ledger_reconcile import reconcile
+from gateway.cli.ledger_show import show
+from gateway.cli.ledger_verify import verify
+
+
+@click.group(
+    "ledger",
+    epilog="Example: capgate ledger verify /var/lib/capgate/ledger.db. Exit codes: 0 done and sound, 1 something is "
+    "wrong or not there, 2 it cannot be read.",
+)
+def command() -> None:
+    """Verify, show and export what a gateway recorded."""
+
+
+for each in (verify, show, export, backup, reconcile, key):
+    command.add_command(each)

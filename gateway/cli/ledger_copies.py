@@ -1,0 +1,76 @@
+"""`capgate ledger export`, `backup` and `key`: what leaves the box."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.cli.ledger_options import IDENTIFY, LEDGER, refusing
+from gateway.ledger import backup as copying
+from gateway.ledger.export import Form, gather, write_bundle
+from gateway.ledger.keys import KEY_FILE, load_key, public_pem
+from gateway.ledger.stream import open_snapshot
+
+
+@click.command(
+    "export",
+    epilog="Example: capgate ledger export /var/lib/capgate/ledger.db 9RX2M7KQ4 --format csv --out audits. Exit codes: "
+    "0 written, 1 no such session, 2 it cannot be read or written.",
+)
+@LEDGER
+@click.argument("session")
+@click.option("--format", "form", type=click.Choice(["json", "csv"]), default="json", help="Of the content.")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where; here if left out."
+)
+@IDENTIFY
+def export(ledger: Path, session: str, form: Form, out: Path, identify: bool) -> None:
+    """Write an audit bundle of SESSION: a directory to hand out, readable and verifiable without Capgate.
+
+    It has a README.txt and a verify_bundle.py that needs nothing but Python.
+    """
+    directory = out / f"capgate-audit-{session}"
+    with refusing(), open_snapshot(ledger) as connection:
+        bundle = gather(connection, session, identify=identify)
+        write_bundle(bundle, directory, form)
+    click.echo(f"{directory}: entries {bundle.entries[0].seq} to {bundle.entries[-1].seq}, {len(bundle.shown)} whole")
+    if bundle.withheld:
+        click.echo(f"{len(bundle.withheld)} entries that name the patient are withheld; --identify has them whole")
+    if not bundle.checkpoints:
+        click.echo("the ledger has no checkpoint of these entries")
+
+
+@click.command(
+    "backup",
+    epilog="Example: capgate ledger backup /var/lib/capgate/ledger.db /mnt/backup/ledger-2026-03-10.db. Exit codes: 0 "
+    "written and sound, 1 written and not sound, 2 it cannot be read or written.",
+)
+@LEDGER
+@click.argument("target", type=click.Path(path_type=Path))
+def backup(ledger: Path, target: Path) -> None:
+    """Copy LEDGER to TARGET while the gateway runs, then verify the copy.
+
+    A copy of the files alone would miss what the log beside them holds. TARGET has patient identifiers.
+    """
+    with refusing():
+        report = copying.backup(ledger, target)
+    for problem in report.problems:
+        click.echo(f"PROBLEM  {problem}")
+    click.echo(f"{target}: {report.entries} entries, head {report.head_hash}")
+    click.echo("sound" if report.sound else f"{len(report.problems)} problems")
+    sys.exit(0 if report.sound else 1)
+
+
+@click.command(
+    "key",
+    epilog="Example: capgate ledger key /var/lib/capgate/ledger.db > gw-01.pem. Exit codes: 0 done, 2 there is no key "
+    "to be read.",
+)
+@LEDGER
+def key(ledger: Path) -> None:
+    """Print the public key, in PEM, that the checkpoints of LEDGER's gateway are verified with.
+
+    It is read from the private key beside LEDGER, so only the gateway's user can do this.
+    """
+    with refusing():
+        click.echo(public_pem(load_key(ledger.with_name(KEY_FILE)).public_raw), nl=False)

@@ -1,0 +1,153 @@
+"""The control socket: how people act on a running gateway. One JSON object a line in, one out.
+
+Theory of operation. The ledger has one writer, the gateway; whoever wants to act asks it, over a unix socket in its
+state directory that the gateway's own user (and root) alone may open. Clients are few, their lines short and their
+time limited, so that none costs the gateway more than its own connection. Who is at the other end by the kernel's word
+(SO_PEERCRED) is logged, and never taken for the person who acts: that is whom the request names.
+"""
+
+import asyncio
+import logging
+import socket
+import stat
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+_log = logging.getLogger("capgate.control")
+
+SOCKET_FILE = "control.sock"
+MAX_LINE_BYTES = 8192
+MAX_CLIENTS = 4
+IDLE_S = 30.0  # how long a client may say nothing
+WRITE_S = 5.0  # how long it may leave an answer unread
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
+
+Answer = Callable[[bytes, int], Awaitable[bytes]]
+
+
+class SocketRefused(Exception):
+    """The socket cannot be had; the text says what to mend."""
+
+
+async def serve_control(directory: Path, answer: Answer) -> None:
+    """Serve `answer(line, uid)` on the socket in `directory` until cancelled. What `answer` raises ends it.
+
+    A socket that cannot be had costs the operators their commands, not the recording: it is logged, and that is all.
+    """
+    path = directory / SOCKET_FILE
+    try:
+        listening = listen(path)
+    except SocketRefused as refused:
+        _log.error("no control socket", extra={"reason": str(refused)})
+        return
+    try:
+        async with asyncio.TaskGroup() as group:
+            clients = _Clients(group, answer)
+            server = await asyncio.start_unix_server(clients.accept, sock=listening, limit=MAX_LINE_BYTES)
+            try:
+                await asyncio.get_running_loop().create_future()  # ends with the task
+            finally:
+                server.close()
+    finally:
+        path.unlink(missing_ok=True)
+        listening.close()
+
+
+def listen(path: Path) -> socket.socket:
+    """A socket bound to `path`, for its owner alone; a dead gateway's is replaced. Raises SocketRefused."""
+    try:
+        if path.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise SocketRefused(f"{path.parent} can be written by others; chmod go-w mends that")
+        _remove_stale(path)
+        bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            bound.bind(str(path))
+            path.chmod(0o600)  # nobody gets in before: it does not listen yet
+        except OSError:
+            bound.close()
+            raise
+    except OSError as error:  # a path longer than a socket's name may be among them
+        raise SocketRefused(f"{path}: {error}") from error
+    return bound
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise SocketRefused(f"{path} is in the way and no socket; remove it")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:
+            pass  # somebody listens, and is busy
+    raise SocketRefused(f"{path} is served by another process")
+
+
+class _Clients:
+    """The connections, each a task of `group`."""
+
+    def __init__(self, group: asyncio.TaskGroup, answer: Answer) -> None:
+        self._group = group
+        self._answer = answer
+        self._count = 0
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take a connection, or turn it away at once."""
+        if self._count >= MAX_CLIENTS:
+            writer.write(_refusal("too many clients", f"{MAX_CLIENTS} at a time; try again"))
+            writer.close()
+            return
+        self._count += 1
+        self._group.create_task(self._serve(reader, writer)).add_done_callback(self._gone)
+
+    def _gone(self, _: asyncio.Task[None]) -> None:
+        self._count -= 1
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        uid = _uid_of(writer)
+        try:
+            while True:  # ends when the client goes, or is too slow
+                line = await _line(reader)
+                if line is None:
+                    await _send(writer, _refusal("the line is too long", f"up to {MAX_LINE_BYTES} bytes"))
+                    return
+                await _send(writer, await self._answer(line, uid) + b"\n")
+        except (OSError, TimeoutError, EOFError):
+            pass  # the client went away or was too slow: its own affair
+        finally:
+            writer.transport.abort()
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes | None:
+    """The next line; None if it is longer than any request. Raises EOFError, TimeoutError, OSError."""
+    try:
+        async with asyncio.timeout(IDLE_S):
+            return await reader.readuntil(b"\n")
+    except asyncio.LimitOverrunError:
+        return None
+
+
+async def _send(writer: asyncio.StreamWriter, answer: bytes) -> None:
+    writer.write(answer)
+    async with asyncio.timeout(WRITE_S):
+        await writer.drain()
+
+
+def _refusal(error: str, accepted: str) -> bytes:
+    return msgspec.json.encode({"ok": False, "error": error, "accepted": accepted}) + b"\n"
+
+
+def _uid_of(writer: asyncio.StreamWriter) -> int:
+    connection = writer.get_extra_info("socket")
+    _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    return uid

@@ -1,0 +1,1 @@
+"""What goes into every audit bundle as it stands."""

@@ -1,0 +1,57 @@
+"""When checkpoints are made, and how they travel: into the ledger and the outbox with the batch that they vouch for."""
+
+import msgspec
+
+from gateway.formats.events import CONTENT_TYPE, Origin, encode_event, kind, make_event, serial_id
+from gateway.formats.instants import rfc3339
+from gateway.ledger.batch import Batch, OutboxMessage
+from gateway.ledger.checkpoint import Checkpoint, note_of, to_data
+from gateway.ledger.entry import EntryKind, Head
+from gateway.ledger.keys import SigningKey
+
+CHECKPOINT = kind("ledger.checkpoint", "checkpoint")
+PERIOD_US = 3_600_000_000
+ATTESTED = frozenset({EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE})
+
+
+class Checkpointer:
+    """Signs heads for one gateway. `signed_seq` is the last entry that the ledger has a checkpoint of; 0 for none."""
+
+    def __init__(self, key: SigningKey, origin: Origin, topic: str, signed_seq: int = 0) -> None:
+        self._key = key
+        self._origin = origin
+        self._topic = topic
+        self._signed_seq = signed_seq
+        self._signed_us = 0
+
+    def sign(self, head: Head, at_us: int) -> Checkpoint:
+        """The checkpoint of `head`, signed at `at_us`, UTC."""
+        note = note_of(head, rfc3339(at_us))
+        return Checkpoint(note, self._key.sign(note.encode()), self._key.public_raw)
+
+    def seal(self, batch: Batch, at_us: int, *, closing: bool = False) -> Batch:
+        """The batch with a checkpoint of its head and the message that carries it, where one is due.
+
+        It is with every batch that tells of increments, sessions or charges, an hour after the last one, and at a
+        clean end (`closing`); never twice for one head.
+        """
+        telling = any(entry.kind in ATTESTED for entry in batch.entries)
+        due = telling or closing or at_us - self._signed_us >= PERIOD_US
+        if not due or batch.head.seq <= self._signed_seq:
+            return batch
+        checkpoint = self.sign(batch.head, at_us)
+        self._signed_seq, self._signed_us = batch.head.seq, at_us
+        message = self._message(checkpoint, at_us)
+        return msgspec.structs.replace(batch, checkpoint=checkpoint, outbox=(*batch.outbox, message))
+
+    def _message(self, checkpoint: Checkpoint, at_us: int) -> OutboxMessage:
+        head = checkpoint.head
+        event = make_event(
+            self._origin,
+            CHECKPOINT,
+            event_id=f"{serial_id(self._origin, head.epoch, head.seq)}.checkpoint",
+            time=rfc3339(at_us),
+            subject=f"gateway/{self._origin.gateway}",
+            data=to_data(checkpoint),
+        )
+        return OutboxMessage(head.seq, event.id, self._topic, encode_event(event), True, CONTENT_TYPE)

@@ -1,0 +1,49 @@
+"""What a verification says."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Area(StrEnum):
+    """What a problem is about."""
+
+    FILE = "file"
+    CHAIN = "chain"
+    MESSAGE = "message"
+    CHECKPOINT = "checkpoint"
+    INCREMENT = "increment"
+    CHARGE = "charge"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong. `seq` is the entry it concerns; 0 for the ledger as a whole."""
+
+    area: Area
+    seq: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"entry {self.seq}: {self.area}: {self.text}" if self.seq else f"{self.area}: {self.text}"
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What was verified, and all that is wrong with it. `notes` say what the verification does not cover."""
+
+    gateway: str
+    epoch: str
+    entries: int
+    head_hash: str
+    messages: int
+    increments: int  # entries of increments that were re-derived
+    charges: int
+    checkpoints_inside: int
+    checkpoints_outside: int  # of this ledger, held by the receiver
+    attested_seq: int  # the last entry that a checkpoint from outside vouches for; 0 for none
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems

@@ -1,0 +1,80 @@
+"""The whole ledger from its first entry on, page by page, as it lies in the file and without trusting it.
+
+Text that is no UTF-8 is read with replacement characters: its hash then differs, which is what a verifier looks for.
+"""
+
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from gateway.ledger.entry import EntryKind
+from gateway.ledger.store import open_readonly
+
+PAGE_ENTRIES = 5_000
+_BEFORE_ALL = -(1 << 62)  # a forger may have numbered below 1
+_COLUMNS = "seq, recorded_us, kind, session, body, prev_hash, hash"
+
+
+class RawEntry(msgspec.Struct, frozen=True):
+    """An entry as the file has it; `kind` may be any text."""
+
+    seq: int
+    recorded_us: int
+    kind: str
+    session: str
+    body: str
+    prev_hash: str
+    hash: str
+
+
+@contextmanager
+def open_snapshot(path: Path) -> Generator[sqlite3.Connection]:
+    """The ledger as it is now, unmoved by a gateway that goes on writing. Raises LedgerUnavailable."""
+    with open_readonly(path) as connection:
+        connection.text_factory = _text
+        connection.execute("BEGIN")
+        yield connection
+
+
+def pages(connection: sqlite3.Connection, after_seq: int = _BEFORE_ALL) -> Iterator[list[RawEntry]]:
+    """Entries after `after_seq` by number, some thousand at a time."""
+    query = (
+        "SELECT seq, recorded_us, kind, session, body, prev_hash, hash FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
+    )
+    while page := [RawEntry(*fields) for fields in connection.execute(query, (after_seq, PAGE_ENTRIES))]:
+        yield page
+        after_seq = page[-1].seq
+
+
+def stream(connection: sqlite3.Connection, after_seq: int = _BEFORE_ALL) -> Iterator[RawEntry]:
+    """Every entry after `after_seq` by number."""
+    for page in pages(connection, after_seq):
+        yield from page
+
+
+def transactions(entries: Iterable[RawEntry]) -> Iterator[list[RawEntry]]:
+    """The entries, as they were committed together.
+
+    One transaction has one instant of recording, and its facts come before what they caused; so a fact that follows
+    something told at the very same instant begins another. Only the first entry after a start may precede facts.
+    """
+    group: list[RawEntry] = []
+    for entry in entries:
+        if group and (entry.recorded_us != group[0].recorded_us or _begins_anew(group, entry)):
+            yield group
+            group = []
+        group.append(entry)
+    if group:
+        yield group
+
+
+def _begins_anew(group: list[RawEntry], entry: RawEntry) -> bool:
+    told_before = group[-1].kind != EntryKind.FACT and len(group) > 1
+    return entry.kind == EntryKind.FACT and told_before
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")

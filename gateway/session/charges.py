@@ -1,0 +1,144 @@
+"""Charges and credits: what they claim, the lines that a session's increments make, and the keys. Pure.
+
+Keys have 12 characters and are never used again. A charge of several increments is the session's token, `00` and a
+letter; a charge of one increment has that increment's key with its revision, unless that was used before. The key of
+a credit is that of its charge with a letter for the first digit after the token: `9RX2M7KQ4A0A` takes `9RX2M7KQ400A`
+back.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from enum import StrEnum
+from string import ascii_uppercase
+
+import msgspec
+
+from gateway.session.counting import Interval
+from gateway.session.increments import Emitted, Increment, net_us
+from gateway.session.policy import ChargeLines, Policy
+from gateway.session.tracker import Assessment
+
+_TOKEN_LENGTH = 9
+_NUMBER_LENGTH = 11  # an increment's key without its revision
+_CREDIT_DIGITS = "ABCDEFGHJK"
+
+
+class CorrectionReason(StrEnum):
+    """Why a charge is wrong, or wanting."""
+
+    COUNT = "count"  # other increments stand
+    PATIENT = "patient"  # they are another's
+    SERVICE_DATE = "service_date"
+    HELD = "held"  # something holds them that was not known when they were charged
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """What a charge claims: increments of one patient on one day. Instants are UTC microseconds."""
+
+    patient: str
+    service_date: date  # P27: the session's, whatever the line's own instants
+    increments: tuple[str, ...]  # keys with revision
+    start_us: int  # of the cooling that is charged, first instant to last
+    end_us: int
+    net_us: int
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        """The increments, whatever their revision."""
+        return frozenset(key[:_NUMBER_LENGTH] for key in self.increments)
+
+    @property
+    def claim(self) -> tuple[str, date, frozenset[str]]:
+        """What is paid for. Lines that agree in it are the same to whoever pays."""
+        return self.patient, self.service_date, self.numbers
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A charge, or the credit in full of the one that `reverses` names."""
+
+    key: str
+    line: Line
+    reverses: str = ""
+    reason: CorrectionReason | None = None  # of a credit
+
+    @property
+    def quantity(self) -> int:
+        """How many units it charges or credits."""
+        return len(self.line.increments)
+
+
+def charged_units(charged: Iterable[Charge]) -> int:
+    """The units that are charged and not credited."""
+    return sum(-each.quantity if each.reverses else each.quantity for each in charged)
+
+
+def standing_charges(charged: Iterable[Charge]) -> list[Charge]:
+    """The charges that no credit has taken back."""
+    log = list(charged)
+    credited = {each.reverses for each in log}
+    return [each for each in log if not each.reverses and each.key not in credited]
+
+
+def credit_of(charge: Charge, reason: CorrectionReason) -> Charge:
+    """The credit that takes `charge` back in full."""
+    digit = _CREDIT_DIGITS[int(charge.key[_TOKEN_LENGTH])]
+    key = charge.key[:_TOKEN_LENGTH] + digit + charge.key[_TOKEN_LENGTH + 1 :]
+    return Charge(key=key, line=charge.line, reverses=charge.key, reason=reason)
+
+
+class Keys:
+    """Draws keys for charges of the session `token` that `charged` does not use."""
+
+    def __init__(self, token: str, charged: Iterable[Charge], policy: Policy) -> None:
+        self._token = token
+        self._used = {each.key for each in charged}
+        self._by_increment = policy.charge_lines is ChargeLines.PER_INCREMENT
+
+    def draw(self, line: Line) -> str | None:
+        """A key for the line; None past letter Z."""
+        keys = [f"{self._token}00{letter}" for letter in ascii_uppercase]
+        if self._by_increment:
+            keys.insert(0, line.increments[0])
+        key = next((each for each in keys if each not in self._used), None)
+        if key is not None:
+            self._used.add(key)
+        return key
+
+
+def lines(
+    assessment: Assessment, policy: Policy, patient: str, token: str, emitted: Iterable[Emitted]
+) -> Iterator[Line]:
+    """The lines that the increments make which stand by the log and by `assessment`."""
+    revisions = {each.index: each.revision for each in emitted if not each.retracted}
+    counted = [increment for increment in assessment.increments if increment.index in revisions]
+    if not counted or assessment.service_date is None:
+        return
+    keys = tuple(f"{token}{each.index:02d}{revisions[each.index]}" for each in counted)
+    match policy.charge_lines:
+        case ChargeLines.QUANTITY:
+            yield _line(patient, assessment.service_date, keys, assessment.intervals)
+        case ChargeLines.PER_INCREMENT:
+            before_us = 0
+            for key, increment in zip(keys, counted, strict=True):
+                yield _line(patient, assessment.service_date, (key,), _share(increment, before_us))
+                before_us = increment.attained_at_us
+
+
+def _line(patient: str, service_date: date, keys: tuple[str, ...], intervals: Sequence[Interval]) -> Line:
+    return Line(
+        patient=patient,
+        service_date=service_date,
+        increments=keys,
+        start_us=min(each.start_us for each in intervals),
+        end_us=max(each.end_us for each in intervals),
+        net_us=net_us(intervals),
+    )
+
+
+def _share(increment: Increment, since_us: int) -> list[Interval]:
+    """The cooling that attained the increment and none before it."""
+    return [
+        Interval(max(each.start_us, since_us), each.end_us, each.cap)
+        for each in increment.intervals
+        if each.end_us > since_us
+    ]

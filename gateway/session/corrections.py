@@ -1,0 +1,124 @@
+"""Corrections: what becomes of charges that no longer agree with the count (P22). Pure.
+
+Theory of operation. The lines of today are compared with the charges that stand. They differ if patient, service date
+or the numbers of the increments do; an increment that merely moved is charged rightly. A difference is never settled
+silently: it is an item, open until a person approves or refuses it, or settled at once where the policy credits
+automatically. To settle is to credit the old charge in full and to charge anew.
+
+A session that is held has no lines: what was charged of it is in question, and only a person answers that. An item
+remembers how many decisions about its charge had been told when it opened. So a decision is about the difference that
+the person saw, and no clock matters: the same facts and the same log give the same items after a restart.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import msgspec
+
+from gateway.session.charges import Charge, CorrectionReason, Keys, Line, credit_of, standing_charges
+from gateway.session.facts import AnyFact, CorrectionDecided
+from gateway.session.policy import Policy
+
+
+class CorrectionItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A difference between what was charged and what is counted, for a person to decide."""
+
+    charge: str  # the charge in question, or the key of the one that is wanting
+    charged: int  # quantity; 0: nothing was charged yet
+    counted: int  # quantity that would be charged in its place
+    patient: str  # whom that would be charged to
+    service_date: date | None = None
+    reason: CorrectionReason
+    decisions: int = 0  # how many about this charge had been told when the item opened
+    refused: bool = False  # closed while the difference is the same
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What was charged of one session under one token, and the items that this left."""
+
+    token: str
+    charged: tuple[Charge, ...] = ()
+    items: tuple[CorrectionItem, ...] = ()
+
+
+class _Difference(msgspec.Struct, frozen=True):
+    """A charge that stands and should not, the line that should be charged in its place, or both."""
+
+    charge: Charge | None
+    line: Line | None
+
+
+def corrected(
+    account: Account, lines: Sequence[Line], facts: Sequence[AnyFact], policy: Policy, patient: str, *, held: bool
+) -> tuple[tuple[Charge, ...], tuple[CorrectionItem, ...]]:
+    """The credits and charges that may be made now, and an item for each difference that may not be settled."""
+    decided = sorted(
+        (fact for fact in facts if isinstance(fact, CorrectionDecided)), key=lambda fact: (fact.known_at_us, fact.at_us)
+    )
+    keys = Keys(account.token, account.charged, policy)
+    charges: list[Charge] = []
+    items: list[CorrectionItem] = []
+    for difference in _differences(account.charged, lines):
+        key = None if difference.line is None else keys.draw(difference.line)
+        reason = CorrectionReason.HELD if held else _why(difference, patient)
+        item = _item(difference, key, patient, reason)
+        verdicts = [fact.approved for fact in decided if fact.charge == item.charge]
+        seen = next((each.decisions for each in account.items if _same(each, item)), len(verdicts))
+        told = verdicts[seen:]
+        approved = told[-1] if told else policy.automatic_credit and not held
+        past_z = difference.line is not None and key is None  # then only a person can charge it, elsewhere
+        if approved and not past_z:
+            charges += _settled(difference, key, reason)
+        else:
+            refused = bool(told) and not approved
+            items.append(msgspec.structs.replace(item, decisions=seen, refused=refused))
+    return tuple(charges), tuple(items)
+
+
+def _differences(charged: Sequence[Charge], lines: Sequence[Line]) -> Iterator[_Difference]:
+    standing = standing_charges(charged)
+    right = {line.claim for line in lines}
+    told = {charge.line.claim for charge in standing}
+    wanting = [line for line in lines if line.claim not in told]
+    for charge in standing:
+        if charge.line.claim not in right:
+            line = next((each for each in wanting if each.numbers & charge.line.numbers), None)
+            if line is not None:
+                wanting.remove(line)
+            yield _Difference(charge, line)
+    yield from (_Difference(None, line) for line in wanting)
+
+
+def _why(difference: _Difference, patient: str) -> CorrectionReason:
+    charge, line = difference.charge, difference.line
+    if charge is not None and charge.line.patient != patient:
+        return CorrectionReason.PATIENT
+    if charge is not None and line is not None and charge.line.numbers == line.numbers:
+        return CorrectionReason.SERVICE_DATE
+    return CorrectionReason.COUNT
+
+
+def _item(difference: _Difference, key: str | None, patient: str, reason: CorrectionReason) -> CorrectionItem:
+    charge, line = difference.charge, difference.line
+    name = charge.key if charge is not None else key or (line.increments[0] if line is not None else "")
+    return CorrectionItem(
+        charge=name,
+        charged=0 if charge is None else charge.quantity,
+        counted=0 if line is None else len(line.increments),
+        patient=patient,
+        service_date=None if line is None else line.service_date,
+        reason=reason,
+    )
+
+
+def _same(item: CorrectionItem, other: CorrectionItem) -> bool:
+    """Whether both are about the same difference."""
+    return msgspec.structs.replace(item, decisions=0, refused=False) == other
+
+
+def _settled(difference: _Difference, key: str | None, reason: CorrectionReason) -> Iterator[Charge]:
+    """The old charge credited in full, then the new one."""
+    if difference.charge is not None:
+        yield credit_of(difference.charge, reason)
+    if difference.line is not None and key is not None:
+        yield Charge(key=key, line=difference.line)

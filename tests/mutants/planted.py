@@ -1,0 +1,172 @@
+"""Planted bugs: what a hurried hand might write in tracker, ledger and relay, as textual changes of one place each."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """`old` stands exactly once in `file`; `tests` are those that should notice that `new` stands there instead."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+_SESSION = (
+    "tests/unit/test_session_increments.py",
+    "tests/unit/test_session_cooling.py",
+    "tests/unit/test_session_infusion.py",
+    "tests/unit/test_replay_cases.py",
+)
+_WARD = ("tests/unit/test_ward.py",)
+_LEDGER = (
+    "tests/unit/test_ledger_entry.py",
+    "tests/unit/test_ledger_store.py",
+    "tests/unit/test_ledger_opening.py",
+    "tests/unit/test_ledger_outbox.py",
+)
+_AUDIT = ("tests/unit/test_ledger_attacks.py", "tests/unit/test_ledger_verify.py")
+
+MUTANTS = (
+    Mutant(
+        "a threshold must be passed, not reached",
+        "gateway/session/increments.py",
+        "if interval.end_us - interval.start_us >= needed_us:",
+        "if interval.end_us - interval.start_us > needed_us:",
+        _SESSION,
+    ),
+    Mutant(
+        "an increment is announced a threshold early",
+        "gateway/session/increments.py",
+        "(index - 1) * policy.increment_s) * US_PER_S",
+        "(index - 1) * policy.increment_s - 1) * US_PER_S",
+        _SESSION,
+    ),
+    Mutant(
+        "a timer attains increments that no reading proves",
+        "gateway/session/increments.py",
+        "if reached[-1].end_us > until_us:",
+        "if reached[-1].end_us > until_us + 60 * US_PER_S:",
+        (*_SESSION, *_WARD),
+    ),
+    Mutant(
+        "an amendment keeps its revision",
+        "gateway/session/increments.py",
+        "            revision = next_revision(before.revision)\n            amendments",
+        "            revision = before.revision\n            amendments",
+        _SESSION,
+    ),
+    Mutant(
+        "what comes back comes back under its old key",
+        "gateway/session/increments.py",
+        "Change(Op.EMIT, index, next_revision(before.revision), at_us, known_at_us)",
+        "Change(Op.EMIT, index, before.revision, at_us, known_at_us)",
+        _SESSION,
+    ),
+    Mutant(
+        "cooling before the infusion's end counts",
+        "gateway/session/counting.py",
+        "spans = clip(_net(cooling, policy), *window)",
+        "spans = clip(_net(cooling, policy), 0, window[1])",
+        _SESSION,
+    ),
+    Mutant(
+        "time out of sight fills a gap",
+        "gateway/session/counting.py",
+        "if counts and not intersect([(stop_us, start_us)], unknown):",
+        "if counts:",
+        _SESSION,
+    ),
+    Mutant(
+        "pauses count",
+        "gateway/session/timeline.py",
+        "return subtract(self.running_spans, [*pauses, *self.faults, *self.unknown])",
+        "return subtract(self.running_spans, [*self.faults, *self.unknown])",
+        _SESSION,
+    ),
+    Mutant(
+        "the last telling of a fact counts, not the first",
+        "gateway/session/facts.py",
+        "if before is None or fact.known_at_us < before.known_at_us:",
+        "if before is None or fact.known_at_us > before.known_at_us:",
+        (*_SESSION, "tests/unit/test_session_review.py"),
+    ),
+    Mutant(
+        "durations come from the wall clock",
+        "gateway/session/observe.py",
+        "at.boot_us - seen.last_good.boot_us > rules.max_gap_us:",
+        "at.utc_us - seen.last_good.utc_us > rules.max_gap_us:",
+        ("tests/unit/test_observe.py",),
+    ),
+    Mutant(
+        "a session that is looked at again gets another token",
+        "gateway/session/ward.py",
+        "for session in found if session.cooled and not session.tokens]",
+        "for session in found if session.cooled]",
+        _WARD,
+    ),
+    Mutant(
+        "a restart forgets what was told",
+        "gateway/session/ward.py",
+        "emitted=fold(records[token].emitted, [change])",
+        "emitted=()",
+        _WARD,
+    ),
+    Mutant(
+        "a hash leaves out its predecessor",
+        "gateway/ledger/entry.py",
+        "str(recorded_us), body_digest, head.hash)",
+        "str(recorded_us), body_digest)",
+        _LEDGER,
+    ),
+    Mutant(
+        "a commit does not look whether it continues the chain",
+        "gateway/ledger/writes.py",
+        "if follow(reads.head(connection, origin), batch.entries) != batch.head:",
+        "if not batch:",
+        _LEDGER,
+    ),
+    Mutant(
+        "the ledger moves on before the commit",
+        "gateway/ledger/store.py",
+        "        writes.append_batch(connection, self._origin, batch)\n        self.head = batch.head\n",
+        "        self.head = batch.head\n        writes.append_batch(connection, self._origin, batch)\n",
+        _LEDGER,
+    ),
+    Mutant(
+        "commits are not synced",
+        "gateway/ledger/opening.py",
+        '("synchronous", 2),',
+        '("synchronous", 1),',
+        _LEDGER,
+    ),
+    Mutant(
+        "rows may be deleted",
+        "gateway/ledger/schema.py",
+        '        _refuse(db, table, "UPDATE")\n        _refuse(db, table, "DELETE")\n    _refuse(db, "identity"',
+        '        _refuse(db, table, "UPDATE")\n    _refuse(db, "identity"',
+        _LEDGER,
+    ),
+    Mutant(
+        "a refused message is marked as delivered",
+        "gateway/ledger/writes.py",
+        "attempt.reason, int(attempt.delivered))",
+        "attempt.reason, 1)",
+        _LEDGER,
+    ),
+    Mutant(
+        "the broker's reason code is ignored",
+        "gateway/mqtt/delivery.py",
+        "if reason >= REFUSED_FROM:",
+        "if reason >= 256:",
+        ("tests/unit/test_mqtt_delivery.py",),
+    ),
+    Mutant(
+        "a verifier does not miss what was cut off",
+        "gateway/ledger/attest.py",
+        "if head.seq > last_seq:",
+        "if head.seq > last_seq + 1000000:",
+        _AUDIT,
+    ),
+)

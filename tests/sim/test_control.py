@@ -1,0 +1,375 @@
+"""Operators and a gateway: acts on a real pipeline and ledger, and the command line on the installed process."""
+
+import asyncio
+import json
+import signal
+import socket
+import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from drivers.reading import RunState
+from gateway.clock import SystemClock
+from gateway.control import SOCKET_FILE
+from gateway.control_desk import Desk
+from gateway.ledger.errors import LedgerBroken
+from simulators.scenario import load_scenario
+from simulators.serve import Plant
+from tests.broker.harness import Mosquitto
+from tests.crash import suite as processes
+from tests.sim.test_pipeline import CONFIG, POLICY, Suite, cool, facts_of, running
+
+Json = dict[str, Any]
+
+
+class Operator:
+    """Somebody who asks a gateway's desk."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.desk = Desk(suite.config, suite.clock, suite.ledger, suite.pipeline)
+        self.suite = suite
+
+    async def ask(self, **request: object) -> Json:
+        return cast(Json, json.loads(await self.desk.answer(json.dumps(request).encode(), 1000)))
+
+    async def tell(self, act: str, **fields: object) -> Json:
+        """What the gateway answers to an act that it takes."""
+        answer = await self.ask(request="tell", act=act, person="rn-4471", reason="as charted", **fields)
+        assert answer["ok"], answer
+        return answer
+
+    async def refused(self, act: str, **fields: object) -> str:
+        before = self.suite.ledger.head
+        answer = await self.ask(request="tell", act=act, person="rn-4471", reason="as charted", **fields)
+        assert not answer["ok"]
+        assert self.suite.ledger.head == before, "a refused act changes nothing"
+        return f"{answer['error']} | {answer['accepted']}"
+
+    async def session(self, **request: object) -> Json:
+        (session,) = (await self.ask(request="sessions", **request))["sessions"]
+        return session
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "gateway.toml").write_text(CONFIG)
+    (tmp_path / "policy.toml").write_text(POLICY)
+    return tmp_path
+
+
+@asynccontextmanager
+async def cooling(folder: Path) -> AsyncGenerator[tuple[Suite, Operator, str]]:
+    """A cap that has cooled an hour for nobody known, and the session's token."""
+    async with running(folder) as suite:
+        await cool(suite)
+        operator = Operator(suite)
+        yield suite, operator, (await operator.session())["token"]
+
+
+def minutes_ago(suite: Suite, minutes: float) -> str:
+    return datetime.fromtimestamp(suite.clock.us / 1e6 - minutes * 60, UTC).isoformat()
+
+
+def operations(answer: Json) -> list[tuple[str, str]]:
+    return [(each["op"], each["increment"][9:]) for changed in answer["changed"] for each in changed["increments"]]
+
+
+async def test_a_whole_session_by_hand(folder: Path) -> None:
+    async with cooling(folder) as (suite, operator, token):
+        held = await operator.session()
+        assert (held["bound"], held["held"], held["phase"]) == (False, ["unbound"], "pre-cooling")
+        answer = await operator.tell("bind", place=token, visit="V-1", mrn="M-1")
+        assert "bound" in answer["changed"][0]["happened"]
+        at = minutes_ago(suite, 48)
+        answer = await operator.tell("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
+        assert answer["recorded"] == ["infusion_ended"]
+        assert operations(answer) == [("emit", "01A"), ("emit", "02A")]
+        later = minutes_ago(suite, 20)
+        answer = await operator.tell("infusion-ended", token=token, order="O-1", at=later, correct=True)
+        assert operations(answer) == [("retract", "02A"), ("amend", "01B")]
+        for act, fields in (
+            ("prepared", {}),
+            ("tolerance", {"comfort": "ok"}),
+            ("cap-id", {"cap_id": "SC-M-0431"}),
+            ("note", {"text": "cap refitted"}),
+            ("order-checked", {"found": True}),
+        ):
+            await operator.tell(act, token=token, **fields)
+        assert "order" not in (await operator.session())["missing"]
+        assert "cooling goes on" in await operator.refused("finalise", token=token)
+        suite.state = RunState.STOPPED
+        await suite.poll(5)
+        answer = await operator.tell("finalise", token=token)
+        assert "finalised" in answer["changed"][0]["happened"]
+        (signed,) = await facts_of(suite, "session_finalized")
+        assert (signed["token"], signed["person"], signed["reason"]) == (token, "rn-4471", "as charted")
+        assert "already" in await operator.refused("finalise", token=token)
+        assert (await operator.ask(request="sessions"))["sessions"] == []
+        assert (await operator.session(all=True))["token"] == token
+
+
+async def test_what_people_told_survives_a_restart(folder: Path) -> None:
+    async with cooling(folder) as (suite, operator, token):
+        await operator.tell("bind", place=token, visit="V-1")
+        await operator.tell("infusion-ended", token=token, order="O-1", at=minutes_ago(suite, 20), agent="chemo")
+        before = await operator.ask(request="session", token=token)
+        await suite.start()
+        assert await Operator(suite).ask(request="session", token=token) == before
+
+
+async def test_a_stop_charted_early_takes_increments_back(folder: Path) -> None:
+    async with cooling(folder) as (suite, operator, token):
+        await operator.tell("bind", place=token, visit="V-1")
+        at = minutes_ago(suite, 50)
+        await operator.tell("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
+        answer = await operator.tell("stop-charted", token=token, at=minutes_ago(suite, 30))
+        assert operations(answer) == [("retract", "02A")]
+
+
+async def test_whose_it_is_is_shown_only_where_it_is_asked_for(folder: Path) -> None:
+    async with cooling(folder) as (_, operator, token):
+        await operator.tell("bind", place=token, visit="V-1", mrn="M-1")
+        for request in ({"request": "sessions"}, {"request": "session", "token": token}):
+            assert "V-1" not in json.dumps(await operator.ask(**request))
+            assert "V-1" in json.dumps(await operator.ask(**request, identify=True))
+        patient = (await operator.session(identify=True))["patient"]
+        assert patient == {"visit": "V-1", "mrn": "M-1", "account": None}
+
+
+async def test_a_reassigned_session_takes_its_increments_along(folder: Path) -> None:
+    async with cooling(folder) as (suite, operator, token):
+        await operator.tell("bind", place="c01", visit="V-1")
+        at = minutes_ago(suite, 20)
+        await operator.tell("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
+        answer = await operator.tell("reassign", token=token, visit="V-2")
+        assert ("retract", "01A") in operations(answer)
+        sessions = (await operator.ask(request="sessions", all=True, identify=True))["sessions"]
+        assert {session["patient"]["visit"] for session in sessions} == {"V-1", "V-2"}
+        assert (await operator.session(identify=True))["patient"]["visit"] == "V-2", "the other one is done with"
+
+
+async def test_an_unknown_token_lists_the_open_ones(folder: Path) -> None:
+    async with cooling(folder) as (_, operator, token):
+        assert token in await operator.refused("finalise", token="000000000")
+        answer = await operator.ask(request="session", token="000000000")
+        assert (answer["ok"], answer["accepted"]) == (False, token)
+        assert (await operator.ask(request="session", token=token.lower()))["ok"]
+
+
+async def test_the_status_names_the_gateway_and_what_may_be_told(folder: Path) -> None:
+    async with cooling(folder) as (_, operator, _token):
+        status = await operator.ask(request="status")
+        assert (status["gateway"], status["mode"], status["open"], status["units"]) == ("gw-01", "test", 1, ["cap-01"])
+        assert "finalise" in status["acts"]
+
+
+async def test_the_log_has_the_act_and_the_uid_and_neither_patient_nor_reason(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with cooling(folder) as (_, operator, token):
+        with caplog.at_level("INFO", "capgate.control"):
+            await operator.tell("bind", place=token, visit="V-1")
+        (record,) = [each for each in caplog.records if each.name == "capgate.control"]
+        assert (vars(record)["act"], vars(record)["session"], vars(record)["uid"]) == ("bind", token, 1000)
+        assert "V-1" not in str(vars(record))
+        assert "as charted" not in str(vars(record))
+
+
+async def test_a_defect_is_answered_and_a_broken_ledger_ends_the_gateway(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with cooling(folder) as (suite, operator, token):
+
+        def fail(error: Exception) -> None:
+            def advance(*_: object, **__: object) -> None:
+                raise error
+
+            monkeypatch.setattr("gateway.pipeline.advance", advance)
+
+        fail(ZeroDivisionError("V-1"))
+        assert "a defect" in await operator.refused("note", token=token, text="x")
+        fail(LedgerBroken("the disk is gone"))
+        with pytest.raises(LedgerBroken):
+            await operator.tell("note", token=token, text="x")
+        monkeypatch.undo()
+        await operator.tell("note", token=token, text="x")
+        await suite.poll(1)
+
+
+async def test_hydration_whose_end_names_no_class_starts_no_count(folder: Path) -> None:
+    async with cooling(folder) as (suite, operator, token):
+        await operator.tell("bind", place=token, visit="V-1")
+        await suite.tell("s", "infusion.started", 50, visit="V-1", order="H-1", agent_class="hydration")
+        answer = await suite.tell("e", "infusion.completed", 40, visit="V-1", order="H-1", source="mar", final=True)
+        assert answer["result"] == "accepted"
+        assert await suite.increments() == []
+        await suite.tell("e2", "infusion.completed", 40, visit="V-1", order="X-1", source="mar", final=True)
+        assert await suite.increments() == [("emit", 1, "A")], "a class that nobody tells is presumed"
+        await suite.tell("s2", "infusion.started", 50, visit="V-1", order="X-1", agent_class="other")
+        assert await suite.increments() == [("emit", 1, "A"), ("retract", 1, "A")]
+
+
+async def test_a_held_session_stays_open_until_a_person_lifts_the_hold_and_so_does_a_correction(folder: Path) -> None:
+    async with cooling(folder) as (suite, operator, token):
+        await operator.tell("bind", place=token, visit="V-1")
+        await operator.tell("order-checked", token=token, found=False)
+        await operator.tell("prepared", token=token)
+        at = minutes_ago(suite, 50)
+        await operator.tell("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
+        suite.state = RunState.STOPPED
+        await suite.poll(5)
+        await operator.tell("finalise", token=token)
+        assert (await operator.session())["held"] == ["no_order"]
+        (changed,) = (await operator.tell("lift-hold", token=token, holds=["no_order"]))["changed"]
+        (charge,) = changed["charges"]
+        assert charge["quantity"] == 2
+        assert (await operator.ask(request="sessions"))["sessions"] == []
+        at = minutes_ago(suite, 25)
+        await operator.tell("infusion-ended", token=token, order="O-1", at=at, correct=True)
+        (item,) = (await operator.session())["corrections"]
+        assert (item["charge"], item["charged"], item["counted"]) == (charge["charge"], 2, 1)
+        assert item["charge"] in await operator.refused(
+            "decide-correction", token=token, charge=f"{token}99Z", approve=True
+        )
+        answer = await operator.tell("decide-correction", token=token, charge=item["charge"], approve=True)
+        credit, anew = answer["changed"][0]["charges"]
+        assert (credit["reverses"], anew["quantity"]) == (charge["charge"], 1)
+        assert (await operator.ask(request="sessions"))["sessions"] == []
+
+
+# --- the installed process and the command line
+
+SCENARIO = """
+schema = 1
+name = "by-hand"
+length_min = 2
+
+[[line]]
+id = "net-1"
+dialect = "modbus-tcp"
+tcp = "127.0.0.1:0"
+
+[[unit]]
+id = "cap-01"
+line = "net-1"
+map = "reference"
+unit_id = 1
+serial_number = "RCU1-000001"
+set_point_c = -4.0
+
+[[patient]]
+visit = "V-1"
+unit = "cap-01"
+step = [
+  { at_min = 0.01, do = "arrive" },
+  { at_min = 0.02, do = "precool" },
+  { at_min = 0.25, do = "stop" },
+]
+"""
+
+
+class CommandLine:
+    """`capgate session` against one gateway."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = folder / "gateway.toml"
+
+    async def run(self, *arguments: str, code: int = 0) -> Json:
+        """The JSON that a command prints."""
+        process = await asyncio.create_subprocess_exec(
+            processes.CAPGATE, "session", *arguments, "--config", self.config, "--json",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        assert process.returncode == code, (arguments, out, err)
+        assert b"Traceback" not in err
+        return cast(Json, json.loads(out)) if out else {"said": err.decode()}
+
+    async def act(self, *arguments: str, code: int = 0) -> Json:
+        return await self.run(*arguments, "--person", "rn-4471", "--reason", "as charted", code=code)
+
+    async def until(self, what: str) -> Json:
+        """The only session, once it has a true `what`."""
+        async with asyncio.timeout(30):
+            while True:
+                sessions = (await self.run("list"))["sessions"]
+                if sessions and sessions[0][what]:
+                    return sessions[0]
+                await asyncio.sleep(0.2)
+
+
+async def lines_to(path: Path, *lines: bytes) -> list[Json]:
+    """What the gateway answers to lines on one connection."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b"".join(line + b"\n" for line in lines))
+    answers = [json.loads(await reader.readline()) for _ in lines]
+    writer.close()
+    await writer.wait_closed()
+    return answers
+
+
+async def test_a_session_signed_on_the_command_line_is_in_the_ledger_with_person_and_reason(tmp_path: Path) -> None:
+    (tmp_path / "scenario.toml").write_text(SCENARIO)
+    clock = SystemClock()
+    began_us = clock.now().boot_us
+    plant = Plant(
+        load_scenario(tmp_path / "scenario.toml"), lambda: (clock.now().boot_us - began_us) / 1e6, lambda _: None
+    )
+    nobody = Mosquitto(tmp_path)  # never started: operators need no broker
+    line = CommandLine(tmp_path)
+    async with plant.serving() as urls:
+        processes.write_configuration(tmp_path, urls["net-1"], nobody, first_s=2, further_s=600)
+        gateway = processes.Gateway(tmp_path)
+        await gateway.start()
+        await gateway.says("started")
+        token = (await line.until("token"))["token"]
+        path = gateway.ledger.with_name(SOCKET_FILE)
+        deaf = socket.socket(socket.AF_UNIX)
+        deaf.connect(str(path))
+        deaf.send(b'{"request": "sessions"}\n' * 100)
+        garbage = await lines_to(path, b"garbage", b"\x00\xff", b'{"request": "status"}')
+        assert [answer["ok"] for answer in garbage] == [False, False, True]
+        await line.act("bind", token, "--visit", "V-1")
+        at = datetime.now(UTC).isoformat()
+        both = await asyncio.gather(
+            line.act("infusion-ended", token, "O-1", "--at", at, "--agent", "chemo"),
+            line.act("note", token, "two at once"),
+        )
+        assert [answer["recorded"] for answer in both] == [["infusion_ended"], ["note_added"]]
+        assert (await line.until("increments"))["bound"]
+        assert "cooling goes on" in (await line.act("finalise", token, code=1))["error"]
+        await line.until("stopped_at")
+        deaf.close()
+        assert "finalised" in (await line.act("finalise", token))["changed"][0]["happened"]
+        assert await gateway.end(signal.SIGTERM) == 0
+    assert not path.exists()
+    assert "Traceback" not in (tmp_path / "gateway.log").read_text()
+    assert "no gateway runs" in (await line.run("list", code=2))["said"]
+    connection = sqlite3.connect(gateway.ledger)
+    bodies = [json.loads(body) for (body,) in connection.execute("SELECT body FROM entry WHERE kind = 'fact'")]
+    connection.close()
+    (signed,) = [body for body in bodies if body["fact"] == "session_finalized"]
+    assert (signed["token"], signed["person"], signed["reason"]) == (token, "rn-4471", "as charted")
+
+
+async def test_a_gateway_that_was_killed_leaves_a_socket_that_the_next_one_replaces(tmp_path: Path) -> None:
+    processes.write_configuration(tmp_path, "socket://127.0.0.1:1", Mosquitto(tmp_path), first_s=2, further_s=2)
+    line = CommandLine(tmp_path)
+    gateway = processes.Gateway(tmp_path)
+    await gateway.start()
+    await gateway.says("started")
+    assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL
+    assert gateway.ledger.with_name(SOCKET_FILE).exists()
+    assert "no gateway runs" in (await line.run("list", code=2))["said"]
+    await gateway.start()
+    async with asyncio.timeout(10):
+        while (gateway.folder / "gateway.log").read_text().count('"started"') < 2:
+            await asyncio.sleep(0.05)
+    assert (await line.run("list"))["sessions"] == []
+    assert (await line.run("show", "000000000", code=1))["accepted"] == "none is open"
+    assert await gateway.end(signal.SIGTERM) == 0

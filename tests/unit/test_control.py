@@ -1,0 +1,200 @@
+"""The control socket: which lines are requests, and that no client can hold up the gateway."""
+
+import asyncio
+import json
+import os
+import socket
+import stat
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway import control
+from gateway.control import MAX_CLIENTS, MAX_LINE_BYTES, SocketRefused, listen, serve_control
+from gateway.control_requests import Refused, read_request
+
+# --- lines that are no request
+
+
+@pytest.mark.parametrize(
+    ("line", "accepted"),
+    [
+        (b"", "one JSON object a line"),
+        (b"\xff\xfe\x00", "one JSON object a line"),
+        (b"[" * 5000, "one JSON object a line"),
+        (b"[]", "one JSON object a line"),
+        (b"{}", "status, sessions, session, tell"),
+        (b'{"request": "drop"}', "status, sessions, session, tell"),
+        (b'{"request": "tell"}', "finalise"),
+        (b'{"request": "tell", "act": "emit"}', "finalise"),
+        (b'{"request": "status", "all": true}', "no further field"),
+        (b'{"request": "session", "token": "short"}', "9 characters"),
+        (b'{"request": "sessions", "identify": "yes"}', "true or false"),
+    ],
+)
+def test_a_line_that_is_no_request_is_refused_with_what_is(line: bytes, accepted: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        read_request(line)
+    assert accepted in refusal.value.accepted
+
+
+# --- the socket
+
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def echo(line: bytes, uid: int) -> bytes:
+    return line.strip() + b" by %d" % uid
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, answer: Callable[[bytes, int], Awaitable[bytes]] = echo
+) -> AsyncGenerator[Callable[[], Awaitable[Connection]]]:
+    """A control socket, and how to connect to it."""
+    path = folder / control.SOCKET_FILE
+    task = asyncio.create_task(serve_control(folder, answer))
+    writers: list[asyncio.StreamWriter] = []
+
+    async def connect() -> Connection:
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                await asyncio.sleep(0)
+                continue
+            writers.append(writer)
+            return reader, writer
+
+    try:
+        yield connect
+    finally:
+        for writer in writers:
+            writer.transport.abort()
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+    assert not path.exists()
+
+
+async def ask(connection: Connection, line: bytes) -> bytes:
+    reader, writer = connection
+    writer.write(line + b"\n")
+    return await reader.readline()
+
+
+async def test_a_line_is_answered_and_the_kernel_says_who_asked(tmp_path: Path) -> None:
+    async with serving(tmp_path) as connect:
+        first, second = await connect(), await connect()
+        for n in range(3):
+            assert await ask(first, b"a%d" % n) == b"a%d by %d\n" % (n, os.getuid())
+            assert await ask(second, b"b%d" % n) == b"b%d by %d\n" % (n, os.getuid())
+
+
+async def test_only_the_owner_may_open_the_socket(tmp_path: Path) -> None:
+    async with serving(tmp_path) as connect:
+        await ask(await connect(), b"x")
+        assert stat.S_IMODE((tmp_path / control.SOCKET_FILE).stat().st_mode) == 0o600
+
+
+async def test_one_client_too_many_is_turned_away_and_the_next_is_taken_when_one_has_gone(tmp_path: Path) -> None:
+    async with serving(tmp_path) as connect:
+        connections = [await connect() for _ in range(MAX_CLIENTS)]
+        for connection in connections:
+            await ask(connection, b"x")
+        reader, _ = await connect()
+        assert json.loads(await reader.readline())["error"] == "too many clients"
+        connections[0][1].close()
+        async with asyncio.timeout(5):
+            while b"by" not in await (late := await connect())[0].read(0) + await ask(late, b"y"):
+                await asyncio.sleep(0.01)
+
+
+async def test_a_line_without_end_is_refused_not_collected(tmp_path: Path) -> None:
+    async with serving(tmp_path) as connect:
+        reader, writer = await connect()
+        writer.write(b"x" * (MAX_LINE_BYTES * 4))
+        assert json.loads(await reader.readline())["error"] == "the line is too long"
+        assert await ask(await connect(), b"x")
+
+
+async def test_a_client_that_says_nothing_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "IDLE_S", 0.02)
+    async with serving(tmp_path) as connect:
+        reader, writer = await connect()
+        writer.write(b"half a li")
+        assert await reader.read() == b""
+
+
+async def test_a_client_that_never_reads_is_dropped_and_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "WRITE_S", 0.05)
+
+    async def much(line: bytes, uid: int) -> bytes:
+        return b"x" * 4_000_000 if line == b"much\n" else line.strip()
+
+    async with serving(tmp_path, much) as connect:
+        deaf = socket.socket(socket.AF_UNIX)
+        await ask(await connect(), b"x")
+        deaf.connect(str(tmp_path / control.SOCKET_FILE))
+        deaf.send(b"much\n")
+        other = await connect()
+        async with asyncio.timeout(1):
+            assert await ask(other, b"hello") == b"hello\n"
+        await asyncio.sleep(0.1)
+        received = 0
+        while chunk := deaf.recv(1 << 20):
+            received += len(chunk)
+        deaf.close()
+        assert received < 4_000_000, "it was dropped in the middle of the answer"
+
+
+async def test_what_the_answer_raises_ends_the_serving(tmp_path: Path) -> None:
+    async def broken(line: bytes, uid: int) -> bytes:
+        raise ZeroDivisionError
+
+    task = asyncio.create_task(serve_control(tmp_path, broken))
+    while not (tmp_path / control.SOCKET_FILE).exists():
+        await asyncio.sleep(0)
+    reader, writer = await asyncio.open_unix_connection(tmp_path / control.SOCKET_FILE)
+    writer.write(b"x\n")
+    with pytest.raises(ExceptionGroup):
+        await task
+    assert await reader.read() == b""
+    writer.close()
+
+
+def test_the_socket_of_a_dead_gateway_is_replaced_and_that_of_a_live_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    dead = listen(path)
+    dead.close()
+    with listen(path) as live:
+        live.listen()
+        with pytest.raises(SocketRefused, match="another process"):
+            listen(path)
+        assert path.exists()
+
+
+def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "control.sock").write_text("mine")
+    with pytest.raises(SocketRefused, match="no socket"):
+        listen(tmp_path / "control.sock")
+    assert (tmp_path / "control.sock").read_text() == "mine"
+
+
+def test_a_directory_that_others_can_write_holds_no_socket(tmp_path: Path) -> None:
+    tmp_path.chmod(0o770)
+    with pytest.raises(SocketRefused, match="chmod"):
+        listen(tmp_path / "control.sock")
+
+
+async def test_a_socket_that_cannot_be_had_is_logged_and_costs_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    await serve_control(deep, echo)
+    assert "no control socket" in caplog.text

@@ -1,0 +1,353 @@
+"""What a person tells over the control socket: every act becomes its fact, and what cannot be meant is refused."""
+
+import json
+from datetime import datetime
+from typing import TypedDict
+from zoneinfo import ZoneInfo
+
+import msgspec
+import pytest
+
+from gateway.control_facts import Bearings, Standing, facts_of
+from gateway.control_requests import ACTS, AnyAct, Refused, read_request
+from gateway.session import facts
+from gateway.session.charges import CorrectionReason
+from gateway.session.corrections import CorrectionItem
+from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource, Finding
+from gateway.session.ward import Ward, advance, look
+
+CAP, OTHER = CapRef("cap-07", 1), CapRef("cap-07", 2)
+TOKEN = "9RX2M7KQ4"
+POLICY = 'name = "p"\nrevision = "1"\neffective = 2026-01-01\nfirst_threshold_s = 960\n'
+ZONE = ZoneInfo("America/New_York")
+
+
+def us(text: str) -> int:
+    """An instant on the day, in New York."""
+    return round(datetime.fromisoformat(f"2026-03-10T{text}-04:00").timestamp() * 1_000_000)
+
+
+NOW = us("17:00")
+
+
+class By(TypedDict):
+    """Who acts, and why."""
+
+    person: str
+    reason: str
+
+
+class On(By):
+    """The same of a session."""
+
+    token: str
+
+
+BY = By(person="rn-4471", reason="as charted")
+ON = On(**BY, token=TOKEN)
+
+
+def started(at: str, cap: CapRef = CAP) -> AnyFact:
+    return facts.CoolingStarted(at_us=us(at), known_at_us=us(at), cap=cap)
+
+
+def stopped(at: str, cap: CapRef = CAP) -> AnyFact:
+    return facts.CoolingStopped(at_us=us(at), known_at_us=us(at), cap=cap)
+
+
+def bound(at: str, patient: str = "s(V1)", cap: CapRef = CAP) -> AnyFact:
+    return facts.PatientBound(at_us=us(at), known_at_us=us(at), cap=cap, patient=patient)
+
+
+def infused(order: str, at: str) -> AnyFact:
+    return facts.InfusionStarted(at_us=us(at), known_at_us=us(at), order=order, patient="s(V1)", admin=AgentClass.CHEMO)
+
+
+NO_ORDER = facts.OrderChecked(at_us=us("08:55"), known_at_us=us("08:55"), found=False, patient="s(V1)")
+ENDED = (bound("08:50"), NO_ORDER, started("09:00"), infused("RX1", "10:00"), stopped("16:35"))
+RUNNING = ENDED[:-1]
+NOBODYS = (started("09:00"), stopped("16:35"))
+
+
+def standing(told: tuple[AnyFact, ...] = ENDED) -> Standing:
+    """The session that the facts make."""
+    observed = {"cap-07": NOW}
+    ward, _ = advance(Ward(POLICY), told, observed, NOW, lambda: TOKEN)
+    found = look(ward, TOKEN, observed, NOW)
+    assert found is not None
+    return Standing(*found)
+
+
+def questioned(charge: str) -> Standing:
+    """The session, with a charge that no longer agrees with the count."""
+    named = standing()
+    item = CorrectionItem(charge=charge, charged=2, counted=1, patient="s(V1)", reason=CorrectionReason.COUNT)
+    release = msgspec.structs.replace(named.outcome.release, items=(item,))
+    return Standing(named.session, msgspec.structs.replace(named.outcome, release=release))
+
+
+BEARINGS = Bearings(
+    now_us=NOW,
+    oldest_us=NOW - 6 * 24 * 3600 * 1_000_000,
+    zone=ZONE,
+    chairs={"c12": CAP},
+    caps=frozenset({CAP, OTHER}),
+    serving={CAP: "s(V1)"},
+    subject_of=lambda visit: f"s({visit})",
+)
+
+
+def request_of(act: str, /, **fields: object) -> AnyAct:
+    named = {} if "place" in fields else {"token": TOKEN}
+    request = read_request(json.dumps({"request": "tell", "act": act, **named, **BY, **fields}).encode())
+    assert isinstance(request, AnyAct)
+    return request
+
+
+def told(act: str, named: Standing | None = None, bearings: Bearings = BEARINGS, /, **fields: object) -> AnyFact:
+    """The one fact that an act becomes."""
+    request = request_of(act, **fields)
+    ((fact,), _) = facts_of(request, named or (None if "place" in fields else standing()), bearings)
+    return fact
+
+
+def refused(act: str, named: Standing | None = None, bearings: Bearings = BEARINGS, /, **fields: object) -> str:
+    """Why an act is refused, and what would be accepted."""
+    with pytest.raises(Refused) as refusal:
+        told(act, named, bearings, **fields)
+    return f"{refusal.value.error} | {refusal.value.accepted}"
+
+
+# --- every act becomes the right fact
+
+EVERY_ACT: dict[str, tuple[dict[str, object], AnyFact]] = {
+    "finalise": ({}, facts.SessionFinalized(at_us=NOW, known_at_us=NOW, **ON)),
+    "lift-hold": (
+        {"holds": ["no_order"]},
+        facts.HoldLifted(at_us=NOW, known_at_us=NOW, **ON, holds=("no_order",)),
+    ),
+    "decide-correction": (
+        {"charge": f"{TOKEN}00A", "approve": True},
+        facts.CorrectionDecided(at_us=NOW, known_at_us=NOW, **ON, charge=f"{TOKEN}00A", approved=True),
+    ),
+    "prepared": ({"at": "8:55"}, facts.PreparationCharted(at_us=us("08:55"), known_at_us=NOW, **ON)),
+    "tolerance": (
+        {"comfort": "ok", "scalp": "concern"},
+        facts.ToleranceChecked(at_us=NOW, known_at_us=NOW, **ON, comfort=Finding.OK, scalp=Finding.CONCERN),
+    ),
+    "cap-id": (
+        {"cap_id": "SC-M-0431", "lot": "L1"},
+        facts.CapIdentified(at_us=NOW, known_at_us=NOW, **ON, cap_id="SC-M-0431", lot="L1"),
+    ),
+    "note": ({"text": "refitted"}, facts.NoteAdded(at_us=NOW, known_at_us=NOW, **ON, text="refitted")),
+    "order-checked": (
+        {"found": True, "ordered_post_minutes": 90},
+        facts.OrderChecked(at_us=NOW, known_at_us=NOW, **BY, found=True, patient="s(V1)", ordered_post_minutes=90.0),
+    ),
+    "infusion-ended": (
+        {"order": "RX1", "at": "15:00"},
+        facts.InfusionEnded(
+            at_us=us("15:00"),
+            known_at_us=NOW,
+            **BY,
+            order="RX1",
+            patient="s(V1)",
+            admin=AgentClass.CHEMO,
+            presumed=True,
+            source=EndSource.PERSON,
+        ),
+    ),
+    "stop-charted": (
+        {"at": "2026-03-10T16:20-04:00"},
+        facts.CoolingStopCharted(at_us=us("16:20"), known_at_us=NOW, **BY, patient="s(V1)", source="person"),
+    ),
+    "cap-removed": (
+        {"at": "16:40"},
+        facts.CapRemoved(at_us=us("16:40"), known_at_us=NOW, **BY, cap=CAP, patient="s(V1)"),
+    ),
+    "bind": (
+        {"place": "C12", "visit": "V2"},
+        facts.PatientBound(at_us=NOW, known_at_us=NOW, **BY, cap=CAP, patient="s(V2)", evidence="person"),
+    ),
+    "release": (
+        {"place": "cap-07:1"},
+        facts.PatientReleased(at_us=NOW, known_at_us=NOW, **BY, cap=CAP, patient="s(V1)"),
+    ),
+    "reassign": (
+        {"visit": "V2"},
+        facts.PatientReassigned(at_us=NOW, known_at_us=NOW, **BY, cap=CAP, from_patient="s(V1)", to_patient="s(V2)"),
+    ),
+}
+
+
+def test_the_table_of_acts_leaves_none_out() -> None:
+    assert set(EVERY_ACT) == set(ACTS)
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_every_act_becomes_its_fact_with_person_and_reason(act: str) -> None:
+    fields, fact = EVERY_ACT[act]
+    named = questioned(f"{TOKEN}00A") if act == "decide-correction" else None
+    assert told(act, named, **fields) == fact
+    assert facts.decode_fact(facts.encode_fact(fact)) == fact
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("field", ["person", "reason"])
+@pytest.mark.parametrize("value", [None, "", "   ", "x" * 201, "a\nb", 7])
+def test_no_act_goes_without_a_person_and_a_reason(act: str, field: str, value: object) -> None:
+    with pytest.raises(Refused, match=field):
+        request_of(act, **EVERY_ACT[act][0], **{field: value})
+
+
+def test_identifiers_travel_beside_the_facts() -> None:
+    request = request_of("bind", place="c12", visit="V2", mrn="M2", account="A2")
+    (fact,), (identity,) = facts_of(request, None, BEARINGS)
+    assert (identity.subject, identity.visit, identity.mrn, identity.account) == ("s(V2)", "V2", "M2", "A2")
+    assert b"V2" not in facts.encode_fact(fact).replace(b"s(V2)", b"")
+
+
+# --- what cannot be meant is refused
+
+
+def test_a_session_is_signed_once_and_not_while_cooling_goes_on() -> None:
+    assert "cooling goes on" in refused("finalise", standing(RUNNING))
+    signed = facts.SessionFinalized(at_us=us("16:50"), known_at_us=us("16:50"), token=TOKEN, person="rn-1")
+    opened = advance(Ward(POLICY), ENDED, {"cap-07": NOW}, NOW, lambda: TOKEN)[1].facts
+    assert "already" in refused("finalise", standing((*opened, signed)))
+
+
+def test_only_what_holds_can_be_lifted_and_not_all_of_it() -> None:
+    assert refused("lift-hold", holds=["weak_evidence"]).endswith("| no_order")
+    assert refused("lift-hold", holds=["policy_unapproved"]).endswith("| no_order"), "nobody answers for the rule"
+
+
+def test_only_a_charge_in_question_is_decided() -> None:
+    assert "no charge" in refused("decide-correction", charge=f"{TOKEN}00A", approve=True)
+    assert f"{TOKEN}00A" in refused("decide-correction", questioned(f"{TOKEN}00A"), charge=f"{TOKEN}00B", approve=True)
+
+
+def test_a_check_that_checked_nothing_is_none() -> None:
+    assert "nothing was checked" in refused("tolerance")
+
+
+def test_an_unknown_order_needs_its_class_so_that_a_slip_adds_none() -> None:
+    assert "RX1" in refused("infusion-ended", order="RX7", at="15:00")
+    fact = told("infusion-ended", order="RX7", at="15:00", agent="hydration")
+    assert isinstance(fact, facts.InfusionEnded)
+    assert (fact.admin, fact.presumed) == (AgentClass.HYDRATION, False)
+    assert "RX1" in refused("infusion-ended", order="RX7", at="15:00", agent="chemo", correct=True)
+
+
+def test_a_correction_by_a_person_stands_above_all_that_was_told_and_no_higher() -> None:
+    fact = told("infusion-ended", order="RX1", at="15:10", correct=True)
+    assert isinstance(fact, facts.InfusionEndCorrected)
+    assert (fact.version, fact.new_end_us, fact.at_us, fact.source) == (2, us("15:10"), NOW, EndSource.PERSON)
+    engines = facts.InfusionEndCorrected(
+        at_us=NOW, known_at_us=NOW, order="RX1", patient="s(V1)", version=7, new_end_us=us("15:05")
+    )
+    fact = told("infusion-ended", standing((*ENDED, engines)), order="RX1", at="15:10", correct=True)
+    assert isinstance(fact, facts.InfusionEndCorrected)
+    assert fact.version == 8
+
+
+@pytest.mark.parametrize(
+    ("act", "fields"), [("infusion-ended", {"order": "RX1", "at": "15:00"}), ("order-checked", {"found": True})]
+)
+def test_what_belongs_to_a_patient_needs_one(act: str, fields: dict[str, object]) -> None:
+    assert "bind" in refused(act, standing(NOBODYS), **fields)
+
+
+def test_a_session_that_is_nobodys_is_bound_from_its_beginning() -> None:
+    fact = told("bind", standing(NOBODYS), place=TOKEN, visit="V2")
+    assert isinstance(fact, facts.PatientBound)
+    assert (fact.at_us, fact.cap) == (us("09:00"), CAP)
+    assert "reassign" in refused("bind", standing(), place=TOKEN, visit="V2")
+
+
+def test_the_end_of_nobodys_cooling_is_told_of_its_cap() -> None:
+    fact = told("stop-charted", standing(NOBODYS), at="16:00")
+    assert isinstance(fact, facts.CoolingStopCharted)
+    assert (fact.cap, fact.patient) == (CAP, "")
+
+
+def test_of_several_caps_the_one_that_came_off_must_be_named() -> None:
+    swap = (bound("12:00", cap=OTHER), started("12:00", OTHER), stopped("16:00", OTHER))
+    named = standing((*ENDED, *swap))
+    assert "cap-07:1, cap-07:2" in refused("cap-removed", named)
+    fact = told("cap-removed", named, cap="cap-07:2")
+    assert isinstance(fact, facts.CapRemoved)
+    assert fact.cap == OTHER
+    moves, _ = facts_of(request_of("reassign", visit="V9"), named, BEARINGS)
+    assert {move.cap for move in moves if isinstance(move, facts.PatientReassigned)} == {CAP, OTHER}
+
+
+def test_places_and_patients_that_do_not_fit_are_refused_with_those_that_do() -> None:
+    assert "c12, cap-07:1, cap-07:2" in refused("bind", place="c99", visit="V1")
+    assert "bound" in refused("release", place="cap-07:2")
+    assert "another visit" in refused("reassign", visit="V1")
+
+
+# --- time
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("15:00", us("15:00")),
+        ("9:05", us("09:05")),
+        ("17:05", us("17:05")),
+        ("2026-03-10T19:00:00Z", us("15:00")),
+        ("2026-03-09T23:50-04:00", us("00:00") - 600_000_000),
+    ],
+)
+def test_times_are_of_today_or_carry_an_offset(text: str, at: int) -> None:
+    assert told("prepared", at=text).at_us == at
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("17:06", "future"),
+        ("2026-03-10T17:06-04:00", "future"),
+        ("2025-03-10T15:00-04:00", "too long ago"),
+        ("2026-03-10T15:00", "offset"),
+        ("2026-03-10", "date alone"),
+        ("24:00", "at:"),
+        ("quarter past", "at:"),
+    ],
+)
+def test_no_other_time_is_taken(text: str, word: str) -> None:
+    assert word in refused("prepared", at=text)
+
+
+def test_without_a_time_zone_a_time_of_day_is_refused() -> None:
+    assert "time_zone" in refused("prepared", None, msgspec.structs.replace(BEARINGS, zone=None), at="15:00")
+
+
+def test_an_end_in_the_repeated_hour_keeps_both_readings() -> None:
+    now_us = round(datetime.fromisoformat("2026-11-01T03:00-05:00").timestamp() * 1_000_000)
+    autumn = msgspec.structs.replace(BEARINGS, now_us=now_us, oldest_us=0)
+    fact = told("infusion-ended", None, autumn, order="RX1", at="01:20")
+    assert isinstance(fact, facts.InfusionEnded)
+    assert fact.ambiguous
+    assert fact.other_reading_us == fact.at_us - 3_600_000_000
+    assert told("stop-charted", None, autumn, at="01:20").at_us == fact.other_reading_us
+
+
+# --- refusals
+
+
+def test_a_refusal_repeats_nothing_of_what_was_sent() -> None:
+    with pytest.raises(Refused) as refusal:
+        request_of("bind", place="c12", visit="V770012" * 12, Doe="Jane")
+    assert "V77" not in f"{refusal.value.error}{refusal.value.accepted}"
+    assert "Doe" not in f"{refusal.value.error}{refusal.value.accepted}"
+
+
+def test_every_field_of_every_act_says_what_is_accepted() -> None:
+    for act in ACTS:
+        fields = EVERY_ACT[act][0]
+        request = request_of(act, **fields)
+        missing = [name for name, field in type(request).model_fields.items() if not field.description]
+        assert set(missing) <= {"request", "act"}
