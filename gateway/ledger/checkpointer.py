@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gateway.formats.events import CONTENT_TYPE, Origin, encode_event, kind, make_event, serial_id
+from gateway.formats.events import CONTENT_TYPE, Event, Origin, encode_event, kind, make_event, serial_id
 from gateway.formats.instants import rfc3339
 from gateway.ledger.batch import Batch, OutboxMessage
 from gateway.ledger.checkpoint import Checkpoint, note_of, to_data
@@ -41,17 +41,19 @@ class Checkpointer:
             return batch
         checkpoint = self.sign(batch.head, at_us)
         self._signed_seq, self._signed_us = batch.head.seq, at_us
-        message = self._message(checkpoint, at_us)
+        event = checkpoint_event(self._origin, checkpoint, at_us)
+        message = OutboxMessage(batch.head.seq, event.id, self._topic, encode_event(event), True, CONTENT_TYPE)
         return msgspec.structs.replace(batch, checkpoint=checkpoint, outbox=(*batch.outbox, message))
 
-    def _message(self, checkpoint: Checkpoint, at_us: int) -> OutboxMessage:
-        head = checkpoint.head
-        event = make_event(
-            self._origin,
-            CHECKPOINT,
-            event_id=f"{serial_id(self._origin, head.epoch, head.seq)}.checkpoint",
-            time=rfc3339(at_us),
-            subject=f"gateway/{self._origin.gateway}",
-            data=to_data(checkpoint),
-        )
-        return OutboxMessage(head.seq, event.id, self._topic, encode_event(event), True, CONTENT_TYPE)
+
+def checkpoint_event(origin: Origin, checkpoint: Checkpoint, at_us: int) -> Event:
+    """The message that carries a checkpoint signed at `at_us`."""
+    head = checkpoint.head
+    return make_event(
+        origin,
+        CHECKPOINT,
+        event_id=f"{serial_id(origin, head.epoch, head.seq)}.checkpoint",
+        time=rfc3339(at_us),
+        subject=f"gateway/{origin.gateway}",
+        data=to_data(checkpoint),
+    )

@@ -34,7 +34,7 @@ REPLAYED = (EntryKind.FACT, EntryKind.INCREMENT)
 class Ledger:
     """An open ledger. `head` is the end of the chain on disk, `set_aside` where a damaged predecessor lies, if any.
 
-    `signed_seq` is the last entry that had a checkpoint when it was opened; 0 for none.
+    `signed_seq` is the last entry with a checkpoint; 0 for none.
     """
 
     def __init__(self, worker: Worker, opened: opening.Opened) -> None:
@@ -72,6 +72,8 @@ class Ledger:
         """Runs in the ledger's thread, so that the head moves even if the caller is gone."""
         writes.append_batch(connection, self._origin, batch)
         self.head = batch.head
+        if batch.checkpoint is not None:
+            self.signed_seq = batch.head.seq
         if batch.outbox:
             self._loop.call_soon_threadsafe(self.outbox.committed)
 
