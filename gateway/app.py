@@ -59,6 +59,7 @@ class Gateway:
         self._pipeline = pipeline
         self._lag = LoopLag()
         self._backlog = Backlog(0, None)
+        self._began_s = asyncio.get_running_loop().time()
         self._preferred: frozenset[str] = frozenset()
         counters = Counters()
         telemetry = Telemetry(counters)
@@ -129,8 +130,8 @@ class Gateway:
 
     def _progresses(self) -> bool:
         """Whether polling goes on; a gateway that has not polled yet is given the same time."""
-        idle_s = self._idle_s()
-        return idle_s is None or idle_s < STALLED_S
+        last_s = self._supervisor.progress.last_poll_s or self._began_s
+        return asyncio.get_running_loop().time() - last_s < STALLED_S
 
     def _idle_s(self) -> float | None:
         last_s = self._supervisor.progress.last_poll_s
@@ -160,7 +161,6 @@ class Gateway:
         return Health(
             version=software_version(),
             mqtt_connected=self._mqtt.connected,
-            ledger_ok=True,  # a gateway whose ledger broke has ended
             units_up=tuple(unit for unit in units if self._publisher.is_up(unit)),
             units_down=tuple(unit for unit in units if not self._publisher.is_up(unit)),
             oldest_unsent_s=self._oldest_unsent_s(),

@@ -7,6 +7,7 @@ import msgspec
 
 from drivers.driver import Driver
 from drivers.reading import ReadFault, Reading
+from gateway.logs import Outage
 from gateway.metrics import UnitCounters
 from gateway.schedule import LineSchedule
 
@@ -14,10 +15,11 @@ Deliver = Callable[[Reading | ReadFault], Awaitable[None]]
 
 
 class Polled(msgspec.Struct, frozen=True):
-    """A unit to poll and what its polls came to."""
+    """A unit to poll, what its polls came to, and what the log says of it."""
 
     driver: Driver
     counters: UnitCounters
+    outage: Outage
 
 
 class Progress:
@@ -40,8 +42,10 @@ async def poll_line(schedule: LineSchedule, units: Mapping[str, Polled], deliver
         match answer:
             case Reading():
                 polled.counters.ok(ended_s - began_s)
+                polled.outage.back()
             case ReadFault():
                 polled.counters.fault(answer.kind)
+                polled.outage.lost(answer.kind)
         schedule.done(unit, isinstance(answer, Reading), ended_s)
         await deliver(answer)
         progress.last_poll_s = ended_s

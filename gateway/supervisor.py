@@ -1,18 +1,18 @@
 """Makes the lines of the configuration and keeps each of them polling; a line's failure stays its own."""
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 
 from drivers.dialects.registry import dialect
 from drivers.driver import Driver
-from drivers.line import Line, LineCounters
+from drivers.line import Line
 from drivers.transport.open import connector
 from gateway.clock import Clock
 from gateway.config_lines import LineSpec
 from gateway.ledger.errors import LedgerError
-from gateway.metrics import UnitCounters
+from gateway.logs import Outage
+from gateway.metrics import UnitCounters, line_events
 from gateway.poller import Deliver, Polled, Progress, poll_line
 from gateway.schedule import SLOTS, LineSchedule
 
@@ -44,7 +44,7 @@ class Supervisor:
 
     def line_counters(self) -> Mapping[str, Mapping[str, int]]:
         """Line -> event -> count, for the metrics."""
-        return {name: _flat(line.counters) for name, line in self._lines.items()}
+        return {name: line_events(line.counters) for name, line in self._lines.items()}
 
     async def run(self) -> None:
         """Poll every line until cancelled. Raises LedgerError: what cannot be recorded must not be polled on."""
@@ -73,6 +73,7 @@ class Supervisor:
                     {offset.point: offset.offset_c for offset in unit.offsets},
                 ),
                 self.unit_counters[unit.id],
+                Outage(_log, self._clock, f"unit {unit.id}", {"unit": unit.id, "line": spec.id}),
             )
             for unit in spec.units
         }
@@ -87,10 +88,3 @@ class Supervisor:
                 line.close()
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, RESTART_MAX_S)
-
-
-def _flat(counters: LineCounters) -> dict[str, int]:
-    """The counts of a line, those by kind under the kind's name."""
-    flat = {name: value for name, value in dataclasses.asdict(counters).items() if isinstance(value, int)}
-    flat |= {f"exception-{code:02x}": count for code, count in counters.exceptions.items()}
-    return flat | {kind.value: count for kind, count in counters.rejects.items()}

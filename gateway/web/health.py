@@ -29,7 +29,6 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     mqtt_connected: bool
-    ledger_ok: bool
     units_up: tuple[str, ...]
     units_down: tuple[str, ...]
     oldest_unsent_s: float | None  # None: all is sent
@@ -40,7 +39,6 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         late = self.oldest_unsent_s is not None and self.oldest_unsent_s > MAX_UNSENT_S
         idle = self.since_progress_s is None or self.since_progress_s > MAX_IDLE_S
         findings = {
-            "the ledger does not take records": not self.ledger_ok,
             "the broker is not connected": not self.mqtt_connected,
             "polling stands still": idle,
             f"messages wait longer than {MAX_UNSENT_S:.0f} s": late,

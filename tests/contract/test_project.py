@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("drivers", "gateway", "simulators")
 LARGEST_FILE_LINES = 400
-FOREIGN = re.compile(r"(?<![\w.-])/(?:home/\w+|root/|work/)|pypi\.org/simple|files\.pythonhosted|registry\.npmjs", re.IGNORECASE)
+FOREIGN = re.compile(
+    r"(?<![\w.-])/(?:home/\w+|root/|work/)|pypi\.org/simple|files\.pythonhosted|registry\.npmjs", re.IGNORECASE
+)
 LOCKED = re.compile(r"^[A-Za-z0-9_.-]+(\[[^]]+\])?==\S+")
 
 

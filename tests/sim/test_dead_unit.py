@@ -1,6 +1,7 @@
 """A unit that died on a shared line, in virtual time: what it costs its neighbours, with the real line and drivers."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,14 @@ from drivers.line import Line
 from drivers.profile import load_profile
 from drivers.reading import ReadFault, Reading, Stamp
 from drivers.transport.memory import FarEnd, null_modem
+from gateway.clock import SystemClock
+from gateway.logs import Outage
 from gateway.metrics import UnitCounters
 from gateway.poller import Polled, Progress, poll_line
 from gateway.schedule import MAX_BACK_OFF_S, SLOTS, LineSchedule
 from tests.virtual_time import run_virtual
+
+_log = logging.getLogger("capgate.lines")
 
 PROFILE = Path(__file__).parents[2] / "config" / "profiles" / "reference-cap-unit.toml"
 PERIOD_S = 5.0
@@ -71,7 +76,7 @@ async def poll(drain_s: float, answers_after_s: float | None) -> tuple[dict[str,
     bus = Bus(far_end, answers_after_s)
     line = Line("bus", connector, dialect(profile.dialect), line_timing(profile), profile.serial.baud)
     units = {
-        name: Polled(Driver(name, profile, line, number, stamp), UnitCounters())
+        name: Polled(Driver(name, profile, line, number, stamp), UnitCounters(), Outage(_log, SystemClock(), name))
         for number, name in enumerate(NAMES, start=1)
     }
     lateness: dict[str, list[float]] = {name: [] for name in NAMES}

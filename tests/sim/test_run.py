@@ -35,6 +35,7 @@ async def test_neither_broker_nor_unit_is_needed_to_start_and_sigterm_ends_it_in
     suite.write_configuration(tmp_path, NOBODY, broker, 960, 1800)
     gateway = await started(tmp_path)
     await gateway.says("no connection to the broker")
+    await gateway.says('"msg":"unit cap-01 is lost","unit":"cap-01"')
     status, page = await asyncio.to_thread(health_of, tmp_path)
     assert status in (200, 503)
     assert '"mqtt_connected":false' in page.replace(" ", "")

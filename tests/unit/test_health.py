@@ -18,7 +18,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "monitor.md"
 WELL = Health(
     version="0.1.0",
     mqtt_connected=True,
-    ledger_ok=True,
     units_up=("cap-07", "cap-08"),
     units_down=(),
     oldest_unsent_s=None,
@@ -81,7 +80,6 @@ async def test_a_well_gateway_answers_200_ok(server: HealthServer) -> None:
     ("change", "reason"),
     [
         ({"mqtt_connected": False}, "broker"),
-        ({"ledger_ok": False}, "ledger"),
         ({"units_down": ("cap-09",)}, "cap-09"),
         ({"oldest_unsent_s": 301.0}, "wait longer"),
         ({"since_progress_s": 61.0}, "stands still"),
@@ -101,7 +99,7 @@ async def test_each_trouble_answers_503_and_says_why(
 def test_the_page_names_every_reason_and_every_field() -> None:
     page = PAGE.read_text()
     worst = Health(
-        version="", mqtt_connected=False, ledger_ok=False, units_up=(), units_down=("...",), oldest_unsent_s=1e9,
+        version="", mqtt_connected=False, units_up=(), units_down=("...",), oldest_unsent_s=1e9,
         since_progress_s=None,
     )  # fmt: skip
     assert re.findall(r"^\| `(.+?)` \| .+ \| .+ \|$", page, re.MULTILINE)[: len(worst.reasons())] == worst.reasons()
