@@ -106,6 +106,7 @@ class Gateway:
             for task in working:
                 task.cancel()
             await asyncio.wait(working)
+            await self._pipeline.close()
             await self._drain()
             mqtt.cancel()
 

@@ -25,7 +25,9 @@ from gateway.formats import answers
 from gateway.formats.events import Origin
 from gateway.formats.inbound import Accepted, Rejected, Site, read_json
 from gateway.ledger.batch import Identity
+from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.entry import Entry, EntryKind, subject_of
+from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.store import Ledger
 from gateway.mqtt.topics import Topics
 from gateway.recorder import Recorder, RunStateChange, change_in, charge_in, told_in
@@ -69,9 +71,10 @@ class Pipeline:
         self.increments: Counter[str] = Counter()  # by operation, since the start
         self._clock = clock
         self._ledger = ledger
-        self._recorder = Recorder(
-            Origin(config.site, config.id), Topics(config.site, config.id, config.mode), config.mode
-        )
+        origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
+        self._recorder = Recorder(origin, topics, config.mode)
+        key = load_or_make_key(config.state_dir / KEY_FILE)
+        self._checkpointer = Checkpointer(key, origin, topics.checkpoint, ledger.signed_seq)
         self._lock = asyncio.Lock()
         self._time_zone = config.time_zone
         self._chairs = {chair: CapRef(unit.id, cap) for unit in config.units for cap, chair in unit.chairs.items()}
@@ -178,7 +181,16 @@ class Pipeline:
                 _log.error("a damaged ledger was set aside", extra={"file": self._ledger.set_aside.name})
                 self._recorder.set_aside(transaction, self._ledger.set_aside.name)
             ward, step = advance(self._ward, (), self._observed, transaction.recorded_us, _draw_token, everything=True)
+            self._recorder.facts(transaction, step.facts)
             await self._finish(transaction, (ward, step))
+
+    async def close(self) -> None:
+        """Sign the end of the chain, as the last thing that is written."""
+        async with self._lock:
+            transaction = self._begin()
+            batch = self._checkpointer.seal(transaction.batch(), transaction.recorded_us, closing=True)
+            if not batch.empty:
+                await self._ledger.commit(batch)
 
     # --- one step, always under the lock
 
@@ -213,9 +225,10 @@ class Pipeline:
                 self._recorder.charge(transaction, outcome, charge, charged, cause)
         if answered is not None:
             self._recorder.answer(transaction, answered)
-        if not transaction.empty:
+        batch = self._checkpointer.seal(transaction.batch(map(_to_keep, identities)), transaction.recorded_us)
+        if not batch.empty:
             try:
-                await self._ledger.commit(transaction.batch(map(_to_keep, identities)))
+                await self._ledger.commit(batch)
             except asyncio.CancelledError:
                 self._swap(ward, step)  # the commit was completed all the same
                 raise

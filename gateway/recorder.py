@@ -1,7 +1,7 @@
 """What a step taught, as ledger entries and the messages they cause. Bytes only: nothing is written or sent here.
 
 An entry of a fact holds the fact. An entry that tells something holds what the tracker needs to go on after a restart,
-and the whole message, so that the chain vouches for every byte that was sent.
+and the message but for whom it concerns, so that the chain vouches for what was sent and names no patient.
 """
 
 from collections.abc import Iterable
@@ -29,21 +29,21 @@ class IncrementBody(msgspec.Struct, frozen=True):
     """The body of an increment's entry."""
 
     change: Change
-    event: Event | msgspec.Raw
+    event: dict[str, object] | msgspec.Raw
 
 
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a session's entry."""
 
     told: Told
-    event: Event | msgspec.Raw
+    event: dict[str, object] | msgspec.Raw
 
 
 class ChargeBody(msgspec.Struct, frozen=True):
     """The body of a charge's or a credit's entry."""
 
     charge: Charge
-    event: Event | msgspec.Raw
+    event: dict[str, object] | msgspec.Raw
 
 
 class StatusBody(msgspec.Struct, frozen=True):
@@ -109,7 +109,7 @@ class Recorder:
             )
             told = outcome.record.told
             if told is not None:
-                transaction.record(EntryKind.SESSION, token, self._encode(SessionBody(told, event)))
+                transaction.record(EntryKind.SESSION, token, self._encode(SessionBody(told, _anonymous(event))))
                 transaction.publish(self._topics.session_event, event)
             if what is SessionChange.PHASE:
                 self._phase(transaction, outcome, cause)
@@ -119,7 +119,7 @@ class Recorder:
                 increment_data(outcome, change, identity, self._mode),
                 self._trace(transaction, cause),
             )
-            transaction.record(EntryKind.INCREMENT, token, self._encode(IncrementBody(change, event)))
+            transaction.record(EntryKind.INCREMENT, token, self._encode(IncrementBody(change, _anonymous(event))))
             transaction.publish(self._topics.increment, event)
 
     def charge(
@@ -134,7 +134,7 @@ class Recorder:
             at_us=transaction.recorded_us,
             trace=self._trace(transaction, cause),
         )
-        transaction.record(EntryKind.CHARGE, outcome.record.token, self._encode(ChargeBody(charge, event)))
+        transaction.record(EntryKind.CHARGE, outcome.record.token, self._encode(ChargeBody(charge, _anonymous(event))))
         transaction.publish(self._topics.charge(Notation.JSON), event)
 
     def answer(self, transaction: Transaction, answered: Inbound) -> None:
@@ -180,6 +180,14 @@ class Recorder:
 
     def _trace(self, transaction: Transaction, cause: str) -> Trace:
         return Trace(sequence=transaction.next_seq, cause=cause or None, recorded_at=rfc3339(transaction.recorded_us))
+
+
+def _anonymous(event: Event) -> dict[str, object]:
+    """The message without the patient's identifiers."""
+    message: dict[str, object] = msgspec.to_builtins(event)
+    data: dict[str, object] = msgspec.to_builtins(event.data)
+    data.pop("patient", None)
+    return {**message, "data": data}
 
 
 _increment_body = msgspec.json.Decoder(IncrementBody)

@@ -41,6 +41,11 @@ class Topics:
         """Birth, will and farewell of the gateway."""
         return f"{self._dev}/status"
 
+    @property
+    def checkpoint(self) -> str:
+        """Signed heads of the ledger's chain, for whoever holds them against it."""
+        return f"{self._dev}/checkpoint"
+
     def unit_status(self, unit: str) -> str:
         """A unit's link, alarms and the run state of its caps."""
         return f"{self._dev}/unit/{segment(unit)}/status"

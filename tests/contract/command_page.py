@@ -19,28 +19,25 @@ Exit codes, unless a command says otherwise: 0 done, 1 the answer is no, 2 wrong
 """
 
 
-def commands(command: click.Command = main, name: str = "capgate") -> Iterator[tuple[str, click.Command]]:
-    """Every command with its full name, groups before what is in them."""
-    yield name, command
+def contexts(
+    command: click.Command = main, name: str = "capgate", parent: click.Context | None = None
+) -> Iterator[click.Context]:
+    """Every command, groups before what is in them, in the context in which it runs: settings are inherited."""
+    context = click.Context(
+        command, parent, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH, **command.context_settings
+    )
+    yield context
     if isinstance(command, click.Group):
-        context = click.Context(command, info_name=name)
         for each in command.list_commands(context):
             inner = command.get_command(context, each)
             if inner is not None:
-                yield from commands(inner, f"{name} {each}")
-
-
-def help_of(name: str, command: click.Command) -> str:
-    """What `--help` prints."""
-    return command.get_help(click.Context(command, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH))
+                yield from contexts(inner, each, context)
 
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD]
-    for name, command in commands():
-        parts.append(f"## {name}\n\n```\n{help_of(name, command)}\n```\n")
-    return "\n".join(parts)
+    parts = [f"## {context.command_path}\n\n```\n{context.get_help()}\n```\n" for context in contexts()]
+    return "\n".join([HEAD, *parts])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from drivers.reading import CapReading, Evidence, FaultKind, Measurement, Quality, Reading, Reason, RunState, Stamp
 from gateway.formats import ehr_payloads as ehr
@@ -17,6 +18,9 @@ from gateway.formats import payloads as dev
 from gateway.formats.answers import Accepted, Ignored, Rejected
 from gateway.formats.events import Event, Origin, Trace, encode_event, serial_id
 from gateway.formats.instants import Rfc3339, rfc3339
+from gateway.ledger.checkpointer import Checkpointer, checkpoint_event
+from gateway.ledger.entry import Head
+from gateway.ledger.keys import SigningKey
 from gateway.session.charges import CorrectionReason
 from gateway.session.facts import EndSource
 from gateway.session.increments import Op
@@ -72,6 +76,13 @@ def _gateway_status() -> dict[str, Event]:
         "gateway_will": dev.gateway_status_event(ORIGIN, us("12:30"), lost, "will"),
         "gateway_farewell": dev.gateway_status_event(ORIGIN, us("22:00"), gone, "farewell"),
     }
+
+
+def _checkpoint() -> Event:
+    """Signed with a key of no use to anybody, for the sample must not change."""
+    key = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+    head = Head("9f1c0a7be2d45310", 163, "5f2c" * 16, ORIGIN.gateway)
+    return checkpoint_event(ORIGIN, Checkpointer(key, ORIGIN, "").sign(head, us("16:35:01")), us("16:35:01"))
 
 
 def _unit() -> dict[str, Event]:
@@ -142,6 +153,7 @@ def _unit() -> dict[str, Event]:
             event_id=_id(132),
             trace=Trace(sequence=132),
         ),
+        "checkpoint": _checkpoint(),
         "session_head": dev.session_head_event(
             ORIGIN,
             dev.SessionHead(

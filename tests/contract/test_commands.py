@@ -7,16 +7,16 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.contract.command_page import PAGE, commands, help_of, page
+from tests.contract.command_page import PAGE, contexts, page
 
-COMMANDS = dict(commands())
+COMMANDS = {context.command_path: context for context in contexts()}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_shows_an_example_and_every_option_is_explained(name: str) -> None:
-    command = COMMANDS[name]
-    assert "Example" in help_of(name, command)
-    options = [each for each in command.params if isinstance(each, click.Option)]
+    context = COMMANDS[name]
+    assert "Example" in context.get_help()
+    options = [each for each in context.command.params if isinstance(each, click.Option)]
     assert [each.name for each in options if not each.help] == []
 
 
