@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench lock clean
+.PHONY: setup demo test lint bench scorecard lock clean
 
 setup: .venv/.ready
 
@@ -25,13 +25,18 @@ setup: .venv/.ready
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peers.txt
 	@touch $@
 
+# Validators and servers from the other registry; no install scripts, for none is needed.
+tests/node/node_modules/.ready: tests/node/package.json tests/node/package-lock.json
+	npm ci --prefix tests/node --ignore-scripts --silent
+	@touch $@
+
 demo: setup
 	$(BIN)/capgate demo
 
 # Lint, types, layers, then every test that fits ten minutes. tests/install-tools brings what pip cannot.
 test: .venv/.ready-dev .venv-peers/.ready
 	tests/install-tools
-	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory tests/node/node_modules/.ready lint
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 lint: .venv/.ready-dev
@@ -44,6 +49,12 @@ bench: .venv/.ready-dev
 	tests/install-tools
 	$(BIN)/python -m tests.bench
 
+# The long repeats of the fault tests, and whether the tests notice planted bugs: about an hour.
+scorecard: .venv/.ready-dev .venv-peers/.ready
+	tests/install-tools
+	$(MAKE) --no-print-directory tests/node/node_modules/.ready
+	$(BIN)/python -m tests.scorecard
+
 # Pins every dependency with its hashes; name no index here.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.txt pyproject.toml
@@ -51,4 +62,4 @@ lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements-peers.txt requirements-peers.in
 
 clean:
-	rm -rf .venv .venv-peers .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .venv-peers tests/node/node_modules .pytest_cache .ruff_cache .hypothesis dist build
