@@ -17,8 +17,10 @@ from gateway.config import GatewayConfig
 from gateway.control import serve_control
 from gateway.control_desk import Desk
 from gateway.formats.events import Origin
+from gateway.history import History
 from gateway.ledger.rows import Backlog
 from gateway.ledger.store import Ledger, open_ledger
+from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.metrics import LoopLag, Snapshot, metrics_page
 from gateway.mqtt.counters import Counters
 from gateway.mqtt.service import MqttService
@@ -72,6 +74,7 @@ class Gateway:
                 for unit in config.units
             },
         )
+        self._history = History(config.state_dir / HISTORY_FILE, clock, config.units, config.history)
         self._supervisor = Supervisor(config.lines, clock, self._take)
         self._desk = Desk(config, clock, ledger, pipeline)
         self._mqtt = MqttService(
@@ -93,6 +96,7 @@ class Gateway:
                 group.create_task(self._supervisor.run(), name="lines"),
                 group.create_task(self._pipeline.run(), name="marks"),
                 group.create_task(serve_control(self._config.state_dir, self._desk.answer), name="control"),
+                group.create_task(self._history.run(), name="history"),
                 group.create_task(self._lag.watch(), name="loop lag"),
                 group.create_task(self._watch_backlog(), name="backlog"),
                 group.create_task(systemd.feed_watchdog(self._progresses), name="watchdog"),
@@ -112,6 +116,8 @@ class Gateway:
 
     async def _take(self, answer: Reading | ReadFault) -> None:
         self._publisher.take(answer)
+        if isinstance(answer, Reading):
+            self._history.take(answer)
         await self._pipeline.answer(answer)
         if self._pipeline.busy is not self._preferred:
             self._preferred = self._pipeline.busy

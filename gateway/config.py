@@ -18,6 +18,7 @@ from gateway.config_model import (
     ConfigFile,
     GatewayTable,
     HealthTable,
+    HistoryTable,
     MqttTable,
     TrackingTable,
     is_loopback,
@@ -43,6 +44,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     policy_text: str  # as pinned in each session
     confirm_polls: int  # polls that must agree before a run state counts
     health_listen: tuple[str, int]
+    history: HistoryTable
     lines: tuple[LineSpec, ...]
     warnings: tuple[Problem, ...]
 
@@ -97,6 +99,7 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
     mqtt = findings.sound(MqttTable, data.get("mqtt"))
     tracking = findings.sound(TrackingTable, data.get("tracking", {}))
     health = findings.sound(HealthTable, data.get("health", {}))
+    history = findings.sound(HistoryTable, data.get("history", {}))
     settings = resolve_mqtt(findings, mqtt, gateway) if mqtt else None
     policy = _policy(findings, tracking) if tracking else None
     lines = resolve_lines(findings, [shipped_dir() / "profiles", *_profile_dirs(findings, gateway)], _mode(gateway))
@@ -108,7 +111,7 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
         findings.warn(("gateway", "time_zone"), message)
     state_dir = _state_dir(findings, gateway)
     health_listen = _health_listen(findings, health)
-    if not (gateway and state_dir and settings and policy and tracking and health_listen):
+    if not (gateway and state_dir and settings and policy and tracking and health_listen and history):
         return None
     return GatewayConfig(
         site=gateway.site,
@@ -121,6 +124,7 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
         policy_text=policy[1],
         confirm_polls=tracking.confirm_polls,
         health_listen=health_listen,
+        history=history,
         lines=lines,
         warnings=(),
     )

@@ -155,6 +155,13 @@ class HealthTable(Model):
     listen: Annotated[StrictStr, AfterValidator(_listen)] = "127.0.0.1:9464"
 
 
+class HistoryTable(Model):
+    """How the units' temperatures are kept on the box."""
+
+    period_s: Annotated[StrictInt, Field(ge=5, le=3600)] = 60
+    keep_days: Annotated[StrictInt, Field(ge=0, le=3650)] = 30
+
+
 class OffsetTable(Model):
     """A site's calibration of one sensor."""
 
@@ -200,4 +207,5 @@ class ConfigFile(Model):
     mqtt: MqttTable
     tracking: TrackingTable = TrackingTable()
     health: HealthTable = HealthTable()
+    history: HistoryTable = HistoryTable()
     line: tuple[LineTable, ...]

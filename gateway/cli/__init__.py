@@ -14,6 +14,7 @@ _COMMANDS = {
     "session": "Look at sessions, and tell the gateway what only a person can.",
     "ledger": "Verify, show and export what a gateway recorded.",
     "shadow": "Compare computed units with minutes charted by hand.",
+    "export": "Write out the history of temperatures.",
     "replay": "Compute increments from a session timeline file.",
 }
 

@@ -1,0 +1,160 @@
+"""The history of the units' temperatures: a bounded file of its own beside the ledger. Nothing in it is evidence.
+
+It is for the biomedical engineer: how a unit has cooled over weeks. So it may lose its last minute when the power
+fails (synchronous=NORMAL), its oldest days are dropped, and trouble with it costs the history alone.
+"""
+
+import sqlite3
+from collections.abc import Collection, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+
+HISTORY_FILE = "temperatures.db"
+FORM = 1  # of the tables, as user_version
+WHOLE_UNIT = 0  # in place of a cap's number
+
+_TABLES = (
+    """CREATE TABLE sample (
+        unit TEXT NOT NULL, at_us INTEGER NOT NULL, cap INTEGER NOT NULL, point TEXT NOT NULL, value REAL,
+        ucum TEXT NOT NULL, quality TEXT NOT NULL, reason TEXT NOT NULL, run_state TEXT NOT NULL,
+        PRIMARY KEY (unit, at_us, cap, point)) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX sample_by_age ON sample (at_us)",
+    """CREATE TABLE calibration (
+        unit TEXT NOT NULL, point TEXT NOT NULL, since_us INTEGER NOT NULL, offset_c REAL NOT NULL,
+        calibrated_on TEXT NOT NULL, PRIMARY KEY (unit, point, since_us)) STRICT, WITHOUT ROWID""",
+)
+
+
+class HistoryUnavailable(Exception):
+    """The file cannot be read or written; the text says why."""
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """What one point of a unit said at an instant."""
+
+    unit: str
+    at_us: int  # UTC
+    cap: int  # WHOLE_UNIT where the point belongs to no cap
+    point: str
+    value: float | None  # with the site's offset added; None: `reason` says why
+    ucum: str
+    quality: str
+    reason: str
+    run_state: str  # of the cap; "" for the whole unit
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """A site's offset of one point, in use since an instant. `calibrated_on` is YYYY-MM-DD, "" for an offset ended."""
+
+    unit: str
+    point: str
+    since_us: int
+    offset_c: float
+    calibrated_on: str
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A sample with the offset that was in use; 0 and "" for none."""
+
+    sample: Sample
+    offset_c: float
+    calibrated_on: str
+
+
+class TemperatureFile:
+    """The file, open to be written by one thread. Every method raises HistoryUnavailable."""
+
+    def __init__(self, path: Path) -> None:
+        with _translated(path):
+            path.touch(mode=0o600)
+            self._path = path
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = wal").fetchall()
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            (form,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if form == 0:
+                self._transaction([(statement, ()) for statement in (*_TABLES, f"PRAGMA user_version = {FORM}")])
+            elif form != FORM:
+                raise HistoryUnavailable(f"{path} has form {form}, this version writes {FORM}")
+
+    def append(self, samples: Iterable[Sample]) -> None:
+        """Add samples; one that is there already stays as it is."""
+        statement = "INSERT OR IGNORE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        with _translated(self._path):
+            self._transaction([(statement, msgspec.structs.astuple(sample)) for sample in samples])
+
+    def calibrate(self, in_use: Collection[Calibration], now_us: int) -> None:
+        """Note the offsets in use from now on, those alone that differ from what was noted last."""
+        latest = "SELECT unit, point, max(since_us), offset_c, calibrated_on FROM calibration GROUP BY unit, point"
+        with _translated(self._path):
+            noted = {(each.unit, each.point): each for each in map(_calibration, self._connection.execute(latest))}
+            ended = [
+                msgspec.structs.replace(each, since_us=now_us, offset_c=0.0, calibrated_on="")
+                for each in noted.values()
+                if each.calibrated_on and (each.unit, each.point) not in {(now.unit, now.point) for now in in_use}
+            ]
+            changed = [each for each in in_use if not _same(noted.get((each.unit, each.point)), each)]
+            statement = "INSERT INTO calibration VALUES (?, ?, ?, ?, ?)"
+            self._transaction([(statement, msgspec.structs.astuple(each)) for each in (*ended, *changed)])
+
+    def forget(self, before_us: int) -> None:
+        """Drop samples that are older."""
+        with _translated(self._path):
+            self._transaction([("DELETE FROM sample WHERE at_us < ?", (before_us,))])
+
+    def close(self) -> None:
+        """Nothing may be called afterwards."""
+        self._connection.close()
+
+    def _transaction(self, statements: Iterable[tuple[str, tuple[object, ...]]]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, values in statements:
+                self._connection.execute(statement, values)
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def units_in(path: Path) -> list[str]:
+    """The units that the file has samples of. Raises HistoryUnavailable."""
+    with _translated(path), closing(_open_readonly(path)) as connection:
+        return [unit for (unit,) in connection.execute("SELECT DISTINCT unit FROM sample ORDER BY unit")]
+
+
+def read_history(path: Path, unit: str, since_us: int, until_us: int) -> Iterator[Row]:
+    """A unit's samples from `since_us` to before `until_us`, oldest first. Raises HistoryUnavailable."""
+    query = """
+        SELECT sample.*, coalesce(offset_c, 0.0), coalesce(calibrated_on, '')
+          FROM sample LEFT JOIN calibration AS used
+            ON used.unit = sample.unit AND used.point = sample.point
+           AND used.since_us = (SELECT max(since_us) FROM calibration AS each
+                                 WHERE each.unit = used.unit AND each.point = used.point
+                                   AND each.since_us <= sample.at_us)
+         WHERE sample.unit = ? AND at_us >= ? AND at_us < ? ORDER BY at_us, cap, sample.point"""
+    with _translated(path), closing(_open_readonly(path)) as connection:
+        for values in connection.execute(query, (unit, since_us, until_us)):
+            yield Row(Sample(*values[:9]), *values[9:])
+
+
+def _calibration(row: tuple[str, str, int, float, str]) -> Calibration:
+    return Calibration(*row)
+
+
+def _same(noted: Calibration | None, now: Calibration) -> bool:
+    return noted is not None and (noted.offset_c, noted.calibrated_on) == (now.offset_c, now.calibrated_on)
+
+
+def _open_readonly(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+
+@contextmanager
+def _translated(path: Path) -> Generator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise HistoryUnavailable(f"{path}: {error}") from error
