@@ -6,18 +6,20 @@ broker; then MQTT says farewell and the ledger closes. What could not be handed 
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from drivers.reading import ReadFault, Reading
 from gateway import systemd
 from gateway.announce import announcements, software_version
 from gateway.clock import US_PER_S, Clock
+from gateway.commissioning import Commissioning
 from gateway.config import GatewayConfig
 from gateway.control import serve_control
 from gateway.control_desk import Desk
 from gateway.formats.events import Origin
 from gateway.history import History
+from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.rows import Backlog
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
@@ -39,20 +41,29 @@ BACKLOG_PERIOD_S = 2.0
 STALLED_S = 60.0  # longer than the back-off of a line whose units are all dead
 
 
-async def run_gateway(config: GatewayConfig, clock: Clock, stop: asyncio.Event) -> None:
-    """Run a gateway until `stop` is set.
+async def run_gateway(
+    config: GatewayConfig, clock: Clock, stop: asyncio.Event, restart: Callable[[], None] | None = None
+) -> None:
+    """Run a gateway until `stop` is set. `restart` lets it ask to be started again, None refuses who wants that.
 
     Raises StateLocked or LedgerUnavailable where it cannot start, LedgerError where it can no longer record.
     """
     async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now) as ledger:
         pipeline = await Pipeline.recovered(config, clock, ledger)
-        await Gateway(config, clock, ledger, pipeline).run(stop)
+        await Gateway(config, clock, ledger, pipeline, restart).run(stop)
 
 
 class Gateway:
     """A gateway around an open ledger. `run` it once."""
 
-    def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, pipeline: Pipeline) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        clock: Clock,
+        ledger: Ledger,
+        pipeline: Pipeline,
+        restart: Callable[[], None] | None = None,
+    ) -> None:
         origin = Origin(config.site, config.id)
         topics = Topics(config.site, config.id, config.mode)
         self._config = config
@@ -61,6 +72,7 @@ class Gateway:
         self._pipeline = pipeline
         self._lag = LoopLag()
         self._backlog = Backlog(0, None)
+        self._deliveries = Deliveries()
         self._began_s = asyncio.get_running_loop().time()
         self._preferred: frozenset[str] = frozenset()
         counters = Counters()
@@ -76,16 +88,18 @@ class Gateway:
         )
         self._history = History(config.state_dir / HISTORY_FILE, clock, config.units, config.history)
         self._supervisor = Supervisor(config.lines, clock, self._take)
-        self._desk = Desk(config, clock, ledger, pipeline)
+        self._commissioning = Commissioning(lambda message: self._mqtt.publish(message))
+        self._desk = Desk(config, clock, ledger, pipeline, restart, self._commissioning)
         self._mqtt = MqttService(
             config.mqtt,
             [topics.inbound(Format.JSON)],
             ledger.outbox,
             telemetry,
-            pipeline.message,
+            self._take_message,
             announcements(origin, topics.status, config.mode, clock),
             clock,
             counters,
+            resends=config.receipts.resends,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -105,7 +119,6 @@ class Gateway:
             systemd.ready(f"polling {units} units")
             _log.info("started", extra={"gateway": self._config.id, "mode": self._config.mode, "units": units})
             await stop.wait()
-            systemd.stopping()
             _log.info("stopping")
             for task in working:
                 task.cancel()
@@ -123,6 +136,10 @@ class Gateway:
             self._preferred = self._pipeline.busy
             self._supervisor.prefer(self._preferred)
 
+    async def _take_message(self, topic: str, payload: bytes) -> None:
+        self._commissioning.notice(payload)  # and the pipeline answers it like any other
+        await self._pipeline.message(topic, payload)
+
     async def _drain(self) -> None:
         """Give the relay time to hand over what waits, if there is a broker to take it."""
         with suppress(TimeoutError):
@@ -133,6 +150,7 @@ class Gateway:
     async def _watch_backlog(self) -> None:
         while True:  # ends with the task
             self._backlog = await self._ledger.outbox.backlog()
+            self._deliveries = await self._ledger.outbox.deliveries()
             await asyncio.sleep(BACKLOG_PERIOD_S)
 
     def _progresses(self) -> bool:
@@ -160,8 +178,10 @@ class Gateway:
             await server.__aexit__(None, None, None)
 
     def _oldest_unsent_s(self) -> float | None:
-        oldest_us = self._backlog.oldest_us
-        return None if oldest_us is None else max(0.0, (self._clock.now().utc_us - oldest_us) / US_PER_S)
+        return self._age_s(self._backlog.oldest_us)
+
+    def _age_s(self, since_us: int | None) -> float | None:
+        return None if since_us is None else max(0.0, (self._clock.now().utc_us - since_us) / US_PER_S)
 
     def _health(self) -> Health:
         units = [unit.id for unit in self._config.units]
@@ -171,6 +191,7 @@ class Gateway:
             units_up=tuple(unit for unit in units if self._publisher.is_up(unit)),
             units_down=tuple(unit for unit in units if not self._publisher.is_up(unit)),
             oldest_unsent_s=self._oldest_unsent_s(),
+            rejected=self._deliveries.rejected,
             since_progress_s=self._idle_s(),
         )
 
@@ -183,5 +204,7 @@ class Gateway:
             outbox_depth=self._backlog.depth,
             oldest_unsent_s=self._oldest_unsent_s() or 0.0,
             mqtt_connected=self._mqtt.connected,
+            deliveries=self._deliveries,
+            oldest_pending_s=self._age_s(self._deliveries.oldest_us) or 0.0,
             loop_lag_s=self._lag.worst_s,
         )

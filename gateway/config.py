@@ -5,13 +5,13 @@ writes one: docs/reference/configuration.md.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from drivers.tomlfile import Problem, TomlProblems, load_toml, read_toml
+from drivers.tomlfile import Document, Problem, TomlProblems, load_toml, read_toml
 from gateway.config_findings import Findings
 from gateway.config_lines import LineSpec, UnitSpec, resolve_lines
 from gateway.config_model import (
@@ -20,12 +20,15 @@ from gateway.config_model import (
     HealthTable,
     HistoryTable,
     MqttTable,
+    ReceiptsTable,
     TrackingTable,
     is_loopback,
     listen_address,
 )
 from gateway.config_mqtt import resolve_mqtt
+from gateway.config_receipts import ReceiptPlan, resolve_receipts
 from gateway.formats.payloads import Mode
+from gateway.loaners import Loaner, LoanersUnreadable, read_loaners, with_loaners
 from gateway.mqtt.link import MqttSettings
 from gateway.session.policy import Policy, PolicyFile
 from gateway.shipped import shipped_dir
@@ -34,6 +37,7 @@ from gateway.shipped import shipped_dir
 class GatewayConfig(msgspec.Struct, frozen=True):
     """Everything a site decides, checked. Secrets stay in their files."""
 
+    file: Path
     site: str
     id: str
     mode: Mode
@@ -47,6 +51,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     history: HistoryTable
     lines: tuple[LineSpec, ...]
     warnings: tuple[Problem, ...]
+    receipts: ReceiptPlan = ReceiptPlan()
 
     @property
     def units(self) -> tuple[UnitSpec, ...]:
@@ -70,13 +75,22 @@ def load_config(path: Path) -> GatewayConfig:
     return examined.config
 
 
-def examine(path: Path) -> Examined:
-    """Check a file as a whole and resolve it. Raises nothing: whatever is wrong is an error in what comes back."""
+def examine(path: Path, loaners: Sequence[Loaner] | None = None) -> Examined:
+    """Check a file as a whole and resolve it, with the loaners that stand in now, or with others in their place.
+
+    Raises nothing: whatever is wrong is an error in what comes back.
+    """
     try:
-        document = read_toml(path)
+        written = read_toml(path)
+        standing_in = read_loaners(_state_dir_of(written)) if loaners is None else loaners
     except TomlProblems as unreadable:
         return Examined(None, unreadable.problems, ())
+    except LoanersUnreadable as unreadable:
+        return Examined(None, (Problem(str(path), 0, "", str(unreadable)),), ())
+    document, homeless = with_loaners(written, standing_in)
     findings = Findings(document)
+    for loaner in homeless:
+        findings.warn(("line",), f"{loaner.loaner} stands in for {loaner.unit}, which is not in the file")
     try:
         document.fit(ConfigFile)
     except TomlProblems as misfits:
@@ -86,6 +100,15 @@ def examine(path: Path) -> Examined:
     if config is None or errors:
         return Examined(None, errors, warnings)
     return Examined(msgspec.structs.replace(config, warnings=warnings), (), warnings)
+
+
+def _state_dir_of(document: Document) -> Path:
+    """Where loaners are looked for, however wrong the file is otherwise."""
+    match document.data.get("gateway"):
+        case {"state_dir": str(name)} if name.isprintable():
+            return Path(document.file).parent / name
+        case _:
+            return Path(document.file).parent
 
 
 def _by_line(problems: list[Problem]) -> tuple[Problem, ...]:
@@ -100,6 +123,8 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
     tracking = findings.sound(TrackingTable, data.get("tracking", {}))
     health = findings.sound(HealthTable, data.get("health", {}))
     history = findings.sound(HistoryTable, data.get("history", {}))
+    receipts = findings.sound(ReceiptsTable, data.get("receipts", {}))
+    plan = resolve_receipts(findings, receipts) if receipts else None
     settings = resolve_mqtt(findings, mqtt, gateway) if mqtt else None
     policy = _policy(findings, tracking) if tracking else None
     lines = resolve_lines(findings, [shipped_dir() / "profiles", *_profile_dirs(findings, gateway)], _mode(gateway))
@@ -111,9 +136,10 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
         findings.warn(("gateway", "time_zone"), message)
     state_dir = _state_dir(findings, gateway)
     health_listen = _health_listen(findings, health)
-    if not (gateway and state_dir and settings and policy and tracking and health_listen and history):
+    if not (gateway and state_dir and settings and policy and tracking and health_listen and history and plan):
         return None
     return GatewayConfig(
+        file=Path(findings.document.file),
         site=gateway.site,
         id=gateway.id,
         mode=gateway.mode,
@@ -127,6 +153,7 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
         history=history,
         lines=lines,
         warnings=(),
+        receipts=plan,
     )
 
 

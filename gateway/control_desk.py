@@ -3,14 +3,17 @@
 import asyncio
 import logging
 import traceback
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
 
 from gateway.announce import software_version
 from gateway.clock import Clock
+from gateway.commissioning import Commissioning
 from gateway.config import GatewayConfig
 from gateway.control_facts import Bearings, Standing, cap_name, facts_of
+from gateway.control_outbox import OutboxDesk, delivery_status
 from gateway.control_requests import (
     ACTS,
     Act,
@@ -19,10 +22,16 @@ from gateway.control_requests import (
     OneSession,
     Refused,
     Release,
+    Reload,
+    Resend,
+    SendTest,
     Sessions,
     Status,
+    Swap,
+    SwapBack,
     read_request,
 )
+from gateway.control_units import UnitDesk
 from gateway.formats.instants import rfc3339
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
@@ -45,7 +54,17 @@ Json = dict[str, object]
 class Desk:
     """Where operators are served, one request at a time each."""
 
-    def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, pipeline: Pipeline) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        clock: Clock,
+        ledger: Ledger,
+        pipeline: Pipeline,
+        restart: Callable[[], None] | None = None,
+        commissioning: Commissioning | None = None,
+    ) -> None:
+        self._units = UnitDesk(config, clock, pipeline, restart)
+        self._outbox = OutboxDesk(config, clock, pipeline, commissioning)
         self._config = config
         self._clock = clock
         self._ledger = ledger
@@ -74,12 +93,18 @@ class Desk:
         request = read_request(line)
         match request:
             case Status():
-                return self._status()
+                counted = await self._ledger.outbox.deliveries()
+                expected = self._config.receipts.expected is not None
+                return self._status() | {"outbox": delivery_status(counted, expected=expected)}
             case Sessions():
                 return await self._sessions(request)
             case OneSession():
                 standing = self._find(request.token)
                 return {"session": self._described(standing) | await self._patient(standing, request.identify)}
+            case Reload() | Swap() | SwapBack():
+                return await self._units.serve(request)
+            case Resend() | SendTest():
+                return await self._outbox.serve(request)
             case _:
                 return await self._tell(request, uid)
 

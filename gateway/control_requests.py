@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from gateway.commissioning import What
 from gateway.session.facts import AgentClass, Finding
 
 
@@ -28,6 +29,9 @@ def _printable(text: str) -> str:
 
 _Text = Annotated[str, AfterValidator(_printable)]
 _Name = Annotated[_Text, Field(min_length=1, max_length=64)]
+_Person = Annotated[_Text, Field(min_length=1, max_length=200, description="who acts, 1 to 200 characters")]
+_Reason = Annotated[_Text, Field(min_length=1, max_length=200, description="why, 1 to 200 characters")]
+_SEGMENT = r"^[a-z0-9-]{1,32}$"
 _TIME = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00, or HH:MM of today"
 _PLACE = "a chair, a cap as in cap-07:1, or a session's token"
 
@@ -67,12 +71,58 @@ class OneSession(Request):
     identify: bool = Field(default=False, description="true or false")
 
 
+class Reload(Request):
+    """Take up the changed configuration."""
+
+    request: Literal["reload"]
+
+
+class Swap(Request):
+    """Another machine stands at a unit's place; what is left out is as it was with that unit."""
+
+    request: Literal["swap"]
+    unit: Annotated[str, Field(pattern=_SEGMENT, description="a unit of the configuration")]
+    loaner: Annotated[str, Field(pattern=_SEGMENT, description="a name of its own: 1 to 32 of a-z, 0-9 and -")]
+    profile: Annotated[str | None, Field(max_length=64, description="a profile's name")] = None
+    unit_id: Annotated[int | None, Field(ge=0, le=255, description="an address, 0 to 255")] = None
+    url: Annotated[str | None, Field(max_length=256, description="a line's URL")] = None
+    set: dict[str, bool | int | float | str] = Field(default={}, description="overrides, as in the configuration")
+    person: _Person
+    reason: _Reason
+
+
+class SwapBack(Request):
+    """The unit of the configuration is at its place again."""
+
+    request: Literal["swap-back"]
+    unit: Annotated[str, Field(pattern=_SEGMENT, description="a unit of the configuration")]
+    person: _Person
+    reason: _Reason
+
+
+class Resend(Request):
+    """Send a message again, its cause of rejection being mended."""
+
+    request: Literal["resend"]
+    key: Annotated[str, Field(pattern=r"^[0-9A-Za-z.-]{1,32}$", description="a message's key, as in 9RX2M7KQ400A")]
+    person: _Person
+    reason: _Reason
+
+
+class SendTest(Request):
+    """Send a message that is marked as a test, and say how far it came."""
+
+    request: Literal["send-test"]
+    what: Annotated[What, Field(strict=False, description=", ".join(What))]
+    wait_s: Annotated[float, Field(ge=0, le=15, description="seconds to wait for a receipt, up to 15")] = 10.0
+
+
 class Act(Request):
     """What a person tells. Who and why are recorded for good, so they must name no patient."""
 
     request: Literal["tell"]
-    person: Annotated[_Text, Field(min_length=1, max_length=200, description="who acts, 1 to 200 characters")]
-    reason: Annotated[_Text, Field(min_length=1, max_length=200, description="why, 1 to 200 characters")]
+    person: _Person
+    reason: _Reason
 
 
 class SessionAct(Act):
@@ -214,17 +264,20 @@ AnySessionAct = (
     | Reassign
 )
 AnyAct = AnySessionAct | Bind | Release
-AnyRequest = Status | Sessions | OneSession | AnyAct
+AnyUnitRequest = Reload | Swap | SwapBack
+AnyOutboxRequest = Resend | SendTest
+AnyAsk = Status | Sessions | OneSession | AnyUnitRequest | AnyOutboxRequest
+AnyRequest = AnyAsk | AnyAct
 
-_REQUESTS = ("status", "sessions", "session", "tell")
 _MODELS: dict[str, type[Request]] = {
     get_args(model.model_fields[tag].annotation)[0]: model
-    for tag, models in (("request", (Status, Sessions, OneSession)), ("act", get_args(AnyAct)))
+    for tag, models in (("request", get_args(AnyAsk)), ("act", get_args(AnyAct)))
     for model in models
 }
-ACTS = tuple(name for name in _MODELS if name not in _REQUESTS)
+ACTS = tuple(name for name, model in _MODELS.items() if issubclass(model, Act))
+_REQUESTS = (*(name for name in _MODELS if name not in ACTS), "tell")
 _Tell = Annotated[AnyAct, Field(discriminator="act")]
-_request = TypeAdapter[AnyRequest](Annotated[Status | Sessions | OneSession | _Tell, Field(discriminator="request")])
+_request = TypeAdapter[AnyRequest](Annotated[AnyAsk | _Tell, Field(discriminator="request")])
 
 
 def read_request(line: bytes) -> AnyRequest:

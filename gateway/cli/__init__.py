@@ -12,6 +12,7 @@ _COMMANDS = {
     "probe": "Read one unit once and show everything it says.",
     "watch": "Follow a gateway live over MQTT.",
     "session": "Look at sessions, and tell the gateway what only a person can.",
+    "unit": "Swap a unit for a loaner, or take up a changed configuration.",
     "ledger": "Verify, show and export what a gateway recorded.",
     "shadow": "Compare computed units with minutes charted by hand.",
     "export": "Write out the history of temperatures.",

@@ -43,12 +43,17 @@ def asks(
     return click.Command(name, params=[*params, *everywhere], callback=callback, help=text, epilog=epilog)
 
 
-def tells(group: str, name: str, act: str, text: str, example: str, *params: click.Parameter) -> click.Command:
-    """A command that tells the gateway something, by a person and for a reason."""
+def signed(shown: str) -> tuple[tuple[click.Option, click.Option], str]:
+    """Who acts and why, and an example with them."""
     who = click.Option(["--person"], required=True, help="Who acts: a name or staff number. Recorded for good.")
     why = click.Option(["--reason"], required=True, help="Why, up to 200 characters. Recorded; name no patient.")
-    shown = f'{example} --person rn-4471 --reason "as charted" '
-    return asks(group, name, text, shown, {"request": "tell", "act": act}, *params, who, why)
+    return (who, why), f'{shown} --person rn-4471 --reason "as charted" '
+
+
+def tells(group: str, name: str, act: str, text: str, example: str, *params: click.Parameter) -> click.Command:
+    """A command that tells the gateway something, by a person and for a reason."""
+    who_and_why, shown = signed(example)
+    return asks(group, name, text, shown, {"request": "tell", "act": act}, *params, *who_and_why)
 
 
 def _ask(config: Path, request: bytes) -> bytes:

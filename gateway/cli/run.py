@@ -9,9 +9,10 @@ from pathlib import Path
 import click
 
 from drivers.tomlfile import TomlProblems
+from gateway import systemd
 from gateway.app import run_gateway
 from gateway.clock import SystemClock
-from gateway.config import GatewayConfig, load_config
+from gateway.config import GatewayConfig, examine, load_config
 from gateway.ledger.errors import LedgerError
 from gateway.logs import setup_logging
 from gateway.loop import run_loop
@@ -44,8 +45,26 @@ def command(config: Path, form: str | None) -> None:
 
 
 async def _until_signal(config: GatewayConfig) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, stop.set)
-    await run_gateway(config, SystemClock(), stop)
+    """Run the gateway; again each time that a changed configuration is to be taken up, until a signal ends it."""
+    clock, over = SystemClock(), asyncio.Event()
+    while not over.is_set():
+        stop = asyncio.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(signum, _end, over, stop)
+        await run_gateway(config, clock, stop, restart=stop.set)
+        if not over.is_set():
+            config = _changed(config)
+
+
+def _end(over: asyncio.Event, stop: asyncio.Event) -> None:
+    systemd.stopping()
+    over.set()
+    stop.set()
+
+
+def _changed(config: GatewayConfig) -> GatewayConfig:
+    """The configuration as its file is now; as it was, should the file have been spoilt since it was checked."""
+    examined = examine(config.file)
+    for problem in examined.errors:
+        _log.error("the changed configuration is not taken up: %s", problem)
+    return examined.config or config

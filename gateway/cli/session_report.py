@@ -103,6 +103,7 @@ class Answer(msgspec.Struct):
     changed: list[Changed] = []
     sessions: list[Session] | None = None
     session: Session | None = None
+    done: str = ""
 
     def text(self) -> str:
         """The answer in lines, without anything that moves a cursor."""
@@ -112,6 +113,8 @@ class Answer(msgspec.Struct):
         if not self.ok:
             yield f"refused: {self.error}"
             yield f"accepted: {self.accepted}"
+        elif self.done:
+            yield self.done
         elif self.sessions is not None:
             for session in self.sessions:
                 yield from _summary(session)

@@ -1,0 +1,71 @@
+"""`capgate unit`: what a biomedical engineer does about the units of a running gateway. Thin: the gateway acts."""
+
+import click
+import msgspec
+
+from gateway.cli.asking import asks, signed
+
+_WHO_AND_WHY, _SWAP_EXAMPLE = signed("cap-07 loaner-2")
+_, _BACK_EXAMPLE = signed("cap-07")
+
+
+def _overrides(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, object] | None:
+    """`KEY=VALUE` as overrides; numbers and booleans as such."""
+    found: dict[str, object] = {}
+    for each in given:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise click.BadParameter("not KEY=VALUE")
+        try:
+            found[key] = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            found[key] = value
+    return found or None
+
+
+_COMMANDS = (
+    asks(
+        "unit",
+        "swap",
+        "Put LOANER in the place of UNIT, until swap-back: same chairs, same line, and a patient who is served goes on "
+        "with it. The configuration file is not touched; calibration offsets of UNIT do not apply.",
+        _SWAP_EXAMPLE,
+        {"request": "swap"},
+        click.Argument(["unit"]),
+        click.Argument(["loaner"]),
+        click.Option(["--profile"], help="The loaner's profile, if it is another kind of machine."),
+        click.Option(["--unit-id"], type=int, help="The loaner's address, if it is another."),
+        click.Option(["--url"], help="The loaner's line, if it is another and UNIT was alone on its own."),
+        click.Option(["--set"], multiple=True, callback=_overrides, help="KEY=VALUE, an override as in the file."),
+        *_WHO_AND_WHY,
+    ),
+    asks(
+        "unit",
+        "swap-back",
+        "UNIT is at its place again: what stood in for it is no longer polled.",
+        _BACK_EXAMPLE,
+        {"request": "swap-back"},
+        click.Argument(["unit"]),
+        *_WHO_AND_WHY,
+    ),
+    asks(
+        "unit",
+        "reload",
+        "Take up the changed configuration: it is checked as a whole first, then the gateway starts again in the same "
+        "process, and its sessions go on. A unit that has a cap in a session must stay in it.",
+        "",
+        {"request": "reload"},
+    ),
+)
+
+
+@click.group(
+    "unit",
+    epilog="Example: capgate unit reload --config /etc/capgate/gateway.toml. Each command has its own --help.",
+)
+def command() -> None:
+    """Swap a unit for a loaner, or take up a changed configuration."""
+
+
+for each in _COMMANDS:
+    command.add_command(each)

@@ -1,0 +1,169 @@
+"""The installed gateway, a unit that goes to repair in the middle of a session, and a changed configuration."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from gateway.clock import SystemClock
+from gateway.loaners import read_loaners
+from simulators.scenario import load_scenario
+from simulators.serve import Plant
+from tests.broker.harness import Mosquitto
+from tests.crash import suite
+
+SCENARIO = """
+schema = 1
+name = "two-machines"
+length_min = 2
+
+[[line]]
+id = "net-1"
+dialect = "modbus-tcp"
+tcp = "127.0.0.1:0"
+
+[[unit]]
+id = "cap-01"
+line = "net-1"
+map = "reference"
+unit_id = 1
+serial_number = "RCU1-000001"
+set_point_c = -4.0
+
+[[unit]]
+id = "loaner-2"
+line = "net-1"
+map = "reference"
+unit_id = 2
+serial_number = "RCU1-000002"
+set_point_c = -4.0
+
+[[patient]]
+visit = "V-1"
+unit = "cap-01"
+step = [{ at_min = 0.01, do = "arrive" }, { at_min = 0.02, do = "precool" }]
+
+[[patient]]
+visit = "V-2"
+unit = "loaner-2"
+step = [{ at_min = 0.01, do = "arrive" }, { at_min = 0.02, do = "precool" }]
+"""
+
+Json = dict[str, Any]
+
+
+@asynccontextmanager
+async def running(folder: Path) -> AsyncGenerator[suite.Gateway]:
+    (folder / "scenario.toml").write_text(SCENARIO)
+    clock = SystemClock()
+    began_us = clock.now().boot_us
+    scenario = load_scenario(folder / "scenario.toml")
+    plant = Plant(scenario, lambda: (clock.now().boot_us - began_us) / 1e6, lambda _: None)
+    async with plant.serving() as urls:
+        suite.write_configuration(folder, urls["net-1"], Mosquitto(folder), first_s=2, further_s=2)
+        gateway = suite.Gateway(folder)
+        await gateway.start()
+        await gateway.says("started")
+        yield gateway
+        assert await gateway.end(signal.SIGTERM) == 0
+    log = (folder / "gateway.log").read_text()
+    assert "Traceback" not in log
+
+
+async def ask(folder: Path, *arguments: str, code: int = 0) -> Json:
+    process = await asyncio.create_subprocess_exec(
+        suite.CAPGATE, *arguments, "--config", folder / "gateway.toml", "--json", stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == code, (arguments, out)
+    return json.loads(out)
+
+
+async def act(folder: Path, *arguments: str, code: int = 0) -> Json:
+    return await ask(folder, *arguments, "--person", "bm-17", "--reason", "pump is loud", code=code)
+
+
+async def starts(folder: Path, times: int) -> None:
+    async with asyncio.timeout(15):
+        while (folder / "gateway.log").read_text().count('"msg":"started"') < times:
+            await asyncio.sleep(0.05)
+
+
+async def the_session(folder: Path, cap: str, increments: int) -> Json:
+    """The session that is the patient's, once it has cooled on `cap` and has so many increments."""
+    async with asyncio.timeout(30):
+        while True:
+            for session in (await ask(folder, "session", "list"))["sessions"]:
+                if session["bound"] and cap in session["caps"] and len(session["increments"]) >= increments:
+                    return session
+            await asyncio.sleep(0.2)
+
+
+async def test_a_session_goes_on_with_the_loaner_and_comes_back(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        await act(tmp_path, "session", "bind", "c01", "--visit", "V-1")
+        token = (await the_session(tmp_path, "cap-01:1", 0))["token"]
+        at = datetime.now(UTC).isoformat()
+        await act(tmp_path, "session", "infusion-ended", token, "O-1", "--at", at, "--agent", "chemo")
+        before = await the_session(tmp_path, "cap-01:1", 1)
+        told = await act(tmp_path, "unit", "swap", "cap-01", "loaner-2", "--unit-id", "2")
+        assert told["done"] == "loaner-2 stands in for cap-01"
+        await starts(tmp_path, 2)
+        after = await the_session(tmp_path, "loaner-2:1", len(before["increments"]) + 2)
+        assert after["token"] == token
+        assert after["increments"][: len(before["increments"])] == before["increments"]
+        (loaner,) = read_loaners(tmp_path / "state")
+        assert (loaner.person, loaner.reason) == ("bm-17", "pump is loud")
+        assert "nothing stands in" in (await act(tmp_path, "unit", "swap-back", "loaner-2", code=1))["error"]
+        await act(tmp_path, "unit", "swap-back", "cap-01")
+        await starts(tmp_path, 3)
+        assert read_loaners(tmp_path / "state") == ()
+        back = await the_session(tmp_path, "cap-01:1", len(after["increments"]) + 1)
+        assert (back["token"], back["caps"]) == (token, ["cap-01:1", "loaner-2:1"])
+    verify = await asyncio.create_subprocess_exec(suite.CAPGATE, "ledger", "verify", tmp_path / "state" / "ledger.db")
+    assert await verify.wait() == 0
+
+
+async def test_a_loaner_that_the_check_refuses_changes_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path):
+        refused = await act(tmp_path, "unit", "swap", "cap-01", "loaner-2", "--profile", "no-such", code=1)
+        assert "no-such" in refused["error"] or "no such profile" in refused["error"]
+        refused = await act(tmp_path, "unit", "swap", "cap-77", "loaner-2", code=1)
+        assert (refused["error"], refused["accepted"]) == ("no such unit", "cap-01")
+        assert read_loaners(tmp_path / "state") == ()
+    assert (tmp_path / "gateway.log").read_text().count('"msg":"started"') == 1
+
+
+async def test_a_changed_configuration_is_taken_up_only_if_it_is_sound_and_keeps_who_is_in_a_session(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path):
+        await act(tmp_path, "session", "bind", "c01", "--visit", "V-1")
+        await the_session(tmp_path, "cap-01:1", 0)
+        file = tmp_path / "gateway.toml"
+        sound = file.read_text()
+        file.write_text(sound.replace("poll_period_s = 0.5", "poll_period_s = 99"))
+        # A configuration that is broken cannot say where its gateway listens, so it is asked by a sound copy.
+        refused = await _reload_by_copy(tmp_path, sound)
+        assert "poll_period_s" in refused["error"]
+        file.write_text(sound.replace('id = "cap-01"', 'id = "cap-02"'))
+        assert "cap-01 has a cap in a session" in (await ask(tmp_path, "unit", "reload", code=1))["error"]
+        file.write_text(sound.replace("poll_period_s = 0.5", "poll_period_s = 0.6"))
+        assert (await ask(tmp_path, "unit", "reload"))["done"] == "the configuration is taken up"
+        await starts(tmp_path, 2)
+        await the_session(tmp_path, "cap-01:1", 0)
+
+
+async def _reload_by_copy(folder: Path, sound: str) -> Json:
+    copy = folder / "copy.toml"
+    copy.write_text(sound)
+    process = await asyncio.create_subprocess_exec(
+        suite.CAPGATE, "unit", "reload", "--config", copy, "--json", stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 1
+    return json.loads(out)
