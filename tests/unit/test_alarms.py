@@ -1,0 +1,72 @@
+"""Alarms: each condition raises its own, changes alone are told, and the first telling clears what the broker kept."""
+
+import json
+
+import pytest
+
+from drivers.reading import FaultKind
+from gateway.alarms import UNREACHABLE_S, UNRECEIPTED_S, UNSENT_S, AlarmCode, Alarms, Condition, UnitDown, standing
+from gateway.formats.events import Origin
+from gateway.formats.payloads import Mode
+from gateway.mqtt.topics import Topics
+
+CALM = Condition()
+DOWN = UnitDown(FaultKind.TIMEOUT, UNREACHABLE_S)
+CAUSES: dict[AlarmCode, Condition] = {
+    AlarmCode.UNIT_UNREACHABLE: Condition(units_down={"cap-07": DOWN}),
+    AlarmCode.UNIT_MISTAKEN: Condition(units_down={"cap-07": UnitDown(FaultKind.WRONG_IDENTITY, 0.0)}),
+    AlarmCode.TOPIC_REFUSED: Condition(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x87}),
+    AlarmCode.NOBODY_LISTENS: Condition(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x10}),
+    AlarmCode.MESSAGES_WAIT: Condition(oldest_unsent_s=UNSENT_S),
+    AlarmCode.MESSAGE_REJECTED: Condition(rejected=2),
+    AlarmCode.RECEIPT_OVERDUE: Condition(oldest_unreceipted_s=UNRECEIPTED_S),
+    AlarmCode.LEDGER_SET_ASIDE: Condition(ledger_set_aside="ledger.db.damaged-1"),
+    AlarmCode.POLICY_UNAPPROVED: Condition(policy_unapproved="midpoint"),
+}
+
+
+class Told:
+    """What an `Alarms` published: topic -> state."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[str, str]] = []
+        self.alarms = Alarms(Origin("s", "g"), Topics("s", "g", Mode.LIVE), self._publish)
+
+    def _publish(self, topic: str, payload: bytes) -> None:
+        self.messages.append((topic, json.loads(payload)["data"]["state"]))
+
+    def after(self, condition: Condition) -> list[tuple[str, str]]:
+        self.messages.clear()
+        self.alarms.update(condition, 1_773_144_000_000_000)
+        return list(self.messages)
+
+
+@pytest.mark.parametrize("code", AlarmCode)
+def test_each_condition_raises_its_own_alarm_and_no_other(code: AlarmCode) -> None:
+    assert [raised for raised, _ in standing(CAUSES[code])] == [code]
+    assert list(standing(CALM)) == []
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        Condition(units_down={"cap-07": UnitDown(FaultKind.TIMEOUT, UNREACHABLE_S - 1)}),
+        Condition(oldest_unsent_s=UNSENT_S - 1),
+        Condition(oldest_unreceipted_s=UNRECEIPTED_S - 1),
+    ],
+)
+def test_what_may_pass_by_itself_raises_nothing_yet(condition: Condition) -> None:
+    assert list(standing(condition)) == []
+
+
+def test_the_first_telling_has_every_alarm_and_later_ones_have_changes() -> None:
+    told = Told()
+    first = dict(told.after(CAUSES[AlarmCode.MESSAGE_REJECTED]))
+    assert first == {
+        f"capgate/v1/s/dev/g/alarm/{code}": "raised" if code is AlarmCode.MESSAGE_REJECTED else "cleared"
+        for code in AlarmCode
+    }
+    assert told.after(CAUSES[AlarmCode.MESSAGE_REJECTED]) == []
+    assert told.after(CALM) == [("capgate/v1/s/dev/g/alarm/message-rejected", "cleared")]
+    assert told.after(CAUSES[AlarmCode.UNIT_MISTAKEN]) == [("capgate/v1/s/dev/g/alarm/unit-mistaken", "raised")]
+    assert told.alarms.raised == {AlarmCode.UNIT_MISTAKEN}
