@@ -30,6 +30,7 @@ class AlarmCode(StrEnum):
     MAINTENANCE_DUE = "maintenance-due"
     PROCESS_ALARM = "process-alarm"  # a threshold that the site has configured in the unit
     UNIT_FAULT = "unit-fault"  # the unit has stopped and says no more than that
+    UNIT_WARNING = "unit-warning"  # the unit warns, goes on, and says no more than that
 
 
 class Severity(StrEnum):

@@ -12,17 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from drivers.decode_values import Affine, Held, canonical_unit, conversion, reader, wire_value
+from drivers.decode_cap import Cap
+from drivers.decode_rules import Measure, Rule, Slots, all_of, by_bit, by_value, either
+from drivers.decode_values import CELSIUS, Affine, Held, Reader, canonical_unit, conversion, reader, wire_value
 from drivers.dialects.base import Raw
 from drivers.profile_model import Scope, UnitName
-from drivers.profile_types import Condition, DeviceProfile, Point, UnitByBit
-from drivers.reading import CapReading, Measurement, Quality, Reason, RunState
-
-Slots = Sequence[Held]
-_Rule = Callable[[Slots], bool | None]
-_Measure = Callable[[Slots], Measurement]
-
-CELSIUS = "Cel"
+from drivers.profile_types import Condition, DeviceProfile, OrderByValue, Point, UnitByBit, UnitByValue
+from drivers.reading import CapReading, Measurement, Quality, Reason
 
 
 class PointValue(msgspec.Struct, frozen=True):
@@ -55,6 +51,15 @@ class Slot(msgspec.Struct, frozen=True):
     offset: int
 
 
+class _ToldOrder(msgspec.Struct, frozen=True):
+    """A point whose order of bytes another tells."""
+
+    index: int
+    block: str
+    told_by: int
+    readers: Mapping[Held, Reader]
+
+
 class Decoder:
     """Decodes one kind of unit."""
 
@@ -66,10 +71,15 @@ class Decoder:
             block.name: tuple(
                 (index, reader(slot.point, slot.offset))
                 for index, slot in enumerate(self.slots)
-                if slot.point.block == block.name
+                if slot.point.block == block.name and not isinstance(slot.point.order, OrderByValue)
             )
             for block in profile.blocks
         }
+        self._told_orders = tuple(
+            self._told_order(index, slot, slot.point.order)
+            for index, slot in enumerate(self.slots)
+            if isinstance(slot.point.order, OrderByValue)
+        )
         self._measures = {
             (slot.point.name, slot.cap): self._measure(index)
             for index, slot in enumerate(self.slots)
@@ -118,7 +128,7 @@ class Decoder:
             if verify.within is not None:
                 low, high = verify.within
                 value = held if measure is None else self._plausible(verify.point, slots)
-                if value is not None and not low <= value <= high:
+                if value is not None and math.isfinite(value) and not low <= value <= high:
                     return f"{verify.point} is {value:g}, not within {low:g} to {high:g}"
         return None
 
@@ -149,7 +159,18 @@ class Decoder:
             if raw is not None:
                 for index, read in readers:
                     slots[index] = read(raw)
+        for told in self._told_orders:
+            raw = raws.get(told.block)
+            if raw is not None:
+                read = told.readers.get(slots[told.told_by])
+                slots[told.index] = read(raw) if read else Reason.UNPARSABLE
         return slots
+
+    def _told_order(self, index: int, slot: Slot, order: OrderByValue) -> _ToldOrder:
+        readers: dict[Held, Reader] = {
+            value: reader(msgspec.structs.replace(slot.point, order=each), slot.offset) for value, each in order.orders
+        }
+        return _ToldOrder(index, slot.point.block, self._slot_of(order.point, slot.cap), readers)
 
     def _present(self, slots: Slots) -> int:
         """How many caps this very unit has; all, where it does not say or says what cannot be."""
@@ -158,7 +179,7 @@ class Decoder:
 
     def _serial_number(self, slots: Slots) -> str | None:
         held = None if self._serial_index is None else slots[self._serial_index]
-        return held if isinstance(held, str) and not isinstance(held, Reason) else None
+        return None if held is None or isinstance(held, Reason) else str(held)
 
     def _point_value(self, slot: Slot, slots: Slots, block: Raw | None) -> PointValue:
         name = slot.point.name
@@ -192,18 +213,22 @@ class Decoder:
             case UnitByBit(name, bit, zero, one, one_scale):
                 lines = (conversion(zero, point.scale), conversion(one, one_scale))
                 index = self._slot_of(name, slot.cap)
-                return lambda slots: _by_bit(slots[index], bit, lines)
+                return lambda slots: by_bit(slots[index], bit, lines)
+            case UnitByValue(name, units):
+                by_told = {told: conversion(unit, point.scale) for told, unit in units}
+                index = self._slot_of(name, slot.cap)
+                return lambda slots: by_value(slots[index], by_told)
             case unit:
                 line = conversion(unit or UnitName.ONE, point.scale)
                 return lambda slots: line
 
-    def _measure(self, index: int) -> _Measure:
+    def _measure(self, index: int) -> Measure:
         slot = self.slots[index]
         point = slot.point
         low, high = point.range or (-math.inf, math.inf)
         unit = canonical_unit(point)
         conversion_of = self._conversion(slot)
-        fixed = None if isinstance(point.unit, UnitByBit) else conversion_of(())
+        fixed = None if isinstance(point.unit, UnitByBit | UnitByValue) else conversion_of(())
         is_invalid = self._any(point.invalid_if, slot.cap) if point.invalid_if else None
         missing = {reason: Measurement(None, unit, Quality.BAD, reason) for reason in Reason}
 
@@ -229,22 +254,22 @@ class Decoder:
 
         return measure
 
-    def _all(self, conditions: tuple[Condition, ...], cap: int | None) -> _Rule:
-        return _all_of(tuple((self._slot_of(each.point, cap), each) for each in conditions))
+    def _all(self, conditions: tuple[Condition, ...], cap: int | None) -> Rule:
+        return all_of(tuple((self._slot_of(each.point, cap), each) for each in conditions))
 
-    def _any(self, conditions: tuple[Condition, ...], cap: int | None) -> _Rule:
+    def _any(self, conditions: tuple[Condition, ...], cap: int | None) -> Rule:
         rules = tuple(self._all((condition,), cap) for condition in conditions)
-        return rules[0] if len(rules) == 1 else lambda slots: _or([rule(slots) for rule in rules])
+        return rules[0] if len(rules) == 1 else lambda slots: either([rule(slots) for rule in rules])
 
-    def _anywhere(self, conditions: tuple[Condition, ...]) -> _Rule:
+    def _anywhere(self, conditions: tuple[Condition, ...]) -> Rule:
         """For an alarm: true where any cap shows it, or the unit where no cap is asked."""
         of_caps = {slot.point.name for slot in self.slots if slot.cap is not None}
         if not any(condition.point in of_caps for condition in conditions):
             return self._all(conditions, None)
         rules = tuple(self._all(conditions, cap) for cap in range(1, self._profile.caps + 1))
-        return lambda slots: _or([rule(slots) for rule in rules])
+        return lambda slots: either([rule(slots) for rule in rules])
 
-    def _cap(self, cap: int) -> "_Cap":
+    def _cap(self, cap: int) -> Cap:
         profile = self._profile
         own = tuple(
             (name, measure)
@@ -258,7 +283,7 @@ class Decoder:
         continuity = profile.continuity
         flow = profile.circulating.flow
         when = profile.circulating.when
-        return _Cap(
+        return Cap(
             number=cap,
             run_states=tuple((self._all(rule.when, cap), rule.state) for rule in profile.run_states),
             connected=self._all(profile.connected, cap) if profile.connected else None,
@@ -274,68 +299,6 @@ class Decoder:
         return canonical_unit(self.slots[self._slot_of(name, cap)].point) == CELSIUS
 
 
-class _Cap:
-    """Makes one cap's part of the reading."""
-
-    def __init__(
-        self,
-        *,
-        number: int,
-        run_states: tuple[tuple[_Rule, RunState], ...],
-        connected: _Rule | None,
-        circulating: _Rule | None,
-        flow: tuple[_Measure, float] | None,
-        own: tuple[tuple[str, _Measure], ...],
-        shared: tuple[str, ...],
-        treatment: int | None,
-        elapsed: int | None,
-    ) -> None:
-        self.number = number
-        self.absent = CapReading(number, RunState.STOPPED, connected=None, circulating=False, temperatures={})
-        self._run_states = run_states
-        self._connected = connected
-        self._circulating = circulating
-        self._flow = flow
-        self._own = own
-        self._shared = shared
-        self._treatment = treatment
-        self._elapsed = elapsed
-
-    def __call__(self, slots: Slots, unit: Mapping[str, Measurement]) -> CapReading:
-        temperatures = {name: unit[name] for name in self._shared}
-        for name, measure in self._own:
-            temperatures[name] = measure(slots)
-        return CapReading(
-            cap=self.number,
-            run_state=self._run_state(slots),
-            connected=self._connected(slots) if self._connected else None,
-            circulating=self._is_circulating(slots),
-            temperatures=temperatures,
-            treatment=_whole(slots, self._treatment),
-            elapsed_s=_whole(slots, self._elapsed),
-        )
-
-    def _run_state(self, slots: Slots) -> RunState:
-        """The first rule that holds; unknown once one cannot be told, for a later one must not overrule it."""
-        for rule, state in self._run_states:
-            match rule(slots):
-                case True:
-                    return state
-                case None:
-                    return RunState.UNKNOWN
-                case False:
-                    continue
-        return RunState.UNKNOWN
-
-    def _is_circulating(self, slots: Slots) -> bool | None:
-        said = self._circulating(slots) if self._circulating else None
-        if not said or self._flow is None:
-            return said
-        measure, at_least = self._flow
-        flow = measure(slots)
-        return flow.value >= at_least if flow.value is not None and flow.quality is Quality.GOOD else None
-
-
 def _slots(profile: DeviceProfile) -> list[Slot]:
     slots: list[Slot] = []
     for point in profile.points:
@@ -345,37 +308,3 @@ def _slots(profile: DeviceProfile) -> list[Slot]:
             case Scope.CAP:
                 slots += [Slot(point, cap, offset) for cap, offset in enumerate(profile.cap_offsets, start=1)]
     return slots
-
-
-def _all_of(conditions: tuple[tuple[int, Condition], ...]) -> _Rule:
-    """True if all hold, False if one does not, None if it cannot be told."""
-    compiled = tuple(
-        (index, None if each.bit is None else 1 << each.bit, each.low, each.high, each.negated)
-        for index, each in conditions
-    )
-
-    def rule(slots: Slots) -> bool | None:
-        verdict: bool | None = True
-        for index, mask, low, high, negated in compiled:
-            held = slots[index]
-            if isinstance(held, str):
-                verdict = None
-            elif (low <= held <= high if mask is None else bool(int(held) & mask)) is negated:
-                return False
-        return verdict
-
-    return rule
-
-
-def _or(verdicts: list[bool | None]) -> bool | None:
-    """True if one holds, None if none does and one cannot be told."""
-    return True if True in verdicts else None if None in verdicts else False
-
-
-def _by_bit(word: Held, bit: int, lines: tuple[Affine, Affine]) -> Affine | Reason:
-    return lines[word >> bit & 1] if isinstance(word, int) else Reason.UNPARSABLE
-
-
-def _whole(slots: Slots, index: int | None) -> int | None:
-    held = None if index is None else slots[index]
-    return int(held) if isinstance(held, int | float) else None

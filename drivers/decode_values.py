@@ -9,16 +9,23 @@ from functools import lru_cache
 import msgspec
 
 from drivers.dialects.base import Raw
-from drivers.profile_model import PointType, ReplyKind, UnitName, WordOrder
-from drivers.profile_types import Point, UnitByBit
+from drivers.profile_model import ByteKind, PointType, ReplyKind, UnitName, WordOrder
+from drivers.profile_types import OrderByValue, Point, UnitByBit, UnitByValue
 from drivers.reading import Reason
 
 Held = int | float | str | Reason  # a typed value, or why there is none
 Reader = Callable[[Raw], Held]
 
+CELSIUS = "Cel"
+
 _DECIMAL = re.compile(r"[+-]?\d+(?:\.\d+)?")
+_SIGNED = re.compile(r"[+-]\d+(?:\.\d+)?")
+_DIGITS = re.compile(r"\d{1,6}")
+_FLAGS = re.compile(r"[01]{5,16}")  # fewer could be the late answer to another command
 _CODE = re.compile(r"([+-]?\d{2})\s+\S.*")  # number and words: a bare number is the late answer to another command
 _FLOAT32 = struct.Struct(">f")
+# -4.0 whose words or bytes are taken in the wrong order is a number like 1e-40, and that is no freezing point.
+_LEAST_TEMPERATURE = 1e-6
 
 # canonical = value * factor + offset
 _CONVERSIONS: dict[UnitName, tuple[str, Fraction, Fraction]] = {
@@ -29,9 +36,24 @@ _CONVERSIONS: dict[UnitName, tuple[str, Fraction, Fraction]] = {
     UnitName.MEGAPASCAL: ("bar", Fraction(10), Fraction(0)),
     UnitName.PSI: ("bar", Fraction("0.06894757293168"), Fraction(0)),
     UnitName.LITRES_PER_MINUTE: ("L/min", Fraction(1), Fraction(0)),
+    UnitName.GALLONS_PER_MINUTE: ("L/min", Fraction("3.785411784"), Fraction(0)),
     UnitName.SECONDS: ("s", Fraction(1), Fraction(0)),
     UnitName.ONE: ("1", Fraction(1), Fraction(0)),
 }
+
+
+# The low half of an NC value's qualifier (NESLAB EX manual, p. 53; ThermoFlex manual, D-3).
+_QUALIFIER_UNITS = {
+    1: UnitName.CELSIUS,
+    2: UnitName.FAHRENHEIT,
+    3: UnitName.LITRES_PER_MINUTE,
+    4: UnitName.GALLONS_PER_MINUTE,
+    6: UnitName.PSI,
+    7: UnitName.BAR,
+    11: UnitName.KILOPASCAL,
+}
+_MOST_DECIMALS = 4
+_QUALIFIED_LENGTHS = (3, 5)  # with the qualifier
 
 
 class Affine(msgspec.Struct, frozen=True):
@@ -60,6 +82,8 @@ def canonical_unit(point: Point) -> str:
             return "1"
         case UnitByBit(zero=unit):
             return _CONVERSIONS[unit][0]  # the other unit is of the same kind
+        case UnitByValue(units=units):
+            return _CONVERSIONS[units[0][1]][0]  # and so are all that another point may name
         case unit:
             return _CONVERSIONS[unit][0]
 
@@ -67,8 +91,12 @@ def canonical_unit(point: Point) -> str:
 def reader(point: Point, offset: int) -> Reader:
     """Takes the point out of its block; `offset` is how many registers further on its cap's points lie."""
     match point.type:
-        case ReplyKind.DECIMAL | ReplyKind.CODE | ReplyKind.TEXT:
+        case ReplyKind():
             return _text_reader(point)
+        case ByteKind.BITS8:
+            return _byte_reader(point.at)
+        case ByteKind.QUALIFIED:
+            return _qualified_reader(point)
         case PointType.ASCII:
             return _ascii_reader(point.at + offset, point.length)
         case PointType.INT32 | PointType.UINT32 | PointType.FLOAT32:
@@ -82,9 +110,11 @@ def wire_value(point: Point, offset: int, block: Raw) -> int | str:
     if isinstance(block, str):
         return block
     at = point.at + offset
+    if isinstance(point.type, ByteKind):
+        return bytes(block[at : at + point.length]).hex(" ").upper()
     if point.type is PointType.ASCII:
         return _word_bytes(block[at : at + point.length]).hex(" ", 2).upper()
-    return block[at] if point.length == 1 else _combined(block[at], block[at + 1], point.order)
+    return block[at] if point.length == 1 else _combined(block[at], block[at + 1], _known_order(point))
 
 
 def _word_reader(point: Point, at: int) -> Reader:
@@ -102,8 +132,39 @@ def _word_reader(point: Point, at: int) -> Reader:
     return read
 
 
+def _byte_reader(at: int) -> Reader:
+    def read(block: Raw) -> Held:
+        byte = block[at] if at < len(block) else Reason.UNPARSABLE  # some models tell more than others
+        return byte if isinstance(byte, int) else Reason.UNPARSABLE
+
+    return read
+
+
+def _qualified_reader(point: Point) -> Reader:
+    """A number whose first byte names its decimals and unit: any unit of the point's kind, made the canonical one."""
+    lines = {
+        decimals << 4 | nibble: conversion(unit, Fraction(1, 10**decimals))
+        for nibble, unit in _QUALIFIER_UNITS.items()
+        for decimals in range(_MOST_DECIMALS + 1)
+        if _CONVERSIONS[unit][0] == canonical_unit(point)
+    }
+
+    def read(block: Raw) -> Held:
+        if isinstance(block, str) or len(block) not in _QUALIFIED_LENGTHS or block[0] not in lines:
+            return Reason.UNPARSABLE
+        return lines[block[0]](int.from_bytes(block[1:], "big", signed=True))
+
+    return read
+
+
+def _known_order(point: Point) -> WordOrder | None:
+    """None where another point tells: then the words are shown as they came."""
+    return None if isinstance(point.order, OrderByValue) else point.order
+
+
 def _two_word_reader(point: Point, at: int) -> Reader:
-    sentinels, order, kind = point.sentinels, point.order, point.type
+    sentinels, order, kind = point.sentinels, _known_order(point), point.type
+    least = _LEAST_TEMPERATURE if canonical_unit(point) == CELSIUS else 0.0
 
     def read(block: Raw) -> Held:
         high, low = block[at], block[at + 1]
@@ -114,7 +175,8 @@ def _two_word_reader(point: Point, at: int) -> Reader:
             return Reason.SENTINEL
         match kind:
             case PointType.FLOAT32:
-                return _FLOAT32.unpack(value.to_bytes(4, "big"))[0]
+                number: float = _FLOAT32.unpack(value.to_bytes(4, "big"))[0]
+                return Reason.UNPARSABLE if 0 < abs(number) < least else number
             case PointType.INT32 if value >= 0x8000_0000:
                 return value - 0x1_0000_0000
             case _:
@@ -155,10 +217,21 @@ def _text_reader(point: Point) -> Reader:
             case ReplyKind.CODE:
                 found = _CODE.fullmatch(block)
                 return int(found[1]) if found else Reason.UNPARSABLE
+            case ReplyKind.FLAGS:
+                return int(block[::-1], 2) if _FLAGS.fullmatch(block) else Reason.UNPARSABLE
+            case ReplyKind.DIGITS:
+                return int(block) if _DIGITS.fullmatch(block) else Reason.UNPARSABLE
+            case ReplyKind.SIGNED:
+                return float(block) if _SIGNED.fullmatch(block) else Reason.UNPARSABLE
             case _:
                 return float(block) if _DECIMAL.fullmatch(block) else Reason.UNPARSABLE
 
     return read
+
+
+def number(text: Raw) -> float | None:
+    """The decimal number that a reply is; None where it is none."""
+    return float(text) if isinstance(text, str) and _DECIMAL.fullmatch(text) else None
 
 
 def _combined(first: int, second: int, order: WordOrder | None) -> int:

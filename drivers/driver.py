@@ -2,36 +2,30 @@
 
 Theory of operation. A poll is all blocks or a fault: half an answer is none. After a miss the rest of the poll is
 skipped, so that a dead unit costs its neighbours one timeout; the next poll then begins with the profile's
-`after_miss` request, whose answer no late reply can be taken for. Whether this is the right kind of unit is asked at
-the first answer, again after every break of the line, and every VERIFY_EVERY polls.
+`after_miss` request, whose answer no late reply can be taken for. Before any value is used, `drivers.identity` says
+whether the same unit still answers, and `drivers.doubts` what its values so far say against these.
+
+A unit with a communication watchdog acts by itself when it is no longer asked: a gateway that polls and then stops
+would work it. So the watchdog is read before anything else, and where it is armed the unit is not asked again, unless
+the site consents. That question is never repeated either, for the unit could begin to wait with each.
 """
 
 import contextlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Protocol
 
 import msgspec
 
+from drivers.blocks import BlockReader, Exchanger
 from drivers.decode import Decoded, Decoder, PointValue
-from drivers.dialects.base import Query, Raw
-from drivers.errors import DriverError, LineDown, UnitRefused
-from drivers.frozen import FrozenWatch
+from drivers.decode_values import number
+from drivers.dialects.base import Raw
+from drivers.doubts import Doubts, Measured
+from drivers.errors import DriverError, Garbled, LineDown, NeedsConsent, UnitRefused
+from drivers.identity import IdentityWatch
 from drivers.line import LineTiming
 from drivers.profile import DeviceProfile
-from drivers.reading import CapReading, FaultKind, Measurement, Quality, ReadFault, Reading, Reason, Stamp
-
-VERIFY_EVERY = 60  # polls
-
-_Change = Callable[[str, int | None, Measurement], Measurement]
-
-
-class Exchanger(Protocol):
-    """What a driver needs of a line: `drivers.line.Line` but for tests."""
-
-    async def exchange(self, query: Query, timing: LineTiming | None = None) -> Raw:
-        """The answer to `query`. Raises the errors of drivers.errors."""
-        ...
+from drivers.reading import FaultKind, Measurement, Quality, ReadFault, Reading, Stamp
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
@@ -47,6 +41,7 @@ class Driver:
     """Reads one unit. `offsets` are the site's sensor corrections, added to good values.
 
     An offset's key is a point's name, or `cap2.NAME` for one cap's point; its unit is the canonical one.
+    `consents`: the site agrees that the unit be polled although its watchdog is armed.
     """
 
     def __init__(
@@ -57,6 +52,8 @@ class Driver:
         unit_id: int | None,
         now: Callable[[], Stamp],
         offsets: Mapping[str, float] | None = None,
+        *,
+        consents: bool = False,
     ) -> None:
         self.unit = unit
         self.profile = profile
@@ -65,28 +62,34 @@ class Driver:
         self._now = now
         self._offsets = dict(offsets or {})
         self._timing = line_timing(profile)
-        self._queries = tuple((block.name, block.query(unit_id)) for block in profile.blocks)
         self._decoder = _decoder_of(profile)
-        self._watch = FrozenWatch(profile, self._decoder)
+        self._blocks = tuple(
+            BlockReader(unit, block, self._decoder.slots, unit_id, line, self._timing) for block in profile.blocks
+        )
+        self._identity = IdentityWatch(profile, self._decoder)
+        self._doubts = Doubts(profile, self._decoder)
+        self._watchdog = None if consents else profile.watchdog
+        self._armed: str | None = None  # what the unit's watchdog would do
+        self._is_watchdog_known = False  # since the line was opened
         self._is_after_miss = False
-        self._verified_polls_ago: int | None = None  # None: not since the line was opened
 
     async def read(self) -> Reading | ReadFault:
         """One poll. Never raises a DriverError: what went wrong is the answer."""
         try:
+            await self._ask_watchdog()
             raws = await self._read_blocks()
         except DriverError as error:
             match error:
                 case UnitRefused():
                     self._is_after_miss = False
                 case LineDown():
-                    self._verified_polls_ago = None
+                    self._begin_anew()
                 case _:
                     pass
             return ReadFault(self.unit, self._now(), error.kind, error.detail)
         at = self._now()
         decoded = self._decoder.decode(raws)
-        return self._doubt(decoded, at) or self._reading(decoded, at)
+        return self._objection(decoded, at) or self._reading(decoded, at)
 
     async def probe(self) -> ProbeResult:
         """Every block once, those after a failed one as well, and nothing held back for being doubtful.
@@ -95,57 +98,78 @@ class Driver:
         """
         raws: dict[str, Raw] = {}
         faults: list[ReadFault] = []
-        for name, query in self._queries:
+        try:
+            await self._ask_watchdog()
+        except DriverError as error:
+            faults.append(ReadFault(self.unit, self._now(), error.kind, error.detail))
+        for block in () if faults else self._blocks:
             try:
-                raws[name] = await self._line.exchange(query, self._timing)
+                raws[block.name] = await block.read()
             except LineDown as error:
                 faults.append(ReadFault(self.unit, self._now(), error.kind, error.detail))
                 break
             except DriverError as error:
-                faults.append(ReadFault(self.unit, self._now(), error.kind, f"{name}: {error.detail}"))
+                faults.append(ReadFault(self.unit, self._now(), error.kind, f"{block.name}: {error.detail}"))
         if faults and faults[-1].kind is FaultKind.TIMEOUT and self.profile.after_miss:
             with contextlib.suppress(DriverError):
                 await self._line.exchange(self.profile.after_miss.query(self._unit_id), self._timing)
         decoded = self._decoder.decode(raws)
         complete = not faults
-        if doubt := self._doubt(decoded, self._now()):
-            faults.append(doubt)
+        if objection := self._objection(decoded, self._now()):
+            faults.append(objection)
         return ProbeResult(complete, decoded, self._decoder.points(raws), tuple(faults))
+
+    def _begin_anew(self) -> None:
+        """The line broke: whatever answers when it is open again may be another unit."""
+        self._is_watchdog_known = False
+        self._identity.look_closely()
+        for block in self._blocks:
+            block.ask_whole()
+
+    async def _ask_watchdog(self) -> None:
+        """Once for each opening of the line. Raises NeedsConsent where the unit's watchdog is armed, from then on."""
+        if self._armed:
+            raise NeedsConsent(self._armed)
+        if self._watchdog is None or self._is_watchdog_known:
+            return
+        try:
+            said = await self._line.exchange(self._watchdog.query(self._unit_id), self._timing)
+        except UnitRefused:
+            self._is_watchdog_known = True  # it has none
+            return
+        value = number(said)
+        if value is None:
+            raise Garbled(f"{self._watchdog.source} is {said!r}, accepted: a number")
+        if value:
+            self._armed = (
+                f"its communication watchdog is armed ({self._watchdog.source} is {value:g}): "
+                "it acts by itself when it is no longer polled, so it is not polled"
+            )
+            raise NeedsConsent(self._armed)
+        self._is_watchdog_known = True
 
     async def _read_blocks(self) -> dict[str, Raw]:
         """All blocks. Until the last is here an answer is outstanding, whatever ends this, cancellation included."""
         if self._is_after_miss and self.profile.after_miss:
             await self._line.exchange(self.profile.after_miss.query(self._unit_id), self._timing)
         self._is_after_miss = True
-        raws = {name: await self._line.exchange(query, self._timing) for name, query in self._queries}
+        raws = {block.name: await block.read() for block in self._blocks}
         self._is_after_miss = False
         return raws
 
-    def _doubt(self, decoded: Decoded, at: Stamp) -> ReadFault | None:
-        """Why an answer of the right form is still none: corrupt, or another kind of unit's."""
+    def _objection(self, decoded: Decoded, at: Stamp) -> ReadFault | None:
+        """Why an answer of the right form is still none: corrupt, or another unit's."""
         if corrupt := self._decoder.corrupt(decoded.slots):
             return ReadFault(self.unit, at, FaultKind.GARBLED, corrupt)
-        polls = self._verified_polls_ago
-        if polls is None or polls + 1 >= VERIFY_EVERY:
-            if foreign := self._decoder.foreign(decoded.slots):
-                self._verified_polls_ago = None
-                return ReadFault(self.unit, at, FaultKind.WRONG_IDENTITY, foreign)
-            polls = -1
-        self._verified_polls_ago = polls + 1
+        if foreign := self._identity.doubt(decoded.slots, decoded.serial_number):
+            return ReadFault(self.unit, at, FaultKind.WRONG_IDENTITY, foreign)
         return None
 
     def _reading(self, decoded: Decoded, at: Stamp) -> Reading:
-        caps, measurements = decoded.caps, decoded.measurements
+        measured = Measured(decoded.caps, decoded.measurements)
         if self._offsets:
-            caps, measurements = _changed(caps, measurements, self._corrected)
-        frozen = set(self._watch.frozen(decoded.slots, caps, at))
-        if self._watch.is_hung(decoded.slots, at):
-            caps, measurements = _changed(caps, measurements, lambda _name, _cap, each: _suspect(each))
-            caps = tuple(msgspec.structs.replace(cap, circulating=None) for cap in caps)
-        elif frozen:
-            caps, measurements = _changed(
-                caps, measurements, lambda name, cap, each: _suspect(each) if (name, cap) in frozen else each
-            )
+            measured = measured.changed(self._corrected)
+        caps, measurements = self._doubts.weighed(measured, decoded.slots, at)
         return Reading(self.unit, at, caps, measurements, decoded.alarms, decoded.serial_number)
 
     def _corrected(self, name: str, cap: int | None, measurement: Measurement) -> Measurement:
@@ -165,26 +189,3 @@ def line_timing(profile: DeviceProfile) -> LineTiming:
     """What the profile asks of the line."""
     timing = profile.timing
     return LineTiming(timing.gap_s, timing.timeout_s, timing.drain_s, timing.settle_after_open_s)
-
-
-def _changed(
-    caps: tuple[CapReading, ...], measurements: dict[str, Measurement], change: _Change
-) -> tuple[tuple[CapReading, ...], dict[str, Measurement]]:
-    """All measurements through `change`. A unit's temperature that a cap shares stays the unit's: its cap is None."""
-    changed = {name: change(name, None, each) for name, each in measurements.items()}
-    return tuple(
-        msgspec.structs.replace(
-            cap,
-            temperatures={
-                name: changed[name] if name in changed else change(name, cap.cap, each)
-                for name, each in cap.temperatures.items()
-            },
-        )
-        for cap in caps
-    ), changed
-
-
-def _suspect(measurement: Measurement) -> Measurement:
-    if measurement.value is None:
-        return measurement
-    return msgspec.structs.replace(measurement, quality=Quality.SUSPECT, reason=Reason.FROZEN)

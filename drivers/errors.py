@@ -19,6 +19,10 @@ class LineDown(DriverError):
     kind = FaultKind.LINE_DOWN
 
 
+class SettingsRefused(LineDown):
+    """The port is there, but cannot be set as asked: a server's port has not every baud rate."""
+
+
 class NoReply(DriverError):
     """Nothing that answers the request came before the deadline."""
 
@@ -31,14 +35,21 @@ class Garbled(DriverError):
     kind = FaultKind.GARBLED
 
 
+class NeedsConsent(DriverError):
+    """The unit's communication watchdog is armed, and the site has not agreed that it be polled."""
+
+    kind = FaultKind.NEEDS_CONSENT
+
+
 class UnitRefused(DriverError):
     """The unit or the device server before it answered with a Modbus exception.
 
-    `code` is 1-16 as on the wire without the 0x80 (Modbus Application Protocol V1.1b3, section 7).
+    `code` is 1-16 as on the wire without the 0x80 (Modbus Application Protocol V1.1b3, section 7); `asked` says for
+    what, where the query alone does not.
     """
 
-    def __init__(self, code: int) -> None:
-        super().__init__(f"exception {code:02X}")
+    def __init__(self, code: int, asked: str = "") -> None:
+        super().__init__(f"{asked}: exception {code:02X}" if asked else f"exception {code:02X}")
         self.code = code
         self.kind = _kind_of_exception(code)
 

@@ -56,6 +56,7 @@ class LineCounters:
     rejects: dict[RejectKind, int] = field(default_factory=lambda: dict.fromkeys(RejectKind, 0))
     idle_bytes: int = 0  # bytes that nobody waited for
     reopens: int = 0
+    failed_openings: int = 0
     drains: int = 0  # requests that first waited out a miss
     latency_last_s: float = 0.0  # from the request's sending to the reply's last byte
     latency_max_s: float = 0.0
@@ -121,6 +122,7 @@ class Line:
         try:
             link = self._link = await self._connector()
         except LineDown as error:
+            self.counters.failed_openings += 1
             self._back_off(error.detail)
             raise
         _log.info("line %s is open", self.name)
@@ -157,6 +159,7 @@ class Line:
         self._owe(timing)
         inbox.listening = True
         try:
+            inbox.asked(request)
             link.write(request)
             self.counters.requests += 1
             self._sent_until = sent_at + (len(request) * _BITS_A_CHARACTER / self._baud if self._baud else 0.0)
@@ -216,14 +219,16 @@ class Line:
 
     def _owe(self, timing: LineTiming) -> None:
         if self._dialect.needs_drain:
-            self._owed_silence_s = max(self._gap_s(timing), timing.drain_s)
+            self._owed_silence_s = max(self._owed_silence_s, self._gap_s(timing), timing.drain_s)
 
     def _gap_s(self, timing: LineTiming) -> float:
         return max(timing.gap_s, self._dialect.gap_s(self._baud))
 
     def _count_unasked(self, inbox: Inbox) -> None:
-        self.counters.idle_bytes += inbox.unasked_bytes
-        inbox.unasked_bytes = 0
+        if inbox.unasked_bytes:
+            self.counters.idle_bytes += inbox.unasked_bytes
+            inbox.unasked_bytes = 0
+            self._silent_exchanges = 0  # who answers late does not hang
 
     def _drop(self, link: ByteLink, reason: str) -> None:
         link.close()

@@ -14,6 +14,12 @@ from drivers.tomlfile import Document, Problem, TomlProblems, path_text, read_to
 
 OVERRIDABLE = ("dialect", "link.", "timing.")
 
+# Units that cannot be read without being worked, by the id that someone may look for (ThermoCube 200 manual, p. 23).
+LEFT_OUT = {
+    "thermocube": "left out on purpose: every command to a ThermoCube, those that read as well, also switches it on or "
+    "off and takes it from its panel; docs/devices says more"
+}
+
 
 def load_profile(path: Path, overrides: Mapping[str, object] | None = None) -> DeviceProfile:
     """The profile in a file, with the site's `overrides` of dialect, link and timing by dotted key.
@@ -39,6 +45,8 @@ def find_profile(
     by_id = {_id_of(document): document for document in documents}
     if profile_id in by_id:
         return _checked(by_id[profile_id], overrides or {})
+    if why := next((why for name, why in LEFT_OUT.items() if name in profile_id.lower().replace("-", "")), None):
+        raise TomlProblems((Problem(profile_id, 0, "", why),))
     known = ", ".join(sorted(filter(None, by_id))) or f"none in {', '.join(map(str, directories))}"
     raise TomlProblems((Problem(profile_id, 0, "", f"no such profile, accepted: {known}"),))
 

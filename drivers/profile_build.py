@@ -17,11 +17,13 @@ from drivers.profile_types import (
     Heartbeat,
     Identity,
     Integrity,
+    OrderByValue,
     Point,
     Registers,
     RunStateRule,
     Timing,
     UnitByBit,
+    UnitByValue,
     Verify,
 )
 from drivers.transport.base import SerialSettings
@@ -42,6 +44,7 @@ def build(profile: shape.AnyProfile) -> DeviceProfile:
         address=Address(**dict(link.address)) if link.address else None,
         timing=_timing(profile.timing),
         reads_effect=profile.effects.reads,
+        watchdog=_watchdog(profile),
         blocks=_blocks(profile),
         after_miss=_after_miss(profile),
         points=tuple(_point(point) for point in profile.point),
@@ -96,9 +99,36 @@ def _blocks(profile: shape.AnyProfile) -> tuple[Block, ...]:
     match profile:
         case shape.ModbusProfile():
             return tuple(Block(block.name, _registers(block)) for block in profile.block)
-        case shape.JulaboProfile():
+        case shape.NcProfile() | shape.HuberProfile():
+            numbers = dict.fromkeys(map(number_of, profile.point))
+            return tuple(Block(_block_name(number), number) for number in numbers)
+        case shape.JulaboProfile() | shape.PolyScienceProfile() | shape.LaudaProfile():
             commands = dict.fromkeys(point.command for point in profile.point)
             return tuple(Block(command, command) for command in commands)
+
+
+def number_of(point: shape.NcPoint | shape.HuberPoint) -> int:
+    """The command or variable that the point comes from."""
+    return point.command if isinstance(point, shape.NcPoint) else point.variable
+
+
+def byte_length(kind: shape.ByteKind) -> int:
+    """How many data bytes a point of an NC reply takes at most."""
+    match kind:
+        case shape.ByteKind.QUALIFIED:
+            return 5
+        case shape.ByteKind.BITS8:
+            return 1
+
+
+def _block_name(number: int) -> str:
+    return f"{number:02X}"
+
+
+def _watchdog(profile: shape.AnyProfile) -> Block | None:
+    if isinstance(profile, shape.LaudaProfile) and profile.watchdog:
+        return Block("watchdog", profile.watchdog)
+    return None
 
 
 def _after_miss(profile: shape.AnyProfile) -> Block | None:
@@ -121,10 +151,16 @@ def _timing(timing: shape.Timing) -> Timing:
     )
 
 
-def _point(point: shape.RegisterPoint | shape.TextPoint) -> Point:
+def _point(point: shape.AnyPoint) -> Point:
+    sentinels: tuple[int | str, ...] = () if isinstance(point, shape.NcPoint) else point.sentinels
     match point:
+        case shape.NcPoint():
+            block, at, kind, order = _block_name(point.command), point.at, point.type, None
+            length = byte_length(point.type)
+        case shape.HuberPoint():
+            block, at, kind, order, length = _block_name(point.variable), 0, point.type, None, 1
         case shape.RegisterPoint():
-            block, at, kind, order, length = point.block, point.at, point.type, point.order, width(point)
+            block, at, kind, order, length = point.block, point.at, point.type, _order(point.order), width(point)
         case shape.TextPoint():
             block, at, kind, order, length = point.command, 0, point.reply, None, 0
     return Point(
@@ -135,21 +171,36 @@ def _point(point: shape.RegisterPoint | shape.TextPoint) -> Point:
         type=kind,
         order=order,
         length=length,
-        sentinels=frozenset(point.sentinels),
+        sentinels=frozenset(sentinels),
         scale=Fraction(point.scale),
         unit=_unit(point),
         range=_range(point.range),
         invalid_if=_conditions(point.invalid_if),
         stuck_after_s=point.stuck_after_s,
+        max_k_per_min=None if point.max_k_per_min is None else float(point.max_k_per_min),
     )
 
 
-def _unit(point: shape.Point) -> shape.UnitName | UnitByBit | None:
-    if not isinstance(point.unit, shape.UnitByBit):
-        return point.unit
-    by_bit = point.unit
-    name, bit = by_bit.bit.split(".")
-    return UnitByBit(name, int(bit), by_bit.zero, by_bit.one, Fraction(by_bit.one_scale or point.scale))
+def _unit(point: shape.Point) -> shape.UnitName | UnitByBit | UnitByValue | None:
+    match point.unit:
+        case shape.UnitByBit() as by_bit:
+            name, bit = by_bit.bit.split(".")
+            return UnitByBit(name, int(bit), by_bit.zero, by_bit.one, Fraction(by_bit.one_scale or point.scale))
+        case shape.UnitByValue() as by_value:
+            return UnitByValue(by_value.from_, tuple((_told(text), unit) for text, unit in by_value.is_.items()))
+        case unit:
+            return unit
+
+
+def _order(order: shape.WordOrder | shape.OrderByValue | None) -> shape.WordOrder | OrderByValue | None:
+    if not isinstance(order, shape.OrderByValue):
+        return order
+    return OrderByValue(order.from_, tuple((_told(text), each) for text, each in order.is_.items()))
+
+
+def _told(text: str) -> int | str:
+    """A key of `is` as the point that tells holds it."""
+    return int(text) if text.isdecimal() else text
 
 
 def _conditions(texts: tuple[str, ...]) -> tuple[Condition, ...]:

@@ -4,22 +4,27 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 
 from drivers import profile_model as shape
-from drivers.profile_build import cap_offsets, condition_of, width
-from drivers.profile_model import PointType, ReplyKind, Scope, UnitName
+from drivers.profile_build import byte_length, cap_offsets, condition_of, number_of, width
+from drivers.profile_model import AnyPoint, ByteKind, Kind, PointType, ReplyKind, Scope, UnitName
 from drivers.reading import Evidence
 from drivers.tomllines import Path
 from drivers.transport.base import Parity
 
-HEX_DIALECTS = ("modbus-rtu", "modbus-tcp")  # golden frames are hex in these, text in the others
+HEX_DIALECTS = ("modbus-rtu", "modbus-tcp", "nc")  # golden frames are hex in these, text in the others
 
 Misfit = tuple[Path, str]
-AnyPoint = shape.RegisterPoint | shape.TextPoint
 
-_WHOLE = {PointType.INT16, PointType.UINT16, PointType.INT32, PointType.UINT32, ReplyKind.CODE, ReplyKind.DECIMAL}
-_NUMBERS = {*_WHOLE, PointType.FLOAT32}
-_WORDS: set[PointType | ReplyKind] = {PointType.UINT16, PointType.BITS16}
-_TEXTS: set[PointType | ReplyKind] = {PointType.ASCII, ReplyKind.TEXT}
+_WHOLE: set[Kind] = {
+    *(PointType.INT16, PointType.UINT16, PointType.INT32, PointType.UINT32),
+    *(ReplyKind.CODE, ReplyKind.DECIMAL, ReplyKind.SIGNED, ReplyKind.DIGITS),
+}
+_NUMBERS = {*_WHOLE, ByteKind.QUALIFIED, PointType.FLOAT32}
+_BITS: dict[Kind, int] = {PointType.BITS16: 16, ReplyKind.FLAGS: 16, ByteKind.BITS8: 8}
+_WORDS: set[Kind] = {PointType.UINT16, PointType.BITS16}
+_TEXTS: set[Kind] = {PointType.ASCII, ReplyKind.TEXT}
+_TELLING: set[Kind] = {PointType.UINT16, ReplyKind.DIGITS, ReplyKind.TEXT}
 _TEMPERATURES = {UnitName.CELSIUS, UnitName.FAHRENHEIT}
+_QUALIFIED_UNITS = {UnitName.CELSIUS, UnitName.BAR, UnitName.LITRES_PER_MINUTE}  # into which the wire's are converted
 _TEXT_REPLY_CHARS = 24  # the longest reply of a text dialect that the budget allows for
 
 
@@ -35,9 +40,9 @@ def misfits(profile: shape.AnyProfile, golden_dialect: object) -> Iterator[Misfi
     match profile:
         case shape.ModbusProfile():
             yield from _registers(profile)
-        case shape.JulaboProfile():
+        case _:
             if profile.caps.count > 1:
-                yield ("caps", "count"), "a text dialect has no registers to shift, accepted: 1"
+                yield ("caps", "count"), f"{profile.dialect} has no registers to shift, accepted: 1"
     yield from _caps(profile.caps, points)
     yield from _rules(profile, points)
     yield from _identity(profile, points)
@@ -45,9 +50,9 @@ def misfits(profile: shape.AnyProfile, golden_dialect: object) -> Iterator[Misfi
     yield from _budget(profile)
 
 
-def kind_of(point: AnyPoint) -> PointType | ReplyKind:
+def kind_of(point: AnyPoint) -> Kind:
     """How the point's value is held."""
-    return point.type if isinstance(point, shape.RegisterPoint) else point.reply
+    return point.reply if isinstance(point, shape.TextPoint) else point.type
 
 
 def _same_names(table: str, names: list[str]) -> Iterator[Misfit]:
@@ -60,19 +65,41 @@ def _point(path: Path, point: AnyPoint, points: dict[str, AnyPoint]) -> Iterator
     kind = kind_of(point)
     if point.unit is not None and kind not in _NUMBERS - {ReplyKind.CODE}:
         yield (*path, "unit"), f"{kind} holds no measurement, accepted: no unit"
+    if kind is ByteKind.QUALIFIED and (point.unit not in _QUALIFIED_UNITS or "scale" in point.model_fields_set):
+        accepted = ", ".join(sorted(_QUALIFIED_UNITS))
+        yield (*path, "unit"), f"the wire tells unit and decimals, accepted: {accepted}, and no scale"
     if point.unit is not None and point.range is None:
         yield (*path, "range"), "missing, accepted: [lowest, highest] plausible value in the canonical unit"
     if point.range is not None and point.range[0] >= point.range[1]:
         yield (*path, "range"), "accepted: [lowest, highest], lowest first"
-    for key in ("scale", "range", "stuck_after_s"):
+    for key in ("scale", "range", "stuck_after_s", "max_k_per_min", "invalid_if"):
         if point.unit is None and key in point.model_fields_set:
             yield (*path, key), f"without a unit this point is no measurement, accepted: a unit, or no {key}"
-    if point.unit is None and point.invalid_if:
-        yield (*path, "invalid_if"), "without a unit this point is no measurement, accepted: a unit, or no invalid_if"
-    if isinstance(point.unit, shape.UnitByBit):
-        yield from _condition((*path, "unit", "bit"), point.unit.bit, points, point.scope)
+    if point.unit is not None and point.max_k_per_min is not None and not _is_temperature(point):
+        yield (*path, "max_k_per_min"), "no temperature, accepted: a temperature, or no max_k_per_min"
+    match point.unit:
+        case shape.UnitByBit(bit=bit):
+            yield from _condition((*path, "unit", "bit"), bit, points, point.scope)
+        case shape.UnitByValue() as told:
+            yield from _told((*path, "unit"), told.from_, told.is_, points)
+            if len({unit in _TEMPERATURES for unit in told.is_.values()}) > 1:
+                yield (*path, "unit", "is"), "a temperature and something else, accepted: units of one kind"
+        case _:
+            pass
     for index, condition in enumerate(point.invalid_if):
         yield from _condition((*path, "invalid_if", index), condition, points, point.scope)
+
+
+def _told(
+    path: Path, name: str, meanings: dict[str, UnitName] | dict[str, shape.WordOrder], points: dict[str, AnyPoint]
+) -> Iterator[Misfit]:
+    """What another point tells by its value: a point of the unit, and values that such a point can have."""
+    yield from _refer((*path, "from"), name, points, Scope.UNIT, "one register, digits or text", _TELLING)
+    told_by = points.get(name)
+    for text in meanings:
+        if told_by and (kind_of(told_by) is ReplyKind.TEXT) == text.isdecimal():
+            accepted = "words" if text.isdecimal() else "whole numbers"
+            yield (*path, "is", text), f"{name} never holds that, accepted: {accepted}"
 
 
 def _condition(path: Path, text: str, points: dict[str, AnyPoint], scope: Scope) -> Iterator[Misfit]:
@@ -85,9 +112,10 @@ def _condition(path: Path, text: str, points: dict[str, AnyPoint], scope: Scope)
     kind = kind_of(point)
     if scope is Scope.UNIT and point.scope is Scope.CAP:
         yield path, f"{point.name} belongs to a cap, accepted: points of the unit"
-    if condition.bit is not None and (kind is not PointType.BITS16 or condition.bit > 15):
-        yield path, f"{point.name} is {kind}, accepted: bit 0 to 15 of a bits16 point"
-    if condition.bit is None and kind not in _WHOLE:
+    if condition.bit is not None and condition.bit >= _BITS.get(kind, 0):
+        fitting = f"bit 0 to {_BITS[kind] - 1}" if kind in _BITS else "bit 0 to 15 of a bits16 point"
+        yield path, f"{point.name} is {kind}, accepted: {fitting}"
+    if condition.bit is None and kind not in {*_WHOLE, ByteKind.BITS8}:
         yield path, f"{point.name} is {kind}, accepted: a number of a point that holds whole numbers"
     if condition.bit is None and condition.low > condition.high:
         yield path, "accepted: low..high, lowest first"
@@ -99,7 +127,10 @@ def _registers(profile: shape.ModbusProfile) -> Iterator[Misfit]:
     offsets = cap_offsets(profile.caps)
     for index, point in enumerate(profile.point):
         yield from _register_point(("point", index), point, blocks, offsets)
-    if profile.link.address is None:
+        if isinstance(point.order, shape.OrderByValue):
+            points: dict[str, AnyPoint] = {each.name: each for each in profile.point}
+            yield from _told(("point", index, "order"), point.order.from_, point.order.is_, points)
+    if profile.link.address is None or profile.link.address.default is None:
         yield ("link",), "address is missing, accepted: address = { min = 1, max = 247, default = 1 }"
     miss = profile.after_miss
     for block in profile.block:
@@ -169,7 +200,7 @@ def _refer(
     points: dict[str, AnyPoint],
     scope: Scope | None,
     what: str,
-    kinds: set[PointType | ReplyKind],
+    kinds: set[Kind],
 ) -> Iterator[Misfit]:
     fitting = [
         point.name for point in points.values() if kind_of(point) in kinds and (scope is None or point.scope is scope)
@@ -181,7 +212,7 @@ def _refer(
 def _identity(profile: shape.AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
     """References that say which unit this is and whether it lives."""
     address = profile.link.address
-    if address and not address.min <= address.default <= address.max:
+    if address and address.default is not None and not address.min <= address.default <= address.max:
         yield ("link", "address", "default"), f"accepted: {address.min} to {address.max}"
     for index, verify in enumerate(profile.verify):
         path = ("verify", index)
@@ -196,7 +227,8 @@ def _identity(profile: shape.AnyProfile, points: dict[str, AnyPoint]) -> Iterato
         path = ("heartbeat", "point")
         yield from _refer(path, profile.heartbeat.point, points, Scope.UNIT, "whole numbers", _WHOLE)
     if profile.serial_number:
-        yield from _refer(("serial_number",), profile.serial_number, points, Scope.UNIT, "text", _TEXTS)
+        kinds: set[Kind] = {*_TEXTS, PointType.UINT16, PointType.UINT32}
+        yield from _refer(("serial_number",), profile.serial_number, points, Scope.UNIT, "text or a number", kinds)
     if profile.continuity:
         for key, name in (("treatment", profile.continuity.treatment), ("elapsed", profile.continuity.elapsed)):
             yield from _refer(("continuity", key), name, points, None, "whole numbers", _WHOLE)
@@ -235,8 +267,13 @@ def _hex_frames(path: Path, exchanges: tuple[shape.Exchange, ...]) -> Iterator[M
 
 
 def _is_temperature(point: AnyPoint) -> bool:
-    unit = point.unit
-    return bool({unit.zero, unit.one} & _TEMPERATURES) if isinstance(unit, shape.UnitByBit) else unit in _TEMPERATURES
+    match point.unit:
+        case shape.UnitByBit(zero=zero, one=one):
+            return bool({zero, one} & _TEMPERATURES)
+        case shape.UnitByValue(is_=units):
+            return bool(_TEMPERATURES & set(units.values()))
+        case unit:
+            return unit in _TEMPERATURES
 
 
 def _is_number(text: str) -> bool:
@@ -260,7 +297,14 @@ def _budget(profile: shape.AnyProfile) -> Iterator[Misfit]:
 def _exchange_chars(profile: shape.AnyProfile) -> list[int]:
     """Characters there and back, one number an exchange."""
     match profile:
-        case shape.JulaboProfile():
+        case shape.NcProfile():
+            ends: dict[int, int] = {}  # the last byte that is asked of each reply
+            for point in profile.point:
+                ends[point.command] = max(ends.get(point.command, 0), point.at + byte_length(point.type))
+            return [6 + 6 + count for count in ends.values()]
+        case shape.HuberProfile():
+            return [10 + 10 for _ in set(map(number_of, profile.point))]
+        case shape.JulaboProfile() | shape.PolyScienceProfile() | shape.LaudaProfile():
             return [len(command) + 1 + _TEXT_REPLY_CHARS for command in {point.command for point in profile.point}]
         case shape.ModbusProfile(dialect="modbus-ascii"):
             return [17 + 11 + 4 * block.count for block in profile.block]

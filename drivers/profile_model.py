@@ -1,85 +1,29 @@
 """The shape of a profile file. Reference for who writes one: docs/devices/README.md."""
 
 from decimal import Decimal, InvalidOperation
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
 from drivers.alarm_codes import AlarmCode, Severity
+from drivers.profile_words import ByteKind as ByteKind
+from drivers.profile_words import Kind as Kind
+from drivers.profile_words import PointType as PointType
+from drivers.profile_words import ReadsEffect as ReadsEffect
+from drivers.profile_words import ReplyKind as ReplyKind
+from drivers.profile_words import Scope as Scope
+from drivers.profile_words import Trust as Trust
+from drivers.profile_words import UnitName as UnitName
+from drivers.profile_words import WordOrder as WordOrder
 from drivers.reading import Evidence, Reason, RunState
 from drivers.transport.base import Handshake, Parity
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
 READING_COMMAND_PATTERN = r"^(?i:in_[a-z]{2,4}_\d{2}|status|version)$"  # OUT_ commands write
+POLYSCIENCE_READS = r"^(R[TSUWFPKGL12ACHRV]|RUT|REI)$"  # exact case; commands with S set
+LAUDA_READS = r"^(IN_(PV|SP|MODE|PAR|DI)_\d{2}|STATUS|STAT|TYPE|VERSION(_[A-Z])?)$"  # OUT_, START and STOP set
+NC_READS = (0x00, 0x02, 0x09, 0x10, 0x20, 0x21, 0x28, 0x29, 0x40, 0x60, 0x70)  # 80 and above set
 CONDITION_PATTERN = r"^!?[a-z][a-z0-9_]*(\.\d{1,2}|=-?\d+(\.\.-?\d+)?)$"
-
-
-class Trust(StrEnum):
-    """How far a profile has been verified."""
-
-    MANUAL = "manual"
-    PEER = "peer"
-    BENCH = "bench"
-    FIELD = "field"
-
-
-class ReadsEffect(StrEnum):
-    """What polling does to the unit; anything but none needs the site's consent."""
-
-    NONE = "none"
-    TAKES_REMOTE = "takes-remote"
-    MAY_SWITCH = "may-switch"
-
-
-class PointType(StrEnum):
-    """How registers hold a value."""
-
-    INT16 = "int16"
-    UINT16 = "uint16"
-    INT32 = "int32"
-    UINT32 = "uint32"
-    FLOAT32 = "float32"
-    BITS16 = "bits16"
-    ASCII = "ascii"
-
-
-class WordOrder(StrEnum):
-    """The bytes of a 32-bit value as they come; ABCD is most significant first."""
-
-    ABCD = "ABCD"
-    CDAB = "CDAB"
-    BADC = "BADC"
-    DCBA = "DCBA"
-
-
-class ReplyKind(StrEnum):
-    """What a text reply is: a number; a code like `-01 LOW LEVEL ALARM`, of which the number counts; or words."""
-
-    DECIMAL = "decimal"
-    CODE = "code"
-    TEXT = "text"
-
-
-class UnitName(StrEnum):
-    """Units that a unit may speak in; all are converted to Cel, bar, L/min, s or 1."""
-
-    CELSIUS = "degC"
-    FAHRENHEIT = "degF"
-    BAR = "bar"
-    KILOPASCAL = "kPa"
-    MEGAPASCAL = "MPa"
-    PSI = "psi"
-    LITRES_PER_MINUTE = "L/min"
-    SECONDS = "s"
-    ONE = "1"
-
-
-class Scope(StrEnum):
-    """Whose a point is."""
-
-    UNIT = "unit"
-    CAP = "cap"
 
 
 def _decimal_text(text: str) -> str:
@@ -128,7 +72,7 @@ class Serial(Model):
 class Address(Model):
     min: Annotated[StrictInt, Field(ge=0, le=255)]
     max: Annotated[StrictInt, Field(ge=0, le=255)]
-    default: Annotated[StrictInt, Field(ge=0, le=255)]
+    default: Annotated[StrictInt, Field(ge=0, le=255)] | None = None
 
 
 class Link(Model):
@@ -165,23 +109,38 @@ class UnitByBit(Model):
     one_scale: Scale | None = None
 
 
+Told = Annotated[str, Field(pattern=r"^(\d{1,5}|[A-Za-z]{1,8})$", description="a whole number or a word")]
+
+
+class UnitByValue(Model):
+    from_: Annotated[Name, Field(alias="from")]
+    is_: Annotated[dict[Told, UnitName], Field(alias="is", min_length=1)]
+
+
+class OrderByValue(Model):
+    from_: Annotated[Name, Field(alias="from")]
+    is_: Annotated[dict[Told, WordOrder], Field(alias="is", min_length=1)]
+
+
 class Point(Model):
     """What a point holds, wherever it comes from."""
 
     name: Name
+    note: str = ""
     scope: Scope = Scope.UNIT
     scale: Scale = "1"
-    unit: UnitName | UnitByBit | None = None
+    unit: UnitName | UnitByBit | UnitByValue | None = None
     range: Range | None = None
     invalid_if: tuple[Condition, ...] = ()
     stuck_after_s: Annotated[StrictInt, Field(ge=1)] | None = None
+    max_k_per_min: Annotated[StrictInt, Field(ge=1)] | None = None
 
 
 class RegisterPoint(Point):
     block: Name
     at: Register
     type: PointType
-    order: WordOrder | None = None
+    order: WordOrder | OrderByValue | None = None
     length: Annotated[StrictInt, Field(ge=1, le=60)] | None = None
     sentinels: tuple[Annotated[StrictInt, Field(ge=0, le=0xFFFFFFFF)], ...] = ()
 
@@ -274,6 +233,14 @@ class Golden(Model):
     expect: Expected
 
 
+class Notes(Model):
+    """For people alone; the page of a profile prints them."""
+
+    wiring: tuple[str, ...] = ()
+    unit: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
 class Profile(Model):
     """What a profile holds, whatever it speaks."""
 
@@ -292,6 +259,7 @@ class Profile(Model):
     continuity: Continuity | None = None
     heartbeat: Heartbeat | None = None
     serial_number: Name | None = None
+    notes: Notes = Notes()
     golden: tuple[Golden, ...] = ()
 
 
@@ -311,11 +279,71 @@ class JulaboProfile(Profile):
     point: Annotated[tuple[TextPoint, ...], Field(min_length=1)]
 
 
-AnyProfile = ModbusProfile | JulaboProfile
+class PolySciencePoint(TextPoint):
+    command: Annotated[str, Field(pattern=POLYSCIENCE_READS, description="a command that reads: RT, RS, RW...")]
 
-SHAPES: dict[str, type[ModbusProfile] | type[JulaboProfile]] = {
+
+class PolyScienceProfile(Profile):
+    """Points are replies to commands; points with the same command share one exchange."""
+
+    dialect: Literal["polyscience"]
+    point: Annotated[tuple[PolySciencePoint, ...], Field(min_length=1)]
+
+
+class LaudaPoint(TextPoint):
+    command: Annotated[str, Field(pattern=LAUDA_READS, description="a command that reads: IN_..., STATUS, STAT")]
+
+
+class LaudaProfile(Profile):
+    """Points are replies to commands; points with the same command share one exchange."""
+
+    dialect: Literal["lauda"]
+    watchdog: Annotated[str, Field(pattern=LAUDA_READS)] | None = None
+    point: Annotated[tuple[LaudaPoint, ...], Field(min_length=1)]
+
+
+def _reading_number(number: int) -> int:
+    if number not in NC_READS:
+        raise ValueError(f"no command that reads, accepted: {', '.join(f'0x{each:02X}' for each in NC_READS)}")
+    return number
+
+
+class NcPoint(Point):
+    command: Annotated[StrictInt, AfterValidator(_reading_number)]
+    at: Annotated[StrictInt, Field(ge=0, le=63)] = 0
+    type: ByteKind
+
+
+class NcProfile(Profile):
+    """Points lie in the data bytes of replies; points with the same command share one exchange."""
+
+    dialect: Literal["nc"]
+    point: Annotated[tuple[NcPoint, ...], Field(min_length=1)]
+
+
+class HuberPoint(Point):
+    variable: Annotated[StrictInt, Field(ge=0, le=0xFF)]
+    type: Literal[PointType.INT16, PointType.UINT16, PointType.BITS16]
+    sentinels: tuple[Register, ...] = ()
+
+
+class HuberProfile(Profile):
+    """A point is a variable of 16 bits; points with the same variable share one exchange."""
+
+    dialect: Literal["huber-pb"]
+    point: Annotated[tuple[HuberPoint, ...], Field(min_length=1)]
+
+
+AnyPoint = RegisterPoint | TextPoint | NcPoint | HuberPoint
+AnyProfile = ModbusProfile | JulaboProfile | PolyScienceProfile | LaudaProfile | NcProfile | HuberProfile
+
+SHAPES: dict[str, type[AnyProfile]] = {
     "modbus-rtu": ModbusProfile,
     "modbus-ascii": ModbusProfile,
     "modbus-tcp": ModbusProfile,
     "julabo": JulaboProfile,
+    "polyscience": PolyScienceProfile,
+    "lauda": LaudaProfile,
+    "nc": NcProfile,
+    "huber-pb": HuberProfile,
 }

@@ -5,11 +5,10 @@ from fractions import Fraction
 import msgspec
 
 from drivers.alarm_codes import AlarmCode, Severity
-from drivers.dialects.base import DialectName, ModbusQuery, Query, TextQuery
+from drivers.dialects.base import DialectName, ModbusQuery, NumberQuery, Query, TextQuery
 from drivers.profile_model import (
-    PointType,
+    Kind,
     ReadsEffect,
-    ReplyKind,
     Scope,
     Trust,
     UnitName,
@@ -35,7 +34,7 @@ class Address(msgspec.Struct, frozen=True):
 
     min: int
     max: int
-    default: int
+    default: int | None  # None: it is asked without an address unless the site gives one
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -57,16 +56,18 @@ class Registers(msgspec.Struct, frozen=True):
 
 
 class Block(msgspec.Struct, frozen=True):
-    """What one exchange reads: registers, or the reply to a command."""
+    """What one exchange reads: registers, the reply to a command, or to a numbered one (NC, Huber PB)."""
 
     name: str
-    source: Registers | str
+    source: Registers | str | int
 
     def query(self, unit_id: int | None) -> Query:
         """The request to the unit at `unit_id` (for registers, 0 where there is none)."""
         match self.source:
             case Registers(function, address, count):
                 return ModbusQuery(unit_id or 0, function, address, count)
+            case int(number):
+                return NumberQuery(number, unit_id)
             case command:
                 return TextQuery(command, unit_id)
 
@@ -91,22 +92,37 @@ class UnitByBit(msgspec.Struct, frozen=True):
     one_scale: Fraction
 
 
+class UnitByValue(msgspec.Struct, frozen=True):
+    """Another point says by its value what this one measures in; a value that is not listed leaves no measurement."""
+
+    point: str
+    units: tuple[tuple[int | str, UnitName], ...]
+
+
+class OrderByValue(msgspec.Struct, frozen=True):
+    """Another point says by its value in which order the bytes come; one that is not listed leaves no value."""
+
+    point: str
+    orders: tuple[tuple[int | str, WordOrder], ...]
+
+
 class Point(msgspec.Struct, frozen=True):
     """One thing that a unit says. It is a measurement where it has a unit."""
 
     name: str
     scope: Scope
     block: str
-    at: int  # register within the block; 0 for texts
-    type: PointType | ReplyKind
-    order: WordOrder | None
-    length: int  # registers
+    at: int  # register or byte within the block; 0 for texts
+    type: Kind
+    order: WordOrder | OrderByValue | None
+    length: int  # registers or bytes
     sentinels: frozenset[int | str]  # as on the wire, unsigned
     scale: Fraction
-    unit: UnitName | UnitByBit | None
+    unit: UnitName | UnitByBit | UnitByValue | None
     range: tuple[float, float] | None  # canonical unit
     invalid_if: tuple[Condition, ...]
     stuck_after_s: int | None
+    max_k_per_min: float | None  # a faster change is none of what is measured
 
 
 class RunStateRule(msgspec.Struct, frozen=True):
@@ -177,6 +193,7 @@ class DeviceProfile(msgspec.Struct, frozen=True):
     address: Address | None  # None: alone on its line
     timing: Timing
     reads_effect: ReadsEffect
+    watchdog: Block | None  # a number other than 0: the unit acts by itself when nobody polls it any more
     blocks: tuple[Block, ...]
     after_miss: Block | None  # read first after a miss: no late reply can pass for its answer
     points: tuple[Point, ...]

@@ -54,6 +54,7 @@ class Reason(StrEnum):
     OUT_OF_RANGE = "out-of-range"
     PROBE_FAULT = "probe-fault"
     FROZEN = "frozen"
+    IMPOSSIBLE_SLOPE = "impossible-slope"
     NOT_READ = "not-read"  # probe alone: its block was not read
     UNDECIDED = "undecided"  # probe alone: a conclusion that rests on values which are missing
 
@@ -101,6 +102,7 @@ class FaultKind(StrEnum):
     UNREACHABLE = "unreachable"  # exception 0A-10: the device server answers, the unit behind it does not
     GARBLED = "garbled"  # answered, but not as the profile says
     WRONG_IDENTITY = "wrong-identity"  # another unit answers at this address
+    NEEDS_CONSENT = "needs-consent"  # the unit would act by itself if polling stopped: it is not polled
 
 
 class ReadFault(msgspec.Struct, frozen=True):

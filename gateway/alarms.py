@@ -21,6 +21,7 @@ _log = logging.getLogger("capgate.alarms")
 
 UNREACHABLE_S = 30.0  # a unit that is down this long needs somebody
 UNSENT_S = 300.0
+_OF_THEIR_OWN = (FaultKind.WRONG_IDENTITY, FaultKind.NEEDS_CONSENT)  # faults that raise another alarm
 UNRECEIPTED_S = 3600.0
 
 
@@ -29,6 +30,7 @@ class AlarmCode(StrEnum):
 
     UNIT_UNREACHABLE = "unit-unreachable"
     UNIT_MISTAKEN = "unit-mistaken"
+    CONSENT_NEEDED = "consent-needed"
     TOPIC_REFUSED = "topic-refused"
     NOBODY_LISTENS = "nobody-listens"
     MESSAGES_WAIT = "messages-wait"
@@ -59,14 +61,20 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
 def standing(now: Condition) -> Iterator[tuple[AlarmCode, str]]:
     """Every alarm that stands, with what to do about it."""
-    mistaken = [unit for unit, down in now.units_down.items() if down.kind is FaultKind.WRONG_IDENTITY]
-    gone = [unit for unit, down in now.units_down.items() if unit not in mistaken and down.lasted_s >= UNREACHABLE_S]
+    mistaken = _down(now, lambda down: down.kind is FaultKind.WRONG_IDENTITY)
+    unconsented = _down(now, lambda down: down.kind is FaultKind.NEEDS_CONSENT)
+    gone = _down(now, lambda down: down.kind not in _OF_THEIR_OWN and down.lasted_s >= UNREACHABLE_S)
     if gone:
         text = f"{', '.join(gone)}: no readings; check that it is switched on, its cable, and capgate probe"
         yield AlarmCode.UNIT_UNREACHABLE, text
     if mistaken:
         text = f"{', '.join(mistaken)}: another unit answers at its address; see capgate unit swap"
         yield AlarmCode.UNIT_MISTAKEN, text
+    if unconsented:
+        text = (
+            f"{', '.join(unconsented)}: acts by itself when polling stops, so it is not polled without consent_to_reads"
+        )
+        yield AlarmCode.CONSENT_NEEDED, text
     refused = [topic for topic, reason in now.held_topics.items() if reason >= REFUSED_FROM]
     if refused:
         yield AlarmCode.TOPIC_REFUSED, f"the broker refuses {', '.join(refused)}; see its access list"
@@ -85,6 +93,10 @@ def standing(now: Condition) -> Iterator[tuple[AlarmCode, str]]:
         yield AlarmCode.LEDGER_SET_ASIDE, text
     if now.policy_unapproved:
         yield AlarmCode.POLICY_UNAPPROVED, f"nobody approved policy {now.policy_unapproved}: increments are held"
+
+
+def _down(now: Condition, which: Callable[[UnitDown], bool]) -> list[str]:
+    return [unit for unit, down in now.units_down.items() if which(down)]
 
 
 class Alarms:

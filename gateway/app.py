@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 
 from drivers.reading import ReadFault, Reading
 from gateway import systemd
+from gateway.alarms import Alarms, Condition
 from gateway.announce import announcements, software_version
 from gateway.clock import US_PER_S, Clock
 from gateway.commissioning import Commissioning
@@ -28,6 +29,7 @@ from gateway.mqtt.counters import Counters
 from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Format, Topics
+from gateway.observations import Observations
 from gateway.pipeline import Pipeline
 from gateway.publisher import Publisher, UnitFacts
 from gateway.supervisor import Supervisor
@@ -86,13 +88,15 @@ class Gateway:
                 for unit in config.units
             },
         )
+        self._observations = Observations(config.outbound, topics, telemetry, pipeline.identity)
+        self._alarms = Alarms(origin, topics, telemetry.status)
         self._history = History(config.state_dir / HISTORY_FILE, clock, config.units, config.history)
         self._supervisor = Supervisor(config.lines, clock, self._take)
         self._commissioning = Commissioning(lambda message: self._mqtt.publish(message))
         self._desk = Desk(config, clock, ledger, pipeline, restart, self._commissioning)
         self._mqtt = MqttService(
             config.mqtt,
-            [topics.inbound(Format.JSON)],
+            [topics.inbound(each) for each in Format],
             ledger.outbox,
             telemetry,
             self._take_message,
@@ -131,6 +135,7 @@ class Gateway:
         self._publisher.take(answer)
         if isinstance(answer, Reading):
             self._history.take(answer)
+            await self._observations.take(answer, self._pipeline.ward)
         await self._pipeline.answer(answer)
         if self._pipeline.busy is not self._preferred:
             self._preferred = self._pipeline.busy
@@ -151,7 +156,20 @@ class Gateway:
         while True:  # ends with the task
             self._backlog = await self._ledger.outbox.backlog()
             self._deliveries = await self._ledger.outbox.deliveries()
+            self._alarms.update(self._condition(), self._clock.now().utc_us)
             await asyncio.sleep(BACKLOG_PERIOD_S)
+
+    def _condition(self) -> Condition:
+        policy, set_aside = self._config.policy, self._ledger.set_aside
+        return Condition(
+            units_down=self._publisher.down(self._clock.now().utc_us),
+            held_topics=self._mqtt.held_topics,
+            oldest_unsent_s=self._oldest_unsent_s() or 0.0,
+            oldest_unreceipted_s=self._age_s(self._deliveries.oldest_us) or 0.0,
+            rejected=self._deliveries.rejected,
+            ledger_set_aside="" if set_aside is None else set_aside.name,
+            policy_unapproved="" if policy.approved_by else policy.name,
+        )
 
     def _progresses(self) -> bool:
         """Whether polling goes on; a gateway that has not polled yet is given the same time."""
@@ -207,4 +225,5 @@ class Gateway:
             deliveries=self._deliveries,
             oldest_pending_s=self._age_s(self._deliveries.oldest_us) or 0.0,
             loop_lag_s=self._lag.worst_s,
+            alarms=self._alarms.raised,
         )

@@ -12,6 +12,7 @@ from typing import cast
 import msgspec
 
 from gateway.announce import software_version
+from gateway.formats.charge_site import FHIR_TYPE, HL7_TYPE
 from gateway.formats.ehr_payloads import CHARGE, INBOUND_RESULT, INCREMENT, SESSION_KINDS
 from gateway.formats.events import CONTENT_TYPE, Kind
 from gateway.formats.inbound_schemas import DESCRIBED
@@ -27,12 +28,11 @@ from gateway.formats.payloads import (
 )
 from gateway.ledger.checkpointer import CHECKPOINT
 from gateway.mqtt.topics import Format, Topics
+from gateway.observations import EXPIRY_S as CHARTING_EXPIRY_S
 from gateway.publisher import EXPIRY_S
 
 Json = dict[str, object]
 
-HL7_TYPE = "application/hl7-v2; charset=utf-8"
-FHIR_TYPE = "application/fhir+json"
 _BINDING = {"bindingVersion": "0.2.0"}
 _PLACES = {"x-site": "site", "x-gateway": "gateway", "x-unit": "unit", "/7/": "/{cap}/", "x-code": "code"}
 _WHAT = {
@@ -145,13 +145,17 @@ def channels() -> Iterator[Channel]:
         summary="Temperatures for charting",
         bare={"oruR01": "ORU^R01 (IHE PCD-01), ER7"},
         content_type=HL7_TYPE,
+        qos=0,
+        expiry_s=CHARTING_EXPIRY_S,
     )
     yield Channel(
         name="observationFhir",
         topic=topics.observation(Format.FHIR),
         summary="Temperatures for charting",
-        bare={"observation": "Observation"},
+        bare={"observationBundle": "Bundle of Observations"},
         content_type=FHIR_TYPE,
+        qos=0,
+        expiry_s=CHARTING_EXPIRY_S,
     )
     yield Channel(
         name="result", topic=topics.result, summary="What became of each inbound message", kinds=(INBOUND_RESULT,)

@@ -12,14 +12,20 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from drivers.tomlfile import Document, Problem, TomlProblems, load_toml, read_toml
+from gateway.config_charges import OutboundPlan, resolve_outbound
+from gateway.config_ehr import resolve_words
 from gateway.config_findings import Findings
 from gateway.config_lines import LineSpec, UnitSpec, resolve_lines
 from gateway.config_model import (
+    ChargesTable,
     ConfigFile,
+    DrugsTable,
+    EhrTable,
     GatewayTable,
     HealthTable,
     HistoryTable,
     MqttTable,
+    ObservationsTable,
     ReceiptsTable,
     TrackingTable,
     is_loopback,
@@ -27,6 +33,7 @@ from gateway.config_model import (
 )
 from gateway.config_mqtt import resolve_mqtt
 from gateway.config_receipts import ReceiptPlan, resolve_receipts
+from gateway.formats.ehr_words import EhrWords
 from gateway.formats.payloads import Mode
 from gateway.loaners import Loaner, LoanersUnreadable, read_loaners, with_loaners
 from gateway.mqtt.link import MqttSettings
@@ -52,6 +59,8 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     lines: tuple[LineSpec, ...]
     warnings: tuple[Problem, ...]
     receipts: ReceiptPlan = ReceiptPlan()
+    words: EhrWords = EhrWords()  # what the EHR means by its own
+    outbound: OutboundPlan = OutboundPlan()
 
     @property
     def units(self) -> tuple[UnitSpec, ...]:
@@ -124,19 +133,35 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
     health = findings.sound(HealthTable, data.get("health", {}))
     history = findings.sound(HistoryTable, data.get("history", {}))
     receipts = findings.sound(ReceiptsTable, data.get("receipts", {}))
-    plan = resolve_receipts(findings, receipts) if receipts else None
+    charges = findings.sound(ChargesTable, data.get("charges", {}))
+    plan = resolve_receipts(findings, receipts, charges.formats) if receipts and charges else None
+    ehr, drugs = findings.sound(EhrTable, data.get("ehr", {})), findings.sound(DrugsTable, data.get("drugs", {}))
     settings = resolve_mqtt(findings, mqtt, gateway) if mqtt else None
     policy = _policy(findings, tracking) if tracking else None
     lines = resolve_lines(findings, [shipped_dir() / "profiles", *_profile_dirs(findings, gateway)], _mode(gateway))
+    units = [unit.id for line in lines for unit in line.units]
+    words = resolve_words(findings, ehr, drugs, charges, units) if ehr and drugs and charges else None
     if policy:
         _check_evidence(findings, lines, policy[0])
     time_zone = _time_zone(findings, gateway)
+    outbound = _outbound(findings, gateway, charges, lines, time_zone) if gateway and charges else None
     if policy and time_zone and policy[0].timezone != time_zone.key:
         message = f"the policy takes service dates from {policy[0].timezone}, the gateway lies in {time_zone.key}"
         findings.warn(("gateway", "time_zone"), message)
     state_dir = _state_dir(findings, gateway)
     health_listen = _health_listen(findings, health)
-    if not (gateway and state_dir and settings and policy and tracking and health_listen and history and plan):
+    if not (
+        gateway
+        and state_dir
+        and settings
+        and policy
+        and tracking
+        and health_listen
+        and history
+        and plan
+        and words
+        and outbound
+    ):
         return None
     return GatewayConfig(
         file=Path(findings.document.file),
@@ -154,7 +179,23 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
         lines=lines,
         warnings=(),
         receipts=plan,
+        words=words,
+        outbound=outbound,
     )
+
+
+def _outbound(
+    findings: Findings,
+    gateway: GatewayTable,
+    charges: ChargesTable,
+    lines: Sequence[LineSpec],
+    time_zone: ZoneInfo | None,
+) -> OutboundPlan | None:
+    observations = findings.sound(ObservationsTable, findings.document.data.get("observations", {}))
+    if not observations:
+        return None
+    units = [unit for line in lines for unit in line.units]
+    return resolve_outbound(findings, charges, observations, gateway, units, time_zone)
 
 
 def _mode(gateway: GatewayTable | None) -> Mode | None:

@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from drivers.decode_values import CELSIUS, canonical_unit
 from drivers.dialects.base import DialectName
 from drivers.profile import DeviceProfile
-from drivers.profile_model import ReadsEffect, UnitName
-from drivers.profile_types import Point, Registers, UnitByBit
+from drivers.profile_model import ReadsEffect
+from drivers.profile_types import Registers
 from drivers.tomllines import Path as KeyPath
 from drivers.transport.base import Parity
 from gateway.config_findings import Findings
@@ -18,6 +19,7 @@ from gateway.config_model import LineTable, UnitTable
 from gateway.formats.payloads import Mode
 
 _TEXT_REPLY_CHARS = 12  # a number, its sign and its end
+_NUMBERED_CHARS = 20  # both frames of NC (values of four bytes at most) and of Huber PB
 _UNSTABLE_NAMES = ("/dev/ttyUSB", "/dev/ttyACM")
 
 
@@ -99,7 +101,8 @@ def _check_endpoint(findings: Findings, lines: Sequence[LineAt]) -> None:
         message = f"{opened}, accepted: all its units in that [[line]]; only modbus-tcp takes several connections"
         findings.error((*line.path, "url"), message)
     what = "unit of this line" if len(lines) == 1 else "unit at this URL"
-    _once(findings, what, [((*u.path, "unit_id"), unit_id_of(u.table, p)) for u, p in known if p.address])
+    unit_ids = [((*u.path, "unit_id"), unit_id_of(u.table, p)) for u, p in known]
+    _once(findings, what, [(path, unit_id) for path, unit_id in unit_ids if unit_id is not None])
 
 
 def _has_port(line: LineAt) -> bool:
@@ -136,8 +139,10 @@ def _check_sharing(findings: Findings, line: LineAt, known: Sequence[tuple[UnitA
             accepted = f"{first.serial}, handshake {first.serial.handshake}"
             message = f"differs in link.serial, accepted on the line of {first_unit.table.id}: {accepted}"
             findings.error((*unit.path, "profile"), message)
-        if profile.address is None and len(line.units) > 1:
+        if len(line.units) > 1 and profile.address is None:
             findings.error((*unit.path, "profile"), "has no address, accepted: alone on its line")
+        elif len(line.units) > 1 and unit_id_of(unit.table, profile) is None:
+            findings.error((*unit.path,), "unit_id is missing, accepted: one that no other unit of the line has")
 
 
 def _check_load(findings: Findings, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
@@ -161,12 +166,14 @@ def _poll_time_s(profile: DeviceProfile, *, has_wire: bool) -> float:
     return sum(_characters_of(profile, block.source) * character_s + profile.timing.gap_s for block in profile.blocks)
 
 
-def _characters_of(profile: DeviceProfile, source: Registers | str) -> int:
+def _characters_of(profile: DeviceProfile, source: Registers | str | int) -> int:
     """Characters there and back."""
     match source:
         case Registers():
             is_ascii = profile.dialect is DialectName.MODBUS_ASCII
             return 17 + 11 + 4 * source.count if is_ascii else 8 + 5 + 2 * source.count
+        case int():
+            return _NUMBERED_CHARS
         case command:
             return len(command) + 1 + _TEXT_REPLY_CHARS
 
@@ -199,12 +206,7 @@ def _check_against_profile(findings: Findings, path: KeyPath, table: UnitTable, 
     for at, cap in enumerate(table.cap):
         if cap.cap > profile.caps:
             findings.error((*path, "cap", at, "cap"), f"no cap of {profile.id}, accepted: 1 to {profile.caps}")
-    temperatures = sorted({point.name for point in profile.points if _is_temperature(point)})
+    temperatures = sorted({point.name for point in profile.points if canonical_unit(point) == CELSIUS})
     for at, offset in enumerate(table.offset):
         if offset.point not in temperatures:
             findings.error((*path, "offset", at, "point"), f"no temperature, accepted: {', '.join(temperatures)}")
-
-
-def _is_temperature(point: Point) -> bool:
-    unit = point.unit.zero if isinstance(point.unit, UnitByBit) else point.unit
-    return unit in (UnitName.CELSIUS, UnitName.FAHRENHEIT)

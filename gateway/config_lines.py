@@ -42,6 +42,7 @@ class UnitSpec(msgspec.Struct, frozen=True):
     chairs: Mapping[int, str]  # cap -> chair, where one is named
     offsets: tuple[SensorOffset, ...]
     simulated: bool
+    consent_to_reads: bool = False  # the site agrees with whatever polling does to the unit
 
 
 class LineSpec(msgspec.Struct, frozen=True):
@@ -164,4 +165,5 @@ def _unit_spec(table: UnitTable, profile: DeviceProfile) -> UnitSpec:
         chairs={cap.cap: cap.chair for cap in table.cap},
         offsets=tuple(SensorOffset(each.point, float(each.offset_c), each.calibrated_on) for each in table.offset),
         simulated=table.simulated,
+        consent_to_reads=table.consent_to_reads,
     )

@@ -5,12 +5,15 @@ A field's description is what an error names as accepted; units are in the names
 
 import re
 from datetime import date
+from enum import StrEnum
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from gateway.formats.charge_site import CreditForm, FhirRelease, Format, ServiceTime
+from gateway.formats.ehr_words import MarAct, PatientField
 from gateway.formats.payloads import Mode
 
 MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
@@ -107,6 +110,11 @@ def _calibration_date(value: date) -> date:
 
 Segment = Annotated[StrictStr, AfterValidator(_segment)]
 FileName = Annotated[StrictStr, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+EhrName = Annotated[StrictStr, Field(min_length=1, max_length=64)]
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+Hl7Name = Annotated[StrictStr, Field(max_length=20, pattern=_PRINTABLE)]  # what HL7 2.5.1 has room for
+Hl7Number = Annotated[StrictStr, Field(max_length=15, pattern=_PRINTABLE)]  # of a person
+SystemUri = Annotated[StrictStr, Field(max_length=200, pattern=r"^(urn:|https?://)[A-Za-z0-9._~:/-]+$")]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Overrides = dict[str, Scalar]
 
@@ -146,7 +154,7 @@ class TrackingTable(Model):
     """How sessions are counted."""
 
     policy: FileName = "default"
-    confirm_polls: Annotated[StrictInt, Field(ge=1, le=10)] = 2
+    confirm_polls: Annotated[StrictInt, Field(ge=2, le=10)] = 2
 
 
 class HealthTable(Model):
@@ -160,6 +168,85 @@ class HistoryTable(Model):
 
     period_s: Annotated[StrictInt, Field(ge=5, le=3600)] = 60
     keep_days: Annotated[StrictInt, Field(ge=0, le=3650)] = 30
+
+
+class Expected(StrEnum):
+    """The form of a charge that the engine acknowledges."""
+
+    NONE = "none"  # it sends no receipts: what it has stays unproven
+    JSON = "json"
+    HL7 = "hl7"
+
+
+class Thing(StrEnum):
+    """What receipts are sent for."""
+
+    CHARGE = "charge"  # and credits
+    INCREMENT = "increment"
+
+
+class ReceiptsTable(Model):
+    """What the interface engine says of the messages that it has."""
+
+    expected: Expected = Expected.NONE
+    of: tuple[Thing, ...] = (Thing.CHARGE,)
+    first_resend_s: Annotated[StrictFloat, Field(ge=1, le=3600)] = 60.0
+    longest_resend_s: Annotated[StrictFloat, Field(ge=1, le=86_400)] = 900.0
+
+
+class ChargesTable(Model):
+    """What a charge says, and in which notations."""
+
+    patient: tuple[PatientField, ...] = (PatientField.MRN, PatientField.ACCOUNT)
+    formats: Annotated[tuple[Format, ...], Field(min_length=1)] = (Format.JSON,)
+    sending_application: Annotated[Hl7Name, Field(min_length=1)] = "CAPGATE"
+    sending_facility: Hl7Name = ""
+    receiving_application: Hl7Name = ""
+    receiving_facility: Hl7Name = ""
+    assigning_authority: Hl7Name = ""
+    department: Hl7Name = ""
+    location: Hl7Name = ""
+    performer: Hl7Number = ""
+    orderer: Hl7Number = ""
+    charge_code: Hl7Name = ""
+    description: Annotated[StrictStr, Field(max_length=120, pattern=_PRINTABLE)] = ""
+    credit_as: CreditForm = CreditForm.CD
+    ft1_4: ServiceTime = ServiceTime.RANGE
+    offset: StrictBool = True
+    fhir_release: FhirRelease = FhirRelease.R4
+    mrn_system: SystemUri = "urn:capgate:mrn"
+    visit_system: SystemUri = "urn:capgate:visit"
+    account_system: SystemUri = "urn:capgate:account"
+
+
+class ObservationsTable(Model):
+    """Temperatures for the patient's chart."""
+
+    formats: tuple[Literal[Format.HL7, Format.FHIR], ...] = ()
+    period_s: Annotated[StrictInt, Field(ge=10, le=3600)] = 60
+
+
+class EhrTable(Model):
+    """What the EHR calls things that the gateway calls otherwise."""
+
+    units: dict[EhrName, Segment] = {}
+    mar_words: dict[EhrName, MarAct] = {}
+
+
+class DrugCodes(Model):
+    """Drug codes of the site by what counting needs to know of the drug. Also the shape of a file of its own."""
+
+    chemo: tuple[EhrName, ...] = ()
+    biologic_under_chemo_admin: tuple[EhrName, ...] = ()
+    hydration: tuple[EhrName, ...] = ()
+    flush: tuple[EhrName, ...] = ()
+    ambulatory_pump: tuple[EhrName, ...] = ()
+
+
+class DrugsTable(DrugCodes):
+    """Which codes count, here or in a file."""
+
+    file: FileName | None = None
 
 
 class OffsetTable(Model):
@@ -208,4 +295,9 @@ class ConfigFile(Model):
     tracking: TrackingTable = TrackingTable()
     health: HealthTable = HealthTable()
     history: HistoryTable = HistoryTable()
+    receipts: ReceiptsTable = ReceiptsTable()
+    charges: ChargesTable = ChargesTable()
+    observations: ObservationsTable = ObservationsTable()
+    ehr: EhrTable = EhrTable()
+    drugs: DrugsTable = DrugsTable()
     line: tuple[LineTable, ...]

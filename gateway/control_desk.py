@@ -29,10 +29,13 @@ from gateway.control_requests import (
     Status,
     Swap,
     SwapBack,
+    WorkIsDone,
+    Worklist,
     read_request,
 )
 from gateway.control_units import UnitDesk
 from gateway.formats.instants import rfc3339
+from gateway.ledger.deliveries import Proof
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import Ledger
@@ -45,6 +48,7 @@ from gateway.session.release import ReleaseState
 from gateway.session.spans import US_PER_S
 from gateway.session.tracker import Phase
 from gateway.session.ward import look
+from gateway.session.worklist import WorkItem
 
 _log = logging.getLogger("capgate.control")
 
@@ -100,7 +104,10 @@ class Desk:
                 return await self._sessions(request)
             case OneSession():
                 standing = self._find(request.token)
-                return {"session": self._described(standing) | await self._patient(standing, request.identify)}
+                described = await self._proven(self._described(standing))
+                return {"session": described | await self._patient(standing, request.identify)}
+            case Worklist():
+                return {"work": [self._item(item) for item in self._pipeline.ward.work]}
             case Reload() | Swap() | SwapBack():
                 return await self._units.serve(request)
             case Resend() | SendTest():
@@ -126,9 +133,27 @@ class Desk:
         described: list[Json] = []
         for token in self._tokens(every=request.all):
             standing = self._find(token)
-            described.append(_summary(standing, self._record(token)) | await self._patient(standing, request.identify))
+            summary = await self._proven(_summary(standing, self._record(token)))
+            described.append(summary | await self._patient(standing, request.identify))
             await asyncio.sleep(0)  # readings come between two sessions
         return {"sessions": described}
+
+    def _item(self, item: WorkItem) -> Json:
+        """What is to be looked at, and the sessions that it concerns; whose they are, only `session show` tells."""
+        raised, records = item.raised, self._pipeline.ward.records.values()
+        return {
+            "item": item.id,
+            "what": raised.what,
+            "since": rfc3339(raised.known_at_us),
+            "cap": raised.cap and cap_name(raised.cap),
+            "order": raised.order or None,
+            "message": raised.msg,
+            "sessions": [
+                record.token
+                for record in records
+                if raised.cap == record.cap or (raised.patient and raised.patient == record.patient)
+            ],
+        }
 
     def _tokens(self, *, every: bool) -> list[str]:
         records = sorted(self._pipeline.ward.records.values(), key=lambda record: (record.opened_us, record.token))
@@ -159,6 +184,13 @@ class Desk:
             ],
         }
 
+    async def _proven(self, summary: Json) -> Json:
+        """The same, with what is known of each charge on its way to the engine."""
+        proofs = await self._ledger.outbox.proofs_of(str(summary["token"]))
+        charges = cast(list[Json], summary["charges"])
+        shown = [each | {"delivery": proofs.get(str(each["charge"]), Proof.UNPROVEN)} for each in charges]
+        return summary | {"charges": shown}
+
     async def _patient(self, standing: Standing, identify: bool) -> Json:
         """The identifiers, only where they are asked for; null if nobody is known or they are purged."""
         if not identify:
@@ -180,11 +212,13 @@ class Desk:
         }
 
     def _named(self, act: Act) -> Standing | None:
-        """The session that the act gives; None where it names a chair or a cap."""
+        """The session that the act gives; None where it names a chair, a cap or an item of the work list."""
         match act:
             case Bind() | Release():
                 is_token = act.place.upper() in self._pipeline.ward.records
                 return self._find(act.place) if is_token else None
+            case WorkIsDone():
+                return None
             case _:
                 return self._find(getattr(act, "token", ""))
 
@@ -198,6 +232,7 @@ class Desk:
             caps=self._caps,
             serving=ward.serving(now_us),
             subject_of=lambda visit: subject_of(self._ledger.salt, visit),
+            work=ward.work,
         )
 
 

@@ -29,6 +29,7 @@ from gateway.control_requests import (
     Release,
     StopCharted,
     Tolerance,
+    WorkIsDone,
 )
 from gateway.formats.answers import Identity
 from gateway.formats.instants import Instant, InstantError, read_instant
@@ -39,6 +40,7 @@ from gateway.session.infusion import INFUSION_FACTS
 from gateway.session.outcome import Outcome
 from gateway.session.release import UNLIFTABLE
 from gateway.session.spans import US_PER_MINUTE, US_PER_S
+from gateway.session.worklist import WorkItem
 
 FUTURE_US = 5 * US_PER_MINUTE  # how far a time may lie ahead: the clocks of a ward differ
 _TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d", re.ASCII)
@@ -57,6 +59,7 @@ class Bearings(msgspec.Struct, frozen=True):
     caps: frozenset[CapRef]
     serving: Mapping[CapRef, str]  # the subject that each cap serves now
     subject_of: Callable[[str], str]  # visit -> subject
+    work: tuple[WorkItem, ...] = ()  # what people have to look at
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -106,6 +109,8 @@ def facts_of(act: AnyAct, named: Standing | None, bearings: Bearings) -> Told:
             return _bound(act, named, bearings)
         case Release():
             return (_released(act, named, bearings),), ()
+        case WorkIsDone():
+            return (_done(act, bearings),), ()
         case _ if named is None:
             raise ValueError("an act of a session needs its session")
         case Reassign():
@@ -164,6 +169,14 @@ def _charge(act: DecideCorrection, named: Standing) -> str:
     if act.charge not in questioned:
         raise Refused("charge: not in question", ", ".join(questioned) or "no charge of the session is")
     return act.charge
+
+
+def _done(act: WorkIsDone, bearings: Bearings) -> AnyFact:
+    item = next((item for item in bearings.work if item.id == act.item), None)
+    if item is None:
+        raise Refused("no such item", ", ".join(item.id for item in bearings.work) or "the work list is empty")
+    telling = _telling(act, bearings.now_us, bearings)
+    return facts.WorkDone(**telling, item=item.id, cap=item.raised.cap, patient=item.raised.patient)
 
 
 # --- what is told of a patient or a cap, and finds its session by them

@@ -100,6 +100,12 @@ class SwapBack(Request):
     reason: _Reason
 
 
+class Worklist(Request):
+    """What messages of the EHR left to a person."""
+
+    request: Literal["worklist"]
+
+
 class Resend(Request):
     """Send a message again, its cause of rejection being mended."""
 
@@ -249,6 +255,13 @@ class Reassign(SessionAct):
     account: OtherId = None
 
 
+class WorkIsDone(Act):
+    """Something on the work list was dealt with."""
+
+    act: Literal["work-done"]
+    item: Annotated[str, Field(pattern=r"^[0-9a-f]{6}$", description="an item of the work list, 6 hex digits")]
+
+
 AnySessionAct = (
     Finalise
     | LiftHold
@@ -263,10 +276,10 @@ AnySessionAct = (
     | CapRemoval
     | Reassign
 )
-AnyAct = AnySessionAct | Bind | Release
+AnyAct = AnySessionAct | Bind | Release | WorkIsDone
 AnyUnitRequest = Reload | Swap | SwapBack
 AnyOutboxRequest = Resend | SendTest
-AnyAsk = Status | Sessions | OneSession | AnyUnitRequest | AnyOutboxRequest
+AnyAsk = Status | Sessions | OneSession | Worklist | AnyUnitRequest | AnyOutboxRequest
 AnyRequest = AnyAsk | AnyAct
 
 _MODELS: dict[str, type[Request]] = {

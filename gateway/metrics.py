@@ -7,7 +7,7 @@ else is looked up at the scrape, so that nothing here runs between scrapes but t
 import asyncio
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -16,6 +16,8 @@ from prometheus_client.registry import Collector
 
 from drivers.line import LineCounters
 from drivers.reading import FaultKind
+from gateway.alarms import AlarmCode
+from gateway.ledger.deliveries import Deliveries
 
 REPLY_BUCKETS_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 LAG_PERIOD_S = 1.0
@@ -73,6 +75,7 @@ def line_events(counters: LineCounters) -> dict[str, int]:
         "timeouts": counters.timeouts,
         "idle-bytes": counters.idle_bytes,
         "reopens": counters.reopens,
+        "failed-openings": counters.failed_openings,
         "drains": counters.drains,
         **{f"exception-{code:02X}": count for code, count in counters.exceptions.items()},
         **{str(kind): count for kind, count in counters.rejects.items()},
@@ -90,6 +93,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     oldest_unsent_s: float  # 0.0: all is sent
     mqtt_connected: bool
     loop_lag_s: float
+    alarms: Collection[AlarmCode] = ()
+    deliveries: Deliveries = Deliveries()
+    oldest_pending_s: float = 0.0  # 0.0: no receipt is awaited
 
 
 class _GatewayCollector(Collector):
@@ -106,6 +112,8 @@ class _GatewayCollector(Collector):
         yield increments
         yield GaugeMetricFamily("capgate_outbox_depth", "Messages that wait for the broker.", now.outbox_depth)
         yield GaugeMetricFamily("capgate_outbox_oldest_seconds", "How long the oldest waits.", now.oldest_unsent_s)
+        yield _alarm_metric(now.alarms)
+        yield from _delivery_metrics(now.deliveries, now.oldest_pending_s)
         yield GaugeMetricFamily("capgate_mqtt_connected", "1 while the broker is connected.", int(now.mqtt_connected))
         yield GaugeMetricFamily("capgate_loop_lag_seconds", "Worst lag of the event loop in a minute.", now.loop_lag_s)
         build = GaugeMetricFamily("capgate_build_info", "1, with the version.", labels=("version",))
@@ -136,6 +144,21 @@ def _unit_metrics(units: Mapping[str, UnitCounters]) -> Iterable[Metric]:
     faults = {unit: counters.faults for unit, counters in units.items()}
     yield from (up, reads, replies)
     yield _counted("capgate_unit_faults", "Polls that gave none, by reason.", ("unit", "kind"), faults)
+
+
+def _alarm_metric(raised: Collection[AlarmCode]) -> Metric:
+    family = GaugeMetricFamily("capgate_alarm", "1 while the alarm is raised.", labels=("code",))
+    for code in AlarmCode:
+        family.add_metric((code,), int(code in raised))
+    return family
+
+
+def _delivery_metrics(deliveries: Deliveries, oldest_s: float) -> Iterable[Metric]:
+    yield GaugeMetricFamily("capgate_receipts_pending", "Messages whose receipt is awaited.", deliveries.pending)
+    yield GaugeMetricFamily("capgate_receipts_oldest_seconds", "How long the oldest receipt is awaited.", oldest_s)
+    yield GaugeMetricFamily("capgate_receipts_rejected", "Messages that the engine rejected.", deliveries.rejected)
+    unproven = "Messages of which no receipt is expected."
+    yield GaugeMetricFamily("capgate_deliveries_unproven", unproven, deliveries.unproven)
 
 
 def _counted(name: str, text: str, labels: tuple[str, str], counts: Mapping[str, Mapping[str, int]]) -> Metric:

@@ -13,7 +13,7 @@ import logging
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -22,14 +22,17 @@ from gateway.clock import US_PER_S, Clock
 from gateway.config import GatewayConfig
 from gateway.config_lines import UnitSpec
 from gateway.formats import answers
+from gateway.formats.ehr_payloads import Format
 from gateway.formats.events import Origin
-from gateway.formats.inbound import Accepted, Rejected, Site, read_json
-from gateway.ledger.batch import Identity
+from gateway.formats.inbound import Accepted, Rejected, Site, read_message
+from gateway.formats.payloads import Mode
+from gateway.identities import completed, merge_to_keep, to_keep
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.entry import Entry, EntryKind, subject_of
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.store import Ledger
 from gateway.mqtt.topics import Topics
+from gateway.receipts import Judged, Order, Settled, check_order, is_delivered, judge, session_of
 from gateway.recorder import Recorder, RunStateChange, change_in, charge_in, told_in
 from gateway.session import observe
 from gateway.session.facts import AnyFact, CapRef, ClockStepped, ObservedUntil, decode_fact
@@ -37,6 +40,7 @@ from gateway.session.observe import Condition, ObserveRules, UnitSeen
 from gateway.session.outcome import Outcome
 from gateway.session.spans import FOREVER
 from gateway.session.ward import Step, Ward, advance, forget, restored
+from gateway.session.worklist import work_key
 from gateway.transaction import Transaction
 
 _log = logging.getLogger("capgate.sessions")
@@ -57,6 +61,18 @@ _RUN_STATES = {
 }
 
 
+class Told(msgspec.Struct, frozen=True):
+    """The answer to a message, and the message's format."""
+
+    answer: answers.Answer
+    format: Format
+
+    @property
+    def merges(self) -> tuple[answers.Merge, ...]:
+        """The numbers that the message joined."""
+        return self.answer.merges if isinstance(self.answer, Accepted) else ()
+
+
 class _Unit(msgspec.Struct):
     """One unit as far as readings have shown."""
 
@@ -72,11 +88,15 @@ class Pipeline:
         self._clock = clock
         self._ledger = ledger
         origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
-        self._recorder = Recorder(origin, topics, config.mode)
+        self._plan = config.receipts
+        self._outbound = config.outbound
+        self._recorder = Recorder(origin, topics, config.mode, ledger.salt, config.receipts, config.outbound.site)
         key = load_or_make_key(config.state_dir / KEY_FILE)
         self._checkpointer = Checkpointer(key, origin, topics.checkpoint, ledger.signed_seq)
         self._lock = asyncio.Lock()
         self._time_zone = config.time_zone
+        self._words = config.words
+        self._live = config.mode is Mode.LIVE
         self._chairs = {chair: CapRef(unit.id, cap) for unit in config.units for cap, chair in unit.chairs.items()}
         self._caps = frozenset(CapRef(unit.id, cap) for unit in config.units for cap in _caps_of(unit))
         facts = [decode_fact(entry.body) for entry in recorded if entry.kind is EntryKind.FACT]
@@ -142,7 +162,10 @@ class Pipeline:
         """Take a message of the interface engine; returns when it and its answer are in the ledger."""
         async with self._lock:
             transaction = self._begin()
-            read = read_json(payload, transaction.recorded_us, self._site(transaction.recorded_us))
+            site = self._site(transaction.recorded_us)
+            read, message_format = read_message(payload, transaction.recorded_us, site)
+            judged = Judged(read) if not isinstance(read, answers.Receipt) else await judge(self._ledger.outbox, read)
+            read = judged.answer
             if isinstance(read, Accepted) and self._ward.knows_message(read.message_id):
                 read = Accepted(read.message_id, (), note="this message was taken before")
             facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
@@ -151,9 +174,21 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 - whatever it is, the broker would send the message for ever
                 # The places alone: an error's text may quote the message.
                 _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
-                transaction, step, identities = self._begin(), (self._ward, Step()), ()
+                transaction, step, identities, judged = self._begin(), (self._ward, Step()), (), Judged(read)
                 read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
-            await self._finish(transaction, step, answered=read, identities=identities)
+            told = Told(read, message_format)
+            await self._finish(transaction, step, answered=told, identities=identities, settled=judged.settled)
+        for each in judged.settled:
+            level = logging.INFO if each.accepted else logging.ERROR
+            _log.log(level, "receipt", extra={"key": each.key, "result": each.receipt.result})
+
+    async def send_again(self, order: Order) -> None:
+        """Take a person's order to send a message again. Raises OrderRefused."""
+        async with self._lock:
+            await check_order(self._ledger.outbox, order)
+            transaction = self._begin()
+            transaction.order(order)
+            await self._finish(transaction, (self._ward, Step()))
 
     async def tell(self, facts: Sequence[AnyFact], identities: Sequence[answers.Identity] = ()) -> tuple[Outcome, ...]:
         """Take what a person told; what that changed, once it is in the ledger."""
@@ -169,7 +204,8 @@ class Pipeline:
             await asyncio.sleep(TICK_S / self._clock.speed)
             async with self._lock:
                 transaction = self._begin()
-                self._ward = forget(self._ward, transaction.recorded_us)
+                before, self._ward = self._ward, forget(self._ward, transaction.recorded_us)
+                await self._clear_heads(transaction, before.records.keys() - self._ward.records.keys())
                 step = self._advance(transaction, self._clock_facts(transaction.recorded_us))
                 await self._finish(transaction, step, also_observed=self.busy)
 
@@ -208,24 +244,31 @@ class Pipeline:
         transaction: Transaction,
         advanced: tuple[Ward, Step],
         *,
-        answered: answers.Inbound | None = None,
+        answered: Told | None = None,
         identities: Sequence[answers.Identity] = (),
+        settled: Sequence[Settled] = (),
         also_observed: frozenset[str] = frozenset(),
     ) -> None:
         """Record all that the step changed, commit, and let the new ward stand."""
         ward, step = advanced
         moved = {unit for outcome in step.outcomes for unit in outcome.record.watched}
         self._recorder.facts(transaction, self._observed_facts(moved | also_observed, transaction.recorded_us))
-        cause = answered.message_id if answered is not None else ""
+        cause = answered.answer.message_id if answered is not None else ""
         for outcome in step.outcomes:
-            identity = await self._identity(outcome.record.patient, identities)
+            identity = await self.identity(outcome.record.patient, identities)
             self._recorder.outcome(transaction, outcome, identity, cause)
             for charge in outcome.release.charges:
-                charged = await self._identity(charge.line.patient, identities)
+                charged = await self.identity(charge.line.patient, identities)
                 self._recorder.charge(transaction, outcome, charge, charged, cause)
+            await self._keep_head(transaction, outcome)
+        if settled:
+            self._recorder.settled(transaction, settled)
+            await self._clear_delivered(transaction, settled)
         if answered is not None:
-            self._recorder.answer(transaction, answered)
-        batch = self._checkpointer.seal(transaction.batch(map(_to_keep, identities)), transaction.recorded_us)
+            self._recorder.answer(transaction, answered.answer, answered.format)
+        merges = answered.merges if answered is not None else ()
+        written = transaction.batch(map(to_keep, identities), map(merge_to_keep, merges))
+        batch = self._checkpointer.seal(written, transaction.recorded_us)
         if not batch.empty:
             try:
                 await self._ledger.commit(batch)
@@ -249,6 +292,28 @@ class Pipeline:
                 extra = {"key": charge.key, "quantity": charge.quantity, "reverses": charge.reverses or None}
                 _log.info("charge", extra=extra)
 
+    # --- what the broker keeps of a session until the engine has it all
+
+    async def _keep_head(self, transaction: Transaction, outcome: Outcome) -> None:
+        record = outcome.record
+        if not outcome.release.charges and await is_delivered(self._ledger.outbox, self._plan, record.token, record):
+            self._recorder.clear_head(transaction, record.token)
+        else:
+            self._recorder.head(transaction, record, await self._ledger.tally(record.token))
+
+    async def _clear_delivered(self, transaction: Transaction, settled: Sequence[Settled]) -> None:
+        accepted = frozenset(each.key for each in settled if each.accepted)
+        for token in sorted({session_of(key) for key in accepted}):
+            record = self._ward.records.get(token)
+            if await is_delivered(self._ledger.outbox, self._plan, token, record, accepted):
+                self._recorder.clear_head(transaction, token)
+
+    async def _clear_heads(self, transaction: Transaction, tokens: Collection[str]) -> None:
+        """Those of sessions that can change no more, but for what the engine does not have although it should."""
+        for token in sorted(tokens):
+            if self._plan.expected is None or await is_delivered(self._ledger.outbox, self._plan, token, None):
+                self._recorder.clear_head(transaction, token)
+
     # --- what a step needs to know
 
     def _site(self, now_us: int) -> Site:
@@ -260,17 +325,20 @@ class Pipeline:
             open_sessions,
             lambda visit: subject_of(self._ledger.salt, visit),
             self._time_zone,
+            self._words,
+            live=self._live,
+            done=self._ward.done,
+            has_work=lambda key: any(work_key(item.raised) == key for item in self._ward.work),
+            knows_order=self._ward.knows_order,
         )
 
-    async def _identity(self, subject: str, told: Sequence[answers.Identity]) -> answers.Identity | None:
-        """Who `subject` is: from the message at hand, otherwise from the ledger. None: nobody, or purged."""
+    async def identity(self, subject: str, told: Sequence[answers.Identity] = ()) -> answers.Identity | None:
+        """Who `subject` is, as far as the site sends it: told just now, or kept. None: nobody, or purged."""
         if not subject:
             return None
-        for identity in told:
-            if identity.subject == subject:
-                return identity
-        kept = await self._ledger.identity(subject)
-        return kept and answers.Identity(kept.subject, kept.visit, kept.mrn or None, kept.account or None)
+        now = next((identity for identity in told if identity.subject == subject), None)
+        known = completed(now, await self._ledger.identity(subject))
+        return None if known is None else self._outbound.site.shown(known)
 
     def _observed_facts(self, units: frozenset[str] | set[str], now_us: int) -> Iterator[AnyFact]:
         for unit in sorted(units & self._observed.keys()):
@@ -304,10 +372,6 @@ def _rules(unit: UnitSpec, config: GatewayConfig) -> ObserveRules:
 
 def _draw_token() -> str:
     return "".join(secrets.choice(_TOKEN_LETTERS) for _ in range(TOKEN_LENGTH))
-
-
-def _to_keep(identity: answers.Identity) -> Identity:
-    return Identity(identity.subject, identity.visit, identity.mrn or "", identity.account or "")
 
 
 def _run_state_changes(

@@ -6,12 +6,16 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from drivers.driver import Driver
-from drivers.reading import ReadFault, Reading
+from drivers.reading import FaultKind, ReadFault, Reading
 from gateway.logs import Outage
 from gateway.metrics import UnitCounters
 from gateway.schedule import LineSchedule
 
 Deliver = Callable[[Reading | ReadFault], Awaitable[None]]
+
+# Faults of a unit that is well enough to be asked again at its next turn: it is busy, or failed, and says so at once;
+# a line that is down fails at once too, and has its own way of being opened ever more seldom.
+_NO_TIME_LOST = frozenset({FaultKind.BUSY, FaultKind.DEVICE_FAILURE, FaultKind.LINE_DOWN, FaultKind.NEEDS_CONSENT})
 
 
 class Polled(msgspec.Struct, frozen=True):
@@ -45,8 +49,8 @@ async def poll_line(schedule: LineSchedule, units: Mapping[str, Polled], deliver
                 polled.outage.back()
             case ReadFault():
                 polled.counters.fault(answer.kind)
-                polled.outage.lost(answer.kind)
-        schedule.done(unit, isinstance(answer, Reading), ended_s)
+                polled.outage.lost(f"{answer.kind}: {answer.detail}")
+        schedule.done(unit, isinstance(answer, Reading) or answer.kind in _NO_TIME_LOST, ended_s)
         await deliver(answer)
         progress.last_poll_s = ended_s
 

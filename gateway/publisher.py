@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from drivers.reading import FaultKind, ReadFault, Reading, RunState
+from gateway.alarms import UnitDown
+from gateway.clock import US_PER_S
 from gateway.formats.events import Origin, Trace, encode_event
 from gateway.formats.payloads import temperature_event, unit_down_event, unit_up_event
 from gateway.mqtt.telemetry import Telemetry
@@ -59,6 +61,14 @@ class Publisher:
     def is_up(self, unit: str) -> bool:
         """Whether the unit answered its last poll."""
         return self._told[unit].up is True
+
+    def down(self, now_us: int) -> dict[str, UnitDown]:
+        """The units that did not answer their last poll."""
+        return {
+            unit: UnitDown(told.fault, (now_us - told.since_us) / US_PER_S)
+            for unit, told in self._told.items()
+            if told.up is False and told.fault is not None
+        }
 
     def take(self, answer: Reading | ReadFault) -> None:
         """Publish what a poll brought."""

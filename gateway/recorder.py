@@ -9,19 +9,24 @@ from collections.abc import Iterable
 import msgspec
 
 from drivers.reading import RunState
-from gateway.formats.answers import Identity, Inbound
+from gateway.charge_messages import ToldCharge, charge_messages
+from gateway.config_receipts import NO_RECEIPTS, ReceiptPlan, Thing
+from gateway.formats.answers import Answer, Identity
+from gateway.formats.charge_site import ChargeSite
 from gateway.formats.ehr_payloads import Format, charge_event, inbound_result_event, increment_event, session_event
 from gateway.formats.events import Event, Origin, Trace, serial_id
 from gateway.formats.instants import rfc3339
-from gateway.formats.payloads import Aspect, CapEvent, Mode, cap_event
+from gateway.formats.payloads import Aspect, CapEvent, Mode, SessionHead, cap_event, session_head_event
 from gateway.formats.session_messages import charge_data, increment_data, session_data
-from gateway.ledger.entry import Entry, EntryKind
+from gateway.ledger.entry import Entry, EntryKind, seal
+from gateway.ledger.rows import Tally
 from gateway.mqtt.topics import Format as Notation
 from gateway.mqtt.topics import Topics
-from gateway.session.charges import Charge
+from gateway.receipts import Settled
+from gateway.session.charges import Charge, charged_units
 from gateway.session.facts import AnyFact, CapRef, SessionOpened, encode_fact
 from gateway.session.increments import Change
-from gateway.session.outcome import Outcome, SessionChange, Told
+from gateway.session.outcome import Outcome, Record, SessionChange, Told
 from gateway.transaction import Transaction
 
 
@@ -39,11 +44,12 @@ class SessionBody(msgspec.Struct, frozen=True):
     event: dict[str, object] | msgspec.Raw
 
 
-class ChargeBody(msgspec.Struct, frozen=True):
+class ChargeBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """The body of a charge's or a credit's entry."""
 
     charge: Charge
     event: dict[str, object] | msgspec.Raw
+    sent: dict[str, str] = {}  # messages that it went out as, in every form: id -> seal
 
 
 class StatusBody(msgspec.Struct, frozen=True):
@@ -70,10 +76,21 @@ class RunStateChange(msgspec.Struct, frozen=True):
 class Recorder:
     """Writes one gateway's entries and messages into transactions."""
 
-    def __init__(self, origin: Origin, topics: Topics, mode: Mode) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        topics: Topics,
+        mode: Mode,
+        salt: bytes,
+        receipts: ReceiptPlan = NO_RECEIPTS,
+        site: ChargeSite | None = None,
+    ) -> None:
         self._origin = origin
         self._topics = topics
         self._mode = mode
+        self._salt = salt
+        self._plan = receipts
+        self._site = site or ChargeSite(mode=mode)
         self._encode = msgspec.json.Encoder().encode
 
     def facts(self, transaction: Transaction, facts: Iterable[AnyFact]) -> None:
@@ -120,7 +137,8 @@ class Recorder:
                 self._trace(transaction, cause),
             )
             transaction.record(EntryKind.INCREMENT, token, self._encode(IncrementBody(change, _anonymous(event))))
-            transaction.publish(self._topics.increment, event)
+            followed = self._plan.follows(Thing.INCREMENT, Notation.JSON)
+            transaction.publish(self._topics.increment, event, key=event.id if followed else "", awaited=followed)
 
     def charge(
         self, transaction: Transaction, outcome: Outcome, charge: Charge, identity: Identity | None, cause: str
@@ -128,21 +146,59 @@ class Recorder:
         """Record and send a charge or credit that the step made. Raises LookupError if nobody knows whom to charge."""
         if identity is None:
             raise LookupError(f"no identifiers are kept for whom {charge.key} charges")
-        event = charge_event(
-            self._origin,
-            charge_data(outcome, charge, identity, self._mode),
-            at_us=transaction.recorded_us,
-            trace=self._trace(transaction, cause),
-        )
-        transaction.record(EntryKind.CHARGE, outcome.record.token, self._encode(ChargeBody(charge, _anonymous(event))))
-        transaction.publish(self._topics.charge(Notation.JSON), event)
+        data = charge_data(outcome, charge, identity, self._mode)
+        trace = self._trace(transaction, cause)
+        event = charge_event(self._origin, data, at_us=transaction.recorded_us, trace=trace)
+        told = ToldCharge(event, data, identity, transaction.recorded_us)
+        messages = list(charge_messages(self._site, told))
+        sent = {message.id: seal(self._salt, message.payload) for message in messages}
+        body = ChargeBody(charge, _anonymous(event), sent)
+        transaction.record(EntryKind.CHARGE, outcome.record.token, self._encode(body))
+        for message in messages:
+            followed = self._plan.follows(Thing.CHARGE, message.form)
+            transaction.publish_raw(
+                self._topics.charge(message.form),
+                message.id,
+                message.payload,
+                message.content_type,
+                key=charge.key if followed else "",
+                awaited=followed and self._plan.awaits(Thing.CHARGE),
+            )
 
-    def answer(self, transaction: Transaction, answered: Inbound) -> None:
+    def settled(self, transaction: Transaction, settled: Iterable[Settled]) -> None:
+        """Record what the engine said of messages."""
+        for each in settled:
+            transaction.receive(each)
+
+    def head(self, transaction: Transaction, record: Record, before: Tally) -> None:
+        """Let the broker keep what shows that no event of the session is missing: `before`, and what is told now."""
+        told = transaction.told_of(record.token)
+        if not told:
+            return
+        head = SessionHead(
+            session=record.token,
+            unit=record.cap.device,
+            cap=record.cap.channel,
+            attained=sum(not each.retracted for each in record.emitted),
+            charged=charged_units(record.charged),
+            events=before.count + len(told),
+            first_sequence=before.first_seq or told[0].seq,
+            last_sequence=told[-1].seq,
+            head_hash=told[-1].hash,
+        )
+        event = session_head_event(self._origin, head, transaction.recorded_us)
+        transaction.keep(self._topics.session(record.token), event)
+
+    def clear_head(self, transaction: Transaction, token: str) -> None:
+        """The engine has all of the session, or nobody can ask for it any more."""
+        transaction.clear(self._topics.session(token), f"{token}.head.cleared.{transaction.last_seq}")
+
+    def answer(self, transaction: Transaction, answered: Answer, message_format: Format) -> None:
         """Record and send the answer to an inbound message."""
         event = inbound_result_event(
             self._origin,
             answered,
-            Format.JSON,
+            message_format,
             event_id=serial_id(self._origin, transaction.epoch, transaction.next_seq),
             at_us=transaction.recorded_us,
         )

@@ -71,6 +71,7 @@ class Supervisor:
                     unit.unit_id,
                     self._clock.now,
                     {offset.point: offset.offset_c for offset in unit.offsets},
+                    consents=unit.consent_to_reads,
                 ),
                 self.unit_counters[unit.id],
                 Outage(_log, self._clock, f"unit {unit.id}", {"unit": unit.id, "line": spec.id}),

@@ -101,6 +101,7 @@ class Machine:
         self.clock_s = 0.0  # the unit's own clock, since it was switched on
         self.fahrenheit = False  # what the panel is set to show; only some units put it on the wire
         self.psi = False
+        self.watchdog_s = 0.0  # how long the unit waits for the next command before it acts by itself; 0: for ever
         self._stuck: dict[tuple[Sensor, int | None], float] = {}
 
     def cap(self, number: int) -> Cap:
@@ -187,6 +188,10 @@ class Machine:
         """What the sensor says, degC; None while the unit knows that it is faulty. `number` is a cap sensor's cap."""
         if self._probe_fault(sensor, number):
             return None
+        return self.stuck_or_true(sensor, number)
+
+    def stuck_or_true(self, sensor: Sensor, number: int | None = None) -> float:
+        """What the sensor says even while it is faulty, degC: for units that tell of that elsewhere."""
         return self._stuck.get((sensor, number), self._true_c(sensor, number))
 
     @property

@@ -78,6 +78,7 @@ def build_units(scenario: Scenario) -> dict[str, tuple[SimulatedUnit, ...]]:
 
 def _unit(scenario: Scenario, entry: UnitEntry) -> SimulatedUnit:
     machine = Machine(entry.serial_number, entry.caps, entry.set_point_c, entry.supply_c)
+    machine.watchdog_s = entry.watchdog_s
     actions = [
         _action(patient, step) for patient in scenario.patient if patient.unit == entry.id for step in patient.step
     ]

@@ -47,6 +47,7 @@ class UnitEntry(_Entry):
     serial_number: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,16}$")]
     caps: Annotated[int, Field(ge=1, le=2)] = 1
     set_point_c: Annotated[float, Field(ge=-40, le=40)]
+    watchdog_s: Annotated[float, Field(ge=0, le=99)] = 0.0  # 0: the unit does not mind when nobody asks it
     supply_c: Annotated[float, Field(ge=-60, le=80)] | None = None  # None: switched on long ago, at its set point
 
 

@@ -18,6 +18,10 @@ class DialectName(StrEnum):
     MODBUS_ASCII = "modbus-ascii"
     MODBUS_TCP = "modbus-tcp"
     JULABO = "julabo"
+    POLYSCIENCE = "polyscience"
+    NC = "nc"
+    HUBER_PB = "huber-pb"
+    LAUDA = "lauda"
 
 
 class ModbusQuery(msgspec.Struct, frozen=True):
@@ -36,8 +40,15 @@ class TextQuery(msgspec.Struct, frozen=True):
     unit_id: int | None = None
 
 
-Query = ModbusQuery | TextQuery
-Raw = tuple[int, ...] | str  # registers or bits as read | the reply's text, stripped
+class NumberQuery(msgspec.Struct, frozen=True):
+    """A numbered command (NC) or variable (Huber PB) that is read; `unit_id` is None off a multidrop bus."""
+
+    number: int  # 0-255
+    unit_id: int | None = None
+
+
+Query = ModbusQuery | TextQuery | NumberQuery
+Raw = tuple[int, ...] | str  # registers or bits as read; an NC reply's data bytes | the reply's text, stripped
 
 
 class RejectKind(StrEnum):

@@ -34,6 +34,8 @@ class ModbusTcp:
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
         """The first verdict on what lies at the start of `buffer`."""
         query = modbus(query)
+        if buffer.startswith(request := self.encode(query, transaction)):
+            return Reject(len(request), RejectKind.ECHO)  # a device server may hand on what its bus echoes
         size = _frame_at(buffer, 0)
         if size > 0:
             return _judged(bytes(buffer[:size]), query, transaction)

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
+from drivers.capture import Direction
 from drivers.errors import LineDown
 
 CONNECT_TIMEOUT_S = 5.0
@@ -46,6 +47,10 @@ class SerialSettings(msgspec.Struct, frozen=True):
         return f"{self.baud} {self.bits}{self.parity[0].upper()}{self.stop}"
 
 
+Tap = Callable[[Direction, bytes], None]
+"""Hears all that goes over a link, at once."""
+
+
 class Inbox:
     """The bytes of one link: gathered while an exchange listens, else counted and dropped."""
 
@@ -56,6 +61,7 @@ class Inbox:
         self.buffer = bytearray()
         self.listening = False
         self.unasked_bytes = 0
+        self.tap: Tap | None = None
         self.last_byte_at = self._loop.time()
 
     @property
@@ -66,6 +72,8 @@ class Inbox:
     def received(self, data: bytes) -> None:
         """Bytes came: called by the link."""
         self.last_byte_at = self._loop.time()
+        if self.tap is not None:
+            self.tap(Direction.RX, data)
         if not self.listening:
             self.unasked_bytes += len(data)
             return
@@ -75,6 +83,11 @@ class Inbox:
             del self.buffer[:excess]
             self.unasked_bytes += excess
         self._wake()
+
+    def asked(self, data: bytes) -> None:
+        """A request goes out now: called by the line, for the tap."""
+        if self.tap is not None:
+            self.tap(Direction.TX, data)
 
     def lost(self, reason: str) -> None:
         """The link broke: called by the link, the first reason counts."""
@@ -127,3 +140,14 @@ class ByteLink(ABC):
 
 Connector = Callable[[], Awaitable[ByteLink]]
 """Opens the link anew. Raises LineDown, saying what to look at."""
+
+
+def tapped(opens: Connector, tap: Tap) -> Connector:
+    """`opens`, with a tap on every link from its first byte on."""
+
+    async def connect() -> ByteLink:
+        link = await opens()
+        link.inbox.tap = tap
+        return link
+
+    return connect

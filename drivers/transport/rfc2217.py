@@ -24,7 +24,7 @@ from serialx.platforms.serial_rfc2217.types import (
     iac_escape,
 )
 
-from drivers.errors import LineDown
+from drivers.errors import LineDown, SettingsRefused
 from drivers.transport import tcp
 from drivers.transport.base import CONNECT_TIMEOUT_S, Handshake, Parity, SerialSettings
 
@@ -86,7 +86,7 @@ class Rfc2217Link(tcp.TcpLink):
         while (answer := self._engine.pop_pending_rfc2217(command.CMD_ID)) is None:
             await self._next()
         if answer != command:
-            raise LineDown(f"{self._peer}: the server's port does not take {settings} (it answers {answer})")
+            raise SettingsRefused(f"{self._peer}: the server's port does not take {settings} (it answers {answer})")
 
     async def _next(self) -> None:
         self._progress.clear()

@@ -6,12 +6,13 @@ line stays untested there.
 
 import asyncio
 import contextlib
+import errno
 import os
 import termios
 
 import serial
 
-from drivers.errors import LineDown
+from drivers.errors import LineDown, SettingsRefused
 from drivers.transport.base import ByteLink, Handshake, Parity, SerialSettings
 
 _PARITY = {Parity.NONE: serial.PARITY_NONE, Parity.EVEN: serial.PARITY_EVEN, Parity.ODD: serial.PARITY_ODD}
@@ -105,16 +106,27 @@ def _opened(path: str, settings: SerialSettings) -> tuple[serial.Serial, int]:
             timeout=0,
             exclusive=True,
         )
+        if settings.parity is not Parity.NONE:
+            _reject_bad_parity(port.fileno())
     except (termios.error, ValueError) as error:
-        raise LineDown(
+        raise SettingsRefused(
             f"{path}: the port does not take {settings} ({error}); "
             "a pseudo-terminal takes 8N1 alone: override baud, bits, parity and stop for this line"
         ) from error
     except OSError as error:  # pyserial's own SerialException included
+        if error.errno in (errno.EAGAIN, errno.EBUSY):
+            raise LineDown(f"{path}: already open in another program, which `fuser {path}` names") from error
         raise LineDown(f"{path}: {error.strerror or error}") from error
     with contextlib.suppress(ValueError, OSError):  # USB adapters else hold bytes back for 16 ms; not all can do it
         port.set_low_latency_mode(True)
     return port, port.fileno()
+
+
+def _reject_bad_parity(descriptor: int) -> None:
+    """pyserial sends parity and never looks at it: let a character that came damaged be a NUL, which no text holds."""
+    attributes = termios.tcgetattr(descriptor)
+    attributes[0] = attributes[0] & ~(termios.IGNPAR | termios.PARMRK) | termios.INPCK
+    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
 
 
 def _close_unwanted(opening: asyncio.Future[tuple[serial.Serial, int]]) -> None:

@@ -9,13 +9,22 @@ _COMMANDS = {
     "demo": "Show the whole job on simulated units.",
     "simulate": "Serve simulated units alone.",
     "check": "Check a configuration and name every error.",
+    "ports": "List serial ports by stable path, and who has them open.",
+    "scan": "Find the units on a line: settings, addresses, likely kinds.",
     "probe": "Read one unit once and show everything it says.",
+    "capture": "Record the raw traffic on a line.",
+    "decode": "Explain recorded traffic frame by frame.",
+    "explain": "Say how a message of the EHR would be read, and what it would change.",
     "watch": "Follow a gateway live over MQTT.",
     "session": "Look at sessions, and tell the gateway what only a person can.",
     "unit": "Swap a unit for a loaner, or take up a changed configuration.",
+    "outbox": "Look at the messages that the engine does not have, and send one again.",
+    "send-test": "Send a message marked as a test, and say how far it came.",
+    "bridge": "Carry HL7 messages between the broker and an engine that speaks MLLP.",
     "ledger": "Verify, show and export what a gateway recorded.",
     "shadow": "Compare computed units with minutes charted by hand.",
     "export": "Write out the history of temperatures.",
+    "schema": "Print the AsyncAPI description and JSON Schemas of all messages.",
     "replay": "Compute increments from a session timeline file.",
 }
 
@@ -29,7 +38,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = importlib.import_module(f"gateway.cli.{cmd_name}")
+        module = importlib.import_module(f"gateway.cli.{cmd_name.replace('-', '_')}")
         return module.command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

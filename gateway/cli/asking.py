@@ -25,7 +25,7 @@ def asks(
 
     def callback(config: Path, as_json: bool, **fields: object) -> None:
         given = {key: value for key, value in fields.items() if value is not None}
-        answer = _ask(config, msgspec.json.encode({**request, **given}))
+        answer = ask(config, msgspec.json.encode({**request, **given}))
         told = msgspec.json.decode(answer, type=Answer)
         if as_json:
             click.echo(answer)
@@ -56,7 +56,7 @@ def tells(group: str, name: str, act: str, text: str, example: str, *params: cli
     return asks(group, name, text, shown, {"request": "tell", "act": act}, *params, *who_and_why)
 
 
-def _ask(config: Path, request: bytes) -> bytes:
+def ask(config: Path, request: bytes) -> bytes:
     """The gateway's answer, one JSON object. Ends the command with 2 where there is none."""
     try:
         path = load_config(config).state_dir / SOCKET_FILE

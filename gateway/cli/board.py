@@ -134,6 +134,8 @@ class Board:
                 self.gateway = f"{data.state}" + (f" ({data.reason})" if data.reason else "") + f", {data.mode}"
             case "org.capgate.increment.v1":
                 self._increment(data)
+            case "org.capgate.session.head.v1":
+                pass  # sums of what the other messages tell one by one
             case changed if changed.startswith("org.capgate.session."):
                 self._session_change(data)
             case _:

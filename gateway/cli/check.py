@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from drivers.tomlfile import Problem
+from gateway.cli.check_profile import is_profile, tell_profile
 from gateway.config import Examined, GatewayConfig, examine
 from gateway.logs import escaped
 from gateway.mqtt.topics import Topics
@@ -20,11 +21,24 @@ class _Told(msgspec.Struct):
     message: str
 
 
-@click.command("check", epilog="Example: capgate check /etc/capgate/gateway.toml")
+_EPILOG = """\
+\b
+Examples:
+  capgate check /etc/capgate/gateway.toml
+  capgate check profiles/my-unit.toml
+"""
+
+
+@click.command("check", epilog=_EPILOG)
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: ok, and every problem.")
 def command(config: Path, as_json: bool) -> None:
-    """Check the configuration file CONFIG and name every error and warning. Exit 0 when it can be started, else 1."""
+    """Check the configuration file CONFIG and name every error and warning. Exit 0 when it can be started, else 1.
+
+    CONFIG may be a device profile as well: its golden polls are then replayed.
+    """
+    if is_profile(config):
+        tell_profile(config, as_json)
     examined = examine(config)
     click.echo(_json(examined) if as_json else "\n".join(map(escaped, _lines(examined))))
     raise SystemExit(1 if examined.errors else 0)

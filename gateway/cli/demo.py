@@ -108,7 +108,15 @@ class _Demo:
             onlookers = [
                 group.create_task(follow(client, f"{topics.root}/#", self._board)),
                 group.create_task(
-                    feed(engine, topics.inbound(Format.JSON), items, self._start.utc_us, self._now_s, self._clock.speed)
+                    feed(
+                        engine,
+                        topics.inbound(Format.JSON),
+                        items,
+                        self._start.utc_us,
+                        self._now_s,
+                        self._clock.speed,
+                        lambda: self._board.gateway.startswith("online"),
+                    )
                 ),
             ]
             onlookers.append(group.create_task(redraw(self._board) if draw else _progress(self._board)))

@@ -21,8 +21,14 @@ async def feed(
     start_us: int,
     now_s: Callable[[], float],
     speed: float,
+    listens: Callable[[], bool],
 ) -> None:
-    """Publish every item when it is charted. `now_s` gives seconds of the scenario. Raises MqttDown."""
+    """Publish every item when it is charted, the first when the gateway `listens`. Raises MqttDown.
+
+    `now_s` gives seconds of the scenario.
+    """
+    while not listens():  # noqa: ASYNC110 - its birth is heard by somebody else
+        await asyncio.sleep(0.02)
     will = Message(f"{topic}/engine-gone", b"", qos=0)
     async with connect(settings, will) as connection:
         for number, item in enumerate(items, start=1):

@@ -8,10 +8,13 @@ import click
 import msgspec
 
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
+from gateway.ledger.deliveries import Proof, proofs
 from gateway.ledger.history import session_tokens, sessions
 from gateway.ledger.reconcile import Day, Place
 from gateway.ledger.reconcile import reconcile as reconcile_day
 from gateway.ledger.stream import open_snapshot
+
+SHOWN = (Proof.ACKNOWLEDGED, Proof.PENDING, Proof.UNPROVEN, Proof.REJECTED)
 
 
 @click.command(
@@ -27,10 +30,11 @@ from gateway.ledger.stream import open_snapshot
 def reconcile(ledger: Path, day: datetime, as_json: bool) -> None:
     """List the sessions of a day by what became of them; none may be left over.
 
-    Sessions seen = charged + held + rejected + corrected + provisional.
+    Sessions seen = charged + held + rejected + corrected + provisional. Of charges and credits it says whether the
+    engine acknowledged them.
     """
     with refusing(), open_snapshot(ledger) as connection:
-        found = reconcile_day(sessions(connection), session_tokens(connection), day.date())
+        found = reconcile_day(sessions(connection), session_tokens(connection), day.date(), proofs(connection))
     if as_json:
         click.echo(msgspec.json.encode(_content(found)))
     else:
@@ -45,6 +49,7 @@ def _content(found: Day) -> dict[str, date | int | object]:
         "seen": len(found.placed),
         **counts,
         "remainder": found.remainder,
+        "charges": {proof.value: found.proven[proof] for proof in SHOWN},
         "sessions": found.placed,
         "unopened": found.unopened,
     }
@@ -58,3 +63,5 @@ def _show(found: Day) -> None:
         click.echo(f"{token}  has entries and was never opened")
     parts = " + ".join(f"{found.count(place)} {place}" for place in Place)
     click.echo(f"{found.day}: {len(found.placed)} seen = {parts}, remainder {found.remainder}")
+    charges = ", ".join(f"{found.proven[proof]} {proof}" for proof in SHOWN)
+    click.echo(f"charges and credits at the engine: {charges}")

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sys
-import tomllib
 from pathlib import Path
 
 import click
@@ -11,25 +10,33 @@ import msgspec
 
 from drivers.dialects.registry import dialect
 from drivers.driver import Driver, ProbeResult, line_timing
+from drivers.errors import LineDown
 from drivers.line import Line, LineCounters
-from drivers.profile import DeviceProfile, find_profile
-from drivers.profile_model import ReadsEffect, Serial, Timing
-from drivers.tomlfile import TomlProblems
+from drivers.profile import DeviceProfile
+from drivers.scan import Scan, Scanned
+from drivers.scan_plan import plan
 from drivers.transport.base import Connector
 from drivers.transport.open import connector
-from gateway.cli.probe_report import report, show
+from gateway.cli.probe_report import Report, report, report_on_nobody
+from gateway.cli.probe_show import show
+from gateway.cli.unit_options import (
+    checked_unit_id,
+    chosen_profile,
+    every_profile,
+    overrides_of,
+    require_consent,
+    settings_for,
+    unit_options,
+)
 from gateway.clock import SystemClock
-from gateway.shipped import shipped_dir
 
-_SHORT_KEYS = {
-    **{key: f"link.serial.{key}" for key in Serial.model_fields},
-    **{key: f"timing.{key}" for key in Timing.model_fields},
-}
+_SEARCH_TIMEOUT_S = 0.5
 _EPILOG = """\
 \b
 Examples:
   capgate probe socket://10.0.0.7:502 --profile reference-cap-unit --unit-id 1
   capgate probe /dev/ttyUSB0 --profile smc-hrs --set baud=9600 --json
+  capgate probe /dev/ttyUSB0
 \b
 Exit codes:
   0  every block was read, and by a unit of this kind
@@ -40,27 +47,16 @@ Exit codes:
 
 @click.command(epilog=_EPILOG)
 @click.argument("line")
-@click.option("--profile", "profile_id", required=True, metavar="ID", help="The kind of unit.")
-@click.option("--unit-id", type=click.IntRange(0, 255), help="Its address on the line.  [default: the profile's]")
 @click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Another dialect, link or timing value, e.g. dialect=modbus-rtu, parity=none, gap_ms=5. Repeatable.",
+    "--profile", "profile_id", metavar="ID", help="The kind of unit.  [default: try each as its maker delivers it]"
 )
-@click.option(
-    "--profiles",
-    "directory",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where further profiles lie.",
-)
+@unit_options
 @click.option("--timeout", "timeout_s", type=click.FloatRange(0.01, 60), help="Seconds to wait for each answer.")
 @click.option("--consent", is_flag=True, help="Read although reading such a unit may change what it does.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     line: str,
-    profile_id: str,
+    profile_id: str | None,
     unit_id: int | None,
     settings: tuple[str, ...],
     directory: Path | None,
@@ -70,60 +66,69 @@ def command(
 ) -> None:
     """Read one unit once and show everything it says. Nothing is ever written to it.
 
-    LINE is a device path, socket://host:port or rfc2217://host:port.
+    LINE is a device path, socket://host:port or rfc2217://host:port. The port, the wiring, the line settings, the
+    address and the map are judged one by one, each with what it rests on.
     """
-    overrides = dict(map(_setting, settings))
+    overrides = overrides_of(settings)
     if timeout_s is not None:
         overrides["timing.timeout_ms"] = round(timeout_s * 1000)
-    directories = [shipped_dir() / "profiles", *([directory] if directory else [])]
-    try:
-        profile = find_profile(profile_id, directories, overrides)
-        opener = connector(line, profile.serial)
-    except (TomlProblems, ValueError) as error:
-        raise click.UsageError(str(error)) from error
-    if profile.reads_effect is not ReadsEffect.NONE and not consent:
-        raise click.UsageError(f"reading a {profile.id} {profile.reads_effect}: say --consent if it may")
-    unit_id = _checked_unit_id(profile, unit_id)
     logging.getLogger("drivers").addHandler(logging.NullHandler())  # the report says all that they would log
-    result, counters = asyncio.run(_look(line, profile, opener, unit_id))
-    answer = report(line, profile, unit_id, result, counters)
+    if profile_id is None:
+        if settings or consent:
+            raise click.UsageError("--set and --consent go with a kind of unit: say --profile")
+        answer = _searched(line, every_profile(directory), unit_id, timeout_s or _SEARCH_TIMEOUT_S, directory)
+    else:
+        profile = chosen_profile(profile_id, directory, overrides)
+        require_consent(profile, consents=consent)
+        answer = _read(line, profile, checked_unit_id(profile, unit_id), consents=consent)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
     else:
         show(answer)
-    sys.exit(0 if result.complete and not result.faults else 1)
+    sys.exit(0 if answer.is_good else 1)
+
+
+def _read(url: str, profile: DeviceProfile, unit_id: int | None, *, consents: bool) -> Report:
+    opener = _connector(url, profile)
+    result, counters = asyncio.run(_look(url, profile, opener, unit_id, consents=consents))
+    return report(url, profile, unit_id, result, counters)
+
+
+def _searched(
+    url: str, profiles: list[DeviceProfile], unit_id: int | None, timeout_s: float, directory: Path | None
+) -> Report:
+    """The report by the profile that fits best, each tried as its maker delivers it."""
+    addresses = [1] if unit_id is None else [unit_id]
+    questions = plan(profiles, addresses, is_serial=not url.startswith("socket:"), only_own_settings=True)
+    _connector(url, profiles[0])
+    scan = Scan(url, profiles, SystemClock().now, lambda _: None, timeout_s)
+    try:
+        found = asyncio.run(scan.run(questions))
+    except LineDown as error:
+        return report_on_nobody(url, unit_id, Scanned((), (), (), None, 0), down=error.detail)
+    if not found.units or not found.units[0].likely:
+        return report_on_nobody(url, unit_id, found)
+    unit = found.units[0]
+    kind = next(profile for profile in profiles if profile.id == unit.likely[0])
+    overrides = overrides_of(tuple(f"{key}={value}" for key, value in settings_for(kind, unit).items()))
+    answer = _read(url, chosen_profile(kind.id, directory, overrides), unit.unit_id, consents=False)
+    return msgspec.structs.replace(answer, likely=unit.likely)
+
+
+def _connector(url: str, profile: DeviceProfile) -> Connector:
+    try:
+        return connector(url, profile.serial)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 async def _look(
-    url: str, profile: DeviceProfile, opener: Connector, unit_id: int | None
+    url: str, profile: DeviceProfile, opener: Connector, unit_id: int | None, *, consents: bool
 ) -> tuple[ProbeResult, LineCounters]:
     baud = None if url.startswith("socket:") else profile.serial.baud
     line = Line(url, opener, dialect(profile.dialect), line_timing(profile), baud)
     try:
-        return await Driver("probe", profile, line, unit_id, SystemClock().now).probe(), line.counters
+        driver = Driver("probe", profile, line, unit_id, SystemClock().now, consents=consents)
+        return await driver.probe(), line.counters
     finally:
         line.close()
-
-
-def _setting(text: str) -> tuple[str, object]:
-    """KEY=VALUE; a value that is no TOML value is text, so that parity=none needs no quotes."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise click.BadParameter(f"{text!r}, accepted: KEY=VALUE", param_hint="--set")
-    if key not in ("dialect", *_SHORT_KEYS) and not key.startswith(("link.", "timing.")):
-        accepted = f"dialect, {', '.join(_SHORT_KEYS)}, or a whole key like link.address.max"
-        raise click.BadParameter(f"there is no key {key!r}, accepted: {accepted}", param_hint="--set")
-    try:
-        parsed: object = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value
-    return _SHORT_KEYS.get(key, key), parsed
-
-
-def _checked_unit_id(profile: DeviceProfile, unit_id: int | None) -> int | None:
-    address = profile.address
-    if address is None or unit_id is None:
-        return unit_id if address is None else address.default
-    if not address.min <= unit_id <= address.max:
-        raise click.BadParameter(f"{unit_id}, accepted: {address.min} to {address.max}", param_hint="--unit-id")
-    return unit_id

@@ -1,12 +1,15 @@
-"""What `capgate probe` prints: the report, as JSON or as a table, and for each fault what to try next."""
+"""What `capgate probe` answers: everything the unit said, what went wrong, and for each fault what to try next."""
 
 import msgspec
 
 from drivers.dialects.base import RejectKind
 from drivers.driver import ProbeResult
+from drivers.findings import Findings, findings
 from drivers.line import LineCounters
 from drivers.profile import DeviceProfile
 from drivers.reading import FaultKind, Quality, ReadFault, Reason, RunState
+from drivers.scan import Scanned
+from gateway.cli.probe_seen import seen_by_probe, seen_by_scan
 
 # What a unit of several caps is said to do: the first of these that one of its caps does.
 _FOREMOST = (
@@ -52,16 +55,24 @@ class ReportIdentity(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The answer of `capgate probe --json`."""
+    """The answer of `capgate probe --json`. Without a kind of unit that fits, `profile` and `identity` are None."""
 
-    profile: str
+    profile: str | None
     line: str
     unit_id: int | None
-    identity: ReportIdentity
+    identity: ReportIdentity | None
     run_state: RunState
     alarms: tuple[str, ...]
     points: tuple[ReportPoint, ...]
     faults: tuple[ReportFault, ...]
+    findings: Findings
+    next: str | None
+    likely: tuple[str, ...]  # profiles that fit, best first
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all was read, and by a unit of this kind."""
+        return self.profile is not None and not self.faults
 
 
 def report(
@@ -72,6 +83,7 @@ def report(
     is_foreign = any(fault.kind is FaultKind.WRONG_IDENTITY for fault in result.faults)
     confirmed = False if is_foreign else True if result.complete and not result.faults else None
     states = {cap.run_state for cap in result.decoded.caps}
+    told = findings(seen_by_probe(line, profile, unit_id, result, counters))
     hint = _Hints(line, profile, unit_id, result, counters)
     return Report(
         profile=profile.id,
@@ -84,7 +96,30 @@ def report(
         alarms=result.decoded.alarms,
         points=(*_read(result), *_concluded(profile, result)),
         faults=tuple(ReportFault(fault.kind, fault.detail, hint(fault)) for fault in result.faults),
+        findings=told,
+        next=told.next,
+        likely=(profile.id,) if confirmed else (),
     )
+
+
+def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str | None = None) -> Report:
+    """The report on a search that found no unit of a known kind; `down`: the line could not be opened."""
+    faults: list[ReportFault] = []
+    told = findings(seen_by_scan(line, unit_id, scanned, down))
+    if down is not None:
+        faults.append(ReportFault(FaultKind.LINE_DOWN, down, f"line: {told.port.next}"))
+    if scanned.stopped:
+        faults.append(ReportFault(FaultKind.NEEDS_CONSENT, scanned.stopped, "unit: see its panel"))
+    for unit in () if scanned.stopped else scanned.units:
+        place = f"{unit.dialect}{'' if unit.settings is None else f' at {unit.settings}'}"
+        address = "" if unit.unit_id is None else f", unit id {unit.unit_id}"
+        detail = f"{place}{address}: {unit.answer}, but no profile fits"
+        faults.append(ReportFault(FaultKind.WRONG_IDENTITY, detail, "map: name the kind with --profile"))
+    if not faults:
+        asked = len(scanned.heard)
+        detail = f"no usable answer to {scanned.requests} requests, {asked} languages and settings"
+        faults.append(ReportFault(FaultKind.TIMEOUT, detail, f"{told.next}; capgate scan {line} asks more"))
+    return Report(None, line, unit_id, None, RunState.UNKNOWN, (), (), tuple(faults), told, told.next, ())
 
 
 def _read(result: ProbeResult) -> list[ReportPoint]:
@@ -130,13 +165,8 @@ class _Hints:
 
     def __call__(self, fault: ReadFault) -> str:
         match fault.kind:
-            case FaultKind.LINE_DOWN if self._is_port:
-                return (
-                    "line: check that the adapter is plugged in and the path right (ls -l /dev/serial/by-path), that "
-                    "your user may open it (group dialout), and that no other program holds it"
-                )
             case FaultKind.LINE_DOWN:
-                return "line: check host and port, that the device server is on, and that no other client holds it"
+                return self._of_line_down()
             case FaultKind.TIMEOUT | FaultKind.GARBLED if self._is_late:
                 return (
                     f"timing: answers come later than {self._timeout_ms} ms; "
@@ -166,6 +196,19 @@ class _Hints:
                 )
             case FaultKind.WRONG_IDENTITY:
                 return "map: what answers is another kind of unit; check --unit-id, then try another profile"
+            case FaultKind.NEEDS_CONSENT:
+                return (
+                    "unit: switch its communication timeout off at its panel, or say --consent (in gateway.toml "
+                    "consent_to_reads = true) once the site agrees; then open the line anew"
+                )
+
+    def _of_line_down(self) -> str:
+        if self._is_port:
+            return (
+                "line: check that the adapter is plugged in and the path right (ls -l /dev/serial/by-path), that "
+                "your user may open it (group dialout), and that no other program holds it"
+            )
+        return "line: check host and port, that the device server is on, and that no other client holds it"
 
     def _of_timeout(self) -> str:
         if self._rejects[RejectKind.WRONG_UNIT]:
@@ -179,43 +222,3 @@ class _Hints:
             f"wiring or address: nothing comes within {self._timeout_ms} ms; check the cable (A/B, TX/RX), "
             f"that the unit's port is switched on, {address}then {self._settings}"
         )
-
-
-def show(answer: Report) -> None:
-    """The report as a table for people, on standard output."""
-    from rich.console import Console  # here, for rich is slow to import
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    address = "" if answer.unit_id is None else f", unit id {answer.unit_id}"
-    console.print(Text(f"{answer.identity.vendor} {answer.identity.model} at {answer.line}{address}"))
-    points = [point for point in answer.points if point.reason is not Reason.NOT_READ]
-    if points:
-        console.print(Text(f"run state {answer.run_state}; alarms: {', '.join(answer.alarms) or 'none'}"))
-        table = Table("point", "cap", "raw", "value", "unit", "quality", box=None)
-        for point in points:
-            table.add_row(*map(Text, _row(point)))
-        console.print(table)
-    for fault in answer.faults:
-        console.print(Text(f"{fault.kind}: {fault.detail}\n  try next: {fault.hint}"), soft_wrap=True)
-
-
-def _row(point: ReportPoint) -> tuple[str, ...]:
-    match point.value:
-        case None:
-            value = "-"
-        case bool():
-            value = "yes" if point.value else "no"
-        case float():
-            value = f"{point.value:g}"
-        case _:
-            value = str(point.value)
-    return (
-        point.name,
-        "" if point.cap is None else str(point.cap),
-        "" if point.raw is None else str(point.raw),
-        value,
-        "" if point.unit == "1" else point.unit,
-        f"{point.quality}: {point.reason}" if point.reason else point.quality,
-    )

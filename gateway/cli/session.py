@@ -49,6 +49,19 @@ _COMMANDS = (
         _TOKEN,
         _IDENTIFY,
     ),
+    _asks(
+        "worklist",
+        "List what messages of the EHR left to a person: contradictions, cancellations, charted and taken back.",
+        "",
+        {"request": "worklist"},
+    ),
+    _tells(
+        "work-done",
+        "work-done",
+        "Tell that something on the work list was dealt with.",
+        "3f9a01",
+        click.Argument(["item"]),
+    ),
     _tells("finalise", "finalise", "Sign a session whose cooling has stopped.", "9RX2M7KQ4", _TOKEN),
     _tells(
         "lift-hold",

@@ -46,6 +46,7 @@ class Charge(msgspec.Struct):
     charge: str
     quantity: int
     reverses: str | None = None
+    delivery: str = ""  # what is known of it on its way to the engine
 
 
 class Correction(msgspec.Struct):
@@ -93,6 +94,36 @@ class Changed(msgspec.Struct):
     corrections: list[Correction]
 
 
+class Work(msgspec.Struct):
+    """Something that messages of the EHR left to a person."""
+
+    item: str
+    what: str
+    since: str
+    cap: str | None
+    order: str | None
+    message: str
+    sessions: list[str]
+
+    def text(self) -> str:
+        """In one line."""
+        about = [self.cap, self.order and f"order {self.order}", *self.sessions, f"by {self.message}"]
+        return f"{self.item}  {self.since}  {self.what}: {', '.join(filter(None, about))}"
+
+
+class Tried(msgspec.Struct):
+    """What became of a test message."""
+
+    step: str
+    topic: str
+    key: str
+    detail: str = ""
+
+    def text(self) -> str:
+        """In one line."""
+        return f"{self.step}: {self.key} on {self.topic}" + (f" ({self.detail})" if self.detail else "")
+
+
 class Answer(msgspec.Struct):
     """Any answer; `ok` says whether `error` and `accepted` are filled, or what was asked for."""
 
@@ -104,6 +135,8 @@ class Answer(msgspec.Struct):
     sessions: list[Session] | None = None
     session: Session | None = None
     done: str = ""
+    tried: Tried | None = None
+    work: list[Work] | None = None
 
     def text(self) -> str:
         """The answer in lines, without anything that moves a cursor."""
@@ -115,6 +148,12 @@ class Answer(msgspec.Struct):
             yield f"accepted: {self.accepted}"
         elif self.done:
             yield self.done
+        elif self.tried is not None:
+            yield self.tried.text()
+        elif self.work is not None:
+            yield from (work.text() for work in self.work)
+            if not self.work:
+                yield "nothing to look at"
         elif self.sessions is not None:
             for session in self.sessions:
                 yield from _summary(session)
@@ -144,10 +183,15 @@ def _summary(session: Session) -> Iterator[str]:
 def _charges(charges: list[Charge], corrections: list[Correction]) -> Iterator[str]:
     for charge in charges:
         of = f" of {charge.reverses}" if charge.reverses else ""
-        yield f"  {'credit' if of else 'charge'} {charge.charge}{of}, {_counted(charge.quantity, 'unit')}"
+        units = _counted(charge.quantity, "unit")
+        yield f"  {'credit' if of else 'charge'} {charge.charge}{of}, {units}{_delivery(charge)}"
     for item in corrections:
         verdict = "refused" if item.refused else "to be decided"
         yield f"  in question: {item.charge}, {item.charged} charged, {item.counted} counted ({item.reason}), {verdict}"
+
+
+def _delivery(charge: Charge) -> str:
+    return ", delivery unproven" if charge.delivery == "unproven" else f", {charge.delivery}" if charge.delivery else ""
 
 
 def _details(session: Session) -> Iterator[str]:

@@ -9,12 +9,15 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.dialects.base import DialectName
+from drivers.capture import Capture, NotACapture
+from drivers.dialects.base import Dialect, DialectName
 from drivers.tomlfile import TomlProblems
 from gateway.clock import US_PER_S, ScaledClock
 from gateway.shipped import shipped_dir
 from simulators.control import controlling
+from simulators.listening import AUTO, Write, tcp_listener, terminal
 from simulators.maps import MapName
+from simulators.replayer import Recorded, ReplayingEar, load_recorded
 from simulators.scenario import S_PER_MIN, load_scenario
 from simulators.scenario_format import LineEntry, Scenario, UnitEntry
 from simulators.serve import CannotServe, Plant
@@ -28,12 +31,32 @@ PROFILES = {
     MapName.SMC_HRS: "smc-hrs",
     MapName.EUROTHERM: "eurotherm-3200",
     MapName.JULABO: "julabo-cf",
+    MapName.JULABO_PRESTO: "julabo-presto",
+    MapName.JULABO_MAGIO: "julabo-magio",
+    MapName.POLYSCIENCE: "polyscience-chiller",
+    MapName.POLYSCIENCE_LS: "polyscience-ls",
+    MapName.WATLOW: "watlow-ez-zone",
+    MapName.NESLAB: "thermo-neslab-ex",
+    MapName.THERMOFLEX: "thermo-thermoflex",
+    MapName.HUBER: "huber-pb",
+    MapName.LAUDA: "lauda-pro",
+    MapName.LAUDA_MICROCOOL: "lauda-microcool",
 }
 PROFILE_DIALECTS = {
     MapName.REFERENCE: DialectName.MODBUS_TCP,
     MapName.SMC_HRS: DialectName.MODBUS_ASCII,
     MapName.EUROTHERM: DialectName.MODBUS_RTU,
     MapName.JULABO: DialectName.JULABO,
+    MapName.JULABO_PRESTO: DialectName.MODBUS_TCP,
+    MapName.JULABO_MAGIO: DialectName.MODBUS_TCP,
+    MapName.POLYSCIENCE: DialectName.POLYSCIENCE,
+    MapName.POLYSCIENCE_LS: DialectName.POLYSCIENCE,
+    MapName.WATLOW: DialectName.MODBUS_RTU,
+    MapName.NESLAB: DialectName.NC,
+    MapName.THERMOFLEX: DialectName.NC,
+    MapName.HUBER: DialectName.HUBER_PB,
+    MapName.LAUDA: DialectName.LAUDA,
+    MapName.LAUDA_MICROCOOL: DialectName.LAUDA,
 }
 
 
@@ -67,30 +90,111 @@ class _Start(msgspec.Struct, frozen=True):
 def _place(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[str, int] | None:
     if text is None:
         return None
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 0xFFFF:
-        raise click.BadParameter("accepted: HOST:PORT on the loopback, such as 127.0.0.1:9700")
-    return host.strip("[]"), int(port)
+    try:
+        return _host_and_port(text)
+    except ValueError:
+        raise click.BadParameter("accepted: HOST:PORT on the loopback, such as 127.0.0.1:9700") from None
 
 
-@click.command("simulate", epilog="Example: capgate simulate --speed 60 --control 127.0.0.1:9700")
+_EPILOG = """\
+\b
+Examples:
+  capgate simulate --speed 60 --control 127.0.0.1:9700
+  capgate simulate --capture bath.jsonl --at auto
+"""
+
+
+@click.command("simulate", epilog=_EPILOG)
 @click.argument("scenario", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--speed", type=click.FloatRange(0.1, 1000), default=1.0, show_default=True, help="Simulated seconds a second."
 )
 @click.option("--control", metavar="HOST:PORT", callback=_place, help="Take commands there, one JSON object a line.")
 @click.option("--until-end", is_flag=True, help="Stop at the scenario's end instead of at Ctrl-C.")
+@click.option(
+    "--capture",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Instead of a scenario, answer what a capture recorded, as it was answered then.",
+)
+@click.option("--dialect", type=click.Choice([*DialectName]), help="With --capture: the language, if it names none.")
+@click.option(
+    "--at",
+    "place",
+    default="127.0.0.1:0",
+    show_default=True,
+    help='With --capture: HOST:PORT, "auto" for a pseudo-terminal, or a path for a link to one.',
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; the first has every endpoint.")
 def command(
-    scenario: Path | None, speed: float, control: tuple[str, int] | None, until_end: bool, as_json: bool
+    scenario: Path | None,
+    speed: float,
+    control: tuple[str, int] | None,
+    until_end: bool,
+    capture: Path | None,
+    dialect: str | None,
+    place: str,
+    as_json: bool,
 ) -> None:
-    """Serve simulated units alone: those of SCENARIO, a TOML file, or of the shipped clinic."""
+    """Serve simulated units alone: those of SCENARIO, a TOML file, or of the shipped clinic; or a capture."""
+    if capture is not None:
+        if scenario is not None or control is not None or until_end:
+            raise click.UsageError("--capture goes with --at, --dialect and --json alone")
+        _replay(capture, DialectName(dialect) if dialect else None, place, as_json)
+        return
     try:
         loaded = load_scenario(scenario or shipped_dir() / "scenarios" / "clinic.toml")
         asyncio.run(_serve(loaded, speed, control, until_end, _json_line if as_json else _text_line))
     except (TomlProblems, CannotServe) as error:
         click.echo(str(error), err=True)
         raise SystemExit(WRONG_USE) from None
+
+
+def _replay(path: Path, spoken: DialectName | None, place: str, as_json: bool) -> None:
+    """Answers from the capture until a signal."""
+    try:
+        recorded, capture, language = load_recorded(path, spoken)
+        asyncio.run(_serve_recorded(recorded, capture, language, place, as_json))
+    except (NotACapture, OSError, ValueError) as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(WRONG_USE) from None
+
+
+async def _serve_recorded(recorded: Recorded, capture: Capture, language: Dialect, place: str, as_json: bool) -> None:
+    stop = _stopped_by_signal()
+
+    def make_ear(write: Write) -> ReplayingEar:
+        return ReplayingEar(recorded, language, write)
+
+    async with AsyncExitStack() as stack:
+        if place == AUTO or place.startswith("/"):
+            url = stack.enter_context(terminal(place, make_ear))
+        else:
+            host, port = _host_and_port(place)
+            url = f"socket://{host}:{await stack.enter_async_context(tcp_listener(host, port, make_ear))}"
+        header = capture.header
+        if as_json:
+            click.echo(msgspec.json.encode({"url": url, "header": header, "unit_ids": recorded.unit_ids}))
+        else:
+            address = [f"--unit-id {each}" for each in recorded.unit_ids[:1] if each is not None]
+            settings = [f"--set {each}" for each in _TERMINAL_SETTINGS] if url.startswith("/") else []
+            asks = " ".join([f"capgate probe {url} --profile {header.profile or 'ID'}", *address, *settings])
+            click.echo(f"{header.line} as recorded from {header.started_at}\n{asks}")
+        await stop.wait()
+
+
+def _host_and_port(place: str) -> tuple[str, int]:
+    """Raises ValueError."""
+    host, _, port = place.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 0xFFFF:
+        raise ValueError(f'{place!r}, accepted: HOST:PORT, "auto", or a path for a link to a pseudo-terminal')
+    return host.strip("[]"), int(port)
+
+
+def _stopped_by_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    return stop
 
 
 async def _serve(
@@ -100,9 +204,7 @@ async def _serve(
     until_end: bool,
     line_for: Callable[[_Start | Moment], str],
 ) -> None:
-    stop = asyncio.Event()
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    stop = _stopped_by_signal()
 
     def say(news: _Start | Moment) -> None:
         try:

@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from drivers.reading import Evidence
-from gateway.formats.answers import Accepted, Ignored, Inbound, Rejected
+from gateway.formats.answers import Accepted, Answer, Ignored, Rejected
 from gateway.formats.events import Classification, Event, Origin, Trace, kind, make_event
 from gateway.formats.instants import Rfc3339, rfc3339
 from gateway.formats.payloads import Mode
@@ -126,7 +126,7 @@ def increment_event(origin: Origin, increment: IncrementData, trace: Trace) -> E
     )
 
 
-_SESSION_KINDS = {
+SESSION_KINDS = {
     change: kind(f"session.{change.value}", "session", Classification.RESTRICTED) for change in SessionChange
 }
 
@@ -174,7 +174,7 @@ def session_event(origin: Origin, session: SessionData, *, event_id: str, at_us:
     """A change of a session, under the type of what happened."""
     return make_event(
         origin,
-        _SESSION_KINDS[session.what],
+        SESSION_KINDS[session.what],
         event_id=event_id,
         time=rfc3339(at_us),
         subject=f"session/{session.session}",
@@ -243,7 +243,7 @@ class InboundResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def inbound_result_event(
-    origin: Origin, answered: Inbound, message_format: Format, *, event_id: str, at_us: int
+    origin: Origin, answered: Answer, message_format: Format, *, event_id: str, at_us: int
 ) -> Event:
     """The answer to `answered`, told at `at_us`."""
     message_id = answered.message_id or None

@@ -144,6 +144,13 @@ class Ack(Model):
 
     for_: str = Field(alias="for", min_length=1, max_length=256, description="the id of the message it is about")
     result: Literal["accepted", "rejected", "error"] = Field(description='"accepted", "rejected" or "error"')
+    code: Name | None = Field(default=None, description="why it was rejected, a code of 1 to 64 characters")
+    text: Annotated[str, Field(max_length=1000)] | None = Field(
+        default=None, description="why it was rejected, in words, up to 1000 characters"
+    )
+    sequence: Annotated[str, Field(pattern=r"^[0-9]{1,16}$")] | None = Field(
+        default=None, description="the sequence of that message, as its envelope has it: all before it have arrived too"
+    )
 
 
 def explain(error: ValidationError, model: type[Model], prefix: str = "") -> str:
@@ -161,3 +168,13 @@ def _accepted(model: type[Model], path: list[str]) -> str:
     owner = PatientIds if len(path) == 2 else model
     by_alias = {info.alias or name: info for name, info in owner.model_fields.items()}
     return by_alias[path[-1]].description or "see the schema"
+
+
+def known_names() -> frozenset[str]:
+    """The fields that a reader of some event looks at."""
+    models = [Envelope, PatientIds, Ack, *_with_heirs(Place)]
+    return frozenset(info.alias or name for model in models for name, info in model.model_fields.items())
+
+
+def _with_heirs(model: type[Model]) -> list[type[Model]]:
+    return [model, *(heir for each in model.__subclasses__() for heir in _with_heirs(each))]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from gateway.formats.answers import Identity, Ignored, Inbound
+from gateway.formats.answers import Identity, Inbound, Receipt
 from gateway.formats.inbound_message import Message, cap_of, identity_of, subject_of
 from gateway.formats.inbound_models import Ack, Association, CapChange, Infusion, OrderCheck
 from gateway.formats.inbound_sessions import SESSION_READERS
@@ -260,8 +260,10 @@ def _only_cap(message: Message, serving: list[CapRef]) -> CapRef:
 
 
 def _receipt(message: Message) -> Inbound:
-    message.data(Ack)
-    return Ignored(message.message_id, "receipt-noted", "a receipt: noted, no answer needed")
+    data = message.data(Ack)
+    result = "accepted" if data.result == "accepted" else "rejected"
+    sequence = None if data.sequence is None else int(data.sequence)
+    return Receipt(message.message_id, data.for_, result, data.code or "", data.text or "", sequence)
 
 
 READERS: Mapping[str, Callable[[Message], Inbound]] = {

@@ -260,16 +260,13 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     state: AlarmState
     since: Rfc3339
-    unit: str | None = None
-    cap: int | None = None
     text: str
 
 
-def alarm_event(origin: Origin, alarm: Alarm, *, event_id: str, trace: Trace) -> Event:
-    """The state of an alarm, kept by the broker until it changes."""
-    return make_event(
-        origin, ALARM, event_id=event_id, time=alarm.since, subject=f"alarm/{alarm.code}", data=alarm, trace=trace
-    )
+def alarm_event(origin: Origin, alarm: Alarm, at_us: int) -> Event:
+    """The state of an alarm from `at_us` on, kept by the broker until it changes."""
+    event_id = f"alarm.{alarm.code}.{at_us}"
+    return make_event(origin, ALARM, event_id=event_id, time=alarm.since, subject=f"alarm/{alarm.code}", data=alarm)
 
 
 class SessionHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,6 +276,7 @@ class SessionHead(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     cap: int
     attained: int  # increments that stand
+    charged: int  # units charged and not credited
     events: int  # of this session
     first_sequence: int
     last_sequence: int

@@ -1,5 +1,7 @@
 """What one commit writes: entries, the messages they cause, and the identifiers of whom they concern."""
 
+from typing import Literal
+
 import msgspec
 
 from gateway.ledger.checkpoint import Checkpoint
@@ -15,6 +17,27 @@ class OutboxMessage(msgspec.Struct, frozen=True):
     payload: bytes
     retain: bool
     content_type: str  # "" for none
+    key: str = ""  # of what the engine is to have: its receipts name it. "": nobody follows this message
+    awaited: bool = False  # the engine sends receipts for it
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What the engine said of the message `key`, as entry `seq` records it."""
+
+    seq: int
+    key: str
+    accepted: bool
+    code: str
+    text: str  # in the engine's words, which may name a patient: kept beside the chain, never in it
+    message: str  # id of the receipt itself
+    at_us: int  # when it was taken, UTC
+
+
+class Resend(msgspec.Struct, frozen=True):
+    """A person's order to send the message `key` again, as entry `seq` records it."""
+
+    seq: int
+    key: str
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -24,6 +47,17 @@ class Identity(msgspec.Struct, frozen=True):
     visit: str
     mrn: str
     account: str
+    name: str = ""  # family^given
+    birth_date: str = ""  # YYYY-MM-DD
+    sex: str = ""
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """Whoever is known under the number `old` is known under `new` from now on."""
+
+    kind: Literal["mrn", "account"]
+    old: str
+    new: str
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -34,8 +68,11 @@ class Batch(msgspec.Struct, frozen=True):
     identities: tuple[Identity, ...]
     head: Head  # after the entries; the ledger's own head when there are none
     checkpoint: Checkpoint | None = None  # of that head
+    receipts: tuple[Receipt, ...] = ()
+    resends: tuple[Resend, ...] = ()
+    merges: tuple[Merge, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.entries or self.outbox or self.identities or self.checkpoint)
+        return not (self.entries or self.outbox or self.identities or self.merges or self.checkpoint)

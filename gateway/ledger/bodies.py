@@ -23,6 +23,7 @@ class _Session(msgspec.Struct, frozen=True):
 
 class _Telling(msgspec.Struct, frozen=True):
     event: msgspec.Raw = msgspec.Raw()
+    sent: dict[str, str] = {}
 
 
 _increment = msgspec.json.Decoder(_Increment)
@@ -50,6 +51,11 @@ def event_of(body: str) -> bytes | None:
     """The message in a body, byte for byte; None if it has none. Raises msgspec.DecodeError."""
     event = _telling.decode(body).event
     return bytes(event) or None
+
+
+def sealed(body: str) -> dict[str, str]:
+    """The messages that a charge's body seals: id -> seal. Raises msgspec.DecodeError."""
+    return _telling.decode(body).sent
 
 
 def without_patient(event: bytes) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class EntryKind(StrEnum):
     SESSION = "session"  # opened, flagged, closed, finalised
     CHARGE = "charge"  # released, held or credited
     STATUS = "status"  # what the gateway did or noticed about itself
+    DELIVERY = "delivery"  # the engine's receipt for a message, or a person's order to send one again
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -84,6 +85,11 @@ def follow(head: Head, entries: Iterable[Entry]) -> Head:
 def subject_of(salt: bytes, visit: str) -> str:
     """The name under which the ledger knows a visit: 16 hex digits, meaningless without the ledger's salt."""
     return hashlib.blake2b(visit.encode(), digest_size=8, key=salt).hexdigest()
+
+
+def seal(salt: bytes, payload: bytes) -> str:
+    """What an entry keeps of a message that names a patient: who lacks the ledger's salt can test no guess by it."""
+    return hashlib.blake2b(payload, digest_size=16, key=salt).hexdigest()
 
 
 def digest(*fields: bytes) -> str:

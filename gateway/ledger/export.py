@@ -116,6 +116,7 @@ def session_content(bundle: Bundle) -> dict[str, Rows | object]:
         "facts": [_fact_row(entry) for entry in own if entry.kind == EntryKind.FACT],
         "increments": [_increment_row(entry) for entry in own if entry.kind == EntryKind.INCREMENT],
         "charges": [_charge_row(entry) for entry in own if entry.kind == EntryKind.CHARGE],
+        "deliveries": [_delivery_row(entry) for entry in own if entry.kind == EntryKind.DELIVERY],
     }
 
 
@@ -199,6 +200,20 @@ def _charge_row(entry: RawEntry) -> dict[str, object]:
     }
 
 
+def _delivery_row(entry: RawEntry) -> dict[str, object]:
+    said = msgspec.json.decode(entry.body, type=dict[str, dict[str, str]])
+    receipt, order = said.get("receipt", {}), said.get("resend", {})
+    return {
+        "seq": entry.seq,
+        "recorded_at": rfc3339(entry.recorded_us),
+        "key": receipt.get("key") or order.get("key"),
+        "what": receipt.get("result", "ordered again"),
+        "code": receipt.get("code") or None,
+        "person": order.get("person"),
+        "reason": order.get("reason"),
+    }
+
+
 def _identifiers(identity: Identity) -> dict[str, str]:
     return {"visit": identity.visit, "mrn": identity.mrn, "account": identity.account}
 
@@ -208,9 +223,10 @@ def _write_lines(path: Path, objects: Iterable[object]) -> None:
 
 
 def _write_tables(directory: Path, content: Mapping[str, object]) -> None:
-    """The rows of facts, increments with their intervals, and charges; what is nested becomes JSON."""
+    """The rows of facts, increments with their intervals, charges and receipts; what is nested becomes JSON."""
     tables = {
-        name: msgspec.convert(content[name], list[dict[str, object]]) for name in ("facts", "increments", "charges")
+        name: msgspec.convert(content[name], list[dict[str, object]])
+        for name in ("facts", "increments", "charges", "deliveries")
     }
     tables["intervals"] = [
         {"key": row["key"], "op": row["op"], **interval}
@@ -222,6 +238,7 @@ def _write_tables(directory: Path, content: Mapping[str, object]) -> None:
         "increments": ("seq", "recorded_at", "op", "key", "attained_at", "was"),
         "intervals": ("key", "op", "start", "end", "unit", "cap"),
         "charges": ("seq", "recorded_at", "key", "reverses", "quantity", "increments", "service_date", "net_s"),
+        "deliveries": ("seq", "recorded_at", "key", "what", "code", "person", "reason"),
     }
     for name, names in columns.items():
         with (directory / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:

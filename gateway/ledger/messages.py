@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.ledger import reads
-from gateway.ledger.bodies import event_of, without_patient
-from gateway.ledger.entry import EntryKind
+from gateway.ledger.bodies import event_of, sealed, without_patient
+from gateway.ledger.entry import EntryKind, seal
 from gateway.ledger.findings import Area, Problem
 from gateway.ledger.rows import OutboxRow
 
@@ -18,7 +18,7 @@ class _Named(msgspec.Struct, frozen=True):
     id: str
 
 
-def message_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
+def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Problem]:
     """Rows that were altered or removed, and entries whose message is not the one that they record."""
     yield from _row_problems(connection)
     marks = ", ".join("?" * len(_TELLING))
@@ -29,6 +29,8 @@ def message_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
          WHERE kind IN ({marks}) AND json_valid(entry.body) ORDER BY entry.seq"""
     for seq, body, event_id, payload in connection.execute(query, _TELLING):
         yield from _compare(seq, body, event_id, payload)
+    yield from _sealed_problems(connection, salt)
+    yield from _unsealed_problems(connection)
 
 
 def queue_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
@@ -39,6 +41,44 @@ def queue_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
            AND outbox_id NOT IN (SELECT outbox_id FROM waiting)"""
     for seq, event_id in connection.execute(query):
         yield Problem(Area.MESSAGE, seq, f"message {event_id} was never delivered and does not wait")
+
+
+def receipt_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
+    """Receipts and orders beside the chain that are not those of its entries, and entries without theirs."""
+    query = """
+        SELECT entry.seq, json_extract(body, '$.receipt.key'), json_extract(body, '$.receipt.result') = 'accepted',
+               json_extract(body, '$.receipt.code'), json_extract(body, '$.resend.key'),
+               receipt.key, accepted, code, resend.key
+          FROM entry LEFT JOIN receipt USING (seq) LEFT JOIN resend USING (seq)
+         WHERE json_valid(body) AND (kind = 'delivery' OR receipt.seq OR resend.seq) ORDER BY entry.seq"""
+    for seq, key, accepted, code, ordered, held_key, held_accepted, held_code, held_order in connection.execute(query):
+        if (key, accepted, code, ordered) != (held_key, held_accepted, held_code, held_order):
+            yield Problem(Area.MESSAGE, seq, "its receipt or order to send again is not what was recorded")
+
+
+def _sealed_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Problem]:
+    """Messages of charges, in any form, that are not what their entry sealed."""
+    query = """
+        SELECT entry.seq, sealed.key, sealed.value, payload
+          FROM entry, json_each(iif(json_valid(body), body, '{}'), '$.sent') AS sealed
+          LEFT JOIN outbox ON outbox.event_id = sealed.key AND outbox.seq = entry.seq
+         WHERE kind = 'charge' ORDER BY entry.seq"""
+    for seq, message_id, sealed_as, payload in connection.execute(query):
+        if payload is None:
+            yield Problem(Area.MESSAGE, seq, f"its message {message_id} is missing")
+        elif seal(salt, payload) != sealed_as:
+            yield Problem(Area.MESSAGE, seq, f"message {message_id} is not what its entry sealed")
+
+
+def _unsealed_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
+    """Messages under charge/ that no charge's entry sealed, or has as its event."""
+    query = """
+        SELECT outbox.seq, event_id FROM outbox LEFT JOIN entry USING (seq)
+         WHERE topic GLOB '*/charge/*' AND json_valid(body)
+           AND event_id IS NOT json_extract(body, '$.event.id')
+           AND event_id NOT IN (SELECT key FROM json_each(body, '$.sent'))"""
+    for seq, event_id in connection.execute(query):
+        yield Problem(Area.MESSAGE, seq, f"message {event_id} is a charge that its entry does not record")
 
 
 def _row_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
@@ -63,7 +103,9 @@ def _compare(seq: int, body: str, event_id: str | None, payload: bytes | None) -
         if event is None:
             return
         if event_id is None or payload is None:
-            yield Problem(Area.MESSAGE, seq, f"its message {msgspec.json.decode(event, type=_Named).id} is missing")
+            if not sealed(body):  # otherwise the seals name what was sent, which need not be the event
+                name = msgspec.json.decode(event, type=_Named).id
+                yield Problem(Area.MESSAGE, seq, f"its message {name} is missing")
         elif payload != event and without_patient(payload) != without_patient(event):
             yield Problem(Area.MESSAGE, seq, f"message {event_id} says something else than its entry")
     except msgspec.DecodeError as error:

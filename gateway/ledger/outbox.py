@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from gateway.ledger import reads, writes
+from gateway.ledger import deliveries, reads, writes
+from gateway.ledger.deliveries import Deliveries, Followed, Proof, ResendRules
 from gateway.ledger.rows import Attempt, Backlog, OutboxRow
 from gateway.ledger.worker import Worker
 
@@ -26,6 +27,10 @@ class Outbox:
             self._rows_may_wait.clear()
         return rows
 
+    async def still_to_send(self, outbox_id: int) -> OutboxRow | None:
+        """The row, if it waits for the broker or may be sent again."""
+        return await self._worker.run(partial(deliveries.still_to_send, outbox_id=outbox_id))
+
     async def mark(self, attempts: Sequence[Attempt]) -> None:
         """Records the attempts in one transaction; rows with a delivered one no longer wait."""
         if attempts:
@@ -34,6 +39,31 @@ class Outbox:
     async def backlog(self) -> Backlog:
         """How much waits for the broker."""
         return await self._worker.run(reads.backlog)
+
+    async def due_again(self, now_us: int, rules: ResendRules, forgotten_us: int, limit: int) -> list[OutboxRow]:
+        """Messages to be sent again for want of a receipt, or because a person ordered it: `deliveries.due_again`."""
+        job = partial(deliveries.due_again, now_us=now_us, rules=rules, forgotten_us=forgotten_us, limit=limit)
+        return await self._worker.run(job)
+
+    async def deliveries(self) -> Deliveries:
+        """How many messages the engine has not acknowledged."""
+        return await self._worker.run(deliveries.deliveries)
+
+    async def followed(self, key: str) -> Followed | None:
+        """The message of that key, if it is followed to the engine."""
+        return await self._worker.run(partial(deliveries.followed, key=key))
+
+    async def followed_up_to(self, last: Followed) -> list[str]:
+        """Keys of the pending messages on the same topic before `last`."""
+        return await self._worker.run(partial(deliveries.followed_up_to, last=last))
+
+    async def knows_receipt(self, key: str, message: str) -> bool:
+        """Whether this very receipt was taken before."""
+        return await self._worker.run(partial(deliveries.knows_receipt, key=key, message=message))
+
+    async def proofs_of(self, session: str) -> dict[str, Proof]:
+        """What is known of a session's followed messages, by key."""
+        return await self._worker.run(partial(deliveries.proofs_of, session=session))
 
     async def wait_for_rows(self) -> None:
         """Returns once rows were committed after the last `pending` that found none."""

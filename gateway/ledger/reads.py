@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,9 +10,10 @@ from gateway.ledger.batch import Identity, OutboxMessage
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
-from gateway.ledger.rows import Backlog, OutboxRow
+from gateway.ledger.rows import Backlog, OutboxRow, Tally
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
+_IDENTITY = "subject, visit, mrn, account, name, birth_date, sex"
 _ALL_ROWS = -1
 
 
@@ -78,7 +79,7 @@ def entries(
 
 def recover(connection: sqlite3.Connection, since_us: int, kinds: Iterable[EntryKind]) -> list[Entry]:
     """What a tracker needs after a restart: entries of `kinds`, whole for every session with any entry since, and
-    those since then that are tied to no session.
+    those since then that are tied to no session. A late receipt does not bring back a session that is done with.
 
     "Since" begins at the first entry stamped at or after `since_us`, UTC; what follows it in the chain counts
     whatever its own stamp says, for a wall clock may have been wrong.
@@ -91,7 +92,7 @@ def recover(connection: sqlite3.Connection, since_us: int, kinds: Iterable[Entry
         SELECT {_ENTRY} FROM entry WHERE session = '' AND seq >= ? AND {_kind_in(wanted)}
         UNION ALL
         SELECT {_ENTRY} FROM entry WHERE session <> '' AND {_kind_in(wanted)}
-           AND session IN (SELECT session FROM entry WHERE seq >= ? AND session <> '')
+           AND session IN (SELECT session FROM entry WHERE seq >= ? AND session <> '' AND kind <> 'delivery')
         ORDER BY seq"""
     return _entries(connection.execute(query, (first, *wanted, *wanted, first)))
 
@@ -108,10 +109,17 @@ def signed_seq(connection: sqlite3.Connection) -> int:
 
 
 def identity(connection: sqlite3.Connection, subject: str) -> Identity | None:
-    """The identifiers behind a subject; None if never told or purged."""
-    query = "SELECT subject, visit, mrn, account FROM identity WHERE subject = ?"
+    """The identifiers behind a subject as last told; None if never told or purged."""
+    query = f"SELECT {_IDENTITY} FROM identity WHERE subject = ? ORDER BY version DESC LIMIT 1"
     row = connection.execute(query, (subject,)).fetchone()
     return Identity(*row) if row else None
+
+
+def identified(connection: sqlite3.Connection, kind: Literal["mrn", "account"], number: str) -> list[Identity]:
+    """Who is known under that number, as last told."""
+    latest = f"SELECT {_IDENTITY}, max(version) FROM identity GROUP BY subject"
+    query = f"SELECT {_IDENTITY} FROM ({latest}) WHERE {kind} = ?"
+    return [Identity(*row) for row in connection.execute(query, (number,))]
 
 
 def waiting(connection: sqlite3.Connection, after: int = 0, limit: int = _ALL_ROWS) -> list[OutboxRow]:
@@ -120,7 +128,7 @@ def waiting(connection: sqlite3.Connection, after: int = 0, limit: int = _ALL_RO
         SELECT outbox_id, event_id, topic, payload, retain, content_type, digest
           FROM waiting JOIN outbox USING (outbox_id)
          WHERE outbox_id > ? ORDER BY outbox_id LIMIT ?"""
-    return [_outbox_row(*fields) for fields in connection.execute(query, (after, limit))]
+    return [outbox_row(*fields) for fields in connection.execute(query, (after, limit))]
 
 
 def backlog(connection: sqlite3.Connection) -> Backlog:
@@ -131,15 +139,24 @@ def backlog(connection: sqlite3.Connection) -> Backlog:
     return Backlog(*connection.execute(f"SELECT count(*), ({oldest}) FROM waiting").fetchone())
 
 
+def tally(connection: sqlite3.Connection, session: str) -> Tally:
+    """What was told of the session so far."""
+    query = """
+        SELECT count(*), coalesce(min(seq), 0) FROM entry
+         WHERE session = ? AND session <> '' AND kind IN ('session', 'increment', 'charge')"""
+    return Tally(*connection.execute(query, (session,)).fetchone())
+
+
 def message_digest(message: OutboxMessage | OutboxRow) -> str:
     """What must not change in a message between commit and publish, as one hash."""
     fields = (message.event_id, message.topic, message.content_type, "retain" if message.retain else "")
     return digest(message.payload, *(field.encode() for field in fields))
 
 
-def _outbox_row(
+def outbox_row(
     outbox_id: int, event_id: str, topic: str, payload: bytes, retain: int, content_type: str, stored_digest: str
 ) -> OutboxRow:
+    """The row of these columns. Raises LedgerDamaged if it is not what was committed."""
     row = OutboxRow(outbox_id, event_id, topic, payload, bool(retain), content_type)
     if message_digest(row) != stored_digest:
         raise LedgerDamaged(f"outbox row {outbox_id} is not what was committed")

@@ -1,11 +1,13 @@
 """One day's sessions, each in exactly one place: seen = charged + held + rejected + corrected + provisional."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from enum import StrEnum
 
 import msgspec
 
+from gateway.ledger.deliveries import Proof
 from gateway.ledger.history import Recorded
 from gateway.session.charges import charged_units
 from gateway.session.release import ReleaseState
@@ -29,6 +31,7 @@ class Placed(msgspec.Struct, frozen=True):
     reason: str
     attained: int
     charged: int
+    proofs: Mapping[str, Proof]  # of its charges and credits, by key
     opened_us: int
 
 
@@ -44,15 +47,25 @@ class Day(msgspec.Struct, frozen=True):
         return sum(each.place is place for each in self.placed)
 
     @property
+    def proven(self) -> Counter[Proof]:
+        """Charges and credits of the day by whether the engine has them; what it was never asked about is unproven."""
+        return Counter(proof for each in self.placed for proof in each.proofs.values())
+
+    @property
     def remainder(self) -> int:
         """Sessions without a place; 0 if all is well."""
         return len(self.placed) + len(self.unopened) - sum(self.count(place) for place in Place)
 
 
-def reconcile(sessions: Iterable[Recorded], named: Iterable[str], day: date) -> Day:
-    """The sessions opened on `day` in their policy's time zone. `named` are all tokens that any entry has."""
+def reconcile(
+    sessions: Iterable[Recorded], named: Iterable[str], day: date, proofs: Mapping[str, Proof] | None = None
+) -> Day:
+    """The sessions opened on `day` in their policy's time zone.
+
+    `named` are all tokens that any entry has, `proofs` what is known of messages on their way to the engine.
+    """
     found = list(sessions)
-    placed = tuple(_place(each) for each in found if opened_on(each) == day)
+    placed = tuple(_place(each, proofs or {}) for each in found if opened_on(each) == day)
     return Day(day, placed, tuple(sorted(set(named) - {each.token for each in found})))
 
 
@@ -62,10 +75,12 @@ def opened_on(session: Recorded) -> date:
     return datetime.fromtimestamp(opened_us / 1e6, UTC).astimezone(session.policy.zone).date()
 
 
-def _place(session: Recorded) -> Placed:
+def _place(session: Recorded, proofs: Mapping[str, Proof]) -> Placed:
     place, reason = _place_of(session)
+    known = {key: Proof.UNPROVEN if proof is Proof.ORDERED else proof for key, proof in proofs.items()}
+    of_charges = {each.key: known.get(each.key, Proof.UNPROVEN) for each in session.charges}
     attained, charged = len(session.standing), charged_units(session.charges)
-    return Placed(session.token, place, reason, attained, charged, session.counted.opened.at_us)
+    return Placed(session.token, place, reason, attained, charged, of_charges, session.counted.opened.at_us)
 
 
 def _place_of(session: Recorded) -> tuple[Place, str]:

@@ -30,3 +30,10 @@ class Backlog(msgspec.Struct, frozen=True):
 
     depth: int
     oldest_us: int | None
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """How many entries tell something of a session, and the number of the first (0 without one)."""
+
+    count: int
+    first_seq: int

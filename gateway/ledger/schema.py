@@ -5,6 +5,10 @@ names the outbox rows without a delivered attempt and is kept by triggers alone,
 with ten rows or a million. `identity` is the only table whose rows may be deleted by people. `origin` has one row.
 `checkpoint` holds signed heads of the chain.
 
+`delivery` names the messages that are followed to the engine, by the key that its receipts name; `receipt` is what it
+said of them, `receipt_text` how it put that (which may name a patient, so it may be deleted), `resend` what people
+ordered to be sent again. `unsettled` has those that the engine has not accepted, kept by triggers alone.
+
 Triggers, not manners, keep the ledger append-only: they bind every program that opens the file.
 """
 
@@ -53,6 +57,74 @@ def m0002_checkpoint(db: Database) -> None:
     db.table("checkpoint").create(columns, pk="seq", not_null=columns, foreign_keys=keys, strict=True)
     _refuse(db, "checkpoint", "UPDATE")
     _refuse(db, "checkpoint", "DELETE")
+
+
+@MIGRATIONS()
+def m0003_identity(db: Database) -> None:
+    """Name, birth date and sex, where a site asks for them, and further versions of what was told before."""
+    db.conn.execute("ALTER TABLE identity RENAME TO identity_before")
+    names = ("subject", "version", "visit", "mrn", "account", "name", "birth_date", "sex")
+    columns = {name: int if name == "version" else str for name in names}
+    db.table("identity").create(columns, pk=("subject", "version"), not_null=columns, strict=True)
+    db.conn.execute("INSERT INTO identity SELECT subject, 1, visit, mrn, account, '', '', '' FROM identity_before")
+    db.conn.execute("DROP TABLE identity_before")
+    _refuse(db, "identity", "UPDATE")
+
+
+@MIGRATIONS()
+def m0004_delivery(db: Database) -> None:
+    """What the engine said of the messages that it is to have, and orders to send one again."""
+    columns = {"outbox_id": int, "key": str, "awaited": int}
+    outbox = [("outbox_id", "outbox", "outbox_id")]
+    db.table("delivery").create(columns, pk="outbox_id", not_null=columns, foreign_keys=outbox, strict=True)
+    columns = {
+        "seq": int,
+        "key": str,
+        "accepted": int,
+        "code": str,
+        "message": str,
+        "at_us": int,
+        "sent_us": int,  # when the message had last been sent, 0: that is not known
+    }
+    entry = [("seq", "entry", "seq")]
+    db.table("receipt").create(columns, pk="seq", not_null=columns, foreign_keys=entry, strict=True)
+    columns = {"seq": int, "key": str}
+    db.table("resend").create(columns, pk="seq", not_null=columns, foreign_keys=entry, strict=True)
+    columns = {"seq": int, "text": str}
+    db.table("receipt_text").create(columns, pk="seq", not_null=columns, foreign_keys=entry, strict=True)
+    columns = {"outbox_id": int, "key": str, "awaited": int, "state": str, "sends": int, "last_us": int}
+    db.table("unsettled").create(columns, pk="outbox_id", not_null=columns, strict=True)
+    for table, by in (("delivery", "key"), ("receipt", "key"), ("receipt", "sent_us"), ("unsettled", "key")):
+        db.conn.execute(f"CREATE INDEX {table}_by_{by} ON {table} ({by})")
+    for table in ("delivery", "receipt", "resend"):
+        _refuse(db, table, "UPDATE")
+        _refuse(db, table, "DELETE")
+    _refuse(db, "receipt_text", "UPDATE")
+    _follow_deliveries(db)
+    # Charges of a ledger that knew no receipts: nobody can say what became of them.
+    db.conn.execute("INSERT INTO delivery SELECT outbox_id, event_id, 0 FROM outbox WHERE topic GLOB '*/charge/json'")
+
+
+def _follow_deliveries(db: Database) -> None:
+    """The triggers that keep `unsettled`. An acceptance is final; a rejection waits for an order to send again."""
+    db.conn.execute("""
+        CREATE TRIGGER delivery_begins AFTER INSERT ON delivery
+        BEGIN INSERT INTO unsettled VALUES
+            (NEW.outbox_id, NEW.key, NEW.awaited, iif(NEW.awaited, 'pending', 'unproven'), 0, 0); END""")
+    db.conn.execute("""
+        CREATE TRIGGER attempt_counts AFTER INSERT ON attempt WHEN NEW.delivered
+        BEGIN UPDATE unsettled SET sends = sends + 1, last_us = NEW.at_us,
+            state = iif(state = 'ordered', 'unproven', state) WHERE outbox_id = NEW.outbox_id; END""")
+    db.conn.execute("""
+        CREATE TRIGGER receipt_accepts AFTER INSERT ON receipt WHEN NEW.accepted
+        BEGIN DELETE FROM unsettled WHERE key = NEW.key; END""")
+    db.conn.execute("""
+        CREATE TRIGGER receipt_rejects AFTER INSERT ON receipt WHEN NOT NEW.accepted
+        BEGIN UPDATE unsettled SET state = 'rejected' WHERE key = NEW.key; END""")
+    db.conn.execute("""
+        CREATE TRIGGER resend_orders AFTER INSERT ON resend
+        BEGIN UPDATE unsettled SET state = iif(awaited, 'pending', 'ordered'), sends = 0, last_us = 0
+            WHERE key = NEW.key; END""")
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations = MIGRATIONS) -> None:

@@ -26,6 +26,7 @@ from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.errors import LedgerUnavailable
 from gateway.ledger.lock import state_lock
 from gateway.ledger.outbox import Outbox
+from gateway.ledger.rows import Tally
 from gateway.ledger.worker import Worker, settle
 
 REPLAYED = (EntryKind.FACT, EntryKind.INCREMENT)
@@ -68,13 +69,17 @@ class Ledger:
         """The identifiers behind a subject; None if never told or purged."""
         return await self._worker.run(partial(reads.identity, subject=subject))
 
+    async def tally(self, session: str) -> Tally:
+        """How much was told of a session, and since which entry."""
+        return await self._worker.run(partial(reads.tally, session=session))
+
     def _commit(self, batch: Batch, connection: sqlite3.Connection) -> None:
         """Runs in the ledger's thread, so that the head moves even if the caller is gone."""
         writes.append_batch(connection, self._origin, batch)
         self.head = batch.head
         if batch.checkpoint is not None:
             self.signed_seq = batch.head.seq
-        if batch.outbox:
+        if batch.outbox or batch.resends:
             self._loop.call_soon_threadsafe(self.outbox.committed)
 
 

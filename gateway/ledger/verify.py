@@ -13,7 +13,7 @@ from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Head, link
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
 from gateway.ledger.findings import Area, Problem, Report
-from gateway.ledger.messages import message_problems, queue_problems
+from gateway.ledger.messages import message_problems, queue_problems, receipt_problems
 from gateway.ledger.reads import Origin
 from gateway.ledger.rederive import Rederiver
 from gateway.ledger.stream import RawEntry, open_snapshot, stream, transactions
@@ -43,8 +43,9 @@ def _verify(
         for entry in transaction:
             problems += chain.take(entry)
         problems += rederiver.take(transaction)
-    problems += message_problems(connection)
+    problems += message_problems(connection, origin.salt)
     problems += queue_problems(connection)
+    problems += receipt_problems(connection)
     problems += inside(held, origin, chain.hashes, keys)
     found = attested(outside, origin, chain.hashes, chain.head.seq, keys)
     problems += found.problems

@@ -7,8 +7,10 @@ import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
+import msgspec
+
 from gateway.ledger import reads
-from gateway.ledger.batch import Batch, Identity, OutboxMessage
+from gateway.ledger.batch import Batch, Identity, Merge, OutboxMessage, Receipt
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, follow
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
@@ -30,6 +32,13 @@ def append_batch(connection: sqlite3.Connection, origin: Origin, batch: Batch) -
             _insert_message(connection, message)
         for identity in batch.identities:
             _put_identity(connection, identity)
+        for merge in batch.merges:
+            _merge(connection, merge)
+        for receipt in batch.receipts:
+            _insert_receipt(connection, receipt)
+        connection.executemany(
+            "INSERT INTO resend (seq, key) VALUES (?, ?)", [(order.seq, order.key) for order in batch.resends]
+        )
         if batch.checkpoint is not None:
             _insert_checkpoint(connection, batch.checkpoint)
 
@@ -85,18 +94,60 @@ def _insert_message(connection: sqlite3.Connection, message: OutboxMessage) -> N
         message.content_type,
         digest,
     )
-    connection.execute(
-        "INSERT INTO outbox (seq, event_id, topic, payload, retain, content_type, digest) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    inserted = connection.execute(
+        "INSERT INTO outbox (seq, event_id, topic, payload, retain, content_type, digest) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " RETURNING outbox_id",
         values,
+    ).fetchone()
+    if message.key:
+        followed = (inserted[0], message.key, int(message.awaited))
+        connection.execute("INSERT INTO delivery (outbox_id, key, awaited) VALUES (?, ?, ?)", followed)
+
+
+def _insert_receipt(connection: sqlite3.Connection, receipt: Receipt) -> None:
+    # An answer may be here before its message is marked as sent; it was committed before that in any case.
+    sent = """
+        SELECT coalesce(max(iif(last_us, last_us, recorded_us)), 0)
+          FROM unsettled JOIN outbox USING (outbox_id) JOIN entry USING (seq) WHERE unsettled.key = ?"""
+    (sent_us,) = connection.execute(sent, (receipt.key,)).fetchone()
+    values = (
+        receipt.seq,
+        receipt.key,
+        int(receipt.accepted),
+        receipt.code,
+        receipt.message,
+        receipt.at_us,
+        sent_us,
     )
+    connection.execute(
+        "INSERT INTO receipt (seq, key, accepted, code, message, at_us, sent_us) VALUES (?, ?, ?, ?, ?, ?, ?)", values
+    )
+    if receipt.text:
+        connection.execute("INSERT INTO receipt_text (seq, text) VALUES (?, ?)", (receipt.seq, receipt.text))
 
 
 def _put_identity(connection: sqlite3.Connection, told: Identity) -> None:
-    """The latest telling holds, but what it leaves empty stays as told before."""
-    known = reads.identity(connection, told.subject) or told
-    connection.execute("DELETE FROM identity WHERE subject = ?", (told.subject,))
-    values = (told.subject, told.visit or known.visit, told.mrn or known.mrn, told.account or known.account)
-    connection.execute("INSERT INTO identity (subject, visit, mrn, account) VALUES (?, ?, ?, ?)", values)
+    """A further version: the latest telling holds, but what it leaves empty stays as told before."""
+    known = reads.identity(connection, told.subject)
+    values = (
+        _fields(told) if known is None else [new or old for new, old in zip(_fields(told), _fields(known), strict=True)]
+    )
+    if known is not None and values == _fields(known):
+        return
+    connection.execute(
+        "INSERT INTO identity (subject, visit, mrn, account, name, birth_date, sex, version)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(version), 0) + 1 FROM identity WHERE subject = ?))",
+        (*values, told.subject),
+    )
+
+
+def _fields(identity: Identity) -> list[str]:
+    return list(msgspec.structs.astuple(identity))
+
+
+def _merge(connection: sqlite3.Connection, merge: Merge) -> None:
+    for known in reads.identified(connection, merge.kind, merge.old):
+        _put_identity(connection, msgspec.structs.replace(known, **{merge.kind: merge.new}))
 
 
 def _insert_checkpoint(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:

@@ -9,6 +9,8 @@ A hold remembers its oldest row and no payloads: when its time has come that row
 the broker takes it, reading starts over at the oldest held row. So a topic that is denied for weeks costs one attempt
 each back-off and no memory, and comes out in order when it is allowed.
 
+What the engine did not acknowledge is sent again behind what is new (`repeat`); its order was kept the first time.
+
 After a reconnect a new Delivery starts at the oldest unacknowledged row: whatever was in flight is sent again.
 """
 
@@ -62,6 +64,7 @@ class Delivery:
         self._window = window
         self._ready: deque[OutboxRow] = deque()
         self._probes: deque[OutboxRow] = deque()
+        self._repeats: dict[int, OutboxRow] = {}  # by id
         self._in_flight: set[int] = set()
         self._probed: set[int] = set()  # from `due` to `settle`
         self._taken: set[int] = set()  # from `settle` to `marked`
@@ -76,7 +79,7 @@ class Delivery:
     @property
     def busy(self) -> bool:
         """Whether a row is under way or could be sent now; what is held back could not."""
-        return bool(self._in_flight or self._probed or self._probes or self._ready)
+        return bool(self._in_flight or self._probed or self._probes or self._ready or self._repeats)
 
     @property
     def held_topics(self) -> dict[str, int]:
@@ -90,6 +93,12 @@ class Delivery:
             if not self._under_way(row.outbox_id) and not self._held(row):
                 self._ready.append(row)
 
+    def repeat(self, rows: Sequence[OutboxRow]) -> None:
+        """Rows that were taken before and are to be sent again, but for those under way or held back."""
+        for row in rows:
+            if not self._under_way(row.outbox_id) and not self._stopped(row):
+                self._repeats[row.outbox_id] = row
+
     def next(self) -> OutboxRow | None:
         """The row to send now, from then on in flight."""
         if len(self._in_flight) >= self._window:
@@ -98,6 +107,9 @@ class Delivery:
         while row is None and self._ready:
             row = self._ready.popleft()
             row = None if self._held(row) else row
+        while row is None and self._repeats:
+            row = self._repeats.pop(next(iter(self._repeats)))
+            row = None if self._stopped(row) or self._under_way(row.outbox_id) else row
         if row is not None:
             self._in_flight.add(row.outbox_id)
         return row
@@ -132,7 +144,7 @@ class Delivery:
         return None
 
     def probe(self, outbox_id: int, row: OutboxRow | None) -> None:
-        """Row `outbox_id` as read again; None when it no longer waits, which ends its hold."""
+        """Row `outbox_id` as read again; None when it is not to be sent any more, which ends its hold."""
         if row is not None:
             self._probes.append(row)
             return
@@ -164,6 +176,10 @@ class Delivery:
         if hold is not None:
             hold.first_id = min(hold.first_id, row.outbox_id)
         return hold is not None
+
+    def _stopped(self, row: OutboxRow) -> bool:
+        """Whether a hold concerns the row, which then comes again by its own back-off."""
+        return row.outbox_id in self._holds or row.topic in self._holds
 
     def _hold(self, key: str | int, outbox_id: int, reason: int, now_s: float, chance: float) -> None:
         hold = self._holds.setdefault(key, _Hold(reason, outbox_id, 0, now_s))

@@ -3,6 +3,9 @@
 A PUBACK says that the broker has a message, not that anyone else does: a broker that crashes a moment later takes what
 it has not passed on with it, and the connection too. So a row is marked in the outbox only when the connection outlived
 its PUBACK by SETTLE_S; until then a loss makes the next connection repeat it. That also gathers marks into few commits.
+
+A marked row that the engine does not acknowledge in time is sent again: the ledger knows which (deliveries.py). That it
+was is marked at once, for it goes on waiting for its receipt, and what is due next depends on it.
 """
 
 import asyncio
@@ -11,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.clock import Clock
+from gateway.ledger.deliveries import ResendRules
 from gateway.ledger.rows import Attempt, OutboxRow
 from gateway.mqtt.client import Connection
 from gateway.mqtt.counters import Counters
@@ -19,6 +23,8 @@ from gateway.mqtt.link import Message
 
 ROWS_A_READ = 100
 SETTLE_S = 1.0
+LOOK_AGAIN_S = 5.0  # how often at most the ledger is asked what is due again
+MORE_S = 0.2  # and how often where there was more than it gave
 MARK_S = 1.5  # the oldest PUBACK is marked when it is so old, together with all that have settled
 
 
@@ -29,8 +35,16 @@ class Outbox(Protocol):
         """Undelivered rows with `outbox_id > after`, oldest first."""
         ...
 
+    async def still_to_send(self, outbox_id: int) -> OutboxRow | None:
+        """The row, if it is undelivered or may be sent again."""
+        ...
+
     async def mark(self, attempts: Sequence[Attempt]) -> None:
         """Append the attempts in one transaction; rows marked delivered are no longer pending."""
+        ...
+
+    async def due_again(self, now_us: int, rules: ResendRules, forgotten_us: int, limit: int) -> list[OutboxRow]:
+        """Rows to be sent again; what was sent before `forgotten_us` (UTC), the broker has forgotten."""
         ...
 
     async def wait_for_rows(self) -> None:
@@ -42,15 +56,26 @@ class Relay:
     """The outbox on one connection. A new connection needs a new Relay, which offers everything unmarked again."""
 
     def __init__(
-        self, connection: Connection, outbox: Outbox, clock: Clock, chance: Callable[[], float], counters: Counters
+        self,
+        connection: Connection,
+        outbox: Outbox,
+        clock: Clock,
+        chance: Callable[[], float],
+        counters: Counters,
+        resends: ResendRules,
     ) -> None:
         self._connection = connection
         self._outbox = outbox
         self._clock = clock
         self._chance = chance
         self._counters = counters
+        self._resends = resends
+        self._look_again_s = 0.0  # when to ask what is due again
+        self._forgotten_us = 0 if connection.session_present else clock.now().utc_us
         self._delivery = Delivery(min(WINDOW, connection.window))
         self._answered: list[tuple[OutboxRow, asyncio.Future[int]]] = []
+        self._again: set[int] = set()  # rows that are sent again
+        self._repeated: list[Attempt] = []  # to be marked at once
         self._unmarked: deque[tuple[float, Attempt]] = deque()  # when they were answered, oldest first
         self._wake = asyncio.Event()
         self._exhausted = asyncio.Event()  # `pending` found nothing past the cursor
@@ -75,8 +100,10 @@ class Relay:
                     self._wake.clear()
                     self._take_answers()
                     self._send()
+                    await self._mark_repeated()
                     await self._mark_settled()
                     await self._probe()
+                    await self._repeat()
                     self._send()
                     if self._more and self._delivery.hungry:
                         await self._read()
@@ -92,12 +119,24 @@ class Relay:
             await self._outbox.wait_for_rows()
             self._exhausted.clear()
             self._more = True
+            self._look_again_s = 0.0
             self._wake.set()
 
     def _take_answers(self) -> None:
         answered, self._answered = self._answered, []
         for row, future in answered:
-            self._unmarked.append((asyncio.get_running_loop().time(), self._judge(row, future.result())))
+            attempt = self._judge(row, future.result())
+            if row.outbox_id in self._again:
+                self._repeated.append(attempt)
+            else:
+                self._unmarked.append((asyncio.get_running_loop().time(), attempt))
+
+    async def _mark_repeated(self) -> None:
+        repeated, self._repeated = self._repeated, []
+        await self._outbox.mark(repeated)
+        for attempt in repeated:
+            self._again.discard(attempt.outbox_id)
+            self._delivery.marked(attempt.outbox_id)
 
     async def _mark_settled(self) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -127,10 +166,19 @@ class Relay:
 
     async def _probe(self) -> None:
         while (outbox_id := self._delivery.due(asyncio.get_running_loop().time())) is not None:
-            rows = await self._outbox.pending(outbox_id - 1, 1)
-            still_waits = bool(rows) and rows[0].outbox_id == outbox_id
-            self._delivery.probe(outbox_id, rows[0] if still_waits else None)
+            self._delivery.probe(outbox_id, await self._outbox.still_to_send(outbox_id))
             self._more = True
+
+    async def _repeat(self) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._look_again_s:
+            return
+        now_us = self._clock.now().utc_us
+        rows = await self._outbox.due_again(now_us, self._resends, self._forgotten_us, ROWS_A_READ)
+        pause_s = MORE_S if len(rows) == ROWS_A_READ else min(LOOK_AGAIN_S, self._resends.first_s / 4)
+        self._look_again_s = now_s + pause_s
+        self._again.update(row.outbox_id for row in rows)
+        self._delivery.repeat(rows)
 
     def _send(self) -> None:
         while (row := self._delivery.next()) is not None:
@@ -153,7 +201,7 @@ class Relay:
 
     async def _idle(self) -> None:
         """Until an answer or a row comes, or something is due."""
-        due_s = [self._delivery.wake_s(), self._unmarked[0][0] + MARK_S if self._unmarked else None]
+        due_s = [self._look_again_s, self._delivery.wake_s(), self._unmarked[0][0] + MARK_S if self._unmarked else None]
         try:
             async with asyncio.timeout_at(min((at_s for at_s in due_s if at_s is not None), default=None)):
                 await self._wake.wait()

@@ -9,6 +9,7 @@ from contextlib import suppress
 import msgspec
 
 from gateway.clock import Clock
+from gateway.ledger.deliveries import DEFAULT_RULES, ResendRules
 from gateway.mqtt.client import Connection, connect
 from gateway.mqtt.counters import Counters
 from gateway.mqtt.delivery import backoff_s
@@ -21,6 +22,7 @@ from gateway.mqtt.link import (
     Message,
     MqttDown,
     MqttSettings,
+    PubAck,
     Refused,
 )
 from gateway.mqtt.relay import Outbox, Relay
@@ -65,6 +67,7 @@ class MqttService:
         clock: Clock,
         counters: Counters,
         chance: Callable[[], float] = random.random,
+        resends: ResendRules = DEFAULT_RULES,
     ) -> None:
         self.protocol = ""  # of the connection, "" without one
         self.last_error = ""  # why there is none
@@ -78,7 +81,9 @@ class MqttService:
         self._announcements = announcements
         self._clock = clock
         self._chance = chance
+        self._resends = resends
         self._relay: Relay | None = None
+        self._connection: Connection | None = None
         self._epoch = 0
 
     @property
@@ -95,6 +100,12 @@ class MqttService:
     def drained(self) -> bool:
         """Whether the broker has all that it would take now; without one, whether there is nobody to wait for."""
         return self._relay is None or self._relay.drained
+
+    async def publish(self, message: Message) -> PubAck:
+        """Publish past the outbox: for what may be lost. Raises MqttDown, Refused."""
+        if self._connection is None:
+            raise Disconnected(self.last_error or "not connected yet")
+        return await self._connection.publish(message)
 
     async def run(self) -> None:
         """Stay connected until cancelled, then say farewell. Raises what the outbox raises."""
@@ -140,16 +151,17 @@ class MqttService:
         except* MqttDown as errors:
             failure = _first(errors)
         finally:
-            self._relay = None
+            self._relay = self._connection = None
         return failure
 
     async def _work(self, connection: Connection) -> None:
         info = ConnectionInfo(self._epoch, connection.protocol, connection.session_present)
+        await self._subscribe(connection)
         with suppress(Refused):  # the relay has the same trouble and reports it
             await connection.publish(self._announcements.birth(info))
-        await self._subscribe(connection)
         self._note_return(info)
-        self._relay = Relay(connection, self._outbox, self._clock, self._chance, self.counters)
+        self._connection = connection
+        self._relay = Relay(connection, self._outbox, self._clock, self._chance, self.counters, self._resends)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._relay.run())
             group.create_task(self._telemetry.run(connection))

@@ -26,6 +26,7 @@ class _Reading(msgspec.Struct, frozen=True):
     topic: str
     payload: bytes
     expires_s: float  # loop time
+    content_type: str
 
 
 class Telemetry:
@@ -39,9 +40,10 @@ class Telemetry:
         self._unsent: dict[str, None] = {}  # topics, in the order they changed
         self._statuses_wait = asyncio.Event()
 
-    def put(self, topic: str, payload: bytes, expiry_s: float) -> None:
+    def put(self, topic: str, payload: bytes, expiry_s: float, content_type: str = JSON) -> None:
         """A reading to send once, within `expiry_s`. Past the bound the oldest is dropped and counted."""
-        self._readings.append(_Reading(topic, payload, asyncio.get_running_loop().time() + expiry_s))
+        expires_s = asyncio.get_running_loop().time() + expiry_s
+        self._readings.append(_Reading(topic, payload, expires_s, content_type))
         if len(self._readings) > LARGEST_BUFFER:
             self._readings.popleft()
             self._counters.telemetry_dropped += 1
@@ -81,7 +83,7 @@ class Telemetry:
             reading = self._readings.popleft()
             left_s = math.ceil(reading.expires_s - now_s)
             if left_s > 0:
-                batch.append(Message(reading.topic, reading.payload, 0, False, JSON, left_s))
+                batch.append(Message(reading.topic, reading.payload, 0, False, reading.content_type, left_s))
             else:
                 self._counters.telemetry_dropped += 1
         return batch

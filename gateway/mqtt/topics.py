@@ -1,8 +1,8 @@
 """Every topic of the gateway, built in one place. Segments never carry patient data."""
 
 import re
-from enum import StrEnum
 
+from gateway.formats.charge_site import Format as Format
 from gateway.formats.payloads import Mode
 
 SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
@@ -10,14 +10,6 @@ SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
 
 class BadSegment(ValueError):
     """A name that may not stand in a topic."""
-
-
-class Format(StrEnum):
-    """The notations a message to or from the EHR comes in; each has topics of its own."""
-
-    JSON = "json"
-    HL7 = "hl7"
-    FHIR = "fhir"
 
 
 def segment(name: str) -> str:

@@ -16,11 +16,13 @@ import msgspec
 
 from gateway.session.facts import (
     AnyFact,
+    BindingVoided,
     CapIdentified,
     CapRef,
     ClockStepped,
     CoolingStopCharted,
     CorrectionDecided,
+    DepartureCancelled,
     FaultCleared,
     HoldLifted,
     InfusionEndCorrected,
@@ -28,6 +30,7 @@ from gateway.session.facts import (
     InfusionEndVoided,
     NoteAdded,
     OrderChecked,
+    PatientBound,
     PatientLeft,
     PatientReassigned,
     PreparationCharted,
@@ -58,7 +61,7 @@ _SessionFact = (
     | CapIdentified
     | NoteAdded
 )
-_PatientFact = InfusionFact | OrderChecked | _SessionFact | CoolingStopCharted | PatientLeft
+_PatientFact = InfusionFact | OrderChecked | _SessionFact | CoolingStopCharted | PatientLeft | DepartureCancelled
 _UNIT_FACTS = (UnitFaulted, FaultCleared, UnitOffline, UnitOnline)
 
 
@@ -98,7 +101,7 @@ class _Group:
 
 def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us: int = SPLIT_US) -> tuple[Session, ...]:
     """The sessions that `facts` tell of, by patient and beginning; also patients of whom no cooling is known."""
-    told = first_tellings(facts)
+    told = _without_voided(first_tellings(facts))
     by_cap: dict[CapRef, list[AnyFact]] = {}
     for fact in told:
         if on_a_cap(fact) and fact.cap is not None:
@@ -116,6 +119,19 @@ def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us:
         for patient in (fact.from_patient, fact.to_patient):
             ward.of(patient, opened_us).facts.append(fact)
     return tuple(_session(group) for group in sorted(ward.groups, key=lambda each: (each.patient, each.opened_us)))
+
+
+def _without_voided(told: Sequence[AnyFact]) -> tuple[AnyFact, ...]:
+    voids = [fact for fact in told if isinstance(fact, BindingVoided)]
+    return tuple(
+        fact for fact in told if not (isinstance(fact, PatientBound) and any(voided(fact, void) for void in voids))
+    )
+
+
+def voided(binding: PatientBound, void: BindingVoided) -> bool:
+    """Whether the binding does not hold: told before, of the same cap and patient."""
+    same = (binding.cap, binding.patient) == (void.cap, void.patient)
+    return same and binding.known_at_us <= void.known_at_us
 
 
 def _reassign(
@@ -185,7 +201,10 @@ class _Ward:
                 if stretch.cap == fact.cap and stretch.cooled
             ]
             begun = [each for each in on_cap if each[0].opened_us <= fact.at_us]
-            stretch, group = max(begun or on_cap, key=lambda each: each[0].opened_us, default=(None, None))
+            # Of stretches that open at one instant, each has a token of its own.
+            stretch, group = max(
+                begun or on_cap, key=lambda each: (each[0].opened_us, not each[1].tokens), default=(None, None)
+            )
             if stretch is None or group is None:
                 continue
             patient = fact.patient or stretch.first_owner

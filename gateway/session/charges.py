@@ -1,9 +1,8 @@
 """Charges and credits: what they claim, the lines that a session's increments make, and the keys. Pure.
 
-Keys have 12 characters and are never used again. A charge of several increments is the session's token, `00` and a
-letter; a charge of one increment has that increment's key with its revision, unless that was used before. The key of
-a credit is that of its charge with a letter for the first digit after the token: `9RX2M7KQ4A0A` takes `9RX2M7KQ400A`
-back.
+Keys have 12 characters and are never used again: the session's token, `00` and a letter, so that no charge is taken for
+an increment, whose number begins with 1. The key of a credit is that of its charge with a letter for the first digit
+after the token: `9RX2M7KQ4A0A` takes `9RX2M7KQ400A` back.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -89,16 +88,13 @@ def credit_of(charge: Charge, reason: CorrectionReason) -> Charge:
 class Keys:
     """Draws keys for charges of the session `token` that `charged` does not use."""
 
-    def __init__(self, token: str, charged: Iterable[Charge], policy: Policy) -> None:
+    def __init__(self, token: str, charged: Iterable[Charge]) -> None:
         self._token = token
         self._used = {each.key for each in charged}
-        self._by_increment = policy.charge_lines is ChargeLines.PER_INCREMENT
 
-    def draw(self, line: Line) -> str | None:
-        """A key for the line; None past letter Z."""
-        keys = [f"{self._token}00{letter}" for letter in ascii_uppercase]
-        if self._by_increment:
-            keys.insert(0, line.increments[0])
+    def draw(self) -> str | None:
+        """The next key; None past letter Z."""
+        keys = (f"{self._token}00{letter}" for letter in ascii_uppercase)
         key = next((each for each in keys if each not in self._used), None)
         if key is not None:
             self._used.add(key)

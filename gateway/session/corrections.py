@@ -55,11 +55,11 @@ def corrected(
     decided = sorted(
         (fact for fact in facts if isinstance(fact, CorrectionDecided)), key=lambda fact: (fact.known_at_us, fact.at_us)
     )
-    keys = Keys(account.token, account.charged, policy)
+    keys = Keys(account.token, account.charged)
     charges: list[Charge] = []
     items: list[CorrectionItem] = []
     for difference in _differences(account.charged, lines):
-        key = None if difference.line is None else keys.draw(difference.line)
+        key = None if difference.line is None else keys.draw()
         reason = CorrectionReason.HELD if held else _why(difference, patient)
         item = _item(difference, key, patient, reason)
         verdicts = [fact.approved for fact in decided if fact.charge == item.charge]

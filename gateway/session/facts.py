@@ -5,42 +5,10 @@ changed: a correction is another fact. Their JSON form (`fact` names the kind) i
 """
 
 from collections.abc import Iterable
-from enum import StrEnum
 
 import msgspec
 
-
-class CapRef(msgspec.Struct, frozen=True, order=True):
-    """One cap of one unit: a coolant circuit for one patient."""
-
-    device: str
-    channel: int  # 1-based
-
-
-class AgentClass(StrEnum):
-    """What an order infuses, as far as counting needs to know (billing rules P4-P6)."""
-
-    CHEMO = "chemo"
-    BIOLOGIC = "biologic_under_chemo_admin"
-    HYDRATION = "hydration"
-    FLUSH = "flush"
-    AMBULATORY_PUMP = "ambulatory_pump"
-
-
-class EndSource(StrEnum):
-    """Who says that an infusion ended. A pump's word is a hint and never starts a count."""
-
-    MAR = "mar"
-    ENGINE_FINAL = "engine-final"
-    PERSON = "person"
-    PUMP = "pump"
-
-
-class Continuity(StrEnum):
-    """Whether the unit itself proves what it did while it was out of sight (P15)."""
-
-    PROVEN = "proven"
-    UNPROVEN = "unproven"
+from gateway.session.fact_words import AgentClass, CapRef, Continuity, EndSource, Finding, WorkKind
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact"):
@@ -93,8 +61,17 @@ class CoolingStopCharted(_PatientEndFact, frozen=True, kw_only=True, omit_defaul
     source: str = ""
 
 
-class PatientLeft(_PatientEndFact, frozen=True, tag="patient_left_facility"):
+class PatientLeft(_PatientEndFact, frozen=True, kw_only=True, omit_defaults=True, tag="patient_left_facility"):
     """The patient left the suite, perhaps with a portable cap (P28)."""
+
+    source: str = ""  # "adt": the EHR closed the visit
+
+
+class DepartureCancelled(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="departure_cancelled"):
+    """The EHR closed the visit by mistake: what it told before of the patient's leaving does not hold."""
+
+    patient: str
+    msg: str = ""
 
 
 class DevicePostTimerStarted(_CapFact, frozen=True, tag="device_post_timer_started"):
@@ -193,6 +170,14 @@ class PatientReleased(_CapFact, frozen=True, kw_only=True, omit_defaults=True, t
     msg: str = ""
 
 
+class BindingVoided(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="binding_voided"):
+    """The cap never served `patient`: bindings to it that were told before do not hold."""
+
+    cap: CapRef
+    patient: str
+    msg: str = ""
+
+
 class PatientReassigned(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="patient_reassigned"):
     """The session on that cap belonged to another patient all along."""
 
@@ -242,13 +227,6 @@ class PreparationCharted(_SessionFact, frozen=True, tag="preparation_charted"):
     """Hair preparation, cap placement and pre-cooling were charted: the evidence for 97008."""
 
 
-class Finding(StrEnum):
-    """What a tolerance check found."""
-
-    OK = "ok"
-    CONCERN = "concern"
-
-
 class ToleranceChecked(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="tolerance_checked"):
     """A person looked at how the patient bears it; None: not looked at."""
 
@@ -287,6 +265,26 @@ class ClockStepped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="clo
     step_s: float
 
 
+class WorkRaised(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_raised"):
+    """Something about a cap or a patient that a person must look at. It changes no count."""
+
+    what: WorkKind
+    cap: CapRef | None = None
+    patient: str = ""
+    order: str = ""
+    msg: str = ""
+
+
+class WorkDone(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_done"):
+    """A person has dealt with it."""
+
+    item: str  # as `session.worklist.item_id` names it
+    cap: CapRef | None = None  # those of the item
+    patient: str = ""
+    person: str
+    reason: str = ""
+
+
 class TreatmentMark(msgspec.Struct, frozen=True):
     """A cap's own treatment counters at an instant: what can prove it cooled through a silence (P15)."""
 
@@ -310,6 +308,7 @@ AnyFact = (
     | CapRemoved
     | CoolingStopCharted
     | PatientLeft
+    | DepartureCancelled
     | DevicePostTimerStarted
     | UnitFaulted
     | FaultCleared
@@ -324,6 +323,7 @@ AnyFact = (
     | FlushEnded
     | PatientBound
     | PatientReleased
+    | BindingVoided
     | PatientReassigned
     | SessionOpened
     | SessionFinalized
@@ -334,6 +334,8 @@ AnyFact = (
     | CapIdentified
     | NoteAdded
     | OrderChecked
+    | WorkRaised
+    | WorkDone
     | ClockStepped
     | ObservedUntil
 )

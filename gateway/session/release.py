@@ -84,8 +84,8 @@ def release(
     if account.charged:
         charges, items = corrected(account, releasable, facts, policy, patient, held=bool(reasons))
         return Release(state, reasons, charges, items)
-    keys = Keys(account.token, (), policy)
-    return Release(state, reasons, tuple(Charge(key=key, line=line) for line in releasable if (key := keys.draw(line))))
+    keys = Keys(account.token, ())
+    return Release(state, reasons, tuple(Charge(key=key, line=line) for line in releasable if (key := keys.draw())))
 
 
 def _is_final(assessment: Assessment, account: Account, now_us: int) -> bool:

@@ -24,6 +24,7 @@ from gateway.session.facts import (
     CoolingStarted,
     CoolingStopCharted,
     CoolingStopped,
+    DepartureCancelled,
     FaultCleared,
     PatientLeft,
     UnitFaulted,
@@ -33,6 +34,7 @@ from gateway.session.facts import (
 from gateway.session.policy import OfflineUnproven, Policy, StopConflict
 from gateway.session.spans import FOREVER, Span, subtract, union
 
+EHR = "adt"  # the source of a departure that the EHR told
 IMPLICIT_STOP = "implicit_stop"  # the reason of a stop that the next patient on the cap implies (P24)
 _FAULT = "fault"  # the reason of a pause that the unit's fault brings about (P14)
 
@@ -106,7 +108,7 @@ def cooling(facts: Iterable[AnyFact], policy: Policy) -> Cooling:
         if isinstance(fact, CAP_FACTS):
             by_cap.setdefault(fact.cap, []).append(fact)
     charted = [fact for fact in told if isinstance(fact, CoolingStopCharted)]
-    left = [] if policy.count_after_departure else [fact for fact in told if isinstance(fact, PatientLeft)]
+    left = [] if policy.count_after_departure else _departures(told)
     caps: list[CapTime] = []
     machine_runs: list[Run] = []
     left_while_cooling = removed_while_running = False
@@ -124,6 +126,20 @@ def cooling(facts: Iterable[AnyFact], policy: Policy) -> Cooling:
         runs = [cut for run in runs if (cut := _cut_at_departure(run, departures)) is not None]
         caps.append(_cap_time(cap, runs, pauses, told, policy))
     return Cooling(tuple(caps), tuple(machine_runs), left_while_cooling, removed_while_running)
+
+
+def _departures(told: Iterable[AnyFact]) -> list[PatientLeft]:
+    """Those that hold: a cancellation takes back what the EHR told before of a leaving before it."""
+    cancelled = [fact for fact in told if isinstance(fact, DepartureCancelled)]
+    return [
+        fact
+        for fact in told
+        if isinstance(fact, PatientLeft)
+        and not (
+            fact.source == EHR
+            and any(other.known_at_us >= fact.known_at_us and other.at_us >= fact.at_us for other in cancelled)
+        )
+    ]
 
 
 def _machine_runs(cap: CapRef, facts: Sequence[CapFact]) -> tuple[list[Run], list[Pause]]:

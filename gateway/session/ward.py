@@ -16,10 +16,11 @@ from typing import Literal
 
 import msgspec
 
-from gateway.session.binding import Session, sessions
+from gateway.session.binding import Session, sessions, voided
 from gateway.session.charges import Charge
 from gateway.session.facts import (
     AnyFact,
+    BindingVoided,
     CapRef,
     ObservedUntil,
     PatientBound,
@@ -28,11 +29,13 @@ from gateway.session.facts import (
     SessionOpened,
 )
 from gateway.session.increments import Change, fold
+from gateway.session.infusion import INFUSION_FACTS
 from gateway.session.outcome import Outcome, Record, Told, outcome
 from gateway.session.policy import Policy, parse_policy
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 from gateway.session.stretches import BINDING_HOLDS_US
 from gateway.session.tracker import assess_observed
+from gateway.session.worklist import WorkItem, open_work
 
 _HOUR_US = 60 * US_PER_MINUTE
 _CORRECTIONS_US = 48 * _HOUR_US  # how long after the finalisation window a correction is still looked at
@@ -106,6 +109,22 @@ class Ward(msgspec.Struct, frozen=True):
     def knows_message(self, message_id: str) -> bool:
         """Whether a fact that a message told is known under the message's id."""
         return any(getattr(fact, "msg", "") == message_id for facts in self.rooms.values() for fact in facts)
+
+    def knows_order(self, patient: str, order: str) -> bool:
+        """Whether anything of the patient's order was told."""
+        facts = self.rooms.get(("patient", patient), ())
+        return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in facts)
+
+    @property
+    def done(self) -> frozenset[str]:
+        """The patients whose cooling is over, as far as sessions know."""
+        patients = {record.patient for record in self.records.values()}
+        return frozenset(patients - {record.patient for record in self.records.values() if record.open})
+
+    @property
+    def work(self) -> tuple[WorkItem, ...]:
+        """What people have to look at."""
+        return open_work(fact for facts in self.rooms.values() for fact in facts)
 
     def due_us(self) -> dict[str, int]:
         """By unit, the instant whose reading changes something; a unit in no session is missing."""
@@ -246,6 +265,9 @@ def _with_facts(ward: Ward, facts: Sequence[AnyFact]) -> Ward:
                 bound[fact.cap] = fact
             case PatientReleased():
                 if fact.cap in bound and fact.patient in ("", bound[fact.cap].patient):
+                    del bound[fact.cap]
+            case BindingVoided():
+                if fact.cap in bound and voided(bound[fact.cap], fact):
                     del bound[fact.cap]
             case SessionOpened():
                 policy = parse_policy(fact.policy)

@@ -32,6 +32,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     units_up: tuple[str, ...]
     units_down: tuple[str, ...]
     oldest_unsent_s: float | None  # None: all is sent
+    rejected: int = 0  # messages that the engine refused
     since_progress_s: float | None  # since the last poll ended; None: none has yet
 
     def reasons(self) -> list[str]:
@@ -42,6 +43,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
             "the broker is not connected": not self.mqtt_connected,
             "polling stands still": idle,
             f"messages wait longer than {MAX_UNSENT_S:.0f} s": late,
+            "the engine rejected messages": bool(self.rejected),
             f"units down: {', '.join(self.units_down)}": bool(self.units_down),
         }
         return [text for text, holds in findings.items() if holds]

@@ -6,7 +6,7 @@ on a real instrument the decimals are configured (chapter on scaled integers).
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
 from simulators.machine import Alarm, CapState, Machine, Sensor
-from simulators.maps.words import bits, int16
+from simulators.maps.words import bits, int16, listed
 
 FUNCTIONS = (3, 4)
 
@@ -28,13 +28,7 @@ def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
         return None
     if query.function not in FUNCTIONS:
         return Refusal(1)
-    if query.count == 0:
-        return Refusal(3)
-    parameters = _parameters(machine)
-    wanted = range(query.address, query.address + query.count)
-    if any(address not in parameters for address in wanted):
-        return Refusal(2)
-    return tuple(parameters[address] for address in wanted)
+    return listed(_parameters(machine), query)
 
 
 def _parameters(machine: Machine) -> dict[int, int]:

@@ -1,5 +1,6 @@
 """Numbers as 16-bit registers."""
 
+import struct
 from collections.abc import Mapping
 
 from drivers.dialects.base import ModbusQuery, Refusal
@@ -20,6 +21,12 @@ def uint32_high_first(value: int) -> tuple[int, int]:
     return uint16(value >> 16), uint16(value)
 
 
+def float_high_first(value: float) -> tuple[int, int]:
+    """`value` as a 32-bit float in two registers, the high word first: -4.0 is C080 0000."""
+    high, low = struct.unpack(">HH", struct.pack(">f", value))
+    return high, low
+
+
 def bits(flags: Mapping[int, bool]) -> int:
     """A register from its bits: {0: True, 2: True} is 5."""
     return sum(1 << bit for bit, is_set in flags.items() if is_set)
@@ -32,3 +39,13 @@ def window(words: tuple[int, ...], query: ModbusQuery) -> tuple[int, ...] | Refu
     if query.address + query.count > len(words):
         return Refusal(2)
     return words[query.address : query.address + query.count]
+
+
+def listed(registers: Mapping[int, int], query: ModbusQuery) -> tuple[int, ...] | Refusal:
+    """The words asked for; exception 02 where one of them is not among `registers`, 03 for none at all."""
+    if query.count == 0:
+        return Refusal(3)
+    wanted = range(query.address, query.address + query.count)
+    if any(address not in registers for address in wanted):
+        return Refusal(2)
+    return tuple(registers[address] for address in wanted)

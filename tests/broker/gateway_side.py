@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from gateway.clock import SystemClock
-from gateway.ledger.batch import Batch, OutboxMessage
-from gateway.ledger.entry import EntryKind, append
+from gateway.ledger.batch import Batch, OutboxMessage, Receipt, Resend
+from gateway.ledger.deliveries import DEFAULT_RULES, Proof, ResendRules
+from gateway.ledger.entry import Entry, EntryKind, append
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.mqtt.counters import Counters
 from gateway.mqtt.link import Message, MqttSettings
@@ -27,9 +28,12 @@ def settings(port: int, **changes: object) -> MqttSettings:
 
 
 class Gateway:
-    """A ledger and the MQTT service on it. Inbound messages end in `handled`, after `before_commit` had its say."""
+    """A ledger and the MQTT service on it. Inbound messages end in `handled`, after `before_commit` had its say.
 
-    def __init__(self, ledger: Ledger, path: Path, settings: MqttSettings, chance: float) -> None:
+    "ack e5" is a receipt for the message e5.
+    """
+
+    def __init__(self, ledger: Ledger, path: Path, settings: MqttSettings, chance: float, resends: ResendRules) -> None:
         self.counters = Counters()
         self.telemetry = Telemetry(self.counters)
         self.handled: list[bytes] = []
@@ -38,6 +42,7 @@ class Gateway:
         self.ledger = ledger
         self._path = path
         self._told = 0
+        self._writing = asyncio.Lock()  # as the pipeline has it: one batch at a time
         announcements = Announcements(
             self._birth,
             lambda epoch: Message(STATUS, f"lost {epoch}".encode(), retain=True),
@@ -53,16 +58,46 @@ class Gateway:
             SystemClock(),
             self.counters,
             lambda: chance,
+            resends,
         )
 
-    async def tell(self, topic: str, payloads: Iterable[bytes]) -> None:
-        """Commit one entry with a message for each payload; ids run on as e1, e2 ..."""
+    async def tell(self, topic: str, payloads: Iterable[bytes], *, awaited: bool = False) -> None:
+        """Commit one entry with a message for each payload; ids run on as e1, e2 ...
+
+        `awaited`: the engine is to acknowledge each, by its id.
+        """
+        async with self._writing:
+            await self._tell(topic, payloads, awaited=awaited)
+
+    async def all_acknowledged(self, timeout_s: float = 20.0) -> None:
+        """Wait until the engine has everything."""
+        async with asyncio.timeout(timeout_s):
+            while (await self.ledger.outbox.deliveries()).pending:
+                await asyncio.sleep(0.02)
+
+    async def _tell(self, topic: str, payloads: Iterable[bytes], *, awaited: bool) -> None:
         entry, head = append(self.ledger.head, 1, EntryKind.FACT, "", "{}")
         messages: list[OutboxMessage] = []
         for payload in payloads:
             self._told += 1
-            messages.append(OutboxMessage(entry.seq, f"e{self._told}", topic, payload, False, "application/json"))
+            event_id = f"e{self._told}"
+            key = event_id if awaited else ""
+            messages.append(OutboxMessage(entry.seq, event_id, topic, payload, False, "application/json", key, awaited))
         await self.ledger.commit(Batch((entry,), tuple(messages), (), head))
+
+    async def acknowledge(self, keys: Iterable[str], *, accepted: bool = True) -> None:
+        """Commit what the engine said of the messages."""
+        head, entries, receipts = self.ledger.head, list[Entry](), list[Receipt]()
+        for key in keys:
+            entry, head = append(head, 1, EntryKind.DELIVERY, "", "{}")
+            entries.append(entry)
+            receipts.append(Receipt(entry.seq, key, accepted, "", "", f"r{entry.seq}", 1))
+        await self.ledger.commit(Batch(tuple(entries), (), (), head, receipts=tuple(receipts)))
+
+    async def order(self, key: str) -> None:
+        """Commit a person's order to send a message again."""
+        entry, head = append(self.ledger.head, 1, EntryKind.DELIVERY, "", "{}")
+        await self.ledger.commit(Batch((entry,), (), (), head, resends=(Resend(entry.seq, key),)))
 
     async def connected(self) -> None:
         """Wait until the service is."""
@@ -88,17 +123,25 @@ class Gateway:
         self.before_commit()
         await asyncio.sleep(0)
         self.handled.append(payload)
+        if payload.startswith(b"ack "):
+            key = payload.removeprefix(b"ack ").decode()
+            message = await self.ledger.outbox.followed(key)
+            if message is not None and message.proof is not Proof.ACKNOWLEDGED:
+                async with self._writing:
+                    await self.acknowledge([key])
 
 
 @asynccontextmanager
-async def gateway(directory: Path, settings: MqttSettings, chance: float = 0.1) -> AsyncGenerator[Gateway]:
+async def gateway(
+    directory: Path, settings: MqttSettings, chance: float = 0.1, resends: ResendRules = DEFAULT_RULES
+) -> AsyncGenerator[Gateway]:
     """A gateway that serves until the context ends, with a clean stop. `chance` scales every back-off.
 
     Raises what ended the service before that.
     """
     path = directory / "state" / "ledger.db"
     async with open_ledger(path, "gw", SystemClock().now) as ledger:
-        made = Gateway(ledger, path, settings, chance)
+        made = Gateway(ledger, path, settings, chance, resends)
         task = asyncio.create_task(made.service.run())
         try:
             yield made

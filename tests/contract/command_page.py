@@ -1,5 +1,6 @@
 """docs/reference/command-line.md, written from the commands' own help: `python -m tests.contract.command_page`."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,4 +42,7 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    if sys.argv[1:] == ["--print"]:
+        sys.stdout.write(page())
+    else:
+        PAGE.write_text(page())

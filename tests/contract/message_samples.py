@@ -147,11 +147,9 @@ def _unit() -> dict[str, Event]:
                 code="unit-unreachable",
                 state=dev.AlarmState.RAISED,
                 since=at("15:20:09"),
-                unit="cap-07",
-                text="The unit does not answer: check its cable and whether it is switched on.",
+                text="cap-07: no readings; check that it is switched on, its cable, and capgate probe",
             ),
-            event_id=_id(132),
-            trace=Trace(sequence=132),
+            us("15:20:09"),
         ),
         "checkpoint": _checkpoint(),
         "session_head": dev.session_head_event(
@@ -161,6 +159,7 @@ def _unit() -> dict[str, Event]:
                 unit="cap-07",
                 cap=1,
                 attained=3,
+                charged=3,
                 events=14,
                 first_sequence=100,
                 last_sequence=163,
@@ -340,13 +339,13 @@ def pretty(message: bytes) -> str:
 
 def sample_files() -> Mapping[str, str]:
     """The text of every sample file, outbound and inbound, by name."""
-    return {path.stem: path.read_text() for path in sorted(MESSAGES.glob("*.json"))}
+    return {path.stem: path.read_text() for path in sorted(MESSAGES.glob("*.*"))}
 
 
 def fill_page(page: str, samples: Mapping[str, str]) -> str:
     """The page with the sample named by each `<!-- sample: NAME -->` in the block that follows it."""
     return re.sub(
-        r"(<!-- sample: (\w+) -->\n```json\n)(.*?)(```\n)",
+        r"(<!-- sample: (\w+) -->\n```\w+\n)(.*?)(```\n)",
         lambda match: match[1] + samples[match[2]] + match[4],
         page,
         flags=re.DOTALL,

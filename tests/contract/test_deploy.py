@@ -35,11 +35,11 @@ def tool(name: str) -> str:
 # --- the service
 
 
-@pytest.fixture
-def unit_file(tmp_path: Path) -> Path:
-    """The unit with a program that exists on this machine."""
-    unit = tmp_path / "capgate.service"
-    unit.write_text((DEPLOY / "capgate.service").read_text().replace("/opt/capgate/bin/capgate", "/bin/true"))
+@pytest.fixture(params=["capgate.service", "capgate-bridge.service"])
+def unit_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A unit with a program that exists on this machine."""
+    unit = tmp_path / str(request.param)
+    unit.write_text((DEPLOY / unit.name).read_text().replace("/opt/capgate/bin/capgate", "/bin/true"))
     return unit
 
 
@@ -79,7 +79,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certs")
     _follow_the_page(folder)
     _authority(folder, "stranger-ca")
-    for user in ("gw-02", "interface-engine", "dashboard"):
+    for user in ("gw-02", "interface-engine", "dashboard", "bridge-01"):
         _issue(folder, user, "ca")
     _issue(folder, "stranger", "stranger-ca")
     return folder
@@ -214,7 +214,8 @@ class Peer:
 def peers(broker_port: int, certificates: Path) -> Iterator[dict[str, Peer]]:
     """Every user that the authority knows, connected and subscribed to everything."""
     connected = {
-        user: Peer(broker_port, certificates, user) for user in ("gw-01", "gw-02", "interface-engine", "dashboard")
+        user: Peer(broker_port, certificates, user)
+        for user in ("gw-01", "gw-02", "interface-engine", "dashboard", "bridge-01")
     }
     for peer in connected.values():
         peer.subscribe("#")
@@ -269,6 +270,19 @@ def test_every_user_reads_just_what_it_may(peers: dict[str, Peer], root: str) ->
                 break
     assert received == READERS
     assert peers["gw-02"].messages.empty()
+
+
+@pytest.mark.parametrize("root", ["capgate", "capgate-test"])
+def test_the_bridge_carries_hl7_and_no_more(peers: dict[str, Peer], root: str) -> None:
+    site, bridge = f"{root}/v1/north", peers["bridge-01"]
+    for topic in ("ehr/in/hl7", "dev/bridge-01/status"):
+        assert bridge.publish(f"{site}/{topic}") != NOT_AUTHORIZED, topic
+    for topic in ("ehr/in/json", "ehr/gw-01/charge/hl7", "dev/gw-01/status"):
+        assert bridge.publish(f"{site}/{topic}") == NOT_AUTHORIZED, topic
+    for topic in ("ehr/gw-01/charge/json", "dev/gw-01/status", "ehr/gw-01/charge/hl7", "ehr/gw-01/observation/hl7"):
+        peers["gw-01"].publish(f"{site}/{topic}", b"x")
+    heard = [bridge.messages.get(timeout=PATIENCE_S)[0] for _ in range(2)]
+    assert heard == [f"{site}/ehr/gw-01/charge/hl7", f"{site}/ehr/gw-01/observation/hl7"]
 
 
 def test_a_reader_that_is_away_loses_nothing_up_to_the_stated_length() -> None:

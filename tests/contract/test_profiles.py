@@ -1,7 +1,6 @@
 """Every shipped profile, and the documentation's example: golden frames agree with dialect and decoder, both ways."""
 
 import itertools
-import struct
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -10,57 +9,34 @@ import msgspec
 import pytest
 
 from drivers import profile_model as shape
-from drivers.decode import Decoded, Decoder
-from drivers.dialects.base import DialectName, Exceptional, ModbusQuery, Query, Raw, Refusal, Reply, Request
+from drivers.decode import Decoded, Decoder, PointValue
+from drivers.decode_values import canonical_unit
+from drivers.dialects.base import Exceptional, ModbusQuery, NumberQuery, Query, Raw, Refusal, Request, TextQuery
 from drivers.dialects.registry import dialect
 from drivers.driver import Driver
 from drivers.errors import DriverError, Garbled, LineDown, NoReply, UnitRefused
 from drivers.line import LineTiming
 from drivers.profile import DeviceProfile, find_profile, load_profile, load_profiles
-from drivers.profile_model import PointType, ReplyKind, Scope, UnitName
-from drivers.profile_types import Block, Point, Registers, UnitByBit
-from drivers.reading import Measurement, Quality, Reason, Stamp
-from drivers.tomlfile import TomlProblems, load_toml, parse_toml, read_toml
+from drivers.profile_model import Scope, UnitName
+from drivers.profile_types import Point, UnitByBit, UnitByValue
+from drivers.reading import Quality, Reason, Stamp
+from drivers.tomlfile import TomlProblems, parse_toml, read_toml
+from tests.contract.profile_wire import (
+    FILES,
+    SHIPPED,
+    TRANSACTION,
+    WIRES,
+    answers,
+    asked_by,
+    frame_bytes,
+    golden_cases,
+    good_poll,
+    profile_shape,
+    raw_number,
+    with_raw,
+)
 
-ROOT = Path(__file__).parents[2]
-SHIPPED = sorted((ROOT / "config" / "profiles").glob("*.toml"))
-FILES = [*SHIPPED, ROOT / "docs" / "devices" / "example-unit.toml"]
-TRANSACTION = 1  # that of the worked exchanges in Modbus TCP
-
-
-def _goldens() -> list[object]:
-    cases: list[object] = []
-    for path in FILES:
-        model = shape.SHAPES[str(read_toml(path).data["dialect"])]
-        loaded = load_toml(path, model)
-        cases += [pytest.param(path, each, id=f"{path.stem}: {each.source}") for each in loaded.golden]
-    return cases
-
-
-def _bytes(profile: DeviceProfile, text: str) -> bytes:
-    return bytes.fromhex(text) if profile.dialect in ("modbus-rtu", "modbus-tcp") else text.encode("ascii")
-
-
-def _asked_by(profile: DeviceProfile, frame: bytes) -> tuple[Block, Query]:
-    """The block whose request, as the dialect encodes it, is exactly the frame."""
-    unit_id = profile.address.default if profile.address else None
-    for block in profile.blocks:
-        query = block.query(unit_id)
-        if dialect(profile.dialect).encode(query, TRANSACTION) == frame:
-            return block, query
-    pytest.fail(f"no block of {profile.id} asks {frame!r}")
-
-
-def _answers(profile: DeviceProfile, golden: shape.Golden) -> dict[str, Raw | Exceptional]:
-    answers: dict[str, Raw | Exceptional] = {}
-    for exchange in golden.exchanges:
-        block, query = _asked_by(profile, _bytes(profile, exchange.tx))
-        frame = _bytes(profile, exchange.rx)
-        verdict = dialect(profile.dialect).scan(frame, query, TRANSACTION)
-        assert isinstance(verdict, Reply | Exceptional), f"{verdict} for {exchange.rx}"
-        assert verdict.consumed == len(frame)
-        answers[block.name] = verdict.raw if isinstance(verdict, Reply) else verdict
-    return answers
+every_profile = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
 
 def test_there_are_profiles_and_each_is_found_by_its_id() -> None:
@@ -71,16 +47,16 @@ def test_there_are_profiles_and_each_is_found_by_its_id() -> None:
     assert all(find_profile(name, [directory]) == profile for name, profile in profiles.items())
 
 
-@pytest.mark.parametrize(("path", "golden"), _goldens())
+@pytest.mark.parametrize(("path", "golden"), golden_cases())
 def test_golden_frames_decode_to_what_they_expect(path: Path, golden: shape.Golden) -> None:
     profile = load_profile(path)
-    answers = _answers(profile, golden)
-    exceptions = {answer.code for answer in answers.values() if isinstance(answer, Exceptional)}
+    found = answers(profile, golden)
+    exceptions = {answer.code for answer in found.values() if isinstance(answer, Exceptional)}
     assert exceptions == ({golden.expect.exception} if golden.expect.exception else set())
     if golden.expect.exception:
         return
     decoder = Decoder(profile)
-    raws = {name: answer for name, answer in answers.items() if not isinstance(answer, Exceptional)}
+    raws = {name: answer for name, answer in found.items() if not isinstance(answer, Exceptional)}
     assert set(raws) == {block.name for block in profile.blocks}, "a golden poll has every block"
     decoded = decoder.decode(raws)
     points = {(point.name, point.cap): point for point in decoder.points(raws)}
@@ -111,19 +87,19 @@ def _assert_rules(decoded: Decoded, expect: shape.Expected) -> None:
             assert wanted is None or wanted == ("unknown" if found is None else found)
 
 
-@pytest.mark.parametrize(("path", "golden"), _goldens())
+@pytest.mark.parametrize(("path", "golden"), golden_cases())
 def test_golden_frames_are_what_a_unit_would_hear_and_answer(path: Path, golden: shape.Golden) -> None:
     profile = load_profile(path)
     spoken = dialect(profile.dialect)
-    answers = _answers(profile, golden)
+    found = answers(profile, golden)
     for exchange in golden.exchanges:
-        block, query = _asked_by(profile, _bytes(profile, exchange.tx))
-        heard = spoken.scan_request(_bytes(profile, exchange.tx))
+        block, query = asked_by(profile, frame_bytes(profile, exchange.tx))
+        heard = spoken.scan_request(frame_bytes(profile, exchange.tx))
         assert isinstance(heard, Request)
         assert heard.query == query
-        answer = answers[block.name]
+        answer = found[block.name]
         said = Refusal(answer.code) if isinstance(answer, Exceptional) else answer
-        assert spoken.encode_reply(heard, said) == _bytes(profile, exchange.rx)
+        assert spoken.encode_reply(heard, said) == frame_bytes(profile, exchange.rx)
 
 
 class RecordingLine:
@@ -142,20 +118,44 @@ class RecordingLine:
         return answer
 
 
-def _zeros(query: Query) -> Raw:
-    return (0,) * query.count if isinstance(query, ModbusQuery) else "00 MANUAL STOP"
+def _nothing(query: Query) -> Raw:
+    match query:
+        case ModbusQuery(count=count):
+            return (0,) * count
+        case TextQuery():
+            return "0"
+        case NumberQuery():
+            return (0,)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def _requests(profile: DeviceProfile, unit_id: int | None) -> set[Query]:
+    """All that a driver may ask by this profile: blocks, and points by themselves where a block is more than one."""
+    requests = {block.query(unit_id) for block in (*profile.blocks, profile.after_miss, profile.watchdog) if block}
+    for block in profile.blocks:
+        whole = block.query(unit_id)
+        if not isinstance(whole, ModbusQuery):
+            continue
+        for point in (point for point in profile.points if point.block == block.name):
+            for offset in profile.cap_offsets if point.scope is Scope.CAP else (0,):
+                address = whole.address + point.at + offset
+                requests.add(msgspec.structs.replace(whole, address=address, count=point.length))
+    return requests
+
+
+@every_profile
 async def test_no_frame_that_a_profile_can_send_writes(path: Path) -> None:
     """Whatever a unit answers, and however often: every byte that could go out is one of a read."""
     profile = load_profile(path)
     unit_id = profile.address.default if profile.address else None
+    good = good_poll(path)
+    poll = {block.query(unit_id): good[block.name] for block in profile.blocks}
     outcomes: list[Callable[[Query], Raw | DriverError]] = [
-        _zeros,
+        lambda query: poll.get(query, _nothing(query)),
+        _nothing,
         lambda _query: NoReply("silent"),
         lambda _query: Garbled("noise"),
         lambda _query: UnitRefused(2),
+        lambda query: UnitRefused(3) if query in poll else _nothing(query),
         lambda _query: LineDown("gone"),
     ]
     frames: set[bytes] = set()
@@ -167,110 +167,98 @@ async def test_no_frame_that_a_profile_can_send_writes(path: Path) -> None:
         await driver.read()
         await driver.probe()
         frames |= line.frames
-    expected = len(profile.blocks) + (profile.after_miss is not None)
-    assert len(frames) == expected, "every request of the profile was made"
-    assert {_what_is_asked(profile, frame) for frame in frames} <= READS
+    assert len(frames) == len(_requests(profile, unit_id)), "every request of the profile was made"
+    wire = WIRES[profile.dialect]
+    assert {wire.what_is_asked(frame) for frame in frames} <= wire.reads
 
 
-READS = {"function 3", "function 4", "IN_PV", "IN_MODE", "STATUS"}
-
-
-def _what_is_asked(profile: DeviceProfile, frame: bytes) -> str:
-    """The function code or the command's family, taken from the bytes by the documents' own frame layouts."""
-    match profile.dialect:
-        case DialectName.MODBUS_RTU:
-            return f"function {frame[1]}"
-        case DialectName.MODBUS_TCP:
-            return f"function {frame[7]}"
-        case DialectName.MODBUS_ASCII:
-            return f"function {int(frame[3:5], 16)}"
-        case DialectName.JULABO:
-            return frame.decode("ascii").rstrip("\r").rstrip("0123456789").rstrip("_")
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@every_profile
 def test_a_profile_can_name_no_command_that_writes(path: Path) -> None:
     document = read_toml(path)
     model = shape.SHAPES[str(document.data["dialect"])]
-    for old, new in (("fc = 3", "fc = 6"), ("fc = 4", "fc = 16"), ('"IN_MODE_05"', '"OUT_MODE_05"')):
-        text = path.read_text()
+    text = path.read_text()
+    writes = (
+        ("fc = 3", "fc = 6"),
+        ("fc = 4", "fc = 16"),
+        ('"IN_MODE_05"', '"OUT_MODE_05"'),
+        ('"RW"', '"SO1"'),
+        ('"RT"', '"rt"'),
+        ("command = 0x20", "command = 0x81"),
+        ('"IN_SP_00"', '"OUT_SP_00_5"'),
+        ('"STAT"', '"STOP"'),
+    )
+    for old, new in writes:
         if old in text:
             with pytest.raises(TomlProblems, match="accepted: "):
                 parse_toml(text.replace(old, new, 1), path.name).fit(model)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@every_profile
 def test_every_exchange_of_every_poll_is_shown_by_a_golden_frame(path: Path) -> None:
     profile = load_profile(path)
-    goldens = load_toml(path, shape.SHAPES[profile.dialect]).golden
     asked = {
-        _asked_by(profile, _bytes(profile, exchange.tx))[0].name for each in goldens for exchange in each.exchanges
+        asked_by(profile, frame_bytes(profile, exchange.tx))[0].name
+        for each in profile_shape(path).golden
+        for exchange in each.exchanges
     }
     assert asked == {block.name for block in profile.blocks}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@every_profile
 def test_every_temperature_that_can_be_below_zero_is_read_below_zero(path: Path) -> None:
     profile = load_profile(path)
+    raws = good_poll(path)
     checked = 0
     for point in profile.points:
-        if point.range is None or point.range[0] >= 0:
+        if point.range is None or point.range[0] >= 0 or canonical_unit(point) != "Cel":
             continue
-        measurement, wire = _measured_at_minus(profile, point, 42)
-        assert measurement.quality is Quality.GOOD, measurement
-        assert measurement.value == pytest.approx(wire, abs=1e-9), point.name
-        assert measurement.value is not None
-        assert measurement.value < 0
+        is_whole = point.type is shape.PointType.INT16
+        value = Decimal(-42) if is_whole else Decimal("-4.2")
+        shown = _shown(profile, point, with_raw(raws, point, raw_number(point, value)))
+        on_wire = float(value) * float(point.scale)
+        expected = on_wire if _unit_in(profile, point, raws) is not UnitName.FAHRENHEIT else (on_wire - 32) / 1.8
+        assert shown.quality is Quality.GOOD, shown
+        assert shown.value == pytest.approx(expected, rel=1e-6), point.name
+        assert isinstance(shown.value, float)
+        assert shown.value < 0
         checked += 1
     assert checked, "a cooling unit has a temperature"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@every_profile
 def test_every_sentinel_gives_a_reason_and_no_value(path: Path) -> None:
     profile = load_profile(path)
     for point in profile.points:
         for sentinel in point.sentinels:
-            measurement = _measured(profile, point, sentinel)
-            assert (measurement.value, measurement.reason) == (None, Reason.SENTINEL), point.name
+            shown = _shown(profile, point, with_raw(good_poll(path), point, sentinel))
+            assert (shown.value, shown.quality, shown.reason) == (None, Quality.BAD, Reason.SENTINEL), point.name
 
 
-def _measured_at_minus(profile: DeviceProfile, point: Point, steps: int) -> tuple[Measurement, float]:
-    """The point with -`steps` on the wire, and by plain arithmetic what that is in degrees Celsius."""
-    match point.type:
-        case PointType.INT16:
-            (word,) = struct.unpack(">H", struct.pack(">h", -steps))
-            value = -steps * float(point.scale)
-            unit = point.unit.zero if isinstance(point.unit, UnitByBit) else point.unit
-            return _measured(profile, point, word), value if unit is UnitName.CELSIUS else (value - 32) / 1.8
-        case ReplyKind.DECIMAL:
-            return _measured(profile, point, "-4.2"), -4.2
-        case other:
-            pytest.fail(f"no negative vector for {other}: write one")
-
-
-def _measured(profile: DeviceProfile, point: Point, wire: int | str) -> Measurement:
-    raws: dict[str, Raw] = {}
-    for block in profile.blocks:
-        if isinstance(block.source, Registers):
-            words = [0] * block.source.count
-            if block.name == point.block:
-                assert isinstance(wire, int)
-                words[point.at] = wire
-            raws[block.name] = tuple(words)
-        else:
-            raws[block.name] = str(wire) if block.name == point.block else "00 MANUAL STOP"
-    decoder = Decoder(profile)
+def _shown(profile: DeviceProfile, point: Point, raws: dict[str, Raw]) -> PointValue:
     cap = 1 if point.scope is Scope.CAP else None
-    (shown,) = (each for each in decoder.points(raws) if (each.name, each.cap) == (point.name, cap))
-    assert not isinstance(shown.value, str)
-    return Measurement(shown.value, shown.unit, shown.quality, shown.reason)
+    (shown,) = (each for each in Decoder(profile).points(raws) if (each.name, each.cap) == (point.name, cap))
+    return shown
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def _unit_in(profile: DeviceProfile, point: Point, raws: dict[str, Raw]) -> UnitName | None:
+    """What the unit of this poll measures the point in."""
+    told = {each.name: each.value for each in Decoder(profile).points(raws)}
+    match point.unit:
+        case UnitByBit(name, bit, zero, one):
+            word = told[name]
+            assert isinstance(word, int)
+            return one if word >> bit & 1 else zero
+        case UnitByValue(name, units):
+            return next(unit for value, unit in units if value == told[name])
+        case unit:
+            return unit
+
+
+@every_profile
 def test_no_reply_of_a_poll_answers_the_request_after_a_miss(path: Path) -> None:
     profile = load_profile(path)
     if profile.after_miss is None:
-        assert profile.dialect == "julabo", "only a text dialect has no other way to ask"
+        assert "modbus" not in profile.dialect, "a Modbus unit can be asked in another way"
         return
     asked = profile.after_miss.query(1)
     assert isinstance(asked, ModbusQuery)

@@ -1,14 +1,16 @@
 """A process to be killed: commits numbered batches to a ledger and prints the last seq of each commit that returned.
 
-    python ledger_writer.py LEDGER BATCHES
+    python ledger_writer.py LEDGER BATCHES [careless]
 
 Every batch is three entries, two outbox rows and an identity; every fourth is followed by a delivered attempt. The log
-is checkpointed often, so that little work passes through every way in which SQLite writes.
+is checkpointed often, so that little work passes through every way in which SQLite writes. `careless` syncs less than a
+ledger may: a control for tests that cut the power.
 """
 
 import asyncio
 import sqlite3
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gateway.clock import SystemClock
@@ -47,10 +49,25 @@ def connect_with_small_log(path: Path) -> sqlite3.Connection:
     return connection
 
 
-async def write(path: Path, batches: int) -> None:
+class Careless(sqlite3.Connection):
+    """A connection that syncs its log at a checkpoint alone, whatever it was told."""
+
+    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> sqlite3.Cursor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Runs a statement."""
+        if sql.startswith("BEGIN"):
+            super().execute("PRAGMA synchronous = NORMAL")
+        return super().execute(sql, parameters)
+
+
+def connect_carelessly(path: Path) -> sqlite3.Connection:
+    """A connection that loses commits with the power."""
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, factory=Careless)
+
+
+async def write(path: Path, batches: int, connect: Callable[[Path], sqlite3.Connection]) -> None:
     """Commits `batches` batches, telling of each on standard output."""
     clock = SystemClock()
-    async with open_ledger(path, GATEWAY, clock.now, connect_with_small_log) as ledger:
+    async with open_ledger(path, GATEWAY, clock.now, connect) as ledger:
         for number in range(batches):
             await ledger.commit(numbered_batch(ledger.head, clock.now().utc_us))
             sys.stdout.write(f"{ledger.head.seq}\n")
@@ -61,4 +78,6 @@ async def write(path: Path, batches: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(write(Path(sys.argv[1]), int(sys.argv[2])))
+    is_careless = sys.argv[3:] == ["careless"]
+    connect = connect_carelessly if is_careless else connect_with_small_log
+    asyncio.run(write(Path(sys.argv[1]), int(sys.argv[2]), connect))

@@ -27,10 +27,14 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class LosingDisk(apsw.VFS):
-    """The VFS; `operations` counts writes, syncs and deletions. The power goes at number `cut_at`; 0 is never."""
+    """The VFS; `operations` counts writes, syncs and deletions. The power goes at number `cut_at`; 0 is never.
 
-    def __init__(self, name: str, cut_at: int) -> None:
+    A disk that `lies` says of every sync that it is done and has done nothing: no software survives that.
+    """
+
+    def __init__(self, name: str, cut_at: int, *, lies: bool = False) -> None:
         super().__init__(name, "")
+        self.lies = lies
         self.operations = 0
         self.unsynced: defaultdict[str, list[Write]] = defaultdict(list)
         self._cut_at = cut_at
@@ -80,7 +84,8 @@ class _File(apsw.VFSFile):
     def xSync(self, flags: int) -> None:  # noqa: N802 (SQLite's name)
         self._disk.operate()
         super().xSync(flags)
-        self._disk.unsynced.pop(self._name, None)
+        if not self._disk.lies:
+            self._disk.unsynced.pop(self._name, None)
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802 (SQLite's name)
         if newsize != super().xFileSize():

@@ -4,15 +4,15 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.broker.harness import Mosquitto, free_port
+from tests.bus.recorder import recorded_capgate
 
-CAPGATE = Path(sys.executable).with_name("capgate")
+CAPGATE = recorded_capgate()
 TOPIC_IN = "capgate-test/v1/ward/ehr/in/json"
 
 POLICY = """

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import signal
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -60,7 +59,7 @@ async def test_a_gateway_killed_at_each_of_its_writes_loses_and_doubles_nothing(
 async def _sound(ledger: Path) -> None:
     """`capgate ledger verify`, beside the next life of the gateway."""
     process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("capgate"), "ledger", "verify", ledger, stdout=asyncio.subprocess.PIPE
+        suite.CAPGATE, "ledger", "verify", ledger, stdout=asyncio.subprocess.PIPE
     )
     said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()

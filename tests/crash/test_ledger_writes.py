@@ -13,6 +13,7 @@ from gateway.clock import SystemClock
 from gateway.ledger.store import open_ledger
 from tests.crash.ledger_audit import audit
 from tests.crash.ledger_writer import GATEWAY, numbered_batch
+from tests.scorecard.repeats import repeats
 
 WRITER = str(Path(__file__).with_name("ledger_writer.py"))
 BATCHES = 12
@@ -68,7 +69,7 @@ def test_killed_at_its_writes_the_ledger_keeps_what_it_acknowledged(tmp_path: Pa
     assert len(set(counts)) > BATCHES // 2
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(repeats(2)))
 def test_killed_at_any_moment_and_restarted_the_ledger_goes_on(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     path = tmp_path / "ledger.db"

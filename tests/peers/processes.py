@@ -5,16 +5,17 @@ import contextlib
 import os
 import shutil
 import socket
-import sys
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.bus.recorder import recorded_capgate
+
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / ".venv-peers" / "bin"
-CAPGATE = Path(sys.executable).parent / "capgate"
+CAPGATE = recorded_capgate()
 PATIENCE_S = 20  # a peer on a busy machine; what takes longer is broken
 
 
@@ -49,6 +50,9 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True):
     alarms: list[str]
     points: list[Point]
     faults: list[Fault]
+    findings: dict[str, dict[str, str | None]]
+    next: str | None
+    likely: list[str]
 
     def value(self, name: str, cap: int | None = None) -> float | str | bool | None:
         """The value of a point."""
@@ -87,6 +91,25 @@ async def running(*command: str, cwd: Path | None = None) -> AsyncGenerator[asyn
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def announced(*command: str) -> AsyncGenerator[None]:
+    """A peer for as long as the block lasts, from the line on by which it says that it is ready."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    if process.stdout is None or process.stderr is None:
+        raise AssertionError("it has pipes")
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            said = await process.stdout.readline()
+        assert said == b"ready\n", (await process.stderr.read()).decode()
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
 
 
 @contextlib.asynccontextmanager

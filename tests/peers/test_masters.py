@@ -1,6 +1,7 @@
 """Masters that others wrote read our simulated units: mbpoll (libmodbus), minimalmodbus, plain pyserial."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,7 +14,7 @@ import serial
 from simulators.control import obey
 from simulators.scenario import load_scenario
 from simulators.serve import Plant
-from tests.peers.processes import program
+from tests.peers.processes import PEERS, program
 
 pytestmark = pytest.mark.peers
 
@@ -170,3 +171,25 @@ async def test_pyserial_talks_to_the_julabo(serve: Serve, pty: str) -> None:
         assert await asyncio.to_thread(ask, b"STATUS\r") == b"01 MANUAL START\r\n"
         assert await asyncio.to_thread(ask, b"OUT_SP_00 12.0\r") == b""
         assert await asyncio.to_thread(ask, b"IN_SP_00\r") == b"-4.00\r\n"
+
+
+HUBER = """
+import asyncio, json, sys
+from huber import Bath
+Bath.port = int(sys.argv[1])
+async def main():
+    async with Bath("127.0.0.1") as bath:
+        print(json.dumps([await bath.get_bath_temperature(), await bath.get_setpoint()]))
+asyncio.run(main())
+"""
+
+
+async def test_the_huber_client_reads_the_huber_unit_below_zero(serve: Serve) -> None:
+    async with serve('dialect = "huber-pb"\ntcp = "127.0.0.1:0"', 'map = "huber"') as (plant, url):
+        command(plant, '{"unit": "cap-01", "set": {"supply_c": -4.34}}')
+        process = await asyncio.create_subprocess_exec(
+            PEERS / "python", "-c", HUBER, url.rpartition(":")[2], stdout=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(TIMEOUT_S):
+            output, _ = await process.communicate()
+        assert (process.returncode, json.loads(output)) == (0, [-4.34, -4.0])

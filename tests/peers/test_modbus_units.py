@@ -201,3 +201,23 @@ async def test_a_reply_that_libmodbus_dribbles_byte_by_byte_is_one_answer(
     async with running(str(libmodbus_server), "tcp", str(port)):
         code, answer = await probe_once_up(f"socket://127.0.0.1:{port}", *asked)
     assert (code, answer.faults, answer.value("coolant_supply")) == (0, [], 0)
+
+
+@pytest.mark.parametrize(
+    ("address", "count", "kind"),
+    [
+        pytest.param(0x160, 2, "garbled", id="one register for two"),
+        pytest.param(0x170, 1, "busy", id="exception 06"),
+        pytest.param(0x171, 1, "timeout", id="another transaction"),
+        pytest.param(0x172, 1, "timeout", id="half a second late"),
+        pytest.param(0x900, 1, "refused", id="exception 02"),
+    ],
+)
+async def test_what_libmodbus_does_wrong_over_tcp_gives_a_fault_and_never_a_value(
+    libmodbus_server: Path, tmp_path: Path, address: int, count: int, kind: str
+) -> None:
+    port = free_port()
+    asked = [*write_profile(tmp_path, address, count), "--unit-id", "255", *settings(dialect="modbus-tcp")]
+    async with running(str(libmodbus_server), "tcp", str(port)):
+        code, answer = await probe_once_up(f"socket://127.0.0.1:{port}", *asked)
+    assert (code, answer.fault_kinds, answer.value("coolant_supply")) == (1, [kind], None)

@@ -27,7 +27,10 @@ from drivers.dialects.base import (
 )
 from drivers.dialects.registry import dialect
 
-RTU, ASCII, TCP, JULABO = (dialect(name) for name in DialectName)
+RTU, ASCII, TCP, JULABO = (
+    dialect(name)
+    for name in (DialectName.MODBUS_RTU, DialectName.MODBUS_ASCII, DialectName.MODBUS_TCP, DialectName.JULABO)
+)
 GOLDEN_QUERY = ModbusQuery(1, 3, 1, 1)
 GOLDEN_REPLY = bytes.fromhex("01 03 02 FF D5 38 2B")
 

@@ -22,8 +22,10 @@ PLACES = {  # profile: the language on the line, the simulator's map
     "eurotherm-3200": ("modbus-rtu", "eurotherm"),
     "smc-hrs": ("modbus-ascii", "smc-hrs"),
     "julabo-cf": ("julabo", "julabo"),
+    "polyscience-ls": ("polyscience", "polyscience-ls"),
+    "watlow-ez-zone": ("modbus-rtu", "watlow"),
 }
-MODBUS = [profile for profile in PLACES if profile != "julabo-cf"]
+MODBUS = [profile for profile, (language, _) in PLACES.items() if language.startswith("modbus")]
 LATE_S = 0.2  # past the timeout, while the probe still looks
 
 
@@ -100,7 +102,7 @@ async def test_a_well_unit_is_read(profile: str, tmp_path: Path) -> None:
         code, report = await probe(line, profile)
     assert (code, report["faults"]) == (0, [])
     (supply,) = (point for point in report["points"] if point["name"] == "coolant_supply")
-    assert supply["value"] == -4.0
+    assert supply["value"] == pytest.approx(-4.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("profile", PLACES)

@@ -67,6 +67,7 @@ class Store(Protocol):
     """As much of a ledger as the story needs."""
 
     head: Head
+    salt: bytes
     signed_seq: int
 
     async def commit(self, batch: Batch) -> None:
@@ -79,7 +80,7 @@ class Story:
 
     def __init__(self, ledger: Store, directory: Path) -> None:
         self._ledger = ledger
-        self._recorder = Recorder(ORIGIN, TOPICS, Mode.TEST)
+        self._recorder = Recorder(ORIGIN, TOPICS, Mode.TEST, ledger.salt)
         self._ward = Ward(POLICY)
         self._observed: dict[str, int] = {}
         self._tokens = iter(TOKENS)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from drivers.dialects.base import Dialect, DialectName, ModbusQuery, Raw, Refusal, Request, TextQuery
+from drivers.dialects.base import Dialect, DialectName, ModbusQuery, NumberQuery, Raw, Refusal, Request, TextQuery
 from drivers.dialects.registry import dialect
 from drivers.errors import DriverError
 from drivers.line import Line, LineTiming
@@ -40,9 +40,13 @@ class Unit:
         self.far_end.send(self.spoken.encode_reply(heard, self.answer(heard)), after_s=0.005)
 
     def _value(self, request: Request) -> Raw:
-        if isinstance(request.query, TextQuery):
-            return f"-{request.query.command}"
-        return (VALUES[request.query.address],) * request.query.count
+        match request.query:
+            case TextQuery(command=command):
+                return f"-{command}"
+            case ModbusQuery(address=address, count=count):
+                return (VALUES[address],) * count
+            case NumberQuery():
+                raise AssertionError("no unit of these tests is asked by number")
 
 
 def register(address: int, unit_id: int = 1, function: int = 3, count: int = 1) -> ModbusQuery:

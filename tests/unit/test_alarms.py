@@ -15,6 +15,7 @@ DOWN = UnitDown(FaultKind.TIMEOUT, UNREACHABLE_S)
 CAUSES: dict[AlarmCode, Condition] = {
     AlarmCode.UNIT_UNREACHABLE: Condition(units_down={"cap-07": DOWN}),
     AlarmCode.UNIT_MISTAKEN: Condition(units_down={"cap-07": UnitDown(FaultKind.WRONG_IDENTITY, 0.0)}),
+    AlarmCode.CONSENT_NEEDED: Condition(units_down={"cap-07": UnitDown(FaultKind.NEEDS_CONSENT, UNREACHABLE_S)}),
     AlarmCode.TOPIC_REFUSED: Condition(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x87}),
     AlarmCode.NOBODY_LISTENS: Condition(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x10}),
     AlarmCode.MESSAGES_WAIT: Condition(oldest_unsent_s=UNSENT_S),

@@ -62,7 +62,7 @@ CASES = [
     case("keepalive too long", "keepalive_s = 15", "keepalive_s = 3600§", "mqtt.keepalive_s", "accepted: 300 or less"),
     case("health port", "127.0.0.1:9464", "127.0.0.1:99999§", "health.listen", "not an address, accepted: 127.0.0.1"),
     case("health host name", "127.0.0.1:9464", "gateway.example:1§", "health.listen", "not an address, accepted"),
-    case("confirm polls 0", "confirm_polls = 2", "confirm_polls = 0§", "tracking.confirm_polls", "accepted: 1 or more"),
+    case("confirm polls 1", "confirm_polls = 2", "confirm_polls = 1§", "tracking.confirm_polls", "accepted: 2 or more"),
     case("period not finite", "poll_period_s = 20", "poll_period_s = inf§", "line[0].unit[0].poll_period_s", "finite"),
     case("period too long", "poll_period_s = 20", "poll_period_s = 31§", "line[0].unit[0].poll_period_s", "30.0 or"),
     case("offset too large", "offset_c = -0.3", "offset_c = -9§", "line[0].unit[0].offset[0].offset_c", "-5.0 or more"),

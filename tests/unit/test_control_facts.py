@@ -13,8 +13,9 @@ from gateway.control_requests import ACTS, AnyAct, Refused, read_request
 from gateway.session import facts
 from gateway.session.charges import CorrectionReason
 from gateway.session.corrections import CorrectionItem
-from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource, Finding
+from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource, Finding, WorkKind
 from gateway.session.ward import Ward, advance, look
+from gateway.session.worklist import open_work
 
 CAP, OTHER = CapRef("cap-07", 1), CapRef("cap-07", 2)
 TOKEN = "9RX2M7KQ4"
@@ -94,11 +95,13 @@ BEARINGS = Bearings(
     caps=frozenset({CAP, OTHER}),
     serving={CAP: "s(V1)"},
     subject_of=lambda visit: f"s({visit})",
+    work=open_work([facts.WorkRaised(at_us=NOW, known_at_us=NOW, what=WorkKind.CHAIR_TAKEN, cap=CAP, patient="s(V2)")]),
 )
+ITEM = BEARINGS.work[0].id
 
 
 def request_of(act: str, /, **fields: object) -> AnyAct:
-    named = {} if "place" in fields else {"token": TOKEN}
+    named = {} if fields.keys() & {"place", "item"} else {"token": TOKEN}
     request = read_request(json.dumps({"request": "tell", "act": act, **named, **BY, **fields}).encode())
     assert isinstance(request, AnyAct)
     return request
@@ -107,7 +110,7 @@ def request_of(act: str, /, **fields: object) -> AnyAct:
 def told(act: str, named: Standing | None = None, bearings: Bearings = BEARINGS, /, **fields: object) -> AnyFact:
     """The one fact that an act becomes."""
     request = request_of(act, **fields)
-    ((fact,), _) = facts_of(request, named or (None if "place" in fields else standing()), bearings)
+    ((fact,), _) = facts_of(request, named or (None if fields.keys() & {"place", "item"} else standing()), bearings)
     return fact
 
 
@@ -176,6 +179,10 @@ EVERY_ACT: dict[str, tuple[dict[str, object], AnyFact]] = {
     "reassign": (
         {"visit": "V2"},
         facts.PatientReassigned(at_us=NOW, known_at_us=NOW, **BY, cap=CAP, from_patient="s(V1)", to_patient="s(V2)"),
+    ),
+    "work-done": (
+        {"item": ITEM},
+        facts.WorkDone(at_us=NOW, known_at_us=NOW, **BY, item=ITEM, cap=CAP, patient="s(V2)"),
     ),
 }
 
@@ -336,6 +343,10 @@ def test_an_end_in_the_repeated_hour_keeps_both_readings() -> None:
 
 
 # --- refusals
+
+
+def test_only_what_is_on_the_work_list_can_be_done() -> None:
+    assert refused("work-done", item="000000") == f"no such item | {ITEM}"
 
 
 def test_a_refusal_repeats_nothing_of_what_was_sent() -> None:

@@ -7,7 +7,7 @@ from drivers.reading import CapReading, FaultKind, Measurement, Quality, Reading
 from gateway.formats import payloads as dev
 from gateway.formats.answers import Rejected
 from gateway.formats.ehr_payloads import Format, inbound_result_event
-from gateway.formats.events import Origin, Trace, encode_event, serial_id
+from gateway.formats.events import Origin, Trace, encode_event, make_event, serial_id
 
 ORIGIN = Origin("demo", "gw-01")
 AT_US = 1_773_155_100_400_000
@@ -19,7 +19,9 @@ def cap(**temperatures: Measurement) -> CapReading:
 
 def alarm(trace: Trace) -> dict[str, Any]:
     raised = dev.Alarm(code="x", state=dev.AlarmState.RAISED, since=dev.rfc3339(AT_US), text="t")
-    return json.loads(encode_event(dev.alarm_event(ORIGIN, raised, event_id="1", trace=trace)))
+    at = dev.rfc3339(AT_US)
+    event = make_event(ORIGIN, dev.ALARM, event_id="1", time=at, subject="alarm/x", data=raised, trace=trace)
+    return json.loads(encode_event(event))
 
 
 def test_sequences_sort_as_text_in_the_order_of_their_numbers() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.formats.answers import Receipt
 from gateway.formats.inbound import Identity
 from gateway.session import facts
 from gateway.session.facts import AgentClass, EndSource, decode_fact, encode_fact
@@ -17,6 +18,7 @@ from tests.unit.inbound_support import (
     event,
     fact_of,
     ignored,
+    read,
     rejected,
     sample,
     told,
@@ -108,8 +110,12 @@ def test_every_other_sample_becomes_its_fact(name: str, kind: type) -> None:
 
 
 @pytest.mark.parametrize("name", ["ack_accepted", "ack_rejected"])
-def test_a_receipt_is_noted_and_becomes_no_fact(name: str) -> None:
-    assert ignored(sample(name)).code == "receipt-noted"
+def test_a_receipt_names_the_message_it_is_for_and_becomes_no_fact(name: str) -> None:
+    answer = read(sample(name))
+    assert isinstance(answer, Receipt)
+    assert answer.result == name.removeprefix("ack_")
+    assert answer.for_id == sample(name)["data"]["for"]
+    assert (answer.code, answer.text != "") == (("204", True) if name == "ack_rejected" else ("", False))
 
 
 # --- who ended the infusion

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.formats.answers import Receipt
 from gateway.formats.inbound import MAX_BYTES, Accepted, Ignored, Inbound, Rejected, read_json
 from gateway.session import facts
 from gateway.session.facts import CapRef, decode_fact, encode_fact
@@ -234,6 +235,8 @@ def well_formed(answer: Inbound) -> None:
         case Ignored() | Rejected():
             assert answer.code
             assert answer.text
+        case Receipt():
+            assert answer.for_id
 
 
 @given(st.binary(max_size=200))

@@ -204,10 +204,10 @@ def test_a_ledger_of_a_later_version_is_refused_and_left_alone(path: Path) -> No
 def later_migrations(*, failing: bool) -> Migrations:
     """The migrations of a version that has one step more."""
     later = Migrations(schema.MIGRATIONS.name)
-    later(name="m0001_ledger")(schema.m0001_ledger)
-    later(name="m0002_checkpoint")(schema.m0002_checkpoint)
+    for migration in schema.MIGRATIONS.pending(Database(memory=True)):
+        later(name=migration.name)(migration.fn)
 
-    @later(name="m0003_note")
+    @later(name="m9999_note")
     def note(db: Database) -> None:  # pyright: ignore[reportUnusedFunction] (registered by its decorator)
         db.table("note").create({"text": str})
         if failing:
@@ -225,7 +225,7 @@ def test_a_migration_keeps_the_content_and_a_copy_of_what_was_there(path: Path) 
     assert connection.execute("SELECT count(*) FROM note").fetchone() == (0,)
     schema.migrate(connection, path, later_migrations(failing=False))
     connection.close()
-    copy = path.with_name("ledger.db.before-m0003_note")
+    copy = path.with_name("ledger.db.before-m9999_note")
     assert copy.stat().st_mode & 0o777 == 0o600
     with open_readonly(copy) as old:
         assert reads.entries(old) == entries

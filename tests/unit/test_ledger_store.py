@@ -11,7 +11,7 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.ledger import reads
-from gateway.ledger.batch import Batch, Identity, OutboxMessage
+from gateway.ledger.batch import Batch, Identity, Merge, OutboxMessage
 from gateway.ledger.entry import Entry, EntryKind, Head, append, follow, subject_of
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent, LedgerBroken
 from gateway.ledger.opening import SETTINGS, connect_file
@@ -227,6 +227,27 @@ async def test_identities_are_kept_apart_completed_and_can_be_purged(path: Path,
         connection.execute("DELETE FROM identity")
     connection.close()
     assert await ledger.identity(subject) is None
+
+
+async def test_what_is_told_anew_of_a_patient_is_a_further_version(path: Path, ledger: Ledger) -> None:
+    first = Identity("s", "V-1", "M-1", "A-1", "DOE^JANE", "1970-01-01", "F")
+    renamed = msgspec.structs.replace(first, name="ROE^JANE")
+    for told in (first, first, Identity("s", "V-1", "", "", "ROE^JANE"), Identity("s", "V-1", "", "")):
+        await ledger.commit(Batch((), (), (told,), ledger.head))
+    assert await ledger.identity("s") == renamed
+    with connect_file(path) as connection:
+        assert connection.execute("SELECT version, name FROM identity").fetchall() == [(1, "DOE^JANE"), (2, "ROE^JANE")]
+    connection.close()
+
+
+async def test_numbers_that_become_one_are_changed_for_all_who_had_the_old_one(ledger: Ledger) -> None:
+    who = (Identity("a", "V-1", "M-1", "A-1"), Identity("b", "V-2", "M-1", "A-2"), Identity("c", "V-3", "M-2", "A-1"))
+    await ledger.commit(Batch((), (), who, ledger.head))
+    merges = (Merge("mrn", "M-1", "M-9"), Merge("account", "A-1", "A-9"), Merge("mrn", "M-0", "M-9"))
+    await ledger.commit(Batch((), (), (), ledger.head, merges=merges))
+    assert await ledger.identity("a") == Identity("a", "V-1", "M-9", "A-9")
+    assert await ledger.identity("b") == Identity("b", "V-2", "M-9", "A-2")
+    assert await ledger.identity("c") == Identity("c", "V-3", "M-2", "A-9")
 
 
 @pytest.mark.parametrize(

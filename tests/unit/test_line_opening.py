@@ -7,13 +7,17 @@ import pytest
 
 from drivers.dialects.base import (
     ModbusQuery,
+    Refusal,
+    Request,
 )
-from drivers.errors import LineDown, NoReply
+from drivers.errors import LineDown, NoReply, UnitRefused
 from drivers.line import LineTiming
 from drivers.transport.memory import dropped, late
 from tests.unit.line_support import (
+    RTU,
     TCP,
     TIMEOUT_S,
+    TIMING,
     new_line,
     now_s,
     outcome,
@@ -50,6 +54,7 @@ async def test_a_line_that_cannot_be_opened_is_tried_again_ever_more_seldom_and_
             await line.exchange(register(10))
         assert now_s() == before
         if "no such line" in down.value.detail:
+            assert line.counters.failed_openings == len(tries) + 1
             tries.append(before)
         await asyncio.sleep(0.05)
     waits = [round(after - before, 2) for before, after in pairwise(tries)]
@@ -92,6 +97,40 @@ async def test_a_far_end_that_hangs_is_opened_again_after_three_silent_exchanges
     answers = [await outcome(line.exchange(register(20))) for _ in range(4)]
     assert answers == [NoReply, NoReply, NoReply, (222,)]
     assert (far_end.openings, line.counters.reopens) == (2, 1)
+
+
+@virtual
+async def test_a_unit_that_answers_too_late_each_time_is_no_far_end_that_hangs() -> None:
+    line, far_end, _ = new_line()
+    far_end.faults.extend([late(0.5)] * 8)
+    assert [await outcome(line.exchange(register(20))) for _ in range(8)] == [NoReply] * 8
+    assert far_end.openings == 1
+
+
+@virtual
+async def test_a_fresh_connection_pays_the_longer_of_what_two_units_owe() -> None:
+    line, far_end, unit = new_line()
+    far_end.faults.extend([dropped] * 3)  # the third closes it
+    for _ in range(3):
+        assert await outcome(line.exchange(register(20))) is NoReply
+    far_end.send(RTU.encode_reply(Request(0, register(20)), (9,)), after_s=0.3)  # handed on by the far end, late
+    quick = LineTiming(gap_s=0.01, timeout_s=TIMEOUT_S, drain_s=0.05)
+    began_s = now_s()
+    assert await line.exchange(register(10), quick) == (111,)
+    assert unit.asked_at[-1] - began_s >= TIMING.drain_s
+
+
+@pytest.mark.parametrize("code", [0x0A, 0x0B, 0x10])
+def test_a_device_server_that_answers_for_a_silent_unit_is_alive_and_keeps_its_connection(code: int) -> None:
+    async def main() -> None:
+        line, far_end, unit = new_line(TCP)
+        unit.answer = lambda request: Refusal(code)
+        for _ in range(10):
+            assert await outcome(line.exchange(register(10))) is UnitRefused
+        assert far_end.openings == 1
+        assert (line.counters.exceptions, line.counters.timeouts) == ({code: 10}, 0)
+
+    run_virtual(main())
 
 
 @virtual

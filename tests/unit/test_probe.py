@@ -61,7 +61,10 @@ def test_a_unit_is_read_without_any_configuration() -> None:
         result = _probe(line, "--profile", "reference-cap-unit", "--json")
     assert result.exit_code == 0, result.output
     report = json.loads(result.stdout)
-    assert list(report) == ["profile", "line", "unit_id", "identity", "run_state", "alarms", "points", "faults"]
+    first = ["profile", "line", "unit_id", "identity", "run_state", "alarms", "points", "faults"]
+    assert list(report) == [*first, "findings", "next", "likely"]
+    assert [each["verdict"] for each in report["findings"].values()] == ["ok"] * 5
+    assert (report["next"], report["likely"]) == (None, ["reference-cap-unit"])
     assert (report["profile"], report["line"], report["unit_id"]) == ("reference-cap-unit", line, 1)
     assert report["identity"] == {
         "vendor": "Capgate",
@@ -212,7 +215,8 @@ def test_a_setting_may_change_the_dialect_to_rtu_over_tcp() -> None:
         (["/dev/x", "--profile", "smc-hrs", "--set", "timing.bogus=1"], "accepted: gap_ms, timeout_ms, drain_ms"),
         (["/dev/x", "--profile", "smc-hrs", "--set", "baud=fast"], "wrong type, accepted: a whole number"),
         (["/dev/x", "--profile", "smc-hrs", "--unit-id", "100"], "accepted: 1 to 99"),
-        (["/dev/x"], "Missing option '--profile'"),
+        (["/dev/x", "--set", "baud=9600"], "say --profile"),
+        (["com1"], "accepted: /dev/..., socket://host:port"),
     ],
 )
 def test_wrong_use_exits_2_and_says_what_is_accepted(arguments: list[str], message: str) -> None:

@@ -161,7 +161,7 @@ class TestOneChargeAnIncrement:
 
     def test_each_increment_has_a_charge_of_its_own_with_its_share_of_the_cooling(self) -> None:
         desk = self.released()
-        assert desk.charges == ["01A x1", "02A x1", "03A x1"]
+        assert desk.charges == ["00A x1", "00B x1", "00C x1"]
         shares = [(clock(each.line.start_us), clock(each.line.end_us)) for each in desk.record.charged]
         assert shares == [("11:00", "11:16"), ("11:16", "11:46"), ("11:46", "12:16")]
         assert [each.line.net_us // 60_000_000 for each in desk.record.charged] == [16, 30, 30]
@@ -174,7 +174,7 @@ class TestOneChargeAnIncrement:
     def test_an_amended_end_that_takes_one_increment_away_gives_exactly_one_credit(self, amended: AnyFact) -> None:
         desk = self.released()
         outcome = desk.tell(amended)
-        assert desk.charges[3:] == ["A3A x1 for 03A"]
+        assert desk.charges[3:] == ["A0C x1 for 00C"]
         assert desk.state == "released"
         assert SessionChange.CORRECTION in outcome.happened
 
@@ -182,22 +182,22 @@ class TestOneChargeAnIncrement:
         desk = self.released()
         desk.tell(corrected("A", "14:00", "11:30"))
         desk.tell(corrected("A", "15:00", "11:00", version=3))
-        assert desk.charges[3:] == ["A3A x1 for 03A", "03B x1"]
+        assert desk.charges[3:] == ["A0C x1 for 00C", "00D x1"]
 
     def test_without_automatic_credit_each_charge_in_question_is_an_item(self) -> None:
         desk = self.released(msgspec.structs.replace(PER_INCREMENT, automatic_credit=False))
         desk.tell(corrected("A", "14:00", "11:50"))
-        assert desk.state == "released; 02A: 1 -> 0; 03A: 1 -> 0"
-        desk.tell(decided("14:30", f"{TOKEN}03A"))
-        desk.tell(decided("14:40", f"{TOKEN}02A", approved=False))
-        assert (desk.state, desk.charges[3:]) == ("released", ["A3A x1 for 03A"])
+        assert desk.state == "released; 00B: 1 -> 0; 00C: 1 -> 0"
+        desk.tell(decided("14:30", f"{TOKEN}00C"))
+        desk.tell(decided("14:40", f"{TOKEN}00B", approved=False))
+        assert (desk.state, desk.charges[3:]) == ("released", ["A0C x1 for 00C"])
 
     def test_a_person_who_refuses_overrides_the_automatic_credit_of_what_a_hold_put_in_question(self) -> None:
         desk = self.released()
         desk.tell(order_check("14:00", found=False))
-        assert desk.state == "held: no_order; 01A: 1 -> 0; 02A: 1 -> 0; 03A: 1 -> 0"
-        desk.tell(decided("14:30", f"{TOKEN}01A", approved=False))
-        assert desk.state == "held: no_order; 02A: 1 -> 0; 03A: 1 -> 0"
+        assert desk.state == "held: no_order; 00A: 1 -> 0; 00B: 1 -> 0; 00C: 1 -> 0"
+        desk.tell(decided("14:30", f"{TOKEN}00A", approved=False))
+        assert desk.state == "held: no_order; 00B: 1 -> 0; 00C: 1 -> 0"
 
 
 def test_a_session_that_another_token_replaced_gives_its_charges_up() -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 
-from gateway.schedule import MAX_BACK_OFF_S, LineSchedule
+from gateway.schedule import ALONE_BACK_OFF_S, MAX_BACK_OFF_S, LineSchedule
 
 
 def run(
@@ -39,19 +39,59 @@ def test_a_late_poll_skips_the_slots_that_passed_and_returns_to_the_grid():
 
 
 def test_a_dead_unit_is_asked_less_and_less_up_to_the_limit():
-    polls = run(LineSchedule({"a": 5.0}, phase=0, now_s=0.0), 400.0, dead=frozenset({"a"}))
-    gaps = [after - before for (_, before), (_, after) in itertools.pairwise(polls)]
+    polls = run(LineSchedule({"a": 5.0, "b": 5.0}, phase=0, now_s=0.0), 400.0, dead=frozenset({"a"}))
+    starts = [at for unit, at in polls if unit == "a"]
+    gaps = [after - before for before, after in itertools.pairwise(starts)]
     assert gaps[0] <= 10.0
     assert max(gaps) <= MAX_BACK_OFF_S + 5.0
     assert gaps[-1] >= MAX_BACK_OFF_S - 5.0
 
 
+def test_where_no_neighbour_answers_all_are_asked_often():
+    polls = run(LineSchedule({"a": 1.0, "b": 1.0}, phase=0, now_s=0.0), 400.0, dead=frozenset({"a", "b"}), miss_s=0.2)
+    for unit in ("a", "b"):
+        starts = [at for polled, at in polls if polled == unit]
+        assert max(after - before for before, after in itertools.pairwise(starts)) <= ALONE_BACK_OFF_S + 1.0
+
+
 def test_one_answer_ends_the_back_off():
-    schedule = LineSchedule({"a": 5.0}, phase=0, now_s=0.0)
+    schedule = LineSchedule({"a": 5.0, "b": 5.0}, phase=0, now_s=0.0)
+    schedule.done("b", True, 5.0)
     for now_s in (5.0, 10.0, 20.0, 40.0):
         schedule.done("a", False, now_s)
     schedule.done("a", True, 70.0)
-    assert schedule.next(70.0) == ("a", 75.0)
+    schedule.done("b", True, 74.0)
+    assert schedule.next(74.0) == ("a", 75.0)
+
+
+def test_a_unit_that_comes_and_goes_is_put_back_further_than_one_that_has_always_answered():
+    """Of each five polls, one is answered."""
+    schedule = LineSchedule({"a": 1.0, "b": 1.0}, phase=0, now_s=0.0)
+    now_s, asked = 0.0, list[float]()
+    while now_s < 400.0:
+        unit, due_s = schedule.next(now_s)
+        now_s = max(now_s, due_s) + 0.01
+        if unit == "a":
+            asked.append(now_s)
+        schedule.done(unit, unit == "b" or len(asked) % 5 == 0, now_s)
+    after_an_answer = [then - now for now, then in itertools.pairwise(asked[14::5])]
+    assert len(asked) <= 60, "a fresh unit would be asked 400 times, one that forgets its misses 130 times"
+    assert max(after_an_answer) <= 5 * MAX_BACK_OFF_S
+    answered_at = [at for number, at in enumerate(asked[:-1], start=1) if number % 5 == 0]
+    assert all(asked[asked.index(at) + 1] - at <= 1.1 for at in answered_at), "the period counts again at once"
+
+
+def test_a_unit_that_answers_steadily_again_is_forgiven_all_its_misses():
+    schedule = LineSchedule({"a": 1.0, "b": 1.0}, phase=0, now_s=0.0)
+    schedule.done("b", True, 1.0)
+    for second in range(20):
+        schedule.done("a", False, float(second))
+    for second in range(20, 24):
+        schedule.done("a", True, float(second))
+    schedule.done("b", True, 24.0)
+    schedule.done("a", False, 24.5)
+    schedule.done("b", True, 24.6)
+    assert schedule.next(24.6) == ("a", 25.0)
 
 
 def test_one_dead_unit_of_eight_hardly_delays_the_others():

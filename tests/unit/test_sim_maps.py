@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal, TextQuery
+from drivers.dialects.base import DialectName, ModbusQuery, Query, Raw, Refusal, TextQuery
 from simulators.machine import Alarm, CapState, Machine, Sensor
 from simulators.maps import MapName
 from simulators.physics import CapTemperatures, Coolant
@@ -228,7 +228,10 @@ def test_the_julabo_tells_alarms_in_its_status_and_a_missing_probe_by_dashes() -
 
 @pytest.mark.parametrize(
     ("name", "query"),
-    [(MapName.JULABO, ModbusQuery(1, 3, 0, 1))] + [(name, TextQuery("STATUS")) for name in MapName if name != "julabo"],
+    [
+        (name, TextQuery("STATUS") if DialectName.MODBUS_RTU in name.dialects else ModbusQuery(1, 3, 0, 1))
+        for name in MapName
+    ],
 )
 def test_a_unit_asked_in_a_foreign_language_keeps_silent(name: MapName, query: Query) -> None:
     assert name.answer(unit(), query) is None

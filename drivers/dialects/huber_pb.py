@@ -1,0 +1,105 @@
+"""Huber's PB commands: `{M`, a variable's number and stars or a value; `{S` and the same with the value come back.
+
+A frame is ten characters whose form is fixed, and the answer names its variable, so that an answer to another question
+is told. A late answer to the same question is not: a miss is followed by silence. What cannot be carried out is
+answered with silence, a variable that the model lacks with 7FFF.
+
+Source: Huber, data communication PB, V1.2.0EN (contents); frames as three published drivers agree on them.
+"""
+
+import re
+
+from drivers.dialects.base import (
+    NeedMore,
+    NumberQuery,
+    Query,
+    Raw,
+    Refusal,
+    Reject,
+    RejectKind,
+    Reply,
+    Request,
+    Verdict,
+)
+
+_START = b"{"
+_SIZE = 10  # {S, two and four hexadecimal digits, CR, LF
+_REPLY = re.compile(rb"\{S([0-9A-F]{2})([0-9A-F]{4})\r\n")
+_REQUEST = re.compile(rb"\{M([0-9A-F]{2})\*{4}\r\n")
+
+
+class HuberPb:
+    """Huber thermostats and chillers, on a serial line or inside TCP."""
+
+    needs_drain = True
+
+    def encode(self, query: Query, transaction: int) -> bytes:
+        """The request's bytes: stars for the value, so that nothing can be set. Raises ValueError for no variable."""
+        query = _numbered(query)
+        if not 0 <= query.number <= 0xFF:
+            raise ValueError(f"variable {query.number}, accepted: 0 to 255")
+        return f"{{M{query.number:02X}****\r\n".encode("ascii")
+
+    def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
+        """The first verdict on what lies at the start of `buffer`."""
+        query = _numbered(query)
+        if buffer.startswith(request := self.encode(query, transaction)):
+            return Reject(len(request), RejectKind.ECHO)
+        frame = _first_frame(buffer)
+        if not isinstance(frame, bytes):
+            return frame
+        found = _REPLY.fullmatch(frame)
+        if found is None:
+            return Reject(_next_start(buffer), RejectKind.BAD_CHECK)
+        if int(found[1], 16) != query.number:
+            return Reject(_SIZE, RejectKind.WRONG_FUNCTION)
+        return Reply(_SIZE, (int(found[2], 16),))
+
+    def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
+        """The first question in `buffer`; a frame with a value would set something: noise."""
+        frame = _first_frame(buffer)
+        if not isinstance(frame, bytes):
+            return frame
+        found = _REQUEST.fullmatch(frame)
+        if found is None:
+            return Reject(_next_start(buffer), RejectKind.NOISE)
+        return Request(_SIZE, NumberQuery(int(found[1], 16)))
+
+    def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
+        """A simulated unit's answer, one word; a refusal is silence."""
+        query = _numbered(request.query)
+        match answer:
+            case Refusal():
+                return b""
+            case (int(word),):
+                return f"{{S{query.number:02X}{word:04X}\r\n".encode("ascii")
+            case _:
+                raise TypeError("a Huber answers with one word")
+
+    def gap_s(self, baud: int | None) -> float:
+        """None of the language's own: the profile states the unit's."""
+        return 0.0
+
+
+def _numbered(query: Query) -> NumberQuery:
+    if not isinstance(query, NumberQuery):
+        raise TypeError(f"not a numbered query: {query}")
+    return query
+
+
+def _first_frame(buffer: bytes | bytearray) -> bytes | Reject | NeedMore:
+    """The ten characters from the first brace on, be they a frame or not."""
+    start = buffer.find(_START)
+    if start < 0:
+        return Reject(len(buffer), RejectKind.NOISE) if buffer else NeedMore()
+    if start > 0:
+        return Reject(start, RejectKind.NOISE)
+    second = buffer.find(_START, 1, _SIZE)
+    if second > 0:  # a frame that was cut short
+        return Reject(second, RejectKind.BAD_CHECK)
+    return bytes(buffer[:_SIZE]) if len(buffer) >= _SIZE else NeedMore()
+
+
+def _next_start(buffer: bytes | bytearray) -> int:
+    at = buffer.find(_START, 1)
+    return at if at > 0 else len(buffer)

@@ -1,0 +1,119 @@
+"""Lauda's text commands: a command and CR out, one line back that ends in CRLF; on RS-485 in CR alone.
+
+RS-485 puts `A000_` to `A127_` before the command and before the reply. Nothing else in a reply says what it answers, so
+only the silence after a miss keeps a late line from being taken for the next answer. A line with one unreadable
+character is dropped whole: what is left of `-4.20` without its first character is another temperature.
+
+Source: Pro P 10 manual, p. 46; RE 1050 G manual, p. 70, 78; RP 4050 C manual, p. 101; Microcool MC 250 manual, p. 43.
+"""
+
+import re
+
+from drivers.dialects.base import (
+    Exceptional,
+    NeedMore,
+    Query,
+    Raw,
+    Refusal,
+    Reject,
+    RejectKind,
+    Reply,
+    Request,
+    TextQuery,
+    Verdict,
+)
+
+UNKNOWN_COMMAND = 1  # ERR_3; as a Modbus unit's exception it would be "illegal function"
+NOT_POSSIBLE = 3  # every other ERR_n; "illegal value"
+
+_MAX_LINE = 64  # characters; the longest reply that is asked for is a type or version of about 20
+_ADDRESSED = re.compile(r"A(\d{3})[_ ](.*)")
+_ERROR = re.compile(r"ERR_(\d{1,3})")
+_OVERFLOW, _COMMAND, _VALUE = 2, 3, 6  # what stands behind ERR_
+
+
+class Lauda:
+    """Lauda thermostats and chillers, on a serial line or inside TCP."""
+
+    needs_drain = True
+
+    def encode(self, query: Query, transaction: int) -> bytes:
+        """The command's bytes. Raises ValueError for text that is no command and for an address past 127."""
+        if not isinstance(query, TextQuery):
+            raise TypeError(f"not a text query: {query}")
+        if not query.command.isascii() or not query.command.isprintable() or not query.command:
+            raise ValueError(f"command {query.command!r}, accepted: printable ASCII")
+        if query.unit_id is not None and not 0 <= query.unit_id <= 127:
+            raise ValueError(f"address {query.unit_id}, accepted: 0 to 127")
+        return f"{_prefix(query)}{query.command}\r".encode("ascii")
+
+    def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
+        """The first verdict on what lies at the start of `buffer`."""
+        request = self.encode(query, transaction)
+        if buffer.startswith(request):
+            return Reject(len(request), RejectKind.ECHO)
+        line = _first_line(buffer, b"\r\n" if query.unit_id is None else b"\r")
+        if not isinstance(line, tuple):
+            return line
+        consumed, text = line
+        if query.unit_id is not None:
+            unit_id, text = _split_address(text)
+            if unit_id != query.unit_id:
+                return Reject(consumed, RejectKind.WRONG_UNIT)
+        return _judged(consumed, text)
+
+    def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
+        """The first command in `buffer`, with `_` for spaces; it may end in CR, CRLF or LFCR."""
+        line = _first_line(buffer.replace(b"\n", b"\r"), b"\r")
+        if not isinstance(line, tuple):
+            return line
+        consumed, text = line
+        unit_id, command = _split_address(text)
+        return Request(consumed, TextQuery(command.replace(" ", "_"), unit_id))
+
+    def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
+        """A simulated unit's line."""
+        if not isinstance(request.query, TextQuery) or isinstance(answer, tuple):
+            raise TypeError("a Lauda answers with text")
+        text = answer if isinstance(answer, str) else f"ERR_{_COMMAND if answer.code == UNKNOWN_COMMAND else _VALUE}"
+        end = "\r\n" if request.query.unit_id is None else "\r"
+        return f"{_prefix(request.query)}{text}{end}".encode("ascii")
+
+    def gap_s(self, baud: int | None) -> float:
+        """None of the language's own: the profile states the unit's."""
+        return 0.0
+
+
+def _judged(consumed: int, text: str) -> Verdict:
+    error = _ERROR.fullmatch(text)
+    if error is None:
+        return Reply(consumed, text)
+    number = int(error[1])
+    if number == _OVERFLOW:  # the request was damaged on its way: the line's fault, not an answer to it
+        return Reject(consumed, RejectKind.BAD_CHECK)
+    return Exceptional(consumed, UNKNOWN_COMMAND if number == _COMMAND else NOT_POSSIBLE)
+
+
+def _prefix(query: TextQuery) -> str:
+    return "" if query.unit_id is None else f"A{query.unit_id:03d}_"
+
+
+def _split_address(text: str) -> tuple[int | None, str]:
+    addressed = _ADDRESSED.fullmatch(text)
+    return (int(addressed[1]), addressed[2].strip()) if addressed else (None, text)
+
+
+def _first_line(buffer: bytes | bytearray, end: bytes) -> tuple[int, str] | Reject | NeedMore:
+    """The first line as (characters consumed, text without padding)."""
+    at = buffer.find(end)
+    if at < 0:
+        return NeedMore() if len(buffer) <= _MAX_LINE else Reject(len(buffer), RejectKind.BAD_CHECK)
+    consumed = at + len(end)
+    if at > _MAX_LINE:
+        return Reject(consumed, RejectKind.BAD_CHECK)
+    text = bytes(buffer[:at]).decode("ascii", errors="replace")
+    if not text.strip():
+        return Reject(consumed, RejectKind.NOISE)
+    if not text.isascii() or not text.isprintable():
+        return Reject(consumed, RejectKind.BAD_CHECK)
+    return consumed, text.strip()

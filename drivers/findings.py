@@ -1,0 +1,275 @@
+"""What one look at a unit says about the port, the wiring, the line settings, the address and the map. Pure.
+
+Theory of operation. Each of the five rests on the ones before it: an answer of the right form proves all but the map,
+damaged bytes prove a wire, silence proves nothing but an open port. So the strongest evidence is looked for first,
+and whatever it cannot tell is `not-known`, never guessed.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from drivers.dialects.base import RejectKind
+from drivers.reading import FaultKind
+
+
+class Verdict(StrEnum):
+    """What the evidence says of one thing."""
+
+    OK = "ok"
+    WRONG = "wrong"
+    NOT_KNOWN = "not-known"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """A verdict, what it rests on, and where it is not ok what to try next."""
+
+    verdict: Verdict
+    evidence: str
+    next: str | None = None
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """Each thing that must be right before a unit can be read, in the order in which to mend them."""
+
+    port: Finding
+    wiring: Finding
+    line_settings: Finding
+    address: Finding
+    map: Finding
+
+    @property
+    def next(self) -> str | None:
+        """The first thing to try."""
+        each = (self.port, self.wiring, self.line_settings, self.address, self.map)
+        return next((finding.next for finding in each if finding.next), None)
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What happened on the line, and how it was asked."""
+
+    is_port: bool  # a serial port of this machine
+    has_settings: bool  # baud and parity are ours to choose
+    settings: str  # "9600 8N1, modbus-rtu"
+    unit_id: int | None
+    held_by: tuple[str, ...]
+    requests: int
+    replies: int
+    refusals: tuple[int, ...]  # exception codes
+    rejects: dict[RejectKind, int]
+    idle_bytes: int
+    is_complete: bool  # every block was read
+    is_proven: bool  # what shows the kind has values that may be used
+    is_search: bool  # for whatever answers, and not for one kind
+    faults: tuple[tuple[FaultKind, str], ...]
+
+
+_OF_SERVER = range(0x0A, 0x11)
+_FROM_THE_UNIT = (RejectKind.WRONG_COUNT, RejectKind.WRONG_FUNCTION)
+_DAMAGED = (RejectKind.NOISE, RejectKind.BAD_CHECK)
+
+
+def findings(seen: Seen) -> Findings:
+    """The five verdicts."""
+    down = next((detail for kind, detail in seen.faults if kind is FaultKind.LINE_DOWN), None)
+    if down is not None and not seen.replies:
+        return _closed(seen, down)
+    if seen.replies or any(code not in _OF_SERVER for code in seen.refusals):
+        return _answered(seen)
+    if any(seen.rejects[kind] for kind in _FROM_THE_UNIT):
+        return _answered_else(seen)
+    if seen.refusals:
+        return _server_alone(seen)
+    if count := seen.rejects[RejectKind.WRONG_UNIT]:
+        return _other_unit(seen, count)
+    if seen.rejects[RejectKind.WRONG_TRANSACTION]:
+        return _late(seen)
+    if damaged := sum(seen.rejects[kind] for kind in _DAMAGED):
+        return _unreadable(seen, f"{damaged} times bytes came that are no answer")
+    if count := seen.rejects[RejectKind.ECHO]:
+        return _echo(seen, count)
+    if seen.idle_bytes:
+        return _unasked(seen)
+    return _silent(seen)
+
+
+def _ok(evidence: str) -> Finding:
+    return Finding(Verdict.OK, evidence)
+
+
+def _unknown(evidence: str, following: str | None = None) -> Finding:
+    return Finding(Verdict.NOT_KNOWN, evidence, following)
+
+
+def _wrong(evidence: str, following: str) -> Finding:
+    return Finding(Verdict.WRONG, evidence, following)
+
+
+_OPEN = _ok("it opened")
+_LATER = _unknown("nothing to tell by yet")
+
+
+def _closed(seen: Seen, detail: str) -> Findings:
+    if seen.held_by:
+        port = _wrong(f"{detail}; held by {', '.join(seen.held_by)}", "stop that program, then probe again")
+    elif "does not take" in detail:
+        port = _wrong(detail, "choose settings that the port has: --set baud=..., bits=, parity=, stop=")
+    elif seen.is_port:
+        port = _wrong(
+            detail,
+            "capgate ports lists what is plugged in; your user must be in the group dialout, and no other program "
+            "may hold the port (as root, capgate ports names it)",
+        )
+    else:
+        port = _wrong(detail, "check host and port, that the device server is on, and that no other client holds it")
+    return Findings(port, _LATER, _LATER, _LATER, _LATER)
+
+
+def _answered(seen: Seen) -> Findings:
+    answers = seen.replies + len(seen.refusals)
+    damaged = sum(seen.rejects[kind] for kind in _DAMAGED)
+    wiring = _ok(f"{answers} of {seen.requests} requests were answered")
+    if damaged:
+        wiring = _unknown(
+            f"{answers} of {seen.requests} requests were answered, {damaged} times bytes came damaged",
+            "look for interference: termination, shield, a loose screw, two masters on one line",
+        )
+    elif seen.replies + len(seen.refusals) < seen.requests:
+        wiring = _unknown(wiring.evidence, "raise timeout_ms (--timeout), then look for a loose connection")
+    return Findings(_OPEN, wiring, _ok(f"answers are whole ({seen.settings})"), _address_ok(seen), _map(seen))
+
+
+def _address_ok(seen: Seen) -> Finding:
+    if seen.unit_id is None:
+        return _ok("it was asked without an address, and answered")
+    return _ok(f"unit id {seen.unit_id} answers")
+
+
+def _map(seen: Seen) -> Finding:
+    foreign = next((detail for kind, detail in seen.faults if kind is FaultKind.WRONG_IDENTITY), None)
+    if foreign is not None and seen.is_search:
+        return _wrong(foreign, "name its kind with --profile; a kind without a profile is one TOML file to write")
+    if foreign is not None:
+        return _wrong(
+            f"the answers are another kind's: {foreign}", "try another profile: capgate probe without --profile"
+        )
+    refused = [code for code in seen.refusals if code <= 3]
+    if refused:
+        codes = ", ".join(f"{code:02X}" for code in sorted(set(refused)))
+        return _wrong(
+            f"the unit refuses what is asked (exception {codes})", "try another profile or the model's variant"
+        )
+    garbled = next((detail for kind, detail in seen.faults if kind is FaultKind.GARBLED), None)
+    if garbled is not None and seen.is_complete:
+        return _wrong(garbled, "try another profile: capgate probe without --profile")
+    if not seen.is_complete:
+        return _unknown("not everything was read", "probe again; see the faults")
+    if not seen.is_proven:
+        return _unknown(
+            "everything was read, but what would prove the kind has no value", "compare with the unit's display"
+        )
+    return _ok("everything was read, and as such a unit says it")
+
+
+def _answered_else(seen: Seen) -> Findings:
+    return Findings(
+        _OPEN,
+        _ok("whole answers come"),
+        _ok(f"answers are whole ({seen.settings})"),
+        _address_ok(seen),
+        _wrong("answers have another function or length than was asked for", "try another profile"),
+    )
+
+
+def _server_alone(seen: Seen) -> Findings:
+    codes = ", ".join(f"{code:02X}" for code in sorted(set(seen.refusals)))
+    return Findings(
+        _ok("the device server answers"),
+        _unknown(
+            f"the server says that the unit does not answer it (exception {codes})",
+            "check the cable between server and unit (TX/RX, A/B) and that the unit is on",
+        ),
+        _unknown("they are set in the server", "compare the server's baud and parity with the unit's menu"),
+        _unknown(f"unit id {seen.unit_id} does not answer the server", "capgate scan tries other addresses"),
+        _LATER,
+    )
+
+
+def _other_unit(seen: Seen, count: int) -> Findings:
+    return Findings(
+        _OPEN,
+        _ok("whole answers come"),
+        _ok(f"answers are whole ({seen.settings})"),
+        _wrong(
+            f"{count} answers came in another unit's name, none from {seen.unit_id}",
+            "read the address at the unit's menu, or let capgate scan find it",
+        ),
+        _LATER,
+    )
+
+
+def _late(seen: Seen) -> Findings:
+    return Findings(
+        _OPEN,
+        _unknown("answers come after their time", "raise timeout_ms (--timeout) and drain_ms beyond the longest"),
+        _ok(f"answers are whole ({seen.settings})"),
+        _LATER,
+        _LATER,
+    )
+
+
+def _unreadable(seen: Seen, evidence: str) -> Findings:
+    following = (
+        "another baud rate or parity: capgate scan tries them" if seen.has_settings else "the server's baud and parity"
+    )
+    return Findings(
+        _OPEN,
+        _ok("bytes come: something is wired to the receiving side"),
+        _wrong(f"{evidence} ({seen.settings})", f"{following}; then another dialect, then interference"),
+        _LATER,
+        _LATER,
+    )
+
+
+def _unasked(seen: Seen) -> Findings:
+    return Findings(
+        _OPEN,
+        _unknown(
+            f"{seen.idle_bytes} bytes came, none of them in time for an answer",
+            "a late unit (raise timeout_ms and drain_ms), another master on the line, or the adapter's own noise",
+        ),
+        _unknown("whole or not, nobody can say", "listen first: capgate capture --listen shows what comes"),
+        _LATER,
+        _LATER,
+    )
+
+
+def _echo(seen: Seen, count: int) -> Findings:
+    return Findings(
+        _OPEN,
+        _wrong(
+            f"only our own request came back, {count} times",
+            "half-duplex echo or a loopback: take out a loopback plug, switch the adapter's echo off; if it must "
+            "echo, nobody else is on the line: swap A and B, check the unit's end",
+        ),
+        _LATER,
+        _LATER,
+        _LATER,
+    )
+
+
+def _silent(seen: Seen) -> Findings:
+    settings = f"compare {seen.settings} with the unit's menu, or let capgate scan try others"
+    return Findings(
+        _OPEN,
+        _unknown(
+            "not one byte came",
+            "is the unit on, and its serial port chosen at its panel? Then swap TX and RX (null modem) or A and B",
+        ),
+        _unknown("silence tells nothing of them", settings),
+        _unknown(
+            "silence tells nothing of it",
+            None if seen.unit_id is None else f"is its unit id {seen.unit_id}? capgate scan tries others",
+        ),
+        _LATER,
+    )

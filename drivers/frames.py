@@ -1,0 +1,222 @@
+"""Captured traffic cut into frames: who asked what, what answered it, and what was neither. Pure.
+
+Theory of operation. Where we asked, every piece that we wrote is one request, and what came until the next one is
+looked at as the line itself looks at it: through the dialect's `scan`. What lies behind an answer is stray. Where we
+only listened, both sides are in one stream: a request is whatever a unit would take for one, what follows is looked at
+as its answer, and the stream is cut where it falls silent for longer than any frame has pauses.
+"""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+import msgspec
+
+from drivers.capture import Capture, Chunk, Direction
+from drivers.dialects.base import (
+    Dialect,
+    Exceptional,
+    NeedMore,
+    Query,
+    Raw,
+    Reject,
+    RejectKind,
+    Reply,
+    Request,
+    TextQuery,
+)
+
+SILENCE_S = 0.5  # a frame that stops midway for so long goes on no more
+
+
+class Role(StrEnum):
+    """What a frame is."""
+
+    REQUEST = "request"
+    REPLY = "reply"
+    EXCEPTION = "exception"
+    REJECT = "reject"  # no answer to what was asked; `kind` says why
+    STRAY = "stray"  # came though nobody waited for anything
+    UNFINISHED = "unfinished"  # begins like an answer and stops midway
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """Some bytes that belong together. `query` is the request that they are, or that they came upon."""
+
+    t_s: float  # of the first byte
+    ends_s: float  # of the last
+    direction: Direction
+    data: bytes
+    role: Role
+    query: Query | None = None
+    transaction: int = 0
+    raw: Raw | None = None  # of a reply
+    code: int | None = None  # of an exception
+    kind: RejectKind | None = None  # of a reject
+    after_s: float | None = None  # from the request to the end of what answers it
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """One request and all that came until the next: seconds after the request, and the bytes."""
+
+    t_s: float
+    request: Request
+    answers: tuple[tuple[float, bytes], ...]
+
+
+def frames(capture: Capture, dialect: Dialect) -> tuple[Frame, ...]:
+    """Every byte of the capture, in order, as part of exactly one frame."""
+    return tuple(_overheard(capture, dialect) if capture.header.listened else _asked(capture, dialect))
+
+
+def exchanges(capture: Capture, dialect: Dialect) -> tuple[Exchange, ...]:
+    """The requests with what came upon each, in the pieces in which it came where we asked ourselves."""
+    if capture.header.listened:
+        pieces = [(each, each.role is Role.REQUEST) for each in _overheard(capture, dialect)]
+        heard = [(each.t_s, each.ends_s, each.data, is_request) for each, is_request in pieces]
+    else:
+        heard = [(each.t_s, each.t_s, each.data, each.direction is Direction.TX) for each in capture.chunks]
+    found: list[Exchange] = []
+    for t_s, ends_s, data, is_request in heard:
+        if is_request:
+            request = dialect.scan_request(data)
+            if isinstance(request, Request):
+                found.append(Exchange(ends_s, request, ()))
+        elif found:
+            last = found[-1]
+            answers = (*last.answers, (max(0.0, t_s - last.t_s), data))
+            found[-1] = msgspec.structs.replace(last, answers=answers)
+    return tuple(found)
+
+
+class _Stream:
+    """Bytes, each with the time at which it came."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray()
+        self._times: list[float] = []
+
+    def add(self, chunk: Chunk) -> None:
+        self.buffer += chunk.data
+        self._times += [chunk.t_s] * len(chunk.data)
+
+    def silent_since(self, now_s: float) -> bool:
+        return bool(self._times) and now_s - self._times[-1] > SILENCE_S
+
+    def take(self, count: int, role: Role, asked: Frame | None = None, **more: object) -> Frame:
+        """The first `count` bytes as a frame, off the stream."""
+        data, times = bytes(self.buffer[:count]), self._times[:count]
+        del self.buffer[:count], self._times[:count]
+        frame = Frame(times[0], times[-1], Direction.RX, data, role)
+        if asked is not None:
+            after_s = times[-1] - asked.ends_s
+            frame = msgspec.structs.replace(
+                frame, query=asked.query, transaction=asked.transaction, after_s=max(0.0, after_s)
+            )
+        return msgspec.structs.replace(frame, **more)
+
+
+def _asked(capture: Capture, dialect: Dialect) -> Iterator[Frame]:
+    """The frames of a capture in which we asked."""
+    stream = _Stream()
+    asked: Frame | None = None
+    is_answered = False
+    for chunk in capture.chunks:
+        if chunk.direction is Direction.RX:
+            stream.add(chunk)
+            continue
+        yield from _came(stream, dialect, None if is_answered else asked)
+        asked, is_answered = _written(chunk, dialect), False
+        yield asked
+    yield from _came(stream, dialect, asked)
+
+
+def _written(chunk: Chunk, dialect: Dialect) -> Frame:
+    request = dialect.scan_request(chunk.data)
+    frame = Frame(chunk.t_s, chunk.t_s, Direction.TX, chunk.data, Role.REQUEST)
+    if not isinstance(request, Request):
+        return msgspec.structs.replace(frame, role=Role.STRAY)
+    return msgspec.structs.replace(frame, query=request.query, transaction=request.transaction)
+
+
+def _came(stream: _Stream, dialect: Dialect, asked: Frame | None) -> Iterator[Frame]:
+    """All that came between two requests."""
+    is_open = asked is not None and asked.query is not None
+    while stream.buffer:
+        found = _judged(stream, dialect, asked) if asked is not None and is_open else None
+        if found is None:
+            role = Role.UNFINISHED if is_open else Role.STRAY
+            yield stream.take(len(stream.buffer), role, asked if is_open else None)
+            return
+        yield found
+        is_open = found.role not in (Role.REPLY, Role.EXCEPTION)
+
+
+def _judged(stream: _Stream, dialect: Dialect, asked: Frame) -> Frame | None:
+    """The first frame as an answer to what was asked; None while it is not whole."""
+    if asked.query is None:
+        return None
+    match dialect.scan(stream.buffer, asked.query, asked.transaction):
+        case Reply(consumed, raw):
+            return stream.take(consumed, Role.REPLY, asked, raw=raw)
+        case Exceptional(consumed, code):
+            return stream.take(consumed, Role.EXCEPTION, asked, code=code)
+        case Reject(consumed, kind):
+            return stream.take(consumed, Role.REJECT, asked, kind=kind)
+        case NeedMore():
+            return None
+
+
+def _overheard(capture: Capture, dialect: Dialect) -> Iterator[Frame]:
+    """The frames of a capture in which we only listened."""
+    stream = _Stream()
+    asked: Frame | None = None
+    for chunk in capture.chunks:
+        if stream.silent_since(chunk.t_s):
+            yield stream.take(len(stream.buffer), Role.UNFINISHED, asked)
+            asked = None
+        stream.add(chunk)
+        while stream.buffer:
+            found = _next_overheard(stream, dialect, asked)
+            if found is None:
+                break
+            yield found
+            match found.role:
+                case Role.REQUEST:
+                    asked = found if _is_read(found, dialect) else None
+                case Role.REPLY | Role.EXCEPTION:
+                    asked = None
+                case _:
+                    pass
+    if stream.buffer:
+        yield stream.take(len(stream.buffer), Role.UNFINISHED, asked)
+
+
+def _next_overheard(stream: _Stream, dialect: Dialect, asked: Frame | None) -> Frame | None:
+    """An answer to what was asked, else another request, else what is neither; None while nothing is whole."""
+    answer = dialect.scan(stream.buffer, asked.query, asked.transaction) if asked and asked.query else None
+    if asked is not None and isinstance(answer, Reply | Exceptional):
+        return _judged(stream, dialect, asked)
+    request = dialect.scan_request(stream.buffer)
+    if isinstance(request, Request) and _may_be_asked(request.query):
+        return stream.take(
+            request.consumed, Role.REQUEST, query=request.query, transaction=request.transaction, after_s=None
+        )
+    if isinstance(answer, NeedMore) or (answer is None and isinstance(request, NeedMore)):
+        return None
+    if isinstance(answer, Reject):
+        return stream.take(answer.consumed, Role.REJECT, asked, kind=answer.kind)
+    consumed = len(stream.buffer) if isinstance(request, NeedMore) else request.consumed
+    return stream.take(consumed, Role.STRAY)
+
+
+def _is_read(request: Frame, dialect: Dialect) -> bool:
+    """Another master may write: what answers that, no dialect here looks for."""
+    try:
+        return request.query is not None and bool(dialect.encode(request.query, request.transaction))
+    except ValueError:
+        return False
+
+
+def _may_be_asked(query: Query) -> bool:
+    """Text units are asked in words and answer in numbers: a number is nobody's request."""
+    return not isinstance(query, TextQuery) or query.command[:1].isalpha()

@@ -1,0 +1,297 @@
+"""A line searched for units: asks what the plan says, stops at the first setting at which one answers, and names it.
+
+All units on a line share its settings, so that one answer settles them for all; the round is then asked to its end.
+What answers is read once with every profile of its language: the one that reads everything, and finds what such a unit
+must show, fits. The port stays open throughout a round, whichever language is spoken, for opening it disturbs a line.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+import msgspec
+
+from drivers.decode_values import number
+from drivers.dialects.base import Dialect, DialectName, Query, Raw, RejectKind
+from drivers.dialects.registry import dialect
+from drivers.driver import Driver, ProbeResult
+from drivers.errors import DriverError, Garbled, LineDown, NoReply, SettingsRefused, UnitRefused
+from drivers.line import Line, LineCounters, LineTiming
+from drivers.profile_types import DeviceProfile
+from drivers.reading import FaultKind, Quality, Stamp
+from drivers.scan_plan import Plan, Question, Round, languages
+from drivers.transport.base import ByteLink, Connector, SerialSettings
+from drivers.transport.open import connector
+
+_SETTLE_S = 0.1
+_REOPEN_TRIES = 8
+_REOPEN_WAIT_S = 0.25  # a device server lets go of its port a moment after the client before has left
+_FROM_A_UNIT = {RejectKind.WRONG_COUNT, RejectKind.WRONG_FUNCTION}
+
+
+class Match(msgspec.Struct, frozen=True):
+    """How a profile fits what answers. `good` of `points` have a value that may be used."""
+
+    profile: str
+    fits: bool
+    good: int
+    points: int
+    coolant_c: float | None
+    why_not: str | None  # where it does not fit
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """Something that answers. `matches`: best first; `any_address`: it minds no unit id."""
+
+    dialect: DialectName
+    settings: SerialSettings | None
+    unit_id: int | None
+    answer: str
+    any_address: bool = False
+    matches: tuple[Match, ...] = ()
+
+    @property
+    def likely(self) -> tuple[str, ...]:
+        """The profiles that fit."""
+        return tuple(match.profile for match in self.matches if match.fits)
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """What came in one language at one setting."""
+
+    settings: SerialSettings | None
+    dialect: DialectName
+    requests: int
+    answers: int
+    rejects: dict[RejectKind, int]
+    idle_bytes: int
+    from_server: tuple[int, ...]  # exceptions by which a device server says that no unit answered it
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a scan is, in requests."""
+
+    done: int
+    total: int
+    settings: SerialSettings | None
+    dialect: DialectName
+    unit_id: int | None
+
+
+class Scanned(msgspec.Struct, frozen=True):
+    """What a scan found. `stopped` says why it ended before its time; `skipped` are settings the port has not."""
+
+    units: tuple[Unit, ...]
+    heard: tuple[Heard, ...]
+    skipped: tuple[str, ...]
+    stopped: str | None
+    requests: int
+
+
+class Scan:
+    """One scan of the line at `url`. Nothing but the plan's questions and the profiles' reads is ever asked."""
+
+    def __init__(
+        self,
+        url: str,
+        profiles: Sequence[DeviceProfile],
+        now: Callable[[], Stamp],
+        tell: Callable[[Progress], None],
+        timeout_s: float,
+    ) -> None:
+        self._url = url
+        self._profiles = profiles
+        self._now = now
+        self._tell = tell
+        self._timeout_s = timeout_s
+        self._done = 0
+        self._total = 0
+        self._units: list[Unit] = []
+        self._answered: dict[tuple[DialectName, int | None], Query] = {}
+        self._heard: list[Heard] = []
+        self._stopped: str | None = None
+
+    async def run(self, plan: Plan) -> Scanned:
+        """Asks it all, or until something answers. Raises LineDown where the line cannot be opened at all."""
+        self._total = plan.requests
+        skipped: list[str] = []
+        for each in plan.rounds:
+            try:
+                await self._round(each)
+            except SettingsRefused as error:
+                skipped.append(f"{each.settings}: {error.detail}")
+                self._total -= each.requests
+            if self._units or self._stopped:
+                break
+        return Scanned(tuple(self._units), tuple(self._heard), tuple(skipped), self._stopped, self._done)
+
+    async def _round(self, asked: Round) -> None:
+        held = _Held(connector(self._url, asked.settings or SerialSettings()))
+        try:
+            await held.open()
+            await self._ask_all(held, asked.settings, asked.questions)
+            if self._units and not any(unit.likely for unit in self._units) and not self._stopped:
+                self._total += sum(question.tries for question in asked.further)
+                await self._ask_all(held, asked.settings, asked.further)
+        finally:
+            held.close()
+
+    async def _ask_all(self, held: "_Held", settings: SerialSettings | None, questions: tuple[Question, ...]) -> None:
+        for name, each in groupby(questions, key=lambda question: question.dialect):
+            await self._language(held, settings, name, each)
+            if self._stopped:
+                return
+        named = [unit if unit.matches else await self._named(held, settings, unit) for unit in self._units]
+        self._units = _one_alone(named)
+
+    async def _language(
+        self, held: "_Held", settings: SerialSettings | None, name: DialectName, questions: Iterable[Question]
+    ) -> None:
+        spoken = dialect(name)
+        line = held.line(self._url, spoken, self._timing(name), settings)
+        found: list[Unit] = []
+        asked = 0
+        for question in questions:
+            asked += 1
+            if (answer := await self._ask(line, settings, question)) is None:
+                continue
+            found.append(Unit(name, settings, question.query.unit_id, answer))
+            self._answered[name, question.query.unit_id] = question.query
+            if self._stopped:
+                break
+        self._heard.append(_heard(settings, name, line.counters))
+        if len(found) == asked > 1 and not spoken.needs_drain:
+            found = [msgspec.structs.replace(found[0], any_address=True)]
+        self._units += {each.unit_id: each for each in found}.values()
+
+    async def _ask(self, line: Line, settings: SerialSettings | None, question: Question) -> str | None:
+        """What answered, in words; None for nobody."""
+        for _ in range(question.tries):
+            self._done += 1
+            self._tell(Progress(self._done, self._total, settings, question.dialect, question.query.unit_id))
+            before = dict(line.counters.rejects)
+            try:
+                raw = await line.exchange(question.query)
+            except UnitRefused as error:
+                return None if error.kind is FaultKind.UNREACHABLE else f"refuses with {error.detail}"
+            except (NoReply, Garbled):
+                new = {kind for kind, count in line.counters.rejects.items() if count > before[kind]}
+                if new & _FROM_A_UNIT and not new & {RejectKind.BAD_CHECK, RejectKind.NOISE}:
+                    return "answers, but not what was asked"
+                continue
+            if question.is_watchdog and number(raw):
+                self._stopped = (
+                    "a unit answered whose communication watchdog is armed: it acts by itself when it is no longer "
+                    "asked, so nothing more was asked; switch the watchdog off at its panel"
+                )
+            return f"answers {_shown(raw)}"
+        return None
+
+    async def _named(self, held: "_Held", settings: SerialSettings | None, unit: Unit) -> Unit:
+        """The unit with how every profile of its language fits it.
+
+        It is first asked what it answered before: the rest of another language's question may lie in its ear since.
+        """
+        matches: list[Match] = []
+        for profile in self._profiles:
+            if unit.dialect not in languages(profile, is_serial=settings is not None):
+                continue
+            if unit.unit_id is not None and profile.address is None:
+                continue
+            spoken = msgspec.structs.replace(profile, dialect=unit.dialect)
+            line = held.line(self._url, dialect(unit.dialect), self._timing(unit.dialect), settings)
+            with contextlib.suppress(DriverError):
+                await line.exchange(self._answered[unit.dialect, unit.unit_id])
+            driver = Driver("scan", spoken, line, unit.unit_id, self._now)
+            matches.append(_match(profile, await driver.probe()))
+        matches.sort(key=lambda match: (not match.fits, -match.good))
+        return msgspec.structs.replace(unit, matches=tuple(matches))
+
+    def _timing(self, name: DialectName) -> LineTiming:
+        gaps = [profile.timing.gap_s for profile in self._profiles if name in languages(profile, is_serial=False)]
+        return LineTiming(max(gaps, default=0.0), self._timeout_s, self._timeout_s, _SETTLE_S)
+
+
+def _one_alone(units: list[Unit]) -> list[Unit]:
+    """Units that fit first. Without addresses a line has one unit: whatever else answers so is that one, misread."""
+    units = sorted(units, key=lambda unit: not unit.likely)
+    if not any(unit.likely and unit.unit_id is None for unit in units):
+        return units
+    return [unit for unit in units if unit.likely or unit.unit_id is not None]
+
+
+class _Held:
+    """One open link for lines of several languages, opened anew where one of them lost it."""
+
+    def __init__(self, opens: Connector) -> None:
+        self._opens = opens
+        self._link: ByteLink | None = None
+
+    async def open(self) -> None:
+        """Opens the link; once it was there its way back is waited for. Raises LineDown."""
+        tries = 1 if self._link is None else _REOPEN_TRIES
+        self.close()
+        while True:
+            try:
+                self._link = await self._opens()
+            except LineDown:
+                tries -= 1
+                if tries == 0:
+                    raise
+                await asyncio.sleep(_REOPEN_WAIT_S)
+            else:
+                return
+
+    def line(self, url: str, spoken: Dialect, timing: LineTiming, settings: SerialSettings | None) -> Line:
+        """A line of that language on the link as it is; a line that gives it up has it opened anew."""
+        is_first = True
+
+        async def link() -> ByteLink:
+            nonlocal is_first
+            if self._link is None or self._link.inbox.is_lost or not is_first:
+                await self.open()
+            is_first = False
+            if self._link is None:
+                raise LineDown(f"{url}: closed")
+            return self._link
+
+        return Line(url, link, spoken, timing, None if settings is None else settings.baud)
+
+    def close(self) -> None:
+        """Gives the port or connection back."""
+        if self._link is not None:
+            self._link.close()
+
+
+def _heard(settings: SerialSettings | None, name: DialectName, counters: LineCounters) -> Heard:
+    server = tuple(code for code in counters.exceptions if UnitRefused(code).kind is FaultKind.UNREACHABLE)
+    answers = counters.replies + sum(counters.exceptions.values())
+    rejects = {kind: count for kind, count in counters.rejects.items() if count}
+    return Heard(settings, name, counters.requests, answers, rejects, counters.idle_bytes, server)
+
+
+def _match(profile: DeviceProfile, result: ProbeResult) -> Match:
+    good = sum(point.quality is Quality.GOOD for point in result.points)
+    supply = next((each.value for each in result.points if each.name == "coolant_supply"), None)
+    why_not = None if is_proven(profile, result) else "what would prove the kind has no value"
+    if result.faults:
+        why_not = result.faults[0].detail
+    return Match(
+        profile=profile.id,
+        fits=why_not is None,
+        good=good,
+        points=len(result.points),
+        coolant_c=supply if isinstance(supply, float) else None,
+        why_not=why_not,
+    )
+
+
+def is_proven(profile: DeviceProfile, result: ProbeResult) -> bool:
+    """Whether all that shows a unit to be of this kind has a value that may be used: none proves nothing."""
+    good = {point.name for point in result.points if point.quality is Quality.GOOD}
+    return all(verify.point in good for verify in profile.verify)
+
+
+def _shown(raw: Raw) -> str:
+    return repr(raw) if isinstance(raw, str) else " ".join(f"{word:04X}" for word in raw)

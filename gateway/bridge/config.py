@@ -1,0 +1,179 @@
+"""bridge.toml: checked as a whole, every error with its line. Reference: docs/how-to/connect-an-engine.md."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictStr
+
+from drivers.tomlfile import TomlProblems, read_toml
+from gateway.config_findings import Findings
+from gateway.config_model import FileName, Model, MqttTable, Segment, is_loopback, listen_address
+from gateway.config_mqtt import resolve_mqtt
+from gateway.formats.payloads import Mode
+from gateway.mqtt.link import MqttSettings, TlsFiles
+from gateway.mqtt.topics import Format, Topics
+
+DEFAULT_CLIENT_ID = "capgate-bridge"
+
+
+class Carried(StrEnum):
+    """What is carried to the engine."""
+
+    CHARGE = "charge"
+    OBSERVATION = "observation"
+
+
+class AckCode(StrEnum):
+    """How the engine is told that the broker has its message (HL7 table 0008)."""
+
+    AA = "AA"  # original mode
+    CA = "CA"  # enhanced mode
+
+
+def _target(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536 or any(c.isspace() or c == "/" for c in host):
+        raise ValueError("not an address, accepted: host:port")
+    return text
+
+
+def _listen(text: str) -> str:
+    listen_address(text)
+    return text
+
+
+class BridgeTable(Model):
+    """Who this bridge is."""
+
+    site: Segment
+    id: Segment
+    mode: Mode
+
+
+class EngineTable(Model):
+    """The engine's listener, where messages go."""
+
+    address: Annotated[StrictStr, AfterValidator(_target)]
+    carry: tuple[Carried, ...] = (Carried.CHARGE, Carried.OBSERVATION)
+    ack_timeout_s: Annotated[StrictFloat, Field(ge=1, le=300)] = 30.0
+    insecure: StrictBool = False
+    ca_file: FileName | None = None
+    cert_file: FileName | None = None
+    key_file: FileName | None = None
+
+
+class ListenTable(Model):
+    """Our listener, where the engine sends its messages."""
+
+    address: Annotated[StrictStr, AfterValidator(_listen)]
+    ack: AckCode = AckCode.AA
+    insecure: StrictBool = False
+    ca_file: FileName | None = None
+    cert_file: FileName | None = None
+    key_file: FileName | None = None
+
+
+class BridgeFile(Model):
+    """bridge.toml."""
+
+    bridge: BridgeTable
+    mqtt: MqttTable
+    engine: EngineTable
+    listen: ListenTable | None = None
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where the engine listens. `tls` None: in clear."""
+
+    host: str
+    port: int
+    ack_timeout_s: float
+    tls: TlsFiles | None = None
+
+
+class Door(msgspec.Struct, frozen=True):
+    """Where we listen. With `certificate` by TLS; with `ca` the engine must show a certificate of that authority."""
+
+    host: str
+    port: int
+    ack: AckCode = AckCode.AA
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+class BridgeConfig(msgspec.Struct, frozen=True):
+    """Everything that a bridge needs."""
+
+    site: str
+    id: str
+    mode: Mode
+    mqtt: MqttSettings
+    target: Target
+    outbound: tuple[str, ...]  # topic filters of what is carried to the engine
+    inbound: str  # topic of what the engine says
+    door: Door | None
+
+
+def load_bridge(path: Path) -> BridgeConfig:
+    """The configuration in a file. Raises TomlProblems with every error."""
+    document = read_toml(path)
+    findings = Findings(document)
+    file = document.fit(BridgeFile).model
+    table = file.mqtt if file.mqtt.client_id else file.mqtt.model_copy(update={"client_id": DEFAULT_CLIENT_ID})
+    settings = resolve_mqtt(findings, table, None)
+    target, door = _resolve_target(findings, file.engine), _resolve_door(findings, file.listen)
+    if findings.errors or settings is None:
+        raise TomlProblems(tuple(findings.errors))
+    topics = Topics(file.bridge.site, file.bridge.id, file.bridge.mode)
+    return BridgeConfig(
+        site=file.bridge.site,
+        id=file.bridge.id,
+        mode=file.bridge.mode,
+        mqtt=settings,
+        target=target,
+        outbound=tuple(f"{topics.root}/ehr/+/{thing}/hl7" for thing in file.engine.carry),
+        inbound=topics.inbound(Format.HL7),
+        door=door,
+    )
+
+
+def _resolve_target(findings: Findings, table: EngineTable) -> Target:
+    host, _, port = table.address.rpartition(":")
+    ca, certificate, key = _files(findings, "engine", table)
+    _check_exposure(findings, "engine", host, is_tls=ca is not None, insecure=table.insecure)
+    if certificate and ca is None:
+        findings.error(("engine",), "ca_file is missing, accepted: the certificate of the engine's authority (PEM)")
+    tls = TlsFiles(ca, certificate, key) if ca else None
+    return Target(host.strip("[]"), int(port), table.ack_timeout_s, tls)
+
+
+def _resolve_door(findings: Findings, table: ListenTable | None) -> Door | None:
+    if table is None:
+        return None
+    host, port = listen_address(table.address)
+    ca, certificate, key = _files(findings, "listen", table)
+    _check_exposure(findings, "listen", host, is_tls=certificate is not None, insecure=table.insecure)
+    if ca and certificate is None:
+        findings.error(("listen",), "cert_file and key_file are missing, accepted: our own certificate and key (PEM)")
+    return Door(host, port, table.ack, ca, certificate, key)
+
+
+def _files(
+    findings: Findings, name: str, table: EngineTable | ListenTable
+) -> tuple[Path | None, Path | None, Path | None]:
+    if (table.cert_file is None) != (table.key_file is None):
+        present = "cert_file" if table.key_file is None else "key_file"
+        findings.error((name, present), "alone, accepted: cert_file and key_file together, or neither")
+    ca = findings.file((name, "ca_file"), table.ca_file) if table.ca_file else None
+    certificate = findings.file((name, "cert_file"), table.cert_file) if table.cert_file else None
+    key = findings.file((name, "key_file"), table.key_file, secret=True) if table.key_file else None
+    return ca, certificate, key
+
+
+def _check_exposure(findings: Findings, name: str, host: str, *, is_tls: bool, insecure: bool) -> None:
+    if not is_tls and not is_loopback(host.strip("[]")) and not insecure:
+        message = "MLLP is readable on the network, accepted: TLS files, this machine, or insecure = true"
+        findings.error((name, "address"), message)

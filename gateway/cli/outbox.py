@@ -1,0 +1,107 @@
+"""`capgate outbox`: what the engine does not have, why, and one command to send it again."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from drivers.tomlfile import TomlProblems
+from gateway.cli.asking import asks, give_up, signed
+from gateway.cli.ledger_options import refusing
+from gateway.config import load_config
+from gateway.formats.instants import rfc3339
+from gateway.ledger import deliveries
+from gateway.ledger.deliveries import Event, Followed, Proof, Unsettled
+from gateway.ledger.store import open_readonly
+from gateway.logs import escaped
+
+LEDGER_FILE = "ledger.db"
+_CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_EXITS = "Exit codes: 0 done, 1 there is no such message, 2 the ledger cannot be read."
+
+
+@click.command("list", epilog=f"Example: capgate outbox list --config /etc/capgate/gateway.toml. {_EXITS}")
+@_CONFIG
+@_JSON
+def _list(config: Path, as_json: bool) -> None:
+    """List the messages that the engine has not acknowledged: pending, unproven, or rejected with its reason.
+
+    Reads the ledger, beside a running gateway or without one.
+    """
+    with refusing(), open_readonly(_ledger_of(config)) as connection:
+        waiting = deliveries.unsettled(connection)
+    if as_json:
+        click.echo(msgspec.json.encode({"messages": waiting}))
+        return
+    for each in waiting:
+        click.echo(escaped(_line(each)))
+    counts = {proof: sum(each.proof is proof for each in waiting) for proof in Proof}
+    told = ", ".join(f"{count} {proof}" for proof, count in counts.items() if count)
+    click.echo(told or "the engine has everything")
+
+
+@click.command("show", epilog=f"Example: capgate outbox show 9RX2M7KQ400A --config /etc/capgate/gateway.toml. {_EXITS}")
+@click.argument("key")
+@click.option("--body", is_flag=True, help="Also the message itself, which names a patient.")
+@_CONFIG
+@_JSON
+def _show(key: str, body: bool, config: Path, as_json: bool) -> None:
+    """Show what happened to one message: each time it was sent, what the engine said, who ordered it again."""
+    with refusing(), open_readonly(_ledger_of(config)) as connection:
+        message = deliveries.followed(connection, key.upper())
+        events = deliveries.events(connection, key.upper())
+        payload = deliveries.payload(connection, key.upper()) if body else None
+    if message is None:
+        click.echo(f"no message {key} is followed to the engine", err=True)
+        sys.exit(1)
+    if as_json:
+        click.echo(msgspec.json.encode({"message": message, "events": events, "body": payload and payload.decode()}))
+        return
+    for line in _details(message, events):
+        click.echo(escaped(line))
+    if payload is not None:
+        for line in payload.decode().splitlines():
+            click.echo(escaped(line))
+
+
+def _line(each: Unsettled) -> str:
+    sent = f"sent {each.sends} times, last {rfc3339(each.last_us)}" if each.sends else "not sent yet"
+    why = f"  {' '.join(filter(None, (each.code, each.text)))}" if each.proof is Proof.REJECTED else ""
+    return f"{each.key}  {each.proof:<10}since {rfc3339(each.recorded_us)}, {sent}{why}"
+
+
+def _details(message: Followed, events: list[Event]) -> Iterator[str]:
+    awaited = "a receipt is expected" if message.awaited else "no receipt is expected"
+    yield f"{message.key}  {message.proof}, {awaited}"
+    yield f"  {message.topic}, sequence {message.seq}"
+    for event in events:
+        yield f"  {rfc3339(event.at_us)} {event.what}" + (f": {event.detail}" if event.detail else "")
+
+
+def _ledger_of(config: Path) -> Path:
+    try:
+        return load_config(config).state_dir / LEDGER_FILE
+    except TomlProblems as problems:
+        give_up("\n".join(map(str, problems.problems)))
+
+
+_WHO_AND_WHY, _SHOWN = signed("9RX2M7KQ400A")
+_RESEND = asks(
+    "outbox",
+    "resend",
+    "Send the message KEY again, byte for byte, at once. For one that the engine rejected, once the cause is mended.",
+    _SHOWN,
+    {"request": "resend"},
+    click.Argument(["key"]),
+    *_WHO_AND_WHY,
+)
+
+command = click.Group(
+    "outbox",
+    commands=[_list, _show, _RESEND],
+    help="Look at the messages that the interface engine does not have, and send one again.",
+    epilog="Example: capgate outbox list --config /etc/capgate/gateway.toml. Each command has its own --help.",
+)

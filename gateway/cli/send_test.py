@@ -1,0 +1,78 @@
+"""`capgate send-test`: through the running gateway or, where none runs, straight from its configuration."""
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from drivers.tomlfile import TomlProblems
+from gateway.cli.asking import ask, give_up
+from gateway.cli.session_report import Answer, Tried
+from gateway.clock import SystemClock
+from gateway.commission_messages import build_trial
+from gateway.commissioning import Step, What
+from gateway.commissioning_direct import send_directly
+from gateway.config import GatewayConfig, load_config
+from gateway.control import SOCKET_FILE
+from gateway.logs import escaped
+from gateway.mqtt.topics import Topics
+
+DONE = (Step.ACKNOWLEDGED, Step.TAKEN)
+
+
+@click.command(
+    "send-test",
+    epilog="Example: capgate send-test charge --config /etc/capgate/gateway.toml. Exit codes: 0 acknowledged (with "
+    "--wait 0: taken by a subscriber), 1 it did not come so far, 2 wrong use or wrong configuration.",
+)
+@click.argument("what", type=click.Choice([what.value for what in What]))
+@click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(0, 15),
+    default=10.0,
+    show_default=True,
+    help="Seconds to wait for the engine's receipt; 0 where it sends none.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(what: str, config: Path, wait_s: float, as_json: bool) -> None:
+    """Send a synthetic message of that kind on the topic that real ones take, and say how far it came.
+
+    not-connected: no broker. not-allowed: the access list denies the topic. nobody-listens: the broker has no
+    subscriber for it. not-acknowledged: a subscriber has it, and no receipt came. acknowledged: the engine has it.
+    The message is marked as a test, names no patient, and is never counted.
+    """
+    try:
+        settings = load_config(config)
+    except TomlProblems as problems:
+        give_up("\n".join(map(str, problems.problems)))
+    if _runs(settings.state_dir / SOCKET_FILE):
+        tried = _through_the_gateway(config, what, wait_s)
+    else:
+        tried = _directly(settings, What(what), wait_s)
+    click.echo(msgspec.json.encode(tried) if as_json else escaped(tried.text()))
+    sys.exit(0 if tried.step in DONE else 1)
+
+
+def _runs(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+def _through_the_gateway(config: Path, what: str, wait_s: float) -> Tried:
+    request = msgspec.json.encode({"request": "send-test", "what": what, "wait_s": wait_s})
+    answer = msgspec.json.decode(ask(config, request), type=Answer)
+    if answer.tried is None:
+        give_up(answer.text())
+    return answer.tried
+
+
+def _directly(config: GatewayConfig, what: What, wait_s: float) -> Tried:
+    topics = Topics(config.site, config.id, config.mode)
+    trial = build_trial(what, config, SystemClock().now().utc_us)
+    tried = asyncio.run(send_directly(config.mqtt, topics, trial, wait_s))
+    return Tried(tried.step, tried.topic, tried.key, tried.detail)

@@ -1,0 +1,129 @@
+"""What the commands that ask a unit have in common: the kind of unit, its address, and values set by hand."""
+
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from drivers.profile import DeviceProfile, find_profile, load_profile, profile_files
+from drivers.profile_model import ReadsEffect, Serial, Timing
+from drivers.scan import Unit
+from drivers.tomlfile import TomlProblems
+from gateway.shipped import shipped_dir
+
+SHORT_KEYS = {
+    **{key: f"link.serial.{key}" for key in Serial.model_fields},
+    **{key: f"timing.{key}" for key in Timing.model_fields},
+}
+
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def profiles_option(function: F) -> F:
+    """`--profiles`."""
+    return click.option(
+        "--profiles",
+        "directory",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        help="Where further profiles lie.",
+    )(function)
+
+
+def unit_options(function: F) -> F:
+    """`--unit-id`, `--set` and `--profiles`."""
+    function = profiles_option(function)
+    function = click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Another dialect, link or timing value, e.g. dialect=modbus-rtu, parity=none, gap_ms=5. Repeatable.",
+    )(function)
+    return click.option(
+        "--unit-id", type=click.IntRange(0, 255), help="Its address on the line.  [default: the profile's]"
+    )(function)
+
+
+def directories(directory: Path | None) -> Sequence[Path]:
+    """Where profiles lie: the shipped ones, then the site's."""
+    return [shipped_dir() / "profiles", *([directory] if directory else [])]
+
+
+def overrides_of(settings: tuple[str, ...]) -> dict[str, object]:
+    """The values of `--set` by the profile's own keys. Raises BadParameter."""
+    return dict(map(_setting, settings))
+
+
+def chosen_profile(profile_id: str, directory: Path | None, overrides: dict[str, object]) -> DeviceProfile:
+    """The profile with that id. Raises UsageError, with every problem."""
+    try:
+        return find_profile(profile_id, directories(directory), overrides)
+    except TomlProblems as error:
+        raise click.UsageError(str(error)) from error
+
+
+def every_profile(directory: Path | None, ids: tuple[str, ...] = ()) -> list[DeviceProfile]:
+    """All profiles, or those with the ids. Raises UsageError."""
+    if ids:
+        return [chosen_profile(each, directory, {}) for each in ids]
+    try:
+        loaded = map(load_profile, profile_files(directories(directory)))
+        return list({profile.id: profile for profile in loaded}.values())
+    except TomlProblems as error:
+        raise click.UsageError(str(error)) from error
+
+
+def require_consent(profile: DeviceProfile, *, consents: bool) -> None:
+    """Raises UsageError where reading such a unit does something to it and nobody agreed."""
+    if profile.reads_effect is not ReadsEffect.NONE and not consents:
+        raise click.UsageError(f"reading a {profile.id} {profile.reads_effect}: say --consent if it may")
+
+
+def checked_unit_id(profile: DeviceProfile, unit_id: int | None) -> int | None:
+    """The address to ask, the profile's where none is given. Raises BadParameter."""
+    address = profile.address
+    if address is None or unit_id is None:
+        return unit_id if address is None else address.default
+    if not address.min <= unit_id <= address.max:
+        raise click.BadParameter(f"{unit_id}, accepted: {address.min} to {address.max}", param_hint="--unit-id")
+    return unit_id
+
+
+def settings_for(profile: DeviceProfile, unit: Unit) -> dict[str, str]:
+    """What has to be set for a profile to ask a unit that a scan found, by `--set`'s keys."""
+    found: dict[str, str] = {} if unit.dialect is profile.dialect else {"dialect": unit.dialect}
+    if unit.settings is None:
+        return found
+    own, at = profile.serial, unit.settings
+    pairs = {
+        "baud": (own.baud, at.baud),
+        "bits": (own.bits, at.bits),
+        "parity": (own.parity, at.parity),
+        "stop": (own.stop, at.stop),
+        "handshake": (own.handshake, at.handshake),
+    }
+    return {**found, **{key: str(there) for key, (here, there) in pairs.items() if here != there}}
+
+
+def probe_command(url: str, profile: DeviceProfile, unit: Unit) -> str:
+    """The command that reads the unit."""
+    address = [] if unit.unit_id is None else [f"--unit-id {unit.unit_id}"]
+    settings = [f"--set {key}={value}" for key, value in settings_for(profile, unit).items()]
+    return " ".join([f"capgate probe {url} --profile {profile.id}", *address, *settings])
+
+
+def _setting(text: str) -> tuple[str, object]:
+    """KEY=VALUE; a value that is no TOML value is text, so that parity=none needs no quotes."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise click.BadParameter(f"{text!r}, accepted: KEY=VALUE", param_hint="--set")
+    if key not in ("dialect", *SHORT_KEYS) and not key.startswith(("link.", "timing.")):
+        accepted = f"dialect, {', '.join(SHORT_KEYS)}, or a whole key like link.address.max"
+        raise click.BadParameter(f"there is no key {key!r}, accepted: {accepted}", param_hint="--set")
+    try:
+        parsed: object = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    return SHORT_KEYS.get(key, key), parsed

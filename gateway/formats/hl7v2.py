@@ -1,0 +1,243 @@
+r"""HL7 v2 messages in their ER7 encoding, read and written. Pure; it knows fields and escapes, no meaning.
+
+Theory of operation. The first segment, MSH, names the five marks that separate everything after it: field `|`,
+component `^`, repetition `~`, escape `\`, subcomponent `&`. A message is a list of segments, one a line; a field is a
+list of repetitions, each a list of components, each a list of subcomponents. The reader takes what senders really
+send: CR, LF or both between segments, framing bytes of MLLP around the message, marks of their own, unknown segments.
+The writer separates with CR, uses the usual marks and leaves out empty ends, so equal messages are equal bytes.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+Component = tuple[str, ...]  # subcomponents
+Repetition = tuple[Component, ...]
+Field = tuple[Repetition, ...]
+Value = str | Sequence[str | Sequence[str]]  # to write: text, or components, which may have subcomponents
+
+MAX_SEGMENTS = 2000
+_NULL = '""'  # "delete what you have": no value either way
+_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CHARACTER_SETS = {
+    "": "",  # UTF-8, and ISO 8859-1 where it is not
+    "ASCII": "",
+    "UNICODE": "utf-8",
+    "UNICODE UTF-8": "utf-8",
+    "UTF-8": "utf-8",
+} | {f"8859/{part}": f"iso8859_{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 15)}
+
+
+class Er7Error(ValueError):
+    """The bytes are no HL7 v2 message; the message says what is accepted and repeats nothing of them."""
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """The characters that separate and escape."""
+
+    field: str = "|"
+    component: str = "^"
+    repetition: str = "~"
+    escape: str = "\\"
+    subcomponent: str = "&"
+
+    @property
+    def by_letter(self) -> dict[str, str]:
+        """The mark that each one-letter escape stands for."""
+        return {
+            "F": self.field,
+            "S": self.component,
+            "R": self.repetition,
+            "E": self.escape,
+            "T": self.subcomponent,
+        }
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """One line: `fields[0]` is field 1. In MSH fields 1 and 2 are the marks."""
+
+    name: str
+    fields: tuple[Field, ...] = ()
+
+    def get(self, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
+        """The text there, counted from 1 and trimmed; "" if there is none."""
+        try:
+            text = self.fields[field - 1][repetition - 1][component - 1][subcomponent - 1].strip()
+        except IndexError:
+            return ""
+        return "" if text == _NULL else text
+
+    def repetitions(self, field: int) -> Field:
+        """The repetitions of a field; none if it is empty."""
+        return self.fields[field - 1] if field <= len(self.fields) else ()
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message; the first segment is MSH."""
+
+    segments: tuple[Segment, ...]
+
+    def all(self, name: str) -> tuple[Segment, ...]:
+        """The segments of that name."""
+        return tuple(segment for segment in self.segments if segment.name == name)
+
+    def first(self, name: str) -> Segment:
+        """The first segment of that name; an empty one if there is none."""
+        return next((segment for segment in self.segments if segment.name == name), Segment(name))
+
+    def groups(self, leader: str) -> tuple["Message", ...]:
+        """The parts of the message that begin with a segment named `leader`; what stands before the first is none."""
+        starts = [index for index, segment in enumerate(self.segments) if segment.name == leader]
+        ends = [*starts[1:], len(self.segments)]
+        return tuple(Message(self.segments[start:end]) for start, end in zip(starts, ends, strict=False))
+
+
+# --- reading
+
+
+def parse(payload: bytes) -> Message:
+    """Read one message, with or without MLLP framing. Raises Er7Error."""
+    bare = payload.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x0b\r\n\t ").rstrip(b"\x1c\r\n\t \x00")
+    if not bare.startswith(b"MSH"):
+        raise Er7Error("does not begin with MSH; accepted: one HL7 v2 message in ER7 encoding, without batch segments")
+    header = re.split(rb"[\r\n]", bare, maxsplit=1)[0].decode("latin-1")
+    marks = _marks(header)
+    header_fields = header.split(marks.field)
+    declared = header_fields[17].split(marks.repetition)[0].strip().upper() if len(header_fields) > 17 else ""
+    lines = [line for line in re.split(r"[\r\n]+", _decode(bare, declared)) if line.strip()]
+    if len(lines) > MAX_SEGMENTS:
+        raise Er7Error(f"more than {MAX_SEGMENTS} segments")
+    segments = tuple(_segment(line, marks) for line in lines)
+    if sum(segment.name == "MSH" for segment in segments) > 1:
+        raise Er7Error("more than one MSH; accepted: one message at a time")
+    return Message(segments)
+
+
+def _marks(header: str) -> Marks:
+    field = header[3:4]
+    marks = header[4:].split(field, maxsplit=1)[0] if field else ""
+    if not 4 <= len(marks) <= 5 or len({field, *marks}) != 1 + len(marks) or any(map(_is_plain, (field, *marks))):
+        raise Er7Error("MSH-1 and MSH-2 name no encoding characters; accepted: MSH|^~\\&|")
+    return Marks(field, marks[0], marks[1], marks[2], marks[3])
+
+
+def _is_plain(mark: str) -> bool:
+    return mark.isalnum() or mark.isspace()
+
+
+def _decode(payload: bytes, declared: str) -> str:
+    codec = _CHARACTER_SETS.get(declared)
+    if codec is None:
+        raise Er7Error("MSH-18: not accepted; accepted: UNICODE UTF-8, ASCII, 8859/1 to 8859/9, 8859/15, or empty")
+    try:
+        return payload.decode(codec or "utf-8")
+    except UnicodeDecodeError:
+        if codec:
+            raise Er7Error("the bytes are not in the character set that MSH-18 names; mend MSH-18") from None
+        return payload.decode("latin-1")
+
+
+def _segment(line: str, marks: Marks) -> Segment:
+    name, *texts = line.split(marks.field)
+    if not _NAME.fullmatch(name.strip()):
+        raise Er7Error("a line does not begin with the name of a segment; escape line ends within a field as \\.br\\")
+    if name.strip() == "MSH":
+        literal = (((marks.field,),),), (((texts[0],),),)
+        return Segment("MSH", (*literal, *(_field(text, marks) for text in texts[1:])))
+    return Segment(name.strip(), tuple(_field(text, marks) for text in texts))
+
+
+def _field(text: str, marks: Marks) -> Field:
+    if not text:
+        return ()
+    return tuple(
+        tuple(
+            tuple(_unescape(part, marks) for part in component.split(marks.subcomponent))
+            for component in repetition.split(marks.component)
+        )
+        for repetition in text.split(marks.repetition)
+    )
+
+
+def _unescape(text: str, marks: Marks) -> str:
+    if marks.escape not in text:
+        return text
+    escape = re.escape(marks.escape)
+    return re.sub(f"{escape}([^{escape}]*){escape}", lambda match: _escaped(match, marks), text)
+
+
+def _escaped(match: re.Match[str], marks: Marks) -> str:
+    """What an escape stands for; highlighting and what is unknown stand for nothing."""
+    code = match[1]
+    if code in marks.by_letter:
+        return marks.by_letter[code]
+    if code.startswith("X") and _HEX.fullmatch(code[1:]):
+        return bytes.fromhex(code[1:]).decode("utf-8", errors="replace")
+    return "\n" if code in (".br", ".BR") else ""
+
+
+# --- writing
+
+_MARKS = Marks()
+_MSH_MARKS = 2  # MSH-1 and MSH-2
+
+
+def segment(name: str, fields: Mapping[int, Value | list[Value]]) -> Segment:
+    """A segment with these fields by their number. A list has repetitions; MSH-1 and MSH-2 are filled in."""
+    last = max(fields, default=0)
+    made = tuple(_made(fields.get(number, "")) for number in range(1, last + 1))
+    if name == "MSH":
+        made = (((("|",),),), ((("^~\\&",),),), *made[_MSH_MARKS:])
+    return Segment(name, made)
+
+
+def _made(value: Value | list[Value]) -> Field:
+    repetitions = value if isinstance(value, list) else [value]
+    return tuple(_repetition(each) for each in repetitions) if value else ()
+
+
+def _repetition(value: Value) -> Repetition:
+    if isinstance(value, str):
+        return ((value,),)
+    return tuple((each,) if isinstance(each, str) else tuple(each) for each in value)
+
+
+def encode(segments: Iterable[Segment]) -> bytes:
+    """The message in UTF-8, each segment ended by CR, without framing. The first segment is MSH."""
+    return "".join(f"{_line(each)}\r" for each in segments).encode()
+
+
+def _line(each: Segment) -> str:
+    if each.name == "MSH":
+        fields = [_MARKS.field.join(["MSH", each.get(2)]), *map(_text, each.fields[_MSH_MARKS:])]
+    else:
+        fields = [each.name, *map(_text, each.fields)]
+    return _joined(_MARKS.field, fields)
+
+
+def _text(field: Field) -> str:
+    return _joined(
+        _MARKS.repetition,
+        (
+            _joined(
+                _MARKS.component, (_joined(_MARKS.subcomponent, map(_escape, component)) for component in repetition)
+            )
+            for repetition in field
+        ),
+    )
+
+
+def _joined(mark: str, parts: Iterable[str]) -> str:
+    return mark.join(parts).rstrip(mark)
+
+
+def _escape(text: str) -> str:
+    escaped = text.replace(_MARKS.escape, "\\E\\")
+    for letter, mark in _MARKS.by_letter.items():
+        if letter != "E":
+            escaped = escaped.replace(mark, f"\\{letter}\\")
+    escaped = escaped.replace("\r\n", "\\.br\\").replace("\n", "\\.br\\").replace("\r", "\\.br\\")
+    return _CONTROL.sub(lambda match: f"\\X{ord(match[0]):02X}\\", escaped)

@@ -1,0 +1,225 @@
+"""Which messages the engine has, by its own word: what is pending, unproven or rejected, and what is due again.
+
+Theory of operation. The broker keeps the order of what it passes on. So a message that was sent before one which the
+engine has answered since was overtaken: it is lost, or was not understood, and is sent again after a back-off of its
+own. Of those that were sent later nothing is known, the engine may be away and they may wait for it at the broker:
+one of them alone, the first, is sent again as a probe, so that an absence of days costs the broker's queue little.
+Who ordered a message again, and whoever lost the broker's memory, is not made to wait.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from enum import StrEnum
+
+import msgspec
+
+from gateway.ledger import reads
+from gateway.ledger.rows import OutboxRow
+
+US_PER_S = 1_000_000
+_MOST_DOUBLINGS = 20
+_ROW = "outbox_id, event_id, topic, payload, retain, content_type, digest"
+
+
+class Proof(StrEnum):
+    """What is known of a message on its way to the engine."""
+
+    ACKNOWLEDGED = "acknowledged"  # the engine has it
+    PENDING = "pending"  # its receipt is awaited
+    UNPROVEN = "unproven"  # none is to be expected
+    REJECTED = "rejected"  # the engine refused it: a person mends the cause and orders it again
+    ORDERED = "ordered"  # to be sent again, and no receipt is to be expected
+
+
+class ResendRules(msgspec.Struct, frozen=True):
+    """How long a receipt is waited for: at first, then twice as long each time, up to the longest."""
+
+    first_s: float = 60.0
+    longest_s: float = 900.0
+
+
+DEFAULT_RULES = ResendRules()
+
+
+class Deliveries(msgspec.Struct, frozen=True):
+    """How many messages are not acknowledged, by what is known of them, and since when the oldest is pending (UTC)."""
+
+    pending: int = 0
+    unproven: int = 0
+    rejected: int = 0
+    oldest_us: int | None = None
+
+
+class Unsettled(msgspec.Struct, frozen=True):
+    """A message that the engine has not accepted."""
+
+    key: str
+    topic: str
+    proof: Proof
+    recorded_us: int
+    sends: int
+    last_us: int  # 0: never sent
+    code: str  # of the last rejection, "" without one
+    text: str
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened to a message, for who looks at one: sent, answered, ordered again."""
+
+    at_us: int
+    what: str
+    detail: str
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """A message that is followed to the engine: where it stands among the gateway's messages."""
+
+    key: str
+    seq: int
+    topic: str
+    awaited: bool
+    proof: Proof
+
+
+def deliveries(connection: sqlite3.Connection) -> Deliveries:
+    """The counts; what a person ordered and no receipt will prove counts as unproven."""
+    counted = dict(connection.execute("SELECT state, count(*) FROM unsettled GROUP BY state"))
+    oldest = """
+        SELECT recorded_us FROM unsettled JOIN outbox USING (outbox_id) JOIN entry USING (seq)
+         WHERE state = 'pending' ORDER BY outbox_id LIMIT 1"""
+    row = connection.execute(oldest).fetchone()
+    unproven = counted.get(Proof.UNPROVEN, 0) + counted.get(Proof.ORDERED, 0)
+    return Deliveries(
+        counted.get(Proof.PENDING, 0), unproven, counted.get(Proof.REJECTED, 0), None if row is None else row[0]
+    )
+
+
+def unsettled(connection: sqlite3.Connection) -> list[Unsettled]:
+    """Every message that the engine has not accepted, oldest first."""
+    query = """
+        SELECT unsettled.key, topic, state, recorded_us, sends, last_us, coalesce(code, ''), coalesce(text, '')
+          FROM unsettled JOIN outbox USING (outbox_id) JOIN entry USING (seq)
+          LEFT JOIN receipt ON receipt.seq =
+               (SELECT max(seq) FROM receipt WHERE receipt.key = unsettled.key AND NOT accepted)
+          LEFT JOIN receipt_text ON receipt_text.seq = receipt.seq
+         ORDER BY outbox_id"""
+    return [
+        Unsettled(key, topic, Proof(state), recorded_us, sends, last_us, code, text)
+        for key, topic, state, recorded_us, sends, last_us, code, text in connection.execute(query)
+    ]
+
+
+def followed(connection: sqlite3.Connection, key: str) -> Followed | None:
+    """The message of that key; None if it is not one that is followed."""
+    query = """
+        SELECT seq, topic, delivery.awaited, state FROM delivery JOIN outbox USING (outbox_id)
+          LEFT JOIN unsettled USING (outbox_id) WHERE delivery.key = ? ORDER BY outbox_id LIMIT 1"""
+    row = connection.execute(query, (key,)).fetchone()
+    if row is None:
+        return None
+    seq, topic, awaited, state = row
+    return Followed(key, seq, topic, bool(awaited), Proof.ACKNOWLEDGED if state is None else Proof(state))
+
+
+def followed_up_to(connection: sqlite3.Connection, last: Followed) -> list[str]:
+    """Keys of the messages on the same topic that `last` came after, and that are pending."""
+    query = """
+        SELECT unsettled.key FROM unsettled JOIN outbox USING (outbox_id)
+         WHERE topic = ? AND seq < ? AND state = 'pending' AND sends > 0 ORDER BY outbox_id"""
+    return [key for (key,) in connection.execute(query, (last.topic, last.seq))]
+
+
+def knows_receipt(connection: sqlite3.Connection, key: str, message: str) -> bool:
+    """Whether this very receipt of `key` was taken before."""
+    query = "SELECT 1 FROM receipt WHERE key = ? AND message = ? LIMIT 1"
+    return connection.execute(query, (key, message)).fetchone() is not None
+
+
+def proofs(connection: sqlite3.Connection) -> dict[str, Proof]:
+    """What is known of every message that is followed, by key."""
+    query = "SELECT delivery.key, state FROM delivery LEFT JOIN unsettled USING (outbox_id)"
+    return {key: Proof.ACKNOWLEDGED if state is None else Proof(state) for key, state in connection.execute(query)}
+
+
+def proofs_of(connection: sqlite3.Connection, session: str) -> dict[str, Proof]:
+    """The same of one session, whose token every key begins with."""
+    query = """
+        SELECT delivery.key, state FROM delivery LEFT JOIN unsettled USING (outbox_id)
+         WHERE delivery.key >= ? AND delivery.key < ?"""
+    rows = connection.execute(query, (session, f"{session}~"))
+    return {key: Proof.ACKNOWLEDGED if state is None else Proof(state) for key, state in rows}
+
+
+def due_again(
+    connection: sqlite3.Connection, now_us: int, rules: ResendRules, forgotten_us: int, limit: int
+) -> list[OutboxRow]:
+    """Up to `limit` messages that are to be sent again now, those first that were sent the longest ago.
+
+    `forgotten_us`: what was sent before that, the broker has forgotten (0: nothing).
+    """
+    (frontier_us,) = connection.execute("SELECT coalesce(max(sent_us), 0) FROM receipt").fetchone()
+    values = {
+        "now": now_us,
+        "first": round(rules.first_s * US_PER_S),
+        "longest": round(rules.longest_s * US_PER_S),
+        "frontier": frontier_us,
+        "forgotten": forgotten_us,
+        "limit": limit,
+    }
+    since = f"last_us + min(:longest, :first * (1 << min(max(sends - 1, 0), {_MOST_DOUBLINGS})))"
+    rest = f"""state = 'pending' AND sends > 0 AND {since} <= :now"""
+    query = f"""
+        SELECT {_ROW} FROM outbox JOIN (
+            SELECT outbox_id, last_us FROM unsettled
+             WHERE state IN ('pending', 'ordered') AND (sends = 0 OR last_us < :forgotten)
+                OR last_us < :frontier AND {rest}
+                OR outbox_id = (SELECT min(outbox_id) FROM unsettled
+                                 WHERE state = 'pending' AND sends > 0 AND last_us >= :frontier) AND {rest})
+          USING (outbox_id)
+         WHERE outbox_id NOT IN (SELECT outbox_id FROM waiting)
+         ORDER BY last_us, outbox_id LIMIT :limit"""
+    return [reads.outbox_row(*fields) for fields in connection.execute(query, values)]
+
+
+def still_to_send(connection: sqlite3.Connection, outbox_id: int) -> OutboxRow | None:
+    """The row, if it waits for the broker, or for a receipt, or for being sent again."""
+    query = f"""
+        SELECT {_ROW} FROM outbox LEFT JOIN unsettled USING (outbox_id)
+         WHERE outbox_id = ? AND (state IN ('pending', 'ordered') OR outbox_id IN (SELECT outbox_id FROM waiting))"""
+    row = connection.execute(query, (outbox_id,)).fetchone()
+    return None if row is None else reads.outbox_row(*row)
+
+
+def events(connection: sqlite3.Connection, key: str) -> list[Event]:
+    """All that happened to the message, in order."""
+    return sorted(_events(connection, key), key=lambda event: event.at_us)
+
+
+def _events(connection: sqlite3.Connection, key: str) -> Iterator[Event]:
+    sent = """
+        SELECT at_us, reason, delivered FROM attempt WHERE outbox_id IN
+            (SELECT outbox_id FROM delivery WHERE key = ?)"""
+    for at_us, reason, delivered in connection.execute(sent, (key,)):
+        yield Event(at_us, "sent" if delivered else "not taken by the broker", _reason(reason))
+    answered = """
+        SELECT at_us, accepted, code, coalesce(text, '') FROM receipt LEFT JOIN receipt_text USING (seq)
+         WHERE key = ?"""
+    for at_us, accepted, code, text in connection.execute(answered, (key,)):
+        detail = " ".join(part for part in (code, text) if part)
+        yield Event(at_us, "acknowledged" if accepted else "rejected", detail)
+    ordered = """
+        SELECT recorded_us, json_extract(body, '$.resend.person'), json_extract(body, '$.resend.reason')
+          FROM resend JOIN entry USING (seq) WHERE key = ?"""
+    for recorded_us, person, reason in connection.execute(ordered, (key,)):
+        yield Event(recorded_us, "ordered again", f"by {person}: {reason}")
+
+
+def payload(connection: sqlite3.Connection, key: str) -> bytes | None:
+    """The message's bytes, which name a patient."""
+    query = "SELECT payload FROM outbox JOIN delivery USING (outbox_id) WHERE key = ? ORDER BY outbox_id LIMIT 1"
+    row = connection.execute(query, (key,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _reason(code: int) -> str:
+    return "MQTT 3.1.1, which gives no reason" if code < 0 else f"reason {code}"

@@ -1,0 +1,55 @@
+"""The closed sets of words that facts are told in, and the name of a cap."""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class CapRef(msgspec.Struct, frozen=True, order=True):
+    """One cap of one unit: a coolant circuit for one patient."""
+
+    device: str
+    channel: int  # 1-based
+
+
+class AgentClass(StrEnum):
+    """What an order infuses, as far as counting needs to know (billing rules P4-P6)."""
+
+    CHEMO = "chemo"
+    BIOLOGIC = "biologic_under_chemo_admin"
+    HYDRATION = "hydration"
+    FLUSH = "flush"
+    AMBULATORY_PUMP = "ambulatory_pump"
+
+
+class EndSource(StrEnum):
+    """Who says that an infusion ended. A pump's word is a hint and never starts a count."""
+
+    MAR = "mar"
+    ENGINE_FINAL = "engine-final"
+    PERSON = "person"
+    PUMP = "pump"
+
+
+class Continuity(StrEnum):
+    """Whether the unit itself proves what it did while it was out of sight (P15)."""
+
+    PROVEN = "proven"
+    UNPROVEN = "unproven"
+
+
+class Finding(StrEnum):
+    """What a tolerance check found."""
+
+    OK = "ok"
+    CONCERN = "concern"
+
+
+class WorkKind(StrEnum):
+    """What messages of the EHR leave to a person."""
+
+    CHAIR_TAKEN = "chair_taken"  # the EHR places a patient at a cap that serves another one: not bound
+    CAP_TAKEN_OVER = "cap_taken_over"  # a confirmed association ended another patient's
+    CHAIR_DISAGREES = "chair_disagrees"  # the message's chair serves another patient than its visit
+    VISIT_CANCELLED = "visit_cancelled"  # the EHR cancelled a visit that a cap served
+    ADMINISTRATION_WITHDRAWN = "administration_withdrawn"  # charted, then taken back: its order has no end now

@@ -1,0 +1,74 @@
+"""Huber thermostats, PB commands (documented by three published drivers, which agree): one circuit.
+
+What a model lacks is 7FFF and a missing probe C504. Fault numbers are those of a published table. The unit is worked at
+its panel: a frame that would set something is answered with silence here.
+"""
+
+from drivers.dialects.base import NumberQuery, Query, Raw, Refusal
+from simulators.machine import STOPPING_ALARMS, Alarm, Machine, Sensor
+from simulators.maps.words import bits, int16
+
+UNSUPPORTED = 0x7FFF
+NO_PROBE = 0xC504  # -151.00 degC
+_OF_THE_PUMP = {0x03: 450, 0x26: 3200}  # pressure (the drivers disagree about its unit) and speed, both assumed
+
+# What never changes here; all but the missing process probe (07, 3A) is assumed.
+_FIXED = {
+    0x06: 0,  # no warning has a number
+    0x07: NO_PROBE,
+    0x0F: 820,  # level, thousandths
+    0x16: 0,  # circulation without temperature control
+    0x3A: NO_PROBE,
+    0x48: 3200,  # what the pump is asked for
+    0x5C: 180,  # days to the next maintenance
+}
+_ERRORS = {
+    Alarm.COOLANT_LOW: -75,
+    Alarm.SUPPLY_PROBE: -9,
+    Alarm.RETURN_PROBE: -42,
+    Alarm.PUMP_FAULT: -41,
+    Alarm.REFRIGERATION_FAULT: -76,
+    Alarm.SAFETY_CUTOUT: -5,  # lower alarm temperature (assumed the nearest)
+}
+
+
+def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
+    """The variable as one word."""
+    if not isinstance(query, NumberQuery):
+        return None
+    return (_word(machine, query.number),)
+
+
+def _word(machine: Machine, variable: int) -> int:
+    match variable:
+        case 0x00:
+            return _temperature(machine.set_point_c)
+        case 0x01:
+            return _temperature(machine.shown(Sensor.SUPPLY))
+        case 0x02:
+            return _temperature(machine.shown(Sensor.RETURN))
+        case 0x05:
+            return int16(next((_ERRORS[each] for each in Alarm if each in machine.alarms and each in _ERRORS), 0))
+        case 0x0A:
+            return _status(machine)
+        case 0x14:
+            return int(machine.running)
+        case 0x03 | 0x26:
+            return _OF_THE_PUMP[variable] if machine.running else 0
+        case _:
+            return _FIXED.get(variable, UNSUPPORTED)
+
+
+def _status(machine: Machine) -> int:
+    return bits(
+        {
+            0: machine.running,  # controls the temperature
+            4: machine.running,  # pump
+            8: bool(machine.alarms & (STOPPING_ALARMS | _ERRORS.keys())),
+            9: bool(machine.alarms - STOPPING_ALARMS - _ERRORS.keys()),
+        }
+    )
+
+
+def _temperature(celsius: float | None) -> int:
+    return NO_PROBE if celsius is None else int16(round(celsius * 100))

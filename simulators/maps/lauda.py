@@ -1,0 +1,94 @@
+"""Lauda's text commands: Pro thermostats (P 10 manual, p. 46) and the Microcool chiller (MC 250 manual, p. 43).
+
+The unit is worked at its panel: what would set it is refused as an unknown command, ERR_3. The manuals do not say what
+stands for a broken probe; the number is assumed. IN_SP_08 is how long the unit waits for the next command before it
+goes into its safe mode; 0 is off.
+"""
+
+from drivers.dialects.base import Query, Raw, Refusal, TextQuery
+from simulators.machine import STOPPING_ALARMS, Alarm, Machine, Sensor
+
+UNKNOWN_COMMAND = Refusal(1)
+NO_PROBE_C = 999.99  # assumed
+PUMP_LEVEL = 4  # assumed
+PUMP_PRESSURE_BAR = 0.45  # assumed
+LEVEL = 6  # assumed
+SAFE_MODE_C = 20.0  # assumed
+
+_MICROCOOL_COMMANDS = frozenset({"IN_PV_00", "IN_SP_00", "IN_SP_04", "IN_SP_05", "TYPE", "VERSION", "STATUS", "STAT"})
+
+
+def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
+    """What a Pro thermostat answers, without its line end."""
+    if not isinstance(query, TextQuery):
+        return None
+    number = _number(machine, query.command)
+    if number is not None:
+        return f"{number:06.2f}" if number >= 0 else f"{number:07.2f}"
+    return _text(machine, query.command, "PRO", tells_warnings=True)
+
+
+def answer_microcool(machine: Machine, query: Query) -> Raw | Refusal | None:
+    """What a Microcool answers: no pump, no standby, and of the seven flags only error and low level."""
+    if not isinstance(query, TextQuery):
+        return None
+    if query.command not in _MICROCOOL_COMMANDS:
+        return UNKNOWN_COMMAND
+    if query.command in ("TYPE", "STAT"):
+        return _text(machine, query.command, "MC", tells_warnings=False)
+    return answer(machine, query)
+
+
+def _number(machine: Machine, command: str) -> float | None:
+    match command:
+        case "IN_PV_00":
+            return _shown(machine.shown(Sensor.SUPPLY))
+        case "IN_PV_02":  # pressure of the pump, bar
+            return PUMP_PRESSURE_BAR if machine.running else 0.0
+        case "IN_PV_03":  # external Pt100: here it lies in the return pipe
+            return _shown(machine.shown(Sensor.RETURN))
+        case "IN_PV_05":
+            return 0 if Alarm.COOLANT_LOW in machine.alarms else LEVEL
+        case "IN_SP_00":
+            return machine.set_point_c
+        case "IN_SP_01":
+            return PUMP_LEVEL if machine.running else 0
+        case "IN_SP_04":
+            return 100.0
+        case "IN_SP_05":
+            return -35.0
+        case "IN_SP_07":
+            return SAFE_MODE_C
+        case "IN_SP_08":
+            return machine.watchdog_s
+        case _:
+            return None
+
+
+def _text(machine: Machine, command: str, make: str, *, tells_warnings: bool) -> Raw | Refusal:
+    match command:
+        case "IN_MODE_02":
+            return "0" if machine.running else "1"
+        case "TYPE":
+            return make
+        case "VERSION" | "VERSION_R":
+            return "1.38"
+        case "STATUS":
+            return "-1" if machine.alarms & STOPPING_ALARMS or Alarm.SUPPLY_PROBE in machine.alarms else "0"
+        case "STAT":
+            return _flags(machine, tells_warnings=tells_warnings)
+        case _:
+            return UNKNOWN_COMMAND
+
+
+def _flags(machine: Machine, *, tells_warnings: bool) -> str:
+    """Error, alarm, warning, overtemperature, low level, high level, external value missing; some models tell fewer."""
+    alarms = machine.alarms
+    is_error = bool(alarms & {Alarm.PUMP_FAULT, Alarm.SUPPLY_PROBE, Alarm.SAFETY_CUTOUT})
+    is_warning = tells_warnings and bool(alarms - STOPPING_ALARMS - {Alarm.SUPPLY_PROBE})
+    flags = {1: is_error, 3: is_warning, 5: Alarm.COOLANT_LOW in alarms}
+    return "".join("1" if flags.get(place) else "0" for place in range(1, 8))
+
+
+def _shown(celsius: float | None) -> float:
+    return NO_PROBE_C if celsius is None else celsius

@@ -1,0 +1,99 @@
+"""A capture that answers: what was asked then is answered as it was then, byte for byte and as late.
+
+A request that was made more than once gets its answers in their order, then from the first again. One that was never
+made gets silence, as does one that was not answered.
+"""
+
+import asyncio
+from pathlib import Path
+
+from drivers.capture import Capture, NotACapture, load_capture
+from drivers.dialects.base import Dialect, DialectName, NeedMore, Query, Reject, Request
+from drivers.dialects.registry import dialect
+from drivers.frames import Exchange, exchanges
+from simulators.listening import Write
+
+
+class Recorded:
+    """The exchanges of a capture, by what was asked."""
+
+    def __init__(self, capture: Capture, language: Dialect) -> None:
+        self._answers: dict[Query, list[Exchange]] = {}
+        for each in exchanges(capture, language):
+            self._answers.setdefault(each.request.query, []).append(each)
+        self._next = dict.fromkeys(self._answers, 0)
+
+    @property
+    def unit_ids(self) -> tuple[int | None, ...]:
+        """The units that were asked."""
+        return tuple(dict.fromkeys(query.unit_id for query in self._answers))
+
+    def answer(self, request: Request) -> tuple[tuple[float, bytes], ...]:
+        """What came upon this request: seconds after it, and the bytes, with this request's own transaction."""
+        recorded = self._answers.get(request.query)
+        if recorded is None:
+            return ()
+        at = self._next[request.query]
+        self._next[request.query] = (at + 1) % len(recorded)
+        then = recorded[at]
+        if request.transaction == then.request.transaction:
+            return then.answers
+        return tuple((after_s, _for_transaction(data, then.request, request)) for after_s, data in then.answers)
+
+
+def load_recorded(path: Path, spoken: DialectName | None) -> tuple[Recorded, Capture, Dialect]:
+    """The capture in a file, in its own dialect or in `spoken`. Raises NotACapture."""
+    capture = load_capture(path)
+    name = spoken or capture.header.dialect
+    if name is None:
+        raise NotACapture(f"{path}: says no dialect, accepted: name it with --dialect")
+    language = dialect(name)
+    recorded = Recorded(capture, language)
+    if not recorded.unit_ids:
+        raise NotACapture(f"{path}: holds no request of {name}, accepted: a capture in which something was asked")
+    return recorded, capture, language
+
+
+class ReplayingEar:
+    """What hears one connection and answers from the capture."""
+
+    def __init__(self, recorded: Recorded, language: Dialect, write: Write) -> None:
+        self._recorded = recorded
+        self._language = language
+        self._write = write
+        self._buffer = bytearray()
+        self._coming: set[asyncio.TimerHandle] = set()
+
+    def hear(self, data: bytes) -> None:
+        """Answers every whole request that has arrived by now."""
+        self._buffer += data
+        while True:
+            verdict = self._language.scan_request(self._buffer)
+            match verdict:
+                case NeedMore():
+                    return
+                case Reject(consumed=consumed):
+                    del self._buffer[:consumed]
+                case Request(consumed=consumed):
+                    del self._buffer[:consumed]
+                    for after_s, piece in self._recorded.answer(verdict):
+                        self._write_later(after_s, piece)
+
+    def close(self) -> None:
+        """Answers that are still to come are never given."""
+        for handle in self._coming:
+            handle.cancel()
+
+    def _write_later(self, after_s: float, data: bytes) -> None:
+        def write_now() -> None:
+            self._coming.discard(handle)
+            self._write(data)
+
+        handle = asyncio.get_running_loop().call_later(after_s, write_now)
+        self._coming.add(handle)
+
+
+def _for_transaction(data: bytes, then: Request, now: Request) -> bytes:
+    """Modbus TCP alone has transactions: the piece in which the answer begins carries the one that asks now."""
+    mark = then.transaction.to_bytes(2, "big") + b"\0\0"
+    return now.transaction.to_bytes(2, "big") + data[2:] if data.startswith(mark) else data

@@ -1,0 +1,108 @@
+"""Interface engines that others wrote: an MLLP server of python-hl7, one of hl7apy that hangs up after each message."""
+
+import asyncio
+import importlib
+import ssl
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, cast
+
+Mllp = Any  # a stream of a library without types
+_streams = cast(Any, importlib.import_module("hl7.mllp"))
+_client = cast(Any, importlib.import_module("hl7.client"))
+_hl7apy = cast(Any, importlib.import_module("hl7apy.mllp"))
+
+
+class Heard:
+    """What an engine was sent, and the code that it answers with."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        self.code = "AA"
+
+    @property
+    def ids(self) -> list[str]:
+        """Control ids in the order of arrival."""
+        return [message.split("|")[9] for message in self.messages]
+
+
+@asynccontextmanager
+async def engine(heard: Heard, tls: ssl.SSLContext | None = None) -> AsyncGenerator[int]:
+    """python-hl7's server on a free port; it keeps connections open."""
+    connections: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: Mllp, writer: Mllp) -> None:
+        task = asyncio.current_task()
+        connections.add(cast(asyncio.Task[None], task))
+        try:
+            while True:
+                message = await reader.readmessage()
+                heard.messages.append(str(message))
+                writer.writemessage(message.create_ack(heard.code))
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await _streams.start_hl7_server(serve, "127.0.0.1", 0, encoding="utf-8", ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for each in connections:
+            each.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+
+@contextmanager
+def hasty_engine(heard: Heard) -> Generator[int]:
+    """hl7apy's server on a free port: a thread a connection, and one message a connection."""
+
+    class Handler:
+        def __init__(self, message: str) -> None:
+            heard.messages.append(message)
+            self._id = message.split("|")[9]
+
+        def reply(self) -> str:
+            text = f"MSH|^~\\&|EHR|H|CAPGATE|S|20260310||ACK^P03^ACK|E{self._id}|T|2.5.1\rMSA|{heard.code}|{self._id}\r"
+            return f"\x0b{text}\x1c\r"
+
+    server = _hl7apy.MLLPServer("127.0.0.1", 0, {"DFT^P03^DFT_P03": (Handler,)})
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def send(port: int, message: bytes) -> str:
+    """What an engine hears after it has sent `message`, by python-hl7's client; its MSA segment."""
+    with _client.MLLPClient("127.0.0.1", port) as client:
+        answer = cast(bytes, client.send_message(message)).decode()
+    return next(line for line in answer.strip("\x0b\x1c\r").split("\r") if line.startswith("MSA"))
+
+
+@asynccontextmanager
+async def rude_engine(answer: Callable[[bytes], bytes | None]) -> AsyncGenerator[int]:
+    """An engine of our own that does as `answer` says with each packet: bytes to write, or None to hang up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65_536):
+                reply = answer(data)
+                if reply is None:
+                    break
+                writer.write(reply)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]

@@ -1,0 +1,318 @@
+"""The bridge between a real broker and interface engines, most of them written by others."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+
+from drivers.tomlfile import TomlProblems
+from gateway.bridge.bridge import Bridge
+from gateway.bridge.config import BridgeConfig, load_bridge
+from gateway.clock import SystemClock
+from tests.broker.authority import Authority
+from tests.broker.caller import Caller
+from tests.broker.harness import Mosquitto, eventually, free_port
+from tests.broker.mllp_peers import Heard, engine, hasty_engine, rude_engine, send
+
+ROOT = "capgate-test/v1/north"
+CHARGES = f"{ROOT}/ehr/gw-01/charge/hl7"
+ANSWERS = f"{ROOT}/ehr/in/hl7"
+
+
+def charge(number: int) -> bytes:
+    text = f"MSH|^~\\&|CAPGATE|NORTH|EHR|H|20260310||DFT^P03^DFT_P03|CG9RX2M7KQ4{number:02d}A|T|2.5.1|||NE|AL\r"
+    return (text + "EVN||20260310\rPID|||V770012||Müller\rFT1|1|9RX2M7KQ401A||20260310||CG|97009\r").encode()
+
+
+def adt(number: int) -> bytes:
+    return f"MSH|^~\\&|EHR|H|CAPGATE|NORTH|20260310||ADT^A04|ADT{number}|T|2.5.1\rPID|||V1\r".encode()
+
+
+@pytest.fixture
+def gateway(mosquitto: Mosquitto) -> Iterator[Caller]:
+    """A gateway as far as topics go: it hears what the engine says."""
+    caller = Caller(mosquitto.port, paho.MQTTv5, "gw-01")
+    caller.subscribe(ANSWERS)
+    yield caller
+    caller.say_goodbye()
+
+
+def write_config(folder: Path, broker_port: int, engine_port: int, more: str = "", listen: str = "") -> Path:
+    path = folder / "bridge.toml"
+    path.write_text(f"""
+[bridge]
+site = "north"
+id = "bridge-01"
+mode = "test"
+
+[mqtt]
+url = "mqtt://127.0.0.1:{broker_port}"
+
+[engine]
+address = "127.0.0.1:{engine_port}"
+ack_timeout_s = 1
+{more}
+[listen]
+address = "127.0.0.1:0"
+{listen}
+""")
+    return path
+
+
+@asynccontextmanager
+async def bridge(config: BridgeConfig) -> AsyncGenerator[Bridge]:
+    """A bridge that carries until the context ends."""
+    running = Bridge(config, SystemClock(), chance=lambda: 0.1)
+    task = asyncio.create_task(running.run())
+    try:
+        await running.listening.wait()
+        yield running
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+        assert task.cancelled(), task.exception()
+
+
+async def said(gateway: Caller) -> str:
+    message = await asyncio.to_thread(gateway.next)
+    return bytes(message.payload).decode()
+
+
+async def ready(gateway: Caller, carried: int = 0) -> None:
+    """Publish until the bridge has subscribed: the broker then has somebody to give it to."""
+    await eventually(lambda: gateway.publish(CHARGES, charge(carried)) == 0, "the bridge subscribes")
+
+
+async def test_charges_go_to_the_engine_and_its_answers_come_back(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+) -> None:
+    heard = Heard()
+    async with engine(heard) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))) as running:
+        await ready(gateway)
+        for number in range(1, 30):
+            gateway.publish(CHARGES, charge(number))
+        answers = [await said(gateway) for _ in range(30)]
+        assert [answer.split("MSA|")[1].strip() for answer in answers] == [
+            f"AA|CG9RX2M7KQ4{number:02d}A" for number in range(30)
+        ]
+        assert heard.ids == [f"CG9RX2M7KQ4{number:02d}A" for number in range(30)]
+        assert "Müller" in heard.messages[0]
+        await eventually(lambda: running.carried == 30, "all are acknowledged to the broker")
+
+
+async def test_a_rejected_charge_comes_back_as_such_and_blocks_none_behind_it(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+) -> None:
+    heard = Heard()
+    heard.code = "AE"
+    async with engine(heard) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+        await ready(gateway)
+        gateway.publish(CHARGES, charge(1))
+        assert ["MSA|AE" in await said(gateway) for _ in range(2)] == [True, True]
+        assert len(heard.messages) == 2
+
+
+async def test_an_engine_that_hangs_up_after_each_message_gets_every_one_once(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+) -> None:
+    heard = Heard()
+    with hasty_engine(heard) as port:
+        async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+            await ready(gateway)
+            for number in range(1, 6):
+                gateway.publish(CHARGES, charge(number))
+            assert ["MSA|AA" in await said(gateway) for _ in range(6)] == [True] * 6
+            assert heard.ids == [f"CG9RX2M7KQ4{number:02d}A" for number in range(6)]
+
+
+async def test_nothing_is_acknowledged_to_the_broker_before_the_engine_has_answered(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+) -> None:
+    away = free_port()
+    config = load_bridge(write_config(tmp_path, mosquitto.port, away))
+    async with bridge(config):
+        await ready(gateway)
+        gateway.publish(CHARGES, charge(1))
+        await asyncio.sleep(0.2)
+    heard = Heard()
+    async with engine(heard) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+        assert "CG9RX2M7KQ400A" in await said(gateway)
+        assert "CG9RX2M7KQ401A" in await said(gateway)
+        assert heard.ids == ["CG9RX2M7KQ400A", "CG9RX2M7KQ401A"]
+
+
+async def test_rubbish_foreign_answers_and_two_frames_in_a_packet_do_no_harm(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+) -> None:
+    def answer(packet: bytes) -> bytes:
+        own = packet.split(b"|")[9]
+        frames = [b"not HL7", b"MSH|^~\\&|E|H|C|N|1||ACK|X1|T|2.5.1\rMSA|AA|CGSOMEBODYELS\r"]
+        frames.append(b"MSH|^~\\&|E|H|C|N|1||ACK|X2|T|2.5.1\rMSA|AA|" + own + b"\r")
+        return b"\xff\x00 rubbish" + b"".join(b"\x0b" + each + b"\x1c\r" for each in frames)
+
+    async with rude_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+        await ready(gateway)
+        assert "MSA|AA|CG9RX2M7KQ400A" in await said(gateway)
+        assert gateway.nothing_comes(), "answers to nothing are not passed on"
+
+
+async def test_an_engine_that_closes_then_stalls_then_works_gets_the_message(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+) -> None:
+    moods = iter([None, b"", None])
+
+    def answer(packet: bytes) -> bytes | None:
+        own = packet.split(b"|")[9]
+        works = b"\x0bMSH|^~\\&|E|H|C|N|1||ACK|X|T|2.5.1\rMSA|AA|" + own + b"\r\x1c\r"
+        return next(moods, works)
+
+    async with rude_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+        await ready(gateway)
+        assert "MSA|AA|CG9RX2M7KQ400A" in await said(gateway)
+
+
+async def test_a_message_that_the_engine_never_answers_blocks_none_behind_it(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+) -> None:
+    def answer(packet: bytes) -> bytes | None:
+        own = packet.split(b"|")[9]
+        if own == b"CG9RX2M7KQ400A":
+            return None
+        return b"\x0bMSH|^~\\&|E|H|C|N|1||ACK|X|T|2.5.1\rMSA|AA|" + own + b"\r\x1c\r"
+
+    async with rude_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+        await ready(gateway)
+        gateway.publish(CHARGES, charge(1))
+        assert "MSA|AA|CG9RX2M7KQ401A" in await said(gateway)
+
+
+async def test_a_killed_broker_loses_no_charge(tmp_path: Path, gateway: Caller, mosquitto: Mosquitto) -> None:
+    """The gateway's outbox sends again what the broker forgets; here the publisher does."""
+    heard = Heard()
+    async with engine(heard) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+        await ready(gateway)
+        await said(gateway)
+        await asyncio.to_thread(mosquitto.kill)
+        await asyncio.to_thread(mosquitto.start)
+        back = Caller(mosquitto.port, paho.MQTTv5, "gw-02")
+        await eventually(lambda: back.publish(CHARGES, charge(1)) == 0, "the bridge is back", 10.0)
+        await eventually(lambda: "CG9RX2M7KQ401A" in heard.ids, "the engine has it")
+        back.say_goodbye()
+
+
+async def test_what_the_engine_sends_reaches_the_gateways_and_is_acknowledged(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+) -> None:
+    async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, free_port()))) as running:
+        assert await asyncio.to_thread(send, running.port, adt(1)) == "MSA|AA|ADT1"
+        assert await said(gateway) == adt(1).decode()
+        assert (await asyncio.to_thread(send, running.port, b"no HL7 at all")).startswith("MSA|AR")
+        gateway.say_goodbye()
+        answer = await asyncio.to_thread(send, running.port, adt(2))
+        assert answer == "MSA|AE|ADT2|no gateway listens"
+
+
+async def test_two_messages_in_a_packet_are_two_and_an_acknowledgement_is_not_acknowledged(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+) -> None:
+    config = load_bridge(write_config(tmp_path, mosquitto.port, free_port(), listen='ack = "CA"'))
+    ack = b"MSH|^~\\&|E|H|C|N|1||ACK^P03|X|T|2.5.1\rMSA|AA|CG9RX2M7KQ401A\r"
+    async with bridge(config) as running:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(b"".join(b"\x0b" + each + b"\x1c\r" for each in (adt(1), ack, adt(2))))
+        answers = b""
+        while answers.count(b"\x1c") < 2:
+            answers += await reader.read(4096)
+        writer.close()
+        assert [line for line in answers.split(b"\r") if line.startswith(b"MSA")] == [b"MSA|CA|ADT1", b"MSA|CA|ADT2"]
+        assert [await said(gateway) for _ in range(3)] == [adt(1).decode(), ack.decode(), adt(2).decode()]
+
+
+async def test_both_ways_run_by_tls_with_certificates_on_both_sides(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+) -> None:
+    authority, strangers = Authority(tmp_path / "ours"), Authority(tmp_path / "strangers")
+    host, client, stranger = authority.issue("127.0.0.1"), authority.issue("bridge"), strangers.issue("stranger")
+    files = f'ca_file = "{authority.ca}"\ncert_file = "{client.certificate}"\nkey_file = "{client.key}"\n'
+    door = f'ca_file = "{authority.ca}"\ncert_file = "{host.certificate}"\nkey_file = "{host.key}"\n'
+    client.key.chmod(0o600)
+    host.key.chmod(0o600)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.ca))
+    server.verify_mode = ssl.CERT_REQUIRED
+    server.load_cert_chain(host.certificate, host.key)
+    heard = Heard()
+    async with engine(heard, server) as port:
+        config = load_bridge(write_config(tmp_path, mosquitto.port, port, files, door))
+        async with bridge(config) as running:
+            await ready(gateway)
+            assert "MSA|AA" in await said(gateway)
+            trusted = ssl.create_default_context(cafile=str(authority.ca))
+            trusted.load_cert_chain(client.certificate, client.key)
+            reader, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=trusted)
+            writer.write(b"\x0b" + adt(1) + b"\x1c\r")
+            assert b"MSA|AA|ADT1" in await reader.readuntil(b"\x1c")
+            writer.close()
+            foreign = ssl.create_default_context(cafile=str(authority.ca))
+            foreign.load_cert_chain(stranger.certificate, stranger.key)
+            assert await answer_to(adt(2), running.port, foreign) == b"", "a certificate of another authority"
+
+
+async def answer_to(message: bytes, port: int, tls: ssl.SSLContext) -> bytes:
+    """What comes back, nothing where the connection is refused: by a TLS alert or a reset, as the timing has it."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+    except OSError:
+        return b""
+    try:
+        writer.write(b"\x0b" + message + b"\x1c\r")
+        return await reader.read(100)
+    except OSError:
+        return b""
+    finally:
+        writer.transport.abort()
+
+
+def test_what_would_be_readable_on_the_network_is_refused_and_every_error_has_its_line(tmp_path: Path) -> None:
+    path = write_config(tmp_path, 1883, 2575, 'cert_file = "none.crt"')
+    path.write_text(path.read_text().replace('"127.0.0.1:2575"', '"engine.example:2575"').replace(":0", "nowhere"))
+    with pytest.raises(TomlProblems) as wrong:
+        load_bridge(path)
+    path.write_text(path.read_text().replace("nowhere", ":0"))
+    with pytest.raises(TomlProblems) as unsafe:
+        load_bridge(path)
+    assert "listen.address" in str(wrong.value.problems)
+    texts = " ".join(problem.message for problem in unsafe.value.problems)
+    assert "readable on the network" in texts
+    assert "cert_file and key_file together" in texts
+    assert all(problem.line > 0 for problem in unsafe.value.problems)
+
+
+def test_the_pages_example_is_accepted(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "connect-an-engine.md").read_text()
+    (tmp_path / "bridge.toml").write_text(page.split("```toml\n")[1].split("```")[0])
+    authority = Authority(tmp_path / "secrets")
+    bridge_files = authority.issue("bridge")
+    bridge_files.certificate.rename(tmp_path / "secrets" / "bridge.crt")
+    bridge_files.key.chmod(0o600)
+    authority.ca.rename(tmp_path / "secrets" / "ca.crt")
+    loaded = load_bridge(tmp_path / "bridge.toml")
+    assert loaded.outbound == ("capgate/v1/north/ehr/+/charge/hl7", "capgate/v1/north/ehr/+/observation/hl7")
+    assert (loaded.inbound, loaded.target.port) == ("capgate/v1/north/ehr/in/hl7", 6661)
+    assert loaded.door is not None
+    assert loaded.door.ca is not None
+
+
+async def test_an_address_that_cannot_be_had_is_told(tmp_path: Path, mosquitto: Mosquitto) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        path = write_config(tmp_path, mosquitto.port, free_port())
+        path.write_text(path.read_text().replace(":0", f":{taken.getsockname()[1]}"))
+        with pytest.raises(ExceptionGroup) as refused:
+            await Bridge(load_bridge(path), SystemClock()).run()
+        assert refused.group_contains(OSError)

@@ -1,0 +1,85 @@
+"""FHIR messages of one story, as the product builds them: for validators and for docs/reference/messages.md.
+
+`python -m tests.contract.fhir_messages` writes tests/data/messages/fhir_*.json; tests.contract.message_samples then
+writes them into the page.
+"""
+
+import json
+from typing import Any, cast
+
+import msgspec
+
+from drivers.reading import Measurement, Quality, Reason
+from gateway.formats.charge_site import ChargeSite, FhirRelease
+from gateway.formats.ehr_payloads import ChargeData, Device, Patient
+from gateway.formats.out_fhir import Look, charge_bundle, observation_bundle
+from gateway.formats.payloads import Mode
+from tests.contract.message_samples import MESSAGES, TOKEN, built, us
+
+Json = dict[str, Any]
+
+RECORDED_US = us("18:00:01")
+BARE = Patient("V770012")
+KNOWN = Patient("V770012", mrn="90001234", account="770012")
+
+
+def charge_data(name: str = "charge", patient: Patient = KNOWN, mode: Mode = Mode.LIVE) -> ChargeData:
+    """The story's `charge` or `credit`, of this patient."""
+    data = msgspec.json.decode(built()[name], type=Json)["data"]
+    charge = msgspec.convert(data, ChargeData)
+    return msgspec.structs.replace(charge, patient=patient, mode=mode)
+
+
+def charge(
+    name: str = "charge", patient: Patient = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite | None = None
+) -> Json:
+    """The same as the Bundle that is sent."""
+    data = charge_data(name, patient, mode)
+    return cast(Json, json.loads(charge_bundle(data, site or ChargeSite(), RECORDED_US, data.charge)))
+
+
+def observation(patient: Patient = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite | None = None) -> Json:
+    """The look as the Bundle that is sent."""
+    seen = look(patient, mode)
+    return cast(Json, json.loads(observation_bundle(seen, site or ChargeSite(), us("15:05:01"), seen.key)))
+
+
+def look(patient: Patient = KNOWN, mode: Mode = Mode.LIVE) -> Look:
+    """A look at a cap of which one sensor is broken."""
+    return Look(
+        session=TOKEN,
+        device=Device("cap-07", 1, "CU-20417"),
+        at_us=us("15:05:00.400"),
+        temperatures={
+            "coolant_supply": Measurement(-3.8, "Cel"),
+            "cap_front": Measurement(None, "Cel", Quality.BAD, Reason.SENTINEL),
+        },
+        patient=patient,
+        mode=mode,
+    )
+
+
+def messages(release: FhirRelease) -> dict[str, Json]:
+    """Every kind of message, with as much and as little known as there may be."""
+    site = ChargeSite(fhir_release=release, description="Cooling after infusion, 30 min")
+    unnamed = ChargeSite(fhir_release=release, kept=frozenset())
+    return {
+        "charge": charge(site=site),
+        "credit": charge("credit", site=site),
+        "charge of a visit alone": charge(patient=BARE, site=site),
+        "charge of a test gateway": charge(mode=Mode.TEST, site=site),
+        "charge by the visit alone": charge(site=unnamed),
+        "observation": observation(site=site),
+        "observation of a test gateway, of a visit alone": observation(BARE, Mode.TEST, site),
+    }
+
+
+def samples() -> dict[str, str]:
+    """What the page shows, by the names of its files."""
+    shown = {"fhir_charge": charge(), "fhir_credit": charge("credit"), "fhir_observation": observation()}
+    return {name: json.dumps(bundle, indent=2) + "\n" for name, bundle in shown.items()}
+
+
+if __name__ == "__main__":
+    for name, text in samples().items():
+        (MESSAGES / f"{name}.json").write_text(text)

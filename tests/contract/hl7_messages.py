@@ -1,0 +1,98 @@
+"""HL7 messages of one story, as the product builds them: for validators and for docs/reference/messages.md.
+
+`python -m tests.contract.hl7_messages` writes tests/data/messages/hl7_*.hl7, a segment a line; on the wire each ends in
+CR. tests.contract.message_samples then writes them into the page.
+"""
+
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from gateway.formats.answers import Identity
+from gateway.formats.charge_site import ChargeSite, CreditForm, ServiceTime
+from gateway.formats.ehr_payloads import ChargeData
+from gateway.formats.ehr_words import PatientField
+from gateway.formats.out_dft import charge_message
+from gateway.formats.out_fhir import Look
+from gateway.formats.out_observation import observation_message
+from gateway.formats.payloads import Mode
+from gateway.session.facts import CapRef
+from tests.contract.fhir_messages import charge_data, look
+from tests.contract.message_samples import MESSAGES, us
+
+RECORDED_US = us("18:00:01")
+WHOLE = Identity("s", "V770012", "90001234", "770012", "TESTPATIENT^ALPHA", "1970-01-01", "F")
+VISIT_ALONE = Identity("s", "V770012")
+SITE = ChargeSite(
+    sending_facility="NORTH",
+    receiving_application="EHR",
+    receiving_facility="HOSPITAL",
+    assigning_authority="HOSPITAL",
+    location="INFA",
+    zone=ZoneInfo("America/New_York"),
+    chairs={CapRef("cap-07", 1): "c12"},
+    mode=Mode.LIVE,
+)
+FULL = msgspec.structs.replace(
+    SITE,
+    department="INFUSION",
+    performer="88801",
+    orderer="99901",
+    charge_code="CDM4711",
+    description="Cooling | after ^ infusion",
+    kept=frozenset(PatientField),
+)
+SPARSE = ChargeSite(ft1_4=ServiceTime.START, offset=False, credit_as=CreditForm.CG_NEGATIVE)
+LONGEST = msgspec.structs.replace(
+    FULL,
+    **dict.fromkeys(("sending_application", "sending_facility", "receiving_application"), "X" * 20),
+    **dict.fromkeys(("receiving_facility", "assigning_authority", "department", "location", "charge_code"), "X" * 20),
+    **dict.fromkeys(("performer", "orderer"), "9" * 15),
+    description="x" * 120,
+)
+
+
+def charge(
+    name: str = "charge", site: ChargeSite = SITE, who: Identity = WHOLE, data: ChargeData | None = None
+) -> bytes:
+    """The story's `charge` or `credit` as it is sent."""
+    return charge_message(data or charge_data(name, mode=site.mode), who, site, RECORDED_US)
+
+
+def observation(site: ChargeSite = SITE, who: Identity = WHOLE, at: Look | None = None) -> bytes:
+    """A look at a cap of which one sensor is broken."""
+    return observation_message(at or look(), who, site)
+
+
+def messages() -> dict[str, bytes]:
+    """Every kind of message, with as much and as little known as there may be."""
+    return {
+        f"{name} {of}": charge(name, site, who)
+        for name in ("charge", "credit")
+        for of, site, who in (
+            ("of a site", SITE, WHOLE),
+            ("with all that can be said", FULL, WHOLE),
+            ("with the longest names", LONGEST, WHOLE),
+            ("of a test gateway, of a visit alone", SPARSE, VISIT_ALONE),
+        )
+    } | {
+        "observation": observation(),
+        "observation with all that can be said": observation(FULL),
+        "observation of a test gateway, of a visit alone": observation(SPARSE, VISIT_ALONE),
+    }
+
+
+def lines(message: bytes) -> str:
+    """The message with a segment a line, as files and pages show it."""
+    return message.decode().replace("\r", "\n")
+
+
+def samples() -> dict[str, str]:
+    """What the page shows, by the names of its files."""
+    shown = {"hl7_charge": charge(), "hl7_credit": charge("credit"), "hl7_observation": observation()}
+    return {name: lines(message) for name, message in shown.items()}
+
+
+if __name__ == "__main__":
+    for name, text in samples().items():
+        (MESSAGES / f"{name}.hl7").write_text(text)

@@ -1,0 +1,28 @@
+"""Every shipped profile has its page, and each says what the profile says."""
+
+import pytest
+
+from tests.contract.device_pages import FOLDER, README, index, pages
+from tests.contract.profile_wire import ROOT, SHIPPED
+
+PAGES = pages()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_page_says_what_the_profile_says(page: object) -> None:
+    (path,) = (each for each in PAGES if each == page)
+    assert path.exists(), f"{path.relative_to(ROOT)}: python -m tests.contract.device_pages writes it"
+    assert path.read_text() == PAGES[path], "python -m tests.contract.device_pages writes it anew"
+
+
+def test_there_is_a_page_for_each_profile_and_no_other() -> None:
+    assert {path.stem for path in FOLDER.glob("*.md")} == {path.stem for path in SHIPPED}
+
+
+def test_the_table_names_every_profile_with_its_page() -> None:
+    assert index() in README.read_text()
+    assert all(f"(units/{path.stem}.md)" in index() for path in SHIPPED)
+
+
+def test_whoever_looks_for_a_thermocube_finds_why_it_is_left_out() -> None:
+    assert "ThermoCube" in README.read_text()

@@ -1,0 +1,24 @@
+"""A unit behind a device server that others wrote: found through ser2net, over RFC 2217 and over bare TCP."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.scan import command as scan
+from tests.peers.julabo_units import sinstruments
+from tests.peers.test_ser2net import ser2net
+from tests.sim.first_hour_support import run
+
+pytestmark = pytest.mark.peers
+
+
+async def test_a_julabo_that_others_simulate_is_found_behind_ser2net(tmp_path: Path) -> None:
+    async with sinstruments(tmp_path) as (_, tty), ser2net(tmp_path, tty) as server:
+        for url in (f"rfc2217://127.0.0.1:{server.rfc2217_port}", f"socket://127.0.0.1:{server.tcp_port}"):
+            options = ("--profile", "julabo-cf", "--baud", "9600", "--timeout", "1", "--json")
+            result = await run(scan, url, *options)
+            assert result.exit_code == 0, result.output
+            (found,) = json.loads(result.stdout)["units"]
+            assert found["likely"] == ["julabo-cf"]
+            assert found["unit"]["matches"][0]["coolant_c"] == -4.12

@@ -1,0 +1,235 @@
+"""Receipts on the real pipeline and ledger: what they end, what they leave, and what the broker keeps of a session."""
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import main
+from gateway.control_desk import Desk
+from gateway.ledger import deliveries
+from gateway.ledger.deliveries import Deliveries, Proof
+from gateway.ledger.entry import EntryKind
+from gateway.ledger.store import open_readonly
+from gateway.ledger.verify import verify
+from gateway.receipts import Order, OrderRefused
+from tests.sim.test_pipeline import CONFIG, EPOCH_US, POLICY, Suite, running
+from tests.sim.test_release import problems, signed
+
+RECEIPTS = '\n[receipts]\nexpected = "json"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "gateway.toml").write_text(CONFIG.replace("[[line]]", f"{RECEIPTS}[[line]]", 1))
+    (tmp_path / "policy.toml").write_text(POLICY)
+    return tmp_path
+
+
+async def heads(suite: Suite) -> list[bytes]:
+    """What the broker was given to keep of the session, in order."""
+    rows = await suite.ledger.outbox.pending(0, 100_000)
+    return [row.payload for row in rows if "/session/" in row.topic and "/dev/" in row.topic and row.retain]
+
+
+def head(payload: bytes) -> dict[str, Any]:
+    event = json.loads(payload)
+    assert problems(event) == []
+    return event["data"]
+
+
+async def said(suite: Suite, name: str, data: dict[str, object]) -> dict[str, Any]:
+    """A receipt, and the answer to it."""
+    return await suite.tell(name, "ack", 0.0, **data)
+
+
+async def charged(suite: Suite) -> str:
+    await signed(suite)
+    (charge,) = await suite.sent("/charge/json")
+    return charge["id"]
+
+
+async def test_a_receipt_ends_the_wait_and_the_broker_forgets_the_session(folder: Path) -> None:
+    async with running(folder) as suite:
+        key = await charged(suite)
+        assert (await suite.ledger.outbox.deliveries()).pending == 1
+        assert head((await heads(suite))[-1])["charged"] == 3
+        answer = await said(suite, "r1", {"for": key, "result": "accepted"})
+        assert answer == {"for": "urn:engine|r1", "result": "accepted", "format": "json", "text": "noted"}
+        assert await suite.ledger.outbox.deliveries() == Deliveries()
+        assert (await heads(suite))[-1] == b""
+        await suite.start()
+        assert await suite.ledger.outbox.deliveries() == Deliveries(), "a restart forgets nothing"
+
+
+async def test_the_key_is_found_in_a_control_id_too(folder: Path) -> None:
+    async with running(folder) as suite:
+        key = await charged(suite)
+        assert (await said(suite, "r1", {"for": f"CG{key}", "result": "accepted"}))["result"] == "accepted"
+        assert (await suite.ledger.outbox.deliveries()).pending == 0
+
+
+async def test_an_hl7_acknowledgement_is_a_receipt_too(folder: Path) -> None:
+    async with running(folder) as suite:
+        key = await charged(suite)
+        refusal = (
+            f"MSH|^~\\&|EHR|H|CAPGATE|N|20260310||ACK^P03^ACK|E1|T|2.5.1\rMSA|AE|CG{key}\rERR|||204^Unknown^HL70357|E\r"
+        )
+        await suite.pipeline.message("ehr/in/hl7", refusal.encode())
+        assert (await suite.ledger.outbox.deliveries()).rejected == 1
+        ack = f"MSH|^~\\&|EHR|H|CAPGATE|N|20260310||ACK^P03^ACK|E2|T|2.5.1\rMSA|AA|CG{key}\r"
+        await suite.pipeline.message("ehr/in/hl7", ack.encode())
+        assert await suite.ledger.outbox.deliveries() == Deliveries()
+        answers = [each["data"] for each in await suite.sent("/result/json")][-2:]
+        assert [(each["format"], each["result"]) for each in answers] == [("hl7v2", "accepted")] * 2
+
+
+async def test_repeated_late_and_foreign_receipts_do_no_harm(folder: Path) -> None:
+    async with running(folder) as suite:
+        key = await charged(suite)
+        foreign = await said(suite, "r0", {"for": "ZZZZZZZZZ00A", "result": "accepted"})
+        assert (foreign["result"], foreign["code"]) == ("ignored", "unknown-message")
+        await said(suite, "r1", {"for": key, "result": "rejected", "code": "204", "text": "visit not open"})
+        assert (await suite.ledger.outbox.deliveries()).rejected == 1
+        again = await said(suite, "r1", {"for": key, "result": "rejected", "code": "204"})
+        assert again["code"] == "known-receipt"
+        await said(suite, "r2", {"for": key, "result": "accepted"})
+        late = await said(suite, "r3", {"for": key, "result": "rejected"})
+        assert late["code"] == "known-receipt", "an acceptance is final"
+        assert await suite.ledger.outbox.deliveries() == Deliveries()
+        entries = [entry for entry in await suite.ledger.entries() if entry.kind is EntryKind.DELIVERY]
+        results = [json.loads(entry.body)["receipt"]["result"] for entry in entries]
+        assert results == ["rejected", "accepted"]
+        assert {entry.session for entry in entries} == {key[:9]}
+        assert "visit not open" not in str(entries), "the engine's words may name a patient: not in the chain"
+
+
+async def test_a_rejected_charge_is_shown_with_its_reason_and_sent_again_by_order(folder: Path) -> None:
+    async with running(folder) as suite:
+        key = await charged(suite)
+        await said(suite, "r1", {"for": key, "result": "rejected", "code": "no such", "text": "Mrs. Doe?"})
+        with open_readonly(folder / "state" / "ledger.db") as connection:
+            (shown,) = deliveries.unsettled(connection)
+        assert (shown.proof, shown.code, shown.text) == (Proof.REJECTED, "", "no such Mrs. Doe?")
+        with pytest.raises(OrderRefused, match="no message"):
+            await suite.pipeline.send_again(Order("ZZZZZZZZZ00A", "cm-1", "mended"))
+        await suite.pipeline.send_again(Order(key, "cm-1", "mended"))
+        assert (await suite.ledger.outbox.deliveries()).pending == 1
+        await said(suite, "r2", {"for": key, "result": "accepted"})
+        with pytest.raises(OrderRefused, match="acknowledged"):
+            await suite.pipeline.send_again(Order(key, "cm-1", "again"))
+
+
+def capgate(*arguments: str | Path) -> tuple[int, str]:
+    """A command beside the running gateway, as an operator runs it."""
+    run = CliRunner().invoke(main, [str(each) for each in arguments])
+    return run.exit_code, run.output
+
+
+async def test_the_commands_show_what_the_engine_lacks_why_and_what_was_done_about_it(folder: Path) -> None:
+    config = folder / "gateway.toml"
+    async with running(folder) as suite:
+        key = await charged(suite)
+        await said(suite, "r1", {"for": key, "result": "rejected", "code": "204", "text": "visit\x1b[2J not open"})
+        _, listed = capgate("outbox", "list", "--config", config)
+        first, last = listed.splitlines()
+        assert (first.split()[:2], last) == ([key, "rejected"], "1 rejected")
+        assert "204 visit\\x1b[2J not open" in first, "what an engine says moves no cursor"
+        listed = json.loads(capgate("outbox", "list", "--config", config, "--json")[1])
+        assert [(each["key"], each["proof"]) for each in listed["messages"]] == [(key, "rejected")]
+        suite.clock.us += 1_000_000
+        desk = Desk(suite.config, suite.clock, suite.ledger, suite.pipeline)
+        order = {"request": "resend", "key": key, "person": "cm-1", "reason": "visit reopened"}
+        assert json.loads(await desk.answer(json.dumps(order).encode(), 0))["done"] == f"{key} is sent again"
+        sessions = json.loads(await desk.answer(b'{"request": "sessions", "all": true}', 0))["sessions"]
+        assert [each["delivery"] for each in sessions[0]["charges"]] == ["pending"]
+        status = json.loads(await desk.answer(b'{"request": "status"}', 0))["outbox"]
+        assert status == {"delivery": "by receipt", "pending": 1, "unproven": 0, "rejected": 0}
+        suite.clock.us += 1_000_000
+        await said(suite, "r2", {"for": key, "result": "accepted"})
+        _, shown = capgate("outbox", "show", key, "--config", config)
+        assert [line.split(" ", 3)[3] for line in shown.splitlines()[2:]] == [
+            "rejected: 204 visit\\x1b[2J not open",
+            "ordered again: by cm-1: visit reopened",
+            "acknowledged",
+        ]
+        assert "V-1" not in shown
+        assert '"visit":"V-1"' in capgate("outbox", "show", key, "--config", config, "--body")[1]
+        assert capgate("outbox", "list", "--config", config) == (0, "the engine has everything\n")
+        refused = json.loads(await desk.answer(json.dumps(order).encode(), 0))
+        assert (refused["ok"], refused["error"]) == (False, "the engine acknowledged it")
+    day = datetime.fromtimestamp(EPOCH_US / 1e6, UTC).date().isoformat()
+    _, reconciled = capgate("ledger", "reconcile", folder / "state" / "ledger.db", "--day", day)
+    assert reconciled.splitlines()[-1] == (
+        "charges and credits at the engine: 1 acknowledged, 0 pending, 0 unproven, 0 rejected"
+    )
+
+
+async def test_a_cumulative_receipt_must_name_the_messages_own_sequence(folder: Path) -> None:
+    async with running(folder) as suite:
+        await signed(suite)
+        (charge,) = await suite.sent("/charge/json")
+        key, sequence = charge["id"], charge["sequence"]
+        wrong = await said(suite, "r1", {"for": key, "result": "accepted", "sequence": "1"})
+        assert (wrong["result"], wrong["code"]) == ("rejected", "wrong-sequence")
+        right = await said(suite, "r2", {"for": key, "result": "accepted", "sequence": sequence})
+        assert right["result"] == "accepted"
+
+
+async def test_without_receipts_the_summary_stays_and_tells_every_gap(folder: Path) -> None:
+    (folder / "gateway.toml").write_text(CONFIG)
+    async with running(folder) as suite:
+        key = await charged(suite)
+        kept = [head(payload) for payload in await heads(suite)]
+        told = [
+            int(event["sequence"])
+            for ending in ("/session/json", "/increment/json", "/charge/json")
+            for event in await suite.sent(ending)
+            if event["correlationid"] == key[:9]
+        ]
+        last = kept[-1]
+        assert (last["events"], last["first_sequence"], last["last_sequence"]) == (len(told), min(told), max(told))
+        assert (last["attained"], last["charged"]) == (3, 3)
+        (entry,) = (each for each in await suite.ledger.entries() if each.seq == last["last_sequence"])
+        assert last["head_hash"] == entry.hash
+        assert b"V-1" not in b"".join(await heads(suite))
+        assert await suite.ledger.outbox.deliveries() == Deliveries(0, 1, 0, None)
+        assert [each["last_sequence"] for each in kept] == sorted({each["last_sequence"] for each in kept})
+    assert verify(folder / "state" / "ledger.db").problems == ()
+
+
+async def test_increments_are_followed_where_the_site_asks_for_it(folder: Path) -> None:
+    of = RECEIPTS + 'of = ["charge", "increment"]\n'
+    (folder / "gateway.toml").write_text(CONFIG.replace("[[line]]", f"{of}[[line]]", 1))
+    async with running(folder) as suite:
+        key = await charged(suite)
+        assert (await suite.ledger.outbox.deliveries()).pending == 4
+        await said(suite, "r1", {"for": key, "result": "accepted"})
+        assert (await heads(suite))[-1] != b"", "three increments are not delivered yet"
+        for event in await suite.sent("/increment/json"):
+            await said(suite, event["id"], {"for": event["id"], "result": "accepted"})
+        assert (await heads(suite))[-1] == b""
+
+
+async def test_a_purge_of_words_and_a_forged_receipt_are_told_apart(folder: Path) -> None:
+    async with running(folder) as suite:
+        key = await charged(suite)
+        await said(suite, "r1", {"for": key, "result": "rejected", "text": "Mrs. Doe?"})
+    path = folder / "state" / "ledger.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM receipt_text")
+        connection.commit()
+    assert verify(path).problems == ()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DROP TRIGGER receipt_no_update")
+        connection.execute("UPDATE receipt SET accepted = 1")
+        connection.execute("""
+            CREATE TRIGGER receipt_no_update BEFORE UPDATE ON receipt
+            BEGIN SELECT RAISE(ABORT, 'UPDATE of receipt is refused'); END""")
+        connection.commit()
+    assert ["receipt" in problem.text for problem in verify(path).problems] == [True]

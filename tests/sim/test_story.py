@@ -1,0 +1,227 @@
+"""A day of HL7 in, and charges as HL7, FHIR and JSON out: the real pipeline on a real ledger, restarted throughout.
+
+Local time, UTC-4: registered 08:45, the unit bound 08:55, cooling from 09:00, paclitaxel 09:30 to 11:00, cooling until
+12:35, signed 12:40; at 13:09 the chart's end is amended to 11:20.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from drivers.reading import CapReading, Reading, RunState
+from gateway.config import load_config
+from gateway.ledger.deliveries import Deliveries
+from gateway.ledger.store import open_ledger
+from gateway.ledger.verify import verify
+from tests.contract.test_hl7_validators import fields_of, missed_by_all, refused_by_hl7apy
+from tests.sim.test_pipeline import FakeClock, Suite
+from tests.unit.hl7_support import SAMPLES
+
+POLL_S = 30
+POLICIES = Path(__file__).parents[1] / "data" / "policies"
+DEFAULT = Path(__file__).parents[2] / "config" / "policies" / "default.toml"
+CONFIG = """
+[gateway]
+site = "ward"
+id = "gw-01"
+mode = "test"
+state_dir = "state"
+time_zone = "America/New_York"
+
+[mqtt]
+url = "mqtt://127.0.0.1:1883"
+
+[tracking]
+policy = "policy.toml"
+
+[receipts]
+expected = "hl7"
+
+[charges]
+formats = ["json", "hl7", "fhir"]
+sending_facility = "WARD"
+assigning_authority = "DEMO"
+location = "INFA"
+
+[ehr]
+units = { CAP0007 = "cap-07" }
+
+[drugs]
+chemo = ["PACLI"]
+
+[[line]]
+id = "net-1"
+url = "socket://127.0.0.1:502"
+
+[[line.unit]]
+id = "cap-07"
+profile = "reference-cap-unit"
+unit_id = 1
+poll_period_s = 30
+simulated = true
+cap = [{ cap = 1, chair = "c12" }]
+"""
+
+
+def local(clock: str) -> int:
+    """UTC microseconds of a time of that day."""
+    return round(datetime.fromisoformat(f"2026-03-10T{clock}-04:00").timestamp() * 1_000_000)
+
+
+class Day(Suite):
+    """The unit at chair C12, read until a time of day, and the engine's messages as the samples have them."""
+
+    async def until(self, clock: str) -> None:
+        while self.clock.us < local(clock):
+            self.clock.us += POLL_S * 1_000_000
+            cooling = self.state is RunState.RUNNING
+            self.treatment_s += POLL_S if cooling else 0
+            cap = CapReading(1, self.state, True, cooling, {}, treatment=4, elapsed_s=self.treatment_s)
+            idle = CapReading(2, RunState.STOPPED, False, False, {}, treatment=0, elapsed_s=0)
+            await self.pipeline.answer(Reading("cap-07", self.clock.now(), (cap, idle), {}, (), "CU-20417"))
+
+    async def say(self, sample: str) -> None:
+        message = (SAMPLES / f"{sample}.hl7").read_text().replace("\n", "\r")
+        await self.pipeline.message("ehr/in/hl7", message.encode())
+        answer = (await self.sent("/result/json"))[-1]["data"]
+        assert answer["result"] == "accepted", (sample, answer)
+        await self.start()
+
+    async def treated(self) -> None:
+        """Everything up to the end of cooling."""
+        await self.say("adt_a04_register")
+        await self.until("08:55")
+        await self.say("oru_r01_dev52_associate")
+        await self.until("09:00")
+        self.state = RunState.RUNNING
+        await self.until("09:30")
+        await self.say("oru_r42_pcd10_start")
+        await self.until("09:31")
+        await self.say("ras_o17_start")
+        await self.until("11:00")
+        await self.say("oru_r42_pcd10_complete")
+        await self.until("11:02")
+        await self.say("ras_o17_complete")
+        await self.until("12:35")
+        self.state = RunState.STOPPED
+        await self.until("12:40")
+
+    async def sign(self) -> None:
+        """The nurse charts the preparation, which the samples do not, and signs."""
+        await self.tell("p", "preparation.charted", visit="V770012", person="rn-1")
+        await self.tell("f", "session.finalized", visit="V770012", person="rn-1")
+        await self.start()
+
+    async def amend(self) -> None:
+        await self.until("13:09")
+        await self.say("ras_o17_amended_end")
+
+    async def charges(self) -> list[dict[str, str]]:
+        """Those sent as HL7, as somebody else's reader reads them."""
+        rows = await self.ledger.outbox.pending(0, 100_000)
+        payloads = [row.payload.decode() for row in rows if row.topic.endswith("/charge/hl7")]
+        assert [(refused_by_hl7apy(each), missed_by_all(each)) for each in payloads] == [("", [])] * len(payloads)
+        return [fields_of(each) for each in payloads]
+
+
+@asynccontextmanager
+async def a_day(folder: Path, policy: str, change: Callable[[str], str] = str) -> AsyncGenerator[Day]:
+    (folder / "gateway.toml").write_text(change(CONFIG))
+    (folder / "policy.toml").write_text(policy)
+    config = load_config(folder / "gateway.toml")
+    clock = FakeClock()
+    clock.us = local("08:45")
+    async with open_ledger(folder / "state" / "ledger.db", config.id, clock.now) as ledger:
+        day = Day(config, clock, ledger)
+        await day.start()
+        yield day
+    assert verify(folder / "state" / "ledger.db").problems == ()
+
+
+async def test_three_half_hours_are_charged_and_one_is_credited_after_the_amended_end(tmp_path: Path) -> None:
+    async with a_day(tmp_path, (POLICIES / "story.toml").read_text()) as day:
+        await day.treated()
+        assert [(op, index) for op, index, _ in await day.increments()] == [("emit", 1), ("emit", 2), ("emit", 3)]
+        assert await day.charges() == []
+        await day.sign()
+        token = (await day.sent("/charge/json"))[0]["data"]["session"]
+        first = await day.charges()
+        assert [(each["FT1-2"], each["FT1-6"], each["FT1-10"]) for each in first] == [
+            (f"{token}00A", "CG", "1"),
+            (f"{token}00B", "CG", "1"),
+            (f"{token}00C", "CG", "1"),
+        ]
+        assert [each["FT1-4"] for each in first] == [
+            "20260310110000-0400^20260310113000-0400",
+            "20260310113000-0400^20260310120000-0400",
+            "20260310120000-0400^20260310123000-0400",
+        ]
+        await day.amend()
+        (*_, credit) = told = await day.charges()
+        assert len(told) == 4
+        assert (credit["FT1-6"], credit["FT1-8"]) == ("CD", f"REVERSES {token}00C")
+        assert credit["FT1-23"] == first[2]["FT1-23"] == f"{token}00C^CAPGATE"
+        assert credit["FT1-4"] == first[2]["FT1-4"]
+        assert (credit["PID-3"], credit["PV1-19"]) == ("90001234^^^DEMO^MR", "V770012^^^DEMO^VN")
+
+
+async def test_every_notation_says_the_same_of_each_charge_and_an_ack_settles_it(tmp_path: Path) -> None:
+    async with a_day(tmp_path, (POLICIES / "story.toml").read_text()) as day:
+        await day.treated()
+        await day.sign()
+        await day.amend()
+        events, bundles = await day.sent("/charge/json"), await day.sent("/charge/fhir")
+        read = await day.charges()
+        keys = [event["id"] for event in events]
+        assert [each["MSH-10"] for each in read] == [f"CG{key}" for key in keys]
+        assert [bundle["identifier"]["value"] for bundle in bundles] == keys
+        statuses = [bundle["entry"][-1]["resource"]["status"] for bundle in bundles]
+        assert statuses == ["billable", "billable", "billable", "entered-in-error"]
+        assert {event["data"]["patient"]["mrn"] for event in events} == {"90001234"}
+        assert (await day.ledger.outbox.deliveries()).pending == 4
+        for key in keys:
+            ack = f"MSH|^~\\&|EHR|H|CAPGATE|W|20260310||ACK^P03^ACK|A{key}|T|2.5.1\rMSA|AA|CG{key}\r"
+            await day.pipeline.message("ehr/in/hl7", ack.encode())
+        assert await day.ledger.outbox.deliveries() == Deliveries()
+        bodies = "".join(entry.body for entry in await day.ledger.entries())
+        assert "90001234" not in bodies
+        assert "V770012" not in bodies
+
+
+async def test_under_the_default_policy_nothing_goes_out_unsigned_and_the_correction_waits(tmp_path: Path) -> None:
+    approved = DEFAULT.read_text().replace('approved_by = ""', 'approved_by = "the tests"')
+    async with a_day(tmp_path, approved) as day:
+        await day.treated()
+        assert await day.charges() == []
+        await day.sign()
+        (charge,) = await day.charges()
+        assert (charge["FT1-6"], charge["FT1-10"]) == ("CG", "3")
+        await day.amend()
+        assert len(await day.charges()) == 1, "a person decides"
+        (*_, told) = await day.sent("/session/json")
+        assert [(each["charged"], each["counted"]) for each in told["data"]["corrections"]] == [(3, 2)]
+
+
+async def test_under_the_default_policy_as_shipped_nothing_is_charged_for_nobody_approved_it(tmp_path: Path) -> None:
+    async with a_day(tmp_path, DEFAULT.read_text()) as day:
+        await day.treated()
+        await day.sign()
+        assert await day.charges() == []
+        (*_, told) = await day.sent("/session/json")
+        assert "policy_unapproved" in json.dumps(told["data"]["release"])
+
+
+@pytest.mark.parametrize("formats", ['["hl7"]', '["hl7", "fhir"]'])
+async def test_the_ledger_vouches_for_charges_that_are_not_sent_as_json(tmp_path: Path, formats: str) -> None:
+    def only(text: str) -> str:
+        return text.replace('["json", "hl7", "fhir"]', formats)
+
+    async with a_day(tmp_path, (POLICIES / "story.toml").read_text(), only) as day:
+        await day.treated()
+        await day.sign()
+        assert len(await day.charges()) == 3
+        assert await day.sent("/charge/json") == []

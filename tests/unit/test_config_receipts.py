@@ -1,0 +1,60 @@
+"""The [receipts] table: what is followed, what is awaited, and what contradicts itself."""
+
+from pathlib import Path
+
+import pytest
+
+from drivers.tomlfile import TomlProblems
+from gateway.config import load_config
+from gateway.config_model import Thing
+from gateway.config_receipts import ReceiptPlan
+from gateway.mqtt.topics import Format
+from tests.sim.test_pipeline import CONFIG, POLICY
+
+
+def plan(folder: Path, table: str) -> ReceiptPlan:
+    (folder / "policy.toml").write_text(POLICY)
+    path = folder / "gateway.toml"
+    path.write_text(CONFIG.replace("[[line]]", f"[receipts]\n{table}\n[[line]]", 1))
+    return load_config(path).receipts
+
+
+def test_without_a_table_no_receipt_is_expected_and_charges_are_followed_as_json(tmp_path: Path) -> None:
+    found = plan(tmp_path, "")
+    assert found == ReceiptPlan()
+    assert found.follows(Thing.CHARGE, Format.JSON)
+    assert not found.awaits(Thing.CHARGE)
+    assert not found.follows(Thing.INCREMENT, Format.JSON)
+
+
+def test_one_form_of_each_charge_is_followed(tmp_path: Path) -> None:
+    found = plan(tmp_path, 'expected = "hl7"\n[charges]\nformats = ["json", "hl7"]')
+    followed = {notation for notation in Format if found.follows(Thing.CHARGE, notation)}
+    assert followed == {Format.HL7}
+    assert found.awaits(Thing.CHARGE)
+
+
+def test_increments_are_followed_where_they_are_asked_for(tmp_path: Path) -> None:
+    found = plan(tmp_path, 'expected = "json"\nof = ["charge", "increment"]')
+    assert found.follows(Thing.INCREMENT, Format.JSON)
+    assert found.awaits(Thing.INCREMENT)
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("first_resend_s = 60\nlongest_resend_s = 30", "at least as long"),
+        (
+            'expected = "hl7"\nof = ["increment"]\n[charges]\nformats = ["json", "hl7"]',
+            "increments are sent as JSON alone",
+        ),
+        ('expected = "fhir"', "receipts.expected"),
+        ("first_resend_s = 0", "receipts.first_resend_s"),
+    ],
+)
+def test_what_cannot_be_is_told_with_its_line(tmp_path: Path, table: str, said: str) -> None:
+    with pytest.raises(TomlProblems) as wrong:
+        plan(tmp_path, table)
+    (problem,) = wrong.value.problems
+    assert said in str(problem)
+    assert problem.line > 0

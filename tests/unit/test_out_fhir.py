@@ -1,0 +1,156 @@
+"""Charges, credits and temperatures in FHIR, by what a server makes of them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.formats.charge_site import ChargeSite, FhirRelease
+from gateway.formats.ehr_payloads import ChargeAction
+from gateway.formats.out_fhir import charge_bundle
+from gateway.formats.payloads import Mode
+from tests.contract.fhir_messages import BARE, RECORDED_US, charge, charge_data, observation, samples
+from tests.contract.message_samples import sample_files
+
+Json = dict[str, Any]
+
+
+class Server:
+    """Processes transactions as FHIR demands: conditional creates and updates by identifier."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Json] = {}  # by type and identifier
+
+    def take(self, bundle: Json) -> None:
+        assert (bundle["resourceType"], bundle["type"]) == ("Bundle", "transaction")
+        for entry in bundle["entry"]:
+            request, resource = entry["request"], entry["resource"]
+            kind, _, query = request["url"].partition("?")
+            (identifier,) = resource["identifier"]
+            search = query if request["method"] == "PUT" else request["ifNoneExist"]
+            assert kind == resource["resourceType"]
+            assert search == f"identifier={identifier['system']}|{identifier['value']}"
+            if request["method"] == "PUT":
+                self.held[f"{kind}?{search}"] = resource
+            else:
+                self.held.setdefault(f"{kind}?{search}", resource)
+
+    @property
+    def statuses(self) -> list[tuple[str, int]]:
+        return [(each["status"], each["quantity"]["value"]) for each in self.held.values()]
+
+
+def item(bundle: Json) -> Json:
+    (entry,) = bundle["entry"]
+    return entry["resource"]
+
+
+def test_a_charge_says_what_is_billed_to_whom_and_when() -> None:
+    bundle = charge()
+    assert bundle["identifier"] == {"system": "urn:capgate:message", "value": "9RX2M7KQ400A"}
+    assert item(bundle) == {
+        "resourceType": "ChargeItem",
+        "identifier": [{"system": "urn:capgate:charge", "value": "9RX2M7KQ400A"}],
+        "status": "billable",
+        "code": {"coding": [{"system": "http://www.ama-assn.org/go/cpt", "code": "97009"}]},
+        "subject": {"identifier": {"system": "urn:capgate:mrn", "value": "90001234"}},
+        "context": {"identifier": {"system": "urn:capgate:visit", "value": "V770012"}},
+        "occurrencePeriod": {"start": "2026-03-10T15:20:00.000Z", "end": "2026-03-10T16:35:00.000Z"},
+        "quantity": {"value": 2},
+        "enteredDate": "2026-03-10T18:00:01.000Z",
+        "account": [{"identifier": {"system": "urn:capgate:account", "value": "770012"}}],
+    }
+
+
+def test_the_same_charge_is_the_same_bytes() -> None:
+    data, site = charge_data(), ChargeSite()
+    first, again = (charge_bundle(data, site, RECORDED_US, data.charge) for _ in range(2))
+    assert first == again
+
+
+def test_a_charge_that_comes_twice_is_there_once() -> None:
+    server = Server()
+    server.take(charge())
+    server.take(charge())
+    assert server.statuses == [("billable", 2)]
+
+
+@pytest.mark.parametrize(
+    "order", [["charge", "credit"], ["credit", "charge"], ["charge", "credit", "charge", "credit"]]
+)
+def test_a_credit_takes_its_charge_back_in_whatever_order_they_come(order: list[str]) -> None:
+    server = Server()
+    for name in order:
+        server.take(charge(name))
+    assert server.statuses == [("entered-in-error", 2)]
+
+
+def test_a_credit_says_which_and_why() -> None:
+    data = charge_data("credit")
+    assert data.action is ChargeAction.CREDIT
+    assert item(charge("credit"))["note"] == [
+        {"time": "2026-03-10T18:00:01.000Z", "text": "taken back by 9RX2M7KQ4A0A: count"}
+    ]
+
+
+def test_r5_has_the_visit_under_its_new_name() -> None:
+    r4, r5 = item(charge()), item(charge(site=ChargeSite(fhir_release=FhirRelease.R5)))
+    assert r5.pop("encounter") == r4.pop("context")
+    assert r5 == r4
+
+
+@pytest.mark.parametrize("bundle", [charge(patient=BARE), charge(site=ChargeSite(kept=frozenset()))])
+def test_what_is_not_known_or_not_told_of_a_patient_is_left_to_the_visit(bundle: Json) -> None:
+    assert item(bundle)["subject"]["extension"][0]["valueCode"] == "unknown"
+    assert item(bundle)["context"]["identifier"]["value"] == "V770012"
+    assert "account" not in item(bundle)
+    assert "90001234" not in json.dumps(bundle)
+
+
+def test_numbers_are_of_the_systems_that_the_site_names() -> None:
+    site = ChargeSite(mrn_system="urn:oid:1.2.3", visit_system="urn:oid:1.2.4", account_system="urn:oid:1.2.5")
+    resource = item(charge(site=site))
+    numbers = [resource["subject"], resource["context"], *resource["account"]]
+    assert [each["identifier"]["system"] for each in numbers] == ["urn:oid:1.2.3", "urn:oid:1.2.4", "urn:oid:1.2.5"]
+
+
+def test_text_of_the_code_is_the_sites_own_or_none() -> None:
+    assert item(charge(site=ChargeSite(description="Cap cooling")))["code"]["text"] == "Cap cooling"
+    assert "text" not in item(charge())["code"]
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_only_a_test_gateway_marks_what_it_sends_as_test(mode: Mode) -> None:
+    bundle = charge(mode=mode)
+    assert [("meta" in each) for each in (bundle, item(bundle))] == [mode is Mode.TEST] * 2
+
+
+def test_a_temperature_is_the_devices_and_preliminary() -> None:
+    device, supply, broken = (entry["resource"] for entry in observation()["entry"])
+    assert (device["resourceType"], device["serialNumber"]) == ("Device", "CU-20417")
+    for each in (supply, broken):
+        assert each["status"] == "preliminary"
+        assert each["category"][0]["coding"][0]["code"] == "procedure"
+        assert [coding["system"] for coding in each["code"]["coding"]] == ["urn:capgate:point"]
+        assert each["device"]["reference"] == observation()["entry"][0]["fullUrl"]
+    assert supply["valueQuantity"]["value"] == -3.8
+    assert "dataAbsentReason" not in supply
+    assert "valueQuantity" not in broken
+    assert broken["dataAbsentReason"]["coding"][0]["code"] == "error"
+
+
+def test_no_temperature_is_a_vital_sign() -> None:
+    text = json.dumps(observation())
+    for never in ("vital-signs", "8310-5", "loinc", "150364", "150368", "150344"):
+        assert never not in text
+
+
+def test_a_look_that_comes_twice_is_there_once() -> None:
+    server = Server()
+    server.take(observation())
+    server.take(observation())
+    assert len(server.held) == 3
+
+
+def test_the_page_shows_what_is_built() -> None:
+    assert {name: text for name, text in sample_files().items() if name.startswith("fhir_")} == samples()
