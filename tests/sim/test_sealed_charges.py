@@ -1,4 +1,4 @@
-"""Charges in HL7 and FHIR beside the chain: one that is altered, removed or forged is found, whatever its digest says."""
+"""Charges in HL7 and FHIR beside the chain: one altered, removed or forged is found, whatever its digest says."""
 
 import shutil
 import sqlite3

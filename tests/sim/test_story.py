@@ -9,7 +9,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any, cast
 
+import hl7
 import pytest
 
 from drivers.reading import CapReading, Reading, RunState
@@ -127,6 +129,12 @@ class Day(Suite):
         assert [(refused_by_hl7apy(each), missed_by_all(each)) for each in payloads] == [("", [])] * len(payloads)
         return [fields_of(each) for each in payloads]
 
+    async def acknowledgements(self) -> list[bytes]:
+        """What an engine answers to them that somebody else wrote."""
+        rows = await self.ledger.outbox.pending(0, 100_000)
+        told = [row.payload.decode() for row in rows if row.topic.endswith("/charge/hl7")]
+        return [str(cast(Any, hl7).parse(each).create_ack()).encode() for each in told]
+
 
 @asynccontextmanager
 async def a_day(folder: Path, policy: str, change: Callable[[str], str] = str) -> AsyncGenerator[Day]:
@@ -183,9 +191,8 @@ async def test_every_notation_says_the_same_of_each_charge_and_an_ack_settles_it
         assert statuses == ["billable", "billable", "billable", "entered-in-error"]
         assert {event["data"]["patient"]["mrn"] for event in events} == {"90001234"}
         assert (await day.ledger.outbox.deliveries()).pending == 4
-        for key in keys:
-            ack = f"MSH|^~\\&|EHR|H|CAPGATE|W|20260310||ACK^P03^ACK|A{key}|T|2.5.1\rMSA|AA|CG{key}\r"
-            await day.pipeline.message("ehr/in/hl7", ack.encode())
+        for ack in await day.acknowledgements():
+            await day.pipeline.message("ehr/in/hl7", ack)
         assert await day.ledger.outbox.deliveries() == Deliveries()
         bodies = "".join(entry.body for entry in await day.ledger.entries())
         assert "90001234" not in bodies
