@@ -1,7 +1,7 @@
 """What a reading's past says against it: values that stand still or leap, and a controller that hangs. Pure.
 
 A doubtful value is never evidence: where circulation rests on a flow that is frozen, nobody knows whether it
-circulates. What cannot be is taken away; what only looks frozen stays to be seen, marked as suspect.
+circulates. What cannot be, and what a unit may only be repeating, is taken away: a reason, and no number.
 """
 
 from collections.abc import Callable
@@ -54,10 +54,10 @@ class Doubts:
         """The values as they may be used."""
         frozen = set(self._frozen.frozen(slots, measured.caps, at))
         if self._frozen.is_hung(slots, at):
-            measured = measured.changed(lambda _name, _cap, each: _suspect(each))
+            measured = measured.changed(lambda _name, _cap, each: _frozen(each))
             measured = measured._replace(caps=tuple(_unknown(cap) for cap in measured.caps))
         elif frozen:
-            measured = measured.changed(lambda name, cap, each: _suspect(each) if (name, cap) in frozen else each)
+            measured = measured.changed(lambda name, cap, each: _frozen(each) if (name, cap) in frozen else each)
             measured = measured._replace(
                 caps=tuple(
                     _unknown(cap) if frozen & {(self._flow, cap.cap), (self._flow, None)} else cap
@@ -70,10 +70,10 @@ class Doubts:
         return measured
 
 
-def _suspect(measurement: Measurement) -> Measurement:
+def _frozen(measurement: Measurement) -> Measurement:
     if measurement.value is None:
         return measurement
-    return msgspec.structs.replace(measurement, quality=Quality.SUSPECT, reason=Reason.FROZEN)
+    return Measurement(None, measurement.unit, Quality.BAD, Reason.FROZEN)
 
 
 def _impossible(measurement: Measurement) -> Measurement:

@@ -223,7 +223,8 @@ def _identity(profile: DeviceProfile) -> str:
         facts.append(f"{names} prove what happened while nobody looked.")
     frozen = [point for point in profile.points if point.stuck_after_s]
     facts += [
-        f"`{each.name}` is suspect when it stands still for {each.stuck_after_s} s of circulation." for each in frozen
+        f"`{each.name}` is not believed when it stands still for {each.stuck_after_s} s of circulation."
+        for each in frozen
     ]
     facts += [
         f"`{each.name}` has no value when it changes by more than {each.max_k_per_min:g} K a minute."

@@ -218,12 +218,12 @@ async def _poll(driver: Driver, clock: FakeClock, seconds: Sequence[float]) -> R
     return reading
 
 
-async def test_a_value_that_never_moves_while_coolant_runs_is_suspect() -> None:
+async def test_a_value_that_never_moves_while_coolant_runs_is_no_value() -> None:
     driver, line, clock = _driver("smc-hrs", lambda _query: _smc())
     reading = await _poll(driver, clock, range(0, 601, 5))
     assert reading.measurements["coolant_supply"].quality is Quality.GOOD
     reading = await _poll(driver, clock, [605])
-    frozen = Measurement(-4.2, "Cel", Quality.SUSPECT, Reason.FROZEN)
+    frozen = Measurement(None, "Cel", Quality.BAD, Reason.FROZEN)
     assert reading.measurements["coolant_supply"] == frozen
     assert reading.caps[0].temperatures["coolant_supply"] == frozen
     assert reading.caps[0].circulating is True, "the pump's bit is another source"
@@ -251,9 +251,9 @@ async def test_a_hung_controller_proves_nothing() -> None:
     assert all(cap.circulating for cap in reading.caps), "ten seconds may pass"
     reading = await _poll(driver, clock, [40, 41])
     assert [cap.circulating for cap in reading.caps] == [None, None]
-    assert {each.quality for each in reading.measurements.values()} == {Quality.SUSPECT}
+    assert {each.quality for each in reading.measurements.values()} == {Quality.BAD}
     first = reading.caps[0].temperatures
-    assert first["cap_back"] == Measurement(-3.72, "Cel", Quality.SUSPECT, Reason.FROZEN)
+    assert first["cap_back"] == Measurement(None, "Cel", Quality.BAD, Reason.FROZEN)
     assert first["cap_front"] == Measurement(None, "Cel", Quality.BAD, Reason.SENTINEL)
     line.answer = unit
     reading = await _poll(driver, clock, [42])
