@@ -20,7 +20,7 @@ from gateway.mqtt.topics import Topics
 _log = logging.getLogger("capgate.alarms")
 
 UNREACHABLE_S = 30.0  # a unit that is down this long needs somebody
-UNSENT_S = 300.0
+UNSENT_S = 300.0  # an outbox this far behind needs a person
 _OF_THEIR_OWN = (FaultKind.WRONG_IDENTITY, FaultKind.NEEDS_CONSENT)  # faults that raise another alarm
 UNRECEIPTED_S = 3600.0
 

@@ -62,7 +62,8 @@ class UnitDesk:
             )
 
     async def _swap(self, request: Swap) -> None:
-        others = [each for each in self._loaners() if each.unit != request.unit]
+        loaners = self._loaners()
+        others = [each for each in loaners if each.unit != request.unit]
         at_us = self._clock.now().utc_us
         loaner = Loaner(
             unit=request.unit,
@@ -75,7 +76,7 @@ class UnitDesk:
             reason=request.reason,
             at=rfc3339(at_us),
         )
-        there = self._now_at(request.unit)
+        there = self._now_at(request.unit, loaners)
         if request.url is not None and len(next(line for line in self._config.lines if there in line.units).units) > 1:
             raise Refused("the unit shares its line", "no url: the loaner stands on the same line")
         await self._put(there, request.loaner, [*others, loaner], request, at_us)
@@ -86,7 +87,7 @@ class UnitDesk:
             swapped = ", ".join(each.unit for each in loaners) or "none is swapped"
             raise Refused("nothing stands in for that unit", swapped)
         remaining = [each for each in loaners if each.unit != request.unit]
-        await self._put(self._now_at(request.unit), request.unit, remaining, request, self._clock.now().utc_us)
+        await self._put(self._now_at(request.unit, loaners), request.unit, remaining, request, self._clock.now().utc_us)
 
     async def _put(
         self, there: UnitSpec, new_id: str, loaners: Sequence[Loaner], request: Swap | SwapBack, at_us: int
@@ -124,9 +125,9 @@ class UnitDesk:
                 at_us=at_us, known_at_us=at_us, cap=new_cap, patient=patient, evidence="person", person=who, reason=why
             )
 
-    def _now_at(self, unit: str) -> UnitSpec:
+    def _now_at(self, unit: str, loaners: Sequence[Loaner]) -> UnitSpec:
         """The machine that stands at a unit's place now."""
-        name = next((each.loaner for each in self._loaners() if each.unit == unit), unit)
+        name = next((each.loaner for each in loaners if each.unit == unit), unit)
         found = next((each for each in self._config.units if each.id == name), None)
         if found is None:
             raise Refused("no such unit", ", ".join(each.id for each in self._config.units))

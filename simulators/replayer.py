@@ -4,13 +4,13 @@ A request that was made more than once gets its answers in their order, then fro
 made gets silence, as does one that was not answered.
 """
 
-import asyncio
 from pathlib import Path
 
 from drivers.capture import Capture, NotACapture, load_capture
-from drivers.dialects.base import Dialect, DialectName, NeedMore, Query, Reject, Request
+from drivers.dialects.base import Dialect, DialectName, Query, Request
 from drivers.dialects.registry import dialect
 from drivers.frames import Exchange, exchanges
+from simulators.hearing import LateAnswers, requests_in
 from simulators.listening import Write
 
 
@@ -60,37 +60,19 @@ class ReplayingEar:
     def __init__(self, recorded: Recorded, language: Dialect, write: Write) -> None:
         self._recorded = recorded
         self._language = language
-        self._write = write
         self._buffer = bytearray()
-        self._coming: set[asyncio.TimerHandle] = set()
+        self._late = LateAnswers(write)
 
     def hear(self, data: bytes) -> None:
         """Answers every whole request that has arrived by now."""
         self._buffer += data
-        while True:
-            verdict = self._language.scan_request(self._buffer)
-            match verdict:
-                case NeedMore():
-                    return
-                case Reject(consumed=consumed):
-                    del self._buffer[:consumed]
-                case Request(consumed=consumed):
-                    del self._buffer[:consumed]
-                    for after_s, piece in self._recorded.answer(verdict):
-                        self._write_later(after_s, piece)
+        for request in requests_in(self._language, self._buffer):
+            for after_s, piece in self._recorded.answer(request):
+                self._late.write(piece, after_s)
 
     def close(self) -> None:
         """Answers that are still to come are never given."""
-        for handle in self._coming:
-            handle.cancel()
-
-    def _write_later(self, after_s: float, data: bytes) -> None:
-        def write_now() -> None:
-            self._coming.discard(handle)
-            self._write(data)
-
-        handle = asyncio.get_running_loop().call_later(after_s, write_now)
-        self._coming.add(handle)
+        self._late.close()
 
 
 def _for_transaction(data: bytes, then: Request, now: Request) -> bytes:

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from drivers.dialects.base import Dialect, NeedMore, Reject, Request
+from drivers.dialects.base import Dialect, Request
 from drivers.dialects.registry import dialect
+from simulators.hearing import LateAnswers, requests_in
 from simulators.listening import Write, tcp_listener, terminal
 from simulators.scenario import build_units
 from simulators.scenario_format import LineEntry, Scenario
@@ -115,7 +116,7 @@ class Ear:
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._heard_at = 0.0
-        self._late: set[asyncio.TimerHandle] = set()
+        self._late = LateAnswers(write)
 
     def hear(self, data: bytes) -> None:
         """Answers every whole request that has arrived by now."""
@@ -124,21 +125,12 @@ class Ear:
             self._buffer.clear()
         self._heard_at = now
         self._buffer += data
-        while True:
-            verdict = self._language.scan_request(self._buffer)
-            match verdict:
-                case NeedMore():
-                    return
-                case Reject(consumed=consumed):
-                    del self._buffer[:consumed]
-                case Request(consumed=consumed):
-                    del self._buffer[:consumed]
-                    self._answer(verdict)
+        for request in requests_in(self._language, self._buffer):
+            self._answer(request)
 
     def close(self) -> None:
         """Answers that are still to come are never given."""
-        for handle in self._late:
-            handle.cancel()
+        self._late.close()
 
     def _answer(self, request: Request) -> None:
         unit = self._units.get(request.query.unit_id)
@@ -151,12 +143,4 @@ class Ear:
         if response.delay_s == 0:
             self._write(response.data)
         else:
-            self._write_later(response.data, response.delay_s)
-
-    def _write_later(self, data: bytes, delay_s: float) -> None:
-        def write_now() -> None:
-            self._late.discard(handle)
-            self._write(data)
-
-        handle = self._loop.call_later(delay_s, write_now)
-        self._late.add(handle)
+            self._late.write(response.data, response.delay_s)

@@ -51,6 +51,13 @@ Query = ModbusQuery | TextQuery | NumberQuery
 Raw = tuple[int, ...] | str  # registers or bits as read; an NC reply's data bytes | the reply's text, stripped
 
 
+def numbered(query: Query) -> NumberQuery:
+    """The query, of a dialect that asks by number. Raises TypeError for another kind."""
+    if not isinstance(query, NumberQuery):
+        raise TypeError(f"not a numbered query: {query}")
+    return query
+
+
 class RejectKind(StrEnum):
     """Why bytes on the line are not the answer. Each is counted by the line."""
 

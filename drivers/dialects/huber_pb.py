@@ -20,6 +20,7 @@ from drivers.dialects.base import (
     Reply,
     Request,
     Verdict,
+    numbered,
 )
 
 _START = b"{"
@@ -35,14 +36,14 @@ class HuberPb:
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes: stars for the value, so that nothing can be set. Raises ValueError for no variable."""
-        query = _numbered(query)
+        query = numbered(query)
         if not 0 <= query.number <= 0xFF:
             raise ValueError(f"variable {query.number}, accepted: 0 to 255")
         return f"{{M{query.number:02X}****\r\n".encode("ascii")
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
         """The first verdict on what lies at the start of `buffer`."""
-        query = _numbered(query)
+        query = numbered(query)
         if buffer.startswith(request := self.encode(query, transaction)):
             return Reject(len(request), RejectKind.ECHO)
         frame = _first_frame(buffer)
@@ -67,7 +68,7 @@ class HuberPb:
 
     def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
         """A simulated unit's answer, one word; a refusal is silence."""
-        query = _numbered(request.query)
+        query = numbered(request.query)
         match answer:
             case Refusal():
                 return b""
@@ -79,12 +80,6 @@ class HuberPb:
     def gap_s(self, baud: int | None) -> float:
         """None of the language's own: the profile states the unit's."""
         return 0.0
-
-
-def _numbered(query: Query) -> NumberQuery:
-    if not isinstance(query, NumberQuery):
-        raise TypeError(f"not a numbered query: {query}")
-    return query
 
 
 def _first_frame(buffer: bytes | bytearray) -> bytes | Reject | NeedMore:

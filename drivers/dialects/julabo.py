@@ -22,9 +22,10 @@ from drivers.dialects.base import (
     TextQuery,
     Verdict,
 )
+from drivers.dialects.text import decoded, ended_line, judged_line, split_address, text_query
 
 _MAX_LINE = 128  # characters; the longest text is a status message of about 60
-_MAX_UNENDED = 1024  # how long the end of an over-long line is waited for, so that its tail is not taken for a line
+_MAX_UNENDED = 1023  # how long the end of an over-long line is waited for, so that its tail is not taken for a line
 _ADDRESSED = re.compile(r"A(\d{3})_(.*)", re.IGNORECASE)
 
 
@@ -35,10 +36,7 @@ class Julabo:
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The command's bytes. Raises ValueError for text that would not fit one command."""
-        if not isinstance(query, TextQuery):
-            raise TypeError(f"not a text query: {query}")
-        if not query.command.isascii() or not query.command.isprintable() or not query.command:
-            raise ValueError(f"command {query.command!r}, accepted: printable ASCII")
+        query = text_query(query)
         prefix = "" if query.unit_id is None else f"A{query.unit_id:03d}_"
         return f"{prefix}{query.command.upper()}\r".encode("ascii")
 
@@ -53,7 +51,7 @@ class Julabo:
         consumed, text = line
         if query.unit_id is None:
             return Reply(consumed, text)
-        unit_id, text = _split_address(text)
+        unit_id, text = split_address(text, _ADDRESSED)
         return Reply(consumed, text) if unit_id == query.unit_id else Reject(consumed, RejectKind.WRONG_UNIT)
 
     def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
@@ -62,7 +60,7 @@ class Julabo:
         if not isinstance(line, tuple):
             return line
         consumed, text = line
-        unit_id, command = _split_address(text.upper())
+        unit_id, command = split_address(text.upper(), _ADDRESSED)
         return Request(consumed, TextQuery(command, unit_id))
 
     def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
@@ -81,20 +79,5 @@ class Julabo:
 
 def _first_line(buffer: bytes | bytearray, end: bytes) -> tuple[int, str] | Reject | NeedMore:
     """The first line as (characters consumed, text without padding)."""
-    at = buffer.find(end)
-    if at < 0:
-        return NeedMore() if len(buffer) < _MAX_UNENDED else Reject(len(buffer), RejectKind.BAD_CHECK)
-    if at > _MAX_LINE:
-        return Reject(at + 1, RejectKind.BAD_CHECK)
-    line = bytes(buffer[:at]).strip()
-    if not line:
-        return Reject(at + 1, RejectKind.NOISE)
-    text = line.decode("ascii", errors="replace")
-    if not text.isascii() or not text.isprintable():
-        return Reject(at + 1, RejectKind.BAD_CHECK)
-    return at + 1, text
-
-
-def _split_address(text: str) -> tuple[int | None, str]:
-    addressed = _ADDRESSED.fullmatch(text)
-    return (int(addressed[1]), addressed[2].strip()) if addressed else (None, text)
+    line = ended_line(buffer, end, _MAX_LINE, _MAX_UNENDED)
+    return judged_line(line[0], decoded(line[1].strip())) if isinstance(line, tuple) else line

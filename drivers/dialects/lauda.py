@@ -22,6 +22,7 @@ from drivers.dialects.base import (
     TextQuery,
     Verdict,
 )
+from drivers.dialects.text import decoded, ended_line, judged_line, split_address, text_query
 
 UNKNOWN_COMMAND = 1  # ERR_3; as a Modbus unit's exception it would be "illegal function"
 NOT_POSSIBLE = 3  # every other ERR_n; "illegal value"
@@ -39,10 +40,7 @@ class Lauda:
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The command's bytes. Raises ValueError for text that is no command and for an address past 127."""
-        if not isinstance(query, TextQuery):
-            raise TypeError(f"not a text query: {query}")
-        if not query.command.isascii() or not query.command.isprintable() or not query.command:
-            raise ValueError(f"command {query.command!r}, accepted: printable ASCII")
+        query = text_query(query)
         if query.unit_id is not None and not 0 <= query.unit_id <= 127:
             raise ValueError(f"address {query.unit_id}, accepted: 0 to 127")
         return f"{_prefix(query)}{query.command}\r".encode("ascii")
@@ -57,7 +55,7 @@ class Lauda:
             return line
         consumed, text = line
         if query.unit_id is not None:
-            unit_id, text = _split_address(text)
+            unit_id, text = split_address(text, _ADDRESSED)
             if unit_id != query.unit_id:
                 return Reject(consumed, RejectKind.WRONG_UNIT)
         return _judged(consumed, text)
@@ -68,7 +66,7 @@ class Lauda:
         if not isinstance(line, tuple):
             return line
         consumed, text = line
-        unit_id, command = _split_address(text)
+        unit_id, command = split_address(text, _ADDRESSED)
         return Request(consumed, TextQuery(command.replace(" ", "_"), unit_id))
 
     def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
@@ -98,22 +96,11 @@ def _prefix(query: TextQuery) -> str:
     return "" if query.unit_id is None else f"A{query.unit_id:03d}_"
 
 
-def _split_address(text: str) -> tuple[int | None, str]:
-    addressed = _ADDRESSED.fullmatch(text)
-    return (int(addressed[1]), addressed[2].strip()) if addressed else (None, text)
-
-
 def _first_line(buffer: bytes | bytearray, end: bytes) -> tuple[int, str] | Reject | NeedMore:
     """The first line as (characters consumed, text without padding)."""
-    at = buffer.find(end)
-    if at < 0:
-        return NeedMore() if len(buffer) <= _MAX_LINE else Reject(len(buffer), RejectKind.BAD_CHECK)
-    consumed = at + len(end)
-    if at > _MAX_LINE:
-        return Reject(consumed, RejectKind.BAD_CHECK)
-    text = bytes(buffer[:at]).decode("ascii", errors="replace")
-    if not text.strip():
-        return Reject(consumed, RejectKind.NOISE)
-    if not text.isascii() or not text.isprintable():
-        return Reject(consumed, RejectKind.BAD_CHECK)
-    return consumed, text.strip()
+    line = ended_line(buffer, end, _MAX_LINE, _MAX_LINE)
+    if not isinstance(line, tuple):
+        return line
+    text = decoded(line[1])
+    judged = judged_line(line[0], text if text.strip() else "")
+    return (judged[0], judged[1].strip()) if isinstance(judged, tuple) else judged

@@ -24,6 +24,7 @@ from drivers.dialects.base import (
     Reply,
     Request,
     Verdict,
+    numbered,
 )
 
 BAD_COMMAND, BAD_DATA, BAD_CHECKSUM = 1, 2, 3  # error numbers; 1 and 2 mean what Modbus' 01 and 03 do, roughly
@@ -45,7 +46,7 @@ class Nc:
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes: no data, so that nothing can be set. Raises ValueError for what no unit can be asked."""
-        query = _numbered(query)
+        query = numbered(query)
         if not 0 <= query.number <= 0xFF:
             raise ValueError(f"command {query.number}, accepted: 0 to 255")
         if query.unit_id is not None and not 1 <= query.unit_id <= 100:
@@ -54,7 +55,7 @@ class Nc:
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
         """The first verdict on what lies at the start of `buffer`."""
-        query = _numbered(query)
+        query = numbered(query)
         if not buffer:
             return NeedMore()
         if buffer.startswith(request := self.encode(query, transaction)):
@@ -87,7 +88,7 @@ class Nc:
 
     def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
         """A simulated unit's answer: data bytes, or the error with the command echoed."""
-        query = _numbered(request.query)
+        query = numbered(request.query)
         match answer:
             case Refusal(code):
                 return _frame(query, _ERROR, bytes((code, query.number)))
@@ -99,12 +100,6 @@ class Nc:
     def gap_s(self, baud: int | None) -> float:
         """None of the language's own: the profile states the unit's."""
         return 0.0
-
-
-def _numbered(query: Query) -> NumberQuery:
-    if not isinstance(query, NumberQuery):
-        raise TypeError(f"not a numbered query: {query}")
-    return query
 
 
 def _frame(query: NumberQuery, command: int, data: bytes) -> bytes:

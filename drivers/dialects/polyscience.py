@@ -20,6 +20,7 @@ from drivers.dialects.base import (
     TextQuery,
     Verdict,
 )
+from drivers.dialects.text import decoded, ended_line, judged_line, text_query
 
 UNKNOWN_COMMAND = 1  # `?` says no more; as a Modbus unit's exception it would be "illegal function"
 
@@ -36,10 +37,7 @@ class PolyScience:
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The command's bytes, in the case that it was given in. Raises ValueError for text that is no command."""
-        if not isinstance(query, TextQuery):
-            raise TypeError(f"not a text query: {query}")
-        if not query.command.isascii() or not query.command.isprintable() or not query.command:
-            raise ValueError(f"command {query.command!r}, accepted: printable ASCII")
+        query = text_query(query)
         return query.command.encode("ascii") + _END
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
@@ -78,15 +76,6 @@ class PolyScience:
 
 
 def _first_line(buffer: bytes | bytearray) -> tuple[int, str] | Reject | NeedMore:
-    """The first text up to CR as (characters consumed, text); one unreadable character spoils all of it."""
-    at = buffer.find(_END)
-    if at < 0:
-        return NeedMore() if len(buffer) <= _MAX_LINE else Reject(len(buffer), RejectKind.BAD_CHECK)
-    if at > _MAX_LINE:
-        return Reject(at + 1, RejectKind.BAD_CHECK)
-    text = bytes(buffer[:at]).decode("ascii", errors="replace")
-    if not text:
-        return Reject(at + 1, RejectKind.NOISE)
-    if not text.isascii() or not text.isprintable():
-        return Reject(at + 1, RejectKind.BAD_CHECK)
-    return at + 1, text
+    """The first text up to CR as (characters consumed, text)."""
+    line = ended_line(buffer, _END, _MAX_LINE, _MAX_LINE)
+    return judged_line(line[0], decoded(line[1])) if isinstance(line, tuple) else line

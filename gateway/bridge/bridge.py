@@ -27,6 +27,7 @@ from gateway.mqtt.engine import Inbound
 from gateway.mqtt.link import Message, MqttDown, Refused
 from gateway.mqtt.service import ConnectionInfo
 from gateway.mqtt.topics import Topics
+from gateway.tasks import in_own_task
 
 _log = logging.getLogger("capgate.bridge")
 
@@ -98,25 +99,12 @@ class Bridge:
         failures, last = 0, ""
         while True:  # ends with the task
             began_s = asyncio.get_running_loop().time()
-            cause = await self._attempt()
+            cause = await in_own_task(self._one_connection())
             failures = 1 if asyncio.get_running_loop().time() - began_s > LONGEST_RETRY_S else failures + 1
             if cause != last:
                 _log.warning("no connection to the broker", extra={"cause": cause})
                 last = cause
             await asyncio.sleep(backoff_s(failures, self._chance(), FIRST_RETRY_S, LONGEST_RETRY_S))
-
-    async def _attempt(self) -> str:
-        """`_one_connection` in a task of its own: a group that fails may swallow a cancellation of the same moment."""
-        attempt = asyncio.create_task(self._one_connection())
-        try:
-            await asyncio.wait((attempt,))
-        except asyncio.CancelledError:
-            attempt.cancel()
-            await asyncio.wait((attempt,))
-            if not attempt.cancelled():
-                attempt.result()  # a defect is more than a stop
-            raise
-        return attempt.result()
 
     async def _one_connection(self) -> str:
         """Work until the connection ends; why it did."""

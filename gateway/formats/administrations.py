@@ -7,6 +7,7 @@ more, and stands on the work list.
 
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import TypedDict
 
 import msgspec
 
@@ -58,12 +59,7 @@ def _facts(told: Administration, known_at_us: int, message_id: str) -> Iterator[
         begin = facts.FlushStarted if told.agent is AgentClass.FLUSH else facts.InfusionStarted
         yield begin(
             at_us=told.start.at_us,
-            known_at_us=known_at_us,
-            order=told.order,
-            patient=told.subject,
-            admin=told.agent,
-            presumed=told.presumed,
-            msg=message_id,
+            **_of_order(told, known_at_us, message_id),
             ambiguous=told.start.ambiguous,
             other_reading_us=told.start.other_us,
         )
@@ -73,28 +69,40 @@ def _facts(told: Administration, known_at_us: int, message_id: str) -> Iterator[
         yield _void(told, known_at_us, message_id)
 
 
+class _OfOrder(TypedDict):
+    """The fields of every fact about an order."""
+
+    known_at_us: int
+    order: str
+    patient: str
+    admin: AgentClass
+    presumed: bool
+    msg: str
+
+
+def _of_order(told: Administration, known_at_us: int, message_id: str) -> _OfOrder:
+    return {
+        "known_at_us": known_at_us,
+        "order": told.order,
+        "patient": told.subject,
+        "admin": told.agent,
+        "presumed": told.presumed,
+        "msg": message_id,
+    }
+
+
 def _end(told: Administration, end: Instant, known_at_us: int, message_id: str) -> AnyFact:
     if told.agent is AgentClass.FLUSH and not end.no_time:
         return facts.FlushEnded(
             at_us=end.at_us,
-            known_at_us=known_at_us,
-            order=told.order,
-            patient=told.subject,
-            admin=told.agent,
-            presumed=told.presumed,
-            msg=message_id,
+            **_of_order(told, known_at_us, message_id),
             ambiguous=end.ambiguous,
             other_reading_us=end.other_us,
         )
     if told.version is not None and not end.no_time:
         return facts.InfusionEndCorrected(
             at_us=known_at_us if told.changed_us is None else told.changed_us,
-            known_at_us=known_at_us,
-            order=told.order,
-            patient=told.subject,
-            admin=told.agent,
-            presumed=told.presumed,
-            msg=message_id,
+            **_of_order(told, known_at_us, message_id),
             version=told.version,
             new_end_us=end.at_us,
             source=EndSource.MAR,
@@ -103,12 +111,7 @@ def _end(told: Administration, end: Instant, known_at_us: int, message_id: str) 
         )
     return facts.InfusionEnded(
         at_us=end.at_us,
-        known_at_us=known_at_us,
-        order=told.order,
-        patient=told.subject,
-        admin=told.agent,
-        presumed=told.presumed,
-        msg=message_id,
+        **_of_order(told, known_at_us, message_id),
         source=EndSource.MAR,
         no_time=end.no_time,
         ambiguous=end.ambiguous,

@@ -1,6 +1,7 @@
 """Data to facts, for inbound events about one session as a whole: what a person did, found or signed."""
 
 from collections.abc import Callable, Mapping
+from typing import TypedDict
 
 import msgspec
 
@@ -31,31 +32,39 @@ def _session_of(message: Message, data: OfSession) -> _Whose:
     return _Whose(message.site.sessions[data.session], data.session, ())
 
 
+class _OfSession(TypedDict):
+    """The fields of every fact about a session."""
+
+    at_us: int
+    known_at_us: int
+    patient: str
+    token: str
+    person: str
+    reason: str
+
+
+def _told(message: Message, data: OfSession, whose: _Whose) -> _OfSession:
+    return {
+        "at_us": message.timed().at_us,
+        "known_at_us": message.known_at_us,
+        "patient": whose.subject,
+        "token": whose.token,
+        "person": data.person,
+        "reason": data.reason or "",
+    }
+
+
 def _finalised(message: Message) -> Inbound:
     data = message.data(Finalisation)
     whose = _session_of(message, data)
-    fact = facts.SessionFinalized(
-        at_us=message.timed().at_us,
-        known_at_us=message.known_at_us,
-        patient=whose.subject,
-        token=whose.token,
-        person=data.person,
-        reason=data.reason or "",
-    )
+    fact = facts.SessionFinalized(**_told(message, data, whose))
     return message.accepted(fact, whose.identities)
 
 
 def _prepared(message: Message) -> Inbound:
     data = message.data(Preparation)
     whose = _session_of(message, data)
-    fact = facts.PreparationCharted(
-        at_us=message.timed().at_us,
-        known_at_us=message.known_at_us,
-        patient=whose.subject,
-        token=whose.token,
-        person=data.person,
-        reason=data.reason or "",
-    )
+    fact = facts.PreparationCharted(**_told(message, data, whose))
     return message.accepted(fact, whose.identities)
 
 
@@ -66,12 +75,7 @@ def _tolerated(message: Message) -> Inbound:
     if not any(found.values()):
         raise message.rejected("bad-data", 'data.comfort: missing; accepted: "ok" or "concern" of what was checked')
     fact = facts.ToleranceChecked(
-        at_us=message.timed().at_us,
-        known_at_us=message.known_at_us,
-        patient=whose.subject,
-        token=whose.token,
-        person=data.person,
-        reason=data.reason or "",
+        **_told(message, data, whose),
         **{what: None if finding is None else Finding(finding) for what, finding in found.items()},
     )
     return message.accepted(fact, whose.identities)
@@ -81,12 +85,7 @@ def _cap_identified(message: Message) -> Inbound:
     data = message.data(CapIdentity)
     whose = _session_of(message, data)
     fact = facts.CapIdentified(
-        at_us=message.timed().at_us,
-        known_at_us=message.known_at_us,
-        patient=whose.subject,
-        token=whose.token,
-        person=data.person,
-        reason=data.reason or "",
+        **_told(message, data, whose),
         cap_id=data.cap_id,
         lot=data.lot or "",
     )

@@ -27,6 +27,7 @@ from gateway.mqtt.link import (
 )
 from gateway.mqtt.relay import Outbox, Relay
 from gateway.mqtt.telemetry import Telemetry
+from gateway.tasks import in_own_task
 
 log = logging.getLogger("capgate.mqtt")
 
@@ -113,29 +114,12 @@ class MqttService:
         failures = 0
         while True:
             began_s = loop.time()
-            error = await self._attempt()
+            error = await in_own_task(self._one_connection())
             failures = 1 if loop.time() - began_s >= STABLE_S else failures + 1
             self._note_loss(error)
             delay_s = backoff_s(failures, self._chance(), FIRST_RECONNECT_S, LONGEST_RECONNECT_S)
             rival = isinstance(error, Disconnected) and error.reason == TAKEN_OVER
             await asyncio.sleep(RIVAL_WAIT_S * (1 + self._chance()) if rival else delay_s)
-
-    async def _attempt(self) -> MqttDown:
-        """`_one_connection` in a task of its own.
-
-        A TaskGroup that fails swallows a cancellation that comes at the same moment, and under Python 3.11 leaves its
-        task marked as cancelled; neither may reach the task that decides whether to go on.
-        """
-        attempt = asyncio.create_task(self._one_connection())
-        try:
-            await asyncio.wait((attempt,))
-        except asyncio.CancelledError:
-            attempt.cancel()
-            await asyncio.wait((attempt,))
-            if not attempt.cancelled():
-                attempt.result()  # an error of the outbox is more than a stop
-            raise
-        return attempt.result()
 
     async def _one_connection(self) -> MqttDown:
         """Connect and work until the connection ends; returns why it did."""

@@ -15,12 +15,13 @@ from typing import Self
 
 import msgspec
 
+from gateway.alarms import UNSENT_S
+
 _log = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 4096
 MAX_CONNECTIONS = 16
 TIMEOUT_S = 5.0
-MAX_UNSENT_S = 300.0  # an outbox this far behind needs a person
 MAX_IDLE_S = 60.0  # polls come every few seconds, and a line of dead units still tries twice a minute
 
 
@@ -37,12 +38,12 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     def reasons(self) -> list[str]:
         """Why the gateway is degraded; empty when all is well."""
-        late = self.oldest_unsent_s is not None and self.oldest_unsent_s > MAX_UNSENT_S
+        late = self.oldest_unsent_s is not None and self.oldest_unsent_s > UNSENT_S
         idle = self.since_progress_s is None or self.since_progress_s > MAX_IDLE_S
         findings = {
             "the broker is not connected": not self.mqtt_connected,
             "polling stands still": idle,
-            f"messages wait longer than {MAX_UNSENT_S:.0f} s": late,
+            f"messages wait longer than {UNSENT_S:.0f} s": late,
             "the engine rejected messages": bool(self.rejected),
             f"units down: {', '.join(self.units_down)}": bool(self.units_down),
         }

@@ -13,9 +13,6 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from gateway.clock import SystemClock
-from simulators.scenario import load_scenario
-from simulators.serve import Plant
 from tests.broker.harness import Mosquitto
 from tests.crash import suite
 from tests.crash.ledger_audit import audit_chain
@@ -59,15 +56,9 @@ Harm = Callable[[suite.Gateway, datetime], Awaitable[None]]
 
 async def session_with(folder: Path, further_s: int, harm: Harm) -> None:
     """Plays the session while `harm` kills and starts the gateway, then audits its ledger and what was heard of it."""
-    (folder / "scenario.toml").write_text(SCENARIO)
-    clock = SystemClock()
     with Mosquitto(folder) as broker:
-        began_us = clock.now().boot_us
-        plant = Plant(
-            load_scenario(folder / "scenario.toml"), lambda: (clock.now().boot_us - began_us) / 1e6, lambda _: None
-        )
         started_at = suite.in_future(0)
-        async with plant.serving() as urls, suite.listener(broker, folder / "heard.txt"):
+        async with suite.playing(folder, SCENARIO) as urls, suite.listener(broker, folder / "heard.txt"):
             suite.write_configuration(folder, urls["net-1"], broker, FIRST_S, further_s)
             gateway = suite.Gateway(folder)
             await gateway.start()

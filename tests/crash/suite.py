@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from gateway.clock import SystemClock
+from simulators.scenario import load_scenario
+from simulators.serve import Plant
 from tests.broker.harness import Mosquitto, free_port
 from tests.bus.recorder import recorded_capgate
 
@@ -116,6 +119,18 @@ class Gateway:
             raise AssertionError(f"it ended by itself:\n{(self.folder / 'gateway.log').read_text()[-3000:]}")
         self._process.send_signal(signum)
         return await self._process.wait()
+
+
+@asynccontextmanager
+async def playing(folder: Path, scenario: str) -> AsyncGenerator[dict[str, str]]:
+    """Simulated units that live through `scenario` from now on, at the pace of the wall; line -> URL."""
+    file = folder / "scenario.toml"
+    file.write_text(scenario)
+    clock = SystemClock()
+    began_us = clock.now().boot_us
+    plant = Plant(load_scenario(file), lambda: (clock.now().boot_us - began_us) / 1e6, lambda _: None)
+    async with plant.serving() as urls:
+        yield urls
 
 
 @asynccontextmanager

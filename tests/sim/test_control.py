@@ -14,12 +14,9 @@ from typing import Any, cast
 import pytest
 
 from drivers.reading import RunState
-from gateway.clock import SystemClock
 from gateway.control import SOCKET_FILE
 from gateway.control_desk import Desk
 from gateway.ledger.errors import LedgerBroken
-from simulators.scenario import load_scenario
-from simulators.serve import Plant
 from tests.broker.harness import Mosquitto
 from tests.crash import suite as processes
 from tests.sim.test_pipeline import CONFIG, POLICY, Suite, cool, facts_of, running
@@ -314,15 +311,9 @@ async def lines_to(path: Path, *lines: bytes) -> list[Json]:
 
 
 async def test_a_session_signed_on_the_command_line_is_in_the_ledger_with_person_and_reason(tmp_path: Path) -> None:
-    (tmp_path / "scenario.toml").write_text(SCENARIO)
-    clock = SystemClock()
-    began_us = clock.now().boot_us
-    plant = Plant(
-        load_scenario(tmp_path / "scenario.toml"), lambda: (clock.now().boot_us - began_us) / 1e6, lambda _: None
-    )
     nobody = Mosquitto(tmp_path)  # never started: operators need no broker
     line = CommandLine(tmp_path)
-    async with plant.serving() as urls:
+    async with processes.playing(tmp_path, SCENARIO) as urls:
         processes.write_configuration(tmp_path, urls["net-1"], nobody, first_s=2, further_s=600)
         gateway = processes.Gateway(tmp_path)
         await gateway.start()

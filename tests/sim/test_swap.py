@@ -9,10 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.clock import SystemClock
 from gateway.loaners import read_loaners
-from simulators.scenario import load_scenario
-from simulators.serve import Plant
 from tests.broker.harness import Mosquitto
 from tests.crash import suite
 
@@ -58,12 +55,7 @@ Json = dict[str, Any]
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncGenerator[suite.Gateway]:
-    (folder / "scenario.toml").write_text(SCENARIO)
-    clock = SystemClock()
-    began_us = clock.now().boot_us
-    scenario = load_scenario(folder / "scenario.toml")
-    plant = Plant(scenario, lambda: (clock.now().boot_us - began_us) / 1e6, lambda _: None)
-    async with plant.serving() as urls:
+    async with suite.playing(folder, SCENARIO) as urls:
         suite.write_configuration(folder, urls["net-1"], Mosquitto(folder), first_s=2, further_s=2)
         gateway = suite.Gateway(folder)
         await gateway.start()

@@ -1,0 +1,25 @@
+"""What asyncio makes easy to get wrong about tasks."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def in_own_task(work: Coroutine[object, object, T]) -> T:
+    """The outcome of `work`, run in a task of its own; a failure of it outranks a cancellation of the same moment.
+
+    A TaskGroup that fails swallows a cancellation that comes at the same moment, and under Python 3.11 leaves its
+    task marked as cancelled; neither may reach the task that decides whether to go on.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait((task,))
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait((task,))
+        if not task.cancelled():
+            task.result()
+        raise
+    return task.result()
