@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from drivers.tomlfile import Document, Problem, TomlProblems, load_toml, read_toml
+from drivers.toml.document import Document, Problem, TomlProblems, load_toml, read_toml
 from gateway.config_charges import OutboundPlan, resolve_outbound
 from gateway.config_ehr import resolve_words
 from gateway.config_findings import Findings

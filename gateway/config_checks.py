@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from drivers.decode_values import CELSIUS, canonical_unit
+from drivers.decode.values import CELSIUS, canonical_unit
 from drivers.dialects.base import DialectName
-from drivers.profile import DeviceProfile
-from drivers.profile_model import ReadsEffect
-from drivers.profile_types import Registers
-from drivers.tomllines import Path as KeyPath
+from drivers.profile.load import DeviceProfile
+from drivers.profile.shape import ReadsEffect
+from drivers.profile.types import Registers
+from drivers.toml.lines import Path as KeyPath
 from drivers.transport.base import Parity
 from gateway.config_findings import Findings
 from gateway.config_model import LineTable, UnitTable

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from drivers.tomlfile import TomlProblems, load_toml
+from drivers.toml.document import TomlProblems, load_toml
 from gateway.config_findings import Findings
 from gateway.config_model import ChargesTable, DrugCodes, DrugsTable, EhrTable
 from gateway.formats.ehr_words import MAR_WORDS, EhrWords

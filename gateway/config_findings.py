@@ -6,8 +6,8 @@ from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from drivers.tomlfile import Document, Problem
-from drivers.tomllines import Path as KeyPath
+from drivers.toml.document import Document, Problem
+from drivers.toml.lines import Path as KeyPath
 
 M = TypeVar("M", bound=BaseModel)
 

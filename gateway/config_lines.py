@@ -14,9 +14,9 @@ import msgspec
 
 from drivers.dialects.base import DialectName
 from drivers.line import LineTiming
-from drivers.profile import DeviceProfile, find_profile
-from drivers.tomlfile import TomlProblems
-from drivers.tomllines import Path as KeyPath
+from drivers.profile.load import DeviceProfile, find_profile
+from drivers.toml.document import TomlProblems
+from drivers.toml.lines import Path as KeyPath
 from drivers.transport.base import SerialSettings
 from gateway.config_checks import LineAt, UnitAt, check_lines, unit_id_of
 from gateway.config_findings import Findings

@@ -12,7 +12,7 @@ from typing import cast
 
 import msgspec
 
-from drivers.tomlfile import Document
+from drivers.toml.document import Document
 from gateway.formats.instants import Rfc3339
 
 LOANERS_FILE = "loaners.json"

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from drivers.driver import Driver
 from drivers.reading import FaultKind, ReadFault, Reading
+from drivers.unit.driver import Driver
 from gateway.logs import Outage
 from gateway.metrics import UnitCounters
 from gateway.schedule import LineSchedule

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from drivers.dialects.registry import dialect
-from drivers.driver import Driver
 from drivers.line import Line
 from drivers.transport.open import connector
+from drivers.unit.driver import Driver
 from gateway.clock import Clock
 from gateway.config_lines import LineSpec
 from gateway.ledger.errors import LedgerError

@@ -6,10 +6,10 @@ made gets silence, as does one that was not answered.
 
 from pathlib import Path
 
-from drivers.capture import Capture, NotACapture, load_capture
+from drivers.diagnose.capture import Capture, NotACapture, load_capture
+from drivers.diagnose.frames import Exchange, exchanges
 from drivers.dialects.base import Dialect, DialectName, Query, Request
 from drivers.dialects.registry import dialect
-from drivers.frames import Exchange, exchanges
 from simulators.hearing import LateAnswers, requests_in
 from simulators.listening import Write
 

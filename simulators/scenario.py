@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from drivers.tomlfile import TomlProblems, load_toml_lines
+from drivers.toml.document import TomlProblems, load_toml_lines
 from simulators.machine import Machine
 from simulators.scenario_checks import misfits
 from simulators.scenario_format import (

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from drivers.capture import Direction
+from drivers.direction import Direction
 from drivers.errors import LineDown
 
 CONNECT_TIMEOUT_S = 5.0

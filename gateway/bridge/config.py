@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictStr
 
-from drivers.tomlfile import TomlProblems, read_toml
+from drivers.toml.document import TomlProblems, read_toml
 from gateway.config_findings import Findings
 from gateway.config_model import FileName, Model, MqttTable, Segment, is_loopback, listen_address
 from gateway.config_mqtt import resolve_mqtt

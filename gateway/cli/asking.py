@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 import msgspec
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.cli.session_report import Answer
 from gateway.config import load_config
 from gateway.control import SOCKET_FILE

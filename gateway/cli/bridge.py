@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway import systemd
 from gateway.bridge.bridge import Bridge
 from gateway.bridge.config import BridgeConfig, load_bridge

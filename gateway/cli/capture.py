@@ -10,15 +10,16 @@ from typing import BinaryIO
 import click
 import msgspec
 
-from drivers.capture import Chunk, Direction, Header, line_of
+from drivers.diagnose.capture import Chunk, Header, line_of
 from drivers.dialects.registry import dialect
-from drivers.driver import Driver, line_timing
+from drivers.direction import Direction
 from drivers.errors import LineDown
 from drivers.line import Line
-from drivers.profile import DeviceProfile
+from drivers.profile.load import DeviceProfile
 from drivers.reading import ReadFault
 from drivers.transport.base import Connector, SerialSettings, tapped
 from drivers.transport.open import connector
+from drivers.unit.driver import Driver, line_timing
 from gateway.cli.unit_options import (
     checked_unit_id,
     chosen_profile,

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.tomlfile import Problem
+from drivers.toml.document import Problem
 from gateway.cli.check_profile import is_profile, tell_profile
 from gateway.config import Examined, GatewayConfig, examine
 from gateway.logs import escaped

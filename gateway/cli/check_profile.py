@@ -6,9 +6,9 @@ from typing import NoReturn
 import click
 import msgspec
 
-from drivers.golden import golden_problems
-from drivers.profile import load_profile
-from drivers.tomlfile import Problem, TomlProblems, read_toml
+from drivers.golden.polls import golden_problems
+from drivers.profile.load import load_profile
+from drivers.toml.document import Problem, TomlProblems, read_toml
 from gateway.logs import escaped
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.capture import Capture, NotACapture, load_capture
-from drivers.explain import GAP_S as _GAP_S
-from drivers.explain import Explained, Summary, explained, summary
-from drivers.frames import Role
-from drivers.golden_frames import golden_tables
-from drivers.profile import DeviceProfile
+from drivers.diagnose.capture import Capture, NotACapture, load_capture
+from drivers.diagnose.dissect import GAP_S as _GAP_S
+from drivers.diagnose.dissect import Explained, Summary, explained, summary
+from drivers.diagnose.frames import Role
+from drivers.golden.frames import golden_tables
+from drivers.profile.load import DeviceProfile
 from drivers.reading import Quality
 from gateway.cli.unit_options import chosen_profile, profiles_option
 from gateway.logs import escaped

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.app import run_gateway
 from gateway.cli.board import Board
 from gateway.cli.demo_feed import feed

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.cli.asking import give_up
 from gateway.clock import SystemClock
 from gateway.config import GatewayConfig, load_config

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.cli.asking import asks, give_up, signed
 from gateway.cli.ledger_options import refusing
 from gateway.config import load_config

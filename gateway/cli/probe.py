@@ -8,15 +8,15 @@ from pathlib import Path
 import click
 import msgspec
 
+from drivers.diagnose.scan import Scan, Scanned
+from drivers.diagnose.scan_plan import plan
 from drivers.dialects.registry import dialect
-from drivers.driver import Driver, ProbeResult, line_timing
 from drivers.errors import LineDown
 from drivers.line import Line, LineCounters
-from drivers.profile import DeviceProfile
-from drivers.scan import Scan, Scanned
-from drivers.scan_plan import plan
+from drivers.profile.load import DeviceProfile
 from drivers.transport.base import Connector
 from drivers.transport.open import connector
+from drivers.unit.driver import Driver, ProbeResult, line_timing
 from gateway.cli.probe_report import Report, report, report_on_nobody
 from gateway.cli.probe_show import show
 from gateway.cli.unit_options import (

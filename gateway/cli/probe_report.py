@@ -2,13 +2,13 @@
 
 import msgspec
 
+from drivers.diagnose.diagnosis import Findings, findings
+from drivers.diagnose.scan import Scanned
 from drivers.dialects.base import RejectKind
-from drivers.driver import ProbeResult
-from drivers.findings import Findings, findings
 from drivers.line import LineCounters
-from drivers.profile import DeviceProfile
+from drivers.profile.load import DeviceProfile
 from drivers.reading import FaultKind, Quality, ReadFault, Reason, RunState
-from drivers.scan import Scanned
+from drivers.unit.driver import ProbeResult
 from gateway.cli.probe_seen import seen_by_probe, seen_by_scan
 
 # What a unit of several caps is said to do: the first of these that one of its caps does.

@@ -1,13 +1,13 @@
-"""What happened on a line, put as evidence for `drivers.findings`."""
+"""What happened on a line, put as evidence for `drivers.diagnose.diagnosis`."""
 
+from drivers.diagnose.diagnosis import Seen
+from drivers.diagnose.scan import Scanned, is_proven
 from drivers.dialects.base import RejectKind
-from drivers.driver import ProbeResult
-from drivers.findings import Seen
 from drivers.line import LineCounters
-from drivers.profile import DeviceProfile
+from drivers.profile.load import DeviceProfile
 from drivers.reading import FaultKind
-from drivers.scan import Scanned, is_proven
 from drivers.transport.ports import holders
+from drivers.unit.driver import ProbeResult
 
 
 def seen_by_probe(

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from drivers.findings import Finding, Findings
+from drivers.diagnose.diagnosis import Finding, Findings
 from drivers.reading import Reason
 from gateway.cli.probe_report import Report, ReportPoint
 

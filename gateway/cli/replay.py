@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 import msgspec
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.cli.replay_ledger import recount
 from gateway.cli.replay_report import Report, Results, Wanted, differences, policy_text, report
 from gateway.formats.casefile import Case, CaseFileError, read_cases

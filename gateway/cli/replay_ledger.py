@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.tomlfile import TomlProblems, load_toml
+from drivers.toml.document import TomlProblems, load_toml
 from gateway.cli.ledger_options import refusing
 from gateway.formats.casefile import THRESHOLDS
 from gateway.ledger.history import Recorded, sessions

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import click
 import msgspec
 
-from drivers.tomlfile import load_toml
+from drivers.toml.document import load_toml
 from gateway.formats.casefile import (
     Case,
     CaseFile,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway import systemd
 from gateway.app import run_gateway
 from gateway.clock import SystemClock

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 import msgspec
 
+from drivers.diagnose.scan import Heard, Progress, Scan, Scanned, Unit
+from drivers.diagnose.scan_plan import BAUDS, Plan, plan
 from drivers.errors import LineDown
-from drivers.profile import LEFT_OUT, DeviceProfile
-from drivers.scan import Heard, Progress, Scan, Scanned, Unit
-from drivers.scan_plan import BAUDS, Plan, plan
+from drivers.profile.load import LEFT_OUT, DeviceProfile
 from drivers.transport.base import SerialSettings
 from drivers.transport.open import connector
 from gateway.cli.unit_options import every_profile, probe_command, profiles_option

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.cli.asking import ask, give_up
 from gateway.cli.session_report import Answer, Tried
 from gateway.clock import SystemClock

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.capture import Capture, NotACapture
+from drivers.diagnose.capture import Capture, NotACapture
 from drivers.dialects.base import Dialect, DialectName
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.clock import US_PER_S, ScaledClock
 from gateway.shipped import shipped_dir
 from simulators.control import controlling

@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import click
 
-from drivers.profile import DeviceProfile, find_profile, load_profile, profile_files
-from drivers.profile_model import ReadsEffect, Serial, Timing
-from drivers.scan import Unit
-from drivers.tomlfile import TomlProblems
+from drivers.diagnose.scan import Unit
+from drivers.profile.load import DeviceProfile, find_profile, load_profile, profile_files
+from drivers.profile.shape import ReadsEffect, Serial, Timing
+from drivers.toml.document import TomlProblems
 from gateway.shipped import shipped_dir
 
 SHORT_KEYS = {

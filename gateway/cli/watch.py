@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.cli.board import Board
 from gateway.cli.subscriber import follow
 from gateway.config import load_config

@@ -10,7 +10,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.bridge.bridge import Bridge
 from gateway.bridge.config import BridgeConfig, load_bridge
 from gateway.clock import SystemClock

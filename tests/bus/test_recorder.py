@@ -13,7 +13,7 @@ import pytest
 from drivers.dialects.base import DialectName
 from drivers.dialects.registry import dialect
 from drivers.errors import LineDown
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from drivers.transport.base import ByteLink, SerialSettings
 from drivers.transport.memory import FarEnd
 from drivers.transport.rfc2217 import Rfc2217Link

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from drivers import profile_model as shape
-from drivers.alarm_codes import Severity
-from drivers.profile import DeviceProfile, load_profile
-from drivers.profile_types import Registers
+from drivers.profile import shape
+from drivers.profile.alarm_codes import Severity
+from drivers.profile.load import DeviceProfile, load_profile
+from drivers.profile.types import Registers
 from drivers.reading import Evidence
 from tests.contract.device_points import cells, point_row, request
 from tests.contract.profile_wire import ROOT, SHIPPED, profile_shape

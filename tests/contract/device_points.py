@@ -1,8 +1,8 @@
 """The rows of a device page that say what is read: requests and points."""
 
-from drivers import profile_model as shape
-from drivers.decode_values import canonical_unit
-from drivers.profile_types import Block, OrderByValue, Point, Registers, UnitByBit, UnitByValue
+from drivers.decode.values import canonical_unit
+from drivers.profile import shape
+from drivers.profile.types import Block, OrderByValue, Point, Registers, UnitByBit, UnitByValue
 
 
 def request(block: Block) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drivers import profile_model as shape
 from drivers.dialects.base import DialectName, Exceptional, Query, Raw, Reply
 from drivers.dialects.registry import dialect
-from drivers.profile import DeviceProfile, load_profile
-from drivers.profile_types import Block, OrderByValue, Point
-from drivers.tomlfile import load_toml, read_toml
+from drivers.profile import shape
+from drivers.profile.load import DeviceProfile, load_profile
+from drivers.profile.types import Block, OrderByValue, Point
+from drivers.toml.document import load_toml, read_toml
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "config" / "profiles").glob("*.toml"))

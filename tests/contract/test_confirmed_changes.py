@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from drivers.dialects.base import Query, Raw
-from drivers.driver import Driver
 from drivers.line import LineTiming
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from drivers.reading import Evidence, Reading, RunState, Stamp
+from drivers.unit.driver import Driver
 from gateway.session.facts import AnyFact, CoolingStarted, CoolingStopped
 from gateway.session.observe import CapSeen, ObserveRules, UnitSeen, observe
 from tests.contract.profile_wire import SHIPPED, answers, profile_shape

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from drivers import profile_model as shape
-from drivers.alarm_codes import AlarmCode
 from drivers.dialects.registry import dialect
-from drivers.profile import find_profile, load_profile
+from drivers.profile import shape
+from drivers.profile.alarm_codes import AlarmCode
+from drivers.profile.load import find_profile, load_profile
 from drivers.reading import Evidence
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from tests.contract.profile_wire import FILES, SHIPPED, frame_bytes, profile_shape
 
 every_profile = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -8,19 +8,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drivers import profile_model as shape
-from drivers.decode import Decoded, Decoder, PointValue
-from drivers.decode_values import canonical_unit
+from drivers.decode.decoder import Decoded, Decoder, PointValue
+from drivers.decode.values import canonical_unit
 from drivers.dialects.base import Exceptional, ModbusQuery, NumberQuery, Query, Raw, Refusal, Request, TextQuery
 from drivers.dialects.registry import dialect
-from drivers.driver import Driver
 from drivers.errors import DriverError, Garbled, LineDown, NoReply, UnitRefused
 from drivers.line import LineTiming
-from drivers.profile import DeviceProfile, find_profile, load_profile, load_profiles
-from drivers.profile_model import Scope, UnitName
-from drivers.profile_types import Point, UnitByBit, UnitByValue
+from drivers.profile import shape
+from drivers.profile.load import DeviceProfile, find_profile, load_profile, load_profiles
+from drivers.profile.shape import Scope, UnitName
+from drivers.profile.types import Point, UnitByBit, UnitByValue
 from drivers.reading import Quality, Reason, Stamp
-from drivers.tomlfile import TomlProblems, parse_toml, read_toml
+from drivers.toml.document import TomlProblems, parse_toml, read_toml
+from drivers.unit.driver import Driver
 from tests.contract.profile_wire import (
     FILES,
     SHIPPED,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from drivers.decode import Decoded, Decoder
+from drivers.decode.decoder import Decoded, Decoder
 from drivers.dialects.base import Raw, Reply, Request
 from drivers.dialects.registry import dialect
-from drivers.profile import DeviceProfile, load_profile
+from drivers.profile.load import DeviceProfile, load_profile
 from drivers.reading import Evidence, Quality, RunState
 from gateway.cli.simulate import PROFILE_DIALECTS, PROFILES
 from simulators.machine import Alarm, Machine

@@ -185,14 +185,14 @@ MUTANTS = (
     ),
     Mutant(
         "another unit's values are taken at once",
-        "drivers/identity.py",
+        "drivers/unit/identity.py",
         "if self._announced > ANNOUNCED_POLLS:",
         "if self._announced > 0:",
         ("tests/unit/test_identity.py",),
     ),
     Mutant(
         "a leap is believed",
-        "drivers/slope.py",
+        "drivers/unit/slope.py",
         "if self._strays < BELIEVED_AFTER:",
         "if self._strays < 1:",
         ("tests/unit/test_slope.py",),

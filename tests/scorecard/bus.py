@@ -8,11 +8,11 @@ from pathlib import Path
 
 from drivers.dialects.base import ModbusQuery, Request
 from drivers.dialects.registry import dialect
-from drivers.driver import Driver, line_timing
 from drivers.line import Line
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from drivers.reading import ReadFault, Reading, Stamp
 from drivers.transport.memory import FarEnd, null_modem
+from drivers.unit.driver import Driver, line_timing
 from gateway.clock import SystemClock
 from gateway.logs import Outage
 from gateway.metrics import UnitCounters

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from drivers.decode import Decoder
+from drivers.decode.decoder import Decoder
 from drivers.dialects.base import Dialect, DialectName, Exceptional, ModbusQuery, Query, Raw, Request
 from drivers.dialects.registry import dialect
-from drivers.profile import load_profile
-from drivers.profile_types import DeviceProfile
+from drivers.profile.load import load_profile
+from drivers.profile.types import DeviceProfile
 from drivers.reading import Evidence, Reading, Stamp
 from drivers.transport.base import Parity
 from gateway.session.observe import ObserveRules, UnitSeen, observe

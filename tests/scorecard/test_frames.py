@@ -12,11 +12,11 @@ import pytest
 
 from drivers.dialects.base import Dialect, DialectName, ModbusQuery, Refusal, RejectKind, Request
 from drivers.dialects.registry import dialect
-from drivers.driver import Driver, line_timing
 from drivers.line import Line, LineCounters
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from drivers.reading import FaultKind, Quality, ReadFault, Reading, Stamp
 from drivers.transport.memory import FarEnd, null_modem
+from drivers.unit.driver import Driver, line_timing
 from tests.scorecard.repeats import repeats
 from tests.virtual_time import run_virtual
 

@@ -20,7 +20,7 @@ from drivers.dialects.base import (
     Request,
 )
 from drivers.dialects.registry import dialect
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from tests.bus.reads import crc16
 from tests.contract.profile_wire import SHIPPED, TRANSACTION, frame_bytes, profile_shape
 from tests.scorecard.repeats import repeats

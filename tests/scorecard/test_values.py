@@ -7,15 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drivers.decode import Decoder
-from drivers.decode_values import canonical_unit
+from drivers.decode.decoder import Decoder
+from drivers.decode.values import canonical_unit
 from drivers.dialects.base import Query, Raw
-from drivers.driver import Driver
 from drivers.line import LineTiming
-from drivers.profile import DeviceProfile, load_profile
-from drivers.profile_model import ReplyKind
-from drivers.profile_types import Point
+from drivers.profile.load import DeviceProfile, load_profile
+from drivers.profile.shape import ReplyKind
+from drivers.profile.types import Point
 from drivers.reading import Quality, Reading, Reason, Stamp
+from drivers.unit.driver import Driver
 from gateway.session.facts import CoolingStarted
 from gateway.session.observe import CapSeen, ObserveRules, UnitSeen, observe
 from tests.contract.profile_wire import SHIPPED, good_poll, raw_number, with_raw

@@ -7,12 +7,12 @@ import pytest
 
 from drivers.dialects.base import RejectKind
 from drivers.dialects.registry import dialect
-from drivers.driver import Driver, line_timing
 from drivers.line import Line
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from drivers.reading import FaultKind, ReadFault, Reading, RunState, Stamp
 from drivers.transport.memory import Fault as Arrives
 from drivers.transport.memory import behind, corrupted, dribbled, late, null_modem
+from drivers.unit.driver import Driver, line_timing
 from gateway.cli.simulate import PROFILES
 from simulators import faults
 from simulators.machine import Machine

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from drivers.errors import SettingsRefused
-from drivers.golden import golden_problems
+from drivers.golden.polls import golden_problems
 from drivers.transport.base import ByteLink, Connector, SerialSettings
 from drivers.transport.open import connector
 from gateway.cli.capture import command as capture
@@ -59,7 +59,7 @@ def takes_8n1_alone(url: str, settings: SerialSettings) -> Connector:
 async def test_settings_that_a_port_has_not_are_skipped_and_a_unit_at_other_settings_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drivers.scan.connector", takes_8n1_alone)
+    monkeypatch.setattr("drivers.diagnose.scan.connector", takes_8n1_alone)
     async with bench(tmp_path, "julabo", unit("julabo"), place=ON_TERMINAL) as url:
         arguments = ("--profile", "julabo-cf", "--baud", "9600", *QUICK)
         result = await run(scan, url, *arguments)

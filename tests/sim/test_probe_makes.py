@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from gateway.cli.probe import command
 from gateway.cli.simulate import PROFILE_DIALECTS, PROFILES
 from gateway.shipped import shipped_dir

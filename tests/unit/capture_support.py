@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from drivers.capture import Capture, Chunk, Direction, Header, line_of
+from drivers.diagnose.capture import Capture, Chunk, Direction, Header, line_of
 from drivers.dialects.base import DialectName
 
 TX, RX = Direction.TX, Direction.RX

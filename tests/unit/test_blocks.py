@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.dialects.base import ModbusQuery, Query, Raw
-from drivers.driver import Driver
 from drivers.errors import LineDown, UnitRefused
 from drivers.line import LineTiming
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from drivers.reading import FaultKind, ReadFault, Reading, Stamp
+from drivers.unit.driver import Driver
 from tests.contract.profile_wire import SHIPPED, good_poll
 
 PROFILES = Path(__file__).parents[2] / "config" / "profiles"
@@ -90,7 +90,7 @@ async def test_a_refusal_is_told_once_and_the_whole_is_not_asked_again(caplog: p
     unit = Unit(PROFILES / "reference-cap-unit.toml")
     unit.refuses = longer_than(8)
     driver = unit.driver()
-    with caplog.at_level(logging.WARNING, logger="drivers.blocks"):
+    with caplog.at_level(logging.WARNING, logger="drivers.unit.blocks"):
         for _ in range(3):
             await reading(driver)
     assert sum(query.count == 64 for query in unit.asked) == 1

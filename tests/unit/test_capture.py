@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.capture import Direction, NotACapture, load_capture
+from drivers.diagnose.capture import Direction, NotACapture, load_capture
+from drivers.diagnose.frames import Frame, Role, exchanges, frames
 from drivers.dialects.base import DialectName, ModbusQuery, RejectKind, TextQuery
 from drivers.dialects.registry import dialect
-from drivers.frames import Frame, Role, exchanges, frames
 from tests.bus.reads import crc16
 from tests.unit.capture_support import RX, TX, capture, saved
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.config import load_config
 from tests.unit.config_files import CONFIG, certificates, site
 

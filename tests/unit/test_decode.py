@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.decode import Decoded, Decoder, PointValue
+from drivers.decode.decoder import Decoded, Decoder, PointValue
 from drivers.dialects.base import Raw
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from drivers.reading import Measurement, Quality, Reason, RunState
 
 SHIPPED = Path(__file__).parents[2] / "config" / "profiles"

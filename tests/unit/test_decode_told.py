@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from drivers.decode import Decoder, PointValue
-from drivers.profile import load_profile
+from drivers.decode.decoder import Decoder, PointValue
+from drivers.profile.load import load_profile
 from drivers.reading import Quality, Reason
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 
 SHIPPED = Path(__file__).parents[2] / "config" / "profiles"
 ALL_ORDERS = 'is = { 0 = "ABCD", 1 = "BADC", 2 = "CDAB", 3 = "DCBA" } }'

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, TextQuery
-from drivers.driver import Driver, ProbeResult
 from drivers.errors import DriverError, Garbled, LineDown, NoReply, UnitRefused
 from drivers.line import LineTiming
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from drivers.reading import FaultKind, Measurement, Quality, ReadFault, Reading, Reason, RunState, Stamp
+from drivers.unit.driver import Driver, ProbeResult
 
 SHIPPED = Path(__file__).parents[2] / "config" / "profiles"
 S = 1_000_000

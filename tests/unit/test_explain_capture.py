@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from drivers.capture import Capture
+from drivers.diagnose.capture import Capture
+from drivers.diagnose.dissect import explained, summary
+from drivers.diagnose.frames import Role
 from drivers.dialects.base import DialectName
 from drivers.dialects.registry import dialect
-from drivers.explain import explained, summary
-from drivers.frames import Role
-from drivers.golden import golden_problems
-from drivers.golden_frames import golden_tables
-from drivers.profile import load_profile
-from drivers.profile_check import HEX_DIALECTS
-from drivers.profile_model import SHAPES
-from drivers.tomlfile import load_toml_lines, read_toml
+from drivers.golden.frames import golden_tables
+from drivers.golden.polls import golden_problems
+from drivers.profile.check import HEX_DIALECTS
+from drivers.profile.load import load_profile
+from drivers.profile.shape import SHAPES
+from drivers.toml.document import load_toml_lines, read_toml
 from gateway.shipped import shipped_dir
 from simulators.replayer import Recorded
 from tests.bus.reads import crc16

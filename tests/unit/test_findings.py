@@ -2,8 +2,8 @@
 
 import pytest
 
+from drivers.diagnose.diagnosis import Findings, Seen, Verdict, findings
 from drivers.dialects.base import RejectKind
-from drivers.findings import Findings, Seen, Verdict, findings
 from drivers.reading import FaultKind
 
 OK, WRONG, NOT_KNOWN = Verdict.OK, Verdict.WRONG, Verdict.NOT_KNOWN

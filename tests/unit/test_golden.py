@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from drivers.golden import golden_problems
-from drivers.tomlfile import TomlProblems
+from drivers.golden.polls import golden_problems
+from drivers.toml.document import TomlProblems
 from gateway.cli.check import command
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from drivers.profile import find_profile
+from drivers.profile.load import find_profile
 from drivers.reading import CapReading, Measurement, Quality, Reading, Reason, RunState, Stamp
 from gateway.cli.export import command
 from gateway.clock import US_PER_S

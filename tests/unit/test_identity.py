@@ -1,10 +1,10 @@
 """Another unit under the same address is announced before anything that it says is taken."""
 
-from drivers.driver import Driver
 from drivers.errors import LineDown
-from drivers.identity import ANNOUNCED_POLLS, VERIFY_EVERY
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from drivers.reading import FaultKind, ReadFault, Reading, Stamp
+from drivers.unit.driver import Driver
+from drivers.unit.identity import ANNOUNCED_POLLS, VERIFY_EVERY
 from gateway.session.facts import AnyFact, Continuity, UnitOffline, UnitOnline
 from gateway.session.observe import CapSeen, ObserveRules, UnitSeen, observe, observe_fault
 from tests.contract.profile_wire import ROOT

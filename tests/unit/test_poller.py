@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from drivers.driver import Driver
 from drivers.reading import FaultKind, ReadFault, Reading, Stamp
+from drivers.unit.driver import Driver
 from gateway.clock import SystemClock
 from gateway.logs import Outage
 from gateway.metrics import UnitCounters

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from drivers.alarm_codes import AlarmCode
 from drivers.dialects.base import DialectName, ModbusQuery, TextQuery
-from drivers.profile import find_profile, load_profile, load_profiles
-from drivers.profile_model import SHAPES
-from drivers.profile_types import Condition, Registers
+from drivers.profile.alarm_codes import AlarmCode
+from drivers.profile.load import find_profile, load_profile, load_profiles
+from drivers.profile.shape import SHAPES
+from drivers.profile.types import Condition, Registers
 from drivers.reading import Evidence
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from drivers.transport.base import Handshake, Parity
 
 SHIPPED = Path(__file__).parents[2] / "config" / "profiles"

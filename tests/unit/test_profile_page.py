@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from drivers import profile_model as shape
 from drivers.dialects.base import DialectName
+from drivers.profile import shape
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "devices" / "README.md"

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
+from drivers.diagnose.scan_plan import Plan, plan
 from drivers.dialects.base import DialectName, ModbusQuery, TextQuery
 from drivers.dialects.registry import dialect
-from drivers.profile import DeviceProfile, load_profiles
-from drivers.profile_model import ReadsEffect
-from drivers.scan_plan import Plan, plan
+from drivers.profile.load import DeviceProfile, load_profiles
+from drivers.profile.shape import ReadsEffect
 from drivers.transport.base import Handshake, SerialSettings
 from gateway.shipped import shipped_dir
 from tests.bus.reads import is_read

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.tomlfile import load_toml
+from drivers.toml.document import load_toml
 from gateway.session.policy import Policy, PolicyError, PolicyFile, parse_policy
 from gateway.shipped import shipped_dir
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.tomlfile import TomlProblems
+from drivers.toml.document import TomlProblems
 from gateway.cli.simulate import PROFILE_DIALECTS, PROFILES
 from gateway.shipped import shipped_dir
 from simulators.faults import FaultKind

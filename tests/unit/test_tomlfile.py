@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
-from drivers.tomlfile import Problem, TomlProblems, load_toml, load_toml_lines, parse_toml, path_text, with_value
-from drivers.tomllines import scan_lines
+from drivers.toml.document import Problem, TomlProblems, load_toml, load_toml_lines, parse_toml, path_text, with_value
+from drivers.toml.lines import scan_lines
 
 
 class _Table(BaseModel):

@@ -4,12 +4,12 @@ import msgspec
 import pytest
 
 from drivers.dialects.base import Query, Raw, TextQuery
-from drivers.driver import Driver
 from drivers.errors import DriverError, LineDown, NoReply, UnitRefused
-from drivers.identity import VERIFY_EVERY
 from drivers.line import LineTiming
-from drivers.profile import load_profile
+from drivers.profile.load import load_profile
 from drivers.reading import FaultKind, ReadFault, Reading, Stamp
+from drivers.unit.driver import Driver
+from drivers.unit.identity import VERIFY_EVERY
 from tests.contract.profile_wire import ROOT
 
 PROFILE = load_profile(ROOT / "config" / "profiles" / "lauda-pro.toml")

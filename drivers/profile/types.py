@@ -1,12 +1,12 @@
-"""What a kind of unit is, inside the program: frozen, checked, compiled into a decoder by `drivers.decode`."""
+"""What a kind of unit is, inside the program: frozen, checked, compiled into a decoder by `drivers.decode.decoder`."""
 
 from fractions import Fraction
 
 import msgspec
 
-from drivers.alarm_codes import AlarmCode, Severity
 from drivers.dialects.base import DialectName, ModbusQuery, NumberQuery, Query, TextQuery
-from drivers.profile_model import (
+from drivers.profile.alarm_codes import AlarmCode, Severity
+from drivers.profile.shape import (
     Kind,
     ReadsEffect,
     Scope,

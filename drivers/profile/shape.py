@@ -5,16 +5,16 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
-from drivers.alarm_codes import AlarmCode, Severity
-from drivers.profile_words import ByteKind as ByteKind
-from drivers.profile_words import Kind as Kind
-from drivers.profile_words import PointType as PointType
-from drivers.profile_words import ReadsEffect as ReadsEffect
-from drivers.profile_words import ReplyKind as ReplyKind
-from drivers.profile_words import Scope as Scope
-from drivers.profile_words import Trust as Trust
-from drivers.profile_words import UnitName as UnitName
-from drivers.profile_words import WordOrder as WordOrder
+from drivers.profile.alarm_codes import AlarmCode, Severity
+from drivers.profile.enums import ByteKind as ByteKind
+from drivers.profile.enums import Kind as Kind
+from drivers.profile.enums import PointType as PointType
+from drivers.profile.enums import ReadsEffect as ReadsEffect
+from drivers.profile.enums import ReplyKind as ReplyKind
+from drivers.profile.enums import Scope as Scope
+from drivers.profile.enums import Trust as Trust
+from drivers.profile.enums import UnitName as UnitName
+from drivers.profile.enums import WordOrder as WordOrder
 from drivers.reading import Evidence, Reason, RunState
 from drivers.transport.base import Handshake, Parity
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from drivers.decode import Decoder
-from drivers.decode_values import Held
-from drivers.profile_types import DeviceProfile
+from drivers.decode.decoder import Decoder
+from drivers.decode.values import Held
+from drivers.profile.types import DeviceProfile
 from drivers.reading import CapReading, Stamp
 
 _US_PER_S = 1_000_000

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from drivers.capture import Capture, Chunk, Direction
+from drivers.diagnose.capture import Capture, Chunk
 from drivers.dialects.base import (
     Dialect,
     Exceptional,
@@ -24,6 +24,7 @@ from drivers.dialects.base import (
     Request,
     TextQuery,
 )
+from drivers.direction import Direction
 
 SILENCE_S = 0.5  # a frame that stops midway for so long goes on no more
 

@@ -12,9 +12,9 @@ from typing import Generic, TypeVar, cast
 import msgspec
 from pydantic import BaseModel, ValidationError
 
-from drivers import tomlmessages
-from drivers.tomllines import Path as KeyPath
-from drivers.tomllines import Step, scan_lines
+from drivers.toml import messages
+from drivers.toml.lines import Path as KeyPath
+from drivers.toml.lines import Step, scan_lines
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -67,7 +67,7 @@ class Document(msgspec.Struct, frozen=True):
             raise TomlProblems(self._problems(model, error)) from None
 
     def _problems(self, model: type[BaseModel], error: ValidationError) -> tuple[Problem, ...]:
-        misfits = tomlmessages.misfits(model, self.data, error)
+        misfits = messages.misfits(model, self.data, error)
         return tuple(sorted((self.problem(path, message) for path, message in misfits), key=lambda each: each.line))
 
 

@@ -16,8 +16,8 @@ import msgspec
 
 from drivers.dialects.base import DialectName, ModbusQuery, Query
 from drivers.dialects.registry import dialect
-from drivers.profile_model import SHAPES, ReadsEffect
-from drivers.profile_types import DeviceProfile
+from drivers.profile.shape import SHAPES, ReadsEffect
+from drivers.profile.types import DeviceProfile
 from drivers.transport.base import Handshake, Parity, SerialSettings
 
 BAUDS = (9600, 19200, 38400, 57600, 115200, 4800, 2400)

@@ -10,23 +10,16 @@ we only listened all of it is `rx`. Whoever reads such a file needs no other par
 """
 
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import msgspec
 
 from drivers.dialects.base import DialectName
+from drivers.direction import Direction
 
 FORMAT = 1
 Hex = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-fA-F]{2})+$")]
-
-
-class Direction(StrEnum):
-    """Which way bytes went, as we see it."""
-
-    TX = "tx"
-    RX = "rx"
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -9,8 +9,8 @@ from functools import lru_cache
 import msgspec
 
 from drivers.dialects.base import Raw
-from drivers.profile_model import ByteKind, PointType, ReplyKind, UnitName, WordOrder
-from drivers.profile_types import OrderByValue, Point, UnitByBit, UnitByValue
+from drivers.profile.shape import ByteKind, PointType, ReplyKind, UnitName, WordOrder
+from drivers.profile.types import OrderByValue, Point, UnitByBit, UnitByValue
 from drivers.reading import Reason
 
 Held = int | float | str | Reason  # a typed value, or why there is none

@@ -7,9 +7,9 @@ ANNOUNCED_POLLS polls: its fault is the announcement, and the time is longer tha
 default, so that nothing counts across the change unless the unit's own counters prove it.
 """
 
-from drivers.decode import Decoder
-from drivers.decode_values import Held
-from drivers.profile_types import DeviceProfile
+from drivers.decode.decoder import Decoder
+from drivers.decode.values import Held
+from drivers.profile.types import DeviceProfile
 
 VERIFY_EVERY = 60  # polls
 ANNOUNCED_POLLS = 4

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from drivers.decode import Decoder, PointValue
+from drivers.decode.decoder import Decoder, PointValue
 from drivers.dialects.base import Exceptional, Query, Raw, Reject, Reply
 from drivers.dialects.registry import dialect
-from drivers.profile import load_profile
-from drivers.profile_check import HEX_DIALECTS
-from drivers.profile_model import SHAPES, Expected, ExpectedCap, Golden
-from drivers.profile_types import DeviceProfile
+from drivers.profile.check import HEX_DIALECTS
+from drivers.profile.load import load_profile
+from drivers.profile.shape import SHAPES, Expected, ExpectedCap, Golden
+from drivers.profile.types import DeviceProfile
 from drivers.reading import CapReading, Quality, Reason
-from drivers.tomlfile import Problem, load_toml_lines, read_toml
-from drivers.tomllines import Path as KeyPath
+from drivers.toml.document import Problem, load_toml_lines, read_toml
+from drivers.toml.lines import Path as KeyPath
 
 TRANSACTION = 1  # that of worked exchanges in Modbus TCP
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 
-from drivers import profile_model as shape
-from drivers.profile_build import byte_length, cap_offsets, condition_of, number_of, width
-from drivers.profile_model import AnyPoint, ByteKind, Kind, PointType, ReplyKind, Scope, UnitName
+from drivers.profile import shape
+from drivers.profile.build import byte_length, cap_offsets, condition_of, number_of, width
+from drivers.profile.shape import AnyPoint, ByteKind, Kind, PointType, ReplyKind, Scope, UnitName
 from drivers.reading import Evidence
-from drivers.tomllines import Path
+from drivers.toml.lines import Path
 from drivers.transport.base import Parity
 
 HEX_DIALECTS = ("modbus-rtu", "modbus-tcp", "nc")  # golden frames are hex in these, text in the others

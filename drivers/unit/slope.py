@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from drivers.decode import Decoder
-from drivers.profile_types import DeviceProfile
+from drivers.decode.decoder import Decoder
+from drivers.profile.types import DeviceProfile
 from drivers.reading import CapReading, Measurement, Stamp
 
 _US_PER_MIN = 60_000_000

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from drivers.decode_cap import Cap
-from drivers.decode_rules import Measure, Rule, Slots, all_of, by_bit, by_value, either
-from drivers.decode_values import CELSIUS, Affine, Held, Reader, canonical_unit, conversion, reader, wire_value
+from drivers.decode.cap import Cap
+from drivers.decode.rules import Measure, Rule, Slots, all_of, by_bit, by_value, either
+from drivers.decode.values import CELSIUS, Affine, Held, Reader, canonical_unit, conversion, reader, wire_value
 from drivers.dialects.base import Raw
-from drivers.profile_model import Scope, UnitName
-from drivers.profile_types import Condition, DeviceProfile, OrderByValue, Point, UnitByBit, UnitByValue
+from drivers.profile.shape import Scope, UnitName
+from drivers.profile.types import Condition, DeviceProfile, OrderByValue, Point, UnitByBit, UnitByValue
 from drivers.reading import CapReading, Measurement, Quality, Reason
 
 

@@ -6,11 +6,11 @@ Reference for who writes one: docs/devices/README.md.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from drivers.profile_build import build
-from drivers.profile_check import misfits
-from drivers.profile_model import SHAPES
-from drivers.profile_types import DeviceProfile as DeviceProfile
-from drivers.tomlfile import Document, Problem, TomlProblems, path_text, read_toml, with_value
+from drivers.profile.build import build
+from drivers.profile.check import misfits
+from drivers.profile.shape import SHAPES
+from drivers.profile.types import DeviceProfile as DeviceProfile
+from drivers.toml.document import Document, Problem, TomlProblems, path_text, read_toml, with_value
 
 OVERRIDABLE = ("dialect", "link.", "timing.")
 

@@ -12,17 +12,17 @@ from itertools import groupby
 
 import msgspec
 
-from drivers.decode_values import number
+from drivers.decode.values import number
+from drivers.diagnose.scan_plan import Plan, Question, Round, languages
 from drivers.dialects.base import Dialect, DialectName, Query, Raw, RejectKind
 from drivers.dialects.registry import dialect
-from drivers.driver import Driver, ProbeResult
 from drivers.errors import DriverError, Garbled, LineDown, NoReply, SettingsRefused, UnitRefused
 from drivers.line import Line, LineCounters, LineTiming
-from drivers.profile_types import DeviceProfile
+from drivers.profile.types import DeviceProfile
 from drivers.reading import FaultKind, Quality, Stamp
-from drivers.scan_plan import Plan, Question, Round, languages
 from drivers.transport.base import ByteLink, Connector, SerialSettings
 from drivers.transport.open import connector
+from drivers.unit.driver import Driver, ProbeResult
 
 _SETTLE_S = 0.1
 _REOPEN_TRIES = 8

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from drivers.decode import Decoder
-from drivers.decode_values import Held
-from drivers.frozen import FrozenWatch
-from drivers.profile_types import DeviceProfile
+from drivers.decode.decoder import Decoder
+from drivers.decode.values import Held
+from drivers.profile.types import DeviceProfile
 from drivers.reading import CapReading, Measurement, Quality, Reason, Stamp
-from drivers.slope import SlopeWatch
+from drivers.unit.frozen import FrozenWatch
+from drivers.unit.slope import SlopeWatch
 
 Change = Callable[[str, int | None, Measurement], Measurement]
 

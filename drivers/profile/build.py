@@ -3,9 +3,9 @@
 import re
 from fractions import Fraction
 
-from drivers import profile_model as shape
 from drivers.dialects.base import DialectName
-from drivers.profile_types import (
+from drivers.profile import shape
+from drivers.profile.types import (
     Address,
     Alarm,
     Block,

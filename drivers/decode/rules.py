@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from drivers.decode_values import Affine, Held
-from drivers.profile_types import Condition
+from drivers.decode.values import Affine, Held
+from drivers.profile.types import Condition
 from drivers.reading import Measurement, Reason
 
 Slots = Sequence[Held]

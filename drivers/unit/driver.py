@@ -2,8 +2,8 @@
 
 Theory of operation. A poll is all blocks or a fault: half an answer is none. After a miss the rest of the poll is
 skipped, so that a dead unit costs its neighbours one timeout; the next poll then begins with the profile's
-`after_miss` request, whose answer no late reply can be taken for. Before any value is used, `drivers.identity` says
-whether the same unit still answers, and `drivers.doubts` what its values so far say against these.
+`after_miss` request, whose answer no late reply can be taken for. Before any value is used, `identity` says whether the
+same unit still answers, and `plausibility` what its values so far say against these.
 
 A unit with a communication watchdog acts by itself when it is no longer asked: a gateway that polls and then stops
 would work it. So the watchdog is read before anything else, and where it is armed the unit is not asked again, unless
@@ -16,16 +16,16 @@ from functools import lru_cache
 
 import msgspec
 
-from drivers.blocks import BlockReader, Exchanger
-from drivers.decode import Decoded, Decoder, PointValue
-from drivers.decode_values import number
+from drivers.decode.decoder import Decoded, Decoder, PointValue
+from drivers.decode.values import number
 from drivers.dialects.base import Raw
-from drivers.doubts import Doubts, Measured
 from drivers.errors import DriverError, Garbled, LineDown, NeedsConsent, UnitRefused
-from drivers.identity import IdentityWatch
 from drivers.line import LineTiming
-from drivers.profile import DeviceProfile
+from drivers.profile.load import DeviceProfile
 from drivers.reading import FaultKind, Measurement, Quality, ReadFault, Reading, Stamp
+from drivers.unit.blocks import BlockReader, Exchanger
+from drivers.unit.identity import IdentityWatch
+from drivers.unit.plausibility import Doubts, Measured
 
 
 class ProbeResult(msgspec.Struct, frozen=True):

@@ -9,12 +9,13 @@ from statistics import median
 
 import msgspec
 
-from drivers.capture import Capture, Direction
-from drivers.decode import Decoder, PointValue
+from drivers.decode.decoder import Decoder, PointValue
+from drivers.diagnose.capture import Capture
+from drivers.diagnose.frames import Frame, Role, frames
 from drivers.dialects.base import ModbusQuery, NumberQuery, Query, Raw, RejectKind, TextQuery
 from drivers.dialects.registry import dialect
-from drivers.frames import Frame, Role, frames
-from drivers.profile_types import DeviceProfile
+from drivers.direction import Direction
+from drivers.profile.types import DeviceProfile
 
 GAP_S = 10.0  # a silence worth a line
 

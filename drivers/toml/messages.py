@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from drivers.tomllines import Path, Step
+from drivers.toml.lines import Path, Step
 
 _KINDS = {
     "int": "a whole number",

@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from drivers.capture import Capture
-from drivers.decode import Decoded, Decoder, PointValue
+from drivers.decode.decoder import Decoded, Decoder, PointValue
+from drivers.diagnose.capture import Capture
+from drivers.diagnose.dissect import block_of
+from drivers.diagnose.frames import Frame, Role, frames
 from drivers.dialects.base import Query, Raw, Request
 from drivers.dialects.registry import dialect
-from drivers.explain import block_of
-from drivers.frames import Frame, Role, frames
-from drivers.golden import TRANSACTION
-from drivers.profile_check import HEX_DIALECTS
-from drivers.profile_types import DeviceProfile
+from drivers.golden.polls import TRANSACTION
+from drivers.profile.check import HEX_DIALECTS
+from drivers.profile.types import DeviceProfile
 from drivers.reading import Quality
 
 _DIGITS = 6  # significant: what a 32-bit float holds

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from drivers.decode_rules import Measure, Rule, Slots
+from drivers.decode.rules import Measure, Rule, Slots
 from drivers.reading import CapReading, Measurement, Quality, RunState
 
 

@@ -8,11 +8,11 @@ put together from two answers. A unit that refuses a point by itself does not fi
 import logging
 from typing import Protocol
 
-from drivers.decode import Slot
+from drivers.decode.decoder import Slot
 from drivers.dialects.base import ModbusQuery, Query, Raw
 from drivers.errors import UnitRefused
 from drivers.line import LineTiming
-from drivers.profile_types import Block
+from drivers.profile.types import Block
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Raw answers become values, each with a quality or a reason; pure."""

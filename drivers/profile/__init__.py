@@ -1,0 +1,1 @@
+"""A kind of unit: a TOML file, checked, becomes a frozen DeviceProfile."""

@@ -1,0 +1,1 @@
+"""TOML that people write: every error at once, each with its line."""
