@@ -11,8 +11,8 @@ from typing import Annotated
 
 import msgspec
 
+from simulators.endpoints import Write, tcp_listener
 from simulators.faults import Fault, FaultKind
-from simulators.listening import Write, tcp_listener
 from simulators.machine import Alarm, Machine, NotPossible, Sensor
 from simulators.serve import CannotServe, Plant
 from simulators.unit import Verb, perform

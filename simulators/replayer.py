@@ -10,8 +10,8 @@ from drivers.diagnose.capture import Capture, NotACapture, load_capture
 from drivers.diagnose.frames import Exchange, exchanges
 from drivers.dialects.base import Dialect, DialectName, Query, Request
 from drivers.dialects.registry import dialect
-from simulators.hearing import LateAnswers, requests_in
-from simulators.listening import Write
+from simulators.endpoints import Write
+from simulators.requests import LateAnswers, requests_in
 
 
 class Recorded:

@@ -11,10 +11,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from drivers.dialects.base import Dialect, Request
 from drivers.dialects.registry import dialect
-from simulators.hearing import LateAnswers, requests_in
-from simulators.listening import Write, tcp_listener, terminal
-from simulators.scenario import build_units
-from simulators.scenario_format import LineEntry, Scenario
+from simulators.endpoints import Write, tcp_listener, terminal
+from simulators.requests import LateAnswers, requests_in
+from simulators.scenario.scenario import build_units
+from simulators.scenario.scenario_format import LineEntry, Scenario
 from simulators.unit import Moment, SimulatedUnit
 
 TICK_S = 0.1  # real seconds

@@ -30,9 +30,9 @@ from gateway.loop import run_loop
 from gateway.mqtt.link import MqttDown
 from gateway.mqtt.topics import Format, Topics
 from gateway.shipped import shipped_dir
-from simulators.broker import Broker
-from simulators.scenario import S_PER_MIN, infusion_feed, load_scenario
-from simulators.scenario_format import Scenario
+from simulators.broker.broker import Broker
+from simulators.scenario.scenario import S_PER_MIN, infusion_feed, load_scenario
+from simulators.scenario.scenario_format import Scenario
 from simulators.serve import CannotServe, Plant
 
 AFTERWARDS_S = 120.0  # of the scaled clock: what the last readings bring

@@ -9,7 +9,7 @@ from gateway.clock import US_PER_S
 from gateway.formats.instants import rfc3339
 from gateway.mqtt.client import connect
 from gateway.mqtt.link import Message, MqttSettings
-from simulators.scenario import FeedItem, FeedKind
+from simulators.scenario.scenario import FeedItem, FeedKind
 
 CHARTED_AFTER_S = 60.0  # a nurse charts a start or an end a minute later
 

@@ -15,11 +15,11 @@ from drivers.toml.document import TomlProblems
 from gateway.clock import US_PER_S, ScaledClock
 from gateway.shipped import shipped_dir
 from simulators.control import controlling
-from simulators.listening import AUTO, Write, tcp_listener, terminal
+from simulators.endpoints import AUTO, Write, tcp_listener, terminal
 from simulators.maps import MapName
 from simulators.replayer import Recorded, ReplayingEar, load_recorded
-from simulators.scenario import S_PER_MIN, load_scenario
-from simulators.scenario_format import LineEntry, Scenario, UnitEntry
+from simulators.scenario.scenario import S_PER_MIN, load_scenario
+from simulators.scenario.scenario_format import LineEntry, Scenario, UnitEntry
 from simulators.serve import CannotServe, Plant
 from simulators.unit import Moment
 

@@ -25,7 +25,7 @@ from gateway.mqtt.link import (
     TlsFiles,
     Unreachable,
 )
-from simulators.broker import Broker
+from simulators.broker.broker import Broker
 from tests.broker.authority import Authority
 from tests.broker.caller import Caller
 from tests.broker.harness import Mosquitto, eventually, free_port, only_3_1_1

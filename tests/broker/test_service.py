@@ -14,7 +14,7 @@ import pytest
 
 from gateway.ledger.errors import LedgerBroken
 from gateway.mqtt.link import TlsFiles
-from simulators.broker import Broker
+from simulators.broker.broker import Broker
 from tests.broker.authority import Authority
 from tests.broker.caller import Caller
 from tests.broker.gateway_side import INBOUND, STATUS, Gateway, gateway, settings

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.config import load_config
-from simulators.scenario import load_scenario
+from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from tests.contract.profile_wire import ROOT
 from tests.unit.config_files import CONFIG, certificates, site

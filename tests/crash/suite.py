@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gateway.clock import SystemClock
-from simulators.scenario import load_scenario
+from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from tests.broker.harness import Mosquitto, free_port
 from tests.bus.recorder import recorded_capgate

@@ -12,7 +12,7 @@ import pytest
 import serial
 
 from simulators.control import obey
-from simulators.scenario import load_scenario
+from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from tests.peers.processes import PEERS, program
 

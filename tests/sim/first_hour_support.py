@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.testing import CliRunner, Result
 
-from simulators.scenario import load_scenario
+from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.clock import SystemClock
-from simulators.scenario import load_scenario
+from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from tests.broker.harness import Mosquitto
 from tests.crash import suite

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from gateway.cli.probe import command
 from simulators.faults import Fault, FaultKind
-from simulators.scenario import load_scenario
+from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 
 UNIT_ID = 7

@@ -12,7 +12,7 @@ from gateway.cli.probe import command
 from gateway.cli.simulate import PROFILE_DIALECTS, PROFILES
 from gateway.shipped import shipped_dir
 from simulators.maps import MapName
-from simulators.scenario import load_scenario
+from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 
 QUICK = ("gap_ms=0", "drain_ms=20", "settle_after_open_ms=0")

@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from simulators.control import controlling, obey
-from simulators.scenario import load_scenario
+from simulators.scenario.scenario import load_scenario
 from simulators.serve import CannotServe, Plant
 from simulators.unit import Moment
 

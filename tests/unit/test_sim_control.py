@@ -12,7 +12,7 @@ from gateway.shipped import shipped_dir
 from simulators.control import obey
 from simulators.faults import FaultKind
 from simulators.machine import CapState, Sensor
-from simulators.scenario import load_scenario
+from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 
 CLINIC = shipped_dir() / "scenarios" / "clinic.toml"

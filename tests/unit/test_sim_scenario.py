@@ -10,8 +10,8 @@ from gateway.cli.simulate import PROFILE_DIALECTS, PROFILES
 from gateway.shipped import shipped_dir
 from simulators.faults import FaultKind
 from simulators.maps import MapName
-from simulators.scenario import FeedItem, FeedKind, build_units, infusion_feed, load_scenario
-from simulators.scenario_format import AgentClass, Scenario
+from simulators.scenario.scenario import FeedItem, FeedKind, build_units, infusion_feed, load_scenario
+from simulators.scenario.scenario_format import AgentClass, Scenario
 
 SHIPPED = sorted((shipped_dir() / "scenarios").glob("*.toml"))
 

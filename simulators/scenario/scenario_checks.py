@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from drivers.dialects.base import DialectName
-from simulators.scenario_format import InfusionEnd, InfusionStart, PatientEntry, Scenario, UnitEntry
+from simulators.scenario.scenario_format import InfusionEnd, InfusionStart, PatientEntry, Scenario, UnitEntry
 
 KeyPath = tuple[str | int, ...]
 

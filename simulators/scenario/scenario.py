@@ -11,8 +11,8 @@ import msgspec
 
 from drivers.toml.document import TomlProblems, load_toml_lines
 from simulators.machine import Machine
-from simulators.scenario_checks import misfits
-from simulators.scenario_format import (
+from simulators.scenario.scenario_checks import misfits
+from simulators.scenario.scenario_format import (
     Act,
     AgentClass,
     InfusionEnd,

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from itertools import count
 from typing import Self, cast
 
-from simulators.broker_packets import V311, Connect, Prop, Publish, Reason, Subscription, number
-from simulators.broker_peer import Peer
-from simulators.broker_session import Held, Session, for_subscriber, matches
+from simulators.broker.connection import Peer
+from simulators.broker.packets import V311, Connect, Prop, Publish, Reason, Subscription, number
+from simulators.broker.session import Held, Session, for_subscriber, matches
 
 log = logging.getLogger("capgate.broker")
 

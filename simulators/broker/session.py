@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from simulators.broker_packets import Prop, Properties, Publish, Subscription
+from simulators.broker.packets import Prop, Properties, Publish, Subscription
 
 FORWARDED = frozenset(
     {Prop.PAYLOAD_FORMAT, Prop.CONTENT_TYPE, Prop.RESPONSE_TOPIC, Prop.CORRELATION_DATA, Prop.USER, Prop.MESSAGE_EXPIRY}

@@ -3,12 +3,12 @@
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from simulators import broker_packets as wire
-from simulators.broker_packets import V5, V311, Connect, Kind, Malformed, Prop, Publish, Reason
-from simulators.broker_session import Session, valid_filter
+from simulators.broker import packets as wire
+from simulators.broker.packets import V5, V311, Connect, Kind, Malformed, Prop, Publish, Reason
+from simulators.broker.session import Session, valid_filter
 
 if TYPE_CHECKING:
-    from simulators.broker import Broker
+    from simulators.broker.broker import Broker
 
 LEGACY_CONNACK = {Reason.UNSUPPORTED_PROTOCOL: 1, Reason.BAD_CREDENTIALS: 4, Reason.NOT_AUTHORIZED: 5}
 QOS0_BACKLOG_BYTES = 1 << 20  # a slow reader's QoS 0 messages are dropped past this

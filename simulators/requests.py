@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 from drivers.dialects.base import Dialect, NeedMore, Reject, Request
-from simulators.listening import Write
+from simulators.endpoints import Write
 
 
 def requests_in(language: Dialect, buffer: bytearray) -> Iterator[Request]:
