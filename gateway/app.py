@@ -10,30 +10,30 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from drivers.reading import ReadFault, Reading
-from gateway import systemd
-from gateway.alarms import Alarms, Condition
-from gateway.announce import announcements, software_version
-from gateway.clock import US_PER_S, Clock
-from gateway.commissioning import Commissioning
-from gateway.config import GatewayConfig
-from gateway.control import serve_control
-from gateway.control_desk import Desk
-from gateway.formats.events import Origin
-from gateway.history import History
+from gateway.commissioning.trial import Commissioning
+from gateway.config.load import GatewayConfig
+from gateway.control.service import Desk
+from gateway.control.socket import serve_control
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.rows import Backlog
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
-from gateway.metrics import LoopLag, Snapshot, metrics_page
+from gateway.messages.cloudevents import Origin
+from gateway.monitoring.alarms import Alarms, Condition
+from gateway.monitoring.health import Health, HealthServer
+from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
 from gateway.mqtt.counters import Counters
+from gateway.mqtt.gateway_status import announcements, software_version
 from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Format, Topics
-from gateway.observations import Observations
-from gateway.pipeline import Pipeline
-from gateway.publisher import Publisher, UnitFacts
-from gateway.supervisor import Supervisor
-from gateway.web.health import Health, HealthServer
+from gateway.polling.supervisor import Supervisor
+from gateway.recording.pipeline import Pipeline
+from gateway.runtime import systemd
+from gateway.runtime.clock import US_PER_S, Clock
+from gateway.telemetry.charting import Observations
+from gateway.telemetry.temperature_log import History
+from gateway.telemetry.unit_status import Publisher, UnitFacts
 
 _log = logging.getLogger("capgate")
 

@@ -13,21 +13,21 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from gateway.announce import announcements
 from gateway.bridge.config import BridgeConfig
-from gateway.bridge.door import EngineDoor
-from gateway.bridge.engine_line import Acknowledged, EngineLine, EngineSilent
-from gateway.clock import Clock
-from gateway.formats.acks import control_id
-from gateway.formats.events import Origin
-from gateway.formats.hl7v2 import Er7Error, parse
+from gateway.bridge.mllp_client import Acknowledged, EngineLine, EngineSilent
+from gateway.bridge.mllp_server import EngineDoor
+from gateway.messages.cloudevents import Origin
+from gateway.messages.hl7v2 import Er7Error, parse
+from gateway.messages.inbound.acks import control_id
 from gateway.mqtt.client import Connection, connect
-from gateway.mqtt.delivery import backoff_s
-from gateway.mqtt.engine import Inbound
-from gateway.mqtt.link import Message, MqttDown, Refused
+from gateway.mqtt.gateway_status import announcements
+from gateway.mqtt.paho_client import Inbound
+from gateway.mqtt.retry import backoff_s
 from gateway.mqtt.service import ConnectionInfo
 from gateway.mqtt.topics import Topics
-from gateway.tasks import in_own_task
+from gateway.mqtt.types import Message, MqttDown, Refused
+from gateway.runtime.clock import Clock
+from gateway.runtime.tasks import in_own_task
 
 _log = logging.getLogger("capgate.bridge")
 

@@ -8,12 +8,12 @@ import msgspec
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictStr
 
 from drivers.toml.document import TomlProblems, read_toml
-from gateway.config_findings import Findings
-from gateway.config_model import FileName, Model, MqttTable, Segment, is_loopback, listen_address
-from gateway.config_mqtt import resolve_mqtt
-from gateway.formats.payloads import Mode
-from gateway.mqtt.link import MqttSettings, TlsFiles
+from gateway.config.mqtt import resolve_mqtt
+from gateway.config.problems import Findings
+from gateway.config.tables import FileName, Model, MqttTable, Segment, is_loopback, listen_address
+from gateway.messages.outbound.device import Mode
 from gateway.mqtt.topics import Format, Topics
+from gateway.mqtt.types import MqttSettings, TlsFiles
 
 DEFAULT_CLIENT_ID = "capgate-bridge"
 

@@ -10,8 +10,8 @@ import msgspec
 
 from drivers.toml.document import TomlProblems
 from gateway.cli.session_report import Answer
-from gateway.config import load_config
-from gateway.control import SOCKET_FILE
+from gateway.config.load import load_config
+from gateway.control.socket import SOCKET_FILE
 
 TIMEOUT_S = 20.0
 

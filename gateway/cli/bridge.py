@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from drivers.toml.document import TomlProblems
-from gateway import systemd
 from gateway.bridge.bridge import Bridge
 from gateway.bridge.config import BridgeConfig, load_bridge
-from gateway.clock import SystemClock
-from gateway.logs import setup_logging
-from gateway.loop import run_loop
+from gateway.runtime import systemd
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.logs import setup_logging
+from gateway.runtime.loop import run_loop
 
 _log = logging.getLogger("capgate.bridge")
 

@@ -27,8 +27,8 @@ from gateway.cli.unit_options import (
     require_consent,
     unit_options,
 )
-from gateway.clock import US_PER_S, SystemClock
-from gateway.formats.instants import rfc3339
+from gateway.messages.instants import rfc3339
+from gateway.runtime.clock import US_PER_S, SystemClock
 
 _EPILOG = """\
 \b

@@ -8,9 +8,9 @@ import msgspec
 
 from drivers.toml.document import Problem
 from gateway.cli.check_profile import is_profile, tell_profile
-from gateway.config import Examined, GatewayConfig, examine
-from gateway.logs import escaped
+from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.mqtt.topics import Topics
+from gateway.runtime.logs import escaped
 
 
 class _Told(msgspec.Struct):

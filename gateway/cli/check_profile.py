@@ -9,7 +9,7 @@ import msgspec
 from drivers.golden.polls import golden_problems
 from drivers.profile.load import load_profile
 from drivers.toml.document import Problem, TomlProblems, read_toml
-from gateway.logs import escaped
+from gateway.runtime.logs import escaped
 
 
 def is_profile(path: Path) -> bool:

@@ -14,7 +14,7 @@ from drivers.golden.frames import golden_tables
 from drivers.profile.load import DeviceProfile
 from drivers.reading import Quality
 from gateway.cli.unit_options import chosen_profile, profiles_option
-from gateway.logs import escaped
+from gateway.runtime.logs import escaped
 
 _EPILOG = """\
 \b

@@ -24,12 +24,12 @@ from gateway.cli.board import Board
 from gateway.cli.demo_feed import feed
 from gateway.cli.subscriber import follow
 from gateway.cli.watch import redraw
-from gateway.clock import US_PER_S, ScaledClock
-from gateway.config import GatewayConfig, load_config
-from gateway.loop import run_loop
-from gateway.mqtt.link import MqttDown
+from gateway.config.load import GatewayConfig, load_config
 from gateway.mqtt.topics import Format, Topics
-from gateway.shipped import shipped_dir
+from gateway.mqtt.types import MqttDown
+from gateway.runtime.clock import US_PER_S, ScaledClock
+from gateway.runtime.loop import run_loop
+from gateway.runtime.shipped import shipped_dir
 from simulators.broker.broker import Broker
 from simulators.scenario.scenario import S_PER_MIN, infusion_feed, load_scenario
 from simulators.scenario.scenario_format import Scenario

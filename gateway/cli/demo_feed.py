@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from gateway.clock import US_PER_S
-from gateway.formats.instants import rfc3339
+from gateway.messages.instants import rfc3339
 from gateway.mqtt.client import connect
-from gateway.mqtt.link import Message, MqttSettings
+from gateway.mqtt.types import Message, MqttSettings
+from gateway.runtime.clock import US_PER_S
 from simulators.scenario.scenario import FeedItem, FeedKind
 
 CHARTED_AFTER_S = 60.0  # a nurse charts a start or an end a minute later

@@ -8,10 +8,10 @@ import msgspec
 
 from drivers.toml.document import TomlProblems
 from gateway.cli.asking import give_up
-from gateway.clock import SystemClock
-from gateway.config import GatewayConfig, load_config
-from gateway.explain import Explanation, explain
-from gateway.logs import escaped
+from gateway.config.load import GatewayConfig, load_config
+from gateway.describe.dry_run import Explanation, explain
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.logs import escaped
 
 
 @click.command(

@@ -12,8 +12,8 @@ from typing import TextIO
 import click
 import msgspec
 
-from gateway.formats.instants import InstantError, read_instant, rfc3339
 from gateway.ledger.temperatures import WHOLE_UNIT, HistoryUnavailable, Row, read_history, units_in
+from gateway.messages.instants import InstantError, read_instant, rfc3339
 
 _EVER_US = 1 << 62
 

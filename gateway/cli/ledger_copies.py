@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
+from gateway.audit import backup as copying
+from gateway.audit.export import Form, gather, write_bundle
+from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_options import IDENTIFY, LEDGER, refusing
-from gateway.ledger import backup as copying
-from gateway.ledger.export import Form, gather, write_bundle
 from gateway.ledger.keys import KEY_FILE, load_key, public_pem
-from gateway.ledger.stream import open_snapshot
 
 
 @click.command(

@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.audit.reconcile import Day, Place
+from gateway.audit.reconcile import reconcile as reconcile_day
+from gateway.audit.sessions import session_tokens, sessions
+from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
 from gateway.ledger.deliveries import Proof, proofs
-from gateway.ledger.history import session_tokens, sessions
-from gateway.ledger.reconcile import Day, Place
-from gateway.ledger.reconcile import reconcile as reconcile_day
-from gateway.ledger.stream import open_snapshot
 
 SHOWN = (Proof.ACKNOWLEDGED, Proof.PENDING, Proof.UNPROVEN, Proof.REJECTED)
 

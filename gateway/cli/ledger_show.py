@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.audit.export import gather, session_content
+from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_options import IDENTIFY, JSON, LEDGER, refusing
-from gateway.ledger.export import gather, session_content
-from gateway.ledger.stream import open_snapshot
 
 
 class _Shown(msgspec.Struct):

@@ -6,12 +6,12 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.audit.report import Report
+from gateway.audit.verify import verify as verify_ledger
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
 from gateway.ledger.checkpoint import Checkpoint, read_checkpoint
 from gateway.ledger.errors import CheckpointInvalid, KeyUnusable
-from gateway.ledger.findings import Report
 from gateway.ledger.keys import read_public_keys
-from gateway.ledger.verify import verify as verify_ledger
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

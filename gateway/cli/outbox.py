@@ -10,12 +10,12 @@ import msgspec
 from drivers.toml.document import TomlProblems
 from gateway.cli.asking import asks, give_up, signed
 from gateway.cli.ledger_options import refusing
-from gateway.config import load_config
-from gateway.formats.instants import rfc3339
+from gateway.config.load import load_config
 from gateway.ledger import deliveries
 from gateway.ledger.deliveries import Event, Followed, Proof, Unsettled
 from gateway.ledger.store import open_readonly
-from gateway.logs import escaped
+from gateway.messages.instants import rfc3339
+from gateway.runtime.logs import escaped
 
 LEDGER_FILE = "ledger.db"
 _CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")

@@ -28,7 +28,7 @@ from gateway.cli.unit_options import (
     settings_for,
     unit_options,
 )
-from gateway.clock import SystemClock
+from gateway.runtime.clock import SystemClock
 
 _SEARCH_TIMEOUT_S = 0.5
 _EPILOG = """\

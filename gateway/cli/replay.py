@@ -11,7 +11,7 @@ import msgspec
 from drivers.toml.document import TomlProblems
 from gateway.cli.replay_ledger import recount
 from gateway.cli.replay_report import Report, Results, Wanted, differences, policy_text, report
-from gateway.formats.casefile import Case, CaseFileError, read_cases
+from gateway.replay.casefile import Case, CaseFileError, read_cases
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -8,12 +8,12 @@ import click
 import msgspec
 
 from drivers.toml.document import TomlProblems, load_toml
+from gateway.audit.sessions import Recorded, sessions
+from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_options import refusing
-from gateway.formats.casefile import THRESHOLDS
-from gateway.ledger.history import Recorded, sessions
-from gateway.ledger.stream import open_snapshot
+from gateway.replay.casefile import THRESHOLDS
+from gateway.runtime.shipped import shipped_dir
 from gateway.session.policy import Policy, PolicyFile
-from gateway.shipped import shipped_dir
 
 
 class _Recount(msgspec.Struct):

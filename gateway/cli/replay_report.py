@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from drivers.toml.document import load_toml
-from gateway.formats.casefile import (
+from gateway.replay.casefile import (
     Case,
     CaseFile,
     Expected,
@@ -17,10 +17,10 @@ from gateway.formats.casefile import (
     instant_text,
     policy_for,
 )
+from gateway.replay.replay import Outcome, Recording, record, replay
+from gateway.runtime.shipped import shipped_dir
 from gateway.session.increments import Change, Op
 from gateway.session.policy import Policy, PolicyFile
-from gateway.session.replay import Outcome, Recording, record, replay
-from gateway.shipped import shipped_dir
 
 _FLAGS_POLICY = "midpoint"
 

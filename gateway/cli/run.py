@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from drivers.toml.document import TomlProblems
-from gateway import systemd
 from gateway.app import run_gateway
-from gateway.clock import SystemClock
-from gateway.config import GatewayConfig, examine, load_config
+from gateway.config.load import GatewayConfig, examine, load_config
 from gateway.ledger.errors import LedgerError
-from gateway.logs import setup_logging
-from gateway.loop import run_loop
+from gateway.runtime import systemd
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.logs import setup_logging
+from gateway.runtime.loop import run_loop
 
 _log = logging.getLogger("capgate")
 

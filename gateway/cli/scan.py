@@ -16,7 +16,7 @@ from drivers.profile.load import LEFT_OUT, DeviceProfile
 from drivers.transport.base import SerialSettings
 from drivers.transport.open import connector
 from gateway.cli.unit_options import every_profile, probe_command, profiles_option
-from gateway.clock import SystemClock
+from gateway.runtime.clock import SystemClock
 
 _ADDRESSES = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
 _EPILOG = """\

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.asyncapi import document, schemas
+from gateway.describe.asyncapi import document, schemas
 
 
 @click.command(

@@ -11,14 +11,14 @@ import msgspec
 from drivers.toml.document import TomlProblems
 from gateway.cli.asking import ask, give_up
 from gateway.cli.session_report import Answer, Tried
-from gateway.clock import SystemClock
-from gateway.commission_messages import build_trial
-from gateway.commissioning import Step, What
-from gateway.commissioning_direct import send_directly
-from gateway.config import GatewayConfig, load_config
-from gateway.control import SOCKET_FILE
-from gateway.logs import escaped
+from gateway.commissioning.direct import send_directly
+from gateway.commissioning.messages import build_trial
+from gateway.commissioning.trial import Step, What
+from gateway.config.load import GatewayConfig, load_config
+from gateway.control.socket import SOCKET_FILE
 from gateway.mqtt.topics import Topics
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.logs import escaped
 
 DONE = (Step.ACKNOWLEDGED, Step.TAKEN)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gateway.logs import escaped
+from gateway.runtime.logs import escaped
 
 
 class Increment(msgspec.Struct):

@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.audit.sessions import origin_of, sessions
+from gateway.audit.shadow import ChartUnreadable, Compared, Verdict, compare, read_chart
+from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
 from gateway.ledger.entry import subject_of
-from gateway.ledger.history import origin_of, sessions
-from gateway.ledger.shadow import ChartUnreadable, Compared, Verdict, compare, read_chart
-from gateway.ledger.stream import open_snapshot
 
 
 @click.command(

@@ -12,8 +12,8 @@ import msgspec
 from drivers.diagnose.capture import Capture, NotACapture
 from drivers.dialects.base import Dialect, DialectName
 from drivers.toml.document import TomlProblems
-from gateway.clock import US_PER_S, ScaledClock
-from gateway.shipped import shipped_dir
+from gateway.runtime.clock import US_PER_S, ScaledClock
+from gateway.runtime.shipped import shipped_dir
 from simulators.control import controlling
 from simulators.endpoints import AUTO, Write, tcp_listener, terminal
 from simulators.maps import MapName

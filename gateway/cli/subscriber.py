@@ -2,7 +2,7 @@
 
 from gateway.cli.board import Board
 from gateway.mqtt.client import connect
-from gateway.mqtt.link import Message, MqttSettings
+from gateway.mqtt.types import Message, MqttSettings
 
 
 async def follow(settings: MqttSettings, topic_filter: str, board: Board) -> None:

@@ -11,7 +11,7 @@ from drivers.diagnose.scan import Unit
 from drivers.profile.load import DeviceProfile, find_profile, load_profile, profile_files
 from drivers.profile.shape import ReadsEffect, Serial, Timing
 from drivers.toml.document import TomlProblems
-from gateway.shipped import shipped_dir
+from gateway.runtime.shipped import shipped_dir
 
 SHORT_KEYS = {
     **{key: f"link.serial.{key}" for key in Serial.model_fields},

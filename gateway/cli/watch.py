@@ -12,10 +12,10 @@ import msgspec
 from drivers.toml.document import TomlProblems
 from gateway.cli.board import Board
 from gateway.cli.subscriber import follow
-from gateway.config import load_config
-from gateway.loop import run_loop
-from gateway.mqtt.link import MqttDown, MqttSettings
+from gateway.config.load import load_config
 from gateway.mqtt.topics import Topics
+from gateway.mqtt.types import MqttDown, MqttSettings
+from gateway.runtime.loop import run_loop
 
 REDRAWS_PER_S = 4
 

@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from gateway.mqtt.credentials import read_credentials
-from gateway.mqtt.engine import Engine, Inbound
-from gateway.mqtt.link import (
+from gateway.mqtt.packets import publish_packets
+from gateway.mqtt.paho_client import Engine, Inbound
+from gateway.mqtt.types import (
     REFUSED_FROM,
     UNSUPPORTED_PROTOCOL,
     ConnectRefused,
@@ -15,7 +16,6 @@ from gateway.mqtt.link import (
     PubAck,
     Refused,
 )
-from gateway.mqtt.packets import publish_packets
 
 
 class Connection:

@@ -4,7 +4,7 @@ import ssl
 
 import msgspec
 
-from gateway.mqtt.link import BAD_CREDENTIALS, BadCredentials, BadTls, MqttSettings, TlsFiles
+from gateway.mqtt.types import BAD_CREDENTIALS, BadCredentials, BadTls, MqttSettings, TlsFiles
 
 
 class Credentials(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterable
 
-from gateway.mqtt.link import Message
+from gateway.mqtt.types import Message
 
 PUBLISH_QOS0 = 0x30  # 3.3.1: type 3, no DUP, QoS 0, not retained
 PAYLOAD_IS_UTF8 = b"\x01\x01"  # 3.3.2.3.2

@@ -13,13 +13,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gateway.clock import Clock
 from gateway.ledger.deliveries import ResendRules
 from gateway.ledger.rows import Attempt, OutboxRow
 from gateway.mqtt.client import Connection
 from gateway.mqtt.counters import Counters
-from gateway.mqtt.delivery import WINDOW, Delivery, Verdict
-from gateway.mqtt.link import Message
+from gateway.mqtt.retry import WINDOW, Delivery, Verdict
+from gateway.mqtt.types import Message
+from gateway.runtime.clock import Clock
 
 ROWS_A_READ = 100
 SETTLE_S = 1.0

@@ -8,13 +8,14 @@ from contextlib import suppress
 
 import msgspec
 
-from gateway.clock import Clock
 from gateway.ledger.deliveries import DEFAULT_RULES, ResendRules
 from gateway.mqtt.client import Connection, connect
+from gateway.mqtt.consumer import Handler, take_in
 from gateway.mqtt.counters import Counters
-from gateway.mqtt.delivery import backoff_s
-from gateway.mqtt.inbound import Handler, take_in
-from gateway.mqtt.link import (
+from gateway.mqtt.relay import Outbox, Relay
+from gateway.mqtt.retry import backoff_s
+from gateway.mqtt.telemetry import Telemetry
+from gateway.mqtt.types import (
     TAKEN_OVER,
     BadTls,
     ConnectRefused,
@@ -25,9 +26,8 @@ from gateway.mqtt.link import (
     PubAck,
     Refused,
 )
-from gateway.mqtt.relay import Outbox, Relay
-from gateway.mqtt.telemetry import Telemetry
-from gateway.tasks import in_own_task
+from gateway.runtime.clock import Clock
+from gateway.runtime.tasks import in_own_task
 
 log = logging.getLogger("capgate.mqtt")
 

@@ -2,8 +2,8 @@
 
 import re
 
-from gateway.formats.charge_site import Format as Format
-from gateway.formats.payloads import Mode
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.site import Format as Format
 
 SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
 

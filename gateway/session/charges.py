@@ -12,10 +12,10 @@ from string import ascii_uppercase
 
 import msgspec
 
+from gateway.session.assessment import Assessment
 from gateway.session.counting import Interval
 from gateway.session.increments import Emitted, Increment, net_us
 from gateway.session.policy import ChargeLines, Policy
-from gateway.session.tracker import Assessment
 
 _TOKEN_LENGTH = 9
 _NUMBER_LENGTH = 11  # an increment's key without its revision

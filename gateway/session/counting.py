@@ -11,10 +11,10 @@ from itertools import pairwise
 
 import msgspec
 
+from gateway.session.cooling import Cooling, Run
 from gateway.session.facts import CapRef
 from gateway.session.policy import PauseCounting, Policy
 from gateway.session.spans import FOREVER, US_PER_S, Span, clip, intersect, subtract, union
-from gateway.session.timeline import Cooling, Run
 
 
 class Interval(msgspec.Struct, frozen=True):

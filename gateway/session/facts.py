@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.session.fact_words import AgentClass, CapRef, Continuity, EndSource, Finding, WorkKind
+from gateway.session.fact_types import AgentClass, CapRef, Continuity, EndSource, Finding, WorkKind
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact"):

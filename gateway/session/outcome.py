@@ -6,7 +6,8 @@ from enum import StrEnum
 import msgspec
 
 from drivers.reading import Evidence
-from gateway.session.binding import Session
+from gateway.session.assessment import Assessment, Phase
+from gateway.session.attribution import Session
 from gateway.session.charges import Charge
 from gateway.session.corrections import Account, CorrectionItem
 from gateway.session.facts import (
@@ -24,7 +25,6 @@ from gateway.session.policy import Policy
 from gateway.session.release import HOPELESS, Release, ReleaseState, release
 from gateway.session.review import order_found
 from gateway.session.spans import FOREVER, US_PER_S
-from gateway.session.tracker import Assessment, Phase
 
 
 class SessionChange(StrEnum):

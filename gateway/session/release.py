@@ -14,6 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
+from gateway.session.assessment import Assessment
 from gateway.session.charges import Charge, Keys, lines
 from gateway.session.corrections import Account, CorrectionItem, corrected
 from gateway.session.facts import (
@@ -29,7 +30,6 @@ from gateway.session.flags import HeldReason
 from gateway.session.increments import LAST_REVISION, Emitted
 from gateway.session.infusion import INFUSION_FACTS
 from gateway.session.policy import Policy, ReleaseMode
-from gateway.session.tracker import Assessment
 
 HOPELESS = frozenset({HeldReason.POLICY_UNAPPROVED, HeldReason.DRY_RUN})  # by the policy that is pinned
 UNLIFTABLE = HOPELESS | {HeldReason.UNBOUND}

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from gateway.session.cooling import CapTime, Cooling, Run
 from gateway.session.counting import Counted, Interval, interruptions
 from gateway.session.facts import (
     AnyFact,
@@ -22,7 +23,6 @@ from gateway.session.increments import net_us
 from gateway.session.infusion import Infusions, infusions
 from gateway.session.policy import Policy
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S, clip, intersect, length, subtract, union
-from gateway.session.timeline import CapTime, Cooling, Run
 
 _CHATTER_US = 10 * US_PER_S  # an interruption no longer than this may be noise
 _CHATTER_COUNT = 3

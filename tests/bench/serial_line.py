@@ -22,7 +22,7 @@ from drivers.dialects.registry import dialect
 from drivers.line import Line, LineTiming
 from drivers.transport.base import SerialSettings
 from drivers.transport.serial import open_serial
-from gateway.loop import run_loop
+from gateway.runtime.loop import run_loop
 
 BITS_A_CHARACTER = 11
 SILENCE_CHARACTERS = 3.5

@@ -6,15 +6,15 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from gateway.clock import SystemClock
 from gateway.ledger.batch import Batch, OutboxMessage, Receipt, Resend
 from gateway.ledger.deliveries import DEFAULT_RULES, Proof, ResendRules
 from gateway.ledger.entry import Entry, EntryKind, append
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.mqtt.counters import Counters
-from gateway.mqtt.link import Message, MqttSettings
 from gateway.mqtt.service import Announcements, ConnectionInfo, MqttService
 from gateway.mqtt.telemetry import Telemetry
+from gateway.mqtt.types import Message, MqttSettings
+from gateway.runtime.clock import SystemClock
 from tests.broker.harness import eventually
 
 STATUS = "dev/gw/status"

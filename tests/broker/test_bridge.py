@@ -13,7 +13,7 @@ import pytest
 from drivers.toml.document import TomlProblems
 from gateway.bridge.bridge import Bridge
 from gateway.bridge.config import BridgeConfig, load_bridge
-from gateway.clock import SystemClock
+from gateway.runtime.clock import SystemClock
 from tests.broker.authority import Authority
 from tests.broker.caller import Caller
 from tests.broker.harness import Mosquitto, eventually, free_port

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.ledger.rows import UNPROVEN
 from gateway.mqtt.client import connect
-from gateway.mqtt.link import (
+from gateway.mqtt.types import (
     BadCredentials,
     BadTls,
     ConnectRefused,

@@ -14,9 +14,9 @@ import pytest
 from jsonschema import Draft7Validator
 
 from gateway.app import run_gateway
-from gateway.clock import SystemClock
-from gateway.config import load_config
-from gateway.control import SOCKET_FILE
+from gateway.config.load import load_config
+from gateway.control.socket import SOCKET_FILE
+from gateway.runtime.clock import SystemClock
 from tests.broker.caller import Caller
 from tests.broker.harness import Mosquitto, eventually, free_port
 from tests.contract.message_samples import SCHEMAS

@@ -13,7 +13,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from gateway.ledger.errors import LedgerBroken
-from gateway.mqtt.link import TlsFiles
+from gateway.mqtt.types import TlsFiles
 from simulators.broker.broker import Broker
 from tests.broker.authority import Authority
 from tests.broker.caller import Caller

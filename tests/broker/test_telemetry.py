@@ -9,8 +9,8 @@ import pytest
 
 from gateway.mqtt.client import Connection, connect
 from gateway.mqtt.counters import Counters
-from gateway.mqtt.link import Disconnected, Message
 from gateway.mqtt.telemetry import LARGEST_BUFFER, Telemetry
+from gateway.mqtt.types import Disconnected, Message
 from tests.broker.caller import Caller
 from tests.broker.gateway_side import gateway, settings
 from tests.broker.harness import BrokerThread, eventually

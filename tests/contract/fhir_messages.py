@@ -10,10 +10,10 @@ from typing import Any, cast
 import msgspec
 
 from drivers.reading import Measurement, Quality, Reason
-from gateway.formats.charge_site import ChargeSite, FhirRelease
-from gateway.formats.ehr_payloads import ChargeData, Device, Patient
-from gateway.formats.out_fhir import Look, charge_bundle, observation_bundle
-from gateway.formats.payloads import Mode
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.ehr import ChargeData, Device, Patient
+from gateway.messages.outbound.fhir import Look, charge_bundle, observation_bundle
+from gateway.messages.outbound.site import ChargeSite, FhirRelease
 from tests.contract.message_samples import MESSAGES, TOKEN, built, us
 
 Json = dict[str, Any]

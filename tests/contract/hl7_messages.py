@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway.formats.answers import Identity
-from gateway.formats.charge_site import ChargeSite, CreditForm, ServiceTime
-from gateway.formats.ehr_payloads import ChargeData
-from gateway.formats.ehr_words import PatientField
-from gateway.formats.out_dft import charge_message
-from gateway.formats.out_fhir import Look
-from gateway.formats.out_observation import observation_message
-from gateway.formats.payloads import Mode
+from gateway.messages.inbound.answers import Identity
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.ehr import ChargeData
+from gateway.messages.outbound.fhir import Look
+from gateway.messages.outbound.hl7_dft import charge_message
+from gateway.messages.outbound.hl7_oru import observation_message
+from gateway.messages.outbound.site import ChargeSite, CreditForm, ServiceTime
+from gateway.messages.vocabulary import PatientField
 from gateway.session.facts import CapRef
 from tests.contract.fhir_messages import charge_data, look
 from tests.contract.message_samples import MESSAGES, us

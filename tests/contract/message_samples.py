@@ -13,23 +13,23 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from drivers.reading import CapReading, Evidence, FaultKind, Measurement, Quality, Reading, Reason, RunState, Stamp
-from gateway.formats import ehr_payloads as ehr
-from gateway.formats import payloads as dev
-from gateway.formats.answers import Accepted, Ignored, Rejected
-from gateway.formats.events import Event, Origin, Trace, encode_event, serial_id
-from gateway.formats.instants import Rfc3339, rfc3339
 from gateway.ledger.checkpointer import Checkpointer, checkpoint_event
 from gateway.ledger.entry import Head
 from gateway.ledger.keys import SigningKey
+from gateway.messages.cloudevents import Event, Origin, Trace, encode_event, serial_id
+from gateway.messages.inbound.answers import Accepted, Ignored, Rejected
+from gateway.messages.instants import Rfc3339, rfc3339
+from gateway.messages.outbound import device as dev
+from gateway.messages.outbound import ehr
+from gateway.session.assessment import Phase
 from gateway.session.charges import CorrectionReason
 from gateway.session.facts import EndSource
 from gateway.session.increments import Op
-from gateway.session.tracker import Phase
 
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGES = ROOT / "tests" / "data" / "messages"
 PAGE = ROOT / "docs" / "reference" / "messages.md"
-SCHEMAS = ROOT / "gateway" / "formats" / "schemas"
+SCHEMAS = ROOT / "gateway" / "messages" / "schemas"
 
 ORIGIN = Origin("demo", "gw-01")
 TOKEN = "9RX2M7KQ4"

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from gateway.config import load_config
+from gateway.config.load import load_config
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from tests.contract.profile_wire import ROOT

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft7Validator
 
-from gateway.asyncapi import document
 from gateway.cli.schema import command
-from gateway.formats.inbound_readers import READERS
-from gateway.formats.payloads import Mode
+from gateway.describe.asyncapi import document
+from gateway.messages.inbound.json_readers import READERS
+from gateway.messages.outbound.device import Mode
 from gateway.mqtt.topics import Format, Topics
 from tests.contract.message_samples import built, sample_files
 

@@ -13,7 +13,7 @@ import fhir.resources as fhir_r5
 import pytest
 from fhir.resources import R4B as FHIR_R4B
 
-from gateway.formats.charge_site import FhirRelease
+from gateway.messages.outbound.site import FhirRelease
 from tests.contract.fhir_messages import messages
 
 Json = dict[str, Any]

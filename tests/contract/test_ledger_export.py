@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from gateway.audit.export import Form, gather, write_bundle
+from gateway.audit.stream import open_snapshot
 from gateway.ledger.errors import TargetExists
-from gateway.ledger.export import Form, gather, write_bundle
-from gateway.ledger.stream import open_snapshot
 from tests.unit.ledger_story import IDENTITIES, TOKENS, write_story
 
 Json = dict[str, Any]

@@ -9,11 +9,11 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from gateway.asyncapi import schemas
-from gateway.formats import ehr_payloads as ehr
-from gateway.formats import payloads as dev
-from gateway.formats.inbound_schemas import DESCRIBED
+from gateway.describe.asyncapi import schemas
 from gateway.ledger.checkpoint import CheckpointData
+from gateway.messages.inbound.json_schemas import DESCRIBED
+from gateway.messages.outbound import device as dev
+from gateway.messages.outbound import ehr
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gateway.clock import SystemClock
+from gateway.runtime.clock import SystemClock
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from tests.broker.harness import Mosquitto, free_port

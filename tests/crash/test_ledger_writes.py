@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clock import SystemClock
 from gateway.ledger.store import open_ledger
+from gateway.runtime.clock import SystemClock
 from tests.crash.ledger_audit import audit
 from tests.crash.ledger_writer import GATEWAY, numbered_batch
 from tests.scorecard.repeats import repeats

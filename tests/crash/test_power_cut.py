@@ -16,13 +16,13 @@ from typing import cast
 import apsw
 import pytest
 
-from gateway.clock import SystemClock
+from gateway.audit.verify import verify
 from gateway.ledger import reads, writes
 from gateway.ledger.batch import Batch
 from gateway.ledger.opening import configure, connect_file, open_or_replace
 from gateway.ledger.rows import Attempt
 from gateway.ledger.store import open_ledger
-from gateway.ledger.verify import verify
+from gateway.runtime.clock import SystemClock
 from tests.crash.ledger_audit import audit
 from tests.crash.ledger_writer import GATEWAY, numbered_batch
 from tests.crash.losing_disk import LosingDisk

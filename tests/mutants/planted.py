@@ -80,7 +80,7 @@ MUTANTS = (
     ),
     Mutant(
         "pauses count",
-        "gateway/session/timeline.py",
+        "gateway/session/cooling.py",
         "return subtract(self.running_spans, [*pauses, *self.faults, *self.unknown])",
         "return subtract(self.running_spans, [*self.faults, *self.unknown])",
         _SESSION,
@@ -101,14 +101,14 @@ MUTANTS = (
     ),
     Mutant(
         "a session that is looked at again gets another token",
-        "gateway/session/ward.py",
+        "gateway/session/state.py",
         "for session in found if session.cooled and not session.tokens]",
         "for session in found if session.cooled]",
         _WARD,
     ),
     Mutant(
         "a restart forgets what was told",
-        "gateway/session/ward.py",
+        "gateway/session/state.py",
         "emitted=fold(records[token].emitted, [change])",
         "emitted=()",
         _WARD,
@@ -157,14 +157,14 @@ MUTANTS = (
     ),
     Mutant(
         "the broker's reason code is ignored",
-        "gateway/mqtt/delivery.py",
+        "gateway/mqtt/retry.py",
         "if reason >= REFUSED_FROM:",
         "if reason >= 256:",
         ("tests/unit/test_mqtt_delivery.py",),
     ),
     Mutant(
         "a verifier does not miss what was cut off",
-        "gateway/ledger/attest.py",
+        "gateway/audit/attest.py",
         "if head.seq > last_seq:",
         "if head.seq > last_seq + 1000000:",
         _AUDIT,
@@ -199,7 +199,7 @@ MUTANTS = (
     ),
     Mutant(
         "a dead unit is asked at every turn",
-        "gateway/schedule.py",
+        "gateway/polling/schedule.py",
         "wait_s = min(turn.period_s * 2 ** (turn.misses - 1), longest_s) - turn.period_s",
         "wait_s = 0.0",
         ("tests/unit/test_schedule.py",),

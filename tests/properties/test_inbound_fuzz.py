@@ -10,8 +10,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from gateway.formats.answers import Accepted, Ignored, Inbound, Receipt, Rejected
-from gateway.formats.inbound import read_message
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected
+from gateway.messages.inbound.dispatch import read_message
 from gateway.session.facts import decode_fact, encode_fact
 from tests.scorecard.repeats import repeats
 from tests.unit.hl7_support import SAMPLES, WARD

@@ -12,7 +12,7 @@ from drivers.dialects.registry import dialect
 from drivers.errors import DriverError
 from drivers.line import Line, LineTiming
 from drivers.transport.memory import FarEnd, null_modem
-from gateway.schedule import LineSchedule
+from gateway.polling.schedule import LineSchedule
 from tests.virtual_time import run_virtual
 
 EXACT_S = 1e-9

@@ -9,6 +9,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.replay.replay import record, replay
+from gateway.session.assessment import assess
 from gateway.session.facts import (
     AgentClass,
     AnyFact,
@@ -42,8 +44,6 @@ from gateway.session.policy import (
     StopConflict,
     TimestampResolution,
 )
-from gateway.session.replay import record, replay
-from gateway.session.tracker import assess
 from tests.properties.painted_seconds import attained_s
 
 _US = 1_000_000

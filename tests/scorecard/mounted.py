@@ -21,9 +21,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.clock import SystemClock
+from gateway.audit.verify import verify
 from gateway.ledger.store import open_ledger
-from gateway.ledger.verify import verify
+from gateway.runtime.clock import SystemClock
 from tests.crash import suite
 from tests.crash.killed_session import END_S, STOP_S, session_with, sleep_until
 from tests.crash.ledger_audit import audit

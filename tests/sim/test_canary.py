@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.clock import SystemClock
+from gateway.runtime.clock import SystemClock
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from tests.broker.harness import Mosquitto

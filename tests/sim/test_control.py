@@ -14,8 +14,8 @@ from typing import Any, cast
 import pytest
 
 from drivers.reading import RunState
-from gateway.control import SOCKET_FILE
-from gateway.control_desk import Desk
+from gateway.control.service import Desk
+from gateway.control.socket import SOCKET_FILE
 from gateway.ledger.errors import LedgerBroken
 from tests.broker.harness import Mosquitto
 from tests.crash import suite as processes
@@ -186,7 +186,7 @@ async def test_a_defect_is_answered_and_a_broken_ledger_ends_the_gateway(
             def advance(*_: object, **__: object) -> None:
                 raise error
 
-            monkeypatch.setattr("gateway.pipeline.advance", advance)
+            monkeypatch.setattr("gateway.recording.pipeline.advance", advance)
 
         fail(ZeroDivisionError("V-1"))
         assert "a defect" in await operator.refused("note", token=token, text="x")

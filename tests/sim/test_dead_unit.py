@@ -13,11 +13,11 @@ from drivers.profile.load import load_profile
 from drivers.reading import ReadFault, Reading, Stamp
 from drivers.transport.memory import FarEnd, null_modem
 from drivers.unit.driver import Driver, line_timing
-from gateway.clock import SystemClock
-from gateway.logs import Outage
-from gateway.metrics import UnitCounters
-from gateway.poller import Polled, Progress, poll_line
-from gateway.schedule import MAX_BACK_OFF_S, SLOTS, LineSchedule
+from gateway.monitoring.metrics import UnitCounters
+from gateway.polling.poller import Polled, Progress, poll_line
+from gateway.polling.schedule import MAX_BACK_OFF_S, SLOTS, LineSchedule
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.logs import Outage
 from tests.virtual_time import run_virtual
 
 _log = logging.getLogger("capgate.lines")

@@ -12,11 +12,11 @@ from typing import Any, cast
 import pytest
 from jsonschema import Draft7Validator, FormatChecker
 
-from gateway.clock import SystemClock
+from gateway.runtime.clock import SystemClock
 from tests.broker.harness import Mosquitto
 from tests.crash.suite import CAPGATE, heard, listener
 
-SCHEMAS = Path(__file__).parents[2] / "gateway" / "formats" / "schemas"
+SCHEMAS = Path(__file__).parents[2] / "gateway" / "messages" / "schemas"
 SPEED = 600
 NET_MINUTES = {("cap-01", 1): 92 - 6, ("cap-01", 2): 50, ("cap-02", 1): 80, ("cap-03", 1): 91}
 THRESHOLDS_MIN = (16, 46, 76, 106)

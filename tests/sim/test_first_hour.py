@@ -19,7 +19,7 @@ from gateway.cli.capture import command as capture
 from gateway.cli.decode import command as decode
 from gateway.cli.probe import command as probe
 from gateway.cli.scan import command as scan
-from gateway.shipped import shipped_dir
+from gateway.runtime.shipped import shipped_dir
 from simulators.endpoints import tcp_listener, terminal
 from simulators.replayer import ReplayingEar, load_recorded
 from tests.bus.reads import crc16

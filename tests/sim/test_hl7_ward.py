@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from drivers.reading import RunState
+from gateway.audit.verify import verify
 from gateway.cli.session_report import Answer
-from gateway.formats.hl7v2 import Value, encode, segment
-from gateway.ledger.verify import verify
+from gateway.messages.hl7v2 import Value, encode, segment
 from tests.sim.test_control import Operator
 from tests.sim.test_pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
 

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from drivers.reading import CapReading, Measurement, Quality, Reading, Reason, RunState
-from gateway.formats.charge_site import Format
+from gateway.messages.outbound.site import Format
 from gateway.mqtt.counters import Counters
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics
-from gateway.observations import Observations
+from gateway.telemetry.charting import Observations
 from tests.contract.hl7_messages import observation
 from tests.contract.test_hl7_validators import missed_by_all, refused_by_hl7apy
 from tests.sim.test_story import POLICIES, Day, a_day

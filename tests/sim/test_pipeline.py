@@ -11,9 +11,9 @@ from typing import Any, cast
 import pytest
 
 from drivers.reading import CapReading, FaultKind, ReadFault, Reading, RunState, Stamp
-from gateway.config import GatewayConfig, load_config
+from gateway.config.load import GatewayConfig, load_config
 from gateway.ledger.store import Ledger, open_ledger
-from gateway.pipeline import Pipeline
+from gateway.recording.pipeline import Pipeline
 
 Json = dict[str, Any]
 
@@ -286,7 +286,7 @@ async def test_a_message_that_meets_a_defect_is_answered_and_not_sent_for_ever(
         def defect(*_: object, **__: object) -> None:
             raise ZeroDivisionError("V-1")
 
-        monkeypatch.setattr("gateway.pipeline.advance", defect)
+        monkeypatch.setattr("gateway.recording.pipeline.advance", defect)
         order = {"visit": "V-1", "order": "O-1", "source": "mar", "final": True}
         answer = await suite.tell("e", "infusion.completed", 0, **order)
         assert (answer["result"], answer["code"]) == ("rejected", "internal-error")

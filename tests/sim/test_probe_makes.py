@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from drivers.profile.load import load_profile
 from gateway.cli.probe import command
 from gateway.cli.simulate import PROFILE_DIALECTS, PROFILES
-from gateway.shipped import shipped_dir
+from gateway.runtime.shipped import shipped_dir
 from simulators.maps import MapName
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant

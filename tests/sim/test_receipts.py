@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from gateway.audit.verify import verify
 from gateway.cli import main
-from gateway.control_desk import Desk
+from gateway.control.service import Desk
 from gateway.ledger import deliveries
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.store import open_readonly
-from gateway.ledger.verify import verify
-from gateway.receipts import Order, OrderRefused
+from gateway.recording.receipts import Order, OrderRefused
 from tests.sim.test_pipeline import CONFIG, EPOCH_US, POLICY, Suite, running
 from tests.sim.test_release import problems, signed
 

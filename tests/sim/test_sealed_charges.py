@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.verify import verify
 from gateway.ledger import reads
 from gateway.ledger.rows import OutboxRow
-from gateway.ledger.verify import verify
 from tests.sim.test_story import POLICIES, a_day
 
 COLUMNS = "outbox_id, event_id, topic, payload, retain, content_type"

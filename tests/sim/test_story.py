@@ -15,10 +15,10 @@ import hl7
 import pytest
 
 from drivers.reading import CapReading, Reading, RunState
-from gateway.config import load_config
+from gateway.audit.verify import verify
+from gateway.config.load import load_config
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.store import open_ledger
-from gateway.ledger.verify import verify
 from tests.contract.test_hl7_validators import fields_of, missed_by_all, refused_by_hl7apy
 from tests.sim.test_pipeline import FakeClock, Suite
 from tests.unit.hl7_support import SAMPLES

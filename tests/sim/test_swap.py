@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.loaners import read_loaners
+from gateway.config.loaners import read_loaners
 from tests.broker.harness import Mosquitto
 from tests.crash import suite
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import Examined, examine
+from gateway.config.load import Examined, examine
 
 POLICY = """\
 name = "midpoint"

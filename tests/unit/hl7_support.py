@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.formats.answers import Accepted, Ignored, Inbound, Receipt, Rejected, Site
-from gateway.formats.ehr_payloads import Format
-from gateway.formats.ehr_words import EhrWords
-from gateway.formats.inbound import read_message
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected, Site
+from gateway.messages.inbound.dispatch import read_message
+from gateway.messages.outbound.ehr import Format
+from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AgentClass, AnyFact
 from tests.unit.inbound_support import NOW, SITE
 

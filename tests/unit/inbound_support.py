@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway.formats.inbound import Accepted, Ignored, Inbound, Rejected, Site, read_json
+from gateway.messages.inbound.dispatch import Accepted, Ignored, Inbound, Rejected, Site, read_json
 from gateway.session.facts import AnyFact, CapRef
 
 MESSAGES = Path(__file__).resolve().parents[1] / "data" / "messages"

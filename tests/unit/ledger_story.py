@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Protocol
 
 from drivers.reading import Evidence, Stamp
-from gateway.formats.answers import Identity
-from gateway.formats.events import Origin
-from gateway.formats.payloads import Mode
 from gateway.ledger.batch import Batch
 from gateway.ledger.batch import Identity as KeptIdentity
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.entry import Head
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.store import open_ledger
+from gateway.messages.cloudevents import Origin
+from gateway.messages.inbound.answers import Identity
+from gateway.messages.outbound.device import Mode
 from gateway.mqtt.topics import Topics
-from gateway.recorder import Recorder
+from gateway.recording.recorder import Recorder
+from gateway.recording.transaction import Transaction
 from gateway.session.facts import (
     AgentClass,
     AnyFact,
@@ -33,8 +34,7 @@ from gateway.session.facts import (
     PreparationCharted,
     SessionFinalized,
 )
-from gateway.session.ward import Ward, advance
-from gateway.transaction import Transaction
+from gateway.session.state import Ward, advance
 
 GATEWAY, SITE = "gw-01", "ward-3"
 MINUTE_US = 60_000_000

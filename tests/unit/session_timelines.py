@@ -5,6 +5,8 @@ from typing import NamedTuple, TypedDict
 
 import msgspec
 
+from gateway.replay.replay import record, replay
+from gateway.session.assessment import Assessment
 from gateway.session.facts import (
     AgentClass,
     AnyFact,
@@ -28,8 +30,6 @@ from gateway.session.facts import (
     UnitOnline,
 )
 from gateway.session.policy import Policy
-from gateway.session.replay import record, replay
-from gateway.session.tracker import Assessment
 
 A1 = CapRef("SC-A", 1)
 A2 = CapRef("SC-A", 2)

@@ -5,9 +5,18 @@ import json
 import pytest
 
 from drivers.reading import FaultKind
-from gateway.alarms import UNREACHABLE_S, UNRECEIPTED_S, UNSENT_S, AlarmCode, Alarms, Condition, UnitDown, standing
-from gateway.formats.events import Origin
-from gateway.formats.payloads import Mode
+from gateway.messages.cloudevents import Origin
+from gateway.messages.outbound.device import Mode
+from gateway.monitoring.alarms import (
+    UNREACHABLE_S,
+    UNRECEIPTED_S,
+    UNSENT_S,
+    AlarmCode,
+    Alarms,
+    Condition,
+    UnitDown,
+    standing,
+)
 from gateway.mqtt.topics import Topics
 
 CALM = Condition()

@@ -9,7 +9,7 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from gateway.cli.check import command
-from gateway.shipped import shipped_dir
+from gateway.runtime.shipped import shipped_dir
 from tests.unit.config_files import CONFIG, POLICY, certificates, site
 
 __all__ = ["certificates", "site"]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.commission_messages import build_trial
-from gateway.commissioning import Commissioning, Step, Trial, What
-from gateway.config import load_config
-from gateway.mqtt.link import Message, PubAck
+from gateway.commissioning.messages import build_trial
+from gateway.commissioning.trial import Commissioning, Step, Trial, What
+from gateway.config.load import load_config
+from gateway.mqtt.types import Message, PubAck
 from tests.contract.test_hl7_validators import fields_of, missed_by_all, refused_by_hl7apy
 from tests.unit.test_config_ehr import written
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drivers.toml.document import TomlProblems
-from gateway.config import examine, load_config
-from gateway.formats.payloads import Mode
-from gateway.shipped import shipped_dir
+from gateway.config.load import examine, load_config
+from gateway.messages.outbound.device import Mode
+from gateway.runtime.shipped import shipped_dir
 from tests.unit.config_files import CONFIG, POLICY, certificates, examine_text, site
 
 __all__ = ["certificates", "site"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drivers.toml.document import TomlProblems
-from gateway.config import load_config
+from gateway.config.load import load_config
 from tests.unit.config_files import CONFIG, certificates, site
 
 __all__ = ["certificates", "site"]

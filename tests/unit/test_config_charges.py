@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.config import examine, load_config
-from gateway.config_charges import OutboundPlan
-from gateway.formats.charge_site import ChargeSite, CreditForm, FhirRelease, Format, ServiceTime
-from gateway.formats.payloads import Mode
+from gateway.config.charges import OutboundPlan
+from gateway.config.load import examine, load_config
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.site import ChargeSite, CreditForm, FhirRelease, Format, ServiceTime
 from gateway.session.facts import CapRef
 from tests.unit.test_config_ehr import errors, written
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import examine, load_config
-from gateway.formats.ehr_words import DEFAULT_KEPT, MAR_WORDS, EhrWords, MarAct
+from gateway.config.load import examine, load_config
+from gateway.messages.vocabulary import DEFAULT_KEPT, MAR_WORDS, EhrWords, MarAct
 from gateway.session.facts import AgentClass
 from tests.sim.test_pipeline import CONFIG, POLICY
 

@@ -4,8 +4,8 @@ from datetime import date
 from pathlib import Path
 
 from drivers.dialects.base import DialectName
-from gateway.config import load_config
-from gateway.config_lines import SensorOffset
+from gateway.config.lines import SensorOffset
+from gateway.config.load import load_config
 from tests.unit.config_files import CONFIG, certificates, examine_text, site
 
 __all__ = ["certificates", "site"]

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from drivers.toml.document import TomlProblems
-from gateway.config import load_config
-from gateway.config_model import Thing
-from gateway.config_receipts import ReceiptPlan
+from gateway.config.load import load_config
+from gateway.config.receipts import ReceiptPlan
+from gateway.config.tables import Thing
 from gateway.mqtt.topics import Format
 from tests.sim.test_pipeline import CONFIG, POLICY
 

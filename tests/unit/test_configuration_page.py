@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from gateway.config_model import (
+from gateway.config.tables import (
     CapTable,
     ChargesTable,
     DrugsTable,

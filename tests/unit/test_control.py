@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import control
-from gateway.control import MAX_CLIENTS, MAX_LINE_BYTES, SocketRefused, listen, serve_control
-from gateway.control_requests import Refused, read_request
+from gateway.control import socket as control_socket
+from gateway.control.requests import Refused, read_request
+from gateway.control.socket import MAX_CLIENTS, MAX_LINE_BYTES, SocketRefused, listen, serve_control
 
 # --- lines that are no request
 
@@ -54,7 +54,7 @@ async def serving(
     folder: Path, answer: Callable[[bytes, int], Awaitable[bytes]] = echo
 ) -> AsyncGenerator[Callable[[], Awaitable[Connection]]]:
     """A control socket, and how to connect to it."""
-    path = folder / control.SOCKET_FILE
+    path = folder / control_socket.SOCKET_FILE
     task = asyncio.create_task(serve_control(folder, answer))
     writers: list[asyncio.StreamWriter] = []
 
@@ -96,7 +96,7 @@ async def test_a_line_is_answered_and_the_kernel_says_who_asked(tmp_path: Path) 
 async def test_only_the_owner_may_open_the_socket(tmp_path: Path) -> None:
     async with serving(tmp_path) as connect:
         await ask(await connect(), b"x")
-        assert stat.S_IMODE((tmp_path / control.SOCKET_FILE).stat().st_mode) == 0o600
+        assert stat.S_IMODE((tmp_path / control_socket.SOCKET_FILE).stat().st_mode) == 0o600
 
 
 async def test_one_client_too_many_is_turned_away_and_the_next_is_taken_when_one_has_gone(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ async def test_a_line_without_end_is_refused_not_collected(tmp_path: Path) -> No
 
 
 async def test_a_client_that_says_nothing_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "IDLE_S", 0.02)
+    monkeypatch.setattr(control_socket, "IDLE_S", 0.02)
     async with serving(tmp_path) as connect:
         reader, writer = await connect()
         writer.write(b"half a li")
@@ -131,7 +131,7 @@ async def test_a_client_that_says_nothing_is_dropped(tmp_path: Path, monkeypatch
 async def test_a_client_that_never_reads_is_dropped_and_holds_up_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "WRITE_S", 0.05)
+    monkeypatch.setattr(control_socket, "WRITE_S", 0.05)
 
     async def much(line: bytes, uid: int) -> bytes:
         return b"x" * 4_000_000 if line == b"much\n" else line.strip()
@@ -139,7 +139,7 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_up_nobody(
     async with serving(tmp_path, much) as connect:
         deaf = socket.socket(socket.AF_UNIX)
         await ask(await connect(), b"x")
-        deaf.connect(str(tmp_path / control.SOCKET_FILE))
+        deaf.connect(str(tmp_path / control_socket.SOCKET_FILE))
         deaf.send(b"much\n")
         other = await connect()
         async with asyncio.timeout(1):
@@ -157,9 +157,9 @@ async def test_what_the_answer_raises_ends_the_serving(tmp_path: Path) -> None:
         raise ZeroDivisionError
 
     task = asyncio.create_task(serve_control(tmp_path, broken))
-    while not (tmp_path / control.SOCKET_FILE).exists():
+    while not (tmp_path / control_socket.SOCKET_FILE).exists():
         await asyncio.sleep(0)
-    reader, writer = await asyncio.open_unix_connection(tmp_path / control.SOCKET_FILE)
+    reader, writer = await asyncio.open_unix_connection(tmp_path / control_socket.SOCKET_FILE)
     writer.write(b"x\n")
     with pytest.raises(ExceptionGroup):
         await task
@@ -168,7 +168,7 @@ async def test_what_the_answer_raises_ends_the_serving(tmp_path: Path) -> None:
 
 
 def test_the_socket_of_a_dead_gateway_is_replaced_and_that_of_a_live_one_is_not(tmp_path: Path) -> None:
-    path = tmp_path / "control.sock"
+    path = tmp_path / "socket.sock"
     dead = listen(path)
     dead.close()
     with listen(path) as live:
@@ -179,16 +179,16 @@ def test_the_socket_of_a_dead_gateway_is_replaced_and_that_of_a_live_one_is_not(
 
 
 def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "control.sock").write_text("mine")
+    (tmp_path / "socket.sock").write_text("mine")
     with pytest.raises(SocketRefused, match="no socket"):
-        listen(tmp_path / "control.sock")
-    assert (tmp_path / "control.sock").read_text() == "mine"
+        listen(tmp_path / "socket.sock")
+    assert (tmp_path / "socket.sock").read_text() == "mine"
 
 
 def test_a_directory_that_others_can_write_holds_no_socket(tmp_path: Path) -> None:
     tmp_path.chmod(0o770)
     with pytest.raises(SocketRefused, match="chmod"):
-        listen(tmp_path / "control.sock")
+        listen(tmp_path / "socket.sock")
 
 
 async def test_a_socket_that_cannot_be_had_is_logged_and_costs_nothing_else(

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from gateway.control_facts import Bearings, Standing, facts_of
-from gateway.control_requests import ACTS, AnyAct, Refused, read_request
+from gateway.control.acts import Bearings, Standing, facts_of
+from gateway.control.requests import ACTS, AnyAct, Refused, read_request
 from gateway.session import facts
 from gateway.session.charges import CorrectionReason
 from gateway.session.corrections import CorrectionItem
 from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource, Finding, WorkKind
-from gateway.session.ward import Ward, advance, look
+from gateway.session.state import Ward, advance, look
 from gateway.session.worklist import open_work
 
 CAP, OTHER = CapRef("cap-07", 1), CapRef("cap-07", 2)

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
-from gateway.config import load_config
-from gateway.explain import Explanation, explain
+from gateway.config.load import load_config
+from gateway.describe.dry_run import Explanation, explain
 from tests.sim.test_pipeline import CONFIG, POLICY
 from tests.unit.hl7_support import SAMPLES, fhir, hl7
 from tests.unit.inbound_support import NOW

@@ -16,7 +16,7 @@ from drivers.profile.check import HEX_DIALECTS
 from drivers.profile.load import load_profile
 from drivers.profile.shape import SHAPES
 from drivers.toml.document import load_toml_lines, read_toml
-from gateway.shipped import shipped_dir
+from gateway.runtime.shipped import shipped_dir
 from simulators.replayer import Recorded
 from tests.bus.reads import crc16
 from tests.unit.capture_support import RX, TX, Piece, capture

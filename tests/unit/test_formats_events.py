@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 from drivers.reading import CapReading, FaultKind, Measurement, Quality, Reading, Reason, RunState, Stamp
-from gateway.formats import payloads as dev
-from gateway.formats.answers import Rejected
-from gateway.formats.ehr_payloads import Format, inbound_result_event
-from gateway.formats.events import Origin, Trace, encode_event, make_event, serial_id
+from gateway.messages.cloudevents import Origin, Trace, encode_event, make_event, serial_id
+from gateway.messages.inbound.answers import Rejected
+from gateway.messages.outbound import device as dev
+from gateway.messages.outbound.ehr import Format, inbound_result_event
 
 ORIGIN = Origin("demo", "gw-01")
 AT_US = 1_773_155_100_400_000

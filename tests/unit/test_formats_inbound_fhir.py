@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.formats.answers import Accepted, Identity
+from gateway.messages.inbound.answers import Accepted, Identity
 from gateway.session import facts
 from gateway.session.facts import AgentClass, AnyFact
 from gateway.session.infusion import infusions

@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
-from gateway.formats.answers import Identity, Receipt
-from gateway.formats.ehr_payloads import Format
-from gateway.formats.ehr_words import EhrWords, MarAct
+from gateway.messages.inbound.answers import Identity, Receipt
+from gateway.messages.outbound.ehr import Format
+from gateway.messages.vocabulary import EhrWords, MarAct
 from gateway.session import facts
 from gateway.session.facts import AgentClass, EndSource, WorkKind
 from gateway.session.infusion import infusions

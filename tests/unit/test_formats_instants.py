@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.formats.instants import Instant, InstantError, read_instant, rfc3339
+from gateway.messages.instants import Instant, InstantError, read_instant, rfc3339
 
 NEW_YORK = ZoneInfo("America/New_York")
 SECOND_US = 1_000_000

@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 import uvloop
 
-from gateway.web import health as health_module
-from gateway.web.health import MAX_CONNECTIONS, MAX_HEAD_BYTES, Health, HealthServer
+from gateway.monitoring import health as health_module
+from gateway.monitoring.health import MAX_CONNECTIONS, MAX_HEAD_BYTES, Health, HealthServer
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "monitor.md"
 WELL = Health(

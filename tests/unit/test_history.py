@@ -15,10 +15,8 @@ from click.testing import CliRunner
 from drivers.profile.load import find_profile
 from drivers.reading import CapReading, Measurement, Quality, Reading, Reason, RunState, Stamp
 from gateway.cli.export import command
-from gateway.clock import US_PER_S
-from gateway.config_lines import SensorOffset, UnitSpec
-from gateway.config_model import HistoryTable
-from gateway.history import History
+from gateway.config.lines import SensorOffset, UnitSpec
+from gateway.config.tables import HistoryTable
 from gateway.ledger.temperatures import (
     Calibration,
     HistoryUnavailable,
@@ -27,7 +25,9 @@ from gateway.ledger.temperatures import (
     read_history,
     units_in,
 )
-from gateway.shipped import shipped_dir
+from gateway.runtime.clock import US_PER_S
+from gateway.runtime.shipped import shipped_dir
+from gateway.telemetry.temperature_log import History
 
 DAY_US = 86_400 * US_PER_S
 T0_US = 1_773_144_000 * US_PER_S  # 2026-03-10T12:00:00Z

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.formats.hl7v2 import Er7Error, encode, parse, segment
+from gateway.messages.hl7v2 import Er7Error, encode, parse, segment
 from tests.unit.hl7_support import SAMPLES
 
 HEAD = b"MSH|^~\\&|MAR|DEMO|GW|X|20260310||RAS^O17|M1|P|2.5.1"

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.audit.report import Report
+from gateway.audit.verify import verify
 from gateway.ledger import reads
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Head, link
-from gateway.ledger.findings import Report
 from gateway.ledger.keys import KEY_FILE, load_key
-from gateway.ledger.verify import verify
 from tests.unit.ledger_story import write_story
 
 TIMES = 50

@@ -9,17 +9,17 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.audit.reconcile import Place, reconcile
+from gateway.audit.sessions import Recorded, session, session_tokens, sessions
+from gateway.audit.shadow import Charted, ChartUnreadable, Verdict, compare, read_chart, units_of
+from gateway.audit.stream import open_snapshot
 from gateway.cli import main
-from gateway.ledger.history import Recorded, session, session_tokens, sessions
 from gateway.ledger.keys import KEY_FILE
-from gateway.ledger.reconcile import Place, reconcile
-from gateway.ledger.shadow import Charted, ChartUnreadable, Verdict, compare, read_chart, units_of
-from gateway.ledger.stream import open_snapshot
+from gateway.session.assessment import Phase
 from gateway.session.flags import HeldReason
 from gateway.session.outcome import Told
 from gateway.session.policy import Policy
 from gateway.session.release import ReleaseState
-from gateway.session.tracker import Phase
 from tests.unit.ledger_story import TOKENS, write_story
 
 DAY = date(2026, 3, 10)

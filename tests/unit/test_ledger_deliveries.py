@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gateway.clock import SystemClock
 from gateway.ledger import deliveries, schema, writes
 from gateway.ledger.batch import Batch, OutboxMessage, Receipt, Resend
 from gateway.ledger.deliveries import Deliveries, Proof, ResendRules
@@ -19,6 +18,7 @@ from gateway.ledger.reads import Origin
 from gateway.ledger.rows import Attempt
 from gateway.ledger.schema import migrate
 from gateway.ledger.store import Ledger, open_ledger, open_readonly
+from gateway.runtime.clock import SystemClock
 
 S = 1_000_000
 RULES = ResendRules(first_s=10.0, longest_s=35.0)

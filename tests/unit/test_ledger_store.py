@@ -9,13 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.clock import SystemClock
 from gateway.ledger import reads
 from gateway.ledger.batch import Batch, Identity, Merge, OutboxMessage
 from gateway.ledger.entry import Entry, EntryKind, Head, append, follow, subject_of
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent, LedgerBroken
 from gateway.ledger.opening import SETTINGS, connect_file
 from gateway.ledger.store import Ledger, open_ledger, open_readonly
+from gateway.runtime.clock import SystemClock
 
 DAY_US = 86_400_000_000
 GATEWAY = "gw-1"

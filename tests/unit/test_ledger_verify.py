@@ -8,19 +8,19 @@ import msgspec
 import pytest
 
 from drivers.reading import Stamp
-from gateway.formats.casefile import Case, read_cases
-from gateway.ledger.backup import backup
+from gateway.audit.backup import backup
+from gateway.audit.rederive import Rederiver
+from gateway.audit.report import Problem
+from gateway.audit.stream import RawEntry, stream, transactions
+from gateway.audit.verify import verify
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerUnavailable, TargetExists
-from gateway.ledger.findings import Problem
 from gateway.ledger.reads import message_digest
-from gateway.ledger.rederive import Rederiver
 from gateway.ledger.rows import OutboxRow
 from gateway.ledger.store import open_ledger
-from gateway.ledger.stream import RawEntry, stream, transactions
-from gateway.ledger.verify import verify
+from gateway.replay.casefile import Case, read_cases
 from gateway.session.facts import AnyFact, ObservedUntil, encode_fact
-from gateway.session.ward import Step
+from gateway.session.state import Step
 from tests.unit.ledger_story import GATEWAY, write_story
 from tests.unit.ward_live import Live
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import examine
-from gateway.formats.instants import Rfc3339
-from gateway.loaners import LOANERS_FILE, Loaner, read_loaners, write_loaners
+from gateway.config.load import examine
+from gateway.config.loaners import LOANERS_FILE, Loaner, read_loaners, write_loaners
+from gateway.messages.instants import Rfc3339
 from tests.unit.config_files import certificates, site
 
 __all__ = ["certificates", "site"]

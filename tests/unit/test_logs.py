@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.reading import Stamp
-from gateway.logs import HumanFormatter, JsonFormatter, Outage, escaped, setup_logging
+from gateway.runtime.logs import HumanFormatter, JsonFormatter, Outage, escaped, setup_logging
 
 
 class FakeClock:

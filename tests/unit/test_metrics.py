@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from drivers.dialects.base import RejectKind
 from drivers.line import LineCounters
 from drivers.reading import FaultKind
-from gateway.metrics import LoopLag, Snapshot, UnitCounters, line_events, metrics_page
+from gateway.monitoring.metrics import LoopLag, Snapshot, UnitCounters, line_events, metrics_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "monitor.md"
 
@@ -121,7 +121,7 @@ async def test_a_blocked_loop_shows_as_lag() -> None:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(loop, "time", lambda: now_s)
-        patched.setattr("gateway.metrics.asyncio.sleep", sleep)
+        patched.setattr("gateway.monitoring.metrics.asyncio.sleep", sleep)
         with pytest.raises(asyncio.CancelledError):
             await lag.watch()
     assert lag.worst_s == 0.25

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ledger.rows import UNPROVEN, OutboxRow
-from gateway.mqtt.delivery import DEAF_S, LONGEST_RETRY_S, Delivery, Verdict, backoff_s
+from gateway.mqtt.retry import DEAF_S, LONGEST_RETRY_S, Delivery, Verdict, backoff_s
 
 
 def row(outbox_id: int, topic: str = "t") -> OutboxRow:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.mqtt.link import Message
 from gateway.mqtt.packets import publish_packets, varint
+from gateway.mqtt.types import Message
 
 
 def test_a_packet_of_3_1_1_is_topic_and_payload_alone() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.formats.payloads import Mode
+from gateway.messages.outbound.device import Mode
 from gateway.mqtt.topics import BadSegment, Format, Topics
 
 LIVE = Topics("north", "gw-1", Mode.LIVE)

@@ -5,10 +5,10 @@ from datetime import UTC
 import msgspec
 import pytest
 
-from gateway.formats.answers import Identity
-from gateway.formats.charge_site import ChargeSite, CreditForm, ServiceTime
-from gateway.formats.ehr_payloads import Device
-from gateway.formats.ehr_words import PatientField
+from gateway.messages.inbound.answers import Identity
+from gateway.messages.outbound.ehr import Device
+from gateway.messages.outbound.site import ChargeSite, CreditForm, ServiceTime
+from gateway.messages.vocabulary import PatientField
 from tests.contract.fhir_messages import charge_data
 from tests.contract.hl7_messages import FULL, SITE, VISIT_ALONE, WHOLE, charge, lines
 

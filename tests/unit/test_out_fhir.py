@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from gateway.formats.charge_site import ChargeSite, FhirRelease
-from gateway.formats.ehr_payloads import ChargeAction
-from gateway.formats.out_fhir import charge_bundle
-from gateway.formats.payloads import Mode
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.ehr import ChargeAction
+from gateway.messages.outbound.fhir import charge_bundle
+from gateway.messages.outbound.site import ChargeSite, FhirRelease
 from tests.contract.fhir_messages import BARE, RECORDED_US, charge, charge_data, observation, samples
 from tests.contract.message_samples import sample_files
 

@@ -8,11 +8,11 @@ import pytest
 
 from drivers.reading import FaultKind, ReadFault, Reading, Stamp
 from drivers.unit.driver import Driver
-from gateway.clock import SystemClock
-from gateway.logs import Outage
-from gateway.metrics import UnitCounters
-from gateway.poller import Polled, Progress, poll_line
-from gateway.schedule import LineSchedule
+from gateway.monitoring.metrics import UnitCounters
+from gateway.polling.poller import Polled, Progress, poll_line
+from gateway.polling.schedule import LineSchedule
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.logs import Outage
 from tests.virtual_time import run_virtual
 
 PERIOD_S = 5.0

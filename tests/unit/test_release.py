@@ -19,7 +19,7 @@ from gateway.session.flags import HeldReason
 from gateway.session.outcome import Missing, Outcome, SessionChange
 from gateway.session.policy import Policy
 from gateway.session.release import ReleaseState
-from gateway.session.ward import forget, look
+from gateway.session.state import forget, look
 from tests.unit.release_desk import (
     APPROVED,
     DRY_RUN,

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.replay_report import Wanted, differences, report
-from gateway.formats.casefile import Case, read_cases
+from gateway.replay.casefile import Case, read_cases
+from gateway.replay.replay import record, replay
 from gateway.session.flags import Flag
 from gateway.session.increments import fold
-from gateway.session.replay import record, replay
 
 FILE = read_cases((Path(__file__).parents[1] / "data" / "sessions.json").read_bytes(), "sessions")
 ALL = Wanted(FILE, None)

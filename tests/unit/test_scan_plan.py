@@ -11,7 +11,7 @@ from drivers.dialects.registry import dialect
 from drivers.profile.load import DeviceProfile, load_profiles
 from drivers.profile.shape import ReadsEffect
 from drivers.transport.base import Handshake, SerialSettings
-from gateway.shipped import shipped_dir
+from gateway.runtime.shipped import shipped_dir
 from tests.bus.reads import is_read
 
 KINDS = load_profiles([shipped_dir() / "profiles"])

@@ -2,7 +2,7 @@
 
 import itertools
 
-from gateway.schedule import ALONE_BACK_OFF_S, MAX_BACK_OFF_S, LineSchedule
+from gateway.polling.schedule import ALONE_BACK_OFF_S, MAX_BACK_OFF_S, LineSchedule
 
 
 def run(

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gateway.session.binding import Session, sessions
+from gateway.session.attribution import Session, sessions
 from gateway.session.facts import (
     AnyFact,
     CapIdentified,

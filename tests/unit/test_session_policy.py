@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from drivers.toml.document import load_toml
+from gateway.runtime.shipped import shipped_dir
 from gateway.session.policy import Policy, PolicyError, PolicyFile, parse_policy
-from gateway.shipped import shipped_dir
 
 SHIPPED = sorted((shipped_dir() / "policies").glob("*.toml"))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.shipped import shipped_dir
+from gateway.runtime.shipped import shipped_dir
 from simulators.control import obey
 from simulators.faults import FaultKind
 from simulators.machine import CapState, Sensor

@@ -7,7 +7,7 @@ import pytest
 
 from drivers.toml.document import TomlProblems
 from gateway.cli.simulate import PROFILE_DIALECTS, PROFILES
-from gateway.shipped import shipped_dir
+from gateway.runtime.shipped import shipped_dir
 from simulators.faults import FaultKind
 from simulators.maps import MapName
 from simulators.scenario.scenario import FeedItem, FeedKind, build_units, infusion_feed, load_scenario

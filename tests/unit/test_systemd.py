@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway import systemd
+from gateway.runtime import systemd
 
 
 @pytest.fixture(params=["file", "abstract"])

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from drivers.reading import Evidence
-from gateway.formats.casefile import Case, read_cases
+from gateway.replay.casefile import Case, read_cases
+from gateway.replay.replay import record, replay
+from gateway.session.assessment import Phase
 from gateway.session.facts import AgentClass as Agent
 from gateway.session.facts import (
     AnyFact,
@@ -21,9 +23,7 @@ from gateway.session.flags import HeldReason
 from gateway.session.increments import Change, Op
 from gateway.session.outcome import Missing, SessionChange
 from gateway.session.policy import Policy
-from gateway.session.replay import record, replay
-from gateway.session.tracker import Phase
-from gateway.session.ward import forget
+from gateway.session.state import forget
 from tests.unit.ward_live import Live
 
 CASES = read_cases((Path(__file__).parent.parent / "data" / "sessions.json").read_bytes(), "sessions")

@@ -3,7 +3,7 @@
 import msgspec
 
 from gateway.session import facts
-from gateway.session.binding import sessions
+from gateway.session.attribution import sessions
 from gateway.session.facts import AnyFact, CapRef, WorkKind
 from gateway.session.worklist import open_work
 from tests.unit.session_timelines import A1, at, day, follow, left, start

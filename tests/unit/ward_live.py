@@ -11,7 +11,7 @@ from gateway.session.facts import AnyFact
 from gateway.session.increments import Change
 from gateway.session.outcome import Told
 from gateway.session.policy import Policy
-from gateway.session.ward import Step, Ward, advance, forget, restored
+from gateway.session.state import Step, Ward, advance, forget, restored
 
 ALL_UNITS = 1 << 60
 

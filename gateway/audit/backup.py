@@ -1,0 +1,43 @@
+"""A copy of the ledger, consistent while the gateway goes on writing."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from gateway.audit.report import Report
+from gateway.audit.verify import verify
+from gateway.ledger.errors import LedgerUnavailable, TargetExists
+from gateway.ledger.store import open_readonly
+
+
+def backup(source: Path, target: Path) -> Report:
+    """Copies the ledger to `target`, one file for its owner alone, and verifies the copy.
+
+    Raises TargetExists, LedgerUnavailable.
+    """
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        raise TargetExists(f"{target} is there already") from None
+    except OSError as error:
+        raise LedgerUnavailable(f"{target}: {error.strerror}") from error
+    try:
+        _copy(source, target)
+        return verify(target)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _copy(source: Path, target: Path) -> None:
+    with open_readonly(source) as connection:
+        copy = sqlite3.connect(target, isolation_level=None)
+        try:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = delete").fetchall()  # one file, with nothing beside it
+        except sqlite3.Error as error:
+            raise LedgerUnavailable(f"{target}: {error}") from error
+        finally:
+            copy.close()
+    with target.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,103 @@
+"""One day's sessions, each in exactly one place: seen = charged + held + rejected + corrected + provisional."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from enum import StrEnum
+
+import msgspec
+
+from gateway.audit.sessions import Recorded
+from gateway.ledger.deliveries import Proof
+from gateway.session.charges import charged_units
+from gateway.session.release import ReleaseState
+
+
+class Place(StrEnum):
+    """What became of a session."""
+
+    CHARGED = "charged"
+    HELD = "held"  # a person or evidence is needed first
+    REJECTED = "rejected"  # final, and nothing to charge
+    CORRECTED = "corrected"  # credited, or a charge of it is in question
+    PROVISIONAL = "provisional"  # not final
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """A session and its place; `attained` and `charged` are units."""
+
+    session: str
+    place: Place
+    reason: str
+    attained: int
+    charged: int
+    proofs: Mapping[str, Proof]  # of its charges and credits, by key
+    opened_us: int
+
+
+class Day(msgspec.Struct, frozen=True):
+    """The sessions of a day, and those that the ledger names without ever opening them."""
+
+    day: date
+    placed: tuple[Placed, ...]
+    unopened: tuple[str, ...]
+
+    def count(self, place: Place) -> int:
+        """How many sessions have that place."""
+        return sum(each.place is place for each in self.placed)
+
+    @property
+    def proven(self) -> Counter[Proof]:
+        """Charges and credits of the day by whether the engine has them; what it was never asked about is unproven."""
+        return Counter(proof for each in self.placed for proof in each.proofs.values())
+
+    @property
+    def remainder(self) -> int:
+        """Sessions without a place; 0 if all is well."""
+        return len(self.placed) + len(self.unopened) - sum(self.count(place) for place in Place)
+
+
+def reconcile(
+    sessions: Iterable[Recorded], named: Iterable[str], day: date, proofs: Mapping[str, Proof] | None = None
+) -> Day:
+    """The sessions opened on `day` in their policy's time zone.
+
+    `named` are all tokens that any entry has, `proofs` what is known of messages on their way to the engine.
+    """
+    found = list(sessions)
+    placed = tuple(_place(each, proofs or {}) for each in found if opened_on(each) == day)
+    return Day(day, placed, tuple(sorted(set(named) - {each.token for each in found})))
+
+
+def opened_on(session: Recorded) -> date:
+    """The day on which the session opened, by its policy's calendar."""
+    opened_us = session.counted.opened.at_us
+    return datetime.fromtimestamp(opened_us / 1e6, UTC).astimezone(session.policy.zone).date()
+
+
+def _place(session: Recorded, proofs: Mapping[str, Proof]) -> Placed:
+    place, reason = _place_of(session)
+    known = {key: Proof.UNPROVEN if proof is Proof.ORDERED else proof for key, proof in proofs.items()}
+    of_charges = {each.key: known.get(each.key, Proof.UNPROVEN) for each in session.charges}
+    attained, charged = len(session.standing), charged_units(session.charges)
+    return Placed(session.token, place, reason, attained, charged, of_charges, session.counted.opened.at_us)
+
+
+def _place_of(session: Recorded) -> tuple[Place, str]:
+    told = session.told
+    if session.counted.replaced_by:
+        return Place.REJECTED, f"goes on as {session.counted.replaced_by}"
+    in_question = [item for item in told.corrections if not item.refused] if told is not None else []
+    if in_question:
+        return Place.CORRECTED, "a person must decide"
+    if any(each.reverses for each in session.charges):
+        return Place.CORRECTED, "credited"
+    if session.charges:
+        return Place.CHARGED, ""
+    if told is None:
+        return Place.PROVISIONAL, "nothing was told of it"
+    if told.finalised and not session.standing:
+        return Place.REJECTED, "no increment stands"
+    if told.release is ReleaseState.HELD:
+        return Place.HELD, ", ".join(told.held)
+    return Place.PROVISIONAL, told.phase

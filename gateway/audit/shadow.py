@@ -1,0 +1,130 @@
+"""A shadow run compared: what was computed beside what was charted by hand, session by session."""
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from enum import StrEnum
+from io import StringIO
+
+import msgspec
+
+from gateway.audit.reconcile import opened_on
+from gateway.audit.sessions import Recorded
+from gateway.session.policy import Policy
+
+_US_PER_MINUTE = 60_000_000
+COLUMNS = ("session", "visit", "minutes")
+
+
+class ChartUnreadable(ValueError):
+    """The charted file cannot be used; `problems` names every line that is wrong."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class Charted(msgspec.Struct, frozen=True):
+    """One line of the file: minutes of post-infusion cooling as a person charted them."""
+
+    line: int
+    session: str
+    visit: str
+    minutes: float
+
+
+class Verdict(StrEnum):
+    """How a session compares."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    NOT_CHARTED = "not charted"
+    NOT_COMPUTED = "not computed"  # no session fits the line, or several do
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """One session, or one line that fits none; None is what is not there."""
+
+    session: str
+    line: int | None
+    verdict: Verdict
+    computed_units: int
+    computed_minutes: float
+    charted_units: int
+    charted_minutes: float | None
+    note: str = ""
+
+
+def read_chart(text: str) -> list[Charted]:
+    """Reads CSV with a header: `minutes`, and `session` or `visit` or both; other columns are passed over.
+
+    Raises ChartUnreadable.
+    """
+    rows = csv.DictReader(StringIO(text))
+    names = {name.strip().lower(): name for name in rows.fieldnames or () if name}
+    if "minutes" not in names or not {"session", "visit"} & names.keys():
+        raise ChartUnreadable(["line 1: the columns must be minutes, and session or visit"])
+    charted: list[Charted] = []
+    problems: list[str] = []
+    for row in rows:
+        session, visit, minutes = ((row.get(names.get(name, "")) or "").strip() for name in COLUMNS)
+        try:
+            value = float(minutes)
+            if not 0 <= value <= 1440 or not (session or visit):
+                raise ValueError
+        except ValueError:
+            problems.append(f"line {rows.line_num}: accepted: a session or visit, and minutes from 0 to 1440")
+            continue
+        charted.append(Charted(rows.line_num, session.upper(), visit, value))
+    if problems:
+        raise ChartUnreadable(problems)
+    return charted
+
+
+def compare(
+    sessions: Iterable[Recorded], charted: Iterable[Charted], subject_of: Callable[[str], str]
+) -> list[Compared]:
+    """Every line beside its session, then the sessions of the same days that nobody charted.
+
+    A session without any unit need not be charted. `subject_of` gives the name under which the ledger knows a visit.
+    """
+    own = [each for each in sessions if not each.counted.replaced_by]
+    compared: list[Compared] = []
+    matched: dict[str, Recorded] = {}
+    for line in charted:
+        found = [each for each in own if _fits(each, line, subject_of)]
+        if len(found) != 1 or found[0].token in matched:
+            note = "no such session" if not found else "several sessions or lines for one: name each session once"
+            compared.append(Compared(line.session, line.line, Verdict.NOT_COMPUTED, 0, 0.0, 0, line.minutes, note))
+            continue
+        matched[found[0].token] = found[0]
+        compared.append(_beside(found[0], line))
+    days = {opened_on(each) for each in matched.values()}
+    for each in own:
+        if each.token not in matched and each.standing and opened_on(each) in days:
+            units, minutes = _computed(each)
+            compared.append(Compared(each.token, None, Verdict.NOT_CHARTED, units, minutes, 0, None))
+    return compared
+
+
+def units_of(minutes: float, policy: Policy) -> int:
+    """The units that uninterrupted `minutes` make under the policy's thresholds."""
+    beyond_s = minutes * 60 - policy.first_threshold_s
+    return 0 if beyond_s < 0 else 1 + int(beyond_s // policy.increment_s)
+
+
+def _fits(session: Recorded, line: Charted, subject_of: Callable[[str], str]) -> bool:
+    if line.session:
+        return session.token == line.session
+    return session.counted.session.patient == subject_of(line.visit)
+
+
+def _beside(session: Recorded, line: Charted) -> Compared:
+    units, minutes = _computed(session)
+    charted = units_of(line.minutes, session.policy)
+    verdict = Verdict.SAME if units == charted else Verdict.DIFFERENT
+    return Compared(session.token, line.line, verdict, units, minutes, charted, line.minutes)
+
+
+def _computed(session: Recorded) -> tuple[int, float]:
+    minutes = session.counted.outcome.assessment.net_us / _US_PER_MINUTE
+    return len(session.standing), round(minutes, 2)

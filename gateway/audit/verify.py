@@ -1,0 +1,100 @@
+"""Verification of a whole ledger: does it hang together, and does it agree with what others hold of it?
+
+Read-only, in one snapshot, beside a running gateway or without one. Every problem is reported; none hides the next.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from gateway.audit.attest import attested, inside
+from gateway.audit.outbox_checks import message_problems, queue_problems, receipt_problems
+from gateway.audit.rederive import Rederiver
+from gateway.audit.report import Area, Problem, Report
+from gateway.audit.stream import RawEntry, open_snapshot, stream, transactions
+from gateway.ledger import reads, schema
+from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.entry import Head, link
+from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
+from gateway.ledger.reads import Origin
+
+
+def verify(path: Path, outside: Sequence[Checkpoint] = (), keys: Collection[bytes] | None = None) -> Report:
+    """Verifies the ledger at `path` against itself and the checkpoints that a receiver holds.
+
+    `keys` are the raw public keys that may have signed; None takes each checkpoint's own word for its key.
+    Raises LedgerUnavailable where there is no ledger that this version reads.
+    """
+    with open_snapshot(path) as connection:
+        origin = reads.origin(connection)
+        if origin is None:
+            raise LedgerUnavailable(f"{path} is a ledger that no gateway has begun")
+        return _verify(connection, origin, outside, keys)
+
+
+def _verify(
+    connection: sqlite3.Connection, origin: Origin, outside: Sequence[Checkpoint], keys: Collection[bytes] | None
+) -> Report:
+    problems = list(_file_problems(connection))
+    held = reads.checkpoints(connection)
+    wanted = {each.head.seq for each in outside} | {seq for (seq,) in connection.execute("SELECT seq FROM checkpoint")}
+    chain, rederiver = _Chain(origin.genesis, wanted), Rederiver()
+    for transaction in transactions(stream(connection)):
+        for entry in transaction:
+            problems += chain.take(entry)
+        problems += rederiver.take(transaction)
+    problems += message_problems(connection, origin.salt)
+    problems += queue_problems(connection)
+    problems += receipt_problems(connection)
+    problems += inside(held, origin, chain.hashes, keys)
+    found = attested(outside, origin, chain.hashes, chain.head.seq, keys)
+    problems += found.problems
+    return Report(
+        gateway=origin.gateway,
+        epoch=origin.epoch,
+        entries=chain.count,
+        head_hash=chain.head.hash,
+        messages=connection.execute("SELECT count(*) FROM outbox").fetchone()[0],
+        increments=rederiver.increments,
+        charges=rederiver.charges,
+        checkpoints_inside=len(held),
+        checkpoints_outside=found.count,
+        attested_seq=found.seq,
+        problems=tuple(sorted(problems, key=lambda problem: problem.seq)),
+        notes=found.notes,
+    )
+
+
+def _file_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
+    for (verdict,) in connection.execute("PRAGMA integrity_check(20)"):
+        if verdict != "ok":
+            yield Problem(Area.FILE, 0, verdict)
+    try:
+        schema.require_guards(connection)
+    except LedgerDamaged as error:
+        yield Problem(Area.FILE, 0, str(error))
+
+
+class _Chain:
+    """Follows the links, on past what is broken. `hashes` keeps those of the wanted entries."""
+
+    def __init__(self, genesis: Head, wanted: set[int]) -> None:
+        self.head = genesis
+        self.count = 0
+        self.hashes: dict[int, str] = {}
+        self._wanted = wanted
+
+    def take(self, entry: RawEntry) -> Iterator[Problem]:
+        before = self.head
+        if entry.seq != before.seq + 1:
+            what = "is missing" if entry.seq == before.seq + 2 else f"to {entry.seq - 1} are missing"
+            yield Problem(Area.CHAIN, before.seq + 1, what)
+        elif entry.prev_hash != before.hash:
+            yield Problem(Area.CHAIN, entry.seq, "does not follow the entry before it")
+        claimed = Head(before.epoch, entry.seq - 1, entry.prev_hash, before.gateway)
+        if link(claimed, entry.kind, entry.session, entry.recorded_us, entry.body) != entry.hash:
+            yield Problem(Area.CHAIN, entry.seq, "is not what was hashed")
+        self.count += 1
+        self.head = Head(before.epoch, entry.seq, entry.hash, before.gateway)
+        if entry.seq in self._wanted:
+            self.hashes[entry.seq] = entry.hash

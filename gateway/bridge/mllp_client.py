@@ -1,0 +1,124 @@
+"""The connection to the engine's MLLP listener: one message outstanding, and its acknowledgement matched by id."""
+
+import asyncio
+import ssl
+from collections import deque
+
+from gateway.bridge.config import Target
+from gateway.bridge.mllp import Deframer, FrameTooLarge, frame
+from gateway.messages.hl7v2 import Er7Error, parse
+from gateway.messages.inbound.acks import read_ack
+from gateway.messages.inbound.answers import Receipt
+from gateway.mqtt.types import BadTls, TlsFiles
+
+READ_BYTES = 65_536
+CONNECT_S = 10.0
+LARGEST_ACK = 65_536
+
+
+class EngineSilent(Exception):
+    """The engine gave no acknowledgement. `connected`: it was there, and closed, stalled or answered something else."""
+
+    def __init__(self, detail: str, *, connected: bool) -> None:
+        super().__init__(detail)
+        self.connected = connected
+
+
+class Acknowledged:
+    """The engine's acknowledgement: its bytes, and what they say."""
+
+    def __init__(self, payload: bytes, receipt: Receipt) -> None:
+        self.payload = payload
+        self.receipt = receipt
+
+
+class EngineLine:
+    """Opened when it is needed, cut when the engine does not keep to the protocol."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._deframer = Deframer(LARGEST_ACK)
+        self._came: deque[bytes] = deque()
+
+    async def exchange(self, message: bytes, control_id: str) -> Acknowledged:
+        """Send a message, and wait for the acknowledgement that names it. Raises EngineSilent."""
+        is_fresh = self._writer is None
+        try:
+            return await self._exchange(message, control_id)
+        except EngineSilent as silent:
+            if is_fresh or not silent.connected:
+                raise
+        return await self._exchange(message, control_id)  # an engine may have closed a line that stood idle
+
+    async def close(self) -> None:
+        """Cut the connection, if there is one."""
+        writer, self._reader, self._writer = self._writer, None, None
+        if writer is not None:
+            writer.transport.abort()
+        self._came.clear()
+        self._deframer = Deframer(LARGEST_ACK)
+
+    async def _exchange(self, message: bytes, control_id: str) -> Acknowledged:
+        reader, writer = await self._open()
+        try:
+            async with asyncio.timeout(self._target.ack_timeout_s):
+                writer.write(frame(message))
+                await writer.drain()
+                return await self._acknowledgement(reader, control_id)
+        except TimeoutError:
+            detail = f"no acknowledgement within {self._target.ack_timeout_s:g} s"
+        except (OSError, EOFError, FrameTooLarge) as error:
+            detail = str(error) or type(error).__name__
+        except asyncio.CancelledError:
+            await self.close()  # its acknowledgement would come to the next message
+            raise
+        await self.close()
+        raise EngineSilent(detail, connected=True)
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._reader is not None and self._writer is not None:
+            return self._reader, self._writer
+        target = self._target
+        try:
+            tls = None if target.tls is None else await asyncio.to_thread(_client_context, target.tls)
+            async with asyncio.timeout(CONNECT_S):
+                self._reader, self._writer = await asyncio.open_connection(target.host, target.port, ssl=tls)
+        except TimeoutError:
+            raise EngineSilent(f"no connection within {CONNECT_S:g} s", connected=False) from None
+        except (OSError, BadTls) as error:
+            raise EngineSilent(f"{type(error).__name__}: {error}", connected=False) from error
+        return self._reader, self._writer
+
+    async def _acknowledgement(self, reader: asyncio.StreamReader, control_id: str) -> Acknowledged:
+        """What is no acknowledgement, or one of another message, is passed over."""
+        while True:
+            while self._came:
+                payload = self._came.popleft()
+                receipt = _receipt(payload)
+                if receipt is not None and receipt.for_id == control_id:
+                    return Acknowledged(payload, receipt)
+            data = await reader.read(READ_BYTES)
+            if not data:
+                raise EOFError("the engine closed the connection")
+            self._came.extend(self._deframer.feed(data))
+
+
+def _receipt(payload: bytes) -> Receipt | None:
+    try:
+        return read_ack(parse(payload))
+    except Er7Error:
+        return None
+
+
+def _client_context(files: TlsFiles) -> ssl.SSLContext:
+    """Reads the files at every connect, so that they can be renewed. Raises BadTls."""
+    try:
+        context = ssl.create_default_context(cafile=str(files.ca))
+        if files.certificate is not None:
+            context.load_cert_chain(files.certificate, files.key)
+    except OSError as error:
+        raise BadTls(f"TLS files: {error}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

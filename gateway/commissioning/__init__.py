@@ -1,0 +1,1 @@
+"""A message marked as test, and how far it came."""

@@ -1,0 +1,118 @@
+"""The synthetic messages of `send-test`: complete, valid, and marked so that nobody takes one for a patient's."""
+
+import msgspec
+
+from drivers.reading import Evidence, Measurement
+from gateway.commissioning.trial import Trial, What, draw_token
+from gateway.config.load import GatewayConfig
+from gateway.messages.cloudevents import CONTENT_TYPE, Event, Origin, Trace, encode_event
+from gateway.messages.inbound.answers import Identity
+from gateway.messages.instants import rfc3339
+from gateway.messages.outbound import ehr
+from gateway.messages.outbound.charge import ToldCharge, charge_messages
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.fhir import Look
+from gateway.messages.outbound.hl7_oru import observation_message
+from gateway.messages.outbound.site import HL7_TYPE, Format
+from gateway.mqtt.topics import Topics
+from gateway.mqtt.types import Message
+from gateway.session.facts import EndSource
+from gateway.session.increments import Op
+from gateway.session.release import ReleaseState
+
+TEST_VISIT = "TEST-VISIT"
+TEST_UNIT = "test-unit"
+POLICY = ehr.Policy("test", "0")
+DEVICES = (ehr.Device(TEST_UNIT, 1, "TEST"),)
+_MINUTES_30_US = 1_800_000_000
+_NOBODY = Identity("", TEST_VISIT)
+
+
+def build_trial(what: What, config: GatewayConfig, now_us: int) -> Trial:
+    """A message on the topic that the real ones take; a charge in the notation whose receipts count at this site."""
+    origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
+    token = draw_token()
+    match what:
+        case What.CHARGE:
+            return _charge(token, config, topics, now_us)
+        case What.INCREMENT:
+            event = increment_event(token, origin, now_us)
+            return Trial(event.id, Message(topics.increment, encode_event(event), content_type=CONTENT_TYPE))
+        case What.OBSERVATION:
+            return _observation(token, config, topics, now_us)
+
+
+def _charge(token: str, config: GatewayConfig, topics: Topics, now_us: int) -> Trial:
+    data = charge_data(token, now_us)
+    event = charge_event(token, Origin(config.site, config.id), now_us)
+    form = config.receipts.form
+    site = msgspec.structs.replace(config.outbound.site, formats=(form,), mode=Mode.TEST)
+    (message,) = charge_messages(site, ToldCharge(event, data, _NOBODY, now_us))
+    return Trial(data.charge, Message(topics.charge(form), message.payload, content_type=message.content_type))
+
+
+def _observation(token: str, config: GatewayConfig, topics: Topics, now_us: int) -> Trial:
+    look = Look(
+        session=token,
+        device=DEVICES[0],
+        at_us=now_us,
+        temperatures={"coolant_supply": Measurement(-4.0, "Cel")},
+        patient=ehr.Patient(TEST_VISIT),
+        mode=Mode.TEST,
+    )
+    site = msgspec.structs.replace(config.outbound.site, mode=Mode.TEST)
+    payload = observation_message(look, _NOBODY, site)
+    return Trial(look.key, Message(topics.observation(Format.HL7), payload, content_type=HL7_TYPE))
+
+
+def charge_event(token: str, origin: Origin, now_us: int) -> Event:
+    """A charge of one unit, of half an hour that ends now."""
+    return ehr.charge_event(origin, charge_data(token, now_us), at_us=now_us, trace=Trace(recorded_at=rfc3339(now_us)))
+
+
+def charge_data(token: str, now_us: int) -> ehr.ChargeData:
+    """The same without its envelope."""
+    return ehr.ChargeData(
+        charge=f"{token}00A",
+        action=ehr.ChargeAction.CHARGE,
+        session=token,
+        code=ehr.Code(),
+        quantity=1,
+        increments=(f"{token}01A",),
+        service_date=rfc3339(now_us)[:10],
+        start=rfc3339(now_us - _MINUTES_30_US),
+        end=rfc3339(now_us),
+        net_s=1800.0,
+        policy=POLICY,
+        devices=DEVICES,
+        mode=Mode.TEST,
+        patient=ehr.Patient(TEST_VISIT),
+    )
+
+
+def increment_event(token: str, origin: Origin, now_us: int) -> Event:
+    """One increment, attained now."""
+    start, end = rfc3339(now_us - _MINUTES_30_US), rfc3339(now_us)
+    data = ehr.IncrementData(
+        session=token,
+        increment=f"{token}01",
+        index=1,
+        revision="A",
+        op=Op.EMIT,
+        attained_at=end,
+        known_at=end,
+        policy=POLICY,
+        threshold_s=1800,
+        code=ehr.Code(),
+        infusion_end=ehr.InfusionEnd(time=start, source=EndSource.PERSON, order="TEST"),
+        net_s=1800.0,
+        chart_minutes=30,
+        intervals=(ehr.Interval(start, end, TEST_UNIT, 1),),
+        devices=DEVICES,
+        evidence=Evidence.FLOW,
+        mode=Mode.TEST,
+        flags=(),
+        release=ehr.Release(ReleaseState.HELD, ("dry_run",)),
+        patient=ehr.Patient(TEST_VISIT),
+    )
+    return ehr.increment_event(origin, data, Trace(recorded_at=end))

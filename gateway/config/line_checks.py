@@ -1,0 +1,212 @@
+"""What one table cannot show alone: names used twice, units that cannot share a line, more polls than fit."""
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from drivers.decode.values import CELSIUS, canonical_unit
+from drivers.dialects.base import DialectName
+from drivers.profile.load import DeviceProfile
+from drivers.profile.shape import ReadsEffect
+from drivers.profile.types import Registers
+from drivers.toml.lines import Path as KeyPath
+from drivers.transport.base import Parity
+from gateway.config.problems import Findings
+from gateway.config.tables import LineTable, UnitTable
+from gateway.messages.outbound.device import Mode
+
+_TEXT_REPLY_CHARS = 12  # a number, its sign and its end
+_NUMBERED_CHARS = 20  # both frames of NC (values of four bytes at most) and of Huber PB
+_UNSTABLE_NAMES = ("/dev/ttyUSB", "/dev/ttyACM")
+
+
+class UnitAt(msgspec.Struct, frozen=True):
+    """A sound unit table, where it stands, and its profile if that can be used."""
+
+    path: KeyPath
+    table: UnitTable
+    profile: DeviceProfile | None
+
+
+class LineAt(msgspec.Struct, frozen=True):
+    """A sound line table, where it stands, and its sound units."""
+
+    path: KeyPath
+    table: LineTable
+    units: tuple[UnitAt, ...]
+
+
+def check_lines(findings: Findings, lines: Sequence[LineAt], mode: Mode | None) -> None:
+    """Tell everything that is wrong with `lines`; a mode that is not known forbids nothing."""
+    _check_names(findings, lines)
+    for endpoint in _by_endpoint(lines):
+        _check_endpoint(findings, endpoint)
+    for line in lines:
+        _check_line(findings, line)
+        for unit in line.units:
+            _check_unit(findings, unit, mode)
+
+
+def unit_id_of(table: UnitTable, profile: DeviceProfile) -> int | None:
+    """The unit's address, its kind's usual one where the file names none; None where the kind has none."""
+    if table.unit_id is not None or profile.address is None:
+        return table.unit_id
+    return profile.address.default
+
+
+def _check_names(findings: Findings, lines: Sequence[LineAt]) -> None:
+    """What must be named once in the whole file."""
+    units = [unit for line in lines for unit in line.units]
+    _once(findings, "line", [((*line.path, "id"), line.table.id) for line in lines])
+    _once(findings, "unit", [((*unit.path, "id"), unit.table.id) for unit in units])
+    caps = [((*unit.path, "cap", at), cap) for unit in units for at, cap in enumerate(unit.table.cap)]
+    _once(findings, "chair", [((*path, "chair"), cap.chair) for path, cap in caps])
+
+
+def _once(findings: Findings, what: str, named: Sequence[tuple[KeyPath, str | int | None]]) -> None:
+    first: dict[str | int | None, KeyPath] = {}
+    for path, name in named:
+        if name in first:
+            line = findings.document.line_of(*first[name])
+            findings.error(path, f"another {what} is named {name} in line {line}, accepted: each once")
+        else:
+            first[name] = path
+
+
+def _by_endpoint(lines: Sequence[LineAt]) -> Collection[list[LineAt]]:
+    """The lines by what they open, however that is written: a device's links are followed."""
+    endpoints: dict[str, list[LineAt]] = defaultdict(list)
+    for line in lines:
+        url = line.table.url
+        endpoints[os.path.realpath(url) if url.startswith("/") else urlsplit(url).netloc.lower()].append(line)
+    return endpoints.values()
+
+
+def _check_endpoint(findings: Findings, lines: Sequence[LineAt]) -> None:
+    """Whether these lines may open the same thing, and the units behind it can be told apart.
+
+    A serial port has one owner, and behind a device server's socket lies one bus: two lines would talk into each
+    other's replies. A Modbus TCP server answers each connection by itself.
+    """
+    known = [(unit, unit.profile) for line in lines for unit in line.units if unit.profile]
+    is_served = all(profile.dialect is DialectName.MODBUS_TCP for _, profile in known) and not any(
+        _has_port(line) for line in lines
+    )
+    first, *others = lines
+    for line in others if not is_served else ():
+        opened = f"{first.table.id} in line {findings.document.line_of(*first.path, 'url')} opens the same"
+        message = f"{opened}, accepted: all its units in that [[line]]; only modbus-tcp takes several connections"
+        findings.error((*line.path, "url"), message)
+    what = "unit of this line" if len(lines) == 1 else "unit at this URL"
+    unit_ids = [((*u.path, "unit_id"), unit_id_of(u.table, p)) for u, p in known]
+    _once(findings, what, [(path, unit_id) for path, unit_id in unit_ids if unit_id is not None])
+
+
+def _has_port(line: LineAt) -> bool:
+    """Whether a serial port is opened, here or by a device server that hands it to one client."""
+    return not line.table.url.startswith("socket:")
+
+
+def _check_line(findings: Findings, line: LineAt) -> None:
+    url = line.table.url
+    if url.startswith(_UNSTABLE_NAMES):
+        findings.warn((*line.path, "url"), "may name another adapter after a restart, better: /dev/serial/by-path/...")
+    if url.startswith("/") and not os.path.exists(url):
+        findings.warn((*line.path, "url"), f"{url} is not there now")
+    known = [(unit, unit.profile) for unit in line.units if unit.profile]
+    if not known:
+        return
+    _check_sharing(findings, line, known)
+    if len(known) == len(line.units):
+        _check_load(findings, line, known)
+
+
+def _check_sharing(findings: Findings, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
+    """Units on one line speak alike."""
+    first_unit, first = known[0]
+    for unit, profile in known:
+        if profile.dialect is DialectName.MODBUS_TCP and _has_port(line):
+            findings.error(
+                (*unit.path, "profile"), "speaks modbus-tcp, accepted on this line: a profile for serial lines"
+            )
+        if profile.dialect is not first.dialect:
+            message = f"speaks {profile.dialect}, accepted on the line of {first_unit.table.id}: {first.dialect}"
+            findings.error((*unit.path, "profile"), message)
+        elif profile.serial != first.serial and _has_port(line):
+            accepted = f"{first.serial}, handshake {first.serial.handshake}"
+            message = f"differs in link.serial, accepted on the line of {first_unit.table.id}: {accepted}"
+            findings.error((*unit.path, "profile"), message)
+        if len(line.units) > 1 and profile.address is None:
+            findings.error((*unit.path, "profile"), "has no address, accepted: alone on its line")
+        elif len(line.units) > 1 and unit_id_of(unit.table, profile) is None:
+            findings.error((*unit.path,), "unit_id is missing, accepted: one that no other unit of the line has")
+
+
+def _check_load(findings: Findings, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
+    """All polls of all units fit into the time there is."""
+    load = sum(_poll_time_s(profile, has_wire=_has_port(line)) / unit.table.poll_period_s for unit, profile in known)
+    slowest = sum(len(profile.blocks) * profile.timing.drain_s / unit.table.poll_period_s for unit, profile in known)
+    if load > 1:
+        message = f"{len(known)} units keep the line busy for {load:.0%} of the time"
+        findings.error((*line.path, "unit"), f"{message}, accepted: longer poll_period_s, or fewer units")
+    elif load + slowest > 1:
+        message = f"polls are late when units answer as slowly as they may ({load + slowest:.0%} of the time)"
+        findings.warn((*line.path, "unit"), f"{message}, better: longer poll_period_s")
+
+
+def _poll_time_s(profile: DeviceProfile, *, has_wire: bool) -> float:
+    """What all blocks take on the wire, with the gaps before them; the unit's own time to answer comes on top."""
+    serial = profile.serial
+    character_s = (
+        (1 + serial.bits + (serial.parity is not Parity.NONE) + serial.stop) / serial.baud if has_wire else 0.0
+    )
+    return sum(_characters_of(profile, block.source) * character_s + profile.timing.gap_s for block in profile.blocks)
+
+
+def _characters_of(profile: DeviceProfile, source: Registers | str | int) -> int:
+    """Characters there and back."""
+    match source:
+        case Registers():
+            is_ascii = profile.dialect is DialectName.MODBUS_ASCII
+            return 17 + 11 + 4 * source.count if is_ascii else 8 + 5 + 2 * source.count
+        case int():
+            return _NUMBERED_CHARS
+        case command:
+            return len(command) + 1 + _TEXT_REPLY_CHARS
+
+
+def _check_unit(findings: Findings, unit: UnitAt, mode: Mode | None) -> None:
+    table = unit.table
+    if table.simulated and mode is Mode.LIVE:
+        findings.error((*unit.path, "simulated"), 'a simulated unit, accepted in mode "live": none')
+    _once(findings, "cap", [((*unit.path, "cap", at, "cap"), cap.cap) for at, cap in enumerate(table.cap)])
+    _once(
+        findings, "offset", [((*unit.path, "offset", at, "point"), each.point) for at, each in enumerate(table.offset)]
+    )
+    if unit.profile:
+        _check_against_profile(findings, unit.path, table, unit.profile)
+
+
+def _check_against_profile(findings: Findings, path: KeyPath, table: UnitTable, profile: DeviceProfile) -> None:
+    address = profile.address
+    if table.unit_id is not None and address is None:
+        findings.error((*path, "unit_id"), f"{profile.id} has no address, accepted: no unit_id")
+    if table.unit_id is not None and address and not address.min <= table.unit_id <= address.max:
+        findings.error((*path, "unit_id"), f"no address of {profile.id}, accepted: {address.min} to {address.max}")
+    if table.poll_period_s < profile.timing.fastest_poll_s:
+        findings.error(
+            (*path, "poll_period_s"), f"too fast for {profile.id}, accepted: {profile.timing.fastest_poll_s:g} or more"
+        )
+    if profile.reads_effect is not ReadsEffect.NONE and not table.consent_to_reads:
+        message = f"reading {profile.id} has an effect on the unit ({profile.reads_effect})"
+        findings.error((*path,), f"{message}, accepted: consent_to_reads = true, once the site has agreed")
+    for at, cap in enumerate(table.cap):
+        if cap.cap > profile.caps:
+            findings.error((*path, "cap", at, "cap"), f"no cap of {profile.id}, accepted: 1 to {profile.caps}")
+    temperatures = sorted({point.name for point in profile.points if canonical_unit(point) == CELSIUS})
+    for at, offset in enumerate(table.offset):
+        if offset.point not in temperatures:
+            findings.error((*path, "offset", at, "point"), f"no temperature, accepted: {', '.join(temperatures)}")

@@ -1,0 +1,169 @@
+"""From the [[line]] tables to what the gateway polls, with everything checked that one table alone cannot show.
+
+Theory of operation. A table that does not fit its shape is left out here, its misfits being told already; what stands
+right is checked further, so that one run of the check names all errors. Every table is known by its path in the file,
+for the line numbers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from drivers.dialects.base import DialectName
+from drivers.line import LineTiming
+from drivers.profile.load import DeviceProfile, find_profile
+from drivers.toml.document import TomlProblems
+from drivers.toml.lines import Path as KeyPath
+from drivers.transport.base import SerialSettings
+from gateway.config.line_checks import LineAt, UnitAt, check_lines, unit_id_of
+from gateway.config.problems import Findings
+from gateway.config.tables import LineTable, Overrides, UnitTable
+from gateway.messages.outbound.device import Mode
+
+
+class SensorOffset(msgspec.Struct, frozen=True):
+    """A site's calibration: `offset_c` is added to what the unit says of `point`."""
+
+    point: str
+    offset_c: float
+    calibrated_on: date
+
+
+class UnitSpec(msgspec.Struct, frozen=True):
+    """One unit to poll. `profile` is as the site overrides it."""
+
+    id: str
+    profile: DeviceProfile
+    unit_id: int | None  # None: the unit is alone on its line and has no address
+    poll_period_s: float
+    chairs: Mapping[int, str]  # cap -> chair, where one is named
+    offsets: tuple[SensorOffset, ...]
+    simulated: bool
+    consent_to_reads: bool = False  # the site agrees with whatever polling does to the unit
+
+
+class LineSpec(msgspec.Struct, frozen=True):
+    """One serial port or connection. `timing` suits the slowest of its units; `serial` has no meaning on socket://."""
+
+    id: str
+    url: str
+    dialect: DialectName
+    serial: SerialSettings
+    timing: LineTiming
+    units: tuple[UnitSpec, ...]
+
+    @property
+    def baud(self) -> int | None:
+        """What the line's time on the wire follows from; None on socket://, where bytes take none."""
+        return None if self.url.startswith("socket:") else self.serial.baud
+
+
+def resolve_lines(findings: Findings, profile_dirs: Sequence[Path], mode: Mode | None) -> tuple[LineSpec, ...]:
+    """What to poll. Whether it may be used, `findings` says."""
+    profiles = _Profiles(findings, profile_dirs)
+    if findings.document.data.get("line") == []:
+        findings.error(("line",), "empty, accepted: one [[line]] or more")
+    lines = [_line(findings, profiles, index, raw) for index, raw in _tables(findings.document.data.get("line"))]
+    sound = [line for line in lines if line is not None]
+    check_lines(findings, sound, mode)
+    return tuple(_spec(line) for line in sound if line.units and all(unit.profile for unit in line.units))
+
+
+class _Profiles:
+    """Profiles by id and overrides; each combination is read once, however many units share it."""
+
+    def __init__(self, findings: Findings, directories: Sequence[Path]) -> None:
+        self._findings = findings
+        self._directories = directories
+        self._found: dict[tuple[object, ...], DeviceProfile | TomlProblems] = {}
+
+    def get(self, unit_path: KeyPath, unit: UnitTable, line_set: Overrides) -> DeviceProfile | None:
+        """The unit's profile; None, told as errors at the keys to blame, where there is none."""
+        overrides = {**line_set, **unit.set}
+        key = (unit.profile, *sorted((name, repr(value)) for name, value in overrides.items()))
+        if key not in self._found:
+            try:
+                self._found[key] = find_profile(unit.profile, self._directories, overrides)
+            except TomlProblems as problems:
+                self._found[key] = problems
+        found = self._found[key]
+        if isinstance(found, DeviceProfile):
+            return found
+        self._tell(unit_path, unit, found)
+        return None
+
+    def _tell(self, unit_path: KeyPath, unit: UnitTable, problems: TomlProblems) -> None:
+        for problem in problems.problems:
+            name = problem.path.removeprefix("override ")
+            if name != problem.path:
+                owner = unit_path if name in unit.set else unit_path[:2]
+                self._findings.error((*owner, "set", name), problem.message)
+            elif problem.file == unit.profile:
+                self._findings.error((*unit_path, "profile"), problem.message)
+            else:
+                self._findings.add(problem)  # the profile's file itself is wrong
+
+
+def _tables(value: object) -> Iterator[tuple[int, dict[str, object]]]:
+    """The tables of a list, with their indexes."""
+    if isinstance(value, list):
+        for index, item in enumerate(cast("list[object]", value)):
+            if isinstance(item, dict):
+                yield index, cast("dict[str, object]", item)
+
+
+def _line(findings: Findings, profiles: _Profiles, index: int, raw: dict[str, object]) -> LineAt | None:
+    path: KeyPath = ("line", index)
+    read = [(at, findings.sound(UnitTable, unit)) for at, unit in _tables(raw.get("unit"))]
+    sound = [(at, unit) for at, unit in read if unit is not None]
+    table = findings.sound(LineTable, {**raw, "unit": [unit for _, unit in sound]})
+    if table is None:
+        return None
+    if raw.get("unit") == []:
+        findings.error((*path, "unit"), "empty, accepted: one [[line.unit]] or more")
+    units: list[UnitAt] = []
+    for at, unit in sound:
+        unit_path = (*path, "unit", at)
+        units.append(UnitAt(unit_path, unit, profiles.get(unit_path, unit, table.set)))
+    return LineAt(path, table, tuple(units))
+
+
+def _spec(line: LineAt) -> LineSpec:
+    units = [(unit.table, unit.profile) for unit in line.units if unit.profile]
+    profiles = [profile for _, profile in units]
+    return LineSpec(
+        id=line.table.id,
+        url=line.table.url,
+        dialect=profiles[0].dialect,
+        serial=profiles[0].serial,
+        timing=_slowest(profiles),
+        units=tuple(_unit_spec(table, profile) for table, profile in units),
+    )
+
+
+def _slowest(profiles: Sequence[DeviceProfile]) -> LineTiming:
+    def most(time_s: Callable[[DeviceProfile], float]) -> float:
+        return max(map(time_s, profiles))
+
+    return LineTiming(
+        gap_s=most(lambda profile: profile.timing.gap_s),
+        timeout_s=most(lambda profile: profile.timing.timeout_s),
+        drain_s=most(lambda profile: profile.timing.drain_s),
+        settle_after_open_s=most(lambda profile: profile.timing.settle_after_open_s),
+    )
+
+
+def _unit_spec(table: UnitTable, profile: DeviceProfile) -> UnitSpec:
+    return UnitSpec(
+        id=table.id,
+        profile=profile,
+        unit_id=unit_id_of(table, profile),
+        poll_period_s=float(table.poll_period_s),
+        chairs={cap.cap: cap.chair for cap in table.cap},
+        offsets=tuple(SensorOffset(each.point, float(each.offset_c), each.calibrated_on) for each in table.offset),
+        simulated=table.simulated,
+        consent_to_reads=table.consent_to_reads,
+    )

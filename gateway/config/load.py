@@ -1,0 +1,281 @@
+"""The site's configuration: gateway.toml checked as a whole and resolved into what the gateway starts with.
+
+Every error is named at once, with its line; a gateway never starts with half of a configuration. Reference for who
+writes one: docs/reference/configuration.md.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from drivers.toml.document import Document, Problem, TomlProblems, load_toml, read_toml
+from gateway.config.charges import OutboundPlan, resolve_outbound
+from gateway.config.ehr import resolve_words
+from gateway.config.lines import LineSpec, UnitSpec, resolve_lines
+from gateway.config.loaners import Loaner, LoanersUnreadable, read_loaners, with_loaners
+from gateway.config.mqtt import resolve_mqtt
+from gateway.config.problems import Findings
+from gateway.config.receipts import ReceiptPlan, resolve_receipts
+from gateway.config.tables import (
+    ChargesTable,
+    ConfigFile,
+    DrugsTable,
+    EhrTable,
+    GatewayTable,
+    HealthTable,
+    HistoryTable,
+    MqttTable,
+    ObservationsTable,
+    ReceiptsTable,
+    TrackingTable,
+    is_loopback,
+    listen_address,
+)
+from gateway.messages.outbound.device import Mode
+from gateway.messages.vocabulary import EhrWords
+from gateway.mqtt.types import MqttSettings
+from gateway.runtime.shipped import shipped_dir
+from gateway.session.policy import Policy, PolicyFile
+
+
+class GatewayConfig(msgspec.Struct, frozen=True):
+    """Everything a site decides, checked. Secrets stay in their files."""
+
+    file: Path
+    site: str
+    id: str
+    mode: Mode
+    state_dir: Path
+    time_zone: ZoneInfo | None  # of EHR times without offset; None: such times are refused
+    mqtt: MqttSettings
+    policy: Policy
+    policy_text: str  # as pinned in each session
+    confirm_polls: int  # polls that must agree before a run state counts
+    health_listen: tuple[str, int]
+    history: HistoryTable
+    lines: tuple[LineSpec, ...]
+    warnings: tuple[Problem, ...]
+    receipts: ReceiptPlan = ReceiptPlan()
+    words: EhrWords = EhrWords()  # what the EHR means by its own
+    outbound: OutboundPlan = OutboundPlan()
+
+    @property
+    def units(self) -> tuple[UnitSpec, ...]:
+        """The units of all lines."""
+        return tuple(unit for line in self.lines for unit in line.units)
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """What a check found: the configuration exactly when there are no errors."""
+
+    config: GatewayConfig | None
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def load_config(path: Path) -> GatewayConfig:
+    """The configuration in a file. Raises TomlProblems with every error."""
+    examined = examine(path)
+    if examined.config is None:
+        raise TomlProblems(examined.errors)
+    return examined.config
+
+
+def examine(path: Path, loaners: Sequence[Loaner] | None = None) -> Examined:
+    """Check a file as a whole and resolve it, with the loaners that stand in now, or with others in their place.
+
+    Raises nothing: whatever is wrong is an error in what comes back.
+    """
+    try:
+        written = read_toml(path)
+        standing_in = read_loaners(_state_dir_of(written)) if loaners is None else loaners
+    except TomlProblems as unreadable:
+        return Examined(None, unreadable.problems, ())
+    except LoanersUnreadable as unreadable:
+        return Examined(None, (Problem(str(path), 0, "", str(unreadable)),), ())
+    document, homeless = with_loaners(written, standing_in)
+    findings = Findings(document)
+    for loaner in homeless:
+        findings.warn(("line",), f"{loaner.loaner} stands in for {loaner.unit}, which is not in the file")
+    try:
+        document.fit(ConfigFile)
+    except TomlProblems as misfits:
+        findings.errors += misfits.problems
+    config = _resolve(findings)
+    errors, warnings = _by_line(findings.errors), _by_line(findings.warnings)
+    if config is None or errors:
+        return Examined(None, errors, warnings)
+    return Examined(msgspec.structs.replace(config, warnings=warnings), (), warnings)
+
+
+def _state_dir_of(document: Document) -> Path:
+    """Where loaners are looked for, however wrong the file is otherwise."""
+    match document.data.get("gateway"):
+        case {"state_dir": str(name)} if name.isprintable():
+            return Path(document.file).parent / name
+        case _:
+            return Path(document.file).parent
+
+
+def _by_line(problems: list[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
+
+
+def _resolve(findings: Findings) -> GatewayConfig | None:
+    """Check every table that fits its shape, whatever its neighbours are like; None where one is missing or wrong."""
+    data = findings.document.data
+    gateway = findings.sound(GatewayTable, data.get("gateway"))
+    mqtt = findings.sound(MqttTable, data.get("mqtt"))
+    tracking = findings.sound(TrackingTable, data.get("tracking", {}))
+    health = findings.sound(HealthTable, data.get("health", {}))
+    history = findings.sound(HistoryTable, data.get("history", {}))
+    receipts = findings.sound(ReceiptsTable, data.get("receipts", {}))
+    charges = findings.sound(ChargesTable, data.get("charges", {}))
+    plan = resolve_receipts(findings, receipts, charges.formats) if receipts and charges else None
+    ehr, drugs = findings.sound(EhrTable, data.get("ehr", {})), findings.sound(DrugsTable, data.get("drugs", {}))
+    settings = resolve_mqtt(findings, mqtt, gateway) if mqtt else None
+    policy = _policy(findings, tracking) if tracking else None
+    lines = resolve_lines(findings, [shipped_dir() / "profiles", *_profile_dirs(findings, gateway)], _mode(gateway))
+    units = [unit.id for line in lines for unit in line.units]
+    words = resolve_words(findings, ehr, drugs, charges, units) if ehr and drugs and charges else None
+    if policy:
+        _check_evidence(findings, lines, policy[0])
+    time_zone = _time_zone(findings, gateway)
+    outbound = _outbound(findings, gateway, charges, lines, time_zone) if gateway and charges else None
+    if policy and time_zone and policy[0].timezone != time_zone.key:
+        message = f"the policy takes service dates from {policy[0].timezone}, the gateway lies in {time_zone.key}"
+        findings.warn(("gateway", "time_zone"), message)
+    state_dir = _state_dir(findings, gateway)
+    health_listen = _health_listen(findings, health)
+    if not (
+        gateway
+        and state_dir
+        and settings
+        and policy
+        and tracking
+        and health_listen
+        and history
+        and plan
+        and words
+        and outbound
+    ):
+        return None
+    return GatewayConfig(
+        file=Path(findings.document.file),
+        site=gateway.site,
+        id=gateway.id,
+        mode=gateway.mode,
+        state_dir=state_dir,
+        time_zone=time_zone,
+        mqtt=settings,
+        policy=policy[0],
+        policy_text=policy[1],
+        confirm_polls=tracking.confirm_polls,
+        health_listen=health_listen,
+        history=history,
+        lines=lines,
+        warnings=(),
+        receipts=plan,
+        words=words,
+        outbound=outbound,
+    )
+
+
+def _outbound(
+    findings: Findings,
+    gateway: GatewayTable,
+    charges: ChargesTable,
+    lines: Sequence[LineSpec],
+    time_zone: ZoneInfo | None,
+) -> OutboundPlan | None:
+    observations = findings.sound(ObservationsTable, findings.document.data.get("observations", {}))
+    if not observations:
+        return None
+    units = [unit for line in lines for unit in line.units]
+    return resolve_outbound(findings, charges, observations, gateway, units, time_zone)
+
+
+def _mode(gateway: GatewayTable | None) -> Mode | None:
+    return gateway.mode if gateway else None
+
+
+def _profile_dirs(findings: Findings, gateway: GatewayTable | None) -> Iterator[Path]:
+    """The site's own directories of profiles, after which the shipped ones count less."""
+    for index, name in enumerate(gateway.profiles if gateway else ()):
+        directory = findings.base / name
+        if os.path.isdir(directory):
+            yield directory
+        else:
+            findings.error(("gateway", "profiles", index), f"{directory} is no directory, accepted: one with profiles")
+
+
+def _state_dir(findings: Findings, gateway: GatewayTable | None) -> Path | None:
+    """Where the ledger lies or will be made."""
+    if gateway is None:
+        return None
+    path = (findings.base / gateway.state_dir).absolute()
+    there = next(each for each in (path, *path.parents) if os.path.lexists(each))
+    if not os.path.isdir(there):
+        findings.error(("gateway", "state_dir"), f"{there} is no directory, accepted: one that is there or can be made")
+    elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        message = f"{there} cannot be written by this user, accepted: a directory of the gateway's user"
+        findings.error(("gateway", "state_dir"), message)
+    return path
+
+
+def _time_zone(findings: Findings, gateway: GatewayTable | None) -> ZoneInfo | None:
+    if gateway is None or gateway.time_zone is None:
+        return None
+    try:
+        return ZoneInfo(gateway.time_zone)
+    except (KeyError, ValueError, OSError):
+        findings.error(("gateway", "time_zone"), "no such time zone, accepted: a name such as America/New_York")
+        return None
+
+
+def _health_listen(findings: Findings, health: HealthTable | None) -> tuple[str, int] | None:
+    if health is None:
+        return None
+    address = listen_address(health.listen)
+    if not is_loopback(address[0]):
+        findings.warn(("health", "listen"), "whoever reaches this address reads the units' names and how they are")
+    return address
+
+
+def _policy(findings: Findings, tracking: TrackingTable) -> tuple[Policy, str] | None:
+    """The policy and its text, from a file beside the configuration or from those that ship."""
+    where = ("tracking", "policy")
+    shipped = {path.stem: path for path in sorted((shipped_dir() / "policies").glob("*.toml"))}
+    path = shipped.get(tracking.policy)
+    if path is None and not tracking.policy.endswith(".toml"):
+        findings.error(where, f"no such policy, accepted: {', '.join([*shipped, 'the path of a .toml file'])}")
+        return None
+    path = path or findings.file(where, tracking.policy)
+    if path is None:
+        return None
+    try:
+        policy = load_toml(path, PolicyFile).policy()
+        text = path.read_text()
+    except TomlProblems as problems:
+        findings.errors += problems.problems
+        return None
+    if not policy.approved_by:
+        message = f"policy {policy.name} revision {policy.revision} is approved by nobody: its increments are held"
+        findings.warn(where, message)
+    return policy, text
+
+
+def _check_evidence(findings: Findings, lines: tuple[LineSpec, ...], policy: Policy) -> None:
+    weak = {unit.profile.id for line in lines for unit in line.units if _is_weaker(unit, policy)}
+    for profile_id in sorted(weak):
+        message = (
+            f"{profile_id} proves circulation less well than the policy's min_evidence ({policy.min_evidence}) asks"
+        )
+        findings.warn(("tracking", "policy"), f"{message}: its increments are held")
+
+
+def _is_weaker(unit: UnitSpec, policy: Policy) -> bool:
+    return unit.profile.evidence.strength < policy.min_evidence.strength

@@ -1,0 +1,96 @@
+"""From the [mqtt] table to the broker's settings: who may be reached in clear, and whether the TLS files are of use."""
+
+import ssl
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.config.problems import Findings
+from gateway.config.tables import MAX_CLIENT_ID, MQTT_PORTS, GatewayTable, MqttTable, is_loopback
+from gateway.mqtt.types import MqttSettings, TlsFiles
+
+
+def resolve_mqtt(findings: Findings, table: MqttTable, gateway: GatewayTable | None) -> MqttSettings | None:
+    """The settings; None where what was found forbids to use them."""
+    parts = urlsplit(table.url)
+    host, is_tls = parts.hostname or "", parts.scheme == "mqtts"
+    _check_exposure(findings, table, host, is_tls=is_tls)
+    tls = _tls_files(findings, table) if is_tls else None
+    if not is_tls:
+        for name in ("ca_file", "cert_file", "key_file"):
+            if getattr(table, name) is not None:
+                findings.error(("mqtt", name), "a file for TLS, but the URL is mqtt://, accepted: mqtts://")
+    password = _password_file(findings, table)
+    client_id = table.client_id or (f"capgate-{gateway.id}" if gateway else None)
+    if client_id is None:  # for want of a sound [gateway], which is told already
+        return None
+    if len(client_id) > MAX_CLIENT_ID:
+        message = f"client_id is missing and {client_id} too long, accepted: 1 to {MAX_CLIENT_ID} characters"
+        findings.error(("mqtt",), message)
+    return MqttSettings(
+        host=host,
+        port=parts.port or MQTT_PORTS[parts.scheme],
+        client_id=client_id,
+        tls=tls,
+        username=table.username,
+        password_file=password,
+        keepalive_s=table.keepalive_s,
+    )
+
+
+def _check_exposure(findings: Findings, table: MqttTable, host: str, *, is_tls: bool) -> None:
+    """What goes over a network in clear, or to a broker that takes anybody, does not go unsaid."""
+    is_local = is_loopback(host)
+    if is_tls and table.insecure:
+        findings.error(("mqtt", "insecure"), "means mqtt:// beyond this machine, accepted with mqtts://: false")
+    elif not is_tls and not is_local and not table.insecure:
+        findings.error(("mqtt", "url"), "mqtt:// is readable on the network, accepted: mqtts://, or insecure = true")
+    elif not is_tls and not is_local:
+        findings.warn(("mqtt", "insecure"), "EVERYTHING, PATIENT DATA TOO, GOES OVER THE NETWORK IN CLEAR")
+    if not is_local and table.cert_file is None and table.username is None:
+        findings.warn(("mqtt",), "the broker is not told who connects: neither cert_file nor username")
+
+
+def _password_file(findings: Findings, table: MqttTable) -> Path | None:
+    if (table.username is None) != (table.password_file is None):
+        present = "username" if table.password_file is None else "password_file"
+        findings.error(("mqtt", present), "alone, accepted: username and password_file together, or neither")
+    if table.password_file is None:
+        return None
+    return findings.file(("mqtt", "password_file"), table.password_file, secret=True)
+
+
+def _tls_files(findings: Findings, table: MqttTable) -> TlsFiles | None:
+    if table.ca_file is None:
+        findings.error(("mqtt",), "ca_file is missing, accepted: the certificate of the broker's authority (PEM)")
+    ca = _ca(findings, table.ca_file) if table.ca_file else None
+    if (table.cert_file is None) != (table.key_file is None):
+        present = "cert_file" if table.key_file is None else "key_file"
+        findings.error(("mqtt", present), "alone, accepted: cert_file and key_file together, or neither")
+    certificate = findings.file(("mqtt", "cert_file"), table.cert_file) if table.cert_file else None
+    key = findings.file(("mqtt", "key_file"), table.key_file, secret=True) if table.key_file else None
+    if certificate and key:
+        _check_pair(findings, certificate, key)
+    return TlsFiles(ca, certificate, key) if ca else None
+
+
+def _ca(findings: Findings, name: str) -> Path | None:
+    file = findings.file(("mqtt", "ca_file"), name)
+    if file is None:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except (ssl.SSLError, UnicodeDecodeError):
+        findings.error(("mqtt", "ca_file"), f"{file} holds no certificate, accepted: PEM")
+        return None
+    return file
+
+
+def _check_pair(findings: Findings, certificate: Path, key: Path) -> None:
+    try:
+        # An empty password: OpenSSL would ask the terminal for an encrypted key's otherwise.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, UnicodeDecodeError):
+        findings.error(
+            ("mqtt", "key_file"),
+            f"{key} is not the key of {certificate}, accepted: a PEM pair, the key without password",
+        )

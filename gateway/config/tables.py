@@ -1,0 +1,303 @@
+"""The shape of gateway.toml. Reference for who writes one: docs/reference/configuration.md.
+
+A field's description is what an error names as accepted; units are in the names.
+"""
+
+import re
+from datetime import date
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.site import CreditForm, FhirRelease, Format, ServiceTime
+from gateway.messages.vocabulary import MarAct, PatientField
+
+MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
+MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+MAX_POLL_PERIOD_S = 30  # half of the time after which polling counts as standing still
+RFC2217_OPTION = "ign_set_control"
+LINE_SCHEMES = ("socket", "rfc2217")
+_SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
+_CLIENT_ID = re.compile(r"[A-Za-z0-9-]+")
+_UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host never leaves this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _segment(text: str) -> str:
+    """A part of a topic: nothing that a broker or an access list could take for a wildcard or a separator."""
+    if not _SEGMENT.fullmatch(text):
+        raise ValueError("not a name, accepted: 1 to 32 of a-z, 0-9 and -")
+    return text
+
+
+def _client_id(text: str) -> str:
+    if not _CLIENT_ID.fullmatch(text) or len(text) > MAX_CLIENT_ID:
+        raise ValueError(f"not a client id, accepted: 1 to {MAX_CLIENT_ID} of A-Z, a-z, 0-9 and -")
+    return text
+
+
+def _split(url: str, accepted: str) -> SplitResult:
+    """The URL's parts. Raises ValueError if it has what no URL here may have; a password in it is never repeated."""
+    wrong = ValueError(f"not a URL that can be used, accepted: {accepted}")
+    if _UNPRINTABLE.search(url):
+        raise wrong
+    try:
+        parts = urlsplit(url)
+        has_port_error = parts.port == 0
+    except ValueError:
+        raise wrong from None
+    if "@" in parts.netloc:
+        raise ValueError(f"a user name or password stands in the URL, accepted: {accepted}")
+    if has_port_error or not parts.hostname or parts.fragment:
+        raise wrong
+    return parts
+
+
+def _mqtt_url(url: str) -> str:
+    accepted = "mqtts://host or mqtts://host:port; user and password have keys of their own"
+    parts = _split(url, accepted)
+    if parts.scheme not in MQTT_PORTS or parts.path not in ("", "/") or parts.query:
+        raise ValueError(f"not a URL that can be used, accepted: {accepted}")
+    return url
+
+
+def _line_url(url: str) -> str:
+    accepted = "/dev/serial/by-path/..., socket://host:port or rfc2217://host:port"
+    if url.startswith("/") and not _UNPRINTABLE.search(url):
+        return url
+    parts = _split(url, accepted)
+    if parts.scheme not in LINE_SCHEMES or parts.port is None or parts.path not in ("", "/"):
+        raise ValueError(f"not a line, accepted: {accepted}")
+    if parts.query and (parts.scheme, parts.query) != ("rfc2217", RFC2217_OPTION):
+        raise ValueError(f"unknown option in the URL, accepted: none, or ?{RFC2217_OPTION} with rfc2217://")
+    return url
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """`127.0.0.1:9464` as host and port. Raises ValueError where either is none; a name is not looked up."""
+    host, _, port = text.rpartition(":")
+    host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
+    try:
+        ip_address(host)
+    except ValueError:
+        port = ""
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError("not an address, accepted: 127.0.0.1:port, [::1]:port or another address of this machine")
+    return host, int(port)
+
+
+def _listen(text: str) -> str:
+    listen_address(text)
+    return text
+
+
+def _calibration_date(value: date) -> date:
+    if value.year < 2000:
+        raise ValueError("not a calibration date, accepted: a date since 2000-01-01, like 2026-03-04")
+    return value
+
+
+Segment = Annotated[StrictStr, AfterValidator(_segment)]
+FileName = Annotated[StrictStr, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+EhrName = Annotated[StrictStr, Field(min_length=1, max_length=64)]
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+Hl7Name = Annotated[StrictStr, Field(max_length=20, pattern=_PRINTABLE)]  # what HL7 2.5.1 has room for
+Hl7Number = Annotated[StrictStr, Field(max_length=15, pattern=_PRINTABLE)]  # of a person
+SystemUri = Annotated[StrictStr, Field(max_length=200, pattern=r"^(urn:|https?://)[A-Za-z0-9._~:/-]+$")]
+Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
+Overrides = dict[str, Scalar]
+
+
+class Model(BaseModel):
+    """A table of the file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class GatewayTable(Model):
+    """Who this gateway is."""
+
+    site: Segment
+    id: Segment
+    mode: Mode
+    state_dir: FileName
+    profiles: tuple[FileName, ...] = ()
+    time_zone: Annotated[StrictStr, Field(min_length=1, max_length=64)] | None = None
+
+
+class MqttTable(Model):
+    """The site's broker."""
+
+    url: Annotated[StrictStr, AfterValidator(_mqtt_url)]
+    insecure: StrictBool = False
+    client_id: Annotated[StrictStr, AfterValidator(_client_id)] | None = None
+    username: Annotated[StrictStr, Field(min_length=1, max_length=255)] | None = None
+    password_file: FileName | None = None
+    ca_file: FileName | None = None
+    cert_file: FileName | None = None
+    key_file: FileName | None = None
+    keepalive_s: Annotated[StrictInt, Field(ge=5, le=300)] = 15
+
+
+class TrackingTable(Model):
+    """How sessions are counted."""
+
+    policy: FileName = "default"
+    confirm_polls: Annotated[StrictInt, Field(ge=2, le=10)] = 2
+
+
+class HealthTable(Model):
+    """Where a monitor on this machine asks."""
+
+    listen: Annotated[StrictStr, AfterValidator(_listen)] = "127.0.0.1:9464"
+
+
+class HistoryTable(Model):
+    """How the units' temperatures are kept on the box."""
+
+    period_s: Annotated[StrictInt, Field(ge=5, le=3600)] = 60
+    keep_days: Annotated[StrictInt, Field(ge=0, le=3650)] = 30
+
+
+class Expected(StrEnum):
+    """The form of a charge that the engine acknowledges."""
+
+    NONE = "none"  # it sends no receipts: what it has stays unproven
+    JSON = "json"
+    HL7 = "hl7"
+
+
+class Thing(StrEnum):
+    """What receipts are sent for."""
+
+    CHARGE = "charge"  # and credits
+    INCREMENT = "increment"
+
+
+class ReceiptsTable(Model):
+    """What the interface engine says of the messages that it has."""
+
+    expected: Expected = Expected.NONE
+    of: tuple[Thing, ...] = (Thing.CHARGE,)
+    first_resend_s: Annotated[StrictFloat, Field(ge=1, le=3600)] = 60.0
+    longest_resend_s: Annotated[StrictFloat, Field(ge=1, le=86_400)] = 900.0
+
+
+class ChargesTable(Model):
+    """What a charge says, and in which notations."""
+
+    patient: tuple[PatientField, ...] = (PatientField.MRN, PatientField.ACCOUNT)
+    formats: Annotated[tuple[Format, ...], Field(min_length=1)] = (Format.JSON,)
+    sending_application: Annotated[Hl7Name, Field(min_length=1)] = "CAPGATE"
+    sending_facility: Hl7Name = ""
+    receiving_application: Hl7Name = ""
+    receiving_facility: Hl7Name = ""
+    assigning_authority: Hl7Name = ""
+    department: Hl7Name = ""
+    location: Hl7Name = ""
+    performer: Hl7Number = ""
+    orderer: Hl7Number = ""
+    charge_code: Hl7Name = ""
+    description: Annotated[StrictStr, Field(max_length=120, pattern=_PRINTABLE)] = ""
+    credit_as: CreditForm = CreditForm.CD
+    ft1_4: ServiceTime = ServiceTime.RANGE
+    offset: StrictBool = True
+    fhir_release: FhirRelease = FhirRelease.R4
+    mrn_system: SystemUri = "urn:capgate:mrn"
+    visit_system: SystemUri = "urn:capgate:visit"
+    account_system: SystemUri = "urn:capgate:account"
+
+
+class ObservationsTable(Model):
+    """Temperatures for the patient's chart."""
+
+    formats: tuple[Literal[Format.HL7, Format.FHIR], ...] = ()
+    period_s: Annotated[StrictInt, Field(ge=10, le=3600)] = 60
+
+
+class EhrTable(Model):
+    """What the EHR calls things that the gateway calls otherwise."""
+
+    units: dict[EhrName, Segment] = {}
+    mar_words: dict[EhrName, MarAct] = {}
+
+
+class DrugCodes(Model):
+    """Drug codes of the site by what counting needs to know of the drug. Also the shape of a file of its own."""
+
+    chemo: tuple[EhrName, ...] = ()
+    biologic_under_chemo_admin: tuple[EhrName, ...] = ()
+    hydration: tuple[EhrName, ...] = ()
+    flush: tuple[EhrName, ...] = ()
+    ambulatory_pump: tuple[EhrName, ...] = ()
+
+
+class DrugsTable(DrugCodes):
+    """Which codes count, here or in a file."""
+
+    file: FileName | None = None
+
+
+class OffsetTable(Model):
+    """A site's calibration of one sensor."""
+
+    point: StrictStr
+    offset_c: Annotated[StrictFloat, Field(ge=-5, le=5)]
+    calibrated_on: Annotated[date, AfterValidator(_calibration_date)]
+
+
+class CapTable(Model):
+    """A cap and the chair that it hangs at."""
+
+    cap: Annotated[StrictInt, Field(ge=1, le=8)]
+    chair: Segment
+
+
+class UnitTable(Model):
+    """A machine on a line."""
+
+    id: Segment
+    profile: StrictStr
+    unit_id: Annotated[StrictInt, Field(ge=0, le=255)] | None = None
+    poll_period_s: Annotated[StrictFloat, Field(ge=0.1, le=MAX_POLL_PERIOD_S)] = 5.0
+    simulated: StrictBool = False
+    consent_to_reads: StrictBool = False
+    set: Overrides = {}
+    offset: tuple[OffsetTable, ...] = ()
+    cap: tuple[CapTable, ...] = ()
+
+
+class LineTable(Model):
+    """A serial port or a connection, and the units on it."""
+
+    id: Segment
+    url: Annotated[StrictStr, AfterValidator(_line_url)]
+    set: Overrides = {}
+    unit: tuple[UnitTable, ...]
+
+
+class ConfigFile(Model):
+    """gateway.toml."""
+
+    gateway: GatewayTable
+    mqtt: MqttTable
+    tracking: TrackingTable = TrackingTable()
+    health: HealthTable = HealthTable()
+    history: HistoryTable = HistoryTable()
+    receipts: ReceiptsTable = ReceiptsTable()
+    charges: ChargesTable = ChargesTable()
+    observations: ObservationsTable = ObservationsTable()
+    ehr: EhrTable = EhrTable()
+    drugs: DrugsTable = DrugsTable()
+    line: tuple[LineTable, ...]

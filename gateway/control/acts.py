@@ -1,0 +1,345 @@
+"""What a person tells, as facts. Pure: what must be known of the gateway comes in as `Bearings`.
+
+An act that cannot be meant is refused, with what would be accepted. Nobody changes an increment by hand: acts become
+facts, and the tracker recomputes from them.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
+from typing import TypedDict
+
+import msgspec
+
+from gateway.control.requests import (
+    Act,
+    AnyAct,
+    Bind,
+    CapId,
+    CapRemoval,
+    DecideCorrection,
+    Finalise,
+    InfusionEnd,
+    LiftHold,
+    Note,
+    OrderCheck,
+    Prepared,
+    Reassign,
+    Refused,
+    Release,
+    StopCharted,
+    Tolerance,
+    WorkIsDone,
+)
+from gateway.messages.inbound.answers import Identity
+from gateway.messages.instants import Instant, InstantError, read_instant
+from gateway.session import facts
+from gateway.session.attribution import Session
+from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource
+from gateway.session.infusion import INFUSION_FACTS
+from gateway.session.outcome import Outcome
+from gateway.session.release import UNLIFTABLE
+from gateway.session.spans import US_PER_MINUTE, US_PER_S
+from gateway.session.worklist import WorkItem
+
+FUTURE_US = 5 * US_PER_MINUTE  # how far a time may lie ahead: the clocks of a ward differ
+_TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d", re.ASCII)
+_WITH_OFFSET = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00"
+
+Told = tuple[tuple[AnyFact, ...], tuple[Identity, ...]]
+
+
+class Bearings(msgspec.Struct, frozen=True):
+    """What an act may name of a gateway, and the instant at which it is told."""
+
+    now_us: int
+    oldest_us: int  # what happened before it is settled
+    zone: tzinfo | None  # of times of day; None: they are refused
+    chairs: Mapping[str, CapRef]
+    caps: frozenset[CapRef]
+    serving: Mapping[CapRef, str]  # the subject that each cap serves now
+    subject_of: Callable[[str], str]  # visit -> subject
+    work: tuple[WorkItem, ...] = ()  # what people have to look at
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """A session as it stands."""
+
+    session: Session
+    outcome: Outcome
+
+    @property
+    def token(self) -> str:
+        """The session's token."""
+        return self.outcome.record.token
+
+    @property
+    def patient(self) -> str:
+        """Whose it is; "" while nobody knows."""
+        return self.session.patient
+
+    @property
+    def caps(self) -> tuple[CapRef, ...]:
+        """The caps that cooled in it."""
+        return self.outcome.assessment.caps or (self.outcome.record.cap,)
+
+
+class _Telling(TypedDict):
+    """The fields of every fact that a person tells."""
+
+    at_us: int
+    known_at_us: int
+    person: str
+    reason: str
+
+
+class _OfSession(_Telling):
+    token: str
+
+
+def cap_name(cap: CapRef) -> str:
+    """`cap-07:1`, as acts name a cap."""
+    return f"{cap.device}:{cap.channel}"
+
+
+def facts_of(act: AnyAct, named: Standing | None, bearings: Bearings) -> Told:
+    """The facts, and who they are about. `named` is the session whose token the act gives. Raises Refused."""
+    match act:
+        case Bind():
+            return _bound(act, named, bearings)
+        case Release():
+            return (_released(act, named, bearings),), ()
+        case WorkIsDone():
+            return (_done(act, bearings),), ()
+        case _ if named is None:
+            raise ValueError("an act of a session needs its session")
+        case Reassign():
+            return _reassigned(act, named, bearings)
+        case InfusionEnd() | OrderCheck() | StopCharted() | CapRemoval():
+            return (_of_patient(act, named, bearings),), ()
+        case _:
+            return (_of_session(act, named, bearings),), ()
+
+
+def _of_session(
+    act: Finalise | LiftHold | DecideCorrection | Prepared | Tolerance | CapId | Note,
+    named: Standing,
+    bearings: Bearings,
+) -> AnyFact:
+    at_us = _when(act.at, bearings).earliest_us if isinstance(act, Prepared | Tolerance | CapId) else bearings.now_us
+    of = _OfSession(**_telling(act, at_us, bearings), token=named.token)
+    match act:
+        case Finalise():
+            _require_ended(named)
+            return facts.SessionFinalized(**of)
+        case LiftHold():
+            return facts.HoldLifted(**of, holds=_holds(act, named))
+        case DecideCorrection():
+            return facts.CorrectionDecided(**of, charge=_charge(act, named), approved=act.approve)
+        case Prepared():
+            return facts.PreparationCharted(**of)
+        case Tolerance():
+            if act.vital_signs is None and act.comfort is None and act.scalp is None:
+                raise Refused("nothing was checked", "vital_signs, comfort or scalp: ok or concern")
+            return facts.ToleranceChecked(**of, vital_signs=act.vital_signs, comfort=act.comfort, scalp=act.scalp)
+        case CapId():
+            return facts.CapIdentified(**of, cap_id=act.cap_id, lot=act.lot or "")
+        case Note():
+            return facts.NoteAdded(**of, text=act.text)
+
+
+def _require_ended(named: Standing) -> None:
+    """A signature stands for the whole record, so the record must have an end."""
+    if any(isinstance(fact, facts.SessionFinalized) for fact in named.session.facts):
+        raise Refused("somebody has finalised it already", "a session that is not finalised")
+    assessment = named.outcome.assessment
+    if assessment.started_us is not None and assessment.stopped_us is None:
+        raise Refused("cooling goes on", "a session whose cooling has stopped; stop-charted tells of an end")
+
+
+def _holds(act: LiftHold, named: Standing) -> tuple[str, ...]:
+    liftable = set(named.outcome.held) - UNLIFTABLE
+    if not liftable.issuperset(act.holds):
+        raise Refused("holds: not held for that, or not to be lifted", ", ".join(sorted(liftable)) or "none of it")
+    return tuple(sorted(set(act.holds)))
+
+
+def _charge(act: DecideCorrection, named: Standing) -> str:
+    questioned = [item.charge for item in named.outcome.release.items]
+    if act.charge not in questioned:
+        raise Refused("charge: not in question", ", ".join(questioned) or "no charge of the session is")
+    return act.charge
+
+
+def _done(act: WorkIsDone, bearings: Bearings) -> AnyFact:
+    item = next((item for item in bearings.work if item.id == act.item), None)
+    if item is None:
+        raise Refused("no such item", ", ".join(item.id for item in bearings.work) or "the work list is empty")
+    telling = _telling(act, bearings.now_us, bearings)
+    return facts.WorkDone(**telling, item=item.id, cap=item.raised.cap, patient=item.raised.patient)
+
+
+# --- what is told of a patient or a cap, and finds its session by them
+
+
+def _of_patient(
+    act: InfusionEnd | OrderCheck | StopCharted | CapRemoval, named: Standing, bearings: Bearings
+) -> AnyFact:
+    at = _when(act.at, bearings)
+    telling = _telling(act, at.earliest_us, bearings)
+    match act:
+        case InfusionEnd():
+            return _infusion_ended(act, at, named, bearings)
+        case OrderCheck():
+            patient = _known_patient(named)
+            return facts.OrderChecked(
+                **telling, found=act.found, patient=patient, ordered_post_minutes=act.ordered_post_minutes
+            )
+        case StopCharted():
+            cap = None if named.patient else named.outcome.record.cap
+            return facts.CoolingStopCharted(**telling, cap=cap, patient=named.patient, source="person")
+        case CapRemoval():
+            return facts.CapRemoved(**telling, cap=_cap_of(act, named), patient=named.patient)
+
+
+def _known_patient(named: Standing) -> str:
+    if not named.patient:
+        raise Refused("nobody knows whose session it is", "a session that is bound; bind tells whose it is")
+    return named.patient
+
+
+def _infusion_ended(act: InfusionEnd, at: Instant, named: Standing, bearings: Bearings) -> AnyFact:
+    patient = _known_patient(named)
+    orders = sorted({fact.order for fact in named.session.facts if isinstance(fact, INFUSION_FACTS)})
+    if act.order not in orders and (act.agent is None or act.correct):
+        known = ", ".join(orders) or "none is known"
+        raise Refused("order: not known in this session", f"{known}; an order that is new needs its agent class")
+    telling = _telling(act, at.at_us, bearings)
+    if act.correct:
+        return facts.InfusionEndCorrected(
+            **_telling(act, bearings.now_us, bearings),
+            order=act.order,
+            patient=patient,
+            admin=act.agent,
+            version=_next_version(act.order, named),
+            new_end_us=at.at_us,
+            source=EndSource.PERSON,
+            ambiguous=at.ambiguous,
+            other_reading_us=at.other_us,
+        )
+    return facts.InfusionEnded(
+        **telling,
+        order=act.order,
+        patient=patient,
+        admin=act.agent or AgentClass.CHEMO,
+        presumed=act.agent is None,
+        source=EndSource.PERSON,
+        ambiguous=at.ambiguous,
+        other_reading_us=at.other_us,
+    )
+
+
+def _next_version(order: str, named: Standing) -> int:
+    """Above all that was told of the order, and below what the chart may yet say of it."""
+    told = [
+        fact.version or 1
+        for fact in named.session.facts
+        if isinstance(fact, facts.InfusionEndCorrected | facts.InfusionEndVoided) and fact.order == order
+    ]
+    return max(told, default=1) + 1
+
+
+def _cap_of(act: CapRemoval, named: Standing) -> CapRef:
+    fitting = [cap for cap in named.caps if act.cap in (None, cap_name(cap))]
+    if len(fitting) != 1:
+        raise Refused("cap: which one?", ", ".join(map(cap_name, named.caps)))
+    return fitting[0]
+
+
+# --- whose cap it is
+
+
+def _bound(act: Bind, named: Standing | None, bearings: Bearings) -> Told:
+    """A session that is named by its token is bound from its beginning on, unless a time is given."""
+    identity = _identity(act, bearings)
+    if named is not None and named.patient:
+        raise Refused("the session is bound already", "a session without patient; reassign gives it to another")
+    from_us = bearings.now_us if named is None else named.session.opened_us
+    at_us = from_us if act.at is None else _when(act.at, bearings).at_us
+    fact = facts.PatientBound(
+        **_telling(act, at_us, bearings),
+        cap=_place(act.place, named, bearings),
+        patient=identity.subject,
+        evidence="person",
+    )
+    return (fact,), (identity,)
+
+
+def _released(act: Release, named: Standing | None, bearings: Bearings) -> AnyFact:
+    at_us = _when(act.at, bearings).at_us
+    cap = _place(act.place, named, bearings)
+    patient = bearings.serving.get(cap)
+    if patient is None or (named is not None and named.patient != patient):
+        raise Refused("place: it serves no patient of that place", "a cap that is bound")
+    return facts.PatientReleased(**_telling(act, at_us, bearings), cap=cap, patient=patient)
+
+
+def _reassigned(act: Reassign, named: Standing, bearings: Bearings) -> Told:
+    identity = _identity(act, bearings)
+    if identity.subject == named.patient:
+        raise Refused("visit: the session is that patient's", "another visit")
+    moves = tuple(
+        facts.PatientReassigned(
+            **_telling(act, bearings.now_us, bearings),
+            cap=cap,
+            from_patient=named.patient,
+            to_patient=identity.subject,
+        )
+        for cap in named.caps
+    )
+    return moves, (identity,)
+
+
+def _identity(act: Bind | Reassign, bearings: Bearings) -> Identity:
+    return Identity(bearings.subject_of(act.visit), act.visit, act.mrn, act.account)
+
+
+def _place(place: str, named: Standing | None, bearings: Bearings) -> CapRef:
+    if named is not None:
+        return named.outcome.record.cap
+    by_name = {cap_name(cap): cap for cap in bearings.caps} | dict(bearings.chairs)
+    cap = by_name.get(place.lower())
+    if cap is None:
+        raise Refused("place: no such chair, cap or session", ", ".join(sorted(by_name)))
+    return cap
+
+
+# --- when
+
+
+def _telling(act: Act, at_us: int, bearings: Bearings) -> _Telling:
+    return _Telling(at_us=at_us, known_at_us=bearings.now_us, person=act.person, reason=act.reason)
+
+
+def _when(text: str | None, bearings: Bearings) -> Instant:
+    """The instant that a person means, now if none is given. A time of day is of today where the gateway stands."""
+    if text is None:
+        return Instant(bearings.now_us)
+    zone = None
+    if _TIME_OF_DAY.fullmatch(text):
+        if bearings.zone is None:
+            raise Refused("at: the gateway has no time_zone for a time of day", _WITH_OFFSET)
+        zone = bearings.zone
+        today = datetime.fromtimestamp(bearings.now_us // US_PER_S, UTC).astimezone(zone).date()
+        text = f"{today.isoformat()}T{text.zfill(5)}"
+    try:
+        at = read_instant(text, bearings.now_us, zone)
+    except InstantError as error:
+        problem, _, accepted = str(error).partition("; ")
+        raise Refused(f"at: {problem}", accepted.removeprefix("accepted: ")) from None
+    if at.no_time:
+        raise Refused("at: a date alone", _WITH_OFFSET)
+    if not bearings.oldest_us <= at.at_us <= bearings.now_us + FUTURE_US:
+        days = (bearings.now_us - bearings.oldest_us) // (24 * 60 * US_PER_MINUTE)
+        raise Refused("at: in the future, or too long ago", f"a time of the last {days} days; for yesterday, its date")
+    return at

@@ -1,0 +1,324 @@
+"""What may be asked of a running gateway over its control socket: one JSON object a line, a closed set of them.
+
+A field's description is what the answer to a bad request offers as accepted.
+"""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from gateway.commissioning.trial import What
+from gateway.session.facts import AgentClass, Finding
+
+
+class Refused(Exception):
+    """The request changes nothing; `accepted` says what would have been taken."""
+
+    def __init__(self, error: str, accepted: str) -> None:
+        super().__init__(error)
+        self.error = error
+        self.accepted = accepted
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("not printable")
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_printable)]
+_Name = Annotated[_Text, Field(min_length=1, max_length=64)]
+_Person = Annotated[_Text, Field(min_length=1, max_length=200, description="who acts, 1 to 200 characters")]
+_Reason = Annotated[_Text, Field(min_length=1, max_length=200, description="why, 1 to 200 characters")]
+_SEGMENT = r"^[a-z0-9-]{1,32}$"
+_TIME = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00, or HH:MM of today"
+_PLACE = "a chair, a cap as in cap-07:1, or a session's token"
+
+Token = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{9}$", description="a session's token, 9 characters")]
+At = Annotated[str, Field(max_length=64, description=_TIME)]
+AtOrNow = Annotated[str | None, Field(max_length=64, description=f"{_TIME}; left out: now")]
+Visit = Annotated[_Name, Field(description="the visit's number, 1 to 64 characters")]
+OtherId = Annotated[_Name | None, Field(description="an identifier, 1 to 64 characters")]
+Found = Annotated[Finding | None, Field(description="ok or concern")]
+
+
+class Request(BaseModel):
+    """Base of all requests: unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Status(Request):
+    """Which gateway this is, and how it does."""
+
+    request: Literal["status"]
+
+
+class Sessions(Request):
+    """The open sessions: those that go on, or wait for a person. With `all`, every one that may still change."""
+
+    request: Literal["sessions"]
+    all: bool = Field(default=False, description="true or false")
+    identify: bool = Field(default=False, description="true or false")
+
+
+class OneSession(Request):
+    """One session, with its facts."""
+
+    request: Literal["session"]
+    token: Token
+    identify: bool = Field(default=False, description="true or false")
+
+
+class Reload(Request):
+    """Take up the changed configuration."""
+
+    request: Literal["reload"]
+
+
+class Swap(Request):
+    """Another machine stands at a unit's place; what is left out is as it was with that unit."""
+
+    request: Literal["swap"]
+    unit: Annotated[str, Field(pattern=_SEGMENT, description="a unit of the configuration")]
+    loaner: Annotated[str, Field(pattern=_SEGMENT, description="a name of its own: 1 to 32 of a-z, 0-9 and -")]
+    profile: Annotated[str | None, Field(max_length=64, description="a profile's name")] = None
+    unit_id: Annotated[int | None, Field(ge=0, le=255, description="an address, 0 to 255")] = None
+    url: Annotated[str | None, Field(max_length=256, description="a line's URL")] = None
+    set: dict[str, bool | int | float | str] = Field(default={}, description="overrides, as in the configuration")
+    person: _Person
+    reason: _Reason
+
+
+class SwapBack(Request):
+    """The unit of the configuration is at its place again."""
+
+    request: Literal["swap-back"]
+    unit: Annotated[str, Field(pattern=_SEGMENT, description="a unit of the configuration")]
+    person: _Person
+    reason: _Reason
+
+
+class Worklist(Request):
+    """What messages of the EHR left to a person."""
+
+    request: Literal["worklist"]
+
+
+class Resend(Request):
+    """Send a message again, its cause of rejection being mended."""
+
+    request: Literal["resend"]
+    key: Annotated[str, Field(pattern=r"^[0-9A-Za-z.-]{1,32}$", description="a message's key, as in 9RX2M7KQ400A")]
+    person: _Person
+    reason: _Reason
+
+
+class SendTest(Request):
+    """Send a message that is marked as a test, and say how far it came."""
+
+    request: Literal["send-test"]
+    what: Annotated[What, Field(strict=False, description=", ".join(What))]
+    wait_s: Annotated[float, Field(ge=0, le=15, description="seconds to wait for a receipt, up to 15")] = 10.0
+
+
+class Act(Request):
+    """What a person tells. Who and why are recorded for good, so they must name no patient."""
+
+    request: Literal["tell"]
+    person: _Person
+    reason: _Reason
+
+
+class SessionAct(Act):
+    """What a person tells of one session."""
+
+    token: Token
+
+
+class Finalise(SessionAct):
+    """Sign the session (P21)."""
+
+    act: Literal["finalise"]
+
+
+class LiftHold(SessionAct):
+    """Let increments go in spite of what holds them."""
+
+    act: Literal["lift-hold"]
+    holds: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=32, description="the codes that hold it")]
+
+
+class DecideCorrection(SessionAct):
+    """Approve or refuse to correct a charge that no longer agrees with the count (P22)."""
+
+    act: Literal["decide-correction"]
+    charge: Annotated[str, Field(pattern=r"^[0-9A-Z]{12}$", description="the charge's key, 12 characters")]
+    approve: bool = Field(description="true or false")
+
+
+class Prepared(SessionAct):
+    """Hair preparation, cap placement and pre-cooling are charted (97008)."""
+
+    act: Literal["prepared"]
+    at: AtOrNow = None
+
+
+class Tolerance(SessionAct):
+    """How the patient bears it."""
+
+    act: Literal["tolerance"]
+    at: AtOrNow = None
+    vital_signs: Found = None
+    comfort: Found = None
+    scalp: Found = None
+
+
+class CapId(SessionAct):
+    """Which cap the patient wears."""
+
+    act: Literal["cap-id"]
+    at: AtOrNow = None
+    cap_id: Annotated[_Name, Field(description="as printed on the cap, 1 to 64 characters")]
+    lot: OtherId = None
+
+
+class Note(SessionAct):
+    """A remark for whoever reviews the session."""
+
+    act: Literal["note"]
+    text: Annotated[_Text, Field(min_length=1, max_length=500, description="a remark, 1 to 500 characters")]
+
+
+class OrderCheck(SessionAct):
+    """Whether there is an order for scalp cooling (P30), and for how long (P29)."""
+
+    act: Literal["order-checked"]
+    at: AtOrNow = None
+    found: bool = Field(description="true or false")
+    ordered_post_minutes: Annotated[
+        float | None, Field(gt=0, le=1440, allow_inf_nan=False, description="minutes, above 0, up to 1440")
+    ] = None
+
+
+class InfusionEnd(SessionAct):
+    """An agent ended, by a person's word. `correct`: the end that was told before is wrong."""
+
+    act: Literal["infusion-ended"]
+    at: At
+    order: Annotated[_Name, Field(description="the order's name, 1 to 64 characters")]
+    agent: Annotated[AgentClass | None, Field(description=", ".join(AgentClass))] = None
+    correct: bool = Field(default=False, description="true or false")
+
+
+class StopCharted(SessionAct):
+    """Cooling ended, whatever the machine says (P13)."""
+
+    act: Literal["stop-charted"]
+    at: AtOrNow = None
+
+
+class CapRemoval(SessionAct):
+    """The cap came off."""
+
+    act: Literal["cap-removed"]
+    at: AtOrNow = None
+    cap: Annotated[_Name | None, Field(description="a cap of the session, as in cap-07:1")] = None
+
+
+class Bind(Act):
+    """The cap serves this patient."""
+
+    act: Literal["bind"]
+    at: AtOrNow = None
+    place: Annotated[_Name, Field(description=_PLACE)]
+    visit: Visit
+    mrn: OtherId = None
+    account: OtherId = None
+
+
+class Release(Act):
+    """The cap serves its patient no longer."""
+
+    act: Literal["release"]
+    at: AtOrNow = None
+    place: Annotated[_Name, Field(description=_PLACE)]
+
+
+class Reassign(SessionAct):
+    """The session belonged to another patient all along."""
+
+    act: Literal["reassign"]
+    visit: Visit
+    mrn: OtherId = None
+    account: OtherId = None
+
+
+class WorkIsDone(Act):
+    """Something on the work list was dealt with."""
+
+    act: Literal["work-done"]
+    item: Annotated[str, Field(pattern=r"^[0-9a-f]{6}$", description="an item of the work list, 6 hex digits")]
+
+
+AnySessionAct = (
+    Finalise
+    | LiftHold
+    | DecideCorrection
+    | Prepared
+    | Tolerance
+    | CapId
+    | Note
+    | OrderCheck
+    | InfusionEnd
+    | StopCharted
+    | CapRemoval
+    | Reassign
+)
+AnyAct = AnySessionAct | Bind | Release | WorkIsDone
+AnyUnitRequest = Reload | Swap | SwapBack
+AnyOutboxRequest = Resend | SendTest
+AnyAsk = Status | Sessions | OneSession | Worklist | AnyUnitRequest | AnyOutboxRequest
+AnyRequest = AnyAsk | AnyAct
+
+_MODELS: dict[str, type[Request]] = {
+    get_args(model.model_fields[tag].annotation)[0]: model
+    for tag, models in (("request", get_args(AnyAsk)), ("act", get_args(AnyAct)))
+    for model in models
+}
+ACTS = tuple(name for name, model in _MODELS.items() if issubclass(model, Act))
+_REQUESTS = (*(name for name in _MODELS if name not in ACTS), "tell")
+_Tell = Annotated[AnyAct, Field(discriminator="act")]
+_request = TypeAdapter[AnyRequest](Annotated[AnyAsk | _Tell, Field(discriminator="request")])
+
+
+def read_request(line: bytes) -> AnyRequest:
+    """The request in a line. Raises Refused, which repeats nothing of a field's value."""
+    try:
+        return _request.validate_json(line)
+    except ValidationError as error:
+        problems = dict(_problems(error))
+    raise Refused("; ".join(problems), "; ".join(dict.fromkeys(problems.values())))
+
+
+def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """What is wrong, and what is accepted there."""
+    for item in error.errors(include_url=False, include_input=False, include_context=False):
+        kind, tags = item["type"], item["loc"][: 2 if item["loc"][:1] == ("tell",) else 1]
+        if kind == "json_invalid":
+            yield "not JSON", "one JSON object a line"
+        elif kind in ("union_tag_invalid", "union_tag_not_found"):
+            named, accepted = ("act", ACTS) if tags else ("request", _REQUESTS)
+            yield f"{named}: missing or unknown", ", ".join(accepted)
+        elif len(item["loc"]) <= len(tags):
+            yield "no JSON object", "one JSON object a line"
+        else:
+            field = str(item["loc"][len(tags)])
+            fields = _MODELS[str(tags[-1])].model_fields
+            if kind == "extra_forbidden":
+                others = [name for name in fields if name not in ("request", "act")]
+                yield "a field that is not known", ", ".join(others) or "no further field"
+            else:
+                verdict = "missing" if kind == "missing" else "not accepted"
+                yield f"{field}: {verdict}", f"{field}: {fields[field].description}"

@@ -1,0 +1,1 @@
+"""Descriptions: of all messages, and of how one would be read."""

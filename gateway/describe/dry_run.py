@@ -1,0 +1,172 @@
+"""How an inbound message would be read, without a gateway and a ledger: what is taken from where, and which facts.
+
+A gateway knows which visits its caps serve; here nobody does. So a message that says nothing by itself is read once
+more as if the visit or the chair that it names were served, and the explanation says that this was assumed.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+import msgspec
+
+from gateway.config.load import GatewayConfig
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected, Site, Taken
+from gateway.messages.inbound.dispatch import read_message
+from gateway.messages.inbound.json_models import known_names
+from gateway.messages.instants import rfc3339
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.ehr import Format
+from gateway.session.facts import AnyFact, CapRef
+
+_UNSURE = frozenset(
+    {"not-ours", "no-visit", "nothing-given"}
+)  # what a gateway that serves the visit may answer otherwise
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """One message, explained."""
+
+    format: Format
+    result: str  # accepted, ignored, rejected, receipt
+    id: str
+    code: str
+    text: str  # why, or what its sender should know
+    taken: tuple[Taken, ...]
+    facts: tuple[dict[str, object], ...]
+    touches: tuple[str, ...]  # caps, visits, messages of ours
+    assumed: tuple[str, ...]
+
+
+class _EveryChair(Mapping[str, CapRef]):
+    """Without a configuration: each chair has a cap of its name."""
+
+    def __getitem__(self, chair: str) -> CapRef:
+        if not chair:
+            raise KeyError(chair)
+        return CapRef(chair, 1)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explanation:
+    """The explanation of `payload`, as if it arrived now; without `config` as if every chair and unit were ours."""
+    site = _site(config)
+    taken: list[Taken] = []
+    answer, message_format = read_message(payload, now_us, site, taken)
+    if message_format is Format.JSON:
+        taken = list(_of_json(payload))
+    assumed: tuple[str, ...] = (
+        () if config else ("no configuration: every chair and unit is taken for the gateway's own",)
+    )
+    if isinstance(answer, Ignored | Rejected) and answer.code in _UNSURE:
+        served, assumption = _served(site, taken, answer.code, is_open=config is None)
+        second, _ = read_message(payload, now_us, served)
+        if isinstance(second, Accepted):
+            answer, assumed = second, (*assumed, assumption)
+    return _explained(answer, message_format, tuple(dict.fromkeys(taken)), assumed)
+
+
+def _site(config: GatewayConfig | None) -> Site:
+    if config is None:
+        return Site(_EveryChair(), frozenset(), {}, {}, _visit)
+    chairs = {chair: CapRef(unit.id, cap) for unit in config.units for cap, chair in unit.chairs.items()}
+    caps = frozenset(CapRef(unit.id, cap) for unit in config.units for cap in range(1, unit.profile.caps + 1))
+    return Site(chairs, caps, {}, {}, _visit, config.time_zone, config.words, live=config.mode is Mode.LIVE)
+
+
+def _visit(visit: str) -> str:
+    return f"visit {visit}"
+
+
+def _knows_all(subject: str, order: str) -> bool:
+    return True
+
+
+def _served(site: Site, taken: list[Taken], code: str, *, is_open: bool) -> tuple[Site, str]:
+    """The site with everybody served whom the message may be about, and that in words.
+
+    A chair or unit of another gateway stays another gateway's.
+    """
+    named = {each.what: each.value for each in taken}
+    whose = _visit(named["visit"]) if "visit" in named else "the patient whom the chair's cap serves"
+    chair = site.chairs.get(named.get("chair", "").lower())
+    words = [named[what].lower() for what in ("unit", "device") if what in named]
+    units = {site.words.units.get(word, word) for word in words}
+    caps = site.caps | frozenset(CapRef(unit, 1) for unit in units if is_open)
+    is_here = chair is not None or any(cap.device in units for cap in caps) or code == "nothing-given"
+    served = msgspec.structs.replace(
+        site,
+        caps=caps,
+        bound={chair: whose} if chair is not None else {},
+        sessions={"": whose} if is_here else {},
+        knows_order=_knows_all,
+    )
+    return served, f"a cap of this gateway serves {whose}, and orders are known"
+
+
+def _explained(
+    answer: Inbound, message_format: Format, taken: tuple[Taken, ...], assumed: tuple[str, ...]
+) -> Explanation:
+    match answer:
+        case Receipt():
+            text = f"{answer.for_id}: {answer.result} {answer.code} {answer.text}".rstrip()
+            return Explanation(
+                message_format, "receipt", answer.message_id, "", text, taken, (), (answer.for_id,), assumed
+            )
+        case Accepted():
+            facts = tuple(map(_described, answer.facts))
+            touches = tuple(dict.fromkeys([*_touched(answer.facts), *(each.subject for each in answer.identities)]))
+            return Explanation(
+                message_format, "accepted", answer.message_id, "", answer.note, taken, facts, touches, assumed
+            )
+        case Ignored() | Rejected():
+            result = type(answer).__name__.lower()
+            return Explanation(
+                message_format, result, answer.message_id, answer.code, answer.text, taken, (), (), assumed
+            )
+
+
+def _described(fact: AnyFact) -> dict[str, object]:
+    """The fact with its instants as text."""
+    fields = cast(dict[str, object], msgspec.to_builtins(fact))
+    del fields["known_at_us"]
+    return {
+        name.removesuffix("_us"): rfc3339(value) if name.endswith("_us") and isinstance(value, int) else value
+        for name, value in fields.items()
+    }
+
+
+def _touched(facts: tuple[AnyFact, ...]) -> Iterator[str]:
+    for fact in facts:
+        cap = getattr(fact, "cap", None)
+        if isinstance(cap, CapRef):
+            yield f"cap {cap.device}:{cap.channel}"
+        if patient := getattr(fact, "patient", ""):
+            yield patient
+
+
+def _of_json(payload: bytes) -> Iterator[Taken]:
+    """Every value of an event that the readers know by its name, and its place."""
+    try:
+        decoded: object = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if isinstance(decoded, dict):
+        yield from _leaves(cast(Mapping[str, object], decoded), "")
+
+
+def _leaves(fields: Mapping[str, object], prefix: str) -> Iterator[Taken]:
+    for name, value in fields.items():
+        where = f"{prefix}{name}"
+        if isinstance(value, dict):
+            inner = cast(Mapping[str, object], value)
+            if isinstance(inner.get("value"), str):
+                yield Taken(f"{where}.value", name, str(inner["value"]))
+            elif where in ("data", "data.patient"):
+                yield from _leaves(inner, f"{where}.")
+        elif name in known_names() and isinstance(value, str | int | float | bool):
+            yield Taken(where, name, str(value))

@@ -1,0 +1,1 @@
+"""Bytes of the interface engine become facts, or a reason."""

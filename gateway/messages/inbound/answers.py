@@ -1,0 +1,112 @@
+"""What becomes of an inbound message, in any format: facts, nothing, or a reason to send it again.
+
+Facts name a patient by the subject alone; the identifiers travel beside them. Answers say what to mend and repeat no
+content.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import tzinfo
+from typing import Literal
+
+import msgspec
+
+from gateway.messages.vocabulary import EhrWords
+from gateway.session.facts import AnyFact, CapRef
+from gateway.session.worklist import WorkKey
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """The identifiers behind a subject, for the ledger's own table."""
+
+    subject: str
+    visit: str
+    mrn: str | None = None
+    account: str | None = None
+    name: str | None = None  # family^given
+    birth_date: str | None = None  # YYYY-MM-DD
+    sex: str | None = None  # as the EHR codes it
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """Something that was read of a message: where it stood, what it means here, and what it says."""
+
+    where: str
+    what: str
+    value: str
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """Two record or account numbers of one person were made one: what is known under `old` is under `new` now."""
+
+    kind: Literal["mrn", "account"]
+    old: str
+    new: str
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The message became facts. `note` says what its sender should know about them."""
+
+    message_id: str
+    facts: tuple[AnyFact, ...]
+    identities: tuple[Identity, ...] = ()
+    note: str = ""
+    merges: tuple[Merge, ...] = ()
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """Understood, and nothing to do here."""
+
+    message_id: str
+    code: str
+    text: str
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """Not understood; `text` says what to mend. The id is empty if none could be read."""
+
+    message_id: str
+    code: str
+    text: str
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """The engine's word on a message of ours; `for_id` is that message's id."""
+
+    message_id: str
+    for_id: str
+    result: Literal["accepted", "rejected"]
+    code: str = ""
+    text: str = ""  # in the engine's words, which may name a patient
+    sequence: int | None = None  # given: it is also for every message on the same topic before this one
+
+
+Answer = Accepted | Ignored | Rejected
+Inbound = Answer | Receipt
+
+
+def _knows_none(subject: str, order: str) -> bool:
+    return False
+
+
+def _has_none(key: WorkKey) -> bool:
+    return False
+
+
+class Site(msgspec.Struct, frozen=True):
+    """What a reader must know of this gateway to tell what is its own."""
+
+    chairs: Mapping[str, CapRef]  # names in lower case, as everywhere in the gateway
+    caps: frozenset[CapRef]
+    bound: Mapping[CapRef, str]  # the subject each cap serves now
+    sessions: Mapping[str, str]  # token -> subject, of the sessions that may still change
+    subject_of: Callable[[str], str]  # visit -> subject
+    zone: tzinfo | None = None  # of local times without an offset; None: they are rejected
+    words: EhrWords = EhrWords()
+    live: bool = False  # messages that are marked as tests change nothing here
+    done: frozenset[str] = frozenset()  # subjects whose cooling is over: their caps are free
+    has_work: Callable[[WorkKey], bool] = _has_none  # whether a person is to look at it already
+    knows_order: Callable[[str, str], bool] = _knows_none  # subject, order -> whether anything of it is known
+
+    def knows(self, subject: str) -> bool:
+        """Whether the subject is served by a cap here, or has a session here that may still change."""
+        return subject in self.bound.values() or subject in self.sessions.values()

@@ -1,0 +1,196 @@
+"""Reads what an engine sends, in any format and on any topic: bytes in, facts or a reason out. It never raises.
+
+Theory of operation: what the bytes are decides how they are read: `MSH` begins HL7 v2, a JSON object with a
+`resourceType` is FHIR, any other JSON object should be a CloudEvents event. Of an event the ending of its type picks a
+reader (inbound_readers.py) and any prefix is accepted; of HL7 the message type does; of FHIR the resource. All of them
+end in the same facts. What they have in common comes last: what the site does not keep of a patient is dropped, an
+association that ends another patient's is put on the work list, and what stands there already is not put there again.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import msgspec
+from pydantic import ValidationError
+
+from gateway.messages.hl7v2 import Er7Error, parse
+from gateway.messages.inbound.acks import read_ack
+from gateway.messages.inbound.answers import Accepted, Identity, Ignored, Inbound, Rejected, Site, Taken
+from gateway.messages.inbound.fhir import read_fhir
+from gateway.messages.inbound.hl7 import Hl7
+from gateway.messages.inbound.hl7_adt import read_adt
+from gateway.messages.inbound.hl7_association import is_association, read_association
+from gateway.messages.inbound.hl7_pump import is_pump_event, read_pump
+from gateway.messages.inbound.hl7_ras import read_ras
+from gateway.messages.inbound.json_message import Message, Stop
+from gateway.messages.inbound.json_models import Envelope, explain
+from gateway.messages.inbound.json_readers import READERS
+from gateway.messages.instants import InstantError, read_instant
+from gateway.messages.outbound.ehr import Format
+from gateway.session.facts import AnyFact, PatientBound, WorkKind, WorkRaised
+from gateway.session.worklist import work_key
+
+__all__ = ["MAX_BYTES", "Accepted", "Identity", "Ignored", "Inbound", "Rejected", "Site", "read_json", "read_message"]
+
+MAX_BYTES = 64 * 1024
+_TESTS = frozenset({"T", "D"})  # MSH-11: training, debugging
+_USED = "RAS, ORU (pump events, associations), ADT, ACK"
+
+
+def read_message(
+    payload: bytes, known_at_us: int, site: Site, taken: list[Taken] | None = None
+) -> tuple[Inbound, Format]:
+    """What a message that arrived at `known_at_us` means to this gateway, and its format.
+
+    What was read of an HL7 or FHIR message, and where it stood, is appended to `taken`.
+    """
+    noted = [] if taken is None else taken
+    if payload.lstrip(b"\xef\xbb\xbf\x0b\r\n\t ").startswith(b"MSH"):
+        return _settled(_read_hl7(payload, known_at_us, site, noted), site), Format.HL7V2
+    resource = _resource(payload)
+    if resource is not None:
+        return _settled(read_fhir(resource, known_at_us, site, noted), site), Format.FHIR
+    return _settled(read_json(payload, known_at_us, site), site), Format.JSON
+
+
+def _read_hl7(payload: bytes, known_at_us: int, site: Site, taken: list[Taken]) -> Inbound:
+    if len(payload) > MAX_BYTES:
+        return Rejected("", "too-large", f"the message is larger than {MAX_BYTES} bytes")
+    try:
+        hl7 = Hl7(parse(payload), known_at_us, site, taken)
+    except Er7Error as error:
+        return Rejected("", "not-hl7", str(error))
+    try:
+        return _of_hl7(hl7)
+    except Stop as stop:
+        return stop.answer
+
+
+def _of_hl7(hl7: Hl7) -> Inbound:
+    header = hl7.message.first("MSH")
+    kind = hl7.take(header, 9, "type of message").upper()
+    if kind == "ACK":
+        receipt = read_ack(hl7.message)
+        if receipt is None:
+            raise hl7.rejected("bad-data", "MSA-1 or MSA-2: missing; accepted: AA, AE or AR, and the id of our message")
+        return receipt
+    if not hl7.message_id:
+        raise hl7.rejected("bad-envelope", "MSH-10: missing; accepted: the message's control id, unique at the sender")
+    if hl7.site.live and header.get(11).upper() in _TESTS:
+        raise hl7.ignored("test-message", "MSH-11 marks a test, and this gateway is live; accepted: P")
+    match kind:
+        case "RAS":
+            return read_ras(hl7)
+        case "ADT":
+            return read_adt(hl7)
+        case "ORU" if is_association(hl7.message):
+            return read_association(hl7)
+        case "ORU" if is_pump_event(hl7.message):
+            return read_pump(hl7)
+        case _:
+            raise hl7.ignored("not-used", f"MSH-9: not used here; used are {_USED}")
+
+
+def _resource(payload: bytes) -> dict[str, object] | None:
+    """The FHIR resource in the bytes; None if they are something else, or more than is read."""
+    if len(payload) > MAX_BYTES:
+        return None
+    try:
+        decoded: object = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    fields = cast(dict[str, object], decoded) if isinstance(decoded, dict) else {}
+    return fields if isinstance(fields.get("resourceType"), str) else None
+
+
+def _settled(answer: Inbound, site: Site) -> Inbound:
+    """What all formats have in common."""
+    if not isinstance(answer, Accepted):
+        return answer
+    kept = site.words.kept
+    identities = tuple(_kept(identity, kept) for identity in answer.identities)
+    merges = tuple(merge for merge in answer.merges if merge.kind in kept)
+    facts = tuple(_with_work(answer, site))
+    return msgspec.structs.replace(answer, facts=facts, identities=identities, merges=merges)
+
+
+def _kept(identity: Identity, kept: frozenset[str]) -> Identity:
+    fields = {name: value for name, value in msgspec.structs.asdict(identity).items() if name in kept}
+    return Identity(identity.subject, identity.visit, **fields)
+
+
+def _with_work(answer: Accepted, site: Site) -> Iterator[AnyFact]:
+    for fact in answer.facts:
+        if not isinstance(fact, WorkRaised) or not site.has_work(work_key(fact)):
+            yield fact
+        if isinstance(fact, PatientBound):
+            served = site.bound.get(fact.cap)
+            if served not in (None, fact.patient) and served not in site.done:
+                yield from _with_work(Accepted(answer.message_id, (_taken_over(fact),)), site)
+
+
+def _taken_over(bound: PatientBound) -> WorkRaised:
+    return WorkRaised(
+        at_us=bound.known_at_us,
+        known_at_us=bound.known_at_us,
+        what=WorkKind.CAP_TAKEN_OVER,
+        cap=bound.cap,
+        patient=bound.patient,
+        msg=bound.msg,
+    )
+
+
+def read_json(payload: bytes, known_at_us: int, site: Site) -> Inbound:
+    """What an event in JSON that arrived at `known_at_us` means to this gateway."""
+    try:
+        message, read = _open(payload, known_at_us, site)
+        return read(message)
+    except Stop as stop:
+        return stop.answer
+
+
+def _open(payload: bytes, known_at_us: int, site: Site) -> tuple[Message, Callable[[Message], Inbound]]:
+    if len(payload) > MAX_BYTES:
+        raise Stop(Rejected("", "too-large", f"the message is larger than {MAX_BYTES} bytes"))
+    try:
+        decoded: object = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Stop(Rejected("", "not-json", "not JSON; accepted: a CloudEvents 1.0 event in UTF-8")) from None
+    if not isinstance(decoded, dict):
+        raise Stop(Rejected("", "not-an-event", "no JSON object; accepted: a CloudEvents 1.0 event"))
+    fields = cast(dict[str, object], decoded)
+    message_id = _message_id(fields)
+    try:
+        envelope = Envelope.model_validate(fields)
+        read = _reader_of(envelope.type, message_id)
+        time = read_instant(envelope.time, known_at_us, site.zone)
+    except ValidationError as error:
+        raise Stop(Rejected(message_id, "bad-envelope", explain(error, Envelope))) from None
+    except InstantError as error:
+        raise Stop(Rejected(message_id, "bad-time", f"time: {error}")) from None
+    recorded_us = _recorded_us(envelope, known_at_us, site, message_id)
+    return Message(message_id, time, recorded_us, known_at_us, site, envelope.data), read
+
+
+def _message_id(fields: dict[str, object]) -> str:
+    match fields:
+        case {"source": str(source), "id": str(id_)} if source and id_:
+            return f"{source[:256]}|{id_[:256]}"
+        case _:
+            return ""
+
+
+def _recorded_us(envelope: Envelope, known_at_us: int, site: Site, message_id: str) -> int | None:
+    if envelope.recordedtime is None:
+        return None
+    try:
+        return read_instant(envelope.recordedtime, known_at_us, site.zone).at_us
+    except InstantError as error:
+        raise Stop(Rejected(message_id, "bad-time", f"recordedtime: {error}")) from None
+
+
+def _reader_of(event_type: str, message_id: str) -> Callable[[Message], Inbound]:
+    for ending, read in READERS.items():
+        if event_type == ending or event_type.endswith(f".{ending}"):
+            return read
+    raise Stop(Rejected(message_id, "unknown-type", f"type: accepted are the endings {', '.join(READERS)}"))

@@ -1,0 +1,198 @@
+"""FHIR `MedicationAdministration`, R4 and R5: what the chart says of an infusion, as the resource stands now.
+
+Patient and visit are known by their identifiers; a reference to another resource names nobody here. A resource is sent
+again as a whole with every change, so each telling stands under its version: `meta.lastUpdated`, else its arrival.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from gateway.messages.inbound.administrations import Administration, Stage, administration_facts
+from gateway.messages.inbound.answers import Accepted, Identity, Ignored, Inbound, Rejected, Site, Taken
+from gateway.messages.inbound.hl7 import MAX_LENGTH
+from gateway.messages.inbound.json_message import Stop
+from gateway.messages.instants import Instant, InstantError, read_instant
+from gateway.session.facts import AgentClass
+
+_USED = "MedicationAdministration"
+_RUNNING = frozenset({"in-progress", "on-hold", "unknown"})
+_OVER = frozenset({"completed", "stopped"})
+_WITHDRAWN = frozenset({"entered-in-error", "not-done"})
+_PERIODS = ("effectivePeriod", "occurencePeriod", "occurrencePeriod")  # R4; R5, which spells it so; as one expects
+_INSTANTS = ("effectiveDateTime", "occurenceDateTime", "occurrenceDateTime")
+_TIME = "accepted: a dateTime with a time of day and an offset, as in 2026-03-10T15:00:00-04:00"
+_AGENT = "medication: its code is in no table of the site, so the order counts as chemo until its class is known"
+
+
+def read_fhir(resource: Mapping[str, object], known_at_us: int, site: Site, taken: list[Taken]) -> Inbound:
+    """What a FHIR resource that arrived at `known_at_us` means to this gateway. It never raises."""
+    try:
+        return _Resource(resource, known_at_us, site, taken).read()
+    except Stop as stop:
+        return stop.answer
+
+
+class _Resource:
+    """One resource under the reader's eye."""
+
+    def __init__(self, resource: Mapping[str, object], known_at_us: int, site: Site, taken: list[Taken]) -> None:
+        self._resource = resource
+        self._known_at_us = known_at_us
+        self._site = site
+        self._taken = taken
+        self._message_id = _message_id(resource)
+
+    def read(self) -> Inbound:
+        """The answer."""
+        if self._resource.get("resourceType") != _USED:
+            raise Stop(Ignored(self._message_id, "not-used", f"resourceType: not used here; used is {_USED}"))
+        identity = self._identity()
+        order = self._order()
+        status = self._text("status", "state")
+        agent, presumed = self._agent()
+        known = self._site.knows_order(identity.subject, order)
+        changed_us = self._changed_us()
+        version = self._known_at_us if changed_us is None else changed_us
+        notes = [_AGENT] if presumed else []
+        if status in _WITHDRAWN:
+            if not known:
+                raise Stop(Ignored(self._message_id, "nothing-given", "status: not given, and nothing is known of it"))
+            start, end, stage = None, None, Stage.WITHDRAWN
+            notes = ["charted and taken back: its order has no end until one is charted anew"]
+        elif status in _RUNNING | _OVER:
+            start, end = self._times()
+            stage = Stage.ENDED if status in _OVER and end is not None else Stage.RUNNING
+            if status in _OVER and end is None:
+                notes.append("the period has no end: nothing counts until it has one")
+            if status == "on-hold":
+                notes.append("status: a pause ends nothing")
+            notes += self._time_notes(start, end)
+        else:
+            accepted = ", ".join(sorted(_RUNNING | _OVER | _WITHDRAWN))
+            raise self._rejected("bad-data", f"status: missing or not accepted; accepted: {accepted}")
+        told = Administration(
+            stage=stage,
+            order=order,
+            subject=identity.subject,
+            agent=agent,
+            presumed=presumed,
+            start=start,
+            end=end,
+            version=version if known or stage is not Stage.RUNNING else None,
+            changed_us=changed_us,
+        )
+        facts = administration_facts(told, self._known_at_us, self._message_id)
+        if not facts:
+            raise self._rejected("bad-time", f"the period has no start with a time of day; {_TIME}")
+        return Accepted(self._message_id, facts, (identity,), "; ".join(notes))
+
+    def _identity(self) -> Identity:
+        visit = self._identifier("context", "visit") or self._identifier("encounter", "visit")
+        if not visit:
+            text = "context or encounter: no identifier; accepted: the visit as an identifier with a value"
+            raise self._rejected("no-visit", text)
+        mrn = self._identifier("subject", "record number")
+        return Identity(self._site.subject_of(visit), visit, mrn=mrn or None)
+
+    def _order(self) -> str:
+        """The order that start, end and changes share: the request's, else the resource's own identifier."""
+        order = self._identifier("request", "order")
+        if not order:
+            for each in _list(self._resource.get("identifier")):
+                order = order or self._note("identifier.value", "administration", _text(each, "value"))
+        order = order or self._text("id", "administration")
+        if not order:
+            raise self._rejected("bad-data", "request.identifier: missing; accepted: the order, or an identifier")
+        return order
+
+    def _agent(self) -> tuple[AgentClass, bool]:
+        medication = _object(self._resource.get("medication"))
+        concepts = {
+            "medicationCodeableConcept": _object(self._resource.get("medicationCodeableConcept")),
+            "medication.concept": _object(medication.get("concept")),
+        }
+        codes: list[str] = []
+        for path, concept in concepts.items():
+            found = [_text(coding, "code") for coding in _list(concept.get("coding"))]
+            codes += [self._note(f"{path}.coding.code", "drug code", code) for code in found if code]
+        agent = self._site.words.agent(tuple(codes))
+        return (AgentClass.CHEMO, True) if agent is None else (agent, False)
+
+    def _times(self) -> tuple[Instant | None, Instant | None]:
+        for name in _PERIODS:
+            period = _object(self._resource.get(name))
+            if period:
+                start = self._instant(f"{name}.start", "start of infusion", period.get("start"))
+                end = self._instant(f"{name}.end", "end of infusion", period.get("end"))
+                if start is not None and end is not None and not (start.no_time or end.no_time):
+                    if end.at_us < start.at_us:
+                        raise self._rejected("bad-time", f"{name}.end: before its start")
+                    end = None if end.at_us == start.at_us else end
+                return start, end
+        for name in _INSTANTS:
+            if name in self._resource:
+                return self._instant(name, "start of infusion", self._resource.get(name)), None
+        raise self._rejected("bad-time", f"effectivePeriod (R5: occurencePeriod): missing; {_TIME}")
+
+    def _instant(self, path: str, what: str, text: object) -> Instant | None:
+        if text is None:
+            return None
+        if not isinstance(text, str) or len(text) > MAX_LENGTH:
+            raise self._rejected("bad-time", f"{path}: no dateTime; {_TIME}")
+        self._note(path, what, text)
+        try:
+            return read_instant(text, self._known_at_us, self._site.zone)
+        except InstantError as error:
+            problem = str(error).split("; accepted", maxsplit=1)[0]
+            raise self._rejected("bad-time", f"{path}: {problem}; {_TIME}") from None
+
+    def _changed_us(self) -> int | None:
+        at = self._instant("meta.lastUpdated", "charted at", _object(self._resource.get("meta")).get("lastUpdated"))
+        return None if at is None or at.no_time else at.at_us
+
+    def _time_notes(self, start: Instant | None, end: Instant | None) -> list[str]:
+        told = [time for time in (start, end) if time is not None]
+        return [
+            *["a date alone, so nothing counts until a time of day comes" for time in told if time.no_time],
+            *["a time without its offset may mean either of two instants; send it" for time in told if time.ambiguous],
+            *["a time lies in the future" for time in told if time.at_us > self._known_at_us],
+        ]
+
+    def _identifier(self, element: str, what: str) -> str:
+        """The value of a reference's identifier; "" if it has none."""
+        identifier = _object(_object(self._resource.get(element)).get("identifier"))
+        return self._note(f"{element}.identifier.value", what, _text(identifier, "value"))
+
+    def _text(self, element: str, what: str) -> str:
+        return self._note(element, what, _text(self._resource, element))
+
+    def _note(self, where: str, what: str, text: str) -> str:
+        if len(text) > MAX_LENGTH:
+            raise self._rejected("bad-data", f"{where}: too long; accepted: 1 to {MAX_LENGTH} characters")
+        if text:
+            self._taken.append(Taken(where, what, text))
+        return text
+
+    def _rejected(self, code: str, text: str) -> Stop:
+        return Stop(Rejected(self._message_id, code, text))
+
+
+def _message_id(resource: Mapping[str, object]) -> str:
+    """A name for this very telling: the resource's, and a digest of what it says. FHIR has no id of a message."""
+    content = hashlib.blake2b(repr(resource).encode(errors="replace"), digest_size=8).hexdigest()
+    kind, own = _text(resource, "resourceType")[:MAX_LENGTH], _text(resource, "id")[:MAX_LENGTH]
+    return f"{kind}/{own}|{content}"
+
+
+def _object(value: object) -> Mapping[str, object]:
+    return cast(Mapping[str, object], value) if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> Sequence[Mapping[str, object]]:
+    return [_object(each) for each in cast(list[object], value)] if isinstance(value, list) else []
+
+
+def _text(owner: Mapping[str, object], name: str) -> str:
+    value = owner.get(name)
+    return value.strip() if isinstance(value, str) else ""

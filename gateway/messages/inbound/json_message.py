@@ -1,0 +1,116 @@
+"""An inbound message whose envelope is sound, and what every reader asks of it: its data, its time, whose it is.
+
+What stops a reader on the way is its answer, raised as `Stop` and returned by `read_json`.
+"""
+
+from typing import TypeVar
+
+import msgspec
+from pydantic import ValidationError
+
+from gateway.messages.inbound.answers import Accepted, Identity, Ignored, Rejected, Site
+from gateway.messages.inbound.json_models import Model, Place, explain
+from gateway.messages.instants import Instant
+from gateway.session.facts import AnyFact, CapRef
+
+M = TypeVar("M", bound=Model)
+
+
+class Stop(Exception):
+    """The reader has its answer."""
+
+    def __init__(self, answer: Ignored | Rejected) -> None:
+        super().__init__(answer.code)
+        self.answer = answer
+
+
+class Message(msgspec.Struct, frozen=True):
+    """An inbound message whose envelope is sound."""
+
+    message_id: str
+    time: Instant
+    recorded_us: int | None
+    known_at_us: int
+    site: Site
+    raw_data: dict[str, object]
+
+    def data(self, model: type[M]) -> M:
+        try:
+            return model.model_validate(self.raw_data)
+        except ValidationError as error:
+            raise self.rejected("bad-data", explain(error, model, "data.")) from None
+
+    def rejected(self, code: str, text: str) -> Stop:
+        return Stop(Rejected(self.message_id, code, text))
+
+    def ignored(self, code: str, text: str) -> Stop:
+        return Stop(Ignored(self.message_id, code, text))
+
+    def timed(self) -> Instant:
+        """The time, which must have a time of day."""
+        if self.time.no_time:
+            raise self.rejected("bad-time", "time: a date alone; accepted here: a date with a time of day")
+        return self.time
+
+    def accepted(self, fact: AnyFact, identities: tuple[Identity, ...], *notes: str) -> Accepted:
+        told = [note for note in notes if note]
+        if self.time.ambiguous:
+            told.append("time: without its offset it may mean either of two instants; send the offset")
+        if self.time.at_us > self.known_at_us:
+            told.append("time: lies in the future")
+        return Accepted(self.message_id, (fact,), identities, "; ".join(told))
+
+
+def cap_of(message: Message, place: Place) -> CapRef | None:
+    """The cap that the place names, None if it names none. Another gateway's cap stops the reading."""
+    if place.unit is not None:
+        return _cap_of_unit(message, place, place.unit)
+    if place.chair is None:
+        return None
+    cap = message.site.chairs.get(place.chair)
+    if cap is None:
+        raise message.ignored("not-ours", "data.chair: no chair of this gateway")
+    if place.cap not in (None, cap.channel):
+        raise message.rejected("wrong-cap", f"data.cap: cap {cap.channel} serves this chair; leave data.cap out")
+    return cap
+
+
+def _cap_of_unit(message: Message, place: Place, unit: str) -> CapRef:
+    own = sorted(cap for cap in message.site.caps if cap.device == unit)
+    if not own:
+        raise message.ignored("not-ours", "data.unit: no unit of this gateway")
+    chair_cap = message.site.chairs.get(place.chair or "")
+    if place.cap is None and chair_cap in own:
+        return chair_cap
+    numbers = ", ".join(str(cap.channel) for cap in own)
+    if place.cap is None and len(own) > 1:
+        raise message.rejected("bad-data", f"data.cap: missing; accepted on this unit: {numbers}")
+    named = own[0] if place.cap is None else CapRef(unit, place.cap)
+    if named not in own:
+        raise message.rejected("wrong-cap", f"data.cap: not accepted; accepted on this unit: {numbers}")
+    return named
+
+
+def identity_of(message: Message, place: Place) -> Identity | None:
+    visit = place.visit or place.patient.visit
+    if visit is None:
+        return None
+    if place.patient.visit not in (None, visit):
+        raise message.rejected("two-visits", "data.visit and data.patient.visit differ; send one of them")
+    return Identity(message.site.subject_of(visit), visit, place.patient.mrn, place.patient.account)
+
+
+def subject_of(message: Message, place: Place) -> tuple[str, tuple[Identity, ...]]:
+    """The subject that the message is about, by its visit or by the cap its chair or unit names."""
+    identity = identity_of(message, place)
+    if identity is not None:
+        if not message.site.knows(identity.subject):
+            cap_of(message, place)  # stops if it names another gateway's chair or unit
+        return identity.subject, (identity,)
+    cap = cap_of(message, place)
+    if cap is None:
+        raise message.rejected("no-visit", "data.visit: missing; accepted: text, or a chair whose cap is bound")
+    subject = message.site.bound.get(cap)
+    if subject is None:
+        raise message.rejected("no-visit", "data.visit: missing, and the chair's cap is not bound to a visit")
+    return subject, ()

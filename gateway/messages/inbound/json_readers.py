@@ -1,0 +1,282 @@
+"""Data to facts, one reader a type of inbound event."""
+
+from collections.abc import Callable, Mapping
+
+from gateway.messages.inbound.answers import Identity, Inbound, Receipt
+from gateway.messages.inbound.json_message import Message, cap_of, identity_of, subject_of
+from gateway.messages.inbound.json_models import Ack, Association, CapChange, Infusion, OrderCheck
+from gateway.messages.inbound.json_sessions import SESSION_READERS
+from gateway.session import facts
+from gateway.session.facts import AgentClass, CapRef, EndSource
+
+_AGENT_CLASSES = {agent.value: agent for agent in AgentClass} | {
+    "scalp-cooling-relevant": AgentClass.CHEMO,
+    "other": AgentClass.HYDRATION,  # the sender says that it does not matter to cooling: it moves no end (P5)
+}
+_UNKNOWN_AGENT = "data.agent_class: unknown, so the order counts as chemo unless another message names its class"
+_HINT = 'a hint: it starts no count without data.final true or data.source "mar" or "person"'
+
+
+def _order_of(message: Message, data: Infusion) -> str:
+    order = data.order or data.administration
+    if order is None:
+        raise message.rejected("bad-data", "data.order: missing; accepted: text that start, end and changes share")
+    return order
+
+
+def _agent_of(data: Infusion) -> tuple[AgentClass, bool, str]:
+    """The class, whether it is only presumed, and what the sender should know of that."""
+    agent = _AGENT_CLASSES.get(data.agent_class or "")
+    return (AgentClass.CHEMO, True, _UNKNOWN_AGENT) if agent is None else (agent, False, "")
+
+
+def _end_source_of(data: Infusion) -> EndSource:
+    match data.source:
+        case "mar":
+            return EndSource.MAR
+        case "person" | "manual":
+            return EndSource.PERSON
+        case "pump" | None:
+            return EndSource.ENGINE_FINAL if data.final else EndSource.PUMP
+
+
+def _started(message: Message) -> Inbound:
+    return _running(message, facts.InfusionStarted)
+
+
+def _restarted(message: Message) -> Inbound:
+    return _running(message, facts.InfusionRestarted)
+
+
+def _running(message: Message, what: type[facts.InfusionStarted] | type[facts.InfusionRestarted]) -> Inbound:
+    data = message.data(Infusion)
+    if data.voided:
+        raise message.rejected("bad-data", "data.voided: accepted with infusion.completed alone")
+    subject, identities = subject_of(message, data)
+    agent, presumed, note = _agent_of(data)
+    begin = facts.FlushStarted if agent is AgentClass.FLUSH else what
+    fact = begin(
+        at_us=message.timed().at_us,
+        known_at_us=message.known_at_us,
+        order=_order_of(message, data),
+        patient=subject,
+        admin=agent,
+        presumed=presumed,
+        msg=message.message_id,
+        ambiguous=message.time.ambiguous,
+        other_reading_us=message.time.other_us,
+    )
+    return message.accepted(fact, identities, note)
+
+
+def _completed(message: Message) -> Inbound:
+    data = message.data(Infusion)
+    if data.voided:
+        return _withdrawn(message, data)
+    if data.amends is not None or (data.version or 0) > 1:
+        return _corrected(message, data)
+    subject, identities = subject_of(message, data)
+    agent, presumed, note = _agent_of(data)
+    order = _order_of(message, data)
+    if agent is AgentClass.FLUSH:
+        flush = facts.FlushEnded(
+            at_us=message.timed().at_us,
+            known_at_us=message.known_at_us,
+            order=order,
+            patient=subject,
+            admin=agent,
+            msg=message.message_id,
+            ambiguous=message.time.ambiguous,
+            other_reading_us=message.time.other_us,
+        )
+        return message.accepted(flush, identities)
+    source = _end_source_of(data)
+    end = facts.InfusionEnded(
+        at_us=message.time.at_us,
+        known_at_us=message.known_at_us,
+        order=order,
+        patient=subject,
+        admin=agent,
+        presumed=presumed,
+        msg=message.message_id,
+        source=source,
+        remaining_chemo_orders=data.remaining_chemo_orders,
+        no_time=message.time.no_time,
+        ambiguous=message.time.ambiguous,
+        other_reading_us=message.time.other_us,
+    )
+    no_time = "time: a date alone, so nothing counts until an end with a time of day comes" if end.no_time else ""
+    return message.accepted(end, identities, note, _HINT if source is EndSource.PUMP else "", no_time)
+
+
+def _corrected(message: Message, data: Infusion) -> Inbound:
+    subject, identities = subject_of(message, data)
+    source = _end_source_of(data)
+    changed_us = message.known_at_us if message.recorded_us is None else message.recorded_us
+    correction = facts.InfusionEndCorrected(
+        at_us=changed_us,
+        known_at_us=message.known_at_us,
+        order=_order_of(message, data),
+        patient=subject,
+        admin=_AGENT_CLASSES.get(data.agent_class or ""),  # None: the class that the order has already
+        msg=message.message_id,
+        version=changed_us if data.version is None else data.version,
+        new_end_us=message.timed().at_us,
+        source=source,
+        ambiguous=message.time.ambiguous,
+        other_reading_us=message.time.other_us,
+    )
+    return message.accepted(correction, identities, _HINT if source is EndSource.PUMP else "")
+
+
+def _voided(message: Message) -> Inbound:
+    return _withdrawn(message, message.data(Infusion))
+
+
+def _withdrawn(message: Message, data: Infusion) -> Inbound:
+    subject, identities = subject_of(message, data)
+    void = facts.InfusionEndVoided(
+        at_us=message.known_at_us if message.recorded_us is None else message.recorded_us,
+        known_at_us=message.known_at_us,
+        order=_order_of(message, data),
+        patient=subject,
+        admin=_AGENT_CLASSES.get(data.agent_class or ""),
+        msg=message.message_id,
+        version=data.version,
+    )
+    return message.accepted(void, identities)
+
+
+# --- associations, orders, ends of cooling
+
+_EVIDENCE = {"scan": "scan", "ehr": "ehr", "person": "person", "manual": "person", None: ""}
+
+
+def _bound(message: Message) -> Inbound:
+    data = message.data(Association)
+    cap = _required_cap(message, cap_of(message, data))
+    identity = identity_of(message, data)
+    if identity is None:
+        raise message.rejected("no-visit", "data.patient.visit: missing; accepted: text")
+    _require_validated(message, data)
+    fact = facts.PatientBound(
+        at_us=message.timed().at_us,
+        known_at_us=message.known_at_us,
+        cap=cap,
+        patient=identity.subject,
+        evidence=_EVIDENCE[data.asserted_by],
+        msg=message.message_id,
+    )
+    return message.accepted(fact, (identity,))
+
+
+def _released(message: Message) -> Inbound:
+    data = message.data(Association)
+    cap = _required_cap(message, cap_of(message, data))
+    identity = identity_of(message, data)
+    _require_validated(message, data)
+    fact = facts.PatientReleased(
+        at_us=message.timed().at_us,
+        known_at_us=message.known_at_us,
+        cap=cap,
+        patient="" if identity is None else identity.subject,
+        msg=message.message_id,
+    )
+    return message.accepted(fact, () if identity is None else (identity,))
+
+
+def _require_validated(message: Message, data: Association) -> None:
+    if not data.validated:
+        raise message.ignored("unconfirmed", "data.validated is false: send it again once it is confirmed")
+
+
+def _required_cap(message: Message, cap: CapRef | None) -> CapRef:
+    if cap is None:
+        raise message.rejected("no-cap", "data.unit: missing; accepted: a unit with its cap, or a chair")
+    return cap
+
+
+def _order_checked(message: Message) -> Inbound:
+    data = message.data(OrderCheck)
+    subject, identities = subject_of(message, data)
+    fact = facts.OrderChecked(
+        at_us=message.timed().at_us,
+        known_at_us=message.known_at_us,
+        found=data.found,
+        patient=subject,
+        ordered_post_minutes=data.ordered_post_minutes,
+    )
+    return message.accepted(fact, identities)
+
+
+def _cap_removed(message: Message) -> Inbound:
+    data = message.data(CapChange)
+    subject, identities, cap = _change_of(message, data)
+    if cap is None:
+        cap = _only_cap(message, [cap for cap, served in message.site.bound.items() if served == subject])
+    fact = facts.CapRemoved(
+        at_us=message.timed().earliest_us, known_at_us=message.known_at_us, cap=cap, patient=subject
+    )
+    return message.accepted(fact, identities)
+
+
+def _stop_charted(message: Message) -> Inbound:
+    data = message.data(CapChange)
+    subject, identities, cap = _change_of(message, data)
+    fact = facts.CoolingStopCharted(
+        at_us=message.timed().earliest_us,
+        known_at_us=message.known_at_us,
+        cap=cap,
+        patient=subject,
+        source=data.source or "",
+    )
+    return message.accepted(fact, identities)
+
+
+def _patient_left(message: Message) -> Inbound:
+    data = message.data(CapChange)
+    subject, identities, cap = _change_of(message, data)
+    fact = facts.PatientLeft(
+        at_us=message.timed().earliest_us, known_at_us=message.known_at_us, cap=cap, patient=subject
+    )
+    return message.accepted(fact, identities)
+
+
+def _change_of(message: Message, data: CapChange) -> tuple[str, tuple[Identity, ...], CapRef | None]:
+    """Whose cooling ended, and on which cap; None where the visit alone was named: on all that serve it."""
+    cap = cap_of(message, data)
+    identity = identity_of(message, data)
+    if identity is None:
+        return "", (), _required_cap(message, cap)
+    if cap is None and not message.site.knows(identity.subject):
+        raise message.ignored("not-ours", "data.visit: no cap and no open session of this gateway")
+    return identity.subject, (identity,), cap
+
+
+def _only_cap(message: Message, serving: list[CapRef]) -> CapRef:
+    if len(serving) != 1:
+        raise message.rejected("no-cap", "data.unit: missing, and the visit is not bound to just one cap; name it")
+    return serving[0]
+
+
+def _receipt(message: Message) -> Inbound:
+    data = message.data(Ack)
+    result = "accepted" if data.result == "accepted" else "rejected"
+    sequence = None if data.sequence is None else int(data.sequence)
+    return Receipt(message.message_id, data.for_, result, data.code or "", data.text or "", sequence)
+
+
+READERS: Mapping[str, Callable[[Message], Inbound]] = {
+    "infusion.started.v1": _started,
+    "infusion.completed.v1": _completed,
+    "infusion.voided.v1": _voided,
+    "infusion.restarted.v1": _restarted,
+    "association.bound.v1": _bound,
+    "association.released.v1": _released,
+    "order.checked.v1": _order_checked,
+    **SESSION_READERS,
+    "cap.removed.v1": _cap_removed,
+    "cooling.stop-charted.v1": _stop_charted,
+    "patient.left.v1": _patient_left,
+    "ack.v1": _receipt,
+}

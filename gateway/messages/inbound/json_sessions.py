@@ -1,0 +1,100 @@
+"""Data to facts, for inbound events about one session as a whole: what a person did, found or signed."""
+
+from collections.abc import Callable, Mapping
+from typing import TypedDict
+
+import msgspec
+
+from gateway.messages.inbound.answers import Identity, Inbound
+from gateway.messages.inbound.json_message import Message, subject_of
+from gateway.messages.inbound.json_models import CapIdentity, Finalisation, OfSession, Preparation, Tolerance
+from gateway.session import facts
+from gateway.session.facts import Finding
+
+
+class _Whose(msgspec.Struct, frozen=True):
+    """A session by its token where the sender knew it, and its patient."""
+
+    subject: str
+    token: str
+    identities: tuple[Identity, ...]
+
+
+def _session_of(message: Message, data: OfSession) -> _Whose:
+    """The session that the message names by its token, its visit or its cap."""
+    if data.session is None:
+        subject, identities = subject_of(message, data)
+        if not message.site.knows(subject):
+            raise message.ignored("not-ours", "data.visit: no open session of this gateway")
+        return _Whose(subject, "", identities)
+    if data.session not in message.site.sessions:
+        raise message.ignored("not-ours", "data.session: no open session of this gateway")
+    return _Whose(message.site.sessions[data.session], data.session, ())
+
+
+class _OfSession(TypedDict):
+    """The fields of every fact about a session."""
+
+    at_us: int
+    known_at_us: int
+    patient: str
+    token: str
+    person: str
+    reason: str
+
+
+def _told(message: Message, data: OfSession, whose: _Whose) -> _OfSession:
+    return {
+        "at_us": message.timed().at_us,
+        "known_at_us": message.known_at_us,
+        "patient": whose.subject,
+        "token": whose.token,
+        "person": data.person,
+        "reason": data.reason or "",
+    }
+
+
+def _finalised(message: Message) -> Inbound:
+    data = message.data(Finalisation)
+    whose = _session_of(message, data)
+    fact = facts.SessionFinalized(**_told(message, data, whose))
+    return message.accepted(fact, whose.identities)
+
+
+def _prepared(message: Message) -> Inbound:
+    data = message.data(Preparation)
+    whose = _session_of(message, data)
+    fact = facts.PreparationCharted(**_told(message, data, whose))
+    return message.accepted(fact, whose.identities)
+
+
+def _tolerated(message: Message) -> Inbound:
+    data = message.data(Tolerance)
+    whose = _session_of(message, data)
+    found = {"vital_signs": data.vital_signs, "comfort": data.comfort, "scalp": data.scalp}
+    if not any(found.values()):
+        raise message.rejected("bad-data", 'data.comfort: missing; accepted: "ok" or "concern" of what was checked')
+    fact = facts.ToleranceChecked(
+        **_told(message, data, whose),
+        **{what: None if finding is None else Finding(finding) for what, finding in found.items()},
+    )
+    return message.accepted(fact, whose.identities)
+
+
+def _cap_identified(message: Message) -> Inbound:
+    data = message.data(CapIdentity)
+    whose = _session_of(message, data)
+    fact = facts.CapIdentified(
+        **_told(message, data, whose),
+        cap_id=data.cap_id,
+        lot=data.lot or "",
+    )
+    return message.accepted(fact, whose.identities)
+
+
+SESSION_READERS: Mapping[str, Callable[[Message], Inbound]] = {
+    "session.finalized.v1": _finalised,
+    "preparation.charted.v1": _prepared,
+    "tolerance.checked.v1": _tolerated,
+    "cap.identified.v1": _cap_identified,
+}

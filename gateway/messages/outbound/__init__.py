@@ -1,0 +1,1 @@
+"""Outcomes become bytes: CloudEvents JSON, HL7 v2, FHIR."""

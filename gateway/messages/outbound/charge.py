@@ -1,0 +1,46 @@
+"""One charge or credit in every notation that the site wants, built once: what is sent again is the same bytes."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from gateway.messages.cloudevents import CONTENT_TYPE, Event, encode_event
+from gateway.messages.inbound.answers import Identity
+from gateway.messages.outbound.ehr import ChargeData
+from gateway.messages.outbound.fhir import charge_bundle
+from gateway.messages.outbound.hl7_dft import charge_message
+from gateway.messages.outbound.hl7_segments import control_id
+from gateway.messages.outbound.site import FHIR_TYPE, HL7_TYPE, ChargeSite, Format
+
+
+class ToldCharge(msgspec.Struct, frozen=True):
+    """A charge or credit with all that any notation says of it."""
+
+    event: Event
+    data: ChargeData
+    identity: Identity
+    recorded_us: int
+
+
+class ChargeMessage(msgspec.Struct, frozen=True):
+    """One form of it. `id` is the outbox's; a receipt names the charge's key, or this id."""
+
+    form: Format
+    id: str
+    payload: bytes
+    content_type: str
+
+
+def charge_messages(site: ChargeSite, told: ToldCharge) -> Iterator[ChargeMessage]:
+    """A message for each of the site's formats."""
+    key = told.data.charge
+    for form in site.formats:
+        match form:
+            case Format.JSON:
+                yield ChargeMessage(form, told.event.id, encode_event(told.event), CONTENT_TYPE)
+            case Format.HL7:
+                payload = charge_message(told.data, told.identity, site, told.recorded_us)
+                yield ChargeMessage(form, control_id(key), payload, HL7_TYPE)
+            case Format.FHIR:
+                payload = charge_bundle(told.data, site, told.recorded_us, key)
+                yield ChargeMessage(form, f"{key}.fhir", payload, FHIR_TYPE)

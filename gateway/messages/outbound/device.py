@@ -1,0 +1,296 @@
+"""What goes under `dev/`: gateway, units, caps, alarms and session heads, without patient identifiers.
+
+One struct a JSON Schema (schemas/*.json); fields in the order of the message. A field with a default is left out where
+it says nothing; null says that the unit cannot tell.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from drivers.reading import CapReading, FaultKind, Measurement, Quality, Reading, Reason, RunState
+from gateway.messages.cloudevents import Event, Origin, Trace, encode_event, kind, make_event
+from gateway.messages.instants import Rfc3339, rfc3339
+
+GATEWAY_STATUS = kind("gateway.status", "gateway-status")
+UNIT_STATUS = kind("unit.status", "unit-status")
+TEMPERATURE = kind("cap.temperature", "temperature")
+RUN_STATE_CHANGED = kind("cap.run-state-changed", "cap-event")
+PHASE_CHANGED = kind("cap.phase-changed", "cap-event")
+ALARM = kind("alarm", "alarm")
+SESSION_HEAD = kind("session.head", "session-head")
+
+
+class Mode(StrEnum):
+    """A gateway is wholly live or wholly test; only live can release a charge."""
+
+    LIVE = "live"
+    TEST = "test"
+
+
+class GatewayState(StrEnum):
+    """Whether the gateway is there."""
+
+    ONLINE = "online"
+    OFFLINE = "offline"
+
+
+class StatusReason(StrEnum):
+    """Why a gateway is offline."""
+
+    CONNECTION_LOST = "connection-lost"  # the broker's word: the will
+    SHUTDOWN = "shutdown"
+    RESTART = "restart"
+
+
+class ClockState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Whether the machine's clock follows a time server, and how far it may be off."""
+
+    synchronized: bool
+    max_error_ms: float | None = None
+
+
+class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Birth, will and farewell. A will whose `epoch` is lower than the last birth's is stale."""
+
+    state: GatewayState
+    reason: StatusReason | None = None  # given when offline
+    epoch: int  # number of the connection to the broker
+    software: str
+    protocol: str | None = None  # MQTT "5.0" or "3.1.1"; given when online
+    mode: Mode
+    clock: ClockState | None = None
+
+
+def gateway_status_event(origin: Origin, at_us: int, status: GatewayStatus, edition: str) -> Event:
+    """`edition` tells statuses of one epoch apart: "birth", "will", "farewell", or a number when something changed.
+
+    A will is fixed when the connection is made, so its time is that of the connection, not of the loss.
+    """
+    return make_event(
+        origin,
+        GATEWAY_STATUS,
+        event_id=f"{origin.gateway}.{status.epoch:010d}.{edition}",
+        time=rfc3339(at_us),
+        subject=f"gateway/{origin.gateway}",
+        data=status,
+    )
+
+
+class Link(StrEnum):
+    """Whether a unit answers."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class CapStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One cap of a unit as the last reading had it; unknown while the link is down."""
+
+    cap: int
+    run_state: RunState
+    connected: bool | None
+    circulating: bool | None
+    chair: str | None = None
+
+
+class UnitStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Link, alarms and the run state of every cap."""
+
+    unit: str
+    link: Link
+    since: Rfc3339  # of the link's state
+    fault: FaultKind | None = None  # why the link is down
+    profile: str
+    serial_number: str | None = None
+    caps: tuple[CapStatus, ...]
+    alarms: tuple[str, ...]  # canonical codes
+    observed_at: Rfc3339 | None  # the last reading; null: none yet
+
+
+def unit_up_event(
+    origin: Origin,
+    reading: Reading,
+    *,
+    event_id: str,
+    profile: str,
+    since_us: int,
+    chairs: Mapping[int, str],
+    trace: Trace,
+) -> Event:
+    """A unit that answers, as `reading` has it; `chairs` maps a cap to its chair."""
+    observed_at = rfc3339(reading.observed_at.utc_us)
+    status = UnitStatus(
+        unit=reading.unit,
+        link=Link.UP,
+        since=rfc3339(since_us),
+        profile=profile,
+        serial_number=reading.serial_number,
+        caps=tuple(_cap_status(cap, chairs) for cap in reading.caps),
+        alarms=reading.alarms,
+        observed_at=observed_at,
+    )
+    return make_event(
+        origin,
+        UNIT_STATUS,
+        event_id=event_id,
+        time=observed_at,
+        subject=f"unit/{reading.unit}",
+        data=status,
+        trace=trace,
+    )
+
+
+def _cap_status(cap: CapReading, chairs: Mapping[int, str]) -> CapStatus:
+    return CapStatus(cap.cap, cap.run_state, cap.connected, cap.circulating, chairs.get(cap.cap))
+
+
+def unit_down_event(
+    origin: Origin,
+    unit: str,
+    fault: FaultKind,
+    *,
+    event_id: str,
+    profile: str,
+    at_us: int,
+    since_us: int,
+    caps: Mapping[int, str | None],
+    observed_us: int | None,
+    trace: Trace,
+) -> Event:
+    """A unit that gives no reading: every cap is unknown. `caps` maps each cap to its chair, if it has one."""
+    status = UnitStatus(
+        unit=unit,
+        link=Link.DOWN,
+        since=rfc3339(since_us),
+        fault=fault,
+        profile=profile,
+        caps=tuple(CapStatus(cap, RunState.UNKNOWN, None, None, chair) for cap, chair in caps.items()),
+        alarms=(),
+        observed_at=None if observed_us is None else rfc3339(observed_us),
+    )
+    return make_event(
+        origin, UNIT_STATUS, event_id=event_id, time=rfc3339(at_us), subject=f"unit/{unit}", data=status, trace=trace
+    )
+
+
+class TemperatureValue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One point: a value, or the reason there is none. `name` says what it is: coolant is never the body."""
+
+    name: str  # canonical: cap_front, coolant_supply ...
+    value: float | None
+    unit: str  # UCUM
+    quality: Quality
+    reason: Reason | None = None
+
+
+class Temperature(msgspec.Struct, frozen=True):
+    """The temperatures of one cap in one reading."""
+
+    unit: str
+    cap: int
+    observed_at: Rfc3339
+    values: tuple[TemperatureValue, ...]
+
+
+def temperature_event(origin: Origin, unit: str, cap: CapReading, observed_us: int) -> bytes:
+    """One reading of one cap, encoded; the instant is the event's key. Cheap enough for a thousand a second."""
+    observed_at = rfc3339(observed_us)
+    values = tuple([_temperature_value(name, m) for name, m in cap.temperatures.items()])
+    return encode_event(
+        make_event(
+            origin,
+            TEMPERATURE,
+            event_id=f"{unit}.{cap.cap}.{observed_us}",
+            time=observed_at,
+            subject=f"unit/{unit}/cap/{cap.cap}",
+            data=Temperature(unit, cap.cap, observed_at, values),
+        )
+    )
+
+
+def _temperature_value(name: str, measured: Measurement) -> TemperatureValue:
+    return TemperatureValue(name, measured.value, measured.unit, measured.quality, measured.reason)
+
+
+class Aspect(StrEnum):
+    """What of a cap changed."""
+
+    RUN_STATE = "run-state"
+    PHASE = "phase"
+
+
+class CapEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A change of a cap's run state or of its session's phase."""
+
+    unit: str
+    cap: int
+    aspect: Aspect
+    from_: str = msgspec.field(name="from")  # a RunState or a Phase, as the aspect has it
+    to: str
+    at: Rfc3339
+    cause: str  # a code: "reading", "link-lost", "infusion-end" ...
+    session: str | None = None
+
+
+def cap_event(origin: Origin, change: CapEvent, *, event_id: str, trace: Trace) -> Event:
+    """A change of a cap, under the type of its aspect."""
+    return make_event(
+        origin,
+        RUN_STATE_CHANGED if change.aspect is Aspect.RUN_STATE else PHASE_CHANGED,
+        event_id=event_id,
+        time=change.at,
+        subject=f"unit/{change.unit}/cap/{change.cap}",
+        data=change,
+        trace=trace,
+    )
+
+
+class AlarmState(StrEnum):
+    """Whether an alarm stands."""
+
+    RAISED = "raised"
+    CLEARED = "cleared"
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An alarm of the gateway, raised or cleared; `text` says what to do and names no patient."""
+
+    code: str
+    state: AlarmState
+    since: Rfc3339
+    text: str
+
+
+def alarm_event(origin: Origin, alarm: Alarm, at_us: int) -> Event:
+    """The state of an alarm from `at_us` on, kept by the broker until it changes."""
+    event_id = f"alarm.{alarm.code}.{at_us}"
+    return make_event(origin, ALARM, event_id=event_id, time=alarm.since, subject=f"alarm/{alarm.code}", data=alarm)
+
+
+class SessionHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a reader needs to see that no event of a session is missing: its range, its count, the chain's head."""
+
+    session: str
+    unit: str
+    cap: int
+    attained: int  # increments that stand
+    charged: int  # units charged and not credited
+    events: int  # of this session
+    first_sequence: int
+    last_sequence: int
+    head_hash: str  # 64 hexadecimal digits: of the event `last_sequence`
+
+
+def session_head_event(origin: Origin, head: SessionHead, at_us: int) -> Event:
+    """The head of a session; its last sequence makes it unique."""
+    return make_event(
+        origin,
+        SESSION_HEAD,
+        event_id=f"{head.session}.head.{head.last_sequence}",
+        time=rfc3339(at_us),
+        subject=f"session/{head.session}",
+        data=head,
+        trace=Trace(session=head.session),
+    )

@@ -1,0 +1,265 @@
+"""What goes under `ehr/`: increments, sessions, charges, and the answer to every inbound message.
+
+These messages name a visit and are restricted, but for the answers, which repeat no content. Fields with a default are
+left out where they say nothing.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from drivers.reading import Evidence
+from gateway.messages.cloudevents import Classification, Event, Origin, Trace, kind, make_event
+from gateway.messages.inbound.answers import Accepted, Answer, Ignored, Rejected
+from gateway.messages.instants import Rfc3339, rfc3339
+from gateway.messages.outbound.device import Mode
+from gateway.session.assessment import Phase
+from gateway.session.charges import CorrectionReason
+from gateway.session.facts import EndSource
+from gateway.session.increments import Op
+from gateway.session.outcome import SessionChange
+from gateway.session.release import ReleaseState
+
+INCREMENT = kind("increment", "increment", Classification.RESTRICTED)
+CHARGE = kind("charge", "charge", Classification.RESTRICTED)
+INBOUND_RESULT = kind("inbound.result", "inbound-result")
+
+
+class Code(msgspec.Struct, frozen=True):
+    """The billing code."""
+
+    system: str = "CPT"
+    value: str = "97009"
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """The policy that was pinned for the session."""
+
+    name: str
+    revision: str
+
+
+class InfusionEnd(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The end that the count begins at, and who said so."""
+
+    time: Rfc3339
+    source: EndSource
+    order: str | None = None
+    version: int | None = None
+    skew_s: float | None = None  # what was corrected in `time` for the sender's clock
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A stretch of proven cooling after the infusion, on one cap."""
+
+    start: Rfc3339
+    end: Rfc3339
+    unit: str
+    cap: int
+
+
+class Device(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A cap that served the session."""
+
+    unit: str
+    cap: int
+    serial_number: str | None = None
+
+
+class Release(msgspec.Struct, frozen=True):
+    """The state, and codes for why it is held."""
+
+    state: ReleaseState
+    reasons: tuple[str, ...] = ()
+
+
+class Patient(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who: the visit always, the rest as the site configures."""
+
+    visit: str
+    mrn: str | None = None
+    account: str | None = None
+
+
+class IncrementData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One 97009 increment: attained (`emit`), moved (`amend`) or withdrawn (`retract`), with its evidence.
+
+    A retraction names the revision that it takes back and carries what the count is now. No patient: the session is
+    unbound.
+    """
+
+    session: str
+    increment: str  # session token and two digits
+    index: int  # 1 is the first
+    revision: str  # A, then the next letter when it moves or comes back
+    op: Op
+    attained_at: Rfc3339 | None = None  # none in a retraction
+    known_at: Rfc3339
+    was: Rfc3339 | None = None  # the instant told before; none in an emission
+    policy: Policy
+    threshold_s: int  # net cooling that attains this increment
+    code: Code
+    infusion_end: InfusionEnd | None  # null: it was voided
+    net_s: float  # proven cooling after the end, as of the last reading that counts here
+    chart_minutes: int  # the same from clock times HH:MM, for an auditor
+    intervals: tuple[Interval, ...]
+    devices: tuple[Device, ...]
+    evidence: Evidence  # the weakest proof of circulation in the intervals
+    mode: Mode
+    flags: tuple[str, ...]
+    release: Release
+    patient: Patient | None = None
+
+
+def increment_event(origin: Origin, increment: IncrementData, trace: Trace) -> Event:
+    """The increment under its key: token, number and revision, 12 characters; a retraction adds `.retract`."""
+    key = increment.increment + increment.revision
+    happened_at = increment.known_at if increment.attained_at is None else increment.attained_at
+    return make_event(
+        origin,
+        INCREMENT,
+        event_id=f"{key}.retract" if increment.op is Op.RETRACT else key,
+        time=happened_at,
+        subject=f"session/{increment.session}",
+        data=increment,
+        trace=msgspec.structs.replace(trace, session=increment.session),
+    )
+
+
+SESSION_KINDS = {
+    change: kind(f"session.{change.value}", "session", Classification.RESTRICTED) for change in SessionChange
+}
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Increments of a session: those that stand, those of them that are held, taken back, charged and not credited."""
+
+    attained: int
+    held: int
+    retracted: int
+    charged: int
+
+
+class Correction(msgspec.Struct, frozen=True):
+    """A charge that no longer agrees with the count, or one that is wanting: a person decides (P22)."""
+
+    charge: str
+    charged: int  # quantity; 0: nothing yet
+    counted: int  # quantity that would be charged in its place
+    reason: CorrectionReason
+
+
+class SessionData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A session as it stands after `what` happened."""
+
+    what: SessionChange
+    session: str
+    unit: str
+    cap: int
+    phase: Phase
+    started_at: Rfc3339
+    cooling_stopped_at: Rfc3339 | None  # null: it runs
+    policy: Policy
+    counts: Counts
+    flags: tuple[str, ...]
+    release: Release
+    corrections: tuple[Correction, ...] = ()  # those that are open
+    missing: tuple[str, ...]  # codes of the documentation that is not there yet
+    mode: Mode
+    person: str | None = None  # who finalised; none: the window passed
+    patient: Patient | None = None  # none: unbound
+
+
+def session_event(origin: Origin, session: SessionData, *, event_id: str, at_us: int, trace: Trace) -> Event:
+    """A change of a session, under the type of what happened."""
+    return make_event(
+        origin,
+        SESSION_KINDS[session.what],
+        event_id=event_id,
+        time=rfc3339(at_us),
+        subject=f"session/{session.session}",
+        data=session,
+        trace=msgspec.structs.replace(trace, session=session.session),
+    )
+
+
+class ChargeAction(StrEnum):
+    """A charge, or the credit of one."""
+
+    CHARGE = "charge"
+    CREDIT = "credit"
+
+
+class ChargeData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A released billing line, or the credit that takes one back."""
+
+    charge: str  # 12 characters, the transaction's key in every format
+    action: ChargeAction
+    reverses: str | None = None  # the charge that a credit takes back
+    reason: str | None = None  # code, given with a credit
+    session: str
+    code: Code
+    quantity: int
+    increments: tuple[str, ...]  # keys with revision
+    service_date: str  # YYYY-MM-DD, where cooling after the infusion began
+    start: Rfc3339  # cooling after the infusion, first to last
+    end: Rfc3339
+    net_s: float
+    policy: Policy
+    devices: tuple[Device, ...]
+    mode: Mode
+    patient: Patient
+
+
+def charge_event(origin: Origin, charge: ChargeData, *, at_us: int, trace: Trace) -> Event:
+    """The charge under its own key; `at_us` is the instant of its release."""
+    return make_event(
+        origin,
+        CHARGE,
+        event_id=charge.charge,
+        time=rfc3339(at_us),
+        subject=f"session/{charge.session}",
+        data=charge,
+        trace=msgspec.structs.replace(trace, session=charge.session),
+    )
+
+
+class Format(StrEnum):
+    """The language of an inbound message."""
+
+    JSON = "json"
+    HL7V2 = "hl7v2"
+    FHIR = "fhir"
+
+
+class InboundResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer to an inbound message: what became of it, and what to mend. It repeats no content."""
+
+    for_: str | None = msgspec.field(name="for")  # the message's id; null: it had none that could be read
+    result: str  # accepted, ignored, rejected
+    format: Format
+    code: str | None = None
+    text: str | None = None
+
+
+def inbound_result_event(
+    origin: Origin, answered: Answer, message_format: Format, *, event_id: str, at_us: int
+) -> Event:
+    """The answer to `answered`, told at `at_us`."""
+    message_id = answered.message_id or None
+    match answered:
+        case Accepted(note=note):
+            result = InboundResult(message_id, "accepted", message_format, text=note or None)
+        case Ignored(code=code, text=text):
+            result = InboundResult(message_id, "ignored", message_format, code, text)
+        case Rejected(code=code, text=text):
+            result = InboundResult(message_id, "rejected", message_format, code, text)
+    return make_event(
+        origin,
+        INBOUND_RESULT,
+        event_id=event_id,
+        time=rfc3339(at_us),
+        subject="message",
+        data=result,
+        trace=Trace(cause=message_id),
+    )

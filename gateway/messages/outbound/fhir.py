@@ -1,0 +1,167 @@
+"""What is sent in FHIR, R4 or R5: charges and credits, and temperatures for charting. Pure.
+
+Theory of operation. Every message is a transaction Bundle that may be processed any number of times, in any order: a
+resource is created only if none with its identifier is there. A credit is the same ChargeItem under the same
+identifier, now entered in error, by a conditional update; should the credit come first, the charge then finds it there
+and changes nothing. Patient, visit and account are referred to by their numbers alone, for the gateway knows no ids of
+the server.
+
+The 97008 of the session, which is this charge's parent in billing, is not referred to: the gateway does not issue it
+and knows no number of it. A temperature is the device's, never the body's: its code is our own, and neither a vital
+sign's code nor its category is used.
+"""
+
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+
+from drivers.reading import Measurement, Quality
+from gateway.messages.instants import rfc3339
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.ehr import ChargeAction, ChargeData, Device, Patient
+from gateway.messages.outbound.site import CPT_CODE, ChargeSite, FhirRelease
+from gateway.messages.vocabulary import PatientField
+
+Json = dict[str, object]
+
+MESSAGE_SYSTEM = "urn:capgate:message"
+CHARGE_SYSTEM = "urn:capgate:charge"
+UNIT_SYSTEM = "urn:capgate:unit"
+OBSERVATION_SYSTEM = "urn:capgate:observation"
+POINT_SYSTEM = "urn:capgate:point"
+
+_CPT = "http://www.ama-assn.org/go/cpt"
+_ACT_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+_ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+_ABSENT_EXTENSION = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+_UCUM = "http://unitsofmeasure.org"
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """One look at the temperatures of one cap of a session."""
+
+    session: str
+    device: Device
+    at_us: int
+    temperatures: dict[str, Measurement]
+    patient: Patient
+    mode: Mode
+
+    @property
+    def key(self) -> str:
+        """Names this look for ever."""
+        return f"{self.session}.{self.device.unit}.{self.device.cap}.{self.at_us // 1000}"
+
+
+def charge_bundle(charge: ChargeData, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
+    """The charge or credit, written down at `at_us`; the Bundle is known as `bundle_id`."""
+    return _transaction([_charge_item(charge, site, at_us)], at_us, bundle_id, charge.mode)
+
+
+def observation_bundle(look: Look, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
+    """The look, told at `at_us`: the device, and one Observation for each point."""
+    device = _device(look.device, site, look.mode)
+    observations = [
+        _observation(look, name, measured, site, at_us, str(device["fullUrl"]))
+        for name, measured in look.temperatures.items()
+    ]
+    return _transaction([device, *observations], at_us, bundle_id, look.mode)
+
+
+def _charge_item(charge: ChargeData, site: ChargeSite, at_us: int) -> Json:
+    credit = charge.action is ChargeAction.CREDIT
+    patient, recorded = charge.patient, rfc3339(at_us)
+    key = charge.charge if charge.reverses is None else charge.reverses
+    code: Json = {"coding": [{"system": _CPT, "code": CPT_CODE}]}
+    if site.description:
+        code["text"] = site.description
+    item: Json = {
+        "status": "entered-in-error" if credit else "billable",
+        "code": code,
+        "subject": _subject(patient, site),
+        "encounter" if site.fhir_release is FhirRelease.R5 else "context": _numbered(site.visit_system, patient.visit),
+        "occurrencePeriod": {"start": charge.start, "end": charge.end},
+        "quantity": {"value": charge.quantity},
+        "enteredDate": recorded,
+    }
+    if patient.account is not None and PatientField.ACCOUNT in site.kept:
+        item["account"] = [_numbered(site.account_system, patient.account)]
+    if credit:
+        reason = f": {charge.reason}" if charge.reason else ""
+        item["note"] = [{"time": recorded, "text": f"taken back by {charge.charge}{reason}"}]
+    return _entry("ChargeItem", CHARGE_SYSTEM, key, item, charge.mode, updates=credit)
+
+
+def _device(device: Device, site: ChargeSite, mode: Mode) -> Json:
+    kind: Json = {"text": "Scalp cooling unit"}
+    resource: Json = {"status": "active", "type": [kind] if site.fhir_release is FhirRelease.R5 else kind}
+    if device.serial_number is not None:
+        resource["serialNumber"] = device.serial_number
+    return _entry("Device", UNIT_SYSTEM, device.unit, resource, mode)
+
+
+def _observation(look: Look, name: str, measured: Measurement, site: ChargeSite, at_us: int, device_url: str) -> Json:
+    observation: Json = {
+        "status": "preliminary",
+        "category": [{"coding": [{"system": _CATEGORY, "code": "procedure"}]}],
+        "code": {"coding": [{"system": POINT_SYSTEM, "code": name}], "text": f"{_words(name)} temperature"},
+        "subject": _subject(look.patient, site),
+        "encounter": _numbered(site.visit_system, look.patient.visit),
+        "effectiveDateTime": rfc3339(look.at_us),
+        "issued": rfc3339(at_us),
+        "note": [{"text": "Temperature of the device. Not a body temperature."}],
+        "device": {"reference": device_url},
+    }
+    if measured.value is not None and measured.quality is Quality.GOOD:
+        value = round(measured.value, 2)
+        observation["valueQuantity"] = {"value": value, "unit": "Cel", "system": _UCUM, "code": "Cel"}
+    else:
+        observation["dataAbsentReason"] = {"coding": [{"system": _ABSENT, "code": "error"}]}
+    return _entry("Observation", OBSERVATION_SYSTEM, f"{look.key}.{name}", observation, look.mode)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _transaction(entries: list[Json], at_us: int, bundle_id: str, mode: Mode) -> bytes:
+    bundle: Json = {
+        "resourceType": "Bundle",
+        **_meta(mode),
+        "identifier": {"system": MESSAGE_SYSTEM, "value": bundle_id},
+        "type": "transaction",
+        "timestamp": rfc3339(at_us),
+        "entry": entries,
+    }
+    return msgspec.json.encode(bundle)
+
+
+def _entry(kind: str, system: str, value: str, resource: Json, mode: Mode, *, updates: bool = False) -> Json:
+    """Creates the resource unless one with this identifier is there, or makes that one what this says."""
+    search = f"identifier={system}|{value}"
+    create: Json = {"method": "POST", "url": kind, "ifNoneExist": search}
+    update: Json = {"method": "PUT", "url": f"{kind}?{search}"}
+    named: Json = {"resourceType": kind, **_meta(mode), "identifier": [{"system": system, "value": value}]}
+    return {
+        "fullUrl": f"urn:uuid:{uuid5(NAMESPACE_URL, f'{system}|{value}')}",
+        "resource": named | resource,
+        "request": update if updates else create,
+    }
+
+
+def _subject(patient: Patient, site: ChargeSite) -> Json:
+    """The patient by number; without one the visit alone tells who it is, and the required subject says so."""
+    if patient.mrn is None or PatientField.MRN not in site.kept:
+        return {"extension": [{"url": _ABSENT_EXTENSION, "valueCode": "unknown"}]}
+    return _numbered(site.mrn_system, patient.mrn)
+
+
+def _numbered(system: str, value: str) -> Json:
+    """A reference to whatever has that number."""
+    return {"identifier": {"system": system, "value": value}}
+
+
+def _meta(mode: Mode) -> Json:
+    """Marks what a test gateway sends as no real patient's."""
+    return {} if mode is Mode.LIVE else {"meta": {"security": [{"system": _ACT_REASON, "code": "HTEST"}]}}

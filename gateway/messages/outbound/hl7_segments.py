@@ -1,0 +1,59 @@
+"""Segments that every HL7 message of ours has: header, patient, visit. Pure."""
+
+from collections.abc import Sequence
+
+from gateway.messages.hl7v2 import Segment, Value, segment
+from gateway.messages.inbound.answers import Identity
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.site import ChargeSite
+
+CONTROL_ID_PREFIX = "CG"  # of MSH-10, before the key
+
+_SEXES = {"female": "F", "male": "M", "other": "O", "unknown": "U"}  # FHIR's words in HL7 table 0001
+_NO_NAME = ("", "", "", "", "", "", "U")  # a name of type "unspecified": PID-5 may not be empty
+
+
+def header(site: ChargeSite, kind: tuple[str, str, str], key: str, at_us: int, rest: dict[int, Value]) -> Segment:
+    """MSH. `rest` has the version and what else differs between kinds."""
+    fields: dict[int, Value] = {
+        3: site.sending_application,
+        4: site.sending_facility,
+        5: site.receiving_application,
+        6: site.receiving_facility,
+        7: site.hl7_time(at_us),
+        9: kind,
+        10: control_id(key),
+        11: "P" if site.mode is Mode.LIVE else "T",
+        18: "UNICODE UTF-8",
+    }
+    return segment("MSH", {**fields, **rest})
+
+
+def control_id(key: str) -> str:
+    """MSH-10 of the message that is known under `key`; its ACK names it."""
+    return CONTROL_ID_PREFIX + key
+
+
+def patient(site: ChargeSite, who: Identity) -> Segment:
+    """PID: who, as far as the site sends it. PID-3 may not be empty: without MRN it has the account or the visit."""
+    known = [(who.mrn, "MR"), (who.account, "AN"), (who.visit, "VN")]
+    number, kind = next((number, kind) for number, kind in known if number)
+    sex = who.sex or ""
+    fields: dict[int, Value] = {
+        1: "1",
+        3: _number(site, number, kind),
+        5: tuple(who.name.split("^")) if who.name else _NO_NAME,
+        7: (who.birth_date or "").replace("-", ""),
+        8: _SEXES.get(sex.lower(), sex),
+        18: _number(site, who.account, "AN") if who.account else "",
+    }
+    return segment("PID", fields)
+
+
+def visit(site: ChargeSite, who: Identity, place: Sequence[str]) -> Segment:
+    """PV1: an outpatient's visit, and where."""
+    return segment("PV1", {1: "1", 2: "O", 3: tuple(place), 19: _number(site, who.visit, "VN")})
+
+
+def _number(site: ChargeSite, number: str, kind: str) -> tuple[str, ...]:
+    return number, "", "", site.assigning_authority, kind

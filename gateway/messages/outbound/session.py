@@ -1,0 +1,143 @@
+"""From what a step changed about a session to the messages about it."""
+
+from gateway.messages.inbound.answers import Identity
+from gateway.messages.instants import rfc3339
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.ehr import (
+    ChargeAction,
+    ChargeData,
+    Code,
+    Correction,
+    Counts,
+    Device,
+    IncrementData,
+    InfusionEnd,
+    Interval,
+    Patient,
+    Policy,
+    Release,
+    SessionData,
+)
+from gateway.session import increments as counted
+from gateway.session.charges import Charge, charged_units
+from gateway.session.increments import Change, Op, chart_minutes, net_us
+from gateway.session.outcome import Outcome, SessionChange
+from gateway.session.spans import US_PER_S
+
+
+def increment_data(outcome: Outcome, change: Change, identity: Identity | None, mode: Mode) -> IncrementData:
+    """One change of the log as a message. Of a retraction, the evidence is what counts now."""
+    record, assessment = outcome.record, outcome.assessment
+    increment = next((each for each in assessment.increments if each.index == change.index), None)
+    intervals = assessment.intervals if increment is None else increment.intervals
+    policy = record.policy
+    key = f"{record.token}{change.index:02d}"
+    return IncrementData(
+        session=record.token,
+        increment=key,
+        index=change.index,
+        revision=change.revision,
+        op=change.op,
+        attained_at=None if change.op is Op.RETRACT else rfc3339(change.attained_at_us),
+        known_at=rfc3339(change.known_at_us),
+        was=None if change.was_us is None else rfc3339(change.was_us),
+        policy=Policy(policy.name, policy.revision),
+        threshold_s=policy.first_threshold_s + (change.index - 1) * policy.increment_s,
+        code=Code(),
+        infusion_end=_infusion_end(outcome),
+        net_s=net_us(intervals) / US_PER_S,
+        chart_minutes=chart_minutes(intervals),
+        intervals=tuple(map(_interval, intervals)),
+        devices=_devices(outcome),
+        evidence=outcome.evidence,
+        mode=mode,
+        flags=assessment.flags,
+        release=_release(outcome),
+        patient=_patient(identity),
+    )
+
+
+def session_data(outcome: Outcome, what: SessionChange, identity: Identity | None, mode: Mode) -> SessionData:
+    """The session as it stands after `what` happened."""
+    record, assessment = outcome.record, outcome.assessment
+    standing = sum(not each.retracted for each in record.emitted)
+    started_us = record.opened_us if assessment.started_us is None else assessment.started_us
+    return SessionData(
+        what=what,
+        session=record.token,
+        unit=record.cap.device,
+        cap=record.cap.channel,
+        phase=assessment.phase,
+        started_at=rfc3339(started_us),
+        cooling_stopped_at=None if assessment.stopped_us is None else rfc3339(assessment.stopped_us),
+        policy=Policy(record.policy.name, record.policy.revision),
+        counts=Counts(
+            attained=standing,
+            held=standing if outcome.held else 0,
+            retracted=len(record.emitted) - standing,
+            charged=charged_units(record.charged),
+        ),
+        flags=assessment.flags,
+        release=_release(outcome),
+        corrections=tuple(
+            Correction(item.charge, item.charged, item.counted, item.reason) for item in outcome.release.open_items
+        ),
+        missing=outcome.missing,
+        mode=mode,
+        person=outcome.person or None,
+        patient=_patient(identity),
+    )
+
+
+def charge_data(outcome: Outcome, charge: Charge, identity: Identity, mode: Mode) -> ChargeData:
+    """A charge or credit as a message. `identity` is whom it is charged to, perhaps no longer the session's patient."""
+    policy, line = outcome.record.policy, charge.line
+    return ChargeData(
+        charge=charge.key,
+        action=ChargeAction.CREDIT if charge.reverses else ChargeAction.CHARGE,
+        reverses=charge.reverses or None,
+        reason=charge.reason,
+        session=outcome.record.token,
+        code=Code(),
+        quantity=charge.quantity,
+        increments=line.increments,
+        service_date=line.service_date.isoformat(),
+        start=rfc3339(line.start_us),
+        end=rfc3339(line.end_us),
+        net_s=line.net_us / US_PER_S,
+        policy=Policy(policy.name, policy.revision),
+        devices=_devices(outcome),
+        mode=mode,
+        patient=Patient(identity.visit, identity.mrn, identity.account),
+    )
+
+
+def _release(outcome: Outcome) -> Release:
+    return Release(outcome.release.state, outcome.release.reasons)
+
+
+def _infusion_end(outcome: Outcome) -> InfusionEnd | None:
+    end = outcome.assessment.infusion_end
+    if end is None:
+        return None
+    return InfusionEnd(
+        time=rfc3339(end.at_us), source=end.source, order=end.order, version=end.version, skew_s=end.skew_s or None
+    )
+
+
+def _interval(interval: counted.Interval) -> Interval:
+    return Interval(rfc3339(interval.start_us), rfc3339(interval.end_us), interval.cap.device, interval.cap.channel)
+
+
+def _devices(outcome: Outcome) -> tuple[Device, ...]:
+    serial_numbers = outcome.assessment.serial_numbers
+    return tuple(
+        Device(cap.device, cap.channel, serial_numbers.get(cap.device))
+        for cap in outcome.assessment.caps or (outcome.record.cap,)
+    )
+
+
+def _patient(identity: Identity | None) -> Patient | None:
+    if identity is None:
+        return None
+    return Patient(identity.visit, identity.mrn, identity.account)

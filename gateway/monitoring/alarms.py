@@ -1,0 +1,131 @@
+"""The gateway's alarms: a closed set, each raised and cleared as a retained message on a topic of its own.
+
+They are about the gateway and its units, for those who keep both running. None of them is about a patient, and nobody
+may rely on one for a patient's safety. Computed anew from the state each time; only changes are told.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+
+import msgspec
+
+from drivers.reading import FaultKind
+from gateway.messages.cloudevents import Origin, encode_event
+from gateway.messages.instants import rfc3339
+from gateway.messages.outbound.device import Alarm, AlarmState, alarm_event
+from gateway.mqtt.topics import Topics
+from gateway.mqtt.types import NOBODY_LISTENS, REFUSED_FROM
+
+_log = logging.getLogger("capgate.alarms")
+
+UNREACHABLE_S = 30.0  # a unit that is down this long needs somebody
+UNSENT_S = 300.0  # an outbox this far behind needs a person
+_OF_THEIR_OWN = (FaultKind.WRONG_IDENTITY, FaultKind.NEEDS_CONSENT)  # faults that raise another alarm
+UNRECEIPTED_S = 3600.0
+
+
+class AlarmCode(StrEnum):
+    """What can be wrong; also the last segment of the topic."""
+
+    UNIT_UNREACHABLE = "unit-unreachable"
+    UNIT_MISTAKEN = "unit-mistaken"
+    CONSENT_NEEDED = "consent-needed"
+    TOPIC_REFUSED = "topic-refused"
+    NOBODY_LISTENS = "nobody-listens"
+    MESSAGES_WAIT = "messages-wait"
+    MESSAGE_REJECTED = "message-rejected"
+    RECEIPT_OVERDUE = "receipt-overdue"
+    LEDGER_SET_ASIDE = "ledger-set-aside"
+    POLICY_UNAPPROVED = "policy-unapproved"
+
+
+class UnitDown(msgspec.Struct, frozen=True):
+    """A unit that gives no readings."""
+
+    kind: FaultKind
+    lasted_s: float
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """What the alarms follow from."""
+
+    units_down: Mapping[str, UnitDown] = {}
+    held_topics: Mapping[str, int] = {}  # with the broker's reason code
+    oldest_unsent_s: float = 0.0
+    oldest_unreceipted_s: float = 0.0
+    rejected: int = 0
+    ledger_set_aside: str = ""  # the damaged file's name
+    policy_unapproved: str = ""  # the policy's name
+
+
+def standing(now: Condition) -> Iterator[tuple[AlarmCode, str]]:
+    """Every alarm that stands, with what to do about it."""
+    mistaken = _down(now, lambda down: down.kind is FaultKind.WRONG_IDENTITY)
+    unconsented = _down(now, lambda down: down.kind is FaultKind.NEEDS_CONSENT)
+    gone = _down(now, lambda down: down.kind not in _OF_THEIR_OWN and down.lasted_s >= UNREACHABLE_S)
+    if gone:
+        text = f"{', '.join(gone)}: no readings; check that it is switched on, its cable, and capgate probe"
+        yield AlarmCode.UNIT_UNREACHABLE, text
+    if mistaken:
+        text = f"{', '.join(mistaken)}: another unit answers at its address; see capgate unit swap"
+        yield AlarmCode.UNIT_MISTAKEN, text
+    if unconsented:
+        text = (
+            f"{', '.join(unconsented)}: acts by itself when polling stops, so it is not polled without consent_to_reads"
+        )
+        yield AlarmCode.CONSENT_NEEDED, text
+    refused = [topic for topic, reason in now.held_topics.items() if reason >= REFUSED_FROM]
+    if refused:
+        yield AlarmCode.TOPIC_REFUSED, f"the broker refuses {', '.join(refused)}; see its access list"
+    unheard = [topic for topic, reason in now.held_topics.items() if reason == NOBODY_LISTENS]
+    if unheard:
+        yield AlarmCode.NOBODY_LISTENS, f"nobody is subscribed to {', '.join(unheard)}; is the engine connected?"
+    if now.oldest_unsent_s >= UNSENT_S:
+        yield AlarmCode.MESSAGES_WAIT, f"messages wait for the broker for {now.oldest_unsent_s / 60:.0f} min"
+    if now.rejected:
+        yield AlarmCode.MESSAGE_REJECTED, f"the engine rejected {now.rejected} messages; see capgate outbox list"
+    if now.oldest_unreceipted_s >= UNRECEIPTED_S:
+        text = f"no receipt for {now.oldest_unreceipted_s / 60:.0f} min; see capgate outbox list"
+        yield AlarmCode.RECEIPT_OVERDUE, text
+    if now.ledger_set_aside:
+        text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"
+        yield AlarmCode.LEDGER_SET_ASIDE, text
+    if now.policy_unapproved:
+        yield AlarmCode.POLICY_UNAPPROVED, f"nobody approved policy {now.policy_unapproved}: increments are held"
+
+
+def _down(now: Condition, which: Callable[[UnitDown], bool]) -> list[str]:
+    return [unit for unit, down in now.units_down.items() if which(down)]
+
+
+class Alarms:
+    """Tells what is raised and cleared. `publish` keeps a payload as the state of a topic."""
+
+    def __init__(self, origin: Origin, topics: Topics, publish: Callable[[str, bytes], None]) -> None:
+        self._origin = origin
+        self._topics = topics
+        self._publish = publish
+        self._raised: dict[AlarmCode, int] | None = None  # code -> since; None: the broker may hold older ones
+
+    @property
+    def raised(self) -> frozenset[AlarmCode]:
+        """What stands."""
+        return frozenset(self._raised or ())
+
+    def update(self, now: Condition, at_us: int) -> None:
+        """Tell what changed since the last time; the first time, every alarm's state."""
+        texts = dict(standing(now))
+        before = self._raised
+        self._raised = {code: (before or {}).get(code, at_us) for code in texts}
+        for code in AlarmCode:
+            stands, stood = code in self._raised, before is not None and code in before
+            if before is None or stands != stood:
+                self._tell(code, texts.get(code), at_us)
+            if stands != stood:
+                _log.warning("alarm %s", "raised" if stands else "cleared", extra={"code": code})
+
+    def _tell(self, code: AlarmCode, text: str | None, at_us: int) -> None:
+        state = AlarmState.CLEARED if text is None else AlarmState.RAISED
+        alarm = Alarm(code=code, state=state, since=rfc3339(at_us), text=text or "no longer so")
+        self._publish(self._topics.alarm(code), encode_event(alarm_event(self._origin, alarm, at_us)))

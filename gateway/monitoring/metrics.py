@@ -1,0 +1,179 @@
+"""What a monitor may count: plain counters that cost the polling path an addition, turned into metrics when scraped.
+
+Labels are units, lines and closed lists, never a patient or a session. Who counts keeps a `UnitCounters`; everything
+else is looked up at the scrape, so that nothing here runs between scrapes but the loop-lag probe.
+"""
+
+import asyncio
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+import msgspec
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from drivers.line import LineCounters
+from drivers.reading import FaultKind
+from gateway.ledger.deliveries import Deliveries
+from gateway.monitoring.alarms import AlarmCode
+
+REPLY_BUCKETS_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+LAG_PERIOD_S = 1.0
+LAG_WINDOW = 60  # periods: a scrape a minute misses no peak
+
+
+class UnitCounters:
+    """What one unit's polls came to since the gateway started."""
+
+    def __init__(self) -> None:
+        self.up = False
+        self.reads_ok = 0
+        self.faults: Counter[str] = Counter()  # by FaultKind
+        self.reply_s_sum = 0.0
+        self.replies = [0] * (len(REPLY_BUCKETS_S) + 1)  # by bucket, not cumulated; the last is past all bounds
+
+    def ok(self, reply_s: float) -> None:
+        """A poll gave a reading after `reply_s`."""
+        self.up = True
+        self.reads_ok += 1
+        self.reply_s_sum += reply_s
+        self.replies[bisect_left(REPLY_BUCKETS_S, reply_s)] += 1
+
+    def fault(self, kind: FaultKind) -> None:
+        """A poll gave none."""
+        self.up = False
+        self.faults[kind] += 1
+
+
+class LoopLag:
+    """The event loop's worst lag of the last minute, seconds: what every poll and message waited at most."""
+
+    def __init__(self) -> None:
+        self._recent: deque[float] = deque([0.0], maxlen=LAG_WINDOW)
+
+    @property
+    def worst_s(self) -> float:
+        """The longest a due timer waited."""
+        return max(self._recent)
+
+    async def watch(self) -> None:
+        """Measure for ever."""
+        loop = asyncio.get_running_loop()
+        while True:  # ends with the task
+            due_s = loop.time() + LAG_PERIOD_S
+            await asyncio.sleep(LAG_PERIOD_S)
+            self._recent.append(max(0.0, loop.time() - due_s))
+
+
+def line_events(counters: LineCounters) -> dict[str, int]:
+    """A line's counters as events by name: requests, timeouts, exception-02, bad-check ..."""
+    return {
+        "requests": counters.requests,
+        "replies": counters.replies,
+        "timeouts": counters.timeouts,
+        "idle-bytes": counters.idle_bytes,
+        "reopens": counters.reopens,
+        "failed-openings": counters.failed_openings,
+        "drains": counters.drains,
+        **{f"exception-{code:02X}": count for code, count in counters.exceptions.items()},
+        **{str(kind): count for kind, count in counters.rejects.items()},
+    }
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a scrape shows, as its owners have it at that instant."""
+
+    version: str
+    units: Mapping[str, UnitCounters]
+    lines: Mapping[str, Mapping[str, int]]  # line -> event, as `line_events` names them -> count
+    increments: Mapping[str, int]  # emit, amend, retract -> count
+    outbox_depth: int
+    oldest_unsent_s: float  # 0.0: all is sent
+    mqtt_connected: bool
+    loop_lag_s: float
+    alarms: Collection[AlarmCode] = ()
+    deliveries: Deliveries = Deliveries()
+    oldest_pending_s: float = 0.0  # 0.0: no receipt is awaited
+
+
+class _GatewayCollector(Collector):
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterable[Metric]:
+        now = self._snapshot()
+        yield from _unit_metrics(now.units)
+        yield _counted("capgate_line_events", "What happened on the line.", ("line", "event"), now.lines)
+        increments = CounterMetricFamily("capgate_increments", "97009 increments by operation.", labels=("op",))
+        for op, count in now.increments.items():
+            increments.add_metric((op,), count)
+        yield increments
+        yield GaugeMetricFamily("capgate_outbox_depth", "Messages that wait for the broker.", now.outbox_depth)
+        yield GaugeMetricFamily("capgate_outbox_oldest_seconds", "How long the oldest waits.", now.oldest_unsent_s)
+        yield _alarm_metric(now.alarms)
+        yield from _delivery_metrics(now.deliveries, now.oldest_pending_s)
+        yield GaugeMetricFamily("capgate_mqtt_connected", "1 while the broker is connected.", int(now.mqtt_connected))
+        yield GaugeMetricFamily("capgate_loop_lag_seconds", "Worst lag of the event loop in a minute.", now.loop_lag_s)
+        build = GaugeMetricFamily("capgate_build_info", "1, with the version.", labels=("version",))
+        build.add_metric((now.version,), 1)
+        yield build
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that registering takes no snapshot before the gateway has one."""
+        return ()
+
+
+def metrics_page(snapshot: Callable[[], Snapshot]) -> Callable[[], bytes]:
+    """What renders the page of a scrape: the gateway's metrics and its process's (memory, CPU, descriptors)."""
+    registry = CollectorRegistry()
+    registry.register(_GatewayCollector(snapshot))
+    ProcessCollector(registry=registry)
+    return lambda: generate_latest(registry)
+
+
+def _unit_metrics(units: Mapping[str, UnitCounters]) -> Iterable[Metric]:
+    up = GaugeMetricFamily("capgate_unit_up", "1 while the unit's last poll gave a reading.", labels=("unit",))
+    reads = CounterMetricFamily("capgate_unit_reads", "Polls that gave a reading.", labels=("unit",))
+    replies = HistogramMetricFamily("capgate_unit_reply_seconds", "How long a reading took.", labels=("unit",))
+    for unit, counters in units.items():
+        up.add_metric((unit,), int(counters.up))
+        reads.add_metric((unit,), counters.reads_ok)
+        replies.add_metric((unit,), _cumulated(counters.replies), counters.reply_s_sum)
+    faults = {unit: counters.faults for unit, counters in units.items()}
+    yield from (up, reads, replies)
+    yield _counted("capgate_unit_faults", "Polls that gave none, by reason.", ("unit", "kind"), faults)
+
+
+def _alarm_metric(raised: Collection[AlarmCode]) -> Metric:
+    family = GaugeMetricFamily("capgate_alarm", "1 while the alarm is raised.", labels=("code",))
+    for code in AlarmCode:
+        family.add_metric((code,), int(code in raised))
+    return family
+
+
+def _delivery_metrics(deliveries: Deliveries, oldest_s: float) -> Iterable[Metric]:
+    yield GaugeMetricFamily("capgate_receipts_pending", "Messages whose receipt is awaited.", deliveries.pending)
+    yield GaugeMetricFamily("capgate_receipts_oldest_seconds", "How long the oldest receipt is awaited.", oldest_s)
+    yield GaugeMetricFamily("capgate_receipts_rejected", "Messages that the engine rejected.", deliveries.rejected)
+    unproven = "Messages of which no receipt is expected."
+    yield GaugeMetricFamily("capgate_deliveries_unproven", unproven, deliveries.unproven)
+
+
+def _counted(name: str, text: str, labels: tuple[str, str], counts: Mapping[str, Mapping[str, int]]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for owner, by_kind in counts.items():
+        for kind, count in by_kind.items():
+            family.add_metric((owner, kind), count)
+    return family
+
+
+def _cumulated(replies: list[int]) -> list[tuple[str, float]]:
+    """Buckets as Prometheus wants them: each bound with the count of all replies up to it."""
+    buckets: list[tuple[str, float]] = []
+    total = 0
+    for bound, count in zip([*map(str, REPLY_BUCKETS_S), "+Inf"], replies, strict=True):
+        total += count
+        buckets.append((bound, total))
+    return buckets

@@ -1,0 +1,38 @@
+"""The gateway's own status messages: birth, will and farewell, on one retained topic."""
+
+from importlib.metadata import version
+
+from gateway.messages.cloudevents import CONTENT_TYPE, Origin, encode_event
+from gateway.messages.outbound.device import GatewayState, GatewayStatus, Mode, StatusReason, gateway_status_event
+from gateway.mqtt.service import Announcements, ConnectionInfo
+from gateway.mqtt.types import Message
+from gateway.runtime.clock import Clock
+
+
+def software_version() -> str:
+    """The installed version of Capgate."""
+    return version("capgate")
+
+
+def announcements(origin: Origin, topic: str, mode: Mode, clock: Clock) -> Announcements:
+    """What the broker is told at every connection, at its loss, and at a clean end."""
+
+    def message(
+        state: GatewayState, epoch: int, protocol: str | None, edition: str, reason: StatusReason | None
+    ) -> Message:
+        status = GatewayStatus(
+            state=state, reason=reason, epoch=epoch, software=software_version(), protocol=protocol, mode=mode
+        )
+        event = gateway_status_event(origin, clock.now().utc_us, status, edition)
+        return Message(topic, encode_event(event), retain=True, content_type=CONTENT_TYPE)
+
+    def birth(info: ConnectionInfo) -> Message:
+        return message(GatewayState.ONLINE, info.epoch, info.protocol, "birth", None)
+
+    def will(epoch: int) -> Message:
+        return message(GatewayState.OFFLINE, epoch, None, "will", StatusReason.CONNECTION_LOST)
+
+    def farewell(epoch: int) -> Message:
+        return message(GatewayState.OFFLINE, epoch, None, "farewell", StatusReason.SHUTDOWN)
+
+    return Announcements(birth, will, farewell)

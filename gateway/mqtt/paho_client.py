@@ -1,0 +1,299 @@
+"""The MQTT library, made to keep our promises. One Engine serves one connection and is thrown away.
+
+Theory of operation. aiomqtt glues paho's protocol engine to the event loop; three of its habits would lose our
+messages, so `Engine` replaces them: it drops PUBACK reason codes, leaves publishes waiting when the link dies, and
+acknowledges inbound messages before we have them. And paho queues what was published while offline and would send it
+behind our back; hence an Engine for each connection, and the outbox as the only queue.
+
+Three things end a wait for the broker: its answer, the end of the connection (`_lose`, from whatever side it is
+noticed), and the settings' `ack_timeout_s`, after which the connection is given up, since MQTT repeats a message on a
+new connection alone.
+
+QoS 0 batches bypass paho's publish: their packets are built by hand and leave in a single send.
+
+Private names of paho and aiomqtt used here are held to two brokers by tests/broker; both are pinned for that.
+"""
+
+import asyncio
+import socket
+import threading
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+
+import aiomqtt
+import paho.mqtt.client as paho
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.ledger.rows import UNPROVEN
+from gateway.mqtt.credentials import Credentials
+from gateway.mqtt.paho_glue import (
+    LastTrouble,
+    connect_properties,
+    last_will,
+    publish_properties,
+    refusal,
+    subscribe_options,
+    translated,
+)
+from gateway.mqtt.pending_acks import Answers
+from gateway.mqtt.types import Disconnected, Message, MqttSettings
+
+LARGEST_INBOX = 1000  # inbound QoS 0 messages waiting; later ones are dropped
+OUR_WINDOW = 20  # publishes in flight where the broker sets no lower limit
+TICK_S = 1.0
+GOODBYE_S = 1.0
+
+
+class Inbound:
+    """A message from the broker, which repeats it on the next connection until `ack` was called."""
+
+    __slots__ = ("_engine", "_packet_id", "payload", "qos", "retain", "topic")
+
+    def __init__(self, engine: "Engine", message: paho.MQTTMessage) -> None:
+        self.topic = message.topic
+        self.payload = bytes(message.payload)
+        self.qos = message.qos
+        self.retain = message.retain
+        self._engine = engine
+        self._packet_id = message.mid
+
+    def ack(self) -> None:
+        """Tell the broker that we have it for good. Call after the commit; without effect once the link is lost."""
+        if self.qos:
+            self._engine.acknowledge(self._packet_id, self.qos)
+
+
+class Engine(aiomqtt.Client):
+    """aiomqtt for one connection. Everything that talks to the broker raises Disconnected once that has ended."""
+
+    def __init__(self, settings: MqttSettings, will: Message, credentials: Credentials, mqtt5: bool) -> None:
+        self._trouble = LastTrouble()
+        super().__init__(
+            settings.host,
+            settings.port,
+            username=settings.username,
+            password=credentials.password,
+            tls_context=credentials.tls,
+            identifier=settings.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5 if mqtt5 else aiomqtt.ProtocolVersion.V311,
+            clean_session=None if mqtt5 else False,
+            clean_start=False if mqtt5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
+            properties=connect_properties(settings) if mqtt5 else None,
+            will=last_will(will, settings.will_delay_s, mqtt5),
+            keepalive=settings.keepalive_s,
+            timeout=settings.connect_timeout_s,
+            logger=self._trouble.logger,
+        )
+        self._client.manual_ack_set(True)
+        self._client.connect_timeout = settings.connect_timeout_s
+        self.mqtt5 = mqtt5
+        self.session_present = False
+        self.window = OUR_WINDOW
+        self.inbox: deque[Inbound] = deque()
+        self.arrived = asyncio.Event()  # something came in, or the connection ended
+        self._answers = Answers(self._loop, settings.ack_timeout_s)
+        self._ack_timeout_s = settings.ack_timeout_s
+        self._end: Disconnected | None = None
+        self._home = threading.get_ident()
+        self._disconnected.add_done_callback(self._library_gave_up)
+
+    async def open(self) -> None:
+        """Connect within the timeout. Raises MqttDown and leaves nothing open, also when cancelled."""
+        connecting = self._loop.run_in_executor(None, self._client_connect)
+        try:
+            async with asyncio.timeout(self.timeout):
+                await asyncio.shield(connecting)
+                await self._connected
+        except BaseException as error:
+            if connecting.done():
+                await self.close()
+            else:  # paho still connects in its thread: close when it is through
+                connecting.add_done_callback(self._abandon)
+            down = translated(error, self.timeout)
+            if down is not None:
+                raise down from error
+            raise
+        self.check()
+
+    async def close(self) -> None:
+        """Cut the connection, if it is still there, and wait for the library's helper task."""
+        self._cut("closed")
+        if self._misc_task is not None:
+            self._misc_task.cancel()
+            await asyncio.wait((self._misc_task,))
+
+    @property
+    def ended(self) -> bool:
+        """The connection is lost, or was closed."""
+        return self._end is not None
+
+    def check(self) -> None:
+        """Raise Disconnected if the connection has ended."""
+        if self._end is not None:
+            raise self._end.again()
+
+    @property
+    def busy(self) -> bool:
+        """Earlier bytes still wait for the network."""
+        self.check()
+        return self._client.want_write()
+
+    def begin_publish(self, message: Message) -> asyncio.Future[int]:
+        """Send at QoS 1; the future answer is the PUBACK's reason."""
+        self.check()
+        properties = publish_properties(message) if self.mqtt5 else None
+        info = self._client.publish(message.topic, message.payload, 1, message.retain, properties)
+        return self._expect(info.rc, info.mid)
+
+    def begin_subscribe(self, filters: Sequence[str], with_retained: bool) -> asyncio.Future[int]:
+        """Subscribe at QoS 1; the future answer is the worst reason of all filters."""
+        self.check()
+        if self.mqtt5:
+            options = subscribe_options(with_retained)
+            code, mid = self._client.subscribe([(pattern, options) for pattern in filters])
+        else:
+            code, mid = self._client.subscribe([(pattern, 1) for pattern in filters])
+        return self._expect(code, mid or 0)
+
+    def send(self, packets: bytes) -> None:
+        """Whole packets, made by hand, that nobody answers."""
+        self.check()
+        self._client._packet_queue(paho.PUBLISH, packets, 0, 1)  # pyright: ignore[reportPrivateUsage] as QoS 1: paho then reports nothing per packet
+        self._flush()
+
+    def acknowledge(self, packet_id: int, qos: int) -> None:
+        """PUBACK an inbound message."""
+        if self._end is None:
+            self._client.ack(packet_id, qos)
+            self._flush()
+
+    async def say_goodbye(self) -> None:
+        """DISCONNECT, and wait a moment for it to leave."""
+        self.check()
+        self._client.disconnect()
+        self._flush()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                while self._end is None:
+                    self.arrived.clear()
+                    await self.arrived.wait()
+
+    def _expect(self, code: int, packet_id: int) -> asyncio.Future[int]:
+        """The future answer to a packet just given to paho, which said `code`."""
+        if code != paho.MQTT_ERR_SUCCESS:
+            raise Disconnected(paho.error_string(code))
+        future = self._answers.expect(packet_id)
+        self._flush()
+        return future
+
+    def _flush(self) -> None:
+        """Give the network what is queued, now; what it does not take is left to the loop's writer."""
+        self._client.loop_write()
+
+    def _abandon(self, connecting: asyncio.Future[None]) -> None:
+        connecting.exception()  # seen: the attempt was given up already
+        self._cut("abandoned")
+        if self._misc_task is not None:
+            self._misc_task.cancel()
+
+    def _cut(self, detail: str) -> None:
+        self._client._sock_close()  # pyright: ignore[reportPrivateUsage] the public way out waits for the network
+        self._lose(Disconnected(detail))
+
+    def _lose(self, end: Disconnected) -> None:
+        """The one place where a connection ends: fail everything that waits for it."""
+        if self._end is not None:
+            return
+        self._end = end
+        if not self._connected.done():
+            self._connected.set_exception(self._trouble.as_error())
+            self._connected.exception()  # seen: after a timeout nobody waits for it any more
+        if not self._disconnected.done():
+            self._disconnected.set_result(None)
+        self._answers.fail(end)
+        self.arrived.set()
+
+    def _library_gave_up(self, disconnected: asyncio.Future[None]) -> None:
+        """aiomqtt caught an exception in paho, which then reports no disconnect."""
+        error = None if disconnected.cancelled() else disconnected.exception()
+        if error is not None:
+            self._cut(str(error))
+
+    # What follows replaces aiomqtt's callbacks, which paho calls; signatures are theirs.
+
+    def _client_connect(self) -> None:
+        super()._client_connect()
+        connection = self._client.socket()
+        if isinstance(connection, socket.socket):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the first PUBACK takes 42 ms
+
+    def _on_connect(
+        self,
+        client: paho.Client,
+        userdata: object,
+        flags: paho.ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if self._connected.done():
+            return
+        if reason_code.is_failure:
+            self._connected.set_exception(refusal(reason_code))
+            return
+        self.session_present = flags.session_present
+        self.window = min(OUR_WINDOW, int(getattr(properties, "ReceiveMaximum", OUR_WINDOW)))
+        client._max_inflight_messages = self.window  # pyright: ignore[reportPrivateUsage] the setter refuses while connected
+        half_s = max(1, client.keepalive // 2)  # paho gives a silent broker up after two of them
+        client._keepalive = half_s  # pyright: ignore[reportPrivateUsage] as above
+        self._connected.set_result(None)
+
+    def _on_disconnect(
+        self,
+        client: paho.Client,
+        userdata: object,
+        flags: paho.DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._lose(Disconnected(str(reason_code), reason_code.value))
+        else:
+            self._lose(Disconnected(self._trouble.text or str(reason_code)))
+
+    def _on_publish(
+        self, client: paho.Client, userdata: object, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        self._answers.settle(mid, reason_code.value if self.mqtt5 else UNPROVEN)
+
+    def _on_subscribe(
+        self,
+        client: paho.Client,
+        userdata: object,
+        mid: int,
+        reason_codes: list[ReasonCode],
+        properties: Properties | None = None,
+    ) -> None:
+        self._answers.settle(mid, max(code.value for code in reason_codes))
+
+    def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
+        if message.qos or len(self.inbox) < LARGEST_INBOX:
+            self.inbox.append(Inbound(self, message))
+            self.arrived.set()
+
+    def _on_socket_register_write(self, client: paho.Client, userdata: object, sock: socket.socket) -> None:
+        if threading.get_ident() == self._home:
+            self._loop.call_soon(self._watch_writable, sock)
+        else:
+            self._loop.call_soon_threadsafe(self._watch_writable, sock)
+
+    def _watch_writable(self, sock: socket.socket) -> None:
+        if self._client.want_write() and sock.fileno() >= 0:  # else it was sent, or closed, in the meantime
+            self._loop.add_writer(sock.fileno(), self._flush)
+
+    async def _misc_loop(self) -> None:
+        while self._client.loop_misc() == paho.MQTT_ERR_SUCCESS:
+            await asyncio.sleep(min(TICK_S, self._ack_timeout_s / 4))
+            if self._answers.overdue():
+                self._cut(f"no PUBACK within {self._ack_timeout_s:g} s")

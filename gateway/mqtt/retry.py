@@ -1,0 +1,198 @@
+"""Decides what is published next and what an answer means. Pure: instants and chance are handed in.
+
+Theory of operation. Rows go out in the order of their ids, `window` of them unacknowledged at a time. A refusal holds
+back what it concerns, the topic or, where the broker objects to the content, that row alone, and lets everything else
+pass. A topic without a subscriber is held back likewise, for its subscriber may only be on the way back after the same
+crash of the broker; DEAF_S later its rows are let go, for nobody may ever want them.
+
+A hold remembers its oldest row and no payloads: when its time has come that row is read and tried again (a probe); once
+the broker takes it, reading starts over at the oldest held row. So a topic that is denied for weeks costs one attempt
+each back-off and no memory, and comes out in order when it is allowed.
+
+What the engine did not acknowledge is sent again behind what is new (`repeat`); its order was kept the first time.
+
+After a reconnect a new Delivery starts at the oldest unacknowledged row: whatever was in flight is sent again.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from gateway.ledger.rows import OutboxRow
+from gateway.mqtt.types import NOBODY_LISTENS, REFUSED_FROM
+
+WINDOW = 20
+FIRST_RETRY_S = 1.0
+LONGEST_RETRY_S = 60.0
+DEAF_S = 86_400.0  # how long a topic may have no subscriber before what is published there counts as done
+OF_THE_TOPIC = frozenset({NOBODY_LISTENS, 0x87, 0x90, 0x97})  # the others: not authorised, bad topic name, over quota
+
+
+class Verdict(StrEnum):
+    """What an answer means for its row. A lost link is no answer: the row stays as it was."""
+
+    TAKEN = "taken"  # done
+    UNHEARD = "unheard"  # the broker had nobody to give it to: to be tried again
+    REFUSED = "refused"  # to be tried again
+
+
+def backoff_s(failures: int, chance: float, first_s: float, longest_s: float) -> float:
+    """Full jitter: a delay between 0 and `first_s` doubled with every failure past the first, at most `longest_s`.
+
+    `chance` is in [0, 1), `failures` 1 or more.
+    """
+    return chance * min(longest_s, first_s * 2.0 ** min(failures - 1, 60))
+
+
+class _Hold(msgspec.Struct):
+    reason: int
+    first_id: int  # the oldest row held back
+    failures: int
+    due_s: float
+
+
+class Delivery:
+    """The rows of one connection: `offer` what was read, send what `next` gives, `settle` what was answered.
+
+    Rows that were taken may still be offered until they are `marked` in the outbox; they are not sent again.
+    """
+
+    def __init__(self, window: int = WINDOW) -> None:
+        self.cursor = 0  # rows up to here were read; a release moves it back
+        self._window = window
+        self._ready: deque[OutboxRow] = deque()
+        self._probes: deque[OutboxRow] = deque()
+        self._repeats: dict[int, OutboxRow] = {}  # by id
+        self._in_flight: set[int] = set()
+        self._probed: set[int] = set()  # from `due` to `settle`
+        self._taken: set[int] = set()  # from `settle` to `marked`
+        self._deaf_since_s: dict[str, float] = {}  # by topic
+        self._holds: dict[str | int, _Hold] = {}  # by topic, or by row where the content is refused
+
+    @property
+    def hungry(self) -> bool:
+        """The window can take more than was read."""
+        return len(self._ready) < self._window
+
+    @property
+    def busy(self) -> bool:
+        """Whether a row is under way or could be sent now; what is held back could not."""
+        return bool(self._in_flight or self._probed or self._probes or self._ready or self._repeats)
+
+    @property
+    def held_topics(self) -> dict[str, int]:
+        """Topics that are held back just now, with the reason code why."""
+        return {key: hold.reason for key, hold in self._holds.items() if isinstance(key, str)}
+
+    def offer(self, rows: Sequence[OutboxRow]) -> None:
+        """Rows read past the cursor, oldest first."""
+        for row in rows:
+            self.cursor = row.outbox_id
+            if not self._under_way(row.outbox_id) and not self._held(row):
+                self._ready.append(row)
+
+    def repeat(self, rows: Sequence[OutboxRow]) -> None:
+        """Rows that were taken before and are to be sent again, but for those under way or held back."""
+        for row in rows:
+            if not self._under_way(row.outbox_id) and not self._stopped(row):
+                self._repeats[row.outbox_id] = row
+
+    def next(self) -> OutboxRow | None:
+        """The row to send now, from then on in flight."""
+        if len(self._in_flight) >= self._window:
+            return None
+        row = self._probes.popleft() if self._probes else None
+        while row is None and self._ready:
+            row = self._ready.popleft()
+            row = None if self._held(row) else row
+        while row is None and self._repeats:
+            row = self._repeats.pop(next(iter(self._repeats)))
+            row = None if self._stopped(row) or self._under_way(row.outbox_id) else row
+        if row is not None:
+            self._in_flight.add(row.outbox_id)
+        return row
+
+    def settle(self, row: OutboxRow, reason: int, now_s: float, chance: float) -> Verdict:
+        """The broker answered: release, or hold back and try again later."""
+        self._in_flight.discard(row.outbox_id)
+        self._probed.discard(row.outbox_id)
+        verdict = self._judge(row, reason, now_s)
+        if verdict is not Verdict.TAKEN and reason in OF_THE_TOPIC:
+            self._holds.pop(row.outbox_id, None)
+            self._hold(row.topic, row.outbox_id, reason, now_s, chance)
+            return verdict
+        self._release(row.topic)
+        if verdict is Verdict.TAKEN:
+            self._holds.pop(row.outbox_id, None)
+            self._taken.add(row.outbox_id)
+        else:
+            self._hold(row.outbox_id, row.outbox_id, reason, now_s, chance)
+        return verdict
+
+    def marked(self, outbox_id: int) -> None:
+        """The outbox knows that the row was taken, and will not offer it again."""
+        self._taken.discard(outbox_id)
+
+    def due(self, now_s: float) -> int | None:
+        """The id of a row whose time to be tried again has come; read it and hand it to `probe`."""
+        for hold in self._holds.values():
+            if hold.due_s <= now_s and not self._under_way(hold.first_id):
+                self._probed.add(hold.first_id)
+                return hold.first_id
+        return None
+
+    def probe(self, outbox_id: int, row: OutboxRow | None) -> None:
+        """Row `outbox_id` as read again; None when it is not to be sent any more, which ends its hold."""
+        if row is not None:
+            self._probes.append(row)
+            return
+        self._probed.discard(outbox_id)
+        for key in [key for key, hold in self._holds.items() if hold.first_id == outbox_id]:
+            self._release(key)
+
+    def wake_s(self) -> float | None:
+        """When the next hold is due, None without one."""
+        return min((hold.due_s for hold in self._holds.values() if not self._under_way(hold.first_id)), default=None)
+
+    def _judge(self, row: OutboxRow, reason: int, now_s: float) -> Verdict:
+        """UNPROVEN (3.1.1) counts as taken; a retained message waits at the broker for who comes later."""
+        if reason >= REFUSED_FROM:
+            return Verdict.REFUSED
+        if reason != NOBODY_LISTENS or row.retain:
+            self._deaf_since_s.pop(row.topic, None)
+            return Verdict.TAKEN
+        since_s = self._deaf_since_s.setdefault(row.topic, now_s)
+        return Verdict.UNHEARD if now_s - since_s < DEAF_S else Verdict.TAKEN
+
+    def _under_way(self, outbox_id: int) -> bool:
+        return outbox_id in self._in_flight or outbox_id in self._probed or outbox_id in self._taken
+
+    def _held(self, row: OutboxRow) -> bool:
+        if row.outbox_id in self._holds:
+            return True
+        hold = self._holds.get(row.topic)
+        if hold is not None:
+            hold.first_id = min(hold.first_id, row.outbox_id)
+        return hold is not None
+
+    def _stopped(self, row: OutboxRow) -> bool:
+        """Whether a hold concerns the row, which then comes again by its own back-off."""
+        return row.outbox_id in self._holds or row.topic in self._holds
+
+    def _hold(self, key: str | int, outbox_id: int, reason: int, now_s: float, chance: float) -> None:
+        hold = self._holds.setdefault(key, _Hold(reason, outbox_id, 0, now_s))
+        hold.reason = reason
+        hold.first_id = min(hold.first_id, outbox_id)
+        if now_s >= hold.due_s:  # before that, others that were in flight with the first one tell nothing new
+            hold.failures += 1
+            hold.due_s = now_s + backoff_s(hold.failures, chance, FIRST_RETRY_S, LONGEST_RETRY_S)
+
+    def _release(self, key: str | int) -> None:
+        """Read again from the oldest held row on, and what was read already behind it."""
+        hold = self._holds.pop(key, None)
+        if hold is not None:
+            while self._ready and self._ready[-1].outbox_id >= hold.first_id:
+                self._ready.pop()
+            self.cursor = min(self.cursor, hold.first_id - 1)

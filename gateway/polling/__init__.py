@@ -1,0 +1,1 @@
+"""Lines and their tasks: who is polled when; drivers become readings."""

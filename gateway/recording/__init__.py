@@ -1,0 +1,1 @@
+"""Inputs become facts, and facts one ledger transaction."""

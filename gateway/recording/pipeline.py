@@ -1,0 +1,387 @@
+"""Serialises all that moves sessions: input, facts, ward, one ledger transaction, swap. It has no rules of its own.
+
+Theory of operation. Readings, messages and the minute's tick meet here. Each becomes facts; one at a time, the ward is
+advanced over them, what changed is written in one transaction, and only then the new ward stands. A reading that tells
+nothing new and passes no instant at which something is due ends after two comparisons.
+
+Everything that the ward is made from is in the ledger: facts, what was told of increments and sessions, and, once a
+minute and with everything that is told, how far each unit is observed. `recovered` makes the ward again from it.
+"""
+
+import asyncio
+import logging
+import secrets
+import traceback
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import msgspec
+
+from drivers.reading import ReadFault, Reading, RunState
+from gateway.config.lines import UnitSpec
+from gateway.config.load import GatewayConfig
+from gateway.ledger.checkpointer import Checkpointer
+from gateway.ledger.entry import Entry, EntryKind, subject_of
+from gateway.ledger.keys import KEY_FILE, load_or_make_key
+from gateway.ledger.store import Ledger
+from gateway.messages.cloudevents import Origin
+from gateway.messages.inbound import answers
+from gateway.messages.inbound.dispatch import Accepted, Rejected, Site, read_message
+from gateway.messages.outbound.device import Mode
+from gateway.messages.outbound.ehr import Format
+from gateway.mqtt.topics import Topics
+from gateway.recording.identities import completed, merge_to_keep, to_keep
+from gateway.recording.receipts import Judged, Order, Settled, check_order, is_delivered, judge, session_of
+from gateway.recording.recorder import Recorder, RunStateChange, change_in, charge_in, told_in
+from gateway.recording.transaction import Transaction
+from gateway.runtime.clock import US_PER_S, Clock
+from gateway.session import observe
+from gateway.session.facts import AnyFact, CapRef, ClockStepped, ObservedUntil, decode_fact
+from gateway.session.observe import Condition, ObserveRules, UnitSeen
+from gateway.session.outcome import Outcome
+from gateway.session.spans import FOREVER
+from gateway.session.state import Step, Ward, advance, forget, restored
+from gateway.session.worklist import work_key
+
+_log = logging.getLogger("capgate.sessions")
+
+TICK_S = 60.0  # how often a unit's observation is recorded
+STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
+DEFAULT_GAP_POLLS = 3
+RECORDED = (EntryKind.FACT, EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
+_TOKEN_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # without those that are mistaken for each other
+TOKEN_LENGTH = 9
+
+
+_RUN_STATES = {
+    Condition.STOPPED: RunState.STOPPED,
+    Condition.COOLING: RunState.RUNNING,
+    Condition.PAUSED: RunState.PAUSED,
+    Condition.FAULT: RunState.FAULT,
+}
+
+
+class Told(msgspec.Struct, frozen=True):
+    """The answer to a message, and the message's format."""
+
+    answer: answers.Answer
+    format: Format
+
+    @property
+    def merges(self) -> tuple[answers.Merge, ...]:
+        """The numbers that the message joined."""
+        return self.answer.merges if isinstance(self.answer, Accepted) else ()
+
+
+class _Unit(msgspec.Struct):
+    """One unit as far as readings have shown."""
+
+    rules: ObserveRules
+    seen: UnitSeen
+
+
+class Pipeline:
+    """The gateway's sessions around an open ledger."""
+
+    def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, recorded: Sequence[Entry]) -> None:
+        self.increments: Counter[str] = Counter()  # by operation, since the start
+        self._clock = clock
+        self._ledger = ledger
+        origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
+        self._plan = config.receipts
+        self._outbound = config.outbound
+        self._recorder = Recorder(origin, topics, config.mode, ledger.salt, config.receipts, config.outbound.site)
+        key = load_or_make_key(config.state_dir / KEY_FILE)
+        self._checkpointer = Checkpointer(key, origin, topics.checkpoint, ledger.signed_seq)
+        self._lock = asyncio.Lock()
+        self._time_zone = config.time_zone
+        self._words = config.words
+        self._live = config.mode is Mode.LIVE
+        self._chairs = {chair: CapRef(unit.id, cap) for unit in config.units for cap, chair in unit.chairs.items()}
+        self._caps = frozenset(CapRef(unit.id, cap) for unit in config.units for cap in _caps_of(unit))
+        facts = [decode_fact(entry.body) for entry in recorded if entry.kind is EntryKind.FACT]
+        now = clock.now()
+        self._units = {
+            unit.id: _Unit(_rules(unit, config), observe.restore(facts, unit.id, unit.profile.caps, now))
+            for unit in config.units
+        }
+        self._observed = {fact.device: fact.at_us for fact in facts if isinstance(fact, ObservedUntil)}
+        self._ward = restored(
+            config.policy_text,
+            facts,
+            [change_in(entry) for entry in recorded if entry.kind is EntryKind.INCREMENT],
+            [told_in(entry) for entry in recorded if entry.kind is EntryKind.SESSION],
+            [charge_in(entry) for entry in recorded if entry.kind is EntryKind.CHARGE],
+        )
+        self._due_us = self._ward.due_us()
+        self.busy = self._ward.watched  # units that have a cap in a session
+
+    @classmethod
+    async def recovered(cls, config: GatewayConfig, clock: Clock, ledger: Ledger) -> "Pipeline":
+        """The pipeline as the ledger leaves it, with what became due meanwhile."""
+        since_us = clock.now().utc_us - Ward(config.policy_text).recall_us
+        pipeline = cls(config, clock, ledger, await ledger.recover(since_us, RECORDED))
+        await pipeline._resume()
+        return pipeline
+
+    @property
+    def ward(self) -> Ward:
+        """Every session that may still change, as the ledger has it."""
+        return self._ward
+
+    @property
+    def observed(self) -> Mapping[str, int]:
+        """By unit, the instant up to which good readings show it."""
+        return self._observed
+
+    async def answer(self, answer: Reading | ReadFault) -> None:
+        """Take what a poll brought; returns when all that follows from it is in the ledger."""
+        unit = self._units[answer.unit]
+        before = unit.seen
+        match answer:
+            case Reading():
+                observation = observe.observe(before, answer, unit.rules)
+            case ReadFault():
+                observation = observe.observe_fault(before, answer, unit.rules)
+        unit.seen = observation.seen
+        until_us = observation.observed_until_us
+        if until_us is not None:
+            self._observed[answer.unit] = until_us
+        if not observation.facts and (until_us is None or until_us < self._due_us.get(answer.unit, FOREVER)):
+            return
+        async with self._lock:
+            transaction = self._begin()
+            step = self._advance(transaction, observation.facts)
+            self._recorder.run_states(
+                transaction, _run_state_changes(answer.unit, before, unit.seen, observation.facts)
+            )
+            # With the facts goes how far the unit is observed: its counters prove the next silence from there.
+            await self._finish(transaction, step, also_observed=frozenset([answer.unit]) & step[0].watched)
+
+    async def message(self, topic: str, payload: bytes) -> None:
+        """Take a message of the interface engine; returns when it and its answer are in the ledger."""
+        async with self._lock:
+            transaction = self._begin()
+            site = self._site(transaction.recorded_us)
+            read, message_format = read_message(payload, transaction.recorded_us, site)
+            judged = Judged(read) if not isinstance(read, answers.Receipt) else await judge(self._ledger.outbox, read)
+            read = judged.answer
+            if isinstance(read, Accepted) and self._ward.knows_message(read.message_id):
+                read = Accepted(read.message_id, (), note="this message was taken before")
+            facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
+            try:
+                step = self._advance(transaction, facts)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the broker would send the message for ever
+                # The places alone: an error's text may quote the message.
+                _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
+                transaction, step, identities, judged = self._begin(), (self._ward, Step()), (), Judged(read)
+                read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
+            told = Told(read, message_format)
+            await self._finish(transaction, step, answered=told, identities=identities, settled=judged.settled)
+        for each in judged.settled:
+            level = logging.INFO if each.accepted else logging.ERROR
+            _log.log(level, "receipt", extra={"key": each.key, "result": each.receipt.result})
+
+    async def send_again(self, order: Order) -> None:
+        """Take a person's order to send a message again. Raises OrderRefused."""
+        async with self._lock:
+            await check_order(self._ledger.outbox, order)
+            transaction = self._begin()
+            transaction.order(order)
+            await self._finish(transaction, (self._ward, Step()))
+
+    async def tell(self, facts: Sequence[AnyFact], identities: Sequence[answers.Identity] = ()) -> tuple[Outcome, ...]:
+        """Take what a person told; what that changed, once it is in the ledger."""
+        async with self._lock:
+            transaction = self._begin()
+            ward, step = self._advance(transaction, facts)
+            await self._finish(transaction, (ward, step), identities=identities)
+        return step.outcomes
+
+    async def run(self) -> None:
+        """Each minute: record how far busy units are observed, watch the clock, do what time alone makes due."""
+        while True:  # ends with the task
+            await asyncio.sleep(TICK_S / self._clock.speed)
+            async with self._lock:
+                transaction = self._begin()
+                before, self._ward = self._ward, forget(self._ward, transaction.recorded_us)
+                await self._clear_heads(transaction, before.records.keys() - self._ward.records.keys())
+                step = self._advance(transaction, self._clock_facts(transaction.recorded_us))
+                await self._finish(transaction, step, also_observed=self.busy)
+
+    async def _resume(self) -> None:
+        """Look at every session once, as the first thing after a start."""
+        async with self._lock:
+            transaction = self._begin()
+            if self._ledger.set_aside is not None:
+                _log.error("a damaged ledger was set aside", extra={"file": self._ledger.set_aside.name})
+                self._recorder.set_aside(transaction, self._ledger.set_aside.name)
+            ward, step = advance(self._ward, (), self._observed, transaction.recorded_us, _draw_token, everything=True)
+            self._recorder.facts(transaction, step.facts)
+            await self._finish(transaction, (ward, step))
+
+    async def close(self) -> None:
+        """Sign the end of the chain, as the last thing that is written."""
+        async with self._lock:
+            transaction = self._begin()
+            batch = self._checkpointer.seal(transaction.batch(), transaction.recorded_us, closing=True)
+            if not batch.empty:
+                await self._ledger.commit(batch)
+
+    # --- one step, always under the lock
+
+    def _begin(self) -> Transaction:
+        return Transaction(self._ledger.head, self._clock.now().utc_us)
+
+    def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[Ward, Step]:
+        """The next ward, with the facts of the step recorded."""
+        ward, step = advance(self._ward, facts, self._observed, transaction.recorded_us, _draw_token)
+        self._recorder.facts(transaction, step.facts)
+        return ward, step
+
+    async def _finish(
+        self,
+        transaction: Transaction,
+        advanced: tuple[Ward, Step],
+        *,
+        answered: Told | None = None,
+        identities: Sequence[answers.Identity] = (),
+        settled: Sequence[Settled] = (),
+        also_observed: frozenset[str] = frozenset(),
+    ) -> None:
+        """Record all that the step changed, commit, and let the new ward stand."""
+        ward, step = advanced
+        moved = {unit for outcome in step.outcomes for unit in outcome.record.watched}
+        self._recorder.facts(transaction, self._observed_facts(moved | also_observed, transaction.recorded_us))
+        cause = answered.answer.message_id if answered is not None else ""
+        for outcome in step.outcomes:
+            identity = await self.identity(outcome.record.patient, identities)
+            self._recorder.outcome(transaction, outcome, identity, cause)
+            for charge in outcome.release.charges:
+                charged = await self.identity(charge.line.patient, identities)
+                self._recorder.charge(transaction, outcome, charge, charged, cause)
+            await self._keep_head(transaction, outcome)
+        if settled:
+            self._recorder.settled(transaction, settled)
+            await self._clear_delivered(transaction, settled)
+        if answered is not None:
+            self._recorder.answer(transaction, answered.answer, answered.format)
+        merges = answered.merges if answered is not None else ()
+        written = transaction.batch(map(to_keep, identities), map(merge_to_keep, merges))
+        batch = self._checkpointer.seal(written, transaction.recorded_us)
+        if not batch.empty:
+            try:
+                await self._ledger.commit(batch)
+            except asyncio.CancelledError:
+                self._swap(ward, step)  # the commit was completed all the same
+                raise
+        self._swap(ward, step)
+
+    def _swap(self, ward: Ward, step: Step) -> None:
+        self._ward = ward
+        self._due_us = ward.due_us()
+        if ward.watched != self.busy:
+            self.busy = ward.watched
+        for outcome in step.outcomes:
+            for what in outcome.happened:
+                _log.info("session", extra={"what": what, "session": outcome.record.token})
+            for change in outcome.changes:
+                self.increments[change.op] += 1
+                _log.info("increment", extra={"op": change.op, "session": outcome.record.token, "index": change.index})
+            for charge in outcome.release.charges:
+                extra = {"key": charge.key, "quantity": charge.quantity, "reverses": charge.reverses or None}
+                _log.info("charge", extra=extra)
+
+    # --- what the broker keeps of a session until the engine has it all
+
+    async def _keep_head(self, transaction: Transaction, outcome: Outcome) -> None:
+        record = outcome.record
+        if not outcome.release.charges and await is_delivered(self._ledger.outbox, self._plan, record.token, record):
+            self._recorder.clear_head(transaction, record.token)
+        else:
+            self._recorder.head(transaction, record, await self._ledger.tally(record.token))
+
+    async def _clear_delivered(self, transaction: Transaction, settled: Sequence[Settled]) -> None:
+        accepted = frozenset(each.key for each in settled if each.accepted)
+        for token in sorted({session_of(key) for key in accepted}):
+            record = self._ward.records.get(token)
+            if await is_delivered(self._ledger.outbox, self._plan, token, record, accepted):
+                self._recorder.clear_head(transaction, token)
+
+    async def _clear_heads(self, transaction: Transaction, tokens: Collection[str]) -> None:
+        """Those of sessions that can change no more, but for what the engine does not have although it should."""
+        for token in sorted(tokens):
+            if self._plan.expected is None or await is_delivered(self._ledger.outbox, self._plan, token, None):
+                self._recorder.clear_head(transaction, token)
+
+    # --- what a step needs to know
+
+    def _site(self, now_us: int) -> Site:
+        open_sessions = {token: record.patient for token, record in self._ward.records.items()}
+        return Site(
+            self._chairs,
+            self._caps,
+            self._ward.serving(now_us),
+            open_sessions,
+            lambda visit: subject_of(self._ledger.salt, visit),
+            self._time_zone,
+            self._words,
+            live=self._live,
+            done=self._ward.done,
+            has_work=lambda key: any(work_key(item.raised) == key for item in self._ward.work),
+            knows_order=self._ward.knows_order,
+        )
+
+    async def identity(self, subject: str, told: Sequence[answers.Identity] = ()) -> answers.Identity | None:
+        """Who `subject` is, as far as the site sends it: told just now, or kept. None: nobody, or purged."""
+        if not subject:
+            return None
+        now = next((identity for identity in told if identity.subject == subject), None)
+        known = completed(now, await self._ledger.identity(subject))
+        return None if known is None else self._outbound.site.shown(known)
+
+    def _observed_facts(self, units: frozenset[str] | set[str], now_us: int) -> Iterator[AnyFact]:
+        for unit in sorted(units & self._observed.keys()):
+            seen = observe.marks(self._units[unit].seen) if unit in self._units else ()
+            yield ObservedUntil(at_us=self._observed[unit], known_at_us=now_us, device=unit, marks=seen)
+
+    def _clock_facts(self, now_us: int) -> tuple[AnyFact, ...]:
+        """P25: a step of the wall clock is told while sessions run on the old time; otherwise it is followed."""
+        step_us = self._clock.step_us()
+        if abs(step_us) <= STEP_TOLERANCE_US:
+            return ()
+        if not any(record.open for record in self._ward.records.values()):
+            self._clock.align()
+            _log.warning("wall clock was stepped", extra={"step_s": step_us / US_PER_S})
+            return ()
+        known = self._ward.everywhere
+        if any(isinstance(fact, ClockStepped) and abs(fact.step_s * US_PER_S - step_us) < US_PER_S for fact in known):
+            return ()
+        _log.warning("wall clock was stepped, sessions keep the old time", extra={"step_s": step_us / US_PER_S})
+        return (ClockStepped(at_us=now_us, known_at_us=now_us, source="gateway", step_s=step_us / US_PER_S),)
+
+
+def _caps_of(unit: UnitSpec) -> range:
+    return range(1, unit.profile.caps + 1)
+
+
+def _rules(unit: UnitSpec, config: GatewayConfig) -> ObserveRules:
+    gap_s = config.policy.max_gap_s or DEFAULT_GAP_POLLS * unit.poll_period_s
+    return ObserveRules(config.confirm_polls, round(gap_s * US_PER_S), unit.profile.evidence)
+
+
+def _draw_token() -> str:
+    return "".join(secrets.choice(_TOKEN_LETTERS) for _ in range(TOKEN_LENGTH))
+
+
+def _run_state_changes(
+    unit: str, before: UnitSeen, now: UnitSeen, facts: Sequence[AnyFact]
+) -> Iterator[RunStateChange]:
+    """What each cap is newly confirmed to do, as of the last of `facts`."""
+    at_us = max((fact.at_us for fact in facts), default=0)
+    for channel, cap in enumerate(now.caps, start=1):
+        was = before.caps[channel - 1] if channel <= len(before.caps) else cap
+        old = RunState.UNKNOWN if before.offline else _RUN_STATES[was.condition]
+        new = RunState.UNKNOWN if now.offline else _RUN_STATES[cap.condition]
+        if facts and old is not new:
+            yield RunStateChange(CapRef(unit, channel), old, new, at_us)

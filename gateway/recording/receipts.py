@@ -1,0 +1,121 @@
+"""What the engine's receipts settle, and what people order to be sent again: judged here, recorded by the pipeline.
+
+A receipt is matched by id: the key of a message, or the control id that an HL7 message carries the key in. Its place in
+the stream means nothing, so late, repeated and reordered ones do no harm: an acceptance is final, and a rejection that
+was taken before is not taken again.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.config.receipts import ReceiptPlan
+from gateway.ledger.deliveries import Followed, Proof
+from gateway.ledger.outbox import Outbox
+from gateway.messages.inbound.answers import Accepted, Answer, Ignored, Receipt, Rejected
+from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
+from gateway.session.outcome import Record
+
+TOKEN_LENGTH = 9  # every key begins with its session's token
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """One message that a receipt settles."""
+
+    key: str
+    receipt: Receipt
+
+    @property
+    def session(self) -> str:
+        """The session that the message is of."""
+        return session_of(self.key)
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the engine has it."""
+        return self.receipt.result == "accepted"
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """What a receipt comes to: the answer to it, and the messages that it settles."""
+
+    answer: Answer
+    settled: tuple[Settled, ...] = ()
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A person's order to send a message again."""
+
+    key: str
+    person: str
+    reason: str
+
+    @property
+    def session(self) -> str:
+        """The session that the message is of."""
+        return session_of(self.key)
+
+
+class OrderRefused(Exception):
+    """The message is not sent again; `accepted` says what could be."""
+
+    def __init__(self, error: str, accepted: str) -> None:
+        super().__init__(error)
+        self.accepted = accepted
+
+
+def session_of(key: str) -> str:
+    """The session whose token the key begins with."""
+    return key[:TOKEN_LENGTH]
+
+
+async def judge(outbox: Outbox, receipt: Receipt) -> Judged:
+    """What the receipt settles."""
+    message = await _named(outbox, receipt.for_id)
+    if message is None:
+        return Judged(Ignored(receipt.message_id, "unknown-message", "no message of this gateway has that id"))
+    if message.proof is Proof.ACKNOWLEDGED or await outbox.knows_receipt(message.key, receipt.message_id):
+        return Judged(Ignored(receipt.message_id, "known-receipt", "the message is settled already"))
+    if receipt.sequence is None:
+        return _judged(receipt, [message.key])
+    if receipt.sequence != message.seq:
+        text = "data.sequence: not that of the message that data.for names; accepted: its own, or none"
+        return Judged(Rejected(receipt.message_id, "wrong-sequence", text))
+    return _judged(receipt, [*await outbox.followed_up_to(message), message.key])
+
+
+async def check_order(outbox: Outbox, order: Order) -> None:
+    """Raises OrderRefused for a message that is not known, or that the engine has."""
+    message = await outbox.followed(order.key)
+    if message is None:
+        raise OrderRefused("no message has that key", "the key of a charge, as capgate outbox list shows it")
+    if message.proof is Proof.ACKNOWLEDGED:
+        raise OrderRefused("the engine acknowledged it", "a message that is pending, unproven or rejected")
+
+
+async def is_delivered(
+    outbox: Outbox, plan: ReceiptPlan, token: str, record: Record | None, accepted: frozenset[str] = frozenset()
+) -> bool:
+    """Whether nothing more is to come of a session and the engine has all that came.
+
+    `accepted` are keys whose receipts came this very moment. A session without `record` can change no more.
+    """
+    if plan.expected is None:
+        return False
+    if record is not None and (record.told is None or not record.told.finalised or record.waits):
+        return False
+    proofs = await outbox.proofs_of(token)
+    return all(proof is Proof.ACKNOWLEDGED or key in accepted for key, proof in proofs.items())
+
+
+def _judged(receipt: Receipt, keys: Sequence[str]) -> Judged:
+    note = "noted" if len(keys) == 1 else f"noted, for {len(keys)} messages"
+    return Judged(Accepted(receipt.message_id, (), note=note), tuple(Settled(key, receipt) for key in keys))
+
+
+async def _named(outbox: Outbox, for_id: str) -> Followed | None:
+    """The message that a receipt is for. Control ids begin with a prefix of letters; a key may begin so as well."""
+    for key in (for_id, for_id.removeprefix(CONTROL_ID_PREFIX)):
+        if (message := await outbox.followed(key)) is not None:
+            return message
+    return None

@@ -1,0 +1,266 @@
+"""What a step taught, as ledger entries and the messages they cause. Bytes only: nothing is written or sent here.
+
+An entry of a fact holds the fact. An entry that tells something holds what the tracker needs to go on after a restart,
+and the message but for whom it concerns, so that the chain vouches for what was sent and names no patient.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from drivers.reading import RunState
+from gateway.config.receipts import NO_RECEIPTS, ReceiptPlan, Thing
+from gateway.ledger.entry import Entry, EntryKind, seal
+from gateway.ledger.rows import Tally
+from gateway.messages.cloudevents import Event, Origin, Trace, serial_id
+from gateway.messages.inbound.answers import Answer, Identity
+from gateway.messages.instants import rfc3339
+from gateway.messages.outbound.charge import ToldCharge, charge_messages
+from gateway.messages.outbound.device import Aspect, CapEvent, Mode, SessionHead, cap_event, session_head_event
+from gateway.messages.outbound.ehr import Format, charge_event, inbound_result_event, increment_event, session_event
+from gateway.messages.outbound.session import charge_data, increment_data, session_data
+from gateway.messages.outbound.site import ChargeSite
+from gateway.mqtt.topics import Format as Notation
+from gateway.mqtt.topics import Topics
+from gateway.recording.receipts import Settled
+from gateway.recording.transaction import Transaction
+from gateway.session.charges import Charge, charged_units
+from gateway.session.facts import AnyFact, CapRef, SessionOpened, encode_fact
+from gateway.session.increments import Change
+from gateway.session.outcome import Outcome, Record, SessionChange, Told
+
+
+class IncrementBody(msgspec.Struct, frozen=True):
+    """The body of an increment's entry."""
+
+    change: Change
+    event: dict[str, object] | msgspec.Raw
+
+
+class SessionBody(msgspec.Struct, frozen=True):
+    """The body of a session's entry."""
+
+    told: Told
+    event: dict[str, object] | msgspec.Raw
+
+
+class ChargeBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of a charge's or a credit's entry."""
+
+    charge: Charge
+    event: dict[str, object] | msgspec.Raw
+    sent: dict[str, str] = {}  # messages that it went out as, in every form: id -> seal
+
+
+class StatusBody(msgspec.Struct, frozen=True):
+    """The body of an entry about the gateway itself."""
+
+    event: Event
+
+
+class SetAsideBody(msgspec.Struct, frozen=True):
+    """The body of the first entry after a damaged ledger was set aside."""
+
+    set_aside: str
+
+
+class RunStateChange(msgspec.Struct, frozen=True):
+    """A confirmed change of what a cap does."""
+
+    cap: CapRef
+    before: RunState
+    now: RunState
+    at_us: int
+
+
+class Recorder:
+    """Writes one gateway's entries and messages into transactions."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        topics: Topics,
+        mode: Mode,
+        salt: bytes,
+        receipts: ReceiptPlan = NO_RECEIPTS,
+        site: ChargeSite | None = None,
+    ) -> None:
+        self._origin = origin
+        self._topics = topics
+        self._mode = mode
+        self._salt = salt
+        self._plan = receipts
+        self._site = site or ChargeSite(mode=mode)
+        self._encode = msgspec.json.Encoder().encode
+
+    def facts(self, transaction: Transaction, facts: Iterable[AnyFact]) -> None:
+        """Record facts; only the one that opens a session is tied to it, for whose the others are may change."""
+        for fact in facts:
+            token = fact.token if isinstance(fact, SessionOpened) else ""
+            transaction.record(EntryKind.FACT, token, encode_fact(fact))
+
+    def run_states(self, transaction: Transaction, changes: Iterable[RunStateChange]) -> None:
+        """Tell changes of run state, because of the facts recorded last."""
+        for change in changes:
+            event = CapEvent(
+                unit=change.cap.device,
+                cap=change.cap.channel,
+                aspect=Aspect.RUN_STATE,
+                from_=change.before,
+                to=change.now,
+                at=rfc3339(change.at_us),
+                cause="link" if RunState.UNKNOWN in (change.before, change.now) else "reading",
+            )
+            self._cap_event(transaction, transaction.last_seq, event)
+
+    def outcome(self, transaction: Transaction, outcome: Outcome, identity: Identity | None, cause: str) -> None:
+        """Record and tell what changed about one session; `cause` is the id of the message that did it, or ""."""
+        token = outcome.record.token
+        for what in outcome.happened:
+            event = session_event(
+                self._origin,
+                session_data(outcome, what, identity, self._mode),
+                event_id=serial_id(self._origin, transaction.epoch, transaction.next_seq),
+                at_us=transaction.recorded_us,
+                trace=self._trace(transaction, cause),
+            )
+            told = outcome.record.told
+            if told is not None:
+                transaction.record(EntryKind.SESSION, token, self._encode(SessionBody(told, _anonymous(event))))
+                transaction.publish(self._topics.session_event, event)
+            if what is SessionChange.PHASE:
+                self._phase(transaction, outcome, cause)
+        for change in outcome.changes:
+            event = increment_event(
+                self._origin,
+                increment_data(outcome, change, identity, self._mode),
+                self._trace(transaction, cause),
+            )
+            transaction.record(EntryKind.INCREMENT, token, self._encode(IncrementBody(change, _anonymous(event))))
+            followed = self._plan.follows(Thing.INCREMENT, Notation.JSON)
+            transaction.publish(self._topics.increment, event, key=event.id if followed else "", awaited=followed)
+
+    def charge(
+        self, transaction: Transaction, outcome: Outcome, charge: Charge, identity: Identity | None, cause: str
+    ) -> None:
+        """Record and send a charge or credit that the step made. Raises LookupError if nobody knows whom to charge."""
+        if identity is None:
+            raise LookupError(f"no identifiers are kept for whom {charge.key} charges")
+        data = charge_data(outcome, charge, identity, self._mode)
+        trace = self._trace(transaction, cause)
+        event = charge_event(self._origin, data, at_us=transaction.recorded_us, trace=trace)
+        told = ToldCharge(event, data, identity, transaction.recorded_us)
+        messages = list(charge_messages(self._site, told))
+        sent = {message.id: seal(self._salt, message.payload) for message in messages}
+        body = ChargeBody(charge, _anonymous(event), sent)
+        transaction.record(EntryKind.CHARGE, outcome.record.token, self._encode(body))
+        for message in messages:
+            followed = self._plan.follows(Thing.CHARGE, message.form)
+            transaction.publish_raw(
+                self._topics.charge(message.form),
+                message.id,
+                message.payload,
+                message.content_type,
+                key=charge.key if followed else "",
+                awaited=followed and self._plan.awaits(Thing.CHARGE),
+            )
+
+    def settled(self, transaction: Transaction, settled: Iterable[Settled]) -> None:
+        """Record what the engine said of messages."""
+        for each in settled:
+            transaction.receive(each)
+
+    def head(self, transaction: Transaction, record: Record, before: Tally) -> None:
+        """Let the broker keep what shows that no event of the session is missing: `before`, and what is told now."""
+        told = transaction.told_of(record.token)
+        if not told:
+            return
+        head = SessionHead(
+            session=record.token,
+            unit=record.cap.device,
+            cap=record.cap.channel,
+            attained=sum(not each.retracted for each in record.emitted),
+            charged=charged_units(record.charged),
+            events=before.count + len(told),
+            first_sequence=before.first_seq or told[0].seq,
+            last_sequence=told[-1].seq,
+            head_hash=told[-1].hash,
+        )
+        event = session_head_event(self._origin, head, transaction.recorded_us)
+        transaction.keep(self._topics.session(record.token), event)
+
+    def clear_head(self, transaction: Transaction, token: str) -> None:
+        """The engine has all of the session, or nobody can ask for it any more."""
+        transaction.clear(self._topics.session(token), f"{token}.head.cleared.{transaction.last_seq}")
+
+    def answer(self, transaction: Transaction, answered: Answer, message_format: Format) -> None:
+        """Record and send the answer to an inbound message."""
+        event = inbound_result_event(
+            self._origin,
+            answered,
+            message_format,
+            event_id=serial_id(self._origin, transaction.epoch, transaction.next_seq),
+            at_us=transaction.recorded_us,
+        )
+        transaction.record(EntryKind.STATUS, "", self._encode(StatusBody(event)))
+        transaction.publish(self._topics.result, event)
+
+    def set_aside(self, transaction: Transaction, file_name: str) -> None:
+        """Record that a damaged ledger lies beside this one."""
+        transaction.record(EntryKind.STATUS, "", self._encode(SetAsideBody(file_name)))
+
+    def _phase(self, transaction: Transaction, outcome: Outcome, cause: str) -> None:
+        """Tell the new phase on every cap of the session."""
+        for cap in outcome.assessment.caps:
+            event = CapEvent(
+                unit=cap.device,
+                cap=cap.channel,
+                aspect=Aspect.PHASE,
+                from_=outcome.phase_before or outcome.assessment.phase,
+                to=outcome.assessment.phase,
+                at=rfc3339(transaction.recorded_us),
+                cause="message" if cause else "reading",
+                session=outcome.record.token,
+            )
+            self._cap_event(transaction, transaction.last_seq, event)
+
+    def _cap_event(self, transaction: Transaction, seq: int, change: CapEvent) -> None:
+        serial = serial_id(self._origin, transaction.epoch, seq)
+        event = cap_event(
+            self._origin,
+            change,
+            event_id=f"{serial}.{change.unit}.{change.cap}",
+            trace=Trace(sequence=seq, session=change.session),
+        )
+        transaction.publish(self._topics.cap_event(change.unit, change.cap), event)
+
+    def _trace(self, transaction: Transaction, cause: str) -> Trace:
+        return Trace(sequence=transaction.next_seq, cause=cause or None, recorded_at=rfc3339(transaction.recorded_us))
+
+
+def _anonymous(event: Event) -> dict[str, object]:
+    """The message without the patient's identifiers."""
+    message: dict[str, object] = msgspec.to_builtins(event)
+    data: dict[str, object] = msgspec.to_builtins(event.data)
+    data.pop("patient", None)
+    return {**message, "data": data}
+
+
+_increment_body = msgspec.json.Decoder(IncrementBody)
+_session_body = msgspec.json.Decoder(SessionBody)
+_charge_body = msgspec.json.Decoder(ChargeBody)
+
+
+def change_in(entry: Entry) -> tuple[str, Change]:
+    """The session's token and the change in an increment's entry."""
+    return entry.session, _increment_body.decode(entry.body).change
+
+
+def told_in(entry: Entry) -> tuple[str, Told]:
+    """The session's token and what was told in a session's entry."""
+    return entry.session, _session_body.decode(entry.body).told
+
+
+def charge_in(entry: Entry) -> tuple[str, Charge]:
+    """The session's token and the charge or credit in an entry of one."""
+    return entry.session, _charge_body.decode(entry.body).charge

@@ -1,0 +1,107 @@
+"""One ledger transaction in the making: entries on the chain, and the messages that they cause."""
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.ledger.batch import Batch, Identity, Merge, OutboxMessage, Receipt, Resend
+from gateway.ledger.entry import Entry, EntryKind, Head, append
+from gateway.messages.cloudevents import CONTENT_TYPE, Event, encode_event
+from gateway.recording.receipts import Order, Settled
+
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # longer or with blanks, it is words
+
+TOLD_OF_SESSIONS = frozenset({EntryKind.SESSION, EntryKind.INCREMENT, EntryKind.CHARGE})
+
+
+class Transaction:
+    """Entries that continue the chain at `head`, all recorded at `recorded_us`."""
+
+    def __init__(self, head: Head, recorded_us: int) -> None:
+        self.recorded_us = recorded_us
+        self.epoch = head.epoch
+        self._head = head
+        self._entries: list[Entry] = []
+        self._outbox: list[OutboxMessage] = []
+        self._receipts: list[Receipt] = []
+        self._resends: list[Resend] = []
+
+    @property
+    def next_seq(self) -> int:
+        """The number that the next entry will have; messages carry it."""
+        return self._head.seq + 1
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the entry recorded last."""
+        return self._head.seq
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self._entries
+
+    def record(self, kind: EntryKind, session: str, body: bytes) -> None:
+        """Append an entry; `session` is "" for what is tied to none."""
+        entry, self._head = append(self._head, self.recorded_us, kind, session, body.decode())
+        self._entries.append(entry)
+
+    def publish(self, topic: str, event: Event, *, key: str = "", awaited: bool = False) -> None:
+        """Send `event` because of the entry recorded last; with a `key` it is followed to the engine."""
+        self.publish_raw(topic, event.id, encode_event(event), CONTENT_TYPE, key=key, awaited=awaited)
+
+    def publish_raw(
+        self, topic: str, message_id: str, payload: bytes, content_type: str, *, key: str = "", awaited: bool = False
+    ) -> None:
+        """Send these bytes, which need be no event. The outbox has no other message of that id, ever."""
+        message = OutboxMessage(self._head.seq, message_id, topic, payload, False, content_type, key, awaited)
+        self._outbox.append(message)
+
+    def keep(self, topic: str, event: Event) -> None:
+        """Let the broker keep `event` for whoever comes later."""
+        self._outbox.append(OutboxMessage(self._head.seq, event.id, topic, encode_event(event), True, CONTENT_TYPE))
+
+    def clear(self, topic: str, event_id: str) -> None:
+        """Let the broker keep nothing on the topic any more."""
+        self._outbox.append(OutboxMessage(self._head.seq, event_id, topic, b"", True, ""))
+
+    def told_of(self, session: str) -> list[Entry]:
+        """The entries so far that tell something of the session."""
+        return [entry for entry in self._entries if entry.session == session and entry.kind in TOLD_OF_SESSIONS]
+
+    def receive(self, settled: Settled) -> None:
+        """Record what the engine said of a message; its words stay beside the chain."""
+        receipt = settled.receipt
+        code = receipt.code if _CODE.fullmatch(receipt.code) else ""
+        text = receipt.text if code else " ".join(filter(None, (receipt.code, receipt.text)))
+        body = {"key": settled.key, "result": receipt.result, "code": code}
+        self.record(EntryKind.DELIVERY, settled.session, msgspec.json.encode({"receipt": body}))
+        self._receipts.append(
+            Receipt(
+                self._head.seq,
+                settled.key,
+                settled.accepted,
+                code,
+                text,
+                receipt.message_id,
+                self.recorded_us,
+            )
+        )
+
+    def order(self, order: Order) -> None:
+        """Record that a person wants a message sent again."""
+        self.record(EntryKind.DELIVERY, order.session, msgspec.json.encode({"resend": order}))
+        self._resends.append(Resend(self._head.seq, order.key))
+
+    def batch(self, identities: Iterable[Identity] = (), merges: Iterable[Merge] = ()) -> Batch:
+        """All of it, to be committed as one."""
+        return Batch(
+            tuple(self._entries),
+            tuple(self._outbox),
+            tuple(identities),
+            self._head,
+            receipts=tuple(self._receipts),
+            resends=tuple(self._resends),
+            merges=tuple(merges),
+        )

@@ -1,0 +1,1 @@
+"""What a gateway would have announced, computed from a file of facts."""

@@ -1,0 +1,73 @@
+"""Replay: what a gateway would have told, instant by instant, had it learned `facts` when it did.
+
+Between facts a unit is observed all the time, except where a fact says that it is out of sight. At an instant at which
+something is learned, what is learned comes first: a fact that denies an increment wins (reading 1).
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from gateway.session.assessment import Assessment, assess
+from gateway.session.attribution import sessions
+from gateway.session.facts import AnyFact, InfusionEndCorrected
+from gateway.session.increments import Change, Emitted, fold, reconcile
+from gateway.session.policy import Policy
+from gateway.session.spans import FOREVER
+
+_PatientFacts = dict[str, tuple[AnyFact, ...]]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How a patient's session stands at the end, and everything that was told on the way."""
+
+    assessment: Assessment
+    log: tuple[Change, ...]
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """Facts by the instants at which they were learned: at each, what was known of every patient."""
+
+    stages: tuple[tuple[int, _PatientFacts], ...]
+    until_us: int
+
+
+def record(facts: Iterable[AnyFact]) -> Recording:
+    """The facts as they came in; the recording ends with the last instant that any of them names."""
+    told = list(facts)
+    instants = sorted({fact.known_at_us for fact in told})
+    stages = tuple((at_us, _by_patient([fact for fact in told if fact.known_at_us <= at_us])) for at_us in instants)
+    return Recording(stages, max((_last_us(fact) for fact in told), default=0))
+
+
+def replay(recording: Recording, patient: str, policy: Policy) -> Outcome:
+    """What is told of `patient` under `policy`, and the end of it."""
+    log: list[Change] = []
+    emitted: tuple[Emitted, ...] = ()
+    facts: Sequence[AnyFact] = ()
+    assessment = assess((), policy, 0)
+    for learned_us, by_patient in (*recording.stages, (recording.until_us + 1, None)):
+        while assessment.next_attainment_us is not None and assessment.next_attainment_us < learned_us:
+            now_us = assessment.next_attainment_us
+            assessment = assess(facts, policy, now_us)
+            log += (changes := reconcile(emitted, assessment.increments, now_us))
+            emitted = fold(emitted, changes)
+        if by_patient is not None:
+            facts = by_patient.get(patient, ())
+            assessment = assess(facts, policy, learned_us)
+            log += (changes := reconcile(emitted, assessment.increments, learned_us))
+            emitted = fold(emitted, changes)
+    return Outcome(assess(facts, policy, recording.until_us), tuple(log))
+
+
+def _by_patient(facts: Sequence[AnyFact]) -> _PatientFacts:
+    """A recording has one session a patient, whatever lies between its parts."""
+    by_patient: _PatientFacts = {}
+    for session in sessions(facts, split_us=FOREVER):
+        by_patient[session.patient] = (*by_patient.get(session.patient, ()), *session.facts)
+    return by_patient
+
+
+def _last_us(fact: AnyFact) -> int:
+    new_end_us = fact.new_end_us if isinstance(fact, InfusionEndCorrected) else 0
+    return max(fact.at_us, fact.known_at_us, new_end_us)

@@ -1,0 +1,1 @@
+"""What any service needs: clock, logs, event loop, tasks, systemd, shipped files."""

@@ -1,0 +1,110 @@
+"""Log lines: one JSON object a line on stderr for machines, one readable line for a person at a terminal.
+
+A log line holds no patient data, and says what changed rather than what is (`Outage`). Whatever bytes a device or a
+message put into a text, a line stays one line and moves no cursor: what is not printable is escaped.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from gateway.runtime.clock import US_PER_S, Clock
+
+_STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ts, level, logger, msg, what `extra` brought, and the traceback if there is one.
+
+    The standard library's encoder, because it escapes all that is not ASCII, a lone surrogate included.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line."""
+        line: dict[str, object] = {
+            "ts": _instant(record).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "msg": record.getMessage(),
+        }
+        line |= {name: value for name, value in _extras(record) if name not in line}
+        if trace := _traceback(self, record):
+            line["traceback"] = trace
+        return json.dumps(line, default=str, separators=(",", ":")).replace("\x7f", "\\u007f")
+
+
+class HumanFormatter(logging.Formatter):
+    """`12:00:01 WARNING gateway.x: unit lost  unit=cap-07`, in UTC; a traceback follows on lines of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record as one line, and its traceback."""
+        fields = "".join(f" {name}={escaped(str(value))}" for name, value in _extras(record))
+        head = f"{_instant(record):%H:%M:%S} {record.levelname} {record.name}: {escaped(record.getMessage())}"
+        lines = [head + (f" {fields}" if fields else "")]
+        if trace := _traceback(self, record):
+            lines += [escaped(line) for line in trace.splitlines()]
+        return "\n".join(lines)
+
+
+def setup_logging(json: bool, level: str = "INFO") -> None:
+    """Send every logger's lines of `level` and above, and Python's warnings, to stderr in one of the two forms."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if json else HumanFormatter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(True)
+    logging.raiseExceptions = False  # a closed stderr must not stop the gateway
+
+
+class Outage:
+    """Speaks once when something is lost and once when it returns, however often either is said."""
+
+    def __init__(
+        self, logger: logging.Logger, clock: Clock, what: str, fields: Mapping[str, object] | None = None
+    ) -> None:
+        """`what` is the subject of both lines, "unit cap-07"; `fields` go with both."""
+        self._logger = logger
+        self._clock = clock
+        self._what = what
+        self._fields = dict(fields or {})
+        self._lost_at_us: int | None = None
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it is lost now."""
+        return self._lost_at_us is not None
+
+    def lost(self, reason: str) -> None:
+        """It does not work, because of `reason`."""
+        if self._lost_at_us is None:
+            self._lost_at_us = self._clock.now().boot_us
+            self._logger.warning("%s is lost", self._what, extra={**self._fields, "reason": reason})
+
+    def back(self) -> None:
+        """It works."""
+        if self._lost_at_us is not None:
+            lasted_s = (self._clock.now().boot_us - self._lost_at_us) / US_PER_S
+            self._lost_at_us = None
+            self._logger.warning("%s is back", self._what, extra={**self._fields, "lasted_s": round(lasted_s, 1)})
+
+
+def escaped(text: str) -> str:
+    """The text with every unprintable character written as an escape, so that it moves no cursor and ends no line."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _instant(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _extras(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
+    return ((name, value) for name, value in vars(record).items() if name not in _STANDARD_FIELDS)
+
+
+def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    return formatter.formatException(record.exc_info) if record.exc_info else ""

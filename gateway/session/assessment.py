@@ -1,0 +1,189 @@
+"""The tracker: from what was told about one session to its increments. A pure function of the set of facts.
+
+Theory of operation. Facts told twice are one fact, received the first time; their order plays no part. The infusion
+facts give the end that starts the count (infusion.py), the cooling facts give runs and interruptions (timeline.py);
+together they give the cooling that counts (counting.py) and the instants at which it reaches the thresholds
+(increments.py). All of that is computed as if cooling that is under way went on for ever; only then is it cut at
+`observed_until`. So a timer can never attain an increment, and the next attainment is known in advance.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from enum import StrEnum
+
+import msgspec
+
+from drivers.reading import Evidence
+from gateway.session.cooling import Cooling, cooling
+from gateway.session.counting import NOTHING, Interval, count
+from gateway.session.facts import AnyFact, CapRef, CoolingStarted, InfusionEndCorrected, first_tellings
+from gateway.session.flags import Flag, HeldReason
+from gateway.session.increments import Increment, attained, ceil_to_minute, chart_minutes, net_us, up_to
+from gateway.session.infusion import InfusionEnd, infusions
+from gateway.session.policy import Policy, TimestampResolution
+from gateway.session.review import Picture, finalised_us, flags_of, signed_us
+from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
+
+
+class Phase(StrEnum):
+    """Where a session stands."""
+
+    WAITING = "waiting"  # no cooling yet
+    PRE_COOLING = "pre-cooling"
+    INFUSION = "infusion"  # also while more chemotherapy is ordered
+    POST_INFUSION = "post-infusion"
+    PAUSED = "paused"  # a pause or fault, whatever it interrupts
+    OFFLINE = "offline"  # no cap of the session is in sight
+    ENDED = "ended"  # cooling has stopped
+    FINALIZED = "finalized"
+
+
+class Assessment(msgspec.Struct, frozen=True):
+    """What the facts amount to. Instants are UTC microseconds, times microseconds unless named otherwise."""
+
+    phase: Phase
+    increments: tuple[Increment, ...]
+    intervals: tuple[Interval, ...]  # counted cooling so far
+    net_us: int
+    chart_minutes: int  # the same intervals by subtraction of HH:MM (P2)
+    infusion_end: InfusionEnd | None
+    next_attainment_us: int | None  # when the next increment is due if cooling goes on
+    service_date: date | None  # P27: where post-infusion cooling began
+    flags: tuple[Flag, ...]
+    held: tuple[HeldReason, ...]
+    caps: tuple[CapRef, ...]
+    serial_numbers: Mapping[str, str]  # device -> as read from it
+    started_us: int | None  # the first start of cooling
+    stopped_us: int | None  # the last end of cooling; None while any cap runs
+    watched: frozenset[str]  # devices whose readings move this session on
+    finalised_us: int | None  # P21: signed, or past the window
+
+
+def assess(facts: Iterable[AnyFact], policy: Policy, observed_until_us: int) -> Assessment:
+    """What `facts`, all about one session, amount to at `observed_until_us`."""
+    return _assess(facts, policy, observed_until_us, None)
+
+
+def assess_observed(
+    facts: Iterable[AnyFact], policy: Policy, observed: Mapping[str, int], known_at_us: int
+) -> Assessment:
+    """As `assess`, with what is observed of each device; a device that is missing was never seen.
+
+    While any cap runs in sight the slowest of its devices counts; otherwise all is known up to `known_at_us`.
+    """
+    return _assess(facts, policy, known_at_us, observed)
+
+
+def _assess(
+    facts: Iterable[AnyFact], policy: Policy, known_at_us: int, observed: Mapping[str, int] | None
+) -> Assessment:
+    told = first_tellings(facts)
+    charted = policy.timestamp_resolution is TimestampResolution.CHART_MINUTES
+    if charted:
+        told = tuple(_to_chart_minutes(fact) for fact in told)
+    infusion = infusions(told, policy)
+    cool = cooling(told, policy)
+    watched = _watched(cool)
+    until_us = known_at_us
+    if observed is not None and watched:
+        until_us = min(known_at_us, *(observed.get(device, 0) for device in watched))
+    if charted:
+        until_us -= until_us % US_PER_MINUTE
+    end = infusion.end
+    counted = NOTHING if end is None else count(cool, end.at_us, policy)
+    increments, next_us = attained(counted.intervals, policy, until_us)
+    intervals = up_to(counted.intervals, until_us)
+    picture = Picture(told, policy, infusion, cool, counted, intervals, len(increments), until_us)
+    flags = flags_of(picture)
+    return Assessment(
+        phase=_phase(picture),
+        increments=increments,
+        intervals=intervals,
+        net_us=net_us(intervals),
+        chart_minutes=chart_minutes(intervals),
+        infusion_end=end,
+        next_attainment_us=ceil_to_minute(next_us) if charted and next_us is not None else next_us,
+        service_date=_service_date(intervals, policy),
+        flags=flags,
+        held=tuple(_held(picture, flags)),
+        caps=tuple(cap.cap for cap in cool.caps),
+        serial_numbers=_serial_numbers(told),
+        started_us=cool.runs[0].start_us if cool.runs else None,
+        stopped_us=picture.stopped_us,
+        watched=watched,
+        finalised_us=finalised_us(picture),
+    )
+
+
+def _to_chart_minutes(fact: AnyFact) -> AnyFact:
+    """P2: the fact as a chart has it, seconds cut off."""
+    at_us = fact.at_us - fact.at_us % US_PER_MINUTE
+    if isinstance(fact, InfusionEndCorrected):
+        new_end_us = fact.new_end_us - fact.new_end_us % US_PER_MINUTE
+        return msgspec.structs.replace(fact, at_us=at_us, new_end_us=new_end_us)
+    return msgspec.structs.replace(fact, at_us=at_us)
+
+
+def _watched(cool: Cooling) -> frozenset[str]:
+    in_sight = [cap for cap in cool.caps if cap.lost_us == FOREVER]
+    return frozenset(cap.cap.device for cap in in_sight for run in cap.runs if run.end_us == FOREVER)
+
+
+def _phase(picture: Picture) -> Phase:
+    cool, infusion, until_us = picture.cooling, picture.infusion, picture.until_us
+    running = [cap for cap in cool.caps if cap.runs and cap.runs[-1].end_us > until_us]
+    if signed_us(picture.told) is not None:
+        return Phase.FINALIZED
+    if not cool.runs:
+        return Phase.WAITING
+    if not running:
+        return Phase.ENDED
+    if all(cap.lost_us <= until_us for cap in running):
+        return Phase.OFFLINE
+    if not any(start <= until_us < end for cap in running for start, end in cap.net_spans):
+        return Phase.PAUSED
+    if infusion.end is not None and infusion.end.at_us <= until_us:
+        return Phase.POST_INFUSION
+    return Phase.INFUSION if infusion.agents else Phase.PRE_COOLING
+
+
+def _service_date(intervals: tuple[Interval, ...], policy: Policy) -> date | None:
+    if not intervals:
+        return None
+    return datetime.fromtimestamp(intervals[0].start_us // US_PER_S, policy.zone).date()
+
+
+_HOLDING_FLAGS = {
+    Flag.BEYOND_AUTO_RELEASE_LIMIT: HeldReason.BEYOND_AUTO_RELEASE_LIMIT,
+    Flag.BEYOND_ORDERED_DURATION: HeldReason.BEYOND_ORDERED_DURATION,
+    Flag.NO_ORDER: HeldReason.NO_ORDER,
+}
+
+
+def _held(picture: Picture, flags: tuple[Flag, ...]) -> Iterator[HeldReason]:
+    starts = [fact for fact in picture.told if isinstance(fact, CoolingStarted)]
+    if any(_is_weak(fact.evidence, picture.policy.min_evidence) for fact in starts):
+        yield HeldReason.WEAK_EVIDENCE
+    if not picture.policy.approved_by:
+        yield HeldReason.POLICY_UNAPPROVED
+    if picture.infusion.class_unknown:
+        yield HeldReason.AGENT_CLASS_UNKNOWN
+    if picture.infusion.orders_remain:
+        yield HeldReason.CHEMO_ORDERS_REMAIN
+    for flag, reason in _HOLDING_FLAGS.items():
+        if flag in flags:
+            yield reason
+
+
+def _is_weak(evidence: str, least: Evidence) -> bool:
+    """Whether a start is proven less well than asked. A hand-made fact names no evidence and is taken as it is."""
+    if not evidence:
+        return False
+    known = [each for each in Evidence if each == evidence]
+    return not known or known[0].strength < least.strength
+
+
+def _serial_numbers(told: Iterable[AnyFact]) -> dict[str, str]:
+    return {
+        fact.cap.device: fact.serial_number for fact in told if isinstance(fact, CoolingStarted) and fact.serial_number
+    }

@@ -1,0 +1,270 @@
+"""Whose facts are these: a ward's facts, sorted into sessions. A pure function of the set of facts.
+
+Theory of operation. The facts of each cap are cut into stretches, one occupant each. Where the teller named the patient
+of a fact, that decides. Otherwise the bindings do: a stretch belongs to the patient bound to the cap when it begins, or
+to the first one bound while it goes on. A binding of somebody else ends it, whatever the machine says (P24), and so
+does cooling that starts anew after the cap stood idle. Reassignments then move whole stretches (reading 14). A
+patient's stretches make one session, on however many caps (P23), unless half a day lies between them; what nobody
+claims makes a session of its own. Infusion facts find their session by patient and instant, facts of a unit by its
+caps, facts that name a token by the fact that opened it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.session.facts import (
+    AnyFact,
+    BindingVoided,
+    CapIdentified,
+    CapRef,
+    ClockStepped,
+    CoolingStopCharted,
+    CorrectionDecided,
+    DepartureCancelled,
+    FaultCleared,
+    HoldLifted,
+    InfusionEndCorrected,
+    InfusionEnded,
+    InfusionEndVoided,
+    NoteAdded,
+    OrderChecked,
+    PatientBound,
+    PatientLeft,
+    PatientReassigned,
+    PreparationCharted,
+    SessionFinalized,
+    SessionOpened,
+    ToleranceChecked,
+    UnitFaulted,
+    UnitOffline,
+    UnitOnline,
+    first_tellings,
+)
+from gateway.session.infusion import InfusionFact
+from gateway.session.occupancy import Stretch, on_a_cap, stretches, with_implicit_stops
+from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
+
+_HOUR_US = 60 * US_PER_MINUTE
+SPLIT_US = 12 * _HOUR_US  # cooling of one patient this far apart is two sessions
+DEFAULT_IDLE_US = 1800 * US_PER_S
+_LEAD_US = 6 * _HOUR_US  # how long before the first cooling a patient's facts belong to a session
+_MARGIN_US = 24 * _HOUR_US  # how far around a session the facts of its units may matter
+
+_SessionFact = (
+    SessionFinalized
+    | HoldLifted
+    | CorrectionDecided
+    | PreparationCharted
+    | ToleranceChecked
+    | CapIdentified
+    | NoteAdded
+)
+_PatientFact = InfusionFact | OrderChecked | _SessionFact | CoolingStopCharted | PatientLeft | DepartureCancelled
+_UNIT_FACTS = (UnitFaulted, FaultCleared, UnitOffline, UnitOnline)
+
+
+class Session(msgspec.Struct, frozen=True):
+    """One patient's episode: its facts, and the tokens drawn for it, the one that stands first."""
+
+    patient: str  # "" while nobody is known
+    cap: CapRef | None  # the first; None for a patient without any cooling
+    opened_us: int
+    tokens: tuple[str, ...]
+    reassigned: bool  # it came to this patient by a reassignment alone
+    facts: tuple[AnyFact, ...]
+
+    @property
+    def cooled(self) -> bool:
+        """Whether there was ever anything to count."""
+        return self.cap is not None
+
+
+@dataclass
+class _Group:
+    """A session in the making. Without stretches it is what a reassignment left, or a patient without cooling."""
+
+    patient: str
+    opened_us: int
+    stretches: list[Stretch] = field(default_factory=list[Stretch])
+    tokens: list[str] = field(default_factory=list[str])
+    facts: list[AnyFact] = field(default_factory=list[AnyFact])
+
+    @property
+    def last_us(self) -> int:
+        return max((stretch.last_us for stretch in self.stretches), default=self.opened_us)
+
+    def devices(self) -> set[str]:
+        return {stretch.cap.device for stretch in self.stretches}
+
+
+def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us: int = SPLIT_US) -> tuple[Session, ...]:
+    """The sessions that `facts` tell of, by patient and beginning; also patients of whom no cooling is known."""
+    told = _without_voided(first_tellings(facts))
+    by_cap: dict[CapRef, list[AnyFact]] = {}
+    for fact in told:
+        if on_a_cap(fact) and fact.cap is not None:
+            by_cap.setdefault(fact.cap, []).append(fact)
+    found = {cap: stretches(cap, cap_facts, idle_us) for cap, cap_facts in by_cap.items()}
+    moves = _reassign(found, told, split_us)
+    owned = [stretch for on_cap in found.values() for stretch in with_implicit_stops(on_cap)]
+    ward = _Ward(_groups(owned, split_us))
+    for fact, opened_us in moves:
+        ward.anchor(fact.from_patient, opened_us)
+    ward.take_tokens(told)
+    ward.take_patient_facts(told)
+    ward.take_unit_facts(told)
+    for fact, opened_us in moves:
+        for patient in (fact.from_patient, fact.to_patient):
+            ward.of(patient, opened_us).facts.append(fact)
+    return tuple(_session(group) for group in sorted(ward.groups, key=lambda each: (each.patient, each.opened_us)))
+
+
+def _without_voided(told: Sequence[AnyFact]) -> tuple[AnyFact, ...]:
+    voids = [fact for fact in told if isinstance(fact, BindingVoided)]
+    return tuple(
+        fact for fact in told if not (isinstance(fact, PatientBound) and any(voided(fact, void) for void in voids))
+    )
+
+
+def voided(binding: PatientBound, void: BindingVoided) -> bool:
+    """Whether the binding does not hold: told before, of the same cap and patient."""
+    same = (binding.cap, binding.patient) == (void.cap, void.patient)
+    return same and binding.known_at_us <= void.known_at_us
+
+
+def _reassign(
+    found: dict[CapRef, list[Stretch]], told: Sequence[AnyFact], split_us: int
+) -> list[tuple[PatientReassigned, int]]:
+    """Move stretches to whom they belonged all along; each move with the beginning of what it moved."""
+    moves: list[tuple[PatientReassigned, int]] = []
+    orders = [fact for fact in told if isinstance(fact, PatientReassigned)]
+    for fact in sorted(orders, key=lambda fact: (fact.known_at_us, fact.at_us)):
+        on_cap = found.get(fact.cap, [])
+        opened_us: int | None = None
+        for index in reversed(range(len(on_cap))):
+            stretch = on_cap[index]
+            if stretch.owner != fact.from_patient or stretch.opened_us > max(fact.at_us, fact.known_at_us):
+                continue
+            if opened_us is not None and opened_us - stretch.last_us > split_us:
+                break  # an earlier session of the same patient on this cap
+            on_cap[index] = msgspec.structs.replace(stretch, owner=fact.to_patient)
+            opened_us = stretch.opened_us
+        if opened_us is not None:
+            moves.append((fact, opened_us))
+    return moves
+
+
+def _groups(owned: Iterable[Stretch], split_us: int) -> list[_Group]:
+    groups: list[_Group] = []
+    latest: dict[str, _Group] = {}
+    for stretch in sorted(owned, key=lambda stretch: (stretch.opened_us, stretch.cap)):
+        group = latest.get(stretch.owner) if stretch.owner else None
+        if group is None or stretch.opened_us - group.last_us > split_us:
+            group = _Group(stretch.owner, stretch.opened_us)
+            groups.append(group)
+            latest[stretch.owner] = group
+        group.stretches.append(stretch)
+        group.facts += stretch.facts
+    return groups
+
+
+class _Ward:
+    """The groups, and the ways by which facts find theirs."""
+
+    def __init__(self, groups: list[_Group]) -> None:
+        self.groups = groups
+
+    def of(self, patient: str, at_us: int) -> _Group:
+        """The patient's session that was on, about to be on, or last on at `at_us`; made if there is none."""
+        own = sorted((each for each in self.groups if each.patient == patient), key=lambda each: each.opened_us)
+        if not own:
+            self.groups.append(_Group(patient, at_us))
+            return self.groups[-1]
+        begun = [group for group in own if group.opened_us - _LEAD_US <= at_us]
+        return begun[-1] if begun else own[0]
+
+    def anchor(self, patient: str, opened_us: int) -> None:
+        """Keep a session for whom cooling was taken away from, so that its log can be taken back."""
+        own = [each for each in self.groups if each.patient == patient]
+        if not any(each.opened_us - _LEAD_US <= opened_us <= each.last_us for each in own):
+            self.groups.append(_Group(patient, opened_us))
+
+    def take_tokens(self, told: Iterable[AnyFact]) -> None:
+        opened = [fact for fact in told if isinstance(fact, SessionOpened)]
+        for fact in sorted(opened, key=lambda fact: (fact.known_at_us, fact.at_us)):
+            on_cap = [
+                (stretch, group)
+                for group in self.groups
+                for stretch in group.stretches
+                if stretch.cap == fact.cap and stretch.cooled
+            ]
+            begun = [each for each in on_cap if each[0].opened_us <= fact.at_us]
+            # Of stretches that open at one instant, each has a token of its own.
+            stretch, group = max(
+                begun or on_cap, key=lambda each: (each[0].opened_us, not each[1].tokens), default=(None, None)
+            )
+            if stretch is None or group is None:
+                continue
+            patient = fact.patient or stretch.first_owner
+            home = group if group.patient == patient else self.of(patient, stretch.opened_us)
+            home.tokens.append(fact.token)
+            home.facts.append(fact)
+
+    def take_patient_facts(self, told: Sequence[AnyFact]) -> None:
+        by_token = {token: group for group in self.groups for token in group.tokens}
+        for fact in told:
+            if not isinstance(fact, _PatientFact) or on_a_cap(fact):
+                continue
+            if isinstance(fact, _SessionFact) and fact.token:
+                if fact.token in by_token:
+                    by_token[fact.token].facts.append(fact)
+            elif fact.patient:
+                self.of(fact.patient, _instant(fact, told)).facts.append(fact)
+
+    def take_unit_facts(self, told: Iterable[AnyFact]) -> None:
+        for group in self.groups:
+            if group.stretches:
+                first_us, last_us = group.opened_us - _MARGIN_US, min(group.last_us + _MARGIN_US, FOREVER)
+                group.facts += _unit_facts(told, group.devices(), first_us, last_us)
+
+
+def _unit_facts(told: Iterable[AnyFact], devices: set[str], first_us: int, last_us: int) -> Iterator[AnyFact]:
+    for fact in told:
+        if first_us <= fact.at_us <= last_us and (
+            isinstance(fact, ClockStepped) or (isinstance(fact, _UNIT_FACTS) and fact.device in devices)
+        ):
+            yield fact
+
+
+def _instant(fact: _PatientFact, told: Iterable[AnyFact]) -> int:
+    """The instant that decides which of the patient's sessions the fact is about."""
+    match fact:
+        case InfusionEndCorrected():
+            return fact.new_end_us
+        case InfusionEndVoided():
+            ends = [
+                (other.known_at_us, _instant(other, ()))
+                for other in told
+                if isinstance(other, InfusionEnded | InfusionEndCorrected)
+                and (other.patient, other.order) == (fact.patient, fact.order)
+                and other.known_at_us <= fact.known_at_us
+            ]
+            return max(ends)[1] if ends else fact.at_us
+        case InfusionEnded() if fact.no_time:
+            return fact.known_at_us
+        case _:
+            return fact.at_us
+
+
+def _session(group: _Group) -> Session:
+    cooled = [stretch for stretch in group.stretches if stretch.cooled]
+    return Session(
+        patient=group.patient,
+        cap=cooled[0].cap if cooled else None,
+        opened_us=cooled[0].opened_us if cooled else group.opened_us,
+        tokens=tuple(group.tokens),
+        reassigned=bool(cooled) and cooled[0].first_owner != group.patient,
+        facts=tuple(group.facts),
+    )

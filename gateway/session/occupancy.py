@@ -1,0 +1,227 @@
+"""The facts of one cap, cut into stretches of one occupant each. See binding.py for the theory of operation."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeGuard
+
+import msgspec
+
+from gateway.session.cooling import IMPLICIT_STOP
+from gateway.session.facts import (
+    AnyFact,
+    CapRef,
+    CapRemoved,
+    CoolingPaused,
+    CoolingResumed,
+    CoolingStarted,
+    CoolingStopCharted,
+    CoolingStopped,
+    DevicePostTimerStarted,
+    PatientBound,
+    PatientLeft,
+    PatientReleased,
+)
+from gateway.session.spans import FOREVER, US_PER_MINUTE
+
+BINDING_HOLDS_US = 4 * 60 * US_PER_MINUTE  # how long a binding waits for cooling to start
+
+_Told = (
+    CoolingStarted
+    | CoolingStopped
+    | CoolingPaused
+    | CoolingResumed
+    | CapRemoved
+    | CoolingStopCharted
+    | PatientLeft
+    | DevicePostTimerStarted
+)
+_TOLD = (
+    CoolingStarted,
+    CoolingStopped,
+    CoolingPaused,
+    CoolingResumed,
+    CapRemoved,
+    CoolingStopCharted,
+    PatientLeft,
+    DevicePostTimerStarted,
+)
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """What one occupant did on one cap. `owner` is "" where nobody is known."""
+
+    cap: CapRef
+    opened_us: int
+    owner: str
+    first_owner: str  # before reassignments
+    facts: tuple[AnyFact, ...]
+
+    @property
+    def cooled(self) -> bool:
+        """Whether coolant ever circulated in it."""
+        return any(isinstance(fact, CoolingStarted) for fact in self.facts)
+
+    @property
+    def last_us(self) -> int:
+        """Its last fact's instant; FOREVER while coolant circulates."""
+        return FOREVER if self.running_at(FOREVER) else max(fact.at_us for fact in self.facts)
+
+    def running_at(self, at_us: int) -> bool:
+        """Whether coolant circulated just before `at_us`."""
+        running = False
+        for fact in self.facts:
+            if fact.at_us < at_us or (fact.at_us == at_us and isinstance(fact, CoolingStopped)):
+                running = isinstance(fact, CoolingStarted) or (running and not isinstance(fact, CoolingStopped))
+        return running
+
+
+def on_a_cap(fact: AnyFact) -> TypeGuard["_Told | PatientBound | PatientReleased"]:
+    """Whether `fact` tells of one cap."""
+    return isinstance(fact, PatientBound | PatientReleased | _Told) and fact.cap is not None
+
+
+def stretches(cap: CapRef, facts: Iterable[AnyFact], idle_us: int) -> list[Stretch]:
+    """The stretches of `cap`, by their beginning. `idle_us`: how long a stop leaves the cap to its occupant."""
+    walk = _Walk(cap, idle_us)
+    for fact in sorted(filter(on_a_cap, facts), key=lambda fact: (fact.at_us, _rank(fact), fact.known_at_us)):
+        walk.take(fact)
+    found = [Stretch(cap, draft.opened_us, draft.owner, draft.owner, tuple(draft.facts)) for draft in walk.drafts]
+    return sorted(found, key=lambda stretch: stretch.opened_us)
+
+
+def with_implicit_stops(found: Sequence[Stretch]) -> list[Stretch]:
+    """P24: whoever comes next on the cap ends a stretch that was never stopped."""
+    result: list[Stretch] = []
+    for index, stretch in enumerate(found):
+        following = next((s for s in found[index + 1 :] if s.owner != stretch.owner and s.cooled), None)
+        if following is not None and stretch.running_at(following.opened_us):
+            stop = CoolingStopped(
+                at_us=following.opened_us,
+                known_at_us=min(fact.known_at_us for fact in following.facts),
+                cap=stretch.cap,
+                patient=stretch.owner,
+                reason=IMPLICIT_STOP,
+            )
+            stretch = msgspec.structs.replace(stretch, facts=(*stretch.facts, stop))
+        result.append(stretch)
+    return result
+
+
+def _rank(fact: AnyFact) -> int:
+    """The order of facts at one instant: who goes, then who comes, then what begins."""
+    match fact:
+        case CoolingStopped():
+            return 0
+        case PatientReleased():
+            return 2
+        case PatientBound():
+            return 3
+        case CoolingStarted():
+            return 4
+        case _:
+            return 1
+
+
+@dataclass
+class _Draft:
+    owner: str
+    opened_us: int
+    facts: list[AnyFact] = field(default_factory=list[AnyFact])
+    running: bool = False
+    stopped_us: int = 0
+    released: bool = False
+
+    def add(self, fact: AnyFact) -> None:
+        self.facts.append(fact)
+        if isinstance(fact, CoolingStarted):
+            self.running = True
+        elif isinstance(fact, CoolingStopped):
+            self.running, self.stopped_us = False, fact.at_us
+
+
+@dataclass
+class _Walk:
+    """One pass over a cap's facts, in the order of their instants."""
+
+    cap: CapRef
+    idle_us: int
+    drafts: list[_Draft] = field(default_factory=list[_Draft])
+    current: _Draft | None = None
+    bound: str = ""
+    bound_us: int = 0
+    bound_used: bool = False  # cooling has run under the binding
+
+    def take(self, fact: "_Told | PatientBound | PatientReleased") -> None:
+        match fact:
+            case PatientBound():
+                self._bind(fact)
+            case PatientReleased():
+                if fact.patient in ("", self.bound):
+                    self.bound = ""
+                if self.current is not None and fact.patient in ("", self.current.owner):
+                    self.current.released = True
+            case CoolingStarted() if fact.patient:
+                self._start_of(fact)
+            case CoolingStarted():
+                self._start(fact)
+            case _ if fact.patient:
+                self._told_of(fact)
+            case _:
+                if self.current is not None:
+                    self.current.add(fact)
+
+    def _open(self, owner: str, at_us: int) -> _Draft:
+        self.current = _Draft(owner, at_us)
+        self.drafts.append(self.current)
+        return self.current
+
+    def _bind(self, fact: PatientBound) -> None:
+        self.bound, self.bound_us, self.bound_used = fact.patient, fact.at_us, False
+        draft = self.current
+        if draft is None:
+            return
+        if draft.owner == fact.patient:
+            draft.released, self.bound_used = False, draft.running
+        elif not draft.owner and (draft.running or fact.at_us - draft.stopped_us <= self.idle_us):
+            draft.owner, self.bound_used = fact.patient, True
+        elif draft.running:
+            self.bound_used = True
+            self._open(fact.patient, fact.at_us).add(_taken_over(draft, fact))
+        else:
+            self.current = None
+
+    def _start(self, fact: CoolingStarted) -> None:
+        draft = self.current
+        if draft is not None and (
+            draft.running or (not draft.released and fact.at_us - draft.stopped_us <= self.idle_us)
+        ):
+            draft.add(fact)
+            return
+        fresh = not self.bound_used and fact.at_us - self.bound_us <= BINDING_HOLDS_US
+        self._open(self.bound if fresh else "", fact.at_us).add(fact)
+        self.bound_used = True
+
+    def _start_of(self, fact: CoolingStarted) -> None:
+        """The teller knows whose cooling it is."""
+        draft = self.current
+        if draft is not None and not draft.owner and draft.running:
+            draft.owner = fact.patient
+        if draft is None or draft.owner != fact.patient:
+            draft = self._open(fact.patient, fact.at_us)
+        draft.add(fact)
+
+    def _told_of(self, fact: _Told) -> None:
+        """Of the patient's latest stretch here; of a stretch without cooling if there is none."""
+        own = [draft for draft in self.drafts if draft.owner == fact.patient]
+        draft = own[-1] if own else _Draft(fact.patient, fact.at_us)
+        if not own:
+            self.drafts.append(draft)
+        draft.add(fact)
+
+
+def _taken_over(draft: _Draft, bound: PatientBound) -> CoolingStarted:
+    """The cooling that was on when somebody else was bound, as that patient's start."""
+    started = [fact for fact in draft.facts if isinstance(fact, CoolingStarted)][-1]
+    return msgspec.structs.replace(
+        started, at_us=bound.at_us, known_at_us=bound.known_at_us, patient=bound.patient, reason="bound"
+    )

@@ -1,0 +1,342 @@
+"""The ward: every session that may still change, what has been told of each, and what the next input changes.
+
+Theory of operation. The ward is a value. `advance` takes it, what was learned and what is observed, and gives the
+ward after it with the step that led there: facts to record, changes to tell. The shell records the step, then swaps
+the ward, so that memory never runs ahead of the ledger. A ward made again from the recorded facts and tellings goes on
+as if nothing had happened.
+
+A new fact is looked at together with all facts that it may bear on: those that share a unit, a patient or a session
+with it, directly or through others. All other sessions stand as they did. A session opened longer ago than
+`settled_us` is history: its increments are never touched again, and its facts are dropped a day later. One that is
+held, or charged in question, waits two weeks longer for a person.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from gateway.session.assessment import assess_observed
+from gateway.session.attribution import Session, sessions, voided
+from gateway.session.charges import Charge
+from gateway.session.facts import (
+    AnyFact,
+    BindingVoided,
+    CapRef,
+    ObservedUntil,
+    PatientBound,
+    PatientReassigned,
+    PatientReleased,
+    SessionOpened,
+)
+from gateway.session.increments import Change, fold
+from gateway.session.infusion import INFUSION_FACTS
+from gateway.session.occupancy import BINDING_HOLDS_US
+from gateway.session.outcome import Outcome, Record, Told, outcome
+from gateway.session.policy import Policy, parse_policy
+from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
+from gateway.session.worklist import WorkItem, open_work
+
+_HOUR_US = 60 * US_PER_MINUTE
+_CORRECTIONS_US = 48 * _HOUR_US  # how long after the finalisation window a correction is still looked at
+_PATIENCE_US = 14 * 24 * _HOUR_US  # how much longer a session waits for a person's word
+_CONTEXT_US = 24 * _HOUR_US  # how long facts outlive the sessions they may belong to
+
+
+class Step(msgspec.Struct, frozen=True):
+    """What must be recorded before the ward after it is true: new facts, then what they changed."""
+
+    facts: tuple[AnyFact, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+
+Key = tuple[Literal["unit", "patient", "token"], str]
+
+
+class Ward(msgspec.Struct, frozen=True):
+    """All that is known, by what it concerns. `policy_text` is pinned in each session that opens."""
+
+    policy_text: str
+    rooms: Mapping[Key, tuple[AnyFact, ...]] = {}
+    everywhere: tuple[AnyFact, ...] = ()  # facts that concern every session: clock steps
+    records: Mapping[str, Record] = {}
+    bound: Mapping[CapRef, PatientBound] = {}  # the last binding of each cap that was not released
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of sessions to come."""
+        return parse_policy(self.policy_text)
+
+    @property
+    def settled_us(self) -> int:
+        """How long after its opening a session may still change."""
+        return self.policy.finalise_after_h * _HOUR_US + _CORRECTIONS_US
+
+    @property
+    def memory_us(self) -> int:
+        """How long facts are kept, unless a session of theirs waits for a person."""
+        return self.settled_us + _CONTEXT_US
+
+    @property
+    def recall_us(self) -> int:
+        """How long facts may be kept: what a restart must read again."""
+        return self.memory_us + _PATIENCE_US
+
+    def keeps(self, record: Record, now_us: int) -> bool:
+        """Whether the session may still change."""
+        patience_us = _PATIENCE_US if record.waits else 0
+        return record.opened_us >= now_us - self.settled_us - patience_us
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The units that have a cap in a session."""
+        return frozenset(unit for record in self.records.values() for unit in record.watched)
+
+    @property
+    def wake_us(self) -> int:
+        """The next instant that changes something without any reading."""
+        return min((record.wake_us for record in self.records.values()), default=FOREVER)
+
+    def serving(self, now_us: int) -> dict[CapRef, str]:
+        """Whom each cap serves: bound to it lately, or still with an open session; a forgotten release ends with it."""
+        busy = {record.patient for record in self.records.values() if record.open}
+        return {
+            cap: binding.patient
+            for cap, binding in self.bound.items()
+            if binding.patient in busy or now_us - binding.at_us <= BINDING_HOLDS_US
+        }
+
+    def knows_message(self, message_id: str) -> bool:
+        """Whether a fact that a message told is known under the message's id."""
+        return any(getattr(fact, "msg", "") == message_id for facts in self.rooms.values() for fact in facts)
+
+    def knows_order(self, patient: str, order: str) -> bool:
+        """Whether anything of the patient's order was told."""
+        facts = self.rooms.get(("patient", patient), ())
+        return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in facts)
+
+    @property
+    def done(self) -> frozenset[str]:
+        """The patients whose cooling is over, as far as sessions know."""
+        patients = {record.patient for record in self.records.values()}
+        return frozenset(patients - {record.patient for record in self.records.values() if record.open})
+
+    @property
+    def work(self) -> tuple[WorkItem, ...]:
+        """What people have to look at."""
+        return open_work(fact for facts in self.rooms.values() for fact in facts)
+
+    def due_us(self) -> dict[str, int]:
+        """By unit, the instant whose reading changes something; a unit in no session is missing."""
+        due: dict[str, int] = {}
+        for record in self.records.values():
+            for unit in record.watched:
+                due[unit] = min(record.due_us, due.get(unit, FOREVER))
+        return due
+
+
+def restored(
+    policy_text: str,
+    facts: Iterable[AnyFact],
+    changes: Iterable[tuple[str, Change]],
+    tellings: Iterable[tuple[str, Told]],
+    charges: Iterable[tuple[str, Charge]],
+) -> Ward:
+    """The ward as the ledger has it: facts, then by session token what was told, in the order of telling.
+
+    Nothing is due in it until it is `advance`d over everything once (`everything=True`).
+    """
+    ward = _with_facts(Ward(policy_text), [fact for fact in facts if not isinstance(fact, ObservedUntil)])
+    records = dict(ward.records)
+    for token, change in changes:
+        if token in records:
+            records[token] = msgspec.structs.replace(records[token], emitted=fold(records[token].emitted, [change]))
+    for token, told in tellings:
+        if token in records:
+            records[token] = msgspec.structs.replace(records[token], told=told)
+    for token, charge in charges:
+        if token in records:
+            charged = (*records[token].charged, charge)
+            records[token] = msgspec.structs.replace(records[token], charged=charged)
+    return msgspec.structs.replace(ward, records=records)
+
+
+def advance(
+    ward: Ward,
+    learned: Sequence[AnyFact],
+    observed: Mapping[str, int],
+    now_us: int,
+    draw: Callable[[], str],
+    *,
+    everything: bool = False,
+) -> tuple[Ward, Step]:
+    """The ward after `learned`, with every unit observed as far as `observed` says. `draw` gives a fresh token."""
+    new = tuple(_unknown(ward, learned))
+    ward = _with_facts(ward, new)
+    touched = set(ward.rooms) if everything else _touched(ward, new, observed, now_us)
+    if not touched:
+        return ward, Step(new)
+    facts = _together(ward, touched)
+    found = _recent(facts, ward, now_us)
+    opened = [_opening(session, ward, now_us, draw) for session in found if session.cooled and not session.tokens]
+    if opened:
+        ward = _with_facts(ward, opened)
+        found = _recent([*facts, *opened], ward, now_us)
+    records = dict(ward.records)
+    outcomes: list[Outcome] = []
+    for session in found:
+        for each in _outcomes(session, records, observed, now_us):
+            records[each.record.token] = each.record
+            if each.news:
+                outcomes.append(each)
+    return msgspec.structs.replace(ward, records=records), Step((*new, *opened), tuple(outcomes))
+
+
+def look(ward: Ward, token: str, observed: Mapping[str, int], now_us: int) -> tuple[Session, Outcome] | None:
+    """One session as it stands, with its facts; None if no session that may still change has that token."""
+    if token not in ward.records:
+        return None
+    for session in _recent(_together(ward, {("token", token)}), ward, now_us):
+        for each in _outcomes(session, ward.records, observed, now_us):
+            if each.record.token == token:
+                return session, each
+    return None
+
+
+def forget(ward: Ward, now_us: int) -> Ward:
+    """The ward without the history that no session can need any more."""
+    records = {token: record for token, record in ward.records.items() if ward.keeps(record, now_us)}
+    needed_us = [record.opened_us - _CONTEXT_US for record in records.values()]
+    horizon_us = min([now_us - ward.memory_us, *needed_us])
+    rooms = {
+        key: kept
+        for key, facts in ward.rooms.items()
+        if (kept := tuple(fact for fact in facts if max(fact.at_us, fact.known_at_us) >= horizon_us))
+    }
+    everywhere = tuple(fact for fact in ward.everywhere if fact.known_at_us >= horizon_us)
+    return msgspec.structs.replace(ward, rooms=rooms, everywhere=everywhere, records=records)
+
+
+def _keys(fact: AnyFact) -> Iterator[Key]:
+    """What the fact concerns."""
+    cap = getattr(fact, "cap", None)
+    unit = cap.device if isinstance(cap, CapRef) else getattr(fact, "device", "")
+    if unit:
+        yield "unit", unit
+    if isinstance(fact, PatientReassigned):
+        yield "patient", fact.from_patient
+        yield "patient", fact.to_patient
+    elif patient := getattr(fact, "patient", ""):
+        yield "patient", patient
+    if token := getattr(fact, "token", ""):
+        yield "token", token
+
+
+def _unknown(ward: Ward, learned: Iterable[AnyFact]) -> Iterator[AnyFact]:
+    """The facts that were not told before; the first telling counts."""
+    told: set[AnyFact] = set()
+    for fact in learned:
+        for known in ward.rooms.get(next(_keys(fact), ("token", "")), ward.everywhere):
+            told.add(_content(known))
+        if (content := _content(fact)) not in told:
+            told.add(content)
+            yield fact
+
+
+def _content(fact: AnyFact) -> AnyFact:
+    return msgspec.structs.replace(fact, known_at_us=0)
+
+
+def _with_facts(ward: Ward, facts: Sequence[AnyFact]) -> Ward:
+    if not facts:
+        return ward
+    added: dict[Key, list[AnyFact]] = {}
+    everywhere: list[AnyFact] = []
+    bound = dict(ward.bound)
+    records = dict(ward.records)
+    for fact in facts:
+        keys = list(_keys(fact))
+        for key in keys:
+            added.setdefault(key, []).append(fact)
+        if not keys:
+            everywhere.append(fact)
+        match fact:
+            case PatientBound():
+                bound[fact.cap] = fact
+            case PatientReleased():
+                if fact.cap in bound and fact.patient in ("", bound[fact.cap].patient):
+                    del bound[fact.cap]
+            case BindingVoided():
+                if fact.cap in bound and voided(bound[fact.cap], fact):
+                    del bound[fact.cap]
+            case SessionOpened():
+                policy = parse_policy(fact.policy)
+                records[fact.token] = Record(token=fact.token, cap=fact.cap, policy=policy, opened_us=fact.at_us)
+            case _:
+                pass
+    rooms = {**ward.rooms, **{key: (*ward.rooms.get(key, ()), *more) for key, more in added.items()}}
+    return Ward(ward.policy_text, rooms, (*ward.everywhere, *everywhere), records, bound)
+
+
+def _touched(ward: Ward, new: Sequence[AnyFact], observed: Mapping[str, int], now_us: int) -> set[Key]:
+    """What must be looked at again: what new facts concern, and sessions whose instant has come."""
+    touched = {key for fact in new for key in _keys(fact)}
+    if any(not list(_keys(fact)) for fact in new):
+        touched |= set(ward.rooms)
+    for record in ward.records.values():
+        reached = any(observed.get(unit, 0) >= record.due_us for unit in record.watched)
+        if reached or record.wake_us <= now_us:
+            touched.add(("token", record.token))
+    return touched
+
+
+def _together(ward: Ward, touched: set[Key]) -> list[AnyFact]:
+    """All facts that bear on each other, from `touched` on."""
+    facts: dict[int, AnyFact] = {id(fact): fact for fact in ward.everywhere}
+    waiting, seen = list(touched), set(touched)
+    while waiting:
+        for fact in ward.rooms.get(waiting.pop(), ()):
+            if id(fact) not in facts:
+                facts[id(fact)] = fact
+                further = {key for key in _keys(fact) if key not in seen}
+                waiting += further
+                seen |= further
+    return list(facts.values())
+
+
+def _recent(facts: Iterable[AnyFact], ward: Ward, now_us: int) -> list[Session]:
+    """The sessions that may still change."""
+    found = sessions(facts, idle_us=ward.policy.session_idle_s * US_PER_S)
+    return [
+        session
+        for session in found
+        if session.opened_us >= now_us - ward.settled_us
+        or any(ward.keeps(ward.records[token], now_us) for token in session.tokens if token in ward.records)
+    ]
+
+
+def _opening(session: Session, ward: Ward, now_us: int, draw: Callable[[], str]) -> SessionOpened:
+    if session.cap is None:
+        raise ValueError("a session without cooling is not opened")
+    token = draw()
+    while token in ward.records:
+        token = draw()
+    return SessionOpened(
+        at_us=session.opened_us,
+        known_at_us=now_us,
+        token=token,
+        cap=session.cap,
+        policy=ward.policy_text,
+        patient=session.patient if session.reassigned else "",
+    )
+
+
+def _outcomes(
+    session: Session, records: Mapping[str, Record], observed: Mapping[str, int], now_us: int
+) -> Iterator[Outcome]:
+    """The session under the token that stands; tokens that another one has replaced lose their increments."""
+    known = [records[token] for token in session.tokens if token in records]
+    for index, record in enumerate(known):
+        facts = session.facts if index == 0 else ()
+        assessment = assess_observed(facts, record.policy, observed, now_us)
+        yield outcome(session, record, assessment, observed, now_us)

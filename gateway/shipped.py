@@ -1,9 +1,0 @@
-"""Where the files that ship with the program lie: profiles, policies, scenarios, examples."""
-
-from pathlib import Path
-
-
-def shipped_dir() -> Path:
-    """The `config/` tree: inside the package when installed from a wheel, at the top of a checkout otherwise."""
-    installed = Path(__file__).parent / "shipped"
-    return installed if installed.is_dir() else Path(__file__).parent.parent / "config"

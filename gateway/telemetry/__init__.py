@@ -1,0 +1,1 @@
+"""Readings become messages that may be dropped, and a bounded history."""

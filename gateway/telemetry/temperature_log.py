@@ -1,0 +1,98 @@
+"""Keeps the history of the units' temperatures: one sample of each unit a period, written a minute's worth at a time.
+
+Readings are taken on the event loop and cost a comparison; the file is written in a thread. Trouble with it is logged
+once and costs samples, never a poll: what waits is bounded, the oldest goes first.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from itertools import chain
+from pathlib import Path
+
+from drivers.reading import CapReading, Measurement, Reading
+from gateway.config.lines import UnitSpec
+from gateway.config.tables import HistoryTable
+from gateway.ledger.temperatures import (
+    WHOLE_UNIT,
+    Calibration,
+    HistoryUnavailable,
+    Sample,
+    TemperatureFile,
+)
+from gateway.runtime.clock import US_PER_S, Clock
+from gateway.runtime.logs import Outage
+
+_log = logging.getLogger("capgate.history")
+
+WRITE_PERIOD_S = 60.0
+MOST_WAITING = 100_000
+DAY_US = 86_400 * US_PER_S
+
+
+class History:
+    """Samples of all units on their way to `path`. `take` readings while it is `run`."""
+
+    def __init__(self, path: Path, clock: Clock, units: Sequence[UnitSpec], kept: HistoryTable) -> None:
+        self._path = path
+        self._clock = clock
+        self._units = units
+        self._period_us = kept.period_s * US_PER_S
+        self._keep_us = kept.keep_days * DAY_US
+        self._due_us: dict[str, int] = {}
+        self._waiting: deque[Sample] = deque(maxlen=MOST_WAITING)
+        self._outage = Outage(_log, clock, "the history of temperatures", {"file": path.name})
+
+    def take(self, reading: Reading) -> None:
+        """Keep what the reading says, if the unit's next sample is due."""
+        at_us = reading.observed_at.utc_us
+        if at_us < self._due_us.get(reading.unit, 0):
+            return
+        self._due_us[reading.unit] = at_us + self._period_us
+        whole = _samples(reading.unit, at_us, WHOLE_UNIT, "", reading.measurements)
+        self._waiting.extend(chain(whole, *(_of_cap(reading.unit, at_us, cap) for cap in reading.caps)))
+
+    async def run(self) -> None:
+        """Write until cancelled, and once more then."""
+        try:
+            while True:  # ends with the task
+                await asyncio.sleep(WRITE_PERIOD_S / self._clock.speed)
+                await self._write()
+        finally:
+            await self._write()
+
+    async def _write(self) -> None:
+        """All that waits; what could not be written waits on."""
+        samples, self._waiting = self._waiting, deque[Sample](maxlen=MOST_WAITING)
+        try:
+            await asyncio.to_thread(self._store, samples)
+        except HistoryUnavailable as error:
+            self._outage.lost(str(error))
+            self._waiting = deque(chain(samples, self._waiting), maxlen=MOST_WAITING)
+        else:
+            self._outage.back()
+
+    def _store(self, samples: Collection[Sample]) -> None:
+        """Runs in a thread. The file is opened each time, so that it may be moved away while the gateway runs."""
+        now_us = self._clock.now().utc_us
+        with closing(TemperatureFile(self._path)) as file:
+            file.calibrate(list(_in_use(self._units, now_us)), now_us)
+            file.append(samples)
+            file.forget(now_us - self._keep_us)
+
+
+def _of_cap(unit: str, at_us: int, cap: CapReading) -> Iterator[Sample]:
+    return _samples(unit, at_us, cap.cap, cap.run_state, cap.temperatures)
+
+
+def _samples(unit: str, at_us: int, cap: int, run_state: str, measured: dict[str, Measurement]) -> Iterator[Sample]:
+    for point, each in measured.items():
+        yield Sample(unit, at_us, cap, point, each.value, each.unit, each.quality, each.reason or "", run_state)
+
+
+def _in_use(units: Sequence[UnitSpec], now_us: int) -> Iterator[Calibration]:
+    for unit in units:
+        for offset in unit.offsets:
+            yield Calibration(unit.id, offset.point, now_us, offset.offset_c, offset.calibrated_on.isoformat())

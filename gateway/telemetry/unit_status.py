@@ -1,0 +1,134 @@
+"""Readings to telemetry: every cap's temperatures, and each unit's status when it changes. Lossy by design.
+
+Nothing here is evidence: what counts goes through the pipeline and the ledger. A status is told again each
+REFRESH_US while readings come, so that a reader of the retained message can judge its age by `observed_at`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from drivers.reading import FaultKind, ReadFault, Reading, RunState
+from gateway.messages.cloudevents import Origin, Trace, encode_event
+from gateway.messages.outbound.device import temperature_event, unit_down_event, unit_up_event
+from gateway.monitoring.alarms import UnitDown
+from gateway.mqtt.telemetry import Telemetry
+from gateway.mqtt.topics import Topics
+from gateway.runtime.clock import US_PER_S
+
+REFRESH_US = 60_000_000
+EXPIRY_S = 120
+_UNTRACED = Trace()
+
+
+class UnitFacts(msgspec.Struct, frozen=True):
+    """What the configuration knows of a unit that its messages need."""
+
+    profile: str
+    caps: Mapping[int, str | None]  # cap -> chair
+
+
+class _Told(msgspec.Struct):
+    """What was last told of a unit, to tell changes alone."""
+
+    up: bool | None = None
+    since_us: int = 0
+    told_us: int = 0
+    observed_us: int | None = None
+    fault: FaultKind | None = None
+    alarms: tuple[str, ...] = ()
+    serial_number: str | None = None
+    caps: Sequence[tuple[RunState, bool | None, bool | None]] = ()
+
+
+class Publisher:
+    """Feeds the telemetry of all units."""
+
+    def __init__(self, origin: Origin, topics: Topics, telemetry: Telemetry, units: Mapping[str, UnitFacts]) -> None:
+        self._origin = origin
+        self._telemetry = telemetry
+        self._units = units
+        self._told = {unit: _Told() for unit in units}
+        self._temperature_topics = {
+            (unit, cap): topics.temperature(unit, cap) for unit, facts in units.items() for cap in facts.caps
+        }
+        self._status_topics = {unit: topics.unit_status(unit) for unit in units}
+
+    def units_up(self) -> int:
+        """How many units answered their last poll."""
+        return sum(told.up is True for told in self._told.values())
+
+    def is_up(self, unit: str) -> bool:
+        """Whether the unit answered its last poll."""
+        return self._told[unit].up is True
+
+    def down(self, now_us: int) -> dict[str, UnitDown]:
+        """The units that did not answer their last poll."""
+        return {
+            unit: UnitDown(told.fault, (now_us - told.since_us) / US_PER_S)
+            for unit, told in self._told.items()
+            if told.up is False and told.fault is not None
+        }
+
+    def take(self, answer: Reading | ReadFault) -> None:
+        """Publish what a poll brought."""
+        match answer:
+            case Reading():
+                self._take_reading(answer)
+            case ReadFault():
+                self._take_fault(answer)
+
+    def _take_reading(self, reading: Reading) -> None:
+        at_us = reading.observed_at.utc_us
+        for cap in reading.caps:
+            if cap.temperatures:  # a cap that this very unit does not have shows none
+                payload = temperature_event(self._origin, reading.unit, cap, at_us)
+                self._telemetry.put(self._temperature_topics[reading.unit, cap.cap], payload, EXPIRY_S)
+        told = self._told[reading.unit]
+        caps = [(cap.run_state, cap.connected, cap.circulating) for cap in reading.caps]
+        changed = (
+            told.up is not True
+            or caps != told.caps
+            or reading.alarms != told.alarms
+            or reading.serial_number != told.serial_number
+        )
+        told.observed_us = at_us
+        if not changed and at_us - told.told_us < REFRESH_US:
+            return
+        if told.up is not True:
+            told.since_us = at_us
+        told.up, told.fault, told.told_us = True, None, at_us
+        told.caps, told.alarms, told.serial_number = caps, reading.alarms, reading.serial_number
+        facts = self._units[reading.unit]
+        event = unit_up_event(
+            self._origin,
+            reading,
+            event_id=f"{reading.unit}.status.{at_us}",
+            profile=facts.profile,
+            since_us=told.since_us,
+            chairs={cap: chair for cap, chair in facts.caps.items() if chair is not None},
+            trace=_UNTRACED,
+        )
+        self._telemetry.status(self._status_topics[reading.unit], encode_event(event))
+
+    def _take_fault(self, fault: ReadFault) -> None:
+        told = self._told[fault.unit]
+        if told.up is False and told.fault is fault.kind:
+            return
+        if told.up is not False:
+            told.since_us = fault.at.utc_us
+        told.up, told.fault, told.told_us = False, fault.kind, fault.at.utc_us
+        facts = self._units[fault.unit]
+        event = unit_down_event(
+            self._origin,
+            fault.unit,
+            fault.kind,
+            event_id=f"{fault.unit}.status.{fault.at.utc_us}",
+            profile=facts.profile,
+            at_us=fault.at.utc_us,
+            since_us=told.since_us,
+            caps=facts.caps,
+            observed_us=told.observed_us,
+            trace=_UNTRACED,
+        )
+        self._telemetry.status(self._status_topics[fault.unit], encode_event(event))
