@@ -164,7 +164,7 @@ OPEN_NO_LINE = {  # these start commands unrecorded: help, checks of files, simu
     "bus/test_recorder.py",
     "contract/test_commands.py",
     "sim/test_serve.py",
-    "unit/test_check.py",
+    "unit/gateway/cli/test_check.py",
 }
 
 

@@ -12,7 +12,7 @@ from gateway.config.load import load_config
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from tests.contract.profile_wire import ROOT
-from tests.unit.config_files import CONFIG, certificates, site
+from tests.unit.gateway.config.config_files import CONFIG, certificates, site
 
 __all__ = ["certificates", "site"]
 

@@ -15,7 +15,7 @@ import pytest
 from gateway.audit.export import Form, gather, write_bundle
 from gateway.audit.stream import open_snapshot
 from gateway.ledger.errors import TargetExists
-from tests.unit.ledger_story import IDENTITIES, TOKENS, write_story
+from tests.unit.gateway.ledger.ledger_story import IDENTITIES, TOKENS, write_story
 
 Json = dict[str, Any]
 SESSION, OTHER = TOKENS[:2]

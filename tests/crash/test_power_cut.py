@@ -27,7 +27,7 @@ from tests.crash.ledger_audit import audit
 from tests.crash.ledger_writer import GATEWAY, numbered_batch
 from tests.crash.losing_disk import LosingDisk
 from tests.scorecard.repeats import repeats
-from tests.unit.ledger_story import Story, tell
+from tests.unit.gateway.ledger.ledger_story import Story, tell
 
 SEEDS = repeats(250)
 BATCHES = 20

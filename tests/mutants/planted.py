@@ -14,19 +14,19 @@ class Mutant(NamedTuple):
 
 
 _SESSION = (
-    "tests/unit/test_session_increments.py",
-    "tests/unit/test_session_cooling.py",
-    "tests/unit/test_session_infusion.py",
-    "tests/unit/test_replay_cases.py",
+    "tests/unit/gateway/session/test_increments.py",
+    "tests/unit/gateway/session/test_cooling.py",
+    "tests/unit/gateway/session/test_infusion.py",
+    "tests/unit/gateway/replay/test_cases.py",
 )
-_WARD = ("tests/unit/test_ward.py",)
+_WARD = ("tests/unit/gateway/session/test_state.py",)
 _LEDGER = (
-    "tests/unit/test_ledger_entry.py",
-    "tests/unit/test_ledger_store.py",
-    "tests/unit/test_ledger_opening.py",
-    "tests/unit/test_ledger_outbox.py",
+    "tests/unit/gateway/ledger/test_entry.py",
+    "tests/unit/gateway/ledger/test_store.py",
+    "tests/unit/gateway/ledger/test_opening.py",
+    "tests/unit/gateway/ledger/test_outbox.py",
 )
-_AUDIT = ("tests/unit/test_ledger_attacks.py", "tests/unit/test_ledger_verify.py")
+_AUDIT = ("tests/unit/gateway/audit/test_attacks.py", "tests/unit/gateway/audit/test_verify.py")
 
 MUTANTS = (
     Mutant(
@@ -90,14 +90,14 @@ MUTANTS = (
         "gateway/session/facts.py",
         "if before is None or fact.known_at_us < before.known_at_us:",
         "if before is None or fact.known_at_us > before.known_at_us:",
-        (*_SESSION, "tests/unit/test_session_review.py"),
+        (*_SESSION, "tests/unit/gateway/session/test_review.py"),
     ),
     Mutant(
         "durations come from the wall clock",
         "gateway/session/observe.py",
         "at.boot_us - seen.last_good.boot_us > rules.max_gap_us:",
         "at.utc_us - seen.last_good.utc_us > rules.max_gap_us:",
-        ("tests/unit/test_observe.py",),
+        ("tests/unit/gateway/session/test_observe.py",),
     ),
     Mutant(
         "a session that is looked at again gets another token",
@@ -160,7 +160,7 @@ MUTANTS = (
         "gateway/mqtt/retry.py",
         "if reason >= REFUSED_FROM:",
         "if reason >= 256:",
-        ("tests/unit/test_mqtt_delivery.py",),
+        ("tests/unit/gateway/mqtt/test_retry.py",),
     ),
     Mutant(
         "a verifier does not miss what was cut off",
@@ -174,41 +174,41 @@ MUTANTS = (
         "drivers/line.py",
         "max(self._owed_silence_s, self._gap_s(timing), timing.drain_s)",
         "self._gap_s(timing)",
-        ("tests/unit/test_line.py",),
+        ("tests/unit/drivers/test_line.py",),
     ),
     Mutant(
         "a unit is told something before it is asked",
         "drivers/line.py",
         "            link.write(request)\n",
         '            link.write(b"OUT_MODE_05 1\\r")\n            link.write(request)\n',
-        ("tests/unit/test_line.py",),
+        ("tests/unit/drivers/test_line.py",),
     ),
     Mutant(
         "another unit's values are taken at once",
         "drivers/unit/identity.py",
         "if self._announced > ANNOUNCED_POLLS:",
         "if self._announced > 0:",
-        ("tests/unit/test_identity.py",),
+        ("tests/unit/drivers/unit/test_identity.py",),
     ),
     Mutant(
         "a leap is believed",
         "drivers/unit/slope.py",
         "if self._strays < BELIEVED_AFTER:",
         "if self._strays < 1:",
-        ("tests/unit/test_slope.py",),
+        ("tests/unit/drivers/unit/test_plausibility.py",),
     ),
     Mutant(
         "a dead unit is asked at every turn",
         "gateway/polling/schedule.py",
         "wait_s = min(turn.period_s * 2 ** (turn.misses - 1), longest_s) - turn.period_s",
         "wait_s = 0.0",
-        ("tests/unit/test_schedule.py",),
+        ("tests/unit/gateway/polling/test_schedule.py",),
     ),
     Mutant(
         "parity is not looked at",
         "drivers/transport/serial.py",
         " | termios.INPCK",
         "",
-        ("tests/unit/test_serial_parity.py",),
+        ("tests/unit/drivers/transport/test_serial_parity.py",),
     ),
 )

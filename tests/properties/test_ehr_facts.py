@@ -10,7 +10,7 @@ from gateway.session.facts import AgentClass, AnyFact, CapRef, WorkKind
 from gateway.session.policy import Policy
 from gateway.session.spans import US_PER_MINUTE
 from gateway.session.state import Ward, advance
-from tests.unit.ward_live import Live, Watched, policy_text
+from tests.unit.gateway.session.ward_live import Live, Watched, policy_text
 
 CAPS = (CapRef("cap-07", 1), CapRef("cap-07", 2), CapRef("cap-08", 1))
 BEGIN_US = 1_790_000_000_000_000

@@ -14,8 +14,8 @@ from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt
 from gateway.messages.inbound.dispatch import read_message
 from gateway.session.facts import decode_fact, encode_fact
 from tests.scorecard.repeats import repeats
-from tests.unit.hl7_support import SAMPLES, WARD
-from tests.unit.inbound_support import MESSAGES, NOW
+from tests.unit.gateway.messages.hl7_support import SAMPLES, WARD
+from tests.unit.gateway.messages.inbound.inbound_support import MESSAGES, NOW
 
 FILES = sorted([*SAMPLES.iterdir(), *MESSAGES.glob("in_*.json")])
 MUTATIONS = repeats(10_000)

@@ -20,8 +20,8 @@ from gateway.session.facts import (
 from gateway.session.outcome import Record
 from gateway.session.policy import ChargeLines, Policy
 from gateway.session.release import ReleaseState
-from tests.unit.session_timelines import A1, at, begun, corrected, ended, start, stop, told, voided
-from tests.unit.ward_live import Live
+from tests.unit.gateway.session.session_timelines import A1, at, begun, corrected, ended, start, stop, told, voided
+from tests.unit.gateway.session.ward_live import Live
 
 _MINUTE_US = 60_000_000
 _KINDS = ("correct", "correct", "correct", "void", "end", "decide", "decide", "decide", "prepare", "sign", "order")

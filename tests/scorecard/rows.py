@@ -25,7 +25,7 @@ class Row(NamedTuple):
 _RELAY = "tests/broker/test_relay.py::test_"
 _CLIENT = "tests/broker/test_client.py::test_"
 _SERVICE = "tests/broker/test_service.py::test_"
-_LINE = "tests/unit/test_line.py::test_"
+_LINE = "tests/unit/drivers/test_line.py::test_"
 _LINES = "tests/scorecard/test_lines.py::test_"
 _PORTS = "tests/scorecard/test_ports.py::test_"
 _POWER = "tests/crash/test_power_cut.py::test_"
@@ -77,7 +77,7 @@ ROWS = (
     ),
     Row(
         "R12", "the ledger's file refuses to be rewritten", 1, Repeat.NONE,
-        ("tests/unit/test_ledger_store.py::test_the_file_itself_refuses_to_be_rewritten",),
+        ("tests/unit/gateway/ledger/test_store.py::test_the_file_itself_refuses_to_be_rewritten",),
     ),
     Row(
         "R13", "power cuts under ext4, the store alone and the whole gateway; NORMAL does lose", 200, Repeat.INSIDE,
@@ -102,7 +102,7 @@ ROWS = (
     Row(
         "R20", "no flipped bit of a ledger passes for the truth; a damaged one is set aside", 1, Repeat.NONE,
         (
-            "tests/unit/test_ledger_opening.py::test_no_flipped_bit_passes_for_the_truth",
+            "tests/unit/gateway/ledger/test_opening.py::test_no_flipped_bit_passes_for_the_truth",
             "tests/sim/test_pipeline.py::test_a_damaged_ledger_is_set_aside_and_the_new_one_says_so",
         ),
     ),
@@ -152,6 +152,6 @@ ROWS = (
     ),
     Row(
         "R47", "seven attacks on a ledger, each fifty times, all found by who holds checkpoints", 50, Repeat.NONE,
-        ("tests/unit/test_ledger_attacks.py",),
+        ("tests/unit/gateway/audit/test_attacks.py",),
     ),
 )  # fmt: skip

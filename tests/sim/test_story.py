@@ -21,7 +21,7 @@ from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.store import open_ledger
 from tests.contract.test_hl7_validators import fields_of, missed_by_all, refused_by_hl7apy
 from tests.sim.test_pipeline import FakeClock, Suite
-from tests.unit.hl7_support import SAMPLES
+from tests.unit.gateway.messages.hl7_support import SAMPLES
 
 POLL_S = 30
 POLICIES = Path(__file__).parents[1] / "data" / "policies"

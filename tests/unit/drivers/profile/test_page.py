@@ -1,0 +1,83 @@
+"""docs/devices/README.md has every key that a profile may have, and no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from drivers.dialects.base import DialectName
+from drivers.profile import shape
+
+ROOT = Path(__file__).parents[4]
+PAGE = ROOT / "docs" / "devices" / "README.md"
+TABLES: dict[str, tuple[type[BaseModel], ...]] = {
+    "`[identity]`": (shape.Identity,),
+    "`[link]`": (shape.Link,),
+    "`link.serial`": (shape.Serial,),
+    "`link.address`": (shape.Address,),
+    "`[timing]`": (shape.Timing,),
+    "`[effects]`": (shape.Effects,),
+    "`[[block]]`": (shape.Block,),
+    "`[after_miss]`": (shape.RegisterSpan,),
+    "`[[point]]`": (shape.Point,),
+    "`[[point]]` in registers": (shape.RegisterPoint,),
+    "`[[point]]` in texts": (shape.TextPoint,),
+    "`[[point]]` of NC": (shape.NcPoint,),
+    "`[[point]]` of Huber PB": (shape.HuberPoint,),
+    "`point.unit` by a bit": (shape.UnitByBit,),
+    "`point.unit` by a value": (shape.UnitByValue,),
+    "`point.order` by a value": (shape.OrderByValue,),
+    "`[caps]`": (shape.Caps,),
+    "`[[run_state]]`": (shape.RunStateRule,),
+    "`[circulating]`": (shape.Circulating,),
+    "`circulating.flow`": (shape.Flow,),
+    "`[connected]`": (shape.Connected,),
+    "`[[alarm]]`": (shape.Alarm,),
+    "`[[verify]]`": (shape.Verify,),
+    "`[[integrity]]`": (shape.Integrity,),
+    "`[heartbeat]`": (shape.Heartbeat,),
+    "`[continuity]`": (shape.Continuity,),
+    "`[notes]`": (shape.Notes,),
+    "`[[golden]]`": (shape.Golden,),
+    "`golden.exchanges`": (shape.Exchange,),
+    "`golden.expect`": (shape.Expected,),
+    "`golden.expect.caps`": (shape.ExpectedCap,),
+}
+
+
+def sections() -> dict[str, str]:
+    """Heading -> text."""
+    parts = re.split(r"^##+ (.+)$", PAGE.read_text(), flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def documented(heading: str) -> dict[str, bool]:
+    """Key -> whether the page calls it required."""
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+ \|$", sections()[heading], re.MULTILINE)
+    return {key: default == "required" for key, default in rows}
+
+
+@pytest.mark.parametrize("heading", TABLES)
+def test_every_key_is_documented_and_says_whether_it_is_required(heading: str) -> None:
+    expected = {
+        field.alias or name: field.is_required()
+        for model in TABLES[heading]
+        for name, field in model.model_fields.items()
+        if model is shape.Point or not issubclass(model, shape.Point) or name not in shape.Point.model_fields
+    }
+    assert documented(heading) == expected
+
+
+def test_every_table_of_a_profile_has_a_section() -> None:
+    keys = {field.alias or name for model in set(shape.SHAPES.values()) for name, field in model.model_fields.items()}
+    named = {heading.strip("`[]") for heading in TABLES if " " not in heading} | set(documented("top"))
+    assert keys == {name for name in named if "." not in name}
+
+
+def test_every_closed_set_is_listed_whole() -> None:
+    text = PAGE.read_text()
+    closed = (shape.Trust, shape.ReadsEffect, shape.PointType, shape.ByteKind, shape.WordOrder, shape.ReplyKind)
+    for values in (*closed, shape.UnitName, DialectName):
+        missing = [each.value for each in values if f"`{each.value}`" not in text]
+        assert not missing, values.__name__

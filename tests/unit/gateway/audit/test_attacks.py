@@ -1,0 +1,203 @@
+"""Attacks on a ledger by somebody who can write its file and run any SQL: whoever holds checkpoints finds them all.
+
+Each attack is made 50 times at seeded places, skilfully: triggers are dropped and put back, and what the attack touches
+is hashed anew where it says so. The key is out of the attacker's reach.
+"""
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.report import Report
+from gateway.audit.verify import verify
+from gateway.ledger import reads
+from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.entry import Head, link
+from gateway.ledger.keys import KEY_FILE, load_key
+from tests.unit.gateway.ledger.ledger_story import write_story
+
+TIMES = 50
+Attack = Callable[[sqlite3.Connection, random.Random, int], None]
+
+
+class Victim:
+    """A sound ledger, what its receiver holds of it, and copies to attack."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "sound" / "ledger.db"
+        write_story(self._path)
+        connection = sqlite3.connect(self._path)
+        self.held = reads.checkpoints(connection)
+        self.last_seq = self.held[-1].head.seq
+        connection.close()
+        self.keys = frozenset([load_key(self._path.with_name(KEY_FILE)).public_raw])
+        self._copy = directory / "attacked.db"
+
+    def verify(
+        self, attack: Callable[[sqlite3.Connection], object] | None = None, held: Sequence[Checkpoint] | None = None
+    ) -> Report:
+        """What the verifier says of a copy, attacked or not, to a receiver who holds `held`, by default all."""
+        shutil.copy(self._path, self._copy)
+        connection = sqlite3.connect(self._copy, isolation_level=None)
+        connection.execute("PRAGMA journal_mode = memory").fetchall()
+        connection.execute("PRAGMA synchronous = off")
+        triggers = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")]
+        for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        if attack is not None:
+            attack(connection)
+        for sql in triggers:
+            connection.execute(sql)
+        connection.close()
+        return verify(self._copy, self.held if held is None else held, self.keys)
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
+    return Victim(tmp_path_factory.mktemp("victim"))
+
+
+def rehash(connection: sqlite3.Connection, from_seq: int) -> None:
+    """Chains everything from `from_seq` on anew, as the gateway would have."""
+    origin = reads.origin(connection)
+    assert origin is not None
+    head = reads.head_at(connection, origin, from_seq - 1)
+    query = "SELECT seq, recorded_us, kind, session, body FROM entry WHERE seq >= ? ORDER BY seq"
+    for seq, recorded_us, kind, session, body in connection.execute(query, (from_seq,)).fetchall():
+        own_hash = link(head, kind, session, recorded_us, body)
+        connection.execute("UPDATE entry SET prev_hash = ?, hash = ? WHERE seq = ?", (head.hash, own_hash, seq))
+        head = Head(head.epoch, seq, own_hash, head.gateway)
+
+
+def shift(connection: sqlite3.Connection, from_seq: int, by: int) -> None:
+    """Renumbers entries from `from_seq` on, in an order that never collides."""
+    order = "DESC" if by > 0 else "ASC"
+    seqs = connection.execute(f"SELECT seq FROM entry WHERE seq >= ? ORDER BY seq {order}", (from_seq,)).fetchall()
+    for (seq,) in seqs:
+        connection.execute("UPDATE entry SET seq = ? WHERE seq = ?", (seq + by, seq))
+
+
+def edit(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """One field of one entry is changed."""
+    seq = chance.randint(1, last_seq)
+    field = chance.choice(["recorded_us", "kind", "session", "body"])
+    changed = {
+        "recorded_us": "recorded_us + 1000000",
+        "kind": "CASE kind WHEN 'fact' THEN 'status' ELSE 'fact' END",
+        "session": "session || 'X'",
+        "body": "replace(body, substr(body, 9, 1), 'x') || ' '",
+    }[field]
+    connection.execute(f"UPDATE entry SET {field} = {changed} WHERE seq = ?", (seq,))
+
+
+def delete(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """One entry is taken out of the middle; half the time the rest moves up and is hashed anew."""
+    seq = chance.randint(1, last_seq - 1)
+    connection.execute("DELETE FROM entry WHERE seq = ?", (seq,))
+    if chance.random() < 0.5:
+        shift(connection, seq + 1, -1)
+        rehash(connection, seq)
+
+
+def insert(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """A copy of an entry is put in; half the time the rest is hashed anew."""
+    seq = chance.randint(1, last_seq - 1)
+    shift(connection, seq + 1, 1)
+    connection.execute(
+        "INSERT INTO entry SELECT seq + 1, recorded_us, kind, session, body, prev_hash, hash FROM entry WHERE seq = ?",
+        (seq,),
+    )
+    if chance.random() < 0.5:
+        rehash(connection, seq + 1)
+
+
+def reorder(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """Two entries change places; half the time the rest is hashed anew."""
+    first, second = sorted(chance.sample(range(1, last_seq + 1), 2))
+    for before, after in ((first, -1), (second, first), (-1, second)):
+        connection.execute("UPDATE entry SET seq = ? WHERE seq = ?", (after, before))
+    if chance.random() < 0.5:
+        rehash(connection, first)
+
+
+def truncate(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """The tail is cut off, with all that belongs to it."""
+    cut_off(connection, chance.randint(1, last_seq - 1))
+
+
+def roll_back(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """The ledger is one of an earlier moment, and goes on from there otherwise, soundly chained."""
+    seq = chance.randint(1, last_seq - 1)
+    cut_off(connection, seq)
+    for number in range(seq + 1, last_seq + chance.randint(1, 9)):
+        body = f'{{"fact":"clock_stepped","at_us":1,"known_at_us":1,"source":"x","step_s":{number}.0}}'
+        connection.execute("INSERT INTO entry VALUES (?, ?, 'fact', '', ?, '', '')", (number, 1 << 60, body))
+    rehash(connection, seq + 1)
+
+
+def rechain(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """A fact is changed and the whole tail hashed anew, checkpoints inside dropped: nothing is amiss within."""
+    seq = chance.randint(1, last_seq)
+    connection.execute("UPDATE entry SET body = body || ' ' WHERE seq = ?", (seq,))
+    connection.execute("DELETE FROM checkpoint WHERE seq >= ?", (seq,))
+    rehash(connection, seq)
+
+
+def cut_off(connection: sqlite3.Connection, after_seq: int) -> None:
+    gone = "SELECT outbox_id FROM outbox WHERE seq > ?"
+    connection.execute(f"DELETE FROM waiting WHERE outbox_id IN ({gone})", (after_seq,))
+    for table in ("outbox", "checkpoint", "entry"):
+        connection.execute(f"DELETE FROM {table} WHERE seq > ?", (after_seq,))
+
+
+ATTACKS: tuple[Attack, ...] = (edit, delete, insert, reorder, truncate, roll_back, rechain)
+
+
+def test_a_ledger_that_nobody_touched_is_sound(victim: Victim) -> None:
+    report = victim.verify()
+    assert report.problems == ()
+    assert report.attested_seq == victim.last_seq
+    assert (report.increments, report.charges) == (8, 1)
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_every_attack_is_found_by_who_holds_checkpoints(victim: Victim, attack: Attack) -> None:
+    unseen: list[int] = []
+    for seed in range(TIMES):
+        chance = random.Random(seed)
+        report = victim.verify(lambda connection, chance=chance: attack(connection, chance, victim.last_seq))
+        if report.sound:
+            unseen.append(seed)
+    assert unseen == []
+
+
+@pytest.mark.parametrize("attack", [truncate, rechain], ids=lambda attack: attack.__name__)
+def test_without_checkpoints_from_outside_the_skilful_attacks_can_go_unseen(victim: Victim, attack: Attack) -> None:
+    """Why a receiver must hold them: the control that shows what the others prove nothing about."""
+    seen = 0
+    for seed in range(TIMES):
+        chance = random.Random(seed)
+        report = victim.verify(lambda connection, chance=chance: attack(connection, chance, victim.last_seq), held=[])
+        seen += not report.sound
+        assert any("no checkpoints from outside" in note for note in report.notes)
+    assert seen < TIMES
+
+
+def test_each_problem_names_its_entry(victim: Victim) -> None:
+    report = victim.verify(lambda connection: connection.execute("UPDATE entry SET body = '{}' WHERE seq = 7"))
+    assert [(problem.area, problem.seq) for problem in report.problems][:1] == [("chain", 7)]
+
+
+def test_a_gap_is_reported_whole(victim: Victim) -> None:
+    report = victim.verify(lambda connection: connection.execute("DELETE FROM entry WHERE seq BETWEEN 40 AND 42"))
+    assert "entry 40: chain: to 42 are missing" in map(str, report.problems)
+
+
+def test_a_checkpoint_signed_with_another_key_is_found(victim: Victim) -> None:
+    forged = [Checkpoint(each.note, each.signature, bytes(32)) for each in victim.held]
+    texts = {problem.text for problem in victim.verify(held=forged).problems}
+    assert texts == {"a checkpoint from outside was signed with another key"}

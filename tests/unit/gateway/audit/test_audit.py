@@ -1,0 +1,264 @@
+"""Reading a ledger afterwards: histories, one day reconciled, a shadow run compared, another rule applied."""
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.audit.reconcile import Place, reconcile
+from gateway.audit.sessions import Recorded, session, session_tokens, sessions
+from gateway.audit.shadow import Charted, ChartUnreadable, Verdict, compare, read_chart, units_of
+from gateway.audit.stream import open_snapshot
+from gateway.cli import main
+from gateway.ledger.keys import KEY_FILE
+from gateway.session.assessment import Phase
+from gateway.session.flags import HeldReason
+from gateway.session.outcome import Told
+from gateway.session.policy import Policy
+from gateway.session.release import ReleaseState
+from tests.unit.gateway.ledger.ledger_story import TOKENS, write_story
+
+DAY = date(2026, 3, 10)
+FIRST, SECOND = TOKENS[:2]
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("story") / "ledger.db"
+    write_story(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def recorded(path: Path) -> list[Recorded]:
+    with open_snapshot(path) as connection:
+        return sessions(connection)
+
+
+def capgate(*arguments: str | Path) -> Result:
+    result = CliRunner().invoke(main, [str(each) for each in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def test_sessions_stand_as_recorded_and_as_their_facts_give_them(recorded: list[Recorded]) -> None:
+    assert [each.token for each in recorded] == [FIRST, SECOND]
+    assert [[each.revision for each in one.standing] for one in recorded] == [["B", "B", "B"], ["A", "A"]]
+    assert [len(one.counted.outcome.assessment.increments) for one in recorded] == [3, 2]
+    assert [len(one.charges) for one in recorded] == [1, 0]
+
+
+def test_one_session_is_found_by_its_token_alone(path: Path) -> None:
+    with open_snapshot(path) as connection:
+        assert session(connection, SECOND).token == SECOND
+        assert session_tokens(connection) == {FIRST, SECOND}
+
+
+# --- reconcile
+
+
+def told(**changes: object) -> Told:
+    return msgspec.structs.replace(Told(Phase.ENDED), **changes)
+
+
+@pytest.mark.parametrize(
+    ("told_last", "place"),
+    [
+        (None, Place.PROVISIONAL),
+        (told(), Place.PROVISIONAL),
+        (told(release=ReleaseState.HELD, held=(HeldReason.UNBOUND,)), Place.HELD),
+        (told(finalised=True, release=ReleaseState.HELD, held=(HeldReason.NO_ORDER,)), Place.HELD),
+    ],
+)
+def test_a_session_without_charges_is_where_it_was_last_told_to_be(
+    recorded: list[Recorded], told_last: Told | None, place: Place
+) -> None:
+    one = msgspec.structs.replace(recorded[1], told=told_last)
+    (placed,) = reconcile([one], [SECOND], DAY).placed
+    assert placed.place is place
+
+
+def test_a_final_session_without_increments_is_rejected(recorded: list[Recorded]) -> None:
+    one = msgspec.structs.replace(recorded[1], log=(), told=told(finalised=True, release=ReleaseState.RELEASED))
+    (placed,) = reconcile([one], [SECOND], DAY).placed
+    assert (placed.place, placed.reason) == (Place.REJECTED, "no increment stands")
+
+
+def test_a_credited_session_is_corrected(recorded: list[Recorded]) -> None:
+    charge = recorded[0].charges[0]
+    credit = msgspec.structs.replace(charge, key="credit", reverses=charge.key)
+    one = msgspec.structs.replace(recorded[0], charges=(charge, credit))
+    (placed,) = reconcile([one], [FIRST], DAY).placed
+    assert (placed.place, placed.charged) == (Place.CORRECTED, 0)
+
+
+def test_every_session_of_the_day_has_one_place_and_none_is_left(recorded: list[Recorded]) -> None:
+    day = reconcile(recorded, [FIRST, SECOND], DAY)
+    assert [(each.session, each.place) for each in day.placed] == [(FIRST, Place.CHARGED), (SECOND, Place.PROVISIONAL)]
+    assert day.remainder == 0
+    assert reconcile(recorded, [FIRST, SECOND], date(2026, 3, 11)).placed == ()
+
+
+def test_a_session_that_was_never_opened_remains(recorded: list[Recorded]) -> None:
+    assert reconcile(recorded, [FIRST, SECOND, "LOST"], DAY).remainder == 1
+
+
+# --- shadow
+
+
+@pytest.mark.parametrize(("minutes", "units"), [(0, 0), (15.99, 0), (16, 1), (45.9, 1), (46, 2), (76, 3), (80, 3)])
+def test_charted_minutes_become_units_by_the_thresholds(minutes: float, units: int) -> None:
+    assert units_of(minutes, Policy()) == units
+
+
+def compared(recorded: Sequence[Recorded], *lines: Charted) -> list[tuple[str, Verdict]]:
+    subjects = {"VISIT-1001": "subject-of-p1", "VISIT-1002": "subject-of-p2"}
+    found = compare(recorded, lines, lambda visit: subjects.get(visit, "nobody"))
+    return [(each.session, each.verdict) for each in found]
+
+
+def test_sessions_are_matched_by_token_or_visit_and_the_uncharted_named(recorded: list[Recorded]) -> None:
+    first, second = Charted(2, FIRST, "", 80), Charted(3, "", "VISIT-1002", 45)
+    assert compared(recorded, first, second) == [(FIRST, Verdict.SAME), (SECOND, Verdict.DIFFERENT)]
+    assert compared(recorded, first) == [(FIRST, Verdict.SAME), (SECOND, Verdict.NOT_CHARTED)]
+    assert compared(recorded, Charted(2, "", "VISIT-9", 45)) == [("", Verdict.NOT_COMPUTED)]
+
+
+def test_a_session_charted_twice_is_not_counted_twice(recorded: list[Recorded]) -> None:
+    lines = (Charted(2, FIRST, "", 80), Charted(3, "", "VISIT-1001", 80), Charted(4, SECOND, "", 54))
+    assert [verdict for _, verdict in compared(recorded, *lines)] == [
+        Verdict.SAME,
+        Verdict.NOT_COMPUTED,
+        Verdict.SAME,
+    ]
+
+
+def test_a_chart_is_read_with_its_columns_in_any_order_and_others_beside() -> None:
+    text = "nurse,Minutes,Visit\r\nrn-1, 80 ,VISIT-1001\r\nrn-2,0,VISIT-1002\r\n"
+    assert read_chart(text) == [Charted(2, "", "VISIT-1001", 80), Charted(3, "", "VISIT-1002", 0)]
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "session\nX\n", "minutes\n5\n"])
+def test_a_chart_without_its_columns_is_refused(text: str) -> None:
+    with pytest.raises(ChartUnreadable, match="minutes, and session or visit"):
+        read_chart(text)
+
+
+def test_every_wrong_line_of_a_chart_is_named() -> None:
+    with pytest.raises(ChartUnreadable) as refused:
+        read_chart("session,minutes\nA,x\nB,5\n,5\nC,-1\nD,nan\nE,\n")
+    assert [problem.split(":")[0] for problem in refused.value.problems] == [
+        "line 2",
+        "line 4",
+        "line 5",
+        "line 6",
+        "line 7",
+    ]
+
+
+# --- commands
+
+
+def test_verify_says_sound_and_exits_by_what_it_finds(path: Path, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text(capgate("ledger", "key", path).output)
+    held = tmp_path / "held.jsonl"
+    bundle = tmp_path / f"capgate-audit-{FIRST}"
+    assert capgate("ledger", "export", path, FIRST, "--out", tmp_path).exit_code == 0
+    held.write_bytes((bundle / "checkpoints.jsonl").read_bytes())
+    found = capgate("ledger", "verify", path, "--checkpoints", held, "--public-key", key, "--json")
+    assert found.exit_code == 0
+    report = json.loads(found.output)
+    assert (report["sound"], report["increments"], report["problems"], report["notes"]) == (True, 8, [], [])
+    held.write_bytes(held.read_bytes().replace(b"gw-01", b"gw-02"))
+    found = capgate("ledger", "verify", path, "--checkpoints", held)
+    assert found.exit_code == 1
+    assert "none of the checkpoints from outside is of this ledger" in found.output
+
+
+@pytest.mark.parametrize("content", ["", "x\n", '{"note":"x","signature":"","key":""}\n'])
+def test_checkpoints_and_keys_that_are_none_are_refused(path: Path, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "file"
+    file.write_text(content)
+    for option in ("--checkpoints", "--public-key"):
+        found = capgate("ledger", "verify", path, option, file)
+        assert found.exit_code == 2
+        assert str(file) in found.output
+
+
+@pytest.mark.parametrize("command", ["verify", "backup", "show", "export", "reconcile", "key"])
+def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, command: str) -> None:
+    wrong = tmp_path / "wrong.db"
+    wrong.write_bytes(b"no ledger " * 100)
+    more = {
+        "backup": [tmp_path / "copy.db"],
+        "show": [FIRST],
+        "export": [FIRST, "--out", tmp_path],
+        "reconcile": ["--day", "2026-03-10"],
+    }
+    found = capgate("ledger", command, wrong, *more.get(command, []))
+    assert found.exit_code == 2
+    assert len(found.output.splitlines()) == 1
+
+
+def test_an_unknown_session_is_answered_with_no(path: Path, tmp_path: Path) -> None:
+    for command in (["show", path, "NOPE"], ["export", path, "NOPE", "--out", tmp_path]):
+        found = capgate("ledger", *command)
+        assert (found.exit_code, found.output) == (1, "no session NOPE in this ledger\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_tells_facts_increments_and_charges_and_no_patient_unless_asked(path: Path) -> None:
+    found = capgate("ledger", "show", path, FIRST)
+    for part in ("cooling_started", "amend AAAAAAAA101B", "charge AAAAAAAA100A quantity 3", "midpoint revision 3"):
+        assert part in found.output
+    assert "VISIT-1001" not in found.output
+    assert "VISIT-1001" in capgate("ledger", "show", path, FIRST, "--identify").output
+    content = json.loads(capgate("ledger", "show", path, FIRST, "--json").output)
+    assert (content["units_charged"], content["patient"]) == (3, None)
+
+
+def test_reconcile_lists_the_day_to_zero(path: Path) -> None:
+    found = capgate("ledger", "reconcile", path, "--day", "2026-03-10")
+    assert found.exit_code == 0
+    assert "2 seen = 1 charged + 0 held + 0 rejected + 0 corrected + 1 provisional, remainder 0" in found.output
+    assert json.loads(capgate("ledger", "reconcile", path, "--day", "2026-03-10", "--json").output)["seen"] == 2
+
+
+def test_another_rule_is_applied_session_by_session(path: Path) -> None:
+    found = json.loads(capgate("replay", "--ledger", path, "--policy", "complete", "--json").output)
+    assert [(each["recorded"], each["recounted"]) for each in found["sessions"]] == [(3, 2), (2, 1)]
+    assert found["total"] == {"recorded": 5, "recounted": 3}
+    text = capgate("replay", "--ledger", path, "--policy", "complete").output
+    assert text.splitlines()[-1].split() == ["total", "5", "3"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--ledger", "L"], ["--ledger", "L", "--policy", "x"]])
+def test_replay_says_what_it_needs(path: Path, arguments: list[str]) -> None:
+    assert capgate("replay", *[path if each == "L" else each for each in arguments]).exit_code == 2
+
+
+def test_a_shadow_run_is_compared_and_fails_on_any_difference(path: Path, tmp_path: Path) -> None:
+    charted = tmp_path / "charted.csv"
+    charted.write_text(f"session,minutes\n{FIRST},80\n{SECOND},54\n")
+    same = capgate("shadow", path, charted)
+    assert same.exit_code == 0
+    assert "2 compared, 0 differ" in same.output
+    charted.write_text(f"session,minutes\n{FIRST},80\n{SECOND},20\n")
+    found = capgate("shadow", path, charted, "--json")
+    assert found.exit_code == 1
+    assert json.loads(found.output)["differences"] == 1
+    charted.write_text("nonsense")
+    assert capgate("shadow", path, charted).exit_code == 2
+
+
+def test_the_key_is_shown_to_nobody_who_may_not_read_it(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "ledger.db"
+    copy.write_bytes(path.read_bytes())
+    found = capgate("ledger", "key", copy)
+    assert found.exit_code == 2
+    assert KEY_FILE in found.output

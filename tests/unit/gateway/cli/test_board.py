@@ -1,0 +1,63 @@
+"""The board of `watch` and `demo`: a gateway as it shows by its messages alone."""
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from rich.console import Console
+
+from gateway.cli.board import Board
+
+MESSAGES = Path(__file__).parents[3] / "data" / "messages"
+
+
+def sample(name: str) -> bytes:
+    return (MESSAGES / f"out_{name}.json").read_bytes()
+
+
+def changed(name: str, **fields: object) -> bytes:
+    event = cast(dict[str, Any], json.loads(sample(name)))
+    event["data"] |= fields
+    return json.dumps(event).encode()
+
+
+def drawn(board: Board) -> str:
+    console = Console(width=200, record=True, file=None, quiet=False, force_terminal=False)
+    with console.capture() as captured:
+        console.print(board.render())
+    return captured.get()
+
+
+def test_units_show_their_link_run_state_and_temperatures() -> None:
+    board = Board()
+    board.take("t/status", sample("unit_status_up"))
+    board.take("t/temperature", sample("temperature"))
+    text = drawn(board)
+    assert "cap-07" in text
+    assert "ready" in text
+    assert "coolant-low" in text
+
+
+def test_a_unit_that_is_lost_says_why() -> None:
+    board = Board()
+    board.take("t/status", sample("unit_status_down"))
+    assert "down: " in drawn(board)
+
+
+def test_an_increment_is_shown_as_it_stands_and_vanishes_when_retracted() -> None:
+    board = Board()
+    board.take("t/session", sample("session_opened"))
+    board.take("t/increment", sample("increment_emit"))
+    (session,) = board.sessions.values()
+    assert len(session.standing()) == 1
+    key = session.standing()[0].increment
+    board.take("t/increment", changed("increment_emit", op="retract", attained_at=None))
+    assert key not in {row.increment for row in session.standing()}
+
+
+def test_what_is_no_message_of_a_gateway_is_counted_and_changes_nothing() -> None:
+    board = Board()
+    for payload in (b"", b"\xff", b"[]", b'{"type": 7}', b'{"type":"other.v1","time":"","data":{}}'):
+        board.take("t/other", payload)
+    assert board.topics == {"t/other": 5}
+    assert board.as_json() == {"units": [], "sessions": [], "topics": {"t/other": 5}}

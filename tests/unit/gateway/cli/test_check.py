@@ -1,0 +1,127 @@
+"""`capgate check` as a person and a script see it."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from gateway.cli.check import command
+from gateway.runtime.shipped import shipped_dir
+from tests.unit.gateway.config.config_files import CONFIG, POLICY, certificates, site
+
+__all__ = ["certificates", "site"]
+
+
+TEN_MISTAKES = Path(__file__).parents[3] / "data" / "configs" / "ten_mistakes.toml"
+
+
+def check(path: Path, *options: str) -> Result:
+    return CliRunner().invoke(command, [str(path), *options], catch_exceptions=False)
+
+
+def test_a_sound_configuration_is_told_back_as_it_was_understood(site: Path) -> None:
+    result = check(site / "gateway.toml")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "gateway gw-01, live, topics capgate/v1/north/...",
+        "broker broker.example:8883 with TLS",
+        "policy midpoint revision 1, approved by J. Doe, compliance",
+        "line bay-a: julabo at socket://10.20.0.31:4001",
+        "  unit cap-07: julabo-cf (trust: peer), every 20 s, cap 1 chair c12",
+        "line bay-b: modbus-ascii 19200 7E1 at rfc2217://10.20.0.32:4001",
+        "  unit cap-08 at 1: smc-hrs (trust: manual), every 20 s, cap 1 chair c13",
+        "  unit cap-09 at 2: smc-hrs (trust: manual), every 20 s, no chairs",
+        "no errors, no warnings",
+    ]
+
+
+def test_errors_and_warnings_are_lines_of_file_line_key_and_message(site: Path) -> None:
+    (site / "gateway.toml").write_text(CONFIG.replace('"c13"', '"c12"').replace("keepalive_s = 15", "keepalive_s = 1"))
+    (site / "policy.toml").write_text(POLICY.replace("J. Doe, compliance", ""))
+    result = check(site / "gateway.toml")
+    assert result.exit_code == 1
+    file = site / "gateway.toml"
+    assert result.stdout.splitlines() == [
+        f"{file}:17: mqtt.keepalive_s: too small, accepted: 5 or more",
+        f"{file}:53: line[1].unit[0].cap[0].chair: another chair is named c12 in line 38, accepted: each once",
+        f"{file}:20: tracking.policy: warning: policy midpoint revision 1 is approved by nobody: "
+        "its increments are held",
+        "2 errors, 1 warning",
+    ]
+
+
+def test_ten_mistakes_are_ten_errors_each_with_its_line(site: Path) -> None:
+    text = TEN_MISTAKES.read_text()
+    (site / "gateway.toml").write_text(text)
+    said = json.loads(check(site / "gateway.toml", "--json").stdout)["problems"]
+    wrong = [
+        (number, *found.groups())
+        for number, line in enumerate(text.splitlines(), 1)
+        if (found := re.search(r"# wrong: (.+?): (.+)$", line))
+    ]
+    assert len(wrong) == 10
+    assert [(each["line"], each["path"]) for each in said] == [(line, path) for line, path, _ in wrong]
+    for each, (_, _, words) in zip(said, wrong, strict=True):
+        assert words in each["message"], each
+        assert each["severity"] == "error"
+
+
+def test_json_has_every_problem_with_its_severity(site: Path) -> None:
+    (site / "gateway.toml").write_text(CONFIG.replace('"c13"', '"c12"'))
+    (site / "policy.toml").write_text(POLICY.replace("J. Doe, compliance", ""))
+    result = check(site / "gateway.toml", "--json")
+    said = json.loads(result.stdout)
+    assert (result.exit_code, said["ok"]) == (1, False)
+    assert [(each["severity"], each["line"], each["path"]) for each in said["problems"]] == [
+        ("error", 53, "line[1].unit[0].cap[0].chair"),
+        ("warning", 20, "tracking.policy"),
+    ]
+    assert {each["file"] for each in said["problems"]} == {str(site / "gateway.toml")}
+
+
+def test_warnings_alone_are_ok(site: Path) -> None:
+    (site / "policy.toml").write_text(POLICY.replace("J. Doe, compliance", ""))
+    assert check(site / "gateway.toml", "--json").exit_code == 0
+    assert "approved by NOBODY" in check(site / "gateway.toml").stdout
+
+
+def test_what_a_file_holds_cannot_move_the_terminals_cursor(site: Path) -> None:
+    (site / "gateway.toml").write_text(CONFIG.replace("[mqtt]", '[mqtt]\n"\\u001b[2J" = 1'))
+    result = check(site / "gateway.toml")
+    assert "\x1b" not in result.stdout
+    assert r"mqtt.\x1b[2J: unknown key" in result.stdout
+
+
+def test_secrets_are_never_shown(site: Path) -> None:
+    (site / "gateway.toml").write_text(CONFIG.replace("mqtts://", "mqtts://gw:hunter2@").replace("15", '"hunter2"'))
+    for options in ((), ("--json",)):
+        assert "hunter2" not in check(site / "gateway.toml", *options).output
+
+
+def test_wrong_use_is_exit_code_2(site: Path) -> None:
+    assert check(site / "nowhere.toml").exit_code == 2
+    assert check(site).exit_code == 2
+    assert CliRunner().invoke(command, []).exit_code == 2
+
+
+def test_the_installed_command_checks_too(site: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "gateway", "check", site / "gateway.toml"], capture_output=True, text=True, check=False
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.endswith("no errors, no warnings\n")
+
+
+def test_the_shipped_example_can_be_started_once_its_secrets_are_there(site: Path) -> None:
+    text = (shipped_dir() / "gateway.toml").read_text()
+    (site / "gateway.toml").write_text(text.replace("/var/lib/capgate", "state"))
+    result = check(site / "gateway.toml", "--json")
+    assert result.exit_code == 0, result.stdout
+    told = {each["path"]: each["message"] for each in json.loads(result.stdout)["problems"]}
+    assert told.pop("line[0].url").endswith("is not there now")
+    assert told.pop("tracking.policy").endswith("is approved by nobody: its increments are held")
+    assert told.pop("gateway.time_zone").startswith("the policy takes service dates from UTC")
+    assert told == {}

@@ -1,0 +1,244 @@
+"""`capgate probe` on real sockets: a Modbus TCP unit written here in bytes, sharing no code with the dialects."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli.probe import command
+
+Respond = Callable[[bytes], bytes | None]
+
+REGISTERS = [0] * 64
+REGISTERS[0:10] = [0x4347, 1, 2, 5, 0xFE5C, 0xFEB6, 0xFE70, 240, 3, 0x40]
+REGISTERS[14:18] = [0x5243, 0x5531, 0x2D37, 0]
+REGISTERS[32:41] = [1, 3, 0xFF9C, 0xFFA6, 0x8000, 120, 0, 60, 1]
+REGISTERS[48:57] = [0, 0, 2150, 2150, 2150, 0, 0, 0, 0]
+
+
+def _registers(request: bytes) -> bytes:
+    """The good unit: MBAP header, function, byte count, words."""
+    assert request[2:] == bytes.fromhex("0000 0006 01 04 0000 0040"), request.hex()
+    words = b"".join(word.to_bytes(2, "big") for word in REGISTERS)
+    return request[:2] + bytes.fromhex("0000 0083 01 04 80") + words
+
+
+@contextmanager
+def _unit(respond: Respond) -> Generator[str]:
+    """A unit on a port of its own, for one connection; gives the line's URL."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def serve() -> None:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return  # closed before anyone came
+            with connection:
+                while request := connection.recv(512):
+                    if (reply := respond(request)) is not None:
+                        connection.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"socket://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+
+
+def _probe(*arguments: str) -> Result:
+    return CliRunner().invoke(command, list(arguments))
+
+
+def test_a_unit_is_read_without_any_configuration() -> None:
+    with _unit(_registers) as line:
+        result = _probe(line, "--profile", "reference-cap-unit", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.stdout)
+    first = ["profile", "line", "unit_id", "identity", "run_state", "alarms", "points", "faults"]
+    assert list(report) == [*first, "findings", "next", "likely"]
+    assert [each["verdict"] for each in report["findings"].values()] == ["ok"] * 5
+    assert (report["next"], report["likely"]) == (None, ["reference-cap-unit"])
+    assert (report["profile"], report["line"], report["unit_id"]) == ("reference-cap-unit", line, 1)
+    assert report["identity"] == {
+        "vendor": "Capgate",
+        "model": "RCU-1",
+        "source": "RCU-1 revision 1",
+        "serial_number": "RCU1-7",
+        "confirmed": True,
+    }
+    assert (report["run_state"], report["alarms"], report["faults"]) == ("running", ["flow-low"], [])
+    points = {(point["name"], point["cap"]): point for point in report["points"]}
+    assert points["coolant_supply", None] == {
+        "name": "coolant_supply",
+        "cap": None,
+        "raw": 65116,
+        "value": -4.2,
+        "unit": "Cel",
+        "quality": "good",
+        "reason": None,
+    }
+    assert points["cap_front", 1]["value"] == -1.0
+    assert (points["cap_safety", 1]["value"], points["cap_safety", 1]["reason"]) == (None, "sentinel")
+    assert [points[name, 1]["value"] for name in ("run_state", "connected", "circulating")] == ["running", True, True]
+    assert [points[name, 2]["value"] for name in ("run_state", "connected", "circulating")] == ["stopped", False, False]
+
+
+def test_the_table_is_for_people() -> None:
+    with _unit(_registers) as line:
+        result = _probe(line, "--profile", "reference-cap-unit")
+    assert result.exit_code == 0, result.output
+    assert "Capgate RCU-1" in result.stdout
+    assert "alarms: flow-low" in result.stdout
+    assert any("cap_front" in row and "-1 " in row and "Cel" in row for row in result.stdout.splitlines())
+
+
+def _exception(request: bytes) -> bytes:
+    return request[:2] + bytes.fromhex("0000 0003 01 84 02")
+
+
+def _gateway_exception(request: bytes) -> bytes:
+    return request[:2] + bytes.fromhex("0000 0003 01 84 0B")
+
+
+def _stranger(request: bytes) -> bytes:
+    return request[:2] + bytes.fromhex("0000 0083 01 04 80") + bytes(128)
+
+
+def _silent(request: bytes) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("respond", "kind", "hint"),
+    [
+        (_exception, "refused", "map: "),
+        (_gateway_exception, "unreachable", "address: "),
+        (_stranger, "wrong-identity", "map: "),
+        (_silent, "timeout", "wiring or address: "),
+    ],
+)
+def test_each_fault_says_what_to_try_next(respond: Respond, kind: str, hint: str) -> None:
+    with _unit(respond) as line:
+        result = _probe(line, "--profile", "reference-cap-unit", "--timeout", "0.2", "--json")
+    assert result.exit_code == 1
+    (fault,) = json.loads(result.stdout)["faults"]
+    assert fault["kind"] == kind
+    assert fault["hint"].startswith(hint)
+
+
+def test_a_line_that_cannot_be_opened_is_told() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+    result = _probe(f"socket://127.0.0.1:{port}", "--profile", "reference-cap-unit")
+    assert result.exit_code == 1
+    assert "line-down" in result.stdout
+    assert "try next: line: check host and port" in result.stdout
+
+
+def test_a_port_that_is_not_there_is_told_without_a_table_of_nothing(tmp_path: Path) -> None:
+    result = _probe(str(tmp_path / "ttyNone"), "--profile", "smc-hrs")
+    assert result.exit_code == 1
+    assert "No such file" in result.stdout
+    assert "try next: line: check that the adapter is plugged in" in result.stdout
+    assert "coolant_supply" not in result.stdout
+    assert result.stderr == ""
+
+
+def test_what_cannot_be_concluded_says_why() -> None:
+    blind = list(REGISTERS)
+    blind[37] = 0xFFFF  # cap 1 has no flow meter
+
+    def respond(request: bytes) -> bytes:
+        return request[:2] + bytes.fromhex("0000 0083 01 04 80") + b"".join(word.to_bytes(2, "big") for word in blind)
+
+    with _unit(respond) as line:
+        result = _probe(line, "--profile", "reference-cap-unit", "--json")
+    assert result.exit_code == 0
+    points = {(point["name"], point["cap"]): point for point in json.loads(result.stdout)["points"]}
+    circulating = points["circulating", 1]
+    assert (circulating["value"], circulating["quality"], circulating["reason"]) == (None, "bad", "undecided")
+
+
+def test_help_has_an_example_and_the_exit_codes() -> None:
+    shown = _probe("--help").stdout
+    assert "capgate probe socket://10.0.0.7:502 --profile reference-cap-unit --unit-id 1" in shown
+    assert all(f"\n    {code}  " in shown for code in (0, 1, 2))
+
+
+def _crc(frame: bytes) -> bytes:
+    value = 0xFFFF
+    for byte in frame:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+    return frame + value.to_bytes(2, "little")
+
+
+def test_a_setting_may_change_the_dialect_to_rtu_over_tcp() -> None:
+    def respond(request: bytes) -> bytes:
+        assert request == _crc(bytes.fromhex("05 04 0000 0040"))
+        words = b"".join(word.to_bytes(2, "big") for word in REGISTERS)
+        return _crc(bytes.fromhex("05 04 80") + words)
+
+    with _unit(respond) as line:
+        settings = [
+            "--unit-id",
+            "5",
+            "--set",
+            "dialect=modbus-rtu",
+            "--set",
+            "baud=9600",
+            "--set",
+            "timing.drain_ms=10",
+        ]
+        result = _probe(line, "--profile", "reference-cap-unit", "--json", *settings)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["unit_id"] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["socket://h:1", "--profile", "nothing"], "no such profile, accepted: eurotherm-3200"),
+        (["com1", "--profile", "smc-hrs"], "accepted: /dev/..., socket://host:port"),
+        (["/dev/x", "--profile", "smc-hrs", "--set", "parity"], "accepted: KEY=VALUE"),
+        (["/dev/x", "--profile", "smc-hrs", "--set", "parity=mark"], "unknown value, accepted: none, even, odd"),
+        (["/dev/x", "--profile", "smc-hrs", "--set", "identity.id=y"], "no key 'identity.id', accepted: dialect"),
+        (["/dev/x", "--profile", "smc-hrs", "--set", "bogus=1"], "accepted: dialect, baud, bits, parity, stop"),
+        (["/dev/x", "--profile", "smc-hrs", "--set", "timing.bogus=1"], "accepted: gap_ms, timeout_ms, drain_ms"),
+        (["/dev/x", "--profile", "smc-hrs", "--set", "baud=fast"], "wrong type, accepted: a whole number"),
+        (["/dev/x", "--profile", "smc-hrs", "--unit-id", "100"], "accepted: 1 to 99"),
+        (["/dev/x", "--set", "baud=9600"], "say --profile"),
+        (["com1"], "accepted: /dev/..., socket://host:port"),
+    ],
+)
+def test_wrong_use_exits_2_and_says_what_is_accepted(arguments: list[str], message: str) -> None:
+    result = _probe(*arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_profiles_of_the_site_are_found(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[4] / "config" / "profiles" / "reference-cap-unit.toml"
+    (tmp_path / "own.toml").write_text(shipped.read_text().replace('id = "reference-cap-unit"', 'id = "own"'))
+    with _unit(_registers) as line:
+        result = _probe(line, "--profile", "own", "--profiles", str(tmp_path), "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["profile"] == "own"
+
+
+def test_a_unit_that_reading_may_switch_is_not_read_without_consent(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[4] / "config" / "profiles" / "reference-cap-unit.toml"
+    text = shipped.read_text().replace('id = "reference-cap-unit"', 'id = "own"')
+    (tmp_path / "own.toml").write_text(text.replace('reads = "none"', 'reads = "may-switch"'))
+    refused = _probe("socket://127.0.0.1:1", "--profile", "own", "--profiles", str(tmp_path))
+    assert (refused.exit_code, "--consent" in refused.stderr) == (2, True)
+    with _unit(_registers) as line:
+        assert _probe(line, "--profile", "own", "--profiles", str(tmp_path), "--consent").exit_code == 0

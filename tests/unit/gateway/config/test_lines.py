@@ -1,0 +1,88 @@
+"""The lines of a configuration: what they become, who may share one, and what fits into its time."""
+
+from datetime import date
+from pathlib import Path
+
+from drivers.dialects.base import DialectName
+from gateway.config.lines import SensorOffset
+from gateway.config.load import load_config
+from tests.unit.gateway.config.config_files import CONFIG, certificates, examine_text, site
+
+__all__ = ["certificates", "site"]
+
+
+def test_lines_and_units_are_resolved_with_their_overrides(site: Path) -> None:
+    bay_a, bay_b = load_config(site / "gateway.toml").lines
+    assert (bay_a.id, bay_a.dialect, bay_a.baud) == ("bay-a", DialectName.JULABO, None)
+    assert (bay_b.dialect, bay_b.baud, bay_b.serial.baud) == (DialectName.MODBUS_ASCII, 19200, 19200)
+    assert bay_b.timing.gap_s == 0.12
+    assert [(unit.id, unit.unit_id, dict(unit.chairs)) for unit in bay_b.units] == [
+        ("cap-08", 1, {1: "c13"}),
+        ("cap-09", 2, {}),
+    ]
+    (julabo,) = bay_a.units
+    assert (julabo.unit_id, julabo.poll_period_s, julabo.simulated) == (None, 20.0, False)
+    assert julabo.offsets == (SensorOffset("coolant_supply", -0.3, date(2026, 10, 1)),)
+
+
+def test_an_address_that_is_left_out_is_the_kinds_usual_one(site: Path) -> None:
+    (site / "gateway.toml").write_text(CONFIG.replace("unit_id = 1\n", "", 1))
+    assert load_config(site / "gateway.toml").lines[1].units[0].unit_id == 1
+
+
+def test_polls_that_cannot_fit_into_the_lines_time_are_an_error(site: Path) -> None:
+    head, tail = CONFIG.split('id = "bay-b"')
+    tail = tail.replace("19200", '1200, "timing.fastest_poll_ms" = 1000').replace(
+        "poll_period_s = 20", "poll_period_s = 1"
+    )
+    (error,) = examine_text(site, f'{head}id = "bay-b"{tail}').errors
+    # two units; 72 characters of 10 bits at 1200 baud and a gap of 120 ms take 720 ms of every second
+    assert (error.path, error.line) == ("line[1].unit", head.count("\n") + 5)
+    assert "busy for 144% of the time, accepted: longer poll_period_s" in error.message
+
+
+TWO_CONNECTIONS = """\
+
+[[line]]
+id = "net-1"
+url = "socket://10.20.0.33:502"
+
+[[line.unit]]
+id = "cap-11"
+profile = "reference-cap-unit"
+unit_id = 1
+
+[[line]]
+id = "net-2"
+url = "socket://10.20.0.33:502"
+
+[[line.unit]]
+id = "cap-12"
+profile = "reference-cap-unit"
+unit_id = 2
+"""
+
+
+def test_several_connections_may_go_to_one_modbus_tcp_server(site: Path) -> None:
+    assert examine_text(site, CONFIG + TWO_CONNECTIONS).errors == ()
+
+
+def test_units_behind_one_modbus_tcp_server_have_addresses_of_their_own(site: Path) -> None:
+    (error,) = examine_text(site, CONFIG + TWO_CONNECTIONS.replace("unit_id = 2", "unit_id = 1")).errors
+    assert (error.path, "another unit at this URL is named 1" in error.message) == ("line[3].unit[0].unit_id", True)
+
+
+def test_a_bus_behind_a_socket_is_one_line_also_beside_modbus_tcp(site: Path) -> None:
+    rtu = 'set = { "dialect" = "modbus-rtu" }\n\n[[line.unit]]\nid = "cap-12"'
+    (error,) = examine_text(site, CONFIG + TWO_CONNECTIONS.replace('\n[[line.unit]]\nid = "cap-12"', rtu)).errors
+    assert (error.path, "only modbus-tcp" in error.message) == ("line[3].url", True)
+
+
+def test_one_serial_port_under_two_names_is_told(site: Path, tmp_path: Path) -> None:
+    (tmp_path / "port").touch()
+    (tmp_path / "alias").symlink_to("port")
+    text = CONFIG.replace("socket://10.20.0.31:4001", f"{tmp_path}/port").replace(
+        "rfc2217://10.20.0.32:4001", f"{tmp_path}/alias"
+    )
+    (error,) = examine_text(site, text).errors
+    assert (error.path, "opens the same" in error.message) == ("line[1].url", True)

@@ -1,0 +1,127 @@
+"""What a scrape shows, read back by Prometheus' own parser."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from drivers.dialects.base import RejectKind
+from drivers.line import LineCounters
+from drivers.reading import FaultKind
+from gateway.monitoring.metrics import LoopLag, Snapshot, UnitCounters, line_events, metrics_page
+
+PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "monitor.md"
+
+
+def snapshot() -> Snapshot:
+    steady, shaky = UnitCounters(), UnitCounters()
+    for reply_s in (0.01, 0.02, 0.03, 9.0):
+        steady.ok(reply_s)
+    shaky.ok(0.1)
+    shaky.fault(FaultKind.TIMEOUT)
+    shaky.fault(FaultKind.TIMEOUT)
+    shaky.fault(FaultKind.GARBLED)
+    line = LineCounters(requests=8, exceptions={2: 3})
+    line.rejects[RejectKind.BAD_CHECK] = 1
+    return Snapshot(
+        version="0.1.0",
+        units={"cap-07": steady, "cap-08": shaky},
+        lines={"bay-a": line_events(line)},
+        increments={"emit": 5, "retract": 1},
+        outbox_depth=3,
+        oldest_unsent_s=12.5,
+        mqtt_connected=True,
+        loop_lag_s=0.004,
+    )
+
+
+def scraped(page: bytes) -> dict[tuple[str, ...], float]:
+    """(sample name, label values in the order of their labels' names ...) -> value."""
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(page.decode())
+        for sample in family.samples
+    }
+
+
+def test_every_counter_is_shown_under_its_labels() -> None:
+    values = scraped(metrics_page(snapshot)())
+    expected = {
+        ("capgate_unit_up", "cap-07"): 1,
+        ("capgate_unit_up", "cap-08"): 0,
+        ("capgate_unit_reads_total", "cap-07"): 4,
+        ("capgate_unit_faults_total", "timeout", "cap-08"): 2,
+        ("capgate_unit_faults_total", "garbled", "cap-08"): 1,
+        ("capgate_line_events_total", "requests", "bay-a"): 8,
+        ("capgate_line_events_total", "bad-check", "bay-a"): 1,
+        ("capgate_line_events_total", "exception-02", "bay-a"): 3,
+        ("capgate_increments_total", "emit"): 5,
+        ("capgate_outbox_depth",): 3,
+        ("capgate_outbox_oldest_seconds",): 12.5,
+        ("capgate_mqtt_connected",): 1,
+        ("capgate_loop_lag_seconds",): 0.004,
+        ("capgate_build_info", "0.1.0"): 1,
+    }
+    assert {key: values.get(key) for key in expected} == expected
+    assert values[("process_resident_memory_bytes",)] > 0
+
+
+def test_the_page_names_every_metric_with_its_labels_and_no_other() -> None:
+    told = {
+        name: set(re.findall(r"`(\w+)`", labels))
+        for name, labels in re.findall(r"^\| `(capgate_\w+)` \|(.*?)\|", PAGE.read_text(), re.MULTILINE)
+    }
+    shown: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(metrics_page(snapshot)().decode()):
+        if family.name.startswith("capgate_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            shown[name] = {label for sample in family.samples for label in sample.labels}
+    assert told == shown
+
+
+def test_reply_times_are_cumulated_by_bound() -> None:
+    values = scraped(metrics_page(snapshot)())
+    name = "capgate_unit_reply_seconds"
+    assert [values[f"{name}_bucket", bound, "cap-07"] for bound in ("0.02", "0.05", "5.0", "+Inf")] == [2, 3, 3, 4]
+    assert values[f"{name}_count", "cap-07"] == 4
+    assert abs(values[f"{name}_sum", "cap-07"] - 9.06) < 1e-9
+
+
+def test_no_label_names_a_patient_or_a_session() -> None:
+    labels = {
+        label
+        for family in text_string_to_metric_families(metrics_page(snapshot)().decode())
+        for sample in family.samples
+        for label in sample.labels
+    }
+    assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "code"}
+
+
+def test_nothing_is_asked_before_the_first_scrape() -> None:
+    def too_early() -> Snapshot:
+        raise AssertionError("asked at registration")
+
+    metrics_page(too_early)
+
+
+async def test_a_blocked_loop_shows_as_lag() -> None:
+    lag = LoopLag()
+    loop = asyncio.get_running_loop()
+    now_s = 100.0
+    waits: list[float] = []
+
+    async def sleep(delay_s: float) -> None:
+        nonlocal now_s
+        waits.append(delay_s)
+        if len(waits) == 3:
+            raise asyncio.CancelledError
+        now_s += delay_s + (0.25 if len(waits) == 1 else 0.0)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "time", lambda: now_s)
+        patched.setattr("gateway.monitoring.metrics.asyncio.sleep", sleep)
+        with pytest.raises(asyncio.CancelledError):
+            await lag.watch()
+    assert lag.worst_s == 0.25

@@ -1,0 +1,192 @@
+"""Release: what is charged when, and what holds it."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.session.facts import (
+    AgentClass,
+    CapIdentified,
+    CoolingStarted,
+    CoolingStopped,
+    EndSource,
+    InfusionEnded,
+    PreparationCharted,
+    ToleranceChecked,
+)
+from gateway.session.flags import HeldReason
+from gateway.session.outcome import Missing, Outcome, SessionChange
+from gateway.session.policy import Policy
+from gateway.session.release import ReleaseState
+from gateway.session.state import forget, look
+from tests.unit.gateway.session.release_desk import (
+    APPROVED,
+    DRY_RUN,
+    TOKEN,
+    WINDOW,
+    Desk,
+    lifted,
+    order_check,
+    prepared,
+    signed,
+)
+from tests.unit.gateway.session.session_timelines import A1, at, begun, clock, day, ended, start, stop, told
+from tests.unit.gateway.session.ward_live import Live, Watched
+
+
+class TestWhenASessionIsFinal:
+    def test_nothing_is_charged_before(self) -> None:
+        desk = Desk()
+        desk.live.observe_until(at(WINDOW))
+        assert (desk.state, desk.charges) == ("provisional", [])
+
+    def test_the_window_releases_one_line_of_three_units(self) -> None:
+        desk = Desk()
+        desk.live.observe_until(at(WINDOW) + 1)
+        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+        (charge,) = desk.record.charged
+        line = charge.line
+        assert line.increments == (f"{TOKEN}01A", f"{TOKEN}02A", f"{TOKEN}03A")
+        assert (clock(line.start_us), clock(line.end_us), line.net_us) == ("11:00", "12:30", 90 * 60_000_000)
+        assert (line.patient, line.service_date.isoformat()) == ("P1", "2026-04-14")
+
+    def test_so_does_a_signature(self) -> None:
+        desk = Desk()
+        outcome = desk.tell(signed("13:00"))
+        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+        assert SessionChange.FINALISED in outcome.happened
+
+    def test_a_signature_while_cap_and_count_go_on_waits_for_the_stop(self) -> None:
+        desk = Desk(APPROVED, stopped=None)
+        desk.tell(signed("11:50"))
+        assert (desk.state, desk.charges) == ("provisional", [])
+        desk.live.observe_until(at("12:20"))
+        desk.tell(stop("12:20"))
+        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+
+    def test_without_increments_nothing_is_charged_until_a_late_end_brings_some(self) -> None:
+        desk = Desk()
+        desk.live = Live(APPROVED, restarts=True)
+        desk.live.play(day(prepared("08:50"), signed("12:40"), infusion_end=None))
+        assert (desk.state, desk.charges) == ("released", [])
+        desk.tell(ended("A", "11:00", rx="14:00"))
+        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+
+
+class TestHolds:
+    def test_the_absence_of_a_preparation_holds_until_it_is_charted(self) -> None:
+        desk = Desk()
+        desk.live = Live(APPROVED, restarts=True)
+        desk.live.play(day(signed("13:00")))
+        assert (desk.state, desk.charges) == ("held: preparation_missing", [])
+        outcome = desk.tell(prepared("13:30"))
+        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+        assert outcome.happened == (SessionChange.RELEASE,)
+
+    def test_a_class_that_is_only_presumed_is_no_evidence_of_chemotherapy(self) -> None:
+        facts = [start("09:00"), begun("A", "09:30", admin=None), stop("12:30"), prepared("09:00"), signed("13:00")]
+        end = InfusionEnded(
+            **told("11:00", None), order="A", patient="P1", admin=AgentClass.CHEMO, presumed=True, source=EndSource.MAR
+        )
+        desk = Desk()
+        desk.live = Live(APPROVED, restarts=True)
+        desk.live.play([*facts, end])
+        assert desk.state == "held: administration_missing"
+        desk.tell(ended("A", "11:00", AgentClass.BIOLOGIC, rx="14:00"))
+        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+
+    @pytest.mark.parametrize("key", ["require_preparation", "require_administration"])
+    def test_a_site_may_ask_for_less_evidence(self, key: str) -> None:
+        facts = [start("09:00"), begun("A", "09:30", admin=None), stop("12:30"), signed("13:00")]
+        end = InfusionEnded(**told("11:00", None), order="A", patient="P1", admin=AgentClass.CHEMO, presumed=True)
+        changed: dict[str, Any] = {key: False}
+        live = Live(msgspec.structs.replace(APPROVED, **changed), restarts=True)
+        live.play([*facts, end])
+        (record,) = live.ward.records.values()
+        assert record.told is not None
+        other = {"require_preparation": "administration_missing", "require_administration": "preparation_missing"}
+        assert record.told.held == (other[key],)
+
+    def test_a_person_may_lift_what_is_asked_for(self) -> None:
+        desk = Desk(APPROVED, order_check("08:00", found=False))
+        desk.tell(signed("13:00"))
+        assert desk.state == "held: no_order"
+        assert desk.live.learn([lifted("13:10", "preparation_missing")], at("13:10")).outcomes == ()
+        desk.tell(lifted("13:20", "no_order"))
+        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+
+    @pytest.mark.parametrize(
+        ("policy", "hold"),
+        [(Policy(), HeldReason.POLICY_UNAPPROVED), (DRY_RUN, HeldReason.DRY_RUN)],
+        ids=["a policy nobody signed", "a dry run"],
+    )
+    def test_some_holds_nobody_can_lift(self, policy: Policy, hold: HeldReason) -> None:
+        desk = Desk(policy)
+        desk.tell(signed("13:00"))
+        assert (desk.state, desk.charges) == (f"held: {hold}", [])
+        desk.live.learn([lifted("13:20", hold)], at("13:20"))
+        assert (desk.state, desk.charges) == (f"held: {hold}", [])
+
+    def test_nobody_can_charge_nobody(self) -> None:
+        live = Live(APPROVED, restarts=True)
+        cooled = [CoolingStarted(**told("09:00", None), cap=A1), CoolingStopped(**told("12:30", None), cap=A1)]
+        live.play([*cooled, signed("13:00"), lifted("13:10", "unbound")])
+        record = live.ward.records[TOKEN]
+        assert record.told is not None
+        assert (record.told.release, record.told.held) == (ReleaseState.HELD, (HeldReason.UNBOUND,))
+        assert live.charges == []
+
+    def test_a_held_session_waits_two_weeks_longer_for_a_person_and_no_more(self) -> None:
+        facts = [*day(stopped="12:30"), signed("13:00")]
+        for days, charges in ((18, 1), (20, 0)):
+            live = Live(APPROVED, restarts=True)
+            live.play(facts)
+            late_us = at(f"{24 * days}:00")
+            live.ward = forget(live.ward, late_us)
+            step = live.learn([PreparationCharted(at_us=late_us, known_at_us=late_us, token=TOKEN)], late_us)
+            assert len(step.outcomes) == len(live.charges) == charges
+
+    def test_a_released_session_is_history_after_the_window_for_corrections(self) -> None:
+        desk = Desk()
+        desk.tell(signed("13:00"))
+        assert forget(desk.live.ward, at("128:00")).records
+        assert not forget(desk.live.ward, at("130:00")).records
+
+
+def test_what_an_auditor_would_miss_is_listed_until_it_is_there() -> None:
+    live = Live(APPROVED, restarts=True)
+    facts = [
+        CoolingStarted(**told("09:00", None), cap=A1, patient="P1", serial_number="SN-1"),
+        order_check("09:10", found=True),
+        prepared("09:20"),
+        ToleranceChecked(**told("09:30", None), patient="P1"),
+        CapIdentified(**told("09:40", None), patient="P1", cap_id="C-7"),
+        ended("A", "11:00"),
+    ]
+    told_missing: list[set[Missing]] = []
+    for fact in facts:
+        live.learn([fact], fact.known_at_us)
+        told_missing.append({*_look(live).missing})
+    expected = set(Missing) - {Missing.PATIENT, Missing.SERIAL_NUMBER}
+    for missing, gained in zip(
+        told_missing,
+        [
+            None,
+            Missing.ORDER,
+            Missing.PREPARATION,
+            Missing.TOLERANCE_CHECK,
+            Missing.CAP_IDENTIFIER,
+            Missing.INFUSION_END,
+        ],
+        strict=True,
+    ):
+        expected -= {gained}
+        assert missing == expected
+
+
+def _look(live: Live) -> Outcome:
+    found = look(live.ward, TOKEN, Watched(at("12:00")), at("12:00"))
+    if found is None:
+        raise AssertionError("no such session")
+    return found[1]

@@ -1,0 +1,205 @@
+"""The ward: a running gateway tells what the pure replay of the same facts tells, across restarts, merges and age."""
+
+from pathlib import Path
+
+import pytest
+
+from drivers.reading import Evidence
+from gateway.replay.casefile import Case, read_cases
+from gateway.replay.replay import record, replay
+from gateway.session.assessment import Phase
+from gateway.session.facts import AgentClass as Agent
+from gateway.session.facts import (
+    AnyFact,
+    CapRef,
+    CoolingStarted,
+    CoolingStopped,
+    InfusionEnded,
+    InfusionStarted,
+    PatientBound,
+    SessionFinalized,
+)
+from gateway.session.flags import HeldReason
+from gateway.session.increments import Change, Op
+from gateway.session.outcome import Missing, SessionChange
+from gateway.session.policy import Policy
+from gateway.session.state import forget
+from tests.unit.gateway.session.ward_live import Live
+
+CASES = read_cases((Path(__file__).parents[3] / "data" / "sessions.json").read_bytes(), "sessions")
+APPROVED = Policy(approved_by="J. Ortiz, compliance")
+CAP = CapRef("cap-01", 1)
+OTHER_CAP = CapRef("cap-02", 1)
+MINUTE_US = 60_000_000
+HOUR_US = 60 * MINUTE_US
+T0_US = 1_790_000_000_000_000
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["running on", "restarted at every step"])
+@pytest.mark.parametrize("threshold", CASES.thresholds)
+@pytest.mark.parametrize("case", CASES.cases, ids=lambda case: case.id)
+def test_a_running_gateway_tells_what_replay_tells(case: Case, threshold: str, restarts: bool) -> None:
+    for changed in (None, *(variant.policy for variant in case.variants)):
+        policy = CASES.policy(threshold, case, changed)
+        recording = record(case.facts)
+        live = Live(policy, restarts=restarts)
+        live.play(case.facts)
+        live.observe_until(recording.until_us + 1)
+        for patient in case.patients:
+            assert live.log_of(patient) == list(replay(recording, patient, policy).log), patient
+
+
+def test_the_cases_have_something_to_tell() -> None:
+    """Guards the comparison above against comparing nothing with nothing."""
+    told: list[Change] = []
+    for case in CASES.cases:
+        live = Live(CASES.policy("midpoint", case))
+        live.play(case.facts)
+        told += [change for _, change in live.changes]
+    assert {change.op for change in told} == set(Op)
+    assert len(told) > 100
+
+
+def minutes(count: float) -> int:
+    return T0_US + round(count * MINUTE_US)
+
+
+def started(at_us: int, cap: CapRef = CAP, evidence: Evidence = Evidence.FLOW) -> CoolingStarted:
+    return CoolingStarted(at_us=at_us, known_at_us=at_us, cap=cap, evidence=evidence, serial_number="SN-1")
+
+
+def stopped(at_us: int, cap: CapRef = CAP) -> CoolingStopped:
+    return CoolingStopped(at_us=at_us, known_at_us=at_us, cap=cap)
+
+
+def infusion(patient: str, start_us: int, end_us: int, known_us: int | None = None) -> list[AnyFact]:
+    return [
+        InfusionStarted(at_us=start_us, known_at_us=start_us, order="O1", patient=patient, admin=Agent.CHEMO),
+        InfusionEnded(at_us=end_us, known_at_us=known_us or end_us, order="O1", patient=patient, admin=Agent.CHEMO),
+    ]
+
+
+def bound(patient: str, at_us: int, cap: CapRef = CAP) -> PatientBound:
+    return PatientBound(at_us=at_us, known_at_us=at_us, cap=cap, patient=patient)
+
+
+def test_a_session_opens_when_coolant_circulates_and_is_held_while_nobody_is_bound() -> None:
+    live = Live(APPROVED)
+    step = live.learn([started(minutes(0))], minutes(0))
+    outcome = step.outcomes[0]
+    assert outcome.happened == (SessionChange.OPENED,)
+    assert outcome.held == (HeldReason.UNBOUND,)
+    assert set(outcome.missing) == set(Missing) - {Missing.SERIAL_NUMBER}
+    assert outcome.record.told is not None
+    assert outcome.record.told.phase is Phase.PRE_COOLING
+
+
+def test_a_session_keeps_its_token_when_its_patient_becomes_known() -> None:
+    live = Live(APPROVED)
+    live.learn([started(minutes(0))], minutes(0))
+    (token,) = live.ward.records
+    step = live.learn([bound("p1", minutes(5))], minutes(5))
+    assert [(each.record.token, each.happened) for each in step.outcomes] == [(token, (SessionChange.BOUND,))]
+    assert list(live.ward.records) == [token]
+
+
+def test_increments_of_two_sessions_that_prove_to_be_one_are_told_under_one_token() -> None:
+    """A cap nobody claimed turns out to be the second cap of a patient with increments of her own."""
+    live = Live(APPROVED)
+    live.play([bound("p1", minutes(-10)), started(minutes(0)), *infusion("p1", minutes(10), minutes(60))])
+    live.learn([started(minutes(50), OTHER_CAP)], minutes(70))
+    live.observe_until(minutes(80))
+    first, second = live.ward.records
+    live.learn([bound("p1", minutes(55), OTHER_CAP)], minutes(80))
+    tokens = {
+        token: [each for each in record.emitted if not each.retracted] for token, record in live.ward.records.items()
+    }
+    assert [each.index for each in tokens[first]] == [1]
+    assert tokens[second] == []
+
+
+def test_no_increment_is_attained_by_time_alone() -> None:
+    live = Live(APPROVED)
+    live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(30))])
+    live.ward, step = live.ward, live.learn([], minutes(30))
+    assert live.changes == []
+    live.observe_until(minutes(46))
+    assert live.changes == []
+    live.observe_until(minutes(46) + 1)
+    assert [(change.index, change.attained_at_us) for _, change in live.changes] == [(1, minutes(46))]
+    assert step.outcomes == ()
+
+
+def test_a_session_closes_half_an_hour_after_its_cooling_and_is_finalised_by_the_window() -> None:
+    live = Live(APPROVED)
+    live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(30))])
+    live.observe_until(minutes(47))
+    live.learn([stopped(minutes(47))], minutes(47))
+    (record_now,) = live.ward.records.values()
+    assert record_now.wake_us == minutes(77)
+    assert live.learn([], minutes(77)).outcomes[0].happened == (SessionChange.CLOSED,)
+    window_us = minutes(47) + 72 * HOUR_US
+    assert live.learn([], window_us).outcomes[0].happened == (SessionChange.FINALISED,)
+
+
+def test_a_signature_finalises_and_names_who_signed() -> None:
+    live = Live(APPROVED)
+    live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(30))])
+    live.learn([stopped(minutes(35))], minutes(35))
+    (token,) = live.ward.records
+    signed = SessionFinalized(at_us=minutes(40), known_at_us=minutes(40), token=token, person="R. Diaz RN")
+    (outcome,) = live.learn([signed], minutes(40)).outcomes
+    assert SessionChange.FINALISED in outcome.happened
+    assert outcome.person == "R. Diaz RN"
+
+
+def test_a_fact_told_again_later_changes_nothing() -> None:
+    live = Live(APPROVED)
+    live.learn([started(minutes(0))], minutes(0))
+    again = CoolingStarted(
+        at_us=minutes(0), known_at_us=minutes(9), cap=CAP, evidence=Evidence.FLOW, serial_number="SN-1"
+    )
+    assert live.learn([again], minutes(9)).facts == ()
+
+
+def test_a_settled_session_is_never_touched_again_and_then_forgotten() -> None:
+    live = Live(APPROVED)
+    live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(30))])
+    live.observe_until(minutes(50))
+    live.learn([stopped(minutes(50))], minutes(50))
+    assert len(live.changes) == 1
+    late_us = minutes(0) + live.ward.settled_us + HOUR_US
+    step = live.learn(infusion("p1", minutes(5), minutes(49), known_us=late_us)[1:], late_us)
+    assert step.outcomes == ()
+    assert len(live.changes) == 1
+    assert forget(live.ward, late_us + live.ward.memory_us + 1).rooms == {}
+    assert forget(live.ward, late_us).records == {}
+
+
+def test_a_correction_within_the_window_still_moves_the_increment() -> None:
+    live = Live(APPROVED)
+    live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(30))])
+    live.observe_until(minutes(50))
+    live.learn([stopped(minutes(50))], minutes(50))
+    late_us = minutes(0) + 70 * HOUR_US
+    live.learn(infusion("p1", minutes(5), minutes(49), known_us=late_us)[1:], late_us)
+    assert [change.op for _, change in live.changes] == [Op.EMIT, Op.RETRACT]
+
+
+def test_a_binding_that_nobody_released_ends_with_its_session() -> None:
+    live = Live(APPROVED)
+    live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(300))])
+    live.observe_until(minutes(301))
+    assert live.ward.serving(minutes(301)) == {CAP: "p1"}
+    live.learn([stopped(minutes(302))], minutes(302))
+    live.learn([], minutes(340))
+    assert live.ward.serving(minutes(340)) == {}
+
+
+def test_sessions_of_other_units_are_left_alone() -> None:
+    live = Live(APPROVED)
+    live.learn([started(minutes(0), OTHER_CAP)], minutes(0))
+    other = next(iter(live.ward.records.values()))
+    step = live.learn([started(minutes(1))], minutes(1))
+    assert [outcome.record.cap for outcome in step.outcomes] == [CAP]
+    assert live.ward.records[other.token] is other
