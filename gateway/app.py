@@ -12,28 +12,28 @@ from contextlib import asynccontextmanager, suppress
 from drivers.reading import ReadFault, Reading
 from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
-from gateway.control.service import Desk
+from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.rows import Backlog
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.messages.cloudevents import Origin
-from gateway.monitoring.alarms import Alarms, Condition
+from gateway.monitoring.alarms import AlarmInputs, Alarms
 from gateway.monitoring.health import Health, HealthServer
 from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
-from gateway.mqtt.counters import Counters
+from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.gateway_status import announcements, software_version
 from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
-from gateway.mqtt.topics import Format, Topics
+from gateway.mqtt.topics import Notation, Topics
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime import systemd
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.telemetry.charting import Observations
 from gateway.telemetry.temperature_log import History
-from gateway.telemetry.unit_status import Publisher, UnitFacts
+from gateway.telemetry.unit_status import UnitFacts, UnitStatusPublisher
 
 _log = logging.getLogger("capgate")
 
@@ -77,9 +77,9 @@ class Gateway:
         self._deliveries = Deliveries()
         self._began_s = asyncio.get_running_loop().time()
         self._preferred: frozenset[str] = frozenset()
-        counters = Counters()
+        counters = MqttCounters()
         telemetry = Telemetry(counters)
-        self._publisher = Publisher(
+        self._publisher = UnitStatusPublisher(
             origin,
             topics,
             telemetry,
@@ -93,10 +93,10 @@ class Gateway:
         self._history = History(config.state_dir / HISTORY_FILE, clock, config.units, config.history)
         self._supervisor = Supervisor(config.lines, clock, self._take)
         self._commissioning = Commissioning(lambda message: self._mqtt.publish(message))
-        self._desk = Desk(config, clock, ledger, pipeline, restart, self._commissioning)
+        self._desk = ControlService(config, clock, ledger, pipeline, restart, self._commissioning)
         self._mqtt = MqttService(
             config.mqtt,
-            [topics.inbound(each) for each in Format],
+            [topics.inbound(each) for each in Notation],
             ledger.outbox,
             telemetry,
             self._take_message,
@@ -135,7 +135,7 @@ class Gateway:
         self._publisher.take(answer)
         if isinstance(answer, Reading):
             self._history.take(answer)
-            await self._observations.take(answer, self._pipeline.ward)
+            await self._observations.take(answer, self._pipeline.state)
         await self._pipeline.answer(answer)
         if self._pipeline.busy is not self._preferred:
             self._preferred = self._pipeline.busy
@@ -159,9 +159,9 @@ class Gateway:
             self._alarms.update(self._condition(), self._clock.now().utc_us)
             await asyncio.sleep(BACKLOG_PERIOD_S)
 
-    def _condition(self) -> Condition:
+    def _condition(self) -> AlarmInputs:
         policy, set_aside = self._config.policy, self._ledger.set_aside
-        return Condition(
+        return AlarmInputs(
             units_down=self._publisher.down(self._clock.now().utc_us),
             held_topics=self._mqtt.held_topics,
             oldest_unsent_s=self._oldest_unsent_s() or 0.0,

@@ -12,8 +12,8 @@ from typing import Annotated
 import msgspec
 
 from simulators.endpoints import Write, tcp_listener
-from simulators.faults import Fault, FaultKind
-from simulators.machine import Alarm, Machine, NotPossible, Sensor
+from simulators.faults import Fault, InjectedFault
+from simulators.machine import Machine, MachineAlarm, NotPossible, Sensor
 from simulators.serve import CannotServe, Plant
 from simulators.unit import Verb, perform
 
@@ -35,7 +35,7 @@ class SetAlarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An alarm raised or cleared."""
 
     unit: str
-    alarm: Alarm
+    alarm: MachineAlarm
     on: bool = True
 
 
@@ -75,7 +75,7 @@ class Get(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     get: str
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """A command that cannot be done; the text says why."""
 
 
@@ -83,7 +83,7 @@ def obey(plant: Plant, line: bytes) -> dict[str, object]:
     """Does what one line of JSON asks for; gives the answer. Never raises, whatever the line."""
     try:
         return _obey(plant, line)
-    except (msgspec.DecodeError, NotPossible, Refused) as error:
+    except (msgspec.DecodeError, NotPossible, CommandRefused) as error:
         return {"error": str(error), "accepted": _accepted(plant)}
 
 
@@ -106,7 +106,7 @@ def _obey(plant: Plant, line: bytes) -> dict[str, object]:
         values = msgspec.convert(command, SetValues)
         _set_values(_machine(plant, values.unit), values)
     else:
-        raise Refused("no command")
+        raise CommandRefused("no command")
     return {"ok": True}
 
 
@@ -114,7 +114,7 @@ def _machine(plant: Plant, name: str) -> Machine:
     try:
         return plant.unit(name).machine
     except KeyError:
-        raise Refused(f"there is no unit {name}") from None
+        raise CommandRefused(f"there is no unit {name}") from None
 
 
 def _set_fault(plant: Plant, command: dict[str, object]) -> None:
@@ -136,7 +136,7 @@ def _set_alarm(machine: Machine, command: SetAlarm) -> None:
 
 def _set_probe_fault(machine: Machine, command: SetProbeFault) -> None:
     if not command.probe.in_cap:
-        raise Refused(f"{command.probe} is not in a cap")
+        raise CommandRefused(f"{command.probe} is not in a cap")
     probe_faults = machine.cap(command.cap).probe_faults
     if command.on:
         probe_faults.add(command.probe)
@@ -190,8 +190,8 @@ def _accepted(plant: Plant) -> dict[str, object]:
         "unit": plant.unit_names,
         "get": "a unit",
         "do": list(Verb),
-        "fault": [NO_FAULT, *FaultKind],
-        "alarm": list(Alarm),
+        "fault": [NO_FAULT, *InjectedFault],
+        "alarm": list(MachineAlarm),
         "probe": [sensor for sensor in Sensor if sensor.in_cap],
         "set": list(Values.__struct_fields__),
     }
@@ -205,7 +205,7 @@ class _Commander:
         self._write = write
         self._buffer = b""
 
-    def hear(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         """Obeys every whole line that has arrived by now."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:

@@ -14,10 +14,10 @@ AUTO = "auto"
 Write = Callable[[bytes], None]
 
 
-class Hearer(Protocol):
+class ByteHandler(Protocol):
     """What hears one connection; it answers through the `Write` that it was made with."""
 
-    def hear(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         """Bytes have come."""
         ...
 
@@ -26,11 +26,11 @@ class Hearer(Protocol):
         ...
 
 
-MakeHearer = Callable[[Write], Hearer]
+MakeByteHandler = Callable[[Write], ByteHandler]
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, make_hearer: MakeHearer, connections: set[asyncio.Transport]) -> None:
+    def __init__(self, make_hearer: MakeByteHandler, connections: set[asyncio.Transport]) -> None:
         self._make_hearer = make_hearer
         self._connections = connections
 
@@ -41,7 +41,7 @@ class _Connection(asyncio.Protocol):
         self._hearer = self._make_hearer(self._transport.write)
 
     def data_received(self, data: bytes) -> None:
-        self._hearer.hear(data)
+        self._hearer.receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._hearer.close()
@@ -49,11 +49,11 @@ class _Connection(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def tcp_listener(host: str, port: int, make_hearer: MakeHearer) -> AsyncGenerator[int]:
+async def tcp_listener(host: str, port: int, make_handler: MakeByteHandler) -> AsyncGenerator[int]:
     """Listens, with a hearer for each connection; gives the port, a free one where 0 was asked for. Raises OSError."""
     connections: set[asyncio.Transport] = set()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(make_hearer, connections), host, port)
+    server = await loop.create_server(lambda: _Connection(make_handler, connections), host, port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -64,7 +64,7 @@ async def tcp_listener(host: str, port: int, make_hearer: MakeHearer) -> AsyncGe
 
 
 @contextmanager
-def terminal(link: str, make_hearer: MakeHearer) -> Generator[str]:
+def terminal(link: str, make_handler: MakeByteHandler) -> Generator[str]:
     """Opens a pseudo-terminal, raw at both ends; gives the path for a reader to open. Raises OSError.
 
     `link` is a path for a symbolic link to it, or "auto" for the terminal's own name. The reader's end is kept open
@@ -75,7 +75,7 @@ def terminal(link: str, make_hearer: MakeHearer) -> Generator[str]:
         tty.setraw(near)
         tty.setraw(far)
         os.set_blocking(near, False)
-        with _linked(link, os.ttyname(far)) as path, _hearing(near, make_hearer):
+        with _linked(link, os.ttyname(far)) as path, _hearing(near, make_handler):
             yield path
     finally:
         os.close(near)
@@ -83,10 +83,10 @@ def terminal(link: str, make_hearer: MakeHearer) -> Generator[str]:
 
 
 @contextmanager
-def _hearing(near: int, make_hearer: MakeHearer) -> Generator[None]:
+def _hearing(near: int, make_hearer: MakeByteHandler) -> Generator[None]:
     hearer = make_hearer(lambda data: _write_or_lose(near, data))
     loop = asyncio.get_running_loop()
-    loop.add_reader(near, lambda: hearer.hear(os.read(near, READ_SIZE)))
+    loop.add_reader(near, lambda: hearer.receive(os.read(near, READ_SIZE)))
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ import msgspec
 from simulators.machine import Sensor
 
 
-class FaultKind(StrEnum):
+class InjectedFault(StrEnum):
     """The closed list of faults."""
 
     LATE = "late"  # the answer comes `delay_s` later
@@ -25,7 +25,7 @@ class FaultKind(StrEnum):
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One fault. Raises ValueError for a fault that lacks what its kind needs."""
 
-    kind: FaultKind
+    kind: InjectedFault
     for_s: float | None = None  # simulated seconds; None: until it is cleared
     probability: float = 1.0  # per answer, 0-1; faults of the whole unit always happen
     delay_s: float = 0.0  # late only: real seconds, since the line itself is real
@@ -40,9 +40,9 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("probability is out of range, accepted: 0 to 1")
         if not 1 <= self.bits <= 64:
             raise ValueError("bits is out of range, accepted: 1 to 64")
-        if (self.kind is FaultKind.LATE) != (self.delay_s > 0):
+        if (self.kind is InjectedFault.LATE) != (self.delay_s > 0):
             raise ValueError("delay_s goes with late, accepted: more than 0 for late alone")
-        if (self.kind is FaultKind.STUCK_SENSOR) != (self.sensor is not None):
+        if (self.kind is InjectedFault.STUCK_SENSOR) != (self.sensor is not None):
             raise ValueError(f"sensor goes with stuck-sensor, accepted for it alone: {', '.join(Sensor)}")
         if (self.sensor is not None and self.sensor.in_cap) != (self.cap is not None):
             raise ValueError("cap goes with a sensor whose name begins with cap_, accepted: a cap's number")
@@ -60,7 +60,7 @@ class Faults:
 
     def __init__(self, unit: str, seed: int) -> None:
         # Each kind has its own source, so that one fault more does not change when the others strike.
-        self._chance = {kind: random.Random(f"{seed}/{unit}/{kind}") for kind in FaultKind}
+        self._chance = {kind: random.Random(f"{seed}/{unit}/{kind}") for kind in InjectedFault}
         self._active: list[ActiveFault] = []
 
     def begin(self, fault: Fault, now_s: float) -> None:
@@ -80,7 +80,7 @@ class Faults:
         self._active.clear()
         return ended
 
-    def strike(self, kind: FaultKind) -> Fault | None:
+    def strike(self, kind: InjectedFault) -> Fault | None:
         """A fault of `kind` that hits the answer being made now, if there is one and chance has it."""
         for active in self._active:
             if active.fault.kind is kind and self._chance[kind].random() < active.fault.probability:
@@ -90,7 +90,7 @@ class Faults:
     def flip_bits(self, data: bytes, count: int) -> bytes:
         """`data` with `count` different bits flipped."""
         flipped = bytearray(data)
-        for position in self._chance[FaultKind.CORRUPT].sample(range(8 * len(data)), min(count, 8 * len(data))):
+        for position in self._chance[InjectedFault.CORRUPT].sample(range(8 * len(data)), min(count, 8 * len(data))):
             flipped[position // 8] ^= 1 << (position % 8)
         return bytes(flipped)
 
@@ -100,6 +100,6 @@ class Faults:
         return any((each.fault.kind, each.fault.sensor, each.fault.cap) == like for each in self._active)
 
     @property
-    def kinds(self) -> tuple[FaultKind, ...]:
+    def kinds(self) -> tuple[InjectedFault, ...]:
         """What goes on now, in the order in which it began."""
         return tuple(active.fault.kind for active in self._active)

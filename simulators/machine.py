@@ -34,7 +34,7 @@ class CapState(StrEnum):
     FAULT = "fault"
 
 
-class Alarm(StrEnum):
+class MachineAlarm(StrEnum):
     """What a unit can complain of."""
 
     COOLANT_LOW = "coolant-low"
@@ -64,14 +64,14 @@ class Sensor(StrEnum):
 
 RUNNING = frozenset({CapState.COOLING, CapState.READY})
 # Assumed: these end the pumping.
-STOPPING_ALARMS = frozenset({Alarm.COOLANT_LOW, Alarm.PUMP_FAULT, Alarm.SAFETY_CUTOUT})
+STOPPING_ALARMS = frozenset({MachineAlarm.COOLANT_LOW, MachineAlarm.PUMP_FAULT, MachineAlarm.SAFETY_CUTOUT})
 
 
 class NotPossible(Exception):
     """The unit cannot do that now; the text says why."""
 
 
-class Cap(msgspec.Struct):
+class CapCircuit(msgspec.Struct):
     """One coolant circuit."""
 
     state: CapState = CapState.OFF
@@ -95,8 +95,8 @@ class Machine:
         self.serial_number = serial_number
         self.set_point_c = set_point_c
         self.coolant = Coolant(start_c, start_c)
-        self.caps = [Cap() for _ in range(caps)]
-        self.alarms: set[Alarm] = set()
+        self.caps = [CapCircuit() for _ in range(caps)]
+        self.alarms: set[MachineAlarm] = set()
         self.powered = True
         self.clock_s = 0.0  # the unit's own clock, since it was switched on
         self.fahrenheit = False  # what the panel is set to show; only some units put it on the wire
@@ -104,7 +104,7 @@ class Machine:
         self.watchdog_s = 0.0  # how long the unit waits for the next command before it acts by itself; 0: for ever
         self._stuck: dict[tuple[Sensor, int | None], float] = {}
 
-    def cap(self, number: int) -> Cap:
+    def cap(self, number: int) -> CapCircuit:
         """Cap `number`, from 1. Raises NotPossible for one that the unit has not."""
         if not 1 <= number <= len(self.caps):
             raise NotPossible(f"there is no cap {number}, accepted: 1 to {len(self.caps)}")
@@ -147,7 +147,7 @@ class Machine:
 
     # What goes wrong
 
-    def raise_alarm(self, alarm: Alarm) -> None:
+    def raise_alarm(self, alarm: MachineAlarm) -> None:
         """Raises an alarm; some of them stop the caps."""
         self.alarms.add(alarm)
         if alarm in STOPPING_ALARMS:
@@ -155,7 +155,7 @@ class Machine:
                 if cap.state in RUNNING or cap.state is CapState.PAUSED:
                     cap.state = CapState.FAULT
 
-    def clear_alarm(self, alarm: Alarm) -> None:
+    def clear_alarm(self, alarm: MachineAlarm) -> None:
         """Takes an alarm back; caps that it had stopped wait, paused, for a person to resume them (assumed)."""
         self.alarms.discard(alarm)
         if not self.alarms & STOPPING_ALARMS:
@@ -203,21 +203,21 @@ class Machine:
         """Measured flow through one cap."""
         if not self.cap(number).circulating:
             return 0.0
-        return CAP_FLOW_L_MIN * (LOW_FLOW_SHARE if Alarm.FLOW_LOW in self.alarms else 1.0)
+        return CAP_FLOW_L_MIN * (LOW_FLOW_SHARE if MachineAlarm.FLOW_LOW in self.alarms else 1.0)
 
     # Time
 
     def step(self, dt_s: float) -> None:
         """Everything after `dt_s` more seconds."""
         circulating = sum(cap.circulating for cap in self.caps)
-        refrigerating = self.powered and Alarm.REFRIGERATION_FAULT not in self.alarms
+        refrigerating = self.powered and MachineAlarm.REFRIGERATION_FAULT not in self.alarms
         self.coolant = step_coolant(self.coolant, self.set_point_c, circulating, refrigerating, dt_s)
         for cap in self.caps:
             self._step_cap(cap, dt_s)
         if self.powered:
             self.clock_s += dt_s
 
-    def _step_cap(self, cap: Cap, dt_s: float) -> None:
+    def _step_cap(self, cap: CapCircuit, dt_s: float) -> None:
         supply_c = self.coolant.supply_c
         cap.temperatures = step_cap(cap.temperatures, supply_c, cap.circulating, cap.connected, dt_s)
         if cap.circulating:
@@ -225,7 +225,7 @@ class Machine:
             if at_temperature(self.coolant, cap.temperatures, self.set_point_c):
                 cap.state = CapState.READY
 
-    def _cap_in(self, number: int, verb: str, states: frozenset[CapState] | set[CapState]) -> Cap:
+    def _cap_in(self, number: int, verb: str, states: frozenset[CapState] | set[CapState]) -> CapCircuit:
         cap = self.cap(number)
         if cap.state not in states:
             accepted = ", ".join(sorted(states))
@@ -241,9 +241,9 @@ class Machine:
     def _probe_fault(self, sensor: Sensor, number: int | None) -> bool:
         match sensor:
             case Sensor.SUPPLY:
-                return Alarm.SUPPLY_PROBE in self.alarms
+                return MachineAlarm.SUPPLY_PROBE in self.alarms
             case Sensor.RETURN:
-                return Alarm.RETURN_PROBE in self.alarms
+                return MachineAlarm.RETURN_PROBE in self.alarms
             case _:
                 return sensor in self._cap_of(sensor, number).probe_faults
 
@@ -260,7 +260,7 @@ class Machine:
             case Sensor.CAP_SAFETY:
                 return self._cap_of(sensor, number).temperatures.safety_c
 
-    def _cap_of(self, sensor: Sensor, number: int | None) -> Cap:
+    def _cap_of(self, sensor: Sensor, number: int | None) -> CapCircuit:
         if number is None:
             raise NotPossible(f"{sensor} needs a cap, accepted: 1 to {len(self.caps)}")
         return self.cap(number)

@@ -14,7 +14,7 @@ from simulators.endpoints import Write
 from simulators.requests import LateAnswers, requests_in
 
 
-class Recorded:
+class RecordedAnswers:
     """The exchanges of a capture, by what was asked."""
 
     def __init__(self, capture: Capture, language: Dialect) -> None:
@@ -41,29 +41,29 @@ class Recorded:
         return tuple((after_s, _for_transaction(data, then.request, request)) for after_s, data in then.answers)
 
 
-def load_recorded(path: Path, spoken: DialectName | None) -> tuple[Recorded, Capture, Dialect]:
+def load_recorded(path: Path, spoken: DialectName | None) -> tuple[RecordedAnswers, Capture, Dialect]:
     """The capture in a file, in its own dialect or in `spoken`. Raises NotACapture."""
     capture = load_capture(path)
     name = spoken or capture.header.dialect
     if name is None:
         raise NotACapture(f"{path}: says no dialect, accepted: name it with --dialect")
     language = dialect(name)
-    recorded = Recorded(capture, language)
+    recorded = RecordedAnswers(capture, language)
     if not recorded.unit_ids:
         raise NotACapture(f"{path}: holds no request of {name}, accepted: a capture in which something was asked")
     return recorded, capture, language
 
 
-class ReplayingEar:
+class ReplayHandler:
     """What hears one connection and answers from the capture."""
 
-    def __init__(self, recorded: Recorded, language: Dialect, write: Write) -> None:
+    def __init__(self, recorded: RecordedAnswers, language: Dialect, write: Write) -> None:
         self._recorded = recorded
         self._language = language
         self._buffer = bytearray()
         self._late = LateAnswers(write)
 
-    def hear(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         """Answers every whole request that has arrived by now."""
         self._buffer += data
         for request in requests_in(self._language, self._buffer):

@@ -32,10 +32,10 @@ class Plant:
     `tell` hears of everything that happens by script.
     """
 
-    def __init__(self, scenario: Scenario, now: Callable[[], float], tell: Callable[[Moment], None]) -> None:
+    def __init__(self, scenario: Scenario, now: Callable[[], float], announce: Callable[[Moment], None]) -> None:
         self.scenario = scenario
         self._now = now
-        self._tell = tell
+        self._tell = announce
         self._units_on = build_units(scenario)
         self._units = {unit.name: unit for units in self._units_on.values() for unit in units}
         self._ticker: asyncio.TimerHandle | None = None
@@ -71,8 +71,8 @@ class Plant:
         units = {unit.unit_id: unit for unit in self._units_on[line.id]}
         language = dialect(line.dialect)
 
-        def make_ear(write: Write) -> Ear:
-            return Ear(language, units, self._advance, write)
+        def make_ear(write: Write) -> UnitHandler:
+            return UnitHandler(language, units, self._advance, write)
 
         try:
             if line.pty:
@@ -99,7 +99,7 @@ class Plant:
             self._ticker.cancel()
 
 
-class Ear:
+class UnitHandler:
     """What hears one connection and answers on it."""
 
     def __init__(
@@ -118,7 +118,7 @@ class Ear:
         self._heard_at = 0.0
         self._late = LateAnswers(write)
 
-    def hear(self, data: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         """Answers every whole request that has arrived by now."""
         now = self._loop.time()
         if now - self._heard_at > FORGET_AFTER_S:

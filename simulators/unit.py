@@ -9,7 +9,7 @@ from enum import StrEnum
 import msgspec
 
 from drivers.dialects.base import Dialect, ModbusQuery, Raw, Refusal, Request
-from simulators.faults import Fault, FaultKind, Faults
+from simulators.faults import Fault, Faults, InjectedFault
 from simulators.machine import Machine, NotPossible
 from simulators.maps import Answer
 
@@ -94,7 +94,7 @@ class SimulatedUnit:
         return self._ticks * TICK_S
 
     @property
-    def fault_kinds(self) -> tuple[FaultKind, ...]:
+    def fault_kinds(self) -> tuple[InjectedFault, ...]:
         """The faults that go on now."""
         return self._faults.kinds
 
@@ -110,11 +110,11 @@ class SimulatedUnit:
     def begin_fault(self, fault: Fault) -> None:
         """`fault` goes on from now. Raises NotPossible for a sensor that the unit has not."""
         match fault.kind:
-            case FaultKind.STUCK_SENSOR if fault.sensor is not None:
+            case InjectedFault.STUCK_SENSOR if fault.sensor is not None:
                 self.machine.stick(fault.sensor, fault.cap)
-            case FaultKind.HANG:
+            case InjectedFault.HANG:
                 self._before_hang = self._before_hang or copy.deepcopy(self.machine)
-            case FaultKind.POWER_CUT:
+            case InjectedFault.POWER_CUT:
                 self.machine.power_off()
             case _:
                 pass
@@ -127,28 +127,28 @@ class SimulatedUnit:
 
     def respond(self, request: Request, dialect: Dialect) -> Response | None:
         """The answer to a request that is meant for this unit, as it leaves the unit now; None is silence."""
-        if not self.machine.powered or self._faults.strike(FaultKind.LOST):
+        if not self.machine.powered or self._faults.strike(InjectedFault.LOST):
             return None
         answer = self._answer_or_busy(request)
         if answer is None:
             return None
         data = dialect.encode_reply(self._mistaken(request), answer)
-        if corrupt := self._faults.strike(FaultKind.CORRUPT):
+        if corrupt := self._faults.strike(InjectedFault.CORRUPT):
             data = self._faults.flip_bits(data, corrupt.bits)
-        late = self._faults.strike(FaultKind.LATE)
+        late = self._faults.strike(InjectedFault.LATE)
         return Response(data, late.delay_s if late else 0.0)
 
     def _answer_or_busy(self, request: Request) -> Raw | Refusal | None:
-        if self._faults.strike(FaultKind.BUSY):
+        if self._faults.strike(InjectedFault.BUSY):
             return Refusal(BUSY) if isinstance(request.query, ModbusQuery) else None
         return self._answer(self._before_hang or self.machine, request.query)
 
     def _mistaken(self, request: Request) -> Request:
         """The request as a unit hears it that then answers with the wrong id or function."""
         query = request.query
-        if query.unit_id is not None and self._faults.strike(FaultKind.WRONG_UNIT):
+        if query.unit_id is not None and self._faults.strike(InjectedFault.WRONG_UNIT):
             query = msgspec.structs.replace(query, unit_id=query.unit_id % 247 + 1)
-        if isinstance(query, ModbusQuery) and self._faults.strike(FaultKind.WRONG_FUNCTION):
+        if isinstance(query, ModbusQuery) and self._faults.strike(InjectedFault.WRONG_FUNCTION):
             query = msgspec.structs.replace(query, function={3: 4, 4: 3, 1: 2, 2: 1}.get(query.function, 3))
         return msgspec.structs.replace(request, query=query)
 
@@ -178,11 +178,11 @@ class SimulatedUnit:
         if self._faults.goes_on(fault):
             return
         match fault.kind:
-            case FaultKind.STUCK_SENSOR if fault.sensor is not None:
+            case InjectedFault.STUCK_SENSOR if fault.sensor is not None:
                 self.machine.unstick(fault.sensor, fault.cap)
-            case FaultKind.HANG:
+            case InjectedFault.HANG:
                 self._before_hang = None
-            case FaultKind.POWER_CUT:
+            case InjectedFault.POWER_CUT:
                 self.machine.power_on()
             case _:
                 pass

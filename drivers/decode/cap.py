@@ -6,7 +6,7 @@ from drivers.decode.rules import Measure, Rule, Slots
 from drivers.reading import CapReading, Measurement, Quality, RunState
 
 
-class Cap:
+class CapDecoder:
     """Makes one cap's part of the reading."""
 
     def __init__(

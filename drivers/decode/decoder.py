@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from drivers.decode.cap import Cap
+from drivers.decode.cap import CapDecoder
 from drivers.decode.rules import Measure, Rule, Slots, all_of, by_bit, by_value, either
 from drivers.decode.values import CELSIUS, Affine, Held, Reader, canonical_unit, conversion, reader, wire_value
 from drivers.dialects.base import Raw
 from drivers.profile.shape import Scope, UnitName
-from drivers.profile.types import Condition, DeviceProfile, OrderByValue, Point, UnitByBit, UnitByValue
+from drivers.profile.types import DeviceProfile, OrderByValue, Point, PointCondition, UnitByBit, UnitByValue
 from drivers.reading import CapReading, Measurement, Quality, Reason
 
 
@@ -147,7 +147,7 @@ class Decoder:
             self._alarms_seen = telling, tuple(dict.fromkeys(code for code, rule in self._alarms if rule(slots)))
         return self._alarms_seen[1]
 
-    def _indexes_of(self, conditions: Sequence[Condition]) -> tuple[int, ...]:
+    def _indexes_of(self, conditions: Sequence[PointCondition]) -> tuple[int, ...]:
         """The slots, of whichever cap, that the conditions look at."""
         names = {condition.point for condition in conditions}
         return tuple(index for index, slot in enumerate(self.slots) if slot.point.name in names)
@@ -254,14 +254,14 @@ class Decoder:
 
         return measure
 
-    def _all(self, conditions: tuple[Condition, ...], cap: int | None) -> Rule:
+    def _all(self, conditions: tuple[PointCondition, ...], cap: int | None) -> Rule:
         return all_of(tuple((self._slot_of(each.point, cap), each) for each in conditions))
 
-    def _any(self, conditions: tuple[Condition, ...], cap: int | None) -> Rule:
+    def _any(self, conditions: tuple[PointCondition, ...], cap: int | None) -> Rule:
         rules = tuple(self._all((condition,), cap) for condition in conditions)
         return rules[0] if len(rules) == 1 else lambda slots: either([rule(slots) for rule in rules])
 
-    def _anywhere(self, conditions: tuple[Condition, ...]) -> Rule:
+    def _anywhere(self, conditions: tuple[PointCondition, ...]) -> Rule:
         """For an alarm: true where any cap shows it, or the unit where no cap is asked."""
         of_caps = {slot.point.name for slot in self.slots if slot.cap is not None}
         if not any(condition.point in of_caps for condition in conditions):
@@ -269,7 +269,7 @@ class Decoder:
         rules = tuple(self._all(conditions, cap) for cap in range(1, self._profile.caps + 1))
         return lambda slots: either([rule(slots) for rule in rules])
 
-    def _cap(self, cap: int) -> Cap:
+    def _cap(self, cap: int) -> CapDecoder:
         profile = self._profile
         own = tuple(
             (name, measure)
@@ -283,7 +283,7 @@ class Decoder:
         continuity = profile.continuity
         flow = profile.circulating.flow
         when = profile.circulating.when
-        return Cap(
+        return CapDecoder(
             number=cap,
             run_states=tuple((self._all(rule.when, cap), rule.state) for rule in profile.run_states),
             connected=self._all(profile.connected, cap) if profile.connected else None,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from drivers.decode.values import Affine, Held
-from drivers.profile.types import Condition
+from drivers.profile.types import PointCondition
 from drivers.reading import Measurement, Reason
 
 Slots = Sequence[Held]
@@ -11,7 +11,7 @@ Rule = Callable[[Slots], bool | None]
 Measure = Callable[[Slots], Measurement]
 
 
-def all_of(conditions: tuple[tuple[int, Condition], ...]) -> Rule:
+def all_of(conditions: tuple[tuple[int, PointCondition], ...]) -> Rule:
     """True if all hold, False if one does not, None if it cannot be told."""
     compiled = tuple(
         (index, None if each.bit is None else 1 << each.bit, each.low, each.high, each.negated)

@@ -21,7 +21,7 @@ class Verdict(StrEnum):
     NOT_KNOWN = "not-known"
 
 
-class Finding(msgspec.Struct, frozen=True):
+class Diagnosis(msgspec.Struct, frozen=True):
     """A verdict, what it rests on, and where it is not ok what to try next."""
 
     verdict: Verdict
@@ -29,14 +29,14 @@ class Finding(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
-class Findings(msgspec.Struct, frozen=True):
+class Diagnoses(msgspec.Struct, frozen=True):
     """Each thing that must be right before a unit can be read, in the order in which to mend them."""
 
-    port: Finding
-    wiring: Finding
-    line_settings: Finding
-    address: Finding
-    map: Finding
+    port: Diagnosis
+    wiring: Diagnosis
+    line_settings: Diagnosis
+    address: Diagnosis
+    map: Diagnosis
 
     @property
     def next(self) -> str | None:
@@ -45,7 +45,7 @@ class Findings(msgspec.Struct, frozen=True):
         return next((finding.next for finding in each if finding.next), None)
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True):
     """What happened on the line, and how it was asked."""
 
     is_port: bool  # a serial port of this machine
@@ -69,7 +69,7 @@ _FROM_THE_UNIT = (RejectKind.WRONG_COUNT, RejectKind.WRONG_FUNCTION)
 _DAMAGED = (RejectKind.NOISE, RejectKind.BAD_CHECK)
 
 
-def findings(seen: Seen) -> Findings:
+def diagnose(seen: Evidence) -> Diagnoses:
     """The five verdicts."""
     down = next((detail for kind, detail in seen.faults if kind is FaultKind.LINE_DOWN), None)
     if down is not None and not seen.replies:
@@ -93,23 +93,23 @@ def findings(seen: Seen) -> Findings:
     return _silent(seen)
 
 
-def _ok(evidence: str) -> Finding:
-    return Finding(Verdict.OK, evidence)
+def _ok(evidence: str) -> Diagnosis:
+    return Diagnosis(Verdict.OK, evidence)
 
 
-def _unknown(evidence: str, following: str | None = None) -> Finding:
-    return Finding(Verdict.NOT_KNOWN, evidence, following)
+def _unknown(evidence: str, following: str | None = None) -> Diagnosis:
+    return Diagnosis(Verdict.NOT_KNOWN, evidence, following)
 
 
-def _wrong(evidence: str, following: str) -> Finding:
-    return Finding(Verdict.WRONG, evidence, following)
+def _wrong(evidence: str, following: str) -> Diagnosis:
+    return Diagnosis(Verdict.WRONG, evidence, following)
 
 
 _OPEN = _ok("it opened")
 _LATER = _unknown("nothing to tell by yet")
 
 
-def _closed(seen: Seen, detail: str) -> Findings:
+def _closed(seen: Evidence, detail: str) -> Diagnoses:
     if seen.held_by:
         port = _wrong(f"{detail}; held by {', '.join(seen.held_by)}", "stop that program, then probe again")
     elif "does not take" in detail:
@@ -122,10 +122,10 @@ def _closed(seen: Seen, detail: str) -> Findings:
         )
     else:
         port = _wrong(detail, "check host and port, that the device server is on, and that no other client holds it")
-    return Findings(port, _LATER, _LATER, _LATER, _LATER)
+    return Diagnoses(port, _LATER, _LATER, _LATER, _LATER)
 
 
-def _answered(seen: Seen) -> Findings:
+def _answered(seen: Evidence) -> Diagnoses:
     answers = seen.replies + len(seen.refusals)
     damaged = sum(seen.rejects[kind] for kind in _DAMAGED)
     wiring = _ok(f"{answers} of {seen.requests} requests were answered")
@@ -136,16 +136,16 @@ def _answered(seen: Seen) -> Findings:
         )
     elif seen.replies + len(seen.refusals) < seen.requests:
         wiring = _unknown(wiring.evidence, "raise timeout_ms (--timeout), then look for a loose connection")
-    return Findings(_OPEN, wiring, _ok(f"answers are whole ({seen.settings})"), _address_ok(seen), _map(seen))
+    return Diagnoses(_OPEN, wiring, _ok(f"answers are whole ({seen.settings})"), _address_ok(seen), _map(seen))
 
 
-def _address_ok(seen: Seen) -> Finding:
+def _address_ok(seen: Evidence) -> Diagnosis:
     if seen.unit_id is None:
         return _ok("it was asked without an address, and answered")
     return _ok(f"unit id {seen.unit_id} answers")
 
 
-def _map(seen: Seen) -> Finding:
+def _map(seen: Evidence) -> Diagnosis:
     foreign = next((detail for kind, detail in seen.faults if kind is FaultKind.WRONG_IDENTITY), None)
     if foreign is not None and seen.is_search:
         return _wrong(foreign, "name its kind with --profile; a kind without a profile is one TOML file to write")
@@ -171,8 +171,8 @@ def _map(seen: Seen) -> Finding:
     return _ok("everything was read, and as such a unit says it")
 
 
-def _answered_else(seen: Seen) -> Findings:
-    return Findings(
+def _answered_else(seen: Evidence) -> Diagnoses:
+    return Diagnoses(
         _OPEN,
         _ok("whole answers come"),
         _ok(f"answers are whole ({seen.settings})"),
@@ -181,9 +181,9 @@ def _answered_else(seen: Seen) -> Findings:
     )
 
 
-def _server_alone(seen: Seen) -> Findings:
+def _server_alone(seen: Evidence) -> Diagnoses:
     codes = ", ".join(f"{code:02X}" for code in sorted(set(seen.refusals)))
-    return Findings(
+    return Diagnoses(
         _ok("the device server answers"),
         _unknown(
             f"the server says that the unit does not answer it (exception {codes})",
@@ -195,8 +195,8 @@ def _server_alone(seen: Seen) -> Findings:
     )
 
 
-def _other_unit(seen: Seen, count: int) -> Findings:
-    return Findings(
+def _other_unit(seen: Evidence, count: int) -> Diagnoses:
+    return Diagnoses(
         _OPEN,
         _ok("whole answers come"),
         _ok(f"answers are whole ({seen.settings})"),
@@ -208,8 +208,8 @@ def _other_unit(seen: Seen, count: int) -> Findings:
     )
 
 
-def _late(seen: Seen) -> Findings:
-    return Findings(
+def _late(seen: Evidence) -> Diagnoses:
+    return Diagnoses(
         _OPEN,
         _unknown("answers come after their time", "raise timeout_ms (--timeout) and drain_ms beyond the longest"),
         _ok(f"answers are whole ({seen.settings})"),
@@ -218,11 +218,11 @@ def _late(seen: Seen) -> Findings:
     )
 
 
-def _unreadable(seen: Seen, evidence: str) -> Findings:
+def _unreadable(seen: Evidence, evidence: str) -> Diagnoses:
     following = (
         "another baud rate or parity: capgate scan tries them" if seen.has_settings else "the server's baud and parity"
     )
-    return Findings(
+    return Diagnoses(
         _OPEN,
         _ok("bytes come: something is wired to the receiving side"),
         _wrong(f"{evidence} ({seen.settings})", f"{following}; then another dialect, then interference"),
@@ -231,8 +231,8 @@ def _unreadable(seen: Seen, evidence: str) -> Findings:
     )
 
 
-def _unasked(seen: Seen) -> Findings:
-    return Findings(
+def _unasked(seen: Evidence) -> Diagnoses:
+    return Diagnoses(
         _OPEN,
         _unknown(
             f"{seen.idle_bytes} bytes came, none of them in time for an answer",
@@ -244,8 +244,8 @@ def _unasked(seen: Seen) -> Findings:
     )
 
 
-def _echo(seen: Seen, count: int) -> Findings:
-    return Findings(
+def _echo(seen: Evidence, count: int) -> Diagnoses:
+    return Diagnoses(
         _OPEN,
         _wrong(
             f"only our own request came back, {count} times",
@@ -258,9 +258,9 @@ def _echo(seen: Seen, count: int) -> Findings:
     )
 
 
-def _silent(seen: Seen) -> Findings:
+def _silent(seen: Evidence) -> Diagnoses:
     settings = f"compare {seen.settings} with the unit's menu, or let capgate scan try others"
-    return Findings(
+    return Diagnoses(
         _OPEN,
         _unknown(
             "not one byte came",

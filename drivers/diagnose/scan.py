@@ -69,7 +69,7 @@ class Heard(msgspec.Struct, frozen=True):
     from_server: tuple[int, ...]  # exceptions by which a device server says that no unit answered it
 
 
-class Progress(msgspec.Struct, frozen=True):
+class ScanProgress(msgspec.Struct, frozen=True):
     """How far a scan is, in requests."""
 
     done: int
@@ -97,7 +97,7 @@ class Scan:
         url: str,
         profiles: Sequence[DeviceProfile],
         now: Callable[[], Stamp],
-        tell: Callable[[Progress], None],
+        tell: Callable[[ScanProgress], None],
         timeout_s: float,
     ) -> None:
         self._url = url
@@ -169,7 +169,7 @@ class Scan:
         """What answered, in words; None for nobody."""
         for _ in range(question.tries):
             self._done += 1
-            self._tell(Progress(self._done, self._total, settings, question.dialect, question.query.unit_id))
+            self._tell(ScanProgress(self._done, self._total, settings, question.dialect, question.query.unit_id))
             before = dict(line.counters.rejects)
             try:
                 raw = await line.exchange(question.query)

@@ -12,7 +12,7 @@ from drivers.dialects.base import Exceptional, Query, Raw, Reject, Reply
 from drivers.dialects.registry import dialect
 from drivers.profile.check import HEX_DIALECTS
 from drivers.profile.load import load_profile
-from drivers.profile.shape import SHAPES, Expected, ExpectedCap, Golden
+from drivers.profile.shape import SHAPES, ExpectedCap, ExpectedTable, Golden
 from drivers.profile.types import DeviceProfile
 from drivers.reading import CapReading, Quality, Reason
 from drivers.toml.document import Problem, load_toml_lines, read_toml
@@ -72,7 +72,7 @@ def _findings(profile: DeviceProfile, golden: Golden) -> Iterator[_Finding]:
     yield from _unexpected(profile, golden.expect, raws)
 
 
-def _unexpected(profile: DeviceProfile, expect: Expected, raws: dict[str, Raw]) -> Iterator[_Finding]:
+def _unexpected(profile: DeviceProfile, expect: ExpectedTable, raws: dict[str, Raw]) -> Iterator[_Finding]:
     decoder = Decoder(profile)
     decoded = decoder.decode(raws)
     points = {(each.name, each.cap): each for each in decoder.points(raws)}
@@ -89,7 +89,10 @@ def _unexpected(profile: DeviceProfile, expect: Expected, raws: dict[str, Raw]) 
 
 
 def _unexpected_points(
-    place: KeyPath, cap: int | None, expect: Expected | ExpectedCap, points: dict[tuple[str, int | None], PointValue]
+    place: KeyPath,
+    cap: int | None,
+    expect: ExpectedTable | ExpectedCap,
+    points: dict[tuple[str, int | None], PointValue],
 ) -> Iterator[_Finding]:
     for name, text in expect.points.items():
         shown = points.get((name, cap))

@@ -7,18 +7,18 @@ from drivers.dialects.base import DialectName
 from drivers.profile import shape
 from drivers.profile.types import (
     Address,
-    Alarm,
+    AlarmRule,
     Block,
     Circulating,
-    Condition,
-    Continuity,
+    ContinuityPoints,
     DeviceProfile,
     Flow,
     Heartbeat,
-    Identity,
     Integrity,
+    KindIdentity,
     OrderByValue,
     Point,
+    PointCondition,
     Registers,
     RunStateRule,
     Timing,
@@ -38,7 +38,7 @@ def build(profile: shape.AnyProfile) -> DeviceProfile:
     heartbeat = profile.heartbeat
     flow = profile.circulating.flow
     return DeviceProfile(
-        identity=Identity(**dict(profile.identity)),
+        identity=KindIdentity(**dict(profile.identity)),
         dialect=DialectName(profile.dialect),
         serial=SerialSettings(**dict(link.serial)),
         address=Address(**dict(link.address)) if link.address else None,
@@ -57,24 +57,24 @@ def build(profile: shape.AnyProfile) -> DeviceProfile:
             Flow(flow.point, float(flow.at_least)) if flow else None,
         ),
         connected=_conditions(profile.connected.when) if profile.connected else (),
-        alarms=tuple(Alarm(alarm.code, alarm.severity, _conditions(alarm.when)) for alarm in profile.alarm),
+        alarms=tuple(AlarmRule(alarm.code, alarm.severity, _conditions(alarm.when)) for alarm in profile.alarm),
         verify=tuple(Verify(each.point, each.equals, _range(each.within)) for each in profile.verify),
         integrity=tuple(Integrity(each.point, each.inverse_of) for each in profile.integrity),
-        continuity=Continuity(continuity.treatment, continuity.elapsed) if continuity else None,
+        continuity=ContinuityPoints(continuity.treatment, continuity.elapsed) if continuity else None,
         heartbeat=Heartbeat(heartbeat.point, heartbeat.still_s) if heartbeat else None,
         serial_number=profile.serial_number,
     )
 
 
-def condition_of(text: str) -> Condition:
+def condition_of(text: str) -> PointCondition:
     """`point.bit`, `point=number` or `point=low..high`, with `!` before it for the contrary."""
     found = _CONDITION.fullmatch(text)
     if found is None:
         raise ValueError(f"no condition: {text}")
     negated, point, bit, low, high = found.groups()
     if bit is not None:
-        return Condition(point, bool(negated), int(bit))
-    return Condition(point, bool(negated), None, int(low), int(high or low))
+        return PointCondition(point, bool(negated), int(bit))
+    return PointCondition(point, bool(negated), None, int(low), int(high or low))
 
 
 def cap_offsets(caps: shape.Caps) -> tuple[int, ...]:
@@ -141,7 +141,7 @@ def _registers(span: shape.RegisterSpan) -> Registers:
     return Registers(span.fc, span.address, span.count)
 
 
-def _timing(timing: shape.Timing) -> Timing:
+def _timing(timing: shape.TimingTable) -> Timing:
     return Timing(
         gap_s=timing.gap_ms / 1000,
         timeout_s=timing.timeout_ms / 1000,
@@ -181,19 +181,19 @@ def _point(point: shape.AnyPoint) -> Point:
     )
 
 
-def _unit(point: shape.Point) -> shape.UnitName | UnitByBit | UnitByValue | None:
+def _unit(point: shape.PointTable) -> shape.UnitName | UnitByBit | UnitByValue | None:
     match point.unit:
-        case shape.UnitByBit() as by_bit:
+        case shape.UnitByBitTable() as by_bit:
             name, bit = by_bit.bit.split(".")
             return UnitByBit(name, int(bit), by_bit.zero, by_bit.one, Fraction(by_bit.one_scale or point.scale))
-        case shape.UnitByValue() as by_value:
+        case shape.UnitByValueTable() as by_value:
             return UnitByValue(by_value.from_, tuple((_told(text), unit) for text, unit in by_value.is_.items()))
         case unit:
             return unit
 
 
-def _order(order: shape.WordOrder | shape.OrderByValue | None) -> shape.WordOrder | OrderByValue | None:
-    if not isinstance(order, shape.OrderByValue):
+def _order(order: shape.WordOrder | shape.OrderByValueTable | None) -> shape.WordOrder | OrderByValue | None:
+    if not isinstance(order, shape.OrderByValueTable):
         return order
     return OrderByValue(order.from_, tuple((_told(text), each) for text, each in order.is_.items()))
 
@@ -203,7 +203,7 @@ def _told(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 
-def _conditions(texts: tuple[str, ...]) -> tuple[Condition, ...]:
+def _conditions(texts: tuple[str, ...]) -> tuple[PointCondition, ...]:
     return tuple(condition_of(text) for text in texts)
 
 

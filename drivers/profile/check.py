@@ -78,9 +78,9 @@ def _point(path: Path, point: AnyPoint, points: dict[str, AnyPoint]) -> Iterator
     if point.unit is not None and point.max_k_per_min is not None and not _is_temperature(point):
         yield (*path, "max_k_per_min"), "no temperature, accepted: a temperature, or no max_k_per_min"
     match point.unit:
-        case shape.UnitByBit(bit=bit):
+        case shape.UnitByBitTable(bit=bit):
             yield from _condition((*path, "unit", "bit"), bit, points, point.scope)
-        case shape.UnitByValue() as told:
+        case shape.UnitByValueTable() as told:
             yield from _told((*path, "unit"), told.from_, told.is_, points)
             if len({unit in _TEMPERATURES for unit in told.is_.values()}) > 1:
                 yield (*path, "unit", "is"), "a temperature and something else, accepted: units of one kind"
@@ -127,7 +127,7 @@ def _registers(profile: shape.ModbusProfile) -> Iterator[Misfit]:
     offsets = cap_offsets(profile.caps)
     for index, point in enumerate(profile.point):
         yield from _register_point(("point", index), point, blocks, offsets)
-        if isinstance(point.order, shape.OrderByValue):
+        if isinstance(point.order, shape.OrderByValueTable):
             points: dict[str, AnyPoint] = {each.name: each for each in profile.point}
             yield from _told(("point", index, "order"), point.order.from_, point.order.is_, points)
     if profile.link.address is None or profile.link.address.default is None:
@@ -140,7 +140,7 @@ def _registers(profile: shape.ModbusProfile) -> Iterator[Misfit]:
 
 
 def _register_point(
-    path: Path, point: shape.RegisterPoint, blocks: dict[str, shape.Block], offsets: tuple[int, ...]
+    path: Path, point: shape.RegisterPoint, blocks: dict[str, shape.BlockTable], offsets: tuple[int, ...]
 ) -> Iterator[Misfit]:
     block = blocks.get(point.block)
     if block is None:
@@ -257,7 +257,7 @@ def _golden(profile: shape.AnyProfile, points: dict[str, AnyPoint], *, are_hex: 
         yield ("golden",), "no frame shows a temperature below zero, accepted: at least one that does"
 
 
-def _hex_frames(path: Path, exchanges: tuple[shape.Exchange, ...]) -> Iterator[Misfit]:
+def _hex_frames(path: Path, exchanges: tuple[shape.ExchangeTable, ...]) -> Iterator[Misfit]:
     for index, exchange in enumerate(exchanges):
         for key, text in (("tx", exchange.tx), ("rx", exchange.rx)):
             try:
@@ -268,9 +268,9 @@ def _hex_frames(path: Path, exchanges: tuple[shape.Exchange, ...]) -> Iterator[M
 
 def _is_temperature(point: AnyPoint) -> bool:
     match point.unit:
-        case shape.UnitByBit(zero=zero, one=one):
+        case shape.UnitByBitTable(zero=zero, one=one):
             return bool({zero, one} & _TEMPERATURES)
-        case shape.UnitByValue(is_=units):
+        case shape.UnitByValueTable(is_=units):
             return bool(_TEMPERATURES & set(units.values()))
         case unit:
             return unit in _TEMPERATURES

@@ -46,13 +46,13 @@ Register = Annotated[StrictInt, Field(ge=0, le=0xFFFF)]
 Milliseconds = Annotated[StrictInt, Field(ge=0, le=60_000)]
 
 
-class Model(BaseModel):
+class ProfileTable(BaseModel):
     """A table of the file: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Identity(Model):
+class IdentityTable(ProfileTable):
     id: Annotated[str, Field(pattern=ID_PATTERN)]
     vendor: str
     model: str
@@ -61,7 +61,7 @@ class Identity(Model):
     revision: Annotated[StrictInt, Field(ge=1)]
 
 
-class Serial(Model):
+class Serial(ProfileTable):
     baud: Annotated[StrictInt, Field(ge=300, le=1_000_000)]
     bits: Literal[7, 8]
     parity: Parity
@@ -69,18 +69,18 @@ class Serial(Model):
     handshake: Handshake = Handshake.NONE
 
 
-class Address(Model):
+class AddressTable(ProfileTable):
     min: Annotated[StrictInt, Field(ge=0, le=255)]
     max: Annotated[StrictInt, Field(ge=0, le=255)]
     default: Annotated[StrictInt, Field(ge=0, le=255)] | None = None
 
 
-class Link(Model):
+class LinkTable(ProfileTable):
     serial: Serial
-    address: Address | None = None
+    address: AddressTable | None = None
 
 
-class Timing(Model):
+class TimingTable(ProfileTable):
     gap_ms: Milliseconds
     timeout_ms: Annotated[StrictInt, Field(ge=1, le=60_000)]
     drain_ms: Milliseconds
@@ -88,21 +88,21 @@ class Timing(Model):
     fastest_poll_ms: Annotated[StrictInt, Field(ge=100, le=600_000)]
 
 
-class Effects(Model):
+class Effects(ProfileTable):
     reads: ReadsEffect
 
 
-class RegisterSpan(Model):
+class RegisterSpan(ProfileTable):
     fc: Literal[3, 4]
     address: Register
     count: Annotated[StrictInt, Field(ge=1, le=125)]
 
 
-class Block(RegisterSpan):
+class BlockTable(RegisterSpan):
     name: Name
 
 
-class UnitByBit(Model):
+class UnitByBitTable(ProfileTable):
     bit: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.\d{1,2}$")]
     zero: UnitName
     one: UnitName
@@ -112,105 +112,105 @@ class UnitByBit(Model):
 Told = Annotated[str, Field(pattern=r"^(\d{1,5}|[A-Za-z]{1,8})$", description="a whole number or a word")]
 
 
-class UnitByValue(Model):
+class UnitByValueTable(ProfileTable):
     from_: Annotated[Name, Field(alias="from")]
     is_: Annotated[dict[Told, UnitName], Field(alias="is", min_length=1)]
 
 
-class OrderByValue(Model):
+class OrderByValueTable(ProfileTable):
     from_: Annotated[Name, Field(alias="from")]
     is_: Annotated[dict[Told, WordOrder], Field(alias="is", min_length=1)]
 
 
-class Point(Model):
+class PointTable(ProfileTable):
     """What a point holds, wherever it comes from."""
 
     name: Name
     note: str = ""
     scope: Scope = Scope.UNIT
     scale: Scale = "1"
-    unit: UnitName | UnitByBit | UnitByValue | None = None
+    unit: UnitName | UnitByBitTable | UnitByValueTable | None = None
     range: Range | None = None
     invalid_if: tuple[Condition, ...] = ()
     stuck_after_s: Annotated[StrictInt, Field(ge=1)] | None = None
     max_k_per_min: Annotated[StrictInt, Field(ge=1)] | None = None
 
 
-class RegisterPoint(Point):
+class RegisterPoint(PointTable):
     block: Name
     at: Register
     type: PointType
-    order: WordOrder | OrderByValue | None = None
+    order: WordOrder | OrderByValueTable | None = None
     length: Annotated[StrictInt, Field(ge=1, le=60)] | None = None
     sentinels: tuple[Annotated[StrictInt, Field(ge=0, le=0xFFFFFFFF)], ...] = ()
 
 
-class TextPoint(Point):
+class TextPoint(PointTable):
     command: Annotated[str, Field(pattern=READING_COMMAND_PATTERN, description="a command that reads: IN_..., STATUS")]
     reply: ReplyKind
     sentinels: tuple[str, ...] = ()
 
 
-class Caps(Model):
+class Caps(ProfileTable):
     count: Annotated[StrictInt, Field(ge=1, le=8)]
     stride: Annotated[StrictInt, Field(ge=1)] | None = None
     offsets: tuple[Register, ...] | None = None
     counted_by: Name | None = None
 
 
-class RunStateRule(Model):
+class RunStateTable(ProfileTable):
     when: Conditions
     state: RunState
 
 
-class Flow(Model):
+class FlowTable(ProfileTable):
     point: Name
     at_least: Number
 
 
-class Circulating(Model):
+class CirculatingTable(ProfileTable):
     strength: Evidence
     when: tuple[Condition, ...] = ()
-    flow: Flow | None = None
+    flow: FlowTable | None = None
 
 
-class Connected(Model):
+class Connected(ProfileTable):
     when: Conditions
 
 
-class Alarm(Model):
+class AlarmTable(ProfileTable):
     code: AlarmCode
     severity: Severity
     when: Conditions
 
 
-class Verify(Model):
+class VerifyTable(ProfileTable):
     point: Name
     equals: StrictInt | None = None
     within: Range | None = None
 
 
-class Integrity(Model):
+class IntegrityTable(ProfileTable):
     point: Name
     inverse_of: Name
 
 
-class Continuity(Model):
+class ContinuityTable(ProfileTable):
     treatment: Name
     elapsed: Name
 
 
-class Heartbeat(Model):
+class HeartbeatTable(ProfileTable):
     point: Name
     still_s: Annotated[StrictInt, Field(ge=1)]
 
 
-class Exchange(Model):
+class ExchangeTable(ProfileTable):
     tx: str
     rx: str
 
 
-class ExpectedCap(Model):
+class ExpectedCap(ProfileTable):
     run_state: RunState | None = None
     circulating: StrictBool | Literal["unknown"] | None = None
     connected: StrictBool | Literal["unknown"] | None = None
@@ -218,7 +218,7 @@ class ExpectedCap(Model):
     bad: dict[str, Reason] = {}
 
 
-class Expected(Model):
+class ExpectedTable(ProfileTable):
     points: dict[str, str] = {}
     bad: dict[str, Reason] = {}
     caps: tuple[ExpectedCap, ...] = ()
@@ -227,13 +227,13 @@ class Expected(Model):
     exception: Annotated[StrictInt, Field(ge=1, le=255)] | None = None
 
 
-class Golden(Model):
+class Golden(ProfileTable):
     source: str
-    exchanges: Annotated[tuple[Exchange, ...], Field(min_length=1)]
-    expect: Expected
+    exchanges: Annotated[tuple[ExchangeTable, ...], Field(min_length=1)]
+    expect: ExpectedTable
 
 
-class Notes(Model):
+class Notes(ProfileTable):
     """For people alone; the page of a profile prints them."""
 
     wiring: tuple[str, ...] = ()
@@ -241,23 +241,23 @@ class Notes(Model):
     unknown: tuple[str, ...] = ()
 
 
-class Profile(Model):
+class Profile(ProfileTable):
     """What a profile holds, whatever it speaks."""
 
     schema_version: Annotated[Literal[1], Field(alias="schema")]
-    identity: Identity
-    link: Link
-    timing: Timing
+    identity: IdentityTable
+    link: LinkTable
+    timing: TimingTable
     effects: Effects
     caps: Caps
-    run_state: tuple[RunStateRule, ...]
-    circulating: Circulating
+    run_state: tuple[RunStateTable, ...]
+    circulating: CirculatingTable
     connected: Connected | None = None
-    alarm: tuple[Alarm, ...] = ()
-    verify: Annotated[tuple[Verify, ...], Field(min_length=1)]
-    integrity: tuple[Integrity, ...] = ()
-    continuity: Continuity | None = None
-    heartbeat: Heartbeat | None = None
+    alarm: tuple[AlarmTable, ...] = ()
+    verify: Annotated[tuple[VerifyTable, ...], Field(min_length=1)]
+    integrity: tuple[IntegrityTable, ...] = ()
+    continuity: ContinuityTable | None = None
+    heartbeat: HeartbeatTable | None = None
     serial_number: Name | None = None
     notes: Notes = Notes()
     golden: tuple[Golden, ...] = ()
@@ -267,7 +267,7 @@ class ModbusProfile(Profile):
     """Points lie in blocks of registers."""
 
     dialect: Literal["modbus-rtu", "modbus-ascii", "modbus-tcp"]
-    block: Annotated[tuple[Block, ...], Field(min_length=1)]
+    block: Annotated[tuple[BlockTable, ...], Field(min_length=1)]
     after_miss: RegisterSpan | None = None
     point: Annotated[tuple[RegisterPoint, ...], Field(min_length=1)]
 
@@ -308,7 +308,7 @@ def _reading_number(number: int) -> int:
     return number
 
 
-class NcPoint(Point):
+class NcPoint(PointTable):
     command: Annotated[StrictInt, AfterValidator(_reading_number)]
     at: Annotated[StrictInt, Field(ge=0, le=63)] = 0
     type: ByteKind
@@ -321,7 +321,7 @@ class NcProfile(Profile):
     point: Annotated[tuple[NcPoint, ...], Field(min_length=1)]
 
 
-class HuberPoint(Point):
+class HuberPoint(PointTable):
     variable: Annotated[StrictInt, Field(ge=0, le=0xFF)]
     type: Literal[PointType.INT16, PointType.UINT16, PointType.BITS16]
     sentinels: tuple[Register, ...] = ()

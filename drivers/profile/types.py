@@ -18,7 +18,7 @@ from drivers.reading import Evidence, RunState
 from drivers.transport.base import SerialSettings
 
 
-class Identity(msgspec.Struct, frozen=True):
+class KindIdentity(msgspec.Struct, frozen=True):
     """Which kind of unit, and on whose word."""
 
     id: str
@@ -72,7 +72,7 @@ class Block(msgspec.Struct, frozen=True):
                 return TextQuery(command, unit_id)
 
 
-class Condition(msgspec.Struct, frozen=True):
+class PointCondition(msgspec.Struct, frozen=True):
     """A bit that is set, or a number within bounds; or, negated, not."""
 
     point: str
@@ -120,7 +120,7 @@ class Point(msgspec.Struct, frozen=True):
     scale: Fraction
     unit: UnitName | UnitByBit | UnitByValue | None
     range: tuple[float, float] | None  # canonical unit
-    invalid_if: tuple[Condition, ...]
+    invalid_if: tuple[PointCondition, ...]
     stuck_after_s: int | None
     max_k_per_min: float | None  # a faster change is none of what is measured
 
@@ -128,7 +128,7 @@ class Point(msgspec.Struct, frozen=True):
 class RunStateRule(msgspec.Struct, frozen=True):
     """All of `when` make `state`."""
 
-    when: tuple[Condition, ...]
+    when: tuple[PointCondition, ...]
     state: RunState
 
 
@@ -143,16 +143,16 @@ class Circulating(msgspec.Struct, frozen=True):
     """What proves that coolant circulates, and how well."""
 
     strength: Evidence
-    when: tuple[Condition, ...]
+    when: tuple[PointCondition, ...]
     flow: Flow | None
 
 
-class Alarm(msgspec.Struct, frozen=True):
+class AlarmRule(msgspec.Struct, frozen=True):
     """All of `when` raise `code`."""
 
     code: AlarmCode
     severity: Severity
-    when: tuple[Condition, ...]
+    when: tuple[PointCondition, ...]
 
 
 class Verify(msgspec.Struct, frozen=True):
@@ -170,7 +170,7 @@ class Integrity(msgspec.Struct, frozen=True):
     inverse_of: str
 
 
-class Continuity(msgspec.Struct, frozen=True):
+class ContinuityPoints(msgspec.Struct, frozen=True):
     """The points that are a cap's treatment number and its circulating seconds."""
 
     treatment: str
@@ -187,7 +187,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
 class DeviceProfile(msgspec.Struct, frozen=True):
     """One kind of unit."""
 
-    identity: Identity
+    identity: KindIdentity
     dialect: DialectName
     serial: SerialSettings
     address: Address | None  # None: alone on its line
@@ -201,11 +201,11 @@ class DeviceProfile(msgspec.Struct, frozen=True):
     caps_counted_by: str | None  # the point that says how many caps this very unit has
     run_states: tuple[RunStateRule, ...]  # first match wins
     circulating: Circulating
-    connected: tuple[Condition, ...]  # empty: the unit cannot tell
-    alarms: tuple[Alarm, ...]
+    connected: tuple[PointCondition, ...]  # empty: the unit cannot tell
+    alarms: tuple[AlarmRule, ...]
     verify: tuple[Verify, ...]
     integrity: tuple[Integrity, ...]
-    continuity: Continuity | None
+    continuity: ContinuityPoints | None
     heartbeat: Heartbeat | None
     serial_number: str | None
 

@@ -25,7 +25,7 @@ from drivers.profile.load import DeviceProfile
 from drivers.reading import FaultKind, Measurement, Quality, ReadFault, Reading, Stamp
 from drivers.unit.blocks import BlockReader, Exchanger
 from drivers.unit.identity import IdentityWatch
-from drivers.unit.plausibility import Doubts, Measured
+from drivers.unit.plausibility import Measured, Plausibility
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
@@ -67,7 +67,7 @@ class Driver:
             BlockReader(unit, block, self._decoder.slots, unit_id, line, self._timing) for block in profile.blocks
         )
         self._identity = IdentityWatch(profile, self._decoder)
-        self._doubts = Doubts(profile, self._decoder)
+        self._doubts = Plausibility(profile, self._decoder)
         self._watchdog = None if consents else profile.watchdog
         self._armed: str | None = None  # what the unit's watchdog would do
         self._is_watchdog_known = False  # since the line was opened

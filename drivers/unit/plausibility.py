@@ -41,7 +41,7 @@ class Measured(NamedTuple):
         return Measured(caps, changed)
 
 
-class Doubts:
+class Plausibility:
     """What is known of one unit's values so far."""
 
     def __init__(self, profile: DeviceProfile, decoder: Decoder) -> None:

@@ -4,13 +4,13 @@ import os
 import sqlite3
 from pathlib import Path
 
-from gateway.audit.report import Report
+from gateway.audit.report import AuditReport
 from gateway.audit.verify import verify
 from gateway.ledger.errors import LedgerUnavailable, TargetExists
 from gateway.ledger.store import open_readonly
 
 
-def backup(source: Path, target: Path) -> Report:
+def backup(source: Path, target: Path) -> AuditReport:
     """Copies the ledger to `target`, one file for its owner alone, and verifies the copy.
 
     Raises TargetExists, LedgerUnavailable.

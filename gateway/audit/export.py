@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from gateway.audit.sessions import Recorded, origin_of, session
+from gateway.audit.sessions import RecordedSession, origin_of, session
 from gateway.audit.stream import RawEntry, stream
 from gateway.ledger import reads
 from gateway.ledger.batch import Identity
@@ -36,7 +36,7 @@ Form = Literal["json", "csv"]
 class Bundle(msgspec.Struct, frozen=True):
     """What the files of a bundle are made from."""
 
-    recorded: Recorded
+    recorded: RecordedSession
     entries: tuple[RawEntry, ...]  # the range of the chain
     shown: frozenset[int]  # whose bodies are shown
     withheld: tuple[int, ...]  # of the session, and name the patient
@@ -107,7 +107,7 @@ def session_content(bundle: Bundle) -> dict[str, Rows | object]:
         "policy": {"name": recorded.policy.name, "revision": recorded.policy.revision},
         "subject": recorded.counted.session.patient or None,
         "patient": None if bundle.identity is None else _identifiers(bundle.identity),
-        "phase": None if recorded.told is None else recorded.told.phase,
+        "phase": None if recorded.published is None else recorded.published.phase,
         "flags": assessment.flags,
         "net_s": assessment.net_us / 1e6,
         "chart_minutes": assessment.chart_minutes,
@@ -120,7 +120,7 @@ def session_content(bundle: Bundle) -> dict[str, Rows | object]:
     }
 
 
-def _concerns(entry: RawEntry, facts: set[str], told_us: set[int], recorded: Recorded) -> bool:
+def _concerns(entry: RawEntry, facts: set[str], told_us: set[int], recorded: RecordedSession) -> bool:
     """Whether a fact is one of the session's, binds its patient to its caps, or says how far its units were observed
     when something was told.
     """

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gateway.audit.report import Area, Problem
+from gateway.audit.report import Area, AuditProblem
 from gateway.ledger import reads
 from gateway.ledger.bodies import event_of, sealed, without_patient
 from gateway.ledger.entry import EntryKind, seal
@@ -18,7 +18,7 @@ class _Named(msgspec.Struct, frozen=True):
     id: str
 
 
-def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Problem]:
+def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[AuditProblem]:
     """Rows that were altered or removed, and entries whose message is not the one that they record."""
     yield from _row_problems(connection)
     marks = ", ".join("?" * len(_TELLING))
@@ -33,17 +33,17 @@ def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Pr
     yield from _unsealed_problems(connection)
 
 
-def queue_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
+def queue_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
     """Messages that no broker took and that wait for none: they would never be sent."""
     query = """
         SELECT outbox.seq, event_id FROM outbox
          WHERE outbox_id NOT IN (SELECT outbox_id FROM attempt WHERE delivered)
            AND outbox_id NOT IN (SELECT outbox_id FROM waiting)"""
     for seq, event_id in connection.execute(query):
-        yield Problem(Area.MESSAGE, seq, f"message {event_id} was never delivered and does not wait")
+        yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} was never delivered and does not wait")
 
 
-def receipt_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
+def receipt_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
     """Receipts and orders beside the chain that are not those of its entries, and entries without theirs."""
     query = """
         SELECT entry.seq, json_extract(body, '$.receipt.key'), json_extract(body, '$.receipt.result') = 'accepted',
@@ -53,10 +53,10 @@ def receipt_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
          WHERE json_valid(body) AND (kind = 'delivery' OR receipt.seq OR resend.seq) ORDER BY entry.seq"""
     for seq, key, accepted, code, ordered, held_key, held_accepted, held_code, held_order in connection.execute(query):
         if (key, accepted, code, ordered) != (held_key, held_accepted, held_code, held_order):
-            yield Problem(Area.MESSAGE, seq, "its receipt or order to send again is not what was recorded")
+            yield AuditProblem(Area.MESSAGE, seq, "its receipt or order to send again is not what was recorded")
 
 
-def _sealed_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Problem]:
+def _sealed_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[AuditProblem]:
     """Messages of charges, in any form, that are not what their entry sealed."""
     query = """
         SELECT entry.seq, sealed.key, sealed.value, payload
@@ -65,12 +65,12 @@ def _sealed_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Pr
          WHERE kind = 'charge' ORDER BY entry.seq"""
     for seq, message_id, sealed_as, payload in connection.execute(query):
         if payload is None:
-            yield Problem(Area.MESSAGE, seq, f"its message {message_id} is missing")
+            yield AuditProblem(Area.MESSAGE, seq, f"its message {message_id} is missing")
         elif seal(salt, payload) != sealed_as:
-            yield Problem(Area.MESSAGE, seq, f"message {message_id} is not what its entry sealed")
+            yield AuditProblem(Area.MESSAGE, seq, f"message {message_id} is not what its entry sealed")
 
 
-def _unsealed_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
+def _unsealed_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
     """Messages under charge/ that no charge's entry sealed, or has as its event."""
     query = """
         SELECT outbox.seq, event_id FROM outbox LEFT JOIN entry USING (seq)
@@ -78,26 +78,26 @@ def _unsealed_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
            AND event_id IS NOT json_extract(body, '$.event.id')
            AND event_id NOT IN (SELECT key FROM json_each(body, '$.sent'))"""
     for seq, event_id in connection.execute(query):
-        yield Problem(Area.MESSAGE, seq, f"message {event_id} is a charge that its entry does not record")
+        yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} is a charge that its entry does not record")
 
 
-def _row_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
+def _row_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
     query = """
         SELECT outbox_id, seq, event_id, topic, payload, retain, content_type, digest,
                (SELECT max(seq) FROM entry) FROM outbox ORDER BY outbox_id"""
     expected_id = 1
     for outbox_id, seq, event_id, topic, payload, retain, content_type, digest, last_seq in connection.execute(query):
         if outbox_id != expected_id:
-            yield Problem(Area.MESSAGE, seq, f"outbox rows {expected_id} to {outbox_id - 1} are missing")
+            yield AuditProblem(Area.MESSAGE, seq, f"outbox rows {expected_id} to {outbox_id - 1} are missing")
         expected_id = outbox_id + 1
         row = OutboxRow(outbox_id, event_id, topic, payload, bool(retain), content_type)
         if reads.message_digest(row) != digest:
-            yield Problem(Area.MESSAGE, seq, f"message {event_id} is not what was committed")
+            yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} is not what was committed")
         if not 0 < seq <= (last_seq or 0):
-            yield Problem(Area.MESSAGE, seq, f"message {event_id} belongs to no entry")
+            yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} belongs to no entry")
 
 
-def _compare(seq: int, body: str, event_id: str | None, payload: bytes | None) -> Iterator[Problem]:
+def _compare(seq: int, body: str, event_id: str | None, payload: bytes | None) -> Iterator[AuditProblem]:
     try:
         event = event_of(body)
         if event is None:
@@ -105,8 +105,8 @@ def _compare(seq: int, body: str, event_id: str | None, payload: bytes | None) -
         if event_id is None or payload is None:
             if not sealed(body):  # otherwise the seals name what was sent, which need not be the event
                 name = msgspec.json.decode(event, type=_Named).id
-                yield Problem(Area.MESSAGE, seq, f"its message {name} is missing")
+                yield AuditProblem(Area.MESSAGE, seq, f"its message {name} is missing")
         elif payload != event and without_patient(payload) != without_patient(event):
-            yield Problem(Area.MESSAGE, seq, f"message {event_id} says something else than its entry")
+            yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} says something else than its entry")
     except msgspec.DecodeError as error:
-        yield Problem(Area.MESSAGE, seq, f"its message cannot be read: {error}")
+        yield AuditProblem(Area.MESSAGE, seq, f"its message cannot be read: {error}")

@@ -7,13 +7,13 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.audit.sessions import Recorded
+from gateway.audit.sessions import RecordedSession
 from gateway.ledger.deliveries import Proof
 from gateway.session.charges import charged_units
 from gateway.session.release import ReleaseState
 
 
-class Place(StrEnum):
+class SessionPlace(StrEnum):
     """What became of a session."""
 
     CHARGED = "charged"
@@ -27,7 +27,7 @@ class Placed(msgspec.Struct, frozen=True):
     """A session and its place; `attained` and `charged` are units."""
 
     session: str
-    place: Place
+    place: SessionPlace
     reason: str
     attained: int
     charged: int
@@ -42,7 +42,7 @@ class Day(msgspec.Struct, frozen=True):
     placed: tuple[Placed, ...]
     unopened: tuple[str, ...]
 
-    def count(self, place: Place) -> int:
+    def count(self, place: SessionPlace) -> int:
         """How many sessions have that place."""
         return sum(each.place is place for each in self.placed)
 
@@ -54,11 +54,11 @@ class Day(msgspec.Struct, frozen=True):
     @property
     def remainder(self) -> int:
         """Sessions without a place; 0 if all is well."""
-        return len(self.placed) + len(self.unopened) - sum(self.count(place) for place in Place)
+        return len(self.placed) + len(self.unopened) - sum(self.count(place) for place in SessionPlace)
 
 
 def reconcile(
-    sessions: Iterable[Recorded], named: Iterable[str], day: date, proofs: Mapping[str, Proof] | None = None
+    sessions: Iterable[RecordedSession], named: Iterable[str], day: date, proofs: Mapping[str, Proof] | None = None
 ) -> Day:
     """The sessions opened on `day` in their policy's time zone.
 
@@ -69,13 +69,13 @@ def reconcile(
     return Day(day, placed, tuple(sorted(set(named) - {each.token for each in found})))
 
 
-def opened_on(session: Recorded) -> date:
+def opened_on(session: RecordedSession) -> date:
     """The day on which the session opened, by its policy's calendar."""
     opened_us = session.counted.opened.at_us
     return datetime.fromtimestamp(opened_us / 1e6, UTC).astimezone(session.policy.zone).date()
 
 
-def _place(session: Recorded, proofs: Mapping[str, Proof]) -> Placed:
+def _place(session: RecordedSession, proofs: Mapping[str, Proof]) -> Placed:
     place, reason = _place_of(session)
     known = {key: Proof.UNPROVEN if proof is Proof.ORDERED else proof for key, proof in proofs.items()}
     of_charges = {each.key: known.get(each.key, Proof.UNPROVEN) for each in session.charges}
@@ -83,21 +83,21 @@ def _place(session: Recorded, proofs: Mapping[str, Proof]) -> Placed:
     return Placed(session.token, place, reason, attained, charged, of_charges, session.counted.opened.at_us)
 
 
-def _place_of(session: Recorded) -> tuple[Place, str]:
-    told = session.told
+def _place_of(session: RecordedSession) -> tuple[SessionPlace, str]:
+    told = session.published
     if session.counted.replaced_by:
-        return Place.REJECTED, f"goes on as {session.counted.replaced_by}"
+        return SessionPlace.REJECTED, f"goes on as {session.counted.replaced_by}"
     in_question = [item for item in told.corrections if not item.refused] if told is not None else []
     if in_question:
-        return Place.CORRECTED, "a person must decide"
+        return SessionPlace.CORRECTED, "a person must decide"
     if any(each.reverses for each in session.charges):
-        return Place.CORRECTED, "credited"
+        return SessionPlace.CORRECTED, "credited"
     if session.charges:
-        return Place.CHARGED, ""
+        return SessionPlace.CHARGED, ""
     if told is None:
-        return Place.PROVISIONAL, "nothing was told of it"
+        return SessionPlace.PROVISIONAL, "nothing was told of it"
     if told.finalised and not session.standing:
-        return Place.REJECTED, "no increment stands"
+        return SessionPlace.REJECTED, "no increment stands"
     if told.release is ReleaseState.HELD:
-        return Place.HELD, ", ".join(told.held)
-    return Place.PROVISIONAL, told.phase
+        return SessionPlace.HELD, ", ".join(told.held)
+    return SessionPlace.PROVISIONAL, told.phase

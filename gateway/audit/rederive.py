@@ -1,6 +1,6 @@
 """Re-derives everything that was counted and charged from the recorded facts, and compares.
 
-What a fresh ward says to the recorded transactions (rerun.py) must be what was recorded, entry for entry. It is the
+What a fresh state says to the recorded transactions (rerun.py) must be what was recorded, entry for entry. It is the
 same code that counted: what is proven is that the record follows from the facts under the pinned policy, not that the
 rules are right. Entries that are none of facts, increments, charges are passed over. A ledger that an earlier version
 wrote is held to the rules of this one.
@@ -8,7 +8,7 @@ wrote is held to the rules of this one.
 
 from collections.abc import Iterator, Sequence
 
-from gateway.audit.report import Area, Problem
+from gateway.audit.report import Area, AuditProblem
 from gateway.audit.rerun import Rerun, Said, read
 from gateway.audit.stream import RawEntry
 from gateway.session.facts import SessionOpened
@@ -25,14 +25,14 @@ class Rederiver:
         self._rerun = Rerun()
         self._lost = False
 
-    def take(self, transaction: Sequence[RawEntry]) -> Iterator[Problem]:
+    def take(self, transaction: Sequence[RawEntry]) -> Iterator[AuditProblem]:
         """What the transaction records that does not follow from the facts so far."""
         if self._lost:
             return
         first, now_us = transaction[0].seq, transaction[0].recorded_us
         learned = read(transaction)
         for seq, text in learned.unreadable:
-            yield Problem(Area.INCREMENT, seq, text)
+            yield AuditProblem(Area.INCREMENT, seq, text)
         self.increments += sum(isinstance(what, Change) for _, (_, what) in learned.said)
         self.charges += sum(not isinstance(what, Change) for _, (_, what) in learned.said)
         try:
@@ -41,16 +41,16 @@ class Rederiver:
         except Exception as error:  # noqa: BLE001 - facts that a forger made may break any rule
             self._lost = True
             text = f"the facts cannot be followed from here on: {type(error).__name__}: {error}"
-            yield Problem(Area.INCREMENT, first, text)
+            yield AuditProblem(Area.INCREMENT, first, text)
             return
         opened = [fact for fact in step.facts if isinstance(fact, SessionOpened)]
         for fact in opened:
             if fact not in learned.opened:
                 where = f"{fact.cap.device} cap {fact.cap.channel}"
-                yield Problem(Area.INCREMENT, first, f"the facts open a session on {where}, not recorded so")
+                yield AuditProblem(Area.INCREMENT, first, f"the facts open a session on {where}, not recorded so")
         for fact in learned.opened:
             if fact not in opened:
-                yield Problem(Area.INCREMENT, first, f"session {fact.token} was opened, and no fact opens it so")
+                yield AuditProblem(Area.INCREMENT, first, f"session {fact.token} was opened, and no fact opens it so")
         yield from _compare(learned.said, _said(step), transaction[-1].seq)
 
 
@@ -63,7 +63,7 @@ def _said(step: Step) -> list[Said]:
     return said
 
 
-def _compare(recorded: list[tuple[int, Said]], derived: list[Said], last_seq: int) -> Iterator[Problem]:
+def _compare(recorded: list[tuple[int, Said]], derived: list[Said], last_seq: int) -> Iterator[AuditProblem]:
     missing = list(derived)
     unexplained: list[tuple[int, Said]] = []
     for seq, said in recorded:
@@ -74,12 +74,12 @@ def _compare(recorded: list[tuple[int, Said]], derived: list[Said], last_seq: in
     for seq, said in unexplained:
         like = next((each for each in missing if _key(each) == _key(said)), None)
         if like is None:
-            yield Problem(_area(said), seq, f"{_text(said)} does not follow from the facts")
+            yield AuditProblem(_area(said), seq, f"{_text(said)} does not follow from the facts")
         else:
             missing.remove(like)
-            yield Problem(_area(said), seq, f"{_text(said)} is recorded where the facts give {_text(like)}")
+            yield AuditProblem(_area(said), seq, f"{_text(said)} is recorded where the facts give {_text(like)}")
     for said in missing:
-        yield Problem(_area(said), last_seq, f"the facts give {_text(said)}, which is not recorded")
+        yield AuditProblem(_area(said), last_seq, f"the facts give {_text(said)}, which is not recorded")
 
 
 def _key(said: Said) -> tuple[str, str]:

@@ -16,7 +16,7 @@ class Area(StrEnum):
     CHARGE = "charge"
 
 
-class Problem(msgspec.Struct, frozen=True):
+class AuditProblem(msgspec.Struct, frozen=True):
     """One thing that is wrong. `seq` is the entry it concerns; 0 for the ledger as a whole."""
 
     area: Area
@@ -27,7 +27,7 @@ class Problem(msgspec.Struct, frozen=True):
         return f"entry {self.seq}: {self.area}: {self.text}" if self.seq else f"{self.area}: {self.text}"
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     """What was verified, and all that is wrong with it. `notes` say what the verification does not cover."""
 
     gateway: str
@@ -40,7 +40,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints_inside: int
     checkpoints_outside: int  # of this ledger, held by the receiver
     attested_seq: int  # the last entry that a checkpoint from outside vouches for; 0 for none
-    problems: tuple[Problem, ...]
+    problems: tuple[AuditProblem, ...]
     notes: tuple[str, ...]
 
     @property

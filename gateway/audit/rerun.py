@@ -1,8 +1,8 @@
-"""The recorded transactions fed through a fresh ward, as the gateway's own ward took them.
+"""The recorded transactions fed through a fresh state, as the gateway's own state took them.
 
-Theory of operation. The ward is a pure function of what it is told, and what it was told is in the ledger: facts, the
+Theory of operation. The state is a pure function of what it is told, and what it was told is in the ledger: facts, the
 tokens that were drawn, and how far each unit was observed whenever something was told. A session that can change no
-more is forgotten by the ward; it is handed out first, as it stood.
+more is forgotten by the state; it is handed out first, as it stood.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ from gateway.session.facts import AnyFact, ObservedUntil, SessionOpened, decode_
 from gateway.session.increments import Change
 from gateway.session.outcome import Outcome
 from gateway.session.policy import Policy
-from gateway.session.state import Step, Ward, advance, forget, look
+from gateway.session.state import Step, TrackerState, advance, inspect, prune
 
 _HOUR_US = 3_600_000_000
 # Until a session opens and brings its own, no policy decides anything.
@@ -29,7 +29,7 @@ Said = tuple[str, Change | Charge]  # session token, and what was said of it
 
 
 class Learned(msgspec.Struct):
-    """What one transaction told the ward, and what it says that the ward said; numbers are those of entries."""
+    """What one transaction told the state, and what it says that the state said; numbers are those of entries."""
 
     facts: list[AnyFact]
     observed: list[ObservedUntil]
@@ -68,50 +68,50 @@ class Rerun:
     """Takes transactions in order."""
 
     def __init__(self) -> None:
-        self._ward = Ward(_NO_POLICY)
+        self._state = TrackerState(_NO_POLICY)
         self._observed: dict[str, int] = {}
         self._opened: dict[str, SessionOpened] = {}
         self._forgot_us = 0
         self._last_us = 0
 
     def take(self, learned: Learned, now_us: int) -> Step:
-        """What the ward says to one transaction. Forged facts may make it raise anything."""
+        """What the state says to one transaction. Forged facts may make it raise anything."""
         self._observed.update({fact.device: fact.at_us for fact in learned.observed})
         self._opened.update({fact.token: fact for fact in learned.opened})
-        ward = self._ward
+        state = self._state
         if learned.opened:
-            ward = msgspec.structs.replace(ward, policy_text=learned.opened[0].policy)
+            state = msgspec.structs.replace(state, policy_text=learned.opened[0].policy)
         tokens = iter([fact.token for fact in learned.opened])
         # A token that was not recorded is given a name that no token can have.
         unrecorded = (f"unrecorded-{now_us}-{number}" for number in range(1 << 30))
-        self._ward, step = advance(
-            ward, learned.facts, self._observed, now_us, lambda: next(tokens, "") or next(unrecorded)
+        self._state, step = advance(
+            state, learned.facts, self._observed, now_us, lambda: next(tokens, "") or next(unrecorded)
         )
         self._last_us = now_us
         return step
 
     def leaving(self, now_us: int) -> Iterator[Recounted]:
-        """The sessions that can change no more by `now_us`, each once; the ward forgets them."""
+        """The sessions that can change no more by `now_us`, each once; the state forgets them."""
         if now_us - self._forgot_us < _HOUR_US:
             return
         yield from self._look(
-            [token for token, record in self._ward.records.items() if not self._ward.keeps(record, now_us)]
+            [token for token, record in self._state.records.items() if not self._state.keeps(record, now_us)]
         )
-        self._ward, self._forgot_us = forget(self._ward, now_us), now_us
+        self._state, self._forgot_us = prune(self._state, now_us), now_us
 
     def remaining(self) -> Iterator[Recounted]:
         """The sessions that were not handed out."""
-        yield from self._look(list(self._ward.records))
+        yield from self._look(list(self._state.records))
 
     def _look(self, tokens: Iterable[str]) -> Iterator[Recounted]:
         for token in tokens:
-            found = look(self._ward, token, self._observed, self._last_us)
+            found = inspect(self._state, token, self._observed, self._last_us)
             if found is not None and token in self._opened:
                 yield Recounted(self._opened.pop(token), *found, dict(self._observed), self._last_us)
 
 
 def read(transaction: Sequence[RawEntry]) -> Learned:
-    """What the entries of one transaction tell the ward."""
+    """What the entries of one transaction tell the state."""
     learned = Learned([], [], [], [], [])
     for entry in transaction:
         try:

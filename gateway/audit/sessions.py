@@ -14,20 +14,20 @@ from gateway.ledger import reads
 from gateway.ledger.bodies import change_of, charge_of, told_of
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable, UnknownSession
-from gateway.ledger.reads import Origin
+from gateway.ledger.reads import LedgerOrigin
 from gateway.session.charges import Charge
 from gateway.session.increments import Change, Emitted, fold
-from gateway.session.outcome import Told
+from gateway.session.outcome import Published
 from gateway.session.policy import Policy
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class RecordedSession(msgspec.Struct, frozen=True):
     """A session as it was recorded, and as its facts give it."""
 
     counted: Recounted
     log: tuple[Change, ...]
     charges: tuple[Charge, ...]
-    told: Told | None  # last
+    published: Published | None  # last
 
     @property
     def token(self) -> str:
@@ -48,10 +48,10 @@ class Recorded(msgspec.Struct, frozen=True):
 class _Said(msgspec.Struct):
     log: list[Change]
     charges: list[Charge]
-    told: Told | None = None
+    told: Published | None = None
 
 
-def origin_of(connection: sqlite3.Connection) -> Origin:
+def origin_of(connection: sqlite3.Connection) -> LedgerOrigin:
     """Whose ledger this is. Raises LedgerUnavailable in one that no gateway has begun."""
     origin = reads.origin(connection)
     if origin is None:
@@ -59,7 +59,7 @@ def origin_of(connection: sqlite3.Connection) -> Origin:
     return origin
 
 
-def sessions(connection: sqlite3.Connection) -> list[Recorded]:
+def sessions(connection: sqlite3.Connection) -> list[RecordedSession]:
     """Every session, in the order of opening. Raises LedgerDamaged where the entries cannot be followed."""
     said: dict[str, _Said] = {}
     found: list[Recounted] = []
@@ -71,7 +71,7 @@ def sessions(connection: sqlite3.Connection) -> list[Recorded]:
     return [_recorded(each, said.get(each.token, _Said([], []))) for each in found]
 
 
-def session(connection: sqlite3.Connection, token: str) -> Recorded:
+def session(connection: sqlite3.Connection, token: str) -> RecordedSession:
     """One session. Raises UnknownSession, LedgerDamaged."""
     known = connection.execute("SELECT 1 FROM entry WHERE session = ? AND session <> '' LIMIT 1", (token,)).fetchone()
     one = next((each for each in sessions(connection) if each.token == token), None) if known else None
@@ -111,5 +111,5 @@ def _recounted(entries: Iterable[RawEntry]) -> Iterator[Recounted]:
     yield from rerun.remaining()
 
 
-def _recorded(counted: Recounted, said: _Said) -> Recorded:
-    return Recorded(counted, tuple(said.log), tuple(said.charges), said.told)
+def _recorded(counted: Recounted, said: _Said) -> RecordedSession:
+    return RecordedSession(counted, tuple(said.log), tuple(said.charges), said.told)

@@ -8,7 +8,7 @@ from io import StringIO
 import msgspec
 
 from gateway.audit.reconcile import opened_on
-from gateway.audit.sessions import Recorded
+from gateway.audit.sessions import RecordedSession
 from gateway.session.policy import Policy
 
 _US_PER_MINUTE = 60_000_000
@@ -32,7 +32,7 @@ class Charted(msgspec.Struct, frozen=True):
     minutes: float
 
 
-class Verdict(StrEnum):
+class Agreement(StrEnum):
     """How a session compares."""
 
     SAME = "same"
@@ -46,7 +46,7 @@ class Compared(msgspec.Struct, frozen=True):
 
     session: str
     line: int | None
-    verdict: Verdict
+    verdict: Agreement
     computed_units: int
     computed_minutes: float
     charted_units: int
@@ -81,7 +81,7 @@ def read_chart(text: str) -> list[Charted]:
 
 
 def compare(
-    sessions: Iterable[Recorded], charted: Iterable[Charted], subject_of: Callable[[str], str]
+    sessions: Iterable[RecordedSession], charted: Iterable[Charted], subject_of: Callable[[str], str]
 ) -> list[Compared]:
     """Every line beside its session, then the sessions of the same days that nobody charted.
 
@@ -89,12 +89,12 @@ def compare(
     """
     own = [each for each in sessions if not each.counted.replaced_by]
     compared: list[Compared] = []
-    matched: dict[str, Recorded] = {}
+    matched: dict[str, RecordedSession] = {}
     for line in charted:
         found = [each for each in own if _fits(each, line, subject_of)]
         if len(found) != 1 or found[0].token in matched:
             note = "no such session" if not found else "several sessions or lines for one: name each session once"
-            compared.append(Compared(line.session, line.line, Verdict.NOT_COMPUTED, 0, 0.0, 0, line.minutes, note))
+            compared.append(Compared(line.session, line.line, Agreement.NOT_COMPUTED, 0, 0.0, 0, line.minutes, note))
             continue
         matched[found[0].token] = found[0]
         compared.append(_beside(found[0], line))
@@ -102,7 +102,7 @@ def compare(
     for each in own:
         if each.token not in matched and each.standing and opened_on(each) in days:
             units, minutes = _computed(each)
-            compared.append(Compared(each.token, None, Verdict.NOT_CHARTED, units, minutes, 0, None))
+            compared.append(Compared(each.token, None, Agreement.NOT_CHARTED, units, minutes, 0, None))
     return compared
 
 
@@ -112,19 +112,19 @@ def units_of(minutes: float, policy: Policy) -> int:
     return 0 if beyond_s < 0 else 1 + int(beyond_s // policy.increment_s)
 
 
-def _fits(session: Recorded, line: Charted, subject_of: Callable[[str], str]) -> bool:
+def _fits(session: RecordedSession, line: Charted, subject_of: Callable[[str], str]) -> bool:
     if line.session:
         return session.token == line.session
     return session.counted.session.patient == subject_of(line.visit)
 
 
-def _beside(session: Recorded, line: Charted) -> Compared:
+def _beside(session: RecordedSession, line: Charted) -> Compared:
     units, minutes = _computed(session)
     charted = units_of(line.minutes, session.policy)
-    verdict = Verdict.SAME if units == charted else Verdict.DIFFERENT
+    verdict = Agreement.SAME if units == charted else Agreement.DIFFERENT
     return Compared(session.token, line.line, verdict, units, minutes, charted, line.minutes)
 
 
-def _computed(session: Recorded) -> tuple[int, float]:
+def _computed(session: RecordedSession) -> tuple[int, float]:
     minutes = session.counted.outcome.assessment.net_us / _US_PER_MINUTE
     return len(session.standing), round(minutes, 2)

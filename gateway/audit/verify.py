@@ -10,16 +10,16 @@ from pathlib import Path
 from gateway.audit.attest import attested, inside
 from gateway.audit.outbox_checks import message_problems, queue_problems, receipt_problems
 from gateway.audit.rederive import Rederiver
-from gateway.audit.report import Area, Problem, Report
+from gateway.audit.report import Area, AuditProblem, AuditReport
 from gateway.audit.stream import RawEntry, open_snapshot, stream, transactions
 from gateway.ledger import reads, schema
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Head, link
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
-from gateway.ledger.reads import Origin
+from gateway.ledger.reads import LedgerOrigin
 
 
-def verify(path: Path, outside: Sequence[Checkpoint] = (), keys: Collection[bytes] | None = None) -> Report:
+def verify(path: Path, outside: Sequence[Checkpoint] = (), keys: Collection[bytes] | None = None) -> AuditReport:
     """Verifies the ledger at `path` against itself and the checkpoints that a receiver holds.
 
     `keys` are the raw public keys that may have signed; None takes each checkpoint's own word for its key.
@@ -33,8 +33,8 @@ def verify(path: Path, outside: Sequence[Checkpoint] = (), keys: Collection[byte
 
 
 def _verify(
-    connection: sqlite3.Connection, origin: Origin, outside: Sequence[Checkpoint], keys: Collection[bytes] | None
-) -> Report:
+    connection: sqlite3.Connection, origin: LedgerOrigin, outside: Sequence[Checkpoint], keys: Collection[bytes] | None
+) -> AuditReport:
     problems = list(_file_problems(connection))
     held = reads.checkpoints(connection)
     wanted = {each.head.seq for each in outside} | {seq for (seq,) in connection.execute("SELECT seq FROM checkpoint")}
@@ -49,7 +49,7 @@ def _verify(
     problems += inside(held, origin, chain.hashes, keys)
     found = attested(outside, origin, chain.hashes, chain.head.seq, keys)
     problems += found.problems
-    return Report(
+    return AuditReport(
         gateway=origin.gateway,
         epoch=origin.epoch,
         entries=chain.count,
@@ -65,14 +65,14 @@ def _verify(
     )
 
 
-def _file_problems(connection: sqlite3.Connection) -> Iterator[Problem]:
+def _file_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
     for (verdict,) in connection.execute("PRAGMA integrity_check(20)"):
         if verdict != "ok":
-            yield Problem(Area.FILE, 0, verdict)
+            yield AuditProblem(Area.FILE, 0, verdict)
     try:
         schema.require_guards(connection)
     except LedgerDamaged as error:
-        yield Problem(Area.FILE, 0, str(error))
+        yield AuditProblem(Area.FILE, 0, str(error))
 
 
 class _Chain:
@@ -84,16 +84,16 @@ class _Chain:
         self.hashes: dict[int, str] = {}
         self._wanted = wanted
 
-    def take(self, entry: RawEntry) -> Iterator[Problem]:
+    def take(self, entry: RawEntry) -> Iterator[AuditProblem]:
         before = self.head
         if entry.seq != before.seq + 1:
             what = "is missing" if entry.seq == before.seq + 2 else f"to {entry.seq - 1} are missing"
-            yield Problem(Area.CHAIN, before.seq + 1, what)
+            yield AuditProblem(Area.CHAIN, before.seq + 1, what)
         elif entry.prev_hash != before.hash:
-            yield Problem(Area.CHAIN, entry.seq, "does not follow the entry before it")
+            yield AuditProblem(Area.CHAIN, entry.seq, "does not follow the entry before it")
         claimed = Head(before.epoch, entry.seq - 1, entry.prev_hash, before.gateway)
         if link(claimed, entry.kind, entry.session, entry.recorded_us, entry.body) != entry.hash:
-            yield Problem(Area.CHAIN, entry.seq, "is not what was hashed")
+            yield AuditProblem(Area.CHAIN, entry.seq, "is not what was hashed")
         self.count += 1
         self.head = Head(before.epoch, entry.seq, entry.hash, before.gateway)
         if entry.seq in self._wanted:

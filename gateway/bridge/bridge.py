@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from gateway.bridge.config import BridgeConfig
-from gateway.bridge.mllp_client import Acknowledged, EngineLine, EngineSilent
-from gateway.bridge.mllp_server import EngineDoor
+from gateway.bridge.mllp_client import Acknowledged, AckTimeout, MllpClient
+from gateway.bridge.mllp_server import MllpServer
 from gateway.messages.cloudevents import Origin
 from gateway.messages.hl7v2 import Er7Error, parse
 from gateway.messages.inbound.acks import control_id
@@ -25,7 +25,7 @@ from gateway.mqtt.paho_client import Inbound
 from gateway.mqtt.retry import backoff_s
 from gateway.mqtt.service import ConnectionInfo
 from gateway.mqtt.topics import Topics
-from gateway.mqtt.types import Message, MqttDown, Refused
+from gateway.mqtt.types import MqttDown, OutgoingMessage, PublishRefused
 from gateway.runtime.clock import Clock
 from gateway.runtime.tasks import in_own_task
 
@@ -50,7 +50,7 @@ class Bridge:
         self._config = config
         self._clock = clock
         self._chance = chance
-        self._line = EngineLine(config.target)
+        self._line = MllpClient(config.target)
         self._connection: Connection | None = None
         self._is_connected = asyncio.Event()
         topic = Topics(config.site, config.id, config.mode).status
@@ -66,8 +66,8 @@ class Bridge:
             await self._line.close()
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
-        if self._config.door is not None:
-            door = EngineDoor(self._config.door, self._publish, self._clock, group)
+        if self._config.listen is not None:
+            door = MllpServer(self._config.listen, self._publish, self._clock, group)
             server = await door.open()
             self.port = door.port
             group.create_task(_hold(server))
@@ -81,12 +81,12 @@ class Bridge:
                 connection = self._connection
                 if connection is None:
                     return "the connection to the broker was lost"
-                taken = await connection.publish(Message(self._config.inbound, payload, content_type=_HL7))
+                taken = await connection.publish(OutgoingMessage(self._config.inbound, payload, content_type=_HL7))
         except TimeoutError:
             return "no connection to the broker"
         except MqttDown:
             return "the connection to the broker was lost"
-        except Refused as refused:
+        except PublishRefused as refused:
             return f"the broker refused it, reason {refused.reason}"
         if taken.unheard:
             return "no gateway listens"
@@ -119,7 +119,7 @@ class Bridge:
                     raise
         except* MqttDown as errors:
             causes = [f"{type(error).__name__}: {error}" for error in errors.exceptions]
-        except* Refused as errors:
+        except* PublishRefused as errors:
             causes = [f"the broker refuses {error}" for error in errors.exceptions]
         finally:
             self._connection = None
@@ -127,7 +127,7 @@ class Bridge:
         return causes[0] if causes else "ended"
 
     async def _say_farewell(self, connection: Connection, epoch: int) -> None:
-        with suppress(MqttDown, Refused, TimeoutError):
+        with suppress(MqttDown, PublishRefused, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await connection.publish(self._announcements.farewell(epoch))
                 await connection.disconnect()
@@ -158,7 +158,7 @@ class Bridge:
                 continue
             try:
                 answer = await self._line.exchange(message.payload, identity)
-            except EngineSilent as silent:
+            except AckTimeout as silent:
                 failures += 1
                 if str(silent) != last:
                     _log.warning("the engine does not answer", extra={"id": identity, "cause": str(silent)})
@@ -174,8 +174,8 @@ class Bridge:
     async def _tell(self, connection: Connection, answer: Acknowledged) -> None:
         """Publish the engine's answer; without it the gateway sends the message again."""
         try:
-            await connection.publish(Message(self._config.inbound, answer.payload, content_type=_HL7))
-        except Refused as refused:
+            await connection.publish(OutgoingMessage(self._config.inbound, answer.payload, content_type=_HL7))
+        except PublishRefused as refused:
             _log.error("the broker refuses the engine's answer", extra={"reason": refused.reason})
 
 

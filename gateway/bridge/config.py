@@ -9,10 +9,10 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictStr
 
 from drivers.toml.document import TomlProblems, read_toml
 from gateway.config.mqtt import resolve_mqtt
-from gateway.config.problems import Findings
-from gateway.config.tables import FileName, Model, MqttTable, Segment, is_loopback, listen_address
+from gateway.config.problems import Problems
+from gateway.config.tables import FileName, MqttTable, Segment, Table, is_loopback, listen_address
 from gateway.messages.outbound.device import Mode
-from gateway.mqtt.topics import Format, Topics
+from gateway.mqtt.topics import Notation, Topics
 from gateway.mqtt.types import MqttSettings, TlsFiles
 
 DEFAULT_CLIENT_ID = "capgate-bridge"
@@ -44,7 +44,7 @@ def _listen(text: str) -> str:
     return text
 
 
-class BridgeTable(Model):
+class BridgeTable(Table):
     """Who this bridge is."""
 
     site: Segment
@@ -52,7 +52,7 @@ class BridgeTable(Model):
     mode: Mode
 
 
-class EngineTable(Model):
+class EngineTable(Table):
     """The engine's listener, where messages go."""
 
     address: Annotated[StrictStr, AfterValidator(_target)]
@@ -64,7 +64,7 @@ class EngineTable(Model):
     key_file: FileName | None = None
 
 
-class ListenTable(Model):
+class ListenTable(Table):
     """Our listener, where the engine sends its messages."""
 
     address: Annotated[StrictStr, AfterValidator(_listen)]
@@ -75,7 +75,7 @@ class ListenTable(Model):
     key_file: FileName | None = None
 
 
-class BridgeFile(Model):
+class BridgeFile(Table):
     """bridge.toml."""
 
     bridge: BridgeTable
@@ -93,7 +93,7 @@ class Target(msgspec.Struct, frozen=True):
     tls: TlsFiles | None = None
 
 
-class Door(msgspec.Struct, frozen=True):
+class MllpListen(msgspec.Struct, frozen=True):
     """Where we listen. With `certificate` by TLS; with `ca` the engine must show a certificate of that authority."""
 
     host: str
@@ -114,17 +114,17 @@ class BridgeConfig(msgspec.Struct, frozen=True):
     target: Target
     outbound: tuple[str, ...]  # topic filters of what is carried to the engine
     inbound: str  # topic of what the engine says
-    door: Door | None
+    listen: MllpListen | None
 
 
 def load_bridge(path: Path) -> BridgeConfig:
     """The configuration in a file. Raises TomlProblems with every error."""
     document = read_toml(path)
-    findings = Findings(document)
+    findings = Problems(document)
     file = document.fit(BridgeFile).model
     table = file.mqtt if file.mqtt.client_id else file.mqtt.model_copy(update={"client_id": DEFAULT_CLIENT_ID})
     settings = resolve_mqtt(findings, table, None)
-    target, door = _resolve_target(findings, file.engine), _resolve_door(findings, file.listen)
+    target, door = _resolve_target(findings, file.engine), _resolve_listen(findings, file.listen)
     if findings.errors or settings is None:
         raise TomlProblems(tuple(findings.errors))
     topics = Topics(file.bridge.site, file.bridge.id, file.bridge.mode)
@@ -135,12 +135,12 @@ def load_bridge(path: Path) -> BridgeConfig:
         mqtt=settings,
         target=target,
         outbound=tuple(f"{topics.root}/ehr/+/{thing}/hl7" for thing in file.engine.carry),
-        inbound=topics.inbound(Format.HL7),
-        door=door,
+        inbound=topics.inbound(Notation.HL7),
+        listen=door,
     )
 
 
-def _resolve_target(findings: Findings, table: EngineTable) -> Target:
+def _resolve_target(findings: Problems, table: EngineTable) -> Target:
     host, _, port = table.address.rpartition(":")
     ca, certificate, key = _files(findings, "engine", table)
     _check_exposure(findings, "engine", host, is_tls=ca is not None, insecure=table.insecure)
@@ -150,7 +150,7 @@ def _resolve_target(findings: Findings, table: EngineTable) -> Target:
     return Target(host.strip("[]"), int(port), table.ack_timeout_s, tls)
 
 
-def _resolve_door(findings: Findings, table: ListenTable | None) -> Door | None:
+def _resolve_listen(findings: Problems, table: ListenTable | None) -> MllpListen | None:
     if table is None:
         return None
     host, port = listen_address(table.address)
@@ -158,11 +158,11 @@ def _resolve_door(findings: Findings, table: ListenTable | None) -> Door | None:
     _check_exposure(findings, "listen", host, is_tls=certificate is not None, insecure=table.insecure)
     if ca and certificate is None:
         findings.error(("listen",), "cert_file and key_file are missing, accepted: our own certificate and key (PEM)")
-    return Door(host, port, table.ack, ca, certificate, key)
+    return MllpListen(host, port, table.ack, ca, certificate, key)
 
 
 def _files(
-    findings: Findings, name: str, table: EngineTable | ListenTable
+    findings: Problems, name: str, table: EngineTable | ListenTable
 ) -> tuple[Path | None, Path | None, Path | None]:
     if (table.cert_file is None) != (table.key_file is None):
         present = "cert_file" if table.key_file is None else "key_file"
@@ -173,7 +173,7 @@ def _files(
     return ca, certificate, key
 
 
-def _check_exposure(findings: Findings, name: str, host: str, *, is_tls: bool, insecure: bool) -> None:
+def _check_exposure(findings: Problems, name: str, host: str, *, is_tls: bool, insecure: bool) -> None:
     if not is_tls and not is_loopback(host.strip("[]")) and not insecure:
         message = "MLLP is readable on the network, accepted: TLS files, this machine, or insecure = true"
         findings.error((name, "address"), message)

@@ -16,7 +16,7 @@ CONNECT_S = 10.0
 LARGEST_ACK = 65_536
 
 
-class EngineSilent(Exception):
+class AckTimeout(Exception):
     """The engine gave no acknowledgement. `connected`: it was there, and closed, stalled or answered something else."""
 
     def __init__(self, detail: str, *, connected: bool) -> None:
@@ -32,7 +32,7 @@ class Acknowledged:
         self.receipt = receipt
 
 
-class EngineLine:
+class MllpClient:
     """Opened when it is needed, cut when the engine does not keep to the protocol."""
 
     def __init__(self, target: Target) -> None:
@@ -47,7 +47,7 @@ class EngineLine:
         is_fresh = self._writer is None
         try:
             return await self._exchange(message, control_id)
-        except EngineSilent as silent:
+        except AckTimeout as silent:
             if is_fresh or not silent.connected:
                 raise
         return await self._exchange(message, control_id)  # an engine may have closed a line that stood idle
@@ -75,7 +75,7 @@ class EngineLine:
             await self.close()  # its acknowledgement would come to the next message
             raise
         await self.close()
-        raise EngineSilent(detail, connected=True)
+        raise AckTimeout(detail, connected=True)
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._reader is not None and self._writer is not None:
@@ -86,9 +86,9 @@ class EngineLine:
             async with asyncio.timeout(CONNECT_S):
                 self._reader, self._writer = await asyncio.open_connection(target.host, target.port, ssl=tls)
         except TimeoutError:
-            raise EngineSilent(f"no connection within {CONNECT_S:g} s", connected=False) from None
+            raise AckTimeout(f"no connection within {CONNECT_S:g} s", connected=False) from None
         except (OSError, BadTls) as error:
-            raise EngineSilent(f"{type(error).__name__}: {error}", connected=False) from error
+            raise AckTimeout(f"{type(error).__name__}: {error}", connected=False) from error
         return self._reader, self._writer
 
     async def _acknowledgement(self, reader: asyncio.StreamReader, control_id: str) -> Acknowledged:

@@ -6,9 +6,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
-from gateway.bridge.config import AckCode, Door
+from gateway.bridge.config import AckCode, MllpListen
 from gateway.bridge.mllp import Deframer, FrameTooLarge, frame
-from gateway.messages.hl7v2 import Er7Error, Message, parse
+from gateway.messages.hl7v2 import Er7Error, Hl7Message, parse
 from gateway.messages.inbound.acks import ACCEPTED, build_ack, control_id
 from gateway.runtime.clock import US_PER_S, Clock
 
@@ -22,10 +22,10 @@ WRITE_S = 10.0
 Publish = Callable[[bytes], Awaitable[str]]  # "" once the broker has it, otherwise why it has not
 
 
-class EngineDoor:
+class MllpServer:
     """Serves the engine's connections; every one of them is a task of `group`."""
 
-    def __init__(self, door: Door, publish: Publish, clock: Clock, group: asyncio.TaskGroup) -> None:
+    def __init__(self, door: MllpListen, publish: Publish, clock: Clock, group: asyncio.TaskGroup) -> None:
         self.port = door.port
         self._door = door
         self._publish = publish
@@ -82,7 +82,7 @@ class EngineDoor:
         refusal = "AE" if self._door.ack is AckCode.AA else "CE"
         return self._answer(message, refusal if trouble else self._door.ack, trouble)
 
-    def _answer(self, message: Message, code: str, text: str) -> bytes:
+    def _answer(self, message: Hl7Message, code: str, text: str) -> bytes:
         if code not in ACCEPTED:
             _log.warning("a message of the engine was not taken", extra={"id": control_id(message), "cause": text})
         self._serial += 1
@@ -94,13 +94,13 @@ class EngineDoor:
 _NAMELESS = parse(b"MSH|^~\\&|\r")
 
 
-def _server_context(door: Door) -> ssl.SSLContext | None:
-    if door.certificate is None:
+def _server_context(listen: MllpListen) -> ssl.SSLContext | None:
+    if listen.certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(door.certificate, door.key)
-    if door.ca is not None:
-        context.load_verify_locations(door.ca)
+    context.load_cert_chain(listen.certificate, listen.key)
+    if listen.ca is not None:
+        context.load_verify_locations(listen.ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return context

@@ -7,13 +7,13 @@ import click
 import msgspec
 
 from drivers.toml.document import Problem
-from gateway.cli.check_profile import is_profile, tell_profile
+from gateway.cli.check_profile import is_profile, report_profile
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.mqtt.topics import Topics
 from gateway.runtime.logs import escaped
 
 
-class _Told(msgspec.Struct):
+class _CheckAnswer(msgspec.Struct):
     file: str
     line: int
     path: str
@@ -38,7 +38,7 @@ def command(config: Path, as_json: bool) -> None:
     CONFIG may be a device profile as well: its golden polls are then replayed.
     """
     if is_profile(config):
-        tell_profile(config, as_json)
+        report_profile(config, as_json)
     examined = examine(config)
     click.echo(_json(examined) if as_json else "\n".join(map(escaped, _lines(examined))))
     raise SystemExit(1 if examined.errors else 0)
@@ -50,8 +50,8 @@ def _json(examined: Examined) -> str:
     return msgspec.json.encode({"ok": not errors, "problems": errors + warnings}).decode()
 
 
-def _told(problem: Problem, severity: str) -> _Told:
-    return _Told(escaped(problem.file), problem.line, problem.path, severity, problem.message)
+def _told(problem: Problem, severity: str) -> _CheckAnswer:
+    return _CheckAnswer(escaped(problem.file), problem.line, problem.path, severity, problem.message)
 
 
 def _lines(examined: Examined) -> Iterator[str]:

@@ -20,7 +20,7 @@ def is_profile(path: Path) -> bool:
         return False
 
 
-def tell_profile(path: Path, as_json: bool) -> NoReturn:
+def report_profile(path: Path, as_json: bool) -> NoReturn:
     """Prints what is wrong with the profile, or what it was understood to be, and exits with 1 or 0."""
     try:
         problems = golden_problems(path)

@@ -25,7 +25,7 @@ from gateway.cli.demo_feed import feed
 from gateway.cli.subscriber import follow
 from gateway.cli.watch import redraw
 from gateway.config.load import GatewayConfig, load_config
-from gateway.mqtt.topics import Format, Topics
+from gateway.mqtt.topics import Notation, Topics
 from gateway.mqtt.types import MqttDown
 from gateway.runtime.clock import US_PER_S, ScaledClock
 from gateway.runtime.loop import run_loop
@@ -110,7 +110,7 @@ class _Demo:
                 group.create_task(
                     feed(
                         engine,
-                        topics.inbound(Format.JSON),
+                        topics.inbound(Notation.JSON),
                         items,
                         self._start.utc_us,
                         self._now_s,

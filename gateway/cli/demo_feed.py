@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.messages.instants import rfc3339
 from gateway.mqtt.client import connect
-from gateway.mqtt.types import Message, MqttSettings
+from gateway.mqtt.types import MqttSettings, OutgoingMessage
 from gateway.runtime.clock import US_PER_S
 from simulators.scenario.scenario import FeedItem, FeedKind
 
@@ -29,12 +29,14 @@ async def feed(
     """
     while not listens():  # noqa: ASYNC110 - its birth is heard by somebody else
         await asyncio.sleep(0.02)
-    will = Message(f"{topic}/engine-gone", b"", qos=0)
+    will = OutgoingMessage(f"{topic}/engine-gone", b"", qos=0)
     async with connect(settings, will) as connection:
         for number, item in enumerate(items, start=1):
             charted_s = item.at_s + CHARTED_AFTER_S
             await asyncio.sleep(max(0.0, (charted_s - now_s()) / speed))
-            await connection.publish(Message(topic, _event(number, item, start_us), content_type="application/json"))
+            await connection.publish(
+                OutgoingMessage(topic, _event(number, item, start_us), content_type="application/json")
+            )
         await connection.disconnect()
 
 

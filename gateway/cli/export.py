@@ -18,7 +18,7 @@ from gateway.messages.instants import InstantError, read_instant, rfc3339
 _EVER_US = 1 << 62
 
 
-class _Told(msgspec.Struct, frozen=True):
+class _Row(msgspec.Struct, frozen=True):
     """One line of the export. `value` has the offset in it; null, empty in CSV: `reason` says why there is none."""
 
     at: str
@@ -84,7 +84,7 @@ def temperatures(file: Path, unit: str, since: int | None, until: int | None, fo
 def _write(target: TextIO, form: str, first: Row, others: Iterator[Row]) -> int:
     writer = csv.writer(target)
     if form == "csv":
-        writer.writerow(_Told.__struct_fields__)
+        writer.writerow(_Row.__struct_fields__)
     count = 0
     for row in chain([first], others):
         told = _told(row)
@@ -96,9 +96,9 @@ def _write(target: TextIO, form: str, first: Row, others: Iterator[Row]) -> int:
     return count
 
 
-def _told(row: Row) -> _Told:
+def _told(row: Row) -> _Row:
     sample = row.sample
-    return _Told(
+    return _Row(
         rfc3339(sample.at_us),
         sample.unit,
         None if sample.cap == WHOLE_UNIT else sample.cap,

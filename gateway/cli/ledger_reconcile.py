@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.audit.reconcile import Day, Place
+from gateway.audit.reconcile import Day, SessionPlace
 from gateway.audit.reconcile import reconcile as reconcile_day
 from gateway.audit.sessions import session_tokens, sessions
 from gateway.audit.stream import open_snapshot
@@ -43,7 +43,7 @@ def reconcile(ledger: Path, day: datetime, as_json: bool) -> None:
 
 
 def _content(found: Day) -> dict[str, date | int | object]:
-    counts = {place.value: found.count(place) for place in Place}
+    counts = {place.value: found.count(place) for place in SessionPlace}
     return {
         "day": found.day,
         "seen": len(found.placed),
@@ -61,7 +61,7 @@ def _show(found: Day) -> None:
         click.echo(f"{each.session}  {each.place:<12}{units:<26}{each.reason}".rstrip())
     for token in found.unopened:
         click.echo(f"{token}  has entries and was never opened")
-    parts = " + ".join(f"{found.count(place)} {place}" for place in Place)
+    parts = " + ".join(f"{found.count(place)} {place}" for place in SessionPlace)
     click.echo(f"{found.day}: {len(found.placed)} seen = {parts}, remainder {found.remainder}")
     charges = ", ".join(f"{found.proven[proof]} {proof}" for proof in SHOWN)
     click.echo(f"charges and credits at the engine: {charges}")

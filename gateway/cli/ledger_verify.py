@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.audit.report import Report
+from gateway.audit.report import AuditReport
 from gateway.audit.verify import verify as verify_ledger
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
 from gateway.ledger.checkpoint import Checkpoint, read_checkpoint
@@ -41,7 +41,7 @@ def verify(ledger: Path, checkpoints: Path | None, public_key: Path | None, as_j
     sys.exit(0 if report.sound else 1)
 
 
-def _show(report: Report) -> None:
+def _show(report: AuditReport) -> None:
     for problem in report.problems:
         click.echo(f"PROBLEM  {problem}")
     for note in report.notes:

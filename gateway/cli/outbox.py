@@ -12,7 +12,7 @@ from gateway.cli.asking import asks, give_up, signed
 from gateway.cli.ledger_options import refusing
 from gateway.config.load import load_config
 from gateway.ledger import deliveries
-from gateway.ledger.deliveries import Event, Followed, Proof, Unsettled
+from gateway.ledger.deliveries import DeliveryEvent, Followed, Proof, Unsettled
 from gateway.ledger.store import open_readonly
 from gateway.messages.instants import rfc3339
 from gateway.runtime.logs import escaped
@@ -73,7 +73,7 @@ def _line(each: Unsettled) -> str:
     return f"{each.key}  {each.proof:<10}since {rfc3339(each.recorded_us)}, {sent}{why}"
 
 
-def _details(message: Followed, events: list[Event]) -> Iterator[str]:
+def _details(message: Followed, events: list[DeliveryEvent]) -> Iterator[str]:
     awaited = "a receipt is expected" if message.awaited else "no receipt is expected"
     yield f"{message.key}  {message.proof}, {awaited}"
     yield f"  {message.topic}, sequence {message.seq}"

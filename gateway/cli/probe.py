@@ -17,7 +17,7 @@ from drivers.profile.load import DeviceProfile
 from drivers.transport.base import Connector
 from drivers.transport.open import connector
 from drivers.unit.driver import Driver, ProbeResult, line_timing
-from gateway.cli.probe_report import Report, report, report_on_nobody
+from gateway.cli.probe_report import ProbeReport, report, report_on_nobody
 from gateway.cli.probe_show import show
 from gateway.cli.unit_options import (
     checked_unit_id,
@@ -88,7 +88,7 @@ def command(
     sys.exit(0 if answer.is_good else 1)
 
 
-def _read(url: str, profile: DeviceProfile, unit_id: int | None, *, consents: bool) -> Report:
+def _read(url: str, profile: DeviceProfile, unit_id: int | None, *, consents: bool) -> ProbeReport:
     opener = _connector(url, profile)
     result, counters = asyncio.run(_look(url, profile, opener, unit_id, consents=consents))
     return report(url, profile, unit_id, result, counters)
@@ -96,7 +96,7 @@ def _read(url: str, profile: DeviceProfile, unit_id: int | None, *, consents: bo
 
 def _searched(
     url: str, profiles: list[DeviceProfile], unit_id: int | None, timeout_s: float, directory: Path | None
-) -> Report:
+) -> ProbeReport:
     """The report by the profile that fits best, each tried as its maker delivers it."""
     addresses = [1] if unit_id is None else [unit_id]
     questions = plan(profiles, addresses, is_serial=not url.startswith("socket:"), only_own_settings=True)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from drivers.diagnose.diagnosis import Findings, findings
+from drivers.diagnose.diagnosis import Diagnoses, diagnose
 from drivers.diagnose.scan import Scanned
 from drivers.dialects.base import RejectKind
 from drivers.line import LineCounters
@@ -54,7 +54,7 @@ class ReportIdentity(msgspec.Struct, frozen=True):
     confirmed: bool | None  # None: too little was read to tell
 
 
-class Report(msgspec.Struct, frozen=True):
+class ProbeReport(msgspec.Struct, frozen=True):
     """The answer of `capgate probe --json`. Without a kind of unit that fits, `profile` and `identity` are None."""
 
     profile: str | None
@@ -65,7 +65,7 @@ class Report(msgspec.Struct, frozen=True):
     alarms: tuple[str, ...]
     points: tuple[ReportPoint, ...]
     faults: tuple[ReportFault, ...]
-    findings: Findings
+    findings: Diagnoses
     next: str | None
     likely: tuple[str, ...]  # profiles that fit, best first
 
@@ -77,15 +77,15 @@ class Report(msgspec.Struct, frozen=True):
 
 def report(
     line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters
-) -> Report:
+) -> ProbeReport:
     """The report on one look at a unit."""
     identity = profile.identity
     is_foreign = any(fault.kind is FaultKind.WRONG_IDENTITY for fault in result.faults)
     confirmed = False if is_foreign else True if result.complete and not result.faults else None
     states = {cap.run_state for cap in result.decoded.caps}
-    told = findings(seen_by_probe(line, profile, unit_id, result, counters))
+    told = diagnose(seen_by_probe(line, profile, unit_id, result, counters))
     hint = _Hints(line, profile, unit_id, result, counters)
-    return Report(
+    return ProbeReport(
         profile=profile.id,
         line=line,
         unit_id=unit_id,
@@ -102,10 +102,10 @@ def report(
     )
 
 
-def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str | None = None) -> Report:
+def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str | None = None) -> ProbeReport:
     """The report on a search that found no unit of a known kind; `down`: the line could not be opened."""
     faults: list[ReportFault] = []
-    told = findings(seen_by_scan(line, unit_id, scanned, down))
+    told = diagnose(seen_by_scan(line, unit_id, scanned, down))
     if down is not None:
         faults.append(ReportFault(FaultKind.LINE_DOWN, down, f"line: {told.port.next}"))
     if scanned.stopped:
@@ -119,7 +119,7 @@ def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str
         asked = len(scanned.heard)
         detail = f"no usable answer to {scanned.requests} requests, {asked} languages and settings"
         faults.append(ReportFault(FaultKind.TIMEOUT, detail, f"{told.next}; capgate scan {line} asks more"))
-    return Report(None, line, unit_id, None, RunState.UNKNOWN, (), (), tuple(faults), told, told.next, ())
+    return ProbeReport(None, line, unit_id, None, RunState.UNKNOWN, (), (), tuple(faults), told, told.next, ())
 
 
 def _read(result: ProbeResult) -> list[ReportPoint]:

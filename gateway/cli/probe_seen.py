@@ -1,6 +1,6 @@
 """What happened on a line, put as evidence for `drivers.diagnose.diagnosis`."""
 
-from drivers.diagnose.diagnosis import Seen
+from drivers.diagnose.diagnosis import Evidence
 from drivers.diagnose.scan import Scanned, is_proven
 from drivers.dialects.base import RejectKind
 from drivers.line import LineCounters
@@ -12,10 +12,10 @@ from drivers.unit.driver import ProbeResult
 
 def seen_by_probe(
     line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters
-) -> Seen:
+) -> Evidence:
     """What one look with a profile saw."""
     is_network = line.startswith("socket:")
-    return Seen(
+    return Evidence(
         is_port=line.startswith("/"),
         has_settings=not is_network,
         settings=f"{profile.dialect} over TCP" if is_network else f"{profile.serial}, {profile.dialect}",
@@ -33,7 +33,7 @@ def seen_by_probe(
     )
 
 
-def seen_by_scan(line: str, unit_id: int | None, scanned: Scanned, down: str | None) -> Seen:
+def seen_by_scan(line: str, unit_id: int | None, scanned: Scanned, down: str | None) -> Evidence:
     """What a search for whatever answers saw; `down`: why the line could not be opened."""
     is_network = line.startswith("socket:")
     faults: list[tuple[FaultKind, str]] = [] if down is None else [(FaultKind.LINE_DOWN, down)]
@@ -43,7 +43,7 @@ def seen_by_scan(line: str, unit_id: int | None, scanned: Scanned, down: str | N
     if scanned.units:
         unit = scanned.units[0]
         settings = f"{unit.dialect} over TCP" if unit.settings is None else f"{unit.settings}, {unit.dialect}"
-    return Seen(
+    return Evidence(
         is_port=line.startswith("/"),
         has_settings=not is_network,
         settings=settings,

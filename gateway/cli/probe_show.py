@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from drivers.diagnose.diagnosis import Finding, Findings
+from drivers.diagnose.diagnosis import Diagnoses, Diagnosis
 from drivers.reading import Reason
-from gateway.cli.probe_report import Report, ReportPoint
+from gateway.cli.probe_report import ProbeReport, ReportPoint
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
-def show(answer: Report) -> None:
+def show(answer: ProbeReport) -> None:
     """The report as a table for people, on standard output."""
     from rich.console import Console  # here, for rich is slow to import
     from rich.table import Table
@@ -35,13 +35,13 @@ def show(answer: Report) -> None:
         console.print(Text(f"{fault.kind}: {fault.detail}\n  try next: {fault.hint}"), soft_wrap=True)
 
 
-def _findings(found: Findings) -> "Table":
+def _findings(found: Diagnoses) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, show_header=False)
     for name in found.__struct_fields__:
-        finding: Finding = getattr(found, name)
+        finding: Diagnosis = getattr(found, name)
         row = [name.replace("_", " "), finding.verdict.value, finding.evidence]
         if finding.next:
             row[-1] += f"; next: {finding.next}"

@@ -10,7 +10,7 @@ import msgspec
 
 from drivers.toml.document import TomlProblems
 from gateway.cli.replay_ledger import recount
-from gateway.cli.replay_report import Report, Results, Wanted, differences, policy_text, report
+from gateway.cli.replay_report import CaseReport, Results, Wanted, differences, policy_text, report
 from gateway.replay.casefile import Case, CaseFileError, read_cases
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -60,7 +60,7 @@ def _refuse(problems: Iterator[str]) -> NoReturn:
     sys.exit(2)
 
 
-def _show(case: Case, found: Report) -> None:
+def _show(case: Case, found: CaseReport) -> None:
     click.echo(f"{found.id} {case.title}".rstrip())
     _show_results(found.results)
     for variant in found.variants:
@@ -75,7 +75,7 @@ def _show_results(results: Results) -> None:
             click.echo(f"  {patient} {name:<16}{result.units:>3}  {' '.join(result.attained)}".rstrip())
 
 
-def _passes(reports: list[tuple[Case, Report]], wanted: Wanted, *, beside_json: bool) -> bool:
+def _passes(reports: list[tuple[Case, CaseReport]], wanted: Wanted, *, beside_json: bool) -> bool:
     """Name every difference, on the error stream where the output is JSON; whether there was none."""
     failed = silent = 0
     for case, found in reports:

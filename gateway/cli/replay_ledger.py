@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from drivers.toml.document import TomlProblems, load_toml
-from gateway.audit.sessions import Recorded, sessions
+from gateway.audit.sessions import RecordedSession, sessions
 from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_options import refusing
 from gateway.replay.casefile import THRESHOLDS
@@ -39,7 +39,7 @@ def recount(ledger: Path, name: str, *, as_json: bool) -> None:
     click.echo(f"{'total':<30}{recorded:>9}{recounted:>18}")
 
 
-def _recount(session: Recorded, other: Callable[[Policy], Policy]) -> _Recount:
+def _recount(session: RecordedSession, other: Callable[[Policy], Policy]) -> _Recount:
     counted = session.counted.under(other(session.policy))
     return _Recount(session.token, session.policy.name, len(session.standing), len(counted.increments))
 

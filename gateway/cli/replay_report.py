@@ -12,12 +12,12 @@ from drivers.toml.document import load_toml
 from gateway.replay.casefile import (
     Case,
     CaseFile,
-    Expected,
     ExpectedResults,
+    ExpectedUnits,
     instant_text,
     policy_for,
 )
-from gateway.replay.replay import Outcome, Recording, record, replay
+from gateway.replay.replay import Recording, ReplayOutcome, record, replay
 from gateway.runtime.shipped import shipped_dir
 from gateway.session.increments import Change, Op
 from gateway.session.policy import Policy, PolicyFile
@@ -25,7 +25,7 @@ from gateway.session.policy import Policy, PolicyFile
 _FLAGS_POLICY = "midpoint"
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+class LogEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One entry of a log. Instants carry the case's own offset."""
 
     op: str
@@ -40,7 +40,7 @@ class Result(msgspec.Struct, frozen=True):
 
     units: int
     attained: tuple[str, ...]
-    log: tuple[Entry, ...]
+    log: tuple[LogEntry, ...]
 
 
 Results = dict[str, dict[str, Result]]  # patient -> policy -> result
@@ -53,7 +53,7 @@ class VariantReport(msgspec.Struct, frozen=True):
     results: Results
 
 
-class Report(msgspec.Struct, frozen=True):
+class CaseReport(msgspec.Struct, frozen=True):
     """One case. `flags` are those of all its patients under the file's own policy."""
 
     id: str
@@ -104,11 +104,11 @@ def _policy_path(file: CaseFile, wanted: str) -> Path:
     raise click.BadParameter(f"no such policy, accepted: {', '.join(names)}", param_hint="--policy")
 
 
-def report(case: Case, wanted: Wanted) -> Report:
+def report(case: Case, wanted: Wanted) -> CaseReport:
     """Everything there is to say of `case`. Raises CaseFileError where a variant has no policy."""
     recording = record(case.facts)
     flagged = [replay(recording, patient, wanted.for_flags(case)) for patient in case.patients]
-    return Report(
+    return CaseReport(
         id=case.id,
         results=_results(case, wanted, recording, None),
         flags=tuple(sorted({flag.value for outcome in flagged for flag in outcome.assessment.flags})),
@@ -126,7 +126,7 @@ def _results(case: Case, wanted: Wanted, recording: Recording, changed: dict[str
     }
 
 
-def _result(outcome: Outcome, zone: tzinfo) -> Result:
+def _result(outcome: ReplayOutcome, zone: tzinfo) -> Result:
     increments = outcome.assessment.increments
     return Result(
         units=len(increments),
@@ -135,8 +135,8 @@ def _result(outcome: Outcome, zone: tzinfo) -> Result:
     )
 
 
-def _entry(change: Change, zone: tzinfo) -> Entry:
-    return Entry(
+def _entry(change: Change, zone: tzinfo) -> LogEntry:
+    return LogEntry(
         op=change.op.value,
         unit=change.index,
         at=instant_text(change.known_at_us, zone),
@@ -153,7 +153,7 @@ class Difference(NamedTuple):
     found: str
 
 
-def differences(case: Case, found: Report, wanted: Wanted) -> list[Difference] | None:
+def differences(case: Case, found: CaseReport, wanted: Wanted) -> list[Difference] | None:
     """Where `found` is not what `case` expects of the policies asked for; None if it expects nothing of them."""
     compared = list(_compare(case.id, case.expected or {}, found.results, wanted, whole=True))
     if case.flags is not None:
@@ -182,13 +182,13 @@ def _compare(
                 yield Difference(f"{where} {patient} {name}", "a result", "no such patient or policy")
 
 
-def _compare_one(where: str, expected: Expected, found: Result, *, whole: bool) -> Iterator[Difference | None]:
+def _compare_one(where: str, expected: ExpectedUnits, found: Result, *, whole: bool) -> Iterator[Difference | None]:
     yield _equal(f"{where}, units", [str(expected.units)], [str(found.units)])
     yield _equal(f"{where}, attained", expected.attained, found.attained)
     if expected.log is not None:
-        log = [Entry(each.op, each.unit, each.at, each.attained, each.was) for each in expected.log]
+        log = [LogEntry(each.op, each.unit, each.at, each.attained, each.was) for each in expected.log]
     elif whole:
-        log = [Entry(Op.EMIT, unit, at, at) for unit, at in enumerate(expected.attained, start=1)]
+        log = [LogEntry(Op.EMIT, unit, at, at) for unit, at in enumerate(expected.attained, start=1)]
     else:
         return  # a variant says what comes out, not how it came about
     yield _equal(f"{where}, log", map(_entry_text, log), map(_entry_text, found.log))
@@ -199,7 +199,7 @@ def _equal(where: str, expected: Iterable[str], found: Iterable[str]) -> Differe
     return None if expected == found else Difference(where, expected, found)
 
 
-def _entry_text(entry: Entry) -> str:
+def _entry_text(entry: LogEntry) -> str:
     attained = f" attained {entry.attained}" if entry.attained else ""
     was = f" was {entry.was}" if entry.was else ""
     return f"{entry.op} {entry.unit} at {entry.at}{attained}{was}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.diagnose.scan import Heard, Progress, Scan, Scanned, Unit
+from drivers.diagnose.scan import Heard, Scan, Scanned, ScanProgress, Unit
 from drivers.diagnose.scan_plan import BAUDS, Plan, plan
 from drivers.errors import LineDown
 from drivers.profile.load import LEFT_OUT, DeviceProfile
@@ -152,7 +152,7 @@ class _Teller:
         self._on_terminal = sys.stderr.isatty()
         self._place = ""
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: ScanProgress) -> None:
         place = progress.dialect if progress.settings is None else f"{progress.settings}, {progress.dialect}"
         is_new, self._place = place != self._place, place
         address = "" if progress.unit_id is None else f", unit id {progress.unit_id}"

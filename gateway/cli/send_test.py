@@ -13,14 +13,14 @@ from gateway.cli.asking import ask, give_up
 from gateway.cli.session_report import Answer, Tried
 from gateway.commissioning.direct import send_directly
 from gateway.commissioning.messages import build_trial
-from gateway.commissioning.trial import Step, What
+from gateway.commissioning.trial import TrialStep, What
 from gateway.config.load import GatewayConfig, load_config
 from gateway.control.socket import SOCKET_FILE
 from gateway.mqtt.topics import Topics
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import escaped
 
-DONE = (Step.ACKNOWLEDGED, Step.TAKEN)
+DONE = (TrialStep.ACKNOWLEDGED, TrialStep.TAKEN)
 
 
 @click.command(

@@ -5,7 +5,7 @@ from functools import partial
 import click
 
 from gateway.cli.asking import asks, tells
-from gateway.session.facts import AgentClass, Finding
+from gateway.session.facts import AgentClass, ToleranceFinding
 
 
 def _either(names: str, text: str) -> click.Option:
@@ -30,7 +30,7 @@ _VISIT = (
     click.Option(["--mrn"], help="The patient's medical record number."),
     click.Option(["--account"], help="The patient's account number."),
 )
-_FINDING = click.Choice([finding.value for finding in Finding])
+_FINDING = click.Choice([finding.value for finding in ToleranceFinding])
 
 _COMMANDS = (
     _asks(

@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from gateway.audit.sessions import origin_of, sessions
-from gateway.audit.shadow import ChartUnreadable, Compared, Verdict, compare, read_chart
+from gateway.audit.shadow import Agreement, ChartUnreadable, Compared, compare, read_chart
 from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
 from gateway.ledger.entry import subject_of
@@ -38,7 +38,7 @@ def command(ledger: Path, charted: Path, as_json: bool) -> None:
     with refusing(), open_snapshot(ledger) as connection:
         origin = origin_of(connection)
         found = compare(sessions(connection), lines, lambda visit: subject_of(origin.salt, visit))
-    differing = sum(each.verdict is not Verdict.SAME for each in found)
+    differing = sum(each.verdict is not Agreement.SAME for each in found)
     if as_json:
         click.echo(msgspec.json.encode({"differences": differing, **_sums(found), "sessions": found}))
     else:
@@ -56,10 +56,10 @@ def _sums(found: list[Compared]) -> dict[str, int]:
 def _show(found: list[Compared], differing: int) -> None:
     click.echo(f"  {'session':<12}{'computed':>9}{'min':>9}{'charted':>9}{'min':>9}")
     for each in found:
-        mark = " " if each.verdict is Verdict.SAME else "*"
+        mark = " " if each.verdict is Agreement.SAME else "*"
         name = each.session or f"line {each.line}"
         charted = "-" if each.charted_minutes is None else f"{each.charted_minutes:g}"
-        verdict = "" if each.verdict is Verdict.SAME else f"  {each.verdict}{each.note and ': '}{each.note}"
+        verdict = "" if each.verdict is Agreement.SAME else f"  {each.verdict}{each.note and ': '}{each.note}"
         numbers = f"{each.computed_units:>9}{each.computed_minutes:>9g}{each.charted_units:>9}{charted:>9}"
         click.echo(f"{mark} {name:<12}{numbers}{verdict}")
     sums = _sums(found)

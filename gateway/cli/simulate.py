@@ -17,7 +17,7 @@ from gateway.runtime.shipped import shipped_dir
 from simulators.control import controlling
 from simulators.endpoints import AUTO, Write, tcp_listener, terminal
 from simulators.maps import MapName
-from simulators.replayer import Recorded, ReplayingEar, load_recorded
+from simulators.replayer import RecordedAnswers, ReplayHandler, load_recorded
 from simulators.scenario.scenario import S_PER_MIN, load_scenario
 from simulators.scenario.scenario_format import LineEntry, Scenario, UnitEntry
 from simulators.serve import CannotServe, Plant
@@ -159,11 +159,13 @@ def _replay(path: Path, spoken: DialectName | None, place: str, as_json: bool) -
         raise SystemExit(WRONG_USE) from None
 
 
-async def _serve_recorded(recorded: Recorded, capture: Capture, language: Dialect, place: str, as_json: bool) -> None:
+async def _serve_recorded(
+    recorded: RecordedAnswers, capture: Capture, language: Dialect, place: str, as_json: bool
+) -> None:
     stop = _stopped_by_signal()
 
-    def make_ear(write: Write) -> ReplayingEar:
-        return ReplayingEar(recorded, language, write)
+    def make_ear(write: Write) -> ReplayHandler:
+        return ReplayHandler(recorded, language, write)
 
     async with AsyncExitStack() as stack:
         if place == AUTO or place.startswith("/"):

@@ -9,13 +9,13 @@ import click
 
 from drivers.diagnose.scan import Unit
 from drivers.profile.load import DeviceProfile, find_profile, load_profile, profile_files
-from drivers.profile.shape import ReadsEffect, Serial, Timing
+from drivers.profile.shape import ReadsEffect, Serial, TimingTable
 from drivers.toml.document import TomlProblems
 from gateway.runtime.shipped import shipped_dir
 
 SHORT_KEYS = {
     **{key: f"link.serial.{key}" for key in Serial.model_fields},
-    **{key: f"timing.{key}" for key in Timing.model_fields},
+    **{key: f"timing.{key}" for key in TimingTable.model_fields},
 }
 
 F = TypeVar("F", bound=Callable[..., None])

@@ -4,37 +4,37 @@ import asyncio
 
 import msgspec
 
-from gateway.commissioning.trial import Commissioning, Step, Trial, Tried
+from gateway.commissioning.trial import Commissioning, Trial, TrialResult, TrialStep
 from gateway.config.tables import MAX_CLIENT_ID
 from gateway.mqtt.client import Connection, connect
-from gateway.mqtt.topics import Format, Topics
-from gateway.mqtt.types import Message, MqttDown, MqttSettings, Refused
+from gateway.mqtt.topics import Notation, Topics
+from gateway.mqtt.types import MqttDown, MqttSettings, OutgoingMessage, PublishRefused
 
 _SUFFIX = "-test"
 
 
-async def send_directly(settings: MqttSettings, topics: Topics, trial: Trial, wait_s: float) -> Tried:
+async def send_directly(settings: MqttSettings, topics: Topics, trial: Trial, wait_s: float) -> TrialResult:
     """Connect beside whatever else goes by these settings, send, and go."""
     client_id = settings.client_id[: MAX_CLIENT_ID - len(_SUFFIX)] + _SUFFIX
     own = msgspec.structs.replace(settings, client_id=client_id, session_expiry_s=0)
-    will = Message(topics.status, b"", qos=0)
+    will = OutgoingMessage(topics.status, b"", qos=0)
     try:
         async with connect(own, will) as connection:
             tried = await _send(connection, topics, trial, wait_s)
             await connection.disconnect()  # no will: nobody is told of this visit
             return tried
     except MqttDown as down:
-        return Tried(Step.NOT_CONNECTED, trial.message.topic, trial.key, f"{type(down).__name__}: {down}")
+        return TrialResult(TrialStep.NOT_CONNECTED, trial.message.topic, trial.key, f"{type(down).__name__}: {down}")
 
 
-async def _send(connection: Connection, topics: Topics, trial: Trial, wait_s: float) -> Tried:
+async def _send(connection: Connection, topics: Topics, trial: Trial, wait_s: float) -> TrialResult:
     commissioning = Commissioning(connection.publish)
     if wait_s > 0:
         try:
-            await connection.subscribe([topics.inbound(notation) for notation in Format])
-        except Refused as refused:
+            await connection.subscribe([topics.inbound(notation) for notation in Notation])
+        except PublishRefused as refused:
             detail = f"the broker does not let us hear receipts: reason {refused.reason}"
-            return Tried(Step.NOT_ALLOWED, refused.topic, trial.key, detail, refused.reason)
+            return TrialResult(TrialStep.NOT_ALLOWED, refused.topic, trial.key, detail, refused.reason)
     listening = asyncio.create_task(_listen(connection, commissioning))
     try:
         return await commissioning.send(trial, wait_s)

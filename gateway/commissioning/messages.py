@@ -9,20 +9,20 @@ from gateway.messages.cloudevents import CONTENT_TYPE, Event, Origin, Trace, enc
 from gateway.messages.inbound.answers import Identity
 from gateway.messages.instants import rfc3339
 from gateway.messages.outbound import ehr
-from gateway.messages.outbound.charge import ToldCharge, charge_messages
+from gateway.messages.outbound.charge import ReleasedCharge, charge_messages
 from gateway.messages.outbound.device import Mode
 from gateway.messages.outbound.fhir import Look
 from gateway.messages.outbound.hl7_oru import observation_message
-from gateway.messages.outbound.site import HL7_TYPE, Format
+from gateway.messages.outbound.site import HL7_TYPE, Notation
 from gateway.mqtt.topics import Topics
-from gateway.mqtt.types import Message
+from gateway.mqtt.types import OutgoingMessage
 from gateway.session.facts import EndSource
 from gateway.session.increments import Op
 from gateway.session.release import ReleaseState
 
 TEST_VISIT = "TEST-VISIT"
 TEST_UNIT = "test-unit"
-POLICY = ehr.Policy("test", "0")
+POLICY = ehr.PolicyData("test", "0")
 DEVICES = (ehr.Device(TEST_UNIT, 1, "TEST"),)
 _MINUTES_30_US = 1_800_000_000
 _NOBODY = Identity("", TEST_VISIT)
@@ -37,7 +37,7 @@ def build_trial(what: What, config: GatewayConfig, now_us: int) -> Trial:
             return _charge(token, config, topics, now_us)
         case What.INCREMENT:
             event = increment_event(token, origin, now_us)
-            return Trial(event.id, Message(topics.increment, encode_event(event), content_type=CONTENT_TYPE))
+            return Trial(event.id, OutgoingMessage(topics.increment, encode_event(event), content_type=CONTENT_TYPE))
         case What.OBSERVATION:
             return _observation(token, config, topics, now_us)
 
@@ -47,8 +47,8 @@ def _charge(token: str, config: GatewayConfig, topics: Topics, now_us: int) -> T
     event = charge_event(token, Origin(config.site, config.id), now_us)
     form = config.receipts.form
     site = msgspec.structs.replace(config.outbound.site, formats=(form,), mode=Mode.TEST)
-    (message,) = charge_messages(site, ToldCharge(event, data, _NOBODY, now_us))
-    return Trial(data.charge, Message(topics.charge(form), message.payload, content_type=message.content_type))
+    (message,) = charge_messages(site, ReleasedCharge(event, data, _NOBODY, now_us))
+    return Trial(data.charge, OutgoingMessage(topics.charge(form), message.payload, content_type=message.content_type))
 
 
 def _observation(token: str, config: GatewayConfig, topics: Topics, now_us: int) -> Trial:
@@ -57,12 +57,12 @@ def _observation(token: str, config: GatewayConfig, topics: Topics, now_us: int)
         device=DEVICES[0],
         at_us=now_us,
         temperatures={"coolant_supply": Measurement(-4.0, "Cel")},
-        patient=ehr.Patient(TEST_VISIT),
+        patient=ehr.PatientData(TEST_VISIT),
         mode=Mode.TEST,
     )
     site = msgspec.structs.replace(config.outbound.site, mode=Mode.TEST)
     payload = observation_message(look, _NOBODY, site)
-    return Trial(look.key, Message(topics.observation(Format.HL7), payload, content_type=HL7_TYPE))
+    return Trial(look.key, OutgoingMessage(topics.observation(Notation.HL7), payload, content_type=HL7_TYPE))
 
 
 def charge_event(token: str, origin: Origin, now_us: int) -> Event:
@@ -86,7 +86,7 @@ def charge_data(token: str, now_us: int) -> ehr.ChargeData:
         policy=POLICY,
         devices=DEVICES,
         mode=Mode.TEST,
-        patient=ehr.Patient(TEST_VISIT),
+        patient=ehr.PatientData(TEST_VISIT),
     )
 
 
@@ -104,15 +104,15 @@ def increment_event(token: str, origin: Origin, now_us: int) -> Event:
         policy=POLICY,
         threshold_s=1800,
         code=ehr.Code(),
-        infusion_end=ehr.InfusionEnd(time=start, source=EndSource.PERSON, order="TEST"),
+        infusion_end=ehr.InfusionEndData(time=start, source=EndSource.PERSON, order="TEST"),
         net_s=1800.0,
         chart_minutes=30,
-        intervals=(ehr.Interval(start, end, TEST_UNIT, 1),),
+        intervals=(ehr.IntervalData(start, end, TEST_UNIT, 1),),
         devices=DEVICES,
         evidence=Evidence.FLOW,
         mode=Mode.TEST,
         flags=(),
-        release=ehr.Release(ReleaseState.HELD, ("dry_run",)),
-        patient=ehr.Patient(TEST_VISIT),
+        release=ehr.ReleaseData(ReleaseState.HELD, ("dry_run",)),
+        patient=ehr.PatientData(TEST_VISIT),
     )
     return ehr.increment_event(origin, data, Trace(recorded_at=end))

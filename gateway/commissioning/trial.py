@@ -13,15 +13,15 @@ import msgspec
 
 from gateway.messages.hl7v2 import Er7Error, parse
 from gateway.messages.inbound.acks import read_ack
-from gateway.messages.inbound.answers import Receipt, Site
+from gateway.messages.inbound.answers import ReaderSite, Receipt
 from gateway.messages.inbound.dispatch import read_json
 from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
-from gateway.mqtt.types import NOT_AUTHORIZED, Message, MqttDown, PubAck, Refused
+from gateway.mqtt.types import NOT_AUTHORIZED, MqttDown, OutgoingMessage, PubAck, PublishRefused
 
-NOBODY = Site({}, frozenset(), {}, {}, lambda visit: "")
+NOBODY = ReaderSite({}, frozenset(), {}, {}, lambda visit: "")
 _KEY_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
-Publish = Callable[[Message], Awaitable[PubAck]]
+Publish = Callable[[OutgoingMessage], Awaitable[PubAck]]
 
 
 class What(StrEnum):
@@ -32,7 +32,7 @@ class What(StrEnum):
     OBSERVATION = "observation"
 
 
-class Step(StrEnum):
+class TrialStep(StrEnum):
     """How far a test message came."""
 
     NOT_CONNECTED = "not-connected"
@@ -45,10 +45,10 @@ class Step(StrEnum):
     ACKNOWLEDGED = "acknowledged"
 
 
-class Tried(msgspec.Struct, frozen=True):
+class TrialResult(msgspec.Struct, frozen=True):
     """What became of a test message. `reason` is the broker's code where it gave one that says something."""
 
-    step: Step
+    step: TrialStep
     topic: str
     key: str
     detail: str = ""
@@ -59,7 +59,7 @@ class Trial(msgspec.Struct, frozen=True):
     """A message that is marked as a test, and the key that its receipt will name."""
 
     key: str
-    message: Message
+    message: OutgoingMessage
 
 
 def draw_token() -> str:
@@ -85,7 +85,7 @@ class Commissioning:
         waiting.set_result(receipt)
         return True
 
-    async def send(self, trial: Trial, wait_s: float) -> Tried:
+    async def send(self, trial: Trial, wait_s: float) -> TrialResult:
         """Publish the test and wait so long for its receipt; 0 waits for none."""
         topic, key = trial.message.topic, trial.key
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
@@ -93,22 +93,24 @@ class Commissioning:
         try:
             taken = await self._publish(trial.message)
             if taken.unheard:
-                return Tried(Step.NOBODY_LISTENS, topic, key, "the broker has no subscriber for it", taken.reason)
+                return TrialResult(
+                    TrialStep.NOBODY_LISTENS, topic, key, "the broker has no subscriber for it", taken.reason
+                )
             if wait_s <= 0:
-                return Tried(Step.TAKEN, topic, key)
+                return TrialResult(TrialStep.TAKEN, topic, key)
             async with asyncio.timeout(wait_s):
                 said = await receipt
         except MqttDown as down:
-            return Tried(Step.NOT_CONNECTED, topic, key, f"{type(down).__name__}: {down}")
-        except Refused as refused:
+            return TrialResult(TrialStep.NOT_CONNECTED, topic, key, f"{type(down).__name__}: {down}")
+        except PublishRefused as refused:
             return _refused(trial, refused.reason)
         except TimeoutError:
-            return Tried(Step.NOT_ACKNOWLEDGED, topic, key, f"no receipt within {wait_s:g} s")
+            return TrialResult(TrialStep.NOT_ACKNOWLEDGED, topic, key, f"no receipt within {wait_s:g} s")
         finally:
             del self._waiting[key]
         if said.result == "accepted":
-            return Tried(Step.ACKNOWLEDGED, topic, key)
-        return Tried(Step.REJECTED, topic, key, " ".join(filter(None, (said.code, said.text))))
+            return TrialResult(TrialStep.ACKNOWLEDGED, topic, key)
+        return TrialResult(TrialStep.REJECTED, topic, key, " ".join(filter(None, (said.code, said.text))))
 
 
 def receipt_in(payload: bytes) -> Receipt | None:
@@ -122,8 +124,8 @@ def receipt_in(payload: bytes) -> Receipt | None:
         return None
 
 
-def _refused(trial: Trial, reason: int) -> Tried:
+def _refused(trial: Trial, reason: int) -> TrialResult:
     topic, key = trial.message.topic, trial.key
     if reason == NOT_AUTHORIZED:
-        return Tried(Step.NOT_ALLOWED, topic, key, "the broker's access list denies the topic", reason)
-    return Tried(Step.REFUSED, topic, key, f"the broker refuses it with reason {reason}", reason)
+        return TrialResult(TrialStep.NOT_ALLOWED, topic, key, "the broker's access list denies the topic", reason)
+    return TrialResult(TrialStep.REFUSED, topic, key, f"the broker refuses it with reason {reason}", reason)

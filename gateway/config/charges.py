@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.config.lines import UnitSpec
-from gateway.config.problems import Findings
+from gateway.config.problems import Problems
 from gateway.config.tables import ChargesTable, GatewayTable, ObservationsTable
-from gateway.messages.outbound.site import ChargeSite, Format
+from gateway.messages.outbound.site import ChargeSite, Notation
 from gateway.session.facts import CapRef
 
 
@@ -17,7 +17,7 @@ class OutboundPlan(msgspec.Struct, frozen=True):
     """How charges are sent, and temperatures where a site charts them."""
 
     site: ChargeSite = ChargeSite()
-    observations: tuple[Format, ...] = ()
+    observations: tuple[Notation, ...] = ()
     period_s: int = 60  # between two observations of one cap
 
 
@@ -25,7 +25,7 @@ JSON_ALONE = OutboundPlan()
 
 
 def resolve_outbound(
-    findings: Findings,
+    findings: Problems,
     charges: ChargesTable,
     observations: ObservationsTable,
     gateway: GatewayTable,

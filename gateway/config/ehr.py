@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from drivers.toml.document import TomlProblems, load_toml
-from gateway.config.problems import Findings
+from gateway.config.problems import Problems
 from gateway.config.tables import ChargesTable, DrugCodes, DrugsTable, EhrTable
 from gateway.messages.vocabulary import MAR_WORDS, EhrWords
 from gateway.session.facts import AgentClass
 
 
 def resolve_words(
-    findings: Findings, ehr: EhrTable, drugs: DrugsTable, charges: ChargesTable, units: Iterable[str]
+    findings: Problems, ehr: EhrTable, drugs: DrugsTable, charges: ChargesTable, units: Iterable[str]
 ) -> EhrWords:
     """The site's words; what contradicts itself or names no unit is found as an error."""
     known = sorted(units)
@@ -38,7 +38,7 @@ def _codes(drugs: DrugCodes) -> Iterator[tuple[AgentClass, str]]:
         yield from ((agent, code.strip()) for code in codes)
 
 
-def _of_file(findings: Findings, name: str) -> Iterator[tuple[AgentClass, str]]:
+def _of_file(findings: Problems, name: str) -> Iterator[tuple[AgentClass, str]]:
     path = findings.file(("drugs", "file"), name)
     if path is None:
         return

@@ -14,7 +14,7 @@ from drivers.profile.shape import ReadsEffect
 from drivers.profile.types import Registers
 from drivers.toml.lines import Path as KeyPath
 from drivers.transport.base import Parity
-from gateway.config.problems import Findings
+from gateway.config.problems import Problems
 from gateway.config.tables import LineTable, UnitTable
 from gateway.messages.outbound.device import Mode
 
@@ -39,7 +39,7 @@ class LineAt(msgspec.Struct, frozen=True):
     units: tuple[UnitAt, ...]
 
 
-def check_lines(findings: Findings, lines: Sequence[LineAt], mode: Mode | None) -> None:
+def check_lines(findings: Problems, lines: Sequence[LineAt], mode: Mode | None) -> None:
     """Tell everything that is wrong with `lines`; a mode that is not known forbids nothing."""
     _check_names(findings, lines)
     for endpoint in _by_endpoint(lines):
@@ -57,7 +57,7 @@ def unit_id_of(table: UnitTable, profile: DeviceProfile) -> int | None:
     return profile.address.default
 
 
-def _check_names(findings: Findings, lines: Sequence[LineAt]) -> None:
+def _check_names(findings: Problems, lines: Sequence[LineAt]) -> None:
     """What must be named once in the whole file."""
     units = [unit for line in lines for unit in line.units]
     _once(findings, "line", [((*line.path, "id"), line.table.id) for line in lines])
@@ -66,7 +66,7 @@ def _check_names(findings: Findings, lines: Sequence[LineAt]) -> None:
     _once(findings, "chair", [((*path, "chair"), cap.chair) for path, cap in caps])
 
 
-def _once(findings: Findings, what: str, named: Sequence[tuple[KeyPath, str | int | None]]) -> None:
+def _once(findings: Problems, what: str, named: Sequence[tuple[KeyPath, str | int | None]]) -> None:
     first: dict[str | int | None, KeyPath] = {}
     for path, name in named:
         if name in first:
@@ -85,7 +85,7 @@ def _by_endpoint(lines: Sequence[LineAt]) -> Collection[list[LineAt]]:
     return endpoints.values()
 
 
-def _check_endpoint(findings: Findings, lines: Sequence[LineAt]) -> None:
+def _check_endpoint(findings: Problems, lines: Sequence[LineAt]) -> None:
     """Whether these lines may open the same thing, and the units behind it can be told apart.
 
     A serial port has one owner, and behind a device server's socket lies one bus: two lines would talk into each
@@ -110,7 +110,7 @@ def _has_port(line: LineAt) -> bool:
     return not line.table.url.startswith("socket:")
 
 
-def _check_line(findings: Findings, line: LineAt) -> None:
+def _check_line(findings: Problems, line: LineAt) -> None:
     url = line.table.url
     if url.startswith(_UNSTABLE_NAMES):
         findings.warn((*line.path, "url"), "may name another adapter after a restart, better: /dev/serial/by-path/...")
@@ -124,7 +124,7 @@ def _check_line(findings: Findings, line: LineAt) -> None:
         _check_load(findings, line, known)
 
 
-def _check_sharing(findings: Findings, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
+def _check_sharing(findings: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
     """Units on one line speak alike."""
     first_unit, first = known[0]
     for unit, profile in known:
@@ -145,7 +145,7 @@ def _check_sharing(findings: Findings, line: LineAt, known: Sequence[tuple[UnitA
             findings.error((*unit.path,), "unit_id is missing, accepted: one that no other unit of the line has")
 
 
-def _check_load(findings: Findings, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
+def _check_load(findings: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
     """All polls of all units fit into the time there is."""
     load = sum(_poll_time_s(profile, has_wire=_has_port(line)) / unit.table.poll_period_s for unit, profile in known)
     slowest = sum(len(profile.blocks) * profile.timing.drain_s / unit.table.poll_period_s for unit, profile in known)
@@ -178,7 +178,7 @@ def _characters_of(profile: DeviceProfile, source: Registers | str | int) -> int
             return len(command) + 1 + _TEXT_REPLY_CHARS
 
 
-def _check_unit(findings: Findings, unit: UnitAt, mode: Mode | None) -> None:
+def _check_unit(findings: Problems, unit: UnitAt, mode: Mode | None) -> None:
     table = unit.table
     if table.simulated and mode is Mode.LIVE:
         findings.error((*unit.path, "simulated"), 'a simulated unit, accepted in mode "live": none')
@@ -190,7 +190,7 @@ def _check_unit(findings: Findings, unit: UnitAt, mode: Mode | None) -> None:
         _check_against_profile(findings, unit.path, table, unit.profile)
 
 
-def _check_against_profile(findings: Findings, path: KeyPath, table: UnitTable, profile: DeviceProfile) -> None:
+def _check_against_profile(findings: Problems, path: KeyPath, table: UnitTable, profile: DeviceProfile) -> None:
     address = profile.address
     if table.unit_id is not None and address is None:
         findings.error((*path, "unit_id"), f"{profile.id} has no address, accepted: no unit_id")

@@ -19,7 +19,7 @@ from drivers.toml.document import TomlProblems
 from drivers.toml.lines import Path as KeyPath
 from drivers.transport.base import SerialSettings
 from gateway.config.line_checks import LineAt, UnitAt, check_lines, unit_id_of
-from gateway.config.problems import Findings
+from gateway.config.problems import Problems
 from gateway.config.tables import LineTable, Overrides, UnitTable
 from gateway.messages.outbound.device import Mode
 
@@ -61,7 +61,7 @@ class LineSpec(msgspec.Struct, frozen=True):
         return None if self.url.startswith("socket:") else self.serial.baud
 
 
-def resolve_lines(findings: Findings, profile_dirs: Sequence[Path], mode: Mode | None) -> tuple[LineSpec, ...]:
+def resolve_lines(findings: Problems, profile_dirs: Sequence[Path], mode: Mode | None) -> tuple[LineSpec, ...]:
     """What to poll. Whether it may be used, `findings` says."""
     profiles = _Profiles(findings, profile_dirs)
     if findings.document.data.get("line") == []:
@@ -75,7 +75,7 @@ def resolve_lines(findings: Findings, profile_dirs: Sequence[Path], mode: Mode |
 class _Profiles:
     """Profiles by id and overrides; each combination is read once, however many units share it."""
 
-    def __init__(self, findings: Findings, directories: Sequence[Path]) -> None:
+    def __init__(self, findings: Problems, directories: Sequence[Path]) -> None:
         self._findings = findings
         self._directories = directories
         self._found: dict[tuple[object, ...], DeviceProfile | TomlProblems] = {}
@@ -115,7 +115,7 @@ def _tables(value: object) -> Iterator[tuple[int, dict[str, object]]]:
                 yield index, cast("dict[str, object]", item)
 
 
-def _line(findings: Findings, profiles: _Profiles, index: int, raw: dict[str, object]) -> LineAt | None:
+def _line(findings: Problems, profiles: _Profiles, index: int, raw: dict[str, object]) -> LineAt | None:
     path: KeyPath = ("line", index)
     read = [(at, findings.sound(UnitTable, unit)) for at, unit in _tables(raw.get("unit"))]
     sound = [(at, unit) for at, unit in read if unit is not None]

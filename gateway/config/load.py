@@ -17,7 +17,7 @@ from gateway.config.ehr import resolve_words
 from gateway.config.lines import LineSpec, UnitSpec, resolve_lines
 from gateway.config.loaners import Loaner, LoanersUnreadable, read_loaners, with_loaners
 from gateway.config.mqtt import resolve_mqtt
-from gateway.config.problems import Findings
+from gateway.config.problems import Problems
 from gateway.config.receipts import ReceiptPlan, resolve_receipts
 from gateway.config.tables import (
     ChargesTable,
@@ -97,7 +97,7 @@ def examine(path: Path, loaners: Sequence[Loaner] | None = None) -> Examined:
     except LoanersUnreadable as unreadable:
         return Examined(None, (Problem(str(path), 0, "", str(unreadable)),), ())
     document, homeless = with_loaners(written, standing_in)
-    findings = Findings(document)
+    findings = Problems(document)
     for loaner in homeless:
         findings.warn(("line",), f"{loaner.loaner} stands in for {loaner.unit}, which is not in the file")
     try:
@@ -124,7 +124,7 @@ def _by_line(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
 
 
-def _resolve(findings: Findings) -> GatewayConfig | None:
+def _resolve(findings: Problems) -> GatewayConfig | None:
     """Check every table that fits its shape, whatever its neighbours are like; None where one is missing or wrong."""
     data = findings.document.data
     gateway = findings.sound(GatewayTable, data.get("gateway"))
@@ -185,7 +185,7 @@ def _resolve(findings: Findings) -> GatewayConfig | None:
 
 
 def _outbound(
-    findings: Findings,
+    findings: Problems,
     gateway: GatewayTable,
     charges: ChargesTable,
     lines: Sequence[LineSpec],
@@ -202,7 +202,7 @@ def _mode(gateway: GatewayTable | None) -> Mode | None:
     return gateway.mode if gateway else None
 
 
-def _profile_dirs(findings: Findings, gateway: GatewayTable | None) -> Iterator[Path]:
+def _profile_dirs(findings: Problems, gateway: GatewayTable | None) -> Iterator[Path]:
     """The site's own directories of profiles, after which the shipped ones count less."""
     for index, name in enumerate(gateway.profiles if gateway else ()):
         directory = findings.base / name
@@ -212,7 +212,7 @@ def _profile_dirs(findings: Findings, gateway: GatewayTable | None) -> Iterator[
             findings.error(("gateway", "profiles", index), f"{directory} is no directory, accepted: one with profiles")
 
 
-def _state_dir(findings: Findings, gateway: GatewayTable | None) -> Path | None:
+def _state_dir(findings: Problems, gateway: GatewayTable | None) -> Path | None:
     """Where the ledger lies or will be made."""
     if gateway is None:
         return None
@@ -226,7 +226,7 @@ def _state_dir(findings: Findings, gateway: GatewayTable | None) -> Path | None:
     return path
 
 
-def _time_zone(findings: Findings, gateway: GatewayTable | None) -> ZoneInfo | None:
+def _time_zone(findings: Problems, gateway: GatewayTable | None) -> ZoneInfo | None:
     if gateway is None or gateway.time_zone is None:
         return None
     try:
@@ -236,7 +236,7 @@ def _time_zone(findings: Findings, gateway: GatewayTable | None) -> ZoneInfo | N
         return None
 
 
-def _health_listen(findings: Findings, health: HealthTable | None) -> tuple[str, int] | None:
+def _health_listen(findings: Problems, health: HealthTable | None) -> tuple[str, int] | None:
     if health is None:
         return None
     address = listen_address(health.listen)
@@ -245,7 +245,7 @@ def _health_listen(findings: Findings, health: HealthTable | None) -> tuple[str,
     return address
 
 
-def _policy(findings: Findings, tracking: TrackingTable) -> tuple[Policy, str] | None:
+def _policy(findings: Problems, tracking: TrackingTable) -> tuple[Policy, str] | None:
     """The policy and its text, from a file beside the configuration or from those that ship."""
     where = ("tracking", "policy")
     shipped = {path.stem: path for path in sorted((shipped_dir() / "policies").glob("*.toml"))}
@@ -268,7 +268,7 @@ def _policy(findings: Findings, tracking: TrackingTable) -> tuple[Policy, str] |
     return policy, text
 
 
-def _check_evidence(findings: Findings, lines: tuple[LineSpec, ...], policy: Policy) -> None:
+def _check_evidence(findings: Problems, lines: tuple[LineSpec, ...], policy: Policy) -> None:
     weak = {unit.profile.id for line in lines for unit in line.units if _is_weaker(unit, policy)}
     for profile_id in sorted(weak):
         message = (

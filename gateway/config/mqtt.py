@@ -4,12 +4,12 @@ import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.config.problems import Findings
+from gateway.config.problems import Problems
 from gateway.config.tables import MAX_CLIENT_ID, MQTT_PORTS, GatewayTable, MqttTable, is_loopback
 from gateway.mqtt.types import MqttSettings, TlsFiles
 
 
-def resolve_mqtt(findings: Findings, table: MqttTable, gateway: GatewayTable | None) -> MqttSettings | None:
+def resolve_mqtt(findings: Problems, table: MqttTable, gateway: GatewayTable | None) -> MqttSettings | None:
     """The settings; None where what was found forbids to use them."""
     parts = urlsplit(table.url)
     host, is_tls = parts.hostname or "", parts.scheme == "mqtts"
@@ -37,7 +37,7 @@ def resolve_mqtt(findings: Findings, table: MqttTable, gateway: GatewayTable | N
     )
 
 
-def _check_exposure(findings: Findings, table: MqttTable, host: str, *, is_tls: bool) -> None:
+def _check_exposure(findings: Problems, table: MqttTable, host: str, *, is_tls: bool) -> None:
     """What goes over a network in clear, or to a broker that takes anybody, does not go unsaid."""
     is_local = is_loopback(host)
     if is_tls and table.insecure:
@@ -50,7 +50,7 @@ def _check_exposure(findings: Findings, table: MqttTable, host: str, *, is_tls: 
         findings.warn(("mqtt",), "the broker is not told who connects: neither cert_file nor username")
 
 
-def _password_file(findings: Findings, table: MqttTable) -> Path | None:
+def _password_file(findings: Problems, table: MqttTable) -> Path | None:
     if (table.username is None) != (table.password_file is None):
         present = "username" if table.password_file is None else "password_file"
         findings.error(("mqtt", present), "alone, accepted: username and password_file together, or neither")
@@ -59,7 +59,7 @@ def _password_file(findings: Findings, table: MqttTable) -> Path | None:
     return findings.file(("mqtt", "password_file"), table.password_file, secret=True)
 
 
-def _tls_files(findings: Findings, table: MqttTable) -> TlsFiles | None:
+def _tls_files(findings: Problems, table: MqttTable) -> TlsFiles | None:
     if table.ca_file is None:
         findings.error(("mqtt",), "ca_file is missing, accepted: the certificate of the broker's authority (PEM)")
     ca = _ca(findings, table.ca_file) if table.ca_file else None
@@ -73,7 +73,7 @@ def _tls_files(findings: Findings, table: MqttTable) -> TlsFiles | None:
     return TlsFiles(ca, certificate, key) if ca else None
 
 
-def _ca(findings: Findings, name: str) -> Path | None:
+def _ca(findings: Problems, name: str) -> Path | None:
     file = findings.file(("mqtt", "ca_file"), name)
     if file is None:
         return None
@@ -85,7 +85,7 @@ def _ca(findings: Findings, name: str) -> Path | None:
     return file
 
 
-def _check_pair(findings: Findings, certificate: Path, key: Path) -> None:
+def _check_pair(findings: Problems, certificate: Path, key: Path) -> None:
     try:
         # An empty password: OpenSSL would ask the terminal for an encrypted key's otherwise.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password="")

@@ -14,7 +14,7 @@ M = TypeVar("M", bound=BaseModel)
 OTHERS_MAY = 0o007  # permission bits of everybody but owner and group
 
 
-class Findings:
+class Problems:
     """Everything that was found in one document."""
 
     def __init__(self, document: Document) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.site import CreditForm, FhirRelease, Format, ServiceTime
+from gateway.messages.outbound.site import CreditForm, FhirRelease, Notation, ServiceTime
 from gateway.messages.vocabulary import MarAct, PatientField
 
 MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
@@ -119,13 +119,13 @@ Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Overrides = dict[str, Scalar]
 
 
-class Model(BaseModel):
+class Table(BaseModel):
     """A table of the file: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class GatewayTable(Model):
+class GatewayTable(Table):
     """Who this gateway is."""
 
     site: Segment
@@ -136,7 +136,7 @@ class GatewayTable(Model):
     time_zone: Annotated[StrictStr, Field(min_length=1, max_length=64)] | None = None
 
 
-class MqttTable(Model):
+class MqttTable(Table):
     """The site's broker."""
 
     url: Annotated[StrictStr, AfterValidator(_mqtt_url)]
@@ -150,27 +150,27 @@ class MqttTable(Model):
     keepalive_s: Annotated[StrictInt, Field(ge=5, le=300)] = 15
 
 
-class TrackingTable(Model):
+class TrackingTable(Table):
     """How sessions are counted."""
 
     policy: FileName = "default"
     confirm_polls: Annotated[StrictInt, Field(ge=2, le=10)] = 2
 
 
-class HealthTable(Model):
+class HealthTable(Table):
     """Where a monitor on this machine asks."""
 
     listen: Annotated[StrictStr, AfterValidator(_listen)] = "127.0.0.1:9464"
 
 
-class HistoryTable(Model):
+class HistoryTable(Table):
     """How the units' temperatures are kept on the box."""
 
     period_s: Annotated[StrictInt, Field(ge=5, le=3600)] = 60
     keep_days: Annotated[StrictInt, Field(ge=0, le=3650)] = 30
 
 
-class Expected(StrEnum):
+class ReceiptForm(StrEnum):
     """The form of a charge that the engine acknowledges."""
 
     NONE = "none"  # it sends no receipts: what it has stays unproven
@@ -185,20 +185,20 @@ class Thing(StrEnum):
     INCREMENT = "increment"
 
 
-class ReceiptsTable(Model):
+class ReceiptsTable(Table):
     """What the interface engine says of the messages that it has."""
 
-    expected: Expected = Expected.NONE
+    expected: ReceiptForm = ReceiptForm.NONE
     of: tuple[Thing, ...] = (Thing.CHARGE,)
     first_resend_s: Annotated[StrictFloat, Field(ge=1, le=3600)] = 60.0
     longest_resend_s: Annotated[StrictFloat, Field(ge=1, le=86_400)] = 900.0
 
 
-class ChargesTable(Model):
+class ChargesTable(Table):
     """What a charge says, and in which notations."""
 
     patient: tuple[PatientField, ...] = (PatientField.MRN, PatientField.ACCOUNT)
-    formats: Annotated[tuple[Format, ...], Field(min_length=1)] = (Format.JSON,)
+    formats: Annotated[tuple[Notation, ...], Field(min_length=1)] = (Notation.JSON,)
     sending_application: Annotated[Hl7Name, Field(min_length=1)] = "CAPGATE"
     sending_facility: Hl7Name = ""
     receiving_application: Hl7Name = ""
@@ -219,21 +219,21 @@ class ChargesTable(Model):
     account_system: SystemUri = "urn:capgate:account"
 
 
-class ObservationsTable(Model):
+class ObservationsTable(Table):
     """Temperatures for the patient's chart."""
 
-    formats: tuple[Literal[Format.HL7, Format.FHIR], ...] = ()
+    formats: tuple[Literal[Notation.HL7, Notation.FHIR], ...] = ()
     period_s: Annotated[StrictInt, Field(ge=10, le=3600)] = 60
 
 
-class EhrTable(Model):
+class EhrTable(Table):
     """What the EHR calls things that the gateway calls otherwise."""
 
     units: dict[EhrName, Segment] = {}
     mar_words: dict[EhrName, MarAct] = {}
 
 
-class DrugCodes(Model):
+class DrugCodes(Table):
     """Drug codes of the site by what counting needs to know of the drug. Also the shape of a file of its own."""
 
     chemo: tuple[EhrName, ...] = ()
@@ -249,7 +249,7 @@ class DrugsTable(DrugCodes):
     file: FileName | None = None
 
 
-class OffsetTable(Model):
+class OffsetTable(Table):
     """A site's calibration of one sensor."""
 
     point: StrictStr
@@ -257,14 +257,14 @@ class OffsetTable(Model):
     calibrated_on: Annotated[date, AfterValidator(_calibration_date)]
 
 
-class CapTable(Model):
+class CapTable(Table):
     """A cap and the chair that it hangs at."""
 
     cap: Annotated[StrictInt, Field(ge=1, le=8)]
     chair: Segment
 
 
-class UnitTable(Model):
+class UnitTable(Table):
     """A machine on a line."""
 
     id: Segment
@@ -278,7 +278,7 @@ class UnitTable(Model):
     cap: tuple[CapTable, ...] = ()
 
 
-class LineTable(Model):
+class LineTable(Table):
     """A serial port or a connection, and the units on it."""
 
     id: Segment
@@ -287,7 +287,7 @@ class LineTable(Model):
     unit: tuple[UnitTable, ...]
 
 
-class ConfigFile(Model):
+class ConfigFile(Table):
     """gateway.toml."""
 
     gateway: GatewayTable

@@ -19,16 +19,16 @@ from gateway.control.requests import (
     CapRemoval,
     DecideCorrection,
     Finalise,
-    InfusionEnd,
+    InfusionEndAct,
     LiftHold,
     Note,
-    OrderCheck,
+    OrderCheckAct,
     Prepared,
     Reassign,
-    Refused,
-    Release,
+    ReleaseAct,
+    RequestRefused,
     StopCharted,
-    Tolerance,
+    ToleranceAct,
     WorkIsDone,
 )
 from gateway.messages.inbound.answers import Identity
@@ -42,14 +42,14 @@ from gateway.session.release import UNLIFTABLE
 from gateway.session.spans import US_PER_MINUTE, US_PER_S
 from gateway.session.worklist import WorkItem
 
-FUTURE_US = 5 * US_PER_MINUTE  # how far a time may lie ahead: the clocks of a ward differ
+FUTURE_US = 5 * US_PER_MINUTE  # how far a time may lie ahead: the clocks of a hospital differ
 _TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d", re.ASCII)
 _WITH_OFFSET = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00"
 
 Told = tuple[tuple[AnyFact, ...], tuple[Identity, ...]]
 
 
-class Bearings(msgspec.Struct, frozen=True):
+class ActContext(msgspec.Struct, frozen=True):
     """What an act may name of a gateway, and the instant at which it is told."""
 
     now_us: int
@@ -62,7 +62,7 @@ class Bearings(msgspec.Struct, frozen=True):
     work: tuple[WorkItem, ...] = ()  # what people have to look at
 
 
-class Standing(msgspec.Struct, frozen=True):
+class SessionSnapshot(msgspec.Struct, frozen=True):
     """A session as it stands."""
 
     session: Session
@@ -84,7 +84,7 @@ class Standing(msgspec.Struct, frozen=True):
         return self.outcome.assessment.caps or (self.outcome.record.cap,)
 
 
-class _Telling(TypedDict):
+class _PersonFields(TypedDict):
     """The fields of every fact that a person tells."""
 
     at_us: int
@@ -93,7 +93,7 @@ class _Telling(TypedDict):
     reason: str
 
 
-class _OfSession(_Telling):
+class _SessionFields(_PersonFields):
     token: str
 
 
@@ -102,12 +102,12 @@ def cap_name(cap: CapRef) -> str:
     return f"{cap.device}:{cap.channel}"
 
 
-def facts_of(act: AnyAct, named: Standing | None, bearings: Bearings) -> Told:
+def facts_of(act: AnyAct, named: SessionSnapshot | None, bearings: ActContext) -> Told:
     """The facts, and who they are about. `named` is the session whose token the act gives. Raises Refused."""
     match act:
         case Bind():
             return _bound(act, named, bearings)
-        case Release():
+        case ReleaseAct():
             return (_released(act, named, bearings),), ()
         case WorkIsDone():
             return (_done(act, bearings),), ()
@@ -115,19 +115,19 @@ def facts_of(act: AnyAct, named: Standing | None, bearings: Bearings) -> Told:
             raise ValueError("an act of a session needs its session")
         case Reassign():
             return _reassigned(act, named, bearings)
-        case InfusionEnd() | OrderCheck() | StopCharted() | CapRemoval():
+        case InfusionEndAct() | OrderCheckAct() | StopCharted() | CapRemoval():
             return (_of_patient(act, named, bearings),), ()
         case _:
             return (_of_session(act, named, bearings),), ()
 
 
 def _of_session(
-    act: Finalise | LiftHold | DecideCorrection | Prepared | Tolerance | CapId | Note,
-    named: Standing,
-    bearings: Bearings,
+    act: Finalise | LiftHold | DecideCorrection | Prepared | ToleranceAct | CapId | Note,
+    named: SessionSnapshot,
+    bearings: ActContext,
 ) -> AnyFact:
-    at_us = _when(act.at, bearings).earliest_us if isinstance(act, Prepared | Tolerance | CapId) else bearings.now_us
-    of = _OfSession(**_telling(act, at_us, bearings), token=named.token)
+    at_us = _when(act.at, bearings).earliest_us if isinstance(act, Prepared | ToleranceAct | CapId) else bearings.now_us
+    of = _SessionFields(**_person_fields(act, at_us, bearings), token=named.token)
     match act:
         case Finalise():
             _require_ended(named)
@@ -138,9 +138,9 @@ def _of_session(
             return facts.CorrectionDecided(**of, charge=_charge(act, named), approved=act.approve)
         case Prepared():
             return facts.PreparationCharted(**of)
-        case Tolerance():
+        case ToleranceAct():
             if act.vital_signs is None and act.comfort is None and act.scalp is None:
-                raise Refused("nothing was checked", "vital_signs, comfort or scalp: ok or concern")
+                raise RequestRefused("nothing was checked", "vital_signs, comfort or scalp: ok or concern")
             return facts.ToleranceChecked(**of, vital_signs=act.vital_signs, comfort=act.comfort, scalp=act.scalp)
         case CapId():
             return facts.CapIdentified(**of, cap_id=act.cap_id, lot=act.lot or "")
@@ -148,34 +148,36 @@ def _of_session(
             return facts.NoteAdded(**of, text=act.text)
 
 
-def _require_ended(named: Standing) -> None:
+def _require_ended(named: SessionSnapshot) -> None:
     """A signature stands for the whole record, so the record must have an end."""
     if any(isinstance(fact, facts.SessionFinalized) for fact in named.session.facts):
-        raise Refused("somebody has finalised it already", "a session that is not finalised")
+        raise RequestRefused("somebody has finalised it already", "a session that is not finalised")
     assessment = named.outcome.assessment
     if assessment.started_us is not None and assessment.stopped_us is None:
-        raise Refused("cooling goes on", "a session whose cooling has stopped; stop-charted tells of an end")
+        raise RequestRefused("cooling goes on", "a session whose cooling has stopped; stop-charted tells of an end")
 
 
-def _holds(act: LiftHold, named: Standing) -> tuple[str, ...]:
+def _holds(act: LiftHold, named: SessionSnapshot) -> tuple[str, ...]:
     liftable = set(named.outcome.held) - UNLIFTABLE
     if not liftable.issuperset(act.holds):
-        raise Refused("holds: not held for that, or not to be lifted", ", ".join(sorted(liftable)) or "none of it")
+        raise RequestRefused(
+            "holds: not held for that, or not to be lifted", ", ".join(sorted(liftable)) or "none of it"
+        )
     return tuple(sorted(set(act.holds)))
 
 
-def _charge(act: DecideCorrection, named: Standing) -> str:
+def _charge(act: DecideCorrection, named: SessionSnapshot) -> str:
     questioned = [item.charge for item in named.outcome.release.items]
     if act.charge not in questioned:
-        raise Refused("charge: not in question", ", ".join(questioned) or "no charge of the session is")
+        raise RequestRefused("charge: not in question", ", ".join(questioned) or "no charge of the session is")
     return act.charge
 
 
-def _done(act: WorkIsDone, bearings: Bearings) -> AnyFact:
+def _done(act: WorkIsDone, bearings: ActContext) -> AnyFact:
     item = next((item for item in bearings.work if item.id == act.item), None)
     if item is None:
-        raise Refused("no such item", ", ".join(item.id for item in bearings.work) or "the work list is empty")
-    telling = _telling(act, bearings.now_us, bearings)
+        raise RequestRefused("no such item", ", ".join(item.id for item in bearings.work) or "the work list is empty")
+    telling = _person_fields(act, bearings.now_us, bearings)
     return facts.WorkDone(**telling, item=item.id, cap=item.raised.cap, patient=item.raised.patient)
 
 
@@ -183,14 +185,14 @@ def _done(act: WorkIsDone, bearings: Bearings) -> AnyFact:
 
 
 def _of_patient(
-    act: InfusionEnd | OrderCheck | StopCharted | CapRemoval, named: Standing, bearings: Bearings
+    act: InfusionEndAct | OrderCheckAct | StopCharted | CapRemoval, named: SessionSnapshot, bearings: ActContext
 ) -> AnyFact:
     at = _when(act.at, bearings)
-    telling = _telling(act, at.earliest_us, bearings)
+    telling = _person_fields(act, at.earliest_us, bearings)
     match act:
-        case InfusionEnd():
+        case InfusionEndAct():
             return _infusion_ended(act, at, named, bearings)
-        case OrderCheck():
+        case OrderCheckAct():
             patient = _known_patient(named)
             return facts.OrderChecked(
                 **telling, found=act.found, patient=patient, ordered_post_minutes=act.ordered_post_minutes
@@ -202,22 +204,22 @@ def _of_patient(
             return facts.CapRemoved(**telling, cap=_cap_of(act, named), patient=named.patient)
 
 
-def _known_patient(named: Standing) -> str:
+def _known_patient(named: SessionSnapshot) -> str:
     if not named.patient:
-        raise Refused("nobody knows whose session it is", "a session that is bound; bind tells whose it is")
+        raise RequestRefused("nobody knows whose session it is", "a session that is bound; bind tells whose it is")
     return named.patient
 
 
-def _infusion_ended(act: InfusionEnd, at: Instant, named: Standing, bearings: Bearings) -> AnyFact:
+def _infusion_ended(act: InfusionEndAct, at: Instant, named: SessionSnapshot, bearings: ActContext) -> AnyFact:
     patient = _known_patient(named)
     orders = sorted({fact.order for fact in named.session.facts if isinstance(fact, INFUSION_FACTS)})
     if act.order not in orders and (act.agent is None or act.correct):
         known = ", ".join(orders) or "none is known"
-        raise Refused("order: not known in this session", f"{known}; an order that is new needs its agent class")
-    telling = _telling(act, at.at_us, bearings)
+        raise RequestRefused("order: not known in this session", f"{known}; an order that is new needs its agent class")
+    telling = _person_fields(act, at.at_us, bearings)
     if act.correct:
         return facts.InfusionEndCorrected(
-            **_telling(act, bearings.now_us, bearings),
+            **_person_fields(act, bearings.now_us, bearings),
             order=act.order,
             patient=patient,
             admin=act.agent,
@@ -239,7 +241,7 @@ def _infusion_ended(act: InfusionEnd, at: Instant, named: Standing, bearings: Be
     )
 
 
-def _next_version(order: str, named: Standing) -> int:
+def _next_version(order: str, named: SessionSnapshot) -> int:
     """Above all that was told of the order, and below what the chart may yet say of it."""
     told = [
         fact.version or 1
@@ -249,25 +251,25 @@ def _next_version(order: str, named: Standing) -> int:
     return max(told, default=1) + 1
 
 
-def _cap_of(act: CapRemoval, named: Standing) -> CapRef:
+def _cap_of(act: CapRemoval, named: SessionSnapshot) -> CapRef:
     fitting = [cap for cap in named.caps if act.cap in (None, cap_name(cap))]
     if len(fitting) != 1:
-        raise Refused("cap: which one?", ", ".join(map(cap_name, named.caps)))
+        raise RequestRefused("cap: which one?", ", ".join(map(cap_name, named.caps)))
     return fitting[0]
 
 
 # --- whose cap it is
 
 
-def _bound(act: Bind, named: Standing | None, bearings: Bearings) -> Told:
+def _bound(act: Bind, named: SessionSnapshot | None, bearings: ActContext) -> Told:
     """A session that is named by its token is bound from its beginning on, unless a time is given."""
     identity = _identity(act, bearings)
     if named is not None and named.patient:
-        raise Refused("the session is bound already", "a session without patient; reassign gives it to another")
+        raise RequestRefused("the session is bound already", "a session without patient; reassign gives it to another")
     from_us = bearings.now_us if named is None else named.session.opened_us
     at_us = from_us if act.at is None else _when(act.at, bearings).at_us
     fact = facts.PatientBound(
-        **_telling(act, at_us, bearings),
+        **_person_fields(act, at_us, bearings),
         cap=_place(act.place, named, bearings),
         patient=identity.subject,
         evidence="person",
@@ -275,22 +277,22 @@ def _bound(act: Bind, named: Standing | None, bearings: Bearings) -> Told:
     return (fact,), (identity,)
 
 
-def _released(act: Release, named: Standing | None, bearings: Bearings) -> AnyFact:
+def _released(act: ReleaseAct, named: SessionSnapshot | None, bearings: ActContext) -> AnyFact:
     at_us = _when(act.at, bearings).at_us
     cap = _place(act.place, named, bearings)
     patient = bearings.serving.get(cap)
     if patient is None or (named is not None and named.patient != patient):
-        raise Refused("place: it serves no patient of that place", "a cap that is bound")
-    return facts.PatientReleased(**_telling(act, at_us, bearings), cap=cap, patient=patient)
+        raise RequestRefused("place: it serves no patient of that place", "a cap that is bound")
+    return facts.PatientReleased(**_person_fields(act, at_us, bearings), cap=cap, patient=patient)
 
 
-def _reassigned(act: Reassign, named: Standing, bearings: Bearings) -> Told:
+def _reassigned(act: Reassign, named: SessionSnapshot, bearings: ActContext) -> Told:
     identity = _identity(act, bearings)
     if identity.subject == named.patient:
-        raise Refused("visit: the session is that patient's", "another visit")
+        raise RequestRefused("visit: the session is that patient's", "another visit")
     moves = tuple(
         facts.PatientReassigned(
-            **_telling(act, bearings.now_us, bearings),
+            **_person_fields(act, bearings.now_us, bearings),
             cap=cap,
             from_patient=named.patient,
             to_patient=identity.subject,
@@ -300,35 +302,35 @@ def _reassigned(act: Reassign, named: Standing, bearings: Bearings) -> Told:
     return moves, (identity,)
 
 
-def _identity(act: Bind | Reassign, bearings: Bearings) -> Identity:
+def _identity(act: Bind | Reassign, bearings: ActContext) -> Identity:
     return Identity(bearings.subject_of(act.visit), act.visit, act.mrn, act.account)
 
 
-def _place(place: str, named: Standing | None, bearings: Bearings) -> CapRef:
+def _place(place: str, named: SessionSnapshot | None, bearings: ActContext) -> CapRef:
     if named is not None:
         return named.outcome.record.cap
     by_name = {cap_name(cap): cap for cap in bearings.caps} | dict(bearings.chairs)
     cap = by_name.get(place.lower())
     if cap is None:
-        raise Refused("place: no such chair, cap or session", ", ".join(sorted(by_name)))
+        raise RequestRefused("place: no such chair, cap or session", ", ".join(sorted(by_name)))
     return cap
 
 
 # --- when
 
 
-def _telling(act: Act, at_us: int, bearings: Bearings) -> _Telling:
-    return _Telling(at_us=at_us, known_at_us=bearings.now_us, person=act.person, reason=act.reason)
+def _person_fields(act: Act, at_us: int, bearings: ActContext) -> _PersonFields:
+    return _PersonFields(at_us=at_us, known_at_us=bearings.now_us, person=act.person, reason=act.reason)
 
 
-def _when(text: str | None, bearings: Bearings) -> Instant:
+def _when(text: str | None, bearings: ActContext) -> Instant:
     """The instant that a person means, now if none is given. A time of day is of today where the gateway stands."""
     if text is None:
         return Instant(bearings.now_us)
     zone = None
     if _TIME_OF_DAY.fullmatch(text):
         if bearings.zone is None:
-            raise Refused("at: the gateway has no time_zone for a time of day", _WITH_OFFSET)
+            raise RequestRefused("at: the gateway has no time_zone for a time of day", _WITH_OFFSET)
         zone = bearings.zone
         today = datetime.fromtimestamp(bearings.now_us // US_PER_S, UTC).astimezone(zone).date()
         text = f"{today.isoformat()}T{text.zfill(5)}"
@@ -336,10 +338,12 @@ def _when(text: str | None, bearings: Bearings) -> Instant:
         at = read_instant(text, bearings.now_us, zone)
     except InstantError as error:
         problem, _, accepted = str(error).partition("; ")
-        raise Refused(f"at: {problem}", accepted.removeprefix("accepted: ")) from None
+        raise RequestRefused(f"at: {problem}", accepted.removeprefix("accepted: ")) from None
     if at.no_time:
-        raise Refused("at: a date alone", _WITH_OFFSET)
+        raise RequestRefused("at: a date alone", _WITH_OFFSET)
     if not bearings.oldest_us <= at.at_us <= bearings.now_us + FUTURE_US:
         days = (bearings.now_us - bearings.oldest_us) // (24 * 60 * US_PER_MINUTE)
-        raise Refused("at: in the future, or too long ago", f"a time of the last {days} days; for yesterday, its date")
+        raise RequestRefused(
+            "at: in the future, or too long ago", f"a time of the last {days} days; for yesterday, its date"
+        )
     return at

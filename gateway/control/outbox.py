@@ -3,14 +3,14 @@
 from gateway.commissioning.messages import build_trial
 from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
-from gateway.control.requests import AnyOutboxRequest, Refused, Resend, SendTest
+from gateway.control.requests import AnyOutboxRequest, RequestRefused, ResendRequest, SendTest
 from gateway.ledger.deliveries import Deliveries
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.receipts import Order, OrderRefused
 from gateway.runtime.clock import Clock
 
 
-class OutboxDesk:
+class OutboxService:
     """Where the outbox is acted on."""
 
     def __init__(
@@ -24,15 +24,15 @@ class OutboxDesk:
     async def serve(self, request: AnyOutboxRequest) -> dict[str, object]:
         """What was done. Raises Refused with nothing changed."""
         match request:
-            case Resend():
+            case ResendRequest():
                 try:
                     await self._pipeline.send_again(Order(request.key, request.person, request.reason))
                 except OrderRefused as refused:
-                    raise Refused(str(refused), refused.accepted) from None
+                    raise RequestRefused(str(refused), refused.accepted) from None
                 return {"done": f"{request.key} is sent again"}
             case SendTest():
                 if self._commissioning is None:
-                    raise Refused("this gateway sends no test messages", "capgate run")
+                    raise RequestRefused("this gateway sends no test messages", "capgate run")
                 trial = build_trial(request.what, self._config, self._clock.now().utc_us)
                 return {"tried": await self._commissioning.send(trial, request.wait_s)}
 

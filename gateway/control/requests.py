@@ -9,10 +9,10 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gateway.commissioning.trial import What
-from gateway.session.facts import AgentClass, Finding
+from gateway.session.facts import AgentClass, ToleranceFinding
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The request changes nothing; `accepted` says what would have been taken."""
 
     def __init__(self, error: str, accepted: str) -> None:
@@ -40,22 +40,22 @@ At = Annotated[str, Field(max_length=64, description=_TIME)]
 AtOrNow = Annotated[str | None, Field(max_length=64, description=f"{_TIME}; left out: now")]
 Visit = Annotated[_Name, Field(description="the visit's number, 1 to 64 characters")]
 OtherId = Annotated[_Name | None, Field(description="an identifier, 1 to 64 characters")]
-Found = Annotated[Finding | None, Field(description="ok or concern")]
+Found = Annotated[ToleranceFinding | None, Field(description="ok or concern")]
 
 
-class Request(BaseModel):
+class ControlRequest(BaseModel):
     """Base of all requests: unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", str_strip_whitespace=True)
 
 
-class Status(Request):
+class Status(ControlRequest):
     """Which gateway this is, and how it does."""
 
     request: Literal["status"]
 
 
-class Sessions(Request):
+class Sessions(ControlRequest):
     """The open sessions: those that go on, or wait for a person. With `all`, every one that may still change."""
 
     request: Literal["sessions"]
@@ -63,7 +63,7 @@ class Sessions(Request):
     identify: bool = Field(default=False, description="true or false")
 
 
-class OneSession(Request):
+class OneSession(ControlRequest):
     """One session, with its facts."""
 
     request: Literal["session"]
@@ -71,13 +71,13 @@ class OneSession(Request):
     identify: bool = Field(default=False, description="true or false")
 
 
-class Reload(Request):
+class Reload(ControlRequest):
     """Take up the changed configuration."""
 
     request: Literal["reload"]
 
 
-class Swap(Request):
+class Swap(ControlRequest):
     """Another machine stands at a unit's place; what is left out is as it was with that unit."""
 
     request: Literal["swap"]
@@ -91,7 +91,7 @@ class Swap(Request):
     reason: _Reason
 
 
-class SwapBack(Request):
+class SwapBack(ControlRequest):
     """The unit of the configuration is at its place again."""
 
     request: Literal["swap-back"]
@@ -100,13 +100,13 @@ class SwapBack(Request):
     reason: _Reason
 
 
-class Worklist(Request):
+class Worklist(ControlRequest):
     """What messages of the EHR left to a person."""
 
     request: Literal["worklist"]
 
 
-class Resend(Request):
+class ResendRequest(ControlRequest):
     """Send a message again, its cause of rejection being mended."""
 
     request: Literal["resend"]
@@ -115,7 +115,7 @@ class Resend(Request):
     reason: _Reason
 
 
-class SendTest(Request):
+class SendTest(ControlRequest):
     """Send a message that is marked as a test, and say how far it came."""
 
     request: Literal["send-test"]
@@ -123,7 +123,7 @@ class SendTest(Request):
     wait_s: Annotated[float, Field(ge=0, le=15, description="seconds to wait for a receipt, up to 15")] = 10.0
 
 
-class Act(Request):
+class Act(ControlRequest):
     """What a person tells. Who and why are recorded for good, so they must name no patient."""
 
     request: Literal["tell"]
@@ -165,7 +165,7 @@ class Prepared(SessionAct):
     at: AtOrNow = None
 
 
-class Tolerance(SessionAct):
+class ToleranceAct(SessionAct):
     """How the patient bears it."""
 
     act: Literal["tolerance"]
@@ -191,7 +191,7 @@ class Note(SessionAct):
     text: Annotated[_Text, Field(min_length=1, max_length=500, description="a remark, 1 to 500 characters")]
 
 
-class OrderCheck(SessionAct):
+class OrderCheckAct(SessionAct):
     """Whether there is an order for scalp cooling (P30), and for how long (P29)."""
 
     act: Literal["order-checked"]
@@ -202,7 +202,7 @@ class OrderCheck(SessionAct):
     ] = None
 
 
-class InfusionEnd(SessionAct):
+class InfusionEndAct(SessionAct):
     """An agent ended, by a person's word. `correct`: the end that was told before is wrong."""
 
     act: Literal["infusion-ended"]
@@ -238,7 +238,7 @@ class Bind(Act):
     account: OtherId = None
 
 
-class Release(Act):
+class ReleaseAct(Act):
     """The cap serves its patient no longer."""
 
     act: Literal["release"]
@@ -267,22 +267,22 @@ AnySessionAct = (
     | LiftHold
     | DecideCorrection
     | Prepared
-    | Tolerance
+    | ToleranceAct
     | CapId
     | Note
-    | OrderCheck
-    | InfusionEnd
+    | OrderCheckAct
+    | InfusionEndAct
     | StopCharted
     | CapRemoval
     | Reassign
 )
-AnyAct = AnySessionAct | Bind | Release | WorkIsDone
+AnyAct = AnySessionAct | Bind | ReleaseAct | WorkIsDone
 AnyUnitRequest = Reload | Swap | SwapBack
-AnyOutboxRequest = Resend | SendTest
+AnyOutboxRequest = ResendRequest | SendTest
 AnyAsk = Status | Sessions | OneSession | Worklist | AnyUnitRequest | AnyOutboxRequest
 AnyRequest = AnyAsk | AnyAct
 
-_MODELS: dict[str, type[Request]] = {
+_MODELS: dict[str, type[ControlRequest]] = {
     get_args(model.model_fields[tag].annotation)[0]: model
     for tag, models in (("request", get_args(AnyAsk)), ("act", get_args(AnyAct)))
     for model in models
@@ -299,7 +299,7 @@ def read_request(line: bytes) -> AnyRequest:
         return _request.validate_json(line)
     except ValidationError as error:
         problems = dict(_problems(error))
-    raise Refused("; ".join(problems), "; ".join(dict.fromkeys(problems.values())))
+    raise RequestRefused("; ".join(problems), "; ".join(dict.fromkeys(problems.values())))
 
 
 def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:

@@ -10,18 +10,18 @@ import msgspec
 
 from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
-from gateway.control.acts import Bearings, Standing, cap_name, facts_of
-from gateway.control.outbox import OutboxDesk, delivery_status
+from gateway.control.acts import ActContext, SessionSnapshot, cap_name, facts_of
+from gateway.control.outbox import OutboxService, delivery_status
 from gateway.control.requests import (
     ACTS,
     Act,
     AnyAct,
     Bind,
     OneSession,
-    Refused,
-    Release,
+    ReleaseAct,
     Reload,
-    Resend,
+    RequestRefused,
+    ResendRequest,
     SendTest,
     Sessions,
     Status,
@@ -31,7 +31,7 @@ from gateway.control.requests import (
     Worklist,
     read_request,
 )
-from gateway.control.units import UnitDesk
+from gateway.control.units import UnitService
 from gateway.ledger.deliveries import Proof
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
@@ -44,10 +44,10 @@ from gateway.session.assessment import Phase
 from gateway.session.charges import standing_charges
 from gateway.session.facts import CapRef
 from gateway.session.increments import Change, Op
-from gateway.session.outcome import Outcome, Record
+from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.release import ReleaseState
 from gateway.session.spans import US_PER_S
-from gateway.session.state import look
+from gateway.session.state import inspect
 from gateway.session.worklist import WorkItem
 
 _log = logging.getLogger("capgate.control")
@@ -55,7 +55,7 @@ _log = logging.getLogger("capgate.control")
 Json = dict[str, object]
 
 
-class Desk:
+class ControlService:
     """Where operators are served, one request at a time each."""
 
     def __init__(
@@ -67,8 +67,8 @@ class Desk:
         restart: Callable[[], None] | None = None,
         commissioning: Commissioning | None = None,
     ) -> None:
-        self._units = UnitDesk(config, clock, pipeline, restart)
-        self._outbox = OutboxDesk(config, clock, pipeline, commissioning)
+        self._units = UnitService(config, clock, pipeline, restart)
+        self._outbox = OutboxService(config, clock, pipeline, commissioning)
         self._config = config
         self._clock = clock
         self._ledger = ledger
@@ -83,7 +83,7 @@ class Desk:
         """
         try:
             answer = {"ok": True, **await self._serve(line, uid)}
-        except Refused as refused:
+        except RequestRefused as refused:
             answer = {"ok": False, "error": refused.error, "accepted": refused.accepted}
         except LedgerError:
             raise
@@ -107,16 +107,16 @@ class Desk:
                 described = await self._proven(self._described(standing))
                 return {"session": described | await self._patient(standing, request.identify)}
             case Worklist():
-                return {"work": [self._item(item) for item in self._pipeline.ward.work]}
+                return {"work": [self._item(item) for item in self._pipeline.state.work]}
             case Reload() | Swap() | SwapBack():
                 return await self._units.serve(request)
-            case Resend() | SendTest():
+            case ResendRequest() | SendTest():
                 return await self._outbox.serve(request)
             case _:
                 return await self._tell(request, uid)
 
     def _status(self) -> Json:
-        config, records = self._config, self._pipeline.ward.records.values()
+        config, records = self._config, self._pipeline.state.records.values()
         return {
             "gateway": config.id,
             "site": config.site,
@@ -140,7 +140,7 @@ class Desk:
 
     def _item(self, item: WorkItem) -> Json:
         """What is to be looked at, and the sessions that it concerns; whose they are, only `session show` tells."""
-        raised, records = item.raised, self._pipeline.ward.records.values()
+        raised, records = item.raised, self._pipeline.state.records.values()
         return {
             "item": item.id,
             "what": raised.what,
@@ -156,19 +156,19 @@ class Desk:
         }
 
     def _tokens(self, *, every: bool) -> list[str]:
-        records = sorted(self._pipeline.ward.records.values(), key=lambda record: (record.opened_us, record.token))
+        records = sorted(self._pipeline.state.records.values(), key=lambda record: (record.opened_us, record.token))
         return [record.token for record in records if every or _is_open(record)]
 
-    def _record(self, token: str) -> Record:
-        return self._pipeline.ward.records[token]
+    def _record(self, token: str) -> SessionRecord:
+        return self._pipeline.state.records[token]
 
-    def _find(self, token: str) -> Standing:
-        found = look(self._pipeline.ward, token.upper(), self._pipeline.observed, self._clock.now().utc_us)
+    def _find(self, token: str) -> SessionSnapshot:
+        found = inspect(self._pipeline.state, token.upper(), self._pipeline.observed, self._clock.now().utc_us)
         if found is None:
-            raise Refused("no session has that token", ", ".join(self._tokens(every=False)) or "none is open")
-        return Standing(*found)
+            raise RequestRefused("no session has that token", ", ".join(self._tokens(every=False)) or "none is open")
+        return SessionSnapshot(*found)
 
-    def _described(self, standing: Standing) -> Json:
+    def _described(self, standing: SessionSnapshot) -> Json:
         assessment = standing.outcome.assessment
         end = assessment.infusion_end
         return _summary(standing, self._record(standing.token)) | {
@@ -191,7 +191,7 @@ class Desk:
         shown = [each | {"delivery": proofs.get(str(each["charge"]), Proof.UNPROVEN)} for each in charges]
         return summary | {"charges": shown}
 
-    async def _patient(self, standing: Standing, identify: bool) -> Json:
+    async def _patient(self, standing: SessionSnapshot, identify: bool) -> Json:
         """The identifiers, only where they are asked for; null if nobody is known or they are purged."""
         if not identify:
             return {}
@@ -203,7 +203,7 @@ class Desk:
     async def _tell(self, act: AnyAct, uid: int) -> Json:
         named = self._named(act)
         facts, identities = facts_of(act, named, self._bearings())
-        outcomes = await self._pipeline.tell(facts, identities)
+        outcomes = await self._pipeline.record(facts, identities)
         token = "" if named is None else named.token
         _log.info("a person told", extra={"act": act.act, "session": token, "uid": uid})
         return {
@@ -211,34 +211,34 @@ class Desk:
             "changed": [_changed(outcome) for outcome in outcomes],
         }
 
-    def _named(self, act: Act) -> Standing | None:
+    def _named(self, act: Act) -> SessionSnapshot | None:
         """The session that the act gives; None where it names a chair, a cap or an item of the work list."""
         match act:
-            case Bind() | Release():
-                is_token = act.place.upper() in self._pipeline.ward.records
+            case Bind() | ReleaseAct():
+                is_token = act.place.upper() in self._pipeline.state.records
                 return self._find(act.place) if is_token else None
             case WorkIsDone():
                 return None
             case _:
                 return self._find(getattr(act, "token", ""))
 
-    def _bearings(self) -> Bearings:
-        now_us, ward = self._clock.now().utc_us, self._pipeline.ward
-        return Bearings(
+    def _bearings(self) -> ActContext:
+        now_us, state = self._clock.now().utc_us, self._pipeline.state
+        return ActContext(
             now_us=now_us,
-            oldest_us=now_us - ward.memory_us,
+            oldest_us=now_us - state.memory_us,
             zone=self._config.time_zone,
             chairs=self._chairs,
             caps=self._caps,
-            serving=ward.serving(now_us),
+            serving=state.serving(now_us),
             subject_of=lambda visit: subject_of(self._ledger.salt, visit),
-            work=ward.work,
+            work=state.work,
         )
 
 
-def _is_open(record: Record) -> bool:
+def _is_open(record: SessionRecord) -> bool:
     """Whether it goes on, or a person has something to do."""
-    told = record.told
+    told = record.published
     if told is None or any(not item.refused for item in told.corrections):
         return True
     if told.finalised:
@@ -246,7 +246,7 @@ def _is_open(record: Record) -> bool:
     return not (told.closed and told.phase is Phase.WAITING)  # its cooling proved to be another's
 
 
-def _summary(standing: Standing, record: Record) -> Json:
+def _summary(standing: SessionSnapshot, record: SessionRecord) -> Json:
     """The session; increments and charges as they are told of in `record`."""
     outcome, assessment = standing.outcome, standing.outcome.assessment
     stopped_us = assessment.stopped_us
@@ -256,7 +256,7 @@ def _summary(standing: Standing, record: Record) -> Json:
         "cap": record.cap.channel,
         "caps": [cap_name(cap) for cap in standing.caps],
         "bound": bool(standing.patient),
-        "finalised": record.told is not None and record.told.finalised,
+        "finalised": record.published is not None and record.published.finalised,
         "phase": assessment.phase,
         "started_at": rfc3339(record.opened_us),
         "stopped_at": None if stopped_us is None else rfc3339(stopped_us),

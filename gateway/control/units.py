@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from gateway.config.lines import UnitSpec
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.config.loaners import Loaner, LoanersUnreadable, read_loaners, write_loaners
-from gateway.control.requests import AnyUnitRequest, Refused, Reload, Swap, SwapBack
+from gateway.control.requests import AnyUnitRequest, Reload, RequestRefused, Swap, SwapBack
 from gateway.messages.instants import rfc3339
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime.clock import Clock
@@ -23,7 +23,7 @@ ANSWER_S = 0.5  # so that whoever asked has the answer before the socket closes
 _SHOWN = 5  # errors in a refusal; capgate check names all
 
 
-class UnitDesk:
+class UnitService:
     """Where changes of units are asked for. `restart` makes the gateway start again."""
 
     def __init__(
@@ -37,7 +37,7 @@ class UnitDesk:
     async def serve(self, request: AnyUnitRequest) -> dict[str, object]:
         """What was done. Raises Refused with nothing changed."""
         if self._restart is None:
-            raise Refused("this gateway does not start again by itself", "capgate run")
+            raise RequestRefused("this gateway does not start again by itself", "capgate run")
         match request:
             case Reload():
                 await self._reload()
@@ -56,7 +56,7 @@ class UnitDesk:
         changed = _sound(await asyncio.to_thread(examine, self._config.file))
         missing = sorted(self._pipeline.busy - {unit.id for unit in changed.units})
         if missing:
-            raise Refused(
+            raise RequestRefused(
                 f"{', '.join(missing)} has a cap in a session and is not in the changed configuration",
                 "capgate unit swap, or wait until the session is over",
             )
@@ -78,14 +78,14 @@ class UnitDesk:
         )
         there = self._now_at(request.unit, loaners)
         if request.url is not None and len(next(line for line in self._config.lines if there in line.units).units) > 1:
-            raise Refused("the unit shares its line", "no url: the loaner stands on the same line")
+            raise RequestRefused("the unit shares its line", "no url: the loaner stands on the same line")
         await self._put(there, request.loaner, [*others, loaner], request, at_us)
 
     async def _swap_back(self, request: SwapBack) -> None:
         loaners = self._loaners()
         if request.unit not in {each.unit for each in loaners}:
             swapped = ", ".join(each.unit for each in loaners) or "none is swapped"
-            raise Refused("nothing stands in for that unit", swapped)
+            raise RequestRefused("nothing stands in for that unit", swapped)
         remaining = [each for each in loaners if each.unit != request.unit]
         await self._put(self._now_at(request.unit, loaners), request.unit, remaining, request, self._clock.now().utc_us)
 
@@ -97,12 +97,12 @@ class UnitDesk:
         new = next(unit for unit in _sound(examined).units if unit.id == new_id)
         moved = tuple(self._moved(there, new, request, at_us))
         if moved:
-            await self._pipeline.tell(moved)
+            await self._pipeline.record(moved)
         await asyncio.to_thread(write_loaners, self._config.state_dir, loaners)
 
     def _moved(self, there: UnitSpec, new: UnitSpec, request: Swap | SwapBack, at_us: int) -> Iterator[AnyFact]:
         """Nobody sees the old unit any more; who its caps serve is served by the new one's from now on."""
-        serving = self._pipeline.ward.serving(at_us)
+        serving = self._pipeline.state.serving(at_us)
         seen_us = self._pipeline.observed.get(there.id) if there.id in self._pipeline.busy else None
         for cap in range(1, there.profile.caps + 1):
             patient = serving.get(CapRef(there.id, cap), "")
@@ -117,7 +117,9 @@ class UnitDesk:
             if not patient:
                 continue
             if cap > new.profile.caps:
-                raise Refused(f"cap {cap} serves a patient, and {new.id} has no such cap", "a unit with that cap")
+                raise RequestRefused(
+                    f"cap {cap} serves a patient, and {new.id} has no such cap", "a unit with that cap"
+                )
             who, why = request.person, request.reason
             old_cap, new_cap = CapRef(there.id, cap), CapRef(new.id, cap)
             yield PatientReleased(at_us=at_us, known_at_us=at_us, cap=old_cap, patient=patient, person=who, reason=why)
@@ -130,14 +132,14 @@ class UnitDesk:
         name = next((each.loaner for each in loaners if each.unit == unit), unit)
         found = next((each for each in self._config.units if each.id == name), None)
         if found is None:
-            raise Refused("no such unit", ", ".join(each.id for each in self._config.units))
+            raise RequestRefused("no such unit", ", ".join(each.id for each in self._config.units))
         return found
 
     def _loaners(self) -> tuple[Loaner, ...]:
         try:
             return read_loaners(self._config.state_dir)
         except LoanersUnreadable as error:
-            raise Refused(str(error), "a file that the gateway wrote, or none") from None
+            raise RequestRefused(str(error), "a file that the gateway wrote, or none") from None
 
 
 def _sound(examined: Examined) -> GatewayConfig:
@@ -146,4 +148,4 @@ def _sound(examined: Examined) -> GatewayConfig:
         return examined.config
     shown = "; ".join(str(problem) for problem in examined.errors[:_SHOWN])
     more = len(examined.errors) - _SHOWN
-    raise Refused(shown + (f"; and {more} more" if more > 0 else ""), "what capgate check finds no error in")
+    raise RequestRefused(shown + (f"; and {more} more" if more > 0 else ""), "what capgate check finds no error in")

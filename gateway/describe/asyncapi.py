@@ -12,7 +12,7 @@ from typing import cast
 import msgspec
 
 from gateway.ledger.checkpointer import CHECKPOINT
-from gateway.messages.cloudevents import CONTENT_TYPE, Kind
+from gateway.messages.cloudevents import CONTENT_TYPE, EventType
 from gateway.messages.inbound.json_schemas import DESCRIBED
 from gateway.messages.outbound.device import (
     ALARM,
@@ -27,7 +27,7 @@ from gateway.messages.outbound.device import (
 from gateway.messages.outbound.ehr import CHARGE, INBOUND_RESULT, INCREMENT, SESSION_KINDS
 from gateway.messages.outbound.site import FHIR_TYPE, HL7_TYPE
 from gateway.mqtt.gateway_status import software_version
-from gateway.mqtt.topics import Format, Topics
+from gateway.mqtt.topics import Notation, Topics
 from gateway.telemetry.charting import EXPIRY_S as CHARTING_EXPIRY_S
 from gateway.telemetry.unit_status import EXPIRY_S
 
@@ -51,7 +51,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     topic: str
     summary: str
-    kinds: tuple[Kind, ...] = ()  # JSON messages of the gateway
+    kinds: tuple[EventType, ...] = ()  # JSON messages of the gateway
     endings: tuple[str, ...] = ()  # of the types of JSON messages to it
     bare: Mapping[str, str] = {}  # message name -> description, of what is no JSON event
     content_type: str = CONTENT_TYPE
@@ -118,14 +118,14 @@ def channels() -> Iterator[Channel]:
     )
     yield Channel(
         name="chargeJson",
-        topic=topics.charge(Format.JSON),
+        topic=topics.charge(Notation.JSON),
         summary="Released charges and credits",
         kinds=(CHARGE,),
         reply="inJson",
     )
     yield Channel(
         name="chargeHl7",
-        topic=topics.charge(Format.HL7),
+        topic=topics.charge(Notation.HL7),
         summary="The same as DFT^P03",
         bare={"dftP03": "DFT^P03, ER7, CR between segments, no MLLP framing"},
         content_type=HL7_TYPE,
@@ -133,7 +133,7 @@ def channels() -> Iterator[Channel]:
     )
     yield Channel(
         name="chargeFhir",
-        topic=topics.charge(Format.FHIR),
+        topic=topics.charge(Notation.FHIR),
         summary="The same as a FHIR transaction Bundle",
         bare={"chargeBundle": "Bundle"},
         content_type=FHIR_TYPE,
@@ -141,7 +141,7 @@ def channels() -> Iterator[Channel]:
     )
     yield Channel(
         name="observationHl7",
-        topic=topics.observation(Format.HL7),
+        topic=topics.observation(Notation.HL7),
         summary="Temperatures for charting",
         bare={"oruR01": "ORU^R01 (IHE PCD-01), ER7"},
         content_type=HL7_TYPE,
@@ -150,7 +150,7 @@ def channels() -> Iterator[Channel]:
     )
     yield Channel(
         name="observationFhir",
-        topic=topics.observation(Format.FHIR),
+        topic=topics.observation(Notation.FHIR),
         summary="Temperatures for charting",
         bare={"observationBundle": "Bundle of Observations"},
         content_type=FHIR_TYPE,
@@ -162,14 +162,14 @@ def channels() -> Iterator[Channel]:
     )
     yield Channel(
         name="inJson",
-        topic=topics.inbound(Format.JSON),
+        topic=topics.inbound(Notation.JSON),
         summary="What an engine says as JSON",
         endings=tuple(DESCRIBED),
         receives=True,
     )
     yield Channel(
         name="inHl7",
-        topic=topics.inbound(Format.HL7),
+        topic=topics.inbound(Notation.HL7),
         summary="What an engine says as HL7 v2",
         bare={"er7": "RAS^O17, ORU^R42, ORU^R01, ADT, ACK"},
         content_type=HL7_TYPE,
@@ -177,7 +177,7 @@ def channels() -> Iterator[Channel]:
     )
     yield Channel(
         name="inFhir",
-        topic=topics.inbound(Format.FHIR),
+        topic=topics.inbound(Notation.FHIR),
         summary="What an engine says as FHIR",
         bare={"medicationAdministration": "MedicationAdministration, R4 or R5"},
         content_type=FHIR_TYPE,

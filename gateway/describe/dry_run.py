@@ -10,12 +10,12 @@ from typing import cast
 import msgspec
 
 from gateway.config.load import GatewayConfig
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected, Site, Taken
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Receipt, Rejected, Taken
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.inbound.json_models import known_names
 from gateway.messages.instants import rfc3339
 from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.ehr import Format
+from gateway.messages.outbound.ehr import InboundFormat
 from gateway.session.facts import AnyFact, CapRef
 
 _UNSURE = frozenset(
@@ -26,7 +26,7 @@ _UNSURE = frozenset(
 class Explanation(msgspec.Struct, frozen=True):
     """One message, explained."""
 
-    format: Format
+    format: InboundFormat
     result: str  # accepted, ignored, rejected, receipt
     id: str
     code: str
@@ -57,7 +57,7 @@ def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explan
     site = _site(config)
     taken: list[Taken] = []
     answer, message_format = read_message(payload, now_us, site, taken)
-    if message_format is Format.JSON:
+    if message_format is InboundFormat.JSON:
         taken = list(_of_json(payload))
     assumed: tuple[str, ...] = (
         () if config else ("no configuration: every chair and unit is taken for the gateway's own",)
@@ -70,12 +70,12 @@ def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explan
     return _explained(answer, message_format, tuple(dict.fromkeys(taken)), assumed)
 
 
-def _site(config: GatewayConfig | None) -> Site:
+def _site(config: GatewayConfig | None) -> ReaderSite:
     if config is None:
-        return Site(_EveryChair(), frozenset(), {}, {}, _visit)
+        return ReaderSite(_EveryChair(), frozenset(), {}, {}, _visit)
     chairs = {chair: CapRef(unit.id, cap) for unit in config.units for cap, chair in unit.chairs.items()}
     caps = frozenset(CapRef(unit.id, cap) for unit in config.units for cap in range(1, unit.profile.caps + 1))
-    return Site(chairs, caps, {}, {}, _visit, config.time_zone, config.words, live=config.mode is Mode.LIVE)
+    return ReaderSite(chairs, caps, {}, {}, _visit, config.time_zone, config.words, live=config.mode is Mode.LIVE)
 
 
 def _visit(visit: str) -> str:
@@ -86,7 +86,7 @@ def _knows_all(subject: str, order: str) -> bool:
     return True
 
 
-def _served(site: Site, taken: list[Taken], code: str, *, is_open: bool) -> tuple[Site, str]:
+def _served(site: ReaderSite, taken: list[Taken], code: str, *, is_open: bool) -> tuple[ReaderSite, str]:
     """The site with everybody served whom the message may be about, and that in words.
 
     A chair or unit of another gateway stays another gateway's.
@@ -109,7 +109,7 @@ def _served(site: Site, taken: list[Taken], code: str, *, is_open: bool) -> tupl
 
 
 def _explained(
-    answer: Inbound, message_format: Format, taken: tuple[Taken, ...], assumed: tuple[str, ...]
+    answer: Inbound, message_format: InboundFormat, taken: tuple[Taken, ...], assumed: tuple[str, ...]
 ) -> Explanation:
     match answer:
         case Receipt():

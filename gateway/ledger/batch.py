@@ -33,7 +33,7 @@ class Receipt(msgspec.Struct, frozen=True):
     at_us: int  # when it was taken, UTC
 
 
-class Resend(msgspec.Struct, frozen=True):
+class ResendOrder(msgspec.Struct, frozen=True):
     """A person's order to send the message `key` again, as entry `seq` records it."""
 
     seq: int
@@ -69,7 +69,7 @@ class Batch(msgspec.Struct, frozen=True):
     head: Head  # after the entries; the ledger's own head when there are none
     checkpoint: Checkpoint | None = None  # of that head
     receipts: tuple[Receipt, ...] = ()
-    resends: tuple[Resend, ...] = ()
+    resends: tuple[ResendOrder, ...] = ()
     merges: tuple[Merge, ...] = ()
 
     @property

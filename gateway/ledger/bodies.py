@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.session.charges import Charge
 from gateway.session.increments import Change
-from gateway.session.outcome import Told
+from gateway.session.outcome import Published
 
 
 class _Increment(msgspec.Struct, frozen=True):
@@ -18,10 +18,10 @@ class _Charge(msgspec.Struct, frozen=True):
 
 
 class _Session(msgspec.Struct, frozen=True):
-    told: Told
+    told: Published
 
 
-class _Telling(msgspec.Struct, frozen=True):
+class _IncrementBody(msgspec.Struct, frozen=True):
     event: msgspec.Raw = msgspec.Raw()
     sent: dict[str, str] = {}
 
@@ -29,7 +29,7 @@ class _Telling(msgspec.Struct, frozen=True):
 _increment = msgspec.json.Decoder(_Increment)
 _charge = msgspec.json.Decoder(_Charge)
 _session = msgspec.json.Decoder(_Session)
-_telling = msgspec.json.Decoder(_Telling)
+_telling = msgspec.json.Decoder(_IncrementBody)
 
 
 def change_of(body: str) -> Change:
@@ -42,7 +42,7 @@ def charge_of(body: str) -> Charge:
     return _charge.decode(body).charge
 
 
-def told_of(body: str) -> Told:
+def told_of(body: str) -> Published:
     """What was told in a session's body. Raises msgspec.DecodeError."""
     return _session.decode(body).told
 

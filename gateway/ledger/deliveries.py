@@ -63,7 +63,7 @@ class Unsettled(msgspec.Struct, frozen=True):
     text: str
 
 
-class Event(msgspec.Struct, frozen=True):
+class DeliveryEvent(msgspec.Struct, frozen=True):
     """Something that happened to a message, for who looks at one: sent, answered, ordered again."""
 
     at_us: int
@@ -190,28 +190,28 @@ def still_to_send(connection: sqlite3.Connection, outbox_id: int) -> OutboxRow |
     return None if row is None else reads.outbox_row(*row)
 
 
-def events(connection: sqlite3.Connection, key: str) -> list[Event]:
+def events(connection: sqlite3.Connection, key: str) -> list[DeliveryEvent]:
     """All that happened to the message, in order."""
     return sorted(_events(connection, key), key=lambda event: event.at_us)
 
 
-def _events(connection: sqlite3.Connection, key: str) -> Iterator[Event]:
+def _events(connection: sqlite3.Connection, key: str) -> Iterator[DeliveryEvent]:
     sent = """
         SELECT at_us, reason, delivered FROM attempt WHERE outbox_id IN
             (SELECT outbox_id FROM delivery WHERE key = ?)"""
     for at_us, reason, delivered in connection.execute(sent, (key,)):
-        yield Event(at_us, "sent" if delivered else "not taken by the broker", _reason(reason))
+        yield DeliveryEvent(at_us, "sent" if delivered else "not taken by the broker", _reason(reason))
     answered = """
         SELECT at_us, accepted, code, coalesce(text, '') FROM receipt LEFT JOIN receipt_text USING (seq)
          WHERE key = ?"""
     for at_us, accepted, code, text in connection.execute(answered, (key,)):
         detail = " ".join(part for part in (code, text) if part)
-        yield Event(at_us, "acknowledged" if accepted else "rejected", detail)
+        yield DeliveryEvent(at_us, "acknowledged" if accepted else "rejected", detail)
     ordered = """
         SELECT recorded_us, json_extract(body, '$.resend.person'), json_extract(body, '$.resend.reason')
           FROM resend JOIN entry USING (seq) WHERE key = ?"""
     for recorded_us, person, reason in connection.execute(ordered, (key,)):
-        yield Event(recorded_us, "ordered again", f"by {person}: {reason}")
+        yield DeliveryEvent(recorded_us, "ordered again", f"by {person}: {reason}")
 
 
 def payload(connection: sqlite3.Connection, key: str) -> bytes | None:

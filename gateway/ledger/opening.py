@@ -18,7 +18,7 @@ from drivers.reading import Stamp
 from gateway.ledger import reads, schema, writes
 from gateway.ledger.entry import Head, follow
 from gateway.ledger.errors import ChainBroken, LedgerDamaged, LedgerUnavailable
-from gateway.ledger.reads import Origin
+from gateway.ledger.reads import LedgerOrigin
 
 SETTINGS: tuple[tuple[str, str | int], ...] = (
     ("journal_mode", "wal"),
@@ -38,7 +38,7 @@ class Opened(msgspec.Struct, frozen=True):
     """A ledger that passed every check; `set_aside` is where the damaged one before it lies now."""
 
     connection: sqlite3.Connection
-    origin: Origin
+    origin: LedgerOrigin
     head: Head
     set_aside: Path | None
     signed_seq: int  # the last entry with a checkpoint
@@ -142,17 +142,17 @@ def _check_pages(connection: sqlite3.Connection) -> None:
         raise LedgerDamaged(verdict)
 
 
-def _origin(connection: sqlite3.Connection, gateway: str, now: Callable[[], Stamp]) -> Origin:
+def _origin(connection: sqlite3.Connection, gateway: str, now: Callable[[], Stamp]) -> LedgerOrigin:
     origin = reads.origin(connection)
     if origin is None:
         if connection.execute("SELECT 1 FROM entry LIMIT 1").fetchone():
             raise LedgerDamaged("entries without an origin")
-        origin = Origin(gateway, epoch=secrets.token_hex(8), salt=secrets.token_bytes(32))
+        origin = LedgerOrigin(gateway, epoch=secrets.token_hex(8), salt=secrets.token_bytes(32))
         writes.insert_origin(connection, origin, now().utc_us)
     return origin
 
 
-def _check_content(connection: sqlite3.Connection, origin: Origin) -> Head:
+def _check_content(connection: sqlite3.Connection, origin: LedgerOrigin) -> Head:
     """The head, once the tail of the chain, its root and all waiting messages proved to be what was committed."""
     head = reads.head(connection, origin)
     before_tail = max(0, head.seq - TAIL_ENTRIES)

@@ -17,7 +17,7 @@ _IDENTITY = "subject, visit, mrn, account, name, birth_date, sex"
 _ALL_ROWS = -1
 
 
-class Origin(msgspec.Struct, frozen=True):
+class LedgerOrigin(msgspec.Struct, frozen=True):
     """Whose ledger this is. `salt` makes subjects of visits and never leaves the box."""
 
     gateway: str
@@ -30,19 +30,19 @@ class Origin(msgspec.Struct, frozen=True):
         return genesis(self.gateway, self.epoch, self.salt)
 
 
-def origin(connection: sqlite3.Connection) -> Origin | None:
+def origin(connection: sqlite3.Connection) -> LedgerOrigin | None:
     """Whose ledger this is; None in a file that no gateway has begun."""
     row = connection.execute("SELECT gateway, epoch, salt FROM origin").fetchone()
-    return Origin(*row) if row else None
+    return LedgerOrigin(*row) if row else None
 
 
-def head(connection: sqlite3.Connection, of: Origin) -> Head:
+def head(connection: sqlite3.Connection, of: LedgerOrigin) -> Head:
     """The end of the chain as it is on disk."""
     row = connection.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
     return Head(of.epoch, seq=row[0], hash=row[1], gateway=of.gateway) if row else of.genesis
 
 
-def head_at(connection: sqlite3.Connection, of: Origin, seq: int) -> Head:
+def head_at(connection: sqlite3.Connection, of: LedgerOrigin, seq: int) -> Head:
     """The head as it was after entry `seq`; the genesis head for 0 and below. Raises LedgerDamaged if there is none."""
     if seq <= 0:
         return of.genesis

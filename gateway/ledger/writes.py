@@ -14,11 +14,11 @@ from gateway.ledger.batch import Batch, Identity, Merge, OutboxMessage, Receipt
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, follow
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
-from gateway.ledger.reads import Origin
+from gateway.ledger.reads import LedgerOrigin
 from gateway.ledger.rows import Attempt
 
 
-def append_batch(connection: sqlite3.Connection, origin: Origin, batch: Batch) -> None:
+def append_batch(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> None:
     """Commits all of `batch`, or nothing and raises ChainBroken, DuplicateEvent or ConflictingEvent.
 
     After a sqlite3.Error nobody knows which.
@@ -52,7 +52,7 @@ def append_attempts(connection: sqlite3.Connection, attempts: Sequence[Attempt])
         )
 
 
-def insert_origin(connection: sqlite3.Connection, origin: Origin, created_us: int) -> None:
+def insert_origin(connection: sqlite3.Connection, origin: LedgerOrigin, created_us: int) -> None:
     """Commits whose ledger this is; once in its life."""
     with _transaction(connection):
         values = (origin.gateway, origin.epoch, origin.salt, created_us)

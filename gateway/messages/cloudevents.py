@@ -22,7 +22,7 @@ class Classification(StrEnum):
     RESTRICTED = "restricted"
 
 
-class Kind(msgspec.Struct, frozen=True):
+class EventType(msgspec.Struct, frozen=True):
     """One type of event: the constant part of its envelope."""
 
     type: str  # org.capgate.<thing>.v1
@@ -30,9 +30,9 @@ class Kind(msgspec.Struct, frozen=True):
     classification: Classification = Classification.INTERNAL
 
 
-def kind(thing: str, schema: str, classification: Classification = Classification.INTERNAL) -> Kind:
+def kind(thing: str, schema: str, classification: Classification = Classification.INTERNAL) -> EventType:
     """The type `org.capgate.<thing>.v1`, whose data the schema `<schema>-1` describes."""
-    return Kind(f"{TYPE_ROOT}.{thing}.v1", f"urn:capgate:schema:{schema}-1", classification)
+    return EventType(f"{TYPE_ROOT}.{thing}.v1", f"urn:capgate:schema:{schema}-1", classification)
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ _UNTRACED = Trace()
 
 def make_event(
     origin: Origin,
-    kind: Kind,
+    kind: EventType,
     *,
     event_id: str,
     time: Rfc3339,

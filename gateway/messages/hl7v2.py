@@ -75,7 +75,7 @@ class Segment(msgspec.Struct, frozen=True):
         return self.fields[field - 1] if field <= len(self.fields) else ()
 
 
-class Message(msgspec.Struct, frozen=True):
+class Hl7Message(msgspec.Struct, frozen=True):
     """A message; the first segment is MSH."""
 
     segments: tuple[Segment, ...]
@@ -88,17 +88,17 @@ class Message(msgspec.Struct, frozen=True):
         """The first segment of that name; an empty one if there is none."""
         return next((segment for segment in self.segments if segment.name == name), Segment(name))
 
-    def groups(self, leader: str) -> tuple["Message", ...]:
+    def groups(self, leader: str) -> tuple["Hl7Message", ...]:
         """The parts of the message that begin with a segment named `leader`; what stands before the first is none."""
         starts = [index for index, segment in enumerate(self.segments) if segment.name == leader]
         ends = [*starts[1:], len(self.segments)]
-        return tuple(Message(self.segments[start:end]) for start, end in zip(starts, ends, strict=False))
+        return tuple(Hl7Message(self.segments[start:end]) for start, end in zip(starts, ends, strict=False))
 
 
 # --- reading
 
 
-def parse(payload: bytes) -> Message:
+def parse(payload: bytes) -> Hl7Message:
     """Read one message, with or without MLLP framing. Raises Er7Error."""
     bare = payload.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x0b\r\n\t ").rstrip(b"\x1c\r\n\t \x00")
     if not bare.startswith(b"MSH"):
@@ -113,7 +113,7 @@ def parse(payload: bytes) -> Message:
     segments = tuple(_segment(line, marks) for line in lines)
     if sum(segment.name == "MSH" for segment in segments) > 1:
         raise Er7Error("more than one MSH; accepted: one message at a time")
-    return Message(segments)
+    return Hl7Message(segments)
 
 
 def _marks(header: str) -> Marks:

@@ -13,7 +13,7 @@ import msgspec
 from drivers.reading import FaultKind
 from gateway.messages.cloudevents import Origin, encode_event
 from gateway.messages.instants import rfc3339
-from gateway.messages.outbound.device import Alarm, AlarmState, alarm_event
+from gateway.messages.outbound.device import AlarmData, AlarmState, alarm_event
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import NOBODY_LISTENS, REFUSED_FROM
 
@@ -47,7 +47,7 @@ class UnitDown(msgspec.Struct, frozen=True):
     lasted_s: float
 
 
-class Condition(msgspec.Struct, frozen=True, kw_only=True):
+class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     """What the alarms follow from."""
 
     units_down: Mapping[str, UnitDown] = {}
@@ -59,7 +59,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
     policy_unapproved: str = ""  # the policy's name
 
 
-def standing(now: Condition) -> Iterator[tuple[AlarmCode, str]]:
+def standing(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
     """Every alarm that stands, with what to do about it."""
     mistaken = _down(now, lambda down: down.kind is FaultKind.WRONG_IDENTITY)
     unconsented = _down(now, lambda down: down.kind is FaultKind.NEEDS_CONSENT)
@@ -95,7 +95,7 @@ def standing(now: Condition) -> Iterator[tuple[AlarmCode, str]]:
         yield AlarmCode.POLICY_UNAPPROVED, f"nobody approved policy {now.policy_unapproved}: increments are held"
 
 
-def _down(now: Condition, which: Callable[[UnitDown], bool]) -> list[str]:
+def _down(now: AlarmInputs, which: Callable[[UnitDown], bool]) -> list[str]:
     return [unit for unit, down in now.units_down.items() if which(down)]
 
 
@@ -113,7 +113,7 @@ class Alarms:
         """What stands."""
         return frozenset(self._raised or ())
 
-    def update(self, now: Condition, at_us: int) -> None:
+    def update(self, now: AlarmInputs, at_us: int) -> None:
         """Tell what changed since the last time; the first time, every alarm's state."""
         texts = dict(standing(now))
         before = self._raised
@@ -127,5 +127,5 @@ class Alarms:
 
     def _tell(self, code: AlarmCode, text: str | None, at_us: int) -> None:
         state = AlarmState.CLEARED if text is None else AlarmState.RAISED
-        alarm = Alarm(code=code, state=state, since=rfc3339(at_us), text=text or "no longer so")
+        alarm = AlarmData(code=code, state=state, since=rfc3339(at_us), text=text or "no longer so")
         self._publish(self._topics.alarm(code), encode_event(alarm_event(self._origin, alarm, at_us)))

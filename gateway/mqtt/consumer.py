@@ -4,7 +4,7 @@ import traceback
 from collections.abc import Awaitable, Callable
 
 from gateway.mqtt.client import Connection
-from gateway.mqtt.counters import Counters
+from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.types import MqttDown
 
 Handler = Callable[[str, bytes], Awaitable[None]]
@@ -14,7 +14,7 @@ class HandlerFailed(MqttDown):
     """A message could not be taken in; the connection ends unacknowledged, and the broker sends it again."""
 
 
-async def take_in(connection: Connection, handler: Handler, counters: Counters) -> None:
+async def take_in(connection: Connection, handler: Handler, counters: MqttCounters) -> None:
     """Hand every message to `handler(topic, payload)`, one after the other, until the connection ends.
 
     Retained messages are ignored. Raises Disconnected, or HandlerFailed when the handler raised.

@@ -3,14 +3,14 @@
 import msgspec
 
 
-class Counters(msgspec.Struct):
+class MqttCounters(msgspec.Struct):
     """Mutable: the parts of gateway.mqtt add to one instance."""
 
     connects: int = 0
     losses: int = 0
     connect_failures: int = 0
     published: int = 0  # outbox rows the broker took
-    unheard: int = 0  # attempts that reached the broker while nobody was subscribed
+    no_subscriber: int = 0  # attempts that reached the broker while nobody was subscribed
     refused: int = 0  # attempts that the broker refused
     statuses: int = 0
     statuses_refused: int = 0

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from gateway.messages.cloudevents import CONTENT_TYPE, Origin, encode_event
 from gateway.messages.outbound.device import GatewayState, GatewayStatus, Mode, StatusReason, gateway_status_event
 from gateway.mqtt.service import Announcements, ConnectionInfo
-from gateway.mqtt.types import Message
+from gateway.mqtt.types import OutgoingMessage
 from gateway.runtime.clock import Clock
 
 
@@ -19,20 +19,20 @@ def announcements(origin: Origin, topic: str, mode: Mode, clock: Clock) -> Annou
 
     def message(
         state: GatewayState, epoch: int, protocol: str | None, edition: str, reason: StatusReason | None
-    ) -> Message:
+    ) -> OutgoingMessage:
         status = GatewayStatus(
             state=state, reason=reason, epoch=epoch, software=software_version(), protocol=protocol, mode=mode
         )
         event = gateway_status_event(origin, clock.now().utc_us, status, edition)
-        return Message(topic, encode_event(event), retain=True, content_type=CONTENT_TYPE)
+        return OutgoingMessage(topic, encode_event(event), retain=True, content_type=CONTENT_TYPE)
 
-    def birth(info: ConnectionInfo) -> Message:
+    def birth(info: ConnectionInfo) -> OutgoingMessage:
         return message(GatewayState.ONLINE, info.epoch, info.protocol, "birth", None)
 
-    def will(epoch: int) -> Message:
+    def will(epoch: int) -> OutgoingMessage:
         return message(GatewayState.OFFLINE, epoch, None, "will", StatusReason.CONNECTION_LOST)
 
-    def farewell(epoch: int) -> Message:
+    def farewell(epoch: int) -> OutgoingMessage:
         return message(GatewayState.OFFLINE, epoch, None, "farewell", StatusReason.SHUTDOWN)
 
     return Announcements(birth, will, farewell)

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterable
 
-from gateway.mqtt.types import Message
+from gateway.mqtt.types import OutgoingMessage
 
 PUBLISH_QOS0 = 0x30  # 3.3.1: type 3, no DUP, QoS 0, not retained
 PAYLOAD_IS_UTF8 = b"\x01\x01"  # 3.3.2.3.2
@@ -11,7 +11,7 @@ MESSAGE_EXPIRY = struct.Struct(">BI")  # 3.3.2.3.3: identifier 2, seconds
 CONTENT_TYPE = struct.Struct(">BH")  # 3.3.2.3.9: identifier 3, length
 
 
-def publish_packets(messages: Iterable[Message], mqtt5: bool) -> bytes:
+def publish_packets(messages: Iterable[OutgoingMessage], mqtt5: bool) -> bytes:
     """All `messages` as QoS 0 PUBLISH packets, one behind the other. Their own `qos` is not looked at."""
     parts: list[bytes] = []
     for message in messages:
@@ -27,7 +27,7 @@ def publish_packets(messages: Iterable[Message], mqtt5: bool) -> bytes:
     return b"".join(parts)
 
 
-def _properties(message: Message) -> bytes:
+def _properties(message: OutgoingMessage) -> bytes:
     encoded = b"" if message.expiry_s is None else MESSAGE_EXPIRY.pack(2, message.expiry_s)
     if message.content_type:
         content_type = message.content_type.encode()

@@ -38,7 +38,7 @@ from gateway.mqtt.paho_glue import (
     translated,
 )
 from gateway.mqtt.pending_acks import Answers
-from gateway.mqtt.types import Disconnected, Message, MqttSettings
+from gateway.mqtt.types import Disconnected, MqttSettings, OutgoingMessage
 
 LARGEST_INBOX = 1000  # inbound QoS 0 messages waiting; later ones are dropped
 OUR_WINDOW = 20  # publishes in flight where the broker sets no lower limit
@@ -51,7 +51,7 @@ class Inbound:
 
     __slots__ = ("_engine", "_packet_id", "payload", "qos", "retain", "topic")
 
-    def __init__(self, engine: "Engine", message: paho.MQTTMessage) -> None:
+    def __init__(self, engine: "PahoConnection", message: paho.MQTTMessage) -> None:
         self.topic = message.topic
         self.payload = bytes(message.payload)
         self.qos = message.qos
@@ -65,10 +65,10 @@ class Inbound:
             self._engine.acknowledge(self._packet_id, self.qos)
 
 
-class Engine(aiomqtt.Client):
+class PahoConnection(aiomqtt.Client):
     """aiomqtt for one connection. Everything that talks to the broker raises Disconnected once that has ended."""
 
-    def __init__(self, settings: MqttSettings, will: Message, credentials: Credentials, mqtt5: bool) -> None:
+    def __init__(self, settings: MqttSettings, will: OutgoingMessage, credentials: Credentials, mqtt5: bool) -> None:
         self._trouble = LastTrouble()
         super().__init__(
             settings.host,
@@ -140,7 +140,7 @@ class Engine(aiomqtt.Client):
         self.check()
         return self._client.want_write()
 
-    def begin_publish(self, message: Message) -> asyncio.Future[int]:
+    def begin_publish(self, message: OutgoingMessage) -> asyncio.Future[int]:
         """Send at QoS 1; the future answer is the PUBACK's reason."""
         self.check()
         properties = publish_properties(message) if self.mqtt5 else None

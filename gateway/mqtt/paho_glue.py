@@ -15,9 +15,9 @@ from gateway.mqtt.types import (
     BadCredentials,
     BadTls,
     ConnectRefused,
-    Message,
     MqttDown,
     MqttSettings,
+    OutgoingMessage,
     Unreachable,
 )
 
@@ -34,7 +34,7 @@ def connect_properties(settings: MqttSettings) -> Properties:
     return properties
 
 
-def last_will(message: Message, delay_s: int, mqtt5: bool) -> aiomqtt.Will:
+def last_will(message: OutgoingMessage, delay_s: int, mqtt5: bool) -> aiomqtt.Will:
     """`message` as the will. MQTT 3.1.1 knows no delay."""
     properties = None
     if mqtt5:
@@ -43,7 +43,7 @@ def last_will(message: Message, delay_s: int, mqtt5: bool) -> aiomqtt.Will:
     return aiomqtt.Will(message.topic, message.payload, message.qos, message.retain, properties)
 
 
-def publish_properties(message: Message) -> Properties:
+def publish_properties(message: OutgoingMessage) -> Properties:
     """The MQTT 5 properties `message` travels with."""
     return _properties(PacketTypes.PUBLISH, message)
 
@@ -95,7 +95,7 @@ class LastTrouble(logging.Handler):
         return BadTls(detail) if self._tls else Unreachable(detail)
 
 
-def _properties(packet_type: int, message: Message) -> Properties:
+def _properties(packet_type: int, message: OutgoingMessage) -> Properties:
     properties = Properties(packet_type)
     if message.expiry_s is not None:
         properties.MessageExpiryInterval = message.expiry_s

@@ -16,9 +16,9 @@ from typing import Protocol
 from gateway.ledger.deliveries import ResendRules
 from gateway.ledger.rows import Attempt, OutboxRow
 from gateway.mqtt.client import Connection
-from gateway.mqtt.counters import Counters
-from gateway.mqtt.retry import WINDOW, Delivery, Verdict
-from gateway.mqtt.types import Message
+from gateway.mqtt.counters import MqttCounters
+from gateway.mqtt.retry import WINDOW, Delivery, NextStep
+from gateway.mqtt.types import OutgoingMessage
 from gateway.runtime.clock import Clock
 
 ROWS_A_READ = 100
@@ -28,7 +28,7 @@ MORE_S = 0.2  # and how often where there was more than it gave
 MARK_S = 1.5  # the oldest PUBACK is marked when it is so old, together with all that have settled
 
 
-class Outbox(Protocol):
+class WaitingRows(Protocol):
     """Rows that wait for the broker."""
 
     async def pending(self, after: int, limit: int) -> list[OutboxRow]:
@@ -58,10 +58,10 @@ class Relay:
     def __init__(
         self,
         connection: Connection,
-        outbox: Outbox,
+        outbox: WaitingRows,
         clock: Clock,
         chance: Callable[[], float],
-        counters: Counters,
+        counters: MqttCounters,
         resends: ResendRules,
     ) -> None:
         self._connection = connection
@@ -159,10 +159,10 @@ class Relay:
         cursor = self._delivery.cursor
         verdict = self._delivery.settle(row, reason, asyncio.get_running_loop().time(), self._chance())
         self._more |= self._delivery.cursor < cursor
-        self._counters.published += verdict is Verdict.TAKEN
-        self._counters.unheard += verdict is Verdict.UNHEARD
-        self._counters.refused += verdict is Verdict.REFUSED
-        return Attempt(row.outbox_id, self._clock.now().utc_us, reason, verdict is Verdict.TAKEN)
+        self._counters.published += verdict is NextStep.TAKEN
+        self._counters.no_subscriber += verdict is NextStep.UNHEARD
+        self._counters.refused += verdict is NextStep.REFUSED
+        return Attempt(row.outbox_id, self._clock.now().utc_us, reason, verdict is NextStep.TAKEN)
 
     async def _probe(self) -> None:
         while (outbox_id := self._delivery.due(asyncio.get_running_loop().time())) is not None:
@@ -182,7 +182,7 @@ class Relay:
 
     def _send(self) -> None:
         while (row := self._delivery.next()) is not None:
-            message = Message(row.topic, row.payload, retain=row.retain, content_type=row.content_type)
+            message = OutgoingMessage(row.topic, row.payload, retain=row.retain, content_type=row.content_type)
             future = self._connection.send(message)
             future.add_done_callback(lambda done, row=row: self._note(row, done))
 

@@ -30,7 +30,7 @@ DEAF_S = 86_400.0  # how long a topic may have no subscriber before what is publ
 OF_THE_TOPIC = frozenset({NOBODY_LISTENS, 0x87, 0x90, 0x97})  # the others: not authorised, bad topic name, over quota
 
 
-class Verdict(StrEnum):
+class NextStep(StrEnum):
     """What an answer means for its row. A lost link is no answer: the row stays as it was."""
 
     TAKEN = "taken"  # done
@@ -114,17 +114,17 @@ class Delivery:
             self._in_flight.add(row.outbox_id)
         return row
 
-    def settle(self, row: OutboxRow, reason: int, now_s: float, chance: float) -> Verdict:
+    def settle(self, row: OutboxRow, reason: int, now_s: float, chance: float) -> NextStep:
         """The broker answered: release, or hold back and try again later."""
         self._in_flight.discard(row.outbox_id)
         self._probed.discard(row.outbox_id)
         verdict = self._judge(row, reason, now_s)
-        if verdict is not Verdict.TAKEN and reason in OF_THE_TOPIC:
+        if verdict is not NextStep.TAKEN and reason in OF_THE_TOPIC:
             self._holds.pop(row.outbox_id, None)
             self._hold(row.topic, row.outbox_id, reason, now_s, chance)
             return verdict
         self._release(row.topic)
-        if verdict is Verdict.TAKEN:
+        if verdict is NextStep.TAKEN:
             self._holds.pop(row.outbox_id, None)
             self._taken.add(row.outbox_id)
         else:
@@ -156,15 +156,15 @@ class Delivery:
         """When the next hold is due, None without one."""
         return min((hold.due_s for hold in self._holds.values() if not self._under_way(hold.first_id)), default=None)
 
-    def _judge(self, row: OutboxRow, reason: int, now_s: float) -> Verdict:
+    def _judge(self, row: OutboxRow, reason: int, now_s: float) -> NextStep:
         """UNPROVEN (3.1.1) counts as taken; a retained message waits at the broker for who comes later."""
         if reason >= REFUSED_FROM:
-            return Verdict.REFUSED
+            return NextStep.REFUSED
         if reason != NOBODY_LISTENS or row.retain:
             self._deaf_since_s.pop(row.topic, None)
-            return Verdict.TAKEN
+            return NextStep.TAKEN
         since_s = self._deaf_since_s.setdefault(row.topic, now_s)
-        return Verdict.UNHEARD if now_s - since_s < DEAF_S else Verdict.TAKEN
+        return NextStep.UNHEARD if now_s - since_s < DEAF_S else NextStep.TAKEN
 
     def _under_way(self, outbox_id: int) -> bool:
         return outbox_id in self._in_flight or outbox_id in self._probed or outbox_id in self._taken

@@ -11,8 +11,8 @@ import msgspec
 from gateway.ledger.deliveries import DEFAULT_RULES, ResendRules
 from gateway.mqtt.client import Connection, connect
 from gateway.mqtt.consumer import Handler, take_in
-from gateway.mqtt.counters import Counters
-from gateway.mqtt.relay import Outbox, Relay
+from gateway.mqtt.counters import MqttCounters
+from gateway.mqtt.relay import Relay, WaitingRows
 from gateway.mqtt.retry import backoff_s
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.types import (
@@ -20,11 +20,11 @@ from gateway.mqtt.types import (
     BadTls,
     ConnectRefused,
     Disconnected,
-    Message,
     MqttDown,
     MqttSettings,
+    OutgoingMessage,
     PubAck,
-    Refused,
+    PublishRefused,
 )
 from gateway.runtime.clock import Clock
 from gateway.runtime.tasks import in_own_task
@@ -49,9 +49,9 @@ class ConnectionInfo(msgspec.Struct, frozen=True):
 class Announcements(msgspec.Struct, frozen=True):
     """Makes the gateway's status messages: retained, QoS 1, all on one topic."""
 
-    birth: Callable[[ConnectionInfo], Message]
-    will: Callable[[int], Message]  # takes the epoch of the connection it is for
-    farewell: Callable[[int], Message]
+    birth: Callable[[ConnectionInfo], OutgoingMessage]
+    will: Callable[[int], OutgoingMessage]  # takes the epoch of the connection it is for
+    farewell: Callable[[int], OutgoingMessage]
 
 
 class MqttService:
@@ -61,12 +61,12 @@ class MqttService:
         self,
         settings: MqttSettings,
         inbound_topics: Sequence[str],
-        outbox: Outbox,
+        outbox: WaitingRows,
         telemetry: Telemetry,
         handler: Handler,
         announcements: Announcements,
         clock: Clock,
-        counters: Counters,
+        counters: MqttCounters,
         chance: Callable[[], float] = random.random,
         resends: ResendRules = DEFAULT_RULES,
     ) -> None:
@@ -102,7 +102,7 @@ class MqttService:
         """Whether the broker has all that it would take now; without one, whether there is nobody to wait for."""
         return self._relay is None or self._relay.drained
 
-    async def publish(self, message: Message) -> PubAck:
+    async def publish(self, message: OutgoingMessage) -> PubAck:
         """Publish past the outbox: for what may be lost. Raises MqttDown, Refused."""
         if self._connection is None:
             raise Disconnected(self.last_error or "not connected yet")
@@ -141,7 +141,7 @@ class MqttService:
     async def _work(self, connection: Connection) -> None:
         info = ConnectionInfo(self._epoch, connection.protocol, connection.session_present)
         await self._subscribe(connection)
-        with suppress(Refused):  # the relay has the same trouble and reports it
+        with suppress(PublishRefused):  # the relay has the same trouble and reports it
             await connection.publish(self._announcements.birth(info))
         self._note_return(info)
         self._connection = connection
@@ -154,14 +154,14 @@ class MqttService:
     async def _subscribe(self, connection: Connection) -> None:
         try:
             await connection.subscribe(self._inbound_topics)
-        except Refused as refusal:
+        except PublishRefused as refusal:
             self.inbound_refused = True
             log.error("broker refuses inbound topics", extra={"reason": refusal.reason})
         else:
             self.inbound_refused = False
 
     async def _say_farewell(self, connection: Connection) -> None:
-        with suppress(MqttDown, Refused, TimeoutError):
+        with suppress(MqttDown, PublishRefused, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 await connection.publish(self._announcements.farewell(self._epoch))
                 await connection.disconnect()

@@ -12,8 +12,8 @@ from itertools import islice
 import msgspec
 
 from gateway.mqtt.client import Connection
-from gateway.mqtt.counters import Counters
-from gateway.mqtt.types import REFUSED_FROM, Message
+from gateway.mqtt.counters import MqttCounters
+from gateway.mqtt.types import REFUSED_FROM, OutgoingMessage
 
 LARGEST_BUFFER = 5_000  # readings: a suite of 50 caps read each second, away for 100 s
 GATHER_S = 0.002  # after the first reading: those that follow leave in the same send, which costs more than a reading
@@ -32,7 +32,7 @@ class _Reading(msgspec.Struct, frozen=True):
 class Telemetry:
     """Outlives connections; `run` it with each of them in turn."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: MqttCounters) -> None:
         self._counters = counters
         self._readings: deque[_Reading] = deque()
         self._readings_wait = asyncio.Event()
@@ -75,15 +75,15 @@ class Telemetry:
             if not self._readings:
                 self._readings_wait.clear()
 
-    def _take(self) -> list[Message]:
+    def _take(self) -> list[OutgoingMessage]:
         """The next batch: what is still of interest, with the whole seconds it stays so; the rest is dropped."""
         now_s = asyncio.get_running_loop().time()
-        batch: list[Message] = []
+        batch: list[OutgoingMessage] = []
         while self._readings and len(batch) < LARGEST_BATCH:
             reading = self._readings.popleft()
             left_s = math.ceil(reading.expires_s - now_s)
             if left_s > 0:
-                batch.append(Message(reading.topic, reading.payload, 0, False, reading.content_type, left_s))
+                batch.append(OutgoingMessage(reading.topic, reading.payload, 0, False, reading.content_type, left_s))
             else:
                 self._counters.telemetry_dropped += 1
         return batch
@@ -95,7 +95,9 @@ class Telemetry:
             answers: list[asyncio.Future[int]] = []
             for topic in topics:
                 del self._unsent[topic]
-                answers.append(connection.send(Message(topic, self._latest[topic], retain=True, content_type=JSON)))
+                answers.append(
+                    connection.send(OutgoingMessage(topic, self._latest[topic], retain=True, content_type=JSON))
+                )
             if not self._unsent:
                 self._statuses_wait.clear()
             for answer in answers:

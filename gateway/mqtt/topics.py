@@ -3,7 +3,7 @@
 import re
 
 from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.site import Format as Format
+from gateway.messages.outbound.site import Notation as Notation
 
 SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
 
@@ -68,11 +68,11 @@ class Topics:
         """Sessions opened, flagged, closed, finalised."""
         return f"{self._ehr}/session/json"
 
-    def charge(self, notation: Format) -> str:
+    def charge(self, notation: Notation) -> str:
         """Released charges and credits."""
         return f"{self._ehr}/charge/{notation}"
 
-    def observation(self, notation: Format) -> str:
+    def observation(self, notation: Notation) -> str:
         """Temperatures for charting."""
         return f"{self._ehr}/observation/{notation}"
 
@@ -81,6 +81,6 @@ class Topics:
         """The answer to every inbound message."""
         return f"{self._ehr}/result/json"
 
-    def inbound(self, notation: Format) -> str:
+    def inbound(self, notation: Notation) -> str:
         """What the interface engine publishes for every gateway of the site."""
         return f"{self.root}/ehr/in/{notation}"

@@ -36,7 +36,7 @@ class MqttSettings(msgspec.Struct, frozen=True):
     will_delay_s: int = 10  # a shorter outage is not announced
 
 
-class Message(msgspec.Struct, frozen=True):
+class OutgoingMessage(msgspec.Struct, frozen=True):
     """A message to publish. `expiry_s` and `content_type` travel under MQTT 5 alone."""
 
     topic: str
@@ -94,7 +94,7 @@ class BadTls(MqttDown):
     """The broker's certificate does not hold, or our own files cannot be used."""
 
 
-class Refused(Exception):
+class PublishRefused(Exception):
     """The broker refused a publish or a subscription; the connection goes on. `reason` is 0x80 or above."""
 
     def __init__(self, topic: str, reason: int) -> None:

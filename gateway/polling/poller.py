@@ -26,14 +26,16 @@ class Polled(msgspec.Struct, frozen=True):
     outage: Outage
 
 
-class Progress:
+class PollProgress:
     """When the last poll of any line ended, in the event loop's seconds: the proof that polling goes on."""
 
     def __init__(self) -> None:
         self.last_poll_s: float | None = None
 
 
-async def poll_line(schedule: LineSchedule, units: Mapping[str, Polled], deliver: Deliver, progress: Progress) -> None:
+async def poll_line(
+    schedule: LineSchedule, units: Mapping[str, Polled], deliver: Deliver, progress: PollProgress
+) -> None:
     """Poll a line's units for ever, one at a time. Raises what `deliver` raises."""
     loop = asyncio.get_running_loop()
     while True:  # ends with the task

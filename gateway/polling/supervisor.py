@@ -11,7 +11,7 @@ from drivers.unit.driver import Driver
 from gateway.config.lines import LineSpec
 from gateway.ledger.errors import LedgerError
 from gateway.monitoring.metrics import UnitCounters, line_events
-from gateway.polling.poller import Deliver, Polled, Progress, poll_line
+from gateway.polling.poller import Deliver, Polled, PollProgress, poll_line
 from gateway.polling.schedule import SLOTS, LineSchedule
 from gateway.runtime.clock import Clock
 from gateway.runtime.logs import Outage
@@ -26,7 +26,7 @@ class Supervisor:
     """All lines of a gateway. `run` it once; the counters may be read at any time."""
 
     def __init__(self, specs: Sequence[LineSpec], clock: Clock, deliver: Deliver) -> None:
-        self.progress = Progress()
+        self.progress = PollProgress()
         self.unit_counters = {unit.id: UnitCounters() for spec in specs for unit in spec.units}
         self._specs = specs
         self._clock = clock

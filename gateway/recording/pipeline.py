@@ -1,11 +1,11 @@
-"""Serialises all that moves sessions: input, facts, ward, one ledger transaction, swap. It has no rules of its own.
+"""Serialises all that moves sessions: input, facts, state, one ledger transaction, swap. It has no rules of its own.
 
-Theory of operation. Readings, messages and the minute's tick meet here. Each becomes facts; one at a time, the ward is
-advanced over them, what changed is written in one transaction, and only then the new ward stands. A reading that tells
+Theory of operation. Readings, messages and the minute's tick meet here. Each becomes facts; one at a time, the state is
+advanced over them, what changed is written in one transaction, and only then the new state stands. A reading that tells
 nothing new and passes no instant at which something is due ends after two comparisons.
 
-Everything that the ward is made from is in the ledger: facts, what was told of increments and sessions, and, once a
-minute and with everything that is told, how far each unit is observed. `recovered` makes the ward again from it.
+Everything that the state is made from is in the ledger: facts, what was told of increments and sessions, and, once a
+minute and with everything that is told, how far each unit is observed. `recovered` makes the state again from it.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
 from gateway.messages.inbound import answers
-from gateway.messages.inbound.dispatch import Accepted, Rejected, Site, read_message
+from gateway.messages.inbound.dispatch import Accepted, ReaderSite, Rejected, read_message
 from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.ehr import Format
+from gateway.messages.outbound.ehr import InboundFormat
 from gateway.mqtt.topics import Topics
 from gateway.recording.identities import completed, merge_to_keep, to_keep
 from gateway.recording.receipts import Judged, Order, Settled, check_order, is_delivered, judge, session_of
-from gateway.recording.recorder import Recorder, RunStateChange, change_in, charge_in, told_in
+from gateway.recording.recorder import Recorder, RunStateChange, change_in, charge_in, published_in
 from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session import observe
 from gateway.session.facts import AnyFact, CapRef, ClockStepped, ObservedUntil, decode_fact
-from gateway.session.observe import Condition, ObserveRules, UnitSeen
+from gateway.session.observe import CapCondition, ObserveRules, UnitState
 from gateway.session.outcome import Outcome
 from gateway.session.spans import FOREVER
-from gateway.session.state import Step, Ward, advance, forget, restored
+from gateway.session.state import Step, TrackerState, advance, prune, rebuild
 from gateway.session.worklist import work_key
 
 _log = logging.getLogger("capgate.sessions")
@@ -54,18 +54,18 @@ TOKEN_LENGTH = 9
 
 
 _RUN_STATES = {
-    Condition.STOPPED: RunState.STOPPED,
-    Condition.COOLING: RunState.RUNNING,
-    Condition.PAUSED: RunState.PAUSED,
-    Condition.FAULT: RunState.FAULT,
+    CapCondition.STOPPED: RunState.STOPPED,
+    CapCondition.COOLING: RunState.RUNNING,
+    CapCondition.PAUSED: RunState.PAUSED,
+    CapCondition.FAULT: RunState.FAULT,
 }
 
 
-class Told(msgspec.Struct, frozen=True):
+class AnsweredMessage(msgspec.Struct, frozen=True):
     """The answer to a message, and the message's format."""
 
     answer: answers.Answer
-    format: Format
+    format: InboundFormat
 
     @property
     def merges(self) -> tuple[answers.Merge, ...]:
@@ -77,7 +77,7 @@ class _Unit(msgspec.Struct):
     """One unit as far as readings have shown."""
 
     rules: ObserveRules
-    seen: UnitSeen
+    seen: UnitState
 
 
 class Pipeline:
@@ -106,28 +106,28 @@ class Pipeline:
             for unit in config.units
         }
         self._observed = {fact.device: fact.at_us for fact in facts if isinstance(fact, ObservedUntil)}
-        self._ward = restored(
+        self._state = rebuild(
             config.policy_text,
             facts,
             [change_in(entry) for entry in recorded if entry.kind is EntryKind.INCREMENT],
-            [told_in(entry) for entry in recorded if entry.kind is EntryKind.SESSION],
+            [published_in(entry) for entry in recorded if entry.kind is EntryKind.SESSION],
             [charge_in(entry) for entry in recorded if entry.kind is EntryKind.CHARGE],
         )
-        self._due_us = self._ward.due_us()
-        self.busy = self._ward.watched  # units that have a cap in a session
+        self._due_us = self._state.due_us()
+        self.busy = self._state.watched  # units that have a cap in a session
 
     @classmethod
     async def recovered(cls, config: GatewayConfig, clock: Clock, ledger: Ledger) -> "Pipeline":
         """The pipeline as the ledger leaves it, with what became due meanwhile."""
-        since_us = clock.now().utc_us - Ward(config.policy_text).recall_us
+        since_us = clock.now().utc_us - TrackerState(config.policy_text).recall_us
         pipeline = cls(config, clock, ledger, await ledger.recover(since_us, RECORDED))
         await pipeline._resume()
         return pipeline
 
     @property
-    def ward(self) -> Ward:
+    def state(self) -> TrackerState:
         """Every session that may still change, as the ledger has it."""
-        return self._ward
+        return self._state
 
     @property
     def observed(self) -> Mapping[str, int]:
@@ -143,7 +143,7 @@ class Pipeline:
                 observation = observe.observe(before, answer, unit.rules)
             case ReadFault():
                 observation = observe.observe_fault(before, answer, unit.rules)
-        unit.seen = observation.seen
+        unit.seen = observation.state
         until_us = observation.observed_until_us
         if until_us is not None:
             self._observed[answer.unit] = until_us
@@ -166,7 +166,7 @@ class Pipeline:
             read, message_format = read_message(payload, transaction.recorded_us, site)
             judged = Judged(read) if not isinstance(read, answers.Receipt) else await judge(self._ledger.outbox, read)
             read = judged.answer
-            if isinstance(read, Accepted) and self._ward.knows_message(read.message_id):
+            if isinstance(read, Accepted) and self._state.knows_message(read.message_id):
                 read = Accepted(read.message_id, (), note="this message was taken before")
             facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
             try:
@@ -174,9 +174,9 @@ class Pipeline:
             except Exception as error:  # noqa: BLE001 - whatever it is, the broker would send the message for ever
                 # The places alone: an error's text may quote the message.
                 _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
-                transaction, step, identities, judged = self._begin(), (self._ward, Step()), (), Judged(read)
+                transaction, step, identities, judged = self._begin(), (self._state, Step()), (), Judged(read)
                 read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
-            told = Told(read, message_format)
+            told = AnsweredMessage(read, message_format)
             await self._finish(transaction, step, answered=told, identities=identities, settled=judged.settled)
         for each in judged.settled:
             level = logging.INFO if each.accepted else logging.ERROR
@@ -188,14 +188,16 @@ class Pipeline:
             await check_order(self._ledger.outbox, order)
             transaction = self._begin()
             transaction.order(order)
-            await self._finish(transaction, (self._ward, Step()))
+            await self._finish(transaction, (self._state, Step()))
 
-    async def tell(self, facts: Sequence[AnyFact], identities: Sequence[answers.Identity] = ()) -> tuple[Outcome, ...]:
+    async def record(
+        self, facts: Sequence[AnyFact], identities: Sequence[answers.Identity] = ()
+    ) -> tuple[Outcome, ...]:
         """Take what a person told; what that changed, once it is in the ledger."""
         async with self._lock:
             transaction = self._begin()
-            ward, step = self._advance(transaction, facts)
-            await self._finish(transaction, (ward, step), identities=identities)
+            state, step = self._advance(transaction, facts)
+            await self._finish(transaction, (state, step), identities=identities)
         return step.outcomes
 
     async def run(self) -> None:
@@ -204,8 +206,8 @@ class Pipeline:
             await asyncio.sleep(TICK_S / self._clock.speed)
             async with self._lock:
                 transaction = self._begin()
-                before, self._ward = self._ward, forget(self._ward, transaction.recorded_us)
-                await self._clear_heads(transaction, before.records.keys() - self._ward.records.keys())
+                before, self._state = self._state, prune(self._state, transaction.recorded_us)
+                await self._clear_heads(transaction, before.records.keys() - self._state.records.keys())
                 step = self._advance(transaction, self._clock_facts(transaction.recorded_us))
                 await self._finish(transaction, step, also_observed=self.busy)
 
@@ -216,9 +218,11 @@ class Pipeline:
             if self._ledger.set_aside is not None:
                 _log.error("a damaged ledger was set aside", extra={"file": self._ledger.set_aside.name})
                 self._recorder.set_aside(transaction, self._ledger.set_aside.name)
-            ward, step = advance(self._ward, (), self._observed, transaction.recorded_us, _draw_token, everything=True)
+            state, step = advance(
+                self._state, (), self._observed, transaction.recorded_us, _draw_token, everything=True
+            )
             self._recorder.facts(transaction, step.facts)
-            await self._finish(transaction, (ward, step))
+            await self._finish(transaction, (state, step))
 
     async def close(self) -> None:
         """Sign the end of the chain, as the last thing that is written."""
@@ -233,24 +237,24 @@ class Pipeline:
     def _begin(self) -> Transaction:
         return Transaction(self._ledger.head, self._clock.now().utc_us)
 
-    def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[Ward, Step]:
-        """The next ward, with the facts of the step recorded."""
-        ward, step = advance(self._ward, facts, self._observed, transaction.recorded_us, _draw_token)
+    def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[TrackerState, Step]:
+        """The next state, with the facts of the step recorded."""
+        state, step = advance(self._state, facts, self._observed, transaction.recorded_us, _draw_token)
         self._recorder.facts(transaction, step.facts)
-        return ward, step
+        return state, step
 
     async def _finish(
         self,
         transaction: Transaction,
-        advanced: tuple[Ward, Step],
+        advanced: tuple[TrackerState, Step],
         *,
-        answered: Told | None = None,
+        answered: AnsweredMessage | None = None,
         identities: Sequence[answers.Identity] = (),
         settled: Sequence[Settled] = (),
         also_observed: frozenset[str] = frozenset(),
     ) -> None:
-        """Record all that the step changed, commit, and let the new ward stand."""
-        ward, step = advanced
+        """Record all that the step changed, commit, and let the new state stand."""
+        state, step = advanced
         moved = {unit for outcome in step.outcomes for unit in outcome.record.watched}
         self._recorder.facts(transaction, self._observed_facts(moved | also_observed, transaction.recorded_us))
         cause = answered.answer.message_id if answered is not None else ""
@@ -273,15 +277,15 @@ class Pipeline:
             try:
                 await self._ledger.commit(batch)
             except asyncio.CancelledError:
-                self._swap(ward, step)  # the commit was completed all the same
+                self._swap(state, step)  # the commit was completed all the same
                 raise
-        self._swap(ward, step)
+        self._swap(state, step)
 
-    def _swap(self, ward: Ward, step: Step) -> None:
-        self._ward = ward
-        self._due_us = ward.due_us()
-        if ward.watched != self.busy:
-            self.busy = ward.watched
+    def _swap(self, state: TrackerState, step: Step) -> None:
+        self._state = state
+        self._due_us = state.due_us()
+        if state.watched != self.busy:
+            self.busy = state.watched
         for outcome in step.outcomes:
             for what in outcome.happened:
                 _log.info("session", extra={"what": what, "session": outcome.record.token})
@@ -304,7 +308,7 @@ class Pipeline:
     async def _clear_delivered(self, transaction: Transaction, settled: Sequence[Settled]) -> None:
         accepted = frozenset(each.key for each in settled if each.accepted)
         for token in sorted({session_of(key) for key in accepted}):
-            record = self._ward.records.get(token)
+            record = self._state.records.get(token)
             if await is_delivered(self._ledger.outbox, self._plan, token, record, accepted):
                 self._recorder.clear_head(transaction, token)
 
@@ -316,20 +320,20 @@ class Pipeline:
 
     # --- what a step needs to know
 
-    def _site(self, now_us: int) -> Site:
-        open_sessions = {token: record.patient for token, record in self._ward.records.items()}
-        return Site(
+    def _site(self, now_us: int) -> ReaderSite:
+        open_sessions = {token: record.patient for token, record in self._state.records.items()}
+        return ReaderSite(
             self._chairs,
             self._caps,
-            self._ward.serving(now_us),
+            self._state.serving(now_us),
             open_sessions,
             lambda visit: subject_of(self._ledger.salt, visit),
             self._time_zone,
             self._words,
             live=self._live,
-            done=self._ward.done,
-            has_work=lambda key: any(work_key(item.raised) == key for item in self._ward.work),
-            knows_order=self._ward.knows_order,
+            done=self._state.done,
+            has_work=lambda key: any(work_key(item.raised) == key for item in self._state.work),
+            knows_order=self._state.knows_order,
         )
 
     async def identity(self, subject: str, told: Sequence[answers.Identity] = ()) -> answers.Identity | None:
@@ -350,11 +354,11 @@ class Pipeline:
         step_us = self._clock.step_us()
         if abs(step_us) <= STEP_TOLERANCE_US:
             return ()
-        if not any(record.open for record in self._ward.records.values()):
+        if not any(record.open for record in self._state.records.values()):
             self._clock.align()
             _log.warning("wall clock was stepped", extra={"step_s": step_us / US_PER_S})
             return ()
-        known = self._ward.everywhere
+        known = self._state.global_facts
         if any(isinstance(fact, ClockStepped) and abs(fact.step_s * US_PER_S - step_us) < US_PER_S for fact in known):
             return ()
         _log.warning("wall clock was stepped, sessions keep the old time", extra={"step_s": step_us / US_PER_S})
@@ -375,7 +379,7 @@ def _draw_token() -> str:
 
 
 def _run_state_changes(
-    unit: str, before: UnitSeen, now: UnitSeen, facts: Sequence[AnyFact]
+    unit: str, before: UnitState, now: UnitState, facts: Sequence[AnyFact]
 ) -> Iterator[RunStateChange]:
     """What each cap is newly confirmed to do, as of the last of `facts`."""
     at_us = max((fact.at_us for fact in facts), default=0)

@@ -14,7 +14,7 @@ from gateway.ledger.deliveries import Followed, Proof
 from gateway.ledger.outbox import Outbox
 from gateway.messages.inbound.answers import Accepted, Answer, Ignored, Receipt, Rejected
 from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
-from gateway.session.outcome import Record
+from gateway.session.outcome import SessionRecord
 
 TOKEN_LENGTH = 9  # every key begins with its session's token
 
@@ -94,7 +94,7 @@ async def check_order(outbox: Outbox, order: Order) -> None:
 
 
 async def is_delivered(
-    outbox: Outbox, plan: ReceiptPlan, token: str, record: Record | None, accepted: frozenset[str] = frozenset()
+    outbox: Outbox, plan: ReceiptPlan, token: str, record: SessionRecord | None, accepted: frozenset[str] = frozenset()
 ) -> bool:
     """Whether nothing more is to come of a session and the engine has all that came.
 
@@ -102,7 +102,7 @@ async def is_delivered(
     """
     if plan.expected is None:
         return False
-    if record is not None and (record.told is None or not record.told.finalised or record.waits):
+    if record is not None and (record.published is None or not record.published.finalised or record.waits):
         return False
     proofs = await outbox.proofs_of(token)
     return all(proof is Proof.ACKNOWLEDGED or key in accepted for key, proof in proofs.items())

@@ -15,19 +15,25 @@ from gateway.ledger.rows import Tally
 from gateway.messages.cloudevents import Event, Origin, Trace, serial_id
 from gateway.messages.inbound.answers import Answer, Identity
 from gateway.messages.instants import rfc3339
-from gateway.messages.outbound.charge import ToldCharge, charge_messages
+from gateway.messages.outbound.charge import ReleasedCharge, charge_messages
 from gateway.messages.outbound.device import Aspect, CapEvent, Mode, SessionHead, cap_event, session_head_event
-from gateway.messages.outbound.ehr import Format, charge_event, inbound_result_event, increment_event, session_event
+from gateway.messages.outbound.ehr import (
+    InboundFormat,
+    charge_event,
+    inbound_result_event,
+    increment_event,
+    session_event,
+)
 from gateway.messages.outbound.session import charge_data, increment_data, session_data
 from gateway.messages.outbound.site import ChargeSite
-from gateway.mqtt.topics import Format as Notation
+from gateway.mqtt.topics import Notation as Notation
 from gateway.mqtt.topics import Topics
 from gateway.recording.receipts import Settled
 from gateway.recording.transaction import Transaction
 from gateway.session.charges import Charge, charged_units
 from gateway.session.facts import AnyFact, CapRef, SessionOpened, encode_fact
 from gateway.session.increments import Change
-from gateway.session.outcome import Outcome, Record, SessionChange, Told
+from gateway.session.outcome import Outcome, Published, SessionChange, SessionRecord
 
 
 class IncrementBody(msgspec.Struct, frozen=True):
@@ -37,10 +43,10 @@ class IncrementBody(msgspec.Struct, frozen=True):
     event: dict[str, object] | msgspec.Raw
 
 
-class SessionBody(msgspec.Struct, frozen=True):
+class SessionBody(msgspec.Struct, frozen=True, rename={"published": "told"}):
     """The body of a session's entry."""
 
-    told: Told
+    published: Published
     event: dict[str, object] | msgspec.Raw
 
 
@@ -124,7 +130,7 @@ class Recorder:
                 at_us=transaction.recorded_us,
                 trace=self._trace(transaction, cause),
             )
-            told = outcome.record.told
+            told = outcome.record.published
             if told is not None:
                 transaction.record(EntryKind.SESSION, token, self._encode(SessionBody(told, _anonymous(event))))
                 transaction.publish(self._topics.session_event, event)
@@ -149,7 +155,7 @@ class Recorder:
         data = charge_data(outcome, charge, identity, self._mode)
         trace = self._trace(transaction, cause)
         event = charge_event(self._origin, data, at_us=transaction.recorded_us, trace=trace)
-        told = ToldCharge(event, data, identity, transaction.recorded_us)
+        told = ReleasedCharge(event, data, identity, transaction.recorded_us)
         messages = list(charge_messages(self._site, told))
         sent = {message.id: seal(self._salt, message.payload) for message in messages}
         body = ChargeBody(charge, _anonymous(event), sent)
@@ -170,9 +176,9 @@ class Recorder:
         for each in settled:
             transaction.receive(each)
 
-    def head(self, transaction: Transaction, record: Record, before: Tally) -> None:
+    def head(self, transaction: Transaction, record: SessionRecord, before: Tally) -> None:
         """Let the broker keep what shows that no event of the session is missing: `before`, and what is told now."""
-        told = transaction.told_of(record.token)
+        told = transaction.entries_of(record.token)
         if not told:
             return
         head = SessionHead(
@@ -193,7 +199,7 @@ class Recorder:
         """The engine has all of the session, or nobody can ask for it any more."""
         transaction.clear(self._topics.session(token), f"{token}.head.cleared.{transaction.last_seq}")
 
-    def answer(self, transaction: Transaction, answered: Answer, message_format: Format) -> None:
+    def answer(self, transaction: Transaction, answered: Answer, message_format: InboundFormat) -> None:
         """Record and send the answer to an inbound message."""
         event = inbound_result_event(
             self._origin,
@@ -256,9 +262,9 @@ def change_in(entry: Entry) -> tuple[str, Change]:
     return entry.session, _increment_body.decode(entry.body).change
 
 
-def told_in(entry: Entry) -> tuple[str, Told]:
+def published_in(entry: Entry) -> tuple[str, Published]:
     """The session's token and what was told in a session's entry."""
-    return entry.session, _session_body.decode(entry.body).told
+    return entry.session, _session_body.decode(entry.body).published
 
 
 def charge_in(entry: Entry) -> tuple[str, Charge]:

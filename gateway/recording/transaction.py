@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.ledger.batch import Batch, Identity, Merge, OutboxMessage, Receipt, Resend
+from gateway.ledger.batch import Batch, Identity, Merge, OutboxMessage, Receipt, ResendOrder
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.messages.cloudevents import CONTENT_TYPE, Event, encode_event
 from gateway.recording.receipts import Order, Settled
@@ -25,7 +25,7 @@ class Transaction:
         self._entries: list[Entry] = []
         self._outbox: list[OutboxMessage] = []
         self._receipts: list[Receipt] = []
-        self._resends: list[Resend] = []
+        self._resends: list[ResendOrder] = []
 
     @property
     def next_seq(self) -> int:
@@ -66,7 +66,7 @@ class Transaction:
         """Let the broker keep nothing on the topic any more."""
         self._outbox.append(OutboxMessage(self._head.seq, event_id, topic, b"", True, ""))
 
-    def told_of(self, session: str) -> list[Entry]:
+    def entries_of(self, session: str) -> list[Entry]:
         """The entries so far that tell something of the session."""
         return [entry for entry in self._entries if entry.session == session and entry.kind in TOLD_OF_SESSIONS]
 
@@ -92,7 +92,7 @@ class Transaction:
     def order(self, order: Order) -> None:
         """Record that a person wants a message sent again."""
         self.record(EntryKind.DELIVERY, order.session, msgspec.json.encode({"resend": order}))
-        self._resends.append(Resend(self._head.seq, order.key))
+        self._resends.append(ResendOrder(self._head.seq, order.key))
 
     def batch(self, identities: Iterable[Identity] = (), merges: Iterable[Merge] = ()) -> Batch:
         """All of it, to be committed as one."""

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gateway.replay.casefile_events import EventModel, EventName, Site, facts_of
+from gateway.replay.casefile_events import CaseDefaults, EventModel, EventName, facts_of
 from gateway.session.facts import AnyFact
 from gateway.session.policy import Policy, PolicyFile
 
@@ -45,7 +45,7 @@ class LogEntry(_Model):
     was: str | None = None
 
 
-class Expected(_Model):
+class ExpectedUnits(_Model):
     """What one patient must have under one policy. Without `log`, each unit is emitted when it is attained."""
 
     units: int
@@ -53,7 +53,7 @@ class Expected(_Model):
     log: tuple[LogEntry, ...] | None = None
 
 
-ExpectedResults = dict[str, dict[str, Expected]]
+ExpectedResults = dict[str, dict[str, ExpectedUnits]]
 
 
 class Variant(_Model):
@@ -166,7 +166,7 @@ def _case(case_id: str, raw: dict[str, object]) -> Case:
         raise CaseFileError(_problems(f"case {case_id}", error)) from None
     zone, zone_name = _zone(case_id, model)
     patients = model.patients or _patients(model)
-    site = Site.of(model.timeline, zone, "P1" if "P1" in patients else patients[0])
+    site = CaseDefaults.of(model.timeline, zone, "P1" if "P1" in patients else patients[0])
     facts: list[AnyFact] = []
     problems: list[str] = []
     for index, event in enumerate(model.timeline):

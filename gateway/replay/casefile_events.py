@@ -72,7 +72,7 @@ class EventModel(BaseModel):
     step_s: float = 0.0
 
 
-class Site(msgspec.Struct, frozen=True):
+class CaseDefaults(msgspec.Struct, frozen=True):
     """What an event may leave unsaid."""
 
     zone: tzinfo
@@ -81,7 +81,7 @@ class Site(msgspec.Struct, frozen=True):
     caps: dict[str, tuple[CapRef, ...]]  # patient -> those that cooled
 
     @classmethod
-    def of(cls, timeline: Iterable[EventModel], zone: tzinfo, patient: str) -> "Site":
+    def of(cls, timeline: Iterable[EventModel], zone: tzinfo, patient: str) -> "CaseDefaults":
         """The units and caps that a timeline names."""
         named = [event for event in timeline if event.device is not None]
         caps: dict[str, set[CapRef]] = {}
@@ -122,7 +122,7 @@ _END_SOURCES = frozenset(EndSource)  # of an infusion's end; whoever else is nam
 _WITH_SOURCE = frozenset({EventName.COOLING_STOP_CHARTED, EventName.CLOCK_STEPPED})
 
 
-def facts_of(event: EventModel, site: Site) -> list[AnyFact]:
+def facts_of(event: EventModel, site: CaseDefaults) -> list[AnyFact]:
     """The facts that `event` tells of, one a cap or unit that it concerns. Raises ValueError that names the field."""
     known_at_us = None if event.rx is None else _instant("rx", event.rx, FOREVER, site).at_us
     at = _instant("t", event.t, FOREVER if known_at_us is None else known_at_us, site)
@@ -148,7 +148,7 @@ def facts_of(event: EventModel, site: Site) -> list[AnyFact]:
     return [_fact(shared | place) for place in _places(event, site)]
 
 
-def _places(event: EventModel, site: Site) -> list[dict[str, object]]:
+def _places(event: EventModel, site: CaseDefaults) -> list[dict[str, object]]:
     """The caps or units that the event concerns: those it names, otherwise the patient's caps or all units."""
     if event.event in _ON_A_UNIT:
         return [{"device": device} for device in (site.devices if event.device is None else (event.device,))]
@@ -169,7 +169,7 @@ def _fact(fields: dict[str, object]) -> AnyFact:
         raise ValueError(str(error)) from None
 
 
-def _instant(field: str, text: str, known_at_us: int, site: Site) -> Instant:
+def _instant(field: str, text: str, known_at_us: int, site: CaseDefaults) -> Instant:
     try:
         return read_instant(text, known_at_us, site.zone)
     except InstantError as error:

@@ -18,7 +18,7 @@ from gateway.session.spans import FOREVER
 _PatientFacts = dict[str, tuple[AnyFact, ...]]
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class ReplayOutcome(msgspec.Struct, frozen=True):
     """How a patient's session stands at the end, and everything that was told on the way."""
 
     assessment: Assessment
@@ -40,7 +40,7 @@ def record(facts: Iterable[AnyFact]) -> Recording:
     return Recording(stages, max((_last_us(fact) for fact in told), default=0))
 
 
-def replay(recording: Recording, patient: str, policy: Policy) -> Outcome:
+def replay(recording: Recording, patient: str, policy: Policy) -> ReplayOutcome:
     """What is told of `patient` under `policy`, and the end of it."""
     log: list[Change] = []
     emitted: tuple[Emitted, ...] = ()
@@ -57,7 +57,7 @@ def replay(recording: Recording, patient: str, policy: Policy) -> Outcome:
             assessment = assess(facts, policy, learned_us)
             log += (changes := reconcile(emitted, assessment.increments, learned_us))
             emitted = fold(emitted, changes)
-    return Outcome(assess(facts, policy, recording.until_us), tuple(log))
+    return ReplayOutcome(assess(facts, policy, recording.until_us), tuple(log))
 
 
 def _by_patient(facts: Sequence[AnyFact]) -> _PatientFacts:

@@ -1,4 +1,4 @@
-"""Whose facts are these: a ward's facts, sorted into sessions. A pure function of the set of facts.
+"""Whose facts are these: facts, sorted into sessions. A pure function of the set of facts.
 
 Theory of operation. The facts of each cap are cut into stretches, one occupant each. Where the teller named the patient
 of a fact, that decides. Otherwise the bindings do: a stretch belongs to the patient bound to the cap when it begins, or
@@ -43,7 +43,7 @@ from gateway.session.facts import (
     first_tellings,
 )
 from gateway.session.infusion import InfusionFact
-from gateway.session.occupancy import Stretch, on_a_cap, stretches, with_implicit_stops
+from gateway.session.occupancy import Occupancy, occupancies, on_a_cap, with_implicit_stops
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 
 _HOUR_US = 60 * US_PER_MINUTE
@@ -87,16 +87,16 @@ class _Group:
 
     patient: str
     opened_us: int
-    stretches: list[Stretch] = field(default_factory=list[Stretch])
+    occupancies: list[Occupancy] = field(default_factory=list[Occupancy])
     tokens: list[str] = field(default_factory=list[str])
     facts: list[AnyFact] = field(default_factory=list[AnyFact])
 
     @property
     def last_us(self) -> int:
-        return max((stretch.last_us for stretch in self.stretches), default=self.opened_us)
+        return max((stretch.last_us for stretch in self.occupancies), default=self.opened_us)
 
     def devices(self) -> set[str]:
-        return {stretch.cap.device for stretch in self.stretches}
+        return {stretch.cap.device for stretch in self.occupancies}
 
 
 def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us: int = SPLIT_US) -> tuple[Session, ...]:
@@ -106,19 +106,19 @@ def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us:
     for fact in told:
         if on_a_cap(fact) and fact.cap is not None:
             by_cap.setdefault(fact.cap, []).append(fact)
-    found = {cap: stretches(cap, cap_facts, idle_us) for cap, cap_facts in by_cap.items()}
+    found = {cap: occupancies(cap, cap_facts, idle_us) for cap, cap_facts in by_cap.items()}
     moves = _reassign(found, told, split_us)
     owned = [stretch for on_cap in found.values() for stretch in with_implicit_stops(on_cap)]
-    ward = _Ward(_groups(owned, split_us))
+    grouping = _Grouping(_groups(owned, split_us))
     for fact, opened_us in moves:
-        ward.anchor(fact.from_patient, opened_us)
-    ward.take_tokens(told)
-    ward.take_patient_facts(told)
-    ward.take_unit_facts(told)
+        grouping.anchor(fact.from_patient, opened_us)
+    grouping.take_tokens(told)
+    grouping.take_patient_facts(told)
+    grouping.take_unit_facts(told)
     for fact, opened_us in moves:
         for patient in (fact.from_patient, fact.to_patient):
-            ward.of(patient, opened_us).facts.append(fact)
-    return tuple(_session(group) for group in sorted(ward.groups, key=lambda each: (each.patient, each.opened_us)))
+            grouping.of(patient, opened_us).facts.append(fact)
+    return tuple(_session(group) for group in sorted(grouping.groups, key=lambda each: (each.patient, each.opened_us)))
 
 
 def _without_voided(told: Sequence[AnyFact]) -> tuple[AnyFact, ...]:
@@ -135,7 +135,7 @@ def voided(binding: PatientBound, void: BindingVoided) -> bool:
 
 
 def _reassign(
-    found: dict[CapRef, list[Stretch]], told: Sequence[AnyFact], split_us: int
+    found: dict[CapRef, list[Occupancy]], told: Sequence[AnyFact], split_us: int
 ) -> list[tuple[PatientReassigned, int]]:
     """Move stretches to whom they belonged all along; each move with the beginning of what it moved."""
     moves: list[tuple[PatientReassigned, int]] = []
@@ -156,7 +156,7 @@ def _reassign(
     return moves
 
 
-def _groups(owned: Iterable[Stretch], split_us: int) -> list[_Group]:
+def _groups(owned: Iterable[Occupancy], split_us: int) -> list[_Group]:
     groups: list[_Group] = []
     latest: dict[str, _Group] = {}
     for stretch in sorted(owned, key=lambda stretch: (stretch.opened_us, stretch.cap)):
@@ -165,12 +165,12 @@ def _groups(owned: Iterable[Stretch], split_us: int) -> list[_Group]:
             group = _Group(stretch.owner, stretch.opened_us)
             groups.append(group)
             latest[stretch.owner] = group
-        group.stretches.append(stretch)
+        group.occupancies.append(stretch)
         group.facts += stretch.facts
     return groups
 
 
-class _Ward:
+class _Grouping:
     """The groups, and the ways by which facts find theirs."""
 
     def __init__(self, groups: list[_Group]) -> None:
@@ -197,7 +197,7 @@ class _Ward:
             on_cap = [
                 (stretch, group)
                 for group in self.groups
-                for stretch in group.stretches
+                for stretch in group.occupancies
                 if stretch.cap == fact.cap and stretch.cooled
             ]
             begun = [each for each in on_cap if each[0].opened_us <= fact.at_us]
@@ -225,7 +225,7 @@ class _Ward:
 
     def take_unit_facts(self, told: Iterable[AnyFact]) -> None:
         for group in self.groups:
-            if group.stretches:
+            if group.occupancies:
                 first_us, last_us = group.opened_us - _MARGIN_US, min(group.last_us + _MARGIN_US, FOREVER)
                 group.facts += _unit_facts(told, group.devices(), first_us, last_us)
 
@@ -259,7 +259,7 @@ def _instant(fact: _PatientFact, told: Iterable[AnyFact]) -> int:
 
 
 def _session(group: _Group) -> Session:
-    cooled = [stretch for stretch in group.stretches if stretch.cooled]
+    cooled = [stretch for stretch in group.occupancies if stretch.cooled]
     return Session(
         patient=group.patient,
         cap=cooled[0].cap if cooled else None,

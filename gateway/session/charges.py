@@ -31,7 +31,7 @@ class CorrectionReason(StrEnum):
     HELD = "held"  # something holds them that was not known when they were charged
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class ChargeLine(msgspec.Struct, frozen=True, kw_only=True):
     """What a charge claims: increments of one patient on one day. Instants are UTC microseconds."""
 
     patient: str
@@ -56,7 +56,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A charge, or the credit in full of the one that `reverses` names."""
 
     key: str
-    line: Line
+    line: ChargeLine
     reverses: str = ""
     reason: CorrectionReason | None = None  # of a credit
 
@@ -103,7 +103,7 @@ class Keys:
 
 def lines(
     assessment: Assessment, policy: Policy, patient: str, token: str, emitted: Iterable[Emitted]
-) -> Iterator[Line]:
+) -> Iterator[ChargeLine]:
     """The lines that the increments make which stand by the log and by `assessment`."""
     revisions = {each.index: each.revision for each in emitted if not each.retracted}
     counted = [increment for increment in assessment.increments if increment.index in revisions]
@@ -120,8 +120,8 @@ def lines(
                 before_us = increment.attained_at_us
 
 
-def _line(patient: str, service_date: date, keys: tuple[str, ...], intervals: Sequence[Interval]) -> Line:
-    return Line(
+def _line(patient: str, service_date: date, keys: tuple[str, ...], intervals: Sequence[Interval]) -> ChargeLine:
+    return ChargeLine(
         patient=patient,
         service_date=service_date,
         increments=keys,

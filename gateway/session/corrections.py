@@ -15,7 +15,7 @@ from datetime import date
 
 import msgspec
 
-from gateway.session.charges import Charge, CorrectionReason, Keys, Line, credit_of, standing_charges
+from gateway.session.charges import Charge, ChargeLine, CorrectionReason, Keys, credit_of, standing_charges
 from gateway.session.facts import AnyFact, CorrectionDecided
 from gateway.session.policy import Policy
 
@@ -45,11 +45,11 @@ class _Difference(msgspec.Struct, frozen=True):
     """A charge that stands and should not, the line that should be charged in its place, or both."""
 
     charge: Charge | None
-    line: Line | None
+    line: ChargeLine | None
 
 
 def corrected(
-    account: Account, lines: Sequence[Line], facts: Sequence[AnyFact], policy: Policy, patient: str, *, held: bool
+    account: Account, lines: Sequence[ChargeLine], facts: Sequence[AnyFact], policy: Policy, patient: str, *, held: bool
 ) -> tuple[tuple[Charge, ...], tuple[CorrectionItem, ...]]:
     """The credits and charges that may be made now, and an item for each difference that may not be settled."""
     decided = sorted(
@@ -75,7 +75,7 @@ def corrected(
     return tuple(charges), tuple(items)
 
 
-def _differences(charged: Sequence[Charge], lines: Sequence[Line]) -> Iterator[_Difference]:
+def _differences(charged: Sequence[Charge], lines: Sequence[ChargeLine]) -> Iterator[_Difference]:
     standing = standing_charges(charged)
     right = {line.claim for line in lines}
     told = {charge.line.claim for charge in standing}

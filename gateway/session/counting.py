@@ -25,7 +25,7 @@ class Interval(msgspec.Struct, frozen=True):
     cap: CapRef
 
 
-class Continuity(msgspec.Struct, frozen=True):
+class ContinuedCooling(msgspec.Struct, frozen=True):
     """Whether cooling was continued after the infusion's end, until when, and whether it started anew."""
 
     continued: bool  # P11
@@ -38,10 +38,10 @@ class Counted(msgspec.Struct, frozen=True):
 
     intervals: tuple[Interval, ...]
     window: Span  # post-infusion cooling, interruptions and all; empty if there is none
-    continuity: Continuity
+    continuity: ContinuedCooling
 
 
-NOTHING = Counted((), (0, 0), Continuity(False, 0, False))
+NOTHING = Counted((), (0, 0), ContinuedCooling(False, 0, False))
 
 
 def count(cooling: Cooling, infusion_end_us: int, policy: Policy) -> Counted:
@@ -72,29 +72,29 @@ def _net(cooling: Cooling, policy: Policy) -> tuple[Span, ...]:
     return union([*net, *filled])
 
 
-def continued(runs: Sequence[Run], infusion_end_us: int, policy: Policy) -> Continuity:
+def continued(runs: Sequence[Run], infusion_end_us: int, policy: Policy) -> ContinuedCooling:
     """How far cooling is continued from the infusion's end on (P11, P12)."""
     blocks = _blocks(runs)
     tolerance_us = policy.pause_tolerance_s * US_PER_S
     # Reading 8: a run that starts exactly at the end is a fresh start. One that stops there was still on.
     before = [index for index, block in enumerate(blocks) if block.start_us < infusion_end_us]
     if not before:
-        return Continuity(False, 0, False)
+        return ContinuedCooling(False, 0, False)
     restarted = False
     last = before[-1]
     across = blocks[last].end_us < infusion_end_us
     if across and last + 1 == len(blocks):
-        return Continuity(False, 0, False)
+        return ContinuedCooling(False, 0, False)
     while last + 1 < len(blocks):
         stopped, started = blocks[last], blocks[last + 1]
         late = started.start_us - stopped.end_us > tolerance_us
         restarted |= late
         # Reading 11: a short stop across the end is a pause. Reading 6: a swap is one however long it takes.
         if late and started.first_cap == stopped.last_cap:
-            return Continuity(not across, stopped.end_us, True)
+            return ContinuedCooling(not across, stopped.end_us, True)
         across = False
         last += 1
-    return Continuity(True, blocks[last].end_us, restarted)
+    return ContinuedCooling(True, blocks[last].end_us, restarted)
 
 
 class _Block(msgspec.Struct, frozen=True):

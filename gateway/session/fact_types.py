@@ -38,7 +38,7 @@ class Continuity(StrEnum):
     UNPROVEN = "unproven"
 
 
-class Finding(StrEnum):
+class ToleranceFinding(StrEnum):
     """What a tolerance check found."""
 
     OK = "ok"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.session.fact_types import AgentClass, CapRef, Continuity, EndSource, Finding, WorkKind
+from gateway.session.fact_types import AgentClass, CapRef, Continuity, EndSource, ToleranceFinding, WorkKind
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact"):
@@ -230,9 +230,9 @@ class PreparationCharted(_SessionFact, frozen=True, tag="preparation_charted"):
 class ToleranceChecked(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="tolerance_checked"):
     """A person looked at how the patient bears it; None: not looked at."""
 
-    vital_signs: Finding | None = None
-    comfort: Finding | None = None
-    scalp: Finding | None = None
+    vital_signs: ToleranceFinding | None = None
+    comfort: ToleranceFinding | None = None
+    scalp: ToleranceFinding | None = None
 
 
 class CapIdentified(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="cap_identified"):

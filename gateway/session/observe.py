@@ -34,7 +34,7 @@ from gateway.session.facts import (
 COUNTER_TOLERANCE_S = 2  # the unit's counter has whole seconds, and so has each end of the silence
 
 
-class Condition(StrEnum):
+class CapCondition(StrEnum):
     """What a cap is doing, as far as counting needs to know."""
 
     STOPPED = "stopped"
@@ -51,21 +51,21 @@ class ObserveRules(msgspec.Struct, frozen=True):
     evidence: Evidence
 
 
-class CapSeen(msgspec.Struct, frozen=True):
+class CapState(msgspec.Struct, frozen=True):
     """One cap as confirmed, and the change that may be under way."""
 
-    condition: Condition = Condition.STOPPED
+    condition: CapCondition = CapCondition.STOPPED
     agreed_us: int = 0  # the last reading that agreed with `condition`, UTC
-    candidate: Condition | None = None
+    candidate: CapCondition | None = None
     candidate_us: int = 0  # the first reading of the candidate
     candidate_polls: int = 0
     mark: TreatmentMark | None = None
 
 
-class UnitSeen(msgspec.Struct, frozen=True):
+class UnitState(msgspec.Struct, frozen=True):
     """One unit's caps as far as readings have shown."""
 
-    caps: tuple[CapSeen, ...]
+    caps: tuple[CapState, ...]
     last_good: Stamp | None = None
     offline: bool = False
 
@@ -73,12 +73,12 @@ class UnitSeen(msgspec.Struct, frozen=True):
 class Observation(msgspec.Struct, frozen=True):
     """What a poll has taught. `observed_until_us` is None when it was nothing that counting may use."""
 
-    seen: UnitSeen
+    state: UnitState
     facts: tuple[AnyFact, ...] = ()
     observed_until_us: int | None = None
 
 
-def observe(seen: UnitSeen, reading: Reading, rules: ObserveRules) -> Observation:
+def observe(seen: UnitState, reading: Reading, rules: ObserveRules) -> Observation:
     """Take one reading as evidence. A reading with an unusable circulation counts as silence."""
     conditions = [_condition(cap) for cap in reading.caps]
     if rules.evidence is Evidence.NONE or None in conditions:
@@ -92,29 +92,29 @@ def observe(seen: UnitSeen, reading: Reading, rules: ObserveRules) -> Observatio
     if seen.last_good is not None and at.boot_us - seen.last_good.boot_us > rules.max_gap_us:
         facts += _silence_facts(seen, reading, "silence")
         caps = tuple(msgspec.structs.replace(cap, candidate=None) for cap in caps)
-    known: list[CapSeen] = []
+    known: list[CapState] = []
     for cap_seen, cap, condition in zip(caps, reading.caps, conditions, strict=True):
         if condition is not None:
             cap_after, change = _advance(cap_seen, reading, cap, condition, rules)
             known.append(cap_after)
             facts += change
     until_us = min(at.utc_us if cap.candidate is None else cap.agreed_us for cap in known)
-    return Observation(UnitSeen(tuple(known), at), tuple(facts), until_us)
+    return Observation(UnitState(tuple(known), at), tuple(facts), until_us)
 
 
-def observe_fault(seen: UnitSeen, fault: ReadFault, rules: ObserveRules) -> Observation:
+def observe_fault(seen: UnitState, fault: ReadFault, rules: ObserveRules) -> Observation:
     """A poll without a reading: after the longest gap the unit is offline from its last good reading on."""
     return _unseen(seen, fault.unit, fault.at, fault.kind, rules)
 
 
-def marks(seen: UnitSeen) -> tuple[TreatmentMark, ...]:
+def marks(seen: UnitState) -> tuple[TreatmentMark, ...]:
     """The caps' own counters at the last good reading."""
     return tuple(cap.mark for cap in seen.caps if cap.mark is not None)
 
 
-def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> UnitSeen:
+def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> UnitState:
     """The unit as the recorded facts leave it; what happened since is a silence that ends with the next reading."""
-    conditions = [Condition.STOPPED] * caps
+    conditions = [CapCondition.STOPPED] * caps
     agreed_us = [0] * caps
     counters: dict[int, TreatmentMark] = {}
     last_us = 0
@@ -122,11 +122,11 @@ def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> Uni
     for fact in sorted(facts, key=lambda fact: fact.at_us):
         match fact:
             case CoolingStarted() | CoolingResumed() if fact.cap.device == device:
-                conditions[fact.cap.channel - 1] = Condition.COOLING
+                conditions[fact.cap.channel - 1] = CapCondition.COOLING
             case CoolingPaused() if fact.cap.device == device:
-                conditions[fact.cap.channel - 1] = Condition.PAUSED
+                conditions[fact.cap.channel - 1] = CapCondition.PAUSED
             case CoolingStopped() if fact.cap.device == device:
-                conditions[fact.cap.channel - 1] = Condition.STOPPED
+                conditions[fact.cap.channel - 1] = CapCondition.STOPPED
             case ObservedUntil() if fact.device == device:
                 counters = {mark.channel: mark for mark in fact.marks}
                 agreed_us = [fact.at_us] * caps
@@ -138,61 +138,67 @@ def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> Uni
                 continue
         last_us = max(last_us, fact.at_us)
     if last_us == 0:
-        return UnitSeen(tuple(CapSeen() for _ in range(caps)))
+        return UnitState(tuple(CapState() for _ in range(caps)))
     seen = tuple(
-        CapSeen(condition=condition, agreed_us=max(agreed, last_us), mark=counters.get(channel))
+        CapState(condition=condition, agreed_us=max(agreed, last_us), mark=counters.get(channel))
         for channel, (condition, agreed) in enumerate(zip(conditions, agreed_us, strict=True), start=1)
     )
-    return UnitSeen(seen, Stamp(last_us, now.boot_us - (now.utc_us - last_us)), offline)
+    return UnitState(seen, Stamp(last_us, now.boot_us - (now.utc_us - last_us)), offline)
 
 
-def _as_many(caps: tuple[CapSeen, ...], count: int) -> tuple[CapSeen, ...] | None:
+def _as_many(caps: tuple[CapState, ...], count: int) -> tuple[CapState, ...] | None:
     """The caps that a unit which now speaks of `count` has; None if one that was busy is no longer spoken of."""
-    if any(cap.condition is not Condition.STOPPED for cap in caps[count:]):
+    if any(cap.condition is not CapCondition.STOPPED for cap in caps[count:]):
         return None
-    return caps[:count] + (CapSeen(),) * (count - len(caps))
+    return caps[:count] + (CapState(),) * (count - len(caps))
 
 
-def _condition(cap: CapReading) -> Condition | None:
+def _condition(cap: CapReading) -> CapCondition | None:
     if cap.circulating is None or cap.run_state is RunState.UNKNOWN:
         return None
     match cap.run_state:
         case RunState.FAULT:
-            return Condition.FAULT
+            return CapCondition.FAULT
         case RunState.STOPPED:
-            return Condition.STOPPED
+            return CapCondition.STOPPED
         case RunState.PAUSED:
-            return Condition.PAUSED
+            return CapCondition.PAUSED
         case RunState.RUNNING | RunState.READY:
             if cap.connected is False:
-                return Condition.PAUSED
-            return Condition.COOLING if cap.circulating else Condition.STOPPED
+                return CapCondition.PAUSED
+            return CapCondition.COOLING if cap.circulating else CapCondition.STOPPED
 
 
 def _advance(
-    seen: CapSeen, reading: Reading, cap: CapReading, condition: Condition, rules: ObserveRules
-) -> tuple[CapSeen, list[AnyFact]]:
+    seen: CapState, reading: Reading, cap: CapReading, condition: CapCondition, rules: ObserveRules
+) -> tuple[CapState, list[AnyFact]]:
     at_us = reading.observed_at.utc_us
-    if seen.condition is Condition.STOPPED and condition is not Condition.COOLING:
-        condition = Condition.STOPPED  # a pause or fault of a cap that does not cool changes nothing
+    if seen.condition is CapCondition.STOPPED and condition is not CapCondition.COOLING:
+        condition = CapCondition.STOPPED  # a pause or fault of a cap that does not cool changes nothing
     mark = None
     if cap.treatment is not None and cap.elapsed_s is not None:
         mark = TreatmentMark(cap.cap, cap.treatment, cap.elapsed_s)
     if condition is seen.condition:
-        return CapSeen(condition, at_us, mark=mark), []
+        return CapState(condition, at_us, mark=mark), []
     first_us, polls = (seen.candidate_us, seen.candidate_polls + 1) if condition is seen.candidate else (at_us, 1)
     if polls < rules.confirm_polls:
-        return CapSeen(seen.condition, seen.agreed_us, condition, first_us, polls, mark), []
+        return CapState(seen.condition, seen.agreed_us, condition, first_us, polls, mark), []
     change = _change(seen, condition, CapRef(reading.unit, cap.cap), first_us, at_us, reading, rules)
-    return CapSeen(condition, at_us, mark=mark), change
+    return CapState(condition, at_us, mark=mark), change
 
 
 def _change(
-    seen: CapSeen, to: Condition, cap: CapRef, first_us: int, known_at_us: int, reading: Reading, rules: ObserveRules
+    seen: CapState,
+    to: CapCondition,
+    cap: CapRef,
+    first_us: int,
+    known_at_us: int,
+    reading: Reading,
+    rules: ObserveRules,
 ) -> list[AnyFact]:
     """The fact of one confirmed change; none where counting sees no difference (a pause that becomes a fault)."""
     match seen.condition, to:
-        case Condition.STOPPED, Condition.COOLING:
+        case CapCondition.STOPPED, CapCondition.COOLING:
             return [
                 CoolingStarted(
                     at_us=first_us,
@@ -202,29 +208,29 @@ def _change(
                     serial_number=reading.serial_number or "",
                 )
             ]
-        case ((Condition.PAUSED | Condition.FAULT), Condition.COOLING):
+        case ((CapCondition.PAUSED | CapCondition.FAULT), CapCondition.COOLING):
             return [CoolingResumed(at_us=first_us, known_at_us=known_at_us, cap=cap)]
-        case _, Condition.STOPPED:
+        case _, CapCondition.STOPPED:
             return [CoolingStopped(at_us=seen.agreed_us, known_at_us=known_at_us, cap=cap)]
-        case Condition.COOLING, (Condition.PAUSED | Condition.FAULT):
-            reason = "fault" if to is Condition.FAULT else "disconnected"
+        case CapCondition.COOLING, (CapCondition.PAUSED | CapCondition.FAULT):
+            reason = "fault" if to is CapCondition.FAULT else "disconnected"
             return [CoolingPaused(at_us=seen.agreed_us, known_at_us=known_at_us, cap=cap, reason=reason)]
         case _:
             return []
 
 
-def _unseen(seen: UnitSeen, unit: str, at: Stamp, reason: str, rules: ObserveRules) -> Observation:
+def _unseen(seen: UnitState, unit: str, at: Stamp, reason: str, rules: ObserveRules) -> Observation:
     if seen.last_good is None or seen.offline or at.boot_us - seen.last_good.boot_us <= rules.max_gap_us:
         return Observation(seen)
-    if all(cap.condition is Condition.STOPPED for cap in seen.caps):
+    if all(cap.condition is CapCondition.STOPPED for cap in seen.caps):
         return Observation(seen)
     offline = UnitOffline(at_us=seen.last_good.utc_us, known_at_us=at.utc_us, device=unit, reason=reason)
     return Observation(msgspec.structs.replace(seen, offline=True), (offline,))
 
 
-def _silence_facts(seen: UnitSeen, reading: Reading, reason: str) -> list[AnyFact]:
+def _silence_facts(seen: UnitState, reading: Reading, reason: str) -> list[AnyFact]:
     """Both ends of a silence that is over; its beginning may have been told before."""
-    if seen.last_good is None or all(cap.condition is Condition.STOPPED for cap in seen.caps):
+    if seen.last_good is None or all(cap.condition is CapCondition.STOPPED for cap in seen.caps):
         return []
     at = reading.observed_at
     facts: list[AnyFact] = []
@@ -239,14 +245,14 @@ def _silence_facts(seen: UnitSeen, reading: Reading, reason: str) -> list[AnyFac
     return facts
 
 
-def _accounts_for(before: CapSeen, cap: CapReading, silence_s: float) -> bool:
+def _accounts_for(before: CapState, cap: CapReading, silence_s: float) -> bool:
     """Whether the cap's own counters say that it did the same thing all through the silence."""
-    if before.condition is Condition.STOPPED and _condition(cap) is Condition.STOPPED:
+    if before.condition is CapCondition.STOPPED and _condition(cap) is CapCondition.STOPPED:
         return True
     if before.mark is None or cap.treatment != before.mark.treatment or cap.elapsed_s is None:
         return False
     if _condition(cap) is not before.condition:
         return False
     cooled_s = cap.elapsed_s - before.mark.elapsed_s
-    expected_s = silence_s if before.condition is Condition.COOLING else 0.0
+    expected_s = silence_s if before.condition is CapCondition.COOLING else 0.0
     return abs(cooled_s - expected_s) <= COUNTER_TOLERANCE_S

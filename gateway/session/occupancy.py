@@ -47,7 +47,7 @@ _TOLD = (
 )
 
 
-class Stretch(msgspec.Struct, frozen=True):
+class Occupancy(msgspec.Struct, frozen=True):
     """What one occupant did on one cap. `owner` is "" where nobody is known."""
 
     cap: CapRef
@@ -80,18 +80,18 @@ def on_a_cap(fact: AnyFact) -> TypeGuard["_Told | PatientBound | PatientReleased
     return isinstance(fact, PatientBound | PatientReleased | _Told) and fact.cap is not None
 
 
-def stretches(cap: CapRef, facts: Iterable[AnyFact], idle_us: int) -> list[Stretch]:
+def occupancies(cap: CapRef, facts: Iterable[AnyFact], idle_us: int) -> list[Occupancy]:
     """The stretches of `cap`, by their beginning. `idle_us`: how long a stop leaves the cap to its occupant."""
     walk = _Walk(cap, idle_us)
     for fact in sorted(filter(on_a_cap, facts), key=lambda fact: (fact.at_us, _rank(fact), fact.known_at_us)):
         walk.take(fact)
-    found = [Stretch(cap, draft.opened_us, draft.owner, draft.owner, tuple(draft.facts)) for draft in walk.drafts]
+    found = [Occupancy(cap, draft.opened_us, draft.owner, draft.owner, tuple(draft.facts)) for draft in walk.drafts]
     return sorted(found, key=lambda stretch: stretch.opened_us)
 
 
-def with_implicit_stops(found: Sequence[Stretch]) -> list[Stretch]:
+def with_implicit_stops(found: Sequence[Occupancy]) -> list[Occupancy]:
     """P24: whoever comes next on the cap ends a stretch that was never stopped."""
-    result: list[Stretch] = []
+    result: list[Occupancy] = []
     for index, stretch in enumerate(found):
         following = next((s for s in found[index + 1 :] if s.owner != stretch.owner and s.cooled), None)
         if following is not None and stretch.running_at(following.opened_us):

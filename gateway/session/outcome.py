@@ -52,7 +52,7 @@ class Missing(StrEnum):
     CAP_IDENTIFIER = "cap-identifier"
 
 
-class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+class Published(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was last told of a session, besides its increments."""
 
     phase: Phase
@@ -65,8 +65,8 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     corrections: tuple[CorrectionItem, ...] = ()
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One session in the ward: what was told of it, and when it needs to be looked at again."""
+class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One session in the state: what was told of it, and when it needs to be looked at again."""
 
     token: str
     cap: CapRef
@@ -74,7 +74,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     opened_us: int
     emitted: tuple[Emitted, ...] = ()
     charged: tuple[Charge, ...] = ()  # and credited, in order
-    told: Told | None = None
+    published: Published | None = None
     watched: frozenset[str] = frozenset()  # units whose readings move it on
     due_us: int = FOREVER  # the reading that passes this instant changes something
     wake_us: int = FOREVER  # so does this instant itself
@@ -82,12 +82,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def patient(self) -> str:
         """Whose session it is; "" while nobody knows."""
-        return "" if self.told is None else self.told.patient
+        return "" if self.published is None else self.published.patient
 
     @property
     def waits(self) -> bool:
         """Whether a person's word may yet release it or settle a charge."""
-        told = self.told
+        told = self.published
         if told is None:
             return False
         held = told.finalised and told.release is ReleaseState.HELD and not HOPELESS & {*told.held}
@@ -97,13 +97,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def open(self) -> bool:
         """Whether cooling may still go on."""
-        return self.told is None or not (self.told.closed or self.told.finalised)
+        return self.published is None or not (self.published.closed or self.published.finalised)
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """What a step changed about one session, with the evidence."""
 
-    record: Record
+    record: SessionRecord
     assessment: Assessment
     changes: tuple[Change, ...]
     happened: tuple[SessionChange, ...]
@@ -125,7 +125,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 def outcome(
-    session: Session, record: Record, assessment: Assessment, observed: Mapping[str, int], now_us: int
+    session: Session, record: SessionRecord, assessment: Assessment, observed: Mapping[str, int], now_us: int
 ) -> Outcome:
     """What `assessment` of `session` at `now_us` changes about `record`."""
     changes = reconcile(record.emitted, assessment.increments, now_us)
@@ -136,10 +136,10 @@ def outcome(
     finalised = finalises_us <= now_us
     never_cooled = assessment.started_us is None  # its cooling turned out to be another's
     closed = closes_us <= now_us or finalised or never_cooled
-    items = () if record.told is None else record.told.corrections
+    items = () if record.published is None else record.published.corrections
     account = Account(record.token, record.charged, items)
     released = release(assessment, session.facts, record.policy, session.patient, emitted, account, now_us)
-    told = Told(
+    published = Published(
         assessment.phase,
         assessment.flags,
         session.patient,
@@ -155,7 +155,7 @@ def outcome(
         record,
         emitted=emitted,
         charged=(*record.charged, *released.charges),
-        told=told,
+        published=published,
         watched=assessment.watched,
         due_us=min((at_us for at_us in coming if at_us is not None and at_us > until_us), default=FOREVER),
         wake_us=min((at_us for at_us in (closes_us, finalises_us) if at_us > now_us), default=FOREVER),
@@ -164,8 +164,8 @@ def outcome(
         record=after,
         assessment=assessment,
         changes=changes,
-        happened=tuple(_happened(record, told, released)),
-        phase_before=None if record.told is None else record.told.phase,
+        happened=tuple(_happened(record, published, released)),
+        phase_before=None if record.published is None else record.published.phase,
         release=released,
         evidence=_weakest(session.facts),
         missing=tuple(_missing(session, assessment)),
@@ -173,11 +173,11 @@ def outcome(
     )
 
 
-def _happened(record: Record, now: Told, released: Release) -> Iterator[SessionChange]:
-    before = record.told
+def _happened(record: SessionRecord, now: Published, released: Release) -> Iterator[SessionChange]:
+    before = record.published
     if before is None:
         yield SessionChange.OPENED
-        before = Told(now.phase)
+        before = Published(now.phase)
     if now.patient != before.patient:
         yield SessionChange.BOUND
     if now.flags != before.flags:

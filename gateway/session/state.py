@@ -1,9 +1,9 @@
-"""The ward: every session that may still change, what has been told of each, and what the next input changes.
+"""The tracker's state: every session that may still change, what has been published of each, and what input changes.
 
-Theory of operation. The ward is a value. `advance` takes it, what was learned and what is observed, and gives the
-ward after it with the step that led there: facts to record, changes to tell. The shell records the step, then swaps
-the ward, so that memory never runs ahead of the ledger. A ward made again from the recorded facts and tellings goes on
-as if nothing had happened.
+Theory of operation. This is event sourcing: the state is a value that is made from facts alone. `advance` takes it,
+what was learned and what is observed, and gives the state after it with the step that led there: facts to record,
+changes to announce. The shell records the step, then swaps the state, so that memory never runs ahead of the ledger. A
+state made again from the recorded facts and announcements goes on as if nothing had happened.
 
 A new fact is looked at together with all facts that it may bear on: those that share a unit, a patient or a session
 with it, directly or through others. All other sessions stand as they did. A session opened longer ago than
@@ -32,7 +32,7 @@ from gateway.session.facts import (
 from gateway.session.increments import Change, fold
 from gateway.session.infusion import INFUSION_FACTS
 from gateway.session.occupancy import BINDING_HOLDS_US
-from gateway.session.outcome import Outcome, Record, Told, outcome
+from gateway.session.outcome import Outcome, Published, SessionRecord, outcome
 from gateway.session.policy import Policy, parse_policy
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 from gateway.session.worklist import WorkItem, open_work
@@ -44,7 +44,7 @@ _CONTEXT_US = 24 * _HOUR_US  # how long facts outlive the sessions they may belo
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What must be recorded before the ward after it is true: new facts, then what they changed."""
+    """What must be recorded before the state after it is true: new facts, then what they changed."""
 
     facts: tuple[AnyFact, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
@@ -53,13 +53,13 @@ class Step(msgspec.Struct, frozen=True):
 Key = tuple[Literal["unit", "patient", "token"], str]
 
 
-class Ward(msgspec.Struct, frozen=True):
+class TrackerState(msgspec.Struct, frozen=True):
     """All that is known, by what it concerns. `policy_text` is pinned in each session that opens."""
 
     policy_text: str
-    rooms: Mapping[Key, tuple[AnyFact, ...]] = {}
-    everywhere: tuple[AnyFact, ...] = ()  # facts that concern every session: clock steps
-    records: Mapping[str, Record] = {}
+    facts_by_key: Mapping[Key, tuple[AnyFact, ...]] = {}
+    global_facts: tuple[AnyFact, ...] = ()  # facts that concern every session: clock steps
+    records: Mapping[str, SessionRecord] = {}
     bound: Mapping[CapRef, PatientBound] = {}  # the last binding of each cap that was not released
 
     @property
@@ -82,7 +82,7 @@ class Ward(msgspec.Struct, frozen=True):
         """How long facts may be kept: what a restart must read again."""
         return self.memory_us + _PATIENCE_US
 
-    def keeps(self, record: Record, now_us: int) -> bool:
+    def keeps(self, record: SessionRecord, now_us: int) -> bool:
         """Whether the session may still change."""
         patience_us = _PATIENCE_US if record.waits else 0
         return record.opened_us >= now_us - self.settled_us - patience_us
@@ -108,11 +108,11 @@ class Ward(msgspec.Struct, frozen=True):
 
     def knows_message(self, message_id: str) -> bool:
         """Whether a fact that a message told is known under the message's id."""
-        return any(getattr(fact, "msg", "") == message_id for facts in self.rooms.values() for fact in facts)
+        return any(getattr(fact, "msg", "") == message_id for facts in self.facts_by_key.values() for fact in facts)
 
     def knows_order(self, patient: str, order: str) -> bool:
         """Whether anything of the patient's order was told."""
-        facts = self.rooms.get(("patient", patient), ())
+        facts = self.facts_by_key.get(("patient", patient), ())
         return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in facts)
 
     @property
@@ -124,7 +124,7 @@ class Ward(msgspec.Struct, frozen=True):
     @property
     def work(self) -> tuple[WorkItem, ...]:
         """What people have to look at."""
-        return open_work(fact for facts in self.rooms.values() for fact in facts)
+        return open_work(fact for facts in self.facts_by_key.values() for fact in facts)
 
     def due_us(self) -> dict[str, int]:
         """By unit, the instant whose reading changes something; a unit in no session is missing."""
@@ -135,86 +135,88 @@ class Ward(msgspec.Struct, frozen=True):
         return due
 
 
-def restored(
+def rebuild(
     policy_text: str,
     facts: Iterable[AnyFact],
     changes: Iterable[tuple[str, Change]],
-    tellings: Iterable[tuple[str, Told]],
+    published: Iterable[tuple[str, Published]],
     charges: Iterable[tuple[str, Charge]],
-) -> Ward:
-    """The ward as the ledger has it: facts, then by session token what was told, in the order of telling.
+) -> TrackerState:
+    """The state as the ledger has it: facts, then by session token what was told, in the order of telling.
 
     Nothing is due in it until it is `advance`d over everything once (`everything=True`).
     """
-    ward = _with_facts(Ward(policy_text), [fact for fact in facts if not isinstance(fact, ObservedUntil)])
-    records = dict(ward.records)
+    state = _with_facts(TrackerState(policy_text), [fact for fact in facts if not isinstance(fact, ObservedUntil)])
+    records = dict(state.records)
     for token, change in changes:
         if token in records:
             records[token] = msgspec.structs.replace(records[token], emitted=fold(records[token].emitted, [change]))
-    for token, told in tellings:
+    for token, each in published:
         if token in records:
-            records[token] = msgspec.structs.replace(records[token], told=told)
+            records[token] = msgspec.structs.replace(records[token], published=each)
     for token, charge in charges:
         if token in records:
             charged = (*records[token].charged, charge)
             records[token] = msgspec.structs.replace(records[token], charged=charged)
-    return msgspec.structs.replace(ward, records=records)
+    return msgspec.structs.replace(state, records=records)
 
 
 def advance(
-    ward: Ward,
+    state: TrackerState,
     learned: Sequence[AnyFact],
     observed: Mapping[str, int],
     now_us: int,
     draw: Callable[[], str],
     *,
     everything: bool = False,
-) -> tuple[Ward, Step]:
-    """The ward after `learned`, with every unit observed as far as `observed` says. `draw` gives a fresh token."""
-    new = tuple(_unknown(ward, learned))
-    ward = _with_facts(ward, new)
-    touched = set(ward.rooms) if everything else _touched(ward, new, observed, now_us)
+) -> tuple[TrackerState, Step]:
+    """The state after `learned`, with every unit observed as far as `observed` says. `draw` gives a fresh token."""
+    new = tuple(_new_facts(state, learned))
+    state = _with_facts(state, new)
+    touched = set(state.facts_by_key) if everything else _touched_keys(state, new, observed, now_us)
     if not touched:
-        return ward, Step(new)
-    facts = _together(ward, touched)
-    found = _recent(facts, ward, now_us)
-    opened = [_opening(session, ward, now_us, draw) for session in found if session.cooled and not session.tokens]
+        return state, Step(new)
+    facts = _related_facts(state, touched)
+    found = _changeable_sessions(facts, state, now_us)
+    opened = [_opening(session, state, now_us, draw) for session in found if session.cooled and not session.tokens]
     if opened:
-        ward = _with_facts(ward, opened)
-        found = _recent([*facts, *opened], ward, now_us)
-    records = dict(ward.records)
+        state = _with_facts(state, opened)
+        found = _changeable_sessions([*facts, *opened], state, now_us)
+    records = dict(state.records)
     outcomes: list[Outcome] = []
     for session in found:
         for each in _outcomes(session, records, observed, now_us):
             records[each.record.token] = each.record
             if each.news:
                 outcomes.append(each)
-    return msgspec.structs.replace(ward, records=records), Step((*new, *opened), tuple(outcomes))
+    return msgspec.structs.replace(state, records=records), Step((*new, *opened), tuple(outcomes))
 
 
-def look(ward: Ward, token: str, observed: Mapping[str, int], now_us: int) -> tuple[Session, Outcome] | None:
+def inspect(
+    state: TrackerState, token: str, observed: Mapping[str, int], now_us: int
+) -> tuple[Session, Outcome] | None:
     """One session as it stands, with its facts; None if no session that may still change has that token."""
-    if token not in ward.records:
+    if token not in state.records:
         return None
-    for session in _recent(_together(ward, {("token", token)}), ward, now_us):
-        for each in _outcomes(session, ward.records, observed, now_us):
+    for session in _changeable_sessions(_related_facts(state, {("token", token)}), state, now_us):
+        for each in _outcomes(session, state.records, observed, now_us):
             if each.record.token == token:
                 return session, each
     return None
 
 
-def forget(ward: Ward, now_us: int) -> Ward:
-    """The ward without the history that no session can need any more."""
-    records = {token: record for token, record in ward.records.items() if ward.keeps(record, now_us)}
+def prune(state: TrackerState, now_us: int) -> TrackerState:
+    """The state without the history that no session can need any more."""
+    records = {token: record for token, record in state.records.items() if state.keeps(record, now_us)}
     needed_us = [record.opened_us - _CONTEXT_US for record in records.values()]
-    horizon_us = min([now_us - ward.memory_us, *needed_us])
-    rooms = {
+    horizon_us = min([now_us - state.memory_us, *needed_us])
+    facts_by_key = {
         key: kept
-        for key, facts in ward.rooms.items()
+        for key, facts in state.facts_by_key.items()
         if (kept := tuple(fact for fact in facts if max(fact.at_us, fact.known_at_us) >= horizon_us))
     }
-    everywhere = tuple(fact for fact in ward.everywhere if fact.known_at_us >= horizon_us)
-    return msgspec.structs.replace(ward, rooms=rooms, everywhere=everywhere, records=records)
+    global_facts = tuple(fact for fact in state.global_facts if fact.known_at_us >= horizon_us)
+    return msgspec.structs.replace(state, facts_by_key=facts_by_key, global_facts=global_facts, records=records)
 
 
 def _keys(fact: AnyFact) -> Iterator[Key]:
@@ -232,11 +234,11 @@ def _keys(fact: AnyFact) -> Iterator[Key]:
         yield "token", token
 
 
-def _unknown(ward: Ward, learned: Iterable[AnyFact]) -> Iterator[AnyFact]:
+def _new_facts(state: TrackerState, learned: Iterable[AnyFact]) -> Iterator[AnyFact]:
     """The facts that were not told before; the first telling counts."""
     told: set[AnyFact] = set()
     for fact in learned:
-        for known in ward.rooms.get(next(_keys(fact), ("token", "")), ward.everywhere):
+        for known in state.facts_by_key.get(next(_keys(fact), ("token", "")), state.global_facts):
             told.add(_content(known))
         if (content := _content(fact)) not in told:
             told.add(content)
@@ -247,19 +249,19 @@ def _content(fact: AnyFact) -> AnyFact:
     return msgspec.structs.replace(fact, known_at_us=0)
 
 
-def _with_facts(ward: Ward, facts: Sequence[AnyFact]) -> Ward:
+def _with_facts(state: TrackerState, facts: Sequence[AnyFact]) -> TrackerState:
     if not facts:
-        return ward
+        return state
     added: dict[Key, list[AnyFact]] = {}
-    everywhere: list[AnyFact] = []
-    bound = dict(ward.bound)
-    records = dict(ward.records)
+    global_facts: list[AnyFact] = []
+    bound = dict(state.bound)
+    records = dict(state.records)
     for fact in facts:
         keys = list(_keys(fact))
         for key in keys:
             added.setdefault(key, []).append(fact)
         if not keys:
-            everywhere.append(fact)
+            global_facts.append(fact)
         match fact:
             case PatientBound():
                 bound[fact.cap] = fact
@@ -271,31 +273,34 @@ def _with_facts(ward: Ward, facts: Sequence[AnyFact]) -> Ward:
                     del bound[fact.cap]
             case SessionOpened():
                 policy = parse_policy(fact.policy)
-                records[fact.token] = Record(token=fact.token, cap=fact.cap, policy=policy, opened_us=fact.at_us)
+                records[fact.token] = SessionRecord(token=fact.token, cap=fact.cap, policy=policy, opened_us=fact.at_us)
             case _:
                 pass
-    rooms = {**ward.rooms, **{key: (*ward.rooms.get(key, ()), *more) for key, more in added.items()}}
-    return Ward(ward.policy_text, rooms, (*ward.everywhere, *everywhere), records, bound)
+    facts_by_key = {
+        **state.facts_by_key,
+        **{key: (*state.facts_by_key.get(key, ()), *more) for key, more in added.items()},
+    }
+    return TrackerState(state.policy_text, facts_by_key, (*state.global_facts, *global_facts), records, bound)
 
 
-def _touched(ward: Ward, new: Sequence[AnyFact], observed: Mapping[str, int], now_us: int) -> set[Key]:
+def _touched_keys(state: TrackerState, new: Sequence[AnyFact], observed: Mapping[str, int], now_us: int) -> set[Key]:
     """What must be looked at again: what new facts concern, and sessions whose instant has come."""
     touched = {key for fact in new for key in _keys(fact)}
     if any(not list(_keys(fact)) for fact in new):
-        touched |= set(ward.rooms)
-    for record in ward.records.values():
+        touched |= set(state.facts_by_key)
+    for record in state.records.values():
         reached = any(observed.get(unit, 0) >= record.due_us for unit in record.watched)
         if reached or record.wake_us <= now_us:
             touched.add(("token", record.token))
     return touched
 
 
-def _together(ward: Ward, touched: set[Key]) -> list[AnyFact]:
+def _related_facts(state: TrackerState, touched: set[Key]) -> list[AnyFact]:
     """All facts that bear on each other, from `touched` on."""
-    facts: dict[int, AnyFact] = {id(fact): fact for fact in ward.everywhere}
+    facts: dict[int, AnyFact] = {id(fact): fact for fact in state.global_facts}
     waiting, seen = list(touched), set(touched)
     while waiting:
-        for fact in ward.rooms.get(waiting.pop(), ()):
+        for fact in state.facts_by_key.get(waiting.pop(), ()):
             if id(fact) not in facts:
                 facts[id(fact)] = fact
                 further = {key for key in _keys(fact) if key not in seen}
@@ -304,35 +309,35 @@ def _together(ward: Ward, touched: set[Key]) -> list[AnyFact]:
     return list(facts.values())
 
 
-def _recent(facts: Iterable[AnyFact], ward: Ward, now_us: int) -> list[Session]:
+def _changeable_sessions(facts: Iterable[AnyFact], state: TrackerState, now_us: int) -> list[Session]:
     """The sessions that may still change."""
-    found = sessions(facts, idle_us=ward.policy.session_idle_s * US_PER_S)
+    found = sessions(facts, idle_us=state.policy.session_idle_s * US_PER_S)
     return [
         session
         for session in found
-        if session.opened_us >= now_us - ward.settled_us
-        or any(ward.keeps(ward.records[token], now_us) for token in session.tokens if token in ward.records)
+        if session.opened_us >= now_us - state.settled_us
+        or any(state.keeps(state.records[token], now_us) for token in session.tokens if token in state.records)
     ]
 
 
-def _opening(session: Session, ward: Ward, now_us: int, draw: Callable[[], str]) -> SessionOpened:
+def _opening(session: Session, state: TrackerState, now_us: int, draw: Callable[[], str]) -> SessionOpened:
     if session.cap is None:
         raise ValueError("a session without cooling is not opened")
     token = draw()
-    while token in ward.records:
+    while token in state.records:
         token = draw()
     return SessionOpened(
         at_us=session.opened_us,
         known_at_us=now_us,
         token=token,
         cap=session.cap,
-        policy=ward.policy_text,
+        policy=state.policy_text,
         patient=session.patient if session.reassigned else "",
     )
 
 
 def _outcomes(
-    session: Session, records: Mapping[str, Record], observed: Mapping[str, int], now_us: int
+    session: Session, records: Mapping[str, SessionRecord], observed: Mapping[str, int], now_us: int
 ) -> Iterator[Outcome]:
     """The session under the token that stands; tokens that another one has replaced lose their increments."""
     known = [records[token] for token in session.tokens if token in records]

@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable
 from drivers.reading import CapReading, Reading
 from gateway.config.charges import OutboundPlan
 from gateway.messages.inbound.answers import Identity
-from gateway.messages.outbound.ehr import Device, Patient
+from gateway.messages.outbound.ehr import Device, PatientData
 from gateway.messages.outbound.fhir import Look, observation_bundle
 from gateway.messages.outbound.hl7_oru import observation_message
-from gateway.messages.outbound.site import FHIR_TYPE, HL7_TYPE, Format
+from gateway.messages.outbound.site import FHIR_TYPE, HL7_TYPE, Notation
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics
 from gateway.runtime.clock import US_PER_S
 from gateway.session.facts import CapRef
-from gateway.session.state import Ward
+from gateway.session.state import TrackerState
 
 EXPIRY_S = 3600
 
@@ -34,8 +34,8 @@ class Observations:
         self._identity_of = identity_of
         self._told_us: dict[CapRef, int] = {}
 
-    async def take(self, reading: Reading, ward: Ward) -> None:
-        """Tell each cap of the reading that is in a session of `ward` and was not told of for a period."""
+    async def take(self, reading: Reading, state: TrackerState) -> None:
+        """Tell each cap of the reading that is in a session of `state` and was not told of for a period."""
         if not self._plan.observations:
             return
         at_us = reading.observed_at.utc_us
@@ -43,8 +43,8 @@ class Observations:
         due = [ref for ref in caps if at_us - self._told_us.get(ref, 0) >= self._plan.period_s * US_PER_S]
         if not due:
             return
-        serving = ward.serving(at_us)
-        tokens = {record.patient: record.token for record in ward.records.values() if record.open}
+        serving = state.serving(at_us)
+        tokens = {record.patient: record.token for record in state.records.values() if record.open}
         for ref in due:
             subject = serving.get(ref, "")
             if subject in tokens and (identity := await self._identity_of(subject)) is not None:
@@ -59,11 +59,11 @@ class Observations:
             device=Device(reading.unit, cap.cap, reading.serial_number),
             at_us=at_us,
             temperatures=dict(cap.temperatures),
-            patient=Patient(identity.visit, identity.mrn, identity.account),
+            patient=PatientData(identity.visit, identity.mrn, identity.account),
             mode=site.mode,
         )
         for form in self._plan.observations:
-            if form is Format.HL7:
+            if form is Notation.HL7:
                 payload, content_type = observation_message(look, identity, site), HL7_TYPE
             else:
                 payload, content_type = observation_bundle(look, site, at_us, look.key), FHIR_TYPE

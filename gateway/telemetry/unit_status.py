@@ -28,7 +28,7 @@ class UnitFacts(msgspec.Struct, frozen=True):
     caps: Mapping[int, str | None]  # cap -> chair
 
 
-class _Told(msgspec.Struct):
+class _LastPublished(msgspec.Struct):
     """What was last told of a unit, to tell changes alone."""
 
     up: bool | None = None
@@ -41,14 +41,14 @@ class _Told(msgspec.Struct):
     caps: Sequence[tuple[RunState, bool | None, bool | None]] = ()
 
 
-class Publisher:
+class UnitStatusPublisher:
     """Feeds the telemetry of all units."""
 
     def __init__(self, origin: Origin, topics: Topics, telemetry: Telemetry, units: Mapping[str, UnitFacts]) -> None:
         self._origin = origin
         self._telemetry = telemetry
         self._units = units
-        self._told = {unit: _Told() for unit in units}
+        self._told = {unit: _LastPublished() for unit in units}
         self._temperature_topics = {
             (unit, cap): topics.temperature(unit, cap) for unit, facts in units.items() for cap in facts.caps
         }

@@ -15,8 +15,8 @@ from itertools import count
 from typing import Self, cast
 
 from simulators.broker.connection import Peer
-from simulators.broker.packets import V311, Connect, Prop, Publish, Reason, Subscription, number
-from simulators.broker.session import Held, Session, for_subscriber, matches
+from simulators.broker.packets import V311, Connect, Prop, Publish, ReasonCode, Subscription, number
+from simulators.broker.session import ClientSession, Held, for_subscriber, matches
 
 log = logging.getLogger("capgate.broker")
 
@@ -39,7 +39,7 @@ class Broker:
         self._max_queued = max_queued
         self.window = window
         self._server: asyncio.Server | None = None
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[str, ClientSession] = {}
         self._peers: dict[str, Peer] = {}
         self._everyone: set[Peer] = set()
         self._retained: dict[str, Held] = {}
@@ -66,7 +66,7 @@ class Broker:
         if self._server is not None:
             self._server.close()
         for peer in list(self._everyone):
-            peer.close(Reason.SHUTTING_DOWN)
+            peer.close(ReasonCode.SHUTTING_DOWN)
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -99,27 +99,27 @@ class Broker:
         """A connection was made."""
         self._everyone.add(peer)
 
-    def welcome(self, peer: Peer, hello: Connect) -> tuple[Reason, bool, Session]:
+    def welcome(self, peer: Peer, hello: Connect) -> tuple[ReasonCode, bool, ClientSession]:
         """Decide on a CONNECT: the reason code, whether the session was there, and the session."""
         client_id = hello.client_id or f"auto-{next(self._names)}"
         if self._users is not None and self._users.get(hello.username or "") != (hello.password or b"").decode():
-            return Reason.BAD_CREDENTIALS, False, Session(client_id, 0)
+            return ReasonCode.BAD_CREDENTIALS, False, ClientSession(client_id, 0)
         if (rival := self._peers.pop(client_id, None)) is not None:
-            rival.close(Reason.TAKEN_OVER)
+            rival.close(ReasonCode.TAKEN_OVER)
         if hello.clean:
             self._sessions.pop(client_id, None)
         self._cancel("will", client_id)
         self._cancel("expiry", client_id)
         present = client_id in self._sessions
-        session = self._sessions.setdefault(client_id, Session(client_id, self._max_queued))
+        session = self._sessions.setdefault(client_id, ClientSession(client_id, self._max_queued))
         session.window = number(hello.properties, Prop.RECEIVE_MAXIMUM, self.window)
         session.expiry_s = number(hello.properties, Prop.SESSION_EXPIRY, 0)
         if hello.level == V311 and not hello.clean:
             session.expiry_s = NEVER_EXPIRES_S
         self._peers[client_id] = peer
-        return Reason.SUCCESS, present, session
+        return ReasonCode.SUCCESS, present, session
 
-    def left(self, peer: Peer, session: Session | None, will: Publish | None) -> None:
+    def left(self, peer: Peer, session: ClientSession | None, will: Publish | None) -> None:
         """A connection ended; `will` is None after a proper goodbye."""
         self._everyone.discard(peer)
         if session is None or self._server is None or not self._server.is_serving():
@@ -163,7 +163,7 @@ class Broker:
                 self._deliver(session, for_subscriber(message, subscription, retained=False), now_s)
         return heard
 
-    def send_retained(self, session: Session, subscription: Subscription) -> None:
+    def send_retained(self, session: ClientSession, subscription: Subscription) -> None:
         """What a new subscription is owed."""
         now_s = asyncio.get_running_loop().time()
         for topic, held in list(self._retained.items()):
@@ -174,7 +174,7 @@ class Broker:
                 else:
                     self._deliver(session, for_subscriber(message, subscription, retained=True), now_s)
 
-    def _deliver(self, session: Session, message: Publish, now_s: float) -> None:
+    def _deliver(self, session: ClientSession, message: Publish, now_s: float) -> None:
         peer = self._peers.get(session.client_id)
         if message.qos:
             session.enqueue(message, now_s)
@@ -183,7 +183,7 @@ class Broker:
         elif peer is not None:
             peer.send_qos0(message)
 
-    def _expire(self, session: Session) -> None:
+    def _expire(self, session: ClientSession) -> None:
         if self._sessions.get(session.client_id) is session:
             del self._sessions[session.client_id]
 

@@ -4,13 +4,13 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from simulators.broker import packets as wire
-from simulators.broker.packets import V5, V311, Connect, Kind, Malformed, Prop, Publish, Reason
-from simulators.broker.session import Session, valid_filter
+from simulators.broker.packets import V5, V311, Connect, Malformed, PacketType, Prop, Publish, ReasonCode
+from simulators.broker.session import ClientSession, valid_filter
 
 if TYPE_CHECKING:
     from simulators.broker.broker import Broker
 
-LEGACY_CONNACK = {Reason.UNSUPPORTED_PROTOCOL: 1, Reason.BAD_CREDENTIALS: 4, Reason.NOT_AUTHORIZED: 5}
+LEGACY_CONNACK = {ReasonCode.UNSUPPORTED_PROTOCOL: 1, ReasonCode.BAD_CREDENTIALS: 4, ReasonCode.NOT_AUTHORIZED: 5}
 QOS0_BACKLOG_BYTES = 1 << 20  # a slow reader's QoS 0 messages are dropped past this
 
 
@@ -22,7 +22,7 @@ class Peer(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._buffer = bytearray()
         self._level = V5
-        self._session: Session | None = None
+        self._session: ClientSession | None = None
         self._will: Publish | None = None
         self._keepalive_s = 0
         self._heard_s = 0.0
@@ -57,7 +57,7 @@ class Peer(asyncio.Protocol):
                     return
                 self._handle(head, body)
         except Malformed:
-            self.close(Reason.MALFORMED)
+            self.close(ReasonCode.MALFORMED)
 
     def send_qos0(self, message: Publish) -> None:
         """Send or, to a slow reader, drop."""
@@ -70,10 +70,10 @@ class Peer(asyncio.Protocol):
             for message in self._session.sendable(asyncio.get_running_loop().time()):
                 self._write(wire.publish(message, self._level))
 
-    def close(self, reason: Reason) -> None:
+    def close(self, reason: ReasonCode) -> None:
         """End the connection; MQTT 5 clients are told why. The will stands."""
         if self._level == V5 and self._session is not None:
-            self._write(wire.packet(Kind.DISCONNECT << 4, bytes((reason,))))
+            self._write(wire.packet(PacketType.DISCONNECT << 4, bytes((reason,))))
         if self._transport is not None:
             self._transport.close()
 
@@ -84,24 +84,24 @@ class Peer(asyncio.Protocol):
 
     def _handle(self, head: int, body: bytes) -> None:
         kind = head >> 4
-        if (kind == Kind.CONNECT) is (self._session is not None):
+        if (kind == PacketType.CONNECT) is (self._session is not None):
             raise Malformed("CONNECT comes first and once")
         match kind:
-            case Kind.CONNECT:
+            case PacketType.CONNECT:
                 self._connect(wire.parse_connect(body))
-            case Kind.PUBLISH:
+            case PacketType.PUBLISH:
                 self._publish(wire.parse_publish(head, body, self._level))
-            case Kind.PUBACK:
+            case PacketType.PUBACK:
                 self._acknowledged(wire.Cursor(body).u16())
-            case Kind.PUBREL:
+            case PacketType.PUBREL:
                 self._released(wire.Cursor(body).u16())
-            case Kind.SUBSCRIBE:
+            case PacketType.SUBSCRIBE:
                 self._subscribe(body)
-            case Kind.UNSUBSCRIBE:
+            case PacketType.UNSUBSCRIBE:
                 self._unsubscribe(body)
-            case Kind.PINGREQ:
-                self._write(wire.packet(Kind.PINGRESP << 4, b""))
-            case Kind.DISCONNECT:
+            case PacketType.PINGREQ:
+                self._write(wire.packet(PacketType.PINGRESP << 4, b""))
+            case PacketType.DISCONNECT:
                 self._goodbye(body)
             case _:
                 raise Malformed(f"packet type {kind} is not for a broker")
@@ -110,16 +110,16 @@ class Peer(asyncio.Protocol):
         refused = self._broker.refuse_v5_with if hello.level == V5 else None
         if refused is not None or hello.level not in (V311, V5):
             legacy = refused == 1 or hello.level != V5
-            self._write(wire.packet(Kind.CONNACK << 4, b"\x00\x01" if legacy else bytes((0, refused or 0, 0))))
+            self._write(wire.packet(PacketType.CONNACK << 4, b"\x00\x01" if legacy else bytes((0, refused or 0, 0))))
             self._hang_up()
             return
         self._level = hello.level
         reason, present, session = self._broker.welcome(self, hello)
         if self._level == V5:
-            self._write(wire.packet(Kind.CONNACK << 4, bytes((present, reason)) + self._limits(hello, session)))
+            self._write(wire.packet(PacketType.CONNACK << 4, bytes((present, reason)) + self._limits(hello, session)))
         else:
-            self._write(wire.packet(Kind.CONNACK << 4, bytes((present, LEGACY_CONNACK.get(reason, 0)))))
-        if reason is not Reason.SUCCESS:
+            self._write(wire.packet(PacketType.CONNACK << 4, bytes((present, LEGACY_CONNACK.get(reason, 0)))))
+        if reason is not ReasonCode.SUCCESS:
             self._hang_up()
             return
         self._session = session
@@ -131,7 +131,7 @@ class Peer(asyncio.Protocol):
             self._write(wire.publish(message, self._level))
         self.flush()
 
-    def _limits(self, hello: Connect, session: Session) -> bytes:
+    def _limits(self, hello: Connect, session: ClientSession) -> bytes:
         limits: dict[int, int | str | bytes | list[tuple[str, str]]] = {
             Prop.RECEIVE_MAXIMUM: self._broker.window,
             Prop.SUBSCRIPTION_IDS_AVAILABLE: 0,
@@ -144,18 +144,18 @@ class Peer(asyncio.Protocol):
     def _publish(self, message: Publish) -> None:
         session = self._known()
         if message.qos == 2 and message.packet_id in session.taken_qos2:
-            self._write(wire.answer(Kind.PUBREC, message.packet_id, Reason.SUCCESS, self._level))
+            self._write(wire.answer(PacketType.PUBREC, message.packet_id, ReasonCode.SUCCESS, self._level))
             return
         if self._broker.may_publish(message.topic):
             heard = self._broker.route(message, session.client_id)
-            reason = Reason.SUCCESS if heard else Reason.NOBODY_LISTENS
+            reason = ReasonCode.SUCCESS if heard else ReasonCode.NOBODY_LISTENS
         else:
-            reason = Reason.NOT_AUTHORIZED
+            reason = ReasonCode.NOT_AUTHORIZED
         if message.qos == 1 and not self._broker.swallows_puback():
-            self._write(wire.answer(Kind.PUBACK, message.packet_id, reason, self._level))
+            self._write(wire.answer(PacketType.PUBACK, message.packet_id, reason, self._level))
         elif message.qos == 2:
             session.taken_qos2.add(message.packet_id)
-            self._write(wire.answer(Kind.PUBREC, message.packet_id, reason, self._level))
+            self._write(wire.answer(PacketType.PUBREC, message.packet_id, reason, self._level))
 
     def _acknowledged(self, packet_id: int) -> None:
         self._known().acknowledged(packet_id)
@@ -163,7 +163,7 @@ class Peer(asyncio.Protocol):
 
     def _released(self, packet_id: int) -> None:
         self._known().taken_qos2.discard(packet_id)
-        self._write(wire.answer(Kind.PUBCOMP, packet_id, Reason.SUCCESS, self._level))
+        self._write(wire.answer(PacketType.PUBCOMP, packet_id, ReasonCode.SUCCESS, self._level))
 
     def _subscribe(self, body: bytes) -> None:
         session = self._known()
@@ -173,14 +173,14 @@ class Peer(asyncio.Protocol):
         for subscription in wanted:
             pattern = subscription.pattern
             if not valid_filter(pattern) or pattern.startswith("$share/"):
-                reasons.append(Reason.BAD_FILTER if self._level == V5 else Reason.UNSPECIFIED)
+                reasons.append(ReasonCode.BAD_FILTER if self._level == V5 else ReasonCode.UNSPECIFIED)
                 continue
             is_new = pattern not in session.subscriptions
             session.subscriptions[pattern] = subscription
             reasons.append(min(subscription.qos, 1))
             if subscription.retain_handling == 0 or (subscription.retain_handling == 1 and is_new):
                 granted.append(subscription)
-        self._answer_list(Kind.SUBACK, packet_id, bytes(reasons))
+        self._answer_list(PacketType.SUBACK, packet_id, bytes(reasons))
         for subscription in granted:
             self._broker.send_retained(session, subscription)
 
@@ -188,17 +188,17 @@ class Peer(asyncio.Protocol):
         session = self._known()
         packet_id, patterns = wire.parse_unsubscribe(body, self._level)
         gone = [session.subscriptions.pop(pattern, None) is not None for pattern in patterns]
-        reasons = bytes(Reason.SUCCESS if was else Reason.NOT_SUBSCRIBED for was in gone)
-        self._answer_list(Kind.UNSUBACK, packet_id, reasons if self._level == V5 else b"")
+        reasons = bytes(ReasonCode.SUCCESS if was else ReasonCode.NOT_SUBSCRIBED for was in gone)
+        self._answer_list(PacketType.UNSUBACK, packet_id, reasons if self._level == V5 else b"")
 
-    def _answer_list(self, kind: Kind, packet_id: int, reasons: bytes) -> None:
+    def _answer_list(self, kind: PacketType, packet_id: int, reasons: bytes) -> None:
         no_properties = b"\x00" if self._level == V5 else b""
         self._write(wire.packet(kind << 4, packet_id.to_bytes(2, "big") + no_properties + reasons))
 
     def _goodbye(self, body: bytes) -> None:
         cursor = wire.Cursor(body)
-        reason = Reason.SUCCESS if cursor.at_end else cursor.byte()
-        if reason != Reason.WITH_WILL:
+        reason = ReasonCode.SUCCESS if cursor.at_end else cursor.byte()
+        if reason != ReasonCode.WITH_WILL:
             self._will = None
         if self._level == V5 and not cursor.at_end:
             session = self._known()
@@ -211,11 +211,11 @@ class Peer(asyncio.Protocol):
         limit_s = self._keepalive_s * 1.5
         silent_s = loop.time() - self._heard_s
         if silent_s >= limit_s and not self._broker.frozen:
-            self.close(Reason.KEEPALIVE_TIMEOUT)
+            self.close(ReasonCode.KEEPALIVE_TIMEOUT)
         else:
             self._watchdog = loop.call_later(max(limit_s - silent_s, 0.1), self._watch)
 
-    def _known(self) -> Session:
+    def _known(self) -> ClientSession:
         if self._session is None:
             raise Malformed("CONNECT comes first")
         return self._session

@@ -18,7 +18,7 @@ class Malformed(Exception):
     """The bytes are no packet of the protocol."""
 
 
-class Kind(IntEnum):
+class PacketType(IntEnum):
     """Control packet types (2.1.2)."""
 
     CONNECT = 1
@@ -54,7 +54,7 @@ class Prop(IntEnum):
     SHARED_AVAILABLE = 0x2A
 
 
-class Reason(IntEnum):
+class ReasonCode(IntEnum):
     """Reason codes this broker gives (2.4)."""
 
     SUCCESS = 0x00
@@ -307,13 +307,13 @@ def publish(message: Publish, level: int) -> bytes:
     if level == V5:
         parts.append(properties(message.properties))
     parts.append(message.payload)
-    head = Kind.PUBLISH << 4 | message.dup << 3 | message.qos << 1 | message.retain
+    head = PacketType.PUBLISH << 4 | message.dup << 3 | message.qos << 1 | message.retain
     return packet(head, b"".join(parts))
 
 
-def answer(kind: Kind, packet_id: int, reason: int, level: int) -> bytes:
+def answer(kind: PacketType, packet_id: int, reason: int, level: int) -> bytes:
     """PUBACK, PUBREC, PUBREL or PUBCOMP. A reason exists in MQTT 5 alone, and 0 is left out (3.4.2.1)."""
-    head = kind << 4 | (2 if kind is Kind.PUBREL else 0)
+    head = kind << 4 | (2 if kind is PacketType.PUBREL else 0)
     body = struct.pack(">H", packet_id)
     return packet(head, body + bytes((reason,)) if level == V5 and reason else body)
 

@@ -62,7 +62,7 @@ class Held(msgspec.Struct, frozen=True):
         )
 
 
-class Session:
+class ClientSession:
     """Subscriptions, queue and messages in flight of one client id."""
 
     def __init__(self, client_id: str, max_queued: int) -> None:

@@ -5,7 +5,7 @@ on a real instrument the decimals are configured (chapter on scaled integers).
 """
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
-from simulators.machine import Alarm, CapState, Machine, Sensor
+from simulators.machine import CapState, Machine, MachineAlarm, Sensor
 from simulators.maps.words import bits, int16, listed
 
 FUNCTIONS = (3, 4)
@@ -50,9 +50,10 @@ def _parameters(machine: Machine) -> dict[int, int]:
 def _status(machine: Machine) -> int:
     return bits(
         {
-            0: Alarm.COOLANT_WARM in machine.alarms,  # alarm 1 set as high alarm
-            5: Alarm.SUPPLY_PROBE in machine.alarms,  # sensor break
-            6: Alarm.REFRIGERATION_FAULT in machine.alarms,  # loop break: the output no longer moves the temperature
+            0: MachineAlarm.COOLANT_WARM in machine.alarms,  # alarm 1 set as high alarm
+            5: MachineAlarm.SUPPLY_PROBE in machine.alarms,  # sensor break
+            6: MachineAlarm.REFRIGERATION_FAULT
+            in machine.alarms,  # loop break: the output no longer moves the temperature
             13: machine.running,  # timer running
         }
     )

@@ -5,7 +5,7 @@ its panel: a frame that would set something is answered with silence here.
 """
 
 from drivers.dialects.base import NumberQuery, Query, Raw, Refusal
-from simulators.machine import STOPPING_ALARMS, Alarm, Machine, Sensor
+from simulators.machine import STOPPING_ALARMS, Machine, MachineAlarm, Sensor
 from simulators.maps.words import bits, int16
 
 UNSUPPORTED = 0x7FFF
@@ -23,12 +23,12 @@ _FIXED = {
     0x5C: 180,  # days to the next maintenance
 }
 _ERRORS = {
-    Alarm.COOLANT_LOW: -75,
-    Alarm.SUPPLY_PROBE: -9,
-    Alarm.RETURN_PROBE: -42,
-    Alarm.PUMP_FAULT: -41,
-    Alarm.REFRIGERATION_FAULT: -76,
-    Alarm.SAFETY_CUTOUT: -5,  # lower alarm temperature (assumed the nearest)
+    MachineAlarm.COOLANT_LOW: -75,
+    MachineAlarm.SUPPLY_PROBE: -9,
+    MachineAlarm.RETURN_PROBE: -42,
+    MachineAlarm.PUMP_FAULT: -41,
+    MachineAlarm.REFRIGERATION_FAULT: -76,
+    MachineAlarm.SAFETY_CUTOUT: -5,  # lower alarm temperature (assumed the nearest)
 }
 
 
@@ -48,7 +48,9 @@ def _word(machine: Machine, variable: int) -> int:
         case 0x02:
             return _temperature(machine.shown(Sensor.RETURN))
         case 0x05:
-            return int16(next((_ERRORS[each] for each in Alarm if each in machine.alarms and each in _ERRORS), 0))
+            return int16(
+                next((_ERRORS[each] for each in MachineAlarm if each in machine.alarms and each in _ERRORS), 0)
+            )
         case 0x0A:
             return _status(machine)
         case 0x14:

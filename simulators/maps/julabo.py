@@ -5,18 +5,18 @@ so is a command it does not know. Commands are taken in either case; manuals pri
 """
 
 from drivers.dialects.base import Query, Raw, Refusal, TextQuery
-from simulators.machine import Alarm, Machine, Sensor
+from simulators.machine import Machine, MachineAlarm, Sensor
 
 VERSION = "JULABO CF41 VERSION 4.0"
 NO_PROBE = "---.--"
 
 # First that applies; the texts stand in the manual's table of status messages.
 _ALARM_STATUS = (
-    (Alarm.COOLANT_LOW, "-01 LOW LEVEL ALARM"),
-    (Alarm.COOLANT_WARM, "-03 EXCESS TEMPERATURE WARNING"),
-    (Alarm.SUPPLY_PROBE, "-05 WORKING SENSOR ALARM"),
-    (Alarm.SAFETY_CUTOUT, "-06 SENSOR DIFFERENCE ALARM"),
-    (Alarm.PUMP_FAULT, "-07 I2C-BUS ERROR"),  # assumed: the manual has no code for the pump
+    (MachineAlarm.COOLANT_LOW, "-01 LOW LEVEL ALARM"),
+    (MachineAlarm.COOLANT_WARM, "-03 EXCESS TEMPERATURE WARNING"),
+    (MachineAlarm.SUPPLY_PROBE, "-05 WORKING SENSOR ALARM"),
+    (MachineAlarm.SAFETY_CUTOUT, "-06 SENSOR DIFFERENCE ALARM"),
+    (MachineAlarm.PUMP_FAULT, "-07 I2C-BUS ERROR"),  # assumed: the manual has no code for the pump
 )
 
 

@@ -8,7 +8,7 @@ so is "not a number" for a sensor that is not there.
 from collections.abc import Mapping
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
-from simulators.machine import STOPPING_ALARMS, Alarm, Machine, Sensor
+from simulators.machine import STOPPING_ALARMS, Machine, MachineAlarm, Sensor
 from simulators.maps.words import float_high_first, int16, listed, uint32_high_first
 
 READ_HOLDING, READ_INPUT = 3, 4
@@ -17,14 +17,14 @@ PUMP_PRESSURE_BAR = 0.6  # assumed
 PSI_PER_BAR = 14.50377
 
 _CODES = {  # the numbers of the text protocol's messages; assumed for Modbus
-    Alarm.COOLANT_LOW: 1,
-    Alarm.REFRIGERATION_FAULT: 2,
-    Alarm.COOLANT_WARM: 3,
-    Alarm.SUPPLY_PROBE: 5,
-    Alarm.SAFETY_CUTOUT: 6,
-    Alarm.PUMP_FAULT: 7,
-    Alarm.FLOW_LOW: 40,
-    Alarm.RETURN_PROBE: 41,
+    MachineAlarm.COOLANT_LOW: 1,
+    MachineAlarm.REFRIGERATION_FAULT: 2,
+    MachineAlarm.COOLANT_WARM: 3,
+    MachineAlarm.SUPPLY_PROBE: 5,
+    MachineAlarm.SAFETY_CUTOUT: 6,
+    MachineAlarm.PUMP_FAULT: 7,
+    MachineAlarm.FLOW_LOW: 40,
+    MachineAlarm.RETURN_PROBE: 41,
 }
 
 
@@ -90,7 +90,7 @@ def _barcode(serial_number: str) -> int:
     return int("".join(filter(str.isdigit, serial_number)) or 0) & 0xFFFFFFFF
 
 
-def _code(alarms: set[Alarm] | frozenset[Alarm]) -> int:
+def _code(alarms: set[MachineAlarm] | frozenset[MachineAlarm]) -> int:
     return min((_CODES[alarm] for alarm in alarms), default=0)
 
 

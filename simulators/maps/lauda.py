@@ -6,7 +6,7 @@ goes into its safe mode; 0 is off.
 """
 
 from drivers.dialects.base import Query, Raw, Refusal, TextQuery
-from simulators.machine import STOPPING_ALARMS, Alarm, Machine, Sensor
+from simulators.machine import STOPPING_ALARMS, Machine, MachineAlarm, Sensor
 
 UNKNOWN_COMMAND = Refusal(1)
 NO_PROBE_C = 999.99  # assumed
@@ -48,7 +48,7 @@ def _number(machine: Machine, command: str) -> float | None:
         case "IN_PV_03":  # external Pt100: here it lies in the return pipe
             return _shown(machine.shown(Sensor.RETURN))
         case "IN_PV_05":
-            return 0 if Alarm.COOLANT_LOW in machine.alarms else LEVEL
+            return 0 if MachineAlarm.COOLANT_LOW in machine.alarms else LEVEL
         case "IN_SP_00":
             return machine.set_point_c
         case "IN_SP_01":
@@ -74,7 +74,7 @@ def _text(machine: Machine, command: str, make: str, *, tells_warnings: bool) ->
         case "VERSION" | "VERSION_R":
             return "1.38"
         case "STATUS":
-            return "-1" if machine.alarms & STOPPING_ALARMS or Alarm.SUPPLY_PROBE in machine.alarms else "0"
+            return "-1" if machine.alarms & STOPPING_ALARMS or MachineAlarm.SUPPLY_PROBE in machine.alarms else "0"
         case "STAT":
             return _flags(machine, tells_warnings=tells_warnings)
         case _:
@@ -84,9 +84,9 @@ def _text(machine: Machine, command: str, make: str, *, tells_warnings: bool) ->
 def _flags(machine: Machine, *, tells_warnings: bool) -> str:
     """Error, alarm, warning, overtemperature, low level, high level, external value missing; some models tell fewer."""
     alarms = machine.alarms
-    is_error = bool(alarms & {Alarm.PUMP_FAULT, Alarm.SUPPLY_PROBE, Alarm.SAFETY_CUTOUT})
-    is_warning = tells_warnings and bool(alarms - STOPPING_ALARMS - {Alarm.SUPPLY_PROBE})
-    flags = {1: is_error, 3: is_warning, 5: Alarm.COOLANT_LOW in alarms}
+    is_error = bool(alarms & {MachineAlarm.PUMP_FAULT, MachineAlarm.SUPPLY_PROBE, MachineAlarm.SAFETY_CUTOUT})
+    is_warning = tells_warnings and bool(alarms - STOPPING_ALARMS - {MachineAlarm.SUPPLY_PROBE})
+    flags = {1: is_error, 3: is_warning, 5: MachineAlarm.COOLANT_LOW in alarms}
     return "".join("1" if flags.get(place) else "0" for place in range(1, 8))
 
 

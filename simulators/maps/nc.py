@@ -6,7 +6,7 @@ the status; what its temperature shows then is not in the manuals, and is here w
 """
 
 from drivers.dialects.base import NumberQuery, Query, Raw, Refusal
-from simulators.machine import STOPPING_ALARMS, Alarm, Machine, Sensor
+from simulators.machine import STOPPING_ALARMS, Machine, MachineAlarm, Sensor
 from simulators.maps.words import bits
 
 BAD_COMMAND = Refusal(1)
@@ -69,16 +69,16 @@ def answer_thermoflex(machine: Machine, query: Query) -> Raw | Refusal | None:
 
 def _bath_status(machine: Machine) -> tuple[int, ...]:
     alarms = machine.alarms
-    supply, external = Alarm.SUPPLY_PROBE in alarms, Alarm.RETURN_PROBE in alarms
+    supply, external = MachineAlarm.SUPPLY_PROBE in alarms, MachineAlarm.RETURN_PROBE in alarms
     faulted = bool(alarms & STOPPING_ALARMS)
     return (
         bits({7: supply, 5: supply}),  # RTD1: open fault, open
         bits({5: external, 3: external}),  # RTD2: open warning, open
         bits(
             {
-                6: Alarm.SAFETY_CUTOUT in alarms,  # low fixed temperature fault (assumed the nearest)
-                3: Alarm.COOLANT_LOW in alarms,  # low level fault
-                2: Alarm.COOLANT_WARM in alarms,  # high temperature warning
+                6: MachineAlarm.SAFETY_CUTOUT in alarms,  # low fixed temperature fault (assumed the nearest)
+                3: MachineAlarm.COOLANT_LOW in alarms,  # low level fault
+                2: MachineAlarm.COOLANT_WARM in alarms,  # high temperature warning
             }
         ),
         bits({7: faulted, 5: faulted, 3: machine.running, 2: machine.running}),  # buzzer, faulted, unit on, pump on
@@ -92,14 +92,16 @@ def _thermoflex_status(machine: Machine) -> tuple[int, ...]:
         bits(
             {
                 0: machine.running,
-                1: Alarm.SUPPLY_PROBE in alarms,
-                2: Alarm.RETURN_PROBE in alarms,
-                5: Alarm.SAFETY_CUTOUT in alarms,  # low fixed temperature fault (assumed the nearest)
-                6: Alarm.COOLANT_WARM in alarms,
+                1: MachineAlarm.SUPPLY_PROBE in alarms,
+                2: MachineAlarm.RETURN_PROBE in alarms,
+                5: MachineAlarm.SAFETY_CUTOUT in alarms,  # low fixed temperature fault (assumed the nearest)
+                6: MachineAlarm.COOLANT_WARM in alarms,
             }
         ),
-        bits({5: Alarm.PUMP_FAULT in alarms, 7: Alarm.REFRIGERATION_FAULT in alarms}),  # motor overload, HPC
-        bits({2: Alarm.FLOW_LOW in alarms, 3: Alarm.COOLANT_LOW in alarms}),
+        bits(
+            {5: MachineAlarm.PUMP_FAULT in alarms, 7: MachineAlarm.REFRIGERATION_FAULT in alarms}
+        ),  # motor overload, HPC
+        bits({2: MachineAlarm.FLOW_LOW in alarms, 3: MachineAlarm.COOLANT_LOW in alarms}),
         0,  # powering up, powering down
     )
 

@@ -5,7 +5,7 @@ for a broken probe are not in those pages; both are assumed here.
 """
 
 from drivers.dialects.base import Query, Raw, Refusal, TextQuery
-from simulators.machine import Alarm, Machine, Sensor
+from simulators.machine import Machine, MachineAlarm, Sensor
 
 NOT_EXECUTED = Refusal(1)
 NO_PROBE = "+999.9"  # assumed
@@ -13,7 +13,7 @@ PUMP_PRESSURE_KPA = 130.0  # assumed
 KPA_PER_PSI = 6.894757
 L_PER_GALLON = 3.785412
 
-_FAULT_CODES = {alarm: number for number, alarm in enumerate(Alarm, start=1)}  # assumed
+_FAULT_CODES = {alarm: number for number, alarm in enumerate(MachineAlarm, start=1)}  # assumed
 _LS_COMMANDS = frozenset({"RS", "RT", "RU", "RW", "RF"})
 
 

@@ -1,7 +1,7 @@
 """The reference cap unit's register map, RCU-1 revision 1 (docs/devices/reference-cap-unit.md)."""
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
-from simulators.machine import Alarm, Cap, CapState, Machine, Sensor
+from simulators.machine import CapCircuit, CapState, Machine, MachineAlarm, Sensor
 from simulators.maps.words import bits, int16, uint16, uint32_high_first, window
 
 REGISTERS = 64
@@ -22,14 +22,14 @@ _RUN_STATES = {
     CapState.FAULT: 5,
 }
 _ALARM_BITS = {
-    Alarm.COOLANT_LOW: 0,
-    Alarm.PUMP_FAULT: 1,
-    Alarm.REFRIGERATION_FAULT: 2,
-    Alarm.SUPPLY_PROBE: 3,
-    Alarm.RETURN_PROBE: 4,
-    Alarm.COOLANT_WARM: 5,
-    Alarm.FLOW_LOW: 6,
-    Alarm.SAFETY_CUTOUT: 7,
+    MachineAlarm.COOLANT_LOW: 0,
+    MachineAlarm.PUMP_FAULT: 1,
+    MachineAlarm.REFRIGERATION_FAULT: 2,
+    MachineAlarm.SUPPLY_PROBE: 3,
+    MachineAlarm.RETURN_PROBE: 4,
+    MachineAlarm.COOLANT_WARM: 5,
+    MachineAlarm.FLOW_LOW: 6,
+    MachineAlarm.SAFETY_CUTOUT: 7,
 }
 
 
@@ -63,7 +63,7 @@ def _image(machine: Machine) -> tuple[int, ...]:
     return tuple(words)
 
 
-def _cap_block(machine: Machine, number: int, cap: Cap) -> tuple[int, ...]:
+def _cap_block(machine: Machine, number: int, cap: CapCircuit) -> tuple[int, ...]:
     cap_bits = bits(
         {
             0: cap.connected,

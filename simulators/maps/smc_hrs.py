@@ -5,7 +5,7 @@ a cap, a pause or a treatment: the unit runs or it does not.
 """
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
-from simulators.machine import STOPPING_ALARMS, Alarm, Machine
+from simulators.machine import STOPPING_ALARMS, Machine, MachineAlarm
 from simulators.maps.words import bits, int16, uint16, window
 from simulators.physics import READY_WITHIN_C
 
@@ -15,14 +15,14 @@ PUMP_PRESSURE_MPA = 0.13  # assumed
 PSI_PER_MPA = 145.038
 
 _ALARM_1_BITS = {
-    Alarm.COOLANT_LOW: 0,  # tank level
-    Alarm.COOLANT_WARM: 1,  # discharge temperature high
-    Alarm.SAFETY_CUTOUT: 3,  # discharge temperature drop (assumed the nearest)
-    Alarm.PUMP_FAULT: 6,  # pump abnormal
-    Alarm.FLOW_LOW: 8,  # pressure drop (assumed the nearest)
-    Alarm.REFRIGERATION_FAULT: 9,  # the first of four for the refrigerant circuit
+    MachineAlarm.COOLANT_LOW: 0,  # tank level
+    MachineAlarm.COOLANT_WARM: 1,  # discharge temperature high
+    MachineAlarm.SAFETY_CUTOUT: 3,  # discharge temperature drop (assumed the nearest)
+    MachineAlarm.PUMP_FAULT: 6,  # pump abnormal
+    MachineAlarm.FLOW_LOW: 8,  # pressure drop (assumed the nearest)
+    MachineAlarm.REFRIGERATION_FAULT: 9,  # the first of four for the refrigerant circuit
 }
-_ALARM_2_BITS = {Alarm.SUPPLY_PROBE: 5, Alarm.RETURN_PROBE: 6}
+_ALARM_2_BITS = {MachineAlarm.SUPPLY_PROBE: 5, MachineAlarm.RETURN_PROBE: 6}
 
 
 def answer(machine: Machine, query: Query) -> Raw | Refusal | None:

@@ -6,7 +6,7 @@ known from an open driver (ornl-epics/watlow) alone; other addresses answer exce
 """
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
-from simulators.machine import Alarm, Machine, Sensor
+from simulators.machine import Machine, MachineAlarm, Sensor
 from simulators.maps.words import float_high_first, listed
 
 FUNCTIONS = (3, 4)
@@ -29,7 +29,7 @@ def _registers(machine: Machine) -> dict[int, int]:
     input_c = machine.shown(Sensor.SUPPLY)
     return {
         **_float(360, 0.0 if input_c is None else _fahrenheit(input_c)),  # 0 while open: assumed
-        **_whole(362, OPEN if Alarm.SUPPLY_PROBE in machine.alarms else NONE),
+        **_whole(362, OPEN if MachineAlarm.SUPPLY_PROBE in machine.alarms else NONE),
         **_whole(1880, AUTO if machine.running else OFF),
         **_float(1904, -100.0 if machine.coolant.compressor_on else 0.0),  # output power, percent
         **_float(2160, _fahrenheit(machine.set_point_c)),

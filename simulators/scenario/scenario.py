@@ -13,20 +13,20 @@ from drivers.toml.document import TomlProblems, load_toml_lines
 from simulators.machine import Machine
 from simulators.scenario.scenario_checks import misfits
 from simulators.scenario.scenario_format import (
-    Act,
-    AgentClass,
-    InfusionEnd,
+    Agent,
+    InfusionEndEntry,
     InfusionStart,
     Interruption,
     PatientEntry,
     Scenario,
     Step,
+    TimelineStep,
     UnitEntry,
 )
 from simulators.unit import Action, SimulatedUnit, Verb
 
 S_PER_MIN = 60
-CLOSING_AGENTS = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})  # the end of the last of these ends the infusion
+CLOSING_AGENTS = frozenset({Agent.CHEMO, Agent.BIOLOGIC})  # the end of the last of these ends the infusion
 
 
 class FeedKind(StrEnum):
@@ -47,7 +47,7 @@ class FeedItem(msgspec.Struct, frozen=True):
     cap: int
     visit: str
     order: str | None = None
-    agent: AgentClass | None = None
+    agent: Agent | None = None
     final: bool = False
 
 
@@ -93,7 +93,7 @@ def _unit(scenario: Scenario, entry: UnitEntry) -> SimulatedUnit:
 
 def _action(patient: PatientEntry, step: Step) -> Action:
     match step:
-        case InfusionStart() | InfusionEnd():
+        case InfusionStart() | InfusionEndEntry():
             what = f"{step.do} {step.order}"
         case Interruption(reason=reason) if reason:
             what = f"{step.do} ({reason})"
@@ -122,17 +122,19 @@ def _verb(step: Step) -> Verb | None:
 
 def _feed_of(patient: PatientEntry) -> Iterator[FeedItem]:
     agents = {step.order: step.agent for step in patient.step if isinstance(step, InfusionStart)}
-    ends = [step for step in patient.step if isinstance(step, InfusionEnd) and agents[step.order] in CLOSING_AGENTS]
+    ends = [
+        step for step in patient.step if isinstance(step, InfusionEndEntry) and agents[step.order] in CLOSING_AGENTS
+    ]
     for step in patient.step:
         at_s = step.at_min * S_PER_MIN
         match step:
-            case Act(do="arrive"):
+            case TimelineStep(do="arrive"):
                 yield FeedItem(at_s, FeedKind.BOUND, patient.unit, patient.cap, patient.visit)
-            case Act(do="leave"):
+            case TimelineStep(do="leave"):
                 yield FeedItem(at_s, FeedKind.RELEASED, patient.unit, patient.cap, patient.visit)
             case InfusionStart(order=order, agent=agent):
                 yield FeedItem(at_s, FeedKind.STARTED, patient.unit, patient.cap, patient.visit, order, agent)
-            case InfusionEnd(order=order):
+            case InfusionEndEntry(order=order):
                 agent, final = agents[order], step is (ends[-1] if ends else None)
                 yield FeedItem(at_s, FeedKind.ENDED, patient.unit, patient.cap, patient.visit, order, agent, final)
             case _:

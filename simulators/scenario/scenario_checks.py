@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from drivers.dialects.base import DialectName
-from simulators.scenario.scenario_format import InfusionEnd, InfusionStart, PatientEntry, Scenario, UnitEntry
+from simulators.scenario.scenario_format import InfusionEndEntry, InfusionStart, PatientEntry, Scenario, UnitEntry
 
 KeyPath = tuple[str | int, ...]
 
@@ -76,5 +76,5 @@ def _patient_misfits(scenario: Scenario, patient: PatientEntry, path: KeyPath) -
         before_min = step.at_min
         if isinstance(step, InfusionStart):
             running.add(step.order)
-        elif isinstance(step, InfusionEnd) and step.order not in running:
+        elif isinstance(step, InfusionEndEntry) and step.order not in running:
             yield (*path, "step", index, "order"), "was not started before, accepted: an order of an infusion_start"

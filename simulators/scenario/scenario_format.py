@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from drivers.dialects.base import DialectName
-from simulators.faults import Fault, FaultKind
+from simulators.faults import Fault, InjectedFault
 from simulators.machine import Sensor
 from simulators.maps import MapName
 
@@ -14,7 +14,7 @@ Id = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 Minutes = Annotated[float, Field(ge=0, le=24 * 60)]
 
 
-class AgentClass(StrEnum):
+class Agent(StrEnum):
     """What an order infuses. The values are those of the messages that an EHR sends."""
 
     CHEMO = "chemo"
@@ -51,7 +51,7 @@ class UnitEntry(_Entry):
     supply_c: Annotated[float, Field(ge=-60, le=80)] | None = None  # None: switched on long ago, at its set point
 
 
-class Act(_Entry):
+class TimelineStep(_Entry):
     """A step of a patient's timeline that needs no more words."""
 
     at_min: Minutes
@@ -72,10 +72,10 @@ class InfusionStart(_Entry):
     at_min: Minutes
     do: Literal["infusion_start"]
     order: str
-    agent: AgentClass
+    agent: Agent
 
 
-class InfusionEnd(_Entry):
+class InfusionEndEntry(_Entry):
     """An agent has run in."""
 
     at_min: Minutes
@@ -83,7 +83,7 @@ class InfusionEnd(_Entry):
     order: str
 
 
-Step = Annotated[Act | Interruption | InfusionStart | InfusionEnd, Field(discriminator="do")]
+Step = Annotated[TimelineStep | Interruption | InfusionStart | InfusionEndEntry, Field(discriminator="do")]
 
 
 class PatientEntry(_Entry):
@@ -100,7 +100,7 @@ class FaultEntry(_Entry):
 
     unit: str
     at_min: Minutes
-    kind: FaultKind
+    kind: InjectedFault
     for_s: float | None = None
     probability: float = 1.0
     delay_s: float = 0.0

@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from gateway.ledger.batch import Batch, OutboxMessage, Receipt, Resend
+from gateway.ledger.batch import Batch, OutboxMessage, Receipt, ResendOrder
 from gateway.ledger.deliveries import DEFAULT_RULES, Proof, ResendRules
 from gateway.ledger.entry import Entry, EntryKind, append
 from gateway.ledger.store import Ledger, open_ledger
-from gateway.mqtt.counters import Counters
+from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.service import Announcements, ConnectionInfo, MqttService
 from gateway.mqtt.telemetry import Telemetry
-from gateway.mqtt.types import Message, MqttSettings
+from gateway.mqtt.types import MqttSettings, OutgoingMessage
 from gateway.runtime.clock import SystemClock
 from tests.broker.harness import eventually
 
@@ -34,7 +34,7 @@ class Gateway:
     """
 
     def __init__(self, ledger: Ledger, path: Path, settings: MqttSettings, chance: float, resends: ResendRules) -> None:
-        self.counters = Counters()
+        self.counters = MqttCounters()
         self.telemetry = Telemetry(self.counters)
         self.handled: list[bytes] = []
         self.before_commit: Callable[[], object] = lambda: None
@@ -45,8 +45,8 @@ class Gateway:
         self._writing = asyncio.Lock()  # as the pipeline has it: one batch at a time
         announcements = Announcements(
             self._birth,
-            lambda epoch: Message(STATUS, f"lost {epoch}".encode(), retain=True),
-            lambda epoch: Message(STATUS, f"stopped {epoch}".encode(), retain=True),
+            lambda epoch: OutgoingMessage(STATUS, f"lost {epoch}".encode(), retain=True),
+            lambda epoch: OutgoingMessage(STATUS, f"stopped {epoch}".encode(), retain=True),
         )
         self.service = MqttService(
             settings,
@@ -97,7 +97,7 @@ class Gateway:
     async def order(self, key: str) -> None:
         """Commit a person's order to send a message again."""
         entry, head = append(self.ledger.head, 1, EntryKind.DELIVERY, "", "{}")
-        await self.ledger.commit(Batch((entry,), (), (), head, resends=(Resend(entry.seq, key),)))
+        await self.ledger.commit(Batch((entry,), (), (), head, resends=(ResendOrder(entry.seq, key),)))
 
     async def connected(self) -> None:
         """Wait until the service is."""
@@ -115,9 +115,9 @@ class Gateway:
             query = "SELECT event_id, reason, delivered FROM attempt JOIN outbox USING (outbox_id) ORDER BY attempt_id"
             return [(event_id, reason, bool(delivered)) for event_id, reason, delivered in connection.execute(query)]
 
-    def _birth(self, info: ConnectionInfo) -> Message:
+    def _birth(self, info: ConnectionInfo) -> OutgoingMessage:
         self.births.append(info)
-        return Message(STATUS, f"online {info.epoch}".encode(), retain=True)
+        return OutgoingMessage(STATUS, f"online {info.epoch}".encode(), retain=True)
 
     async def _handle(self, _: str, payload: bytes) -> None:
         self.before_commit()

@@ -303,8 +303,8 @@ def test_the_pages_example_is_accepted(tmp_path: Path) -> None:
     loaded = load_bridge(tmp_path / "bridge.toml")
     assert loaded.outbound == ("capgate/v1/north/ehr/+/charge/hl7", "capgate/v1/north/ehr/+/observation/hl7")
     assert (loaded.inbound, loaded.target.port) == ("capgate/v1/north/ehr/in/hl7", 6661)
-    assert loaded.door is not None
-    assert loaded.door.ca is not None
+    assert loaded.listen is not None
+    assert loaded.listen.ca is not None
 
 
 async def test_an_address_that_cannot_be_had_is_told(tmp_path: Path, mosquitto: Mosquitto) -> None:

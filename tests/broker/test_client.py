@@ -18,10 +18,10 @@ from gateway.mqtt.types import (
     BadTls,
     ConnectRefused,
     Disconnected,
-    Message,
     MqttDown,
     MqttSettings,
-    Refused,
+    OutgoingMessage,
+    PublishRefused,
     TlsFiles,
     Unreachable,
 )
@@ -30,7 +30,7 @@ from tests.broker.authority import Authority
 from tests.broker.caller import Caller
 from tests.broker.harness import Mosquitto, eventually, free_port, only_3_1_1
 
-WILL = Message("status", b"lost", retain=True)
+WILL = OutgoingMessage("status", b"lost", retain=True)
 
 
 def settings(port: int, **changes: object) -> MqttSettings:
@@ -73,7 +73,7 @@ async def test_a_message_arrives_whole_and_its_puback_is_read(link: tuple[str, i
     async with connect(settings(port), WILL) as connection:
         assert connection.protocol == version
         assert connection.session_present is False
-        ack = await connection.publish(Message("ehr/x", "grün".encode(), content_type="application/json"))
+        ack = await connection.publish(OutgoingMessage("ehr/x", "grün".encode(), content_type="application/json"))
         assert ack.reason == (0 if version == "5.0" else UNPROVEN)
         got = await asyncio.to_thread(reader.next)
         assert (got.topic, got.payload, got.qos) == ("ehr/x", "grün".encode(), 1)
@@ -82,7 +82,7 @@ async def test_a_message_arrives_whole_and_its_puback_is_read(link: tuple[str, i
 
 async def test_a_retained_message_is_kept_by_the_broker(link: tuple[str, int], any_port: int) -> None:
     async with connect(settings(link[1]), WILL) as connection:
-        await connection.publish(Message("state", b"1", retain=True))
+        await connection.publish(OutgoingMessage("state", b"1", retain=True))
     late = Caller(any_port, paho.MQTTv5, "late")
     late.subscribe("state")
     assert late.next().retain is True
@@ -94,11 +94,11 @@ async def test_a_batch_of_readings_arrives_whole_and_in_order(link: tuple[str, i
     payloads = [str(number).encode() * (number % 60) for number in range(500)]
     async with connect(settings(port), WILL) as connection:
         connection.publish_many(
-            Message(f"t/{number}", payload, 0, content_type="a/b", expiry_s=120)
+            OutgoingMessage(f"t/{number}", payload, 0, content_type="a/b", expiry_s=120)
             for number, payload in enumerate(payloads)
         )
         got = [await asyncio.to_thread(reader.next) for _ in payloads]
-        await connection.publish(Message("fence", b""))
+        await connection.publish(OutgoingMessage("fence", b""))
         assert (await asyncio.to_thread(reader.next)).topic == "fence"
     assert [(message.topic, message.payload) for message in got] == [
         (f"t/{number}", payload) for number, payload in enumerate(payloads)
@@ -111,9 +111,9 @@ async def test_a_batch_of_readings_arrives_whole_and_in_order(link: tuple[str, i
 
 async def test_a_large_batch_waits_for_the_network_and_is_not_torn(link: tuple[str, int], reader: Caller) -> None:
     async with connect(settings(link[1]), WILL) as connection:
-        connection.publish_many(Message("big", bytes(200_000), 0) for _ in range(30))
+        connection.publish_many(OutgoingMessage("big", bytes(200_000), 0) for _ in range(30))
         await eventually(lambda: not connection.busy, "six megabytes are sent")
-        await connection.publish(Message("fence", b""))
+        await connection.publish(OutgoingMessage("fence", b""))
         sizes = [len((await asyncio.to_thread(reader.next)).payload) for _ in range(2)]
     assert sizes[0] == 200_000
 
@@ -128,13 +128,13 @@ async def test_inbound_messages_come_again_until_they_are_acknowledged(link: tup
         first, second = await anext(messages), await anext(messages)
         assert (first.payload, second.payload) == (b"kept", b"handled")
         second.ack()
-        await connection.publish(Message("fence", b""))
+        await connection.publish(OutgoingMessage("fence", b""))
     async with connect(settings(link[1]), WILL) as connection:
         assert connection.session_present is True
         again = await anext(connection.messages())
         assert again.payload == b"kept"
         again.ack()
-        await connection.publish(Message("fence", b""))
+        await connection.publish(OutgoingMessage("fence", b""))
     async with connect(settings(link[1]), WILL) as connection:
         await connection.subscribe(["ehr/in/json"])
         engine.publish("ehr/in/json", b"new")
@@ -143,10 +143,10 @@ async def test_inbound_messages_come_again_until_they_are_acknowledged(link: tup
 
 
 async def test_the_will_stands_unless_goodbye_was_said(link: tuple[str, int], reader: Caller) -> None:
-    async with connect(settings(link[1]), Message("status", b"lost")):
+    async with connect(settings(link[1]), OutgoingMessage("status", b"lost")):
         pass
     assert (await asyncio.to_thread(reader.next)).payload == b"lost"
-    async with connect(settings(link[1]), Message("status", b"lost")) as connection:
+    async with connect(settings(link[1]), OutgoingMessage("status", b"lost")) as connection:
         await connection.disconnect()
     assert await asyncio.to_thread(reader.nothing_comes)
 
@@ -156,7 +156,7 @@ async def test_a_filter_the_broker_does_not_take_is_refused(refuse_v5_with: int 
     async with Broker() as broker:
         broker.refuse_v5_with = refuse_v5_with
         async with connect(settings(broker.port), WILL) as connection:
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(PublishRefused) as refused:
                 await connection.subscribe(["good", "$share//x"])
             assert refused.value.reason == (0x8F if refuse_v5_with is None else 0x80)
 
@@ -188,16 +188,16 @@ async def test_retained_messages_come_only_to_who_asks_for_them(link: tuple[str,
 async def test_what_is_in_flight_fails_at_once_when_mosquitto_is_killed(mosquitto: Mosquitto) -> None:
     async with connect(settings(mosquitto.port, ack_timeout_s=60.0), WILL) as connection:
         mosquitto.pause()
-        waiting = [connection.send(Message("a", b"x")) for _ in range(30)]
+        waiting = [connection.send(OutgoingMessage("a", b"x")) for _ in range(30)]
         mosquitto.kill()
         async with asyncio.timeout(1.0):
             for future in waiting:
                 with pytest.raises(Disconnected):
                     await future
         with pytest.raises(Disconnected):
-            connection.send(Message("a", b"x"))
+            connection.send(OutgoingMessage("a", b"x"))
         with pytest.raises(Disconnected):
-            connection.publish_many([Message("a", b"x")])
+            connection.publish_many([OutgoingMessage("a", b"x")])
         with pytest.raises(Disconnected):
             await anext(connection.messages())
 
@@ -216,30 +216,30 @@ async def test_swallowed_pubacks_end_the_connection() -> None:
         broker.swallow_pubacks = 1
         async with connect(settings(broker.port, ack_timeout_s=0.2), WILL) as connection:
             with pytest.raises(Disconnected, match="no PUBACK"):
-                await connection.publish(Message("a", b"x"))
+                await connection.publish(OutgoingMessage("a", b"x"))
 
 
 async def test_a_topic_denied_by_our_broker_is_refused_and_under_3_1_1_unproven() -> None:
     async with Broker() as broker:
         broker.denied = {"denied/#"}
         async with connect(settings(broker.port), WILL) as connection:
-            with pytest.raises(Refused, match="denied/x: 0x87") as refused:
-                await connection.publish(Message("denied/x", b""))
+            with pytest.raises(PublishRefused, match="denied/x: 0x87") as refused:
+                await connection.publish(OutgoingMessage("denied/x", b""))
             assert refused.value.reason == 0x87
-            assert (await connection.publish(Message("open", b""))).unheard
+            assert (await connection.publish(OutgoingMessage("open", b""))).unheard
         broker.refuse_v5_with = 0x84
         async with connect(settings(broker.port), WILL) as connection:
             assert connection.protocol == "3.1.1"
-            assert (await connection.publish(Message("denied/x", b""))).reason == UNPROVEN
+            assert (await connection.publish(OutgoingMessage("denied/x", b""))).reason == UNPROVEN
 
 
 async def test_a_topic_denied_by_mosquitto_is_refused(tmp_path: Path) -> None:
     (tmp_path / "acl").write_text("topic readwrite open/#\n")
     with Mosquitto(tmp_path, [f"acl_file {tmp_path}/acl"]) as broker:
         async with connect(settings(broker.port), WILL) as connection:
-            with pytest.raises(Refused, match="0x87"):
-                await connection.publish(Message("denied/x", b""))
-            assert (await connection.publish(Message("open/x", b""))).unheard
+            with pytest.raises(PublishRefused, match="0x87"):
+                await connection.publish(OutgoingMessage("denied/x", b""))
+            assert (await connection.publish(OutgoingMessage("open/x", b""))).unheard
 
 
 async def test_another_client_of_our_id_is_told_apart_from_a_lost_link() -> None:
@@ -343,7 +343,7 @@ async def test_the_broker_may_lower_window_and_keepalive(tmp_path: Path) -> None
         reader.subscribe("#")
         async with connect(settings(broker.port), WILL) as connection:
             assert connection.window == 3
-            answers = [connection.send(Message("a", str(number).encode())) for number in range(20)]
+            answers = [connection.send(OutgoingMessage("a", str(number).encode())) for number in range(20)]
             assert [await answer for answer in answers] == [0] * 20
         assert [reader.next().payload for _ in range(20)] == [str(number).encode() for number in range(20)]
         reader.say_goodbye()
@@ -362,8 +362,8 @@ async def test_mutual_tls_lets_in_who_holds_a_certificate_and_nobody_else(tmp_pa
     with Mosquitto(tmp_path, secured) as broker:
         good = settings(broker.port, tls=TlsFiles(ours.ca, client.certificate, client.key))
         async with connect(good, WILL) as connection:
-            connection.publish_many([Message("t", bytes(1000), 0)] * 100)
-            assert (await connection.publish(Message("a", b"x"))).unheard
+            connection.publish_many([OutgoingMessage("t", bytes(1000), 0)] * 100)
+            assert (await connection.publish(OutgoingMessage("a", b"x"))).unheard
         for files in (
             TlsFiles(ours.ca),
             TlsFiles(ours.ca, forged.certificate, forged.key),

@@ -8,9 +8,9 @@ import paho.mqtt.client as paho
 import pytest
 
 from gateway.mqtt.client import Connection, connect
-from gateway.mqtt.counters import Counters
+from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.telemetry import LARGEST_BUFFER, Telemetry
-from gateway.mqtt.types import Disconnected, Message
+from gateway.mqtt.types import Disconnected, OutgoingMessage
 from tests.broker.caller import Caller
 from tests.broker.gateway_side import gateway, settings
 from tests.broker.harness import BrokerThread, eventually
@@ -35,7 +35,7 @@ async def test_readings_arrive_in_order_and_leave_together(
     sends: list[int] = []
     send_all = Connection.publish_many
 
-    def counted(connection: Connection, messages: list[Message]) -> None:
+    def counted(connection: Connection, messages: list[OutgoingMessage]) -> None:
         sends.append(len(messages))
         send_all(connection, messages)
 
@@ -56,14 +56,14 @@ async def test_readings_arrive_in_order_and_leave_together(
 
 
 async def test_the_buffer_is_bounded_and_keeps_the_latest(any_port: int, reader: Caller) -> None:
-    counters = Counters()
+    counters = MqttCounters()
     telemetry = Telemetry(counters)
     telemetry.put("dev/old", b"too old", 0.01)
     for number in range(LARGEST_BUFFER + 10):
         telemetry.put("dev/reading", str(number).encode(), 120.0)
     telemetry.put("dev/brief", b"too late", 0.01)
     await asyncio.sleep(0.02)
-    async with connect(settings(any_port), Message("will", b"")) as connection:
+    async with connect(settings(any_port), OutgoingMessage("will", b"")) as connection:
         task = asyncio.create_task(telemetry.run(connection))
         came = await payloads(reader, LARGEST_BUFFER - 1)
         assert came == [str(number).encode() for number in range(11, LARGEST_BUFFER + 10)]
@@ -73,12 +73,12 @@ async def test_the_buffer_is_bounded_and_keeps_the_latest(any_port: int, reader:
 
 
 async def test_of_statuses_the_latest_is_told_on_every_connection_and_retained(any_port: int, reader: Caller) -> None:
-    telemetry = Telemetry(Counters())
+    telemetry = Telemetry(MqttCounters())
     for number in range(100):
         telemetry.status("dev/u1/status", str(number).encode())
     telemetry.status("dev/u2/status", b"up")
     for told in ([b"99", b"up"], [b"99", b"down"]):
-        async with connect(settings(any_port), Message("will", b"")) as connection:
+        async with connect(settings(any_port), OutgoingMessage("will", b"")) as connection:
             task = asyncio.create_task(telemetry.run(connection))
             assert await payloads(reader, 2) == told
             task.cancel()
@@ -93,10 +93,10 @@ async def test_of_statuses_the_latest_is_told_on_every_connection_and_retained(a
 async def test_a_status_that_is_cleared_is_gone_from_the_broker_and_not_told_again(
     any_port: int, reader: Caller
 ) -> None:
-    counters = Counters()
+    counters = MqttCounters()
     telemetry = Telemetry(counters)
     telemetry.status("dev/u1/status", b"up")
-    async with connect(settings(any_port), Message("will", b"")) as connection:
+    async with connect(settings(any_port), OutgoingMessage("will", b"")) as connection:
         task = asyncio.create_task(telemetry.run(connection))
         assert await payloads(reader, 1) == [b"up"]
         telemetry.status("dev/u1/status", b"")
@@ -104,7 +104,7 @@ async def test_a_status_that_is_cleared_is_gone_from_the_broker_and_not_told_aga
         await eventually(lambda: counters.statuses == 2, "the broker acknowledges")
         task.cancel()
         await asyncio.wait((task,))
-    async with connect(settings(any_port), Message("will", b"")) as connection:
+    async with connect(settings(any_port), OutgoingMessage("will", b"")) as connection:
         task = asyncio.create_task(telemetry.run(connection))
         assert await asyncio.to_thread(reader.nothing_comes)
         task.cancel()
@@ -130,8 +130,8 @@ async def test_a_flood_of_readings_holds_up_no_row_of_the_outbox(tmp_path: Path,
 
 async def test_telemetry_ends_with_its_connection() -> None:
     with BrokerThread() as ours:
-        async with connect(settings(ours.port), Message("will", b"")) as connection:
-            telemetry = Telemetry(Counters())
+        async with connect(settings(ours.port), OutgoingMessage("will", b"")) as connection:
+            telemetry = Telemetry(MqttCounters())
             task = asyncio.create_task(telemetry.run(connection))
             await asyncio.sleep(0)
             ours.do(ours.broker.drop_connections)

@@ -29,7 +29,7 @@ def cells(texts: tuple[str, ...]) -> str:
     return " | ".join(each.replace("|", "\\|") for each in texts)
 
 
-def point_row(point: Point, written: shape.Point, block: Block) -> tuple[str, ...]:
+def point_row(point: Point, written: shape.PointTable, block: Block) -> tuple[str, ...]:
     """One point\'s cells: name, where, type, unit, plausible range, what leaves it without a value, what it is."""
     match block.source:
         case Registers(function, address, _):
@@ -66,7 +66,7 @@ def _order(point: Point) -> str:
             return f", `{order}`"
 
 
-def _unit(point: Point, written: shape.Point) -> str:
+def _unit(point: Point, written: shape.PointTable) -> str:
     scale = "" if written.scale == "1" else f"{written.scale} "
     if point.type is shape.ByteKind.QUALIFIED:
         return "told with every value"

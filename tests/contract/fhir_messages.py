@@ -11,7 +11,7 @@ import msgspec
 
 from drivers.reading import Measurement, Quality, Reason
 from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.ehr import ChargeData, Device, Patient
+from gateway.messages.outbound.ehr import ChargeData, Device, PatientData
 from gateway.messages.outbound.fhir import Look, charge_bundle, observation_bundle
 from gateway.messages.outbound.site import ChargeSite, FhirRelease
 from tests.contract.message_samples import MESSAGES, TOKEN, built, us
@@ -19,11 +19,11 @@ from tests.contract.message_samples import MESSAGES, TOKEN, built, us
 Json = dict[str, Any]
 
 RECORDED_US = us("18:00:01")
-BARE = Patient("V770012")
-KNOWN = Patient("V770012", mrn="90001234", account="770012")
+BARE = PatientData("V770012")
+KNOWN = PatientData("V770012", mrn="90001234", account="770012")
 
 
-def charge_data(name: str = "charge", patient: Patient = KNOWN, mode: Mode = Mode.LIVE) -> ChargeData:
+def charge_data(name: str = "charge", patient: PatientData = KNOWN, mode: Mode = Mode.LIVE) -> ChargeData:
     """The story's `charge` or `credit`, of this patient."""
     data = msgspec.json.decode(built()[name], type=Json)["data"]
     charge = msgspec.convert(data, ChargeData)
@@ -31,20 +31,20 @@ def charge_data(name: str = "charge", patient: Patient = KNOWN, mode: Mode = Mod
 
 
 def charge(
-    name: str = "charge", patient: Patient = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite | None = None
+    name: str = "charge", patient: PatientData = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite | None = None
 ) -> Json:
     """The same as the Bundle that is sent."""
     data = charge_data(name, patient, mode)
     return cast(Json, json.loads(charge_bundle(data, site or ChargeSite(), RECORDED_US, data.charge)))
 
 
-def observation(patient: Patient = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite | None = None) -> Json:
+def observation(patient: PatientData = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite | None = None) -> Json:
     """The look as the Bundle that is sent."""
     seen = look(patient, mode)
     return cast(Json, json.loads(observation_bundle(seen, site or ChargeSite(), us("15:05:01"), seen.key)))
 
 
-def look(patient: Patient = KNOWN, mode: Mode = Mode.LIVE) -> Look:
+def look(patient: PatientData = KNOWN, mode: Mode = Mode.LIVE) -> Look:
     """A look at a cap of which one sensor is broken."""
     return Look(
         session=TOKEN,

@@ -33,8 +33,8 @@ SCHEMAS = ROOT / "gateway" / "messages" / "schemas"
 
 ORIGIN = Origin("demo", "gw-01")
 TOKEN = "9RX2M7KQ4"
-POLICY = ehr.Policy("midpoint", "2")
-PATIENT = ehr.Patient("V770012")
+POLICY = ehr.PolicyData("midpoint", "2")
+PATIENT = ehr.PatientData("V770012")
 DEVICES = (ehr.Device("cap-07", 1, "CU-20417"),)
 MAR_MESSAGE = "urn:demo:interface-engine|RX55821-1.end.1"
 
@@ -143,7 +143,7 @@ def _unit() -> dict[str, Event]:
         ),
         "alarm": dev.alarm_event(
             ORIGIN,
-            dev.Alarm(
+            dev.AlarmData(
                 code="unit-unreachable",
                 state=dev.AlarmState.RAISED,
                 since=at("15:20:09"),
@@ -182,18 +182,20 @@ def _increments() -> dict[str, Event]:
         policy=POLICY,
         threshold_s=960,
         code=ehr.Code(),
-        infusion_end=ehr.InfusionEnd(time=at("15:00"), source=EndSource.MAR, order="RX55821"),
+        infusion_end=ehr.InfusionEndData(time=at("15:00"), source=EndSource.MAR, order="RX55821"),
         net_s=960.0,
         chart_minutes=16,
-        intervals=(ehr.Interval(at("15:00"), at("15:16"), "cap-07", 1),),
+        intervals=(ehr.IntervalData(at("15:00"), at("15:16"), "cap-07", 1),),
         devices=DEVICES,
         evidence=Evidence.FLOW,
         mode=dev.Mode.LIVE,
         flags=(),
-        release=ehr.Release(ehr.ReleaseState.PROVISIONAL),
+        release=ehr.ReleaseData(ehr.ReleaseState.PROVISIONAL),
         patient=PATIENT,
     )
-    moved = ehr.InfusionEnd(time=at("15:20"), source=EndSource.MAR, order="RX55821", version=us("17:09"), skew_s=0.0)
+    moved = ehr.InfusionEndData(
+        time=at("15:20"), source=EndSource.MAR, order="RX55821", version=us("17:09"), skew_s=0.0
+    )
     amended = msgspec.structs.replace(
         first,
         revision="B",
@@ -204,9 +206,9 @@ def _increments() -> dict[str, Event]:
         infusion_end=moved,
         net_s=4500.0,
         chart_minutes=75,
-        intervals=(ehr.Interval(at("15:20"), at("16:35"), "cap-07", 1),),
+        intervals=(ehr.IntervalData(at("15:20"), at("16:35"), "cap-07", 1),),
         flags=("late_entry",),
-        release=ehr.Release(ehr.ReleaseState.HELD, ("no_order",)),
+        release=ehr.ReleaseData(ehr.ReleaseState.HELD, ("no_order",)),
     )
     retracted = msgspec.structs.replace(
         amended,
@@ -242,7 +244,7 @@ def _session() -> dict[str, Event]:
         policy=POLICY,
         counts=ehr.Counts(0, 0, 0, 0),
         flags=(),
-        release=ehr.Release(ehr.ReleaseState.PROVISIONAL),
+        release=ehr.ReleaseData(ehr.ReleaseState.PROVISIONAL),
         missing=("infusion-end", "order", "preparation", "tolerance-check", "cap-identifier"),
         mode=dev.Mode.LIVE,
         patient=PATIENT,
@@ -254,7 +256,7 @@ def _session() -> dict[str, Event]:
         cooling_stopped_at=at("16:35"),
         counts=ehr.Counts(2, 0, 1, 2),
         flags=("late_entry",),
-        release=ehr.Release(ehr.ReleaseState.RELEASED),
+        release=ehr.ReleaseData(ehr.ReleaseState.RELEASED),
         missing=(),
         person="rn-4471",
     )
@@ -263,7 +265,7 @@ def _session() -> dict[str, Event]:
         what=ehr.SessionChange.CORRECTION,
         counts=ehr.Counts(1, 0, 2, 2),
         flags=("correction_after_release", "late_entry"),
-        corrections=(ehr.Correction(f"{TOKEN}00A", 2, 1, CorrectionReason.COUNT),),
+        corrections=(ehr.CorrectionData(f"{TOKEN}00A", 2, 1, CorrectionReason.COUNT),),
     )
     return {
         "session_opened": ehr.session_event(ORIGIN, opened, event_id=_id(100), at_us=us("13:00"), trace=Trace(100)),
@@ -316,7 +318,9 @@ def _results() -> dict[str, Event]:
     )
     answers = {"result_accepted": accepted, "result_ignored": ignored, "result_rejected": rejected}
     return {
-        name: ehr.inbound_result_event(ORIGIN, answer, ehr.Format.JSON, event_id=_id(201 + n), at_us=us("15:02:04"))
+        name: ehr.inbound_result_event(
+            ORIGIN, answer, ehr.InboundFormat.JSON, event_id=_id(201 + n), at_us=us("15:02:04")
+        )
         for n, (name, answer) in enumerate(answers.items())
     }
 

@@ -16,7 +16,7 @@ from gateway.cli.schema import command
 from gateway.describe.asyncapi import document
 from gateway.messages.inbound.json_readers import READERS
 from gateway.messages.outbound.device import Mode
-from gateway.mqtt.topics import Format, Topics
+from gateway.mqtt.topics import Notation, Topics
 from tests.contract.message_samples import built, sample_files
 
 Json = dict[str, Any]
@@ -73,7 +73,7 @@ def test_every_topic_that_the_gateway_knows_is_described() -> None:
             known.add(getattr(topics, name))
             continue
         wanted = list(inspect.signature(member).parameters)[1:]
-        notations = list(Format) if "notation" in wanted else [None]
+        notations = list(Notation) if "notation" in wanted else [None]
         for notation in notations:
             known.add(getattr(topics, name)(*[arguments.get(each, notation) for each in wanted]))
     filled = {"{site}": "s", "{gateway}": "g", "{unit}": "u", "{cap}": "1", "{code}": "c", "{token}": "t"}
@@ -83,7 +83,7 @@ def test_every_topic_that_the_gateway_knows_is_described() -> None:
         for place, value in filled.items():
             address = address.replace(place, value)
         told.add(address)
-    assert told == known - {topics.root, topics.observation(Format.JSON)}  # charted as HL7 or FHIR alone
+    assert told == known - {topics.root, topics.observation(Notation.JSON)}  # charted as HL7 or FHIR alone
 
 
 def test_every_inbound_type_is_described() -> None:

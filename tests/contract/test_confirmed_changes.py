@@ -11,7 +11,7 @@ from drivers.profile.load import load_profile
 from drivers.reading import Evidence, Reading, RunState, Stamp
 from drivers.unit.driver import Driver
 from gateway.session.facts import AnyFact, CoolingStarted, CoolingStopped
-from gateway.session.observe import CapSeen, ObserveRules, UnitSeen, observe
+from gateway.session.observe import CapState, ObserveRules, UnitState, observe
 from tests.contract.profile_wire import SHIPPED, answers, profile_shape
 
 US_PER_S = 1_000_000
@@ -57,13 +57,13 @@ async def test_one_answer_alone_starts_and_stops_nothing(path: Path) -> None:
 
     def told(course: str) -> list[AnyFact]:
         """The facts of a course of polls, five seconds apart: `c` cools, `s` stands."""
-        seen = UnitSeen(tuple(CapSeen() for _ in cools.caps))
+        seen = UnitState(tuple(CapState() for _ in cools.caps))
         facts: list[AnyFact] = []
         for number, each in enumerate(course):
             reading = cools if each == "c" else stands
             at = Stamp(number * 5 * US_PER_S, number * 5 * US_PER_S)
             observation = observe(seen, msgspec.structs.replace(reading, observed_at=at), rules)
-            seen = observation.seen
+            seen = observation.state
             facts += [fact for fact in observation.facts if isinstance(fact, CoolingStarted | CoolingStopped)]
         return facts
 

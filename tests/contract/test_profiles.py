@@ -76,7 +76,7 @@ def test_golden_frames_decode_to_what_they_expect(path: Path, golden: shape.Gold
     assert decoder.corrupt(decoded.slots) is None
 
 
-def _assert_rules(decoded: Decoded, expect: shape.Expected) -> None:
+def _assert_rules(decoded: Decoded, expect: shape.ExpectedTable) -> None:
     if expect.alarms is not None:
         assert decoded.alarms == expect.alarms
     if expect.serial_number is not None:

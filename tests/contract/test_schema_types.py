@@ -18,7 +18,7 @@ from gateway.messages.outbound import ehr
 Json = dict[str, Any]
 
 SENT: dict[str, type[msgspec.Struct]] = {
-    "alarm-1": dev.Alarm,
+    "alarm-1": dev.AlarmData,
     "cap-event-1": dev.CapEvent,
     "charge-1": ehr.ChargeData,
     "checkpoint-1": CheckpointData,

@@ -8,7 +8,7 @@ from drivers.dialects.registry import dialect
 from drivers.profile.load import DeviceProfile, load_profile
 from drivers.reading import Evidence, Quality, RunState
 from gateway.cli.simulate import PROFILE_DIALECTS, PROFILES
-from simulators.machine import Alarm, Machine
+from simulators.machine import Machine, MachineAlarm
 from simulators.maps import MapName
 from simulators.physics import Coolant
 from tests.contract.profile_wire import ROOT
@@ -81,7 +81,7 @@ def test_a_unit_that_stands_is_read_as_one_that_does_not_run(make: MapName) -> N
 def test_a_broken_supply_probe_gives_no_temperature(make: MapName) -> None:
     machine = _machine()
     machine.start(1)
-    machine.raise_alarm(Alarm.SUPPLY_PROBE)
+    machine.raise_alarm(MachineAlarm.SUPPLY_PROBE)
     supply = _read(make, machine).caps[0].temperatures["coolant_supply"]
     assert supply.value is None
     assert supply.quality is Quality.BAD
@@ -91,7 +91,7 @@ def test_a_broken_supply_probe_gives_no_temperature(make: MapName) -> None:
 def test_a_unit_out_of_coolant_stands_and_says_so_where_it_can(make: MapName) -> None:
     machine = _machine()
     machine.start(1)
-    machine.raise_alarm(Alarm.COOLANT_LOW)
+    machine.raise_alarm(MachineAlarm.COOLANT_LOW)
     decoded = _read(make, machine)
     assert decoded.caps[0].circulating is not True
     if _profile(make).evidence is not Evidence.NONE:

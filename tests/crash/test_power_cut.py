@@ -135,7 +135,7 @@ class Recording:
 
 
 def tell_until_the_power_goes(path: Path, name: str, cut_at: int) -> tuple[LosingDisk, int]:
-    """Two sessions from ward to disk; the disk, and the last entry of each commit that returned."""
+    """Two sessions from tracker to disk; the disk, and the last entry of each commit that returned."""
     disk = LosingDisk(name, cut_at)
     acknowledged = 0
     try:

@@ -9,8 +9,8 @@ from gateway.session import facts
 from gateway.session.facts import AgentClass, AnyFact, CapRef, WorkKind
 from gateway.session.policy import Policy
 from gateway.session.spans import US_PER_MINUTE
-from gateway.session.state import Ward, advance
-from tests.unit.gateway.session.ward_live import Live, Watched, policy_text
+from gateway.session.state import TrackerState, advance
+from tests.unit.gateway.session.live_tracker import Live, Watched, policy_text
 
 CAPS = (CapRef("cap-07", 1), CapRef("cap-07", 2), CapRef("cap-08", 1))
 BEGIN_US = 1_790_000_000_000_000
@@ -70,10 +70,10 @@ USUAL = [
 days = st.lists(told, min_size=1, max_size=12).map(lambda more: [*USUAL, *more])
 
 
-def standing(ward: Ward) -> dict[str, int]:
+def standing(state: TrackerState) -> dict[str, int]:
     """How many increments stand, patient by patient."""
     count: dict[str, int] = {}
-    for record in ward.records.values():
+    for record in state.records.values():
         units = sum(not each.retracted for each in record.emitted)
         if units:
             count[record.patient] = count.get(record.patient, 0) + units
@@ -82,10 +82,15 @@ def standing(ward: Ward) -> dict[str, int]:
 
 def looked_at_once(day: Sequence[AnyFact], now_us: int) -> dict[str, int]:
     numbers = iter(range(1000))
-    ward, _ = advance(
-        Ward(policy_text(POLICY)), day, Watched(now_us), now_us, lambda: f"N{next(numbers):08d}", everything=True
+    state, _ = advance(
+        TrackerState(policy_text(POLICY)),
+        day,
+        Watched(now_us),
+        now_us,
+        lambda: f"N{next(numbers):08d}",
+        everything=True,
     )
-    return standing(ward)
+    return standing(state)
 
 
 @settings(deadline=None, max_examples=150)
@@ -96,7 +101,7 @@ def test_a_running_gateway_tells_what_a_fresh_look_gives(day: list[AnyFact]) -> 
     now_us = minute(400)
     live.observe_until(now_us)
     live.learn((), now_us)
-    assert standing(live.ward) == looked_at_once(day, now_us)
+    assert standing(live.state) == looked_at_once(day, now_us)
 
 
 @settings(deadline=None, max_examples=150)
@@ -119,4 +124,4 @@ def test_two_patients_bound_at_one_instant_have_a_session_each() -> None:
     ]
     live = Live(POLICY, restarts=True)
     live.play(day)
-    assert sorted(record.patient for record in live.ward.records.values()) == ["A", "B"]
+    assert sorted(record.patient for record in live.state.records.values()) == ["A", "B"]

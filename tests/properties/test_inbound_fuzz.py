@@ -58,8 +58,8 @@ def hashed(visit: str) -> str:
     return "hash"
 
 
-def ward(payload: bytes) -> Inbound:
-    """The answer, to a ward that knows everything about every order, or nothing."""
+def read(payload: bytes) -> Inbound:
+    """The answer, to a gateway that knows everything about every order, or nothing."""
     strange = msgspec.structs.replace(WARD, bound={}, sessions={}, live=True)
     read_message(payload, NOW, strange)
     taken: list[Any] = []
@@ -79,7 +79,7 @@ def check(answer: Inbound) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_sample_gives_a_result(file: Path) -> None:
-    answer = ward(file.read_bytes())
+    answer = read(file.read_bytes())
     check(answer)
     assert not isinstance(answer, Rejected)
 
@@ -162,7 +162,7 @@ def test_mutated_messages_give_a_result() -> None:
     payloads = [file.read_bytes() for file in FILES]
     for _ in range(MUTATIONS):
         payload = chance.choice(MUTATORS)(chance, chance.choice(payloads)) or b"MSH"
-        check(ward(payload))
+        check(read(payload))
 
 
 # --- canary

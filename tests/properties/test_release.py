@@ -17,11 +17,11 @@ from gateway.session.facts import (
     PreparationCharted,
     SessionFinalized,
 )
-from gateway.session.outcome import Record
+from gateway.session.outcome import SessionRecord
 from gateway.session.policy import ChargeLines, Policy
 from gateway.session.release import ReleaseState
+from tests.unit.gateway.session.live_tracker import Live
 from tests.unit.gateway.session.session_timelines import A1, at, begun, corrected, ended, start, stop, told, voided
-from tests.unit.gateway.session.ward_live import Live
 
 _MINUTE_US = 60_000_000
 _KINDS = ("correct", "correct", "correct", "void", "end", "decide", "decide", "decide", "prepare", "sign", "order")
@@ -49,9 +49,9 @@ def _facts(kind: str, step: int, number: int, yes: bool, live: Live) -> list[Any
     """What step `step` tells: times and choices come from `number` and `yes`."""
     clock = f"{13 + step:02d}:00"
     fields = told(clock, None)
-    records = list(live.ward.records.values())
+    records = list(live.state.records.values())
     record = records[number % len(records)]
-    items = () if record.told is None else record.told.corrections
+    items = () if record.published is None else record.published.corrections
     tell: dict[str, Callable[[], list[AnyFact]]] = {
         "correct": lambda: [corrected("A", clock, f"11:{number % 60:02d}", version=step + 2)],
         "void": lambda: [voided("A", clock)],
@@ -71,7 +71,7 @@ def _facts(kind: str, step: int, number: int, yes: bool, live: Live) -> list[Any
     return tell[kind]()
 
 
-def _agrees(record: Record) -> bool:
+def _agrees(record: SessionRecord) -> bool:
     return charged_units(record.charged) == sum(not each.retracted for each in record.emitted)
 
 
@@ -86,7 +86,7 @@ def test_what_is_charged_is_what_is_counted_unless_a_person_is_asked(
         live.learn([SessionFinalized(**told("12:40", None), patient="P1")], at("12:40"))
     for step, (kind, number, yes) in enumerate(steps):
         live.learn(_facts(kind, step, number, yes, live), at(f"{13 + step:02d}:00"))
-        for record in live.ward.records.values():
+        for record in live.state.records.values():
             keys = [each.key for each in record.charged]
             assert len(set(keys)) == len(keys), "a key is used once"
             assert all(len(key) == 12 for key in keys)
@@ -94,7 +94,7 @@ def test_what_is_charged_is_what_is_counted_unless_a_person_is_asked(
             assert len(set(credited)) == len(credited), "a charge is credited once"
             assert all(keys.index(each.reverses) < keys.index(each.key) for each in record.charged if each.reverses)
             assert charged_units(record.charged) == sum(each.quantity for each in standing_charges(record.charged))
-            now = record.told
+            now = record.published
             if now is not None and now.release is ReleaseState.RELEASED and not now.corrections:
                 assert _agrees(record)
 
@@ -111,8 +111,8 @@ def test_with_automatic_credit_nothing_waits_for_a_person_but_what_is_held(
         live.learn([SessionFinalized(**told("12:40", None), patient="P1")], at("12:40"))
     for step, (kind, number, yes) in enumerate(steps):
         live.learn(_facts(kind, step, number, yes, live), at(f"{13 + step:02d}:00"))
-        for record in live.ward.records.values():
-            now = record.told
+        for record in live.state.records.values():
+            now = record.published
             if now is not None and now.release is ReleaseState.RELEASED:
                 assert now.corrections == ()
                 assert _agrees(record)

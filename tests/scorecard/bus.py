@@ -14,7 +14,7 @@ from drivers.reading import ReadFault, Reading, Stamp
 from drivers.transport.memory import FarEnd, null_modem
 from drivers.unit.driver import Driver, line_timing
 from gateway.monitoring.metrics import UnitCounters
-from gateway.polling.poller import Polled, Progress, poll_line
+from gateway.polling.poller import Polled, PollProgress, poll_line
 from gateway.polling.schedule import LineSchedule
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import Outage
@@ -84,7 +84,7 @@ async def polled(units: int, period_s: float = PERIOD_S) -> AsyncGenerator[Bus]:
         for number, name in enumerate(names, start=1)
     }
     schedule = LineSchedule(dict.fromkeys(names, period_s), phase=0, now_s=now_s())
-    polling = asyncio.create_task(poll_line(schedule, drivers, bus.deliver, Progress()))
+    polling = asyncio.create_task(poll_line(schedule, drivers, bus.deliver, PollProgress()))
     try:
         yield bus
     finally:

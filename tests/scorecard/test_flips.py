@@ -13,7 +13,7 @@ from drivers.profile.load import load_profile
 from drivers.profile.types import DeviceProfile
 from drivers.reading import Evidence, Reading, Stamp
 from drivers.transport.base import Parity
-from gateway.session.observe import ObserveRules, UnitSeen, observe
+from gateway.session.observe import ObserveRules, UnitState, observe
 from tests.bus.reads import crc16
 from tests.contract.profile_wire import ROOT, SHIPPED, TRANSACTION, answers, profile_shape
 from tests.scorecard.flips import Counted, Sample, accepted, flipped, measure_all, table
@@ -101,17 +101,17 @@ def test_a_damaged_reply_between_two_good_ones_changes_nothing_that_bills(path: 
     rules = ObserveRules(CONFIRM_POLLS, 60_000_000, Evidence.FLOW)
     lies = 0
     for raws in polls(path):
-        before = observe(UnitSeen(()), reading(decoder, raws, 1), rules)
-        before = observe(before.seen, reading(decoder, raws, 2), rules)
+        before = observe(UnitState(()), reading(decoder, raws, 1), rules)
+        before = observe(before.state, reading(decoder, raws, 2), rules)
         if before.observed_until_us is None:
             continue  # the unit itself does not tell what it does
         for block in profile.blocks:
             for raw in damaged(spoken, block.query(unit_id_of(profile)), raws[block.name]):
-                lie = observe(before.seen, reading(decoder, {**raws, block.name: raw}, 3), rules)
-                truth = observe(lie.seen, reading(decoder, raws, 4), rules)
+                lie = observe(before.state, reading(decoder, {**raws, block.name: raw}, 3), rules)
+                truth = observe(lie.state, reading(decoder, raws, 4), rules)
                 assert (lie.facts, truth.facts) == ((), ()), raw
-                assert truth.seen.caps == observe(before.seen, reading(decoder, raws, 4), rules).seen.caps, raw
-                lies += any(cap.candidate is not None for cap in lie.seen.caps)
+                assert truth.state.caps == observe(before.state, reading(decoder, raws, 4), rules).state.caps, raw
+                lies += any(cap.candidate is not None for cap in lie.state.caps)
     assert lies or profile.evidence is Evidence.NONE, "no damage ever said another state: this proves nothing"
 
 

@@ -17,7 +17,7 @@ from drivers.profile.types import Point
 from drivers.reading import Quality, Reading, Reason, Stamp
 from drivers.unit.driver import Driver
 from gateway.session.facts import CoolingStarted
-from gateway.session.observe import CapSeen, ObserveRules, UnitSeen, observe
+from gateway.session.observe import CapState, ObserveRules, UnitState, observe
 from tests.contract.profile_wire import SHIPPED, good_poll, raw_number, with_raw
 from tests.scorecard.repeats import repeats
 
@@ -134,7 +134,7 @@ async def test_r32_no_cooling_counts_on_a_flow_without_a_value_or_a_controller_t
         hangs = chance.random() < 0.5
         if not hangs:
             bench.raws = with_raw(bench.raws, flow, 0xFFFF)
-        seen = UnitSeen((CapSeen(), CapSeen()))
+        seen = UnitState((CapState(), CapState()))
         for number in range(60):
             if not hangs:
                 bench.raws = with_raw(bench.raws, heartbeat, number)
@@ -142,7 +142,7 @@ async def test_r32_no_cooling_counts_on_a_flow_without_a_value_or_a_controller_t
                 await bench.poll(20)
                 await bench.poll(20)  # it stands still for longer than it may before anything is looked at
             observation = observe(seen, await bench.poll(1), rules)
-            seen = observation.seen
+            seen = observation.state
             started = [fact for fact in observation.facts if isinstance(fact, CoolingStarted)]
             assert not [fact for fact in started if hangs or fact.cap.channel == 1], (seed, number)
 

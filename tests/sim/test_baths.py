@@ -17,7 +17,7 @@ from gateway.cli.simulate import PROFILES
 from simulators import faults
 from simulators.machine import Machine
 from simulators.maps import MapName
-from simulators.serve import Ear
+from simulators.serve import UnitHandler
 from simulators.unit import SimulatedUnit
 from tests.contract.profile_wire import ROOT
 from tests.virtual_time import run_virtual
@@ -42,8 +42,8 @@ class Bench:
         self.line = Line("memory", connector, spoken, line_timing(profile), None)
         self.blocks = len(profile.blocks)
         self.driver = Driver("bath", profile, self.line, asked_id or unit_id, lambda: Stamp(0, 0))
-        ear = Ear(spoken, {unit_id: self.unit}, lambda _unit: None, self.far_end.send)
-        self.far_end.heard = ear.hear
+        handler = UnitHandler(spoken, {unit_id: self.unit}, lambda _unit: None, self.far_end.send)
+        self.far_end.heard = handler.receive
 
     async def reading(self) -> Reading:
         answer = await self.driver.read()
@@ -138,11 +138,11 @@ def test_a_late_answer_is_never_the_next_questions(make: MapName) -> None:
 
 
 @every_bath
-@pytest.mark.parametrize("kind", [faults.FaultKind.LOST, faults.FaultKind.LATE])
-def test_the_simulators_own_faults_reach_the_driver(make: MapName, kind: faults.FaultKind) -> None:
+@pytest.mark.parametrize("kind", [faults.InjectedFault.LOST, faults.InjectedFault.LATE])
+def test_the_simulators_own_faults_reach_the_driver(make: MapName, kind: faults.InjectedFault) -> None:
     async def body() -> None:
         bench = Bench(make)
-        bench.unit.begin_fault(faults.Fault(kind, delay_s=1.2 if kind is faults.FaultKind.LATE else 0.0))
+        bench.unit.begin_fault(faults.Fault(kind, delay_s=1.2 if kind is faults.InjectedFault.LATE else 0.0))
         assert await bench.fault() is FaultKind.TIMEOUT
         bench.unit.clear_faults()
         await asyncio.sleep(3)
@@ -158,7 +158,7 @@ def test_a_damaged_answer_is_counted_and_gives_no_reading(make: MapName) -> None
         if make is MapName.LAUDA:  # nothing guards its digits: what can be told is a character that is none
             bench.far_end.faults.append(corrupted(7))
         else:
-            bench.unit.begin_fault(faults.Fault(faults.FaultKind.CORRUPT))
+            bench.unit.begin_fault(faults.Fault(faults.InjectedFault.CORRUPT))
         answer = await bench.driver.read()
         assert isinstance(answer, ReadFault)
         assert answer.kind in (FaultKind.GARBLED, FaultKind.TIMEOUT)
@@ -171,7 +171,7 @@ def test_a_damaged_answer_is_counted_and_gives_no_reading(make: MapName) -> None
 def test_an_answer_from_another_unit_is_counted_as_such(make: MapName) -> None:
     async def body() -> None:
         bench = Bench(make, unit_id=5)
-        bench.unit.begin_fault(faults.Fault(faults.FaultKind.WRONG_UNIT))
+        bench.unit.begin_fault(faults.Fault(faults.InjectedFault.WRONG_UNIT))
         assert await bench.fault() is FaultKind.TIMEOUT
         assert bench.line.counters.rejects[RejectKind.WRONG_UNIT] == 1
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from drivers.reading import RunState
-from gateway.control.service import Desk
+from gateway.control.service import ControlService
 from gateway.control.socket import SOCKET_FILE
 from gateway.ledger.errors import LedgerBroken
 from tests.broker.harness import Mosquitto
@@ -28,7 +28,7 @@ class Operator:
     """Somebody who asks a gateway's desk."""
 
     def __init__(self, suite: Suite) -> None:
-        self.desk = Desk(suite.config, suite.clock, suite.ledger, suite.pipeline)
+        self.desk = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
         self.suite = suite
 
     async def ask(self, **request: object) -> Json:

@@ -14,7 +14,7 @@ from drivers.reading import ReadFault, Reading, Stamp
 from drivers.transport.memory import FarEnd, null_modem
 from drivers.unit.driver import Driver, line_timing
 from gateway.monitoring.metrics import UnitCounters
-from gateway.polling.poller import Polled, Progress, poll_line
+from gateway.polling.poller import Polled, PollProgress, poll_line
 from gateway.polling.schedule import MAX_BACK_OFF_S, SLOTS, LineSchedule
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import Outage
@@ -90,7 +90,7 @@ async def poll(drain_s: float, answers_after_s: float | None) -> tuple[dict[str,
     schedule = LineSchedule(dict.fromkeys(NAMES, PERIOD_S), phase=0, now_s=now())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(RUN_S):
-            await poll_line(schedule, units, deliver, Progress())
+            await poll_line(schedule, units, deliver, PollProgress())
     return lateness, bus.dead_asked_at
 
 

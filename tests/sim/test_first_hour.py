@@ -21,7 +21,7 @@ from gateway.cli.probe import command as probe
 from gateway.cli.scan import command as scan
 from gateway.runtime.shipped import shipped_dir
 from simulators.endpoints import tcp_listener, terminal
-from simulators.replayer import ReplayingEar, load_recorded
+from simulators.replayer import ReplayHandler, load_recorded
 from tests.bus.reads import crc16
 from tests.sim.first_hour_support import bench, run, unit
 
@@ -250,10 +250,10 @@ async def played(path: Path, place: str) -> AsyncGenerator[str]:
     """The capture, answering."""
     recorded, _, language = load_recorded(path, None)
     if place == "tcp":
-        async with tcp_listener("127.0.0.1", 0, lambda write: ReplayingEar(recorded, language, write)) as port:
+        async with tcp_listener("127.0.0.1", 0, lambda write: ReplayHandler(recorded, language, write)) as port:
             yield f"socket://127.0.0.1:{port}"
     else:
-        with terminal("auto", lambda write: ReplayingEar(recorded, language, write)) as url:
+        with terminal("auto", lambda write: ReplayHandler(recorded, language, write)) as url:
             yield url
 
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from drivers.reading import CapReading, Measurement, Quality, Reading, Reason, RunState
-from gateway.messages.outbound.site import Format
-from gateway.mqtt.counters import Counters
+from gateway.messages.outbound.site import Notation
+from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics
 from gateway.telemetry.charting import Observations
@@ -24,7 +24,7 @@ class Sent(Telemetry):
     """Keeps what is put."""
 
     def __init__(self) -> None:
-        super().__init__(Counters())
+        super().__init__(MqttCounters())
         self.messages: list[tuple[str, bytes, float, str]] = []
 
     def put(self, topic: str, payload: bytes, expiry_s: float, content_type: str = "") -> None:
@@ -34,7 +34,7 @@ class Sent(Telemetry):
         return [payload.decode().split("\r")[:-1] for _, payload, _, _ in self.messages]
 
 
-def observing(day: Day, formats: Sequence[Format] = (Format.HL7,)) -> tuple[Observations, Sent]:
+def observing(day: Day, formats: Sequence[Notation] = (Notation.HL7,)) -> tuple[Observations, Sent]:
     plan = msgspec.structs.replace(day.config.outbound, observations=tuple(formats))
     sent = Sent()
     topics = Topics(day.config.site, day.config.id, day.config.mode)
@@ -63,14 +63,14 @@ def policy() -> str:
 async def test_a_cap_is_charted_once_a_period_while_it_serves_a_visit(tmp_path: Path, policy: str) -> None:
     async with a_day(tmp_path, policy) as day:
         observations, sent = observing(day)
-        await observations.take(reading(day), day.pipeline.ward)
+        await observations.take(reading(day), day.pipeline.state)
         assert sent.messages == [], "nobody is bound"
         await bound(day)
         await day.until("09:10")
         for minute in range(10, 20):
             await day.until(f"09:{minute}")
-            await observations.take(reading(day), day.pipeline.ward)
-            await observations.take(reading(day), day.pipeline.ward)
+            await observations.take(reading(day), day.pipeline.state)
+            await observations.take(reading(day), day.pipeline.state)
         assert len(sent.messages) == 10, "of the cap in the session alone"
         topic, payload, expiry_s, content_type = sent.messages[0]
         assert topic == "capgate-test/v1/ward/ehr/gw-01/observation/hl7"
@@ -89,7 +89,7 @@ async def test_a_value_that_is_not_good_is_none_and_no_number(tmp_path: Path, po
         observations, sent = observing(day)
         await bound(day)
         await day.until("09:10")
-        await observations.take(reading(day), day.pipeline.ward)
+        await observations.take(reading(day), day.pipeline.state)
         coolant, dead = (line.split("|") for line in sent.lines()[0][-2:])
         assert (coolant[5], coolant[11]) == ("-3.81", "R")
         assert (dead[5], dead[11]) == ("", "X")
@@ -102,9 +102,9 @@ async def test_where_the_site_charts_nothing_nothing_is_sent_and_fhir_is_where_i
     async with a_day(tmp_path, policy) as day:
         await bound(day)
         await day.until("09:10")
-        for formats, topics in (((), []), ((Format.HL7, Format.FHIR), ["hl7", "fhir"])):
+        for formats, topics in (((), []), ((Notation.HL7, Notation.FHIR), ["hl7", "fhir"])):
             observations, sent = observing(day, formats)
-            await observations.take(reading(day), day.pipeline.ward)
+            await observations.take(reading(day), day.pipeline.state)
             assert [topic.rpartition("/")[2] for topic, *_ in sent.messages] == topics
 
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.probe import command
-from simulators.faults import Fault, FaultKind
+from simulators.faults import Fault, InjectedFault
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 
@@ -107,7 +107,7 @@ async def test_a_well_unit_is_read(profile: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("profile", PLACES)
 async def test_a_unit_that_answers_nothing_is_a_timeout_without_a_value(profile: str, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile, fault=Fault(FaultKind.LOST)) as line:
+    async with unit(tmp_path, profile, fault=Fault(InjectedFault.LOST)) as line:
         code, report = await probe(line, profile)
     assert (code, report["run_state"], known(report)) == (1, "unknown", [])
     for fault in report["faults"]:
@@ -118,7 +118,7 @@ async def test_a_unit_that_answers_nothing_is_a_timeout_without_a_value(profile:
 @pytest.mark.parametrize("profile", PLACES)
 async def test_a_late_unit_is_told_from_a_dead_one(profile: str, tmp_path: Path) -> None:
     drain_ms = 60 if profile in MODBUS else 300  # text does not tell what it answers: only silence does
-    async with unit(tmp_path, profile, fault=Fault(FaultKind.LATE, delay_s=LATE_S)) as line:
+    async with unit(tmp_path, profile, fault=Fault(InjectedFault.LATE, delay_s=LATE_S)) as line:
         code, report = await probe(line, profile, "--set", f"drain_ms={drain_ms}")
     assert (code, known(report)) == (1, [])
     assert {fault["kind"] for fault in report["faults"]} <= {"timeout", "garbled"}
@@ -127,7 +127,7 @@ async def test_a_late_unit_is_told_from_a_dead_one(profile: str, tmp_path: Path)
 
 
 async def test_a_late_unit_over_modbus_tcp_is_told_from_a_dead_one(tmp_path: Path) -> None:
-    late = Fault(FaultKind.LATE, delay_s=LATE_S)
+    late = Fault(InjectedFault.LATE, delay_s=LATE_S)
     async with unit(tmp_path, "reference-cap-unit", "modbus-tcp", late) as line:
         code, report = await probe(line, "reference-cap-unit", "--set", "dialect=modbus-tcp")
     (fault,) = report["faults"]
@@ -137,7 +137,7 @@ async def test_a_late_unit_over_modbus_tcp_is_told_from_a_dead_one(tmp_path: Pat
 @pytest.mark.parametrize("profile", MODBUS)
 @pytest.mark.parametrize("bits", [1, 3, 16])
 async def test_a_corrupt_answer_is_garbled_or_missed_and_never_a_value(profile: str, bits: int, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile, fault=Fault(FaultKind.CORRUPT, bits=bits)) as line:
+    async with unit(tmp_path, profile, fault=Fault(InjectedFault.CORRUPT, bits=bits)) as line:
         code, report = await probe(line, profile)
     assert (code, known(report)) == (1, [])
     assert {fault["kind"] for fault in report["faults"]} <= {"garbled", "timeout"}
@@ -147,7 +147,7 @@ async def test_a_corrupt_answer_is_garbled_or_missed_and_never_a_value(profile: 
 
 @pytest.mark.parametrize("profile", MODBUS)
 async def test_an_answer_in_another_units_name_is_told(profile: str, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile, fault=Fault(FaultKind.WRONG_UNIT)) as line:
+    async with unit(tmp_path, profile, fault=Fault(InjectedFault.WRONG_UNIT)) as line:
         code, report = await probe(line, profile)
     assert (code, known(report)) == (1, [])
     for fault in report["faults"]:
@@ -159,7 +159,7 @@ async def test_an_answer_in_another_units_name_is_told(profile: str, tmp_path: P
 
 @pytest.mark.parametrize("profile", MODBUS)
 async def test_an_answer_to_another_function_is_told(profile: str, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile, fault=Fault(FaultKind.WRONG_FUNCTION)) as line:
+    async with unit(tmp_path, profile, fault=Fault(InjectedFault.WRONG_FUNCTION)) as line:
         code, report = await probe(line, profile)
     assert (code, known(report)) == (1, [])
     for fault in report["faults"]:
@@ -168,7 +168,7 @@ async def test_an_answer_to_another_function_is_told(profile: str, tmp_path: Pat
 
 @pytest.mark.parametrize("profile", MODBUS)
 async def test_a_busy_unit_is_told(profile: str, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile, fault=Fault(FaultKind.BUSY)) as line:
+    async with unit(tmp_path, profile, fault=Fault(InjectedFault.BUSY)) as line:
         code, report = await probe(line, profile)
     assert (code, known(report)) == (1, [])
     assert {fault["kind"] for fault in report["faults"]} == {"busy"}

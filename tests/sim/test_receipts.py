@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from gateway.audit.verify import verify
 from gateway.cli import main
-from gateway.control.service import Desk
+from gateway.control.service import ControlService
 from gateway.ledger import deliveries
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.ledger.entry import EntryKind
@@ -143,7 +143,7 @@ async def test_the_commands_show_what_the_engine_lacks_why_and_what_was_done_abo
         listed = json.loads(capgate("outbox", "list", "--config", config, "--json")[1])
         assert [(each["key"], each["proof"]) for each in listed["messages"]] == [(key, "rejected")]
         suite.clock.us += 1_000_000
-        desk = Desk(suite.config, suite.clock, suite.ledger, suite.pipeline)
+        desk = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
         order = {"request": "resend", "key": key, "person": "cm-1", "reason": "visit reopened"}
         assert json.loads(await desk.answer(json.dumps(order).encode(), 0))["done"] == f"{key} is sent again"
         sessions = json.loads(await desk.answer(b'{"request": "sessions", "all": true}', 0))["sessions"]

@@ -68,7 +68,7 @@ async def test_a_signed_session_is_charged_corrected_credited_and_charged_anew(f
         decided = CorrectionDecided(
             at_us=now_us, known_at_us=now_us, token=token, person="cm-1", charge=f"{token}00A", approved=True
         )
-        await suite.pipeline.tell([decided])
+        await suite.pipeline.record([decided])
         await suite.start()
         _, credit, anew = await suite.sent("/charge/json")
         assert (credit["id"], credit["data"]["reverses"], credit["data"]["quantity"]) == (

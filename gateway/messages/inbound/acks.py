@@ -1,6 +1,6 @@
 """HL7 v2 acknowledgements: the engine's read, our own written. Pure."""
 
-from gateway.messages.hl7v2 import Message, encode, segment
+from gateway.messages.hl7v2 import Hl7Message, encode, segment
 from gateway.messages.inbound.answers import Receipt
 
 ACCEPTED = frozenset({"AA", "CA"})  # HL7 table 0008: taken by the application, or safely stored
@@ -8,12 +8,12 @@ REFUSED = frozenset({"AE", "AR", "CE", "CR"})
 MAX_TEXT = 1000  # characters of the engine's words that are kept
 
 
-def control_id(message: Message) -> str:
+def control_id(message: Hl7Message) -> str:
     """The message's own id, MSH-10."""
     return message.first("MSH").get(10)
 
 
-def read_ack(message: Message) -> Receipt | None:
+def read_ack(message: Hl7Message) -> Receipt | None:
     """What an acknowledgement says of the message in its MSA-2; None if it is none, or says nothing that is known."""
     header, verdict, error = message.first("MSH"), message.first("MSA"), message.first("ERR")
     code, for_id = verdict.get(1).upper(), verdict.get(2)
@@ -27,7 +27,7 @@ def read_ack(message: Message) -> Receipt | None:
     return Receipt(message_id, for_id, "rejected", error.get(3) or verdict.get(6) or code, text[:MAX_TEXT])
 
 
-def build_ack(message: Message, code: str, own_id: str, at: str, text: str = "") -> bytes:
+def build_ack(message: Hl7Message, code: str, own_id: str, at: str, text: str = "") -> bytes:
     """The acknowledgement of `message`: `code` of table 0008; `at` is an HL7 instant. `text` must name no patient."""
     header = message.first("MSH")
     kind = ["ACK", header.get(9, 2), "ACK"] if header.get(9, 2) else "ACK"

@@ -92,7 +92,7 @@ def _has_none(key: WorkKey) -> bool:
     return False
 
 
-class Site(msgspec.Struct, frozen=True):
+class ReaderSite(msgspec.Struct, frozen=True):
     """What a reader must know of this gateway to tell what is its own."""
 
     chairs: Mapping[str, CapRef]  # names in lower case, as everywhere in the gateway

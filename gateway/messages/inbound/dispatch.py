@@ -15,22 +15,32 @@ from pydantic import ValidationError
 
 from gateway.messages.hl7v2 import Er7Error, parse
 from gateway.messages.inbound.acks import read_ack
-from gateway.messages.inbound.answers import Accepted, Identity, Ignored, Inbound, Rejected, Site, Taken
+from gateway.messages.inbound.answers import Accepted, Identity, Ignored, Inbound, ReaderSite, Rejected, Taken
 from gateway.messages.inbound.fhir import read_fhir
 from gateway.messages.inbound.hl7 import Hl7
 from gateway.messages.inbound.hl7_adt import read_adt
 from gateway.messages.inbound.hl7_association import is_association, read_association
 from gateway.messages.inbound.hl7_pump import is_pump_event, read_pump
 from gateway.messages.inbound.hl7_ras import read_ras
-from gateway.messages.inbound.json_message import Message, Stop
+from gateway.messages.inbound.json_message import JsonMessage, Stop
 from gateway.messages.inbound.json_models import Envelope, explain
 from gateway.messages.inbound.json_readers import READERS
 from gateway.messages.instants import InstantError, read_instant
-from gateway.messages.outbound.ehr import Format
+from gateway.messages.outbound.ehr import InboundFormat
 from gateway.session.facts import AnyFact, PatientBound, WorkKind, WorkRaised
 from gateway.session.worklist import work_key
 
-__all__ = ["MAX_BYTES", "Accepted", "Identity", "Ignored", "Inbound", "Rejected", "Site", "read_json", "read_message"]
+__all__ = [
+    "MAX_BYTES",
+    "Accepted",
+    "Identity",
+    "Ignored",
+    "Inbound",
+    "ReaderSite",
+    "Rejected",
+    "read_json",
+    "read_message",
+]
 
 MAX_BYTES = 64 * 1024
 _TESTS = frozenset({"T", "D"})  # MSH-11: training, debugging
@@ -38,22 +48,22 @@ _USED = "RAS, ORU (pump events, associations), ADT, ACK"
 
 
 def read_message(
-    payload: bytes, known_at_us: int, site: Site, taken: list[Taken] | None = None
-) -> tuple[Inbound, Format]:
+    payload: bytes, known_at_us: int, site: ReaderSite, taken: list[Taken] | None = None
+) -> tuple[Inbound, InboundFormat]:
     """What a message that arrived at `known_at_us` means to this gateway, and its format.
 
     What was read of an HL7 or FHIR message, and where it stood, is appended to `taken`.
     """
     noted = [] if taken is None else taken
     if payload.lstrip(b"\xef\xbb\xbf\x0b\r\n\t ").startswith(b"MSH"):
-        return _settled(_read_hl7(payload, known_at_us, site, noted), site), Format.HL7V2
+        return _settled(_read_hl7(payload, known_at_us, site, noted), site), InboundFormat.HL7V2
     resource = _resource(payload)
     if resource is not None:
-        return _settled(read_fhir(resource, known_at_us, site, noted), site), Format.FHIR
-    return _settled(read_json(payload, known_at_us, site), site), Format.JSON
+        return _settled(read_fhir(resource, known_at_us, site, noted), site), InboundFormat.FHIR
+    return _settled(read_json(payload, known_at_us, site), site), InboundFormat.JSON
 
 
-def _read_hl7(payload: bytes, known_at_us: int, site: Site, taken: list[Taken]) -> Inbound:
+def _read_hl7(payload: bytes, known_at_us: int, site: ReaderSite, taken: list[Taken]) -> Inbound:
     if len(payload) > MAX_BYTES:
         return Rejected("", "too-large", f"the message is larger than {MAX_BYTES} bytes")
     try:
@@ -103,7 +113,7 @@ def _resource(payload: bytes) -> dict[str, object] | None:
     return fields if isinstance(fields.get("resourceType"), str) else None
 
 
-def _settled(answer: Inbound, site: Site) -> Inbound:
+def _settled(answer: Inbound, site: ReaderSite) -> Inbound:
     """What all formats have in common."""
     if not isinstance(answer, Accepted):
         return answer
@@ -119,7 +129,7 @@ def _kept(identity: Identity, kept: frozenset[str]) -> Identity:
     return Identity(identity.subject, identity.visit, **fields)
 
 
-def _with_work(answer: Accepted, site: Site) -> Iterator[AnyFact]:
+def _with_work(answer: Accepted, site: ReaderSite) -> Iterator[AnyFact]:
     for fact in answer.facts:
         if not isinstance(fact, WorkRaised) or not site.has_work(work_key(fact)):
             yield fact
@@ -140,7 +150,7 @@ def _taken_over(bound: PatientBound) -> WorkRaised:
     )
 
 
-def read_json(payload: bytes, known_at_us: int, site: Site) -> Inbound:
+def read_json(payload: bytes, known_at_us: int, site: ReaderSite) -> Inbound:
     """What an event in JSON that arrived at `known_at_us` means to this gateway."""
     try:
         message, read = _open(payload, known_at_us, site)
@@ -149,7 +159,7 @@ def read_json(payload: bytes, known_at_us: int, site: Site) -> Inbound:
         return stop.answer
 
 
-def _open(payload: bytes, known_at_us: int, site: Site) -> tuple[Message, Callable[[Message], Inbound]]:
+def _open(payload: bytes, known_at_us: int, site: ReaderSite) -> tuple[JsonMessage, Callable[[JsonMessage], Inbound]]:
     if len(payload) > MAX_BYTES:
         raise Stop(Rejected("", "too-large", f"the message is larger than {MAX_BYTES} bytes"))
     try:
@@ -169,7 +179,7 @@ def _open(payload: bytes, known_at_us: int, site: Site) -> tuple[Message, Callab
     except InstantError as error:
         raise Stop(Rejected(message_id, "bad-time", f"time: {error}")) from None
     recorded_us = _recorded_us(envelope, known_at_us, site, message_id)
-    return Message(message_id, time, recorded_us, known_at_us, site, envelope.data), read
+    return JsonMessage(message_id, time, recorded_us, known_at_us, site, envelope.data), read
 
 
 def _message_id(fields: dict[str, object]) -> str:
@@ -180,7 +190,7 @@ def _message_id(fields: dict[str, object]) -> str:
             return ""
 
 
-def _recorded_us(envelope: Envelope, known_at_us: int, site: Site, message_id: str) -> int | None:
+def _recorded_us(envelope: Envelope, known_at_us: int, site: ReaderSite, message_id: str) -> int | None:
     if envelope.recordedtime is None:
         return None
     try:
@@ -189,7 +199,7 @@ def _recorded_us(envelope: Envelope, known_at_us: int, site: Site, message_id: s
         raise Stop(Rejected(message_id, "bad-time", f"recordedtime: {error}")) from None
 
 
-def _reader_of(event_type: str, message_id: str) -> Callable[[Message], Inbound]:
+def _reader_of(event_type: str, message_id: str) -> Callable[[JsonMessage], Inbound]:
     for ending, read in READERS.items():
         if event_type == ending or event_type.endswith(f".{ending}"):
             return read

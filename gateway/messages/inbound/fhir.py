@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts
-from gateway.messages.inbound.answers import Accepted, Identity, Ignored, Inbound, Rejected, Site, Taken
+from gateway.messages.inbound.answers import Accepted, Identity, Ignored, Inbound, ReaderSite, Rejected, Taken
 from gateway.messages.inbound.hl7 import MAX_LENGTH
 from gateway.messages.inbound.json_message import Stop
 from gateway.messages.instants import Instant, InstantError, read_instant
@@ -25,7 +25,7 @@ _TIME = "accepted: a dateTime with a time of day and an offset, as in 2026-03-10
 _AGENT = "medication: its code is in no table of the site, so the order counts as chemo until its class is known"
 
 
-def read_fhir(resource: Mapping[str, object], known_at_us: int, site: Site, taken: list[Taken]) -> Inbound:
+def read_fhir(resource: Mapping[str, object], known_at_us: int, site: ReaderSite, taken: list[Taken]) -> Inbound:
     """What a FHIR resource that arrived at `known_at_us` means to this gateway. It never raises."""
     try:
         return _Resource(resource, known_at_us, site, taken).read()
@@ -36,7 +36,7 @@ def read_fhir(resource: Mapping[str, object], known_at_us: int, site: Site, take
 class _Resource:
     """One resource under the reader's eye."""
 
-    def __init__(self, resource: Mapping[str, object], known_at_us: int, site: Site, taken: list[Taken]) -> None:
+    def __init__(self, resource: Mapping[str, object], known_at_us: int, site: ReaderSite, taken: list[Taken]) -> None:
         self._resource = resource
         self._known_at_us = known_at_us
         self._site = site

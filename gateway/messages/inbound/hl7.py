@@ -8,8 +8,8 @@ import re
 
 import msgspec
 
-from gateway.messages.hl7v2 import Message, Repetition, Segment
-from gateway.messages.inbound.answers import Identity, Ignored, Rejected, Site, Taken
+from gateway.messages.hl7v2 import Hl7Message, Repetition, Segment
+from gateway.messages.inbound.answers import Identity, Ignored, ReaderSite, Rejected, Taken
 from gateway.messages.inbound.json_message import Stop
 from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session.facts import AgentClass, AnyFact, CapRef, WorkKind, WorkRaised
@@ -32,7 +32,7 @@ class Whose(msgspec.Struct, frozen=True):
 class Hl7:
     """One message under the reader's eye. `taken` grows with every field that is read."""
 
-    def __init__(self, message: Message, known_at_us: int, site: Site, taken: list[Taken]) -> None:
+    def __init__(self, message: Hl7Message, known_at_us: int, site: ReaderSite, taken: list[Taken]) -> None:
         header = message.first("MSH")
         self.message = message
         self.known_at_us = known_at_us

@@ -4,7 +4,7 @@ The manager sends what stands again after a break, so the same association told 
 is: F and C act, R waits for its confirmation, D and W take an association back from its beginning.
 """
 
-from gateway.messages.hl7v2 import Message, Segment
+from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.answers import Accepted, Identity, Inbound
 from gateway.messages.inbound.hl7 import Hl7, identity_of
 from gateway.session import facts
@@ -18,7 +18,7 @@ _VOID = frozenset({"D", "W"})
 _EQUIPMENT = "EQUIP"
 
 
-def is_association(message: Message) -> bool:
+def is_association(message: Hl7Message) -> bool:
     """Whether the message binds or releases devices."""
     return any(segment.get(4) == _NUMBER or segment.get(4, 2) == _NAME for segment in message.all("OBR"))
 
@@ -39,7 +39,7 @@ def _event(line: Segment) -> str:
     return next((event for event in (_RELEASED, _BOUND) if name.endswith(event)), "")
 
 
-def _read_line(hl7: Hl7, group: Message, line: Segment, identity: Identity | None) -> AnyFact:
+def _read_line(hl7: Hl7, group: Hl7Message, line: Segment, identity: Identity | None) -> AnyFact:
     event = hl7.note("OBX-5", "event", _event(line))
     status = hl7.take(line, 11, "how sure").upper()
     cap = _cap(hl7, group)
@@ -68,13 +68,13 @@ def _read_line(hl7: Hl7, group: Message, line: Segment, identity: Identity | Non
     )
 
 
-def _device(group: Message) -> Segment:
+def _device(group: Hl7Message) -> Segment:
     """The PRT that names the device."""
     devices = [segment for segment in group.all("PRT") if segment.get(4).upper() == _EQUIPMENT or segment.get(10)]
     return devices[0] if devices else Segment("PRT")
 
 
-def _cap(hl7: Hl7, group: Message) -> CapRef:
+def _cap(hl7: Hl7, group: Hl7Message) -> CapRef:
     """The cap that the device and the chair name together; of two that disagree the device stands."""
     device = _device(group)
     named = hl7.take(device, 10, "device").lower()

@@ -8,7 +8,7 @@ because senders differ in all else, and it happened when OBX-14 says, else OBR-7
 
 import re
 
-from gateway.messages.hl7v2 import Message, Segment
+from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
 from gateway.messages.inbound.hl7 import Hl7, disagreement, whose
 from gateway.session import facts
@@ -20,7 +20,7 @@ _WITHDRAWN = frozenset({"D", "W"})  # OBX-11: deleted, wrong patient
 _HINT = "a hint: it starts no count until the MAR or a final message tells the end"
 
 
-def is_pump_event(message: Message) -> bool:
+def is_pump_event(message: Hl7Message) -> bool:
     """Whether the message tells of a pump's delivery."""
     return any(_event(segment) for segment in message.all("OBX"))
 
@@ -44,7 +44,7 @@ def read_pump(hl7: Hl7) -> Inbound:
     return Accepted(hl7.message_id, (*disagreement(hl7, about), *found), about.identities, note)
 
 
-def _read_event(hl7: Hl7, group: Message, line: Segment, event: str) -> tuple[list[AnyFact], str]:
+def _read_event(hl7: Hl7, group: Hl7Message, line: Segment, event: str) -> tuple[list[AnyFact], str]:
     request = group.first("OBR")
     if line.get(11).upper() in _WITHDRAWN:
         return [], "OBX-11: withdrawn by its sender"
@@ -94,7 +94,7 @@ def _event(line: Segment) -> str:
     return ""
 
 
-def _keeps_vein_open(hl7: Hl7, group: Message) -> bool:
+def _keeps_vein_open(hl7: Hl7, group: Hl7Message) -> bool:
     for line in group.all("OBX"):
         values = [line.get(5, component) for component in (2, 1)]
         if _STATE.search(line.get(3, 2)) and any("kvo" in value.lower() for value in values):

@@ -4,7 +4,7 @@ RXA-4 must be filled, so a start carries an end that equals it. An infusion is t
 agrees: an end after the start, charted as complete, and no word of a pause, a change or an order in progress.
 """
 
-from gateway.messages.hl7v2 import Message, Segment
+from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
 from gateway.messages.inbound.hl7 import Hl7, Whose, disagreement, whose
@@ -37,7 +37,7 @@ def read_ras(hl7: Hl7) -> Inbound:
     return Accepted(hl7.message_id, tuple(facts), about.identities, note)
 
 
-def _lines(message: Message) -> list[tuple[Segment, Segment]]:
+def _lines(message: Hl7Message) -> list[tuple[Segment, Segment]]:
     """Each RXA with the ORC before it, an empty one if there is none."""
     lines: list[tuple[Segment, Segment]] = []
     order = Segment("ORC")

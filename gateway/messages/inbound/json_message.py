@@ -8,12 +8,12 @@ from typing import TypeVar
 import msgspec
 from pydantic import ValidationError
 
-from gateway.messages.inbound.answers import Accepted, Identity, Ignored, Rejected, Site
-from gateway.messages.inbound.json_models import Model, Place, explain
+from gateway.messages.inbound.answers import Accepted, Identity, Ignored, ReaderSite, Rejected
+from gateway.messages.inbound.json_models import InboundModel, PlacedModel, explain
 from gateway.messages.instants import Instant
 from gateway.session.facts import AnyFact, CapRef
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=InboundModel)
 
 
 class Stop(Exception):
@@ -24,14 +24,14 @@ class Stop(Exception):
         self.answer = answer
 
 
-class Message(msgspec.Struct, frozen=True):
+class JsonMessage(msgspec.Struct, frozen=True):
     """An inbound message whose envelope is sound."""
 
     message_id: str
     time: Instant
     recorded_us: int | None
     known_at_us: int
-    site: Site
+    site: ReaderSite
     raw_data: dict[str, object]
 
     def data(self, model: type[M]) -> M:
@@ -61,7 +61,7 @@ class Message(msgspec.Struct, frozen=True):
         return Accepted(self.message_id, (fact,), identities, "; ".join(told))
 
 
-def cap_of(message: Message, place: Place) -> CapRef | None:
+def cap_of(message: JsonMessage, place: PlacedModel) -> CapRef | None:
     """The cap that the place names, None if it names none. Another gateway's cap stops the reading."""
     if place.unit is not None:
         return _cap_of_unit(message, place, place.unit)
@@ -75,7 +75,7 @@ def cap_of(message: Message, place: Place) -> CapRef | None:
     return cap
 
 
-def _cap_of_unit(message: Message, place: Place, unit: str) -> CapRef:
+def _cap_of_unit(message: JsonMessage, place: PlacedModel, unit: str) -> CapRef:
     own = sorted(cap for cap in message.site.caps if cap.device == unit)
     if not own:
         raise message.ignored("not-ours", "data.unit: no unit of this gateway")
@@ -91,7 +91,7 @@ def _cap_of_unit(message: Message, place: Place, unit: str) -> CapRef:
     return named
 
 
-def identity_of(message: Message, place: Place) -> Identity | None:
+def identity_of(message: JsonMessage, place: PlacedModel) -> Identity | None:
     visit = place.visit or place.patient.visit
     if visit is None:
         return None
@@ -100,7 +100,7 @@ def identity_of(message: Message, place: Place) -> Identity | None:
     return Identity(message.site.subject_of(visit), visit, place.patient.mrn, place.patient.account)
 
 
-def subject_of(message: Message, place: Place) -> tuple[str, tuple[Identity, ...]]:
+def subject_of(message: JsonMessage, place: PlacedModel) -> tuple[str, tuple[Identity, ...]]:
     """The subject that the message is about, by its visit or by the cap its chair or unit names."""
     identity = identity_of(message, place)
     if identity is not None:

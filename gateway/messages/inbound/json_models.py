@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 _MAX_INT = 2**53  # what every JSON reader keeps exactly; microseconds fit until the year 2255
 
 
-class Model(BaseModel):
+class InboundModel(BaseModel):
     """Base of everything read from outside: frozen, no coercion, unknown fields passed over."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", str_strip_whitespace=True)
@@ -28,7 +28,7 @@ _IDENTIFIER = 'text of 1 to 64 characters, or {"system": ..., "value": text}; ne
 _TIME = "RFC 3339 text with an offset, as in 2026-03-10T15:00:00-04:00"
 
 
-class Envelope(Model):
+class Envelope(InboundModel):
     """The CloudEvents attributes that matter here."""
 
     specversion: Literal["1.0"] = Field(description='"1.0"')
@@ -40,7 +40,7 @@ class Envelope(Model):
     data: dict[str, object] = Field(description="an object, as the type's schema has it")
 
 
-class PatientIds(Model):
+class PatientIds(InboundModel):
     """Who, by the identifiers of the EHR."""
 
     visit: Identifier | None = Field(default=None, description=_IDENTIFIER)
@@ -48,7 +48,7 @@ class PatientIds(Model):
     account: Identifier | None = Field(default=None, description=_IDENTIFIER)
 
 
-class Place(Model):
+class PlacedModel(InboundModel):
     """Which cap and whose: the fields that all data have in common."""
 
     unit: Segment | None = Field(default=None, description="the unit's name in the gateway, text")
@@ -58,7 +58,7 @@ class Place(Model):
     patient: PatientIds = Field(default=PatientIds(), description='an object, as in {"visit": "V770012"}')
 
 
-class Infusion(Place):
+class Infusion(PlacedModel):
     """Start, end, restart or withdrawal of one agent."""
 
     order: Name | None = Field(default=None, description="text that names the order, 1 to 64 characters")
@@ -82,7 +82,7 @@ class Infusion(Place):
     remaining_chemo_orders: int | None = Field(default=None, ge=0, le=99, description="a whole number, 0 to 99")
 
 
-class Association(Place):
+class Association(PlacedModel):
     """A cap begins to serve a patient, or no longer does."""
 
     validated: bool = Field(description="true once a person or a scan has confirmed it, otherwise false")
@@ -91,7 +91,7 @@ class Association(Place):
     )
 
 
-class OrderCheck(Place):
+class OrderCheckModel(PlacedModel):
     """Whether the order for scalp cooling was found."""
 
     found: bool = Field(description="true or false")
@@ -100,7 +100,7 @@ class OrderCheck(Place):
     )
 
 
-class OfSession(Place):
+class OfSession(PlacedModel):
     """What a person did or found in one session."""
 
     session: Name | None = Field(default=None, description="the session's token, 9 characters")
@@ -118,7 +118,7 @@ class Preparation(OfSession):
     """Hair preparation, cap placement and pre-cooling were charted."""
 
 
-class Tolerance(OfSession):
+class ToleranceModel(OfSession):
     """A check of how the patient bears the cooling."""
 
     vital_signs: Literal["ok", "concern"] | None = Field(default=None, description='"ok" or "concern"')
@@ -133,13 +133,13 @@ class CapIdentity(OfSession):
     lot: Name | None = Field(default=None, description="its lot, text of 1 to 64 characters")
 
 
-class CapChange(Place):
+class CapChange(PlacedModel):
     """Something was done at the chair that ends cooling."""
 
     source: Name | None = Field(default=None, description="who or what charted it, 1 to 64 characters")
 
 
-class Ack(Model):
+class Ack(InboundModel):
     """The engine's receipt for a message of ours."""
 
     for_: str = Field(alias="for", min_length=1, max_length=256, description="the id of the message it is about")
@@ -153,7 +153,7 @@ class Ack(Model):
     )
 
 
-def explain(error: ValidationError, model: type[Model], prefix: str = "") -> str:
+def explain(error: ValidationError, model: type[InboundModel], prefix: str = "") -> str:
     """What to mend, field by field: never the value that was sent."""
     problems: dict[str, str] = {}
     for item in error.errors(include_url=False, include_input=False, include_context=False):
@@ -164,7 +164,7 @@ def explain(error: ValidationError, model: type[Model], prefix: str = "") -> str
     return ". ".join(problems.values())
 
 
-def _accepted(model: type[Model], path: list[str]) -> str:
+def _accepted(model: type[InboundModel], path: list[str]) -> str:
     owner = PatientIds if len(path) == 2 else model
     by_alias = {info.alias or name: info for name, info in owner.model_fields.items()}
     return by_alias[path[-1]].description or "see the schema"
@@ -172,9 +172,9 @@ def _accepted(model: type[Model], path: list[str]) -> str:
 
 def known_names() -> frozenset[str]:
     """The fields that a reader of some event looks at."""
-    models = [Envelope, PatientIds, Ack, *_with_heirs(Place)]
+    models = [Envelope, PatientIds, Ack, *_with_heirs(PlacedModel)]
     return frozenset(info.alias or name for model in models for name, info in model.model_fields.items())
 
 
-def _with_heirs(model: type[Model]) -> list[type[Model]]:
+def _with_heirs(model: type[InboundModel]) -> list[type[InboundModel]]:
     return [model, *(heir for each in model.__subclasses__() for heir in _with_heirs(each))]

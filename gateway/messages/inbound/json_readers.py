@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from gateway.messages.inbound.answers import Identity, Inbound, Receipt
-from gateway.messages.inbound.json_message import Message, cap_of, identity_of, subject_of
-from gateway.messages.inbound.json_models import Ack, Association, CapChange, Infusion, OrderCheck
+from gateway.messages.inbound.json_message import JsonMessage, cap_of, identity_of, subject_of
+from gateway.messages.inbound.json_models import Ack, Association, CapChange, Infusion, OrderCheckModel
 from gateway.messages.inbound.json_sessions import SESSION_READERS
 from gateway.session import facts
 from gateway.session.facts import AgentClass, CapRef, EndSource
@@ -17,7 +17,7 @@ _UNKNOWN_AGENT = "data.agent_class: unknown, so the order counts as chemo unless
 _HINT = 'a hint: it starts no count without data.final true or data.source "mar" or "person"'
 
 
-def _order_of(message: Message, data: Infusion) -> str:
+def _order_of(message: JsonMessage, data: Infusion) -> str:
     order = data.order or data.administration
     if order is None:
         raise message.rejected("bad-data", "data.order: missing; accepted: text that start, end and changes share")
@@ -40,15 +40,15 @@ def _end_source_of(data: Infusion) -> EndSource:
             return EndSource.ENGINE_FINAL if data.final else EndSource.PUMP
 
 
-def _started(message: Message) -> Inbound:
+def _started(message: JsonMessage) -> Inbound:
     return _running(message, facts.InfusionStarted)
 
 
-def _restarted(message: Message) -> Inbound:
+def _restarted(message: JsonMessage) -> Inbound:
     return _running(message, facts.InfusionRestarted)
 
 
-def _running(message: Message, what: type[facts.InfusionStarted] | type[facts.InfusionRestarted]) -> Inbound:
+def _running(message: JsonMessage, what: type[facts.InfusionStarted] | type[facts.InfusionRestarted]) -> Inbound:
     data = message.data(Infusion)
     if data.voided:
         raise message.rejected("bad-data", "data.voided: accepted with infusion.completed alone")
@@ -69,7 +69,7 @@ def _running(message: Message, what: type[facts.InfusionStarted] | type[facts.In
     return message.accepted(fact, identities, note)
 
 
-def _completed(message: Message) -> Inbound:
+def _completed(message: JsonMessage) -> Inbound:
     data = message.data(Infusion)
     if data.voided:
         return _withdrawn(message, data)
@@ -109,7 +109,7 @@ def _completed(message: Message) -> Inbound:
     return message.accepted(end, identities, note, _HINT if source is EndSource.PUMP else "", no_time)
 
 
-def _corrected(message: Message, data: Infusion) -> Inbound:
+def _corrected(message: JsonMessage, data: Infusion) -> Inbound:
     subject, identities = subject_of(message, data)
     source = _end_source_of(data)
     changed_us = message.known_at_us if message.recorded_us is None else message.recorded_us
@@ -129,11 +129,11 @@ def _corrected(message: Message, data: Infusion) -> Inbound:
     return message.accepted(correction, identities, _HINT if source is EndSource.PUMP else "")
 
 
-def _voided(message: Message) -> Inbound:
+def _voided(message: JsonMessage) -> Inbound:
     return _withdrawn(message, message.data(Infusion))
 
 
-def _withdrawn(message: Message, data: Infusion) -> Inbound:
+def _withdrawn(message: JsonMessage, data: Infusion) -> Inbound:
     subject, identities = subject_of(message, data)
     void = facts.InfusionEndVoided(
         at_us=message.known_at_us if message.recorded_us is None else message.recorded_us,
@@ -152,7 +152,7 @@ def _withdrawn(message: Message, data: Infusion) -> Inbound:
 _EVIDENCE = {"scan": "scan", "ehr": "ehr", "person": "person", "manual": "person", None: ""}
 
 
-def _bound(message: Message) -> Inbound:
+def _bound(message: JsonMessage) -> Inbound:
     data = message.data(Association)
     cap = _required_cap(message, cap_of(message, data))
     identity = identity_of(message, data)
@@ -170,7 +170,7 @@ def _bound(message: Message) -> Inbound:
     return message.accepted(fact, (identity,))
 
 
-def _released(message: Message) -> Inbound:
+def _released(message: JsonMessage) -> Inbound:
     data = message.data(Association)
     cap = _required_cap(message, cap_of(message, data))
     identity = identity_of(message, data)
@@ -185,19 +185,19 @@ def _released(message: Message) -> Inbound:
     return message.accepted(fact, () if identity is None else (identity,))
 
 
-def _require_validated(message: Message, data: Association) -> None:
+def _require_validated(message: JsonMessage, data: Association) -> None:
     if not data.validated:
         raise message.ignored("unconfirmed", "data.validated is false: send it again once it is confirmed")
 
 
-def _required_cap(message: Message, cap: CapRef | None) -> CapRef:
+def _required_cap(message: JsonMessage, cap: CapRef | None) -> CapRef:
     if cap is None:
         raise message.rejected("no-cap", "data.unit: missing; accepted: a unit with its cap, or a chair")
     return cap
 
 
-def _order_checked(message: Message) -> Inbound:
-    data = message.data(OrderCheck)
+def _order_checked(message: JsonMessage) -> Inbound:
+    data = message.data(OrderCheckModel)
     subject, identities = subject_of(message, data)
     fact = facts.OrderChecked(
         at_us=message.timed().at_us,
@@ -209,7 +209,7 @@ def _order_checked(message: Message) -> Inbound:
     return message.accepted(fact, identities)
 
 
-def _cap_removed(message: Message) -> Inbound:
+def _cap_removed(message: JsonMessage) -> Inbound:
     data = message.data(CapChange)
     subject, identities, cap = _change_of(message, data)
     if cap is None:
@@ -220,7 +220,7 @@ def _cap_removed(message: Message) -> Inbound:
     return message.accepted(fact, identities)
 
 
-def _stop_charted(message: Message) -> Inbound:
+def _stop_charted(message: JsonMessage) -> Inbound:
     data = message.data(CapChange)
     subject, identities, cap = _change_of(message, data)
     fact = facts.CoolingStopCharted(
@@ -233,7 +233,7 @@ def _stop_charted(message: Message) -> Inbound:
     return message.accepted(fact, identities)
 
 
-def _patient_left(message: Message) -> Inbound:
+def _patient_left(message: JsonMessage) -> Inbound:
     data = message.data(CapChange)
     subject, identities, cap = _change_of(message, data)
     fact = facts.PatientLeft(
@@ -242,7 +242,7 @@ def _patient_left(message: Message) -> Inbound:
     return message.accepted(fact, identities)
 
 
-def _change_of(message: Message, data: CapChange) -> tuple[str, tuple[Identity, ...], CapRef | None]:
+def _change_of(message: JsonMessage, data: CapChange) -> tuple[str, tuple[Identity, ...], CapRef | None]:
     """Whose cooling ended, and on which cap; None where the visit alone was named: on all that serve it."""
     cap = cap_of(message, data)
     identity = identity_of(message, data)
@@ -253,20 +253,20 @@ def _change_of(message: Message, data: CapChange) -> tuple[str, tuple[Identity, 
     return identity.subject, (identity,), cap
 
 
-def _only_cap(message: Message, serving: list[CapRef]) -> CapRef:
+def _only_cap(message: JsonMessage, serving: list[CapRef]) -> CapRef:
     if len(serving) != 1:
         raise message.rejected("no-cap", "data.unit: missing, and the visit is not bound to just one cap; name it")
     return serving[0]
 
 
-def _receipt(message: Message) -> Inbound:
+def _receipt(message: JsonMessage) -> Inbound:
     data = message.data(Ack)
     result = "accepted" if data.result == "accepted" else "rejected"
     sequence = None if data.sequence is None else int(data.sequence)
     return Receipt(message.message_id, data.for_, result, data.code or "", data.text or "", sequence)
 
 
-READERS: Mapping[str, Callable[[Message], Inbound]] = {
+READERS: Mapping[str, Callable[[JsonMessage], Inbound]] = {
     "infusion.started.v1": _started,
     "infusion.completed.v1": _completed,
     "infusion.voided.v1": _voided,

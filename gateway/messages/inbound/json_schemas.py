@@ -10,7 +10,7 @@ from gateway.messages.inbound import json_models as models
 class Described(msgspec.Struct, frozen=True):
     """The model, and the schema's name."""
 
-    model: type[models.Model]
+    model: type[models.InboundModel]
     schema: str
 
 
@@ -25,10 +25,10 @@ DESCRIBED: Mapping[str, Described] = {
     "infusion.restarted.v1": _INFUSION,
     "association.bound.v1": _ASSOCIATION,
     "association.released.v1": _ASSOCIATION,
-    "order.checked.v1": Described(models.OrderCheck, "in-order-check-1"),
+    "order.checked.v1": Described(models.OrderCheckModel, "in-order-check-1"),
     "session.finalized.v1": Described(models.Finalisation, "in-finalisation-1"),
     "preparation.charted.v1": Described(models.Preparation, "in-preparation-1"),
-    "tolerance.checked.v1": Described(models.Tolerance, "in-tolerance-1"),
+    "tolerance.checked.v1": Described(models.ToleranceModel, "in-tolerance-1"),
     "cap.identified.v1": Described(models.CapIdentity, "in-cap-identity-1"),
     "cap.removed.v1": _CAP_CHANGE,
     "cooling.stop-charted.v1": _CAP_CHANGE,

@@ -6,10 +6,10 @@ from typing import TypedDict
 import msgspec
 
 from gateway.messages.inbound.answers import Identity, Inbound
-from gateway.messages.inbound.json_message import Message, subject_of
-from gateway.messages.inbound.json_models import CapIdentity, Finalisation, OfSession, Preparation, Tolerance
+from gateway.messages.inbound.json_message import JsonMessage, subject_of
+from gateway.messages.inbound.json_models import CapIdentity, Finalisation, OfSession, Preparation, ToleranceModel
 from gateway.session import facts
-from gateway.session.facts import Finding
+from gateway.session.facts import ToleranceFinding
 
 
 class _Whose(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class _Whose(msgspec.Struct, frozen=True):
     identities: tuple[Identity, ...]
 
 
-def _session_of(message: Message, data: OfSession) -> _Whose:
+def _session_of(message: JsonMessage, data: OfSession) -> _Whose:
     """The session that the message names by its token, its visit or its cap."""
     if data.session is None:
         subject, identities = subject_of(message, data)
@@ -43,7 +43,7 @@ class _OfSession(TypedDict):
     reason: str
 
 
-def _told(message: Message, data: OfSession, whose: _Whose) -> _OfSession:
+def _told(message: JsonMessage, data: OfSession, whose: _Whose) -> _OfSession:
     return {
         "at_us": message.timed().at_us,
         "known_at_us": message.known_at_us,
@@ -54,34 +54,34 @@ def _told(message: Message, data: OfSession, whose: _Whose) -> _OfSession:
     }
 
 
-def _finalised(message: Message) -> Inbound:
+def _finalised(message: JsonMessage) -> Inbound:
     data = message.data(Finalisation)
     whose = _session_of(message, data)
     fact = facts.SessionFinalized(**_told(message, data, whose))
     return message.accepted(fact, whose.identities)
 
 
-def _prepared(message: Message) -> Inbound:
+def _prepared(message: JsonMessage) -> Inbound:
     data = message.data(Preparation)
     whose = _session_of(message, data)
     fact = facts.PreparationCharted(**_told(message, data, whose))
     return message.accepted(fact, whose.identities)
 
 
-def _tolerated(message: Message) -> Inbound:
-    data = message.data(Tolerance)
+def _tolerated(message: JsonMessage) -> Inbound:
+    data = message.data(ToleranceModel)
     whose = _session_of(message, data)
     found = {"vital_signs": data.vital_signs, "comfort": data.comfort, "scalp": data.scalp}
     if not any(found.values()):
         raise message.rejected("bad-data", 'data.comfort: missing; accepted: "ok" or "concern" of what was checked')
     fact = facts.ToleranceChecked(
         **_told(message, data, whose),
-        **{what: None if finding is None else Finding(finding) for what, finding in found.items()},
+        **{what: None if finding is None else ToleranceFinding(finding) for what, finding in found.items()},
     )
     return message.accepted(fact, whose.identities)
 
 
-def _cap_identified(message: Message) -> Inbound:
+def _cap_identified(message: JsonMessage) -> Inbound:
     data = message.data(CapIdentity)
     whose = _session_of(message, data)
     fact = facts.CapIdentified(
@@ -92,7 +92,7 @@ def _cap_identified(message: Message) -> Inbound:
     return message.accepted(fact, whose.identities)
 
 
-SESSION_READERS: Mapping[str, Callable[[Message], Inbound]] = {
+SESSION_READERS: Mapping[str, Callable[[JsonMessage], Inbound]] = {
     "session.finalized.v1": _finalised,
     "preparation.charted.v1": _prepared,
     "tolerance.checked.v1": _tolerated,

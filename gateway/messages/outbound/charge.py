@@ -10,10 +10,10 @@ from gateway.messages.outbound.ehr import ChargeData
 from gateway.messages.outbound.fhir import charge_bundle
 from gateway.messages.outbound.hl7_dft import charge_message
 from gateway.messages.outbound.hl7_segments import control_id
-from gateway.messages.outbound.site import FHIR_TYPE, HL7_TYPE, ChargeSite, Format
+from gateway.messages.outbound.site import FHIR_TYPE, HL7_TYPE, ChargeSite, Notation
 
 
-class ToldCharge(msgspec.Struct, frozen=True):
+class ReleasedCharge(msgspec.Struct, frozen=True):
     """A charge or credit with all that any notation says of it."""
 
     event: Event
@@ -25,22 +25,22 @@ class ToldCharge(msgspec.Struct, frozen=True):
 class ChargeMessage(msgspec.Struct, frozen=True):
     """One form of it. `id` is the outbox's; a receipt names the charge's key, or this id."""
 
-    form: Format
+    form: Notation
     id: str
     payload: bytes
     content_type: str
 
 
-def charge_messages(site: ChargeSite, told: ToldCharge) -> Iterator[ChargeMessage]:
+def charge_messages(site: ChargeSite, told: ReleasedCharge) -> Iterator[ChargeMessage]:
     """A message for each of the site's formats."""
     key = told.data.charge
     for form in site.formats:
         match form:
-            case Format.JSON:
+            case Notation.JSON:
                 yield ChargeMessage(form, told.event.id, encode_event(told.event), CONTENT_TYPE)
-            case Format.HL7:
+            case Notation.HL7:
                 payload = charge_message(told.data, told.identity, site, told.recorded_us)
                 yield ChargeMessage(form, control_id(key), payload, HL7_TYPE)
-            case Format.FHIR:
+            case Notation.FHIR:
                 payload = charge_bundle(told.data, site, told.recorded_us, key)
                 yield ChargeMessage(form, f"{key}.fhir", payload, FHIR_TYPE)

@@ -78,7 +78,7 @@ def gateway_status_event(origin: Origin, at_us: int, status: GatewayStatus, edit
     )
 
 
-class Link(StrEnum):
+class LinkState(StrEnum):
     """Whether a unit answers."""
 
     UP = "up"
@@ -99,7 +99,7 @@ class UnitStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Link, alarms and the run state of every cap."""
 
     unit: str
-    link: Link
+    link: LinkState
     since: Rfc3339  # of the link's state
     fault: FaultKind | None = None  # why the link is down
     profile: str
@@ -123,7 +123,7 @@ def unit_up_event(
     observed_at = rfc3339(reading.observed_at.utc_us)
     status = UnitStatus(
         unit=reading.unit,
-        link=Link.UP,
+        link=LinkState.UP,
         since=rfc3339(since_us),
         profile=profile,
         serial_number=reading.serial_number,
@@ -162,7 +162,7 @@ def unit_down_event(
     """A unit that gives no reading: every cap is unknown. `caps` maps each cap to its chair, if it has one."""
     status = UnitStatus(
         unit=unit,
-        link=Link.DOWN,
+        link=LinkState.DOWN,
         since=rfc3339(since_us),
         fault=fault,
         profile=profile,
@@ -254,7 +254,7 @@ class AlarmState(StrEnum):
     CLEARED = "cleared"
 
 
-class Alarm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AlarmData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An alarm of the gateway, raised or cleared; `text` says what to do and names no patient."""
 
     code: str
@@ -263,7 +263,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str
 
 
-def alarm_event(origin: Origin, alarm: Alarm, at_us: int) -> Event:
+def alarm_event(origin: Origin, alarm: AlarmData, at_us: int) -> Event:
     """The state of an alarm from `at_us` on, kept by the broker until it changes."""
     event_id = f"alarm.{alarm.code}.{at_us}"
     return make_event(origin, ALARM, event_id=event_id, time=alarm.since, subject=f"alarm/{alarm.code}", data=alarm)

@@ -32,14 +32,14 @@ class Code(msgspec.Struct, frozen=True):
     value: str = "97009"
 
 
-class Policy(msgspec.Struct, frozen=True):
+class PolicyData(msgspec.Struct, frozen=True):
     """The policy that was pinned for the session."""
 
     name: str
     revision: str
 
 
-class InfusionEnd(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class InfusionEndData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The end that the count begins at, and who said so."""
 
     time: Rfc3339
@@ -49,7 +49,7 @@ class InfusionEnd(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     skew_s: float | None = None  # what was corrected in `time` for the sender's clock
 
 
-class Interval(msgspec.Struct, frozen=True):
+class IntervalData(msgspec.Struct, frozen=True):
     """A stretch of proven cooling after the infusion, on one cap."""
 
     start: Rfc3339
@@ -66,14 +66,14 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
     serial_number: str | None = None
 
 
-class Release(msgspec.Struct, frozen=True):
+class ReleaseData(msgspec.Struct, frozen=True):
     """The state, and codes for why it is held."""
 
     state: ReleaseState
     reasons: tuple[str, ...] = ()
 
 
-class Patient(msgspec.Struct, frozen=True, omit_defaults=True):
+class PatientData(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who: the visit always, the rest as the site configures."""
 
     visit: str
@@ -96,19 +96,19 @@ class IncrementData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     attained_at: Rfc3339 | None = None  # none in a retraction
     known_at: Rfc3339
     was: Rfc3339 | None = None  # the instant told before; none in an emission
-    policy: Policy
+    policy: PolicyData
     threshold_s: int  # net cooling that attains this increment
     code: Code
-    infusion_end: InfusionEnd | None  # null: it was voided
+    infusion_end: InfusionEndData | None  # null: it was voided
     net_s: float  # proven cooling after the end, as of the last reading that counts here
     chart_minutes: int  # the same from clock times HH:MM, for an auditor
-    intervals: tuple[Interval, ...]
+    intervals: tuple[IntervalData, ...]
     devices: tuple[Device, ...]
     evidence: Evidence  # the weakest proof of circulation in the intervals
     mode: Mode
     flags: tuple[str, ...]
-    release: Release
-    patient: Patient | None = None
+    release: ReleaseData
+    patient: PatientData | None = None
 
 
 def increment_event(origin: Origin, increment: IncrementData, trace: Trace) -> Event:
@@ -140,7 +140,7 @@ class Counts(msgspec.Struct, frozen=True):
     charged: int
 
 
-class Correction(msgspec.Struct, frozen=True):
+class CorrectionData(msgspec.Struct, frozen=True):
     """A charge that no longer agrees with the count, or one that is wanting: a person decides (P22)."""
 
     charge: str
@@ -159,15 +159,15 @@ class SessionData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     phase: Phase
     started_at: Rfc3339
     cooling_stopped_at: Rfc3339 | None  # null: it runs
-    policy: Policy
+    policy: PolicyData
     counts: Counts
     flags: tuple[str, ...]
-    release: Release
-    corrections: tuple[Correction, ...] = ()  # those that are open
+    release: ReleaseData
+    corrections: tuple[CorrectionData, ...] = ()  # those that are open
     missing: tuple[str, ...]  # codes of the documentation that is not there yet
     mode: Mode
     person: str | None = None  # who finalised; none: the window passed
-    patient: Patient | None = None  # none: unbound
+    patient: PatientData | None = None  # none: unbound
 
 
 def session_event(origin: Origin, session: SessionData, *, event_id: str, at_us: int, trace: Trace) -> Event:
@@ -205,10 +205,10 @@ class ChargeData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     start: Rfc3339  # cooling after the infusion, first to last
     end: Rfc3339
     net_s: float
-    policy: Policy
+    policy: PolicyData
     devices: tuple[Device, ...]
     mode: Mode
-    patient: Patient
+    patient: PatientData
 
 
 def charge_event(origin: Origin, charge: ChargeData, *, at_us: int, trace: Trace) -> Event:
@@ -224,7 +224,7 @@ def charge_event(origin: Origin, charge: ChargeData, *, at_us: int, trace: Trace
     )
 
 
-class Format(StrEnum):
+class InboundFormat(StrEnum):
     """The language of an inbound message."""
 
     JSON = "json"
@@ -237,13 +237,13 @@ class InboundResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
     for_: str | None = msgspec.field(name="for")  # the message's id; null: it had none that could be read
     result: str  # accepted, ignored, rejected
-    format: Format
+    format: InboundFormat
     code: str | None = None
     text: str | None = None
 
 
 def inbound_result_event(
-    origin: Origin, answered: Answer, message_format: Format, *, event_id: str, at_us: int
+    origin: Origin, answered: Answer, message_format: InboundFormat, *, event_id: str, at_us: int
 ) -> Event:
     """The answer to `answered`, told at `at_us`."""
     message_id = answered.message_id or None

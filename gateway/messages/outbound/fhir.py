@@ -18,7 +18,7 @@ import msgspec
 from drivers.reading import Measurement, Quality
 from gateway.messages.instants import rfc3339
 from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.ehr import ChargeAction, ChargeData, Device, Patient
+from gateway.messages.outbound.ehr import ChargeAction, ChargeData, Device, PatientData
 from gateway.messages.outbound.site import CPT_CODE, ChargeSite, FhirRelease
 from gateway.messages.vocabulary import PatientField
 
@@ -45,7 +45,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     device: Device
     at_us: int
     temperatures: dict[str, Measurement]
-    patient: Patient
+    patient: PatientData
     mode: Mode
 
     @property
@@ -150,7 +150,7 @@ def _entry(kind: str, system: str, value: str, resource: Json, mode: Mode, *, up
     }
 
 
-def _subject(patient: Patient, site: ChargeSite) -> Json:
+def _subject(patient: PatientData, site: ChargeSite) -> Json:
     """The patient by number; without one the visit alone tells who it is, and the required subject says so."""
     if patient.mrn is None or PatientField.MRN not in site.kept:
         return {"extension": [{"url": _ABSENT_EXTENSION, "valueCode": "unknown"}]}

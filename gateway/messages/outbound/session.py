@@ -7,15 +7,15 @@ from gateway.messages.outbound.ehr import (
     ChargeAction,
     ChargeData,
     Code,
-    Correction,
+    CorrectionData,
     Counts,
     Device,
     IncrementData,
-    InfusionEnd,
-    Interval,
-    Patient,
-    Policy,
-    Release,
+    InfusionEndData,
+    IntervalData,
+    PatientData,
+    PolicyData,
+    ReleaseData,
     SessionData,
 )
 from gateway.session import increments as counted
@@ -41,7 +41,7 @@ def increment_data(outcome: Outcome, change: Change, identity: Identity | None, 
         attained_at=None if change.op is Op.RETRACT else rfc3339(change.attained_at_us),
         known_at=rfc3339(change.known_at_us),
         was=None if change.was_us is None else rfc3339(change.was_us),
-        policy=Policy(policy.name, policy.revision),
+        policy=PolicyData(policy.name, policy.revision),
         threshold_s=policy.first_threshold_s + (change.index - 1) * policy.increment_s,
         code=Code(),
         infusion_end=_infusion_end(outcome),
@@ -70,7 +70,7 @@ def session_data(outcome: Outcome, what: SessionChange, identity: Identity | Non
         phase=assessment.phase,
         started_at=rfc3339(started_us),
         cooling_stopped_at=None if assessment.stopped_us is None else rfc3339(assessment.stopped_us),
-        policy=Policy(record.policy.name, record.policy.revision),
+        policy=PolicyData(record.policy.name, record.policy.revision),
         counts=Counts(
             attained=standing,
             held=standing if outcome.held else 0,
@@ -80,7 +80,7 @@ def session_data(outcome: Outcome, what: SessionChange, identity: Identity | Non
         flags=assessment.flags,
         release=_release(outcome),
         corrections=tuple(
-            Correction(item.charge, item.charged, item.counted, item.reason) for item in outcome.release.open_items
+            CorrectionData(item.charge, item.charged, item.counted, item.reason) for item in outcome.release.open_items
         ),
         missing=outcome.missing,
         mode=mode,
@@ -105,28 +105,28 @@ def charge_data(outcome: Outcome, charge: Charge, identity: Identity, mode: Mode
         start=rfc3339(line.start_us),
         end=rfc3339(line.end_us),
         net_s=line.net_us / US_PER_S,
-        policy=Policy(policy.name, policy.revision),
+        policy=PolicyData(policy.name, policy.revision),
         devices=_devices(outcome),
         mode=mode,
-        patient=Patient(identity.visit, identity.mrn, identity.account),
+        patient=PatientData(identity.visit, identity.mrn, identity.account),
     )
 
 
-def _release(outcome: Outcome) -> Release:
-    return Release(outcome.release.state, outcome.release.reasons)
+def _release(outcome: Outcome) -> ReleaseData:
+    return ReleaseData(outcome.release.state, outcome.release.reasons)
 
 
-def _infusion_end(outcome: Outcome) -> InfusionEnd | None:
+def _infusion_end(outcome: Outcome) -> InfusionEndData | None:
     end = outcome.assessment.infusion_end
     if end is None:
         return None
-    return InfusionEnd(
+    return InfusionEndData(
         time=rfc3339(end.at_us), source=end.source, order=end.order, version=end.version, skew_s=end.skew_s or None
     )
 
 
-def _interval(interval: counted.Interval) -> Interval:
-    return Interval(rfc3339(interval.start_us), rfc3339(interval.end_us), interval.cap.device, interval.cap.channel)
+def _interval(interval: counted.Interval) -> IntervalData:
+    return IntervalData(rfc3339(interval.start_us), rfc3339(interval.end_us), interval.cap.device, interval.cap.channel)
 
 
 def _devices(outcome: Outcome) -> tuple[Device, ...]:
@@ -137,7 +137,7 @@ def _devices(outcome: Outcome) -> tuple[Device, ...]:
     )
 
 
-def _patient(identity: Identity | None) -> Patient | None:
+def _patient(identity: Identity | None) -> PatientData | None:
     if identity is None:
         return None
-    return Patient(identity.visit, identity.mrn, identity.account)
+    return PatientData(identity.visit, identity.mrn, identity.account)

@@ -18,7 +18,7 @@ CPT_CODE = "97009"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Format(StrEnum):
+class Notation(StrEnum):
     """The notations a message to or from the EHR comes in; each has topics of its own."""
 
     JSON = "json"
@@ -50,7 +50,7 @@ class ServiceTime(StrEnum):
 class ChargeSite(msgspec.Struct, frozen=True, kw_only=True):
     """The site's choices; "" is left out of messages."""
 
-    formats: tuple[Format, ...] = (Format.JSON,)
+    formats: tuple[Notation, ...] = (Notation.JSON,)
     fhir_release: FhirRelease = FhirRelease.R4
     visit_system: str = "urn:capgate:visit"  # FHIR's names of who gave out the numbers
     mrn_system: str = "urn:capgate:mrn"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.runtime.shipped import shipped_dir
 from simulators.control import obey
-from simulators.faults import FaultKind
+from simulators.faults import InjectedFault
 from simulators.machine import CapState, Sensor
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
@@ -46,7 +46,7 @@ def test_the_cap_is_the_first_unless_it_is_named(plant: Plant) -> None:
 def test_a_fault_begins_for_its_time_and_none_clears_all(plant: Plant) -> None:
     assert command(plant, unit="cap-01", fault="late", delay_s=0.5, for_s=60) == {"ok": True}
     assert command(plant, unit="cap-01", fault="stuck-sensor", sensor="cap_front", cap=1) == {"ok": True}
-    assert plant.unit("cap-01").fault_kinds == (FaultKind.LATE, FaultKind.STUCK_SENSOR)
+    assert plant.unit("cap-01").fault_kinds == (InjectedFault.LATE, InjectedFault.STUCK_SENSOR)
     assert command(plant, unit="cap-01", fault="none") == {"ok": True}
     assert plant.unit("cap-01").fault_kinds == ()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulators.machine import Alarm, CapState, Machine, NotPossible, Sensor
+from simulators.machine import CapState, Machine, MachineAlarm, NotPossible, Sensor
 
 
 @pytest.fixture
@@ -107,14 +107,14 @@ def test_a_running_cap_cannot_be_started_and_a_missing_one_not_at_all(machine: M
 def test_a_stopping_alarm_faults_the_caps_and_its_end_leaves_them_paused(machine: Machine) -> None:
     begin(machine)
     live(machine, 100)
-    machine.raise_alarm(Alarm.PUMP_FAULT)
+    machine.raise_alarm(MachineAlarm.PUMP_FAULT)
     live(machine, 50)
     assert machine.caps[0].state is CapState.FAULT
     assert machine.caps[1].state is CapState.OFF
     assert machine.caps[0].elapsed_s == 100.0
     with pytest.raises(NotPossible, match="cannot start while pump-fault"):
         machine.start(2)
-    machine.clear_alarm(Alarm.PUMP_FAULT)
+    machine.clear_alarm(MachineAlarm.PUMP_FAULT)
     assert machine.caps[0].state is CapState.PAUSED
     machine.resume(1)
     live(machine, 10)
@@ -123,7 +123,7 @@ def test_a_stopping_alarm_faults_the_caps_and_its_end_leaves_them_paused(machine
 
 def test_an_alarm_that_does_not_stop_lets_the_caps_run(machine: Machine) -> None:
     begin(machine)
-    machine.raise_alarm(Alarm.FLOW_LOW)
+    machine.raise_alarm(MachineAlarm.FLOW_LOW)
     live(machine, 10)
     assert machine.caps[0].circulating
     assert 0 < machine.flow_l_min(1) < 1.2
@@ -131,7 +131,7 @@ def test_an_alarm_that_does_not_stop_lets_the_caps_run(machine: Machine) -> None
 
 def test_a_refrigeration_fault_warms_the_coolant(machine: Machine) -> None:
     begin(machine)
-    machine.raise_alarm(Alarm.REFRIGERATION_FAULT)
+    machine.raise_alarm(MachineAlarm.REFRIGERATION_FAULT)
     live(machine, 1200)
     assert machine.coolant.supply_c > -2.0
 
@@ -167,7 +167,7 @@ def test_a_stuck_sensor_shows_what_it_showed_while_the_truth_moves_on(machine: M
 
 
 def test_a_faulty_probe_shows_nothing(machine: Machine) -> None:
-    machine.raise_alarm(Alarm.SUPPLY_PROBE)
+    machine.raise_alarm(MachineAlarm.SUPPLY_PROBE)
     machine.cap(2).probe_faults.add(Sensor.CAP_SAFETY)
     assert machine.shown(Sensor.SUPPLY) is None
     assert machine.shown(Sensor.RETURN) == -4.0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.diagnose.diagnosis import Findings, Seen, Verdict, findings
+from drivers.diagnose.diagnosis import Diagnoses, Evidence, Verdict, diagnose
 from drivers.dialects.base import RejectKind
 from drivers.reading import FaultKind
 
@@ -20,8 +20,8 @@ def seen(
     faults: tuple[tuple[FaultKind, str], ...] = TIMEOUT,
     held_by: tuple[str, ...] = (),
     is_proven: bool = False,
-) -> Seen:
-    return Seen(
+) -> Evidence:
+    return Evidence(
         is_port=True,
         has_settings=True,
         settings="9600 8N1, modbus-rtu",
@@ -39,7 +39,7 @@ def seen(
     )
 
 
-def verdicts(found: Findings) -> tuple[Verdict, ...]:
+def verdicts(found: Diagnoses) -> tuple[Verdict, ...]:
     return tuple(each.verdict for each in (found.port, found.wiring, found.line_settings, found.address, found.map))
 
 
@@ -96,7 +96,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_a_single_cause_is_told_and_followed_by_what_to_try(case: str) -> None:
     evidence, expected, following = CASES[case]
-    found = findings(evidence)
+    found = diagnose(evidence)
     assert verdicts(found) == expected
     if following is not None:
         assert found.next is not None
@@ -105,7 +105,7 @@ def test_a_single_cause_is_told_and_followed_by_what_to_try(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_wrong_always_says_what_to_try_and_what_is_ok_never(case: str) -> None:
-    found = findings(CASES[case][0])
+    found = diagnose(CASES[case][0])
     for each in (found.port, found.wiring, found.line_settings, found.address, found.map):
         assert each.evidence
         if each.verdict is not NOT_KNOWN:
@@ -113,4 +113,4 @@ def test_what_is_wrong_always_says_what_to_try_and_what_is_ok_never(case: str) -
 
 
 def test_who_holds_the_port_is_in_the_evidence() -> None:
-    assert "minicom (pid 7)" in findings(seen(faults=DOWN, held_by=("minicom (pid 7)",))).port.evidence
+    assert "minicom (pid 7)" in diagnose(seen(faults=DOWN, held_by=("minicom (pid 7)",))).port.evidence

@@ -17,7 +17,7 @@ from drivers.profile.load import load_profile
 from drivers.profile.shape import SHAPES
 from drivers.toml.document import load_toml_lines, read_toml
 from gateway.runtime.shipped import shipped_dir
-from simulators.replayer import Recorded
+from simulators.replayer import RecordedAnswers
 from tests.bus.reads import crc16
 from tests.unit.drivers.diagnose.capture_support import RX, TX, Piece, capture
 
@@ -70,7 +70,7 @@ def test_golden_tables_from_a_capture_are_accepted_by_their_profile(path: Path, 
 def test_a_played_capture_answers_what_was_answered(path: Path) -> None:
     kept = golden_capture(path)
     language = dialect(load_profile(path).dialect)
-    recorded = Recorded(kept, language)
+    recorded = RecordedAnswers(kept, language)
     for asked, answered in zip(kept.chunks[::2], kept.chunks[1::2], strict=True):
         request = language.scan_request(asked.data)
         ((after_s, data),) = recorded.answer(request)  # pyright: ignore[reportArgumentType]

@@ -10,7 +10,7 @@ from drivers.dialects.base import DialectName, ModbusQuery, TextQuery
 from drivers.profile.alarm_codes import AlarmCode
 from drivers.profile.load import find_profile, load_profile, load_profiles
 from drivers.profile.shape import SHAPES
-from drivers.profile.types import Condition, Registers
+from drivers.profile.types import PointCondition, Registers
 from drivers.reading import Evidence
 from drivers.toml.document import TomlProblems
 from drivers.transport.base import Handshake, Parity
@@ -48,7 +48,7 @@ def test_a_profile_speaks_seconds_fractions_and_queries() -> None:
     assert profile.after_miss is not None
     assert profile.after_miss.source == Registers(3, 4, 1)
     assert (profile.evidence, profile.caps) == (Evidence.REPORTED, 1)
-    assert profile.run_states[-1].when == (Condition("status", True, 0),)
+    assert profile.run_states[-1].when == (PointCondition("status", True, 0),)
 
 
 def test_points_with_the_same_command_share_an_exchange(tmp_path: Path) -> None:

@@ -12,36 +12,36 @@ from drivers.profile import shape
 ROOT = Path(__file__).parents[4]
 PAGE = ROOT / "docs" / "devices" / "README.md"
 TABLES: dict[str, tuple[type[BaseModel], ...]] = {
-    "`[identity]`": (shape.Identity,),
-    "`[link]`": (shape.Link,),
+    "`[identity]`": (shape.IdentityTable,),
+    "`[link]`": (shape.LinkTable,),
     "`link.serial`": (shape.Serial,),
-    "`link.address`": (shape.Address,),
-    "`[timing]`": (shape.Timing,),
+    "`link.address`": (shape.AddressTable,),
+    "`[timing]`": (shape.TimingTable,),
     "`[effects]`": (shape.Effects,),
-    "`[[block]]`": (shape.Block,),
+    "`[[block]]`": (shape.BlockTable,),
     "`[after_miss]`": (shape.RegisterSpan,),
-    "`[[point]]`": (shape.Point,),
+    "`[[point]]`": (shape.PointTable,),
     "`[[point]]` in registers": (shape.RegisterPoint,),
     "`[[point]]` in texts": (shape.TextPoint,),
     "`[[point]]` of NC": (shape.NcPoint,),
     "`[[point]]` of Huber PB": (shape.HuberPoint,),
-    "`point.unit` by a bit": (shape.UnitByBit,),
-    "`point.unit` by a value": (shape.UnitByValue,),
-    "`point.order` by a value": (shape.OrderByValue,),
+    "`point.unit` by a bit": (shape.UnitByBitTable,),
+    "`point.unit` by a value": (shape.UnitByValueTable,),
+    "`point.order` by a value": (shape.OrderByValueTable,),
     "`[caps]`": (shape.Caps,),
-    "`[[run_state]]`": (shape.RunStateRule,),
-    "`[circulating]`": (shape.Circulating,),
-    "`circulating.flow`": (shape.Flow,),
+    "`[[run_state]]`": (shape.RunStateTable,),
+    "`[circulating]`": (shape.CirculatingTable,),
+    "`circulating.flow`": (shape.FlowTable,),
     "`[connected]`": (shape.Connected,),
-    "`[[alarm]]`": (shape.Alarm,),
-    "`[[verify]]`": (shape.Verify,),
-    "`[[integrity]]`": (shape.Integrity,),
-    "`[heartbeat]`": (shape.Heartbeat,),
-    "`[continuity]`": (shape.Continuity,),
+    "`[[alarm]]`": (shape.AlarmTable,),
+    "`[[verify]]`": (shape.VerifyTable,),
+    "`[[integrity]]`": (shape.IntegrityTable,),
+    "`[heartbeat]`": (shape.HeartbeatTable,),
+    "`[continuity]`": (shape.ContinuityTable,),
     "`[notes]`": (shape.Notes,),
     "`[[golden]]`": (shape.Golden,),
-    "`golden.exchanges`": (shape.Exchange,),
-    "`golden.expect`": (shape.Expected,),
+    "`golden.exchanges`": (shape.ExchangeTable,),
+    "`golden.expect`": (shape.ExpectedTable,),
     "`golden.expect.caps`": (shape.ExpectedCap,),
 }
 
@@ -64,7 +64,9 @@ def test_every_key_is_documented_and_says_whether_it_is_required(heading: str) -
         field.alias or name: field.is_required()
         for model in TABLES[heading]
         for name, field in model.model_fields.items()
-        if model is shape.Point or not issubclass(model, shape.Point) or name not in shape.Point.model_fields
+        if model is shape.PointTable
+        or not issubclass(model, shape.PointTable)
+        or name not in shape.PointTable.model_fields
     }
     assert documented(heading) == expected
 

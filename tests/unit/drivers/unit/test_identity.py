@@ -6,7 +6,7 @@ from drivers.reading import FaultKind, ReadFault, Reading, Stamp
 from drivers.unit.driver import Driver
 from drivers.unit.identity import ANNOUNCED_POLLS, VERIFY_EVERY
 from gateway.session.facts import AnyFact, Continuity, UnitOffline, UnitOnline
-from gateway.session.observe import CapSeen, ObserveRules, UnitSeen, observe, observe_fault
+from gateway.session.observe import CapState, ObserveRules, UnitState, observe, observe_fault
 from tests.contract.profile_wire import ROOT
 from tests.unit.drivers.unit.test_driver import FakeLine, Rcu
 
@@ -67,7 +67,7 @@ async def test_nothing_counts_across_an_exchange_of_units_in_a_session() -> None
     profile = load_profile(PROFILES / "reference-cap-unit.toml")
     driver = Driver("u1", profile, FakeLine(unit), 1, lambda: Stamp(round(at_s * 1e6), round(at_s * 1e6)))
     rules = ObserveRules(confirm_polls=2, max_gap_us=15_000_000, evidence=profile.evidence)
-    seen, facts = UnitSeen((CapSeen(), CapSeen())), list[AnyFact]()
+    seen, facts = UnitState((CapState(), CapState())), list[AnyFact]()
     for number in range(20):
         at_s = 5.0 * number
         if number == 10:
@@ -75,7 +75,7 @@ async def test_nothing_counts_across_an_exchange_of_units_in_a_session() -> None
             unit.registers[40] += 1  # the other unit's treatment
         answer = await driver.read()
         told = observe_fault(seen, answer, rules) if isinstance(answer, ReadFault) else observe(seen, answer, rules)
-        seen = told.seen
+        seen = told.state
         facts += told.facts
     gone = [fact.at_us for fact in facts if isinstance(fact, UnitOffline)]
     back = [(fact.at_us, fact.continuity) for fact in facts if isinstance(fact, UnitOnline)]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.report import Report
+from gateway.audit.report import AuditReport
 from gateway.audit.verify import verify
 from gateway.ledger import reads
 from gateway.ledger.checkpoint import Checkpoint
@@ -39,7 +39,7 @@ class Victim:
 
     def verify(
         self, attack: Callable[[sqlite3.Connection], object] | None = None, held: Sequence[Checkpoint] | None = None
-    ) -> Report:
+    ) -> AuditReport:
         """What the verifier says of a copy, attacked or not, to a receiver who holds `held`, by default all."""
         shutil.copy(self._path, self._copy)
         connection = sqlite3.connect(self._copy, isolation_level=None)

@@ -9,15 +9,15 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.audit.reconcile import Place, reconcile
-from gateway.audit.sessions import Recorded, session, session_tokens, sessions
-from gateway.audit.shadow import Charted, ChartUnreadable, Verdict, compare, read_chart, units_of
+from gateway.audit.reconcile import SessionPlace, reconcile
+from gateway.audit.sessions import RecordedSession, session, session_tokens, sessions
+from gateway.audit.shadow import Agreement, Charted, ChartUnreadable, compare, read_chart, units_of
 from gateway.audit.stream import open_snapshot
 from gateway.cli import main
 from gateway.ledger.keys import KEY_FILE
 from gateway.session.assessment import Phase
 from gateway.session.flags import HeldReason
-from gateway.session.outcome import Told
+from gateway.session.outcome import Published
 from gateway.session.policy import Policy
 from gateway.session.release import ReleaseState
 from tests.unit.gateway.ledger.ledger_story import TOKENS, write_story
@@ -34,7 +34,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def recorded(path: Path) -> list[Recorded]:
+def recorded(path: Path) -> list[RecordedSession]:
     with open_snapshot(path) as connection:
         return sessions(connection)
 
@@ -45,7 +45,7 @@ def capgate(*arguments: str | Path) -> Result:
     return result
 
 
-def test_sessions_stand_as_recorded_and_as_their_facts_give_them(recorded: list[Recorded]) -> None:
+def test_sessions_stand_as_recorded_and_as_their_facts_give_them(recorded: list[RecordedSession]) -> None:
     assert [each.token for each in recorded] == [FIRST, SECOND]
     assert [[each.revision for each in one.standing] for one in recorded] == [["B", "B", "B"], ["A", "A"]]
     assert [len(one.counted.outcome.assessment.increments) for one in recorded] == [3, 2]
@@ -61,49 +61,52 @@ def test_one_session_is_found_by_its_token_alone(path: Path) -> None:
 # --- reconcile
 
 
-def told(**changes: object) -> Told:
-    return msgspec.structs.replace(Told(Phase.ENDED), **changes)
+def told(**changes: object) -> Published:
+    return msgspec.structs.replace(Published(Phase.ENDED), **changes)
 
 
 @pytest.mark.parametrize(
     ("told_last", "place"),
     [
-        (None, Place.PROVISIONAL),
-        (told(), Place.PROVISIONAL),
-        (told(release=ReleaseState.HELD, held=(HeldReason.UNBOUND,)), Place.HELD),
-        (told(finalised=True, release=ReleaseState.HELD, held=(HeldReason.NO_ORDER,)), Place.HELD),
+        (None, SessionPlace.PROVISIONAL),
+        (told(), SessionPlace.PROVISIONAL),
+        (told(release=ReleaseState.HELD, held=(HeldReason.UNBOUND,)), SessionPlace.HELD),
+        (told(finalised=True, release=ReleaseState.HELD, held=(HeldReason.NO_ORDER,)), SessionPlace.HELD),
     ],
 )
 def test_a_session_without_charges_is_where_it_was_last_told_to_be(
-    recorded: list[Recorded], told_last: Told | None, place: Place
+    recorded: list[RecordedSession], told_last: Published | None, place: SessionPlace
 ) -> None:
-    one = msgspec.structs.replace(recorded[1], told=told_last)
+    one = msgspec.structs.replace(recorded[1], published=told_last)
     (placed,) = reconcile([one], [SECOND], DAY).placed
     assert placed.place is place
 
 
-def test_a_final_session_without_increments_is_rejected(recorded: list[Recorded]) -> None:
-    one = msgspec.structs.replace(recorded[1], log=(), told=told(finalised=True, release=ReleaseState.RELEASED))
+def test_a_final_session_without_increments_is_rejected(recorded: list[RecordedSession]) -> None:
+    one = msgspec.structs.replace(recorded[1], log=(), published=told(finalised=True, release=ReleaseState.RELEASED))
     (placed,) = reconcile([one], [SECOND], DAY).placed
-    assert (placed.place, placed.reason) == (Place.REJECTED, "no increment stands")
+    assert (placed.place, placed.reason) == (SessionPlace.REJECTED, "no increment stands")
 
 
-def test_a_credited_session_is_corrected(recorded: list[Recorded]) -> None:
+def test_a_credited_session_is_corrected(recorded: list[RecordedSession]) -> None:
     charge = recorded[0].charges[0]
     credit = msgspec.structs.replace(charge, key="credit", reverses=charge.key)
     one = msgspec.structs.replace(recorded[0], charges=(charge, credit))
     (placed,) = reconcile([one], [FIRST], DAY).placed
-    assert (placed.place, placed.charged) == (Place.CORRECTED, 0)
+    assert (placed.place, placed.charged) == (SessionPlace.CORRECTED, 0)
 
 
-def test_every_session_of_the_day_has_one_place_and_none_is_left(recorded: list[Recorded]) -> None:
+def test_every_session_of_the_day_has_one_place_and_none_is_left(recorded: list[RecordedSession]) -> None:
     day = reconcile(recorded, [FIRST, SECOND], DAY)
-    assert [(each.session, each.place) for each in day.placed] == [(FIRST, Place.CHARGED), (SECOND, Place.PROVISIONAL)]
+    assert [(each.session, each.place) for each in day.placed] == [
+        (FIRST, SessionPlace.CHARGED),
+        (SECOND, SessionPlace.PROVISIONAL),
+    ]
     assert day.remainder == 0
     assert reconcile(recorded, [FIRST, SECOND], date(2026, 3, 11)).placed == ()
 
 
-def test_a_session_that_was_never_opened_remains(recorded: list[Recorded]) -> None:
+def test_a_session_that_was_never_opened_remains(recorded: list[RecordedSession]) -> None:
     assert reconcile(recorded, [FIRST, SECOND, "LOST"], DAY).remainder == 1
 
 
@@ -115,25 +118,25 @@ def test_charted_minutes_become_units_by_the_thresholds(minutes: float, units: i
     assert units_of(minutes, Policy()) == units
 
 
-def compared(recorded: Sequence[Recorded], *lines: Charted) -> list[tuple[str, Verdict]]:
+def compared(recorded: Sequence[RecordedSession], *lines: Charted) -> list[tuple[str, Agreement]]:
     subjects = {"VISIT-1001": "subject-of-p1", "VISIT-1002": "subject-of-p2"}
     found = compare(recorded, lines, lambda visit: subjects.get(visit, "nobody"))
     return [(each.session, each.verdict) for each in found]
 
 
-def test_sessions_are_matched_by_token_or_visit_and_the_uncharted_named(recorded: list[Recorded]) -> None:
+def test_sessions_are_matched_by_token_or_visit_and_the_uncharted_named(recorded: list[RecordedSession]) -> None:
     first, second = Charted(2, FIRST, "", 80), Charted(3, "", "VISIT-1002", 45)
-    assert compared(recorded, first, second) == [(FIRST, Verdict.SAME), (SECOND, Verdict.DIFFERENT)]
-    assert compared(recorded, first) == [(FIRST, Verdict.SAME), (SECOND, Verdict.NOT_CHARTED)]
-    assert compared(recorded, Charted(2, "", "VISIT-9", 45)) == [("", Verdict.NOT_COMPUTED)]
+    assert compared(recorded, first, second) == [(FIRST, Agreement.SAME), (SECOND, Agreement.DIFFERENT)]
+    assert compared(recorded, first) == [(FIRST, Agreement.SAME), (SECOND, Agreement.NOT_CHARTED)]
+    assert compared(recorded, Charted(2, "", "VISIT-9", 45)) == [("", Agreement.NOT_COMPUTED)]
 
 
-def test_a_session_charted_twice_is_not_counted_twice(recorded: list[Recorded]) -> None:
+def test_a_session_charted_twice_is_not_counted_twice(recorded: list[RecordedSession]) -> None:
     lines = (Charted(2, FIRST, "", 80), Charted(3, "", "VISIT-1001", 80), Charted(4, SECOND, "", 54))
     assert [verdict for _, verdict in compared(recorded, *lines)] == [
-        Verdict.SAME,
-        Verdict.NOT_COMPUTED,
-        Verdict.SAME,
+        Agreement.SAME,
+        Agreement.NOT_COMPUTED,
+        Agreement.SAME,
     ]
 
 

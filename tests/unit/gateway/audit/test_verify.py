@@ -10,7 +10,7 @@ import pytest
 from drivers.reading import Stamp
 from gateway.audit.backup import backup
 from gateway.audit.rederive import Rederiver
-from gateway.audit.report import Problem
+from gateway.audit.report import AuditProblem
 from gateway.audit.stream import RawEntry, stream, transactions
 from gateway.audit.verify import verify
 from gateway.ledger.entry import EntryKind
@@ -22,7 +22,7 @@ from gateway.replay.casefile import Case, read_cases
 from gateway.session.facts import AnyFact, ObservedUntil, encode_fact
 from gateway.session.state import Step
 from tests.unit.gateway.ledger.ledger_story import GATEWAY, write_story
-from tests.unit.gateway.session.ward_live import Live
+from tests.unit.gateway.session.live_tracker import Live
 
 CASES = read_cases((Path(__file__).parents[3] / "data" / "sessions.json").read_bytes(), "sessions")
 
@@ -37,7 +37,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> list[RawEntry]:
     return entries
 
 
-def problems(entries: list[RawEntry]) -> list[Problem]:
+def problems(entries: list[RawEntry]) -> list[AuditProblem]:
     rederiver = Rederiver()
     return [problem for group in transactions(entries) for problem in rederiver.take(group)]
 
@@ -100,7 +100,7 @@ def test_entries_of_unknown_kinds_are_passed_over(story: list[RawEntry]) -> None
 
 
 class Chained(Live):
-    """A ward driven by a case, and the entries that a gateway would have written."""
+    """A state driven by a case, and the entries that a gateway would have written."""
 
     def __init__(self, case: Case, threshold: str, changed: dict[str, object] | None) -> None:
         super().__init__(CASES.policy(threshold, case, changed))

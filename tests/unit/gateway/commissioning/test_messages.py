@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from gateway.commissioning.messages import build_trial
-from gateway.commissioning.trial import Commissioning, Step, Trial, What
+from gateway.commissioning.trial import Commissioning, Trial, TrialStep, What
 from gateway.config.load import load_config
-from gateway.mqtt.types import Message, PubAck
+from gateway.mqtt.types import OutgoingMessage, PubAck
 from tests.contract.test_hl7_validators import fields_of, missed_by_all, refused_by_hl7apy
 from tests.unit.gateway.config.test_ehr import written
 
@@ -58,10 +58,10 @@ def test_an_observation_is_a_valid_one_of_nobody(tmp_path: Path) -> None:
 async def test_the_engines_ack_acknowledges_a_charge_in_hl7(tmp_path: Path) -> None:
     sent = trial(tmp_path, What.CHARGE, HL7)
 
-    async def publish(message: Message) -> PubAck:
+    async def publish(message: OutgoingMessage) -> PubAck:
         ack = f"MSH|^~\\&|EHR|H|CAPGATE|W|20260310||ACK^P03^ACK|E1|T|2.5.1\rMSA|AA|CG{sent.key}\r"
         assert commissioning.notice(ack.encode())
         return PubAck(0)
 
     commissioning = Commissioning(publish)
-    assert (await commissioning.send(sent, 1.0)).step is Step.ACKNOWLEDGED
+    assert (await commissioning.send(sent, 1.0)).step is TrialStep.ACKNOWLEDGED

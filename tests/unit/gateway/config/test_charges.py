@@ -8,7 +8,7 @@ import pytest
 from gateway.config.charges import OutboundPlan
 from gateway.config.load import examine, load_config
 from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.site import ChargeSite, CreditForm, FhirRelease, Format, ServiceTime
+from gateway.messages.outbound.site import ChargeSite, CreditForm, FhirRelease, Notation, ServiceTime
 from gateway.session.facts import CapRef
 from tests.unit.gateway.config.test_ehr import errors, written
 
@@ -56,7 +56,7 @@ period_s = 30
     path.write_text(path.read_text().replace("state_dir", 'time_zone = "America/New_York"\nstate_dir', 1))
     assert load_config(path).outbound == OutboundPlan(
         ChargeSite(
-            formats=(Format.JSON, Format.HL7, Format.FHIR),
+            formats=(Notation.JSON, Notation.HL7, Notation.FHIR),
             sending_application="A",
             sending_facility="B",
             receiving_application="C",
@@ -79,7 +79,7 @@ period_s = 30
             kept=frozenset(),
             chairs=CHAIRS,
         ),
-        (Format.HL7,),
+        (Notation.HL7,),
         30,
     )
 

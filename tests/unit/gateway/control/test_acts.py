@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from gateway.control.acts import Bearings, Standing, facts_of
-from gateway.control.requests import ACTS, AnyAct, Refused, read_request
+from gateway.control.acts import ActContext, SessionSnapshot, facts_of
+from gateway.control.requests import ACTS, AnyAct, RequestRefused, read_request
 from gateway.session import facts
 from gateway.session.charges import CorrectionReason
 from gateway.session.corrections import CorrectionItem
-from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource, Finding, WorkKind
-from gateway.session.state import Ward, advance, look
+from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource, ToleranceFinding, WorkKind
+from gateway.session.state import TrackerState, advance, inspect
 from gateway.session.worklist import open_work
 
 CAP, OTHER = CapRef("cap-07", 1), CapRef("cap-07", 2)
@@ -70,24 +70,24 @@ RUNNING = ENDED[:-1]
 NOBODYS = (started("09:00"), stopped("16:35"))
 
 
-def standing(told: tuple[AnyFact, ...] = ENDED) -> Standing:
+def standing(told: tuple[AnyFact, ...] = ENDED) -> SessionSnapshot:
     """The session that the facts make."""
     observed = {"cap-07": NOW}
-    ward, _ = advance(Ward(POLICY), told, observed, NOW, lambda: TOKEN)
-    found = look(ward, TOKEN, observed, NOW)
+    state, _ = advance(TrackerState(POLICY), told, observed, NOW, lambda: TOKEN)
+    found = inspect(state, TOKEN, observed, NOW)
     assert found is not None
-    return Standing(*found)
+    return SessionSnapshot(*found)
 
 
-def questioned(charge: str) -> Standing:
+def questioned(charge: str) -> SessionSnapshot:
     """The session, with a charge that no longer agrees with the count."""
     named = standing()
     item = CorrectionItem(charge=charge, charged=2, counted=1, patient="s(V1)", reason=CorrectionReason.COUNT)
     release = msgspec.structs.replace(named.outcome.release, items=(item,))
-    return Standing(named.session, msgspec.structs.replace(named.outcome, release=release))
+    return SessionSnapshot(named.session, msgspec.structs.replace(named.outcome, release=release))
 
 
-BEARINGS = Bearings(
+BEARINGS = ActContext(
     now_us=NOW,
     oldest_us=NOW - 6 * 24 * 3600 * 1_000_000,
     zone=ZONE,
@@ -107,16 +107,20 @@ def request_of(act: str, /, **fields: object) -> AnyAct:
     return request
 
 
-def told(act: str, named: Standing | None = None, bearings: Bearings = BEARINGS, /, **fields: object) -> AnyFact:
+def told(
+    act: str, named: SessionSnapshot | None = None, bearings: ActContext = BEARINGS, /, **fields: object
+) -> AnyFact:
     """The one fact that an act becomes."""
     request = request_of(act, **fields)
     ((fact,), _) = facts_of(request, named or (None if fields.keys() & {"place", "item"} else standing()), bearings)
     return fact
 
 
-def refused(act: str, named: Standing | None = None, bearings: Bearings = BEARINGS, /, **fields: object) -> str:
+def refused(
+    act: str, named: SessionSnapshot | None = None, bearings: ActContext = BEARINGS, /, **fields: object
+) -> str:
     """Why an act is refused, and what would be accepted."""
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RequestRefused) as refusal:
         told(act, named, bearings, **fields)
     return f"{refusal.value.error} | {refusal.value.accepted}"
 
@@ -136,7 +140,9 @@ EVERY_ACT: dict[str, tuple[dict[str, object], AnyFact]] = {
     "prepared": ({"at": "8:55"}, facts.PreparationCharted(at_us=us("08:55"), known_at_us=NOW, **ON)),
     "tolerance": (
         {"comfort": "ok", "scalp": "concern"},
-        facts.ToleranceChecked(at_us=NOW, known_at_us=NOW, **ON, comfort=Finding.OK, scalp=Finding.CONCERN),
+        facts.ToleranceChecked(
+            at_us=NOW, known_at_us=NOW, **ON, comfort=ToleranceFinding.OK, scalp=ToleranceFinding.CONCERN
+        ),
     ),
     "cap-id": (
         {"cap_id": "SC-M-0431", "lot": "L1"},
@@ -203,7 +209,7 @@ def test_every_act_becomes_its_fact_with_person_and_reason(act: str) -> None:
 @pytest.mark.parametrize("field", ["person", "reason"])
 @pytest.mark.parametrize("value", [None, "", "   ", "x" * 201, "a\nb", 7])
 def test_no_act_goes_without_a_person_and_a_reason(act: str, field: str, value: object) -> None:
-    with pytest.raises(Refused, match=field):
+    with pytest.raises(RequestRefused, match=field):
         request_of(act, **EVERY_ACT[act][0], **{field: value})
 
 
@@ -220,7 +226,7 @@ def test_identifiers_travel_beside_the_facts() -> None:
 def test_a_session_is_signed_once_and_not_while_cooling_goes_on() -> None:
     assert "cooling goes on" in refused("finalise", standing(RUNNING))
     signed = facts.SessionFinalized(at_us=us("16:50"), known_at_us=us("16:50"), token=TOKEN, person="rn-1")
-    opened = advance(Ward(POLICY), ENDED, {"cap-07": NOW}, NOW, lambda: TOKEN)[1].facts
+    opened = advance(TrackerState(POLICY), ENDED, {"cap-07": NOW}, NOW, lambda: TOKEN)[1].facts
     assert "already" in refused("finalise", standing((*opened, signed)))
 
 
@@ -350,7 +356,7 @@ def test_only_what_is_on_the_work_list_can_be_done() -> None:
 
 
 def test_a_refusal_repeats_nothing_of_what_was_sent() -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RequestRefused) as refusal:
         request_of("bind", place="c12", visit="V770012" * 12, Doe="Jane")
     assert "V77" not in f"{refusal.value.error}{refusal.value.accepted}"
     assert "Doe" not in f"{refusal.value.error}{refusal.value.accepted}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.control import socket as control_socket
-from gateway.control.requests import Refused, read_request
+from gateway.control.requests import RequestRefused, read_request
 from gateway.control.socket import MAX_CLIENTS, MAX_LINE_BYTES, SocketRefused, listen, serve_control
 
 # --- lines that are no request
@@ -35,7 +35,7 @@ from gateway.control.socket import MAX_CLIENTS, MAX_LINE_BYTES, SocketRefused, l
     ],
 )
 def test_a_line_that_is_no_request_is_refused_with_what_is(line: bytes, accepted: str) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(RequestRefused) as refusal:
         read_request(line)
     assert accepted in refusal.value.accepted
 

@@ -34,7 +34,7 @@ from gateway.session.facts import (
     PreparationCharted,
     SessionFinalized,
 )
-from gateway.session.state import Ward, advance
+from gateway.session.state import TrackerState, advance
 
 GATEWAY, SITE = "gw-01", "ward-3"
 MINUTE_US = 60_000_000
@@ -76,12 +76,12 @@ class Store(Protocol):
 
 
 class Story:
-    """Drives a ward as the pipeline does, and writes what it says."""
+    """Drives a tracker as the pipeline does, and writes what it says."""
 
     def __init__(self, ledger: Store, directory: Path) -> None:
         self._ledger = ledger
         self._recorder = Recorder(ORIGIN, TOPICS, Mode.TEST, ledger.salt)
-        self._ward = Ward(POLICY)
+        self._state = TrackerState(POLICY)
         self._observed: dict[str, int] = {}
         self._tokens = iter(TOKENS)
         key = load_or_make_key(directory / KEY_FILE)
@@ -90,9 +90,9 @@ class Story:
     async def learn(self, minute: float, *facts: AnyFact, observing: Sequence[str] = ()) -> None:
         """One transaction: facts learned at `minute`, every busy unit being observed up to it."""
         now_us = at(minute)
-        self._observed.update(dict.fromkeys((*self._ward.watched, *observing), now_us))
+        self._observed.update(dict.fromkeys((*self._state.watched, *observing), now_us))
         transaction = Transaction(self._ledger.head, now_us)
-        self._ward, step = advance(self._ward, facts, self._observed, now_us, lambda: next(self._tokens))
+        self._state, step = advance(self._state, facts, self._observed, now_us, lambda: next(self._tokens))
         self._recorder.facts(transaction, step.facts)
         watched = {unit for outcome in step.outcomes for unit in outcome.record.watched} | set(observing)
         observed = [ObservedUntil(at_us=now_us, known_at_us=now_us, device=unit) for unit in sorted(watched)]
@@ -110,7 +110,7 @@ class Story:
     async def observe(self, first: int, last: int) -> None:
         """The ticks of the minutes from `first` to `last`."""
         for minute in range(first, last + 1):
-            await self.learn(minute, observing=sorted(self._ward.watched))
+            await self.learn(minute, observing=sorted(self._state.watched))
 
 
 def cooling(minute: float, cap: CapRef) -> AnyFact:

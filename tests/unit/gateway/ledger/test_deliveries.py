@@ -10,11 +10,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gateway.ledger import deliveries, schema, writes
-from gateway.ledger.batch import Batch, OutboxMessage, Receipt, Resend
+from gateway.ledger.batch import Batch, OutboxMessage, Receipt, ResendOrder
 from gateway.ledger.deliveries import Deliveries, Proof, ResendRules
 from gateway.ledger.entry import EntryKind, append
 from gateway.ledger.opening import connect_file
-from gateway.ledger.reads import Origin
+from gateway.ledger.reads import LedgerOrigin
 from gateway.ledger.rows import Attempt
 from gateway.ledger.schema import migrate
 from gateway.ledger.store import Ledger, open_ledger, open_readonly
@@ -49,7 +49,7 @@ class Book:
     async def order(self, key: str) -> None:
         body = f'{{"resend":{{"key":"{key}","person":"rn-1","reason":"mended"}}}}'
         entry, head = append(self.ledger.head, 2, EntryKind.DELIVERY, "", body)
-        await self.ledger.commit(Batch((entry,), (), (), head, resends=(Resend(entry.seq, key),)))
+        await self.ledger.commit(Batch((entry,), (), (), head, resends=(ResendOrder(entry.seq, key),)))
 
     async def due(self, now_s: float, forgotten_s: float = 0) -> list[int]:
         rows = await self.ledger.outbox.due_again(round(now_s * S), RULES, round(forgotten_s * S), 100)
@@ -213,7 +213,7 @@ def test_whatever_comes_in_whatever_order_the_state_follows_from_the_words_alone
 ) -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     migrate(connection, Path("none"))
-    origin = Origin("gw", "e", b"salt")
+    origin = LedgerOrigin("gw", "e", b"salt")
     writes.insert_origin(connection, origin, 0)
     keys = {number: f"AAAAAAAA{number}00A" for number in range(1, 5)}
     entry, head = append(origin.genesis, 0, EntryKind.CHARGE, "", "{}")
@@ -227,7 +227,7 @@ def test_whatever_comes_in_whatever_order_the_state_follows_from_the_words_alone
         batch = Batch((entry,), (), (), head)
         receipt = Receipt(entry.seq, keys[number], what == "accept", "", "", f"m{turn}", turn)
         if what == "order":
-            batch = Batch((entry,), (), (), head, resends=(Resend(entry.seq, keys[number]),))
+            batch = Batch((entry,), (), (), head, resends=(ResendOrder(entry.seq, keys[number]),))
         else:
             batch = Batch((entry,), (), (), head, receipts=(receipt,))
         writes.append_batch(connection, origin, batch)

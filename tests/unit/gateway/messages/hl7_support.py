@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected, Site
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Receipt, Rejected
 from gateway.messages.inbound.dispatch import read_message
-from gateway.messages.outbound.ehr import Format
+from gateway.messages.outbound.ehr import InboundFormat
 from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AgentClass, AnyFact
 from tests.unit.gateway.messages.inbound.inbound_support import NOW, SITE
@@ -45,29 +45,29 @@ def fhir(name: str, **changes: object) -> bytes:
     return json.dumps({key: value for key, value in resource.items() if value is not None}).encode()
 
 
-def read(payload: bytes, site: Site = WARD, known_at_us: int = NOW) -> Inbound:
+def read(payload: bytes, site: ReaderSite = WARD, known_at_us: int = NOW) -> Inbound:
     return read_message(payload, known_at_us, site)[0]
 
 
-def format_of(payload: bytes) -> Format:
+def format_of(payload: bytes) -> InboundFormat:
     return read_message(payload, NOW, WARD)[1]
 
 
-def accepted(payload: bytes, site: Site = WARD) -> Accepted:
+def accepted(payload: bytes, site: ReaderSite = WARD) -> Accepted:
     answer = read(payload, site)
     assert isinstance(answer, Accepted), answer
     return answer
 
 
-def facts_of(payload: bytes, site: Site = WARD) -> tuple[AnyFact, ...]:
+def facts_of(payload: bytes, site: ReaderSite = WARD) -> tuple[AnyFact, ...]:
     return accepted(payload, site).facts
 
 
-def kinds(payload: bytes, site: Site = WARD) -> list[str]:
+def kinds(payload: bytes, site: ReaderSite = WARD) -> list[str]:
     return [type(fact).__name__ for fact in facts_of(payload, site)]
 
 
-def refusal(payload: bytes, site: Site = WARD) -> str:
+def refusal(payload: bytes, site: ReaderSite = WARD) -> str:
     """`rejected bad-time: why`."""
     answer = read(payload, site)
     assert isinstance(answer, Ignored | Rejected), answer

@@ -7,7 +7,7 @@ from drivers.reading import CapReading, FaultKind, Measurement, Quality, Reading
 from gateway.messages.cloudevents import Origin, Trace, encode_event, make_event, serial_id
 from gateway.messages.inbound.answers import Rejected
 from gateway.messages.outbound import device as dev
-from gateway.messages.outbound.ehr import Format, inbound_result_event
+from gateway.messages.outbound.ehr import InboundFormat, inbound_result_event
 
 ORIGIN = Origin("demo", "gw-01")
 AT_US = 1_773_155_100_400_000
@@ -18,7 +18,7 @@ def cap(**temperatures: Measurement) -> CapReading:
 
 
 def alarm(trace: Trace) -> dict[str, Any]:
-    raised = dev.Alarm(code="x", state=dev.AlarmState.RAISED, since=dev.rfc3339(AT_US), text="t")
+    raised = dev.AlarmData(code="x", state=dev.AlarmState.RAISED, since=dev.rfc3339(AT_US), text="t")
     at = dev.rfc3339(AT_US)
     event = make_event(ORIGIN, dev.ALARM, event_id="1", time=at, subject="alarm/x", data=raised, trace=trace)
     return json.loads(encode_event(event))
@@ -89,6 +89,8 @@ def test_a_unit_that_was_never_read_has_no_last_reading() -> None:
 
 def test_the_answer_to_a_message_without_an_id_says_null() -> None:
     answer = Rejected("", "not-json", "not JSON")
-    event = json.loads(encode_event(inbound_result_event(ORIGIN, answer, Format.HL7V2, event_id="1", at_us=AT_US)))
+    event = json.loads(
+        encode_event(inbound_result_event(ORIGIN, answer, InboundFormat.HL7V2, event_id="1", at_us=AT_US))
+    )
     assert event["data"]["for"] is None
     assert "causationid" not in event

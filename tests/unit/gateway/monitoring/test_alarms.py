@@ -12,26 +12,26 @@ from gateway.monitoring.alarms import (
     UNRECEIPTED_S,
     UNSENT_S,
     AlarmCode,
+    AlarmInputs,
     Alarms,
-    Condition,
     UnitDown,
     standing,
 )
 from gateway.mqtt.topics import Topics
 
-CALM = Condition()
+CALM = AlarmInputs()
 DOWN = UnitDown(FaultKind.TIMEOUT, UNREACHABLE_S)
-CAUSES: dict[AlarmCode, Condition] = {
-    AlarmCode.UNIT_UNREACHABLE: Condition(units_down={"cap-07": DOWN}),
-    AlarmCode.UNIT_MISTAKEN: Condition(units_down={"cap-07": UnitDown(FaultKind.WRONG_IDENTITY, 0.0)}),
-    AlarmCode.CONSENT_NEEDED: Condition(units_down={"cap-07": UnitDown(FaultKind.NEEDS_CONSENT, UNREACHABLE_S)}),
-    AlarmCode.TOPIC_REFUSED: Condition(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x87}),
-    AlarmCode.NOBODY_LISTENS: Condition(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x10}),
-    AlarmCode.MESSAGES_WAIT: Condition(oldest_unsent_s=UNSENT_S),
-    AlarmCode.MESSAGE_REJECTED: Condition(rejected=2),
-    AlarmCode.RECEIPT_OVERDUE: Condition(oldest_unreceipted_s=UNRECEIPTED_S),
-    AlarmCode.LEDGER_SET_ASIDE: Condition(ledger_set_aside="ledger.db.damaged-1"),
-    AlarmCode.POLICY_UNAPPROVED: Condition(policy_unapproved="midpoint"),
+CAUSES: dict[AlarmCode, AlarmInputs] = {
+    AlarmCode.UNIT_UNREACHABLE: AlarmInputs(units_down={"cap-07": DOWN}),
+    AlarmCode.UNIT_MISTAKEN: AlarmInputs(units_down={"cap-07": UnitDown(FaultKind.WRONG_IDENTITY, 0.0)}),
+    AlarmCode.CONSENT_NEEDED: AlarmInputs(units_down={"cap-07": UnitDown(FaultKind.NEEDS_CONSENT, UNREACHABLE_S)}),
+    AlarmCode.TOPIC_REFUSED: AlarmInputs(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x87}),
+    AlarmCode.NOBODY_LISTENS: AlarmInputs(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x10}),
+    AlarmCode.MESSAGES_WAIT: AlarmInputs(oldest_unsent_s=UNSENT_S),
+    AlarmCode.MESSAGE_REJECTED: AlarmInputs(rejected=2),
+    AlarmCode.RECEIPT_OVERDUE: AlarmInputs(oldest_unreceipted_s=UNRECEIPTED_S),
+    AlarmCode.LEDGER_SET_ASIDE: AlarmInputs(ledger_set_aside="ledger.db.damaged-1"),
+    AlarmCode.POLICY_UNAPPROVED: AlarmInputs(policy_unapproved="midpoint"),
 }
 
 
@@ -45,7 +45,7 @@ class Told:
     def _publish(self, topic: str, payload: bytes) -> None:
         self.messages.append((topic, json.loads(payload)["data"]["state"]))
 
-    def after(self, condition: Condition) -> list[tuple[str, str]]:
+    def after(self, condition: AlarmInputs) -> list[tuple[str, str]]:
         self.messages.clear()
         self.alarms.update(condition, 1_773_144_000_000_000)
         return list(self.messages)
@@ -60,12 +60,12 @@ def test_each_condition_raises_its_own_alarm_and_no_other(code: AlarmCode) -> No
 @pytest.mark.parametrize(
     "condition",
     [
-        Condition(units_down={"cap-07": UnitDown(FaultKind.TIMEOUT, UNREACHABLE_S - 1)}),
-        Condition(oldest_unsent_s=UNSENT_S - 1),
-        Condition(oldest_unreceipted_s=UNRECEIPTED_S - 1),
+        AlarmInputs(units_down={"cap-07": UnitDown(FaultKind.TIMEOUT, UNREACHABLE_S - 1)}),
+        AlarmInputs(oldest_unsent_s=UNSENT_S - 1),
+        AlarmInputs(oldest_unreceipted_s=UNRECEIPTED_S - 1),
     ],
 )
-def test_what_may_pass_by_itself_raises_nothing_yet(condition: Condition) -> None:
+def test_what_may_pass_by_itself_raises_nothing_yet(condition: AlarmInputs) -> None:
     assert list(standing(condition)) == []
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ledger.rows import UNPROVEN, OutboxRow
-from gateway.mqtt.retry import DEAF_S, LONGEST_RETRY_S, Delivery, Verdict, backoff_s
+from gateway.mqtt.retry import DEAF_S, LONGEST_RETRY_S, Delivery, NextStep, backoff_s
 
 
 def row(outbox_id: int, topic: str = "t") -> OutboxRow:
@@ -23,15 +23,15 @@ def sent(delivery: Delivery) -> list[int]:
 @pytest.mark.parametrize(
     ("reason", "verdict"),
     [
-        (0, Verdict.TAKEN),
-        (UNPROVEN, Verdict.TAKEN),
-        (0x10, Verdict.UNHEARD),
-        (0x80, Verdict.REFUSED),
-        (0x87, Verdict.REFUSED),
-        (0x99, Verdict.REFUSED),
+        (0, NextStep.TAKEN),
+        (UNPROVEN, NextStep.TAKEN),
+        (0x10, NextStep.UNHEARD),
+        (0x80, NextStep.REFUSED),
+        (0x87, NextStep.REFUSED),
+        (0x99, NextStep.REFUSED),
     ],
 )
-def test_a_reason_code_has_one_meaning(reason: int, verdict: Verdict) -> None:
+def test_a_reason_code_has_one_meaning(reason: int, verdict: NextStep) -> None:
     delivery = Delivery()
     delivery.offer([row(1)])
     assert sent(delivery) == [1]
@@ -43,17 +43,17 @@ def test_a_retained_row_needs_nobody_who_listens() -> None:
     delivery = Delivery()
     delivery.offer([kept])
     assert sent(delivery) == [1]
-    assert delivery.settle(kept, 0x10, 0.0, 0.5) is Verdict.TAKEN
+    assert delivery.settle(kept, 0x10, 0.0, 0.5) is NextStep.TAKEN
 
 
 def test_a_topic_without_a_subscriber_is_tried_again_for_a_while_and_then_let_go() -> None:
     delivery = Delivery()
     delivery.offer([row(1), row(2, "other")])
     assert sent(delivery) == [1, 2]
-    assert delivery.settle(row(1), 0x10, 0.0, 0.5) is Verdict.UNHEARD
-    assert delivery.settle(row(2, "other"), 0, 0.0, 0.5) is Verdict.TAKEN
+    assert delivery.settle(row(1), 0x10, 0.0, 0.5) is NextStep.UNHEARD
+    assert delivery.settle(row(2, "other"), 0, 0.0, 0.5) is NextStep.TAKEN
     assert delivery.held_topics == {"t": 0x10}
-    for now_s, verdict in ((DEAF_S - 1, Verdict.UNHEARD), (DEAF_S + LONGEST_RETRY_S, Verdict.TAKEN)):
+    for now_s, verdict in ((DEAF_S - 1, NextStep.UNHEARD), (DEAF_S + LONGEST_RETRY_S, NextStep.TAKEN)):
         assert delivery.due(now_s) == 1
         delivery.probe(1, row(1))
         assert sent(delivery) == [1]
@@ -61,11 +61,11 @@ def test_a_topic_without_a_subscriber_is_tried_again_for_a_while_and_then_let_go
     assert delivery.held_topics == {}
     delivery.offer([row(3)])
     assert sent(delivery) == [3]
-    assert delivery.settle(row(3), 0x10, 2 * DEAF_S, 0.5) is Verdict.TAKEN, "nobody wants this topic"
+    assert delivery.settle(row(3), 0x10, 2 * DEAF_S, 0.5) is NextStep.TAKEN, "nobody wants this topic"
     delivery.offer([row(4), row(5)])
     assert sent(delivery) == [4, 5]
     delivery.settle(row(4), 0, 3 * DEAF_S, 0.5)
-    assert delivery.settle(row(5), 0x10, 3 * DEAF_S, 0.5) is Verdict.UNHEARD, "somebody wanted it a moment ago"
+    assert delivery.settle(row(5), 0x10, 3 * DEAF_S, 0.5) is NextStep.UNHEARD, "somebody wanted it a moment ago"
 
 
 def test_what_was_taken_is_not_sent_again_before_the_outbox_knows() -> None:
@@ -224,7 +224,7 @@ def test_whatever_is_refused_everything_is_taken_exactly_once_in_the_end(
         assert len(flying) <= window
         if flying:
             item = flying.pop(0)
-            if delivery.settle(item, answers.pop(0) if answers else 0, now_s, 0.9) is Verdict.TAKEN:
+            if delivery.settle(item, answers.pop(0) if answers else 0, now_s, 0.9) is NextStep.TAKEN:
                 taken.append(item.outbox_id)
         elif len(taken) > len(topics) - len(waiting):
             for number in taken:

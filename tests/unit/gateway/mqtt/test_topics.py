@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.messages.outbound.device import Mode
-from gateway.mqtt.topics import BadSegment, Format, Topics
+from gateway.mqtt.topics import BadSegment, Notation, Topics
 
 LIVE = Topics("north", "gw-1", Mode.LIVE)
 
@@ -17,10 +17,10 @@ def test_every_topic_of_the_table_is_built_as_documented() -> None:
     assert LIVE.session("9RX2M7KQ4") == "capgate/v1/north/dev/gw-1/session/9rx2m7kq4"
     assert LIVE.increment == "capgate/v1/north/ehr/gw-1/increment/json"
     assert LIVE.session_event == "capgate/v1/north/ehr/gw-1/session/json"
-    assert LIVE.charge(Format.HL7) == "capgate/v1/north/ehr/gw-1/charge/hl7"
-    assert LIVE.observation(Format.FHIR) == "capgate/v1/north/ehr/gw-1/observation/fhir"
+    assert LIVE.charge(Notation.HL7) == "capgate/v1/north/ehr/gw-1/charge/hl7"
+    assert LIVE.observation(Notation.FHIR) == "capgate/v1/north/ehr/gw-1/observation/fhir"
     assert LIVE.result == "capgate/v1/north/ehr/gw-1/result/json"
-    assert LIVE.inbound(Format.JSON) == "capgate/v1/north/ehr/in/json"
+    assert LIVE.inbound(Notation.JSON) == "capgate/v1/north/ehr/in/json"
 
 
 def test_a_test_gateway_has_a_root_of_its_own() -> None:

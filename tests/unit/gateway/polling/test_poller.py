@@ -9,7 +9,7 @@ import pytest
 from drivers.reading import FaultKind, ReadFault, Reading, Stamp
 from drivers.unit.driver import Driver
 from gateway.monitoring.metrics import UnitCounters
-from gateway.polling.poller import Polled, Progress, poll_line
+from gateway.polling.poller import Polled, PollProgress, poll_line
 from gateway.polling.schedule import LineSchedule
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import Outage
@@ -52,7 +52,7 @@ async def asked_beside_a_neighbour(fault: FaultKind) -> tuple[int, list[Reading 
     schedule = LineSchedule(dict.fromkeys(units, PERIOD_S), phase=0, now_s=0.0)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(RUN_S):
-            await poll_line(schedule, units, deliver, Progress())
+            await poll_line(schedule, units, deliver, PollProgress())
     assert units["faulty"].counters.faults == {fault: len(delivered)}
     return drivers[0].asked, delivered
 

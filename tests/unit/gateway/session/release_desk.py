@@ -11,10 +11,10 @@ from gateway.session.facts import (
     PreparationCharted,
     SessionFinalized,
 )
-from gateway.session.outcome import Outcome, Record
+from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.policy import ChargeLines, Policy, ReleaseMode
+from tests.unit.gateway.session.live_tracker import Live
 from tests.unit.gateway.session.session_timelines import day, told
-from tests.unit.gateway.session.ward_live import Live
 
 APPROVED = Policy(approved_by="J. Ortiz, compliance")
 PER_INCREMENT = msgspec.structs.replace(APPROVED, charge_lines=ChargeLines.PER_INCREMENT, automatic_credit=True)
@@ -56,8 +56,8 @@ class Desk:
         return outcome
 
     @property
-    def record(self) -> Record:
-        return self.live.ward.records[TOKEN]
+    def record(self) -> SessionRecord:
+        return self.live.state.records[TOKEN]
 
     @property
     def charges(self) -> list[str]:
@@ -67,7 +67,7 @@ class Desk:
     @property
     def state(self) -> str:
         """`held: no_order`, and open corrections as `00A: 3 -> 2`."""
-        now = self.record.told
+        now = self.record.published
         if now is None:
             raise AssertionError("nothing was told")
         reasons = f": {' '.join(now.held)}" if now.held else ""

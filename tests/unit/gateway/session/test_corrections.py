@@ -17,6 +17,7 @@ from gateway.session.facts import (
 )
 from gateway.session.outcome import SessionChange
 from gateway.session.policy import Policy
+from tests.unit.gateway.session.live_tracker import Live
 from tests.unit.gateway.session.release_desk import (
     APPROVED,
     PER_INCREMENT,
@@ -30,7 +31,6 @@ from tests.unit.gateway.session.release_desk import (
     text,
 )
 from tests.unit.gateway.session.session_timelines import A1, at, clock, corrected, day, ended, told, voided
-from tests.unit.gateway.session.ward_live import Live
 
 
 class TestCorrections:
@@ -143,14 +143,14 @@ class TestCorrections:
         live.play([*cooled, first, *evidence, signed("13:00")])
         assert [(text(charge), charge.line.patient) for _, charge in live.charges] == [("00A x3", "P1")]
         live.learn([PatientBound(**told("09:10", "14:00"), cap=cap, patient="P2")], at("14:00"))
-        record = live.ward.records[TOKEN]
-        assert record.told is not None
-        assert [(each.charge[9:], each.reason) for each in record.told.corrections] == [
+        record = live.state.records[TOKEN]
+        assert record.published is not None
+        assert [(each.charge[9:], each.reason) for each in record.published.corrections] == [
             ("00A", CorrectionReason.PATIENT)
         ]
         live.learn([decided("14:30", f"{TOKEN}00A")], at("14:30"))
         assert [(text(charge), charge.line.patient) for _, charge in live.charges[1:]] == [("A0A x3 for 00A", "P1")]
-        assert live.ward.records[TOKEN].patient == "P2"
+        assert live.state.records[TOKEN].patient == "P2"
 
 
 class TestOneChargeAnIncrement:
@@ -210,9 +210,9 @@ def test_a_session_that_another_token_replaced_gives_its_charges_up() -> None:
     second = [CoolingStarted(**told("11:42", "12:40"), cap=other), CoolingStopped(**told("12:30", "12:40"), cap=other)]
     live.learn(second, at("12:40"))
     live.learn([PatientBound(**told("11:41", "12:50"), cap=other, patient="P1")], at("12:50"))
-    tokens = list(live.ward.records)
+    tokens = list(live.state.records)
     assert tokens == [TOKEN, "T00000002"]
-    record = live.ward.records[TOKEN]
+    record = live.state.records[TOKEN]
     assert charged_units(record.charged) == 1
-    assert record.told is not None
-    assert [(each.charge[9:], each.charged, each.counted) for each in record.told.corrections] == [("00A", 1, 3)]
+    assert record.published is not None
+    assert [(each.charge[9:], each.charged, each.counted) for each in record.published.corrections] == [("00A", 1, 3)]

@@ -16,7 +16,16 @@ from gateway.session.facts import (
     UnitOffline,
     UnitOnline,
 )
-from gateway.session.observe import CapSeen, Condition, ObserveRules, UnitSeen, marks, observe, observe_fault, restore
+from gateway.session.observe import (
+    CapCondition,
+    CapState,
+    ObserveRules,
+    UnitState,
+    marks,
+    observe,
+    observe_fault,
+    restore,
+)
 
 RULES = ObserveRules(confirm_polls=2, max_gap_us=15_000_000, evidence=Evidence.FLOW)
 CAP = CapRef("cap-01", 1)
@@ -50,12 +59,12 @@ DISCONNECTED = cap(RunState.RUNNING, connected=False, circulating=False)
 
 def play(*readings: Reading | ReadFault, rules: ObserveRules = RULES, caps: int = 1):
     """Feed readings in order; returns the facts, the last observed-until in seconds, and what is seen at the end."""
-    seen = UnitSeen(tuple(CapSeen() for _ in range(caps)))
+    seen = UnitState(tuple(CapState() for _ in range(caps)))
     facts: list[AnyFact] = []
     until_s: float | None = None
     for answer in readings:
         outcome = observe(seen, answer, rules) if isinstance(answer, Reading) else observe_fault(seen, answer, rules)
-        seen = outcome.seen
+        seen = outcome.state
         facts += outcome.facts
         until_s = None if outcome.observed_until_us is None else (outcome.observed_until_us - EPOCH) / S
     return facts, until_s, seen
@@ -180,7 +189,7 @@ def test_the_caps_of_one_unit_are_followed_apart():
     second = cap(RunState.STOPPED, number=2, circulating=False)
     facts, _, seen = play(reading(0, cap(), second), reading(5, cap(), second), caps=2)
     assert [fact.cap.channel for fact in facts if isinstance(fact, CoolingStarted)] == [1]
-    assert [cap_seen.condition for cap_seen in seen.caps] == [Condition.COOLING, Condition.STOPPED]
+    assert [cap_seen.condition for cap_seen in seen.caps] == [CapCondition.COOLING, CapCondition.STOPPED]
 
 
 def test_a_restart_is_a_silence_that_the_counters_may_prove():
@@ -189,7 +198,7 @@ def test_a_restart_is_a_silence_that_the_counters_may_prove():
         at_us=at(60).utc_us, known_at_us=at(60).utc_us, device="cap-01", marks=(TreatmentMark(1, 7, 160),)
     )
     seen = restore([mark, started], "cap-01", 1, at(100))
-    assert seen.caps[0].condition is Condition.COOLING
+    assert seen.caps[0].condition is CapCondition.COOLING
     assert marks(seen) == (TreatmentMark(1, 7, 160),)
     outcome = observe(seen, counted(101, 201), RULES)
     assert outcome.facts[0] == UnitOffline(
@@ -199,4 +208,4 @@ def test_a_restart_is_a_silence_that_the_counters_may_prove():
 
 
 def test_a_unit_without_facts_is_restored_as_never_seen():
-    assert restore([], "cap-01", 2, at(0)) == UnitSeen((CapSeen(), CapSeen()))
+    assert restore([], "cap-01", 2, at(0)) == UnitState((CapState(), CapState()))

@@ -19,7 +19,8 @@ from gateway.session.flags import HeldReason
 from gateway.session.outcome import Missing, Outcome, SessionChange
 from gateway.session.policy import Policy
 from gateway.session.release import ReleaseState
-from gateway.session.state import forget, look
+from gateway.session.state import inspect, prune
+from tests.unit.gateway.session.live_tracker import Live, Watched
 from tests.unit.gateway.session.release_desk import (
     APPROVED,
     DRY_RUN,
@@ -32,7 +33,6 @@ from tests.unit.gateway.session.release_desk import (
     signed,
 )
 from tests.unit.gateway.session.session_timelines import A1, at, begun, clock, day, ended, start, stop, told
-from tests.unit.gateway.session.ward_live import Live, Watched
 
 
 class TestWhenASessionIsFinal:
@@ -103,10 +103,10 @@ class TestHolds:
         changed: dict[str, Any] = {key: False}
         live = Live(msgspec.structs.replace(APPROVED, **changed), restarts=True)
         live.play([*facts, end])
-        (record,) = live.ward.records.values()
-        assert record.told is not None
+        (record,) = live.state.records.values()
+        assert record.published is not None
         other = {"require_preparation": "administration_missing", "require_administration": "preparation_missing"}
-        assert record.told.held == (other[key],)
+        assert record.published.held == (other[key],)
 
     def test_a_person_may_lift_what_is_asked_for(self) -> None:
         desk = Desk(APPROVED, order_check("08:00", found=False))
@@ -132,9 +132,9 @@ class TestHolds:
         live = Live(APPROVED, restarts=True)
         cooled = [CoolingStarted(**told("09:00", None), cap=A1), CoolingStopped(**told("12:30", None), cap=A1)]
         live.play([*cooled, signed("13:00"), lifted("13:10", "unbound")])
-        record = live.ward.records[TOKEN]
-        assert record.told is not None
-        assert (record.told.release, record.told.held) == (ReleaseState.HELD, (HeldReason.UNBOUND,))
+        record = live.state.records[TOKEN]
+        assert record.published is not None
+        assert (record.published.release, record.published.held) == (ReleaseState.HELD, (HeldReason.UNBOUND,))
         assert live.charges == []
 
     def test_a_held_session_waits_two_weeks_longer_for_a_person_and_no_more(self) -> None:
@@ -143,15 +143,15 @@ class TestHolds:
             live = Live(APPROVED, restarts=True)
             live.play(facts)
             late_us = at(f"{24 * days}:00")
-            live.ward = forget(live.ward, late_us)
+            live.state = prune(live.state, late_us)
             step = live.learn([PreparationCharted(at_us=late_us, known_at_us=late_us, token=TOKEN)], late_us)
             assert len(step.outcomes) == len(live.charges) == charges
 
     def test_a_released_session_is_history_after_the_window_for_corrections(self) -> None:
         desk = Desk()
         desk.tell(signed("13:00"))
-        assert forget(desk.live.ward, at("128:00")).records
-        assert not forget(desk.live.ward, at("130:00")).records
+        assert prune(desk.live.state, at("128:00")).records
+        assert not prune(desk.live.state, at("130:00")).records
 
 
 def test_what_an_auditor_would_miss_is_listed_until_it_is_there() -> None:
@@ -186,7 +186,7 @@ def test_what_an_auditor_would_miss_is_listed_until_it_is_there() -> None:
 
 
 def _look(live: Live) -> Outcome:
-    found = look(live.ward, TOKEN, Watched(at("12:00")), at("12:00"))
+    found = inspect(live.state, TOKEN, Watched(at("12:00")), at("12:00"))
     if found is None:
         raise AssertionError("no such session")
     return found[1]

@@ -1,4 +1,4 @@
-"""The ward: a running gateway tells what the pure replay of the same facts tells, across restarts, merges and age."""
+"""The state: a running gateway tells what the pure replay of the same facts tells, across restarts, merges and age."""
 
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from gateway.session.flags import HeldReason
 from gateway.session.increments import Change, Op
 from gateway.session.outcome import Missing, SessionChange
 from gateway.session.policy import Policy
-from gateway.session.state import forget
-from tests.unit.gateway.session.ward_live import Live
+from gateway.session.state import prune
+from tests.unit.gateway.session.live_tracker import Live
 
 CASES = read_cases((Path(__file__).parents[3] / "data" / "sessions.json").read_bytes(), "sessions")
 APPROVED = Policy(approved_by="J. Ortiz, compliance")
@@ -90,17 +90,17 @@ def test_a_session_opens_when_coolant_circulates_and_is_held_while_nobody_is_bou
     assert outcome.happened == (SessionChange.OPENED,)
     assert outcome.held == (HeldReason.UNBOUND,)
     assert set(outcome.missing) == set(Missing) - {Missing.SERIAL_NUMBER}
-    assert outcome.record.told is not None
-    assert outcome.record.told.phase is Phase.PRE_COOLING
+    assert outcome.record.published is not None
+    assert outcome.record.published.phase is Phase.PRE_COOLING
 
 
 def test_a_session_keeps_its_token_when_its_patient_becomes_known() -> None:
     live = Live(APPROVED)
     live.learn([started(minutes(0))], minutes(0))
-    (token,) = live.ward.records
+    (token,) = live.state.records
     step = live.learn([bound("p1", minutes(5))], minutes(5))
     assert [(each.record.token, each.happened) for each in step.outcomes] == [(token, (SessionChange.BOUND,))]
-    assert list(live.ward.records) == [token]
+    assert list(live.state.records) == [token]
 
 
 def test_increments_of_two_sessions_that_prove_to_be_one_are_told_under_one_token() -> None:
@@ -109,10 +109,10 @@ def test_increments_of_two_sessions_that_prove_to_be_one_are_told_under_one_toke
     live.play([bound("p1", minutes(-10)), started(minutes(0)), *infusion("p1", minutes(10), minutes(60))])
     live.learn([started(minutes(50), OTHER_CAP)], minutes(70))
     live.observe_until(minutes(80))
-    first, second = live.ward.records
+    first, second = live.state.records
     live.learn([bound("p1", minutes(55), OTHER_CAP)], minutes(80))
     tokens = {
-        token: [each for each in record.emitted if not each.retracted] for token, record in live.ward.records.items()
+        token: [each for each in record.emitted if not each.retracted] for token, record in live.state.records.items()
     }
     assert [each.index for each in tokens[first]] == [1]
     assert tokens[second] == []
@@ -121,7 +121,7 @@ def test_increments_of_two_sessions_that_prove_to_be_one_are_told_under_one_toke
 def test_no_increment_is_attained_by_time_alone() -> None:
     live = Live(APPROVED)
     live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(30))])
-    live.ward, step = live.ward, live.learn([], minutes(30))
+    live.state, step = live.state, live.learn([], minutes(30))
     assert live.changes == []
     live.observe_until(minutes(46))
     assert live.changes == []
@@ -135,7 +135,7 @@ def test_a_session_closes_half_an_hour_after_its_cooling_and_is_finalised_by_the
     live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(30))])
     live.observe_until(minutes(47))
     live.learn([stopped(minutes(47))], minutes(47))
-    (record_now,) = live.ward.records.values()
+    (record_now,) = live.state.records.values()
     assert record_now.wake_us == minutes(77)
     assert live.learn([], minutes(77)).outcomes[0].happened == (SessionChange.CLOSED,)
     window_us = minutes(47) + 72 * HOUR_US
@@ -146,7 +146,7 @@ def test_a_signature_finalises_and_names_who_signed() -> None:
     live = Live(APPROVED)
     live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(30))])
     live.learn([stopped(minutes(35))], minutes(35))
-    (token,) = live.ward.records
+    (token,) = live.state.records
     signed = SessionFinalized(at_us=minutes(40), known_at_us=minutes(40), token=token, person="R. Diaz RN")
     (outcome,) = live.learn([signed], minutes(40)).outcomes
     assert SessionChange.FINALISED in outcome.happened
@@ -168,12 +168,12 @@ def test_a_settled_session_is_never_touched_again_and_then_forgotten() -> None:
     live.observe_until(minutes(50))
     live.learn([stopped(minutes(50))], minutes(50))
     assert len(live.changes) == 1
-    late_us = minutes(0) + live.ward.settled_us + HOUR_US
+    late_us = minutes(0) + live.state.settled_us + HOUR_US
     step = live.learn(infusion("p1", minutes(5), minutes(49), known_us=late_us)[1:], late_us)
     assert step.outcomes == ()
     assert len(live.changes) == 1
-    assert forget(live.ward, late_us + live.ward.memory_us + 1).rooms == {}
-    assert forget(live.ward, late_us).records == {}
+    assert prune(live.state, late_us + live.state.memory_us + 1).facts_by_key == {}
+    assert prune(live.state, late_us).records == {}
 
 
 def test_a_correction_within_the_window_still_moves_the_increment() -> None:
@@ -190,16 +190,16 @@ def test_a_binding_that_nobody_released_ends_with_its_session() -> None:
     live = Live(APPROVED)
     live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(300))])
     live.observe_until(minutes(301))
-    assert live.ward.serving(minutes(301)) == {CAP: "p1"}
+    assert live.state.serving(minutes(301)) == {CAP: "p1"}
     live.learn([stopped(minutes(302))], minutes(302))
     live.learn([], minutes(340))
-    assert live.ward.serving(minutes(340)) == {}
+    assert live.state.serving(minutes(340)) == {}
 
 
 def test_sessions_of_other_units_are_left_alone() -> None:
     live = Live(APPROVED)
     live.learn([started(minutes(0), OTHER_CAP)], minutes(0))
-    other = next(iter(live.ward.records.values()))
+    other = next(iter(live.state.records.values()))
     step = live.learn([started(minutes(1))], minutes(1))
     assert [outcome.record.cap for outcome in step.outcomes] == [CAP]
-    assert live.ward.records[other.token] is other
+    assert live.state.records[other.token] is other

@@ -3,7 +3,7 @@
 import pytest
 
 from drivers.dialects.base import ModbusQuery, NumberQuery, Raw, Refusal, TextQuery
-from simulators.machine import Alarm, Machine
+from simulators.machine import Machine, MachineAlarm
 from simulators.maps import MapName
 from simulators.physics import Coolant
 
@@ -47,13 +47,13 @@ def test_the_bath_tells_unit_and_pump_by_bits_3_and_2_of_the_fourth_byte() -> No
 @pytest.mark.parametrize(
     ("alarm", "status"),
     [
-        (Alarm.COOLANT_LOW, (0, 0, 0x08, 0xA0, 0)),
-        (Alarm.COOLANT_WARM, (0, 0, 0x04, 0x0C, 0)),
-        (Alarm.SUPPLY_PROBE, (0xA0, 0, 0, 0x0C, 0)),
-        (Alarm.RETURN_PROBE, (0, 0x28, 0, 0x0C, 0)),
+        (MachineAlarm.COOLANT_LOW, (0, 0, 0x08, 0xA0, 0)),
+        (MachineAlarm.COOLANT_WARM, (0, 0, 0x04, 0x0C, 0)),
+        (MachineAlarm.SUPPLY_PROBE, (0xA0, 0, 0, 0x0C, 0)),
+        (MachineAlarm.RETURN_PROBE, (0, 0x28, 0, 0x0C, 0)),
     ],
 )
-def test_the_bath_tells_alarms_by_their_bits(alarm: Alarm, status: tuple[int, ...]) -> None:
+def test_the_bath_tells_alarms_by_their_bits(alarm: MachineAlarm, status: tuple[int, ...]) -> None:
     machine = unit()
     machine.start(1)
     machine.raise_alarm(alarm)
@@ -84,14 +84,14 @@ def test_the_thermoflex_answers_values_of_four_bytes_in_the_units_of_its_panel()
 @pytest.mark.parametrize(
     ("alarm", "status"),
     [
-        (Alarm.COOLANT_LOW, (0, 0, 0x08, 0)),
-        (Alarm.PUMP_FAULT, (0, 0x20, 0, 0)),
-        (Alarm.FLOW_LOW, (1, 0, 0x04, 0)),
-        (Alarm.SUPPLY_PROBE, (3, 0, 0, 0)),
-        (Alarm.COOLANT_WARM, (0x41, 0, 0, 0)),
+        (MachineAlarm.COOLANT_LOW, (0, 0, 0x08, 0)),
+        (MachineAlarm.PUMP_FAULT, (0, 0x20, 0, 0)),
+        (MachineAlarm.FLOW_LOW, (1, 0, 0x04, 0)),
+        (MachineAlarm.SUPPLY_PROBE, (3, 0, 0, 0)),
+        (MachineAlarm.COOLANT_WARM, (0x41, 0, 0, 0)),
     ],
 )
-def test_the_thermoflex_has_four_status_bytes_of_its_own(alarm: Alarm, status: tuple[int, ...]) -> None:
+def test_the_thermoflex_has_four_status_bytes_of_its_own(alarm: MachineAlarm, status: tuple[int, ...]) -> None:
     machine = unit()
     machine.start(1)
     machine.raise_alarm(alarm)
@@ -118,18 +118,18 @@ def test_the_huber_has_7fff_for_what_it_lacks_and_c504_for_a_probe_that_is_not_t
     machine = unit()
     assert asked(MapName.HUBER, machine, 0x5D) == (0x7FFF,)
     assert asked(MapName.HUBER, machine, 0x07) == (0xC504,)
-    machine.raise_alarm(Alarm.SUPPLY_PROBE)
+    machine.raise_alarm(MachineAlarm.SUPPLY_PROBE)
     assert asked(MapName.HUBER, machine, 0x01) == (0xC504,)
 
 
 def test_the_huber_tells_an_error_by_its_bit_and_its_number() -> None:
     machine = unit()
     machine.start(1)
-    machine.raise_alarm(Alarm.COOLANT_LOW)
+    machine.raise_alarm(MachineAlarm.COOLANT_LOW)
     assert asked(MapName.HUBER, machine, 0x0A) == (0x0100,)
     assert asked(MapName.HUBER, machine, 0x05) == (0x10000 - 75,)
-    machine.clear_alarm(Alarm.COOLANT_LOW)
-    machine.raise_alarm(Alarm.COOLANT_WARM)
+    machine.clear_alarm(MachineAlarm.COOLANT_LOW)
+    machine.raise_alarm(MachineAlarm.COOLANT_WARM)
     assert asked(MapName.HUBER, machine, 0x0A) == (0x0200,)
 
 
@@ -158,12 +158,12 @@ def test_the_pro_tells_how_long_it_waits_for_the_next_command() -> None:
 @pytest.mark.parametrize(
     ("alarm", "pro", "microcool"),
     [
-        (Alarm.COOLANT_LOW, "0000100", "0000100"),
-        (Alarm.PUMP_FAULT, "1000000", "1000000"),
-        (Alarm.COOLANT_WARM, "0010000", "0000000"),
+        (MachineAlarm.COOLANT_LOW, "0000100", "0000100"),
+        (MachineAlarm.PUMP_FAULT, "1000000", "1000000"),
+        (MachineAlarm.COOLANT_WARM, "0010000", "0000000"),
     ],
 )
-def test_the_microcool_tells_fewer_flags_than_the_pro(alarm: Alarm, pro: str, microcool: str) -> None:
+def test_the_microcool_tells_fewer_flags_than_the_pro(alarm: MachineAlarm, pro: str, microcool: str) -> None:
     machine = unit()
     machine.start(1)
     machine.raise_alarm(alarm)

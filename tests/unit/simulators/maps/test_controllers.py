@@ -3,7 +3,7 @@
 import pytest
 
 from drivers.dialects.base import ModbusQuery, Raw, Refusal, TextQuery
-from simulators.machine import Alarm, Machine
+from simulators.machine import Machine, MachineAlarm
 from simulators.maps import MapName
 from simulators.physics import Coolant
 
@@ -44,7 +44,7 @@ def test_the_chiller_tells_unit_status_and_faults() -> None:
     assert [say(MapName.POLYSCIENCE, machine, each) for each in ("RU", "RW", "RF")] == ["C", "0", "00"]
     machine.start(1)
     machine.fahrenheit = True
-    machine.raise_alarm(Alarm.FLOW_LOW)
+    machine.raise_alarm(MachineAlarm.FLOW_LOW)
     assert [say(MapName.POLYSCIENCE, machine, each) for each in ("RU", "RW")] == ["F", "1"]
     assert say(MapName.POLYSCIENCE, machine, "RF") != "00"
     assert say(MapName.POLYSCIENCE, machine, "RT") == "+024.4"
@@ -88,10 +88,10 @@ def test_a_presto_tells_its_units_and_its_format_and_a_magio_only_its_units() ->
 def test_alarms_stop_a_julabo_and_warnings_do_not() -> None:
     machine = unit()
     machine.start(1)
-    machine.raise_alarm(Alarm.FLOW_LOW)
+    machine.raise_alarm(MachineAlarm.FLOW_LOW)
     assert words(MapName.JULABO_MAGIO, machine, 4, 6, 2) == (0, 40)
     assert words(MapName.JULABO_MAGIO, machine, 3, 0, 1) == (1,)
-    machine.raise_alarm(Alarm.COOLANT_LOW)
+    machine.raise_alarm(MachineAlarm.COOLANT_LOW)
     assert words(MapName.JULABO_MAGIO, machine, 4, 6, 2) == (1, 40)
     assert words(MapName.JULABO_MAGIO, machine, 3, 0, 1) == (0,)
 
@@ -111,7 +111,7 @@ def test_an_ez_zone_tells_its_mode_and_an_open_sensor() -> None:
     machine = unit()
     assert words(MapName.WATLOW, machine, 3, 1880, 1) == (62,)
     machine.start(1)
-    machine.raise_alarm(Alarm.SUPPLY_PROBE)
+    machine.raise_alarm(MachineAlarm.SUPPLY_PROBE)
     assert words(MapName.WATLOW, machine, 3, 1880, 1) == (10,)
     assert words(MapName.WATLOW, machine, 3, 362, 1) == (65,)
 

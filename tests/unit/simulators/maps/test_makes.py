@@ -3,7 +3,7 @@
 import pytest
 
 from drivers.dialects.base import DialectName, ModbusQuery, Query, Raw, Refusal, TextQuery
-from simulators.machine import Alarm, CapState, Machine, Sensor
+from simulators.machine import CapState, Machine, MachineAlarm, Sensor
 from simulators.maps import MapName
 from simulators.physics import CapTemperatures, Coolant
 
@@ -88,7 +88,7 @@ def test_a_reference_unit_with_one_cap_serves_the_second_block_as_zeros() -> Non
 
 def test_the_reference_unit_marks_faulty_probes_with_8000_and_their_bits() -> None:
     machine = unit()
-    machine.raise_alarm(Alarm.SUPPLY_PROBE)
+    machine.raise_alarm(MachineAlarm.SUPPLY_PROBE)
     machine.cap(1).probe_faults.update({Sensor.CAP_FRONT, Sensor.CAP_SAFETY})
     image = words(MapName.REFERENCE, machine, 4, 0, 64)
     assert (image[4], image[9]) == (0x8000, 1 << 3)
@@ -96,8 +96,8 @@ def test_the_reference_unit_marks_faulty_probes_with_8000_and_their_bits() -> No
     assert image[35] == 2200
 
 
-@pytest.mark.parametrize(("alarm", "bit"), [(alarm, bit) for bit, alarm in enumerate(Alarm)])
-def test_the_reference_units_alarm_bits_are_as_documented(alarm: Alarm, bit: int) -> None:
+@pytest.mark.parametrize(("alarm", "bit"), [(alarm, bit) for bit, alarm in enumerate(MachineAlarm)])
+def test_the_reference_units_alarm_bits_are_as_documented(alarm: MachineAlarm, bit: int) -> None:
     machine = unit()
     machine.raise_alarm(alarm)
     assert words(MapName.REFERENCE, machine, 4, 9, 1) == (1 << bit,)
@@ -134,15 +134,15 @@ def test_the_hrs_at_rest_has_no_pressure_and_no_run_bit() -> None:
 @pytest.mark.parametrize(
     ("alarm", "status_bit", "register", "bit"),
     [
-        (Alarm.COOLANT_LOW, 1, 5, 0),
-        (Alarm.PUMP_FAULT, 1, 5, 6),
-        (Alarm.COOLANT_WARM, 2, 5, 1),
-        (Alarm.SUPPLY_PROBE, 2, 6, 5),
-        (Alarm.RETURN_PROBE, 2, 6, 6),
+        (MachineAlarm.COOLANT_LOW, 1, 5, 0),
+        (MachineAlarm.PUMP_FAULT, 1, 5, 6),
+        (MachineAlarm.COOLANT_WARM, 2, 5, 1),
+        (MachineAlarm.SUPPLY_PROBE, 2, 6, 5),
+        (MachineAlarm.RETURN_PROBE, 2, 6, 6),
     ],
 )
 def test_the_hrs_tells_alarms_by_status_and_by_their_bits(
-    alarm: Alarm, status_bit: int, register: int, bit: int
+    alarm: MachineAlarm, status_bit: int, register: int, bit: int
 ) -> None:
     machine = unit()
     machine.raise_alarm(alarm)
@@ -176,7 +176,7 @@ def test_the_eurotherm_gives_its_parameters_at_their_addresses() -> None:
 
 def test_the_eurotherm_tells_a_broken_sensor_by_its_status() -> None:
     machine = unit()
-    machine.raise_alarm(Alarm.SUPPLY_PROBE)
+    machine.raise_alarm(MachineAlarm.SUPPLY_PROBE)
     status, inverse = words(MapName.EUROTHERM, machine, 3, 75, 2)
     assert status == 1 << 5
     assert status ^ inverse == 0xFFFF
@@ -219,10 +219,10 @@ def test_the_julabo_keeps_silent_to_what_it_does_not_know_and_to_settings_which_
 
 def test_the_julabo_tells_alarms_in_its_status_and_a_missing_probe_by_dashes() -> None:
     machine = unit()
-    machine.raise_alarm(Alarm.COOLANT_LOW)
+    machine.raise_alarm(MachineAlarm.COOLANT_LOW)
     assert say(machine, "STATUS") == "-01 LOW LEVEL ALARM"
-    machine.clear_alarm(Alarm.COOLANT_LOW)
-    machine.raise_alarm(Alarm.RETURN_PROBE)
+    machine.clear_alarm(MachineAlarm.COOLANT_LOW)
+    machine.raise_alarm(MachineAlarm.RETURN_PROBE)
     assert say(machine, "IN_PV_02") == "---.--"
 
 

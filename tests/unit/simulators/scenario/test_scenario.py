@@ -8,10 +8,10 @@ import pytest
 from drivers.toml.document import TomlProblems
 from gateway.cli.simulate import PROFILE_DIALECTS, PROFILES
 from gateway.runtime.shipped import shipped_dir
-from simulators.faults import FaultKind
+from simulators.faults import InjectedFault
 from simulators.maps import MapName
 from simulators.scenario.scenario import FeedItem, FeedKind, build_units, infusion_feed, load_scenario
-from simulators.scenario.scenario_format import AgentClass, Scenario
+from simulators.scenario.scenario_format import Agent, Scenario
 
 SHIPPED = sorted((shipped_dir() / "scenarios").glob("*.toml"))
 
@@ -94,17 +94,17 @@ step = [
 """,
     )
 
-    def item(at_min: float, kind: FeedKind, order: str | None, agent: AgentClass | None, final: bool) -> FeedItem:
+    def item(at_min: float, kind: FeedKind, order: str | None, agent: Agent | None, final: bool) -> FeedItem:
         return FeedItem(at_min * 60, kind, "cap-01", 1, "V-1", order, agent, final)
 
     assert infusion_feed(scenario) == (
         item(1, FeedKind.BOUND, None, None, False),
-        item(10, FeedKind.STARTED, "A", AgentClass.CHEMO, False),
-        item(20, FeedKind.ENDED, "A", AgentClass.CHEMO, False),
-        item(21, FeedKind.STARTED, "B", AgentClass.BIOLOGIC, False),
-        item(30, FeedKind.ENDED, "B", AgentClass.BIOLOGIC, True),
-        item(31, FeedKind.STARTED, "C", AgentClass.FLUSH, False),
-        item(33, FeedKind.ENDED, "C", AgentClass.FLUSH, False),
+        item(10, FeedKind.STARTED, "A", Agent.CHEMO, False),
+        item(20, FeedKind.ENDED, "A", Agent.CHEMO, False),
+        item(21, FeedKind.STARTED, "B", Agent.BIOLOGIC, False),
+        item(30, FeedKind.ENDED, "B", Agent.BIOLOGIC, True),
+        item(31, FeedKind.STARTED, "C", Agent.FLUSH, False),
+        item(33, FeedKind.ENDED, "C", Agent.FLUSH, False),
         item(55, FeedKind.RELEASED, None, None, False),
     )
 
@@ -135,7 +135,7 @@ cap = 1
     )
     ((unit,),) = build_units(load(tmp_path, text)).values()
     seen = [(at_s, unit.advance(at_s), unit.fault_kinds)[2] for at_s in (179, 180, 210, 239, 240)]
-    late, stuck = FaultKind.LATE, FaultKind.STUCK_SENSOR
+    late, stuck = InjectedFault.LATE, InjectedFault.STUCK_SENSOR
     assert seen == [(), (late,), (late, stuck), (late, stuck), (stuck,)]
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway.messages.inbound.dispatch import Accepted, Ignored, Inbound, Rejected, Site, read_json
+from gateway.messages.inbound.dispatch import Accepted, Ignored, Inbound, ReaderSite, Rejected, read_json
 from gateway.session.facts import AnyFact, CapRef
 
 MESSAGES = Path(__file__).resolve().parents[4] / "data" / "messages"
@@ -21,7 +21,7 @@ def subject_of(visit: str) -> str:
     return f"s({visit})"
 
 
-SITE = Site(
+SITE = ReaderSite(
     chairs={"c12": CAP, "c13": OTHER_CAP},
     caps=frozenset({CAP, OTHER_CAP, LONE_CAP}),
     bound={CAP: "s(V770012)"},
@@ -42,7 +42,7 @@ def sample(name: str) -> dict[str, Any]:
     return json.loads((MESSAGES / f"in_{name}.json").read_text())
 
 
-def read(message: dict[str, Any], site: Site = SITE, known_at_us: int = NOW) -> Inbound:
+def read(message: dict[str, Any], site: ReaderSite = SITE, known_at_us: int = NOW) -> Inbound:
     return read_json(json.dumps(message).encode(), known_at_us, site)
 
 
@@ -62,28 +62,28 @@ def completed(**data: object) -> dict[str, Any]:
     return event("infusion.completed", usual | data)
 
 
-def accepted(message: dict[str, Any], site: Site = SITE, known_at_us: int = NOW) -> Accepted:
+def accepted(message: dict[str, Any], site: ReaderSite = SITE, known_at_us: int = NOW) -> Accepted:
     answer = read(message, site, known_at_us)
     assert isinstance(answer, Accepted), answer
     return answer
 
 
-def fact_of(message: dict[str, Any], site: Site = SITE, known_at_us: int = NOW) -> AnyFact:
+def fact_of(message: dict[str, Any], site: ReaderSite = SITE, known_at_us: int = NOW) -> AnyFact:
     (fact,) = accepted(message, site, known_at_us).facts
     return fact
 
 
-def told(message: dict[str, Any], field: str, site: Site = SITE) -> object:
+def told(message: dict[str, Any], field: str, site: ReaderSite = SITE) -> object:
     return getattr(fact_of(message, site), field)
 
 
-def rejected(message: dict[str, Any], site: Site = SITE) -> Rejected:
+def rejected(message: dict[str, Any], site: ReaderSite = SITE) -> Rejected:
     answer = read(message, site)
     assert isinstance(answer, Rejected), answer
     return answer
 
 
-def ignored(message: dict[str, Any], site: Site = SITE) -> Ignored:
+def ignored(message: dict[str, Any], site: ReaderSite = SITE) -> Ignored:
     answer = read(message, site)
     assert isinstance(answer, Ignored), answer
     return answer

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from gateway.messages.inbound.answers import Identity, Receipt
-from gateway.messages.outbound.ehr import Format
+from gateway.messages.outbound.ehr import InboundFormat
 from gateway.messages.vocabulary import EhrWords, MarAct
 from gateway.session import facts
 from gateway.session.facts import AgentClass, EndSource, WorkKind
@@ -356,11 +356,11 @@ def test_what_is_not_used_is_ignored_and_says_what_is() -> None:
 
 
 def test_the_format_is_known_by_the_content() -> None:
-    assert format_of(hl7("ras_o17_start")) is Format.HL7V2
-    assert format_of(b"\x0b" + hl7("ras_o17_start") + b"\x1c\r") is Format.HL7V2
-    assert format_of(b'{"resourceType": "Patient"}') is Format.FHIR
-    assert format_of(b'{"specversion": "1.0"}') is Format.JSON
-    assert format_of(b"nonsense") is Format.JSON
+    assert format_of(hl7("ras_o17_start")) is InboundFormat.HL7V2
+    assert format_of(b"\x0b" + hl7("ras_o17_start") + b"\x1c\r") is InboundFormat.HL7V2
+    assert format_of(b'{"resourceType": "Patient"}') is InboundFormat.FHIR
+    assert format_of(b'{"specversion": "1.0"}') is InboundFormat.JSON
+    assert format_of(b"nonsense") is InboundFormat.JSON
     assert kinds(b"\x0b" + hl7("ras_o17_start") + b"\x1c\r") == ["InfusionStarted"]
     assert refusal(hl7("ras_o17_start", PID_5="x" * 70_000)).startswith("rejected too-large")
 

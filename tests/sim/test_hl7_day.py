@@ -122,7 +122,7 @@ async def test_the_mar_counts_amends_and_takes_back(folder: Path) -> None:
         assert await counted(suite) == 1
         await engine.mar(30.0, action="D")
         assert await counted(suite) == 0
-        assert [item.raised.what for item in suite.pipeline.ward.work] == ["administration_withdrawn"]
+        assert [item.raised.what for item in suite.pipeline.state.work] == ["administration_withdrawn"]
     assert proven(folder)
 
 
@@ -185,7 +185,7 @@ async def test_a_cancelled_visit_counts_nothing_and_asks_a_person(folder: Path) 
         assert await counted(suite) == 1
         await engine.send("ADT^A11")
         assert await counted(suite) == 0
-        assert [item.raised.what for item in suite.pipeline.ward.work] == ["visit_cancelled"]
+        assert [item.raised.what for item in suite.pipeline.state.work] == ["visit_cancelled"]
     assert proven(folder)
 
 
@@ -196,7 +196,7 @@ async def test_a_second_patient_registered_at_the_chair_takes_nothing_from_the_f
         await cool(suite)
         await engine.send("ADT^A04", visit="V-2")
         await engine.send("ADT^A04", visit="V-2")
-        assert [item.raised.what for item in suite.pipeline.ward.work] == ["chair_taken"], "told once"
+        assert [item.raised.what for item in suite.pipeline.state.work] == ["chair_taken"], "told once"
         await suite.poll(1)
         await engine.mar(20.0)
         assert await counted(suite) == 1
@@ -204,8 +204,8 @@ async def test_a_second_patient_registered_at_the_chair_takes_nothing_from_the_f
         await suite.poll(1)
         await engine.send("ADT^A03")
         await engine.send("ADT^A04", visit="V-2")
-        assert set(suite.pipeline.ward.serving(suite.clock.us).values()) != set()
-        assert len(suite.pipeline.ward.work) == 1
+        assert set(suite.pipeline.state.serving(suite.clock.us).values()) != set()
+        assert len(suite.pipeline.state.work) == 1
     assert proven(folder)
 
 

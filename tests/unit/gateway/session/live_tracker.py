@@ -9,9 +9,9 @@ from enum import Enum
 from gateway.session.charges import Charge
 from gateway.session.facts import AnyFact
 from gateway.session.increments import Change
-from gateway.session.outcome import Told
+from gateway.session.outcome import Published
 from gateway.session.policy import Policy
-from gateway.session.state import Step, Ward, advance, forget, restored
+from gateway.session.state import Step, TrackerState, advance, prune, rebuild
 
 ALL_UNITS = 1 << 60
 
@@ -33,13 +33,13 @@ class Watched(Mapping[str, int]):
 
 
 class Live:
-    """A ward, its ledger, and who drives it."""
+    """A state, its ledger, and who drives it."""
 
     def __init__(self, policy: Policy, *, restarts: bool = False) -> None:
-        self.ward = Ward(policy_text(policy))
+        self.state = TrackerState(policy_text(policy))
         self.facts: list[AnyFact] = []
         self.changes: list[tuple[str, Change]] = []
-        self.tellings: list[tuple[str, Told]] = []
+        self.tellings: list[tuple[str, Published]] = []
         self.charges: list[tuple[str, Charge]] = []
         self._restarts = restarts
         self._tokens = itertools.count(1)
@@ -48,18 +48,18 @@ class Live:
         """Learn facts at an instant, every unit being observed up to it."""
         step = self._advance(facts, now_us)
         if self._restarts:
-            before = forget(self.ward, now_us).records
-            self.ward = restored(self.ward.policy_text, self.facts, self.changes, self.tellings, self.charges)
+            before = prune(self.state, now_us).records
+            self.state = rebuild(self.state.policy_text, self.facts, self.changes, self.tellings, self.charges)
             again = self._advance((), now_us, everything=True)
             if again.facts or again.outcomes:
                 raise AssertionError(f"a restart told something: {again}")
-            if (after := forget(self.ward, now_us).records) != before:
+            if (after := prune(self.state, now_us).records) != before:
                 raise AssertionError(f"a restart changed what is known: {before} became {after}")
         return step
 
     def observe_until(self, until_us: int) -> None:
         """Let readings go on to just before `until_us`, stopping wherever something is due."""
-        while (due_us := min([self.ward.wake_us, *self.ward.due_us().values()])) < until_us:
+        while (due_us := min([self.state.wake_us, *self.state.due_us().values()])) < until_us:
             self.learn((), due_us)
 
     def play(self, facts: Sequence[AnyFact]) -> None:
@@ -70,17 +70,17 @@ class Live:
 
     def log_of(self, patient: str) -> list[Change]:
         """What was told of a patient's increments, in order."""
-        return [change for token, change in self.changes if self.ward.records[token].patient == patient]
+        return [change for token, change in self.changes if self.state.records[token].patient == patient]
 
     def _advance(self, facts: Sequence[AnyFact], now_us: int, *, everything: bool = False) -> Step:
-        self.ward, step = advance(
-            self.ward, facts, Watched(now_us), now_us, lambda: f"T{next(self._tokens):08d}", everything=everything
+        self.state, step = advance(
+            self.state, facts, Watched(now_us), now_us, lambda: f"T{next(self._tokens):08d}", everything=everything
         )
         self.facts += step.facts
         for outcome in step.outcomes:
             self.changes += [(outcome.record.token, change) for change in outcome.changes]
-            if outcome.happened and outcome.record.told is not None:
-                self.tellings.append((outcome.record.token, outcome.record.told))
+            if outcome.happened and outcome.record.published is not None:
+                self.tellings.append((outcome.record.token, outcome.record.published))
             self.charges += [(outcome.record.token, charge) for charge in outcome.release.charges]
         return step
 
