@@ -67,7 +67,7 @@ class Driver:
             BlockReader(unit, block, self._decoder.slots, unit_id, line, self._timing) for block in profile.blocks
         )
         self._identity = IdentityWatch(profile, self._decoder)
-        self._doubts = Plausibility(profile, self._decoder)
+        self._plausibility = Plausibility(profile, self._decoder)
         self._watchdog = None if consents else profile.watchdog
         self._armed: str | None = None  # what the unit's watchdog would do
         self._is_watchdog_known = False  # since the line was opened
@@ -92,7 +92,7 @@ class Driver:
         return self._objection(decoded, at) or self._reading(decoded, at)
 
     async def probe(self) -> ProbeResult:
-        """Every block once, those after a failed one as well, and nothing held back for being doubtful.
+        """Every block once, those after a failed one as well, and no value withheld as implausible.
 
         Where no answer came, one request more is made: what the line meets then tells a late unit from a dead one.
         """
@@ -161,7 +161,7 @@ class Driver:
         """Why an answer of the right form is still none: corrupt, or another unit's."""
         if corrupt := self._decoder.corrupt(decoded.slots):
             return ReadFault(self.unit, at, FaultKind.GARBLED, corrupt)
-        if foreign := self._identity.doubt(decoded.slots, decoded.serial_number):
+        if foreign := self._identity.mismatch(decoded.slots, decoded.serial_number):
             return ReadFault(self.unit, at, FaultKind.WRONG_IDENTITY, foreign)
         return None
 
@@ -169,7 +169,7 @@ class Driver:
         measured = Measured(decoded.caps, decoded.measurements)
         if self._offsets:
             measured = measured.changed(self._corrected)
-        caps, measurements = self._doubts.weighed(measured, decoded.slots, at)
+        caps, measurements = self._plausibility.judge(measured, decoded.slots, at)
         return Reading(self.unit, at, caps, measurements, decoded.alarms, decoded.serial_number)
 
     def _corrected(self, name: str, cap: int | None, measurement: Measurement) -> Measurement:

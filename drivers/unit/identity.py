@@ -32,7 +32,7 @@ class IdentityWatch:
         """The line broke: whatever answers next may be another unit."""
         self._marks = None
 
-    def doubt(self, slots: tuple[Held, ...], serial_number: str | None) -> str | None:
+    def mismatch(self, slots: tuple[Held, ...], serial_number: str | None) -> str | None:
         """Why this answer is another unit's; None if it may be taken."""
         marks = [slots[index] for index in self._indexes]
         self._polls_left -= 1

@@ -192,7 +192,7 @@ MUTANTS = (
     ),
     Mutant(
         "a leap is believed",
-        "drivers/unit/slope.py",
+        "drivers/unit/plausibility.py",
         "if self._strays < BELIEVED_AFTER:",
         "if self._strays < 1:",
         ("tests/unit/drivers/unit/test_plausibility.py",),

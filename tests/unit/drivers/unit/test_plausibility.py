@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.unit.slope import BELIEVED_AFTER, Slope
+from drivers.unit.plausibility import BELIEVED_AFTER, Slope
 
 S = 1_000_000
 
