@@ -142,11 +142,9 @@ def _described(fact: AnyFact) -> dict[str, object]:
 
 def _touched(facts: tuple[AnyFact, ...]) -> Iterator[str]:
     for fact in facts:
-        cap = getattr(fact, "cap", None)
-        if isinstance(cap, CapRef):
-            yield f"cap {cap.device}:{cap.channel}"
-        if patient := getattr(fact, "patient", ""):
-            yield patient
+        if fact.at_cap is not None:
+            yield f"cap {fact.at_cap.device}:{fact.at_cap.channel}"
+        yield from (name for kind, name in fact.concerns if kind == "patient")
 
 
 def _of_json(payload: bytes) -> Iterator[Taken]:

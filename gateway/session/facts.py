@@ -1,28 +1,61 @@
-"""Facts: what the tracker was told. A fact says what, when it happened, when it was learned and who said so.
+"""Facts: the immutable input of the tracker. A fact says what happened, when, when it was received and from whom.
 
-Two facts that differ in `known_at_us` alone are the same fact told twice; the first telling counts. Facts are never
-changed: a correction is another fact. Their JSON form (`fact` names the kind) is what the ledger keeps.
+Two facts that differ in `known_at_us` alone are one fact received twice; the first receipt counts, so that receiving a
+fact is idempotent. Facts are never changed: a correction is another fact. Their JSON form (`fact` names the kind) is
+what the ledger keeps. Every fact says in `concerns` which units, patients and sessions it is about.
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
 from gateway.session.fact_types import AgentClass, CapRef, Continuity, EndSource, ToleranceFinding, WorkKind
 
+Key = tuple[Literal["unit", "patient", "token"], str]
+
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact"):
     """The fields of every fact. Instants are UTC microseconds, already corrected for skew and clock steps."""
 
-    at_us: int
-    known_at_us: int
+    at_us: int  # when it happened
+    known_at_us: int  # when it was received
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        """The unit, patients and session that the fact is about; empty if it concerns every session."""
+        return ()
+
+    @property
+    def at_cap(self) -> CapRef | None:
+        """The cap that the fact is about, if it is about one."""
+        return None
+
+    @property
+    def message_id(self) -> str:
+        """The id of the message that reported the fact; "" if none did."""
+        return ""
+
+
+def _keys(cap: CapRef | None = None, *, unit: str = "", patient: str = "", token: str = "") -> tuple[Key, ...]:
+    """The keys that are not empty."""
+    keys: tuple[Key, ...] = (("unit", unit if cap is None else cap.device), ("patient", patient), ("token", token))
+    return tuple(key for key in keys if key[1])
 
 
 class _CapFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     cap: CapRef
-    patient: str = ""  # the subject, where the teller knew it: a visit or a case's patient; never a name
-    person: str = ""  # who said so, where a person did
+    patient: str = ""  # the subject, where the sender knew it: a visit or a case's patient; never a name
+    person: str = ""  # the person who reported it, if any
     reason: str = ""
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(self.cap, patient=self.patient)
+
+    @property
+    def at_cap(self) -> CapRef | None:
+        return self.cap
 
 
 class CoolingStarted(_CapFact, frozen=True, kw_only=True, omit_defaults=True, tag="cooling_started"):
@@ -54,6 +87,14 @@ class _PatientEndFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     person: str = ""
     reason: str = ""
 
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(self.cap, patient=self.patient)
+
+    @property
+    def at_cap(self) -> CapRef | None:
+        return self.cap
+
 
 class CoolingStopCharted(_PatientEndFact, frozen=True, kw_only=True, omit_defaults=True, tag="cooling_stop_charted"):
     """A person charted the end of cooling."""
@@ -68,55 +109,75 @@ class PatientLeft(_PatientEndFact, frozen=True, kw_only=True, omit_defaults=True
 
 
 class DepartureCancelled(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="departure_cancelled"):
-    """The EHR closed the visit by mistake: what it told before of the patient's leaving does not hold."""
+    """The EHR closed the visit by mistake: the departures it reported before do not hold."""
 
     patient: str
     msg: str = ""
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(patient=self.patient)
+
+    @property
+    def message_id(self) -> str:
+        return self.msg
 
 
 class DevicePostTimerStarted(_CapFact, frozen=True, tag="device_post_timer_started"):
     """The unit began its own post-infusion countdown: a hint, never evidence (P19)."""
 
 
-class UnitFaulted(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_fault"):
+class _UnitFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
+    device: str
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(unit=self.device)
+
+
+class UnitFaulted(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_fault"):
     """A fault of the unit: every cap of it counts as paused from the first bad poll (P14)."""
 
-    device: str
     code: str = ""
 
 
-class FaultCleared(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="fault_cleared"):
+class FaultCleared(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="fault_cleared"):
     """The unit's fault is over: the one with `code`, or all of them where none is named."""
 
-    device: str
     code: str = ""
 
 
-class UnitOffline(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_offline"):
+class UnitOffline(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_offline"):
     """From `at_us`, the last good reading, the unit's state is unknown."""
 
-    device: str
     reason: str = ""
 
 
-class UnitOnline(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_online"):
+class UnitOnline(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_online"):
     """The unit is readable again; `continuity` says whether it proves what happened meanwhile."""
 
-    device: str
     continuity: Continuity = Continuity.UNPROVEN
 
 
 class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     order: str
     patient: str = ""
-    admin: AgentClass | None = None  # None: the teller did not say
-    presumed: bool = False  # `admin` is what is assumed where nobody says; any class that is told overrides it
+    admin: AgentClass | None = None  # None: the sender did not say
+    presumed: bool = False  # `admin` is assumed because nobody said it; any class that is reported overrides it
     msg: str = ""  # the sender's message id
     skew_s: float = 0.0  # what was corrected in at_us for the sender's clock
     ambiguous: bool = False  # local time without offset in a repeated hour (P26)
     other_reading_us: int | None = None  # the other instant an ambiguous local time may mean
     person: str = ""
     reason: str = ""
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(patient=self.patient)
+
+    @property
+    def message_id(self) -> str:
+        return self.msg
 
 
 class InfusionStarted(_InfusionFact, frozen=True, tag="infusion_started"):
@@ -163,19 +224,39 @@ class PatientBound(_CapFact, frozen=True, kw_only=True, omit_defaults=True, tag=
     evidence: str = ""  # "scan", "chair", "person"
     msg: str = ""
 
+    @property
+    def message_id(self) -> str:
+        return self.msg
+
 
 class PatientReleased(_CapFact, frozen=True, kw_only=True, omit_defaults=True, tag="patient_released"):
     """The cap no longer serves `patient`."""
 
     msg: str = ""
 
+    @property
+    def message_id(self) -> str:
+        return self.msg
+
 
 class BindingVoided(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="binding_voided"):
-    """The cap never served `patient`: bindings to it that were told before do not hold."""
+    """The cap never served `patient`: bindings to it that were received before do not hold."""
 
     cap: CapRef
     patient: str
     msg: str = ""
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(self.cap, patient=self.patient)
+
+    @property
+    def at_cap(self) -> CapRef | None:
+        return self.cap
+
+    @property
+    def message_id(self) -> str:
+        return self.msg
 
 
 class PatientReassigned(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="patient_reassigned"):
@@ -187,6 +268,14 @@ class PatientReassigned(Fact, frozen=True, kw_only=True, omit_defaults=True, tag
     person: str = ""
     reason: str = ""
 
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return (*_keys(self.cap), ("patient", self.from_patient), ("patient", self.to_patient))
+
+    @property
+    def at_cap(self) -> CapRef | None:
+        return self.cap
+
 
 class SessionOpened(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="session_opened"):
     """A session began on `cap`: its token, drawn once, and the policy pinned for it, text and all."""
@@ -196,14 +285,26 @@ class SessionOpened(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="se
     policy: str  # the policy file's text
     patient: str = ""  # only for a session that a reassignment opened; otherwise the cap's facts say whose it is
 
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(self.cap, patient=self.patient, token=self.token)
+
+    @property
+    def at_cap(self) -> CapRef | None:
+        return self.cap
+
 
 class _SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
-    """What was told about a session: by its token, or by its patient where the teller knew no token."""
+    """A fact about a session: named by its token, or by its patient where the sender knew no token."""
 
     patient: str = ""
     token: str = ""
-    person: str = ""  # who said so, as the site knows its people
+    person: str = ""  # who reported it, by the site's name for that person
     reason: str = ""
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(patient=self.patient, token=self.token)
 
 
 class SessionFinalized(_SessionFact, frozen=True, tag="session_finalized"):
@@ -257,6 +358,10 @@ class OrderChecked(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="ord
     person: str = ""
     reason: str = ""
 
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(patient=self.patient)
+
 
 class ClockStepped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="clock_stepped"):
     """A wall clock was stepped by `step_s`; instants of facts are already corrected (P25)."""
@@ -274,6 +379,18 @@ class WorkRaised(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_
     order: str = ""
     msg: str = ""
 
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(self.cap, patient=self.patient)
+
+    @property
+    def at_cap(self) -> CapRef | None:
+        return self.cap
+
+    @property
+    def message_id(self) -> str:
+        return self.msg
+
 
 class WorkDone(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_done"):
     """A person has dealt with it."""
@@ -284,6 +401,14 @@ class WorkDone(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_do
     person: str
     reason: str = ""
 
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return _keys(self.cap, patient=self.patient)
+
+    @property
+    def at_cap(self) -> CapRef | None:
+        return self.cap
+
 
 class TreatmentMark(msgspec.Struct, frozen=True):
     """A cap's own treatment counters at an instant: what can prove it cooled through a silence (P15)."""
@@ -293,10 +418,9 @@ class TreatmentMark(msgspec.Struct, frozen=True):
     elapsed_s: int
 
 
-class ObservedUntil(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="observed_until"):
+class ObservedUntil(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="observed_until"):
     """The unit's caps are known, by good readings, up to `at_us`. Only this lets an increment be attained."""
 
-    device: str
     marks: tuple[TreatmentMark, ...] = ()
 
 

@@ -12,7 +12,6 @@ held, or charged in question, waits two weeks longer for a person.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal
 
 import msgspec
 
@@ -23,9 +22,9 @@ from gateway.session.facts import (
     AnyFact,
     BindingVoided,
     CapRef,
+    Key,
     ObservedUntil,
     PatientBound,
-    PatientReassigned,
     PatientReleased,
     SessionOpened,
 )
@@ -48,9 +47,6 @@ class Step(msgspec.Struct, frozen=True):
 
     facts: tuple[AnyFact, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
-
-
-Key = tuple[Literal["unit", "patient", "token"], str]
 
 
 class TrackerState(msgspec.Struct, frozen=True):
@@ -108,7 +104,7 @@ class TrackerState(msgspec.Struct, frozen=True):
 
     def knows_message(self, message_id: str) -> bool:
         """Whether a fact that a message told is known under the message's id."""
-        return any(getattr(fact, "msg", "") == message_id for facts in self.facts_by_key.values() for fact in facts)
+        return any(fact.message_id == message_id for facts in self.facts_by_key.values() for fact in facts)
 
     def knows_order(self, patient: str, order: str) -> bool:
         """Whether anything of the patient's order was told."""
@@ -219,26 +215,12 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
     return msgspec.structs.replace(state, facts_by_key=facts_by_key, global_facts=global_facts, records=records)
 
 
-def _keys(fact: AnyFact) -> Iterator[Key]:
-    """What the fact concerns."""
-    cap = getattr(fact, "cap", None)
-    unit = cap.device if isinstance(cap, CapRef) else getattr(fact, "device", "")
-    if unit:
-        yield "unit", unit
-    if isinstance(fact, PatientReassigned):
-        yield "patient", fact.from_patient
-        yield "patient", fact.to_patient
-    elif patient := getattr(fact, "patient", ""):
-        yield "patient", patient
-    if token := getattr(fact, "token", ""):
-        yield "token", token
-
-
 def _new_facts(state: TrackerState, learned: Iterable[AnyFact]) -> Iterator[AnyFact]:
     """The facts that were not told before; the first telling counts."""
     told: set[AnyFact] = set()
     for fact in learned:
-        for known in state.facts_by_key.get(next(_keys(fact), ("token", "")), state.global_facts):
+        similar = state.facts_by_key.get(fact.concerns[0], ()) if fact.concerns else state.global_facts
+        for known in similar:
             told.add(_content(known))
         if (content := _content(fact)) not in told:
             told.add(content)
@@ -257,10 +239,9 @@ def _with_facts(state: TrackerState, facts: Sequence[AnyFact]) -> TrackerState:
     bound = dict(state.bound)
     records = dict(state.records)
     for fact in facts:
-        keys = list(_keys(fact))
-        for key in keys:
+        for key in fact.concerns:
             added.setdefault(key, []).append(fact)
-        if not keys:
+        if not fact.concerns:
             global_facts.append(fact)
         match fact:
             case PatientBound():
@@ -285,8 +266,8 @@ def _with_facts(state: TrackerState, facts: Sequence[AnyFact]) -> TrackerState:
 
 def _touched_keys(state: TrackerState, new: Sequence[AnyFact], observed: Mapping[str, int], now_us: int) -> set[Key]:
     """What must be looked at again: what new facts concern, and sessions whose instant has come."""
-    touched = {key for fact in new for key in _keys(fact)}
-    if any(not list(_keys(fact)) for fact in new):
+    touched = {key for fact in new for key in fact.concerns}
+    if any(not fact.concerns for fact in new):
         touched |= set(state.facts_by_key)
     for record in state.records.values():
         reached = any(observed.get(unit, 0) >= record.due_us for unit in record.watched)
@@ -303,7 +284,7 @@ def _related_facts(state: TrackerState, touched: set[Key]) -> list[AnyFact]:
         for fact in state.facts_by_key.get(waiting.pop(), ()):
             if id(fact) not in facts:
                 facts[id(fact)] = fact
-                further = {key for key in _keys(fact) if key not in seen}
+                further = {key for key in fact.concerns if key not in seen}
                 waiting += further
                 seen |= further
     return list(facts.values())
