@@ -18,7 +18,7 @@ from gateway.config.lines import LineSpec, UnitSpec, resolve_lines
 from gateway.config.loaners import Loaner, LoanersUnreadable, read_loaners, with_loaners
 from gateway.config.mqtt import resolve_mqtt
 from gateway.config.problems import Problems
-from gateway.config.receipts import ReceiptPlan, resolve_receipts
+from gateway.config.receipts import resolve_receipts
 from gateway.config.tables import (
     ChargesTable,
     ConfigFile,
@@ -34,6 +34,7 @@ from gateway.config.tables import (
     is_loopback,
     listen_address,
 )
+from gateway.ledger.receipt_plan import ReceiptPlan
 from gateway.messages.outbound.device import Mode
 from gateway.messages.vocabulary import EhrWords
 from gateway.mqtt.types import MqttSettings

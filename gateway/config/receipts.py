@@ -2,34 +2,11 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from gateway.config.problems import Problems
-from gateway.config.tables import ReceiptForm, ReceiptsTable, Thing
+from gateway.config.tables import ReceiptForm, ReceiptsTable
 from gateway.ledger.deliveries import ResendRules
-from gateway.mqtt.topics import Notation
-
-
-class ReceiptPlan(msgspec.Struct, frozen=True):
-    """Which messages are followed to the engine, and what is done for want of a receipt."""
-
-    expected: Notation | None = None  # None: no receipt is expected
-    of: frozenset[Thing] = frozenset({Thing.CHARGE})
-    form: Notation = Notation.JSON  # of each charge, that is followed
-    resends: ResendRules = ResendRules()
-
-    def follows(self, thing: Thing, notation: Notation) -> bool:
-        """Whether the engine's word on this very message counts: one form of each charge, increments as JSON."""
-        if thing is Thing.INCREMENT:
-            return notation is Notation.JSON and self.awaits(thing)
-        return notation is self.form
-
-    def awaits(self, thing: Thing) -> bool:
-        """Whether a receipt is expected."""
-        return self.expected is not None and thing in self.of
-
-
-NO_RECEIPTS = ReceiptPlan()
+from gateway.ledger.receipt_plan import ReceiptPlan, Thing
+from gateway.messages.outbound.site import Notation
 
 
 def resolve_receipts(findings: Problems, table: ReceiptsTable, sent: Sequence[Notation]) -> ReceiptPlan:

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from gateway.ledger.receipt_plan import Thing
 from gateway.messages.outbound.device import Mode
 from gateway.messages.outbound.site import CreditForm, FhirRelease, Notation, ServiceTime
 from gateway.messages.vocabulary import MarAct, PatientField
@@ -176,13 +177,6 @@ class ReceiptForm(StrEnum):
     NONE = "none"  # it sends no receipts: what it has stays unproven
     JSON = "json"
     HL7 = "hl7"
-
-
-class Thing(StrEnum):
-    """What receipts are sent for."""
-
-    CHARGE = "charge"  # and credits
-    INCREMENT = "increment"
 
 
 class ReceiptsTable(Table):

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.config.receipts import ReceiptPlan
 from gateway.ledger.deliveries import Followed, Proof
 from gateway.ledger.outbox import Outbox
+from gateway.ledger.receipt_plan import ReceiptPlan
 from gateway.messages.inbound.answers import Accepted, Answer, Ignored, Receipt, Rejected
 from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
 from gateway.session.outcome import SessionRecord
