@@ -6,6 +6,7 @@ No message carries an offending value: the file may hold secrets, and the line s
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, TypeVar, cast
 
@@ -110,6 +111,7 @@ def read_toml(path: Path) -> Document:
         raise TomlProblems((Problem(file, line, "", "not UTF-8, accepted: UTF-8 text"),)) from None
 
 
+@lru_cache(maxsize=64)  # all profiles are parsed to find one by its id, at each check, reload and probe
 def parse_toml(text: str, file: str) -> Document:
     """The text's values, unchecked; `file` names it in problems. Raises TomlProblems if it is no TOML."""
     try:
