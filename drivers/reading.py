@@ -1,4 +1,7 @@
-"""The port between the drivers and the gateway: one coherent answer of one unit, or the reason there is none."""
+"""The port between the drivers and the gateway: one coherent answer of one unit, or the reason there is none.
+
+Pure: frozen types alone.
+"""
 
 from enum import StrEnum
 

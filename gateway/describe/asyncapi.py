@@ -1,7 +1,7 @@
 """The AsyncAPI 3.0 description of everything the gateway sends and takes, made from the topics and kinds that it uses.
 
 Addresses come from `Topics`, message types from the kinds in `formats`, inbound types from the readers, data from the
-JSON Schemas beside them: nothing here can be forgotten when one of those changes, but a topic that is new.
+JSON Schemas beside them: nothing here can be forgotten when one of those changes, but a topic that is new. Pure.
 """
 
 import json

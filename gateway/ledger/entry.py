@@ -1,4 +1,4 @@
-"""The entries of the ledger and the chain that binds them.
+"""The entries of the ledger and the hash chain that binds them. Pure.
 
 Theory of operation: every entry carries the hash of its predecessor, and its own hash covers all that it says, so no
 entry can be changed, dropped from the middle or moved without breaking every later hash. What a chain alone cannot

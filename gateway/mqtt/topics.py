@@ -1,4 +1,4 @@
-"""Every topic of the gateway, built in one place. Segments never carry patient data."""
+"""Every topic of the gateway, built in one place. Segments never carry patient data. Pure."""
 
 import re
 

@@ -1,6 +1,6 @@
 """Scenarios: which units stand on which lines, what their patients go through, and what goes wrong when.
 
-`load_scenario` checks a file whole; the rest are pure functions of what it gives.
+`load_scenario` checks a file whole; the rest is computed from what it gives.
 """
 
 from collections.abc import Iterator
