@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from drivers.toml.document import TomlProblems
-from gateway.cli.asking import give_up
+from gateway.cli.control_client import give_up
 from gateway.config.load import GatewayConfig, load_config
 from gateway.describe.dry_run import Explanation, explain
 from gateway.runtime.clock import SystemClock

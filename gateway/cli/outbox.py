@@ -1,4 +1,4 @@
-"""`capgate outbox`: what the engine does not have, why, and one command to send it again."""
+"""`capgate outbox`: the messages that the engine has not acknowledged, and one command to send one again."""
 
 import sys
 from collections.abc import Iterator
@@ -8,9 +8,10 @@ import click
 import msgspec
 
 from drivers.toml.document import TomlProblems
-from gateway.cli.asking import asks, give_up, signed
+from gateway.cli.control_client import give_up, request_command, signed
 from gateway.cli.ledger_options import refusing
 from gateway.config.load import load_config
+from gateway.control.answers import DoneAnswer
 from gateway.ledger import deliveries
 from gateway.ledger.deliveries import DeliveryEvent, Followed, Proof, Unsettled
 from gateway.ledger.store import open_readonly
@@ -21,6 +22,20 @@ LEDGER_FILE = "ledger.db"
 _CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _EXITS = "Exit codes: 0 done, 1 there is no such message, 2 the ledger cannot be read."
+
+
+class _Messages(msgspec.Struct, frozen=True):
+    """The JSON of `list`."""
+
+    messages: list[Unsettled]
+
+
+class _Message(msgspec.Struct, frozen=True):
+    """The JSON of `show`."""
+
+    message: Followed
+    events: list[DeliveryEvent]
+    body: str | None
 
 
 @click.command("list", epilog=f"Example: capgate outbox list --config /etc/capgate/gateway.toml. {_EXITS}")
@@ -34,13 +49,13 @@ def _list(config: Path, as_json: bool) -> None:
     with refusing(), open_readonly(_ledger_of(config)) as connection:
         waiting = deliveries.unsettled(connection)
     if as_json:
-        click.echo(msgspec.json.encode({"messages": waiting}))
+        click.echo(msgspec.json.encode(_Messages(waiting)))
         return
     for each in waiting:
         click.echo(escaped(_line(each)))
     counts = {proof: sum(each.proof is proof for each in waiting) for proof in Proof}
-    told = ", ".join(f"{count} {proof}" for proof, count in counts.items() if count)
-    click.echo(told or "the engine has everything")
+    summary = ", ".join(f"{count} {proof}" for proof, count in counts.items() if count)
+    click.echo(summary or "the engine has everything")
 
 
 @click.command("show", epilog=f"Example: capgate outbox show 9RX2M7KQ400A --config /etc/capgate/gateway.toml. {_EXITS}")
@@ -58,7 +73,7 @@ def _show(key: str, body: bool, config: Path, as_json: bool) -> None:
         click.echo(f"no message {key} is followed to the engine", err=True)
         sys.exit(1)
     if as_json:
-        click.echo(msgspec.json.encode({"message": message, "events": events, "body": payload and payload.decode()}))
+        click.echo(msgspec.json.encode(_Message(message, events, body=None if payload is None else payload.decode())))
         return
     for line in _details(message, events):
         click.echo(escaped(line))
@@ -89,12 +104,13 @@ def _ledger_of(config: Path) -> Path:
 
 
 _WHO_AND_WHY, _SHOWN = signed("9RX2M7KQ400A")
-_RESEND = asks(
+_RESEND = request_command(
     "outbox",
     "resend",
     "Send the message KEY again, byte for byte, at once. For one that the engine rejected, once the cause is mended.",
     _SHOWN,
     {"request": "resend"},
+    DoneAnswer,
     click.Argument(["key"]),
     *_WHO_AND_WHY,
 )

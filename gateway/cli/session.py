@@ -1,10 +1,11 @@
-"""`capgate session`: what operators do. Thin: the running gateway acts, these commands ask it over its socket."""
+"""`capgate session`: the requests and acts of operators, sent to the running gateway over its control socket."""
 
 from functools import partial
 
 import click
 
-from gateway.cli.asking import asks, tells
+from gateway.cli.control_client import act_command, request_command
+from gateway.control.answers import SessionAnswer, SessionsAnswer, WorklistAnswer
 from gateway.session.facts import AgentClass, ToleranceFinding
 
 
@@ -19,8 +20,8 @@ def _either(names: str, text: str) -> click.Option:
     return click.Option([names], default=None, callback=chosen, help=text)
 
 
-_asks = partial(asks, "session")
-_tells = partial(tells, "session")
+_query = partial(request_command, "session")
+_act = partial(act_command, "session")
 _TOKEN = click.Argument(["token"])
 _PLACE = click.Argument(["place"])
 _AT = click.Option(["--at"], metavar="TIME", help="When: ISO 8601 with offset, or HH:MM of today; now if left out.")
@@ -33,37 +34,40 @@ _VISIT = (
 _FINDING = click.Choice([finding.value for finding in ToleranceFinding])
 
 _COMMANDS = (
-    _asks(
+    _query(
         "list",
         "List the open sessions, those that go on or wait for a person, with what holds them and what is missing.",
         "",
         {"request": "sessions"},
+        SessionsAnswer,
         click.Option(["--all"], is_flag=True, help="Also those that are done with and may still change."),
         _IDENTIFY,
     ),
-    _asks(
+    _query(
         "show",
         "Show one session with its intervals, increments and facts.",
         "9RX2M7KQ4 ",
         {"request": "session"},
+        SessionAnswer,
         _TOKEN,
         _IDENTIFY,
     ),
-    _asks(
+    _query(
         "worklist",
         "List what messages of the EHR left to a person: contradictions, cancellations, charted and taken back.",
         "",
         {"request": "worklist"},
+        WorklistAnswer,
     ),
-    _tells(
+    _act(
         "work-done",
         "work-done",
         "Tell that something on the work list was dealt with.",
         "3f9a01",
         click.Argument(["item"]),
     ),
-    _tells("finalise", "finalise", "Sign a session whose cooling has stopped.", "9RX2M7KQ4", _TOKEN),
-    _tells(
+    _act("finalise", "finalise", "Sign a session whose cooling has stopped.", "9RX2M7KQ4", _TOKEN),
+    _act(
         "lift-hold",
         "lift-hold",
         "Let increments go in spite of what holds them: the codes that `list` shows.",
@@ -71,7 +75,7 @@ _COMMANDS = (
         _TOKEN,
         click.Argument(["holds"], nargs=-1, required=True, metavar="CODE..."),
     ),
-    _tells(
+    _act(
         "decide",
         "decide-correction",
         "Decide whether the released charge CHARGE is credited and charged anew.",
@@ -80,7 +84,7 @@ _COMMANDS = (
         click.Argument(["charge"]),
         _either("--approve/--refuse", "Correct it, or leave it as it is."),
     ),
-    _tells(
+    _act(
         "prepared",
         "prepared",
         "Chart that hair was prepared, the cap placed and pre-cooled: the evidence for 97008.",
@@ -88,7 +92,7 @@ _COMMANDS = (
         _TOKEN,
         _AT,
     ),
-    _tells(
+    _act(
         "tolerance",
         "tolerance",
         "Chart a check of how the patient bears the cooling.",
@@ -99,7 +103,7 @@ _COMMANDS = (
         click.Option(["--scalp"], type=_FINDING, help="How the skin of the scalp looks."),
         _AT,
     ),
-    _tells(
+    _act(
         "cap-id",
         "cap-id",
         "Chart which cap the patient wears.",
@@ -109,7 +113,7 @@ _COMMANDS = (
         click.Option(["--lot"], help="The cap's lot."),
         _AT,
     ),
-    _tells(
+    _act(
         "note",
         "note",
         "Add a remark for whoever reviews the session. It is kept for good: name no patient.",
@@ -117,7 +121,7 @@ _COMMANDS = (
         _TOKEN,
         click.Argument(["text"]),
     ),
-    _tells(
+    _act(
         "order",
         "order-checked",
         "Chart whether there is an order for scalp cooling.",
@@ -129,7 +133,7 @@ _COMMANDS = (
         ),
         _AT,
     ),
-    _tells(
+    _act(
         "infusion-ended",
         "infusion-ended",
         "Tell when ORDER ended, where the EHR does not. `show` names the orders that are known.",
@@ -142,7 +146,7 @@ _COMMANDS = (
         ),
         click.Option(["--correct"], is_flag=True, default=None, help="Replace the end that was told before."),
     ),
-    _tells(
+    _act(
         "stop-charted",
         "stop-charted",
         "Chart that cooling ended, whatever the machine says.",
@@ -150,7 +154,7 @@ _COMMANDS = (
         _TOKEN,
         _AT,
     ),
-    _tells(
+    _act(
         "cap-removed",
         "cap-removed",
         "Tell that the cap came off.",
@@ -159,7 +163,7 @@ _COMMANDS = (
         click.Option(["--cap"], metavar="UNIT:CAP", help="Which, where the session has several."),
         _AT,
     ),
-    _tells(
+    _act(
         "bind",
         "bind",
         "Tell whom a cap serves. PLACE: a chair, UNIT:CAP, or the token of a session that is nobody's, which is then "
@@ -169,7 +173,7 @@ _COMMANDS = (
         *_VISIT,
         _AT,
     ),
-    _tells(
+    _act(
         "release",
         "release",
         "Tell that a cap serves its patient no longer. PLACE: a chair, UNIT:CAP or a token.",
@@ -177,7 +181,7 @@ _COMMANDS = (
         _PLACE,
         _AT,
     ),
-    _tells(
+    _act(
         "reassign",
         "reassign",
         "Tell that a session was another patient's all along.",

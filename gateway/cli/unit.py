@@ -1,9 +1,10 @@
-"""`capgate unit`: what a biomedical engineer does about the units of a running gateway. Thin: the gateway acts."""
+"""`capgate unit`: changes of units, requested from the running gateway over its control socket."""
 
 import click
 import msgspec
 
-from gateway.cli.asking import asks, signed
+from gateway.cli.control_client import request_command, signed
+from gateway.control.answers import DoneAnswer
 
 _WHO_AND_WHY, _SWAP_EXAMPLE = signed("cap-07 loaner-2")
 _, _BACK_EXAMPLE = signed("cap-07")
@@ -24,13 +25,14 @@ def _overrides(_context: click.Context, _option: click.Parameter, given: tuple[s
 
 
 _COMMANDS = (
-    asks(
+    request_command(
         "unit",
         "swap",
         "Put LOANER in the place of UNIT, until swap-back: same chairs, same line, and a patient who is served goes on "
         "with it. The configuration file is not touched; calibration offsets of UNIT do not apply.",
         _SWAP_EXAMPLE,
         {"request": "swap"},
+        DoneAnswer,
         click.Argument(["unit"]),
         click.Argument(["loaner"]),
         click.Option(["--profile"], help="The loaner's profile, if it is another kind of machine."),
@@ -39,22 +41,24 @@ _COMMANDS = (
         click.Option(["--set"], multiple=True, callback=_overrides, help="KEY=VALUE, an override as in the file."),
         *_WHO_AND_WHY,
     ),
-    asks(
+    request_command(
         "unit",
         "swap-back",
         "UNIT is at its place again: what stood in for it is no longer polled.",
         _BACK_EXAMPLE,
         {"request": "swap-back"},
+        DoneAnswer,
         click.Argument(["unit"]),
         *_WHO_AND_WHY,
     ),
-    asks(
+    request_command(
         "unit",
         "reload",
         "Take up the changed configuration: it is checked as a whole first, then the gateway starts again in the same "
         "process, and its sessions go on. A unit that has a cap in a session must stay in it.",
         "",
         {"request": "reload"},
+        DoneAnswer,
     ),
 )
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.control.answers import RefusalAnswer
+
 _log = logging.getLogger("capgate.control")
 
 SOCKET_FILE = "control.sock"
@@ -144,7 +146,7 @@ async def _send(writer: asyncio.StreamWriter, answer: bytes) -> None:
 
 
 def _refusal(error: str, accepted: str) -> bytes:
-    return msgspec.json.encode({"ok": False, "error": error, "accepted": accepted}) + b"\n"
+    return msgspec.json.encode(RefusalAnswer(error=error, accepted=accepted)) + b"\n"
 
 
 def _uid_of(writer: asyncio.StreamWriter) -> int:

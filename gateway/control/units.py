@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from gateway.config.lines import UnitSpec
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.config.loaners import Loaner, LoanersUnreadable, read_loaners, write_loaners
+from gateway.control.answers import DoneAnswer
 from gateway.control.requests import AnyUnitRequest, Reload, RequestRefused, Swap, SwapBack
 from gateway.messages.instants import rfc3339
 from gateway.recording.pipeline import Pipeline
@@ -34,8 +35,8 @@ class UnitService:
         self._pipeline = pipeline
         self._restart = restart
 
-    async def serve(self, request: AnyUnitRequest) -> dict[str, object]:
-        """What was done. Raises Refused with nothing changed."""
+    async def serve(self, request: AnyUnitRequest) -> DoneAnswer:
+        """What was done. Raises RequestRefused with nothing changed."""
         if self._restart is None:
             raise RequestRefused("this gateway does not start again by itself", "capgate run")
         match request:
@@ -50,7 +51,7 @@ class UnitService:
                 done = f"{request.unit} is back"
         _log.info("starting again", extra={"because": done})
         asyncio.get_running_loop().call_later(ANSWER_S, self._restart)
-        return {"done": done}
+        return DoneAnswer(done=done)
 
     async def _reload(self) -> None:
         changed = _sound(await asyncio.to_thread(examine, self._config.file))
@@ -143,7 +144,7 @@ class UnitService:
 
 
 def _sound(examined: Examined) -> GatewayConfig:
-    """The configuration. Raises Refused with what is wrong with it."""
+    """The configuration. Raises RequestRefused with what is wrong with it."""
     if examined.config is not None:
         return examined.config
     shown = "; ".join(str(problem) for problem in examined.errors[:_SHOWN])

@@ -13,7 +13,8 @@ import pytest
 
 from drivers.reading import RunState
 from gateway.audit.verify import verify
-from gateway.cli.session_report import Answer
+from gateway.cli.control_report import answer_text
+from gateway.control.answers import WorklistAnswer, WorkView
 from gateway.messages.hl7v2 import Value, encode, segment
 from tests.sim.test_control import Operator
 from tests.sim.test_pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
@@ -220,7 +221,7 @@ async def test_people_see_the_work_list_and_close_its_items(folder: Path) -> Non
         (session,) = (await operator.ask(request="sessions"))["sessions"]
         assert (item["what"], item["cap"], item["sessions"]) == ("chair_taken", "cap-01:1", [session["token"]])
         assert "V-2" not in json.dumps(item)
-        text = msgspec.json.decode(json.dumps({"ok": True, "work": [item]}), type=Answer).text()
+        text = answer_text(WorklistAnswer(work=(msgspec.convert(item, WorkView),)))
         assert text.startswith(f"{item['item']}  ")
         assert "chair_taken: cap-01:1" in text
         assert (await operator.tell("work-done", item=item["item"]))["recorded"] == ["work_done"]

@@ -1,4 +1,4 @@
-"""What the commands that ask a running gateway share: the question over its socket, and how its answer is shown."""
+"""The client of the control socket: commands that send one request to a running gateway and print its answer."""
 
 import socket
 import sys
@@ -9,8 +9,9 @@ import click
 import msgspec
 
 from drivers.toml.document import TomlProblems
-from gateway.cli.session_report import Answer
+from gateway.cli.control_report import ShownAnswer, answer_text
 from gateway.config.load import load_config
+from gateway.control.answers import ActAnswer, read_answer
 from gateway.control.socket import SOCKET_FILE
 
 TIMEOUT_S = 20.0
@@ -18,42 +19,48 @@ TIMEOUT_S = 20.0
 _EXITS = "Exit codes: 0 done, 1 refused, with what would be accepted, 2 wrong use or no gateway."
 
 
-def asks(
-    group: str, name: str, text: str, example: str, request: dict[str, str], *params: click.Parameter
+def request_command(
+    group: str,
+    name: str,
+    text: str,
+    example: str,
+    request: dict[str, str],
+    accepted: type[ShownAnswer],
+    *params: click.Parameter,
 ) -> click.Command:
-    """A command that puts its parameters, by their names, into a request."""
+    """A command that sends `request` with its parameters as further fields, and prints the answer, an `accepted`."""
 
     def callback(config: Path, as_json: bool, **fields: object) -> None:
         given = {key: value for key, value in fields.items() if value is not None}
-        answer = ask(config, msgspec.json.encode({**request, **given}))
-        told = msgspec.json.decode(answer, type=Answer)
+        line = ask(config, msgspec.json.encode({**request, **given}))
+        answer = read_answer(line, accepted)
         if as_json:
-            click.echo(answer)
+            click.echo(line)
         else:
-            click.echo(told.text(), err=not told.ok)
-        sys.exit(0 if told.ok else 1)
+            click.echo(answer_text(answer), err=not answer.ok)
+        sys.exit(0 if answer.ok else 1)
 
-    everywhere = (
+    common = (
         click.Option(
             ["--config"], required=True, type=click.Path(path_type=Path), help="The running gateway's configuration."
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the gateway's answer as it is."),
     )
     epilog = f"Example: capgate {group} {name} {example}--config /etc/capgate/gateway.toml. {_EXITS}"
-    return click.Command(name, params=[*params, *everywhere], callback=callback, help=text, epilog=epilog)
+    return click.Command(name, params=[*params, *common], callback=callback, help=text, epilog=epilog)
 
 
 def signed(shown: str) -> tuple[tuple[click.Option, click.Option], str]:
-    """Who acts and why, and an example with them."""
+    """The options `--person` and `--reason`, and the example with them."""
     who = click.Option(["--person"], required=True, help="Who acts: a name or staff number. Recorded for good.")
     why = click.Option(["--reason"], required=True, help="Why, up to 200 characters. Recorded; name no patient.")
     return (who, why), f'{shown} --person rn-4471 --reason "as charted" '
 
 
-def tells(group: str, name: str, act: str, text: str, example: str, *params: click.Parameter) -> click.Command:
-    """A command that tells the gateway something, by a person and for a reason."""
+def act_command(group: str, name: str, act: str, text: str, example: str, *params: click.Parameter) -> click.Command:
+    """A command that sends the act `act`, with the person who acts and the reason."""
     who_and_why, shown = signed(example)
-    return asks(group, name, text, shown, {"request": "tell", "act": act}, *params, *who_and_why)
+    return request_command(group, name, text, shown, {"request": "tell", "act": act}, ActAnswer, *params, *who_and_why)
 
 
 def ask(config: Path, request: bytes) -> bytes:
@@ -82,5 +89,6 @@ def ask(config: Path, request: bytes) -> bytes:
 
 
 def give_up(text: str) -> NoReturn:
+    """Print the text to standard error and end the command with exit code 2."""
     click.echo(text, err=True)
     sys.exit(2)

@@ -9,18 +9,28 @@ import click
 import msgspec
 
 from drivers.toml.document import TomlProblems
-from gateway.cli.asking import ask, give_up
-from gateway.cli.session_report import Answer, Tried
+from gateway.cli.control_client import ask, give_up
+from gateway.cli.control_report import answer_text
 from gateway.commissioning.direct import send_directly
 from gateway.commissioning.messages import build_trial
-from gateway.commissioning.trial import TrialStep, What
+from gateway.commissioning.trial import TrialResult, TrialStep, What
 from gateway.config.load import GatewayConfig, load_config
+from gateway.control.answers import RefusalAnswer, TrialAnswer, read_answer
 from gateway.control.socket import SOCKET_FILE
 from gateway.mqtt.topics import Topics
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import escaped
 
 DONE = (TrialStep.ACKNOWLEDGED, TrialStep.TAKEN)
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    """The JSON of the command."""
+
+    step: TrialStep
+    topic: str
+    key: str
+    detail: str
 
 
 @click.command(
@@ -51,11 +61,17 @@ def command(what: str, config: Path, wait_s: float, as_json: bool) -> None:
     except TomlProblems as problems:
         give_up("\n".join(map(str, problems.problems)))
     if _runs(settings.state_dir / SOCKET_FILE):
-        tried = _through_the_gateway(config, what, wait_s)
+        result = _through_the_gateway(config, what, wait_s)
     else:
-        tried = _directly(settings, What(what), wait_s)
-    click.echo(msgspec.json.encode(tried) if as_json else escaped(tried.text()))
-    sys.exit(0 if tried.step in DONE else 1)
+        result = _directly(settings, What(what), wait_s)
+    shown = _Shown(result.step, result.topic, result.key, result.detail)
+    click.echo(msgspec.json.encode(shown) if as_json else escaped(_text(shown)))
+    sys.exit(0 if result.step in DONE else 1)
+
+
+def _text(shown: _Shown) -> str:
+    detail = f" ({shown.detail})" if shown.detail else ""
+    return f"{shown.step}: {shown.key} on {shown.topic}{detail}"
 
 
 def _runs(path: Path) -> bool:
@@ -63,16 +79,15 @@ def _runs(path: Path) -> bool:
         return probe.connect_ex(str(path)) == 0
 
 
-def _through_the_gateway(config: Path, what: str, wait_s: float) -> Tried:
+def _through_the_gateway(config: Path, what: str, wait_s: float) -> TrialResult:
     request = msgspec.json.encode({"request": "send-test", "what": what, "wait_s": wait_s})
-    answer = msgspec.json.decode(ask(config, request), type=Answer)
-    if answer.tried is None:
-        give_up(answer.text())
+    answer = read_answer(ask(config, request), TrialAnswer)
+    if isinstance(answer, RefusalAnswer):
+        give_up(answer_text(answer))
     return answer.tried
 
 
-def _directly(config: GatewayConfig, what: What, wait_s: float) -> Tried:
+def _directly(config: GatewayConfig, what: What, wait_s: float) -> TrialResult:
     topics = Topics(config.site, config.id, config.mode)
     trial = build_trial(what, config, SystemClock().now().utc_us)
-    tried = asyncio.run(send_directly(config.mqtt, topics, trial, wait_s))
-    return Tried(tried.step, tried.topic, tried.key, tried.detail)
+    return asyncio.run(send_directly(config.mqtt, topics, trial, wait_s))

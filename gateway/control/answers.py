@@ -1,0 +1,240 @@
+"""What a gateway answers over its control socket: one JSON object a line, typed alike for both ends.
+
+An `…Answer` is a whole line, a `…View` is a part of one. The fields' names and their order are the JSON's. Instants are
+RFC 3339 text in UTC.
+"""
+
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from gateway.commissioning.trial import TrialResult
+from gateway.ledger.deliveries import Proof
+from gateway.messages.outbound.device import Mode
+from gateway.session.assessment import Phase
+from gateway.session.charges import CorrectionReason
+from gateway.session.facts import EndSource, WorkKind
+from gateway.session.flags import Flag, HeldReason
+from gateway.session.increments import Op
+from gateway.session.outcome import Missing, SessionChange
+
+_Scalar = str | int | float | bool | None
+FactFields = dict[str, _Scalar | list[_Scalar | dict[str, _Scalar]] | dict[str, _Scalar]]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """The field of every answer: whether the request was carried out."""
+
+    ok: bool = True
+
+
+class RefusalAnswer(Answer, frozen=True, kw_only=True):
+    """Nothing was changed; `accepted` says what would have been taken."""
+
+    ok: bool = False
+    error: str
+    accepted: str
+
+
+# --- parts
+
+
+class OutboxView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many messages the engine has not acknowledged, by what is known of them."""
+
+    delivery: str  # "by receipt", or "unproven" where the site's engine sends none
+    pending: int
+    unproven: int
+    rejected: int
+
+
+class IncrementView(msgspec.Struct, frozen=True, kw_only=True):
+    """An increment that was emitted and not retracted."""
+
+    increment: str
+    attained_at: str
+
+
+class IncrementChangeView(msgspec.Struct, frozen=True, kw_only=True):
+    """An increment that was just emitted, amended or retracted."""
+
+    op: Op
+    increment: str
+    attained_at: str | None  # None: retracted
+    was: str | None  # the instant before, of one that was amended or retracted
+
+
+class IntervalView(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """Counted cooling on one cap."""
+
+    from_: str
+    to: str
+    cap: str
+
+
+class InfusionEndView(msgspec.Struct, frozen=True, kw_only=True):
+    """The infusion end that the count begins at."""
+
+    at: str
+    order: str
+    source: EndSource
+
+
+class PatientView(msgspec.Struct, frozen=True, kw_only=True):
+    """A patient's identifiers."""
+
+    visit: str
+    mrn: str | None
+    account: str | None
+
+
+class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge that no credit has taken back."""
+
+    charge: str
+    quantity: int
+    delivery: Proof  # what is known of it on its way to the engine
+
+
+class NewChargeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge that was just released, or a credit, which names the charge that it reverses."""
+
+    charge: str
+    quantity: int
+    reverses: str | None
+
+
+class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A charge that no longer agrees with the count, which a person decides about."""
+
+    charge: str
+    charged: int
+    counted: int
+    reason: CorrectionReason
+    refused: bool
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A session. `infusion_end` to `facts` are set where one session was asked for, `patient` with `identify`."""
+
+    token: str
+    unit: str
+    cap: int
+    caps: tuple[str, ...]
+    bound: bool
+    finalised: bool
+    phase: Phase
+    started_at: str
+    stopped_at: str | None
+    net_s: float
+    increments: tuple[IncrementView, ...]
+    held: tuple[HeldReason, ...]
+    flags: tuple[Flag, ...]
+    missing: tuple[Missing, ...]
+    charges: tuple[ChargeView, ...]
+    corrections: tuple[CorrectionView, ...]
+    infusion_end: InfusionEndView | UnsetType | None = UNSET
+    intervals: tuple[IntervalView, ...] | UnsetType = UNSET
+    person: str | UnsetType | None = UNSET  # who finalised it
+    facts: tuple[FactFields, ...] | UnsetType = UNSET
+    patient: PatientView | UnsetType | None = UNSET  # None: unknown or purged
+
+
+class SessionChangeView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an act changed about a session."""
+
+    session: str
+    happened: tuple[SessionChange, ...]
+    phase: Phase
+    increments: tuple[IncrementChangeView, ...]
+    held: tuple[HeldReason, ...]
+    charges: tuple[NewChargeView, ...]
+    corrections: tuple[CorrectionView, ...]
+
+
+class WorkView(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of the work list, and the sessions that it concerns."""
+
+    item: str
+    what: WorkKind
+    since: str
+    cap: str | None
+    order: str | None
+    message: str
+    sessions: tuple[str, ...]
+
+
+# --- answers
+
+
+class StatusAnswer(Answer, frozen=True, kw_only=True):
+    """To `status`."""
+
+    gateway: str
+    site: str
+    mode: Mode
+    software: str
+    now: str
+    time_zone: str | None
+    units: tuple[str, ...]
+    open: int  # sessions
+    acts: tuple[str, ...]
+    outbox: OutboxView
+
+
+class SessionsAnswer(Answer, frozen=True, kw_only=True):
+    """To `sessions`."""
+
+    sessions: tuple[SessionView, ...]
+
+
+class SessionAnswer(Answer, frozen=True, kw_only=True):
+    """To `session`."""
+
+    session: SessionView
+
+
+class WorklistAnswer(Answer, frozen=True, kw_only=True):
+    """To `worklist`."""
+
+    work: tuple[WorkView, ...]
+
+
+class DoneAnswer(Answer, frozen=True, kw_only=True):
+    """To `resend`, `swap`, `swap-back` and `reload`: what was done, in words."""
+
+    done: str
+
+
+class TrialAnswer(Answer, frozen=True, kw_only=True):
+    """To `send-test`."""
+
+    tried: TrialResult
+
+
+class ActAnswer(Answer, frozen=True, kw_only=True):
+    """To `tell`: the kinds of the facts that were recorded, and what they changed."""
+
+    recorded: tuple[str, ...]
+    changed: tuple[SessionChangeView, ...]
+
+
+AnyAnswer = (
+    RefusalAnswer
+    | StatusAnswer
+    | SessionsAnswer
+    | SessionAnswer
+    | WorklistAnswer
+    | DoneAnswer
+    | TrialAnswer
+    | ActAnswer
+)
+_Accepted = TypeVar("_Accepted", bound=Answer)
+
+
+def read_answer(line: bytes, accepted: type[_Accepted]) -> _Accepted | RefusalAnswer:
+    """The answer in a line: of type `accepted`, or a refusal. Raises msgspec.DecodeError on anything else."""
+    if msgspec.json.decode(line, type=Answer).ok:
+        return msgspec.json.decode(line, type=accepted)
+    return msgspec.json.decode(line, type=RefusalAnswer)

@@ -1,0 +1,189 @@
+"""The parts of a control answer, made from the tracker's and the ledger's types."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from gateway.control.acts import SessionSnapshot, cap_name
+from gateway.control.answers import (
+    ChargeView,
+    CorrectionView,
+    FactFields,
+    IncrementChangeView,
+    IncrementView,
+    InfusionEndView,
+    IntervalView,
+    NewChargeView,
+    OutboxView,
+    PatientView,
+    SessionChangeView,
+    SessionView,
+    WorkView,
+)
+from gateway.ledger.batch import Identity
+from gateway.ledger.deliveries import Deliveries, Proof
+from gateway.messages.instants import rfc3339
+from gateway.session.assessment import Phase
+from gateway.session.charges import standing_charges
+from gateway.session.facts import AnyFact
+from gateway.session.increments import Change, Op
+from gateway.session.infusion import InfusionEnd
+from gateway.session.outcome import Outcome, SessionRecord
+from gateway.session.release import ReleaseState
+from gateway.session.spans import US_PER_S
+from gateway.session.worklist import WorkItem
+
+
+def is_open(record: SessionRecord) -> bool:
+    """Whether the session goes on, or a person has something to do."""
+    published = record.published
+    if published is None or any(not item.refused for item in published.corrections):
+        return True
+    if published.finalised:
+        return published.release is ReleaseState.HELD
+    return not (published.closed and published.phase is Phase.WAITING)  # its cooling proved to be another's
+
+
+def session_view(
+    snapshot: SessionSnapshot,
+    record: SessionRecord,
+    proofs: Mapping[str, Proof],
+    patient: PatientView | UnsetType | None,
+    *,
+    detailed: bool,
+) -> SessionView:
+    """The session; its increments and charges as they were published in `record`, `proofs` by a charge's key."""
+    outcome, assessment = snapshot.outcome, snapshot.outcome.assessment
+    facts = sorted(snapshot.session.facts, key=lambda fact: (fact.at_us, fact.known_at_us))
+    return SessionView(
+        token=record.token,
+        unit=record.cap.device,
+        cap=record.cap.channel,
+        caps=tuple(map(cap_name, snapshot.caps)),
+        bound=bool(snapshot.patient),
+        finalised=record.published is not None and record.published.finalised,
+        phase=assessment.phase,
+        started_at=rfc3339(record.opened_us),
+        stopped_at=_instant(assessment.stopped_us),
+        net_s=assessment.net_us / US_PER_S,
+        increments=tuple(
+            IncrementView(
+                increment=_increment_key(record.token, each.index, each.revision),
+                attained_at=rfc3339(each.attained_at_us),
+            )
+            for each in record.emitted
+            if not each.retracted
+        ),
+        held=outcome.held,
+        flags=assessment.flags,
+        missing=outcome.missing,
+        charges=tuple(
+            ChargeView(charge=each.key, quantity=each.quantity, delivery=proofs.get(each.key, Proof.UNPROVEN))
+            for each in standing_charges(record.charged)
+        ),
+        corrections=_corrections(outcome),
+        infusion_end=_infusion_end(assessment.infusion_end) if detailed else UNSET,
+        intervals=tuple(
+            IntervalView(from_=rfc3339(each.start_us), to=rfc3339(each.end_us), cap=cap_name(each.cap))
+            for each in assessment.intervals
+        )
+        if detailed
+        else UNSET,
+        person=(outcome.person or None) if detailed else UNSET,
+        facts=tuple(map(_fact_fields, facts)) if detailed else UNSET,
+        patient=patient,
+    )
+
+
+def session_change_view(outcome: Outcome) -> SessionChangeView:
+    """What a step changed about a session."""
+    token = outcome.record.token
+    return SessionChangeView(
+        session=token,
+        happened=outcome.happened,
+        phase=outcome.assessment.phase,
+        increments=tuple(_increment_change(token, change) for change in outcome.changes),
+        held=outcome.held,
+        charges=tuple(
+            NewChargeView(charge=each.key, quantity=each.quantity, reverses=each.reverses or None)
+            for each in outcome.release.charges
+        ),
+        corrections=_corrections(outcome),
+    )
+
+
+def work_view(item: WorkItem, records: Iterable[SessionRecord]) -> WorkView:
+    """The item with those of `records` that it concerns. It names no patient."""
+    raised = item.raised
+    return WorkView(
+        item=item.id,
+        what=raised.what,
+        since=rfc3339(raised.known_at_us),
+        cap=raised.cap and cap_name(raised.cap),
+        order=raised.order or None,
+        message=raised.msg,
+        sessions=tuple(
+            record.token
+            for record in records
+            if raised.cap == record.cap or (raised.patient and raised.patient == record.patient)
+        ),
+    )
+
+
+def patient_view(identity: Identity) -> PatientView:
+    """The identifiers that an operator may ask for."""
+    return PatientView(visit=identity.visit, mrn=identity.mrn or None, account=identity.account or None)
+
+
+def outbox_view(deliveries: Deliveries, *, receipts_expected: bool) -> OutboxView:
+    """The counts of messages that are not acknowledged."""
+    return OutboxView(
+        delivery="by receipt" if receipts_expected else "unproven",
+        pending=deliveries.pending,
+        unproven=deliveries.unproven,
+        rejected=deliveries.rejected,
+    )
+
+
+def fact_kind(fact: AnyFact) -> str:
+    """The fact's tag in JSON, as in `infusion_ended`."""
+    return str(fact.__struct_config__.tag)
+
+
+def _fact_fields(fact: AnyFact) -> FactFields:
+    return {**msgspec.to_builtins(fact), "at": rfc3339(fact.at_us)}
+
+
+def _infusion_end(end: InfusionEnd | None) -> InfusionEndView | None:
+    return end and InfusionEndView(at=rfc3339(end.at_us), order=end.order, source=end.source)
+
+
+def _corrections(outcome: Outcome) -> tuple[CorrectionView, ...]:
+    return tuple(
+        CorrectionView(
+            charge=item.charge,
+            charged=item.charged,
+            counted=item.counted,
+            reason=item.reason,
+            refused=item.refused,
+        )
+        for item in outcome.release.items
+    )
+
+
+def _increment_change(token: str, change: Change) -> IncrementChangeView:
+    return IncrementChangeView(
+        op=change.op,
+        increment=_increment_key(token, change.index, change.revision),
+        attained_at=None if change.op is Op.RETRACT else rfc3339(change.attained_at_us),
+        was=_instant(change.was_us),
+    )
+
+
+def _increment_key(token: str, index: int, revision: str) -> str:
+    return f"{token}{index:02d}{revision}"
+
+
+def _instant(at_us: int | None) -> str | None:
+    return None if at_us is None else rfc3339(at_us)
