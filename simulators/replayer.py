@@ -8,8 +8,8 @@ from pathlib import Path
 
 from drivers.diagnose.capture import Capture, NotACapture, load_capture
 from drivers.diagnose.frames import Exchange, exchanges
-from drivers.dialects.base import Dialect, DialectName, Query, Request
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import Dialect, Query, Request
+from drivers.dialects.registry import DialectName, dialect
 from simulators.endpoints import Write
 from simulators.requests import LateAnswers, requests_in
 

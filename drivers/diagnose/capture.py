@@ -15,7 +15,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from drivers.dialects.base import DialectName
+from drivers.dialects.registry import DialectName
 from drivers.direction import Direction
 
 FORMAT = 1

@@ -14,8 +14,8 @@ import msgspec
 
 from drivers.decode.values import number
 from drivers.diagnose.scan_plan import Plan, Question, Round, languages
-from drivers.dialects.base import Dialect, DialectName, Query, Raw, RejectKind
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import Dialect, Query, Raw, RejectKind
+from drivers.dialects.registry import DialectName, dialect
 from drivers.errors import DriverError, Garbled, LineDown, NoReply, SettingsRefused, UnitRefused
 from drivers.line import Line, LineCounters, LineTiming
 from drivers.profile.types import DeviceProfile

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from drivers.dialects.base import DialectName, ModbusQuery, Query
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import ModbusQuery, Query
+from drivers.dialects.registry import DialectName, dialect
 from drivers.profile.shape import SHAPES, ReadsEffect
 from drivers.profile.types import DeviceProfile
 from drivers.transport.base import Handshake, Parity, SerialSettings

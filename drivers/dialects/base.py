@@ -11,19 +11,6 @@ from typing import Protocol
 import msgspec
 
 
-class DialectName(StrEnum):
-    """The wire languages a profile may name."""
-
-    MODBUS_RTU = "modbus-rtu"
-    MODBUS_ASCII = "modbus-ascii"
-    MODBUS_TCP = "modbus-tcp"
-    JULABO = "julabo"
-    POLYSCIENCE = "polyscience"
-    NC = "nc"
-    HUBER_PB = "huber-pb"
-    LAUDA = "lauda"
-
-
 class ModbusQuery(msgspec.Struct, frozen=True):
     """A read of `count` registers (functions 3, 4) or bits (1, 2) from base-0 `address`."""
 

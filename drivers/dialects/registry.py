@@ -1,24 +1,42 @@
-"""Which dialect a profile's name means."""
+"""The wire languages by the names that profiles give them. Pure."""
 
-from drivers.dialects.base import Dialect, DialectName
+from enum import StrEnum
+
+from drivers.dialects.base import Dialect
 from drivers.dialects.huber_pb import HuberPb
 from drivers.dialects.julabo import Julabo
 from drivers.dialects.lauda import Lauda
-from drivers.dialects.modbus_ascii import ModbusAscii
-from drivers.dialects.modbus_rtu import ModbusRtu
-from drivers.dialects.modbus_tcp import ModbusTcp
 from drivers.dialects.nc import Nc
 from drivers.dialects.polyscience import PolyScience
+
+
+class DialectName(StrEnum):
+    """The wire languages a profile may name."""
+
+    MODBUS_RTU = "modbus-rtu"
+    MODBUS_ASCII = "modbus-ascii"
+    MODBUS_TCP = "modbus-tcp"
+    JULABO = "julabo"
+    POLYSCIENCE = "polyscience"
+    NC = "nc"
+    HUBER_PB = "huber-pb"
+    LAUDA = "lauda"
 
 
 def dialect(name: DialectName) -> Dialect:
     """The wire language of that name."""
     match name:
         case DialectName.MODBUS_RTU:
+            from drivers.dialects.modbus_rtu import ModbusRtu  # here, for pymodbus is slow to import
+
             return ModbusRtu()
         case DialectName.MODBUS_ASCII:
+            from drivers.dialects.modbus_ascii import ModbusAscii
+
             return ModbusAscii()
         case DialectName.MODBUS_TCP:
+            from drivers.dialects.modbus_tcp import ModbusTcp
+
             return ModbusTcp()
         case DialectName.JULABO:
             return Julabo()

@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-from drivers.dialects.base import DialectName
+from drivers.dialects.registry import DialectName
 from drivers.profile import shape
 from drivers.profile.types import (
     Address,

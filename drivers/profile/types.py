@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import msgspec
 
-from drivers.dialects.base import DialectName, ModbusQuery, NumberQuery, Query, TextQuery
+from drivers.dialects.base import ModbusQuery, NumberQuery, Query, TextQuery
+from drivers.dialects.registry import DialectName
 from drivers.profile.alarm_codes import AlarmCode, Severity
 from drivers.profile.shape import (
     Kind,

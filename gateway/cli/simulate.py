@@ -10,7 +10,8 @@ import click
 import msgspec
 
 from drivers.diagnose.capture import Capture, NotACapture
-from drivers.dialects.base import Dialect, DialectName
+from drivers.dialects.base import Dialect
+from drivers.dialects.registry import DialectName
 from drivers.toml.document import TomlProblems
 from gateway.runtime.clock import US_PER_S, ScaledClock
 from gateway.runtime.shipped import shipped_dir

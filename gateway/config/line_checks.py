@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from drivers.decode.values import CELSIUS, canonical_unit
-from drivers.dialects.base import DialectName
+from drivers.dialects.registry import DialectName
 from drivers.profile.load import DeviceProfile
 from drivers.profile.shape import ReadsEffect
 from drivers.profile.types import Registers

@@ -12,7 +12,7 @@ from typing import cast
 
 import msgspec
 
-from drivers.dialects.base import DialectName
+from drivers.dialects.registry import DialectName
 from drivers.line import LineTiming
 from drivers.profile.load import DeviceProfile, find_profile
 from drivers.toml.document import TomlProblems

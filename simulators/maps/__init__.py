@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from enum import StrEnum
 
-from drivers.dialects.base import DialectName, Query, Raw, Refusal
+from drivers.dialects.base import Query, Raw, Refusal
+from drivers.dialects.registry import DialectName
 from simulators.machine import Machine
 from simulators.maps import eurotherm, huber, julabo, julabo_modbus, lauda, nc, polyscience, reference, smc_hrs, watlow
 

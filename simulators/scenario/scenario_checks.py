@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from drivers.dialects.base import DialectName
+from drivers.dialects.registry import DialectName
 from simulators.scenario.scenario_format import InfusionEndEntry, InfusionStart, PatientEntry, Scenario, UnitEntry
 
 KeyPath = tuple[str | int, ...]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from drivers.dialects.base import DialectName
+from drivers.dialects.registry import DialectName
 from simulators.faults import Fault, InjectedFault
 from simulators.machine import Sensor
 from simulators.maps import MapName

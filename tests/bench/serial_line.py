@@ -17,8 +17,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from drivers.dialects.base import DialectName, ModbusQuery, Request
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import ModbusQuery, Request
+from drivers.dialects.registry import DialectName, dialect
 from drivers.line import Line, LineTiming
 from drivers.transport.base import SerialSettings
 from drivers.transport.serial import open_serial

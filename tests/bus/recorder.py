@@ -20,8 +20,8 @@ from types import FrameType
 from typing import NamedTuple
 from unittest.mock import patch
 
-from drivers.dialects.base import Dialect, DialectName
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import Dialect
+from drivers.dialects.registry import DialectName, dialect
 from drivers.line import Line, LineTiming
 from drivers.transport.base import ByteLink, Connector
 from tests.bus.reads import is_read

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.dialects.base import DialectName
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 from drivers.errors import LineDown
 from drivers.profile.load import load_profile
 from drivers.transport.base import ByteLink, SerialSettings
@@ -73,9 +72,9 @@ def test_whatever_a_profile_asks_is_known_to_read(path: Path) -> None:
 SETTERS = """
 import asyncio, subprocess, sys
 import pytest
-from drivers.dialects.base import DialectName, ModbusQuery, TextQuery
+from drivers.dialects.base import ModbusQuery, TextQuery
 from drivers.dialects.modbus_rtu import ModbusRtu
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 from drivers.errors import NoReply
 from drivers.line import Line, LineTiming
 from drivers.transport.memory import null_modem

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drivers.dialects.base import DialectName, Exceptional, Query, Raw, Reply
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import Exceptional, Query, Raw, Reply
+from drivers.dialects.registry import DialectName, dialect
 from drivers.profile import shape
 from drivers.profile.load import DeviceProfile, load_profile
 from drivers.profile.types import Block, OrderByValue, Point

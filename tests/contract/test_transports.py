@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.dialects.base import DialectName, ModbusQuery
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import ModbusQuery
+from drivers.dialects.registry import DialectName, dialect
 from drivers.errors import LineDown
 from drivers.line import Line, LineTiming
 from drivers.transport.base import ByteLink, Connector, SerialSettings

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.dialects.base import DialectName, ModbusQuery, Query, Raw, Request, TextQuery
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import ModbusQuery, Query, Raw, Request, TextQuery
+from drivers.dialects.registry import DialectName, dialect
 from drivers.errors import LineDown
 from drivers.line import Line, LineTiming
 from drivers.transport import rfc2217

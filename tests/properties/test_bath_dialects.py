@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from drivers.dialects.base import (
     Dialect,
-    DialectName,
     Exceptional,
     NeedMore,
     NumberQuery,
@@ -24,7 +23,7 @@ from drivers.dialects.base import (
     TextQuery,
     Verdict,
 )
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 
 NC, PB, LAUDA = (dialect(name) for name in (DialectName.NC, DialectName.HUBER_PB, DialectName.LAUDA))
 

@@ -13,7 +13,6 @@ from pymodbus.pdu import DecodePDU
 
 from drivers.dialects.base import (
     Dialect,
-    DialectName,
     Exceptional,
     ModbusQuery,
     NeedMore,
@@ -25,7 +24,7 @@ from drivers.dialects.base import (
     TextQuery,
     Verdict,
 )
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 
 RTU, ASCII, TCP, JULABO = (
     dialect(name)

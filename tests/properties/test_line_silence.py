@@ -7,8 +7,8 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.dialects.base import Dialect, DialectName, ModbusQuery, Query, Request, TextQuery
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import Dialect, ModbusQuery, Query, Request, TextQuery
+from drivers.dialects.registry import DialectName, dialect
 from drivers.errors import DriverError
 from drivers.line import Line, LineTiming
 from drivers.transport.memory import FarEnd, null_modem

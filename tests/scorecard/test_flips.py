@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from drivers.decode.decoder import Decoder
-from drivers.dialects.base import Dialect, DialectName, Exceptional, ModbusQuery, Query, Raw, Request
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import Dialect, Exceptional, ModbusQuery, Query, Raw, Request
+from drivers.dialects.registry import DialectName, dialect
 from drivers.profile.load import load_profile
 from drivers.profile.types import DeviceProfile
 from drivers.reading import Evidence, Reading, Stamp

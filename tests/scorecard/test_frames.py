@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from drivers.dialects.base import Dialect, DialectName, ModbusQuery, Refusal, RejectKind, Request
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import Dialect, ModbusQuery, Refusal, RejectKind, Request
+from drivers.dialects.registry import DialectName, dialect
 from drivers.line import Line, LineCounters
 from drivers.profile.load import load_profile
 from drivers.reading import FaultKind, Quality, ReadFault, Reading, Stamp

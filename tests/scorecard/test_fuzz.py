@@ -10,7 +10,6 @@ import pytest
 
 from drivers.dialects.base import (
     Dialect,
-    DialectName,
     Exceptional,
     ModbusQuery,
     NeedMore,
@@ -19,7 +18,7 @@ from drivers.dialects.base import (
     Reply,
     Request,
 )
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 from drivers.profile.load import load_profile
 from tests.bus.reads import crc16
 from tests.contract.profile_wire import SHIPPED, TRANSACTION, frame_bytes, profile_shape

@@ -12,8 +12,8 @@ from pymodbus import ModbusException
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.framer import FramerType
 
-from drivers.dialects.base import DialectName, ModbusQuery, Request
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import ModbusQuery, Request
+from drivers.dialects.registry import DialectName, dialect
 from drivers.errors import DriverError
 from drivers.line import Line, LineTiming
 from drivers.reading import Reading

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from drivers.dialects.base import DialectName, ModbusQuery, Request
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import ModbusQuery, Request
+from drivers.dialects.registry import DialectName, dialect
 from drivers.errors import DriverError, LineDown
 from drivers.line import Line, LineTiming
 from drivers.transport.base import SerialSettings

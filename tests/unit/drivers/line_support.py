@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from drivers.dialects.base import Dialect, DialectName, ModbusQuery, NumberQuery, Raw, Refusal, Request, TextQuery
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import Dialect, ModbusQuery, NumberQuery, Raw, Refusal, Request, TextQuery
+from drivers.dialects.registry import DialectName, dialect
 from drivers.errors import DriverError
 from drivers.line import Line, LineTiming
 from drivers.transport.memory import FarEnd, null_modem

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from drivers.dialects.base import DialectName, ModbusQuery, Request, TextQuery
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import ModbusQuery, Request, TextQuery
+from drivers.dialects.registry import DialectName, dialect
 from simulators.faults import Fault, Faults, InjectedFault
 from simulators.machine import CapState, Machine, NotPossible, Sensor
 from simulators.maps import MapName

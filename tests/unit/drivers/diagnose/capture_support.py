@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from drivers.diagnose.capture import Capture, Chunk, Direction, Header, line_of
-from drivers.dialects.base import DialectName
+from drivers.dialects.registry import DialectName
 
 TX, RX = Direction.TX, Direction.RX
 Piece = tuple[float, Direction, bytes]

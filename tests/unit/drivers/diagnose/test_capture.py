@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from drivers.diagnose.capture import Direction, NotACapture, load_capture
 from drivers.diagnose.frames import Frame, Role, exchanges, frames
-from drivers.dialects.base import DialectName, ModbusQuery, RejectKind, TextQuery
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import ModbusQuery, RejectKind, TextQuery
+from drivers.dialects.registry import DialectName, dialect
 from tests.bus.reads import crc16
 from tests.unit.drivers.diagnose.capture_support import RX, TX, capture, saved
 

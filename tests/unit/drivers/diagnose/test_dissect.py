@@ -8,8 +8,7 @@ import pytest
 from drivers.diagnose.capture import Capture
 from drivers.diagnose.dissect import explained, summary
 from drivers.diagnose.frames import Role
-from drivers.dialects.base import DialectName
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 from drivers.golden.frames import golden_tables
 from drivers.golden.polls import golden_problems
 from drivers.profile.check import HEX_DIALECTS

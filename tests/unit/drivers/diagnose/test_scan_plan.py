@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from drivers.diagnose.scan_plan import Plan, plan
-from drivers.dialects.base import DialectName, ModbusQuery, TextQuery
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import ModbusQuery, TextQuery
+from drivers.dialects.registry import DialectName, dialect
 from drivers.profile.load import DeviceProfile, load_profiles
 from drivers.profile.shape import ReadsEffect
 from drivers.transport.base import Handshake, SerialSettings

@@ -3,7 +3,6 @@
 import pytest
 
 from drivers.dialects.base import (
-    DialectName,
     NeedMore,
     NumberQuery,
     Refusal,
@@ -13,7 +12,7 @@ from drivers.dialects.base import (
     Request,
     TextQuery,
 )
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 
 PB = dialect(DialectName.HUBER_PB)
 BATH = NumberQuery(0x01)

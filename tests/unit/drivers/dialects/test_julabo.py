@@ -3,7 +3,6 @@
 import pytest
 
 from drivers.dialects.base import (
-    DialectName,
     ModbusQuery,
     NeedMore,
     Refusal,
@@ -13,7 +12,7 @@ from drivers.dialects.base import (
     Request,
     TextQuery,
 )
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 
 JULABO = dialect(DialectName.JULABO)
 BATH = TextQuery("in_pv_00")

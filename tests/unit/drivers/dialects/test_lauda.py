@@ -3,7 +3,6 @@
 import pytest
 
 from drivers.dialects.base import (
-    DialectName,
     Exceptional,
     ModbusQuery,
     NeedMore,
@@ -14,7 +13,7 @@ from drivers.dialects.base import (
     Request,
     TextQuery,
 )
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 
 LAUDA = dialect(DialectName.LAUDA)
 BATH = TextQuery("IN_PV_00")

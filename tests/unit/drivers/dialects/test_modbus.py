@@ -6,7 +6,6 @@ import pytest
 
 from drivers.dialects.base import (
     Dialect,
-    DialectName,
     Exceptional,
     ModbusQuery,
     NeedMore,
@@ -17,7 +16,7 @@ from drivers.dialects.base import (
     Request,
     TextQuery,
 )
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 
 RTU = dialect(DialectName.MODBUS_RTU)
 ASCII = dialect(DialectName.MODBUS_ASCII)

@@ -3,7 +3,6 @@
 import pytest
 
 from drivers.dialects.base import (
-    DialectName,
     Exceptional,
     NeedMore,
     NumberQuery,
@@ -14,7 +13,7 @@ from drivers.dialects.base import (
     Request,
     TextQuery,
 )
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 
 NC = dialect(DialectName.NC)
 INTERNAL, STATUS = NumberQuery(0x20), NumberQuery(0x09)

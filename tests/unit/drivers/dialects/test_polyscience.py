@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.dialects.base import (
-    DialectName,
     Exceptional,
     ModbusQuery,
     NeedMore,
@@ -16,7 +15,7 @@ from drivers.dialects.base import (
     Request,
     TextQuery,
 )
-from drivers.dialects.registry import dialect
+from drivers.dialects.registry import DialectName, dialect
 
 POLY = dialect(DialectName.POLYSCIENCE)
 BATH = TextQuery("RT")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.dialects.base import DialectName, ModbusQuery, TextQuery
+from drivers.dialects.base import ModbusQuery, TextQuery
+from drivers.dialects.registry import DialectName
 from drivers.profile.alarm_codes import AlarmCode
 from drivers.profile.load import find_profile, load_profile, load_profiles
 from drivers.profile.shape import SHAPES

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from drivers.dialects.base import DialectName
+from drivers.dialects.registry import DialectName
 from drivers.profile import shape
 
 ROOT = Path(__file__).parents[4]

@@ -5,8 +5,8 @@ import termios
 
 import pytest
 
-from drivers.dialects.base import DialectName, ModbusQuery, Query, Reject, RejectKind, TextQuery
-from drivers.dialects.registry import dialect
+from drivers.dialects.base import ModbusQuery, Query, Reject, RejectKind, TextQuery
+from drivers.dialects.registry import DialectName, dialect
 from drivers.transport.base import Parity, SerialSettings
 from drivers.transport.serial import open_serial
 

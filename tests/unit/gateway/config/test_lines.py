@@ -3,7 +3,7 @@
 from datetime import date
 from pathlib import Path
 
-from drivers.dialects.base import DialectName
+from drivers.dialects.registry import DialectName
 from gateway.config.lines import SensorOffset
 from gateway.config.load import load_config
 from tests.unit.gateway.config.config_files import CONFIG, certificates, examine_text, site

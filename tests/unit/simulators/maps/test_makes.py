@@ -2,7 +2,8 @@
 
 import pytest
 
-from drivers.dialects.base import DialectName, ModbusQuery, Query, Raw, Refusal, TextQuery
+from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal, TextQuery
+from drivers.dialects.registry import DialectName
 from simulators.machine import CapState, Machine, MachineAlarm, Sensor
 from simulators.maps import MapName
 from simulators.physics import CapTemperatures, Coolant
