@@ -1,4 +1,4 @@
-"""The pages of docs/devices/units/, and the table of docs/devices/README.md, from the profiles.
+"""The pages of docs/devices/units/, and the tables of docs/devices/README.md and README.md, from the profiles.
 
 `python -m tests.contract.device_pages` writes them.
 """
@@ -17,11 +17,15 @@ from tests.contract.profile_wire import ROOT, SHIPPED, profile_shape
 
 FOLDER = ROOT / "docs" / "devices" / "units"
 README = ROOT / "docs" / "devices" / "README.md"
+PROJECT_README = ROOT / "README.md"
 INDEX_HEAD = """\
 | profile | unit | language | circulation | trust | source |
 |---|---|---|---|---|---|
 """
-_TABLE = re.compile(re.escape(INDEX_HEAD) + r"(?:\|.*\n)*")
+SUMMARY_HEAD = """\
+| profile | unit | circulation | trust |
+|---|---|---|---|
+"""
 _TRUST = {
     shape.Trust.MANUAL: "written from the maker's document, never tried",
     shape.Trust.PEER: "read against units that others simulated",
@@ -29,7 +33,7 @@ _TRUST = {
     shape.Trust.FIELD: "read from real units at work",
 }
 _EVIDENCE = {
-    Evidence.NONE: "Nothing that this unit says proves that coolant circulates: it is unknown, increments are held.",
+    Evidence.NONE: "Nothing that this unit says proves that coolant circulates: it is unknown, and no session opens.",
     Evidence.REPORTED: "The unit says that it runs; it measures no flow.",
     Evidence.PUMP_BIT: "The unit says that its pump runs; it measures no flow.",
     Evidence.FLOW: "Measured flow.",
@@ -42,14 +46,25 @@ _SEVERITY = {
 
 
 def pages() -> dict[Path, str]:
-    """Every generated page, and README.md with its table renewed."""
+    """Every generated page, and both README.md with their tables renewed."""
     made = {FOLDER / path.name.replace(".toml", ".md"): page(path) for path in SHIPPED}
-    return {**made, README: _TABLE.sub(lambda _: index(), README.read_text(), count=1)}
+    tables = {README: (INDEX_HEAD, index()), PROJECT_README: (SUMMARY_HEAD, summary())}
+    return made | {readme: _renewed(readme.read_text(), *table) for readme, table in tables.items()}
+
+
+def _renewed(text: str, head: str, table: str) -> str:
+    """The page with the rows of one table, found by its head, replaced."""
+    return re.sub(re.escape(head) + r"(?:\|.*\n)*", lambda _: table, text, count=1)
 
 
 def index() -> str:
     """The table of all shipped profiles."""
     return INDEX_HEAD + "".join(f"| {row} |\n" for row in map(_index_row, SHIPPED))
+
+
+def summary() -> str:
+    """The same in short, for the project's README.md: which machine, and how far the profile was verified."""
+    return SUMMARY_HEAD + "".join(f"| {row} |\n" for row in map(_summary_row, SHIPPED))
 
 
 def page(path: Path) -> str:
@@ -76,6 +91,13 @@ def _index_row(path: Path) -> str:
         f"[`{profile.id}`](units/{profile.id}.md) | {identity.vendor} {identity.model} | `{profile.dialect}` | "
         f"`{profile.evidence}` | `{identity.trust}` | {identity.source}"
     )
+
+
+def _summary_row(path: Path) -> str:
+    profile = load_profile(path)
+    identity = profile.identity
+    page = f"[`{profile.id}`](docs/devices/units/{profile.id}.md)"
+    return f"{page} | {identity.vendor} {identity.model} | `{profile.evidence}` | `{identity.trust}`"
 
 
 def _head(profile: DeviceProfile) -> str:
