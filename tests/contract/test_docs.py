@@ -13,7 +13,7 @@ from gateway.cli.replay import command as replay
 from gateway.config.load import load_config
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -22,6 +22,7 @@ _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 _COMMAND = re.compile(r"(?:^|/|\$ |  |; )capgate +([a-z]+(?:-[a-z]+)*)((?: +[^\s;|&>#]+)*)", re.MULTILINE)
 _OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+_SOURCE = re.compile(r"(?<![\w/.\"-])(?:gateway|drivers|simulators|tests)/[\w./*-]*[\w*]")
 _MACHINE = re.compile(r"(?<![\w.~])/(?:work|root|home|Users)/")
 _REGISTRY = re.compile(r"pypi\.org|pythonhosted\.org|index-url|npmjs\.|crates\.io|proxy\.golang\.org|artifactory")
 
@@ -94,6 +95,12 @@ def _tutorial_block(name: str) -> str:
 @every_page
 def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     assert list(_dead_links(page)) == []
+
+
+@every_page
+def test_every_source_path_that_a_page_names_exists(page: Path) -> None:
+    """Whole paths from the root of the tree; one with a `*` must match something."""
+    assert [path for path in _SOURCE.findall(page.read_text()) if not any(ROOT.glob(path))] == []
 
 
 @every_page
