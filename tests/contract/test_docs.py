@@ -1,6 +1,7 @@
 """The pages keep what they promise: links lead somewhere, commands and options exist, examples work as they stand."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from gateway.config.load import load_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 TUTORIAL = ROOT / "docs" / "tutorial.md"
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -22,6 +24,7 @@ _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 _COMMAND = re.compile(r"(?:^|/|\$ |  |; )capgate +([a-z]+(?:-[a-z]+)*)((?: +[^\s;|&>#]+)*)", re.MULTILINE)
 _OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+_PACKAGES = ("gateway", "drivers", "simulators")
 _SOURCE = re.compile(r"(?<![\w/.\"-])(?:gateway|drivers|simulators|tests)/[\w./*-]*[\w*]")
 _MACHINE = re.compile(r"(?<![\w.~])/(?:work|root|home|Users)/")
 _REGISTRY = re.compile(r"pypi\.org|pythonhosted\.org|index-url|npmjs\.|crates\.io|proxy\.golang\.org|artifactory")
@@ -101,6 +104,15 @@ def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
 def test_every_source_path_that_a_page_names_exists(page: Path) -> None:
     """Whole paths from the root of the tree; one with a `*` must match something."""
     assert [path for path in _SOURCE.findall(page.read_text()) if not any(ROOT.glob(path))] == []
+
+
+def test_the_architecture_names_every_package_and_its_layers() -> None:
+    packages = [path.parent.relative_to(ROOT) for root in _PACKAGES for path in (ROOT / root).glob("*/__init__.py")]
+    page = ARCHITECTURE.read_text()
+    assert [str(each) for each in packages if f"{each}/ " not in page] == []
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (each["layers"] for each in contracts if each["type"] == "layers")
+    assert "```\n" + "\n".join(layers) + "\n```" in page
 
 
 @every_page
