@@ -19,6 +19,7 @@ from gateway.ledger.rows import Backlog
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.messages.cloudevents import Origin
+from gateway.messages.notation import Notation
 from gateway.monitoring.alarms import AlarmInputs, Alarms
 from gateway.monitoring.health import Health, HealthServer
 from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
@@ -26,7 +27,7 @@ from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.gateway_status import announcements, software_version
 from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
-from gateway.mqtt.topics import Notation, Topics
+from gateway.mqtt.topics import Topics
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime import systemd

@@ -11,8 +11,8 @@ from drivers.toml.document import TomlProblems, read_toml
 from gateway.config.mqtt import resolve_mqtt
 from gateway.config.problems import Problems
 from gateway.config.tables import FileName, MqttTable, Segment, Table, is_loopback, listen_address
-from gateway.messages.outbound.device import Mode
-from gateway.mqtt.topics import Notation, Topics
+from gateway.messages.notation import Mode, Notation
+from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import MqttSettings, TlsFiles
 
 DEFAULT_CLIENT_ID = "capgate-bridge"

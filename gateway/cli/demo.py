@@ -25,7 +25,8 @@ from gateway.cli.demo_feed import feed
 from gateway.cli.subscriber import follow
 from gateway.cli.watch import redraw
 from gateway.config.load import GatewayConfig, load_config
-from gateway.mqtt.topics import Notation, Topics
+from gateway.messages.notation import Notation
+from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import MqttDown
 from gateway.runtime.clock import US_PER_S, ScaledClock
 from gateway.runtime.loop import run_loop

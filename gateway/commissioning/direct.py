@@ -6,8 +6,9 @@ import msgspec
 
 from gateway.commissioning.trial import Commissioning, Trial, TrialResult, TrialStep
 from gateway.config.tables import MAX_CLIENT_ID
+from gateway.messages.notation import Notation
 from gateway.mqtt.client import Connection, connect
-from gateway.mqtt.topics import Notation, Topics
+from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import MqttDown, MqttSettings, OutgoingMessage, PublishRefused
 
 _SUFFIX = "-test"

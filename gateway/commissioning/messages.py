@@ -8,12 +8,11 @@ from gateway.config.load import GatewayConfig
 from gateway.messages.cloudevents import CONTENT_TYPE, Event, Origin, Trace, encode_event
 from gateway.messages.inbound.answers import Identity
 from gateway.messages.instants import rfc3339
+from gateway.messages.notation import HL7_TYPE, Mode, Notation
 from gateway.messages.outbound import ehr
 from gateway.messages.outbound.charge import ReleasedCharge, charge_messages
-from gateway.messages.outbound.device import Mode
 from gateway.messages.outbound.fhir import Look
 from gateway.messages.outbound.hl7_oru import observation_message
-from gateway.messages.outbound.site import HL7_TYPE, Notation
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import OutgoingMessage
 from gateway.session.facts import EndSource

@@ -9,7 +9,8 @@ import msgspec
 from gateway.config.lines import UnitSpec
 from gateway.config.problems import Problems
 from gateway.config.tables import ChargesTable, GatewayTable, ObservationsTable
-from gateway.messages.outbound.site import ChargeSite, Notation
+from gateway.messages.notation import Notation
+from gateway.messages.outbound.site import ChargeSite
 from gateway.session.facts import CapRef
 
 

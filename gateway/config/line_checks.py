@@ -16,7 +16,7 @@ from drivers.toml.lines import Path as KeyPath
 from drivers.transport.base import Parity
 from gateway.config.problems import Problems
 from gateway.config.tables import LineTable, UnitTable
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 
 _TEXT_REPLY_CHARS = 12  # a number, its sign and its end
 _NUMBERED_CHARS = 20  # both frames of NC (values of four bytes at most) and of Huber PB

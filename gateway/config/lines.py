@@ -21,7 +21,7 @@ from drivers.transport.base import SerialSettings
 from gateway.config.line_checks import LineAt, UnitAt, check_lines, unit_id_of
 from gateway.config.problems import Problems
 from gateway.config.tables import LineTable, Overrides, UnitTable
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 
 
 class SensorOffset(msgspec.Struct, frozen=True):

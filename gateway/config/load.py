@@ -35,7 +35,7 @@ from gateway.config.tables import (
     listen_address,
 )
 from gateway.ledger.receipt_plan import ReceiptPlan
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.messages.vocabulary import EhrWords
 from gateway.mqtt.types import MqttSettings
 from gateway.runtime.shipped import shipped_dir

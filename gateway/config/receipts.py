@@ -6,7 +6,7 @@ from gateway.config.problems import Problems
 from gateway.config.tables import ReceiptForm, ReceiptsTable
 from gateway.ledger.deliveries import ResendRules
 from gateway.ledger.receipt_plan import ReceiptPlan, Thing
-from gateway.messages.outbound.site import Notation
+from gateway.messages.notation import Notation
 
 
 def resolve_receipts(findings: Problems, table: ReceiptsTable, sent: Sequence[Notation]) -> ReceiptPlan:

@@ -13,8 +13,8 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from gateway.ledger.receipt_plan import Thing
-from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.site import CreditForm, FhirRelease, Notation, ServiceTime
+from gateway.messages.notation import Mode, Notation
+from gateway.messages.outbound.site import CreditForm, FhirRelease, ServiceTime
 from gateway.messages.vocabulary import MarAct, PatientField
 
 MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)

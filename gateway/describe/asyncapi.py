@@ -14,6 +14,7 @@ import msgspec
 from gateway.ledger.checkpointer import CHECKPOINT
 from gateway.messages.cloudevents import CONTENT_TYPE, EventType
 from gateway.messages.inbound.json_schemas import DESCRIBED
+from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Mode, Notation
 from gateway.messages.outbound.device import (
     ALARM,
     GATEWAY_STATUS,
@@ -22,12 +23,10 @@ from gateway.messages.outbound.device import (
     SESSION_HEAD,
     TEMPERATURE,
     UNIT_STATUS,
-    Mode,
 )
 from gateway.messages.outbound.ehr import CHARGE, INBOUND_RESULT, INCREMENT, SESSION_KINDS
-from gateway.messages.outbound.site import FHIR_TYPE, HL7_TYPE
 from gateway.mqtt.gateway_status import software_version
-from gateway.mqtt.topics import Notation, Topics
+from gateway.mqtt.topics import Topics
 from gateway.telemetry.charting import EXPIRY_S as CHARTING_EXPIRY_S
 from gateway.telemetry.unit_status import EXPIRY_S
 

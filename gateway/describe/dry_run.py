@@ -10,12 +10,20 @@ from typing import cast
 import msgspec
 
 from gateway.config.load import GatewayConfig
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Receipt, Rejected, Taken
+from gateway.messages.inbound.answers import (
+    Accepted,
+    Ignored,
+    Inbound,
+    InboundFormat,
+    ReaderSite,
+    Receipt,
+    Rejected,
+    Taken,
+)
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.inbound.json_models import known_names
 from gateway.messages.instants import rfc3339
-from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.ehr import InboundFormat
+from gateway.messages.notation import Mode
 from gateway.session.facts import AnyFact, CapRef
 
 _UNSURE = frozenset(

@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from gateway.ledger.deliveries import ResendRules
-from gateway.messages.outbound.site import Notation
+from gateway.messages.notation import Notation
 
 
 class Thing(StrEnum):

@@ -3,7 +3,8 @@
 from importlib.metadata import version
 
 from gateway.messages.cloudevents import CONTENT_TYPE, Origin, encode_event
-from gateway.messages.outbound.device import GatewayState, GatewayStatus, Mode, StatusReason, gateway_status_event
+from gateway.messages.notation import Mode
+from gateway.messages.outbound.device import GatewayState, GatewayStatus, StatusReason, gateway_status_event
 from gateway.mqtt.service import Announcements, ConnectionInfo
 from gateway.mqtt.types import OutgoingMessage
 from gateway.runtime.clock import Clock

@@ -2,8 +2,7 @@
 
 import re
 
-from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.site import Notation as Notation
+from gateway.messages.notation import Mode, Notation
 
 SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
 

@@ -26,9 +26,9 @@ from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
 from gateway.messages.inbound import answers
+from gateway.messages.inbound.answers import InboundFormat
 from gateway.messages.inbound.dispatch import Accepted, ReaderSite, Rejected, read_message
-from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.ehr import InboundFormat
+from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
 from gateway.recording.identities import completed, merge_to_keep, to_keep
 from gateway.recording.receipts import Judged, Order, Settled, check_order, is_delivered, judge, session_of

@@ -13,20 +13,14 @@ from gateway.ledger.entry import Entry, EntryKind, seal
 from gateway.ledger.receipt_plan import NO_RECEIPTS, ReceiptPlan, Thing
 from gateway.ledger.rows import Tally
 from gateway.messages.cloudevents import Event, Origin, Trace, serial_id
-from gateway.messages.inbound.answers import Answer, Identity
+from gateway.messages.inbound.answers import Answer, Identity, InboundFormat
 from gateway.messages.instants import rfc3339
+from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.charge import ReleasedCharge, charge_messages
-from gateway.messages.outbound.device import Aspect, CapEvent, Mode, SessionHead, cap_event, session_head_event
-from gateway.messages.outbound.ehr import (
-    InboundFormat,
-    charge_event,
-    inbound_result_event,
-    increment_event,
-    session_event,
-)
+from gateway.messages.outbound.device import Aspect, CapEvent, SessionHead, cap_event, session_head_event
+from gateway.messages.outbound.ehr import charge_event, inbound_result_event, increment_event, session_event
 from gateway.messages.outbound.session import charge_data, increment_data, session_data
 from gateway.messages.outbound.site import ChargeSite
-from gateway.mqtt.topics import Notation as Notation
 from gateway.mqtt.topics import Topics
 from gateway.recording.receipts import Settled
 from gateway.recording.transaction import Transaction

@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from drivers.reading import Measurement, Quality, Reason
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import ChargeData, Device, PatientData
 from gateway.messages.outbound.fhir import Look, charge_bundle, observation_bundle
 from gateway.messages.outbound.site import ChargeSite, FhirRelease

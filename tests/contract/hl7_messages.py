@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.messages.inbound.answers import Identity
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import ChargeData
 from gateway.messages.outbound.fhir import Look
 from gateway.messages.outbound.hl7_dft import charge_message

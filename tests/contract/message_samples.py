@@ -17,8 +17,9 @@ from gateway.ledger.checkpointer import Checkpointer, checkpoint_event
 from gateway.ledger.entry import Head
 from gateway.ledger.keys import SigningKey
 from gateway.messages.cloudevents import Event, Origin, Trace, encode_event, serial_id
-from gateway.messages.inbound.answers import Accepted, Ignored, Rejected
+from gateway.messages.inbound.answers import Accepted, Ignored, InboundFormat, Rejected
 from gateway.messages.instants import Rfc3339, rfc3339
+from gateway.messages.notation import Mode
 from gateway.messages.outbound import device as dev
 from gateway.messages.outbound import ehr
 from gateway.session.assessment import Phase
@@ -64,7 +65,7 @@ def _gateway_status() -> dict[str, Event]:
         epoch=42,
         software="0.1.0",
         protocol="5.0",
-        mode=dev.Mode.LIVE,
+        mode=Mode.LIVE,
         clock=dev.ClockState(True, 12.0),
     )
     lost = msgspec.structs.replace(
@@ -188,7 +189,7 @@ def _increments() -> dict[str, Event]:
         intervals=(ehr.IntervalData(at("15:00"), at("15:16"), "cap-07", 1),),
         devices=DEVICES,
         evidence=Evidence.FLOW,
-        mode=dev.Mode.LIVE,
+        mode=Mode.LIVE,
         flags=(),
         release=ehr.ReleaseData(ehr.ReleaseState.PROVISIONAL),
         patient=PATIENT,
@@ -246,7 +247,7 @@ def _session() -> dict[str, Event]:
         flags=(),
         release=ehr.ReleaseData(ehr.ReleaseState.PROVISIONAL),
         missing=("infusion-end", "order", "preparation", "tolerance-check", "cap-identifier"),
-        mode=dev.Mode.LIVE,
+        mode=Mode.LIVE,
         patient=PATIENT,
     )
     finalised = msgspec.structs.replace(
@@ -292,7 +293,7 @@ def _charges() -> dict[str, Event]:
         net_s=4500.0,
         policy=POLICY,
         devices=DEVICES,
-        mode=dev.Mode.LIVE,
+        mode=Mode.LIVE,
         patient=PATIENT,
     )
     credit = msgspec.structs.replace(
@@ -318,9 +319,7 @@ def _results() -> dict[str, Event]:
     )
     answers = {"result_accepted": accepted, "result_ignored": ignored, "result_rejected": rejected}
     return {
-        name: ehr.inbound_result_event(
-            ORIGIN, answer, ehr.InboundFormat.JSON, event_id=_id(201 + n), at_us=us("15:02:04")
-        )
+        name: ehr.inbound_result_event(ORIGIN, answer, InboundFormat.JSON, event_id=_id(201 + n), at_us=us("15:02:04"))
         for n, (name, answer) in enumerate(answers.items())
     }
 

@@ -15,8 +15,8 @@ from jsonschema import Draft7Validator
 from gateway.cli.schema import command
 from gateway.describe.asyncapi import document
 from gateway.messages.inbound.json_readers import READERS
-from gateway.messages.outbound.device import Mode
-from gateway.mqtt.topics import Notation, Topics
+from gateway.messages.notation import Mode, Notation
+from gateway.mqtt.topics import Topics
 from tests.contract.message_samples import built, sample_files
 
 Json = dict[str, Any]

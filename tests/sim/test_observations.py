@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from drivers.reading import CapReading, Measurement, Quality, Reading, Reason, RunState
-from gateway.messages.outbound.site import Notation
+from gateway.messages.notation import Notation
 from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics

@@ -6,6 +6,7 @@ content.
 
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
+from enum import StrEnum
 from typing import Literal
 
 import msgspec
@@ -13,6 +14,14 @@ import msgspec
 from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AnyFact, CapRef
 from gateway.session.worklist import WorkKey
+
+
+class InboundFormat(StrEnum):
+    """The format of an inbound message, as the answer to it names it."""
+
+    JSON = "json"
+    HL7V2 = "hl7v2"
+    FHIR = "fhir"
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -15,7 +15,16 @@ from pydantic import ValidationError
 
 from gateway.messages.hl7v2 import Er7Error, parse
 from gateway.messages.inbound.acks import read_ack
-from gateway.messages.inbound.answers import Accepted, Identity, Ignored, Inbound, ReaderSite, Rejected, Taken
+from gateway.messages.inbound.answers import (
+    Accepted,
+    Identity,
+    Ignored,
+    Inbound,
+    InboundFormat,
+    ReaderSite,
+    Rejected,
+    Taken,
+)
 from gateway.messages.inbound.fhir import read_fhir
 from gateway.messages.inbound.hl7 import Hl7
 from gateway.messages.inbound.hl7_adt import read_adt
@@ -26,7 +35,6 @@ from gateway.messages.inbound.json_message import JsonMessage, Stop
 from gateway.messages.inbound.json_models import Envelope, explain
 from gateway.messages.inbound.json_readers import READERS
 from gateway.messages.instants import InstantError, read_instant
-from gateway.messages.outbound.ehr import InboundFormat
 from gateway.session.facts import AnyFact, PatientBound, WorkKind, WorkRaised
 from gateway.session.worklist import work_key
 

@@ -6,11 +6,12 @@ import msgspec
 
 from gateway.messages.cloudevents import CONTENT_TYPE, Event, encode_event
 from gateway.messages.inbound.answers import Identity
+from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Notation
 from gateway.messages.outbound.ehr import ChargeData
 from gateway.messages.outbound.fhir import charge_bundle
 from gateway.messages.outbound.hl7_dft import charge_message
 from gateway.messages.outbound.hl7_segments import control_id
-from gateway.messages.outbound.site import FHIR_TYPE, HL7_TYPE, ChargeSite, Notation
+from gateway.messages.outbound.site import ChargeSite
 
 
 class ReleasedCharge(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 from drivers.reading import CapReading, FaultKind, Measurement, Quality, Reading, Reason, RunState
 from gateway.messages.cloudevents import Event, Origin, Trace, encode_event, kind, make_event
 from gateway.messages.instants import Rfc3339, rfc3339
+from gateway.messages.notation import Mode
 
 GATEWAY_STATUS = kind("gateway.status", "gateway-status")
 UNIT_STATUS = kind("unit.status", "unit-status")
@@ -20,13 +21,6 @@ RUN_STATE_CHANGED = kind("cap.run-state-changed", "cap-event")
 PHASE_CHANGED = kind("cap.phase-changed", "cap-event")
 ALARM = kind("alarm", "alarm")
 SESSION_HEAD = kind("session.head", "session-head")
-
-
-class Mode(StrEnum):
-    """A gateway is wholly live or wholly test; only live can release a charge."""
-
-    LIVE = "live"
-    TEST = "test"
 
 
 class GatewayState(StrEnum):

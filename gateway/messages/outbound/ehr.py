@@ -10,9 +10,9 @@ import msgspec
 
 from drivers.reading import Evidence
 from gateway.messages.cloudevents import Classification, Event, Origin, Trace, kind, make_event
-from gateway.messages.inbound.answers import Accepted, Answer, Ignored, Rejected
+from gateway.messages.inbound.answers import Accepted, Answer, Ignored, InboundFormat, Rejected
 from gateway.messages.instants import Rfc3339, rfc3339
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.session.assessment import Phase
 from gateway.session.charges import CorrectionReason
 from gateway.session.facts import EndSource
@@ -222,14 +222,6 @@ def charge_event(origin: Origin, charge: ChargeData, *, at_us: int, trace: Trace
         data=charge,
         trace=msgspec.structs.replace(trace, session=charge.session),
     )
-
-
-class InboundFormat(StrEnum):
-    """The language of an inbound message."""
-
-    JSON = "json"
-    HL7V2 = "hl7v2"
-    FHIR = "fhir"
 
 
 class InboundResult(msgspec.Struct, frozen=True, omit_defaults=True):

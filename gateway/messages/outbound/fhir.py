@@ -17,7 +17,7 @@ import msgspec
 
 from drivers.reading import Measurement, Quality
 from gateway.messages.instants import rfc3339
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import ChargeAction, ChargeData, Device, PatientData
 from gateway.messages.outbound.site import CPT_CODE, ChargeSite, FhirRelease
 from gateway.messages.vocabulary import PatientField

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from gateway.messages.hl7v2 import Segment, Value, segment
 from gateway.messages.inbound.answers import Identity
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.messages.outbound.site import ChargeSite
 
 CONTROL_ID_PREFIX = "CG"  # of MSH-10, before the key

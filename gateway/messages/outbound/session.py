@@ -2,7 +2,7 @@
 
 from gateway.messages.inbound.answers import Identity
 from gateway.messages.instants import rfc3339
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import (
     ChargeAction,
     ChargeData,

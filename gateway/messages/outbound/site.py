@@ -7,23 +7,13 @@ from enum import StrEnum
 import msgspec
 
 from gateway.messages.inbound.answers import Identity
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode, Notation
 from gateway.messages.vocabulary import DEFAULT_KEPT, PatientField
 from gateway.session.facts import CapRef
 
-HL7_TYPE = "application/hl7-v2; charset=utf-8"
-FHIR_TYPE = "application/fhir+json"
 CPT_CODE = "97009"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Notation(StrEnum):
-    """The notations a message to or from the EHR comes in; each has topics of its own."""
-
-    JSON = "json"
-    HL7 = "hl7"
-    FHIR = "fhir"
 
 
 class FhirRelease(StrEnum):

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.config.charges import OutboundPlan
 from gateway.config.load import examine, load_config
-from gateway.messages.outbound.device import Mode
-from gateway.messages.outbound.site import ChargeSite, CreditForm, FhirRelease, Notation, ServiceTime
+from gateway.messages.notation import Mode, Notation
+from gateway.messages.outbound.site import ChargeSite, CreditForm, FhirRelease, ServiceTime
 from gateway.session.facts import CapRef
 from tests.unit.gateway.config.test_ehr import errors, written
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from drivers.toml.document import TomlProblems
 from gateway.config.load import examine, load_config
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.runtime.shipped import shipped_dir
 from tests.unit.gateway.config.config_files import CONFIG, POLICY, certificates, examine_text, site
 

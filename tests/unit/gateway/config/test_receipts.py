@@ -7,7 +7,7 @@ import pytest
 from drivers.toml.document import TomlProblems
 from gateway.config.load import load_config
 from gateway.ledger.receipt_plan import ReceiptPlan, Thing
-from gateway.mqtt.topics import Notation
+from gateway.messages.notation import Notation
 from tests.sim.test_pipeline import CONFIG, POLICY
 
 

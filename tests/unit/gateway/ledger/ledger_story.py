@@ -15,7 +15,7 @@ from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.store import open_ledger
 from gateway.messages.cloudevents import Origin
 from gateway.messages.inbound.answers import Identity
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
 from gateway.recording.recorder import Recorder
 from gateway.recording.transaction import Transaction

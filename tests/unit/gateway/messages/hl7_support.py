@@ -6,9 +6,8 @@ from typing import Any
 
 import msgspec
 
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Receipt, Rejected
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, InboundFormat, ReaderSite, Receipt, Rejected
 from gateway.messages.inbound.dispatch import read_message
-from gateway.messages.outbound.ehr import InboundFormat
 from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AgentClass, AnyFact
 from tests.unit.gateway.messages.inbound.inbound_support import NOW, SITE

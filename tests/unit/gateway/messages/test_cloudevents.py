@@ -5,9 +5,9 @@ from typing import Any
 
 from drivers.reading import CapReading, FaultKind, Measurement, Quality, Reading, Reason, RunState, Stamp
 from gateway.messages.cloudevents import Origin, Trace, encode_event, make_event, serial_id
-from gateway.messages.inbound.answers import Rejected
+from gateway.messages.inbound.answers import InboundFormat, Rejected
 from gateway.messages.outbound import device as dev
-from gateway.messages.outbound.ehr import InboundFormat, inbound_result_event
+from gateway.messages.outbound.ehr import inbound_result_event
 
 ORIGIN = Origin("demo", "gw-01")
 AT_US = 1_773_155_100_400_000

@@ -6,7 +6,7 @@ import pytest
 
 from drivers.reading import FaultKind
 from gateway.messages.cloudevents import Origin
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.monitoring.alarms import (
     UNREACHABLE_S,
     UNRECEIPTED_S,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.messages.outbound.device import Mode
-from gateway.mqtt.topics import BadSegment, Notation, Topics
+from gateway.messages.notation import Mode, Notation
+from gateway.mqtt.topics import BadSegment, Topics
 
 LIVE = Topics("north", "gw-1", Mode.LIVE)
 

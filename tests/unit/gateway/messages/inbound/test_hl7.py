@@ -3,8 +3,7 @@
 import msgspec
 import pytest
 
-from gateway.messages.inbound.answers import Identity, Receipt
-from gateway.messages.outbound.ehr import InboundFormat
+from gateway.messages.inbound.answers import Identity, InboundFormat, Receipt
 from gateway.messages.vocabulary import EhrWords, MarAct
 from gateway.session import facts
 from gateway.session.facts import AgentClass, EndSource, WorkKind

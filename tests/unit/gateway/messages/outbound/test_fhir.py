@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.messages.outbound.device import Mode
+from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import ChargeAction
 from gateway.messages.outbound.fhir import charge_bundle
 from gateway.messages.outbound.site import ChargeSite, FhirRelease
