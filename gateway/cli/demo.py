@@ -22,8 +22,7 @@ from drivers.toml.document import TomlProblems
 from gateway.app import run_gateway
 from gateway.cli.board import Board
 from gateway.cli.demo_feed import feed
-from gateway.cli.subscriber import follow
-from gateway.cli.watch import redraw
+from gateway.cli.watch import follow, redraw
 from gateway.config.load import GatewayConfig, load_config
 from gateway.messages.notation import Notation
 from gateway.mqtt.topics import Topics

@@ -2,14 +2,14 @@
 
 import msgspec
 
-from drivers.diagnose.diagnosis import Diagnoses, diagnose
-from drivers.diagnose.scan import Scanned
+from drivers.diagnose.diagnosis import Diagnoses, Evidence, diagnose
+from drivers.diagnose.scan import Scanned, is_proven
 from drivers.dialects.base import RejectKind
 from drivers.line import LineCounters
 from drivers.profile.load import DeviceProfile
 from drivers.reading import FaultKind, Quality, ReadFault, Reason, RunState
+from drivers.transport.ports import holders
 from drivers.unit.driver import ProbeResult
-from gateway.cli.probe_seen import seen_by_probe, seen_by_scan
 
 # What a unit of several caps is said to do: the first of these that one of its caps does.
 _FOREMOST = (
@@ -83,7 +83,7 @@ def report(
     is_foreign = any(fault.kind is FaultKind.WRONG_IDENTITY for fault in result.faults)
     confirmed = False if is_foreign else True if result.complete and not result.faults else None
     states = {cap.run_state for cap in result.decoded.caps}
-    told = diagnose(seen_by_probe(line, profile, unit_id, result, counters))
+    told = diagnose(_probe_evidence(line, profile, unit_id, result, counters))
     hint = _Hints(line, profile, unit_id, result, counters)
     return ProbeReport(
         profile=profile.id,
@@ -105,7 +105,7 @@ def report(
 def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str | None = None) -> ProbeReport:
     """The report on a search that found no unit of a known kind; `down`: the line could not be opened."""
     faults: list[ReportFault] = []
-    told = diagnose(seen_by_scan(line, unit_id, scanned, down))
+    told = diagnose(_scan_evidence(line, unit_id, scanned, down))
     if down is not None:
         faults.append(ReportFault(FaultKind.LINE_DOWN, down, f"line: {told.port.next}"))
     if scanned.stopped:
@@ -120,6 +120,57 @@ def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str
         detail = f"no usable answer to {scanned.requests} requests, {asked} languages and settings"
         faults.append(ReportFault(FaultKind.TIMEOUT, detail, f"{told.next}; capgate scan {line} asks more"))
     return ProbeReport(None, line, unit_id, None, RunState.UNKNOWN, (), (), tuple(faults), told, told.next, ())
+
+
+def _probe_evidence(
+    line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters
+) -> Evidence:
+    """What one probe with a profile found."""
+    is_network = line.startswith("socket:")
+    return Evidence(
+        is_port=line.startswith("/"),
+        has_settings=not is_network,
+        settings=f"{profile.dialect} over TCP" if is_network else f"{profile.serial}, {profile.dialect}",
+        unit_id=unit_id,
+        held_by=holders(line) if line.startswith("/") and not counters.requests else (),
+        requests=counters.requests,
+        replies=counters.replies,
+        refusals=tuple(code for code, count in counters.exceptions.items() for _ in range(count)),
+        rejects=dict(counters.rejects),
+        idle_bytes=counters.idle_bytes,
+        is_complete=result.complete,
+        is_proven=is_proven(profile, result),
+        is_search=False,
+        faults=tuple((fault.kind, fault.detail) for fault in result.faults),
+    )
+
+
+def _scan_evidence(line: str, unit_id: int | None, scanned: Scanned, down: str | None) -> Evidence:
+    """What a scan for whatever answers found; `down`: why the line could not be opened."""
+    is_network = line.startswith("socket:")
+    faults: list[tuple[FaultKind, str]] = [] if down is None else [(FaultKind.LINE_DOWN, down)]
+    if scanned.units and not scanned.stopped:
+        faults.append((FaultKind.WRONG_IDENTITY, "no profile fits what answers"))
+    settings = "every language" if is_network else "the settings that makers deliver"
+    if scanned.units:
+        unit = scanned.units[0]
+        settings = f"{unit.dialect} over TCP" if unit.settings is None else f"{unit.settings}, {unit.dialect}"
+    return Evidence(
+        is_port=line.startswith("/"),
+        has_settings=not is_network,
+        settings=settings,
+        unit_id=unit_id,
+        held_by=holders(line) if line.startswith("/") and down is not None else (),
+        requests=len(scanned.units),
+        replies=len(scanned.units),
+        refusals=tuple(code for each in scanned.heard for code in each.from_server),
+        rejects={kind: sum(each.rejects.get(kind, 0) for each in scanned.heard) for kind in RejectKind},
+        idle_bytes=sum(each.idle_bytes for each in scanned.heard),
+        is_complete=False,
+        is_proven=False,
+        is_search=True,
+        faults=tuple(faults),
+    )
 
 
 def _read(result: ProbeResult) -> list[ReportPoint]:

@@ -11,10 +11,10 @@ import msgspec
 
 from drivers.toml.document import TomlProblems
 from gateway.cli.board import Board
-from gateway.cli.subscriber import follow
 from gateway.config.load import load_config
+from gateway.mqtt.client import connect
 from gateway.mqtt.topics import Topics
-from gateway.mqtt.types import MqttDown, MqttSettings
+from gateway.mqtt.types import MqttDown, MqttSettings, OutgoingMessage
 from gateway.runtime.loop import run_loop
 
 REDRAWS_PER_S = 4
@@ -54,6 +54,19 @@ async def _watch(mqtt: MqttSettings, root: str, board: Board, for_s: float | Non
             group.create_task(follow(mqtt, f"{root}/#", board))
             if draw:
                 group.create_task(redraw(board))
+
+
+async def follow(settings: MqttSettings, topic_filter: str, board: Board) -> None:
+    """Show every message under the filter on `board`, as any other client of the broker sees it, until cancelled.
+
+    Raises MqttDown.
+    """
+    will = OutgoingMessage(f"{topic_filter.partition('/')[0]}/watchers", b"", qos=0)
+    async with connect(settings, will) as connection:
+        await connection.subscribe([topic_filter], with_retained=True)
+        async for message in connection.messages():
+            board.take(message.topic, message.payload)
+            message.ack()
 
 
 async def redraw(board: Board) -> None:
