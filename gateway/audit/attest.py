@@ -14,8 +14,8 @@ NO_OUTSIDE = "no checkpoints from outside were given: a cut tail or a chain writ
 NO_KEY = "no public key was given: signatures are held to the key that each checkpoint names itself"
 
 
-class Attested(msgspec.Struct, frozen=True):
-    """What checkpoints from outside say; `seq` is the last entry that one of them vouches for."""
+class CheckpointReport(msgspec.Struct, frozen=True):
+    """The result of checking checkpoints from outside; `seq` is the last entry that one of them vouches for."""
 
     count: int
     seq: int
@@ -23,10 +23,10 @@ class Attested(msgspec.Struct, frozen=True):
     notes: tuple[str, ...]
 
 
-def inside(
+def check_inside(
     held: Sequence[Checkpoint], origin: LedgerOrigin, hashes: Mapping[int, str], keys: Collection[bytes] | None
 ) -> Iterator[AuditProblem]:
-    """What is wrong with the checkpoints in the ledger itself."""
+    """Checks the checkpoints in the ledger itself."""
     for checkpoint in held:
         try:
             head = checkpoint.head
@@ -38,14 +38,14 @@ def inside(
         yield from _compare(checkpoint, hashes, keys, "in the ledger")
 
 
-def attested(
+def check_outside(
     outside: Sequence[Checkpoint],
     origin: LedgerOrigin,
     hashes: Mapping[int, str],
     last_seq: int,
     keys: Collection[bytes] | None,
-) -> Attested:
-    """What checkpoints that a receiver holds say about a ledger that ends at `last_seq`."""
+) -> CheckpointReport:
+    """Checks the checkpoints that a receiver holds against a ledger that ends at `last_seq`."""
     notes = [] if outside else [NO_OUTSIDE]
     if keys is None:
         notes.append(NO_KEY)
@@ -64,7 +64,7 @@ def attested(
         problems += _compare(checkpoint, hashes, keys, "from outside")
     good = {problem.seq for problem in problems}
     seq = max((each.head.seq for each in ours if each.head.seq not in good), default=0)
-    return Attested(len(ours), seq, tuple(problems), tuple(notes))
+    return CheckpointReport(len(ours), seq, tuple(problems), tuple(notes))
 
 
 def _compare(

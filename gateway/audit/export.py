@@ -52,8 +52,8 @@ def gather(connection: sqlite3.Connection, token: str, *, identify: bool) -> Bun
     origin = origin_of(connection)
     recorded = session(connection, token)
     facts = {encode_fact(fact).decode() for fact in recorded.counted.session.facts}
-    told_us = {entry.recorded_us for entry in stream(connection) if entry.session == token}
-    own = [e for e in stream(connection) if e.session == token or _concerns(e, facts, told_us, recorded)]
+    announced_us = {entry.recorded_us for entry in stream(connection) if entry.session == token}
+    own = [e for e in stream(connection) if e.session == token or _concerns(e, facts, announced_us, recorded)]
     withheld = tuple(entry.seq for entry in own if not identify and names_patient(entry.body))
     first, last = own[0].seq, own[-1].seq
     held = reads.checkpoints(connection)
@@ -120,7 +120,7 @@ def session_content(bundle: Bundle) -> dict[str, Rows | object]:
     }
 
 
-def _concerns(entry: RawEntry, facts: set[str], told_us: set[int], recorded: RecordedSession) -> bool:
+def _concerns(entry: RawEntry, facts: set[str], announced_us: set[int], recorded: RecordedSession) -> bool:
     """Whether a fact is one of the session's, binds its patient to its caps, or says how far its units were observed
     when something was told.
     """
@@ -132,7 +132,7 @@ def _concerns(entry: RawEntry, facts: set[str], told_us: set[int], recorded: Rec
     caps = set(recorded.counted.outcome.assessment.caps)
     match fact:
         case ObservedUntil():
-            return entry.recorded_us in told_us and fact.device in {cap.device for cap in caps}
+            return entry.recorded_us in announced_us and fact.device in {cap.device for cap in caps}
         case PatientBound() | PatientReleased():
             near = abs(fact.at_us - recorded.counted.opened.at_us) <= _DAY_US
             return near and fact.cap in caps and fact.patient == recorded.counted.session.patient

@@ -1,4 +1,4 @@
-"""Verification of the outbox: its rows are what was committed, and say what the chain says."""
+"""Checks of the outbox: its rows are those that were committed, and their messages match the entries of the chain."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from gateway.ledger.bodies import event_of, sealed, without_patient
 from gateway.ledger.entry import EntryKind, seal
 from gateway.ledger.rows import OutboxRow
 
-_TELLING = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE, EntryKind.STATUS)
+_PUBLISHING = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE, EntryKind.STATUS)
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -21,13 +21,13 @@ class _Named(msgspec.Struct, frozen=True):
 def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[AuditProblem]:
     """Rows that were altered or removed, and entries whose message is not the one that they record."""
     yield from _row_problems(connection)
-    marks = ", ".join("?" * len(_TELLING))
+    marks = ", ".join("?" * len(_PUBLISHING))
     # Messages are found by their entry, then told apart by id: an entry may cause several.
     query = f"""
         SELECT entry.seq, entry.body, outbox.event_id, outbox.payload
           FROM entry LEFT JOIN outbox ON outbox.event_id = json_extract(entry.body, '$.event.id')
          WHERE kind IN ({marks}) AND json_valid(entry.body) ORDER BY entry.seq"""
-    for seq, body, event_id, payload in connection.execute(query, _TELLING):
+    for seq, body, event_id, payload in connection.execute(query, _PUBLISHING):
         yield from _compare(seq, body, event_id, payload)
     yield from _sealed_problems(connection, salt)
     yield from _unsealed_problems(connection)

@@ -1,4 +1,4 @@
-"""One day's sessions, each in exactly one place: seen = charged + held + rejected + corrected + provisional."""
+"""One day's sessions, each in exactly one place: opened = charged + held + rejected + corrected + provisional."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -84,20 +84,20 @@ def _place(session: RecordedSession, proofs: Mapping[str, Proof]) -> Placed:
 
 
 def _place_of(session: RecordedSession) -> tuple[SessionPlace, str]:
-    told = session.published
+    published = session.published
     if session.counted.replaced_by:
         return SessionPlace.REJECTED, f"goes on as {session.counted.replaced_by}"
-    in_question = [item for item in told.corrections if not item.refused] if told is not None else []
+    in_question = [item for item in published.corrections if not item.refused] if published is not None else []
     if in_question:
         return SessionPlace.CORRECTED, "a person must decide"
     if any(each.reverses for each in session.charges):
         return SessionPlace.CORRECTED, "credited"
     if session.charges:
         return SessionPlace.CHARGED, ""
-    if told is None:
+    if published is None:
         return SessionPlace.PROVISIONAL, "nothing was told of it"
-    if told.finalised and not session.standing:
+    if published.finalised and not session.standing:
         return SessionPlace.REJECTED, "no increment stands"
-    if told.release is ReleaseState.HELD:
-        return SessionPlace.HELD, ", ".join(told.held)
-    return SessionPlace.PROVISIONAL, told.phase
+    if published.release is ReleaseState.HELD:
+        return SessionPlace.HELD, ", ".join(published.held)
+    return SessionPlace.PROVISIONAL, published.phase

@@ -1,15 +1,15 @@
 """Re-derives everything that was counted and charged from the recorded facts, and compares.
 
-What a fresh state says to the recorded transactions (rerun.py) must be what was recorded, entry for entry. It is the
-same code that counted: what is proven is that the record follows from the facts under the pinned policy, not that the
-rules are right. Entries that are none of facts, increments, charges are passed over. A ledger that an earlier version
+What a fresh state announces for the recorded transactions (rerun.py) must be what was recorded, entry for entry. It is
+the same code that counted: what is proven is that the record follows from the facts under the pinned policy, not that
+the rules are right. Entries other than facts, increments and charges are skipped. A ledger that an earlier version
 wrote is held to the rules of this one.
 """
 
 from collections.abc import Iterator, Sequence
 
 from gateway.audit.report import Area, AuditProblem
-from gateway.audit.rerun import Rerun, Said, read
+from gateway.audit.rerun import Announcement, Rerun, read
 from gateway.audit.stream import RawEntry
 from gateway.session.facts import SessionOpened
 from gateway.session.increments import Change
@@ -30,14 +30,14 @@ class Rederiver:
         if self._lost:
             return
         first, now_us = transaction[0].seq, transaction[0].recorded_us
-        learned = read(transaction)
-        for seq, text in learned.unreadable:
+        content = read(transaction)
+        for seq, text in content.unreadable:
             yield AuditProblem(Area.INCREMENT, seq, text)
-        self.increments += sum(isinstance(what, Change) for _, (_, what) in learned.said)
-        self.charges += sum(not isinstance(what, Change) for _, (_, what) in learned.said)
+        self.increments += sum(isinstance(what, Change) for _, (_, what) in content.announced)
+        self.charges += sum(not isinstance(what, Change) for _, (_, what) in content.announced)
         try:
-            list(self._rerun.leaving(now_us))
-            step = self._rerun.take(learned, now_us)
+            list(self._rerun.settled(now_us))
+            step = self._rerun.take(content, now_us)
         except Exception as error:  # noqa: BLE001 - facts that a forger made may break any rule
             self._lost = True
             text = f"the facts cannot be followed from here on: {type(error).__name__}: {error}"
@@ -45,54 +45,56 @@ class Rederiver:
             return
         opened = [fact for fact in step.facts if isinstance(fact, SessionOpened)]
         for fact in opened:
-            if fact not in learned.opened:
+            if fact not in content.opened:
                 where = f"{fact.cap.device} cap {fact.cap.channel}"
                 yield AuditProblem(Area.INCREMENT, first, f"the facts open a session on {where}, not recorded so")
-        for fact in learned.opened:
+        for fact in content.opened:
             if fact not in opened:
                 yield AuditProblem(Area.INCREMENT, first, f"session {fact.token} was opened, and no fact opens it so")
-        yield from _compare(learned.said, _said(step), transaction[-1].seq)
+        yield from _compare(content.announced, _announcements(step), transaction[-1].seq)
 
 
-def _said(step: Step) -> list[Said]:
-    said: list[Said] = []
+def _announcements(step: Step) -> list[Announcement]:
+    announced: list[Announcement] = []
     for outcome in step.outcomes:
         token = outcome.record.token
-        said += [(token, change) for change in outcome.changes]
-        said += [(token, charge) for charge in outcome.release.charges]
-    return said
+        announced += [(token, change) for change in outcome.changes]
+        announced += [(token, charge) for charge in outcome.release.charges]
+    return announced
 
 
-def _compare(recorded: list[tuple[int, Said]], derived: list[Said], last_seq: int) -> Iterator[AuditProblem]:
+def _compare(
+    recorded: list[tuple[int, Announcement]], derived: list[Announcement], last_seq: int
+) -> Iterator[AuditProblem]:
     missing = list(derived)
-    unexplained: list[tuple[int, Said]] = []
-    for seq, said in recorded:
-        if said in missing:
-            missing.remove(said)
+    unexplained: list[tuple[int, Announcement]] = []
+    for seq, each in recorded:
+        if each in missing:
+            missing.remove(each)
         else:
-            unexplained.append((seq, said))
-    for seq, said in unexplained:
-        like = next((each for each in missing if _key(each) == _key(said)), None)
+            unexplained.append((seq, each))
+    for seq, each in unexplained:
+        like = next((other for other in missing if _key(other) == _key(each)), None)
         if like is None:
-            yield AuditProblem(_area(said), seq, f"{_text(said)} does not follow from the facts")
+            yield AuditProblem(_area(each), seq, f"{_text(each)} does not follow from the facts")
         else:
             missing.remove(like)
-            yield AuditProblem(_area(said), seq, f"{_text(said)} is recorded where the facts give {_text(like)}")
-    for said in missing:
-        yield AuditProblem(_area(said), last_seq, f"the facts give {_text(said)}, which is not recorded")
+            yield AuditProblem(_area(each), seq, f"{_text(each)} is recorded where the facts give {_text(like)}")
+    for each in missing:
+        yield AuditProblem(_area(each), last_seq, f"the facts give {_text(each)}, which is not recorded")
 
 
-def _key(said: Said) -> tuple[str, str]:
-    token, what = said
+def _key(announced: Announcement) -> tuple[str, str]:
+    token, what = announced
     return (token, f"{what.index:02d}") if isinstance(what, Change) else (token, what.key)
 
 
-def _area(said: Said) -> Area:
-    return Area.INCREMENT if isinstance(said[1], Change) else Area.CHARGE
+def _area(announced: Announcement) -> Area:
+    return Area.INCREMENT if isinstance(announced[1], Change) else Area.CHARGE
 
 
-def _text(said: Said) -> str:
-    token, what = said
+def _text(announced: Announcement) -> str:
+    token, what = announced
     if isinstance(what, Change):
         return f"{what.op} {token}{what.index:02d}{what.revision}, attained {what.attained_at_us} us,"
     return f"{'credit' if what.reverses else 'charge'} {what.key} of {what.quantity}"

@@ -1,4 +1,4 @@
-"""What a verification says."""
+"""The report of a ledger verification: its problems, by area."""
 
 from enum import StrEnum
 

@@ -1,6 +1,6 @@
-"""What the ledger has of its sessions, for those who read it afterwards.
+"""The sessions of a ledger: each as it was recorded and as it is re-derived from its facts.
 
-What was recorded and what the facts give stand side by side; `verify` says whether they agree.
+Whether the two agree is checked by `verify`, not here.
 """
 
 import sqlite3
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from gateway.audit.rerun import Recounted, Rerun, read
+from gateway.audit.rerun import RederivedSession, Rerun, read
 from gateway.audit.stream import RawEntry, stream, transactions
 from gateway.ledger import reads
 from gateway.ledger.bodies import change_of, charge_of, told_of
@@ -22,9 +22,9 @@ from gateway.session.policy import Policy
 
 
 class RecordedSession(msgspec.Struct, frozen=True):
-    """A session as it was recorded, and as its facts give it."""
+    """A session as it was recorded, and as it is re-derived."""
 
-    counted: Recounted
+    counted: RederivedSession
     log: tuple[Change, ...]
     charges: tuple[Charge, ...]
     published: Published | None  # last
@@ -41,14 +41,14 @@ class RecordedSession(msgspec.Struct, frozen=True):
 
     @property
     def standing(self) -> tuple[Emitted, ...]:
-        """The increments that were told and not taken back."""
+        """The increments that were announced and not retracted."""
         return tuple(each for each in fold((), self.log) if not each.retracted)
 
 
-class _Said(msgspec.Struct):
+class _Announced(msgspec.Struct):
     log: list[Change]
     charges: list[Charge]
-    told: Published | None = None
+    published: Published | None = None
 
 
 def origin_of(connection: sqlite3.Connection) -> LedgerOrigin:
@@ -61,14 +61,14 @@ def origin_of(connection: sqlite3.Connection) -> LedgerOrigin:
 
 def sessions(connection: sqlite3.Connection) -> list[RecordedSession]:
     """Every session, in the order of opening. Raises LedgerDamaged where the entries cannot be followed."""
-    said: dict[str, _Said] = {}
-    found: list[Recounted] = []
+    announced: dict[str, _Announced] = {}
+    found: list[RederivedSession] = []
     try:
-        found.extend(_recounted(_noting(stream(connection), said)))
+        found.extend(_rederived(_collecting(stream(connection), announced)))
     except Exception as error:  # whatever a damaged ledger may hold
         raise LedgerDamaged(f"the sessions cannot be followed ({error}); verify the ledger") from error
     found.sort(key=lambda each: (each.opened.known_at_us, each.opened.at_us, each.token))
-    return [_recorded(each, said.get(each.token, _Said([], []))) for each in found]
+    return [_recorded(each, announced.get(each.token, _Announced([], []))) for each in found]
 
 
 def session(connection: sqlite3.Connection, token: str) -> RecordedSession:
@@ -86,10 +86,10 @@ def session_tokens(connection: sqlite3.Connection) -> frozenset[str]:
     return frozenset(token for (token,) in connection.execute(query))
 
 
-def _noting(entries: Iterable[RawEntry], said: dict[str, _Said]) -> Iterator[RawEntry]:
-    """The entries as they come; what they say of sessions is noted in passing."""
+def _collecting(entries: Iterable[RawEntry], announced: dict[str, _Announced]) -> Iterator[RawEntry]:
+    """Yields the entries unchanged, and collects what they announce by session token."""
     for entry in entries:
-        of = said.setdefault(entry.session, _Said([], [])) if entry.session else None
+        of = announced.setdefault(entry.session, _Announced([], [])) if entry.session else None
         if of is not None:
             match entry.kind:
                 case EntryKind.INCREMENT:
@@ -97,19 +97,19 @@ def _noting(entries: Iterable[RawEntry], said: dict[str, _Said]) -> Iterator[Raw
                 case EntryKind.CHARGE:
                     of.charges.append(charge_of(entry.body))
                 case EntryKind.SESSION:
-                    of.told = told_of(entry.body)
+                    of.published = told_of(entry.body)
                 case _:
                     pass
         yield entry
 
 
-def _recounted(entries: Iterable[RawEntry]) -> Iterator[Recounted]:
+def _rederived(entries: Iterable[RawEntry]) -> Iterator[RederivedSession]:
     rerun = Rerun()
     for transaction in transactions(entries):
-        yield from rerun.leaving(transaction[0].recorded_us)
+        yield from rerun.settled(transaction[0].recorded_us)
         rerun.take(read(transaction), transaction[0].recorded_us)
     yield from rerun.remaining()
 
 
-def _recorded(counted: Recounted, said: _Said) -> RecordedSession:
-    return RecordedSession(counted, tuple(said.log), tuple(said.charges), said.told)
+def _recorded(counted: RederivedSession, announced: _Announced) -> RecordedSession:
+    return RecordedSession(counted, tuple(announced.log), tuple(announced.charges), announced.published)

@@ -1,4 +1,4 @@
-"""The whole ledger from its first entry on, page by page, as it lies in the file and without trusting it.
+"""Reads all entries of a ledger, page by page, as they are in the file and without trusting them.
 
 Text that is no UTF-8 is read with replacement characters: its hash then differs, which is what a verifier looks for.
 """
@@ -40,10 +40,8 @@ def open_snapshot(path: Path) -> Generator[sqlite3.Connection]:
 
 
 def pages(connection: sqlite3.Connection, after_seq: int = _BEFORE_ALL) -> Iterator[list[RawEntry]]:
-    """Entries after `after_seq` by number, some thousand at a time."""
-    query = (
-        "SELECT seq, recorded_us, kind, session, body, prev_hash, hash FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
-    )
+    """Entries after `after_seq` by number, PAGE_ENTRIES at a time."""
+    query = f"SELECT {_COLUMNS} FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
     while page := [RawEntry(*fields) for fields in connection.execute(query, (after_seq, PAGE_ENTRIES))]:
         yield page
         after_seq = page[-1].seq
@@ -59,7 +57,7 @@ def transactions(entries: Iterable[RawEntry]) -> Iterator[list[RawEntry]]:
     """The entries, as they were committed together.
 
     One transaction has one instant of recording, and its facts come before what they caused; so a fact that follows
-    something told at the very same instant begins another. Only the first entry after a start may precede facts.
+    an announcement of the same instant begins another. Only the first entry after a start may precede facts.
     """
     group: list[RawEntry] = []
     for entry in entries:
@@ -72,8 +70,8 @@ def transactions(entries: Iterable[RawEntry]) -> Iterator[list[RawEntry]]:
 
 
 def _begins_anew(group: list[RawEntry], entry: RawEntry) -> bool:
-    told_before = group[-1].kind != EntryKind.FACT and len(group) > 1
-    return entry.kind == EntryKind.FACT and told_before
+    announced_before = group[-1].kind != EntryKind.FACT and len(group) > 1
+    return entry.kind == EntryKind.FACT and announced_before
 
 
 def _text(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Verification of a whole ledger: does it hang together, and does it agree with what others hold of it?
+"""Verification of a whole ledger: its hash chain, its outbox, its checkpoints, and its counts re-derived from facts.
 
 Read-only, in one snapshot, beside a running gateway or without one. Every problem is reported; none hides the next.
 """
@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from gateway.audit.attest import attested, inside
+from gateway.audit.attest import check_inside, check_outside
 from gateway.audit.outbox_checks import message_problems, queue_problems, receipt_problems
 from gateway.audit.rederive import Rederiver
 from gateway.audit.report import Area, AuditProblem, AuditReport
@@ -46,8 +46,8 @@ def _verify(
     problems += message_problems(connection, origin.salt)
     problems += queue_problems(connection)
     problems += receipt_problems(connection)
-    problems += inside(held, origin, chain.hashes, keys)
-    found = attested(outside, origin, chain.hashes, chain.head.seq, keys)
+    problems += check_inside(held, origin, chain.hashes, keys)
+    found = check_outside(outside, origin, chain.hashes, chain.head.seq, keys)
     problems += found.problems
     return AuditReport(
         gateway=origin.gateway,

@@ -189,7 +189,7 @@ def _patients(model: _CaseModel) -> tuple[str, ...]:
 
 
 def _zone(case_id: str, model: _CaseModel) -> tuple[tzinfo, str]:
-    """The case's time zone; without one, the offset that its first event is told with."""
+    """The case's time zone; without one, the offset of its first event's instant."""
     if model.tz is not None:
         try:
             return ZoneInfo(model.tz), model.tz

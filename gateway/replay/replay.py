@@ -1,6 +1,6 @@
-"""Replay: what a gateway would have told, instant by instant, had it learned `facts` when it did.
+"""Replay: what a gateway would have announced, instant by instant, had it received `facts` when they say.
 
-Between facts a unit is observed all the time, except where a fact says that it is out of sight. At an instant at which
+Between facts a unit is observed all the time, except where a fact says that it is offline. At an instant at which
 something is learned, what is learned comes first: a fact that denies an increment wins (reading 1).
 """
 
@@ -19,7 +19,7 @@ _PatientFacts = dict[str, tuple[AnyFact, ...]]
 
 
 class ReplayOutcome(msgspec.Struct, frozen=True):
-    """How a patient's session stands at the end, and everything that was told on the way."""
+    """A patient's session: its final assessment, and everything that was announced."""
 
     assessment: Assessment
     log: tuple[Change, ...]
@@ -34,14 +34,14 @@ class Recording(msgspec.Struct, frozen=True):
 
 def record(facts: Iterable[AnyFact]) -> Recording:
     """The facts as they came in; the recording ends with the last instant that any of them names."""
-    told = list(facts)
-    instants = sorted({fact.known_at_us for fact in told})
-    stages = tuple((at_us, _by_patient([fact for fact in told if fact.known_at_us <= at_us])) for at_us in instants)
-    return Recording(stages, max((_last_us(fact) for fact in told), default=0))
+    received = list(facts)
+    instants = sorted({fact.known_at_us for fact in received})
+    stages = tuple((at_us, _by_patient([fact for fact in received if fact.known_at_us <= at_us])) for at_us in instants)
+    return Recording(stages, max((_last_us(fact) for fact in received), default=0))
 
 
 def replay(recording: Recording, patient: str, policy: Policy) -> ReplayOutcome:
-    """What is told of `patient` under `policy`, and the end of it."""
+    """Replays the facts of `patient` under `policy`."""
     log: list[Change] = []
     emitted: tuple[Emitted, ...] = ()
     facts: Sequence[AnyFact] = ()

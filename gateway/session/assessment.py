@@ -1,10 +1,10 @@
-"""The tracker: from what was told about one session to its increments. A pure function of the set of facts.
+"""The tracker: assesses one session, from its facts to its increments. A pure function of the set of facts.
 
-Theory of operation. Facts told twice are one fact, received the first time; their order plays no part. The infusion
-facts give the end that starts the count (infusion.py), the cooling facts give runs and interruptions (timeline.py);
-together they give the cooling that counts (counting.py) and the instants at which it reaches the thresholds
-(increments.py). All of that is computed as if cooling that is under way went on for ever; only then is it cut at
-`observed_until`. So a timer can never attain an increment, and the next attainment is known in advance.
+Theory of operation. A fact received twice counts once, as first received (idempotent); the order plays no part. The
+infusion facts give the end that starts the count (infusion.py), the cooling facts give runs and interruptions
+(cooling.py); together they give the cooling that counts (counting.py) and the instants at which it reaches the
+thresholds (increments.py). All of that is computed as if cooling that is under way went on for ever; only then is it
+cut at `observed_until`. So a timer can never attain an increment, and the next attainment is known in advance.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,30 +16,30 @@ import msgspec
 from drivers.reading import Evidence
 from gateway.session.cooling import Cooling, cooling
 from gateway.session.counting import NOTHING, Interval, count
-from gateway.session.facts import AnyFact, CapRef, CoolingStarted, InfusionEndCorrected, first_tellings
+from gateway.session.facts import AnyFact, CapRef, CoolingStarted, InfusionEndCorrected, deduplicated
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.increments import Increment, attained, ceil_to_minute, chart_minutes, net_us, up_to
 from gateway.session.infusion import InfusionEnd, infusions
 from gateway.session.policy import Policy, TimestampResolution
-from gateway.session.review import Picture, finalised_us, flags_of, signed_us
+from gateway.session.review import ReviewContext, finalised_us, flags_of, signed_us
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 
 
 class Phase(StrEnum):
-    """Where a session stands."""
+    """The phase of a session."""
 
     WAITING = "waiting"  # no cooling yet
     PRE_COOLING = "pre-cooling"
     INFUSION = "infusion"  # also while more chemotherapy is ordered
     POST_INFUSION = "post-infusion"
     PAUSED = "paused"  # a pause or fault, whatever it interrupts
-    OFFLINE = "offline"  # no cap of the session is in sight
+    OFFLINE = "offline"  # no cap of the session is readable
     ENDED = "ended"  # cooling has stopped
     FINALIZED = "finalized"
 
 
 class Assessment(msgspec.Struct, frozen=True):
-    """What the facts amount to. Instants are UTC microseconds, times microseconds unless named otherwise."""
+    """The result of assessing a session. Instants are UTC microseconds, times microseconds unless named otherwise."""
 
     phase: Phase
     increments: tuple[Increment, ...]
@@ -60,16 +60,16 @@ class Assessment(msgspec.Struct, frozen=True):
 
 
 def assess(facts: Iterable[AnyFact], policy: Policy, observed_until_us: int) -> Assessment:
-    """What `facts`, all about one session, amount to at `observed_until_us`."""
+    """Assess `facts`, all about one session, as observed until `observed_until_us`."""
     return _assess(facts, policy, observed_until_us, None)
 
 
 def assess_observed(
     facts: Iterable[AnyFact], policy: Policy, observed: Mapping[str, int], known_at_us: int
 ) -> Assessment:
-    """As `assess`, with what is observed of each device; a device that is missing was never seen.
+    """As `assess`, with the observed-until instant of each device; a device that is missing was never observed.
 
-    While any cap runs in sight the slowest of its devices counts; otherwise all is known up to `known_at_us`.
+    While a readable cap runs, the device observed least far counts; otherwise all is known up to `known_at_us`.
     """
     return _assess(facts, policy, known_at_us, observed)
 
@@ -77,12 +77,12 @@ def assess_observed(
 def _assess(
     facts: Iterable[AnyFact], policy: Policy, known_at_us: int, observed: Mapping[str, int] | None
 ) -> Assessment:
-    told = first_tellings(facts)
+    known = deduplicated(facts)
     charted = policy.timestamp_resolution is TimestampResolution.CHART_MINUTES
     if charted:
-        told = tuple(_to_chart_minutes(fact) for fact in told)
-    infusion = infusions(told, policy)
-    cool = cooling(told, policy)
+        known = tuple(_to_chart_minutes(fact) for fact in known)
+    infusion = infusions(known, policy)
+    cool = cooling(known, policy)
     watched = _watched(cool)
     until_us = known_at_us
     if observed is not None and watched:
@@ -93,10 +93,10 @@ def _assess(
     counted = NOTHING if end is None else count(cool, end.at_us, policy)
     increments, next_us = attained(counted.intervals, policy, until_us)
     intervals = up_to(counted.intervals, until_us)
-    picture = Picture(told, policy, infusion, cool, counted, intervals, len(increments), until_us)
-    flags = flags_of(picture)
+    review = ReviewContext(known, policy, infusion, cool, counted, intervals, len(increments), until_us)
+    flags = flags_of(review)
     return Assessment(
-        phase=_phase(picture),
+        phase=_phase(review),
         increments=increments,
         intervals=intervals,
         net_us=net_us(intervals),
@@ -105,13 +105,13 @@ def _assess(
         next_attainment_us=ceil_to_minute(next_us) if charted and next_us is not None else next_us,
         service_date=_service_date(intervals, policy),
         flags=flags,
-        held=tuple(_held(picture, flags)),
+        held=tuple(_held(review, flags)),
         caps=tuple(cap.cap for cap in cool.caps),
-        serial_numbers=_serial_numbers(told),
+        serial_numbers=_serial_numbers(known),
         started_us=cool.runs[0].start_us if cool.runs else None,
-        stopped_us=picture.stopped_us,
+        stopped_us=review.stopped_us,
         watched=watched,
-        finalised_us=finalised_us(picture),
+        finalised_us=finalised_us(review),
     )
 
 
@@ -125,14 +125,14 @@ def _to_chart_minutes(fact: AnyFact) -> AnyFact:
 
 
 def _watched(cool: Cooling) -> frozenset[str]:
-    in_sight = [cap for cap in cool.caps if cap.lost_us == FOREVER]
-    return frozenset(cap.cap.device for cap in in_sight for run in cap.runs if run.end_us == FOREVER)
+    readable = [cap for cap in cool.caps if cap.lost_us == FOREVER]
+    return frozenset(cap.cap.device for cap in readable for run in cap.runs if run.end_us == FOREVER)
 
 
-def _phase(picture: Picture) -> Phase:
-    cool, infusion, until_us = picture.cooling, picture.infusion, picture.until_us
+def _phase(review: ReviewContext) -> Phase:
+    cool, infusion, until_us = review.cooling, review.infusion, review.until_us
     running = [cap for cap in cool.caps if cap.runs and cap.runs[-1].end_us > until_us]
-    if signed_us(picture.told) is not None:
+    if signed_us(review.facts) is not None:
         return Phase.FINALIZED
     if not cool.runs:
         return Phase.WAITING
@@ -160,15 +160,15 @@ _HOLDING_FLAGS = {
 }
 
 
-def _held(picture: Picture, flags: tuple[Flag, ...]) -> Iterator[HeldReason]:
-    starts = [fact for fact in picture.told if isinstance(fact, CoolingStarted)]
-    if any(_is_weak(fact.evidence, picture.policy.min_evidence) for fact in starts):
+def _held(review: ReviewContext, flags: tuple[Flag, ...]) -> Iterator[HeldReason]:
+    starts = [fact for fact in review.facts if isinstance(fact, CoolingStarted)]
+    if any(_is_weak(fact.evidence, review.policy.min_evidence) for fact in starts):
         yield HeldReason.WEAK_EVIDENCE
-    if not picture.policy.approved_by:
+    if not review.policy.approved_by:
         yield HeldReason.POLICY_UNAPPROVED
-    if picture.infusion.class_unknown:
+    if review.infusion.class_unknown:
         yield HeldReason.AGENT_CLASS_UNKNOWN
-    if picture.infusion.orders_remain:
+    if review.infusion.orders_remain:
         yield HeldReason.CHEMO_ORDERS_REMAIN
     for flag, reason in _HOLDING_FLAGS.items():
         if flag in flags:
@@ -183,7 +183,7 @@ def _is_weak(evidence: str, least: Evidence) -> bool:
     return not known or known[0].strength < least.strength
 
 
-def _serial_numbers(told: Iterable[AnyFact]) -> dict[str, str]:
+def _serial_numbers(facts: Iterable[AnyFact]) -> dict[str, str]:
     return {
-        fact.cap.device: fact.serial_number for fact in told if isinstance(fact, CoolingStarted) and fact.serial_number
+        fact.cap.device: fact.serial_number for fact in facts if isinstance(fact, CoolingStarted) and fact.serial_number
     }

@@ -1,12 +1,12 @@
-"""Whose facts are these: facts, sorted into sessions. A pure function of the set of facts.
+"""Attribution: facts sorted into sessions. A pure function of the set of facts.
 
-Theory of operation. The facts of each cap are cut into stretches, one occupant each. Where the teller named the patient
-of a fact, that decides. Otherwise the bindings do: a stretch belongs to the patient bound to the cap when it begins, or
-to the first one bound while it goes on. A binding of somebody else ends it, whatever the machine says (P24), and so
-does cooling that starts anew after the cap stood idle. Reassignments then move whole stretches (reading 14). A
-patient's stretches make one session, on however many caps (P23), unless half a day lies between them; what nobody
-claims makes a session of its own. Infusion facts find their session by patient and instant, facts of a unit by its
-caps, facts that name a token by the fact that opened it.
+Theory of operation. The facts of each cap are cut into occupancies, one occupant each. Where the sender named the
+patient of a fact, that decides. Otherwise the bindings do: an occupancy belongs to the patient bound to the cap when it
+begins, or to the first one bound while it goes on. A binding of another patient ends it, whatever the machine reports
+(P24), and so does cooling that starts anew after the cap stood idle. Reassignments then move whole occupancies (reading
+14). A patient's occupancies make one session, on however many caps (P23), unless half a day lies between them; an
+occupancy without a patient makes a session of its own. Infusion facts find their session by patient and instant, facts
+of a unit by its caps, facts that name a token by the fact that opened it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,7 +40,7 @@ from gateway.session.facts import (
     UnitFaulted,
     UnitOffline,
     UnitOnline,
-    first_tellings,
+    deduplicated,
 )
 from gateway.session.infusion import InfusionFact
 from gateway.session.occupancy import Occupancy, occupancies, on_a_cap, with_implicit_stops
@@ -66,9 +66,9 @@ _UNIT_FACTS = (UnitFaulted, FaultCleared, UnitOffline, UnitOnline)
 
 
 class Session(msgspec.Struct, frozen=True):
-    """One patient's episode: its facts, and the tokens drawn for it, the one that stands first."""
+    """One patient's episode: its facts, and the tokens drawn for it, the valid one first."""
 
-    patient: str  # "" while nobody is known
+    patient: str  # "" while unknown
     cap: CapRef | None  # the first; None for a patient without any cooling
     opened_us: int
     tokens: tuple[str, ...]
@@ -83,7 +83,7 @@ class Session(msgspec.Struct, frozen=True):
 
 @dataclass
 class _Group:
-    """A session in the making. Without stretches it is what a reassignment left, or a patient without cooling."""
+    """A session under construction. Without occupancies: what a reassignment left, or a patient without cooling."""
 
     patient: str
     opened_us: int
@@ -93,64 +93,64 @@ class _Group:
 
     @property
     def last_us(self) -> int:
-        return max((stretch.last_us for stretch in self.occupancies), default=self.opened_us)
+        return max((occupancy.last_us for occupancy in self.occupancies), default=self.opened_us)
 
     def devices(self) -> set[str]:
-        return {stretch.cap.device for stretch in self.occupancies}
+        return {occupancy.cap.device for occupancy in self.occupancies}
 
 
 def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us: int = SPLIT_US) -> tuple[Session, ...]:
-    """The sessions that `facts` tell of, by patient and beginning; also patients of whom no cooling is known."""
-    told = _without_voided(first_tellings(facts))
+    """The sessions in `facts`, by patient and beginning; also patients of whom no cooling is known."""
+    valid = _without_voided(deduplicated(facts))
     by_cap: dict[CapRef, list[AnyFact]] = {}
-    for fact in told:
+    for fact in valid:
         if on_a_cap(fact) and fact.cap is not None:
             by_cap.setdefault(fact.cap, []).append(fact)
     found = {cap: occupancies(cap, cap_facts, idle_us) for cap, cap_facts in by_cap.items()}
-    moves = _reassign(found, told, split_us)
-    owned = [stretch for on_cap in found.values() for stretch in with_implicit_stops(on_cap)]
+    moves = _reassign(found, valid, split_us)
+    owned = [occupancy for on_cap in found.values() for occupancy in with_implicit_stops(on_cap)]
     grouping = _Grouping(_groups(owned, split_us))
     for fact, opened_us in moves:
         grouping.anchor(fact.from_patient, opened_us)
-    grouping.take_tokens(told)
-    grouping.take_patient_facts(told)
-    grouping.take_unit_facts(told)
+    grouping.take_tokens(valid)
+    grouping.take_patient_facts(valid)
+    grouping.take_unit_facts(valid)
     for fact, opened_us in moves:
         for patient in (fact.from_patient, fact.to_patient):
             grouping.of(patient, opened_us).facts.append(fact)
     return tuple(_session(group) for group in sorted(grouping.groups, key=lambda each: (each.patient, each.opened_us)))
 
 
-def _without_voided(told: Sequence[AnyFact]) -> tuple[AnyFact, ...]:
-    voids = [fact for fact in told if isinstance(fact, BindingVoided)]
+def _without_voided(facts: Sequence[AnyFact]) -> tuple[AnyFact, ...]:
+    voids = [fact for fact in facts if isinstance(fact, BindingVoided)]
     return tuple(
-        fact for fact in told if not (isinstance(fact, PatientBound) and any(voided(fact, void) for void in voids))
+        fact for fact in facts if not (isinstance(fact, PatientBound) and any(voided(fact, void) for void in voids))
     )
 
 
 def voided(binding: PatientBound, void: BindingVoided) -> bool:
-    """Whether the binding does not hold: told before, of the same cap and patient."""
+    """Whether `void` voids the binding: received no later, same cap and patient."""
     same = (binding.cap, binding.patient) == (void.cap, void.patient)
     return same and binding.known_at_us <= void.known_at_us
 
 
 def _reassign(
-    found: dict[CapRef, list[Occupancy]], told: Sequence[AnyFact], split_us: int
+    found: dict[CapRef, list[Occupancy]], facts: Sequence[AnyFact], split_us: int
 ) -> list[tuple[PatientReassigned, int]]:
-    """Move stretches to whom they belonged all along; each move with the beginning of what it moved."""
+    """Apply reassignments to `found`; each that moved something, with the beginning of the first occupancy moved."""
     moves: list[tuple[PatientReassigned, int]] = []
-    orders = [fact for fact in told if isinstance(fact, PatientReassigned)]
+    orders = [fact for fact in facts if isinstance(fact, PatientReassigned)]
     for fact in sorted(orders, key=lambda fact: (fact.known_at_us, fact.at_us)):
         on_cap = found.get(fact.cap, [])
         opened_us: int | None = None
         for index in reversed(range(len(on_cap))):
-            stretch = on_cap[index]
-            if stretch.owner != fact.from_patient or stretch.opened_us > max(fact.at_us, fact.known_at_us):
+            occupancy = on_cap[index]
+            if occupancy.owner != fact.from_patient or occupancy.opened_us > max(fact.at_us, fact.known_at_us):
                 continue
-            if opened_us is not None and opened_us - stretch.last_us > split_us:
+            if opened_us is not None and opened_us - occupancy.last_us > split_us:
                 break  # an earlier session of the same patient on this cap
-            on_cap[index] = msgspec.structs.replace(stretch, owner=fact.to_patient)
-            opened_us = stretch.opened_us
+            on_cap[index] = msgspec.structs.replace(occupancy, owner=fact.to_patient)
+            opened_us = occupancy.opened_us
         if opened_us is not None:
             moves.append((fact, opened_us))
     return moves
@@ -159,19 +159,19 @@ def _reassign(
 def _groups(owned: Iterable[Occupancy], split_us: int) -> list[_Group]:
     groups: list[_Group] = []
     latest: dict[str, _Group] = {}
-    for stretch in sorted(owned, key=lambda stretch: (stretch.opened_us, stretch.cap)):
-        group = latest.get(stretch.owner) if stretch.owner else None
-        if group is None or stretch.opened_us - group.last_us > split_us:
-            group = _Group(stretch.owner, stretch.opened_us)
+    for occupancy in sorted(owned, key=lambda occupancy: (occupancy.opened_us, occupancy.cap)):
+        group = latest.get(occupancy.owner) if occupancy.owner else None
+        if group is None or occupancy.opened_us - group.last_us > split_us:
+            group = _Group(occupancy.owner, occupancy.opened_us)
             groups.append(group)
-            latest[stretch.owner] = group
-        group.occupancies.append(stretch)
-        group.facts += stretch.facts
+            latest[occupancy.owner] = group
+        group.occupancies.append(occupancy)
+        group.facts += occupancy.facts
     return groups
 
 
 class _Grouping:
-    """The groups, and the ways by which facts find theirs."""
+    """Groups of occupancies, and the rules that add the other facts to them."""
 
     def __init__(self, groups: list[_Group]) -> None:
         self.groups = groups
@@ -186,67 +186,67 @@ class _Grouping:
         return begun[-1] if begun else own[0]
 
     def anchor(self, patient: str, opened_us: int) -> None:
-        """Keep a session for whom cooling was taken away from, so that its log can be taken back."""
+        """Keep a session for the patient that cooling was moved from, so that its increments can be retracted."""
         own = [each for each in self.groups if each.patient == patient]
         if not any(each.opened_us - _LEAD_US <= opened_us <= each.last_us for each in own):
             self.groups.append(_Group(patient, opened_us))
 
-    def take_tokens(self, told: Iterable[AnyFact]) -> None:
-        opened = [fact for fact in told if isinstance(fact, SessionOpened)]
+    def take_tokens(self, facts: Iterable[AnyFact]) -> None:
+        opened = [fact for fact in facts if isinstance(fact, SessionOpened)]
         for fact in sorted(opened, key=lambda fact: (fact.known_at_us, fact.at_us)):
             on_cap = [
-                (stretch, group)
+                (occupancy, group)
                 for group in self.groups
-                for stretch in group.occupancies
-                if stretch.cap == fact.cap and stretch.cooled
+                for occupancy in group.occupancies
+                if occupancy.cap == fact.cap and occupancy.cooled
             ]
             begun = [each for each in on_cap if each[0].opened_us <= fact.at_us]
-            # Of stretches that open at one instant, each has a token of its own.
-            stretch, group = max(
+            # Of occupancies that open at one instant, each has a token of its own.
+            occupancy, group = max(
                 begun or on_cap, key=lambda each: (each[0].opened_us, not each[1].tokens), default=(None, None)
             )
-            if stretch is None or group is None:
+            if occupancy is None or group is None:
                 continue
-            patient = fact.patient or stretch.first_owner
-            home = group if group.patient == patient else self.of(patient, stretch.opened_us)
+            patient = fact.patient or occupancy.first_owner
+            home = group if group.patient == patient else self.of(patient, occupancy.opened_us)
             home.tokens.append(fact.token)
             home.facts.append(fact)
 
-    def take_patient_facts(self, told: Sequence[AnyFact]) -> None:
+    def take_patient_facts(self, facts: Sequence[AnyFact]) -> None:
         by_token = {token: group for group in self.groups for token in group.tokens}
-        for fact in told:
+        for fact in facts:
             if not isinstance(fact, _PatientFact) or on_a_cap(fact):
                 continue
             if isinstance(fact, _SessionFact) and fact.token:
                 if fact.token in by_token:
                     by_token[fact.token].facts.append(fact)
             elif fact.patient:
-                self.of(fact.patient, _instant(fact, told)).facts.append(fact)
+                self.of(fact.patient, _instant(fact, facts)).facts.append(fact)
 
-    def take_unit_facts(self, told: Iterable[AnyFact]) -> None:
+    def take_unit_facts(self, facts: Iterable[AnyFact]) -> None:
         for group in self.groups:
             if group.occupancies:
                 first_us, last_us = group.opened_us - _MARGIN_US, min(group.last_us + _MARGIN_US, FOREVER)
-                group.facts += _unit_facts(told, group.devices(), first_us, last_us)
+                group.facts += _unit_facts(facts, group.devices(), first_us, last_us)
 
 
-def _unit_facts(told: Iterable[AnyFact], devices: set[str], first_us: int, last_us: int) -> Iterator[AnyFact]:
-    for fact in told:
+def _unit_facts(facts: Iterable[AnyFact], devices: set[str], first_us: int, last_us: int) -> Iterator[AnyFact]:
+    for fact in facts:
         if first_us <= fact.at_us <= last_us and (
             isinstance(fact, ClockStepped) or (isinstance(fact, _UNIT_FACTS) and fact.device in devices)
         ):
             yield fact
 
 
-def _instant(fact: _PatientFact, told: Iterable[AnyFact]) -> int:
-    """The instant that decides which of the patient's sessions the fact is about."""
+def _instant(fact: _PatientFact, facts: Iterable[AnyFact]) -> int:
+    """The instant that decides which of the patient's sessions the fact belongs to."""
     match fact:
         case InfusionEndCorrected():
             return fact.new_end_us
         case InfusionEndVoided():
             ends = [
                 (other.known_at_us, _instant(other, ()))
-                for other in told
+                for other in facts
                 if isinstance(other, InfusionEnded | InfusionEndCorrected)
                 and (other.patient, other.order) == (fact.patient, fact.order)
                 and other.known_at_us <= fact.known_at_us
@@ -259,7 +259,7 @@ def _instant(fact: _PatientFact, told: Iterable[AnyFact]) -> int:
 
 
 def _session(group: _Group) -> Session:
-    cooled = [stretch for stretch in group.occupancies if stretch.cooled]
+    cooled = [occupancy for occupancy in group.occupancies if occupancy.cooled]
     return Session(
         patient=group.patient,
         cap=cooled[0].cap if cooled else None,

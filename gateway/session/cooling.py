@@ -1,8 +1,8 @@
 """The cooling of one session: runs of each cap, what interrupts them, and what ends them.
 
 Theory of operation. A cap's facts drive a state machine: stopped, cooling, paused. It yields runs, from a start to a
-stop, and the pauses inside them. Other ends of cooling (P13) cut the run into which they fall. Faults and time out of
-sight belong to the unit and lie across all of its caps. Cooling is net of all of these; where several caps served the
+stop, and the pauses inside them. Other ends of cooling (P13) cut the run into which they fall. Faults and time
+offline belong to the unit and lie across all of its caps. Cooling is net of all of these; where several caps served the
 session, any of them is enough (P23).
 
 Facts at one instant: the one that changes the state comes first. So a stop and a start at the same instant leave a
@@ -34,7 +34,7 @@ from gateway.session.facts import (
 from gateway.session.policy import OfflineUnproven, Policy, StopConflict
 from gateway.session.spans import FOREVER, Span, subtract, union
 
-EHR = "adt"  # the source of a departure that the EHR told
+EHR = "adt"  # the source of a departure that the EHR reported
 IMPLICIT_STOP = "implicit_stop"  # the reason of a stop that the next patient on the cap implies (P24)
 _FAULT = "fault"  # the reason of a pause that the unit's fault brings about (P14)
 
@@ -45,7 +45,7 @@ class Run(msgspec.Struct, frozen=True):
     cap: CapRef
     start_us: int
     end_us: int  # the earliest end (P13)
-    end_known_us: int  # when the first of its ends was told
+    end_known_us: int  # when the first of its ends was received
     machine_end_us: int  # when the machine stopped, whatever ended the count
     implicit: bool  # ended by the next patient on the cap
 
@@ -66,8 +66,8 @@ class CapTime(msgspec.Struct, frozen=True):
     runs: tuple[Run, ...]
     pauses: tuple[Pause, ...]  # by choice
     faults: tuple[Span, ...]  # of the unit or of the cap (P14)
-    unproven: tuple[Span, ...]  # out of sight and back, without proof (P15)
-    lost_us: int  # out of sight from here on; FOREVER if in sight
+    unproven: tuple[Span, ...]  # offline and back, without proof (P15)
+    lost_us: int  # offline from here on; FOREVER if readable
     unknown: tuple[Span, ...]  # what of the two above does not count
 
     @property
@@ -101,14 +101,14 @@ CAP_FACTS = (CoolingStarted, CoolingStopped, CoolingPaused, CoolingResumed, CapR
 
 
 def cooling(facts: Iterable[AnyFact], policy: Policy) -> Cooling:
-    """What the cooling facts of one session say under `policy`."""
-    told = sorted(facts, key=lambda fact: (fact.at_us, fact.known_at_us))
+    """The cooling of one session, from its facts under `policy`."""
+    ordered = sorted(facts, key=lambda fact: (fact.at_us, fact.known_at_us))
     by_cap: dict[CapRef, list[CapFact]] = {}
-    for fact in told:
+    for fact in ordered:
         if isinstance(fact, CAP_FACTS):
             by_cap.setdefault(fact.cap, []).append(fact)
-    charted = [fact for fact in told if isinstance(fact, CoolingStopCharted)]
-    left = [] if policy.count_after_departure else _departures(told)
+    charted = [fact for fact in ordered if isinstance(fact, CoolingStopCharted)]
+    left = [] if policy.count_after_departure else _departures(ordered)
     caps: list[CapTime] = []
     machine_runs: list[Run] = []
     left_while_cooling = removed_while_running = False
@@ -124,16 +124,16 @@ def cooling(facts: Iterable[AnyFact], policy: Policy) -> Cooling:
         departures = [fact for fact in left if fact.cap in (None, cap)]
         left_while_cooling |= any(run.start_us < fact.at_us < run.end_us for run in runs for fact in departures)
         runs = [cut for run in runs if (cut := _cut_at_departure(run, departures)) is not None]
-        caps.append(_cap_time(cap, runs, pauses, told, policy))
+        caps.append(_cap_time(cap, runs, pauses, ordered, policy))
     return Cooling(tuple(caps), tuple(machine_runs), left_while_cooling, removed_while_running)
 
 
-def _departures(told: Iterable[AnyFact]) -> list[PatientLeft]:
-    """Those that hold: a cancellation takes back what the EHR told before of a leaving before it."""
-    cancelled = [fact for fact in told if isinstance(fact, DepartureCancelled)]
+def _departures(facts: Iterable[AnyFact]) -> list[PatientLeft]:
+    """The valid departures: a cancellation voids those that the EHR reported before it."""
+    cancelled = [fact for fact in facts if isinstance(fact, DepartureCancelled)]
     return [
         fact
-        for fact in told
+        for fact in facts
         if isinstance(fact, PatientLeft)
         and not (
             fact.source == EHR
@@ -192,8 +192,8 @@ def _with_thaw(runs: Sequence[Run], removed: Sequence[CapRemoved]) -> list[Run]:
 def _cut(run: Run, ends: Iterable[CapRemoved | CoolingStopCharted], policy: Policy) -> Run | None:
     """P13: the earliest end counts.
 
-    A removed cap ends the run that was on. Who charts an end says that there was no cooling from then on until the
-    charting, so that it denies what the machine began in between, and nothing later.
+    A removed cap ends the run that was on. A charted end states that there was no cooling from then until
+    the charting: it denies what the machine began in between, and nothing later.
     """
     for end in ends:
         denied_until_us = end.at_us
@@ -219,9 +219,9 @@ def _ended(run: Run, end: CapRemoved | CoolingStopCharted | PatientLeft) -> Run:
 
 
 def _cap_time(
-    cap: CapRef, runs: Sequence[Run], pauses: Sequence[Pause], told: Sequence[AnyFact], policy: Policy
+    cap: CapRef, runs: Sequence[Run], pauses: Sequence[Pause], facts: Sequence[AnyFact], policy: Policy
 ) -> CapTime:
-    unproven, lost_us = _out_of_sight(cap.device, told)
+    unproven, lost_us = _offline_spans(cap.device, facts)
     unknown = () if policy.offline_unproven is OfflineUnproven.BRIDGE else unproven
     kept = [part for pause in pauses if (part := _within(pause, runs)) is not None]
     cap_faults = [(pause.start_us, pause.end_us) for pause in kept if pause.fault]
@@ -229,7 +229,7 @@ def _cap_time(
         cap=cap,
         runs=tuple(runs),
         pauses=tuple(pause for pause in kept if not pause.fault),
-        faults=union([*_faults(cap.device, told), *cap_faults]),
+        faults=union([*_faults(cap.device, facts), *cap_faults]),
         unproven=unproven,
         lost_us=lost_us,
         unknown=union([*unknown, (lost_us, FOREVER)]),
@@ -245,11 +245,11 @@ def _within(pause: Pause, runs: Iterable[Run]) -> Pause | None:
     return None
 
 
-def _faults(device: str, told: Iterable[AnyFact]) -> tuple[Span, ...]:
+def _faults(device: str, facts: Iterable[AnyFact]) -> tuple[Span, ...]:
     """P14: from the first bad poll of a fault to its clearing, fault by fault."""
     open_us: dict[str, int] = {}
     faults: list[Span] = []
-    for fact in told:
+    for fact in facts:
         match fact:
             case UnitFaulted() if fact.device == device:
                 open_us.setdefault(fact.code, fact.at_us)
@@ -261,11 +261,11 @@ def _faults(device: str, told: Iterable[AnyFact]) -> tuple[Span, ...]:
     return union([*faults, *((start, FOREVER) for start in open_us.values())])
 
 
-def _out_of_sight(device: str, told: Iterable[AnyFact]) -> tuple[tuple[Span, ...], int]:
+def _offline_spans(device: str, facts: Iterable[AnyFact]) -> tuple[tuple[Span, ...], int]:
     """P15: the silences that nothing proves, and since when the unit is silent."""
     silent_us: int | None = None
     unproven: list[Span] = []
-    for fact in told:
+    for fact in facts:
         match fact:
             case UnitOffline() if fact.device == device and silent_us is None:
                 silent_us = fact.at_us

@@ -5,8 +5,8 @@ or the numbers of the increments do; an increment that merely moved is charged r
 silently: it is an item, open until a person approves or refuses it, or settled at once where the policy credits
 automatically. To settle is to credit the old charge in full and to charge anew.
 
-A session that is held has no lines: what was charged of it is in question, and only a person answers that. An item
-remembers how many decisions about its charge had been told when it opened. So a decision is about the difference that
+A session that is held has no lines: its charges are in question, and only a person decides that. An item
+remembers how many decisions about its charge were known when it opened. So a decision is about the difference that
 the person saw, and no clock matters: the same facts and the same log give the same items after a restart.
 """
 
@@ -29,7 +29,7 @@ class CorrectionItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     patient: str  # whom that would be charged to
     service_date: date | None = None
     reason: CorrectionReason
-    decisions: int = 0  # how many about this charge had been told when the item opened
+    decisions: int = 0  # how many about this charge were known when the item opened
     refused: bool = False  # closed while the difference is the same
 
 
@@ -63,23 +63,23 @@ def corrected(
         reason = CorrectionReason.HELD if held else _why(difference, patient)
         item = _item(difference, key, patient, reason)
         verdicts = [fact.approved for fact in decided if fact.charge == item.charge]
-        seen = next((each.decisions for each in account.items if _same(each, item)), len(verdicts))
-        told = verdicts[seen:]
-        approved = told[-1] if told else policy.automatic_credit and not held
+        before = next((each.decisions for each in account.items if _same(each, item)), len(verdicts))
+        new = verdicts[before:]
+        approved = new[-1] if new else policy.automatic_credit and not held
         past_z = difference.line is not None and key is None  # then only a person can charge it, elsewhere
         if approved and not past_z:
             charges += _settled(difference, key, reason)
         else:
-            refused = bool(told) and not approved
-            items.append(msgspec.structs.replace(item, decisions=seen, refused=refused))
+            refused = bool(new) and not approved
+            items.append(msgspec.structs.replace(item, decisions=before, refused=refused))
     return tuple(charges), tuple(items)
 
 
 def _differences(charged: Sequence[Charge], lines: Sequence[ChargeLine]) -> Iterator[_Difference]:
     standing = standing_charges(charged)
     right = {line.claim for line in lines}
-    told = {charge.line.claim for charge in standing}
-    wanting = [line for line in lines if line.claim not in told]
+    claimed = {charge.line.claim for charge in standing}
+    wanting = [line for line in lines if line.claim not in claimed]
     for charge in standing:
         if charge.line.claim not in right:
             line = next((each for each in wanting if each.numbers & charge.line.numbers), None)

@@ -1,7 +1,7 @@
 """Which cooling counts: net of interruptions, after the infusion's end, as long as cooling is continued.
 
 Theory of operation. Net cooling of all caps is put together (P23). A gap in it may be filled by policy (P9 gross, P31),
-never over time out of sight. Then continuity is judged on the runs, pauses and all: a run must be on at the infusion's
+never over offline time. Then continuity is judged on the runs, pauses and all: a run must be on at the infusion's
 end, or be interrupted there by no more than the tolerance; from there on it lasts until a stop that is followed by no
 start within the tolerance (P11, P12). A move to another cap continues the session however long it takes (P23).
 """

@@ -1,4 +1,4 @@
-"""The closed sets of words that facts are told in, and the name of a cap."""
+"""The enumerations that facts use, and the reference to a cap."""
 
 from enum import StrEnum
 
@@ -23,7 +23,7 @@ class AgentClass(StrEnum):
 
 
 class EndSource(StrEnum):
-    """Who says that an infusion ended. A pump's word is a hint and never starts a count."""
+    """Who reported that an infusion ended. A pump's report is a hint and never starts a count."""
 
     MAR = "mar"
     ENGINE_FINAL = "engine-final"
@@ -32,7 +32,7 @@ class EndSource(StrEnum):
 
 
 class Continuity(StrEnum):
-    """Whether the unit itself proves what it did while it was out of sight (P15)."""
+    """Whether the unit itself proves what it did while it was offline (P15)."""
 
     PROVEN = "proven"
     UNPROVEN = "unproven"

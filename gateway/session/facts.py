@@ -478,7 +478,7 @@ def decode_fact(text: bytes | str) -> AnyFact:
     return _decoder.decode(text)
 
 
-def first_tellings(facts: Iterable[AnyFact]) -> tuple[AnyFact, ...]:
+def deduplicated(facts: Iterable[AnyFact]) -> tuple[AnyFact, ...]:
     """Each fact once, as first received (reading 12), in an order that depends on the facts alone."""
     first: dict[AnyFact, AnyFact] = {}
     for fact in facts:

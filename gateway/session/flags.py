@@ -1,10 +1,10 @@
-"""What a reviewer is shown: flags on a session, and why increments are held."""
+"""The enumerations of a session's flags and of the reasons that hold its increments."""
 
 from enum import StrEnum
 
 
 class Flag(StrEnum):
-    """What about a session asks for a person's eye. None of them changes the count."""
+    """What a reviewer should check about a session. None of them changes the count."""
 
     AMBIGUOUS_LOCAL_TIME = "ambiguous_local_time"
     AMBULATORY_PUMP_RUNNING = "ambulatory_pump_running"
@@ -53,5 +53,5 @@ class HeldReason(StrEnum):
     NO_ORDER = "no_order"  # P30
     REVISIONS_EXHAUSTED = "revisions_exhausted"  # past letter Z
     PREPARATION_MISSING = "preparation_missing"  # nobody charted what 97008 stands for
-    ADMINISTRATION_MISSING = "administration_missing"  # nobody says that chemotherapy was given
+    ADMINISTRATION_MISSING = "administration_missing"  # no report that chemotherapy was given
     DRY_RUN = "dry_run"  # the policy releases nothing

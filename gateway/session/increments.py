@@ -1,6 +1,6 @@
 """Increments: the instants at which counted cooling reaches its thresholds, and the log that keeps up with them.
 
-The list of increments is computed anew whenever something is learned. `reconcile` says what must be told so that a
+The list of increments is computed anew whenever something is learned. `reconcile` gives the log entries by which a
 reader's list becomes the present one: retract from the top, amend what moved, emit what is new (P18).
 """
 
@@ -72,7 +72,7 @@ def chart_minutes(intervals: Iterable[Interval]) -> int:
 
 
 class Emitted(msgspec.Struct, frozen=True):
-    """What the log says about one number: the revision last told and whether it was taken back."""
+    """The state of one number in the log: its last revision and whether it is retracted."""
 
     index: int
     revision: str
@@ -89,30 +89,30 @@ class Op(StrEnum):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One entry of the log. `was_us` is the instant told before, None for an emission."""
+    """One entry of the log. `was_us` is the instant announced before, None for an emission."""
 
     op: Op
     index: int
     revision: str
-    attained_at_us: int  # of a retraction: the instant that is taken back
+    attained_at_us: int  # of a retraction: the instant that is retracted
     known_at_us: int
     was_us: int | None = None
 
 
 def reconcile(emitted: Sequence[Emitted], increments: Sequence[Increment], known_at_us: int) -> tuple[Change, ...]:
-    """What must be told so that the log equals `increments`. Past revision Z a number stays as it is, and is held."""
-    told = {each.index: each for each in emitted}
+    """The changes after which the log equals `increments`. Past revision Z a number stays as it is, and is held."""
+    logged = {each.index: each for each in emitted}
     present = {each.index: each for each in increments}
     retractions: list[Change] = []
-    for index in sorted(told, reverse=True):
-        before = told[index]
+    for index in sorted(logged, reverse=True):
+        before = logged[index]
         if not before.retracted and index not in present:
             at_us = before.attained_at_us
             retractions.append(Change(Op.RETRACT, index, before.revision, at_us, known_at_us, at_us))
     amendments: list[Change] = []
     emissions: list[Change] = []
     for index, increment in sorted(present.items()):
-        before = told.get(index)
+        before = logged.get(index)
         at_us = increment.attained_at_us
         if before is None:
             emissions.append(Change(Op.EMIT, index, "A", at_us, known_at_us))
@@ -133,11 +133,11 @@ def next_revision(revision: str) -> str:
 
 def fold(emitted: Sequence[Emitted], changes: Iterable[Change]) -> tuple[Emitted, ...]:
     """The log's state after `changes`, by number."""
-    told = {each.index: each for each in emitted}
+    logged = {each.index: each for each in emitted}
     for change in changes:
         retracted = change.op is Op.RETRACT
-        told[change.index] = Emitted(change.index, change.revision, change.attained_at_us, retracted)
-    return tuple(told[index] for index in sorted(told))
+        logged[change.index] = Emitted(change.index, change.revision, change.attained_at_us, retracted)
+    return tuple(logged[index] for index in sorted(logged))
 
 
 def ceil_to_minute(at_us: int) -> int:

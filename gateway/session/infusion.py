@@ -1,7 +1,7 @@
-"""The infusions of one session: which agents ran, whether the last one has ended, and by whose word.
+"""The infusions of one session: which agents ran, whether the last one has ended, and who reported it. Pure.
 
-Theory of operation. Each order is cut into segments by its starts and restarts. What the chart says about ends are
-statements: a plain end is version 1, a correction has its own version. Voids take statements away; what remains goes
+Theory of operation. Each order is cut into segments by its starts and restarts. What the chart states about ends are
+statements: a plain end is version 1, a correction has its own version. Voids withdraw statements; what remains goes
 to the segment into which its instant falls, and in each segment the highest version stands. The infusion is over when
 the last segment of every order that counts under the policy has an end; the count begins at the latest of them.
 """
@@ -50,14 +50,14 @@ INFUSION_FACTS = (
 
 
 class InfusionEnd(msgspec.Struct, frozen=True):
-    """The end that starts the count, and by whose word."""
+    """The end that starts the count, and who reported it."""
 
     at_us: int
     source: EndSource
     order: str
     version: int  # 1: as first charted
     skew_s: float
-    known_at_us: int  # when this end was first told
+    known_at_us: int  # when this end was first received
 
 
 class Infusions(msgspec.Struct, frozen=True):
@@ -69,9 +69,9 @@ class Infusions(msgspec.Struct, frozen=True):
     running: bool  # an agent that counts has no end
     end_missing: bool  # P19: nobody charted an end that must be there
     orders_remain: bool  # P7: more chemotherapy is ordered
-    class_unknown: bool  # an order whose class nobody told is disregarded
-    late_word_us: int  # when the last belated end was first heard of; 0: none came late
-    corrections_known_us: tuple[int, ...]  # when ends of counting orders were told, corrected or voided
+    class_unknown: bool  # an order of unreported class is disregarded
+    late_report_us: int  # when the last belated end was first received; 0: none came late
+    corrections_known_us: tuple[int, ...]  # when ends of counting orders were received, corrected or voided
     flags: frozenset[Flag]
 
 
@@ -79,7 +79,7 @@ class _Statement(msgspec.Struct, frozen=True):
     end_us: int
     version: int
     correction: bool
-    told_us: int  # when it was charted, by the chart
+    charted_us: int  # when it was charted, by the chart
     known_at_us: int
     source: EndSource
     skew_s: float
@@ -108,13 +108,13 @@ class _Order(msgspec.Struct, frozen=True):
 
 
 def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
-    """What the infusion facts among `facts` say under `policy`."""
+    """The state of the infusions, from the infusion facts among `facts` under `policy`."""
     by_order: dict[str, list[InfusionFact]] = {}
     for fact in facts:
         if isinstance(fact, INFUSION_FACTS):
             by_order.setdefault(fact.order, []).append(fact)
-    classes = {name: _class_of(told) for name, told in by_order.items()}
-    orders = {name: _order(name, told) for name, told in by_order.items()}
+    classes = {name: _class_of(own) for name, own in by_order.items()}
+    orders = {name: _order(name, own) for name, own in by_order.items()}
     counting = [orders[name] for name, agent in classes.items() if agent in _counting_classes(policy)]
     main = [orders[name] for name, agent in classes.items() if agent in _main_classes(policy)]
     remain = policy.hold_when_orders_remain and _orders_remain(orders.values())
@@ -131,7 +131,7 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
         or (remain and not running),
         orders_remain=remain,
         class_unknown=None in classes.values(),
-        late_word_us=max((_late_word_us(order) for order in counting), default=0),
+        late_report_us=max((_late_report_us(order) for order in counting), default=0),
         corrections_known_us=tuple(
             fact.known_at_us
             for order in counting
@@ -162,23 +162,25 @@ def _counting_classes(policy: Policy) -> frozenset[AgentClass]:
     return classes | {AgentClass.AMBULATORY_PUMP} if policy.ambulatory_pump_counts_as_infusion else classes
 
 
-def _class_of(told: Sequence[InfusionFact]) -> AgentClass | None:
-    """The class as last told, else as presumed. A correction alone tells none and waits (reading 9)."""
-    said = [(fact.known_at_us, fact.at_us, fact.admin) for fact in told if fact.admin is not None and not fact.presumed]
-    if said:
-        return max(said)[2]
-    if any(isinstance(fact, FlushStarted | FlushEnded) for fact in told):
+def _class_of(facts: Sequence[InfusionFact]) -> AgentClass | None:
+    """The class as last reported, else as presumed. A correction alone has none and waits (reading 9)."""
+    reported = [
+        (fact.known_at_us, fact.at_us, fact.admin) for fact in facts if fact.admin is not None and not fact.presumed
+    ]
+    if reported:
+        return max(reported)[2]
+    if any(isinstance(fact, FlushStarted | FlushEnded) for fact in facts):
         return AgentClass.FLUSH
-    return next((fact.admin for fact in told if fact.presumed), None)
+    return next((fact.admin for fact in facts if fact.presumed), None)
 
 
-def _order(name: str, told: Sequence[InfusionFact]) -> _Order:
-    starts = sorted({f.at_us for f in told if isinstance(f, InfusionStarted | InfusionRestarted | FlushStarted)})
-    voids = [fact for fact in told if isinstance(fact, InfusionEndVoided)]
-    standing = [each for fact in told if (each := _statement(fact)) is not None and _stands(each, voids)]
+def _order(name: str, facts: Sequence[InfusionFact]) -> _Order:
+    starts = sorted({f.at_us for f in facts if isinstance(f, InfusionStarted | InfusionRestarted | FlushStarted)})
+    voids = [fact for fact in facts if isinstance(fact, InfusionEndVoided)]
+    valid = [each for fact in facts if (each := _statement(fact)) is not None and _is_valid(each, voids)]
     segments: list[list[_Statement]] = [[] for _ in starts or (0,)]
     rejected = False
-    for each in standing:
+    for each in valid:
         if each.no_time:
             continue
         if starts and each.end_us < starts[0]:
@@ -191,13 +193,13 @@ def _order(name: str, told: Sequence[InfusionFact]) -> _Order:
         starts=tuple(starts),
         segments=tuple(map(tuple, segments)),
         rejected=rejected,
-        no_time=any(each.no_time for each in standing),
-        remaining=tuple(each for each in standing if each.remaining is not None and not each.no_time),
+        no_time=any(each.no_time for each in valid),
+        remaining=tuple(each for each in valid if each.remaining is not None and not each.no_time),
     )
 
 
 def _statement(fact: InfusionFact) -> _Statement | None:
-    """What `fact` says about an end; None if nothing, or if only a pump says it (a hint, P19)."""
+    """The statement of an end that `fact` makes; None if it makes none, or if it is a pump's (a hint, P19)."""
     match fact:
         case InfusionEnded() if fact.source is not EndSource.PUMP:
             return _Statement(
@@ -231,12 +233,12 @@ def _statement(fact: InfusionFact) -> _Statement | None:
             return None
 
 
-def _stands(statement: _Statement, voids: Iterable[InfusionEndVoided]) -> bool:
-    """Whether no void takes the statement away."""
+def _is_valid(statement: _Statement, voids: Iterable[InfusionEndVoided]) -> bool:
+    """Whether no void withdraws the statement."""
     for void in voids:
         if void.version is None:
             # Reading 4: what was received before the void, whatever its instant.
-            if (statement.known_at_us, statement.told_us) < (void.known_at_us, void.at_us):
+            if (statement.known_at_us, statement.charted_us) < (void.known_at_us, void.at_us):
                 return False
         elif statement.version <= void.version and (statement.correction or statement.end_us <= void.at_us):
             # P18: the highest version wins. An end that came about after the void is another end.
@@ -245,9 +247,9 @@ def _stands(statement: _Statement, voids: Iterable[InfusionEndVoided]) -> bool:
 
 
 def _orders_remain(orders: Iterable[_Order]) -> bool:
-    """Reading 5: what the latest end that speaks of it says; other ends do not lift a hold."""
-    spoken = [each for order in orders for each in order.remaining]
-    latest = max(spoken, key=lambda each: (each.end_us, each.known_at_us, -(each.remaining or 0)), default=None)
+    """Reading 5: the latest end that states a number decides; other ends do not lift a hold."""
+    stated = [each for order in orders for each in order.remaining]
+    latest = max(stated, key=lambda each: (each.end_us, each.known_at_us, -(each.remaining or 0)), default=None)
     return latest is not None and (latest.remaining or 0) > 0
 
 
@@ -260,8 +262,8 @@ def _latest(ends: dict[str, _Statement | None]) -> InfusionEnd | None:
     return InfusionEnd(end.end_us, end.source, name, end.version, end.skew_s, end.known_at_us)
 
 
-def _late_word_us(order: _Order) -> int:
-    """When the order's end was first heard of, if that was after it happened; otherwise 0."""
+def _late_report_us(order: _Order) -> int:
+    """When the order's end was first received, if that was after it happened; otherwise 0."""
     first = min(order.last, key=lambda each: each.known_at_us, default=None)
     return 0 if first is None or first.known_at_us <= first.end_us else first.known_at_us
 
@@ -275,10 +277,10 @@ def _flags(
     over: bool,
 ) -> frozenset[Flag]:
     flags: set[Flag] = set()
-    told = [fact for order in counting for fact in by_order[order.name]]
-    if any(fact.ambiguous for fact in told):
+    relevant = [fact for order in counting for fact in by_order[order.name]]
+    if any(fact.ambiguous for fact in relevant):
         flags.add(Flag.AMBIGUOUS_LOCAL_TIME)  # P26
-    if any(abs(fact.skew_s) > _SKEW_FLAG_S for fact in told):
+    if any(abs(fact.skew_s) > _SKEW_FLAG_S for fact in relevant):
         flags.add(Flag.CLOCK_SKEW_CORRECTED)  # P25
     if any(order.rejected for order in counting):
         flags.add(Flag.INFUSION_END_BEFORE_START)

@@ -1,4 +1,4 @@
-"""The facts of one cap, cut into stretches of one occupant each. See binding.py for the theory of operation."""
+"""Occupancy: the facts of one cap, cut at changes of occupant. Pure; attribution.py has the theory of operation."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from gateway.session.spans import FOREVER, US_PER_MINUTE
 
 BINDING_HOLDS_US = 4 * 60 * US_PER_MINUTE  # how long a binding waits for cooling to start
 
-_Told = (
+_OccupancyFact = (
     CoolingStarted
     | CoolingStopped
     | CoolingPaused
@@ -35,20 +35,10 @@ _Told = (
     | PatientLeft
     | DevicePostTimerStarted
 )
-_TOLD = (
-    CoolingStarted,
-    CoolingStopped,
-    CoolingPaused,
-    CoolingResumed,
-    CapRemoved,
-    CoolingStopCharted,
-    PatientLeft,
-    DevicePostTimerStarted,
-)
 
 
 class Occupancy(msgspec.Struct, frozen=True):
-    """What one occupant did on one cap. `owner` is "" where nobody is known."""
+    """One cap's facts under one occupant. `owner` is the patient, "" while unknown."""
 
     cap: CapRef
     opened_us: int
@@ -75,40 +65,40 @@ class Occupancy(msgspec.Struct, frozen=True):
         return running
 
 
-def on_a_cap(fact: AnyFact) -> TypeGuard["_Told | PatientBound | PatientReleased"]:
-    """Whether `fact` tells of one cap."""
-    return isinstance(fact, PatientBound | PatientReleased | _Told) and fact.cap is not None
+def on_a_cap(fact: AnyFact) -> TypeGuard["_OccupancyFact | PatientBound | PatientReleased"]:
+    """Whether `fact` is about one cap."""
+    return isinstance(fact, PatientBound | PatientReleased | _OccupancyFact) and fact.cap is not None
 
 
 def occupancies(cap: CapRef, facts: Iterable[AnyFact], idle_us: int) -> list[Occupancy]:
-    """The stretches of `cap`, by their beginning. `idle_us`: how long a stop leaves the cap to its occupant."""
+    """The occupancies of `cap`, by their beginning. `idle_us`: how long after a stop its occupant keeps the cap."""
     walk = _Walk(cap, idle_us)
     for fact in sorted(filter(on_a_cap, facts), key=lambda fact: (fact.at_us, _rank(fact), fact.known_at_us)):
         walk.take(fact)
     found = [Occupancy(cap, draft.opened_us, draft.owner, draft.owner, tuple(draft.facts)) for draft in walk.drafts]
-    return sorted(found, key=lambda stretch: stretch.opened_us)
+    return sorted(found, key=lambda occupancy: occupancy.opened_us)
 
 
 def with_implicit_stops(found: Sequence[Occupancy]) -> list[Occupancy]:
-    """P24: whoever comes next on the cap ends a stretch that was never stopped."""
+    """P24: the next occupant of the cap stops an occupancy that no fact stopped."""
     result: list[Occupancy] = []
-    for index, stretch in enumerate(found):
-        following = next((s for s in found[index + 1 :] if s.owner != stretch.owner and s.cooled), None)
-        if following is not None and stretch.running_at(following.opened_us):
+    for index, occupancy in enumerate(found):
+        following = next((s for s in found[index + 1 :] if s.owner != occupancy.owner and s.cooled), None)
+        if following is not None and occupancy.running_at(following.opened_us):
             stop = CoolingStopped(
                 at_us=following.opened_us,
                 known_at_us=min(fact.known_at_us for fact in following.facts),
-                cap=stretch.cap,
-                patient=stretch.owner,
+                cap=occupancy.cap,
+                patient=occupancy.owner,
                 reason=IMPLICIT_STOP,
             )
-            stretch = msgspec.structs.replace(stretch, facts=(*stretch.facts, stop))
-        result.append(stretch)
+            occupancy = msgspec.structs.replace(occupancy, facts=(*occupancy.facts, stop))
+        result.append(occupancy)
     return result
 
 
 def _rank(fact: AnyFact) -> int:
-    """The order of facts at one instant: who goes, then who comes, then what begins."""
+    """The order of facts at one instant: ends, then releases, then bindings, then starts."""
     match fact:
         case CoolingStopped():
             return 0
@@ -151,7 +141,7 @@ class _Walk:
     bound_us: int = 0
     bound_used: bool = False  # cooling has run under the binding
 
-    def take(self, fact: "_Told | PatientBound | PatientReleased") -> None:
+    def take(self, fact: "_OccupancyFact | PatientBound | PatientReleased") -> None:
         match fact:
             case PatientBound():
                 self._bind(fact)
@@ -161,11 +151,11 @@ class _Walk:
                 if self.current is not None and fact.patient in ("", self.current.owner):
                     self.current.released = True
             case CoolingStarted() if fact.patient:
-                self._start_of(fact)
+                self._start_for_patient(fact)
             case CoolingStarted():
                 self._start(fact)
             case _ if fact.patient:
-                self._told_of(fact)
+                self._add_to_patient(fact)
             case _:
                 if self.current is not None:
                     self.current.add(fact)
@@ -201,8 +191,8 @@ class _Walk:
         self._open(self.bound if fresh else "", fact.at_us).add(fact)
         self.bound_used = True
 
-    def _start_of(self, fact: CoolingStarted) -> None:
-        """The teller knows whose cooling it is."""
+    def _start_for_patient(self, fact: CoolingStarted) -> None:
+        """A start whose sender named the patient."""
         draft = self.current
         if draft is not None and not draft.owner and draft.running:
             draft.owner = fact.patient
@@ -210,8 +200,8 @@ class _Walk:
             draft = self._open(fact.patient, fact.at_us)
         draft.add(fact)
 
-    def _told_of(self, fact: _Told) -> None:
-        """Of the patient's latest stretch here; of a stretch without cooling if there is none."""
+    def _add_to_patient(self, fact: _OccupancyFact) -> None:
+        """Add to the patient's latest occupancy of this cap; to one without cooling if there is none."""
         own = [draft for draft in self.drafts if draft.owner == fact.patient]
         draft = own[-1] if own else _Draft(fact.patient, fact.at_us)
         if not own:

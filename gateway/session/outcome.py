@@ -1,4 +1,4 @@
-"""One session looked at: what changed since it was last told of, and the evidence for it. Pure."""
+"""The outcome of assessing one session: what changed since it was last published, with the evidence. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
@@ -22,7 +22,7 @@ from gateway.session.facts import (
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.increments import Change, Emitted, fold, reconcile
 from gateway.session.policy import Policy
-from gateway.session.release import HOPELESS, Release, ReleaseState, release
+from gateway.session.release import POLICY_HOLDS, Release, ReleaseState, release
 from gateway.session.review import order_found
 from gateway.session.spans import FOREVER, US_PER_S
 
@@ -53,7 +53,7 @@ class Missing(StrEnum):
 
 
 class Published(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was last told of a session, besides its increments."""
+    """The state of a session as last published, besides its increments."""
 
     phase: Phase
     flags: tuple[Flag, ...] = ()
@@ -66,7 +66,7 @@ class Published(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One session in the state: what was told of it, and when it needs to be looked at again."""
+    """One session in the tracker's state: what was published of it, and when it needs assessing again."""
 
     token: str
     cap: CapRef
@@ -81,18 +81,18 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def patient(self) -> str:
-        """Whose session it is; "" while nobody knows."""
+        """Whose session it is; "" while unknown."""
         return "" if self.published is None else self.published.patient
 
     @property
     def waits(self) -> bool:
-        """Whether a person's word may yet release it or settle a charge."""
-        told = self.published
-        if told is None:
+        """Whether a person's decision may yet release it or settle a charge."""
+        published = self.published
+        if published is None:
             return False
-        held = told.finalised and told.release is ReleaseState.HELD and not HOPELESS & {*told.held}
-        standing = any(not each.retracted for each in self.emitted)
-        return (held and standing) or any(not item.refused for item in told.corrections)
+        held = published.finalised and published.release is ReleaseState.HELD and not POLICY_HOLDS & {*published.held}
+        emitted = any(not each.retracted for each in self.emitted)
+        return (held and emitted) or any(not item.refused for item in published.corrections)
 
     @property
     def open(self) -> bool:
@@ -120,7 +120,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def news(self) -> bool:
-        """Whether there is anything to tell."""
+        """Whether there is anything to publish."""
         return bool(self.changes or self.happened or self.release.charges)
 
 

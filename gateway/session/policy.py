@@ -45,7 +45,7 @@ class TimestampResolution(StrEnum):
 
 
 class OfflineUnproven(StrEnum):
-    """What becomes of time out of sight without the unit's own proof (P15)."""
+    """How offline time without the unit's own proof counts (P15)."""
 
     EXCLUDE = "exclude"
     BRIDGE = "bridge"
@@ -97,7 +97,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     count_after_departure: bool = False  # P28
     auto_release_limit_units: int = 6  # P29
     min_pause_s: int = 0  # P31: shorter interruptions are chatter and count
-    max_gap_s: float | None = None  # a longer silence is time out of sight; None: three poll periods
+    max_gap_s: float | None = None  # a longer silence is offline time; None: three poll periods
     min_evidence: Evidence = Evidence.REPORTED  # weaker proof of circulation holds the increments
     session_idle_s: int = 1800  # cooling that starts later than this on a cap nobody claims is another session
     release: ReleaseMode = ReleaseMode.CHARGE
@@ -117,7 +117,7 @@ _Seconds = Annotated[int, Field(ge=0, le=86400)]
 
 
 class PolicyFile(BaseModel):
-    """A policy's TOML file. What it leaves out has the documented default, but name, revision and threshold it says."""
+    """A policy's TOML file; keys without a default are required."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -161,8 +161,8 @@ class PolicyFile(BaseModel):
             raise ValueError("no such time zone, accepted: a name such as America/New_York") from None
 
     def policy(self) -> Policy:
-        """The same values as the tracker takes them."""
-        return Policy(**{name: getattr(self, name) for name in Policy.__struct_fields__})
+        """The same values as a frozen struct."""
+        return Policy(**self.model_dump())
 
 
 @lru_cache(maxsize=64)

@@ -1,12 +1,12 @@
 """Release: when the increments of a session become charges. Pure.
 
-Theory of operation. Increments are provisional until the session is final: signed or past the window (P21), and no cap
-of it still cooling in sight. Then either something holds them, or the lines that they make are charged, all at once.
-What was charged is a log that only grows. Once there is any of it, nothing more is charged silently: what the count
-says later is a correction (corrections.py).
+Theory of operation. Increments are provisional until the session is final: signed or past the window (P21), and no
+readable cap of it still cooling. Then either something holds them, or the lines that they make are charged, all at
+once. The charges are a log that only grows. Once there is any of it, nothing more is charged silently: what the count
+gives later is a correction (corrections.py).
 
-Holds are found anew each time and a person may lift them by their codes, but for those that say that there is nobody
-to charge, or nobody who answers for the rule.
+Holds are found anew each time and a person may lift them by their codes, except those of an unknown patient and of an
+unapproved or dry-run policy.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,8 +31,8 @@ from gateway.session.increments import LAST_REVISION, Emitted
 from gateway.session.infusion import INFUSION_FACTS
 from gateway.session.policy import Policy, ReleaseMode
 
-HOPELESS = frozenset({HeldReason.POLICY_UNAPPROVED, HeldReason.DRY_RUN})  # by the policy that is pinned
-UNLIFTABLE = HOPELESS | {HeldReason.UNBOUND}
+POLICY_HOLDS = frozenset({HeldReason.POLICY_UNAPPROVED, HeldReason.DRY_RUN})  # pinned: nothing lifts them
+UNLIFTABLE = POLICY_HOLDS | {HeldReason.UNBOUND}
 _CHEMO_ADMIN = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})
 
 
@@ -45,7 +45,7 @@ class ReleaseState(StrEnum):
 
 
 class Release(msgspec.Struct, frozen=True):
-    """Where the release of a session stands, and what is charged or credited now."""
+    """The release state of a session, and what is charged or credited now."""
 
     state: ReleaseState
     reasons: tuple[HeldReason, ...] = ()
@@ -116,11 +116,11 @@ def _final_holds(assessment: Assessment, facts: Sequence[AnyFact], policy: Polic
 
 
 def _administered(facts: Iterable[AnyFact]) -> bool:
-    """Whether more than a pump says that an agent given under chemotherapy administration codes has ended.
+    """Whether another source than a pump reports the end of an agent given under chemotherapy administration codes.
 
     An agent whose class is only presumed is counted like one, and is no evidence of one.
     """
-    told = [fact for fact in facts if isinstance(fact, INFUSION_FACTS)]
-    named = {fact.order for fact in told if fact.admin in _CHEMO_ADMIN and not fact.presumed}
-    ends = [fact for fact in told if isinstance(fact, InfusionEnded | InfusionEndCorrected)]
+    infusion = [fact for fact in facts if isinstance(fact, INFUSION_FACTS)]
+    named = {fact.order for fact in infusion if fact.admin in _CHEMO_ADMIN and not fact.presumed}
+    ends = [fact for fact in infusion if isinstance(fact, InfusionEnded | InfusionEndCorrected)]
     return any(fact.order in named and fact.source is not EndSource.PUMP for fact in ends)

@@ -1,4 +1,4 @@
-"""What a reviewer should look at: a session's flags, and when it counts as finalised. Nothing here counts time."""
+"""Review of a session: the flags that a reviewer is shown, and when it is finalised. Nothing here counts time. Pure."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -30,10 +30,10 @@ _TIMER_TOLERANCE_US = 5 * US_PER_MINUTE  # how far a unit's own countdown may di
 _CONFLICT_US = US_PER_MINUTE  # a chart is kept in whole minutes
 
 
-class Picture(msgspec.Struct, frozen=True):
-    """One session as far as it is known at `until_us`."""
+class ReviewContext(msgspec.Struct, frozen=True):
+    """One session as assessed up to `until_us`: the input of flags and finalisation."""
 
-    told: tuple[AnyFact, ...]
+    facts: tuple[AnyFact, ...]
     policy: Policy
     infusion: Infusions
     cooling: Cooling
@@ -49,77 +49,77 @@ class Picture(msgspec.Struct, frozen=True):
         return max(ends) if ends and max(ends) < FOREVER else None
 
 
-def flags_of(picture: Picture) -> tuple[Flag, ...]:
+def flags_of(context: ReviewContext) -> tuple[Flag, ...]:
     """The session's flags, sorted. Where a reassignment took all cooling away there is nothing else to review."""
     flags: set[Flag] = set()
-    reassigned = any(isinstance(fact, PatientReassigned) for fact in picture.told)
+    reassigned = any(isinstance(fact, PatientReassigned) for fact in context.facts)
     if reassigned:
         flags.add(Flag.PATIENT_REASSIGNED)
-    if picture.cooling.runs or not reassigned:
-        flags |= picture.infusion.flags
-        flags.update(_infusion_flags(picture))
-        flags.update(_cooling_flags(picture))
-        flags.update(_interruption_flags(picture))
-        flags.update(_record_flags(picture))
+    if context.cooling.runs or not reassigned:
+        flags |= context.infusion.flags
+        flags.update(_infusion_flags(context))
+        flags.update(_cooling_flags(context))
+        flags.update(_interruption_flags(context))
+        flags.update(_record_flags(context))
     return tuple(sorted(flags))
 
 
-def signed_us(told: Iterable[AnyFact]) -> int | None:
-    """When a person or the window closed the session, as told."""
-    return min((fact.at_us for fact in told if isinstance(fact, SessionFinalized)), default=None)
+def signed_us(facts: Iterable[AnyFact]) -> int | None:
+    """The instant at which a SessionFinalized fact closed the session; None if none did."""
+    return min((fact.at_us for fact in facts if isinstance(fact, SessionFinalized)), default=None)
 
 
-def finalised_us(picture: Picture) -> int | None:
+def finalised_us(context: ReviewContext) -> int | None:
     """P21: when it was closed; otherwise as soon as all is there that a claim needs, but not before the window ends."""
-    signed = signed_us(picture.told)
-    stopped_us = picture.stopped_us
+    signed = signed_us(context.facts)
+    stopped_us = context.stopped_us
     if signed is not None or stopped_us is None:
         return signed
-    window_us = stopped_us + picture.policy.finalise_after_h * 60 * US_PER_MINUTE
-    later = sorted(fact.known_at_us for fact in picture.told if fact.known_at_us > window_us)
-    return next((at_us for at_us in (window_us, *later) if _is_complete(picture, at_us)), None)
+    window_us = stopped_us + context.policy.finalise_after_h * 60 * US_PER_MINUTE
+    later = sorted(fact.known_at_us for fact in context.facts if fact.known_at_us > window_us)
+    return next((at_us for at_us in (window_us, *later) if _is_complete(context, at_us)), None)
 
 
-def _is_complete(picture: Picture, at_us: int) -> bool:
-    """Whether all that a claim needs of the infusions had been told by then."""
-    return infusions((fact for fact in picture.told if fact.known_at_us <= at_us), picture.policy).end is not None
+def _is_complete(context: ReviewContext, at_us: int) -> bool:
+    """Whether all that a claim needs of the infusions was known by then."""
+    return infusions((fact for fact in context.facts if fact.known_at_us <= at_us), context.policy).end is not None
 
 
-def order_found(told: Iterable[AnyFact]) -> bool | None:
+def order_found(facts: Iterable[AnyFact]) -> bool | None:
     """What the last check for an order found; None if nobody checked (P30)."""
-    checks = [fact for fact in told if isinstance(fact, OrderChecked)]
+    checks = [fact for fact in facts if isinstance(fact, OrderChecked)]
     return max(checks, key=lambda fact: (fact.at_us, fact.known_at_us)).found if checks else None
 
 
-def _ordered_us(told: Iterable[AnyFact]) -> float | None:
-    asked = [fact for fact in told if isinstance(fact, OrderChecked) and fact.ordered_post_minutes is not None]
+def _ordered_us(facts: Iterable[AnyFact]) -> float | None:
+    asked = [fact for fact in facts if isinstance(fact, OrderChecked) and fact.ordered_post_minutes is not None]
     latest = max(asked, key=lambda fact: (fact.at_us, fact.known_at_us), default=None)
     return None if latest is None else (latest.ordered_post_minutes or 0) * US_PER_MINUTE
 
 
-def _infusion_flags(picture: Picture) -> Iterator[Flag]:
-    infusion, cooling = picture.infusion, picture.cooling
+def _infusion_flags(context: ReviewContext) -> Iterator[Flag]:
+    infusion, cooling = context.infusion, context.cooling
     lost = any(_is_lost(cap) for cap in cooling.caps)
-    over = picture.stopped_us is not None or lost or signed_us(picture.told) is not None
+    over = context.stopped_us is not None or lost or signed_us(context.facts) is not None
     if over and not infusion.agents:
         yield Flag.INFUSION_MISSING
     if over and infusion.agents and infusion.end_missing:
         yield Flag.INFUSION_END_MISSING  # P19
     end = infusion.end
-    if end is not None and end.at_us <= picture.until_us and not picture.counted.continuity.continued:
+    if end is not None and end.at_us <= context.until_us and not context.counted.continuity.continued:
         yield Flag.COOLING_NOT_RUNNING_AT_INFUSION_END  # P11
     if cooling.runs and infusion.first_agent_us is not None and infusion.first_agent_us < cooling.runs[0].start_us:
         yield Flag.NO_PRECOOLING_BEFORE_INFUSION
-    if picture.stopped_us is not None and infusion.late_word_us > _stop_known_us(cooling.runs):
+    if context.stopped_us is not None and infusion.late_report_us > _stop_known_us(cooling.runs):
         yield Flag.LATE_ENTRY
-    timers = [fact.at_us for fact in picture.told if isinstance(fact, DevicePostTimerStarted)]
+    timers = [fact.at_us for fact in context.facts if isinstance(fact, DevicePostTimerStarted)]
     if any(end is None or abs(at_us - end.at_us) > _TIMER_TOLERANCE_US for at_us in timers):
         yield Flag.DEVICE_TIMER_HINT  # P19
 
 
-def _cooling_flags(picture: Picture) -> Iterator[Flag]:
-    cooling = picture.cooling
-    if picture.counted.continuity.restarted:
+def _cooling_flags(context: ReviewContext) -> Iterator[Flag]:
+    cooling = context.cooling
+    if context.counted.continuity.restarted:
         yield Flag.POST_INFUSION_RESTART  # P12
     if len({run.cap.device for run in cooling.runs}) > 1:
         yield Flag.TWO_DEVICES  # P23
@@ -129,7 +129,7 @@ def _cooling_flags(picture: Picture) -> Iterator[Flag]:
         yield Flag.LEFT_FACILITY_WHILE_COOLING  # P28
     if cooling.removed_while_running:
         yield Flag.STOP_AFTER_REMOVAL
-    if any(_conflicts(fact, picture) for fact in picture.told if isinstance(fact, CoolingStopCharted)):
+    if any(_conflicts(fact, context) for fact in context.facts if isinstance(fact, CoolingStopCharted)):
         yield Flag.STOP_CONFLICT  # P13
     if any(_is_lost(cap) for cap in cooling.caps):
         yield Flag.UNIT_LOST  # P15
@@ -137,11 +137,11 @@ def _cooling_flags(picture: Picture) -> Iterator[Flag]:
         yield Flag.STATE_CHATTER  # P31
 
 
-def _interruption_flags(picture: Picture) -> Iterator[Flag]:
+def _interruption_flags(context: ReviewContext) -> Iterator[Flag]:
     """What interrupted post-infusion cooling."""
-    cooling, counted = picture.cooling, picture.counted
+    cooling, counted = context.cooling, context.counted
     start_us, end_us = counted.window
-    end_us = min(end_us, picture.until_us)
+    end_us = min(end_us, context.until_us)
     for cap in cooling.caps:
         others = [span for other in cooling.caps if other is not cap for span in other.net_spans]
         running = clip(subtract(cap.running_spans, others), start_us, end_us)
@@ -151,41 +151,41 @@ def _interruption_flags(picture: Picture) -> Iterator[Flag]:
             yield Flag.UNOBSERVED_GAP  # P15
     unknown = union(span for cap in cooling.caps for span in cap.unknown)
     unresumed = {pause.end_us for cap in cooling.caps for pause in cap.pauses if not pause.resumed}
-    for gap in interruptions(cooling, counted, picture.until_us):
+    for gap in interruptions(cooling, counted, context.until_us):
         if gap[1] == counted.window[1]:
             if gap[1] in unresumed:
                 yield Flag.PAUSED_UNTIL_STOP
-        elif length(subtract([gap], unknown)) > picture.policy.pause_tolerance_s * US_PER_S:
+        elif length(subtract([gap], unknown)) > context.policy.pause_tolerance_s * US_PER_S:
             yield Flag.PAUSE_EXCEEDED_TOLERANCE  # P10
 
 
-def _record_flags(picture: Picture) -> Iterator[Flag]:
-    if any(isinstance(fact, ClockStepped) for fact in picture.told):
+def _record_flags(context: ReviewContext) -> Iterator[Flag]:
+    if any(isinstance(fact, ClockStepped) for fact in context.facts):
         yield Flag.CLOCK_STEP  # P25
-    if picture.intervals and _crosses_midnight(picture):
+    if context.intervals and _crosses_midnight(context):
         yield Flag.CROSSES_MIDNIGHT  # P27
-    if picture.units > picture.policy.auto_release_limit_units:
+    if context.units > context.policy.auto_release_limit_units:
         yield Flag.BEYOND_AUTO_RELEASE_LIMIT  # P29
-    ordered_us = _ordered_us(picture.told)
-    if ordered_us is not None and net_us(picture.intervals) > ordered_us:
+    ordered_us = _ordered_us(context.facts)
+    if ordered_us is not None and net_us(context.intervals) > ordered_us:
         yield Flag.BEYOND_ORDERED_DURATION  # P29
-    if order_found(picture.told) is False:
+    if order_found(context.facts) is False:
         yield Flag.NO_ORDER  # P30
-    finalised = finalised_us(picture)
-    if finalised is not None and any(known_us > finalised for known_us in _corrections_known_us(picture)):
+    finalised = finalised_us(context)
+    if finalised is not None and any(known_us > finalised for known_us in _corrections_known_us(context)):
         yield Flag.CORRECTION_AFTER_RELEASE  # P22
 
 
-def _corrections_known_us(picture: Picture) -> Iterator[int]:
-    yield from picture.infusion.corrections_known_us
-    for fact in picture.told:
+def _corrections_known_us(context: ReviewContext) -> Iterator[int]:
+    yield from context.infusion.corrections_known_us
+    for fact in context.facts:
         if isinstance(fact, CapRemoved | CoolingStopCharted | PatientLeft | PatientReassigned):
             yield fact.known_at_us
 
 
-def _crosses_midnight(picture: Picture) -> bool:
-    first_us, last_us = picture.intervals[0].start_us, picture.intervals[-1].end_us - 1
-    zone = picture.policy.zone
+def _crosses_midnight(context: ReviewContext) -> bool:
+    first_us, last_us = context.intervals[0].start_us, context.intervals[-1].end_us - 1
+    zone = context.policy.zone
     days = {datetime.fromtimestamp(at_us // US_PER_S, zone).date() for at_us in (first_us, last_us)}
     return len(days) > 1
 
@@ -198,13 +198,13 @@ def _stop_known_us(runs: tuple[Run, ...]) -> int:
     return max(runs, key=lambda run: run.end_us).end_known_us
 
 
-def _conflicts(charted: CoolingStopCharted, picture: Picture) -> bool:
-    """Whether the machine says otherwise of the cooling that the chart speaks of, by a minute or more."""
-    told_us = max(charted.at_us, charted.known_at_us)
+def _conflicts(charted: CoolingStopCharted, context: ReviewContext) -> bool:
+    """Whether the machine's stop and the charted one differ by a minute or more."""
+    charted_us = max(charted.at_us, charted.known_at_us)
     ends = [
-        min(run.machine_end_us, picture.until_us)
-        for run in picture.cooling.machine_runs
-        if charted.cap in (None, run.cap) and run.start_us < told_us
+        min(run.machine_end_us, context.until_us)
+        for run in context.cooling.machine_runs
+        if charted.cap in (None, run.cap) and run.start_us < charted_us
     ]
     return bool(ends) and abs(max(ends) - charted.at_us) >= _CONFLICT_US
 

@@ -1,4 +1,4 @@
-"""Stretches of time and their arithmetic: half-open [start, end) in microseconds, sorted and apart from each other."""
+"""Spans of time and their arithmetic: half-open [start, end) in microseconds, sorted and apart from each other."""
 
 from bisect import bisect_left
 from collections.abc import Iterable

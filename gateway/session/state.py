@@ -5,8 +5,8 @@ what was learned and what is observed, and gives the state after it with the ste
 changes to announce. The shell records the step, then swaps the state, so that memory never runs ahead of the ledger. A
 state made again from the recorded facts and announcements goes on as if nothing had happened.
 
-A new fact is looked at together with all facts that it may bear on: those that share a unit, a patient or a session
-with it, directly or through others. All other sessions stand as they did. A session opened longer ago than
+A new fact is assessed together with all facts that it may affect: those that share a unit, a patient or a session
+with it, directly or through others. All other sessions are unchanged. A session opened longer ago than
 `settled_us` is history: its increments are never touched again, and its facts are dropped a day later. One that is
 held, or charged in question, waits two weeks longer for a person.
 """
@@ -37,20 +37,20 @@ from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 from gateway.session.worklist import WorkItem, open_work
 
 _HOUR_US = 60 * US_PER_MINUTE
-_CORRECTIONS_US = 48 * _HOUR_US  # how long after the finalisation window a correction is still looked at
-_PATIENCE_US = 14 * 24 * _HOUR_US  # how much longer a session waits for a person's word
+_CORRECTIONS_US = 48 * _HOUR_US  # how long after the finalisation window a correction is still assessed
+_PATIENCE_US = 14 * 24 * _HOUR_US  # how much longer a session waits for a person's decision
 _CONTEXT_US = 24 * _HOUR_US  # how long facts outlive the sessions they may belong to
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What must be recorded before the state after it is true: new facts, then what they changed."""
+    """What to record before the state is replaced: new facts, then the outcomes that they caused."""
 
     facts: tuple[AnyFact, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
 
 
 class TrackerState(msgspec.Struct, frozen=True):
-    """All that is known, by what it concerns. `policy_text` is pinned in each session that opens."""
+    """The tracker's state: facts by what they concern, and the sessions. `policy_text` is pinned in new sessions."""
 
     policy_text: str
     facts_by_key: Mapping[Key, tuple[AnyFact, ...]] = {}
@@ -94,7 +94,7 @@ class TrackerState(msgspec.Struct, frozen=True):
         return min((record.wake_us for record in self.records.values()), default=FOREVER)
 
     def serving(self, now_us: int) -> dict[CapRef, str]:
-        """Whom each cap serves: bound to it lately, or still with an open session; a forgotten release ends with it."""
+        """The patient each cap serves: bound to it lately, or with an open session."""
         busy = {record.patient for record in self.records.values() if record.open}
         return {
             cap: binding.patient
@@ -103,11 +103,11 @@ class TrackerState(msgspec.Struct, frozen=True):
         }
 
     def knows_message(self, message_id: str) -> bool:
-        """Whether a fact that a message told is known under the message's id."""
+        """Whether a fact that the message with this id reported is known."""
         return any(fact.message_id == message_id for facts in self.facts_by_key.values() for fact in facts)
 
     def knows_order(self, patient: str, order: str) -> bool:
-        """Whether anything of the patient's order was told."""
+        """Whether any infusion fact of the patient's order is known."""
         facts = self.facts_by_key.get(("patient", patient), ())
         return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in facts)
 
@@ -119,7 +119,7 @@ class TrackerState(msgspec.Struct, frozen=True):
 
     @property
     def work(self) -> tuple[WorkItem, ...]:
-        """What people have to look at."""
+        """The open items of the work list."""
         return open_work(fact for facts in self.facts_by_key.values() for fact in facts)
 
     def due_us(self) -> dict[str, int]:
@@ -138,7 +138,7 @@ def rebuild(
     published: Iterable[tuple[str, Published]],
     charges: Iterable[tuple[str, Charge]],
 ) -> TrackerState:
-    """The state as the ledger has it: facts, then by session token what was told, in the order of telling.
+    """The state as the ledger has it: facts, then by session token what was announced, in that order.
 
     Nothing is due in it until it is `advance`d over everything once (`everything=True`).
     """
@@ -191,7 +191,7 @@ def advance(
 def inspect(
     state: TrackerState, token: str, observed: Mapping[str, int], now_us: int
 ) -> tuple[Session, Outcome] | None:
-    """One session as it stands, with its facts; None if no session that may still change has that token."""
+    """One session's current outcome, with its facts; None if no session that may still change has that token."""
     if token not in state.records:
         return None
     for session in _changeable_sessions(_related_facts(state, {("token", token)}), state, now_us):
@@ -216,14 +216,14 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
 
 
 def _new_facts(state: TrackerState, learned: Iterable[AnyFact]) -> Iterator[AnyFact]:
-    """The facts that were not told before; the first telling counts."""
-    told: set[AnyFact] = set()
+    """The facts that are new: receiving a fact again is idempotent."""
+    received: set[AnyFact] = set()
     for fact in learned:
         similar = state.facts_by_key.get(fact.concerns[0], ()) if fact.concerns else state.global_facts
         for known in similar:
-            told.add(_content(known))
-        if (content := _content(fact)) not in told:
-            told.add(content)
+            received.add(_content(known))
+        if (content := _content(fact)) not in received:
+            received.add(content)
             yield fact
 
 
@@ -265,7 +265,7 @@ def _with_facts(state: TrackerState, facts: Sequence[AnyFact]) -> TrackerState:
 
 
 def _touched_keys(state: TrackerState, new: Sequence[AnyFact], observed: Mapping[str, int], now_us: int) -> set[Key]:
-    """What must be looked at again: what new facts concern, and sessions whose instant has come."""
+    """The keys to assess again: what new facts concern, and sessions whose instant has come."""
     touched = {key for fact in new for key in fact.concerns}
     if any(not fact.concerns for fact in new):
         touched |= set(state.facts_by_key)
@@ -277,16 +277,16 @@ def _touched_keys(state: TrackerState, new: Sequence[AnyFact], observed: Mapping
 
 
 def _related_facts(state: TrackerState, touched: set[Key]) -> list[AnyFact]:
-    """All facts that bear on each other, from `touched` on."""
+    """All facts that share a key with `touched`, directly or through other facts."""
     facts: dict[int, AnyFact] = {id(fact): fact for fact in state.global_facts}
-    waiting, seen = list(touched), set(touched)
+    waiting, reached = list(touched), set(touched)
     while waiting:
         for fact in state.facts_by_key.get(waiting.pop(), ()):
             if id(fact) not in facts:
                 facts[id(fact)] = fact
-                further = {key for key in fact.concerns if key not in seen}
+                further = {key for key in fact.concerns if key not in reached}
                 waiting += further
-                seen |= further
+                reached |= further
     return list(facts.values())
 
 
@@ -320,7 +320,7 @@ def _opening(session: Session, state: TrackerState, now_us: int, draw: Callable[
 def _outcomes(
     session: Session, records: Mapping[str, SessionRecord], observed: Mapping[str, int], now_us: int
 ) -> Iterator[Outcome]:
-    """The session under the token that stands; tokens that another one has replaced lose their increments."""
+    """The session under its valid token; tokens that it has replaced lose their increments."""
     known = [records[token] for token in session.tokens if token in records]
     for index, record in enumerate(known):
         facts = session.facts if index == 0 else ()

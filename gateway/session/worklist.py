@@ -1,4 +1,4 @@
-"""What a person still has to look at: raised by messages of the EHR, closed by a person's word. Pure."""
+"""The work list: items that messages of the EHR raised for a person, until a person closes them. Pure."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,27 +11,27 @@ WorkKey = tuple[WorkKind, CapRef | None, str, str]
 
 
 class WorkItem(msgspec.Struct, frozen=True):
-    """One thing to do, and the name by which people close it."""
+    """One open item, and the id by which people close it."""
 
     id: str  # 6 hex digits
     raised: WorkRaised
 
 
 def open_work(facts: Iterable[AnyFact]) -> tuple[WorkItem, ...]:
-    """What was raised and not done, oldest first."""
-    told = list(facts)
-    done = {fact.item for fact in told if isinstance(fact, WorkDone)}
-    items = {item_id(fact): fact for fact in told if isinstance(fact, WorkRaised)}
+    """The items that were raised and not done, oldest first."""
+    known = list(facts)
+    done = {fact.item for fact in known if isinstance(fact, WorkDone)}
+    items = {item_id(fact): fact for fact in known if isinstance(fact, WorkRaised)}
     found = [WorkItem(name, raised) for name, raised in items.items() if name not in done]
     return tuple(sorted(found, key=lambda item: (item.raised.known_at_us, item.id)))
 
 
 def work_key(raised: WorkRaised) -> WorkKey:
-    """What it is about: raised once while it is open, however many messages say it."""
+    """The idempotency key of an item: raised once while it is open, however many messages raise it."""
     return raised.what, raised.cap, raised.patient, raised.order
 
 
 def item_id(raised: WorkRaised) -> str:
-    """The item's name; the same however often it was told."""
+    """The item's id, a digest of its content: the same however often it was raised."""
     content = encode_fact(msgspec.structs.replace(raised, known_at_us=0))
     return hashlib.blake2b(content, digest_size=3).hexdigest()

@@ -19,7 +19,7 @@ _SESSION = (
     "tests/unit/gateway/session/test_infusion.py",
     "tests/unit/gateway/replay/test_cases.py",
 )
-_WARD = ("tests/unit/gateway/session/test_state.py",)
+_STATE = ("tests/unit/gateway/session/test_state.py",)
 _LEDGER = (
     "tests/unit/gateway/ledger/test_entry.py",
     "tests/unit/gateway/ledger/test_store.py",
@@ -48,7 +48,7 @@ MUTANTS = (
         "gateway/session/increments.py",
         "if reached[-1].end_us > until_us:",
         "if reached[-1].end_us > until_us + 60 * US_PER_S:",
-        (*_SESSION, *_WARD),
+        (*_SESSION, *_STATE),
     ),
     Mutant(
         "an amendment keeps its revision",
@@ -72,7 +72,7 @@ MUTANTS = (
         _SESSION,
     ),
     Mutant(
-        "time out of sight fills a gap",
+        "offline time fills a gap",
         "gateway/session/counting.py",
         "if counts and not intersect([(stop_us, start_us)], unknown):",
         "if counts:",
@@ -86,7 +86,7 @@ MUTANTS = (
         _SESSION,
     ),
     Mutant(
-        "the last telling of a fact counts, not the first",
+        "the last receipt of a fact counts, not the first",
         "gateway/session/facts.py",
         "if before is None or fact.known_at_us < before.known_at_us:",
         "if before is None or fact.known_at_us > before.known_at_us:",
@@ -95,23 +95,23 @@ MUTANTS = (
     Mutant(
         "durations come from the wall clock",
         "gateway/session/observe.py",
-        "at.boot_us - seen.last_good.boot_us > rules.max_gap_us:",
-        "at.utc_us - seen.last_good.utc_us > rules.max_gap_us:",
+        "at.boot_us - state.last_good.boot_us > rules.max_gap_us:",
+        "at.utc_us - state.last_good.utc_us > rules.max_gap_us:",
         ("tests/unit/gateway/session/test_observe.py",),
     ),
     Mutant(
-        "a session that is looked at again gets another token",
+        "a session that is assessed again gets another token",
         "gateway/session/state.py",
         "for session in found if session.cooled and not session.tokens]",
         "for session in found if session.cooled]",
-        _WARD,
+        _STATE,
     ),
     Mutant(
-        "a restart forgets what was told",
+        "a restart forgets what was announced",
         "gateway/session/state.py",
         "emitted=fold(records[token].emitted, [change])",
         "emitted=()",
-        _WARD,
+        _STATE,
     ),
     Mutant(
         "a hash leaves out its predecessor",
