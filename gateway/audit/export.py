@@ -18,11 +18,11 @@ import msgspec
 from gateway.audit.sessions import RecordedSession, origin_of, session
 from gateway.audit.stream import RawEntry, stream
 from gateway.ledger import reads
-from gateway.ledger.batch import Identity
 from gateway.ledger.bodies import change_of, charge_of, event_of, names_patient, without_patient
 from gateway.ledger.checkpoint import Checkpoint, to_data
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerUnavailable, TargetExists
+from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339
 from gateway.session.charges import charged_units
 from gateway.session.facts import ObservedUntil, PatientBound, PatientReleased, decode_fact, encode_fact
@@ -215,7 +215,7 @@ def _delivery_row(entry: RawEntry) -> dict[str, object]:
 
 
 def _identifiers(identity: Identity) -> dict[str, str]:
-    return {"visit": identity.visit, "mrn": identity.mrn, "account": identity.account}
+    return {"visit": identity.visit, "mrn": identity.mrn or "", "account": identity.account or ""}
 
 
 def _write_lines(path: Path, objects: Iterable[object]) -> None:

@@ -6,7 +6,7 @@ from drivers.reading import Evidence, Measurement
 from gateway.commissioning.trial import Trial, What, draw_token
 from gateway.config.load import GatewayConfig
 from gateway.messages.cloudevents import CONTENT_TYPE, Event, Origin, Trace, encode_event
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339
 from gateway.messages.notation import HL7_TYPE, Mode, Notation
 from gateway.messages.outbound import ehr

@@ -31,7 +31,7 @@ from gateway.control.requests import (
     ToleranceAct,
     WorkIsDone,
 )
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session import facts
 from gateway.session.attribution import Session

@@ -1,11 +1,10 @@
 """What one commit writes: entries, the messages they cause, and the identifiers of whom they concern."""
 
-from typing import Literal
-
 import msgspec
 
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, Head
+from gateway.messages.identity import Identity, Merge
 
 
 class OutboxMessage(msgspec.Struct, frozen=True):
@@ -21,8 +20,8 @@ class OutboxMessage(msgspec.Struct, frozen=True):
     awaited: bool = False  # the engine sends receipts for it
 
 
-class Receipt(msgspec.Struct, frozen=True):
-    """What the engine said of the message `key`, as entry `seq` records it."""
+class ReceiptRow(msgspec.Struct, frozen=True):
+    """The receipt of the message `key`, as entry `seq` records it."""
 
     seq: int
     key: str
@@ -40,35 +39,15 @@ class ResendOrder(msgspec.Struct, frozen=True):
     key: str
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """The patient identifiers behind a subject; kept apart so that they can be purged. "" is unknown."""
-
-    subject: str
-    visit: str
-    mrn: str
-    account: str
-    name: str = ""  # family^given
-    birth_date: str = ""  # YYYY-MM-DD
-    sex: str = ""
-
-
-class Merge(msgspec.Struct, frozen=True):
-    """Whoever is known under the number `old` is known under `new` from now on."""
-
-    kind: Literal["mrn", "account"]
-    old: str
-    new: str
-
-
 class Batch(msgspec.Struct, frozen=True):
     """One transaction: all of it is in the ledger, or none."""
 
     entries: tuple[Entry, ...]
     outbox: tuple[OutboxMessage, ...]
-    identities: tuple[Identity, ...]
+    identities: tuple[Identity, ...]  # kept apart from the chain, so that they can be purged
     head: Head  # after the entries; the ledger's own head when there are none
     checkpoint: Checkpoint | None = None  # of that head
-    receipts: tuple[Receipt, ...] = ()
+    receipts: tuple[ReceiptRow, ...] = ()
     resends: tuple[ResendOrder, ...] = ()
     merges: tuple[Merge, ...] = ()
 

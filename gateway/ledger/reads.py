@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.ledger.batch import Identity, OutboxMessage
+from gateway.ledger.batch import OutboxMessage
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.rows import Backlog, OutboxRow, Tally
+from gateway.messages.identity import Identity
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
 _IDENTITY = "subject, visit, mrn, account, name, birth_date, sex"
@@ -112,14 +113,18 @@ def identity(connection: sqlite3.Connection, subject: str) -> Identity | None:
     """The identifiers behind a subject as last told; None if never told or purged."""
     query = f"SELECT {_IDENTITY} FROM identity WHERE subject = ? ORDER BY version DESC LIMIT 1"
     row = connection.execute(query, (subject,)).fetchone()
-    return Identity(*row) if row else None
+    return _identity(*row) if row else None
 
 
 def identified(connection: sqlite3.Connection, kind: Literal["mrn", "account"], number: str) -> list[Identity]:
     """Who is known under that number, as last told."""
     latest = f"SELECT {_IDENTITY}, max(version) FROM identity GROUP BY subject"
     query = f"SELECT {_IDENTITY} FROM ({latest}) WHERE {kind} = ?"
-    return [Identity(*row) for row in connection.execute(query, (number,))]
+    return [_identity(*row) for row in connection.execute(query, (number,))]
+
+
+def _identity(subject: str, visit: str, *others: str) -> Identity:
+    return Identity(subject, visit, *(value or None for value in others))
 
 
 def waiting(connection: sqlite3.Connection, after: int = 0, limit: int = _ALL_ROWS) -> list[OutboxRow]:

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 import msgspec
 
 from gateway.ledger import reads
-from gateway.ledger.batch import Batch, Identity, Merge, OutboxMessage, Receipt
+from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, follow
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
 from gateway.ledger.reads import LedgerOrigin
 from gateway.ledger.rows import Attempt
+from gateway.messages.identity import Identity, Merge
 
 
 def append_batch(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> None:
@@ -104,7 +105,7 @@ def _insert_message(connection: sqlite3.Connection, message: OutboxMessage) -> N
         connection.execute("INSERT INTO delivery (outbox_id, key, awaited) VALUES (?, ?, ?)", followed)
 
 
-def _insert_receipt(connection: sqlite3.Connection, receipt: Receipt) -> None:
+def _insert_receipt(connection: sqlite3.Connection, receipt: ReceiptRow) -> None:
     # An answer may be here before its message is marked as sent; it was committed before that in any case.
     sent = """
         SELECT coalesce(max(iif(last_us, last_us, recorded_us)), 0)
@@ -126,23 +127,18 @@ def _insert_receipt(connection: sqlite3.Connection, receipt: Receipt) -> None:
         connection.execute("INSERT INTO receipt_text (seq, text) VALUES (?, ?)", (receipt.seq, receipt.text))
 
 
-def _put_identity(connection: sqlite3.Connection, told: Identity) -> None:
-    """A further version: the latest telling holds, but what it leaves empty stays as told before."""
-    known = reads.identity(connection, told.subject)
-    values = (
-        _fields(told) if known is None else [new or old for new, old in zip(_fields(told), _fields(known), strict=True)]
-    )
-    if known is not None and values == _fields(known):
+def _put_identity(connection: sqlite3.Connection, identity: Identity) -> None:
+    """A further version: the latest statement holds, but what it leaves unknown stays as it was."""
+    known = reads.identity(connection, identity.subject)
+    whole = identity.completed(known)
+    if whole == known:
         return
+    columns = [value or "" for value in msgspec.structs.astuple(whole)]  # in the table "" is unknown
     connection.execute(
         "INSERT INTO identity (subject, visit, mrn, account, name, birth_date, sex, version)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(version), 0) + 1 FROM identity WHERE subject = ?))",
-        (*values, told.subject),
+        (*columns, identity.subject),
     )
-
-
-def _fields(identity: Identity) -> list[str]:
-    return list(msgspec.structs.astuple(identity))
 
 
 def _merge(connection: sqlite3.Connection, merge: Merge) -> None:

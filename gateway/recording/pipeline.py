@@ -25,12 +25,11 @@ from gateway.ledger.entry import Entry, EntryKind, subject_of
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
-from gateway.messages.inbound import answers
-from gateway.messages.inbound.answers import InboundFormat
-from gateway.messages.inbound.dispatch import Accepted, ReaderSite, Rejected, read_message
+from gateway.messages.identity import Identity, Merge
+from gateway.messages.inbound.answers import Accepted, Answer, InboundFormat, ReaderSite, Receipt, Rejected
+from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
-from gateway.recording.identities import completed, merge_to_keep, to_keep
 from gateway.recording.receipts import Judged, Order, Settled, check_order, is_delivered, judge, session_of
 from gateway.recording.recorder import Recorder, RunStateChange, change_in, charge_in, published_in
 from gateway.recording.transaction import Transaction
@@ -64,11 +63,11 @@ _RUN_STATES = {
 class AnsweredMessage(msgspec.Struct, frozen=True):
     """The answer to a message, and the message's format."""
 
-    answer: answers.Answer
+    answer: Answer
     format: InboundFormat
 
     @property
-    def merges(self) -> tuple[answers.Merge, ...]:
+    def merges(self) -> tuple[Merge, ...]:
         """The numbers that the message joined."""
         return self.answer.merges if isinstance(self.answer, Accepted) else ()
 
@@ -164,7 +163,7 @@ class Pipeline:
             transaction = self._begin()
             site = self._site(transaction.recorded_us)
             read, message_format = read_message(payload, transaction.recorded_us, site)
-            judged = Judged(read) if not isinstance(read, answers.Receipt) else await judge(self._ledger.outbox, read)
+            judged = Judged(read) if not isinstance(read, Receipt) else await judge(self._ledger.outbox, read)
             read = judged.answer
             if isinstance(read, Accepted) and self._state.knows_message(read.message_id):
                 read = Accepted(read.message_id, (), note="this message was taken before")
@@ -190,9 +189,7 @@ class Pipeline:
             transaction.order(order)
             await self._finish(transaction, (self._state, Step()))
 
-    async def record(
-        self, facts: Sequence[AnyFact], identities: Sequence[answers.Identity] = ()
-    ) -> tuple[Outcome, ...]:
+    async def record(self, facts: Sequence[AnyFact], identities: Sequence[Identity] = ()) -> tuple[Outcome, ...]:
         """Take what a person told; what that changed, once it is in the ledger."""
         async with self._lock:
             transaction = self._begin()
@@ -249,7 +246,7 @@ class Pipeline:
         advanced: tuple[TrackerState, Step],
         *,
         answered: AnsweredMessage | None = None,
-        identities: Sequence[answers.Identity] = (),
+        identities: Sequence[Identity] = (),
         settled: Sequence[Settled] = (),
         also_observed: frozenset[str] = frozenset(),
     ) -> None:
@@ -271,7 +268,7 @@ class Pipeline:
         if answered is not None:
             self._recorder.answer(transaction, answered.answer, answered.format)
         merges = answered.merges if answered is not None else ()
-        written = transaction.batch(map(to_keep, identities), map(merge_to_keep, merges))
+        written = transaction.batch(identities, merges)
         batch = self._checkpointer.seal(written, transaction.recorded_us)
         if not batch.empty:
             try:
@@ -336,12 +333,13 @@ class Pipeline:
             knows_order=self._state.knows_order,
         )
 
-    async def identity(self, subject: str, told: Sequence[answers.Identity] = ()) -> answers.Identity | None:
+    async def identity(self, subject: str, told: Sequence[Identity] = ()) -> Identity | None:
         """Who `subject` is, as far as the site sends it: told just now, or kept. None: nobody, or purged."""
         if not subject:
             return None
         now = next((identity for identity in told if identity.subject == subject), None)
-        known = completed(now, await self._ledger.identity(subject))
+        kept = await self._ledger.identity(subject)
+        known = kept if now is None else now.completed(kept)
         return None if known is None else self._outbound.site.shown(known)
 
     def _observed_facts(self, units: frozenset[str] | set[str], now_us: int) -> Iterator[AnyFact]:

@@ -13,7 +13,8 @@ from gateway.ledger.entry import Entry, EntryKind, seal
 from gateway.ledger.receipt_plan import NO_RECEIPTS, ReceiptPlan, Thing
 from gateway.ledger.rows import Tally
 from gateway.messages.cloudevents import Event, Origin, Trace, serial_id
-from gateway.messages.inbound.answers import Answer, Identity, InboundFormat
+from gateway.messages.identity import Identity
+from gateway.messages.inbound.answers import Answer, InboundFormat
 from gateway.messages.instants import rfc3339
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.charge import ReleasedCharge, charge_messages

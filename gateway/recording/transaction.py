@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.ledger.batch import Batch, Identity, Merge, OutboxMessage, Receipt, ResendOrder
+from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.messages.cloudevents import CONTENT_TYPE, Event, encode_event
+from gateway.messages.identity import Identity, Merge
 from gateway.recording.receipts import Order, Settled
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # longer or with blanks, it is words
@@ -24,7 +25,7 @@ class Transaction:
         self._head = head
         self._entries: list[Entry] = []
         self._outbox: list[OutboxMessage] = []
-        self._receipts: list[Receipt] = []
+        self._receipts: list[ReceiptRow] = []
         self._resends: list[ResendOrder] = []
 
     @property
@@ -78,7 +79,7 @@ class Transaction:
         body = {"key": settled.key, "result": receipt.result, "code": code}
         self.record(EntryKind.DELIVERY, settled.session, msgspec.json.encode({"receipt": body}))
         self._receipts.append(
-            Receipt(
+            ReceiptRow(
                 self._head.seq,
                 settled.key,
                 settled.accepted,

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from drivers.reading import CapReading, Reading
 from gateway.config.charges import OutboundPlan
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Notation
 from gateway.messages.outbound.ehr import Device, PatientData
 from gateway.messages.outbound.fhir import Look, observation_bundle

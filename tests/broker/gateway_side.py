@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from gateway.ledger.batch import Batch, OutboxMessage, Receipt, ResendOrder
+from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder
 from gateway.ledger.deliveries import DEFAULT_RULES, Proof, ResendRules
 from gateway.ledger.entry import Entry, EntryKind, append
 from gateway.ledger.store import Ledger, open_ledger
@@ -87,11 +87,11 @@ class Gateway:
 
     async def acknowledge(self, keys: Iterable[str], *, accepted: bool = True) -> None:
         """Commit what the engine said of the messages."""
-        head, entries, receipts = self.ledger.head, list[Entry](), list[Receipt]()
+        head, entries, receipts = self.ledger.head, list[Entry](), list[ReceiptRow]()
         for key in keys:
             entry, head = append(head, 1, EntryKind.DELIVERY, "", "{}")
             entries.append(entry)
-            receipts.append(Receipt(entry.seq, key, accepted, "", "", f"r{entry.seq}", 1))
+            receipts.append(ReceiptRow(entry.seq, key, accepted, "", "", f"r{entry.seq}", 1))
         await self.ledger.commit(Batch(tuple(entries), (), (), head, receipts=tuple(receipts)))
 
     async def order(self, key: str) -> None:

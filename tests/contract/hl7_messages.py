@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import ChargeData
 from gateway.messages.outbound.fhir import Look

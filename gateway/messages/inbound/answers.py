@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway.messages.identity import Identity, Merge
 from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AnyFact, CapRef
 from gateway.session.worklist import WorkKey
@@ -24,32 +25,12 @@ class InboundFormat(StrEnum):
     FHIR = "fhir"
 
 
-class Identity(msgspec.Struct, frozen=True):
-    """The identifiers behind a subject, for the ledger's own table."""
-
-    subject: str
-    visit: str
-    mrn: str | None = None
-    account: str | None = None
-    name: str | None = None  # family^given
-    birth_date: str | None = None  # YYYY-MM-DD
-    sex: str | None = None  # as the EHR codes it
-
-
 class Taken(msgspec.Struct, frozen=True):
     """Something that was read of a message: where it stood, what it means here, and what it says."""
 
     where: str
     what: str
     value: str
-
-
-class Merge(msgspec.Struct, frozen=True):
-    """Two record or account numbers of one person were made one: what is known under `old` is under `new` now."""
-
-    kind: Literal["mrn", "account"]
-    old: str
-    new: str
 
 
 class Accepted(msgspec.Struct, frozen=True):

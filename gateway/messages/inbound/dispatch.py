@@ -14,17 +14,9 @@ import msgspec
 from pydantic import ValidationError
 
 from gateway.messages.hl7v2 import Er7Error, parse
+from gateway.messages.identity import Identity
 from gateway.messages.inbound.acks import read_ack
-from gateway.messages.inbound.answers import (
-    Accepted,
-    Identity,
-    Ignored,
-    Inbound,
-    InboundFormat,
-    ReaderSite,
-    Rejected,
-    Taken,
-)
+from gateway.messages.inbound.answers import Accepted, Inbound, InboundFormat, ReaderSite, Rejected, Taken
 from gateway.messages.inbound.fhir import read_fhir
 from gateway.messages.inbound.hl7 import Hl7
 from gateway.messages.inbound.hl7_adt import read_adt
@@ -37,18 +29,6 @@ from gateway.messages.inbound.json_readers import READERS
 from gateway.messages.instants import InstantError, read_instant
 from gateway.session.facts import AnyFact, PatientBound, WorkKind, WorkRaised
 from gateway.session.worklist import work_key
-
-__all__ = [
-    "MAX_BYTES",
-    "Accepted",
-    "Identity",
-    "Ignored",
-    "Inbound",
-    "ReaderSite",
-    "Rejected",
-    "read_json",
-    "read_message",
-]
 
 MAX_BYTES = 64 * 1024
 _TESTS = frozenset({"T", "D"})  # MSH-11: training, debugging

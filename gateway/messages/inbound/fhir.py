@@ -8,8 +8,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from gateway.messages.identity import Identity
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts
-from gateway.messages.inbound.answers import Accepted, Identity, Ignored, Inbound, ReaderSite, Rejected, Taken
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Rejected, Taken
 from gateway.messages.inbound.hl7 import MAX_LENGTH
 from gateway.messages.inbound.json_message import Stop
 from gateway.messages.instants import Instant, InstantError, read_instant

@@ -9,7 +9,8 @@ import re
 import msgspec
 
 from gateway.messages.hl7v2 import Hl7Message, Repetition, Segment
-from gateway.messages.inbound.answers import Identity, Ignored, ReaderSite, Rejected, Taken
+from gateway.messages.identity import Identity
+from gateway.messages.inbound.answers import Ignored, ReaderSite, Rejected, Taken
 from gateway.messages.inbound.json_message import Stop
 from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session.facts import AgentClass, AnyFact, CapRef, WorkKind, WorkRaised

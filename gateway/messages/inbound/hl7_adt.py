@@ -7,7 +7,8 @@ takes the bindings back from their beginning, so that what was counted is held f
 
 from collections.abc import Callable, Mapping
 
-from gateway.messages.inbound.answers import Accepted, Inbound, Merge
+from gateway.messages.identity import Merge
+from gateway.messages.inbound.answers import Accepted, Inbound
 from gateway.messages.inbound.hl7 import Hl7, Whose, merged, whose
 from gateway.session import facts
 from gateway.session.cooling import EHR

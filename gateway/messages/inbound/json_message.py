@@ -8,7 +8,8 @@ from typing import TypeVar
 import msgspec
 from pydantic import ValidationError
 
-from gateway.messages.inbound.answers import Accepted, Identity, Ignored, ReaderSite, Rejected
+from gateway.messages.identity import Identity
+from gateway.messages.inbound.answers import Accepted, Ignored, ReaderSite, Rejected
 from gateway.messages.inbound.json_models import InboundModel, PlacedModel, explain
 from gateway.messages.instants import Instant
 from gateway.session.facts import AnyFact, CapRef

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from gateway.messages.inbound.answers import Identity, Inbound, Receipt
+from gateway.messages.identity import Identity
+from gateway.messages.inbound.answers import Inbound, Receipt
 from gateway.messages.inbound.json_message import JsonMessage, cap_of, identity_of, subject_of
 from gateway.messages.inbound.json_models import Ack, Association, CapChange, Infusion, OrderCheckModel
 from gateway.messages.inbound.json_sessions import SESSION_READERS

@@ -5,7 +5,8 @@ from typing import TypedDict
 
 import msgspec
 
-from gateway.messages.inbound.answers import Identity, Inbound
+from gateway.messages.identity import Identity
+from gateway.messages.inbound.answers import Inbound
 from gateway.messages.inbound.json_message import JsonMessage, subject_of
 from gateway.messages.inbound.json_models import CapIdentity, Finalisation, OfSession, Preparation, ToleranceModel
 from gateway.session import facts

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.messages.cloudevents import CONTENT_TYPE, Event, encode_event
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Notation
 from gateway.messages.outbound.ehr import ChargeData
 from gateway.messages.outbound.fhir import charge_bundle

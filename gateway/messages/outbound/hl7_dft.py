@@ -5,7 +5,7 @@ its credit: no other field of 2.5.1 links them. FT1-8 says it in words; it is wi
 """
 
 from gateway.messages.hl7v2 import Segment, Value, encode, segment
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.instants import read_instant
 from gateway.messages.outbound.ehr import ChargeData
 from gateway.messages.outbound.hl7_segments import header, patient, visit

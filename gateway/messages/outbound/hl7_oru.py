@@ -8,7 +8,7 @@ is sent with OBX-11 = X and without a value, never with a number that stands for
 
 from drivers.reading import Measurement, Quality
 from gateway.messages.hl7v2 import Segment, Value, encode, segment
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.outbound.ehr import Device
 from gateway.messages.outbound.fhir import Look
 from gateway.messages.outbound.hl7_segments import header, patient, visit

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.messages.hl7v2 import Segment, Value, segment
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.site import ChargeSite
 

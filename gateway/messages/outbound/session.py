@@ -1,6 +1,6 @@
 """From what a step changed about a session to the messages about it."""
 
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import (

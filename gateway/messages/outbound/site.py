@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.vocabulary import DEFAULT_KEPT, PatientField
 from gateway.session.facts import CapRef

@@ -8,13 +8,12 @@ from typing import Protocol
 
 from drivers.reading import Evidence, Stamp
 from gateway.ledger.batch import Batch
-from gateway.ledger.batch import Identity as KeptIdentity
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.entry import Head
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.store import open_ledger
 from gateway.messages.cloudevents import Origin
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
 from gateway.recording.recorder import Recorder
@@ -102,10 +101,8 @@ class Story:
             self._recorder.outcome(transaction, outcome, identity, "")
             for charge in outcome.release.charges:
                 self._recorder.charge(transaction, outcome, charge, IDENTITIES[charge.line.patient], "")
-        kept = [
-            KeptIdentity(each.subject, each.visit, each.mrn or "", each.account or "") for each in IDENTITIES.values()
-        ]
-        await self._ledger.commit(self.checkpointer.seal(transaction.batch(kept), now_us))
+        batch = transaction.batch(IDENTITIES.values())
+        await self._ledger.commit(self.checkpointer.seal(batch, now_us))
 
     async def observe(self, first: int, last: int) -> None:
         """The ticks of the minutes from `first` to `last`."""

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gateway.ledger import deliveries, schema, writes
-from gateway.ledger.batch import Batch, OutboxMessage, Receipt, ResendOrder
+from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder
 from gateway.ledger.deliveries import Deliveries, Proof, ResendRules
 from gateway.ledger.entry import EntryKind, append
 from gateway.ledger.opening import connect_file
@@ -43,7 +43,7 @@ class Book:
 
     async def said(self, key: str, *, accepted: bool, message: str = "m", text: str = "") -> None:
         entry, head = append(self.ledger.head, 1, EntryKind.DELIVERY, "", "{}")
-        receipt = Receipt(entry.seq, key, accepted, "" if accepted else "204", text, message, 1)
+        receipt = ReceiptRow(entry.seq, key, accepted, "" if accepted else "204", text, message, 1)
         await self.ledger.commit(Batch((entry,), (), (), head, receipts=(receipt,)))
 
     async def order(self, key: str) -> None:
@@ -225,7 +225,7 @@ def test_whatever_comes_in_whatever_order_the_state_follows_from_the_words_alone
             continue
         entry, head = append(head, turn, EntryKind.DELIVERY, "", "{}")
         batch = Batch((entry,), (), (), head)
-        receipt = Receipt(entry.seq, keys[number], what == "accept", "", "", f"m{turn}", turn)
+        receipt = ReceiptRow(entry.seq, keys[number], what == "accept", "", "", f"m{turn}", turn)
         if what == "order":
             batch = Batch((entry,), (), (), head, resends=(ResendOrder(entry.seq, keys[number]),))
         else:

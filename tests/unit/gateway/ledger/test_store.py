@@ -10,11 +10,12 @@ import msgspec
 import pytest
 
 from gateway.ledger import reads
-from gateway.ledger.batch import Batch, Identity, Merge, OutboxMessage
+from gateway.ledger.batch import Batch, OutboxMessage
 from gateway.ledger.entry import Entry, EntryKind, Head, append, follow, subject_of
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent, LedgerBroken
 from gateway.ledger.opening import SETTINGS, connect_file
 from gateway.ledger.store import Ledger, open_ledger, open_readonly
+from gateway.messages.identity import Identity, Merge
 from gateway.runtime.clock import SystemClock
 
 DAY_US = 86_400_000_000
@@ -219,11 +220,12 @@ async def test_recovery_brings_live_sessions_whole_and_recent_facts_of_none(ledg
 
 async def test_identities_are_kept_apart_completed_and_can_be_purged(path: Path, ledger: Ledger) -> None:
     subject = subject_of(ledger.salt, "V-1")
-    for told in (Identity(subject, "V-1", "", "A-1"), Identity(subject, "V-1", "M-1", "")):
+    for told in (Identity(subject, "V-1", None, "A-1"), Identity(subject, "V-1", "M-1")):
         await ledger.commit(Batch((), (), (told,), ledger.head))
     assert await ledger.identity(subject) == Identity(subject, "V-1", "M-1", "A-1")
     assert await ledger.identity("unknown") is None
     with connect_file(path) as connection:
+        assert connection.execute("SELECT mrn, name FROM identity").fetchall() == [("", ""), ("M-1", "")]
         connection.execute("DELETE FROM identity")
     connection.close()
     assert await ledger.identity(subject) is None
@@ -232,7 +234,7 @@ async def test_identities_are_kept_apart_completed_and_can_be_purged(path: Path,
 async def test_what_is_told_anew_of_a_patient_is_a_further_version(path: Path, ledger: Ledger) -> None:
     first = Identity("s", "V-1", "M-1", "A-1", "DOE^JANE", "1970-01-01", "F")
     renamed = msgspec.structs.replace(first, name="ROE^JANE")
-    for told in (first, first, Identity("s", "V-1", "", "", "ROE^JANE"), Identity("s", "V-1", "", "")):
+    for told in (first, first, Identity("s", "V-1", name="ROE^JANE"), Identity("s", "V-1")):
         await ledger.commit(Batch((), (), (told,), ledger.head))
     assert await ledger.identity("s") == renamed
     with connect_file(path) as connection:

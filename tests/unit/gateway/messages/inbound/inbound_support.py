@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway.messages.inbound.dispatch import Accepted, Ignored, Inbound, ReaderSite, Rejected, read_json
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Rejected
+from gateway.messages.inbound.dispatch import read_json
 from gateway.session.facts import AnyFact, CapRef
 
 MESSAGES = Path(__file__).resolve().parents[4] / "data" / "messages"

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from gateway.messages.inbound.answers import Identity, Merge
+from gateway.messages.identity import Identity, Merge
 from gateway.session import facts
 from gateway.session.facts import WorkKind
 from tests.unit.gateway.messages.hl7_support import EMPTY, VISIT, WARD, accepted, facts_of, hl7, kinds, refusal

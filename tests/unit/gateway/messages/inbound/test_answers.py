@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.messages.inbound.answers import Receipt
-from gateway.messages.inbound.dispatch import MAX_BYTES, Accepted, Ignored, Inbound, Rejected, read_json
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected
+from gateway.messages.inbound.dispatch import MAX_BYTES, read_json
 from gateway.session import facts
 from gateway.session.facts import CapRef, decode_fact, encode_fact
 from tests.unit.gateway.messages.inbound.inbound_support import (

@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.messages.inbound.answers import Accepted, Identity
+from gateway.messages.identity import Identity
+from gateway.messages.inbound.answers import Accepted
 from gateway.session import facts
 from gateway.session.facts import AgentClass, AnyFact
 from gateway.session.infusion import infusions

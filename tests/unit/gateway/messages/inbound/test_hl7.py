@@ -3,7 +3,8 @@
 import msgspec
 import pytest
 
-from gateway.messages.inbound.answers import Identity, InboundFormat, Receipt
+from gateway.messages.identity import Identity
+from gateway.messages.inbound.answers import InboundFormat, Receipt
 from gateway.messages.vocabulary import EhrWords, MarAct
 from gateway.session import facts
 from gateway.session.facts import AgentClass, EndSource, WorkKind

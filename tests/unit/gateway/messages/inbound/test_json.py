@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Receipt
-from gateway.messages.inbound.dispatch import Identity
 from gateway.session import facts
 from gateway.session.facts import AgentClass, EndSource, decode_fact, encode_fact
 from tests.unit.gateway.messages.inbound.inbound_support import (

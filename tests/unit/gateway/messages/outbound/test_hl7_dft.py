@@ -5,7 +5,7 @@ from datetime import UTC
 import msgspec
 import pytest
 
-from gateway.messages.inbound.answers import Identity
+from gateway.messages.identity import Identity
 from gateway.messages.outbound.ehr import Device
 from gateway.messages.outbound.site import ChargeSite, CreditForm, ServiceTime
 from gateway.messages.vocabulary import PatientField
