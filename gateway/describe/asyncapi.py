@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.ledger.checkpointer import CHECKPOINT
 from gateway.messages.cloudevents import CONTENT_TYPE, EventType
-from gateway.messages.inbound.json_schemas import DESCRIBED
+from gateway.messages.inbound.json_readers import READERS
 from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Mode, Notation
 from gateway.messages.outbound.device import (
     ALARM,
@@ -163,7 +163,7 @@ def channels() -> Iterator[Channel]:
         name="inJson",
         topic=topics.inbound(Notation.JSON),
         summary="What an engine says as JSON",
-        endings=tuple(DESCRIBED),
+        endings=tuple(READERS),
         receives=True,
     )
     yield Channel(
@@ -260,7 +260,7 @@ def _messages(channel: Channel) -> Iterator[tuple[str, Json]]:
     for ending in channel.endings:
         properties = {
             "type": {"type": "string", "pattern": f"(^|\\.){ending.replace('.', chr(92) + '.')}$"},
-            "data": {"$ref": f"#/components/schemas/{DESCRIBED[ending].schema}"},
+            "data": {"$ref": f"#/components/schemas/{READERS[ending].schema}"},
         }
         payload = {"allOf": [_INBOUND_ENVELOPE, {"type": "object", "properties": properties}]}
         yield f"in{_camel(ending, upper=True)}", _structured(f"*.{ending}", payload)

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.describe.asyncapi import schemas
 from gateway.ledger.checkpoint import CheckpointData
-from gateway.messages.inbound.json_schemas import DESCRIBED
+from gateway.messages.inbound.json_readers import READERS
 from gateway.messages.outbound import device as dev
 from gateway.messages.outbound import ehr
 
@@ -30,7 +30,7 @@ SENT: dict[str, type[msgspec.Struct]] = {
     "temperature-1": dev.Temperature,
     "unit-status-1": dev.UnitStatus,
 }
-TAKEN = {described.schema: described.model for described in DESCRIBED.values()}
+TAKEN = {each.schema: each.model for each in READERS.values()}
 SCHEMAS = cast("dict[str, Json]", schemas())
 
 

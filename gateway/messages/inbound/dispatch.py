@@ -2,7 +2,7 @@
 
 Theory of operation: what the bytes are decides how they are read: `MSH` begins HL7 v2, a JSON object with a
 `resourceType` is FHIR, any other JSON object should be a CloudEvents event. Of an event the ending of its type picks a
-reader (inbound_readers.py) and any prefix is accepted; of HL7 the message type does; of FHIR the resource. All of them
+reader (json_readers.py) and any prefix is accepted; of HL7 the message type does; of FHIR the resource. All of them
 end in the same facts. What they have in common comes last: what the site does not keep of a patient is dropped, an
 association that ends another patient's is put on the work list, and what stands there already is not put there again.
 """
@@ -188,7 +188,7 @@ def _recorded_us(envelope: Envelope, known_at_us: int, site: ReaderSite, message
 
 
 def _reader_of(event_type: str, message_id: str) -> Callable[[JsonMessage], Inbound]:
-    for ending, read in READERS.items():
+    for ending, inbound_type in READERS.items():
         if event_type == ending or event_type.endswith(f".{ending}"):
-            return read
+            return inbound_type.read
     raise Stop(Rejected(message_id, "unknown-type", f"type: accepted are the endings {', '.join(READERS)}"))

@@ -54,12 +54,12 @@ class JsonMessage(msgspec.Struct, frozen=True):
         return self.time
 
     def accepted(self, fact: AnyFact, identities: tuple[Identity, ...], *notes: str) -> Accepted:
-        told = [note for note in notes if note]
+        all_notes = [note for note in notes if note]
         if self.time.ambiguous:
-            told.append("time: without its offset it may mean either of two instants; send the offset")
+            all_notes.append("time: without its offset it may mean either of two instants; send the offset")
         if self.time.at_us > self.known_at_us:
-            told.append("time: lies in the future")
-        return Accepted(self.message_id, (fact,), identities, "; ".join(told))
+            all_notes.append("time: lies in the future")
+        return Accepted(self.message_id, (fact,), identities, "; ".join(all_notes))
 
 
 def cap_of(message: JsonMessage, place: PlacedModel) -> CapRef | None:

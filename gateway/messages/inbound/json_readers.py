@@ -1,14 +1,26 @@
-"""Data to facts, one reader a type of inbound event."""
+"""Data to facts, one reader a type of inbound JSON event, and the registry of all of them: READERS."""
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from gateway.messages.identity import Identity
+from gateway.messages.inbound import json_models as models
+from gateway.messages.inbound import json_sessions as sessions
 from gateway.messages.inbound.answers import Inbound, Receipt
 from gateway.messages.inbound.json_message import JsonMessage, cap_of, identity_of, subject_of
 from gateway.messages.inbound.json_models import Ack, Association, CapChange, Infusion, OrderCheckModel
-from gateway.messages.inbound.json_sessions import SESSION_READERS
 from gateway.session import facts
 from gateway.session.facts import AgentClass, CapRef, EndSource
+
+
+class InboundType(msgspec.Struct, frozen=True):
+    """An inbound JSON type: its reader, the model of its data, and the JSON Schema, schemas/<schema>.json."""
+
+    read: Callable[[JsonMessage], Inbound]
+    model: type[models.InboundModel]
+    schema: str
+
 
 _AGENT_CLASSES = {agent.value: agent for agent in AgentClass} | {
     "scalp-cooling-relevant": AgentClass.CHEMO,
@@ -267,17 +279,21 @@ def _receipt(message: JsonMessage) -> Inbound:
     return Receipt(message.message_id, data.for_, result, data.code or "", data.text or "", sequence)
 
 
-READERS: Mapping[str, Callable[[JsonMessage], Inbound]] = {
-    "infusion.started.v1": _started,
-    "infusion.completed.v1": _completed,
-    "infusion.voided.v1": _voided,
-    "infusion.restarted.v1": _restarted,
-    "association.bound.v1": _bound,
-    "association.released.v1": _released,
-    "order.checked.v1": _order_checked,
-    **SESSION_READERS,
-    "cap.removed.v1": _cap_removed,
-    "cooling.stop-charted.v1": _stop_charted,
-    "patient.left.v1": _patient_left,
-    "ack.v1": _receipt,
+READERS: Mapping[str, InboundType] = {
+    "infusion.started.v1": InboundType(_started, models.Infusion, "in-infusion-1"),
+    "infusion.completed.v1": InboundType(_completed, models.Infusion, "in-infusion-1"),
+    "infusion.voided.v1": InboundType(_voided, models.Infusion, "in-infusion-1"),
+    "infusion.restarted.v1": InboundType(_restarted, models.Infusion, "in-infusion-1"),
+    "association.bound.v1": InboundType(_bound, models.Association, "in-association-1"),
+    "association.released.v1": InboundType(_released, models.Association, "in-association-1"),
+    "order.checked.v1": InboundType(_order_checked, models.OrderCheckModel, "in-order-check-1"),
+    "session.finalized.v1": InboundType(sessions.finalised, models.Finalisation, "in-finalisation-1"),
+    "preparation.charted.v1": InboundType(sessions.prepared, models.Preparation, "in-preparation-1"),
+    "tolerance.checked.v1": InboundType(sessions.tolerated, models.ToleranceModel, "in-tolerance-1"),
+    "cap.identified.v1": InboundType(sessions.cap_identified, models.CapIdentity, "in-cap-identity-1"),
+    "cap.removed.v1": InboundType(_cap_removed, models.CapChange, "in-cap-change-1"),
+    "cooling.stop-charted.v1": InboundType(_stop_charted, models.CapChange, "in-cap-change-1"),
+    "patient.left.v1": InboundType(_patient_left, models.CapChange, "in-cap-change-1"),
+    "ack.v1": InboundType(_receipt, models.Ack, "in-ack-1"),
 }
+"""Every JSON type that is read, by the ending of an event's `type`."""

@@ -1,6 +1,5 @@
 """Data to facts, for inbound events about one session as a whole: what a person did, found or signed."""
 
-from collections.abc import Callable, Mapping
 from typing import TypedDict
 
 import msgspec
@@ -44,7 +43,7 @@ class _OfSession(TypedDict):
     reason: str
 
 
-def _told(message: JsonMessage, data: OfSession, whose: _Whose) -> _OfSession:
+def _common_fields(message: JsonMessage, data: OfSession, whose: _Whose) -> _OfSession:
     return {
         "at_us": message.timed().at_us,
         "known_at_us": message.known_at_us,
@@ -55,47 +54,43 @@ def _told(message: JsonMessage, data: OfSession, whose: _Whose) -> _OfSession:
     }
 
 
-def _finalised(message: JsonMessage) -> Inbound:
+def finalised(message: JsonMessage) -> Inbound:
+    """A person signs a session."""
     data = message.data(Finalisation)
     whose = _session_of(message, data)
-    fact = facts.SessionFinalized(**_told(message, data, whose))
+    fact = facts.SessionFinalized(**_common_fields(message, data, whose))
     return message.accepted(fact, whose.identities)
 
 
-def _prepared(message: JsonMessage) -> Inbound:
+def prepared(message: JsonMessage) -> Inbound:
+    """Hair preparation, cap placement and pre-cooling were charted."""
     data = message.data(Preparation)
     whose = _session_of(message, data)
-    fact = facts.PreparationCharted(**_told(message, data, whose))
+    fact = facts.PreparationCharted(**_common_fields(message, data, whose))
     return message.accepted(fact, whose.identities)
 
 
-def _tolerated(message: JsonMessage) -> Inbound:
+def tolerated(message: JsonMessage) -> Inbound:
+    """A check of how the patient bears the cooling."""
     data = message.data(ToleranceModel)
     whose = _session_of(message, data)
     found = {"vital_signs": data.vital_signs, "comfort": data.comfort, "scalp": data.scalp}
     if not any(found.values()):
         raise message.rejected("bad-data", 'data.comfort: missing; accepted: "ok" or "concern" of what was checked')
     fact = facts.ToleranceChecked(
-        **_told(message, data, whose),
+        **_common_fields(message, data, whose),
         **{what: None if finding is None else ToleranceFinding(finding) for what, finding in found.items()},
     )
     return message.accepted(fact, whose.identities)
 
 
-def _cap_identified(message: JsonMessage) -> Inbound:
+def cap_identified(message: JsonMessage) -> Inbound:
+    """Which cap the patient wears."""
     data = message.data(CapIdentity)
     whose = _session_of(message, data)
     fact = facts.CapIdentified(
-        **_told(message, data, whose),
+        **_common_fields(message, data, whose),
         cap_id=data.cap_id,
         lot=data.lot or "",
     )
     return message.accepted(fact, whose.identities)
-
-
-SESSION_READERS: Mapping[str, Callable[[JsonMessage], Inbound]] = {
-    "session.finalized.v1": _finalised,
-    "preparation.charted.v1": _prepared,
-    "tolerance.checked.v1": _tolerated,
-    "cap.identified.v1": _cap_identified,
-}
