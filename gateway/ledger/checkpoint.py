@@ -16,7 +16,9 @@ import msgspec
 
 from gateway.ledger.entry import Head
 from gateway.ledger.errors import CheckpointInvalid
+from gateway.messages.cloudevents import kind
 
+CHECKPOINT = kind("ledger.checkpoint", "checkpoint")
 HEADER = "capgate-checkpoint/1"
 _NOTE = re.compile(
     rf"{HEADER}\n(?P<gateway>[^\n]+)\n(?P<epoch>[^\n]+)\n(?P<seq>[1-9][0-9]{{0,17}})\n(?P<hash>[0-9a-f]{{64}})\n"

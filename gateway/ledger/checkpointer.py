@@ -3,13 +3,12 @@
 import msgspec
 
 from gateway.ledger.batch import Batch, OutboxMessage
-from gateway.ledger.checkpoint import Checkpoint, note_of, to_data
+from gateway.ledger.checkpoint import CHECKPOINT, Checkpoint, note_of, to_data
 from gateway.ledger.entry import EntryKind, Head
 from gateway.ledger.keys import SigningKey
-from gateway.messages.cloudevents import CONTENT_TYPE, Event, Origin, encode_event, kind, make_event, serial_id
+from gateway.messages.cloudevents import CONTENT_TYPE, Event, Origin, encode_event, make_event, serial_id
 from gateway.messages.instants import rfc3339
 
-CHECKPOINT = kind("ledger.checkpoint", "checkpoint")
 PERIOD_US = 3_600_000_000
 ATTESTED = frozenset({EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE})
 

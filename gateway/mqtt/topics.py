@@ -1,10 +1,188 @@
-"""Every topic of the gateway, built in one place. Segments never carry patient data. Pure."""
+"""Every topic of the gateway: one row each in CHANNELS, and Topics, which fills in the names. Pure.
+
+Segments never carry patient data. The AsyncAPI description is made from these rows; the publishers and the table of
+topics in docs/reference/messages.md are held to them by tests.
+"""
 
 import re
+from collections.abc import Mapping
 
-from gateway.messages.notation import Mode, Notation
+import msgspec
+
+from gateway.ledger.checkpoint import CHECKPOINT as SIGNED_HEAD
+from gateway.messages.cloudevents import CONTENT_TYPE, EventType
+from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Mode, Notation
+from gateway.messages.outbound import device, ehr
 
 SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
+TEMPERATURE_EXPIRY_S = 120
+OBSERVATION_EXPIRY_S = 3600
+
+
+class Channel(msgspec.Struct, frozen=True, kw_only=True):
+    """One topic and what goes over it."""
+
+    name: str  # in the AsyncAPI description
+    address: str  # below `{product}/v1/{site}/`, with the names that vary in braces
+    summary: str
+    kinds: tuple[EventType, ...] = ()  # JSON events of the gateway
+    bare: Mapping[str, str] = {}  # message name -> description, of what is no JSON event
+    content_type: str = CONTENT_TYPE
+    qos: int = 1
+    retain: bool = False
+    expiry_s: int | None = None  # None: the broker keeps it without limit
+    receives: bool = False  # the gateway subscribes; otherwise it publishes
+    reply: str = ""  # name of the channel of the receipts
+
+
+STATUS = Channel(
+    name="gatewayStatus",
+    address="dev/{gateway}/status",
+    summary="Birth, will and farewell",
+    kinds=(device.GATEWAY_STATUS,),
+    retain=True,
+)
+CHECKPOINT = Channel(
+    name="checkpoint",
+    address="dev/{gateway}/checkpoint",
+    summary="Signed heads of the ledger's chain",
+    kinds=(SIGNED_HEAD,),
+    retain=True,
+)
+UNIT_STATUS = Channel(
+    name="unitStatus",
+    address="dev/{gateway}/unit/{unit}/status",
+    summary="Link, alarms, and the run state of every cap",
+    kinds=(device.UNIT_STATUS,),
+    retain=True,
+)
+TEMPERATURE = Channel(
+    name="temperature",
+    address="dev/{gateway}/unit/{unit}/cap/{cap}/temperature",
+    summary="One reading of a cap",
+    kinds=(device.TEMPERATURE,),
+    qos=0,
+    expiry_s=TEMPERATURE_EXPIRY_S,
+)
+CAP_EVENT = Channel(
+    name="capEvent",
+    address="dev/{gateway}/unit/{unit}/cap/{cap}/event",
+    summary="Changes of run state and phase",
+    kinds=(device.RUN_STATE_CHANGED, device.PHASE_CHANGED),
+)
+SESSION_HEAD = Channel(
+    name="sessionHead",
+    address="dev/{gateway}/session/{token}",
+    summary="What a session has sent so far, without a patient",
+    kinds=(device.SESSION_HEAD,),
+    retain=True,
+)
+INCREMENT = Channel(
+    name="increment",
+    address="ehr/{gateway}/increment/json",
+    summary="97009 increments: emit, amend, retract",
+    kinds=(ehr.INCREMENT,),
+)
+SESSION = Channel(
+    name="session",
+    address="ehr/{gateway}/session/json",
+    summary="Sessions opened, flagged, closed, finalised",
+    kinds=tuple(ehr.SESSION_KINDS.values()),
+)
+CHARGE = {
+    Notation.JSON: Channel(
+        name="chargeJson",
+        address="ehr/{gateway}/charge/json",
+        summary="Released charges and credits",
+        kinds=(ehr.CHARGE,),
+        reply="inJson",
+    ),
+    Notation.HL7: Channel(
+        name="chargeHl7",
+        address="ehr/{gateway}/charge/hl7",
+        summary="The same as DFT^P03",
+        bare={"dftP03": "DFT^P03, ER7, CR between segments, no MLLP framing"},
+        content_type=HL7_TYPE,
+        reply="inHl7",
+    ),
+    Notation.FHIR: Channel(
+        name="chargeFhir",
+        address="ehr/{gateway}/charge/fhir",
+        summary="The same as a FHIR transaction Bundle",
+        bare={"chargeBundle": "Bundle"},
+        content_type=FHIR_TYPE,
+        reply="inJson",
+    ),
+}
+
+OBSERVATION = {  # charted as HL7 or FHIR alone
+    Notation.HL7: Channel(
+        name="observationHl7",
+        address="ehr/{gateway}/observation/hl7",
+        summary="Temperatures for charting",
+        bare={"oruR01": "ORU^R01 (IHE PCD-01), ER7"},
+        content_type=HL7_TYPE,
+        qos=0,
+        expiry_s=OBSERVATION_EXPIRY_S,
+    ),
+    Notation.FHIR: Channel(
+        name="observationFhir",
+        address="ehr/{gateway}/observation/fhir",
+        summary="Temperatures for charting",
+        bare={"observationBundle": "Bundle of Observations"},
+        content_type=FHIR_TYPE,
+        qos=0,
+        expiry_s=OBSERVATION_EXPIRY_S,
+    ),
+}
+RESULT = Channel(
+    name="result",
+    address="ehr/{gateway}/result/json",
+    summary="What became of each inbound message",
+    kinds=(ehr.INBOUND_RESULT,),
+)
+INBOUND = {
+    Notation.JSON: Channel(name="inJson", address="ehr/in/json", summary="What an engine says as JSON", receives=True),
+    Notation.HL7: Channel(
+        name="inHl7",
+        address="ehr/in/hl7",
+        summary="What an engine says as HL7 v2",
+        bare={"er7": "RAS^O17, ORU^R42, ORU^R01, ADT, ACK"},
+        content_type=HL7_TYPE,
+        receives=True,
+    ),
+    Notation.FHIR: Channel(
+        name="inFhir",
+        address="ehr/in/fhir",
+        summary="What an engine says as FHIR",
+        bare={"medicationAdministration": "MedicationAdministration, R4 or R5"},
+        content_type=FHIR_TYPE,
+        receives=True,
+    ),
+}
+ALARM = Channel(
+    name="alarm",
+    address="dev/{gateway}/alarm/{code}",
+    summary="Alarms raised and cleared",
+    kinds=(device.ALARM,),
+    retain=True,
+)
+
+CHANNELS = (
+    STATUS,
+    CHECKPOINT,
+    UNIT_STATUS,
+    TEMPERATURE,
+    CAP_EVENT,
+    SESSION_HEAD,
+    INCREMENT,
+    SESSION,
+    *CHARGE.values(),
+    *OBSERVATION.values(),
+    RESULT,
+    *INBOUND.values(),
+    ALARM,
+)
 
 
 class BadSegment(ValueError):
@@ -24,62 +202,65 @@ class Topics:
     def __init__(self, site: str, gateway: str, mode: Mode) -> None:
         product = "capgate" if mode is Mode.LIVE else "capgate-test"
         self.root = f"{product}/v1/{segment(site)}"
-        self._dev = f"{self.root}/dev/{segment(gateway)}"
-        self._ehr = f"{self.root}/ehr/{gateway}"
+        self._gateway = segment(gateway)
+
+    def _topic(self, channel: Channel, **names: str | int) -> str:
+        levels = {name: segment(str(value)) for name, value in names.items()}
+        return f"{self.root}/{channel.address.format(gateway=self._gateway, **levels)}"
 
     @property
     def status(self) -> str:
         """Birth, will and farewell of the gateway."""
-        return f"{self._dev}/status"
+        return self._topic(STATUS)
 
     @property
     def checkpoint(self) -> str:
         """Signed heads of the ledger's chain, for whoever holds them against it."""
-        return f"{self._dev}/checkpoint"
+        return self._topic(CHECKPOINT)
 
     def unit_status(self, unit: str) -> str:
         """A unit's link, alarms and the run state of its caps."""
-        return f"{self._dev}/unit/{segment(unit)}/status"
+        return self._topic(UNIT_STATUS, unit=unit)
 
     def temperature(self, unit: str, cap: int) -> str:
         """A cap's readings."""
-        return f"{self._dev}/unit/{segment(unit)}/cap/{cap}/temperature"
+        return self._topic(TEMPERATURE, unit=unit, cap=cap)
 
     def cap_event(self, unit: str, cap: int) -> str:
         """Changes of a cap's run state and phase."""
-        return f"{self._dev}/unit/{segment(unit)}/cap/{cap}/event"
+        return self._topic(CAP_EVENT, unit=unit, cap=cap)
 
     def alarm(self, code: str) -> str:
         """An alarm, raised or cleared."""
-        return f"{self._dev}/alarm/{segment(code)}"
+        return self._topic(ALARM, code=code)
 
     def session(self, token: str) -> str:
         """The head of a session's chain; the token's letters are lower-case here."""
-        return f"{self._dev}/session/{segment(token.lower())}"
+        return self._topic(SESSION_HEAD, token=token.lower())
 
     @property
     def increment(self) -> str:
         """Every 97009 increment."""
-        return f"{self._ehr}/increment/json"
+        return self._topic(INCREMENT)
 
     @property
     def session_event(self) -> str:
         """Sessions opened, flagged, closed, finalised."""
-        return f"{self._ehr}/session/json"
+        return self._topic(SESSION)
 
     def charge(self, notation: Notation) -> str:
         """Released charges and credits."""
-        return f"{self._ehr}/charge/{notation}"
+        return self._topic(CHARGE[notation])
 
     def observation(self, notation: Notation) -> str:
-        """Temperatures for charting."""
-        return f"{self._ehr}/observation/{notation}"
+        """Temperatures for charting, as HL7 or FHIR."""
+        return self._topic(OBSERVATION[notation])
 
     @property
     def result(self) -> str:
         """The answer to every inbound message."""
-        return f"{self._ehr}/result/json"
+        return self._topic(RESULT)
 
     def inbound(self, notation: Notation) -> str:
         """What the interface engine publishes for every gateway of the site."""
-        return f"{self.root}/ehr/in/{notation}"
+        return self._topic(INBOUND[notation])

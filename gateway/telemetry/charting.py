@@ -10,12 +10,10 @@ from gateway.messages.outbound.ehr import Device, PatientData
 from gateway.messages.outbound.fhir import Look, observation_bundle
 from gateway.messages.outbound.hl7_oru import observation_message
 from gateway.mqtt.telemetry import Telemetry
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import OBSERVATION_EXPIRY_S, Topics
 from gateway.runtime.clock import US_PER_S
 from gateway.session.facts import CapRef
 from gateway.session.state import TrackerState
-
-EXPIRY_S = 3600
 
 
 class Observations:
@@ -67,4 +65,4 @@ class Observations:
                 payload, content_type = observation_message(look, identity, site), HL7_TYPE
             else:
                 payload, content_type = observation_bundle(look, site, at_us, look.key), FHIR_TYPE
-            self._telemetry.put(self._topics.observation(form), payload, EXPIRY_S, content_type)
+            self._telemetry.put(self._topics.observation(form), payload, OBSERVATION_EXPIRY_S, content_type)

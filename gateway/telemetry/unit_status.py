@@ -13,11 +13,10 @@ from gateway.messages.cloudevents import Origin, Trace, encode_event
 from gateway.messages.outbound.device import temperature_event, unit_down_event, unit_up_event
 from gateway.monitoring.alarms import UnitDown
 from gateway.mqtt.telemetry import Telemetry
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import TEMPERATURE_EXPIRY_S, Topics
 from gateway.runtime.clock import US_PER_S
 
 REFRESH_US = 60_000_000
-EXPIRY_S = 120
 _UNTRACED = Trace()
 
 
@@ -83,7 +82,7 @@ class UnitStatusPublisher:
         for cap in reading.caps:
             if cap.temperatures:  # a cap that this very unit does not have shows none
                 payload = temperature_event(self._origin, reading.unit, cap, at_us)
-                self._telemetry.put(self._temperature_topics[reading.unit, cap.cap], payload, EXPIRY_S)
+                self._telemetry.put(self._temperature_topics[reading.unit, cap.cap], payload, TEMPERATURE_EXPIRY_S)
         told = self._told[reading.unit]
         caps = [(cap.run_state, cap.connected, cap.circulating) for cap in reading.caps]
         changed = (
