@@ -98,7 +98,7 @@ class SessionRow(msgspec.Struct):
     flags: list[str] = []
     increments: dict[str, IncrementRow] = {}
 
-    def standing(self) -> list[IncrementRow]:
+    def valid_increments(self) -> list[IncrementRow]:
         """The increments that are not retracted, in order."""
         return sorted((row for row in self.increments.values() if row.op != "retract"), key=lambda row: row.index)
 
@@ -135,7 +135,7 @@ class Board:
             case "org.capgate.increment.v1":
                 self._increment(data)
             case "org.capgate.session.head.v1":
-                pass  # sums of what the other messages tell one by one
+                pass  # sums of what the other messages carry one by one
             case changed if changed.startswith("org.capgate.session."):
                 self._session_change(data)
             case _:
@@ -146,7 +146,7 @@ class Board:
         sessions: list[object] = []
         for row in self.sessions.values():
             session = msgspec.to_builtins(row)
-            session["increments"] = [msgspec.to_builtins(increment) for increment in row.standing()]
+            session["increments"] = [msgspec.to_builtins(increment) for increment in row.valid_increments()]
             sessions.append(session)
         return {
             "units": [msgspec.to_builtins(row, str_keys=True) for row in self.units.values()],
@@ -181,7 +181,7 @@ class Board:
         for session in self.sessions.values():
             attained = "  ".join(
                 f"{row.index} {(row.attained_at or '')[11:16]}{'' if row.revision == 'A' else row.revision}"
-                for row in session.standing()
+                for row in session.valid_increments()
             )
             sessions.add_row(
                 session.session,

@@ -107,7 +107,7 @@ def command(
         else:
             work = _poll(line, taps, profile, address, period_s or profile.timing.fastest_poll_s, consents=consent)
         trouble = asyncio.run(_for(length_s, work))
-    _tell(out, recorder, trouble, as_json)
+    _report(out, recorder, trouble, as_json)
     sys.exit(0 if recorder.received else 1)
 
 
@@ -168,7 +168,7 @@ async def _for(length_s: float, work: Awaitable[str]) -> str | None:
 async def _poll(
     url: str, opener: Connector, profile: DeviceProfile, unit_id: int | None, period_s: float, *, consents: bool
 ) -> str:
-    """Polls until it is cancelled or the first opening fails, which it then tells."""
+    """Polls until it is cancelled; the error's text if the first opening fails."""
     baud = None if url.startswith("socket:") else profile.serial.baud
     line = Line(url, opener, dialect(profile.dialect), line_timing(profile), baud)
     driver = Driver("capture", profile, line, unit_id, SystemClock().now, consents=consents)
@@ -183,7 +183,7 @@ async def _poll(
 
 
 async def _listen(opener: Connector) -> str:
-    """Waits until it is cancelled or the line breaks, which it then tells."""
+    """Waits until it is cancelled; the error's text once the line breaks."""
     try:
         link = await opener()
     except LineDown as error:
@@ -214,10 +214,10 @@ def _without_profile() -> SerialSettings:
     raise click.UsageError(f"without --profile, accepted for --set: {', '.join(SerialSettings.__struct_fields__)}")
 
 
-def _tell(out: Path, recorder: _Recorder, trouble: str | None, as_json: bool) -> None:
-    told = {"file": str(out), "sent_bytes": recorder.sent, "received_bytes": recorder.received, "trouble": trouble}
+def _report(out: Path, recorder: _Recorder, trouble: str | None, as_json: bool) -> None:
+    report = {"file": str(out), "sent_bytes": recorder.sent, "received_bytes": recorder.received, "trouble": trouble}
     if as_json:
-        click.echo(msgspec.json.encode(told).decode())
+        click.echo(msgspec.json.encode(report).decode())
         return
     click.echo(f"{out}: {recorder.sent} bytes sent, {recorder.received} received")
     if trouble:

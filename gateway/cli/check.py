@@ -45,12 +45,12 @@ def command(config: Path, as_json: bool) -> None:
 
 
 def _json(examined: Examined) -> str:
-    errors = [_told(problem, "error") for problem in examined.errors]
-    warnings = [_told(problem, "warning") for problem in examined.warnings]
+    errors = [_answer(problem, "error") for problem in examined.errors]
+    warnings = [_answer(problem, "warning") for problem in examined.warnings]
     return msgspec.json.encode({"ok": not errors, "problems": errors + warnings}).decode()
 
 
-def _told(problem: Problem, severity: str) -> _CheckAnswer:
+def _answer(problem: Problem, severity: str) -> _CheckAnswer:
     return _CheckAnswer(escaped(problem.file), problem.line, problem.path, severity, problem.message)
 
 

@@ -31,8 +31,8 @@ def report_profile(path: Path, as_json: bool) -> NoReturn:
 
 
 def _json(problems: tuple[Problem, ...]) -> str:
-    told = [{**msgspec.structs.asdict(each), "severity": "error"} for each in problems]
-    return msgspec.json.encode({"ok": not problems, "problems": told}).decode()
+    answers = [{**msgspec.structs.asdict(each), "severity": "error"} for each in problems]
+    return msgspec.json.encode({"ok": not problems, "problems": answers}).decode()
 
 
 def _lines(path: Path, problems: tuple[Problem, ...]) -> list[str]:

@@ -66,16 +66,16 @@ def _golden(capture: Capture, profile: DeviceProfile) -> None:
 
 
 def _explain(capture: Capture, profile: DeviceProfile, as_json: bool) -> None:
-    told = explained(capture, profile)
-    total = summary(told)
+    frames = explained(capture, profile)
+    total = summary(frames)
     if as_json:
-        whole = {"header": capture.header, "profile": profile.id, "frames": told, "summary": total}
+        whole = {"header": capture.header, "profile": profile.id, "frames": frames, "summary": total}
         click.echo(msgspec.json.format(msgspec.json.encode(whole), indent=2))
     else:
         header = capture.header
         how = "listened to" if header.listened else "polled"
         click.echo(f"{header.line}, {how} from {header.started_at}, read as {profile.id} in {profile.dialect}")
-        for each in told:
+        for each in frames:
             click.echo("\n".join(map(escaped, _lines(each))))
         click.echo("\n".join(_summary_lines(total)))
     sys.exit(0 if total.answers and not total.unanswered and not total.problems else 1)

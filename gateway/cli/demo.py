@@ -161,22 +161,22 @@ def _free_port() -> int:
 
 async def _progress(board: Board) -> None:
     """One line on stderr whenever an increment comes, for who watches no table."""
-    told = 0
+    shown = 0
     while True:  # ends with the task
         await asyncio.sleep(0.5)
-        count = sum(len(session.standing()) for session in board.sessions.values())
-        if count != told:
+        count = sum(len(session.valid_increments()) for session in board.sessions.values())
+        if count != shown:
             click.echo(f"{board.time}  sessions {len(board.sessions)}  97009 increments {count}", err=True)
-            told = count
+            shown = count
 
 
 def _summary(board: Board, folder: Path) -> None:
     """What was seen, and where to look next."""
     for session in board.sessions.values():
-        standing = session.standing()
+        increments = session.valid_increments()
         place = f"{session.unit} cap {session.cap}"
-        click.echo(f"session {session.session} on {place}: {len(standing)} increments of 97009")
-        for row in standing:
+        click.echo(f"session {session.session} on {place}: {len(increments)} increments of 97009")
+        for row in increments:
             click.echo(f"  {row.increment}{row.revision}  attained {row.attained_at}")
         if session.flags:
             click.echo(f"  to review: {', '.join(session.flags)}")

@@ -87,16 +87,16 @@ def _write(target: TextIO, form: str, first: Row, others: Iterator[Row]) -> int:
         writer.writerow(_Row.__struct_fields__)
     count = 0
     for row in chain([first], others):
-        told = _told(row)
+        values = _row(row)
         if form == "csv":
-            writer.writerow(msgspec.structs.astuple(told))
+            writer.writerow(msgspec.structs.astuple(values))
         else:
-            target.write(msgspec.json.encode(told).decode() + "\n")
+            target.write(msgspec.json.encode(values).decode() + "\n")
         count += 1
     return count
 
 
-def _told(row: Row) -> _Row:
+def _row(row: Row) -> _Row:
     sample = row.sample
     return _Row(
         rfc3339(sample.at_us),

@@ -30,8 +30,8 @@ def command(as_json: bool) -> None:
     """
     ports = serial_ports()
     if as_json:
-        told = [{**msgspec.structs.asdict(port), "stable": port.stable} for port in ports]
-        click.echo(msgspec.json.format(msgspec.json.encode({"ports": told}), indent=2))
+        listed = [{**msgspec.structs.asdict(port), "stable": port.stable} for port in ports]
+        click.echo(msgspec.json.format(msgspec.json.encode({"ports": listed}), indent=2))
     elif ports:
         click.echo("\n".join(line for port in ports for line in _lines(port)))
         for line in _alike(ports):

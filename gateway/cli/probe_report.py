@@ -1,4 +1,4 @@
-"""What `capgate probe` answers: everything the unit said, what went wrong, and for each fault what to try next."""
+"""The report of `capgate probe`: what the unit said, the evidence for its findings, and for each fault what to try."""
 
 import msgspec
 
@@ -78,12 +78,12 @@ class ProbeReport(msgspec.Struct, frozen=True):
 def report(
     line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters
 ) -> ProbeReport:
-    """The report on one look at a unit."""
+    """The report on one probe of a unit."""
     identity = profile.identity
     is_foreign = any(fault.kind is FaultKind.WRONG_IDENTITY for fault in result.faults)
     confirmed = False if is_foreign else True if result.complete and not result.faults else None
     states = {cap.run_state for cap in result.decoded.caps}
-    told = diagnose(_probe_evidence(line, profile, unit_id, result, counters))
+    findings = diagnose(_probe_evidence(line, profile, unit_id, result, counters))
     hint = _Hints(line, profile, unit_id, result, counters)
     return ProbeReport(
         profile=profile.id,
@@ -96,8 +96,8 @@ def report(
         alarms=result.decoded.alarms,
         points=(*_read(result), *_concluded(profile, result)),
         faults=tuple(ReportFault(fault.kind, fault.detail, hint(fault)) for fault in result.faults),
-        findings=told,
-        next=told.next,
+        findings=findings,
+        next=findings.next,
         likely=(profile.id,) if confirmed else (),
     )
 
@@ -105,9 +105,9 @@ def report(
 def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str | None = None) -> ProbeReport:
     """The report on a search that found no unit of a known kind; `down`: the line could not be opened."""
     faults: list[ReportFault] = []
-    told = diagnose(_scan_evidence(line, unit_id, scanned, down))
+    findings = diagnose(_scan_evidence(line, unit_id, scanned, down))
     if down is not None:
-        faults.append(ReportFault(FaultKind.LINE_DOWN, down, f"line: {told.port.next}"))
+        faults.append(ReportFault(FaultKind.LINE_DOWN, down, f"line: {findings.port.next}"))
     if scanned.stopped:
         faults.append(ReportFault(FaultKind.NEEDS_CONSENT, scanned.stopped, "unit: see its panel"))
     for unit in () if scanned.stopped else scanned.units:
@@ -118,8 +118,8 @@ def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str
     if not faults:
         asked = len(scanned.heard)
         detail = f"no usable answer to {scanned.requests} requests, {asked} languages and settings"
-        faults.append(ReportFault(FaultKind.TIMEOUT, detail, f"{told.next}; capgate scan {line} asks more"))
-    return ProbeReport(None, line, unit_id, None, RunState.UNKNOWN, (), (), tuple(faults), told, told.next, ())
+        faults.append(ReportFault(FaultKind.TIMEOUT, detail, f"{findings.next}; capgate scan {line} asks more"))
+    return ProbeReport(None, line, unit_id, None, RunState.UNKNOWN, (), (), tuple(faults), findings, findings.next, ())
 
 
 def _probe_evidence(
@@ -198,7 +198,7 @@ def _concluded(profile: DeviceProfile, result: ProbeResult) -> list[ReportPoint]
 
 
 class _Hints:
-    """What to try next: wiring, line settings, timing, address and map told apart as far as the line tells."""
+    """What to try next: wiring, line settings, timing, address or map, as far as the line's counters show."""
 
     def __init__(
         self, line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters

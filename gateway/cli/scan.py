@@ -116,13 +116,13 @@ def command(
     left_out = (*asked.left_out, *LEFT_OUT)
     _begin(asked, left_out, timeout_s)
     logging.getLogger("drivers").addHandler(logging.NullHandler())  # the answer says all that they would log
-    tell = _Teller()
-    scan = Scan(line, profiles, SystemClock().now, tell, timeout_s)
+    progress = _ProgressLine()
+    scan = Scan(line, profiles, SystemClock().now, progress, timeout_s)
     try:
         answer = _answer(line, asyncio.run(scan.run(asked)), left_out, profiles)
     except LineDown as error:
         answer = _Answer(line, (), (), (), None, left_out, 0, error.detail)
-    tell.end()
+    progress.end()
     click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2) if as_json else "\n".join(_lines(answer)))
     sys.exit(0 if any(each.likely for each in answer.units) else 1)
 
@@ -145,8 +145,8 @@ def _begin(asked: Plan, left_out: tuple[str, ...], timeout_s: float) -> None:
     )
 
 
-class _Teller:
-    """Tells how far a scan is: in place on a terminal, else a line for each language at each setting."""
+class _ProgressLine:
+    """Progress of a scan on standard error: in place on a terminal, else a line for each language at each setting."""
 
     def __init__(self) -> None:
         self._on_terminal = sys.stderr.isatty()

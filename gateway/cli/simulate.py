@@ -165,23 +165,23 @@ async def _serve_recorded(
 ) -> None:
     stop = _stopped_by_signal()
 
-    def make_ear(write: Write) -> ReplayHandler:
+    def make_handler(write: Write) -> ReplayHandler:
         return ReplayHandler(recorded, language, write)
 
     async with AsyncExitStack() as stack:
         if place == AUTO or place.startswith("/"):
-            url = stack.enter_context(terminal(place, make_ear))
+            url = stack.enter_context(terminal(place, make_handler))
         else:
             host, port = _host_and_port(place)
-            url = f"socket://{host}:{await stack.enter_async_context(tcp_listener(host, port, make_ear))}"
+            url = f"socket://{host}:{await stack.enter_async_context(tcp_listener(host, port, make_handler))}"
         header = capture.header
         if as_json:
             click.echo(msgspec.json.encode({"url": url, "header": header, "unit_ids": recorded.unit_ids}))
         else:
             address = [f"--unit-id {each}" for each in recorded.unit_ids[:1] if each is not None]
             settings = [f"--set {each}" for each in _TERMINAL_SETTINGS] if url.startswith("/") else []
-            asks = " ".join([f"capgate probe {url} --profile {header.profile or 'ID'}", *address, *settings])
-            click.echo(f"{header.line} as recorded from {header.started_at}\n{asks}")
+            example = " ".join([f"capgate probe {url} --profile {header.profile or 'ID'}", *address, *settings])
+            click.echo(f"{header.line} as recorded from {header.started_at}\n{example}")
         await stop.wait()
 
 

@@ -1,1 +1,1 @@
-"""What people ask of a running gateway, over a unix socket."""
+"""Control of a running gateway by its operators, over a unix socket."""

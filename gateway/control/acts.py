@@ -1,7 +1,7 @@
-"""What a person tells, as facts. Pure: what must be known of the gateway comes in as `Bearings`.
+"""Acts of operators become facts. Pure: what an act may refer to comes in as an `ActContext`.
 
-An act that cannot be meant is refused, with what would be accepted. Nobody changes an increment by hand: acts become
-facts, and the tracker recomputes from them.
+An act that is not possible is refused, with what would be accepted. Nobody changes an increment by hand: the tracker
+recomputes from the facts.
 """
 
 import re
@@ -29,7 +29,7 @@ from gateway.control.requests import (
     RequestRefused,
     StopCharted,
     ToleranceAct,
-    WorkIsDone,
+    WorkDoneAct,
 )
 from gateway.messages.identity import Identity
 from gateway.messages.instants import Instant, InstantError, read_instant
@@ -46,11 +46,12 @@ FUTURE_US = 5 * US_PER_MINUTE  # how far a time may lie ahead: the clocks of a h
 _TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d", re.ASCII)
 _WITH_OFFSET = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00"
 
-Told = tuple[tuple[AnyFact, ...], tuple[Identity, ...]]
+# What is to be recorded of an act: its facts, and the identifiers behind the subjects that they name.
+ActFacts = tuple[tuple[AnyFact, ...], tuple[Identity, ...]]
 
 
 class ActContext(msgspec.Struct, frozen=True):
-    """What an act may name of a gateway, and the instant at which it is told."""
+    """What an act may refer to in a gateway, and the instant of its request."""
 
     now_us: int
     oldest_us: int  # what happened before it is settled
@@ -59,11 +60,11 @@ class ActContext(msgspec.Struct, frozen=True):
     caps: frozenset[CapRef]
     serving: Mapping[CapRef, str]  # the subject that each cap serves now
     subject_of: Callable[[str], str]  # visit -> subject
-    work: tuple[WorkItem, ...] = ()  # what people have to look at
+    work: tuple[WorkItem, ...] = ()  # the open items of the work list
 
 
 class SessionSnapshot(msgspec.Struct, frozen=True):
-    """A session as it stands."""
+    """A session's facts and what they amount to at one instant."""
 
     session: Session
     outcome: Outcome
@@ -75,7 +76,7 @@ class SessionSnapshot(msgspec.Struct, frozen=True):
 
     @property
     def patient(self) -> str:
-        """Whose it is; "" while nobody knows."""
+        """The subject of its patient; "" while it is unbound."""
         return self.session.patient
 
     @property
@@ -85,7 +86,7 @@ class SessionSnapshot(msgspec.Struct, frozen=True):
 
 
 class _PersonFields(TypedDict):
-    """The fields of every fact that a person tells."""
+    """The fields of every fact that comes of an act."""
 
     at_us: int
     known_at_us: int
@@ -102,32 +103,32 @@ def cap_name(cap: CapRef) -> str:
     return f"{cap.device}:{cap.channel}"
 
 
-def facts_of(act: AnyAct, named: SessionSnapshot | None, bearings: ActContext) -> Told:
-    """The facts, and who they are about. `named` is the session whose token the act gives. Raises Refused."""
+def facts_of(act: AnyAct, named: SessionSnapshot | None, context: ActContext) -> ActFacts:
+    """The facts of an act, and the identities in it. `named` is the session that it gives. Raises RequestRefused."""
     match act:
         case Bind():
-            return _bound(act, named, bearings)
+            return _bound(act, named, context)
         case ReleaseAct():
-            return (_released(act, named, bearings),), ()
-        case WorkIsDone():
-            return (_done(act, bearings),), ()
+            return (_released(act, named, context),), ()
+        case WorkDoneAct():
+            return (_done(act, context),), ()
         case _ if named is None:
             raise ValueError("an act of a session needs its session")
         case Reassign():
-            return _reassigned(act, named, bearings)
+            return _reassigned(act, named, context)
         case InfusionEndAct() | OrderCheckAct() | StopCharted() | CapRemoval():
-            return (_of_patient(act, named, bearings),), ()
+            return (_of_patient(act, named, context),), ()
         case _:
-            return (_of_session(act, named, bearings),), ()
+            return (_of_session(act, named, context),), ()
 
 
 def _of_session(
     act: Finalise | LiftHold | DecideCorrection | Prepared | ToleranceAct | CapId | Note,
     named: SessionSnapshot,
-    bearings: ActContext,
+    context: ActContext,
 ) -> AnyFact:
-    at_us = _when(act.at, bearings).earliest_us if isinstance(act, Prepared | ToleranceAct | CapId) else bearings.now_us
-    of = _SessionFields(**_person_fields(act, at_us, bearings), token=named.token)
+    at_us = _when(act.at, context).earliest_us if isinstance(act, Prepared | ToleranceAct | CapId) else context.now_us
+    of = _SessionFields(**_person_fields(act, at_us, context), token=named.token)
     match act:
         case Finalise():
             _require_ended(named)
@@ -173,35 +174,35 @@ def _charge(act: DecideCorrection, named: SessionSnapshot) -> str:
     return act.charge
 
 
-def _done(act: WorkIsDone, bearings: ActContext) -> AnyFact:
-    item = next((item for item in bearings.work if item.id == act.item), None)
+def _done(act: WorkDoneAct, context: ActContext) -> AnyFact:
+    item = next((item for item in context.work if item.id == act.item), None)
     if item is None:
-        raise RequestRefused("no such item", ", ".join(item.id for item in bearings.work) or "the work list is empty")
-    telling = _person_fields(act, bearings.now_us, bearings)
-    return facts.WorkDone(**telling, item=item.id, cap=item.raised.cap, patient=item.raised.patient)
+        raise RequestRefused("no such item", ", ".join(item.id for item in context.work) or "the work list is empty")
+    fields = _person_fields(act, context.now_us, context)
+    return facts.WorkDone(**fields, item=item.id, cap=item.raised.cap, patient=item.raised.patient)
 
 
-# --- what is told of a patient or a cap, and finds its session by them
+# --- acts whose facts are attributed to a session by patient or cap
 
 
 def _of_patient(
-    act: InfusionEndAct | OrderCheckAct | StopCharted | CapRemoval, named: SessionSnapshot, bearings: ActContext
+    act: InfusionEndAct | OrderCheckAct | StopCharted | CapRemoval, named: SessionSnapshot, context: ActContext
 ) -> AnyFact:
-    at = _when(act.at, bearings)
-    telling = _person_fields(act, at.earliest_us, bearings)
+    at = _when(act.at, context)
+    fields = _person_fields(act, at.earliest_us, context)
     match act:
         case InfusionEndAct():
-            return _infusion_ended(act, at, named, bearings)
+            return _infusion_ended(act, at, named, context)
         case OrderCheckAct():
             patient = _known_patient(named)
             return facts.OrderChecked(
-                **telling, found=act.found, patient=patient, ordered_post_minutes=act.ordered_post_minutes
+                **fields, found=act.found, patient=patient, ordered_post_minutes=act.ordered_post_minutes
             )
         case StopCharted():
             cap = None if named.patient else named.outcome.record.cap
-            return facts.CoolingStopCharted(**telling, cap=cap, patient=named.patient, source="person")
+            return facts.CoolingStopCharted(**fields, cap=cap, patient=named.patient, source="person")
         case CapRemoval():
-            return facts.CapRemoved(**telling, cap=_cap_of(act, named), patient=named.patient)
+            return facts.CapRemoved(**fields, cap=_cap_of(act, named), patient=named.patient)
 
 
 def _known_patient(named: SessionSnapshot) -> str:
@@ -210,16 +211,16 @@ def _known_patient(named: SessionSnapshot) -> str:
     return named.patient
 
 
-def _infusion_ended(act: InfusionEndAct, at: Instant, named: SessionSnapshot, bearings: ActContext) -> AnyFact:
+def _infusion_ended(act: InfusionEndAct, at: Instant, named: SessionSnapshot, context: ActContext) -> AnyFact:
     patient = _known_patient(named)
     orders = sorted({fact.order for fact in named.session.facts if isinstance(fact, INFUSION_FACTS)})
     if act.order not in orders and (act.agent is None or act.correct):
         known = ", ".join(orders) or "none is known"
         raise RequestRefused("order: not known in this session", f"{known}; an order that is new needs its agent class")
-    telling = _person_fields(act, at.at_us, bearings)
+    fields = _person_fields(act, at.at_us, context)
     if act.correct:
         return facts.InfusionEndCorrected(
-            **_person_fields(act, bearings.now_us, bearings),
+            **_person_fields(act, context.now_us, context),
             order=act.order,
             patient=patient,
             admin=act.agent,
@@ -230,7 +231,7 @@ def _infusion_ended(act: InfusionEndAct, at: Instant, named: SessionSnapshot, be
             other_reading_us=at.other_us,
         )
     return facts.InfusionEnded(
-        **telling,
+        **fields,
         order=act.order,
         patient=patient,
         admin=act.agent or AgentClass.CHEMO,
@@ -242,13 +243,13 @@ def _infusion_ended(act: InfusionEndAct, at: Instant, named: SessionSnapshot, be
 
 
 def _next_version(order: str, named: SessionSnapshot) -> int:
-    """Above all that was told of the order, and below what the chart may yet say of it."""
-    told = [
+    """Above every version recorded of the order, and below those that the chart may yet give."""
+    versions = [
         fact.version or 1
         for fact in named.session.facts
         if isinstance(fact, facts.InfusionEndCorrected | facts.InfusionEndVoided) and fact.order == order
     ]
-    return max(told, default=1) + 1
+    return max(versions, default=1) + 1
 
 
 def _cap_of(act: CapRemoval, named: SessionSnapshot) -> CapRef:
@@ -258,41 +259,41 @@ def _cap_of(act: CapRemoval, named: SessionSnapshot) -> CapRef:
     return fitting[0]
 
 
-# --- whose cap it is
+# --- acts that bind a cap to a patient
 
 
-def _bound(act: Bind, named: SessionSnapshot | None, bearings: ActContext) -> Told:
+def _bound(act: Bind, named: SessionSnapshot | None, context: ActContext) -> ActFacts:
     """A session that is named by its token is bound from its beginning on, unless a time is given."""
-    identity = _identity(act, bearings)
+    identity = _identity(act, context)
     if named is not None and named.patient:
         raise RequestRefused("the session is bound already", "a session without patient; reassign gives it to another")
-    from_us = bearings.now_us if named is None else named.session.opened_us
-    at_us = from_us if act.at is None else _when(act.at, bearings).at_us
+    from_us = context.now_us if named is None else named.session.opened_us
+    at_us = from_us if act.at is None else _when(act.at, context).at_us
     fact = facts.PatientBound(
-        **_person_fields(act, at_us, bearings),
-        cap=_place(act.place, named, bearings),
+        **_person_fields(act, at_us, context),
+        cap=_place(act.place, named, context),
         patient=identity.subject,
         evidence="person",
     )
     return (fact,), (identity,)
 
 
-def _released(act: ReleaseAct, named: SessionSnapshot | None, bearings: ActContext) -> AnyFact:
-    at_us = _when(act.at, bearings).at_us
-    cap = _place(act.place, named, bearings)
-    patient = bearings.serving.get(cap)
+def _released(act: ReleaseAct, named: SessionSnapshot | None, context: ActContext) -> AnyFact:
+    at_us = _when(act.at, context).at_us
+    cap = _place(act.place, named, context)
+    patient = context.serving.get(cap)
     if patient is None or (named is not None and named.patient != patient):
         raise RequestRefused("place: it serves no patient of that place", "a cap that is bound")
-    return facts.PatientReleased(**_person_fields(act, at_us, bearings), cap=cap, patient=patient)
+    return facts.PatientReleased(**_person_fields(act, at_us, context), cap=cap, patient=patient)
 
 
-def _reassigned(act: Reassign, named: SessionSnapshot, bearings: ActContext) -> Told:
-    identity = _identity(act, bearings)
+def _reassigned(act: Reassign, named: SessionSnapshot, context: ActContext) -> ActFacts:
+    identity = _identity(act, context)
     if identity.subject == named.patient:
         raise RequestRefused("visit: the session is that patient's", "another visit")
     moves = tuple(
         facts.PatientReassigned(
-            **_person_fields(act, bearings.now_us, bearings),
+            **_person_fields(act, context.now_us, context),
             cap=cap,
             from_patient=named.patient,
             to_patient=identity.subject,
@@ -302,47 +303,47 @@ def _reassigned(act: Reassign, named: SessionSnapshot, bearings: ActContext) -> 
     return moves, (identity,)
 
 
-def _identity(act: Bind | Reassign, bearings: ActContext) -> Identity:
-    return Identity(bearings.subject_of(act.visit), act.visit, act.mrn, act.account)
+def _identity(act: Bind | Reassign, context: ActContext) -> Identity:
+    return Identity(context.subject_of(act.visit), act.visit, act.mrn, act.account)
 
 
-def _place(place: str, named: SessionSnapshot | None, bearings: ActContext) -> CapRef:
+def _place(place: str, named: SessionSnapshot | None, context: ActContext) -> CapRef:
     if named is not None:
         return named.outcome.record.cap
-    by_name = {cap_name(cap): cap for cap in bearings.caps} | dict(bearings.chairs)
+    by_name = {cap_name(cap): cap for cap in context.caps} | dict(context.chairs)
     cap = by_name.get(place.lower())
     if cap is None:
         raise RequestRefused("place: no such chair, cap or session", ", ".join(sorted(by_name)))
     return cap
 
 
-# --- when
+# --- instants
 
 
-def _person_fields(act: Act, at_us: int, bearings: ActContext) -> _PersonFields:
-    return _PersonFields(at_us=at_us, known_at_us=bearings.now_us, person=act.person, reason=act.reason)
+def _person_fields(act: Act, at_us: int, context: ActContext) -> _PersonFields:
+    return _PersonFields(at_us=at_us, known_at_us=context.now_us, person=act.person, reason=act.reason)
 
 
-def _when(text: str | None, bearings: ActContext) -> Instant:
+def _when(text: str | None, context: ActContext) -> Instant:
     """The instant that a person means, now if none is given. A time of day is of today where the gateway stands."""
     if text is None:
-        return Instant(bearings.now_us)
+        return Instant(context.now_us)
     zone = None
     if _TIME_OF_DAY.fullmatch(text):
-        if bearings.zone is None:
+        if context.zone is None:
             raise RequestRefused("at: the gateway has no time_zone for a time of day", _WITH_OFFSET)
-        zone = bearings.zone
-        today = datetime.fromtimestamp(bearings.now_us // US_PER_S, UTC).astimezone(zone).date()
+        zone = context.zone
+        today = datetime.fromtimestamp(context.now_us // US_PER_S, UTC).astimezone(zone).date()
         text = f"{today.isoformat()}T{text.zfill(5)}"
     try:
-        at = read_instant(text, bearings.now_us, zone)
+        at = read_instant(text, context.now_us, zone)
     except InstantError as error:
         problem, _, accepted = str(error).partition("; ")
         raise RequestRefused(f"at: {problem}", accepted.removeprefix("accepted: ")) from None
     if at.no_time:
         raise RequestRefused("at: a date alone", _WITH_OFFSET)
-    if not bearings.oldest_us <= at.at_us <= bearings.now_us + FUTURE_US:
-        days = (bearings.now_us - bearings.oldest_us) // (24 * 60 * US_PER_MINUTE)
+    if not context.oldest_us <= at.at_us <= context.now_us + FUTURE_US:
+        days = (context.now_us - context.oldest_us) // (24 * 60 * US_PER_MINUTE)
         raise RequestRefused(
             "at: in the future, or too long ago", f"a time of the last {days} days; for yesterday, its date"
         )

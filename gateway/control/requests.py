@@ -1,4 +1,4 @@
-"""What may be asked of a running gateway over its control socket: one JSON object a line, a closed set of them.
+"""The requests of the control socket: one JSON object a line, a closed set of types.
 
 A field's description is what the answer to a bad request offers as accepted.
 """
@@ -50,7 +50,7 @@ class ControlRequest(BaseModel):
 
 
 class Status(ControlRequest):
-    """Which gateway this is, and how it does."""
+    """The gateway's identity, mode and counts."""
 
     request: Literal["status"]
 
@@ -101,7 +101,7 @@ class SwapBack(ControlRequest):
 
 
 class Worklist(ControlRequest):
-    """What messages of the EHR left to a person."""
+    """The open items that messages of the EHR raised for a person."""
 
     request: Literal["worklist"]
 
@@ -124,7 +124,7 @@ class SendTest(ControlRequest):
 
 
 class Act(ControlRequest):
-    """What a person tells. Who and why are recorded for good, so they must name no patient."""
+    """An act of a person. Who and why are recorded for good, so they must name no patient."""
 
     request: Literal["tell"]
     person: _Person
@@ -132,7 +132,7 @@ class Act(ControlRequest):
 
 
 class SessionAct(Act):
-    """What a person tells of one session."""
+    """An act on one session."""
 
     token: Token
 
@@ -166,7 +166,7 @@ class Prepared(SessionAct):
 
 
 class ToleranceAct(SessionAct):
-    """How the patient bears it."""
+    """A check of how the patient tolerates the cooling."""
 
     act: Literal["tolerance"]
     at: AtOrNow = None
@@ -203,7 +203,7 @@ class OrderCheckAct(SessionAct):
 
 
 class InfusionEndAct(SessionAct):
-    """An agent ended, by a person's word. `correct`: the end that was told before is wrong."""
+    """An agent ended, by a person's word. `correct`: replaces the end recorded before."""
 
     act: Literal["infusion-ended"]
     at: At
@@ -255,8 +255,8 @@ class Reassign(SessionAct):
     account: OtherId = None
 
 
-class WorkIsDone(Act):
-    """Something on the work list was dealt with."""
+class WorkDoneAct(Act):
+    """An item of the work list was dealt with."""
 
     act: Literal["work-done"]
     item: Annotated[str, Field(pattern=r"^[0-9a-f]{6}$", description="an item of the work list, 6 hex digits")]
@@ -276,25 +276,25 @@ AnySessionAct = (
     | CapRemoval
     | Reassign
 )
-AnyAct = AnySessionAct | Bind | ReleaseAct | WorkIsDone
+AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct
 AnyUnitRequest = Reload | Swap | SwapBack
 AnyOutboxRequest = ResendRequest | SendTest
-AnyAsk = Status | Sessions | OneSession | Worklist | AnyUnitRequest | AnyOutboxRequest
-AnyRequest = AnyAsk | AnyAct
+AnyQuery = Status | Sessions | OneSession | Worklist | AnyUnitRequest | AnyOutboxRequest
+AnyRequest = AnyQuery | AnyAct
 
 _MODELS: dict[str, type[ControlRequest]] = {
     get_args(model.model_fields[tag].annotation)[0]: model
-    for tag, models in (("request", get_args(AnyAsk)), ("act", get_args(AnyAct)))
+    for tag, models in (("request", get_args(AnyQuery)), ("act", get_args(AnyAct)))
     for model in models
 }
 ACTS = tuple(name for name, model in _MODELS.items() if issubclass(model, Act))
 _REQUESTS = (*(name for name in _MODELS if name not in ACTS), "tell")
-_Tell = Annotated[AnyAct, Field(discriminator="act")]
-_request = TypeAdapter[AnyRequest](Annotated[AnyAsk | _Tell, Field(discriminator="request")])
+_AnyAct = Annotated[AnyAct, Field(discriminator="act")]
+_request = TypeAdapter[AnyRequest](Annotated[AnyQuery | _AnyAct, Field(discriminator="request")])
 
 
 def read_request(line: bytes) -> AnyRequest:
-    """The request in a line. Raises Refused, which repeats nothing of a field's value."""
+    """The request in a line. Raises RequestRefused, which repeats nothing of a field's value."""
     try:
         return _request.validate_json(line)
     except ValidationError as error:

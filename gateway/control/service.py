@@ -40,7 +40,7 @@ from gateway.control.requests import (
     Status,
     Swap,
     SwapBack,
-    WorkIsDone,
+    WorkDoneAct,
     Worklist,
     read_request,
 )
@@ -206,7 +206,7 @@ class ControlService:
         match act:
             case Bind() | ReleaseAct():
                 return self._find(act.place) if act.place.upper() in self._records else None
-            case WorkIsDone():
+            case WorkDoneAct():
                 return None
             case _:
                 return self._find(act.token)

@@ -1,6 +1,6 @@
-"""What people do about the units of a running gateway: take up a changed configuration, put a loaner in a unit's place.
+"""Changes of a running gateway's units: reload a changed configuration, swap a unit for a loaner and back.
 
-Both end in the same: the gateway starts again in the same process with a configuration that was checked before. Its
+All end in the same: the gateway starts again in the same process with a configuration that was checked before. Its
 sessions go on from the ledger. Nothing is changed where the check finds an error.
 """
 
@@ -25,7 +25,7 @@ _SHOWN = 5  # errors in a refusal; capgate check names all
 
 
 class UnitService:
-    """Where changes of units are asked for. `restart` makes the gateway start again."""
+    """Carries out the requests about units. `restart` makes the gateway start again."""
 
     def __init__(
         self, config: GatewayConfig, clock: Clock, pipeline: Pipeline, restart: Callable[[], None] | None
@@ -93,7 +93,7 @@ class UnitService:
     async def _put(
         self, there: UnitSpec, new_id: str, loaners: Sequence[Loaner], request: Swap | SwapBack, at_us: int
     ) -> None:
-        """Let `new_id` stand where `there` is: check, tell of the patients, and write it down."""
+        """Let `new_id` stand where `there` is: check, record the patients' moves, and save."""
         examined = await asyncio.to_thread(examine, self._config.file, loaners)
         new = next(unit for unit in _sound(examined).units if unit.id == new_id)
         moved = tuple(self._moved(there, new, request, at_us))

@@ -25,14 +25,14 @@ Json = dict[str, Any]
 
 
 class Operator:
-    """Somebody who asks a gateway's desk."""
+    """An operator, who sends requests to a gateway's control service."""
 
     def __init__(self, suite: Suite) -> None:
-        self.desk = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
+        self.service = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
         self.suite = suite
 
     async def ask(self, **request: object) -> Json:
-        return cast(Json, json.loads(await self.desk.answer(json.dumps(request).encode(), 1000)))
+        return cast(Json, json.loads(await self.service.answer(json.dumps(request).encode(), 1000)))
 
     async def tell(self, act: str, **fields: object) -> Json:
         """What the gateway answers to an act that it takes."""

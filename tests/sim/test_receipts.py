@@ -143,12 +143,12 @@ async def test_the_commands_show_what_the_engine_lacks_why_and_what_was_done_abo
         listed = json.loads(capgate("outbox", "list", "--config", config, "--json")[1])
         assert [(each["key"], each["proof"]) for each in listed["messages"]] == [(key, "rejected")]
         suite.clock.us += 1_000_000
-        desk = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
+        service = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
         order = {"request": "resend", "key": key, "person": "cm-1", "reason": "visit reopened"}
-        assert json.loads(await desk.answer(json.dumps(order).encode(), 0))["done"] == f"{key} is sent again"
-        sessions = json.loads(await desk.answer(b'{"request": "sessions", "all": true}', 0))["sessions"]
+        assert json.loads(await service.answer(json.dumps(order).encode(), 0))["done"] == f"{key} is sent again"
+        sessions = json.loads(await service.answer(b'{"request": "sessions", "all": true}', 0))["sessions"]
         assert [each["delivery"] for each in sessions[0]["charges"]] == ["pending"]
-        status = json.loads(await desk.answer(b'{"request": "status"}', 0))["outbox"]
+        status = json.loads(await service.answer(b'{"request": "status"}', 0))["outbox"]
         assert status == {"delivery": "by receipt", "pending": 1, "unproven": 0, "rejected": 0}
         suite.clock.us += 1_000_000
         await said(suite, "r2", {"for": key, "result": "accepted"})
@@ -161,7 +161,7 @@ async def test_the_commands_show_what_the_engine_lacks_why_and_what_was_done_abo
         assert "V-1" not in shown
         assert '"visit":"V-1"' in capgate("outbox", "show", key, "--config", config, "--body")[1]
         assert capgate("outbox", "list", "--config", config) == (0, "the engine has everything\n")
-        refused = json.loads(await desk.answer(json.dumps(order).encode(), 0))
+        refused = json.loads(await service.answer(json.dumps(order).encode(), 0))
         assert (refused["ok"], refused["error"]) == (False, "the engine acknowledged it")
     day = datetime.fromtimestamp(EPOCH_US / 1e6, UTC).date().isoformat()
     _, reconciled = capgate("ledger", "reconcile", folder / "state" / "ledger.db", "--day", day)

@@ -49,10 +49,10 @@ def test_an_increment_is_shown_as_it_stands_and_vanishes_when_retracted() -> Non
     board.take("t/session", sample("session_opened"))
     board.take("t/increment", sample("increment_emit"))
     (session,) = board.sessions.values()
-    assert len(session.standing()) == 1
-    key = session.standing()[0].increment
+    assert len(session.valid_increments()) == 1
+    key = session.valid_increments()[0].increment
     board.take("t/increment", changed("increment_emit", op="retract", attained_at=None))
-    assert key not in {row.increment for row in session.standing()}
+    assert key not in {row.increment for row in session.valid_increments()}
 
 
 def test_what_is_no_message_of_a_gateway_is_counted_and_changes_nothing() -> None:

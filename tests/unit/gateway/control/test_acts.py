@@ -1,4 +1,4 @@
-"""What a person tells over the control socket: every act becomes its fact, and what cannot be meant is refused."""
+"""Acts over the control socket: each becomes its fact, and an act that is not possible is refused."""
 
 import json
 from datetime import datetime
@@ -70,10 +70,10 @@ RUNNING = ENDED[:-1]
 NOBODYS = (started("09:00"), stopped("16:35"))
 
 
-def standing(told: tuple[AnyFact, ...] = ENDED) -> SessionSnapshot:
+def snapshot(known: tuple[AnyFact, ...] = ENDED) -> SessionSnapshot:
     """The session that the facts make."""
     observed = {"cap-07": NOW}
-    state, _ = advance(TrackerState(POLICY), told, observed, NOW, lambda: TOKEN)
+    state, _ = advance(TrackerState(POLICY), known, observed, NOW, lambda: TOKEN)
     found = inspect(state, TOKEN, observed, NOW)
     assert found is not None
     return SessionSnapshot(*found)
@@ -81,13 +81,13 @@ def standing(told: tuple[AnyFact, ...] = ENDED) -> SessionSnapshot:
 
 def questioned(charge: str) -> SessionSnapshot:
     """The session, with a charge that no longer agrees with the count."""
-    named = standing()
+    named = snapshot()
     item = CorrectionItem(charge=charge, charged=2, counted=1, patient="s(V1)", reason=CorrectionReason.COUNT)
     release = msgspec.structs.replace(named.outcome.release, items=(item,))
     return SessionSnapshot(named.session, msgspec.structs.replace(named.outcome, release=release))
 
 
-BEARINGS = ActContext(
+CONTEXT = ActContext(
     now_us=NOW,
     oldest_us=NOW - 6 * 24 * 3600 * 1_000_000,
     zone=ZONE,
@@ -97,7 +97,7 @@ BEARINGS = ActContext(
     subject_of=lambda visit: f"s({visit})",
     work=open_work([facts.WorkRaised(at_us=NOW, known_at_us=NOW, what=WorkKind.CHAIR_TAKEN, cap=CAP, patient="s(V2)")]),
 )
-ITEM = BEARINGS.work[0].id
+ITEM = CONTEXT.work[0].id
 
 
 def request_of(act: str, /, **fields: object) -> AnyAct:
@@ -107,21 +107,19 @@ def request_of(act: str, /, **fields: object) -> AnyAct:
     return request
 
 
-def told(
-    act: str, named: SessionSnapshot | None = None, bearings: ActContext = BEARINGS, /, **fields: object
+def fact_of(
+    act: str, named: SessionSnapshot | None = None, context: ActContext = CONTEXT, /, **fields: object
 ) -> AnyFact:
     """The one fact that an act becomes."""
     request = request_of(act, **fields)
-    ((fact,), _) = facts_of(request, named or (None if fields.keys() & {"place", "item"} else standing()), bearings)
+    ((fact,), _) = facts_of(request, named or (None if fields.keys() & {"place", "item"} else snapshot()), context)
     return fact
 
 
-def refused(
-    act: str, named: SessionSnapshot | None = None, bearings: ActContext = BEARINGS, /, **fields: object
-) -> str:
+def refused(act: str, named: SessionSnapshot | None = None, context: ActContext = CONTEXT, /, **fields: object) -> str:
     """Why an act is refused, and what would be accepted."""
     with pytest.raises(RequestRefused) as refusal:
-        told(act, named, bearings, **fields)
+        fact_of(act, named, context, **fields)
     return f"{refusal.value.error} | {refusal.value.accepted}"
 
 
@@ -201,7 +199,7 @@ def test_the_table_of_acts_leaves_none_out() -> None:
 def test_every_act_becomes_its_fact_with_person_and_reason(act: str) -> None:
     fields, fact = EVERY_ACT[act]
     named = questioned(f"{TOKEN}00A") if act == "decide-correction" else None
-    assert told(act, named, **fields) == fact
+    assert fact_of(act, named, **fields) == fact
     assert facts.decode_fact(facts.encode_fact(fact)) == fact
 
 
@@ -215,7 +213,7 @@ def test_no_act_goes_without_a_person_and_a_reason(act: str, field: str, value: 
 
 def test_identifiers_travel_beside_the_facts() -> None:
     request = request_of("bind", place="c12", visit="V2", mrn="M2", account="A2")
-    (fact,), (identity,) = facts_of(request, None, BEARINGS)
+    (fact,), (identity,) = facts_of(request, None, CONTEXT)
     assert (identity.subject, identity.visit, identity.mrn, identity.account) == ("s(V2)", "V2", "M2", "A2")
     assert b"V2" not in facts.encode_fact(fact).replace(b"s(V2)", b"")
 
@@ -224,10 +222,10 @@ def test_identifiers_travel_beside_the_facts() -> None:
 
 
 def test_a_session_is_signed_once_and_not_while_cooling_goes_on() -> None:
-    assert "cooling goes on" in refused("finalise", standing(RUNNING))
+    assert "cooling goes on" in refused("finalise", snapshot(RUNNING))
     signed = facts.SessionFinalized(at_us=us("16:50"), known_at_us=us("16:50"), token=TOKEN, person="rn-1")
     opened = advance(TrackerState(POLICY), ENDED, {"cap-07": NOW}, NOW, lambda: TOKEN)[1].facts
-    assert "already" in refused("finalise", standing((*opened, signed)))
+    assert "already" in refused("finalise", snapshot((*opened, signed)))
 
 
 def test_only_what_holds_can_be_lifted_and_not_all_of_it() -> None:
@@ -246,20 +244,20 @@ def test_a_check_that_checked_nothing_is_none() -> None:
 
 def test_an_unknown_order_needs_its_class_so_that_a_slip_adds_none() -> None:
     assert "RX1" in refused("infusion-ended", order="RX7", at="15:00")
-    fact = told("infusion-ended", order="RX7", at="15:00", agent="hydration")
+    fact = fact_of("infusion-ended", order="RX7", at="15:00", agent="hydration")
     assert isinstance(fact, facts.InfusionEnded)
     assert (fact.admin, fact.presumed) == (AgentClass.HYDRATION, False)
     assert "RX1" in refused("infusion-ended", order="RX7", at="15:00", agent="chemo", correct=True)
 
 
-def test_a_correction_by_a_person_stands_above_all_that_was_told_and_no_higher() -> None:
-    fact = told("infusion-ended", order="RX1", at="15:10", correct=True)
+def test_a_correction_by_a_person_is_the_next_version_of_the_order() -> None:
+    fact = fact_of("infusion-ended", order="RX1", at="15:10", correct=True)
     assert isinstance(fact, facts.InfusionEndCorrected)
     assert (fact.version, fact.new_end_us, fact.at_us, fact.source) == (2, us("15:10"), NOW, EndSource.PERSON)
     engines = facts.InfusionEndCorrected(
         at_us=NOW, known_at_us=NOW, order="RX1", patient="s(V1)", version=7, new_end_us=us("15:05")
     )
-    fact = told("infusion-ended", standing((*ENDED, engines)), order="RX1", at="15:10", correct=True)
+    fact = fact_of("infusion-ended", snapshot((*ENDED, engines)), order="RX1", at="15:10", correct=True)
     assert isinstance(fact, facts.InfusionEndCorrected)
     assert fact.version == 8
 
@@ -268,30 +266,30 @@ def test_a_correction_by_a_person_stands_above_all_that_was_told_and_no_higher()
     ("act", "fields"), [("infusion-ended", {"order": "RX1", "at": "15:00"}), ("order-checked", {"found": True})]
 )
 def test_what_belongs_to_a_patient_needs_one(act: str, fields: dict[str, object]) -> None:
-    assert "bind" in refused(act, standing(NOBODYS), **fields)
+    assert "bind" in refused(act, snapshot(NOBODYS), **fields)
 
 
 def test_a_session_that_is_nobodys_is_bound_from_its_beginning() -> None:
-    fact = told("bind", standing(NOBODYS), place=TOKEN, visit="V2")
+    fact = fact_of("bind", snapshot(NOBODYS), place=TOKEN, visit="V2")
     assert isinstance(fact, facts.PatientBound)
     assert (fact.at_us, fact.cap) == (us("09:00"), CAP)
-    assert "reassign" in refused("bind", standing(), place=TOKEN, visit="V2")
+    assert "reassign" in refused("bind", snapshot(), place=TOKEN, visit="V2")
 
 
-def test_the_end_of_nobodys_cooling_is_told_of_its_cap() -> None:
-    fact = told("stop-charted", standing(NOBODYS), at="16:00")
+def test_the_end_of_nobodys_cooling_names_its_cap() -> None:
+    fact = fact_of("stop-charted", snapshot(NOBODYS), at="16:00")
     assert isinstance(fact, facts.CoolingStopCharted)
     assert (fact.cap, fact.patient) == (CAP, "")
 
 
 def test_of_several_caps_the_one_that_came_off_must_be_named() -> None:
     swap = (bound("12:00", cap=OTHER), started("12:00", OTHER), stopped("16:00", OTHER))
-    named = standing((*ENDED, *swap))
+    named = snapshot((*ENDED, *swap))
     assert "cap-07:1, cap-07:2" in refused("cap-removed", named)
-    fact = told("cap-removed", named, cap="cap-07:2")
+    fact = fact_of("cap-removed", named, cap="cap-07:2")
     assert isinstance(fact, facts.CapRemoved)
     assert fact.cap == OTHER
-    moves, _ = facts_of(request_of("reassign", visit="V9"), named, BEARINGS)
+    moves, _ = facts_of(request_of("reassign", visit="V9"), named, CONTEXT)
     assert {move.cap for move in moves if isinstance(move, facts.PatientReassigned)} == {CAP, OTHER}
 
 
@@ -315,7 +313,7 @@ def test_places_and_patients_that_do_not_fit_are_refused_with_those_that_do() ->
     ],
 )
 def test_times_are_of_today_or_carry_an_offset(text: str, at: int) -> None:
-    assert told("prepared", at=text).at_us == at
+    assert fact_of("prepared", at=text).at_us == at
 
 
 @pytest.mark.parametrize(
@@ -335,17 +333,17 @@ def test_no_other_time_is_taken(text: str, word: str) -> None:
 
 
 def test_without_a_time_zone_a_time_of_day_is_refused() -> None:
-    assert "time_zone" in refused("prepared", None, msgspec.structs.replace(BEARINGS, zone=None), at="15:00")
+    assert "time_zone" in refused("prepared", None, msgspec.structs.replace(CONTEXT, zone=None), at="15:00")
 
 
 def test_an_end_in_the_repeated_hour_keeps_both_readings() -> None:
     now_us = round(datetime.fromisoformat("2026-11-01T03:00-05:00").timestamp() * 1_000_000)
-    autumn = msgspec.structs.replace(BEARINGS, now_us=now_us, oldest_us=0)
-    fact = told("infusion-ended", None, autumn, order="RX1", at="01:20")
+    autumn = msgspec.structs.replace(CONTEXT, now_us=now_us, oldest_us=0)
+    fact = fact_of("infusion-ended", None, autumn, order="RX1", at="01:20")
     assert isinstance(fact, facts.InfusionEnded)
     assert fact.ambiguous
     assert fact.other_reading_us == fact.at_us - 3_600_000_000
-    assert told("stop-charted", None, autumn, at="01:20").at_us == fact.other_reading_us
+    assert fact_of("stop-charted", None, autumn, at="01:20").at_us == fact.other_reading_us
 
 
 # --- refusals
