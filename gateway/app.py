@@ -23,11 +23,11 @@ from gateway.messages.notation import Notation
 from gateway.monitoring.alarms import AlarmInputs, Alarms
 from gateway.monitoring.health import Health, HealthServer
 from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
-from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.gateway_status import announcements, software_version
 from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics
+from gateway.mqtt.types import MqttCounters
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime import systemd

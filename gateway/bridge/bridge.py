@@ -88,7 +88,7 @@ class Bridge:
             return "the connection to the broker was lost"
         except PublishRefused as refused:
             return f"the broker refused it, reason {refused.reason}"
-        if taken.unheard:
+        if taken.no_subscriber:
             return "no gateway listens"
         self.taken += 1
         return ""

@@ -92,7 +92,7 @@ class Commissioning:
         self._waiting[key] = receipt
         try:
             taken = await self._publish(trial.message)
-            if taken.unheard:
+            if taken.no_subscriber:
                 return TrialResult(
                     TrialStep.NOBODY_LISTENS, topic, key, "the broker has no subscriber for it", taken.reason
                 )

@@ -1,20 +1,19 @@
-"""Broker to gateway: each message is acknowledged only when its handler has returned, which is after the commit."""
+"""Inbound messages: each is acknowledged only when its handler has returned, which is after the commit."""
 
 import traceback
 from collections.abc import Awaitable, Callable
 
 from gateway.mqtt.client import Connection
-from gateway.mqtt.counters import MqttCounters
-from gateway.mqtt.types import MqttDown
+from gateway.mqtt.types import MqttCounters, MqttDown
 
 Handler = Callable[[str, bytes], Awaitable[None]]
 
 
 class HandlerFailed(MqttDown):
-    """A message could not be taken in; the connection ends unacknowledged, and the broker sends it again."""
+    """A message could not be handled; the connection ends unacknowledged, and the broker sends it again."""
 
 
-async def take_in(connection: Connection, handler: Handler, counters: MqttCounters) -> None:
+async def consume(connection: Connection, handler: Handler, counters: MqttCounters) -> None:
     """Hand every message to `handler(topic, payload)`, one after the other, until the connection ends.
 
     Retained messages are ignored. Raises Disconnected, or HandlerFailed when the handler raised.

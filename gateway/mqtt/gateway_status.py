@@ -16,7 +16,7 @@ def software_version() -> str:
 
 
 def announcements(origin: Origin, topic: str, mode: Mode, clock: Clock) -> Announcements:
-    """What the broker is told at every connection, at its loss, and at a clean end."""
+    """The messages published at every connection (birth), at its loss (will) and at a clean end (farewell)."""
 
     def message(
         state: GatewayState, epoch: int, protocol: str | None, edition: str, reason: StatusReason | None

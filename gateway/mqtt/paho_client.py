@@ -1,9 +1,9 @@
-"""The MQTT library, made to keep our promises. One Engine serves one connection and is thrown away.
+"""The MQTT library, made to keep our promises. One PahoConnection serves one connection and is thrown away.
 
-Theory of operation. aiomqtt glues paho's protocol engine to the event loop; three of its habits would lose our
-messages, so `Engine` replaces them: it drops PUBACK reason codes, leaves publishes waiting when the link dies, and
-acknowledges inbound messages before we have them. And paho queues what was published while offline and would send it
-behind our back; hence an Engine for each connection, and the outbox as the only queue.
+Theory of operation. aiomqtt glues paho's protocol code to the event loop; three of its habits would lose our
+messages, so `PahoConnection` replaces them: it drops PUBACK reason codes, leaves publishes waiting when the connection
+dies, and acknowledges inbound messages before we have them. And paho queues what was published while offline and would
+send it behind our back; hence a new instance for each connection, and the outbox as the only queue.
 
 Three things end a wait for the broker: its answer, the end of the connection (`_lose`, from whatever side it is
 noticed), and the settings' `ack_timeout_s`, after which the connection is given up, since MQTT repeats a message on a
@@ -29,7 +29,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gateway.ledger.rows import UNPROVEN
 from gateway.mqtt.credentials import Credentials
 from gateway.mqtt.paho_glue import (
-    LastTrouble,
+    LastLoggedError,
     connect_properties,
     last_will,
     publish_properties,
@@ -37,39 +37,39 @@ from gateway.mqtt.paho_glue import (
     subscribe_options,
     translated,
 )
-from gateway.mqtt.pending_acks import Answers
+from gateway.mqtt.pending_acks import PendingAcks
 from gateway.mqtt.types import Disconnected, MqttSettings, OutgoingMessage
 
 LARGEST_INBOX = 1000  # inbound QoS 0 messages waiting; later ones are dropped
 OUR_WINDOW = 20  # publishes in flight where the broker sets no lower limit
 TICK_S = 1.0
-GOODBYE_S = 1.0
+DISCONNECT_WAIT_S = 1.0
 
 
 class Inbound:
     """A message from the broker, which repeats it on the next connection until `ack` was called."""
 
-    __slots__ = ("_engine", "_packet_id", "payload", "qos", "retain", "topic")
+    __slots__ = ("_connection", "_packet_id", "payload", "qos", "retain", "topic")
 
-    def __init__(self, engine: "PahoConnection", message: paho.MQTTMessage) -> None:
+    def __init__(self, connection: "PahoConnection", message: paho.MQTTMessage) -> None:
         self.topic = message.topic
         self.payload = bytes(message.payload)
         self.qos = message.qos
         self.retain = message.retain
-        self._engine = engine
+        self._connection = connection
         self._packet_id = message.mid
 
     def ack(self) -> None:
-        """Tell the broker that we have it for good. Call after the commit; without effect once the link is lost."""
+        """Acknowledge it to the broker. Call after the commit; without effect once the connection is lost."""
         if self.qos:
-            self._engine.acknowledge(self._packet_id, self.qos)
+            self._connection.acknowledge(self._packet_id, self.qos)
 
 
 class PahoConnection(aiomqtt.Client):
     """aiomqtt for one connection. Everything that talks to the broker raises Disconnected once that has ended."""
 
     def __init__(self, settings: MqttSettings, will: OutgoingMessage, credentials: Credentials, mqtt5: bool) -> None:
-        self._trouble = LastTrouble()
+        self._last_error = LastLoggedError()
         super().__init__(
             settings.host,
             settings.port,
@@ -84,7 +84,7 @@ class PahoConnection(aiomqtt.Client):
             will=last_will(will, settings.will_delay_s, mqtt5),
             keepalive=settings.keepalive_s,
             timeout=settings.connect_timeout_s,
-            logger=self._trouble.logger,
+            logger=self._last_error.logger,
         )
         self._client.manual_ack_set(True)
         self._client.connect_timeout = settings.connect_timeout_s
@@ -93,11 +93,11 @@ class PahoConnection(aiomqtt.Client):
         self.window = OUR_WINDOW
         self.inbox: deque[Inbound] = deque()
         self.arrived = asyncio.Event()  # something came in, or the connection ended
-        self._answers = Answers(self._loop, settings.ack_timeout_s)
+        self._pending_acks = PendingAcks(self._loop, settings.ack_timeout_s)
         self._ack_timeout_s = settings.ack_timeout_s
         self._end: Disconnected | None = None
-        self._home = threading.get_ident()
-        self._disconnected.add_done_callback(self._library_gave_up)
+        self._loop_thread = threading.get_ident()
+        self._disconnected.add_done_callback(self._on_library_error)
 
     async def open(self) -> None:
         """Connect within the timeout. Raises MqttDown and leaves nothing open, also when cancelled."""
@@ -169,13 +169,13 @@ class PahoConnection(aiomqtt.Client):
             self._client.ack(packet_id, qos)
             self._flush()
 
-    async def say_goodbye(self) -> None:
+    async def send_disconnect(self) -> None:
         """DISCONNECT, and wait a moment for it to leave."""
         self.check()
         self._client.disconnect()
         self._flush()
         with suppress(TimeoutError):
-            async with asyncio.timeout(GOODBYE_S):
+            async with asyncio.timeout(DISCONNECT_WAIT_S):
                 while self._end is None:
                     self.arrived.clear()
                     await self.arrived.wait()
@@ -184,7 +184,7 @@ class PahoConnection(aiomqtt.Client):
         """The future answer to a packet just given to paho, which said `code`."""
         if code != paho.MQTT_ERR_SUCCESS:
             raise Disconnected(paho.error_string(code))
-        future = self._answers.expect(packet_id)
+        future = self._pending_acks.expect(packet_id)
         self._flush()
         return future
 
@@ -208,14 +208,14 @@ class PahoConnection(aiomqtt.Client):
             return
         self._end = end
         if not self._connected.done():
-            self._connected.set_exception(self._trouble.as_error())
+            self._connected.set_exception(self._last_error.as_error())
             self._connected.exception()  # seen: after a timeout nobody waits for it any more
         if not self._disconnected.done():
             self._disconnected.set_result(None)
-        self._answers.fail(end)
+        self._pending_acks.fail(end)
         self.arrived.set()
 
-    def _library_gave_up(self, disconnected: asyncio.Future[None]) -> None:
+    def _on_library_error(self, disconnected: asyncio.Future[None]) -> None:
         """aiomqtt caught an exception in paho, which then reports no disconnect."""
         error = None if disconnected.cancelled() else disconnected.exception()
         if error is not None:
@@ -260,12 +260,12 @@ class PahoConnection(aiomqtt.Client):
         if flags.is_disconnect_packet_from_server:
             self._lose(Disconnected(str(reason_code), reason_code.value))
         else:
-            self._lose(Disconnected(self._trouble.text or str(reason_code)))
+            self._lose(Disconnected(self._last_error.text or str(reason_code)))
 
     def _on_publish(
         self, client: paho.Client, userdata: object, mid: int, reason_code: ReasonCode, properties: Properties
     ) -> None:
-        self._answers.settle(mid, reason_code.value if self.mqtt5 else UNPROVEN)
+        self._pending_acks.settle(mid, reason_code.value if self.mqtt5 else UNPROVEN)
 
     def _on_subscribe(
         self,
@@ -275,7 +275,7 @@ class PahoConnection(aiomqtt.Client):
         reason_codes: list[ReasonCode],
         properties: Properties | None = None,
     ) -> None:
-        self._answers.settle(mid, max(code.value for code in reason_codes))
+        self._pending_acks.settle(mid, max(code.value for code in reason_codes))
 
     def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
         if message.qos or len(self.inbox) < LARGEST_INBOX:
@@ -283,7 +283,7 @@ class PahoConnection(aiomqtt.Client):
             self.arrived.set()
 
     def _on_socket_register_write(self, client: paho.Client, userdata: object, sock: socket.socket) -> None:
-        if threading.get_ident() == self._home:
+        if threading.get_ident() == self._loop_thread:
             self._loop.call_soon(self._watch_writable, sock)
         else:
             self._loop.call_soon_threadsafe(self._watch_writable, sock)
@@ -295,5 +295,5 @@ class PahoConnection(aiomqtt.Client):
     async def _misc_loop(self) -> None:
         while self._client.loop_misc() == paho.MQTT_ERR_SUCCESS:
             await asyncio.sleep(min(TICK_S, self._ack_timeout_s / 4))
-            if self._answers.overdue():
+            if self._pending_acks.overdue():
                 self._cut(f"no PUBACK within {self._ack_timeout_s:g} s")

@@ -1,4 +1,4 @@
-"""Our types as the MQTT library's, and what it has to say as our errors."""
+"""Adapters of the MQTT library: our types to its types, its errors to ours."""
 
 import logging
 import ssl
@@ -56,13 +56,13 @@ def subscribe_options(with_retained: bool) -> SubscribeOptions:
 
 
 def refusal(reason_code: ReasonCode) -> ConnectRefused:
-    """A CONNACK that is a failure; the library gives 3.1.1 codes as their MQTT 5 kin."""
+    """A CONNACK that is a failure; the library gives 3.1.1 codes as their MQTT 5 equivalents."""
     refused = BadCredentials if reason_code.value in (BAD_CREDENTIALS, NOT_AUTHORIZED) else ConnectRefused
     return refused(str(reason_code), reason_code.value)
 
 
 def translated(error: BaseException, timeout_s: float) -> MqttDown | None:
-    """What went wrong while connecting, where it is the network's or TLS's doing."""
+    """The error of a failed connect as ours; None where neither the network nor TLS is the cause."""
     match error:
         case TimeoutError():
             return Unreachable(f"no answer within {timeout_s:g} s")
@@ -74,8 +74,8 @@ def translated(error: BaseException, timeout_s: float) -> MqttDown | None:
             return None
 
 
-class LastTrouble(logging.Handler):
-    """Keeps the last error the library logged, which is the only place where it tells why a connection ended."""
+class LastLoggedError(logging.Handler):
+    """Keeps the last error the library logged, which is the only place where it says why a connection ended."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

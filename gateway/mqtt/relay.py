@@ -1,11 +1,12 @@
-"""Outbox to broker: every row at least once, in order, its repeats byte-equal.
+"""Publishes the outbox: every row at least once, in order, its repeats byte-equal (transactional outbox).
 
 A PUBACK says that the broker has a message, not that anyone else does: a broker that crashes a moment later takes what
 it has not passed on with it, and the connection too. So a row is marked in the outbox only when the connection outlived
 its PUBACK by SETTLE_S; until then a loss makes the next connection repeat it. That also gathers marks into few commits.
 
-A marked row that the engine does not acknowledge in time is sent again: the ledger knows which (deliveries.py). That it
-was is marked at once, for it goes on waiting for its receipt, and what is due next depends on it.
+A marked row that the interface engine does not acknowledge in time is sent again: the ledger knows which
+(deliveries.py). That it was is marked at once, for it goes on waiting for its receipt, and what is due next depends
+on it.
 """
 
 import asyncio
@@ -16,15 +17,14 @@ from typing import Protocol
 from gateway.ledger.deliveries import ResendRules
 from gateway.ledger.rows import Attempt, OutboxRow
 from gateway.mqtt.client import Connection
-from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.retry import WINDOW, Delivery, NextStep
-from gateway.mqtt.types import OutgoingMessage
+from gateway.mqtt.types import MqttCounters, OutgoingMessage
 from gateway.runtime.clock import Clock
 
 ROWS_A_READ = 100
 SETTLE_S = 1.0
-LOOK_AGAIN_S = 5.0  # how often at most the ledger is asked what is due again
-MORE_S = 0.2  # and how often where there was more than it gave
+RESEND_CHECK_S = 5.0  # how often at most the ledger is asked what is due again
+NEXT_PAGE_S = 0.2  # and how often where there was more than it gave
 MARK_S = 1.5  # the oldest PUBACK is marked when it is so old, together with all that have settled
 
 
@@ -70,7 +70,7 @@ class Relay:
         self._chance = chance
         self._counters = counters
         self._resends = resends
-        self._look_again_s = 0.0  # when to ask what is due again
+        self._resend_check_at_s = 0.0  # loop time at which to ask what is due again
         self._forgotten_us = 0 if connection.session_present else clock.now().utc_us
         self._delivery = Delivery(min(WINDOW, connection.window))
         self._answered: list[tuple[OutboxRow, asyncio.Future[int]]] = []
@@ -119,7 +119,7 @@ class Relay:
             await self._outbox.wait_for_rows()
             self._exhausted.clear()
             self._more = True
-            self._look_again_s = 0.0
+            self._resend_check_at_s = 0.0
             self._wake.set()
 
     def _take_answers(self) -> None:
@@ -160,7 +160,7 @@ class Relay:
         verdict = self._delivery.settle(row, reason, asyncio.get_running_loop().time(), self._chance())
         self._more |= self._delivery.cursor < cursor
         self._counters.published += verdict is NextStep.TAKEN
-        self._counters.no_subscriber += verdict is NextStep.UNHEARD
+        self._counters.no_subscriber += verdict is NextStep.NO_SUBSCRIBER
         self._counters.refused += verdict is NextStep.REFUSED
         return Attempt(row.outbox_id, self._clock.now().utc_us, reason, verdict is NextStep.TAKEN)
 
@@ -171,12 +171,12 @@ class Relay:
 
     async def _repeat(self) -> None:
         now_s = asyncio.get_running_loop().time()
-        if now_s < self._look_again_s:
+        if now_s < self._resend_check_at_s:
             return
         now_us = self._clock.now().utc_us
         rows = await self._outbox.due_again(now_us, self._resends, self._forgotten_us, ROWS_A_READ)
-        pause_s = MORE_S if len(rows) == ROWS_A_READ else min(LOOK_AGAIN_S, self._resends.first_s / 4)
-        self._look_again_s = now_s + pause_s
+        pause_s = NEXT_PAGE_S if len(rows) == ROWS_A_READ else min(RESEND_CHECK_S, self._resends.first_s / 4)
+        self._resend_check_at_s = now_s + pause_s
         self._again.update(row.outbox_id for row in rows)
         self._delivery.repeat(rows)
 
@@ -201,7 +201,11 @@ class Relay:
 
     async def _idle(self) -> None:
         """Until an answer or a row comes, or something is due."""
-        due_s = [self._look_again_s, self._delivery.wake_s(), self._unmarked[0][0] + MARK_S if self._unmarked else None]
+        due_s = [
+            self._resend_check_at_s,
+            self._delivery.wake_s(),
+            self._unmarked[0][0] + MARK_S if self._unmarked else None,
+        ]
         try:
             async with asyncio.timeout_at(min((at_s for at_s in due_s if at_s is not None), default=None)):
                 await self._wake.wait()

@@ -3,13 +3,14 @@
 Theory of operation. Rows go out in the order of their ids, `window` of them unacknowledged at a time. A refusal holds
 back what it concerns, the topic or, where the broker objects to the content, that row alone, and lets everything else
 pass. A topic without a subscriber is held back likewise, for its subscriber may only be on the way back after the same
-crash of the broker; DEAF_S later its rows are let go, for nobody may ever want them.
+crash of the broker; DISCARD_AFTER_S later its rows are let go, for nobody may ever want them.
 
 A hold remembers its oldest row and no payloads: when its time has come that row is read and tried again (a probe); once
 the broker takes it, reading starts over at the oldest held row. So a topic that is denied for weeks costs one attempt
 each back-off and no memory, and comes out in order when it is allowed.
 
-What the engine did not acknowledge is sent again behind what is new (`repeat`); its order was kept the first time.
+What the interface engine did not acknowledge is sent again behind what is new (`repeat`); the order was kept the first
+time.
 
 After a reconnect a new Delivery starts at the oldest unacknowledged row: whatever was in flight is sent again.
 """
@@ -26,7 +27,7 @@ from gateway.mqtt.types import NOBODY_LISTENS, REFUSED_FROM
 WINDOW = 20
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
-DEAF_S = 86_400.0  # how long a topic may have no subscriber before what is published there counts as done
+DISCARD_AFTER_S = 86_400.0  # how long a topic may have no subscriber before what is published there counts as done
 OF_THE_TOPIC = frozenset({NOBODY_LISTENS, 0x87, 0x90, 0x97})  # the others: not authorised, bad topic name, over quota
 
 
@@ -34,7 +35,7 @@ class NextStep(StrEnum):
     """What an answer means for its row. A lost link is no answer: the row stays as it was."""
 
     TAKEN = "taken"  # done
-    UNHEARD = "unheard"  # the broker had nobody to give it to: to be tried again
+    NO_SUBSCRIBER = "no_subscriber"  # the broker had nobody to give it to: to be tried again
     REFUSED = "refused"  # to be tried again
 
 
@@ -68,7 +69,7 @@ class Delivery:
         self._in_flight: set[int] = set()
         self._probed: set[int] = set()  # from `due` to `settle`
         self._taken: set[int] = set()  # from `settle` to `marked`
-        self._deaf_since_s: dict[str, float] = {}  # by topic
+        self._no_subscriber_since_s: dict[str, float] = {}  # by topic
         self._holds: dict[str | int, _Hold] = {}  # by topic, or by row where the content is refused
 
     @property
@@ -161,10 +162,10 @@ class Delivery:
         if reason >= REFUSED_FROM:
             return NextStep.REFUSED
         if reason != NOBODY_LISTENS or row.retain:
-            self._deaf_since_s.pop(row.topic, None)
+            self._no_subscriber_since_s.pop(row.topic, None)
             return NextStep.TAKEN
-        since_s = self._deaf_since_s.setdefault(row.topic, now_s)
-        return NextStep.UNHEARD if now_s - since_s < DEAF_S else NextStep.TAKEN
+        since_s = self._no_subscriber_since_s.setdefault(row.topic, now_s)
+        return NextStep.NO_SUBSCRIBER if now_s - since_s < DISCARD_AFTER_S else NextStep.TAKEN
 
     def _under_way(self, outbox_id: int) -> bool:
         return outbox_id in self._in_flight or outbox_id in self._probed or outbox_id in self._taken
@@ -185,7 +186,7 @@ class Delivery:
         hold = self._holds.setdefault(key, _Hold(reason, outbox_id, 0, now_s))
         hold.reason = reason
         hold.first_id = min(hold.first_id, outbox_id)
-        if now_s >= hold.due_s:  # before that, others that were in flight with the first one tell nothing new
+        if now_s >= hold.due_s:  # before that, answers to what was in flight with the first one add nothing
             hold.failures += 1
             hold.due_s = now_s + backoff_s(hold.failures, chance, FIRST_RETRY_S, LONGEST_RETRY_S)
 

@@ -1,4 +1,4 @@
-"""Keeps the gateway connected to its broker: birth, relay, telemetry, inbound; again and again until cancelled."""
+"""Keeps the gateway connected to its broker until cancelled; each connection runs birth, relay, telemetry, inbound."""
 
 import asyncio
 import logging
@@ -10,8 +10,7 @@ import msgspec
 
 from gateway.ledger.deliveries import DEFAULT_RULES, ResendRules
 from gateway.mqtt.client import Connection, connect
-from gateway.mqtt.consumer import Handler, take_in
-from gateway.mqtt.counters import MqttCounters
+from gateway.mqtt.consumer import Handler, consume
 from gateway.mqtt.relay import Relay, WaitingRows
 from gateway.mqtt.retry import backoff_s
 from gateway.mqtt.telemetry import Telemetry
@@ -20,6 +19,7 @@ from gateway.mqtt.types import (
     BadTls,
     ConnectRefused,
     Disconnected,
+    MqttCounters,
     MqttDown,
     MqttSettings,
     OutgoingMessage,
@@ -39,7 +39,7 @@ FAREWELL_S = 2.0
 
 
 class ConnectionInfo(msgspec.Struct, frozen=True):
-    """What a birth message may tell of its connection."""
+    """What a birth message reports of its connection."""
 
     epoch: int  # rises with every connection; the will of the same connection carries the same
     protocol: str
@@ -149,7 +149,7 @@ class MqttService:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._relay.run())
             group.create_task(self._telemetry.run(connection))
-            group.create_task(take_in(connection, self._handler, self.counters))
+            group.create_task(consume(connection, self._handler, self.counters))
 
     async def _subscribe(self, connection: Connection) -> None:
         try:

@@ -12,8 +12,7 @@ from itertools import islice
 import msgspec
 
 from gateway.mqtt.client import Connection
-from gateway.mqtt.counters import MqttCounters
-from gateway.mqtt.types import REFUSED_FROM, OutgoingMessage
+from gateway.mqtt.types import REFUSED_FROM, MqttCounters, OutgoingMessage
 
 LARGEST_BUFFER = 5_000  # readings: a suite of 50 caps read each second, away for 100 s
 GATHER_S = 0.002  # after the first reading: those that follow leave in the same send, which costs more than a reading

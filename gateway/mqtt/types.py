@@ -1,4 +1,4 @@
-"""What the rest of the gateway knows of a broker connection: settings, messages, answers, errors."""
+"""The types of a broker connection: settings, messages, answers, counters, errors. No MQTT library is imported here."""
 
 from pathlib import Path
 
@@ -53,9 +53,26 @@ class PubAck(msgspec.Struct, frozen=True):
     reason: int
 
     @property
-    def unheard(self) -> bool:
+    def no_subscriber(self) -> bool:
         """Nobody is subscribed to the topic."""
         return self.reason == NOBODY_LISTENS
+
+
+class MqttCounters(msgspec.Struct):
+    """Counts since the gateway's start, which only grow; mutable, all parts of gateway.mqtt add to one instance."""
+
+    connects: int = 0
+    losses: int = 0
+    connect_failures: int = 0
+    published: int = 0  # outbox rows the broker took
+    no_subscriber: int = 0  # attempts that reached the broker while nobody was subscribed
+    refused: int = 0  # attempts that the broker refused
+    statuses: int = 0
+    statuses_refused: int = 0
+    telemetry_sent: int = 0
+    telemetry_dropped: int = 0  # pushed out of the full buffer, or too old when the link was there
+    inbound: int = 0  # handled and acknowledged
+    inbound_retained: int = 0  # ignored: a stale "infusion ended" must not start a clock
 
 
 class MqttDown(Exception):

@@ -10,10 +10,9 @@ from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder
 from gateway.ledger.deliveries import DEFAULT_RULES, Proof, ResendRules
 from gateway.ledger.entry import Entry, EntryKind, append
 from gateway.ledger.store import Ledger, open_ledger
-from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.service import Announcements, ConnectionInfo, MqttService
 from gateway.mqtt.telemetry import Telemetry
-from gateway.mqtt.types import MqttSettings, OutgoingMessage
+from gateway.mqtt.types import MqttCounters, MqttSettings, OutgoingMessage
 from gateway.runtime.clock import SystemClock
 from tests.broker.harness import eventually
 

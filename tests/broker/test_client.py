@@ -226,7 +226,7 @@ async def test_a_topic_denied_by_our_broker_is_refused_and_under_3_1_1_unproven(
             with pytest.raises(PublishRefused, match="denied/x: 0x87") as refused:
                 await connection.publish(OutgoingMessage("denied/x", b""))
             assert refused.value.reason == 0x87
-            assert (await connection.publish(OutgoingMessage("open", b""))).unheard
+            assert (await connection.publish(OutgoingMessage("open", b""))).no_subscriber
         broker.refuse_v5_with = 0x84
         async with connect(settings(broker.port), WILL) as connection:
             assert connection.protocol == "3.1.1"
@@ -239,7 +239,7 @@ async def test_a_topic_denied_by_mosquitto_is_refused(tmp_path: Path) -> None:
         async with connect(settings(broker.port), WILL) as connection:
             with pytest.raises(PublishRefused, match="0x87"):
                 await connection.publish(OutgoingMessage("denied/x", b""))
-            assert (await connection.publish(OutgoingMessage("open/x", b""))).unheard
+            assert (await connection.publish(OutgoingMessage("open/x", b""))).no_subscriber
 
 
 async def test_another_client_of_our_id_is_told_apart_from_a_lost_link() -> None:
@@ -363,7 +363,7 @@ async def test_mutual_tls_lets_in_who_holds_a_certificate_and_nobody_else(tmp_pa
         good = settings(broker.port, tls=TlsFiles(ours.ca, client.certificate, client.key))
         async with connect(good, WILL) as connection:
             connection.publish_many([OutgoingMessage("t", bytes(1000), 0)] * 100)
-            assert (await connection.publish(OutgoingMessage("a", b"x"))).unheard
+            assert (await connection.publish(OutgoingMessage("a", b"x"))).no_subscriber
         for files in (
             TlsFiles(ours.ca),
             TlsFiles(ours.ca, forged.certificate, forged.key),

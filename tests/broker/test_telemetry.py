@@ -8,9 +8,8 @@ import paho.mqtt.client as paho
 import pytest
 
 from gateway.mqtt.client import Connection, connect
-from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.telemetry import LARGEST_BUFFER, Telemetry
-from gateway.mqtt.types import Disconnected, OutgoingMessage
+from gateway.mqtt.types import Disconnected, MqttCounters, OutgoingMessage
 from tests.broker.caller import Caller
 from tests.broker.gateway_side import gateway, settings
 from tests.broker.harness import BrokerThread, eventually

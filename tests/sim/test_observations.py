@@ -8,9 +8,9 @@ import pytest
 
 from drivers.reading import CapReading, Measurement, Quality, Reading, Reason, RunState
 from gateway.messages.notation import Notation
-from gateway.mqtt.counters import MqttCounters
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics
+from gateway.mqtt.types import MqttCounters
 from gateway.telemetry.charting import Observations
 from tests.contract.hl7_messages import observation
 from tests.contract.test_hl7_validators import missed_by_all, refused_by_hl7apy

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ledger.rows import UNPROVEN, OutboxRow
-from gateway.mqtt.retry import DEAF_S, LONGEST_RETRY_S, Delivery, NextStep, backoff_s
+from gateway.mqtt.retry import DISCARD_AFTER_S, LONGEST_RETRY_S, Delivery, NextStep, backoff_s
 
 
 def row(outbox_id: int, topic: str = "t") -> OutboxRow:
@@ -25,7 +25,7 @@ def sent(delivery: Delivery) -> list[int]:
     [
         (0, NextStep.TAKEN),
         (UNPROVEN, NextStep.TAKEN),
-        (0x10, NextStep.UNHEARD),
+        (0x10, NextStep.NO_SUBSCRIBER),
         (0x80, NextStep.REFUSED),
         (0x87, NextStep.REFUSED),
         (0x99, NextStep.REFUSED),
@@ -50,10 +50,13 @@ def test_a_topic_without_a_subscriber_is_tried_again_for_a_while_and_then_let_go
     delivery = Delivery()
     delivery.offer([row(1), row(2, "other")])
     assert sent(delivery) == [1, 2]
-    assert delivery.settle(row(1), 0x10, 0.0, 0.5) is NextStep.UNHEARD
+    assert delivery.settle(row(1), 0x10, 0.0, 0.5) is NextStep.NO_SUBSCRIBER
     assert delivery.settle(row(2, "other"), 0, 0.0, 0.5) is NextStep.TAKEN
     assert delivery.held_topics == {"t": 0x10}
-    for now_s, verdict in ((DEAF_S - 1, NextStep.UNHEARD), (DEAF_S + LONGEST_RETRY_S, NextStep.TAKEN)):
+    for now_s, verdict in (
+        (DISCARD_AFTER_S - 1, NextStep.NO_SUBSCRIBER),
+        (DISCARD_AFTER_S + LONGEST_RETRY_S, NextStep.TAKEN),
+    ):
         assert delivery.due(now_s) == 1
         delivery.probe(1, row(1))
         assert sent(delivery) == [1]
@@ -61,11 +64,13 @@ def test_a_topic_without_a_subscriber_is_tried_again_for_a_while_and_then_let_go
     assert delivery.held_topics == {}
     delivery.offer([row(3)])
     assert sent(delivery) == [3]
-    assert delivery.settle(row(3), 0x10, 2 * DEAF_S, 0.5) is NextStep.TAKEN, "nobody wants this topic"
+    assert delivery.settle(row(3), 0x10, 2 * DISCARD_AFTER_S, 0.5) is NextStep.TAKEN, "nobody wants this topic"
     delivery.offer([row(4), row(5)])
     assert sent(delivery) == [4, 5]
-    delivery.settle(row(4), 0, 3 * DEAF_S, 0.5)
-    assert delivery.settle(row(5), 0x10, 3 * DEAF_S, 0.5) is NextStep.UNHEARD, "somebody wanted it a moment ago"
+    delivery.settle(row(4), 0, 3 * DISCARD_AFTER_S, 0.5)
+    assert delivery.settle(row(5), 0x10, 3 * DISCARD_AFTER_S, 0.5) is NextStep.NO_SUBSCRIBER, (
+        "somebody wanted it a moment ago"
+    )
 
 
 def test_what_was_taken_is_not_sent_again_before_the_outbox_knows() -> None:
