@@ -1,6 +1,6 @@
 """One administration of one agent, as a chart states it, made into facts; the same for HL7 and FHIR. Pure.
 
-An end that is not clear starts no count: what is paused, or has no end with a time of day, is told as running. What was
+An end that is not clear starts no count: what is paused, or has no end with a time of day, is read as running. What was
 charted and then taken back leaves its order without an end, so that nothing counts until a person or the chart says
 more, and stands on the work list.
 """
@@ -34,39 +34,49 @@ class Administration(msgspec.Struct, frozen=True, kw_only=True):
     presumed: bool  # nobody named the class
     start: Instant | None = None
     end: Instant | None = None
-    version: int | None = None  # given: this is how it stands now, whatever was told before under a lower one
+    version: int | None = None  # given: this is how it stands now, whatever came before under a lower one
     changed_us: int | None = None  # when it was charted
 
 
-def administration_facts(told: Administration, known_at_us: int, message_id: str) -> tuple[AnyFact, ...]:
+def administration_facts(administration: Administration, known_at_us: int, message_id: str) -> tuple[AnyFact, ...]:
     """The facts that follow, the start first."""
-    return tuple(_facts(told, known_at_us, message_id))
+    return tuple(_facts(administration, known_at_us, message_id))
 
 
-def _facts(told: Administration, known_at_us: int, message_id: str) -> Iterator[AnyFact]:
-    if told.stage is Stage.WITHDRAWN:
-        yield _void(told, known_at_us, message_id)
+def time_notes(start: Instant | None, end: Instant | None, known_at_us: int) -> list[str]:
+    """What the sender should know of the times of a message that arrived at `known_at_us`."""
+    times = [time for time in (start, end) if time is not None]
+    return [
+        *["a date alone, so nothing counts until a time of day comes" for time in times if time.no_time],
+        *["a time without its offset may mean either of two instants; send it" for time in times if time.ambiguous],
+        *["a time lies in the future" for time in times if time.at_us > known_at_us],
+    ]
+
+
+def _facts(administration: Administration, known_at_us: int, message_id: str) -> Iterator[AnyFact]:
+    if administration.stage is Stage.WITHDRAWN:
+        yield _void(administration, known_at_us, message_id)
         yield facts.WorkRaised(
             at_us=known_at_us,
             known_at_us=known_at_us,
             what=WorkKind.ADMINISTRATION_WITHDRAWN,
-            patient=told.subject,
-            order=told.order,
+            patient=administration.subject,
+            order=administration.order,
             msg=message_id,
         )
         return
-    if told.start is not None and not told.start.no_time:
-        begin = facts.FlushStarted if told.agent is AgentClass.FLUSH else facts.InfusionStarted
+    if administration.start is not None and not administration.start.no_time:
+        begin = facts.FlushStarted if administration.agent is AgentClass.FLUSH else facts.InfusionStarted
         yield begin(
-            at_us=told.start.at_us,
-            **_of_order(told, known_at_us, message_id),
-            ambiguous=told.start.ambiguous,
-            other_reading_us=told.start.other_us,
+            at_us=administration.start.at_us,
+            **_of_order(administration, known_at_us, message_id),
+            ambiguous=administration.start.ambiguous,
+            other_reading_us=administration.start.other_us,
         )
-    if told.stage is Stage.ENDED and told.end is not None:
-        yield _end(told, told.end, known_at_us, message_id)
-    elif told.version is not None:
-        yield _void(told, known_at_us, message_id)
+    if administration.stage is Stage.ENDED and administration.end is not None:
+        yield _end(administration, administration.end, known_at_us, message_id)
+    elif administration.version is not None:
+        yield _void(administration, known_at_us, message_id)
 
 
 class _OfOrder(TypedDict):
@@ -80,30 +90,30 @@ class _OfOrder(TypedDict):
     msg: str
 
 
-def _of_order(told: Administration, known_at_us: int, message_id: str) -> _OfOrder:
+def _of_order(administration: Administration, known_at_us: int, message_id: str) -> _OfOrder:
     return {
         "known_at_us": known_at_us,
-        "order": told.order,
-        "patient": told.subject,
-        "admin": told.agent,
-        "presumed": told.presumed,
+        "order": administration.order,
+        "patient": administration.subject,
+        "admin": administration.agent,
+        "presumed": administration.presumed,
         "msg": message_id,
     }
 
 
-def _end(told: Administration, end: Instant, known_at_us: int, message_id: str) -> AnyFact:
-    if told.agent is AgentClass.FLUSH and not end.no_time:
+def _end(administration: Administration, end: Instant, known_at_us: int, message_id: str) -> AnyFact:
+    if administration.agent is AgentClass.FLUSH and not end.no_time:
         return facts.FlushEnded(
             at_us=end.at_us,
-            **_of_order(told, known_at_us, message_id),
+            **_of_order(administration, known_at_us, message_id),
             ambiguous=end.ambiguous,
             other_reading_us=end.other_us,
         )
-    if told.version is not None and not end.no_time:
+    if administration.version is not None and not end.no_time:
         return facts.InfusionEndCorrected(
-            at_us=known_at_us if told.changed_us is None else told.changed_us,
-            **_of_order(told, known_at_us, message_id),
-            version=told.version,
+            at_us=known_at_us if administration.changed_us is None else administration.changed_us,
+            **_of_order(administration, known_at_us, message_id),
+            version=administration.version,
             new_end_us=end.at_us,
             source=EndSource.MAR,
             ambiguous=end.ambiguous,
@@ -111,7 +121,7 @@ def _end(told: Administration, end: Instant, known_at_us: int, message_id: str) 
         )
     return facts.InfusionEnded(
         at_us=end.at_us,
-        **_of_order(told, known_at_us, message_id),
+        **_of_order(administration, known_at_us, message_id),
         source=EndSource.MAR,
         no_time=end.no_time,
         ambiguous=end.ambiguous,
@@ -119,13 +129,13 @@ def _end(told: Administration, end: Instant, known_at_us: int, message_id: str) 
     )
 
 
-def _void(told: Administration, known_at_us: int, message_id: str) -> AnyFact:
-    """The ends told so far do not hold, up to the version if there is one."""
+def _void(administration: Administration, known_at_us: int, message_id: str) -> AnyFact:
+    """The ends charted so far do not hold, up to the version if there is one."""
     return facts.InfusionEndVoided(
-        at_us=known_at_us if told.changed_us is None else told.changed_us,
+        at_us=known_at_us if administration.changed_us is None else administration.changed_us,
         known_at_us=known_at_us,
-        order=told.order,
-        patient=told.subject,
+        order=administration.order,
+        patient=administration.subject,
         msg=message_id,
-        version=told.version,
+        version=administration.version,
     )

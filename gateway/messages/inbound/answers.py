@@ -60,7 +60,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """The engine's word on a message of ours; `for_id` is that message's id."""
+    """The application acknowledgement of a message of ours by the interface engine; `for_id` is that message's id."""
 
     message_id: str
     for_id: str
@@ -83,9 +83,9 @@ def _has_none(key: WorkKey) -> bool:
 
 
 class ReaderSite(msgspec.Struct, frozen=True):
-    """What a reader must know of this gateway to tell what is its own."""
+    """What a reader must know of this gateway to know what is its own."""
 
-    chairs: Mapping[str, CapRef]  # names in lower case, as everywhere in the gateway
+    chairs: Mapping[str, CapRef]  # names in lower case, as in all of the gateway
     caps: frozenset[CapRef]
     bound: Mapping[CapRef, str]  # the subject each cap serves now
     sessions: Mapping[str, str]  # token -> subject, of the sessions that may still change

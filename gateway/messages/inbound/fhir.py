@@ -1,7 +1,7 @@
 """FHIR `MedicationAdministration`, R4 and R5: what the chart says of an infusion, as the resource stands now.
 
 Patient and visit are known by their identifiers; a reference to another resource names nobody here. A resource is sent
-again as a whole with every change, so each telling stands under its version: `meta.lastUpdated`, else its arrival.
+again as a whole with every change, so each state of it stands under its version: `meta.lastUpdated`, else its arrival.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from gateway.messages.identity import Identity
-from gateway.messages.inbound.administrations import Administration, Stage, administration_facts
+from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Rejected, Taken
 from gateway.messages.inbound.hl7 import MAX_LENGTH
 from gateway.messages.inbound.json_message import Stop
@@ -68,11 +68,11 @@ class _Resource:
                 notes.append("the period has no end: nothing counts until it has one")
             if status == "on-hold":
                 notes.append("status: a pause ends nothing")
-            notes += self._time_notes(start, end)
+            notes += time_notes(start, end, self._known_at_us)
         else:
             accepted = ", ".join(sorted(_RUNNING | _OVER | _WITHDRAWN))
             raise self._rejected("bad-data", f"status: missing or not accepted; accepted: {accepted}")
-        told = Administration(
+        administration = Administration(
             stage=stage,
             order=order,
             subject=identity.subject,
@@ -83,7 +83,7 @@ class _Resource:
             version=version if known or stage is not Stage.RUNNING else None,
             changed_us=changed_us,
         )
-        facts = administration_facts(told, self._known_at_us, self._message_id)
+        facts = administration_facts(administration, self._known_at_us, self._message_id)
         if not facts:
             raise self._rejected("bad-time", f"the period has no start with a time of day; {_TIME}")
         return Accepted(self._message_id, facts, (identity,), "; ".join(notes))
@@ -152,14 +152,6 @@ class _Resource:
         at = self._instant("meta.lastUpdated", "charted at", _object(self._resource.get("meta")).get("lastUpdated"))
         return None if at is None or at.no_time else at.at_us
 
-    def _time_notes(self, start: Instant | None, end: Instant | None) -> list[str]:
-        told = [time for time in (start, end) if time is not None]
-        return [
-            *["a date alone, so nothing counts until a time of day comes" for time in told if time.no_time],
-            *["a time without its offset may mean either of two instants; send it" for time in told if time.ambiguous],
-            *["a time lies in the future" for time in told if time.at_us > self._known_at_us],
-        ]
-
     def _identifier(self, element: str, what: str) -> str:
         """The value of a reference's identifier; "" if it has none."""
         identifier = _object(_object(self._resource.get(element)).get("identifier"))
@@ -180,7 +172,7 @@ class _Resource:
 
 
 def _message_id(resource: Mapping[str, object]) -> str:
-    """A name for this very telling: the resource's, and a digest of what it says. FHIR has no id of a message."""
+    """A name for this very state of it: the resource's, and a digest of what it says. FHIR has no id of a message."""
     content = hashlib.blake2b(repr(resource).encode(errors="replace"), digest_size=8).hexdigest()
     kind, own = _text(resource, "resourceType")[:MAX_LENGTH], _text(resource, "id")[:MAX_LENGTH]
     return f"{kind}/{own}|{content}"

@@ -1,6 +1,6 @@
 """Associations of a unit and a patient (IHE PCIM, DEV-51 and DEV-52): `ORU^R01` with OBR-4 69136.
 
-The manager sends what stands again after a break, so the same association told twice is one. OBX-11 says how sure it
+The manager sends what stands again after a break, so the same association sent twice is one. OBX-11 says how sure it
 is: F and C act, R waits for its confirmation, D and W take an association back from its beginning.
 """
 

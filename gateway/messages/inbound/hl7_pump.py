@@ -21,7 +21,7 @@ _HINT = "a hint: it starts no count until the MAR or a final message tells the e
 
 
 def is_pump_event(message: Hl7Message) -> bool:
-    """Whether the message tells of a pump's delivery."""
+    """Whether the message reports a pump's delivery."""
     return any(_event(segment) for segment in message.all("OBX"))
 
 
@@ -85,7 +85,7 @@ def _read_event(hl7: Hl7, group: Hl7Message, line: Segment, event: str) -> tuple
 
 
 def _event(line: Segment) -> str:
-    """START, STOP or COMP; "" for a line that tells no event of a pump."""
+    """START, STOP or COMP; "" for a line that reports no event of a pump."""
     for component in (2, 1, 5, 4):
         name = line.get(5, component)
         match = _EVENT.search(name)

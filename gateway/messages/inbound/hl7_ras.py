@@ -5,7 +5,7 @@ agrees: an end after the start, charted as complete, and no word of a pause, a c
 """
 
 from gateway.messages.hl7v2 import Hl7Message, Segment
-from gateway.messages.inbound.administrations import Administration, Stage, administration_facts
+from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
 from gateway.messages.inbound.hl7 import Hl7, Whose, disagreement, whose
 from gateway.messages.instants import Instant
@@ -27,10 +27,10 @@ def read_ras(hl7: Hl7) -> Inbound:
     facts: list[AnyFact] = list(disagreement(hl7, about))
     notes: list[str] = []
     for order, line in lines:
-        told, said = _read_line(hl7, about, order, line)
+        administration, said = _read_line(hl7, about, order, line)
         notes += said
-        if told is not None:
-            facts += administration_facts(told, hl7.known_at_us, hl7.message_id)
+        if administration is not None:
+            facts += administration_facts(administration, hl7.known_at_us, hl7.message_id)
     note = "; ".join(dict.fromkeys(notes))
     if not facts:
         return Ignored(hl7.message_id, "nothing-given", note)
@@ -58,7 +58,7 @@ def _read_line(hl7: Hl7, about: Whose, order: Segment, line: Segment) -> tuple[A
     completion = hl7.take(line, 20, "completion").upper()
     changed = hl7.instant(line, 22, "charted at")
     changed_us = None if changed is None or changed.no_time else changed.at_us
-    told = Administration(
+    administration = Administration(
         stage=Stage.WITHDRAWN,
         order=name,
         subject=about.subject,
@@ -69,7 +69,7 @@ def _read_line(hl7: Hl7, about: Whose, order: Segment, line: Segment) -> tuple[A
     )
     if action == "D" or completion in _NOT_GIVEN:
         if hl7.site.knows_order(about.subject, name):
-            return told, ["charted and taken back: its order has no end until one is charted anew"]
+            return administration, ["charted and taken back: its order has no end until one is charted anew"]
         return None, ["RXA-20 or RXA-21: not given, and nothing is known of it"]
     if action not in ("", "A", "U"):
         raise hl7.rejected("bad-data", "RXA-21: not accepted; accepted: A, U or D")
@@ -79,7 +79,7 @@ def _read_line(hl7: Hl7, about: Whose, order: Segment, line: Segment) -> tuple[A
         raise hl7.rejected("bad-time", "RXA-3: missing; accepted: a date with a time of day")
     stage, said = _stage(hl7, order, line, completion, (start, end))
     version = _version(hl7, about, name, action, stage, changed_us)
-    told = Administration(
+    administration = Administration(
         stage=stage,
         order=name,
         subject=about.subject,
@@ -90,7 +90,7 @@ def _read_line(hl7: Hl7, about: Whose, order: Segment, line: Segment) -> tuple[A
         version=version,
         changed_us=changed_us,
     )
-    return told, [text for text in (note, said, *_time_notes(hl7, start, end)) if text]
+    return administration, [text for text in (note, said, *time_notes(start, end, hl7.known_at_us)) if text]
 
 
 def _stage(
@@ -101,8 +101,8 @@ def _stage(
     act = _act(hl7, line)
     state = hl7.take(order, 5, "state of the order").upper()
     if end is None or (end.at_us == start.at_us and not end.no_time):
-        told = completion == "CP" or act is MarAct.END
-        return Stage.RUNNING, "RXA-4 has no end after RXA-3: read as a start" if told else ""
+        called_an_end = completion == "CP" or act is MarAct.END
+        return Stage.RUNNING, "RXA-4 has no end after RXA-3: read as a start" if called_an_end else ""
     if end.at_us < start.at_us and not end.no_time and not start.no_time:
         raise hl7.rejected("bad-time", "RXA-4: before RXA-3; accepted: the end of the infusion")
     is_over = act in (None, MarAct.END) and state != _IN_PROGRESS
@@ -127,19 +127,10 @@ def _act(hl7: Hl7, line: Segment) -> MarAct | None:
 
 
 def _version(hl7: Hl7, about: Whose, order: str, action: str, stage: Stage, changed_us: int | None) -> int | None:
-    """An update has the instant of its charting as its version. One that runs on takes back an end told before."""
+    """An update has the instant of its charting as its version. One that runs on takes back an end charted before."""
     if action != "U" or (stage is Stage.RUNNING and not hl7.site.knows_order(about.subject, order)):
         return None
     if changed_us is not None:
         return changed_us
     sent = hl7.instant(hl7.message.first("MSH"), 7, "sent at")
     return hl7.known_at_us if sent is None or sent.no_time else sent.at_us
-
-
-def _time_notes(hl7: Hl7, start: Instant, end: Instant | None) -> list[str]:
-    told = [time for time in (start, end) if time is not None]
-    return [
-        *["a date alone, so nothing counts until a time of day comes" for time in told if time.no_time],
-        *["a time without its offset may mean either of two instants; send it" for time in told if time.ambiguous],
-        *["a time lies in the future" for time in told if time.at_us > hl7.known_at_us],
-    ]

@@ -32,16 +32,16 @@ class ChargeMessage(msgspec.Struct, frozen=True):
     content_type: str
 
 
-def charge_messages(site: ChargeSite, told: ReleasedCharge) -> Iterator[ChargeMessage]:
+def charge_messages(site: ChargeSite, released: ReleasedCharge) -> Iterator[ChargeMessage]:
     """A message for each of the site's formats."""
-    key = told.data.charge
+    key = released.data.charge
     for form in site.formats:
         match form:
             case Notation.JSON:
-                yield ChargeMessage(form, told.event.id, encode_event(told.event), CONTENT_TYPE)
+                yield ChargeMessage(form, released.event.id, encode_event(released.event), CONTENT_TYPE)
             case Notation.HL7:
-                payload = charge_message(told.data, told.identity, site, told.recorded_us)
+                payload = charge_message(released.data, released.identity, site, released.recorded_us)
                 yield ChargeMessage(form, control_id(key), payload, HL7_TYPE)
             case Notation.FHIR:
-                payload = charge_bundle(told.data, site, told.recorded_us, key)
+                payload = charge_bundle(released.data, site, released.recorded_us, key)
                 yield ChargeMessage(form, f"{key}.fhir", payload, FHIR_TYPE)

@@ -50,7 +50,7 @@ class InfusionEndData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
 
 
 class IntervalData(msgspec.Struct, frozen=True):
-    """A stretch of proven cooling after the infusion, on one cap."""
+    """An interval of proven cooling after the infusion, on one cap."""
 
     start: Rfc3339
     end: Rfc3339
@@ -95,7 +95,7 @@ class IncrementData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     op: Op
     attained_at: Rfc3339 | None = None  # none in a retraction
     known_at: Rfc3339
-    was: Rfc3339 | None = None  # the instant told before; none in an emission
+    was: Rfc3339 | None = None  # the instant published before; none in an emission
     policy: PolicyData
     threshold_s: int  # net cooling that attains this increment
     code: Code
@@ -237,7 +237,7 @@ class InboundResult(msgspec.Struct, frozen=True, omit_defaults=True):
 def inbound_result_event(
     origin: Origin, answered: Answer, message_format: InboundFormat, *, event_id: str, at_us: int
 ) -> Event:
-    """The answer to `answered`, told at `at_us`."""
+    """The answer `answered` as an event, given at `at_us`."""
     message_id = answered.message_id or None
     match answered:
         case Accepted(note=note):

@@ -60,7 +60,7 @@ def charge_bundle(charge: ChargeData, site: ChargeSite, at_us: int, bundle_id: s
 
 
 def observation_bundle(look: Look, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
-    """The look, told at `at_us`: the device, and one Observation for each point."""
+    """The look, charted at `at_us`: the device, and one Observation for each point."""
     device = _device(look.device, site, look.mode)
     observations = [
         _observation(look, name, measured, site, at_us, str(device["fullUrl"]))
@@ -151,7 +151,7 @@ def _entry(kind: str, system: str, value: str, resource: Json, mode: Mode, *, up
 
 
 def _subject(patient: PatientData, site: ChargeSite) -> Json:
-    """The patient by number; without one the visit alone tells who it is, and the required subject says so."""
+    """The patient by number; without one the visit alone says who it is, and the required subject says so."""
     if patient.mrn is None or PatientField.MRN not in site.kept:
         return {"extension": [{"url": _ABSENT_EXTENSION, "valueCode": "unknown"}]}
     return _numbered(site.mrn_system, patient.mrn)

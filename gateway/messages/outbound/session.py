@@ -60,7 +60,7 @@ def increment_data(outcome: Outcome, change: Change, identity: Identity | None, 
 def session_data(outcome: Outcome, what: SessionChange, identity: Identity | None, mode: Mode) -> SessionData:
     """The session as it stands after `what` happened."""
     record, assessment = outcome.record, outcome.assessment
-    standing = sum(not each.retracted for each in record.emitted)
+    attained = sum(not each.retracted for each in record.emitted)
     started_us = record.opened_us if assessment.started_us is None else assessment.started_us
     return SessionData(
         what=what,
@@ -72,9 +72,9 @@ def session_data(outcome: Outcome, what: SessionChange, identity: Identity | Non
         cooling_stopped_at=None if assessment.stopped_us is None else rfc3339(assessment.stopped_us),
         policy=PolicyData(record.policy.name, record.policy.revision),
         counts=Counts(
-            attained=standing,
-            held=standing if outcome.held else 0,
-            retracted=len(record.emitted) - standing,
+            attained=attained,
+            held=attained if outcome.held else 0,
+            retracted=len(record.emitted) - attained,
             charged=charged_units(record.charged),
         ),
         flags=assessment.flags,

@@ -24,7 +24,7 @@ class FhirRelease(StrEnum):
 
 
 class CreditForm(StrEnum):
-    """How a credit is told from a charge in HL7."""
+    """How HL7 marks a credit, as against a charge."""
 
     CD = "CD"  # FT1-6, with a positive quantity
     CG_NEGATIVE = "CG-negative"  # FT1-6 is CG, with a negative quantity
@@ -60,7 +60,7 @@ class ChargeSite(msgspec.Struct, frozen=True, kw_only=True):
     zone: tzinfo = UTC  # of HL7 times
     performer: str = ""  # number of who is said to have performed
     orderer: str = ""
-    kept: frozenset[str] = DEFAULT_KEPT  # PatientField: what may be told of a patient beside the visit
+    kept: frozenset[str] = DEFAULT_KEPT  # PatientField: what may be sent of a patient beside the visit
     chairs: Mapping[CapRef, str] = {}  # where each cap hangs
     mode: Mode = Mode.TEST
 
@@ -74,6 +74,6 @@ class ChargeSite(msgspec.Struct, frozen=True, kw_only=True):
         return self.location, "", self.chairs.get(cap, "")
 
     def shown(self, identity: Identity) -> Identity:
-        """The identity without what the site does not send: it may have been told when it still did."""
+        """The identity without what the site does not send: it may be known from when it still did."""
         hidden: dict[str, None] = {field.value: None for field in PatientField if field not in self.kept}
         return msgspec.structs.replace(identity, **hidden)
