@@ -112,6 +112,7 @@ class Board:
         self.topics: Counter[str] = Counter()
         self.gateway = "not heard of yet"
         self.time = ""
+        self.observed: dict[str, str] = {}  # unit -> when it was last read
         self._decoder = msgspec.json.Decoder(_Message)
 
     def take(self, topic: str, payload: bytes) -> None:
@@ -126,7 +127,7 @@ class Board:
             case "org.capgate.unit.status.v1":
                 self._unit_status(data)
             case "org.capgate.cap.temperature.v1":
-                self.time = message.time
+                self.time = self.observed[data.unit] = message.time
                 row = self._unit(data.unit)
                 row.readings += 1
                 row.temperatures[data.cap] = {value.name: value.value for value in data.values}

@@ -1,7 +1,8 @@
 """`capgate demo`: the whole job on simulated units, on real wires, in about two minutes.
 
 One process holds the simulated units, a broker unless a real one is given, the gateway and a stand-in for the
-interface engine. They know each other by sockets, a pseudo-terminal and MQTT alone, and share one scaled clock.
+interface engine. They know each other by sockets, a pseudo-terminal and MQTT alone, and share one scaled clock, which
+waits for the units' readings where the machine is too slow for the speed.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -21,9 +23,11 @@ import msgspec
 from drivers.toml.document import TomlProblems
 from gateway.app import run_gateway
 from gateway.cli.board import Board
+from gateway.cli.demo_clock import PacedClock
 from gateway.cli.demo_feed import feed
 from gateway.cli.watch import follow, redraw
 from gateway.config.load import GatewayConfig, load_config
+from gateway.messages.instants import to_us
 from gateway.messages.notation import Notation
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import MqttDown
@@ -36,6 +40,7 @@ from simulators.scenario.scenario_format import Scenario
 from simulators.serve import CannotServe, Plant
 
 AFTERWARDS_S = 120.0  # of the scaled clock: what the last readings bring
+FAREWELL_S = 10.0  # at most, for the gateway's last messages to come back from the broker
 
 
 @click.command(
@@ -55,11 +60,12 @@ def command(once: bool, as_json: bool, broker: str | None, speed: float, keep: P
     folder = keep or Path(tempfile.mkdtemp(prefix="capgate-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
     on_terminal = sys.stdout.isatty() and not as_json
-    board = Board()
+    clock = PacedClock(ScaledClock(speed))
+    board = _PacingBoard(clock)
     try:
         scenario = load_scenario(shipped_dir() / "scenarios" / "clinic.toml")
         with suppress(KeyboardInterrupt):
-            run_loop(_Demo(scenario, folder, board, speed).run(broker, draw=on_terminal, stay=on_terminal and not once))
+            run_loop(_Demo(scenario, folder, board, clock).run(broker, draw=on_terminal, stay=on_terminal and not once))
     except* (TomlProblems, CannotServe) as errors:
         click.echo(f"{errors.exceptions[0]}", err=True)
         sys.exit(2)
@@ -72,15 +78,28 @@ def command(once: bool, as_json: bool, broker: str | None, speed: float, keep: P
         _summary(board, folder)
 
 
+class _PacingBoard(Board):
+    """A board that lets the demo's clock run as far as readings have come from every unit that is up."""
+
+    def __init__(self, clock: PacedClock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def take(self, topic: str, payload: bytes) -> None:
+        """Take one message."""
+        super().take(topic, payload)
+        up = [self.observed[unit] for unit, row in self.units.items() if row.link == "up" and unit in self.observed]
+        self._clock.follow(to_us(datetime.fromisoformat(min(up))) if up else None)
+
+
 class _Demo:
     """One showing of a scenario."""
 
-    def __init__(self, scenario: Scenario, folder: Path, board: Board, speed: float) -> None:
+    def __init__(self, scenario: Scenario, folder: Path, board: Board, clock: PacedClock) -> None:
         self._scenario = scenario
         self._folder = folder
         self._board = board
-        self._clock = ScaledClock(speed)
-        self._start = self._clock.now()
+        self._clock = clock
 
     async def run(self, broker: str | None, draw: bool, stay: bool) -> None:
         """Play the scenario to its end; `stay` up afterwards until SIGINT.
@@ -112,7 +131,7 @@ class _Demo:
                         engine,
                         topics.inbound(Notation.JSON),
                         items,
-                        self._start.utc_us,
+                        self._clock.start.utc_us,
                         self._now_s,
                         self._clock.speed,
                         lambda: self._board.gateway.startswith("online"),
@@ -123,18 +142,27 @@ class _Demo:
             await self._until_end(stop, stay)
             gateway_stop.set()
             await gateway
+            await self._farewell()
             for task in onlookers:
                 task.cancel()
 
     async def _until_end(self, stop: asyncio.Event, stay: bool) -> None:
         length_s = self._scenario.length_min * S_PER_MIN + AFTERWARDS_S
+        while not stop.is_set() and (stay or self._now_s() < length_s):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if stay else (length_s - self._now_s()) / self._clock.speed):
+                    await stop.wait()
+
+    async def _farewell(self) -> None:
+        """Hear the gateway out: what it handed to the broker at last is still on its way to the board."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if stay else (length_s - self._now_s()) / self._clock.speed):
-                await stop.wait()
+            async with asyncio.timeout(FAREWELL_S):
+                while not self._board.gateway.startswith("offline"):  # noqa: ASYNC110 - a board has no event for it
+                    await asyncio.sleep(0.02)
 
     def _now_s(self) -> float:
         """Seconds of the scenario since its start."""
-        return (self._clock.now().boot_us - self._start.boot_us) / US_PER_S
+        return (self._clock.now().boot_us - self._clock.start.boot_us) / US_PER_S
 
     def _configuration(self, words: dict[str, str]) -> Path:
         """The demo's configuration with its addresses filled in, kept for whoever wants to look."""

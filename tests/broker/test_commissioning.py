@@ -21,6 +21,8 @@ from tests.broker.caller import Caller
 from tests.broker.harness import Mosquitto, eventually, free_port
 from tests.contract.message_samples import SCHEMAS
 
+pytestmark = pytest.mark.timeout(300)  # many processes, one after the other
+
 ROOT = "capgate-test/v1/ward/ehr"
 CONFIG = """
 [gateway]

@@ -1,12 +1,15 @@
 """The log of a running gateway: JSON, one object a line, and nothing of a patient, whatever is sent to it."""
 
-import asyncio
 import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.broker.harness import Mosquitto
-from tests.crash import suite
+from tests.support import suite
+
+pytestmark = pytest.mark.timeout(300)  # many processes, one after the other
 
 NOBODY = "socket://127.0.0.1:1"  # nothing listens on port 1
 MARK = "SECRET"
@@ -37,13 +40,6 @@ MESSAGES: tuple[tuple[str, dict[str, object]], ...] = (
 NO_EVENTS = (f"PID|1||{MARK}^^^H^MR||Smith^Mary", f'{{"specversion": "1.0", "{MARK}": ', f'["{MARK}"]', MARK)
 
 
-async def _publish(broker: Mosquitto, payload: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        "mosquitto_pub", "-p", str(broker.port), "-q", "1", "-t", suite.TOPIC_IN, "-m", payload
-    )
-    assert await process.wait() == 0
-
-
 def _results(heard: Path) -> list[str]:
     events = [json.loads(payload) for topic, payload in suite.heard(heard) if topic.endswith("/result/json")]
     return [event["data"]["result"] for event in events]
@@ -60,10 +56,9 @@ async def test_no_patient_data_reaches_the_log(tmp_path: Path) -> None:
             for number, (thing, data) in enumerate(MESSAGES):
                 await suite.tell(broker, f"{MARK}-{number}", thing, suite.in_future(-60), data)
             for payload in NO_EVENTS:
-                await _publish(broker, payload)
-            async with asyncio.timeout(20):
-                while len(_results(heard)) < len(MESSAGES) + len(NO_EVENTS):
-                    await asyncio.sleep(0.05)
+                await suite.publish(broker, suite.TOPIC_IN, payload)
+            sent = len(MESSAGES) + len(NO_EVENTS)
+            await suite.until(lambda: len(_results(heard)) == sent, "every message is answered")
             assert await gateway.end(signal.SIGTERM) == 0
     assert _results(heard)[:2] == ["accepted", "accepted"], "the gateway knows a patient"
     lines = (tmp_path / "gateway.log").read_text().splitlines()

@@ -1,103 +1,98 @@
 """One short session of real processes whose gateway is killed on the way, and the audit of what it left.
 
 Thresholds pass in seconds, the processes and the wires are real. The unit's own counters prove what it did while the
-gateway was dead, so every increment must come at its exact instant: the infusion's end plus its threshold.
+gateway was dead, so every increment must come at its exact instant: the infusion's end plus its threshold. The session
+lasts as long as the harm takes: each step waits for what it needs, and none for a time.
 """
 
-import asyncio
 import json
 import signal
 import sqlite3
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from itertools import count, takewhile
 from pathlib import Path
 
+from gateway.audit.verify import verify
 from tests.broker.harness import Mosquitto
-from tests.crash import suite
 from tests.crash.ledger_audit import audit_chain
+from tests.support import suite
 
-SCENARIO = """
-schema = 1
-name = "killed"
-length_min = 2
-
-[[line]]
-id = "net-1"
-dialect = "modbus-tcp"
-tcp = "127.0.0.1:0"
-
-[[unit]]
-id = "cap-01"
-line = "net-1"
-map = "reference"
-unit_id = 1
-serial_number = "RCU1-000001"
-set_point_c = -4.0
-
-[[patient]]
-visit = "V-1"
-unit = "cap-01"
-step = [
-  { at_min = 0.01, do = "arrive" },
-  { at_min = 0.02, do = "precool" },
-  { at_min = 0.03, do = "infusion_start", order = "O-1", agent = "chemo" },
-  { at_min = 0.1, do = "infusion_end", order = "O-1" },
-  { at_min = 0.65, do = "stop" },
-]
-"""
 FIRST_S = 4
-END_S = 6.0  # of the infusion
-STOP_S = 39.0
+PLACE: dict[str, object] = {"unit": "cap-01", "cap": 1, "visit": "V-1", "validated": True, "asserted_by": "scan"}
 
-
-Harm = Callable[[suite.Gateway, datetime], Awaitable[None]]
+Remind = Callable[[], Awaitable[None]]
+Harm = Callable[[suite.Gateway, Remind], Awaitable[None]]
 
 
 async def session_with(folder: Path, further_s: int, harm: Harm) -> None:
-    """Plays the session while `harm` kills and starts the gateway, then audits its ledger and what was heard of it."""
+    """Plays a session in which `harm` kills and starts the gateway, then audits its ledger and what was heard of it.
+
+    `harm` begins in post-infusion cooling and leaves the gateway running. A message that the gateway has had already,
+    sent when it is reminded, makes it write though nothing happens. A session has 99 increments at the most.
+    """
+    heard = folder / "heard.txt"
     with Mosquitto(folder) as broker:
-        started_at = suite.in_future(0)
-        async with suite.playing(folder, SCENARIO) as urls, suite.listener(broker, folder / "heard.txt"):
-            suite.write_configuration(folder, urls["net-1"], broker, FIRST_S, further_s)
+        async with suite.serving(folder, suite.one_line("cap-01")) as units, suite.listener(broker, heard):
+            suite.write_configuration(folder, units.url, broker, FIRST_S, further_s)
             gateway = suite.Gateway(folder)
             await gateway.start()
             await gateway.connected()
-            ended_at = started_at + timedelta(seconds=END_S)
-            await _tell_the_story(broker, started_at, ended_at)
-            await harm(gateway, started_at)
-            await sleep_until(started_at + timedelta(seconds=STOP_S + 4))
+            began_at = suite.in_future(0)
+
+            async def remind() -> None:
+                await suite.tell(broker, "m1", "association.bound", began_at, PLACE)
+
+            await remind()
+            ended_at = await _infused(broker, heard, units, began_at)
+            await _counts(heard)
+            await harm(gateway, remind)
+            await _counts(heard)
+            units.stop("cap-01")
+            await suite.until(lambda: _heard_state(heard, "stopped"), "the gateway sees the unit stop")
+            stopped_at = suite.in_future(0)
             assert await gateway.end(signal.SIGTERM) == 0
-        messages = suite.heard(folder / "heard.txt")
+        messages = suite.heard(heard)
     log = (folder / "gateway.log").read_text()
     assert "Traceback" not in log, log[-3000:]
-    _audit(gateway.ledger, messages, ended_at, range(FIRST_S, int(STOP_S - END_S), further_s))
+    assert verify(gateway.ledger).problems == (), "the increments are those of the facts"
+    _audit(gateway.ledger, messages, ended_at, further_s, stopped_at)
 
 
-async def sleep_until(at: datetime) -> None:
-    """Sleep until an instant of the wall clock."""
-    await asyncio.sleep(max(0.0, (at - suite.in_future(0)).total_seconds()))
+async def _infused(broker: Mosquitto, heard: Path, units: suite.Units, began_at: datetime) -> datetime:
+    """The bound patient is cooled and infused; the instant at which the infusion ends."""
+    order: dict[str, object] = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar"}
+    units.cool("cap-01")
+    await suite.until(lambda: _heard_state(heard, "running"), "the gateway sees the unit run")
+    await suite.tell(broker, "m2", "infusion.started", began_at, order)
+    ended_at = suite.in_future(0)
+    await suite.tell(broker, "m3", "infusion.completed", ended_at, {**order, "final": True})
+    return ended_at
 
 
-def _audit(ledger: Path, messages: list[tuple[str, bytes]], ended_at: datetime, thresholds_s: range) -> None:
+async def _counts(heard: Path) -> None:
+    """Wait for an increment that is attained from now on: the gateway is there and counts."""
+    now = suite.in_future(0)
+    await suite.until(
+        lambda: any(_attained_at(data) > now for data in _increments_heard(heard)), "another increment is attained"
+    )
+
+
+def _audit(
+    ledger: Path, messages: list[tuple[str, bytes]], ended_at: datetime, further_s: int, stopped_at: datetime
+) -> None:
     """Every increment once, at its instant, under its key; and heard, every repeat byte-equal."""
-    attained = {n: ended_at + timedelta(seconds=threshold_s) for n, threshold_s in enumerate(thresholds_s, start=1)}
     in_ledger = _increments_in(ledger)
-    assert {data["index"]: datetime.fromisoformat(str(data["attained_at"])) for data in in_ledger.values()} == attained
+    attained = {data["index"]: _attained_at(data) for data in in_ledger.values()}
+    instants = (ended_at + timedelta(seconds=threshold_s) for threshold_s in count(FIRST_S, further_s))
+    due = dict(enumerate(takewhile(lambda at: at <= stopped_at, instants), start=1))
+    assert attained == {n: due.get(n) for n in range(1, len(attained) + 1)}
     assert {data["op"] for data in in_ledger.values()} == {"emit"}
     assert len({data["session"] for data in in_ledger.values()}) == 1, "increments under more than one session"
     payloads = _payloads_by_id(messages)
     assert payloads.keys() == in_ledger.keys()
     assert all(len(repeats) == 1 for repeats in payloads.values()), "a repeat differs from its first"
-
-
-async def _tell_the_story(broker: Mosquitto, started_at: datetime, ended_at: datetime) -> None:
-    place: dict[str, object] = {"unit": "cap-01", "cap": 1, "visit": "V-1"}
-    order: dict[str, object] = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar"}
-    await suite.tell(broker, "m1", "association.bound", started_at, {**place, "validated": True, "asserted_by": "scan"})
-    await suite.tell(broker, "m2", "infusion.started", started_at + timedelta(seconds=2), order)
-    await sleep_until(ended_at + timedelta(seconds=0.5))
-    await suite.tell(broker, "m3", "infusion.completed", ended_at, {**order, "final": True})
 
 
 def _increments_in(ledger: Path) -> dict[str, dict[str, object]]:
@@ -120,3 +115,17 @@ def _payloads_by_id(messages: list[tuple[str, bytes]]) -> dict[str, set[bytes]]:
         if topic.endswith("/increment/json"):
             payloads[json.loads(payload)["id"]].add(payload)
     return dict(payloads)
+
+
+def _increments_heard(heard: Path) -> list[dict[str, object]]:
+    return [json.loads(payload)["data"] for topic, payload in suite.heard(heard) if topic.endswith("/increment/json")]
+
+
+def _attained_at(data: dict[str, object]) -> datetime:
+    return datetime.fromisoformat(str(data["attained_at"]))
+
+
+def _heard_state(heard: Path, state: str) -> bool:
+    """Whether the cap was said to have come into that run state."""
+    events = [json.loads(payload)["data"] for topic, payload in suite.heard(heard) if topic.endswith("/cap/1/event")]
+    return any(event["aspect"] == "run-state" and event["to"] == state for event in events)

@@ -9,54 +9,22 @@ import json
 import signal
 import sqlite3
 import urllib.request
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, closing
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from gateway.runtime.clock import SystemClock
-from simulators.scenario.scenario import load_scenario
-from simulators.serve import Plant
 from tests.broker.harness import Mosquitto
-from tests.crash import suite
+from tests.support import suite
 
 VISIT, MRN, ACCOUNT, FAMILY, GIVEN = "QZVISIT7", "QZMRN7", "QZACCT7", "QZFAMILY", "QZGIVEN"
 BIRTH = "19130203"
 CANARIES = (VISIT, MRN, ACCOUNT, FAMILY, GIVEN, BIRTH, "1913-02-03")
 IN_HL7 = "capgate-test/v1/ward/ehr/in/hl7"
 
-SCENARIO = """
-schema = 1
-name = "canary"
-length_min = 1
-
-[[line]]
-id = "net-1"
-dialect = "modbus-tcp"
-tcp = "127.0.0.1:0"
-
-[[unit]]
-id = "cap-01"
-line = "net-1"
-map = "reference"
-unit_id = 1
-serial_number = "RCU1-000001"
-set_point_c = -4.0
-
-[[patient]]
-visit = "V-1"
-unit = "cap-01"
-step = [
-  { at_min = 0.01, do = "arrive" },
-  { at_min = 0.02, do = "precool" },
-  { at_min = 0.03, do = "infusion_start", order = "O-1", agent = "chemo" },
-  { at_min = 0.05, do = "infusion_end", order = "O-1" },
-  { at_min = 0.13, do = "stop" },
-]
-"""
-STOP_S = 0.13 * 60
 TABLES = """
 [charges]
 patient = ["mrn", "account", "name", "birth_date", "sex"]
@@ -80,32 +48,11 @@ class Heard(msgspec.Struct, frozen=True):
     payload: str
 
 
-@asynccontextmanager
-async def listener(broker: Mosquitto, file: Path) -> AsyncGenerator[None]:
-    with file.open("wb") as out:
-        process = await asyncio.create_subprocess_exec(
-            "mosquitto_sub", "-V", "mqttv5", "-p", str(broker.port), "-q", "1", "-t", "capgate-test/#",
-            "-F", "%t|%P %C %D %R|%x", stdout=out,
-        )  # fmt: skip
-        try:
-            yield
-        finally:
-            process.terminate()
-            await process.wait()
-
-
 def heard(file: Path) -> list[Heard]:
     """What came from the gateway."""
-    lines = [line.split("|") for line in file.read_text().splitlines()]
+    lines = [line.split("|") for line in suite.whole_lines(file)]
     told = [Heard(topic, beside, bytes.fromhex(payload).decode()) for topic, beside, payload in lines]
     return [each for each in told if "/ehr/in/" not in each.topic]
-
-
-async def publish(broker: Mosquitto, payload: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        "mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-q", "1", "-t", IN_HL7, "-m", payload
-    )
-    assert await process.wait() == 0
 
 
 def hl7(kind: str, name: str, *rest: str) -> str:
@@ -126,64 +73,63 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y%m%d%H%M%S+0000")
 
 
-async def answered(file: Path, number: int) -> None:
-    async with asyncio.timeout(10):
-        while sum("/result/" in each.topic for each in heard(file)) < number:
-            await asyncio.sleep(0.05)
-
-
-async def charged(file: Path) -> None:
-    async with asyncio.timeout(10):
-        while len({each.topic for each in heard(file) if "/charge/" in each.topic}) < 3:
-            await asyncio.sleep(0.05)
-
-
 def metrics(folder: Path) -> str:
     listen = (folder / "gateway.toml").read_text().partition('listen = "')[2].partition('"')[0]
-    with urllib.request.urlopen(f"http://{listen}/metrics", timeout=5) as page:
+    with urllib.request.urlopen(f"http://{listen}/metrics", timeout=suite.HANGS_S) as page:
         return page.read().decode()
 
 
-async def day(folder: Path, broker: Mosquitto, started_at: datetime) -> None:
+async def day(broker: Mosquitto, file: Path, units: suite.Units) -> None:
     """Registered, infused, cooled, signed; and three messages that nobody can read."""
-    file = folder / "heard.txt"
-    infused, over = started_at + timedelta(seconds=1), started_at + timedelta(seconds=3)
-    await publish(broker, hl7("ADT^A04", "M1"))
-    await asyncio.sleep((over - suite.in_future(0)).total_seconds() + 0.5)
-    await publish(broker, mar("M2", infused, None))
-    await publish(broker, mar("M3", infused, over))
-    await publish(broker, hl7("ADT^A04", "M4").replace("PV1|1|O|", f"PV1|{GIVEN}|{VISIT}|{MRN}"))
-    await publish(broker, hl7("ORU^R42", "M5", f"OBR|{VISIT}", f"OBX|{MRN}||{FAMILY}"))
-    await publish(broker, f'{{"specversion": "1.0", "id": "M6", "data": {{"{VISIT}": "{FAMILY}')
-    await answered(file, 6)
-    stopped_at = started_at + timedelta(seconds=STOP_S + 2)
-    await asyncio.sleep((stopped_at - suite.in_future(0)).total_seconds())
+
+    async def until(what: str, condition: Callable[[list[Heard]], bool]) -> None:
+        await suite.until(lambda: condition(heard(file)), what)
+
+    infused = suite.in_future(0)
+    await suite.publish(broker, IN_HL7, hl7("ADT^A04", "M1"))
+    units.cool("cap-01")
+    await until("the unit is seen to run", lambda told: came_to(told, "running"))
+    over = suite.in_future(1).replace(microsecond=0)  # HL7 has whole seconds
+    await asyncio.sleep((over - suite.in_future(0)).total_seconds())
+    await suite.publish(broker, IN_HL7, mar("M2", infused, None))
+    await suite.publish(broker, IN_HL7, mar("M3", infused, over))
+    await suite.publish(broker, IN_HL7, hl7("ADT^A04", "M4").replace("PV1|1|O|", f"PV1|{GIVEN}|{VISIT}|{MRN}"))
+    await suite.publish(broker, IN_HL7, hl7("ORU^R42", "M5", f"OBR|{VISIT}", f"OBX|{MRN}||{FAMILY}"))
+    await suite.publish(broker, IN_HL7, f'{{"specversion": "1.0", "id": "M6", "data": {{"{VISIT}": "{FAMILY}')
+    await until("all are answered", lambda told: sum("/result/" in each.topic for each in told) >= 6)
+    await until("an increment is attained", lambda told: any("/increment/" in each.topic for each in told))
+    units.stop("cap-01")
+    await until("the unit is seen to stop", lambda told: came_to(told, "stopped"))
     signed: dict[str, object] = {"visit": VISIT, "person": "rn-1"}
     await suite.tell(broker, "M7", "preparation.charted", suite.in_future(0), signed)
     await suite.tell(broker, "M8", "session.finalized", suite.in_future(0), signed)
-    await charged(file)
+    await until("it is charged", lambda told: len({each.topic for each in told if "/charge/" in each.topic}) == 3)
+
+
+def came_to(told: list[Heard], state: str) -> bool:
+    """Whether the cap was said to have come into that run state."""
+    return any(each.topic.endswith("/cap/1/event") and f'"to":"{state}"' in each.payload for each in told)
 
 
 def found(text: str) -> list[str]:
     return [canary for canary in CANARIES if canary.lower() in text.lower()]
 
 
+@pytest.mark.timeout(300)
 async def test_a_patient_is_named_in_what_the_ehr_reads_and_nowhere_else(tmp_path: Path) -> None:
-    (tmp_path / "scenario.toml").write_text(SCENARIO)
-    file, clock = tmp_path / "heard.txt", SystemClock()
-    began_us: list[int] = []  # the story waits until the gateway can see it
+    file = tmp_path / "heard.txt"
     with Mosquitto(tmp_path) as broker:
-        scenario = load_scenario(tmp_path / "scenario.toml")
-        plant = Plant(scenario, lambda: (clock.now().boot_us - began_us[0]) / 1e6 if began_us else 0.0, lambda _: None)
-        async with plant.serving() as urls, listener(broker, file):
-            suite.write_configuration(tmp_path, urls["net-1"], broker, 2, 2)
+        async with (
+            suite.serving(tmp_path, suite.one_line("cap-01")) as units,
+            suite.listener(broker, file, "%t|%P %C %D %R|%x"),
+        ):
+            suite.write_configuration(tmp_path, units.url, broker, 2, 2)
             config = tmp_path / "gateway.toml"
             config.write_text(config.read_text().replace("[[line]]", f"{TABLES}[[line]]", 1))
             gateway = suite.Gateway(tmp_path)
             await gateway.start()
             await gateway.connected()
-            began_us.append(clock.now().boot_us)
-            await day(tmp_path, broker, suite.in_future(0))
+            await day(broker, file, units)
             page = await asyncio.to_thread(metrics, tmp_path)
             assert await gateway.end(signal.SIGTERM) == 0
     told = heard(file)

@@ -18,8 +18,8 @@ from gateway.control.service import ControlService
 from gateway.control.socket import SOCKET_FILE
 from gateway.ledger.errors import LedgerBroken
 from tests.broker.harness import Mosquitto
-from tests.crash import suite as processes
 from tests.sim.test_pipeline import CONFIG, POLICY, Suite, cool, facts_of, running
+from tests.support import suite as processes
 
 Json = dict[str, Any]
 
@@ -241,34 +241,6 @@ async def test_a_held_session_stays_open_until_a_person_lifts_the_hold_and_so_do
 
 # --- the installed process and the command line
 
-SCENARIO = """
-schema = 1
-name = "by-hand"
-length_min = 2
-
-[[line]]
-id = "net-1"
-dialect = "modbus-tcp"
-tcp = "127.0.0.1:0"
-
-[[unit]]
-id = "cap-01"
-line = "net-1"
-map = "reference"
-unit_id = 1
-serial_number = "RCU1-000001"
-set_point_c = -4.0
-
-[[patient]]
-visit = "V-1"
-unit = "cap-01"
-step = [
-  { at_min = 0.01, do = "arrive" },
-  { at_min = 0.02, do = "precool" },
-  { at_min = 0.25, do = "stop" },
-]
-"""
-
 
 class CommandLine:
     """`capgate session` against one gateway."""
@@ -292,7 +264,7 @@ class CommandLine:
 
     async def until(self, what: str) -> Json:
         """The only session, once it has a true `what`."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(processes.HANGS_S):
             while True:
                 sessions = (await self.run("list"))["sessions"]
                 if sessions and sessions[0][what]:
@@ -310,11 +282,13 @@ async def lines_to(path: Path, *lines: bytes) -> list[Json]:
     return answers
 
 
+@pytest.mark.timeout(300)
 async def test_a_session_signed_on_the_command_line_is_in_the_ledger_with_person_and_reason(tmp_path: Path) -> None:
     nobody = Mosquitto(tmp_path)  # never started: operators need no broker
     line = CommandLine(tmp_path)
-    async with processes.playing(tmp_path, SCENARIO) as urls:
-        processes.write_configuration(tmp_path, urls["net-1"], nobody, first_s=2, further_s=600)
+    async with processes.serving(tmp_path, processes.one_line("cap-01")) as units:
+        units.cool("cap-01")
+        processes.write_configuration(tmp_path, units.url, nobody, first_s=2, further_s=600)
         gateway = processes.Gateway(tmp_path)
         await gateway.start()
         await gateway.says("started")
@@ -334,6 +308,7 @@ async def test_a_session_signed_on_the_command_line_is_in_the_ledger_with_person
         assert [answer["recorded"] for answer in both] == [["infusion_ended"], ["note_added"]]
         assert (await line.until("increments"))["bound"]
         assert "cooling goes on" in (await line.act("finalise", token, code=1))["error"]
+        units.stop("cap-01")
         await line.until("stopped_at")
         deaf.close()
         assert "finalised" in (await line.act("finalise", token))["changed"][0]["happened"]
@@ -348,6 +323,7 @@ async def test_a_session_signed_on_the_command_line_is_in_the_ledger_with_person
     assert (signed["token"], signed["person"], signed["reason"]) == (token, "rn-4471", "as charted")
 
 
+@pytest.mark.timeout(300)
 async def test_a_gateway_that_was_killed_leaves_a_socket_that_the_next_one_replaces(tmp_path: Path) -> None:
     processes.write_configuration(tmp_path, "socket://127.0.0.1:1", Mosquitto(tmp_path), first_s=2, further_s=2)
     line = CommandLine(tmp_path)
@@ -358,9 +334,7 @@ async def test_a_gateway_that_was_killed_leaves_a_socket_that_the_next_one_repla
     assert gateway.ledger.with_name(SOCKET_FILE).exists()
     assert "no gateway runs" in (await line.run("list", code=2))["said"]
     await gateway.start()
-    async with asyncio.timeout(10):
-        while (gateway.folder / "gateway.log").read_text().count('"started"') < 2:
-            await asyncio.sleep(0.05)
+    await gateway.says("started", times=2)
     assert (await line.run("list"))["sessions"] == []
     assert (await line.run("show", "000000000", code=1))["accepted"] == "none is open"
     assert await gateway.end(signal.SIGTERM) == 0

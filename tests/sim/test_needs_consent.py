@@ -10,7 +10,9 @@ import pytest
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from tests.broker.harness import Mosquitto
-from tests.crash import suite
+from tests.support import suite
+
+pytestmark = pytest.mark.timeout(300)  # many processes, one after the other
 
 SCENARIO = """
 schema = 1
@@ -70,7 +72,7 @@ class Event(msgspec.Struct):
 
 async def _status(heard: Path, link: str) -> Status:
     """The unit's first status with that link."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(suite.HANGS_S):
         while True:
             for topic, payload in suite.heard(heard):
                 if topic.endswith("/cap-01/status"):

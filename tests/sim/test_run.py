@@ -8,8 +8,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.broker.harness import Mosquitto
-from tests.crash import suite
+from tests.support import suite
+
+pytestmark = pytest.mark.timeout(300)  # many processes, one after the other
 
 NOBODY = "socket://127.0.0.1:1"  # nothing listens on port 1
 
@@ -17,7 +21,7 @@ NOBODY = "socket://127.0.0.1:1"  # nothing listens on port 1
 def health_of(folder: Path) -> tuple[int, str]:
     listen = (folder / "gateway.toml").read_text().partition('listen = "')[2].partition('"')[0]
     try:
-        with urllib.request.urlopen(f"http://{listen}/healthz", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://{listen}/healthz", timeout=suite.HANGS_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -39,7 +43,7 @@ async def test_neither_broker_nor_unit_is_needed_to_start_and_sigterm_ends_it_in
     status, page = await asyncio.to_thread(health_of, tmp_path)
     assert status in (200, 503)
     assert '"mqtt_connected":false' in page.replace(" ", "")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(suite.HANGS_S):
         assert await gateway.end(signal.SIGTERM) == 0
 
 
@@ -51,14 +55,13 @@ async def test_a_broker_that_comes_late_is_found_and_the_birth_is_retained(tmp_p
         await gateway.says("no connection to the broker")
         broker.start()
         await gateway.connected()
-        async with suite.listener(broker, tmp_path / "heard.txt"), asyncio.timeout(10):
-            while not suite.heard(tmp_path / "heard.txt"):
-                await asyncio.sleep(0.05)
-            births = suite.heard(tmp_path / "heard.txt")
-            assert json.loads(births[0][1])["data"]["state"] == "online"
+        heard = tmp_path / "heard.txt"
+        async with suite.listener(broker, heard):
+            await suite.until(lambda: suite.heard(heard) != [], "the birth is heard")
             assert await gateway.end(signal.SIGTERM) == 0
-            while json.loads(suite.heard(tmp_path / "heard.txt")[-1][1])["data"]["state"] != "offline":
-                await asyncio.sleep(0.05)
+        statuses = [payload for topic, payload in suite.heard(heard) if topic.endswith("/dev/gw-01/status")]
+        states = [json.loads(payload)["data"]["state"] for payload in statuses]
+        assert (states[0], states[-1]) == ("online", "offline")
 
 
 async def test_watch_shows_at_once_what_the_broker_retains(tmp_path: Path) -> None:

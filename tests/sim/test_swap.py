@@ -9,54 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.config.loaners import read_loaners
 from tests.broker.harness import Mosquitto
-from tests.crash import suite
-
-SCENARIO = """
-schema = 1
-name = "two-machines"
-length_min = 2
-
-[[line]]
-id = "net-1"
-dialect = "modbus-tcp"
-tcp = "127.0.0.1:0"
-
-[[unit]]
-id = "cap-01"
-line = "net-1"
-map = "reference"
-unit_id = 1
-serial_number = "RCU1-000001"
-set_point_c = -4.0
-
-[[unit]]
-id = "loaner-2"
-line = "net-1"
-map = "reference"
-unit_id = 2
-serial_number = "RCU1-000002"
-set_point_c = -4.0
-
-[[patient]]
-visit = "V-1"
-unit = "cap-01"
-step = [{ at_min = 0.01, do = "arrive" }, { at_min = 0.02, do = "precool" }]
-
-[[patient]]
-visit = "V-2"
-unit = "loaner-2"
-step = [{ at_min = 0.01, do = "arrive" }, { at_min = 0.02, do = "precool" }]
-"""
+from tests.support import suite
 
 Json = dict[str, Any]
+
+pytestmark = pytest.mark.timeout(300)  # many processes, one after the other
 
 
 @asynccontextmanager
 async def running(folder: Path) -> AsyncGenerator[suite.Gateway]:
-    async with suite.playing(folder, SCENARIO) as urls:
-        suite.write_configuration(folder, urls["net-1"], Mosquitto(folder), first_s=2, further_s=2)
+    async with suite.serving(folder, suite.one_line("cap-01", "loaner-2")) as units:
+        units.cool("cap-01")
+        units.cool("loaner-2")
+        suite.write_configuration(folder, units.url, Mosquitto(folder), first_s=2, further_s=2)
         gateway = suite.Gateway(folder)
         await gateway.start()
         await gateway.says("started")
@@ -79,15 +48,9 @@ async def act(folder: Path, *arguments: str, code: int = 0) -> Json:
     return await ask(folder, *arguments, "--person", "bm-17", "--reason", "pump is loud", code=code)
 
 
-async def starts(folder: Path, times: int) -> None:
-    async with asyncio.timeout(15):
-        while (folder / "gateway.log").read_text().count('"msg":"started"') < times:
-            await asyncio.sleep(0.05)
-
-
 async def the_session(folder: Path, cap: str, increments: int) -> Json:
     """The session that is the patient's, once it has cooled on `cap` and has so many increments."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(suite.HANGS_S):
         while True:
             for session in (await ask(folder, "session", "list"))["sessions"]:
                 if session["bound"] and cap in session["caps"] and len(session["increments"]) >= increments:
@@ -96,7 +59,7 @@ async def the_session(folder: Path, cap: str, increments: int) -> Json:
 
 
 async def test_a_session_goes_on_with_the_loaner_and_comes_back(tmp_path: Path) -> None:
-    async with running(tmp_path):
+    async with running(tmp_path) as gateway:
         await act(tmp_path, "session", "bind", "c01", "--visit", "V-1")
         token = (await the_session(tmp_path, "cap-01:1", 0))["token"]
         at = datetime.now(UTC).isoformat()
@@ -104,7 +67,7 @@ async def test_a_session_goes_on_with_the_loaner_and_comes_back(tmp_path: Path) 
         before = await the_session(tmp_path, "cap-01:1", 1)
         told = await act(tmp_path, "unit", "swap", "cap-01", "loaner-2", "--unit-id", "2")
         assert told["done"] == "loaner-2 stands in for cap-01"
-        await starts(tmp_path, 2)
+        await gateway.says('"msg":"started"', times=2)
         after = await the_session(tmp_path, "loaner-2:1", len(before["increments"]) + 2)
         assert after["token"] == token
         assert after["increments"][: len(before["increments"])] == before["increments"]
@@ -112,7 +75,7 @@ async def test_a_session_goes_on_with_the_loaner_and_comes_back(tmp_path: Path) 
         assert (loaner.person, loaner.reason) == ("bm-17", "pump is loud")
         assert "nothing stands in" in (await act(tmp_path, "unit", "swap-back", "loaner-2", code=1))["error"]
         await act(tmp_path, "unit", "swap-back", "cap-01")
-        await starts(tmp_path, 3)
+        await gateway.says('"msg":"started"', times=3)
         assert read_loaners(tmp_path / "state") == ()
         back = await the_session(tmp_path, "cap-01:1", len(after["increments"]) + 1)
         assert (back["token"], back["caps"]) == (token, ["cap-01:1", "loaner-2:1"])
@@ -133,7 +96,7 @@ async def test_a_loaner_that_the_check_refuses_changes_nothing(tmp_path: Path) -
 async def test_a_changed_configuration_is_taken_up_only_if_it_is_sound_and_keeps_who_is_in_a_session(
     tmp_path: Path,
 ) -> None:
-    async with running(tmp_path):
+    async with running(tmp_path) as gateway:
         await act(tmp_path, "session", "bind", "c01", "--visit", "V-1")
         await the_session(tmp_path, "cap-01:1", 0)
         file = tmp_path / "gateway.toml"
@@ -146,7 +109,7 @@ async def test_a_changed_configuration_is_taken_up_only_if_it_is_sound_and_keeps
         assert "cap-01 has a cap in a session" in (await ask(tmp_path, "unit", "reload", code=1))["error"]
         file.write_text(sound.replace("poll_period_s = 0.5", "poll_period_s = 0.6"))
         assert (await ask(tmp_path, "unit", "reload"))["done"] == "the configuration is taken up"
-        await starts(tmp_path, 2)
+        await gateway.says('"msg":"started"', times=2)
         await the_session(tmp_path, "cap-01:1", 0)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +12,15 @@ from pathlib import Path
 from gateway.runtime.clock import SystemClock
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
-from tests.broker.harness import Mosquitto, free_port
+from simulators.unit import Verb, perform
+from tests.broker.harness import Mosquitto, eventually, free_port
 from tests.bus.recorder import recorded_capgate
 
 CAPGATE = recorded_capgate()
-TOPIC_IN = "capgate-test/v1/ward/ehr/in/json"
+ROOT = "capgate-test"
+TOPIC_IN = f"{ROOT}/v1/ward/ehr/in/json"
+LAST_TOPIC = f"{ROOT}/over"
+HANGS_S = 120.0  # what takes longer does not happen at all
 
 POLICY = """
 name = "fast"
@@ -57,6 +61,26 @@ simulated = true
 cap = [{{ cap = 1, chair = "c01" }}]
 """
 
+LINE = """
+schema = 1
+name = "one-line"
+length_min = 1
+
+[[line]]
+id = "net-1"
+dialect = "modbus-tcp"
+tcp = "127.0.0.1:0"
+"""
+UNIT = """
+[[unit]]
+id = "{id}"
+line = "net-1"
+map = "reference"
+unit_id = {unit_id}
+serial_number = "RCU1-00000{unit_id}"
+set_point_c = -4.0
+"""
+
 
 class Gateway:
     """The installed gateway as a process of its own, to be killed and started again."""
@@ -87,29 +111,26 @@ class Gateway:
                 *strace, *kill, *gateway, stderr=log, start_new_session=True
             )
 
-    async def died(self, within_s: float) -> bool:
-        """Whether it was killed in time; if not it is killed now, wherever it is."""
+    async def died(self) -> None:
+        """Wait until it was killed."""
         if self._process is None:
             raise AssertionError("it was never started")
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(HANGS_S):
                 await self._process.wait()
-        except TimeoutError:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
-            return False
+        finally:
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
         assert self._process.returncode == -signal.SIGKILL, (self.folder / "gateway.log").read_text()[-3000:]
-        return True
 
     async def connected(self) -> None:
         """Wait until it has subscribed."""
         await self.says("connected to the broker")
 
-    async def says(self, words: str) -> None:
-        """Wait until its log has a line with `words`."""
-        async with asyncio.timeout(10):
-            while words.encode() not in (self.folder / "gateway.log").read_bytes():
-                await asyncio.sleep(0.05)
+    async def says(self, words: str, times: int = 1) -> None:
+        """Wait until its log has `words`, in all of its lives together so many times."""
+        log = self.folder / "gateway.log"
+        await until(lambda: log.read_text().count(words) >= times, f"the gateway says: {words}")
 
     async def end(self, signum: signal.Signals) -> int:
         """Send it a signal; its exit code."""
@@ -121,28 +142,61 @@ class Gateway:
         return await self._process.wait()
 
 
+def one_line(*units: str) -> str:
+    """A scenario with those units and no more, at rest, on one line of Modbus TCP; unit ids count from 1."""
+    tables = [UNIT.format(id=unit, unit_id=number) for number, unit in enumerate(units, start=1)]
+    return LINE + "".join(tables)
+
+
+class Units:
+    """Simulated units, whose only line is at `url`."""
+
+    def __init__(self, plant: Plant, url: str) -> None:
+        self.url = url
+        self._plant = plant
+
+    def cool(self, unit: str) -> None:
+        """Somebody puts the cap on and starts."""
+        self._do(unit, Verb.CONNECT)
+        self._do(unit, Verb.START)
+
+    def stop(self, unit: str) -> None:
+        """Somebody stops it."""
+        self._do(unit, Verb.STOP)
+
+    def _do(self, unit: str, verb: Verb) -> None:
+        perform(self._plant.unit(unit).machine, verb, 1)
+
+
 @asynccontextmanager
-async def playing(folder: Path, scenario: str) -> AsyncGenerator[dict[str, str]]:
-    """Simulated units that live through `scenario` from now on, at the pace of the wall; line -> URL."""
+async def serving(folder: Path, scenario: str) -> AsyncGenerator[Units]:
+    """The units of a scenario of one line, which live at the pace of the wall and are worked by the test."""
     file = folder / "scenario.toml"
     file.write_text(scenario)
     clock = SystemClock()
     began_us = clock.now().boot_us
     plant = Plant(load_scenario(file), lambda: (clock.now().boot_us - began_us) / 1e6, lambda _: None)
     async with plant.serving() as urls:
-        yield urls
+        (url,) = urls.values()
+        yield Units(plant, url)
 
 
 @asynccontextmanager
-async def listener(broker: Mosquitto, file: Path) -> AsyncGenerator[None]:
-    """mosquitto_sub with a lasting session, one line a message: topic, payload in hex."""
+async def listener(broker: Mosquitto, file: Path, form: str = "%t %x") -> AsyncGenerator[None]:
+    """mosquitto_sub with a lasting session, one line a message in its own notation: topic, payload in hex.
+
+    It has subscribed when the block begins; when the block ends, it has heard all that was published until then.
+    """
     with file.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
-            "mosquitto_sub", "-V", "mqttv5", "-p", str(broker.port), "-i", "listener", "-c", "-x", "3600", "-q", "1",
-            "-t", "capgate-test/#", "-F", "%t %x", stdout=out,
+            "stdbuf", "-oL", "mosquitto_sub", "-d", "-V", "mqttv5", "-p", str(broker.port), "-i", "listener",
+            "-c", "-x", "3600", "-q", "1", "-t", f"{ROOT}/#", "-F", form, stdout=out,
         )  # fmt: skip
         try:
+            await until(lambda: "Subscribed" in file.read_text(), "the listener subscribes")
             yield
+            await publish(broker, LAST_TOPIC, "over")
+            await until(lambda: f"\n{LAST_TOPIC}" in file.read_text(), "the listener has heard everything")
         finally:
             process.terminate()
             await process.wait()
@@ -150,8 +204,27 @@ async def listener(broker: Mosquitto, file: Path) -> AsyncGenerator[None]:
 
 def heard(file: Path) -> list[tuple[str, bytes]]:
     """What a listener has written: topic and payload."""
-    lines = [line.rpartition(" ") for line in file.read_text().splitlines()]
-    return [(topic, bytes.fromhex(payload)) for topic, _, payload in lines]
+    lines = [line.split(" ") for line in whole_lines(file)]
+    return [(topic, bytes.fromhex(payload)) for topic, payload in lines]
+
+
+def whole_lines(file: Path) -> list[str]:
+    """A listener's lines that have their end, without its own remarks."""
+    whole = file.read_text().rpartition("\n")[0].splitlines()
+    return [line for line in whole if line.startswith(f"{ROOT}/") and not line.startswith(LAST_TOPIC)]
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for what other processes do; a busy machine may take its time. Fails with `what` when they hang."""
+    await eventually(condition, what, HANGS_S)
+
+
+async def publish(broker: Mosquitto, topic: str, payload: str) -> None:
+    """One message, by a client that others wrote."""
+    process = await asyncio.create_subprocess_exec(
+        "mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-q", "1", "-t", topic, "-m", payload
+    )
+    assert await process.wait() == 0
 
 
 async def tell(broker: Mosquitto, name: str, thing: str, at: datetime, data: dict[str, object]) -> None:
@@ -164,10 +237,7 @@ async def tell(broker: Mosquitto, name: str, thing: str, at: datetime, data: dic
         "time": at.isoformat(timespec="milliseconds"),
         "data": data,
     }
-    process = await asyncio.create_subprocess_exec(
-        "mosquitto_pub", "-V", "mqttv5", "-p", str(broker.port), "-q", "1", "-t", TOPIC_IN, "-m", json.dumps(event)
-    )
-    assert await process.wait() == 0
+    await publish(broker, TOPIC_IN, json.dumps(event))
 
 
 def write_configuration(folder: Path, url: str, broker: Mosquitto, first_s: int, further_s: int) -> None:
