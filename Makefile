@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench scorecard lock clean
+.PHONY: setup demo test unit lint fmt bench scorecard lock clean
 
 setup: .venv/.ready
 
@@ -38,6 +38,14 @@ test: .venv/.ready-dev .venv-peers/.ready
 	tests/install-tools
 	$(MAKE) --no-print-directory tests/node/node_modules/.ready lint
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+# The inner loop, under a minute: what is pure or small, without the tests that take seconds each.
+unit: .venv/.ready-dev
+	$(BIN)/pytest -q -n 2 -m "not slow" tests/unit tests/properties
+
+fmt: .venv/.ready-dev
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .

@@ -125,6 +125,7 @@ def run_dry(spoken: Dialect, buffer: bytes, query: Query, transaction: int) -> l
     return verdicts
 
 
+@pytest.mark.slow
 @given(garbage, small_queries, st.integers(0, 2))
 @settings(max_examples=1000)
 def test_nothing_is_accepted_that_an_independent_check_does_not_accept(
@@ -226,6 +227,7 @@ def test_no_rtu_reply_with_one_or_two_flipped_bits_is_accepted(bits: int) -> Non
             assert isinstance(verdict, Reject), places
 
 
+@pytest.mark.slow
 @given(st.sets(st.integers(0, 8 * len(GOLDEN_REPLY) - 1), min_size=3, max_size=3))
 @settings(max_examples=2000)
 def test_no_rtu_reply_with_three_flipped_bits_is_accepted(places: set[int]) -> None:

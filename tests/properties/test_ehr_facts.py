@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -93,6 +94,7 @@ def looked_at_once(day: Sequence[AnyFact], now_us: int) -> dict[str, int]:
     return standing(state)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(days)
 def test_a_running_gateway_tells_what_a_fresh_look_gives(day: list[AnyFact]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,7 @@ def _agrees(record: SessionRecord) -> bool:
     return charged_units(record.charged) == sum(not each.retracted for each in record.emitted)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(steps=_steps, policy=_policies, signed=st.booleans())
 def test_what_is_charged_is_what_is_counted_unless_a_person_is_asked(

@@ -6,6 +6,7 @@ from random import Random
 from typing import TypedDict
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -173,6 +174,7 @@ _POLICIES = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(_timelines(), _POLICIES)
 def test_an_oracle_that_paints_seconds_agrees_on_every_unit(facts: list[AnyFact], policy: Policy) -> None:

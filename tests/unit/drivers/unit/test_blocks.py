@@ -132,6 +132,7 @@ async def test_another_exception_splits_nothing(code: int) -> None:
     assert len(unit.asked) == 1
 
 
+@pytest.mark.slow
 @given(st.sets(st.integers(0, 63), max_size=20), st.integers(1, 64))
 @settings(max_examples=30, deadline=None)
 async def test_whatever_a_unit_refuses_it_gives_the_whole_truth_or_a_fault(holes: set[int], longest: int) -> None:

@@ -164,6 +164,7 @@ def test_a_ledger_that_nobody_touched_is_sound(victim: Victim) -> None:
     assert (report.increments, report.charges) == (8, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_every_attack_is_found_by_who_holds_checkpoints(victim: Victim, attack: Attack) -> None:
     unseen: list[int] = []
@@ -175,6 +176,7 @@ def test_every_attack_is_found_by_who_holds_checkpoints(victim: Victim, attack: 
     assert unseen == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", [truncate, rechain], ids=lambda attack: attack.__name__)
 def test_without_checkpoints_from_outside_the_skilful_attacks_can_go_unseen(victim: Victim, attack: Attack) -> None:
     """Why a receiver must hold them: the control that shows what the others prove nothing about."""

@@ -313,6 +313,7 @@ VALUES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_mutation_of_a_configuration_ends_in_a_traceback(site: Path, data: st.DataObject) -> None:

@@ -204,6 +204,7 @@ def _oracle(history: list[tuple[str, int]], count: int) -> dict[int, str]:
     return state
 
 
+@pytest.mark.slow
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(
     history=st.lists(st.tuples(st.sampled_from(["accept", "reject", "order", "send"]), st.integers(1, 4)), max_size=25)

@@ -46,6 +46,7 @@ def test_what_append_makes_follow_accepts_and_counts_without_gaps(told: list[tup
     assert (head.seq, head.hash) == (len(told), entries[-1].hash)
 
 
+@pytest.mark.slow
 @given(tellings, st.data())
 def test_no_field_of_an_entry_can_change_unseen(
     told: list[tuple[int, EntryKind, str, str]], data: st.DataObject
@@ -63,6 +64,7 @@ def test_no_field_of_an_entry_can_change_unseen(
         follow(START, entries)
 
 
+@pytest.mark.slow
 @given(tellings, st.data())
 def test_entries_cannot_be_dropped_repeated_or_swapped(
     told: list[tuple[int, EntryKind, str, str]], data: st.DataObject

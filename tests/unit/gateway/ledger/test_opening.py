@@ -142,6 +142,7 @@ def test_a_log_that_lost_its_ledger_is_kept(path: Path) -> None:
     assert aside.with_name(f"{aside.name}-wal").read_bytes() == b"committed entries"
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_passes_for_the_truth(path: Path) -> None:
     before = fill(path, entries=8)
     good = path.read_bytes()

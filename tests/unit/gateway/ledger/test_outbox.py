@@ -85,6 +85,7 @@ async def test_the_queue_survives_a_restart(tmp_path: Path) -> None:
         assert await waiting(ledger) == [2]
 
 
+@pytest.mark.slow
 async def test_finding_work_stays_fast_behind_a_hundred_thousand_delivered_rows(ledger: Ledger) -> None:
     await publish(ledger, 100_000)
     await ledger.outbox.mark([Attempt(n, 0, 0, True) for n in range(1, 100_000)])
