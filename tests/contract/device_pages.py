@@ -196,7 +196,7 @@ def _rules(written: shape.AnyProfile) -> str:
     )
     return f"""## Run state
 
-The first line that holds; none, or one that cannot be told, is unknown. `!` is not.
+The first line that holds; none, or one that cannot be decided, is unknown. `!` is not.
 
 | while | run state |
 |---|---|

@@ -69,7 +69,7 @@ def _order(point: Point) -> str:
 def _unit(point: Point, written: shape.PointTable) -> str:
     scale = "" if written.scale == "1" else f"{written.scale} "
     if point.type is shape.ByteKind.QUALIFIED:
-        return "told with every value"
+        return "sent with every value"
     match point.unit:
         case None:
             return ""
