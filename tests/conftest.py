@@ -1,11 +1,15 @@
-"""The bus recorder: whichever test it is, what our lines write to a unit must be requests that read."""
+"""Every test runs under the bus recorder: what our lines write to a unit must be reads. No example has a deadline."""
 
 from collections.abc import Generator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 
 from tests.bus import recorder
+
+settings.register_profile("no-deadline", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("no-deadline")
 
 _recording = ExitStack()
 
