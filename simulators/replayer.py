@@ -18,6 +18,7 @@ class RecordedAnswers:
     """The exchanges of a capture, by what was asked."""
 
     def __init__(self, capture: Capture, language: Dialect) -> None:
+        self._language = language
         self._answers: dict[Query, list[Exchange]] = {}
         for each in exchanges(capture, language):
             self._answers.setdefault(each.request.query, []).append(each)
@@ -36,9 +37,9 @@ class RecordedAnswers:
         at = self._next[request.query]
         self._next[request.query] = (at + 1) % len(recorded)
         then = recorded[at]
-        if request.transaction == then.request.transaction:
-            return then.answers
-        return tuple((after_s, _for_transaction(data, then.request, request)) for after_s, data in then.answers)
+        return tuple(
+            (after_s, self._language.with_transaction(data, then.request, request)) for after_s, data in then.answers
+        )
 
 
 def load_recorded(path: Path, spoken: DialectName | None) -> tuple[RecordedAnswers, Capture, Dialect]:
@@ -73,9 +74,3 @@ class ReplayHandler:
     def close(self) -> None:
         """Answers that are still to come are never given."""
         self._late.close()
-
-
-def _for_transaction(data: bytes, then: Request, now: Request) -> bytes:
-    """Modbus TCP alone has transactions: the piece in which the answer begins carries the one that asks now."""
-    mark = then.transaction.to_bytes(2, "big") + b"\0\0"
-    return now.transaction.to_bytes(2, "big") + data[2:] if data.startswith(mark) else data

@@ -12,7 +12,7 @@ import msgspec
 from drivers.decode.decoder import Decoder, PointValue
 from drivers.diagnose.capture import Capture
 from drivers.diagnose.frames import Frame, Role, frames
-from drivers.dialects.base import ModbusQuery, NumberQuery, Query, Raw, RejectKind, TextQuery
+from drivers.dialects.base import Query, Raw, RejectKind
 from drivers.dialects.registry import dialect
 from drivers.direction import Direction
 from drivers.profile.types import DeviceProfile
@@ -169,14 +169,7 @@ def _problem(frame: Frame, profile: DeviceProfile) -> str | None:
 
 def asked_text(query: Query) -> str:
     """What the query asks, as a manual would print it."""
-    unit = "" if query.unit_id is None else f"unit {query.unit_id} for "
-    match query:
-        case ModbusQuery(_, function, address, count):
-            return f"{unit}function {function}, address {address} (0x{address:04X}), count {count}"
-        case TextQuery(command):
-            return f"{unit}{command}"
-        case NumberQuery(number):
-            return f"{unit}0x{number:02X}"
+    return query.description if query.unit_id is None else f"unit {query.unit_id} for {query.description}"
 
 
 def _raw_text(raw: Raw | None) -> str:

@@ -22,7 +22,6 @@ from drivers.dialects.base import (
     RejectKind,
     Reply,
     Request,
-    TextQuery,
 )
 from drivers.direction import Direction
 
@@ -198,7 +197,7 @@ def _next_overheard(stream: _Stream, dialect: Dialect, asked: Frame | None) -> F
     if asked is not None and isinstance(answer, Reply | Exceptional):
         return _judged(stream, dialect, asked)
     request = dialect.scan_request(stream.buffer)
-    if isinstance(request, Request) and _may_be_asked(request.query):
+    if isinstance(request, Request) and dialect.may_be_request(request.query):
         return stream.take(
             request.consumed, Role.REQUEST, query=request.query, transaction=request.transaction, after_s=None
         )
@@ -216,8 +215,3 @@ def _is_read(request: Frame, dialect: Dialect) -> bool:
         return request.query is not None and bool(dialect.encode(request.query, request.transaction))
     except ValueError:
         return False
-
-
-def _may_be_asked(query: Query) -> bool:
-    """Text units are asked in words and answer in numbers: a number is nobody's request."""
-    return not isinstance(query, TextQuery) or query.command[:1].isalpha()

@@ -96,7 +96,7 @@ def languages(profile: DeviceProfile, *, is_serial: bool) -> tuple[DialectName, 
     return tuple(
         name
         for name in sorted(family, key=lambda name: name is not profile.dialect)
-        if not is_serial or dialect(name).needs_drain
+        if not is_serial or not dialect(name).is_networked
     )
 
 

@@ -5,8 +5,9 @@ requests with `scan_request` and answers with `encode_reply`. The caller owns th
 drops `consumed` bytes after every verdict but NeedMore.
 """
 
+from abc import ABC, abstractmethod
 from enum import StrEnum
-from typing import Protocol
+from typing import ClassVar
 
 import msgspec
 
@@ -19,6 +20,11 @@ class ModbusQuery(msgspec.Struct, frozen=True):
     address: int  # 0-65535
     count: int  # 1-125 registers, 1-2000 bits
 
+    @property
+    def description(self) -> str:
+        """What is asked, as a manual prints it."""
+        return f"function {self.function}, address {self.address} (0x{self.address:04X}), count {self.count}"
+
 
 class TextQuery(msgspec.Struct, frozen=True):
     """A command of a text dialect, without its terminator; `unit_id` is None off a multidrop bus."""
@@ -26,12 +32,22 @@ class TextQuery(msgspec.Struct, frozen=True):
     command: str
     unit_id: int | None = None
 
+    @property
+    def description(self) -> str:
+        """What is asked, as a manual prints it."""
+        return self.command
+
 
 class NumberQuery(msgspec.Struct, frozen=True):
     """A numbered command (NC) or variable (Huber PB) that is read; `unit_id` is None off a multidrop bus."""
 
     number: int  # 0-255
     unit_id: int | None = None
+
+    @property
+    def description(self) -> str:
+        """What is asked, as a manual prints it."""
+        return f"0x{self.number:02X}"
 
 
 Query = ModbusQuery | TextQuery | NumberQuery
@@ -99,30 +115,49 @@ class Refusal(msgspec.Struct, frozen=True):
     code: int
 
 
-class Dialect(Protocol):
-    """One wire language."""
+class Dialect(ABC):
+    """One wire language. The defaults are those of a text language on a serial line."""
 
-    @property
-    def needs_drain(self) -> bool:
-        """Whether a late reply could be taken for the next one, so that a miss must be followed by silence."""
-        ...
+    needs_drain: ClassVar[bool] = True
+    """Whether a late reply could be taken for the next one, so that a miss must be followed by silence."""
+    is_networked: ClassVar[bool] = False
+    """Whether a server speaks it, on several connections at once, and never a serial line."""
+    is_addressed: ClassVar[bool] = False
+    """Whether every request names a unit, also to one that is alone on its line."""
+    is_binary: ClassVar[bool] = False
+    """Whether files hold its frames as hexadecimal digits, and not as text."""
 
+    @abstractmethod
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes. `transaction` 0-65535 is used by Modbus TCP alone."""
-        ...
 
+    @abstractmethod
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
         """The first verdict on what lies at the start of `buffer`. Never raises, whatever the bytes."""
-        ...
 
+    @abstractmethod
     def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
         """A simulated unit's view: the first request in `buffer`, for whichever unit. Never raises."""
-        ...
 
+    @abstractmethod
     def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
         """A simulated unit's answer to `request`."""
-        ...
+
+    @abstractmethod
+    def exchange_size(self, query: Query, content: int) -> int:
+        """Characters on the wire, request and reply.
+
+        `content`: those of the reply's text with its end, or of its data, in a language whose queries do not fix them.
+        """
 
     def gap_s(self, baud: int | None) -> float:
         """The silence this language itself wants between frames; 0 where it wants none or the line has no baud."""
-        ...
+        return 0.0
+
+    def may_be_request(self, query: Query) -> bool:
+        """Whether what `scan_request` found in traffic of both directions can be a request, and not a reply."""
+        return True
+
+    def with_transaction(self, data: bytes, recorded: Request, request: Request) -> bytes:
+        """A piece of the answer that `recorded` got, as the answer to `request`, which asks the same."""
+        return data

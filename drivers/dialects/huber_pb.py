@@ -10,6 +10,7 @@ Source: Huber, data communication PB, V1.2.0EN (contents); frames as three publi
 import re
 
 from drivers.dialects.base import (
+    Dialect,
     NeedMore,
     NumberQuery,
     Query,
@@ -29,10 +30,8 @@ _REPLY = re.compile(rb"\{S([0-9A-F]{2})([0-9A-F]{4})\r\n")
 _REQUEST = re.compile(rb"\{M([0-9A-F]{2})\*{4}\r\n")
 
 
-class HuberPb:
+class HuberPb(Dialect):
     """Huber thermostats and chillers, on a serial line or inside TCP."""
-
-    needs_drain = True
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes: stars for the value, so that nothing can be set. Raises ValueError for no variable."""
@@ -77,9 +76,9 @@ class HuberPb:
             case _:
                 raise TypeError("a Huber answers with one word")
 
-    def gap_s(self, baud: int | None) -> float:
-        """None of the language's own: the profile states the unit's."""
-        return 0.0
+    def exchange_size(self, query: Query, content: int) -> int:
+        """Two frames of fixed length."""
+        return _SIZE + _SIZE
 
 
 def _first_frame(buffer: bytes | bytearray) -> bytes | Reject | NeedMore:

@@ -22,17 +22,17 @@ from drivers.dialects.base import (
     TextQuery,
     Verdict,
 )
-from drivers.dialects.text import decoded, ended_line, judged_line, split_address, text_query
+from drivers.dialects.text import TextDialect, decoded, ended_line, judged_line, split_address, text_query
+
+READS = r"^(?i:in_[a-z]{2,4}_\d{2}|status|version)$"  # OUT_ commands write
 
 _MAX_LINE = 128  # characters; the longest text is a status message of about 60
 _MAX_UNENDED = 1023  # how long the end of an over-long line is waited for, so that its tail is not taken for a line
 _ADDRESSED = re.compile(r"A(\d{3})_(.*)", re.IGNORECASE)
 
 
-class Julabo:
+class Julabo(TextDialect):
     """Julabo circulators, on a serial line or inside TCP."""
-
-    needs_drain = True
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The command's bytes. Raises ValueError for text that would not fit one command."""
@@ -71,10 +71,6 @@ class Julabo:
             raise TypeError("a Julabo answers with text")
         prefix = "" if request.query.unit_id is None else f"A{request.query.unit_id:03d}_"
         return f"{prefix}{answer}\r\n".encode("ascii")
-
-    def gap_s(self, baud: int | None) -> float:
-        """None of the language's own: the profile states the unit's."""
-        return 0.0
 
 
 def _first_line(buffer: bytes | bytearray, end: bytes) -> tuple[int, str] | Reject | NeedMore:

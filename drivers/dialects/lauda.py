@@ -22,10 +22,12 @@ from drivers.dialects.base import (
     TextQuery,
     Verdict,
 )
-from drivers.dialects.text import decoded, ended_line, judged_line, split_address, text_query
+from drivers.dialects.text import TextDialect, decoded, ended_line, judged_line, split_address, text_query
 
 UNKNOWN_COMMAND = 1  # ERR_3; as a Modbus unit's exception it would be "illegal function"
 NOT_POSSIBLE = 3  # every other ERR_n; "illegal value"
+
+READS = r"^(IN_(PV|SP|MODE|PAR|DI)_\d{2}|STATUS|STAT|TYPE|VERSION(_[A-Z])?)$"  # OUT_, START and STOP set
 
 _MAX_LINE = 64  # characters; the longest reply that is asked for is a type or version of about 20
 _ADDRESSED = re.compile(r"A(\d{3})[_ ](.*)")
@@ -33,10 +35,8 @@ _ERROR = re.compile(r"ERR_(\d{1,3})")
 _OVERFLOW, _COMMAND, _VALUE = 2, 3, 6  # what stands behind ERR_
 
 
-class Lauda:
+class Lauda(TextDialect):
     """Lauda thermostats and chillers, on a serial line or inside TCP."""
-
-    needs_drain = True
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The command's bytes. Raises ValueError for text that is no command and for an address past 127."""
@@ -76,10 +76,6 @@ class Lauda:
         text = answer if isinstance(answer, str) else f"ERR_{_COMMAND if answer.code == UNKNOWN_COMMAND else _VALUE}"
         end = "\r\n" if request.query.unit_id is None else "\r"
         return f"{_prefix(request.query)}{text}{end}".encode("ascii")
-
-    def gap_s(self, baud: int | None) -> float:
-        """None of the language's own: the profile states the unit's."""
-        return 0.0
 
 
 def _judged(consumed: int, text: str) -> Verdict:

@@ -8,8 +8,8 @@ from binascii import unhexlify
 from pymodbus.framer import FramerAscii
 from pymodbus.pdu import DecodePDU
 
-from drivers.dialects.base import NeedMore, Query, Raw, Refusal, Reject, RejectKind, Request, Verdict
-from drivers.dialects.modbus_pdu import asked, judge, modbus, reply_frame, request_frame
+from drivers.dialects.base import Dialect, NeedMore, Query, Raw, Refusal, Reject, RejectKind, Request, Verdict
+from drivers.dialects.modbus_pdu import asked, data_bytes, judge, modbus, reply_frame, request_frame
 
 _FRAMER = FramerAscii(DecodePDU(False))
 _START = b":"
@@ -18,10 +18,10 @@ _MAX_FRAME = 513  # characters, CR and LF included
 _MIN_MESSAGE = 3  # unit, function, LRC
 
 
-class ModbusAscii:
+class ModbusAscii(Dialect):
     """Modbus ASCII, on a serial line or inside TCP."""
 
-    needs_drain = True
+    is_addressed = True
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes. Raises ValueError for what no unit can be asked, broadcast (unit 0) included."""
@@ -55,9 +55,9 @@ class ModbusAscii:
         """A simulated unit's answer."""
         return reply_frame(_FRAMER, request, answer)
 
-    def gap_s(self, baud: int | None) -> float:
-        """None: the marks delimit frames."""
-        return 0.0
+    def exchange_size(self, query: Query, content: int) -> int:
+        """Two frames, the reply's with two digits for each byte that is asked for."""
+        return 17 + 11 + 2 * data_bytes(modbus(query))
 
 
 def _first_message(buffer: bytes | bytearray) -> tuple[int, bytes] | Reject | NeedMore:

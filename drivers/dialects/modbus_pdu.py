@@ -92,6 +92,11 @@ def reply_frame(framer: Framer, request: Request, answer: Raw | Refusal) -> byte
     return framer.buildFrame(pdu)
 
 
+def rtu_exchange_size(query: ModbusQuery) -> int:
+    """Characters of request and reply in RTU."""
+    return 8 + 5 + data_bytes(query)
+
+
 def data_bytes(query: ModbusQuery) -> int:
     """How many bytes of data the right reply carries."""
     return (query.count + 7) // 8 if query.function in READS_OF_BITS else query.count * 2

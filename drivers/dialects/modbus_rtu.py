@@ -14,6 +14,7 @@ from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
 
 from drivers.dialects.base import (
+    Dialect,
     Exceptional,
     ModbusQuery,
     NeedMore,
@@ -36,6 +37,7 @@ from drivers.dialects.modbus_pdu import (
     modbus,
     reply_frame,
     request_frame,
+    rtu_exchange_size,
 )
 
 _FRAMER = FramerRTU(DecodePDU(False))
@@ -52,10 +54,11 @@ _FAST_BAUD = 19200
 _FAST_SILENCE_S = 0.00175
 
 
-class ModbusRtu:
+class ModbusRtu(Dialect):
     """Modbus RTU, on a serial line or inside TCP."""
 
-    needs_drain = True
+    is_addressed = True
+    is_binary = True
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes. Raises ValueError for what no unit can be asked, broadcast (unit 0) included."""
@@ -91,6 +94,10 @@ class ModbusRtu:
     def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
         """A simulated unit's answer."""
         return reply_frame(_FRAMER, request, answer)
+
+    def exchange_size(self, query: Query, content: int) -> int:
+        """Two frames, the reply's with the data that is asked for."""
+        return rtu_exchange_size(modbus(query))
 
     def gap_s(self, baud: int | None) -> float:
         """3.5 characters of 11 bits; above 19200 baud the fixed 1.75 ms that the standard recommends."""

@@ -9,10 +9,22 @@ Source: Modbus Messaging on TCP/IP V1.0b, section 3.1.3.
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU
 
-from drivers.dialects.base import ModbusQuery, NeedMore, Query, Raw, Refusal, Reject, RejectKind, Request, Verdict
-from drivers.dialects.modbus_pdu import asked, judge, modbus, reply_frame, request_frame
+from drivers.dialects.base import (
+    Dialect,
+    ModbusQuery,
+    NeedMore,
+    Query,
+    Raw,
+    Refusal,
+    Reject,
+    RejectKind,
+    Request,
+    Verdict,
+)
+from drivers.dialects.modbus_pdu import asked, judge, modbus, reply_frame, request_frame, rtu_exchange_size
 
 _FRAMER = FramerSocket(DecodePDU(False))
+_PROTOCOL = b"\0\0"
 _HEADER = 7  # transaction, protocol 0, length, unit
 _BEFORE_LENGTH_COUNTS = 6
 _MIN_LENGTH = 2  # unit and function
@@ -22,10 +34,13 @@ _NOT_A_FRAME = -1
 _INCOMPLETE = 0
 
 
-class ModbusTcp:
+class ModbusTcp(Dialect):
     """Modbus TCP."""
 
     needs_drain = False
+    is_networked = True
+    is_addressed = True
+    is_binary = True
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes. Raises ValueError for what no unit can be asked."""
@@ -58,9 +73,14 @@ class ModbusTcp:
         """A simulated unit's answer."""
         return reply_frame(_FRAMER, request, answer)
 
-    def gap_s(self, baud: int | None) -> float:
-        """None: the length delimits frames."""
-        return 0.0
+    def exchange_size(self, query: Query, content: int) -> int:
+        """Of the same exchange in RTU, which a device server makes of it on its own serial line."""
+        return rtu_exchange_size(modbus(query))
+
+    def with_transaction(self, data: bytes, recorded: Request, request: Request) -> bytes:
+        """The piece in which the answer begins carries the transaction."""
+        begins = data.startswith(recorded.transaction.to_bytes(2, "big") + _PROTOCOL)
+        return request.transaction.to_bytes(2, "big") + data[2:] if begins else data
 
 
 def _judged(frame: bytes, query: ModbusQuery, transaction: int) -> Verdict:
@@ -71,7 +91,7 @@ def _judged(frame: bytes, query: ModbusQuery, transaction: int) -> Verdict:
 
 def _answer_behind(buffer: bytes | bytearray, query: ModbusQuery, transaction: int) -> int:
     """Where past the start the answer lies whole, or the buffer's length."""
-    mark = transaction.to_bytes(2, "big") + b"\0\0"
+    mark = transaction.to_bytes(2, "big") + _PROTOCOL
     at = buffer.find(mark, 1)
     while at > 0:
         size = _frame_at(buffer, at)

@@ -13,6 +13,7 @@ On RS-232 the lead is CA and the address 1; on RS-485 it is CC and the address 1
 from collections.abc import Iterator
 
 from drivers.dialects.base import (
+    Dialect,
     Exceptional,
     NeedMore,
     NumberQuery,
@@ -29,6 +30,8 @@ from drivers.dialects.base import (
 
 BAD_COMMAND, BAD_DATA, BAD_CHECKSUM = 1, 2, 3  # error numbers; 1 and 2 mean what Modbus' 01 and 03 do, roughly
 
+READS = (0x00, 0x02, 0x09, 0x10, 0x20, 0x21, 0x28, 0x29, 0x40, 0x60, 0x70)  # 80 and above set
+
 _RS232, _RS485 = 0xCA, 0xCC
 _LONE_ADDRESS = 1
 _ERROR = 0x0F
@@ -39,10 +42,10 @@ _NOT_A_FRAME = -1
 _INCOMPLETE = 0
 
 
-class Nc:
+class Nc(Dialect):
     """NESLAB baths and ThermoFlex chillers, on a serial line or inside TCP."""
 
-    needs_drain = True
+    is_binary = True
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes: no data, so that nothing can be set. Raises ValueError for what no unit can be asked."""
@@ -97,9 +100,9 @@ class Nc:
             case _:
                 raise TypeError("an NC unit answers with bytes")
 
-    def gap_s(self, baud: int | None) -> float:
-        """None of the language's own: the profile states the unit's."""
-        return 0.0
+    def exchange_size(self, query: Query, content: int) -> int:
+        """Two frames, the reply's with `content` bytes of data."""
+        return _OVERHEAD + _OVERHEAD + content
 
 
 def _frame(query: NumberQuery, command: int, data: bytes) -> bytes:

@@ -20,9 +20,11 @@ from drivers.dialects.base import (
     TextQuery,
     Verdict,
 )
-from drivers.dialects.text import decoded, ended_line, judged_line, text_query
+from drivers.dialects.text import TextDialect, decoded, ended_line, judged_line, text_query
 
 UNKNOWN_COMMAND = 1  # `?` says no more; as a Modbus unit's exception it would be "illegal function"
+
+READS = r"^(R[TSUWFPKGL12ACHRV]|RUT|REI)$"  # exact case; commands with S set
 
 _END = b"\r"
 _MAX_LINE = 32  # characters; the longest reply is `+xxx.x!`
@@ -30,10 +32,8 @@ _REFUSED = "?"
 _DONE = "!"
 
 
-class PolyScience:
+class PolyScience(TextDialect):
     """PolyScience chillers and circulators, on a serial line or inside TCP."""
-
-    needs_drain = True
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The command's bytes, in the case that it was given in. Raises ValueError for text that is no command."""
@@ -69,10 +69,6 @@ class PolyScience:
         if not isinstance(answer, str):
             raise TypeError("a PolyScience answers with text")
         return answer.encode("ascii") + _END
-
-    def gap_s(self, baud: int | None) -> float:
-        """None of the language's own: the profile states the unit's."""
-        return 0.0
 
 
 def _first_line(buffer: bytes | bytearray) -> tuple[int, str] | Reject | NeedMore:

@@ -1,8 +1,20 @@
-"""What the text dialects share: a command that fits one line, a line that has ended, an address before it. Pure."""
+"""What the text dialects share: commands that fit one line, replies of one line, an address before either. Pure."""
 
 import re
 
-from drivers.dialects.base import NeedMore, Query, Reject, RejectKind, TextQuery
+from drivers.dialects.base import Dialect, NeedMore, Query, Reject, RejectKind, TextQuery
+
+
+class TextDialect(Dialect):
+    """A language whose requests are commands that end in CR, and whose replies are one line."""
+
+    def exchange_size(self, query: Query, content: int) -> int:
+        """The command and its end, and a reply of `content` characters. An address is not counted."""
+        return len(text_query(query).command) + 1 + content
+
+    def may_be_request(self, query: Query) -> bool:
+        """Units are asked in words and answer in numbers: a number is nobody's request."""
+        return text_query(query).command[:1].isalpha()
 
 
 def text_query(query: Query) -> TextQuery:

@@ -15,7 +15,6 @@ from drivers.diagnose.frames import Frame, Role, frames
 from drivers.dialects.base import Query, Raw, Request
 from drivers.dialects.registry import dialect
 from drivers.golden.polls import TRANSACTION
-from drivers.profile.check import HEX_DIALECTS
 from drivers.profile.types import DeviceProfile
 from drivers.reading import Quality
 
@@ -135,7 +134,7 @@ def _ternary(value: bool | None) -> str:
 
 
 def _text(profile: DeviceProfile, data: bytes) -> str:
-    return _quoted(data.hex(" ").upper() if profile.dialect in HEX_DIALECTS else data.decode("ascii"))
+    return _quoted(data.hex(" ").upper() if dialect(profile.dialect).is_binary else data.decode("ascii"))
 
 
 def _quoted(text: str) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from drivers.decode.decoder import Decoder, PointValue
 from drivers.dialects.base import Exceptional, Query, Raw, Reject, Reply
 from drivers.dialects.registry import dialect
-from drivers.profile.check import HEX_DIALECTS
 from drivers.profile.load import load_profile
 from drivers.profile.shape import SHAPES, ExpectedCap, ExpectedTable, Golden
 from drivers.profile.types import DeviceProfile
@@ -140,10 +139,10 @@ def _requests(profile: DeviceProfile) -> dict[bytes, tuple[str, Query]]:
 
 
 def _bytes(profile: DeviceProfile, text: str) -> bytes:
-    return bytes.fromhex(text) if profile.dialect in HEX_DIALECTS else text.encode("ascii", errors="replace")
+    return bytes.fromhex(text) if dialect(profile.dialect).is_binary else text.encode("ascii", errors="replace")
 
 
 def _text(profile: DeviceProfile, frame: bytes) -> str:
-    if profile.dialect in HEX_DIALECTS:
+    if dialect(profile.dialect).is_binary:
         return frame.hex(" ").upper()
     return frame.decode("ascii").replace("\r", "\\r").replace("\n", "\\n")

@@ -45,7 +45,7 @@ def build(profile: shape.AnyProfile) -> DeviceProfile:
         timing=_timing(profile.timing),
         reads_effect=profile.effects.reads,
         watchdog=_watchdog(profile),
-        blocks=_blocks(profile),
+        blocks=blocks(profile),
         after_miss=_after_miss(profile),
         points=tuple(_point(point) for point in profile.point),
         cap_offsets=cap_offsets(profile.caps),
@@ -84,45 +84,12 @@ def cap_offsets(caps: shape.Caps) -> tuple[int, ...]:
     return tuple(index * (caps.stride or 0) for index in range(caps.count))
 
 
-def width(point: shape.RegisterPoint) -> int:
-    """How many registers the point takes."""
-    match point.type:
-        case shape.PointType.INT32 | shape.PointType.UINT32 | shape.PointType.FLOAT32:
-            return 2
-        case shape.PointType.ASCII:
-            return point.length or 1
-        case _:
-            return 1
-
-
-def _blocks(profile: shape.AnyProfile) -> tuple[Block, ...]:
-    match profile:
-        case shape.ModbusProfile():
-            return tuple(Block(block.name, _registers(block)) for block in profile.block)
-        case shape.NcProfile() | shape.HuberProfile():
-            numbers = dict.fromkeys(map(number_of, profile.point))
-            return tuple(Block(_block_name(number), number) for number in numbers)
-        case shape.JulaboProfile() | shape.PolyScienceProfile() | shape.LaudaProfile():
-            commands = dict.fromkeys(point.command for point in profile.point)
-            return tuple(Block(command, command) for command in commands)
-
-
-def number_of(point: shape.NcPoint | shape.HuberPoint) -> int:
-    """The command or variable that the point comes from."""
-    return point.command if isinstance(point, shape.NcPoint) else point.variable
-
-
-def byte_length(kind: shape.ByteKind) -> int:
-    """How many data bytes a point of an NC reply takes at most."""
-    match kind:
-        case shape.ByteKind.QUALIFIED:
-            return 5
-        case shape.ByteKind.BITS8:
-            return 1
-
-
-def _block_name(number: int) -> str:
-    return f"{number:02X}"
+def blocks(profile: shape.AnyProfile) -> tuple[Block, ...]:
+    """What a poll reads, one exchange each: the blocks of registers, else every command or variable of a point once."""
+    if isinstance(profile, shape.ModbusProfile):
+        return tuple(Block(block.name, _registers(block)) for block in profile.block)
+    sources = {point.place.block: point.source for point in profile.point}
+    return tuple(Block(name, source) for name, source in sources.items())
 
 
 def _watchdog(profile: shape.AnyProfile) -> Block | None:
@@ -152,26 +119,16 @@ def _timing(timing: shape.TimingTable) -> Timing:
 
 
 def _point(point: shape.AnyPoint) -> Point:
-    sentinels: tuple[int | str, ...] = () if isinstance(point, shape.NcPoint) else point.sentinels
-    match point:
-        case shape.NcPoint():
-            block, at, kind, order = _block_name(point.command), point.at, point.type, None
-            length = byte_length(point.type)
-        case shape.HuberPoint():
-            block, at, kind, order, length = _block_name(point.variable), 0, point.type, None, 1
-        case shape.RegisterPoint():
-            block, at, kind, order, length = point.block, point.at, point.type, _order(point.order), width(point)
-        case shape.TextPoint():
-            block, at, kind, order, length = point.command, 0, point.reply, None, 0
+    place = point.place
     return Point(
         name=point.name,
         scope=point.scope,
-        block=block,
-        at=at,
-        type=kind,
-        order=order,
-        length=length,
-        sentinels=frozenset(sentinels),
+        block=place.block,
+        at=place.at,
+        type=point.kind,
+        order=_order(point.order) if isinstance(point, shape.RegisterPoint) else None,
+        length=place.length,
+        sentinels=frozenset[int | str](() if isinstance(point, shape.NcPoint) else point.sentinels),
         scale=Fraction(point.scale),
         unit=_unit(point),
         range=_range(point.range),
@@ -187,7 +144,7 @@ def _unit(point: shape.PointTable) -> shape.UnitName | UnitByBit | UnitByValue |
             name, bit = by_bit.bit.split(".")
             return UnitByBit(name, int(bit), by_bit.zero, by_bit.one, Fraction(by_bit.one_scale or point.scale))
         case shape.UnitByValueTable() as by_value:
-            return UnitByValue(by_value.from_, tuple((_told(text), unit) for text, unit in by_value.is_.items()))
+            return UnitByValue(by_value.from_, tuple((_key(text), unit) for text, unit in by_value.is_.items()))
         case unit:
             return unit
 
@@ -195,11 +152,11 @@ def _unit(point: shape.PointTable) -> shape.UnitName | UnitByBit | UnitByValue |
 def _order(order: shape.WordOrder | shape.OrderByValueTable | None) -> shape.WordOrder | OrderByValue | None:
     if not isinstance(order, shape.OrderByValueTable):
         return order
-    return OrderByValue(order.from_, tuple((_told(text), each) for text, each in order.is_.items()))
+    return OrderByValue(order.from_, tuple((_key(text), each) for text, each in order.is_.items()))
 
 
-def _told(text: str) -> int | str:
-    """A key of `is` as the point that tells holds it."""
+def _key(text: str) -> int | str:
+    """A key of `is` as a value of the point that it is compared with."""
     return int(text) if text.isdecimal() else text
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 
+from drivers.dialects.registry import DialectName, dialect
 from drivers.profile import shape
-from drivers.profile.build import byte_length, cap_offsets, condition_of, number_of, width
+from drivers.profile.build import blocks, cap_offsets, condition_of
 from drivers.profile.shape import AnyPoint, ByteKind, Kind, PointType, ReplyKind, Scope, UnitName
 from drivers.reading import Evidence
 from drivers.toml.lines import Path
 from drivers.transport.base import Parity
-
-HEX_DIALECTS = ("modbus-rtu", "modbus-tcp", "nc")  # golden frames are hex in these, text in the others
 
 Misfit = tuple[Path, str]
 
@@ -25,10 +24,9 @@ _TEXTS: set[Kind] = {PointType.ASCII, ReplyKind.TEXT}
 _TELLING: set[Kind] = {PointType.UINT16, ReplyKind.DIGITS, ReplyKind.TEXT}
 _TEMPERATURES = {UnitName.CELSIUS, UnitName.FAHRENHEIT}
 _QUALIFIED_UNITS = {UnitName.CELSIUS, UnitName.BAR, UnitName.LITRES_PER_MINUTE}  # into which the wire's are converted
-_TEXT_REPLY_CHARS = 24  # the longest reply of a text dialect that the budget allows for
 
 
-def misfits(profile: shape.AnyProfile, golden_dialect: object) -> Iterator[Misfit]:
+def misfits(profile: shape.AnyProfile, golden_dialect: DialectName) -> Iterator[Misfit]:
     """Everything that the shape allows and a profile must not do.
 
     `golden_dialect` is the one that the file names: its frames are in that, whatever a site overrides.
@@ -37,22 +35,15 @@ def misfits(profile: shape.AnyProfile, golden_dialect: object) -> Iterator[Misfi
     yield from _same_names("point", [point.name for point in profile.point])
     for index, point in enumerate(profile.point):
         yield from _point(("point", index), point, points)
-    match profile:
-        case shape.ModbusProfile():
-            yield from _registers(profile)
-        case _:
-            if profile.caps.count > 1:
-                yield ("caps", "count"), f"{profile.dialect} has no registers to shift, accepted: 1"
+    if isinstance(profile, shape.ModbusProfile):
+        yield from _registers(profile)
+    elif profile.caps.count > 1:
+        yield ("caps", "count"), f"{profile.dialect} has no registers to shift, accepted: 1"
     yield from _caps(profile.caps, points)
     yield from _rules(profile, points)
     yield from _identity(profile, points)
-    yield from _golden(profile, points, are_hex=golden_dialect in HEX_DIALECTS)
+    yield from _golden(profile, points, are_hex=dialect(golden_dialect).is_binary)
     yield from _budget(profile)
-
-
-def kind_of(point: AnyPoint) -> Kind:
-    """How the point's value is held."""
-    return point.reply if isinstance(point, shape.TextPoint) else point.type
 
 
 def _same_names(table: str, names: list[str]) -> Iterator[Misfit]:
@@ -62,7 +53,7 @@ def _same_names(table: str, names: list[str]) -> Iterator[Misfit]:
 
 
 def _point(path: Path, point: AnyPoint, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
-    kind = kind_of(point)
+    kind = point.kind
     if point.unit is not None and kind not in _NUMBERS - {ReplyKind.CODE}:
         yield (*path, "unit"), f"{kind} holds no measurement, accepted: no unit"
     if kind is ByteKind.QUALIFIED and (point.unit not in _QUALIFIED_UNITS or "scale" in point.model_fields_set):
@@ -97,7 +88,7 @@ def _told(
     yield from _refer((*path, "from"), name, points, Scope.UNIT, "one register, digits or text", _TELLING)
     told_by = points.get(name)
     for text in meanings:
-        if told_by and (kind_of(told_by) is ReplyKind.TEXT) == text.isdecimal():
+        if told_by and (told_by.kind is ReplyKind.TEXT) == text.isdecimal():
             accepted = "words" if text.isdecimal() else "whole numbers"
             yield (*path, "is", text), f"{name} never holds that, accepted: {accepted}"
 
@@ -109,7 +100,7 @@ def _condition(path: Path, text: str, points: dict[str, AnyPoint], scope: Scope)
     if point is None:
         yield path, f"there is no point {condition.point}, accepted: {', '.join(points)}"
         return
-    kind = kind_of(point)
+    kind = point.kind
     if scope is Scope.UNIT and point.scope is Scope.CAP:
         yield path, f"{point.name} belongs to a cap, accepted: points of the unit"
     if condition.bit is not None and condition.bit >= _BITS.get(kind, 0):
@@ -146,17 +137,17 @@ def _register_point(
     if block is None:
         yield (*path, "block"), f"there is no such block, accepted: {', '.join(blocks)}"
     else:
-        last = block.count - width(point) - (max(offsets) if point.scope is Scope.CAP else 0)
+        last = block.count - point.width - (max(offsets) if point.scope is Scope.CAP else 0)
         if point.at > last:
             yield (*path, "at"), f"outside block {block.name}, accepted: {f'0 to {last}' if last >= 0 else 'none fits'}"
-    if (width(point) == 2) != (point.order is not None) and point.type is not PointType.ASCII:
-        accepted = ", ".join(shape.WordOrder) if width(point) == 2 else f"no order, as {point.type} is one register"
+    if (point.width == 2) != (point.order is not None) and point.type is not PointType.ASCII:
+        accepted = ", ".join(shape.WordOrder) if point.width == 2 else f"no order, as {point.type} is one register"
         yield (*path, "order"), f"does not fit {point.type}, accepted: {accepted}"
     if (point.type is PointType.ASCII) != (point.length is not None):
         accepted = "a number of registers" if point.type is PointType.ASCII else "no length"
         yield (*path, "length"), f"does not fit {point.type}, accepted: {accepted}"
     for index, sentinel in enumerate(point.sentinels):
-        if width(point) == 1 and sentinel > 0xFFFF:
+        if point.width == 1 and sentinel > 0xFFFF:
             yield (*path, "sentinels", index), "wider than the register, accepted: 0 to 0xFFFF, as on the wire"
 
 
@@ -203,7 +194,7 @@ def _refer(
     kinds: set[Kind],
 ) -> Iterator[Misfit]:
     fitting = [
-        point.name for point in points.values() if kind_of(point) in kinds and (scope is None or point.scope is scope)
+        point.name for point in points.values() if point.kind in kinds and (scope is None or point.scope is scope)
     ]
     if name not in fitting:
         yield path, f"not a point that holds {what}, accepted: {', '.join(fitting) or 'none is here'}"
@@ -287,26 +278,18 @@ def _budget(profile: shape.AnyProfile) -> Iterator[Misfit]:
     """A poll reads every block; the wire and the gaps alone must fit the fastest period."""
     serial, timing = profile.link.serial, profile.timing
     char_bits = 1 + serial.bits + (serial.parity is not Parity.NONE) + serial.stop
-    exchanges = _exchange_chars(profile)
+    exchanges = _exchange_sizes(profile)
     needed_ms = round(sum(exchanges) * char_bits * 1000 / serial.baud + len(exchanges) * timing.gap_ms)
     if needed_ms > timing.fastest_poll_ms:
         message = f"a poll takes {needed_ms} ms at {serial.baud} baud and a gap of {timing.gap_ms} ms"
         yield ("timing", "fastest_poll_ms"), f"{message}, accepted: {needed_ms} or more"
 
 
-def _exchange_chars(profile: shape.AnyProfile) -> list[int]:
+def _exchange_sizes(profile: shape.AnyProfile) -> list[int]:
     """Characters there and back, one number an exchange."""
-    match profile:
-        case shape.NcProfile():
-            ends: dict[int, int] = {}  # the last byte that is asked of each reply
-            for point in profile.point:
-                ends[point.command] = max(ends.get(point.command, 0), point.at + byte_length(point.type))
-            return [6 + 6 + count for count in ends.values()]
-        case shape.HuberProfile():
-            return [10 + 10 for _ in set(map(number_of, profile.point))]
-        case shape.JulaboProfile() | shape.PolyScienceProfile() | shape.LaudaProfile():
-            return [len(command) + 1 + _TEXT_REPLY_CHARS for command in {point.command for point in profile.point}]
-        case shape.ModbusProfile(dialect="modbus-ascii"):
-            return [17 + 11 + 4 * block.count for block in profile.block]
-        case shape.ModbusProfile():
-            return [8 + 5 + 2 * block.count for block in profile.block]
+    contents: dict[str, int] = {}
+    if not isinstance(profile, shape.ModbusProfile):
+        for point in profile.point:
+            contents[point.place.block] = max(contents.get(point.place.block, 0), point.reply_size)
+    language = dialect(DialectName(profile.dialect))
+    return [language.exchange_size(block.query(None), contents.get(block.name, 0)) for block in blocks(profile)]

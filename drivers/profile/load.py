@@ -6,6 +6,7 @@ Reference for who writes one: docs/devices/README.md.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from drivers.dialects.registry import DialectName
 from drivers.profile.build import build
 from drivers.profile.check import misfits
 from drivers.profile.shape import SHAPES
@@ -59,7 +60,7 @@ def profile_files(directories: Sequence[Path]) -> list[Path]:
 def _checked(document: Document, overrides: Mapping[str, object]) -> DeviceProfile:
     dialect = document.data.get("dialect")
     model = SHAPES.get(dialect) if isinstance(dialect, str) else None
-    if model is None:
+    if model is None or not isinstance(dialect, str):
         raise TomlProblems((document.problem(("dialect",), f"accepted: {', '.join(SHAPES)}"),))
     family = [name for name, shape in SHAPES.items() if shape is model]
     refused = tuple(_refused(document, overrides, family))
@@ -67,7 +68,7 @@ def _checked(document: Document, overrides: Mapping[str, object]) -> DeviceProfi
         raise TomlProblems(refused)
     try:
         loaded = _overridden(document, overrides).fit(model)
-        problems = tuple(loaded.problem(path, message) for path, message in misfits(loaded.model, dialect))
+        problems = tuple(loaded.problem(path, message) for path, message in misfits(loaded.model, DialectName(dialect)))
         if problems:
             raise TomlProblems(tuple(sorted(problems, key=lambda each: each.line)))
         return build(loaded.model)

@@ -1,10 +1,11 @@
 """The shape of a profile file. Reference for who writes one: docs/devices/README.md."""
 
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
+from drivers.dialects import julabo, lauda, nc, polyscience
 from drivers.profile.alarm_codes import AlarmCode, Severity
 from drivers.profile.enums import ByteKind as ByteKind
 from drivers.profile.enums import Kind as Kind
@@ -19,10 +20,7 @@ from drivers.reading import Evidence, Reason, RunState
 from drivers.transport.base import Handshake, Parity
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
-READING_COMMAND_PATTERN = r"^(?i:in_[a-z]{2,4}_\d{2}|status|version)$"  # OUT_ commands write
-POLYSCIENCE_READS = r"^(R[TSUWFPKGL12ACHRV]|RUT|REI)$"  # exact case; commands with S set
-LAUDA_READS = r"^(IN_(PV|SP|MODE|PAR|DI)_\d{2}|STATUS|STAT|TYPE|VERSION(_[A-Z])?)$"  # OUT_, START and STOP set
-NC_READS = (0x00, 0x02, 0x09, 0x10, 0x20, 0x21, 0x28, 0x29, 0x40, 0x60, 0x70)  # 80 and above set
+_REPLY_TEXT_CHARS = 24  # the longest reply of a text dialect that the poll budget allows for
 CONDITION_PATTERN = r"^!?[a-z][a-z0-9_]*(\.\d{1,2}|=-?\d+(\.\.-?\d+)?)$"
 
 
@@ -44,6 +42,14 @@ Condition = Annotated[str, Field(pattern=CONDITION_PATTERN, description="point.b
 Conditions = Annotated[tuple[Condition, ...], Field(min_length=1)]
 Register = Annotated[StrictInt, Field(ge=0, le=0xFFFF)]
 Milliseconds = Annotated[StrictInt, Field(ge=0, le=60_000)]
+
+
+class Place(NamedTuple):
+    """Where a point's value lies in the answers of a poll."""
+
+    block: str
+    at: int  # register or byte within the block; 0 for texts
+    length: int  # registers or bytes; 0 for texts
 
 
 class ProfileTable(BaseModel):
@@ -144,11 +150,52 @@ class RegisterPoint(PointTable):
     length: Annotated[StrictInt, Field(ge=1, le=60)] | None = None
     sentinels: tuple[Annotated[StrictInt, Field(ge=0, le=0xFFFFFFFF)], ...] = ()
 
+    @property
+    def kind(self) -> Kind:
+        """How the value is held."""
+        return self.type
+
+    @property
+    def width(self) -> int:
+        """How many registers the point takes."""
+        match self.type:
+            case PointType.INT32 | PointType.UINT32 | PointType.FLOAT32:
+                return 2
+            case PointType.ASCII:
+                return self.length or 1
+            case _:
+                return 1
+
+    @property
+    def place(self) -> Place:
+        """Where the value lies."""
+        return Place(self.block, self.at, self.width)
+
 
 class TextPoint(PointTable):
-    command: Annotated[str, Field(pattern=READING_COMMAND_PATTERN, description="a command that reads: IN_..., STATUS")]
+    command: Annotated[str, Field(pattern=julabo.READS, description="a command that reads: IN_..., STATUS")]
     reply: ReplyKind
     sentinels: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """How the value is held."""
+        return self.reply
+
+    @property
+    def source(self) -> str:
+        """The command whose reply it is."""
+        return self.command
+
+    @property
+    def place(self) -> Place:
+        """The whole reply."""
+        return Place(self.command, 0, 0)
+
+    @property
+    def reply_size(self) -> int:
+        """Characters that the poll budget allows for the reply."""
+        return _REPLY_TEXT_CHARS
 
 
 class Caps(ProfileTable):
@@ -280,7 +327,7 @@ class JulaboProfile(Profile):
 
 
 class PolySciencePoint(TextPoint):
-    command: Annotated[str, Field(pattern=POLYSCIENCE_READS, description="a command that reads: RT, RS, RW...")]
+    command: Annotated[str, Field(pattern=polyscience.READS, description="a command that reads: RT, RS, RW...")]
 
 
 class PolyScienceProfile(Profile):
@@ -291,20 +338,20 @@ class PolyScienceProfile(Profile):
 
 
 class LaudaPoint(TextPoint):
-    command: Annotated[str, Field(pattern=LAUDA_READS, description="a command that reads: IN_..., STATUS, STAT")]
+    command: Annotated[str, Field(pattern=lauda.READS, description="a command that reads: IN_..., STATUS, STAT")]
 
 
 class LaudaProfile(Profile):
     """Points are replies to commands; points with the same command share one exchange."""
 
     dialect: Literal["lauda"]
-    watchdog: Annotated[str, Field(pattern=LAUDA_READS)] | None = None
+    watchdog: Annotated[str, Field(pattern=lauda.READS)] | None = None
     point: Annotated[tuple[LaudaPoint, ...], Field(min_length=1)]
 
 
 def _reading_number(number: int) -> int:
-    if number not in NC_READS:
-        raise ValueError(f"no command that reads, accepted: {', '.join(f'0x{each:02X}' for each in NC_READS)}")
+    if number not in nc.READS:
+        raise ValueError(f"no command that reads, accepted: {', '.join(f'0x{each:02X}' for each in nc.READS)}")
     return number
 
 
@@ -312,6 +359,26 @@ class NcPoint(PointTable):
     command: Annotated[StrictInt, AfterValidator(_reading_number)]
     at: Annotated[StrictInt, Field(ge=0, le=63)] = 0
     type: ByteKind
+
+    @property
+    def kind(self) -> Kind:
+        """How the value is held."""
+        return self.type
+
+    @property
+    def source(self) -> int:
+        """The command whose reply it lies in."""
+        return self.command
+
+    @property
+    def place(self) -> Place:
+        """The bytes of the reply's data, as many as the value takes at most."""
+        return Place(f"{self.command:02X}", self.at, 5 if self.type is ByteKind.QUALIFIED else 1)
+
+    @property
+    def reply_size(self) -> int:
+        """Bytes of data up to the value's end."""
+        return self.at + self.place.length
 
 
 class NcProfile(Profile):
@@ -325,6 +392,26 @@ class HuberPoint(PointTable):
     variable: Annotated[StrictInt, Field(ge=0, le=0xFF)]
     type: Literal[PointType.INT16, PointType.UINT16, PointType.BITS16]
     sentinels: tuple[Register, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """How the value is held."""
+        return self.type
+
+    @property
+    def source(self) -> int:
+        """The variable that it is."""
+        return self.variable
+
+    @property
+    def place(self) -> Place:
+        """The whole reply."""
+        return Place(f"{self.variable:02X}", 0, 1)
+
+    @property
+    def reply_size(self) -> int:
+        """Words of data."""
+        return 1
 
 
 class HuberProfile(Profile):

@@ -8,18 +8,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 from drivers.decode.values import CELSIUS, canonical_unit
-from drivers.dialects.registry import DialectName
+from drivers.dialects.registry import DialectName, dialect
 from drivers.profile.load import DeviceProfile
 from drivers.profile.shape import ReadsEffect
-from drivers.profile.types import Registers
+from drivers.profile.types import Block
 from drivers.toml.lines import Path as KeyPath
 from drivers.transport.base import Parity
 from gateway.config.problems import Problems
 from gateway.config.tables import LineTable, UnitTable
 from gateway.messages.notation import Mode
 
-_TEXT_REPLY_CHARS = 12  # a number, its sign and its end
-_NUMBERED_CHARS = 20  # both frames of NC (values of four bytes at most) and of Huber PB
+_REPLY_TEXT_CHARS = 12  # a number, its sign and its end
+_REPLY_DATA_BYTES = 8  # of NC: a value of four bytes at most, with its qualifier, and some to spare
 _UNSTABLE_NAMES = ("/dev/ttyUSB", "/dev/ttyACM")
 
 
@@ -92,13 +92,14 @@ def _check_endpoint(findings: Problems, lines: Sequence[LineAt]) -> None:
     other's replies. A Modbus TCP server answers each connection by itself.
     """
     known = [(unit, unit.profile) for line in lines for unit in line.units if unit.profile]
-    is_served = all(profile.dialect is DialectName.MODBUS_TCP for _, profile in known) and not any(
+    is_served = all(dialect(profile.dialect).is_networked for _, profile in known) and not any(
         _has_port(line) for line in lines
     )
+    networked = ", ".join(name for name in DialectName if dialect(name).is_networked)
     first, *others = lines
     for line in others if not is_served else ():
         opened = f"{first.table.id} in line {findings.document.line_of(*first.path, 'url')} opens the same"
-        message = f"{opened}, accepted: all its units in that [[line]]; only modbus-tcp takes several connections"
+        message = f"{opened}, accepted: all its units in that [[line]]; only {networked} takes several connections"
         findings.error((*line.path, "url"), message)
     what = "unit of this line" if len(lines) == 1 else "unit at this URL"
     unit_ids = [((*u.path, "unit_id"), unit_id_of(u.table, p)) for u, p in known]
@@ -128,9 +129,9 @@ def _check_sharing(findings: Problems, line: LineAt, known: Sequence[tuple[UnitA
     """Units on one line speak alike."""
     first_unit, first = known[0]
     for unit, profile in known:
-        if profile.dialect is DialectName.MODBUS_TCP and _has_port(line):
+        if dialect(profile.dialect).is_networked and _has_port(line):
             findings.error(
-                (*unit.path, "profile"), "speaks modbus-tcp, accepted on this line: a profile for serial lines"
+                (*unit.path, "profile"), f"speaks {profile.dialect}, accepted on this line: a profile for serial lines"
             )
         if profile.dialect is not first.dialect:
             message = f"speaks {profile.dialect}, accepted on the line of {first_unit.table.id}: {first.dialect}"
@@ -163,19 +164,13 @@ def _poll_time_s(profile: DeviceProfile, *, has_wire: bool) -> float:
     character_s = (
         (1 + serial.bits + (serial.parity is not Parity.NONE) + serial.stop) / serial.baud if has_wire else 0.0
     )
-    return sum(_characters_of(profile, block.source) * character_s + profile.timing.gap_s for block in profile.blocks)
+    return sum(_characters_of(profile, block) * character_s + profile.timing.gap_s for block in profile.blocks)
 
 
-def _characters_of(profile: DeviceProfile, source: Registers | str | int) -> int:
+def _characters_of(profile: DeviceProfile, block: Block) -> int:
     """Characters there and back."""
-    match source:
-        case Registers():
-            is_ascii = profile.dialect is DialectName.MODBUS_ASCII
-            return 17 + 11 + 4 * source.count if is_ascii else 8 + 5 + 2 * source.count
-        case int():
-            return _NUMBERED_CHARS
-        case command:
-            return len(command) + 1 + _TEXT_REPLY_CHARS
+    content = _REPLY_TEXT_CHARS if isinstance(block.source, str) else _REPLY_DATA_BYTES
+    return dialect(profile.dialect).exchange_size(block.query(None), content)
 
 
 def _check_unit(findings: Problems, unit: UnitAt, mode: Mode | None) -> None:

@@ -2,14 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from drivers.dialects.registry import DialectName
+from drivers.dialects.registry import dialect
 from simulators.scenario.scenario_format import InfusionEndEntry, InfusionStart, PatientEntry, Scenario, UnitEntry
 
 KeyPath = tuple[str | int, ...]
-
-LONE_DIALECTS = frozenset(  # in which a unit alone on its line needs no address
-    {DialectName.JULABO, DialectName.POLYSCIENCE, DialectName.NC, DialectName.HUBER_PB, DialectName.LAUDA}
-)
 
 
 def misfits(scenario: Scenario) -> Iterator[tuple[KeyPath, str]]:
@@ -50,7 +46,7 @@ def _unit_misfits(scenario: Scenario, unit: UnitEntry, path: KeyPath) -> Iterato
         yield (*path, "map"), f"does not speak {line.dialect}, accepted on its line: {accepted}"
     else:
         neighbours = [each for each in scenario.unit if each.line == unit.line and each is not unit]
-        if unit.unit_id is None and (neighbours or line.dialect not in LONE_DIALECTS):
+        if unit.unit_id is None and (neighbours or dialect(line.dialect).is_addressed):
             yield path, "unit_id is missing, accepted: 1 to 247"
         if unit.unit_id is not None and any(each.unit_id == unit.unit_id for each in neighbours):
             yield (*path, "unit_id"), "stands twice on its line, accepted: one that no other has"

@@ -11,7 +11,6 @@ from drivers.diagnose.frames import Role
 from drivers.dialects.registry import DialectName, dialect
 from drivers.golden.frames import golden_tables
 from drivers.golden.polls import golden_problems
-from drivers.profile.check import HEX_DIALECTS
 from drivers.profile.load import load_profile
 from drivers.profile.shape import SHAPES
 from drivers.toml.document import load_toml_lines, read_toml
@@ -27,14 +26,14 @@ def golden_capture(path: Path) -> Capture:
     """The profile's golden polls that are no refusals, one after the other, an answer after 50 ms."""
     name = str(read_toml(path).data["dialect"])
     model = load_toml_lines(path, SHAPES[name]).model
+    is_binary = dialect(DialectName(name)).is_binary
     pieces: list[Piece] = []
     for golden in model.golden:
         if golden.expect.exception is not None:
             continue
         for exchange in golden.exchanges:
-            tx, rx = (
-                bytes.fromhex(text) if name in HEX_DIALECTS else text.encode() for text in (exchange.tx, exchange.rx)
-            )
+            texts = (exchange.tx, exchange.rx)
+            tx, rx = (bytes.fromhex(text) if is_binary else text.encode() for text in texts)
             at_s = float(len(pieces))
             pieces += [(at_s, TX, tx), (at_s + 0.05, RX, rx)]
     return capture(DialectName(name), *pieces, profile=model.identity.id)
