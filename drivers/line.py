@@ -5,7 +5,7 @@ answer to whatever was asked since. Therefore every request first *owes* the lin
 reply time, and only an answer in hand cancels that debt: a timeout, a reply that was no use, a cancelled caller and a
 broken link all leave it standing. The next request waits until the line has been silent that long since the last byte
 either way, so the debt is mostly paid while nobody asks. A line that never falls silent is asked again after twice
-that time: by then every reply to the request before has passed. Modbus TCP owes nothing, its transactions tell.
+that time: by then every reply to the request before has passed. Modbus TCP owes nothing, for it has transactions.
 
 Time. The silence between frames is measured from the last byte on the wire and slept only for what is left of it,
 rounded up to the millisecond that event loops resolve. So an exchange costs its two frames, the unit's silence and
@@ -179,16 +179,16 @@ class Line:
 
     async def _answer(self, link: ByteLink, query: Query, deadline: float) -> Reply | Exceptional:
         buffer = link.inbox.buffer
-        heard: set[RejectKind] = set()
+        rejected: set[RejectKind] = set()
         while True:
             verdict = self._dialect.scan(buffer, query, self._transaction) if buffer else NeedMore()
             if isinstance(verdict, NeedMore):
                 if not await link.inbox.more(deadline):
-                    raise self._missed(link, heard)
+                    raise self._missed(link, rejected)
                 continue
             del buffer[: verdict.consumed]
             if isinstance(verdict, Reject):
-                heard.add(verdict.kind)
+                rejected.add(verdict.kind)
                 self.counters.rejects[verdict.kind] += 1
                 continue
             self._silent_exchanges = 0
@@ -203,18 +203,18 @@ class Line:
             return False
         return isinstance(self._dialect.scan(rest, query, self._transaction), Reply | Exceptional)
 
-    def _missed(self, link: ByteLink, heard: set[RejectKind]) -> NoReply | Garbled:
+    def _missed(self, link: ByteLink, rejected: set[RejectKind]) -> NoReply | Garbled:
         """Books an exchange that ended without an answer; a far end that hangs is hung up on."""
         self.counters.timeouts += 1
         if link.inbox.buffer:  # a reply that stopped midway
-            heard.add(RejectKind.BAD_CHECK)
+            rejected.add(RejectKind.BAD_CHECK)
             self.counters.rejects[RejectKind.BAD_CHECK] += 1
-        self._silent_exchanges = 0 if heard else self._silent_exchanges + 1
+        self._silent_exchanges = 0 if rejected else self._silent_exchanges + 1
         if link.silence_may_be_a_hang and self._silent_exchanges >= _SILENT_EXCHANGES_BEFORE_REOPEN:
             _log.warning("line %s: not one byte in %d exchanges, opening it again", self.name, self._silent_exchanges)
             self.close()
-        if heard & _UNREADABLE:
-            return Garbled(f"{self.name}: came, but is not the answer: {', '.join(sorted(heard))}")
+        if rejected & _UNREADABLE:
+            return Garbled(f"{self.name}: came, but is not the answer: {', '.join(sorted(rejected))}")
         return NoReply(f"{self.name}: no answer in time")
 
     def _owe(self, timing: LineTiming) -> None:

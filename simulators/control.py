@@ -198,7 +198,7 @@ def _accepted(plant: Plant) -> dict[str, object]:
 
 
 class _Commander:
-    """Hears one control connection."""
+    """Handles one control connection."""
 
     def __init__(self, plant: Plant, write: Write) -> None:
         self._plant = plant

@@ -1,4 +1,4 @@
-"""Byte places that can be reached from outside: a TCP listener, a pseudo-terminal. Each lasts as long as its block."""
+"""Where a client connects: a TCP listener or a pseudo-terminal, open as long as its context."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ Write = Callable[[bytes], None]
 
 
 class ByteHandler(Protocol):
-    """What hears one connection; it answers through the `Write` that it was made with."""
+    """Receives the bytes of one connection; it answers through the `Write` that it was made with."""
 
     def receive(self, data: bytes) -> None:
         """Bytes have come."""
@@ -30,27 +30,27 @@ MakeByteHandler = Callable[[Write], ByteHandler]
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, make_hearer: MakeByteHandler, connections: set[asyncio.Transport]) -> None:
-        self._make_hearer = make_hearer
+    def __init__(self, make_handler: MakeByteHandler, connections: set[asyncio.Transport]) -> None:
+        self._make_handler = make_handler
         self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # A stream's transport, but uvloop's is no subclass of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self._transport)
-        self._hearer = self._make_hearer(self._transport.write)
+        self._handler = self._make_handler(self._transport.write)
 
     def data_received(self, data: bytes) -> None:
-        self._hearer.receive(data)
+        self._handler.receive(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._hearer.close()
+        self._handler.close()
         self._connections.discard(self._transport)
 
 
 @asynccontextmanager
 async def tcp_listener(host: str, port: int, make_handler: MakeByteHandler) -> AsyncGenerator[int]:
-    """Listens, with a hearer for each connection; gives the port, a free one where 0 was asked for. Raises OSError."""
+    """Listens, with a handler for each connection; gives the port, a free one where 0 was asked for. Raises OSError."""
     connections: set[asyncio.Transport] = set()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(make_handler, connections), host, port)
@@ -75,7 +75,7 @@ def terminal(link: str, make_handler: MakeByteHandler) -> Generator[str]:
         tty.setraw(near)
         tty.setraw(far)
         os.set_blocking(near, False)
-        with _linked(link, os.ttyname(far)) as path, _hearing(near, make_handler):
+        with _linked(link, os.ttyname(far)) as path, _handling(near, make_handler):
             yield path
     finally:
         os.close(near)
@@ -83,15 +83,15 @@ def terminal(link: str, make_handler: MakeByteHandler) -> Generator[str]:
 
 
 @contextmanager
-def _hearing(near: int, make_hearer: MakeByteHandler) -> Generator[None]:
-    hearer = make_hearer(lambda data: _write_or_lose(near, data))
+def _handling(near: int, make_handler: MakeByteHandler) -> Generator[None]:
+    handler = make_handler(lambda data: _write_or_lose(near, data))
     loop = asyncio.get_running_loop()
-    loop.add_reader(near, lambda: hearer.receive(os.read(near, READ_SIZE)))
+    loop.add_reader(near, lambda: handler.receive(os.read(near, READ_SIZE)))
     try:
         yield
     finally:
         loop.remove_reader(near)
-        hearer.close()
+        handler.close()
 
 
 def _write_or_lose(near: int, data: bytes) -> None:

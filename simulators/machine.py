@@ -23,7 +23,7 @@ from simulators.physics import (
 LOW_FLOW_SHARE = 0.3  # assumed: what is left of the flow while the flow is low
 
 
-class CapState(StrEnum):
+class CircuitState(StrEnum):
     """A cap's run state, as RCU-1 has it."""
 
     OFF = "off"
@@ -62,7 +62,7 @@ class Sensor(StrEnum):
         return self.value.startswith("cap_")
 
 
-RUNNING = frozenset({CapState.COOLING, CapState.READY})
+RUNNING = frozenset({CircuitState.COOLING, CircuitState.READY})
 # Assumed: these end the pumping.
 STOPPING_ALARMS = frozenset({MachineAlarm.COOLANT_LOW, MachineAlarm.PUMP_FAULT, MachineAlarm.SAFETY_CUTOUT})
 
@@ -74,7 +74,7 @@ class NotPossible(Exception):
 class CapCircuit(msgspec.Struct):
     """One coolant circuit."""
 
-    state: CapState = CapState.OFF
+    state: CircuitState = CircuitState.OFF
     connected: bool = False
     temperatures: CapTemperatures = CapTemperatures()
     elapsed_s: float = 0.0  # circulating seconds in this treatment
@@ -114,25 +114,25 @@ class Machine:
 
     def start(self, number: int) -> None:
         """Begins a new treatment."""
-        cap = self._cap_in(number, "start", {CapState.OFF, CapState.ENDED})
+        cap = self._cap_in(number, "start", {CircuitState.OFF, CircuitState.ENDED})
         self._refuse_while_stopped("start")
-        cap.state = CapState.COOLING
+        cap.state = CircuitState.COOLING
         cap.treatment += 1
         cap.elapsed_s = 0.0
 
     def pause(self, number: int) -> None:
         """Interrupts the circulation; the treatment stays."""
-        self._cap_in(number, "pause", RUNNING).state = CapState.PAUSED
+        self._cap_in(number, "pause", RUNNING).state = CircuitState.PAUSED
 
     def resume(self, number: int) -> None:
         """Goes on with a paused treatment."""
-        cap = self._cap_in(number, "resume", {CapState.PAUSED})
+        cap = self._cap_in(number, "resume", {CircuitState.PAUSED})
         self._refuse_while_stopped("resume")
-        cap.state = CapState.COOLING
+        cap.state = CircuitState.COOLING
 
     def stop(self, number: int) -> None:
         """Ends the treatment."""
-        self._cap_in(number, "stop", RUNNING | {CapState.PAUSED, CapState.FAULT}).state = CapState.ENDED
+        self._cap_in(number, "stop", RUNNING | {CircuitState.PAUSED, CircuitState.FAULT}).state = CircuitState.ENDED
 
     def connect(self, number: int) -> None:
         """Couples the cap to the unit."""
@@ -142,8 +142,8 @@ class Machine:
         """Uncouples the cap; the unit runs on, but nothing flows through this cap (assumed)."""
         cap = self.cap(number)
         cap.connected = False
-        if cap.state is CapState.READY:
-            cap.state = CapState.COOLING  # it warms from here on
+        if cap.state is CircuitState.READY:
+            cap.state = CircuitState.COOLING  # it warms from here on
 
     # What goes wrong
 
@@ -152,23 +152,23 @@ class Machine:
         self.alarms.add(alarm)
         if alarm in STOPPING_ALARMS:
             for cap in self.caps:
-                if cap.state in RUNNING or cap.state is CapState.PAUSED:
-                    cap.state = CapState.FAULT
+                if cap.state in RUNNING or cap.state is CircuitState.PAUSED:
+                    cap.state = CircuitState.FAULT
 
     def clear_alarm(self, alarm: MachineAlarm) -> None:
         """Takes an alarm back; caps that it had stopped wait, paused, for a person to resume them (assumed)."""
         self.alarms.discard(alarm)
         if not self.alarms & STOPPING_ALARMS:
             for cap in self.caps:
-                if cap.state is CapState.FAULT:
-                    cap.state = CapState.PAUSED
+                if cap.state is CircuitState.FAULT:
+                    cap.state = CircuitState.PAUSED
 
     def power_off(self) -> None:
         """The mains fail: every treatment is over, and the unit's clock with it."""
         self.powered = False
         self.clock_s = 0.0
         for cap in self.caps:
-            cap.state = CapState.OFF
+            cap.state = CircuitState.OFF
 
     def power_on(self) -> None:
         """The mains return; nothing restarts by itself."""
@@ -191,7 +191,7 @@ class Machine:
         return self.stuck_or_true(sensor, number)
 
     def stuck_or_true(self, sensor: Sensor, number: int | None = None) -> float:
-        """What the sensor says even while it is faulty, degC: for units that tell of that elsewhere."""
+        """What the sensor says even while it is faulty, degC: for units that report the fault elsewhere."""
         return self._stuck.get((sensor, number), self._true_c(sensor, number))
 
     @property
@@ -223,9 +223,9 @@ class Machine:
         if cap.circulating:
             cap.elapsed_s += dt_s
             if at_temperature(self.coolant, cap.temperatures, self.set_point_c):
-                cap.state = CapState.READY
+                cap.state = CircuitState.READY
 
-    def _cap_in(self, number: int, verb: str, states: frozenset[CapState] | set[CapState]) -> CapCircuit:
+    def _cap_in(self, number: int, verb: str, states: frozenset[CircuitState] | set[CircuitState]) -> CapCircuit:
         cap = self.cap(number)
         if cap.state not in states:
             accepted = ", ".join(sorted(states))

@@ -56,7 +56,7 @@ def load_recorded(path: Path, spoken: DialectName | None) -> tuple[RecordedAnswe
 
 
 class ReplayHandler:
-    """What hears one connection and answers from the capture."""
+    """Handles one connection: answers from the capture."""
 
     def __init__(self, recorded: RecordedAnswers, language: Dialect, write: Write) -> None:
         self._recorded = recorded

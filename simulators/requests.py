@@ -1,4 +1,4 @@
-"""What every end that answers on a line shares: the requests in what was heard, and answers that come later."""
+"""What every handler of a line shares: the requests in the bytes received, and answers that are sent later."""
 
 import asyncio
 from collections.abc import Iterator

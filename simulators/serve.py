@@ -18,7 +18,7 @@ from simulators.scenario.scenario_format import LineEntry, Scenario
 from simulators.unit import Moment, SimulatedUnit
 
 TICK_S = 0.1  # real seconds
-FORGET_AFTER_S = 0.5  # an unfinished request older than this is forgotten, as a unit's receiver does after silence
+DISCARD_AFTER_S = 0.5  # an unfinished request older than this is discarded, as a unit's receiver does after silence
 
 
 class CannotServe(Exception):
@@ -29,13 +29,13 @@ class Plant:
     """All lines and units of a scenario.
 
     `now` gives simulated seconds since the start and never goes back; whoever makes the plant chooses its speed.
-    `tell` hears of everything that happens by script.
+    `announce` is called with everything that happens by script.
     """
 
     def __init__(self, scenario: Scenario, now: Callable[[], float], announce: Callable[[Moment], None]) -> None:
         self.scenario = scenario
         self._now = now
-        self._tell = announce
+        self._announce = announce
         self._units_on = build_units(scenario)
         self._units = {unit.name: unit for units in self._units_on.values() for unit in units}
         self._ticker: asyncio.TimerHandle | None = None
@@ -71,27 +71,27 @@ class Plant:
         units = {unit.unit_id: unit for unit in self._units_on[line.id]}
         language = dialect(line.dialect)
 
-        def make_ear(write: Write) -> UnitHandler:
+        def make_handler(write: Write) -> UnitHandler:
             return UnitHandler(language, units, self._advance, write)
 
         try:
             if line.pty:
-                return stack.enter_context(terminal(line.pty, make_ear))
+                return stack.enter_context(terminal(line.pty, make_handler))
             host, _, port = line.tcp.rpartition(":")
-            bound_port = await stack.enter_async_context(tcp_listener(host, int(port), make_ear))
+            bound_port = await stack.enter_async_context(tcp_listener(host, int(port), make_handler))
         except OSError as error:
             raise CannotServe(f"line {line.id} at {line.pty or line.tcp}: {error.strerror or error}") from error
         return f"socket://{host}:{bound_port}"
 
     def _advance(self, unit: SimulatedUnit) -> None:
         for moment in unit.advance(self._now()):
-            self._tell(moment)
+            self._announce(moment)
 
     def _tick_later(self) -> None:
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        self._tick_later()  # first, so that a failing `tell` does not stop time
+        self._tick_later()  # first, so that a failing `announce` does not stop time
         self.advance()
 
     def _stop_ticking(self) -> None:
@@ -100,7 +100,7 @@ class Plant:
 
 
 class UnitHandler:
-    """What hears one connection and answers on it."""
+    """Handles one connection: answers for the units of its line."""
 
     def __init__(
         self,
@@ -115,15 +115,15 @@ class UnitHandler:
         self._write = write
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
-        self._heard_at = 0.0
+        self._received_at = 0.0
         self._late = LateAnswers(write)
 
     def receive(self, data: bytes) -> None:
         """Answers every whole request that has arrived by now."""
         now = self._loop.time()
-        if now - self._heard_at > FORGET_AFTER_S:
+        if now - self._received_at > DISCARD_AFTER_S:
             self._buffer.clear()
-        self._heard_at = now
+        self._received_at = now
         self._buffer += data
         for request in requests_in(self._language, self._buffer):
             self._answer(request)

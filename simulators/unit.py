@@ -144,7 +144,7 @@ class SimulatedUnit:
         return self._answer(self._before_hang or self.machine, request.query)
 
     def _mistaken(self, request: Request) -> Request:
-        """The request as a unit hears it that then answers with the wrong id or function."""
+        """The request changed so that its answer names the wrong unit id or function."""
         query = request.query
         if query.unit_id is not None and self._faults.strike(InjectedFault.WRONG_UNIT):
             query = msgspec.structs.replace(query, unit_id=query.unit_id % 247 + 1)

@@ -48,7 +48,7 @@ class CapDecoder:
         )
 
     def _run_state(self, slots: Slots) -> RunState:
-        """The first rule that holds; unknown once one cannot be told, for a later one must not overrule it."""
+        """The first rule that holds; unknown once one cannot be decided, for a later one must not overrule it."""
         for rule, state in self._run_states:
             match rule(slots):
                 case True:

@@ -51,12 +51,12 @@ class Slot(msgspec.Struct, frozen=True):
     offset: int
 
 
-class _ToldOrder(msgspec.Struct, frozen=True):
-    """A point whose order of bytes another tells."""
+class _OrderedSlot(msgspec.Struct, frozen=True):
+    """A slot whose byte order is the value of another point."""
 
     index: int
     block: str
-    told_by: int
+    order_index: int
     readers: Mapping[Held, Reader]
 
 
@@ -75,8 +75,8 @@ class Decoder:
             )
             for block in profile.blocks
         }
-        self._told_orders = tuple(
-            self._told_order(index, slot, slot.point.order)
+        self._ordered_slots = tuple(
+            self._ordered_slot(index, slot, slot.point.order)
             for index, slot in enumerate(self.slots)
             if isinstance(slot.point.order, OrderByValue)
         )
@@ -141,10 +141,10 @@ class Decoder:
         return None
 
     def _alarms_in(self, slots: Slots) -> tuple[str, ...]:
-        """The alarms that are raised; looked at anew only when a slot that tells of one has changed."""
-        telling = tuple([slots[index] for index in self._alarm_indexes])
-        if not self._alarms_seen[0] or telling != self._alarms_seen[0]:
-            self._alarms_seen = telling, tuple(dict.fromkeys(code for code, rule in self._alarms if rule(slots)))
+        """The alarms that are raised; decided anew only when a slot that they rest on has changed."""
+        evidence = tuple([slots[index] for index in self._alarm_indexes])
+        if not self._alarms_seen[0] or evidence != self._alarms_seen[0]:
+            self._alarms_seen = evidence, tuple(dict.fromkeys(code for code, rule in self._alarms if rule(slots)))
         return self._alarms_seen[1]
 
     def _indexes_of(self, conditions: Sequence[PointCondition]) -> tuple[int, ...]:
@@ -159,18 +159,18 @@ class Decoder:
             if raw is not None:
                 for index, read in readers:
                     slots[index] = read(raw)
-        for told in self._told_orders:
-            raw = raws.get(told.block)
+        for ordered in self._ordered_slots:
+            raw = raws.get(ordered.block)
             if raw is not None:
-                read = told.readers.get(slots[told.told_by])
-                slots[told.index] = read(raw) if read else Reason.UNPARSABLE
+                read = ordered.readers.get(slots[ordered.order_index])
+                slots[ordered.index] = read(raw) if read else Reason.UNPARSABLE
         return slots
 
-    def _told_order(self, index: int, slot: Slot, order: OrderByValue) -> _ToldOrder:
+    def _ordered_slot(self, index: int, slot: Slot, order: OrderByValue) -> _OrderedSlot:
         readers: dict[Held, Reader] = {
             value: reader(msgspec.structs.replace(slot.point, order=each), slot.offset) for value, each in order.orders
         }
-        return _ToldOrder(index, slot.point.block, self._slot_of(order.point, slot.cap), readers)
+        return _OrderedSlot(index, slot.point.block, self._slot_of(order.point, slot.cap), readers)
 
     def _present(self, slots: Slots) -> int:
         """How many caps this very unit has; all, where it does not say or says what cannot be."""
@@ -215,9 +215,9 @@ class Decoder:
                 index = self._slot_of(name, slot.cap)
                 return lambda slots: by_bit(slots[index], bit, lines)
             case UnitByValue(name, units):
-                by_told = {told: conversion(unit, point.scale) for told, unit in units}
+                lines = {value: conversion(unit, point.scale) for value, unit in units}
                 index = self._slot_of(name, slot.cap)
-                return lambda slots: by_value(slots[index], by_told)
+                return lambda slots: by_value(slots[index], lines)
             case unit:
                 line = conversion(unit or UnitName.ONE, point.scale)
                 return lambda slots: line

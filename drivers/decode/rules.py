@@ -12,7 +12,7 @@ Measure = Callable[[Slots], Measurement]
 
 
 def all_of(conditions: tuple[tuple[int, PointCondition], ...]) -> Rule:
-    """True if all hold, False if one does not, None if it cannot be told."""
+    """True if all hold, False if one does not, None if it cannot be decided."""
     compiled = tuple(
         (index, None if each.bit is None else 1 << each.bit, each.low, each.high, each.negated)
         for index, each in conditions
@@ -32,7 +32,7 @@ def all_of(conditions: tuple[tuple[int, PointCondition], ...]) -> Rule:
 
 
 def either(verdicts: list[bool | None]) -> bool | None:
-    """True if one holds, None if none does and one cannot be told."""
+    """True if one holds, None if none does and one cannot be decided."""
     return True if True in verdicts else None if None in verdicts else False
 
 

@@ -134,7 +134,7 @@ def _word_reader(point: Point, at: int) -> Reader:
 
 def _byte_reader(at: int) -> Reader:
     def read(block: Raw) -> Held:
-        byte = block[at] if at < len(block) else Reason.UNPARSABLE  # some models tell more than others
+        byte = block[at] if at < len(block) else Reason.UNPARSABLE  # some models report more than others
         return byte if isinstance(byte, int) else Reason.UNPARSABLE
 
     return read
@@ -158,7 +158,7 @@ def _qualified_reader(point: Point) -> Reader:
 
 
 def _known_order(point: Point) -> WordOrder | None:
-    """None where another point tells: then the words are shown as they came."""
+    """None where another point gives it: then the words are shown as they came."""
     return None if isinstance(point.order, OrderByValue) else point.order
 
 

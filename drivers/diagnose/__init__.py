@@ -1,1 +1,1 @@
-"""What a line and its traffic tell somebody who looks for a fault: scan, capture, dissect, diagnose."""
+"""Fault finding on a line: scan for units, capture traffic, dissect a capture, diagnose a probe."""

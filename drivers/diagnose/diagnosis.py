@@ -1,8 +1,8 @@
-"""What one look at a unit says about the port, the wiring, the line settings, the address and the map. Pure.
+"""Diagnosis of a probe or scan: the state of port, wiring, line settings, address and map. Pure.
 
 Theory of operation. Each of the five rests on the ones before it: an answer of the right form proves all but the map,
 damaged bytes prove a wire, silence proves nothing but an open port. So the strongest evidence is looked for first,
-and whatever it cannot tell is `not-known`, never guessed.
+and whatever it leaves open is `not-known`, never guessed.
 """
 
 from enum import StrEnum
@@ -42,10 +42,10 @@ class Diagnoses(msgspec.Struct, frozen=True):
     def next(self) -> str | None:
         """The first thing to try."""
         each = (self.port, self.wiring, self.line_settings, self.address, self.map)
-        return next((finding.next for finding in each if finding.next), None)
+        return next((diagnosis.next for diagnosis in each if diagnosis.next), None)
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class LineEvidence(msgspec.Struct, frozen=True):
     """What happened on the line, and how it was asked."""
 
     is_port: bool  # a serial port of this machine
@@ -69,7 +69,7 @@ _FROM_THE_UNIT = (RejectKind.WRONG_COUNT, RejectKind.WRONG_FUNCTION)
 _DAMAGED = (RejectKind.NOISE, RejectKind.BAD_CHECK)
 
 
-def diagnose(seen: Evidence) -> Diagnoses:
+def diagnose(seen: LineEvidence) -> Diagnoses:
     """The five verdicts."""
     down = next((detail for kind, detail in seen.faults if kind is FaultKind.LINE_DOWN), None)
     if down is not None and not seen.replies:
@@ -109,7 +109,7 @@ _OPEN = _ok("it opened")
 _LATER = _unknown("nothing to tell by yet")
 
 
-def _closed(seen: Evidence, detail: str) -> Diagnoses:
+def _closed(seen: LineEvidence, detail: str) -> Diagnoses:
     if seen.held_by:
         port = _wrong(f"{detail}; held by {', '.join(seen.held_by)}", "stop that program, then probe again")
     elif "does not take" in detail:
@@ -125,7 +125,7 @@ def _closed(seen: Evidence, detail: str) -> Diagnoses:
     return Diagnoses(port, _LATER, _LATER, _LATER, _LATER)
 
 
-def _answered(seen: Evidence) -> Diagnoses:
+def _answered(seen: LineEvidence) -> Diagnoses:
     answers = seen.replies + len(seen.refusals)
     damaged = sum(seen.rejects[kind] for kind in _DAMAGED)
     wiring = _ok(f"{answers} of {seen.requests} requests were answered")
@@ -139,13 +139,13 @@ def _answered(seen: Evidence) -> Diagnoses:
     return Diagnoses(_OPEN, wiring, _ok(f"answers are whole ({seen.settings})"), _address_ok(seen), _map(seen))
 
 
-def _address_ok(seen: Evidence) -> Diagnosis:
+def _address_ok(seen: LineEvidence) -> Diagnosis:
     if seen.unit_id is None:
         return _ok("it was asked without an address, and answered")
     return _ok(f"unit id {seen.unit_id} answers")
 
 
-def _map(seen: Evidence) -> Diagnosis:
+def _map(seen: LineEvidence) -> Diagnosis:
     foreign = next((detail for kind, detail in seen.faults if kind is FaultKind.WRONG_IDENTITY), None)
     if foreign is not None and seen.is_search:
         return _wrong(foreign, "name its kind with --profile; a kind without a profile is one TOML file to write")
@@ -171,7 +171,7 @@ def _map(seen: Evidence) -> Diagnosis:
     return _ok("everything was read, and as such a unit says it")
 
 
-def _answered_else(seen: Evidence) -> Diagnoses:
+def _answered_else(seen: LineEvidence) -> Diagnoses:
     return Diagnoses(
         _OPEN,
         _ok("whole answers come"),
@@ -181,7 +181,7 @@ def _answered_else(seen: Evidence) -> Diagnoses:
     )
 
 
-def _server_alone(seen: Evidence) -> Diagnoses:
+def _server_alone(seen: LineEvidence) -> Diagnoses:
     codes = ", ".join(f"{code:02X}" for code in sorted(set(seen.refusals)))
     return Diagnoses(
         _ok("the device server answers"),
@@ -195,7 +195,7 @@ def _server_alone(seen: Evidence) -> Diagnoses:
     )
 
 
-def _other_unit(seen: Evidence, count: int) -> Diagnoses:
+def _other_unit(seen: LineEvidence, count: int) -> Diagnoses:
     return Diagnoses(
         _OPEN,
         _ok("whole answers come"),
@@ -208,7 +208,7 @@ def _other_unit(seen: Evidence, count: int) -> Diagnoses:
     )
 
 
-def _late(seen: Evidence) -> Diagnoses:
+def _late(seen: LineEvidence) -> Diagnoses:
     return Diagnoses(
         _OPEN,
         _unknown("answers come after their time", "raise timeout_ms (--timeout) and drain_ms beyond the longest"),
@@ -218,7 +218,7 @@ def _late(seen: Evidence) -> Diagnoses:
     )
 
 
-def _unreadable(seen: Evidence, evidence: str) -> Diagnoses:
+def _unreadable(seen: LineEvidence, evidence: str) -> Diagnoses:
     following = (
         "another baud rate or parity: capgate scan tries them" if seen.has_settings else "the server's baud and parity"
     )
@@ -231,7 +231,7 @@ def _unreadable(seen: Evidence, evidence: str) -> Diagnoses:
     )
 
 
-def _unasked(seen: Evidence) -> Diagnoses:
+def _unasked(seen: LineEvidence) -> Diagnoses:
     return Diagnoses(
         _OPEN,
         _unknown(
@@ -244,7 +244,7 @@ def _unasked(seen: Evidence) -> Diagnoses:
     )
 
 
-def _echo(seen: Evidence, count: int) -> Diagnoses:
+def _echo(seen: LineEvidence, count: int) -> Diagnoses:
     return Diagnoses(
         _OPEN,
         _wrong(
@@ -258,7 +258,7 @@ def _echo(seen: Evidence, count: int) -> Diagnoses:
     )
 
 
-def _silent(seen: Evidence) -> Diagnoses:
+def _silent(seen: LineEvidence) -> Diagnoses:
     settings = f"compare {seen.settings} with the unit's menu, or let capgate scan try others"
     return Diagnoses(
         _OPEN,

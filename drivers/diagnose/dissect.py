@@ -30,7 +30,7 @@ _REJECTS = {
 }
 
 
-class Explained(msgspec.Struct, frozen=True):
+class DissectedFrame(msgspec.Struct, frozen=True):
     """One frame. `problem` is None where all is well."""
 
     t_s: float
@@ -59,28 +59,28 @@ class Summary(msgspec.Struct, frozen=True):
     longest_silence_s: float
 
 
-def explained(capture: Capture, profile: DeviceProfile) -> tuple[Explained, ...]:
+def dissected(capture: Capture, profile: DeviceProfile) -> tuple[DissectedFrame, ...]:
     """Every frame of the capture in words."""
-    return tuple(_explained(frames(capture, dialect(profile.dialect)), profile))
+    return tuple(_dissected(frames(capture, dialect(profile.dialect)), profile))
 
 
-def summary(told: tuple[Explained, ...]) -> Summary:
+def summary(dissection: tuple[DissectedFrame, ...]) -> Summary:
     """How the exchanges went."""
-    requests = sum(each.role is Role.REQUEST for each in told)
-    times = [each.after_s for each in told if each.role in _ANSWERS and each.after_s is not None]
+    requests = sum(each.role is Role.REQUEST for each in dissection)
+    times = [each.after_s for each in dissection if each.role in _ANSWERS and each.after_s is not None]
     problems: dict[str, int] = {}
-    for each in told:
+    for each in dissection:
         if each.problem is not None:
             problems[each.problem] = problems.get(each.problem, 0) + 1
     return Summary(
-        length_s=told[-1].t_s - told[0].t_s if told else 0.0,
+        length_s=dissection[-1].t_s - dissection[0].t_s if dissection else 0.0,
         requests=requests,
         answers=len(times),
         unanswered=requests - len(times),
         problems=problems,
         answer_median_s=median(times) if times else None,
         answer_longest_s=max(times, default=None),
-        longest_silence_s=max((each.silence_s for each in told), default=0.0),
+        longest_silence_s=max((each.silence_s for each in dissection), default=0.0),
     )
 
 
@@ -92,7 +92,7 @@ def block_of(profile: DeviceProfile, query: Query) -> str | None:
     return next((block.name for block in profile.blocks if block.query(query.unit_id) == query), None)
 
 
-def _explained(cut: tuple[Frame, ...], profile: DeviceProfile) -> Iterator[Explained]:
+def _dissected(cut: tuple[Frame, ...], profile: DeviceProfile) -> Iterator[DissectedFrame]:
     decoder = Decoder(profile)
     raws = _first_answers(cut, profile)
     ended_s = 0.0
@@ -104,7 +104,7 @@ def _explained(cut: tuple[Frame, ...], profile: DeviceProfile) -> Iterator[Expla
             known = raws.setdefault(query.unit_id, {})
             known[block] = frame.raw
             points = _points_of(decoder, profile, block, known)
-        yield Explained(
+        yield DissectedFrame(
             t_s=frame.t_s,
             direction=Direction.TX if frame.role is Role.REQUEST else frame.direction,
             hex=frame.data.hex(),

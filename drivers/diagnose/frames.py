@@ -72,11 +72,11 @@ def exchanges(capture: Capture, dialect: Dialect) -> tuple[Exchange, ...]:
     """The requests with what came upon each, in the pieces in which it came where we asked ourselves."""
     if capture.header.listened:
         pieces = [(each, each.role is Role.REQUEST) for each in _overheard(capture, dialect)]
-        heard = [(each.t_s, each.ends_s, each.data, is_request) for each, is_request in pieces]
+        pieces_in_order = [(each.t_s, each.ends_s, each.data, is_request) for each, is_request in pieces]
     else:
-        heard = [(each.t_s, each.t_s, each.data, each.direction is Direction.TX) for each in capture.chunks]
+        pieces_in_order = [(each.t_s, each.t_s, each.data, each.direction is Direction.TX) for each in capture.chunks]
     found: list[Exchange] = []
-    for t_s, ends_s, data, is_request in heard:
+    for t_s, ends_s, data, is_request in pieces_in_order:
         if is_request:
             request = dialect.scan_request(data)
             if isinstance(request, Request):

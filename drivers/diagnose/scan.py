@@ -57,7 +57,7 @@ class Unit(msgspec.Struct, frozen=True):
         return tuple(match.profile for match in self.matches if match.fits)
 
 
-class Heard(msgspec.Struct, frozen=True):
+class Traffic(msgspec.Struct, frozen=True):
     """What came in one language at one setting."""
 
     settings: SerialSettings | None
@@ -83,7 +83,7 @@ class Scanned(msgspec.Struct, frozen=True):
     """What a scan found. `stopped` says why it ended before its time; `skipped` are settings the port has not."""
 
     units: tuple[Unit, ...]
-    heard: tuple[Heard, ...]
+    traffic: tuple[Traffic, ...]
     skipped: tuple[str, ...]
     stopped: str | None
     requests: int
@@ -97,19 +97,19 @@ class Scan:
         url: str,
         profiles: Sequence[DeviceProfile],
         now: Callable[[], Stamp],
-        tell: Callable[[ScanProgress], None],
+        report: Callable[[ScanProgress], None],
         timeout_s: float,
     ) -> None:
         self._url = url
         self._profiles = profiles
         self._now = now
-        self._tell = tell
+        self._report = report
         self._timeout_s = timeout_s
         self._done = 0
         self._total = 0
         self._units: list[Unit] = []
         self._answered: dict[tuple[DialectName, int | None], Query] = {}
-        self._heard: list[Heard] = []
+        self._traffic: list[Traffic] = []
         self._stopped: str | None = None
 
     async def run(self, plan: Plan) -> Scanned:
@@ -124,7 +124,7 @@ class Scan:
                 self._total -= each.requests
             if self._units or self._stopped:
                 break
-        return Scanned(tuple(self._units), tuple(self._heard), tuple(skipped), self._stopped, self._done)
+        return Scanned(tuple(self._units), tuple(self._traffic), tuple(skipped), self._stopped, self._done)
 
     async def _round(self, asked: Round) -> None:
         held = _Held(connector(self._url, asked.settings or SerialSettings()))
@@ -160,7 +160,7 @@ class Scan:
             self._answered[name, question.query.unit_id] = question.query
             if self._stopped:
                 break
-        self._heard.append(_heard(settings, name, line.counters))
+        self._traffic.append(_traffic(settings, name, line.counters))
         if len(found) == asked > 1 and not spoken.needs_drain:
             found = [msgspec.structs.replace(found[0], any_address=True)]
         self._units += {each.unit_id: each for each in found}.values()
@@ -169,7 +169,7 @@ class Scan:
         """What answered, in words; None for nobody."""
         for _ in range(question.tries):
             self._done += 1
-            self._tell(ScanProgress(self._done, self._total, settings, question.dialect, question.query.unit_id))
+            self._report(ScanProgress(self._done, self._total, settings, question.dialect, question.query.unit_id))
             before = dict(line.counters.rejects)
             try:
                 raw = await line.exchange(question.query)
@@ -191,7 +191,7 @@ class Scan:
     async def _named(self, held: "_Held", settings: SerialSettings | None, unit: Unit) -> Unit:
         """The unit with how every profile of its language fits it.
 
-        It is first asked what it answered before: the rest of another language's question may lie in its ear since.
+        It is first asked what it answered before: its receive buffer may hold the rest of another language's.
         """
         matches: list[Match] = []
         for profile in self._profiles:
@@ -264,11 +264,11 @@ class _Held:
             self._link.close()
 
 
-def _heard(settings: SerialSettings | None, name: DialectName, counters: LineCounters) -> Heard:
+def _traffic(settings: SerialSettings | None, name: DialectName, counters: LineCounters) -> Traffic:
     server = tuple(code for code in counters.exceptions if UnitRefused(code).kind is FaultKind.UNREACHABLE)
     answers = counters.replies + sum(counters.exceptions.values())
     rejects = {kind: count for kind, count in counters.rejects.items() if count}
-    return Heard(settings, name, counters.requests, answers, rejects, counters.idle_bytes, server)
+    return Traffic(settings, name, counters.requests, answers, rejects, counters.idle_bytes, server)
 
 
 def _match(profile: DeviceProfile, result: ProbeResult) -> Match:

@@ -6,7 +6,7 @@ then every other baud rate with each framing that its language is spoken in. At 
 - A profile with a communication watchdog is asked for that and nothing else, and before all others, for any further
   question could arm it; the same text may mean something to a unit of another make.
 - Languages of text come before binary ones. What was asked in another language, or at another speed, may still lie in
-  a text unit's ear, so that a question without an address is asked twice.
+  a text unit's receive buffer, so that a question without an address is asked twice.
 - An address is looked for with the smallest question of the language: any answer, a refusal too, is somebody.
 """
 

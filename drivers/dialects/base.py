@@ -70,7 +70,7 @@ class RejectKind(StrEnum):
     WRONG_FUNCTION = "wrong-function"
     WRONG_COUNT = "wrong-count"
     WRONG_TRANSACTION = "wrong-transaction"  # Modbus TCP only
-    ECHO = "echo"  # our own request, heard on a half-duplex line
+    ECHO = "echo"  # our own request, received on a half-duplex line
 
 
 class NeedMore(msgspec.Struct, frozen=True):
@@ -102,7 +102,7 @@ Verdict = NeedMore | Reply | Exceptional | Reject
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A whole request as a simulated unit hears it; `transaction` is 0 but for Modbus TCP."""
+    """A whole request as a simulated unit receives it; `transaction` is 0 but for Modbus TCP."""
 
     consumed: int
     query: Query

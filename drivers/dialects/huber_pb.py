@@ -1,7 +1,7 @@
 """Huber's PB commands: `{M`, a variable's number and stars or a value; `{S` and the same with the value come back.
 
 A frame is ten characters whose form is fixed, and the answer names its variable, so that an answer to another question
-is told. A late answer to the same question is not: a miss is followed by silence. What cannot be carried out is
+is recognised. A late answer to the same question is not: a miss is followed by silence. What cannot be carried out is
 answered with silence, a variable that the model lacks with 7FFF.
 
 Source: Huber, data communication PB, V1.2.0EN (contents); frames as three published drivers agree on them.

@@ -1,7 +1,7 @@
 """Modbus TCP: a transaction, a length and a unit before the PDU, no check.
 
-The transaction tells a late reply from the awaited one, so a miss needs no silence. TCP loses no bytes, but device
-servers set up wrongly let noise through; the scanner gets past it as on a serial line.
+The transaction distinguishes a late reply from the awaited one, so a miss needs no silence. TCP loses no bytes, but
+device servers set up wrongly let noise through; the scanner gets past it as on a serial line.
 
 Source: Modbus Messaging on TCP/IP V1.0b, section 3.1.3.
 """

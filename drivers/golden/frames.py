@@ -37,8 +37,10 @@ def golden_tables(capture: Capture, profile: DeviceProfile) -> str:
     """
     spoken = capture.header.dialect or profile.dialect
     decoder = Decoder(profile)
-    told = [(poll, decoder.decode(poll.raws)) for poll in _polls(frames(capture, dialect(spoken)), profile)]
-    return "\n".join(_table(capture, profile, poll, decoded, decoder.points(poll.raws)) for poll, decoded in _new(told))
+    polls = [(poll, decoder.decode(poll.raws)) for poll in _polls(frames(capture, dialect(spoken)), profile)]
+    return "\n".join(
+        _table(capture, profile, poll, decoded, decoder.points(poll.raws)) for poll, decoded in _new(polls)
+    )
 
 
 def _polls(cut: tuple[Frame, ...], profile: DeviceProfile) -> Iterator[Poll]:
@@ -61,10 +63,10 @@ def _polls(cut: tuple[Frame, ...], profile: DeviceProfile) -> Iterator[Poll]:
             del gathered[unit_id]
 
 
-def _new(told: list[tuple[Poll, Decoded]]) -> list[tuple[Poll, Decoded]]:
+def _new(polls: list[tuple[Poll, Decoded]]) -> list[tuple[Poll, Decoded]]:
     """The first poll of each run state, alarm and sign of temperature."""
     seen: dict[object, tuple[Poll, Decoded]] = {}
-    for poll, decoded in told:
+    for poll, decoded in polls:
         below = any((each.value or 0.0) < 0 for each in decoded.measurements.values() if each.unit == "Cel")
         states = tuple((cap.run_state, cap.circulating, cap.connected) for cap in decoded.caps)
         seen.setdefault((states, decoded.alarms, below), (poll, decoded))

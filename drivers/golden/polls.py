@@ -83,8 +83,8 @@ def _unexpected(profile: DeviceProfile, expect: ExpectedTable, raws: dict[str, R
         yield ("expect", "alarms"), f"others are raised: {', '.join(decoded.alarms) or 'none'}"
     if expect.serial_number not in (None, decoded.serial_number):
         yield ("expect", "serial_number"), f"is read as {decoded.serial_number}"
-    if doubt := decoder.foreign(decoded.slots) or decoder.corrupt(decoded.slots):
-        yield ("expect",), f"this poll would be refused: {doubt}"
+    if objection := decoder.foreign(decoded.slots) or decoder.corrupt(decoded.slots):
+        yield ("expect",), f"this poll would be refused: {objection}"
 
 
 def _unexpected_points(
@@ -96,11 +96,11 @@ def _unexpected_points(
     for name, text in expect.points.items():
         shown = points.get((name, cap))
         if shown is None or not _is(shown, Decimal(text)):
-            yield (*place, "points", name), f"is read as {_told(shown)}"
+            yield (*place, "points", name), f"is read as {_shown(shown)}"
     for name, reason in expect.bad.items():
         shown = points.get((name, cap))
         if shown is None or shown.reason is not Reason(reason) or shown.value is not None:
-            yield (*place, "bad", name), f"is read as {_told(shown)}"
+            yield (*place, "bad", name), f"is read as {_shown(shown)}"
 
 
 def _unexpected_conclusions(place: KeyPath, expect: ExpectedCap, seen: CapReading) -> Iterator[_Finding]:
@@ -123,7 +123,7 @@ def _is(shown: PointValue, expected: Decimal) -> bool:
     return round(Decimal(shown.value), digits) == expected
 
 
-def _told(shown: PointValue | None) -> str:
+def _shown(shown: PointValue | None) -> str:
     if shown is None:
         return "nothing: this cap has no such point"
     if shown.reason is not None:

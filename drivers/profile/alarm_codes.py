@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class AlarmCode(StrEnum):
+class UnitAlarmCode(StrEnum):
     """Canonical alarm codes; a profile maps the unit's own bits and texts onto these."""
 
     COOLANT_LOW = "coolant-low"

@@ -21,7 +21,7 @@ _NUMBERS = {*_WHOLE, ByteKind.QUALIFIED, PointType.FLOAT32}
 _BITS: dict[Kind, int] = {PointType.BITS16: 16, ReplyKind.FLAGS: 16, ByteKind.BITS8: 8}
 _WORDS: set[Kind] = {PointType.UINT16, PointType.BITS16}
 _TEXTS: set[Kind] = {PointType.ASCII, ReplyKind.TEXT}
-_TELLING: set[Kind] = {PointType.UINT16, ReplyKind.DIGITS, ReplyKind.TEXT}
+_CHOOSERS: set[Kind] = {PointType.UINT16, ReplyKind.DIGITS, ReplyKind.TEXT}
 _TEMPERATURES = {UnitName.CELSIUS, UnitName.FAHRENHEIT}
 _QUALIFIED_UNITS = {UnitName.CELSIUS, UnitName.BAR, UnitName.LITRES_PER_MINUTE}  # into which the wire's are converted
 
@@ -71,9 +71,9 @@ def _point(path: Path, point: AnyPoint, points: dict[str, AnyPoint]) -> Iterator
     match point.unit:
         case shape.UnitByBitTable(bit=bit):
             yield from _condition((*path, "unit", "bit"), bit, points, point.scope)
-        case shape.UnitByValueTable() as told:
-            yield from _told((*path, "unit"), told.from_, told.is_, points)
-            if len({unit in _TEMPERATURES for unit in told.is_.values()}) > 1:
+        case shape.UnitByValueTable() as by_value:
+            yield from _chosen_by((*path, "unit"), by_value.from_, by_value.is_, points)
+            if len({unit in _TEMPERATURES for unit in by_value.is_.values()}) > 1:
                 yield (*path, "unit", "is"), "a temperature and something else, accepted: units of one kind"
         case _:
             pass
@@ -81,14 +81,14 @@ def _point(path: Path, point: AnyPoint, points: dict[str, AnyPoint]) -> Iterator
         yield from _condition((*path, "invalid_if", index), condition, points, point.scope)
 
 
-def _told(
+def _chosen_by(
     path: Path, name: str, meanings: dict[str, UnitName] | dict[str, shape.WordOrder], points: dict[str, AnyPoint]
 ) -> Iterator[Misfit]:
-    """What another point tells by its value: a point of the unit, and values that such a point can have."""
-    yield from _refer((*path, "from"), name, points, Scope.UNIT, "one register, digits or text", _TELLING)
-    told_by = points.get(name)
+    """A choice by another point's value: it must be a point of the unit that can have such values."""
+    yield from _refer((*path, "from"), name, points, Scope.UNIT, "one register, digits or text", _CHOOSERS)
+    chooser = points.get(name)
     for text in meanings:
-        if told_by and (told_by.kind is ReplyKind.TEXT) == text.isdecimal():
+        if chooser and (chooser.kind is ReplyKind.TEXT) == text.isdecimal():
             accepted = "words" if text.isdecimal() else "whole numbers"
             yield (*path, "is", text), f"{name} never holds that, accepted: {accepted}"
 
@@ -120,7 +120,7 @@ def _registers(profile: shape.ModbusProfile) -> Iterator[Misfit]:
         yield from _register_point(("point", index), point, blocks, offsets)
         if isinstance(point.order, shape.OrderByValueTable):
             points: dict[str, AnyPoint] = {each.name: each for each in profile.point}
-            yield from _told(("point", index, "order"), point.order.from_, point.order.is_, points)
+            yield from _chosen_by(("point", index, "order"), point.order.from_, point.order.is_, points)
     if profile.link.address is None or profile.link.address.default is None:
         yield ("link",), "address is missing, accepted: address = { min = 1, max = 247, default = 1 }"
     miss = profile.after_miss

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
 from drivers.dialects import julabo, lauda, nc, polyscience
-from drivers.profile.alarm_codes import AlarmCode, Severity
+from drivers.profile.alarm_codes import Severity, UnitAlarmCode
 from drivers.profile.enums import ByteKind as ByteKind
 from drivers.profile.enums import Kind as Kind
 from drivers.profile.enums import PointType as PointType
@@ -115,17 +115,17 @@ class UnitByBitTable(ProfileTable):
     one_scale: Scale | None = None
 
 
-Told = Annotated[str, Field(pattern=r"^(\d{1,5}|[A-Za-z]{1,8})$", description="a whole number or a word")]
+KeyValue = Annotated[str, Field(pattern=r"^(\d{1,5}|[A-Za-z]{1,8})$", description="a whole number or a word")]
 
 
 class UnitByValueTable(ProfileTable):
     from_: Annotated[Name, Field(alias="from")]
-    is_: Annotated[dict[Told, UnitName], Field(alias="is", min_length=1)]
+    is_: Annotated[dict[KeyValue, UnitName], Field(alias="is", min_length=1)]
 
 
 class OrderByValueTable(ProfileTable):
     from_: Annotated[Name, Field(alias="from")]
-    is_: Annotated[dict[Told, WordOrder], Field(alias="is", min_length=1)]
+    is_: Annotated[dict[KeyValue, WordOrder], Field(alias="is", min_length=1)]
 
 
 class PointTable(ProfileTable):
@@ -226,7 +226,7 @@ class Connected(ProfileTable):
 
 
 class AlarmTable(ProfileTable):
-    code: AlarmCode
+    code: UnitAlarmCode
     severity: Severity
     when: Conditions
 
@@ -269,7 +269,7 @@ class ExpectedTable(ProfileTable):
     points: dict[str, str] = {}
     bad: dict[str, Reason] = {}
     caps: tuple[ExpectedCap, ...] = ()
-    alarms: tuple[AlarmCode, ...] | None = None
+    alarms: tuple[UnitAlarmCode, ...] | None = None
     serial_number: str | None = None
     exception: Annotated[StrictInt, Field(ge=1, le=255)] | None = None
 

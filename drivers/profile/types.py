@@ -6,7 +6,7 @@ import msgspec
 
 from drivers.dialects.base import ModbusQuery, NumberQuery, Query, TextQuery
 from drivers.dialects.registry import DialectName
-from drivers.profile.alarm_codes import AlarmCode, Severity
+from drivers.profile.alarm_codes import Severity, UnitAlarmCode
 from drivers.profile.shape import (
     Kind,
     ReadsEffect,
@@ -151,7 +151,7 @@ class Circulating(msgspec.Struct, frozen=True):
 class AlarmRule(msgspec.Struct, frozen=True):
     """All of `when` raise `code`."""
 
-    code: AlarmCode
+    code: UnitAlarmCode
     severity: Severity
     when: tuple[PointCondition, ...]
 

@@ -48,7 +48,7 @@ class SerialSettings(msgspec.Struct, frozen=True):
 
 
 Tap = Callable[[Direction, bytes], None]
-"""Hears all that goes over a link, at once."""
+"""Called with all that goes over a link, at once."""
 
 
 class Inbox:

@@ -1,7 +1,7 @@
 """The serial ports of this machine, by names that a restart does not change, and who holds them.
 
 `by_path` names the socket that an adapter is plugged into, `by_id` the adapter itself by its serial number. Two
-adapters of a kind without serial numbers share one `by_id`, so that only `by_path` tells them apart.
+adapters of a kind without serial numbers share one `by_id`, so that only `by_path` distinguishes them.
 """
 
 import contextlib

@@ -2,7 +2,7 @@
 
 A register that a maker left out between two points makes many units refuse the whole span (exception 02, some 03),
 and so does a span longer than the unit's buffer. Each point lies in one request either way, so that no value is ever
-put together from two answers. A unit that refuses a point by itself does not fit its profile, and is told so.
+put together from two answers. A unit that refuses a point by itself does not fit its profile: a fault.
 """
 
 import logging
@@ -46,7 +46,7 @@ class BlockReader:
         self._line = line
         self._timing = timing
         self._is_split = False
-        self._is_told = False
+        self._is_logged = False
 
     async def read(self) -> Raw:
         """The whole block. Raises the errors of drivers.errors."""
@@ -59,7 +59,7 @@ class BlockReader:
                 raise
             answer = await self._point_by_point()
             self._is_split = True
-            self._tell(error)
+            self._log_once(error)
             return answer
 
     def ask_whole(self) -> None:
@@ -79,9 +79,9 @@ class BlockReader:
             registers[at : at + len(words)] = words
         return tuple(registers)
 
-    def _tell(self, error: UnitRefused) -> None:
-        if not self._is_told:
-            self._is_told = True
+    def _log_once(self, error: UnitRefused) -> None:
+        if not self._is_logged:
+            self._is_logged = True
             text = "unit %s refuses block %s in one request (%s); its points are asked one by one"
             _log.warning(text, self._unit, self.name, error.detail)
 

@@ -29,7 +29,7 @@ from drivers.unit.plausibility import Measured, Plausibility
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
-    """Everything that one look at a unit shows, with whatever went wrong beside it."""
+    """One probe of a unit: what was read, and what went wrong."""
 
     complete: bool  # every block was read
     decoded: Decoded
@@ -94,7 +94,7 @@ class Driver:
     async def probe(self) -> ProbeResult:
         """Every block once, those after a failed one as well, and no value withheld as implausible.
 
-        Where no answer came, one request more is made: what the line meets then tells a late unit from a dead one.
+        Where no answer came, one request more is made: what comes then distinguishes a late unit from a dead one.
         """
         raws: dict[str, Raw] = {}
         faults: list[ReadFault] = []

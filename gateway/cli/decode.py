@@ -8,7 +8,7 @@ import msgspec
 
 from drivers.diagnose.capture import Capture, NotACapture, load_capture
 from drivers.diagnose.dissect import GAP_S as _GAP_S
-from drivers.diagnose.dissect import Explained, Summary, explained, summary
+from drivers.diagnose.dissect import DissectedFrame, Summary, dissected, summary
 from drivers.diagnose.frames import Role
 from drivers.golden.frames import golden_tables
 from drivers.profile.load import DeviceProfile
@@ -66,7 +66,7 @@ def _golden(capture: Capture, profile: DeviceProfile) -> None:
 
 
 def _explain(capture: Capture, profile: DeviceProfile, as_json: bool) -> None:
-    frames = explained(capture, profile)
+    frames = dissected(capture, profile)
     total = summary(frames)
     if as_json:
         whole = {"header": capture.header, "profile": profile.id, "frames": frames, "summary": total}
@@ -81,7 +81,7 @@ def _explain(capture: Capture, profile: DeviceProfile, as_json: bool) -> None:
     sys.exit(0 if total.answers and not total.unanswered and not total.problems else 1)
 
 
-def _lines(each: Explained) -> list[str]:
+def _lines(each: DissectedFrame) -> list[str]:
     lines = [f"           nothing for {each.silence_s:.1f} s"] if each.silence_s > _GAP_S else []
     block = f" [{each.block}]" if each.block else ""
     after = f" after {each.after_s * 1000:.0f} ms" if each.after_s is not None else ""

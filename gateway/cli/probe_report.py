@@ -2,7 +2,7 @@
 
 import msgspec
 
-from drivers.diagnose.diagnosis import Diagnoses, Evidence, diagnose
+from drivers.diagnose.diagnosis import Diagnoses, LineEvidence, diagnose
 from drivers.diagnose.scan import Scanned, is_proven
 from drivers.dialects.base import RejectKind
 from drivers.line import LineCounters
@@ -116,7 +116,7 @@ def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str
         detail = f"{place}{address}: {unit.answer}, but no profile fits"
         faults.append(ReportFault(FaultKind.WRONG_IDENTITY, detail, "map: name the kind with --profile"))
     if not faults:
-        asked = len(scanned.heard)
+        asked = len(scanned.traffic)
         detail = f"no usable answer to {scanned.requests} requests, {asked} languages and settings"
         faults.append(ReportFault(FaultKind.TIMEOUT, detail, f"{findings.next}; capgate scan {line} asks more"))
     return ProbeReport(None, line, unit_id, None, RunState.UNKNOWN, (), (), tuple(faults), findings, findings.next, ())
@@ -124,10 +124,10 @@ def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str
 
 def _probe_evidence(
     line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters
-) -> Evidence:
+) -> LineEvidence:
     """What one probe with a profile found."""
     is_network = line.startswith("socket:")
-    return Evidence(
+    return LineEvidence(
         is_port=line.startswith("/"),
         has_settings=not is_network,
         settings=f"{profile.dialect} over TCP" if is_network else f"{profile.serial}, {profile.dialect}",
@@ -145,7 +145,7 @@ def _probe_evidence(
     )
 
 
-def _scan_evidence(line: str, unit_id: int | None, scanned: Scanned, down: str | None) -> Evidence:
+def _scan_evidence(line: str, unit_id: int | None, scanned: Scanned, down: str | None) -> LineEvidence:
     """What a scan for whatever answers found; `down`: why the line could not be opened."""
     is_network = line.startswith("socket:")
     faults: list[tuple[FaultKind, str]] = [] if down is None else [(FaultKind.LINE_DOWN, down)]
@@ -155,7 +155,7 @@ def _scan_evidence(line: str, unit_id: int | None, scanned: Scanned, down: str |
     if scanned.units:
         unit = scanned.units[0]
         settings = f"{unit.dialect} over TCP" if unit.settings is None else f"{unit.settings}, {unit.dialect}"
-    return Evidence(
+    return LineEvidence(
         is_port=line.startswith("/"),
         has_settings=not is_network,
         settings=settings,
@@ -163,9 +163,9 @@ def _scan_evidence(line: str, unit_id: int | None, scanned: Scanned, down: str |
         held_by=holders(line) if line.startswith("/") and down is not None else (),
         requests=len(scanned.units),
         replies=len(scanned.units),
-        refusals=tuple(code for each in scanned.heard for code in each.from_server),
-        rejects={kind: sum(each.rejects.get(kind, 0) for each in scanned.heard) for kind in RejectKind},
-        idle_bytes=sum(each.idle_bytes for each in scanned.heard),
+        refusals=tuple(code for each in scanned.traffic for code in each.from_server),
+        rejects={kind: sum(each.rejects.get(kind, 0) for each in scanned.traffic) for kind in RejectKind},
+        idle_bytes=sum(each.idle_bytes for each in scanned.traffic),
         is_complete=False,
         is_proven=False,
         is_search=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from drivers.diagnose.scan import Heard, Scan, Scanned, ScanProgress, Unit
+from drivers.diagnose.scan import Scan, Scanned, ScanProgress, Traffic, Unit
 from drivers.diagnose.scan_plan import BAUDS, Plan, plan
 from drivers.errors import LineDown
 from drivers.profile.load import LEFT_OUT, DeviceProfile
@@ -38,7 +38,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
     line: str
     units: tuple["_Found", ...]
-    heard: tuple[Heard, ...]
+    heard: tuple[Traffic, ...]
     skipped: tuple[str, ...]
     stopped: str | None
     left_out: tuple[str, ...]
@@ -133,7 +133,7 @@ def _answer(line: str, scanned: Scanned, left_out: tuple[str, ...], profiles: li
         _Found(unit, unit.likely, probe_command(line, kinds[unit.likely[0]], unit) if unit.likely else None)
         for unit in scanned.units
     )
-    return _Answer(line, units, scanned.heard, scanned.skipped, scanned.stopped, left_out, scanned.requests)
+    return _Answer(line, units, scanned.traffic, scanned.skipped, scanned.stopped, left_out, scanned.requests)
 
 
 def _begin(asked: Plan, left_out: tuple[str, ...], timeout_s: float) -> None:
@@ -191,7 +191,7 @@ def _unit_lines(found: _Found) -> list[str]:
     return [*lines, f"    {found.command}"] if found.command else lines
 
 
-def _noises(heard: tuple[Heard, ...]) -> list[str]:
+def _noises(heard: tuple[Traffic, ...]) -> list[str]:
     """Where something came that was no answer, which often is a unit at other settings."""
     lines: list[str] = []
     for each in heard:

@@ -1,7 +1,7 @@
 """A small MQTT 5 and 3.1.1 broker for the demo and for tests alone: loopback, no access lists, nothing on disk.
 
 It can do what a real broker does only on a bad day: refuse MQTT 5, deny a topic, swallow PUBACKs, freeze, drop every
-connection, forget all sessions. It takes QoS 0, 1 and 2 and delivers at QoS 0 and 1.
+connection, lose all sessions. It takes QoS 0, 1 and 2 and delivers at QoS 0 and 1.
 
 Theory of operation. One `Peer` is one TCP connection; it parses, answers, and hands messages to the `Broker`, which
 keeps sessions and retained messages by client id and topic. A `Session` outlives its peer. Everything happens inside
@@ -62,7 +62,7 @@ class Broker:
         log.info("broker for demo and tests alone listens", extra={"port": self.port})
 
     async def stop(self) -> None:
-        """Close the door and every connection. Sessions and retained messages stay for the next `start`."""
+        """Close the listener and every connection. Sessions and retained messages stay for the next `start`."""
         if self._server is not None:
             self._server.close()
         for peer in list(self._everyone):
@@ -120,7 +120,7 @@ class Broker:
         return ReasonCode.SUCCESS, present, session
 
     def left(self, peer: Peer, session: ClientSession | None, will: Publish | None) -> None:
-        """A connection ended; `will` is None after a proper goodbye."""
+        """A connection ended; `will` is None after a DISCONNECT that discards it."""
         self._everyone.discard(peer)
         if session is None or self._server is None or not self._server.is_serving():
             return
@@ -148,23 +148,23 @@ class Broker:
         return not any(matches(pattern, topic) for pattern in self.denied)
 
     def route(self, message: Publish, sender: str) -> bool:
-        """Keep it if retained, hand it to every subscriber; False when there is none."""
+        """Keep it if retained, deliver it to every subscriber; False when there is none."""
         now_s = asyncio.get_running_loop().time()
         self.published += 1
         if message.retain and message.payload:
             self._retained[message.topic] = Held.since(message, now_s)
         elif message.retain:
             self._retained.pop(message.topic, None)
-        heard = False
+        is_delivered = False
         for session in self._sessions.values():
             subscription = session.wants(message.topic, sender)
             if subscription is not None:
-                heard = True
+                is_delivered = True
                 self._deliver(session, for_subscriber(message, subscription, retained=False), now_s)
-        return heard
+        return is_delivered
 
     def send_retained(self, session: ClientSession, subscription: Subscription) -> None:
-        """What a new subscription is owed."""
+        """Deliver the retained messages that match a new subscription."""
         now_s = asyncio.get_running_loop().time()
         for topic, held in list(self._retained.items()):
             if matches(subscription.pattern, topic):

@@ -1,23 +1,56 @@
-"""One TCP connection of the demo broker: parses packets, answers them, and asks the broker for everything shared."""
+"""One TCP connection of the demo broker: parses packets, answers them, and asks the broker for what clients share."""
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from simulators.broker import packets as wire
-from simulators.broker.packets import V5, V311, Connect, Malformed, PacketType, Prop, Publish, ReasonCode
+from simulators.broker.packets import V5, V311, Connect, Malformed, PacketType, Prop, Publish, ReasonCode, Subscription
 from simulators.broker.session import ClientSession, valid_filter
-
-if TYPE_CHECKING:
-    from simulators.broker.broker import Broker
 
 LEGACY_CONNACK = {ReasonCode.UNSUPPORTED_PROTOCOL: 1, ReasonCode.BAD_CREDENTIALS: 4, ReasonCode.NOT_AUTHORIZED: 5}
 QOS0_BACKLOG_BYTES = 1 << 20  # a slow reader's QoS 0 messages are dropped past this
 
 
+class SharedState(Protocol):
+    """What connections share: sessions, retained messages, and the faults that are injected."""
+
+    frozen: bool
+    refuse_v5_with: int | None
+    window: int
+
+    def joined(self, peer: "Peer") -> None:
+        """A connection was made."""
+        ...
+
+    def welcome(self, peer: "Peer", hello: Connect) -> tuple[ReasonCode, bool, ClientSession]:
+        """Decide on a CONNECT: the reason code, whether the session was there, and the session."""
+        ...
+
+    def left(self, peer: "Peer", session: ClientSession | None, will: Publish | None) -> None:
+        """A connection ended; `will` is None after a DISCONNECT that discards it."""
+        ...
+
+    def swallows_puback(self) -> bool:
+        """Whether the next PUBACK is not to be sent."""
+        ...
+
+    def may_publish(self, topic: str) -> bool:
+        """Whether publishing to `topic` is authorised."""
+        ...
+
+    def route(self, message: Publish, sender: str) -> bool:
+        """Keep it if retained, deliver it to every subscriber; False when there is none."""
+        ...
+
+    def send_retained(self, session: ClientSession, subscription: Subscription) -> None:
+        """Deliver the retained messages that match a new subscription."""
+        ...
+
+
 class Peer(asyncio.Protocol):
     """A client's connection, from accept to close."""
 
-    def __init__(self, broker: "Broker") -> None:
+    def __init__(self, broker: SharedState) -> None:
         self._broker = broker
         self._transport: asyncio.WriteTransport | None = None
         self._buffer = bytearray()
@@ -25,7 +58,7 @@ class Peer(asyncio.Protocol):
         self._session: ClientSession | None = None
         self._will: Publish | None = None
         self._keepalive_s = 0
-        self._heard_s = 0.0
+        self._received_s = 0.0
         self._watchdog: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -42,7 +75,7 @@ class Peer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the loop."""
         self._buffer += data
-        self._heard_s = asyncio.get_running_loop().time()
+        self._received_s = asyncio.get_running_loop().time()
         self.process()
 
     def process(self) -> None:
@@ -71,7 +104,7 @@ class Peer(asyncio.Protocol):
                 self._write(wire.publish(message, self._level))
 
     def close(self, reason: ReasonCode) -> None:
-        """End the connection; MQTT 5 clients are told why. The will stands."""
+        """End the connection, with the reason for MQTT 5 clients. The will is published."""
         if self._level == V5 and self._session is not None:
             self._write(wire.packet(PacketType.DISCONNECT << 4, bytes((reason,))))
         if self._transport is not None:
@@ -147,8 +180,8 @@ class Peer(asyncio.Protocol):
             self._write(wire.answer(PacketType.PUBREC, message.packet_id, ReasonCode.SUCCESS, self._level))
             return
         if self._broker.may_publish(message.topic):
-            heard = self._broker.route(message, session.client_id)
-            reason = ReasonCode.SUCCESS if heard else ReasonCode.NOBODY_LISTENS
+            is_delivered = self._broker.route(message, session.client_id)
+            reason = ReasonCode.SUCCESS if is_delivered else ReasonCode.NOBODY_LISTENS
         else:
             reason = ReasonCode.NOT_AUTHORIZED
         if message.qos == 1 and not self._broker.swallows_puback():
@@ -209,7 +242,7 @@ class Peer(asyncio.Protocol):
         """Look again when the client may have been silent for 1.5 keepalives (3.1.2.10)."""
         loop = asyncio.get_running_loop()
         limit_s = self._keepalive_s * 1.5
-        silent_s = loop.time() - self._heard_s
+        silent_s = loop.time() - self._received_s
         if silent_s >= limit_s and not self._broker.frozen:
             self.close(ReasonCode.KEEPALIVE_TIMEOUT)
         else:

@@ -218,7 +218,7 @@ class Cursor:
         return found
 
     def property_value(self, name: int) -> int | str | bytes:
-        """The value of the property `name`, which tells its type."""
+        """The value of the property `name`, which determines its type."""
         if name in _BYTES:
             return self.byte()
         if name in _U16:

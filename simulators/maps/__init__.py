@@ -56,7 +56,7 @@ class MapName(StrEnum):
 
     @property
     def caps_max(self) -> int:
-        """The caps that its answers can tell apart."""
+        """How many caps its answers can distinguish."""
         return 2 if self is MapName.REFERENCE else 1
 
 

@@ -5,19 +5,19 @@ on a real instrument the decimals are configured (chapter on scaled integers).
 """
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
-from simulators.machine import CapState, Machine, MachineAlarm, Sensor
+from simulators.machine import CircuitState, Machine, MachineAlarm, Sensor
 from simulators.maps.words import bits, int16, listed
 
 FUNCTIONS = (3, 4)
 
 _TIMER_RESET, _TIMER_RUN, _TIMER_HOLD, _TIMER_END = range(4)
 _TIMER = {
-    CapState.OFF: _TIMER_RESET,
-    CapState.COOLING: _TIMER_RUN,
-    CapState.READY: _TIMER_RUN,
-    CapState.PAUSED: _TIMER_HOLD,
-    CapState.FAULT: _TIMER_HOLD,  # assumed
-    CapState.ENDED: _TIMER_END,
+    CircuitState.OFF: _TIMER_RESET,
+    CircuitState.COOLING: _TIMER_RUN,
+    CircuitState.READY: _TIMER_RUN,
+    CircuitState.PAUSED: _TIMER_HOLD,
+    CircuitState.FAULT: _TIMER_HOLD,  # assumed
+    CircuitState.ENDED: _TIMER_END,
 }
 _BROKEN_SENSOR = 9999  # assumed: the display's end of scale; the status word says that it is no temperature
 

@@ -82,7 +82,7 @@ def _text(machine: Machine, command: str, make: str, *, tells_warnings: bool) ->
 
 
 def _flags(machine: Machine, *, tells_warnings: bool) -> str:
-    """Error, alarm, warning, overtemperature, low level, high level, external value missing; some models tell fewer."""
+    """Error, alarm, warning, overtemperature, low level, high level, external value missing; some report fewer."""
     alarms = machine.alarms
     is_error = bool(alarms & {MachineAlarm.PUMP_FAULT, MachineAlarm.SUPPLY_PROBE, MachineAlarm.SAFETY_CUTOUT})
     is_warning = tells_warnings and bool(alarms - STOPPING_ALARMS - {MachineAlarm.SUPPLY_PROBE})

@@ -1,8 +1,8 @@
 """Thermo's NC units: NESLAB RTE and EX baths (EX manual, B-4 and B-5) and ThermoFlex chillers (manual, D-2 to D-9).
 
 One command, two layouts: a bath answers the status command with five bytes and values of two, a ThermoFlex with four
-and values of four. Units are worked at their panels: what would set them is a bad command. A broken probe is told by
-the status; what its temperature shows then is not in the manuals, and is here what it would be (assumed).
+and values of four. Units are worked at their panels: what would set them is a bad command. A broken probe is reported
+by the status; what its temperature shows then is not in the manuals, and is here what it would be (assumed).
 """
 
 from drivers.dialects.base import NumberQuery, Query, Raw, Refusal

@@ -1,7 +1,7 @@
 """The reference cap unit's register map, RCU-1 revision 1 (docs/devices/reference-cap-unit.md)."""
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
-from simulators.machine import CapCircuit, CapState, Machine, MachineAlarm, Sensor
+from simulators.machine import CapCircuit, CircuitState, Machine, MachineAlarm, Sensor
 from simulators.maps.words import bits, int16, uint16, uint32_high_first, window
 
 REGISTERS = 64
@@ -14,12 +14,12 @@ NO_PROBE = 0x8000
 FUNCTIONS = (3, 4)
 
 _RUN_STATES = {
-    CapState.OFF: 0,
-    CapState.COOLING: 1,
-    CapState.READY: 2,
-    CapState.PAUSED: 3,
-    CapState.ENDED: 4,
-    CapState.FAULT: 5,
+    CircuitState.OFF: 0,
+    CircuitState.COOLING: 1,
+    CircuitState.READY: 2,
+    CircuitState.PAUSED: 3,
+    CircuitState.ENDED: 4,
+    CircuitState.FAULT: 5,
 }
 _ALARM_BITS = {
     MachineAlarm.COOLANT_LOW: 0,

@@ -36,7 +36,7 @@ def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
 
 def _image(machine: Machine) -> tuple[int, ...]:
     words = [0] * REGISTERS
-    # A faulty probe is told by alarm 2 alone: the temperature register has no value for it and shows what it shows.
+    # A faulty probe is reported by alarm 2 alone: the temperature register has no value for it and shows what it shows.
     words[0x0] = _temperature(machine.coolant.supply_c, machine.fahrenheit)
     words[0x2] = _pressure(machine)
     words[0x4] = _status(machine)

@@ -6,7 +6,7 @@ import pytest
 
 from drivers.dialects.registry import dialect
 from drivers.profile import shape
-from drivers.profile.alarm_codes import AlarmCode
+from drivers.profile.alarm_codes import UnitAlarmCode
 from drivers.profile.load import find_profile, load_profile
 from drivers.reading import Evidence
 from drivers.toml.document import TomlProblems
@@ -39,7 +39,7 @@ def test_circulation_is_worth_what_the_profile_states_and_golden_polls_show_it_b
 def test_alarms_are_canonical_and_a_golden_poll_shows_one_and_one_shows_none(path: Path) -> None:
     profile = profile_shape(path)
     expected = [golden.expect.alarms for golden in profile.golden if golden.expect.alarms is not None]
-    assert {alarm.code for alarm in profile.alarm} <= set(AlarmCode)
+    assert {alarm.code for alarm in profile.alarm} <= set(UnitAlarmCode)
     assert () in expected
     assert any(expected)
     assert {code for codes in expected for code in codes} <= {alarm.code for alarm in profile.alarm}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.runtime.shipped import shipped_dir
 from simulators.control import obey
 from simulators.faults import InjectedFault
-from simulators.machine import CapState, Sensor
+from simulators.machine import CircuitState, Sensor
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 
@@ -34,13 +34,13 @@ def command(plant: Plant, **fields: object) -> dict[str, object]:
 def test_a_person_at_the_panel_can_be_played(plant: Plant) -> None:
     for do in ("connect", "start", "pause", "resume", "stop", "disconnect"):
         assert command(plant, unit="cap-01", cap=2, do=do) == {"ok": True}, do
-    assert plant.unit("cap-01").machine.cap(2).state is CapState.ENDED
+    assert plant.unit("cap-01").machine.cap(2).state is CircuitState.ENDED
     assert plant.unit("cap-01").machine.cap(2).treatment == 1
 
 
 def test_the_cap_is_the_first_unless_it_is_named(plant: Plant) -> None:
     assert command(plant, unit="cap-02", do="start") == {"ok": True}
-    assert plant.unit("cap-02").machine.cap(1).state is CapState.COOLING
+    assert plant.unit("cap-02").machine.cap(1).state is CircuitState.COOLING
 
 
 def test_a_fault_begins_for_its_time_and_none_clears_all(plant: Plant) -> None:

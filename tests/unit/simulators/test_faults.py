@@ -7,7 +7,7 @@ import pytest
 from drivers.dialects.base import ModbusQuery, Request, TextQuery
 from drivers.dialects.registry import DialectName, dialect
 from simulators.faults import Fault, Faults, InjectedFault
-from simulators.machine import CapState, Machine, NotPossible, Sensor
+from simulators.machine import CircuitState, Machine, NotPossible, Sensor
 from simulators.maps import MapName
 from simulators.unit import Action, Response, SimulatedUnit, Verb
 
@@ -92,7 +92,7 @@ def test_a_power_cut_is_silence_and_ends_the_treatment() -> None:
     assert unit.respond(REQUEST, RTU) is None
     unit.advance(130)
     assert respond(unit).data[:3] == bytes([7, 4, 32])
-    assert unit.machine.cap(1).state is CapState.OFF
+    assert unit.machine.cap(1).state is CircuitState.OFF
     assert unit.machine.cap(1).elapsed_s == 99.0
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from simulators.machine import CapState, Machine, MachineAlarm, NotPossible, Sensor
+from simulators.machine import CircuitState, Machine, MachineAlarm, NotPossible, Sensor
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def test_the_same_life_in_the_same_steps_ends_in_the_same_state() -> None:
 
 def test_a_treatment_cools_gets_ready_and_ends(machine: Machine) -> None:
     begin(machine)
-    assert machine.caps[0].state is CapState.COOLING
+    assert machine.caps[0].state is CircuitState.COOLING
     live(machine, 1800)
-    assert machine.caps[0].state is CapState.READY
+    assert machine.caps[0].state is CircuitState.READY
     machine.stop(1)
     live(machine, 60)
-    assert machine.caps[0].state is CapState.ENDED
+    assert machine.caps[0].state is CircuitState.ENDED
     assert not machine.running
 
 
@@ -78,15 +78,15 @@ def test_a_cap_that_was_uncoupled_has_to_cool_again(machine: Machine) -> None:
     machine.disconnect(1)
     live(machine, 360)
     machine.connect(1)
-    assert machine.caps[0].state is CapState.COOLING
+    assert machine.caps[0].state is CircuitState.COOLING
     live(machine, 900)
-    assert machine.caps[0].state is CapState.READY
+    assert machine.caps[0].state is CircuitState.READY
 
 
 def test_the_caps_of_a_unit_are_apart(machine: Machine) -> None:
     begin(machine, 2)
     live(machine, 60)
-    assert [cap.state for cap in machine.caps] == [CapState.OFF, CapState.COOLING]
+    assert [cap.state for cap in machine.caps] == [CircuitState.OFF, CircuitState.COOLING]
     assert [cap.elapsed_s for cap in machine.caps] == [0.0, 60.0]
 
 
@@ -109,13 +109,13 @@ def test_a_stopping_alarm_faults_the_caps_and_its_end_leaves_them_paused(machine
     live(machine, 100)
     machine.raise_alarm(MachineAlarm.PUMP_FAULT)
     live(machine, 50)
-    assert machine.caps[0].state is CapState.FAULT
-    assert machine.caps[1].state is CapState.OFF
+    assert machine.caps[0].state is CircuitState.FAULT
+    assert machine.caps[1].state is CircuitState.OFF
     assert machine.caps[0].elapsed_s == 100.0
     with pytest.raises(NotPossible, match="cannot start while pump-fault"):
         machine.start(2)
     machine.clear_alarm(MachineAlarm.PUMP_FAULT)
-    assert machine.caps[0].state is CapState.PAUSED
+    assert machine.caps[0].state is CircuitState.PAUSED
     machine.resume(1)
     live(machine, 10)
     assert (machine.caps[0].elapsed_s, machine.caps[0].treatment) == (110.0, 1)
@@ -145,7 +145,7 @@ def test_after_a_power_cut_nothing_runs_by_itself_and_the_counters_are_as_they_w
     machine.power_on()
     live(machine, 60)
     cap = machine.caps[0]
-    assert (cap.state, cap.elapsed_s, cap.treatment, machine.clock_s) == (CapState.OFF, 600.0, 1, 60.0)
+    assert (cap.state, cap.elapsed_s, cap.treatment, machine.clock_s) == (CircuitState.OFF, 600.0, 1, 60.0)
     with pytest.raises(NotPossible):
         machine.resume(1)
 

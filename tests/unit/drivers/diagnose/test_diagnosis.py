@@ -2,7 +2,7 @@
 
 import pytest
 
-from drivers.diagnose.diagnosis import Diagnoses, Evidence, Verdict, diagnose
+from drivers.diagnose.diagnosis import Diagnoses, LineEvidence, Verdict, diagnose
 from drivers.dialects.base import RejectKind
 from drivers.reading import FaultKind
 
@@ -20,8 +20,8 @@ def seen(
     faults: tuple[tuple[FaultKind, str], ...] = TIMEOUT,
     held_by: tuple[str, ...] = (),
     is_proven: bool = False,
-) -> Evidence:
-    return Evidence(
+) -> LineEvidence:
+    return LineEvidence(
         is_port=True,
         has_settings=True,
         settings="9600 8N1, modbus-rtu",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drivers.diagnose.capture import Capture
-from drivers.diagnose.dissect import explained, summary
+from drivers.diagnose.dissect import dissected, summary
 from drivers.diagnose.frames import Role
 from drivers.dialects.registry import DialectName, dialect
 from drivers.golden.frames import golden_tables
@@ -42,7 +42,7 @@ def golden_capture(path: Path) -> Capture:
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_a_golden_poll_is_explained_with_its_points(path: Path) -> None:
     profile = load_profile(path)
-    told = explained(golden_capture(path), profile)
+    told = dissected(golden_capture(path), profile)
     total = summary(told)
     assert (total.unanswered, total.problems) == (0, {})
     assert total.answer_median_s == pytest.approx(0.05)
@@ -110,7 +110,7 @@ def test_late_answers_gaps_and_damage_are_told() -> None:
         (20.1, RX, b"-\xb4.2\r\n"),
         (21.0, TX, b"STATUS\r"),
     )
-    told = explained(kept, profile)
+    told = dissected(kept, profile)
     total = summary(told)
     assert told[1].problem == "later than the profile's timeout_ms"
     assert told[2].silence_s > 10

@@ -8,7 +8,7 @@ import pytest
 
 from drivers.dialects.base import ModbusQuery, TextQuery
 from drivers.dialects.registry import DialectName
-from drivers.profile.alarm_codes import AlarmCode
+from drivers.profile.alarm_codes import UnitAlarmCode
 from drivers.profile.load import find_profile, load_profile, load_profiles
 from drivers.profile.shape import SHAPES
 from drivers.profile.types import PointCondition, Registers
@@ -150,7 +150,7 @@ def test_an_overridden_baud_that_cannot_keep_the_poll_period_is_refused() -> Non
         (
             "smc-hrs",
             ('code = "coolant-low"', 'code = "coolant-lo"'),
-            f'code = "coolant-lo" | alarm[0].code: unknown value, accepted: {", ".join(AlarmCode)}',
+            f'code = "coolant-lo" | alarm[0].code: unknown value, accepted: {", ".join(UnitAlarmCode)}',
         ),
         (
             "smc-hrs",

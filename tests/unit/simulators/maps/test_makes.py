@@ -4,7 +4,7 @@ import pytest
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal, TextQuery
 from drivers.dialects.registry import DialectName
-from simulators.machine import CapState, Machine, MachineAlarm, Sensor
+from simulators.machine import CircuitState, Machine, MachineAlarm, Sensor
 from simulators.maps import MapName
 from simulators.physics import CapTemperatures, Coolant
 
@@ -76,8 +76,8 @@ def test_a_cap_block_of_the_reference_unit_has_state_bits_temperatures_flow_and_
     assert block[9:] == (0,) * 7
 
 
-@pytest.mark.parametrize(("state", "number"), [(state, number) for number, state in enumerate(CapState)])
-def test_the_reference_units_run_states_are_numbered_as_documented(state: CapState, number: int) -> None:
+@pytest.mark.parametrize(("state", "number"), [(state, number) for number, state in enumerate(CircuitState)])
+def test_the_reference_units_run_states_are_numbered_as_documented(state: CircuitState, number: int) -> None:
     machine = unit()
     machine.cap(1).state = state
     assert words(MapName.REFERENCE, machine, 4, 32, 1) == (number,)
