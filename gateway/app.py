@@ -14,8 +14,8 @@ from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
 from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
+from gateway.ledger.batch import Backlog
 from gateway.ledger.deliveries import Deliveries
-from gateway.ledger.rows import Backlog
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.messages.cloudevents import Origin

@@ -7,9 +7,9 @@ import msgspec
 
 from gateway.audit.report import Area, AuditProblem
 from gateway.ledger import reads
+from gateway.ledger.batch import OutboxRow
 from gateway.ledger.bodies import event_of, sealed, without_patient
 from gateway.ledger.entry import EntryKind, seal
-from gateway.ledger.rows import OutboxRow
 
 _PUBLISHING = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE, EntryKind.STATUS)
 

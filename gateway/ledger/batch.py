@@ -1,10 +1,15 @@
-"""What one commit writes: entries, the messages they cause, and the identifiers of whom they concern."""
+"""What goes into the ledger and comes out of it: one commit's batch, the rows of the outbox, and counts of both.
+
+A commit writes entries, the messages they cause (the transactional outbox) and the identifiers of whom they concern.
+"""
 
 import msgspec
 
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, Head
 from gateway.messages.identity import Identity, Merge
+
+UNPROVEN = -1  # MQTT 3.1.1 acknowledges without a reason, also what it silently drops
 
 
 class OutboxMessage(msgspec.Struct, frozen=True):
@@ -55,3 +60,37 @@ class Batch(msgspec.Struct, frozen=True):
     def empty(self) -> bool:
         """Whether there is nothing to write."""
         return not (self.entries or self.outbox or self.identities or self.merges or self.checkpoint)
+
+
+class OutboxRow(msgspec.Struct, frozen=True):
+    """One message that waits for the broker. Its bytes never change, so that every repeat is byte-equal."""
+
+    outbox_id: int  # rises in the order of commit
+    event_id: str
+    topic: str
+    payload: bytes
+    retain: bool
+    content_type: str  # "" for none
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What the broker said to one publish of a row: `reason` is the MQTT 5 PUBACK reason code, or UNPROVEN."""
+
+    outbox_id: int
+    at_us: int  # UTC
+    reason: int
+    delivered: bool  # the broker took it: the row is not offered again. Says nothing of any consumer
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    """How many rows wait for the broker, and since when the oldest does (UTC; None when none waits)."""
+
+    depth: int
+    oldest_us: int | None
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """How many entries tell something of a session, and the number of the first (0 without one)."""
+
+    count: int
+    first_seq: int

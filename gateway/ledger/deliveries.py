@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from gateway.ledger import reads
-from gateway.ledger.rows import OutboxRow
+from gateway.ledger.batch import OutboxRow
 
 US_PER_S = 1_000_000
 _MOST_DOUBLINGS = 20

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from gateway.ledger import deliveries, reads, writes
+from gateway.ledger.batch import Attempt, Backlog, OutboxRow
 from gateway.ledger.deliveries import Deliveries, Followed, Proof, ResendRules
-from gateway.ledger.rows import Attempt, Backlog, OutboxRow
 from gateway.ledger.worker import Worker
 
 

@@ -6,11 +6,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.ledger.batch import OutboxMessage
+from gateway.ledger.batch import Backlog, OutboxMessage, OutboxRow, Tally
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
-from gateway.ledger.rows import Backlog, OutboxRow, Tally
 from gateway.messages.identity import Identity
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"

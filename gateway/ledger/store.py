@@ -21,13 +21,11 @@ from pathlib import Path
 
 from drivers.reading import Stamp
 from gateway.ledger import opening, reads, schema, writes
-from gateway.ledger.batch import Batch
+from gateway.ledger.batch import Batch, Tally
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.errors import LedgerUnavailable
-from gateway.ledger.lock import state_lock
 from gateway.ledger.outbox import Outbox
-from gateway.ledger.rows import Tally
-from gateway.ledger.worker import Worker, settle
+from gateway.ledger.worker import Worker, settle, state_lock
 from gateway.messages.identity import Identity
 
 REPLAYED = (EntryKind.FACT, EntryKind.INCREMENT)

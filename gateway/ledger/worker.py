@@ -1,14 +1,36 @@
-"""The thread that owns the ledger's one connection."""
+"""Who may use the ledger: one process in a state directory, one thread with the one connection."""
 
 import asyncio
+import fcntl
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
-from gateway.ledger.errors import LedgerBroken, LedgerDamaged
+from gateway.ledger.errors import LedgerBroken, LedgerDamaged, StateLocked
 
 T = TypeVar("T")
+
+
+@contextmanager
+def state_lock(directory: Path) -> Generator[None]:
+    """Holds the directory, made if absent, for this process alone. Raises StateLocked if another holds it.
+
+    The kernel lets go when the process ends, however it ends; the file stays and means nothing by itself.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(directory / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StateLocked(directory) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 async def settle(future: asyncio.Future[T]) -> T:

@@ -10,12 +10,11 @@ from contextlib import contextmanager
 import msgspec
 
 from gateway.ledger import reads
-from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow
+from gateway.ledger.batch import Attempt, Batch, OutboxMessage, ReceiptRow
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, follow
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
 from gateway.ledger.reads import LedgerOrigin
-from gateway.ledger.rows import Attempt
 from gateway.messages.identity import Identity, Merge
 
 

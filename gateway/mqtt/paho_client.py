@@ -26,7 +26,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from gateway.ledger.rows import UNPROVEN
+from gateway.ledger.batch import UNPROVEN
 from gateway.mqtt.credentials import Credentials
 from gateway.mqtt.paho_glue import (
     LastLoggedError,

@@ -14,8 +14,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from gateway.ledger.batch import Attempt, OutboxRow
 from gateway.ledger.deliveries import ResendRules
-from gateway.ledger.rows import Attempt, OutboxRow
 from gateway.mqtt.client import Connection
 from gateway.mqtt.retry import WINDOW, Delivery, NextStep
 from gateway.mqtt.types import MqttCounters, OutgoingMessage

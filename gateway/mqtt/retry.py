@@ -21,7 +21,7 @@ from enum import StrEnum
 
 import msgspec
 
-from gateway.ledger.rows import OutboxRow
+from gateway.ledger.batch import OutboxRow
 from gateway.mqtt.types import NOBODY_LISTENS, REFUSED_FROM
 
 WINDOW = 20

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import msgspec
 
 from drivers.reading import RunState
+from gateway.ledger.batch import Tally
 from gateway.ledger.entry import Entry, EntryKind, seal
 from gateway.ledger.receipt_plan import NO_RECEIPTS, ReceiptPlan, Thing
-from gateway.ledger.rows import Tally
 from gateway.messages.cloudevents import Event, Origin, Trace, serial_id
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Answer, InboundFormat

@@ -11,7 +11,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 
-from gateway.ledger.rows import UNPROVEN
+from gateway.ledger.batch import UNPROVEN
 from gateway.mqtt.client import connect
 from gateway.mqtt.types import (
     BadCredentials,

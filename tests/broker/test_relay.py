@@ -10,7 +10,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 import pytest
 
-from gateway.ledger.rows import UNPROVEN
+from gateway.ledger.batch import UNPROVEN
 from tests.broker.caller import Caller
 from tests.broker.gateway_side import gateway, settings
 from tests.broker.harness import BrokerThread, Mosquitto, eventually, only_3_1_1

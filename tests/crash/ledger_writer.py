@@ -13,10 +13,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gateway.ledger.batch import Batch, OutboxMessage
+from gateway.ledger.batch import Attempt, Batch, OutboxMessage
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.ledger.opening import connect_file
-from gateway.ledger.rows import Attempt
 from gateway.ledger.store import open_ledger
 from gateway.messages.identity import Identity
 from gateway.runtime.clock import SystemClock

@@ -18,9 +18,8 @@ import pytest
 
 from gateway.audit.verify import verify
 from gateway.ledger import reads, writes
-from gateway.ledger.batch import Batch
+from gateway.ledger.batch import Attempt, Batch
 from gateway.ledger.opening import configure, connect_file, open_or_replace
-from gateway.ledger.rows import Attempt
 from gateway.ledger.store import open_ledger
 from gateway.runtime.clock import SystemClock
 from tests.crash.ledger_audit import audit

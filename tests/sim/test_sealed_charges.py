@@ -9,7 +9,7 @@ import pytest
 
 from gateway.audit.verify import verify
 from gateway.ledger import reads
-from gateway.ledger.rows import OutboxRow
+from gateway.ledger.batch import OutboxRow
 from tests.sim.test_story import POLICIES, a_day
 
 COLUMNS = "outbox_id, event_id, topic, payload, retain, content_type"

@@ -13,10 +13,10 @@ from gateway.audit.rederive import Rederiver
 from gateway.audit.report import AuditProblem
 from gateway.audit.stream import RawEntry, stream, transactions
 from gateway.audit.verify import verify
+from gateway.ledger.batch import OutboxRow
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerUnavailable, TargetExists
 from gateway.ledger.reads import message_digest
-from gateway.ledger.rows import OutboxRow
 from gateway.ledger.store import open_ledger
 from gateway.replay.casefile import Case, read_cases
 from gateway.session.facts import AnyFact, ObservedUntil, encode_fact

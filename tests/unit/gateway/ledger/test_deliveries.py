@@ -10,12 +10,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gateway.ledger import deliveries, schema, writes
-from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder
+from gateway.ledger.batch import Attempt, Batch, OutboxMessage, ReceiptRow, ResendOrder
 from gateway.ledger.deliveries import Deliveries, Proof, ResendRules
 from gateway.ledger.entry import EntryKind, append
 from gateway.ledger.opening import connect_file
 from gateway.ledger.reads import LedgerOrigin
-from gateway.ledger.rows import Attempt
 from gateway.ledger.schema import migrate
 from gateway.ledger.store import Ledger, open_ledger, open_readonly
 from gateway.runtime.clock import SystemClock

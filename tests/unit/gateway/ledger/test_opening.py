@@ -12,11 +12,10 @@ from sqlite_utils import Database, Migrations
 
 from drivers.reading import Stamp
 from gateway.ledger import reads, schema
-from gateway.ledger.batch import Batch, OutboxMessage
+from gateway.ledger.batch import Batch, OutboxMessage, OutboxRow
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.ledger.errors import LedgerUnavailable, StateLocked
 from gateway.ledger.opening import connect_file
-from gateway.ledger.rows import OutboxRow
 from gateway.ledger.store import open_ledger, open_readonly
 
 Connect = Callable[[Path], sqlite3.Connection]

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.ledger.batch import Batch, OutboxMessage
+from gateway.ledger.batch import Attempt, Backlog, Batch, OutboxMessage
 from gateway.ledger.entry import EntryKind, append
-from gateway.ledger.rows import Attempt, Backlog
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.runtime.clock import SystemClock
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.ledger.rows import UNPROVEN, OutboxRow
+from gateway.ledger.batch import UNPROVEN, OutboxRow
 from gateway.mqtt.retry import DISCARD_AFTER_S, LONGEST_RETRY_S, Delivery, NextStep, backoff_s
 
 
