@@ -11,7 +11,7 @@ import msgspec
 from gateway.audit.rerun import RederivedSession, Rerun, read
 from gateway.audit.stream import RawEntry, stream, transactions
 from gateway.ledger import reads
-from gateway.ledger.bodies import change_of, charge_of, told_of
+from gateway.ledger.bodies import change_of, charge_of, published_of
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable, UnknownSession
 from gateway.ledger.reads import LedgerOrigin
@@ -97,7 +97,7 @@ def _collecting(entries: Iterable[RawEntry], announced: dict[str, _Announced]) -
                 case EntryKind.CHARGE:
                     of.charges.append(charge_of(entry.body))
                 case EntryKind.SESSION:
-                    of.published = told_of(entry.body)
+                    of.published = published_of(entry.body)
                 case _:
                     pass
         yield entry

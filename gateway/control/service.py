@@ -54,13 +54,14 @@ from gateway.control.views import (
     session_view,
     work_view,
 )
+from gateway.ledger.bodies import Order
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import Ledger
 from gateway.messages.instants import rfc3339
 from gateway.mqtt.gateway_status import software_version
 from gateway.recording.pipeline import Pipeline
-from gateway.recording.receipts import Order, OrderRefused
+from gateway.recording.receipts import OrderRefused
 from gateway.runtime.clock import Clock
 from gateway.session.facts import CapRef
 from gateway.session.outcome import SessionRecord

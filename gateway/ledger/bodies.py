@@ -1,35 +1,108 @@
-"""What verification and audit read of the bodies of entries: no more than they re-derive; the rest may be anything."""
+"""The bodies of entries, written and read in this one module: for the gateway that goes on from them and for the audit.
+
+The body of an increment, a charge or a session holds what the tracker needs to go on after a restart, and the message
+that was published but for the patient's identifiers: the chain vouches for what was sent and names nobody. A fact's
+body is the fact itself, which `gateway.session.facts` encodes. A body is JSON, in UTF-8; who reads one reads no more of
+it than is needed, the rest may be anything.
+"""
 
 from typing import Any
 
 import msgspec
 
+from gateway.messages.cloudevents import Event, encode_event
 from gateway.session.charges import Charge
 from gateway.session.increments import Change
 from gateway.session.outcome import Published
 
 
-class _Increment(msgspec.Struct, frozen=True):
+class IncrementBody(msgspec.Struct, frozen=True):
+    """The body of an increment's entry."""
+
     change: Change
+    event: msgspec.Raw = msgspec.Raw()
 
 
-class _Charge(msgspec.Struct, frozen=True):
+class SessionBody(msgspec.Struct, frozen=True, rename={"published": "told"}):
+    """The body of a session's entry."""
+
+    published: Published
+    event: msgspec.Raw = msgspec.Raw()
+
+
+class ChargeBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of a charge's or a credit's entry."""
+
     charge: Charge
+    event: msgspec.Raw = msgspec.Raw()
+    sent: dict[str, str] = {}  # the messages it was sent as, in every notation: id -> seal
 
 
-class _Session(msgspec.Struct, frozen=True):
-    told: Published
+class StatusBody(msgspec.Struct, frozen=True):
+    """The body of an entry about the gateway itself."""
+
+    event: Event
 
 
-class _IncrementBody(msgspec.Struct, frozen=True):
+class SetAsideBody(msgspec.Struct, frozen=True):
+    """The body of the first entry after a damaged ledger was set aside."""
+
+    set_aside: str  # name of the damaged file
+
+
+class ReceiptNote(msgspec.Struct, frozen=True):
+    """What the chain keeps of an application receipt; the engine's words lie beside the chain."""
+
+    key: str  # of the message that it is for
+    result: str
+    code: str
+
+
+class ReceiptBody(msgspec.Struct, frozen=True):
+    """The body of a receipt's entry."""
+
+    receipt: ReceiptNote
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A person's order to send a message again."""
+
+    key: str
+    person: str
+    reason: str
+
+
+class ResendBody(msgspec.Struct, frozen=True):
+    """The body of the entry of an order to send a message again."""
+
+    resend: Order
+
+
+AnyBody = IncrementBody | SessionBody | ChargeBody | StatusBody | SetAsideBody | ReceiptBody | ResendBody
+
+
+class _Message(msgspec.Struct, frozen=True):
+    """What any body may have."""
+
     event: msgspec.Raw = msgspec.Raw()
     sent: dict[str, str] = {}
 
 
-_increment = msgspec.json.Decoder(_Increment)
-_charge = msgspec.json.Decoder(_Charge)
-_session = msgspec.json.Decoder(_Session)
-_telling = msgspec.json.Decoder(_IncrementBody)
+_encoder = msgspec.json.Encoder()
+_increment = msgspec.json.Decoder(IncrementBody)
+_session = msgspec.json.Decoder(SessionBody)
+_charge = msgspec.json.Decoder(ChargeBody)
+_message = msgspec.json.Decoder(_Message)
+
+
+def encode_body(body: AnyBody) -> bytes:
+    """The body as JSON, fields in the order of their declaration."""
+    return _encoder.encode(body)
+
+
+def anonymous(event: Event) -> msgspec.Raw:
+    """The message without the patient's identifiers, as a body holds it."""
+    return msgspec.Raw(_encoder.encode(without_patient(encode_event(event))))
 
 
 def change_of(body: str) -> Change:
@@ -42,24 +115,24 @@ def charge_of(body: str) -> Charge:
     return _charge.decode(body).charge
 
 
-def told_of(body: str) -> Published:
-    """What was told in a session's body. Raises msgspec.DecodeError."""
-    return _session.decode(body).told
+def published_of(body: str) -> Published:
+    """What a session's body says was published of it. Raises msgspec.DecodeError."""
+    return _session.decode(body).published
 
 
 def event_of(body: str) -> bytes | None:
     """The message in a body, byte for byte; None if it has none. Raises msgspec.DecodeError."""
-    event = _telling.decode(body).event
+    event = _message.decode(body).event
     return bytes(event) or None
 
 
 def sealed(body: str) -> dict[str, str]:
     """The messages that a charge's body seals: id -> seal. Raises msgspec.DecodeError."""
-    return _telling.decode(body).sent
+    return _message.decode(body).sent
 
 
 def without_patient(event: bytes) -> dict[str, Any]:
-    """A message but for whom it concerns. Raises msgspec.DecodeError if it is no message."""
+    """A message without the patient's identifiers. Raises msgspec.DecodeError if it is no message."""
     decoded = msgspec.json.decode(event, type=dict[str, Any])
     if isinstance(decoded.get("data"), dict):
         decoded["data"].pop("patient", None)
@@ -67,6 +140,6 @@ def without_patient(event: bytes) -> dict[str, Any]:
 
 
 def names_patient(body: str) -> bool:
-    """Whether the body has a message that says whom it concerns. Raises msgspec.DecodeError."""
+    """Whether the body has a message with a patient's identifiers. Raises msgspec.DecodeError."""
     event = event_of(body)
     return event is not None and msgspec.json.decode(event) != without_patient(event)

@@ -20,6 +20,7 @@ import msgspec
 from drivers.reading import ReadFault, Reading, RunState
 from gateway.config.lines import UnitSpec
 from gateway.config.load import GatewayConfig
+from gateway.ledger.bodies import Order, change_of, charge_of, published_of
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.entry import Entry, EntryKind, subject_of
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
@@ -30,8 +31,8 @@ from gateway.messages.inbound.answers import Accepted, Answer, InboundFormat, Re
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
-from gateway.recording.receipts import Judged, Order, Settled, check_order, is_delivered, judge, session_of
-from gateway.recording.recorder import Recorder, RunStateChange, change_in, charge_in, published_in
+from gateway.recording.receipts import Judged, Settled, check_order, is_delivered, judge, session_of
+from gateway.recording.recorder import Recorder, RunStateChange
 from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session import observe
@@ -108,9 +109,9 @@ class Pipeline:
         self._state = rebuild(
             config.policy_text,
             facts,
-            [change_in(entry) for entry in recorded if entry.kind is EntryKind.INCREMENT],
-            [published_in(entry) for entry in recorded if entry.kind is EntryKind.SESSION],
-            [charge_in(entry) for entry in recorded if entry.kind is EntryKind.CHARGE],
+            [(entry.session, change_of(entry.body)) for entry in recorded if entry.kind is EntryKind.INCREMENT],
+            [(entry.session, published_of(entry.body)) for entry in recorded if entry.kind is EntryKind.SESSION],
+            [(entry.session, charge_of(entry.body)) for entry in recorded if entry.kind is EntryKind.CHARGE],
         )
         self._due_us = self._state.due_us()
         self.busy = self._state.watched  # units that have a cap in a session

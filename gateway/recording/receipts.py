@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.ledger.bodies import Order
 from gateway.ledger.deliveries import Followed, Proof
 from gateway.ledger.outbox import Outbox
 from gateway.ledger.receipt_plan import ReceiptPlan
@@ -41,19 +42,6 @@ class Judged(msgspec.Struct, frozen=True):
 
     answer: Answer
     settled: tuple[Settled, ...] = ()
-
-
-class Order(msgspec.Struct, frozen=True):
-    """A person's order to send a message again."""
-
-    key: str
-    person: str
-    reason: str
-
-    @property
-    def session(self) -> str:
-        """The session that the message is of."""
-        return session_of(self.key)
 
 
 class OrderRefused(Exception):

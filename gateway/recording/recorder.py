@@ -10,9 +10,18 @@ import msgspec
 
 from drivers.reading import RunState
 from gateway.ledger.batch import Tally
-from gateway.ledger.entry import Entry, EntryKind, seal
+from gateway.ledger.bodies import (
+    ChargeBody,
+    IncrementBody,
+    SessionBody,
+    SetAsideBody,
+    StatusBody,
+    anonymous,
+    encode_body,
+)
+from gateway.ledger.entry import EntryKind, seal
 from gateway.ledger.receipt_plan import NO_RECEIPTS, ReceiptPlan, Thing
-from gateway.messages.cloudevents import Event, Origin, Trace, serial_id
+from gateway.messages.cloudevents import Origin, Trace, serial_id
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Answer, InboundFormat
 from gateway.messages.instants import rfc3339
@@ -27,42 +36,7 @@ from gateway.recording.receipts import Settled
 from gateway.recording.transaction import Transaction
 from gateway.session.charges import Charge, charged_units
 from gateway.session.facts import AnyFact, CapRef, SessionOpened, encode_fact
-from gateway.session.increments import Change
-from gateway.session.outcome import Outcome, Published, SessionChange, SessionRecord
-
-
-class IncrementBody(msgspec.Struct, frozen=True):
-    """The body of an increment's entry."""
-
-    change: Change
-    event: dict[str, object] | msgspec.Raw
-
-
-class SessionBody(msgspec.Struct, frozen=True, rename={"published": "told"}):
-    """The body of a session's entry."""
-
-    published: Published
-    event: dict[str, object] | msgspec.Raw
-
-
-class ChargeBody(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The body of a charge's or a credit's entry."""
-
-    charge: Charge
-    event: dict[str, object] | msgspec.Raw
-    sent: dict[str, str] = {}  # messages that it went out as, in every form: id -> seal
-
-
-class StatusBody(msgspec.Struct, frozen=True):
-    """The body of an entry about the gateway itself."""
-
-    event: Event
-
-
-class SetAsideBody(msgspec.Struct, frozen=True):
-    """The body of the first entry after a damaged ledger was set aside."""
-
-    set_aside: str
+from gateway.session.outcome import Outcome, SessionChange, SessionRecord
 
 
 class RunStateChange(msgspec.Struct, frozen=True):
@@ -92,7 +66,6 @@ class Recorder:
         self._salt = salt
         self._plan = receipts
         self._site = site or ChargeSite(mode=mode)
-        self._encode = msgspec.json.Encoder().encode
 
     def facts(self, transaction: Transaction, facts: Iterable[AnyFact]) -> None:
         """Record facts; only the one that opens a session is tied to it, for whose the others are may change."""
@@ -125,9 +98,9 @@ class Recorder:
                 at_us=transaction.recorded_us,
                 trace=self._trace(transaction, cause),
             )
-            told = outcome.record.published
-            if told is not None:
-                transaction.record(EntryKind.SESSION, token, self._encode(SessionBody(told, _anonymous(event))))
+            published = outcome.record.published
+            if published is not None:
+                transaction.record(EntryKind.SESSION, token, encode_body(SessionBody(published, anonymous(event))))
                 transaction.publish(self._topics.session_event, event)
             if what is SessionChange.PHASE:
                 self._phase(transaction, outcome, cause)
@@ -137,7 +110,7 @@ class Recorder:
                 increment_data(outcome, change, identity, self._mode),
                 self._trace(transaction, cause),
             )
-            transaction.record(EntryKind.INCREMENT, token, self._encode(IncrementBody(change, _anonymous(event))))
+            transaction.record(EntryKind.INCREMENT, token, encode_body(IncrementBody(change, anonymous(event))))
             followed = self._plan.follows(Thing.INCREMENT, Notation.JSON)
             transaction.publish(self._topics.increment, event, key=event.id if followed else "", awaited=followed)
 
@@ -153,8 +126,8 @@ class Recorder:
         told = ReleasedCharge(event, data, identity, transaction.recorded_us)
         messages = list(charge_messages(self._site, told))
         sent = {message.id: seal(self._salt, message.payload) for message in messages}
-        body = ChargeBody(charge, _anonymous(event), sent)
-        transaction.record(EntryKind.CHARGE, outcome.record.token, self._encode(body))
+        body = ChargeBody(charge, anonymous(event), sent)
+        transaction.record(EntryKind.CHARGE, outcome.record.token, encode_body(body))
         for message in messages:
             followed = self._plan.follows(Thing.CHARGE, message.form)
             transaction.publish_raw(
@@ -203,12 +176,12 @@ class Recorder:
             event_id=serial_id(self._origin, transaction.epoch, transaction.next_seq),
             at_us=transaction.recorded_us,
         )
-        transaction.record(EntryKind.STATUS, "", self._encode(StatusBody(event)))
+        transaction.record(EntryKind.STATUS, "", encode_body(StatusBody(event)))
         transaction.publish(self._topics.result, event)
 
     def set_aside(self, transaction: Transaction, file_name: str) -> None:
         """Record that a damaged ledger lies beside this one."""
-        transaction.record(EntryKind.STATUS, "", self._encode(SetAsideBody(file_name)))
+        transaction.record(EntryKind.STATUS, "", encode_body(SetAsideBody(file_name)))
 
     def _phase(self, transaction: Transaction, outcome: Outcome, cause: str) -> None:
         """Tell the new phase on every cap of the session."""
@@ -237,31 +210,3 @@ class Recorder:
 
     def _trace(self, transaction: Transaction, cause: str) -> Trace:
         return Trace(sequence=transaction.next_seq, cause=cause or None, recorded_at=rfc3339(transaction.recorded_us))
-
-
-def _anonymous(event: Event) -> dict[str, object]:
-    """The message without the patient's identifiers."""
-    message: dict[str, object] = msgspec.to_builtins(event)
-    data: dict[str, object] = msgspec.to_builtins(event.data)
-    data.pop("patient", None)
-    return {**message, "data": data}
-
-
-_increment_body = msgspec.json.Decoder(IncrementBody)
-_session_body = msgspec.json.Decoder(SessionBody)
-_charge_body = msgspec.json.Decoder(ChargeBody)
-
-
-def change_in(entry: Entry) -> tuple[str, Change]:
-    """The session's token and the change in an increment's entry."""
-    return entry.session, _increment_body.decode(entry.body).change
-
-
-def published_in(entry: Entry) -> tuple[str, Published]:
-    """The session's token and what was told in a session's entry."""
-    return entry.session, _session_body.decode(entry.body).published
-
-
-def charge_in(entry: Entry) -> tuple[str, Charge]:
-    """The session's token and the charge or credit in an entry of one."""
-    return entry.session, _charge_body.decode(entry.body).charge

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterable
 
-import msgspec
-
 from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder
+from gateway.ledger.bodies import Order, ReceiptBody, ReceiptNote, ResendBody, encode_body
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.messages.cloudevents import CONTENT_TYPE, Event, encode_event
 from gateway.messages.identity import Identity, Merge
-from gateway.recording.receipts import Order, Settled
+from gateway.recording.receipts import Settled, session_of
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # longer or with blanks, it is words
 
@@ -76,8 +75,8 @@ class Transaction:
         receipt = settled.receipt
         code = receipt.code if _CODE.fullmatch(receipt.code) else ""
         text = receipt.text if code else " ".join(filter(None, (receipt.code, receipt.text)))
-        body = {"key": settled.key, "result": receipt.result, "code": code}
-        self.record(EntryKind.DELIVERY, settled.session, msgspec.json.encode({"receipt": body}))
+        body = ReceiptBody(ReceiptNote(settled.key, receipt.result, code))
+        self.record(EntryKind.DELIVERY, settled.session, encode_body(body))
         self._receipts.append(
             ReceiptRow(
                 self._head.seq,
@@ -92,7 +91,7 @@ class Transaction:
 
     def order(self, order: Order) -> None:
         """Record that a person wants a message sent again."""
-        self.record(EntryKind.DELIVERY, order.session, msgspec.json.encode({"resend": order}))
+        self.record(EntryKind.DELIVERY, session_of(order.key), encode_body(ResendBody(order)))
         self._resends.append(ResendOrder(self._head.seq, order.key))
 
     def batch(self, identities: Iterable[Identity] = (), merges: Iterable[Merge] = ()) -> Batch:

@@ -14,10 +14,11 @@ from gateway.audit.verify import verify
 from gateway.cli import main
 from gateway.control.service import ControlService
 from gateway.ledger import deliveries
+from gateway.ledger.bodies import Order
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.store import open_readonly
-from gateway.recording.receipts import Order, OrderRefused
+from gateway.recording.receipts import OrderRefused
 from tests.sim.test_pipeline import CONFIG, EPOCH_US, POLICY, Suite, running
 from tests.sim.test_release import problems, signed
 
