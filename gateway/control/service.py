@@ -11,6 +11,7 @@ from msgspec import UNSET
 from gateway.commissioning.messages import build_trial
 from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
+from gateway.config.plant import plant_of
 from gateway.control.acts import ActContext, SessionSnapshot, facts_of
 from gateway.control.answers import (
     ActAnswer,
@@ -63,7 +64,6 @@ from gateway.mqtt.gateway_status import software_version
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.receipts import OrderRefused
 from gateway.runtime.clock import Clock
-from gateway.session.facts import CapRef
 from gateway.session.outcome import SessionRecord
 from gateway.session.state import inspect
 
@@ -88,8 +88,7 @@ class ControlService:
         self._clock = clock
         self._ledger = ledger
         self._pipeline = pipeline
-        self._chairs = {chair: CapRef(unit.id, cap) for unit in config.units for cap, chair in unit.chairs.items()}
-        self._caps = frozenset(CapRef(unit.id, cap) for unit in config.units for cap in range(1, unit.profile.caps + 1))
+        self._plant = plant_of(config.units)
 
     async def answer(self, line: bytes, uid: int) -> bytes:
         """One JSON object without line end. `uid` is who asks by the kernel's word; only the log has it.
@@ -218,8 +217,8 @@ class ControlService:
             now_us=now_us,
             oldest_us=now_us - state.memory_us,
             zone=self._config.time_zone,
-            chairs=self._chairs,
-            caps=self._caps,
+            chairs=self._plant.chairs,
+            caps=self._plant.caps,
             serving=state.serving(now_us),
             subject_of=lambda visit: subject_of(self._ledger.salt, visit),
             work=state.work,

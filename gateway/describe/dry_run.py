@@ -10,6 +10,7 @@ from typing import cast
 import msgspec
 
 from gateway.config.load import GatewayConfig
+from gateway.config.plant import plant_of
 from gateway.messages.inbound.answers import (
     Accepted,
     Ignored,
@@ -81,9 +82,8 @@ def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explan
 def _site(config: GatewayConfig | None) -> ReaderSite:
     if config is None:
         return ReaderSite(_EveryChair(), frozenset(), {}, {}, _visit)
-    chairs = {chair: CapRef(unit.id, cap) for unit in config.units for cap, chair in unit.chairs.items()}
-    caps = frozenset(CapRef(unit.id, cap) for unit in config.units for cap in range(1, unit.profile.caps + 1))
-    return ReaderSite(chairs, caps, {}, {}, _visit, config.time_zone, config.words, live=config.mode is Mode.LIVE)
+    plant, live = plant_of(config.units), config.mode is Mode.LIVE
+    return ReaderSite(plant.chairs, plant.caps, {}, {}, _visit, config.time_zone, config.words, live=live)
 
 
 def _visit(visit: str) -> str:

@@ -13,13 +13,13 @@ import logging
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from drivers.reading import ReadFault, Reading, RunState
-from gateway.config.lines import UnitSpec
+from drivers.reading import ReadFault, Reading
 from gateway.config.load import GatewayConfig
+from gateway.config.plant import plant_of
 from gateway.ledger.bodies import Order, change_of, charge_of, published_of
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.entry import Entry, EntryKind, subject_of
@@ -31,13 +31,13 @@ from gateway.messages.inbound.answers import Accepted, Answer, InboundFormat, Re
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
-from gateway.recording.receipts import Judged, Settled, check_order, is_delivered, judge, session_of
-from gateway.recording.recorder import Recorder, RunStateChange
+from gateway.recording.observing import Observing
+from gateway.recording.receipts import Judged, Settled, check_order, judge
+from gateway.recording.recorder import Recorder
+from gateway.recording.session_heads import SessionHeads
 from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
-from gateway.session import observe
-from gateway.session.facts import AnyFact, CapRef, ClockStepped, ObservedUntil, decode_fact
-from gateway.session.observe import CapCondition, ObserveRules, UnitState
+from gateway.session.facts import AnyFact, ClockStepped, decode_fact
 from gateway.session.outcome import Outcome
 from gateway.session.spans import FOREVER
 from gateway.session.state import Step, TrackerState, advance, prune, rebuild
@@ -47,18 +47,9 @@ _log = logging.getLogger("capgate.sessions")
 
 TICK_S = 60.0  # how often a unit's observation is recorded
 STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
-DEFAULT_GAP_POLLS = 3
 RECORDED = (EntryKind.FACT, EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
 _TOKEN_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # without those that are mistaken for each other
 TOKEN_LENGTH = 9
-
-
-_RUN_STATES = {
-    CapCondition.STOPPED: RunState.STOPPED,
-    CapCondition.COOLING: RunState.RUNNING,
-    CapCondition.PAUSED: RunState.PAUSED,
-    CapCondition.FAULT: RunState.FAULT,
-}
 
 
 class AnsweredMessage(msgspec.Struct, frozen=True):
@@ -73,13 +64,6 @@ class AnsweredMessage(msgspec.Struct, frozen=True):
         return self.answer.merges if isinstance(self.answer, Accepted) else ()
 
 
-class _Unit(msgspec.Struct):
-    """One unit as far as readings have shown."""
-
-    rules: ObserveRules
-    seen: UnitState
-
-
 class Pipeline:
     """The gateway's sessions around an open ledger."""
 
@@ -88,7 +72,7 @@ class Pipeline:
         self._clock = clock
         self._ledger = ledger
         origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
-        self._plan = config.receipts
+        self._heads = SessionHeads(origin, topics, ledger, config.receipts)
         self._outbound = config.outbound
         self._recorder = Recorder(origin, topics, config.mode, ledger.salt, config.receipts, config.outbound.site)
         key = load_or_make_key(config.state_dir / KEY_FILE)
@@ -97,15 +81,9 @@ class Pipeline:
         self._time_zone = config.time_zone
         self._words = config.words
         self._live = config.mode is Mode.LIVE
-        self._chairs = {chair: CapRef(unit.id, cap) for unit in config.units for cap, chair in unit.chairs.items()}
-        self._caps = frozenset(CapRef(unit.id, cap) for unit in config.units for cap in _caps_of(unit))
+        self._plant = plant_of(config.units)
         facts = [decode_fact(entry.body) for entry in recorded if entry.kind is EntryKind.FACT]
-        now = clock.now()
-        self._units = {
-            unit.id: _Unit(_rules(unit, config), observe.restore(facts, unit.id, unit.profile.caps, now))
-            for unit in config.units
-        }
-        self._observed = {fact.device: fact.at_us for fact in facts if isinstance(fact, ObservedUntil)}
+        self._observing = Observing(config, facts, clock.now())
         self._state = rebuild(
             config.policy_text,
             facts,
@@ -132,29 +110,18 @@ class Pipeline:
     @property
     def observed(self) -> Mapping[str, int]:
         """By unit, the instant up to which good readings show it."""
-        return self._observed
+        return self._observing.until_us
 
     async def answer(self, answer: Reading | ReadFault) -> None:
         """Take what a poll brought; returns when all that follows from it is in the ledger."""
-        unit = self._units[answer.unit]
-        before = unit.seen
-        match answer:
-            case Reading():
-                observation = observe.observe(before, answer, unit.rules)
-            case ReadFault():
-                observation = observe.observe_fault(before, answer, unit.rules)
-        unit.seen = observation.state
-        until_us = observation.observed_until_us
-        if until_us is not None:
-            self._observed[answer.unit] = until_us
-        if not observation.facts and (until_us is None or until_us < self._due_us.get(answer.unit, FOREVER)):
+        observed = self._observing.take(answer)
+        until_us = observed.until_us
+        if not observed.facts and (until_us is None or until_us < self._due_us.get(answer.unit, FOREVER)):
             return
         async with self._lock:
             transaction = self._begin()
-            step = self._advance(transaction, observation.facts)
-            self._recorder.run_states(
-                transaction, _run_state_changes(answer.unit, before, unit.seen, observation.facts)
-            )
+            step = self._advance(transaction, observed.facts)
+            self._recorder.run_states(transaction, observed.run_states)
             # With the facts goes how far the unit is observed: its counters prove the next silence from there.
             await self._finish(transaction, step, also_observed=frozenset([answer.unit]) & step[0].watched)
 
@@ -205,7 +172,7 @@ class Pipeline:
             async with self._lock:
                 transaction = self._begin()
                 before, self._state = self._state, prune(self._state, transaction.recorded_us)
-                await self._clear_heads(transaction, before.records.keys() - self._state.records.keys())
+                await self._heads.clear_final(transaction, before.records.keys() - self._state.records.keys())
                 step = self._advance(transaction, self._clock_facts(transaction.recorded_us))
                 await self._finish(transaction, step, also_observed=self.busy)
 
@@ -216,9 +183,7 @@ class Pipeline:
             if self._ledger.set_aside is not None:
                 _log.error("a damaged ledger was set aside", extra={"file": self._ledger.set_aside.name})
                 self._recorder.set_aside(transaction, self._ledger.set_aside.name)
-            state, step = advance(
-                self._state, (), self._observed, transaction.recorded_us, _draw_token, everything=True
-            )
+            state, step = advance(self._state, (), self.observed, transaction.recorded_us, _draw_token, everything=True)
             self._recorder.facts(transaction, step.facts)
             await self._finish(transaction, (state, step))
 
@@ -237,7 +202,7 @@ class Pipeline:
 
     def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[TrackerState, Step]:
         """The next state, with the facts of the step recorded."""
-        state, step = advance(self._state, facts, self._observed, transaction.recorded_us, _draw_token)
+        state, step = advance(self._state, facts, self.observed, transaction.recorded_us, _draw_token)
         self._recorder.facts(transaction, step.facts)
         return state, step
 
@@ -254,7 +219,7 @@ class Pipeline:
         """Record all that the step changed, commit, and let the new state stand."""
         state, step = advanced
         moved = {unit for outcome in step.outcomes for unit in outcome.record.watched}
-        self._recorder.facts(transaction, self._observed_facts(moved | also_observed, transaction.recorded_us))
+        self._recorder.facts(transaction, self._observing.facts(moved | also_observed, transaction.recorded_us))
         cause = answered.answer.message_id if answered is not None else ""
         for outcome in step.outcomes:
             identity = await self.identity(outcome.record.patient, identities)
@@ -262,10 +227,10 @@ class Pipeline:
             for charge in outcome.release.charges:
                 charged = await self.identity(charge.line.patient, identities)
                 self._recorder.charge(transaction, outcome, charge, charged, cause)
-            await self._keep_head(transaction, outcome)
+            await self._heads.update(transaction, outcome)
         if settled:
             self._recorder.settled(transaction, settled)
-            await self._clear_delivered(transaction, settled)
+            await self._heads.clear_delivered(transaction, settled, self._state.records)
         if answered is not None:
             self._recorder.answer(transaction, answered.answer, answered.format)
         merges = answered.merges if answered is not None else ()
@@ -294,35 +259,13 @@ class Pipeline:
                 extra = {"key": charge.key, "quantity": charge.quantity, "reverses": charge.reverses or None}
                 _log.info("charge", extra=extra)
 
-    # --- what the broker keeps of a session until the engine has it all
-
-    async def _keep_head(self, transaction: Transaction, outcome: Outcome) -> None:
-        record = outcome.record
-        if not outcome.release.charges and await is_delivered(self._ledger.outbox, self._plan, record.token, record):
-            self._recorder.clear_head(transaction, record.token)
-        else:
-            self._recorder.head(transaction, record, await self._ledger.tally(record.token))
-
-    async def _clear_delivered(self, transaction: Transaction, settled: Sequence[Settled]) -> None:
-        accepted = frozenset(each.key for each in settled if each.accepted)
-        for token in sorted({session_of(key) for key in accepted}):
-            record = self._state.records.get(token)
-            if await is_delivered(self._ledger.outbox, self._plan, token, record, accepted):
-                self._recorder.clear_head(transaction, token)
-
-    async def _clear_heads(self, transaction: Transaction, tokens: Collection[str]) -> None:
-        """Those of sessions that can change no more, but for what the engine does not have although it should."""
-        for token in sorted(tokens):
-            if self._plan.expected is None or await is_delivered(self._ledger.outbox, self._plan, token, None):
-                self._recorder.clear_head(transaction, token)
-
     # --- what a step needs to know
 
     def _site(self, now_us: int) -> ReaderSite:
         open_sessions = {token: record.patient for token, record in self._state.records.items()}
         return ReaderSite(
-            self._chairs,
-            self._caps,
+            self._plant.chairs,
+            self._plant.caps,
             self._state.serving(now_us),
             open_sessions,
             lambda visit: subject_of(self._ledger.salt, visit),
@@ -343,11 +286,6 @@ class Pipeline:
         known = kept if now is None else now.completed(kept)
         return None if known is None else self._outbound.site.shown(known)
 
-    def _observed_facts(self, units: frozenset[str] | set[str], now_us: int) -> Iterator[AnyFact]:
-        for unit in sorted(units & self._observed.keys()):
-            seen = observe.marks(self._units[unit].seen) if unit in self._units else ()
-            yield ObservedUntil(at_us=self._observed[unit], known_at_us=now_us, device=unit, marks=seen)
-
     def _clock_facts(self, now_us: int) -> tuple[AnyFact, ...]:
         """P25: a step of the wall clock is told while sessions run on the old time; otherwise it is followed."""
         step_us = self._clock.step_us()
@@ -364,27 +302,5 @@ class Pipeline:
         return (ClockStepped(at_us=now_us, known_at_us=now_us, source="gateway", step_s=step_us / US_PER_S),)
 
 
-def _caps_of(unit: UnitSpec) -> range:
-    return range(1, unit.profile.caps + 1)
-
-
-def _rules(unit: UnitSpec, config: GatewayConfig) -> ObserveRules:
-    gap_s = config.policy.max_gap_s or DEFAULT_GAP_POLLS * unit.poll_period_s
-    return ObserveRules(config.confirm_polls, round(gap_s * US_PER_S), unit.profile.evidence)
-
-
 def _draw_token() -> str:
     return "".join(secrets.choice(_TOKEN_LETTERS) for _ in range(TOKEN_LENGTH))
-
-
-def _run_state_changes(
-    unit: str, before: UnitState, now: UnitState, facts: Sequence[AnyFact]
-) -> Iterator[RunStateChange]:
-    """What each cap is newly confirmed to do, as of the last of `facts`."""
-    at_us = max((fact.at_us for fact in facts), default=0)
-    for channel, cap in enumerate(now.caps, start=1):
-        was = before.caps[channel - 1] if channel <= len(before.caps) else cap
-        old = RunState.UNKNOWN if before.offline else _RUN_STATES[was.condition]
-        new = RunState.UNKNOWN if now.offline else _RUN_STATES[cap.condition]
-        if facts and old is not new:
-            yield RunStateChange(CapRef(unit, channel), old, new, at_us)

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 import msgspec
 
 from drivers.reading import RunState
-from gateway.ledger.batch import Tally
 from gateway.ledger.bodies import (
     ChargeBody,
     IncrementBody,
@@ -27,16 +26,16 @@ from gateway.messages.inbound.answers import Answer, InboundFormat
 from gateway.messages.instants import rfc3339
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.charge import ReleasedCharge, charge_messages
-from gateway.messages.outbound.device import Aspect, CapEvent, SessionHead, cap_event, session_head_event
+from gateway.messages.outbound.device import Aspect, CapEvent, cap_event
 from gateway.messages.outbound.ehr import charge_event, inbound_result_event, increment_event, session_event
 from gateway.messages.outbound.session import charge_data, increment_data, session_data
 from gateway.messages.outbound.site import ChargeSite
 from gateway.mqtt.topics import Topics
 from gateway.recording.receipts import Settled
 from gateway.recording.transaction import Transaction
-from gateway.session.charges import Charge, charged_units
+from gateway.session.charges import Charge
 from gateway.session.facts import AnyFact, CapRef, SessionOpened, encode_fact
-from gateway.session.outcome import Outcome, SessionChange, SessionRecord
+from gateway.session.outcome import Outcome, SessionChange
 
 
 class RunStateChange(msgspec.Struct, frozen=True):
@@ -143,29 +142,6 @@ class Recorder:
         """Record what the engine said of messages."""
         for each in settled:
             transaction.receive(each)
-
-    def head(self, transaction: Transaction, record: SessionRecord, before: Tally) -> None:
-        """Let the broker keep what shows that no event of the session is missing: `before`, and what is told now."""
-        told = transaction.entries_of(record.token)
-        if not told:
-            return
-        head = SessionHead(
-            session=record.token,
-            unit=record.cap.device,
-            cap=record.cap.channel,
-            attained=sum(not each.retracted for each in record.emitted),
-            charged=charged_units(record.charged),
-            events=before.count + len(told),
-            first_sequence=before.first_seq or told[0].seq,
-            last_sequence=told[-1].seq,
-            head_hash=told[-1].hash,
-        )
-        event = session_head_event(self._origin, head, transaction.recorded_us)
-        transaction.keep(self._topics.session(record.token), event)
-
-    def clear_head(self, transaction: Transaction, token: str) -> None:
-        """The engine has all of the session, or nobody can ask for it any more."""
-        transaction.clear(self._topics.session(token), f"{token}.head.cleared.{transaction.last_seq}")
 
     def answer(self, transaction: Transaction, answered: Answer, message_format: InboundFormat) -> None:
         """Record and send the answer to an inbound message."""

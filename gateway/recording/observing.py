@@ -1,0 +1,97 @@
+"""What the units' readings have shown so far: the state between polls, one for each unit.
+
+The rules are those of `gateway.session.observe`, which is pure; here they meet the configuration, the recorded facts
+that the state begins with, and the polls in their order. What is kept is made again from the ledger after a restart.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from drivers.reading import ReadFault, Reading, RunState, Stamp
+from gateway.config.lines import UnitSpec
+from gateway.config.load import GatewayConfig
+from gateway.recording.recorder import RunStateChange
+from gateway.runtime.clock import US_PER_S
+from gateway.session.facts import AnyFact, CapRef, ObservedUntil
+from gateway.session.observe import CapCondition, ObserveRules, UnitState, marks, observe, observe_fault, restore
+
+DEFAULT_GAP_POLLS = 3
+
+_RUN_STATES = {
+    CapCondition.STOPPED: RunState.STOPPED,
+    CapCondition.COOLING: RunState.RUNNING,
+    CapCondition.PAUSED: RunState.PAUSED,
+    CapCondition.FAULT: RunState.FAULT,
+}
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """What one poll has shown of its unit."""
+
+    facts: tuple[AnyFact, ...]
+    until_us: int | None  # the unit is observed up to here, UTC; None: nothing that counting may use
+    run_states: tuple[RunStateChange, ...]  # that the facts confirm
+
+
+class _Unit(msgspec.Struct):
+    rules: ObserveRules
+    seen: UnitState
+
+
+class Observing:
+    """The observation state of every unit of a gateway."""
+
+    def __init__(self, config: GatewayConfig, facts: Sequence[AnyFact], now: Stamp) -> None:
+        self._units = {
+            unit.id: _Unit(_rules(unit, config), restore(facts, unit.id, unit.profile.caps, now))
+            for unit in config.units
+        }
+        self._until_us = {fact.device: fact.at_us for fact in facts if isinstance(fact, ObservedUntil)}
+
+    @property
+    def until_us(self) -> Mapping[str, int]:
+        """By unit, the instant up to which good readings show it, UTC; a unit that was removed stays."""
+        return self._until_us
+
+    def take(self, answer: Reading | ReadFault) -> Observed:
+        """Advance the unit's state over what a poll brought."""
+        unit = self._units[answer.unit]
+        before = unit.seen
+        match answer:
+            case Reading():
+                observation = observe(before, answer, unit.rules)
+            case ReadFault():
+                observation = observe_fault(before, answer, unit.rules)
+        unit.seen = observation.state
+        until_us = observation.observed_until_us
+        if until_us is not None:
+            self._until_us[answer.unit] = until_us
+        changes = _run_state_changes(answer.unit, before, unit.seen, observation.facts)
+        return Observed(observation.facts, until_us, tuple(changes))
+
+    def facts(self, units: frozenset[str] | set[str], known_at_us: int) -> Iterator[ObservedUntil]:
+        """How far each of `units` is observed, as facts; with the caps' counters, which prove the next silence."""
+        for unit in sorted(units & self._until_us.keys()):
+            counters = marks(self._units[unit].seen) if unit in self._units else ()
+            yield ObservedUntil(at_us=self._until_us[unit], known_at_us=known_at_us, device=unit, marks=counters)
+
+
+def _rules(unit: UnitSpec, config: GatewayConfig) -> ObserveRules:
+    gap_s = config.policy.max_gap_s or DEFAULT_GAP_POLLS * unit.poll_period_s
+    return ObserveRules(config.confirm_polls, round(gap_s * US_PER_S), unit.profile.evidence)
+
+
+def _run_state_changes(
+    unit: str, before: UnitState, now: UnitState, facts: Sequence[AnyFact]
+) -> Iterator[RunStateChange]:
+    """What each cap is newly confirmed to do, as of the last of `facts`."""
+    if not facts:
+        return
+    at_us = max(fact.at_us for fact in facts)
+    for channel, cap in enumerate(now.caps, start=1):
+        was = before.caps[channel - 1] if channel <= len(before.caps) else cap
+        old = RunState.UNKNOWN if before.offline else _RUN_STATES[was.condition]
+        new = RunState.UNKNOWN if now.offline else _RUN_STATES[cap.condition]
+        if old is not new:
+            yield RunStateChange(CapRef(unit, channel), old, new, at_us)

@@ -1,0 +1,78 @@
+"""What the broker keeps of a session until the interface engine has all of it: a retained message, its head.
+
+The head counts the session's events and gives the first and the last sequence number and the chain's hash, so that a
+reader can show that no event is missing. It is cleared once nothing more is to come and every message that awaits a
+receipt has one.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from gateway.ledger.receipt_plan import ReceiptPlan
+from gateway.ledger.store import Ledger
+from gateway.messages.cloudevents import Origin
+from gateway.messages.outbound.device import SessionHead, session_head_event
+from gateway.mqtt.topics import Topics
+from gateway.recording.receipts import Settled, is_delivered, session_of
+from gateway.recording.transaction import Transaction
+from gateway.session.charges import charged_units
+from gateway.session.outcome import Outcome, SessionRecord
+
+
+class SessionHeads:
+    """Publishes and clears the heads of one gateway's sessions."""
+
+    def __init__(self, origin: Origin, topics: Topics, ledger: Ledger, plan: ReceiptPlan) -> None:
+        self._origin = origin
+        self._topics = topics
+        self._ledger = ledger
+        self._plan = plan
+
+    async def update(self, transaction: Transaction, outcome: Outcome) -> None:
+        """After the transaction's entries about one session: publish its head, or clear it if all is delivered."""
+        record = outcome.record
+        if not outcome.release.charges and await self._delivered(record.token, record):
+            self._clear(transaction, record.token)
+        else:
+            await self._publish(transaction, record)
+
+    async def clear_delivered(
+        self, transaction: Transaction, settled: Sequence[Settled], records: Mapping[str, SessionRecord]
+    ) -> None:
+        """Clear the heads of the sessions that these receipts complete."""
+        accepted = frozenset(each.key for each in settled if each.accepted)
+        for token in sorted({session_of(key) for key in accepted}):
+            if await self._delivered(token, records.get(token), accepted):
+                self._clear(transaction, token)
+
+    async def clear_final(self, transaction: Transaction, tokens: Collection[str]) -> None:
+        """Clear the heads of sessions that can change no more, but for those of which a receipt is missing."""
+        for token in sorted(tokens):
+            if self._plan.expected is None or await self._delivered(token, None):
+                self._clear(transaction, token)
+
+    async def _delivered(
+        self, token: str, record: SessionRecord | None, accepted: frozenset[str] = frozenset()
+    ) -> bool:
+        return await is_delivered(self._ledger.outbox, self._plan, token, record, accepted)
+
+    async def _publish(self, transaction: Transaction, record: SessionRecord) -> None:
+        entries = transaction.entries_of(record.token)
+        if not entries:
+            return
+        before = await self._ledger.tally(record.token)
+        head = SessionHead(
+            session=record.token,
+            unit=record.cap.device,
+            cap=record.cap.channel,
+            attained=sum(not each.retracted for each in record.emitted),
+            charged=charged_units(record.charged),
+            events=before.count + len(entries),
+            first_sequence=before.first_seq or entries[0].seq,
+            last_sequence=entries[-1].seq,
+            head_hash=entries[-1].hash,
+        )
+        event = session_head_event(self._origin, head, transaction.recorded_us)
+        transaction.keep(self._topics.session(record.token), event)
+
+    def _clear(self, transaction: Transaction, token: str) -> None:
+        transaction.clear(self._topics.session(token), f"{token}.head.cleared.{transaction.last_seq}")
