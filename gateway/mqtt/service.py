@@ -72,7 +72,6 @@ class MqttService:
     ) -> None:
         self.protocol = ""  # of the connection, "" without one
         self.last_error = ""  # why there is none
-        self.inbound_refused = False  # the broker does not let us subscribe
         self.counters = counters
         self._settings = settings
         self._inbound_topics = inbound_topics
@@ -155,10 +154,7 @@ class MqttService:
         try:
             await connection.subscribe(self._inbound_topics)
         except PublishRefused as refusal:
-            self.inbound_refused = True
             log.error("broker refuses inbound topics", extra={"reason": refusal.reason})
-        else:
-            self.inbound_refused = False
 
     async def _say_farewell(self, connection: Connection) -> None:
         with suppress(MqttDown, PublishRefused, TimeoutError):

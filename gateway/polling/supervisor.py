@@ -26,7 +26,7 @@ class Supervisor:
     """All lines of a gateway. `run` it once; the counters may be read at any time."""
 
     def __init__(self, specs: Sequence[LineSpec], clock: Clock, deliver: Deliver) -> None:
-        self.progress = PollProgress()
+        self._progress = PollProgress()
         self.unit_counters = {unit.id: UnitCounters() for spec in specs for unit in spec.units}
         self._specs = specs
         self._clock = clock
@@ -45,6 +45,11 @@ class Supervisor:
     def line_counters(self) -> Mapping[str, Mapping[str, int]]:
         """Line -> event -> count, for the metrics."""
         return {name: line_events(line.counters) for name, line in self._lines.items()}
+
+    @property
+    def last_poll_s(self) -> float | None:
+        """When the last poll of any line ended, in the event loop's seconds; None: none has yet."""
+        return self._progress.last_poll_s
 
     async def run(self) -> None:
         """Poll every line until cancelled. Raises LedgerError: what cannot be recorded must not be polled on."""
@@ -81,7 +86,7 @@ class Supervisor:
         wait_s = RESTART_FIRST_S
         while True:  # ends with the task
             try:
-                await poll_line(schedule, units, self._deliver, self.progress)
+                await poll_line(schedule, units, self._deliver, self._progress)
             except LedgerError:
                 raise
             except Exception:  # noqa: BLE001 - a defect met on one line must not stop the others; it is logged whole

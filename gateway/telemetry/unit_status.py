@@ -53,10 +53,6 @@ class UnitStatusPublisher:
         }
         self._status_topics = {unit: topics.unit_status(unit) for unit in units}
 
-    def units_up(self) -> int:
-        """How many units answered their last poll."""
-        return sum(told.up is True for told in self._told.values())
-
     def is_up(self, unit: str) -> bool:
         """Whether the unit answered its last poll."""
         return self._told[unit].up is True

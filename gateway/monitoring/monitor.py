@@ -1,0 +1,153 @@
+"""Watches a running gateway from inside: alarms from its condition, and the pages of /healthz and /metrics.
+
+The ledger's backlog is looked up every few seconds; everything else is asked of its owner when a page is requested.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from gateway.ledger.batch import Backlog
+from gateway.ledger.deliveries import Deliveries
+from gateway.ledger.store import Ledger
+from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown
+from gateway.monitoring.health import Health, HealthServer
+from gateway.monitoring.metrics import LoopLag, Snapshot, UnitCounters, metrics_page
+from gateway.mqtt.gateway_status import software_version
+from gateway.mqtt.service import MqttService
+from gateway.runtime.clock import US_PER_S, Clock
+from gateway.session.policy import Policy
+
+_log = logging.getLogger("capgate")
+
+BACKLOG_PERIOD_S = 2.0
+STALLED_S = 60.0  # longer than the back-off of a line whose units are all dead
+
+
+class UnitStatus(Protocol):
+    """Which units answer."""
+
+    def is_up(self, unit: str) -> bool:
+        """Whether the unit answered its last poll."""
+        ...
+
+    def down(self, now_us: int) -> Mapping[str, UnitDown]:
+        """The units that did not answer their last poll."""
+        ...
+
+
+class Polling(Protocol):
+    """How polling goes."""
+
+    unit_counters: dict[str, UnitCounters]
+
+    @property
+    def last_poll_s(self) -> float | None:
+        """When the last poll of any line ended, in the event loop's seconds; None: none has yet."""
+        ...
+
+    def line_counters(self) -> Mapping[str, Mapping[str, int]]:
+        """Line -> event -> count."""
+        ...
+
+
+class Monitor:
+    """The alarms, health and metrics of one gateway. `increments` are counted by operation."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        clock: Clock,
+        ledger: Ledger,
+        polling: Polling,
+        units: UnitStatus,
+        mqtt: MqttService,
+        alarms: Alarms,
+        increments: Mapping[str, int],
+        lag: LoopLag,
+    ) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._ledger = ledger
+        self._polling = polling
+        self._units = units
+        self._mqtt = mqtt
+        self._alarms = alarms
+        self._increments = increments
+        self._lag = lag
+        self._backlog = Backlog(0, None)
+        self._deliveries = Deliveries()
+        self._began_s = asyncio.get_running_loop().time()
+
+    async def run(self) -> None:
+        """Watch the backlog and update the alarms until cancelled. Raises LedgerError."""
+        while True:  # ends with the task
+            self._backlog = await self._ledger.outbox.backlog()
+            self._deliveries = await self._ledger.outbox.deliveries()
+            self._alarms.update(self._condition(), self._clock.now().utc_us)
+            await asyncio.sleep(BACKLOG_PERIOD_S)
+
+    @asynccontextmanager
+    async def pages(self, listen: tuple[str, int]) -> AsyncGenerator[None]:
+        """Serve the pages; an address that cannot be had costs the pages, not the recording."""
+        server = HealthServer(listen, self._health, metrics_page(self._snapshot))
+        try:
+            await server.__aenter__()
+        except OSError as error:
+            _log.error("no health page", extra={"listen": listen, "reason": str(error)})
+            yield
+            return
+        try:
+            yield
+        finally:
+            await server.__aexit__(None, None, None)
+
+    def progresses(self) -> bool:
+        """Whether polling goes on; a gateway that has not polled yet is given the same time."""
+        last_s = self._polling.last_poll_s or self._began_s
+        return asyncio.get_running_loop().time() - last_s < STALLED_S
+
+    def _condition(self) -> AlarmInputs:
+        set_aside = self._ledger.set_aside
+        return AlarmInputs(
+            units_down=self._units.down(self._clock.now().utc_us),
+            held_topics=self._mqtt.held_topics,
+            oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,
+            oldest_unreceipted_s=self._age_s(self._deliveries.oldest_us) or 0.0,
+            rejected=self._deliveries.rejected,
+            ledger_set_aside="" if set_aside is None else set_aside.name,
+            policy_unapproved="" if self._policy.approved_by else self._policy.name,
+        )
+
+    def _health(self) -> Health:
+        units = list(self._polling.unit_counters)
+        last_s = self._polling.last_poll_s
+        return Health(
+            version=software_version(),
+            mqtt_connected=self._mqtt.connected,
+            units_up=tuple(unit for unit in units if self._units.is_up(unit)),
+            units_down=tuple(unit for unit in units if not self._units.is_up(unit)),
+            oldest_unsent_s=self._age_s(self._backlog.oldest_us),
+            rejected=self._deliveries.rejected,
+            since_progress_s=None if last_s is None else asyncio.get_running_loop().time() - last_s,
+        )
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            version=software_version(),
+            units=self._polling.unit_counters,
+            lines=self._polling.line_counters(),
+            increments=self._increments,
+            outbox_depth=self._backlog.depth,
+            oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,
+            mqtt_connected=self._mqtt.connected,
+            deliveries=self._deliveries,
+            oldest_pending_s=self._age_s(self._deliveries.oldest_us) or 0.0,
+            loop_lag_s=self._lag.worst_s,
+            alarms=self._alarms.raised,
+        )
+
+    def _age_s(self, since_us: int | None) -> float | None:
+        return None if since_us is None else max(0.0, (self._clock.now().utc_us - since_us) / US_PER_S)
