@@ -90,7 +90,7 @@ class Backlog(msgspec.Struct, frozen=True):
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """How many entries tell something of a session, and the number of the first (0 without one)."""
+    """How many entries record what was published of a session, and the number of the first (0 without one)."""
 
     count: int
     first_seq: int

@@ -1,4 +1,4 @@
-"""The bodies of entries, written and read in this one module: for the gateway that goes on from them and for the audit.
+"""The bodies of entries, written and read in one module: for the gateway, which is rebuilt from them, and the audit.
 
 The body of an increment, a charge or a session holds what the tracker needs to go on after a restart, and the message
 that was published but for the patient's identifiers: the chain vouches for what was sent and names nobody. A fact's

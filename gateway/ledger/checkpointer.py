@@ -31,11 +31,11 @@ class Checkpointer:
     def seal(self, batch: Batch, at_us: int, *, closing: bool = False) -> Batch:
         """The batch with a checkpoint of its head and the message that carries it, where one is due.
 
-        It is with every batch that tells of increments, sessions or charges, an hour after the last one, and at a
+        It is with every batch that records increments, sessions or charges, an hour after the last one, and at a
         clean end (`closing`); never twice for one head.
         """
-        telling = any(entry.kind in ATTESTED for entry in batch.entries)
-        due = telling or closing or at_us - self._signed_us >= PERIOD_US
+        attested = any(entry.kind in ATTESTED for entry in batch.entries)
+        due = attested or closing or at_us - self._signed_us >= PERIOD_US
         if not due or batch.head.seq <= self._signed_seq:
             return batch
         checkpoint = self.sign(batch.head, at_us)

@@ -22,7 +22,7 @@ from gateway.ledger.errors import ChainBroken
 class EntryKind(StrEnum):
     """What an entry records."""
 
-    FACT = "fact"  # something the tracker was told
+    FACT = "fact"  # what happened, when, when it was learned and who said so
     INCREMENT = "increment"  # emitted, amended or retracted
     SESSION = "session"  # opened, flagged, closed, finalised
     CHARGE = "charge"  # released, held or credited

@@ -15,7 +15,7 @@ class StateLocked(LedgerError):
 
 
 class LedgerUnavailable(LedgerError):
-    """The ledger cannot be opened, though nothing says that it is damaged: a person must look."""
+    """The ledger cannot be opened, though nothing says that it is damaged: a person must decide."""
 
 
 class LedgerDamaged(LedgerError):

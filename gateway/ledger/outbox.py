@@ -1,4 +1,4 @@
-"""The relay's side of the ledger: what waits for the broker, and what the broker said."""
+"""The relay's side of the transactional outbox: what waits for the broker, and what the broker said."""
 
 import asyncio
 from collections.abc import Sequence

@@ -109,14 +109,14 @@ def signed_seq(connection: sqlite3.Connection) -> int:
 
 
 def identity(connection: sqlite3.Connection, subject: str) -> Identity | None:
-    """The identifiers behind a subject as last told; None if never told or purged."""
+    """The identifiers behind a subject as last recorded; None if never recorded or purged."""
     query = f"SELECT {_IDENTITY} FROM identity WHERE subject = ? ORDER BY version DESC LIMIT 1"
     row = connection.execute(query, (subject,)).fetchone()
     return _identity(*row) if row else None
 
 
 def identified(connection: sqlite3.Connection, kind: Literal["mrn", "account"], number: str) -> list[Identity]:
-    """Who is known under that number, as last told."""
+    """Who is known under that number, as last recorded."""
     latest = f"SELECT {_IDENTITY}, max(version) FROM identity GROUP BY subject"
     query = f"SELECT {_IDENTITY} FROM ({latest}) WHERE {kind} = ?"
     return [_identity(*row) for row in connection.execute(query, (number,))]
@@ -144,7 +144,7 @@ def backlog(connection: sqlite3.Connection) -> Backlog:
 
 
 def tally(connection: sqlite3.Connection, session: str) -> Tally:
-    """What was told of the session so far."""
+    """How much was published of the session so far."""
     query = """
         SELECT count(*), coalesce(min(seq), 0) FROM entry
          WHERE session = ? AND session <> '' AND kind IN ('session', 'increment', 'charge')"""

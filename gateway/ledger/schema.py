@@ -61,7 +61,7 @@ def m0002_checkpoint(db: Database) -> None:
 
 @MIGRATIONS()
 def m0003_identity(db: Database) -> None:
-    """Name, birth date and sex, where a site asks for them, and further versions of what was told before."""
+    """Name, birth date and sex, where a site asks for them, and further versions of what was recorded before."""
     db.conn.execute("ALTER TABLE identity RENAME TO identity_before")
     names = ("subject", "version", "visit", "mrn", "account", "name", "birth_date", "sex")
     columns = {name: int if name == "version" else str for name in names}

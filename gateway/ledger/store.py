@@ -1,14 +1,15 @@
 """The ledger: the one place where the gateway keeps what must survive.
 
 Theory of operation: one connection in one thread makes every read and write of a running gateway. A commit puts facts,
-events, outbox rows and identifiers into one transaction that is on the disk when the call returns. The caller computes
-the chain (`entry.append`) from `head`; the commit verifies it against the disk. Nobody can cancel a commit half-way.
+events, outbox rows (the transactional outbox) and identifiers into one transaction that is on the disk when the call
+returns. The caller computes the hash chain (`entry.append`) from `head`; the commit verifies it against the disk.
+Nobody can cancel a commit half-way.
 
 A commit that fails leaves the one question nobody can answer: whether it is on the disk. The ledger then refuses
 everything with LedgerBroken; the gateway exits, starts again, and reads from the file what is true.
 
 Promise: once in the ledger, at least once on MQTT with repeats byte-equal, effectively once for a consumer that keys on
-the event's `source` and `id`.
+the event's `source` and `id`, which are the idempotency key.
 """
 
 import asyncio
@@ -65,11 +66,11 @@ class Ledger:
         return await self._worker.run(partial(reads.recover, since_us=since_us, kinds=kinds))
 
     async def identity(self, subject: str) -> Identity | None:
-        """The identifiers behind a subject; None if never told or purged."""
+        """The identifiers behind a subject; None if never recorded or purged."""
         return await self._worker.run(partial(reads.identity, subject=subject))
 
     async def tally(self, session: str) -> Tally:
-        """How much was told of a session, and since which entry."""
+        """How much was published of a session, and since which entry."""
         return await self._worker.run(partial(reads.tally, session=session))
 
     def _commit(self, batch: Batch, connection: sqlite3.Connection) -> None:

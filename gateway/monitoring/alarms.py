@@ -1,7 +1,7 @@
 """The gateway's alarms: a closed set, each raised and cleared as a retained message on a topic of its own.
 
 They are about the gateway and its units, for those who keep both running. None of them is about a patient, and nobody
-may rely on one for a patient's safety. Computed anew from the state each time; only changes are told.
+may rely on one for a patient's safety. Computed anew from the state each time; only changes are published.
 """
 
 import logging
@@ -59,8 +59,8 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     policy_unapproved: str = ""  # the policy's name
 
 
-def standing(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
-    """Every alarm that stands, with what to do about it."""
+def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
+    """Every alarm that is to be raised, with what to do about it."""
     mistaken = _down(now, lambda down: down.kind is FaultKind.WRONG_IDENTITY)
     unconsented = _down(now, lambda down: down.kind is FaultKind.NEEDS_CONSENT)
     gone = _down(now, lambda down: down.kind not in _OF_THEIR_OWN and down.lasted_s >= UNREACHABLE_S)
@@ -100,7 +100,7 @@ def _down(now: AlarmInputs, which: Callable[[UnitDown], bool]) -> list[str]:
 
 
 class Alarms:
-    """Tells what is raised and cleared. `publish` keeps a payload as the state of a topic."""
+    """Publishes what is raised and cleared. `publish` keeps a payload as the state of a topic."""
 
     def __init__(self, origin: Origin, topics: Topics, publish: Callable[[str, bytes], None]) -> None:
         self._origin = origin
@@ -110,22 +110,22 @@ class Alarms:
 
     @property
     def raised(self) -> frozenset[AlarmCode]:
-        """What stands."""
+        """Which alarms are raised."""
         return frozenset(self._raised or ())
 
     def update(self, now: AlarmInputs, at_us: int) -> None:
-        """Tell what changed since the last time; the first time, every alarm's state."""
-        texts = dict(standing(now))
+        """Publish what changed since the last time; the first time, every alarm's state."""
+        texts = dict(active(now))
         before = self._raised
         self._raised = {code: (before or {}).get(code, at_us) for code in texts}
         for code in AlarmCode:
-            stands, stood = code in self._raised, before is not None and code in before
-            if before is None or stands != stood:
-                self._tell(code, texts.get(code), at_us)
-            if stands != stood:
-                _log.warning("alarm %s", "raised" if stands else "cleared", extra={"code": code})
+            is_raised, was_raised = code in self._raised, before is not None and code in before
+            if before is None or is_raised != was_raised:
+                self._publish_alarm(code, texts.get(code), at_us)
+            if is_raised != was_raised:
+                _log.warning("alarm %s", "raised" if is_raised else "cleared", extra={"code": code})
 
-    def _tell(self, code: AlarmCode, text: str | None, at_us: int) -> None:
+    def _publish_alarm(self, code: AlarmCode, text: str | None, at_us: int) -> None:
         state = AlarmState.CLEARED if text is None else AlarmState.RAISED
         alarm = AlarmData(code=code, state=state, since=rfc3339(at_us), text=text or "no longer so")
         self._publish(self._topics.alarm(code), encode_event(alarm_event(self._origin, alarm, at_us)))

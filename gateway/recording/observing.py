@@ -1,6 +1,6 @@
 """What the units' readings have shown so far: the state between polls, one for each unit.
 
-The rules are those of `gateway.session.observe`, which is pure; here they meet the configuration, the recorded facts
+The rules are those of `gateway.session.observe`; here they meet the configuration, the recorded facts
 that the state begins with, and the polls in their order. What is kept is made again from the ledger after a restart.
 """
 

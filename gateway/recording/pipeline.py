@@ -1,11 +1,13 @@
 """Serialises all that moves sessions: input, facts, state, one ledger transaction, swap. It has no rules of its own.
 
-Theory of operation. Readings, messages and the minute's tick meet here. Each becomes facts; one at a time, the state is
-advanced over them, what changed is written in one transaction, and only then the new state stands. A reading that tells
-nothing new and passes no instant at which something is due ends after two comparisons.
+Theory of operation. This is event sourcing. Readings, messages and the minute's tick meet here. Each becomes facts; one
+at a time, the state is advanced over them, what changed is written in one transaction with the messages that it causes
+(the transactional outbox), and only then the new state takes the old one's place. A reading that shows nothing new and
+passes no instant at which something is due ends after two comparisons.
 
-Everything that the state is made from is in the ledger: facts, what was told of increments and sessions, and, once a
-minute and with everything that is told, how far each unit is observed. `recovered` makes the state again from it.
+Everything that the state is made from is in the ledger: facts, what was published of increments and sessions, and, once
+a minute and with everything that is published, how far each unit is observed. `recovered` makes the state from it. A
+message that was taken before is known by its id (the idempotency key) and changes nothing.
 """
 
 import asyncio
@@ -143,8 +145,8 @@ class Pipeline:
                 _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
                 transaction, step, identities, judged = self._begin(), (self._state, Step()), (), Judged(read)
                 read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
-            told = AnsweredMessage(read, message_format)
-            await self._finish(transaction, step, answered=told, identities=identities, settled=judged.settled)
+            answered = AnsweredMessage(read, message_format)
+            await self._finish(transaction, step, answered=answered, identities=identities, settled=judged.settled)
         for each in judged.settled:
             level = logging.INFO if each.accepted else logging.ERROR
             _log.log(level, "receipt", extra={"key": each.key, "result": each.receipt.result})
@@ -158,7 +160,7 @@ class Pipeline:
             await self._finish(transaction, (self._state, Step()))
 
     async def record(self, facts: Sequence[AnyFact], identities: Sequence[Identity] = ()) -> tuple[Outcome, ...]:
-        """Take what a person told; what that changed, once it is in the ledger."""
+        """Take what a person states; what that changed, once it is in the ledger."""
         async with self._lock:
             transaction = self._begin()
             state, step = self._advance(transaction, facts)
@@ -177,7 +179,7 @@ class Pipeline:
                 await self._finish(transaction, step, also_observed=self.busy)
 
     async def _resume(self) -> None:
-        """Look at every session once, as the first thing after a start."""
+        """Assess every session once, as the first thing after a start."""
         async with self._lock:
             transaction = self._begin()
             if self._ledger.set_aside is not None:
@@ -277,17 +279,17 @@ class Pipeline:
             knows_order=self._state.knows_order,
         )
 
-    async def identity(self, subject: str, told: Sequence[Identity] = ()) -> Identity | None:
-        """Who `subject` is, as far as the site sends it: told just now, or kept. None: nobody, or purged."""
+    async def identity(self, subject: str, stated: Sequence[Identity] = ()) -> Identity | None:
+        """Who `subject` is, as far as the site sends it: stated just now, or kept. None: nobody, or purged."""
         if not subject:
             return None
-        now = next((identity for identity in told if identity.subject == subject), None)
+        now = next((identity for identity in stated if identity.subject == subject), None)
         kept = await self._ledger.identity(subject)
         known = kept if now is None else now.completed(kept)
         return None if known is None else self._outbound.site.shown(known)
 
     def _clock_facts(self, now_us: int) -> tuple[AnyFact, ...]:
-        """P25: a step of the wall clock is told while sessions run on the old time; otherwise it is followed."""
+        """P25: a step of the wall clock is recorded while sessions run on the old time; otherwise it is followed."""
         step_us = self._clock.step_us()
         if abs(step_us) <= STEP_TOLERANCE_US:
             return ()

@@ -1,7 +1,7 @@
-"""What a step taught, as ledger entries and the messages they cause. Bytes only: nothing is written or sent here.
+"""What a step learned, as ledger entries and the messages they cause. Bytes only: nothing is written or sent here.
 
-An entry of a fact holds the fact. An entry that tells something holds what the tracker needs to go on after a restart,
-and the message but for whom it concerns, so that the chain vouches for what was sent and names no patient.
+An entry of a fact holds the fact. An entry of what is published holds what the tracker needs to go on after a restart,
+and the message without the patient's identifiers: `gateway.ledger.bodies` has the bytes.
 """
 
 from collections.abc import Iterable
@@ -73,7 +73,7 @@ class Recorder:
             transaction.record(EntryKind.FACT, token, encode_fact(fact))
 
     def run_states(self, transaction: Transaction, changes: Iterable[RunStateChange]) -> None:
-        """Tell changes of run state, because of the facts recorded last."""
+        """Publish changes of run state, because of the facts recorded last."""
         for change in changes:
             event = CapEvent(
                 unit=change.cap.device,
@@ -87,7 +87,7 @@ class Recorder:
             self._cap_event(transaction, transaction.last_seq, event)
 
     def outcome(self, transaction: Transaction, outcome: Outcome, identity: Identity | None, cause: str) -> None:
-        """Record and tell what changed about one session; `cause` is the id of the message that did it, or ""."""
+        """Record and publish what changed about one session; `cause` is the id of the message that did it, or ""."""
         token = outcome.record.token
         for what in outcome.happened:
             event = session_event(
@@ -122,8 +122,8 @@ class Recorder:
         data = charge_data(outcome, charge, identity, self._mode)
         trace = self._trace(transaction, cause)
         event = charge_event(self._origin, data, at_us=transaction.recorded_us, trace=trace)
-        told = ReleasedCharge(event, data, identity, transaction.recorded_us)
-        messages = list(charge_messages(self._site, told))
+        released = ReleasedCharge(event, data, identity, transaction.recorded_us)
+        messages = list(charge_messages(self._site, released))
         sent = {message.id: seal(self._salt, message.payload) for message in messages}
         body = ChargeBody(charge, anonymous(event), sent)
         transaction.record(EntryKind.CHARGE, outcome.record.token, encode_body(body))
@@ -160,7 +160,7 @@ class Recorder:
         transaction.record(EntryKind.STATUS, "", encode_body(SetAsideBody(file_name)))
 
     def _phase(self, transaction: Transaction, outcome: Outcome, cause: str) -> None:
-        """Tell the new phase on every cap of the session."""
+        """Publish the new phase on every cap of the session."""
         for cap in outcome.assessment.caps:
             event = CapEvent(
                 unit=cap.device,

@@ -1,4 +1,9 @@
-"""One ledger transaction in the making: entries on the chain, and the messages that they cause."""
+"""One ledger transaction in the making: entries on the hash chain, and the messages that they cause.
+
+Theory of operation. This is a transactional outbox: entries and messages are committed together, so that no message is
+sent of what is not recorded, and none is missing of what is. A message's id is its idempotency key: it is made from the
+session's token or the entry's number, and whatever is sent again has the same.
+"""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +17,7 @@ from gateway.recording.receipts import Settled, session_of
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # longer or with blanks, it is words
 
-TOLD_OF_SESSIONS = frozenset({EntryKind.SESSION, EntryKind.INCREMENT, EntryKind.CHARGE})
+PUBLISHED_KINDS = frozenset({EntryKind.SESSION, EntryKind.INCREMENT, EntryKind.CHARGE})
 
 
 class Transaction:
@@ -67,8 +72,8 @@ class Transaction:
         self._outbox.append(OutboxMessage(self._head.seq, event_id, topic, b"", True, ""))
 
     def entries_of(self, session: str) -> list[Entry]:
-        """The entries so far that tell something of the session."""
-        return [entry for entry in self._entries if entry.session == session and entry.kind in TOLD_OF_SESSIONS]
+        """The entries so far of what is published of the session."""
+        return [entry for entry in self._entries if entry.session == session and entry.kind in PUBLISHED_KINDS]
 
     def receive(self, settled: Settled) -> None:
         """Record what the engine said of a message; its words stay beside the chain."""

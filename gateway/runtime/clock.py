@@ -2,7 +2,7 @@
 
 Durations come from the boot clock (CLOCK_BOOTTIME: never stepped, runs on through suspend). Stamps are UTC, taken
 from the wall clock once and carried on by the boot clock, so that a step of the wall clock moves no stamp of a session
-that is running; the step itself is measured and told (P25).
+that is running; the step itself is measured and recorded (P25).
 """
 
 import time

@@ -1,4 +1,4 @@
-"""What a service tells systemd: ready, that it still works, that it stops (sd_notify(3)).
+"""What a service notifies systemd of: ready, that it still works, that it stops (sd_notify(3)).
 
 Outside systemd every call here does nothing. The watchdog is fed with progress, not with time: a gateway whose loop
 turns while its polling stands still is restarted like one that hangs.

@@ -30,15 +30,15 @@ class Observations:
         self._topics = topics
         self._telemetry = telemetry
         self._identity_of = identity_of
-        self._told_us: dict[CapRef, int] = {}
+        self._published_us: dict[CapRef, int] = {}
 
     async def take(self, reading: Reading, state: TrackerState) -> None:
-        """Tell each cap of the reading that is in a session of `state` and was not told of for a period."""
+        """Publish each cap of the reading that is in a session of `state` and was not published for a period."""
         if not self._plan.observations:
             return
         at_us = reading.observed_at.utc_us
         caps = {CapRef(reading.unit, cap.cap): cap for cap in reading.caps if cap.temperatures}
-        due = [ref for ref in caps if at_us - self._told_us.get(ref, 0) >= self._plan.period_s * US_PER_S]
+        due = [ref for ref in caps if at_us - self._published_us.get(ref, 0) >= self._plan.period_s * US_PER_S]
         if not due:
             return
         serving = state.serving(at_us)
@@ -46,10 +46,10 @@ class Observations:
         for ref in due:
             subject = serving.get(ref, "")
             if subject in tokens and (identity := await self._identity_of(subject)) is not None:
-                self._told_us[ref] = at_us
-                self._tell(reading, caps[ref], tokens[subject], identity)
+                self._published_us[ref] = at_us
+                self._publish(reading, caps[ref], tokens[subject], identity)
 
-    def _tell(self, reading: Reading, cap: CapReading, token: str, identity: Identity) -> None:
+    def _publish(self, reading: Reading, cap: CapReading, token: str, identity: Identity) -> None:
         at_us = reading.observed_at.utc_us
         site = self._plan.site
         look = Look(

@@ -1,6 +1,6 @@
 """Readings to telemetry: every cap's temperatures, and each unit's status when it changes. Lossy by design.
 
-Nothing here is evidence: what counts goes through the pipeline and the ledger. A status is told again each
+Nothing here is evidence: what counts goes through the pipeline and the ledger. A status is published again each
 REFRESH_US while readings come, so that a reader of the retained message can judge its age by `observed_at`.
 """
 
@@ -28,11 +28,11 @@ class UnitFacts(msgspec.Struct, frozen=True):
 
 
 class _LastPublished(msgspec.Struct):
-    """What was last told of a unit, to tell changes alone."""
+    """What was last published of a unit, so that only changes are published again."""
 
     up: bool | None = None
     since_us: int = 0
-    told_us: int = 0
+    published_us: int = 0
     observed_us: int | None = None
     fault: FaultKind | None = None
     alarms: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class UnitStatusPublisher:
         self._origin = origin
         self._telemetry = telemetry
         self._units = units
-        self._told = {unit: _LastPublished() for unit in units}
+        self._last = {unit: _LastPublished() for unit in units}
         self._temperature_topics = {
             (unit, cap): topics.temperature(unit, cap) for unit, facts in units.items() for cap in facts.caps
         }
@@ -55,14 +55,14 @@ class UnitStatusPublisher:
 
     def is_up(self, unit: str) -> bool:
         """Whether the unit answered its last poll."""
-        return self._told[unit].up is True
+        return self._last[unit].up is True
 
     def down(self, now_us: int) -> dict[str, UnitDown]:
         """The units that did not answer their last poll."""
         return {
-            unit: UnitDown(told.fault, (now_us - told.since_us) / US_PER_S)
-            for unit, told in self._told.items()
-            if told.up is False and told.fault is not None
+            unit: UnitDown(last.fault, (now_us - last.since_us) / US_PER_S)
+            for unit, last in self._last.items()
+            if last.up is False and last.fault is not None
         }
 
     def take(self, answer: Reading | ReadFault) -> None:
@@ -79,40 +79,40 @@ class UnitStatusPublisher:
             if cap.temperatures:  # a cap that this very unit does not have shows none
                 payload = temperature_event(self._origin, reading.unit, cap, at_us)
                 self._telemetry.put(self._temperature_topics[reading.unit, cap.cap], payload, TEMPERATURE_EXPIRY_S)
-        told = self._told[reading.unit]
+        last = self._last[reading.unit]
         caps = [(cap.run_state, cap.connected, cap.circulating) for cap in reading.caps]
         changed = (
-            told.up is not True
-            or caps != told.caps
-            or reading.alarms != told.alarms
-            or reading.serial_number != told.serial_number
+            last.up is not True
+            or caps != last.caps
+            or reading.alarms != last.alarms
+            or reading.serial_number != last.serial_number
         )
-        told.observed_us = at_us
-        if not changed and at_us - told.told_us < REFRESH_US:
+        last.observed_us = at_us
+        if not changed and at_us - last.published_us < REFRESH_US:
             return
-        if told.up is not True:
-            told.since_us = at_us
-        told.up, told.fault, told.told_us = True, None, at_us
-        told.caps, told.alarms, told.serial_number = caps, reading.alarms, reading.serial_number
+        if last.up is not True:
+            last.since_us = at_us
+        last.up, last.fault, last.published_us = True, None, at_us
+        last.caps, last.alarms, last.serial_number = caps, reading.alarms, reading.serial_number
         facts = self._units[reading.unit]
         event = unit_up_event(
             self._origin,
             reading,
             event_id=f"{reading.unit}.status.{at_us}",
             profile=facts.profile,
-            since_us=told.since_us,
+            since_us=last.since_us,
             chairs={cap: chair for cap, chair in facts.caps.items() if chair is not None},
             trace=_UNTRACED,
         )
         self._telemetry.status(self._status_topics[reading.unit], encode_event(event))
 
     def _take_fault(self, fault: ReadFault) -> None:
-        told = self._told[fault.unit]
-        if told.up is False and told.fault is fault.kind:
+        last = self._last[fault.unit]
+        if last.up is False and last.fault is fault.kind:
             return
-        if told.up is not False:
-            told.since_us = fault.at.utc_us
-        told.up, told.fault, told.told_us = False, fault.kind, fault.at.utc_us
+        if last.up is not False:
+            last.since_us = fault.at.utc_us
+        last.up, last.fault, last.published_us = False, fault.kind, fault.at.utc_us
         facts = self._units[fault.unit]
         event = unit_down_event(
             self._origin,
@@ -121,9 +121,9 @@ class UnitStatusPublisher:
             event_id=f"{fault.unit}.status.{fault.at.utc_us}",
             profile=facts.profile,
             at_us=fault.at.utc_us,
-            since_us=told.since_us,
+            since_us=last.since_us,
             caps=facts.caps,
-            observed_us=told.observed_us,
+            observed_us=last.observed_us,
             trace=_UNTRACED,
         )
         self._telemetry.status(self._status_topics[fault.unit], encode_event(event))

@@ -15,7 +15,7 @@ from gateway.monitoring.alarms import (
     AlarmInputs,
     Alarms,
     UnitDown,
-    standing,
+    active,
 )
 from gateway.mqtt.topics import Topics
 
@@ -53,8 +53,8 @@ class Told:
 
 @pytest.mark.parametrize("code", AlarmCode)
 def test_each_condition_raises_its_own_alarm_and_no_other(code: AlarmCode) -> None:
-    assert [raised for raised, _ in standing(CAUSES[code])] == [code]
-    assert list(standing(CALM)) == []
+    assert [raised for raised, _ in active(CAUSES[code])] == [code]
+    assert list(active(CALM)) == []
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_each_condition_raises_its_own_alarm_and_no_other(code: AlarmCode) -> No
     ],
 )
 def test_what_may_pass_by_itself_raises_nothing_yet(condition: AlarmInputs) -> None:
-    assert list(standing(condition)) == []
+    assert list(active(condition)) == []
 
 
 def test_the_first_telling_has_every_alarm_and_later_ones_have_changes() -> None:
