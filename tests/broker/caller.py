@@ -12,9 +12,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from tests.broker.harness import wait_until
+from tests.broker.harness import HANGS_S, wait_until
 
-TIMEOUT_S = 5.0
 SILENCE_S = 0.2  # how long nothing must come for "nothing comes"
 
 
@@ -105,7 +104,7 @@ class Caller:
 
     def next(self) -> paho.MQTTMessage:
         """The next message, which must come."""
-        return self.messages.get(timeout=TIMEOUT_S)
+        return self.messages.get(timeout=HANGS_S)
 
     def nothing_comes(self) -> bool:
         """Whether it stays silent."""

@@ -14,7 +14,7 @@ from gateway.mqtt.service import Announcements, ConnectionInfo, MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.types import MqttCounters, MqttSettings, OutgoingMessage
 from gateway.runtime.clock import SystemClock
-from tests.broker.harness import eventually
+from tests.broker.harness import HANGS_S, eventually
 
 STATUS = "dev/gw/status"
 INBOUND = "ehr/in/json"
@@ -68,7 +68,7 @@ class Gateway:
         async with self._writing:
             await self._tell(topic, payloads, awaited=awaited)
 
-    async def all_acknowledged(self, timeout_s: float = 20.0) -> None:
+    async def all_acknowledged(self, timeout_s: float = HANGS_S) -> None:
         """Wait until the engine has everything."""
         async with asyncio.timeout(timeout_s):
             while (await self.ledger.outbox.deliveries()).pending:
@@ -104,7 +104,7 @@ class Gateway:
 
     async def all_marked(self) -> None:
         """Wait until the ledger has nothing more to offer."""
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(HANGS_S):
             while (await self.ledger.outbox.backlog()).depth:
                 await asyncio.sleep(0.02)
 

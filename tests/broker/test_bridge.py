@@ -200,7 +200,7 @@ async def test_a_killed_broker_loses_no_charge(tmp_path: Path, gateway: Caller, 
         await asyncio.to_thread(mosquitto.kill)
         await asyncio.to_thread(mosquitto.start)
         back = Caller(mosquitto.port, paho.MQTTv5, "gw-02")
-        await eventually(lambda: back.publish(CHARGES, charge(1)) == 0, "the bridge is back", 10.0)
+        await eventually(lambda: back.publish(CHARGES, charge(1)) == 0, "the bridge is back")
         await eventually(lambda: "CG9RX2M7KQ401A" in heard.ids, "the engine has it")
         back.say_goodbye()
 

@@ -28,7 +28,7 @@ from gateway.mqtt.types import (
 from simulators.broker.broker import Broker
 from tests.broker.authority import Authority
 from tests.broker.caller import Caller
-from tests.broker.harness import Mosquitto, eventually, free_port, only_3_1_1
+from tests.broker.harness import HANGS_S, Mosquitto, eventually, free_port, only_3_1_1
 
 WILL = OutgoingMessage("status", b"lost", retain=True)
 
@@ -190,7 +190,7 @@ async def test_what_is_in_flight_fails_at_once_when_mosquitto_is_killed(mosquitt
         mosquitto.pause()
         waiting = [connection.send(OutgoingMessage("a", b"x")) for _ in range(30)]
         mosquitto.kill()
-        async with asyncio.timeout(1.0):
+        async with asyncio.timeout(HANGS_S):
             for future in waiting:
                 with pytest.raises(Disconnected):
                     await future
@@ -307,8 +307,9 @@ async def test_a_broker_that_closes_without_an_answer_is_unreachable() -> None:
         writer.close()
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        async with asyncio.timeout(1.0):
-            assert isinstance(await failed(settings(server.sockets[0].getsockname()[1])), Unreachable)
+        port = server.sockets[0].getsockname()[1]
+        async with asyncio.timeout(HANGS_S):
+            assert isinstance(await failed(settings(port, connect_timeout_s=2 * HANGS_S)), Unreachable)
 
 
 async def test_a_refused_login_says_so_in_both_versions(tmp_path: Path) -> None:
@@ -370,5 +371,5 @@ async def test_mutual_tls_lets_in_who_holds_a_certificate_and_nobody_else(tmp_pa
             TlsFiles(strangers.ca, client.certificate, client.key),
             TlsFiles(tmp_path / "missing.pem"),
         ):
-            async with asyncio.timeout(2.0):
+            async with asyncio.timeout(HANGS_S):
                 assert isinstance(await failed(settings(broker.port, tls=files)), BadTls), files

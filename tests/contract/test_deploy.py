@@ -22,7 +22,7 @@ DEPLOY = ROOT / "config" / "deploy"
 PAGE = ROOT / "docs" / "how-to" / "secure-the-broker.md"
 EXPOSURE_TENTHS = 20
 NOT_AUTHORIZED = 0x87
-PATIENCE_S = 10.0
+PATIENCE_S = 50.0
 
 
 def tool(name: str) -> str:

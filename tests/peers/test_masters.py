@@ -18,7 +18,7 @@ from tests.peers.processes import PEERS, program
 
 pytestmark = pytest.mark.peers
 
-TIMEOUT_S = 20
+TIMEOUT_S = 50
 Serve = Callable[[str, str], AbstractAsyncContextManager[tuple[Plant, str]]]
 
 
