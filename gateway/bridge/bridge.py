@@ -67,10 +67,10 @@ class Bridge:
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
         if self._config.listen is not None:
-            door = MllpServer(self._config.listen, self._publish, self._clock, group)
-            server = await door.open()
-            self.port = door.port
-            group.create_task(_hold(server))
+            mllp_server = MllpServer(self._config.listen, self._publish, self._clock, group)
+            listener = await mllp_server.open()
+            self.port = mllp_server.port
+            group.create_task(_hold(listener))
         self.listening.set()
 
     async def _publish(self, payload: bytes) -> str:
@@ -167,11 +167,11 @@ class Bridge:
                 await asyncio.sleep(backoff_s(failures, self._chance(), FIRST_RETRY_S, LONGEST_RETRY_S))
                 continue
             failures, last = 0, ""
-            await self._tell(connection, answer)
+            await self._publish_answer(connection, answer)
             queue.done(message)
             self.carried += 1
 
-    async def _tell(self, connection: Connection, answer: Acknowledged) -> None:
+    async def _publish_answer(self, connection: Connection, answer: Acknowledged) -> None:
         """Publish the engine's answer; without it the gateway sends the message again."""
         try:
             await connection.publish(OutgoingMessage(self._config.inbound, answer.payload, content_type=_HL7))

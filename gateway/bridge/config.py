@@ -120,13 +120,13 @@ class BridgeConfig(msgspec.Struct, frozen=True):
 def load_bridge(path: Path) -> BridgeConfig:
     """The configuration in a file. Raises TomlProblems with every error."""
     document = read_toml(path)
-    findings = Problems(document)
+    problems = Problems(document)
     file = document.fit(BridgeFile).model
     table = file.mqtt if file.mqtt.client_id else file.mqtt.model_copy(update={"client_id": DEFAULT_CLIENT_ID})
-    settings = resolve_mqtt(findings, table, None)
-    target, door = _resolve_target(findings, file.engine), _resolve_listen(findings, file.listen)
-    if findings.errors or settings is None:
-        raise TomlProblems(tuple(findings.errors))
+    settings = resolve_mqtt(problems, table, None)
+    target, listen = _resolve_target(problems, file.engine), _resolve_listen(problems, file.listen)
+    if problems.errors or settings is None:
+        raise TomlProblems(tuple(problems.errors))
     topics = Topics(file.bridge.site, file.bridge.id, file.bridge.mode)
     return BridgeConfig(
         site=file.bridge.site,
@@ -136,44 +136,44 @@ def load_bridge(path: Path) -> BridgeConfig:
         target=target,
         outbound=tuple(f"{topics.root}/ehr/+/{thing}/hl7" for thing in file.engine.carry),
         inbound=topics.inbound(Notation.HL7),
-        listen=door,
+        listen=listen,
     )
 
 
-def _resolve_target(findings: Problems, table: EngineTable) -> Target:
+def _resolve_target(problems: Problems, table: EngineTable) -> Target:
     host, _, port = table.address.rpartition(":")
-    ca, certificate, key = _files(findings, "engine", table)
-    _check_exposure(findings, "engine", host, is_tls=ca is not None, insecure=table.insecure)
+    ca, certificate, key = _files(problems, "engine", table)
+    _check_exposure(problems, "engine", host, is_tls=ca is not None, insecure=table.insecure)
     if certificate and ca is None:
-        findings.error(("engine",), "ca_file is missing, accepted: the certificate of the engine's authority (PEM)")
+        problems.error(("engine",), "ca_file is missing, accepted: the certificate of the engine's authority (PEM)")
     tls = TlsFiles(ca, certificate, key) if ca else None
     return Target(host.strip("[]"), int(port), table.ack_timeout_s, tls)
 
 
-def _resolve_listen(findings: Problems, table: ListenTable | None) -> MllpListen | None:
+def _resolve_listen(problems: Problems, table: ListenTable | None) -> MllpListen | None:
     if table is None:
         return None
     host, port = listen_address(table.address)
-    ca, certificate, key = _files(findings, "listen", table)
-    _check_exposure(findings, "listen", host, is_tls=certificate is not None, insecure=table.insecure)
+    ca, certificate, key = _files(problems, "listen", table)
+    _check_exposure(problems, "listen", host, is_tls=certificate is not None, insecure=table.insecure)
     if ca and certificate is None:
-        findings.error(("listen",), "cert_file and key_file are missing, accepted: our own certificate and key (PEM)")
+        problems.error(("listen",), "cert_file and key_file are missing, accepted: our own certificate and key (PEM)")
     return MllpListen(host, port, table.ack, ca, certificate, key)
 
 
 def _files(
-    findings: Problems, name: str, table: EngineTable | ListenTable
+    problems: Problems, name: str, table: EngineTable | ListenTable
 ) -> tuple[Path | None, Path | None, Path | None]:
     if (table.cert_file is None) != (table.key_file is None):
         present = "cert_file" if table.key_file is None else "key_file"
-        findings.error((name, present), "alone, accepted: cert_file and key_file together, or neither")
-    ca = findings.file((name, "ca_file"), table.ca_file) if table.ca_file else None
-    certificate = findings.file((name, "cert_file"), table.cert_file) if table.cert_file else None
-    key = findings.file((name, "key_file"), table.key_file, secret=True) if table.key_file else None
+        problems.error((name, present), "alone, accepted: cert_file and key_file together, or neither")
+    ca = problems.file((name, "ca_file"), table.ca_file) if table.ca_file else None
+    certificate = problems.file((name, "cert_file"), table.cert_file) if table.cert_file else None
+    key = problems.file((name, "key_file"), table.key_file, secret=True) if table.key_file else None
     return ca, certificate, key
 
 
-def _check_exposure(findings: Problems, name: str, host: str, *, is_tls: bool, insecure: bool) -> None:
+def _check_exposure(problems: Problems, name: str, host: str, *, is_tls: bool, insecure: bool) -> None:
     if not is_tls and not is_loopback(host.strip("[]")) and not insecure:
         message = "MLLP is readable on the network, accepted: TLS files, this machine, or insecure = true"
-        findings.error((name, "address"), message)
+        problems.error((name, "address"), message)

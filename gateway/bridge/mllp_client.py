@@ -43,14 +43,14 @@ class MllpClient:
         self._came: deque[bytes] = deque()
 
     async def exchange(self, message: bytes, control_id: str) -> Acknowledged:
-        """Send a message, and wait for the acknowledgement that names it. Raises EngineSilent."""
+        """Send a message, and wait for the acknowledgement that names it. Raises AckTimeout."""
         is_fresh = self._writer is None
         try:
             return await self._exchange(message, control_id)
-        except AckTimeout as silent:
-            if is_fresh or not silent.connected:
+        except AckTimeout as timeout:
+            if is_fresh or not timeout.connected:
                 raise
-        return await self._exchange(message, control_id)  # an engine may have closed a line that stood idle
+        return await self._exchange(message, control_id)  # an engine may have closed an idle connection
 
     async def close(self) -> None:
         """Cut the connection, if there is one."""

@@ -25,9 +25,9 @@ Publish = Callable[[bytes], Awaitable[str]]  # "" once the broker has it, otherw
 class MllpServer:
     """Serves the engine's connections; every one of them is a task of `group`."""
 
-    def __init__(self, door: MllpListen, publish: Publish, clock: Clock, group: asyncio.TaskGroup) -> None:
-        self.port = door.port
-        self._door = door
+    def __init__(self, config: MllpListen, publish: Publish, clock: Clock, group: asyncio.TaskGroup) -> None:
+        self.port = config.port
+        self._config = config
         self._publish = publish
         self._clock = clock
         self._group = group
@@ -36,8 +36,8 @@ class MllpServer:
 
     async def open(self) -> asyncio.Server:
         """Listen. Raises OSError, also for TLS files that cannot be used."""
-        tls = await asyncio.to_thread(_server_context, self._door)
-        server = await asyncio.start_server(self._accept, self._door.host, self._door.port, ssl=tls)
+        tls = await asyncio.to_thread(_server_context, self._config)
+        server = await asyncio.start_server(self._accept, self._config.host, self._config.port, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -79,8 +79,8 @@ class MllpServer:
             if trouble:
                 _log.error("an acknowledgement was lost", extra={"cause": trouble})
             return None
-        refusal = "AE" if self._door.ack is AckCode.AA else "CE"
-        return self._answer(message, refusal if trouble else self._door.ack, trouble)
+        refusal = "AE" if self._config.ack is AckCode.AA else "CE"
+        return self._answer(message, refusal if trouble else self._config.ack, trouble)
 
     def _answer(self, message: Hl7Message, code: str, text: str) -> bytes:
         if code not in ACCEPTED:

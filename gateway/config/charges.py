@@ -26,7 +26,7 @@ JSON_ALONE = OutboundPlan()
 
 
 def resolve_outbound(
-    findings: Problems,
+    problems: Problems,
     charges: ChargesTable,
     observations: ObservationsTable,
     gateway: GatewayTable,
@@ -36,7 +36,7 @@ def resolve_outbound(
     """The plan; what contradicts itself is found as an error."""
     if not charges.offset and time_zone is None:
         message = "times without an offset need a zone, accepted: true, or false together with gateway.time_zone"
-        findings.error(("charges", "offset"), message)
+        problems.error(("charges", "offset"), message)
     site = ChargeSite(
         formats=tuple(dict.fromkeys(charges.formats)),
         sending_application=charges.sending_application,

@@ -10,20 +10,20 @@ from gateway.session.facts import AgentClass
 
 
 def resolve_words(
-    findings: Problems, ehr: EhrTable, drugs: DrugsTable, charges: ChargesTable, units: Iterable[str]
+    problems: Problems, ehr: EhrTable, drugs: DrugsTable, charges: ChargesTable, units: Iterable[str]
 ) -> EhrWords:
     """The site's words; what contradicts itself or names no unit is found as an error."""
     known = sorted(units)
     for name, unit in ehr.units.items():
         if unit not in known:
-            findings.error(("ehr", "units", name), f"no such unit, accepted: {', '.join(known) or 'none'}")
+            problems.error(("ehr", "units", name), f"no such unit, accepted: {', '.join(known) or 'none'}")
     codes = [(("drugs", agent.value), agent, code) for agent, code in _codes(drugs)]
     if drugs.file is not None:
-        codes += [(("drugs", "file"), agent, code) for agent, code in _of_file(findings, drugs.file)]
+        codes += [(("drugs", "file"), agent, code) for agent, code in _of_file(problems, drugs.file)]
     table: dict[str, AgentClass] = {}
     for path, agent, code in codes:
         if table.setdefault(code.lower(), agent) is not agent:
-            findings.error(path, f"{code} stands in {table[code.lower()]} as well, accepted: one class for each code")
+            problems.error(path, f"{code} stands in {table[code.lower()]} as well, accepted: one class for each code")
     return EhrWords(
         drugs=table,
         units={name.lower(): unit for name, unit in ehr.units.items()},
@@ -38,12 +38,12 @@ def _codes(drugs: DrugCodes) -> Iterator[tuple[AgentClass, str]]:
         yield from ((agent, code.strip()) for code in codes)
 
 
-def _of_file(findings: Problems, name: str) -> Iterator[tuple[AgentClass, str]]:
-    path = findings.file(("drugs", "file"), name)
+def _of_file(problems: Problems, name: str) -> Iterator[tuple[AgentClass, str]]:
+    path = problems.file(("drugs", "file"), name)
     if path is None:
         return
     try:
         yield from _codes(load_toml(path, DrugCodes))
-    except TomlProblems as problems:
-        for problem in problems.problems:
-            findings.add(problem)
+    except TomlProblems as invalid:
+        for problem in invalid.problems:
+            problems.add(problem)

@@ -39,15 +39,15 @@ class LineAt(msgspec.Struct, frozen=True):
     units: tuple[UnitAt, ...]
 
 
-def check_lines(findings: Problems, lines: Sequence[LineAt], mode: Mode | None) -> None:
+def check_lines(problems: Problems, lines: Sequence[LineAt], mode: Mode | None) -> None:
     """Tell everything that is wrong with `lines`; a mode that is not known forbids nothing."""
-    _check_names(findings, lines)
+    _check_names(problems, lines)
     for endpoint in _by_endpoint(lines):
-        _check_endpoint(findings, endpoint)
+        _check_endpoint(problems, endpoint)
     for line in lines:
-        _check_line(findings, line)
+        _check_line(problems, line)
         for unit in line.units:
-            _check_unit(findings, unit, mode)
+            _check_unit(problems, unit, mode)
 
 
 def unit_id_of(table: UnitTable, profile: DeviceProfile) -> int | None:
@@ -57,21 +57,21 @@ def unit_id_of(table: UnitTable, profile: DeviceProfile) -> int | None:
     return profile.address.default
 
 
-def _check_names(findings: Problems, lines: Sequence[LineAt]) -> None:
+def _check_names(problems: Problems, lines: Sequence[LineAt]) -> None:
     """What must be named once in the whole file."""
     units = [unit for line in lines for unit in line.units]
-    _once(findings, "line", [((*line.path, "id"), line.table.id) for line in lines])
-    _once(findings, "unit", [((*unit.path, "id"), unit.table.id) for unit in units])
+    _once(problems, "line", [((*line.path, "id"), line.table.id) for line in lines])
+    _once(problems, "unit", [((*unit.path, "id"), unit.table.id) for unit in units])
     caps = [((*unit.path, "cap", at), cap) for unit in units for at, cap in enumerate(unit.table.cap)]
-    _once(findings, "chair", [((*path, "chair"), cap.chair) for path, cap in caps])
+    _once(problems, "chair", [((*path, "chair"), cap.chair) for path, cap in caps])
 
 
-def _once(findings: Problems, what: str, named: Sequence[tuple[KeyPath, str | int | None]]) -> None:
+def _once(problems: Problems, what: str, named: Sequence[tuple[KeyPath, str | int | None]]) -> None:
     first: dict[str | int | None, KeyPath] = {}
     for path, name in named:
         if name in first:
-            line = findings.document.line_of(*first[name])
-            findings.error(path, f"another {what} is named {name} in line {line}, accepted: each once")
+            line = problems.document.line_of(*first[name])
+            problems.error(path, f"another {what} is named {name} in line {line}, accepted: each once")
         else:
             first[name] = path
 
@@ -85,7 +85,7 @@ def _by_endpoint(lines: Sequence[LineAt]) -> Collection[list[LineAt]]:
     return endpoints.values()
 
 
-def _check_endpoint(findings: Problems, lines: Sequence[LineAt]) -> None:
+def _check_endpoint(problems: Problems, lines: Sequence[LineAt]) -> None:
     """Whether these lines may open the same thing, and the units behind it can be told apart.
 
     A serial port has one owner, and behind a device server's socket lies one bus: two lines would talk into each
@@ -98,12 +98,12 @@ def _check_endpoint(findings: Problems, lines: Sequence[LineAt]) -> None:
     networked = ", ".join(name for name in DialectName if dialect(name).is_networked)
     first, *others = lines
     for line in others if not is_served else ():
-        opened = f"{first.table.id} in line {findings.document.line_of(*first.path, 'url')} opens the same"
+        opened = f"{first.table.id} in line {problems.document.line_of(*first.path, 'url')} opens the same"
         message = f"{opened}, accepted: all its units in that [[line]]; only {networked} takes several connections"
-        findings.error((*line.path, "url"), message)
+        problems.error((*line.path, "url"), message)
     what = "unit of this line" if len(lines) == 1 else "unit at this URL"
     unit_ids = [((*u.path, "unit_id"), unit_id_of(u.table, p)) for u, p in known]
-    _once(findings, what, [(path, unit_id) for path, unit_id in unit_ids if unit_id is not None])
+    _once(problems, what, [(path, unit_id) for path, unit_id in unit_ids if unit_id is not None])
 
 
 def _has_port(line: LineAt) -> bool:
@@ -111,51 +111,51 @@ def _has_port(line: LineAt) -> bool:
     return not line.table.url.startswith("socket:")
 
 
-def _check_line(findings: Problems, line: LineAt) -> None:
+def _check_line(problems: Problems, line: LineAt) -> None:
     url = line.table.url
     if url.startswith(_UNSTABLE_NAMES):
-        findings.warn((*line.path, "url"), "may name another adapter after a restart, better: /dev/serial/by-path/...")
+        problems.warn((*line.path, "url"), "may name another adapter after a restart, better: /dev/serial/by-path/...")
     if url.startswith("/") and not os.path.exists(url):
-        findings.warn((*line.path, "url"), f"{url} is not there now")
+        problems.warn((*line.path, "url"), f"{url} is not there now")
     known = [(unit, unit.profile) for unit in line.units if unit.profile]
     if not known:
         return
-    _check_sharing(findings, line, known)
+    _check_sharing(problems, line, known)
     if len(known) == len(line.units):
-        _check_load(findings, line, known)
+        _check_load(problems, line, known)
 
 
-def _check_sharing(findings: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
+def _check_sharing(problems: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
     """Units on one line speak alike."""
     first_unit, first = known[0]
     for unit, profile in known:
         if dialect(profile.dialect).is_networked and _has_port(line):
-            findings.error(
+            problems.error(
                 (*unit.path, "profile"), f"speaks {profile.dialect}, accepted on this line: a profile for serial lines"
             )
         if profile.dialect is not first.dialect:
             message = f"speaks {profile.dialect}, accepted on the line of {first_unit.table.id}: {first.dialect}"
-            findings.error((*unit.path, "profile"), message)
+            problems.error((*unit.path, "profile"), message)
         elif profile.serial != first.serial and _has_port(line):
             accepted = f"{first.serial}, handshake {first.serial.handshake}"
             message = f"differs in link.serial, accepted on the line of {first_unit.table.id}: {accepted}"
-            findings.error((*unit.path, "profile"), message)
+            problems.error((*unit.path, "profile"), message)
         if len(line.units) > 1 and profile.address is None:
-            findings.error((*unit.path, "profile"), "has no address, accepted: alone on its line")
+            problems.error((*unit.path, "profile"), "has no address, accepted: alone on its line")
         elif len(line.units) > 1 and unit_id_of(unit.table, profile) is None:
-            findings.error((*unit.path,), "unit_id is missing, accepted: one that no other unit of the line has")
+            problems.error((*unit.path,), "unit_id is missing, accepted: one that no other unit of the line has")
 
 
-def _check_load(findings: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
+def _check_load(problems: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
     """All polls of all units fit into the time there is."""
     load = sum(_poll_time_s(profile, has_wire=_has_port(line)) / unit.table.poll_period_s for unit, profile in known)
     slowest = sum(len(profile.blocks) * profile.timing.drain_s / unit.table.poll_period_s for unit, profile in known)
     if load > 1:
         message = f"{len(known)} units keep the line busy for {load:.0%} of the time"
-        findings.error((*line.path, "unit"), f"{message}, accepted: longer poll_period_s, or fewer units")
+        problems.error((*line.path, "unit"), f"{message}, accepted: longer poll_period_s, or fewer units")
     elif load + slowest > 1:
         message = f"polls are late when units answer as slowly as they may ({load + slowest:.0%} of the time)"
-        findings.warn((*line.path, "unit"), f"{message}, better: longer poll_period_s")
+        problems.warn((*line.path, "unit"), f"{message}, better: longer poll_period_s")
 
 
 def _poll_time_s(profile: DeviceProfile, *, has_wire: bool) -> float:
@@ -173,35 +173,35 @@ def _characters_of(profile: DeviceProfile, block: Block) -> int:
     return dialect(profile.dialect).exchange_size(block.query(None), content)
 
 
-def _check_unit(findings: Problems, unit: UnitAt, mode: Mode | None) -> None:
+def _check_unit(problems: Problems, unit: UnitAt, mode: Mode | None) -> None:
     table = unit.table
     if table.simulated and mode is Mode.LIVE:
-        findings.error((*unit.path, "simulated"), 'a simulated unit, accepted in mode "live": none')
-    _once(findings, "cap", [((*unit.path, "cap", at, "cap"), cap.cap) for at, cap in enumerate(table.cap)])
+        problems.error((*unit.path, "simulated"), 'a simulated unit, accepted in mode "live": none')
+    _once(problems, "cap", [((*unit.path, "cap", at, "cap"), cap.cap) for at, cap in enumerate(table.cap)])
     _once(
-        findings, "offset", [((*unit.path, "offset", at, "point"), each.point) for at, each in enumerate(table.offset)]
+        problems, "offset", [((*unit.path, "offset", at, "point"), each.point) for at, each in enumerate(table.offset)]
     )
     if unit.profile:
-        _check_against_profile(findings, unit.path, table, unit.profile)
+        _check_against_profile(problems, unit.path, table, unit.profile)
 
 
-def _check_against_profile(findings: Problems, path: KeyPath, table: UnitTable, profile: DeviceProfile) -> None:
+def _check_against_profile(problems: Problems, path: KeyPath, table: UnitTable, profile: DeviceProfile) -> None:
     address = profile.address
     if table.unit_id is not None and address is None:
-        findings.error((*path, "unit_id"), f"{profile.id} has no address, accepted: no unit_id")
+        problems.error((*path, "unit_id"), f"{profile.id} has no address, accepted: no unit_id")
     if table.unit_id is not None and address and not address.min <= table.unit_id <= address.max:
-        findings.error((*path, "unit_id"), f"no address of {profile.id}, accepted: {address.min} to {address.max}")
+        problems.error((*path, "unit_id"), f"no address of {profile.id}, accepted: {address.min} to {address.max}")
     if table.poll_period_s < profile.timing.fastest_poll_s:
-        findings.error(
+        problems.error(
             (*path, "poll_period_s"), f"too fast for {profile.id}, accepted: {profile.timing.fastest_poll_s:g} or more"
         )
     if profile.reads_effect is not ReadsEffect.NONE and not table.consent_to_reads:
         message = f"reading {profile.id} has an effect on the unit ({profile.reads_effect})"
-        findings.error((*path,), f"{message}, accepted: consent_to_reads = true, once the site has agreed")
+        problems.error((*path,), f"{message}, accepted: consent_to_reads = true, once the site has agreed")
     for at, cap in enumerate(table.cap):
         if cap.cap > profile.caps:
-            findings.error((*path, "cap", at, "cap"), f"no cap of {profile.id}, accepted: 1 to {profile.caps}")
+            problems.error((*path, "cap", at, "cap"), f"no cap of {profile.id}, accepted: 1 to {profile.caps}")
     temperatures = sorted({point.name for point in profile.points if canonical_unit(point) == CELSIUS})
     for at, offset in enumerate(table.offset):
         if offset.point not in temperatures:
-            findings.error((*path, "offset", at, "point"), f"no temperature, accepted: {', '.join(temperatures)}")
+            problems.error((*path, "offset", at, "point"), f"no temperature, accepted: {', '.join(temperatures)}")

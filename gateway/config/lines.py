@@ -61,22 +61,22 @@ class LineSpec(msgspec.Struct, frozen=True):
         return None if self.url.startswith("socket:") else self.serial.baud
 
 
-def resolve_lines(findings: Problems, profile_dirs: Sequence[Path], mode: Mode | None) -> tuple[LineSpec, ...]:
-    """What to poll. Whether it may be used, `findings` says."""
-    profiles = _Profiles(findings, profile_dirs)
-    if findings.document.data.get("line") == []:
-        findings.error(("line",), "empty, accepted: one [[line]] or more")
-    lines = [_line(findings, profiles, index, raw) for index, raw in _tables(findings.document.data.get("line"))]
+def resolve_lines(problems: Problems, profile_dirs: Sequence[Path], mode: Mode | None) -> tuple[LineSpec, ...]:
+    """What to poll. Whether it may be used, `problems` says."""
+    profiles = _Profiles(problems, profile_dirs)
+    if problems.document.data.get("line") == []:
+        problems.error(("line",), "empty, accepted: one [[line]] or more")
+    lines = [_line(problems, profiles, index, raw) for index, raw in _tables(problems.document.data.get("line"))]
     sound = [line for line in lines if line is not None]
-    check_lines(findings, sound, mode)
+    check_lines(problems, sound, mode)
     return tuple(_spec(line) for line in sound if line.units and all(unit.profile for unit in line.units))
 
 
 class _Profiles:
     """Profiles by id and overrides; each combination is read once, however many units share it."""
 
-    def __init__(self, findings: Problems, directories: Sequence[Path]) -> None:
-        self._findings = findings
+    def __init__(self, problems: Problems, directories: Sequence[Path]) -> None:
+        self._problems = problems
         self._directories = directories
         self._found: dict[tuple[object, ...], DeviceProfile | TomlProblems] = {}
 
@@ -87,24 +87,24 @@ class _Profiles:
         if key not in self._found:
             try:
                 self._found[key] = find_profile(unit.profile, self._directories, overrides)
-            except TomlProblems as problems:
-                self._found[key] = problems
+            except TomlProblems as invalid:
+                self._found[key] = invalid
         found = self._found[key]
         if isinstance(found, DeviceProfile):
             return found
-        self._tell(unit_path, unit, found)
+        self._report(unit_path, unit, found)
         return None
 
-    def _tell(self, unit_path: KeyPath, unit: UnitTable, problems: TomlProblems) -> None:
-        for problem in problems.problems:
+    def _report(self, unit_path: KeyPath, unit: UnitTable, invalid: TomlProblems) -> None:
+        for problem in invalid.problems:
             name = problem.path.removeprefix("override ")
             if name != problem.path:
                 owner = unit_path if name in unit.set else unit_path[:2]
-                self._findings.error((*owner, "set", name), problem.message)
+                self._problems.error((*owner, "set", name), problem.message)
             elif problem.file == unit.profile:
-                self._findings.error((*unit_path, "profile"), problem.message)
+                self._problems.error((*unit_path, "profile"), problem.message)
             else:
-                self._findings.add(problem)  # the profile's file itself is wrong
+                self._problems.add(problem)  # the profile's file itself is wrong
 
 
 def _tables(value: object) -> Iterator[tuple[int, dict[str, object]]]:
@@ -115,15 +115,15 @@ def _tables(value: object) -> Iterator[tuple[int, dict[str, object]]]:
                 yield index, cast("dict[str, object]", item)
 
 
-def _line(findings: Problems, profiles: _Profiles, index: int, raw: dict[str, object]) -> LineAt | None:
+def _line(problems: Problems, profiles: _Profiles, index: int, raw: dict[str, object]) -> LineAt | None:
     path: KeyPath = ("line", index)
-    read = [(at, findings.sound(UnitTable, unit)) for at, unit in _tables(raw.get("unit"))]
+    read = [(at, problems.sound(UnitTable, unit)) for at, unit in _tables(raw.get("unit"))]
     sound = [(at, unit) for at, unit in read if unit is not None]
-    table = findings.sound(LineTable, {**raw, "unit": [unit for _, unit in sound]})
+    table = problems.sound(LineTable, {**raw, "unit": [unit for _, unit in sound]})
     if table is None:
         return None
     if raw.get("unit") == []:
-        findings.error((*path, "unit"), "empty, accepted: one [[line.unit]] or more")
+        problems.error((*path, "unit"), "empty, accepted: one [[line.unit]] or more")
     units: list[UnitAt] = []
     for at, unit in sound:
         unit_path = (*path, "unit", at)

@@ -98,15 +98,15 @@ def examine(path: Path, loaners: Sequence[Loaner] | None = None) -> Examined:
     except LoanersUnreadable as unreadable:
         return Examined(None, (Problem(str(path), 0, "", str(unreadable)),), ())
     document, homeless = with_loaners(written, standing_in)
-    findings = Problems(document)
+    problems = Problems(document)
     for loaner in homeless:
-        findings.warn(("line",), f"{loaner.loaner} stands in for {loaner.unit}, which is not in the file")
+        problems.warn(("line",), f"{loaner.loaner} stands in for {loaner.unit}, which is not in the file")
     try:
         document.fit(ConfigFile)
     except TomlProblems as misfits:
-        findings.errors += misfits.problems
-    config = _resolve(findings)
-    errors, warnings = _by_line(findings.errors), _by_line(findings.warnings)
+        problems.errors += misfits.problems
+    config = _resolve(problems)
+    errors, warnings = _by_line(problems.errors), _by_line(problems.warnings)
     if config is None or errors:
         return Examined(None, errors, warnings)
     return Examined(msgspec.structs.replace(config, warnings=warnings), (), warnings)
@@ -125,32 +125,32 @@ def _by_line(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.file, problem.line)))
 
 
-def _resolve(findings: Problems) -> GatewayConfig | None:
+def _resolve(problems: Problems) -> GatewayConfig | None:
     """Check every table that fits its shape, whatever its neighbours are like; None where one is missing or wrong."""
-    data = findings.document.data
-    gateway = findings.sound(GatewayTable, data.get("gateway"))
-    mqtt = findings.sound(MqttTable, data.get("mqtt"))
-    tracking = findings.sound(TrackingTable, data.get("tracking", {}))
-    health = findings.sound(HealthTable, data.get("health", {}))
-    history = findings.sound(HistoryTable, data.get("history", {}))
-    receipts = findings.sound(ReceiptsTable, data.get("receipts", {}))
-    charges = findings.sound(ChargesTable, data.get("charges", {}))
-    plan = resolve_receipts(findings, receipts, charges.formats) if receipts and charges else None
-    ehr, drugs = findings.sound(EhrTable, data.get("ehr", {})), findings.sound(DrugsTable, data.get("drugs", {}))
-    settings = resolve_mqtt(findings, mqtt, gateway) if mqtt else None
-    policy = _policy(findings, tracking) if tracking else None
-    lines = resolve_lines(findings, [shipped_dir() / "profiles", *_profile_dirs(findings, gateway)], _mode(gateway))
+    data = problems.document.data
+    gateway = problems.sound(GatewayTable, data.get("gateway"))
+    mqtt = problems.sound(MqttTable, data.get("mqtt"))
+    tracking = problems.sound(TrackingTable, data.get("tracking", {}))
+    health = problems.sound(HealthTable, data.get("health", {}))
+    history = problems.sound(HistoryTable, data.get("history", {}))
+    receipts = problems.sound(ReceiptsTable, data.get("receipts", {}))
+    charges = problems.sound(ChargesTable, data.get("charges", {}))
+    plan = resolve_receipts(problems, receipts, charges.formats) if receipts and charges else None
+    ehr, drugs = problems.sound(EhrTable, data.get("ehr", {})), problems.sound(DrugsTable, data.get("drugs", {}))
+    settings = resolve_mqtt(problems, mqtt, gateway) if mqtt else None
+    policy = _policy(problems, tracking) if tracking else None
+    lines = resolve_lines(problems, [shipped_dir() / "profiles", *_profile_dirs(problems, gateway)], _mode(gateway))
     units = [unit.id for line in lines for unit in line.units]
-    words = resolve_words(findings, ehr, drugs, charges, units) if ehr and drugs and charges else None
+    words = resolve_words(problems, ehr, drugs, charges, units) if ehr and drugs and charges else None
     if policy:
-        _check_evidence(findings, lines, policy[0])
-    time_zone = _time_zone(findings, gateway)
-    outbound = _outbound(findings, gateway, charges, lines, time_zone) if gateway and charges else None
+        _check_evidence(problems, lines, policy[0])
+    time_zone = _time_zone(problems, gateway)
+    outbound = _outbound(problems, gateway, charges, lines, time_zone) if gateway and charges else None
     if policy and time_zone and policy[0].timezone != time_zone.key:
         message = f"the policy takes service dates from {policy[0].timezone}, the gateway lies in {time_zone.key}"
-        findings.warn(("gateway", "time_zone"), message)
-    state_dir = _state_dir(findings, gateway)
-    health_listen = _health_listen(findings, health)
+        problems.warn(("gateway", "time_zone"), message)
+    state_dir = _state_dir(problems, gateway)
+    health_listen = _health_listen(problems, health)
     if not (
         gateway
         and state_dir
@@ -165,7 +165,7 @@ def _resolve(findings: Problems) -> GatewayConfig | None:
     ):
         return None
     return GatewayConfig(
-        file=Path(findings.document.file),
+        file=Path(problems.document.file),
         site=gateway.site,
         id=gateway.id,
         mode=gateway.mode,
@@ -186,96 +186,96 @@ def _resolve(findings: Problems) -> GatewayConfig | None:
 
 
 def _outbound(
-    findings: Problems,
+    problems: Problems,
     gateway: GatewayTable,
     charges: ChargesTable,
     lines: Sequence[LineSpec],
     time_zone: ZoneInfo | None,
 ) -> OutboundPlan | None:
-    observations = findings.sound(ObservationsTable, findings.document.data.get("observations", {}))
+    observations = problems.sound(ObservationsTable, problems.document.data.get("observations", {}))
     if not observations:
         return None
     units = [unit for line in lines for unit in line.units]
-    return resolve_outbound(findings, charges, observations, gateway, units, time_zone)
+    return resolve_outbound(problems, charges, observations, gateway, units, time_zone)
 
 
 def _mode(gateway: GatewayTable | None) -> Mode | None:
     return gateway.mode if gateway else None
 
 
-def _profile_dirs(findings: Problems, gateway: GatewayTable | None) -> Iterator[Path]:
+def _profile_dirs(problems: Problems, gateway: GatewayTable | None) -> Iterator[Path]:
     """The site's own directories of profiles, after which the shipped ones count less."""
     for index, name in enumerate(gateway.profiles if gateway else ()):
-        directory = findings.base / name
+        directory = problems.base / name
         if os.path.isdir(directory):
             yield directory
         else:
-            findings.error(("gateway", "profiles", index), f"{directory} is no directory, accepted: one with profiles")
+            problems.error(("gateway", "profiles", index), f"{directory} is no directory, accepted: one with profiles")
 
 
-def _state_dir(findings: Problems, gateway: GatewayTable | None) -> Path | None:
+def _state_dir(problems: Problems, gateway: GatewayTable | None) -> Path | None:
     """Where the ledger lies or will be made."""
     if gateway is None:
         return None
-    path = (findings.base / gateway.state_dir).absolute()
+    path = (problems.base / gateway.state_dir).absolute()
     there = next(each for each in (path, *path.parents) if os.path.lexists(each))
     if not os.path.isdir(there):
-        findings.error(("gateway", "state_dir"), f"{there} is no directory, accepted: one that is there or can be made")
+        problems.error(("gateway", "state_dir"), f"{there} is no directory, accepted: one that is there or can be made")
     elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         message = f"{there} cannot be written by this user, accepted: a directory of the gateway's user"
-        findings.error(("gateway", "state_dir"), message)
+        problems.error(("gateway", "state_dir"), message)
     return path
 
 
-def _time_zone(findings: Problems, gateway: GatewayTable | None) -> ZoneInfo | None:
+def _time_zone(problems: Problems, gateway: GatewayTable | None) -> ZoneInfo | None:
     if gateway is None or gateway.time_zone is None:
         return None
     try:
         return ZoneInfo(gateway.time_zone)
     except (KeyError, ValueError, OSError):
-        findings.error(("gateway", "time_zone"), "no such time zone, accepted: a name such as America/New_York")
+        problems.error(("gateway", "time_zone"), "no such time zone, accepted: a name such as America/New_York")
         return None
 
 
-def _health_listen(findings: Problems, health: HealthTable | None) -> tuple[str, int] | None:
+def _health_listen(problems: Problems, health: HealthTable | None) -> tuple[str, int] | None:
     if health is None:
         return None
     address = listen_address(health.listen)
     if not is_loopback(address[0]):
-        findings.warn(("health", "listen"), "whoever reaches this address reads the units' names and how they are")
+        problems.warn(("health", "listen"), "whoever reaches this address reads the units' names and how they are")
     return address
 
 
-def _policy(findings: Problems, tracking: TrackingTable) -> tuple[Policy, str] | None:
+def _policy(problems: Problems, tracking: TrackingTable) -> tuple[Policy, str] | None:
     """The policy and its text, from a file beside the configuration or from those that ship."""
     where = ("tracking", "policy")
     shipped = {path.stem: path for path in sorted((shipped_dir() / "policies").glob("*.toml"))}
     path = shipped.get(tracking.policy)
     if path is None and not tracking.policy.endswith(".toml"):
-        findings.error(where, f"no such policy, accepted: {', '.join([*shipped, 'the path of a .toml file'])}")
+        problems.error(where, f"no such policy, accepted: {', '.join([*shipped, 'the path of a .toml file'])}")
         return None
-    path = path or findings.file(where, tracking.policy)
+    path = path or problems.file(where, tracking.policy)
     if path is None:
         return None
     try:
         policy = load_toml(path, PolicyFile).policy()
         text = path.read_text()
-    except TomlProblems as problems:
-        findings.errors += problems.problems
+    except TomlProblems as invalid:
+        problems.errors += invalid.problems
         return None
     if not policy.approved_by:
         message = f"policy {policy.name} revision {policy.revision} is approved by nobody: its increments are held"
-        findings.warn(where, message)
+        problems.warn(where, message)
     return policy, text
 
 
-def _check_evidence(findings: Problems, lines: tuple[LineSpec, ...], policy: Policy) -> None:
+def _check_evidence(problems: Problems, lines: tuple[LineSpec, ...], policy: Policy) -> None:
     weak = {unit.profile.id for line in lines for unit in line.units if _is_weaker(unit, policy)}
     for profile_id in sorted(weak):
         message = (
             f"{profile_id} proves circulation less well than the policy's min_evidence ({policy.min_evidence}) asks"
         )
-        findings.warn(("tracking", "policy"), f"{message}: its increments are held")
+        problems.warn(("tracking", "policy"), f"{message}: its increments are held")
 
 
 def _is_weaker(unit: UnitSpec, policy: Policy) -> bool:

@@ -9,23 +9,23 @@ from gateway.config.tables import MAX_CLIENT_ID, MQTT_PORTS, GatewayTable, MqttT
 from gateway.mqtt.types import MqttSettings, TlsFiles
 
 
-def resolve_mqtt(findings: Problems, table: MqttTable, gateway: GatewayTable | None) -> MqttSettings | None:
+def resolve_mqtt(problems: Problems, table: MqttTable, gateway: GatewayTable | None) -> MqttSettings | None:
     """The settings; None where what was found forbids to use them."""
     parts = urlsplit(table.url)
     host, is_tls = parts.hostname or "", parts.scheme == "mqtts"
-    _check_exposure(findings, table, host, is_tls=is_tls)
-    tls = _tls_files(findings, table) if is_tls else None
+    _check_exposure(problems, table, host, is_tls=is_tls)
+    tls = _tls_files(problems, table) if is_tls else None
     if not is_tls:
         for name in ("ca_file", "cert_file", "key_file"):
             if getattr(table, name) is not None:
-                findings.error(("mqtt", name), "a file for TLS, but the URL is mqtt://, accepted: mqtts://")
-    password = _password_file(findings, table)
+                problems.error(("mqtt", name), "a file for TLS, but the URL is mqtt://, accepted: mqtts://")
+    password = _password_file(problems, table)
     client_id = table.client_id or (f"capgate-{gateway.id}" if gateway else None)
     if client_id is None:  # for want of a sound [gateway], which is told already
         return None
     if len(client_id) > MAX_CLIENT_ID:
         message = f"client_id is missing and {client_id} too long, accepted: 1 to {MAX_CLIENT_ID} characters"
-        findings.error(("mqtt",), message)
+        problems.error(("mqtt",), message)
     return MqttSettings(
         host=host,
         port=parts.port or MQTT_PORTS[parts.scheme],
@@ -37,60 +37,60 @@ def resolve_mqtt(findings: Problems, table: MqttTable, gateway: GatewayTable | N
     )
 
 
-def _check_exposure(findings: Problems, table: MqttTable, host: str, *, is_tls: bool) -> None:
+def _check_exposure(problems: Problems, table: MqttTable, host: str, *, is_tls: bool) -> None:
     """What goes over a network in clear, or to a broker that takes anybody, does not go unsaid."""
     is_local = is_loopback(host)
     if is_tls and table.insecure:
-        findings.error(("mqtt", "insecure"), "means mqtt:// beyond this machine, accepted with mqtts://: false")
+        problems.error(("mqtt", "insecure"), "means mqtt:// beyond this machine, accepted with mqtts://: false")
     elif not is_tls and not is_local and not table.insecure:
-        findings.error(("mqtt", "url"), "mqtt:// is readable on the network, accepted: mqtts://, or insecure = true")
+        problems.error(("mqtt", "url"), "mqtt:// is readable on the network, accepted: mqtts://, or insecure = true")
     elif not is_tls and not is_local:
-        findings.warn(("mqtt", "insecure"), "EVERYTHING, PATIENT DATA TOO, GOES OVER THE NETWORK IN CLEAR")
+        problems.warn(("mqtt", "insecure"), "EVERYTHING, PATIENT DATA TOO, GOES OVER THE NETWORK IN CLEAR")
     if not is_local and table.cert_file is None and table.username is None:
-        findings.warn(("mqtt",), "the broker is not told who connects: neither cert_file nor username")
+        problems.warn(("mqtt",), "the broker is not told who connects: neither cert_file nor username")
 
 
-def _password_file(findings: Problems, table: MqttTable) -> Path | None:
+def _password_file(problems: Problems, table: MqttTable) -> Path | None:
     if (table.username is None) != (table.password_file is None):
         present = "username" if table.password_file is None else "password_file"
-        findings.error(("mqtt", present), "alone, accepted: username and password_file together, or neither")
+        problems.error(("mqtt", present), "alone, accepted: username and password_file together, or neither")
     if table.password_file is None:
         return None
-    return findings.file(("mqtt", "password_file"), table.password_file, secret=True)
+    return problems.file(("mqtt", "password_file"), table.password_file, secret=True)
 
 
-def _tls_files(findings: Problems, table: MqttTable) -> TlsFiles | None:
+def _tls_files(problems: Problems, table: MqttTable) -> TlsFiles | None:
     if table.ca_file is None:
-        findings.error(("mqtt",), "ca_file is missing, accepted: the certificate of the broker's authority (PEM)")
-    ca = _ca(findings, table.ca_file) if table.ca_file else None
+        problems.error(("mqtt",), "ca_file is missing, accepted: the certificate of the broker's authority (PEM)")
+    ca = _ca(problems, table.ca_file) if table.ca_file else None
     if (table.cert_file is None) != (table.key_file is None):
         present = "cert_file" if table.key_file is None else "key_file"
-        findings.error(("mqtt", present), "alone, accepted: cert_file and key_file together, or neither")
-    certificate = findings.file(("mqtt", "cert_file"), table.cert_file) if table.cert_file else None
-    key = findings.file(("mqtt", "key_file"), table.key_file, secret=True) if table.key_file else None
+        problems.error(("mqtt", present), "alone, accepted: cert_file and key_file together, or neither")
+    certificate = problems.file(("mqtt", "cert_file"), table.cert_file) if table.cert_file else None
+    key = problems.file(("mqtt", "key_file"), table.key_file, secret=True) if table.key_file else None
     if certificate and key:
-        _check_pair(findings, certificate, key)
+        _check_pair(problems, certificate, key)
     return TlsFiles(ca, certificate, key) if ca else None
 
 
-def _ca(findings: Problems, name: str) -> Path | None:
-    file = findings.file(("mqtt", "ca_file"), name)
+def _ca(problems: Problems, name: str) -> Path | None:
+    file = problems.file(("mqtt", "ca_file"), name)
     if file is None:
         return None
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
     except (ssl.SSLError, UnicodeDecodeError):
-        findings.error(("mqtt", "ca_file"), f"{file} holds no certificate, accepted: PEM")
+        problems.error(("mqtt", "ca_file"), f"{file} holds no certificate, accepted: PEM")
         return None
     return file
 
 
-def _check_pair(findings: Problems, certificate: Path, key: Path) -> None:
+def _check_pair(problems: Problems, certificate: Path, key: Path) -> None:
     try:
         # An empty password: OpenSSL would ask the terminal for an encrypted key's otherwise.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, UnicodeDecodeError):
-        findings.error(
+        problems.error(
             ("mqtt", "key_file"),
             f"{key} is not the key of {certificate}, accepted: a PEM pair, the key without password",
         )

@@ -9,17 +9,17 @@ from gateway.ledger.receipt_plan import ReceiptPlan, Thing
 from gateway.messages.notation import Notation
 
 
-def resolve_receipts(findings: Problems, table: ReceiptsTable, sent: Sequence[Notation]) -> ReceiptPlan:
+def resolve_receipts(problems: Problems, table: ReceiptsTable, sent: Sequence[Notation]) -> ReceiptPlan:
     """The plan, where charges are `sent` in these forms; what contradicts itself is found as an error."""
     if table.longest_resend_s < table.first_resend_s:
-        findings.error(("receipts", "longest_resend_s"), "shorter than first_resend_s, accepted: at least as long")
+        problems.error(("receipts", "longest_resend_s"), "shorter than first_resend_s, accepted: at least as long")
     if Thing.INCREMENT in table.of and table.expected is ReceiptForm.HL7:
-        findings.error(("receipts", "of"), 'increments are sent as JSON alone, accepted with expected = "hl7": charge')
+        problems.error(("receipts", "of"), 'increments are sent as JSON alone, accepted with expected = "hl7": charge')
     expected = None if table.expected is ReceiptForm.NONE else Notation(table.expected)
     form = _form(expected, sent)
     if form is None:
         wanted = "hl7" if expected is Notation.HL7 else "json or fhir"
-        findings.error(("receipts", "expected"), f"charges.formats has no {wanted}, accepted: a form that is sent")
+        problems.error(("receipts", "expected"), f"charges.formats has no {wanted}, accepted: a form that is sent")
     rules = ResendRules(table.first_resend_s, table.longest_resend_s)
     return ReceiptPlan(expected, frozenset(table.of), form or Notation.JSON, rules)
 
