@@ -1,12 +1,33 @@
-"""From the tables [ehr], [drugs] and [charges] to what the words of the site's EHR mean."""
+"""From the tables on the site's EHR to what its words mean, what it is sent, and which receipts it owes.
 
-from collections.abc import Iterable, Iterator
+[ehr] and [drugs] say what is read; [charges] and [observations] what is sent and how; [receipts] what is answered.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+import msgspec
 
 from drivers.toml.document import TomlProblems, load_toml
+from gateway.config.lines import UnitSpec
 from gateway.config.problems import Problems
-from gateway.config.tables import ChargesTable, DrugCodes, DrugsTable, EhrTable
+from gateway.config.tables import (
+    ChargesTable,
+    DrugCodes,
+    DrugsTable,
+    EhrTable,
+    GatewayTable,
+    ObservationsTable,
+    ReceiptForm,
+    ReceiptsTable,
+)
+from gateway.ledger.deliveries import ResendRules
+from gateway.ledger.receipt_plan import ReceiptPlan, Thing
+from gateway.messages.notation import Notation
+from gateway.messages.outbound.site import ChargeSite, OutboundPlan
 from gateway.messages.vocabulary import MAR_WORDS, EhrWords
-from gateway.session.facts import AgentClass
+from gateway.session.facts import AgentClass, CapRef
 
 
 def resolve_words(
@@ -47,3 +68,53 @@ def _of_file(problems: Problems, name: str) -> Iterator[tuple[AgentClass, str]]:
     except TomlProblems as invalid:
         for problem in invalid.problems:
             problems.add(problem)
+
+
+def resolve_outbound(
+    problems: Problems,
+    charges: ChargesTable,
+    observations: ObservationsTable,
+    gateway: GatewayTable,
+    units: Iterable[UnitSpec],
+    time_zone: ZoneInfo | None,
+) -> OutboundPlan:
+    """What is sent; what contradicts itself is found as an error."""
+    if not charges.offset and time_zone is None:
+        message = "times without an offset need a zone, accepted: true, or false together with gateway.time_zone"
+        problems.error(("charges", "offset"), message)
+    site = msgspec.structs.replace(
+        msgspec.convert(charges, ChargeSite, from_attributes=True),  # the settings that both declare
+        formats=tuple(dict.fromkeys(charges.formats)),
+        zone=time_zone or UTC,
+        kept=frozenset(charges.patient),
+        chairs={CapRef(unit.id, cap): chair for unit in units for cap, chair in unit.chairs.items()},
+        mode=gateway.mode,
+    )
+    return OutboundPlan(site, tuple(dict.fromkeys(observations.formats)), observations.period_s)
+
+
+def resolve_receipts(problems: Problems, table: ReceiptsTable, sent: Sequence[Notation]) -> ReceiptPlan:
+    """Which receipts are owed for charges `sent` in these forms; what contradicts itself is found as an error."""
+    if table.longest_resend_s < table.first_resend_s:
+        problems.error(("receipts", "longest_resend_s"), "shorter than first_resend_s, accepted: at least as long")
+    if Thing.INCREMENT in table.of and table.expected is ReceiptForm.HL7:
+        problems.error(("receipts", "of"), 'increments are sent as JSON alone, accepted with expected = "hl7": charge')
+    expected = None if table.expected is ReceiptForm.NONE else Notation(table.expected)
+    form = _followed(expected, sent)
+    if form is None:
+        wanted = "hl7" if expected is Notation.HL7 else "json or fhir"
+        problems.error(("receipts", "expected"), f"charges.formats has no {wanted}, accepted: a form that is sent")
+    rules = ResendRules(table.first_resend_s, table.longest_resend_s)
+    return ReceiptPlan(expected, frozenset(table.of), form or Notation.JSON, rules)
+
+
+def _followed(expected: Notation | None, sent: Sequence[Notation]) -> Notation | None:
+    """The form of a charge that the engine answers: an ACK answers HL7 alone, a JSON receipt what is no HL7."""
+    match expected:
+        case Notation.HL7:
+            accepted = [Notation.HL7]
+        case Notation.JSON:
+            accepted = [Notation.JSON, Notation.FHIR]
+        case _:
+            accepted = [Notation.JSON, Notation.HL7, Notation.FHIR]
+    return next((form for form in accepted if form in sent), None)

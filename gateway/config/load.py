@@ -12,13 +12,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from drivers.toml.document import Document, Problem, TomlProblems, load_toml, read_toml
-from gateway.config.charges import OutboundPlan, resolve_outbound
-from gateway.config.ehr import resolve_words
+from gateway.config.ehr import resolve_outbound, resolve_receipts, resolve_words
 from gateway.config.lines import LineSpec, UnitSpec, resolve_lines
 from gateway.config.loaners import Loaner, LoanersUnreadable, read_loaners, with_loaners
 from gateway.config.mqtt import resolve_mqtt
 from gateway.config.problems import Problems
-from gateway.config.receipts import resolve_receipts
 from gateway.config.tables import (
     ChargesTable,
     ConfigFile,
@@ -36,6 +34,7 @@ from gateway.config.tables import (
 )
 from gateway.ledger.receipt_plan import ReceiptPlan
 from gateway.messages.notation import Mode
+from gateway.messages.outbound.site import OutboundPlan
 from gateway.messages.vocabulary import EhrWords
 from gateway.mqtt.types import MqttSettings
 from gateway.runtime.shipped import shipped_dir

@@ -12,9 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from gateway.ledger.receipt_plan import Thing
+from gateway.ledger.receipt_plan import ReceiptPlan, Thing
 from gateway.messages.notation import Mode, Notation
-from gateway.messages.outbound.site import CreditForm, FhirRelease, ServiceTime
+from gateway.messages.outbound.site import CreditForm, FhirRelease, OutboundPlan, ServiceTime
 from gateway.messages.vocabulary import MarAct, PatientField
 
 MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
@@ -25,6 +25,7 @@ LINE_SCHEMES = ("socket", "rfc2217")
 _SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
 _CLIENT_ID = re.compile(r"[A-Za-z0-9-]+")
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
+_OUTBOUND, _RECEIPTS = OutboundPlan(), ReceiptPlan()  # the defaults of [charges], [observations] and [receipts]
 
 
 def is_loopback(host: str) -> bool:
@@ -183,41 +184,41 @@ class ReceiptsTable(Table):
     """What the interface engine says of the messages that it has."""
 
     expected: ReceiptForm = ReceiptForm.NONE
-    of: tuple[Thing, ...] = (Thing.CHARGE,)
-    first_resend_s: Annotated[StrictFloat, Field(ge=1, le=3600)] = 60.0
-    longest_resend_s: Annotated[StrictFloat, Field(ge=1, le=86_400)] = 900.0
+    of: tuple[Thing, ...] = tuple(_RECEIPTS.of)
+    first_resend_s: Annotated[StrictFloat, Field(ge=1, le=3600)] = _RECEIPTS.resends.first_s
+    longest_resend_s: Annotated[StrictFloat, Field(ge=1, le=86_400)] = _RECEIPTS.resends.longest_s
 
 
 class ChargesTable(Table):
     """What a charge says, and in which notations."""
 
-    patient: tuple[PatientField, ...] = (PatientField.MRN, PatientField.ACCOUNT)
-    formats: Annotated[tuple[Notation, ...], Field(min_length=1)] = (Notation.JSON,)
-    sending_application: Annotated[Hl7Name, Field(min_length=1)] = "CAPGATE"
-    sending_facility: Hl7Name = ""
-    receiving_application: Hl7Name = ""
-    receiving_facility: Hl7Name = ""
-    assigning_authority: Hl7Name = ""
-    department: Hl7Name = ""
-    location: Hl7Name = ""
-    performer: Hl7Number = ""
-    orderer: Hl7Number = ""
-    charge_code: Hl7Name = ""
-    description: Annotated[StrictStr, Field(max_length=120, pattern=_PRINTABLE)] = ""
-    credit_as: CreditForm = CreditForm.CD
-    ft1_4: ServiceTime = ServiceTime.RANGE
-    offset: StrictBool = True
-    fhir_release: FhirRelease = FhirRelease.R4
-    mrn_system: SystemUri = "urn:capgate:mrn"
-    visit_system: SystemUri = "urn:capgate:visit"
-    account_system: SystemUri = "urn:capgate:account"
+    patient: tuple[PatientField, ...] = tuple(field for field in PatientField if field in _OUTBOUND.site.kept)
+    formats: Annotated[tuple[Notation, ...], Field(min_length=1)] = _OUTBOUND.site.formats
+    sending_application: Annotated[Hl7Name, Field(min_length=1)] = _OUTBOUND.site.sending_application
+    sending_facility: Hl7Name = _OUTBOUND.site.sending_facility
+    receiving_application: Hl7Name = _OUTBOUND.site.receiving_application
+    receiving_facility: Hl7Name = _OUTBOUND.site.receiving_facility
+    assigning_authority: Hl7Name = _OUTBOUND.site.assigning_authority
+    department: Hl7Name = _OUTBOUND.site.department
+    location: Hl7Name = _OUTBOUND.site.location
+    performer: Hl7Number = _OUTBOUND.site.performer
+    orderer: Hl7Number = _OUTBOUND.site.orderer
+    charge_code: Hl7Name = _OUTBOUND.site.charge_code
+    description: Annotated[StrictStr, Field(max_length=120, pattern=_PRINTABLE)] = _OUTBOUND.site.description
+    credit_as: CreditForm = _OUTBOUND.site.credit_as
+    ft1_4: ServiceTime = _OUTBOUND.site.ft1_4
+    offset: StrictBool = _OUTBOUND.site.offset
+    fhir_release: FhirRelease = _OUTBOUND.site.fhir_release
+    mrn_system: SystemUri = _OUTBOUND.site.mrn_system
+    visit_system: SystemUri = _OUTBOUND.site.visit_system
+    account_system: SystemUri = _OUTBOUND.site.account_system
 
 
 class ObservationsTable(Table):
     """Temperatures for the patient's chart."""
 
     formats: tuple[Literal[Notation.HL7, Notation.FHIR], ...] = ()
-    period_s: Annotated[StrictInt, Field(ge=10, le=3600)] = 60
+    period_s: Annotated[StrictInt, Field(ge=10, le=3600)] = _OUTBOUND.period_s
 
 
 class EhrTable(Table):

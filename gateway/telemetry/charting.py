@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 from drivers.reading import CapReading, Reading
-from gateway.config.charges import OutboundPlan
 from gateway.messages.identity import Identity
 from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Notation
 from gateway.messages.outbound.ehr import Device, PatientData
 from gateway.messages.outbound.fhir import Look, observation_bundle
 from gateway.messages.outbound.hl7_oru import observation_message
+from gateway.messages.outbound.site import OutboundPlan
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import OBSERVATION_EXPIRY_S, Topics
 from gateway.runtime.clock import US_PER_S

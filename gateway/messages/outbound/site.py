@@ -77,3 +77,11 @@ class ChargeSite(msgspec.Struct, frozen=True, kw_only=True):
         """The identity without what the site does not send: it may be known from when it still did."""
         hidden: dict[str, None] = {field.value: None for field in PatientField if field not in self.kept}
         return msgspec.structs.replace(identity, **hidden)
+
+
+class OutboundPlan(msgspec.Struct, frozen=True):
+    """How charges are sent, and temperatures where a site charts them."""
+
+    site: ChargeSite = ChargeSite()
+    observations: tuple[Notation, ...] = ()
+    period_s: int = 60  # between two observations of one cap

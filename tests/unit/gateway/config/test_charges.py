@@ -5,10 +5,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.config.charges import OutboundPlan
 from gateway.config.load import examine, load_config
 from gateway.messages.notation import Mode, Notation
-from gateway.messages.outbound.site import ChargeSite, CreditForm, FhirRelease, ServiceTime
+from gateway.messages.outbound.site import ChargeSite, CreditForm, FhirRelease, OutboundPlan, ServiceTime
 from gateway.session.facts import CapRef
 from tests.unit.gateway.config.test_ehr import errors, written
 
