@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from enum import StrEnum
 
 import msgspec
@@ -58,21 +58,13 @@ class Day(msgspec.Struct, frozen=True):
 
 
 def reconcile(
-    sessions: Iterable[RecordedSession], named: Iterable[str], day: date, proofs: Mapping[str, Proof] | None = None
+    sessions: Iterable[RecordedSession], unopened: Iterable[str], day: date, proofs: Mapping[str, Proof] | None = None
 ) -> Day:
-    """The sessions opened on `day` in their policy's time zone.
+    """The sessions of one day, each in its place.
 
-    `named` are all tokens that any entry has, `proofs` what is known of messages on their way to the engine.
+    `unopened` are tokens that entries have and no session, `proofs` what is known of messages to the engine.
     """
-    found = list(sessions)
-    placed = tuple(_place(each, proofs or {}) for each in found if opened_on(each) == day)
-    return Day(day, placed, tuple(sorted(set(named) - {each.token for each in found})))
-
-
-def opened_on(session: RecordedSession) -> date:
-    """The day on which the session opened, by its policy's calendar."""
-    opened_us = session.counted.opened.at_us
-    return datetime.fromtimestamp(opened_us / 1e6, UTC).astimezone(session.policy.zone).date()
+    return Day(day, tuple(_place(each, proofs or {}) for each in sessions), tuple(sorted(unopened)))
 
 
 def _place(session: RecordedSession, proofs: Mapping[str, Proof]) -> Placed:

@@ -2,32 +2,36 @@
 
 What a fresh state announces for the recorded transactions (rerun.py) must be what was recorded, entry for entry. It is
 the same code that counted: what is proven is that the record follows from the facts under the pinned policy, not that
-the rules are right. Entries other than facts, increments and charges are skipped. A ledger that an earlier version
-wrote is held to the rules of this one.
+the rules are right. Entries other than facts, increments and charges are skipped. What an earlier
+version recorded is not derived again, for it had other rules; only what it took back without any fact is a problem.
 """
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 
 from gateway.audit.report import Area, AuditProblem
-from gateway.audit.rerun import Announcement, Rerun, read
+from gateway.audit.rerun import Announcement, RecordedTransaction, Rerun, read
 from gateway.audit.stream import RawEntry
 from gateway.session.facts import SessionOpened
-from gateway.session.increments import Change
+from gateway.session.increments import Change, Op
 from gateway.session.state import Step
 
 
 class Rederiver:
     """Takes transactions in order and yields what is wrong with them."""
 
-    def __init__(self) -> None:
+    def __init__(self, connection: sqlite3.Connection) -> None:
         self.increments = 0  # entries compared
         self.charges = 0
-        self._rerun = Rerun()
+        self._rerun = Rerun(connection)
         self._lost = False
 
     def take(self, transaction: Sequence[RawEntry]) -> Iterator[AuditProblem]:
         """What the transaction records that does not follow from the facts so far."""
         if self._lost:
+            return
+        if transaction[-1].seq <= self._rerun.since_seq:
+            yield from _taken_back_by_nothing(read(transaction))
             return
         first, now_us = transaction[0].seq, transaction[0].recorded_us
         content = read(transaction)
@@ -36,8 +40,7 @@ class Rederiver:
         self.increments += sum(isinstance(what, Change) for _, (_, what) in content.announced)
         self.charges += sum(not isinstance(what, Change) for _, (_, what) in content.announced)
         try:
-            list(self._rerun.settled(now_us))
-            step = self._rerun.take(content, now_us)
+            step = self._rerun.take(content, first - 1, now_us)
         except Exception as error:  # noqa: BLE001 - facts that a forger made may break any rule
             self._lost = True
             text = f"the facts cannot be followed from here on: {type(error).__name__}: {error}"
@@ -52,6 +55,16 @@ class Rederiver:
             if fact not in opened:
                 yield AuditProblem(Area.INCREMENT, first, f"session {fact.token} was opened, and no fact opens it so")
         yield from _compare(content.announced, _announcements(step), transaction[-1].seq)
+
+
+def _taken_back_by_nothing(recorded: RecordedTransaction) -> Iterator[AuditProblem]:
+    """What an earlier version took back or moved without any fact: it had lost those that it rested on."""
+    if recorded.facts:
+        return
+    for seq, (token, what) in recorded.announced:
+        if isinstance(what, Change) and what.op is not Op.EMIT:
+            text = f"{what.op} {token}{what.index:02d} follows from no fact: an earlier version lost facts in a restart"
+            yield AuditProblem(Area.INCREMENT, seq, text)
 
 
 def _announcements(step: Step) -> list[Announcement]:

@@ -1,27 +1,37 @@
 """Reruns the tracker: feeds the recorded transactions to a fresh state, in the order in which they were committed.
 
-Theory of operation. This is event sourcing: the state is a pure function of its input, and its input is in the ledger:
-facts, the tokens that were drawn, and how far each unit was observed at each transaction. A session that can change no
-more is pruned from the state; it is yielded first, in its last form.
+Theory of operation. This is event sourcing: the state follows from its input alone, and its input is in the ledger:
+facts, the tokens that were drawn, and how far each unit was observed at each transaction. As in the gateway the state
+is a cache: what it lacks for a transaction is read back, from the entries before it. There is no window, and one
+session is re-derived without its neighbours.
+
+Entries that an earlier version recorded followed its rules. The rerun begins where these rules began, with the sessions
+as they were then.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import sqlite3
+from collections.abc import Sequence
 
 import msgspec
 
 from gateway.audit.stream import RawEntry
+from gateway.ledger import reads
 from gateway.ledger.bodies import change_of, charge_of
 from gateway.ledger.entry import EntryKind
+from gateway.ledger.index import LedgerFacts
+from gateway.ledger.read_back import read_back, records_up_to
 from gateway.session.assessment import Assessment, assess_observed
 from gateway.session.attribution import Session
 from gateway.session.charges import Charge
-from gateway.session.facts import AnyFact, ObservedUntil, SessionOpened, decode_fact
+from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, decode_fact
 from gateway.session.increments import Change
 from gateway.session.outcome import Outcome
 from gateway.session.policy import Policy
-from gateway.session.state import Step, TrackerState, advance, inspect, prune
+from gateway.session.related import Anchor, gather
+from gateway.session.spans import FOREVER, US_PER_S
+from gateway.session.state import ReadBack, Step, advance, begin, inspect, lacking, prune, with_read_back
 
-_HOUR_US = 3_600_000_000
+_IDLE_US = 1800 * US_PER_S  # at least; a pinned policy may say more
 # Until a session opens and brings its own, no policy decides anything.
 _NO_POLICY = 'name = "none"\nrevision = "0"\neffective = 2000-01-01\nfirst_threshold_s = 960\n'
 
@@ -65,49 +75,51 @@ class RederivedSession(msgspec.Struct, frozen=True):
 
 
 class Rerun:
-    """A fresh tracker state that takes the recorded transactions in order."""
+    """A tracker state that takes the recorded transactions in order, from the first one that these rules made."""
 
-    def __init__(self) -> None:
-        self._state = TrackerState(_NO_POLICY)
-        self._observed: dict[str, int] = {}
-        self._opened: dict[str, SessionOpened] = {}
-        self._pruned_us = 0
-        self._last_us = 0
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.since_seq = reads.ruled_since(connection)
+        self.records = {each.token: each for each in records_up_to(connection, self.since_seq)}
+        self._connection = connection
+        self._state = begin(_NO_POLICY, (), [each for each in self.records.values() if not each.done], FOREVER)
+        self._observed = {each.device: each.at_us for each in reads.last_observed(connection, self.since_seq)}
 
-    def take(self, recorded: RecordedTransaction, now_us: int) -> Step:
-        """The step that one transaction's input makes. Forged facts may make it raise anything."""
+    def take(self, recorded: RecordedTransaction, before_seq: int, now_us: int) -> Step:
+        """The step that the input of one transaction makes, whose first entry follows `before_seq`.
+
+        Forged facts may make it raise anything.
+        """
         self._observed.update({fact.device: fact.at_us for fact in recorded.observed})
-        self._opened.update({fact.token: fact for fact in recorded.opened})
-        state = self._state
+        state = prune(self._state, now_us)
         if recorded.opened:
             state = msgspec.structs.replace(state, policy_text=recorded.opened[0].policy)
+        if missing := lacking(state, recorded.facts, self._observed, now_us):
+            source = LedgerFacts(self._connection, before_seq)
+            facts, whole = gather(source, missing, recorded.facts, _IDLE_US)
+            tokens = [fact.token for fact in facts if isinstance(fact, SessionOpened) and fact.token in self.records]
+            state = with_read_back(state, ReadBack(facts, tuple(self.records[token] for token in tokens), whole))
         tokens = iter([fact.token for fact in recorded.opened])
         # A token that was not recorded is given a name that no token can have.
         unrecorded = (f"unrecorded-{now_us}-{number}" for number in range(1 << 30))
         self._state, step = advance(
             state, recorded.facts, self._observed, now_us, lambda: next(tokens, "") or next(unrecorded)
         )
-        self._last_us = now_us
+        self.records.update({each.token: each for each in step.records})
         return step
 
-    def settled(self, now_us: int) -> Iterator[RederivedSession]:
-        """The sessions that can change no more by `now_us`, each once; they are pruned from the state."""
-        if now_us - self._pruned_us < _HOUR_US:
-            return
-        yield from self._inspect(
-            [token for token, record in self._state.records.items() if not self._state.keeps(record, now_us)]
-        )
-        self._state, self._pruned_us = prune(self._state, now_us), now_us
 
-    def remaining(self) -> Iterator[RederivedSession]:
-        """The sessions that `settled` did not yield."""
-        yield from self._inspect(list(self._state.records))
-
-    def _inspect(self, tokens: Iterable[str]) -> Iterator[RederivedSession]:
-        for token in tokens:
-            found = inspect(self._state, token, self._observed, self._last_us)
-            if found is not None and token in self._opened:
-                yield RederivedSession(self._opened.pop(token), *found, dict(self._observed), self._last_us)
+def rederived(connection: sqlite3.Connection, token: str) -> RederivedSession | None:
+    """One session as the facts have it at the end of the ledger; None if no fact opens it."""
+    key: Key = ("token", token)
+    found = read_back(connection, [Anchor(key, 0)], (), _IDLE_US)
+    opened = next((each for each in found.facts if isinstance(each, SessionOpened) and each.token == token), None)
+    if opened is None:
+        return None
+    state = with_read_back(begin(opened.policy, (), (), FOREVER), found)
+    observed = {fact.device: fact.at_us for fact in reads.last_observed(connection)}
+    until_us = reads.last_recorded_us(connection)
+    seen = inspect(state, token, observed, until_us)
+    return None if seen is None else RederivedSession(opened, *seen, observed, until_us)
 
 
 def read(transaction: Sequence[RawEntry]) -> RecordedTransaction:

@@ -4,12 +4,12 @@ Whether the two agree is checked by `verify`, not here.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
 
 import msgspec
 
-from gateway.audit.rerun import RederivedSession, Rerun, read
-from gateway.audit.stream import RawEntry, stream, transactions
+from gateway.audit.rerun import RederivedSession, rederived
 from gateway.ledger import reads
 from gateway.ledger.bodies import change_of, charge_of, published_of
 from gateway.ledger.entry import EntryKind
@@ -19,6 +19,11 @@ from gateway.session.charges import Charge
 from gateway.session.increments import Change, Emitted, fold
 from gateway.session.outcome import Published
 from gateway.session.policy import Policy
+from gateway.session.spans import US_PER_S
+
+_ANNOUNCING = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
+_DAY_US = 86_400 * US_PER_S
+_FOREVER_US = 1 << 62
 
 
 class RecordedSession(msgspec.Struct, frozen=True):
@@ -45,12 +50,6 @@ class RecordedSession(msgspec.Struct, frozen=True):
         return tuple(each for each in fold((), self.log) if not each.retracted)
 
 
-class _Announced(msgspec.Struct):
-    log: list[Change]
-    charges: list[Charge]
-    published: Published | None = None
-
-
 def origin_of(connection: sqlite3.Connection) -> LedgerOrigin:
     """Whose ledger this is. Raises LedgerUnavailable in one that no gateway has begun."""
     origin = reads.origin(connection)
@@ -59,57 +58,44 @@ def origin_of(connection: sqlite3.Connection) -> LedgerOrigin:
     return origin
 
 
-def sessions(connection: sqlite3.Connection) -> list[RecordedSession]:
+def sessions(connection: sqlite3.Connection) -> Iterator[RecordedSession]:
     """Every session, in the order of opening. Raises LedgerDamaged where the entries cannot be followed."""
-    announced: dict[str, _Announced] = {}
-    found: list[RederivedSession] = []
-    try:
-        found.extend(_rederived(_collecting(stream(connection), announced)))
-    except Exception as error:  # whatever a damaged ledger may hold
-        raise LedgerDamaged(f"the sessions cannot be followed ({error}); verify the ledger") from error
-    found.sort(key=lambda each: (each.opened.known_at_us, each.opened.at_us, each.token))
-    return [_recorded(each, announced.get(each.token, _Announced([], []))) for each in found]
+    return (session(connection, token) for token in reads.tokens_opened(connection, -_FOREVER_US, _FOREVER_US))
+
+
+def sessions_of_day(connection: sqlite3.Connection, day: date) -> list[RecordedSession]:
+    """The sessions opened on `day` in their policy's time zone, in the order of opening. Raises LedgerDamaged."""
+    midnight_us = round(datetime.combine(day, time(), UTC).timestamp()) * US_PER_S
+    near = reads.tokens_opened(connection, midnight_us - _DAY_US, midnight_us + 2 * _DAY_US)
+    return [one for token in near if opened_on(one := session(connection, token)) == day]
+
+
+def opened_on(session: RecordedSession) -> date:
+    """The day on which the session opened, by its policy's calendar."""
+    return datetime.fromtimestamp(session.counted.opened.at_us / US_PER_S, session.policy.zone).date()
 
 
 def session(connection: sqlite3.Connection, token: str) -> RecordedSession:
-    """One session. Raises UnknownSession, LedgerDamaged."""
-    known = connection.execute("SELECT 1 FROM entry WHERE session = ? AND session <> '' LIMIT 1", (token,)).fetchone()
-    one = next((each for each in sessions(connection) if each.token == token), None) if known else None
-    if one is None:
-        raise UnknownSession(f"no session {token} in this ledger")
-    return one
+    """One session, whatever else the ledger has. Raises UnknownSession, LedgerDamaged."""
+    try:
+        counted = rederived(connection, token)
+        if counted is None:
+            raise UnknownSession(f"no session {token} in this ledger")
+        entries = reads.entries(connection, kinds=_ANNOUNCING, session=token)
+        bodies = {kind: [entry.body for entry in entries if entry.kind is kind] for kind in _ANNOUNCING}
+        published = [published_of(body) for body in bodies[EntryKind.SESSION][-1:]]
+        log = tuple(map(change_of, bodies[EntryKind.INCREMENT]))
+        charges = tuple(map(charge_of, bodies[EntryKind.CHARGE]))
+    except UnknownSession:
+        raise
+    except Exception as error:  # whatever a damaged ledger may hold
+        raise LedgerDamaged(f"session {token} cannot be followed ({error}); verify the ledger") from error
+    return RecordedSession(counted, log, charges, published[0] if published else None)
 
 
-def session_tokens(connection: sqlite3.Connection) -> frozenset[str]:
-    """Every token that any entry has."""
-    query = "SELECT DISTINCT session FROM entry WHERE session <> ''"
+def unopened(connection: sqlite3.Connection) -> frozenset[str]:
+    """The tokens that entries have and no session."""
+    query = """
+        SELECT DISTINCT session FROM entry
+         WHERE session <> '' AND session NOT IN (SELECT token FROM session_state)"""
     return frozenset(token for (token,) in connection.execute(query))
-
-
-def _collecting(entries: Iterable[RawEntry], announced: dict[str, _Announced]) -> Iterator[RawEntry]:
-    """Yields the entries unchanged, and collects what they announce by session token."""
-    for entry in entries:
-        of = announced.setdefault(entry.session, _Announced([], [])) if entry.session else None
-        if of is not None:
-            match entry.kind:
-                case EntryKind.INCREMENT:
-                    of.log.append(change_of(entry.body))
-                case EntryKind.CHARGE:
-                    of.charges.append(charge_of(entry.body))
-                case EntryKind.SESSION:
-                    of.published = published_of(entry.body)
-                case _:
-                    pass
-        yield entry
-
-
-def _rederived(entries: Iterable[RawEntry]) -> Iterator[RederivedSession]:
-    rerun = Rerun()
-    for transaction in transactions(entries):
-        yield from rerun.settled(transaction[0].recorded_us)
-        rerun.take(read(transaction), transaction[0].recorded_us)
-    yield from rerun.remaining()
-
-
-def _recorded(counted: RederivedSession, announced: _Announced) -> RecordedSession:
-    return RecordedSession(counted, tuple(announced.log), tuple(announced.charges), announced.published)

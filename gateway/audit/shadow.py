@@ -7,8 +7,7 @@ from io import StringIO
 
 import msgspec
 
-from gateway.audit.reconcile import opened_on
-from gateway.audit.sessions import RecordedSession
+from gateway.audit.sessions import RecordedSession, opened_on
 from gateway.session.policy import Policy
 
 _US_PER_MINUTE = 60_000_000

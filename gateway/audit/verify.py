@@ -38,7 +38,7 @@ def _verify(
     problems = list(_file_problems(connection))
     held = reads.checkpoints(connection)
     wanted = {each.head.seq for each in outside} | {seq for (seq,) in connection.execute("SELECT seq FROM checkpoint")}
-    chain, rederiver = _Chain(origin.genesis, wanted), Rederiver()
+    chain, rederiver = _Chain(origin.genesis, wanted), Rederiver(connection)
     for transaction in transactions(stream(connection)):
         for entry in transaction:
             problems += chain.take(entry)

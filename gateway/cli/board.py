@@ -70,6 +70,7 @@ class UnitRow(msgspec.Struct):
     fault: str | None = None
     serial_number: str | None = None
     alarms: list[str] = []
+    readings: int = 0
     caps: dict[int, _Cap] = {}
     temperatures: dict[int, dict[str, float | None]] = {}
 
@@ -128,6 +129,7 @@ class Board:
             case "org.capgate.cap.temperature.v1":
                 self.time = self.observed[data.unit] = message.time
                 row = self._unit(data.unit)
+                row.readings += 1
                 row.temperatures[data.cap] = {value.name: value.value for value in data.values}
             case "org.capgate.gateway.status.v1":
                 self.gateway = f"{data.state}" + (f" ({data.reason})" if data.reason else "") + f", {data.mode}"

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.audit.reconcile import Day, SessionPlace
 from gateway.audit.reconcile import reconcile as reconcile_day
-from gateway.audit.sessions import session_tokens, sessions
+from gateway.audit.sessions import sessions_of_day, unopened
 from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
 from gateway.ledger.deliveries import Proof, proofs
@@ -34,7 +34,9 @@ def reconcile(ledger: Path, day: datetime, as_json: bool) -> None:
     engine acknowledged them.
     """
     with refusing(), open_snapshot(ledger) as connection:
-        found = reconcile_day(sessions(connection), session_tokens(connection), day.date(), proofs(connection))
+        found = reconcile_day(
+            sessions_of_day(connection, day.date()), unopened(connection), day.date(), proofs(connection)
+        )
     if as_json:
         click.echo(msgspec.json.encode(_content(found)))
     else:

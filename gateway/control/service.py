@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import traceback
 from collections.abc import Callable, Mapping
 
@@ -61,13 +62,15 @@ from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import Ledger
 from gateway.messages.instants import rfc3339
 from gateway.mqtt.gateway_status import software_version
-from gateway.recording.pipeline import Pipeline
+from gateway.recording.pipeline import TOKEN_LENGTH, Pipeline
 from gateway.recording.receipts import OrderRefused
-from gateway.runtime.clock import Clock
+from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.outcome import SessionRecord
-from gateway.session.state import inspect
 
 _log = logging.getLogger("capgate.control")
+
+OLDEST_US = 1_100 * 86_400 * US_PER_S  # how far back a person may state what happened
+TOKEN = re.compile(rf"[0-9A-Z]{{{TOKEN_LENGTH}}}")
 
 
 class ControlService:
@@ -160,7 +163,7 @@ class ControlService:
         return [record.token for record in records if every or is_open(record)]
 
     async def _view(self, token: str, *, identify: bool, detailed: bool) -> SessionView:
-        snapshot = self._find(token)
+        snapshot = await self._find(token)
         record = self._records[snapshot.token]
         proofs = await self._ledger.outbox.proofs_of(record.token)
         patient = await self._patient(snapshot) if identify else UNSET
@@ -171,8 +174,8 @@ class ControlService:
         identity = await self._ledger.identity(snapshot.patient) if snapshot.patient else None
         return identity and patient_view(identity)
 
-    def _find(self, token: str) -> SessionSnapshot:
-        found = inspect(self._pipeline.state, token.upper(), self._pipeline.observed, self._clock.now().utc_us)
+    async def _find(self, token: str) -> SessionSnapshot:
+        found = await self._pipeline.session(token.upper())
         if found is None:
             raise RequestRefused("no session has that token", ", ".join(self._tokens(every=False)) or "none is open")
         return SessionSnapshot(*found)
@@ -191,7 +194,7 @@ class ControlService:
         return TrialAnswer(tried=await self._commissioning.send(trial, request.wait_s))
 
     async def _act(self, act: AnyAct, uid: int) -> ActAnswer:
-        named = self._named(act)
+        named = await self._named(act)
         facts, identities = facts_of(act, named, self._context())
         outcomes = await self._pipeline.record(facts, identities)
         token = "" if named is None else named.token
@@ -201,21 +204,22 @@ class ControlService:
             changed=tuple(map(session_change_view, outcomes)),
         )
 
-    def _named(self, act: AnyAct) -> SessionSnapshot | None:
+    async def _named(self, act: AnyAct) -> SessionSnapshot | None:
         """The session that the act gives; None where it names a chair, a cap or an item of the work list."""
         match act:
             case Bind() | ReleaseAct():
-                return self._find(act.place) if act.place.upper() in self._records else None
+                is_token = TOKEN.fullmatch(act.place.upper()) is not None and act.place not in self._plant.chairs
+                return await self._find(act.place) if is_token else None
             case WorkDoneAct():
                 return None
             case _:
-                return self._find(act.token)
+                return await self._find(act.token)
 
     def _context(self) -> ActContext:
         now_us, state = self._clock.now().utc_us, self._pipeline.state
         return ActContext(
             now_us=now_us,
-            oldest_us=now_us - state.memory_us,
+            oldest_us=now_us - OLDEST_US,
             zone=self._config.time_zone,
             chairs=self._plant.chairs,
             caps=self._plant.caps,

@@ -44,6 +44,18 @@ class ResendOrder(msgspec.Struct, frozen=True):
     key: str
 
 
+class SessionDue(msgspec.Struct, frozen=True):
+    """What is left to do about a session; instants and units as in its record. A start need not look at one without."""
+
+    token: str
+    opened_us: int
+    done: bool
+    wake_us: int
+    due_us: int
+    watched: tuple[str, ...]  # those of `units` whose readings move it on
+    units: tuple[str, ...]
+
+
 class Batch(msgspec.Struct, frozen=True):
     """One transaction: all of it is in the ledger, or none."""
 
@@ -55,6 +67,7 @@ class Batch(msgspec.Struct, frozen=True):
     receipts: tuple[ReceiptRow, ...] = ()
     resends: tuple[ResendOrder, ...] = ()
     merges: tuple[Merge, ...] = ()
+    sessions: tuple[SessionDue, ...] = ()  # how they stand after the entries
 
     @property
     def empty(self) -> bool:

@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.ledger.batch import Backlog, OutboxMessage, OutboxRow, Tally
+from gateway.ledger import index
+from gateway.ledger.batch import Backlog, OutboxMessage, OutboxRow, SessionDue, Tally
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
 from gateway.messages.identity import Identity
+from gateway.session.facts import AnyFact, ObservedUntil, decode_fact
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
 _IDENTITY = "subject, visit, mrn, account, name, birth_date, sex"
@@ -77,24 +79,62 @@ def entries(
     return _entries(connection.execute(query, (*values, limit)))
 
 
-def recover(connection: sqlite3.Connection, since_us: int, kinds: Iterable[EntryKind]) -> list[Entry]:
-    """What a tracker needs after a restart: entries of `kinds`, whole for every session with any entry since, and
-    those since then that are tied to no session. A late receipt does not bring back a session that is done with.
+def facts_since(connection: sqlite3.Connection, since_us: int) -> list[AnyFact]:
+    """The facts recorded from the first entry stamped at or after `since_us` on.
 
-    "Since" begins at the first entry stamped at or after `since_us`, UTC; what follows it in the chain counts
-    whatever its own stamp says, for a wall clock may have been wrong.
+    What follows that entry in the chain counts whatever its own stamp says, for a wall clock may have been wrong.
     """
     (first,) = connection.execute("SELECT min(seq) FROM entry WHERE recorded_us >= ?", (since_us,)).fetchone()
     if first is None:
         return []
-    wanted = frozenset(kinds)
-    query = f"""
-        SELECT {_ENTRY} FROM entry WHERE session = '' AND seq >= ? AND {_kind_in(wanted)}
-        UNION ALL
-        SELECT {_ENTRY} FROM entry WHERE session <> '' AND {_kind_in(wanted)}
-           AND session IN (SELECT session FROM entry WHERE seq >= ? AND session <> '' AND kind <> 'delivery')
-        ORDER BY seq"""
-    return _entries(connection.execute(query, (first, *wanted, *wanted, first)))
+    query = "SELECT body FROM entry WHERE seq >= ? AND kind = 'fact' ORDER BY seq"
+    return [decode_fact(body) for (body,) in connection.execute(query, (first,))]
+
+
+def last_observed(connection: sqlite3.Connection, last_seq: int = index.ALL) -> list[ObservedUntil]:
+    """How far each unit was observed last, whatever its age, up to entry `last_seq`."""
+    found: list[AnyFact] = []
+    name = ""
+    while name := _next_observed(connection, name):
+        found += index.LedgerFacts(connection, last_seq).last(("observed", name))
+    return [fact for fact in found if isinstance(fact, ObservedUntil)]
+
+
+def _next_observed(connection: sqlite3.Connection, name: str) -> str:
+    query = "SELECT min(name) FROM concern WHERE kind = 'observed' AND name > ?"
+    return connection.execute(query, (name,)).fetchone()[0] or ""
+
+
+def ruled_since(connection: sqlite3.Connection) -> int:
+    """The entry after which the present rules made all that was announced; 0: they made everything."""
+    return connection.execute("SELECT since_seq FROM rules").fetchone()[0]
+
+
+def last_recorded_us(connection: sqlite3.Connection) -> int:
+    """When the last entry was recorded, UTC; 0 in an empty ledger."""
+    row = connection.execute("SELECT recorded_us FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
+    return row[0] if row else 0
+
+
+def tokens_opened(connection: sqlite3.Connection, first_us: int, last_us: int) -> list[str]:
+    """The sessions that opened within these instants, in that order."""
+    query = "SELECT token FROM session_state WHERE opened_us BETWEEN ? AND ? ORDER BY opened_us, token"
+    return [token for (token,) in connection.execute(query, (first_us, last_us))]
+
+
+def undone(connection: sqlite3.Connection) -> list[str]:
+    """The sessions that are not done, by token."""
+    return [token for (token,) in connection.execute("SELECT token FROM session_state WHERE NOT done ORDER BY token")]
+
+
+def session_due(connection: sqlite3.Connection, token: str) -> SessionDue | None:
+    """What is left to do about a session; None if the ledger has no such session."""
+    query = "SELECT token, opened_us, done, wake_us, due_us, watched, units FROM session_state WHERE token = ?"
+    row = connection.execute(query, (token,)).fetchone()
+    if row is None:
+        return None
+    token, opened_us, done, wake_us, due_us, watched, units = row
+    return SessionDue(token, opened_us, bool(done), wake_us, due_us, tuple(watched.split()), tuple(units.split()))
 
 
 def checkpoints(connection: sqlite3.Connection) -> list[Checkpoint]:

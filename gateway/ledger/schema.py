@@ -9,6 +9,9 @@ with ten rows or a million. `identity` is the only table whose rows may be delet
 said of them, `receipt_text` how it put that (which may name a patient, so it may be deleted), `resend` what people
 ordered to be sent again. `unsettled` has those that the engine has not accepted, kept by triggers alone.
 
+`concern` finds facts by the cap, unit, patient, session or message that they concern, `session_state` the sessions that
+are not done; both say nothing that the entries do not say: they are written with them and can be made again.
+
 Triggers, not manners, keep the ledger append-only: they bind every program that opens the file.
 """
 
@@ -17,6 +20,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
+from gateway.ledger import index
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
 
 MIGRATIONS = Migrations("ledger")
@@ -103,6 +107,32 @@ def m0004_delivery(db: Database) -> None:
     _follow_deliveries(db)
     # Charges of a ledger that knew no receipts: nobody can say what became of them.
     db.conn.execute("INSERT INTO delivery SELECT outbox_id, event_id, 0 FROM outbox WHERE topic GLOB '*/charge/json'")
+
+
+@MIGRATIONS()
+def m0005_index(db: Database) -> None:
+    """Facts by what they concern, and sessions by what is left to do about them."""
+    db.conn.execute("""
+        CREATE TABLE concern (kind TEXT NOT NULL, name TEXT NOT NULL, at_us INTEGER NOT NULL, seq INTEGER NOT NULL,
+            PRIMARY KEY (kind, name, at_us, seq)) STRICT, WITHOUT ROWID""")
+    columns = {
+        "token": str,
+        "opened_us": int,
+        "done": int,
+        "wake_us": int,
+        "due_us": int,
+        "watched": str,  # units, with blanks between
+        "units": str,
+    }
+    db.table("session_state").create(columns, pk="token", not_null=columns, strict=True)
+    db.conn.execute("CREATE INDEX session_state_undone ON session_state (token) WHERE NOT done")
+    db.conn.execute("CREATE INDEX session_state_by_opened_us ON session_state (opened_us)")
+    db.conn.execute("CREATE TABLE rules (since_seq INTEGER NOT NULL) STRICT")
+    db.conn.execute("INSERT INTO rules SELECT coalesce(max(seq), 0) FROM entry")
+    for deed in ("INSERT", "UPDATE", "DELETE"):
+        _refuse(db, "rules", deed)
+    index.make(db.conn)
+    index.make_sessions(db.conn)
 
 
 def _follow_deliveries(db: Database) -> None:

@@ -21,15 +21,17 @@ from functools import partial
 from pathlib import Path
 
 from drivers.reading import Stamp
-from gateway.ledger import opening, reads, schema, writes
+from gateway.ledger import index, opening, read_back, reads, schema, writes
 from gateway.ledger.batch import Batch, Tally
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.errors import LedgerUnavailable
 from gateway.ledger.outbox import Outbox
+from gateway.ledger.read_back import Restart
 from gateway.ledger.worker import Worker, settle, state_lock
 from gateway.messages.identity import Identity
-
-REPLAYED = (EntryKind.FACT, EntryKind.INCREMENT)
+from gateway.session.facts import AnyFact
+from gateway.session.related import Anchor
+from gateway.session.state import ReadBack
 
 
 class Ledger:
@@ -61,9 +63,18 @@ class Ledger:
         """Entries after `after_seq` in the order of the chain, only of `kinds` and of `session` where given."""
         return await self._worker.run(partial(reads.entries, after_seq=after_seq, kinds=kinds, session=session))
 
-    async def recover(self, since_us: int, kinds: Iterable[EntryKind] = REPLAYED) -> list[Entry]:
-        """Entries to replay after a restart: see `reads.recover`. `since_us` is UTC."""
-        return await self._worker.run(partial(reads.recover, since_us=since_us, kinds=kinds))
+    async def restart(self, whole_from_us: int, idle_us: int) -> Restart:
+        """What a gateway begins with: `read_back.restart`."""
+        return await self._worker.run(partial(read_back.restart, whole_from_us=whole_from_us, idle_us=idle_us))
+
+    async def read_back(self, anchors: Iterable[Anchor], learned: Iterable[AnyFact], idle_us: int) -> ReadBack:
+        """What bears on something that left memory: `read_back.read_back`."""
+        job = partial(read_back.read_back, anchors=tuple(anchors), learned=tuple(learned), idle_us=idle_us)
+        return await self._worker.run(job)
+
+    async def knows_message(self, message_id: str, since_us: int) -> bool:
+        """Whether a fact of that message was recorded since then."""
+        return await self._worker.run(partial(index.knows_message, message_id=message_id, since_us=since_us))
 
     async def identity(self, subject: str) -> Identity | None:
         """The identifiers behind a subject; None if never recorded or purged."""

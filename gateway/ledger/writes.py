@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from gateway.ledger import reads
-from gateway.ledger.batch import Attempt, Batch, OutboxMessage, ReceiptRow
+from gateway.ledger import index, reads
+from gateway.ledger.batch import Attempt, Batch, OutboxMessage, ReceiptRow, SessionDue
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, follow
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
@@ -28,6 +28,7 @@ def append_batch(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Ba
             raise ChainBroken(f"the batch ends at entry {batch.head.seq}, not at its stated head")
         for entry in batch.entries:
             _insert_entry(connection, entry)
+        index.insert(connection, batch.entries)
         for message in batch.outbox:
             _insert_message(connection, message)
         for identity in batch.identities:
@@ -39,6 +40,8 @@ def append_batch(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Ba
         connection.executemany(
             "INSERT INTO resend (seq, key) VALUES (?, ?)", [(order.seq, order.key) for order in batch.resends]
         )
+        for state in batch.sessions:
+            put_session_due(connection, state)
         if batch.checkpoint is not None:
             _insert_checkpoint(connection, batch.checkpoint)
 
@@ -50,6 +53,13 @@ def append_attempts(connection: sqlite3.Connection, attempts: Sequence[Attempt])
             "INSERT INTO attempt (outbox_id, at_us, reason, delivered) VALUES (?, ?, ?, ?)",
             [(attempt.outbox_id, attempt.at_us, attempt.reason, int(attempt.delivered)) for attempt in attempts],
         )
+
+
+def put_session_due(connection: sqlite3.Connection, state: SessionDue) -> None:
+    """Keep what is left to do about a session; within a transaction of the caller's."""
+    values = (state.token, state.opened_us, int(state.done), state.wake_us, state.due_us)
+    units = (" ".join(state.watched), " ".join(state.units))
+    connection.execute("INSERT OR REPLACE INTO session_state VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, *units))
 
 
 def insert_origin(connection: sqlite3.Connection, origin: LedgerOrigin, created_us: int) -> None:

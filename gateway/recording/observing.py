@@ -4,7 +4,7 @@ The rules are those of `gateway.session.observe`; here they meet the configurati
 that the state begins with, and the polls in their order. What is kept is made again from the ledger after a restart.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -42,12 +42,20 @@ class _Unit(msgspec.Struct):
 class Observing:
     """The observation state of every unit of a gateway."""
 
-    def __init__(self, config: GatewayConfig, facts: Sequence[AnyFact], now: Stamp) -> None:
+    def __init__(
+        self, config: GatewayConfig, facts: Iterable[AnyFact], observed: Iterable[ObservedUntil], now: Stamp
+    ) -> None:
+        until = {fact.device: fact for fact in observed}
+        of_units: dict[str, list[AnyFact]] = {unit: [fact] for unit, fact in until.items()}
+        for fact in facts:
+            for kind, name in fact.concerns:
+                if kind in ("unit", "cap"):
+                    of_units.setdefault(name.rpartition("/")[0] if kind == "cap" else name, []).append(fact)
         self._units = {
-            unit.id: _Unit(_rules(unit, config), restore(facts, unit.id, unit.profile.caps, now))
+            unit.id: _Unit(_rules(unit, config), restore(of_units.get(unit.id, ()), unit.id, unit.profile.caps, now))
             for unit in config.units
         }
-        self._until_us = {fact.device: fact.at_us for fact in facts if isinstance(fact, ObservedUntil)}
+        self._until_us = {unit: fact.at_us for unit, fact in until.items()}
 
     @property
     def until_us(self) -> Mapping[str, int]:

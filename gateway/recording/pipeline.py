@@ -6,8 +6,12 @@ at a time, the state is advanced over them, what changed is written in one trans
 passes no instant at which something is due ends after two comparisons.
 
 Everything that the state is made from is in the ledger: facts, what was published of increments and sessions, and, once
-a minute and with everything that is published, how far each unit is observed. `recovered` makes the state from it. A
-message that was taken before is known by its id (the idempotency key) and changes nothing.
+a minute and with everything that is published, how far each unit is observed. `recovered` makes the state from it, and
+before a step what the state lacks for it is read back. A message that was taken before is known by its id (the
+idempotency key) and changes nothing.
+
+A start looks at what became due meanwhile. Time alone takes nothing back: if that look would retract or amend, or
+credit a charge, then what was rebuilt is not what was there. It is a defect, logged and kept from being published.
 """
 
 import asyncio
@@ -22,14 +26,15 @@ import msgspec
 from drivers.reading import ReadFault, Reading
 from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
-from gateway.ledger.bodies import Order, change_of, charge_of, published_of
+from gateway.ledger.bodies import Order
 from gateway.ledger.checkpointer import Checkpointer
-from gateway.ledger.entry import Entry, EntryKind, subject_of
+from gateway.ledger.entry import subject_of
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
+from gateway.ledger.read_back import Restart
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
 from gateway.messages.identity import Identity, Merge
-from gateway.messages.inbound.answers import Accepted, Answer, InboundFormat, ReaderSite, Receipt, Rejected
+from gateway.messages.inbound.answers import Accepted, Answer, Inbound, InboundFormat, ReaderSite, Receipt, Rejected
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
@@ -39,17 +44,31 @@ from gateway.recording.recorder import Recorder
 from gateway.recording.session_heads import SessionHeads
 from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
-from gateway.session.facts import AnyFact, ClockStepped, decode_fact
+from gateway.session.attribution import Session
+from gateway.session.facts import AnyFact, ClockStepped
+from gateway.session.increments import Op
 from gateway.session.outcome import Outcome
+from gateway.session.related import CLOCK, Anchor
 from gateway.session.spans import FOREVER
-from gateway.session.state import Step, TrackerState, advance, prune, rebuild
+from gateway.session.state import (
+    MEMORY_US,
+    Step,
+    TrackerState,
+    advance,
+    begin,
+    inspect,
+    lacking,
+    lacking_session,
+    prune,
+    with_read_back,
+)
 from gateway.session.worklist import work_key
 
 _log = logging.getLogger("capgate.sessions")
 
 TICK_S = 60.0  # how often a unit's observation is recorded
 STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
-RECORDED = (EntryKind.FACT, EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
+REPEATED_US = 7 * 86_400 * US_PER_S  # how long the broker may deliver a message again
 _TOKEN_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # without those that are mistaken for each other
 TOKEN_LENGTH = 9
 
@@ -69,7 +88,7 @@ class AnsweredMessage(msgspec.Struct, frozen=True):
 class Pipeline:
     """The gateway's sessions around an open ledger."""
 
-    def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, recorded: Sequence[Entry]) -> None:
+    def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, restart: Restart) -> None:
         self.increments: Counter[str] = Counter()  # by operation, since the start
         self._clock = clock
         self._ledger = ledger
@@ -84,29 +103,23 @@ class Pipeline:
         self._words = config.words
         self._live = config.mode is Mode.LIVE
         self._plant = plant_of(config.units)
-        facts = [decode_fact(entry.body) for entry in recorded if entry.kind is EntryKind.FACT]
-        self._observing = Observing(config, facts, clock.now())
-        self._state = rebuild(
-            config.policy_text,
-            facts,
-            [(entry.session, change_of(entry.body)) for entry in recorded if entry.kind is EntryKind.INCREMENT],
-            [(entry.session, published_of(entry.body)) for entry in recorded if entry.kind is EntryKind.SESSION],
-            [(entry.session, charge_of(entry.body)) for entry in recorded if entry.kind is EntryKind.CHARGE],
-        )
+        found = restart.read_back
+        self._observing = Observing(config, found.facts, restart.observed, clock.now())
+        self._state = begin(config.policy_text, found.facts, found.records, restart.whole_from_us)
         self._due_us = self._state.due_us()
         self.busy = self._state.watched  # units that have a cap in a session
 
     @classmethod
     async def recovered(cls, config: GatewayConfig, clock: Clock, ledger: Ledger) -> "Pipeline":
         """The pipeline as the ledger leaves it, with what became due meanwhile."""
-        since_us = clock.now().utc_us - TrackerState(config.policy_text).recall_us
-        pipeline = cls(config, clock, ledger, await ledger.recover(since_us, RECORDED))
+        idle_us = config.policy.session_idle_s * US_PER_S
+        pipeline = cls(config, clock, ledger, await ledger.restart(clock.now().utc_us - MEMORY_US, idle_us))
         await pipeline._resume()
         return pipeline
 
     @property
     def state(self) -> TrackerState:
-        """Every session that may still change, as the ledger has it."""
+        """What is in memory of the ledger; every session that is not done is."""
         return self._state
 
     @property
@@ -122,7 +135,7 @@ class Pipeline:
             return
         async with self._lock:
             transaction = self._begin()
-            step = self._advance(transaction, observed.facts)
+            step = await self._advance(transaction, observed.facts)
             self._recorder.run_states(transaction, observed.run_states)
             # With the facts goes how far the unit is observed: its counters prove the next silence from there.
             await self._finish(transaction, step, also_observed=frozenset([answer.unit]) & step[0].watched)
@@ -131,15 +144,15 @@ class Pipeline:
         """Take a message of the interface engine; returns when it and its answer are in the ledger."""
         async with self._lock:
             transaction = self._begin()
-            site = self._site(transaction.recorded_us)
-            read, message_format = read_message(payload, transaction.recorded_us, site)
+            read, message_format = await self._read(payload, transaction.recorded_us)
             judged = Judged(read) if not isinstance(read, Receipt) else await judge(self._ledger.outbox, read)
             read = judged.answer
-            if isinstance(read, Accepted) and self._state.knows_message(read.message_id):
+            since_us = transaction.recorded_us - REPEATED_US
+            if isinstance(read, Accepted) and await self._ledger.knows_message(read.message_id, since_us):
                 read = Accepted(read.message_id, (), note="this message was taken before")
             facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
             try:
-                step = self._advance(transaction, facts)
+                step = await self._advance(transaction, facts)
             except Exception as error:  # noqa: BLE001 - whatever it is, the broker would send the message for ever
                 # The places alone: an error's text may quote the message.
                 _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
@@ -163,9 +176,15 @@ class Pipeline:
         """Take what a person states; what that changed, once it is in the ledger."""
         async with self._lock:
             transaction = self._begin()
-            state, step = self._advance(transaction, facts)
+            state, step = await self._advance(transaction, facts)
             await self._finish(transaction, (state, step), identities=identities)
         return step.outcomes
+
+    async def session(self, token: str) -> tuple[Session, Outcome] | None:
+        """One session as it stands now, however old; None if the ledger has none of that token."""
+        async with self._lock:
+            await self._read_back(lacking_session(self._state, token))
+            return inspect(self._state, token, self.observed, self._clock.now().utc_us)
 
     async def run(self) -> None:
         """Each minute: record how far busy units are observed, watch the clock, do what time alone makes due."""
@@ -175,19 +194,21 @@ class Pipeline:
                 transaction = self._begin()
                 before, self._state = self._state, prune(self._state, transaction.recorded_us)
                 await self._heads.clear_final(transaction, before.records.keys() - self._state.records.keys())
-                step = self._advance(transaction, self._clock_facts(transaction.recorded_us))
+                step = await self._advance(transaction, self._clock_facts(transaction.recorded_us))
                 await self._finish(transaction, step, also_observed=self.busy)
 
     async def _resume(self) -> None:
-        """Assess every session once, as the first thing after a start."""
+        """Do what became due meanwhile, as the first thing after a start."""
         async with self._lock:
             transaction = self._begin()
             if self._ledger.set_aside is not None:
                 _log.error("a damaged ledger was set aside", extra={"file": self._ledger.set_aside.name})
                 self._recorder.set_aside(transaction, self._ledger.set_aside.name)
-            state, step = advance(self._state, (), self.observed, transaction.recorded_us, _draw_token, everything=True)
-            self._recorder.facts(transaction, step.facts)
-            await self._finish(transaction, (state, step))
+            state, step = await self._advance(transaction, ())
+            wrong = {each.record.token for each in step.outcomes if _takes_back(each)}
+            for token in sorted(wrong):
+                _log.error("a start would take back what was published", extra={"session": token})
+            await self._finish(transaction, (state.with_asleep(wrong, self._state), step.without(wrong)))
 
     async def close(self) -> None:
         """Sign the end of the chain, as the last thing that is written."""
@@ -202,8 +223,25 @@ class Pipeline:
     def _begin(self) -> Transaction:
         return Transaction(self._ledger.head, self._clock.now().utc_us)
 
-    def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[TrackerState, Step]:
+    async def _read_back(self, missing: Sequence[Anchor], facts: Sequence[AnyFact] = ()) -> None:
+        """Fill the memory with what the ledger has of it; that changes nothing that is published."""
+        if missing:
+            idle_us = self._state.policy.session_idle_s * US_PER_S
+            self._state = with_read_back(self._state, await self._ledger.read_back(missing, facts, idle_us))
+
+    async def _read(self, payload: bytes, now_us: int) -> tuple[Inbound, InboundFormat]:
+        """What a message says. Where that depends on a visit that is not in memory, it is read back first."""
+        site, asked = self._site(now_us)
+        read = read_message(payload, now_us, site)
+        missing = [Anchor(("patient", visit), now_us) for visit in asked if ("patient", visit) not in self._state.whole]
+        if missing:
+            await self._read_back(missing)
+            read = read_message(payload, now_us, self._site(now_us)[0])
+        return read
+
+    async def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[TrackerState, Step]:
         """The next state, with the facts of the step recorded."""
+        await self._read_back(lacking(self._state, facts, self.observed, transaction.recorded_us), facts)
         state, step = advance(self._state, facts, self.observed, transaction.recorded_us, _draw_token)
         self._recorder.facts(transaction, step.facts)
         return state, step
@@ -230,6 +268,7 @@ class Pipeline:
                 charged = await self.identity(charge.line.patient, identities)
                 self._recorder.charge(transaction, outcome, charge, charged, cause)
             await self._heads.update(transaction, outcome)
+        transaction.leave(step.records)
         if settled:
             self._recorder.settled(transaction, settled)
             await self._heads.clear_delivered(transaction, settled, self._state.records)
@@ -263,9 +302,16 @@ class Pipeline:
 
     # --- what a step needs to know
 
-    def _site(self, now_us: int) -> ReaderSite:
+    def _site(self, now_us: int) -> tuple[ReaderSite, set[str]]:
+        """What a reader must know, and the visits whose orders it has asked for."""
+        asked: set[str] = set()
+
+        def knows_order(visit: str, order: str) -> bool:
+            asked.add(visit)
+            return self._state.knows_order(visit, order)
+
         open_sessions = {token: record.patient for token, record in self._state.records.items()}
-        return ReaderSite(
+        site = ReaderSite(
             self._plant.chairs,
             self._plant.caps,
             self._state.serving(now_us),
@@ -276,8 +322,9 @@ class Pipeline:
             live=self._live,
             done=self._state.done,
             has_work=lambda key: any(work_key(item.raised) == key for item in self._state.work),
-            knows_order=self._state.knows_order,
+            knows_order=knows_order,
         )
+        return site, asked
 
     async def identity(self, subject: str, stated: Sequence[Identity] = ()) -> Identity | None:
         """Who `subject` is, as far as the site sends it: stated just now, or kept. None: nobody, or purged."""
@@ -297,11 +344,18 @@ class Pipeline:
             self._clock.align()
             _log.warning("wall clock was stepped", extra={"step_s": step_us / US_PER_S})
             return ()
-        known = self._state.global_facts
+        known = self._state.of(CLOCK)
         if any(isinstance(fact, ClockStepped) and abs(fact.step_s * US_PER_S - step_us) < US_PER_S for fact in known):
             return ()
         _log.warning("wall clock was stepped, sessions keep the old time", extra={"step_s": step_us / US_PER_S})
         return (ClockStepped(at_us=now_us, known_at_us=now_us, source="gateway", step_s=step_us / US_PER_S),)
+
+
+def _takes_back(outcome: Outcome) -> bool:
+    """Whether it takes back or moves anything that was published."""
+    return any(change.op is not Op.EMIT for change in outcome.changes) or any(
+        charge.reverses for charge in outcome.release.charges
+    )
 
 
 def _draw_token() -> str:

@@ -90,7 +90,7 @@ async def is_delivered(
     """
     if plan.expected is None:
         return False
-    if record is not None and (record.published is None or not record.published.finalised or record.waits):
+    if record is not None and not record.done:
         return False
     proofs = await outbox.proofs_of(token)
     return all(proof is Proof.ACKNOWLEDGED or key in accepted for key, proof in proofs.items())

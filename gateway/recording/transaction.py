@@ -8,12 +8,13 @@ session's token or the entry's number, and whatever is sent again has the same.
 import re
 from collections.abc import Iterable
 
-from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder
+from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder, SessionDue
 from gateway.ledger.bodies import Order, ReceiptBody, ReceiptNote, ResendBody, encode_body
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.messages.cloudevents import CONTENT_TYPE, Event, encode_event
 from gateway.messages.identity import Identity, Merge
 from gateway.recording.receipts import Settled, session_of
+from gateway.session.outcome import SessionRecord
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # longer or with blanks, it is words
 
@@ -31,6 +32,7 @@ class Transaction:
         self._outbox: list[OutboxMessage] = []
         self._receipts: list[ReceiptRow] = []
         self._resends: list[ResendOrder] = []
+        self._sessions: list[SessionDue] = []
 
     @property
     def next_seq(self) -> int:
@@ -99,6 +101,21 @@ class Transaction:
         self.record(EntryKind.DELIVERY, session_of(order.key), encode_body(ResendBody(order)))
         self._resends.append(ResendOrder(self._head.seq, order.key))
 
+    def leave(self, records: Iterable[SessionRecord]) -> None:
+        """Note with the entries what is left to do about these sessions."""
+        self._sessions += [
+            SessionDue(
+                each.token,
+                each.opened_us,
+                each.done,
+                each.wake_us,
+                each.due_us,
+                tuple(sorted(each.watched)),
+                tuple(sorted(each.units)),
+            )
+            for each in records
+        ]
+
     def batch(self, identities: Iterable[Identity] = (), merges: Iterable[Merge] = ()) -> Batch:
         """All of it, to be committed as one."""
         return Batch(
@@ -109,4 +126,5 @@ class Transaction:
             receipts=tuple(self._receipts),
             resends=tuple(self._resends),
             merges=tuple(merges),
+            sessions=tuple(self._sessions),
         )

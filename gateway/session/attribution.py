@@ -17,26 +17,17 @@ import msgspec
 from gateway.session.facts import (
     AnyFact,
     BindingVoided,
-    CapIdentified,
     CapRef,
     ClockStepped,
     CoolingStopCharted,
-    CorrectionDecided,
     DepartureCancelled,
     FaultCleared,
-    HoldLifted,
-    InfusionEndCorrected,
-    InfusionEnded,
-    InfusionEndVoided,
-    NoteAdded,
     OrderChecked,
     PatientBound,
     PatientLeft,
     PatientReassigned,
-    PreparationCharted,
-    SessionFinalized,
+    SessionFact,
     SessionOpened,
-    ToleranceChecked,
     UnitFaulted,
     UnitOffline,
     UnitOnline,
@@ -44,6 +35,8 @@ from gateway.session.facts import (
 )
 from gateway.session.infusion import InfusionFact
 from gateway.session.occupancy import Occupancy, occupancies, on_a_cap, with_implicit_stops
+from gateway.session.policy import parse_policy
+from gateway.session.related import anchor_us
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 
 _HOUR_US = 60 * US_PER_MINUTE
@@ -52,16 +45,7 @@ DEFAULT_IDLE_US = 1800 * US_PER_S
 _LEAD_US = 6 * _HOUR_US  # how long before the first cooling a patient's facts belong to a session
 _MARGIN_US = 24 * _HOUR_US  # how far around a session the facts of its units may matter
 
-_SessionFact = (
-    SessionFinalized
-    | HoldLifted
-    | CorrectionDecided
-    | PreparationCharted
-    | ToleranceChecked
-    | CapIdentified
-    | NoteAdded
-)
-_PatientFact = InfusionFact | OrderChecked | _SessionFact | CoolingStopCharted | PatientLeft | DepartureCancelled
+_PatientFact = InfusionFact | OrderChecked | SessionFact | CoolingStopCharted | PatientLeft | DepartureCancelled
 _UNIT_FACTS = (UnitFaulted, FaultCleared, UnitOffline, UnitOnline)
 
 
@@ -106,7 +90,8 @@ def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us:
     for fact in valid:
         if on_a_cap(fact) and fact.cap is not None:
             by_cap.setdefault(fact.cap, []).append(fact)
-    found = {cap: occupancies(cap, cap_facts, idle_us) for cap, cap_facts in by_cap.items()}
+    pinned = _pinned_idle_us(valid)
+    found = {cap: occupancies(cap, each, idle_us, pinned.get(cap, {})) for cap, each in by_cap.items()}
     moves = _reassign(found, valid, split_us)
     owned = [occupancy for on_cap in found.values() for occupancy in with_implicit_stops(on_cap)]
     grouping = _Grouping(_groups(owned, split_us))
@@ -119,6 +104,15 @@ def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us:
         for patient in (fact.from_patient, fact.to_patient):
             grouping.of(patient, opened_us).facts.append(fact)
     return tuple(_session(group) for group in sorted(grouping.groups, key=lambda each: (each.patient, each.opened_us)))
+
+
+def _pinned_idle_us(facts: Iterable[AnyFact]) -> dict[CapRef, dict[int, int]]:
+    """By cap and instant of opening, how long after a stop the policies of its sessions leave a cap to its occupant."""
+    pinned: dict[CapRef, dict[int, int]] = {}
+    for fact in facts:
+        if isinstance(fact, SessionOpened):
+            pinned.setdefault(fact.cap, {})[fact.at_us] = parse_policy(fact.policy).session_idle_s * US_PER_S
+    return pinned
 
 
 def _without_voided(facts: Sequence[AnyFact]) -> tuple[AnyFact, ...]:
@@ -214,14 +208,15 @@ class _Grouping:
 
     def take_patient_facts(self, facts: Sequence[AnyFact]) -> None:
         by_token = {token: group for group in self.groups for token in group.tokens}
+        of_patients = _by_patient(facts)
         for fact in facts:
             if not isinstance(fact, _PatientFact) or on_a_cap(fact):
                 continue
-            if isinstance(fact, _SessionFact) and fact.token:
+            if isinstance(fact, SessionFact) and fact.token:
                 if fact.token in by_token:
                     by_token[fact.token].facts.append(fact)
             elif fact.patient:
-                self.of(fact.patient, _instant(fact, facts)).facts.append(fact)
+                self.of(fact.patient, anchor_us(fact, of_patients)).facts.append(fact)
 
     def take_unit_facts(self, facts: Iterable[AnyFact]) -> None:
         for group in self.groups:
@@ -238,24 +233,13 @@ def _unit_facts(facts: Iterable[AnyFact], devices: set[str], first_us: int, last
             yield fact
 
 
-def _instant(fact: _PatientFact, facts: Iterable[AnyFact]) -> int:
-    """The instant that decides which of the patient's sessions the fact belongs to."""
-    match fact:
-        case InfusionEndCorrected():
-            return fact.new_end_us
-        case InfusionEndVoided():
-            ends = [
-                (other.known_at_us, _instant(other, ()))
-                for other in facts
-                if isinstance(other, InfusionEnded | InfusionEndCorrected)
-                and (other.patient, other.order) == (fact.patient, fact.order)
-                and other.known_at_us <= fact.known_at_us
-            ]
-            return max(ends)[1] if ends else fact.at_us
-        case InfusionEnded() if fact.no_time:
-            return fact.known_at_us
-        case _:
-            return fact.at_us
+def _by_patient(facts: Iterable[AnyFact]) -> dict[str, list[AnyFact]]:
+    found: dict[str, list[AnyFact]] = {}
+    for fact in facts:
+        for kind, name in fact.concerns:
+            if kind == "patient":
+                found.setdefault(name, []).append(fact)
+    return found
 
 
 def _session(group: _Group) -> Session:

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.session.fact_types import AgentClass, CapRef, Continuity, EndSource, ToleranceFinding, WorkKind
 
-Key = tuple[Literal["unit", "patient", "token"], str]
+Key = tuple[Literal["unit", "cap", "patient", "token", "work", "clock", "observed"], str]
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact"):
@@ -23,7 +23,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
 
     @property
     def concerns(self) -> tuple[Key, ...]:
-        """The unit, patients and session that the fact is about; empty if it concerns every session."""
+        """What the fact is about: a unit as a whole or one of its caps, patients, a session; the key to find it by."""
         return ()
 
     @property
@@ -37,10 +37,16 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         return ""
 
 
+def cap_key(cap: CapRef) -> Key:
+    """The key of what concerns one cap."""
+    return "cap", f"{cap.device}/{cap.channel}"
+
+
 def _keys(cap: CapRef | None = None, *, unit: str = "", patient: str = "", token: str = "") -> tuple[Key, ...]:
     """The keys that are not empty."""
-    keys: tuple[Key, ...] = (("unit", unit if cap is None else cap.device), ("patient", patient), ("token", token))
-    return tuple(key for key in keys if key[1])
+    keys: tuple[Key, ...] = (("unit", unit), ("patient", patient), ("token", token))
+    named = tuple(key for key in keys if key[1])
+    return named if cap is None else (cap_key(cap), *named)
 
 
 class _CapFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
@@ -294,7 +300,7 @@ class SessionOpened(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="se
         return self.cap
 
 
-class _SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
+class SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     """A fact about a session: named by its token, or by its patient where the sender knew no token."""
 
     patient: str = ""
@@ -307,28 +313,28 @@ class _SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
         return _keys(patient=self.patient, token=self.token)
 
 
-class SessionFinalized(_SessionFact, frozen=True, tag="session_finalized"):
+class SessionFinalized(SessionFact, frozen=True, tag="session_finalized"):
     """A person or the finalisation window closed the session (P21)."""
 
 
-class HoldLifted(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="hold_lifted"):
+class HoldLifted(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="hold_lifted"):
     """A person lets increments go in spite of `holds`, the codes that held them."""
 
     holds: tuple[str, ...]
 
 
-class CorrectionDecided(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="correction_decided"):
+class CorrectionDecided(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="correction_decided"):
     """A person decides what becomes of a charge that no longer agrees with the count (P22)."""
 
     charge: str  # the charge's key
     approved: bool  # True: credit it and charge anew
 
 
-class PreparationCharted(_SessionFact, frozen=True, tag="preparation_charted"):
+class PreparationCharted(SessionFact, frozen=True, tag="preparation_charted"):
     """Hair preparation, cap placement and pre-cooling were charted: the evidence for 97008."""
 
 
-class ToleranceChecked(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="tolerance_checked"):
+class ToleranceChecked(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="tolerance_checked"):
     """A person looked at how the patient bears it; None: not looked at."""
 
     vital_signs: ToleranceFinding | None = None
@@ -336,14 +342,14 @@ class ToleranceChecked(_SessionFact, frozen=True, kw_only=True, omit_defaults=Tr
     scalp: ToleranceFinding | None = None
 
 
-class CapIdentified(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="cap_identified"):
+class CapIdentified(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="cap_identified"):
     """Which cap the patient wears: its identifier and lot, as printed on it."""
 
     cap_id: str
     lot: str = ""
 
 
-class NoteAdded(_SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="note_added"):
+class NoteAdded(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="note_added"):
     """A free remark for whoever reviews the session. It must name no patient: the ledger keeps it for good."""
 
     text: str
@@ -369,6 +375,10 @@ class ClockStepped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="clo
     source: str
     step_s: float
 
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return (("clock", ""),)
+
 
 class WorkRaised(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_raised"):
     """Something about a cap or a patient that a person must look at. It changes no count."""
@@ -381,7 +391,7 @@ class WorkRaised(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_
 
     @property
     def concerns(self) -> tuple[Key, ...]:
-        return _keys(self.cap, patient=self.patient)
+        return (("work", ""),)
 
     @property
     def at_cap(self) -> CapRef | None:
@@ -403,7 +413,7 @@ class WorkDone(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_do
 
     @property
     def concerns(self) -> tuple[Key, ...]:
-        return _keys(self.cap, patient=self.patient)
+        return (("work", ""),)
 
     @property
     def at_cap(self) -> CapRef | None:
@@ -422,6 +432,10 @@ class ObservedUntil(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, ta
     """The unit's caps are known, by good readings, up to `at_us`. Only this lets an increment be attained."""
 
     marks: tuple[TreatmentMark, ...] = ()
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return (("observed", self.device),)
 
 
 AnyFact = (

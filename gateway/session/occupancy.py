@@ -1,6 +1,6 @@
 """Occupancy: the facts of one cap, cut at changes of occupant. Pure; attribution.py has the theory of operation."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
@@ -70,10 +70,16 @@ def on_a_cap(fact: AnyFact) -> TypeGuard["_OccupancyFact | PatientBound | Patien
     return isinstance(fact, PatientBound | PatientReleased | _OccupancyFact) and fact.cap is not None
 
 
-def occupancies(cap: CapRef, facts: Iterable[AnyFact], idle_us: int) -> list[Occupancy]:
-    """The occupancies of `cap`, by their beginning. `idle_us`: how long after a stop its occupant keeps the cap."""
-    walk = _Walk(cap, idle_us)
-    for fact in sorted(filter(on_a_cap, facts), key=lambda fact: (fact.at_us, _rank(fact), fact.known_at_us)):
+def occupancies(
+    cap: CapRef, facts: Iterable[AnyFact], idle_us: int, pinned_idle_us: Mapping[int, int]
+) -> list[Occupancy]:
+    """The occupancies of `cap`, by their beginning.
+
+    `idle_us` is how long after a stop an occupant keeps the cap; `pinned_idle_us` has what the pinned policy says of
+    that, by the instant at which a session opened.
+    """
+    walk = _Walk(idle_us, pinned_idle_us)
+    for fact in sorted(filter(on_a_cap, facts), key=lambda fact: (fact.at_us, rank(fact), fact.known_at_us)):
         walk.take(fact)
     found = [Occupancy(cap, draft.opened_us, draft.owner, draft.owner, tuple(draft.facts)) for draft in walk.drafts]
     return sorted(found, key=lambda occupancy: occupancy.opened_us)
@@ -97,7 +103,7 @@ def with_implicit_stops(found: Sequence[Occupancy]) -> list[Occupancy]:
     return result
 
 
-def _rank(fact: AnyFact) -> int:
+def rank(fact: AnyFact) -> int:
     """The order of facts at one instant: ends, then releases, then bindings, then starts."""
     match fact:
         case CoolingStopped():
@@ -116,6 +122,7 @@ def _rank(fact: AnyFact) -> int:
 class _Draft:
     owner: str
     opened_us: int
+    idle_us: int
     facts: list[AnyFact] = field(default_factory=list[AnyFact])
     running: bool = False
     stopped_us: int = 0
@@ -133,8 +140,8 @@ class _Draft:
 class _Walk:
     """One pass over a cap's facts, in the order of their instants."""
 
-    cap: CapRef
     idle_us: int
+    pinned_idle_us: Mapping[int, int]
     drafts: list[_Draft] = field(default_factory=list[_Draft])
     current: _Draft | None = None
     bound: str = ""
@@ -161,7 +168,9 @@ class _Walk:
                     self.current.add(fact)
 
     def _open(self, owner: str, at_us: int) -> _Draft:
-        self.current = _Draft(owner, at_us)
+        continues = self.current is not None and owner and self.current.owner == owner
+        unpinned_us = self.current.idle_us if self.current is not None and continues else self.idle_us
+        self.current = _Draft(owner, at_us, self.pinned_idle_us.get(at_us, unpinned_us))
         self.drafts.append(self.current)
         return self.current
 
@@ -172,7 +181,7 @@ class _Walk:
             return
         if draft.owner == fact.patient:
             draft.released, self.bound_used = False, draft.running
-        elif not draft.owner and (draft.running or fact.at_us - draft.stopped_us <= self.idle_us):
+        elif not draft.owner and (draft.running or fact.at_us - draft.stopped_us <= draft.idle_us):
             draft.owner, self.bound_used = fact.patient, True
         elif draft.running:
             self.bound_used = True
@@ -183,7 +192,7 @@ class _Walk:
     def _start(self, fact: CoolingStarted) -> None:
         draft = self.current
         if draft is not None and (
-            draft.running or (not draft.released and fact.at_us - draft.stopped_us <= self.idle_us)
+            draft.running or (not draft.released and fact.at_us - draft.stopped_us <= draft.idle_us)
         ):
             draft.add(fact)
             return
@@ -203,7 +212,7 @@ class _Walk:
     def _add_to_patient(self, fact: _OccupancyFact) -> None:
         """Add to the patient's latest occupancy of this cap; to one without cooling if there is none."""
         own = [draft for draft in self.drafts if draft.owner == fact.patient]
-        draft = own[-1] if own else _Draft(fact.patient, fact.at_us)
+        draft = own[-1] if own else _Draft(fact.patient, fact.at_us, self.idle_us)
         if not own:
             self.drafts.append(draft)
         draft.add(fact)

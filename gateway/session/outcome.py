@@ -22,7 +22,7 @@ from gateway.session.facts import (
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.increments import Change, Emitted, fold, reconcile
 from gateway.session.policy import Policy
-from gateway.session.release import POLICY_HOLDS, Release, ReleaseState, release
+from gateway.session.release import Release, ReleaseState, release
 from gateway.session.review import order_found
 from gateway.session.spans import FOREVER, US_PER_S
 
@@ -64,6 +64,15 @@ class Published(msgspec.Struct, frozen=True, omit_defaults=True):
     held: tuple[HeldReason, ...] = ()
     corrections: tuple[CorrectionItem, ...] = ()
 
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do: released with nothing open, or its cooling turned out to be another's."""
+        if any(not item.refused for item in self.corrections):
+            return False
+        return (self.finalised and self.release is ReleaseState.RELEASED) or (
+            self.closed and self.phase is Phase.WAITING
+        )
+
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One session in the tracker's state: what was published of it, and when it needs assessing again."""
@@ -75,7 +84,8 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     emitted: tuple[Emitted, ...] = ()
     charged: tuple[Charge, ...] = ()  # and credited, in order
     published: Published | None = None
-    watched: frozenset[str] = frozenset()  # units whose readings move it on
+    units: frozenset[str] = frozenset()  # all that its caps belong to
+    watched: frozenset[str] = frozenset()  # those whose readings move it on
     due_us: int = FOREVER  # the reading that passes this instant changes something
     wake_us: int = FOREVER  # so does this instant itself
 
@@ -85,14 +95,14 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         return "" if self.published is None else self.published.patient
 
     @property
-    def waits(self) -> bool:
-        """Whether a person's decision may yet release it or settle a charge."""
-        published = self.published
-        if published is None:
-            return False
-        held = published.finalised and published.release is ReleaseState.HELD and not POLICY_HOLDS & {*published.held}
-        emitted = any(not each.retracted for each in self.emitted)
-        return (held and emitted) or any(not item.refused for item in published.corrections)
+    def done(self) -> bool:
+        """Whether nothing is left to do about it; no age makes that so."""
+        return self.published is not None and self.published.done
+
+    @property
+    def awake(self) -> bool:
+        """Whether time or a reading may move it on."""
+        return bool(self.watched) or self.wake_us < FOREVER
 
     @property
     def open(self) -> bool:
@@ -149,13 +159,15 @@ def outcome(
         released.reasons,
         released.items,
     )
+    happened = tuple(_happened(record, published, released))
     until_us = min((now_us, *(observed.get(unit, 0) for unit in assessment.watched)))
     coming = [assessment.next_attainment_us, assessment.infusion_end and assessment.infusion_end.at_us]
     after = msgspec.structs.replace(
         record,
         emitted=emitted,
         charged=(*record.charged, *released.charges),
-        published=published,
+        published=published if happened else record.published,
+        units=frozenset(cap.device for cap in assessment.caps),
         watched=assessment.watched,
         due_us=min((at_us for at_us in coming if at_us is not None and at_us > until_us), default=FOREVER),
         wake_us=min((at_us for at_us in (closes_us, finalises_us) if at_us > now_us), default=FOREVER),
@@ -164,7 +176,7 @@ def outcome(
         record=after,
         assessment=assessment,
         changes=changes,
-        happened=tuple(_happened(record, published, released)),
+        happened=happened,
         phase_before=None if record.published is None else record.published.phase,
         release=released,
         evidence=_weakest(session.facts),

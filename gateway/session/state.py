@@ -1,17 +1,17 @@
-"""The tracker's state: every session that may still change, what has been published of each, and what input changes.
+"""The tracker's state: the sessions that are not done, what has been published of each, and what input changes.
 
 Theory of operation. This is event sourcing: the state is a value that is made from facts alone. `advance` takes it,
 what was learned and what is observed, and gives the state after it with the step that led there: facts to record,
-changes to announce. The shell records the step, then swaps the state, so that memory never runs ahead of the ledger. A
-state made again from the recorded facts and announcements goes on as if nothing had happened.
+changes to announce. The shell records the step, then swaps the state, so that memory never runs ahead of the ledger.
 
-A new fact is assessed together with all facts that it may affect: those that share a unit, a patient or a session
-with it, directly or through others. All other sessions are unchanged. A session opened longer ago than
-`settled_us` is history: its increments are never touched again, and its facts are dropped a day later. One that is
-held, or charged in question, waits two weeks longer for a person.
+The state is a cache of the ledger and no more. All facts of the last days are in it, and those of sessions in which
+cooling may go on; of a session that waits for a person only its record is. Before `advance` is asked about anything
+else, `lacking` says what must be read back, and `with_read_back` puts it in: a session of two years ago is then
+recomputed as on its first day. No age ends a session. It is done when it is released with nothing open, or explained.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -22,6 +22,7 @@ from gateway.session.facts import (
     AnyFact,
     BindingVoided,
     CapRef,
+    ClockStepped,
     Key,
     ObservedUntil,
     PatientBound,
@@ -33,30 +34,49 @@ from gateway.session.infusion import INFUSION_FACTS
 from gateway.session.occupancy import BINDING_HOLDS_US
 from gateway.session.outcome import Outcome, Published, SessionRecord, outcome
 from gateway.session.policy import Policy, parse_policy
+from gateway.session.related import Anchor, anchors_of, related
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
-from gateway.session.worklist import WorkItem, open_work
+from gateway.session.worklist import WORK, WorkItem, open_work
 
 _HOUR_US = 60 * US_PER_MINUTE
-_CORRECTIONS_US = 48 * _HOUR_US  # how long after the finalisation window a correction is still assessed
-_PATIENCE_US = 14 * 24 * _HOUR_US  # how much longer a session waits for a person's decision
-_CONTEXT_US = 24 * _HOUR_US  # how long facts outlive the sessions they may belong to
+MEMORY_US = 96 * _HOUR_US  # facts that happened this lately are in memory
+_REACH_US = 36 * _HOUR_US  # how far the facts reach that bear on one instant, but for sessions that go on
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What to record before the state is replaced: new facts, then the outcomes that they caused."""
+    """What must be recorded before the state after it is true: new facts, then what they changed."""
 
     facts: tuple[AnyFact, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
+    records: tuple[SessionRecord, ...] = ()  # every session that was looked at, as it stands now
+
+    def without(self, tokens: Collection[str]) -> "Step":
+        """The step with nothing of these sessions."""
+        return Step(
+            self.facts,
+            tuple(each for each in self.outcomes if each.record.token not in tokens),
+            tuple(each for each in self.records if each.token not in tokens),
+        )
+
+
+class ReadBack(msgspec.Struct, frozen=True):
+    """What the ledger has of something that left memory: facts, the sessions they belong to, and what is now whole."""
+
+    facts: tuple[AnyFact, ...] = ()
+    records: tuple[SessionRecord, ...] = ()
+    whole: frozenset[Key] = frozenset()  # patients and sessions of which all facts are among `facts`
 
 
 class TrackerState(msgspec.Struct, frozen=True):
-    """The tracker's state: facts by what they concern, and the sessions. `policy_text` is pinned in new sessions."""
+    """All that is in memory, by what it concerns. `policy_text` is pinned in each session that opens."""
 
     policy_text: str
-    facts_by_key: Mapping[Key, tuple[AnyFact, ...]] = {}
-    global_facts: tuple[AnyFact, ...] = ()  # facts that concern every session: clock steps
+    facts_by_key: Mapping[Key, tuple[AnyFact, ...]] = {}  # each in the order of `at_us`
     records: Mapping[str, SessionRecord] = {}
+    awake: Mapping[str, SessionRecord] = {}  # those that time or a reading moves on
     bound: Mapping[CapRef, PatientBound] = {}  # the last binding of each cap that was not released
+    whole_from_us: int = 0  # what happened from here on is in memory
+    whole: frozenset[Key] = frozenset()  # patients and sessions of which all is in memory
 
     @property
     def policy(self) -> Policy:
@@ -64,37 +84,38 @@ class TrackerState(msgspec.Struct, frozen=True):
         return parse_policy(self.policy_text)
 
     @property
-    def settled_us(self) -> int:
-        """How long after its opening a session may still change."""
-        return self.policy.finalise_after_h * _HOUR_US + _CORRECTIONS_US
-
-    @property
-    def memory_us(self) -> int:
-        """How long facts are kept, unless a session of theirs waits for a person."""
-        return self.settled_us + _CONTEXT_US
-
-    @property
-    def recall_us(self) -> int:
-        """How long facts may be kept: what a restart must read again."""
-        return self.memory_us + _PATIENCE_US
-
-    def keeps(self, record: SessionRecord, now_us: int) -> bool:
-        """Whether the session may still change."""
-        patience_us = _PATIENCE_US if record.waits else 0
-        return record.opened_us >= now_us - self.settled_us - patience_us
-
-    @property
     def watched(self) -> frozenset[str]:
         """The units that have a cap in a session."""
-        return frozenset(unit for record in self.records.values() for unit in record.watched)
+        return frozenset(unit for record in self.awake.values() for unit in record.watched)
 
     @property
     def wake_us(self) -> int:
         """The next instant that changes something without any reading."""
-        return min((record.wake_us for record in self.records.values()), default=FOREVER)
+        return min((record.wake_us for record in self.awake.values()), default=FOREVER)
+
+    def of(self, key: Key) -> Sequence[AnyFact]:
+        """All facts in memory that concern `key`."""
+        return self.facts_by_key.get(key, ())
+
+    def between(self, key: Key, first_us: int, last_us: int) -> Sequence[AnyFact]:
+        """Those that happened within these instants, both included."""
+        facts = self.of(key)
+        return facts[bisect_left(facts, first_us, key=_at_us) : bisect_right(facts, last_us, key=_at_us)]
+
+    def before(self, key: Key, at_us: int) -> AnyFact | None:
+        """The last one that happened before."""
+        facts = self.of(key)
+        index = bisect_left(facts, at_us, key=_at_us)
+        return facts[index - 1] if index else None
+
+    def after(self, key: Key, at_us: int) -> AnyFact | None:
+        """The first one that happened after."""
+        facts = self.of(key)
+        index = bisect_right(facts, at_us, key=_at_us)
+        return facts[index] if index < len(facts) else None
 
     def serving(self, now_us: int) -> dict[CapRef, str]:
-        """The patient each cap serves: bound to it lately, or with an open session."""
+        """Whom each cap serves: bound to it lately, or still with an open session; a forgotten release ends with it."""
         busy = {record.patient for record in self.records.values() if record.open}
         return {
             cap: binding.patient
@@ -102,59 +123,92 @@ class TrackerState(msgspec.Struct, frozen=True):
             if binding.patient in busy or now_us - binding.at_us <= BINDING_HOLDS_US
         }
 
-    def knows_message(self, message_id: str) -> bool:
-        """Whether a fact that the message with this id reported is known."""
-        return any(fact.message_id == message_id for facts in self.facts_by_key.values() for fact in facts)
-
     def knows_order(self, patient: str, order: str) -> bool:
-        """Whether any infusion fact of the patient's order is known."""
-        facts = self.facts_by_key.get(("patient", patient), ())
-        return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in facts)
+        """Whether anything of the patient's order was reported."""
+        return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in self.of(("patient", patient)))
 
     @property
     def done(self) -> frozenset[str]:
-        """The patients whose cooling is over, as far as sessions know."""
+        """The patients whose cooling is over, as far as sessions in memory say."""
         patients = {record.patient for record in self.records.values()}
         return frozenset(patients - {record.patient for record in self.records.values() if record.open})
 
     @property
     def work(self) -> tuple[WorkItem, ...]:
-        """The open items of the work list."""
-        return open_work(fact for facts in self.facts_by_key.values() for fact in facts)
+        """What people have to look at."""
+        return open_work(self.of(WORK))
+
+    def with_asleep(self, tokens: Collection[str], before: "TrackerState") -> "TrackerState":
+        """The state with these sessions as they were `before`, and nothing due in them until a fact concerns them."""
+        asleep = [
+            msgspec.structs.replace(before.records[token], watched=frozenset(), due_us=FOREVER, wake_us=FOREVER)
+            for token in tokens
+        ]
+        return _with_records(self, asleep)
 
     def due_us(self) -> dict[str, int]:
         """By unit, the instant whose reading changes something; a unit in no session is missing."""
         due: dict[str, int] = {}
-        for record in self.records.values():
+        for record in self.awake.values():
             for unit in record.watched:
                 due[unit] = min(record.due_us, due.get(unit, FOREVER))
         return due
 
 
-def rebuild(
-    policy_text: str,
-    facts: Iterable[AnyFact],
-    changes: Iterable[tuple[str, Change]],
-    published: Iterable[tuple[str, Published]],
-    charges: Iterable[tuple[str, Charge]],
+def begin(
+    policy_text: str, facts: Iterable[AnyFact], records: Iterable[SessionRecord], whole_from_us: int
 ) -> TrackerState:
-    """The state as the ledger has it: facts, then by session token what was announced, in that order.
+    """The state after a start: the facts that happened from `whole_from_us` on, and every session that is not done."""
+    state = TrackerState(policy_text, whole_from_us=whole_from_us)
+    state = with_read_back(state, ReadBack(records=tuple(records)))
+    recent = sorted((fact for fact in facts if not isinstance(fact, ObservedUntil)), key=_order)
+    return _with_facts(state, recent)
 
-    Nothing is due in it until it is `advance`d over everything once (`everything=True`).
-    """
-    state = _with_facts(TrackerState(policy_text), [fact for fact in facts if not isinstance(fact, ObservedUntil)])
-    records = dict(state.records)
-    for token, change in changes:
-        if token in records:
-            records[token] = msgspec.structs.replace(records[token], emitted=fold(records[token].emitted, [change]))
-    for token, each in published:
-        if token in records:
-            records[token] = msgspec.structs.replace(records[token], published=each)
-    for token, charge in charges:
-        if token in records:
-            charged = (*records[token].charged, charge)
-            records[token] = msgspec.structs.replace(records[token], charged=charged)
-    return msgspec.structs.replace(state, records=records)
+
+def record_of(
+    opened: SessionOpened, changes: Iterable[Change], published: Published | None, charges: Iterable[Charge]
+) -> SessionRecord:
+    """A session's record as the ledger has it; nothing is due in it until it is looked at."""
+    return SessionRecord(
+        token=opened.token,
+        cap=opened.cap,
+        policy=parse_policy(opened.policy),
+        opened_us=opened.at_us,
+        emitted=fold((), changes),
+        published=published,
+        charged=tuple(charges),
+    )
+
+
+def lacking(
+    state: TrackerState, learned: Iterable[AnyFact], observed: Mapping[str, int], now_us: int
+) -> tuple[Anchor, ...]:
+    """What must be read back from the ledger before `advance` may be asked about `learned` at `now_us`."""
+    missing = [anchor for fact in learned for anchor in _lacking_for(fact, state)]
+    for record in _due(state, observed, now_us):
+        missing += lacking_session(state, record.token)
+    return tuple(missing)
+
+
+def lacking_session(state: TrackerState, token: str) -> tuple[Anchor, ...]:
+    """What must be read back before the session may be looked at."""
+    key: Key = ("token", token)
+    record = state.records.get(token)
+    recent = record is not None and record.opened_us >= state.whole_from_us + _REACH_US
+    return () if recent or key in state.whole else (Anchor(key, 0 if record is None else record.opened_us),)
+
+
+def with_read_back(state: TrackerState, found: ReadBack) -> TrackerState:
+    """The state with what was read back; what it had of the same is kept."""
+    new = [fact for fact in found.facts if not isinstance(fact, ObservedUntil) and not _is_known(fact, state)]
+    missing = {each.token: each for each in found.records if each.token not in state.records}
+    return msgspec.structs.replace(
+        state,
+        facts_by_key=_added(state.facts_by_key, new),
+        records={**state.records, **missing},
+        awake={**state.awake, **{token: each for token, each in missing.items() if each.awake}},
+        whole=state.whole | found.whole,
+    )
 
 
 def advance(
@@ -163,38 +217,35 @@ def advance(
     observed: Mapping[str, int],
     now_us: int,
     draw: Callable[[], str],
-    *,
-    everything: bool = False,
 ) -> tuple[TrackerState, Step]:
     """The state after `learned`, with every unit observed as far as `observed` says. `draw` gives a fresh token."""
     new = tuple(_new_facts(state, learned))
     state = _with_facts(state, new)
-    touched = set(state.facts_by_key) if everything else _touched_keys(state, new, observed, now_us)
-    if not touched:
+    anchors = [anchor for fact in new for anchor in _touched_by(fact, state)]
+    anchors += [Anchor(("token", record.token), record.opened_us) for record in _due(state, observed, now_us)]
+    if not anchors:
         return state, Step(new)
-    facts = _related_facts(state, touched)
-    found = _changeable_sessions(facts, state, now_us)
+    found = _sessions_at(state, anchors)
     opened = [_opening(session, state, now_us, draw) for session in found if session.cooled and not session.tokens]
     if opened:
-        state = _with_facts(state, opened)
-        found = _changeable_sessions([*facts, *opened], state, now_us)
-    records = dict(state.records)
-    outcomes: list[Outcome] = []
-    for session in found:
-        for each in _outcomes(session, records, observed, now_us):
-            records[each.record.token] = each.record
-            if each.news:
-                outcomes.append(each)
-    return msgspec.structs.replace(state, records=records), Step((*new, *opened), tuple(outcomes))
+        state = _with_records(_with_facts(state, opened), [record_of(each, (), None, ()) for each in opened])
+        found = _sessions_at(state, anchors)
+    looked_at = [each for session in found for each in _outcomes(session, state.records, observed, now_us)]
+    step = Step(
+        (*new, *opened),
+        tuple(each for each in looked_at if each.news),
+        tuple(each.record for each in looked_at),
+    )
+    return _with_records(state, step.records), step
 
 
 def inspect(
     state: TrackerState, token: str, observed: Mapping[str, int], now_us: int
 ) -> tuple[Session, Outcome] | None:
-    """One session's current outcome, with its facts; None if no session that may still change has that token."""
+    """One session as it stands, with its facts; None if its record is not in memory. See `lacking_session`."""
     if token not in state.records:
         return None
-    for session in _changeable_sessions(_related_facts(state, {("token", token)}), state, now_us):
+    for session in _sessions_at(state, [Anchor(("token", token), state.records[token].opened_us)]):
         for each in _outcomes(session, state.records, observed, now_us):
             if each.record.token == token:
                 return session, each
@@ -202,28 +253,114 @@ def inspect(
 
 
 def prune(state: TrackerState, now_us: int) -> TrackerState:
-    """The state without the history that no session can need any more."""
-    records = {token: record for token, record in state.records.items() if state.keeps(record, now_us)}
-    needed_us = [record.opened_us - _CONTEXT_US for record in records.values()]
-    horizon_us = min([now_us - state.memory_us, *needed_us])
-    facts_by_key = {
-        key: kept
-        for key, facts in state.facts_by_key.items()
-        if (kept := tuple(fact for fact in facts if max(fact.at_us, fact.known_at_us) >= horizon_us))
+    """The state without what can be read back: facts of days ago, and sessions that are done."""
+    whole_from_us = now_us - MEMORY_US
+    if whole_from_us - state.whole_from_us < _HOUR_US:
+        return state
+    records = {
+        token: record for token, record in state.records.items() if not record.done or record.opened_us >= whole_from_us
     }
-    global_facts = tuple(fact for fact in state.global_facts if fact.known_at_us >= horizon_us)
-    return msgspec.structs.replace(state, facts_by_key=facts_by_key, global_facts=global_facts, records=records)
+    going_on = [Anchor(("token", token), record.opened_us) for token, record in records.items() if record.open]
+    kept = set(related(state, going_on, _idle_us(state)))
+    facts_by_key = {
+        key: facts
+        for key, known in state.facts_by_key.items()
+        if (
+            facts := tuple(
+                fact
+                for fact in known
+                if key == WORK or fact in kept or max(fact.at_us, fact.known_at_us) >= whole_from_us
+            )
+        )
+    }
+    return msgspec.structs.replace(
+        state,
+        facts_by_key=facts_by_key,
+        records=records,
+        awake={token: record for token, record in records.items() if record.awake},
+        whole_from_us=whole_from_us,
+        whole=frozenset(anchor.key for anchor in going_on) & state.whole,
+    )
+
+
+def _at_us(fact: AnyFact) -> int:
+    return fact.at_us
+
+
+def _order(fact: AnyFact) -> tuple[int, int]:
+    return fact.at_us, fact.known_at_us
+
+
+def _idle_us(state: TrackerState) -> int:
+    return state.policy.session_idle_s * US_PER_S
+
+
+def _sessions_at(state: TrackerState, anchors: Iterable[Anchor]) -> tuple[Session, ...]:
+    return sessions(related(state, anchors, _idle_us(state)), _idle_us(state))
+
+
+def _due(state: TrackerState, observed: Mapping[str, int], now_us: int) -> Iterator[SessionRecord]:
+    """The sessions whose instant has come."""
+    for record in state.awake.values():
+        if record.wake_us <= now_us or any(observed.get(unit, 0) >= record.due_us for unit in record.watched):
+            yield record
+
+
+def _lacking_for(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
+    for record in _going_on(fact, state):
+        yield from lacking_session(state, record.token)
+    for anchor in anchors_of(fact, state):
+        match anchor.key:
+            case "patient", _ if anchor.key not in state.whole:
+                yield anchor
+            case "token", token:
+                yield from lacking_session(state, token)
+            case "cap", _ if anchor.at_us < state.whole_from_us + _REACH_US:
+                yield anchor
+            case _:
+                pass
+
+
+def _going_on(fact: AnyFact, state: TrackerState) -> Iterator[SessionRecord]:
+    """The sessions that a fact may concern whenever it happened, since cooling may still go on in them."""
+    named = set(fact.concerns)
+    for record in state.records.values():
+        if record.open and (
+            isinstance(fact, ClockStepped)
+            or ("patient", record.patient) in named
+            or any(("unit", unit) in named for unit in record.units)
+        ):
+            yield record
+
+
+def _is_known(fact: AnyFact, state: TrackerState) -> bool:
+    return all(fact in state.between(key, fact.at_us, fact.at_us) for key in fact.concerns)
+
+
+def _with_records(state: TrackerState, changed: Iterable[SessionRecord]) -> TrackerState:
+    records, awake = dict(state.records), dict(state.awake)
+    for record in changed:
+        records[record.token] = record
+        awake.pop(record.token, None)
+        if record.awake:
+            awake[record.token] = record
+    return msgspec.structs.replace(state, records=records, awake=awake)
+
+
+def _touched_by(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
+    """What must be assessed again because of a new fact."""
+    for record in _going_on(fact, state):
+        yield Anchor(("token", record.token), record.opened_us)
+    yield from (anchor for anchor in anchors_of(fact, state) if anchor.key[0] in ("cap", "patient", "token"))
 
 
 def _new_facts(state: TrackerState, learned: Iterable[AnyFact]) -> Iterator[AnyFact]:
-    """The facts that are new: receiving a fact again is idempotent."""
-    received: set[AnyFact] = set()
+    """The facts that were not received before; the first receipt counts."""
+    known: set[AnyFact] = set()
     for fact in learned:
-        similar = state.facts_by_key.get(fact.concerns[0], ()) if fact.concerns else state.global_facts
-        for known in similar:
-            received.add(_content(known))
-        if (content := _content(fact)) not in received:
-            received.add(content)
+        known.update(_content(each) for key in fact.concerns[:1] for each in state.between(key, fact.at_us, fact.at_us))
+        if (content := _content(fact)) not in known:
+            known.add(content)
             yield fact
 
 
@@ -231,18 +368,25 @@ def _content(fact: AnyFact) -> AnyFact:
     return msgspec.structs.replace(fact, known_at_us=0)
 
 
-def _with_facts(state: TrackerState, facts: Sequence[AnyFact]) -> TrackerState:
-    if not facts:
-        return state
+def _added(
+    facts_by_key: Mapping[Key, tuple[AnyFact, ...]], facts: Iterable[AnyFact]
+) -> Mapping[Key, tuple[AnyFact, ...]]:
     added: dict[Key, list[AnyFact]] = {}
-    global_facts: list[AnyFact] = []
-    bound = dict(state.bound)
-    records = dict(state.records)
     for fact in facts:
         for key in fact.concerns:
             added.setdefault(key, []).append(fact)
-        if not fact.concerns:
-            global_facts.append(fact)
+    return {
+        **facts_by_key,
+        **{key: tuple(sorted((*facts_by_key.get(key, ()), *more), key=_order)) for key, more in added.items()},
+    }
+
+
+def _with_facts(state: TrackerState, facts: Sequence[AnyFact]) -> TrackerState:
+    """The state with facts that are new to it, in the order in which they are reported."""
+    if not facts:
+        return state
+    bound = dict(state.bound)
+    for fact in facts:
         match fact:
             case PatientBound():
                 bound[fact.cap] = fact
@@ -252,53 +396,9 @@ def _with_facts(state: TrackerState, facts: Sequence[AnyFact]) -> TrackerState:
             case BindingVoided():
                 if fact.cap in bound and voided(bound[fact.cap], fact):
                     del bound[fact.cap]
-            case SessionOpened():
-                policy = parse_policy(fact.policy)
-                records[fact.token] = SessionRecord(token=fact.token, cap=fact.cap, policy=policy, opened_us=fact.at_us)
             case _:
                 pass
-    facts_by_key = {
-        **state.facts_by_key,
-        **{key: (*state.facts_by_key.get(key, ()), *more) for key, more in added.items()},
-    }
-    return TrackerState(state.policy_text, facts_by_key, (*state.global_facts, *global_facts), records, bound)
-
-
-def _touched_keys(state: TrackerState, new: Sequence[AnyFact], observed: Mapping[str, int], now_us: int) -> set[Key]:
-    """The keys to assess again: what new facts concern, and sessions whose instant has come."""
-    touched = {key for fact in new for key in fact.concerns}
-    if any(not fact.concerns for fact in new):
-        touched |= set(state.facts_by_key)
-    for record in state.records.values():
-        reached = any(observed.get(unit, 0) >= record.due_us for unit in record.watched)
-        if reached or record.wake_us <= now_us:
-            touched.add(("token", record.token))
-    return touched
-
-
-def _related_facts(state: TrackerState, touched: set[Key]) -> list[AnyFact]:
-    """All facts that share a key with `touched`, directly or through other facts."""
-    facts: dict[int, AnyFact] = {id(fact): fact for fact in state.global_facts}
-    waiting, reached = list(touched), set(touched)
-    while waiting:
-        for fact in state.facts_by_key.get(waiting.pop(), ()):
-            if id(fact) not in facts:
-                facts[id(fact)] = fact
-                further = {key for key in fact.concerns if key not in reached}
-                waiting += further
-                reached |= further
-    return list(facts.values())
-
-
-def _changeable_sessions(facts: Iterable[AnyFact], state: TrackerState, now_us: int) -> list[Session]:
-    """The sessions that may still change."""
-    found = sessions(facts, idle_us=state.policy.session_idle_s * US_PER_S)
-    return [
-        session
-        for session in found
-        if session.opened_us >= now_us - state.settled_us
-        or any(state.keeps(state.records[token], now_us) for token in session.tokens if token in state.records)
-    ]
+    return msgspec.structs.replace(state, facts_by_key=_added(state.facts_by_key, facts), bound=bound)
 
 
 def _opening(session: Session, state: TrackerState, now_us: int, draw: Callable[[], str]) -> SessionOpened:
@@ -320,7 +420,7 @@ def _opening(session: Session, state: TrackerState, now_us: int, draw: Callable[
 def _outcomes(
     session: Session, records: Mapping[str, SessionRecord], observed: Mapping[str, int], now_us: int
 ) -> Iterator[Outcome]:
-    """The session under its valid token; tokens that it has replaced lose their increments."""
+    """The session under the token that stands; tokens that another one has replaced lose their increments."""
     known = [records[token] for token in session.tokens if token in records]
     for index, record in enumerate(known):
         facts = session.facts if index == 0 else ()

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.session.facts import AnyFact, CapRef, WorkDone, WorkKind, WorkRaised, encode_fact
+from gateway.session.facts import AnyFact, CapRef, Key, WorkDone, WorkKind, WorkRaised, encode_fact
 
+WORK: Key = ("work", "")  # under which all of it is found
 WorkKey = tuple[WorkKind, CapRef | None, str, str]
 
 

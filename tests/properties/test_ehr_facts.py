@@ -11,7 +11,7 @@ from gateway.session.facts import AgentClass, AnyFact, CapRef, WorkKind
 from gateway.session.policy import Policy
 from gateway.session.spans import US_PER_MINUTE
 from gateway.session.state import TrackerState, advance
-from tests.unit.gateway.session.live_tracker import Live, Watched, policy_text
+from tests.unit.gateway.session.live_tracker import Live, Memory, Watched, policy_text
 
 CAPS = (CapRef("cap-07", 1), CapRef("cap-07", 2), CapRef("cap-08", 1))
 BEGIN_US = 1_790_000_000_000_000
@@ -89,7 +89,6 @@ def looked_at_once(day: Sequence[AnyFact], now_us: int) -> dict[str, int]:
         Watched(now_us),
         now_us,
         lambda: f"N{next(numbers):08d}",
-        everything=True,
     )
     return standing(state)
 
@@ -98,7 +97,7 @@ def looked_at_once(day: Sequence[AnyFact], now_us: int) -> dict[str, int]:
 @settings(deadline=None, max_examples=150)
 @given(days)
 def test_a_running_gateway_tells_what_a_fresh_look_gives(day: list[AnyFact]) -> None:
-    live = Live(POLICY, restarts=True)
+    live = Live(POLICY, Memory.RESTARTS)
     live.play(day)
     now_us = minute(400)
     live.observe_until(now_us)
@@ -124,6 +123,6 @@ def test_two_patients_bound_at_one_instant_have_a_session_each() -> None:
         fact_of("start", 0, 0, CAPS[0], ""),
         *(fact_of("bind", 1, late, CAPS[0], who) for late, who in ((0, "B"), (1, "A"))),
     ]
-    live = Live(POLICY, restarts=True)
+    live = Live(POLICY, Memory.RESTARTS)
     live.play(day)
     assert sorted(record.patient for record in live.state.records.values()) == ["A", "B"]

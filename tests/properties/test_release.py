@@ -21,7 +21,7 @@ from gateway.session.facts import (
 from gateway.session.outcome import SessionRecord
 from gateway.session.policy import ChargeLines, Policy
 from gateway.session.release import ReleaseState
-from tests.unit.gateway.session.live_tracker import Live
+from tests.unit.gateway.session.live_tracker import Live, Memory
 from tests.unit.gateway.session.session_timelines import A1, at, begun, corrected, ended, start, stop, told, voided
 
 _MINUTE_US = 60_000_000
@@ -82,7 +82,7 @@ def _agrees(record: SessionRecord) -> bool:
 def test_what_is_charged_is_what_is_counted_unless_a_person_is_asked(
     steps: list[tuple[str, int, bool]], policy: Policy, signed: bool
 ) -> None:
-    live = Live(policy, restarts=True)
+    live = Live(policy, Memory.RESTARTS)
     live.play(_SESSION)
     if signed:
         live.learn([SessionFinalized(**told("12:40", None), patient="P1")], at("12:40"))
@@ -107,7 +107,7 @@ def test_with_automatic_credit_nothing_waits_for_a_person_but_what_is_held(
     steps: list[tuple[str, int, bool]], signed: bool
 ) -> None:
     policy = Policy(approved_by="the tests", automatic_credit=True)
-    live = Live(msgspec.structs.replace(policy, require_preparation=False), restarts=True)
+    live = Live(msgspec.structs.replace(policy, require_preparation=False), Memory.RESTARTS)
     live.play(_SESSION)
     if signed:
         live.learn([SessionFinalized(**told("12:40", None), patient="P1")], at("12:40"))

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.audit.reconcile import SessionPlace, reconcile
-from gateway.audit.sessions import RecordedSession, session, session_tokens, sessions
+from gateway.audit.sessions import RecordedSession, session, sessions, sessions_of_day, unopened
 from gateway.audit.shadow import Agreement, Charted, ChartUnreadable, compare, read_chart, units_of
 from gateway.audit.stream import open_snapshot
 from gateway.cli import main
@@ -36,7 +36,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def recorded(path: Path) -> list[RecordedSession]:
     with open_snapshot(path) as connection:
-        return sessions(connection)
+        return list(sessions(connection))
 
 
 def capgate(*arguments: str | Path) -> Result:
@@ -55,7 +55,13 @@ def test_sessions_stand_as_recorded_and_as_their_facts_give_them(recorded: list[
 def test_one_session_is_found_by_its_token_alone(path: Path) -> None:
     with open_snapshot(path) as connection:
         assert session(connection, SECOND).token == SECOND
-        assert session_tokens(connection) == {FIRST, SECOND}
+        assert unopened(connection) == frozenset()
+
+
+def test_a_day_has_the_sessions_that_opened_on_it_by_their_policy_s_calendar(path: Path) -> None:
+    with open_snapshot(path) as connection:
+        assert [each.token for each in sessions_of_day(connection, DAY)] == [FIRST, SECOND]
+        assert sessions_of_day(connection, date(2026, 3, 11)) == []
 
 
 # --- reconcile
@@ -78,13 +84,13 @@ def test_a_session_without_charges_is_where_it_was_last_told_to_be(
     recorded: list[RecordedSession], told_last: Published | None, place: SessionPlace
 ) -> None:
     one = msgspec.structs.replace(recorded[1], published=told_last)
-    (placed,) = reconcile([one], [SECOND], DAY).placed
+    (placed,) = reconcile([one], [], DAY).placed
     assert placed.place is place
 
 
 def test_a_final_session_without_increments_is_rejected(recorded: list[RecordedSession]) -> None:
     one = msgspec.structs.replace(recorded[1], log=(), published=told(finalised=True, release=ReleaseState.RELEASED))
-    (placed,) = reconcile([one], [SECOND], DAY).placed
+    (placed,) = reconcile([one], [], DAY).placed
     assert (placed.place, placed.reason) == (SessionPlace.REJECTED, "no increment stands")
 
 
@@ -92,22 +98,21 @@ def test_a_credited_session_is_corrected(recorded: list[RecordedSession]) -> Non
     charge = recorded[0].charges[0]
     credit = msgspec.structs.replace(charge, key="credit", reverses=charge.key)
     one = msgspec.structs.replace(recorded[0], charges=(charge, credit))
-    (placed,) = reconcile([one], [FIRST], DAY).placed
+    (placed,) = reconcile([one], [], DAY).placed
     assert (placed.place, placed.charged) == (SessionPlace.CORRECTED, 0)
 
 
 def test_every_session_of_the_day_has_one_place_and_none_is_left(recorded: list[RecordedSession]) -> None:
-    day = reconcile(recorded, [FIRST, SECOND], DAY)
+    day = reconcile(recorded, [], DAY)
     assert [(each.session, each.place) for each in day.placed] == [
         (FIRST, SessionPlace.CHARGED),
         (SECOND, SessionPlace.PROVISIONAL),
     ]
     assert day.remainder == 0
-    assert reconcile(recorded, [FIRST, SECOND], date(2026, 3, 11)).placed == ()
 
 
 def test_a_session_that_was_never_opened_remains(recorded: list[RecordedSession]) -> None:
-    assert reconcile(recorded, [FIRST, SECOND, "LOST"], DAY).remainder == 1
+    assert reconcile(recorded, ["LOST"], DAY).remainder == 1
 
 
 # --- shadow

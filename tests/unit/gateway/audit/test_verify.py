@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from sqlite_utils import Database
 
 from drivers.reading import Stamp
 from gateway.audit.backup import backup
@@ -13,10 +14,12 @@ from gateway.audit.rederive import Rederiver
 from gateway.audit.report import AuditProblem
 from gateway.audit.stream import RawEntry, stream, transactions
 from gateway.audit.verify import verify
+from gateway.ledger import index
 from gateway.ledger.batch import OutboxRow
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerUnavailable, TargetExists
 from gateway.ledger.reads import message_digest
+from gateway.ledger.schema import MIGRATIONS
 from gateway.ledger.store import open_ledger
 from gateway.replay.casefile import Case, read_cases
 from gateway.session.facts import AnyFact, ObservedUntil, encode_fact
@@ -38,7 +41,15 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> list[RawEntry]:
 
 
 def problems(entries: list[RawEntry]) -> list[AuditProblem]:
-    rederiver = Rederiver()
+    """What is wrong with entries that lie in a file as they are, chained or not."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    MIGRATIONS.apply(Database(connection, execute_plugins=False))
+    connection.execute("DROP TRIGGER entry_follows")
+    columns = ", ".join(RawEntry.__struct_fields__)
+    row = f"INSERT OR IGNORE INTO entry ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    connection.executemany(row, map(msgspec.structs.astuple, entries))
+    index.make(connection)
+    rederiver = Rederiver(connection)
     return [problem for group in transactions(entries) for problem in rederiver.take(group)]
 
 

@@ -70,10 +70,11 @@ RUNNING = ENDED[:-1]
 NOBODYS = (started("09:00"), stopped("16:35"))
 
 
-def snapshot(known: tuple[AnyFact, ...] = ENDED) -> SessionSnapshot:
-    """The session that the facts make."""
+def snapshot(known: tuple[AnyFact, ...] = ENDED, *later: AnyFact) -> SessionSnapshot:
+    """The session that the facts make, and what is learned of it later."""
     observed = {"cap-07": NOW}
-    state, _ = advance(TrackerState(POLICY), known, observed, NOW, lambda: TOKEN)
+    opened, _ = advance(TrackerState(POLICY), known, observed, NOW, lambda: TOKEN)
+    state, _ = advance(opened, later, observed, NOW, lambda: TOKEN)
     found = inspect(state, TOKEN, observed, NOW)
     assert found is not None
     return SessionSnapshot(*found)
@@ -224,8 +225,7 @@ def test_identifiers_travel_beside_the_facts() -> None:
 def test_a_session_is_signed_once_and_not_while_cooling_goes_on() -> None:
     assert "cooling goes on" in refused("finalise", snapshot(RUNNING))
     signed = facts.SessionFinalized(at_us=us("16:50"), known_at_us=us("16:50"), token=TOKEN, person="rn-1")
-    opened = advance(TrackerState(POLICY), ENDED, {"cap-07": NOW}, NOW, lambda: TOKEN)[1].facts
-    assert "already" in refused("finalise", snapshot((*opened, signed)))
+    assert "already" in refused("finalise", snapshot(ENDED, signed))
 
 
 def test_only_what_holds_can_be_lifted_and_not_all_of_it() -> None:

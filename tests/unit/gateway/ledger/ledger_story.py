@@ -101,6 +101,7 @@ class Story:
             self._recorder.outcome(transaction, outcome, identity, "")
             for charge in outcome.release.charges:
                 self._recorder.charge(transaction, outcome, charge, IDENTITIES[charge.line.patient], "")
+        transaction.leave(step.records)
         batch = transaction.batch(IDENTITIES.values())
         await self._ledger.commit(self.checkpointer.seal(batch, now_us))
 

@@ -201,23 +201,6 @@ async def test_entries_are_chosen_by_kind_session_and_place(ledger: Ledger) -> N
     assert await seqs(session="S2", after_seq=4) == []
 
 
-async def test_recovery_brings_live_sessions_whole_and_recent_facts_of_none(ledger: Ledger) -> None:
-    told = [
-        (1 * DAY_US, EntryKind.FACT, "OLD"),
-        (1 * DAY_US, EntryKind.FACT, ""),
-        (2 * DAY_US, EntryKind.FACT, "LONG"),
-        (2 * DAY_US, EntryKind.STATUS, "LONG"),
-        (8 * DAY_US, EntryKind.INCREMENT, "LONG"),
-        (0, EntryKind.FACT, "CLOCK-WAS-WRONG"),
-        (8 * DAY_US, EntryKind.FACT, ""),
-        (8 * DAY_US, EntryKind.STATUS, ""),
-    ]
-    await ledger.commit(batch(ledger.head, *told))
-    assert [entry.seq for entry in await ledger.recover(5 * DAY_US)] == [3, 5, 6, 7]
-    assert [entry.seq for entry in await ledger.recover(5 * DAY_US, [EntryKind.STATUS])] == [4, 8]
-    assert await ledger.recover(9 * DAY_US) == []
-
-
 async def test_identities_are_kept_apart_completed_and_can_be_purged(path: Path, ledger: Ledger) -> None:
     subject = subject_of(ledger.salt, "V-1")
     for told in (Identity(subject, "V-1", None, "A-1"), Identity(subject, "V-1", "M-1")):

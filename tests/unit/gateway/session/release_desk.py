@@ -13,7 +13,7 @@ from gateway.session.facts import (
 )
 from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.policy import ChargeLines, Policy, ReleaseMode
-from tests.unit.gateway.session.live_tracker import Live
+from tests.unit.gateway.session.live_tracker import Live, Memory
 from tests.unit.gateway.session.session_timelines import day, told
 
 APPROVED = Policy(approved_by="J. Ortiz, compliance")
@@ -47,7 +47,7 @@ class Desk:
     """A session of three increments (11:16, 11:46, 12:16) and what was told of its release."""
 
     def __init__(self, policy: Policy = APPROVED, *more: AnyFact, stopped: str | None = "12:30") -> None:
-        self.live = Live(policy, restarts=True)
+        self.live = Live(policy, Memory.FORGETS)
         self.live.play(day(prepared("08:50"), *more, stopped=stopped))
 
     def tell(self, *facts: AnyFact) -> Outcome:
@@ -57,7 +57,7 @@ class Desk:
 
     @property
     def record(self) -> SessionRecord:
-        return self.live.state.records[TOKEN]
+        return self.live.records[TOKEN]
 
     @property
     def charges(self) -> list[str]:

@@ -21,6 +21,8 @@ from gateway.session.facts import (
     SessionOpened,
     ToleranceChecked,
 )
+from gateway.session.policy import Policy
+from tests.unit.gateway.session.live_tracker import policy_text
 from tests.unit.gateway.session.session_timelines import (
     A1,
     A2,
@@ -67,6 +69,9 @@ def _who(facts: list[AnyFact]) -> list[tuple[str, str]]:
 
 def _session(facts: list[AnyFact], patient: str) -> Session:
     return next(each for each in sessions(facts) if each.patient == patient)
+
+
+POLICY = policy_text(Policy())
 
 
 class TestBindings:
@@ -174,7 +179,7 @@ class TestTokens:
     FACTS = (
         start("09:00"),
         stop("12:00"),
-        SessionOpened(at_us=at("09:00"), known_at_us=at("09:00"), token="9RX2M7KQ4", cap=A1, policy="", patient=""),
+        SessionOpened(at_us=at("09:00"), known_at_us=at("09:00"), token="9RX2M7KQ4", cap=A1, policy=POLICY, patient=""),
     )
 
     def test_by_cap_and_instant(self) -> None:
@@ -207,7 +212,7 @@ class TestWhatIsToldOfASession:
     WARD = (
         start("09:00"),
         start("09:00", B1, "P2"),
-        SessionOpened(**told("09:00", None), token="T00000001", cap=A1, policy=""),
+        SessionOpened(**told("09:00", None), token="T00000001", cap=A1, policy=POLICY),
     )
 
     @pytest.mark.parametrize("fact", _OF_ONE, ids=lambda fact: type(fact).__name__)

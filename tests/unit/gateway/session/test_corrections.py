@@ -17,7 +17,7 @@ from gateway.session.facts import (
 )
 from gateway.session.outcome import SessionChange
 from gateway.session.policy import Policy
-from tests.unit.gateway.session.live_tracker import Live
+from tests.unit.gateway.session.live_tracker import Live, Memory
 from tests.unit.gateway.session.release_desk import (
     APPROVED,
     PER_INCREMENT,
@@ -131,7 +131,7 @@ class TestCorrections:
         assert (credit.reverses, credit.line.patient) == (f"{TOKEN}00A", "P1")
 
     def test_the_credit_goes_to_whom_the_charge_went_though_the_session_proves_to_be_anothers(self) -> None:
-        live = Live(APPROVED, restarts=True)
+        live = Live(APPROVED, Memory.FORGETS)
         cap = CapRef("SC-A", 1)
         evidence = [
             PreparationCharted(**told("08:50", None), token=TOKEN),
@@ -143,14 +143,14 @@ class TestCorrections:
         live.play([*cooled, first, *evidence, signed("13:00")])
         assert [(text(charge), charge.line.patient) for _, charge in live.charges] == [("00A x3", "P1")]
         live.learn([PatientBound(**told("09:10", "14:00"), cap=cap, patient="P2")], at("14:00"))
-        record = live.state.records[TOKEN]
+        record = live.records[TOKEN]
         assert record.published is not None
         assert [(each.charge[9:], each.reason) for each in record.published.corrections] == [
             ("00A", CorrectionReason.PATIENT)
         ]
         live.learn([decided("14:30", f"{TOKEN}00A")], at("14:30"))
         assert [(text(charge), charge.line.patient) for _, charge in live.charges[1:]] == [("A0A x3 for 00A", "P1")]
-        assert live.state.records[TOKEN].patient == "P2"
+        assert live.records[TOKEN].patient == "P2"
 
 
 class TestOneChargeAnIncrement:
@@ -202,7 +202,7 @@ class TestOneChargeAnIncrement:
 
 def test_a_session_that_another_token_replaced_gives_its_charges_up() -> None:
     """A cap nobody claimed, bound and charged by itself, proves to be the second cap of the same patient."""
-    live = Live(APPROVED, restarts=True)
+    live = Live(APPROVED, Memory.FORGETS)
     other = CapRef("SC-B", 1)
     live.play(day(prepared("08:50"), stopped="11:40"))
     live.learn([signed("11:45")], at("11:45"))
@@ -210,9 +210,9 @@ def test_a_session_that_another_token_replaced_gives_its_charges_up() -> None:
     second = [CoolingStarted(**told("11:42", "12:40"), cap=other), CoolingStopped(**told("12:30", "12:40"), cap=other)]
     live.learn(second, at("12:40"))
     live.learn([PatientBound(**told("11:41", "12:50"), cap=other, patient="P1")], at("12:50"))
-    tokens = list(live.state.records)
+    tokens = list(live.records)
     assert tokens == [TOKEN, "T00000002"]
-    record = live.state.records[TOKEN]
+    record = live.records[TOKEN]
     assert charged_units(record.charged) == 1
     assert record.published is not None
     assert [(each.charge[9:], each.charged, each.counted) for each in record.published.corrections] == [("00A", 1, 3)]

@@ -23,27 +23,28 @@ from gateway.session.facts import (
 
 CAP = CapRef("u1", 2)
 UNIT: Key = ("unit", "u1")
+ON_CAP: Key = ("cap", "u1/2")
 PATIENT: Key = ("patient", "p")
 TOKEN: Key = ("token", "9RX2M7KQ4")
 
 CONCERNS: list[tuple[AnyFact, tuple[Key, ...]]] = [
-    (CoolingStarted(at_us=1, known_at_us=1, cap=CAP), (UNIT,)),
-    (PatientBound(at_us=1, known_at_us=1, cap=CAP, patient="p"), (UNIT, PATIENT)),
-    (BindingVoided(at_us=1, known_at_us=1, cap=CAP, patient="p"), (UNIT, PATIENT)),
+    (CoolingStarted(at_us=1, known_at_us=1, cap=CAP), (ON_CAP,)),
+    (PatientBound(at_us=1, known_at_us=1, cap=CAP, patient="p"), (ON_CAP, PATIENT)),
+    (BindingVoided(at_us=1, known_at_us=1, cap=CAP, patient="p"), (ON_CAP, PATIENT)),
     (CoolingStopCharted(at_us=1, known_at_us=1, patient="p"), (PATIENT,)),
     (DepartureCancelled(at_us=1, known_at_us=1, patient="p"), (PATIENT,)),
     (UnitOffline(at_us=1, known_at_us=1, device="u1"), (UNIT,)),
-    (ObservedUntil(at_us=1, known_at_us=1, device="u1"), (UNIT,)),
+    (ObservedUntil(at_us=1, known_at_us=1, device="u1"), (("observed", "u1"),)),
     (InfusionStarted(at_us=1, known_at_us=1, order="o", patient="p", admin=AgentClass.CHEMO), (PATIENT,)),
     (
         PatientReassigned(at_us=1, known_at_us=1, cap=CAP, from_patient="", to_patient="p"),
-        (UNIT, ("patient", ""), PATIENT),
+        (ON_CAP, ("patient", ""), PATIENT),
     ),
-    (SessionOpened(at_us=1, known_at_us=1, cap=CAP, token=TOKEN[1], policy=""), (UNIT, TOKEN)),
+    (SessionOpened(at_us=1, known_at_us=1, cap=CAP, token=TOKEN[1], policy=""), (ON_CAP, TOKEN)),
     (SessionFinalized(at_us=1, known_at_us=1, patient="p", token=TOKEN[1]), (PATIENT, TOKEN)),
     (OrderChecked(at_us=1, known_at_us=1, found=True, patient="p"), (PATIENT,)),
-    (WorkDone(at_us=1, known_at_us=1, item="a1b2c3", cap=CAP, person="n"), (UNIT,)),
-    (ClockStepped(at_us=1, known_at_us=1, source="unit", step_s=1.0), ()),
+    (WorkDone(at_us=1, known_at_us=1, item="a1b2c3", cap=CAP, person="n"), (("work", ""),)),
+    (ClockStepped(at_us=1, known_at_us=1, source="unit", step_s=1.0), (("clock", ""),)),
 ]
 
 

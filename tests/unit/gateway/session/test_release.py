@@ -11,6 +11,7 @@ from gateway.session.facts import (
     CoolingStarted,
     CoolingStopped,
     EndSource,
+    InfusionEndCorrected,
     InfusionEnded,
     PreparationCharted,
     ToleranceChecked,
@@ -19,8 +20,8 @@ from gateway.session.flags import HeldReason
 from gateway.session.outcome import Missing, Outcome, SessionChange
 from gateway.session.policy import Policy
 from gateway.session.release import ReleaseState
-from gateway.session.state import inspect, prune
-from tests.unit.gateway.session.live_tracker import Live, Watched
+from gateway.session.state import inspect
+from tests.unit.gateway.session.live_tracker import Live, Memory, Watched
 from tests.unit.gateway.session.release_desk import (
     APPROVED,
     DRY_RUN,
@@ -67,7 +68,7 @@ class TestWhenASessionIsFinal:
 
     def test_without_increments_nothing_is_charged_until_a_late_end_brings_some(self) -> None:
         desk = Desk()
-        desk.live = Live(APPROVED, restarts=True)
+        desk.live = Live(APPROVED, Memory.FORGETS)
         desk.live.play(day(prepared("08:50"), signed("12:40"), infusion_end=None))
         assert (desk.state, desk.charges) == ("released", [])
         desk.tell(ended("A", "11:00", rx="14:00"))
@@ -77,7 +78,7 @@ class TestWhenASessionIsFinal:
 class TestHolds:
     def test_the_absence_of_a_preparation_holds_until_it_is_charted(self) -> None:
         desk = Desk()
-        desk.live = Live(APPROVED, restarts=True)
+        desk.live = Live(APPROVED, Memory.FORGETS)
         desk.live.play(day(signed("13:00")))
         assert (desk.state, desk.charges) == ("held: preparation_missing", [])
         outcome = desk.tell(prepared("13:30"))
@@ -90,7 +91,7 @@ class TestHolds:
             **told("11:00", None), order="A", patient="P1", admin=AgentClass.CHEMO, presumed=True, source=EndSource.MAR
         )
         desk = Desk()
-        desk.live = Live(APPROVED, restarts=True)
+        desk.live = Live(APPROVED, Memory.FORGETS)
         desk.live.play([*facts, end])
         assert desk.state == "held: administration_missing"
         desk.tell(ended("A", "11:00", AgentClass.BIOLOGIC, rx="14:00"))
@@ -101,9 +102,9 @@ class TestHolds:
         facts = [start("09:00"), begun("A", "09:30", admin=None), stop("12:30"), signed("13:00")]
         end = InfusionEnded(**told("11:00", None), order="A", patient="P1", admin=AgentClass.CHEMO, presumed=True)
         changed: dict[str, Any] = {key: False}
-        live = Live(msgspec.structs.replace(APPROVED, **changed), restarts=True)
+        live = Live(msgspec.structs.replace(APPROVED, **changed), Memory.FORGETS)
         live.play([*facts, end])
-        (record,) = live.state.records.values()
+        (record,) = live.records.values()
         assert record.published is not None
         other = {"require_preparation": "administration_missing", "require_administration": "preparation_missing"}
         assert record.published.held == (other[key],)
@@ -129,33 +130,38 @@ class TestHolds:
         assert (desk.state, desk.charges) == (f"held: {hold}", [])
 
     def test_nobody_can_charge_nobody(self) -> None:
-        live = Live(APPROVED, restarts=True)
+        live = Live(APPROVED, Memory.FORGETS)
         cooled = [CoolingStarted(**told("09:00", None), cap=A1), CoolingStopped(**told("12:30", None), cap=A1)]
         live.play([*cooled, signed("13:00"), lifted("13:10", "unbound")])
-        record = live.state.records[TOKEN]
+        record = live.records[TOKEN]
         assert record.published is not None
         assert (record.published.release, record.published.held) == (ReleaseState.HELD, (HeldReason.UNBOUND,))
         assert live.charges == []
 
-    def test_a_held_session_waits_two_weeks_longer_for_a_person_and_no_more(self) -> None:
-        facts = [*day(stopped="12:30"), signed("13:00")]
-        for days, charges in ((18, 1), (20, 0)):
-            live = Live(APPROVED, restarts=True)
-            live.play(facts)
-            late_us = at(f"{24 * days}:00")
-            live.state = prune(live.state, late_us)
-            step = live.learn([PreparationCharted(at_us=late_us, known_at_us=late_us, token=TOKEN)], late_us)
-            assert len(step.outcomes) == len(live.charges) == charges
+    @pytest.mark.parametrize("days", [18, 40, 800])
+    def test_a_held_session_waits_for_a_person_without_limit(self, days: int) -> None:
+        live = Live(APPROVED, Memory.FORGETS)
+        live.play([*day(stopped="12:30"), signed("13:00")])
+        late_us = at(f"{24 * days}:00")
+        step = live.learn([PreparationCharted(at_us=late_us, known_at_us=late_us, token=TOKEN)], late_us)
+        assert len(step.outcomes) == len(live.charges) == 1
 
-    def test_a_released_session_is_history_after_the_window_for_corrections(self) -> None:
+    @pytest.mark.parametrize("days", [6, 40, 800])
+    def test_a_correction_of_a_released_session_is_put_before_a_person_whatever_its_age(self, days: int) -> None:
         desk = Desk()
         desk.tell(signed("13:00"))
-        assert prune(desk.live.state, at("128:00")).records
-        assert not prune(desk.live.state, at("130:00")).records
+        assert desk.record.done
+        late_us = at(f"{24 * days}:00")
+        moved = InfusionEndCorrected(
+            at_us=late_us, known_at_us=late_us, order="A", patient="P1", version=2, new_end_us=at("11:30")
+        )
+        desk.live.learn([moved], late_us)
+        assert desk.state == "released; 00A: 3 -> 2"
+        assert not desk.record.done
 
 
 def test_what_an_auditor_would_miss_is_listed_until_it_is_there() -> None:
-    live = Live(APPROVED, restarts=True)
+    live = Live(APPROVED, Memory.FORGETS)
     facts = [
         CoolingStarted(**told("09:00", None), cap=A1, patient="P1", serial_number="SN-1"),
         order_check("09:10", found=True),
@@ -186,7 +192,7 @@ def test_what_an_auditor_would_miss_is_listed_until_it_is_there() -> None:
 
 
 def _look(live: Live) -> Outcome:
-    found = inspect(live.state, TOKEN, Watched(at("12:00")), at("12:00"))
+    found = inspect(live.whole_state(), TOKEN, Watched(at("12:00")), at("12:00"))
     if found is None:
         raise AssertionError("no such session")
     return found[1]

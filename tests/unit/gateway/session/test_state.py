@@ -1,7 +1,11 @@
 """The state: a running gateway tells what the pure replay of the same facts tells, across restarts, merges and age."""
 
+from collections.abc import Iterator
+from datetime import date
+from enum import Enum
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from drivers.reading import Evidence
@@ -14,17 +18,18 @@ from gateway.session.facts import (
     CapRef,
     CoolingStarted,
     CoolingStopped,
+    InfusionEndCorrected,
     InfusionEnded,
     InfusionStarted,
     PatientBound,
+    PreparationCharted,
     SessionFinalized,
 )
 from gateway.session.flags import HeldReason
 from gateway.session.increments import Change, Op
 from gateway.session.outcome import Missing, SessionChange
 from gateway.session.policy import Policy
-from gateway.session.state import prune
-from tests.unit.gateway.session.live_tracker import Live
+from tests.unit.gateway.session.live_tracker import Live, Memory
 
 CASES = read_cases((Path(__file__).parents[3] / "data" / "sessions.json").read_bytes(), "sessions")
 APPROVED = Policy(approved_by="J. Ortiz, compliance")
@@ -35,14 +40,14 @@ HOUR_US = 60 * MINUTE_US
 T0_US = 1_790_000_000_000_000
 
 
-@pytest.mark.parametrize("restarts", [False, True], ids=["running on", "restarted at every step"])
+@pytest.mark.parametrize("memory", Memory)
 @pytest.mark.parametrize("threshold", CASES.thresholds)
 @pytest.mark.parametrize("case", CASES.cases, ids=lambda case: case.id)
-def test_a_running_gateway_tells_what_replay_tells(case: Case, threshold: str, restarts: bool) -> None:
+def test_a_running_gateway_tells_what_replay_tells(case: Case, threshold: str, memory: Memory) -> None:
     for changed in (None, *(variant.policy for variant in case.variants)):
         policy = CASES.policy(threshold, case, changed)
         recording = record(case.facts)
-        live = Live(policy, restarts=restarts)
+        live = Live(policy, memory)
         live.play(case.facts)
         live.observe_until(recording.until_us + 1)
         for patient in case.patients:
@@ -162,18 +167,100 @@ def test_a_fact_told_again_later_changes_nothing() -> None:
     assert live.learn([again], minutes(9)).facts == ()
 
 
-def test_a_settled_session_is_never_touched_again_and_then_forgotten() -> None:
-    live = Live(APPROVED)
+def treated(memory: Memory, policy: Policy = APPROVED) -> Live:
+    """A session of one increment whose cooling has ended at minute 50."""
+    live = Live(policy, memory)
     live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(30))])
     live.observe_until(minutes(50))
     live.learn([stopped(minutes(50))], minutes(50))
-    assert len(live.changes) == 1
-    late_us = minutes(0) + live.state.settled_us + HOUR_US
-    step = live.learn(infusion("p1", minutes(5), minutes(49), known_us=late_us)[1:], late_us)
-    assert step.outcomes == ()
-    assert len(live.changes) == 1
-    assert prune(live.state, late_us + live.state.memory_us + 1).facts_by_key == {}
-    assert prune(live.state, late_us).records == {}
+    assert [change.op for _, change in live.changes] == [Op.EMIT]
+    return live
+
+
+@pytest.mark.parametrize("days", [6, 40, 730])
+@pytest.mark.parametrize("memory", Memory)
+def test_no_age_makes_a_correction_vanish(memory: Memory, days: int) -> None:
+    live = treated(memory)
+    late_us = minutes(0) + days * 24 * HOUR_US
+    live.observe_until(late_us)
+    live.learn(infusion("p1", minutes(5), minutes(49), known_us=late_us)[1:], late_us)
+    assert [change.op for _, change in live.changes] == [Op.EMIT, Op.RETRACT]
+
+
+@pytest.mark.parametrize("memory", Memory)
+def test_who_comes_back_under_the_same_visit_number_has_a_session_of_her_own(memory: Memory) -> None:
+    live = treated(memory)
+    again_us = 21 * 24 * HOUR_US
+    second = [
+        bound("p1", again_us + minutes(-1)),
+        started(again_us + minutes(0)),
+        *infusion("p1", again_us + minutes(5), again_us + minutes(30)),
+    ]
+    live.play(second)
+    live.observe_until(again_us + minutes(50))
+    live.learn([stopped(again_us + minutes(50))], again_us + minutes(50))
+    late_us = again_us + minutes(90)
+    moved = InfusionEndCorrected(
+        at_us=late_us, known_at_us=late_us, order="O1", patient="p1", version=2, new_end_us=minutes(48)
+    )
+    live.learn([moved], late_us)
+    first, other = live.records
+    assert [(token, change.op) for token, change in live.changes] == [
+        (first, Op.EMIT),
+        (other, Op.EMIT),
+        (first, Op.RETRACT),
+    ]
+
+
+def other_policies() -> Iterator[Policy]:
+    """The policy with each key changed alone."""
+    other: dict[str, object] = {
+        "timezone": "Asia/Tokyo",
+        "approved_by": "",
+        "effective": date(2030, 1, 1),
+        "max_gap_s": 7.0,
+    }
+    for name in Policy.__struct_fields__:
+        value = getattr(APPROVED, name)
+        match value:
+            case bool():
+                changed: object = not value
+            case Enum():
+                changed = next((each for each in type(value) if each is not value), value)
+            case int():
+                changed = value + 120 if name == "session_idle_s" else value + 7
+            case _:
+                changed = other.get(name, value)
+        yield msgspec.structs.replace(APPROVED, **{name: changed, "revision": "other"})
+    yield msgspec.structs.replace(APPROVED, session_idle_s=60, finalise_after_h=1, revision="other")
+
+
+@pytest.mark.parametrize("policy", list(other_policies()), ids=(*Policy.__struct_fields__, "windows"))
+@pytest.mark.parametrize("at_minute", [-5, 20, 40, 47, 55, 90, 6000])
+def test_a_restart_under_another_policy_changes_nothing_of_a_session(policy: Policy, at_minute: int) -> None:
+    facts = [
+        bound("p1", minutes(-10)),
+        started(minutes(-8)),
+        *infusion("p1", minutes(5), minutes(30)),
+        stopped(minutes(50)),
+        started(minutes(60)),
+        stopped(minutes(80)),
+        PreparationCharted(at_us=minutes(85), known_at_us=minutes(85), patient="p1"),
+    ]
+    undisturbed, restarted = Live(APPROVED), Live(APPROVED)
+    undisturbed.play(facts)
+    restarted.play([fact for fact in facts if fact.known_at_us < minutes(at_minute)])
+    restarted.observe_until(minutes(at_minute))
+    restarted.restart(minutes(at_minute), policy)
+    restarted.play([fact for fact in facts if fact.known_at_us >= minutes(at_minute)])
+    for live in (undisturbed, restarted):
+        live.observe_until(minutes(100 * 60))
+    assert len(restarted.charges) == 1
+    assert (restarted.changes, restarted.published, restarted.charges) == (
+        undisturbed.changes,
+        undisturbed.published,
+        undisturbed.charges,
+    )
 
 
 def test_a_correction_within_the_window_still_moves_the_increment() -> None:

@@ -1,0 +1,105 @@
+"""Facts found by what they concern, however many there are: an index beside the chain, made of the entries alone."""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.ledger.bodies import published_of
+from gateway.ledger.entry import Entry, EntryKind
+from gateway.session.facts import AnyFact, Key, SessionOpened, decode_fact
+
+_MESSAGE = "message"
+_PAGE = 10_000
+ALL = 1 << 62  # no entry has so high a number
+
+
+def insert(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Index the facts among `entries`."""
+    rows = [row for entry in entries if entry.kind is EntryKind.FACT for row in rows_of(entry.seq, entry.body)]
+    connection.executemany("INSERT INTO concern (kind, name, at_us, seq) VALUES (?, ?, ?, ?)", rows)
+
+
+def make(connection: sqlite3.Connection) -> None:
+    """Index all facts that were recorded before there was an index."""
+    query = "SELECT seq, body FROM entry WHERE kind = 'fact' AND seq > ? ORDER BY seq LIMIT ?"
+    after = 0
+    while page := connection.execute(query, (after, _PAGE)).fetchall():
+        rows = {row for seq, body in page for row in rows_of(seq, body)}
+        connection.executemany("INSERT INTO concern (kind, name, at_us, seq) VALUES (?, ?, ?, ?)", sorted(rows))
+        after = page[-1][0]
+
+
+def make_sessions(connection: sqlite3.Connection) -> None:
+    """What is left to do about the sessions of a ledger that did not note it: those not released are looked at anew."""
+    query = """
+        SELECT opened.body, (SELECT last.body FROM entry AS last WHERE last.session = opened.session
+                AND last.session <> '' AND last.kind = 'session' ORDER BY last.seq DESC LIMIT 1)
+          FROM entry AS opened WHERE opened.session <> '' AND opened.kind = 'fact'"""
+    for body, last in connection.execute(query).fetchall():
+        try:
+            fact = decode_fact(body)
+            published = None if last is None else published_of(last)
+        except msgspec.DecodeError:
+            continue
+        if isinstance(fact, SessionOpened):
+            done = published is not None and published.done
+            values = (fact.token, fact.at_us, int(done), 0, 0, "", fact.cap.device)
+            connection.execute("INSERT OR IGNORE INTO session_state VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def rows_of(seq: int, body: str) -> list[tuple[str, str, int, int]]:
+    """The rows of one fact; none for one that cannot be read."""
+    try:
+        fact = decode_fact(body)
+    except msgspec.DecodeError:
+        return []
+    keys: list[tuple[str, str]] = [*dict.fromkeys(fact.concerns)]
+    if fact.message_id:
+        keys.append((_MESSAGE, fact.message_id))
+    return [(kind, name, fact.at_us, seq) for kind, name in keys]
+
+
+def knows_message(connection: sqlite3.Connection, message_id: str, since_us: int) -> bool:
+    """Whether any fact that was recorded since then came from that message."""
+    query = """
+        SELECT 1 FROM concern JOIN entry ON entry.seq = concern.seq
+         WHERE concern.kind = ? AND concern.name = ? AND entry.recorded_us >= ? LIMIT 1"""
+    return connection.execute(query, (_MESSAGE, message_id, since_us)).fetchone() is not None
+
+
+class LedgerFacts:
+    """The recorded facts by what they concern (`session.related.FactsByKey`), up to entry `last_seq`."""
+
+    def __init__(self, connection: sqlite3.Connection, last_seq: int = ALL) -> None:
+        self._connection = connection
+        self._last_seq = last_seq
+
+    def of(self, key: Key) -> list[AnyFact]:
+        """All of them."""
+        return self._facts("", (*key,), "ORDER BY concern.at_us, concern.seq")
+
+    def between(self, key: Key, first_us: int, last_us: int) -> list[AnyFact]:
+        """Those that happened within these instants, both included."""
+        where = "AND concern.at_us BETWEEN ? AND ?"
+        return self._facts(where, (*key, first_us, last_us), "ORDER BY concern.at_us, concern.seq")
+
+    def before(self, key: Key, at_us: int) -> AnyFact | None:
+        """The last one that happened before."""
+        order = "ORDER BY concern.at_us DESC, concern.seq DESC LIMIT 1"
+        return next(iter(self._facts("AND concern.at_us < ?", (*key, at_us), order)), None)
+
+    def after(self, key: Key, at_us: int) -> AnyFact | None:
+        """The first one that happened after."""
+        order = "ORDER BY concern.at_us, concern.seq LIMIT 1"
+        return next(iter(self._facts("AND concern.at_us > ?", (*key, at_us), order)), None)
+
+    def last(self, key: Key) -> list[AnyFact]:
+        """The last one that happened, alone."""
+        return self._facts("", (*key,), "ORDER BY concern.at_us DESC, concern.seq DESC LIMIT 1")
+
+    def _facts(self, where: str, values: tuple[str | int, ...], order: str) -> list[AnyFact]:
+        query = f"""
+            SELECT entry.body FROM concern JOIN entry ON entry.seq = concern.seq
+             WHERE concern.kind = ? AND concern.name = ? {where} AND concern.seq <= {self._last_seq:d} {order}"""
+        return [decode_fact(body) for (body,) in self._connection.execute(query, values)]

@@ -1,0 +1,98 @@
+"""What the ledger has of sessions that left memory, or were never in it: made as on the first day.
+
+Nothing here depends on how old a session is or how many others there are: facts are found by what they concern.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.ledger import reads
+from gateway.ledger.bodies import change_of, charge_of, published_of
+from gateway.ledger.entry import Entry, EntryKind
+from gateway.ledger.index import ALL, LedgerFacts
+from gateway.session.facts import AnyFact, ObservedUntil, SessionOpened, decode_fact
+from gateway.session.outcome import SessionRecord
+from gateway.session.related import Anchor, gather
+from gateway.session.state import ReadBack, record_of
+
+_OF_SESSIONS = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
+
+
+class Restart(msgspec.Struct, frozen=True):
+    """What a gateway begins with: see `session.state.begin`, and how far each unit had been observed."""
+
+    whole_from_us: int
+    read_back: ReadBack
+    observed: tuple[ObservedUntil, ...]
+
+
+def read_back(
+    connection: sqlite3.Connection, anchors: Iterable[Anchor], learned: Iterable[AnyFact], idle_us: int
+) -> ReadBack:
+    """All that bears on what is at `anchors`, once `learned` is recorded too."""
+    facts, whole = gather(LedgerFacts(connection), tuple(anchors), tuple(learned), idle_us)
+    opened = {fact.token: fact for fact in facts if isinstance(fact, SessionOpened)}
+    return ReadBack(facts, tuple(record(connection, each) for each in opened.values()), whole)
+
+
+def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) -> Restart:
+    """The facts recorded from `whole_from_us` on, all sessions that are not done, and all about those that go on."""
+    recent = dict.fromkeys(reads.facts_since(connection, whole_from_us))
+    recent.update(dict.fromkeys(LedgerFacts(connection).of(("work", ""))))
+    records = {
+        token: undone for token in reads.undone(connection) if (undone := _record(connection, token)) is not None
+    }
+    going_on = [Anchor(("token", each.token), each.opened_us) for each in records.values() if each.open]
+    live = read_back(connection, going_on, (), idle_us)
+    recent.update(dict.fromkeys(live.facts))
+    records = {**{each.token: each for each in live.records}, **records}
+    lately = {fact.token: fact for fact in recent if isinstance(fact, SessionOpened) and fact.token not in records}
+    records.update({token: record(connection, opened) for token, opened in lately.items()})
+    observed = tuple(reads.last_observed(connection))
+    return Restart(whole_from_us, ReadBack(tuple(recent), tuple(records.values()), live.whole), observed)
+
+
+def records_up_to(connection: sqlite3.Connection, last_seq: int) -> list[SessionRecord]:
+    """The sessions as they were after entry `last_seq`, those that are not done to be looked at."""
+    query = "SELECT body FROM entry WHERE session <> '' AND kind = 'fact' AND seq <= ? ORDER BY seq"
+    facts = [decode_fact(body) for (body,) in connection.execute(query, (last_seq,))]
+    made = [_made(connection, fact, last_seq) for fact in facts if isinstance(fact, SessionOpened)]
+    return [each if each.done else msgspec.structs.replace(each, wake_us=0) for each in made]
+
+
+def record(connection: sqlite3.Connection, opened: SessionOpened) -> SessionRecord:
+    """A session's record as its entries give it, and what is due in it."""
+    made = _made(connection, opened, ALL)
+    left = reads.session_due(connection, opened.token)
+    if left is None:
+        return made
+    return msgspec.structs.replace(
+        made,
+        wake_us=left.wake_us,
+        due_us=left.due_us,
+        watched=frozenset(left.watched),
+        units=frozenset(left.units),
+    )
+
+
+def _record(connection: sqlite3.Connection, token: str) -> SessionRecord | None:
+    facts = LedgerFacts(connection).of(("token", token))
+    opened = next((fact for fact in facts if isinstance(fact, SessionOpened)), None)
+    return None if opened is None else record(connection, opened)
+
+
+def _of(entries: Iterable[Entry], kind: EntryKind) -> list[Entry]:
+    return [entry for entry in entries if entry.kind is kind]
+
+
+def _made(connection: sqlite3.Connection, opened: SessionOpened, last_seq: int) -> SessionRecord:
+    entries = reads.entries(connection, kinds=_OF_SESSIONS, session=opened.token)
+    entries = [entry for entry in entries if entry.seq <= last_seq]
+    return record_of(
+        opened,
+        [change_of(each.body) for each in _of(entries, EntryKind.INCREMENT)],
+        next((published_of(each.body) for each in reversed(_of(entries, EntryKind.SESSION))), None),
+        [charge_of(each.body) for each in _of(entries, EntryKind.CHARGE)],
+    )
