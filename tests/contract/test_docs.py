@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.cli.replay import command as replay
 from gateway.config.load import load_config
+from gateway.control.requests import RequestRefused, read_request
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -130,6 +131,14 @@ def test_every_command_and_option_that_a_page_names_exists(page: Path) -> None:
 def test_the_pages_name_every_command() -> None:
     named = {name.split()[0] for page in PAGES for name, _ in _commands(page.read_text())}
     assert named >= set(main.list_commands(click.Context(main)))
+
+
+def test_the_page_on_operation_has_every_request_of_the_socket() -> None:
+    with pytest.raises(RequestRefused) as refused:
+        read_request(b'{"request": "?"}')
+    page = (ROOT / "docs" / "how-to" / "operate.md").read_text()
+    named = re.findall(r'^\| `{"request": "([a-z-]+)"', page, re.MULTILINE)
+    assert sorted(named) == sorted(refused.value.accepted.split(", "))
 
 
 def test_the_check_sees_commands_where_pages_have_them() -> None:
