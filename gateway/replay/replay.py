@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.session.assessment import Assessment, assess
 from gateway.session.attribution import sessions
-from gateway.session.facts import AnyFact, InfusionEndCorrected
+from gateway.session.facts import AnyFact, InfusionEndCorrected, deduplicated
 from gateway.session.increments import Change, Emitted, fold, reconcile
 from gateway.session.policy import Policy
 from gateway.session.spans import FOREVER
@@ -33,8 +33,8 @@ class Recording(msgspec.Struct, frozen=True):
 
 
 def record(facts: Iterable[AnyFact]) -> Recording:
-    """The facts as they came in; the recording ends with the last instant that any of them names."""
-    received = list(facts)
+    """The facts as they first came in; the recording ends with the last instant that any of them names."""
+    received = deduplicated(facts)
     instants = sorted({fact.known_at_us for fact in received})
     stages = tuple((at_us, _by_patient([fact for fact in received if fact.known_at_us <= at_us])) for at_us in instants)
     return Recording(stages, max((_last_us(fact) for fact in received), default=0))

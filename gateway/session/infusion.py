@@ -86,6 +86,11 @@ class _Statement(msgspec.Struct, frozen=True):
     no_time: bool
     remaining: int | None
 
+    @property
+    def stated_us(self) -> int:
+        """The instant as of which it says what remains: its own, or, if it has none, that of its receipt."""
+        return self.known_at_us if self.no_time else self.end_us
+
 
 class _Order(msgspec.Struct, frozen=True):
     name: str
@@ -194,7 +199,7 @@ def _order(name: str, facts: Sequence[InfusionFact]) -> _Order:
         segments=tuple(map(tuple, segments)),
         rejected=rejected,
         no_time=any(each.no_time for each in valid),
-        remaining=tuple(each for each in valid if each.remaining is not None and not each.no_time),
+        remaining=tuple(each for each in valid if each.remaining is not None),
     )
 
 
@@ -247,9 +252,9 @@ def _is_valid(statement: _Statement, voids: Iterable[InfusionEndVoided]) -> bool
 
 
 def _orders_remain(orders: Iterable[_Order]) -> bool:
-    """Reading 5: the latest end that states a number decides; other ends do not lift a hold."""
+    """Readings 5 and 15: the latest end that states a number decides; other ends do not lift a hold."""
     stated = [each for order in orders for each in order.remaining]
-    latest = max(stated, key=lambda each: (each.end_us, each.known_at_us, -(each.remaining or 0)), default=None)
+    latest = max(stated, key=lambda each: (each.stated_us, each.known_at_us, -(each.remaining or 0)), default=None)
     return latest is not None and (latest.remaining or 0) > 0
 
 
