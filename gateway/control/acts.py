@@ -297,6 +297,7 @@ def _reassigned(act: Reassign, named: SessionSnapshot, context: ActContext) -> A
             cap=cap,
             from_patient=named.patient,
             to_patient=identity.subject,
+            began_before_us=min(named.outcome.assessment.stopped_us or context.now_us, context.now_us),
         )
         for cap in named.caps
     )

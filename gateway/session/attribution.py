@@ -139,7 +139,7 @@ def _reassign(
         opened_us: int | None = None
         for index in reversed(range(len(on_cap))):
             occupancy = on_cap[index]
-            if occupancy.owner != fact.from_patient or occupancy.opened_us > max(fact.at_us, fact.known_at_us):
+            if occupancy.owner != fact.from_patient or occupancy.opened_us > fact.limit_us:
                 continue
             if opened_us is not None and opened_us - occupancy.last_us > split_us:
                 break  # an earlier session of the same patient on this cap

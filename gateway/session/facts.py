@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.session.fact_types import AgentClass, CapRef, Continuity, EndSource, ToleranceFinding, WorkKind
 
-Key = tuple[Literal["unit", "cap", "patient", "token", "work", "clock", "observed"], str]
+Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "observed"], str]
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact"):
@@ -266,17 +266,24 @@ class BindingVoided(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="bi
 
 
 class PatientReassigned(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="patient_reassigned"):
-    """The session on that cap belonged to another patient all along."""
+    """The last session on that cap that began before `began_before_us` belonged to another patient all along."""
 
     cap: CapRef
-    from_patient: str
+    from_patient: str  # "" while nobody was known
     to_patient: str
+    began_before_us: int = 0  # 0: before the fact was reported
     person: str = ""
     reason: str = ""
 
     @property
     def concerns(self) -> tuple[Key, ...]:
-        return (*_keys(self.cap), ("patient", self.from_patient), ("patient", self.to_patient))
+        cap = cap_key(self.cap)
+        return cap, ("moved", cap[1]), ("patient", self.from_patient), ("patient", self.to_patient)
+
+    @property
+    def limit_us(self) -> int:
+        """What began later is not moved."""
+        return self.began_before_us or max(self.at_us, self.known_at_us)
 
     @property
     def at_cap(self) -> CapRef | None:

@@ -222,13 +222,21 @@ class _Search:
         if segment is None or segment in self._segments:
             return
         self._segments.append(segment)
-        for fact in segment.facts:
+        for fact in (*segment.facts, *self._moves_of(segment, key[1])):
             self._found[fact] = None
             for concerned in fact.concerns:
                 if concerned[0] == "patient":
                     self._reach(concerned, segment.first_us - BEFORE_US, min(segment.last_us, FOREVER) + _AFTER_US)
                 elif concerned[0] == "token":
                     self._reach(concerned, fact.at_us, fact.at_us)
+
+    def _moves_of(self, segment: Segment, cap: str) -> list[AnyFact]:
+        """The reassignments of what happened in the segment, however late they came."""
+        later = self._source.between(("moved", cap), segment.first_us, FOREVER)
+        return [fact for fact in later if segment.first_us <= self._anchor_us(fact) <= segment.last_us]
+
+    def _anchor_us(self, fact: AnyFact) -> int:
+        return anchor_us(fact, {key[1]: self._source.of(key) for key in fact.concerns if key[0] == "patient"})
 
     def _take_patient(self, key: Key, first_us: int, last_us: int) -> None:
         for fact in self._source.of(key):
@@ -349,9 +357,8 @@ def _served_us(own: Iterable[AnyFact]) -> list[int]:
 def _moved_us(fact: PatientReassigned, of_patients: Mapping[str, Sequence[AnyFact]]) -> int:
     """When what was reassigned began, as far as bindings, earlier reassignments and patient-named facts show."""
     own = of_patients.get(fact.from_patient, ())
-    said_us = max(fact.at_us, fact.known_at_us)
     here = [each for each in own if isinstance(each, PatientBound | CoolingStarted) and each.cap == fact.cap]
-    begun = [each.at_us for each in here if each.at_us <= said_us]
+    begun = [each.at_us for each in here if each.at_us <= fact.limit_us]
     moves = [
         each
         for each in own
@@ -360,7 +367,7 @@ def _moved_us(fact: PatientReassigned, of_patients: Mapping[str, Sequence[AnyFac
         and each.known_at_us < fact.known_at_us
     ]
     begun += [_moved_us(each, of_patients) for each in moves]
-    return max(begun, default=fact.at_us)
+    return max(begun, default=fact.began_before_us or fact.at_us)
 
 
 def _at_us(fact: AnyFact) -> int:

@@ -183,7 +183,15 @@ EVERY_ACT: dict[str, tuple[dict[str, object], AnyFact]] = {
     ),
     "reassign": (
         {"visit": "V2"},
-        facts.PatientReassigned(at_us=NOW, known_at_us=NOW, **BY, cap=CAP, from_patient="s(V1)", to_patient="s(V2)"),
+        facts.PatientReassigned(
+            at_us=NOW,
+            known_at_us=NOW,
+            **BY,
+            cap=CAP,
+            from_patient="s(V1)",
+            to_patient="s(V2)",
+            began_before_us=us("16:35"),
+        ),
     ),
     "work-done": (
         {"item": ITEM},

@@ -38,7 +38,7 @@ CONCERNS: list[tuple[AnyFact, tuple[Key, ...]]] = [
     (InfusionStarted(at_us=1, known_at_us=1, order="o", patient="p", admin=AgentClass.CHEMO), (PATIENT,)),
     (
         PatientReassigned(at_us=1, known_at_us=1, cap=CAP, from_patient="", to_patient="p"),
-        (ON_CAP, ("patient", ""), PATIENT),
+        (ON_CAP, ("moved", "u1/2"), ("patient", ""), PATIENT),
     ),
     (SessionOpened(at_us=1, known_at_us=1, cap=CAP, token=TOKEN[1], policy=""), (ON_CAP, TOKEN)),
     (SessionFinalized(at_us=1, known_at_us=1, patient="p", token=TOKEN[1]), (PATIENT, TOKEN)),

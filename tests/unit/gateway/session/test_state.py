@@ -22,6 +22,7 @@ from gateway.session.facts import (
     InfusionEnded,
     InfusionStarted,
     PatientBound,
+    PatientReassigned,
     PreparationCharted,
     SessionFinalized,
 )
@@ -189,17 +190,8 @@ def test_no_age_makes_a_correction_vanish(memory: Memory, days: int) -> None:
 
 @pytest.mark.parametrize("memory", Memory)
 def test_who_comes_back_under_the_same_visit_number_has_a_session_of_her_own(memory: Memory) -> None:
-    live = treated(memory)
-    again_us = 21 * 24 * HOUR_US
-    second = [
-        bound("p1", again_us + minutes(-1)),
-        started(again_us + minutes(0)),
-        *infusion("p1", again_us + minutes(5), again_us + minutes(30)),
-    ]
-    live.play(second)
-    live.observe_until(again_us + minutes(50))
-    live.learn([stopped(again_us + minutes(50))], again_us + minutes(50))
-    late_us = again_us + minutes(90)
+    live = again(memory)
+    late_us = 21 * 24 * HOUR_US + minutes(90)
     moved = InfusionEndCorrected(
         at_us=late_us, known_at_us=late_us, order="O1", patient="p1", version=2, new_end_us=minutes(48)
     )
@@ -210,6 +202,52 @@ def test_who_comes_back_under_the_same_visit_number_has_a_session_of_her_own(mem
         (other, Op.EMIT),
         (first, Op.RETRACT),
     ]
+
+
+def again(memory: Memory) -> Live:
+    """As `treated`, and treated again three weeks later under the same visit number."""
+    live, later_us = treated(memory), 21 * 24 * HOUR_US
+    live.play(
+        [
+            bound("p1", later_us + minutes(-1)),
+            started(later_us + minutes(0)),
+            *infusion("p1", later_us + minutes(5), later_us + minutes(30)),
+        ]
+    )
+    live.observe_until(later_us + minutes(50))
+    live.learn([stopped(later_us + minutes(50))], later_us + minutes(50))
+    return live
+
+
+@pytest.mark.parametrize("memory", Memory)
+def test_a_session_of_weeks_ago_is_reassigned_and_not_the_one_of_today(memory: Memory) -> None:
+    live = again(memory)
+    first, second = live.records
+    now_us = 21 * 24 * HOUR_US + minutes(90)
+    moved = PatientReassigned(
+        at_us=now_us, known_at_us=now_us, cap=CAP, from_patient="p1", to_patient="p2", began_before_us=minutes(50)
+    )
+    live.learn([moved], now_us)
+    patients = {token: record.patient for token, record in live.records.items()}
+    assert patients[second] == "p1"
+    assert {patient for token, patient in patients.items() if token not in (first, second)} == {"p2"}
+    assert [(token, change.op) for token, change in live.changes[2:]] == [(first, Op.RETRACT)]
+
+
+@pytest.mark.parametrize("memory", Memory)
+def test_what_nobody_claimed_is_reassigned_weeks_later_and_stays_so(memory: Memory) -> None:
+    live = Live(APPROVED, memory)
+    live.play([started(minutes(0)), stopped(minutes(60))])
+    (token,) = live.records
+    now_us = minutes(0) + 21 * 24 * HOUR_US
+    moved = PatientReassigned(
+        at_us=now_us, known_at_us=now_us, cap=CAP, from_patient="", to_patient="p2", began_before_us=minutes(60)
+    )
+    live.learn([moved, *infusion("p2", minutes(5), minutes(30), known_us=now_us)], now_us)
+    live.learn([PreparationCharted(at_us=now_us + 1, known_at_us=now_us + 1, token=token)], now_us + 1)
+    opened = list(live.records)
+    assert [record.patient for record in live.records.values()][-1] == "p2"
+    assert [(of, change.op) for of, change in live.changes] == [(opened[-1], Op.EMIT)]
 
 
 def other_policies() -> Iterator[Policy]:
