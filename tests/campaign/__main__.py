@@ -1,0 +1,82 @@
+"""The clinic on a virtual clock: plays weeks to years of a clinic against the gateway and judges what comes of it.
+
+    python -m tests.campaign --seed S --runs N --days D [--faults K,...] [--spare RULE,...] [--json]
+
+Prints one line a run and the totals. A failing seed is shown with the shortest prefix of days and the fewest kinds of
+faults that still fail. Exits 1 on a violation.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+
+from tests.campaign.faults import Kind
+from tests.campaign.plan import Rule
+from tests.campaign.run import Result, run, shrink
+
+
+def main() -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seed", type=int, default=1, help="of the first run")
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--days", type=int, default=60)
+    parser.add_argument("--faults", default="all", help=f"all, none, or some of {','.join(Kind)}")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--no-shrink", action="store_true", help="show a failing run as it is")
+    parser.add_argument("--spare", default="", help=f"play on where these rules are broken: {','.join(Rule)}")
+    asked = parser.parse_args()
+    spared = frozenset(Rule(name) for name in asked.spare.split(",") if name)
+    kinds = _kinds(asked.faults)
+    totals, failed = Counter[str](), 0
+    hours, took_s = 0, 0.0
+    for seed in range(asked.seed, asked.seed + asked.runs):
+        result = run(seed, asked.days, kinds, spared)
+        hours, took_s = hours + result.days * 24, took_s + result.took_s
+        totals.update(result.fired)
+        failed += not result.sound
+        _show(result, as_json=asked.json)
+        if not result.sound and not asked.no_shrink:
+            shorter, fewer = shrink(result, kinds, spared)
+            if not asked.json:
+                _say(f"  --seed {seed} --days {shorter.days} --faults {','.join(sorted(fewer)) or 'none'}")
+                for each in shorter.violations[:3]:
+                    _say(f"    {each.rule}: {each.text}")
+    speed = hours / took_s * 60
+    if asked.json:
+        _say(json.dumps({"runs": asked.runs, "failed": failed, "faults": totals, "hours_per_cpu_minute": speed}))
+    else:
+        fired = ", ".join(f"{kind} {totals[kind]}" for kind in Kind if totals[kind]) or "none"
+        _say(f"{asked.runs} runs, {failed} failed; faults: {fired}; {speed:.0f} clinic hours a CPU minute")
+    return 1 if failed else 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _kinds(text: str) -> frozenset[Kind]:
+    if text in ("all", "none"):
+        return frozenset(Kind) if text == "all" else frozenset()
+    return frozenset(Kind(name) for name in text.split(","))
+
+
+def _show(result: Result, *, as_json: bool) -> None:
+    if as_json:
+        _say(json.dumps({**result.__dict__, "sound": result.sound}))
+        return
+    counts = " ".join(f"{what} {count}" for what, count in result.counts.items())
+    known = "".join(f"{rule} broken {count} times, " for rule, count in result.known.items())
+    state = "sound" if result.sound else f"FAILS on day {result.day}"
+    _say(
+        f"seed {result.seed}: {state}, {result.visits} visits, {result.lives} lives, {counts or 'nothing counted'}, "
+        f"{result.open_visits} open, {known}memory {result.memory}, {result.took_s:.1f} s, trace {result.trace}",
+    )
+    for each in result.violations[:1]:
+        _say(f"  {each.rule}: {each.text}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

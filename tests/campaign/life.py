@@ -1,0 +1,170 @@
+"""One life of the gateway: the product's own pipeline, ledger, relay and control service, from a start to its end."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from unittest import mock
+
+from drivers.reading import ReadFault, Reading, Stamp
+from gateway.config.load import load_config
+from gateway.control.service import ControlService
+from gateway.ledger.errors import LedgerError
+from gateway.ledger.store import open_ledger
+from gateway.messages.cloudevents import Origin
+from gateway.messages.notation import Notation
+from gateway.mqtt.gateway_status import announcements
+from gateway.mqtt.service import MqttService
+from gateway.mqtt.telemetry import Telemetry
+from gateway.mqtt.topics import Topics
+from gateway.mqtt.types import MqttCounters
+from gateway.recording.pipeline import Pipeline
+from tests.campaign.broker import Broker
+from tests.campaign.bus import Json
+from tests.campaign.clinic_time import ProcessClock
+from tests.campaign.disk import Disk
+
+LEDGER_FILE = "ledger.db"
+DRAIN_S = 5.0
+
+
+class Life:
+    """A process of the gateway. `poll` answers for a unit; `died` is called when it ends without being asked to."""
+
+    def __init__(
+        self,
+        folder: Path,
+        clock: ProcessClock,
+        disk: Disk,
+        broker: Broker,
+        random: Random,
+        poll: Callable[[str, Stamp], Reading | ReadFault],
+        died: Callable[[], None],
+    ) -> None:
+        self._config = load_config(folder / "gateway.toml")
+        self._clock = clock
+        self._disk = disk
+        self._broker = broker
+        self._random = random
+        self._poll = poll
+        self._died = died
+        self._turns = {unit.id: asyncio.Semaphore(0) for unit in self._config.units}
+        self._busy: set[str] = set()
+        self._service: ControlService | None = None
+        self._mqtt: MqttService | None = None
+        self._pipeline: Pipeline | None = None
+        self._stop = asyncio.Event()
+        self._started = asyncio.Event()
+        self.failure = ""
+        self._task = asyncio.create_task(self._live(), name="gateway")
+
+    @property
+    def ledger(self) -> Path:
+        """Where its ledger lies."""
+        return self._config.state_dir / LEDGER_FILE
+
+    async def started(self) -> bool:
+        """Wait until it works; False if it ended before."""
+        waiting = asyncio.create_task(self._started.wait())
+        await asyncio.wait([waiting, self._task], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        return self._started.is_set() and not self._task.done()
+
+    async def stop(self) -> None:
+        """End it in order."""
+        self._stop.set()
+        await asyncio.wait([self._task])
+
+    async def kill(self) -> None:
+        """End it as SIGKILL does: nothing that it still does reaches the disk or the broker."""
+        self._disk.dead = True
+        self._broker.cut()
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    def turn(self, unit: str) -> None:
+        """The unit's turn to be polled has come; a poll that is under way is not repeated."""
+        if unit not in self._busy and self._started.is_set() and unit in self._turns:
+            self._busy.add(unit)
+            self._turns[unit].release()
+
+    async def ask(self, request: Json) -> Json | None:
+        """A request of the control socket; None if the process ends before it answers."""
+        if self._service is None:
+            return None
+        try:
+            return json.loads(await self._service.answer(json.dumps(request).encode(), 0))
+        except LedgerError:
+            return None
+
+    @property
+    def drained(self) -> bool:
+        """Whether the broker has all that it would take."""
+        return self._mqtt is not None and self._mqtt.connected and self._mqtt.drained
+
+    @property
+    def memory(self) -> int:
+        """How many values it keeps of facts and sessions."""
+        state = None if self._pipeline is None else self._pipeline.state
+        sized = [getattr(state, name) for name in getattr(state, "__struct_fields__", ())]
+        return sum(len(each) for each in sized if hasattr(each, "__len__") and not isinstance(each, str))
+
+    async def _live(self) -> None:
+        try:
+            await self._work()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever ends the process, systemd starts another
+            self.failure = _text(error)
+        finally:
+            if not self._stop.is_set() and not self._disk.dead:
+                self._died()
+
+    async def _work(self) -> None:
+        config, clock = self._config, self._clock
+        async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now, self._disk.connect) as ledger:
+            pipeline = self._pipeline = await Pipeline.recovered(config, clock, ledger)
+            self._service = ControlService(config, clock, ledger, pipeline)
+            topics, counters = Topics(config.site, config.id, config.mode), MqttCounters()
+            mqtt = self._mqtt = MqttService(
+                config.mqtt,
+                [topics.inbound(Notation.JSON)],
+                ledger.outbox,
+                Telemetry(counters),
+                pipeline.message,
+                announcements(Origin(config.site, config.id), topics.status, config.mode, clock),
+                clock,
+                counters,
+                chance=self._random.random,
+            )
+            with mock.patch("gateway.mqtt.service.connect", self._broker.connect):
+                async with asyncio.TaskGroup() as group:
+                    relaying = group.create_task(mqtt.run())
+                    working = [group.create_task(pipeline.run())]
+                    working += [group.create_task(self._keep_polling(unit, pipeline)) for unit in self._turns]
+                    self._started.set()
+                    await self._stop.wait()
+                    for task in working:
+                        task.cancel()
+                    await asyncio.wait(working)
+                    await pipeline.close()
+                    await self._drain(mqtt)
+                    relaying.cancel()
+
+    async def _keep_polling(self, unit: str, pipeline: Pipeline) -> None:
+        while True:
+            await self._turns[unit].acquire()
+            await pipeline.answer(self._poll(unit, self._clock.now()))
+            self._busy.discard(unit)
+
+    async def _drain(self, mqtt: MqttService) -> None:
+        for _ in range(int(DRAIN_S / 0.05)):
+            if mqtt.drained:
+                return
+            await asyncio.sleep(0.05)
+
+
+def _text(error: BaseException) -> str:
+    inner: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # those of a group
+    return _text(inner[0]) if inner else f"{type(error).__name__}: {error}"

@@ -1,0 +1,138 @@
+"""How many units stand, counted anew from what the polls showed and the chart said. It shares nothing with the gateway.
+
+The rules are those of the billing page: time counts after the last agent's end, net of pauses (P9, P10), as long as
+cooling is continued (P11, P12; a move to another cap continues it, P23); a silence counts when the unit's own counters
+prove it (P15). What a fault of the gateway may have taken is `slack_us`: the answer is then a range.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from tests.campaign.plan import CapState, S, Stay
+from tests.campaign.units import Sighting
+
+GAP_US = 90 * S  # three polls
+RESOLUTION_S = 2  # of a unit's counters
+
+
+class Rules(NamedTuple):
+    """The values of a policy that the count depends on."""
+
+    first_s: int = 960
+    increment_s: int = 1800
+    tolerance_s: int = 600
+    finalise_h: int = 72
+    idle_s: int = 1800
+
+
+class Span(NamedTuple):
+    """Instants."""
+
+    start_us: int
+    end_us: int
+
+
+@dataclass(frozen=True)
+class Cooling:
+    """What is proven of a visit's cooling."""
+
+    runs: tuple[tuple[Span, Stay], ...]  # with their pauses
+    net: tuple[Span, ...]
+
+    @property
+    def total_us(self) -> int:
+        """All net cooling."""
+        return sum(span.end_us - span.start_us for span in self.net)
+
+
+class Units(NamedTuple):
+    """How many units stand at least and at most, and the earliest and latest instants at which each is attained."""
+
+    least: int
+    most: int
+    earliest_us: tuple[int, ...]
+    latest_us: tuple[int, ...]
+
+
+def cooling(stays: Sequence[tuple[Stay, Sequence[Sighting]]]) -> Cooling:
+    """What the sightings of each stay prove."""
+    runs: list[tuple[Span, Stay]] = []
+    net: list[Span] = []
+    for stay, sightings in stays:
+        seen = _confirmed([each for each in sightings if stay.from_us <= each.at_us <= stay.to_us])
+        began_us: int | None = None
+        last: Sighting | None = None
+        for each in seen:
+            if last is None or last.state is CapState.STOPPED:
+                began_us = each.at_us if each.state is CapState.RUNNING else None
+                if began_us is None:
+                    continue  # a pause of a cap that does not cool is none
+            elif each.state is CapState.STOPPED:
+                if began_us is not None:
+                    runs.append((Span(began_us, last.at_us), stay))
+                began_us = None
+            elif last.state is CapState.RUNNING and each.state is CapState.RUNNING and _joined(last, each):
+                net.append(Span(last.at_us, each.at_us))
+            last = each
+        if began_us is not None and last is not None:
+            runs.append((Span(began_us, last.at_us), stay))
+    return Cooling(tuple(sorted(runs)), tuple(sorted(net)))
+
+
+def _confirmed(seen: Sequence[Sighting]) -> list[Sighting]:
+    """Without a change that one reading shows before a silence: it takes two equal ones (P31)."""
+    return [
+        each
+        for before, each, after in zip([None, *seen[:-1]], seen, [*seen[1:], None], strict=True)
+        if before is None or after is None or before.state is each.state or after.at_us - each.at_us <= GAP_US
+    ]
+
+
+def _joined(before: Sighting, after: Sighting) -> bool:
+    """Whether the time between two readings that show cooling counts."""
+    silence_us = after.at_us - before.at_us
+    if silence_us <= GAP_US:
+        return True
+    cooled_s = after.elapsed_s - before.elapsed_s
+    return before.treatment == after.treatment and abs(cooled_s - silence_us / S) <= RESOLUTION_S
+
+
+def units(cool: Cooling, end_us: int | None, rules: Rules, slack_us: int) -> Units:
+    """The units of `cool` after the infusion's end; none while the end is unknown."""
+    if end_us is None:
+        return Units(0, 0, (), ())
+    until_us = _continued_until(cool.runs, end_us, rules.tolerance_s * S)
+    least: list[int] = []
+    most: list[int] = []
+    total_us = 0
+    for span in cool.net:
+        start_us, stop_us = max(span.start_us, end_us), min(span.end_us, until_us)
+        if stop_us <= start_us:
+            continue
+        for found, lead_us in ((most, slack_us), (least, -slack_us)):
+            while (need_us := _needed_us(len(found) + 1, rules) - lead_us - total_us) <= stop_us - start_us:
+                found.append(start_us + max(0, need_us))
+        total_us += stop_us - start_us
+    return Units(len(least), len(most), tuple(most), tuple(least))
+
+
+def _needed_us(number: int, rules: Rules) -> int:
+    return (rules.first_s + (number - 1) * rules.increment_s) * S
+
+
+def _continued_until(runs: Sequence[tuple[Span, Stay]], end_us: int, tolerance_us: int) -> int:
+    """Until when cooling is continued from the infusion's end; 0 if it is not."""
+    before = [index for index, (run, _) in enumerate(runs) if run.start_us < end_us]
+    if not before:
+        return 0
+    last = before[-1]
+    across = runs[last][0].end_us < end_us  # it stood still at the infusion's end
+    if across and last + 1 == len(runs):
+        return 0
+    for (run, stay), (following, next_stay) in pairwise(runs[last:]):
+        if following.start_us - run.end_us > tolerance_us and stay.place == next_stay.place:
+            return 0 if across else run.end_us
+        across = False
+    return runs[-1][0].end_us

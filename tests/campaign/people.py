@@ -1,0 +1,75 @@
+"""The clinic's people: they look at the gateway's list of sessions, and do what a visit's manners say."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tests.campaign.bus import Json
+from tests.campaign.plan import HOUR, Visit
+
+_NOT_LIFTABLE = {"unbound", "policy_unapproved", "dry_run"}
+
+
+@dataclass
+class Progress:
+    """What people have seen and done of a visit."""
+
+    held_since_us: int | None = None
+    asked_since_us: dict[str, int] = field(default_factory=dict[str, int])
+    bound_to: str = ""  # by a person
+    told_end: bool = False
+    signed: bool = False
+    lifted: set[str] = field(default_factory=set[str])
+    decided: dict[str, int] = field(default_factory=dict[str, int])  # charge -> units that it was said to be
+
+
+def acts(visit: Visit, view: Json, seen: Progress, now_us: int) -> list[Json]:
+    """What is to be done now about a session of the visit, as requests of the control socket."""
+    manners = visit.manners
+    since_stop_h = (now_us - visit.stop_us) / HOUR
+    session: Json = {"request": "tell", "person": "coder-1", "reason": "as the chart says", "token": view["token"]}
+
+    def due(hours: float | None) -> bool:
+        return hours is not None and since_stop_h >= hours
+
+    if not view["bound"]:
+        if due(manners.bind_h):
+            bind = {key: value for key, value in session.items() if key != "token"}
+            return [{**bind, "act": "bind", "place": view["token"], "visit": visit.visit}]
+        return []
+    if manners.reassign_h is not None and seen.bound_to != visit.visit:
+        return [{**session, "act": "reassign", "visit": visit.visit}] if due(manners.reassign_h) else []
+    if manners.end_h is not None and not seen.told_end and due(manners.end_h):
+        order, end_us = visit.ends[-1]
+        at = datetime.fromtimestamp(end_us / 1e6, UTC).isoformat()
+        return [{**session, "act": "infusion-ended", "order": order, "at": at, "agent": "chemo"}]
+    found: list[Json] = []
+    ready = view["stopped_at"] and "infusion-end" not in view["missing"]
+    if due(manners.sign_h) and not seen.signed and not view["finalised"] and ready:
+        found.append({**session, "act": "finalise"})
+    held = [reason for reason in view["held"] if reason not in _NOT_LIFTABLE]
+    if held and view["finalised"]:
+        seen.held_since_us = seen.held_since_us or now_us
+        if manners.lift_h is not None and now_us - seen.held_since_us >= manners.lift_h * HOUR:
+            found.append({**session, "act": "lift-hold", "holds": held})
+    for item in view["corrections"]:
+        key = f"{item['charge']} {item['charged']} {item['counted']}"
+        since_us = seen.asked_since_us.setdefault(key, now_us)
+        if not item["refused"] and manners.decide_h is not None and now_us - since_us >= manners.decide_h * HOUR:
+            decision = {"act": "decide-correction", "charge": item["charge"], "approve": manners.approve}
+            found.append({**session, **decision})
+    return found
+
+
+def done(visit: Visit, request: Json, seen: Progress) -> None:
+    """The request was carried out."""
+    match request["act"]:
+        case "bind" | "reassign":
+            seen.bound_to = visit.visit
+        case "infusion-ended":
+            seen.told_end = True
+        case "finalise":
+            seen.signed = True
+        case "lift-hold":
+            seen.lifted |= set(request["holds"])
+        case _:
+            pass

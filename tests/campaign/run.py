@@ -1,0 +1,120 @@
+"""Runs one seed on a loop of its own, and finds the shortest prefix of a run that fails."""
+
+import asyncio
+import logging
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+from tests.campaign.clinic_time import CampaignLoop
+from tests.campaign.faults import Kind
+from tests.campaign.plan import Rule, Violation
+from tests.campaign.world import World
+
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to."""
+
+    seed: int
+    days: int
+    trace: str
+    violations: tuple[Violation, ...]
+    known: dict[str, int]  # violations of rules that were spared
+    fired: dict[str, int]
+    counts: dict[str, int]
+    visits: int
+    open_visits: int
+    lives: int
+    memory: int
+    took_s: float
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was violated."""
+        return not self.violations
+
+    @property
+    def day(self) -> int:
+        """The day of the first violation."""
+        return self.violations[0].day if self.violations else self.days
+
+
+def run(seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[Rule] = frozenset()) -> Result:
+    """Play one run in a directory of memory."""
+    began_s = time.process_time()
+    folder = Path(tempfile.mkdtemp(prefix="campaign-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    try:
+        with _seeded(seed), asyncio.Runner(loop_factory=CampaignLoop) as runner:
+            world = runner.run(_play(seed, days, kinds, spared, folder))
+    finally:
+        shutil.rmtree(folder)
+    return Result(
+        seed=seed,
+        days=days,
+        trace=world.bus.trace,
+        violations=tuple(world.violations),
+        known={rule.value: count for rule, count in sorted(world.known.items())},
+        fired={kind.value: count for kind, count in sorted(world.fired.items())},
+        counts=dict(sorted(world.bus.counts.items())),
+        visits=len(world.judge.cases),
+        open_visits=world.judge.open,
+        lives=world.lives,
+        memory=world.largest_memory,
+        took_s=time.process_time() - began_s,
+    )
+
+
+def shrink(result: Result, kinds: frozenset[Kind], spared: frozenset[Rule]) -> tuple[Result, frozenset[Kind]]:
+    """The shortest prefix with the fewest kinds of faults that still breaks a rule."""
+    result = _shortest(result, kinds, spared)
+    for kind in sorted(kinds):
+        fewer = run(result.seed, result.days, kinds - {kind}, spared)
+        if not fewer.sound:
+            result, kinds = fewer, kinds - {kind}
+    return _shortest(result, kinds, spared), kinds
+
+
+def _shortest(result: Result, kinds: frozenset[Kind], spared: frozenset[Rule]) -> Result:
+    """The fewest days that fail: those up to the violation, halved where the end of the run alone shows it."""
+    failing, sound = result, 0
+    while failing.days - sound > 1:
+        days = failing.day + 1 if failing.day + 1 < failing.days else (sound + failing.days) // 2
+        shorter = run(failing.seed, days, kinds, spared)
+        if shorter.sound:
+            sound = days
+        else:
+            failing = shorter
+    return failing
+
+
+async def _play(seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[Rule], folder: Path) -> World:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, CampaignLoop)
+    world = World(seed, folder, loop, kinds, spared)
+    await world.run(days)
+    return world
+
+
+@contextmanager
+def _seeded(seed: int) -> Generator[None]:
+    """All chance comes from the seed, and the log is silent."""
+    source = random.Random(f"secrets {seed}")
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            mock.patch("secrets.choice", source.choice),
+            mock.patch("secrets.token_hex", lambda count=32: source.randbytes(count).hex()),
+            mock.patch("secrets.token_bytes", lambda count=32: source.randbytes(count)),
+        ):
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,96 @@
+"""The site's files: the configuration and its policies."""
+
+from pathlib import Path
+from random import Random
+
+from tests.campaign.clinic import SPARE, UNITS
+from tests.campaign.oracle import Rules
+
+POLL_S = 30
+
+_CONFIG = """
+[gateway]
+site = "clinic"
+id = "gw-01"
+mode = "live"
+state_dir = "state"
+
+[mqtt]
+url = "mqtt://127.0.0.1:1883"
+
+[tracking]
+policy = "policy.toml"
+
+[charges]
+formats = {formats}
+"""
+_LINE = """
+[[line]]
+id = "net-{number}"
+url = "socket://127.0.0.1:{port}"
+
+[[line.unit]]
+id = "{unit}"
+profile = "reference-cap-unit"
+unit_id = 1
+poll_period_s = {poll_s}
+cap = [{{ cap = 1, chair = "c{number}1" }}, {{ cap = 2, chair = "c{number}2" }}]
+"""
+_POLICY = """name = "clinic"
+revision = "{revision}"
+effective = 2026-01-01
+approved_by = "the compliance officer"
+first_threshold_s = {rules.first_s}
+increment_s = {rules.increment_s}
+pause_tolerance_s = {rules.tolerance_s}
+finalise_after_h = {rules.finalise_h}
+session_idle_s = {rules.idle_s}
+"""
+
+ALL_UNITS = (*UNITS, SPARE.unit)
+
+
+class Site:
+    """The folder of the configuration. `rules` are those of every policy so far, by name and revision."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rules: dict[str, Rules] = {}
+        self._formats = '["json"]'
+        self._write_policy(Rules())
+        self._write_config()
+
+    @property
+    def policy(self) -> str:
+        """The policy in force, by name and revision."""
+        return f"clinic {len(self.rules)}"
+
+    def change_policy(self, choice: float) -> None:
+        """Put another policy in force."""
+        random = Random(choice)
+        self._write_policy(
+            Rules(
+                first_s=random.choice((960, 960, 901, 1800)),
+                tolerance_s=random.choice((300, 600, 600, 900)),
+                finalise_h=random.choice((24, 72, 120)),
+                idle_s=random.choice((60, 600, 1800)),
+            )
+        )
+
+    def change_config(self) -> None:
+        """Put another configuration in force."""
+        self._formats = '["json", "hl7"]' if self._formats == '["json"]' else '["json"]'
+        self._write_config()
+
+    def _write_policy(self, rules: Rules) -> None:
+        self.rules[f"clinic {len(self.rules) + 1}"] = rules
+        text = _POLICY.format(revision=len(self.rules), rules=rules)
+        (self.folder / "policy.toml").write_text(text)
+
+    def _write_config(self) -> None:
+        lines = [
+            _LINE.format(number=number, port=5020 + number, unit=unit, poll_s=POLL_S)
+            for number, unit in enumerate(ALL_UNITS, start=1)
+        ]
+        text = _CONFIG.format(formats=self._formats) + "".join(lines)
+        (self.folder / "gateway.toml").write_text(text)

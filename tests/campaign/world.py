@@ -1,0 +1,362 @@
+"""A clinic, its gateway and all that happens to both, in the order of an agenda of virtual instants."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+from drivers.reading import ReadFault, Reading, Stamp
+from gateway.audit.verify import verify
+from tests.campaign import clinic, people
+from tests.campaign.broker import Broker
+from tests.campaign.bus import Bus, Json
+from tests.campaign.clinic_time import BUSY_RATE, EPOCH_US, IDLE_RATE, CampaignLoop, ClinicTime, Machine, ProcessClock
+from tests.campaign.disk import Disk
+from tests.campaign.engine import Engine
+from tests.campaign.faults import Fault, Kind, faults
+from tests.campaign.judge import Case, Judge, day_name
+from tests.campaign.life import Life
+from tests.campaign.plan import DAY, HOUR, MINUTE, Move, Place, Rule, S, Statement, Violation
+from tests.campaign.site import ALL_UNITS, POLL_S, Site
+from tests.campaign.units import Sighting, Unit
+
+RESTART_S = 20
+LOOKS = (7 * HOUR, 13 * HOUR + 7 * MINUTE, 18 * HOUR + 30 * MINUTE)  # when people look at the list
+SLACK_US = 2 * MINUTE  # what a restart in the middle of cooling may cost: the last mark is up to a minute old
+_SETTLING_S = 4.0  # of the loop, for what was said to be answered
+
+Happening = Callable[[], None]
+
+
+class World:
+    """One run. `violations` are told with their day; the run ends with the first."""
+
+    def __init__(
+        self, seed: int, folder: Path, loop: CampaignLoop, kinds: frozenset[Kind], spared: frozenset[Rule]
+    ) -> None:
+        self.violations: list[Violation] = []
+        self.known: dict[Rule, int] = {}  # violations of rules that were not asked about
+        self.fired: dict[Kind, int] = {}
+        self.lives = 0
+        self.largest_memory = 0
+        self.time = ClinicTime(loop)
+        self.site = Site(folder)
+        self.disk = Disk()
+        self.bus = Bus(self._complain, self._answered)
+        self.broker = Broker(self.time.now_us, self.bus.take)
+        self.engine = Engine(self.broker.to_gateway, self.time.now_us)
+        self.judge = Judge(self.bus, self.engine, self.site.rules, self._complain)
+        self._spared = spared
+        self._seed = seed
+        self._kinds = kinds
+        self._random = Random(f"world {seed}")
+        self._machine = Machine(self.time)
+        self._units = {name: Unit(name) for name in ALL_UNITS}
+        self._polled: set[str] = set()
+        self._agenda: list[tuple[int, int, Happening]] = []
+        self._numbers = itertools.count()
+        self._busy_until_us = 0
+        self._off_until_us = 0
+        self._life: Life | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._actions: list[Callable[[], object]] = []
+        loop.job_delay_s, loop.after_job = self.disk.job_delay_s, self.disk.after_job
+        self.disk.on_death = self._killed_in_commit
+
+    # --- the run
+
+    async def run(self, days: int) -> None:
+        """Play `days` days from a Monday on."""
+        for day in range(days):
+            self._at(EPOCH_US + day * DAY, lambda day=day: self._begin_day(day))
+        end_us = EPOCH_US + days * DAY
+        await self._start()
+        while self._agenda and not self.violations:
+            at_us, _, happening = heapq.heappop(self._agenda)
+            if at_us >= end_us:
+                break
+            await self._pass(at_us)
+            happening()
+            await self._act()
+        await self._end()
+
+    async def _pass(self, at_us: int) -> None:
+        """Let time pass: slowly while units are polled or something was just said."""
+        if not self._polled:
+            await self.time.wait_until(min(at_us, self._busy_until_us), BUSY_RATE)
+        await self.time.wait_until(at_us, BUSY_RATE if self._polled else IDLE_RATE)
+
+    async def _act(self) -> None:
+        while self._actions:
+            result = self._actions.pop(0)()
+            if asyncio.iscoroutine(result):
+                await result
+
+    def _at(self, at_us: int, happening: Happening) -> None:
+        heapq.heappush(self._agenda, (max(at_us, self.time.now_us()), next(self._numbers), happening))
+
+    def _complain(self, rule: Rule, text: str) -> None:
+        now_us = self.time.now_us()
+        if rule in self._spared:
+            self.known[rule] = self.known.get(rule, 0) + 1
+        else:
+            self.violations.append(Violation(clinic.day_of(now_us), rule, f"{day_name(now_us)}: {text}"))
+
+    def _answered(self, data: Json) -> None:
+        self.engine.answered(data)
+
+    # --- a day
+
+    def _begin_day(self, day: int) -> None:
+        begin_us = EPOCH_US + day * DAY
+        for visit in clinic.visits(self._seed, day):
+            case = self.judge.add(visit)
+            for move in visit.moves:
+                self._at(move.at_us, lambda move=move, case=case: self._move(move, case))
+            for statement in visit.statements:
+                self._at(statement.say_us, lambda statement=statement, case=case: self._say(statement, case))
+        for fault in faults(self._seed, day, self._kinds):
+            self._at(fault.at_us, lambda fault=fault: self._strike(fault))
+        for hour in range(24):
+            self._at(begin_us + hour * HOUR, self.engine.again)
+        for look_us in LOOKS if clinic.is_workday(day) else LOOKS[:1]:
+            self._at(begin_us + look_us, self._begin_to_look)
+
+    def _say(self, statement: Statement, case: Case) -> None:
+        self.judge.touch(case)
+        self.engine.say(case.visit, statement)
+        self._busy_until_us = self.time.now_us() + MINUTE
+
+    def _move(self, move: Move, case: Case) -> None:
+        self.judge.touch(case)
+        self._units[move.place.unit].move(move)
+        if move.place.unit not in self._polled:
+            self._polled.add(move.place.unit)
+            self._poll_turn(move.place.unit)
+
+    def _poll_turn(self, name: str) -> None:
+        now_us = self.time.now_us()
+        if not self._units[name].active(now_us):
+            self._polled.discard(name)
+            return
+        if self._life is not None:
+            self._life.turn(name)
+        self._at(now_us + POLL_S * S, lambda: self._poll_turn(name))
+
+    def _poll(self, name: str, stamp: Stamp) -> Reading | ReadFault:
+        return self._units[name].poll(stamp, self.time.now_us())
+
+    def _seen(self, place: Place) -> list[Sighting]:
+        return self._units[place.unit].seen.get(place, [])
+
+    # --- the gateway's lives
+
+    async def _start(self) -> None:
+        if self._life is not None or self.time.now_us() < self._off_until_us:
+            return
+        self.disk.revive()
+        clock = ProcessClock(self._machine)
+        self.lives += 1
+        self._life = Life(self.site.folder, clock, self.disk, self.broker, self._random, self._poll, self._died)
+        self._shake()
+        await self._life.started()
+
+    def _died(self) -> None:
+        """The process ended by itself, or was killed in a commit."""
+        life, self._life = self._life, None
+        if life is not None and life.failure and not self.disk.full:
+            self._complain(Rule.ALIVE, f"the gateway ended: {life.failure}")
+        self.broker.cut()
+        self._shake()
+        self._at(self.time.now_us() + RESTART_S * S, lambda: self._actions.append(self._start))
+
+    def _killed_in_commit(self) -> None:
+        life = self._life
+        if life is not None:
+            self._actions.append(lambda: self._kill(RESTART_S * S))
+            self._at(self.time.now_us(), lambda: None)
+
+    async def _kill(self, length_us: int) -> None:
+        life, self._life = self._life, None
+        self._shake()
+        if life is not None:
+            await life.kill()
+        self._off(length_us)
+
+    async def _stop(self, length_us: int) -> None:
+        life, self._life = self._life, None
+        self._shake()
+        if life is not None:
+            await life.stop()
+        self._off(length_us)
+
+    def _off(self, length_us: int) -> None:
+        now_us = self.time.now_us()
+        self._off_until_us = max(self._off_until_us, now_us + length_us)
+        self._at(self._off_until_us, lambda: self._actions.append(self._start))
+
+    def _shake(self) -> None:
+        now_us = self.time.now_us()
+        for case in self.judge.cases.values():
+            case.shaken(now_us, SLACK_US)
+
+    # --- what goes wrong
+
+    def _strike(self, fault: Fault) -> None:
+        self.fired[fault.kind] = self.fired.get(fault.kind, 0) + 1
+        later_us = self.time.now_us() + fault.length_us
+        match fault.kind:
+            case Kind.RESTART:
+                self._actions.append(lambda: self._same_after(fault.length_us, killed=False))
+            case Kind.KILL:
+                self._actions.append(lambda: self._same_after(fault.length_us, killed=True))
+            case Kind.COMMIT:
+                self.disk.die_after_jobs = 1 + int(fault.choice * 60)
+            case Kind.DOWNTIME | Kind.LONG:
+                self._actions.append(lambda: self._switch_off(fault))
+            case Kind.POLICY:
+                self.site.change_policy(fault.choice)
+                self._actions.append(lambda: self._same_after(fault.length_us, killed=False))
+            case Kind.CONFIG:
+                self.site.change_config()
+                self._actions.append(lambda: self._same_after(fault.length_us, killed=False))
+            case _:
+                self._strike_around(fault, later_us)
+
+    def _strike_around(self, fault: Fault, later_us: int) -> None:
+        """What goes wrong around the process."""
+        match fault.kind:
+            case Kind.SLOW:
+                self.disk.delay_s = 0.02 + 0.3 * fault.choice
+                self._at(later_us, lambda: setattr(self.disk, "delay_s", 0.0))
+            case Kind.FULL:
+                self.disk.full = True
+                self._at(later_us, lambda: setattr(self.disk, "full", False))
+            case Kind.BROKER:
+                self.broker.down = True
+                self.broker.cut()
+                self._at(later_us, lambda: setattr(self.broker, "down", False))
+            case Kind.SESSION:
+                self.broker.lose_session()
+            case Kind.PUBACK:
+                self.broker.lose_pubacks = True
+                self._at(later_us, self._pubacks_again)
+            case Kind.UNIT | Kind.LINE:
+                names = list(self._units) if fault.kind is Kind.LINE else [list(self._units)[int(fault.choice * 3)]]
+                for name in names:
+                    self._units[name].lost_until_us = later_us
+            case Kind.CLOCK:
+                self._step_clock(round((fault.choice - 0.5) * 240) * S, later_us)
+            case _:
+                raise ValueError(fault.kind)
+
+    def _pubacks_again(self) -> None:
+        self.broker.lose_pubacks = False
+        self.broker.cut()
+
+    def _step_clock(self, step_us: int, later_us: int) -> None:
+        self._machine.wall_error_us += step_us
+        self._at(later_us, lambda: setattr(self._machine, "wall_error_us", self._machine.wall_error_us - step_us))
+        now_us = self.time.now_us()
+        for case in self.judge.cases.values():
+            if case.visit.start_us < later_us + DAY and case.visit.stop_us > now_us - HOUR:
+                case.unsure = True
+
+    async def _switch_off(self, fault: Fault) -> None:
+        await (self._kill if fault.choice < 0.5 else self._stop)(fault.length_us)
+        self._machine.reboot()
+
+    async def _same_after(self, length_us: int, *, killed: bool) -> None:
+        """End the process and start another; what it lists must be the same."""
+        before = await self._views() if self._life is not None else None
+        began_us = self.time.now_us()
+        await (self._kill if killed else self._stop)(0)
+        await self.time.wait_until(self.time.now_us() + length_us, BUSY_RATE)
+        await self._start()
+        after = await self._views()
+        if before is None or after is None or self.time.now_us() - began_us > 5 * MINUTE:
+            return
+        for token in sorted(before.keys() ^ after.keys()):
+            self._complain(
+                Rule.SAME, f"a restart changed the list: {token} {'appeared' if token in after else 'vanished'}"
+            )
+        for token in sorted(before.keys() & after.keys()):
+            self._compare(token, before[token], after[token])
+
+    def _compare(self, token: str, before: Json, after: Json) -> None:
+        for name in ("bound", "increments", "held", "corrections", "charges"):
+            if before[name] != after[name] and before["finalised"] == after["finalised"]:
+                self._complain(Rule.SAME, f"a restart changed {token}: {name} from {before[name]} to {after[name]}")
+
+    # --- people, and the judge
+
+    async def _views(self) -> dict[str, Json] | None:
+        if self._life is None:
+            return None
+        answer = await self._life.ask({"request": "sessions", "all": True})
+        if answer is None:
+            return None
+        if not answer["ok"]:
+            self._complain(Rule.LIST, f"the list of sessions is refused: {answer['error']}")
+            return None
+        return {view["token"]: view for view in answer["sessions"]}
+
+    def _begin_to_look(self) -> None:
+        if self._looking is None or self._looking.done():
+            self._busy_until_us = self.time.now_us() + round(3 * _SETTLING_S * BUSY_RATE * S)
+            self._looking = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        """What was said is given time to be answered; the judge looks at the list, then people do, and act."""
+        await asyncio.sleep(_SETTLING_S)
+        published, views, life = len(self.bus.changes), await self._views(), self._life
+        if views is None or life is None:
+            return
+        self.largest_memory = max(self.largest_memory, life.memory)
+        if life.drained and published == len(self.bus.changes):
+            self.judge.look(views, self._seen, self.time.now_us())
+            self._refusals()
+        for token, view in views.items():
+            case = self.judge.case_of(token)
+            if case is not None:
+                for request in people.acts(case.visit, view, case.progress, self.time.now_us()):
+                    await self._ask(life, case, request)
+
+    async def _ask(self, life: Life, case: Case, request: Json) -> None:
+        self.judge.touch(case, acted=True)
+        answer = await life.ask(request)
+        if answer is None:
+            return
+        if answer["ok"]:
+            people.done(case.visit, request, case.progress)
+        else:
+            what = f"{request['act']} of {request.get('token', case.tokens)} ({case.visit.key})"
+            self._complain(Rule.ACT, f"{what} was refused: {answer['error']}; accepted: {answer['accepted']}")
+
+    def _refusals(self) -> None:
+        for name, why in list(self.engine.refused.items()):
+            if why:
+                self.engine.refused[name] = ""
+                self._complain(Rule.TAKEN, f"statement {name} was refused: {why}")
+
+    # --- the end
+
+    async def _end(self) -> None:
+        if self._looking is not None:
+            await self._looking
+        if self._life is not None:
+            await self._life.stop()
+            self._life = None
+        self.check_ledger()
+
+    def check_ledger(self) -> None:
+        """Verify the ledger; nobody has it open."""
+        path = self.site.folder / "state" / "ledger.db"
+        if not path.exists():
+            return
+        report = verify(path)
+        if not report.sound:
+            shown = "; ".join(map(str, report.problems[:3]))
+            self._complain(Rule.AUDIT, f"verify finds {len(report.problems)} problems: {shown}")
