@@ -16,8 +16,8 @@ from typing import Literal
 import msgspec
 
 from gateway.audit.sessions import RecordedSession, origin_of, session
-from gateway.audit.stream import RawEntry, stream
-from gateway.ledger import reads
+from gateway.audit.stream import RawEntry, facts_recorded_at, numbered, of_session, stream
+from gateway.ledger import index, reads
 from gateway.ledger.bodies import change_of, charge_of, event_of, names_patient, without_patient
 from gateway.ledger.checkpoint import Checkpoint, to_data
 from gateway.ledger.entry import EntryKind
@@ -25,7 +25,7 @@ from gateway.ledger.errors import LedgerUnavailable, TargetExists
 from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339
 from gateway.session.charges import charged_units
-from gateway.session.facts import ObservedUntil, PatientBound, PatientReleased, decode_fact, encode_fact
+from gateway.session.facts import ObservedUntil, PatientBound, PatientReleased, cap_key, decode_fact, encode_fact
 
 _STATIC = ("README.txt", "verify_bundle.py")
 _DAY_US = 86_400_000_000
@@ -34,45 +34,50 @@ Form = Literal["json", "csv"]
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """What the files of a bundle are made from."""
+    """What the files of a bundle are made from; the range of the chain is read as it is written."""
 
     recorded: RecordedSession
-    entries: tuple[RawEntry, ...]  # the range of the chain
-    shown: frozenset[int]  # whose bodies are shown
-    withheld: tuple[int, ...]  # of the session, and name the patient
-    last_of_session: int
+    own: tuple[RawEntry, ...]  # of the session, by number
+    withheld: tuple[int, ...]  # those of them that name the patient, and are not to
+    last_seq: int  # of the range: the next checkpoint, or the end of the ledger
     checkpoints: tuple[Checkpoint, ...]
     gateway: str
     epoch: str
     identity: Identity | None
 
+    @property
+    def first_seq(self) -> int:
+        """The first entry of the range."""
+        return self.own[0].seq
+
+    @property
+    def shown(self) -> frozenset[int]:
+        """The entries whose bodies are shown."""
+        return frozenset(entry.seq for entry in self.own) - set(self.withheld)
+
 
 def gather(connection: sqlite3.Connection, token: str, *, identify: bool) -> Bundle:
-    """All about a session. Raises UnknownSession, LedgerDamaged, LedgerUnavailable."""
+    """All about a session, however large the ledger. Raises UnknownSession, LedgerDamaged, LedgerUnavailable."""
     origin = origin_of(connection)
     recorded = session(connection, token)
-    facts = {encode_fact(fact).decode() for fact in recorded.counted.session.facts}
-    announced_us = {entry.recorded_us for entry in stream(connection) if entry.session == token}
-    own = [e for e in stream(connection) if e.session == token or _concerns(e, facts, announced_us, recorded)]
-    withheld = tuple(entry.seq for entry in own if not identify and names_patient(entry.body))
+    own = _own_entries(connection, recorded)
     first, last = own[0].seq, own[-1].seq
     held = reads.checkpoints(connection)
-    anchor = next((each.head.seq for each in held if each.head.seq >= last), reads.head(connection, origin).seq)
+    last_seq = next((each.head.seq for each in held if each.head.seq >= last), reads.head(connection, origin).seq)
     patient = recorded.counted.session.patient
     return Bundle(
         recorded=recorded,
-        entries=tuple(takewhile(lambda entry: entry.seq <= anchor, stream(connection, first - 1))),
-        shown=frozenset(entry.seq for entry in own) - set(withheld),
-        withheld=withheld,
-        last_of_session=last,
-        checkpoints=tuple(each for each in held if first <= each.head.seq <= anchor),
+        own=own,
+        withheld=tuple(entry.seq for entry in own if not identify and names_patient(entry.body)),
+        last_seq=last_seq,
+        checkpoints=tuple(each for each in held if first <= each.head.seq <= last_seq),
         gateway=origin.gateway,
         epoch=origin.epoch,
         identity=reads.identity(connection, patient) if identify and patient else None,
     )
 
 
-def write_bundle(bundle: Bundle, directory: Path, form: Form) -> None:
+def write_bundle(connection: sqlite3.Connection, bundle: Bundle, directory: Path, form: Form) -> None:
     """Writes the bundle's files into `directory`, which must not be there. Raises TargetExists, LedgerUnavailable."""
     try:
         directory.mkdir(mode=0o700, parents=True)
@@ -81,7 +86,9 @@ def write_bundle(bundle: Bundle, directory: Path, form: Form) -> None:
             (directory / name).write_text(text, encoding="utf-8")
         (directory / "bundle.json").write_bytes(msgspec.json.format(msgspec.json.encode(_manifest(bundle))) + b"\n")
         (directory / "policy.toml").write_text(bundle.recorded.counted.opened.policy, encoding="utf-8")
-        _write_lines(directory / "chain.jsonl", (_link(entry, bundle.shown) for entry in bundle.entries))
+        chain = takewhile(lambda entry: entry.seq <= bundle.last_seq, stream(connection, bundle.first_seq - 1))
+        shown = bundle.shown
+        _write_lines(directory / "chain.jsonl", (_link(entry, shown) for entry in chain))
         _write_lines(directory / "checkpoints.jsonl", map(to_data, bundle.checkpoints))
         content = session_content(bundle)
         if form == "json":
@@ -97,7 +104,7 @@ def write_bundle(bundle: Bundle, directory: Path, form: Form) -> None:
 def session_content(bundle: Bundle) -> dict[str, Rows | object]:
     """The session as JSON has it: facts in the order of recording, the log of increments, charges."""
     recorded, token = bundle.recorded, bundle.recorded.token
-    own = [entry for entry in bundle.entries if entry.seq in bundle.shown | set(bundle.withheld)]
+    own = bundle.own
     assessment = recorded.counted.outcome.assessment
     return {
         "session": token,
@@ -120,24 +127,38 @@ def session_content(bundle: Bundle) -> dict[str, Rows | object]:
     }
 
 
-def _concerns(entry: RawEntry, facts: set[str], announced_us: set[int], recorded: RecordedSession) -> bool:
-    """Whether a fact is one of the session's, binds its patient to its caps, or says how far its units were observed
-    when something was told.
+def _own_entries(connection: sqlite3.Connection, recorded: RecordedSession) -> tuple[RawEntry, ...]:
+    """What carries the session's token, its facts, what binds its patient to its caps or releases them, and how far its
+    units were observed when something was published.
     """
-    if entry.kind != EntryKind.FACT:
-        return False
-    if entry.body in facts:
-        return True
+    named = of_session(connection, recorded.token)
+    facts = recorded.counted.session.facts
+    opened_us, caps = recorded.counted.opened.at_us, recorded.counted.outcome.assessment.caps
+    near = {seq for fact in facts for key in fact.concerns for seq in index.numbers(connection, key, *(fact.at_us,) * 2)}
+    for cap in caps:
+        near.update(index.numbers(connection, cap_key(cap), opened_us - _DAY_US, opened_us + _DAY_US))
+    bodies = {encode_fact(fact).decode() for fact in facts}
+    found = {entry.seq: entry for entry in named}
+    for entry in numbered(connection, near):
+        if entry.body in bodies or _binds(entry, recorded):
+            found[entry.seq] = entry
+    units = {cap.device for cap in caps}
+    for recorded_us in {entry.recorded_us for entry in named}:
+        for entry in facts_recorded_at(connection, recorded_us):
+            fact = decode_fact(entry.body)
+            if isinstance(fact, ObservedUntil) and fact.device in units:
+                found[entry.seq] = entry
+    return tuple(found[seq] for seq in sorted(found))
+
+
+def _binds(entry: RawEntry, recorded: RecordedSession) -> bool:
+    """Whether the entry binds the session's patient to one of its caps, or releases one."""
     fact = decode_fact(entry.body)
-    caps = set(recorded.counted.outcome.assessment.caps)
-    match fact:
-        case ObservedUntil():
-            return entry.recorded_us in announced_us and fact.device in {cap.device for cap in caps}
-        case PatientBound() | PatientReleased():
-            near = abs(fact.at_us - recorded.counted.opened.at_us) <= _DAY_US
-            return near and fact.cap in caps and fact.patient == recorded.counted.session.patient
-        case _:
-            return False
+    return (
+        isinstance(fact, PatientBound | PatientReleased)
+        and fact.cap in recorded.counted.outcome.assessment.caps
+        and fact.patient == recorded.counted.session.patient
+    )
 
 
 def _manifest(bundle: Bundle) -> dict[str, object]:
@@ -146,9 +167,9 @@ def _manifest(bundle: Bundle) -> dict[str, object]:
         "gateway": bundle.gateway,
         "epoch": bundle.epoch,
         "session": bundle.recorded.token,
-        "first": bundle.entries[0].seq,
-        "last": bundle.entries[-1].seq,
-        "last_of_session": bundle.last_of_session,
+        "first": bundle.first_seq,
+        "last": bundle.last_seq,
+        "last_of_session": bundle.own[-1].seq,
         "entries_shown": len(bundle.shown),
         "withheld": bundle.withheld,
         "increments": len(bundle.recorded.standing),
@@ -219,7 +240,8 @@ def _identifiers(identity: Identity) -> dict[str, str]:
 
 
 def _write_lines(path: Path, objects: Iterable[object]) -> None:
-    path.write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in objects))
+    with path.open("wb") as file:
+        file.writelines(msgspec.json.encode(each) + b"\n" for each in objects)
 
 
 def _write_tables(directory: Path, content: Mapping[str, object]) -> None:

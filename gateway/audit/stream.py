@@ -1,4 +1,4 @@
-"""Reads all entries of a ledger, page by page, as they are in the file and without trusting them.
+"""Reads the entries of a ledger as they are in the file, without trusting them: all page by page, or those asked for.
 
 Text that is no UTF-8 is read with replacement characters: its hash then differs, which is what a verifier looks for.
 """
@@ -51,6 +51,25 @@ def stream(connection: sqlite3.Connection, after_seq: int = _BEFORE_ALL) -> Iter
     """Every entry after `after_seq` by number."""
     for page in pages(connection, after_seq):
         yield from page
+
+
+def of_session(connection: sqlite3.Connection, token: str) -> list[RawEntry]:
+    """The entries that carry a session's token, by number."""
+    query = f"SELECT {_COLUMNS} FROM entry WHERE session = ? AND session <> '' ORDER BY seq"
+    return [RawEntry(*fields) for fields in connection.execute(query, (token,))]
+
+
+def numbered(connection: sqlite3.Connection, seqs: Iterable[int]) -> Iterator[RawEntry]:
+    """The entries with these numbers, in order, as far as there are such."""
+    for seq in sorted(seqs):
+        for fields in connection.execute(f"SELECT {_COLUMNS} FROM entry WHERE seq = ?", (seq,)):
+            yield RawEntry(*fields)
+
+
+def facts_recorded_at(connection: sqlite3.Connection, recorded_us: int) -> list[RawEntry]:
+    """The facts that were recorded at that instant, by number."""
+    query = f"SELECT {_COLUMNS} FROM entry WHERE recorded_us = ? AND kind = 'fact' ORDER BY seq"
+    return [RawEntry(*fields) for fields in connection.execute(query, (recorded_us,))]
 
 
 def transactions(entries: Iterable[RawEntry]) -> Iterator[list[RawEntry]]:

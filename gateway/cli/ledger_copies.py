@@ -32,8 +32,8 @@ def export(ledger: Path, session: str, form: Form, out: Path, identify: bool) ->
     directory = out / f"capgate-audit-{session}"
     with refusing(), open_snapshot(ledger) as connection:
         bundle = gather(connection, session, identify=identify)
-        write_bundle(bundle, directory, form)
-    click.echo(f"{directory}: entries {bundle.entries[0].seq} to {bundle.entries[-1].seq}, {len(bundle.shown)} whole")
+        write_bundle(connection, bundle, directory, form)
+    click.echo(f"{directory}: entries {bundle.first_seq} to {bundle.last_seq}, {len(bundle.shown)} whole")
     if bundle.withheld:
         click.echo(f"{len(bundle.withheld)} entries that name the patient are withheld; --identify has them whole")
     if not bundle.checkpoints:

@@ -68,6 +68,12 @@ def knows_message(connection: sqlite3.Connection, message_id: str, since_us: int
     return connection.execute(query, (_MESSAGE, message_id, since_us)).fetchone() is not None
 
 
+def numbers(connection: sqlite3.Connection, key: Key, first_us: int, last_us: int) -> list[int]:
+    """The entries of the facts that concern `key` and happened within these instants, both included."""
+    query = "SELECT seq FROM concern WHERE kind = ? AND name = ? AND at_us BETWEEN ? AND ?"
+    return [seq for (seq,) in connection.execute(query, (*key, first_us, last_us))]
+
+
 class LedgerFacts:
     """The recorded facts by what they concern (`session.related.FactsByKey`), up to entry `last_seq`."""
 

@@ -35,7 +35,7 @@ class Bundles:
         target = self._directory / f"{form}-{identify}"
         if not target.exists():
             with open_snapshot(self._ledger) as connection:
-                write_bundle(gather(connection, SESSION, identify=identify), target, form)
+                write_bundle(connection, gather(connection, SESSION, identify=identify), target, form)
         return target
 
     def forged(self, name: str, forge: Callable[[list[Json]], object], *, identify: bool = True) -> Path:
@@ -232,5 +232,5 @@ def test_files_that_cannot_be_read_end_without_a_traceback(bundles: Bundles, tmp
 def test_a_bundle_replaces_nothing(bundles: Bundles, tmp_path: Path) -> None:
     with open_snapshot(bundles.write(identify=True).parent / "state" / "ledger.db") as connection:
         bundle = gather(connection, SESSION, identify=False)
-    with pytest.raises(TargetExists):
-        write_bundle(bundle, tmp_path, "json")
+        with pytest.raises(TargetExists):
+            write_bundle(connection, bundle, tmp_path, "json")
