@@ -134,7 +134,9 @@ def _own_entries(connection: sqlite3.Connection, recorded: RecordedSession) -> t
     named = of_session(connection, recorded.token)
     facts = recorded.counted.session.facts
     opened_us, caps = recorded.counted.opened.at_us, recorded.counted.outcome.assessment.caps
-    near = {seq for fact in facts for key in fact.concerns for seq in index.numbers(connection, key, *(fact.at_us,) * 2)}
+    near = {
+        seq for fact in facts for key in fact.concerns for seq in index.numbers(connection, key, *(fact.at_us,) * 2)
+    }
     for cap in caps:
         near.update(index.numbers(connection, cap_key(cap), opened_us - _DAY_US, opened_us + _DAY_US))
     bodies = {encode_fact(fact).decode() for fact in facts}

@@ -1,8 +1,7 @@
-"""One day's sessions, each in exactly one place: opened = charged + held + rejected + corrected + provisional."""
+"""The sessions of days, each in exactly one place: opened = charged + held + rejected + corrected + provisional."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from datetime import date
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -35,10 +34,9 @@ class Placed(msgspec.Struct, frozen=True):
     opened_us: int
 
 
-class Day(msgspec.Struct, frozen=True):
-    """The sessions of a day, and those that the ledger names without ever opening them."""
+class Reconciled(msgspec.Struct, frozen=True):
+    """Sessions in their places, and those that the ledger names without ever opening them."""
 
-    day: date
     placed: tuple[Placed, ...]
     unopened: tuple[str, ...]
 
@@ -48,7 +46,7 @@ class Day(msgspec.Struct, frozen=True):
 
     @property
     def proven(self) -> Counter[Proof]:
-        """Charges and credits of the day by whether the engine has them; what it was never asked about is unproven."""
+        """Charges and credits of them by whether the engine has them; what it was never asked about is unproven."""
         return Counter(proof for each in self.placed for proof in each.proofs.values())
 
     @property
@@ -58,13 +56,16 @@ class Day(msgspec.Struct, frozen=True):
 
 
 def reconcile(
-    sessions: Iterable[RecordedSession], unopened: Iterable[str], day: date, proofs: Mapping[str, Proof] | None = None
-) -> Day:
-    """The sessions of one day, each in its place.
+    sessions: Iterable[RecordedSession],
+    unopened: Iterable[str],
+    proofs_of: Callable[[str], Mapping[str, Proof]] = lambda _: {},
+) -> Reconciled:
+    """The sessions, each in its place.
 
-    `unopened` are tokens that entries have and no session, `proofs` what is known of messages to the engine.
+    `unopened` are tokens that entries have and no session; `proofs_of` gives what is known of a session's messages to
+    the engine.
     """
-    return Day(day, tuple(_place(each, proofs or {}) for each in sessions), tuple(sorted(unopened)))
+    return Reconciled(tuple(_place(each, proofs_of(each.token)) for each in sessions), tuple(sorted(unopened)))
 
 
 def _place(session: RecordedSession, proofs: Mapping[str, Proof]) -> Placed:

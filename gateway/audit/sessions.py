@@ -63,11 +63,14 @@ def sessions(connection: sqlite3.Connection) -> Iterator[RecordedSession]:
     return (session(connection, token) for token in reads.tokens_opened(connection, -_FOREVER_US, _FOREVER_US))
 
 
-def sessions_of_day(connection: sqlite3.Connection, day: date) -> list[RecordedSession]:
-    """The sessions opened on `day` in their policy's time zone, in the order of opening. Raises LedgerDamaged."""
-    midnight_us = round(datetime.combine(day, time(), UTC).timestamp()) * US_PER_S
-    near = reads.tokens_opened(connection, midnight_us - _DAY_US, midnight_us + 2 * _DAY_US)
-    return [one for token in near if opened_on(one := session(connection, token)) == day]
+def sessions_of_days(connection: sqlite3.Connection, first: date, last: date) -> Iterator[RecordedSession]:
+    """The sessions that opened from `first` to `last` in their policies' time zones, in that order. Raises
+    LedgerDamaged.
+    """
+    first_us, last_us = (round(datetime.combine(day, time(), UTC).timestamp()) * US_PER_S for day in (first, last))
+    for token in reads.tokens_opened(connection, first_us - _DAY_US, last_us + 2 * _DAY_US):
+        if first <= opened_on(one := session(connection, token)) <= last:
+            yield one
 
 
 def opened_on(session: RecordedSession) -> date:

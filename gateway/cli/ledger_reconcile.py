@@ -2,19 +2,21 @@
 
 import sys
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 
 import click
 import msgspec
 
-from gateway.audit.reconcile import Day, SessionPlace
-from gateway.audit.reconcile import reconcile as reconcile_day
-from gateway.audit.sessions import sessions_of_day, unopened
+from gateway.audit.reconcile import Reconciled, SessionPlace
+from gateway.audit.reconcile import reconcile as reconcile_sessions
+from gateway.audit.sessions import sessions_of_days, unopened
 from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
-from gateway.ledger.deliveries import Proof, proofs
+from gateway.ledger.deliveries import Proof, proofs_of
 
 SHOWN = (Proof.ACKNOWLEDGED, Proof.PENDING, Proof.UNPROVEN, Proof.REJECTED)
+_DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command(
@@ -23,31 +25,46 @@ SHOWN = (Proof.ACKNOWLEDGED, Proof.PENDING, Proof.UNPROVEN, Proof.REJECTED)
     "remains, 1 something does, 2 it cannot be read.",
 )
 @LEDGER
-@click.option(
-    "--day", required=True, type=click.DateTime(["%Y-%m-%d"]), help="By the calendar of each session's policy."
-)
+@click.option("--day", type=_DAY, help="One day, by the calendar of each session's policy.")
+@click.option("--from", "first", type=_DAY, help="The first of several days.")
+@click.option("--to", "last", type=_DAY, help="The last of them; the first alone if left out.")
 @JSON
-def reconcile(ledger: Path, day: datetime, as_json: bool) -> None:
-    """List the sessions of a day by what became of them; none may be left over.
+def reconcile(ledger: Path, day: datetime | None, first: datetime | None, last: datetime | None, as_json: bool) -> None:
+    """List the sessions of a day, or of several, by what became of them; none may be left over.
 
     Sessions seen = charged + held + rejected + corrected + provisional. Of charges and credits it says whether the
     engine acknowledged them.
     """
+    days = _days(day, first, last)
     with refusing(), open_snapshot(ledger) as connection:
-        found = reconcile_day(
-            sessions_of_day(connection, day.date()), unopened(connection), day.date(), proofs(connection)
+        found = reconcile_sessions(
+            sessions_of_days(connection, *days), unopened(connection), partial(proofs_of, connection)
         )
     if as_json:
-        click.echo(msgspec.json.encode(_content(found)))
+        click.echo(msgspec.json.encode(_content(found, days)))
     else:
-        _show(found)
+        _show(found, days)
     sys.exit(1 if found.remainder else 0)
 
 
-def _content(found: Day) -> dict[str, date | int | object]:
+def _days(day: datetime | None, first: datetime | None, last: datetime | None) -> tuple[date, date]:
+    """The first and the last day that are asked for."""
+    begun = first or day
+    if begun is None or (day is not None and (first, last) != (None, None)):
+        raise click.UsageError("give --day, or --from with or without --to")
+    ended = last or begun
+    if ended < begun:
+        raise click.UsageError("--to is before --from")
+    return begun.date(), ended.date()
+
+
+def _content(found: Reconciled, days: tuple[date, date]) -> dict[str, date | int | object]:
+    first, last = days
     counts = {place.value: found.count(place) for place in SessionPlace}
     return {
-        "day": found.day,
+        **({"day": first} if first == last else {}),
+        "from": first,
+        "to": last,
         "seen": len(found.placed),
         **counts,
         "remainder": found.remainder,
@@ -57,13 +74,14 @@ def _content(found: Day) -> dict[str, date | int | object]:
     }
 
 
-def _show(found: Day) -> None:
+def _show(found: Reconciled, days: tuple[date, date]) -> None:
     for each in found.placed:
         units = f"{each.attained} attained, {each.charged} charged"
         click.echo(f"{each.session}  {each.place:<12}{units:<26}{each.reason}".rstrip())
     for token in found.unopened:
         click.echo(f"{token}  has entries and was never opened")
     parts = " + ".join(f"{found.count(place)} {place}" for place in SessionPlace)
-    click.echo(f"{found.day}: {len(found.placed)} seen = {parts}, remainder {found.remainder}")
+    name = " to ".join(map(str, dict.fromkeys(days)))
+    click.echo(f"{name}: {len(found.placed)} seen = {parts}, remainder {found.remainder}")
     charges = ", ".join(f"{found.proven[proof]} {proof}" for proof in SHOWN)
     click.echo(f"charges and credits at the engine: {charges}")

@@ -135,14 +135,8 @@ def knows_receipt(connection: sqlite3.Connection, key: str, message: str) -> boo
     return connection.execute(query, (key, message)).fetchone() is not None
 
 
-def proofs(connection: sqlite3.Connection) -> dict[str, Proof]:
-    """What is known of every message that is followed, by key."""
-    query = "SELECT delivery.key, state FROM delivery LEFT JOIN unsettled USING (outbox_id)"
-    return {key: Proof.ACKNOWLEDGED if state is None else Proof(state) for key, state in connection.execute(query)}
-
-
 def proofs_of(connection: sqlite3.Connection, session: str) -> dict[str, Proof]:
-    """The same of one session, whose token every key begins with."""
+    """What is known of every message of a session that is followed, by key; a key begins with the token."""
     query = """
         SELECT delivery.key, state FROM delivery LEFT JOIN unsettled USING (outbox_id)
          WHERE delivery.key >= ? AND delivery.key < ?"""

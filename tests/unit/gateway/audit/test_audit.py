@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.audit.reconcile import SessionPlace, reconcile
-from gateway.audit.sessions import RecordedSession, session, sessions, sessions_of_day, unopened
+from gateway.audit.sessions import RecordedSession, session, sessions, sessions_of_days, unopened
 from gateway.audit.shadow import Agreement, Charted, ChartUnreadable, compare, read_chart, units_of
 from gateway.audit.stream import open_snapshot
 from gateway.cli import main
@@ -60,8 +60,9 @@ def test_one_session_is_found_by_its_token_alone(path: Path) -> None:
 
 def test_a_day_has_the_sessions_that_opened_on_it_by_their_policy_s_calendar(path: Path) -> None:
     with open_snapshot(path) as connection:
-        assert [each.token for each in sessions_of_day(connection, DAY)] == [FIRST, SECOND]
-        assert sessions_of_day(connection, date(2026, 3, 11)) == []
+        assert [each.token for each in sessions_of_days(connection, DAY, DAY)] == [FIRST, SECOND]
+        assert list(sessions_of_days(connection, date(2026, 3, 11), date(2026, 3, 12))) == []
+        assert len(list(sessions_of_days(connection, date(2026, 3, 1), date(2026, 3, 31)))) == 2
 
 
 # --- reconcile
@@ -84,13 +85,13 @@ def test_a_session_without_charges_is_where_it_was_last_told_to_be(
     recorded: list[RecordedSession], told_last: Published | None, place: SessionPlace
 ) -> None:
     one = msgspec.structs.replace(recorded[1], published=told_last)
-    (placed,) = reconcile([one], [], DAY).placed
+    (placed,) = reconcile([one], []).placed
     assert placed.place is place
 
 
 def test_a_final_session_without_increments_is_rejected(recorded: list[RecordedSession]) -> None:
     one = msgspec.structs.replace(recorded[1], log=(), published=told(finalised=True, release=ReleaseState.RELEASED))
-    (placed,) = reconcile([one], [], DAY).placed
+    (placed,) = reconcile([one], []).placed
     assert (placed.place, placed.reason) == (SessionPlace.REJECTED, "no increment stands")
 
 
@@ -98,12 +99,12 @@ def test_a_credited_session_is_corrected(recorded: list[RecordedSession]) -> Non
     charge = recorded[0].charges[0]
     credit = msgspec.structs.replace(charge, key="credit", reverses=charge.key)
     one = msgspec.structs.replace(recorded[0], charges=(charge, credit))
-    (placed,) = reconcile([one], [], DAY).placed
+    (placed,) = reconcile([one], []).placed
     assert (placed.place, placed.charged) == (SessionPlace.CORRECTED, 0)
 
 
 def test_every_session_of_the_day_has_one_place_and_none_is_left(recorded: list[RecordedSession]) -> None:
-    day = reconcile(recorded, [], DAY)
+    day = reconcile(recorded, [])
     assert [(each.session, each.place) for each in day.placed] == [
         (FIRST, SessionPlace.CHARGED),
         (SECOND, SessionPlace.PROVISIONAL),
@@ -112,7 +113,7 @@ def test_every_session_of_the_day_has_one_place_and_none_is_left(recorded: list[
 
 
 def test_a_session_that_was_never_opened_remains(recorded: list[RecordedSession]) -> None:
-    assert reconcile(recorded, ["LOST"], DAY).remainder == 1
+    assert reconcile(recorded, ["LOST"]).remainder == 1
 
 
 # --- shadow
@@ -235,6 +236,28 @@ def test_reconcile_lists_the_day_to_zero(path: Path) -> None:
     assert found.exit_code == 0
     assert "2 seen = 1 charged + 0 held + 0 rejected + 0 corrected + 1 provisional, remainder 0" in found.output
     assert json.loads(capgate("ledger", "reconcile", path, "--day", "2026-03-10", "--json").output)["seen"] == 2
+
+
+def test_several_days_are_reconciled_at_once(path: Path) -> None:
+    found = capgate("ledger", "reconcile", path, "--from", "2026-03-09", "--to", "2026-03-12")
+    assert found.exit_code == 0
+    assert "2026-03-09 to 2026-03-12: 2 seen = 1 charged" in found.output
+    content = json.loads(capgate("ledger", "reconcile", path, "--from", "2026-03-11", "--json").output)
+    assert (content["from"], content["to"], content["seen"]) == ("2026-03-11", "2026-03-11", 0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--to", "2026-03-10"],
+        ["--day", "2026-03-10", "--from", "2026-03-10"],
+        ["--day", "2026-03-10", "--to", "2026-03-11"],
+        ["--from", "2026-03-11", "--to", "2026-03-10"],
+    ],
+)
+def test_days_that_make_no_sense_are_refused(path: Path, options: list[str]) -> None:
+    assert capgate("ledger", "reconcile", path, *options).exit_code == 2
 
 
 def test_another_rule_is_applied_session_by_session(path: Path) -> None:

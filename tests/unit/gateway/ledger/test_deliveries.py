@@ -231,7 +231,7 @@ def test_whatever_comes_in_whatever_order_the_state_follows_from_the_words_alone
         else:
             batch = Batch((entry,), (), (), head, receipts=(receipt,))
         writes.append_batch(connection, origin, batch)
-    found = deliveries.proofs(connection)
+    found = deliveries.proofs_of(connection, "")
     assert {number: found[key] for number, key in keys.items()} == _oracle(history, 4)
     connection.close()
 
@@ -246,5 +246,5 @@ def test_an_older_ledger_has_its_charges_unproven(tmp_path: Path) -> None:
     connection.execute("INSERT INTO entry VALUES (1, 0, 'charge', '', '{}', '', 'h')")
     connection.execute("INSERT INTO outbox VALUES (1, 1, 'AAAAAAAA100A', 'a/ehr/g/charge/json', x'7b7d', 0, '', 'd')")
     schema.migrate(connection, path)
-    assert deliveries.proofs(connection) == {"AAAAAAAA100A": Proof.UNPROVEN}
+    assert deliveries.proofs_of(connection, "") == {"AAAAAAAA100A": Proof.UNPROVEN}
     connection.close()
