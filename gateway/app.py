@@ -14,6 +14,7 @@ from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
 from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
+from gateway.control.units import with_swaps
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.messages.cloudevents import Origin
@@ -48,6 +49,7 @@ async def run_gateway(
     Raises StateLocked or LedgerUnavailable where it cannot start, LedgerError where it can no longer record.
     """
     async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now) as ledger:
+        config = await asyncio.to_thread(with_swaps, config, await ledger.swaps())
         pipeline = await Pipeline.recovered(config, clock, ledger)
         await Gateway(config, clock, ledger, pipeline, restart).run(stop)
 

@@ -58,6 +58,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     history: HistoryTable
     lines: tuple[LineSpec, ...]
     warnings: tuple[Problem, ...]
+    loaners: tuple[Loaner, ...] = ()  # that stand in for units of the file
     receipts: ReceiptPlan = ReceiptPlan()
     words: EhrWords = EhrWords()  # what the EHR means by its own
     outbound: OutboundPlan = OutboundPlan()
@@ -108,7 +109,8 @@ def examine(path: Path, loaners: Sequence[Loaner] | None = None) -> Examined:
     errors, warnings = _by_line(problems.errors), _by_line(problems.warnings)
     if config is None or errors:
         return Examined(None, errors, warnings)
-    return Examined(msgspec.structs.replace(config, warnings=warnings), (), warnings)
+    config = msgspec.structs.replace(config, warnings=warnings, loaners=tuple(standing_in))
+    return Examined(config, (), warnings)
 
 
 def _state_dir_of(document: Document) -> Path:

@@ -1,8 +1,10 @@
-"""Loaner units: which machine stands in for one of the configuration, kept in the state directory by the gateway.
+"""Loaner units: which machine stands in for one of the configuration.
 
-The site's own file is never written. When a unit goes to repair, `capgate unit swap` says what stands at its place; the
-gateway keeps that in LOANERS_FILE and reads its configuration through it from then on. The place keeps its chairs and
-its poll period; the calibration offsets, overrides and consent belonged to the other machine and do not apply.
+The site's own file is never written. When a unit goes to repair, `capgate unit swap` says what stands at its place. The
+gateway records that as a fact in its ledger, together with what it means for the patients; LOANERS_FILE in the state
+directory is derived from it, for whoever reads the configuration without the ledger, and written after. A file that
+could not be written is mended at the next start. The place keeps its chairs and its poll period; the calibration
+offsets, overrides and consent belonged to the other machine and do not apply.
 """
 
 import os
@@ -13,12 +15,11 @@ from typing import cast
 import msgspec
 
 from drivers.toml.document import Document
-from gateway.messages.instants import Rfc3339
+from gateway.messages.instants import Rfc3339, rfc3339
+from gateway.session.facts import Scalar, UnitSwapped
 
 LOANERS_FILE = "loaners.json"
 _OF_THE_MACHINE = ("profile", "unit_id", "set", "offset", "consent_to_reads")
-
-Scalar = bool | int | float | str
 
 
 class LoanersUnreadable(Exception):
@@ -52,7 +53,7 @@ def read_loaners(state_dir: Path) -> tuple[Loaner, ...]:
     except (OSError, msgspec.DecodeError) as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             return ()  # a wrong state_dir is named by the check
-        text = f"{path} cannot be used ({error}); without that file, the units named in it are back"
+        text = f"{path} cannot be used ({error}); remove it, and the gateway writes it again from its ledger"
         raise LoanersUnreadable(text) from None
 
 
@@ -65,6 +66,30 @@ def write_loaners(state_dir: Path, loaners: Iterable[Loaner]) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
+
+
+def swapped(loaners: Iterable[Loaner], swaps: Iterable[UnitSwapped]) -> tuple[Loaner, ...]:
+    """What stands in for what after `swaps`, in their order; one that the file has and no swap names stays."""
+    standing_in = {loaner.unit: loaner for loaner in loaners}
+    for swap in swaps:
+        standing_in.pop(swap.unit, None)
+        if swap.loaner != swap.unit:
+            standing_in[swap.unit] = _loaner(swap)
+    return tuple(standing_in.values())
+
+
+def _loaner(swap: UnitSwapped) -> Loaner:
+    return Loaner(
+        unit=swap.unit,
+        loaner=swap.loaner,
+        profile=swap.profile,
+        unit_id=swap.unit_id,
+        url=swap.url,
+        set=dict(swap.overrides),
+        person=swap.person,
+        reason=swap.reason,
+        at=rfc3339(swap.at_us),
+    )
 
 
 def with_loaners(document: Document, loaners: Iterable[Loaner]) -> tuple[Document, tuple[Loaner, ...]]:

@@ -2,21 +2,23 @@
 
 All end in the same: the gateway starts again in the same process with a configuration that was checked before. Its
 sessions go on from the ledger. Nothing is changed where the check finds an error.
+
+A swap is one ledger transaction: the loaner and what it means for the patients are facts of it. LOANERS_FILE is written
+after; where that fails, or the gateway is killed before, the next start reads the swap from the ledger all the same.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gateway.config.lines import UnitSpec
 from gateway.config.load import Examined, GatewayConfig, examine
-from gateway.config.loaners import Loaner, LoanersUnreadable, read_loaners, write_loaners
+from gateway.config.loaners import LOANERS_FILE, Loaner, swapped, write_loaners
 from gateway.control.answers import DoneAnswer
 from gateway.control.requests import AnyUnitRequest, Reload, RequestRefused, Swap, SwapBack
-from gateway.messages.instants import rfc3339
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime.clock import Clock
-from gateway.session.facts import AnyFact, CapRef, CoolingStopped, PatientBound, PatientReleased
+from gateway.session.facts import AnyFact, CapRef, CoolingStopped, PatientBound, PatientReleased, UnitSwapped
 
 _log = logging.getLogger("capgate.control")
 
@@ -54,7 +56,7 @@ class UnitService:
         return DoneAnswer(done=done)
 
     async def _reload(self) -> None:
-        changed = _sound(await asyncio.to_thread(examine, self._config.file))
+        changed = _sound(await asyncio.to_thread(examine, self._config.file, self._config.loaners))
         missing = sorted(self._pipeline.busy - {unit.id for unit in changed.units})
         if missing:
             raise RequestRefused(
@@ -63,46 +65,50 @@ class UnitService:
             )
 
     async def _swap(self, request: Swap) -> None:
-        loaners = self._loaners()
-        others = [each for each in loaners if each.unit != request.unit]
         at_us = self._clock.now().utc_us
-        loaner = Loaner(
+        there = self._now_at(request.unit)
+        if request.url is not None and len(next(line for line in self._config.lines if there in line.units).units) > 1:
+            raise RequestRefused("the unit shares its line", "no url: the loaner stands on the same line")
+        swap = UnitSwapped(
+            at_us=at_us,
+            known_at_us=at_us,
             unit=request.unit,
             loaner=request.loaner,
             profile=request.profile,
             unit_id=request.unit_id,
             url=request.url,
-            set=request.set,
+            overrides=tuple(request.set.items()),
             person=request.person,
             reason=request.reason,
-            at=rfc3339(at_us),
         )
-        there = self._now_at(request.unit, loaners)
-        if request.url is not None and len(next(line for line in self._config.lines if there in line.units).units) > 1:
-            raise RequestRefused("the unit shares its line", "no url: the loaner stands on the same line")
-        await self._put(there, request.loaner, [*others, loaner], request, at_us)
+        await self._put(there, swap)
 
     async def _swap_back(self, request: SwapBack) -> None:
-        loaners = self._loaners()
-        if request.unit not in {each.unit for each in loaners}:
-            swapped = ", ".join(each.unit for each in loaners) or "none is swapped"
-            raise RequestRefused("nothing stands in for that unit", swapped)
-        remaining = [each for each in loaners if each.unit != request.unit]
-        await self._put(self._now_at(request.unit, loaners), request.unit, remaining, request, self._clock.now().utc_us)
+        there = {each.unit for each in self._config.loaners}
+        if request.unit not in there:
+            raise RequestRefused("nothing stands in for that unit", ", ".join(sorted(there)) or "none is swapped")
+        at_us = self._clock.now().utc_us
+        back = UnitSwapped(
+            at_us=at_us,
+            known_at_us=at_us,
+            unit=request.unit,
+            loaner=request.unit,
+            person=request.person,
+            reason=request.reason,
+        )
+        await self._put(self._now_at(request.unit), back)
 
-    async def _put(
-        self, there: UnitSpec, new_id: str, loaners: Sequence[Loaner], request: Swap | SwapBack, at_us: int
-    ) -> None:
-        """Let `new_id` stand where `there` is: check, record the patients' moves, and save."""
+    async def _put(self, there: UnitSpec, swap: UnitSwapped) -> None:
+        """Let the loaner stand where `there` is: check, record it with the patients' moves, and save."""
+        loaners = swapped(self._config.loaners, [swap])
         examined = await asyncio.to_thread(examine, self._config.file, loaners)
-        new = next(unit for unit in _sound(examined).units if unit.id == new_id)
-        moved = tuple(self._moved(there, new, request, at_us))
-        if moved:
-            await self._pipeline.record(moved)
-        await asyncio.to_thread(write_loaners, self._config.state_dir, loaners)
+        new = next(unit for unit in _sound(examined).units if unit.id == swap.loaner)
+        await self._pipeline.record((*self._moved(there, new, swap), swap))
+        await asyncio.to_thread(_save, self._config, loaners)
 
-    def _moved(self, there: UnitSpec, new: UnitSpec, request: Swap | SwapBack, at_us: int) -> Iterator[AnyFact]:
+    def _moved(self, there: UnitSpec, new: UnitSpec, swap: UnitSwapped) -> Iterator[AnyFact]:
         """Nobody sees the old unit any more; who its caps serve is served by the new one's from now on."""
+        at_us, who, why = swap.at_us, swap.person, swap.reason
         serving = self._pipeline.state.serving(at_us)
         seen_us = self._pipeline.observed.get(there.id) if there.id in self._pipeline.busy else None
         for cap in range(1, there.profile.caps + 1):
@@ -112,7 +118,7 @@ class UnitService:
                     at_us=seen_us,
                     known_at_us=at_us,
                     cap=CapRef(there.id, cap),
-                    person=request.person,
+                    person=who,
                     reason="device_swap",
                 )
             if not patient:
@@ -121,26 +127,38 @@ class UnitService:
                 raise RequestRefused(
                     f"cap {cap} serves a patient, and {new.id} has no such cap", "a unit with that cap"
                 )
-            who, why = request.person, request.reason
             old_cap, new_cap = CapRef(there.id, cap), CapRef(new.id, cap)
             yield PatientReleased(at_us=at_us, known_at_us=at_us, cap=old_cap, patient=patient, person=who, reason=why)
             yield PatientBound(
                 at_us=at_us, known_at_us=at_us, cap=new_cap, patient=patient, evidence="person", person=who, reason=why
             )
 
-    def _now_at(self, unit: str, loaners: Sequence[Loaner]) -> UnitSpec:
+    def _now_at(self, unit: str) -> UnitSpec:
         """The machine that stands at a unit's place now."""
-        name = next((each.loaner for each in loaners if each.unit == unit), unit)
+        name = next((each.loaner for each in self._config.loaners if each.unit == unit), unit)
         found = next((each for each in self._config.units if each.id == name), None)
         if found is None:
             raise RequestRefused("no such unit", ", ".join(each.id for each in self._config.units))
         return found
 
-    def _loaners(self) -> tuple[Loaner, ...]:
-        try:
-            return read_loaners(self._config.state_dir)
-        except LoanersUnreadable as error:
-            raise RequestRefused(str(error), "a file that the gateway wrote, or none") from None
+
+def with_swaps(config: GatewayConfig, swaps: Iterable[UnitSwapped]) -> GatewayConfig:
+    """The configuration with the loaners that the ledger has; where LOANERS_FILE says otherwise, it is mended."""
+    loaners = swapped(config.loaners, swaps)
+    if loaners == config.loaners:
+        return config
+    _save(config, loaners)
+    examined = examine(config.file, loaners)
+    for problem in examined.errors:
+        _log.error("a swap in the ledger cannot be taken up: %s", problem)
+    return examined.config or config
+
+
+def _save(config: GatewayConfig, loaners: Sequence[Loaner]) -> None:
+    try:
+        write_loaners(config.state_dir, loaners)
+    except OSError as error:
+        _log.error(f"{LOANERS_FILE} cannot be written; the ledger has what it would say", extra={"error": str(error)})
 
 
 def _sound(examined: Examined) -> GatewayConfig:

@@ -12,7 +12,7 @@ from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
 from gateway.messages.identity import Identity
-from gateway.session.facts import AnyFact, ObservedUntil, decode_fact
+from gateway.session.facts import AnyFact, ObservedUntil, UnitSwapped, decode_fact
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
 _IDENTITY = "subject, visit, mrn, account, name, birth_date, sex"
@@ -89,6 +89,13 @@ def facts_since(connection: sqlite3.Connection, since_us: int) -> list[AnyFact]:
         return []
     query = "SELECT body FROM entry WHERE seq >= ? AND kind = 'fact' ORDER BY seq"
     return [decode_fact(body) for (body,) in connection.execute(query, (first,))]
+
+
+def swaps(connection: sqlite3.Connection) -> list[UnitSwapped]:
+    """Every swap of a unit, in the order in which they were recorded."""
+    query = "SELECT body FROM concern JOIN entry USING (seq) WHERE concern.kind = 'swap' ORDER BY seq"
+    facts = [decode_fact(body) for (body,) in connection.execute(query)]
+    return [fact for fact in facts if isinstance(fact, UnitSwapped)]
 
 
 def last_observed(connection: sqlite3.Connection, last_seq: int = index.ALL) -> list[ObservedUntil]:

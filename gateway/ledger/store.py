@@ -29,7 +29,7 @@ from gateway.ledger.outbox import Outbox
 from gateway.ledger.read_back import Restart
 from gateway.ledger.worker import Worker, settle, state_lock
 from gateway.messages.identity import Identity
-from gateway.session.facts import AnyFact
+from gateway.session.facts import AnyFact, UnitSwapped
 from gateway.session.related import Anchor
 from gateway.session.state import ReadBack
 
@@ -71,6 +71,10 @@ class Ledger:
         """What bears on something that left memory: `read_back.read_back`."""
         job = partial(read_back.read_back, anchors=tuple(anchors), learned=tuple(learned), idle_us=idle_us)
         return await self._worker.run(job)
+
+    async def swaps(self) -> list[UnitSwapped]:
+        """Every swap of a unit, in the order in which they were recorded."""
+        return await self._worker.run(reads.swaps)
 
     async def knows_message(self, message_id: str, since_us: int) -> bool:
         """Whether a fact of that message was recorded since then."""

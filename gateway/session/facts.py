@@ -12,7 +12,8 @@ import msgspec
 
 from gateway.session.fact_types import AgentClass, CapRef, Continuity, EndSource, ToleranceFinding, WorkKind
 
-Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "observed"], str]
+Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "observed", "swap"], str]
+Scalar = bool | int | float | str
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fact"):
@@ -163,6 +164,26 @@ class UnitOnline(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="
     """The unit is readable again; `continuity` says whether it proves what happened meanwhile."""
 
     continuity: Continuity = Continuity.UNPROVEN
+
+
+class UnitSwapped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_swapped"):
+    """From now on `loaner` stands at the place of a unit of the configuration; the unit is back where both are one.
+
+    None means as it was with that unit. It changes no count: the facts about caps and patients beside it do.
+    """
+
+    unit: str
+    loaner: str
+    profile: str | None = None
+    unit_id: int | None = None
+    url: str | None = None  # of the line
+    overrides: tuple[tuple[str, Scalar], ...] = ()
+    person: str = ""
+    reason: str = ""
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return (("swap", ""),)
 
 
 class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
@@ -459,6 +480,7 @@ AnyFact = (
     | FaultCleared
     | UnitOffline
     | UnitOnline
+    | UnitSwapped
     | InfusionStarted
     | InfusionEnded
     | InfusionRestarted

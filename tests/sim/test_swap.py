@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import os
 import signal
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.config.loaners import read_loaners
+from gateway.config.loaners import LOANERS_FILE, read_loaners
 from tests.broker.harness import Mosquitto
 from tests.support import suite
 
@@ -81,6 +83,50 @@ async def test_a_session_goes_on_with_the_loaner_and_comes_back(tmp_path: Path) 
         assert (back["token"], back["caps"]) == (token, ["cap-01:1", "loaner-2:1"])
     verify = await asyncio.create_subprocess_exec(suite.CAPGATE, "ledger", "verify", tmp_path / "state" / "ledger.db")
     assert await verify.wait() == 0
+
+
+async def test_a_swap_stands_though_its_file_cannot_be_written(tmp_path: Path) -> None:
+    async with running(tmp_path) as gateway:
+        await act(tmp_path, "session", "bind", "c01", "--visit", "V-1")
+        token = (await the_session(tmp_path, "cap-01:1", 0))["token"]
+        obstacle = tmp_path / "state" / f"{LOANERS_FILE}.new"
+        obstacle.mkdir()
+        told = await act(tmp_path, "unit", "swap", "cap-01", "loaner-2", "--unit-id", "2")
+        assert told["done"] == "loaner-2 stands in for cap-01"
+        await gateway.says('"msg":"started"', times=2)
+        assert (await the_session(tmp_path, "loaner-2:1", 0))["token"] == token
+        assert read_loaners(tmp_path / "state") == ()
+        obstacle.rmdir()
+        assert (await ask(tmp_path, "unit", "reload"))["done"] == "the configuration is taken up"
+        await gateway.says('"msg":"started"', times=3)
+        assert [each.loaner for each in read_loaners(tmp_path / "state")] == ["loaner-2"]
+        assert (await the_session(tmp_path, "loaner-2:1", 0))["token"] == token
+
+
+async def test_a_gateway_killed_in_a_swap_before_its_file_is_written_carries_it_out(tmp_path: Path) -> None:
+    async with running(tmp_path) as gateway:
+        await act(tmp_path, "session", "bind", "c01", "--visit", "V-1")
+        token = (await the_session(tmp_path, "cap-01:1", 0))["token"]
+        blocking = tmp_path / "state" / f"{LOANERS_FILE}.new"
+        os.mkfifo(blocking)  # whoever opens it to write waits for a reader
+        asked = await asyncio.create_subprocess_exec(
+            suite.CAPGATE, "unit", "swap", "cap-01", "loaner-2", "--unit-id", "2", "--person", "bm-17", "--reason",
+            "pump is loud", "--config", tmp_path / "gateway.toml",
+        )  # fmt: skip
+        await suite.until(lambda: b'"device_swap"' in recorded(gateway.ledger), "the swap is in the ledger")
+        assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL
+        assert await asked.wait() == 2  # the gateway ended before it answered
+        blocking.unlink()
+        await gateway.start()
+        await gateway.says('"msg":"started"', times=2)
+        assert (await the_session(tmp_path, "loaner-2:1", 0))["token"] == token
+        assert [each.loaner for each in read_loaners(tmp_path / "state")] == ["loaner-2"]
+
+
+def recorded(ledger: Path) -> bytes:
+    """The facts that are committed."""
+    with closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        return b"\n".join(body.encode() for (body,) in connection.execute("SELECT body FROM entry"))
 
 
 async def test_a_loaner_that_the_check_refuses_changes_nothing(tmp_path: Path) -> None:

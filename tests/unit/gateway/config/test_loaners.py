@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import examine
-from gateway.config.loaners import LOANERS_FILE, Loaner, read_loaners, write_loaners
+from gateway.config.loaners import LOANERS_FILE, Loaner, read_loaners, swapped, write_loaners
 from gateway.messages.instants import Rfc3339
+from gateway.session.facts import UnitSwapped
 from tests.unit.gateway.config.config_files import certificates, site
 
 __all__ = ["certificates", "site"]
@@ -55,6 +56,16 @@ def test_what_is_wrong_with_a_loaner_is_told_at_the_units_place(site: Path) -> N
     assert any("no such profile" in str(error) or "no-such" in str(error) for error in errors)
     assert any("another unit is named cap-08" in str(error) for error in errors)
     assert {error.file for error in errors} == {str(site / "gateway.toml")}
+
+
+def test_swaps_that_the_ledger_has_decide_and_what_it_does_not_name_stays() -> None:
+    def swap(unit: str, loaner: str) -> UnitSwapped:
+        return UnitSwapped(at_us=1_773_144_000_000_000, known_at_us=2, unit=unit, loaner=loaner)
+
+    before = (_loaner("cap-01", "loaner-9"), _loaner("cap-07", "loaner-2"))
+    after = swapped(before, [swap("cap-08", "loaner-3"), swap("cap-07", "cap-07"), swap("cap-08", "loaner-4")])
+    assert [(each.unit, each.loaner) for each in after] == [("cap-01", "loaner-9"), ("cap-08", "loaner-4")]
+    assert after[1].at == AT
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"loaners": [{"unit": 1}]}', '{"other": 1}'])

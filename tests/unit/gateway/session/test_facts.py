@@ -18,6 +18,7 @@ from gateway.session.facts import (
     SessionFinalized,
     SessionOpened,
     UnitOffline,
+    UnitSwapped,
     WorkDone,
 )
 
@@ -44,6 +45,7 @@ CONCERNS: list[tuple[AnyFact, tuple[Key, ...]]] = [
     (SessionFinalized(at_us=1, known_at_us=1, patient="p", token=TOKEN[1]), (PATIENT, TOKEN)),
     (OrderChecked(at_us=1, known_at_us=1, found=True, patient="p"), (PATIENT,)),
     (WorkDone(at_us=1, known_at_us=1, item="a1b2c3", cap=CAP, person="n"), (("work", ""),)),
+    (UnitSwapped(at_us=1, known_at_us=1, unit="u1", loaner="u2"), (("swap", ""),)),
     (ClockStepped(at_us=1, known_at_us=1, source="unit", step_s=1.0), (("clock", ""),)),
 ]
 
