@@ -1,4 +1,8 @@
-"""The relay's side of the transactional outbox: what waits for the broker, and what the broker said."""
+"""The relay's side of the transactional outbox: what waits for the broker, and what the broker said.
+
+What the relay sends or records is read and written apart from an open transaction: a message is sent once it is on
+the disk.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,19 +26,19 @@ class Outbox:
     async def pending(self, after: int, limit: int) -> list[OutboxRow]:
         """Up to `limit` rows that no broker took yet and whose id is above `after`, oldest first."""
         commits = self._commits
-        rows = await self._worker.run(partial(reads.waiting, after=after, limit=limit))
+        rows = await self._worker.run_apart(partial(reads.waiting, after=after, limit=limit))
         if not rows and commits == self._commits:
             self._rows_may_wait.clear()
         return rows
 
     async def still_to_send(self, outbox_id: int) -> OutboxRow | None:
         """The row, if it waits for the broker or may be sent again."""
-        return await self._worker.run(partial(deliveries.still_to_send, outbox_id=outbox_id))
+        return await self._worker.run_apart(partial(deliveries.still_to_send, outbox_id=outbox_id))
 
     async def mark(self, attempts: Sequence[Attempt]) -> None:
         """Records the attempts in one transaction; rows with a delivered one no longer wait."""
         if attempts:
-            await self._worker.run(partial(writes.append_attempts, attempts=attempts))
+            await self._worker.run_apart(partial(writes.append_attempts, attempts=attempts))
 
     async def backlog(self) -> Backlog:
         """How much waits for the broker."""
@@ -43,7 +47,7 @@ class Outbox:
     async def due_again(self, now_us: int, rules: ResendRules, forgotten_us: int, limit: int) -> list[OutboxRow]:
         """Messages to be sent again for want of a receipt, or because a person ordered it: `deliveries.due_again`."""
         job = partial(deliveries.due_again, now_us=now_us, rules=rules, forgotten_us=forgotten_us, limit=limit)
-        return await self._worker.run(job)
+        return await self._worker.run_apart(job)
 
     async def deliveries(self) -> Deliveries:
         """How many messages the engine has not acknowledged."""
@@ -70,6 +74,6 @@ class Outbox:
         await self._rows_may_wait.wait()
 
     def committed(self) -> None:
-        """Told by the ledger after each commit that added rows."""
+        """Called after each commit that added rows."""
         self._commits += 1
         self._rows_may_wait.set()

@@ -1,9 +1,10 @@
 """The ledger: the one place where the gateway keeps what must survive.
 
-Theory of operation: one connection in one thread makes every read and write of a running gateway. A commit puts facts,
-events, outbox rows (the transactional outbox) and identifiers into one transaction that is on the disk when the call
-returns. The caller computes the hash chain (`entry.append`) from `head`; the commit verifies it against the disk.
-Nobody can cancel a commit half-way.
+Theory of operation: one connection in one thread makes every read and write of a running gateway. A batch has facts,
+events, outbox rows (the transactional outbox) and identifiers, which are on the disk together or not at all. The
+batches that are appended within a `group` share one transaction and one commit; what is read meanwhile shows them, the
+relay alone waits for the commit. The caller computes the hash chain (`entry.append`) from `head`, and what is on the
+disk verifies it. Nobody can cancel a commit half-way.
 
 A commit that fails leaves the one question nobody can answer: whether it is on the disk. The ledger then refuses
 everything with LedgerBroken; the gateway exits, starts again, and reads from the file what is true.
@@ -35,7 +36,7 @@ from gateway.session.state import ReadBack
 
 
 class Ledger:
-    """An open ledger. `head` is the end of the chain on disk, `set_aside` where a damaged predecessor lies, if any.
+    """An open ledger. `head` is the end of the chain, `set_aside` where a damaged predecessor lies, if any.
 
     `signed_seq` is the last entry with a checkpoint; 0 for none.
     """
@@ -49,13 +50,31 @@ class Ledger:
         self._origin = opened.origin
         self._worker = worker
         self._loop = asyncio.get_running_loop()
+        self._appended = False  # whether a group has anything to commit
+        self._has_rows = False  # and the relay anything to send of it
 
     async def commit(self, batch: Batch) -> None:
         """Commits all of `batch`; a cancelled caller gets a completed commit all the same.
 
         Raises ChainBroken, DuplicateEvent or ConflictingEvent with nothing written; LedgerBroken when nobody can say.
         """
-        await self._worker.run(partial(self._commit, batch))
+        await self._worker.run_apart(partial(self._commit, batch))
+
+    @asynccontextmanager
+    async def group(self) -> AsyncGenerator[None]:
+        """Whatever is appended within the block is on the disk once it ends, by one commit. Raises LedgerBroken."""
+        async with self._worker.group:
+            try:
+                yield
+            finally:
+                if self._appended:
+                    self._appended = False
+                    await self._worker.run(self._commit_group)
+
+    async def append(self, batch: Batch) -> None:
+        """Adds `batch` to the group whose block this is in. Raises as `commit`, with nothing of `batch` added."""
+        self._appended = True
+        await self._worker.run(partial(self._append, batch))
 
     async def entries(
         self, after_seq: int = 0, kinds: Iterable[EntryKind] | None = None, session: str | None = None
@@ -91,10 +110,26 @@ class Ledger:
     def _commit(self, batch: Batch, connection: sqlite3.Connection) -> None:
         """Runs in the ledger's thread, so that the head moves even if the caller is gone."""
         writes.append_batch(connection, self._origin, batch)
+        self._moved(batch)
+        self._committed()
+
+    def _append(self, batch: Batch, connection: sqlite3.Connection) -> None:
+        writes.append_to_group(connection, self._origin, batch)
+        self._moved(batch)
+
+    def _moved(self, batch: Batch) -> None:
         self.head = batch.head
+        self._has_rows |= bool(batch.outbox or batch.resends)
         if batch.checkpoint is not None:
             self.signed_seq = batch.head.seq
-        if batch.outbox or batch.resends:
+
+    def _commit_group(self, connection: sqlite3.Connection) -> None:
+        writes.commit_group(connection)
+        self._committed()
+
+    def _committed(self) -> None:
+        if self._has_rows:
+            self._has_rows = False
             self._loop.call_soon_threadsafe(self.outbox.committed)
 
 

@@ -53,6 +53,7 @@ class Worker:
         self._thread = thread
         self._connection = connection
         self._broken = ""
+        self.group = asyncio.Lock()  # held while a transaction is open between jobs
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """The result of `job`, which always runs to its end.
@@ -60,6 +61,11 @@ class Worker:
         Raises LedgerBroken if SQLite fails, now or ever before: a connection that failed once is not asked again.
         """
         return await settle(asyncio.get_running_loop().run_in_executor(self._thread, self._do, job))
+
+    async def run_apart(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """As `run`, for a job that must not see or join a transaction that is still open: it waits for its end."""
+        async with self.group:
+            return await self.run(job)
 
     def _do(self, job: Callable[[sqlite3.Connection], T]) -> T:
         if self._broken:

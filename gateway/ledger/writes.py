@@ -1,4 +1,4 @@
-"""Everything that is written to a ledger once it is open, each as one transaction over a plain connection.
+"""Everything that is written to a ledger once it is open, over a plain connection: one transaction, or part of one.
 
 No more than DB-API calls, so that the same statements also run on a connection whose disk loses power at will.
 """
@@ -24,26 +24,31 @@ def append_batch(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Ba
     After a sqlite3.Error nobody knows which.
     """
     with _transaction(connection):
-        if follow(reads.head(connection, origin), batch.entries) != batch.head:
-            raise ChainBroken(f"the batch ends at entry {batch.head.seq}, not at its stated head")
-        for entry in batch.entries:
-            _insert_entry(connection, entry)
-        index.insert(connection, batch.entries)
-        for message in batch.outbox:
-            _insert_message(connection, message)
-        for identity in batch.identities:
-            _put_identity(connection, identity)
-        for merge in batch.merges:
-            _merge(connection, merge)
-        for receipt in batch.receipts:
-            _insert_receipt(connection, receipt)
-        connection.executemany(
-            "INSERT INTO resend (seq, key) VALUES (?, ?)", [(order.seq, order.key) for order in batch.resends]
-        )
-        for state in batch.sessions:
-            put_session_due(connection, state)
-        if batch.checkpoint is not None:
-            _insert_checkpoint(connection, batch.checkpoint)
+        _append(connection, origin, batch)
+
+
+def append_to_group(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> None:
+    """Adds `batch` to the open transaction, which begins with the first one; `commit_group` ends it.
+
+    Raises as `append_batch`, with nothing of this batch in the transaction.
+    """
+    if not connection.in_transaction:
+        connection.execute("BEGIN IMMEDIATE")
+    connection.execute("SAVEPOINT batch")
+    try:
+        _append(connection, origin, batch)
+    except BaseException:
+        if connection.in_transaction:  # some errors of the disk have ended it already
+            connection.execute("ROLLBACK TO batch")
+            connection.execute("RELEASE batch")
+        raise
+    connection.execute("RELEASE batch")
+
+
+def commit_group(connection: sqlite3.Connection) -> None:
+    """Commits what was appended since the last commit; sqlite3.Error is indeterminate."""
+    if connection.in_transaction:
+        connection.execute("COMMIT")
 
 
 def append_attempts(connection: sqlite3.Connection, attempts: Sequence[Attempt]) -> None:
@@ -67,6 +72,29 @@ def insert_origin(connection: sqlite3.Connection, origin: LedgerOrigin, created_
     with _transaction(connection):
         values = (origin.gateway, origin.epoch, origin.salt, created_us)
         connection.execute("INSERT INTO origin (gateway, epoch, salt, created_us) VALUES (?, ?, ?, ?)", values)
+
+
+def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> None:
+    if follow(reads.head(connection, origin), batch.entries) != batch.head:
+        raise ChainBroken(f"the batch ends at entry {batch.head.seq}, not at its stated head")
+    for entry in batch.entries:
+        _insert_entry(connection, entry)
+    index.insert(connection, batch.entries)
+    for message in batch.outbox:
+        _insert_message(connection, message)
+    for identity in batch.identities:
+        _put_identity(connection, identity)
+    for merge in batch.merges:
+        _merge(connection, merge)
+    for receipt in batch.receipts:
+        _insert_receipt(connection, receipt)
+    connection.executemany(
+        "INSERT INTO resend (seq, key) VALUES (?, ?)", [(order.seq, order.key) for order in batch.resends]
+    )
+    for state in batch.sessions:
+        put_session_due(connection, state)
+    if batch.checkpoint is not None:
+        _insert_checkpoint(connection, batch.checkpoint)
 
 
 @contextmanager

@@ -29,6 +29,8 @@ _RUN_STATES = {
 class Observed(msgspec.Struct, frozen=True):
     """What one poll has shown of its unit."""
 
+    unit: str
+    seen: UnitState  # after it
     facts: tuple[AnyFact, ...]
     until_us: int | None  # the unit is observed up to here, UTC; None: nothing that counting may use
     run_states: tuple[RunStateChange, ...]  # that the facts confirm
@@ -62,8 +64,8 @@ class Observing:
         """By unit, the instant up to which good readings show it, UTC; a unit that was removed stays."""
         return self._until_us
 
-    def take(self, answer: Reading | ReadFault) -> Observed:
-        """Advance the unit's state over what a poll brought."""
+    def observe(self, answer: Reading | ReadFault) -> Observed:
+        """What a poll has shown, which is in no state yet: `take` puts it there."""
         unit = self._units[answer.unit]
         before = unit.seen
         match answer:
@@ -71,12 +73,16 @@ class Observing:
                 observation = observe(before, answer, unit.rules)
             case ReadFault():
                 observation = observe_fault(before, answer, unit.rules)
-        unit.seen = observation.state
-        until_us = observation.observed_until_us
-        if until_us is not None:
-            self._until_us[answer.unit] = until_us
-        changes = _run_state_changes(answer.unit, before, unit.seen, observation.facts)
-        return Observed(observation.facts, until_us, tuple(changes))
+        changes = _run_state_changes(answer.unit, before, observation.state, observation.facts)
+        return Observed(
+            answer.unit, observation.state, observation.facts, observation.observed_until_us, tuple(changes)
+        )
+
+    def take(self, observed: Observed) -> None:
+        """Let the unit's state be what the last poll has shown of it."""
+        self._units[observed.unit].seen = observed.seen
+        if observed.until_us is not None:
+            self._until_us[observed.unit] = observed.until_us
 
     def facts(self, units: frozenset[str] | set[str], known_at_us: int) -> Iterator[ObservedUntil]:
         """How far each of `units` is observed, as facts; with the caps' counters, which prove the next silence."""

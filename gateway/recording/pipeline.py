@@ -1,9 +1,11 @@
 """Serialises all that moves sessions: input, facts, state, one ledger transaction, swap. It has no rules of its own.
 
 Theory of operation. This is event sourcing. Readings, messages and the minute's tick meet here. Each becomes facts; one
-at a time, the state is advanced over them, what changed is written in one transaction with the messages that it causes
-(the transactional outbox), and only then the new state takes the old one's place. A reading that shows nothing new and
-passes no instant at which something is due ends after two comparisons.
+at a time, the state is advanced over them, and what changed is written with the messages that it causes (the
+transactional outbox). Inputs that waited for the disk share one commit (`group_commit`), each with an instant of its
+own, by which the audit knows what was one step. Only when they are on the disk does the new state take the old one's
+place, and every caller go on. A reading that shows nothing new and passes no instant at which something is due ends
+after two comparisons. What a reading shows and what follows from it are one value: no other input comes between.
 
 Everything that the state is made from is in the ledger: facts, what was published of increments and sessions, and, once
 a minute and with everything that is published, how far each unit is observed. `recovered` makes the state from it, and
@@ -20,6 +22,7 @@ import secrets
 import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -38,7 +41,8 @@ from gateway.messages.inbound.answers import Accepted, Answer, Inbound, InboundF
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
-from gateway.recording.observing import Observing
+from gateway.recording.group_commit import GroupCommit
+from gateway.recording.observing import Observed, Observing
 from gateway.recording.receipts import Judged, Settled, check_order, judge
 from gateway.recording.recorder import Recorder
 from gateway.recording.session_heads import SessionHeads
@@ -98,7 +102,7 @@ class Pipeline:
         self._recorder = Recorder(origin, topics, config.mode, ledger.salt, config.receipts, config.outbound.site)
         key = load_or_make_key(config.state_dir / KEY_FILE)
         self._checkpointer = Checkpointer(key, origin, topics.checkpoint, ledger.signed_seq)
-        self._lock = asyncio.Lock()
+        self._group = GroupCommit(ledger, self._committed)
         self._time_zone = config.time_zone
         self._words = config.words
         self._live = config.mode is Mode.LIVE
@@ -106,6 +110,9 @@ class Pipeline:
         found = restart.read_back
         self._observing = Observing(config, found.facts, restart.observed, clock.now())
         self._state = begin(config.policy_text, found.facts, found.records, restart.whole_from_us)
+        self._next = self._state  # after the steps that are not on the disk yet
+        self._steps: list[Step] = []  # these steps
+        self._recorded_us = 0  # when the last transaction was begun
         self._due_us = self._state.due_us()
         self.busy = self._state.watched  # units that have a cap in a session
 
@@ -114,7 +121,7 @@ class Pipeline:
         """The pipeline as the ledger leaves it, with what became due meanwhile."""
         idle_us = config.policy.session_idle_s * US_PER_S
         pipeline = cls(config, clock, ledger, await ledger.restart(clock.now().utc_us - MEMORY_US, idle_us))
-        await pipeline._resume()
+        await pipeline._group.run(pipeline._resume)
         return pipeline
 
     @property
@@ -129,111 +136,139 @@ class Pipeline:
 
     async def answer(self, answer: Reading | ReadFault) -> None:
         """Take what a poll brought; returns when all that follows from it is in the ledger."""
-        observed = self._observing.take(answer)
-        until_us = observed.until_us
-        if not observed.facts and (until_us is None or until_us < self._due_us.get(answer.unit, FOREVER)):
-            return
-        async with self._lock:
+        if self._group.idle and not self._moves(observed := self._observing.observe(answer)):
+            self._observing.take(observed)
+        else:
+            await self._group.run(partial(self._take_answer, answer))
+
+    async def message(self, topic: str, payload: bytes) -> None:
+        """Take a message of the interface engine; returns when it and its answer are in the ledger."""
+        for each in await self._group.run(partial(self._take_message, payload)):
+            level = logging.INFO if each.accepted else logging.ERROR
+            _log.log(level, "receipt", extra={"key": each.key, "result": each.receipt.result})
+
+    async def send_again(self, order: Order) -> None:
+        """Take a person's order to send a message again. Raises OrderRefused."""
+        await self._group.run(partial(self._take_order, order))
+
+    async def record(self, facts: Sequence[AnyFact], identities: Sequence[Identity] = ()) -> tuple[Outcome, ...]:
+        """Take what a person states; what that changed, once it is in the ledger."""
+        return await self._group.run(partial(self._take_facts, facts, identities))
+
+    async def session(self, token: str) -> tuple[Session, Outcome] | None:
+        """One session as it stands now, however old; None if the ledger has none of that token."""
+        return await self._group.run(partial(self._inspect, token))
+
+    async def run(self) -> None:
+        """Each minute: record how far busy units are observed, watch the clock, do what time alone makes due."""
+        while True:  # ends with the task
+            await asyncio.sleep(TICK_S / self._clock.speed)
+            await self._group.run(self._tick)
+
+    async def close(self) -> None:
+        """Sign the end of the chain, as the last thing that is written."""
+        await self._group.run(self._sign)
+
+    # --- the steps, of which one is under way at a time
+
+    async def _take_answer(self, answer: Reading | ReadFault) -> None:
+        observed = self._observing.observe(answer)
+        moves = self._moves(observed)
+        self._observing.take(observed)
+        if moves:
             transaction = self._begin()
             step = await self._advance(transaction, observed.facts)
             self._recorder.run_states(transaction, observed.run_states)
             # With the facts goes how far the unit is observed: its counters prove the next silence from there.
             await self._finish(transaction, step, also_observed=frozenset([answer.unit]) & step[0].watched)
 
-    async def message(self, topic: str, payload: bytes) -> None:
-        """Take a message of the interface engine; returns when it and its answer are in the ledger."""
-        async with self._lock:
-            transaction = self._begin()
-            read, message_format = await self._read(payload, transaction.recorded_us)
-            judged = Judged(read) if not isinstance(read, Receipt) else await judge(self._ledger.outbox, read)
-            read = judged.answer
-            since_us = transaction.recorded_us - REPEATED_US
-            if isinstance(read, Accepted) and await self._ledger.knows_message(read.message_id, since_us):
-                read = Accepted(read.message_id, (), note="this message was taken before")
-            facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
-            try:
-                step = await self._advance(transaction, facts)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the broker would send the message for ever
-                # The places alone: an error's text may quote the message.
-                _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
-                transaction, step, identities, judged = self._begin(), (self._state, Step()), (), Judged(read)
-                read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
-            answered = AnsweredMessage(read, message_format)
-            await self._finish(transaction, step, answered=answered, identities=identities, settled=judged.settled)
-        for each in judged.settled:
-            level = logging.INFO if each.accepted else logging.ERROR
-            _log.log(level, "receipt", extra={"key": each.key, "result": each.receipt.result})
+    def _moves(self, observed: Observed) -> bool:
+        """Whether anything follows from it."""
+        if observed.facts:
+            return True
+        return observed.until_us is not None and observed.until_us >= self._due_us.get(observed.unit, FOREVER)
 
-    async def send_again(self, order: Order) -> None:
-        """Take a person's order to send a message again. Raises OrderRefused."""
-        async with self._lock:
-            await check_order(self._ledger.outbox, order)
-            transaction = self._begin()
-            transaction.order(order)
-            await self._finish(transaction, (self._state, Step()))
+    async def _take_message(self, payload: bytes) -> Sequence[Settled]:
+        transaction = self._begin()
+        read, message_format = await self._read(payload, transaction.recorded_us)
+        judged = Judged(read) if not isinstance(read, Receipt) else await judge(self._ledger.outbox, read)
+        read = judged.answer
+        since_us = transaction.recorded_us - REPEATED_US
+        if isinstance(read, Accepted) and await self._ledger.knows_message(read.message_id, since_us):
+            read = Accepted(read.message_id, (), note="this message was taken before")
+        facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
+        try:
+            step = await self._advance(transaction, facts)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the broker would send the message for ever
+            # The places alone: an error's text may quote the message.
+            _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
+            transaction, step, identities, judged = self._begin(), (self._next, Step()), (), Judged(read)
+            read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
+        answered = AnsweredMessage(read, message_format)
+        await self._finish(transaction, step, answered=answered, identities=identities, settled=judged.settled)
+        return judged.settled
 
-    async def record(self, facts: Sequence[AnyFact], identities: Sequence[Identity] = ()) -> tuple[Outcome, ...]:
-        """Take what a person states; what that changed, once it is in the ledger."""
-        async with self._lock:
-            transaction = self._begin()
-            state, step = await self._advance(transaction, facts)
-            await self._finish(transaction, (state, step), identities=identities)
+    async def _take_order(self, order: Order) -> None:
+        await check_order(self._ledger.outbox, order)
+        transaction = self._begin()
+        transaction.order(order)
+        await self._finish(transaction, (self._next, Step()))
+
+    async def _take_facts(self, facts: Sequence[AnyFact], identities: Sequence[Identity]) -> tuple[Outcome, ...]:
+        transaction = self._begin()
+        state, step = await self._advance(transaction, facts)
+        await self._finish(transaction, (state, step), identities=identities)
         return step.outcomes
 
-    async def session(self, token: str) -> tuple[Session, Outcome] | None:
-        """One session as it stands now, however old; None if the ledger has none of that token."""
-        async with self._lock:
-            await self._read_back(lacking_session(self._state, token))
-            return inspect(self._state, token, self.observed, self._clock.now().utc_us)
+    async def _inspect(self, token: str) -> tuple[Session, Outcome] | None:
+        await self._read_back(lacking_session(self._next, token))
+        return inspect(self._next, token, self.observed, self._clock.now().utc_us)
 
-    async def run(self) -> None:
-        """Each minute: record how far busy units are observed, watch the clock, do what time alone makes due."""
-        while True:  # ends with the task
-            await asyncio.sleep(TICK_S / self._clock.speed)
-            async with self._lock:
-                transaction = self._begin()
-                before, self._state = self._state, prune(self._state, transaction.recorded_us)
-                await self._heads.clear_final(transaction, before.records.keys() - self._state.records.keys())
-                step = await self._advance(transaction, self._clock_facts(transaction.recorded_us))
-                await self._finish(transaction, step, also_observed=self.busy)
+    async def _tick(self) -> None:
+        transaction = self._begin()
+        before, self._next = self._next, prune(self._next, transaction.recorded_us)
+        await self._heads.clear_final(transaction, before.records.keys() - self._next.records.keys())
+        step = await self._advance(transaction, self._clock_facts(transaction.recorded_us))
+        await self._finish(transaction, step, also_observed=step[0].watched)
 
     async def _resume(self) -> None:
         """Do what became due meanwhile, as the first thing after a start."""
-        async with self._lock:
-            transaction = self._begin()
-            if self._ledger.set_aside is not None:
-                _log.error("a damaged ledger was set aside", extra={"file": self._ledger.set_aside.name})
-                self._recorder.set_aside(transaction, self._ledger.set_aside.name)
-            state, step = await self._advance(transaction, ())
-            wrong = {each.record.token for each in step.outcomes if _takes_back(each)}
-            for token in sorted(wrong):
-                _log.error("a start would take back what was published", extra={"session": token})
-            await self._finish(transaction, (state.with_asleep(wrong, self._state), step.without(wrong)))
+        transaction = self._begin()
+        if self._ledger.set_aside is not None:
+            _log.error("a damaged ledger was set aside", extra={"file": self._ledger.set_aside.name})
+            self._recorder.set_aside(transaction, self._ledger.set_aside.name)
+        state, step = await self._advance(transaction, ())
+        wrong = {each.record.token for each in step.outcomes if _takes_back(each)}
+        for token in sorted(wrong):
+            _log.error("a start would take back what was published", extra={"session": token})
+        await self._finish(transaction, (state.with_asleep(wrong, self._next), step.without(wrong)))
 
-    async def close(self) -> None:
-        """Sign the end of the chain, as the last thing that is written."""
-        async with self._lock:
-            transaction = self._begin()
-            batch = self._checkpointer.seal(transaction.batch(), transaction.recorded_us, closing=True)
-            if not batch.empty:
-                await self._ledger.commit(batch)
+    async def _sign(self) -> None:
+        transaction = self._begin()
+        batch = self._checkpointer.seal(transaction.batch(), transaction.recorded_us, closing=True)
+        if not batch.empty:
+            await self._ledger.append(batch)
 
-    # --- one step, always under the lock
+    # --- one step
 
     def _begin(self) -> Transaction:
-        return Transaction(self._ledger.head, self._clock.now().utc_us)
+        """A transaction with an instant of its own, which tells it from the one before."""
+        now_us = self._clock.now().utc_us
+        stands = 0 <= self._recorded_us - now_us < US_PER_S  # several in a microsecond; set back, the clock is followed
+        self._recorded_us = self._recorded_us + 1 if stands else now_us
+        return Transaction(self._ledger.head, self._recorded_us)
 
     async def _read_back(self, missing: Sequence[Anchor], facts: Sequence[AnyFact] = ()) -> None:
         """Fill the memory with what the ledger has of it; that changes nothing that is published."""
         if missing:
-            idle_us = self._state.policy.session_idle_s * US_PER_S
-            self._state = with_read_back(self._state, await self._ledger.read_back(missing, facts, idle_us))
+            idle_us = self._next.policy.session_idle_s * US_PER_S
+            self._next = with_read_back(self._next, await self._ledger.read_back(missing, facts, idle_us))
 
     async def _read(self, payload: bytes, now_us: int) -> tuple[Inbound, InboundFormat]:
         """What a message says. Where that depends on a visit that is not in memory, it is read back first."""
         site, asked = self._site(now_us)
         read = read_message(payload, now_us, site)
-        missing = [Anchor(("patient", visit), now_us) for visit in asked if ("patient", visit) not in self._state.whole]
+        missing = [Anchor(("patient", visit), now_us) for visit in asked if ("patient", visit) not in self._next.whole]
         if missing:
             await self._read_back(missing)
             read = read_message(payload, now_us, self._site(now_us)[0])
@@ -241,8 +276,8 @@ class Pipeline:
 
     async def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[TrackerState, Step]:
         """The next state, with the facts of the step recorded."""
-        await self._read_back(lacking(self._state, facts, self.observed, transaction.recorded_us), facts)
-        state, step = advance(self._state, facts, self.observed, transaction.recorded_us, _draw_token)
+        await self._read_back(lacking(self._next, facts, self.observed, transaction.recorded_us), facts)
+        state, step = advance(self._next, facts, self.observed, transaction.recorded_us, _draw_token)
         self._recorder.facts(transaction, step.facts)
         return state, step
 
@@ -256,7 +291,7 @@ class Pipeline:
         settled: Sequence[Settled] = (),
         also_observed: frozenset[str] = frozenset(),
     ) -> None:
-        """Record all that the step changed, commit, and let the new state stand."""
+        """Record all that the step changed, and let further steps begin from the state after it."""
         state, step = advanced
         moved = {unit for outcome in step.outcomes for unit in outcome.record.watched}
         self._recorder.facts(transaction, self._observing.facts(moved | also_observed, transaction.recorded_us))
@@ -271,25 +306,29 @@ class Pipeline:
         transaction.leave(step.records)
         if settled:
             self._recorder.settled(transaction, settled)
-            await self._heads.clear_delivered(transaction, settled, self._state.records)
+            await self._heads.clear_delivered(transaction, settled, self._next.records)
         if answered is not None:
             self._recorder.answer(transaction, answered.answer, answered.format)
         merges = answered.merges if answered is not None else ()
         written = transaction.batch(identities, merges)
         batch = self._checkpointer.seal(written, transaction.recorded_us)
         if not batch.empty:
-            try:
-                await self._ledger.commit(batch)
-            except asyncio.CancelledError:
-                self._swap(state, step)  # the commit was completed all the same
-                raise
-        self._swap(state, step)
-
-    def _swap(self, state: TrackerState, step: Step) -> None:
-        self._state = state
+            await self._ledger.append(batch)
+        self._next = state
         self._due_us = state.due_us()
-        if state.watched != self.busy:
-            self.busy = state.watched
+        self._steps.append(step)
+
+    def _committed(self) -> None:
+        """Let the new state stand: all that led to it is on the disk."""
+        self._state = self._next
+        if self._state.watched != self.busy:
+            self.busy = self._state.watched
+        for step in self._steps:
+            self._report(step)
+        self._steps.clear()
+
+    def _report(self, step: Step) -> None:
+        """Count and log what was published."""
         for outcome in step.outcomes:
             for what in outcome.happened:
                 _log.info("session", extra={"what": what, "session": outcome.record.token})
@@ -308,20 +347,20 @@ class Pipeline:
 
         def knows_order(visit: str, order: str) -> bool:
             asked.add(visit)
-            return self._state.knows_order(visit, order)
+            return self._next.knows_order(visit, order)
 
-        open_sessions = {token: record.patient for token, record in self._state.records.items()}
+        open_sessions = {token: record.patient for token, record in self._next.records.items()}
         site = ReaderSite(
             self._plant.chairs,
             self._plant.caps,
-            self._state.serving(now_us),
+            self._next.serving(now_us),
             open_sessions,
             lambda visit: subject_of(self._ledger.salt, visit),
             self._time_zone,
             self._words,
             live=self._live,
-            done=self._state.done,
-            has_work=lambda key: any(work_key(item.raised) == key for item in self._state.work),
+            done=self._next.done,
+            has_work=lambda key: any(work_key(item.raised) == key for item in self._next.work),
             knows_order=knows_order,
         )
         return site, asked
@@ -340,11 +379,11 @@ class Pipeline:
         step_us = self._clock.step_us()
         if abs(step_us) <= STEP_TOLERANCE_US:
             return ()
-        if not any(record.open for record in self._state.records.values()):
+        if not any(record.open for record in self._next.records.values()):
             self._clock.align()
             _log.warning("wall clock was stepped", extra={"step_s": step_us / US_PER_S})
             return ()
-        known = self._state.of(CLOCK)
+        known = self._next.of(CLOCK)
         if any(isinstance(fact, ClockStepped) and abs(fact.step_s * US_PER_S - step_us) < US_PER_S for fact in known):
             return ()
         _log.warning("wall clock was stepped, sessions keep the old time", extra={"step_s": step_us / US_PER_S})

@@ -1,0 +1,179 @@
+"""Inputs that wait for a slow disk share its next commit, each as a step of its own, on a real ledger."""
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from drivers.reading import CapReading, Reading, RunState
+from gateway.audit.verify import verify
+from gateway.config.load import load_config
+from gateway.ledger.bodies import Order
+from gateway.ledger.entry import EntryKind
+from gateway.ledger.store import Ledger, open_ledger
+from gateway.recording.pipeline import Pipeline
+from gateway.recording.receipts import OrderRefused
+from gateway.session.facts import NoteAdded
+from tests.sim.test_pipeline import POLICY, FakeClock
+
+UNITS = 40
+CONFIG = """
+[gateway]
+site = "ward"
+id = "gw-01"
+mode = "test"
+state_dir = "state"
+
+[mqtt]
+url = "mqtt://127.0.0.1:1883"
+
+[tracking]
+policy = "policy.toml"
+"""
+UNIT = """
+[[line]]
+id = "net-{number}"
+url = "socket://127.0.0.1:{number}"
+
+[[line.unit]]
+id = "cap-{number}"
+profile = "reference-cap-unit"
+unit_id = 1
+poll_period_s = 1
+simulated = true
+cap = [{{ cap = 1, chair = "c{number}" }}]
+"""
+
+
+class SlowDisk:
+    """Makes connections whose commits take `commit_s`, and counts the commits."""
+
+    def __init__(self, commit_s: float) -> None:
+        self.commit_s = commit_s
+        self.commits = 0
+        self.on_commit: Callable[[], None] = lambda: None
+
+    def connect(self, path: Path) -> sqlite3.Connection:
+        """A connection to a file of the ledger."""
+        disk = self
+
+        class Slow(sqlite3.Connection):
+            def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+                if sql == "COMMIT":
+                    disk.commits += 1
+                    disk.on_commit()
+                    time.sleep(disk.commit_s)
+                return super().execute(sql, *values)  # type: ignore[arg-type]
+
+        path.touch(mode=0o600)
+        return sqlite3.connect(path, isolation_level=None, factory=Slow)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "gateway.toml").write_text(CONFIG + "".join(UNIT.format(number=100 + n) for n in range(UNITS)))
+    (tmp_path / "policy.toml").write_text(POLICY)
+    return tmp_path
+
+
+class Ward:
+    """Many units, of which all cool or none, and a gateway on a slow disk."""
+
+    def __init__(self, pipeline: Pipeline, clock: FakeClock, ledger: Ledger) -> None:
+        self.pipeline = pipeline
+        self.clock = clock
+        self.ledger = ledger
+
+    async def poll(self, state: RunState) -> None:
+        """One reading of each unit, all at once."""
+        self.clock.us += 1_000_000
+        async with asyncio.TaskGroup() as group:
+            for number in range(UNITS):
+                cap = CapReading(1, state, True, state is RunState.RUNNING, {})
+                idle = CapReading(2, RunState.STOPPED, False, False, {})
+                reading = Reading(f"cap-{100 + number}", self.clock.now(), (cap, idle), {}, (), f"SN-{number}")
+                group.create_task(self.pipeline.answer(reading))
+
+
+@asynccontextmanager
+async def running(folder: Path, disk: SlowDisk) -> AsyncGenerator[Ward]:
+    config = load_config(folder / "gateway.toml")
+    clock = FakeClock()
+    async with open_ledger(folder / "state" / "ledger.db", config.id, clock.now, disk.connect) as ledger:
+        yield Ward(await Pipeline.recovered(config, clock, ledger), clock, ledger)
+
+
+async def test_what_waits_for_the_disk_shares_the_next_commit(folder: Path) -> None:
+    disk = SlowDisk(0.02)
+    async with running(folder, disk) as ward:
+        await ward.poll(RunState.STOPPED)
+        before = disk.commits
+        for _ in range(2):
+            await ward.poll(RunState.RUNNING)
+        entries = await ward.ledger.entries(kinds=[EntryKind.FACT])
+    assert disk.commits - before <= 2, "the first that came, and all the others"
+    facts = [cast(dict[str, object], json.loads(entry.body)) for entry in entries]
+    assert Counter(fact["fact"] for fact in facts)["cooling_started"] == UNITS
+    instants = {
+        entry.recorded_us for entry, fact in zip(entries, facts, strict=True) if fact["fact"] == "cooling_started"
+    }
+    assert len(instants) == UNITS, "each has an instant of its own, by which the audit knows the steps"
+    report = verify(folder / "state" / "ledger.db")
+    assert report.problems == ()
+
+
+async def test_nothing_is_seen_or_answered_before_it_is_on_the_disk(folder: Path) -> None:
+    disk = SlowDisk(0.02)
+    async with running(folder, disk) as ward:
+        await ward.poll(RunState.STOPPED)
+        await ward.poll(RunState.RUNNING)
+        seen: list[int] = []
+        disk.on_commit = lambda: seen.append(len(ward.pipeline.state.records))
+        reading = asyncio.create_task(ward.poll(RunState.RUNNING))
+        while not seen:
+            await asyncio.sleep(0.001)
+        waiting = await ward.ledger.outbox.pending(0, 10_000)
+        assert len(ward.pipeline.state.records) == UNITS
+        assert any(row.topic.endswith("/session/json") for row in waiting), "the relay waited for the commit"
+        await reading
+        assert seen[0] == 0, "while it was on its way nobody saw the sessions"
+
+
+async def test_a_step_that_is_refused_leaves_the_others_of_its_commit(folder: Path) -> None:
+    disk = SlowDisk(0.02)
+    async with running(folder, disk) as ward:
+        notes = [NoteAdded(at_us=1, known_at_us=1, patient=name, text="so it is") for name in ("p1", "p2", "p3")]
+        results = await asyncio.gather(
+            ward.pipeline.record(notes[:1]),
+            ward.pipeline.record(notes[1:2]),
+            ward.pipeline.send_again(Order("9RX2M7KQ401A", "Z. Ward", "lost")),
+            ward.pipeline.record(notes[2:]),
+            return_exceptions=True,
+        )
+        assert [isinstance(each, OrderRefused) for each in results] == [False, False, True, False]
+        assert len(await ward.ledger.entries(kinds=[EntryKind.FACT])) == 3
+
+
+async def test_who_is_gone_before_the_step_began_takes_it_along(folder: Path) -> None:
+    disk = SlowDisk(0.02)
+    async with running(folder, disk) as ward:
+        notes = [NoteAdded(at_us=1, known_at_us=1, patient=name, text="so it is") for name in ("p1", "p2", "p3")]
+        before, disk.commit_s = disk.commits, 0.2
+        tasks = [asyncio.create_task(ward.pipeline.record(notes[:1]))]
+        while disk.commits == before:
+            await asyncio.sleep(0.001)
+        tasks += [asyncio.create_task(ward.pipeline.record([note])) for note in notes[1:]]
+        await asyncio.sleep(0.001)
+        tasks[0].cancel()
+        tasks[1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert [task.cancelled() for task in tasks] == [True, True, False]
+        bodies = [json.loads(entry.body)["patient"] for entry in await ward.ledger.entries(kinds=[EntryKind.FACT])]
+        assert bodies == ["p1", "p3"]
