@@ -58,8 +58,6 @@ class LineCounters:
     reopens: int = 0
     failed_openings: int = 0
     drains: int = 0  # requests that first waited out a miss
-    latency_last_s: float = 0.0  # from the request's sending to the reply's last byte
-    latency_max_s: float = 0.0
 
 
 class Line:
@@ -169,8 +167,6 @@ class Line:
             inbox.unasked_bytes += len(inbox.buffer)
             inbox.buffer.clear()
             self._count_unasked(inbox)
-        self.counters.latency_last_s = inbox.last_byte_at - sent_at
-        self.counters.latency_max_s = max(self.counters.latency_max_s, self.counters.latency_last_s)
         if isinstance(answer, Exceptional):
             self.counters.exceptions[answer.code] = self.counters.exceptions.get(answer.code, 0) + 1
             raise UnitRefused(answer.code)

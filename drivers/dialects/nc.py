@@ -28,13 +28,12 @@ from drivers.dialects.base import (
     numbered,
 )
 
-BAD_COMMAND, BAD_DATA, BAD_CHECKSUM = 1, 2, 3  # error numbers; 1 and 2 mean what Modbus' 01 and 03 do, roughly
-
 READS = (0x00, 0x02, 0x09, 0x10, 0x20, 0x21, 0x28, 0x29, 0x40, 0x60, 0x70)  # 80 and above set
 
 _RS232, _RS485 = 0xCA, 0xCC
 _LONE_ADDRESS = 1
 _ERROR = 0x0F
+_BAD_CHECKSUM = 3  # error number; 1 and 2, bad command and bad data, mean what Modbus' 01 and 03 do, roughly
 _OVERHEAD = 6  # lead, address (2), command, length, checksum
 _MAX_DATA = 64  # bytes; the longest is the text on a display
 
@@ -155,7 +154,7 @@ def _complaint(size: int, data: bytes, query: NumberQuery) -> Verdict:
     if len(data) != 2:
         return Reject(size, RejectKind.WRONG_COUNT)
     number, echoed = data
-    if number == BAD_CHECKSUM:  # the request was damaged on its way: the line's fault, not an answer to it
+    if number == _BAD_CHECKSUM:  # the request was damaged on its way: the line's fault, not an answer to it
         return Reject(size, RejectKind.BAD_CHECK)
     return Exceptional(size, number) if echoed == query.number else Reject(size, RejectKind.WRONG_FUNCTION)
 

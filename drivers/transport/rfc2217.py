@@ -6,7 +6,6 @@ server on a port without modem lines acknowledges none; pyserial users know this
 """
 
 import asyncio
-from typing import TypeVar
 
 from serialx import Parity as SerialxParity
 from serialx import StopBits
@@ -30,8 +29,6 @@ from drivers.transport.base import CONNECT_TIMEOUT_S, Handshake, Parity, SerialS
 
 _PARITY = {Parity.NONE: SerialxParity.NONE, Parity.EVEN: SerialxParity.EVEN, Parity.ODD: SerialxParity.ODD}
 _STOP = {1: StopBits.ONE, 2: StopBits.TWO}
-
-T = TypeVar("T")
 
 
 class Rfc2217Link(tcp.TcpLink):

@@ -45,8 +45,8 @@ class Bridge:
     def __init__(self, config: BridgeConfig, clock: Clock, chance: Callable[[], float] = random.random) -> None:
         self.listening = asyncio.Event()
         self.port = 0
-        self.carried = 0
-        self.taken = 0
+        self.carried = 0  # to the engine, and answered
+        self.taken = 0  # from the engine
         self._config = config
         self._clock = clock
         self._chance = chance
@@ -64,6 +64,7 @@ class Bridge:
                 group.create_task(self._stay_connected())
         finally:
             await self._line.close()
+            _log.info("ended", extra={"carried": self.carried, "taken": self.taken})
 
     async def _listen(self, group: asyncio.TaskGroup) -> None:
         if self._config.listen is not None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import click
 
 from drivers.diagnose.scan import Unit
-from drivers.profile.load import DeviceProfile, find_profile, load_profile, profile_files
+from drivers.profile.load import DeviceProfile, find_profile, load_profiles
 from drivers.profile.shape import ReadsEffect, Serial, TimingTable
 from drivers.toml.document import TomlProblems
 from gateway.runtime.shipped import shipped_dir
@@ -69,8 +69,7 @@ def every_profile(directory: Path | None, ids: tuple[str, ...] = ()) -> list[Dev
     if ids:
         return [chosen_profile(each, directory, {}) for each in ids]
     try:
-        loaded = map(load_profile, profile_files(directories(directory)))
-        return list({profile.id: profile for profile in loaded}.values())
+        return list(load_profiles(directories(directory)).values())
     except TomlProblems as error:
         raise click.UsageError(str(error)) from error
 

@@ -1,12 +1,11 @@
-"""What a monitor may count: plain counters that cost the polling path an addition, turned into metrics when scraped.
+"""What a monitor may count: the counters of those who count, turned into metrics when scraped.
 
-Labels are units, lines and closed lists, never a patient or a session. Who counts keeps a `UnitCounters`; everything
-else is looked up at the scrape, so that nothing here runs between scrapes but the loop-lag probe.
+Labels are units, lines and closed lists, never a patient or a session. Everything is looked up at the scrape, so that
+nothing here runs between scrapes but the loop-lag probe.
 """
 
 import asyncio
-from bisect import bisect_left
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 import msgspec
@@ -15,36 +14,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from drivers.line import LineCounters
-from drivers.reading import FaultKind
 from gateway.ledger.deliveries import Deliveries
 from gateway.monitoring.alarms import AlarmCode
+from gateway.monitoring.counters import REPLY_BUCKETS_S, UnitCounters
+from gateway.mqtt.types import MqttCounters
 
-REPLY_BUCKETS_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 LAG_PERIOD_S = 1.0
 LAG_WINDOW = 60  # periods: a scrape a minute misses no peak
-
-
-class UnitCounters:
-    """What one unit's polls came to since the gateway started."""
-
-    def __init__(self) -> None:
-        self.up = False
-        self.reads_ok = 0
-        self.faults: Counter[str] = Counter()  # by FaultKind
-        self.reply_s_sum = 0.0
-        self.replies = [0] * (len(REPLY_BUCKETS_S) + 1)  # by bucket, not cumulated; the last is past all bounds
-
-    def ok(self, reply_s: float) -> None:
-        """A poll gave a reading after `reply_s`."""
-        self.up = True
-        self.reads_ok += 1
-        self.reply_s_sum += reply_s
-        self.replies[bisect_left(REPLY_BUCKETS_S, reply_s)] += 1
-
-    def fault(self, kind: FaultKind) -> None:
-        """A poll gave none."""
-        self.up = False
-        self.faults[kind] += 1
 
 
 class LoopLag:
@@ -92,6 +68,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     outbox_depth: int
     oldest_unsent_s: float  # 0.0: all is sent
     mqtt_connected: bool
+    mqtt: MqttCounters
     loop_lag_s: float
     alarms: Collection[AlarmCode] = ()
     deliveries: Deliveries = Deliveries()
@@ -115,6 +92,7 @@ class _GatewayCollector(Collector):
         yield _alarm_metric(now.alarms)
         yield from _delivery_metrics(now.deliveries, now.oldest_pending_s)
         yield GaugeMetricFamily("capgate_mqtt_connected", "1 while the broker is connected.", int(now.mqtt_connected))
+        yield from _mqtt_metrics(now.mqtt)
         yield GaugeMetricFamily("capgate_loop_lag_seconds", "Worst lag of the event loop in a minute.", now.loop_lag_s)
         build = GaugeMetricFamily("capgate_build_info", "1, with the version.", labels=("version",))
         build.add_metric((now.version,), 1)
@@ -159,6 +137,25 @@ def _delivery_metrics(deliveries: Deliveries, oldest_s: float) -> Iterable[Metri
     yield GaugeMetricFamily("capgate_receipts_rejected", "Messages that the engine rejected.", deliveries.rejected)
     unproven = "Messages of which no receipt is expected."
     yield GaugeMetricFamily("capgate_deliveries_unproven", unproven, deliveries.unproven)
+
+
+def _mqtt_metrics(counters: MqttCounters) -> Iterable[Metric]:
+    counted = (
+        ("connects", "Connections that the broker accepted.", counters.connects),
+        ("losses", "Connections that ended unasked.", counters.losses),
+        ("connect_failures", "Attempts to connect that failed.", counters.connect_failures),
+        ("published", "Messages that the broker took.", counters.published),
+        ("no_subscriber", "Attempts that nobody was subscribed to.", counters.no_subscriber),
+        ("refused", "Attempts that the broker refused.", counters.refused),
+        ("statuses", "Unit statuses that the broker took.", counters.statuses),
+        ("statuses_refused", "Unit statuses that the broker refused.", counters.statuses_refused),
+        ("telemetry_sent", "Readings sent.", counters.telemetry_sent),
+        ("telemetry_dropped", "Readings dropped: too many, or too old.", counters.telemetry_dropped),
+        ("inbound", "Messages handled and acknowledged.", counters.inbound),
+        ("inbound_retained", "Retained messages ignored.", counters.inbound_retained),
+    )
+    for name, text, count in counted:
+        yield CounterMetricFamily(f"capgate_mqtt_{name}", text, count)
 
 
 def _counted(name: str, text: str, labels: tuple[str, str], counts: Mapping[str, Mapping[str, int]]) -> Metric:

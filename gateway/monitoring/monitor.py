@@ -13,8 +13,9 @@ from gateway.ledger.batch import Backlog
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.store import Ledger
 from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown
+from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.health import Health, HealthServer
-from gateway.monitoring.metrics import LoopLag, Snapshot, UnitCounters, metrics_page
+from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
 from gateway.mqtt.gateway_status import software_version
 from gateway.mqtt.service import MqttService
 from gateway.runtime.clock import US_PER_S, Clock
@@ -143,6 +144,7 @@ class Monitor:
             outbox_depth=self._backlog.depth,
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,
             mqtt_connected=self._mqtt.connected,
+            mqtt=self._mqtt.counters,
             deliveries=self._deliveries,
             oldest_pending_s=self._age_s(self._deliveries.oldest_us) or 0.0,
             loop_lag_s=self._lag.worst_s,

@@ -7,7 +7,7 @@ import msgspec
 
 from drivers.reading import FaultKind, ReadFault, Reading
 from drivers.unit.driver import Driver
-from gateway.monitoring.metrics import UnitCounters
+from gateway.monitoring.counters import UnitCounters
 from gateway.polling.schedule import LineSchedule
 from gateway.runtime.logs import Outage
 

@@ -10,7 +10,8 @@ from drivers.transport.open import connector
 from drivers.unit.driver import Driver
 from gateway.config.lines import LineSpec
 from gateway.ledger.errors import LedgerError
-from gateway.monitoring.metrics import UnitCounters, line_events
+from gateway.monitoring.counters import UnitCounters
+from gateway.monitoring.metrics import line_events
 from gateway.polling.poller import Deliver, Polled, PollProgress, poll_line
 from gateway.polling.schedule import SLOTS, LineSchedule
 from gateway.runtime.clock import Clock

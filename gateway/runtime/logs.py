@@ -72,11 +72,6 @@ class Outage:
         self._fields = dict(fields or {})
         self._lost_at_us: int | None = None
 
-    @property
-    def lasting(self) -> bool:
-        """Whether it is lost now."""
-        return self._lost_at_us is not None
-
     def lost(self, reason: str) -> None:
         """It does not work, because of `reason`."""
         if self._lost_at_us is None:

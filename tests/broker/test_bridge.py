@@ -89,8 +89,9 @@ async def ready(gateway: Caller, carried: int = 0) -> None:
 
 
 async def test_charges_go_to_the_engine_and_its_answers_come_back(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "capgate.bridge")
     heard = Heard()
     async with engine(heard) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))) as running:
         await ready(gateway)
@@ -103,6 +104,7 @@ async def test_charges_go_to_the_engine_and_its_answers_come_back(
         assert heard.ids == [f"CG9RX2M7KQ4{number:02d}A" for number in range(30)]
         assert "Müller" in heard.messages[0]
         await eventually(lambda: running.carried == 30, "all are acknowledged to the broker")
+    assert [vars(line)["carried"] for line in caplog.records if line.message == "ended"] == [30]
 
 
 async def test_a_rejected_charge_comes_back_as_such_and_blocks_none_behind_it(

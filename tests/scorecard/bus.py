@@ -13,7 +13,7 @@ from drivers.profile.load import load_profile
 from drivers.reading import ReadFault, Reading, Stamp
 from drivers.transport.memory import FarEnd, null_modem
 from drivers.unit.driver import Driver, line_timing
-from gateway.monitoring.metrics import UnitCounters
+from gateway.monitoring.counters import UnitCounters
 from gateway.polling.poller import Polled, PollProgress, poll_line
 from gateway.polling.schedule import LineSchedule
 from gateway.runtime.clock import SystemClock

@@ -61,3 +61,18 @@ def test_what_is_no_message_of_a_gateway_is_counted_and_changes_nothing() -> Non
         board.take("t/other", payload)
     assert board.topics == {"t/other": 5}
     assert board.as_json() == {"units": [], "sessions": [], "topics": {"t/other": 5}}
+
+
+def test_the_json_has_every_field_of_a_unit_and_a_session() -> None:
+    board = Board()
+    for name in ("unit_status_up", "temperature", "temperature", "session_opened", "increment_emit"):
+        board.take("t", sample(name))
+    shown = cast(dict[str, list[dict[str, Any]]], board.as_json())
+    (unit,), (session,) = shown["units"], shown["sessions"]
+    assert unit["readings"] == 2
+    assert list(unit) == [
+        "unit", "profile", "link", "fault", "serial_number", "alarms", "readings", "caps", "temperatures",
+    ]  # fmt: skip
+    assert list(session) == [
+        "session", "unit", "cap", "phase", "started_at", "cooling_stopped_at", "flags", "increments",
+    ]  # fmt: skip

@@ -10,7 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from drivers.dialects.base import RejectKind
 from drivers.line import LineCounters
 from drivers.reading import FaultKind
-from gateway.monitoring.metrics import LoopLag, Snapshot, UnitCounters, line_events, metrics_page
+from gateway.monitoring.counters import UnitCounters
+from gateway.monitoring.metrics import LoopLag, Snapshot, line_events, metrics_page
+from gateway.mqtt.types import MqttCounters
 
 PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "monitor.md"
 
@@ -33,6 +35,7 @@ def snapshot() -> Snapshot:
         outbox_depth=3,
         oldest_unsent_s=12.5,
         mqtt_connected=True,
+        mqtt=MqttCounters(**{name: count for count, name in enumerate(MqttCounters.__struct_fields__)}),
         loop_lag_s=0.004,
     )
 
@@ -66,6 +69,12 @@ def test_every_counter_is_shown_under_its_labels() -> None:
     }
     assert {key: values.get(key) for key in expected} == expected
     assert values[("process_resident_memory_bytes",)] > 0
+
+
+def test_every_mqtt_counter_is_shown_by_its_name() -> None:
+    values = scraped(metrics_page(snapshot)())
+    shown = [values[f"capgate_mqtt_{name}_total",] for name in MqttCounters.__struct_fields__]
+    assert shown == list(range(len(shown)))
 
 
 def test_the_page_names_every_metric_with_its_labels_and_no_other() -> None:

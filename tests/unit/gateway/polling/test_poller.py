@@ -8,7 +8,7 @@ import pytest
 
 from drivers.reading import FaultKind, ReadFault, Reading, Stamp
 from drivers.unit.driver import Driver
-from gateway.monitoring.metrics import UnitCounters
+from gateway.monitoring.counters import UnitCounters
 from gateway.polling.poller import Polled, PollProgress, poll_line
 from gateway.polling.schedule import LineSchedule
 from gateway.runtime.clock import SystemClock
