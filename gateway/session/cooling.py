@@ -9,8 +9,10 @@ Facts at one instant: the one that changes the state comes first. So a stop and 
 running cap running and a stopped cap stopped, and the same holds for pause and resume.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
+from typing import TypeVar
 
 import msgspec
 
@@ -118,28 +120,32 @@ def cooling(facts: Iterable[AnyFact], policy: Policy) -> Cooling:
         removed = [fact for fact in cap_facts if isinstance(fact, CapRemoved)]
         if policy.count_thaw:
             runs = _with_thaw(runs, removed)
-        removed_while_running |= any(run.start_us < r.at_us < run.machine_end_us for run in runs for r in removed)
-        ends = [*removed, *(fact for fact in charted if fact.cap in (None, cap))]
-        runs = [cut for run in runs if (cut := _cut(run, ends, policy)) is not None]
+        removed_while_running |= any(
+            (off := _first_after(removed, run.start_us)) is not None and off.at_us < run.machine_end_us for run in runs
+        )
+        runs = _cut_at_removals(runs, removed)
+        runs = _cut_as_charted(runs, [fact for fact in charted if fact.cap in (None, cap)], policy)
         departures = [fact for fact in left if fact.cap in (None, cap)]
-        left_while_cooling |= any(run.start_us < fact.at_us < run.end_us for run in runs for fact in departures)
-        runs = [cut for run in runs if (cut := _cut_at_departure(run, departures)) is not None]
+        left_while_cooling |= any(
+            (gone := _first_after(departures, run.start_us)) is not None and gone.at_us < run.end_us for run in runs
+        )
+        runs = _cut_at_departure(runs, departures)
         caps.append(_cap_time(cap, runs, pauses, ordered, policy))
     return Cooling(tuple(caps), tuple(machine_runs), left_while_cooling, removed_while_running)
 
 
-def _departures(facts: Iterable[AnyFact]) -> list[PatientLeft]:
-    """The valid departures: a cancellation voids those that the EHR reported before it."""
+def _departures(facts: Sequence[AnyFact]) -> list[PatientLeft]:
+    """The valid departures: a cancellation voids those that the EHR reported before it. `facts` are in order."""
     cancelled = [fact for fact in facts if isinstance(fact, DepartureCancelled)]
-    return [
-        fact
-        for fact in facts
-        if isinstance(fact, PatientLeft)
-        and not (
-            fact.source == EHR
-            and any(other.known_at_us >= fact.known_at_us and other.at_us >= fact.at_us for other in cancelled)
-        )
-    ]
+    # For each cancellation the last receipt of it and of all after it.
+    known_us = list(accumulate((fact.known_at_us for fact in reversed(cancelled)), max))[::-1]
+    valid: list[PatientLeft] = []
+    for fact in facts:
+        if isinstance(fact, PatientLeft):
+            index = bisect_left(cancelled, fact.at_us, key=_at_us)
+            if fact.source != EHR or index == len(cancelled) or known_us[index] < fact.known_at_us:
+                valid.append(fact)
+    return valid
 
 
 def _machine_runs(cap: CapRef, facts: Sequence[CapFact]) -> tuple[list[Run], list[Pause]]:
@@ -184,38 +190,59 @@ def _with_thaw(runs: Sequence[Run], removed: Sequence[CapRemoved]) -> list[Run]:
     """P13, `count_thaw`: a run lasts until the cap came off, unless another run began before that."""
     longer: list[Run] = []
     for run, limit_us in zip(runs, [*(later.start_us for later in runs[1:]), FOREVER], strict=False):
-        off = min((fact.at_us for fact in removed if run.end_us < fact.at_us <= limit_us), default=run.end_us)
-        longer.append(msgspec.structs.replace(run, end_us=off))
+        off = _first_after(removed, run.end_us)
+        longer.append(run if off is None or off.at_us > limit_us else msgspec.structs.replace(run, end_us=off.at_us))
     return longer
 
 
-def _cut(run: Run, ends: Iterable[CapRemoved | CoolingStopCharted], policy: Policy) -> Run | None:
-    """P13: the earliest end counts.
+def _cut_at_removals(runs: Iterable[Run], removed: Sequence[CapRemoved]) -> list[Run]:
+    """P13: a removed cap ends the run that was on."""
+    return [_ended(run, _first_after(removed, run.start_us)) for run in runs]
 
-    A removed cap ends the run that was on. A charted end states that there was no cooling from then until
-    the charting: it denies what the machine began in between, and nothing later.
+
+def _cut_as_charted(runs: Iterable[Run], charted: Sequence[CoolingStopCharted], policy: Policy) -> list[Run]:
+    """P13: the earliest end counts; `charted` is in order.
+
+    A charted end states that there was no cooling from then until the charting: it denies what the machine began in
+    between, and nothing later.
     """
-    for end in ends:
-        denied_until_us = end.at_us
-        if isinstance(end, CoolingStopCharted):
-            if policy.stop_conflict is StopConflict.DEVICE and run.machine_end_us < FOREVER:
-                continue
-            denied_until_us = max(end.at_us, end.known_at_us)
-        if run.start_us < denied_until_us and end.at_us < run.end_us:
-            run = _ended(run, end)
-    return run if run.start_us < run.end_us else None
+    denied_until_us = list(accumulate((max(end.at_us, end.known_at_us) for end in charted), max))
+    cut: list[Run] = []
+    for run in runs:
+        if policy.stop_conflict is StopConflict.DEVICE and run.machine_end_us < FOREVER:
+            cut.append(run)
+            continue
+        first = bisect_right(denied_until_us, run.start_us)  # the earliest end that reaches past the run's start
+        ended = _ended(run, charted[first] if first < len(charted) else None)
+        if ended.start_us < ended.end_us:
+            cut.append(ended)
+    return cut
 
 
-def _cut_at_departure(run: Run, departures: Iterable[PatientLeft]) -> Run | None:
+def _cut_at_departure(runs: Iterable[Run], departures: Sequence[PatientLeft]) -> list[Run]:
     """P28: whoever has left is not cooled any more, also by a run that starts later."""
-    for departure in departures:
-        if departure.at_us < run.end_us:
-            run = _ended(run, departure)
-    return run if run.start_us < run.end_us else None
+    ended = (_ended(run, departures[0] if departures else None) for run in runs)
+    return [run for run in ended if run.start_us < run.end_us]
 
 
-def _ended(run: Run, end: CapRemoved | CoolingStopCharted | PatientLeft) -> Run:
+def _ended(run: Run, end: CapRemoved | CoolingStopCharted | PatientLeft | None) -> Run:
+    """The run as far as `end`, if that comes before its own."""
+    if end is None or end.at_us >= run.end_us:
+        return run
     return msgspec.structs.replace(run, end_us=end.at_us, end_known_us=min(run.end_known_us, end.known_at_us))
+
+
+_AnEnd = TypeVar("_AnEnd", CapRemoved, PatientLeft)
+
+
+def _first_after(ends: Sequence[_AnEnd], at_us: int) -> _AnEnd | None:
+    """The first of `ends`, which are in order, that happened after `at_us`."""
+    index = bisect_right(ends, at_us, key=_at_us)
+    return ends[index] if index < len(ends) else None
+
+
+def _at_us(fact: AnyFact) -> int:
+    return fact.at_us
 
 
 def _cap_time(
@@ -236,13 +263,17 @@ def _cap_time(
     )
 
 
-def _within(pause: Pause, runs: Iterable[Run]) -> Pause | None:
+def _within(pause: Pause, runs: Sequence[Run]) -> Pause | None:
     """The pause as far as its run, cut as it may be, goes."""
-    for run in runs:
-        if run.start_us <= pause.start_us < run.end_us:
-            resumed = pause.resumed and pause.end_us <= run.end_us
-            return Pause(pause.start_us, min(pause.end_us, run.end_us), resumed, pause.fault)
-    return None
+    index = bisect_right(runs, pause.start_us, key=_start_us) - 1
+    if index < 0 or pause.start_us >= runs[index].end_us:
+        return None
+    end_us = runs[index].end_us
+    return Pause(pause.start_us, min(pause.end_us, end_us), pause.resumed and pause.end_us <= end_us, pause.fault)
+
+
+def _start_us(run: Run) -> int:
+    return run.start_us
 
 
 def _faults(device: str, facts: Iterable[AnyFact]) -> tuple[Span, ...]:

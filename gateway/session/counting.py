@@ -14,7 +14,7 @@ import msgspec
 from gateway.session.cooling import Cooling, Run
 from gateway.session.facts import CapRef
 from gateway.session.policy import PauseCounting, Policy
-from gateway.session.spans import FOREVER, US_PER_S, Span, clip, intersect, subtract, union
+from gateway.session.spans import FOREVER, US_PER_S, Span, clip, intersect, overlapping, subtract, union
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -67,7 +67,7 @@ def _net(cooling: Cooling, policy: Policy) -> tuple[Span, ...]:
         chatter = gap_us < policy.min_pause_s * US_PER_S  # P31
         short = gap_us <= policy.pause_tolerance_s * US_PER_S
         counts = chatter or (short and policy.pause_counting is PauseCounting.GROSS_WITHIN_TOLERANCE)  # P9
-        if counts and not intersect([(stop_us, start_us)], unknown):
+        if counts and not overlapping(unknown, stop_us, start_us):
             filled.append((stop_us, start_us))
     return union([*net, *filled])
 
@@ -122,10 +122,12 @@ def _by_cap(spans: tuple[Span, ...], cooling: Cooling) -> tuple[Interval, ...]:
     """Each moment of `spans` once, with the cap that proves it; a filled gap goes to the cap that resumed."""
     proofs = sorted((start, end, cap.cap) for cap in cooling.caps for start, end in intersect(cap.net_spans, spans))
     intervals: list[Interval] = []
-    for span_start_us, span_end_us in spans:
-        done_us = span_start_us
-        for start_us, end_us, cap in proofs:
-            if end_us <= done_us or start_us >= span_end_us:
+    following = 0
+    for done_us, span_end_us in spans:
+        while following < len(proofs) and proofs[following][0] < span_end_us:
+            _, end_us, cap = proofs[following]
+            following += 1
+            if end_us <= done_us:
                 continue
             if intervals and intervals[-1].cap == cap and intervals[-1].end_us == done_us:
                 intervals[-1] = Interval(intervals[-1].start_us, end_us, cap)

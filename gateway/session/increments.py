@@ -4,8 +4,10 @@ The list of increments is computed anew whenever something is learned. `reconcil
 reader's list becomes the present one: retract from the top, amend what moved, emit what is new (P18).
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from itertools import accumulate
 
 import msgspec
 
@@ -30,28 +32,19 @@ def attained(intervals: Sequence[Interval], policy: Policy, until_us: int) -> tu
 
     Unit n is attained when net cooling reaches the first threshold plus n - 1 increments, the instant included (P1).
     """
+    reached_us = list(accumulate(each.end_us - each.start_us for each in intervals))  # by the end of each interval
     found: list[Increment] = []
     for index in range(1, MAX_INDEX + 1):
         needed_us = (policy.first_threshold_s + (index - 1) * policy.increment_s) * US_PER_S
-        reached = _reach(intervals, needed_us)
-        if reached is None:
+        within = bisect_left(reached_us, needed_us)
+        if within == len(intervals):
             break
-        if reached[-1].end_us > until_us:
-            return tuple(found), reached[-1].end_us
-        found.append(Increment(index, reached[-1].end_us, reached))
+        last = intervals[within]
+        at_us = last.end_us - (reached_us[within] - needed_us)
+        if at_us > until_us:
+            return tuple(found), at_us
+        found.append(Increment(index, at_us, (*intervals[:within], Interval(last.start_us, at_us, last.cap))))
     return tuple(found), None
-
-
-def _reach(intervals: Sequence[Interval], needed_us: int) -> tuple[Interval, ...] | None:
-    """The intervals up to the instant at which they sum up to `needed_us`; None if they never do."""
-    used: list[Interval] = []
-    for interval in intervals:
-        if interval.end_us - interval.start_us >= needed_us:
-            used.append(Interval(interval.start_us, interval.start_us + needed_us, interval.cap))
-            return tuple(used)
-        used.append(interval)
-        needed_us -= interval.end_us - interval.start_us
-    return None
 
 
 def up_to(intervals: Iterable[Interval], until_us: int) -> tuple[Interval, ...]:

@@ -8,6 +8,7 @@ the last segment of every order that counts under the policy has an end; the cou
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -147,6 +148,42 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
     )
 
 
+def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | None:
+    """The first instant from `from_us` on by which `Infusions.end` was known; None if that never was.
+
+    Facts of one order change what is known of that order alone, so only this is made anew as they are received.
+    """
+    by_order: dict[str, list[InfusionFact]] = {}
+    for fact in facts:
+        if isinstance(fact, INFUSION_FACTS):
+            by_order.setdefault(fact.order, []).append(fact)
+    received: dict[int, set[str]] = {from_us: set(by_order)}
+    for name, own in by_order.items():
+        for fact in own:
+            if fact.known_at_us > from_us:
+                received.setdefault(fact.known_at_us, set()).add(name)
+    orders: dict[str, _Order] = {}
+    main: set[str] = set()
+    running: set[str] = set()
+    for at_us, names in sorted(received.items()):
+        for name in names:
+            if known := [fact for fact in by_order[name] if fact.known_at_us <= at_us]:
+                agent = _class_of(known)
+                orders[name] = _order(name, known)
+                _keep(main, name, agent in _main_classes(policy))
+                _keep(running, name, agent in _counting_classes(policy) and orders[name].end is None)
+        if main and not running and not (policy.hold_when_orders_remain and _orders_remain(orders.values())):
+            return at_us
+    return None
+
+
+def _keep(names: set[str], name: str, wanted: bool) -> None:
+    if wanted:
+        names.add(name)
+    else:
+        names.discard(name)
+
+
 def _main_classes(policy: Policy) -> frozenset[AgentClass]:
     """The agents without which there is nothing to count after."""
     if policy.infusion_end_basis is InfusionEndBasis.LAST_ALOPECIA_INDUCING_AGENT:
@@ -181,8 +218,8 @@ def _class_of(facts: Sequence[InfusionFact]) -> AgentClass | None:
 
 def _order(name: str, facts: Sequence[InfusionFact]) -> _Order:
     starts = sorted({f.at_us for f in facts if isinstance(f, InfusionStarted | InfusionRestarted | FlushStarted)})
-    voids = [fact for fact in facts if isinstance(fact, InfusionEndVoided)]
-    valid = [each for fact in facts if (each := _statement(fact)) is not None and _is_valid(each, voids)]
+    voids = _Voids([fact for fact in facts if isinstance(fact, InfusionEndVoided)])
+    valid = [each for fact in facts if (each := _statement(fact)) is not None and not voids.withdraw(each)]
     segments: list[list[_Statement]] = [[] for _ in starts or (0,)]
     rejected = False
     for each in valid:
@@ -238,17 +275,25 @@ def _statement(fact: InfusionFact) -> _Statement | None:
             return None
 
 
-def _is_valid(statement: _Statement, voids: Iterable[InfusionEndVoided]) -> bool:
-    """Whether no void withdraws the statement."""
-    for void in voids:
-        if void.version is None:
-            # Reading 4: what was received before the void, whatever its instant.
-            if (statement.known_at_us, statement.charted_us) < (void.known_at_us, void.at_us):
-                return False
-        elif statement.version <= void.version and (statement.correction or statement.end_us <= void.at_us):
-            # P18: the highest version wins. An end that came about after the void is another end.
-            return False
-    return True
+class _Voids:
+    """The voids of one order."""
+
+    def __init__(self, voids: Sequence[InfusionEndVoided]) -> None:
+        whole = [(void.known_at_us, void.at_us) for void in voids if void.version is None]
+        versions = sorted((void.version, void.at_us) for void in voids if void.version is not None)
+        self._whole = max(whole, default=None)
+        self._versions = [version for version, _ in versions]
+        # For each version the latest void of it and of all above it.
+        self._last_us = list(accumulate((at_us for _, at_us in reversed(versions)), max))[::-1]
+
+    def withdraw(self, statement: _Statement) -> bool:
+        """Whether any of them withdraws the statement."""
+        # Reading 4: what was received before the void, whatever its instant.
+        if self._whole is not None and (statement.known_at_us, statement.charted_us) < self._whole:
+            return True
+        # P18: the highest version wins. An end that came about after the void is another end.
+        first = bisect_left(self._versions, statement.version)
+        return first < len(self._versions) and (statement.correction or statement.end_us <= self._last_us[first])
 
 
 def _orders_remain(orders: Iterable[_Order]) -> bool:

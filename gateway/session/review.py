@@ -1,5 +1,6 @@
 """Review of a session: the flags that a reviewer is shown, and when it is finalised. Nothing here counts time. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from gateway.session.cooling import CapTime, Cooling, Run
 from gateway.session.counting import Counted, Interval, interruptions
 from gateway.session.facts import (
     AnyFact,
+    CapRef,
     CapRemoved,
     ClockStepped,
     CoolingStopCharted,
@@ -20,9 +22,19 @@ from gateway.session.facts import (
 )
 from gateway.session.flags import Flag
 from gateway.session.increments import net_us
-from gateway.session.infusion import Infusions, infusions
+from gateway.session.infusion import Infusions, ended_us
 from gateway.session.policy import Policy
-from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S, clip, intersect, length, subtract, union
+from gateway.session.spans import (
+    FOREVER,
+    US_PER_MINUTE,
+    US_PER_S,
+    clip,
+    intersect,
+    length,
+    overlapping,
+    subtract,
+    union,
+)
 
 _CHATTER_US = 10 * US_PER_S  # an interruption no longer than this may be noise
 _CHATTER_COUNT = 3
@@ -76,13 +88,7 @@ def finalised_us(context: ReviewContext) -> int | None:
     if signed is not None or stopped_us is None:
         return signed
     window_us = stopped_us + context.policy.finalise_after_h * 60 * US_PER_MINUTE
-    later = sorted(fact.known_at_us for fact in context.facts if fact.known_at_us > window_us)
-    return next((at_us for at_us in (window_us, *later) if _is_complete(context, at_us)), None)
-
-
-def _is_complete(context: ReviewContext, at_us: int) -> bool:
-    """Whether all that a claim needs of the infusions was known by then."""
-    return infusions((fact for fact in context.facts if fact.known_at_us <= at_us), context.policy).end is not None
+    return ended_us(context.facts, context.policy, window_us)
 
 
 def order_found(facts: Iterable[AnyFact]) -> bool | None:
@@ -129,7 +135,7 @@ def _cooling_flags(context: ReviewContext) -> Iterator[Flag]:
         yield Flag.LEFT_FACILITY_WHILE_COOLING  # P28
     if cooling.removed_while_running:
         yield Flag.STOP_AFTER_REMOVAL
-    if any(_conflicts(fact, context) for fact in context.facts if isinstance(fact, CoolingStopCharted)):
+    if _stops_conflict(context):
         yield Flag.STOP_CONFLICT  # P13
     if any(_is_lost(cap) for cap in cooling.caps):
         yield Flag.UNIT_LOST  # P15
@@ -151,11 +157,12 @@ def _interruption_flags(context: ReviewContext) -> Iterator[Flag]:
             yield Flag.UNOBSERVED_GAP  # P15
     unknown = union(span for cap in cooling.caps for span in cap.unknown)
     unresumed = {pause.end_us for cap in cooling.caps for pause in cap.pauses if not pause.resumed}
+    tolerance_us = context.policy.pause_tolerance_s * US_PER_S
     for gap in interruptions(cooling, counted, context.until_us):
         if gap[1] == counted.window[1]:
             if gap[1] in unresumed:
                 yield Flag.PAUSED_UNTIL_STOP
-        elif length(subtract([gap], unknown)) > context.policy.pause_tolerance_s * US_PER_S:
+        elif gap[1] - gap[0] > tolerance_us and length(subtract([gap], overlapping(unknown, *gap))) > tolerance_us:
             yield Flag.PAUSE_EXCEEDED_TOLERANCE  # P10
 
 
@@ -198,15 +205,26 @@ def _stop_known_us(runs: tuple[Run, ...]) -> int:
     return max(runs, key=lambda run: run.end_us).end_known_us
 
 
-def _conflicts(charted: CoolingStopCharted, context: ReviewContext) -> bool:
-    """Whether the machine's stop and the charted one differ by a minute or more."""
-    charted_us = max(charted.at_us, charted.known_at_us)
-    ends = [
-        min(run.machine_end_us, context.until_us)
-        for run in context.cooling.machine_runs
-        if charted.cap in (None, run.cap) and run.start_us < charted_us
-    ]
-    return bool(ends) and abs(max(ends) - charted.at_us) >= _CONFLICT_US
+def _stops_conflict(context: ReviewContext) -> bool:
+    """Whether the machine's stop and a charted one differ by a minute or more."""
+    by_cap: dict[CapRef, list[Run]] = {}
+    for run in context.cooling.machine_runs:
+        by_cap.setdefault(run.cap, []).append(run)
+    for charted in context.facts:
+        if isinstance(charted, CoolingStopCharted):
+            charted_us = max(charted.at_us, charted.known_at_us)
+            ends = [
+                min(runs[begun - 1].machine_end_us, context.until_us)
+                for cap, runs in by_cap.items()
+                if charted.cap in (None, cap) and (begun := bisect_left(runs, charted_us, key=_start_us))
+            ]
+            if ends and abs(max(ends) - charted.at_us) >= _CONFLICT_US:
+                return True
+    return False
+
+
+def _start_us(run: Run) -> int:
+    return run.start_us
 
 
 def _interruption_count(cap: CapTime) -> int:
