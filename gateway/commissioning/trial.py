@@ -13,12 +13,12 @@ import msgspec
 
 from gateway.messages.hl7v2 import Er7Error, parse
 from gateway.messages.inbound.acks import read_ack
-from gateway.messages.inbound.answers import ReaderSite, Receipt
+from gateway.messages.inbound.answers import ReaderSite, Receipt, no_session
 from gateway.messages.inbound.dispatch import read_json
 from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
 from gateway.mqtt.types import NOT_AUTHORIZED, MqttDown, OutgoingMessage, PubAck, PublishRefused
 
-NOBODY = ReaderSite({}, frozenset(), {}, {}, lambda visit: "")
+NOBODY = ReaderSite({}, frozenset(), {}, frozenset(), no_session, lambda visit: "")
 _KEY_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 Publish = Callable[[OutgoingMessage], Awaitable[PubAck]]

@@ -20,6 +20,7 @@ from gateway.messages.inbound.answers import (
     Receipt,
     Rejected,
     Taken,
+    no_session,
 )
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.inbound.json_models import known_names
@@ -81,9 +82,11 @@ def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explan
 
 def _site(config: GatewayConfig | None) -> ReaderSite:
     if config is None:
-        return ReaderSite(_EveryChair(), frozenset(), {}, {}, _visit)
+        return ReaderSite(_EveryChair(), frozenset(), {}, frozenset(), no_session, _visit)
     plant, live = plant_of(config.units), config.mode is Mode.LIVE
-    return ReaderSite(plant.chairs, plant.caps, {}, {}, _visit, config.time_zone, config.words, live=live)
+    return ReaderSite(
+        plant.chairs, plant.caps, {}, frozenset(), no_session, _visit, config.time_zone, config.words, live=live
+    )
 
 
 def _visit(visit: str) -> str:
@@ -110,7 +113,7 @@ def _served(site: ReaderSite, taken: list[Taken], code: str, *, is_open: bool) -
         site,
         caps=caps,
         bound={chair: whose} if chair is not None else {},
-        sessions={"": whose} if is_here else {},
+        treated=frozenset([whose] if is_here else []),
         knows_order=_knows_all,
     )
     return served, f"a cap of this gateway serves {whose}, and orders are known"

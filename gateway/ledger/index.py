@@ -1,7 +1,7 @@
 """Facts found by what they concern, however many there are: an index beside the chain, made of the entries alone."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -58,6 +58,12 @@ def rows_of(seq: int, body: str) -> list[tuple[str, str, int, int]]:
     if fact.message_id:
         keys.append((_MESSAGE, fact.message_id))
     return [(kind, name, fact.at_us, seq) for kind, name in keys]
+
+
+def known(connection: sqlite3.Connection, keys: Iterable[Key]) -> list[Key]:
+    """Those of `keys` that any fact concerns."""
+    query = "SELECT 1 FROM concern WHERE kind = ? AND name = ? LIMIT 1"
+    return [key for key in keys if connection.execute(query, key).fetchone() is not None]
 
 
 def knows_message(connection: sqlite3.Connection, message_id: str, since_us: int) -> bool:

@@ -30,7 +30,7 @@ from gateway.ledger.outbox import Outbox
 from gateway.ledger.read_back import Restart
 from gateway.ledger.worker import Worker, settle, state_lock
 from gateway.messages.identity import Identity
-from gateway.session.facts import AnyFact, UnitSwapped
+from gateway.session.facts import AnyFact, Key, UnitSwapped
 from gateway.session.related import Anchor
 from gateway.session.state import ReadBack
 
@@ -94,6 +94,11 @@ class Ledger:
     async def swaps(self) -> list[UnitSwapped]:
         """Every swap of a unit, in the order in which they were recorded."""
         return await self._worker.run(reads.swaps)
+
+    async def known(self, keys: Iterable[Key]) -> list[Key]:
+        """Those of `keys` that any fact concerns."""
+        wanted = sorted(keys)
+        return await self._worker.run(partial(index.known, keys=wanted)) if wanted else []
 
     async def knows_message(self, message_id: str, since_us: int) -> bool:
         """Whether a fact of that message was recorded since then."""

@@ -49,7 +49,7 @@ from gateway.recording.session_heads import SessionHeads
 from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.attribution import Session
-from gateway.session.facts import AnyFact, ClockStepped
+from gateway.session.facts import AnyFact, ClockStepped, Key
 from gateway.session.increments import Op
 from gateway.session.outcome import Outcome
 from gateway.session.related import CLOCK, Anchor
@@ -160,10 +160,14 @@ class Pipeline:
         return await self._group.run(partial(self._inspect, token))
 
     async def run(self) -> None:
-        """Each minute: record how far busy units are observed, watch the clock, do what time alone makes due."""
+        """Ticks each minute."""
         while True:  # ends with the task
             await asyncio.sleep(TICK_S / self._clock.speed)
-            await self._group.run(self._tick)
+            await self.tick()
+
+    async def tick(self) -> None:
+        """Record how far busy units are observed, watch the clock, do what time alone makes due."""
+        await self._group.run(self._tick)
 
     async def close(self) -> None:
         """Sign the end of the chain, as the last thing that is written."""
@@ -265,13 +269,13 @@ class Pipeline:
             self._next = with_read_back(self._next, await self._ledger.read_back(missing, facts, idle_us))
 
     async def _read(self, payload: bytes, now_us: int) -> tuple[Inbound, InboundFormat]:
-        """What a message says. Where that depends on a visit that is not in memory, it is read back first."""
-        site, asked = self._site(now_us)
-        read = read_message(payload, now_us, site)
-        missing = [Anchor(("patient", visit), now_us) for visit in asked if ("patient", visit) not in self._next.whole]
-        if missing:
-            await self._read_back(missing)
-            read = read_message(payload, now_us, self._site(now_us)[0])
+        """What a message says. What it names and the ledger knows is in memory when it is read, however old."""
+        named: set[Key] = set()
+        read = read_message(payload, now_us, self._site(now_us, named))
+        absent = await self._ledger.known(named - self._next.whole)
+        if absent:
+            await self._read_back([Anchor(key, now_us) for key in absent])
+            read = read_message(payload, now_us, self._site(now_us, named))
         return read
 
     async def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[TrackerState, Step]:
@@ -341,29 +345,32 @@ class Pipeline:
 
     # --- what a step needs to know
 
-    def _site(self, now_us: int) -> tuple[ReaderSite, set[str]]:
-        """What a reader must know, and the visits whose orders it has asked for."""
-        asked: set[str] = set()
+    def _site(self, now_us: int, named: set[Key]) -> ReaderSite:
+        """What a reader must know of the gateway; `named` gets the visits and sessions that the message names."""
 
-        def knows_order(visit: str, order: str) -> bool:
-            asked.add(visit)
-            return self._next.knows_order(visit, order)
+        def subject(visit: str) -> str:
+            of_visit = subject_of(self._ledger.salt, visit)
+            named.add(("patient", of_visit))
+            return of_visit
 
-        open_sessions = {token: record.patient for token, record in self._next.records.items()}
-        site = ReaderSite(
+        def session_of(token: str) -> str | None:
+            named.add(("token", token))
+            return self._next.records[token].patient if token in self._next.records else None
+
+        return ReaderSite(
             self._plant.chairs,
             self._plant.caps,
             self._next.serving(now_us),
-            open_sessions,
-            lambda visit: subject_of(self._ledger.salt, visit),
+            frozenset(record.patient for record in self._next.records.values()),
+            session_of,
+            subject,
             self._time_zone,
             self._words,
             live=self._live,
             done=self._next.done,
             has_work=lambda key: any(work_key(item.raised) == key for item in self._next.work),
-            knows_order=knows_order,
+            knows_order=self._next.knows_order,
         )
-        return site, asked
 
     async def identity(self, subject: str, stated: Sequence[Identity] = ()) -> Identity | None:
         """Who `subject` is, as far as the site sends it: stated just now, or kept. None: nobody, or purged."""

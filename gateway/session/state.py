@@ -310,12 +310,13 @@ def _lacking_for(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
     for record in _going_on(fact, state):
         yield from lacking_session(state, record.token)
     for anchor in anchors_of(fact, state):
+        old = anchor.at_us < state.whole_from_us + _REACH_US
         match anchor.key:
-            case "patient", _ if anchor.key not in state.whole:
+            case "patient", _ if old or anchor.key not in state.whole:  # its anchor may be wrong without all of them
                 yield anchor
             case "token", token:
                 yield from lacking_session(state, token)
-            case "cap", _ if anchor.at_us < state.whole_from_us + _REACH_US:
+            case "cap", _ if old:
                 yield anchor
             case _:
                 pass

@@ -82,13 +82,19 @@ def _has_none(key: WorkKey) -> bool:
     return False
 
 
+def no_session(token: str) -> str | None:
+    """Whose session that is: nobody's, where no session is known."""
+    return None
+
+
 class ReaderSite(msgspec.Struct, frozen=True):
     """What a reader must know of this gateway to know what is its own."""
 
     chairs: Mapping[str, CapRef]  # names in lower case, as in all of the gateway
     caps: frozenset[CapRef]
     bound: Mapping[CapRef, str]  # the subject each cap serves now
-    sessions: Mapping[str, str]  # token -> subject, of the sessions that may still change
+    treated: frozenset[str]  # subjects that have a session here
+    session_of: Callable[[str], str | None]  # token -> its session's subject, "" while unbound; None: no such session
     subject_of: Callable[[str], str]  # visit -> subject
     zone: tzinfo | None = None  # of local times without an offset; None: they are rejected
     words: EhrWords = EhrWords()
@@ -98,5 +104,5 @@ class ReaderSite(msgspec.Struct, frozen=True):
     knows_order: Callable[[str, str], bool] = _knows_none  # subject, order -> whether anything of it is known
 
     def knows(self, subject: str) -> bool:
-        """Whether the subject is served by a cap here, or has a session here that may still change."""
-        return subject in self.bound.values() or subject in self.sessions.values()
+        """Whether the subject is served by a cap here, or has a session here."""
+        return subject in self.bound.values() or subject in self.treated

@@ -27,9 +27,10 @@ def _session_of(message: JsonMessage, data: OfSession) -> _Whose:
         if not message.site.knows(subject):
             raise message.ignored("not-ours", "data.visit: no open session of this gateway")
         return _Whose(subject, "", identities)
-    if data.session not in message.site.sessions:
+    patient = message.site.session_of(data.session)
+    if patient is None:
         raise message.ignored("not-ours", "data.session: no open session of this gateway")
-    return _Whose(message.site.sessions[data.session], data.session, ())
+    return _Whose(patient, data.session, ())
 
 
 class _OfSession(TypedDict):

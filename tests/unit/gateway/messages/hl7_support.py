@@ -6,7 +6,16 @@ from typing import Any
 
 import msgspec
 
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, InboundFormat, ReaderSite, Receipt, Rejected
+from gateway.messages.inbound.answers import (
+    Accepted,
+    Ignored,
+    Inbound,
+    InboundFormat,
+    ReaderSite,
+    Receipt,
+    Rejected,
+    no_session,
+)
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AgentClass, AnyFact
@@ -18,7 +27,7 @@ WORDS = EhrWords(
     units={"cap0007": "cap-07"},
 )
 WARD = msgspec.structs.replace(SITE, words=WORDS)
-EMPTY = msgspec.structs.replace(WARD, bound={}, sessions={})
+EMPTY = msgspec.structs.replace(WARD, bound={}, treated=frozenset(), session_of=no_session)
 VISIT = "s(V770012)"
 
 

@@ -26,7 +26,8 @@ SITE = ReaderSite(
     chairs={"c12": CAP, "c13": OTHER_CAP},
     caps=frozenset({CAP, OTHER_CAP, LONE_CAP}),
     bound={CAP: "s(V770012)"},
-    sessions={TOKEN: "s(V770012)"},
+    treated=frozenset(["s(V770012)"]),
+    session_of={TOKEN: "s(V770012)"}.get,
     subject_of=subject_of,
 )
 LOCAL_SITE = msgspec.structs.replace(SITE, zone=ZoneInfo("America/New_York"))

@@ -10,7 +10,7 @@ from tests.unit.gateway.messages.hl7_support import EMPTY, VISIT, WARD, accepted
 from tests.unit.gateway.messages.inbound.inbound_support import CAP, NOW, OTHER_CAP, us
 
 ELSEWHERE = "INFB^BAY9^C99^DEMO"
-TAKEN = msgspec.structs.replace(EMPTY, bound={CAP: "s(other)"}, sessions={"T": "s(other)"})
+TAKEN = msgspec.structs.replace(EMPTY, bound={CAP: "s(other)"}, treated=frozenset(["s(other)"]))
 
 
 @pytest.mark.parametrize("trigger", ["A01", "A04"])

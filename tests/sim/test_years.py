@@ -1,0 +1,115 @@
+"""What comes weeks, months and years later, on the real pipeline and ledger, with and without restarts."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.verify import verify
+from tests.sim.test_pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
+
+DAY_US = 24 * 60 * MINUTE_US
+ORDER = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar", "final": True}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "gateway.toml").write_text(CONFIG)
+    (tmp_path / "policy.toml").write_text(POLICY)
+    return tmp_path
+
+
+async def finished(suite: Suite) -> str:
+    """A session of two units whose cooling is over; its token."""
+    await cool(suite)
+    await suite.infusion_over(minutes_ago=48)
+    suite.state = suite.state.STOPPED
+    await suite.poll(2)
+    (opened, *_) = await suite.sent("/session/json")
+    return opened["data"]["session"]
+
+
+async def pass_days(suite: Suite, days: float, *, restart: bool) -> None:
+    """Nothing happens for so long but the minutes' ticks; at the end the gateway may be started anew."""
+    suite.clock.us += round(days * DAY_US)
+    if restart:
+        await suite.start()
+    else:
+        await suite.pipeline.tick()
+
+
+def assert_sound(folder: Path) -> None:
+    report = verify(folder / "state" / "ledger.db")
+    assert report.problems == ()
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running on", "restarted"])
+@pytest.mark.parametrize("days", [6, 40, 800])
+async def test_a_correction_of_a_charged_session_is_put_before_a_person(
+    folder: Path,
+    days: int,
+    *,
+    restart: bool,
+) -> None:
+    async with running(folder) as suite:
+        token = await finished(suite)
+        await suite.tell("p", "preparation.charted", 0, session=token, person="rn")
+        await pass_days(suite, 4, restart=False)
+        (charge,) = await suite.sent("/charge/json")
+        assert charge["data"]["quantity"] == 2
+        await pass_days(suite, days, restart=restart)
+        answer = await suite.tell("c", "infusion.completed", (days + 4) * 24 * 60 + 20, **ORDER, version=2)
+        assert answer["result"] == "accepted"
+        assert (await suite.increments())[2:4] == [("retract", 2, "A"), ("amend", 1, "B")]
+        (*_, last) = await suite.sent("/session/json")
+        assert last["data"]["session"] == token
+        assert [item["counted"] for item in last["data"]["corrections"]] == [1]
+        assert not suite.pipeline.state.records[token].done
+    assert_sound(folder)
+
+
+@pytest.mark.parametrize("days", [5.1, 40])
+async def test_a_first_end_told_weeks_later_gives_its_units(folder: Path, days: float) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        place = {"unit": "cap-01", "cap": 1, "visit": "V-1"}
+        await suite.tell("b", "association.bound", 60, validated=True, asserted_by="scan", **place)
+        suite.state = suite.state.STOPPED
+        await suite.poll(2)
+        await pass_days(suite, days, restart=True)
+        await suite.tell("s", "infusion.started", days * 24 * 60 + 60, **{**ORDER, "final": False})
+        await suite.tell("e", "infusion.completed", days * 24 * 60 + 50, **ORDER)
+        assert [op for op, _, _ in await suite.increments()] == ["emit", "emit"]
+    assert_sound(folder)
+
+
+async def test_a_downtime_changes_no_charge(folder: Path) -> None:
+    async with running(folder) as suite:
+        token = await finished(suite)
+        await suite.tell("p", "preparation.charted", 0, session=token, person="rn")
+        await pass_days(suite, 21, restart=True)
+        (charge,) = await suite.sent("/charge/json")
+        assert charge["data"]["quantity"] == 2
+    assert_sound(folder)
+
+
+async def test_who_comes_back_after_three_weeks_is_another_session(folder: Path) -> None:
+    async with running(folder) as suite:
+        first = await finished(suite)
+        for cycle in range(1, 4):
+            await pass_days(suite, 21, restart=cycle % 2 == 1)
+            suite.treatment_s = 0
+            await cool(suite)
+            place = {"unit": "cap-01", "cap": 1, "visit": "V-1"}
+            await suite.tell(f"b{cycle}", "association.bound", 60, validated=True, asserted_by="scan", **place)
+            await suite.tell(f"s{cycle}", "infusion.started", 50, **{**ORDER, "final": False})
+            await suite.tell(f"e{cycle}", "infusion.completed", 20, **ORDER)
+            suite.state = suite.state.STOPPED
+            await suite.poll(2)
+        told = [event["data"] for event in await suite.sent("/increment/json")]
+        by_session = {each["session"]: 0 for each in told}
+        for each in told:
+            assert each["op"] == "emit"
+            by_session[each["session"]] += 1
+        assert list(by_session.values()) == [2, 1, 1, 1]
+        assert next(iter(by_session)) == first
+    assert_sound(folder)
