@@ -26,6 +26,14 @@ class Rederiver:
         self._rerun = Rerun(connection)
         self._lost = False
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the ledger is not derived again."""
+        since_seq = self._rerun.since_seq
+        if not since_seq:
+            return ()
+        return (f"entries up to {since_seq} were recorded by an earlier version: their counts are not derived again",)
+
     def take(self, transaction: Sequence[RawEntry]) -> Iterator[AuditProblem]:
         """What the transaction records that does not follow from the facts so far."""
         if self._lost:

@@ -10,6 +10,7 @@ class Area(StrEnum):
 
     FILE = "file"
     CHAIN = "chain"
+    INDEX = "index"
     MESSAGE = "message"
     CHECKPOINT = "checkpoint"
     INCREMENT = "increment"

@@ -1,4 +1,4 @@
-"""Verification of a whole ledger: its hash chain, its outbox, its checkpoints, and its counts re-derived from facts.
+"""Verification of a whole ledger: its hash chain, index, outbox and checkpoints, and its counts re-derived from facts.
 
 Read-only, in one snapshot, beside a running gateway or without one. Every problem is reported; none hides the next.
 """
@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from gateway.audit.attest import check_inside, check_outside
+from gateway.audit.index_checks import IndexCheck
 from gateway.audit.outbox_checks import message_problems, queue_problems, receipt_problems
 from gateway.audit.rederive import Rederiver
 from gateway.audit.report import Area, AuditProblem, AuditReport
@@ -38,11 +39,13 @@ def _verify(
     problems = list(_file_problems(connection))
     held = reads.checkpoints(connection)
     wanted = {each.head.seq for each in outside} | {seq for (seq,) in connection.execute("SELECT seq FROM checkpoint")}
-    chain, rederiver = _Chain(origin.genesis, wanted), Rederiver(connection)
+    chain, indexed, rederiver = _Chain(origin.genesis, wanted), IndexCheck(connection), Rederiver(connection)
     for transaction in transactions(stream(connection)):
         for entry in transaction:
             problems += chain.take(entry)
+        problems += indexed.take(transaction)
         problems += rederiver.take(transaction)
+    problems += indexed.end()
     problems += message_problems(connection, origin.salt)
     problems += queue_problems(connection)
     problems += receipt_problems(connection)
@@ -61,7 +64,7 @@ def _verify(
         checkpoints_outside=found.count,
         attested_seq=found.seq,
         problems=tuple(sorted(problems, key=lambda problem: problem.seq)),
-        notes=found.notes,
+        notes=(*rederiver.notes, *found.notes),
     )
 
 

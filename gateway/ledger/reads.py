@@ -114,7 +114,8 @@ def _next_observed(connection: sqlite3.Connection, name: str) -> str:
 
 def ruled_since(connection: sqlite3.Connection) -> int:
     """The entry after which the present rules made all that was announced; 0: they made everything."""
-    return connection.execute("SELECT since_seq FROM rules").fetchone()[0]
+    row = connection.execute("SELECT since_seq FROM rules").fetchone()
+    return row[0] if row else 0
 
 
 def last_recorded_us(connection: sqlite3.Connection) -> int:

@@ -147,14 +147,50 @@ def rechain(connection: sqlite3.Connection, chance: random.Random, last_seq: int
     rehash(connection, seq)
 
 
+def hide(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """A fact is no longer found by something that it concerns, or a session by nothing at all."""
+    if chance.random() < 0.8:
+        kind, name, at_us, seq = chance.choice(connection.execute("SELECT * FROM concern").fetchall())
+        where = "kind = ? AND name = ? AND at_us = ? AND seq = ?"
+        connection.execute(f"DELETE FROM concern WHERE {where}", (kind, name, at_us, seq))
+    else:
+        (token,) = chance.choice(connection.execute("SELECT token FROM session_state").fetchall())
+        connection.execute("DELETE FROM session_state WHERE token = ?", (token,))
+
+
+def misplace(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """A fact is found by what it does not concern, or at another instant, or a session is noted otherwise."""
+    match chance.randrange(4):
+        case 0:
+            seq = chance.randint(1, last_seq)
+            connection.execute("INSERT INTO concern VALUES ('patient', 'another', ?, ?)", (chance.randrange(9), seq))
+        case 1:
+            kind, name, at_us, seq = chance.choice(connection.execute("SELECT * FROM concern").fetchall())
+            where = "kind = ? AND name = ? AND at_us = ? AND seq = ?"
+            connection.execute(f"UPDATE concern SET at_us = at_us + 1 WHERE {where}", (kind, name, at_us, seq))
+        case 2:
+            connection.execute("UPDATE session_state SET done = NOT done")
+        case _:
+            connection.execute("UPDATE session_state SET opened_us = opened_us + 1")
+
+
+def claim_old(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """It is not said, or wrongly, since when the present rules hold, so that nothing would be derived again."""
+    connection.execute("DELETE FROM rules")
+    if chance.random() < 0.5:
+        connection.execute("INSERT INTO rules VALUES (?)", (last_seq + chance.randrange(1, 9),))
+
+
 def cut_off(connection: sqlite3.Connection, after_seq: int) -> None:
     gone = "SELECT outbox_id FROM outbox WHERE seq > ?"
     connection.execute(f"DELETE FROM waiting WHERE outbox_id IN ({gone})", (after_seq,))
-    for table in ("outbox", "checkpoint", "entry"):
+    for table in ("outbox", "checkpoint", "concern", "entry"):
         connection.execute(f"DELETE FROM {table} WHERE seq > ?", (after_seq,))
+    connection.execute("DELETE FROM session_state WHERE token NOT IN (SELECT session FROM entry)")
+    connection.execute("UPDATE session_state SET done = 0")  # as long as the charge is cut off too
 
 
-ATTACKS: tuple[Attack, ...] = (edit, delete, insert, reorder, truncate, roll_back, rechain)
+ATTACKS: tuple[Attack, ...] = (edit, delete, insert, reorder, truncate, roll_back, rechain, hide, misplace, claim_old)
 
 
 def test_a_ledger_that_nobody_touched_is_sound(victim: Victim) -> None:
@@ -192,6 +228,26 @@ def test_without_checkpoints_from_outside_the_skilful_attacks_can_go_unseen(vict
 def test_each_problem_names_its_entry(victim: Victim) -> None:
     report = victim.verify(lambda connection: connection.execute("UPDATE entry SET body = '{}' WHERE seq = 7"))
     assert [(problem.area, problem.seq) for problem in report.problems][:1] == [("chain", 7)]
+
+
+def test_what_the_index_lacks_has_or_notes_otherwise_is_named(victim: Victim) -> None:
+    """No checkpoint is needed for that."""
+
+    def attack(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM concern WHERE seq = 1 AND kind = 'patient'")
+        connection.execute("INSERT INTO concern VALUES ('patient', 'another', 1, 2)")
+        connection.execute("INSERT INTO session_state VALUES ('ZZZZZZZZ9', 1, 1, 0, 0, '', '')")
+        connection.execute("UPDATE session_state SET done = 0, wake_us = 1, due_us = 2, watched = 'x', units = 'y'")
+
+    texts = [
+        (problem.seq, problem.text) for problem in victim.verify(attack, held=[]).problems if problem.area == "index"
+    ]
+    assert texts == [
+        (0, "session ZZZZZZZZ9 is listed, and no entry opens it"),
+        (1, "the fact is not found by its patient subject-of-p1"),
+        (2, "the entry is found by patient another, which it does not concern"),
+        (3, "session AAAAAAAA1 is listed as not done, against its entries"),
+    ]
 
 
 def test_a_gap_is_reported_whole(victim: Victim) -> None:

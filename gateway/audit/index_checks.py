@@ -1,0 +1,95 @@
+"""Checks of what lies beside the chain so that sessions are found: it must say what the entries say, all of it.
+
+The index is made from the entries alone. Whoever takes a row away hides a fact from everyone who looks by session, cap
+or patient; whoever adds one shows a fact where it does not belong. How soon a session is due (`wake_us`, `due_us`,
+`watched`, `units`) is not judged: it may lie behind, and is made again by looking.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from gateway.audit.report import Area, AuditProblem
+from gateway.audit.stream import RawEntry
+from gateway.ledger import index
+from gateway.ledger.bodies import published_of
+from gateway.ledger.entry import EntryKind
+from gateway.session.facts import SessionOpened, decode_fact
+
+_CONCERN = "SELECT 1 FROM concern WHERE kind = ? AND name = ? AND at_us = ? AND seq = ?"
+
+
+class IndexCheck:
+    """Takes all entries in order, and yields where the index does not follow from them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._found = 0  # rows that follow from facts
+        self._states: dict[str, tuple[int, int, bool]] = {}  # by token: entry and instant of opening, done
+
+    def take(self, transaction: Sequence[RawEntry]) -> Iterator[AuditProblem]:
+        """The facts of a transaction that are not found by all that they concern."""
+        for entry in transaction:
+            if entry.kind == EntryKind.FACT:
+                rows = index.rows_of(entry.seq, entry.body)
+                missing = [row[:2] for row in rows if self._connection.execute(_CONCERN, row).fetchone() is None]
+                self._found += len(rows) - len(missing)
+                for kind, name in missing:
+                    yield AuditProblem(Area.INDEX, entry.seq, f"the fact is not found by its {kind} {name}")
+            if entry.session:
+                self._follow(entry)
+
+    def end(self) -> Iterator[AuditProblem]:
+        """Once all entries were taken: rows that follow from none, and sessions that are noted otherwise."""
+        (count,) = self._connection.execute("SELECT count(*) FROM concern").fetchone()
+        if count != self._found:
+            yield from self._foreign()
+        yield from self._sessions()
+        yield from self._rules()
+
+    def _follow(self, entry: RawEntry) -> None:
+        try:
+            if entry.kind == EntryKind.FACT:
+                fact = decode_fact(entry.body)
+                if isinstance(fact, SessionOpened):
+                    self._states.setdefault(fact.token, (entry.seq, fact.at_us, False))
+            elif entry.kind == EntryKind.SESSION and entry.session in self._states:
+                seq, opened_us, _ = self._states[entry.session]
+                self._states[entry.session] = (seq, opened_us, published_of(entry.body).done)
+        except msgspec.DecodeError:
+            pass  # reported where the facts are followed
+
+    def _foreign(self) -> Iterator[AuditProblem]:
+        """The rows that their entry does not make."""
+        query = """
+            SELECT concern.kind, name, at_us, concern.seq, iif(entry.kind = 'fact', body, '')
+              FROM concern LEFT JOIN entry ON entry.seq = concern.seq ORDER BY concern.seq"""
+        for kind, name, at_us, seq, body in self._connection.execute(query):
+            if (kind, name, at_us, seq) not in index.rows_of(seq, body or ""):
+                yield AuditProblem(Area.INDEX, seq, f"the entry is found by {kind} {name}, which it does not concern")
+
+    def _sessions(self) -> Iterator[AuditProblem]:
+        noted = {
+            token: (opened_us, bool(done))
+            for token, opened_us, done in self._connection.execute("SELECT token, opened_us, done FROM session_state")
+        }
+        for token, (seq, opened_us, done) in self._states.items():
+            match noted.pop(token, None):
+                case None:
+                    yield AuditProblem(Area.INDEX, seq, f"session {token} is missing from the list of sessions")
+                case noted_us, _ if noted_us != opened_us:
+                    yield AuditProblem(Area.INDEX, seq, f"session {token} is listed as opened at another instant")
+                case _, noted_done if noted_done is not done:
+                    is_done = "done" if noted_done else "not done"
+                    yield AuditProblem(Area.INDEX, seq, f"session {token} is listed as {is_done}, against its entries")
+                case _:
+                    pass
+        for token in noted:
+            yield AuditProblem(Area.INDEX, 0, f"session {token} is listed, and no entry opens it")
+
+    def _rules(self) -> Iterator[AuditProblem]:
+        (last,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
+        rows = [seq for (seq,) in self._connection.execute("SELECT since_seq FROM rules")]
+        if len(rows) != 1 or not 0 <= rows[0] <= last:
+            yield AuditProblem(Area.INDEX, 0, "it is not recorded since which entry the present rules hold")

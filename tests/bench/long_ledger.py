@@ -1,0 +1,148 @@
+"""A ledger of many days, quickly: `python -m tests.bench.long_ledger PATH [ENTRIES]`.
+
+Each day every unit of a clinic treats one patient from the scan to the signed charge, and while it cools its
+observation is recorded each minute. The tracker, the recorder and the ledger's statements are the gateway's own; the
+disk is not waited for.
+"""
+
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from drivers.reading import Evidence, Stamp
+from gateway.ledger import writes
+from gateway.ledger.checkpointer import Checkpointer
+from gateway.ledger.keys import KEY_FILE, load_or_make_key
+from gateway.ledger.opening import connect_file, open_or_replace
+from gateway.messages.cloudevents import Origin
+from gateway.messages.identity import Identity
+from gateway.messages.notation import Mode
+from gateway.mqtt.topics import Topics
+from gateway.recording.recorder import Recorder
+from gateway.recording.transaction import Transaction
+from gateway.session.facts import (
+    AgentClass,
+    AnyFact,
+    CapRef,
+    CoolingStarted,
+    CoolingStopped,
+    InfusionEnded,
+    InfusionStarted,
+    ObservedUntil,
+    PatientBound,
+    PreparationCharted,
+    SessionFinalized,
+)
+from gateway.session.state import MEMORY_US, advance, begin, prune
+
+GATEWAY, SITE = "gw-01", "ward-3"
+UNITS = 20
+ENTRIES = 1_000_000
+MINUTE_US = 60_000_000
+DAY_US = 1440 * MINUTE_US
+T0_US = 1_773_133_200_000_000  # 2026-03-10T09:00:00Z
+POLICY = 'name = "midpoint"\nrevision = "3"\neffective = 2026-01-01\napproved_by = "bench"\nfirst_threshold_s = 960\n'
+_ORIGIN = Origin(SITE, GATEWAY)
+_TOPICS = Topics(SITE, GATEWAY, Mode.LIVE)
+
+
+class Clinic:
+    """A gateway whose days pass at once."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = open_or_replace(path, GATEWAY, lambda: Stamp(T0_US, 0), connect_file)
+        self._connection, self._origin, self._head = opened.connection, opened.origin, opened.head
+        self._connection.execute("PRAGMA synchronous = off")
+        self._recorder = Recorder(_ORIGIN, _TOPICS, Mode.LIVE, opened.origin.salt)
+        key = load_or_make_key(path.with_name(KEY_FILE))
+        self._checkpointer = Checkpointer(key, _ORIGIN, _TOPICS.checkpoint, opened.signed_seq)
+        self._state = begin(POLICY, (), (), T0_US - MEMORY_US)
+        self._observed: dict[str, int] = {}
+        self._tokens = (f"T{number:08d}" for number in itertools.count(1))
+
+    @property
+    def entries(self) -> int:
+        """How many the ledger has."""
+        return self._head.seq
+
+    def learn(self, now_us: int, facts: Sequence[AnyFact]) -> None:
+        """One transaction, as the pipeline makes it."""
+        state = prune(self._state, now_us)
+        self._observed.update(dict.fromkeys(state.watched, now_us))
+        transaction = Transaction(self._head, now_us)
+        self._state, step = advance(state, facts, self._observed, now_us, lambda: next(self._tokens))
+        self._recorder.facts(transaction, step.facts)
+        started = {fact.cap.device for fact in facts if isinstance(fact, CoolingStarted)}
+        self._observed.update(dict.fromkeys(started, now_us))
+        seen = [ObservedUntil(at_us=now_us, known_at_us=now_us, device=unit) for unit in sorted(self._state.watched)]
+        self._recorder.facts(transaction, seen)
+        for outcome in step.outcomes:
+            identity = _identity(outcome.record.patient) if outcome.record.patient else None
+            self._recorder.outcome(transaction, outcome, identity, "")
+            for charge in outcome.release.charges:
+                self._recorder.charge(transaction, outcome, charge, _identity(charge.line.patient), "")
+        transaction.leave(step.records)
+        batch = self._checkpointer.seal(transaction.batch(), now_us)
+        if not batch.empty:
+            writes.append_batch(self._connection, self._origin, batch)
+            self._head = batch.head
+
+    def day(self, number: int) -> None:
+        """Every unit treats a patient; their sessions are signed in the evening."""
+        events: list[tuple[int, AnyFact]] = []
+        for unit in range(UNITS):
+            events += _treatment(T0_US + number * DAY_US + unit * 7 * MINUTE_US, unit, number)
+        minutes = range(T0_US + number * DAY_US, T0_US + number * DAY_US + 300 * MINUTE_US, 2 * MINUTE_US)
+        instants = sorted({at_us for at_us, _ in events} | set(minutes))
+        for at_us in instants:
+            facts = [fact for when_us, fact in events if when_us == at_us]
+            if facts or self._state.watched:
+                self.learn(at_us, facts)
+        evening_us = T0_US + number * DAY_US + 480 * MINUTE_US
+        for record in [each for each in self._state.records.values() if not each.done]:
+            signed = SessionFinalized(at_us=evening_us, known_at_us=evening_us, token=record.token, person="rn-1")
+            charted = PreparationCharted(at_us=evening_us, known_at_us=evening_us, token=record.token, person="rn-1")
+            self.learn(evening_us, [charted, signed])
+            evening_us += MINUTE_US
+
+    def close(self) -> None:
+        """Let the file be opened by others."""
+        self._connection.close()
+
+
+def _treatment(start_us: int, unit: int, day: int) -> Iterator[tuple[int, AnyFact]]:
+    cap, patient, order = CapRef(f"cap-{unit:02d}", 1), f"subject-{day}-{unit}", f"O-{day}-{unit}"
+    bound_us, cooled_us, begun_us, ended_us, stopped_us = (
+        start_us + minute * MINUTE_US for minute in (0, 1, 31, 60, 150)
+    )
+    chemo = AgentClass.CHEMO
+    facts: list[AnyFact] = [
+        PatientBound(at_us=bound_us, known_at_us=bound_us, cap=cap, patient=patient, evidence="scan"),
+        CoolingStarted(
+            at_us=cooled_us, known_at_us=cooled_us, cap=cap, evidence=Evidence.FLOW, serial_number=f"SN-{unit}"
+        ),
+        InfusionStarted(at_us=begun_us, known_at_us=begun_us, order=order, patient=patient, admin=chemo),
+        InfusionEnded(at_us=ended_us, known_at_us=ended_us, order=order, patient=patient, admin=chemo),
+        CoolingStopped(at_us=stopped_us, known_at_us=stopped_us, cap=cap),
+    ]
+    return ((fact.known_at_us, fact) for fact in facts)
+
+
+def _identity(subject: str) -> Identity:
+    return Identity(subject, f"V-{subject}", f"MRN-{subject}", None)
+
+
+def write_ledger(path: Path, entries: int = ENTRIES) -> None:
+    """A ledger of at least so many entries at `path`, closed."""
+    clinic = Clinic(path)
+    for number in itertools.count():
+        if clinic.entries >= entries:
+            break
+        clinic.day(number)
+    clinic.close()
+
+
+if __name__ == "__main__":
+    write_ledger(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else ENTRIES)
