@@ -10,7 +10,7 @@ as they were then.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -29,7 +29,7 @@ from gateway.session.outcome import Outcome
 from gateway.session.policy import Policy
 from gateway.session.related import Anchor, gather
 from gateway.session.spans import FOREVER, US_PER_S
-from gateway.session.state import ReadBack, Step, advance, begin, inspect, lacking, prune, with_read_back
+from gateway.session.state import ReadBack, Step, TrackerState, advance, begin, inspect, lacking, prune, with_read_back
 
 _IDLE_US = 1800 * US_PER_S  # at least; a pinned policy may say more
 # Until a session opens and brings its own, no policy decides anything.
@@ -81,31 +81,50 @@ class Rerun:
         self.since_seq = reads.ruled_since(connection)
         self.records = {each.token: each for each in records_up_to(connection, self.since_seq)}
         self._connection = connection
-        self._state = begin(_NO_POLICY, (), [each for each in self.records.values() if not each.done], FOREVER)
+        going_on = [each for each in self.records.values() if not each.done]
+        self._state = begin(_NO_POLICY, (), going_on, reads.last_happened_us(connection, self.since_seq) + 1)
         self._observed = {each.device: each.at_us for each in reads.last_observed(connection, self.since_seq)}
+        self._begun = self.since_seq == 0
 
     def take(self, recorded: RecordedTransaction, before_seq: int, now_us: int) -> Step:
         """The step that the input of one transaction makes, whose first entry follows `before_seq`.
 
         Forged facts may make it raise anything.
         """
+        tokens = iter([fact.token for fact in recorded.opened])
+        if not self._begun:
+            first = self._first_look(before_seq, now_us, tokens)
+            self._begun = True
+        else:
+            first = Step()
         self._observed.update({fact.device: fact.at_us for fact in recorded.observed})
         state = prune(self._state, now_us)
         if recorded.opened:
             state = msgspec.structs.replace(state, policy_text=recorded.opened[0].policy)
-        if missing := lacking(state, recorded.facts, self._observed, now_us):
+        self._state, step = self._advanced(state, recorded.facts, before_seq, now_us, tokens)
+        self.records.update({each.token: each for each in step.records})
+        return Step(step.facts, (*first.outcomes, *step.outcomes), step.records)
+
+    def _first_look(self, before_seq: int, now_us: int, tokens: Iterator[str]) -> Step:
+        """What a gateway with these rules publishes at its first start, which takes nothing back."""
+        before = self._state
+        state, step = self._advanced(before, (), before_seq, now_us, tokens)
+        wrong = {each.record.token for each in step.outcomes if each.takes_back}
+        self._state, kept = state.with_asleep(wrong, before), step.without(wrong)
+        self.records.update({each.token: each for each in kept.records})
+        return kept
+
+    def _advanced(
+        self, state: TrackerState, facts: Sequence[AnyFact], before_seq: int, now_us: int, tokens: Iterator[str]
+    ) -> tuple[TrackerState, Step]:
+        if missing := lacking(state, facts, self._observed, now_us):
             source = LedgerFacts(self._connection, before_seq)
-            facts, whole = gather(source, missing, recorded.facts, _IDLE_US)
-            tokens = [fact.token for fact in facts if isinstance(fact, SessionOpened) and fact.token in self.records]
-            state = with_read_back(state, ReadBack(facts, tuple(self.records[token] for token in tokens), whole))
-        tokens = iter([fact.token for fact in recorded.opened])
+            found, whole = gather(source, missing, facts, _IDLE_US)
+            opened = [fact.token for fact in found if isinstance(fact, SessionOpened) and fact.token in self.records]
+            state = with_read_back(state, ReadBack(found, tuple(self.records[token] for token in opened), whole))
         # A token that was not recorded is given a name that no token can have.
         unrecorded = (f"unrecorded-{now_us}-{number}" for number in range(1 << 30))
-        self._state, step = advance(
-            state, recorded.facts, self._observed, now_us, lambda: next(tokens, "") or next(unrecorded)
-        )
-        self.records.update({each.token: each for each in step.records})
-        return step
+        return advance(state, facts, self._observed, now_us, lambda: next(tokens, "") or next(unrecorded))
 
 
 def rederived(connection: sqlite3.Connection, token: str) -> RederivedSession | None:

@@ -8,6 +8,7 @@ import msgspec
 from gateway.ledger.bodies import published_of
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.session.facts import AnyFact, Key, SessionOpened, decode_fact
+from gateway.session.spans import FOREVER
 
 _MESSAGE = "message"
 _PAGE = 10_000
@@ -44,7 +45,8 @@ def make_sessions(connection: sqlite3.Connection) -> None:
             continue
         if isinstance(fact, SessionOpened):
             done = published is not None and published.done
-            values = (fact.token, fact.at_us, int(done), 0, 0, "", fact.cap.device)
+            due_us = FOREVER if done else 0
+            values = (fact.token, fact.at_us, int(done), due_us, due_us, "", fact.cap.device)
             connection.execute("INSERT OR IGNORE INTO session_state VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
 

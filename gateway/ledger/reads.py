@@ -118,6 +118,12 @@ def ruled_since(connection: sqlite3.Connection) -> int:
     return row[0] if row else 0
 
 
+def last_happened_us(connection: sqlite3.Connection, last_seq: int) -> int:
+    """The latest instant at which a fact up to entry `last_seq` happened; 0 without one."""
+    query = "SELECT coalesce(max(at_us), 0) FROM concern WHERE seq <= ?"
+    return connection.execute(query, (last_seq,)).fetchone()[0]
+
+
 def last_recorded_us(connection: sqlite3.Connection) -> int:
     """When the last entry was recorded, UTC; 0 in an empty ledger."""
     row = connection.execute("SELECT recorded_us FROM entry ORDER BY seq DESC LIMIT 1").fetchone()

@@ -50,7 +50,6 @@ from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.attribution import Session
 from gateway.session.facts import AnyFact, ClockStepped, Key
-from gateway.session.increments import Op
 from gateway.session.outcome import Outcome
 from gateway.session.related import CLOCK, Anchor
 from gateway.session.spans import FOREVER
@@ -242,7 +241,7 @@ class Pipeline:
             _log.error("a damaged ledger was set aside", extra={"file": self._ledger.set_aside.name})
             self._recorder.set_aside(transaction, self._ledger.set_aside.name)
         state, step = await self._advance(transaction, ())
-        wrong = {each.record.token for each in step.outcomes if _takes_back(each)}
+        wrong = {each.record.token for each in step.outcomes if each.takes_back}
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})
         await self._finish(transaction, (state.with_asleep(wrong, self._next), step.without(wrong)))
@@ -395,13 +394,6 @@ class Pipeline:
             return ()
         _log.warning("wall clock was stepped, sessions keep the old time", extra={"step_s": step_us / US_PER_S})
         return (ClockStepped(at_us=now_us, known_at_us=now_us, source="gateway", step_s=step_us / US_PER_S),)
-
-
-def _takes_back(outcome: Outcome) -> bool:
-    """Whether it takes back or moves anything that was published."""
-    return any(change.op is not Op.EMIT for change in outcome.changes) or any(
-        charge.reverses for charge in outcome.release.charges
-    )
 
 
 def _draw_token() -> str:

@@ -20,7 +20,7 @@ from gateway.session.facts import (
     ToleranceChecked,
 )
 from gateway.session.flags import Flag, HeldReason
-from gateway.session.increments import Change, Emitted, fold, reconcile
+from gateway.session.increments import Change, Emitted, Op, fold, reconcile
 from gateway.session.policy import Policy
 from gateway.session.release import Release, ReleaseState, release
 from gateway.session.review import order_found
@@ -132,6 +132,12 @@ class Outcome(msgspec.Struct, frozen=True):
     def news(self) -> bool:
         """Whether there is anything to publish."""
         return bool(self.changes or self.happened or self.release.charges)
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether it takes back or moves anything that was published."""
+        moved = any(change.op is not Op.EMIT for change in self.changes)
+        return moved or any(charge.reverses for charge in self.release.charges)
 
 
 def outcome(

@@ -1,0 +1,65 @@
+"""A gateway is killed at the writes by which it brings the ledger of the version before to the present form."""
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gateway.audit.verify import verify
+from gateway.ledger.store import open_ledger
+from gateway.runtime.clock import SystemClock
+from tests.crash.test_ledger_writes import KILLED, strace
+from tests.sim.test_upgrade import restored
+from tests.support import suite
+
+WRITER = str(Path(__file__).with_name("upgrade_writer.py"))
+STRIDE = 9
+ENTRIES = 22
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def rows_of(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    """All that must not be lost."""
+    connection = sqlite3.connect(path)
+    tables = ("origin", "entry", "outbox", "attempt", "waiting", "identity", "checkpoint", "delivery")
+    rows = {table: connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in tables}
+    connection.close()
+    return rows
+
+
+async def head_seq(path: Path) -> int:
+    async with open_ledger(path, "gw-01", SystemClock().now) as ledger:
+        assert ledger.set_aside is None, "a killed upgrade is no damage"
+        return ledger.head.seq
+
+
+def killed_at(number: int, directory: Path) -> None:
+    """Kills the upgrade at its `number`-th write; what is left must open, whole."""
+    path = restored("open", directory / "ledger.db")
+    before = rows_of(path)
+    command = [*strace("-o", "/dev/null", "-e", f"inject=pwrite64:signal=KILL:when={number}"), sys.executable, WRITER]
+    run = subprocess.run([*command, path], stdout=subprocess.PIPE, check=False)
+    assert run.returncode == KILLED, f"write {number} did not happen"
+    assert rows_of(path) == before
+    assert asyncio.run(head_seq(path)) == ENTRIES
+    assert rows_of(path) == before
+    assert verify(path).problems == ()
+
+
+def test_killed_at_its_writes_an_upgrade_loses_nothing(tmp_path: Path) -> None:
+    suite.environment_has("strace")
+    trace = tmp_path / "trace"
+    path = restored("open", tmp_path / "whole" / "ledger.db")
+    run = subprocess.run(
+        [*strace("-o", str(trace)), sys.executable, WRITER, path], stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert run.stdout == f"{ENTRIES}\n"
+    writes = sum("pwrite64(" in line for line in trace.read_text().splitlines())
+    numbers = range(1, writes + 1, STRIDE)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(killed_at, numbers, [tmp_path / str(number) for number in numbers]))
