@@ -62,15 +62,14 @@ def gather(connection: sqlite3.Connection, token: str, *, identify: bool) -> Bun
     recorded = session(connection, token)
     own = _own_entries(connection, recorded)
     first, last = own[0].seq, own[-1].seq
-    held = reads.checkpoints(connection)
-    last_seq = next((each.head.seq for each in held if each.head.seq >= last), reads.head(connection, origin).seq)
+    last_seq = reads.next_checkpoint_seq(connection, last) or reads.head(connection, origin).seq
     patient = recorded.counted.session.patient
     return Bundle(
         recorded=recorded,
         own=own,
         withheld=tuple(entry.seq for entry in own if not identify and names_patient(entry.body)),
         last_seq=last_seq,
-        checkpoints=tuple(each for each in held if first <= each.head.seq <= last_seq),
+        checkpoints=tuple(reads.checkpoints(connection, first, last_seq)),
         gateway=origin.gateway,
         epoch=origin.epoch,
         identity=reads.identity(connection, patient) if identify and patient else None,

@@ -151,10 +151,17 @@ def session_due(connection: sqlite3.Connection, token: str) -> SessionDue | None
     return SessionDue(token, opened_us, bool(done), wake_us, due_us, tuple(watched.split()), tuple(units.split()))
 
 
-def checkpoints(connection: sqlite3.Connection) -> list[Checkpoint]:
-    """Every checkpoint that the ledger holds, oldest first; nothing about them is verified."""
-    query = "SELECT note, signature, public_key FROM checkpoint ORDER BY seq"
-    return [Checkpoint(*fields) for fields in connection.execute(query)]
+def checkpoints(
+    connection: sqlite3.Connection, first_seq: int = -index.ALL, last_seq: int = index.ALL
+) -> list[Checkpoint]:
+    """The checkpoints that the ledger holds of these entries, oldest first; nothing about them is verified."""
+    query = "SELECT note, signature, public_key FROM checkpoint WHERE seq BETWEEN ? AND ? ORDER BY seq"
+    return [Checkpoint(*fields) for fields in connection.execute(query, (first_seq, last_seq))]
+
+
+def next_checkpoint_seq(connection: sqlite3.Connection, seq: int) -> int | None:
+    """The first entry from `seq` on that the ledger holds a checkpoint of; None if there is none."""
+    return connection.execute("SELECT min(seq) FROM checkpoint WHERE seq >= ?", (seq,)).fetchone()[0]
 
 
 def signed_seq(connection: sqlite3.Connection) -> int:
