@@ -1,7 +1,8 @@
 """The composition root: every part of a gateway made, joined and run in one tree of tasks.
 
-Order of ending: polling stops first, so that nothing new comes; the relay then has DRAIN_S to hand what waits to the
-broker; then MQTT says farewell and the ledger closes. What could not be handed over waits in the ledger.
+Order of ending: polling stops first, so that nothing new comes, and what was polled has DRAIN_S to be recorded; the
+relay then has as long to hand what waits to the broker; then MQTT says farewell and the ledger closes. What could not
+be handed over waits in the ledger.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import MqttCounters
+from gateway.polling.inbox import Inbox
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime import systemd
@@ -85,7 +87,8 @@ class Gateway:
         )
         self._observations = Observations(config.outbound, topics, telemetry, pipeline.identity)
         self._history = History(config.state_dir / HISTORY_FILE, clock, config.units, config.history)
-        self._supervisor = Supervisor(config.lines, clock, self._take)
+        self._inbox = Inbox([unit.id for unit in config.units], clock, self._take)
+        self._supervisor = Supervisor(config.lines, clock, self._polled)
         self._commissioning = Commissioning(lambda message: self._mqtt.publish(message))
         self._control = ControlService(config, clock, ledger, pipeline, restart, self._commissioning)
         self._mqtt = MqttService(
@@ -109,14 +112,16 @@ class Gateway:
             Alarms(origin, topics, telemetry.status),
             pipeline.increments,
             self._lag,
+            self._inbox,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set, then end in order. Raises LedgerError where recording is no longer possible."""
         async with self._monitor.pages(self._config.health_listen), asyncio.TaskGroup() as group:
             mqtt = group.create_task(self._mqtt.run(), name="mqtt")
+            polling = group.create_task(self._supervisor.run(), name="lines")
             working = [
-                group.create_task(self._supervisor.run(), name="lines"),
+                group.create_task(self._inbox.run(), name="answers"),
                 group.create_task(self._pipeline.run(), name="marks"),
                 group.create_task(serve_control(self._config.state_dir, self._control.answer), name="control"),
                 group.create_task(self._history.run(), name="history"),
@@ -129,6 +134,11 @@ class Gateway:
             _log.info("started", extra={"gateway": self._config.id, "mode": self._config.mode, "units": units})
             await stop.wait()
             _log.info("stopping")
+            polling.cancel()
+            await asyncio.wait([polling])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    await self._inbox.emptied()
             for task in working:
                 task.cancel()
             await asyncio.wait(working)
@@ -136,10 +146,15 @@ class Gateway:
             await self._drain()
             mqtt.cancel()
 
-    async def _take(self, answer: Reading | ReadFault) -> None:
+    async def _polled(self, answer: Reading | ReadFault) -> None:
+        """Show what a poll brought at once, and let it be recorded in its turn."""
         self._publisher.take(answer)
         if isinstance(answer, Reading):
             self._history.take(answer)
+        await self._inbox.put(answer)
+
+    async def _take(self, answer: Reading | ReadFault) -> None:
+        if isinstance(answer, Reading):
             await self._observations.take(answer, self._pipeline.state)
         await self._pipeline.answer(answer)
         if self._pipeline.busy is not self._preferred:

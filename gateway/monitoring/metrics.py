@@ -73,6 +73,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     alarms: Collection[AlarmCode] = ()
     deliveries: Deliveries = Deliveries()
     oldest_pending_s: float = 0.0  # 0.0: no receipt is awaited
+    polls_held_back: int = 0
 
 
 class _GatewayCollector(Collector):
@@ -94,6 +95,8 @@ class _GatewayCollector(Collector):
         yield GaugeMetricFamily("capgate_mqtt_connected", "1 while the broker is connected.", int(now.mqtt_connected))
         yield from _mqtt_metrics(now.mqtt)
         yield GaugeMetricFamily("capgate_loop_lag_seconds", "Worst lag of the event loop in a minute.", now.loop_lag_s)
+        held_back = "Polls that waited because recording did not keep up."
+        yield CounterMetricFamily("capgate_polls_held_back", held_back, now.polls_held_back)
         build = GaugeMetricFamily("capgate_build_info", "1, with the version.", labels=("version",))
         build.add_metric((now.version,), 1)
         yield build

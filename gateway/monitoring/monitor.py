@@ -54,6 +54,12 @@ class Polling(Protocol):
         ...
 
 
+class Answers(Protocol):
+    """How recording keeps up with polling."""
+
+    held_back: int  # polls that waited because their unit had too many answers that were not recorded yet
+
+
 class Monitor:
     """The alarms, health and metrics of one gateway. `increments` are counted by operation."""
 
@@ -68,6 +74,7 @@ class Monitor:
         alarms: Alarms,
         increments: Mapping[str, int],
         lag: LoopLag,
+        answers: Answers,
     ) -> None:
         self._policy = policy
         self._clock = clock
@@ -78,6 +85,7 @@ class Monitor:
         self._alarms = alarms
         self._increments = increments
         self._lag = lag
+        self._answers = answers
         self._backlog = Backlog(0, None)
         self._deliveries = Deliveries()
         self._began_s = asyncio.get_running_loop().time()
@@ -148,6 +156,7 @@ class Monitor:
             deliveries=self._deliveries,
             oldest_pending_s=self._age_s(self._deliveries.oldest_us) or 0.0,
             loop_lag_s=self._lag.worst_s,
+            polls_held_back=self._answers.held_back,
             alarms=self._alarms.raised,
         )
 

@@ -6,9 +6,10 @@ minutes: cooling starts at the first reading that shows it and ends at the last,
 reading on both sides. While a candidate is pending, `observed_until_us` stays at the last reading that agreed with the
 confirmed condition: an increment cannot be attained on the strength of a reading that may yet turn out to be the stop.
 
-A silence longer than `max_gap_us` makes the time since the last good reading unknown (P15). It is proven only when
-every cap's own counters account for the whole of it: same treatment, elapsed seconds risen by the length of the
-silence while cooling, or not at all while not.
+A silence longer than `max_gap_us` makes the time since the last good reading unknown (P15), by the stamps of the
+readings and not by when they were recorded. If no poll was made in it, it is the gateway's and says so. It is proven
+only when every cap's own counters account for the whole of it: same treatment, elapsed seconds risen by the length of
+the silence while cooling, or not at all while not.
 """
 
 from collections.abc import Iterable
@@ -68,6 +69,7 @@ class UnitState(msgspec.Struct, frozen=True):
     caps: tuple[CapState, ...]
     last_good: Stamp | None = None
     offline: bool = False
+    missed: bool = False  # a poll since the last good reading brought nothing that counting may use
 
 
 class Observation(msgspec.Struct, frozen=True):
@@ -90,7 +92,8 @@ def observe(state: UnitState, reading: Reading, rules: ObserveRules) -> Observat
         return _silent(state, reading.unit, at, "fewer caps than before", rules)
     state = msgspec.structs.replace(state, caps=caps)
     if state.last_good is not None and at.boot_us - state.last_good.boot_us > rules.max_gap_us:
-        facts += _silence_facts(state, reading, "silence")
+        # Without a poll in vain it was not asked: its line, the event loop or the disk held the gateway up.
+        facts += _silence_facts(state, reading, "silence" if state.missed else "gateway")
         caps = tuple(msgspec.structs.replace(cap, candidate=None) for cap in caps)
     known: list[CapState] = []
     for cap_before, cap, condition in zip(caps, reading.caps, conditions, strict=True):
@@ -143,7 +146,7 @@ def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> Uni
         CapState(condition=condition, agreed_us=max(agreed, last_us), mark=counters.get(channel))
         for channel, (condition, agreed) in enumerate(zip(conditions, agreed_us, strict=True), start=1)
     )
-    return UnitState(unit_caps, Stamp(last_us, now.boot_us - (now.utc_us - last_us)), offline)
+    return UnitState(unit_caps, Stamp(last_us, now.boot_us - (now.utc_us - last_us)), offline, missed=True)
 
 
 def _as_many(caps: tuple[CapState, ...], count: int) -> tuple[CapState, ...] | None:
@@ -220,6 +223,7 @@ def _change(
 
 
 def _silent(state: UnitState, unit: str, at: Stamp, reason: str, rules: ObserveRules) -> Observation:
+    state = msgspec.structs.replace(state, missed=True)
     if state.last_good is None or state.offline or at.boot_us - state.last_good.boot_us <= rules.max_gap_us:
         return Observation(state)
     if all(cap.condition is CapCondition.STOPPED for cap in state.caps):

@@ -1,7 +1,9 @@
 """Inputs that wait for a slow disk share its next commit, each as a step of its own, on a real ledger."""
 
 import asyncio
+import itertools
 import json
+import logging
 import sqlite3
 import time
 from collections import Counter
@@ -12,18 +14,29 @@ from typing import cast
 
 import pytest
 
-from drivers.reading import CapReading, Reading, RunState
+from drivers.reading import CapReading, ReadFault, Reading, RunState
+from drivers.unit.driver import Driver
 from gateway.audit.verify import verify
 from gateway.config.load import load_config
 from gateway.ledger.bodies import Order
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.store import Ledger, open_ledger
+from gateway.monitoring.metrics import UnitCounters
+from gateway.polling.inbox import MOST_WAITING, Inbox
+from gateway.polling.poller import Polled, PollProgress, poll_line
+from gateway.polling.schedule import SLOTS, LineSchedule
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.receipts import OrderRefused
+from gateway.runtime.clock import SystemClock
+from gateway.runtime.logs import Outage
 from gateway.session.facts import NoteAdded
 from tests.sim.test_pipeline import POLICY, FakeClock
 
+_log = logging.getLogger("capgate.lines")
+
 UNITS = 40
+PLANT = 100  # units that are polled each second
+WATCHED_S = 10.0
 CONFIG = """
 [gateway]
 site = "ward"
@@ -78,7 +91,7 @@ class SlowDisk:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "gateway.toml").write_text(CONFIG + "".join(UNIT.format(number=100 + n) for n in range(UNITS)))
+    (tmp_path / "gateway.toml").write_text(CONFIG + "".join(UNIT.format(number=100 + n) for n in range(PLANT)))
     (tmp_path / "policy.toml").write_text(POLICY)
     return tmp_path
 
@@ -177,3 +190,92 @@ async def test_who_is_gone_before_the_step_began_takes_it_along(folder: Path) ->
         assert [task.cancelled() for task in tasks] == [True, True, False]
         bodies = [json.loads(entry.body)["patient"] for entry in await ward.ledger.entries(kinds=[EntryKind.FACT])]
         assert bodies == ["p1", "p3"]
+
+
+class Cooling:
+    """Stands for a driver: a unit that cools, its cap off now and then, each at another time."""
+
+    def __init__(self, number: int, clock: SystemClock) -> None:
+        self.number = number
+        self.polled_us: list[int] = []
+        self._clock = clock
+
+    async def read(self) -> Reading | ReadFault:
+        now = self._clock.now()
+        self.polled_us.append(now.boot_us)
+        worn = (len(self.polled_us) + self.number) % 7 > 2
+        cap = CapReading(1, RunState.RUNNING, worn, worn, {})
+        return Reading(f"cap-{100 + self.number}", now, (cap, CapReading(2, RunState.STOPPED, False, False, {})), {})
+
+
+@pytest.mark.parametrize("commit_s", [0.1, 0.25])
+async def test_a_slow_disk_delays_no_poll_and_silences_no_unit(folder: Path, commit_s: float) -> None:
+    config = load_config(folder / "gateway.toml")
+    clock = SystemClock()
+    disk = SlowDisk(commit_s)
+    drivers = {f"cap-{100 + number}": Cooling(number, clock) for number in range(PLANT)}
+    async with open_ledger(folder / "state" / "ledger.db", config.id, clock.now, disk.connect) as ledger:
+        pipeline = await Pipeline.recovered(config, clock, ledger)
+        inbox = Inbox(drivers, clock, pipeline.answer)
+        now_s = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as tasks:
+            recording = tasks.create_task(inbox.run())
+            polling = [
+                tasks.create_task(
+                    poll_line(
+                        LineSchedule({unit: 1.0}, index % SLOTS, now_s),
+                        {unit: Polled(cast(Driver, driver), UnitCounters(), Outage(_log, clock, unit))},
+                        inbox.put,
+                        PollProgress(),
+                    )
+                )
+                for index, (unit, driver) in enumerate(drivers.items())
+            ]
+            await asyncio.sleep(WATCHED_S)
+            for task in polling:
+                task.cancel()
+            await inbox.emptied()
+            recording.cancel()
+        bodies = [
+            cast(dict[str, object], json.loads(each.body)) for each in await ledger.entries(kinds=[EntryKind.FACT])
+        ]
+    told = Counter(body["fact"] for body in bodies)
+    assert told["cooling_paused"] > PLANT / 2, "there was much to record"
+    assert told["unit_offline"] == 0
+    assert inbox.held_back == 0
+    late = [
+        after - before
+        for driver in drivers.values()
+        for before, after in itertools.pairwise(driver.polled_us)
+        if abs(after - before - 1_000_000) > 500_000
+    ]
+    assert late == [], "every poll was made in its slot"
+
+
+async def test_a_unit_whose_answers_are_not_recorded_is_asked_no_more_until_they_are(folder: Path) -> None:
+    recorded = asyncio.Event()
+    taken: list[Reading | ReadFault] = []
+
+    async def take(answer: Reading | ReadFault) -> None:
+        await recorded.wait()
+        taken.append(answer)
+
+    clock = SystemClock()
+    inbox = Inbox(["cap-100"], clock, take)
+    unit = Cooling(0, clock)
+    async with asyncio.TaskGroup() as tasks:
+        recording = tasks.create_task(inbox.run())
+        await asyncio.sleep(0)
+        for _ in range(MOST_WAITING):
+            await inbox.put(await unit.read())
+        await asyncio.sleep(0)  # one is in hand, so that there is room for one more
+        await inbox.put(await unit.read())
+        waiting = tasks.create_task(inbox.put(await unit.read()))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        assert inbox.held_back == 1
+        recorded.set()
+        await waiting
+        await inbox.emptied()
+        recording.cancel()
+    assert [each.observed_at.boot_us for each in taken if isinstance(each, Reading)] == unit.polled_us

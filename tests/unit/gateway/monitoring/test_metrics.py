@@ -37,6 +37,7 @@ def snapshot() -> Snapshot:
         mqtt_connected=True,
         mqtt=MqttCounters(**{name: count for count, name in enumerate(MqttCounters.__struct_fields__)}),
         loop_lag_s=0.004,
+        polls_held_back=3,
     )
 
 
@@ -65,6 +66,7 @@ def test_every_counter_is_shown_under_its_labels() -> None:
         ("capgate_outbox_oldest_seconds",): 12.5,
         ("capgate_mqtt_connected",): 1,
         ("capgate_loop_lag_seconds",): 0.004,
+        ("capgate_polls_held_back_total",): 3.0,
         ("capgate_build_info", "0.1.0"): 1,
     }
     assert {key: values.get(key) for key in expected} == expected

@@ -207,5 +207,12 @@ def test_a_restart_is_a_silence_that_the_counters_may_prove():
     assert continuity(outcome.facts) is Continuity.PROVEN
 
 
+def test_a_gap_in_which_nobody_asked_is_the_gateways_and_no_silence_of_the_unit():
+    unasked, _, _ = play(reading(0), reading(5), reading(500))
+    assert [fact.reason for fact in unasked if isinstance(fact, UnitOffline)] == ["gateway"]
+    asked, _, _ = play(reading(0), reading(5), fault(10), reading(500))
+    assert [fact.reason for fact in asked if isinstance(fact, UnitOffline)] == ["silence"]
+
+
 def test_a_unit_without_facts_is_restored_as_never_seen():
     assert restore([], "cap-01", 2, at(0)) == UnitState((CapState(), CapState()))
