@@ -27,6 +27,7 @@ class Inbox:
         self, units: Iterable[str], clock: Clock, take: Callable[[Reading | ReadFault], Awaitable[None]]
     ) -> None:
         self.held_back = 0
+        self._behind = False  # since then some unit had too many
         self._take = take
         self._queues = {unit: asyncio.Queue[Reading | ReadFault](MOST_WAITING) for unit in units}
         self._recording = Outage(_log, clock, "keeping up with the units")
@@ -36,6 +37,7 @@ class Inbox:
         queue = self._queues[answer.unit]
         if queue.full():
             self.held_back += 1
+            self._behind = True
             self._recording.lost(f"{MOST_WAITING} answers of {answer.unit} are not recorded yet")
         await queue.put(answer)
 
@@ -65,5 +67,6 @@ class Inbox:
                 failed = True
             finally:
                 queue.task_done()
-            if self._recording.lasting and all(each.empty() for each in self._queues.values()):
+            if self._behind and all(each.empty() for each in self._queues.values()):
+                self._behind = False
                 self._recording.back()
