@@ -83,7 +83,7 @@ class Followed(msgspec.Struct, frozen=True):
 
 def deliveries(connection: sqlite3.Connection) -> Deliveries:
     """The counts; what a person ordered and no receipt will prove counts as unproven."""
-    counted = dict(connection.execute("SELECT state, count(*) FROM unsettled GROUP BY state"))
+    counted = dict(connection.execute("SELECT what, rows FROM row_count"))
     oldest = """
         SELECT recorded_us FROM unsettled JOIN outbox USING (outbox_id) JOIN entry USING (seq)
          WHERE state = 'pending' ORDER BY outbox_id LIMIT 1"""

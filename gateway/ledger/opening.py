@@ -31,6 +31,7 @@ SETTINGS: tuple[tuple[str, str | int], ...] = (
     ("journal_size_limit", 16 * 1024 * 1024),
 )
 TAIL_ENTRIES = 10_000  # how much of the chain is verified at every start
+_PAGE = 500  # how many entries or messages are in memory at a time meanwhile
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -158,9 +159,12 @@ def _check_content(connection: sqlite3.Connection, origin: LedgerOrigin) -> Head
     before_tail = max(0, head.seq - TAIL_ENTRIES)
     try:
         follow(origin.genesis, reads.entries(connection, limit=1))
-        tail = reads.entries(connection, after_seq=before_tail)
-        follow(reads.head_at(connection, origin, before_tail), tail)
-        reads.waiting(connection)
+        verified = reads.head_at(connection, origin, before_tail)
+        while tail := reads.entries(connection, after_seq=verified.seq, limit=_PAGE):
+            verified = follow(verified, tail)
+        last_id = 0
+        while rows := reads.waiting(connection, last_id, _PAGE):
+            last_id = rows[-1].outbox_id
     except (ChainBroken, ValueError) as error:  # ValueError: no such kind of entry
         raise LedgerDamaged(str(error)) from error
     return head

@@ -187,8 +187,11 @@ def _identity(subject: str, visit: str, *others: str) -> Identity:
     return Identity(subject, visit, *(value or None for value in others))
 
 
-def waiting(connection: sqlite3.Connection, after: int = 0, limit: int = _ALL_ROWS) -> list[OutboxRow]:
-    """Outbox rows after `after` without a delivered attempt, oldest first. Raises LedgerDamaged on an altered row."""
+def waiting(connection: sqlite3.Connection, after: int, limit: int) -> list[OutboxRow]:
+    """Up to `limit` outbox rows after `after` without a delivered attempt, oldest first.
+
+    Raises LedgerDamaged on an altered row.
+    """
     query = """
         SELECT outbox_id, event_id, topic, payload, retain, content_type, digest
           FROM waiting JOIN outbox USING (outbox_id)
@@ -201,7 +204,7 @@ def backlog(connection: sqlite3.Connection) -> Backlog:
     oldest = """
         SELECT recorded_us FROM waiting JOIN outbox USING (outbox_id) JOIN entry USING (seq)
          ORDER BY outbox_id LIMIT 1"""
-    return Backlog(*connection.execute(f"SELECT count(*), ({oldest}) FROM waiting").fetchone())
+    return Backlog(*connection.execute(f"SELECT rows, ({oldest}) FROM row_count WHERE what = 'waiting'").fetchone())
 
 
 def tally(connection: sqlite3.Connection, session: str) -> Tally:

@@ -11,6 +11,7 @@ ordered to be sent again. `unsettled` has those that the engine has not accepted
 
 `concern` finds facts by the cap, unit, patient, session or message that they concern, `session_state` the sessions that
 are not done; both say nothing that the entries do not say: they are written with them and can be made again.
+`row_count` says how many rows are waiting, and how many unsettled in each state, so that nobody need count them.
 
 Triggers, not manners, keep the ledger append-only: they bind every program that opens the file.
 """
@@ -133,6 +134,24 @@ def m0005_index(db: Database) -> None:
         _refuse(db, "rules", deed)
     index.make(db.conn)
     index.make_sessions(db.conn)
+    db.conn.execute("CREATE INDEX unsettled_by_state ON unsettled (state, outbox_id)")
+    _count(db)
+
+
+def _count(db: Database) -> None:
+    """The triggers that keep `row_count`: how many rows are waiting, and unsettled in each state."""
+    db.conn.execute("""
+        CREATE TABLE row_count (what TEXT PRIMARY KEY NOT NULL, rows INTEGER NOT NULL) STRICT, WITHOUT ROWID""")
+    db.conn.execute("INSERT INTO row_count SELECT 'waiting', count(*) FROM waiting")
+    db.conn.execute("INSERT INTO row_count SELECT state, count(*) FROM unsettled GROUP BY state")
+    for table, what in (("waiting", "'waiting'"), ("unsettled", "state")):
+        more = f"INSERT INTO row_count SELECT {what.replace('state', 'NEW.state')}, 1 WHERE true"
+        more += " ON CONFLICT (what) DO UPDATE SET rows = rows + 1"
+        less = f"UPDATE row_count SET rows = rows - 1 WHERE what = {what.replace('state', 'OLD.state')}"
+        db.conn.execute(f"CREATE TRIGGER {table}_more AFTER INSERT ON {table} BEGIN {more}; END")
+        db.conn.execute(f"CREATE TRIGGER {table}_less AFTER DELETE ON {table} BEGIN {less}; END")
+        if what == "state":
+            db.conn.execute(f"CREATE TRIGGER state_changes AFTER UPDATE OF state ON {table} BEGIN {less}; {more}; END")
 
 
 def _follow_deliveries(db: Database) -> None:

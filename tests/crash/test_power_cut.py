@@ -70,7 +70,7 @@ def write_until_the_power_goes(path: Path, disk: LosingDisk, name: str, synchron
             writes.append_batch(connection, origin, batch)
             acknowledged.append(batch.head.seq)
             if number % 4 == 3:
-                (oldest,) = reads.waiting(connection, limit=1)
+                (oldest,) = reads.waiting(connection, 0, 1)
                 writes.append_attempts(connection, [Attempt(oldest.outbox_id, 0, 0, delivered=True)])
     return acknowledged
 

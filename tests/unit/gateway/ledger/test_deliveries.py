@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gateway.ledger import deliveries, schema, writes
+from gateway.ledger import deliveries, reads, schema, writes
 from gateway.ledger.batch import Attempt, Batch, OutboxMessage, ReceiptRow, ResendOrder
 from gateway.ledger.deliveries import Deliveries, Proof, ResendRules
 from gateway.ledger.entry import EntryKind, append
@@ -248,3 +248,33 @@ def test_an_older_ledger_has_its_charges_unproven(tmp_path: Path) -> None:
     schema.migrate(connection, path)
     assert deliveries.proofs_of(connection, "") == {"AAAAAAAA100A": Proof.UNPROVEN}
     connection.close()
+
+
+async def test_what_is_asked_every_few_seconds_costs_the_same_after_years_without_receipts(tmp_path: Path) -> None:
+    steps: list[int] = []
+    async with open_ledger(tmp_path / "ledger.db", "gw-1", SystemClock().now) as ledger:
+        book = Book(ledger)
+        for first in (0, 100):
+            keys = [f"K{number:07d}100A" for number in range(first, 10 * first + 100)]
+            await book.charge(*keys, awaited=False)
+            await ledger.outbox.mark([Attempt(first + n + 1, 1, 0, delivered=True) for n in range(len(keys))])
+            with open_readonly(tmp_path / "ledger.db") as reader:
+                taken: list[None] = []
+                reader.set_progress_handler(lambda taken=taken: taken.append(None), 1)
+                assert deliveries.deliveries(reader).unproven == first + len(keys)
+                assert reads.backlog(reader).depth == 0
+                assert deliveries.due_again(reader, 10 * S, RULES, 0, 100) == []
+                steps.append(len(taken))
+    assert steps[1] <= steps[0] + 20
+
+
+async def test_the_counts_follow_every_state(tmp_path: Path) -> None:
+    async with open_ledger(tmp_path / "ledger.db", "gw-1", SystemClock().now) as ledger:
+        book = Book(ledger)
+        await book.charge(*KEYS)
+        await book.charge("CCCCCCCC100A", awaited=False)
+        await book.said(KEYS[0], accepted=False)
+        await book.said(KEYS[1], accepted=True)
+        await book.order("CCCCCCCC100A")
+        assert await ledger.outbox.deliveries() == Deliveries(pending=1, unproven=1, rejected=1, oldest_us=0)
+        assert (await ledger.outbox.backlog()).depth == 4

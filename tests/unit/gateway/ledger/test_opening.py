@@ -3,6 +3,7 @@
 import asyncio
 import random
 import sqlite3
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -270,3 +271,23 @@ async def test_cancelled_while_it_opens_a_ledger_is_closed_and_unlocked(path: Pa
     assert task.cancelled()
     async with open_ledger(path, GATEWAY, noon):
         pass
+
+
+async def test_messages_that_wait_are_verified_a_few_at_a_time(path: Path) -> None:
+    async with open_ledger(path, GATEWAY, noon) as ledger:
+        entry, head = append(ledger.head, 1, EntryKind.STATUS, "", "{}")
+        rows = tuple(OutboxMessage(1, f"e{n}", "t", bytes(1000), False, "") for n in range(20_000))
+        await ledger.commit(Batch((entry,), rows, (), head))
+    del rows
+    tracemalloc.start()
+    async with open_ledger(path, GATEWAY, noon):
+        _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5_000_000  # of 20 million bytes that wait
+
+
+def test_a_message_that_was_altered_is_found_however_many_wait_before_it(path: Path) -> None:
+    fill(path, entries=1100)
+    (guard,) = connect_file(path).execute("SELECT sql FROM sqlite_schema WHERE name = 'outbox_no_update'").fetchone()
+    tamper(path, "DROP TRIGGER outbox_no_update", "UPDATE outbox SET payload = x'00' WHERE outbox_id = 1099", guard)
+    assert reopen(path).set_aside is not None
