@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.session.facts import AnyFact
+from gateway.session.facts import AnyFact, NoteAdded
 from tests.unit.gateway.session.session_timelines import (
     A2,
     B1,
@@ -21,6 +21,7 @@ from tests.unit.gateway.session.session_timelines import (
     resume,
     start,
     stop,
+    told,
 )
 
 
@@ -266,7 +267,8 @@ class TestEnds:
         _check(day(charted_stop("12:30"), stopped="12:30:40"), "11:16 11:46 12:16", "")
 
     def test_a_charted_stop_ends_the_count_of_a_machine_that_never_stops_whatever_the_policy(self) -> None:
-        facts = day(charted_stop("11:40"), ended("A", "11:00", rx="12:30"), stopped=None)
+        later = NoteAdded(**told("12:30", None), patient="P1", text="the machine runs on")
+        facts = day(charted_stop("11:40"), later, stopped=None)
         _check(facts, "11:16", "stop_conflict")
         _check(facts, "11:16", "stop_conflict", stop_conflict="device")
 
