@@ -167,7 +167,7 @@ class Judge:
         if not right:
             wanted = _range(expected.least, expected.most)
             self._complain(
-                Rule.COUNT, f"{name}: {stands} units stand where {wanted} do; charged {charged}, {_listed(listed)}"
+                Rule.COUNT, f"{name}: {stands} units stand where {wanted} do; charged {charged}, {listed_as(listed)}"
             )
         elif not case.unsure:
             self._instants(name, sessions, expected)
@@ -179,18 +179,19 @@ class Judge:
         if not matters:
             case.settled = known
             return
-        if not any(_says_why(view) for view in listed):
+        if not any(says_why(view) for view in listed):
             self._complain(
                 Rule.SHOWN,
                 f"{name}: {stands} units stand, {charged} are charged, patient and end "
-                f"{'known' if known else 'not known'}, and nothing says what it waits for: {_listed(listed)}",
+                f"{'known' if known else 'not known'}, and nothing says what it waits for: {listed_as(listed)}",
             )
             return
         due_us = case.visit.stop_us + rules.finalise_h * HOUR + GRACE_US
         last_said_us = max(self._engine.taken.get(each.id, 0) for each in case.visit.statements)
         if known and now_us > max(due_us, last_said_us + GRACE_US) and not any(_waits(view) for view in listed):
             self._complain(
-                Rule.CHARGED, f"{name}: {stands} units stand past its window, {charged} are charged: {_listed(listed)}"
+                Rule.CHARGED,
+                f"{name}: {stands} units stand past its window, {charged} are charged: {listed_as(listed)}",
             )
 
     def _instants(self, name: str, sessions: list[SeenSession], expected: Units) -> None:
@@ -242,7 +243,7 @@ def _is_about(session: SeenSession, visit: Visit) -> bool:
     )
 
 
-def _says_why(view: Json) -> bool:
+def says_why(view: Json) -> bool:
     """Whether the list names a reason why something is not charged."""
     return not view["finalised"] or bool(view["held"]) or bool(view["corrections"])
 
@@ -252,7 +253,7 @@ def _waits(view: Json) -> bool:
     return bool(view["held"]) or bool(view["corrections"])
 
 
-def _listed(views: list[Json]) -> str:
+def listed_as(views: list[Json]) -> str:
     if not views:
         return "not listed"
     said = [

@@ -85,7 +85,7 @@ def _confirmed(seen: Sequence[Sighting]) -> list[Sighting]:
     """Without a change that one reading shows before a silence: it takes two equal ones (P31)."""
     return [
         each
-        for before, each, after in zip([None, *seen[:-1]], seen, [*seen[1:], None], strict=True)
+        for before, each, after in zip([None, *seen], seen, [*seen[1:], None], strict=False)
         if before is None or after is None or before.state is each.state or after.at_us - each.at_us <= GAP_US
     ]
 

@@ -16,7 +16,7 @@ from tests.campaign.clinic_time import BUSY_RATE, EPOCH_US, IDLE_RATE, CampaignL
 from tests.campaign.disk import Disk
 from tests.campaign.engine import Engine
 from tests.campaign.faults import Fault, Kind, faults
-from tests.campaign.judge import Case, Judge, day_name
+from tests.campaign.judge import Case, Judge, day_name, listed_as, says_why
 from tests.campaign.life import Life
 from tests.campaign.plan import DAY, HOUR, MINUTE, Move, Place, Rule, S, Statement, Violation
 from tests.campaign.site import ALL_UNITS, POLL_S, Site
@@ -278,10 +278,12 @@ class World:
         after = await self._views()
         if before is None or after is None or self.time.now_us() - began_us > 5 * MINUTE:
             return
-        for token in sorted(before.keys() ^ after.keys()):
-            self._complain(
-                Rule.SAME, f"a restart changed the list: {token} {'appeared' if token in after else 'vanished'}"
-            )
+        for token in sorted(after.keys() - before.keys()):
+            self._complain(Rule.SAME, f"a restart changed the list: {token} appeared")
+        for token in sorted(before.keys() - after.keys()):
+            moved = before[token]["phase"] == "waiting"  # its cooling proved to be another's
+            if says_why(before[token]) and not moved:  # what is done may leave the list
+                self._complain(Rule.SAME, f"a restart changed the list: {token} vanished, {listed_as([before[token]])}")
         for token in sorted(before.keys() & after.keys()):
             self._compare(token, before[token], after[token])
 
@@ -337,8 +339,10 @@ class World:
 
     def _refusals(self) -> None:
         for name, why in list(self.engine.refused.items()):
-            if why:
-                self.engine.refused[name] = ""
+            case = self.judge.cases[name.rpartition("-")[0]]
+            unseen = "not-ours" in why and not case.tokens  # the box was off while the patient was here
+            self.engine.refused[name] = ""
+            if why and not unseen:
                 self._complain(Rule.TAKEN, f"statement {name} was refused: {why}")
 
     # --- the end
