@@ -75,4 +75,6 @@ class SessionHeads:
         transaction.keep(self._topics.session(record.token), event)
 
     def _clear(self, transaction: Transaction, token: str) -> None:
-        transaction.clear(self._topics.session(token), f"{token}.head.cleared.{transaction.last_seq}")
+        # With the instant: after a restart a session may leave memory again, and no entry have come meanwhile.
+        event_id = f"{token}.head.cleared.{transaction.last_seq}.{transaction.recorded_us}"
+        transaction.clear(self._topics.session(token), event_id)
