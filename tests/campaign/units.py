@@ -48,19 +48,18 @@ class Unit:
 
     id: str
     lost_until_us: int = 0
+    watched_from_us: int = 0  # something may have changed then
     seen: dict[Place, list[Sighting]] = field(default_factory=dict[Place, list[Sighting]])
     _caps: tuple[_Cap, _Cap] = field(default_factory=lambda: (_Cap(), _Cap()))
-    _changed_us: int = 0
 
     def move(self, move: Move) -> None:
         """A cap changes its state."""
         self._caps[move.place.cap - 1].move(move.at_us, move.state)
-        self._changed_us = move.at_us
 
     def active(self, now_us: int) -> bool:
         """Whether a poll may show something."""
         running = any(cap.state is not CapState.STOPPED for cap in self._caps)
-        return running or now_us < max(self._changed_us, self.lost_until_us) + AFTER_A_CHANGE
+        return running or now_us < self.watched_from_us + AFTER_A_CHANGE
 
     def poll(self, stamp: Stamp, now_us: int) -> Reading | ReadFault:
         """What the gateway is answered."""

@@ -132,9 +132,14 @@ class World:
     def _move(self, move: Move, case: Case) -> None:
         self.judge.touch(case)
         self._units[move.place.unit].move(move)
-        if move.place.unit not in self._polled:
-            self._polled.add(move.place.unit)
-            self._poll_turn(move.place.unit)
+        self._wake(move.place.unit)
+
+    def _wake(self, name: str) -> None:
+        """Poll the unit for a while: it changed, answers again, or the gateway began and has not seen it."""
+        self._units[name].watched_from_us = self.time.now_us()
+        if name not in self._polled:
+            self._polled.add(name)
+            self._poll_turn(name)
 
     def _poll_turn(self, name: str) -> None:
         now_us = self.time.now_us()
@@ -162,6 +167,8 @@ class World:
         self._life = Life(self.site.folder, clock, self.disk, self.broker, self._random, self._poll, self._died)
         self._shake()
         await self._life.started()
+        for name in self._units:
+            self._wake(name)
 
     def _died(self) -> None:
         """The process ended by itself, or was killed in a commit."""
@@ -247,6 +254,7 @@ class World:
                 names = list(self._units) if fault.kind is Kind.LINE else [list(self._units)[int(fault.choice * 3)]]
                 for name in names:
                     self._units[name].lost_until_us = later_us
+                    self._at(later_us, lambda name=name: self._wake(name))
             case Kind.CLOCK:
                 self._step_clock(round((fault.choice - 0.5) * 240) * S, later_us)
             case _:
