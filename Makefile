@@ -56,6 +56,7 @@ lint: .venv/.ready-dev
 bench: .venv/.ready-dev
 	tests/install-tools
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.ledger_size
 
 # The long repeats of the fault tests, and whether the tests notice planted bugs: about an hour.
 scorecard: .venv/.ready-dev .venv-peers/.ready
