@@ -14,11 +14,13 @@ from gateway.ledger import reads
 from gateway.ledger.bodies import change_of, charge_of, published_of
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable, UnknownSession
+from gateway.ledger.index import LedgerFacts
 from gateway.ledger.reads import LedgerOrigin
 from gateway.session.charges import Charge
+from gateway.session.facts import SessionOpened
 from gateway.session.increments import Change, Emitted, fold
 from gateway.session.outcome import Published
-from gateway.session.policy import Policy
+from gateway.session.policy import Policy, parse_policy
 from gateway.session.spans import US_PER_S
 
 _ANNOUNCING = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
@@ -69,13 +71,21 @@ def sessions_of_days(connection: sqlite3.Connection, first: date, last: date) ->
     """
     first_us, last_us = (round(datetime.combine(day, time(), UTC).timestamp()) * US_PER_S for day in (first, last))
     for token in reads.tokens_opened(connection, first_us - _DAY_US, last_us + 2 * _DAY_US):
-        if first <= opened_on(one := session(connection, token)) <= last:
-            yield one
+        if first <= _day_of(connection, token) <= last:
+            yield session(connection, token)
 
 
-def opened_on(session: RecordedSession) -> date:
-    """The day on which the session opened, by its policy's calendar."""
-    return datetime.fromtimestamp(session.counted.opened.at_us / US_PER_S, session.policy.zone).date()
+def opened_on(opened: SessionOpened) -> date:
+    """The day on which a session opened, by its policy's calendar."""
+    return datetime.fromtimestamp(opened.at_us / US_PER_S, parse_policy(opened.policy).zone).date()
+
+
+def _day_of(connection: sqlite3.Connection, token: str) -> date:
+    try:
+        facts = LedgerFacts(connection).of(("token", token))
+        return opened_on(next(fact for fact in facts if isinstance(fact, SessionOpened)))
+    except Exception as error:  # whatever a damaged ledger may hold
+        raise LedgerDamaged(f"session {token} cannot be followed ({error!r}); verify the ledger") from error
 
 
 def session(connection: sqlite3.Connection, token: str) -> RecordedSession:

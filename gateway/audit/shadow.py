@@ -97,9 +97,9 @@ def compare(
             continue
         matched[found[0].token] = found[0]
         compared.append(_beside(found[0], line))
-    days = {opened_on(each) for each in matched.values()}
+    days = {opened_on(each.counted.opened) for each in matched.values()}
     for each in own:
-        if each.token not in matched and each.standing and opened_on(each) in days:
+        if each.token not in matched and each.standing and opened_on(each.counted.opened) in days:
             units, minutes = _computed(each)
             compared.append(Compared(each.token, None, Agreement.NOT_CHARTED, units, minutes, 0, None))
     return compared
