@@ -13,6 +13,7 @@ class Stamp(msgspec.Struct, frozen=True):
 
     utc_us: int  # microseconds since 1970-01-01T00:00:00Z
     boot_us: int  # microseconds of the boot clock, which steps never touch
+    boot: str = ""  # names the boot from which `boot_us` counts; "": nothing is known of earlier processes
 
 
 class RunState(StrEnum):

@@ -35,3 +35,6 @@ class PacedClock:
 
     def align(self) -> None:
         """Nothing to align with."""
+
+    def resume(self, stamp: Stamp) -> None:
+        """Nothing to go on from."""

@@ -14,7 +14,15 @@ from gateway.config.load import GatewayConfig
 from gateway.recording.recorder import RunStateChange
 from gateway.runtime.clock import US_PER_S
 from gateway.session.facts import AnyFact, CapRef, ObservedUntil
-from gateway.session.observe import CapCondition, ObserveRules, UnitState, marks, observe, observe_fault, restore
+from gateway.session.observe import (
+    CapCondition,
+    ObserveRules,
+    UnitState,
+    observe,
+    observe_fault,
+    observed_until,
+    restore,
+)
 
 DEFAULT_GAP_POLLS = 3
 
@@ -87,8 +95,8 @@ class Observing:
     def facts(self, units: frozenset[str] | set[str], known_at_us: int) -> Iterator[ObservedUntil]:
         """How far each of `units` is observed, as facts; with the caps' counters, which prove the next silence."""
         for unit in sorted(units & self._until_us.keys()):
-            counters = marks(self._units[unit].seen) if unit in self._units else ()
-            yield ObservedUntil(at_us=self._until_us[unit], known_at_us=known_at_us, device=unit, marks=counters)
+            seen = self._units[unit].seen if unit in self._units else UnitState(())
+            yield observed_until(seen, unit, self._until_us[unit], known_at_us)
 
 
 def _rules(unit: UnitSpec, config: GatewayConfig) -> ObserveRules:

@@ -26,7 +26,7 @@ from functools import partial
 
 import msgspec
 
-from drivers.reading import ReadFault, Reading
+from drivers.reading import ReadFault, Reading, Stamp
 from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
 from gateway.ledger.bodies import Order
@@ -119,7 +119,9 @@ class Pipeline:
     async def recovered(cls, config: GatewayConfig, clock: Clock, ledger: Ledger) -> "Pipeline":
         """The pipeline as the ledger leaves it, with what became due meanwhile."""
         idle_us = config.policy.session_idle_s * US_PER_S
-        pipeline = cls(config, clock, ledger, await ledger.restart(clock.now().utc_us - MEMORY_US, idle_us))
+        restart = await ledger.restart(clock.now().utc_us - MEMORY_US, idle_us)
+        _resume_clock(clock, restart)
+        pipeline = cls(config, clock, ledger, restart)
         await pipeline._group.run(pipeline._resume)
         return pipeline
 
@@ -182,8 +184,10 @@ class Pipeline:
             transaction = self._begin()
             step = await self._advance(transaction, observed.facts)
             self._recorder.run_states(transaction, observed.run_states)
-            # With the facts goes how far the unit is observed: its counters prove the next silence from there.
-            await self._finish(transaction, step, also_observed=frozenset([answer.unit]) & step[0].watched)
+            # With the facts goes how far the unit is observed: its counters prove the next silence from there,
+            # and the one that begins here.
+            concerned = self._next.watched | step[0].watched
+            await self._finish(transaction, step, also_observed=concerned & {answer.unit})
 
     def _moves(self, observed: Observed) -> bool:
         """Whether anything follows from it."""
@@ -394,6 +398,15 @@ class Pipeline:
             return ()
         _log.warning("wall clock was stepped, sessions keep the old time", extra={"step_s": step_us / US_PER_S})
         return (ClockStepped(at_us=now_us, known_at_us=now_us, source="gateway", step_s=step_us / US_PER_S),)
+
+
+def _resume_clock(clock: Clock, restart: Restart) -> None:
+    """P25: within one boot the sessions that go on keep their time, whatever happened to the wall clock meanwhile."""
+    busy = {unit for record in restart.read_back.records if record.open for unit in record.units}
+    known = [fact for fact in restart.observed if fact.device in busy and fact.boot]
+    if known:
+        last = max(known, key=lambda fact: fact.known_at_us)
+        clock.resume(Stamp(last.at_us, last.boot_us, last.boot))
 
 
 def _draw_token() -> str:

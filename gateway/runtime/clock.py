@@ -2,15 +2,20 @@
 
 Durations come from the boot clock (CLOCK_BOOTTIME: never stepped, runs on through suspend). Stamps are UTC, taken
 from the wall clock once and carried on by the boot clock, so that a step of the wall clock moves no stamp of a session
-that is running; the step itself is measured and recorded (P25).
+that is running; the step itself is measured and recorded (P25). A process that is started again within one boot, after
+a crash or an update, may go on from the stamps of the one before it; only across boots is the wall clock believed.
 """
 
+import contextlib
 import time
+from pathlib import Path
 from typing import Protocol
 
 from drivers.reading import Stamp
 
 US_PER_S = 1_000_000
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_DIGITS = 8  # of the boot's id: enough to tell two boots of one machine apart
 
 
 class Clock(Protocol):
@@ -30,6 +35,10 @@ class Clock(Protocol):
         """Take the wall clock's word for the stamps again; only while no session is open."""
         ...
 
+    def resume(self, stamp: Stamp) -> None:
+        """Go on from a stamp that an earlier process of this boot gave; one of another boot changes nothing."""
+        ...
+
 
 class SystemClock:
     """The machine's clocks."""
@@ -37,12 +46,13 @@ class SystemClock:
     speed = 1.0
 
     def __init__(self) -> None:
+        self._boot = _boot_id()
         self._offset_us = _wall_us() - _boot_us()
 
     def now(self) -> Stamp:
         """This instant by both clocks."""
         boot_us = _boot_us()
-        return Stamp(self._offset_us + boot_us, boot_us)
+        return Stamp(self._offset_us + boot_us, boot_us, self._boot)
 
     def step_us(self) -> int:
         """How far the wall clock stands from the stamps."""
@@ -51,6 +61,11 @@ class SystemClock:
     def align(self) -> None:
         """Take the wall clock's word for the stamps again."""
         self._offset_us += self.step_us()
+
+    def resume(self, stamp: Stamp) -> None:
+        """Go on from a stamp that an earlier process of this boot gave."""
+        if stamp.boot and stamp.boot == self._boot:
+            self._offset_us = stamp.utc_us - stamp.boot_us
 
 
 class ScaledClock:
@@ -73,9 +88,19 @@ class ScaledClock:
     def align(self) -> None:
         """Nothing to align with."""
 
+    def resume(self, stamp: Stamp) -> None:
+        """Nothing to go on from: scaled time begins anew with every process."""
+
 
 def _wall_us() -> int:
     return time.time_ns() // 1000
+
+
+def _boot_id() -> str:
+    """What names this boot; "" where the system does not say."""
+    with contextlib.suppress(OSError):
+        return _BOOT_ID.read_text(encoding="ascii").strip()[:_BOOT_DIGITS]
+    return ""
 
 
 def _boot_us() -> int:

@@ -10,8 +10,8 @@ running cap running and a stopped cap stopped, and the same holds for pause and 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
-from itertools import accumulate, groupby
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, groupby, islice
 from typing import TypeVar
 
 import msgspec
@@ -38,6 +38,7 @@ from gateway.session.spans import FOREVER, Span, subtract, union
 
 EHR = "adt"  # the source of a departure that the EHR reported
 IMPLICIT_STOP = "implicit_stop"  # the reason of a stop that the next patient on the cap implies (P24)
+UNCONFIRMED = "unconfirmed"  # the reason of a pause that the unit's counters alone show
 _FAULT = "fault"  # the reason of a pause that the unit's fault brings about (P14)
 
 
@@ -68,7 +69,7 @@ class CapTime(msgspec.Struct, frozen=True):
     runs: tuple[Run, ...]
     pauses: tuple[Pause, ...]  # by choice
     faults: tuple[Span, ...]  # of the unit or of the cap (P14)
-    unproven: tuple[Span, ...]  # offline and back, without proof (P15)
+    unproven: tuple[Span, ...]  # offline and back, without proof or with a loss (P15)
     lost_us: int  # offline from here on; FOREVER if readable
     unknown: tuple[Span, ...]  # what of the two above does not count
 
@@ -248,8 +249,10 @@ def _at_us(fact: AnyFact) -> int:
 def _cap_time(
     cap: CapRef, runs: Sequence[Run], pauses: Sequence[Pause], facts: Sequence[AnyFact], policy: Policy
 ) -> CapTime:
-    unproven, lost_us = _offline_spans(cap.device, facts)
-    unknown = () if policy.offline_unproven is OfflineUnproven.BRIDGE else unproven
+    silences, lost_us = _silences(cap.device, facts)
+    unproven = union(span for span, online in silences if _is_unproven(online, cap.channel))
+    losses = union(loss for span, online in silences for loss in _losses(span, online, cap.channel, runs))
+    bridged = policy.offline_unproven is OfflineUnproven.BRIDGE
     kept = [part for pause in pauses if (part := _within(pause, runs)) is not None]
     cap_faults = [(pause.start_us, pause.end_us) for pause in kept if pause.fault]
     return CapTime(
@@ -257,9 +260,9 @@ def _cap_time(
         runs=tuple(runs),
         pauses=tuple(pause for pause in kept if not pause.fault),
         faults=union([*_faults(cap.device, facts), *cap_faults]),
-        unproven=unproven,
+        unproven=union([*unproven, *losses]),
         lost_us=lost_us,
-        unknown=union([*unknown, (lost_us, FOREVER)]),
+        unknown=union([*(() if bridged else unproven), *losses, (lost_us, FOREVER)]),
     )
 
 
@@ -292,18 +295,45 @@ def _faults(device: str, facts: Iterable[AnyFact]) -> tuple[Span, ...]:
     return union([*faults, *((start, FOREVER) for start in open_us.values())])
 
 
-def _offline_spans(device: str, facts: Iterable[AnyFact]) -> tuple[tuple[Span, ...], int]:
-    """P15: the silences that nothing proves, and since when the unit is silent."""
+def _silences(device: str, facts: Iterable[AnyFact]) -> tuple[list[tuple[Span, UnitOnline]], int]:
+    """P15: the silences that are over, each with what is known of it; and since when the unit is silent."""
     silent_us: int | None = None
-    unproven: list[Span] = []
+    silences: list[tuple[Span, UnitOnline]] = []
     for fact in facts:
         match fact:
             case UnitOffline() if fact.device == device and silent_us is None:
                 silent_us = fact.at_us
             case UnitOnline() if fact.device == device and silent_us is not None:
-                if fact.continuity is Continuity.UNPROVEN:
-                    unproven.append((silent_us, fact.at_us))
+                silences.append(((silent_us, fact.at_us), fact))
                 silent_us = None
             case _:
                 pass
-    return union(unproven), FOREVER if silent_us is None else silent_us
+    return silences, FOREVER if silent_us is None else silent_us
+
+
+def _is_unproven(online: UnitOnline, channel: int) -> bool:
+    """Whether nothing is proven of one cap. A fact that names no caps is about all of them."""
+    if online.continuity is Continuity.PROVEN:
+        return False
+    return channel in online.unproven if online.unproven or online.lost else True
+
+
+def _losses(silence: Span, online: UnitOnline, channel: int, runs: Sequence[Run]) -> Iterator[Span]:
+    """What a cap's counters show that it did not cool within a silence.
+
+    Nobody knows when that was. At the end of the silence, or of the run if that ended within it, it leaves the fewest
+    minutes: the count begins at some instant and lasts to the run's end, and no later loss can be.
+    """
+    lost_us = sum(loss.lost_us for loss in online.lost if loss.channel == channel)
+    if not lost_us:
+        return
+    start_us, end_us = silence
+    for run in islice(runs, bisect_right(runs, start_us, key=_end_us), None):
+        if run.start_us >= end_us:
+            return
+        lost_end_us = min(run.end_us, end_us)
+        yield max(run.start_us, start_us, lost_end_us - lost_us), lost_end_us
+
+
+def _end_us(run: Run) -> int:
+    return run.end_us

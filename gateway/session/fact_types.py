@@ -38,6 +38,13 @@ class Continuity(StrEnum):
     UNPROVEN = "unproven"
 
 
+class CapLoss(msgspec.Struct, frozen=True):
+    """How much of a silence one cap did not cool, by its own counters."""
+
+    channel: int
+    lost_us: int
+
+
 class ToleranceFinding(StrEnum):
     """What a tolerance check found."""
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from gateway.session.fact_types import AgentClass, CapRef, Continuity, EndSource, ToleranceFinding, WorkKind
+from gateway.session.fact_types import AgentClass, CapLoss, CapRef, Continuity, EndSource, ToleranceFinding, WorkKind
 
 Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "observed", "swap"], str]
 Scalar = bool | int | float | str
@@ -77,7 +77,7 @@ class CoolingStopped(_CapFact, frozen=True, tag="cooling_stopped"):
 
 
 class CoolingPaused(_CapFact, frozen=True, tag="cooling_paused"):
-    """Circulation is interrupted by choice: cap disconnected, or a state the unit itself calls a pause."""
+    """Circulation is interrupted: cap disconnected, a state the unit itself calls a pause, or what `reason` names."""
 
 
 class CoolingResumed(_CapFact, frozen=True, tag="cooling_resumed"):
@@ -161,9 +161,14 @@ class UnitOffline(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag=
 
 
 class UnitOnline(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_online"):
-    """The unit is readable again; `continuity` says whether it proves what happened meanwhile."""
+    """The unit is readable again; `continuity` says whether it proves that every cap went on as it was.
+
+    If not, `unproven` and `lost` name the caps concerned; where they name none, nothing is proven of any cap.
+    """
 
     continuity: Continuity = Continuity.UNPROVEN
+    unproven: tuple[int, ...] = ()  # channels of which nothing is proven
+    lost: tuple[CapLoss, ...] = ()  # what caps that cooled before and after did not cool meanwhile
 
 
 class UnitSwapped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_swapped"):
@@ -448,18 +453,21 @@ class WorkDone(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_do
         return self.cap
 
 
-class TreatmentMark(msgspec.Struct, frozen=True):
+class TreatmentMark(msgspec.Struct, frozen=True, omit_defaults=True):
     """A cap's own treatment counters at an instant: what can prove it cooled through a silence (P15)."""
 
     channel: int
     treatment: int
     elapsed_s: int
+    at_us: int | None = None  # when they were read, UTC; None: at the instant of the fact
 
 
 class ObservedUntil(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="observed_until"):
     """The unit's caps are known, by good readings, up to `at_us`. Only this lets an increment be attained."""
 
     marks: tuple[TreatmentMark, ...] = ()
+    boot: str = ""  # names the boot of the gateway's machine; "": not known
+    boot_us: int = 0  # `at_us` by the clock of that boot
 
     @property
     def concerns(self) -> tuple[Key, ...]:

@@ -13,6 +13,7 @@ class Flag(StrEnum):
     CLOCK_SKEW_CORRECTED = "clock_skew_corrected"
     CLOCK_STEP = "clock_step"
     COOLING_NOT_RUNNING_AT_INFUSION_END = "cooling_not_running_at_infusion_end"
+    COUNTER_SHOWS_LOSS = "counter_shows_loss"
     CORRECTION_AFTER_RELEASE = "correction_after_release"
     CROSSES_MIDNIGHT = "crosses_midnight"
     DEVICE_TIMER_HINT = "device_timer_hint"

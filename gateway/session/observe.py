@@ -7,9 +7,17 @@ reading on both sides. While a candidate is pending, `observed_until_us` stays a
 confirmed condition: an increment cannot be attained on the strength of a reading that may yet turn out to be the stop.
 
 A silence longer than `max_gap_us` makes the time since the last good reading unknown (P15), by the stamps of the
-readings and not by when they were recorded. If no poll was made in it, it is the gateway's and says so. It is proven
-only when every cap's own counters account for the whole of it: same treatment, elapsed seconds risen by the length of
-the silence while cooling, or not at all while not.
+readings and not by when they were recorded. If no poll was made in it, it is the gateway's and says so. Each cap's own
+counters may prove its share of it: same treatment, elapsed seconds risen while cooling, or not at all while paused.
+They are compared with those of the last reading that agreed, by the boot clock and from the instant of that reading.
+
+Of the time that passed and what the counter says of it, the smaller duration counts. A counter that shows less by no
+more than `counter_tolerance_us` agrees. Small losses do not add up: the counters are also compared with those at the
+beginning of the run, or at the last loss. Where counters show a loss, nobody knows when it was: it is put where it
+leaves the fewest minutes, at the end of the silence or, if cooling ended within it, before that end (cooling.py).
+
+A change that was seen and not confirmed is no fact. But if the counters show then that cooling was interrupted, or if
+they are of another treatment, they are believed: the loss is a pause that ends with this reading, and says so.
 """
 
 from collections.abc import Iterable
@@ -18,8 +26,10 @@ from enum import StrEnum
 import msgspec
 
 from drivers.reading import CapReading, Evidence, ReadFault, Reading, RunState, Stamp
+from gateway.session.cooling import UNCONFIRMED
 from gateway.session.facts import (
     AnyFact,
+    CapLoss,
     CapRef,
     Continuity,
     CoolingPaused,
@@ -32,7 +42,8 @@ from gateway.session.facts import (
     UnitOnline,
 )
 
-COUNTER_TOLERANCE_S = 2  # the unit's counter has whole seconds, and so has each end of the silence
+_COUNTER_STEP_US = 1_000_000  # the unit's counter has whole seconds: as much is uncertain at each of its readings
+_COUNTER_PPM = 200  # how far the unit's clock may run apart from ours
 
 
 class CapCondition(StrEnum):
@@ -52,6 +63,14 @@ class ObserveRules(msgspec.Struct, frozen=True):
     evidence: Evidence
 
 
+class Counters(msgspec.Struct, frozen=True):
+    """A cap's own counters as they were read."""
+
+    at: Stamp
+    treatment: int
+    elapsed_s: int
+
+
 class CapState(msgspec.Struct, frozen=True):
     """One cap as confirmed, and the change that may be under way."""
 
@@ -60,7 +79,8 @@ class CapState(msgspec.Struct, frozen=True):
     candidate: CapCondition | None = None
     candidate_us: int = 0  # the first reading of the candidate
     candidate_polls: int = 0
-    mark: TreatmentMark | None = None
+    mark: Counters | None = None  # at the last reading that agreed
+    base: Counters | None = None  # where this run began, or at the last loss; what the counters show since is settled
 
 
 class UnitState(msgspec.Struct, frozen=True):
@@ -93,8 +113,8 @@ def observe(state: UnitState, reading: Reading, rules: ObserveRules) -> Observat
     state = msgspec.structs.replace(state, caps=caps)
     if state.last_good is not None and at.boot_us - state.last_good.boot_us > rules.max_gap_us:
         # Without a poll in vain it was not asked: its line, the event loop or the disk held the gateway up.
-        facts += _silence_facts(state, reading, "silence" if state.missed else "gateway")
-        caps = tuple(msgspec.structs.replace(cap, candidate=None) for cap in caps)
+        ends, caps = _after_silence(state, state.last_good, reading, "silence" if state.missed else "gateway")
+        facts += ends
     known: list[CapState] = []
     for cap_before, cap, condition in zip(caps, reading.caps, conditions, strict=True):
         if condition is not None:
@@ -110,16 +130,42 @@ def observe_fault(state: UnitState, fault: ReadFault, rules: ObserveRules) -> Ob
     return _silent(state, fault.unit, fault.at, fault.kind, rules)
 
 
-def marks(state: UnitState) -> tuple[TreatmentMark, ...]:
-    """The caps' own counters at the last good reading."""
-    return tuple(cap.mark for cap in state.caps if cap.mark is not None)
+def marks(state: UnitState, until_us: int) -> tuple[TreatmentMark, ...]:
+    """The caps' own counters as last read, for a fact of `until_us`."""
+    return tuple(
+        TreatmentMark(channel, mark.treatment, mark.elapsed_s, None if mark.at.utc_us == until_us else mark.at.utc_us)
+        for channel, cap in enumerate(state.caps, start=1)
+        if (mark := cap.mark) is not None
+    )
+
+
+def observed_until(state: UnitState, unit: str, until_us: int, known_at_us: int) -> ObservedUntil:
+    """How far `unit` is observed, as a fact; with the counters that prove the next silence, and the boot clock."""
+    last = state.last_good
+    boot = ("", 0) if last is None or not last.boot else (last.boot, last.boot_us - (last.utc_us - until_us))
+    return ObservedUntil(
+        at_us=until_us,
+        known_at_us=known_at_us,
+        device=unit,
+        marks=marks(state, until_us),
+        boot=boot[0],
+        boot_us=boot[1],
+    )
+
+
+def counter_tolerance_us(length_us: int) -> float:
+    """How much less than `length_us` a counter may rise that never stood still."""
+    return 2 * _COUNTER_STEP_US + length_us * _COUNTER_PPM / 1e6
 
 
 def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> UnitState:
-    """The state that the recorded facts leave; the time since is a silence that ends with the next reading."""
+    """The state that the recorded facts leave; the time since is a silence that ends with the next reading.
+
+    Where the recorded instants belong to an earlier process of this boot, `now` must go on from its stamps.
+    """
     conditions = [CapCondition.STOPPED] * caps
     agreed_us = [0] * caps
-    counters: dict[int, TreatmentMark] = {}
+    counters: dict[int, Counters] = {}
     last_us = 0
     offline = False
     for fact in sorted(facts, key=lambda fact: fact.at_us):
@@ -131,7 +177,7 @@ def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> Uni
             case CoolingStopped() if fact.cap.device == device:
                 conditions[fact.cap.channel - 1] = CapCondition.STOPPED
             case ObservedUntil() if fact.device == device:
-                counters = {mark.channel: mark for mark in fact.marks}
+                counters = {mark.channel: _counters_of(mark, fact.at_us, now) for mark in fact.marks}
                 agreed_us = [fact.at_us] * caps
             case UnitOffline() if fact.device == device:
                 offline = True
@@ -143,10 +189,19 @@ def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> Uni
     if last_us == 0:
         return UnitState(tuple(CapState() for _ in range(caps)))
     unit_caps = tuple(
-        CapState(condition=condition, agreed_us=max(agreed, last_us), mark=counters.get(channel))
+        CapState(condition, max(agreed, last_us), mark=counters.get(channel), base=counters.get(channel))
         for channel, (condition, agreed) in enumerate(zip(conditions, agreed_us, strict=True), start=1)
     )
-    return UnitState(unit_caps, Stamp(last_us, now.boot_us - (now.utc_us - last_us)), offline, missed=True)
+    return UnitState(unit_caps, _stamp(last_us, now), offline, missed=True)
+
+
+def _stamp(at_us: int, now: Stamp) -> Stamp:
+    """A recorded instant by both clocks."""
+    return Stamp(at_us, now.boot_us - (now.utc_us - at_us), now.boot)
+
+
+def _counters_of(mark: TreatmentMark, fact_us: int, now: Stamp) -> Counters:
+    return Counters(_stamp(fact_us if mark.at_us is None else mark.at_us, now), mark.treatment, mark.elapsed_s)
 
 
 def _as_many(caps: tuple[CapState, ...], count: int) -> tuple[CapState, ...] | None:
@@ -178,16 +233,18 @@ def _advance(
     at_us = reading.observed_at.utc_us
     if state.condition is CapCondition.STOPPED and condition is not CapCondition.COOLING:
         condition = CapCondition.STOPPED  # a pause or fault of a cap that does not cool changes nothing
-    mark = None
-    if cap.treatment is not None and cap.elapsed_s is not None:
-        mark = TreatmentMark(cap.cap, cap.treatment, cap.elapsed_s)
+    counters = _counters(cap, reading.observed_at)
     if condition is state.condition:
-        return CapState(condition, at_us, mark=mark), []
+        lost_us = _lost_in_sight_us(state, counters, at_us) if condition is CapCondition.COOLING else 0
+        base = counters if lost_us or state.base is None else state.base
+        pause = _unconfirmed_pause(CapRef(reading.unit, cap.cap), at_us, lost_us) if lost_us else []
+        return CapState(condition, at_us, mark=counters, base=base), pause
     first_us, polls = (state.candidate_us, state.candidate_polls + 1) if condition is state.candidate else (at_us, 1)
     if polls < rules.confirm_polls:
-        return CapState(state.condition, state.agreed_us, condition, first_us, polls, mark), []
+        candidate = (condition, first_us, polls)
+        return CapState(state.condition, state.agreed_us, *candidate, mark=state.mark, base=state.base), []
     change = _change(state, condition, CapRef(reading.unit, cap.cap), first_us, at_us, reading, rules)
-    return CapState(condition, at_us, mark=mark), change
+    return CapState(condition, at_us, mark=counters, base=counters), change
 
 
 def _change(
@@ -232,31 +289,97 @@ def _silent(state: UnitState, unit: str, at: Stamp, reason: str, rules: ObserveR
     return Observation(msgspec.structs.replace(state, offline=True), (offline,))
 
 
-def _silence_facts(state: UnitState, reading: Reading, reason: str) -> list[AnyFact]:
-    """Both ends of a silence that is over; its beginning may have been recorded before."""
-    if state.last_good is None or all(cap.condition is CapCondition.STOPPED for cap in state.caps):
-        return []
+def _after_silence(
+    state: UnitState, last_good: Stamp, reading: Reading, reason: str
+) -> tuple[list[AnyFact], tuple[CapState, ...]]:
+    """Both ends of a silence that is over, whose beginning may have been recorded before; and the caps after it."""
     at = reading.observed_at
+    if all(cap.condition is CapCondition.STOPPED for cap in state.caps):
+        return [], tuple(msgspec.structs.replace(cap, candidate=None) for cap in state.caps)
     facts: list[AnyFact] = []
     if not state.offline:
-        facts.append(
-            UnitOffline(at_us=state.last_good.utc_us, known_at_us=at.utc_us, device=reading.unit, reason=reason)
+        facts.append(UnitOffline(at_us=last_good.utc_us, known_at_us=at.utc_us, device=reading.unit, reason=reason))
+    silence_us = at.boot_us - last_good.boot_us
+    unproven: list[int] = []
+    lost: list[CapLoss] = []
+    caps: list[CapState] = []
+    for before, cap in zip(state.caps, reading.caps, strict=True):
+        lost_us = _lost_in_silence_us(before, cap, at)
+        if lost_us is None:
+            unproven.append(cap.cap)
+        elif lost_us:
+            lost.append(CapLoss(cap.cap, min(lost_us, silence_us)))
+        base = before.base if lost_us == 0 else None
+        caps.append(msgspec.structs.replace(before, candidate=None, mark=None, base=base))
+    busy = sum(cap.condition is not CapCondition.STOPPED for cap in state.caps)
+    facts.append(
+        UnitOnline(
+            at_us=at.utc_us,
+            known_at_us=at.utc_us,
+            device=reading.unit,
+            continuity=Continuity.UNPROVEN if unproven or lost else Continuity.PROVEN,
+            unproven=tuple(unproven) if len(unproven) < busy else (),
+            lost=tuple(lost),
         )
-    silence_s = (at.boot_us - state.last_good.boot_us) / 1e6
-    proven = all(_accounts_for(before, cap, silence_s) for before, cap in zip(state.caps, reading.caps, strict=True))
-    continuity = Continuity.PROVEN if proven else Continuity.UNPROVEN
-    facts.append(UnitOnline(at_us=at.utc_us, known_at_us=at.utc_us, device=reading.unit, continuity=continuity))
-    return facts
+    )
+    return facts, tuple(caps)
 
 
-def _accounts_for(before: CapState, cap: CapReading, silence_s: float) -> bool:
-    """Whether the cap's own counters prove that its condition lasted through the silence."""
-    if before.condition is CapCondition.STOPPED and _condition(cap) is CapCondition.STOPPED:
-        return True
-    if before.mark is None or cap.treatment != before.mark.treatment or cap.elapsed_s is None:
-        return False
-    if _condition(cap) is not before.condition:
-        return False
-    cooled_s = cap.elapsed_s - before.mark.elapsed_s
-    expected_s = silence_s if before.condition is CapCondition.COOLING else 0.0
-    return abs(cooled_s - expected_s) <= COUNTER_TOLERANCE_S
+def _lost_in_silence_us(before: CapState, cap: CapReading, at: Stamp) -> int | None:
+    """How much of a silence that ends with `cap` it did not go on as before; None: nothing proves any of it."""
+    if before.condition is CapCondition.STOPPED:
+        return 0  # there is nothing to count
+    now = _counters(cap, at)
+    if _condition(cap) is not before.condition or now is None or before.mark is None:
+        return None
+    if before.condition is CapCondition.COOLING:
+        return _lost_us(before, now)
+    passed_us = now.at.boot_us - before.mark.at.boot_us
+    shortfall_us = _shortfall_us(before.mark, now)
+    stood_still = shortfall_us is not None and passed_us - shortfall_us <= counter_tolerance_us(passed_us)
+    return 0 if stood_still else None
+
+
+def _lost_in_sight_us(state: CapState, now: Counters | None, at_us: int) -> int:
+    """What a change that was seen and not confirmed took of cooling, by the counters."""
+    if now is None or state.mark is None:
+        return 0
+    if state.candidate is None and now.treatment == state.mark.treatment:
+        return 0
+    lost_us = _lost_us(state, now)
+    return at_us - state.agreed_us if lost_us is None else lost_us
+
+
+def _lost_us(state: CapState, now: Counters) -> int | None:
+    """How long a cap that cools did not cool since its last reading or since `base`; None: another treatment."""
+    lost_us = 0
+    for since in (state.mark, state.base):
+        if since is None:
+            continue
+        shortfall_us = _shortfall_us(since, now)
+        if shortfall_us is None:
+            return None
+        if shortfall_us > counter_tolerance_us(now.at.boot_us - since.at.boot_us):
+            lost_us = max(lost_us, shortfall_us)
+    return lost_us
+
+
+def _shortfall_us(since: Counters, now: Counters) -> int | None:
+    """How much less than the time that passed the counter has risen; None if it is not of the same treatment."""
+    if now.treatment != since.treatment or now.elapsed_s < since.elapsed_s:
+        return None
+    passed_us = now.at.boot_us - since.at.boot_us
+    return max(0, passed_us - (now.elapsed_s - since.elapsed_s) * _COUNTER_STEP_US)
+
+
+def _counters(cap: CapReading, at: Stamp) -> Counters | None:
+    if cap.treatment is None or cap.elapsed_s is None:
+        return None
+    return Counters(at, cap.treatment, cap.elapsed_s)
+
+
+def _unconfirmed_pause(cap: CapRef, at_us: int, lost_us: int) -> list[AnyFact]:
+    return [
+        CoolingPaused(at_us=at_us - lost_us, known_at_us=at_us, cap=cap, reason=UNCONFIRMED),
+        CoolingResumed(at_us=at_us, known_at_us=at_us, cap=cap, reason=UNCONFIRMED),
+    ]

@@ -1,24 +1,26 @@
 """Review of a session: the flags that a reviewer is shown, and when it is finalised. Nothing here counts time. Pure."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 import msgspec
 
-from gateway.session.cooling import CapTime, Cooling, Run
+from gateway.session.cooling import UNCONFIRMED, CapTime, Cooling, Run
 from gateway.session.counting import Counted, Interval, interruptions
 from gateway.session.facts import (
     AnyFact,
     CapRef,
     CapRemoved,
     ClockStepped,
+    CoolingPaused,
     CoolingStopCharted,
     DevicePostTimerStarted,
     OrderChecked,
     PatientLeft,
     PatientReassigned,
     SessionFinalized,
+    UnitOnline,
 )
 from gateway.session.flags import Flag
 from gateway.session.increments import net_us
@@ -139,6 +141,9 @@ def _cooling_flags(context: ReviewContext) -> Iterator[Flag]:
         yield Flag.STOP_CONFLICT  # P13
     if any(_is_lost(cap) for cap in cooling.caps):
         yield Flag.UNIT_LOST  # P15
+    caps = {cap.cap for cap in cooling.caps}
+    if any(_shows_loss(fact, caps) for fact in context.facts):
+        yield Flag.COUNTER_SHOWS_LOSS  # P15, P31
     if any(_interruption_count(cap) >= _CHATTER_COUNT for cap in cooling.caps):
         yield Flag.STATE_CHATTER  # P31
 
@@ -199,6 +204,17 @@ def _crosses_midnight(context: ReviewContext) -> bool:
 
 def _is_lost(cap: CapTime) -> bool:
     return any(run.end_us > cap.lost_us for run in cap.runs)
+
+
+def _shows_loss(fact: AnyFact, caps: Collection[CapRef]) -> bool:
+    """Whether the counters of one of `caps` show an interruption that no reading confirmed."""
+    match fact:
+        case CoolingPaused():
+            return fact.reason == UNCONFIRMED
+        case UnitOnline():
+            return any(CapRef(fact.device, loss.channel) in caps for loss in fact.lost)
+        case _:
+            return False
 
 
 def _stop_known_us(runs: tuple[Run, ...]) -> int:

@@ -88,6 +88,7 @@ class Machine:
     def __init__(self, time: ClinicTime) -> None:
         self._time = time
         self._booted_us = time.now_us() - 60 * US_PER_S
+        self.boots = 1
         self.wall_error_us = 0
 
     def boot_us(self) -> int:
@@ -101,6 +102,7 @@ class Machine:
     def reboot(self) -> None:
         """The boot clock begins anew."""
         self._booted_us = self._time.now_us() - 30 * US_PER_S
+        self.boots += 1
 
 
 class ProcessClock:
@@ -111,11 +113,12 @@ class ProcessClock:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._offset_us = machine.wall_us() - machine.boot_us()
+        self._boot = f"boot-{machine.boots}"
 
     def now(self) -> Stamp:
         """This instant by both clocks."""
         boot_us = self._machine.boot_us()
-        return Stamp(self._offset_us + boot_us, boot_us)
+        return Stamp(self._offset_us + boot_us, boot_us, self._boot)
 
     def step_us(self) -> int:
         """How far the wall clock stands from the stamps."""
@@ -124,3 +127,8 @@ class ProcessClock:
     def align(self) -> None:
         """Take the wall clock's word for the stamps again."""
         self._offset_us += self.step_us()
+
+    def resume(self, stamp: Stamp) -> None:
+        """Go on from a stamp that an earlier process of this boot gave."""
+        if stamp.boot == self._boot:
+            self._offset_us = stamp.utc_us - stamp.boot_us

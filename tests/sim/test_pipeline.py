@@ -70,6 +70,22 @@ class FakeClock:
         self.us += self.stepped_us
         self.stepped_us = 0
 
+    def resume(self, stamp: Stamp) -> None:
+        pass
+
+
+class BootClock(FakeClock):
+    """A clock of a machine that runs on, while its wall clock is off whenever a process starts."""
+
+    off_us = 0
+
+    def now(self) -> Stamp:
+        return Stamp(self.us + self.off_us, self.us - EPOCH_US, "boot-1")
+
+    def resume(self, stamp: Stamp) -> None:
+        assert stamp.boot == "boot-1"
+        self.off_us = stamp.utc_us - stamp.boot_us - EPOCH_US
+
 
 class Suite:
     """One unit with two caps, of which the first may cool, and a gateway that may be restarted."""
@@ -156,9 +172,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncGenerator[Suite]:
+async def running(folder: Path, clock: FakeClock | None = None) -> AsyncGenerator[Suite]:
     config = load_config(folder / "gateway.toml")
-    clock = FakeClock()
+    clock = clock or FakeClock()
     async with open_ledger(folder / "state" / "ledger.db", config.id, clock.now) as ledger:
         suite = Suite(config, clock, ledger)
         await suite.start()
@@ -246,6 +262,48 @@ async def test_a_restart_goes_on_where_the_ledger_ends(folder: Path) -> None:
         assert await suite.increments() == [("emit", 1, "A"), ("emit", 2, "A")]
         sessions = {event["data"]["session"] for event in await suite.sent("/session/json")}
         assert len(sessions) == 1
+
+
+async def test_within_one_boot_a_wrong_wall_clock_at_a_restart_moves_nothing(folder: Path) -> None:
+    clock = BootClock()
+    async with running(folder, clock) as suite:
+        await cool(suite)
+        await suite.infusion_over()
+        ended_us = clock.us
+        for number in range(20):
+            clock.off_us = 0 if number % 2 else 60_000_000
+            await suite.start()
+            await suite.poll(2.5)
+        assert await suite.increments() == [("emit", 1, "A"), ("emit", 2, "A")]
+        attained = [datetime.fromisoformat(each["data"]["attained_at"]) for each in await suite.sent("/increment/json")]
+        assert [(each.timestamp() * 1e6 - ended_us) / MINUTE_US for each in attained] == [16, 46]
+
+
+async def test_a_restart_while_a_unit_is_out_of_sight_leaves_its_proof(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over()
+        await suite.poll(10)
+        await suite.silence(5, counted=True)
+        await suite.start()
+        await suite.silence(30, counted=True)
+        await suite.poll(2)
+        assert await suite.increments() == [("emit", 1, "A"), ("emit", 2, "A")]
+
+
+async def test_a_stop_that_one_poll_sees_and_the_counter_shows_does_not_count(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over()
+        await suite.poll(15)
+        suite.state = RunState.STOPPED
+        await suite.poll(POLL_S / 60)
+        suite.state = RunState.RUNNING
+        await suite.poll(0.5)
+        assert await suite.increments() == []
+        await suite.poll(1)
+        (event,) = await suite.sent("/increment/json")
+        assert "counter_shows_loss" in event["data"]["flags"]
 
 
 async def test_a_cap_taken_off_is_a_pause_and_told_as_one(folder: Path) -> None:

@@ -21,6 +21,9 @@ class Scaled:
     def align(self) -> None:
         pass
 
+    def resume(self, stamp: Stamp) -> None:
+        pass
+
 
 def test_it_runs_with_the_scaled_clock_until_readings_are_late_and_then_waits_for_them() -> None:
     scaled = Scaled()

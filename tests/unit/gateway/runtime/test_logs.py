@@ -31,6 +31,9 @@ class FakeClock:
     def align(self) -> None:
         pass
 
+    def resume(self, stamp: Stamp) -> None:
+        pass
+
 
 def record(msg: str, **extra: object) -> logging.LogRecord:
     return logging.makeLogRecord(

@@ -10,6 +10,7 @@ from gateway.session.assessment import Assessment
 from gateway.session.facts import (
     AgentClass,
     AnyFact,
+    CapLoss,
     CapRef,
     CapRemoved,
     Continuity,
@@ -102,9 +103,10 @@ def offline(t: str, rx: str | None = None) -> AnyFact:
     return UnitOffline(**told(t, rx), device="SC-A")
 
 
-def online(t: str, *, proven: bool = False) -> AnyFact:
+def online(t: str, *, proven: bool = False, unproven: tuple[int, ...] = (), lost_s: int = 0) -> AnyFact:
     continuity = Continuity.PROVEN if proven else Continuity.UNPROVEN
-    return UnitOnline(**told(t, None), device="SC-A", continuity=continuity)
+    lost = (CapLoss(A1.channel, lost_s * 1_000_000),) if lost_s else ()
+    return UnitOnline(**told(t, None), device="SC-A", continuity=continuity, unproven=unproven, lost=lost)
 
 
 def begun(order: str, t: str, admin: AgentClass | None = CHEMO, rx: str | None = None) -> AnyFact:

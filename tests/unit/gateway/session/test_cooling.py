@@ -325,6 +325,27 @@ class TestOutOfSight:
     def test_a_unit_lost_before_the_infusion_end_attains_nothing(self) -> None:
         _check(day(offline("10:30"), stopped=None), "", "unit_lost")
 
+    def test_what_is_unproven_of_one_cap_takes_nothing_of_the_other(self) -> None:
+        _check(day(offline("11:10"), online("11:25", unproven=(2,))), "11:16 11:46 12:16", "")
+        _check(day(offline("11:10"), online("11:25", unproven=(1,))), "11:31 12:01", "unobserved_gap")
+
+    def test_what_the_counter_shows_as_lost_is_left_out_and_flagged(self) -> None:
+        flags = "counter_shows_loss unobserved_gap"
+        facts = day(offline("11:10"), online("11:25", lost_s=300))
+        _check(facts, "11:16 11:51 12:21", flags)
+        _check(facts, "11:16 11:51 12:21", flags, offline_unproven="bridge")
+
+    def test_a_loss_lies_where_it_leaves_the_fewest_minutes(self) -> None:
+        """After an infusion's end within the silence, and before an end of cooling within it."""
+        flags = "counter_shows_loss unobserved_gap"
+        _check(day(offline("10:50"), online("11:15", lost_s=300)), "11:21 11:51 12:21", flags)
+        off = [offline("11:10"), removed("11:20"), online("11:40", lost_s=300)]
+        _check(day(*off, stopped=None), "", "counter_shows_loss stop_after_removal unobserved_gap")
+
+    def test_a_pause_that_the_counter_alone_shows_is_flagged(self) -> None:
+        facts = day(pause("11:10", reason="unconfirmed"), resume("11:12"))
+        _check(facts, "11:18 11:48 12:18", "counter_shows_loss")
+
 
 class TestSwap:
     """One session on two caps: the union of what either proves (P23)."""

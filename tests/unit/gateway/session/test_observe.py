@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+import pytest
+
 from drivers.reading import CapReading, Evidence, FaultKind, ReadFault, Reading, RunState, Stamp
+from gateway.session.cooling import UNCONFIRMED
 from gateway.session.facts import (
     AnyFact,
+    CapLoss,
     CapRef,
     Continuity,
     CoolingPaused,
@@ -24,6 +28,7 @@ from gateway.session.observe import (
     marks,
     observe,
     observe_fault,
+    observed_until,
     restore,
 )
 
@@ -199,7 +204,7 @@ def test_a_restart_is_a_silence_that_the_counters_may_prove():
     )
     seen = restore([mark, started], "cap-01", 1, at(100))
     assert seen.caps[0].condition is CapCondition.COOLING
-    assert marks(seen) == (TreatmentMark(1, 7, 160),)
+    assert marks(seen, at(60).utc_us) == (TreatmentMark(1, 7, 160),)
     outcome = observe(seen, counted(101, 201), RULES)
     assert outcome.facts[0] == UnitOffline(
         at_us=at(60).utc_us, known_at_us=at(101).utc_us, device="cap-01", reason="silence"
@@ -216,3 +221,140 @@ def test_a_gap_in_which_nobody_asked_is_the_gateways_and_no_silence_of_the_unit(
 
 def test_a_unit_without_facts_is_restored_as_never_seen():
     assert restore([], "cap-01", 2, at(0)) == UnitState((CapState(), CapState()))
+
+
+def back(facts: Sequence[AnyFact]) -> UnitOnline:
+    """The fact that ends the only silence."""
+    (online,) = [fact for fact in facts if isinstance(fact, UnitOnline)]
+    return online
+
+
+def test_the_counters_are_taken_at_the_instant_when_they_were_read():
+    """A restart whose last good reading is younger than the newest recorded counters."""
+    known: list[AnyFact] = [
+        CoolingStarted(at_us=at(0).utc_us, known_at_us=at(5).utc_us, cap=CAP),
+        ObservedUntil(
+            at_us=at(60).utc_us,
+            known_at_us=at(60).utc_us,
+            device="cap-01",
+            marks=(TreatmentMark(1, 7, 155, at(55).utc_us),),
+        ),
+        UnitOffline(at_us=at(110).utc_us, known_at_us=at(130).utc_us, device="cap-01", reason="timeout"),
+    ]
+    seen = restore(known, "cap-01", 1, at(3000))
+    assert back(observe(seen, counted(3600, 3700), RULES).facts).continuity is Continuity.PROVEN
+    stood = back(observe(seen, counted(3600, 3690), RULES).facts)
+    assert stood.lost == (CapLoss(1, 10 * S),)
+
+
+def test_old_counters_were_read_at_the_instant_of_their_fact():
+    started = CoolingStarted(at_us=at(0).utc_us, known_at_us=at(5).utc_us, cap=CAP)
+    mark = ObservedUntil(
+        at_us=at(60).utc_us, known_at_us=at(60).utc_us, device="cap-01", marks=(TreatmentMark(1, 7, 160),)
+    )
+    offline = UnitOffline(at_us=at(110).utc_us, known_at_us=at(130).utc_us, device="cap-01", reason="timeout")
+    seen = restore([mark, started, offline], "cap-01", 1, at(3000))
+    assert back(observe(seen, counted(3600, 3700), RULES).facts).continuity is Continuity.PROVEN
+
+
+def test_the_counters_of_a_reading_that_is_no_change_yet_do_not_go_with_the_instant_before_it():
+    _, until_s, seen = play(counted(0, 100), counted(5, 105), reading(10, cap(RunState.STOPPED, circulating=False)))
+    assert until_s == 5
+    assert marks(seen, at(5).utc_us) == (TreatmentMark(1, 7, 105),)
+
+
+def both(second: float, first: CapReading, other: CapReading) -> Reading:
+    return reading(second, first, other)
+
+
+def of_two(number: int, elapsed_s: int, *, cooling: bool = True, connected: bool = True) -> CapReading:
+    return cap(number=number, circulating=cooling, connected=connected, treatment=6 + number, elapsed_s=elapsed_s)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(of_two(2, 400, cooling=False, connected=False), id="uncoupled"),
+        pytest.param(of_two(2, 300), id="stood still for minutes"),
+        pytest.param(cap(number=2), id="counters unreadable"),
+    ],
+)
+def test_what_one_cap_does_in_a_silence_takes_nothing_of_the_others_proof(other: CapReading):
+    facts, _, _ = play(
+        both(0, of_two(1, 100), of_two(2, 50)),
+        both(5, of_two(1, 105), of_two(2, 55)),
+        both(1805, of_two(1, 1905), other),
+        caps=2,
+    )
+    online = back(facts)
+    assert online.continuity is Continuity.UNPROVEN
+    assert (online.unproven, [loss.channel for loss in online.lost]) in (((2,), []), ((), [2]))
+
+
+def test_a_cap_that_stays_paused_proves_its_share_too():
+    paused = of_two(2, 55, cooling=False, connected=False)
+    facts, _, _ = play(
+        *(both(5 * i, of_two(1, 100 + 5 * i), of_two(2, 50 + 5 * i)) for i in range(2)),
+        *(both(5 * i, of_two(1, 100 + 5 * i), paused) for i in range(2, 5)),
+        both(1820, of_two(1, 1920), paused),
+        caps=2,
+    )
+    assert back(facts).continuity is Continuity.PROVEN
+
+
+@pytest.mark.parametrize(
+    ("length_s", "shortfall_s", "lost_s"),
+    [(20, 2, 0), (20, 3, 3), (600, 15, 15), (3 * 3600, 4, 0), (3 * 3600, 7, 7), (600, 600, 600), (600, -5, 0)],
+)
+def test_of_the_silence_and_what_the_counter_says_of_it_the_smaller_counts(
+    length_s: int, shortfall_s: int, lost_s: int
+):
+    """One second at each end and 200 ppm are no loss; a counter that says more proves no more than the silence."""
+    facts, _, _ = play(counted(0, 100), counted(5, 105), counted(5 + length_s, 105 + length_s - shortfall_s))
+    assert back(facts).lost == ((CapLoss(1, lost_s * S),) if lost_s else ())
+    assert back(facts).continuity is (Continuity.UNPROVEN if lost_s else Continuity.PROVEN)
+
+
+def test_small_losses_of_a_flapping_unit_do_not_add_up_unseen():
+    """Thirty silences of 20 s, in each of which the cap stood still for a second."""
+    facts, _, _ = play(counted(0, 100), *(counted(5 + 20 * i, 105 + 19 * i) for i in range(31)))
+    lost_s = sum(loss.lost_us for fact in facts if isinstance(fact, UnitOnline) for loss in fact.lost) / S
+    assert 30 - 2 <= lost_s <= 30
+
+
+UNSEEN = reading(10, cap(RunState.STOPPED, circulating=False, treatment=7, elapsed_s=107))
+
+
+def test_a_stop_that_one_poll_sees_and_the_counter_shows_is_a_pause():
+    facts, until_s, _ = play(counted(0, 100), counted(5, 105), UNSEEN, counted(15, 109))
+    assert facts[1:] == [
+        CoolingPaused(at_us=at(9).utc_us, known_at_us=at(15).utc_us, cap=CAP, reason=UNCONFIRMED),
+        CoolingResumed(at_us=at(15).utc_us, known_at_us=at(15).utc_us, cap=CAP, reason=UNCONFIRMED),
+    ]
+    assert until_s == 15
+
+
+def test_it_is_none_if_the_counter_went_on_and_is_counted_once():
+    facts, _, _ = play(counted(0, 100), counted(5, 105), UNSEEN, counted(15, 114), counted(20, 119))
+    assert [type(fact) for fact in facts] == [CoolingStarted]
+    again = reading(25, cap(RunState.STOPPED, circulating=False, treatment=7, elapsed_s=114))
+    facts, _, _ = play(
+        counted(0, 100), counted(5, 105), UNSEEN, counted(15, 109), counted(20, 114), again, counted(30, 124)
+    )
+    assert [type(fact) for fact in facts] == [CoolingStarted, CoolingPaused, CoolingResumed]
+
+
+def test_another_treatment_within_a_run_leaves_out_the_time_since_the_last_reading():
+    facts, _, _ = play(counted(0, 100), counted(5, 105), counted(10, 2, treatment=8), counted(15, 7, treatment=8))
+    assert [(type(fact), fact.at_us) for fact in facts[1:]] == [
+        (CoolingPaused, at(5).utc_us),
+        (CoolingResumed, at(10).utc_us),
+    ]
+
+
+def test_the_boot_clock_goes_with_how_far_a_unit_is_observed():
+    stamp = Stamp(EPOCH + 5 * S, 5 * S, "b00t")
+    seen = UnitState((CapState(),), stamp)
+    assert observed_until(seen, "cap-01", EPOCH + 3 * S, EPOCH + 6 * S) == ObservedUntil(
+        at_us=EPOCH + 3 * S, known_at_us=EPOCH + 6 * S, device="cap-01", boot="b00t", boot_us=3 * S
+    )

@@ -50,6 +50,9 @@ class HandClock:
     def align(self) -> None:
         raise AssertionError("nobody aligns this clock")
 
+    def resume(self, stamp: Stamp) -> None:
+        raise AssertionError("nobody goes on from another stamp")
+
 
 def _reading(at_us: int, front: Measurement | None = None) -> Reading:
     front = front or Measurement(-2.5, "Cel")
