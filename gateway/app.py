@@ -111,6 +111,7 @@ class Gateway:
             self._mqtt,
             Alarms(origin, topics, telemetry.status),
             pipeline.increments,
+            lambda: pipeline.state.records.values(),
             self._lag,
             self._inbox,
         )

@@ -1,15 +1,19 @@
-"""The sessions of days, each in exactly one place: opened = charged + held + rejected + corrected + provisional."""
+"""The sessions of days, each in exactly one place, and what became of it in words."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 
 import msgspec
 
 from gateway.audit.sessions import RecordedSession
 from gateway.ledger.deliveries import Proof
+from gateway.messages.instants import rfc3339
+from gateway.session.assessment import Phase
 from gateway.session.charges import charged_units
-from gateway.session.release import ReleaseState
+from gateway.session.facts import CorrectionDecided
+from gateway.session.outcome import Missing, SessionState
+from gateway.session.release import ReleaseState, explanation
 
 
 class SessionPlace(StrEnum):
@@ -17,7 +21,9 @@ class SessionPlace(StrEnum):
 
     CHARGED = "charged"
     HELD = "held"  # a person or evidence is needed first
-    REJECTED = "rejected"  # final, and nothing to charge
+    INCOMPLETE = "incomplete"  # patient or infusion end are unknown, so nobody knows what counts
+    EXPLAINED = "explained"  # a person said why nothing is charged
+    REJECTED = "rejected"  # nothing to charge
     CORRECTED = "corrected"  # credited, or a charge of it is in question
     PROVISIONAL = "provisional"  # not final
 
@@ -84,13 +90,42 @@ def _place_of(session: RecordedSession) -> tuple[SessionPlace, str]:
     if in_question:
         return SessionPlace.CORRECTED, "a person must decide"
     if any(each.reverses for each in session.charges):
-        return SessionPlace.CORRECTED, "credited"
+        return SessionPlace.CORRECTED, "; ".join(["credited", *_refusals(session)])
     if session.charges:
-        return SessionPlace.CHARGED, ""
+        return SessionPlace.CHARGED, "; ".join(_refusals(session))
     if published is None:
         return SessionPlace.PROVISIONAL, "nothing was told of it"
-    if published.finalised and not session.standing:
-        return SessionPlace.REJECTED, "no increment stands"
-    if published.release is ReleaseState.HELD:
-        return SessionPlace.HELD, ", ".join(published.held)
-    return SessionPlace.PROVISIONAL, published.phase
+    match published.state:
+        case SessionState.EXPLAINED:
+            said = explanation(session.counted.session.facts)
+            return SessionPlace.EXPLAINED, "" if said is None else f"by {said.person}: {said.reason}"
+        case SessionState.INCOMPLETE:
+            return SessionPlace.INCOMPLETE, f"unknown: {', '.join(_unknown(session))}"
+        case SessionState.RELEASED:
+            return SessionPlace.REJECTED, "no increment stands"
+        case SessionState.FINAL:
+            another = published.phase is Phase.WAITING
+            return SessionPlace.REJECTED, "its cooling is another's" if another else "it cooled too little"
+        case SessionState.HELD | SessionState.OPEN if published.release is ReleaseState.HELD:
+            return SessionPlace.HELD, ", ".join(published.held)
+        case SessionState.HELD | SessionState.OPEN:
+            return SessionPlace.PROVISIONAL, published.phase
+
+
+def _refusals(session: RecordedSession) -> Iterator[str]:
+    """Who let a charge stand though the count differs, and when."""
+    refused = [item for item in session.published.corrections if item.refused] if session.published is not None else []
+    for item in refused:
+        said = [
+            fact
+            for fact in session.counted.session.facts
+            if isinstance(fact, CorrectionDecided) and fact.charge == item.charge and not fact.approved
+        ]
+        by = max(said, key=lambda fact: (fact.known_at_us, fact.at_us), default=None)
+        whom = "" if by is None else f" by {by.person} at {rfc3339(by.known_at_us)}"
+        yield f"{item.charge}: {item.charged} charged, {item.counted} counted, difference refused{whom}"
+
+
+def _unknown(session: RecordedSession) -> Iterator[str]:
+    missing = session.counted.outcome.missing
+    yield from (each for each in (Missing.PATIENT, Missing.INFUSION_END) if each in missing)

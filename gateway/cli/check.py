@@ -1,6 +1,7 @@
 """`capgate check`: a configuration checked as a whole, before it is started."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -33,15 +34,24 @@ Examples:
 @click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: ok, and every problem.")
 def command(config: Path, as_json: bool) -> None:
-    """Check the configuration file CONFIG and name every error and warning. Exit 0 when it can be started, else 1.
+    """Check the configuration file CONFIG and name every error and warning. Exit 0 when there is no error, else 1.
 
     CONFIG may be a device profile as well: its golden polls are then replayed.
     """
     if is_profile(config):
         report_profile(config, as_json)
     examined = examine(config)
+    examined = msgspec.structs.replace(examined, errors=(*examined.errors, *_not_in_effect(examined.config)))
     click.echo(_json(examined) if as_json else "\n".join(map(escaped, _lines(examined))))
     raise SystemExit(1 if examined.errors else 0)
+
+
+def _not_in_effect(config: GatewayConfig | None) -> Iterator[Problem]:
+    """A policy of a day to come. The gateway starts with it all the same, and holds the sessions of the days before."""
+    if config is not None and datetime.now(config.policy.zone).date() < config.policy.effective:
+        policy = config.policy
+        text = f"policy {policy.name} is effective from {policy.effective} on: sessions that open before are held"
+        yield Problem(str(config.file), 0, "tracking.policy", text)
 
 
 def _json(examined: Examined) -> str:

@@ -65,7 +65,7 @@ def _work(work: WorkView) -> str:
 def _summary(session: SessionView) -> Iterator[str]:
     counted = _counted(len(session.increments), "increment")
     whose = session.patient.visit if session.patient else "bound" if session.bound else "nobody's"
-    yield "  ".join((session.token, ", ".join(session.caps), session.phase, counted, whose))
+    yield "  ".join((session.token, ", ".join(session.caps), session.phase, counted, whose, session.state))
     for name, codes in (("held", session.held), ("missing", session.missing), ("flags", session.flags)):
         if codes:
             yield f"  {name}: {', '.join(codes)}"
@@ -117,7 +117,7 @@ def _details(session: SessionView) -> Iterator[str]:
 
 def _changes(changed: SessionChangeView) -> Iterator[str]:
     happened = ", ".join(changed.happened) or "no change but in its increments"
-    yield f"{changed.session}: {happened}; phase {changed.phase}"
+    yield f"{changed.session}: {happened}; phase {changed.phase}, {changed.state}"
     for change in changed.increments:
         instant = f"attained at {change.attained_at}" if change.attained_at else "taken back"
         yield f"  {change.op} {change.increment}, {instant}" + (f", before: {change.was}" if change.was else "")

@@ -32,8 +32,8 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 def reconcile(ledger: Path, day: datetime | None, first: datetime | None, last: datetime | None, as_json: bool) -> None:
     """List the sessions of a day, or of several, by what became of them; none may be left over.
 
-    Sessions seen = charged + held + rejected + corrected + provisional. Of charges and credits it says whether the
-    engine acknowledged them.
+    Sessions seen = charged + held + incomplete + explained + rejected + corrected + provisional. Of charges and credits
+    it says whether the engine acknowledged them.
     """
     days = _days(day, first, last)
     with refusing(), open_snapshot(ledger) as connection:

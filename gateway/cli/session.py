@@ -66,7 +66,13 @@ _COMMANDS = (
         "3f9a01",
         click.Argument(["item"]),
     ),
-    _act("finalise", "finalise", "Sign a session whose cooling has stopped.", "9RX2M7KQ4", _TOKEN),
+    _act(
+        "finalise",
+        "finalise",
+        "Sign a session whose cooling has stopped, once patient and infusion end are known.",
+        "9RX2M7KQ4",
+        _TOKEN,
+    ),
     _act(
         "lift-hold",
         "lift-hold",
@@ -74,6 +80,13 @@ _COMMANDS = (
         "9RX2M7KQ4 no_order",
         _TOKEN,
         click.Argument(["holds"], nargs=-1, required=True, metavar="CODE..."),
+    ),
+    _act(
+        "explain",
+        "explain",
+        "Say why nothing is charged of a session that is held or incomplete; it is done then.",
+        "9RX2M7KQ4",
+        _TOKEN,
     ),
     _act(
         "decide",

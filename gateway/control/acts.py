@@ -18,6 +18,7 @@ from gateway.control.requests import (
     CapId,
     CapRemoval,
     DecideCorrection,
+    Explain,
     Finalise,
     InfusionEndAct,
     LiftHold,
@@ -34,11 +35,14 @@ from gateway.control.requests import (
 from gateway.messages.identity import Identity
 from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session import facts
+from gateway.session.assessment import assess_observed
 from gateway.session.attribution import Session
+from gateway.session.charges import standing_charges
 from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource
+from gateway.session.flags import HeldReason
 from gateway.session.infusion import INFUSION_FACTS
-from gateway.session.outcome import Outcome
-from gateway.session.release import UNLIFTABLE
+from gateway.session.outcome import Outcome, SessionState
+from gateway.session.release import UNLIFTABLE, lacks_end, may_count
 from gateway.session.spans import US_PER_MINUTE, US_PER_S
 from gateway.session.worklist import WorkItem
 
@@ -59,6 +63,7 @@ class ActContext(msgspec.Struct, frozen=True):
     chairs: Mapping[str, CapRef]
     caps: frozenset[CapRef]
     serving: Mapping[CapRef, str]  # the subject that each cap serves now
+    observed: Mapping[str, int]  # by unit, the instant up to which good readings show it
     subject_of: Callable[[str], str]  # visit -> subject
     work: tuple[WorkItem, ...] = ()  # the open items of the work list
 
@@ -123,7 +128,7 @@ def facts_of(act: AnyAct, named: SessionSnapshot | None, context: ActContext) ->
 
 
 def _of_session(
-    act: Finalise | LiftHold | DecideCorrection | Prepared | ToleranceAct | CapId | Note,
+    act: Finalise | LiftHold | Explain | DecideCorrection | Prepared | ToleranceAct | CapId | Note,
     named: SessionSnapshot,
     context: ActContext,
 ) -> AnyFact:
@@ -132,9 +137,13 @@ def _of_session(
     match act:
         case Finalise():
             _require_ended(named)
-            return facts.SessionFinalized(**of)
+            _require_complete(named)
+            return facts.SessionFinalized(**of, units=_units(named))
         case LiftHold():
-            return facts.HoldLifted(**of, holds=_holds(act, named))
+            return _lifted(facts.HoldLifted(**of, holds=_holds(act, named)), named, context)
+        case Explain():
+            _require_uncharged(named)
+            return facts.SessionExplained(**of, units=_units(named))
         case DecideCorrection():
             return facts.CorrectionDecided(**of, charge=_charge(act, named), approved=act.approve)
         case Prepared():
@@ -153,18 +162,83 @@ def _require_ended(named: SessionSnapshot) -> None:
     """A signature stands for the whole record, so the record must have an end."""
     if any(isinstance(fact, facts.SessionFinalized) for fact in named.session.facts):
         raise RequestRefused("somebody has finalised it already", "a session that is not finalised")
+    _require_over(named)
+
+
+def _require_over(named: SessionSnapshot) -> None:
+    """Cooling has stopped, or every unit of it is out of sight."""
     assessment = named.outcome.assessment
-    if assessment.started_us is not None and assessment.stopped_us is None:
+    if assessment.started_us is not None and assessment.stopped_us is None and assessment.lost_us is None:
         raise RequestRefused("cooling goes on", "a session whose cooling has stopped; stop-charted tells of an end")
 
 
-def _holds(act: LiftHold, named: SessionSnapshot) -> tuple[str, ...]:
-    liftable = set(named.outcome.held) - UNLIFTABLE
-    if not liftable.issuperset(act.holds):
+def _require_complete(named: SessionSnapshot) -> None:
+    """What nobody knows, no signature makes good: the units would be lost."""
+    if not (unknown := _unknown(named)):
+        return
+    acts = {"the patient": "bind", "the infusion's end": "infusion-ended"}
+    raise RequestRefused(
+        f"unknown: {', '.join(unknown)}",
+        f"{', '.join(acts[each] for each in unknown)}; or explain, with why nothing is charged",
+    )
+
+
+def _unknown(named: SessionSnapshot) -> list[str]:
+    """What is unknown of a session that cooled long enough to be charged."""
+    assessment, policy = named.outcome.assessment, named.outcome.record.policy
+    unknown = [] if named.patient or not may_count(assessment, policy) else ["the patient"]
+    return [*unknown, "the infusion's end"] if lacks_end(assessment, policy) else unknown
+
+
+def _require_uncharged(named: SessionSnapshot) -> None:
+    _require_over(named)
+    if charges := [each.key for each in standing_charges(named.outcome.record.charged)]:
+        raise RequestRefused("it is charged", f"decide, once {', '.join(charges)} is in question")
+    if named.outcome.record.state in (SessionState.RELEASED, SessionState.EXPLAINED, SessionState.FINAL):
         raise RequestRefused(
-            "holds: not held for that, or not to be lifted", ", ".join(sorted(liftable)) or "none of it"
+            f"the session is {named.outcome.record.state}: nothing is left to charge", "a held or incomplete session"
         )
+
+
+def _units(named: SessionSnapshot) -> int:
+    """How many units stand, for whoever signs or explains the session now."""
+    return len(named.outcome.assessment.increments)
+
+
+# What ends a hold that nobody lifts.
+_OTHERWISE = {
+    HeldReason.UNBOUND: "bind says whose the session is",
+    HeldReason.POLICY_UNAPPROVED: "explain: a session keeps the policy under which it opened",
+    HeldReason.POLICY_NOT_EFFECTIVE: "explain: a session keeps the policy under which it opened",
+    HeldReason.DRY_RUN: "nothing: a dry run charges nothing",
+}
+
+
+def _holds(act: LiftHold, named: SessionSnapshot) -> tuple[str, ...]:
+    held = set(named.outcome.held)
+    liftable = held - UNLIFTABLE
+    if not liftable.issuperset(act.holds):
+        otherwise = [f"{hold}: {text}" for hold, text in _OTHERWISE.items() if hold in held and hold in act.holds]
+        raise RequestRefused(
+            "holds: not held for that, or not to be lifted",
+            "; ".join([", ".join(sorted(liftable)) or "none of it", *otherwise]),
+        )
+    assessment = named.outcome.assessment
+    if HeldReason.UNIT_LOST in act.holds and assessment.finalised_us is None:
+        raise RequestRefused("holds: nobody has closed the session of a lost unit", "finalise it, then lift unit_lost")
     return tuple(sorted(set(act.holds)))
+
+
+def _lifted(lift: facts.HoldLifted, named: SessionSnapshot, context: ActContext) -> facts.HoldLifted:
+    """The lift with the units that it lets go. Without any it would let go what nobody has seen yet."""
+    known = (*named.session.facts, lift)
+    policy = named.outcome.record.policy
+    after = assess_observed(known, policy, context.observed, context.now_us)
+    if not after.increments:
+        ended = after.infusion_end is not None
+        accepted = "explain, with why nothing is charged" if ended else "infusion-ended first; or explain"
+        raise RequestRefused("holds: no unit stands that this would let go", accepted)
+    return msgspec.structs.replace(lift, units=len(after.increments))
 
 
 def _charge(act: DecideCorrection, named: SessionSnapshot) -> str:

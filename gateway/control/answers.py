@@ -17,7 +17,7 @@ from gateway.session.charges import CorrectionReason
 from gateway.session.facts import EndSource, WorkKind
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.increments import Op
-from gateway.session.outcome import Missing, SessionChange
+from gateway.session.outcome import Missing, SessionChange, SessionState
 
 _Scalar = str | int | float | bool | None
 FactFields = dict[str, _Scalar | list[_Scalar | dict[str, _Scalar]] | dict[str, _Scalar]]
@@ -122,6 +122,7 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     cap: int
     caps: tuple[str, ...]
+    state: SessionState
     bound: bool
     finalised: bool
     phase: Phase
@@ -146,6 +147,7 @@ class SessionChangeView(msgspec.Struct, frozen=True, kw_only=True):
 
     session: str
     happened: tuple[SessionChange, ...]
+    state: SessionState
     phase: Phase
     increments: tuple[IncrementChangeView, ...]
     held: tuple[HeldReason, ...]

@@ -150,6 +150,12 @@ class LiftHold(SessionAct):
     holds: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=32, description="the codes that hold it")]
 
 
+class Explain(SessionAct):
+    """Say why nothing is charged of the session: the act's reason."""
+
+    act: Literal["explain"]
+
+
 class DecideCorrection(SessionAct):
     """Approve or refuse to correct a charge that no longer agrees with the count (P22)."""
 
@@ -265,6 +271,7 @@ class WorkDoneAct(Act):
 AnySessionAct = (
     Finalise
     | LiftHold
+    | Explain
     | DecideCorrection
     | Prepared
     | ToleranceAct

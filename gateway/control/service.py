@@ -49,7 +49,6 @@ from gateway.control.requests import (
 from gateway.control.units import UnitService
 from gateway.control.views import (
     fact_kind,
-    is_open,
     outbox_view,
     patient_view,
     session_change_view,
@@ -146,7 +145,7 @@ class ControlService:
             now=rfc3339(self._clock.now().utc_us),
             time_zone=config.time_zone and config.time_zone.key,
             units=tuple(unit.id for unit in config.units),
-            open=sum(map(is_open, self._records.values())),
+            open=sum(not record.done for record in self._records.values()),
             acts=ACTS,
             outbox=outbox_view(deliveries, receipts_expected=config.receipts.expected is not None),
         )
@@ -160,7 +159,7 @@ class ControlService:
 
     def _tokens(self, *, every: bool) -> list[str]:
         records = sorted(self._records.values(), key=lambda record: (record.opened_us, record.token))
-        return [record.token for record in records if every or is_open(record)]
+        return [record.token for record in records if every or not record.done]
 
     async def _view(self, token: str, *, identify: bool, detailed: bool) -> SessionView:
         snapshot = await self._find(token)
@@ -224,6 +223,7 @@ class ControlService:
             chairs=self._plant.chairs,
             caps=self._plant.caps,
             serving=state.serving(now_us),
+            observed=self._pipeline.observed,
             subject_of=lambda visit: subject_of(self._ledger.salt, visit),
             work=state.work,
         )

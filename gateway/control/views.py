@@ -24,25 +24,13 @@ from gateway.control.answers import (
 from gateway.ledger.batch import Identity
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.messages.instants import rfc3339
-from gateway.session.assessment import Phase
 from gateway.session.charges import standing_charges
 from gateway.session.facts import AnyFact
 from gateway.session.increments import Change, Op
 from gateway.session.infusion import InfusionEnd
 from gateway.session.outcome import Outcome, SessionRecord
-from gateway.session.release import ReleaseState
 from gateway.session.spans import US_PER_S
 from gateway.session.worklist import WorkItem
-
-
-def is_open(record: SessionRecord) -> bool:
-    """Whether the session goes on, or a person has something to do."""
-    published = record.published
-    if published is None or any(not item.refused for item in published.corrections):
-        return True
-    if published.finalised:
-        return published.release is ReleaseState.HELD
-    return not (published.closed and published.phase is Phase.WAITING)  # its cooling proved to be another's
 
 
 def session_view(
@@ -62,6 +50,7 @@ def session_view(
         cap=record.cap.channel,
         caps=tuple(map(cap_name, snapshot.caps)),
         bound=bool(snapshot.patient),
+        state=record.state,
         finalised=record.published is not None and record.published.finalised,
         phase=assessment.phase,
         started_at=rfc3339(record.opened_us),
@@ -102,6 +91,7 @@ def session_change_view(outcome: Outcome) -> SessionChangeView:
     return SessionChangeView(
         session=token,
         happened=outcome.happened,
+        state=outcome.record.state,
         phase=outcome.assessment.phase,
         increments=tuple(_increment_change(token, change) for change in outcome.changes),
         held=outcome.held,

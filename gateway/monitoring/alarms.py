@@ -38,6 +38,11 @@ class AlarmCode(StrEnum):
     RECEIPT_OVERDUE = "receipt-overdue"
     LEDGER_SET_ASIDE = "ledger-set-aside"
     POLICY_UNAPPROVED = "policy-unapproved"
+    SESSIONS_INCOMPLETE = "sessions-incomplete"
+    SESSIONS_HELD = "sessions-held"
+
+
+_COUNTING = (AlarmCode.SESSIONS_INCOMPLETE, AlarmCode.SESSIONS_HELD)
 
 
 class UnitDown(msgspec.Struct, frozen=True):
@@ -45,6 +50,13 @@ class UnitDown(msgspec.Struct, frozen=True):
 
     kind: FaultKind
     lasted_s: float
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """Sessions that wait for a person."""
+
+    count: int = 0
+    oldest_s: float = 0.0  # since the first of them opened
 
 
 class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +69,8 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int = 0
     ledger_set_aside: str = ""  # the damaged file's name
     policy_unapproved: str = ""  # the policy's name
+    incomplete: Waiting = Waiting()
+    held: Waiting = Waiting()
 
 
 def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
@@ -93,6 +107,23 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
         yield AlarmCode.LEDGER_SET_ASIDE, text
     if now.policy_unapproved:
         yield AlarmCode.POLICY_UNAPPROVED, f"nobody approved policy {now.policy_unapproved}: increments are held"
+    yield from _of_sessions(now)
+
+
+def _of_sessions(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
+    if now.incomplete.count:
+        text = f"{_waiting(now.incomplete)}: patient or infusion end unknown; see capgate session list"
+        yield AlarmCode.SESSIONS_INCOMPLETE, text
+    if now.held.count:
+        text = f"{_waiting(now.held)}: held, or a charge in question; see capgate session list"
+        yield AlarmCode.SESSIONS_HELD, text
+
+
+def _waiting(sessions: Waiting) -> str:
+    """How many there are and how old the oldest is, in days: a text that changes no oftener than they do."""
+    days = int(sessions.oldest_s // 86_400)
+    count = "1 session" if sessions.count == 1 else f"{sessions.count} sessions"
+    return f"{count}, the oldest of {'today' if days < 1 else f'{days} d ago'}"
 
 
 def _down(now: AlarmInputs, which: Callable[[UnitDown], bool]) -> list[str]:
@@ -107,6 +138,7 @@ class Alarms:
         self._topics = topics
         self._publish = publish
         self._raised: dict[AlarmCode, int] | None = None  # code -> since; None: the broker may hold older ones
+        self._counted: dict[AlarmCode, str] = {}  # the texts of those whose count is published as it changes
 
     @property
     def raised(self) -> frozenset[AlarmCode]:
@@ -116,16 +148,18 @@ class Alarms:
     def update(self, now: AlarmInputs, at_us: int) -> None:
         """Publish what changed since the last time; the first time, every alarm's state."""
         texts = dict(active(now))
-        before = self._raised
+        before, counted_before = self._raised, self._counted
+        self._counted = {code: texts[code] for code in _COUNTING if code in texts}
         self._raised = {code: (before or {}).get(code, at_us) for code in texts}
         for code in AlarmCode:
             is_raised, was_raised = code in self._raised, before is not None and code in before
-            if before is None or is_raised != was_raised:
-                self._publish_alarm(code, texts.get(code), at_us)
+            recounted = self._counted.get(code) != counted_before.get(code)
+            if before is None or is_raised != was_raised or recounted:
+                self._publish_alarm(code, texts.get(code), self._raised.get(code, at_us), at_us)
             if is_raised != was_raised:
                 _log.warning("alarm %s", "raised" if is_raised else "cleared", extra={"code": code})
 
-    def _publish_alarm(self, code: AlarmCode, text: str | None, at_us: int) -> None:
+    def _publish_alarm(self, code: AlarmCode, text: str | None, since_us: int, at_us: int) -> None:
         state = AlarmState.CLEARED if text is None else AlarmState.RAISED
-        alarm = AlarmData(code=code, state=state, since=rfc3339(at_us), text=text or "no longer so")
+        alarm = AlarmData(code=code, state=state, since=rfc3339(since_us), text=text or "no longer so")
         self._publish(self._topics.alarm(code), encode_event(alarm_event(self._origin, alarm, at_us)))

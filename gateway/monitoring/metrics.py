@@ -15,9 +15,10 @@ from prometheus_client.registry import Collector
 
 from drivers.line import LineCounters
 from gateway.ledger.deliveries import Deliveries
-from gateway.monitoring.alarms import AlarmCode
+from gateway.monitoring.alarms import AlarmCode, Waiting
 from gateway.monitoring.counters import REPLY_BUCKETS_S, UnitCounters
 from gateway.mqtt.types import MqttCounters
+from gateway.session.outcome import SessionState
 
 LAG_PERIOD_S = 1.0
 LAG_WINDOW = 60  # periods: a scrape a minute misses no peak
@@ -74,6 +75,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: Deliveries = Deliveries()
     oldest_pending_s: float = 0.0  # 0.0: no receipt is awaited
     polls_held_back: int = 0
+    sessions: Mapping[SessionState, Waiting] = {}  # that are not done
 
 
 class _GatewayCollector(Collector):
@@ -92,6 +94,7 @@ class _GatewayCollector(Collector):
         yield GaugeMetricFamily("capgate_outbox_oldest_seconds", "How long the oldest waits.", now.oldest_unsent_s)
         yield _alarm_metric(now.alarms)
         yield from _delivery_metrics(now.deliveries, now.oldest_pending_s)
+        yield from _session_metrics(now.sessions)
         yield GaugeMetricFamily("capgate_mqtt_connected", "1 while the broker is connected.", int(now.mqtt_connected))
         yield from _mqtt_metrics(now.mqtt)
         yield GaugeMetricFamily("capgate_loop_lag_seconds", "Worst lag of the event loop in a minute.", now.loop_lag_s)
@@ -159,6 +162,16 @@ def _mqtt_metrics(counters: MqttCounters) -> Iterable[Metric]:
     )
     for name, text, count in counted:
         yield CounterMetricFamily(f"capgate_mqtt_{name}", text, count)
+
+
+def _session_metrics(sessions: Mapping[SessionState, Waiting]) -> Iterable[Metric]:
+    count = GaugeMetricFamily("capgate_sessions", "Sessions that are not done, by state.", labels=("state",))
+    oldest = GaugeMetricFamily("capgate_sessions_oldest_seconds", "How long ago the oldest opened.", labels=("state",))
+    for state in SessionState:
+        waiting = sessions.get(state, Waiting())
+        count.add_metric((state,), waiting.count)
+        oldest.add_metric((state,), waiting.oldest_s)
+    yield from (count, oldest)
 
 
 def _counted(name: str, text: str, labels: tuple[str, str], counts: Mapping[str, Mapping[str, int]]) -> Metric:

@@ -5,26 +5,37 @@ The ledger's backlog is looked up every few seconds; everything else is asked of
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
 
 from gateway.ledger.batch import Backlog
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.store import Ledger
-from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown
+from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown, Waiting
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.health import Health, HealthServer
 from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
 from gateway.mqtt.gateway_status import software_version
 from gateway.mqtt.service import MqttService
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.session.outcome import SessionRecord, SessionState
 from gateway.session.policy import Policy
 
 _log = logging.getLogger("capgate")
 
 BACKLOG_PERIOD_S = 2.0
 STALLED_S = 60.0  # longer than the back-off of a line whose units are all dead
+
+
+def waiting_sessions(records: Iterable[SessionRecord], now_us: int) -> dict[SessionState, Waiting]:
+    """By state, how many sessions are not done. One that was released and is not done is held: by a correction."""
+    opened_us: dict[SessionState, list[int]] = {}
+    for record in records:
+        if not record.done:
+            state = SessionState.HELD if record.state is SessionState.RELEASED else record.state
+            opened_us.setdefault(state, []).append(record.opened_us)
+    return {state: Waiting(len(each), max(0.0, (now_us - min(each)) / US_PER_S)) for state, each in opened_us.items()}
 
 
 class UnitStatus(Protocol):
@@ -73,6 +84,7 @@ class Monitor:
         mqtt: MqttService,
         alarms: Alarms,
         increments: Mapping[str, int],
+        records: Callable[[], Iterable[SessionRecord]],
         lag: LoopLag,
         answers: Answers,
     ) -> None:
@@ -84,8 +96,10 @@ class Monitor:
         self._mqtt = mqtt
         self._alarms = alarms
         self._increments = increments
+        self._records = records
         self._lag = lag
         self._answers = answers
+        self._sessions: Mapping[SessionState, Waiting] = {}
         self._backlog = Backlog(0, None)
         self._deliveries = Deliveries()
         self._began_s = asyncio.get_running_loop().time()
@@ -95,6 +109,7 @@ class Monitor:
         while True:  # ends with the task
             self._backlog = await self._ledger.outbox.backlog()
             self._deliveries = await self._ledger.outbox.deliveries()
+            self._sessions = waiting_sessions(self._records(), self._clock.now().utc_us)
             self._alarms.update(self._condition(), self._clock.now().utc_us)
             await asyncio.sleep(BACKLOG_PERIOD_S)
 
@@ -128,6 +143,8 @@ class Monitor:
             rejected=self._deliveries.rejected,
             ledger_set_aside="" if set_aside is None else set_aside.name,
             policy_unapproved="" if self._policy.approved_by else self._policy.name,
+            incomplete=self._sessions.get(SessionState.INCOMPLETE, Waiting()),
+            held=self._sessions.get(SessionState.HELD, Waiting()),
         )
 
     def _health(self) -> Health:
@@ -158,6 +175,7 @@ class Monitor:
             loop_lag_s=self._lag.worst_s,
             polls_held_back=self._answers.held_back,
             alarms=self._alarms.raised,
+            sessions=self._sessions,
         )
 
     def _age_s(self, since_us: int | None) -> float | None:

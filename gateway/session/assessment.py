@@ -15,14 +15,14 @@ import msgspec
 
 from drivers.reading import Evidence
 from gateway.session.cooling import Cooling, cooling
-from gateway.session.counting import NOTHING, Interval, count
+from gateway.session.counting import NOTHING, Interval, count, net_spans
 from gateway.session.facts import AnyFact, CapRef, CoolingStarted, InfusionEndCorrected, deduplicated
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.increments import Increment, attained, ceil_to_minute, chart_minutes, net_us, up_to
 from gateway.session.infusion import InfusionEnd, infusions
 from gateway.session.policy import Policy, TimestampResolution
 from gateway.session.review import ReviewContext, finalised_us, flags_of, signed_us
-from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
+from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S, clip, length
 
 
 class Phase(StrEnum):
@@ -46,7 +46,9 @@ class Assessment(msgspec.Struct, frozen=True):
     intervals: tuple[Interval, ...]  # counted cooling so far
     net_us: int
     chart_minutes: int  # the same intervals by subtraction of HH:MM (P2)
+    cooled_us: int  # net cooling so far, before the infusion's end too: the most that could ever count
     infusion_end: InfusionEnd | None
+    orders_remain: bool  # P7: why there is no infusion end, though one is charted
     next_attainment_us: int | None  # when the next increment is due if cooling goes on
     service_date: date | None  # P27: where post-infusion cooling began
     flags: tuple[Flag, ...]
@@ -55,6 +57,7 @@ class Assessment(msgspec.Struct, frozen=True):
     serial_numbers: Mapping[str, str]  # device -> as read from it
     started_us: int | None  # the first start of cooling
     stopped_us: int | None  # the last end of cooling; None while any cap runs
+    lost_us: int | None  # the last proven cooling where every cap that may still run is out of sight; otherwise None
     watched: frozenset[str]  # devices whose readings move this session on
     finalised_us: int | None  # P21: signed, or past the window
 
@@ -101,7 +104,9 @@ def _assess(
         intervals=intervals,
         net_us=net_us(intervals),
         chart_minutes=chart_minutes(intervals),
+        cooled_us=length(clip(net_spans(cool, policy), 0, until_us)),
         infusion_end=end,
+        orders_remain=infusion.orders_remain,
         next_attainment_us=ceil_to_minute(next_us) if charted and next_us is not None else next_us,
         service_date=_service_date(intervals, policy),
         flags=flags,
@@ -110,6 +115,7 @@ def _assess(
         serial_numbers=_serial_numbers(known),
         started_us=cool.runs[0].start_us if cool.runs else None,
         stopped_us=review.stopped_us,
+        lost_us=review.lost_us,
         watched=watched,
         finalised_us=finalised_us(review),
     )
@@ -148,9 +154,11 @@ def _phase(review: ReviewContext) -> Phase:
 
 
 def _service_date(intervals: tuple[Interval, ...], policy: Policy) -> date | None:
-    if not intervals:
-        return None
-    return datetime.fromtimestamp(intervals[0].start_us // US_PER_S, policy.zone).date()
+    return _local_date(intervals[0].start_us, policy) if intervals else None
+
+
+def _local_date(at_us: int, policy: Policy) -> date:
+    return datetime.fromtimestamp(at_us // US_PER_S, policy.zone).date()
 
 
 _HOLDING_FLAGS = {
@@ -166,9 +174,11 @@ def _held(review: ReviewContext, flags: tuple[Flag, ...]) -> Iterator[HeldReason
         yield HeldReason.WEAK_EVIDENCE
     if not review.policy.approved_by:
         yield HeldReason.POLICY_UNAPPROVED
+    if review.cooling.runs and _local_date(review.cooling.runs[0].start_us, review.policy) < review.policy.effective:
+        yield HeldReason.POLICY_NOT_EFFECTIVE
     if review.infusion.class_unknown:
         yield HeldReason.AGENT_CLASS_UNKNOWN
-    if review.infusion.orders_remain:
+    if review.infusion.orders_remain or review.infusion.orders_lifted:
         yield HeldReason.CHEMO_ORDERS_REMAIN
     for flag, reason in _HOLDING_FLAGS.items():
         if flag in flags:

@@ -26,6 +26,7 @@ from gateway.session.facts import (
     PatientBound,
     PatientLeft,
     PatientReassigned,
+    PreparationCharted,
     SessionFact,
     SessionOpened,
     UnitFaulted,
@@ -57,6 +58,7 @@ class Session(msgspec.Struct, frozen=True):
     opened_us: int
     tokens: tuple[str, ...]
     reassigned: bool  # it came to this patient by a reassignment alone
+    prepared_before: bool  # the preparation was charted with the patient it came from, and stays there
     facts: tuple[AnyFact, ...]
 
     @property
@@ -74,6 +76,7 @@ class _Group:
     occupancies: list[Occupancy] = field(default_factory=list[Occupancy])
     tokens: list[str] = field(default_factory=list[str])
     facts: list[AnyFact] = field(default_factory=list[AnyFact])
+    prepared_before: bool = False
 
     @property
     def last_us(self) -> int:
@@ -101,8 +104,10 @@ def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us:
     grouping.take_patient_facts(valid)
     grouping.take_unit_facts(valid)
     for fact, opened_us in moves:
-        for patient in (fact.from_patient, fact.to_patient):
-            grouping.of(patient, opened_us).facts.append(fact)
+        before, after = grouping.of(fact.from_patient, opened_us), grouping.of(fact.to_patient, opened_us)
+        after.prepared_before |= any(isinstance(each, PreparationCharted) for each in before.facts)
+        for group in (before, after):
+            group.facts.append(fact)
     return tuple(_session(group) for group in sorted(grouping.groups, key=lambda each: (each.patient, each.opened_us)))
 
 
@@ -250,5 +255,6 @@ def _session(group: _Group) -> Session:
         opened_us=cooled[0].opened_us if cooled else group.opened_us,
         tokens=tuple(group.tokens),
         reassigned=bool(cooled) and cooled[0].first_owner != group.patient,
+        prepared_before=group.prepared_before,
         facts=tuple(group.facts),
     )

@@ -29,6 +29,7 @@ class CorrectionReason(StrEnum):
     PATIENT = "patient"  # they are another's
     SERVICE_DATE = "service_date"
     HELD = "held"  # something holds them that was not known when they were charged
+    TIME = "time"  # as many stand, but no second of the time that was charged
 
 
 class ChargeLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,10 @@
 """Corrections: what becomes of charges that no longer agree with the count (P22). Pure.
 
 Theory of operation. The lines of today are compared with the charges that stand. They differ if patient, service date
-or the numbers of the increments do; an increment that merely moved is charged rightly. A difference is never settled
-silently: it is an item, open until a person approves or refuses it, or settled at once where the policy credits
-automatically. To settle is to credit the old charge in full and to charge anew.
+or the numbers of the increments do, or if no second of the charged time counts any more; an increment that merely moved
+is charged rightly. A difference is never settled silently: it is an item, open until a person approves or refuses it,
+or settled at once where the policy credits automatically. To settle is to credit the old charge in full and to charge
+anew.
 
 A session that is held has no lines: its charges are in question, and only a person decides that. An item
 remembers how many decisions about its charge were known when it opened. So a decision is about the difference that
@@ -16,6 +17,7 @@ from datetime import date
 import msgspec
 
 from gateway.session.charges import Charge, ChargeLine, CorrectionReason, Keys, credit_of, standing_charges
+from gateway.session.counting import Interval
 from gateway.session.facts import AnyFact, CorrectionDecided
 from gateway.session.policy import Policy
 
@@ -41,6 +43,9 @@ class Account(msgspec.Struct, frozen=True):
     items: tuple[CorrectionItem, ...] = ()
 
 
+_Claim = tuple[str, date, frozenset[str]]
+
+
 class _Difference(msgspec.Struct, frozen=True):
     """A charge that stands and should not, the line that should be charged in its place, or both."""
 
@@ -49,16 +54,26 @@ class _Difference(msgspec.Struct, frozen=True):
 
 
 def corrected(
-    account: Account, lines: Sequence[ChargeLine], facts: Sequence[AnyFact], policy: Policy, patient: str, *, held: bool
+    account: Account,
+    lines: Sequence[ChargeLine],
+    counted: Sequence[Interval],
+    facts: Sequence[AnyFact],
+    policy: Policy,
+    patient: str,
+    *,
+    held: bool,
 ) -> tuple[tuple[Charge, ...], tuple[CorrectionItem, ...]]:
-    """The credits and charges that may be made now, and an item for each difference that may not be settled."""
+    """The credits and charges that may be made now, and an item for each difference that may not be settled.
+
+    `lines` are those that should be charged, `counted` is all cooling that counts.
+    """
     decided = sorted(
         (fact for fact in facts if isinstance(fact, CorrectionDecided)), key=lambda fact: (fact.known_at_us, fact.at_us)
     )
     keys = Keys(account.token, account.charged)
     charges: list[Charge] = []
     items: list[CorrectionItem] = []
-    for difference in _differences(account.charged, lines):
+    for difference in _differences(account.charged, lines, counted):
         key = None if difference.line is None else keys.draw()
         reason = CorrectionReason.HELD if held else _why(difference, patient)
         item = _item(difference, key, patient, reason)
@@ -75,10 +90,12 @@ def corrected(
     return tuple(charges), tuple(items)
 
 
-def _differences(charged: Sequence[Charge], lines: Sequence[ChargeLine]) -> Iterator[_Difference]:
+def _differences(
+    charged: Sequence[Charge], lines: Sequence[ChargeLine], counted: Sequence[Interval]
+) -> Iterator[_Difference]:
     standing = standing_charges(charged)
-    right = {line.claim for line in lines}
-    claimed = {charge.line.claim for charge in standing}
+    right = {line.claim for line in lines} if _in_time(charged, counted) else set[_Claim]()
+    claimed = right & {charge.line.claim for charge in standing}
     wanting = [line for line in lines if line.claim not in claimed]
     for charge in standing:
         if charge.line.claim not in right:
@@ -89,10 +106,19 @@ def _differences(charged: Sequence[Charge], lines: Sequence[ChargeLine]) -> Iter
     yield from (_Difference(None, line) for line in wanting)
 
 
+def _in_time(charged: Sequence[Charge], counted: Sequence[Interval]) -> bool:
+    """Whether any of the charged time still counts. What was credited because it does not is left out."""
+    credited = {each.reverses for each in charged if each.reason is CorrectionReason.TIME}
+    lines = [each.line for each in charged if not each.reverses and each.key not in credited]
+    return any(each.start_us < line.end_us and line.start_us < each.end_us for line in lines for each in counted)
+
+
 def _why(difference: _Difference, patient: str) -> CorrectionReason:
     charge, line = difference.charge, difference.line
     if charge is not None and charge.line.patient != patient:
         return CorrectionReason.PATIENT
+    if charge is not None and line is not None and charge.line.claim == line.claim:
+        return CorrectionReason.TIME
     if charge is not None and line is not None and charge.line.numbers == line.numbers:
         return CorrectionReason.SERVICE_DATE
     return CorrectionReason.COUNT

@@ -53,11 +53,11 @@ def count(cooling: Cooling, infusion_end_us: int, policy: Policy) -> Counted:
         window = (infusion_end_us, continuity.closed_us)
     else:
         window = (0, 0)
-    spans = clip(_net(cooling, policy), *window)
+    spans = clip(net_spans(cooling, policy), *window)
     return Counted(_by_cap(spans, cooling), window, continuity)
 
 
-def _net(cooling: Cooling, policy: Policy) -> tuple[Span, ...]:
+def net_spans(cooling: Cooling, policy: Policy) -> tuple[Span, ...]:
     """Net cooling of all caps, and the gaps that the policy counts."""
     net = union(span for cap in cooling.caps for span in cap.net_spans)
     unknown = union(span for cap in cooling.caps for span in intersect(cap.unknown, cap.running_spans))

@@ -346,14 +346,23 @@ class SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
         return _keys(patient=self.patient, token=self.token)
 
 
-class SessionFinalized(SessionFact, frozen=True, tag="session_finalized"):
-    """A person or the finalisation window closed the session (P21)."""
+class SessionFinalized(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="session_finalized"):
+    """A person closed the session (P21)."""
+
+    units: int | None = None  # how many increments stood when it was signed; None: the sender did not know
+
+
+class SessionExplained(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="session_explained"):
+    """A person says why nothing is charged of the session."""
+
+    units: int  # how many increments stood when it was said
 
 
 class HoldLifted(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="hold_lifted"):
     """A person lets increments go in spite of `holds`, the codes that held them."""
 
     holds: tuple[str, ...]
+    units: int | None = None  # how many increments the person let go; None: recorded by an earlier version
 
 
 class CorrectionDecided(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="correction_decided"):
@@ -502,6 +511,7 @@ AnyFact = (
     | PatientReassigned
     | SessionOpened
     | SessionFinalized
+    | SessionExplained
     | HoldLifted
     | CorrectionDecided
     | PreparationCharted

@@ -47,6 +47,8 @@ class HeldReason(StrEnum):
     UNBOUND = "unbound"  # no patient is known
     WEAK_EVIDENCE = "weak_evidence"  # circulation is proven less well than the policy asks
     POLICY_UNAPPROVED = "policy_unapproved"  # nobody has signed the policy
+    POLICY_NOT_EFFECTIVE = "policy_not_effective"  # the session began before the policy's first day
+    UNIT_LOST = "unit_lost"  # cooling has no end that anybody saw (P15)
     AGENT_CLASS_UNKNOWN = "agent_class_unknown"  # an order of unknown class is disregarded
     CHEMO_ORDERS_REMAIN = "chemo_orders_remain"  # P7
     BEYOND_AUTO_RELEASE_LIMIT = "beyond_auto_release_limit"  # P29
@@ -56,3 +58,5 @@ class HeldReason(StrEnum):
     PREPARATION_MISSING = "preparation_missing"  # nobody charted what 97008 stands for
     ADMINISTRATION_MISSING = "administration_missing"  # no report that chemotherapy was given
     DRY_RUN = "dry_run"  # the policy releases nothing
+    SIGNED_BEFORE = "signed_before"  # more increments stand than did when it was signed
+    EXPLAINED = "explained"  # a person said why nothing is charged

@@ -18,13 +18,14 @@ from gateway.session.facts import (
     EndSource,
     FlushEnded,
     FlushStarted,
+    HoldLifted,
     InfusionEndCorrected,
     InfusionEnded,
     InfusionEndVoided,
     InfusionRestarted,
     InfusionStarted,
 )
-from gateway.session.flags import Flag
+from gateway.session.flags import Flag, HeldReason
 from gateway.session.policy import InfusionEndBasis, Policy
 
 _CHEMO_ADMIN = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})
@@ -70,6 +71,7 @@ class Infusions(msgspec.Struct, frozen=True):
     running: bool  # an agent that counts has no end
     end_missing: bool  # P19: nobody charted an end that must be there
     orders_remain: bool  # P7: more chemotherapy is ordered
+    orders_lifted: bool  # it would be so, had no person lifted that hold
     class_unknown: bool  # an order of unreported class is disregarded
     late_report_us: int  # when the last belated end was first received; 0: none came late
     corrections_known_us: tuple[int, ...]  # when ends of counting orders were received, corrected or voided
@@ -114,16 +116,23 @@ class _Order(msgspec.Struct, frozen=True):
 
 
 def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
-    """The state of the infusions, from the infusion facts among `facts` under `policy`."""
+    """The state of the infusions, from the infusion facts among `facts` under `policy`.
+
+    Once a person lifts the hold of remaining orders, what was known of them by then no longer keeps the count waiting.
+    """
     by_order: dict[str, list[InfusionFact]] = {}
+    lifted_us = 0
     for fact in facts:
         if isinstance(fact, INFUSION_FACTS):
             by_order.setdefault(fact.order, []).append(fact)
+        elif isinstance(fact, HoldLifted) and HeldReason.CHEMO_ORDERS_REMAIN in fact.holds:
+            lifted_us = max(lifted_us, fact.known_at_us)
     classes = {name: _class_of(own) for name, own in by_order.items()}
     orders = {name: _order(name, own) for name, own in by_order.items()}
     counting = [orders[name] for name, agent in classes.items() if agent in _counting_classes(policy)]
     main = [orders[name] for name, agent in classes.items() if agent in _main_classes(policy)]
-    remain = policy.hold_when_orders_remain and _orders_remain(orders.values())
+    stated = policy.hold_when_orders_remain and _orders_remain(orders.values())
+    remain = stated and _orders_remain(orders.values(), lifted_us)
     ends = {order.name: order.end for order in counting}
     running = any(end is None for end in ends.values())
     over = bool(main) and not running and not remain
@@ -136,6 +145,7 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
         end_missing=any(order.end is None and not (order.rejected or order.no_time) for order in counting)
         or (remain and not running),
         orders_remain=remain,
+        orders_lifted=stated and not remain,
         class_unknown=None in classes.values(),
         late_report_us=max((_late_report_us(order) for order in counting), default=0),
         corrections_known_us=tuple(
@@ -296,9 +306,12 @@ class _Voids:
         return first < len(self._versions) and (statement.correction or statement.end_us <= self._last_us[first])
 
 
-def _orders_remain(orders: Iterable[_Order]) -> bool:
-    """Readings 5 and 15: the latest end that states a number decides; other ends do not lift a hold."""
-    stated = [each for order in orders for each in order.remaining]
+def _orders_remain(orders: Iterable[_Order], after_us: int = 0) -> bool:
+    """Readings 5 and 15: the latest end that states a number decides; other ends do not lift a hold.
+
+    Only what was received after `after_us` is looked at.
+    """
+    stated = [each for order in orders for each in order.remaining if each.known_at_us > after_us]
     latest = max(stated, key=lambda each: (each.stated_us, each.known_at_us, -(each.remaining or 0)), default=None)
     return latest is not None and (latest.remaining or 0) > 0
 

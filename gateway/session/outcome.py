@@ -22,9 +22,20 @@ from gateway.session.facts import (
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.increments import Change, Emitted, Op, fold, reconcile
 from gateway.session.policy import Policy
-from gateway.session.release import Release, ReleaseState, release
+from gateway.session.release import Release, ReleaseState, explanation, is_lost, lacks_end, may_count, release
 from gateway.session.review import order_found
 from gateway.session.spans import FOREVER, US_PER_S
+
+
+class SessionState(StrEnum):
+    """What became of a session so far: exactly one of these, and no age changes it."""
+
+    OPEN = "open"  # cooling goes on, or may; or it waits for a signature or the policy's window
+    INCOMPLETE = "incomplete"  # cooling is over and long enough to count; patient or infusion end are unknown
+    HELD = "held"  # cooling is over, and a person or evidence is needed
+    RELEASED = "released"  # charged, if an increment stands
+    EXPLAINED = "explained"  # a person said why nothing is charged
+    FINAL = "final"  # nothing can be charged: it cooled too little, or its cooling proved to be another's
 
 
 class SessionChange(StrEnum):
@@ -36,7 +47,7 @@ class SessionChange(StrEnum):
     PHASE = "phase"
     CLOSED = "closed"
     FINALISED = "finalised"
-    RELEASE = "release"  # held for other reasons, or no longer
+    RELEASE = "release"  # in another state, or held for other reasons
     CORRECTION = "correction"  # what was charged is in question, or was settled
 
 
@@ -50,6 +61,7 @@ class Missing(StrEnum):
     PREPARATION = "preparation"
     TOLERANCE_CHECK = "tolerance-check"
     CAP_IDENTIFIER = "cap-identifier"
+    PREPARATION_REASSIGNED = "preparation-reassigned"  # it was charted for whom the session was taken from
 
 
 class Published(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -63,15 +75,32 @@ class Published(msgspec.Struct, frozen=True, omit_defaults=True):
     release: ReleaseState = ReleaseState.PROVISIONAL
     held: tuple[HeldReason, ...] = ()
     corrections: tuple[CorrectionItem, ...] = ()
+    recorded_state: SessionState | None = msgspec.field(name="state", default=None)  # None: by an earlier version
+
+    @property
+    def state(self) -> SessionState:
+        """The session's state."""
+        if self.recorded_state is not None:
+            return self.recorded_state
+        if self.finalised and self.release is ReleaseState.RELEASED:
+            return SessionState.RELEASED
+        if self.closed and self.phase is Phase.WAITING:
+            return SessionState.FINAL
+        held = self.release is ReleaseState.HELD and (self.closed or self.finalised)
+        return SessionState.HELD if held else SessionState.OPEN
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do: released with nothing open, or its cooling turned out to be another's."""
+        """Whether nothing is left to do, now and later, unless a new fact says otherwise."""
         if any(not item.refused for item in self.corrections):
             return False
-        return (self.finalised and self.release is ReleaseState.RELEASED) or (
-            self.closed and self.phase is Phase.WAITING
-        )
+        match self.state:
+            case SessionState.RELEASED | SessionState.EXPLAINED | SessionState.FINAL:
+                return True
+            case SessionState.HELD:
+                return self.held == (HeldReason.DRY_RUN,)  # it would have been charged, and that is all
+            case SessionState.OPEN | SessionState.INCOMPLETE:
+                return False
 
 
 class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +122,11 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     def patient(self) -> str:
         """Whose session it is; "" while unknown."""
         return "" if self.published is None else self.published.patient
+
+    @property
+    def state(self) -> SessionState:
+        """Where it is on its way."""
+        return SessionState.OPEN if self.published is None else self.published.state
 
     @property
     def done(self) -> bool:
@@ -155,6 +189,7 @@ def outcome(
     items = () if record.published is None else record.published.corrections
     account = Account(record.token, record.charged, items)
     released = release(assessment, session.facts, record.policy, session.patient, emitted, account, now_us)
+    over = (closed or is_lost(assessment, record.policy, now_us)) and not assessment.watched
     published = Published(
         assessment.phase,
         assessment.flags,
@@ -164,8 +199,11 @@ def outcome(
         released.state,
         released.reasons,
         released.items,
+        _state(session, record, assessment, released) if over else SessionState.OPEN,
     )
     happened = tuple(_happened(record, published, released))
+    lost_us = FOREVER if assessment.lost_us is None else assessment.lost_us + idle_us
+    wakes_us = (closes_us, lost_us) if published.done else (closes_us, lost_us, finalises_us)
     until_us = min((now_us, *(observed.get(unit, 0) for unit in assessment.watched)))
     coming = [assessment.next_attainment_us, assessment.infusion_end and assessment.infusion_end.at_us]
     after = msgspec.structs.replace(
@@ -176,7 +214,7 @@ def outcome(
         units=frozenset(cap.device for cap in assessment.caps),
         watched=assessment.watched,
         due_us=min((at_us for at_us in coming if at_us is not None and at_us > until_us), default=FOREVER),
-        wake_us=min((at_us for at_us in (closes_us, finalises_us) if at_us > now_us), default=FOREVER),
+        wake_us=min((at_us for at_us in wakes_us if at_us > now_us), default=FOREVER),
     )
     return Outcome(
         record=after,
@@ -206,10 +244,36 @@ def _happened(record: SessionRecord, now: Published, released: Release) -> Itera
         yield SessionChange.CLOSED
     if now.finalised and not before.finalised:
         yield SessionChange.FINALISED
-    elif before.finalised and (now.release, now.held) != (before.release, before.held):
+    elif _moved_on(before, now):
         yield SessionChange.RELEASE
     if now.corrections != before.corrections or (record.charged and released.charges):
         yield SessionChange.CORRECTION
+
+
+def _moved_on(before: Published, now: Published) -> bool:
+    """Whether the session is in another state, or held for other reasons, by more than the end of its cooling."""
+    if before.finalised or before.state is not SessionState.OPEN:
+        return (now.state, now.release, now.held) != (before.state, before.release, before.held)
+    return now.state is not before.state and now.closed == before.closed
+
+
+def _state(session: Session, record: SessionRecord, assessment: Assessment, released: Release) -> SessionState:
+    """The state of a session whose cooling is over."""
+    said = explanation(session.facts)
+    if said is not None and HeldReason.EXPLAINED in released.reasons and len(assessment.increments) <= said.units:
+        return SessionState.EXPLAINED
+    if not record.charged and not released.charges:
+        if not may_count(assessment, record.policy):
+            return SessionState.FINAL
+        if not session.patient or lacks_end(assessment, record.policy):
+            return SessionState.INCOMPLETE
+    match released.state:
+        case ReleaseState.HELD:
+            return SessionState.HELD
+        case ReleaseState.RELEASED:
+            return SessionState.RELEASED
+        case ReleaseState.PROVISIONAL:
+            return SessionState.OPEN
 
 
 def _weakest(facts: Iterable[AnyFact]) -> Evidence:
@@ -236,3 +300,5 @@ def _missing(session: Session, assessment: Assessment) -> Iterator[Missing]:
     for kind, missing in _CHARTED.items():
         if not any(isinstance(fact, kind) for fact in session.facts):
             yield missing
+            if missing is Missing.PREPARATION and session.prepared_before:
+                yield Missing.PREPARATION_REASSIGNED

@@ -5,8 +5,9 @@ readable cap of it still cooling. Then either something holds them, or the lines
 once. The charges are a log that only grows. Once there is any of it, nothing more is charged silently: what the count
 gives later is a correction (corrections.py).
 
-Holds are found anew each time and a person may lift them by their codes, except those of an unknown patient and of an
-unapproved or dry-run policy.
+Holds are found anew each time and a person may lift them by their codes, except those of an unknown patient and of a
+policy that nobody signed, that was not in effect or that is a dry run. A person lifts, signs or explains what there is
+to see: once more increments stand than did then, the session is held again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,13 +26,17 @@ from gateway.session.facts import (
     InfusionEndCorrected,
     InfusionEnded,
     PreparationCharted,
+    SessionExplained,
+    SessionFinalized,
 )
 from gateway.session.flags import HeldReason
 from gateway.session.increments import LAST_REVISION, Emitted
-from gateway.session.infusion import INFUSION_FACTS
+from gateway.session.infusion import INFUSION_FACTS, infusions
 from gateway.session.policy import Policy, ReleaseMode
+from gateway.session.spans import US_PER_S
 
-POLICY_HOLDS = frozenset({HeldReason.POLICY_UNAPPROVED, HeldReason.DRY_RUN})  # pinned: nothing lifts them
+# Pinned: nothing lifts them.
+POLICY_HOLDS = frozenset({HeldReason.POLICY_UNAPPROVED, HeldReason.POLICY_NOT_EFFECTIVE, HeldReason.DRY_RUN})
 UNLIFTABLE = POLICY_HOLDS | {HeldReason.UNBOUND}
 _CHEMO_ADMIN = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})
 
@@ -71,37 +76,112 @@ def release(
 
     `emitted` is the log of increments as it stands, `account` what was charged of them before.
     """
-    final = _is_final(assessment, account, now_us)
-    lifted = {code for fact in facts if isinstance(fact, HoldLifted) for code in fact.holds} - UNLIFTABLE
-    found = [*_holds(assessment, patient, emitted)]
+    final = _is_final(assessment, policy, account, now_us)
+    lifted = _lifted(assessment, facts, account, policy, final=final)
+    found = [*_holds(assessment, facts, policy, patient, emitted, now_us)]
     if final:
         found += _final_holds(assessment, facts, policy)
+        if not account.charged and _is_signed_for_less(assessment, facts, policy):
+            found.append(HeldReason.SIGNED_BEFORE)
     reasons = tuple(reason for reason in found if reason not in lifted)
     if not final:
         return Release(ReleaseState.HELD if reasons else ReleaseState.PROVISIONAL, reasons)
     state = ReleaseState.HELD if reasons else ReleaseState.RELEASED
     releasable = [] if reasons else list(lines(assessment, policy, patient, account.token, emitted))
     if account.charged:
-        charges, items = corrected(account, releasable, facts, policy, patient, held=bool(reasons))
+        charges, items = corrected(
+            account, releasable, assessment.intervals, facts, policy, patient, held=bool(reasons)
+        )
         return Release(state, reasons, charges, items)
     keys = Keys(account.token, ())
     return Release(state, reasons, tuple(Charge(key=key, line=line) for line in releasable if (key := keys.draw())))
 
 
-def _is_final(assessment: Assessment, account: Account, now_us: int) -> bool:
-    """P21; also where the cooling proved to be another's after it was charged."""
+def may_count(assessment: Assessment, policy: Policy) -> bool:
+    """Whether the cooling is long enough for an increment, wherever the infusion ended."""
+    return assessment.cooled_us >= policy.first_threshold_s * US_PER_S
+
+
+def lacks_end(assessment: Assessment, policy: Policy) -> bool:
+    """Whether nobody knows what counts of the cooling, as the infusion's end is unknown."""
+    return assessment.infusion_end is None and not assessment.orders_remain and may_count(assessment, policy)
+
+
+def explanation(facts: Iterable[AnyFact]) -> SessionExplained | None:
+    """What a person said last about why nothing is charged."""
+    said = [fact for fact in facts if isinstance(fact, SessionExplained)]
+    return max(said, key=lambda fact: (fact.known_at_us, fact.at_us), default=None)
+
+
+def _is_final(assessment: Assessment, policy: Policy, account: Account, now_us: int) -> bool:
+    """P21; also where the cooling proved to be another's after it was charged. A signature stands in for no fact."""
+    if assessment.watched:
+        return False
     over = assessment.finalised_us is not None and assessment.finalised_us <= now_us
-    emptied = bool(account.charged) and assessment.started_us is None
-    return (over or emptied) and not assessment.watched
+    if account.charged:
+        return over or assessment.started_us is None
+    return over and not lacks_end(assessment, policy)
 
 
-def _holds(assessment: Assessment, patient: str, emitted: Iterable[Emitted]) -> Iterator[HeldReason]:
+def _holds(
+    assessment: Assessment,
+    facts: Sequence[AnyFact],
+    policy: Policy,
+    patient: str,
+    emitted: Iterable[Emitted],
+    now_us: int,
+) -> Iterator[HeldReason]:
     """What holds increments from the first on."""
     if not patient:
         yield HeldReason.UNBOUND
     yield from assessment.held
+    if is_lost(assessment, policy, now_us):
+        yield HeldReason.UNIT_LOST
     if any(each.revision == LAST_REVISION for each in emitted):
         yield HeldReason.REVISIONS_EXHAUSTED
+    if explanation(facts) is not None:
+        yield HeldReason.EXPLAINED
+
+
+def is_lost(assessment: Assessment, policy: Policy, now_us: int) -> bool:
+    """Whether the session's units are out of sight for so long, or were when it was closed, that nobody saw its end."""
+    if assessment.lost_us is None:
+        return False
+    closed = assessment.finalised_us is not None and assessment.finalised_us <= now_us
+    return closed or assessment.lost_us + policy.session_idle_s * US_PER_S <= now_us
+
+
+def _lifted(
+    assessment: Assessment, facts: Sequence[AnyFact], account: Account, policy: Policy, *, final: bool
+) -> set[str]:
+    """The codes that a person lifted with no fewer increments to see than stand now."""
+    units = len(assessment.increments)
+    looked_at_again = bool(account.charged) and not policy.automatic_credit  # more of them make a correction
+    said = explanation(facts)
+    lifted: set[str] = set()
+    for fact in facts:
+        if isinstance(fact, HoldLifted) and (looked_at_again or fact.units is None or units <= fact.units):
+            before = said is not None and fact.known_at_us <= said.known_at_us
+            lifted.update(code for code in fact.holds if not (before and code == HeldReason.EXPLAINED))
+    if assessment.orders_remain:  # by what was charted after the lift
+        lifted.discard(HeldReason.CHEMO_ORDERS_REMAIN)
+    if not final:  # no window closes such a session, only a person
+        lifted.discard(HeldReason.UNIT_LOST)
+    return lifted - UNLIFTABLE
+
+
+def _is_signed_for_less(assessment: Assessment, facts: Sequence[AnyFact], policy: Policy) -> bool:
+    """Whether more increments stand than whoever signed, or later lifted a hold, had to see."""
+    signed = [fact for fact in facts if isinstance(fact, SessionFinalized)]
+    if not signed:
+        return False
+    seen = [fact.units for fact in facts if isinstance(fact, HoldLifted) and fact.units is not None]
+    for fact in signed:
+        if fact.units is not None:
+            seen.append(fact.units)
+        elif infusions((each for each in facts if each.known_at_us <= fact.known_at_us), policy).end is not None:
+            return False
+    return len(assessment.increments) > max(seen, default=0)
 
 
 def _final_holds(assessment: Assessment, facts: Sequence[AnyFact], policy: Policy) -> Iterator[HeldReason]:

@@ -62,6 +62,14 @@ class ReviewContext(msgspec.Struct, frozen=True):
         ends = [run.end_us for run in self.cooling.runs]
         return max(ends) if ends and max(ends) < FOREVER else None
 
+    @property
+    def lost_us(self) -> int | None:
+        """The last proven cooling, where each cap that may still run is out of sight; None in any other case."""
+        running = [cap for cap in self.cooling.caps for run in cap.runs if run.end_us == FOREVER]
+        if not running or any(cap.lost_us == FOREVER for cap in running):
+            return None
+        return max(min(run.end_us, cap.lost_us) for cap in self.cooling.caps for run in cap.runs)
+
 
 def flags_of(context: ReviewContext) -> tuple[Flag, ...]:
     """The session's flags, sorted. Where a reassignment took all cooling away there is nothing else to review."""

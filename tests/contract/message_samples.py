@@ -26,6 +26,7 @@ from gateway.session.assessment import Phase
 from gateway.session.charges import CorrectionReason
 from gateway.session.facts import EndSource
 from gateway.session.increments import Op
+from gateway.session.outcome import SessionState
 
 ROOT = Path(__file__).resolve().parents[2]
 MESSAGES = ROOT / "tests" / "data" / "messages"
@@ -239,6 +240,7 @@ def _session() -> dict[str, Event]:
         session=TOKEN,
         unit="cap-07",
         cap=1,
+        state=SessionState.OPEN,
         phase=Phase.PRE_COOLING,
         started_at=at("13:00"),
         cooling_stopped_at=None,
@@ -253,6 +255,7 @@ def _session() -> dict[str, Event]:
     finalised = msgspec.structs.replace(
         opened,
         what=ehr.SessionChange.FINALISED,
+        state=SessionState.RELEASED,
         phase=Phase.ENDED,
         cooling_stopped_at=at("16:35"),
         counts=ehr.Counts(2, 0, 1, 2),

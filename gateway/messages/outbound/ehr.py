@@ -17,7 +17,7 @@ from gateway.session.assessment import Phase
 from gateway.session.charges import CorrectionReason
 from gateway.session.facts import EndSource
 from gateway.session.increments import Op
-from gateway.session.outcome import SessionChange
+from gateway.session.outcome import SessionChange, SessionState
 from gateway.session.release import ReleaseState
 
 INCREMENT = kind("increment", "increment", Classification.RESTRICTED)
@@ -156,6 +156,7 @@ class SessionData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     session: str
     unit: str
     cap: int
+    state: SessionState | None = None  # none: published by an earlier version
     phase: Phase
     started_at: Rfc3339
     cooling_stopped_at: Rfc3339 | None  # null: it runs

@@ -67,6 +67,7 @@ def session_data(outcome: Outcome, what: SessionChange, identity: Identity | Non
         session=record.token,
         unit=record.cap.device,
         cap=record.cap.channel,
+        state=record.state,
         phase=assessment.phase,
         started_at=rfc3339(started_us),
         cooling_stopped_at=None if assessment.stopped_us is None else rfc3339(assessment.stopped_us),

@@ -16,8 +16,11 @@ from gateway.audit.stream import open_snapshot
 from gateway.cli import main
 from gateway.ledger.keys import KEY_FILE
 from gateway.session.assessment import Phase
+from gateway.session.charges import CorrectionReason
+from gateway.session.corrections import CorrectionItem
+from gateway.session.facts import CorrectionDecided
 from gateway.session.flags import HeldReason
-from gateway.session.outcome import Published
+from gateway.session.outcome import Published, SessionState
 from gateway.session.policy import Policy
 from gateway.session.release import ReleaseState
 from tests.unit.gateway.ledger.ledger_story import TOKENS, write_story
@@ -79,6 +82,9 @@ def told(**changes: object) -> Published:
         (told(), SessionPlace.PROVISIONAL),
         (told(release=ReleaseState.HELD, held=(HeldReason.UNBOUND,)), SessionPlace.HELD),
         (told(finalised=True, release=ReleaseState.HELD, held=(HeldReason.NO_ORDER,)), SessionPlace.HELD),
+        (told(recorded_state=SessionState.INCOMPLETE), SessionPlace.INCOMPLETE),
+        (told(recorded_state=SessionState.EXPLAINED, release=ReleaseState.HELD), SessionPlace.EXPLAINED),
+        (told(recorded_state=SessionState.FINAL), SessionPlace.REJECTED),
     ],
 )
 def test_a_session_without_charges_is_where_it_was_last_told_to_be(
@@ -93,6 +99,25 @@ def test_a_final_session_without_increments_is_rejected(recorded: list[RecordedS
     one = msgspec.structs.replace(recorded[1], log=(), published=told(finalised=True, release=ReleaseState.RELEASED))
     (placed,) = reconcile([one], []).placed
     assert (placed.place, placed.reason) == (SessionPlace.REJECTED, "no increment stands")
+
+
+def test_a_refused_correction_is_marked_with_who_refused_it_and_when(recorded: list[RecordedSession]) -> None:
+    one = recorded[0]
+    charge = one.charges[0].key
+    item = CorrectionItem(charge=charge, charged=3, counted=1, patient="p", reason=CorrectionReason.COUNT, refused=True)
+    refused = CorrectionDecided(
+        at_us=0, known_at_us=1_773_160_000_000_000, token=FIRST, charge=charge, approved=False, person="cm-1"
+    )
+    session = msgspec.structs.replace(one.counted.session, facts=(*one.counted.session.facts, refused))
+    counted = msgspec.structs.replace(one.counted, session=session)
+    assert one.published is not None
+    published = msgspec.structs.replace(one.published, corrections=(item,))
+    one = msgspec.structs.replace(one, counted=counted, published=published)
+    (placed,) = reconcile([one], []).placed
+    assert (placed.place, placed.reason) == (
+        SessionPlace.CHARGED,
+        f"{charge}: 3 charged, 1 counted, difference refused by cm-1 at 2026-03-10T16:26:40.000Z",
+    )
 
 
 def test_a_credited_session_is_corrected(recorded: list[RecordedSession]) -> None:
@@ -234,7 +259,8 @@ def test_show_tells_facts_increments_and_charges_and_no_patient_unless_asked(pat
 def test_reconcile_lists_the_day_to_zero(path: Path) -> None:
     found = capgate("ledger", "reconcile", path, "--day", "2026-03-10")
     assert found.exit_code == 0
-    assert "2 seen = 1 charged + 0 held + 0 rejected + 0 corrected + 1 provisional, remainder 0" in found.output
+    places = "1 charged + 0 held + 0 incomplete + 0 explained + 0 rejected + 0 corrected + 1 provisional"
+    assert f"2 seen = {places}, remainder 0" in found.output
     assert json.loads(capgate("ledger", "reconcile", path, "--day", "2026-03-10", "--json").output)["seen"] == 2
 
 

@@ -22,6 +22,13 @@ def check(path: Path, *options: str) -> Result:
     return CliRunner().invoke(command, [str(path), *options], catch_exceptions=False)
 
 
+def test_a_policy_of_a_day_to_come_is_an_error(site: Path) -> None:
+    (site / "policy.toml").write_text(POLICY.replace("effective = 2026-01-01", "effective = 2999-01-01"))
+    result = check(site / "gateway.toml")
+    assert result.exit_code == 1
+    assert "effective from 2999-01-01 on" in result.stdout
+
+
 def test_a_sound_configuration_is_told_back_as_it_was_understood(site: Path) -> None:
     result = check(site / "gateway.toml")
     assert result.exit_code == 0

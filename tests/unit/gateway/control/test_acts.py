@@ -67,6 +67,7 @@ def infused(order: str, at: str) -> AnyFact:
 NO_ORDER = facts.OrderChecked(at_us=us("08:55"), known_at_us=us("08:55"), found=False, patient="s(V1)")
 ENDED = (bound("08:50"), NO_ORDER, started("09:00"), infused("RX1", "10:00"), stopped("16:35"))
 RUNNING = ENDED[:-1]
+COMPLETE = (*ENDED, facts.InfusionEnded(at_us=us("16:00"), known_at_us=us("16:00"), order="RX1", patient="s(V1)"))
 NOBODYS = (started("09:00"), stopped("16:35"))
 
 
@@ -95,6 +96,7 @@ CONTEXT = ActContext(
     chairs={"c12": CAP},
     caps=frozenset({CAP, OTHER}),
     serving={CAP: "s(V1)"},
+    observed={"cap-07": NOW},
     subject_of=lambda visit: f"s({visit})",
     work=open_work([facts.WorkRaised(at_us=NOW, known_at_us=NOW, what=WorkKind.CHAIR_TAKEN, cap=CAP, patient="s(V2)")]),
 )
@@ -127,10 +129,11 @@ def refused(act: str, named: SessionSnapshot | None = None, context: ActContext 
 # --- every act becomes the right fact
 
 EVERY_ACT: dict[str, tuple[dict[str, object], AnyFact]] = {
-    "finalise": ({}, facts.SessionFinalized(at_us=NOW, known_at_us=NOW, **ON)),
+    "finalise": ({}, facts.SessionFinalized(at_us=NOW, known_at_us=NOW, **ON, units=1)),
+    "explain": ({}, facts.SessionExplained(at_us=NOW, known_at_us=NOW, **ON, units=1)),
     "lift-hold": (
         {"holds": ["no_order"]},
-        facts.HoldLifted(at_us=NOW, known_at_us=NOW, **ON, holds=("no_order",)),
+        facts.HoldLifted(at_us=NOW, known_at_us=NOW, **ON, holds=("no_order",), units=1),
     ),
     "decide-correction": (
         {"charge": f"{TOKEN}00A", "approve": True},
@@ -207,7 +210,8 @@ def test_the_table_of_acts_leaves_none_out() -> None:
 @pytest.mark.parametrize("act", ACTS)
 def test_every_act_becomes_its_fact_with_person_and_reason(act: str) -> None:
     fields, fact = EVERY_ACT[act]
-    named = questioned(f"{TOKEN}00A") if act == "decide-correction" else None
+    named = snapshot(COMPLETE) if act in ("finalise", "lift-hold", "explain") else None
+    named = questioned(f"{TOKEN}00A") if act == "decide-correction" else named
     assert fact_of(act, named, **fields) == fact
     assert facts.decode_fact(facts.encode_fact(fact)) == fact
 
@@ -238,7 +242,9 @@ def test_a_session_is_signed_once_and_not_while_cooling_goes_on() -> None:
 
 def test_only_what_holds_can_be_lifted_and_not_all_of_it() -> None:
     assert refused("lift-hold", holds=["weak_evidence"]).endswith("| no_order")
-    assert refused("lift-hold", holds=["policy_unapproved"]).endswith("| no_order"), "nobody answers for the rule"
+    assert "| no_order; policy_unapproved: explain" in refused("lift-hold", holds=["policy_unapproved"]), (
+        "nobody answers"
+    )
 
 
 def test_only_a_charge_in_question_is_decided() -> None:

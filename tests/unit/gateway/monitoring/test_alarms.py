@@ -15,6 +15,7 @@ from gateway.monitoring.alarms import (
     AlarmInputs,
     Alarms,
     UnitDown,
+    Waiting,
     active,
 )
 from gateway.mqtt.topics import Topics
@@ -32,6 +33,8 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.RECEIPT_OVERDUE: AlarmInputs(oldest_unreceipted_s=UNRECEIPTED_S),
     AlarmCode.LEDGER_SET_ASIDE: AlarmInputs(ledger_set_aside="ledger.db.damaged-1"),
     AlarmCode.POLICY_UNAPPROVED: AlarmInputs(policy_unapproved="midpoint"),
+    AlarmCode.SESSIONS_INCOMPLETE: AlarmInputs(incomplete=Waiting(2, 5.5 * 86_400)),
+    AlarmCode.SESSIONS_HELD: AlarmInputs(held=Waiting(1, 3_600.0)),
 }
 
 
@@ -67,6 +70,20 @@ def test_each_condition_raises_its_own_alarm_and_no_other(code: AlarmCode) -> No
 )
 def test_what_may_pass_by_itself_raises_nothing_yet(condition: AlarmInputs) -> None:
     assert list(active(condition)) == []
+
+
+def test_waiting_sessions_are_counted_and_announced_again_as_that_changes() -> None:
+    assert dict(active(CAUSES[AlarmCode.SESSIONS_INCOMPLETE]))[AlarmCode.SESSIONS_INCOMPLETE] == (
+        "2 sessions, the oldest of 5 d ago: patient or infusion end unknown; see capgate session list"
+    )
+    told = Told()
+    told.after(CALM)
+    raised = [("capgate/v1/s/dev/g/alarm/sessions-held", "raised")]
+    assert told.after(AlarmInputs(held=Waiting(1, 0.0))) == raised
+    assert told.after(AlarmInputs(held=Waiting(1, 3_600.0))) == []
+    assert told.after(AlarmInputs(held=Waiting(2, 3_600.0))) == raised
+    assert told.after(AlarmInputs(held=Waiting(2, 90_000.0))) == raised
+    assert told.after(CALM) == [("capgate/v1/s/dev/g/alarm/sessions-held", "cleared")]
 
 
 def test_the_first_telling_has_every_alarm_and_later_ones_have_changes() -> None:

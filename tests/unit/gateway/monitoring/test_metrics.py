@@ -107,7 +107,7 @@ def test_no_label_names_a_patient_or_a_session() -> None:
         for sample in family.samples
         for label in sample.labels
     }
-    assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "code"}
+    assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "code", "state"}
 
 
 def test_nothing_is_asked_before_the_first_scrape() -> None:

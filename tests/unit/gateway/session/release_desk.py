@@ -31,8 +31,8 @@ def signed(t: str) -> AnyFact:
     return SessionFinalized(**told(t, None), token=TOKEN, person="rn")
 
 
-def lifted(t: str, *holds: str) -> AnyFact:
-    return HoldLifted(**told(t, None), token=TOKEN, person="cm", holds=holds)
+def lifted(t: str, *holds: str, units: int | None = None) -> AnyFact:
+    return HoldLifted(**told(t, None), token=TOKEN, person="cm", holds=holds, units=units)
 
 
 def decided(t: str, charge: str, *, approved: bool = True) -> AnyFact:

@@ -30,7 +30,19 @@ from tests.unit.gateway.session.release_desk import (
     signed,
     text,
 )
-from tests.unit.gateway.session.session_timelines import A1, at, clock, corrected, day, ended, told, voided
+from tests.unit.gateway.session.session_timelines import (
+    A1,
+    at,
+    begun,
+    clock,
+    corrected,
+    day,
+    ended,
+    start,
+    stop,
+    told,
+    voided,
+)
 
 
 class TestCorrections:
@@ -93,6 +105,21 @@ class TestCorrections:
         outcome = desk.tell(corrected("A", "14:00", "11:05"))
         assert [change.op for change in outcome.changes] == ["amend", "amend", "amend"]
         assert (desk.state, desk.charges) == ("released", ["00A x3"])
+
+    def test_two_treatments_of_one_session_put_the_charge_of_the_first_in_question(self) -> None:
+        """As many units stand, and no second of the time that was charged."""
+        desk = self.released()
+        afternoon = [start("14:00"), begun("B", "14:30"), ended("B", "16:00"), stop("17:30")]
+        for fact in afternoon:
+            desk.live.learn([fact], fact.known_at_us)
+        desk.live.observe_until(at("18:30"))
+        assert (desk.state, desk.charges) == ("released; 00A: 3 -> 3", ["00A x3"])
+        assert desk.record.published is not None
+        assert desk.record.published.corrections[0].reason is CorrectionReason.TIME
+        desk.tell(decided("18:40", f"{TOKEN}00A"))
+        assert (desk.state, desk.charges) == ("released", ["00A x3", "A0A x3 for 00A", "00B x3"])
+        line = desk.record.charged[2].line
+        assert (clock(line.start_us), clock(line.end_us)) == ("16:00", "17:30")
 
     def test_a_charge_may_be_credited_to_nothing_and_charged_again(self) -> None:
         desk = self.released()

@@ -13,11 +13,12 @@ from gateway.session.facts import (
     EndSource,
     InfusionEndCorrected,
     InfusionEnded,
+    PatientReassigned,
     PreparationCharted,
     ToleranceChecked,
 )
 from gateway.session.flags import HeldReason
-from gateway.session.outcome import Missing, Outcome, SessionChange
+from gateway.session.outcome import Missing, Outcome, SessionChange, SessionState
 from gateway.session.policy import Policy
 from gateway.session.release import ReleaseState
 from gateway.session.state import inspect
@@ -66,12 +67,14 @@ class TestWhenASessionIsFinal:
         desk.tell(stop("12:20"))
         assert (desk.state, desk.charges) == ("released", ["00A x3"])
 
-    def test_without_increments_nothing_is_charged_until_a_late_end_brings_some(self) -> None:
+    def test_without_an_end_nothing_is_charged_until_one_is_charted_and_looked_at(self) -> None:
         desk = Desk()
         desk.live = Live(APPROVED, Memory.FORGETS)
         desk.live.play(day(prepared("08:50"), signed("12:40"), infusion_end=None))
-        assert (desk.state, desk.charges) == ("released", [])
+        assert (desk.state, desk.record.state, desk.charges) == ("provisional", SessionState.INCOMPLETE, [])
         desk.tell(ended("A", "11:00", rx="14:00"))
+        assert (desk.state, desk.charges) == ("held: signed_before", []), "whoever signed had no increment to see"
+        desk.tell(lifted("14:10", "signed_before", units=3))
         assert (desk.state, desk.charges) == ("released", ["00A x3"])
 
 
@@ -174,7 +177,7 @@ def test_what_an_auditor_would_miss_is_listed_until_it_is_there() -> None:
     for fact in facts:
         live.learn([fact], fact.known_at_us)
         told_missing.append({*_look(live).missing})
-    expected = set(Missing) - {Missing.PATIENT, Missing.SERIAL_NUMBER}
+    expected = set(Missing) - {Missing.PATIENT, Missing.SERIAL_NUMBER, Missing.PREPARATION_REASSIGNED}
     for missing, gained in zip(
         told_missing,
         [
@@ -189,6 +192,15 @@ def test_what_an_auditor_would_miss_is_listed_until_it_is_there() -> None:
     ):
         expected -= {gained}
         assert missing == expected
+
+
+def test_the_missing_list_says_that_a_preparation_stays_with_the_patient_it_was_charted_for() -> None:
+    desk = Desk()
+    moved = PatientReassigned(**told("13:00", None), cap=A1, from_patient="P1", to_patient="P2")
+    step = desk.live.learn([moved], at("13:00"))
+    missing = {each.record.patient: set(each.missing) for each in step.outcomes}
+    assert {Missing.PREPARATION, Missing.PREPARATION_REASSIGNED} <= missing["P2"]
+    assert Missing.PREPARATION_REASSIGNED not in missing["P1"]
 
 
 def _look(live: Live) -> Outcome:

@@ -95,7 +95,7 @@ def test_a_session_opens_when_coolant_circulates_and_is_held_while_nobody_is_bou
     outcome = step.outcomes[0]
     assert outcome.happened == (SessionChange.OPENED,)
     assert outcome.held == (HeldReason.UNBOUND,)
-    assert set(outcome.missing) == set(Missing) - {Missing.SERIAL_NUMBER}
+    assert set(outcome.missing) == set(Missing) - {Missing.SERIAL_NUMBER, Missing.PREPARATION_REASSIGNED}
     assert outcome.record.published is not None
     assert outcome.record.published.phase is Phase.PRE_COOLING
 

@@ -1,0 +1,289 @@
+"""Each reason that holds a session: lifting it charges the units that stand without its cause, or it is refused."""
+
+from datetime import date
+
+import msgspec
+import pytest
+
+from drivers.reading import Evidence
+from gateway.control.acts import ActContext, SessionSnapshot, facts_of
+from gateway.control.requests import Explain, Finalise, LiftHold, RequestRefused
+from gateway.session.charges import charged_units
+from gateway.session.facts import (
+    AgentClass,
+    AnyFact,
+    CoolingStarted,
+    CoolingStopped,
+    HoldLifted,
+    InfusionEnded,
+    OrderChecked,
+    SessionExplained,
+    SessionFinalized,
+)
+from gateway.session.flags import HeldReason
+from gateway.session.outcome import SessionState
+from gateway.session.policy import Policy
+from gateway.session.state import inspect
+from tests.unit.gateway.session.live_tracker import Live, Memory, Watched
+from tests.unit.gateway.session.release_desk import APPROVED, DRY_RUN, TOKEN, order_check, prepared
+from tests.unit.gateway.session.session_timelines import (
+    A1,
+    at,
+    begun,
+    corrected,
+    day,
+    ended,
+    offline,
+    start,
+    stop,
+    told,
+)
+
+
+class Site:
+    """A gateway's one session, and a person who acts on it."""
+
+    def __init__(self, policy: Policy, *facts: AnyFact) -> None:
+        self.live = Live(policy, Memory.FORGETS)
+        self.live.play(facts)
+        self.now_us = max(at("13:30"), *(fact.known_at_us for fact in facts))
+        self.live.observe_until(self.now_us)
+
+    @property
+    def snapshot(self) -> SessionSnapshot:
+        found = inspect(self.live.whole_state(), TOKEN, Watched(self.now_us), self.now_us)
+        assert found is not None
+        return SessionSnapshot(*found)
+
+    @property
+    def charged(self) -> int:
+        return charged_units(self.live.records[TOKEN].charged)
+
+    @property
+    def held(self) -> tuple[HeldReason, ...]:
+        return self.snapshot.outcome.held
+
+    def act(self, act: LiftHold | Finalise | Explain) -> AnyFact:
+        """The act, a minute after the one before. Raises RequestRefused."""
+        self.now_us += 60_000_000
+        observed = Watched(self.now_us)
+        context = ActContext(self.now_us, 0, None, {}, frozenset({A1}), {}, observed, lambda visit: visit)
+        (fact,), _ = facts_of(act, self.snapshot, context)
+        self.live.learn([fact], self.now_us)
+        return fact
+
+    def finalise(self) -> AnyFact:
+        return self.act(Finalise(request="tell", act="finalise", token=TOKEN, person="rn", reason="complete"))
+
+    def explain(self) -> AnyFact:
+        return self.act(Explain(request="tell", act="explain", token=TOKEN, person="rn", reason="a study"))
+
+    def lift(self, *holds: str) -> AnyFact:
+        return self.act(LiftHold(request="tell", act="lift-hold", token=TOKEN, person="cm", reason="seen", holds=holds))
+
+    def refused(self, act: str, *args: str) -> str:
+        with pytest.raises(RequestRefused) as refusal:
+            getattr(self, act)(*args)
+        return f"{refusal.value.error} | {refusal.value.accepted}"
+
+
+def weak(t: str) -> AnyFact:
+    return CoolingStarted(**told(t, None), cap=A1, patient="P1", evidence=Evidence.REPORTED)
+
+
+def policy(**changed: object) -> Policy:
+    return msgspec.structs.replace(APPROVED, **changed)
+
+
+READY = (prepared("08:50"),)
+# By reason: the policy, the day, and how many units stand without the cause of the hold.
+LIFTED: dict[HeldReason, tuple[Policy, list[AnyFact], int]] = {
+    HeldReason.WEAK_EVIDENCE: (policy(min_evidence=Evidence.FLOW), [*READY, weak("09:00"), *day()[1:]], 3),
+    HeldReason.AGENT_CLASS_UNKNOWN: (
+        APPROVED,
+        day(*READY, InfusionEnded(**told("11:10", None), order="X", patient="P1")),
+        3,
+    ),
+    HeldReason.CHEMO_ORDERS_REMAIN: (APPROVED, day(*READY, ended("A", "11:00", remaining=1), infusion_end=None), 3),
+    HeldReason.BEYOND_AUTO_RELEASE_LIMIT: (policy(auto_release_limit_units=2), day(*READY), 3),
+    HeldReason.BEYOND_ORDERED_DURATION: (
+        APPROVED,
+        day(*READY, OrderChecked(**told("08:40", None), patient="P1", found=True, ordered_post_minutes=60)),
+        3,
+    ),
+    HeldReason.NO_ORDER: (APPROVED, day(*READY, order_check("08:40", found=False)), 3),
+    HeldReason.PREPARATION_MISSING: (APPROVED, day(), 3),
+    HeldReason.ADMINISTRATION_MISSING: (
+        APPROVED,
+        [*READY, start("09:00"), ended("A", "11:00", presumed=True), stop("12:30")],
+        3,
+    ),
+    HeldReason.REVISIONS_EXHAUSTED: (
+        APPROVED,
+        day(*READY, *(corrected("A", f"12:{number:02d}", "11:00:30", number) for number in range(31, 58, 2)))
+        + [corrected("A", f"12:{number:02d}", "11:00", number) for number in range(32, 59, 2)],
+        3,
+    ),
+}
+
+
+class TestEachHold:
+    @pytest.mark.parametrize("reason", LIFTED)
+    def test_lifting_it_charges_what_stands_without_its_cause(self, reason: HeldReason) -> None:
+        site = Site(*LIFTED[reason][:1], *LIFTED[reason][1])
+        site.finalise()
+        assert (site.held, site.charged) == ((reason,), 0)
+        site.lift(reason)
+        assert (site.held, site.charged) == ((), LIFTED[reason][2])
+        assert site.live.records[TOKEN].done
+
+    def test_a_lost_unit_is_lifted_once_a_person_closed_it(self) -> None:
+        site = Site(APPROVED, *day(*READY, stopped=None), offline("11:50"))
+        assert site.held == (HeldReason.UNIT_LOST,)
+        assert "finalise it" in site.refused("lift", "unit_lost")
+        site.finalise()
+        site.lift("unit_lost")
+        assert (site.held, site.charged) == ((), 2)
+
+    def test_an_explanation_is_lifted_like_any_other(self) -> None:
+        site = Site(APPROVED, *day(*READY))
+        site.explain()
+        assert (site.held, site.snapshot.outcome.record.state) == ((HeldReason.EXPLAINED,), SessionState.EXPLAINED)
+        assert "nothing is left" in site.refused("explain")
+        site.finalise()
+        assert site.charged == 0
+        site.lift("explained")
+        assert (site.held, site.charged) == ((), 3)
+        assert "it is charged" in site.refused("explain")
+
+    def test_a_signature_covers_the_units_that_stood(self) -> None:
+        """Cooling was not running at the end that was charted first: no unit."""
+        site = Site(APPROVED, *day(*READY, infusion_end="12:40"))
+        site.finalise()
+        assert (site.snapshot.outcome.record.state, site.charged) == (SessionState.RELEASED, 0)
+        site.now_us = at("14:30")
+        site.live.learn([corrected("A", "14:30", "11:30")], site.now_us)
+        assert (site.held, site.charged) == ((HeldReason.SIGNED_BEFORE,), 0)
+        site.lift("signed_before")
+        assert (site.held, site.charged) == ((), 2)
+
+    @pytest.mark.parametrize(
+        ("reason", "under", "act"),
+        [
+            (HeldReason.POLICY_UNAPPROVED, Policy(), "explain"),
+            (HeldReason.POLICY_NOT_EFFECTIVE, policy(effective=date(2026, 4, 15)), "explain"),
+            (HeldReason.DRY_RUN, DRY_RUN, "nothing"),
+        ],
+    )
+    def test_what_the_policy_holds_nobody_lifts(self, reason: HeldReason, under: Policy, act: str) -> None:
+        site = Site(under, *day(*READY))
+        site.finalise()
+        assert site.held == (reason,)
+        assert f"{reason}: {act}" in site.refused("lift", reason)
+        site.explain()
+        assert site.snapshot.outcome.record.state is SessionState.EXPLAINED
+
+    def test_a_session_without_patient_is_bound_and_not_lifted(self) -> None:
+        cooled = [CoolingStarted(**told("09:00", None), cap=A1), CoolingStopped(**told("12:30", None), cap=A1)]
+        site = Site(APPROVED, *cooled)
+        assert "unbound: bind" in site.refused("lift", "unbound")
+        assert site.refused("finalise") == (
+            "unknown: the patient, the infusion's end | bind, infusion-ended; or explain, with why nothing is charged"
+        )
+
+    def test_every_reason_is_tried_here(self) -> None:
+        others = {"unit_lost", "explained", "signed_before", "policy_unapproved", "policy_not_effective", "dry_run"}
+        assert {*LIFTED, *others, "unbound"} == set(HeldReason)
+
+
+class TestWhatALiftCovers:
+    @pytest.mark.parametrize("reason", [each for each in LIFTED if each != HeldReason.REVISIONS_EXHAUSTED])
+    def test_more_units_than_were_let_go_are_held_again(self, reason: HeldReason) -> None:
+        under, facts, units = LIFTED[reason]
+        site = Site(under, *facts)
+        lift = site.lift(reason) if reason in site.held else None
+        assert lift is None or (isinstance(lift, HoldLifted) and lift.units == units)
+        if lift is None:  # asked for once the session is final: nothing is charged before
+            return
+        site.live.learn([corrected("A", "13:40", "10:20")], at("13:40"))
+        site.now_us = at("13:40")
+        assert len(site.snapshot.outcome.assessment.increments) == units + 1
+        assert reason in site.held
+        site.finalise()
+        assert site.charged == 0
+        site.lift(reason)
+        assert site.charged == units + 1
+
+    def test_a_lift_counts_for_fewer_units_too(self) -> None:
+        site = Site(APPROVED, *day(*READY, order_check("08:40", found=False)))
+        site.lift("no_order")
+        site.now_us = at("13:40")
+        site.live.learn([corrected("A", "13:40", "11:30")], at("13:40"))
+        site.finalise()
+        assert site.charged == 2
+
+    def test_after_the_charge_a_correction_asks_and_the_lift_stays(self) -> None:
+        site = Site(policy(auto_release_limit_units=2), *day(*READY))
+        site.finalise()
+        site.lift("beyond_auto_release_limit")
+        site.now_us = at("13:40")
+        site.live.learn([corrected("A", "13:40", "10:20")], at("13:40"))
+        assert (site.held, site.charged) == ((), 3)
+        assert [(each.charged, each.counted) for each in site.snapshot.outcome.release.items] == [(3, 4)]
+
+    def test_an_automatic_credit_takes_no_more_than_was_lifted(self) -> None:
+        site = Site(policy(auto_release_limit_units=2, automatic_credit=True), *day(*READY))
+        site.finalise()
+        site.lift("beyond_auto_release_limit")
+        site.now_us = at("13:40")
+        site.live.learn([corrected("A", "13:40", "10:20")], at("13:40"))
+        assert (site.held, site.charged) == ((HeldReason.BEYOND_AUTO_RELEASE_LIMIT,), 3)
+
+    def test_orders_that_are_charted_after_the_lift_hold_anew(self) -> None:
+        site = Site(APPROVED, *day(*READY, ended("A", "11:00", remaining=1), infusion_end=None))
+        site.lift("chemo_orders_remain")
+        site.now_us = at("13:40")
+        site.live.learn([ended("B", "11:20", rx="13:40", remaining=1)], at("13:40"))
+        site.finalise()
+        assert (site.held, site.charged) == ((HeldReason.CHEMO_ORDERS_REMAIN,), 0)
+
+    def test_an_agent_that_still_runs_is_not_lifted_away(self) -> None:
+        remain = ended("A", "11:00", remaining=1)
+        site = Site(APPROVED, *day(*READY, remain, begun("B", "11:30"), infusion_end=None))
+        assert "infusion-ended" in site.refused("lift", "chemo_orders_remain")
+
+    def test_without_units_there_is_nothing_to_let_go(self) -> None:
+        site = Site(APPROVED, *day(*READY, order_check("08:40", found=False), infusion_end=None))
+        assert site.refused("lift", "no_order") == (
+            "holds: no unit stands that this would let go | infusion-ended first; or explain"
+        )
+
+
+class TestIncomplete:
+    def test_a_signature_needs_the_end_or_a_reason(self) -> None:
+        site = Site(APPROVED, *day(*READY, infusion_end=None))
+        assert site.refused("finalise") == (
+            "unknown: the infusion's end | infusion-ended; or explain, with why nothing is charged"
+        )
+        said = site.explain()
+        assert isinstance(said, SessionExplained)
+        assert (said.units, said.reason) == (0, "a study")
+        assert site.snapshot.outcome.record.state is SessionState.EXPLAINED
+
+    def test_what_cooled_too_little_is_signed_as_it_is(self) -> None:
+        site = Site(APPROVED, start("09:00"), stop("09:10"))
+        fact = site.finalise()
+        assert isinstance(fact, SessionFinalized)
+        assert fact.units == 0
+
+    def test_while_cooling_goes_on_nothing_is_explained(self) -> None:
+        site = Site(APPROVED, *day(stopped=None))
+        assert "cooling goes on" in site.refused("explain")
+
+
+def test_two_agents_of_unknown_class_leave_the_others_to_count() -> None:
+    unknown = [InfusionEnded(**told("11:10", None), order=name, patient="P1") for name in ("X", "Y")]
+    site = Site(APPROVED, *day(*READY, *unknown, begun("B", "10:00", AgentClass.BIOLOGIC), ended("B", "11:20")))
+    site.finalise()
+    site.lift("agent_class_unknown")
+    assert site.charged == 2
