@@ -27,7 +27,7 @@ from gateway.mqtt.gateway_status import announcements
 from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics
-from gateway.mqtt.types import MqttCounters
+from gateway.mqtt.types import MqttCounters, MqttDown, PublishRefused
 from gateway.polling.inbox import Inbox
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.pipeline import Pipeline
@@ -112,6 +112,7 @@ class Gateway:
             Alarms(origin, topics, telemetry.status),
             pipeline.increments,
             lambda: pipeline.state.records.values(),
+            pipeline.messages,
             self._lag,
             self._inbox,
         )
@@ -164,7 +165,10 @@ class Gateway:
 
     async def _take_message(self, topic: str, payload: bytes) -> None:
         self._commissioning.notice(payload)  # and the pipeline answers it like any other
-        await self._pipeline.message(topic, payload)
+        answer = await self._pipeline.message(topic, payload)
+        if answer is not None:
+            with suppress(MqttDown, PublishRefused):  # whoever was not answered sends the message again
+                await self._mqtt.publish(answer)
 
     async def _drain(self) -> None:
         """Give the relay time to hand over what waits, if there is a broker to take it."""

@@ -76,6 +76,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     oldest_pending_s: float = 0.0  # 0.0: no receipt is awaited
     polls_held_back: int = 0
     sessions: Mapping[SessionState, Waiting] = {}  # that are not done
+    messages: Mapping[str, int] = {}  # accepted, ignored, rejected, repeated -> count
 
 
 class _GatewayCollector(Collector):
@@ -90,6 +91,10 @@ class _GatewayCollector(Collector):
         for op, count in now.increments.items():
             increments.add_metric((op,), count)
         yield increments
+        messages = CounterMetricFamily("capgate_messages", "Messages of the engine by answer.", labels=("kind",))
+        for result, count in now.messages.items():
+            messages.add_metric((result,), count)
+        yield messages
         yield GaugeMetricFamily("capgate_outbox_depth", "Messages that wait for the broker.", now.outbox_depth)
         yield GaugeMetricFamily("capgate_outbox_oldest_seconds", "How long the oldest waits.", now.oldest_unsent_s)
         yield _alarm_metric(now.alarms)

@@ -72,7 +72,7 @@ class Answers(Protocol):
 
 
 class Monitor:
-    """The alarms, health and metrics of one gateway. `increments` are counted by operation."""
+    """The alarms, health and metrics of one gateway. `increments` are counted by operation, `messages` by answer."""
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class Monitor:
         alarms: Alarms,
         increments: Mapping[str, int],
         records: Callable[[], Iterable[SessionRecord]],
+        messages: Mapping[str, int],
         lag: LoopLag,
         answers: Answers,
     ) -> None:
@@ -97,6 +98,7 @@ class Monitor:
         self._alarms = alarms
         self._increments = increments
         self._records = records
+        self._messages = messages
         self._lag = lag
         self._answers = answers
         self._sessions: Mapping[SessionState, Waiting] = {}
@@ -166,6 +168,7 @@ class Monitor:
             units=self._polling.unit_counters,
             lines=self._polling.line_counters(),
             increments=self._increments,
+            messages=self._messages,
             outbox_depth=self._backlog.depth,
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,
             mqtt_connected=self._mqtt.connected,

@@ -37,10 +37,21 @@ from gateway.ledger.read_back import Restart
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
 from gateway.messages.identity import Identity, Merge
-from gateway.messages.inbound.answers import Accepted, Answer, Inbound, InboundFormat, ReaderSite, Receipt, Rejected
+from gateway.messages.inbound.answers import (
+    Accepted,
+    Answer,
+    Ignored,
+    Inbound,
+    InboundFormat,
+    ReaderSite,
+    Receipt,
+    Rejected,
+    answer_name,
+)
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
+from gateway.mqtt.types import OutgoingMessage
 from gateway.recording.group_commit import GroupCommit
 from gateway.recording.observing import Observed, Observing
 from gateway.recording.receipts import Judged, Settled, check_order, judge
@@ -93,6 +104,7 @@ class Pipeline:
 
     def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, restart: Restart) -> None:
         self.increments: Counter[str] = Counter()  # by operation, since the start
+        self.messages: Counter[str] = Counter()  # by what became of them, since the start
         self._clock = clock
         self._ledger = ledger
         origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
@@ -142,11 +154,17 @@ class Pipeline:
         else:
             await self._group.run(partial(self._take_answer, answer))
 
-    async def message(self, topic: str, payload: bytes) -> None:
-        """Take a message of the interface engine; returns when it and its answer are in the ledger."""
-        for each in await self._group.run(partial(self._take_message, payload)):
+    async def message(self, topic: str, payload: bytes) -> OutgoingMessage | None:
+        """Take a message of the interface engine; returns when what it changed and its answer are in the ledger.
+
+        What concerns nobody here, or was taken before, leaves no trace but a count: its answer is given back, to be
+        sent past the ledger.
+        """
+        settled, answer = await self._group.run(partial(self._take_message, payload))
+        for each in settled:
             level = logging.INFO if each.accepted else logging.ERROR
             _log.log(level, "receipt", extra={"key": each.key, "result": each.receipt.result})
+        return answer
 
     async def send_again(self, order: Order) -> None:
         """Take a person's order to send a message again. Raises OrderRefused."""
@@ -195,14 +213,20 @@ class Pipeline:
             return True
         return observed.until_us is not None and observed.until_us >= self._due_us.get(observed.unit, FOREVER)
 
-    async def _take_message(self, payload: bytes) -> Sequence[Settled]:
+    async def _take_message(self, payload: bytes) -> tuple[Sequence[Settled], OutgoingMessage | None]:
         transaction = self._begin()
         read, message_format = await self._read(payload, transaction.recorded_us)
-        judged = Judged(read) if not isinstance(read, Receipt) else await judge(self._ledger.outbox, read)
+        is_receipt = isinstance(read, Receipt)
+        judged = await judge(self._ledger.outbox, read) if isinstance(read, Receipt) else Judged(read)
         read = judged.answer
         since_us = transaction.recorded_us - REPEATED_US
-        if isinstance(read, Accepted) and await self._ledger.knows_message(read.message_id, since_us):
+        repeated = isinstance(read, Accepted) and await self._ledger.knows_message(read.message_id, since_us)
+        if repeated:
             read = Accepted(read.message_id, (), note="this message was taken before")
+        self.messages["repeated" if repeated else answer_name(read)] += 1
+        foreign = isinstance(read, Rejected) and not is_receipt and not self._serves(read.subject)
+        if repeated or foreign or isinstance(read, Ignored):
+            return (), self._recorder.unrecorded(transaction, read, message_format)
         facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
         try:
             step = await self._advance(transaction, facts)
@@ -213,7 +237,11 @@ class Pipeline:
             read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
         answered = AnsweredMessage(read, message_format)
         await self._finish(transaction, step, answered=answered, identities=identities, settled=judged.settled)
-        return judged.settled
+        return judged.settled, None
+
+    def _serves(self, subject: str) -> bool:
+        """Whether the subject is served by a cap, or has a session that may still change."""
+        return self._site(self._recorded_us, set()).knows(subject)
 
     async def _take_order(self, order: Order) -> None:
         await check_order(self._ledger.outbox, order)

@@ -20,7 +20,7 @@ from gateway.ledger.bodies import (
 )
 from gateway.ledger.entry import EntryKind, seal
 from gateway.ledger.receipt_plan import NO_RECEIPTS, ReceiptPlan, Thing
-from gateway.messages.cloudevents import Origin, Trace, serial_id
+from gateway.messages.cloudevents import CONTENT_TYPE, Origin, Trace, encode_event, serial_id
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Answer, InboundFormat
 from gateway.messages.instants import rfc3339
@@ -31,6 +31,7 @@ from gateway.messages.outbound.ehr import charge_event, inbound_result_event, in
 from gateway.messages.outbound.session import charge_data, increment_data, session_data
 from gateway.messages.outbound.site import ChargeSite
 from gateway.mqtt.topics import Topics
+from gateway.mqtt.types import OutgoingMessage
 from gateway.recording.receipts import Settled
 from gateway.recording.transaction import Transaction
 from gateway.session.charges import Charge
@@ -154,6 +155,18 @@ class Recorder:
         )
         transaction.record(EntryKind.STATUS, "", encode_body(StatusBody(event)))
         transaction.publish(self._topics.result, event)
+
+    def unrecorded(self, transaction: Transaction, answered: Answer, message_format: InboundFormat) -> OutgoingMessage:
+        """The answer to a message that the ledger has no trace of; it may be lost, and the message come again."""
+        serial = serial_id(self._origin, transaction.epoch, transaction.last_seq)
+        event = inbound_result_event(
+            self._origin,
+            answered,
+            message_format,
+            event_id=f"{serial}.result.{transaction.recorded_us}",
+            at_us=transaction.recorded_us,
+        )
+        return OutgoingMessage(self._topics.result, encode_event(event), content_type=CONTENT_TYPE)
 
     def set_aside(self, transaction: Transaction, file_name: str) -> None:
         """Record that a damaged ledger lies beside this one."""

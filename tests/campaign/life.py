@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from unittest import mock
@@ -18,7 +19,7 @@ from gateway.mqtt.gateway_status import announcements
 from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics
-from gateway.mqtt.types import MqttCounters
+from gateway.mqtt.types import MqttCounters, MqttDown, PublishRefused
 from gateway.recording.pipeline import Pipeline
 from tests.campaign.broker import Broker
 from tests.campaign.bus import Json
@@ -132,7 +133,7 @@ class Life:
                 [topics.inbound(Notation.JSON)],
                 ledger.outbox,
                 Telemetry(counters),
-                pipeline.message,
+                self._take_message,
                 announcements(Origin(config.site, config.id), topics.status, config.mode, clock),
                 clock,
                 counters,
@@ -151,6 +152,14 @@ class Life:
                     await pipeline.close()
                     await self._drain(mqtt)
                     relaying.cancel()
+
+    async def _take_message(self, topic: str, payload: bytes) -> None:
+        if self._pipeline is None or self._mqtt is None:
+            raise AssertionError("not started")
+        answer = await self._pipeline.message(topic, payload)
+        if answer is not None:
+            with suppress(MqttDown, PublishRefused):
+                await self._mqtt.publish(answer)
 
     async def _keep_polling(self, unit: str, pipeline: Pipeline) -> None:
         while True:

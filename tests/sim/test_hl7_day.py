@@ -88,8 +88,7 @@ class Engine:
         )
 
     async def take(self, payload: bytes) -> dict[str, Any]:
-        await self._suite.pipeline.message("any", payload)
-        answer = (await self._suite.sent("/result/json"))[-1]["data"]
+        answer = await self._suite.answered(payload)
         await self._suite.start()
         return answer
 
@@ -146,8 +145,7 @@ async def test_a_pump_alone_counts_nothing_and_holds_what_it_runs(folder: Path) 
 async def test_a_wrong_association_is_undone_from_its_beginning(folder: Path) -> None:
     async with running(folder) as suite:
         engine = Engine(suite)
-        await engine.associate("ASSOCIATION", status="R")
-        assert (await suite.sent("/result/json"))[-1]["data"]["code"] == "unconfirmed"
+        assert (await engine.associate("ASSOCIATION", status="R"))["code"] == "unconfirmed"
         await engine.associate("ASSOCIATION")
         await cool(suite)
         await engine.mar(20.0)

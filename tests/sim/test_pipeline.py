@@ -137,7 +137,13 @@ class Suite:
             "time": datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(),
             "data": data,
         }
-        await self.pipeline.message("any", json.dumps(event).encode())
+        return await self.answered(json.dumps(event).encode())
+
+    async def answered(self, payload: bytes) -> Json:
+        """The answer to a message: in the outbox, or to be sent past the ledger."""
+        unrecorded = await self.pipeline.message("any", payload)
+        if unrecorded is not None:
+            return json.loads(unrecorded.payload)["data"]
         return (await self.sent("/result/json"))[-1]["data"]
 
     async def infusion_over(self, minutes_ago: float = 0.0) -> None:
@@ -232,7 +238,7 @@ async def test_a_message_that_comes_again_is_answered_and_changes_nothing(folder
         suite.clock.us += MINUTE_US
         answer = await suite.tell("e", "infusion.completed", 21, **order)
         assert answer["result"] == "accepted"
-        assert suite.ledger.head.seq == before + 1, "the answer alone is recorded"
+        assert suite.ledger.head.seq == before, "it is answered and leaves no trace"
         assert await suite.increments() == [("emit", 1, "A")]
 
 
@@ -332,8 +338,20 @@ async def test_an_unknown_chair_is_ignored_and_nonsense_rejected_with_what_to_me
         nonsense = await suite.tell("2", "infusion.completed", final="maybe", visit="V-9")
         assert nonsense["result"] == "rejected"
         assert "data.final" in nonsense["text"]
-        await suite.pipeline.message("any", b"\xff\x00")
-        assert (await suite.sent("/result/json"))[-1]["data"]["code"] == "not-json"
+        assert (await suite.answered(b"\xff\x00"))["code"] == "not-json"
+        assert suite.ledger.head.seq == 0, "none of it concerns anybody here"
+        assert suite.pipeline.messages == {"ignored": 1, "rejected": 2}
+
+
+async def test_a_rejected_message_about_a_patient_served_here_is_recorded(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over()
+        before = suite.ledger.head.seq
+        assert (await suite.tell("2", "infusion.completed", final="maybe", visit="V-1"))["result"] == "rejected"
+        assert suite.ledger.head.seq == before + 1
+        assert (await suite.tell("3", "infusion.completed", final="maybe", visit="V-2"))["result"] == "rejected"
+        assert suite.ledger.head.seq == before + 1
 
 
 async def test_a_message_that_meets_a_defect_is_answered_and_not_sent_for_ever(

@@ -52,11 +52,12 @@ class Ignored(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Not understood; `text` says what to mend. The id is empty if none could be read."""
+    """Not understood; `text` says what to mend. What could not be read is empty."""
 
     message_id: str
     code: str
     text: str
+    subject: str = ""  # whom it is about
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -71,6 +72,19 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 Answer = Accepted | Ignored | Rejected
+
+
+def answer_name(answer: Answer) -> Literal["accepted", "ignored", "rejected"]:
+    """The answer in one word."""
+    match answer:
+        case Accepted():
+            return "accepted"
+        case Ignored():
+            return "ignored"
+        case Rejected():
+            return "rejected"
+
+
 Inbound = Answer | Receipt
 
 

@@ -23,7 +23,7 @@ from gateway.messages.inbound.hl7_adt import read_adt
 from gateway.messages.inbound.hl7_association import is_association, read_association
 from gateway.messages.inbound.hl7_pump import is_pump_event, read_pump
 from gateway.messages.inbound.hl7_ras import read_ras
-from gateway.messages.inbound.json_message import JsonMessage, Stop
+from gateway.messages.inbound.json_message import JsonMessage, Stop, named_subject
 from gateway.messages.inbound.json_models import Envelope, explain
 from gateway.messages.inbound.json_readers import READERS
 from gateway.messages.instants import InstantError, read_instant
@@ -157,15 +157,15 @@ def _open(payload: bytes, known_at_us: int, site: ReaderSite) -> tuple[JsonMessa
     if not isinstance(decoded, dict):
         raise Stop(Rejected("", "not-an-event", "no JSON object; accepted: a CloudEvents 1.0 event"))
     fields = cast(dict[str, object], decoded)
-    message_id = _message_id(fields)
+    message_id, subject = _message_id(fields), named_subject(fields.get("data"), site)
     try:
         envelope = Envelope.model_validate(fields)
         read = _reader_of(envelope.type, message_id)
         time = read_instant(envelope.time, known_at_us, site.zone)
     except ValidationError as error:
-        raise Stop(Rejected(message_id, "bad-envelope", explain(error, Envelope))) from None
+        raise Stop(Rejected(message_id, "bad-envelope", explain(error, Envelope), subject)) from None
     except InstantError as error:
-        raise Stop(Rejected(message_id, "bad-time", f"time: {error}")) from None
+        raise Stop(Rejected(message_id, "bad-time", f"time: {error}", subject)) from None
     recorded_us = _recorded_us(envelope, known_at_us, site, message_id)
     return JsonMessage(message_id, time, recorded_us, known_at_us, site, envelope.data), read
 
@@ -184,7 +184,8 @@ def _recorded_us(envelope: Envelope, known_at_us: int, site: ReaderSite, message
     try:
         return read_instant(envelope.recordedtime, known_at_us, site.zone).at_us
     except InstantError as error:
-        raise Stop(Rejected(message_id, "bad-time", f"recordedtime: {error}")) from None
+        subject = named_subject(envelope.data, site)
+        raise Stop(Rejected(message_id, "bad-time", f"recordedtime: {error}", subject)) from None
 
 
 def _reader_of(event_type: str, message_id: str) -> Callable[[JsonMessage], Inbound]:

@@ -17,6 +17,7 @@ from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session.facts import AgentClass
 
 _USED = "MedicationAdministration"
+_VISITS = ("context", "encounter")  # R4; R5
 _RUNNING = frozenset({"in-progress", "on-hold", "unknown"})
 _OVER = frozenset({"completed", "stopped"})
 _WITHDRAWN = frozenset({"entered-in-error", "not-done"})
@@ -89,7 +90,7 @@ class _Resource:
         return Accepted(self._message_id, facts, (identity,), "; ".join(notes))
 
     def _identity(self) -> Identity:
-        visit = self._identifier("context", "visit") or self._identifier("encounter", "visit")
+        visit = next(filter(None, (self._identifier(element, "visit") for element in _VISITS)), "")
         if not visit:
             text = "context or encounter: no identifier; accepted: the visit as an identifier with a value"
             raise self._rejected("no-visit", text)
@@ -168,7 +169,9 @@ class _Resource:
         return text
 
     def _rejected(self, code: str, text: str) -> Stop:
-        return Stop(Rejected(self._message_id, code, text))
+        visits = [_text(_object(_object(self._resource.get(of)).get("identifier")), "value") for of in _VISITS]
+        visit = next(filter(None, visits), "")
+        return Stop(Rejected(self._message_id, code, text, self._site.subject_of(visit) if visit else ""))
 
 
 def _message_id(resource: Mapping[str, object]) -> str:

@@ -116,7 +116,8 @@ class Hl7:
 
     def rejected(self, code: str, text: str) -> Stop:
         """To be raised: what must be mended."""
-        return Stop(Rejected(self.message_id, code, text))
+        visit = self.message.first("PV1").get(19)
+        return Stop(Rejected(self.message_id, code, text, self.site.subject_of(visit) if visit else ""))
 
     def ignored(self, code: str, text: str) -> Stop:
         """To be raised: why it changes nothing here."""

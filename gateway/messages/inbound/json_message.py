@@ -42,7 +42,7 @@ class JsonMessage(msgspec.Struct, frozen=True):
             raise self.rejected("bad-data", explain(error, model, "data.")) from None
 
     def rejected(self, code: str, text: str) -> Stop:
-        return Stop(Rejected(self.message_id, code, text))
+        return Stop(Rejected(self.message_id, code, text, named_subject(self.raw_data, self.site)))
 
     def ignored(self, code: str, text: str) -> Stop:
         return Stop(Ignored(self.message_id, code, text))
@@ -60,6 +60,19 @@ class JsonMessage(msgspec.Struct, frozen=True):
         if self.time.at_us > self.known_at_us:
             all_notes.append("time: lies in the future")
         return Accepted(self.message_id, (fact,), identities, "; ".join(all_notes))
+
+
+def named_subject(data: object, site: ReaderSite) -> str:
+    """Whom data that may not be sound is about: by its visit, its session or its chair; "" if it names none."""
+    match data:
+        case {"visit": str(visit)} | {"patient": {"visit": str(visit)}}:
+            return site.subject_of(visit)
+        case {"session": str(token)} if (patient := site.session_of(token)) is not None:
+            return patient
+        case {"chair": str(chair)} if (cap := site.chairs.get(chair.lower())) is not None:
+            return site.bound.get(cap, "")
+        case _:
+            return ""
 
 
 def cap_of(message: JsonMessage, place: PlacedModel) -> CapRef | None:

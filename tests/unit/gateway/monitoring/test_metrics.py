@@ -38,6 +38,7 @@ def snapshot() -> Snapshot:
         mqtt=MqttCounters(**{name: count for count, name in enumerate(MqttCounters.__struct_fields__)}),
         loop_lag_s=0.004,
         polls_held_back=3,
+        messages={"ignored": 7},
     )
 
 
@@ -67,6 +68,7 @@ def test_every_counter_is_shown_under_its_labels() -> None:
         ("capgate_mqtt_connected",): 1,
         ("capgate_loop_lag_seconds",): 0.004,
         ("capgate_polls_held_back_total",): 3.0,
+        ("capgate_messages_total", "ignored"): 7.0,
         ("capgate_build_info", "0.1.0"): 1,
     }
     assert {key: values.get(key) for key in expected} == expected
