@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from drivers.reading import Stamp
-from gateway.ledger import reads, schema, writes
+from gateway.ledger import file_check, reads, schema, writes
 from gateway.ledger.entry import Head, follow
 from gateway.ledger.errors import ChainBroken, LedgerDamaged, LedgerUnavailable
 from gateway.ledger.reads import LedgerOrigin
@@ -43,6 +43,7 @@ class Opened(msgspec.Struct, frozen=True):
     head: Head
     set_aside: Path | None
     signed_seq: int  # the last entry with a checkpoint
+    checked: bool  # every page of the file
 
 
 def open_or_replace(
@@ -92,14 +93,17 @@ def _open(path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[
 
 def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Callable[[], Stamp]) -> Opened:
     configure(connection)
-    _check_pages(connection)
+    checked = file_check.is_due(path)
+    if checked:
+        _check_pages(connection)
+        file_check.clear(path)
     schema.migrate(connection, path)
     schema.require_guards(connection)
     origin = _origin(connection, gateway, now)
     head = _check_content(connection, origin)
     if origin.gateway != gateway:
         raise LedgerUnavailable(f"{path} is the ledger of gateway {origin.gateway}, not of {gateway}")
-    return Opened(connection, origin, head, None, reads.signed_seq(connection))
+    return Opened(connection, origin, head, None, reads.signed_seq(connection), checked)
 
 
 @contextmanager
@@ -138,9 +142,8 @@ def _means_damage(error: OSError | UnicodeDecodeError | sqlite3.Error) -> bool:
 
 
 def _check_pages(connection: sqlite3.Connection) -> None:
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise LedgerDamaged(verdict)
+    if fault := file_check.fault_of(connection):
+        raise LedgerDamaged(fault)
 
 
 def _origin(connection: sqlite3.Connection, gateway: str, now: Callable[[], Stamp]) -> LedgerOrigin:
@@ -180,4 +183,5 @@ def _set_aside(path: Path, at: Stamp) -> Path:
         source = path.with_name(path.name + companion)
         if source.exists():
             source.rename(aside.with_name(aside.name + companion))
+    file_check.clear(path)
     return aside

@@ -26,6 +26,7 @@ from gateway.ledger import index, opening, read_back, reads, schema, writes
 from gateway.ledger.batch import Batch, Tally
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.errors import LedgerUnavailable
+from gateway.ledger.file_check import BackgroundCheck, FileCheck, mark
 from gateway.ledger.outbox import Outbox
 from gateway.ledger.read_back import Restart
 from gateway.ledger.worker import Worker, settle, state_lock
@@ -41,7 +42,7 @@ class Ledger:
     `signed_seq` is the last entry with a checkpoint; 0 for none.
     """
 
-    def __init__(self, worker: Worker, opened: opening.Opened) -> None:
+    def __init__(self, worker: Worker, opened: opening.Opened, check: BackgroundCheck) -> None:
         self.head = opened.head
         self.salt = opened.origin.salt
         self.set_aside = opened.set_aside
@@ -49,9 +50,15 @@ class Ledger:
         self.outbox = Outbox(worker)
         self._origin = opened.origin
         self._worker = worker
+        self._check = check
         self._loop = asyncio.get_running_loop()
         self._appended = False  # whether a group has anything to commit
         self._has_rows = False  # and the relay anything to send of it
+
+    @property
+    def file_check(self) -> FileCheck:
+        """How the check of the whole file went."""
+        return self._check.result
 
     async def commit(self, batch: Batch) -> None:
         """Commits all of `batch`; a cancelled caller gets a completed commit all the same.
@@ -159,7 +166,9 @@ async def open_ledger(
 
         try:
             opened = await settle(loop.run_in_executor(thread, start))
-            yield Ledger(Worker(thread, opened.connection), opened)
+            check = BackgroundCheck(path, FileCheck.SOUND if opened.checked else FileCheck.RUNNING)
+            async with check.running():
+                yield Ledger(Worker(thread, opened.connection, partial(mark, path)), opened, check)
         finally:
             await settle(loop.run_in_executor(thread, owned.close))
 

@@ -49,9 +49,10 @@ async def settle(future: asyncio.Future[T]) -> T:
 class Worker:
     """Runs jobs on the connection, one after the other, in the order of their calls."""
 
-    def __init__(self, thread: Executor, connection: sqlite3.Connection) -> None:
+    def __init__(self, thread: Executor, connection: sqlite3.Connection, on_failure: Callable[[], None]) -> None:
         self._thread = thread
         self._connection = connection
+        self._on_failure = on_failure
         self._broken = ""
         self.group = asyncio.Lock()  # held while a transaction is open between jobs
 
@@ -74,4 +75,5 @@ class Worker:
             return job(self._connection)
         except (sqlite3.Error, LedgerDamaged) as error:
             self._broken = f"the ledger failed: {error}"
+            self._on_failure()
             raise LedgerBroken(self._broken) from error

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from drivers.line import LineCounters
 from gateway.ledger.deliveries import Deliveries
+from gateway.ledger.file_check import FileCheck
 from gateway.monitoring.alarms import AlarmCode, Waiting
 from gateway.monitoring.counters import REPLY_BUCKETS_S, UnitCounters
 from gateway.mqtt.types import MqttCounters
@@ -68,6 +69,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     increments: Mapping[str, int]  # emit, amend, retract -> count
     outbox_depth: int
     oldest_unsent_s: float  # 0.0: all is sent
+    ledger_check: FileCheck
     mqtt_connected: bool
     mqtt: MqttCounters
     loop_lag_s: float
@@ -97,6 +99,8 @@ class _GatewayCollector(Collector):
         yield messages
         yield GaugeMetricFamily("capgate_outbox_depth", "Messages that wait for the broker.", now.outbox_depth)
         yield GaugeMetricFamily("capgate_outbox_oldest_seconds", "How long the oldest waits.", now.oldest_unsent_s)
+        check = "Check of the whole ledger file: 0 under way, 1 sound, 2 damaged."
+        yield GaugeMetricFamily("capgate_ledger_check", check, int(now.ledger_check))
         yield _alarm_metric(now.alarms)
         yield from _delivery_metrics(now.deliveries, now.oldest_pending_s)
         yield from _session_metrics(now.sessions)

@@ -170,6 +170,7 @@ class Monitor:
             increments=self._increments,
             messages=self._messages,
             outbox_depth=self._backlog.depth,
+            ledger_check=self._ledger.file_check,
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,
             mqtt_connected=self._mqtt.connected,
             mqtt=self._mqtt.counters,

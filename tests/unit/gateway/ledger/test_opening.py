@@ -12,10 +12,11 @@ import pytest
 from sqlite_utils import Database, Migrations
 
 from drivers.reading import Stamp
-from gateway.ledger import reads, schema
+from gateway.ledger import file_check, reads, schema
 from gateway.ledger.batch import Batch, OutboxMessage, OutboxRow
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.ledger.errors import LedgerUnavailable, StateLocked
+from gateway.ledger.file_check import FileCheck
 from gateway.ledger.opening import connect_file
 from gateway.ledger.store import open_ledger, open_readonly
 
@@ -291,3 +292,30 @@ def test_a_message_that_was_altered_is_found_however_many_wait_before_it(path: P
     (guard,) = connect_file(path).execute("SELECT sql FROM sqlite_schema WHERE name = 'outbox_no_update'").fetchone()
     tamper(path, "DROP TRIGGER outbox_no_update", "UPDATE outbox SET payload = x'00' WHERE outbox_id = 1099", guard)
     assert reopen(path).set_aside is not None
+
+
+async def checked(path: Path) -> FileCheck:
+    """Opens the ledger and waits for the check of its whole file."""
+    async with open_ledger(path, GATEWAY, noon) as ledger, asyncio.timeout(20):
+        assert ledger.set_aside is None
+        while ledger.file_check is FileCheck.RUNNING:
+            await asyncio.sleep(0.01)
+        return ledger.file_check
+
+
+def test_a_large_file_is_checked_after_the_start_and_set_aside_at_the_next(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(path, entries=300)
+    monkeypatch.setattr(file_check, "SMALL_BYTES", 0)
+    assert asyncio.run(checked(path)) is FileCheck.SOUND
+    connection = connect_file(path)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'entry_by_time'").fetchone()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    connection.close()
+    with path.open("r+b") as file:  # an index that no start reads
+        file.seek((page - 1) * 4096)
+        file.write(bytes(4096))
+    assert asyncio.run(checked(path)) is FileCheck.DAMAGED
+    assert reopen(path).set_aside is not None
+    assert reopen(path).set_aside is None

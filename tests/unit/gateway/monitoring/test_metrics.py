@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from drivers.dialects.base import RejectKind
 from drivers.line import LineCounters
 from drivers.reading import FaultKind
+from gateway.ledger.file_check import FileCheck
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.metrics import LoopLag, Snapshot, line_events, metrics_page
 from gateway.mqtt.types import MqttCounters
@@ -33,6 +34,7 @@ def snapshot() -> Snapshot:
         lines={"bay-a": line_events(line)},
         increments={"emit": 5, "retract": 1},
         outbox_depth=3,
+        ledger_check=FileCheck.SOUND,
         oldest_unsent_s=12.5,
         mqtt_connected=True,
         mqtt=MqttCounters(**{name: count for count, name in enumerate(MqttCounters.__struct_fields__)}),
@@ -64,6 +66,7 @@ def test_every_counter_is_shown_under_its_labels() -> None:
         ("capgate_line_events_total", "exception-02", "bay-a"): 3,
         ("capgate_increments_total", "emit"): 5,
         ("capgate_outbox_depth",): 3,
+        ("capgate_ledger_check",): 1,
         ("capgate_outbox_oldest_seconds",): 12.5,
         ("capgate_mqtt_connected",): 1,
         ("capgate_loop_lag_seconds",): 0.004,

@@ -1,0 +1,94 @@
+"""The check of the whole ledger file, which takes as long as the file is large.
+
+Theory of operation: a small file is checked before it is opened, a large one while the gateway runs, so that starting
+does not depend on the ledger's age. A ledger that failed, by this check or in use, leaves a mark beside the file; one
+with a mark is checked whole before it is opened, and set aside if it is damaged.
+"""
+
+import asyncio
+import logging
+import sqlite3
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from enum import IntEnum
+from pathlib import Path
+
+_log = logging.getLogger("capgate.ledger")
+
+SMALL_BYTES = 32 * 1024 * 1024  # checked in a fraction of a second
+_STEPS = 10_000  # of the database's machine, between two looks whether to stop
+
+
+class FileCheck(IntEnum):
+    """How the check of the whole file went; the number is what the metric shows."""
+
+    RUNNING = 0
+    SOUND = 1
+    DAMAGED = 2
+
+
+def is_due(path: Path) -> bool:
+    """Whether the file must be checked before it is opened."""
+    return path.stat().st_size <= SMALL_BYTES or _mark_of(path).exists()
+
+
+def fault_of(connection: sqlite3.Connection) -> str:
+    """What is wrong with the pages of the file; "" for nothing."""
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return "" if verdict == "ok" else verdict
+
+
+def mark(path: Path) -> None:
+    """Have the file checked whole before it is opened again."""
+    with suppress(OSError):  # a disk that takes nothing more must not hide what failed
+        _mark_of(path).touch(mode=0o600)
+
+
+def clear(path: Path) -> None:
+    """The file was checked, or is another one."""
+    _mark_of(path).unlink(missing_ok=True)
+
+
+class BackgroundCheck:
+    """The check of a large file beside its users, on a connection and in a thread of its own."""
+
+    def __init__(self, path: Path, result: FileCheck) -> None:
+        self.result = result
+        self._path = path
+        self._stopped = threading.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Checks while the block runs, unless that was done; the end of the block ends the check."""
+        if self.result is not FileCheck.RUNNING:
+            yield
+            return
+        check = asyncio.get_running_loop().run_in_executor(None, self._run)
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            await asyncio.wait([check])
+
+    def _run(self) -> None:
+        connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection.set_progress_handler(self._stopped.is_set, _STEPS)
+        try:
+            fault = fault_of(connection)
+        except sqlite3.Error as error:
+            if self._stopped.is_set():
+                return
+            fault = str(error)
+        finally:
+            connection.close()
+        self.result = FileCheck.DAMAGED if fault else FileCheck.SOUND
+        if fault:
+            mark(self._path)
+            _log.critical(
+                "the ledger's file is damaged: restart the gateway, which sets it aside", extra={"reason": fault}
+            )
+
+
+def _mark_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.suspect")
