@@ -1,14 +1,14 @@
 """Checks of the outbox: its rows are those that were committed, and their messages match the entries of the chain."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import msgspec
 
 from gateway.audit.report import Area, AuditProblem
 from gateway.ledger import reads
 from gateway.ledger.batch import OutboxRow
-from gateway.ledger.bodies import event_of, sealed, without_patient
+from gateway.ledger.bodies import SetAsideBody, event_of, sealed, without_patient
 from gateway.ledger.entry import EntryKind, seal
 
 _PUBLISHING = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE, EntryKind.STATUS)
@@ -20,6 +20,11 @@ class _Named(msgspec.Struct, frozen=True):
 
 def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[AuditProblem]:
     """Rows that were altered or removed, and entries whose message is not the one that they record."""
+    carried = reads.carried_over(connection) or SetAsideBody("")
+    gone = {
+        *carried.lost,
+        *carried.sent,
+    }  # what is known to have been lost with a damaged ledger is no problem of this one
     yield from _row_problems(connection)
     marks = ", ".join("?" * len(_PUBLISHING))
     # Messages are found by their entry, then told apart by id: an entry may cause several.
@@ -28,8 +33,9 @@ def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Au
           FROM entry LEFT JOIN outbox ON outbox.event_id = json_extract(entry.body, '$.event.id')
          WHERE kind IN ({marks}) AND json_valid(entry.body) ORDER BY entry.seq"""
     for seq, body, event_id, payload in connection.execute(query, _PUBLISHING):
-        yield from _compare(seq, body, event_id, payload)
-    yield from _sealed_problems(connection, salt)
+        yield from _compare(seq, body, event_id, payload, gone)
+    yield from _sealed_problems(connection, salt, gone)
+    yield from _sent_problems(connection, salt, carried)
     yield from _unsealed_problems(connection)
 
 
@@ -56,7 +62,15 @@ def receipt_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
             yield AuditProblem(Area.MESSAGE, seq, "its receipt or order to send again is not what was recorded")
 
 
-def _sealed_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[AuditProblem]:
+def _sent_problems(connection: sqlite3.Connection, salt: bytes, carried: SetAsideBody) -> Iterator[AuditProblem]:
+    """Messages that were carried over from a damaged ledger without their entries, and are not what was carried."""
+    for message_id, sealed_as in carried.sent.items():
+        row = connection.execute("SELECT payload FROM outbox WHERE event_id = ?", (message_id,)).fetchone()
+        if row is None or seal(salt, row[0]) != sealed_as:
+            yield AuditProblem(Area.MESSAGE, carried.carried + 1, f"message {message_id} is not what was carried over")
+
+
+def _sealed_problems(connection: sqlite3.Connection, salt: bytes, gone: Container[str]) -> Iterator[AuditProblem]:
     """Messages of charges, in any form, that are not what their entry sealed."""
     query = """
         SELECT entry.seq, sealed.key, sealed.value, payload
@@ -64,6 +78,8 @@ def _sealed_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Au
           LEFT JOIN outbox ON outbox.event_id = sealed.key AND outbox.seq = entry.seq
          WHERE kind = 'charge' ORDER BY entry.seq"""
     for seq, message_id, sealed_as, payload in connection.execute(query):
+        if message_id in gone:
+            continue
         if payload is None:
             yield AuditProblem(Area.MESSAGE, seq, f"its message {message_id} is missing")
         elif seal(salt, payload) != sealed_as:
@@ -97,14 +113,18 @@ def _row_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
             yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} belongs to no entry")
 
 
-def _compare(seq: int, body: str, event_id: str | None, payload: bytes | None) -> Iterator[AuditProblem]:
+def _compare(
+    seq: int, body: str, event_id: str | None, payload: bytes | None, gone: Container[str]
+) -> Iterator[AuditProblem]:
     try:
         event = event_of(body)
         if event is None:
             return
+        name = msgspec.json.decode(event, type=_Named).id
+        if name in gone:
+            return
         if event_id is None or payload is None:
             if not sealed(body):  # otherwise the seals name what was sent, which need not be the event
-                name = msgspec.json.decode(event, type=_Named).id
                 yield AuditProblem(Area.MESSAGE, seq, f"its message {name} is missing")
         elif payload != event and without_patient(payload) != without_patient(event):
             yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} says something else than its entry")

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from gateway.audit.report import Area, AuditProblem
 from gateway.audit.rerun import Announcement, RecordedTransaction, Rerun, read
 from gateway.audit.stream import RawEntry
+from gateway.ledger import reads
 from gateway.session.facts import SessionOpened
 from gateway.session.increments import Change, Op
 from gateway.session.state import Step
@@ -25,6 +26,8 @@ class Rederiver:
         self.charges = 0
         self._rerun = Rerun(connection)
         self._lost = False
+        carried = reads.carried_over(connection)
+        self._gaps_before = carried.carried if carried is not None and carried.missing else 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -39,7 +42,8 @@ class Rederiver:
         if self._lost:
             return
         if transaction[-1].seq <= self._rerun.since_seq:
-            yield from _taken_back_by_nothing(read(transaction))
+            if transaction[-1].seq > self._gaps_before:  # the fact may be among those that were lost
+                yield from _taken_back_by_nothing(read(transaction))
             return
         first, now_us = transaction[0].seq, transaction[0].recorded_us
         content = read(transaction)

@@ -44,10 +44,20 @@ class StatusBody(msgspec.Struct, frozen=True):
     event: Event
 
 
-class SetAsideBody(msgspec.Struct, frozen=True):
-    """The body of the first entry after a damaged ledger was set aside."""
+class SetAsideBody(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The body of the entry after those that were carried over from a damaged ledger."""
 
     set_aside: str  # name of the damaged file
+    epoch: str = ""  # its epoch
+    carried: int = 0  # entries, which are all before this one; for lost ones stand marks
+    missing: int = 0  # entries that were lost, as far as is known; at least 1 where that is not
+    lost: tuple[str, ...] = ()  # messages of theirs that were lost, by id
+    sent: dict[str, str] = {}  # messages of entries that were lost: id -> seal
+
+    @property
+    def lost_any(self) -> bool:
+        """Whether an entry or a message may be lost."""
+        return bool(self.missing or self.lost or self.sent or not self.carried)
 
 
 class ReceiptNote(msgspec.Struct, frozen=True):
@@ -93,6 +103,7 @@ _increment = msgspec.json.Decoder(IncrementBody)
 _session = msgspec.json.Decoder(SessionBody)
 _charge = msgspec.json.Decoder(ChargeBody)
 _message = msgspec.json.Decoder(_Message)
+_set_aside = msgspec.json.Decoder(SetAsideBody)
 
 
 def encode_body(body: AnyBody) -> bytes:
@@ -118,6 +129,24 @@ def charge_of(body: str) -> Charge:
 def published_of(body: str) -> Published:
     """What a session's body says was published of it. Raises msgspec.DecodeError."""
     return _session.decode(body).published
+
+
+def set_aside_of(body: str) -> SetAsideBody | None:
+    """What was carried over, if the body says that."""
+    try:
+        return _set_aside.decode(body)
+    except msgspec.DecodeError:
+        return None
+
+
+def delivery_of(body: str) -> ReceiptBody | ResendBody | None:
+    """The receipt or the order in a delivery's body; None if it can be read as neither."""
+    for kind in (ReceiptBody, ResendBody):
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError:
+            continue
+    return None
 
 
 def event_of(body: str) -> bytes | None:

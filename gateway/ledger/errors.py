@@ -19,9 +19,7 @@ class LedgerUnavailable(LedgerError):
 
 
 class LedgerDamaged(LedgerError):
-    """The file is no ledger any more, or its content contradicts itself. `set_aside` is where it was moved to."""
-
-    set_aside: Path | None = None
+    """The file is no ledger any more, or its content contradicts itself."""
 
 
 class LedgerBroken(LedgerError):

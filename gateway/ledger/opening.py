@@ -2,7 +2,8 @@
 
 A damaged ledger never stops the suite: it is set aside under another name, whole, and a new one begins with a new
 epoch, so that its numbers are never taken for the old ones. Trouble that is no damage (no permission, a full disk, a
-later version, another gateway's file) is never answered that way; there a person must decide.
+later version, another gateway's file) is never answered that way; there a person must decide. What the damaged file
+still proves is carried over (carry_over.py).
 """
 
 import secrets
@@ -16,6 +17,7 @@ import msgspec
 
 from drivers.reading import Stamp
 from gateway.ledger import file_check, reads, schema, writes
+from gateway.ledger.carry_over import carry_over, origin_of, set_aside_before
 from gateway.ledger.entry import Head, follow
 from gateway.ledger.errors import ChainBroken, LedgerDamaged, LedgerUnavailable
 from gateway.ledger.reads import LedgerOrigin
@@ -36,12 +38,16 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A ledger that passed every check; `set_aside` is where the damaged one before it lies now."""
+    """A ledger that passed every check.
+
+    `set_aside` is where the damaged one lies whose place it took, as long as nothing was recorded since.
+    """
 
     connection: sqlite3.Connection
     origin: LedgerOrigin
     head: Head
     set_aside: Path | None
+    entries_lost: bool  # not all of that one could be carried over
     signed_seq: int  # the last entry with a checkpoint
     checked: bool  # every page of the file
 
@@ -55,8 +61,8 @@ def open_or_replace(
     """
     try:
         return _open(path, gateway, now, connect)
-    except LedgerDamaged as damage:
-        return msgspec.structs.replace(_open(path, gateway, now, connect), set_aside=damage.set_aside)
+    except LedgerDamaged:
+        return _open(path, gateway, now, connect)
 
 
 def connect_file(path: Path) -> sqlite3.Connection:
@@ -83,9 +89,9 @@ def _open(path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[
                 connection = connect(path)
                 on_failure.callback(connection.close)
                 opened = _checked(connection, path, gateway, now)
-        except LedgerDamaged as damage:
+        except LedgerDamaged:
             # While it is open, for SQLite deletes a log as it closes, and the log may hold the only copy.
-            damage.set_aside = _set_aside(path, now())
+            _set_aside(path, now())
             raise
         on_failure.pop_all()
         return opened
@@ -99,11 +105,16 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
         file_check.clear(path)
     schema.migrate(connection, path)
     schema.require_guards(connection)
-    origin = _origin(connection, gateway, now)
+    origin = _origin(connection, path, gateway, now)
     head = _check_content(connection, origin)
     if origin.gateway != gateway:
         raise LedgerUnavailable(f"{path} is the ledger of gateway {origin.gateway}, not of {gateway}")
-    return Opened(connection, origin, head, None, reads.signed_seq(connection), checked)
+    carried = reads.carried_over(connection)
+    if carried is None or head.seq != carried.carried + 1:
+        set_aside, entries_lost = None, False
+    else:
+        set_aside, entries_lost = path.with_name(carried.set_aside), carried.lost_any
+    return Opened(connection, origin, head, set_aside, entries_lost, reads.signed_seq(connection), checked)
 
 
 @contextmanager
@@ -146,13 +157,24 @@ def _check_pages(connection: sqlite3.Connection) -> None:
         raise LedgerDamaged(fault)
 
 
-def _origin(connection: sqlite3.Connection, gateway: str, now: Callable[[], Stamp]) -> LedgerOrigin:
+def _origin(connection: sqlite3.Connection, path: Path, gateway: str, now: Callable[[], Stamp]) -> LedgerOrigin:
     origin = reads.origin(connection)
     if origin is None:
         if connection.execute("SELECT 1 FROM entry LIMIT 1").fetchone():
             raise LedgerDamaged("entries without an origin")
-        origin = LedgerOrigin(gateway, epoch=secrets.token_hex(8), salt=secrets.token_bytes(32))
-        writes.insert_origin(connection, origin, now().utc_us)
+        origin = _begin(connection, set_aside_before(path), gateway, now().utc_us)
+    return origin
+
+
+def _begin(connection: sqlite3.Connection, aside: Path | None, gateway: str, now_us: int) -> LedgerOrigin:
+    """A new ledger, with what a damaged one still proves."""
+    before = None if aside is None else origin_of(aside, gateway)
+    salt = secrets.token_bytes(32) if before is None else before.salt
+    origin = LedgerOrigin(gateway, epoch=secrets.token_hex(8), salt=salt)
+    with writes.transaction(connection):
+        writes.insert_origin(connection, origin, now_us)
+        if aside is not None:
+            carry_over(connection, origin, before, aside)
     return origin
 
 
@@ -173,8 +195,8 @@ def _check_content(connection: sqlite3.Connection, origin: LedgerOrigin) -> Head
     return head
 
 
-def _set_aside(path: Path, at: Stamp) -> Path:
-    """Renames the file and its companions so that they still belong together; the new name of the file."""
+def _set_aside(path: Path, at: Stamp) -> None:
+    """Renames the file and its companions so that they still belong together."""
     stamp = datetime.fromtimestamp(at.utc_us // 1_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
     aside = path.with_name(f"{path.name}.damaged-{stamp}")
     if aside.exists():
@@ -184,4 +206,3 @@ def _set_aside(path: Path, at: Stamp) -> Path:
         if source.exists():
             source.rename(aside.with_name(aside.name + companion))
     file_check.clear(path)
-    return aside

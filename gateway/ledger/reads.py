@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.ledger import index
 from gateway.ledger.batch import Backlog, OutboxMessage, OutboxRow, SessionDue, Tally
+from gateway.ledger.bodies import SetAsideBody, set_aside_of
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
@@ -113,9 +114,42 @@ def _next_observed(connection: sqlite3.Connection, name: str) -> str:
 
 
 def ruled_since(connection: sqlite3.Connection) -> int:
-    """The entry after which the present rules made all that was announced; 0: they made everything."""
+    """The entry after which the present rules made all that was announced from what the ledger has; 0: everything."""
     row = connection.execute("SELECT since_seq FROM rules").fetchone()
-    return row[0] if row else 0
+    since_seq: int = row[0] if row else 0
+    carried = carried_over(connection)
+    return since_seq if carried is None else max(since_seq, carried.carried + 1)
+
+
+def carried_over(connection: sqlite3.Connection) -> SetAsideBody | None:
+    """What this ledger began with, where it took the place of a damaged one."""
+    query = """
+        SELECT seq, body FROM entry JOIN origin ON recorded_us = created_us
+         WHERE kind = 'status' AND body GLOB '{"set_aside"*' ORDER BY seq LIMIT 1"""
+    row = connection.execute(query).fetchone()
+    if row is None:
+        return None
+    seq, body = row
+    found = set_aside_of(body)
+    return found if found is not None and seq == found.carried + 1 else None
+
+
+def sent_before(connection: sqlite3.Connection) -> frozenset[str]:
+    """The ids of messages that were carried over from a damaged ledger without their entries."""
+    found = carried_over(connection)
+    return frozenset() if found is None else frozenset(found.sent)
+
+
+def messages_missing(connection: sqlite3.Connection) -> set[str]:
+    """The ids of messages that entries record and the outbox does not have."""
+    query = """
+        WITH recorded AS (SELECT body FROM entry WHERE kind IN ('increment', 'session', 'charge', 'status')
+                             AND kind <> 'fact' AND json_valid(body))
+        SELECT key FROM (SELECT sealed.key FROM recorded, json_each(body, '$.sent') AS sealed
+                         UNION SELECT json_extract(body, '$.event.id') FROM recorded
+                                WHERE json_extract(body, '$.sent') IS NULL)
+         WHERE key NOT NULL AND key NOT IN (SELECT event_id FROM outbox)"""
+    return {name for (name,) in connection.execute(query)}
 
 
 def last_happened_us(connection: sqlite3.Connection, last_seq: int) -> int:

@@ -39,6 +39,8 @@ from gateway.session.state import ReadBack
 class Ledger:
     """An open ledger. `head` is the end of the chain, `set_aside` where a damaged predecessor lies, if any.
 
+    `entries_lost` says that not all of that one could be carried over.
+
     `signed_seq` is the last entry with a checkpoint; 0 for none.
     """
 
@@ -46,6 +48,7 @@ class Ledger:
         self.head = opened.head
         self.salt = opened.origin.salt
         self.set_aside = opened.set_aside
+        self.entries_lost = opened.entries_lost
         self.signed_seq = opened.signed_seq
         self.outbox = Outbox(worker)
         self._origin = opened.origin

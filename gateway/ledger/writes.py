@@ -23,7 +23,7 @@ def append_batch(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Ba
 
     After a sqlite3.Error nobody knows which.
     """
-    with _transaction(connection):
+    with transaction(connection):
         _append(connection, origin, batch)
 
 
@@ -53,7 +53,7 @@ def commit_group(connection: sqlite3.Connection) -> None:
 
 def append_attempts(connection: sqlite3.Connection, attempts: Sequence[Attempt]) -> None:
     """Commits what the broker said to each publish; sqlite3.Error is indeterminate."""
-    with _transaction(connection):
+    with transaction(connection):
         connection.executemany(
             "INSERT INTO attempt (outbox_id, at_us, reason, delivered) VALUES (?, ?, ?, ?)",
             [(attempt.outbox_id, attempt.at_us, attempt.reason, int(attempt.delivered)) for attempt in attempts],
@@ -68,17 +68,24 @@ def put_session_due(connection: sqlite3.Connection, state: SessionDue) -> None:
 
 
 def insert_origin(connection: sqlite3.Connection, origin: LedgerOrigin, created_us: int) -> None:
-    """Commits whose ledger this is; once in its life."""
-    with _transaction(connection):
-        values = (origin.gateway, origin.epoch, origin.salt, created_us)
-        connection.execute("INSERT INTO origin (gateway, epoch, salt, created_us) VALUES (?, ?, ?, ?)", values)
+    """Whose ledger this is, once in its life; within a transaction of the caller's."""
+    values = (origin.gateway, origin.epoch, origin.salt, created_us)
+    connection.execute("INSERT INTO origin (gateway, epoch, salt, created_us) VALUES (?, ?, ?, ?)", values)
+
+
+def insert_entry(connection: sqlite3.Connection, entry: Entry) -> None:
+    """Write an entry; within a transaction of the caller's."""
+    connection.execute(
+        "INSERT INTO entry (seq, recorded_us, kind, session, body, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (entry.seq, entry.recorded_us, entry.kind.value, entry.session, entry.body, entry.prev_hash, entry.hash),
+    )
 
 
 def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> None:
     if follow(reads.head(connection, origin), batch.entries) != batch.head:
         raise ChainBroken(f"the batch ends at entry {batch.head.seq}, not at its stated head")
     for entry in batch.entries:
-        _insert_entry(connection, entry)
+        insert_entry(connection, entry)
     index.insert(connection, batch.entries)
     for message in batch.outbox:
         _insert_message(connection, message)
@@ -98,7 +105,8 @@ def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) 
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Generator[None]:
+def transaction(connection: sqlite3.Connection) -> Generator[None]:
+    """All that is written within it, or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -109,16 +117,11 @@ def _transaction(connection: sqlite3.Connection) -> Generator[None]:
     connection.execute("COMMIT")
 
 
-def _insert_entry(connection: sqlite3.Connection, entry: Entry) -> None:
-    connection.execute(
-        "INSERT INTO entry (seq, recorded_us, kind, session, body, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (entry.seq, entry.recorded_us, entry.kind.value, entry.session, entry.body, entry.prev_hash, entry.hash),
-    )
-
-
 def _insert_message(connection: sqlite3.Connection, message: OutboxMessage) -> None:
     digest = reads.message_digest(message)
     held = connection.execute("SELECT digest FROM outbox WHERE event_id = ?", (message.event_id,)).fetchone()
+    if held is not None and message.event_id in reads.sent_before(connection):
+        return  # the entry was lost with a damaged ledger, its message was not: what was sent stands
     if held == (digest,):
         raise DuplicateEvent(f"event {message.event_id} is in the outbox already")
     if held is not None:

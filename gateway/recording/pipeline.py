@@ -21,7 +21,7 @@ import logging
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -60,7 +60,8 @@ from gateway.recording.session_heads import SessionHeads
 from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.attribution import Session
-from gateway.session.facts import AnyFact, ClockStepped, Key
+from gateway.session.fact_types import WorkKind
+from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, Key, WorkRaised
 from gateway.session.outcome import Outcome
 from gateway.session.related import CLOCK, Anchor
 from gateway.session.spans import FOREVER
@@ -269,14 +270,13 @@ class Pipeline:
     async def _resume(self) -> None:
         """Do what became due meanwhile, as the first thing after a start."""
         transaction = self._begin()
-        if self._ledger.set_aside is not None:
-            _log.error("a damaged ledger was set aside", extra={"file": self._ledger.set_aside.name})
-            self._recorder.set_aside(transaction, self._ledger.set_aside.name)
         state, step = await self._advance(transaction, ())
         wrong = {each.record.token for each in step.outcomes if each.takes_back}
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})
         await self._finish(transaction, (state.with_asleep(wrong, self._next), step.without(wrong)))
+        if facts := tuple(self._after_damage(self._clock.now().utc_us)):
+            await self._take_facts(facts, ())  # in the same commit
 
     async def _sign(self) -> None:
         transaction = self._begin()
@@ -411,6 +411,25 @@ class Pipeline:
         kept = await self._ledger.identity(subject)
         known = kept if now is None else now.completed(kept)
         return None if known is None else self._outbound.site.shown(known)
+
+    def _after_damage(self, now_us: int) -> Iterator[AnyFact]:
+        """What follows for the sessions under way from a damaged ledger, in whose place this one began just now."""
+        aside = self._ledger.set_aside
+        if aside is None:
+            return
+        for record in self._next.records.values():
+            if record.done:
+                continue
+            yield WorkRaised(
+                at_us=now_us,
+                known_at_us=now_us,
+                what=WorkKind.LEDGER_DAMAGED,
+                cap=record.cap,
+                patient=record.patient,
+                order=record.token,
+            )
+            if self._ledger.entries_lost:
+                yield EvidenceLost(at_us=now_us, known_at_us=now_us, token=record.token, reason=aside.name)
 
     def _clock_facts(self, now_us: int) -> tuple[AnyFact, ...]:
         """P25: a step of the wall clock is recorded while sessions run on the old time; otherwise it is followed."""

@@ -13,7 +13,6 @@ from gateway.ledger.bodies import (
     ChargeBody,
     IncrementBody,
     SessionBody,
-    SetAsideBody,
     StatusBody,
     anonymous,
     encode_body,
@@ -167,10 +166,6 @@ class Recorder:
             at_us=transaction.recorded_us,
         )
         return OutgoingMessage(self._topics.result, encode_event(event), content_type=CONTENT_TYPE)
-
-    def set_aside(self, transaction: Transaction, file_name: str) -> None:
-        """Record that a damaged ledger lies beside this one."""
-        transaction.record(EntryKind.STATUS, "", encode_body(SetAsideBody(file_name)))
 
     def _phase(self, transaction: Transaction, outcome: Outcome, cause: str) -> None:
         """Publish the new phase on every cap of the session."""

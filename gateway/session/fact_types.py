@@ -53,10 +53,11 @@ class ToleranceFinding(StrEnum):
 
 
 class WorkKind(StrEnum):
-    """What messages of the EHR leave to a person."""
+    """What messages of the EHR, or the gateway itself, leave to a person."""
 
     CHAIR_TAKEN = "chair_taken"  # the EHR places a patient at a cap that serves another one: not bound
     CAP_TAKEN_OVER = "cap_taken_over"  # a confirmed association ended another patient's
     CHAIR_DISAGREES = "chair_disagrees"  # the message's chair serves another patient than its visit
     VISIT_CANCELLED = "visit_cancelled"  # the EHR cancelled a visit that a cap served
+    LEDGER_DAMAGED = "ledger_damaged"  # the session was under way when a damaged ledger was set aside
     ADMINISTRATION_WITHDRAWN = "administration_withdrawn"  # charted, then taken back: its order has no end now

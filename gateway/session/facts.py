@@ -391,6 +391,10 @@ class CapIdentified(SessionFact, frozen=True, kw_only=True, omit_defaults=True, 
     lot: str = ""
 
 
+class EvidenceLost(SessionFact, frozen=True, tag="evidence_lost"):
+    """Entries of the ledger were lost while the session was under way; some may have been about it."""
+
+
 class NoteAdded(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="note_added"):
     """A free remark for whoever reviews the session. It must name no patient: the ledger keeps it for good."""
 
@@ -517,6 +521,7 @@ AnyFact = (
     | PreparationCharted
     | ToleranceChecked
     | CapIdentified
+    | EvidenceLost
     | NoteAdded
     | OrderChecked
     | WorkRaised

@@ -22,6 +22,7 @@ from gateway.session.facts import (
     AgentClass,
     AnyFact,
     EndSource,
+    EvidenceLost,
     HoldLifted,
     InfusionEndCorrected,
     InfusionEnded,
@@ -79,6 +80,8 @@ def release(
     final = _is_final(assessment, policy, account, now_us)
     lifted = _lifted(assessment, facts, account, policy, final=final)
     found = [*_holds(assessment, facts, policy, patient, emitted, now_us)]
+    if any(isinstance(fact, EvidenceLost) for fact in facts):
+        found.append(HeldReason.EVIDENCE_LOST)
     if final:
         found += _final_holds(assessment, facts, policy)
         if not account.charged and _is_signed_for_less(assessment, facts, policy):

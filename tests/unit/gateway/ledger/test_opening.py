@@ -14,6 +14,8 @@ from sqlite_utils import Database, Migrations
 from drivers.reading import Stamp
 from gateway.ledger import file_check, reads, schema
 from gateway.ledger.batch import Batch, OutboxMessage, OutboxRow
+from gateway.ledger.bodies import set_aside_of
+from gateway.ledger.carry_over import LOST
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.ledger.errors import LedgerUnavailable, StateLocked
 from gateway.ledger.file_check import FileCheck
@@ -98,8 +100,20 @@ def test_the_files_are_their_owners_alone(path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
-@pytest.mark.parametrize("damage", ["garbage", "first page", "entry", "message", "trigger gone", "origin gone"])
-def test_a_damaged_ledger_is_set_aside_whole_and_a_new_epoch_begins(path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "carried", "waiting"),
+    [
+        ("garbage", [], []),
+        ("first page", [], []),
+        ("entry", [1, 2], ["e1", "e2", "e3"]),  # the first in the file is the last
+        ("message", [1, 2, 3], ["e1", "e2"]),  # the first in the file is the last
+        ("trigger gone", [1, 2, 3], ["e1", "e2", "e3"]),
+        ("origin gone", [], []),
+    ],
+)
+def test_a_damaged_ledger_is_set_aside_whole_and_a_new_epoch_begins_with_what_it_proves(
+    path: Path, damage: str, carried: list[int], waiting: list[str]
+) -> None:
     before = fill(path)
     match damage:
         case "garbage":
@@ -120,9 +134,16 @@ def test_a_damaged_ledger_is_set_aside_whole_and_a_new_epoch_begins(path: Path, 
     assert found.set_aside == path.with_name("ledger.db.damaged-20250615T150640Z")
     assert found.set_aside is not None
     assert found.set_aside.read_bytes() == damaged
-    assert found.head.seq == 0
     assert found.head.epoch != before.head.epoch
-    assert reopen(path) == msgspec.structs.replace(found, set_aside=None)
+    *entries, last = found.entries
+    bodies = [before.entries[seq - 1].body if seq in carried else LOST for seq in range(1, len(entries) + 1)]
+    assert [each.body for each in entries] == bodies
+    assert sorted(row.event_id for row in found.rows) == waiting
+    noted = set_aside_of(last.body)
+    assert noted is not None
+    assert (noted.set_aside, noted.carried) == (found.set_aside.name, len(entries))
+    assert noted.lost_any == (damage == "entry" or not carried)
+    assert reopen(path) == found, "it is said until something else is recorded"
 
 
 def test_companions_go_with_a_damaged_ledger_and_a_second_one_overwrites_nothing(path: Path) -> None:
@@ -317,5 +338,7 @@ def test_a_large_file_is_checked_after_the_start_and_set_aside_at_the_next(
         file.seek((page - 1) * 4096)
         file.write(bytes(4096))
     assert asyncio.run(checked(path)) is FileCheck.DAMAGED
-    assert reopen(path).set_aside is not None
-    assert reopen(path).set_aside is None
+    aside = reopen(path).set_aside
+    assert aside is not None
+    assert reopen(path).set_aside == aside, "said until something else is recorded, and not set aside again"
+    assert list(path.parent.glob("*.damaged-*")) == [aside]

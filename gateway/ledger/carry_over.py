@@ -1,0 +1,262 @@
+"""Beginning a ledger where a damaged one was set aside: what that one still proves is carried over.
+
+Theory of operation. An entry's hash covers all that it says and its place in the chain, so each entry that can be read
+and fits its own hash is what was committed, whatever became of its neighbours. Such entries are chained anew in the
+new epoch, with their numbers, instants and bodies as they were; so the gateway goes on as after any restart, and
+nothing is published twice. The old salt goes with them, or nobody would know the patients again. Messages go with
+them where their digest fits, byte for byte, and wait where they waited. The last entry says what was carried over and
+what is lost. All of it is one transaction with the ledger's origin: a gateway that is killed meanwhile begins anew.
+"""
+
+import logging
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from gateway.ledger import index, reads
+from gateway.ledger.batch import OutboxRow
+from gateway.ledger.bodies import (
+    ReceiptBody,
+    ResendBody,
+    SetAsideBody,
+    delivery_of,
+    encode_body,
+)
+from gateway.ledger.entry import Entry, EntryKind, Head, append, seal, subject_of
+from gateway.ledger.errors import LedgerDamaged
+from gateway.ledger.reads import LedgerOrigin
+from gateway.ledger.writes import insert_entry
+
+_log = logging.getLogger("capgate.ledger")
+
+_PAGE = 500
+_BLIND = 100_000  # rows that are looked for past the last readable one, where nobody knows how many there were
+_OUTBOX = ("event_id", "topic", "payload", "retain", "content_type", "digest", "seq")
+_IDENTITY = ("subject", "version", "visit", "mrn", "account", "name", "birth_date", "sex")
+LOST = '{"lost":true}'  # the body that stands for an entry that is lost
+_READING_FAILED = (sqlite3.Error, UnicodeDecodeError, OverflowError)
+
+_Row = tuple[Any, ...]
+
+
+def set_aside_before(path: Path) -> Path | None:
+    """The ledger that was set aside last in this place."""
+    found = {each.name.removesuffix("-wal").removesuffix("-shm") for each in path.parent.glob(f"{path.name}.damaged-*")}
+    return path.with_name(max(found)) if found else None
+
+
+def origin_of(aside: Path, gateway: str) -> LedgerOrigin | None:
+    """Whose ledger the damaged file is, as far as it proves that; None if it is not this gateway's or cannot say."""
+    if not aside.exists() or not aside.stat().st_size:
+        return None  # SQLite would delete a log whose file is empty
+    try:
+        with closing(_open(aside)) as source:
+            origin = reads.origin(source)
+            if origin is None or origin.gateway != gateway:
+                return None
+            first = next(_verified(source, origin), None)
+            rooted = first is not None and (first.seq > 1 or first.prev_hash == origin.genesis.hash)
+            return origin if rooted else None
+    except _READING_FAILED:
+        return None
+
+
+def carry_over(connection: sqlite3.Connection, origin: LedgerOrigin, before: LedgerOrigin | None, aside: Path) -> None:
+    """Fill the ledger of `origin` from the damaged one at `aside`; within a transaction of the caller's.
+
+    `before` is the damaged one's own origin; None: nothing of it can be believed, and that is all that is recorded.
+    """
+    (created_us,) = connection.execute("SELECT created_us FROM origin").fetchone()
+    carried = _Carried(connection, origin)
+    body = SetAsideBody(aside.name)
+    if before is not None:
+        with closing(_open(aside)) as source:
+            last_seq = _last(source, "entry", "seq")
+            published = max((row[1] for row in _rows(source, "outbox", "outbox_id", ("seq",))), default=0)
+            carried.entries(_verified(source, before), max(last_seq or 0, published))
+            body = carried.rest(source, body)
+        missing = len(carried.lost) + (last_seq is None)
+        body = msgspec.structs.replace(body, epoch=before.epoch, carried=carried.head.seq, missing=missing)
+    carried.close(created_us, body)
+    index.make_sessions(connection)
+    extra = {"file": aside.name, "entries": body.carried, "missing": body.missing, "messages_lost": len(body.lost)}
+    _log.error("a damaged ledger was set aside, and what it proves carried over", extra=extra)
+
+
+class _Carried:
+    """The new chain in the making; every entry has the number that it had, for messages name it."""
+
+    def __init__(self, connection: sqlite3.Connection, origin: LedgerOrigin) -> None:
+        self.head = origin.genesis
+        self.lost: set[int] = set()
+        self._connection = connection
+        self._salt = origin.salt
+        self._told: list[tuple[int, int, ReceiptBody | ResendBody]] = []  # number, instant
+
+    def entries(self, verified: Iterable[Entry], last_seq: int) -> None:
+        """Chain the entries anew under their numbers, up to `last_seq` at least; for a lost one stands a mark."""
+        page: list[Entry] = []
+        recorded_us = 0
+        for old in verified:
+            self._mark(old.seq - 1, recorded_us)
+            entry, self.head = append(self.head, old.recorded_us, old.kind, old.session, old.body)
+            recorded_us = old.recorded_us
+            if entry.kind is EntryKind.DELIVERY and (told := delivery_of(entry.body)) is not None:
+                self._told.append((entry.seq, entry.recorded_us, told))
+            insert_entry(self._connection, entry)
+            page.append(entry)
+            if len(page) == _PAGE:
+                index.insert(self._connection, page)
+                page = []
+        index.insert(self._connection, page)
+        self._mark(last_seq, recorded_us)
+
+    def _mark(self, last_seq: int, recorded_us: int) -> None:
+        while self.head.seq < last_seq:
+            entry, self.head = append(self.head, recorded_us, EntryKind.STATUS, "", LOST)
+            insert_entry(self._connection, entry)
+            self.lost.add(entry.seq)
+
+    def rest(self, source: sqlite3.Connection, body: SetAsideBody) -> SetAsideBody:
+        """Carry over what stands beside the chain; what is known of it, as part of `body`."""
+        sent: dict[str, str] = {}
+        known: dict[int, int] = {}  # number of the message before and now
+        followed = {row[0]: row[1:] for row in _rows(source, "delivery", "outbox_id", ("key", "awaited"))}
+        for outbox_id, *fields in _rows(source, "outbox", "outbox_id", _OUTBOX):
+            *message, old_seq = fields
+            try:
+                row = reads.outbox_row(outbox_id, *message)
+            except (LedgerDamaged, TypeError, AttributeError):
+                continue
+            if old_seq in self.lost:
+                sent[row.event_id] = seal(self._salt, row.payload)
+            known[outbox_id] = self._message(old_seq, row, message[-1])
+            if outbox_id in followed:
+                values = (known[outbox_id], *followed[outbox_id])
+                self._connection.execute("INSERT INTO delivery (outbox_id, key, awaited) VALUES (?, ?, ?)", values)
+        self._history(source, known)
+        for _, *identity in _rows(source, "identity", "rowid", _IDENTITY):
+            if identity[0] == subject_of(self._salt, identity[2]):
+                marks = ", ".join("?" * len(_IDENTITY))
+                self._connection.execute(f"INSERT INTO identity ({', '.join(_IDENTITY)}) VALUES ({marks})", identity)
+        lost = tuple(sorted(reads.messages_missing(self._connection)))
+        return msgspec.structs.replace(body, lost=lost, sent=sent)
+
+    def close(self, created_us: int, body: SetAsideBody) -> None:
+        """Say what was carried over."""
+        entry, self.head = append(self.head, created_us, EntryKind.STATUS, "", encode_body(body).decode())
+        insert_entry(self._connection, entry)
+
+    def _message(self, seq: int, row: OutboxRow, digest: str) -> int:
+        query = """
+            INSERT INTO outbox (seq, event_id, topic, payload, retain, content_type, digest)
+            VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING outbox_id"""
+        values = (seq, row.event_id, row.topic, row.payload, int(row.retain), row.content_type, digest)
+        return self._connection.execute(query, values).fetchone()[0]
+
+    def _history(self, source: sqlite3.Connection, known: dict[int, int]) -> None:
+        """What the broker and the engine said, in the order of time: the triggers make of it what waits."""
+        attempts = "INSERT INTO attempt (outbox_id, at_us, reason, delivered) VALUES (?, ?, ?, ?)"
+        events: list[tuple[int, int, str, _Row]] = [
+            (at_us, 0, attempts, (known[outbox_id], at_us, reason, delivered))
+            for _, outbox_id, at_us, reason, delivered in _rows(
+                source, "attempt", "attempt_id", ("outbox_id", "at_us", "reason", "delivered")
+            )
+            if outbox_id in known
+        ]
+        beside = {row[0]: row[1:] for row in _rows(source, "receipt", "seq", ("message", "sent_us"))}
+        receipts = (
+            "INSERT INTO receipt (seq, key, accepted, code, message, at_us, sent_us) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        )
+        for seq, at_us, told in self._told:
+            match told:
+                case ReceiptBody(receipt=note):
+                    accepted = int(note.result == "accepted")
+                    message, sent_us = beside.get(seq, ("", 0))
+                    events.append((at_us, 1, receipts, (seq, note.key, accepted, note.code, message, at_us, sent_us)))
+                case ResendBody(resend=order):
+                    events.append((at_us, 1, "INSERT INTO resend (seq, key) VALUES (?, ?)", (seq, order.key)))
+        for _, _, statement, values in sorted(events, key=lambda each: each[:2]):
+            self._connection.execute(statement, values)
+        answered = {seq for seq, _, told in self._told if isinstance(told, ReceiptBody)}
+        for seq, text in _rows(source, "receipt_text", "seq", ("text",)):
+            if seq in answered:
+                self._connection.execute("INSERT INTO receipt_text (seq, text) VALUES (?, ?)", (seq, text))
+
+
+def _open(aside: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{aside.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+
+def _verified(source: sqlite3.Connection, origin: LedgerOrigin) -> Generator[Entry]:
+    """The entries that fit their own hash."""
+    columns = ("recorded_us", "kind", "session", "body", "prev_hash", "hash")
+    before: Entry | None = None
+    for row in _rows(source, "entry", "seq", columns):
+        try:
+            entry = msgspec.convert(row, _Columns).entry
+        except msgspec.ValidationError:
+            continue
+        follows = before is None or entry.seq != before.seq + 1 or entry.prev_hash == before.hash
+        claimed = Head(origin.epoch, entry.seq - 1, entry.prev_hash, origin.gateway)
+        if follows and append(claimed, entry.recorded_us, entry.kind, entry.session, entry.body)[0] == entry:
+            before = entry
+            yield entry
+
+
+def _rows(source: sqlite3.Connection, table: str, key: str, columns: Sequence[str]) -> Iterator[_Row]:
+    """Every row that can be read, its number first, past whatever part of the file is damaged."""
+    query = f"SELECT {key}, {', '.join(columns)} FROM {table} WHERE {key} "
+    try:
+        if source.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (table,)).fetchone() is None:
+            return
+    except _READING_FAILED:
+        return
+    last = _last(source, table, key)
+    at, readable = 0, 0
+    while at < (readable + _BLIND if last is None else last):
+        try:
+            page = source.execute(f"{query} > ? ORDER BY {key} LIMIT ?", (at, _PAGE)).fetchall()
+        except _READING_FAILED:
+            page = [row for number in range(at + 1, at + _PAGE + 1) for row in _row(source, query, number)]
+            at += _PAGE
+        else:
+            page = [row for row in page if row[0] > at]  # a damaged tree may lead back
+            at = page[-1][0] if page else at + _PAGE
+        readable = page[-1][0] if page else readable
+        yield from page
+
+
+def _last(source: sqlite3.Connection, table: str, key: str) -> int | None:
+    """The highest number, 0 in an empty table; None where the file cannot say."""
+    try:
+        return source.execute(f"SELECT max({key}) FROM {table}").fetchone()[0] or 0
+    except _READING_FAILED:
+        return None
+
+
+class _Columns(msgspec.Struct, frozen=True, array_like=True):
+    """The columns of an entry as they must be; a damaged file may have anything in them."""
+
+    seq: int
+    recorded_us: int
+    kind: EntryKind
+    session: str
+    body: str
+    prev_hash: str
+    hash: str
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(*msgspec.structs.astuple(self))
+
+
+def _row(source: sqlite3.Connection, query: str, number: int) -> list[_Row]:
+    try:
+        return source.execute(f"{query} = ?", (number,)).fetchall()
+    except _READING_FAILED:
+        return []
