@@ -34,7 +34,7 @@ from gateway.session.facts import (
     UnitOnline,
 )
 from gateway.session.policy import OfflineUnproven, Policy, StopConflict
-from gateway.session.spans import FOREVER, Span, subtract, union
+from gateway.session.spans import FOREVER, US_PER_S, Span, subtract, union
 
 EHR = "adt"  # the source of a departure that the EHR reported
 IMPLICIT_STOP = "implicit_stop"  # the reason of a stop that the next patient on the cap implies (P24)
@@ -251,7 +251,8 @@ def _cap_time(
 ) -> CapTime:
     silences, lost_us = _silences(cap.device, facts)
     unproven = union(span for span, online in silences if _is_unproven(online, cap.channel))
-    losses = union(loss for span, online in silences for loss in _losses(span, online, cap.channel, runs))
+    tolerance_us = policy.pause_tolerance_s * US_PER_S
+    losses = union(loss for span, online in silences for loss in _losses(span, online, cap.channel, runs, tolerance_us))
     bridged = policy.offline_unproven is OfflineUnproven.BRIDGE
     kept = [part for pause in pauses if (part := _within(pause, runs)) is not None]
     cap_faults = [(pause.start_us, pause.end_us) for pause in kept if pause.fault]
@@ -318,16 +319,19 @@ def _is_unproven(online: UnitOnline, channel: int) -> bool:
     return channel in online.unproven if online.unproven or online.lost else True
 
 
-def _losses(silence: Span, online: UnitOnline, channel: int, runs: Sequence[Run]) -> Iterator[Span]:
+def _losses(silence: Span, online: UnitOnline, channel: int, runs: Sequence[Run], tolerance_us: int) -> Iterator[Span]:
     """What a cap's counters show that it did not cool within a silence.
 
     Nobody knows when that was. At the end of the silence, or of the run if that ended within it, it leaves the fewest
-    minutes: the count begins at some instant and lasts to the run's end, and no later loss can be.
+    minutes: the count begins at some instant and lasts to the run's end, and no later loss can be. A loss longer than
+    the tolerance may have been a stop that closed the count (P11, P12): then nothing of the silence is known.
     """
     lost_us = sum(loss.lost_us for loss in online.lost if loss.channel == channel)
     if not lost_us:
         return
     start_us, end_us = silence
+    if lost_us > tolerance_us:
+        lost_us = end_us - start_us
     for run in islice(runs, bisect_right(runs, start_us, key=_end_us), None):
         if run.start_us >= end_us:
             return

@@ -2,8 +2,9 @@
 
 import pytest
 
-from gateway.session.facts import AnyFact, NoteAdded
+from gateway.session.facts import AnyFact, CapLoss, NoteAdded, UnitOnline
 from tests.unit.gateway.session.session_timelines import (
+    A1,
     A2,
     B1,
     agent,
@@ -287,6 +288,12 @@ class TestEnds:
 
 class TestOutOfSight:
     """Silence counts only on the unit's own proof (P15, P16)."""
+
+    def test_a_loss_within_the_tolerance_is_taken_off_and_a_longer_one_leaves_nothing_of_the_silence(self) -> None:
+        for lost_s, log in ((540, "11:16 11:55 12:25"), (660, "11:46 12:16")):
+            loss = CapLoss(channel=A1.channel, lost_us=lost_s * 1_000_000)
+            back = UnitOnline(**told("11:30", None), device=A1.device, lost=(loss,))
+            assert follow(day(offline("10:50"), back)).instants == log
 
     def test_a_proven_gap_counts_and_is_told_at_the_reconnection(self) -> None:
         found = follow(day(offline("11:10"), online("11:25", proven=True)))
