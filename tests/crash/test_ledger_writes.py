@@ -55,6 +55,7 @@ def kill_at_write(number: int, directory: Path) -> int:
     return len(seqs)
 
 
+@pytest.mark.timeout(600)
 def test_killed_at_its_writes_the_ledger_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     trace = tmp_path / "trace"
     whole = [*strace("-o", str(trace)), sys.executable, WRITER, str(tmp_path / "whole.db"), str(BATCHES)]

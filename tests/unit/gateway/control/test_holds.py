@@ -14,6 +14,7 @@ from gateway.session.facts import (
     AnyFact,
     CoolingStarted,
     CoolingStopped,
+    EvidenceLost,
     HoldLifted,
     InfusionEnded,
     OrderChecked,
@@ -113,6 +114,7 @@ LIFTED: dict[HeldReason, tuple[Policy, list[AnyFact], int]] = {
     ),
     HeldReason.NO_ORDER: (APPROVED, day(*READY, order_check("08:40", found=False)), 3),
     HeldReason.PREPARATION_MISSING: (APPROVED, day(), 3),
+    HeldReason.EVIDENCE_LOST: (APPROVED, day(*READY, EvidenceLost(**told("12:20", None), token=TOKEN)), 3),
     HeldReason.ADMINISTRATION_MISSING: (
         APPROVED,
         [*READY, start("09:00"), ended("A", "11:00", presumed=True), stop("12:30")],
