@@ -65,12 +65,6 @@ def length(spans: Iterable[Span]) -> int:
     return sum(end - start for start, end in spans)
 
 
-def covers(spans: tuple[Span, ...], at_us: int) -> bool:
-    """Whether `at_us` lies inside one of the sorted `spans`."""
-    index = bisect_left(spans, (at_us + 1, at_us)) - 1
-    return index >= 0 and at_us < spans[index][1]
-
-
 def _start_us(span: Span) -> int:
     return span[0]
 
