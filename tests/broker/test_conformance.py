@@ -290,14 +290,10 @@ def test_the_command_line_clients_of_mosquitto_agree(any_port: int, flag: str) -
     assert seen == ["cli/first one", "cli/second two"]
 
 
-def test_two_thousand_messages_a_second_pass(join: Join) -> None:
-    """By the processor's time of this process: what other processes take of the machine's does not count."""
+def test_a_burst_of_two_thousand_messages_arrives_whole_and_in_order(join: Join) -> None:
     count = 2_000
     reader, writer = join(5, "reader"), join(5, "writer")
     reader.subscribe("load", 0)
-    began = time.process_time()
     for number in range(count):
         writer.client.publish("load", str(number).encode())
-    last = [reader.next() for _ in range(count)][-1]
-    assert last.payload == str(count - 1).encode()
-    assert time.process_time() - began < 1.0
+    assert [int(reader.next().payload) for _ in range(count)] == list(range(count))
