@@ -93,7 +93,7 @@ class Gateway:
         self._control = ControlService(config, clock, ledger, pipeline, restart, self._commissioning)
         self._mqtt = MqttService(
             config.mqtt,
-            [topics.inbound(each) for each in Notation],
+            [topics.inbound(each).topic for each in Notation],
             ledger.outbox,
             telemetry,
             self._take_message,

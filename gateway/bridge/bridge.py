@@ -53,8 +53,8 @@ class Bridge:
         self._line = MllpClient(config.target)
         self._connection: Connection | None = None
         self._is_connected = asyncio.Event()
-        topic = Topics(config.site, config.id, config.mode).status
-        self._announcements = announcements(Origin(config.site, config.id), topic, config.mode, clock)
+        destination = Topics(config.site, config.id, config.mode).status
+        self._announcements = announcements(Origin(config.site, config.id), destination, config.mode, clock)
 
     async def run(self) -> None:
         """Carry messages until cancelled. Raises OSError where the address to listen on cannot be had."""
@@ -82,7 +82,7 @@ class Bridge:
                 connection = self._connection
                 if connection is None:
                     return "the connection to the broker was lost"
-                taken = await connection.publish(OutgoingMessage(self._config.inbound, payload, content_type=_HL7))
+                taken = await connection.publish(OutgoingMessage.to(self._config.inbound, payload))
         except TimeoutError:
             return "no connection to the broker"
         except MqttDown:
@@ -175,7 +175,7 @@ class Bridge:
     async def _publish_answer(self, connection: Connection, answer: Acknowledged) -> None:
         """Publish the engine's answer; without it the gateway sends the message again."""
         try:
-            await connection.publish(OutgoingMessage(self._config.inbound, answer.payload, content_type=_HL7))
+            await connection.publish(OutgoingMessage.to(self._config.inbound, answer.payload))
         except PublishRefused as refused:
             _log.error("the broker refuses the engine's answer", extra={"reason": refused.reason})
 
@@ -227,6 +227,3 @@ async def _hold(server: asyncio.Server) -> None:
         await asyncio.get_running_loop().create_future()  # ends with the task
     finally:
         server.close()
-
-
-_HL7 = "application/hl7-v2; charset=utf-8"

@@ -11,6 +11,7 @@ from drivers.toml.document import TomlProblems, read_toml
 from gateway.config.mqtt import resolve_mqtt
 from gateway.config.problems import Problems
 from gateway.config.tables import FileName, MqttTable, Segment, Table, is_loopback, listen_address
+from gateway.messages.destination import Destination
 from gateway.messages.notation import Mode, Notation
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import MqttSettings, TlsFiles
@@ -113,7 +114,7 @@ class BridgeConfig(msgspec.Struct, frozen=True):
     mqtt: MqttSettings
     target: Target
     outbound: tuple[str, ...]  # topic filters of what is carried to the engine
-    inbound: str  # topic of what the engine says
+    inbound: Destination  # of what the engine says
     listen: MllpListen | None
 
 

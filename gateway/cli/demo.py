@@ -129,7 +129,7 @@ class _Demo:
                 group.create_task(
                     feed(
                         engine,
-                        topics.inbound(Notation.JSON),
+                        topics.inbound(Notation.JSON).topic,
                         items,
                         self._clock.start.utc_us,
                         self._now_s,

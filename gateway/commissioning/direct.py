@@ -18,7 +18,7 @@ async def send_directly(settings: MqttSettings, topics: Topics, trial: Trial, wa
     """Connect beside whatever else goes by these settings, send, and go."""
     client_id = settings.client_id[: MAX_CLIENT_ID - len(_SUFFIX)] + _SUFFIX
     own = msgspec.structs.replace(settings, client_id=client_id, session_expiry_s=0)
-    will = OutgoingMessage(topics.status, b"", qos=0)
+    will = OutgoingMessage(topics.status.topic, b"", qos=0)
     try:
         async with connect(own, will) as connection:
             tried = await _send(connection, topics, trial, wait_s)
@@ -32,7 +32,7 @@ async def _send(connection: Connection, topics: Topics, trial: Trial, wait_s: fl
     commissioning = Commissioning(connection.publish)
     if wait_s > 0:
         try:
-            await connection.subscribe([topics.inbound(notation) for notation in Notation])
+            await connection.subscribe([topics.inbound(notation).topic for notation in Notation])
         except PublishRefused as refused:
             detail = f"the broker does not let us hear receipts: reason {refused.reason}"
             return TrialResult(TrialStep.NOT_ALLOWED, refused.topic, trial.key, detail, refused.reason)

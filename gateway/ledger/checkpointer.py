@@ -6,7 +6,8 @@ from gateway.ledger.batch import Batch, OutboxMessage
 from gateway.ledger.checkpoint import CHECKPOINT, Checkpoint, note_of, to_data
 from gateway.ledger.entry import EntryKind, Head
 from gateway.ledger.keys import SigningKey
-from gateway.messages.cloudevents import CONTENT_TYPE, Event, Origin, encode_event, make_event, serial_id
+from gateway.messages.cloudevents import Event, Origin, encode_event, make_event, serial_id
+from gateway.messages.destination import Destination
 from gateway.messages.instants import rfc3339
 
 PERIOD_US = 3_600_000_000
@@ -16,10 +17,10 @@ ATTESTED = frozenset({EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE})
 class Checkpointer:
     """Signs heads for one gateway. `signed_seq` is the last entry that the ledger has a checkpoint of; 0 for none."""
 
-    def __init__(self, key: SigningKey, origin: Origin, topic: str, signed_seq: int = 0) -> None:
+    def __init__(self, key: SigningKey, origin: Origin, destination: Destination, signed_seq: int = 0) -> None:
         self._key = key
         self._origin = origin
-        self._topic = topic
+        self._destination = destination
         self._signed_seq = signed_seq
         self._signed_us = 0
 
@@ -41,7 +42,8 @@ class Checkpointer:
         checkpoint = self.sign(batch.head, at_us)
         self._signed_seq, self._signed_us = batch.head.seq, at_us
         event = checkpoint_event(self._origin, checkpoint, at_us)
-        message = OutboxMessage(batch.head.seq, event.id, self._topic, encode_event(event), True, CONTENT_TYPE)
+        to = self._destination
+        message = OutboxMessage(batch.head.seq, event.id, to.topic, encode_event(event), to.retain, to.content_type)
         return msgspec.structs.replace(batch, checkpoint=checkpoint, outbox=(*batch.outbox, message))
 
 

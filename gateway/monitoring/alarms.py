@@ -12,6 +12,7 @@ import msgspec
 
 from drivers.reading import FaultKind
 from gateway.messages.cloudevents import Origin, encode_event
+from gateway.messages.destination import Destination
 from gateway.messages.instants import rfc3339
 from gateway.messages.outbound.device import AlarmData, AlarmState, alarm_event
 from gateway.mqtt.topics import Topics
@@ -131,9 +132,9 @@ def _down(now: AlarmInputs, which: Callable[[UnitDown], bool]) -> list[str]:
 
 
 class Alarms:
-    """Publishes what is raised and cleared. `publish` keeps a payload as the state of a topic."""
+    """Publishes what is raised and cleared. `publish` keeps a payload as the state of a destination."""
 
-    def __init__(self, origin: Origin, topics: Topics, publish: Callable[[str, bytes], None]) -> None:
+    def __init__(self, origin: Origin, topics: Topics, publish: Callable[[Destination, bytes], None]) -> None:
         self._origin = origin
         self._topics = topics
         self._publish = publish

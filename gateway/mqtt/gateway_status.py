@@ -2,7 +2,8 @@
 
 from importlib.metadata import version
 
-from gateway.messages.cloudevents import CONTENT_TYPE, Origin, encode_event
+from gateway.messages.cloudevents import Origin, encode_event
+from gateway.messages.destination import Destination
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.device import GatewayState, GatewayStatus, StatusReason, gateway_status_event
 from gateway.mqtt.service import Announcements, ConnectionInfo
@@ -15,7 +16,7 @@ def software_version() -> str:
     return version("capgate")
 
 
-def announcements(origin: Origin, topic: str, mode: Mode, clock: Clock) -> Announcements:
+def announcements(origin: Origin, destination: Destination, mode: Mode, clock: Clock) -> Announcements:
     """The messages published at every connection (birth), at its loss (will) and at a clean end (farewell)."""
 
     def message(
@@ -25,7 +26,7 @@ def announcements(origin: Origin, topic: str, mode: Mode, clock: Clock) -> Annou
             state=state, reason=reason, epoch=epoch, software=software_version(), protocol=protocol, mode=mode
         )
         event = gateway_status_event(origin, clock.now().utc_us, status, edition)
-        return OutgoingMessage(topic, encode_event(event), retain=True, content_type=CONTENT_TYPE)
+        return OutgoingMessage.to(destination, encode_event(event))
 
     def birth(info: ConnectionInfo) -> OutgoingMessage:
         return message(GatewayState.ONLINE, info.epoch, info.protocol, "birth", None)

@@ -141,10 +141,10 @@ class PahoConnection(aiomqtt.Client):
         return self._client.want_write()
 
     def begin_publish(self, message: OutgoingMessage) -> asyncio.Future[int]:
-        """Send at QoS 1; the future answer is the PUBACK's reason."""
+        """Send at QoS 1, as the message says; the future answer is the PUBACK's reason."""
         self.check()
         properties = publish_properties(message) if self.mqtt5 else None
-        info = self._client.publish(message.topic, message.payload, 1, message.retain, properties)
+        info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
         return self._expect(info.rc, info.mid)
 
     def begin_subscribe(self, filters: Sequence[str], with_retained: bool) -> asyncio.Future[int]:

@@ -47,7 +47,7 @@ class ConnectionInfo(msgspec.Struct, frozen=True):
 
 
 class Announcements(msgspec.Struct, frozen=True):
-    """Makes the gateway's status messages: retained, QoS 1, all on one topic."""
+    """Makes the gateway's status messages: all on one topic."""
 
     birth: Callable[[ConnectionInfo], OutgoingMessage]
     will: Callable[[int], OutgoingMessage]  # takes the epoch of the connection it is for

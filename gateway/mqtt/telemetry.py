@@ -1,7 +1,7 @@
 """Latest values to the broker, lossy and bounded; never in the way of the outbox.
 
-Readings go out at QoS 0, all that were put within GATHER_S in one send. Statuses are retained, QoS 1, and
-only the latest of a topic matters; each is sent again on every new connection.
+Readings are never acknowledged, all that were put within GATHER_S go out in one send. Statuses are retained and
+acknowledged, only the latest of a topic matters, and each is sent again on every new connection.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from itertools import islice
 
 import msgspec
 
+from gateway.messages.destination import Destination
 from gateway.mqtt.client import Connection
 from gateway.mqtt.types import REFUSED_FROM, MqttCounters, OutgoingMessage
 
@@ -18,14 +19,12 @@ LARGEST_BUFFER = 5_000  # readings: a suite of 50 caps read each second, away fo
 GATHER_S = 0.002  # after the first reading: those that follow leave in the same send, which costs more than a reading
 LARGEST_BATCH = 500  # readings in one send, which takes about 2 ms of the loop
 STATUSES_AT_ONCE = 8  # in flight: the rest of the window belongs to the outbox
-JSON = "application/cloudevents+json"
 
 
 class _Reading(msgspec.Struct, frozen=True):
-    topic: str
+    destination: Destination
     payload: bytes
     expires_s: float  # loop time
-    content_type: str
 
 
 class Telemetry:
@@ -35,23 +34,25 @@ class Telemetry:
         self._counters = counters
         self._readings: deque[_Reading] = deque()
         self._readings_wait = asyncio.Event()
-        self._latest: dict[str, bytes] = {}
-        self._unsent: dict[str, None] = {}  # topics, in the order they changed
+        self._latest: dict[Destination, bytes] = {}
+        self._unsent: dict[Destination, None] = {}  # in the order they changed
         self._statuses_wait = asyncio.Event()
 
-    def put(self, topic: str, payload: bytes, expiry_s: float, content_type: str = JSON) -> None:
-        """A reading to send once, within `expiry_s`. Past the bound the oldest is dropped and counted."""
-        expires_s = asyncio.get_running_loop().time() + expiry_s
-        self._readings.append(_Reading(topic, payload, expires_s, content_type))
+    def put(self, destination: Destination, payload: bytes) -> None:
+        """A reading to send once, before it expires. Past the bound the oldest is dropped and counted."""
+        if destination.expiry_s is None:
+            raise ValueError(f"{destination.topic}: what may be lost needs an expiry")
+        expires_s = asyncio.get_running_loop().time() + destination.expiry_s
+        self._readings.append(_Reading(destination, payload, expires_s))
         if len(self._readings) > LARGEST_BUFFER:
             self._readings.popleft()
             self._counters.telemetry_dropped += 1
         self._readings_wait.set()
 
-    def status(self, topic: str, payload: bytes) -> None:
+    def status(self, destination: Destination, payload: bytes) -> None:
         """The state of something from now on, retained by the broker; an empty payload clears it."""
-        self._latest[topic] = payload
-        self._unsent[topic] = None
+        self._latest[destination] = payload
+        self._unsent[destination] = None
         self._statuses_wait.set()
 
     async def run(self, connection: Connection) -> None:
@@ -82,7 +83,8 @@ class Telemetry:
             reading = self._readings.popleft()
             left_s = math.ceil(reading.expires_s - now_s)
             if left_s > 0:
-                batch.append(OutgoingMessage(reading.topic, reading.payload, 0, False, reading.content_type, left_s))
+                to = reading.destination
+                batch.append(OutgoingMessage(to.topic, reading.payload, to.qos, to.retain, to.content_type, left_s))
             else:
                 self._counters.telemetry_dropped += 1
         return batch
@@ -90,19 +92,17 @@ class Telemetry:
     async def _send_statuses(self, connection: Connection) -> None:
         while True:
             await self._statuses_wait.wait()
-            topics = list(islice(self._unsent, STATUSES_AT_ONCE))
+            sent = list(islice(self._unsent, STATUSES_AT_ONCE))
             answers: list[asyncio.Future[int]] = []
-            for topic in topics:
-                del self._unsent[topic]
-                answers.append(
-                    connection.send(OutgoingMessage(topic, self._latest[topic], retain=True, content_type=JSON))
-                )
+            for destination in sent:
+                del self._unsent[destination]
+                answers.append(connection.send(OutgoingMessage.to(destination, self._latest[destination])))
             if not self._unsent:
                 self._statuses_wait.clear()
             for answer in answers:
                 reason = await answer
                 self._counters.statuses += reason < REFUSED_FROM
                 self._counters.statuses_refused += reason >= REFUSED_FROM
-            for topic in topics:
-                if not self._latest[topic] and topic not in self._unsent:
-                    del self._latest[topic]  # cleared, and the broker knows
+            for destination in sent:
+                if not self._latest[destination] and destination not in self._unsent:
+                    del self._latest[destination]  # cleared, and the broker knows

@@ -1,7 +1,7 @@
 """Every topic of the gateway: one row each in CHANNELS, and Topics, which fills in the names. Pure.
 
-Segments never carry patient data. The AsyncAPI description is made from these rows; the publishers and the table of
-topics in docs/reference/messages.md are held to them by tests.
+Segments never carry patient data. Publishers take QoS, retain, expiry and content type from these rows, and the
+AsyncAPI description is made from them; the table of topics in docs/reference/messages.md is held to them by a test.
 """
 
 import re
@@ -11,12 +11,13 @@ import msgspec
 
 from gateway.ledger.checkpoint import CHECKPOINT as SIGNED_HEAD
 from gateway.messages.cloudevents import CONTENT_TYPE, EventType
+from gateway.messages.destination import Destination
 from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Mode, Notation
 from gateway.messages.outbound import device, ehr
 
 SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
-TEMPERATURE_EXPIRY_S = 120
-OBSERVATION_EXPIRY_S = 3600
+LATEST_VALUE_TYPE = "application/cloudevents+json"  # of what is sent most often: JSON is UTF-8 in any case
+_OBSERVATION_EXPIRY_S = 3600
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +55,7 @@ UNIT_STATUS = Channel(
     address="dev/{gateway}/unit/{unit}/status",
     summary="Link, alarms, and the run state of every cap",
     kinds=(device.UNIT_STATUS,),
+    content_type=LATEST_VALUE_TYPE,
     retain=True,
 )
 TEMPERATURE = Channel(
@@ -61,8 +63,9 @@ TEMPERATURE = Channel(
     address="dev/{gateway}/unit/{unit}/cap/{cap}/temperature",
     summary="One reading of a cap",
     kinds=(device.TEMPERATURE,),
+    content_type=LATEST_VALUE_TYPE,
     qos=0,
-    expiry_s=TEMPERATURE_EXPIRY_S,
+    expiry_s=120,
 )
 CAP_EVENT = Channel(
     name="capEvent",
@@ -123,7 +126,7 @@ OBSERVATION = {  # charted as HL7 or FHIR alone
         bare={"oruR01": "ORU^R01 (IHE PCD-01), ER7"},
         content_type=HL7_TYPE,
         qos=0,
-        expiry_s=OBSERVATION_EXPIRY_S,
+        expiry_s=_OBSERVATION_EXPIRY_S,
     ),
     Notation.FHIR: Channel(
         name="observationFhir",
@@ -132,7 +135,7 @@ OBSERVATION = {  # charted as HL7 or FHIR alone
         bare={"observationBundle": "Bundle of Observations"},
         content_type=FHIR_TYPE,
         qos=0,
-        expiry_s=OBSERVATION_EXPIRY_S,
+        expiry_s=_OBSERVATION_EXPIRY_S,
     ),
 }
 RESULT = Channel(
@@ -165,6 +168,7 @@ ALARM = Channel(
     address="dev/{gateway}/alarm/{code}",
     summary="Alarms raised and cleared",
     kinds=(device.ALARM,),
+    content_type=LATEST_VALUE_TYPE,
     retain=True,
 )
 
@@ -197,70 +201,71 @@ def segment(name: str) -> str:
 
 
 class Topics:
-    """The topics of one gateway at one site; a test gateway's lie under a root of their own."""
+    """The destinations of one gateway at one site; a test gateway's lie under a root of their own."""
 
     def __init__(self, site: str, gateway: str, mode: Mode) -> None:
         product = "capgate" if mode is Mode.LIVE else "capgate-test"
         self.root = f"{product}/v1/{segment(site)}"
         self._gateway = segment(gateway)
 
-    def _topic(self, channel: Channel, **names: str | int) -> str:
+    def _to(self, channel: Channel, **names: str | int) -> Destination:
         levels = {name: segment(str(value)) for name, value in names.items()}
-        return f"{self.root}/{channel.address.format(gateway=self._gateway, **levels)}"
+        topic = f"{self.root}/{channel.address.format(gateway=self._gateway, **levels)}"
+        return Destination(topic, channel.qos, channel.retain, channel.expiry_s, channel.content_type)
 
     @property
-    def status(self) -> str:
+    def status(self) -> Destination:
         """Birth, will and farewell of the gateway."""
-        return self._topic(STATUS)
+        return self._to(STATUS)
 
     @property
-    def checkpoint(self) -> str:
+    def checkpoint(self) -> Destination:
         """Signed heads of the ledger's chain, for whoever holds them against it."""
-        return self._topic(CHECKPOINT)
+        return self._to(CHECKPOINT)
 
-    def unit_status(self, unit: str) -> str:
+    def unit_status(self, unit: str) -> Destination:
         """A unit's link, alarms and the run state of its caps."""
-        return self._topic(UNIT_STATUS, unit=unit)
+        return self._to(UNIT_STATUS, unit=unit)
 
-    def temperature(self, unit: str, cap: int) -> str:
+    def temperature(self, unit: str, cap: int) -> Destination:
         """A cap's readings."""
-        return self._topic(TEMPERATURE, unit=unit, cap=cap)
+        return self._to(TEMPERATURE, unit=unit, cap=cap)
 
-    def cap_event(self, unit: str, cap: int) -> str:
+    def cap_event(self, unit: str, cap: int) -> Destination:
         """Changes of a cap's run state and phase."""
-        return self._topic(CAP_EVENT, unit=unit, cap=cap)
+        return self._to(CAP_EVENT, unit=unit, cap=cap)
 
-    def alarm(self, code: str) -> str:
+    def alarm(self, code: str) -> Destination:
         """An alarm, raised or cleared."""
-        return self._topic(ALARM, code=code)
+        return self._to(ALARM, code=code)
 
-    def session(self, token: str) -> str:
+    def session(self, token: str) -> Destination:
         """The head of a session's chain; the token's letters are lower-case here."""
-        return self._topic(SESSION_HEAD, token=token.lower())
+        return self._to(SESSION_HEAD, token=token.lower())
 
     @property
-    def increment(self) -> str:
+    def increment(self) -> Destination:
         """Every 97009 increment."""
-        return self._topic(INCREMENT)
+        return self._to(INCREMENT)
 
     @property
-    def session_event(self) -> str:
+    def session_event(self) -> Destination:
         """Sessions opened, flagged, closed, finalised."""
-        return self._topic(SESSION)
+        return self._to(SESSION)
 
-    def charge(self, notation: Notation) -> str:
+    def charge(self, notation: Notation) -> Destination:
         """Released charges and credits."""
-        return self._topic(CHARGE[notation])
+        return self._to(CHARGE[notation])
 
-    def observation(self, notation: Notation) -> str:
+    def observation(self, notation: Notation) -> Destination:
         """Temperatures for charting, as HL7 or FHIR."""
-        return self._topic(OBSERVATION[notation])
+        return self._to(OBSERVATION[notation])
 
     @property
-    def result(self) -> str:
+    def result(self) -> Destination:
         """The answer to every inbound message."""
-        return self._topic(RESULT)
+        return self._to(RESULT)
 
-    def inbound(self, notation: Notation) -> str:
+    def inbound(self, notation: Notation) -> Destination:
         """What the interface engine publishes for every gateway of the site."""
-        return self._topic(INBOUND[notation])
+        return self._to(INBOUND[notation])

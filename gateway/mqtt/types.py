@@ -1,8 +1,11 @@
 """The types of a broker connection: settings, messages, answers, counters, errors. No MQTT library is imported here."""
 
 from pathlib import Path
+from typing import Self
 
 import msgspec
+
+from gateway.messages.destination import Destination
 
 REFUSED_FROM = 0x80  # reason codes from here on are failures (MQTT 5, 2.4)
 NOBODY_LISTENS = 0x10  # a success: the broker took it and had no subscriber for it
@@ -45,6 +48,18 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
     retain: bool = False
     content_type: str = ""
     expiry_s: int | None = None
+
+    @classmethod
+    def to(cls, destination: Destination, payload: bytes) -> Self:
+        """A message as its channel's row has it."""
+        return cls(
+            destination.topic,
+            payload,
+            destination.qos,
+            destination.retain,
+            destination.content_type,
+            destination.expiry_s,
+        )
 
 
 class PubAck(msgspec.Struct, frozen=True):

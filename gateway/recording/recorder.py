@@ -19,7 +19,7 @@ from gateway.ledger.bodies import (
 )
 from gateway.ledger.entry import EntryKind, seal
 from gateway.ledger.receipt_plan import NO_RECEIPTS, ReceiptPlan, Thing
-from gateway.messages.cloudevents import CONTENT_TYPE, Origin, Trace, encode_event, serial_id
+from gateway.messages.cloudevents import Origin, Trace, encode_event, serial_id
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Answer, InboundFormat
 from gateway.messages.instants import rfc3339
@@ -133,7 +133,6 @@ class Recorder:
                 self._topics.charge(message.form),
                 message.id,
                 message.payload,
-                message.content_type,
                 key=charge.key if followed else "",
                 awaited=followed and self._plan.awaits(Thing.CHARGE),
             )
@@ -165,7 +164,7 @@ class Recorder:
             event_id=f"{serial}.result.{transaction.recorded_us}",
             at_us=transaction.recorded_us,
         )
-        return OutgoingMessage(self._topics.result, encode_event(event), content_type=CONTENT_TYPE)
+        return OutgoingMessage.to(self._topics.result, encode_event(event))
 
     def _phase(self, transaction: Transaction, outcome: Outcome, cause: str) -> None:
         """Publish the new phase on every cap of the session."""

@@ -72,7 +72,7 @@ class SessionHeads:
             head_hash=entries[-1].hash,
         )
         event = session_head_event(self._origin, head, transaction.recorded_us)
-        transaction.keep(self._topics.session(record.token), event)
+        transaction.publish(self._topics.session(record.token), event)
 
     def _clear(self, transaction: Transaction, token: str) -> None:
         # With the instant: after a restart a session may leave memory again, and no entry have come meanwhile.

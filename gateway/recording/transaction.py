@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder, SessionDue
 from gateway.ledger.bodies import Order, ReceiptBody, ReceiptNote, ResendBody, encode_body
 from gateway.ledger.entry import Entry, EntryKind, Head, append
-from gateway.messages.cloudevents import CONTENT_TYPE, Event, encode_event
+from gateway.messages.cloudevents import Event, encode_event
+from gateway.messages.destination import Destination
 from gateway.messages.identity import Identity, Merge
 from gateway.recording.receipts import Settled, session_of
 from gateway.session.outcome import SessionRecord
@@ -54,24 +55,21 @@ class Transaction:
         entry, self._head = append(self._head, self.recorded_us, kind, session, body.decode())
         self._entries.append(entry)
 
-    def publish(self, topic: str, event: Event, *, key: str = "", awaited: bool = False) -> None:
+    def publish(self, to: Destination, event: Event, *, key: str = "", awaited: bool = False) -> None:
         """Send `event` because of the entry recorded last; with a `key` it is followed to the engine."""
-        self.publish_raw(topic, event.id, encode_event(event), CONTENT_TYPE, key=key, awaited=awaited)
+        self.publish_raw(to, event.id, encode_event(event), key=key, awaited=awaited)
 
     def publish_raw(
-        self, topic: str, message_id: str, payload: bytes, content_type: str, *, key: str = "", awaited: bool = False
+        self, to: Destination, message_id: str, payload: bytes, *, key: str = "", awaited: bool = False
     ) -> None:
         """Send these bytes, which need be no event. The outbox has no other message of that id, ever."""
-        message = OutboxMessage(self._head.seq, message_id, topic, payload, False, content_type, key, awaited)
-        self._outbox.append(message)
+        self._outbox.append(
+            OutboxMessage(self._head.seq, message_id, to.topic, payload, to.retain, to.content_type, key, awaited)
+        )
 
-    def keep(self, topic: str, event: Event) -> None:
-        """Let the broker keep `event` for whoever comes later."""
-        self._outbox.append(OutboxMessage(self._head.seq, event.id, topic, encode_event(event), True, CONTENT_TYPE))
-
-    def clear(self, topic: str, event_id: str) -> None:
-        """Let the broker keep nothing on the topic any more."""
-        self._outbox.append(OutboxMessage(self._head.seq, event_id, topic, b"", True, ""))
+    def clear(self, to: Destination, event_id: str) -> None:
+        """Let the broker keep nothing there any more."""
+        self._outbox.append(OutboxMessage(self._head.seq, event_id, to.topic, b"", to.retain, content_type=""))
 
     def entries_of(self, session: str) -> list[Entry]:
         """The entries so far of what is published of the session."""

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable
 
 from drivers.reading import CapReading, Reading
 from gateway.messages.identity import Identity
-from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Notation
+from gateway.messages.notation import Notation
 from gateway.messages.outbound.ehr import Device, PatientData
 from gateway.messages.outbound.fhir import Look, observation_bundle
 from gateway.messages.outbound.hl7_oru import observation_message
 from gateway.messages.outbound.site import OutboundPlan
 from gateway.mqtt.telemetry import Telemetry
-from gateway.mqtt.topics import OBSERVATION_EXPIRY_S, Topics
+from gateway.mqtt.topics import Topics
 from gateway.runtime.clock import US_PER_S
 from gateway.session.facts import CapRef
 from gateway.session.state import TrackerState
@@ -62,7 +62,7 @@ class Observations:
         )
         for form in self._plan.observations:
             if form is Notation.HL7:
-                payload, content_type = observation_message(look, identity, site), HL7_TYPE
+                payload = observation_message(look, identity, site)
             else:
-                payload, content_type = observation_bundle(look, site, at_us, look.key), FHIR_TYPE
-            self._telemetry.put(self._topics.observation(form), payload, OBSERVATION_EXPIRY_S, content_type)
+                payload = observation_bundle(look, site, at_us, look.key)
+            self._telemetry.put(self._topics.observation(form), payload)

@@ -13,7 +13,7 @@ from gateway.messages.cloudevents import Origin, Trace, encode_event
 from gateway.messages.outbound.device import temperature_event, unit_down_event, unit_up_event
 from gateway.monitoring.alarms import UnitDown
 from gateway.mqtt.telemetry import Telemetry
-from gateway.mqtt.topics import TEMPERATURE_EXPIRY_S, Topics
+from gateway.mqtt.topics import Topics
 from gateway.runtime.clock import US_PER_S
 
 REFRESH_US = 60_000_000
@@ -48,10 +48,10 @@ class UnitStatusPublisher:
         self._telemetry = telemetry
         self._units = units
         self._last = {unit: _LastPublished() for unit in units}
-        self._temperature_topics = {
+        self._temperatures = {
             (unit, cap): topics.temperature(unit, cap) for unit, facts in units.items() for cap in facts.caps
         }
-        self._status_topics = {unit: topics.unit_status(unit) for unit in units}
+        self._statuses = {unit: topics.unit_status(unit) for unit in units}
 
     def is_up(self, unit: str) -> bool:
         """Whether the unit answered its last poll."""
@@ -78,7 +78,7 @@ class UnitStatusPublisher:
         for cap in reading.caps:
             if cap.temperatures:  # a cap that this very unit does not have shows none
                 payload = temperature_event(self._origin, reading.unit, cap, at_us)
-                self._telemetry.put(self._temperature_topics[reading.unit, cap.cap], payload, TEMPERATURE_EXPIRY_S)
+                self._telemetry.put(self._temperatures[reading.unit, cap.cap], payload)
         last = self._last[reading.unit]
         caps = [(cap.run_state, cap.connected, cap.circulating) for cap in reading.caps]
         changed = (
@@ -104,7 +104,7 @@ class UnitStatusPublisher:
             chairs={cap: chair for cap, chair in facts.caps.items() if chair is not None},
             trace=_UNTRACED,
         )
-        self._telemetry.status(self._status_topics[reading.unit], encode_event(event))
+        self._telemetry.status(self._statuses[reading.unit], encode_event(event))
 
     def _take_fault(self, fault: ReadFault) -> None:
         last = self._last[fault.unit]
@@ -126,4 +126,4 @@ class UnitStatusPublisher:
             observed_us=last.observed_us,
             trace=_UNTRACED,
         )
-        self._telemetry.status(self._status_topics[fault.unit], encode_event(event))
+        self._telemetry.status(self._statuses[fault.unit], encode_event(event))

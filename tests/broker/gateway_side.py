@@ -10,6 +10,7 @@ from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder
 from gateway.ledger.deliveries import DEFAULT_RULES, Proof, ResendRules
 from gateway.ledger.entry import Entry, EntryKind, append
 from gateway.ledger.store import Ledger, open_ledger
+from gateway.messages.destination import Destination
 from gateway.mqtt.service import Announcements, ConnectionInfo, MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.types import MqttCounters, MqttSettings, OutgoingMessage
@@ -149,3 +150,13 @@ async def gateway(
             await asyncio.wait((task,))
             if not task.cancelled():
                 task.result()
+
+
+def reading(topic: str = "dev/reading", expiry_s: int = 120) -> Destination:
+    """Where a reading goes."""
+    return Destination(topic, 0, retain=False, expiry_s=expiry_s, content_type="application/json")
+
+
+def status(topic: str) -> Destination:
+    """Where a status goes."""
+    return Destination(topic, 1, retain=True, expiry_s=None, content_type="application/json")

@@ -304,7 +304,7 @@ def test_the_pages_example_is_accepted(tmp_path: Path) -> None:
     authority.ca.rename(tmp_path / "secrets" / "ca.crt")
     loaded = load_bridge(tmp_path / "bridge.toml")
     assert loaded.outbound == ("capgate/v1/north/ehr/+/charge/hl7", "capgate/v1/north/ehr/+/observation/hl7")
-    assert (loaded.inbound, loaded.target.port) == ("capgate/v1/north/ehr/in/hl7", 6661)
+    assert (loaded.inbound.topic, loaded.target.port) == ("capgate/v1/north/ehr/in/hl7", 6661)
     assert loaded.listen is not None
     assert loaded.listen.ca is not None
 

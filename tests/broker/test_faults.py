@@ -14,7 +14,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from gateway.ledger.deliveries import Deliveries, ResendRules
-from tests.broker.gateway_side import Gateway, gateway, settings
+from tests.broker.gateway_side import Gateway, gateway, settings, status
 from tests.broker.harness import HANGS_S, Mosquitto, eventually, only_3_1_1
 from tests.broker.proxy import proxy
 from tests.broker.sink import TOPIC, Sink, charge
@@ -71,7 +71,7 @@ async def test_r2_a_backlog_drains_fast_and_what_is_new_is_not_held_up(tmp_path:
     async with gateway(tmp_path, settings(broker.port), resends=RARELY) as gw:
         for first in range(1, count, 500):
             await gw.tell(TOPIC, [charge(number) for number in range(first, first + 500)])
-        gw.telemetry.status("dev/gw/unit/u1/status", b"up")
+        gw.telemetry.status(status("dev/gw/unit/u1/status"), b"up")
         with broker:
             await drained(gw, broker.port, count)
 

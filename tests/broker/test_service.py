@@ -17,7 +17,7 @@ from gateway.mqtt.types import TlsFiles
 from simulators.broker.broker import Broker
 from tests.broker.authority import Authority
 from tests.broker.caller import Caller
-from tests.broker.gateway_side import INBOUND, STATUS, Gateway, gateway, settings
+from tests.broker.gateway_side import INBOUND, STATUS, Gateway, gateway, reading, settings, status
 from tests.broker.harness import BrokerThread, Mosquitto, eventually, free_port
 
 
@@ -129,7 +129,7 @@ async def test_what_the_engine_sends_while_the_gateway_is_away_arrives(
 
 async def test_a_broker_that_forgot_everything_is_told_again(tmp_path: Path, ours: BrokerThread) -> None:
     async with gateway(tmp_path, settings(ours.port)) as gw:
-        gw.telemetry.status("dev/gw/unit/u1/status", b"up")
+        gw.telemetry.status(status("dev/gw/unit/u1/status"), b"up")
         await gw.connected()
         ours.do(ours.broker.forget)
         await eventually(lambda: len(gw.births) == 2 and gw.service.connected, "the gateway is back")
@@ -226,7 +226,7 @@ async def test_fifty_reconnects_leak_nothing(tmp_path: Path, ours: BrokerThread)
         before = open_things()
         for number in range(50):
             await gw.tell("ehr/gw/increment/json", [str(number).encode()])
-            gw.telemetry.put("t", b"x", 1.0)
+            gw.telemetry.put(reading("t"), b"x")
             await lose(ours, gw)
         await eventually(lambda: open_things() == before, "sockets and tasks of old connections are gone")
         assert threading.active_count() < 15

@@ -11,7 +11,7 @@ from gateway.mqtt.client import Connection, connect
 from gateway.mqtt.telemetry import LARGEST_BUFFER, Telemetry
 from gateway.mqtt.types import Disconnected, MqttCounters, OutgoingMessage
 from tests.broker.caller import Caller
-from tests.broker.gateway_side import gateway, settings
+from tests.broker.gateway_side import gateway, reading, settings, status
 from tests.broker.harness import BrokerThread, eventually
 
 
@@ -43,7 +43,7 @@ async def test_readings_arrive_in_order_and_leave_together(
         await gw.connected()
         assert (await payloads(reader, 1))[0].startswith(b"online")
         for number in range(100):
-            gw.telemetry.put(f"dev/{number % 7}", str(number).encode(), 120.0)
+            gw.telemetry.put(reading(f"dev/{number % 7}"), str(number).encode())
             if number == 50:  # the others come a turn of the loop later
                 await asyncio.sleep(0)
         got = await asyncio.to_thread(lambda: [reader.next() for _ in range(100)])
@@ -57,10 +57,10 @@ async def test_readings_arrive_in_order_and_leave_together(
 async def test_the_buffer_is_bounded_and_keeps_the_latest(any_port: int, reader: Caller) -> None:
     counters = MqttCounters()
     telemetry = Telemetry(counters)
-    telemetry.put("dev/old", b"too old", 0.01)
+    telemetry.put(reading("dev/old", expiry_s=0), b"too old")
     for number in range(LARGEST_BUFFER + 10):
-        telemetry.put("dev/reading", str(number).encode(), 120.0)
-    telemetry.put("dev/brief", b"too late", 0.01)
+        telemetry.put(reading(), str(number).encode())
+    telemetry.put(reading("dev/brief", expiry_s=0), b"too late")
     await asyncio.sleep(0.02)
     async with connect(settings(any_port), OutgoingMessage("will", b"")) as connection:
         task = asyncio.create_task(telemetry.run(connection))
@@ -74,15 +74,15 @@ async def test_the_buffer_is_bounded_and_keeps_the_latest(any_port: int, reader:
 async def test_of_statuses_the_latest_is_told_on_every_connection_and_retained(any_port: int, reader: Caller) -> None:
     telemetry = Telemetry(MqttCounters())
     for number in range(100):
-        telemetry.status("dev/u1/status", str(number).encode())
-    telemetry.status("dev/u2/status", b"up")
+        telemetry.status(status("dev/u1/status"), str(number).encode())
+    telemetry.status(status("dev/u2/status"), b"up")
     for told in ([b"99", b"up"], [b"99", b"down"]):
         async with connect(settings(any_port), OutgoingMessage("will", b"")) as connection:
             task = asyncio.create_task(telemetry.run(connection))
             assert await payloads(reader, 2) == told
             task.cancel()
             await asyncio.wait((task,))
-        telemetry.status("dev/u2/status", b"down")
+        telemetry.status(status("dev/u2/status"), b"down")
     late = Caller(any_port, paho.MQTTv5, "late")
     late.subscribe("dev/#")
     assert {bytes(late.next().payload) for _ in range(2)} == {b"99", b"down"}
@@ -94,11 +94,11 @@ async def test_a_status_that_is_cleared_is_gone_from_the_broker_and_not_told_aga
 ) -> None:
     counters = MqttCounters()
     telemetry = Telemetry(counters)
-    telemetry.status("dev/u1/status", b"up")
+    telemetry.status(status("dev/u1/status"), b"up")
     async with connect(settings(any_port), OutgoingMessage("will", b"")) as connection:
         task = asyncio.create_task(telemetry.run(connection))
         assert await payloads(reader, 1) == [b"up"]
-        telemetry.status("dev/u1/status", b"")
+        telemetry.status(status("dev/u1/status"), b"")
         assert await payloads(reader, 1) == [b""]
         await eventually(lambda: counters.statuses == 2, "the broker acknowledges")
         task.cancel()
@@ -116,7 +116,7 @@ async def test_a_flood_of_readings_holds_up_no_row_of_the_outbox(tmp_path: Path,
     async with gateway(tmp_path, settings(any_port)) as gw:
         await gw.connected()
         for number in range(4 * LARGEST_BUFFER):
-            gw.telemetry.put("dev/reading", bytes(1000), 120.0)
+            gw.telemetry.put(reading(), bytes(1000))
             if number % 100 == 0:
                 await asyncio.sleep(0)
         await gw.tell("ehr/gw/increment/json", [b"billed"])
@@ -131,7 +131,7 @@ async def test_telemetry_ends_with_its_connection() -> None:
             task = asyncio.create_task(telemetry.run(connection))
             await asyncio.sleep(0)
             ours.do(ours.broker.drop_connections)
-            telemetry.put("dev/reading", b"1", 120.0)
+            telemetry.put(reading(), b"1")
             with pytest.raises(ExceptionGroup) as ended:
                 await task
             assert ended.group_contains(Disconnected)

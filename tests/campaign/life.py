@@ -130,7 +130,7 @@ class Life:
             topics, counters = Topics(config.site, config.id, config.mode), MqttCounters()
             mqtt = self._mqtt = MqttService(
                 config.mqtt,
-                [topics.inbound(Notation.JSON)],
+                [topics.inbound(Notation.JSON).topic],
                 ledger.outbox,
                 Telemetry(counters),
                 self._take_message,

@@ -17,6 +17,7 @@ from gateway.ledger.checkpointer import Checkpointer, checkpoint_event
 from gateway.ledger.entry import Head
 from gateway.ledger.keys import SigningKey
 from gateway.messages.cloudevents import Event, Origin, Trace, encode_event, serial_id
+from gateway.messages.destination import Destination
 from gateway.messages.inbound.answers import Accepted, Ignored, InboundFormat, Rejected
 from gateway.messages.instants import Rfc3339, rfc3339
 from gateway.messages.notation import Mode
@@ -80,11 +81,14 @@ def _gateway_status() -> dict[str, Event]:
     }
 
 
+NOWHERE = Destination("", 1, retain=True, expiry_s=None, content_type="")
+
+
 def _checkpoint() -> Event:
     """Signed with a key of no use to anybody, for the sample must not change."""
     key = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
     head = Head("9f1c0a7be2d45310", 163, "5f2c" * 16, ORIGIN.gateway)
-    return checkpoint_event(ORIGIN, Checkpointer(key, ORIGIN, "").sign(head, us("16:35:01")), us("16:35:01"))
+    return checkpoint_event(ORIGIN, Checkpointer(key, ORIGIN, NOWHERE).sign(head, us("16:35:01")), us("16:35:01"))
 
 
 def _unit() -> dict[str, Event]:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from drivers.reading import CapReading, Measurement, Quality, Reading, Reason, RunState
+from gateway.messages.destination import Destination
 from gateway.messages.notation import Notation
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics
@@ -25,13 +26,13 @@ class Sent(Telemetry):
 
     def __init__(self) -> None:
         super().__init__(MqttCounters())
-        self.messages: list[tuple[str, bytes, float, str]] = []
+        self.messages: list[tuple[Destination, bytes]] = []
 
-    def put(self, topic: str, payload: bytes, expiry_s: float, content_type: str = "") -> None:
-        self.messages.append((topic, payload, expiry_s, content_type))
+    def put(self, destination: Destination, payload: bytes) -> None:
+        self.messages.append((destination, payload))
 
     def lines(self) -> list[list[str]]:
-        return [payload.decode().split("\r")[:-1] for _, payload, _, _ in self.messages]
+        return [payload.decode().split("\r")[:-1] for _, payload in self.messages]
 
 
 def observing(day: Day, formats: Sequence[Notation] = (Notation.HL7,)) -> tuple[Observations, Sent]:
@@ -72,9 +73,9 @@ async def test_a_cap_is_charted_once_a_period_while_it_serves_a_visit(tmp_path: 
             await observations.take(reading(day), day.pipeline.state)
             await observations.take(reading(day), day.pipeline.state)
         assert len(sent.messages) == 10, "of the cap in the session alone"
-        topic, payload, expiry_s, content_type = sent.messages[0]
-        assert topic == "capgate-test/v1/ward/ehr/gw-01/observation/hl7"
-        assert (expiry_s, content_type) == (3600, "application/hl7-v2; charset=utf-8")
+        to, payload = sent.messages[0]
+        assert to.topic == "capgate-test/v1/ward/ehr/gw-01/observation/hl7"
+        assert (to.expiry_s, to.content_type) == (3600, "application/hl7-v2; charset=utf-8")
         assert (refused_by_hl7apy(payload.decode()), missed_by_all(payload.decode())) == ("", [])
         who, stay = sent.lines()[0][1:3]
         assert who.startswith("PID|1||90001234^^^DEMO^MR||^^^^^^U|")
@@ -105,7 +106,7 @@ async def test_where_the_site_charts_nothing_nothing_is_sent_and_fhir_is_where_i
         for formats, topics in (((), []), ((Notation.HL7, Notation.FHIR), ["hl7", "fhir"])):
             observations, sent = observing(day, formats)
             await observations.take(reading(day), day.pipeline.state)
-            assert [topic.rpartition("/")[2] for topic, *_ in sent.messages] == topics
+            assert [to.topic.rpartition("/")[2] for to, _ in sent.messages] == topics
 
 
 def test_no_code_of_a_body_temperature_is_ever_used() -> None:

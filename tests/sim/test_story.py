@@ -95,12 +95,20 @@ class Day(Suite):
 
     async def treated(self) -> None:
         """Everything up to the end of cooling."""
+        await self.cooled()
+        await self.until("09:30")
+        await self.infused()
+
+    async def cooled(self) -> None:
+        """Everything up to the start of cooling."""
         await self.say("adt_a04_register")
         await self.until("08:55")
         await self.say("oru_r01_dev52_associate")
         await self.until("09:00")
         self.state = RunState.RUNNING
-        await self.until("09:30")
+
+    async def infused(self) -> None:
+        """From the start of the infusion to the end of cooling."""
         await self.say("oru_r42_pcd10_start")
         await self.until("09:31")
         await self.say("ras_o17_start")

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gateway.messages.cloudevents import CONTENT_TYPE, Event, encode_event
+from gateway.messages.cloudevents import Event, encode_event
 from gateway.messages.identity import Identity
-from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Notation
+from gateway.messages.notation import Notation
 from gateway.messages.outbound.ehr import ChargeData
 from gateway.messages.outbound.fhir import charge_bundle
 from gateway.messages.outbound.hl7_dft import charge_message
@@ -29,7 +29,6 @@ class ChargeMessage(msgspec.Struct, frozen=True):
     form: Notation
     id: str
     payload: bytes
-    content_type: str
 
 
 def charge_messages(site: ChargeSite, released: ReleasedCharge) -> Iterator[ChargeMessage]:
@@ -38,10 +37,10 @@ def charge_messages(site: ChargeSite, released: ReleasedCharge) -> Iterator[Char
     for form in site.formats:
         match form:
             case Notation.JSON:
-                yield ChargeMessage(form, released.event.id, encode_event(released.event), CONTENT_TYPE)
+                yield ChargeMessage(form, released.event.id, encode_event(released.event))
             case Notation.HL7:
                 payload = charge_message(released.data, released.identity, site, released.recorded_us)
-                yield ChargeMessage(form, control_id(key), payload, HL7_TYPE)
+                yield ChargeMessage(form, control_id(key), payload)
             case Notation.FHIR:
                 payload = charge_bundle(released.data, site, released.recorded_us, key)
-                yield ChargeMessage(form, f"{key}.fhir", payload, FHIR_TYPE)
+                yield ChargeMessage(form, f"{key}.fhir", payload)

@@ -47,7 +47,6 @@ first_threshold_s = 960
 """
 ORIGIN = Origin(SITE, GATEWAY)
 TOPICS = Topics(SITE, GATEWAY, Mode.TEST)
-CHECKPOINT_TOPIC = f"{TOPICS.root}/dev/{GATEWAY}/checkpoint"
 TOKENS = ("AAAAAAAA1", "BBBBBBBB2", "CCCCCCCC3", "DDDDDDDD4")
 P1, P2 = "subject-of-p1", "subject-of-p2"
 IDENTITIES = {
@@ -84,7 +83,7 @@ class Story:
         self._observed: dict[str, int] = {}
         self._tokens = iter(TOKENS)
         key = load_or_make_key(directory / KEY_FILE)
-        self.checkpointer = Checkpointer(key, ORIGIN, CHECKPOINT_TOPIC, ledger.signed_seq)
+        self.checkpointer = Checkpointer(key, ORIGIN, TOPICS.checkpoint, ledger.signed_seq)
 
     async def learn(self, minute: float, *facts: AnyFact, observing: Sequence[str] = ()) -> None:
         """One transaction: facts learned at `minute`, every busy unit being observed up to it."""

@@ -14,7 +14,7 @@ from gateway.ledger.checkpointer import PERIOD_US, Checkpointer
 from gateway.ledger.entry import EntryKind, Head, append
 from gateway.ledger.errors import CheckpointInvalid, KeyUnusable
 from gateway.ledger.keys import SigningKey, load_key, load_or_make_key, public_pem, read_public_keys, signed
-from tests.unit.gateway.ledger.ledger_story import CHECKPOINT_TOPIC, ORIGIN
+from tests.unit.gateway.ledger.ledger_story import ORIGIN, TOPICS
 
 HEAD = Head("e1", 7, "ab" * 32, "gw-01")
 AT_US = 1_773_144_000_000_000
@@ -22,7 +22,7 @@ AT_US = 1_773_144_000_000_000
 
 @pytest.fixture
 def checkpointer() -> Checkpointer:
-    return Checkpointer(SigningKey(Ed25519PrivateKey.generate()), ORIGIN, CHECKPOINT_TOPIC)
+    return Checkpointer(SigningKey(Ed25519PrivateKey.generate()), ORIGIN, TOPICS.checkpoint)
 
 
 def batch_of(kind: EntryKind, head: Head = HEAD) -> Batch:
@@ -88,7 +88,7 @@ def test_what_tells_of_a_session_travels_with_a_retained_checkpoint_of_its_head(
     assert sealed.checkpoint is not None
     assert sealed.checkpoint.head == batch.head
     (message,) = sealed.outbox
-    assert (message.topic, message.retain, message.seq) == (CHECKPOINT_TOPIC, True, batch.head.seq)
+    assert (message.topic, message.retain, message.seq) == (TOPICS.checkpoint.topic, True, batch.head.seq)
 
 
 def test_facts_alone_are_signed_once_an_hour_and_at_the_end_never_twice(checkpointer: Checkpointer) -> None:
@@ -111,9 +111,9 @@ def test_facts_alone_are_signed_once_an_hour_and_at_the_end_never_twice(checkpoi
 def test_a_new_life_does_not_sign_what_the_last_one_did() -> None:
     key = SigningKey(Ed25519PrivateKey.generate())
     idle = Batch((), (), (), HEAD)
-    assert Checkpointer(key, ORIGIN, CHECKPOINT_TOPIC, HEAD.seq).seal(idle, AT_US, closing=True) is idle
+    assert Checkpointer(key, ORIGIN, TOPICS.checkpoint, HEAD.seq).seal(idle, AT_US, closing=True) is idle
     empty = Batch((), (), (), Head("e1", 0, "ab" * 32, "gw-01"))
-    assert Checkpointer(key, ORIGIN, CHECKPOINT_TOPIC).seal(empty, AT_US, closing=True) is empty
+    assert Checkpointer(key, ORIGIN, TOPICS.checkpoint).seal(empty, AT_US, closing=True) is empty
 
 
 def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:

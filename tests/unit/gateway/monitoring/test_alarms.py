@@ -1,4 +1,4 @@
-"""Alarms: each condition raises its own, changes alone are told, and the first telling clears what the broker kept."""
+"""Alarms: each condition raises its own, only changes are published, the first update clears what the broker kept."""
 
 import json
 
@@ -6,6 +6,7 @@ import pytest
 
 from drivers.reading import FaultKind
 from gateway.messages.cloudevents import Origin
+from gateway.messages.destination import Destination
 from gateway.messages.notation import Mode
 from gateway.monitoring.alarms import (
     UNREACHABLE_S,
@@ -38,15 +39,15 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
 }
 
 
-class Told:
+class Published:
     """What an `Alarms` published: topic -> state."""
 
     def __init__(self) -> None:
         self.messages: list[tuple[str, str]] = []
         self.alarms = Alarms(Origin("s", "g"), Topics("s", "g", Mode.LIVE), self._publish)
 
-    def _publish(self, topic: str, payload: bytes) -> None:
-        self.messages.append((topic, json.loads(payload)["data"]["state"]))
+    def _publish(self, to: Destination, payload: bytes) -> None:
+        self.messages.append((to.topic, json.loads(payload)["data"]["state"]))
 
     def after(self, condition: AlarmInputs) -> list[tuple[str, str]]:
         self.messages.clear()
@@ -76,24 +77,24 @@ def test_waiting_sessions_are_counted_and_announced_again_as_that_changes() -> N
     assert dict(active(CAUSES[AlarmCode.SESSIONS_INCOMPLETE]))[AlarmCode.SESSIONS_INCOMPLETE] == (
         "2 sessions, the oldest of 5 d ago: patient or infusion end unknown; see capgate session list"
     )
-    told = Told()
-    told.after(CALM)
+    published = Published()
+    published.after(CALM)
     raised = [("capgate/v1/s/dev/g/alarm/sessions-held", "raised")]
-    assert told.after(AlarmInputs(held=Waiting(1, 0.0))) == raised
-    assert told.after(AlarmInputs(held=Waiting(1, 3_600.0))) == []
-    assert told.after(AlarmInputs(held=Waiting(2, 3_600.0))) == raised
-    assert told.after(AlarmInputs(held=Waiting(2, 90_000.0))) == raised
-    assert told.after(CALM) == [("capgate/v1/s/dev/g/alarm/sessions-held", "cleared")]
+    assert published.after(AlarmInputs(held=Waiting(1, 0.0))) == raised
+    assert published.after(AlarmInputs(held=Waiting(1, 3_600.0))) == []
+    assert published.after(AlarmInputs(held=Waiting(2, 3_600.0))) == raised
+    assert published.after(AlarmInputs(held=Waiting(2, 90_000.0))) == raised
+    assert published.after(CALM) == [("capgate/v1/s/dev/g/alarm/sessions-held", "cleared")]
 
 
 def test_the_first_telling_has_every_alarm_and_later_ones_have_changes() -> None:
-    told = Told()
-    first = dict(told.after(CAUSES[AlarmCode.MESSAGE_REJECTED]))
+    published = Published()
+    first = dict(published.after(CAUSES[AlarmCode.MESSAGE_REJECTED]))
     assert first == {
         f"capgate/v1/s/dev/g/alarm/{code}": "raised" if code is AlarmCode.MESSAGE_REJECTED else "cleared"
         for code in AlarmCode
     }
-    assert told.after(CAUSES[AlarmCode.MESSAGE_REJECTED]) == []
-    assert told.after(CALM) == [("capgate/v1/s/dev/g/alarm/message-rejected", "cleared")]
-    assert told.after(CAUSES[AlarmCode.UNIT_MISTAKEN]) == [("capgate/v1/s/dev/g/alarm/unit-mistaken", "raised")]
-    assert told.alarms.raised == {AlarmCode.UNIT_MISTAKEN}
+    assert published.after(CAUSES[AlarmCode.MESSAGE_REJECTED]) == []
+    assert published.after(CALM) == [("capgate/v1/s/dev/g/alarm/message-rejected", "cleared")]
+    assert published.after(CAUSES[AlarmCode.UNIT_MISTAKEN]) == [("capgate/v1/s/dev/g/alarm/unit-mistaken", "raised")]
+    assert published.alarms.raised == {AlarmCode.UNIT_MISTAKEN}
