@@ -65,7 +65,7 @@ async def test_r1_a_broker_that_is_killed_under_flow_loses_nothing(tmp_path: Pat
         assert gw.counters.losses >= kills
 
 
-async def test_r2_a_backlog_drains_fast_and_what_is_new_is_not_held_up(tmp_path: Path) -> None:
+async def test_r2_a_backlog_drains_whole_and_what_is_new_is_not_held_up(tmp_path: Path) -> None:
     count = 2_000 * REPEATS
     broker = Mosquitto(tmp_path, ["max_queued_messages 20000"])  # as deployed
     async with gateway(tmp_path, settings(broker.port), resends=RARELY) as gw:

@@ -36,9 +36,9 @@ ROWS = (
         (f"{_RELAY}nothing_is_lost_when_the_broker_is_killed_again_and_again",),
     ),
     Row(
-        "R2", "what waited for the broker drains at 500 a second, in order", 3, Repeat.WHOLE,
+        "R2", "what waited for the broker drains whole and in order", 3, Repeat.WHOLE,
         (
-            f"{_RELAY}what_waited_for_the_broker_drains_fast",
+            f"{_RELAY}what_waited_for_the_broker_drains_whole",
             f"{_RELAY}what_is_committed_while_the_broker_is_away_arrives_in_order",
         ),
     ),
