@@ -1,23 +1,30 @@
-"""The check of the whole ledger file, which takes as long as the file is large.
+"""The check of the whole ledger file and of all waiting messages, which takes as long as there are many.
 
 Theory of operation: a small file is checked before it is opened, a large one while the gateway runs, so that starting
-does not depend on the ledger's age. A ledger that failed, by this check or in use, leaves a mark beside the file; one
-with a mark is checked whole before it is opened, and set aside if it is damaged.
+depends neither on the ledger's age nor on how long the broker was away. No message goes out unchecked all the same, for
+each is held to its digest when it is read. A ledger that failed, by this check or in use, leaves a mark beside the
+file; one with a mark is checked whole before it is opened, and set aside if it is damaged.
 """
 
 import asyncio
 import logging
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
+
+from gateway.ledger import reads
+from gateway.ledger.errors import LedgerDamaged
 
 _log = logging.getLogger("capgate.ledger")
 
 SMALL_BYTES = 32 * 1024 * 1024  # checked in a fraction of a second
 _STEPS = 10_000  # of the database's machine, between two looks whether to stop
+_PAGE = 500  # how many messages are in memory at a time
+_REST_S = 0.02  # after each page beside a running gateway: its event loop goes first
 
 
 class FileCheck(IntEnum):
@@ -37,6 +44,13 @@ def fault_of(connection: sqlite3.Connection) -> str:
     """What is wrong with the pages of the file; "" for nothing."""
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     return "" if verdict == "ok" else verdict
+
+
+def check_waiting(connection: sqlite3.Connection, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Reads every waiting message, until `stopped` says so. Raises LedgerDamaged on one that was altered."""
+    last_id = 0
+    while (rows := reads.waiting(connection, last_id, _PAGE)) and not stopped():
+        last_id = rows[-1].outbox_id
 
 
 def mark(path: Path) -> None:
@@ -76,12 +90,16 @@ class BackgroundCheck:
         connection.set_progress_handler(self._stopped.is_set, _STEPS)
         try:
             fault = fault_of(connection)
-        except sqlite3.Error as error:
+            if not fault:
+                check_waiting(connection, partial(self._stopped.wait, _REST_S))
+        except (sqlite3.Error, LedgerDamaged) as error:
             if self._stopped.is_set():
                 return
             fault = str(error)
         finally:
             connection.close()
+        if self._stopped.is_set() and not fault:
+            return
         self.result = FileCheck.DAMAGED if fault else FileCheck.SOUND
         if fault:
             mark(self._path)

@@ -33,7 +33,7 @@ SETTINGS: tuple[tuple[str, str | int], ...] = (
     ("journal_size_limit", 16 * 1024 * 1024),
 )
 TAIL_ENTRIES = 10_000  # how much of the chain is verified at every start
-_PAGE = 500  # how many entries or messages are in memory at a time meanwhile
+_PAGE = 500  # how many entries are in memory at a time meanwhile
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -49,7 +49,7 @@ class Opened(msgspec.Struct, frozen=True):
     set_aside: Path | None
     entries_lost: bool  # not all of that one could be carried over
     signed_seq: int  # the last entry with a checkpoint
-    checked: bool  # every page of the file
+    checked: bool  # every page of the file and every waiting message
 
 
 def open_or_replace(
@@ -102,11 +102,13 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
     checked = file_check.is_due(path)
     if checked:
         _check_pages(connection)
-        file_check.clear(path)
     schema.migrate(connection, path)
     schema.require_guards(connection)
     origin = _origin(connection, path, gateway, now)
-    head = _check_content(connection, origin)
+    head = _check_chain(connection, origin)
+    if checked:
+        file_check.check_waiting(connection)
+        file_check.clear(path)
     if origin.gateway != gateway:
         raise LedgerUnavailable(f"{path} is the ledger of gateway {origin.gateway}, not of {gateway}")
     carried = reads.carried_over(connection)
@@ -178,8 +180,8 @@ def _begin(connection: sqlite3.Connection, aside: Path | None, gateway: str, now
     return origin
 
 
-def _check_content(connection: sqlite3.Connection, origin: LedgerOrigin) -> Head:
-    """The head, once the tail of the chain, its root and all waiting messages proved to be what was committed."""
+def _check_chain(connection: sqlite3.Connection, origin: LedgerOrigin) -> Head:
+    """The head, once the tail of the chain and its root proved to be what was committed."""
     head = reads.head(connection, origin)
     before_tail = max(0, head.seq - TAIL_ENTRIES)
     try:
@@ -187,9 +189,6 @@ def _check_content(connection: sqlite3.Connection, origin: LedgerOrigin) -> Head
         verified = reads.head_at(connection, origin, before_tail)
         while tail := reads.entries(connection, after_seq=verified.seq, limit=_PAGE):
             verified = follow(verified, tail)
-        last_id = 0
-        while rows := reads.waiting(connection, last_id, _PAGE):
-            last_id = rows[-1].outbox_id
     except (ChainBroken, ValueError) as error:  # ValueError: no such kind of entry
         raise LedgerDamaged(str(error)) from error
     return head

@@ -17,7 +17,7 @@ from gateway.ledger.batch import Batch, OutboxMessage, OutboxRow
 from gateway.ledger.bodies import set_aside_of
 from gateway.ledger.carry_over import LOST
 from gateway.ledger.entry import Entry, EntryKind, Head, append
-from gateway.ledger.errors import LedgerUnavailable, StateLocked
+from gateway.ledger.errors import LedgerBroken, LedgerUnavailable, StateLocked
 from gateway.ledger.file_check import FileCheck
 from gateway.ledger.opening import connect_file
 from gateway.ledger.store import open_ledger, open_readonly
@@ -308,10 +308,40 @@ async def test_messages_that_wait_are_verified_a_few_at_a_time(path: Path) -> No
     assert peak < 5_000_000  # of 20 million bytes that wait
 
 
+def alter_message(path: Path, outbox_id: int) -> None:
+    """Change what a waiting message says."""
+    (guard,) = connect_file(path).execute("SELECT sql FROM sqlite_schema WHERE name = 'outbox_no_update'").fetchone()
+    change = f"UPDATE outbox SET payload = x'00' WHERE outbox_id = {outbox_id}"
+    tamper(path, "DROP TRIGGER outbox_no_update", change, guard)
+
+
 def test_a_message_that_was_altered_is_found_however_many_wait_before_it(path: Path) -> None:
     fill(path, entries=1100)
-    (guard,) = connect_file(path).execute("SELECT sql FROM sqlite_schema WHERE name = 'outbox_no_update'").fetchone()
-    tamper(path, "DROP TRIGGER outbox_no_update", "UPDATE outbox SET payload = x'00' WHERE outbox_id = 1099", guard)
+    alter_message(path, 1099)
+    assert reopen(path).set_aside is not None
+
+
+def test_a_start_on_a_large_file_waits_for_no_check_of_the_messages(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(path, entries=1100)
+    monkeypatch.setattr(file_check, "SMALL_BYTES", 0)
+    alter_message(path, 1099)
+    assert asyncio.run(checked(path)) is FileCheck.DAMAGED, "found while it runs"
+    assert reopen(path).set_aside is not None
+
+
+def test_a_message_that_was_altered_is_not_read_for_the_broker(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(path)
+    monkeypatch.setattr(file_check, "SMALL_BYTES", 0)
+    alter_message(path, 1)
+
+    async def read_for_the_broker() -> None:
+        async with open_ledger(path, GATEWAY, noon) as ledger:
+            with pytest.raises(LedgerBroken, match="is not what was committed"):
+                await ledger.outbox.pending(0, 10)
+
+    asyncio.run(read_for_the_broker())
     assert reopen(path).set_aside is not None
 
 
