@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.long_ledger import ENTRIES, write_ledger
+from tests.bench.long_ledger import ENTRIES, Size, write_ledger
 
 SESSION, DAY = "T00000042", "2026-03-14"
 
@@ -31,7 +31,7 @@ def main(entries: int) -> None:
     """Print a row for each command."""
     with tempfile.TemporaryDirectory(prefix="capgate-bench-") as name:
         path = Path(name) / "ledger.db"
-        write_ledger(path, entries)
+        write_ledger(path, Size(entries))
         say(f"{entries} entries, {path.stat().st_size / 1e6:.0f} MB")
         say(f"{'':10} {'wall s':>9} {'CPU s':>9} {'peak MiB':>9} {'exit':>5}")
         capgate = [str(Path(sys.executable).with_name("capgate")), "ledger"]

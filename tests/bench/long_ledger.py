@@ -2,7 +2,7 @@
 
 Each day every unit of a clinic treats one patient from the scan to the signed charge, and while it cools its
 observation is recorded each minute. The tracker, the recorder and the ledger's statements are the gateway's own; the
-disk is not waited for.
+disk is not waited for. The broker has taken every message.
 """
 
 import itertools
@@ -10,8 +10,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from drivers.reading import Evidence, Stamp
-from gateway.ledger import writes
+from gateway.ledger import reads, writes
+from gateway.ledger.batch import Attempt, Batch, OutboxMessage
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.opening import connect_file, open_or_replace
@@ -37,25 +40,41 @@ from gateway.session.facts import (
 from gateway.session.state import MEMORY_US, advance, begin, prune
 
 GATEWAY, SITE = "gw-01", "ward-3"
-UNITS = 20
 ENTRIES = 1_000_000
+DELIVERED_PAGE = 5_000
 MINUTE_US = 60_000_000
 DAY_US = 1440 * MINUTE_US
 T0_US = 1_773_133_200_000_000  # 2026-03-10T09:00:00Z
+LAST_DAYS = 5  # as many days as a gateway keeps in memory, and one
+IN_TREATMENT_US = 240 * MINUTE_US  # from the first patient of a day: some units cool, some have not begun
 POLICY = 'name = "midpoint"\nrevision = "3"\neffective = 2026-01-01\napproved_by = "bench"\nfirst_threshold_s = 960\n'
 _ORIGIN = Origin(SITE, GATEWAY)
-_TOPICS = Topics(SITE, GATEWAY, Mode.LIVE)
+_TOPICS = Topics(SITE, GATEWAY, Mode.TEST)
+
+
+class Size(msgspec.Struct, frozen=True):
+    """What is in a ledger: entries at least, of how many units; sessions held since the first days; waiting messages.
+
+    With `until_us` there are a few days more, the last of which is cut off at that instant, with units in treatment.
+    """
+
+    entries: int = ENTRIES
+    units: int = 20
+    held: int = 0
+    waiting: int = 0
+    until_us: int | None = None
 
 
 class Clinic:
-    """A gateway whose days pass at once."""
+    """A gateway whose days pass at once. Of the sessions so many as are to be `held` are never signed."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, units: int, held: int = 0) -> None:
+        self._units, self._held = units, held
         path.parent.mkdir(parents=True, exist_ok=True)
         opened = open_or_replace(path, GATEWAY, lambda: Stamp(T0_US, 0), connect_file)
         self._connection, self._origin, self._head = opened.connection, opened.origin, opened.head
         self._connection.execute("PRAGMA synchronous = off")
-        self._recorder = Recorder(_ORIGIN, _TOPICS, Mode.LIVE, opened.origin.salt)
+        self._recorder = Recorder(_ORIGIN, _TOPICS, Mode.TEST, opened.origin.salt)
         key = load_or_make_key(path.with_name(KEY_FILE))
         self._checkpointer = Checkpointer(key, _ORIGIN, _TOPICS.checkpoint, opened.signed_seq)
         self._state = begin(POLICY, (), (), T0_US - MEMORY_US)
@@ -89,31 +108,55 @@ class Clinic:
             writes.append_batch(self._connection, self._origin, batch)
             self._head = batch.head
 
-    def day(self, number: int) -> None:
-        """Every unit treats a patient; their sessions are signed in the evening."""
+    def day(self, start_us: int, until_us: int | None = None) -> None:
+        """Every unit treats a patient; their sessions are signed in the evening, unless `until_us` comes before."""
         events: list[tuple[int, AnyFact]] = []
-        for unit in range(UNITS):
-            events += _treatment(T0_US + number * DAY_US + unit * 7 * MINUTE_US, unit, number)
-        minutes = range(T0_US + number * DAY_US, T0_US + number * DAY_US + 300 * MINUTE_US, 2 * MINUTE_US)
-        instants = sorted({at_us for at_us, _ in events} | set(minutes))
-        for at_us in instants:
+        for unit in range(self._units):
+            events += _treatment(start_us + unit * 300 * MINUTE_US // self._units, unit, start_us)
+        minutes = range(start_us, start_us + 480 * MINUTE_US, MINUTE_US)
+        for at_us in sorted({at_us for at_us, _ in events} | set(minutes)):
+            if until_us is not None and at_us > until_us:
+                return
             facts = [fact for when_us, fact in events if when_us == at_us]
             if facts or self._state.watched:
                 self.learn(at_us, facts)
-        evening_us = T0_US + number * DAY_US + 480 * MINUTE_US
+        evening_us = start_us + 480 * MINUTE_US
         for record in [each for each in self._state.records.values() if not each.done]:
+            if int(record.token[1:]) <= self._held:
+                continue
+            evening_us += MINUTE_US
             signed = SessionFinalized(at_us=evening_us, known_at_us=evening_us, token=record.token, person="rn-1")
             charted = PreparationCharted(at_us=evening_us, known_at_us=evening_us, token=record.token, person="rn-1")
             self.learn(evening_us, [charted, signed])
-            evening_us += MINUTE_US
+
+    def deliver(self) -> None:
+        """Let the broker have taken every message so far."""
+        while rows := reads.waiting(self._connection, 0, DELIVERED_PAGE):
+            writes.append_attempts(self._connection, [Attempt(row.outbox_id, T0_US, 0, True) for row in rows])
+
+    def leave_waiting(self, rows: int) -> None:
+        """So many messages more, which no broker took; the last entry stands for those that they come from."""
+        for first in range(0, rows, DELIVERED_PAGE):
+            numbers = range(first, min(first + DELIVERED_PAGE, rows))
+            messages = [
+                OutboxMessage(self._head.seq, f"waiting-{number}", _TOPICS.checkpoint, b"x" * 900, False, "text/plain")
+                for number in numbers
+            ]
+            writes.append_batch(self._connection, self._origin, Batch((), tuple(messages), (), self._head))
 
     def close(self) -> None:
         """Let the file be opened by others."""
         self._connection.close()
 
 
-def _treatment(start_us: int, unit: int, day: int) -> Iterator[tuple[int, AnyFact]]:
-    cap, patient, order = CapRef(f"cap-{unit:02d}", 1), f"subject-{day}-{unit}", f"O-{day}-{unit}"
+def unit_id(number: int) -> str:
+    """The name of a unit, counted from 0."""
+    return f"cap-{number + 1:02d}"
+
+
+def _treatment(start_us: int, unit: int, day_us: int) -> Iterator[tuple[int, AnyFact]]:
+    day = day_us // DAY_US
+    cap, patient, order = CapRef(unit_id(unit), 1), f"subject-{day}-{unit}", f"O-{day}-{unit}"
     bound_us, cooled_us, begun_us, ended_us, stopped_us = (
         start_us + minute * MINUTE_US for minute in (0, 1, 31, 60, 150)
     )
@@ -134,15 +177,21 @@ def _identity(subject: str) -> Identity:
     return Identity(subject, f"V-{subject}", f"MRN-{subject}", None)
 
 
-def write_ledger(path: Path, entries: int = ENTRIES) -> None:
-    """A ledger of at least so many entries at `path`, closed."""
-    clinic = Clinic(path)
-    for number in itertools.count():
-        if clinic.entries >= entries:
-            break
-        clinic.day(number)
+def write_ledger(path: Path, size: Size) -> None:
+    """A ledger of that size at `path`, closed."""
+    clinic = Clinic(path, size.units, size.held)
+    day_us = T0_US
+    while clinic.entries < size.entries:
+        clinic.day(day_us)
+        day_us += DAY_US
+    if size.until_us is not None:
+        last_us = size.until_us - IN_TREATMENT_US
+        for back in reversed(range(LAST_DAYS)):
+            clinic.day(last_us - back * DAY_US, size.until_us)
+    clinic.deliver()
+    clinic.leave_waiting(size.waiting)
     clinic.close()
 
 
 if __name__ == "__main__":
-    write_ledger(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else ENTRIES)
+    write_ledger(Path(sys.argv[1]), Size(int(sys.argv[2]) if len(sys.argv) > 2 else ENTRIES))

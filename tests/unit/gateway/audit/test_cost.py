@@ -10,7 +10,7 @@ import pytest
 from gateway.audit.export import gather, session_content
 from gateway.audit.sessions import sessions_of_days
 from gateway.audit.stream import open_snapshot
-from tests.bench.long_ledger import write_ledger
+from tests.bench.long_ledger import Size, write_ledger
 
 SIZES = (4_000, 16_000)
 SESSION, DAY = "T00000025", date(2026, 3, 11)  # of the second day
@@ -21,7 +21,7 @@ STEP = 10  # instructions of SQLite's machine that are counted as one
 def ledgers(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     paths = [tmp_path_factory.mktemp("ledgers") / f"{size}" / "ledger.db" for size in SIZES]
     for path, size in zip(paths, SIZES, strict=True):
-        write_ledger(path, size)
+        write_ledger(path, Size(size))
     return paths
 
 
