@@ -5,7 +5,6 @@ are the kernel's figures for that process over the counted window. The units and
 """
 
 import asyncio
-import os
 import statistics
 import sys
 import tempfile
@@ -13,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.measurer import Figures, Plant, Record, Subscriber, on_time_percent
+from tests.bench.measurer import Figures, Plant, Record, Subscriber, cpu_s, memory_mib, on_time_percent
 from tests.broker.harness import Mosquitto
 
 HERE = Path(__file__).parent
@@ -21,7 +20,6 @@ WARM_UP_S = 12.0  # at the start every cap of the plant begins a session at once
 WINDOW_S = 15.0
 SIZES = (10, 100, 500, 1000)
 FIRST_PORT = 21500
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 GATEWAY = """
 [gateway]
@@ -60,18 +58,6 @@ def gateway_config(folder: Path, units: int, broker_port: int) -> Path:
     return path
 
 
-def cpu_s(pid: int) -> float:
-    """User and system seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
-
-
-def rss_mib(pid: int) -> float:
-    """Resident memory of a process."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
 async def measure(command: Sequence[str], record: Record, units: int) -> Figures:
     """Run one subject against the plant and take its figures over the window."""
     started_s = time.perf_counter()
@@ -94,7 +80,7 @@ async def measure(command: Sequence[str], record: Record, units: int) -> Figures
         return Figures(
             readings=len(latencies),
             cpu_s_per_1000=1000 * spent_s / len(latencies),
-            rss_mib=rss_mib(process.pid),
+            rss_mib=memory_mib(process.pid)[1],
             p50_ms=1000 * cuts[49],
             p99_ms=1000 * cuts[98],
             on_time_percent=on_time_percent(record.polls, units, window_s),

@@ -7,14 +7,17 @@ runs from writing the reply here to the message's arrival here, by one clock.
 
 import asyncio
 import json
+import os
 import struct
 import time
 from collections import defaultdict
 from itertools import pairwise
+from pathlib import Path
 
 import msgspec
 
 READ_COUNT = 64
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 FRONT_WRAP = 3000  # cap front counts 0.01 to 30.00 degC, then starts again
 
 
@@ -153,3 +156,16 @@ def on_time_percent(polls: dict[int, list[float]], units: int, window_s: float) 
     for instants in polls.values():
         good += 1 + sum(b - a <= 1.1 for a, b in pairwise(instants))
     return min(100.0, 100.0 * good / (units * (window_s - 1)))
+
+
+def cpu_s(pid: int) -> float:
+    """User and system seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def memory_mib(pid: int) -> tuple[float, float]:
+    """Resident memory of a process: at its greatest, and now."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    peak, now = (int(status.split(f"{name}:")[1].split()[0]) / 1024 for name in ("VmHWM", "VmRSS"))
+    return peak, now

@@ -161,6 +161,7 @@ STARTS = re.compile(r'with_name\("capgate"\)|"-m", "gateway"')
 OPEN_NO_LINE = {  # these start commands unrecorded: help, checks of files, simulated units, a bench that is no test
     "bench/__main__.py",
     "bench/ledger_size.py",
+    "bench/start.py",
     "bus/test_recorder.py",
     "contract/test_commands.py",
     "sim/test_serve.py",
