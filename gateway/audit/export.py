@@ -25,7 +25,8 @@ from gateway.ledger.errors import LedgerUnavailable, TargetExists
 from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339
 from gateway.session.charges import charged_units
-from gateway.session.facts import ObservedUntil, PatientBound, PatientReleased, cap_key, decode_fact, encode_fact
+from gateway.session.facts import PatientBound, PatientReleased, cap_key, decode_fact, encode_fact
+from gateway.session.marks import each_unit
 
 _STATIC = ("README.txt", "verify_bundle.py")
 _DAY_US = 86_400_000_000
@@ -146,8 +147,7 @@ def _own_entries(connection: sqlite3.Connection, recorded: RecordedSession) -> t
     units = {cap.device for cap in caps}
     for recorded_us in {entry.recorded_us for entry in named}:
         for entry in facts_recorded_at(connection, recorded_us):
-            fact = decode_fact(entry.body)
-            if isinstance(fact, ObservedUntil) and fact.device in units:
+            if any(unit.device in units for unit in each_unit(decode_fact(entry.body))):
                 found[entry.seq] = entry
     return tuple(found[seq] for seq in sorted(found))
 

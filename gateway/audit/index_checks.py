@@ -16,6 +16,7 @@ from gateway.ledger import index
 from gateway.ledger.bodies import published_of
 from gateway.ledger.entry import EntryKind
 from gateway.session.facts import SessionOpened, decode_fact
+from gateway.session.marks import each_unit
 
 _CONCERN = "SELECT 1 FROM concern WHERE kind = ? AND name = ? AND at_us = ? AND seq = ?"
 
@@ -26,13 +27,16 @@ class IndexCheck:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._found = 0  # rows that follow from facts
+        self._observed: dict[str, int] = {}  # by unit: the newest entry that says how far it is observed
         self._states: dict[str, tuple[int, int, bool]] = {}  # by token: entry and instant of opening, done
 
     def take(self, transaction: Sequence[RawEntry]) -> Iterator[AuditProblem]:
         """The facts of a transaction that are not found by all that they concern."""
         for entry in transaction:
             if entry.kind == EntryKind.FACT:
-                rows = index.rows_of(entry.seq, entry.body)
+                fact = index.fact_of(entry.body)
+                rows = [] if fact is None else index.rows_of(entry.seq, fact)
+                self._observed.update({} if fact is None else {unit.device: entry.seq for unit in each_unit(fact)})
                 missing = [row[:2] for row in rows if self._connection.execute(_CONCERN, row).fetchone() is None]
                 self._found += len(rows) - len(missing)
                 for kind, name in missing:
@@ -45,6 +49,7 @@ class IndexCheck:
         (count,) = self._connection.execute("SELECT count(*) FROM concern").fetchone()
         if count != self._found:
             yield from self._foreign()
+        yield from self._newest()
         yield from self._sessions()
         yield from self._rules()
 
@@ -66,8 +71,18 @@ class IndexCheck:
             SELECT concern.kind, name, at_us, concern.seq, iif(entry.kind = 'fact', body, '')
               FROM concern LEFT JOIN entry ON entry.seq = concern.seq ORDER BY concern.seq"""
         for kind, name, at_us, seq, body in self._connection.execute(query):
-            if (kind, name, at_us, seq) not in index.rows_of(seq, body or ""):
+            fact = index.fact_of(body or "")
+            if fact is None or (kind, name, at_us, seq) not in index.rows_of(seq, fact):
                 yield AuditProblem(Area.INDEX, seq, f"the entry is found by {kind} {name}, which it does not concern")
+
+    def _newest(self) -> Iterator[AuditProblem]:
+        """Units of which another entry is noted as the newest that says how far they are observed."""
+        noted: dict[str, int] = dict(self._connection.execute("SELECT device, seq FROM observed"))
+        for unit in sorted(noted.keys() | self._observed.keys()):
+            seq = self._observed.get(unit, 0)
+            if noted.get(unit, 0) != seq:
+                text = f"unit {unit} is listed as observed last by entry {noted.get(unit, 0)}, against the entries"
+                yield AuditProblem(Area.INDEX, seq, text)
 
     def _sessions(self) -> Iterator[AuditProblem]:
         noted = {

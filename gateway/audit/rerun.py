@@ -23,8 +23,9 @@ from gateway.ledger.read_back import read_back, records_up_to
 from gateway.session.assessment import Assessment, assess_observed
 from gateway.session.attribution import Session
 from gateway.session.charges import Charge
-from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, decode_fact
+from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, UnitsObserved, decode_fact
 from gateway.session.increments import Change
+from gateway.session.marks import each_unit
 from gateway.session.outcome import Outcome
 from gateway.session.policy import Policy
 from gateway.session.related import Anchor, gather
@@ -83,7 +84,7 @@ class Rerun:
         self._connection = connection
         going_on = [each for each in self.records.values() if not each.done]
         self._state = begin(_NO_POLICY, (), going_on, reads.last_happened_us(connection, self.since_seq) + 1)
-        self._observed = {each.device: each.at_us for each in reads.last_observed(connection, self.since_seq)}
+        self._observed = {each.device: each.at_us for each in reads.observed_before(connection, self.since_seq)}
         self._begun = self.since_seq == 0
 
     def take(self, recorded: RecordedTransaction, before_seq: int, now_us: int) -> Step:
@@ -162,8 +163,8 @@ def read(transaction: Sequence[RawEntry]) -> RecordedTransaction:
 
 def _add(fact: AnyFact, recorded: RecordedTransaction) -> None:
     match fact:
-        case ObservedUntil():
-            recorded.observed.append(fact)
+        case ObservedUntil() | UnitsObserved():
+            recorded.observed += each_unit(fact)
         case SessionOpened():
             recorded.opened.append(fact)
         case _:

@@ -56,7 +56,7 @@ def _lines(shown: _Shown) -> Iterator[str]:
     yield f"phase {shown.phase or 'not told'}, flags {', '.join(shown.flags) or 'none'}"
     yield f"net {shown.net_s:g} s after the infusion, {shown.chart_minutes} min by HH:MM"
     yield f"increments {' '.join(shown.increments_standing) or 'none'}, units charged {shown.units_charged}"
-    for row in [each for each in shown.facts if each["fact"] != "observed_until"]:
+    for row in [each for each in shown.facts if each["fact"] not in ("observed_until", "units_observed")]:
         detail = {key: value for key, value in _mapping(row["detail"]).items() if key != "policy"}
         yield f"  {row['seq']:>7}  {row['at']}  {row['fact']}{_pairs(detail)}"
     for row in shown.increments:

@@ -1,4 +1,7 @@
-"""Facts found by what they concern, however many there are: an index beside the chain, made of the entries alone."""
+"""Facts found by what they concern, however many there are: an index beside the chain, made of the entries alone.
+
+How far units are observed is recorded each minute and found by no key; the index has the newest entry of each unit.
+"""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -8,6 +11,7 @@ import msgspec
 from gateway.ledger.bodies import published_of
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.session.facts import AnyFact, Key, SessionOpened, decode_fact
+from gateway.session.marks import each_unit
 from gateway.session.spans import FOREVER
 
 _MESSAGE = "message"
@@ -16,9 +20,8 @@ ALL = 1 << 62  # no entry has so high a number
 
 
 def insert(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Index the facts among `entries`."""
-    rows = [row for entry in entries if entry.kind is EntryKind.FACT for row in rows_of(entry.seq, entry.body)]
-    connection.executemany("INSERT INTO concern (kind, name, at_us, seq) VALUES (?, ?, ?, ?)", rows)
+    """Index the facts among `entries`, which follow all that are indexed."""
+    _insert(connection, [(entry.seq, entry.body) for entry in entries if entry.kind is EntryKind.FACT])
 
 
 def make(connection: sqlite3.Connection) -> None:
@@ -26,9 +29,16 @@ def make(connection: sqlite3.Connection) -> None:
     query = "SELECT seq, body FROM entry WHERE kind = 'fact' AND seq > ? ORDER BY seq LIMIT ?"
     after = 0
     while page := connection.execute(query, (after, _PAGE)).fetchall():
-        rows = {row for seq, body in page for row in rows_of(seq, body)}
-        connection.executemany("INSERT INTO concern (kind, name, at_us, seq) VALUES (?, ?, ?, ?)", sorted(rows))
+        _insert(connection, page)
         after = page[-1][0]
+
+
+def _insert(connection: sqlite3.Connection, bodies: Iterable[tuple[int, str]]) -> None:
+    known = [(seq, fact) for seq, body in bodies if (fact := fact_of(body)) is not None]
+    rows = sorted(row for seq, fact in known for row in rows_of(seq, fact))
+    connection.executemany("INSERT INTO concern (kind, name, at_us, seq) VALUES (?, ?, ?, ?)", rows)
+    newest = {unit.device: seq for seq, fact in known for unit in each_unit(fact)}
+    connection.executemany("INSERT OR REPLACE INTO observed (device, seq) VALUES (?, ?)", sorted(newest.items()))
 
 
 def make_sessions(connection: sqlite3.Connection) -> None:
@@ -50,12 +60,16 @@ def make_sessions(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT OR IGNORE INTO session_state VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
 
-def rows_of(seq: int, body: str) -> list[tuple[str, str, int, int]]:
-    """The rows of one fact; none for one that cannot be read."""
+def fact_of(body: str) -> AnyFact | None:
+    """The fact in an entry's body; None if it cannot be read."""
     try:
-        fact = decode_fact(body)
+        return decode_fact(body)
     except msgspec.DecodeError:
-        return []
+        return None
+
+
+def rows_of(seq: int, fact: AnyFact) -> list[tuple[str, str, int, int]]:
+    """The rows by which one fact is found."""
     keys: list[tuple[str, str]] = [*dict.fromkeys(fact.concerns)]
     if fact.message_id:
         keys.append((_MESSAGE, fact.message_id))
@@ -107,10 +121,6 @@ class LedgerFacts:
         """The first one that happened after."""
         order = "ORDER BY concern.at_us, concern.seq LIMIT 1"
         return next(iter(self._facts("AND concern.at_us > ?", (*key, at_us), order)), None)
-
-    def last(self, key: Key) -> list[AnyFact]:
-        """The last one that happened, alone."""
-        return self._facts("", (*key,), "ORDER BY concern.at_us DESC, concern.seq DESC LIMIT 1")
 
     def _facts(self, where: str, values: tuple[str | int, ...], order: str) -> list[AnyFact]:
         query = f"""

@@ -14,6 +14,7 @@ from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
 from gateway.messages.identity import Identity
 from gateway.session.facts import AnyFact, ObservedUntil, UnitSwapped, decode_fact
+from gateway.session.marks import each_unit
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
 _IDENTITY = "subject, visit, mrn, account, name, birth_date, sex"
@@ -99,18 +100,20 @@ def swaps(connection: sqlite3.Connection) -> list[UnitSwapped]:
     return [fact for fact in facts if isinstance(fact, UnitSwapped)]
 
 
-def last_observed(connection: sqlite3.Connection, last_seq: int = index.ALL) -> list[ObservedUntil]:
-    """How far each unit was observed last, whatever its age, up to entry `last_seq`."""
-    found: list[AnyFact] = []
-    name = ""
-    while name := _next_observed(connection, name):
-        found += index.LedgerFacts(connection, last_seq).last(("observed", name))
-    return [fact for fact in found if isinstance(fact, ObservedUntil)]
+def last_observed(connection: sqlite3.Connection) -> list[ObservedUntil]:
+    """How far each unit was observed last, whatever its age."""
+    query = "SELECT device, body FROM observed JOIN entry USING (seq) ORDER BY device"
+    facts = [(device, decode_fact(body)) for device, body in connection.execute(query)]
+    return [unit for device, fact in facts for unit in each_unit(fact) if unit.device == device]
 
 
-def _next_observed(connection: sqlite3.Connection, name: str) -> str:
-    query = "SELECT min(name) FROM concern WHERE kind = 'observed' AND name > ?"
-    return connection.execute(query, (name,)).fetchone()[0] or ""
+def observed_before(connection: sqlite3.Connection, last_seq: int) -> list[ObservedUntil]:
+    """How far each unit was observed last up to entry `last_seq`; all entries so far are read for it."""
+    query = """
+        SELECT body FROM entry WHERE kind = 'fact' AND seq <= ?
+           AND (body GLOB '{"fact":"observed_until"*' OR body GLOB '{"fact":"units_observed"*') ORDER BY seq"""
+    bodies = connection.execute(query, (last_seq,))
+    return [*{unit.device: unit for (body,) in bodies for unit in each_unit(decode_fact(body))}.values()]
 
 
 def ruled_since(connection: sqlite3.Connection) -> int:

@@ -13,7 +13,8 @@ from gateway.config.lines import UnitSpec
 from gateway.config.load import GatewayConfig
 from gateway.recording.recorder import RunStateChange
 from gateway.runtime.clock import US_PER_S
-from gateway.session.facts import AnyFact, CapRef, ObservedUntil
+from gateway.session.facts import AnyFact, CapRef, ObservedUntil, UnitsObserved
+from gateway.session.marks import together
 from gateway.session.observe import (
     CapCondition,
     ObserveRules,
@@ -92,11 +93,13 @@ class Observing:
         if observed.until_us is not None:
             self._until_us[observed.unit] = observed.until_us
 
-    def facts(self, units: frozenset[str] | set[str], known_at_us: int) -> Iterator[ObservedUntil]:
+    def facts(self, units: frozenset[str] | set[str], known_at_us: int) -> tuple[UnitsObserved, ...]:
         """How far each of `units` is observed, as facts; with the caps' counters, which prove the next silence."""
-        for unit in sorted(units & self._until_us.keys()):
-            seen = self._units[unit].seen if unit in self._units else UnitState(())
-            yield observed_until(seen, unit, self._until_us[unit], known_at_us)
+        return together(self._until(unit, known_at_us) for unit in sorted(units & self._until_us.keys()))
+
+    def _until(self, unit: str, known_at_us: int) -> ObservedUntil:
+        seen = self._units[unit].seen if unit in self._units else UnitState(())
+        return observed_until(seen, unit, self._until_us[unit], known_at_us)
 
 
 def _rules(unit: UnitSpec, config: GatewayConfig) -> ObserveRules:

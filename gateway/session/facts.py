@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.session.fact_types import AgentClass, CapLoss, CapRef, Continuity, EndSource, ToleranceFinding, WorkKind
 
-Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "observed", "swap"], str]
+Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "swap"], str]
 Scalar = bool | int | float | str
 
 
@@ -475,16 +475,44 @@ class TreatmentMark(msgspec.Struct, frozen=True, omit_defaults=True):
     at_us: int | None = None  # when they were read, UTC; None: at the instant of the fact
 
 
-class ObservedUntil(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="observed_until"):
-    """The unit's caps are known, by good readings, up to `at_us`. Only this lets an increment be attained."""
+class ObservedUntil(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="observed_until"):
+    """The unit's caps are known, by good readings, up to `at_us`. Only this lets an increment be attained.
 
+    The ledger has it of all units together (`UnitsObserved`); that of an earlier version has it of each.
+    """
+
+    device: str
     marks: tuple[TreatmentMark, ...] = ()
     boot: str = ""  # names the boot of the gateway's machine; "": not known
     boot_us: int = 0  # `at_us` by the clock of that boot
 
-    @property
-    def concerns(self) -> tuple[Key, ...]:
-        return (("observed", self.device),)
+
+class CapCounters(msgspec.Struct, frozen=True, array_like=True):
+    """A cap's `TreatmentMark` in `UnitsObserved`, as an array."""
+
+    channel: int
+    treatment: int
+    elapsed_s: int
+    before_us: int = 0  # how long before the unit's instant they were read; negative: after it
+
+
+class UnitMark(msgspec.Struct, frozen=True, array_like=True):
+    """How far one unit is observed in `UnitsObserved`, as an array."""
+
+    device: str
+    before_us: int  # how long before the fact's instants
+    caps: tuple[CapCounters, ...] = ()
+
+
+class UnitsObserved(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="units_observed"):
+    """What `ObservedUntil` says, of several units whose readings have the same clocks; `at_us` is the latest of them.
+
+    It is recorded each minute, so it is small and found by no key: of each unit only the newest is looked for.
+    """
+
+    units: tuple[UnitMark, ...]
+    boot: str = ""  # names the boot of the gateway's machine; "": not known
+    boot_us: int = 0  # `at_us` by the clock of that boot
 
 
 AnyFact = (
@@ -528,6 +556,7 @@ AnyFact = (
     | WorkDone
     | ClockStepped
     | ObservedUntil
+    | UnitsObserved
 )
 
 _encoder = msgspec.json.Encoder()

@@ -24,7 +24,6 @@ from gateway.session.facts import (
     CapRef,
     ClockStepped,
     Key,
-    ObservedUntil,
     PatientBound,
     PatientReleased,
     SessionOpened,
@@ -161,8 +160,7 @@ def begin(
     """The state after a start: the facts that happened from `whole_from_us` on, and every session that is not done."""
     state = TrackerState(policy_text, whole_from_us=whole_from_us)
     state = with_read_back(state, ReadBack(records=tuple(records)))
-    recent = sorted((fact for fact in facts if not isinstance(fact, ObservedUntil)), key=_order)
-    return _with_facts(state, recent)
+    return _with_facts(state, sorted(facts, key=_order))
 
 
 def record_of(
@@ -200,7 +198,7 @@ def lacking_session(state: TrackerState, token: str) -> tuple[Anchor, ...]:
 
 def with_read_back(state: TrackerState, found: ReadBack) -> TrackerState:
     """The state with what was read back; what it had of the same is kept."""
-    new = [fact for fact in found.facts if not isinstance(fact, ObservedUntil) and not _is_known(fact, state)]
+    new = [fact for fact in found.facts if not _is_known(fact, state)]
     missing = {each.token: each for each in found.records if each.token not in state.records}
     return msgspec.structs.replace(
         state,

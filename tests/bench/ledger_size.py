@@ -1,7 +1,8 @@
 """What a large ledger costs: `python -m tests.bench.ledger_size [ENTRIES]`.
 
-Writes one of that size (a million entries take some minutes) and times what people ask of it, each command in a process
-of its own. Prints what was measured and asserts nothing.
+Says how many bytes a year a clinic writes in which each of twenty caps treats one patient a day. Then writes a ledger
+of that size (a million entries take some minutes) and times what people ask of it, each command in a process of its
+own. Prints what was measured and asserts nothing.
 """
 
 import os
@@ -11,8 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.long_ledger import ENTRIES, Size, write_ledger
+from tests.bench.long_ledger import DAY_US, ENTRIES, T0_US, Clinic, Size, write_ledger
 
+CAPS = 20
+DAYS = 5  # that are measured for a year
 SESSION, DAY = "T00000042", "2026-03-14"
 
 
@@ -27,8 +30,26 @@ def measure(name: str, command: list[str]) -> None:
     say(f"{name:10} {wall_s:9.2f} {cpu_s:9.2f} {peak_mib:9.1f} {process.returncode:5d}")
 
 
+def bytes_a_year(directory: Path) -> int:
+    """What a year of clinic days adds to a ledger, by the size of some days."""
+    path = directory / "year.db"
+    clinic = Clinic(path, CAPS)
+    sizes: list[int] = []
+    for number in range(2 * DAYS):
+        clinic.day(T0_US + number * DAY_US)
+        clinic.deliver()
+        if (number + 1) % DAYS == 0:
+            clinic.settle()
+            sizes.append(path.stat().st_size)
+    clinic.close()
+    path.unlink()
+    return (sizes[1] - sizes[0]) * 365 // DAYS
+
+
 def main(entries: int) -> None:
-    """Print a row for each command."""
+    """Print the bytes of a year, and a row for each command."""
+    with tempfile.TemporaryDirectory(prefix="capgate-bench-") as name:
+        say(f"{bytes_a_year(Path(name)) / 1e6:.0f} MB a year of clinic days")
     with tempfile.TemporaryDirectory(prefix="capgate-bench-") as name:
         path = Path(name) / "ledger.db"
         write_ledger(path, Size(entries))

@@ -1,8 +1,8 @@
 """A ledger of many days, quickly: `python -m tests.bench.long_ledger PATH [ENTRIES]`.
 
-Each day every unit of a clinic treats one patient from the scan to the signed charge, and while it cools its
-observation is recorded each minute. The tracker, the recorder and the ledger's statements are the gateway's own; the
-disk is not waited for. The broker has taken every message.
+Each day every unit of a clinic treats one patient from the scan to the signed charge, five hours of it under the cap,
+and while it cools its observation is recorded each minute. The tracker, the recorder and the ledger's statements are
+the gateway's own; the disk is not waited for. The broker has taken every message.
 """
 
 import itertools
@@ -24,6 +24,7 @@ from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
 from gateway.recording.recorder import Recorder
 from gateway.recording.transaction import Transaction
+from gateway.runtime.shipped import shipped_dir
 from gateway.session.facts import (
     AgentClass,
     AnyFact,
@@ -37,6 +38,8 @@ from gateway.session.facts import (
     PreparationCharted,
     SessionFinalized,
 )
+from gateway.session.marks import together
+from gateway.session.observe import CapState, Counters, UnitState, observed_until
 from gateway.session.state import MEMORY_US, advance, begin, prune
 
 GATEWAY, SITE = "gw-01", "ward-3"
@@ -46,8 +49,8 @@ MINUTE_US = 60_000_000
 DAY_US = 1440 * MINUTE_US
 T0_US = 1_773_133_200_000_000  # 2026-03-10T09:00:00Z
 LAST_DAYS = 5  # as many days as a gateway keeps in memory, and one
-IN_TREATMENT_US = 240 * MINUTE_US  # from the first patient of a day: some units cool, some have not begun
-POLICY = 'name = "midpoint"\nrevision = "3"\neffective = 2026-01-01\napproved_by = "bench"\nfirst_threshold_s = 960\n'
+IN_TREATMENT_US = 80 * MINUTE_US  # from the first patient of a day: some units cool, some have not begun
+POLICY = (shipped_dir() / "policies" / "default.toml").read_text().replace('approved_by = ""', 'approved_by = "bench"')
 _ORIGIN = Origin(SITE, GATEWAY)
 _TOPICS = Topics(SITE, GATEWAY, Mode.TEST)
 
@@ -79,6 +82,7 @@ class Clinic:
         self._checkpointer = Checkpointer(key, _ORIGIN, _TOPICS.checkpoint, opened.signed_seq)
         self._state = begin(POLICY, (), (), T0_US - MEMORY_US)
         self._observed: dict[str, int] = {}
+        self._started_us: dict[str, int] = {}  # by unit: its treatment
         self._tokens = (f"T{number:08d}" for number in itertools.count(1))
 
     @property
@@ -89,14 +93,13 @@ class Clinic:
     def learn(self, now_us: int, facts: Sequence[AnyFact]) -> None:
         """One transaction, as the pipeline makes it."""
         state = prune(self._state, now_us)
-        self._observed.update(dict.fromkeys(state.watched, now_us))
+        self._observed.update({unit: _read_us(unit, now_us) for unit in state.watched})
         transaction = Transaction(self._head, now_us)
         self._state, step = advance(state, facts, self._observed, now_us, lambda: next(self._tokens))
         self._recorder.facts(transaction, step.facts)
-        started = {fact.cap.device for fact in facts if isinstance(fact, CoolingStarted)}
-        self._observed.update(dict.fromkeys(started, now_us))
-        seen = [ObservedUntil(at_us=now_us, known_at_us=now_us, device=unit) for unit in sorted(self._state.watched)]
-        self._recorder.facts(transaction, seen)
+        self._started_us.update({fact.cap.device: fact.at_us for fact in facts if isinstance(fact, CoolingStarted)})
+        moved = frozenset(unit for outcome in step.outcomes for unit in outcome.record.watched)
+        self._recorder.facts(transaction, together(self._seen(moved if facts else self._state.watched, now_us)))
         for outcome in step.outcomes:
             identity = _identity(outcome.record.patient) if outcome.record.patient else None
             self._recorder.outcome(transaction, outcome, identity, "")
@@ -108,11 +111,21 @@ class Clinic:
             writes.append_batch(self._connection, self._origin, batch)
             self._head = batch.head
 
+    def _seen(self, units: frozenset[str], now_us: int) -> Iterator[ObservedUntil]:
+        """How far units are observed; each was read once a second, at its own instant."""
+        for unit in sorted(units):
+            read_us = _read_us(unit, now_us)
+            read = Stamp(read_us, read_us - T0_US + DAY_US, "1f0e9c3a")
+            started_us = self._started_us[unit]
+            counters = Counters(read, started_us // DAY_US, max(0, read_us - started_us) // 1_000_000)
+            state = UnitState((CapState(mark=counters),), read)
+            yield observed_until(state, unit, read_us, now_us)
+
     def day(self, start_us: int, until_us: int | None = None) -> None:
         """Every unit treats a patient; their sessions are signed in the evening, unless `until_us` comes before."""
         events: list[tuple[int, AnyFact]] = []
         for unit in range(self._units):
-            events += _treatment(start_us + unit * 300 * MINUTE_US // self._units, unit, start_us)
+            events += _treatment(start_us + unit * 140 * MINUTE_US // self._units, unit, start_us)
         minutes = range(start_us, start_us + 480 * MINUTE_US, MINUTE_US)
         for at_us in sorted({at_us for at_us, _ in events} | set(minutes)):
             if until_us is not None and at_us > until_us:
@@ -144,6 +157,10 @@ class Clinic:
             ]
             writes.append_batch(self._connection, self._origin, Batch((), tuple(messages), (), self._head))
 
+    def settle(self) -> None:
+        """Let the file have all that its log has."""
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Let the file be opened by others."""
         self._connection.close()
@@ -154,11 +171,16 @@ def unit_id(number: int) -> str:
     return f"cap-{number + 1:02d}"
 
 
+def _read_us(unit: str, now_us: int) -> int:
+    """When a unit was read last."""
+    return now_us - 1 - int(unit[-2:]) * 47_011
+
+
 def _treatment(start_us: int, unit: int, day_us: int) -> Iterator[tuple[int, AnyFact]]:
     day = day_us // DAY_US
     cap, patient, order = CapRef(unit_id(unit), 1), f"subject-{day}-{unit}", f"O-{day}-{unit}"
     bound_us, cooled_us, begun_us, ended_us, stopped_us = (
-        start_us + minute * MINUTE_US for minute in (0, 1, 31, 60, 150)
+        start_us + minute * MINUTE_US for minute in (0, 1, 31, 210, 300)
     )
     chemo = AgentClass.CHEMO
     facts: list[AnyFact] = [

@@ -389,10 +389,10 @@ async def test_each_minute_a_busy_unit_is_recorded_and_a_stepped_clock_told_once
         await cool(suite)
         suite.clock.stepped_us = 7_000_000
         suite.clock.speed = 6000.0  # a minute passes in ten milliseconds
-        before = len(await facts_of(suite, "observed_until"))
+        before = len(await facts_of(suite, "units_observed"))
         async with asyncio.timeout(HANGS_S):
             minutes = asyncio.create_task(suite.pipeline.run())
-            while len(await facts_of(suite, "observed_until")) < before + 3:
+            while len(await facts_of(suite, "units_observed")) < before + 3:
                 await suite.poll(1)
             minutes.cancel()
         assert [fact["step_s"] for fact in await facts_of(suite, "clock_stepped")] == [7.0]

@@ -149,10 +149,13 @@ def rechain(connection: sqlite3.Connection, chance: random.Random, last_seq: int
 
 def hide(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
     """A fact is no longer found by something that it concerns, or a session by nothing at all."""
-    if chance.random() < 0.8:
+    lot = chance.random()
+    if lot < 0.7:
         kind, name, at_us, seq = chance.choice(connection.execute("SELECT * FROM concern").fetchall())
         where = "kind = ? AND name = ? AND at_us = ? AND seq = ?"
         connection.execute(f"DELETE FROM concern WHERE {where}", (kind, name, at_us, seq))
+    elif lot < 0.8:
+        connection.execute("DELETE FROM observed")
     else:
         (token,) = chance.choice(connection.execute("SELECT token FROM session_state").fetchall())
         connection.execute("DELETE FROM session_state WHERE token = ?", (token,))
@@ -160,7 +163,7 @@ def hide(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -
 
 def misplace(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
     """A fact is found by what it does not concern, or at another instant, or a session is noted otherwise."""
-    match chance.randrange(4):
+    match chance.randrange(5):
         case 0:
             seq = chance.randint(1, last_seq)
             connection.execute("INSERT INTO concern VALUES ('patient', 'another', ?, ?)", (chance.randrange(9), seq))
@@ -170,6 +173,8 @@ def misplace(connection: sqlite3.Connection, chance: random.Random, last_seq: in
             connection.execute(f"UPDATE concern SET at_us = at_us + 1 WHERE {where}", (kind, name, at_us, seq))
         case 2:
             connection.execute("UPDATE session_state SET done = NOT done")
+        case 3:
+            connection.execute("UPDATE observed SET seq = seq - 1")
         case _:
             connection.execute("UPDATE session_state SET opened_us = opened_us + 1")
 
@@ -186,8 +191,18 @@ def cut_off(connection: sqlite3.Connection, after_seq: int) -> None:
     connection.execute(f"DELETE FROM waiting WHERE outbox_id IN ({gone})", (after_seq,))
     for table in ("outbox", "checkpoint", "concern", "entry"):
         connection.execute(f"DELETE FROM {table} WHERE seq > ?", (after_seq,))
+    note_observed(connection)
     connection.execute("DELETE FROM session_state WHERE token NOT IN (SELECT session FROM entry)")
     connection.execute("UPDATE session_state SET done = 0")  # as long as the charge is cut off too
+
+
+def note_observed(connection: sqlite3.Connection) -> None:
+    """The newest entries that say how far units are observed, as they are now."""
+    connection.execute("DELETE FROM observed")
+    connection.execute("""
+        INSERT INTO observed SELECT json_extract(unit.value, '$[0]'), max(seq)
+          FROM entry, json_each(entry.body, '$.units') AS unit
+         WHERE body GLOB '{"fact":"units_observed"*' GROUP BY 1""")
 
 
 ATTACKS: tuple[Attack, ...] = (edit, delete, insert, reorder, truncate, roll_back, rechain, hide, misplace, claim_old)
@@ -237,16 +252,20 @@ def test_what_the_index_lacks_has_or_notes_otherwise_is_named(victim: Victim) ->
         connection.execute("DELETE FROM concern WHERE seq = 1 AND kind = 'patient'")
         connection.execute("INSERT INTO concern VALUES ('patient', 'another', 1, 2)")
         connection.execute("INSERT INTO session_state VALUES ('ZZZZZZZZ9', 1, 1, 0, 0, '', '')")
+        connection.execute("UPDATE observed SET seq = 1 WHERE device = 'cap-01'")
+        connection.execute("INSERT INTO observed VALUES ('cap-77', 9)")
         connection.execute("UPDATE session_state SET done = 0, wake_us = 1, due_us = 2, watched = 'x', units = 'y'")
 
     texts = [
         (problem.seq, problem.text) for problem in victim.verify(attack, held=[]).problems if problem.area == "index"
     ]
     assert texts == [
+        (0, "unit cap-77 is listed as observed last by entry 9, against the entries"),
         (0, "session ZZZZZZZZ9 is listed, and no entry opens it"),
         (1, "the fact is not found by its patient subject-of-p1"),
         (2, "the entry is found by patient another, which it does not concern"),
         (3, "session AAAAAAAA1 is listed as not done, against its entries"),
+        (129, "unit cap-01 is listed as observed last by entry 1, against the entries"),
     ]
 
 

@@ -17,7 +17,9 @@ from gateway.session.facts import (
     PatientReassigned,
     SessionFinalized,
     SessionOpened,
+    UnitMark,
     UnitOffline,
+    UnitsObserved,
     UnitSwapped,
     WorkDone,
 )
@@ -35,7 +37,8 @@ CONCERNS: list[tuple[AnyFact, tuple[Key, ...]]] = [
     (CoolingStopCharted(at_us=1, known_at_us=1, patient="p"), (PATIENT,)),
     (DepartureCancelled(at_us=1, known_at_us=1, patient="p"), (PATIENT,)),
     (UnitOffline(at_us=1, known_at_us=1, device="u1"), (UNIT,)),
-    (ObservedUntil(at_us=1, known_at_us=1, device="u1"), (("observed", "u1"),)),
+    (ObservedUntil(at_us=1, known_at_us=1, device="u1"), ()),
+    (UnitsObserved(at_us=1, known_at_us=1, units=(UnitMark("u1", 0),)), ()),
     (InfusionStarted(at_us=1, known_at_us=1, order="o", patient="p", admin=AgentClass.CHEMO), (PATIENT,)),
     (
         PatientReassigned(at_us=1, known_at_us=1, cap=CAP, from_patient="", to_patient="p"),
