@@ -152,7 +152,9 @@ class Clinic:
         for first in range(0, rows, DELIVERED_PAGE):
             numbers = range(first, min(first + DELIVERED_PAGE, rows))
             messages = [
-                OutboxMessage(self._head.seq, f"waiting-{number}", _TOPICS.checkpoint, b"x" * 900, False, "text/plain")
+                OutboxMessage(
+                    self._head.seq, f"waiting-{number}", _TOPICS.checkpoint.topic, b"x" * 900, False, "text/plain"
+                )
                 for number in numbers
             ]
             writes.append_batch(self._connection, self._origin, Batch((), tuple(messages), (), self._head))
