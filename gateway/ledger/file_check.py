@@ -22,6 +22,7 @@ from gateway.ledger.errors import LedgerDamaged
 _log = logging.getLogger("capgate.ledger")
 
 SMALL_BYTES = 32 * 1024 * 1024  # checked in a fraction of a second
+BEGINS_AFTER_S = 10.0  # beside a running gateway: starting comes first
 _STEPS = 10_000  # of the database's machine, between two looks whether to stop
 _PAGE = 500  # how many messages are in memory at a time
 _REST_S = 0.02  # after each page beside a running gateway: its event loop goes first
@@ -86,6 +87,8 @@ class BackgroundCheck:
             await asyncio.wait([check])
 
     def _run(self) -> None:
+        if self._stopped.wait(BEGINS_AFTER_S):
+            return
         connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
         connection.set_progress_handler(self._stopped.is_set, _STEPS)
         try:

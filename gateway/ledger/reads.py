@@ -127,7 +127,7 @@ def ruled_since(connection: sqlite3.Connection) -> int:
 def carried_over(connection: sqlite3.Connection) -> SetAsideBody | None:
     """What this ledger began with, where it took the place of a damaged one."""
     query = """
-        SELECT seq, body FROM entry JOIN origin ON recorded_us = created_us
+        SELECT seq, body FROM origin JOIN entry INDEXED BY entry_by_time ON recorded_us = created_us
          WHERE kind = 'status' AND body GLOB '{"set_aside"*' ORDER BY seq LIMIT 1"""
     row = connection.execute(query).fetchone()
     if row is None:

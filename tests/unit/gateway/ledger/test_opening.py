@@ -308,6 +308,12 @@ async def test_messages_that_wait_are_verified_a_few_at_a_time(path: Path) -> No
     assert peak < 5_000_000  # of 20 million bytes that wait
 
 
+def treat_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every file be checked while the gateway runs, from the start on."""
+    monkeypatch.setattr(file_check, "SMALL_BYTES", 0)
+    monkeypatch.setattr(file_check, "BEGINS_AFTER_S", 0.0)
+
+
 def alter_message(path: Path, outbox_id: int) -> None:
     """Change what a waiting message says."""
     (guard,) = connect_file(path).execute("SELECT sql FROM sqlite_schema WHERE name = 'outbox_no_update'").fetchone()
@@ -325,7 +331,7 @@ def test_a_start_on_a_large_file_waits_for_no_check_of_the_messages(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(path, entries=1100)
-    monkeypatch.setattr(file_check, "SMALL_BYTES", 0)
+    treat_as_large(monkeypatch)
     alter_message(path, 1099)
     assert asyncio.run(checked(path)) is FileCheck.DAMAGED, "found while it runs"
     assert reopen(path).set_aside is not None
@@ -333,7 +339,7 @@ def test_a_start_on_a_large_file_waits_for_no_check_of_the_messages(
 
 def test_a_message_that_was_altered_is_not_read_for_the_broker(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(path)
-    monkeypatch.setattr(file_check, "SMALL_BYTES", 0)
+    treat_as_large(monkeypatch)
     alter_message(path, 1)
 
     async def read_for_the_broker() -> None:
@@ -358,10 +364,10 @@ def test_a_large_file_is_checked_after_the_start_and_set_aside_at_the_next(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(path, entries=300)
-    monkeypatch.setattr(file_check, "SMALL_BYTES", 0)
+    treat_as_large(monkeypatch)
     assert asyncio.run(checked(path)) is FileCheck.SOUND
     connection = connect_file(path)
-    (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'entry_by_time'").fetchone()
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'outbox_by_event'").fetchone()
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     connection.close()
     with path.open("r+b") as file:  # an index that no start reads
