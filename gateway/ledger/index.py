@@ -4,7 +4,7 @@ How far units are observed is recorded each minute and found by no key; the inde
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -74,12 +74,6 @@ def rows_of(seq: int, fact: AnyFact) -> list[tuple[str, str, int, int]]:
     if fact.message_id:
         keys.append((_MESSAGE, fact.message_id))
     return [(kind, name, fact.at_us, seq) for kind, name in keys]
-
-
-def known(connection: sqlite3.Connection, keys: Iterable[Key]) -> list[Key]:
-    """Those of `keys` that any fact concerns."""
-    query = "SELECT 1 FROM concern WHERE kind = ? AND name = ? LIMIT 1"
-    return [key for key in keys if connection.execute(query, key).fetchone() is not None]
 
 
 def knows_message(connection: sqlite3.Connection, message_id: str, since_us: int) -> bool:

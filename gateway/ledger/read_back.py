@@ -12,9 +12,9 @@ from gateway.ledger import reads
 from gateway.ledger.bodies import change_of, charge_of, published_of
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.index import ALL, LedgerFacts
-from gateway.session.facts import AnyFact, ObservedUntil, SessionOpened, decode_fact
+from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, decode_fact
 from gateway.session.outcome import SessionRecord
-from gateway.session.related import Anchor, gather
+from gateway.session.related import Anchor, gather, last_anchor
 from gateway.session.state import ReadBack, record_of
 
 _OF_SESSIONS = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
@@ -35,6 +35,12 @@ def read_back(
     facts, whole = gather(LedgerFacts(connection), tuple(anchors), tuple(learned), idle_us)
     opened = {fact.token: fact for fact in facts if isinstance(fact, SessionOpened)}
     return ReadBack(facts, tuple(record(connection, each) for each in opened.values()), whole)
+
+
+def anchors(connection: sqlite3.Connection, keys: Iterable[Key], now_us: int) -> list[Anchor]:
+    """Where those of `keys` that any fact concerns were last before `now_us`."""
+    facts = LedgerFacts(connection)
+    return [last_anchor(key, own, now_us) for key in keys if (own := facts.of(key))]
 
 
 def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) -> Restart:

@@ -105,10 +105,10 @@ class Ledger:
         """Every swap of a unit, in the order in which they were recorded."""
         return await self._worker.run(reads.swaps)
 
-    async def known(self, keys: Iterable[Key]) -> list[Key]:
-        """Those of `keys` that any fact concerns."""
+    async def anchors(self, keys: Iterable[Key], now_us: int) -> list[Anchor]:
+        """Where those of `keys` that any fact concerns were last before `now_us`."""
         wanted = sorted(keys)
-        return await self._worker.run(partial(index.known, keys=wanted)) if wanted else []
+        return await self._worker.run(partial(read_back.anchors, keys=wanted, now_us=now_us)) if wanted else []
 
     async def knows_message(self, message_id: str, since_us: int) -> bool:
         """Whether a fact of that message was recorded since then."""

@@ -303,9 +303,9 @@ class Pipeline:
         """What a message says. What it names and the ledger knows is in memory when it is read, however old."""
         named: set[Key] = set()
         read = read_message(payload, now_us, self._site(now_us, named))
-        absent = await self._ledger.known(named - self._next.whole)
+        absent = await self._ledger.anchors(named - self._next.whole, now_us)
         if absent:
-            await self._read_back([Anchor(key, now_us) for key in absent])
+            await self._read_back(absent)
             read = read_message(payload, now_us, self._site(now_us, named))
         return read
 

@@ -349,6 +349,14 @@ def _last_known(facts: Iterable[AnyFact], known_at_us: int, otherwise_us: int) -
     return max(known, key=lambda fact: (fact.known_at_us, fact.at_us)).at_us if known else otherwise_us
 
 
+def last_anchor(key: Key, own: Iterable[AnyFact], now_us: int) -> Anchor:
+    """Where a patient was last treated before `now_us`, or a session is; `own` are the facts that concern it."""
+    known = list(own)
+    begun = _served_us(known)
+    begun += [_moved_us(each, {key[1]: known}) for each in known if isinstance(each, PatientReassigned)]
+    return Anchor(key, max((at_us for at_us in begun if at_us <= now_us), default=now_us))
+
+
 def _served_us(own: Iterable[AnyFact]) -> list[int]:
     """When a cap began to serve the patient, in order."""
     return sorted(fact.at_us for fact in own if isinstance(fact, PatientBound | CoolingStarted))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.verify import verify
+from gateway.session.facts import ToleranceChecked
 from tests.sim.test_pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
 
 DAY_US = 24 * 60 * MINUTE_US
@@ -79,6 +80,30 @@ async def test_a_first_end_told_weeks_later_gives_its_units(folder: Path, days: 
         await suite.tell("s", "infusion.started", days * 24 * 60 + 60, **{**ORDER, "final": False})
         await suite.tell("e", "infusion.completed", days * 24 * 60 + 50, **ORDER)
         assert [op for op, _, _ in await suite.increments()] == ["emit", "emit"]
+    assert_sound(folder)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running on", "restarted"])
+@pytest.mark.parametrize("days", [5, 40, 800])
+async def test_papers_of_a_visit_whose_session_is_done_are_taken_however_late(
+    folder: Path,
+    days: float,
+    *,
+    restart: bool,
+) -> None:
+    async with running(folder) as suite:
+        token = await finished(suite)
+        await suite.tell("p", "preparation.charted", 0, session=token, person="rn")
+        await pass_days(suite, 4, restart=False)
+        await pass_days(suite, days, restart=restart)
+        assert token not in suite.pipeline.state.records
+        answer = await suite.tell("o", "order.checked", 0, visit="V-1", found=True)
+        assert answer["result"] == "accepted"
+        answer = await suite.tell("t", "tolerance.checked", 0, visit="V-1", person="rn", scalp="ok")
+        assert answer["result"] == "accepted"
+        session, _ = await suite.pipeline.session(token) or (None, None)
+        assert session is not None
+        assert [fact.person for fact in session.facts if isinstance(fact, ToleranceChecked)] == ["rn"]
     assert_sound(folder)
 
 
