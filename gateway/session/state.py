@@ -255,10 +255,7 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
     whole_from_us = now_us - MEMORY_US
     if whole_from_us - state.whole_from_us < _HOUR_US:
         return state
-    records = {
-        token: record for token, record in state.records.items() if not record.done or record.opened_us >= whole_from_us
-    }
-    going_on = [Anchor(("token", token), record.opened_us) for token, record in records.items() if record.open]
+    going_on = [Anchor(("token", token), record.opened_us) for token, record in state.records.items() if record.open]
     kept = set(related(state, going_on, _idle_us(state)))
     facts_by_key = {
         key: facts
@@ -270,6 +267,11 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
                 if key == WORK or fact in kept or max(fact.at_us, fact.known_at_us) >= whole_from_us
             )
         )
+    }
+    records = {
+        token: record
+        for token, record in state.records.items()
+        if not record.done or any(isinstance(fact, SessionOpened) for fact in facts_by_key.get(("token", token), ()))
     }
     return msgspec.structs.replace(
         state,

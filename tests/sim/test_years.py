@@ -1,15 +1,23 @@
 """What comes weeks, months and years later, on the real pipeline and ledger, with and without restarts."""
 
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 
 from gateway.audit.verify import verify
-from gateway.session.facts import ToleranceChecked
+from gateway.session.facts import CapRef, PatientReassigned, SessionExplained, ToleranceChecked
 from tests.sim.test_pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
 
 DAY_US = 24 * 60 * MINUTE_US
 ORDER = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar", "final": True}
+
+
+class Instants(TypedDict):
+    """The instants of a fact."""
+
+    at_us: int
+    known_at_us: int
 
 
 @pytest.fixture
@@ -104,6 +112,28 @@ async def test_papers_of_a_visit_whose_session_is_done_are_taken_however_late(
         session, _ = await suite.pipeline.session(token) or (None, None)
         assert session is not None
         assert [fact.person for fact in session.facts if isinstance(fact, ToleranceChecked)] == ["rn"]
+    assert_sound(folder)
+
+
+async def test_a_restart_remembers_the_sessions_that_a_running_gateway_does(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        suite.state = suite.state.STOPPED
+        await suite.poll(2)
+        (unclaimed,) = suite.pipeline.state.records
+        await pass_days(suite, 40, restart=False)
+        at: Instants = {"at_us": suite.clock.us, "known_at_us": suite.clock.us}
+        cap, began_us = CapRef("cap-01", 1), suite.clock.us - 40 * DAY_US
+        moved = PatientReassigned(**at, cap=cap, from_patient="", to_patient="p2", began_before_us=began_us)
+        await suite.pipeline.record([moved])
+        (claimed,) = suite.pipeline.state.records.keys() - {unclaimed}
+        await suite.pipeline.record([SessionExplained(**at, token=claimed, person="rn", reason="a trial", units=0)])
+        for days, count in ((0.5, 1), (3, 1), (2, 0)):
+            await pass_days(suite, days, restart=False)
+            remembered = suite.pipeline.state.records.keys()
+            await suite.start()
+            assert suite.pipeline.state.records.keys() == remembered
+            assert len(remembered) == count
     assert_sound(folder)
 
 
