@@ -4,7 +4,7 @@ How far units are observed is recorded each minute and found by no key; the inde
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 

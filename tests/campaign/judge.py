@@ -179,6 +179,9 @@ class Judge:
         if not matters:
             case.settled = known
             return
+        if case.progress.decided_as(stands, charged):
+            case.settled = right
+            return
         if not any(says_why(view) for view in listed):
             self._complain(
                 Rule.SHOWN,
@@ -245,21 +248,25 @@ def _is_about(session: SeenSession, visit: Visit) -> bool:
 
 def says_why(view: Json) -> bool:
     """Whether the list names a reason why something is not charged."""
-    return not view["finalised"] or bool(view["held"]) or bool(view["corrections"])
+    return view["state"] in ("open", "held", "incomplete") or _in_question(view)
 
 
 def _waits(view: Json) -> bool:
     """Whether it waits for somebody, its window being past."""
-    return bool(view["held"]) or bool(view["corrections"])
+    return view["state"] in ("held", "incomplete") or _in_question(view)
+
+
+def _in_question(view: Json) -> bool:
+    return any(not item["refused"] for item in view["corrections"])
 
 
 def listed_as(views: list[Json]) -> str:
     if not views:
         return "not listed"
     said = [
-        f"{view['token']} {view['phase']}{' finalised' if view['finalised'] else ''}"
+        f"{view['token']} {view['phase']} {view['state']}{' finalised' if view['finalised'] else ''}"
         f"{' held: ' + ' '.join(view['held']) if view['held'] else ''}"
-        f"{' in question' if view['corrections'] else ''}"
+        f"{' in question' if _in_question(view) else ''}"
         for view in views
     ]
     return "listed as " + "; ".join(said)

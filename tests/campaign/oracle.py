@@ -1,11 +1,12 @@
 """How many units stand, counted anew from what the polls showed and the chart said. It shares nothing with the gateway.
 
 The rules are those of the billing page: time counts after the last agent's end, net of pauses (P9, P10), as long as
-cooling is continued (P11, P12; a move to another cap continues it, P23); a silence counts when the unit's own counters
-prove it (P15). What a fault of the gateway may have taken is `slack_us`: the answer is then a range.
+cooling is continued (P11, P12; a move to another cap continues it, P23); a silence counts as far as the unit's own
+counters prove it, and not at all if they show more lost than the tolerance (P15). What a fault of the gateway may have
+taken is `slack_us`: the answer is then a range.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -14,7 +15,8 @@ from tests.campaign.plan import CapState, S, Stay
 from tests.campaign.units import Sighting
 
 GAP_US = 90 * S  # three polls
-RESOLUTION_S = 2  # of a unit's counters
+RESOLUTION_S = 2  # of a unit's counters, at both ends
+DRIFT_PPM = 200  # of their clock
 
 
 class Rules(NamedTuple):
@@ -34,17 +36,28 @@ class Span(NamedTuple):
     end_us: int
 
 
+class Piece(NamedTuple):
+    """Cooling between two readings, without what was lost of it meanwhile; nobody knows when that was."""
+
+    span: Span
+    lost_us: int = 0
+
+
 @dataclass(frozen=True)
 class Cooling:
     """What is proven of a visit's cooling."""
 
     runs: tuple[tuple[Span, Stay], ...]  # with their pauses
-    net: tuple[Span, ...]
+    pieces: tuple[Piece, ...]
 
     @property
     def total_us(self) -> int:
-        """All net cooling."""
-        return sum(span.end_us - span.start_us for span in self.net)
+        """All net cooling, with what a policy may leave out of it."""
+        return sum(piece.span.end_us - piece.span.start_us for piece in self.pieces)
+
+    def net(self, tolerance_us: int) -> list[Span]:
+        """What counts where an interruption may last so long."""
+        return [piece.span for piece in self.pieces if piece.lost_us <= tolerance_us]
 
 
 class Units(NamedTuple):
@@ -59,7 +72,7 @@ class Units(NamedTuple):
 def cooling(stays: Sequence[tuple[Stay, Sequence[Sighting]]]) -> Cooling:
     """What the sightings of each stay prove."""
     runs: list[tuple[Span, Stay]] = []
-    net: list[Span] = []
+    pieces: list[Piece] = []
     for stay, sightings in stays:
         seen = _confirmed([each for each in sightings if stay.from_us <= each.at_us <= stay.to_us])
         began_us: int | None = None
@@ -73,12 +86,12 @@ def cooling(stays: Sequence[tuple[Stay, Sequence[Sighting]]]) -> Cooling:
                 if began_us is not None:
                     runs.append((Span(began_us, last.at_us), stay))
                 began_us = None
-            elif last.state is CapState.RUNNING and each.state is CapState.RUNNING and _joined(last, each):
-                net.append(Span(last.at_us, each.at_us))
+            elif last.state is CapState.RUNNING and each.state is CapState.RUNNING:
+                pieces += _between(last, each)
             last = each
         if began_us is not None and last is not None:
             runs.append((Span(began_us, last.at_us), stay))
-    return Cooling(tuple(sorted(runs)), tuple(sorted(net)))
+    return Cooling(tuple(sorted(runs)), tuple(sorted(pieces)))
 
 
 def _confirmed(seen: Sequence[Sighting]) -> list[Sighting]:
@@ -90,13 +103,17 @@ def _confirmed(seen: Sequence[Sighting]) -> list[Sighting]:
     ]
 
 
-def _joined(before: Sighting, after: Sighting) -> bool:
-    """Whether the time between two readings that show cooling counts."""
-    silence_us = after.at_us - before.at_us
-    if silence_us <= GAP_US:
-        return True
-    cooled_s = after.elapsed_s - before.elapsed_s
-    return before.treatment == after.treatment and abs(cooled_s - silence_us / S) <= RESOLUTION_S
+def _between(before: Sighting, after: Sighting) -> Iterator[Piece]:
+    """What counts of the time between two readings that show cooling; the loss is taken off its end."""
+    passed_us = after.at_us - before.at_us
+    if passed_us <= GAP_US:
+        yield Piece(Span(before.at_us, after.at_us))
+    elif before.treatment == after.treatment:
+        lost_us = max(0, passed_us - (after.elapsed_s - before.elapsed_s) * S)
+        if lost_us <= RESOLUTION_S * S + passed_us * DRIFT_PPM / 1e6:
+            lost_us = 0
+        if lost_us < passed_us:
+            yield Piece(Span(before.at_us, after.at_us - lost_us), lost_us)
 
 
 def units(cool: Cooling, end_us: int | None, rules: Rules, slack_us: int) -> Units:
@@ -107,7 +124,7 @@ def units(cool: Cooling, end_us: int | None, rules: Rules, slack_us: int) -> Uni
     least: list[int] = []
     most: list[int] = []
     total_us = 0
-    for span in cool.net:
+    for span in cool.net(rules.tolerance_s * S):
         start_us, stop_us = max(span.start_us, end_us), min(span.end_us, until_us)
         if stop_us <= start_us:
             continue

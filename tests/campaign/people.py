@@ -19,7 +19,11 @@ class Progress:
     told_end: bool = False
     signed: bool = False
     lifted: set[str] = field(default_factory=set[str])
-    decided: dict[str, int] = field(default_factory=dict[str, int])  # charge -> units that it was said to be
+    left_at: tuple[int, int] | None = None  # units counted and charged, where a person let the difference be
+
+    def decided_as(self, counted: int, charged: int) -> bool:
+        """Whether a person saw these numbers and let them be."""
+        return self.left_at == (counted, charged)
 
 
 def acts(visit: Visit, view: Json, seen: Progress, now_us: int) -> list[Json]:
@@ -31,6 +35,8 @@ def acts(visit: Visit, view: Json, seen: Progress, now_us: int) -> list[Json]:
     def due(hours: float | None) -> bool:
         return hours is not None and since_stop_h >= hours
 
+    if view["phase"] == "waiting":  # its cooling is another's by now
+        return []
     if not view["bound"]:
         if due(manners.bind_h):
             bind = {key: value for key, value in session.items() if key != "token"}
@@ -42,6 +48,7 @@ def acts(visit: Visit, view: Json, seen: Progress, now_us: int) -> list[Json]:
         order, end_us = visit.ends[-1]
         at = datetime.fromtimestamp(end_us / 1e6, UTC).isoformat()
         return [{**session, "act": "infusion-ended", "order": order, "at": at, "agent": "chemo"}]
+    explained: Json = {**session, "act": "explain"}
     found: list[Json] = []
     ready = view["stopped_at"] and "infusion-end" not in view["missing"]
     if due(manners.sign_h) and not seen.signed and not view["finalised"] and ready:
@@ -50,7 +57,7 @@ def acts(visit: Visit, view: Json, seen: Progress, now_us: int) -> list[Json]:
     if held and view["finalised"]:
         seen.held_since_us = seen.held_since_us or now_us
         if manners.lift_h is not None and now_us - seen.held_since_us >= manners.lift_h * HOUR:
-            found.append({**session, "act": "lift-hold", "holds": held})
+            found.append({**session, "act": "lift-hold", "holds": held} if view["increments"] else explained)
     for item in view["corrections"]:
         key = f"{item['charge']} {item['charged']} {item['counted']}"
         since_us = seen.asked_since_us.setdefault(key, now_us)
@@ -60,8 +67,8 @@ def acts(visit: Visit, view: Json, seen: Progress, now_us: int) -> list[Json]:
     return found
 
 
-def done(visit: Visit, request: Json, seen: Progress) -> None:
-    """The request was carried out."""
+def done(visit: Visit, view: Json, request: Json, seen: Progress) -> None:
+    """The request was carried out, by whoever saw `view`."""
     match request["act"]:
         case "bind" | "reassign":
             seen.bound_to = visit.visit
@@ -71,5 +78,13 @@ def done(visit: Visit, request: Json, seen: Progress) -> None:
             seen.signed = True
         case "lift-hold":
             seen.lifted |= set(request["holds"])
+        case "explain":
+            seen.left_at = (len(view["increments"]), 0)
+        case "decide-correction" if not request["approve"]:
+            seen.left_at = next(
+                (item["counted"], item["charged"])
+                for item in view["corrections"]
+                if item["charge"] == request["charge"]
+            )
         case _:
             pass

@@ -332,15 +332,15 @@ class World:
             case = self.judge.case_of(token)
             if case is not None:
                 for request in people.acts(case.visit, view, case.progress, self.time.now_us()):
-                    await self._ask(life, case, request)
+                    await self._ask(life, case, view, request)
 
-    async def _ask(self, life: Life, case: Case, request: Json) -> None:
+    async def _ask(self, life: Life, case: Case, view: Json, request: Json) -> None:
         self.judge.touch(case, acted=True)
         answer = await life.ask(request)
         if answer is None:
             return
         if answer["ok"]:
-            people.done(case.visit, request, case.progress)
+            people.done(case.visit, view, request, case.progress)
         else:
             what = f"{request['act']} of {request.get('token', case.tokens)} ({case.visit.key})"
             self._complain(Rule.ACT, f"{what} was refused: {answer['error']}; accepted: {answer['accepted']}")
