@@ -1,4 +1,4 @@
-"""Instants as text: RFC 3339 out, RFC 3339 and what charts really say in. Instants are UTC microseconds."""
+"""Instants as text: RFC 3339 out, RFC 3339 or HL7 v2 and what charts really say in. Instants are UTC microseconds."""
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -11,8 +11,12 @@ Rfc3339 = NewType("Rfc3339", str)  # "2026-03-10T12:30:00.000Z": made by `rfc333
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _US = timedelta(microseconds=1)
-_TEXT = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:([Zz])|([+-])(\d\d):?(\d\d))?)?", re.ASCII
+_OFFSET = r" ?(?:([Zz])|([+-])(\d\d)(?::?(\d\d))?)"  # the minutes may be left out, as ISO 8601 and HL7 allow
+_RFC3339 = re.compile(
+    rf"(\d{{4}})-(\d\d)-(\d\d)(?:[Tt ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?:{_OFFSET})?)?", re.ASCII
+)
+_HL7 = re.compile(  # DTM: YYYYMMDDHHMMSS.S+ZZZZ, cut off anywhere
+    rf"(\d{{4}})(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d+))?)?)?)?(?:{_OFFSET})?", re.ASCII
 )
 _YEARS = range(2000, 2100)  # outside: a clock that was never set, or a slip of the keyboard
 
@@ -57,9 +61,22 @@ def read_instant(text: str, known_at_us: int, zone: tzinfo | None = None) -> Ins
     In the repeated hour the later reading stands, as it leaves fewer units, unless it lies after `known_at_us`:
     then the earlier one was meant (P26). Raises InstantError.
     """
-    match = _TEXT.fullmatch(text.strip())
+    match = _RFC3339.fullmatch(text.strip())
     if match is None:
         raise InstantError("no date and time; accepted: RFC 3339, as in 2026-03-10T15:00:00-04:00")
+    return _instant(match, known_at_us, zone)
+
+
+def read_hl7_instant(text: str, known_at_us: int, zone: tzinfo | None = None) -> Instant:
+    """The same of an HL7 v2 instant, `20260310150000-0400`, or of RFC 3339; an hour without minutes is no time of day.
+
+    Raises InstantError.
+    """
+    match = _HL7.fullmatch(text.strip())
+    return read_instant(text, known_at_us, zone) if match is None else _instant(match, known_at_us, zone)
+
+
+def _instant(match: re.Match[str], known_at_us: int, zone: tzinfo | None) -> Instant:
     year, month, day, hour, minute, second, fraction, zulu, sign, off_h, off_m = match.groups()
     if int(year) not in _YEARS:
         raise InstantError("the year is out of range; accepted: 2000 to 2099")
@@ -70,18 +87,23 @@ def read_instant(text: str, known_at_us: int, zone: tzinfo | None = None) -> Ins
         )
     except ValueError:
         raise InstantError("no such date or time of day; accepted: RFC 3339, hours 00 to 23") from None
-    if hour is None:
-        return Instant(to_us(local.replace(tzinfo=zone or UTC)), no_time=True)
+    if minute is None:
+        midnight = local.replace(hour=0)
+        return Instant(to_us(midnight.replace(tzinfo=zone or UTC)), no_time=True)
     if zulu:
         return Instant(to_us(local.replace(tzinfo=UTC)))
     if sign:
-        if int(off_h) > 23 or int(off_m) > 59:
-            raise InstantError("no such offset; accepted: Z, or +hh:mm or -hh:mm")
-        offset = timedelta(hours=int(off_h), minutes=int(off_m))
-        return Instant(to_us(local.replace(tzinfo=UTC) - offset if sign == "+" else local.replace(tzinfo=UTC) + offset))
+        return Instant(to_us(local.replace(tzinfo=UTC) - _offset(sign, int(off_h), int(off_m or 0))))
     if zone is None:
         raise InstantError("the offset is missing; accepted: RFC 3339 with Z or an offset such as -04:00")
     return _read_local(local, known_at_us, zone)
+
+
+def _offset(sign: str, hours: int, minutes: int) -> timedelta:
+    if hours > 23 or minutes > 59:
+        raise InstantError("no such offset; accepted: Z, or +hh:mm or -hh:mm")
+    offset = timedelta(hours=hours, minutes=minutes)
+    return offset if sign == "+" else -offset
 
 
 def _read_local(local: datetime, known_at_us: int, zone: tzinfo) -> Instant:

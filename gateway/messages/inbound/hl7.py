@@ -12,12 +12,11 @@ from gateway.messages.hl7v2 import Hl7Message, Repetition, Segment
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Ignored, ReaderSite, Rejected, Taken
 from gateway.messages.inbound.json_message import Stop
-from gateway.messages.instants import Instant, InstantError, read_instant
+from gateway.messages.instants import Instant, InstantError, read_hl7_instant
 from gateway.session.facts import AgentClass, AnyFact, CapRef, WorkKind, WorkRaised
 
 MAX_LENGTH = 64  # of an identifier
 UNKNOWN_AGENT = "the drug's code is in no table of the site, so the order counts as chemo until its class is known"
-_INSTANT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(\.\d{1,6})?)?)?)?([+-]\d\d)?(\d\d)?", re.ASCII)
 _ACCEPTED_TIME = "accepted: a date with a time of day, as in 20260310150000-0400"
 _MRN_TYPE = "MR"
 
@@ -78,18 +77,8 @@ class Hl7:
         raise self.rejected("bad-time", f"{names}: missing; {_ACCEPTED_TIME}")
 
     def _read_instant(self, text: str, where: str) -> Instant:
-        match = _INSTANT.fullmatch(text)
-        if match is None:
-            raise self.rejected("bad-time", f"{where}: no date; {_ACCEPTED_TIME}")
-        year, month, day, hour, minute, second, fraction, offset_h, offset_m = match.groups()
-        if bool(offset_h) != bool(offset_m):
-            raise self.rejected("bad-time", f"{where}: no such offset; {_ACCEPTED_TIME}")
-        iso = f"{year}-{month}-{day}"
-        if minute is not None:
-            offset = f"{offset_h}:{offset_m}" if offset_h else ""
-            iso += f"T{hour}:{minute}:{second or '00'}{fraction or ''}{offset}"
         try:
-            return read_instant(iso, self.known_at_us, self.site.zone)
+            return read_hl7_instant(text, self.known_at_us, self.site.zone)
         except InstantError as error:
             problem = str(error).split("; accepted", maxsplit=1)[0]
             raise self.rejected("bad-time", f"{where}: {problem}; {_ACCEPTED_TIME}") from None

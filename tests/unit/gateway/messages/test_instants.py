@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.messages.instants import Instant, InstantError, read_instant, rfc3339
+from gateway.messages.instants import Instant, InstantError, read_hl7_instant, read_instant, rfc3339
 
 NEW_YORK = ZoneInfo("America/New_York")
 SECOND_US = 1_000_000
@@ -39,10 +39,40 @@ def test_what_is_written_with_any_offset_is_read_back(moment: datetime, offset_m
 
 @pytest.mark.parametrize(
     "text",
-    ["2026-03-10T15:00:00Z", "2026-03-10t15:00:00z", "2026-03-10 11:00-04:00", "2026-03-10T11:00:00.000-0400"],
+    [
+        "2026-03-10T15:00:00Z",
+        "2026-03-10t15:00:00z",
+        "2026-03-10 11:00-04:00",
+        "2026-03-10T11:00:00.000-0400",
+        "2026-03-10T11:00:00.0000000001-04",
+        "2026-03-10 11:00:00 -0400",
+        "2026-03-10T15:00:00+00",
+    ],
 )
 def test_the_ways_charts_write_one_instant_are_one(text: str) -> None:
     assert read_instant(text, 0) == Instant(us("2026-03-10T15:00:00+00:00"))
+    assert read_hl7_instant(text, 0) == Instant(us("2026-03-10T15:00:00+00:00"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "20260310150000Z",
+        "202603101500+00",
+        "20260310110000-0400",
+        "20260310110000-04",
+        "20260310110000.0000-04:00",
+        "20260310110000.0000000001-0400",
+        "20260310203000+0530",
+    ],
+)
+def test_the_ways_hl7_writes_one_instant_are_one(text: str) -> None:
+    assert read_hl7_instant(text, 0) == Instant(us("2026-03-10T15:00:00+00:00"))
+
+
+@pytest.mark.parametrize("text", ["20260310", "2026031015", "2026031015-0400", "20260310-04"])
+def test_an_hl7_instant_without_minutes_is_a_date_alone(text: str) -> None:
+    assert read_hl7_instant(text, 0, NEW_YORK) == Instant(us("2026-03-10T00:00:00-04:00"), no_time=True)
 
 
 def test_a_date_alone_is_no_instant() -> None:
@@ -80,6 +110,7 @@ def test_a_skipped_local_time_is_refused() -> None:
         "2026-02-30T10:00:00Z",
         "2026-03-10T24:00:00Z",
         "2026-03-10T10:00:00+25:00",
+        "2026-03-10T10:00:00-4",
         "1970-01-01T00:00:00Z",
         "20260310100000",
         "2026-03-10T10Z",
@@ -95,5 +126,6 @@ def test_what_is_no_instant_is_refused_without_repeating_it(text: str) -> None:
 
 @given(st.text(max_size=40))
 def test_no_text_raises_anything_but_an_instant_error(text: str) -> None:
-    with contextlib.suppress(InstantError):
-        read_instant(text, 0, NEW_YORK)
+    for reader in (read_instant, read_hl7_instant):
+        with contextlib.suppress(InstantError):
+            reader(text, 0, NEW_YORK)
