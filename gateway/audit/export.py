@@ -26,6 +26,7 @@ from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339
 from gateway.session.charges import charged_units
 from gateway.session.facts import PatientBound, PatientReleased, cap_key, decode_fact, encode_fact
+from gateway.session.keys import increment_key
 from gateway.session.marks import each_unit
 
 _STATIC = ("README.txt", "verify_bundle.py")
@@ -118,7 +119,7 @@ def session_content(bundle: Bundle) -> dict[str, Rows | object]:
         "flags": assessment.flags,
         "net_s": assessment.net_us / 1e6,
         "chart_minutes": assessment.chart_minutes,
-        "increments_standing": [f"{token}{each.index:02d}{each.revision}" for each in recorded.standing],
+        "increments_standing": [increment_key(token, each.index, each.revision) for each in recorded.standing],
         "units_charged": charged_units(recorded.charges),
         "facts": [_fact_row(entry) for entry in own if entry.kind == EntryKind.FACT],
         "increments": [_increment_row(entry) for entry in own if entry.kind == EntryKind.INCREMENT],
@@ -201,7 +202,7 @@ def _increment_row(entry: RawEntry) -> dict[str, object]:
         "seq": entry.seq,
         "recorded_at": rfc3339(entry.recorded_us),
         "op": change.op,
-        "key": f"{entry.session}{change.index:02d}{change.revision}",
+        "key": increment_key(entry.session, change.index, change.revision),
         "attained_at": rfc3339(change.attained_at_us),
         "was": None if change.was_us is None else rfc3339(change.was_us),
         "data": {} if event is None else without_patient(event)["data"],

@@ -15,6 +15,7 @@ from gateway.audit.stream import RawEntry
 from gateway.ledger import reads
 from gateway.session.facts import SessionOpened
 from gateway.session.increments import Change, Op
+from gateway.session.keys import increment_key
 from gateway.session.state import Step
 
 
@@ -75,7 +76,8 @@ def _taken_back_by_nothing(recorded: RecordedTransaction) -> Iterator[AuditProbl
         return
     for seq, (token, what) in recorded.announced:
         if isinstance(what, Change) and what.op is not Op.EMIT:
-            text = f"{what.op} {token}{what.index:02d} follows from no fact: an earlier version lost facts in a restart"
+            key = increment_key(token, what.index)
+            text = f"{what.op} {key} follows from no fact: an earlier version lost facts in a restart"
             yield AuditProblem(Area.INCREMENT, seq, text)
 
 
@@ -109,9 +111,9 @@ def _compare(
         yield AuditProblem(_area(each), last_seq, f"the facts give {_text(each)}, which is not recorded")
 
 
-def _key(announced: Announcement) -> tuple[str, str]:
+def _key(announced: Announcement) -> str:
     token, what = announced
-    return (token, f"{what.index:02d}") if isinstance(what, Change) else (token, what.key)
+    return increment_key(token, what.index) if isinstance(what, Change) else what.key
 
 
 def _area(announced: Announcement) -> Area:
@@ -121,5 +123,5 @@ def _area(announced: Announcement) -> Area:
 def _text(announced: Announcement) -> str:
     token, what = announced
     if isinstance(what, Change):
-        return f"{what.op} {token}{what.index:02d}{what.revision}, attained {what.attained_at_us} us,"
+        return f"{what.op} {increment_key(token, what.index, what.revision)}, attained {what.attained_at_us} us,"
     return f"{'credit' if what.reverses else 'charge'} {what.key} of {what.quantity}"

@@ -17,6 +17,7 @@ from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import OutgoingMessage
 from gateway.session.facts import EndSource
 from gateway.session.increments import Op
+from gateway.session.keys import charge_key, increment_key
 from gateway.session.release import ReleaseState
 
 TEST_VISIT = "TEST-VISIT"
@@ -74,12 +75,12 @@ def charge_event(token: str, origin: Origin, now_us: int) -> Event:
 def charge_data(token: str, now_us: int) -> ehr.ChargeData:
     """The same without its envelope."""
     return ehr.ChargeData(
-        charge=f"{token}00A",
+        charge=charge_key(token, "A"),
         action=ehr.ChargeAction.CHARGE,
         session=token,
         code=ehr.Code(),
         quantity=1,
-        increments=(f"{token}01A",),
+        increments=(increment_key(token, 1, "A"),),
         service_date=rfc3339(now_us)[:10],
         start=rfc3339(now_us - _MINUTES_30_US),
         end=rfc3339(now_us),
@@ -96,7 +97,7 @@ def increment_event(token: str, origin: Origin, now_us: int) -> Event:
     start, end = rfc3339(now_us - _MINUTES_30_US), rfc3339(now_us)
     data = ehr.IncrementData(
         session=token,
-        increment=f"{token}01",
+        increment=increment_key(token, 1),
         index=1,
         revision="A",
         op=Op.EMIT,

@@ -17,9 +17,9 @@ from gateway.messages.inbound.answers import ReaderSite, Receipt, no_session
 from gateway.messages.inbound.dispatch import read_json
 from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
 from gateway.mqtt.types import NOT_AUTHORIZED, MqttDown, OutgoingMessage, PubAck, PublishRefused
+from gateway.session.keys import TOKEN_LETTERS
 
 NOBODY = ReaderSite({}, frozenset(), {}, frozenset(), no_session, lambda visit: "")
-_KEY_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 Publish = Callable[[OutgoingMessage], Awaitable[PubAck]]
 
@@ -64,7 +64,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 def draw_token() -> str:
     """A session's token that no session has: those have no L."""
-    return "TEST" + "".join(secrets.choice(_KEY_LETTERS) for _ in range(4)) + "L"
+    return "TEST" + "".join(secrets.choice(TOKEN_LETTERS) for _ in range(4)) + "L"
 
 
 class Commissioning:

@@ -61,9 +61,10 @@ from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import Ledger
 from gateway.messages.instants import rfc3339
 from gateway.mqtt.gateway_status import software_version
-from gateway.recording.pipeline import TOKEN_LENGTH, Pipeline
+from gateway.recording.pipeline import Pipeline
 from gateway.recording.receipts import OrderRefused
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.session.keys import TOKEN_LENGTH
 from gateway.session.outcome import SessionRecord
 
 _log = logging.getLogger("capgate.control")

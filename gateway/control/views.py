@@ -28,6 +28,7 @@ from gateway.session.charges import standing_charges
 from gateway.session.facts import AnyFact
 from gateway.session.increments import Change, Op
 from gateway.session.infusion import InfusionEnd
+from gateway.session.keys import increment_key
 from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.spans import US_PER_S
 from gateway.session.worklist import WorkItem
@@ -58,7 +59,7 @@ def session_view(
         net_s=assessment.net_us / US_PER_S,
         increments=tuple(
             IncrementView(
-                increment=_increment_key(record.token, each.index, each.revision),
+                increment=increment_key(record.token, each.index, each.revision),
                 attained_at=rfc3339(each.attained_at_us),
             )
             for each in record.emitted
@@ -165,14 +166,10 @@ def _corrections(outcome: Outcome) -> tuple[CorrectionView, ...]:
 def _increment_change(token: str, change: Change) -> IncrementChangeView:
     return IncrementChangeView(
         op=change.op,
-        increment=_increment_key(token, change.index, change.revision),
+        increment=increment_key(token, change.index, change.revision),
         attained_at=None if change.op is Op.RETRACT else rfc3339(change.attained_at_us),
         was=_instant(change.was_us),
     )
-
-
-def _increment_key(token: str, index: int, revision: str) -> str:
-    return f"{token}{index:02d}{revision}"
 
 
 def _instant(at_us: int | None) -> str | None:

@@ -62,6 +62,7 @@ from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.attribution import Session
 from gateway.session.fact_types import WorkKind
 from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, Key, WorkRaised
+from gateway.session.keys import TOKEN_LENGTH, TOKEN_LETTERS
 from gateway.session.outcome import Outcome
 from gateway.session.related import CLOCK, Anchor
 from gateway.session.spans import FOREVER
@@ -84,8 +85,6 @@ _log = logging.getLogger("capgate.sessions")
 TICK_S = 60.0  # how often a unit's observation is recorded
 STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
 REPEATED_US = 7 * 86_400 * US_PER_S  # how long the broker may deliver a message again
-_TOKEN_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # without those that are mistaken for each other
-TOKEN_LENGTH = 9
 
 
 class AnsweredMessage(msgspec.Struct, frozen=True):
@@ -457,4 +456,4 @@ def _resume_clock(clock: Clock, restart: Restart) -> None:
 
 
 def _draw_token() -> str:
-    return "".join(secrets.choice(_TOKEN_LETTERS) for _ in range(TOKEN_LENGTH))
+    return "".join(secrets.choice(TOKEN_LETTERS) for _ in range(TOKEN_LENGTH))

@@ -15,9 +15,8 @@ from gateway.ledger.outbox import Outbox
 from gateway.ledger.receipt_plan import ReceiptPlan
 from gateway.messages.inbound.answers import Accepted, Answer, Ignored, Receipt, Rejected
 from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
+from gateway.session.keys import session_of
 from gateway.session.outcome import SessionRecord
-
-TOKEN_LENGTH = 9  # every key begins with its session's token
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -50,11 +49,6 @@ class OrderRefused(Exception):
     def __init__(self, error: str, accepted: str) -> None:
         super().__init__(error)
         self.accepted = accepted
-
-
-def session_of(key: str) -> str:
-    """The session whose token the key begins with."""
-    return key[:TOKEN_LENGTH]
 
 
 async def judge(outbox: Outbox, receipt: Receipt) -> Judged:

@@ -12,9 +12,10 @@ from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
 from gateway.messages.outbound.device import SessionHead, session_head_event
 from gateway.mqtt.topics import Topics
-from gateway.recording.receipts import Settled, is_delivered, session_of
+from gateway.recording.receipts import Settled, is_delivered
 from gateway.recording.transaction import Transaction
 from gateway.session.charges import charged_units
+from gateway.session.keys import session_of
 from gateway.session.outcome import Outcome, SessionRecord
 
 

@@ -14,7 +14,8 @@ from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.messages.cloudevents import Event, encode_event
 from gateway.messages.destination import Destination
 from gateway.messages.identity import Identity, Merge
-from gateway.recording.receipts import Settled, session_of
+from gateway.recording.receipts import Settled
+from gateway.session.keys import session_of
 from gateway.session.outcome import SessionRecord
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # longer or with blanks, it is words

@@ -1,9 +1,4 @@
-"""Charges and credits: what they claim, the lines that a session's increments make, and the keys. Pure.
-
-Keys have 12 characters and are never used again: the session's token, `00` and a letter, so that no charge is taken for
-an increment, whose number begins with 1. The key of a credit is that of its charge with a letter for the first digit
-after the token: `9RX2M7KQ4A0A` takes `9RX2M7KQ400A` back.
-"""
+"""Charges and credits: what they claim, and the lines that a session's increments make. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
@@ -15,11 +10,8 @@ import msgspec
 from gateway.session.assessment import Assessment
 from gateway.session.counting import Interval
 from gateway.session.increments import Emitted, Increment, net_us
+from gateway.session.keys import charge_key, credit_key, increment_key, without_revision
 from gateway.session.policy import ChargeLines, Policy
-
-_TOKEN_LENGTH = 9
-_NUMBER_LENGTH = 11  # an increment's key without its revision
-_CREDIT_DIGITS = "ABCDEFGHJK"
 
 
 class CorrectionReason(StrEnum):
@@ -45,7 +37,7 @@ class ChargeLine(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def numbers(self) -> frozenset[str]:
         """The increments, whatever their revision."""
-        return frozenset(key[:_NUMBER_LENGTH] for key in self.increments)
+        return frozenset(without_revision(key) for key in self.increments)
 
     @property
     def claim(self) -> tuple[str, date, frozenset[str]]:
@@ -81,9 +73,7 @@ def standing_charges(charged: Iterable[Charge]) -> list[Charge]:
 
 def credit_of(charge: Charge, reason: CorrectionReason) -> Charge:
     """The credit that takes `charge` back in full."""
-    digit = _CREDIT_DIGITS[int(charge.key[_TOKEN_LENGTH])]
-    key = charge.key[:_TOKEN_LENGTH] + digit + charge.key[_TOKEN_LENGTH + 1 :]
-    return Charge(key=key, line=charge.line, reverses=charge.key, reason=reason)
+    return Charge(key=credit_key(charge.key), line=charge.line, reverses=charge.key, reason=reason)
 
 
 class Keys:
@@ -95,7 +85,7 @@ class Keys:
 
     def draw(self) -> str | None:
         """The next key; None past letter Z."""
-        keys = (f"{self._token}00{letter}" for letter in ascii_uppercase)
+        keys = (charge_key(self._token, letter) for letter in ascii_uppercase)
         key = next((each for each in keys if each not in self._used), None)
         if key is not None:
             self._used.add(key)
@@ -110,7 +100,7 @@ def lines(
     counted = [increment for increment in assessment.increments if increment.index in revisions]
     if not counted or assessment.service_date is None:
         return
-    keys = tuple(f"{token}{each.index:02d}{revisions[each.index]}" for each in counted)
+    keys = tuple(increment_key(token, each.index, revisions[each.index]) for each in counted)
     match policy.charge_lines:
         case ChargeLines.QUANTITY:
             yield _line(patient, assessment.service_date, keys, assessment.intervals)

@@ -21,6 +21,7 @@ from gateway.messages.outbound.ehr import (
 from gateway.session import increments as counted
 from gateway.session.charges import Charge, charged_units
 from gateway.session.increments import Change, Op, chart_minutes, net_us
+from gateway.session.keys import increment_key
 from gateway.session.outcome import Outcome, SessionChange
 from gateway.session.spans import US_PER_S
 
@@ -31,10 +32,9 @@ def increment_data(outcome: Outcome, change: Change, identity: Identity | None, 
     increment = next((each for each in assessment.increments if each.index == change.index), None)
     intervals = assessment.intervals if increment is None else increment.intervals
     policy = record.policy
-    key = f"{record.token}{change.index:02d}"
     return IncrementData(
         session=record.token,
-        increment=key,
+        increment=increment_key(record.token, change.index),
         index=change.index,
         revision=change.revision,
         op=change.op,
