@@ -99,7 +99,7 @@ class MllpListen(msgspec.Struct, frozen=True):
 
     host: str
     port: int
-    ack: AckCode = AckCode.AA
+    ack: AckCode
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None

@@ -13,7 +13,7 @@ from gateway.cli.control_client import ask, give_up
 from gateway.cli.control_report import answer_text
 from gateway.commissioning.direct import send_directly
 from gateway.commissioning.messages import build_trial
-from gateway.commissioning.trial import TrialResult, TrialStep, What
+from gateway.commissioning.trial import LONGEST_WAIT_S, WAIT_S, TrialResult, TrialStep, What
 from gateway.config.load import GatewayConfig, load_config
 from gateway.control.answers import RefusalAnswer, TrialAnswer, read_answer
 from gateway.control.socket import SOCKET_FILE
@@ -43,8 +43,8 @@ class _Shown(msgspec.Struct, frozen=True):
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(0, 15),
-    default=10.0,
+    type=click.FloatRange(0, LONGEST_WAIT_S),
+    default=WAIT_S,
     show_default=True,
     help="Seconds to wait for the engine's receipt; 0 where it sends none.",
 )

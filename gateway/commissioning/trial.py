@@ -19,6 +19,8 @@ from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
 from gateway.mqtt.types import NOT_AUTHORIZED, MqttDown, OutgoingMessage, PubAck, PublishRefused
 from gateway.session.keys import TOKEN_LETTERS
 
+WAIT_S = 10.0  # for a receipt, unless somebody says otherwise
+LONGEST_WAIT_S = 15
 NOBODY = ReaderSite({}, frozenset(), {}, frozenset(), no_session, lambda visit: "")
 
 Publish = Callable[[OutgoingMessage], Awaitable[PubAck]]

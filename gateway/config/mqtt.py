@@ -5,8 +5,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config.problems import Problems
-from gateway.config.tables import MAX_CLIENT_ID, MQTT_PORTS, GatewayTable, MqttTable, is_loopback
-from gateway.mqtt.types import MqttSettings, TlsFiles
+from gateway.config.tables import MAX_CLIENT_ID, GatewayTable, MqttTable, is_loopback
+from gateway.mqtt.types import PORTS, MqttSettings, TlsFiles
 
 
 def resolve_mqtt(problems: Problems, table: MqttTable, gateway: GatewayTable | None) -> MqttSettings | None:
@@ -28,7 +28,7 @@ def resolve_mqtt(problems: Problems, table: MqttTable, gateway: GatewayTable | N
         problems.error(("mqtt",), message)
     return MqttSettings(
         host=host,
-        port=parts.port or MQTT_PORTS[parts.scheme],
+        port=parts.port or PORTS[parts.scheme],
         client_id=client_id,
         tls=tls,
         username=table.username,

@@ -16,9 +16,9 @@ from gateway.ledger.receipt_plan import ReceiptPlan, Thing
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.site import CreditForm, FhirRelease, OutboundPlan, ServiceTime
 from gateway.messages.vocabulary import MarAct, PatientField
+from gateway.mqtt.types import KEEPALIVE_S, PORTS
 
 MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
-MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 MAX_POLL_PERIOD_S = 30  # half of the time after which polling counts as standing still
 RFC2217_OPTION = "ign_set_control"
 LINE_SCHEMES = ("socket", "rfc2217")
@@ -69,7 +69,7 @@ def _split(url: str, accepted: str) -> SplitResult:
 def _mqtt_url(url: str) -> str:
     accepted = "mqtts://host or mqtts://host:port; user and password have keys of their own"
     parts = _split(url, accepted)
-    if parts.scheme not in MQTT_PORTS or parts.path not in ("", "/") or parts.query:
+    if parts.scheme not in PORTS or parts.path not in ("", "/") or parts.query:
         raise ValueError(f"not a URL that can be used, accepted: {accepted}")
     return url
 
@@ -149,7 +149,7 @@ class MqttTable(Table):
     ca_file: FileName | None = None
     cert_file: FileName | None = None
     key_file: FileName | None = None
-    keepalive_s: Annotated[StrictInt, Field(ge=5, le=300)] = 15
+    keepalive_s: Annotated[StrictInt, Field(ge=5, le=300)] = KEEPALIVE_S
 
 
 class TrackingTable(Table):

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from gateway.commissioning.trial import What
+from gateway.commissioning.trial import LONGEST_WAIT_S, WAIT_S, What
 from gateway.session.facts import AgentClass, ToleranceFinding
+from gateway.session.keys import TOKEN_LENGTH
 
 
 class RequestRefused(Exception):
@@ -33,9 +34,12 @@ _Person = Annotated[_Text, Field(min_length=1, max_length=200, description="who 
 _Reason = Annotated[_Text, Field(min_length=1, max_length=200, description="why, 1 to 200 characters")]
 _SEGMENT = r"^[a-z0-9-]{1,32}$"
 _TIME = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00, or HH:MM of today"
+_WAIT = f"seconds to wait for a receipt, up to {LONGEST_WAIT_S}"
 _PLACE = "a chair, a cap as in cap-07:1, or a session's token"
 
-Token = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{9}$", description="a session's token, 9 characters")]
+Token = Annotated[
+    str, Field(pattern=rf"^[0-9A-Za-z]{{{TOKEN_LENGTH}}}$", description=f"a session's token, {TOKEN_LENGTH} characters")
+]
 At = Annotated[str, Field(max_length=64, description=_TIME)]
 AtOrNow = Annotated[str | None, Field(max_length=64, description=f"{_TIME}; left out: now")]
 Visit = Annotated[_Name, Field(description="the visit's number, 1 to 64 characters")]
@@ -120,7 +124,7 @@ class SendTest(ControlRequest):
 
     request: Literal["send-test"]
     what: Annotated[What, Field(strict=False, description=", ".join(What))]
-    wait_s: Annotated[float, Field(ge=0, le=15, description="seconds to wait for a receipt, up to 15")] = 10.0
+    wait_s: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, description=_WAIT)] = WAIT_S
 
 
 class Act(ControlRequest):

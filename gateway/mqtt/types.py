@@ -7,12 +7,14 @@ import msgspec
 
 from gateway.messages.destination import Destination
 
+PORTS = {"mqtt": 1883, "mqtts": 8883}
 REFUSED_FROM = 0x80  # reason codes from here on are failures (MQTT 5, 2.4)
 NOBODY_LISTENS = 0x10  # a success: the broker took it and had no subscriber for it
 UNSUPPORTED_PROTOCOL = 0x84
 BAD_CREDENTIALS = 0x86
 NOT_AUTHORIZED = 0x87
 TAKEN_OVER = 0x8E  # another client connected under our id
+KEEPALIVE_S = 15  # unless a site says otherwise
 
 
 class TlsFiles(msgspec.Struct, frozen=True):
@@ -28,11 +30,11 @@ class MqttSettings(msgspec.Struct, frozen=True):
 
     host: str
     client_id: str
-    port: int = 1883
+    port: int = PORTS["mqtt"]
     tls: TlsFiles | None = None
     username: str | None = None
     password_file: Path | None = None
-    keepalive_s: int = 15  # a silent broker is given up within this time
+    keepalive_s: int = KEEPALIVE_S  # a silent broker is given up within this time
     connect_timeout_s: float = 10.0
     ack_timeout_s: float = 15.0  # a PUBACK later than this ends the connection: only a new one repeats (4.4)
     session_expiry_s: int = 7 * 86_400  # how long the broker keeps inbound messages for us

@@ -76,7 +76,7 @@ class _CaseModel(_Model):
 
 class _Threshold(_Model):
     first_threshold_s: Annotated[int, Field(ge=1)]
-    increment_s: Annotated[int, Field(ge=1)] = 1800
+    increment_s: Annotated[int, Field(ge=1)] = Policy().increment_s
 
 
 class _FileModel(_Model):

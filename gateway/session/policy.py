@@ -114,6 +114,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 _Seconds = Annotated[int, Field(ge=0, le=86400)]
+_DEFAULTS = Policy()
 
 
 class PolicyFile(BaseModel):
@@ -124,33 +125,33 @@ class PolicyFile(BaseModel):
     name: _Name
     revision: Annotated[str, Field(min_length=1, max_length=32)]
     effective: date
-    approved_by: Annotated[str, Field(max_length=128)] = ""
+    approved_by: Annotated[str, Field(max_length=128)] = _DEFAULTS.approved_by
     first_threshold_s: Annotated[int, Field(ge=1, le=86400)]
-    increment_s: Annotated[int, Field(ge=1, le=86400)] = 1800
-    timestamp_resolution: TimestampResolution = TimestampResolution.EXACT
-    infusion_end_basis: InfusionEndBasis = InfusionEndBasis.LAST_CHEMO_ADMIN_AGENT
-    ambulatory_pump_counts_as_infusion: bool = False
-    gap_between_agents: Literal["not_counted"] = "not_counted"
-    hold_when_orders_remain: bool = True
-    pause_counting: PauseCounting = PauseCounting.NET
-    pause_tolerance_s: _Seconds = 600
-    continuity_required: bool = True
-    count_thaw: bool = False
-    stop_conflict: StopConflict = StopConflict.EARLIEST
-    offline_unproven: OfflineUnproven = OfflineUnproven.EXCLUDE
-    finalise_after_h: Annotated[int, Field(ge=1, le=720)] = 72
-    timezone: str = "UTC"
-    count_after_departure: bool = False
-    auto_release_limit_units: Annotated[int, Field(ge=0, le=99)] = 6
-    min_pause_s: _Seconds = 0
-    max_gap_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] | None = None
-    min_evidence: Evidence = Evidence.REPORTED
-    session_idle_s: Annotated[int, Field(ge=60, le=86400)] = 1800
-    release: ReleaseMode = ReleaseMode.CHARGE
-    charge_lines: ChargeLines = ChargeLines.QUANTITY
-    automatic_credit: bool = False
-    require_preparation: bool = True
-    require_administration: bool = True
+    increment_s: Annotated[int, Field(ge=1, le=86400)] = _DEFAULTS.increment_s
+    timestamp_resolution: TimestampResolution = _DEFAULTS.timestamp_resolution
+    infusion_end_basis: InfusionEndBasis = _DEFAULTS.infusion_end_basis
+    ambulatory_pump_counts_as_infusion: bool = _DEFAULTS.ambulatory_pump_counts_as_infusion
+    gap_between_agents: Literal["not_counted"] = _DEFAULTS.gap_between_agents
+    hold_when_orders_remain: bool = _DEFAULTS.hold_when_orders_remain
+    pause_counting: PauseCounting = _DEFAULTS.pause_counting
+    pause_tolerance_s: _Seconds = _DEFAULTS.pause_tolerance_s
+    continuity_required: bool = _DEFAULTS.continuity_required
+    count_thaw: bool = _DEFAULTS.count_thaw
+    stop_conflict: StopConflict = _DEFAULTS.stop_conflict
+    offline_unproven: OfflineUnproven = _DEFAULTS.offline_unproven
+    finalise_after_h: Annotated[int, Field(ge=1, le=720)] = _DEFAULTS.finalise_after_h
+    timezone: str = _DEFAULTS.timezone
+    count_after_departure: bool = _DEFAULTS.count_after_departure
+    auto_release_limit_units: Annotated[int, Field(ge=0, le=99)] = _DEFAULTS.auto_release_limit_units
+    min_pause_s: _Seconds = _DEFAULTS.min_pause_s
+    max_gap_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] | None = _DEFAULTS.max_gap_s
+    min_evidence: Evidence = _DEFAULTS.min_evidence
+    session_idle_s: Annotated[int, Field(ge=60, le=86400)] = _DEFAULTS.session_idle_s
+    release: ReleaseMode = _DEFAULTS.release
+    charge_lines: ChargeLines = _DEFAULTS.charge_lines
+    automatic_credit: bool = _DEFAULTS.automatic_credit
+    require_preparation: bool = _DEFAULTS.require_preparation
+    require_administration: bool = _DEFAULTS.require_administration
 
     @field_validator("timezone")
     @classmethod
