@@ -35,12 +35,12 @@ class IndexCheck:
         for entry in transaction:
             if entry.kind == EntryKind.FACT:
                 fact = index.fact_of(entry.body)
-                rows = [] if fact is None else index.rows_of(entry.seq, fact)
                 self._observed.update({} if fact is None else {unit.device: entry.seq for unit in each_unit(fact)})
-                missing = [row[:2] for row in rows if self._connection.execute(_CONCERN, row).fetchone() is None]
-                self._found += len(rows) - len(missing)
-                for kind, name in missing:
-                    yield AuditProblem(Area.INDEX, entry.seq, f"the fact is not found by its {kind} {name}")
+            rows = index.rows_of(entry.seq, entry.recorded_us, EntryKind(entry.kind), entry.body)
+            missing = [row[:2] for row in rows if self._connection.execute(_CONCERN, row).fetchone() is None]
+            self._found += len(rows) - len(missing)
+            for kind, name in missing:
+                yield AuditProblem(Area.INDEX, entry.seq, f"the {entry.kind} is not found by its {kind} {name}")
             if entry.session:
                 self._follow(entry)
 
@@ -68,11 +68,11 @@ class IndexCheck:
     def _foreign(self) -> Iterator[AuditProblem]:
         """The rows that their entry does not make."""
         query = """
-            SELECT concern.kind, name, at_us, concern.seq, iif(entry.kind = 'fact', body, '')
+            SELECT concern.kind, name, at_us, concern.seq, recorded_us, entry.kind, body
               FROM concern LEFT JOIN entry ON entry.seq = concern.seq ORDER BY concern.seq"""
-        for kind, name, at_us, seq, body in self._connection.execute(query):
-            fact = index.fact_of(body or "")
-            if fact is None or (kind, name, at_us, seq) not in index.rows_of(seq, fact):
+        for kind, name, at_us, seq, recorded_us, of, body in self._connection.execute(query):
+            made = [] if of is None else index.rows_of(seq, recorded_us, EntryKind(of), body)
+            if (kind, name, at_us, seq) not in made:
                 yield AuditProblem(Area.INDEX, seq, f"the entry is found by {kind} {name}, which it does not concern")
 
     def _newest(self) -> Iterator[AuditProblem]:

@@ -38,10 +38,11 @@ class ChargeBody(msgspec.Struct, frozen=True, omit_defaults=True):
     sent: dict[str, str] = {}  # the messages it was sent as, in every notation: id -> seal
 
 
-class StatusBody(msgspec.Struct, frozen=True):
+class StatusBody(msgspec.Struct, frozen=True, omit_defaults=True):
     """The body of an entry about the gateway itself."""
 
     event: Event
+    taken: str = ""  # the seal of the message of the engine that the event answers, if it was taken
 
 
 class SetAsideBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -91,6 +92,22 @@ class ResendBody(msgspec.Struct, frozen=True):
 AnyBody = IncrementBody | SessionBody | ChargeBody | StatusBody | SetAsideBody | ReceiptBody | ResendBody
 
 
+class _AnswerData(msgspec.Struct, frozen=True):
+    result: str = ""
+    for_: str = msgspec.field(name="for", default="")
+
+
+class _AnswerEvent(msgspec.Struct, frozen=True):
+    data: _AnswerData = _AnswerData()
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What an answer's body may have."""
+
+    event: _AnswerEvent = _AnswerEvent()
+    taken: str = ""
+
+
 class _Message(msgspec.Struct, frozen=True):
     """What any body may have."""
 
@@ -102,6 +119,7 @@ _encoder = msgspec.json.Encoder()
 _increment = msgspec.json.Decoder(IncrementBody)
 _session = msgspec.json.Decoder(SessionBody)
 _charge = msgspec.json.Decoder(ChargeBody)
+_answer = msgspec.json.Decoder(_Answer)
 _message = msgspec.json.Decoder(_Message)
 _set_aside = msgspec.json.Decoder(SetAsideBody)
 
@@ -129,6 +147,16 @@ def charge_of(body: str) -> Charge:
 def published_of(body: str) -> Published:
     """What a session's body says was published of it. Raises msgspec.DecodeError."""
     return _session.decode(body).published
+
+
+def taken_message(body: str) -> str | None:
+    """The seal of the message that was taken with the answer in the body; its id, where an earlier version wrote it."""
+    try:
+        answer = _answer.decode(body)
+    except msgspec.DecodeError:
+        return None
+    of_earlier = answer.event.data.for_ if answer.event.data.result == "accepted" else ""
+    return answer.taken or of_earlier or None
 
 
 def set_aside_of(body: str) -> SetAsideBody | None:

@@ -1,14 +1,16 @@
 """Facts found by what they concern, however many there are: an index beside the chain, made of the entries alone.
 
+Messages of the engine that were taken are found by their seal, which covers id and content, in the entry of the answer.
+
 How far units are observed is recorded each minute and found by no key; the index has the newest entry of each unit.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from gateway.ledger.bodies import published_of
+from gateway.ledger.bodies import published_of, taken_message
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.session.facts import AnyFact, Key, SessionOpened, decode_fact
 from gateway.session.marks import each_unit
@@ -20,23 +22,26 @@ ALL = 1 << 62  # no entry has so high a number
 
 
 def insert(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Index the facts among `entries`, which follow all that are indexed."""
-    _insert(connection, [(entry.seq, entry.body) for entry in entries if entry.kind is EntryKind.FACT])
+    """Index `entries`, which follow all that are indexed."""
+    _insert(connection, [(entry.seq, entry.recorded_us, entry.kind, entry.body) for entry in entries])
 
 
 def make(connection: sqlite3.Connection) -> None:
-    """Index all facts that were recorded before there was an index."""
-    query = "SELECT seq, body FROM entry WHERE kind = 'fact' AND seq > ? ORDER BY seq LIMIT ?"
+    """Index all that was recorded before there was an index."""
+    query = """
+        SELECT seq, recorded_us, kind, body FROM entry WHERE kind IN ('fact', 'status') AND seq > ?
+         ORDER BY seq LIMIT ?"""
     after = 0
     while page := connection.execute(query, (after, _PAGE)).fetchall():
-        _insert(connection, page)
+        _insert(connection, [(seq, recorded_us, EntryKind(kind), body) for seq, recorded_us, kind, body in page])
         after = page[-1][0]
 
 
-def _insert(connection: sqlite3.Connection, bodies: Iterable[tuple[int, str]]) -> None:
-    known = [(seq, fact) for seq, body in bodies if (fact := fact_of(body)) is not None]
-    rows = sorted(row for seq, fact in known for row in rows_of(seq, fact))
+def _insert(connection: sqlite3.Connection, entries: Sequence[tuple[int, int, EntryKind, str]]) -> None:
+    rows = sorted(row for entry in entries for row in rows_of(*entry))
     connection.executemany("INSERT INTO concern (kind, name, at_us, seq) VALUES (?, ?, ?, ?)", rows)
+    facts = [(seq, fact_of(body)) for seq, _, kind, body in entries if kind is EntryKind.FACT]
+    known = [(seq, fact) for seq, fact in facts if fact is not None]
     newest = {unit.device: seq for seq, fact in known for unit in each_unit(fact)}
     connection.executemany("INSERT OR REPLACE INTO observed (device, seq) VALUES (?, ?)", sorted(newest.items()))
 
@@ -68,20 +73,25 @@ def fact_of(body: str) -> AnyFact | None:
         return None
 
 
-def rows_of(seq: int, fact: AnyFact) -> list[tuple[str, str, int, int]]:
-    """The rows by which one fact is found."""
-    keys: list[tuple[str, str]] = [*dict.fromkeys(fact.concerns)]
-    if fact.message_id:
-        keys.append((_MESSAGE, fact.message_id))
-    return [(kind, name, fact.at_us, seq) for kind, name in keys]
+def rows_of(seq: int, recorded_us: int, kind: EntryKind, body: str) -> list[tuple[str, str, int, int]]:
+    """The rows by which one entry is found."""
+    match kind:
+        case EntryKind.FACT:
+            fact = fact_of(body)
+            concerned = () if fact is None else dict.fromkeys(fact.concerns)
+            return [] if fact is None else [(*key, fact.at_us, seq) for key in concerned]
+        case EntryKind.STATUS:
+            message = taken_message(body)
+            return [] if message is None else [(_MESSAGE, message, recorded_us, seq)]
+        case _:
+            return []
 
 
-def knows_message(connection: sqlite3.Connection, message_id: str, since_us: int) -> bool:
-    """Whether any fact that was recorded since then came from that message."""
-    query = """
-        SELECT 1 FROM concern JOIN entry ON entry.seq = concern.seq
-         WHERE concern.kind = ? AND concern.name = ? AND entry.recorded_us >= ? LIMIT 1"""
-    return connection.execute(query, (_MESSAGE, message_id, since_us)).fetchone() is not None
+def knows_message(connection: sqlite3.Connection, sealed: str, message_id: str, since_us: int) -> bool:
+    """Whether a message of that seal was taken, or since then by an earlier version one of that id."""
+    query = "SELECT 1 FROM concern WHERE kind = ? AND name = ? AND at_us >= ? LIMIT 1"
+    names = ((sealed, 0), (message_id, since_us))
+    return any(connection.execute(query, (_MESSAGE, *each)).fetchone() is not None for each in names)
 
 
 def numbers(connection: sqlite3.Connection, key: Key, first_us: int, last_us: int) -> list[int]:

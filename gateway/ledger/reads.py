@@ -157,7 +157,7 @@ def messages_missing(connection: sqlite3.Connection) -> set[str]:
 
 def last_happened_us(connection: sqlite3.Connection, last_seq: int) -> int:
     """The latest instant at which a fact up to entry `last_seq` happened; 0 without one."""
-    query = "SELECT coalesce(max(at_us), 0) FROM concern WHERE seq <= ?"
+    query = "SELECT coalesce(max(at_us), 0) FROM concern WHERE seq <= ? AND kind <> 'message'"
     return connection.execute(query, (last_seq,)).fetchone()[0]
 
 

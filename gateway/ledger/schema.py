@@ -9,9 +9,9 @@ with ten rows or a million. `identity` is the only table whose rows may be delet
 said of them, `receipt_text` how it put that (which may name a patient, so it may be deleted), `resend` what people
 ordered to be sent again. `unsettled` has those that the engine has not accepted, kept by triggers alone.
 
-`concern` finds facts by the cap, unit, patient, session or message that they concern, `observed` the newest entry that
-says how far a unit is observed, `session_state` the sessions that are not done. They say nothing that the entries do
-not say: they are written with them and can be made again.
+`concern` finds facts by the cap, unit, patient or session that they concern, and messages that were taken, `observed`
+the newest entry that says how far a unit is observed, `session_state` the sessions that are not done. They say nothing
+that the entries do not say: they are written with them and can be made again.
 `row_count` says how many rows are waiting, and how many unsettled in each state, so that nobody need count them.
 
 Triggers, not manners, keep the ledger append-only: they bind every program that opens the file.

@@ -110,9 +110,10 @@ class Ledger:
         wanted = sorted(keys)
         return await self._worker.run(partial(read_back.anchors, keys=wanted, now_us=now_us)) if wanted else []
 
-    async def knows_message(self, message_id: str, since_us: int) -> bool:
-        """Whether a fact of that message was recorded since then."""
-        return await self._worker.run(partial(index.knows_message, message_id=message_id, since_us=since_us))
+    async def knows_message(self, sealed: str, message_id: str, since_us: int) -> bool:
+        """Whether a message of that seal was taken, or since then by an earlier version one of that id."""
+        job = partial(index.knows_message, sealed=sealed, message_id=message_id, since_us=since_us)
+        return await self._worker.run(job)
 
     async def identity(self, subject: str) -> Identity | None:
         """The identifiers behind a subject; None if never recorded or purged."""

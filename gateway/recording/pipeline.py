@@ -9,8 +9,8 @@ after two comparisons. What a reading shows and what follows from it are one val
 
 Everything that the state is made from is in the ledger: facts, what was published of increments and sessions, and, once
 a minute and with everything that is published, how far each unit is observed. `recovered` makes the state from it, and
-before a step what the state lacks for it is read back. A message that was taken before is known by its id (the
-idempotency key) and changes nothing.
+before a step what the state lacks for it is read back. A message that was taken before is known by its id and its
+content together (the idempotency key) and changes nothing; another message under the same id is another message.
 
 A start looks at what became due meanwhile. Time alone takes nothing back: if that look would retract or amend, or
 credit a charge, then what was rebuilt is not what was there. It is a defect, logged and kept from being published.
@@ -31,7 +31,7 @@ from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
 from gateway.ledger.bodies import Order
 from gateway.ledger.checkpointer import Checkpointer
-from gateway.ledger.entry import subject_of
+from gateway.ledger.entry import seal, subject_of
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.read_back import Restart
 from gateway.ledger.store import Ledger
@@ -48,6 +48,7 @@ from gateway.messages.inbound.answers import (
     Rejected,
     answer_name,
 )
+from gateway.messages.inbound.content import content_of
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
@@ -84,14 +85,15 @@ _log = logging.getLogger("capgate.sessions")
 
 TICK_S = 60.0  # how often a unit's observation is recorded
 STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
-REPEATED_US = 7 * 86_400 * US_PER_S  # how long the broker may deliver a message again
+REPEATED_US = 7 * 86_400 * US_PER_S  # how long the broker may deliver a message again that an earlier version took
 
 
 class AnsweredMessage(msgspec.Struct, frozen=True):
-    """The answer to a message, and the message's format."""
+    """The answer to a message, and the message's format; its seal, if it is not to be taken again."""
 
     answer: Answer
     format: InboundFormat
+    taken: str = ""
 
     @property
     def merges(self) -> tuple[Merge, ...]:
@@ -219,8 +221,9 @@ class Pipeline:
         is_receipt = isinstance(read, Receipt)
         judged = await judge(self._ledger.outbox, read) if isinstance(read, Receipt) else Judged(read)
         read = judged.answer
+        taken = self._seal(read, payload) if isinstance(read, Accepted) and not is_receipt else ""
         since_us = transaction.recorded_us - REPEATED_US
-        repeated = isinstance(read, Accepted) and await self._ledger.knows_message(read.message_id, since_us)
+        repeated = bool(taken) and await self._ledger.knows_message(taken, read.message_id, since_us)
         if repeated:
             read = Accepted(read.message_id, (), note="this message was taken before")
         self.messages["repeated" if repeated else answer_name(read)] += 1
@@ -235,9 +238,15 @@ class Pipeline:
             _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
             transaction, step, identities, judged = self._begin(), (self._next, Step()), (), Judged(read)
             read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
-        answered = AnsweredMessage(read, message_format)
+        answered = AnsweredMessage(read, message_format, taken if isinstance(read, Accepted) else "")
         await self._finish(transaction, step, answered=answered, identities=identities, settled=judged.settled)
         return judged.settled, None
+
+    def _seal(self, read: Accepted, payload: bytes) -> str:
+        """What names this very message: its id and its content."""
+        return seal(
+            self._ledger.salt, b"\0".join((read.message_id.encode(errors="surrogatepass"), content_of(payload)))
+        )
 
     def _serves(self, subject: str) -> bool:
         """Whether the subject is served by a cap, or has a session that may still change."""
@@ -342,7 +351,7 @@ class Pipeline:
             self._recorder.settled(transaction, settled)
             await self._heads.clear_delivered(transaction, settled, self._next.records)
         if answered is not None:
-            self._recorder.answer(transaction, answered.answer, answered.format)
+            self._recorder.answer(transaction, answered.answer, answered.format, answered.taken)
         merges = answered.merges if answered is not None else ()
         written = transaction.batch(identities, merges)
         batch = self._checkpointer.seal(written, transaction.recorded_us)

@@ -142,8 +142,10 @@ class Recorder:
         for each in settled:
             transaction.receive(each)
 
-    def answer(self, transaction: Transaction, answered: Answer, message_format: InboundFormat) -> None:
-        """Record and send the answer to an inbound message."""
+    def answer(
+        self, transaction: Transaction, answered: Answer, message_format: InboundFormat, taken: str = ""
+    ) -> None:
+        """Record and send the answer to an inbound message; `taken` is its seal, if it is not to be taken again."""
         event = inbound_result_event(
             self._origin,
             answered,
@@ -151,7 +153,7 @@ class Recorder:
             event_id=serial_id(self._origin, transaction.epoch, transaction.next_seq),
             at_us=transaction.recorded_us,
         )
-        transaction.record(EntryKind.STATUS, "", encode_body(StatusBody(event)))
+        transaction.record(EntryKind.STATUS, "", encode_body(StatusBody(event, taken)))
         transaction.publish(self._topics.result, event)
 
     def unrecorded(self, transaction: Transaction, answered: Answer, message_format: InboundFormat) -> OutgoingMessage:
