@@ -72,11 +72,10 @@ class Bus:
         self._trace.update(payload)
         is_json = topic.endswith("/json")
         event: Json = json.loads(payload) if is_json else {}
-        name = str(event["id"]) if is_json else payload.split(b"|", 10)[9].decode()  # MSH-10
-        digest = hashlib.blake2b(payload, digest_size=12).digest()
-        known = self._digests.setdefault(f"{name} {is_json}", digest)
+        key, digest = self.key(topic, payload), _digest(payload)
+        known = self._digests.setdefault(key, digest)
         if known != digest:
-            self._complain(Rule.BYTES, f"message {name} was sent again with other bytes")
+            self._complain(Rule.BYTES, f"message {key} was sent again with other bytes")
         if known is not digest or not is_json:
             return
         data: Json = event["data"]
@@ -92,6 +91,22 @@ class Bus:
                 self._charge(data, str(event.get("causationid", "")))
             case _:
                 pass
+
+    def key(self, topic: str, payload: bytes) -> str:
+        """By what a receiver knows a message again, and its kind."""
+        kind = topic.rsplit("/", 2)[-2]
+        if topic.endswith("/json"):
+            event: Json = json.loads(payload)
+            return f"{kind} {event['id']}"
+        return f"{kind} in HL7 {payload.split(b'|', 10)[9].decode()}"  # MSH-10
+
+    def has(self, topic: str, payload: bytes) -> bool:
+        """Whether the message came in these bytes."""
+        return self._digests.get(self.key(topic, payload)) == _digest(payload)
+
+    def keys_of_rows(self) -> set[str]:
+        """The messages that came, but for answers, of which some never enter the ledger."""
+        return {key for key in self._digests if not key.startswith("result ")}
 
     def _session(self, data: Json) -> None:
         self._of(data, _us(data["started_at"]), str(data["unit"]), int(data["cap"]))
@@ -135,6 +150,10 @@ class Bus:
     def _note(self, token: str, what: str, number: int, revision: str, cause: str) -> None:
         self.changes.append(Change(token, what, number, revision, cause))
         self.counts[what] = self.counts.get(what, 0) + 1
+
+
+def _digest(payload: bytes) -> bytes:
+    return hashlib.blake2b(payload, digest_size=12).digest()
 
 
 def _us(text: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 from unittest import mock
 
 from drivers.reading import ReadFault, Reading, Stamp
@@ -28,6 +29,13 @@ from tests.campaign.disk import Disk
 
 LEDGER_FILE = "ledger.db"
 DRAIN_S = 5.0
+
+
+class Memory(NamedTuple):
+    """How many facts and sessions a process keeps."""
+
+    facts: int
+    sessions: int
 
 
 class Life:
@@ -105,11 +113,12 @@ class Life:
         return self._mqtt is not None and self._mqtt.connected and self._mqtt.drained
 
     @property
-    def memory(self) -> int:
-        """How many values it keeps of facts and sessions."""
-        state = None if self._pipeline is None else self._pipeline.state
-        sized = [getattr(state, name) for name in getattr(state, "__struct_fields__", ())]
-        return sum(len(each) for each in sized if hasattr(each, "__len__") and not isinstance(each, str))
+    def memory(self) -> Memory:
+        """What it keeps."""
+        if self._pipeline is None:
+            return Memory(0, 0)
+        state = self._pipeline.state
+        return Memory(len({fact for facts in state.facts_by_key.values() for fact in facts}), len(state.records))
 
     async def _live(self) -> None:
         try:

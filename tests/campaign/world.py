@@ -8,7 +8,6 @@ from pathlib import Path
 from random import Random
 
 from drivers.reading import ReadFault, Reading, Stamp
-from gateway.audit.verify import verify
 from tests.campaign import clinic, people
 from tests.campaign.broker import Broker
 from tests.campaign.bus import Bus, Json
@@ -19,12 +18,16 @@ from tests.campaign.faults import Fault, Kind, faults
 from tests.campaign.judge import Case, Judge, day_name, listed_as, says_why
 from tests.campaign.life import Life
 from tests.campaign.plan import DAY, HOUR, MINUTE, Move, Place, Rule, S, Statement, Violation
+from tests.campaign.records import misplaced, undelivered, unsound
 from tests.campaign.site import ALL_UNITS, POLL_S, Site
 from tests.campaign.units import Sighting, Unit
 
 RESTART_S = 20
+RECENT_US = 5 * DAY  # what ended since may be in memory
+FACTS_A_SESSION = 20  # in memory, one with another
 LOOKS = (7 * HOUR, 13 * HOUR + 7 * MINUTE, 18 * HOUR + 30 * MINUTE)  # when people look at the list
 SLACK_US = 2 * MINUTE  # what a restart in the middle of cooling may cost: the last mark is up to a minute old
+_VERIFIED = 6  # times in a run, besides its end
 _SETTLING_S = 4.0  # of the loop, for what was said to be answered
 
 Happening = Callable[[], None]
@@ -71,6 +74,9 @@ class World:
         """Play `days` days from a Monday on."""
         for day in range(days):
             self._at(EPOCH_US + day * DAY, lambda day=day: self._begin_day(day))
+        hours = Random(f"verify {self._seed}")
+        for each in range(_VERIFIED):  # its cost grows with the ledger
+            self._at(EPOCH_US + round((each + hours.random()) / _VERIFIED * days * DAY), self._verify)
         end_us = EPOCH_US + days * DAY
         await self._start()
         while self._agenda and not self.violations:
@@ -324,7 +330,7 @@ class World:
         published, views, life = len(self.bus.changes), await self._views(), self._life
         if views is None or life is None:
             return
-        self.largest_memory = max(self.largest_memory, life.memory)
+        self._weigh(life)
         if life.drained and published == len(self.bus.changes):
             self.judge.look(views, self._seen, self.time.now_us())
             self._refusals()
@@ -333,6 +339,19 @@ class World:
             if case is not None:
                 for request in people.acts(case.visit, view, case.progress, self.time.now_us()):
                     await self._ask(life, case, view, request)
+
+    def _weigh(self, life: Life) -> None:
+        """Memory holds what is open, what was lately, and what people and messages touched since the last hour."""
+        held = life.memory
+        self.largest_memory = max(self.largest_memory, held.facts)
+        recent_us = self.time.now_us() - RECENT_US
+        lately = sum(case.visit.stop_us > recent_us for case in self.judge.cases.values())
+        sessions = self.judge.open + lately
+        if held.sessions > 2 * sessions + 10 or held.facts > FACTS_A_SESSION * sessions + 60:
+            self._complain(
+                Rule.MEMORY,
+                f"{held.facts} facts and {held.sessions} sessions in memory, {sessions} are open or of late",
+            )
 
     async def _ask(self, life: Life, case: Case, view: Json, request: Json) -> None:
         self.judge.touch(case, acted=True)
@@ -361,14 +380,21 @@ class World:
         if self._life is not None:
             await self._life.stop()
             self._life = None
-        self.check_ledger()
+        self._check_ledger()
 
-    def check_ledger(self) -> None:
-        """Verify the ledger; nobody has it open."""
+    def _check_ledger(self) -> None:
         path = self.site.folder / "state" / "ledger.db"
-        if not path.exists():
-            return
-        report = verify(path)
-        if not report.sound:
-            shown = "; ".join(map(str, report.problems[:3]))
-            self._complain(Rule.AUDIT, f"verify finds {len(report.problems)} problems: {shown}")
+        if path.exists():
+            for text in (
+                *unsound(path),
+                *undelivered(path, self.bus),
+                *misplaced(path, self.bus.sessions),
+            ):
+                self._complain(Rule.AUDIT, text)
+
+    def _verify(self) -> None:
+        """Verify the ledger, whatever the gateway is doing with it."""
+        path = self.site.folder / "state" / "ledger.db"
+        if path.exists():
+            for text in unsound(path):
+                self._complain(Rule.AUDIT, text)

@@ -1,0 +1,60 @@
+"""Holds the ledger against what came to the broker: it proves itself, and tells of each session what was published."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from gateway.audit.reconcile import Placed, reconcile
+from gateway.audit.sessions import sessions, unopened
+from gateway.audit.stream import open_snapshot
+from gateway.audit.verify import verify
+from tests.campaign.bus import Bus, SeenSession
+
+
+def unsound(path: Path) -> Iterator[str]:
+    """What verify finds; the gateway may have the ledger open."""
+    report = verify(path)
+    if not report.sound:
+        shown = "; ".join(map(str, report.problems[:3]))
+        yield f"verify finds {len(report.problems)} problems: {shown}"
+
+
+def undelivered(path: Path, bus: Bus) -> Iterator[str]:
+    """Messages that count as delivered and never came, or with other bytes; and those that no row is behind."""
+    rows: dict[str, bytes] = {}
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT event_id, topic, payload, delivered_us IS NOT NULL FROM outbox LEFT JOIN (%s) USING (outbox_id)"
+        delivered = "SELECT outbox_id, max(at_us) AS delivered_us FROM attempt WHERE delivered GROUP BY outbox_id"
+        for name, topic, payload, done in connection.execute(query % delivered):
+            if "/ehr/" in topic:
+                rows[bus.key(topic, payload)] = payload
+                if done and not bus.has(topic, payload):
+                    yield f"message {name} counts as delivered, and the broker never had it in these bytes"
+    for key in bus.keys_of_rows() - rows.keys():
+        yield f"message {key} was published, and the ledger does not have it"
+
+
+def misplaced(path: Path, published: Mapping[str, SeenSession]) -> Iterator[str]:
+    """Sessions that were published and are not in just one place of the reconciliation, or with other numbers."""
+    with open_snapshot(path) as connection:
+        found = reconcile(sessions(connection), unopened(connection))
+        drained = connection.execute("SELECT count(*) FROM waiting").fetchone() == (0,)
+    if found.remainder:
+        yield f"{found.remainder} sessions have no place, unopened: {', '.join(found.unopened)}"
+    placed = {each.session: each for each in found.placed}
+    if len(placed) != len(found.placed):
+        yield f"{len(found.placed)} sessions are placed under {len(placed)} tokens"
+    for token, session in published.items():
+        if token not in placed:
+            yield f"session {token} was published and has no place"
+        elif drained and (said := _numbers(placed[token])) != _published(session):
+            yield f"session {token}: {said} units attained and charged, published {_published(session)}"
+
+
+def _published(session: SeenSession) -> tuple[int, int]:
+    return len(session.standing), session.charged
+
+
+def _numbers(placed: Placed) -> tuple[int, int]:
+    return placed.attained, placed.charged
