@@ -59,6 +59,7 @@ class EngineTable(Table):
     address: Annotated[StrictStr, AfterValidator(_target)]
     carry: tuple[Carried, ...] = (Carried.CHARGE, Carried.OBSERVATION)
     ack_timeout_s: Annotated[StrictFloat, Field(ge=1, le=300)] = 30.0
+    keep_connection: StrictBool = True
     insecure: StrictBool = False
     ca_file: FileName | None = None
     cert_file: FileName | None = None
@@ -91,6 +92,7 @@ class Target(msgspec.Struct, frozen=True):
     host: str
     port: int
     ack_timeout_s: float
+    keep_connection: bool  # False: one for each message
     tls: TlsFiles | None = None
 
 
@@ -148,7 +150,7 @@ def _resolve_target(problems: Problems, table: EngineTable) -> Target:
     if certificate and ca is None:
         problems.error(("engine",), "ca_file is missing, accepted: the certificate of the engine's authority (PEM)")
     tls = TlsFiles(ca, certificate, key) if ca else None
-    return Target(host.strip("[]"), int(port), table.ack_timeout_s, tls)
+    return Target(host.strip("[]"), int(port), table.ack_timeout_s, table.keep_connection, tls)
 
 
 def _resolve_listen(problems: Problems, table: ListenTable | None) -> MllpListen | None:

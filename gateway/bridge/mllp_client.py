@@ -44,6 +44,8 @@ class MllpClient:
 
     async def exchange(self, message: bytes, control_id: str) -> Acknowledged:
         """Send a message, and wait for the acknowledgement that names it. Raises AckTimeout."""
+        if not self._target.keep_connection:
+            await self.close()
         is_fresh = self._writer is None
         try:
             return await self._exchange(message, control_id)
@@ -107,7 +109,7 @@ class MllpClient:
 
 def _receipt(payload: bytes) -> Receipt | None:
     try:
-        return read_ack(parse(payload))
+        return read_ack(parse(payload, lossy=True))
     except Er7Error:
         return None
 

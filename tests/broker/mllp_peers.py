@@ -1,13 +1,19 @@
-"""Interface engines that others wrote: an MLLP server of python-hl7, one of hl7apy that hangs up after each message."""
+"""Interface engines that others wrote: python-hl7, hl7apy (which hangs up after each message), and three of npm."""
 
 import asyncio
 import importlib
+import json
 import ssl
+import subprocess
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any, cast
 
+from tests.broker.harness import HANGS_S, free_port, wait_until
+
+NODE = Path(__file__).parents[1] / "node"
 Mllp = Any  # a stream of a library without types
 _streams = cast(Any, importlib.import_module("hl7.mllp"))
 _client = cast(Any, importlib.import_module("hl7.client"))
@@ -106,3 +112,37 @@ async def rude_engine(answer: Callable[[bytes], bytes | None]) -> AsyncGenerator
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
+
+
+@contextmanager
+def node_engine(package: str) -> Generator[tuple[int, Callable[[], list[str]]]]:
+    """A server of npm on a free port, and what it heard: the control ids in the order of arrival."""
+    port = free_port()
+    program = subprocess.Popen(
+        ["node", NODE / "mllp_engine.mjs", package, str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    lines: list[str] = []
+    assert program.stdout is not None
+    output = program.stdout
+    reader = threading.Thread(target=lambda: [lines.append(line.strip()) for line in output])
+    with program:
+        reader.start()
+        wait_until(lambda: "ready" in lines, f"{package} listens")
+        yield port, lambda: [line for line in lines if line != "ready"]
+        program.kill()
+        reader.join()
+
+
+def node_send(package: str, port: int, message: bytes) -> dict[str, str]:
+    """What a client of npm makes of the answer to `message`: {"code": MSA-1, "for": MSA-2}."""
+    run = subprocess.run(
+        ["node", NODE / "mllp_sender.mjs", package, str(port)],
+        input=message,
+        capture_output=True,
+        timeout=HANGS_S,
+        check=True,
+    )
+    return json.loads(run.stdout)

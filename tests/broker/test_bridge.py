@@ -17,7 +17,7 @@ from gateway.runtime.clock import SystemClock
 from tests.broker.authority import Authority
 from tests.broker.caller import Caller
 from tests.broker.harness import Mosquitto, eventually, free_port
-from tests.broker.mllp_peers import Heard, engine, hasty_engine, rude_engine, send
+from tests.broker.mllp_peers import Heard, engine, hasty_engine, node_engine, node_send, rude_engine, send
 
 ROOT = "capgate-test/v1/north"
 CHARGES = f"{ROOT}/ehr/gw-01/charge/hl7"
@@ -217,6 +217,33 @@ async def test_what_the_engine_sends_reaches_the_gateways_and_is_acknowledged(
         gateway.say_goodbye()
         answer = await asyncio.to_thread(send, running.port, adt(2))
         assert answer == "MSA|AE|ADT2|no gateway listens"
+
+
+@pytest.mark.parametrize("package", ["node-hl7-server", "simple-hl7", "@medplum/hl7"])
+async def test_engines_of_npm_take_charges_and_are_understood(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller, package: str
+) -> None:
+    # What came on a connection before, node-hl7-server reads again with every message.
+    more = "keep_connection = false" if package == "node-hl7-server" else ""
+    with node_engine(package) as (port, heard):
+        async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, port, more))):
+            await ready(gateway)
+            for number in range(1, 5):
+                gateway.publish(CHARGES, charge(number))
+            answers = [(await said(gateway)).split("MSA|")[1].split("\r")[0] for _ in range(5)]
+    ids = [f"CG9RX2M7KQ4{number:02d}A" for number in range(5)]
+    assert [answer.split("|")[:2] for answer in answers] == [["AA", each] for each in ids]
+    assert heard() == ids
+
+
+@pytest.mark.parametrize("package", ["node-hl7-client", "simple-hl7", "@medplum/hl7"])
+async def test_senders_of_npm_understand_our_answers(
+    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller, package: str
+) -> None:
+    async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, free_port()))) as running:
+        answer = await asyncio.to_thread(node_send, package, running.port, adt(1))
+        assert answer == {"code": "AA", "for": "ADT1"}
+        assert "ADT1" in await said(gateway)
 
 
 async def test_two_messages_in_a_packet_are_two_and_an_acknowledgement_is_not_acknowledged(
