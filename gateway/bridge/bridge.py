@@ -17,7 +17,7 @@ from gateway.bridge.config import BridgeConfig
 from gateway.bridge.mllp_client import Acknowledged, AckTimeout, MllpClient
 from gateway.bridge.mllp_server import MllpServer
 from gateway.messages.cloudevents import Origin
-from gateway.messages.hl7v2 import Er7Error, parse
+from gateway.messages.hl7v2 import Er7Error, read_header
 from gateway.messages.inbound.acks import control_id
 from gateway.mqtt.client import Connection, connect
 from gateway.mqtt.gateway_status import announcements
@@ -152,7 +152,7 @@ class Bridge:
         while True:  # ends with the connection
             message = await queue.first()
             try:
-                identity = control_id(parse(message.payload))
+                identity = control_id(read_header(message.payload))
             except Er7Error as error:
                 _log.error("a message on the topic is no HL7", extra={"topic": message.topic, "cause": str(error)})
                 queue.done(message)

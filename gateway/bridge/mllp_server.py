@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from gateway.bridge.config import AckCode, MllpListen
 from gateway.bridge.mllp import Deframer, FrameTooLarge, frame
-from gateway.messages.hl7v2 import Er7Error, Hl7Message, parse
-from gateway.messages.inbound.acks import ACCEPTED, build_ack, control_id
+from gateway.messages.hl7v2 import Er7Error, Segment, parse, read_header
+from gateway.messages.inbound.acks import ACCEPTED, Acknowledgement, Condition, build_ack, control_id
 from gateway.runtime.clock import US_PER_S, Clock
 
 _log = logging.getLogger("capgate.bridge")
@@ -70,28 +70,33 @@ class MllpServer:
 
     async def _take(self, payload: bytes) -> bytes | None:
         """Publish one message; the acknowledgement of it. An acknowledgement is not acknowledged."""
+        header = _NAMELESS
         try:
-            message = parse(payload)
+            header = read_header(payload)
+            message = parse(payload, lossy=header.get(9).upper() == "ACK")
         except Er7Error as error:
-            return self._answer(_NAMELESS, "AR", str(error))
+            return self._answer(header, Acknowledgement("AR", str(error), Condition.DATA_TYPE, "not-hl7"))
         trouble = await self._publish(payload)
         if message.first("MSA").fields:
             if trouble:
                 _log.error("an acknowledgement was lost", extra={"cause": trouble})
             return None
+        if not trouble:
+            return self._answer(header, Acknowledgement(self._config.ack))
         refusal = "AE" if self._config.ack is AckCode.AA else "CE"
-        return self._answer(message, refusal if trouble else self._config.ack, trouble)
+        return self._answer(header, Acknowledgement(refusal, trouble, Condition.PASSING))
 
-    def _answer(self, message: Hl7Message, code: str, text: str) -> bytes:
-        if code not in ACCEPTED:
-            _log.warning("a message of the engine was not taken", extra={"id": control_id(message), "cause": text})
+    def _answer(self, header: Segment, answer: Acknowledgement) -> bytes:
+        if answer.code not in ACCEPTED:
+            notes = {"id": control_id(header), "cause": answer.text}
+            _log.warning("a message of the engine was not taken", extra=notes)
         self._serial += 1
         now_us = self._clock.now().utc_us
         at = datetime.fromtimestamp(now_us / US_PER_S, UTC).strftime("%Y%m%d%H%M%S+0000")
-        return build_ack(message, code, f"CB{now_us // 1000 % 10**13:013d}{self._serial % 1000:03d}", at, text)
+        return build_ack(header, answer, f"CB{now_us // 1000 % 10**13:013d}{self._serial % 1000:03d}", at)
 
 
-_NAMELESS = parse(b"MSH|^~\\&|\r")
+_NAMELESS = read_header(b"MSH|^~\\&|")
 
 
 def _server_context(listen: MllpListen) -> ssl.SSLContext | None:

@@ -3,8 +3,10 @@ r"""HL7 v2 messages in their ER7 encoding, read and written. Pure; it knows fiel
 Theory of operation. The first segment, MSH, names the five marks that separate everything after it: field `|`,
 component `^`, repetition `~`, escape `\`, subcomponent `&`. A message is a list of segments, one a line; a field is a
 list of repetitions, each a list of components, each a list of subcomponents. The reader takes what senders really
-send: CR, LF or both between segments, framing bytes of MLLP around the message, marks of their own, unknown segments.
-The writer separates with CR, uses the usual marks and leaves out empty ends, so equal messages are equal bytes.
+send: CR, LF or both between segments, line ends within a text, framing bytes of MLLP around the message, marks of their
+own, unknown segments, the usual spellings of a character set. MSH can be read alone (`read_header`), so that a message
+that cannot be used still has an id and a sender to answer. The writer separates with CR, uses the usual marks and
+leaves out empty ends, so equal messages are equal bytes.
 """
 
 import re
@@ -20,15 +22,22 @@ Value = str | Sequence[str | Sequence[str]]  # to write: text, or components, wh
 MAX_SEGMENTS = 2000
 _NULL = '""'  # "delete what you have": no value either way
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
+_MANGLED = re.compile(r"[A-Z0-9]{1,5}|\w{3}")  # before a field mark: likelier a wrong segment's name than a word
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_CHARACTER_SETS = {
-    "": "",  # UTF-8, and ISO 8859-1 where it is not
-    "ASCII": "",
-    "UNICODE": "utf-8",
-    "UNICODE UTF-8": "utf-8",
-    "UTF-8": "utf-8",
-} | {f"8859/{part}": f"iso8859_{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 15)}
+_LATIN = {f"8859{part}": f"iso8859_{part}" for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)}
+_WINDOWS = {str(page): f"cp{page}" for page in range(1250, 1259)}
+_CHARACTER_SETS = (  # by the letters and digits of the name: HL7 table 0211 and what senders write in its place
+    dict.fromkeys(("", "ASCII", "USASCII", "ISO646", "ISOIR6"), "")  # UTF-8, and ISO 8859-1 where it is not
+    | dict.fromkeys(("UTF8", "UNICODE", "UNICODEUTF8", "ISOIR192"), "utf-8")
+    | {f"{prefix}{part}": codec for part, codec in _LATIN.items() for prefix in ("", "ISO", "ISOIEC")}
+    | {f"{prefix}{page}": codec for page, codec in _WINDOWS.items() for prefix in ("WINDOWS", "CP", "WIN", "ANSI")}
+    | {"LATIN1": "iso8859_1", "L1": "iso8859_1", "ISOIR100": "iso8859_1", "LATIN9": "iso8859_15", "ANSI": "cp1252"}
+    | {"ISOIR101": "iso8859_2", "ISOIR144": "iso8859_5", "ISOIR127": "iso8859_6", "ISOIR126": "iso8859_7"}
+    | {"ISOIR138": "iso8859_8", "ISOIR148": "iso8859_9", "ISOIR13": "shift_jis", "ISOIR14": "iso2022_jp"}
+    | {"ISOIR87": "iso2022_jp", "ISOIR159": "iso2022_jp_1", "KSX1001": "euc_kr", "BIG5": "big5"}
+    | {"GB180302000": "gb18030", "GB18030": "gb18030", "GBK": "gbk", "GB2312": "gb2312", "SHIFTJIS": "shift_jis"}
+)
 
 
 class Er7Error(ValueError):
@@ -98,22 +107,53 @@ class Hl7Message(msgspec.Struct, frozen=True):
 # --- reading
 
 
-def parse(payload: bytes) -> Hl7Message:
-    """Read one message, with or without MLLP framing. Raises Er7Error."""
-    bare = payload.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x0b\r\n\t ").rstrip(b"\x1c\r\n\t \x00")
-    if not bare.startswith(b"MSH"):
-        raise Er7Error("does not begin with MSH; accepted: one HL7 v2 message in ER7 encoding, without batch segments")
-    header = re.split(rb"[\r\n]", bare, maxsplit=1)[0].decode("latin-1")
-    marks = _marks(header)
-    header_fields = header.split(marks.field)
-    declared = header_fields[17].split(marks.repetition)[0].strip().upper() if len(header_fields) > 17 else ""
-    lines = [line for line in re.split(r"[\r\n]+", _decode(bare, declared)) if line.strip()]
-    if len(lines) > MAX_SEGMENTS:
+def read_header(payload: bytes) -> Segment:
+    """MSH alone, whatever follows it and in whatever character set. Raises Er7Error where that cannot be read."""
+    return _header(_bare(payload))[0]
+
+
+def parse(payload: bytes, *, lossy: bool = False) -> Hl7Message:
+    """Read one message, with or without MLLP framing. Raises Er7Error.
+
+    `lossy` reads a message whose words do not matter: text that cannot be read is no error.
+    """
+    bare = _bare(payload)
+    header, marks = _header(bare)
+    texts = _lines(_decode(bare, header.get(18), lossy=lossy), marks, lossy=lossy)
+    if len(texts) > MAX_SEGMENTS:
         raise Er7Error(f"more than {MAX_SEGMENTS} segments")
-    segments = tuple(_segment(line, marks) for line in lines)
+    segments = tuple(_segment(text, marks) for text in texts)
     if sum(segment.name == "MSH" for segment in segments) > 1:
         raise Er7Error("more than one MSH; accepted: one message at a time")
     return Hl7Message(segments)
+
+
+def _bare(payload: bytes) -> bytes:
+    """The message without what may stand around it."""
+    bare = payload.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x0b\r\n\t ").rstrip(b"\x1c\r\n\t \x00")
+    if not bare.startswith(b"MSH"):
+        raise Er7Error("does not begin with MSH; accepted: one HL7 v2 message in ER7 encoding, without batch segments")
+    return bare
+
+
+def _header(bare: bytes) -> tuple[Segment, Marks]:
+    line = _auto_decoded(re.split(rb"[\r\n]", bare, maxsplit=1)[0])
+    marks = _marks(line)
+    return _segment(line, marks), marks
+
+
+def _lines(text: str, marks: Marks, *, lossy: bool) -> list[str]:
+    """One text a segment. A line that cannot be the begin of one goes on with the text of the line before."""
+    lines: list[list[str]] = []
+    for line in re.split(r"\r\n|[\r\n]", text):
+        name, mark, _ = line.partition(marks.field)
+        if not lines or _NAME.fullmatch(name.strip()):
+            lines.append([line])
+        elif line.strip() and not lossy and (len(lines) == 1 or (mark and _MANGLED.fullmatch(name))):
+            raise Er7Error("a line begins with no segment's name; escape line ends within a field as \\.br\\")
+        else:
+            lines[-1].append(line)
+    return ["\n".join(parts).rstrip("\n") for parts in lines]
 
 
 def _marks(header: str) -> Marks:
@@ -128,22 +168,28 @@ def _is_plain(mark: str) -> bool:
     return mark.isalnum() or mark.isspace()
 
 
-def _decode(payload: bytes, declared: str) -> str:
-    codec = _CHARACTER_SETS.get(declared)
+def _decode(payload: bytes, declared: str, *, lossy: bool) -> str:
+    codec = _CHARACTER_SETS.get(re.sub(r"[^A-Z0-9]", "", declared.upper()))
+    if codec == "" or (codec is None and lossy):
+        return _auto_decoded(payload)
     if codec is None:
-        raise Er7Error("MSH-18: not accepted; accepted: UNICODE UTF-8, ASCII, 8859/1 to 8859/9, 8859/15, or empty")
+        raise Er7Error("MSH-18: not accepted; accepted: UNICODE UTF-8, ASCII, 8859/1 to 8859/16, or empty")
     try:
-        return payload.decode(codec or "utf-8")
+        return payload.decode(codec, errors="replace" if lossy else "strict")
     except UnicodeDecodeError:
-        if codec:
-            raise Er7Error("the bytes are not in the character set that MSH-18 names; mend MSH-18") from None
+        raise Er7Error("the bytes are not in the character set that MSH-18 names; mend MSH-18") from None
+
+
+def _auto_decoded(payload: bytes) -> str:
+    """The text where nobody said how it is written."""
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
         return payload.decode("latin-1")
 
 
 def _segment(line: str, marks: Marks) -> Segment:
     name, *texts = line.split(marks.field)
-    if not _NAME.fullmatch(name.strip()):
-        raise Er7Error("a line does not begin with the name of a segment; escape line ends within a field as \\.br\\")
     if name.strip() == "MSH":
         literal = (((marks.field,),),), (((texts[0],),),)
         return Segment("MSH", (*literal, *(_field(text, marks) for text in texts[1:])))
@@ -208,6 +254,16 @@ def _repetition(value: Value) -> Repetition:
 def encode(segments: Iterable[Segment]) -> bytes:
     """The message in UTF-8, each segment ended by CR, without framing. The first segment is MSH."""
     return "".join(f"{_line(each)}\r" for each in segments).encode()
+
+
+def cut(text: str, longest: int) -> str:
+    """As much of the text as is at most `longest` characters once its marks are escaped."""
+    length = 0
+    for index, character in enumerate(text):
+        length += len(_escape(character))
+        if length > longest:
+            return text[:index]
+    return text
 
 
 def _line(each: Segment) -> str:

@@ -1,16 +1,53 @@
 """HL7 v2 acknowledgements: the engine's read, our own written. Pure."""
 
-from gateway.messages.hl7v2 import Hl7Message, encode, segment
+import re
+from enum import StrEnum
+
+import msgspec
+
+from gateway.messages.hl7v2 import Hl7Message, Segment, Value, cut, encode, segment
 from gateway.messages.inbound.answers import Receipt
 
 ACCEPTED = frozenset({"AA", "CA"})  # HL7 table 0008: taken by the application, or safely stored
 REFUSED = frozenset({"AE", "AR", "CE", "CR"})
 MAX_TEXT = 1000  # characters of the engine's words that are kept
+LONGEST_MSA_3 = 80  # HL7 2.5.1, 2.14.8.3
+LONGEST_ERR_8 = 250  # HL7 2.5.1, 2.14.5.8
+DEFAULT_VERSION = "2.5.1"
+_VERSION = re.compile(r"2(\.[0-9]{1,2}){1,3}")
 
 
-def control_id(message: Hl7Message) -> str:
-    """The message's own id, MSH-10."""
-    return message.first("MSH").get(10)
+class Condition(StrEnum):
+    """ERR-3, HL7 table 0357: what is wrong, as far as that table has words for it."""
+
+    ACCEPTED = "0"
+    FIELD_MISSING = "101"
+    DATA_TYPE = "102"
+    VALUE_UNKNOWN = "103"
+    TYPE_UNSUPPORTED = "200"
+    KEY_UNKNOWN = "204"
+    PASSING = "207"  # nothing is wrong with the message: send it again
+
+    @property
+    def words(self) -> str:
+        """The table's text."""
+        return _CONDITIONS[self]
+
+
+_CONDITIONS = {
+    Condition.ACCEPTED: "Message accepted",
+    Condition.FIELD_MISSING: "Required field missing",
+    Condition.DATA_TYPE: "Data type error",
+    Condition.VALUE_UNKNOWN: "Table value not found",
+    Condition.TYPE_UNSUPPORTED: "Unsupported message type",
+    Condition.KEY_UNKNOWN: "Unknown key identifier",
+    Condition.PASSING: "Application internal error",
+}
+
+
+def control_id(header: Segment) -> str:
+    """The id that the message with this MSH has of its sender, MSH-10."""
+    return header.get(10)
 
 
 def read_ack(message: Hl7Message) -> Receipt | None:
@@ -19,7 +56,7 @@ def read_ack(message: Hl7Message) -> Receipt | None:
     code, for_id = verdict.get(1).upper(), verdict.get(2)
     if code not in ACCEPTED | REFUSED or not for_id:
         return None
-    message_id = f"{header.get(3)}|{control_id(message)}"
+    message_id = f"{header.get(3)}|{control_id(header)}"
     if code in ACCEPTED:
         return Receipt(message_id, for_id, "accepted")
     words = [error.get(8), error.get(3, 2), error.get(7), verdict.get(3), verdict.get(6, 2)]
@@ -27,20 +64,58 @@ def read_ack(message: Hl7Message) -> Receipt | None:
     return Receipt(message_id, for_id, "rejected", error.get(3) or verdict.get(6) or code, text[:MAX_TEXT])
 
 
-def build_ack(message: Hl7Message, code: str, own_id: str, at: str, text: str = "") -> bytes:
-    """The acknowledgement of `message`: `code` of table 0008; `at` is an HL7 instant. `text` must name no patient."""
-    header = message.first("MSH")
-    kind = ["ACK", header.get(9, 2), "ACK"] if header.get(9, 2) else "ACK"
-    sender, receiver = [header.get(5), header.get(6)], [header.get(3), header.get(4)]
-    fields = {
-        3: sender[0],
-        4: sender[1],
-        5: receiver[0],
-        6: receiver[1],
-        7: at,
-        9: kind,
-        10: own_id,
-        11: header.get(11) or "P",
-        12: header.get(12) or "2.5.1",
-    }
-    return encode([segment("MSH", fields), segment("MSA", {1: code, 2: control_id(message), 3: text})])
+class Acknowledgement(msgspec.Struct, frozen=True):
+    """What we answer to a message of the engine. `text` must name no patient."""
+
+    code: str  # HL7 table 0008
+    text: str = ""
+    condition: Condition = Condition.ACCEPTED
+    reason: str = ""  # our own code of what is wrong
+
+
+def build_ack(header: Segment, answer: Acknowledgement, own_id: str, at: str) -> bytes:
+    """The acknowledgement of the message that begins with `header`; `at` is an HL7 instant.
+
+    It is written for the version of HL7 that the message names, as far as that says where a text goes.
+    """
+    version = header.get(12) if _VERSION.fullmatch(header.get(12)) else DEFAULT_VERSION
+    edition = _edition(version)
+    message = segment(
+        "MSH",
+        {7: at, 9: _kind(header, edition), 10: own_id, 11: header.get(11) or "P", 12: version},
+    )
+    words = {1: answer.code, 2: control_id(header), 3: cut(answer.text, LONGEST_MSA_3) if edition < (2, 7) else ""}
+    segments = [_addressed_back(message, header), segment("MSA", words)]
+    if answer.text and edition >= (2, 5):
+        segments.append(_error(answer))
+    encoded = encode(segments)
+    if encoded.isascii():
+        return encoded
+    return encode([_with_character_set(segments[0]), *segments[1:]])
+
+
+def _edition(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _kind(header: Segment, edition: tuple[int, ...]) -> Value:
+    """MSH-9: the event of the message that is answered, and the structure, where the version has one."""
+    return ("ACK", header.get(9, 2), "ACK") if edition >= (2, 3, 1) else "ACK"
+
+
+def _addressed_back(message: Segment, header: Segment) -> Segment:
+    """With sender and receiver of the message that is answered, exchanged, as they stand there."""
+    fields = list(message.fields)
+    fields[2:6] = (*map(header.repetitions, (5, 6)), *map(header.repetitions, (3, 4)))
+    return Segment("MSH", tuple(fields))
+
+
+def _with_character_set(message: Segment) -> Segment:
+    missing = ((),) * (17 - len(message.fields))
+    return Segment("MSH", (*message.fields, *missing, ((("UNICODE UTF-8",),),)))
+
+
+def _error(answer: Acknowledgement) -> Segment:
+    severity = "I" if answer.code in ACCEPTED else "E"
+    condition = (answer.condition, answer.condition.words, "HL70357")
+    return segment("ERR", {3: condition, 4: severity, 5: answer.reason, 8: cut(answer.text, LONGEST_ERR_8)})

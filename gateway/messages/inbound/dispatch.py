@@ -13,12 +13,12 @@ from typing import cast
 import msgspec
 from pydantic import ValidationError
 
-from gateway.messages.hl7v2 import Er7Error, parse
+from gateway.messages.hl7v2 import Er7Error, parse, read_header
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.acks import read_ack
 from gateway.messages.inbound.answers import Accepted, Inbound, InboundFormat, ReaderSite, Rejected, Taken
 from gateway.messages.inbound.fhir import read_fhir
-from gateway.messages.inbound.hl7 import Hl7
+from gateway.messages.inbound.hl7 import Hl7, hl7_message_id
 from gateway.messages.inbound.hl7_adt import read_adt
 from gateway.messages.inbound.hl7_association import is_association, read_association
 from gateway.messages.inbound.hl7_pump import is_pump_event, read_pump
@@ -52,12 +52,16 @@ def read_message(
 
 
 def _read_hl7(payload: bytes, known_at_us: int, site: ReaderSite, taken: list[Taken]) -> Inbound:
-    if len(payload) > MAX_BYTES:
-        return Rejected("", "too-large", f"the message is larger than {MAX_BYTES} bytes")
+    message_id = ""
     try:
-        hl7 = Hl7(parse(payload), known_at_us, site, taken)
+        header = read_header(payload[:MAX_BYTES])
+        message_id = hl7_message_id(header)
+        if len(payload) > MAX_BYTES:
+            return Rejected(message_id, "too-large", f"the message is larger than {MAX_BYTES} bytes")
+        is_ack = header.get(9).upper() == "ACK"
+        hl7 = Hl7(parse(payload, lossy=is_ack), known_at_us, site, taken)
     except Er7Error as error:
-        return Rejected("", "not-hl7", str(error))
+        return Rejected(message_id, "not-hl7", str(error))
     try:
         return _of_hl7(hl7)
     except Stop as stop:

@@ -29,16 +29,20 @@ class Whose(msgspec.Struct, frozen=True):
     chair: CapRef | None = None
 
 
+def hl7_message_id(header: Segment) -> str:
+    """The id of the message with this MSH among all senders': who sent it, and its control id; "" where it has none."""
+    return f"{header.get(3)[:MAX_LENGTH]}|{header.get(10)[:199]}" if header.get(10) else ""
+
+
 class Hl7:
     """One message under the reader's eye. `taken` grows with every field that is read."""
 
     def __init__(self, message: Hl7Message, known_at_us: int, site: ReaderSite, taken: list[Taken]) -> None:
-        header = message.first("MSH")
         self.message = message
         self.known_at_us = known_at_us
         self.site = site
         self.taken = taken
-        self.message_id = f"{header.get(3)[:MAX_LENGTH]}|{header.get(10)[:199]}" if header.get(10) else ""
+        self.message_id = hl7_message_id(message.first("MSH"))
 
     def take(self, segment: Segment, field: int, what: str, component: int = 1) -> str:
         """The text of a field, "" if there is none."""
