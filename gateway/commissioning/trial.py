@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.messages.hl7v2 import Er7Error, parse
 from gateway.messages.inbound.acks import read_ack
-from gateway.messages.inbound.answers import ReaderSite, Receipt, no_session
+from gateway.messages.inbound.answers import ReaderSite, Receipt, ServedCaps, no_session
 from gateway.messages.inbound.dispatch import read_json
 from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
 from gateway.mqtt.types import NOT_AUTHORIZED, MqttDown, OutgoingMessage, PubAck, PublishRefused
@@ -21,7 +21,7 @@ from gateway.session.keys import TOKEN_LETTERS
 
 WAIT_S = 10.0  # for a receipt, unless somebody says otherwise
 LONGEST_WAIT_S = 15
-NOBODY = ReaderSite({}, frozenset(), {}, frozenset(), no_session, lambda visit: "")
+NOBODY = ReaderSite({}, frozenset(), ServedCaps(), (), no_session, lambda visit: "")
 
 Publish = Callable[[OutgoingMessage], Awaitable[PubAck]]
 

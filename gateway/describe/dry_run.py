@@ -19,6 +19,7 @@ from gateway.messages.inbound.answers import (
     ReaderSite,
     Receipt,
     Rejected,
+    ServedCaps,
     Taken,
     no_session,
 )
@@ -82,10 +83,18 @@ def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explan
 
 def _site(config: GatewayConfig | None) -> ReaderSite:
     if config is None:
-        return ReaderSite(_EveryChair(), frozenset(), {}, frozenset(), no_session, _visit)
+        return ReaderSite(_EveryChair(), frozenset(), ServedCaps(), (), no_session, _visit)
     plant, live = plant_of(config.units), config.mode is Mode.LIVE
     return ReaderSite(
-        plant.chairs, plant.caps, {}, frozenset(), no_session, _visit, config.time_zone, config.words, live=live
+        plant.chairs,
+        plant.caps,
+        ServedCaps(),
+        (),
+        no_session,
+        _visit,
+        config.time_zone,
+        config.words,
+        live=live,
     )
 
 
@@ -112,8 +121,8 @@ def _served(site: ReaderSite, taken: list[Taken], code: str, *, is_open: bool) -
     served = msgspec.structs.replace(
         site,
         caps=caps,
-        bound={chair: whose} if chair is not None else {},
-        treated=frozenset([whose] if is_here else []),
+        bound=ServedCaps({chair: whose} if chair is not None else {}),
+        treated=(whose,) if is_here else (),
         knows_order=_knows_all,
     )
     return served, f"a cap of this gateway serves {whose}, and orders are known"

@@ -66,7 +66,6 @@ from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, Key, Work
 from gateway.session.keys import TOKEN_LENGTH, TOKEN_LETTERS
 from gateway.session.outcome import Outcome
 from gateway.session.related import CLOCK, Anchor
-from gateway.session.spans import FOREVER
 from gateway.session.state import (
     MEMORY_US,
     Step,
@@ -126,7 +125,6 @@ class Pipeline:
         self._next = self._state  # after the steps that are not on the disk yet
         self._steps: list[Step] = []  # these steps
         self._recorded_us = 0  # when the last transaction was begun
-        self._due_us = self._state.due_us()
         self.busy = self._state.watched  # units that have a cap in a session
 
     @classmethod
@@ -206,14 +204,14 @@ class Pipeline:
             self._recorder.run_states(transaction, observed.run_states)
             # With the facts goes how far the unit is observed: its counters prove the next silence from there,
             # and the one that begins here.
-            concerned = self._next.watched | step[0].watched
-            await self._finish(transaction, step, also_observed=concerned & {answer.unit})
+            concerned = any(answer.unit in state.watched for state in (self._next, step[0]))
+            await self._finish(transaction, step, also_observed=frozenset([answer.unit] if concerned else []))
 
     def _moves(self, observed: Observed) -> bool:
         """Whether anything follows from it."""
         if observed.facts:
             return True
-        return observed.until_us is not None and observed.until_us >= self._due_us.get(observed.unit, FOREVER)
+        return observed.until_us is not None and observed.until_us >= self._next.sessions.due_us(observed.unit)
 
     async def _take_message(self, payload: bytes) -> tuple[Sequence[Settled], OutgoingMessage | None]:
         transaction = self._begin()
@@ -271,7 +269,8 @@ class Pipeline:
     async def _tick(self) -> None:
         transaction = self._begin()
         before, self._next = self._next, prune(self._next, transaction.recorded_us)
-        await self._heads.clear_final(transaction, before.records.keys() - self._next.records.keys())
+        if before is not self._next:
+            await self._heads.clear_final(transaction, before.records.keys() - self._next.records.keys())
         step = await self._advance(transaction, self._clock_facts(transaction.recorded_us))
         await self._finish(transaction, step, also_observed=step[0].watched)
 
@@ -311,7 +310,8 @@ class Pipeline:
         """What a message says. What it names and the ledger knows is in memory when it is read, however old."""
         named: set[Key] = set()
         read = read_message(payload, now_us, self._site(now_us, named))
-        absent = await self._ledger.anchors(named - self._next.whole, now_us)
+        unread = [key for key in named if key not in self._next.whole]
+        absent = await self._ledger.anchors(unread, now_us)
         if absent:
             await self._read_back(absent)
             read = read_message(payload, now_us, self._site(now_us, named))
@@ -358,14 +358,12 @@ class Pipeline:
         if not batch.empty:
             await self._ledger.append(batch)
         self._next = state
-        self._due_us = state.due_us()
         self._steps.append(step)
 
     def _committed(self) -> None:
         """Let the new state stand: all that led to it is on the disk."""
         self._state = self._next
-        if self._state.watched != self.busy:
-            self.busy = self._state.watched
+        self.busy = self._state.watched
         for step in self._steps:
             self._report(step)
         self._steps.clear()
@@ -400,13 +398,13 @@ class Pipeline:
             self._plant.chairs,
             self._plant.caps,
             self._next.serving(now_us),
-            frozenset(record.patient for record in self._next.records.values()),
+            self._next.sessions.of_patients,
             session_of,
             subject,
             self._time_zone,
             self._words,
             live=self._live,
-            done=self._next.done,
+            is_done=self._next.sessions.is_done,
             has_work=lambda key: any(work_key(item.raised) == key for item in self._next.work),
             knows_order=self._next.knows_order,
         )
@@ -444,11 +442,11 @@ class Pipeline:
         step_us = self._clock.step_us()
         if abs(step_us) <= STEP_TOLERANCE_US:
             return ()
-        if not any(record.open for record in self._next.records.values()):
+        if not self._next.sessions.going_on:
             self._clock.align()
             _log.warning("wall clock was stepped", extra={"step_s": step_us / US_PER_S})
             return ()
-        known = self._next.of(CLOCK)
+        known = self._next.facts.of(CLOCK)
         if any(isinstance(fact, ClockStepped) and abs(fact.step_s * US_PER_S - step_us) < US_PER_S for fact in known):
             return ()
         _log.warning("wall clock was stepped, sessions keep the old time", extra={"step_s": step_us / US_PER_S})

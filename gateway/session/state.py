@@ -10,30 +10,28 @@ else, `lacking` says what must be read back, and `with_read_back` puts it in: a 
 recomputed as on its first day. No age ends a session. It is done when it is released with nothing open, or explained.
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from gateway.session.assessment import assess_observed
-from gateway.session.attribution import Session, sessions, voided
+from gateway.session.attribution import Session, sessions
 from gateway.session.charges import Charge
 from gateway.session.facts import (
     AnyFact,
-    BindingVoided,
-    CapRef,
     ClockStepped,
     Key,
-    PatientBound,
-    PatientReleased,
     SessionOpened,
 )
 from gateway.session.increments import Change, fold
 from gateway.session.infusion import INFUSION_FACTS
-from gateway.session.occupancy import BINDING_HOLDS_US
+from gateway.session.known_facts import KnownFacts
 from gateway.session.outcome import Outcome, Published, SessionRecord, outcome
 from gateway.session.policy import Policy, parse_policy
 from gateway.session.related import Anchor, anchors_of, related
+from gateway.session.serving import Bindings, Serving
+from gateway.session.session_index import SessionIndex
+from gateway.session.shared_map import SharedMap
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 from gateway.session.worklist import WORK, WorkItem, open_work
 
@@ -70,12 +68,11 @@ class TrackerState(msgspec.Struct, frozen=True):
     """All that is in memory, by what it concerns. `policy_text` is pinned in each session that opens."""
 
     policy_text: str
-    facts_by_key: Mapping[Key, tuple[AnyFact, ...]] = {}  # each in the order of `at_us`
-    records: Mapping[str, SessionRecord] = {}
-    awake: Mapping[str, SessionRecord] = {}  # those that time or a reading moves on
-    bound: Mapping[CapRef, PatientBound] = {}  # the last binding of each cap that was not released
+    facts: KnownFacts = KnownFacts()
+    sessions: SessionIndex = SessionIndex()
+    bindings: Bindings = Bindings()
     whole_from_us: int = 0  # what happened from here on is in memory
-    whole: frozenset[Key] = frozenset()  # patients and sessions of which all is in memory
+    whole: SharedMap[Key, None] = SharedMap[Key, None]()  # patients and sessions all of which is
 
     @property
     def policy(self) -> Policy:
@@ -83,59 +80,28 @@ class TrackerState(msgspec.Struct, frozen=True):
         return parse_policy(self.policy_text)
 
     @property
+    def records(self) -> Mapping[str, SessionRecord]:
+        """The sessions, by token."""
+        return self.sessions.by_token
+
+    @property
     def watched(self) -> frozenset[str]:
         """The units that have a cap in a session."""
-        return frozenset(unit for record in self.awake.values() for unit in record.watched)
-
-    @property
-    def wake_us(self) -> int:
-        """The next instant that changes something without any reading."""
-        return min((record.wake_us for record in self.awake.values()), default=FOREVER)
-
-    def of(self, key: Key) -> Sequence[AnyFact]:
-        """All facts in memory that concern `key`."""
-        return self.facts_by_key.get(key, ())
-
-    def between(self, key: Key, first_us: int, last_us: int) -> Sequence[AnyFact]:
-        """Those that happened within these instants, both included."""
-        facts = self.of(key)
-        return facts[bisect_left(facts, first_us, key=_at_us) : bisect_right(facts, last_us, key=_at_us)]
-
-    def before(self, key: Key, at_us: int) -> AnyFact | None:
-        """The last one that happened before."""
-        facts = self.of(key)
-        index = bisect_left(facts, at_us, key=_at_us)
-        return facts[index - 1] if index else None
-
-    def after(self, key: Key, at_us: int) -> AnyFact | None:
-        """The first one that happened after."""
-        facts = self.of(key)
-        index = bisect_right(facts, at_us, key=_at_us)
-        return facts[index] if index < len(facts) else None
-
-    def serving(self, now_us: int) -> dict[CapRef, str]:
-        """Whom each cap serves: bound to it lately, or still with an open session; a forgotten release ends with it."""
-        busy = {record.patient for record in self.records.values() if record.open}
-        return {
-            cap: binding.patient
-            for cap, binding in self.bound.items()
-            if binding.patient in busy or now_us - binding.at_us <= BINDING_HOLDS_US
-        }
-
-    def knows_order(self, patient: str, order: str) -> bool:
-        """Whether anything of the patient's order was reported."""
-        return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in self.of(("patient", patient)))
-
-    @property
-    def done(self) -> frozenset[str]:
-        """The patients whose cooling is over, as far as sessions in memory say."""
-        patients = {record.patient for record in self.records.values()}
-        return frozenset(patients - {record.patient for record in self.records.values() if record.open})
+        return self.sessions.watched
 
     @property
     def work(self) -> tuple[WorkItem, ...]:
         """What people have to look at."""
-        return open_work(self.of(WORK))
+        return open_work(self.facts.of(WORK))
+
+    def serving(self, now_us: int) -> Serving:
+        """Whom each cap serves at that instant."""
+        return Serving(self.bindings, self.sessions, now_us)
+
+    def knows_order(self, patient: str, order: str) -> bool:
+        """Whether anything of the patient's order was reported."""
+        known = self.facts.of(("patient", patient))
+        return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in known)
 
     def with_asleep(self, tokens: Collection[str], before: "TrackerState") -> "TrackerState":
         """The state with these sessions as they were `before`, and nothing due in them until a fact concerns them."""
@@ -145,14 +111,6 @@ class TrackerState(msgspec.Struct, frozen=True):
         ]
         return _with_records(self, asleep)
 
-    def due_us(self) -> dict[str, int]:
-        """By unit, the instant whose reading changes something; a unit in no session is missing."""
-        due: dict[str, int] = {}
-        for record in self.awake.values():
-            for unit in record.watched:
-                due[unit] = min(record.due_us, due.get(unit, FOREVER))
-        return due
-
 
 def begin(
     policy_text: str, facts: Iterable[AnyFact], records: Iterable[SessionRecord], whole_from_us: int
@@ -160,7 +118,7 @@ def begin(
     """The state after a start: the facts that happened from `whole_from_us` on, and every session that is not done."""
     state = TrackerState(policy_text, whole_from_us=whole_from_us)
     state = with_read_back(state, ReadBack(records=tuple(records)))
-    return _with_facts(state, sorted(facts, key=_order))
+    return _with_facts(state, sorted(facts, key=lambda fact: (fact.at_us, fact.known_at_us)))
 
 
 def record_of(
@@ -183,7 +141,7 @@ def lacking(
 ) -> tuple[Anchor, ...]:
     """What must be read back from the ledger before `advance` may be asked about `learned` at `now_us`."""
     missing = [anchor for fact in learned for anchor in _lacking_for(fact, state)]
-    for record in _due(state, observed, now_us):
+    for record in state.sessions.due(observed, now_us):
         missing += lacking_session(state, record.token)
     return tuple(missing)
 
@@ -198,14 +156,13 @@ def lacking_session(state: TrackerState, token: str) -> tuple[Anchor, ...]:
 
 def with_read_back(state: TrackerState, found: ReadBack) -> TrackerState:
     """The state with what was read back; what it had of the same is kept."""
-    new = [fact for fact in found.facts if not _is_known(fact, state)]
+    new = [fact for fact in found.facts if not state.facts.knows(fact)]
     missing = {each.token: each for each in found.records if each.token not in state.records}
     return msgspec.structs.replace(
         state,
-        facts_by_key=_added(state.facts_by_key, new),
-        records={**state.records, **missing},
-        awake={**state.awake, **{token: each for token, each in missing.items() if each.awake}},
-        whole=state.whole | found.whole,
+        facts=state.facts.added(new),
+        sessions=state.sessions.updated(missing.values()),
+        whole=state.whole.updated((key, None) for key in found.whole),
     )
 
 
@@ -220,7 +177,7 @@ def advance(
     new = tuple(_new_facts(state, learned))
     state = _with_facts(state, new)
     anchors = [anchor for fact in new for anchor in _touched_by(fact, state)]
-    anchors += [Anchor(("token", record.token), record.opened_us) for record in _due(state, observed, now_us)]
+    anchors += [Anchor(("token", record.token), record.opened_us) for record in state.sessions.due(observed, now_us)]
     if not anchors:
         return state, Step(new)
     found = _sessions_at(state, anchors)
@@ -255,40 +212,23 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
     whole_from_us = now_us - MEMORY_US
     if whole_from_us - state.whole_from_us < _HOUR_US:
         return state
-    going_on = [Anchor(("token", token), record.opened_us) for token, record in state.records.items() if record.open]
-    kept = set(related(state, going_on, _idle_us(state)))
-    facts_by_key = {
-        key: facts
-        for key, known in state.facts_by_key.items()
-        if (
-            facts := tuple(
-                fact
-                for fact in known
-                if key == WORK or fact in kept or max(fact.at_us, fact.known_at_us) >= whole_from_us
-            )
-        )
-    }
-    records = {
-        token: record
+    going_on = [Anchor(("token", token), record.opened_us) for token, record in state.sessions.going_on.items()]
+    related_to = set(related(state.facts, going_on, _idle_us(state)))
+    facts = state.facts.kept(
+        lambda key, fact: key == WORK or fact in related_to or max(fact.at_us, fact.known_at_us) >= whole_from_us
+    )
+    gone = [
+        token
         for token, record in state.records.items()
-        if not record.done or any(isinstance(fact, SessionOpened) for fact in facts_by_key.get(("token", token), ()))
-    }
+        if record.done and not any(isinstance(fact, SessionOpened) for fact in facts.of(("token", token)))
+    ]
     return msgspec.structs.replace(
         state,
-        facts_by_key=facts_by_key,
-        records=records,
-        awake={token: record for token, record in records.items() if record.awake},
+        facts=facts,
+        sessions=state.sessions.without(gone),
         whole_from_us=whole_from_us,
-        whole=frozenset(anchor.key for anchor in going_on) & state.whole,
+        whole=SharedMap((anchor.key, None) for anchor in going_on if anchor.key in state.whole),
     )
-
-
-def _at_us(fact: AnyFact) -> int:
-    return fact.at_us
-
-
-def _order(fact: AnyFact) -> tuple[int, int]:
-    return fact.at_us, fact.known_at_us
 
 
 def _idle_us(state: TrackerState) -> int:
@@ -296,20 +236,13 @@ def _idle_us(state: TrackerState) -> int:
 
 
 def _sessions_at(state: TrackerState, anchors: Iterable[Anchor]) -> tuple[Session, ...]:
-    return sessions(related(state, anchors, _idle_us(state)), _idle_us(state))
-
-
-def _due(state: TrackerState, observed: Mapping[str, int], now_us: int) -> Iterator[SessionRecord]:
-    """The sessions whose instant has come."""
-    for record in state.awake.values():
-        if record.wake_us <= now_us or any(observed.get(unit, 0) >= record.due_us for unit in record.watched):
-            yield record
+    return sessions(related(state.facts, anchors, _idle_us(state)), _idle_us(state))
 
 
 def _lacking_for(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
     for record in _going_on(fact, state):
         yield from lacking_session(state, record.token)
-    for anchor in anchors_of(fact, state):
+    for anchor in anchors_of(fact, state.facts):
         old = anchor.at_us < state.whole_from_us + _REACH_US
         match anchor.key:
             case "patient", _ if old or anchor.key not in state.whole:  # its anchor may be wrong without all of them
@@ -322,44 +255,39 @@ def _lacking_for(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
                 pass
 
 
-def _going_on(fact: AnyFact, state: TrackerState) -> Iterator[SessionRecord]:
+def _going_on(fact: AnyFact, state: TrackerState) -> Collection[SessionRecord]:
     """The sessions that a fact may concern whenever it happened, since cooling may still go on in them."""
-    named = set(fact.concerns)
-    for record in state.records.values():
-        if record.open and (
-            isinstance(fact, ClockStepped)
-            or ("patient", record.patient) in named
-            or any(("unit", unit) in named for unit in record.units)
-        ):
-            yield record
-
-
-def _is_known(fact: AnyFact, state: TrackerState) -> bool:
-    return all(fact in state.between(key, fact.at_us, fact.at_us) for key in fact.concerns)
+    if isinstance(fact, ClockStepped):
+        return state.sessions.going_on.values()
+    found: dict[str, SessionRecord] = {}
+    for kind, name in fact.concerns:
+        match kind:
+            case "patient":
+                found.update({record.token: record for record in state.sessions.open_of(name)})
+            case "unit":
+                found.update({record.token: record for record in state.sessions.open_on(name)})
+            case _:
+                pass
+    return found.values()
 
 
 def _with_records(state: TrackerState, changed: Iterable[SessionRecord]) -> TrackerState:
-    records, awake = dict(state.records), dict(state.awake)
-    for record in changed:
-        records[record.token] = record
-        awake.pop(record.token, None)
-        if record.awake:
-            awake[record.token] = record
-    return msgspec.structs.replace(state, records=records, awake=awake)
+    return msgspec.structs.replace(state, sessions=state.sessions.updated(changed))
 
 
 def _touched_by(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
     """What must be assessed again because of a new fact."""
     for record in _going_on(fact, state):
         yield Anchor(("token", record.token), record.opened_us)
-    yield from (anchor for anchor in anchors_of(fact, state) if anchor.key[0] in ("cap", "patient", "token"))
+    yield from (anchor for anchor in anchors_of(fact, state.facts) if anchor.key[0] in ("cap", "patient", "token"))
 
 
 def _new_facts(state: TrackerState, learned: Iterable[AnyFact]) -> Iterator[AnyFact]:
     """The facts that were not received before; the first receipt counts."""
     known: set[AnyFact] = set()
     for fact in learned:
-        known.update(_content(each) for key in fact.concerns[:1] for each in state.between(key, fact.at_us, fact.at_us))
+        for key in fact.concerns[:1]:
+            known.update(map(_content, state.facts.between(key, fact.at_us, fact.at_us)))
         if (content := _content(fact)) not in known:
             known.add(content)
             yield fact
@@ -369,37 +297,9 @@ def _content(fact: AnyFact) -> AnyFact:
     return msgspec.structs.replace(fact, known_at_us=0)
 
 
-def _added(
-    facts_by_key: Mapping[Key, tuple[AnyFact, ...]], facts: Iterable[AnyFact]
-) -> Mapping[Key, tuple[AnyFact, ...]]:
-    added: dict[Key, list[AnyFact]] = {}
-    for fact in facts:
-        for key in fact.concerns:
-            added.setdefault(key, []).append(fact)
-    return {
-        **facts_by_key,
-        **{key: tuple(sorted((*facts_by_key.get(key, ()), *more), key=_order)) for key, more in added.items()},
-    }
-
-
 def _with_facts(state: TrackerState, facts: Sequence[AnyFact]) -> TrackerState:
     """The state with facts that are new to it, in the order in which they are reported."""
-    if not facts:
-        return state
-    bound = dict(state.bound)
-    for fact in facts:
-        match fact:
-            case PatientBound():
-                bound[fact.cap] = fact
-            case PatientReleased():
-                if fact.cap in bound and fact.patient in ("", bound[fact.cap].patient):
-                    del bound[fact.cap]
-            case BindingVoided():
-                if fact.cap in bound and voided(bound[fact.cap], fact):
-                    del bound[fact.cap]
-            case _:
-                pass
-    return msgspec.structs.replace(state, facts_by_key=_added(state.facts_by_key, facts), bound=bound)
+    return msgspec.structs.replace(state, facts=state.facts.added(facts), bindings=state.bindings.after(facts))
 
 
 def _opening(session: Session, state: TrackerState, now_us: int, draw: Callable[[], str]) -> SessionOpened:

@@ -42,12 +42,12 @@ class Observations:
         if not due:
             return
         serving = state.serving(at_us)
-        tokens = {record.patient: record.token for record in state.records.values() if record.open}
         for ref in due:
             subject = serving.get(ref, "")
-            if subject in tokens and (identity := await self._identity_of(subject)) is not None:
+            going_on = state.sessions.open_of(subject)
+            if going_on and (identity := await self._identity_of(subject)) is not None:
                 self._published_us[ref] = at_us
-                self._publish(reading, caps[ref], tokens[subject], identity)
+                self._publish(reading, caps[ref], going_on[-1].token, identity)
 
     def _publish(self, reading: Reading, cap: CapReading, token: str, identity: Identity) -> None:
         at_us = reading.observed_at.utc_us

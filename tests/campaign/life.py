@@ -118,7 +118,7 @@ class Life:
         if self._pipeline is None:
             return Memory(0, 0)
         state = self._pipeline.state
-        return Memory(len({fact for facts in state.facts_by_key.values() for fact in facts}), len(state.records))
+        return Memory(len({fact for facts in state.facts.by_key.values() for fact in facts}), len(state.records))
 
     async def _live(self) -> None:
         try:

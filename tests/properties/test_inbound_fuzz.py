@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected, no_session
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected, ServedCaps, no_session
 from gateway.messages.inbound.dispatch import read_message
 from gateway.session.facts import decode_fact, encode_fact
 from tests.scorecard.repeats import repeats
@@ -60,7 +60,7 @@ def hashed(visit: str) -> str:
 
 def read(payload: bytes) -> Inbound:
     """The answer, to a gateway that knows everything about every order, or nothing."""
-    strange = msgspec.structs.replace(WARD, bound={}, treated=frozenset(), session_of=no_session, live=True)
+    strange = msgspec.structs.replace(WARD, bound=ServedCaps(), treated=frozenset(), session_of=no_session, live=True)
     read_message(payload, NOW, strange)
     taken: list[Any] = []
     answer, _ = read_message(payload, NOW, msgspec.structs.replace(WARD, knows_order=knows_all), taken)

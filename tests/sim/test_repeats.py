@@ -50,7 +50,9 @@ async def entries(suite: Suite) -> int:
 
 async def infusions(suite: Suite) -> list[str]:
     """The instants of the infusion's starts and ends, as recorded."""
-    facts = suite.pipeline.state.of(("patient", suite.pipeline.state.serving(suite.clock.us).popitem()[1]))
+    state = suite.pipeline.state
+    (patient,) = state.serving(suite.clock.us).values()
+    facts = state.facts.of(("patient", patient))
     told = [fact for fact in facts if isinstance(fact, InfusionStarted | InfusionEnded)]
     return [datetime.fromtimestamp(fact.at_us / 1e6, UTC).strftime("%H:%M") for fact in told]
 

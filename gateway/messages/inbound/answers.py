@@ -4,10 +4,10 @@ Facts name a patient by the subject alone; the identifiers travel beside them. A
 content.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import tzinfo
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -92,6 +92,10 @@ def _knows_none(subject: str, order: str) -> bool:
     return False
 
 
+def _is_never_done(subject: str) -> bool:
+    return False
+
+
 def _has_none(key: WorkKey) -> bool:
     return False
 
@@ -101,22 +105,42 @@ def no_session(token: str) -> str | None:
     return None
 
 
+class Served(Protocol):
+    """Whom each cap serves, found by either."""
+
+    def get(self, key: CapRef, /) -> str | None:
+        """The subject that a cap serves; None if it is free."""
+        ...
+
+    def caps_of(self, subject: str) -> Sequence[CapRef]:
+        """The caps that serve a subject."""
+        ...
+
+
+class ServedCaps(dict[CapRef, str]):
+    """Whom each cap serves, as a plain table."""
+
+    def caps_of(self, subject: str) -> Sequence[CapRef]:
+        """The caps that serve a subject."""
+        return [cap for cap, served in self.items() if served == subject]
+
+
 class ReaderSite(msgspec.Struct, frozen=True):
     """What a reader must know of this gateway to know what is its own."""
 
     chairs: Mapping[str, CapRef]  # names in lower case, as in all of the gateway
     caps: frozenset[CapRef]
-    bound: Mapping[CapRef, str]  # the subject each cap serves now
-    treated: frozenset[str]  # subjects that have a session here
+    bound: Served  # the subject each cap serves now
+    treated: Container[str]  # subjects that have a session here
     session_of: Callable[[str], str | None]  # token -> its session's subject, "" while unbound; None: no such session
     subject_of: Callable[[str], str]  # visit -> subject
     zone: tzinfo | None = None  # of local times without an offset; None: they are rejected
     words: EhrWords = EhrWords()
     live: bool = False  # messages that are marked as tests change nothing here
-    done: frozenset[str] = frozenset()  # subjects whose cooling is over: their caps are free
+    is_done: Callable[[str], bool] = _is_never_done  # whether a subject's cooling is over: its caps are free
     has_work: Callable[[WorkKey], bool] = _has_none  # whether a person is to look at it already
     knows_order: Callable[[str, str], bool] = _knows_none  # subject, order -> whether anything of it is known
 
     def knows(self, subject: str) -> bool:
         """Whether the subject is served by a cap here, or has a session here."""
-        return subject in self.bound.values() or subject in self.treated
+        return subject in self.treated or bool(self.bound.caps_of(subject))

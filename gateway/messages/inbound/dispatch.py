@@ -127,7 +127,7 @@ def _with_work(answer: Accepted, site: ReaderSite) -> Iterator[AnyFact]:
             yield fact
         if isinstance(fact, PatientBound):
             served = site.bound.get(fact.cap)
-            if served not in (None, fact.patient) and served not in site.done:
+            if served is not None and served != fact.patient and not site.is_done(served):
                 yield from _with_work(Accepted(answer.message_id, (_taken_over(fact),)), site)
 
 

@@ -191,7 +191,7 @@ def whose(hl7: Hl7, *locations: tuple[Segment, int]) -> Whose:
 def disagreement(hl7: Hl7, about: Whose) -> tuple[AnyFact, ...]:
     """Work for a person where the chair in the message serves another patient than its visit."""
     served = hl7.site.bound.get(about.chair) if about.chair is not None else None
-    if served in (None, about.subject) or served in hl7.site.done:
+    if served is None or served == about.subject or hl7.site.is_done(served):
         return ()
     raised = WorkRaised(
         at_us=hl7.known_at_us,

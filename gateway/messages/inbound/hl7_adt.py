@@ -108,7 +108,7 @@ _TRIGGERS: Mapping[str, Callable[[Hl7], Inbound]] = {
 
 
 def _serving(hl7: Hl7, about: Whose) -> list[CapRef]:
-    return sorted(cap for cap, subject in hl7.site.bound.items() if subject == about.subject)
+    return sorted(hl7.site.bound.caps_of(about.subject))
 
 
 def _at_chair(hl7: Hl7, about: Whose) -> tuple[AnyFact, ...]:
@@ -118,7 +118,7 @@ def _at_chair(hl7: Hl7, about: Whose) -> tuple[AnyFact, ...]:
     served = hl7.site.bound.get(about.chair)
     if served == about.subject:
         return ()
-    if served is not None and served not in hl7.site.done:
+    if served is not None and not hl7.site.is_done(served):
         return (_work(hl7, WorkKind.CHAIR_TAKEN, about.chair, about.subject),)
     bound = facts.PatientBound(
         at_us=_when(hl7),

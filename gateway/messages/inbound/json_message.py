@@ -70,7 +70,7 @@ def named_subject(data: object, site: ReaderSite) -> str:
         case {"session": str(token)} if (patient := site.session_of(token)) is not None:
             return patient
         case {"chair": str(chair)} if (cap := site.chairs.get(chair.lower())) is not None:
-            return site.bound.get(cap, "")
+            return site.bound.get(cap) or ""
         case _:
             return ""
 

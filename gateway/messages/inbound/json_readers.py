@@ -1,6 +1,6 @@
 """Data to facts, one reader a type of inbound JSON event, and the registry of all of them: READERS."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -226,7 +226,7 @@ def _cap_removed(message: JsonMessage) -> Inbound:
     data = message.data(CapChange)
     subject, identities, cap = _change_of(message, data)
     if cap is None:
-        cap = _only_cap(message, [cap for cap, served in message.site.bound.items() if served == subject])
+        cap = _only_cap(message, message.site.bound.caps_of(subject))
     fact = facts.CapRemoved(
         at_us=message.timed().earliest_us, known_at_us=message.known_at_us, cap=cap, patient=subject
     )
@@ -266,7 +266,7 @@ def _change_of(message: JsonMessage, data: CapChange) -> tuple[str, tuple[Identi
     return identity.subject, (identity,), cap
 
 
-def _only_cap(message: JsonMessage, serving: list[CapRef]) -> CapRef:
+def _only_cap(message: JsonMessage, serving: Sequence[CapRef]) -> CapRef:
     if len(serving) != 1:
         raise message.rejected("no-cap", "data.unit: missing, and the visit is not bound to just one cap; name it")
     return serving[0]

@@ -14,6 +14,7 @@ from gateway.messages.inbound.answers import (
     ReaderSite,
     Receipt,
     Rejected,
+    ServedCaps,
     no_session,
 )
 from gateway.messages.inbound.dispatch import read_message
@@ -27,7 +28,7 @@ WORDS = EhrWords(
     units={"cap0007": "cap-07"},
 )
 WARD = msgspec.structs.replace(SITE, words=WORDS)
-EMPTY = msgspec.structs.replace(WARD, bound={}, treated=frozenset(), session_of=no_session)
+EMPTY = msgspec.structs.replace(WARD, bound=ServedCaps(), treated=frozenset(), session_of=no_session)
 VISIT = "s(V770012)"
 
 

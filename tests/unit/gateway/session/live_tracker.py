@@ -106,8 +106,8 @@ class Live:
 
     def observe_until(self, until_us: int) -> None:
         """Let readings go on to just before `until_us`, stopping wherever something is due."""
-        while (due_us := min([self.state.wake_us, *self.state.due_us().values()])) < until_us:
-            self.learn((), due_us)
+        while (agenda := self.state.sessions.agenda) and agenda[0][0] < until_us:
+            self.learn((), agenda[0][0])
 
     def play(self, facts: Sequence[AnyFact]) -> None:
         """All facts, each when it was learned, and what readings bring up to the last instant they name."""
@@ -121,7 +121,7 @@ class Live:
 
     def _read_back(self, missing: Sequence[Anchor], learned: Sequence[AnyFact]) -> ReadBack:
         recorded = begin(self.state.policy_text, self.facts, (), 0)
-        facts, whole = gather(recorded, missing, learned, self.state.policy.session_idle_s * US_PER_S)
+        facts, whole = gather(recorded.facts, missing, learned, self.state.policy.session_idle_s * US_PER_S)
         tokens = [fact.token for fact in facts if isinstance(fact, SessionOpened)]
         return ReadBack(facts, tuple(map(self._recorded, tokens)), whole)
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Rejected
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Rejected, ServedCaps
 from gateway.messages.inbound.dispatch import read_json
 from gateway.session.facts import AnyFact, CapRef
 
@@ -25,7 +25,7 @@ def subject_of(visit: str) -> str:
 SITE = ReaderSite(
     chairs={"c12": CAP, "c13": OTHER_CAP},
     caps=frozenset({CAP, OTHER_CAP, LONE_CAP}),
-    bound={CAP: "s(V770012)"},
+    bound=ServedCaps({CAP: "s(V770012)"}),
     treated=frozenset(["s(V770012)"]),
     session_of={TOKEN: "s(V770012)"}.get,
     subject_of=subject_of,

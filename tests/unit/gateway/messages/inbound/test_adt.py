@@ -4,13 +4,14 @@ import msgspec
 import pytest
 
 from gateway.messages.identity import Identity, Merge
+from gateway.messages.inbound.answers import ServedCaps
 from gateway.session import facts
 from gateway.session.facts import WorkKind
 from tests.unit.gateway.messages.hl7_support import EMPTY, VISIT, WARD, accepted, facts_of, hl7, kinds, refusal
 from tests.unit.gateway.messages.inbound.inbound_support import CAP, NOW, OTHER_CAP, us
 
 ELSEWHERE = "INFB^BAY9^C99^DEMO"
-TAKEN = msgspec.structs.replace(EMPTY, bound={CAP: "s(other)"}, treated=frozenset(["s(other)"]))
+TAKEN = msgspec.structs.replace(EMPTY, bound=ServedCaps({CAP: "s(other)"}), treated=frozenset(["s(other)"]))
 
 
 @pytest.mark.parametrize("trigger", ["A01", "A04"])
@@ -32,7 +33,7 @@ def test_a_chair_binds_nobody_where_its_cap_serves_another() -> None:
     (raised,) = facts_of(hl7("adt_a04_register"), TAKEN)
     assert isinstance(raised, facts.WorkRaised)
     assert (raised.what, raised.cap, raised.patient) == (WorkKind.CHAIR_TAKEN, CAP, VISIT)
-    over = msgspec.structs.replace(TAKEN, done=frozenset({"s(other)"}))
+    over = msgspec.structs.replace(TAKEN, is_done="s(other)".__eq__)
     assert kinds(hl7("adt_a04_register"), over) == ["PatientBound"], "the other one's cooling is over"
     assert kinds(hl7("adt_a04_register"), WARD) == [], "bound already, by better evidence"
 

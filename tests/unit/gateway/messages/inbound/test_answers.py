@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected, ServedCaps
 from gateway.messages.inbound.dispatch import MAX_BYTES, read_json
 from gateway.session import facts
 from gateway.session.facts import CapRef, decode_fact, encode_fact
@@ -112,7 +112,7 @@ def test_what_ends_cooling_may_name_the_visit_alone_and_ends_it_on_every_cap(thi
 
 
 def test_a_removed_cap_is_the_one_named_or_the_visits_only_one() -> None:
-    site = msgspec.structs.replace(SITE, bound={CAP: "s(V1)", LONE_CAP: "s(V1)"})
+    site = msgspec.structs.replace(SITE, bound=ServedCaps({CAP: "s(V1)", LONE_CAP: "s(V1)"}))
     assert told(event("cap.removed", {"visit": "V770012"}), "cap") == CAP
     assert told(event("cap.removed", {"visit": "V770012", "chair": "C13"}), "cap") == OTHER_CAP
     assert rejected(event("cap.removed", {"visit": "V1"}), site).code == "no-cap"
