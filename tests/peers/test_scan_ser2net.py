@@ -9,7 +9,7 @@ import pytest
 from gateway.cli.scan import command as scan
 from tests.peers.julabo_units import sinstruments
 from tests.peers.test_ser2net import ser2net
-from tests.sim.first_hour_support import run
+from tests.support.bench import run
 
 pytestmark = pytest.mark.peers
 
@@ -22,7 +22,7 @@ async def test_a_julabo_that_others_simulate_is_found_behind_ser2net(tmp_path: P
             options = ("--profile", "julabo-cf", "--baud", "9600", "--timeout", "1", "--json")
             async with asyncio.timeout(HANG_S):
                 # ser2net turns a connection away for as long as it has not let go of the one before.
-                while "closed by the far end" in (result := await run(scan, url, *options)).output:
+                while "closed by the far end" in (result := await asyncio.to_thread(run, scan, url, *options)).output:
                     await asyncio.sleep(0.2)
             assert result.exit_code == 0, result.output
             (found,) = json.loads(result.stdout)["units"]

@@ -1,22 +1,19 @@
-"""`capgate probe` against simulated units that misbehave: it tells what happened and shows no value that is none."""
+"""`capgate probe` against simulated units that misbehave: it says what happened and shows no value that is none."""
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
 import pytest
-from click.testing import CliRunner, Result
 
 from gateway.cli.probe import command
 from simulators.faults import Fault, InjectedFault
-from simulators.scenario.scenario import load_scenario
-from simulators.serve import Plant
+from tests.support.bench import bench, run
 
 UNIT_ID = 7
-TIMEOUT_S = 0.15  # enough for an answer on a busy machine
+TIMEOUT_S = 0.15
 PLACES = {  # profile: the language on the line, the simulator's map
     "reference-cap-unit": ("modbus-rtu", "reference"),
     "eurotherm-3200": ("modbus-rtu", "eurotherm"),
@@ -47,44 +44,21 @@ class Report(TypedDict):
     faults: list[FaultText]
 
 
-@asynccontextmanager
-async def unit(folder: Path, profile: str, dialect: str = "", fault: Fault | None = None) -> AsyncGenerator[str]:
+@contextmanager
+def unit(folder: Path, profile: str, dialect: str = "", fault: Fault | None = None) -> Generator[str]:
     """One simulated unit at -4 degC, cap 1 running, with a fault; gives the line's URL."""
     spoken, make = PLACES[profile]
     address = f"unit_id = {UNIT_ID}" if profile in MODBUS else ""
-    (folder / "scenario.toml").write_text(f"""
-schema = 1
-name = "probed"
-length_min = 1
-[[line]]
-id = "line-1"
-dialect = "{dialect or spoken}"
-tcp = "127.0.0.1:0"
-[[unit]]
-id = "unit-1"
-line = "line-1"
-map = "{make}"
-serial_number = "S-1"
-set_point_c = -4.0
-{address}
-""")
-    plant = Plant(load_scenario(folder / "scenario.toml"), lambda: 0.0, lambda _: None)
-    async with plant.serving() as urls:
-        simulated = plant.unit("unit-1")
-        simulated.machine.connect(1)
-        simulated.machine.start(1)
-        if fault is not None:
-            simulated.begin_fault(fault)
-        yield urls["line-1"]
+    table = f'map = "{make}"\nserial_number = "S-1"\nset_point_c = -4.0\n{address}'
+    with bench(folder, dialect or spoken, table, cooling=True, fault=fault) as line:
+        yield line
 
 
-async def probe(line: str, profile: str, *more: str) -> tuple[int, Report]:
+def probe(line: str, profile: str, *more: str) -> tuple[int, Report]:
     address = ["--unit-id", str(UNIT_ID)] if profile in MODBUS else []
     values = (f"dialect={PLACES[profile][0]}", "gap_ms=0", "drain_ms=20", "settle_after_open_ms=0")
     options = [*(f"--set={value}" for value in values), "--timeout", str(TIMEOUT_S), "--json"]
-    result: Result = await asyncio.to_thread(
-        CliRunner().invoke, command, [line, "--profile", profile, *address, *options, *more]
-    )
+    result = run(command, line, "--profile", profile, *address, *options, *more)
     assert result.exit_code in (0, 1), result.stderr
     return result.exit_code, json.loads(result.stdout)
 
@@ -97,18 +71,18 @@ def known(report: Report) -> list[str]:
 
 
 @pytest.mark.parametrize("profile", PLACES)
-async def test_a_well_unit_is_read(profile: str, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile) as line:
-        code, report = await probe(line, profile)
+def test_a_well_unit_is_read(profile: str, tmp_path: Path) -> None:
+    with unit(tmp_path, profile) as line:
+        code, report = probe(line, profile)
     assert (code, report["faults"]) == (0, [])
     (supply,) = (point for point in report["points"] if point["name"] == "coolant_supply")
     assert supply["value"] == pytest.approx(-4.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("profile", PLACES)
-async def test_a_unit_that_answers_nothing_is_a_timeout_without_a_value(profile: str, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile, fault=Fault(InjectedFault.LOST)) as line:
-        code, report = await probe(line, profile)
+def test_a_unit_that_answers_nothing_is_a_timeout_without_a_value(profile: str, tmp_path: Path) -> None:
+    with unit(tmp_path, profile, fault=Fault(InjectedFault.LOST)) as line:
+        code, report = probe(line, profile)
     assert (code, report["run_state"], known(report)) == (1, "unknown", [])
     for fault in report["faults"]:
         assert fault["kind"] == "timeout"
@@ -116,29 +90,29 @@ async def test_a_unit_that_answers_nothing_is_a_timeout_without_a_value(profile:
 
 
 @pytest.mark.parametrize("profile", PLACES)
-async def test_a_late_unit_is_told_from_a_dead_one(profile: str, tmp_path: Path) -> None:
+def test_a_late_unit_is_told_from_a_dead_one(profile: str, tmp_path: Path) -> None:
     drain_ms = 60 if profile in MODBUS else 300  # text does not tell what it answers: only silence does
-    async with unit(tmp_path, profile, fault=Fault(InjectedFault.LATE, delay_s=LATE_S)) as line:
-        code, report = await probe(line, profile, "--set", f"drain_ms={drain_ms}")
+    with unit(tmp_path, profile, fault=Fault(InjectedFault.LATE, delay_s=LATE_S)) as line:
+        code, report = probe(line, profile, "--set", f"drain_ms={drain_ms}")
     assert (code, known(report)) == (1, [])
     assert {fault["kind"] for fault in report["faults"]} <= {"timeout", "garbled"}
     for fault in report["faults"]:
         assert fault["hint"].startswith("timing: answers come later than 150 ms")
 
 
-async def test_a_late_unit_over_modbus_tcp_is_told_from_a_dead_one(tmp_path: Path) -> None:
+def test_a_late_unit_over_modbus_tcp_is_told_from_a_dead_one(tmp_path: Path) -> None:
     late = Fault(InjectedFault.LATE, delay_s=LATE_S)
-    async with unit(tmp_path, "reference-cap-unit", "modbus-tcp", late) as line:
-        code, report = await probe(line, "reference-cap-unit", "--set", "dialect=modbus-tcp")
+    with unit(tmp_path, "reference-cap-unit", "modbus-tcp", late) as line:
+        code, report = probe(line, "reference-cap-unit", "--set", "dialect=modbus-tcp")
     (fault,) = report["faults"]
     assert (code, known(report), fault["kind"], fault["hint"][:7]) == (1, [], "timeout", "timing:")
 
 
 @pytest.mark.parametrize("profile", MODBUS)
 @pytest.mark.parametrize("bits", [1, 3, 16])
-async def test_a_corrupt_answer_is_garbled_or_missed_and_never_a_value(profile: str, bits: int, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile, fault=Fault(InjectedFault.CORRUPT, bits=bits)) as line:
-        code, report = await probe(line, profile)
+def test_a_corrupt_answer_is_garbled_or_missed_and_never_a_value(profile: str, bits: int, tmp_path: Path) -> None:
+    with unit(tmp_path, profile, fault=Fault(InjectedFault.CORRUPT, bits=bits)) as line:
+        code, report = probe(line, profile)
     assert (code, known(report)) == (1, [])
     assert {fault["kind"] for fault in report["faults"]} <= {"garbled", "timeout"}
     for fault in report["faults"]:
@@ -146,9 +120,9 @@ async def test_a_corrupt_answer_is_garbled_or_missed_and_never_a_value(profile: 
 
 
 @pytest.mark.parametrize("profile", MODBUS)
-async def test_an_answer_in_another_units_name_is_told(profile: str, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile, fault=Fault(InjectedFault.WRONG_UNIT)) as line:
-        code, report = await probe(line, profile)
+def test_an_answer_in_another_units_name_is_told(profile: str, tmp_path: Path) -> None:
+    with unit(tmp_path, profile, fault=Fault(InjectedFault.WRONG_UNIT)) as line:
+        code, report = probe(line, profile)
     assert (code, known(report)) == (1, [])
     for fault in report["faults"]:
         assert (fault["kind"], fault["hint"]) == (
@@ -158,23 +132,23 @@ async def test_an_answer_in_another_units_name_is_told(profile: str, tmp_path: P
 
 
 @pytest.mark.parametrize("profile", MODBUS)
-async def test_an_answer_to_another_function_is_told(profile: str, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile, fault=Fault(InjectedFault.WRONG_FUNCTION)) as line:
-        code, report = await probe(line, profile)
+def test_an_answer_to_another_function_is_told(profile: str, tmp_path: Path) -> None:
+    with unit(tmp_path, profile, fault=Fault(InjectedFault.WRONG_FUNCTION)) as line:
+        code, report = probe(line, profile)
     assert (code, known(report)) == (1, [])
     for fault in report["faults"]:
         assert (fault["kind"], fault["hint"][:5]) == ("garbled", "map: ")
 
 
 @pytest.mark.parametrize("profile", MODBUS)
-async def test_a_busy_unit_is_told(profile: str, tmp_path: Path) -> None:
-    async with unit(tmp_path, profile, fault=Fault(InjectedFault.BUSY)) as line:
-        code, report = await probe(line, profile)
+def test_a_busy_unit_is_told(profile: str, tmp_path: Path) -> None:
+    with unit(tmp_path, profile, fault=Fault(InjectedFault.BUSY)) as line:
+        code, report = probe(line, profile)
     assert (code, known(report)) == (1, [])
     assert {fault["kind"] for fault in report["faults"]} == {"busy"}
 
 
-async def test_a_unit_behind_a_server_that_translates_its_language_is_read(tmp_path: Path) -> None:
-    async with unit(tmp_path, "smc-hrs", dialect="modbus-tcp") as line:
-        code, report = await probe(line, "smc-hrs", "--set", "dialect=modbus-tcp")
+def test_a_unit_behind_a_server_that_translates_its_language_is_read(tmp_path: Path) -> None:
+    with unit(tmp_path, "smc-hrs", dialect="modbus-tcp") as line:
+        code, report = probe(line, "smc-hrs", "--set", "dialect=modbus-tcp")
     assert (code, report["faults"], report["run_state"]) == (0, [], "ready")
