@@ -158,12 +158,12 @@ def test_a_second_client_of_the_same_id_takes_over(join: Join, version: int) -> 
 
 
 def test_a_client_silent_for_longer_than_its_keepalive_is_cut_off(any_port: int) -> None:
-    with socket.create_connection(("127.0.0.1", any_port), timeout=10.0) as mute:
+    with socket.create_connection(("127.0.0.1", any_port), timeout=HANGS_S) as mute:
+        began_s = time.monotonic()
         mute.sendall(bytes.fromhex("100f 0004 4d515454 04 02 0001 0003 616263"))
         assert mute.recv(4) == bytes.fromhex("20020000")
-        began = time.monotonic()
-        assert mute.recv(4) == b""
-        assert 0.9 <= time.monotonic() - began <= 8.0, "1.5 keepalives; mosquitto looks every five seconds"
+        assert mute.recv(4) == b"", "cut off, as soon as the broker looks"
+        assert time.monotonic() - began_s >= 1.0, "and not within its keepalive"
 
 
 def test_garbage_instead_of_connect_closes_the_connection(any_port: int) -> None:
