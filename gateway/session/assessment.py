@@ -22,7 +22,8 @@ from gateway.session.increments import Increment, attained, ceil_to_minute, char
 from gateway.session.infusion import InfusionEnd, infusions
 from gateway.session.policy import Policy, TimestampResolution
 from gateway.session.review import ReviewContext, finalised_us, flags_of, signed_us
-from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S, clip, length
+from gateway.session.sharing import shared_spans
+from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S, clip, intersect, length
 
 
 class Phase(StrEnum):
@@ -180,9 +181,19 @@ def _held(review: ReviewContext, flags: tuple[Flag, ...]) -> Iterator[HeldReason
         yield HeldReason.AGENT_CLASS_UNKNOWN
     if review.infusion.orders_remain or review.infusion.orders_lifted:
         yield HeldReason.CHEMO_ORDERS_REMAIN
+    if _is_shared(review):
+        yield HeldReason.UNIT_SHARED
     for flag, reason in _HOLDING_FLAGS.items():
         if flag in flags:
             yield reason
+
+
+def _is_shared(review: ReviewContext) -> bool:
+    """Whether another gateway read a unit of the session while a cap of it cooled."""
+    return any(
+        intersect(shared_spans(review.facts, cap.cap.device), [(run.start_us, run.end_us) for run in cap.runs])
+        for cap in review.cooling.caps
+    )
 
 
 def _is_weak(evidence: str, least: Evidence) -> bool:

@@ -32,6 +32,8 @@ from gateway.session.facts import (
     UnitFaulted,
     UnitOffline,
     UnitOnline,
+    UnitShared,
+    UnitSharingEnded,
     deduplicated,
 )
 from gateway.session.infusion import InfusionFact
@@ -47,7 +49,7 @@ _LEAD_US = 6 * _HOUR_US  # how long before the first cooling a patient's facts b
 _MARGIN_US = 24 * _HOUR_US  # how far around a session the facts of its units may matter
 
 _PatientFact = InfusionFact | OrderChecked | SessionFact | CoolingStopCharted | PatientLeft | DepartureCancelled
-_UNIT_FACTS = (UnitFaulted, FaultCleared, UnitOffline, UnitOnline)
+_UNIT_FACTS = (UnitFaulted, FaultCleared, UnitOffline, UnitOnline, UnitShared, UnitSharingEnded)
 
 
 class Session(msgspec.Struct, frozen=True):

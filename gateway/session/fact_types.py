@@ -45,6 +45,14 @@ class CapLoss(msgspec.Struct, frozen=True):
     lost_us: int
 
 
+class SharedBy(StrEnum):
+    """What shows that two gateways read one machine, or serve one chair."""
+
+    SERIAL_NUMBER = "serial_number"
+    LINE = "line"
+    CHAIR = "chair"
+
+
 class ToleranceFinding(StrEnum):
     """What a tolerance check found."""
 
@@ -60,4 +68,5 @@ class WorkKind(StrEnum):
     CHAIR_DISAGREES = "chair_disagrees"  # the message's chair serves another patient than its visit
     VISIT_CANCELLED = "visit_cancelled"  # the EHR cancelled a visit that a cap served
     LEDGER_DAMAGED = "ledger_damaged"  # the session was under way when a damaged ledger was set aside
+    UNIT_SHARED = "unit_shared"  # another gateway of the site reads the unit too, or serves its chair
     ADMINISTRATION_WITHDRAWN = "administration_withdrawn"  # charted, then taken back: its order has no end now

@@ -10,7 +10,16 @@ from typing import Literal
 
 import msgspec
 
-from gateway.session.fact_types import AgentClass, CapLoss, CapRef, Continuity, EndSource, ToleranceFinding, WorkKind
+from gateway.session.fact_types import (
+    AgentClass,
+    CapLoss,
+    CapRef,
+    Continuity,
+    EndSource,
+    SharedBy,
+    ToleranceFinding,
+    WorkKind,
+)
 
 Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "swap"], str]
 Scalar = bool | int | float | str
@@ -169,6 +178,24 @@ class UnitOnline(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="
     continuity: Continuity = Continuity.UNPROVEN
     unproven: tuple[int, ...] = ()  # channels of which nothing is proven
     lost: tuple[CapLoss, ...] = ()  # what caps that cooled before and after did not cool meanwhile
+
+
+class _SharingFact(_UnitFact, frozen=True, kw_only=True, omit_defaults=True):
+    gateway: str  # the other one
+    unit: str  # as the other one names it
+
+
+class UnitShared(_SharingFact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_shared"):
+    """Another gateway of the site reads the unit too, from `at_us` on: what one patient cools is counted by both.
+
+    Recorded again while it lasts, so that none of its facts is older than `sharing.RESTATED_US`.
+    """
+
+    by: SharedBy
+
+
+class UnitSharingEnded(_SharingFact, frozen=True, tag="unit_sharing_ended"):
+    """The other gateway has not read the unit since `at_us`."""
 
 
 class UnitSwapped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_swapped"):
@@ -529,6 +556,8 @@ AnyFact = (
     | FaultCleared
     | UnitOffline
     | UnitOnline
+    | UnitShared
+    | UnitSharingEnded
     | UnitSwapped
     | InfusionStarted
     | InfusionEnded

@@ -22,13 +22,15 @@ from gateway.session.facts import (
     ClockStepped,
     Key,
     SessionOpened,
+    UnitShared,
+    UnitSharingEnded,
 )
 from gateway.session.increments import Change, fold
 from gateway.session.infusion import INFUSION_FACTS
 from gateway.session.known_facts import KnownFacts
 from gateway.session.outcome import Outcome, Published, SessionRecord, outcome
 from gateway.session.policy import Policy, parse_policy
-from gateway.session.related import Anchor, anchors_of, related
+from gateway.session.related import BEFORE_US, Anchor, anchors_of, related
 from gateway.session.serving import Bindings, Serving
 from gateway.session.session_index import SessionIndex
 from gateway.session.shared_map import SharedMap
@@ -256,9 +258,16 @@ def _lacking_for(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
 
 
 def _going_on(fact: AnyFact, state: TrackerState) -> Collection[SessionRecord]:
-    """The sessions that a fact may concern whenever it happened, since cooling may still go on in them."""
+    """The sessions that a fact may concern whenever it happened, since cooling may still go on in them.
+
+    That a unit is shared also concerns those that ended since, all of which are in memory.
+    """
     if isinstance(fact, ClockStepped):
         return state.sessions.going_on.values()
+    if isinstance(fact, UnitShared | UnitSharingEnded):
+        first_us = fact.at_us - BEFORE_US
+        on_unit = (each for each in state.records.values() if fact.device in each.units)
+        return [record for record in on_unit if record.open or record.opened_us >= first_us]
     found: dict[str, SessionRecord] = {}
     for kind, name in fact.concerns:
         match kind:

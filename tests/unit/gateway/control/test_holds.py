@@ -20,6 +20,8 @@ from gateway.session.facts import (
     OrderChecked,
     SessionExplained,
     SessionFinalized,
+    SharedBy,
+    UnitShared,
 )
 from gateway.session.flags import HeldReason
 from gateway.session.outcome import SessionState
@@ -115,6 +117,11 @@ LIFTED: dict[HeldReason, tuple[Policy, list[AnyFact], int]] = {
     HeldReason.NO_ORDER: (APPROVED, day(*READY, order_check("08:40", found=False)), 3),
     HeldReason.PREPARATION_MISSING: (APPROVED, day(), 3),
     HeldReason.EVIDENCE_LOST: (APPROVED, day(*READY, EvidenceLost(**told("12:20", None), token=TOKEN)), 3),
+    HeldReason.UNIT_SHARED: (
+        APPROVED,
+        day(*READY, UnitShared(**told("12:20", None), device=A1.device, gateway="gw-02", unit="x", by=SharedBy.LINE)),
+        3,
+    ),
     HeldReason.ADMINISTRATION_MISSING: (
         APPROVED,
         [*READY, start("09:00"), ended("A", "11:00", presumed=True), stop("12:30")],
