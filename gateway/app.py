@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from drivers.reading import ReadFault, Reading
 from gateway.commissioning.trial import Commissioning
+from gateway.config.lines import line_digest
 from gateway.config.load import GatewayConfig
 from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
@@ -23,14 +24,16 @@ from gateway.messages.notation import Notation
 from gateway.monitoring.alarms import Alarms
 from gateway.monitoring.metrics import LoopLag
 from gateway.monitoring.monitor import Monitor
+from gateway.mqtt.consumer import Overheard
 from gateway.mqtt.gateway_status import announcements
 from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import UNIT_STATUS, Topics, filter_of
 from gateway.mqtt.types import MqttCounters, MqttDown, PublishRefused
 from gateway.polling.inbox import Inbox
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.pipeline import Pipeline
+from gateway.recording.shared_units import SharedUnits
 from gateway.runtime import systemd
 from gateway.runtime.clock import Clock
 from gateway.telemetry.charting import Observations
@@ -81,8 +84,13 @@ class Gateway:
             topics,
             telemetry,
             {
-                unit.id: UnitFacts(unit.profile.id, {n: unit.chairs.get(n) for n in range(1, unit.profile.caps + 1)})
-                for unit in config.units
+                unit.id: UnitFacts(
+                    unit.profile.id,
+                    {n: unit.chairs.get(n) for n in range(1, unit.profile.caps + 1)},
+                    line_digest(line, unit, clock.now().boot),
+                )
+                for line in config.lines
+                for unit in line.units
             },
         )
         self._observations = Observations(config.outbound, topics, telemetry, pipeline.identity)
@@ -91,6 +99,13 @@ class Gateway:
         self._supervisor = Supervisor(config.lines, clock, self._polled)
         self._commissioning = Commissioning(lambda message: self._mqtt.publish(message))
         self._control = ControlService(config, clock, ledger, pipeline, restart, self._commissioning)
+        self._shared = SharedUnits(
+            config.id,
+            self._publisher.claims,
+            lambda: counters.connects if self._mqtt.connected else 0,
+            clock,
+            lambda: pipeline.state,
+        )
         self._mqtt = MqttService(
             config.mqtt,
             [topics.inbound(each).topic for each in Notation],
@@ -101,6 +116,7 @@ class Gateway:
             clock,
             counters,
             resends=config.receipts.resends,
+            overheard=Overheard(filter_of(UNIT_STATUS, topics.root), self._shared.notice),
         )
         self._monitor = Monitor(
             config.policy,
@@ -115,6 +131,7 @@ class Gateway:
             pipeline.messages,
             self._lag,
             self._inbox,
+            lambda: self._shared.standing,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -129,6 +146,7 @@ class Gateway:
                 group.create_task(self._history.run(), name="history"),
                 group.create_task(self._lag.watch(), name="loop lag"),
                 group.create_task(self._monitor.run(), name="backlog"),
+                group.create_task(self._shared.run(self._pipeline.record), name="shared units"),
                 group.create_task(systemd.feed_watchdog(self._monitor.progresses), name="watchdog"),
             ]
             units = len(self._config.units)

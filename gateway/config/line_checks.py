@@ -77,12 +77,16 @@ def _once(problems: Problems, what: str, named: Sequence[tuple[KeyPath, str | in
 
 
 def _by_endpoint(lines: Sequence[LineAt]) -> Collection[list[LineAt]]:
-    """The lines by what they open, however that is written: a device's links are followed."""
+    """The lines by what they open."""
     endpoints: dict[str, list[LineAt]] = defaultdict(list)
     for line in lines:
-        url = line.table.url
-        endpoints[os.path.realpath(url) if url.startswith("/") else urlsplit(url).netloc.lower()].append(line)
+        endpoints[endpoint_of(line.table.url)].append(line)
     return endpoints.values()
+
+
+def endpoint_of(url: str) -> str:
+    """What a line's URL opens, however that is written: a device's links are followed."""
+    return os.path.realpath(url) if url.startswith("/") else urlsplit(url).netloc.lower()
 
 
 def _check_endpoint(problems: Problems, lines: Sequence[LineAt]) -> None:

@@ -5,10 +5,12 @@ right is checked further, so that one run of the check names all errors. Every t
 for the line numbers.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,10 +20,12 @@ from drivers.profile.load import DeviceProfile, find_profile
 from drivers.toml.document import TomlProblems
 from drivers.toml.lines import Path as KeyPath
 from drivers.transport.base import SerialSettings
-from gateway.config.line_checks import LineAt, UnitAt, check_lines, unit_id_of
+from gateway.config.line_checks import LineAt, UnitAt, check_lines, endpoint_of, unit_id_of
 from gateway.config.problems import Problems
 from gateway.config.tables import LineTable, Overrides, UnitTable
 from gateway.messages.notation import Mode
+
+_OWN_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
 class SensorOffset(msgspec.Struct, frozen=True):
@@ -59,6 +63,20 @@ class LineSpec(msgspec.Struct, frozen=True):
     def baud(self) -> int | None:
         """What the line's time on the wire follows from; None on socket://, where bytes take none."""
         return None if self.url.startswith("socket:") else self.serial.baud
+
+
+def line_digest(line: LineSpec, unit: UnitSpec, box: str) -> str | None:
+    """What two gateways have in common that ask the same unit: 16 hexadecimal digits of its line and address.
+
+    A serial port, or a port of the box's own, is nobody else's: its name is only one within `box`. None: where the box
+    has no name.
+    """
+    endpoint = endpoint_of(line.url)
+    if endpoint.startswith("/") or (urlsplit(line.url).hostname or "") in _OWN_HOSTS:
+        if not box:
+            return None
+        endpoint = f"{box} {endpoint}"
+    return hashlib.blake2b(f"{endpoint} {unit.unit_id}".encode(), digest_size=8).hexdigest()
 
 
 def resolve_lines(problems: Problems, profile_dirs: Sequence[Path], mode: Mode | None) -> tuple[LineSpec, ...]:

@@ -25,7 +25,7 @@ from gateway.ledger.batch import Identity
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.messages.instants import rfc3339
 from gateway.session.charges import standing_charges
-from gateway.session.facts import AnyFact
+from gateway.session.facts import AnyFact, WorkKind
 from gateway.session.increments import Change, Op
 from gateway.session.infusion import InfusionEnd
 from gateway.session.keys import increment_key
@@ -117,7 +117,9 @@ def work_view(item: WorkItem, records: Iterable[SessionRecord]) -> WorkView:
         sessions=tuple(
             record.token
             for record in records
-            if raised.cap == record.cap or (raised.patient and raised.patient == record.patient)
+            if raised.cap == record.cap
+            or (raised.what is WorkKind.UNIT_SHARED and raised.cap and raised.cap.device in record.units)
+            or (raised.patient and raised.patient == record.patient)
         ),
     )
 

@@ -47,7 +47,10 @@ def document() -> Json:
         },
         "defaultContentType": CONTENT_TYPE,
         "channels": {each.name: _channel(each) for each in CHANNELS},
-        "operations": {_operation_name(each): _operation(each) for each in CHANNELS},
+        "operations": {
+            **{_operation_name(each): _operation(each) for each in CHANNELS},
+            **{f"overhear{_capital(each.name)}": _overheard(each) for each in CHANNELS if each.overheard},
+        },
         "components": {
             "messages": {name: message for each in CHANNELS for name, message in _messages(each)},
             "schemas": {name: _embedded(schema) for name, schema in schemas().items()},
@@ -66,7 +69,20 @@ def _channel(channel: Channel) -> Json:
 
 
 def _operation_name(channel: Channel) -> str:
-    return f"{'receive' if channel.receives else 'send'}{channel.name[0].upper()}{channel.name[1:]}"
+    return f"{'receive' if channel.receives else 'send'}{_capital(channel.name)}"
+
+
+def _capital(name: str) -> str:
+    return name[0].upper() + name[1:]
+
+
+def _overheard(channel: Channel) -> Json:
+    """What a gateway hears of the others of its site."""
+    return {
+        "action": "receive",
+        "channel": {"$ref": f"#/channels/{channel.name}"},
+        "bindings": {"mqtt": {"qos": 0, **_BINDING}},
+    }
 
 
 def _operation(channel: Channel) -> Json:

@@ -5,7 +5,7 @@ may rely on one for a patient's safety. Computed anew from the state each time; 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -17,6 +17,8 @@ from gateway.messages.instants import rfc3339
 from gateway.messages.outbound.device import AlarmData, AlarmState, alarm_event
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import NOBODY_LISTENS, REFUSED_FROM
+from gateway.session.fact_types import SharedBy
+from gateway.session.facts import UnitShared
 
 _log = logging.getLogger("capgate.alarms")
 
@@ -31,6 +33,7 @@ class AlarmCode(StrEnum):
 
     UNIT_UNREACHABLE = "unit-unreachable"
     UNIT_MISTAKEN = "unit-mistaken"
+    UNIT_SHARED = "unit-shared"
     CONSENT_NEEDED = "consent-needed"
     TOPIC_REFUSED = "topic-refused"
     NOBODY_LISTENS = "nobody-listens"
@@ -43,6 +46,11 @@ class AlarmCode(StrEnum):
     SESSIONS_HELD = "sessions-held"
 
 
+_SHARED = {
+    SharedBy.SERIAL_NUMBER: "reads a unit of the same serial number",
+    SharedBy.LINE: "reads the same line and address",
+    SharedBy.CHAIR: "has a unit at the same chair",
+}
 _COUNTING = (AlarmCode.SESSIONS_INCOMPLETE, AlarmCode.SESSIONS_HELD)
 
 
@@ -64,6 +72,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     """What the alarms follow from."""
 
     units_down: Mapping[str, UnitDown] = {}
+    units_shared: Sequence[UnitShared] = ()
     held_topics: Mapping[str, int] = {}  # with the broker's reason code
     oldest_unsent_s: float = 0.0
     oldest_unreceipted_s: float = 0.0
@@ -85,6 +94,12 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
     if mistaken:
         text = f"{', '.join(mistaken)}: another unit answers at its address; see capgate unit swap"
         yield AlarmCode.UNIT_MISTAKEN, text
+    if now.units_shared:
+        others = ", ".join(
+            f"{each.device}: {each.gateway} {_SHARED[each.by]} ({each.unit})" for each in now.units_shared
+        )
+        text = f"{others}; no session of it is charged: take it from one of the two, see capgate session worklist"
+        yield AlarmCode.UNIT_SHARED, text
     if unconsented:
         text = (
             f"{', '.join(unconsented)}: acts by itself when polling stops, so it is not polled without consent_to_reads"

@@ -5,7 +5,7 @@ The ledger's backlog is looked up every few seconds; everything else is asked of
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
 from gateway.mqtt.gateway_status import software_version
 from gateway.mqtt.service import MqttService
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.session.facts import UnitShared
 from gateway.session.outcome import SessionRecord, SessionState
 from gateway.session.policy import Policy
 
@@ -88,6 +89,7 @@ class Monitor:
         messages: Mapping[str, int],
         lag: LoopLag,
         answers: Answers,
+        shared: Callable[[], Sequence[UnitShared]],
     ) -> None:
         self._policy = policy
         self._clock = clock
@@ -101,6 +103,7 @@ class Monitor:
         self._messages = messages
         self._lag = lag
         self._answers = answers
+        self._shared = shared
         self._sessions: Mapping[SessionState, Waiting] = {}
         self._backlog = Backlog(0, None)
         self._deliveries = Deliveries()
@@ -139,6 +142,7 @@ class Monitor:
         set_aside = self._ledger.set_aside
         return AlarmInputs(
             units_down=self._units.down(self._clock.now().utc_us),
+            units_shared=self._shared(),
             held_topics=self._mqtt.held_topics,
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,
             oldest_unreceipted_s=self._age_s(self._deliveries.oldest_us) or 0.0,

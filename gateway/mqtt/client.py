@@ -52,12 +52,12 @@ class Connection:
         """Send all at QoS 0 in one go. While `busy` they only queue up, so do not call it then."""
         self._client.send(publish_packets(messages, self._client.mqtt5))
 
-    async def subscribe(self, filters: Sequence[str], with_retained: bool = False) -> None:
-        """Ask for the topics at QoS 1. Raises PublishRefused.
+    async def subscribe(self, filters: Sequence[str], with_retained: bool = False, qos: int = 1) -> None:
+        """Ask for the topics. At QoS 0 the broker keeps nothing for us while we are away. Raises PublishRefused.
 
         `with_retained` asks for what the broker retains as well; under MQTT 3.1.1 that comes in any case.
         """
-        reason = await self._client.begin_subscribe(filters, with_retained)
+        reason = await self._client.begin_subscribe(filters, with_retained, qos)
         if reason >= REFUSED_FROM:
             raise PublishRefused(", ".join(filters), reason)
 

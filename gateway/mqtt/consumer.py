@@ -3,24 +3,43 @@
 import traceback
 from collections.abc import Awaitable, Callable
 
+import msgspec
+
 from gateway.mqtt.client import Connection
 from gateway.mqtt.types import MqttCounters, MqttDown
 
 Handler = Callable[[str, bytes], Awaitable[None]]
 
 
+class Overheard(msgspec.Struct, frozen=True):
+    """What other clients say among themselves: taken at QoS 0 as it comes, and lost while nobody is connected."""
+
+    pattern: str  # topic filter, with `+` alone
+    take: Callable[[str, bytes], None]  # at once, and without raising anything
+
+    def covers(self, topic: str) -> bool:
+        """Whether the filter matches the topic."""
+        levels, wanted = topic.split("/"), self.pattern.split("/")
+        return len(levels) == len(wanted) and all(w in ("+", level) for w, level in zip(wanted, levels, strict=True))
+
+
 class HandlerFailed(MqttDown):
     """A message could not be handled; the connection ends unacknowledged, and the broker sends it again."""
 
 
-async def consume(connection: Connection, handler: Handler, counters: MqttCounters) -> None:
+async def consume(
+    connection: Connection, handler: Handler, counters: MqttCounters, overheard: Overheard | None = None
+) -> None:
     """Hand every message to `handler(topic, payload)`, one after the other, until the connection ends.
 
-    Retained messages are ignored. Raises Disconnected, or HandlerFailed when the handler raised.
+    What `overheard` covers goes there instead. Retained messages are ignored. Raises Disconnected, or HandlerFailed
+    when the handler raised.
     """
     async for message in connection.messages():
         if message.retain:
             counters.inbound_retained += 1
+        elif overheard is not None and overheard.covers(message.topic):
+            overheard.take(message.topic, message.payload)
         else:
             try:
                 await handler(message.topic, message.payload)

@@ -147,14 +147,14 @@ class PahoConnection(aiomqtt.Client):
         info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
         return self._expect(info.rc, info.mid)
 
-    def begin_subscribe(self, filters: Sequence[str], with_retained: bool) -> asyncio.Future[int]:
-        """Subscribe at QoS 1; the future answer is the worst reason of all filters."""
+    def begin_subscribe(self, filters: Sequence[str], with_retained: bool, qos: int) -> asyncio.Future[int]:
+        """Subscribe; the future answer is the worst reason of all filters."""
         self.check()
         if self.mqtt5:
-            options = subscribe_options(with_retained)
+            options = subscribe_options(with_retained, qos)
             code, mid = self._client.subscribe([(pattern, options) for pattern in filters])
         else:
-            code, mid = self._client.subscribe([(pattern, 1) for pattern in filters])
+            code, mid = self._client.subscribe([(pattern, qos) for pattern in filters])
         return self._expect(code, mid or 0)
 
     def send(self, packets: bytes) -> None:

@@ -48,11 +48,11 @@ def publish_properties(message: OutgoingMessage) -> Properties:
     return _properties(PacketTypes.PUBLISH, message)
 
 
-def subscribe_options(with_retained: bool) -> SubscribeOptions:
-    """QoS 1, with or without what the broker retains (MQTT 5)."""
+def subscribe_options(with_retained: bool, qos: int) -> SubscribeOptions:
+    """With or without what the broker retains (MQTT 5)."""
     if with_retained:
-        return SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
-    return SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        return SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
+    return SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
 
 
 def refusal(reason_code: ReasonCode) -> ConnectRefused:

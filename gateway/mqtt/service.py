@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.ledger.deliveries import DEFAULT_RULES, ResendRules
 from gateway.mqtt.client import Connection, connect
-from gateway.mqtt.consumer import Handler, consume
+from gateway.mqtt.consumer import Handler, Overheard, consume
 from gateway.mqtt.relay import Relay, WaitingRows
 from gateway.mqtt.retry import backoff_s
 from gateway.mqtt.telemetry import Telemetry
@@ -69,6 +69,7 @@ class MqttService:
         counters: MqttCounters,
         chance: Callable[[], float] = random.random,
         resends: ResendRules = DEFAULT_RULES,
+        overheard: Overheard | None = None,
     ) -> None:
         self.protocol = ""  # of the connection, "" without one
         self.last_error = ""  # why there is none
@@ -82,6 +83,7 @@ class MqttService:
         self._clock = clock
         self._chance = chance
         self._resends = resends
+        self._overheard = overheard
         self._relay: Relay | None = None
         self._connection: Connection | None = None
         self._epoch = 0
@@ -148,13 +150,19 @@ class MqttService:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._relay.run())
             group.create_task(self._telemetry.run(connection))
-            group.create_task(consume(connection, self._handler, self.counters))
+            group.create_task(consume(connection, self._handler, self.counters, self._overheard))
 
     async def _subscribe(self, connection: Connection) -> None:
         try:
             await connection.subscribe(self._inbound_topics)
         except PublishRefused as refusal:
             log.error("broker refuses inbound topics", extra={"reason": refusal.reason})
+        if self._overheard is not None:
+            try:
+                await connection.subscribe([self._overheard.pattern], qos=0)
+            except PublishRefused as refusal:
+                extra = {"topic": self._overheard.pattern, "reason": refusal.reason}
+                log.error("broker refuses what other gateways publish", extra=extra)
 
     async def _say_farewell(self, connection: Connection) -> None:
         with suppress(MqttDown, PublishRefused, TimeoutError):

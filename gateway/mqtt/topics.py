@@ -33,6 +33,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True):
     retain: bool = False
     expiry_s: int | None = None  # None: the broker keeps it without limit
     receives: bool = False  # the gateway subscribes; otherwise it publishes
+    overheard: bool = False  # it also subscribes to what other gateways of the site publish, at QoS 0
     reply: str = ""  # name of the channel of the receipts
 
 
@@ -57,6 +58,7 @@ UNIT_STATUS = Channel(
     kinds=(device.UNIT_STATUS,),
     content_type=LATEST_VALUE_TYPE,
     retain=True,
+    overheard=True,
 )
 TEMPERATURE = Channel(
     name="temperature",
@@ -198,6 +200,11 @@ def segment(name: str) -> str:
     if SEGMENT.fullmatch(name) is None:
         raise BadSegment(f"{name!r} is no topic segment: 1 to 32 lower-case letters, digits and hyphens")
     return name
+
+
+def filter_of(channel: Channel, root: str) -> str:
+    """The topic filter of the channel, whatever its names are, below a root of `Topics`."""
+    return f"{root}/{re.sub(r'{[^}]*}', '+', channel.address)}"
 
 
 class Topics:

@@ -4,19 +4,21 @@ Nothing here is evidence: what counts goes through the pipeline and the ledger. 
 REFRESH_US while readings come, so that a reader of the retained message can judge its age by `observed_at`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from drivers.reading import FaultKind, ReadFault, Reading, RunState
 from gateway.messages.cloudevents import Origin, Trace, encode_event
 from gateway.messages.outbound.device import temperature_event, unit_down_event, unit_up_event
+from gateway.messages.unit_claims import UnitClaim
 from gateway.monitoring.alarms import UnitDown
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import Topics
 from gateway.runtime.clock import US_PER_S
 
 REFRESH_US = 60_000_000
+_LATELY_US = 60_000_000
 _UNTRACED = Trace()
 
 
@@ -25,6 +27,7 @@ class UnitFacts(msgspec.Struct, frozen=True):
 
     profile: str
     caps: Mapping[int, str | None]  # cap -> chair
+    line: str | None  # digest of where it is read; None where no other gateway could
 
 
 class _LastPublished(msgspec.Struct):
@@ -65,6 +68,21 @@ class UnitStatusPublisher:
             if last.up is False and last.fault is not None
         }
 
+    def claims(self, now_us: int) -> Iterator[UnitClaim]:
+        """The units that are read, also those whose link comes and goes."""
+        for unit, last in self._last.items():
+            if last.observed_us is not None and (last.up or now_us - last.observed_us <= _LATELY_US):
+                facts = self._units[unit]
+                yield UnitClaim(
+                    gateway=self._origin.gateway,
+                    unit=unit,
+                    profile=facts.profile,
+                    serial_number=last.serial_number,
+                    line=facts.line,
+                    chairs=frozenset(chair for chair in facts.caps.values() if chair),
+                    since_us=last.since_us,
+                )
+
     def take(self, answer: Reading | ReadFault) -> None:
         """Publish what a poll brought."""
         match answer:
@@ -100,6 +118,7 @@ class UnitStatusPublisher:
             reading,
             event_id=f"{reading.unit}.status.{at_us}",
             profile=facts.profile,
+            line=facts.line,
             since_us=last.since_us,
             chairs={cap: chair for cap, chair in facts.caps.items() if chair is not None},
             trace=_UNTRACED,

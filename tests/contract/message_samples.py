@@ -101,6 +101,7 @@ def _unit() -> dict[str, Event]:
             reading,
             event_id=_id(118),
             profile="reference-cap-unit",
+            line="5b0a91c4e27f38d6",
             since_us=us("12:31"),
             chairs={1: "c12", 2: "c13"},
             trace=Trace(sequence=118),

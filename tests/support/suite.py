@@ -35,7 +35,7 @@ max_gap_s = 2.0
 GATEWAY = """
 [gateway]
 site = "ward"
-id = "gw-01"
+id = "{gateway}"
 mode = "test"
 state_dir = "state"
 
@@ -53,12 +53,12 @@ id = "net-1"
 url = "{url}"
 
 [[line.unit]]
-id = "cap-01"
+id = "{unit}"
 profile = "reference-cap-unit"
-unit_id = 1
+unit_id = {unit_id}
 poll_period_s = 0.5
 simulated = true
-cap = [{{ cap = 1, chair = "c01" }}]
+cap = [{{ cap = 1, chair = "{chair}" }}]
 """
 
 LINE = """
@@ -240,10 +240,28 @@ async def tell(broker: Mosquitto, name: str, thing: str, at: datetime, data: dic
     await publish(broker, TOPIC_IN, json.dumps(event))
 
 
-def write_configuration(folder: Path, url: str, broker: Mosquitto, first_s: int, further_s: int) -> None:
-    """A gateway for one unit, and a policy whose thresholds pass in seconds."""
+def write_configuration(
+    folder: Path,
+    url: str,
+    broker: Mosquitto,
+    first_s: int,
+    further_s: int,
+    *,
+    gateway: str = "gw-01",
+    unit_id: int = 1,
+    chair: str = "c01",
+) -> None:
+    """A gateway for one unit, `cap-01` at address 1, and a policy whose thresholds pass in seconds."""
     (folder / "policy.toml").write_text(POLICY.format(first_s=first_s, further_s=further_s))
-    text = GATEWAY.format(url=url, broker_port=broker.port, health_port=free_port())
+    text = GATEWAY.format(
+        url=url,
+        broker_port=broker.port,
+        health_port=free_port(),
+        gateway=gateway,
+        unit=f"cap-{unit_id:02d}",
+        unit_id=unit_id,
+        chair=chair,
+    )
     (folder / "gateway.toml").write_text(text)
 
 

@@ -98,6 +98,7 @@ class UnitStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault: FaultKind | None = None  # why the link is down
     profile: str
     serial_number: str | None = None
+    line: str | None = None  # digest of where it is read: 16 hexadecimal digits, alike where another reads the same
     caps: tuple[CapStatus, ...]
     alarms: tuple[str, ...]  # canonical codes
     observed_at: Rfc3339 | None  # the last reading; null: none yet
@@ -109,6 +110,7 @@ def unit_up_event(
     *,
     event_id: str,
     profile: str,
+    line: str | None,
     since_us: int,
     chairs: Mapping[int, str],
     trace: Trace,
@@ -121,6 +123,7 @@ def unit_up_event(
         since=rfc3339(since_us),
         profile=profile,
         serial_number=reading.serial_number,
+        line=line,
         caps=tuple(_cap_status(cap, chairs) for cap in reading.caps),
         alarms=reading.alarms,
         observed_at=observed_at,

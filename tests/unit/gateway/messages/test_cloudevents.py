@@ -65,7 +65,9 @@ def test_a_temperature_without_a_value_says_why_and_never_zero() -> None:
 
 def test_what_a_unit_cannot_tell_is_null_and_stays_in_the_message() -> None:
     reading = Reading("cap-07", Stamp(AT_US, 0), (CapReading(1, RunState.RUNNING, None, None, {}),), {})
-    event = dev.unit_up_event(ORIGIN, reading, event_id="1", profile="p", since_us=AT_US, chairs={}, trace=Trace())
+    event = dev.unit_up_event(
+        ORIGIN, reading, event_id="1", profile="p", line=None, since_us=AT_US, chairs={}, trace=Trace()
+    )
     (told,) = json.loads(encode_event(event))["data"]["caps"]
     assert told == {"cap": 1, "run_state": "running", "connected": None, "circulating": None}
 

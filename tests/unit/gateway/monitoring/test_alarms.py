@@ -20,12 +20,18 @@ from gateway.monitoring.alarms import (
     active,
 )
 from gateway.mqtt.topics import Topics
+from gateway.session.facts import SharedBy, UnitShared
 
 CALM = AlarmInputs()
 DOWN = UnitDown(FaultKind.TIMEOUT, UNREACHABLE_S)
 CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.UNIT_UNREACHABLE: AlarmInputs(units_down={"cap-07": DOWN}),
     AlarmCode.UNIT_MISTAKEN: AlarmInputs(units_down={"cap-07": UnitDown(FaultKind.WRONG_IDENTITY, 0.0)}),
+    AlarmCode.UNIT_SHARED: AlarmInputs(
+        units_shared=[
+            UnitShared(at_us=1, known_at_us=1, device="cap-07", gateway="gw-02", unit="cap-7", by=SharedBy.LINE)
+        ]
+    ),
     AlarmCode.CONSENT_NEEDED: AlarmInputs(units_down={"cap-07": UnitDown(FaultKind.NEEDS_CONSENT, UNREACHABLE_S)}),
     AlarmCode.TOPIC_REFUSED: AlarmInputs(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x87}),
     AlarmCode.NOBODY_LISTENS: AlarmInputs(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x10}),

@@ -1,0 +1,162 @@
+"""Finds units that another gateway of the site reads too, from the statuses that gateways publish, and records it.
+
+Theory of operation. A gateway publishes the status of each unit that it reads at least once a minute. A status that
+comes while we read the same machine, and another CONFIRM_US later, mean that both count what one patient cools. What
+the broker has retained says nothing, for a machine may have been moved since; nor does what it had queued, which comes
+all at once after a connection. No clock but ours is asked.
+
+Once recorded it stands until no such status has come for LAPSE_US, so that a link that comes and goes makes at most a
+few facts an hour. While there is no broker, and after a start, nothing ends it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from gateway.messages.unit_claims import Mark, UnitClaim, read_claim, shared_by
+from gateway.runtime.clock import US_PER_S, Clock
+from gateway.session.fact_types import SharedBy, WorkKind
+from gateway.session.facts import AnyFact, CapRef, UnitShared, UnitSharingEnded, WorkRaised
+from gateway.session.sharing import RESTATED_US, Sharer, sharing_facts, standing
+from gateway.session.state import TrackerState
+from gateway.session.worklist import work_key
+
+_log = logging.getLogger("capgate.sessions")
+
+CONFIRM_US = 30 * US_PER_S
+LAPSE_US = 600 * US_PER_S
+CHECK_S = 5.0
+MOST_SHARERS = 8  # of one unit: a bound of what other clients can make us keep and record
+
+
+class _Sighting(msgspec.Struct):
+    by: SharedBy
+    since_us: int  # both read it from here on
+    first_us: int
+    last_us: int
+
+
+class SharedUnits:
+    """The units of one gateway that others read. `claims` are its own, `connection` the number of that to the broker.
+
+    The number is 0 while there is none.
+    """
+
+    def __init__(
+        self,
+        gateway: str,
+        claims: Callable[[int], Iterable[UnitClaim]],
+        connection: Callable[[], int],
+        clock: Clock,
+        state: Callable[[], TrackerState],
+    ) -> None:
+        self._gateway = gateway
+        self._claims = claims
+        self._connection = connection
+        self._clock = clock
+        self._state = state
+        self._own: dict[Mark, list[UnitClaim]] = {}
+        self._seen: dict[Sharer, _Sighting] = {}  # not recorded yet
+        self._connected_by = 0
+        facts = state().facts_by_key
+        self._standing = standing(fact for key, known in facts.items() if key[0] == "unit" for fact in known)
+        self._heard_us = dict.fromkeys(self._standing, clock.now().utc_us)  # of those that stand
+
+    @property
+    def standing(self) -> Sequence[UnitShared]:
+        """Those that are shared now, by the name of the unit."""
+        return sorted(self._standing.values(), key=lambda each: (each.device, each.gateway, each.unit))
+
+    def notice(self, topic: str, payload: bytes) -> None:
+        """Take a unit's status `.../{gateway}/unit/{unit}/status`, of this gateway or another."""
+        gateway, _, unit, _ = topic.split("/")[-4:]
+        if gateway == self._gateway or (claim := read_claim(gateway, unit, payload)) is None:
+            return
+        now_us = self._clock.now().utc_us
+        self._note_connection(now_us)
+        for own in {own.unit: own for mark in claim.marks for own in self._own.get(mark, ())}.values():
+            if by := shared_by(own, claim):
+                self._note(Sharer(own.unit, gateway, unit), by, max(own.since_us, min(claim.since_us, now_us)), now_us)
+
+    def check(self) -> Sequence[AnyFact]:
+        """Look at the units that are read now; what is to be recorded."""
+        now_us = self._clock.now().utc_us
+        self._note_connection(now_us)
+        self._own = _by_mark(self._claims(now_us))
+        return [*self._found(now_us), *self._ended(now_us), *self._lasting(now_us)]
+
+    async def run(self, record: Callable[[Sequence[AnyFact]], Awaitable[object]]) -> None:
+        """Check every CHECK_S until cancelled. Raises what `record` raises."""
+        while True:  # ends with the task
+            if facts := self.check():
+                await record(facts)
+            await asyncio.sleep(CHECK_S / self._clock.speed)
+
+    def _note(self, sharer: Sharer, by: SharedBy, since_us: int, now_us: int) -> None:
+        if sharer in self._standing:
+            self._heard_us[sharer] = now_us
+        elif (seen := self._seen.get(sharer)) is not None:
+            seen.last_us = now_us
+        elif sum(each.device == sharer.device for each in (*self._seen, *self._standing)) < MOST_SHARERS:
+            self._seen[sharer] = _Sighting(by, since_us, now_us, now_us)
+
+    def _note_connection(self, now_us: int) -> None:
+        """A new connection may bring old statuses first, and for what stands there was nothing to hear before."""
+        if (number := self._connection()) != self._connected_by:
+            self._connected_by = number
+            self._seen.clear()
+            self._heard_us = dict.fromkeys(self._standing, now_us)
+
+    def _found(self, now_us: int) -> Iterator[AnyFact]:
+        """What was seen for long enough to be true."""
+        work = {work_key(item.raised) for item in self._state().work}
+        for sharer, seen in list(self._seen.items()):
+            if seen.last_us - seen.first_us >= CONFIRM_US:
+                del self._seen[sharer]
+                facts = list(sharing_facts(sharer, seen.by, seen.since_us, now_us))
+                self._standing[sharer], self._heard_us[sharer] = facts[-1], seen.last_us
+                extra = {"unit": sharer.device, "other": f"{sharer.gateway}/{sharer.unit}", "by": seen.by}
+                _log.error("another gateway reads a unit too", extra=extra)
+                yield from facts
+                if work_key(raised := _work(sharer, now_us)) not in work:
+                    yield raised
+            elif now_us - seen.last_us > LAPSE_US:
+                del self._seen[sharer]
+
+    def _ended(self, now_us: int) -> Iterator[AnyFact]:
+        for sharer, heard_us in list(self._heard_us.items()):
+            if self._connected_by and now_us - heard_us > LAPSE_US:
+                del self._standing[sharer], self._heard_us[sharer]
+                extra = {"unit": sharer.device, "other": f"{sharer.gateway}/{sharer.unit}"}
+                _log.warning("no other gateway reads the unit any more", extra=extra)
+                yield UnitSharingEnded(
+                    at_us=heard_us, known_at_us=now_us, device=sharer.device, gateway=sharer.gateway, unit=sharer.unit
+                )
+
+    def _lasting(self, now_us: int) -> Iterator[AnyFact]:
+        """What stands, once it was recorded so long ago that sessions to come would not see it."""
+        for sharer, fact in self._standing.items():
+            if now_us - fact.at_us >= RESTATED_US:
+                (again,) = sharing_facts(sharer, fact.by, now_us, now_us)
+                self._standing[sharer] = again
+                yield again
+
+
+def _by_mark(claims: Iterable[UnitClaim]) -> dict[Mark, list[UnitClaim]]:
+    found: dict[Mark, list[UnitClaim]] = {}
+    for claim in claims:
+        for mark in claim.marks:
+            found.setdefault(mark, []).append(claim)
+    return found
+
+
+def _work(sharer: Sharer, now_us: int) -> WorkRaised:
+    return WorkRaised(
+        at_us=now_us,
+        known_at_us=now_us,
+        what=WorkKind.UNIT_SHARED,
+        cap=CapRef(sharer.device, 1),
+        order=f"{sharer.gateway}/{sharer.unit}",
+    )
