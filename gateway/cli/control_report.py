@@ -58,7 +58,7 @@ def _lines(answer: ShownAnswer | RefusalAnswer) -> Iterator[str]:
 
 
 def _work(work: WorkView) -> str:
-    about = [work.cap, work.order and f"order {work.order}", *work.sessions, f"by {work.message}"]
+    about = [work.cap, work.order and f"order {work.order}", *work.sessions, work.message and f"by {work.message}"]
     return f"{work.item}  {work.since}  {work.what}: {', '.join(filter(None, about))}"
 
 

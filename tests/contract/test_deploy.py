@@ -79,7 +79,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certs")
     _follow_the_page(folder)
     _authority(folder, "stranger-ca")
-    for user in ("gw-02", "interface-engine", "dashboard", "bridge-01"):
+    for user in ("gw-02", "gw-03", "interface-engine", "dashboard", "bridge-01"):
         _issue(folder, user, "ca")
     _issue(folder, "stranger", "stranger-ca")
     return folder
@@ -128,7 +128,9 @@ def broker_port(certificates: Path, tmp_path_factory: pytest.TempPathFactory) ->
     }.items():
         assert old in settings, old
         settings = settings.replace(old, new)
-    shutil.copy(DEPLOY / "mosquitto.acl", folder)
+    access = (DEPLOY / "mosquitto.acl").read_text()
+    (block,) = [each for each in access.split("\n\n") if "user gw-01\n" in each]
+    (folder / "mosquitto.acl").write_text(f"{access}\n{block.replace('gw-01', 'gw-03')}\n")  # as its page says
     (folder / "mosquitto.acl").chmod(0o600)
     (folder / "mosquitto.conf").write_text(settings + "user root\n")  # else, started by root, it cannot read the keys
     with (folder / "log").open("w") as log:
@@ -215,7 +217,7 @@ def peers(broker_port: int, certificates: Path) -> Iterator[dict[str, Peer]]:
     """Every user that the authority knows, connected and subscribed to everything."""
     connected = {
         user: Peer(broker_port, certificates, user)
-        for user in ("gw-01", "gw-02", "interface-engine", "dashboard", "bridge-01")
+        for user in ("gw-01", "gw-02", "gw-03", "interface-engine", "dashboard", "bridge-01")
     }
     for peer in connected.values():
         peer.subscribe("#")
@@ -238,9 +240,10 @@ WRITERS = {
     "v2/north/dev/gw-01/status": set[str](),
 }
 READERS = {
-    DEV: {"gw-01", "interface-engine", "dashboard"},
+    DEV: {"gw-01", "gw-03", "interface-engine", "dashboard"},
+    "dev/gw-01/status": {"gw-01", "interface-engine", "dashboard"},
     EHR: {"interface-engine"},
-    INBOUND: {"gw-01", "interface-engine"},  # what it wrote itself
+    INBOUND: {"gw-01", "gw-03", "interface-engine"},  # what it wrote itself
 }
 
 
@@ -262,7 +265,7 @@ def test_every_user_reads_just_what_it_may(peers: dict[str, Peer], root: str) ->
     # One message that each of the readers sees comes after all others on its connection.
     peers["gw-01"].publish(f"{root}/v1/north/{DEV}", last)
     received: dict[str, set[str]] = {}
-    for user in ("gw-01", "interface-engine", "dashboard"):
+    for user in ("gw-01", "gw-03", "interface-engine", "dashboard"):
         for topic, payload in iter(lambda peer=peers[user]: peer.messages.get(timeout=PATIENCE_S), None):
             if topic.startswith(f"{root}/"):
                 received.setdefault(topic.removeprefix(f"{root}/v1/north/"), set()).add(user)
