@@ -60,7 +60,7 @@ class SharedUnits:
         self._own: dict[Mark, list[UnitClaim]] = {}
         self._seen: dict[Sharer, _Sighting] = {}  # not recorded yet
         self._connected_by = 0
-        facts = state().facts_by_key
+        facts = state().facts.by_key
         self._standing = standing(fact for key, known in facts.items() if key[0] == "unit" for fact in known)
         self._heard_us = dict.fromkeys(self._standing, clock.now().utc_us)  # of those that stand
 

@@ -3,8 +3,11 @@
 from datetime import date
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from drivers.dialects.registry import DialectName
-from gateway.config.lines import SensorOffset
+from gateway.config.lines import LineSpec, SensorOffset, line_digest
 from gateway.config.load import load_config
 from tests.unit.gateway.config.config_files import CONFIG, certificates, examine_text, site
 
@@ -86,3 +89,34 @@ def test_one_serial_port_under_two_names_is_told(site: Path, tmp_path: Path) -> 
     )
     (error,) = examine_text(site, text).errors
     assert (error.path, "opens the same" in error.message) == ("line[1].url", True)
+
+
+class TestDigests:
+    """What two gateways see of each other's lines."""
+
+    @pytest.fixture
+    def line(self, site: Path) -> LineSpec:
+        return load_config(site / "gateway.toml").lines[1]
+
+    def digest(self, line: LineSpec, url: str, box: str = "box-a", unit: int = 0) -> str | None:
+        moved = msgspec.structs.replace(line, url=url)
+        return line_digest(moved, moved.units[unit], box)
+
+    def test_a_unit_on_the_network_has_the_same_for_whoever_reads_it(self, line: LineSpec) -> None:
+        here = self.digest(line, "socket://moxa-1:4001")
+        assert here == self.digest(line, "rfc2217://MOXA-1:4001?poll_modem", box="box-b")
+        others = [("socket://moxa-1:4002", 0), ("socket://moxa-2:4001", 0), ("socket://moxa-1:4001", 1)]
+        assert here not in [self.digest(line, url, unit=unit) for url, unit in others]
+
+    @pytest.mark.parametrize(
+        "url", ["/dev/serial/by-path/a", "socket://127.0.0.1:4001", "socket://[::1]:4001", "socket://localhost:4001"]
+    )
+    def test_what_is_the_boxs_own_is_one_within_the_box(self, line: LineSpec, url: str) -> None:
+        assert self.digest(line, url) == self.digest(line, url)
+        assert self.digest(line, url) != self.digest(line, url, box="box-b")
+        assert self.digest(line, url, box="") is None
+
+    def test_a_port_is_one_by_whatever_link_it_is_named(self, line: LineSpec, tmp_path: Path) -> None:
+        (tmp_path / "port").touch()
+        (tmp_path / "link").symlink_to(tmp_path / "port")
+        assert self.digest(line, str(tmp_path / "link")) == self.digest(line, str(tmp_path / "port"))
