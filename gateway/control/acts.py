@@ -40,10 +40,10 @@ from gateway.session.attribution import Session
 from gateway.session.charges import standing_charges
 from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource
 from gateway.session.flags import HeldReason
-from gateway.session.infusion import INFUSION_FACTS
 from gateway.session.outcome import Outcome, SessionState
 from gateway.session.release import UNLIFTABLE, lacks_end, may_count
 from gateway.session.spans import US_PER_MINUTE, US_PER_S
+from gateway.session.statements import INFUSION_FACTS
 from gateway.session.worklist import WorkItem
 
 FUTURE_US = 5 * US_PER_MINUTE  # how far a time may lie ahead: the clocks of a hospital differ

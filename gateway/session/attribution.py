@@ -36,11 +36,11 @@ from gateway.session.facts import (
     UnitSharingEnded,
     deduplicated,
 )
-from gateway.session.infusion import InfusionFact
 from gateway.session.occupancy import Occupancy, occupancies, on_a_cap, with_implicit_stops
 from gateway.session.policy import parse_policy
 from gateway.session.related import anchor_us
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
+from gateway.session.statements import InfusionFact
 
 _HOUR_US = 60 * US_PER_MINUTE
 SPLIT_US = 12 * _HOUR_US  # cooling of one patient this far apart is two sessions

@@ -70,3 +70,4 @@ class WorkKind(StrEnum):
     LEDGER_DAMAGED = "ledger_damaged"  # the session was under way when a damaged ledger was set aside
     UNIT_SHARED = "unit_shared"  # another gateway of the site reads the unit too, or serves its chair
     ADMINISTRATION_WITHDRAWN = "administration_withdrawn"  # charted, then taken back: its order has no end now
+    UNKNOWN_WORD = "unknown_word"  # the MAR used a word that is in no table of the site: nothing was made of it

@@ -219,6 +219,11 @@ class UnitSwapped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit
 
 
 class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
+    """What is said of an order as a whole, or of one of its administrations: a bag, a dose, an entry of the chart.
+
+    What the chart says later of an administration takes the place of what it said of it before.
+    """
+
     order: str
     patient: str = ""
     admin: AgentClass | None = None  # None: the sender did not say
@@ -229,6 +234,13 @@ class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     other_reading_us: int | None = None  # the other instant an ambiguous local time may mean
     person: str = ""
     reason: str = ""
+    administration: str = ""  # which of the order's, as its sender numbers them; "": the order as a whole
+    charted_us: int | None = None  # when it was charted, by the sender's clock; None: as received
+    began_us: int | None = (
+        None  # where one number stands for several administrations: the instant that tells them apart
+    )
+    replaces: bool = False  # an update: also of what was charted of the administration with another `began_us`
+    of_order: bool = False  # a step of the chart, such as "stopped": about whatever of the order ran then
 
     @property
     def concerns(self) -> tuple[Key, ...]:
@@ -239,7 +251,13 @@ class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
         return self.msg
 
 
-class InfusionStarted(_InfusionFact, frozen=True, tag="infusion_started"):
+class _InfusionBegun(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True):
+    """An agent runs. With `replaces` it was charted as running, which takes back an end that was charted before."""
+
+    source: EndSource = EndSource.MAR  # a pump's word holds nothing open of an order that nobody else names
+
+
+class InfusionStarted(_InfusionBegun, frozen=True, kw_only=True, omit_defaults=True, tag="infusion_started"):
     """An agent began to run."""
 
 
@@ -251,12 +269,12 @@ class InfusionEnded(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True
     no_time: bool = False  # charted with a date alone: `at_us` is no instant (P19)
 
 
-class InfusionRestarted(_InfusionFact, frozen=True, tag="infusion_restarted"):
+class InfusionRestarted(_InfusionBegun, frozen=True, kw_only=True, omit_defaults=True, tag="infusion_restarted"):
     """An agent ran again: the same order after a hold, or the next order."""
 
 
 class InfusionEndCorrected(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True, tag="infusion_end_corrected"):
-    """The charted end was changed to `new_end_us`; the highest version of an order wins (P18)."""
+    """The charted end was changed to `new_end_us`; the highest version of an order as a whole wins (P18)."""
 
     version: int
     new_end_us: int
@@ -264,16 +282,19 @@ class InfusionEndCorrected(_InfusionFact, frozen=True, kw_only=True, omit_defaul
 
 
 class InfusionEndVoided(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True, tag="infusion_end_voided"):
-    """The charted end was withdrawn; without a version, the ends received before it."""
+    """What was charted was withdrawn: of the order its ends, of an administration all.
+
+    With a version, the ends up to and including that version; without one, what was charted before.
+    """
 
     version: int | None = None
 
 
-class FlushStarted(_InfusionFact, frozen=True, tag="flush_started"):
+class FlushStarted(_InfusionBegun, frozen=True, kw_only=True, omit_defaults=True, tag="flush_started"):
     """A line flush began (P5)."""
 
 
-class FlushEnded(_InfusionFact, frozen=True, tag="flush_ended"):
+class FlushEnded(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True, tag="flush_ended"):
     """A line flush ended (P5)."""
 
 

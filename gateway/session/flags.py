@@ -33,6 +33,7 @@ class Flag(StrEnum):
     PAUSE_EXCEEDED_TOLERANCE = "pause_exceeded_tolerance"
     PAUSED_UNTIL_STOP = "paused_until_stop"
     POST_INFUSION_RESTART = "post_infusion_restart"
+    PUMP_WITHOUT_ORDER = "pump_without_order"
     STATE_CHATTER = "state_chatter"
     STOP_AFTER_REMOVAL = "stop_after_removal"
     STOP_CONFLICT = "stop_conflict"

@@ -1,14 +1,11 @@
 """The infusions of one session: which agents ran, whether the last one has ended, and who reported it. Pure.
 
-Theory of operation. Each order is cut into segments by its starts and restarts. What the chart states about ends are
-statements: a plain end is version 1, a correction has its own version. Voids withdraw statements; what remains goes
-to the segment into which its instant falls, and in each segment the highest version stands. The infusion is over when
-the last segment of every order that counts under the policy has an end; the count begins at the latest of them.
+Theory of operation. Each order runs until all of it has ended (orders.py). The infusion is over when every order that
+counts under the policy has an end; the count begins at the latest of them. An order that a pump alone names holds
+nothing open: nothing but a pump would ever tell its end, and a pump's end is a hint.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 
 import msgspec
 
@@ -22,33 +19,14 @@ from gateway.session.facts import (
     InfusionEndCorrected,
     InfusionEnded,
     InfusionEndVoided,
-    InfusionRestarted,
-    InfusionStarted,
 )
 from gateway.session.flags import Flag, HeldReason
+from gateway.session.orders import Order, order_of, says_nothing
 from gateway.session.policy import InfusionEndBasis, Policy
+from gateway.session.statements import INFUSION_FACTS, InfusionFact, Statement
 
 _CHEMO_ADMIN = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})
 _SKEW_FLAG_S = 60  # P25
-
-InfusionFact = (
-    InfusionStarted
-    | InfusionEnded
-    | InfusionRestarted
-    | InfusionEndCorrected
-    | InfusionEndVoided
-    | FlushStarted
-    | FlushEnded
-)
-INFUSION_FACTS = (
-    InfusionStarted,
-    InfusionEnded,
-    InfusionRestarted,
-    InfusionEndCorrected,
-    InfusionEndVoided,
-    FlushStarted,
-    FlushEnded,
-)
 
 
 class InfusionEnd(msgspec.Struct, frozen=True):
@@ -78,43 +56,6 @@ class Infusions(msgspec.Struct, frozen=True):
     flags: frozenset[Flag]
 
 
-class _Statement(msgspec.Struct, frozen=True):
-    end_us: int
-    version: int
-    correction: bool
-    charted_us: int  # when it was charted, by the chart
-    known_at_us: int
-    source: EndSource
-    skew_s: float
-    no_time: bool
-    remaining: int | None
-
-    @property
-    def stated_us(self) -> int:
-        """The instant as of which it says what remains: its own, or, if it has none, that of its receipt."""
-        return self.known_at_us if self.no_time else self.end_us
-
-
-class _Order(msgspec.Struct, frozen=True):
-    name: str
-    starts: tuple[int, ...]
-    segments: tuple[tuple[_Statement, ...], ...]  # statements by the segment they fall into
-    rejected: bool  # an end lies before the start
-    no_time: bool
-    remaining: tuple[_Statement, ...]
-
-    @property
-    def last(self) -> tuple[_Statement, ...]:
-        return self.segments[-1]
-
-    @property
-    def end(self) -> _Statement | None:
-        """P18: the highest version of the last segment; among equals the later instant, so fewer units."""
-        return max(
-            self.last, key=lambda each: (each.version, each.correction, each.end_us, -each.known_at_us), default=None
-        )
-
-
 def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
     """The state of the infusions, from the infusion facts among `facts` under `policy`.
 
@@ -127,8 +68,10 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
             by_order.setdefault(fact.order, []).append(fact)
         elif isinstance(fact, HoldLifted) and HeldReason.CHEMO_ORDERS_REMAIN in fact.holds:
             lifted_us = max(lifted_us, fact.known_at_us)
+    pump_alone = any(_of_a_pump_alone(own) for own in by_order.values())
+    by_order = {name: own for name, own in by_order.items() if not (_of_a_pump_alone(own) or says_nothing(own))}
     classes = {name: _class_of(own) for name, own in by_order.items()}
-    orders = {name: _order(name, own) for name, own in by_order.items()}
+    orders = {name: order_of(name, own) for name, own in by_order.items()}
     counting = [orders[name] for name, agent in classes.items() if agent in _counting_classes(policy)]
     main = [orders[name] for name, agent in classes.items() if agent in _main_classes(policy)]
     stated = policy.hold_when_orders_remain and _orders_remain(orders.values())
@@ -154,7 +97,8 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
             for fact in by_order[order.name]
             if isinstance(fact, InfusionEnded | InfusionEndCorrected | InfusionEndVoided)
         ),
-        flags=_flags(by_order, classes, orders, counting, ends, over),
+        flags=_flags(by_order, classes, orders, counting, ends, over)
+        | frozenset([Flag.PUMP_WITHOUT_ORDER] if pump_alone else []),
     )
 
 
@@ -172,19 +116,29 @@ def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | No
         for fact in own:
             if fact.known_at_us > from_us:
                 received.setdefault(fact.known_at_us, set()).add(name)
-    orders: dict[str, _Order] = {}
+    orders: dict[str, Order] = {}
     main: set[str] = set()
     running: set[str] = set()
     for at_us, names in sorted(received.items()):
         for name in names:
             if known := [fact for fact in by_order[name] if fact.known_at_us <= at_us]:
+                if _of_a_pump_alone(known) or says_nothing(known):
+                    continue
                 agent = _class_of(known)
-                orders[name] = _order(name, known)
+                orders[name] = order_of(name, known)
                 _keep(main, name, agent in _main_classes(policy))
                 _keep(running, name, agent in _counting_classes(policy) and orders[name].end is None)
         if main and not running and not (policy.hold_when_orders_remain and _orders_remain(orders.values())):
             return at_us
     return None
+
+
+def _of_a_pump_alone(facts: Iterable[InfusionFact]) -> bool:
+    """Whether a pump alone names the order, by whatever number it has for it."""
+    return all(
+        not isinstance(fact, InfusionEndVoided | FlushEnded) and fact.source is EndSource.PUMP and fact.of_order
+        for fact in facts
+    )
 
 
 def _keep(names: set[str], name: str, wanted: bool) -> None:
@@ -226,87 +180,7 @@ def _class_of(facts: Sequence[InfusionFact]) -> AgentClass | None:
     return next((fact.admin for fact in facts if fact.presumed), None)
 
 
-def _order(name: str, facts: Sequence[InfusionFact]) -> _Order:
-    starts = sorted({f.at_us for f in facts if isinstance(f, InfusionStarted | InfusionRestarted | FlushStarted)})
-    voids = _Voids([fact for fact in facts if isinstance(fact, InfusionEndVoided)])
-    valid = [each for fact in facts if (each := _statement(fact)) is not None and not voids.withdraw(each)]
-    segments: list[list[_Statement]] = [[] for _ in starts or (0,)]
-    rejected = False
-    for each in valid:
-        if each.no_time:
-            continue
-        if starts and each.end_us < starts[0]:
-            rejected = True
-            continue
-        # Reading 13. An end at the instant of a restart ends what ran before it.
-        segments[max(bisect_left(starts, each.end_us) - 1, 0)].append(each)
-    return _Order(
-        name=name,
-        starts=tuple(starts),
-        segments=tuple(map(tuple, segments)),
-        rejected=rejected,
-        no_time=any(each.no_time for each in valid),
-        remaining=tuple(each for each in valid if each.remaining is not None),
-    )
-
-
-def _statement(fact: InfusionFact) -> _Statement | None:
-    """The statement of an end that `fact` makes; None if it makes none, or if it is a pump's (a hint, P19)."""
-    match fact:
-        case InfusionEnded() if fact.source is not EndSource.PUMP:
-            return _Statement(
-                fact.at_us,
-                1,
-                False,
-                fact.at_us,
-                fact.known_at_us,
-                fact.source,
-                fact.skew_s,
-                fact.no_time,
-                fact.remaining_chemo_orders,
-            )
-        case InfusionEndCorrected() if fact.source is not EndSource.PUMP:
-            return _Statement(
-                fact.new_end_us,
-                fact.version,
-                True,
-                fact.at_us,
-                fact.known_at_us,
-                fact.source,
-                fact.skew_s,
-                False,
-                None,
-            )
-        case FlushEnded():
-            return _Statement(
-                fact.at_us, 1, False, fact.at_us, fact.known_at_us, EndSource.MAR, fact.skew_s, False, None
-            )
-        case _:
-            return None
-
-
-class _Voids:
-    """The voids of one order."""
-
-    def __init__(self, voids: Sequence[InfusionEndVoided]) -> None:
-        whole = [(void.known_at_us, void.at_us) for void in voids if void.version is None]
-        versions = sorted((void.version, void.at_us) for void in voids if void.version is not None)
-        self._whole = max(whole, default=None)
-        self._versions = [version for version, _ in versions]
-        # For each version the latest void of it and of all above it.
-        self._last_us = list(accumulate((at_us for _, at_us in reversed(versions)), max))[::-1]
-
-    def withdraw(self, statement: _Statement) -> bool:
-        """Whether any of them withdraws the statement."""
-        # Reading 4: what was received before the void, whatever its instant.
-        if self._whole is not None and (statement.known_at_us, statement.charted_us) < self._whole:
-            return True
-        # P18: the highest version wins. An end that came about after the void is another end.
-        first = bisect_left(self._versions, statement.version)
-        return first < len(self._versions) and (statement.correction or statement.end_us <= self._last_us[first])
-
-
-def _orders_remain(orders: Iterable[_Order], after_us: int = 0) -> bool:
+def _orders_remain(orders: Iterable[Order], after_us: int = 0) -> bool:
     """Readings 5 and 15: the latest end that states a number decides; other ends do not lift a hold.
 
     Only what was received after `after_us` is looked at.
@@ -316,7 +190,7 @@ def _orders_remain(orders: Iterable[_Order], after_us: int = 0) -> bool:
     return latest is not None and (latest.remaining or 0) > 0
 
 
-def _latest(ends: dict[str, _Statement | None]) -> InfusionEnd | None:
+def _latest(ends: dict[str, Statement | None]) -> InfusionEnd | None:
     """The end of the infusion: the last agent's (P4)."""
     stated = [(end.end_us, name, end) for name, end in ends.items() if end is not None]
     if not stated:
@@ -325,7 +199,7 @@ def _latest(ends: dict[str, _Statement | None]) -> InfusionEnd | None:
     return InfusionEnd(end.end_us, end.source, name, end.version, end.skew_s, end.known_at_us)
 
 
-def _late_report_us(order: _Order) -> int:
+def _late_report_us(order: Order) -> int:
     """When the order's end was first received, if that was after it happened; otherwise 0."""
     first = min(order.last, key=lambda each: each.known_at_us, default=None)
     return 0 if first is None or first.known_at_us <= first.end_us else first.known_at_us
@@ -334,9 +208,9 @@ def _late_report_us(order: _Order) -> int:
 def _flags(
     by_order: dict[str, list[InfusionFact]],
     classes: dict[str, AgentClass | None],
-    orders: dict[str, _Order],
-    counting: Sequence[_Order],
-    ends: dict[str, _Statement | None],
+    orders: dict[str, Order],
+    counting: Sequence[Order],
+    ends: dict[str, Statement | None],
     over: bool,
 ) -> frozenset[Flag]:
     flags: set[Flag] = set()
@@ -351,7 +225,7 @@ def _flags(
         flags.add(Flag.INFUSION_END_WITHOUT_TIME)  # P19
     if any(end is not None and end.known_at_us < end.end_us for end in ends.values()):
         flags.add(Flag.INFUSION_END_IN_FUTURE)  # P20
-    if any(segment for order in counting for segment in order.segments[:-1]):
+    if any(order.interrupted for order in counting):
         flags.add(Flag.INFUSION_INTERRUPTED)  # P8
     end = _latest(ends) if over else None
     pumps = [orders[name] for name, agent in classes.items() if agent is AgentClass.AMBULATORY_PUMP]

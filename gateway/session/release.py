@@ -32,9 +32,10 @@ from gateway.session.facts import (
 )
 from gateway.session.flags import HeldReason
 from gateway.session.increments import LAST_REVISION, Emitted
-from gateway.session.infusion import INFUSION_FACTS, infusions
+from gateway.session.infusion import infusions
 from gateway.session.policy import Policy, ReleaseMode
 from gateway.session.spans import US_PER_S
+from gateway.session.statements import INFUSION_FACTS
 
 # Pinned: nothing lifts them.
 POLICY_HOLDS = frozenset({HeldReason.POLICY_UNAPPROVED, HeldReason.POLICY_NOT_EFFECTIVE, HeldReason.DRY_RUN})

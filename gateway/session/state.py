@@ -26,7 +26,6 @@ from gateway.session.facts import (
     UnitSharingEnded,
 )
 from gateway.session.increments import Change, fold
-from gateway.session.infusion import INFUSION_FACTS
 from gateway.session.known_facts import KnownFacts
 from gateway.session.outcome import Outcome, Published, SessionRecord, outcome
 from gateway.session.policy import Policy, parse_policy
@@ -35,6 +34,7 @@ from gateway.session.serving import Bindings, Serving
 from gateway.session.session_index import SessionIndex
 from gateway.session.shared_map import SharedMap
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
+from gateway.session.statements import INFUSION_FACTS
 from gateway.session.worklist import WORK, WorkItem, open_work
 
 _HOUR_US = 60 * US_PER_MINUTE
