@@ -129,6 +129,7 @@ class Gateway:
             pipeline.increments,
             lambda: pipeline.state.records.values(),
             pipeline.messages,
+            pipeline.unknown_words,
             self._lag,
             self._inbox,
             lambda: self._shared.standing,

@@ -22,11 +22,12 @@ from gateway.config.tables import (
     ReceiptForm,
     ReceiptsTable,
 )
+from gateway.config.vocabulary import load_vocabulary, shipped_vocabularies
 from gateway.ledger.deliveries import ResendRules
 from gateway.ledger.receipt_plan import ReceiptPlan, Thing
 from gateway.messages.notation import Notation
 from gateway.messages.outbound.site import ChargeSite, OutboundPlan
-from gateway.messages.vocabulary import MAR_WORDS, EhrWords
+from gateway.messages.vocabulary import EhrWords, Vocabulary
 from gateway.session.facts import AgentClass, CapRef
 
 
@@ -49,8 +50,26 @@ def resolve_words(
         drugs=table,
         units={name.lower(): unit for name, unit in ehr.units.items()},
         kept=frozenset(charges.patient),
-        mar={**MAR_WORDS, **{word.lower(): act for word, act in ehr.mar_words.items()}},
+        mar=_vocabulary(problems, ehr.vocabulary).with_words(ehr.mar_words),
     )
+
+
+def _vocabulary(problems: Problems, name: str) -> Vocabulary:
+    """The words of that name, from a file beside the configuration or from those that ship."""
+    where, shipped = ("ehr", "vocabulary"), shipped_vocabularies()
+    path = shipped.get(name)
+    if path is None and not name.endswith(".toml"):
+        problems.error(where, f"no such vocabulary, accepted: {', '.join([*shipped, 'the path of a .toml file'])}")
+        return Vocabulary()
+    path = path or problems.file(where, name)
+    if path is None:
+        return Vocabulary()
+    try:
+        return load_vocabulary(path)
+    except TomlProblems as invalid:
+        for problem in invalid.problems:
+            problems.add(problem)
+        return Vocabulary()
 
 
 def _codes(drugs: DrugCodes) -> Iterator[tuple[AgentClass, str]]:

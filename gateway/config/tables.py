@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from gateway.config.vocabulary import DEFAULT_VOCABULARY
 from gateway.ledger.receipt_plan import ReceiptPlan, Thing
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.site import CreditForm, FhirRelease, OutboundPlan, ServiceTime
@@ -225,6 +226,7 @@ class EhrTable(Table):
     """What the EHR calls things that the gateway calls otherwise."""
 
     units: dict[EhrName, Segment] = {}
+    vocabulary: FileName = DEFAULT_VOCABULARY
     mar_words: dict[EhrName, MarAct] = {}
 
 

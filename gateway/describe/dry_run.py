@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
+from gateway.config.vocabulary import shipped_vocabulary
 from gateway.messages.inbound.answers import (
     Accepted,
     Ignored,
@@ -27,6 +28,7 @@ from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.inbound.json_models import known_names
 from gateway.messages.instants import rfc3339
 from gateway.messages.notation import Mode
+from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AnyFact, CapRef
 
 _UNSURE = frozenset(
@@ -83,7 +85,8 @@ def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explan
 
 def _site(config: GatewayConfig | None) -> ReaderSite:
     if config is None:
-        return ReaderSite(_EveryChair(), frozenset(), ServedCaps(), (), no_session, _visit)
+        words = EhrWords(mar=shipped_vocabulary())
+        return ReaderSite(_EveryChair(), frozenset(), ServedCaps(), (), no_session, _visit, words=words)
     plant, live = plant_of(config.units), config.mode is Mode.LIVE
     return ReaderSite(
         plant.chairs,

@@ -1,6 +1,6 @@
-"""What the words of a site's EHR mean here: drug codes, names of units, actions of the MAR. Pure."""
+"""What the words of a site's EHR mean here: drug codes, names of units, words of the MAR. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -9,43 +9,53 @@ from gateway.session.facts import AgentClass
 
 
 class MarAct(StrEnum):
-    """What a line of the MAR says happened to an infusion."""
+    """What a word of the MAR says of an infusion."""
 
-    START = "start"  # also a new bag, and running on after a pause
-    RUNS = "runs"  # a change of rate and the like: it was running and runs on
-    PAUSE = "pause"  # held: nothing ends, nothing is counted
+    START = "start"  # also a new bag
+    RUNS = "runs"  # a change of rate, going on after a pause: it was running, or runs again
+    PAUSE = "pause"  # held: nothing starts, nothing ends
     END = "end"
+    GIVEN = "given"  # a dose; with no other end it ends as it begins
+    NOT_GIVEN = "not_given"
+    COMPLETE = "complete"  # how far it came by a code, no step of its own
+    PARTIAL = "partial"
+    NOTHING = "nothing"  # a remark: as if it were not there
 
 
-MAR_WORDS: Mapping[str, MarAct] = {
-    "start": MarAct.START,
-    "started": MarAct.START,
-    "begin": MarAct.START,
-    "begun": MarAct.START,
-    "new bag": MarAct.START,
-    "newbag": MarAct.START,
-    "new syringe": MarAct.START,
-    "restart": MarAct.START,
-    "restarted": MarAct.START,
-    "resume": MarAct.START,
-    "resumed": MarAct.START,
-    "rate change": MarAct.RUNS,
-    "ratechange": MarAct.RUNS,
-    "rate verify": MarAct.RUNS,
-    "rateverify": MarAct.RUNS,
-    "infusing": MarAct.RUNS,
-    "pause": MarAct.PAUSE,
-    "paused": MarAct.PAUSE,
-    "hold": MarAct.PAUSE,
-    "held": MarAct.PAUSE,
-    "on hold": MarAct.PAUSE,
-    "stop": MarAct.END,
-    "stopped": MarAct.END,
-    "end": MarAct.END,
-    "ended": MarAct.END,
-    "complete": MarAct.END,
-    "completed": MarAct.END,
-}
+ACT_FIELDS = ("RXA-9", "RXA-20")  # where the MAR has its words
+_CAREFUL = (MarAct.NOT_GIVEN, MarAct.PAUSE, MarAct.RUNS, MarAct.START, MarAct.GIVEN, MarAct.END)
+
+
+class Vocabulary(msgspec.Struct, frozen=True):
+    """The words of one MAR, as `normal` has them, by the field in which they stand; a field without words is not read.
+
+    Whoever has no words reads none: each is unknown.
+    """
+
+    words: Mapping[str, Mapping[str, MarAct]] = {}
+    actions_in: frozenset[str] = frozenset()  # fields whose word is a step that happened at RXA-3
+    ends_under: Mapping[str, frozenset[str]] = {}  # ORC-1, ORC-5: the values under which an end counts
+    partial_ends_under: frozenset[str] = frozenset()  # ORC-5
+    instant_is_dose: bool = False  # complete within one instant, without a word: a dose, else a start
+
+    def act(self, field: str, word: str) -> MarAct | None:
+        """What the word means in that field; None for a word that is in no table."""
+        return self.words.get(field, {}).get(normal(word))
+
+    def with_words(self, words: Mapping[str, MarAct]) -> "Vocabulary":
+        """These words in every field that is read; they count before the ones that are there."""
+        own = {normal(word): act for word, act in words.items()}
+        return msgspec.structs.replace(self, words={field: {**known, **own} for field, known in self.words.items()})
+
+
+def normal(word: str) -> str:
+    """The word in lower case, every run of blanks one blank."""
+    return " ".join(word.casefold().split())
+
+
+def careful(acts: Collection[MarAct]) -> MarAct | None:
+    """Of several things that one line says, the one that counts least; None if it says nothing of a step."""
+    return next((act for act in _CAREFUL if act in acts), None)
 
 
 class PatientField(StrEnum):
@@ -62,14 +72,14 @@ DEFAULT_KEPT = frozenset({PatientField.MRN, PatientField.ACCOUNT})
 
 
 class EhrWords(msgspec.Struct, frozen=True):
-    """The site's tables; keys are in lower case."""
+    """The site's tables; drugs and units are in lower case."""
 
     drugs: Mapping[str, AgentClass] = {}
     units: Mapping[str, str] = {}  # a unit as the EHR names it -> as the gateway does
-    mar: Mapping[str, MarAct] = msgspec.field(default_factory=lambda: MAR_WORDS)
+    mar: Vocabulary = Vocabulary()
     kept: frozenset[str] = DEFAULT_KEPT  # PatientField: what is kept of a patient beside the visit
 
-    def agent(self, codes: tuple[str, ...]) -> AgentClass | None:
+    def agent(self, codes: Iterable[str]) -> AgentClass | None:
         """The class of the first code that the site's table knows."""
         known = (self.drugs.get(code.strip().lower()) for code in codes)
         return next((agent for agent in known if agent is not None), None)

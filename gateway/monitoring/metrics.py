@@ -79,6 +79,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     polls_held_back: int = 0
     sessions: Mapping[SessionState, Waiting] = {}  # that are not done
     messages: Mapping[str, int] = {}  # accepted, ignored, rejected, repeated -> count
+    unknown_words: Mapping[str, int] = {}  # field of HL7 -> count
 
 
 class _GatewayCollector(Collector):
@@ -97,6 +98,12 @@ class _GatewayCollector(Collector):
         for result, count in now.messages.items():
             messages.add_metric((result,), count)
         yield messages
+        words = CounterMetricFamily(
+            "capgate_unknown_words", "Words of the MAR that the site gives no meaning.", labels=("field",)
+        )
+        for field, count in now.unknown_words.items():
+            words.add_metric((field,), count)
+        yield words
         yield GaugeMetricFamily("capgate_outbox_depth", "Messages that wait for the broker.", now.outbox_depth)
         yield GaugeMetricFamily("capgate_outbox_oldest_seconds", "How long the oldest waits.", now.oldest_unsent_s)
         check = "Check of the whole ledger file: 0 under way, 1 sound, 2 damaged."

@@ -73,7 +73,10 @@ class Answers(Protocol):
 
 
 class Monitor:
-    """The alarms, health and metrics of one gateway. `increments` are counted by operation, `messages` by answer."""
+    """The alarms, health and metrics of one gateway.
+
+    `increments` are counted by operation, `messages` by answer, `unknown_words` by field.
+    """
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class Monitor:
         increments: Mapping[str, int],
         records: Callable[[], Iterable[SessionRecord]],
         messages: Mapping[str, int],
+        unknown_words: Mapping[str, int],
         lag: LoopLag,
         answers: Answers,
         shared: Callable[[], Sequence[UnitShared]],
@@ -101,6 +105,7 @@ class Monitor:
         self._increments = increments
         self._records = records
         self._messages = messages
+        self._unknown_words = unknown_words
         self._lag = lag
         self._answers = answers
         self._shared = shared
@@ -173,6 +178,7 @@ class Monitor:
             lines=self._polling.line_counters(),
             increments=self._increments,
             messages=self._messages,
+            unknown_words=self._unknown_words,
             outbox_depth=self._backlog.depth,
             ledger_check=self._ledger.file_check,
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,

@@ -106,6 +106,7 @@ class Pipeline:
     def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, restart: Restart) -> None:
         self.increments: Counter[str] = Counter()  # by operation, since the start
         self.messages: Counter[str] = Counter()  # by what became of them, since the start
+        self.unknown_words: Counter[str] = Counter()  # by the field in which they stood, since the start
         self._clock = clock
         self._ledger = ledger
         origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
@@ -225,6 +226,8 @@ class Pipeline:
         if repeated:
             read = Accepted(read.message_id, (), note="this message was taken before")
         self.messages["repeated" if repeated else answer_name(read)] += 1
+        if isinstance(read, Accepted | Ignored):
+            self.unknown_words.update(read.unknown)
         foreign = isinstance(read, Rejected) and not is_receipt and not self._serves(read.subject)
         if repeated or foreign or isinstance(read, Ignored):
             return (), self._recorder.unrecorded(transaction, read, message_format)

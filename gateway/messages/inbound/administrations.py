@@ -1,8 +1,7 @@
-"""One administration of one agent, as a chart states it, made into facts; the same for HL7 and FHIR. Pure.
+"""What a chart states, administration by administration, made into facts; the same for HL7 and FHIR. Pure.
 
 An end that is not clear starts no count: what is paused, or has no end with a time of day, is read as running. What was
-charted and then taken back leaves its order without an end, so that nothing counts until a person or the chart says
-more, and stands on the work list.
+charted and then taken back leaves its order without that administration, and stands on the work list.
 """
 
 from collections.abc import Iterator
@@ -25,17 +24,21 @@ class Stage(StrEnum):
 
 
 class Administration(msgspec.Struct, frozen=True, kw_only=True):
-    """What the chart says of one administration."""
+    """What the chart says of one administration, or of one step of the order."""
 
     stage: Stage
     order: str
+    number: str  # which of the order's
     subject: str
     agent: AgentClass
     presumed: bool  # nobody named the class
     start: Instant | None = None
     end: Instant | None = None
-    version: int | None = None  # given: this is how it stands now, whatever came before under a lower one
-    changed_us: int | None = None  # when it was charted
+    began_us: int | None = None  # what tells administrations of one number apart
+    charted_us: int | None = None  # None: nobody says when
+    replaces: bool = False  # this is how it stands now, whatever was charted of it before
+    of_order: bool = False  # a step of the order: it runs from `start`, or all of it ended at `end`
+    order_known: bool = True  # whether anything was reported of it, so that there is something to take back
 
 
 def administration_facts(administration: Administration, known_at_us: int, message_id: str) -> tuple[AnyFact, ...]:
@@ -56,14 +59,15 @@ def time_notes(start: Instant | None, end: Instant | None, known_at_us: int) -> 
 def _facts(administration: Administration, known_at_us: int, message_id: str) -> Iterator[AnyFact]:
     if administration.stage is Stage.WITHDRAWN:
         yield _void(administration, known_at_us, message_id)
-        yield facts.WorkRaised(
-            at_us=known_at_us,
-            known_at_us=known_at_us,
-            what=WorkKind.ADMINISTRATION_WITHDRAWN,
-            patient=administration.subject,
-            order=administration.order,
-            msg=message_id,
-        )
+        if administration.order_known:
+            yield facts.WorkRaised(
+                at_us=known_at_us,
+                known_at_us=known_at_us,
+                what=WorkKind.ADMINISTRATION_WITHDRAWN,
+                patient=administration.subject,
+                order=administration.order,
+                msg=message_id,
+            )
         return
     if administration.start is not None and not administration.start.no_time:
         begin = facts.FlushStarted if administration.agent is AgentClass.FLUSH else facts.InfusionStarted
@@ -75,12 +79,10 @@ def _facts(administration: Administration, known_at_us: int, message_id: str) ->
         )
     if administration.stage is Stage.ENDED and administration.end is not None:
         yield _end(administration, administration.end, known_at_us, message_id)
-    elif administration.version is not None:
-        yield _void(administration, known_at_us, message_id)
 
 
 class _OfOrder(TypedDict):
-    """The fields of every fact about an order."""
+    """The fields of every fact about an administration."""
 
     known_at_us: int
     order: str
@@ -88,6 +90,11 @@ class _OfOrder(TypedDict):
     admin: AgentClass
     presumed: bool
     msg: str
+    administration: str
+    charted_us: int | None
+    began_us: int | None
+    replaces: bool
+    of_order: bool
 
 
 def _of_order(administration: Administration, known_at_us: int, message_id: str) -> _OfOrder:
@@ -98,22 +105,24 @@ def _of_order(administration: Administration, known_at_us: int, message_id: str)
         "admin": administration.agent,
         "presumed": administration.presumed,
         "msg": message_id,
+        "administration": administration.number,
+        "charted_us": administration.charted_us,
+        "began_us": administration.began_us,
+        "replaces": administration.replaces,
+        "of_order": administration.of_order,
     }
 
 
 def _end(administration: Administration, end: Instant, known_at_us: int, message_id: str) -> AnyFact:
+    of_order = _of_order(administration, known_at_us, message_id)
     if administration.agent is AgentClass.FLUSH and not end.no_time:
-        return facts.FlushEnded(
-            at_us=end.at_us,
-            **_of_order(administration, known_at_us, message_id),
-            ambiguous=end.ambiguous,
-            other_reading_us=end.other_us,
-        )
-    if administration.version is not None and not end.no_time:
+        return facts.FlushEnded(at_us=end.at_us, **of_order, ambiguous=end.ambiguous, other_reading_us=end.other_us)
+    if administration.replaces and not end.no_time:
+        charted_us = known_at_us if administration.charted_us is None else administration.charted_us
         return facts.InfusionEndCorrected(
-            at_us=known_at_us if administration.changed_us is None else administration.changed_us,
-            **_of_order(administration, known_at_us, message_id),
-            version=administration.version,
+            at_us=charted_us,
+            **of_order,
+            version=charted_us,
             new_end_us=end.at_us,
             source=EndSource.MAR,
             ambiguous=end.ambiguous,
@@ -121,7 +130,7 @@ def _end(administration: Administration, end: Instant, known_at_us: int, message
         )
     return facts.InfusionEnded(
         at_us=end.at_us,
-        **_of_order(administration, known_at_us, message_id),
+        **of_order,
         source=EndSource.MAR,
         no_time=end.no_time,
         ambiguous=end.ambiguous,
@@ -130,12 +139,15 @@ def _end(administration: Administration, end: Instant, known_at_us: int, message
 
 
 def _void(administration: Administration, known_at_us: int, message_id: str) -> AnyFact:
-    """The ends charted so far do not hold, up to the version if there is one."""
+    """Nothing charted of it until now holds."""
     return facts.InfusionEndVoided(
-        at_us=known_at_us if administration.changed_us is None else administration.changed_us,
+        at_us=known_at_us if administration.charted_us is None else administration.charted_us,
         known_at_us=known_at_us,
         order=administration.order,
         patient=administration.subject,
         msg=message_id,
-        version=administration.version,
+        administration=administration.number,
+        charted_us=administration.charted_us,
+        began_us=administration.began_us,
+        replaces=administration.replaces,
     )

@@ -25,12 +25,22 @@ class InboundFormat(StrEnum):
     FHIR = "fhir"
 
 
-class Taken(msgspec.Struct, frozen=True):
+class Term(StrEnum):
+    """What a site maps to a meaning of its own."""
+
+    WORD = "word"  # of the MAR
+    DRUG = "drug"
+
+
+class Taken(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something that was read of a message: where it stood, what it means here, and what it says."""
 
     where: str
     what: str
     value: str
+    term: Term | None = None
+    meaning: str = ""  # what the site takes the term for; "": nothing that it knows
+    label: str = ""  # the text beside a code
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -41,6 +51,7 @@ class Accepted(msgspec.Struct, frozen=True):
     identities: tuple[Identity, ...] = ()
     note: str = ""
     merges: tuple[Merge, ...] = ()
+    unknown: tuple[str, ...] = ()  # the fields with words that the site gives no meaning
 
 
 class Ignored(msgspec.Struct, frozen=True):
@@ -49,6 +60,7 @@ class Ignored(msgspec.Struct, frozen=True):
     message_id: str
     code: str
     text: str
+    unknown: tuple[str, ...] = ()  # the fields with words that the site gives no meaning
 
 
 class Rejected(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """FHIR `MedicationAdministration`, R4 and R5: what the chart says of an infusion, as the resource stands now.
 
-Patient and visit are known by their identifiers; a reference to another resource names nobody here. A resource is sent
-again as a whole with every change, so each state of it stands under its version: `meta.lastUpdated`, else its arrival.
+Patient and visit are known by their identifiers; a reference to another resource names nobody here. A resource is one
+administration, and is sent again as a whole with every change: as it was charted last (`meta.lastUpdated`, else as it
+arrived) it takes the place of what it was before.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ from typing import cast
 
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Rejected, Taken
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Rejected, Taken, Term
 from gateway.messages.inbound.hl7 import MAX_LENGTH
 from gateway.messages.inbound.json_message import Stop
 from gateway.messages.instants import Instant, InstantError, read_instant
@@ -53,17 +54,14 @@ class _Resource:
         order = self._order()
         status = self._text("status", "state")
         agent, presumed = self._agent()
-        known = self._site.knows_order(identity.subject, order)
-        changed_us = self._changed_us()
-        version = self._known_at_us if changed_us is None else changed_us
+        charted_us = self._charted_us()
+        start, end = None, None
         notes = [_AGENT] if presumed else []
         if status in _WITHDRAWN:
-            if not known:
-                raise Stop(Ignored(self._message_id, "nothing-given", "status: not given, and nothing is known of it"))
-            start, end, stage = None, None, Stage.WITHDRAWN
-            notes = ["charted and taken back: its order has no end until one is charted anew"]
+            stage = Stage.WITHDRAWN
+            notes = ["charted and taken back: nothing of it counts until it is charted anew"]
         elif status in _RUNNING | _OVER:
-            start, end = self._times()
+            start, end = self._times(is_over=status == "completed")
             stage = Stage.ENDED if status in _OVER and end is not None else Stage.RUNNING
             if status in _OVER and end is None:
                 notes.append("the period has no end: nothing counts until it has one")
@@ -76,13 +74,15 @@ class _Resource:
         administration = Administration(
             stage=stage,
             order=order,
+            number=self._number(order),
             subject=identity.subject,
             agent=agent,
             presumed=presumed,
             start=start,
             end=end,
-            version=version if known or stage is not Stage.RUNNING else None,
-            changed_us=changed_us,
+            charted_us=charted_us,
+            replaces=True,
+            order_known=self._site.knows_order(identity.subject, order),
         )
         facts = administration_facts(administration, self._known_at_us, self._message_id)
         if not facts:
@@ -101,12 +101,18 @@ class _Resource:
         """The order that start, end and changes share: the request's, else the resource's own identifier."""
         order = self._identifier("request", "order")
         if not order:
-            for each in _list(self._resource.get("identifier")):
-                order = order or self._note("identifier.value", "administration", _text(each, "value"))
-        order = order or self._text("id", "administration")
+            order = self._own_identifier() or self._text("id", "administration")
         if not order:
             raise self._rejected("bad-data", "request.identifier: missing; accepted: the order, or an identifier")
         return order
+
+    def _number(self, order: str) -> str:
+        """Which administration of the order it is: the resource's id, else its own identifier."""
+        return self._text("id", "administration") or self._own_identifier() or order
+
+    def _own_identifier(self) -> str:
+        values = (_text(each, "value") for each in _list(self._resource.get("identifier")))
+        return self._note("identifier.value", "administration", next(filter(None, values), ""))
 
     def _agent(self) -> tuple[AgentClass, bool]:
         medication = _object(self._resource.get("medication"))
@@ -114,14 +120,19 @@ class _Resource:
             "medicationCodeableConcept": _object(self._resource.get("medicationCodeableConcept")),
             "medication.concept": _object(medication.get("concept")),
         }
-        codes: list[str] = []
-        for path, concept in concepts.items():
-            found = [_text(coding, "code") for coding in _list(concept.get("coding"))]
-            codes += [self._note(f"{path}.coding.code", "drug code", code) for code in found if code]
-        agent = self._site.words.agent(tuple(codes))
+        codes = [
+            (f"{path}.coding.code", code, _text(coding, "display") or _text(concept, "text"))
+            for path, concept in concepts.items()
+            for coding in _list(concept.get("coding"))
+            if (code := _text(coding, "code"))
+        ]
+        agent = self._site.words.agent(code for _, code, _ in codes)
+        for where, code, label in codes:
+            self._note(where, "drug code", code, Term.DRUG, agent or "", label)
         return (AgentClass.CHEMO, True) if agent is None else (agent, False)
 
-    def _times(self) -> tuple[Instant | None, Instant | None]:
+    def _times(self, *, is_over: bool) -> tuple[Instant | None, Instant | None]:
+        """Start and end. One instant alone is both for what is over, else a start."""
         for name in _PERIODS:
             period = _object(self._resource.get(name))
             if period:
@@ -134,7 +145,8 @@ class _Resource:
                 return start, end
         for name in _INSTANTS:
             if name in self._resource:
-                return self._instant(name, "start of infusion", self._resource.get(name)), None
+                at = self._instant(name, "start of infusion", self._resource.get(name))
+                return at, at if is_over and at is not None and not at.no_time else None
         raise self._rejected("bad-time", f"effectivePeriod (R5: occurencePeriod): missing; {_TIME}")
 
     def _instant(self, path: str, what: str, text: object) -> Instant | None:
@@ -149,7 +161,7 @@ class _Resource:
             problem = str(error).split("; accepted", maxsplit=1)[0]
             raise self._rejected("bad-time", f"{path}: {problem}; {_TIME}") from None
 
-    def _changed_us(self) -> int | None:
+    def _charted_us(self) -> int | None:
         at = self._instant("meta.lastUpdated", "charted at", _object(self._resource.get("meta")).get("lastUpdated"))
         return None if at is None or at.no_time else at.at_us
 
@@ -161,11 +173,13 @@ class _Resource:
     def _text(self, element: str, what: str) -> str:
         return self._note(element, what, _text(self._resource, element))
 
-    def _note(self, where: str, what: str, text: str) -> str:
+    def _note(
+        self, where: str, what: str, text: str, term: Term | None = None, meaning: str = "", label: str = ""
+    ) -> str:
         if len(text) > MAX_LENGTH:
             raise self._rejected("bad-data", f"{where}: too long; accepted: 1 to {MAX_LENGTH} characters")
         if text:
-            self._taken.append(Taken(where, what, text))
+            self._taken.append(Taken(where, what, text, term, meaning, label))
         return text
 
     def _rejected(self, code: str, text: str) -> Stop:

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.messages.hl7v2 import Hl7Message, Repetition, Segment
 from gateway.messages.identity import Identity
-from gateway.messages.inbound.answers import Ignored, ReaderSite, Rejected, Taken
+from gateway.messages.inbound.answers import Ignored, ReaderSite, Rejected, Taken, Term
 from gateway.messages.inbound.json_message import Stop
 from gateway.messages.instants import Instant, InstantError, read_hl7_instant
 from gateway.session.facts import AgentClass, AnyFact, CapRef, WorkKind, WorkRaised
@@ -48,10 +48,12 @@ class Hl7:
         """The text of a field, "" if there is none."""
         return self.note(f"{segment.name}-{field}", what, segment.get(field, component))
 
-    def note(self, where: str, what: str, text: str) -> str:
+    def note(
+        self, where: str, what: str, text: str, term: Term | None = None, meaning: str = "", label: str = ""
+    ) -> str:
         """The text, noted as read."""
         if text:
-            self.taken.append(Taken(where, what, text))
+            self.taken.append(Taken(where, what, text, term, meaning, label))
         return text
 
     def identifier(self, segment: Segment, field: int, what: str, component: int = 1) -> str:
@@ -89,8 +91,10 @@ class Hl7:
 
     def agent(self, segment: Segment, field: int) -> tuple[AgentClass, bool, str]:
         """The class of the drug coded there, whether it is only presumed, and what the sender should know of that."""
-        codes = (self.take(segment, field, "drug code"), segment.get(field, 4))
+        codes = (segment.get(field), segment.get(field, 4))
         agent = self.site.words.agent(codes)
+        for place, code in zip((f"{segment.name}-{field}", f"{segment.name}-{field}.4"), codes, strict=True):
+            self.note(place, "drug code", code, Term.DRUG, agent or "", segment.get(field, 2))
         return (
             (AgentClass.CHEMO, True, f"{segment.name}-{field}: {UNKNOWN_AGENT}")
             if agent is None

@@ -1,7 +1,7 @@
 """Pump events (IHE PCD-10) as `ORU^R42` or `ORU^R01`: delivery started, stopped, complete.
 
 A pump does not know what it infuses for. What it says is a hint: its end never starts a count, the MAR or a final
-message does. A start by it does hold a count open, for the agent is known to run. A rate change comes as stop and
+message does. A start by it does hold a count open where the MAR names its order too. A rate change comes as stop and
 start, a bag's end as complete; keep vein open comes as a start that is none. The event is known by the end of its name,
 because senders differ in all else, and it happened when OBX-14 says, else OBR-7: pumps send late what they stored.
 """
@@ -10,7 +10,7 @@ import re
 
 from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
-from gateway.messages.inbound.hl7 import Hl7, disagreement, whose
+from gateway.messages.inbound.hl7 import Hl7, Whose, disagreement, whose
 from gateway.session import facts
 from gateway.session.facts import AgentClass, AnyFact, EndSource
 
@@ -40,7 +40,7 @@ def read_pump(hl7: Hl7) -> Inbound:
     note = "; ".join(dict.fromkeys(filter(None, notes)))
     if not found:
         return Ignored(hl7.message_id, "no-infusion", note or "no start, stop or end of a delivery under an OBR")
-    about = whose(hl7, (hl7.message.first("PV1"), 3))
+    about = _whose(hl7)
     return Accepted(hl7.message_id, (*disagreement(hl7, about), *found), about.identities, note)
 
 
@@ -55,7 +55,7 @@ def _read_event(hl7: Hl7, group: Hl7Message, line: Segment, event: str) -> tuple
         return [], "OBR-2: no order, so nothing could confirm what the pump says"
     agent, presumed, note = hl7.agent(request, 4)
     at = hl7.instant_or_reject((line, 14), (request, 7), what="when it happened")
-    subject = whose(hl7, (hl7.message.first("PV1"), 3)).subject
+    subject = _whose(hl7).subject
     if event == "START":
         begin = facts.FlushStarted if agent is AgentClass.FLUSH else facts.InfusionStarted
         start = begin(
@@ -66,6 +66,8 @@ def _read_event(hl7: Hl7, group: Hl7Message, line: Segment, event: str) -> tuple
             admin=agent,
             presumed=presumed,
             msg=hl7.message_id,
+            source=EndSource.PUMP,
+            of_order=True,
             ambiguous=at.ambiguous,
             other_reading_us=at.other_us,
         )
@@ -79,9 +81,18 @@ def _read_event(hl7: Hl7, group: Hl7Message, line: Segment, event: str) -> tuple
         presumed=presumed,
         msg=hl7.message_id,
         source=EndSource.PUMP,
+        of_order=True,
     )
     said = _HINT if event == "COMP" else "a pause, as far as a pump can tell; " + _HINT
     return [hint], "; ".join(filter(None, (note, said)))
+
+
+def _whose(hl7: Hl7) -> Whose:
+    """Whom the pump serves, by visit or chair. Many pumps know neither, and nobody could mend that."""
+    stay = hl7.message.first("PV1")
+    if not any(stay.get(*place) for place in ((19,), (3, 1), (3, 2), (3, 3))):
+        raise hl7.ignored("no-visit", "PV1-19 and PV1-3: empty, so nobody knows whom the pump serves")
+    return whose(hl7, (stay, 3))
 
 
 def _event(line: Segment) -> str:

@@ -1,20 +1,27 @@
 """`RAS^O17`: what the MAR charts of an infusion. One RXA says one thing, in the order that the ORC before it names.
 
 RXA-4 must be filled, so a start carries an end that equals it. An infusion is taken to have ended only where everything
-agrees: an end after the start, charted as complete, and no word of a pause, a change or an order in progress.
+agrees: an end after the start, charted as complete, no word of a pause or a change and none that nobody here knows, and
+an order under which an end counts. Where the MAR sends each of its steps by itself the word is about RXA-3 alone. What
+is said belongs to the administration that RXA-1, RXA-2 and RXA-3 name.
 """
+
+import hashlib
+
+import msgspec
 
 from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
 from gateway.messages.inbound.hl7 import Hl7, Whose, disagreement, whose
+from gateway.messages.inbound.mar_words import said
 from gateway.messages.instants import Instant
 from gateway.messages.vocabulary import MarAct
-from gateway.session.facts import AnyFact
+from gateway.session.facts import AnyFact, WorkKind, WorkRaised
 
-_NOT_GIVEN = frozenset({"RE", "NA"})  # refused, not administered (HL7 table 0322)
-_OVER = frozenset({"CM", "DC"})  # the order is complete or discontinued (HL7 table 0038)
-_IN_PROGRESS = "IP"
+_TAKEN_BACK = "charted and taken back: nothing of it counts until it is charted anew"
+_NOT_GIVEN = "RXA-20 or RXA-21: not given, and nothing is known of it"
+_UNKNOWN = "a word that is in no table of the site starts and ends nothing"
 
 
 def read_ras(hl7: Hl7) -> Inbound:
@@ -26,15 +33,21 @@ def read_ras(hl7: Hl7) -> Inbound:
     about = whose(hl7, (stay, 3), (lines[0][1], 11))
     facts: list[AnyFact] = list(disagreement(hl7, about))
     notes: list[str] = []
+    unknown: list[str] = []
     for order, line in lines:
-        administration, said = _read_line(hl7, about, order, line)
-        notes += said
+        read = _Line(hl7, about, order, line)
+        administration = read.administration()
+        notes += read.notes
+        unknown += read.unknown
+        if read.unknown and hl7.site.knows(about.subject):
+            facts.append(_work(hl7, about, read.order))
         if administration is not None:
             facts += administration_facts(administration, hl7.known_at_us, hl7.message_id)
-    note = "; ".join(dict.fromkeys(notes))
+    note = "; ".join(dict.fromkeys(filter(None, notes)))
+    where = tuple(dict.fromkeys(unknown))
     if not facts:
-        return Ignored(hl7.message_id, "nothing-given", note)
-    return Accepted(hl7.message_id, tuple(facts), about.identities, note)
+        return Ignored(hl7.message_id, "unknown-word" if where else "nothing-given", note, where)
+    return Accepted(hl7.message_id, tuple(facts), about.identities, note, unknown=where)
 
 
 def _lines(message: Hl7Message) -> list[tuple[Segment, Segment]]:
@@ -49,88 +62,147 @@ def _lines(message: Hl7Message) -> list[tuple[Segment, Segment]]:
     return lines
 
 
-def _read_line(hl7: Hl7, about: Whose, order: Segment, line: Segment) -> tuple[Administration | None, list[str]]:
-    name = hl7.identifier(order, 2, "order") or hl7.identifier(order, 3, "order")
-    if not name:
-        raise hl7.rejected("bad-data", "ORC-2: missing; accepted: the order that start, end and changes share")
-    agent, presumed, note = hl7.agent(line, 5)
-    action = hl7.take(line, 21, "action").upper()
-    completion = hl7.take(line, 20, "completion").upper()
-    changed = hl7.instant(line, 22, "charted at")
-    changed_us = None if changed is None or changed.no_time else changed.at_us
-    administration = Administration(
-        stage=Stage.WITHDRAWN,
-        order=name,
-        subject=about.subject,
-        agent=agent,
-        presumed=presumed,
-        version=changed_us,
-        changed_us=changed_us,
+def _number(text: str) -> str:
+    """A counter as it is; what is none as its digest, for it may be anything, and facts are kept for good."""
+    return text if text.isdecimal() or not text else hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+
+def _work(hl7: Hl7, about: Whose, order: str) -> WorkRaised:
+    return WorkRaised(
+        at_us=hl7.known_at_us,
+        known_at_us=hl7.known_at_us,
+        what=WorkKind.UNKNOWN_WORD,
+        patient=about.subject,
+        order=order,
+        msg=hl7.message_id,
     )
-    if action == "D" or completion in _NOT_GIVEN:
-        if hl7.site.knows_order(about.subject, name):
-            return administration, ["charted and taken back: its order has no end until one is charted anew"]
-        return None, ["RXA-20 or RXA-21: not given, and nothing is known of it"]
-    if action not in ("", "A", "U"):
-        raise hl7.rejected("bad-data", "RXA-21: not accepted; accepted: A, U or D")
-    start = hl7.instant(line, 3, "start of infusion")
-    end = hl7.instant(line, 4, "end of infusion")
-    if start is None:
-        raise hl7.rejected("bad-time", "RXA-3: missing; accepted: a date with a time of day")
-    stage, said = _stage(hl7, order, line, completion, (start, end))
-    version = _version(hl7, about, name, action, stage, changed_us)
-    administration = Administration(
-        stage=stage,
-        order=name,
-        subject=about.subject,
-        agent=agent,
-        presumed=presumed,
-        start=start,
-        end=end,
-        version=version,
-        changed_us=changed_us,
-    )
-    return administration, [text for text in (note, said, *time_notes(start, end, hl7.known_at_us)) if text]
 
 
-def _stage(
-    hl7: Hl7, order: Segment, line: Segment, completion: str, times: tuple[Instant, Instant | None]
-) -> tuple[Stage, str]:
-    """How far the infusion is, and what the sender should know where that is not what it may have meant."""
-    start, end = times
-    act = _act(hl7, line)
-    state = hl7.take(order, 5, "state of the order").upper()
-    if end is None or (end.at_us == start.at_us and not end.no_time):
-        called_an_end = completion == "CP" or act is MarAct.END
-        return Stage.RUNNING, "RXA-4 has no end after RXA-3: read as a start" if called_an_end else ""
-    if end.at_us < start.at_us and not end.no_time and not start.no_time:
-        raise hl7.rejected("bad-time", "RXA-4: before RXA-3; accepted: the end of the infusion")
-    is_over = act in (None, MarAct.END) and state != _IN_PROGRESS
-    if completion in ("CP", "") and is_over and (completion or act is MarAct.END):
-        return Stage.ENDED, ""
-    if completion == "PA" and act is MarAct.END and state in _OVER:
-        return Stage.ENDED, ""
-    if act is MarAct.PAUSE:
-        return Stage.RUNNING, "RXA-9: a pause ends nothing"
-    return Stage.RUNNING, "RXA-4: no clear end, as RXA-20, RXA-9 and ORC-5 do not all say so: nothing counts from it"
+class _Line:
+    """One RXA under the reader's eye. `notes` and `unknown` are filled by `administration`."""
 
+    def __init__(self, hl7: Hl7, about: Whose, order: Segment, line: Segment) -> None:
+        self._hl7 = hl7
+        self._about = about
+        self._line = line
+        self.notes: list[str] = []
+        self.unknown: tuple[str, ...] = ()
+        self.order = hl7.identifier(order, 2, "order") or hl7.identifier(order, 3, "order")
+        if not self.order:
+            raise hl7.rejected("bad-data", "ORC-2: missing; accepted: the order that start, end and changes share")
+        self._said = said(hl7, order, line)
 
-def _act(hl7: Hl7, line: Segment) -> MarAct | None:
-    """What the site's words in RXA-9 say, by code or by text; None for words that are in no table."""
-    words = (line.get(9, 1), line.get(9, 2))
-    for component, word in enumerate(words, start=1):
-        act = hl7.site.words.mar.get(word.lower())
-        if act is not None:
-            hl7.note(f"RXA-9.{component}", f"word of the MAR for {act}", word)
-            return act
-    return None
+    def administration(self) -> Administration | None:
+        """What the line says of an administration or a step; None if it says nothing of either."""
+        hl7, line = self._hl7, self._line
+        action = hl7.take(line, 21, "action").upper()
+        if action not in ("", "A", "U", "D"):
+            raise hl7.rejected("bad-data", "RXA-21: not accepted; accepted: A, U or D")
+        start = hl7.instant(line, 3, "start of infusion")
+        base = self._base(start, action)
+        if action == "D":
+            return self._withdrawn(base)
+        self.unknown = self._said.unknown
+        if self._said.act is MarAct.NOT_GIVEN:
+            return self._not_given(base, action)
+        if start is None:
+            raise hl7.rejected("bad-time", "RXA-3: missing; accepted: a date with a time of day")
+        end = hl7.instant(line, 4, "end of infusion")
+        if end is not None and end.at_us < start.at_us and not end.no_time and not start.no_time:
+            raise hl7.rejected("bad-time", "RXA-4: before RXA-3; accepted: the end of the infusion")
+        if self.unknown:
+            self.notes += [f"{field}: {_UNKNOWN}" for field in self.unknown]
+            if self._said.act is None:
+                return None
+        found = self._step(base, start) if self._is_step(start, end) else self._period(base, start, end)
+        if found is not None:
+            self.notes += [self._agent_note, *time_notes(start, found.end, hl7.known_at_us)]
+        return found
 
+    def _base(self, start: Instant | None, action: str) -> Administration:
+        hl7, line = self._hl7, self._line
+        agent, presumed, self._agent_note = hl7.agent(line, 5)
+        number = [_number(hl7.identifier(line, field, "administration")) for field in (1, 2)]
+        charted = hl7.instant(line, 22, "charted at")
+        return Administration(
+            stage=Stage.RUNNING,
+            order=self.order,
+            number="/".join(number),
+            subject=self._about.subject,
+            agent=agent,
+            presumed=presumed,
+            start=start,
+            began_us=None if start is None or start.no_time else start.at_us,
+            charted_us=None if charted is None or charted.no_time else charted.at_us,
+            replaces=action in ("U", "D"),
+            order_known=hl7.site.knows_order(self._about.subject, self.order),
+        )
 
-def _version(hl7: Hl7, about: Whose, order: str, action: str, stage: Stage, changed_us: int | None) -> int | None:
-    """An update has the instant of its charting as its version. One that runs on takes back an end charted before."""
-    if action != "U" or (stage is Stage.RUNNING and not hl7.site.knows_order(about.subject, order)):
+    def _withdrawn(self, base: Administration) -> Administration:
+        self.notes.append(_TAKEN_BACK)
+        return msgspec.structs.replace(base, stage=Stage.WITHDRAWN)
+
+    def _not_given(self, base: Administration, action: str) -> Administration | None:
+        """Takes back what was charted; without an end, and as no update, it is about a dose that nobody charted."""
+        if action == "U" or (base.order_known and self._hl7.take(self._line, 4, "end of infusion")):
+            return self._withdrawn(base)
+        self.notes.append(_NOT_GIVEN)
         return None
-    if changed_us is not None:
-        return changed_us
-    sent = hl7.instant(hl7.message.first("MSH"), 7, "sent at")
-    return hl7.known_at_us if sent is None or sent.no_time else sent.at_us
+
+    def _is_step(self, start: Instant, end: Instant | None) -> bool:
+        return self._said.is_step and (end is None or (end.at_us == start.at_us and not end.no_time))
+
+    def _step(self, base: Administration, start: Instant) -> Administration | None:
+        """A step that happened at RXA-3."""
+        match self._said.act:
+            case MarAct.PAUSE:
+                self.notes.append("a pause starts and ends nothing")
+                return self._withdrawn(base) if base.replaces else None
+            case MarAct.RUNS:
+                return msgspec.structs.replace(base, of_order=True)
+            case MarAct.GIVEN if self._may_end():
+                return msgspec.structs.replace(base, stage=Stage.ENDED, end=start)
+            case MarAct.END if self._may_end():
+                return msgspec.structs.replace(base, stage=Stage.ENDED, start=None, end=start, of_order=True)
+            case MarAct.END:
+                self._unclear()
+                return None
+            case _:
+                return base
+
+    def _period(self, base: Administration, start: Instant, end: Instant | None) -> Administration | None:
+        """What happened from RXA-3 to RXA-4."""
+        act, status = self._said.act, self._said.status
+        if end is None or (end.at_us == start.at_us and not end.no_time):
+            return self._begun(base, start, is_one_instant=end is not None)
+        is_over = act in (None, MarAct.END, MarAct.GIVEN) and self._may_end()
+        if is_over and (status is MarAct.COMPLETE or (status is None and act is not None)):
+            return msgspec.structs.replace(base, stage=Stage.ENDED, end=end)
+        if is_over and status is MarAct.PARTIAL and act is MarAct.END and self._said.may_end_partial:
+            return msgspec.structs.replace(base, stage=Stage.ENDED, end=end)
+        if act is MarAct.PAUSE:
+            self.notes.append("RXA-9: a pause ends nothing")
+        else:
+            self._unclear()
+        return msgspec.structs.replace(base, of_order=act is MarAct.RUNS)
+
+    def _begun(self, base: Administration, start: Instant, *, is_one_instant: bool) -> Administration | None:
+        """What has no end after its start: a start, unless it is known for a dose of one instant."""
+        act, is_complete = self._said.act, self._said.status is MarAct.COMPLETE
+        by_status = act is None and is_complete and is_one_instant and self._hl7.site.words.mar.instant_is_dose
+        if (act is MarAct.GIVEN or by_status) and self._said.status is not MarAct.PARTIAL and self._may_end():
+            return msgspec.structs.replace(base, stage=Stage.ENDED, end=start)
+        if act is MarAct.PAUSE:
+            self.notes.append("a pause starts and ends nothing")
+            return None
+        if is_complete or act is MarAct.END:
+            self.notes.append("RXA-4 has no end after RXA-3: read as a start")
+        return msgspec.structs.replace(base, of_order=act is MarAct.RUNS)
+
+    def _may_end(self) -> bool:
+        return self._said.may_end and not self.unknown
+
+    def _unclear(self) -> None:
+        self.notes.append(
+            "RXA-4: no clear end, as RXA-20, RXA-9, ORC-1 and ORC-5 do not all say so: nothing counts from it"
+        )

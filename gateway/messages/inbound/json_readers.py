@@ -1,6 +1,7 @@
 """Data to facts, one reader a type of inbound JSON event, and the registry of all of them: READERS."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypedDict
 
 import msgspec
 
@@ -35,6 +36,17 @@ def _order_of(message: JsonMessage, data: Infusion) -> str:
     if order is None:
         raise message.rejected("bad-data", "data.order: missing; accepted: text that start, end and changes share")
     return order
+
+
+class _Charting(TypedDict):
+    administration: str
+    charted_us: int | None
+
+
+def _charting(message: JsonMessage, data: Infusion) -> _Charting:
+    """Which administration it is about, and when that was charted. What a pump says is about its order."""
+    administration = "" if data.source == "pump" else data.administration or ""
+    return {"administration": administration, "charted_us": message.recorded_us}
 
 
 def _agent_of(data: Infusion) -> tuple[AgentClass, bool, str]:
@@ -76,6 +88,9 @@ def _running(message: JsonMessage, what: type[facts.InfusionStarted] | type[fact
         admin=agent,
         presumed=presumed,
         msg=message.message_id,
+        source=EndSource.PUMP if data.source == "pump" else EndSource.MAR,
+        of_order=data.source == "pump",
+        **_charting(message, data),
         ambiguous=message.time.ambiguous,
         other_reading_us=message.time.other_us,
     )
@@ -99,6 +114,7 @@ def _completed(message: JsonMessage) -> Inbound:
             patient=subject,
             admin=agent,
             msg=message.message_id,
+            **_charting(message, data),
             ambiguous=message.time.ambiguous,
             other_reading_us=message.time.other_us,
         )
@@ -113,6 +129,8 @@ def _completed(message: JsonMessage) -> Inbound:
         presumed=presumed,
         msg=message.message_id,
         source=source,
+        of_order=source is EndSource.PUMP,
+        **_charting(message, data),
         remaining_chemo_orders=data.remaining_chemo_orders,
         no_time=message.time.no_time,
         ambiguous=message.time.ambiguous,
@@ -136,6 +154,8 @@ def _corrected(message: JsonMessage, data: Infusion) -> Inbound:
         version=changed_us if data.version is None else data.version,
         new_end_us=message.timed().at_us,
         source=source,
+        of_order=source is EndSource.PUMP,
+        **_charting(message, data),
         ambiguous=message.time.ambiguous,
         other_reading_us=message.time.other_us,
     )
@@ -155,6 +175,7 @@ def _withdrawn(message: JsonMessage, data: Infusion) -> Inbound:
         patient=subject,
         admin=_AGENT_CLASSES.get(data.agent_class or ""),
         msg=message.message_id,
+        **_charting(message, data),
         version=data.version,
     )
     return message.accepted(void, identities)

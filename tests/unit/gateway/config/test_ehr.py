@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import examine, load_config
-from gateway.messages.vocabulary import DEFAULT_KEPT, MAR_WORDS, EhrWords, MarAct
+from gateway.config.vocabulary import shipped_vocabulary
+from gateway.messages.vocabulary import DEFAULT_KEPT, EhrWords, MarAct
 from gateway.session.facts import AgentClass
 from tests.sim.test_pipeline import CONFIG, POLICY
 
@@ -25,7 +26,7 @@ def written(folder: Path, tables: str) -> Path:
 
 
 def test_without_tables_nothing_is_known_but_common_words(tmp_path: Path) -> None:
-    assert words(tmp_path, "") == EhrWords(mar=MAR_WORDS, kept=DEFAULT_KEPT)
+    assert words(tmp_path, "") == EhrWords(mar=shipped_vocabulary(), kept=DEFAULT_KEPT)
 
 
 def test_codes_come_from_the_table_and_from_a_file(tmp_path: Path) -> None:
@@ -42,7 +43,11 @@ def test_codes_come_from_the_table_and_from_a_file(tmp_path: Path) -> None:
 def test_units_and_words_of_the_site_are_found_in_any_case(tmp_path: Path) -> None:
     found = words(tmp_path, '[ehr]\nunits = { CAP0001 = "cap-01" }\nmar_words = { "Infuse" = "start", "hold" = "end" }')
     assert found.units == {"cap0001": "cap-01"}
-    assert (found.mar["infuse"], found.mar["hold"], found.mar["stopped"]) == (MarAct.START, MarAct.END, MarAct.END)
+    assert tuple(found.mar.act("RXA-9", word) for word in ("infuse", "hold", "Stopped")) == (
+        MarAct.START,
+        MarAct.END,
+        MarAct.END,
+    )
 
 
 def test_what_is_kept_of_patients_is_what_the_site_asks_for(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.config.vocabulary import shipped_vocabulary
 from gateway.messages.inbound.answers import (
     Accepted,
     Ignored,
@@ -26,6 +27,7 @@ SAMPLES = Path(__file__).resolve().parents[3] / "data" / "inbound"
 WORDS = EhrWords(
     drugs={"pacli": AgentClass.CHEMO, "saline": AgentClass.HYDRATION, "flush": AgentClass.FLUSH},
     units={"cap0007": "cap-07"},
+    mar=shipped_vocabulary(),
 )
 WARD = msgspec.structs.replace(SITE, words=WORDS)
 EMPTY = msgspec.structs.replace(WARD, bound=ServedCaps(), treated=frozenset(), session_of=no_session)

@@ -73,13 +73,20 @@ def test_an_end_that_is_not_clear_starts_no_count(release: str) -> None:
         payload = fhir(f"{release}_{DONE}", **{name: {"start": "2026-03-10T13:30:00Z"} | ({"end": end} if end else {})})
         assert ends(payload) is None
     at = "effectiveDateTime" if release == "r4" else "occurenceDateTime"
-    assert kinds(fhir(f"{release}_{DONE}", **{name: None, at: "2026-03-10T13:30:00Z"})) == ["InfusionStarted"]
+    for status, instant in (("in-progress", "2026-03-10T13:30:00Z"), ("stopped", "2026-03-10T13:30:00Z")):
+        assert kinds(fhir(f"{release}_{DONE}", status=status, **{name: None, at: instant})) == ["InfusionStarted"]
+
+
+@pytest.mark.parametrize("release", ["r4", "r5"])
+def test_a_dose_of_one_instant_starts_and_ends_there(release: str) -> None:
+    name, at = ("effectivePeriod", "effectiveDateTime") if release == "r4" else ("occurencePeriod", "occurenceDateTime")
+    assert ends(fhir(f"{release}_{DONE}", **{name: None, at: "2026-03-10T13:30:00Z"})) == START
 
 
 @pytest.mark.parametrize("status", ["entered-in-error", "not-done"])
 def test_what_is_taken_back_leaves_no_end_and_work_for_a_person(status: str) -> None:
     payload = fhir(f"r4_{DONE}", status=status)
-    assert refusal(payload).startswith("ignored nothing-given")
+    assert kinds(payload) == ["InfusionEndVoided"], "what it takes back may still come"
     assert kinds(payload, KNOWN) == ["InfusionEndVoided", "WorkRaised"]
     assert ends(fhir(f"r4_{DONE}"), payload) is None
 

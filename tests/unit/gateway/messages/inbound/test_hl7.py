@@ -53,11 +53,27 @@ def ends(*payloads: bytes) -> int | None:
 
 def test_the_mar_starts_ends_and_amends() -> None:
     started = facts.InfusionStarted(
-        at_us=START, known_at_us=NOW, order="RX55821", patient=VISIT, admin=AgentClass.CHEMO, msg="MAR|MAR0009908"
+        at_us=START,
+        known_at_us=NOW,
+        order="RX55821",
+        patient=VISIT,
+        admin=AgentClass.CHEMO,
+        msg="MAR|MAR0009908",
+        administration="0/1",
+        charted_us=us("2026-03-10T13:31:00+00:00"),
+        began_us=START,
     )
     assert facts_of(hl7("ras_o17_start")) == (started,)
     assert facts_of(hl7("ras_o17_complete"))[1] == facts.InfusionEnded(
-        at_us=END, known_at_us=NOW, order="RX55821", patient=VISIT, admin=AgentClass.CHEMO, msg="MAR|MAR0009912"
+        at_us=END,
+        known_at_us=NOW,
+        order="RX55821",
+        patient=VISIT,
+        admin=AgentClass.CHEMO,
+        msg="MAR|MAR0009912",
+        administration="0/1",
+        charted_us=us("2026-03-10T15:02:00+00:00"),
+        began_us=START,
     )
     assert facts_of(hl7("ras_o17_amended_end"))[1] == facts.InfusionEndCorrected(
         at_us=CHARTED,
@@ -66,6 +82,10 @@ def test_the_mar_starts_ends_and_amends() -> None:
         patient=VISIT,
         admin=AgentClass.CHEMO,
         msg="MAR|MAR0009931",
+        administration="0/1",
+        charted_us=CHARTED,
+        began_us=START,
+        replaces=True,
         version=CHARTED,
         new_end_us=AMENDED,
     )
@@ -107,6 +127,11 @@ UNCLEAR = {
     "a change of rate": {"RXA_9": "x^Rate Change^L"},
     "a pause": {"RXA_9": "HELD"},
     "neither completion nor a word": {"RXA_20": "", "RXA_9": ""},
+    "a pause in the other coding": {"RXA_9": "STOPPED^Stopped^L^P^Paused^X"},
+    "a pause in the second repetition": {"RXA_9": "STOPPED^Stopped^L~HELD"},
+    "a new bag, written with two blanks": {"RXA_9": "New  Bag"},
+    **{f"ORC-5 {state}": {"ORC_5": state} for state in ("HD", "CA", "SC", "ER")},
+    **{f"ORC-1 {control}": {"ORC_1": control} for control in ("HD", "OC", "CA")},
 }
 
 
@@ -120,7 +145,8 @@ def test_an_end_that_is_not_clear_starts_no_count(unclear: dict[str, str]) -> No
 CLEAR = {
     "complete": {},
     "complete, without a word": {"RXA_9": ""},
-    "complete, with words of another system": {"RXA_9": "17^given in full^L"},
+    "complete, with a code of another system and a word that is known": {"RXA_9": "17^Stopped^L"},
+    "complete, with a word of the other coding": {"RXA_9": "^^^17^STOPPED^L"},
     "no completion, but stopped": {"RXA_20": ""},
     "partial, stopped and discontinued": {"RXA_20": "PA", "ORC_5": "DC"},
     "no state of the order": {"ORC_5": ""},
@@ -133,8 +159,85 @@ def test_a_clear_end_ends(clear: dict[str, str]) -> None:
     assert ends(hl7("ras_o17_complete", **clear)) == END
 
 
+UNKNOWN = ["Rate Decreased", "Titrated", "Bolus", "Stopped (temporarily)", "17^given in full^L", "^^^9^Titrated^L"]
+
+
+@pytest.mark.parametrize("word", UNKNOWN)
+def test_a_word_that_nobody_knows_is_a_note_and_work_and_nothing_else(word: str) -> None:
+    payload = hl7("ras_o17_complete", RXA_9=word)
+    answer = accepted(payload)
+    assert answer.unknown == ("RXA-9",)
+    assert "in no table" in answer.note
+    (raised,) = answer.facts
+    assert isinstance(raised, facts.WorkRaised)
+    assert (raised.what, raised.patient, raised.order) == (WorkKind.UNKNOWN_WORD, VISIT, "RX55821")
+    assert refusal(payload, msgspec.structs.replace(WARD, bound={}, treated=frozenset())).startswith(
+        "ignored unknown-word"
+    ), "without a session it is a note"
+
+
+def test_a_text_that_nobody_knows_makes_an_end_unclear_whatever_its_code() -> None:
+    payload = hl7("ras_o17_complete", RXA_9="STOPPED^Stopped (temporarily)^L")
+    assert kinds(payload) == ["WorkRaised", "InfusionStarted"]
+    assert ends(payload) is None
+
+
+STEPS = {
+    "New Bag": ["InfusionStarted"],
+    " new  BAG ": ["InfusionStarted"],
+    "Rate Change": ["InfusionStarted"],
+    "Stopped": ["InfusionEnded"],
+    "Given": ["InfusionStarted", "InfusionEnded"],
+}
+
+
+@pytest.mark.parametrize(("word", "become"), STEPS.items(), ids=STEPS)
+def test_a_step_of_the_mar_happened_at_rxa_3(word: str, become: list[str]) -> None:
+    payload = hl7("ras_o17_complete", RXA_20=word, RXA_9="", RXA_4="")
+    assert kinds(payload) == become
+    assert {fact.at_us for fact in facts_of(payload)} == {START}
+
+
+@pytest.mark.parametrize("word", ["Held", "Not Given", "Refused", "Missed"])
+def test_a_dose_that_was_held_or_not_given_starts_nothing(word: str) -> None:
+    for site in (WARD, KNOWN):
+        assert refusal(hl7("ras_o17_complete", RXA_20=word, RXA_9="", RXA_4=""), site).startswith(
+            "ignored nothing-given"
+        )
+
+
+def test_steps_of_the_mar_start_and_end_the_infusion() -> None:
+    def step(word: str, at: str, charted: str, action: str = "A") -> bytes:
+        day = "20260310"
+        return hl7(
+            "ras_o17_complete",
+            RXA_3=f"{day}{at}00-0400",
+            RXA_4="",
+            RXA_9="",
+            RXA_20=word,
+            RXA_21=action,
+            RXA_22=f"{day}{charted}00-0400",
+        )
+
+    bags = [step("New Bag", "0900", "0901"), step("Rate Change", "0930", "0931"), step("New Bag", "0950", "0951")]
+    assert ends(*bags) is None
+    ended = us("2026-03-10T15:00:00+00:00")
+    assert ends(*bags, step("Stopped", "1100", "1101")) == ended
+    assert ends(*bags, step("Stopped", "1100", "1101"), step("Stopped", "0949", "1130")) == ended, "bag 1, charted late"
+    assert ends(*bags, step("Stopped", "1100", "1101"), step("Stopped", "1110", "1130", "U")) == ended + 600_000_000
+    assert ends(*bags, step("Stopped", "1100", "1101"), step("Stopped", "1100", "1130", "D")) is None
+    assert ends(*bags, step("Stopped", "1100", "1101"), step("New Bag", "1105", "1106")) is None
+
+
+@pytest.mark.parametrize("word", [{"RXA_9": "Given"}, {"RXA_9": "", "RXA_20": "Given"}])
+def test_a_push_starts_and_ends_at_its_time(word: dict[str, str]) -> None:
+    push = hl7("ras_o17_complete", RXA_4="20260310093000-0400", **word)
+    assert kinds(push) == ["InfusionStarted", "InfusionEnded"]
+    assert ends(push) == START
+
+
 def test_the_site_may_give_its_words_a_meaning() -> None:
-    words = msgspec.structs.replace(WORDS, mar={**WORDS.mar, "stopped": MarAct.PAUSE})
+    words = msgspec.structs.replace(WORDS, mar=WORDS.mar.with_words({"Stopped": MarAct.PAUSE}))
     assert kinds(hl7("ras_o17_complete"), msgspec.structs.replace(WARD, words=words)) == ["InfusionStarted"]
 
 
@@ -152,15 +255,17 @@ def test_an_end_with_a_date_alone_is_told_and_counts_nothing() -> None:
 )
 def test_what_is_taken_back_leaves_no_end_and_work_for_a_person(withdrawn: dict[str, str]) -> None:
     payload = hl7("ras_o17_complete", **withdrawn)
-    assert refusal(payload).startswith("ignored nothing-given")
+    if "RXA_21" in withdrawn:
+        assert kinds(payload) == ["InfusionEndVoided"], "what it takes back may still come"
+    else:
+        assert refusal(payload).startswith("ignored nothing-given")
     assert kinds(payload, KNOWN) == ["InfusionEndVoided", "WorkRaised"]
     assert ends(hl7("ras_o17_start"), hl7("ras_o17_complete"), payload) is None
 
 
 def test_an_update_that_runs_on_takes_back_the_end() -> None:
     running = hl7("ras_o17_start", RXA_21="U", RXA_22="20260310113000-0400")
-    assert kinds(running) == ["InfusionStarted"], "nothing is known that could be taken back"
-    assert kinds(running, KNOWN) == ["InfusionStarted", "InfusionEndVoided"]
+    assert kinds(running) == kinds(running, KNOWN) == ["InfusionStarted"]
     assert ends(hl7("ras_o17_start"), hl7("ras_o17_complete"), running) is None
     assert ends(hl7("ras_o17_start"), running, hl7("ras_o17_amended_end")) == AMENDED
 

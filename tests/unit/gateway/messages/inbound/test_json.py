@@ -50,6 +50,8 @@ def test_the_story_of_the_samples_becomes_these_facts() -> None:
             patient=visit,
             admin=AgentClass.CHEMO,
             msg=engine + "RX55821-1.start",
+            administration="RX55821-1",
+            charted_us=us("2026-03-10T13:31:00+00:00"),
         ),
         facts.InfusionEnded(
             at_us=end_us,
@@ -58,6 +60,8 @@ def test_the_story_of_the_samples_becomes_these_facts() -> None:
             patient=visit,
             admin=AgentClass.CHEMO,
             msg=engine + "RX55821-1.end.1",
+            administration="RX55821-1",
+            charted_us=us("2026-03-10T15:02:00+00:00"),
             source=EndSource.MAR,
         ),
         facts.InfusionEndCorrected(
@@ -67,6 +71,8 @@ def test_the_story_of_the_samples_becomes_these_facts() -> None:
             patient=visit,
             admin=AgentClass.CHEMO,
             msg=engine + "RX55821-1.end.2",
+            administration="RX55821-1",
+            charted_us=recorded_us,
             version=recorded_us,
             new_end_us=amended_us,
             source=EndSource.MAR,
@@ -77,6 +83,7 @@ def test_the_story_of_the_samples_becomes_these_facts() -> None:
             order="RX55821",
             patient=visit,
             msg=engine + "RX55821-1.end.1.void",
+            charted_us=us("2026-03-10T15:40:00+00:00"),
         ),
     ]
 

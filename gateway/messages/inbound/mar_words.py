@@ -1,0 +1,73 @@
+"""What the words on one line of the MAR say: RXA-9 and RXA-20, every repetition and both codings, and the order's ORC.
+
+A coding is known by its code or its text; a text that is in no table makes it unknown, whatever its code, for the text
+is what was charted.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from gateway.messages.hl7v2 import Repetition, Segment
+from gateway.messages.inbound.answers import Term
+from gateway.messages.inbound.hl7 import Hl7
+from gateway.messages.vocabulary import ACT_FIELDS, MarAct, careful
+
+_CODINGS = ((1, 2), (4, 5))  # code and text, in a CE or CWE
+_STATUSES = frozenset({MarAct.COMPLETE, MarAct.PARTIAL})
+
+
+class Said(msgspec.Struct, frozen=True):
+    """What a line says in words."""
+
+    act: MarAct | None  # the step that counts least of those it names
+    status: MarAct | None  # complete, partial
+    is_step: bool  # its word stands where words are steps that happened at RXA-3
+    unknown: tuple[str, ...]  # the fields with words in no table
+    may_end: bool  # ORC-1 and ORC-5 have values under which an end counts
+    may_end_partial: bool
+
+
+def said(hl7: Hl7, order: Segment, line: Segment) -> Said:
+    """What the words of `line` say, and those of the ORC before it."""
+    acts: dict[str, set[MarAct]] = {}
+    unknown: list[str] = []
+    for field in ACT_FIELDS:
+        if field in hl7.site.words.mar.words:
+            known = set(_codings(hl7, line, field, unknown)) - {MarAct.NOTHING}
+            acts[field] = known
+    named = set[MarAct]().union(*acts.values())
+    steps = {field: known - _STATUSES for field, known in acts.items()}
+    mar = hl7.site.words.mar
+    state = hl7.take(order, 5, "state of the order").upper()
+    control = hl7.take(order, 1, "order control").upper()
+    return Said(
+        act=careful(named),
+        status=next((each for each in (MarAct.PARTIAL, MarAct.COMPLETE) if each in named), None),
+        is_step=any(steps[field] for field in steps if field in mar.actions_in),
+        unknown=tuple(unknown),
+        may_end=control in mar.ends_under.get("ORC-1", ()) and state in mar.ends_under.get("ORC-5", ()),
+        may_end_partial=state in mar.partial_ends_under,
+    )
+
+
+def _codings(hl7: Hl7, line: Segment, field: str, unknown: list[str]) -> Iterator[MarAct]:
+    """The meaning of every coding in the field; those without one are noted in `unknown`."""
+    number = int(field.removeprefix("RXA-"))
+    for repetition in line.repetitions(number):
+        for code_at, text_at in _CODINGS:
+            places = [(code_at, _part(repetition, code_at)), (text_at, _part(repetition, text_at))]
+            words = [(at, word, hl7.site.words.mar.act(field, word)) for at, word in places if word]
+            meaning = words[-1][2] if words else None
+            for at, word, act in words:
+                what = f"word of the MAR for {act}" if act is not None else "word of the MAR in no table"
+                hl7.note(f"{field}.{at}", what, word, Term.WORD, act or meaning or "")
+                if act is not None:
+                    yield act
+            if words and meaning is None and field not in unknown:
+                unknown.append(field)
+
+
+def _part(repetition: Repetition, component: int) -> str:
+    text = repetition[component - 1][0].strip() if component <= len(repetition) else ""
+    return "" if text == '""' else text
