@@ -1,0 +1,138 @@
+"""Many messages of an EHR at once: their words and drugs, how often each comes, and which the site has not mapped.
+
+For whoever maps a month of messages. Files may hold one message, a batch of HL7 messages, or one JSON object a line.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from gateway.describe.dry_run import Explanation
+from gateway.messages.inbound.answers import Term
+from gateway.messages.vocabulary import MarAct, normal
+
+_MESSAGE = re.compile(rb"(?=^MSH)", re.MULTILINE)
+_ENVELOPE = re.compile(rb"^(?:FHS|BHS|BTS|FTS)[^\r\n]*[\r\n]*", re.MULTILINE)
+_FRAMING = b"\x0b\x1c"  # MLLP
+
+
+class Met(msgspec.Struct, frozen=True):
+    """One word or drug code, and how often it was met."""
+
+    term: Term
+    where: str  # the field
+    value: str  # words in lower case
+    label: str  # the text beside a code
+    times: int
+    meaning: str  # "": the site has none for it
+
+
+class Survey(msgspec.Struct, frozen=True):
+    """What many messages hold."""
+
+    files: int
+    messages: int
+    results: dict[str, int]  # accepted, or ignored and rejected with their code
+    met: tuple[Met, ...]  # the most frequent first
+
+    @property
+    def unmapped(self) -> tuple[Met, ...]:
+        """What the site must still give a meaning."""
+        return tuple(each for each in self.met if not each.meaning)
+
+
+class Surveyor:
+    """Gathers a survey, message by message."""
+
+    def __init__(self) -> None:
+        self._results: Counter[str] = Counter()
+        self._met: Counter[tuple[Term, str, str, str]] = Counter()
+        self._labels: dict[tuple[Term, str], str] = {}
+        self.files = 0
+        self.messages = 0
+
+    def take(self, explained: Explanation) -> None:
+        """Count what one message holds."""
+        self.messages += 1
+        self._results[f"{explained.result} {explained.code}".rstrip()] += 1
+        for each in explained.taken:
+            if each.term is not None:
+                value = normal(each.value) if each.term is Term.WORD else each.value
+                self._met[each.term, each.where, value, each.meaning] += 1
+                self._labels.setdefault((each.term, value), each.label)
+
+    def survey(self) -> Survey:
+        """What was gathered."""
+        met = [
+            Met(term, where, value, self._labels[term, value], times, meaning)
+            for (term, where, value, meaning), times in self._met.items()
+        ]
+        ranked = sorted(met, key=lambda each: (each.term, -each.times, each.where, each.value))
+        return Survey(self.files, self.messages, dict(self._results.most_common()), tuple(ranked))
+
+
+def files_in(paths: Iterable[Path]) -> Iterator[Path]:
+    """The files, and those in folders, in the order of their names; hidden ones are passed over."""
+    for path in paths:
+        if path.is_dir():
+            found = [each for each in path.rglob("*") if each.is_file()]
+            yield from sorted(each for each in found if not any(part.startswith(".") for part in each.parts[-3:]))
+        else:
+            yield path
+
+
+def messages_of(content: bytes) -> tuple[bytes, ...]:
+    """The messages in one file."""
+    bare = content.removeprefix(b"\xef\xbb\xbf").strip(_FRAMING + b" \r\n\t")
+    if re.match(rb"MSH|FHS|BHS", bare):
+        lines = _ENVELOPE.sub(b"", bare.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+        parts = _MESSAGE.split(lines)
+        return tuple(part.strip(_FRAMING + b" \n\t") for part in parts if part.startswith(b"MSH"))
+    lines = tuple(line for line in bare.splitlines() if line.strip())
+    if len(lines) > 1 and all(line.lstrip().startswith(b"{") and line.rstrip().endswith(b"}") for line in lines):
+        return lines
+    return (content,) if bare else ()
+
+
+def proposal(survey: Survey, source: str) -> str:
+    """TOML for gateway.toml: a place for each word and drug without a meaning, with what is known of it.
+
+    It is refused, line by line, until somebody has decided.
+    """
+    words = _by_value(survey, Term.WORD)
+    drugs = _by_value(survey, Term.DRUG)
+    lines = [f"# From {survey.messages} messages in {source}. Decide each line, then move it into gateway.toml."]
+    if words:
+        lines += ["", f'# Put one of these for "?": {", ".join(MarAct)}.', "[ehr.mar_words]"]
+        lines += [f'{_quoted(value)} = "?"  # {note}' for value, note in words.items()]
+    if drugs:
+        lines += [
+            "",
+            "# Move each code to the list of its class: docs/reference/configuration.md.",
+            "[drugs]",
+            '"?" = [',
+        ]
+        lines += [f"  {_quoted(value)},  # {note}" for value, note in drugs.items()]
+        lines += ["]"]
+    return "\n".join([*lines, ""])
+
+
+def _by_value(survey: Survey, term: Term) -> dict[str, str]:
+    """Every unmapped value with where it stood, how often, and the text beside it."""
+    notes: dict[str, list[str]] = {}
+    for each in survey.unmapped:
+        if each.term is term:
+            label = f" {_comment(each.label)}" if each.label else ""
+            notes.setdefault(each.value, []).append(f"{each.where}{label}, {each.times} times")
+    return {value: "; ".join(several) for value, several in notes.items()}
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
+def _comment(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
