@@ -171,7 +171,7 @@ def test_a_word_that_nobody_knows_is_a_note_and_work_and_nothing_else(word: str)
     (raised,) = answer.facts
     assert isinstance(raised, facts.WorkRaised)
     assert (raised.what, raised.patient, raised.order) == (WorkKind.UNKNOWN_WORD, VISIT, "RX55821")
-    assert refusal(payload, msgspec.structs.replace(WARD, bound={}, treated=frozenset())).startswith(
+    assert refusal(payload, msgspec.structs.replace(WARD, bound=ServedCaps(), treated=())).startswith(
         "ignored unknown-word"
     ), "without a session it is a note"
 
