@@ -108,10 +108,9 @@ class Rerun:
 
     def _first_look(self, before_seq: int, now_us: int, tokens: Iterator[str]) -> Step:
         """What a gateway with these rules publishes at its first start, which takes nothing back."""
-        before = msgspec.structs.replace(self._state, records=self.records)  # also those that are read back for it
         state, step = self._advanced(self._state, (), before_seq, now_us, tokens)
         wrong = {each.record.token for each in step.outcomes if each.takes_back}
-        self._state, kept = state.with_asleep(wrong, before), step.without(wrong)
+        self._state, kept = state.with_asleep(wrong, self.records), step.without(wrong)
         self.records.update({each.token: each for each in kept.records})
         return kept
 

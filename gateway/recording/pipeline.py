@@ -284,7 +284,7 @@ class Pipeline:
         wrong = {each.record.token for each in step.outcomes if each.takes_back}
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})
-        await self._finish(transaction, (state.with_asleep(wrong, self._next), step.without(wrong)))
+        await self._finish(transaction, (state.with_asleep(wrong, self._next.records), step.without(wrong)))
         if facts := tuple(self._after_damage(self._clock.now().utc_us)):
             await self._take_facts(facts, ())  # in the same commit
 

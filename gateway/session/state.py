@@ -105,10 +105,10 @@ class TrackerState(msgspec.Struct, frozen=True):
         known = self.facts.of(("patient", patient))
         return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in known)
 
-    def with_asleep(self, tokens: Collection[str], before: "TrackerState") -> "TrackerState":
+    def with_asleep(self, tokens: Collection[str], before: Mapping[str, SessionRecord]) -> "TrackerState":
         """The state with these sessions as they were `before`, and nothing due in them until a fact concerns them."""
         asleep = [
-            msgspec.structs.replace(before.records[token], watched=frozenset(), due_us=FOREVER, wake_us=FOREVER)
+            msgspec.structs.replace(before[token], watched=frozenset(), due_us=FOREVER, wake_us=FOREVER)
             for token in tokens
         ]
         return _with_records(self, asleep)
