@@ -43,6 +43,10 @@ class Connection:
             raise PublishRefused(message.topic, reason)
         return PubAck(reason)
 
+    def largest_payload(self, message: OutgoingMessage) -> int:
+        """Bytes that the payload of such a message may have; a larger one is refused (0x95) without being sent."""
+        return self._client.largest_payload(message)
+
     @property
     def busy(self) -> bool:
         """Whether earlier bytes still wait for the network."""

@@ -1,4 +1,7 @@
-"""QoS 0 PUBLISH packets, built by hand: the hot path. Pure. Sections are of the MQTT 5.0 specification."""
+"""PUBLISH packets: those of QoS 0 built by hand, the hot path, and how large one of QoS 1 is. Pure.
+
+Sections are of the MQTT 5.0 specification.
+"""
 
 import struct
 from collections.abc import Iterable
@@ -6,6 +9,7 @@ from collections.abc import Iterable
 from gateway.mqtt.types import OutgoingMessage
 
 PUBLISH_QOS0 = 0x30  # 3.3.1: type 3, no DUP, QoS 0, not retained
+LONGEST_VARINT = 4
 PAYLOAD_IS_UTF8 = b"\x01\x01"  # 3.3.2.3.2
 MESSAGE_EXPIRY = struct.Struct(">BI")  # 3.3.2.3.3: identifier 2, seconds
 CONTENT_TYPE = struct.Struct(">BH")  # 3.3.2.3.9: identifier 3, length
@@ -25,6 +29,12 @@ def publish_packets(messages: Iterable[OutgoingMessage], mqtt5: bool) -> bytes:
             message.payload,
         )
     return b"".join(parts)
+
+
+def qos1_overhead(message: OutgoingMessage, mqtt5: bool) -> int:
+    """Bytes that a QoS 1 PUBLISH packet has beside the payload, at most: a short one has a shorter length."""
+    properties = _properties(message) if mqtt5 else b""
+    return 1 + LONGEST_VARINT + 2 + len(message.topic.encode()) + 2 + len(properties)
 
 
 def _properties(message: OutgoingMessage) -> bytes:

@@ -28,6 +28,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.ledger.batch import UNPROVEN
 from gateway.mqtt.credentials import Credentials
+from gateway.mqtt.packets import qos1_overhead
 from gateway.mqtt.paho_glue import (
     LastLoggedError,
     connect_properties,
@@ -38,9 +39,10 @@ from gateway.mqtt.paho_glue import (
     translated,
 )
 from gateway.mqtt.pending_acks import PendingAcks
-from gateway.mqtt.types import Disconnected, MqttSettings, OutgoingMessage
+from gateway.mqtt.types import PACKET_TOO_LARGE, Disconnected, MqttSettings, OutgoingMessage
 
 LARGEST_INBOX = 1000  # inbound QoS 0 messages waiting; later ones are dropped
+LARGEST_PACKET = 268_435_460  # of MQTT itself; bytes
 OUR_WINDOW = 20  # publishes in flight where the broker sets no lower limit
 TICK_S = 1.0
 DISCONNECT_WAIT_S = 1.0
@@ -91,6 +93,7 @@ class PahoConnection(aiomqtt.Client):
         self.mqtt5 = mqtt5
         self.session_present = False
         self.window = OUR_WINDOW
+        self.largest_packet = LARGEST_PACKET  # bytes that the broker takes
         self.inbox: deque[Inbound] = deque()
         self.arrived = asyncio.Event()  # something came in, or the connection ended
         self._pending_acks = PendingAcks(self._loop, settings.ack_timeout_s)
@@ -141,11 +144,22 @@ class PahoConnection(aiomqtt.Client):
         return self._client.want_write()
 
     def begin_publish(self, message: OutgoingMessage) -> asyncio.Future[int]:
-        """Send at QoS 1, as the message says; the future answer is the PUBACK's reason."""
+        """Send at QoS 1, as the message says; the future answer is the PUBACK's reason.
+
+        What is larger than the broker takes would end the connection, at every retry: it is refused here.
+        """
         self.check()
+        if len(message.payload) > self.largest_payload(message):
+            refused: asyncio.Future[int] = self._loop.create_future()
+            refused.set_result(PACKET_TOO_LARGE)
+            return refused
         properties = publish_properties(message) if self.mqtt5 else None
         info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
         return self._expect(info.rc, info.mid)
+
+    def largest_payload(self, message: OutgoingMessage) -> int:
+        """Bytes that the payload of such a message may have."""
+        return self.largest_packet - qos1_overhead(message, self.mqtt5)
 
     def begin_subscribe(self, filters: Sequence[str], with_retained: bool, qos: int) -> asyncio.Future[int]:
         """Subscribe; the future answer is the worst reason of all filters."""
@@ -244,6 +258,7 @@ class PahoConnection(aiomqtt.Client):
             return
         self.session_present = flags.session_present
         self.window = min(OUR_WINDOW, int(getattr(properties, "ReceiveMaximum", OUR_WINDOW)))
+        self.largest_packet = int(getattr(properties, "MaximumPacketSize", LARGEST_PACKET))
         client._max_inflight_messages = self.window  # pyright: ignore[reportPrivateUsage] the setter refuses while connected
         half_s = max(1, client.keepalive // 2)  # paho gives a silent broker up after two of them
         client._keepalive = half_s  # pyright: ignore[reportPrivateUsage] as above

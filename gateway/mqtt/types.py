@@ -13,6 +13,7 @@ NOBODY_LISTENS = 0x10  # a success: the broker took it and had no subscriber for
 UNSUPPORTED_PROTOCOL = 0x84
 BAD_CREDENTIALS = 0x86
 NOT_AUTHORIZED = 0x87
+PACKET_TOO_LARGE = 0x95
 TAKEN_OVER = 0x8E  # another client connected under our id
 KEEPALIVE_S = 15  # unless a site says otherwise
 

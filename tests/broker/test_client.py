@@ -8,12 +8,14 @@ import threading
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
+import msgspec
 import paho.mqtt.client as paho
 import pytest
 
 from gateway.ledger.batch import UNPROVEN
 from gateway.mqtt.client import connect
 from gateway.mqtt.types import (
+    PACKET_TOO_LARGE,
     BadCredentials,
     BadTls,
     ConnectRefused,
@@ -348,6 +350,23 @@ async def test_the_broker_may_lower_window_and_keepalive(tmp_path: Path) -> None
             assert [await answer for answer in answers] == [0] * 20
         assert [reader.next().payload for _ in range(20)] == [str(number).encode() for number in range(20)]
         reader.say_goodbye()
+
+
+async def test_a_message_larger_than_the_broker_takes_is_refused_and_the_connection_goes_on(tmp_path: Path) -> None:
+    message = OutgoingMessage("a/topic", b"", content_type="application/hl7-v2", expiry_s=60)
+    with Mosquitto(tmp_path, ["max_packet_size 2000"]) as broker:
+        async with connect(settings(broker.port), WILL) as connection:
+            longest = connection.largest_payload(message)
+            assert 1900 < longest < 2000
+            assert (await connection.publish(_with(message, longest))).no_subscriber
+            with pytest.raises(PublishRefused) as refused:
+                await connection.publish(_with(message, longest + 1))
+            assert refused.value.reason == PACKET_TOO_LARGE
+            assert (await connection.publish(_with(message, longest))).no_subscriber
+
+
+def _with(message: OutgoingMessage, size: int) -> OutgoingMessage:
+    return msgspec.structs.replace(message, payload=b"x" * size)
 
 
 async def test_mutual_tls_lets_in_who_holds_a_certificate_and_nobody_else(tmp_path: Path) -> None:
