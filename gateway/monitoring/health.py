@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from ipaddress import ip_address
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Protocol, Self
 
 import msgspec
 
@@ -50,6 +50,16 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         return [text for text, holds in findings.items() if holds]
 
 
+class Report(Protocol):
+    """How a program is: a struct of what it says, and what is wrong."""
+
+    __struct_fields__: ClassVar[tuple[str, ...]]
+
+    def reasons(self) -> list[str]:
+        """Why it is degraded; empty when all is well."""
+        ...
+
+
 class HealthServer:
     """Serves both paths on `listen` while its context is open; `address` then says where.
 
@@ -57,7 +67,7 @@ class HealthServer:
     address cannot be had.
     """
 
-    def __init__(self, listen: tuple[str, int], health: Callable[[], Health], metrics: Callable[[], bytes]) -> None:
+    def __init__(self, listen: tuple[str, int], health: Callable[[], Report], metrics: Callable[[], bytes]) -> None:
         self.address: tuple[str, int] = listen
         self._is_private = ip_address(listen[0]).is_loopback
         self._health = health

@@ -82,7 +82,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(settings: MqttSettings, will: OutgoingMessage) -> AsyncGenerator[Connection]:
+async def connect(settings: MqttSettings, will: OutgoingMessage | None) -> AsyncGenerator[Connection]:
     """A connection by MQTT 5 or, if the broker refuses that, by 3.1.1, resuming the session of `settings.client_id`.
 
     Raises MqttDown (Unreachable, ConnectRefused, BadCredentials, BadTls). Leaving the context cuts the connection; the

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from gateway.messages.cloudevents import Origin, encode_event
 from gateway.messages.destination import Destination
 from gateway.messages.notation import Mode
-from gateway.messages.outbound.device import GatewayState, GatewayStatus, StatusReason, gateway_status_event
+from gateway.messages.outbound.device import GatewayState, GatewayStatus, StatusReason, StatusRole, gateway_status_event
 from gateway.mqtt.service import Announcements, ConnectionInfo
 from gateway.mqtt.types import OutgoingMessage
 from gateway.runtime.clock import Clock
@@ -16,14 +16,22 @@ def software_version() -> str:
     return version("capgate")
 
 
-def announcements(origin: Origin, destination: Destination, mode: Mode, clock: Clock) -> Announcements:
+def announcements(
+    origin: Origin, destination: Destination, mode: Mode, clock: Clock, role: StatusRole | None = None
+) -> Announcements:
     """The messages published at every connection (birth), at its loss (will) and at a clean end (farewell)."""
 
     def message(
         state: GatewayState, epoch: int, protocol: str | None, edition: str, reason: StatusReason | None
     ) -> OutgoingMessage:
         status = GatewayStatus(
-            state=state, reason=reason, epoch=epoch, software=software_version(), protocol=protocol, mode=mode
+            state=state,
+            reason=reason,
+            epoch=epoch,
+            software=software_version(),
+            protocol=protocol,
+            mode=mode,
+            role=role,
         )
         event = gateway_status_event(origin, clock.now().utc_us, status, edition)
         return OutgoingMessage.to(destination, encode_event(event))

@@ -70,7 +70,9 @@ class Inbound:
 class PahoConnection(aiomqtt.Client):
     """aiomqtt for one connection. Everything that talks to the broker raises Disconnected once that has ended."""
 
-    def __init__(self, settings: MqttSettings, will: OutgoingMessage, credentials: Credentials, mqtt5: bool) -> None:
+    def __init__(
+        self, settings: MqttSettings, will: OutgoingMessage | None, credentials: Credentials, mqtt5: bool
+    ) -> None:
         self._last_error = LastLoggedError()
         super().__init__(
             settings.host,
@@ -80,10 +82,10 @@ class PahoConnection(aiomqtt.Client):
             tls_context=credentials.tls,
             identifier=settings.client_id,
             protocol=aiomqtt.ProtocolVersion.V5 if mqtt5 else aiomqtt.ProtocolVersion.V311,
-            clean_session=None if mqtt5 else False,
+            clean_session=None if mqtt5 else settings.session_expiry_s == 0,
             clean_start=False if mqtt5 else paho.MQTT_CLEAN_START_FIRST_ONLY,
             properties=connect_properties(settings) if mqtt5 else None,
-            will=last_will(will, settings.will_delay_s, mqtt5),
+            will=None if will is None else last_will(will, settings.will_delay_s, mqtt5),
             keepalive=settings.keepalive_s,
             timeout=settings.connect_timeout_s,
             logger=self._last_error.logger,

@@ -207,6 +207,13 @@ def filter_of(channel: Channel, root: str) -> str:
     return f"{root}/{re.sub(r'{[^}]*}', '+', channel.address)}"
 
 
+def published(root: str, topic: str) -> tuple[Channel | None, str]:
+    """The channel that a topic is of, and whose it is; None where it is none whose address has a gateway alone."""
+    area, gateway, rest = (*topic.removeprefix(f"{root}/").split("/", 2), "", "")[:3]
+    address = f"{area}/{{gateway}}/{rest}"
+    return next((channel for channel in CHANNELS if channel.address == address), None), gateway
+
+
 class Topics:
     """The destinations of one gateway at one site; a test gateway's lie under a root of their own."""
 

@@ -38,7 +38,7 @@ class MqttSettings(msgspec.Struct, frozen=True):
     keepalive_s: int = KEEPALIVE_S  # a silent broker is given up within this time
     connect_timeout_s: float = 10.0
     ack_timeout_s: float = 15.0  # a PUBACK later than this ends the connection: only a new one repeats (4.4)
-    session_expiry_s: int = 7 * 86_400  # how long the broker keeps inbound messages for us
+    session_expiry_s: int = 7 * 86_400  # how long the broker keeps inbound messages for us; 0: not at all
     will_delay_s: int = 10  # a shorter outage is not announced
 
 

@@ -45,6 +45,12 @@ class ClockState(msgspec.Struct, frozen=True, omit_defaults=True):
     max_error_ms: float | None = None
 
 
+class StatusRole(StrEnum):
+    """What says it, where that is no gateway."""
+
+    BRIDGE = "bridge"
+
+
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Birth, will and farewell. A will whose `epoch` is lower than the last birth's is stale."""
 
@@ -55,6 +61,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     protocol: str | None = None  # MQTT "5.0" or "3.1.1"; given when online
     mode: Mode
     clock: ClockState | None = None
+    role: StatusRole | None = None  # a gateway's has none
 
 
 def gateway_status_event(origin: Origin, at_us: int, status: GatewayStatus, edition: str) -> Event:
