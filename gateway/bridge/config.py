@@ -1,5 +1,6 @@
 """bridge.toml: checked as a whole, every error with its line. Reference: docs/how-to/connect-an-engine.md."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from gateway.config.problems import Problems
 from gateway.config.tables import FileName, MqttTable, Segment, Table, is_loopback, listen_address
 from gateway.messages.destination import Destination
 from gateway.messages.notation import Mode, Notation
-from gateway.mqtt.topics import Topics
+from gateway.mqtt.topics import CHARGE, OBSERVATION, Topics, filter_of
 from gateway.mqtt.types import MqttSettings, TlsFiles
 
 DEFAULT_CLIENT_ID = "capgate-bridge"
@@ -24,6 +25,9 @@ class Carried(StrEnum):
 
     CHARGE = "charge"
     OBSERVATION = "observation"
+
+
+CHANNELS = {Carried.CHARGE: CHARGE[Notation.HL7], Carried.OBSERVATION: OBSERVATION[Notation.HL7]}
 
 
 class AckCode(StrEnum):
@@ -71,10 +75,27 @@ class ListenTable(Table):
 
     address: Annotated[StrictStr, AfterValidator(_listen)]
     ack: AckCode = AckCode.AA
+    answer_timeout_s: Annotated[StrictFloat, Field(ge=1, le=300)] = 20.0
     insecure: StrictBool = False
     ca_file: FileName | None = None
     cert_file: FileName | None = None
     key_file: FileName | None = None
+
+
+class StandbyTable(Table):
+    """That this is one of two bridges of one name, of which one carries."""
+
+    name: Segment
+    client_id: Annotated[StrictStr, Field(min_length=1, max_length=64)]
+    takeover_s: Annotated[StrictFloat, Field(ge=1, le=600)] = 20.0
+    cert_file: FileName | None = None
+    key_file: FileName | None = None
+
+
+class BridgeHealthTable(Table):
+    """Where the bridge says how it is."""
+
+    listen: Annotated[StrictStr, AfterValidator(_listen)]
 
 
 class BridgeFile(Table):
@@ -84,6 +105,8 @@ class BridgeFile(Table):
     mqtt: MqttTable
     engine: EngineTable
     listen: ListenTable | None = None
+    standby: StandbyTable | None = None
+    health: BridgeHealthTable | None = None
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -102,9 +125,19 @@ class MllpListen(msgspec.Struct, frozen=True):
     host: str
     port: int
     ack: AckCode
+    answer_timeout_s: float  # how long the gateways have to answer; the engine waits longer
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+
+
+class Standby(msgspec.Struct, frozen=True):
+    """How one of two bridges knows whether it is to carry."""
+
+    name: str  # of this one; the other has another
+    takeover_s: float  # silence of the other after which this one carries
+    lease: Destination  # where the one that carries says so
+    watch: MqttSettings  # the connection by which it watches the other
 
 
 class BridgeConfig(msgspec.Struct, frozen=True):
@@ -115,9 +148,11 @@ class BridgeConfig(msgspec.Struct, frozen=True):
     mode: Mode
     mqtt: MqttSettings
     target: Target
-    outbound: tuple[str, ...]  # topic filters of what is carried to the engine
+    outbound: Mapping[Carried, str]  # what is carried to the engine, by its topic filter
     inbound: Destination  # of what the engine says
     listen: MllpListen | None
+    standby: Standby | None = None
+    health: tuple[str, int] | None = None
 
 
 def load_bridge(path: Path) -> BridgeConfig:
@@ -128,19 +163,38 @@ def load_bridge(path: Path) -> BridgeConfig:
     table = file.mqtt if file.mqtt.client_id else file.mqtt.model_copy(update={"client_id": DEFAULT_CLIENT_ID})
     settings = resolve_mqtt(problems, table, None)
     target, listen = _resolve_target(problems, file.engine), _resolve_listen(problems, file.listen)
+    topics = Topics(file.bridge.site, file.bridge.id, file.bridge.mode)
+    lease = f"{topics.root}/dev/{file.bridge.id}/lease"
+    standby = _resolve_standby(problems, file.standby, settings, lease)
     if problems.errors or settings is None:
         raise TomlProblems(tuple(problems.errors))
-    topics = Topics(file.bridge.site, file.bridge.id, file.bridge.mode)
     return BridgeConfig(
         site=file.bridge.site,
         id=file.bridge.id,
         mode=file.bridge.mode,
         mqtt=settings,
         target=target,
-        outbound=tuple(f"{topics.root}/ehr/+/{thing}/hl7" for thing in file.engine.carry),
+        outbound={kind: filter_of(CHANNELS[kind], topics.root) for kind in file.engine.carry},
         inbound=topics.inbound(Notation.HL7),
         listen=listen,
+        standby=standby,
+        health=None if file.health is None else listen_address(file.health.listen),
     )
+
+
+def _resolve_standby(
+    problems: Problems, table: StandbyTable | None, settings: MqttSettings | None, lease: str
+) -> Standby | None:
+    if table is None or settings is None:
+        return None
+    if table.client_id == settings.client_id:
+        problems.error(("standby", "client_id"), "the broker would cut the other off, accepted: not that of [mqtt]")
+    watch = msgspec.structs.replace(settings, client_id=table.client_id, session_expiry_s=0)
+    certificate, key = _pair(problems, "standby", table)
+    if settings.tls is not None and certificate is not None:
+        tls = msgspec.structs.replace(settings.tls, certificate=certificate, key=key)
+        watch = msgspec.structs.replace(watch, tls=tls)
+    return Standby(table.name, table.takeover_s, Destination(lease, 1, True, None, "text/plain"), watch)
 
 
 def _resolve_target(problems: Problems, table: EngineTable) -> Target:
@@ -161,19 +215,25 @@ def _resolve_listen(problems: Problems, table: ListenTable | None) -> MllpListen
     _check_exposure(problems, "listen", host, is_tls=certificate is not None, insecure=table.insecure)
     if ca and certificate is None:
         problems.error(("listen",), "cert_file and key_file are missing, accepted: our own certificate and key (PEM)")
-    return MllpListen(host, port, table.ack, ca, certificate, key)
+    return MllpListen(host, port, table.ack, table.answer_timeout_s, ca, certificate, key)
 
 
 def _files(
     problems: Problems, name: str, table: EngineTable | ListenTable
 ) -> tuple[Path | None, Path | None, Path | None]:
+    ca = problems.file((name, "ca_file"), table.ca_file) if table.ca_file else None
+    return ca, *_pair(problems, name, table)
+
+
+def _pair(
+    problems: Problems, name: str, table: EngineTable | ListenTable | StandbyTable
+) -> tuple[Path | None, Path | None]:
     if (table.cert_file is None) != (table.key_file is None):
         present = "cert_file" if table.key_file is None else "key_file"
         problems.error((name, present), "alone, accepted: cert_file and key_file together, or neither")
-    ca = problems.file((name, "ca_file"), table.ca_file) if table.ca_file else None
     certificate = problems.file((name, "cert_file"), table.cert_file) if table.cert_file else None
     key = problems.file((name, "key_file"), table.key_file, secret=True) if table.key_file else None
-    return ca, certificate, key
+    return certificate, key
 
 
 def _check_exposure(problems: Problems, name: str, host: str, *, is_tls: bool, insecure: bool) -> None:

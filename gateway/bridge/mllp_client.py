@@ -5,7 +5,9 @@ import ssl
 from collections import deque
 
 from gateway.bridge.config import Target
-from gateway.bridge.mllp import Deframer, FrameTooLarge, frame
+from gateway.bridge.mllp import Deframer, Frame, Oversized, frame
+from gateway.bridge.mllp_server import keep_alive
+from gateway.bridge.notices import Happening, Notices
 from gateway.messages.hl7v2 import Er7Error, parse
 from gateway.messages.inbound.acks import read_ack
 from gateway.messages.inbound.answers import Receipt
@@ -35,12 +37,14 @@ class Acknowledged:
 class MllpClient:
     """Opened when it is needed, cut when the engine does not keep to the protocol."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, notices: Notices) -> None:
         self._target = target
+        self._notices = notices
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._deframer = Deframer(LARGEST_ACK)
-        self._came: deque[bytes] = deque()
+        self._came: deque[Frame] = deque()
+        self._came_instead = ""  # what was no acknowledgement of the message under way
 
     async def exchange(self, message: bytes, control_id: str) -> Acknowledged:
         """Send a message, and wait for the acknowledgement that names it. Raises AckTimeout."""
@@ -64,6 +68,7 @@ class MllpClient:
 
     async def _exchange(self, message: bytes, control_id: str) -> Acknowledged:
         reader, writer = await self._open()
+        self._came_instead = ""
         try:
             async with asyncio.timeout(self._target.ack_timeout_s):
                 writer.write(frame(message))
@@ -71,13 +76,17 @@ class MllpClient:
                 return await self._acknowledgement(reader, control_id)
         except TimeoutError:
             detail = f"no acknowledgement within {self._target.ack_timeout_s:g} s"
-        except (OSError, EOFError, FrameTooLarge) as error:
+        except (OSError, EOFError) as error:
             detail = str(error) or type(error).__name__
         except asyncio.CancelledError:
             await self.close()  # its acknowledgement would come to the next message
             raise
+        if not self._came_instead and self._deframer.is_within:
+            self._came_instead = "an answer came that was not ended"
+        elif not self._came_instead and self._deframer.dropped:
+            self._came_instead = "bytes came outside any MLLP frame"
         await self.close()
-        raise AckTimeout(detail, connected=True)
+        raise AckTimeout(f"{detail}; {self._came_instead}" if self._came_instead else detail, connected=True)
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._reader is not None and self._writer is not None:
@@ -91,27 +100,38 @@ class MllpClient:
             raise AckTimeout(f"no connection within {CONNECT_S:g} s", connected=False) from None
         except (OSError, BadTls) as error:
             raise AckTimeout(f"{type(error).__name__}: {error}", connected=False) from error
+        keep_alive(self._writer)
         return self._reader, self._writer
 
     async def _acknowledgement(self, reader: asyncio.StreamReader, control_id: str) -> Acknowledged:
         """What is no acknowledgement, or one of another message, is passed over."""
         while True:
             while self._came:
-                payload = self._came.popleft()
-                receipt = _receipt(payload)
-                if receipt is not None and receipt.for_id == control_id:
-                    return Acknowledged(payload, receipt)
+                answer = _read(self._came.popleft(), control_id)
+                if isinstance(answer, Acknowledged):
+                    return answer
+                self._came_instead = answer
+                self._notices.happened(Happening.WRONG_ACKS, answer)
             data = await reader.read(READ_BYTES)
             if not data:
                 raise EOFError("the engine closed the connection")
             self._came.extend(self._deframer.feed(data))
 
 
-def _receipt(payload: bytes) -> Receipt | None:
+def _read(answer: Frame, control_id: str) -> Acknowledged | str:
+    """The acknowledgement of that message, or what it is instead, without its content."""
+    if isinstance(answer, Oversized):
+        return f"an answer came that is larger than {LARGEST_ACK} bytes"
     try:
-        return read_ack(parse(payload, lossy=True))
+        message = parse(answer, lossy=True)
     except Er7Error:
-        return None
+        return "an answer came that is no HL7"
+    receipt = read_ack(message)
+    if receipt is None:
+        return "an answer came without a code and an id in MSA-1 and MSA-2"
+    if receipt.for_id != control_id:
+        return "an acknowledgement came whose MSA-2 is not the MSH-10 that was sent"
+    return Acknowledged(answer, receipt)
 
 
 def _client_context(files: TlsFiles) -> ssl.SSLContext:

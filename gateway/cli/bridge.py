@@ -4,33 +4,41 @@ import asyncio
 import logging
 import signal
 import sys
+from http.client import HTTPConnection
 from pathlib import Path
 
 import click
+import msgspec
 
 from drivers.toml.document import TomlProblems
 from gateway.bridge.bridge import Bridge
 from gateway.bridge.config import BridgeConfig, load_bridge
+from gateway.bridge.report import BridgeReport
 from gateway.runtime import systemd
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import setup_logging
 from gateway.runtime.loop import run_loop
 
+PATIENCE_S = 5.0
 _log = logging.getLogger("capgate.bridge")
 
 
 @click.command(
     "bridge",
-    epilog="Example: capgate bridge --config /etc/capgate/bridge.toml. Exit codes: 0 stopped by a signal or checked, 1 "
-    "the address to listen on cannot be had, 2 wrong configuration.",
+    epilog="Example: capgate bridge --config /etc/capgate/bridge.toml. Exit codes: 0 stopped by a signal, checked, or "
+    "all is well, 1 the address to listen on cannot be had, or something is wrong, 2 wrong configuration, 3 no bridge "
+    "answers.",
 )
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The bridge's configuration.")
 @click.option("--check", is_flag=True, help="Check the configuration, and do no more.")
+@click.option("--status", is_flag=True, help="Say how the running bridge is, by its [health] address.")
+@click.option("--json", "as_json", is_flag=True, help="With --status: as JSON.")
 @click.option("--log", "form", type=click.Choice(["json", "text"]), help="Form of log lines; text on a terminal.")
-def command(config: Path, check: bool, form: str | None) -> None:
+def command(config: Path, check: bool, status: bool, as_json: bool, form: str | None) -> None:
     """Carry HL7 messages between the broker and an interface engine that speaks MLLP, until SIGTERM or SIGINT.
 
-    A message is acknowledged to the broker only when the engine has answered it.
+    A charge is acknowledged to the broker only when the engine has answered it. A message of the engine is answered
+    with what the gateways make of it.
     """
     try:
         settings = load_bridge(config)
@@ -40,12 +48,34 @@ def command(config: Path, check: bool, form: str | None) -> None:
     if check:
         click.echo(f"{config} is sound")
         return
+    if status:
+        sys.exit(_show(settings, as_json=as_json))
     setup_logging(json=form == "json" if form else not sys.stderr.isatty())
     try:
         run_loop(_until_signal(settings))
     except* OSError as errors:
         _log.critical("cannot listen: %s", errors.exceptions[0])
         sys.exit(1)
+
+
+def _show(config: BridgeConfig, *, as_json: bool) -> int:
+    """Print what the running bridge says of itself; the exit code."""
+    if config.health is None:
+        click.echo("the configuration has no [health]; accepted: listen, an address of this machine", err=True)
+        return 2
+    host, port = config.health
+    asked = HTTPConnection(host, port, timeout=PATIENCE_S)
+    try:
+        asked.request("GET", "/healthz")
+        body = asked.getresponse().read()
+    except OSError as error:
+        click.echo(f"no bridge answers at {host}:{port}: {error}", err=True)
+        return 3
+    finally:
+        asked.close()
+    report = msgspec.json.decode(body, type=BridgeReport)
+    click.echo(body.decode().rstrip() if as_json else "\n".join(report.lines()))
+    return 1 if report.troubles else 0
 
 
 async def _until_signal(config: BridgeConfig) -> None:
@@ -56,7 +86,7 @@ async def _until_signal(config: BridgeConfig) -> None:
     bridge = Bridge(config, SystemClock())
     async with asyncio.TaskGroup() as group:
         running = group.create_task(bridge.run())
-        await bridge.listening.wait()
+        await bridge.ready.wait()
         systemd.ready(f"carrying to {config.target.host}:{config.target.port}")
         _log.info("started", extra={"engine": f"{config.target.host}:{config.target.port}", "port": bridge.port})
         await stop.wait()

@@ -86,11 +86,11 @@ def hasty_engine(heard: Heard) -> Generator[int]:
         server.server_close()
 
 
-def send(port: int, message: bytes) -> str:
-    """What an engine hears after it has sent `message`, by python-hl7's client; its MSA segment."""
+def send(port: int, message: bytes, segment: str = "MSA") -> str:
+    """What an engine hears after it has sent `message`, by python-hl7's client; that segment of it."""
     with _client.MLLPClient("127.0.0.1", port) as client:
         answer = cast(bytes, client.send_message(message)).decode()
-    return next(line for line in answer.strip("\x0b\x1c\r").split("\r") if line.startswith("MSA"))
+    return next(line for line in answer.strip("\x0b\x1c\r").split("\r") if line.startswith(segment))
 
 
 @asynccontextmanager

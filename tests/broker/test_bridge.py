@@ -3,8 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import paho.mqtt.client as paho
@@ -12,84 +11,25 @@ import pytest
 
 from drivers.toml.document import TomlProblems
 from gateway.bridge.bridge import Bridge
-from gateway.bridge.config import BridgeConfig, load_bridge
+from gateway.bridge.config import Carried, load_bridge
 from gateway.runtime.clock import SystemClock
 from tests.broker.authority import Authority
+from tests.broker.bridge_side import CHARGES, SiteGateway, adt, bridge, charge, ready, said, write_config
 from tests.broker.caller import Caller
 from tests.broker.harness import Mosquitto, eventually, free_port
 from tests.broker.mllp_peers import Heard, engine, hasty_engine, node_engine, node_send, rude_engine, send
 
-ROOT = "capgate-test/v1/north"
-CHARGES = f"{ROOT}/ehr/gw-01/charge/hl7"
-ANSWERS = f"{ROOT}/ehr/in/hl7"
-
-
-def charge(number: int) -> bytes:
-    text = f"MSH|^~\\&|CAPGATE|NORTH|EHR|H|20260310||DFT^P03^DFT_P03|CG9RX2M7KQ4{number:02d}A|T|2.5.1|||NE|AL\r"
-    return (text + "EVN||20260310\rPID|||V770012||Müller\rFT1|1|9RX2M7KQ401A||20260310||CG|97009\r").encode()
-
-
-def adt(number: int) -> bytes:
-    return f"MSH|^~\\&|EHR|H|CAPGATE|NORTH|20260310||ADT^A04|ADT{number}|T|2.5.1\rPID|||V1\r".encode()
-
 
 @pytest.fixture
-def gateway(mosquitto: Mosquitto) -> Iterator[Caller]:
-    """A gateway as far as topics go: it hears what the engine says."""
-    caller = Caller(mosquitto.port, paho.MQTTv5, "gw-01")
-    caller.subscribe(ANSWERS)
+def gateway(mosquitto: Mosquitto) -> Iterator[SiteGateway]:
+    """A gateway as far as topics go: it hears what the engine says, and accepts all of it."""
+    caller = SiteGateway(mosquitto.port, lambda _: "accepted")
     yield caller
     caller.say_goodbye()
 
 
-def write_config(folder: Path, broker_port: int, engine_port: int, more: str = "", listen: str = "") -> Path:
-    path = folder / "bridge.toml"
-    path.write_text(f"""
-[bridge]
-site = "north"
-id = "bridge-01"
-mode = "test"
-
-[mqtt]
-url = "mqtt://127.0.0.1:{broker_port}"
-
-[engine]
-address = "127.0.0.1:{engine_port}"
-ack_timeout_s = 1
-{more}
-[listen]
-address = "127.0.0.1:0"
-{listen}
-""")
-    return path
-
-
-@asynccontextmanager
-async def bridge(config: BridgeConfig) -> AsyncGenerator[Bridge]:
-    """A bridge that carries until the context ends."""
-    running = Bridge(config, SystemClock(), chance=lambda: 0.1)
-    task = asyncio.create_task(running.run())
-    try:
-        await running.listening.wait()
-        yield running
-    finally:
-        task.cancel()
-        await asyncio.wait((task,))
-        assert task.cancelled(), task.exception()
-
-
-async def said(gateway: Caller) -> str:
-    message = await asyncio.to_thread(gateway.next)
-    return bytes(message.payload).decode()
-
-
-async def ready(gateway: Caller, carried: int = 0) -> None:
-    """Publish until the bridge has subscribed: the broker then has somebody to give it to."""
-    await eventually(lambda: gateway.publish(CHARGES, charge(carried)) == 0, "the bridge subscribes")
-
-
 async def test_charges_go_to_the_engine_and_its_answers_come_back(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "capgate.bridge")
     heard = Heard()
@@ -103,12 +43,12 @@ async def test_charges_go_to_the_engine_and_its_answers_come_back(
         ]
         assert heard.ids == [f"CG9RX2M7KQ4{number:02d}A" for number in range(30)]
         assert "Müller" in heard.messages[0]
-        await eventually(lambda: running.carried == 30, "all are acknowledged to the broker")
-    assert [vars(line)["carried"] for line in caplog.records if line.message == "ended"] == [30]
+        await eventually(lambda: running.lanes[Carried.CHARGE].carried == 30, "all are acknowledged to the broker")
+    assert [vars(line)["carried"]["charge"] for line in caplog.records if line.message == "ended"] == [30]
 
 
 async def test_a_rejected_charge_comes_back_as_such_and_blocks_none_behind_it(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
     heard = Heard()
     heard.code = "AE"
@@ -120,7 +60,7 @@ async def test_a_rejected_charge_comes_back_as_such_and_blocks_none_behind_it(
 
 
 async def test_an_engine_that_hangs_up_after_each_message_gets_every_one_once(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
     heard = Heard()
     with hasty_engine(heard) as port:
@@ -133,7 +73,7 @@ async def test_an_engine_that_hangs_up_after_each_message_gets_every_one_once(
 
 
 async def test_nothing_is_acknowledged_to_the_broker_before_the_engine_has_answered(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
     away = free_port()
     config = load_bridge(write_config(tmp_path, mosquitto.port, away))
@@ -149,7 +89,7 @@ async def test_nothing_is_acknowledged_to_the_broker_before_the_engine_has_answe
 
 
 async def test_rubbish_foreign_answers_and_two_frames_in_a_packet_do_no_harm(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
     def answer(packet: bytes) -> bytes:
         own = packet.split(b"|")[9]
@@ -164,7 +104,7 @@ async def test_rubbish_foreign_answers_and_two_frames_in_a_packet_do_no_harm(
 
 
 async def test_an_engine_that_closes_then_stalls_then_works_gets_the_message(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
     moods = iter([None, b"", None])
 
@@ -179,7 +119,7 @@ async def test_an_engine_that_closes_then_stalls_then_works_gets_the_message(
 
 
 async def test_a_message_that_the_engine_never_answers_blocks_none_behind_it(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
     def answer(packet: bytes) -> bytes | None:
         own = packet.split(b"|")[9]
@@ -193,7 +133,7 @@ async def test_a_message_that_the_engine_never_answers_blocks_none_behind_it(
         assert "MSA|AA|CG9RX2M7KQ401A" in await said(gateway)
 
 
-async def test_a_killed_broker_loses_no_charge(tmp_path: Path, gateway: Caller, mosquitto: Mosquitto) -> None:
+async def test_a_killed_broker_loses_no_charge(tmp_path: Path, gateway: SiteGateway, mosquitto: Mosquitto) -> None:
     """The gateway's outbox sends again what the broker forgets; here the publisher does."""
     heard = Heard()
     async with engine(heard) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
@@ -208,7 +148,7 @@ async def test_a_killed_broker_loses_no_charge(tmp_path: Path, gateway: Caller, 
 
 
 async def test_what_the_engine_sends_reaches_the_gateways_and_is_acknowledged(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
     async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, free_port()))) as running:
         assert await asyncio.to_thread(send, running.port, adt(1)) == "MSA|AA|ADT1"
@@ -221,7 +161,7 @@ async def test_what_the_engine_sends_reaches_the_gateways_and_is_acknowledged(
 
 @pytest.mark.parametrize("package", ["node-hl7-server", "simple-hl7", "@medplum/hl7"])
 async def test_engines_of_npm_take_charges_and_are_understood(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller, package: str
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway, package: str
 ) -> None:
     # What came on a connection before, node-hl7-server reads again with every message.
     more = "keep_connection = false" if package == "node-hl7-server" else ""
@@ -238,7 +178,7 @@ async def test_engines_of_npm_take_charges_and_are_understood(
 
 @pytest.mark.parametrize("package", ["node-hl7-client", "simple-hl7", "@medplum/hl7"])
 async def test_senders_of_npm_understand_our_answers(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller, package: str
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway, package: str
 ) -> None:
     async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, free_port()))) as running:
         answer = await asyncio.to_thread(node_send, package, running.port, adt(1))
@@ -247,7 +187,7 @@ async def test_senders_of_npm_understand_our_answers(
 
 
 async def test_two_messages_in_a_packet_are_two_and_an_acknowledgement_is_not_acknowledged(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
     config = load_bridge(write_config(tmp_path, mosquitto.port, free_port(), listen='ack = "CA"'))
     ack = b"MSH|^~\\&|E|H|C|N|1||ACK^P03|X|T|2.5.1\rMSA|AA|CG9RX2M7KQ401A\r"
@@ -263,7 +203,7 @@ async def test_two_messages_in_a_packet_are_two_and_an_acknowledgement_is_not_ac
 
 
 async def test_both_ways_run_by_tls_with_certificates_on_both_sides(
-    tmp_path: Path, mosquitto: Mosquitto, gateway: Caller
+    tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
     authority, strangers = Authority(tmp_path / "ours"), Authority(tmp_path / "strangers")
     host, client, stranger = authority.issue("127.0.0.1"), authority.issue("bridge"), strangers.issue("stranger")
@@ -330,7 +270,10 @@ def test_the_pages_example_is_accepted(tmp_path: Path) -> None:
     bridge_files.key.chmod(0o600)
     authority.ca.rename(tmp_path / "secrets" / "ca.crt")
     loaded = load_bridge(tmp_path / "bridge.toml")
-    assert loaded.outbound == ("capgate/v1/north/ehr/+/charge/hl7", "capgate/v1/north/ehr/+/observation/hl7")
+    assert list(loaded.outbound.values()) == [
+        "capgate/v1/north/ehr/+/charge/hl7",
+        "capgate/v1/north/ehr/+/observation/hl7",
+    ]
     assert (loaded.inbound.topic, loaded.target.port) == ("capgate/v1/north/ehr/in/hl7", 6661)
     assert loaded.listen is not None
     assert loaded.listen.ca is not None

@@ -79,7 +79,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certs")
     _follow_the_page(folder)
     _authority(folder, "stranger-ca")
-    for user in ("gw-02", "gw-03", "interface-engine", "dashboard", "bridge-01"):
+    for user in ("gw-02", "gw-03", "interface-engine", "dashboard", "bridge-01", "bridge-01-a"):
         _issue(folder, user, "ca")
     _issue(folder, "stranger", "stranger-ca")
     return folder
@@ -217,7 +217,7 @@ def peers(broker_port: int, certificates: Path) -> Iterator[dict[str, Peer]]:
     """Every user that the authority knows, connected and subscribed to everything."""
     connected = {
         user: Peer(broker_port, certificates, user)
-        for user in ("gw-01", "gw-02", "gw-03", "interface-engine", "dashboard", "bridge-01")
+        for user in ("gw-01", "gw-02", "gw-03", "interface-engine", "dashboard", "bridge-01", "bridge-01-a")
     }
     for peer in connected.values():
         peer.subscribe("#")
@@ -278,14 +278,27 @@ def test_every_user_reads_just_what_it_may(peers: dict[str, Peer], root: str) ->
 @pytest.mark.parametrize("root", ["capgate", "capgate-test"])
 def test_the_bridge_carries_hl7_and_no_more(peers: dict[str, Peer], root: str) -> None:
     site, bridge = f"{root}/v1/north", peers["bridge-01"]
-    for topic in ("ehr/in/hl7", "dev/bridge-01/status"):
+    for topic in ("ehr/in/hl7", "dev/bridge-01/status", "dev/bridge-01/lease"):
         assert bridge.publish(f"{site}/{topic}") != NOT_AUTHORIZED, topic
     for topic in ("ehr/in/json", "ehr/gw-01/charge/hl7", "dev/gw-01/status"):
         assert bridge.publish(f"{site}/{topic}") == NOT_AUTHORIZED, topic
-    for topic in ("ehr/gw-01/charge/json", "dev/gw-01/status", "ehr/gw-01/charge/hl7", "ehr/gw-01/observation/hl7"):
+    carried = ["dev/gw-01/status", "ehr/gw-01/charge/hl7", "ehr/gw-01/observation/hl7", "ehr/gw-01/result/json"]
+    for topic in ("dev/bridge-01/lease", "ehr/gw-01/charge/json", "dev/gw-01/alarm/disk", *carried):
         peers["gw-01"].publish(f"{site}/{topic}", b"x")
-    heard = [bridge.messages.get(timeout=PATIENCE_S)[0] for _ in range(2)]
-    assert heard == [f"{site}/ehr/gw-01/charge/hl7", f"{site}/ehr/gw-01/observation/hl7"]
+    heard: list[str] = []
+    while not heard or heard[-1] != f"{site}/{carried[-1]}":
+        heard.append(bridge.messages.get(timeout=PATIENCE_S)[0])
+    assert heard[-len(carried) :] == [f"{site}/{topic}" for topic in carried]
+    assert not any(topic.endswith(("/lease", "/charge/json", "/alarm/disk")) for topic in heard)
+
+
+@pytest.mark.parametrize("root", ["capgate", "capgate-test"])
+def test_a_bridge_on_standby_sees_who_carries_and_no_more(peers: dict[str, Peer], root: str) -> None:
+    site, watch = f"{root}/v1/north", peers["bridge-01-a"]
+    assert watch.publish(f"{site}/dev/bridge-01/lease") == NOT_AUTHORIZED
+    for topic in ("ehr/in/hl7", "dev/bridge-01/status", "dev/bridge-01/lease"):
+        peers["bridge-01"].publish(f"{site}/{topic}", b"a")
+    assert watch.messages.get(timeout=PATIENCE_S) == (f"{site}/dev/bridge-01/lease", b"a")
 
 
 def test_a_reader_that_is_away_loses_nothing_up_to_the_stated_length() -> None:

@@ -1,0 +1,77 @@
+"""How a bridge is: for people, for /healthz and for /metrics."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class LaneReport(msgspec.Struct, frozen=True):
+    """One kind of message on its way to the engine."""
+
+    waiting: int  # taken from the broker, not answered by the engine
+    carried: int  # answered, since the start
+
+
+class BridgeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bridge says of itself; no content of any message."""
+
+    version: str
+    id: str
+    role: Literal["alone", "active", "standby"]
+    mqtt_connected: bool
+    protocol: str
+    gateways_online: tuple[str, ...]
+    lanes: Mapping[str, LaneReport]
+    connections: int  # of the engine to our listener
+    counts: Mapping[str, int]  # since the start
+    troubles: Mapping[str, str]  # what is wrong now, and why
+
+    def reasons(self) -> list[str]:
+        """Why it is degraded; empty when all is well."""
+        return [f"{trouble}: {cause}" for trouble, cause in self.troubles.items()]
+
+    def metrics(self) -> bytes:
+        """As Prometheus reads it."""
+        registry = CollectorRegistry()
+        registry.register(_Families(self))
+        return generate_latest(registry)
+
+    def lines(self) -> Iterator[str]:
+        """As a person reads it."""
+        broker = f"connected by MQTT {self.protocol}" if self.mqtt_connected else "not connected"
+        yield f"bridge {self.id}, {self.role}, Capgate {self.version}"
+        yield f"broker    {broker}"
+        yield f"gateways  {', '.join(self.gateways_online) or 'none online'}"
+        for kind, lane in self.lanes.items():
+            yield f"{kind:<11} {lane.carried} carried, {lane.waiting} waiting"
+        yield f"listener  {self.connections} connections of the engine"
+        for name, count in self.counts.items():
+            if count:
+                yield f"  {name.replace('_', ' '):<22} {count}"
+        for reason in self.reasons() or ["nothing is wrong"]:
+            yield f"! {reason}" if self.troubles else reason
+
+
+class _Families(Collector):
+    def __init__(self, report: BridgeReport) -> None:
+        self._report = report
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by the library."""
+        report = self._report
+        yield GaugeMetricFamily("capgate_bridge_mqtt_connected", "1: to the broker", value=report.mqtt_connected)
+        yield GaugeMetricFamily("capgate_bridge_active", "0: it stands by", value=report.role != "standby")
+        yield GaugeMetricFamily("capgate_bridge_troubles", "What is wrong now", value=len(report.troubles))
+        yield GaugeMetricFamily("capgate_bridge_connections", "Of the engine", value=report.connections)
+        waiting = GaugeMetricFamily("capgate_bridge_waiting", "Messages not answered by the engine", labels=["kind"])
+        for kind, lane in report.lanes.items():
+            waiting.add_metric([kind], lane.waiting)
+        yield waiting
+        events = CounterMetricFamily("capgate_bridge_events", "What happened, by kind", labels=["what"])
+        for what, count in report.counts.items():
+            events.add_metric([what], count)
+        yield events
