@@ -12,9 +12,10 @@ import pytest
 from drivers.toml.document import TomlProblems
 from gateway.bridge.bridge import Bridge
 from gateway.bridge.config import Carried, load_bridge
+from gateway.mqtt.types import NOBODY_LISTENS
 from gateway.runtime.clock import SystemClock
 from tests.broker.authority import Authority
-from tests.broker.bridge_side import CHARGES, SiteGateway, adt, bridge, charge, ready, said, write_config
+from tests.broker.bridge_side import ANSWERS, CHARGES, SiteGateway, adt, bridge, charge, ready, said, write_config
 from tests.broker.caller import Caller
 from tests.broker.harness import Mosquitto, eventually, free_port
 from tests.broker.mllp_peers import Heard, engine, hasty_engine, node_engine, node_send, rude_engine, send
@@ -155,6 +156,9 @@ async def test_what_the_engine_sends_reaches_the_gateways_and_is_acknowledged(
         assert await said(gateway) == adt(1).decode()
         assert (await asyncio.to_thread(send, running.port, b"no HL7 at all")).startswith("MSA|AR")
         gateway.say_goodbye()
+        witness = Caller(mosquitto.port, paho.MQTTv5, "witness")
+        await eventually(lambda: witness.publish(ANSWERS, adt(0)) == NOBODY_LISTENS, "the broker knows that it is gone")
+        witness.say_goodbye()
         answer = await asyncio.to_thread(send, running.port, adt(2))
         assert answer == "MSA|AE|ADT2|no gateway listens"
 
