@@ -130,6 +130,7 @@ class Gateway:
             lambda: pipeline.state.records.values(),
             pipeline.messages,
             pipeline.unknown_words,
+            pipeline.delays_s,
             self._lag,
             self._inbox,
             lambda: self._shared.standing,

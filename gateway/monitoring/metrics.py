@@ -80,6 +80,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     sessions: Mapping[SessionState, Waiting] = {}  # that are not done
     messages: Mapping[str, int] = {}  # accepted, ignored, rejected, repeated -> count
     unknown_words: Mapping[str, int] = {}  # field of HL7 -> count
+    delays_s: Mapping[str, float] = {}  # sender -> shortest time from charting to receipt
 
 
 class _GatewayCollector(Collector):
@@ -104,6 +105,12 @@ class _GatewayCollector(Collector):
         for field, count in now.unknown_words.items():
             words.add_metric((field,), count)
         yield words
+        delays = GaugeMetricFamily(
+            "capgate_sender_delay_seconds", "Shortest time from a charting to its receipt.", labels=("sender",)
+        )
+        for sender, delay_s in now.delays_s.items():
+            delays.add_metric((sender,), delay_s)
+        yield delays
         yield GaugeMetricFamily("capgate_outbox_depth", "Messages that wait for the broker.", now.outbox_depth)
         yield GaugeMetricFamily("capgate_outbox_oldest_seconds", "How long the oldest waits.", now.oldest_unsent_s)
         check = "Check of the whole ledger file: 0 under way, 1 sound, 2 damaged."

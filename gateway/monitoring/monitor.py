@@ -75,7 +75,8 @@ class Answers(Protocol):
 class Monitor:
     """The alarms, health and metrics of one gateway.
 
-    `increments` are counted by operation, `messages` by answer, `unknown_words` by field.
+    `increments` are counted by operation, `messages` by answer, `unknown_words` by field, `delays_s` measured
+    by sender.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Monitor:
         records: Callable[[], Iterable[SessionRecord]],
         messages: Mapping[str, int],
         unknown_words: Mapping[str, int],
+        delays_s: Mapping[str, float],
         lag: LoopLag,
         answers: Answers,
         shared: Callable[[], Sequence[UnitShared]],
@@ -106,6 +108,7 @@ class Monitor:
         self._records = records
         self._messages = messages
         self._unknown_words = unknown_words
+        self._delays_s = delays_s
         self._lag = lag
         self._answers = answers
         self._shared = shared
@@ -179,6 +182,7 @@ class Monitor:
             increments=self._increments,
             messages=self._messages,
             unknown_words=self._unknown_words,
+            delays_s=self._delays_s,
             outbox_depth=self._backlog.depth,
             ledger_check=self._ledger.file_check,
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,

@@ -78,6 +78,7 @@ from gateway.session.state import (
     prune,
     with_read_back,
 )
+from gateway.session.statements import INFUSION_FACTS
 from gateway.session.worklist import work_key
 
 _log = logging.getLogger("capgate.sessions")
@@ -85,6 +86,7 @@ _log = logging.getLogger("capgate.sessions")
 TICK_S = 60.0  # how often a unit's observation is recorded
 STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
 REPEATED_US = 7 * 86_400 * US_PER_S  # how long the broker may deliver a message again that an earlier version took
+_MAX_SENDERS = 32  # whose delays are kept
 
 
 class AnsweredMessage(msgspec.Struct, frozen=True):
@@ -107,6 +109,7 @@ class Pipeline:
         self.increments: Counter[str] = Counter()  # by operation, since the start
         self.messages: Counter[str] = Counter()  # by what became of them, since the start
         self.unknown_words: Counter[str] = Counter()  # by the field in which they stood, since the start
+        self.delays_s: dict[str, float] = {}  # sender -> shortest time from a charting to its receipt, since the start
         self._clock = clock
         self._ledger = ledger
         origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
@@ -228,6 +231,8 @@ class Pipeline:
         self.messages["repeated" if repeated else answer_name(read)] += 1
         if isinstance(read, Accepted | Ignored):
             self.unknown_words.update(read.unknown)
+        if isinstance(read, Accepted) and not repeated:
+            self._measure_delay(read, message_format)
         foreign = isinstance(read, Rejected) and not is_receipt and not self._serves(read.subject)
         if repeated or foreign or isinstance(read, Ignored):
             return (), self._recorder.unrecorded(transaction, read, message_format)
@@ -248,6 +253,16 @@ class Pipeline:
         return seal(
             self._ledger.salt, b"\0".join((read.message_id.encode(errors="surrogatepass"), content_of(payload)))
         )
+
+    def _measure_delay(self, read: Accepted, message_format: InboundFormat) -> None:
+        """P25: what is known of the sender's clock; a FHIR resource names no sender."""
+        sender = "fhir" if message_format is InboundFormat.FHIR else read.message_id.split("|")[0]
+        if sender not in self.delays_s and len(self.delays_s) >= _MAX_SENDERS:
+            return
+        for fact in read.facts:
+            if isinstance(fact, INFUSION_FACTS) and fact.charted_us is not None:
+                delay_s = (fact.known_at_us - fact.charted_us) / US_PER_S
+                self.delays_s[sender] = min(delay_s, self.delays_s.get(sender, delay_s))
 
     def _serves(self, subject: str) -> bool:
         """Whether the subject is served by a cap, or has a session that may still change."""

@@ -34,6 +34,7 @@ class Flag(StrEnum):
     PAUSED_UNTIL_STOP = "paused_until_stop"
     POST_INFUSION_RESTART = "post_infusion_restart"
     PUMP_WITHOUT_ORDER = "pump_without_order"
+    SENDER_CLOCK_AHEAD = "sender_clock_ahead"
     STATE_CHATTER = "state_chatter"
     STOP_AFTER_REMOVAL = "stop_after_removal"
     STOP_CONFLICT = "stop_conflict"

@@ -23,6 +23,7 @@ from gateway.session.facts import (
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.orders import Order, order_of, says_nothing
 from gateway.session.policy import InfusionEndBasis, Policy
+from gateway.session.spans import US_PER_S
 from gateway.session.statements import INFUSION_FACTS, InfusionFact, Statement
 
 _CHEMO_ADMIN = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})
@@ -199,6 +200,11 @@ def _latest(ends: dict[str, Statement | None]) -> InfusionEnd | None:
     return InfusionEnd(end.end_us, end.source, name, end.version, end.skew_s, end.known_at_us)
 
 
+def _ahead_s(fact: InfusionFact) -> float:
+    """How far the sender's clock is ahead at least: what was charted cannot have come before it was."""
+    return 0.0 if fact.charted_us is None else (fact.charted_us - fact.known_at_us) / US_PER_S
+
+
 def _late_report_us(order: Order) -> int:
     """When the order's end was first received, if that was after it happened; otherwise 0."""
     first = min(order.last, key=lambda each: each.known_at_us, default=None)
@@ -219,6 +225,8 @@ def _flags(
         flags.add(Flag.AMBIGUOUS_LOCAL_TIME)  # P26
     if any(abs(fact.skew_s) > _SKEW_FLAG_S for fact in relevant):
         flags.add(Flag.CLOCK_SKEW_CORRECTED)  # P25
+    if any(_ahead_s(fact) > _SKEW_FLAG_S for fact in relevant):
+        flags.add(Flag.SENDER_CLOCK_AHEAD)  # P25
     if any(order.rejected for order in counting):
         flags.add(Flag.INFUSION_END_BEFORE_START)
     if any(order.no_time and not order.last for order in counting):

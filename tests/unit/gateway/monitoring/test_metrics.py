@@ -42,6 +42,7 @@ def snapshot() -> Snapshot:
         polls_held_back=3,
         messages={"ignored": 7},
         unknown_words={"RXA-9": 2},
+        delays_s={"MAR": -2.5},
     )
 
 
@@ -74,6 +75,7 @@ def test_every_counter_is_shown_under_its_labels() -> None:
         ("capgate_polls_held_back_total",): 3.0,
         ("capgate_messages_total", "ignored"): 7.0,
         ("capgate_unknown_words_total", "RXA-9"): 2.0,
+        ("capgate_sender_delay_seconds", "MAR"): -2.5,
         ("capgate_build_info", "0.1.0"): 1,
     }
     assert {key: values.get(key) for key in expected} == expected
@@ -114,7 +116,7 @@ def test_no_label_names_a_patient_or_a_session() -> None:
         for sample in family.samples
         for label in sample.labels
     }
-    assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "code", "state", "field"}
+    assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "code", "state", "field", "sender"}
 
 
 def test_nothing_is_asked_before_the_first_scrape() -> None:

@@ -153,3 +153,11 @@ def test_an_order_that_only_a_pump_names_holds_nothing_open_and_is_flagged() -> 
     assert end_of(*LONG, named) == "", "of an order that the MAR names it holds the count open"
     recorded_before = InfusionStarted(**told("10:00", None), order="17", admin=AgentClass.CHEMO, presumed=True)
     assert end_of(*LONG, recorded_before) == "", "as ledgers of earlier versions have it"
+
+
+def test_what_was_charted_after_its_receipt_flags_the_senders_clock() -> None:
+    def flags(seconds: int) -> frozenset[Flag]:
+        return known(*LONG[:1], ended("11:00", charted=f"18:0{seconds // 60}:{seconds % 60:02d}")).flags
+
+    assert Flag.SENDER_CLOCK_AHEAD not in flags(60)
+    assert Flag.SENDER_CLOCK_AHEAD in flags(61)
