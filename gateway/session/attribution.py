@@ -9,6 +9,7 @@ occupancy without a patient makes a session of its own. Infusion facts find thei
 of a unit by its caps, facts that name a token by the fact that opened it.
 """
 
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -36,9 +37,9 @@ from gateway.session.facts import (
     UnitSharingEnded,
     deduplicated,
 )
+from gateway.session.history import NOBODY, PatientHistory, anchor_us
 from gateway.session.occupancy import Occupancy, occupancies, on_a_cap, with_implicit_stops
 from gateway.session.policy import parse_policy
-from gateway.session.related import anchor_us
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 from gateway.session.statements import InfusionFact
 
@@ -123,10 +124,19 @@ def _pinned_idle_us(facts: Iterable[AnyFact]) -> dict[CapRef, dict[int, int]]:
 
 
 def _without_voided(facts: Sequence[AnyFact]) -> tuple[AnyFact, ...]:
-    voids = [fact for fact in facts if isinstance(fact, BindingVoided)]
-    return tuple(
-        fact for fact in facts if not (isinstance(fact, PatientBound) and any(voided(fact, void) for void in voids))
-    )
+    last: dict[tuple[CapRef, str], BindingVoided] = {}  # by cap and patient, the one that was received last
+    for fact in facts:
+        if isinstance(fact, BindingVoided):
+            known = last.setdefault((fact.cap, fact.patient), fact)
+            last[fact.cap, fact.patient] = max(known, fact, key=lambda each: each.known_at_us)
+
+    def stands(fact: AnyFact) -> bool:
+        if not isinstance(fact, PatientBound):
+            return True
+        void = last.get((fact.cap, fact.patient))
+        return void is None or not voided(fact, void)
+
+    return tuple(filter(stands, facts))
 
 
 def voided(binding: PatientBound, void: BindingVoided) -> bool:
@@ -175,22 +185,28 @@ class _Grouping:
     """Groups of occupancies, and the rules that add the other facts to them."""
 
     def __init__(self, groups: list[_Group]) -> None:
-        self.groups = groups
+        self.groups: list[_Group] = []
+        self._own: dict[str, list[_Group]] = {}  # by patient, in the order of opening
+        for group in groups:
+            self._add(group)
 
     def of(self, patient: str, at_us: int) -> _Group:
         """The patient's session that was on, about to be on, or last on at `at_us`; made if there is none."""
-        own = sorted((each for each in self.groups if each.patient == patient), key=lambda each: each.opened_us)
-        if not own:
-            self.groups.append(_Group(patient, at_us))
-            return self.groups[-1]
-        begun = [group for group in own if group.opened_us - _LEAD_US <= at_us]
-        return begun[-1] if begun else own[0]
+        own = self._own.get(patient)
+        if own is None:
+            return self._add(_Group(patient, at_us))
+        return own[max(0, bisect_right(own, at_us + _LEAD_US, key=_opened_us) - 1)]
 
     def anchor(self, patient: str, opened_us: int) -> None:
         """Keep a session for the patient that cooling was moved from, so that its increments can be retracted."""
-        own = [each for each in self.groups if each.patient == patient]
+        own = self._own.get(patient, ())
         if not any(each.opened_us - _LEAD_US <= opened_us <= each.last_us for each in own):
-            self.groups.append(_Group(patient, opened_us))
+            self._add(_Group(patient, opened_us))
+
+    def _add(self, group: _Group) -> _Group:
+        self.groups.append(group)
+        insort(self._own.setdefault(group.patient, []), group, key=_opened_us)
+        return group
 
     def take_tokens(self, facts: Iterable[AnyFact]) -> None:
         opened = [fact for fact in facts if isinstance(fact, SessionOpened)]
@@ -215,7 +231,7 @@ class _Grouping:
 
     def take_patient_facts(self, facts: Sequence[AnyFact]) -> None:
         by_token = {token: group for group in self.groups for token in group.tokens}
-        of_patients = _by_patient(facts)
+        of_patients = {patient: PatientHistory(each) for patient, each in _by_patient(facts).items()}
         for fact in facts:
             if not isinstance(fact, _PatientFact) or on_a_cap(fact):
                 continue
@@ -223,13 +239,18 @@ class _Grouping:
                 if fact.token in by_token:
                     by_token[fact.token].facts.append(fact)
             elif fact.patient:
-                self.of(fact.patient, anchor_us(fact, of_patients)).facts.append(fact)
+                at_us = anchor_us(fact, lambda patient: of_patients.get(patient, NOBODY))
+                self.of(fact.patient, at_us).facts.append(fact)
 
     def take_unit_facts(self, facts: Iterable[AnyFact]) -> None:
         for group in self.groups:
             if group.occupancies:
                 first_us, last_us = group.opened_us - _MARGIN_US, min(group.last_us + _MARGIN_US, FOREVER)
                 group.facts += _unit_facts(facts, group.devices(), first_us, last_us)
+
+
+def _opened_us(group: _Group) -> int:
+    return group.opened_us
 
 
 def _unit_facts(facts: Iterable[AnyFact], devices: set[str], first_us: int, last_us: int) -> Iterator[AnyFact]:

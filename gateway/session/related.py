@@ -10,32 +10,24 @@ Some facts are told long after what they are about: a correction, a void, a reas
 placed by its anchor, the instant of what it is about, and not by its own.
 """
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from gateway.session.facts import (
     AnyFact,
-    BindingVoided,
     CapRef,
     CoolingStarted,
     CoolingStopped,
-    DepartureCancelled,
-    InfusionEndCorrected,
-    InfusionEnded,
-    InfusionEndVoided,
-    InfusionRestarted,
-    InfusionStarted,
     Key,
-    PatientBound,
-    PatientLeft,
-    PatientReassigned,
     SessionFact,
     SessionOpened,
     cap_key,
 )
+from gateway.session.history import AFTER_US, NOBODY, PatientHistory, anchor_us, moved_us
 from gateway.session.occupancy import BINDING_HOLDS_US, on_a_cap, rank
 from gateway.session.policy import parse_policy
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
@@ -43,7 +35,6 @@ from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 _HOUR_US = 60 * US_PER_MINUTE
 CLOCK: Key = ("clock", "")  # what concerns every session
 BEFORE_US = 24 * _HOUR_US  # how long before cooling its patient's facts, and those of its unit, may matter
-_AFTER_US = 36 * _HOUR_US  # and how long after it
 _CHAIN_US = 12 * _HOUR_US  # facts of one patient this far apart are about different treatments
 _WINDOW_US = 36 * _HOUR_US  # how far around an instant a segment is looked for at first
 
@@ -86,44 +77,19 @@ class Segment(msgspec.Struct, frozen=True):
 
 def anchors_of(fact: AnyFact, source: FactsByKey) -> tuple[Anchor, ...]:
     """Where the fact belongs, by every key that leads there."""
-    at_us = anchor_us(fact, {key[1]: source.of(key) for key in fact.concerns if key[0] == "patient"})
-    if opened := _opening(fact, source):
-        at_us = opened.at_us
+    return _anchors_of(fact, _Read(source))
+
+
+def _anchors_of(fact: AnyFact, read: "_Read") -> tuple[Anchor, ...]:
+    opened = _opening(fact, read)
+    at_us = _anchor_us(fact, read) if opened is None else opened.at_us
     return tuple(Anchor(key, at_us) for key in fact.concerns)
 
 
-def anchor_us(fact: AnyFact, of_patients: Mapping[str, Sequence[AnyFact]]) -> int:
-    """The instant of what the fact is about; `of_patients` has the facts of its patients."""
-    match fact:
-        case InfusionEndCorrected():
-            told = _statements(fact.order, of_patients.get(fact.patient, ()))
-            return min((each.at_us for each in told), key=lambda at_us: abs(at_us - fact.new_end_us), default=None) or (
-                fact.new_end_us
-            )
-        case InfusionEndVoided():
-            return _last_known(_statements(fact.order, of_patients.get(fact.patient, ())), fact.known_at_us, fact.at_us)
-        case InfusionEnded() if fact.no_time:
-            begun = [
-                each
-                for each in _statements(fact.order, of_patients.get(fact.patient, ()))
-                if not isinstance(each, InfusionEnded)
-            ]
-            return _last_known(begun, fact.known_at_us, fact.known_at_us)
-        case BindingVoided():
-            own = of_patients.get(fact.patient, ())
-            bound = [each for each in own if isinstance(each, PatientBound) and each.cap == fact.cap]
-            return _last_known(bound, fact.known_at_us, fact.at_us)
-        case PatientReassigned():
-            return _moved_us(fact, of_patients)
-        case DepartureCancelled():
-            left = [each for each in of_patients.get(fact.patient, ()) if isinstance(each, PatientLeft)]
-            return _last_known(left, fact.known_at_us, fact.at_us)
-        case SessionFact() if not fact.token:
-            served = [at_us for at_us in _served_us(of_patients.get(fact.patient, ())) if at_us <= fact.at_us]
-            late = served and fact.at_us - served[-1] > _AFTER_US
-            return served[-1] if late else fact.at_us
-        case _:
-            return fact.at_us
+def _anchor_us(fact: AnyFact, read: "_Read") -> int:
+    """By the patients alone that the fact names: of others not all need be in memory."""
+    named = [name for kind, name in fact.concerns if kind == "patient"]
+    return anchor_us(fact, lambda patient: read.history(patient) if patient in named else NOBODY)
 
 
 def related(source: FactsByKey, anchors: Iterable[Anchor], idle_us: int) -> tuple[AnyFact, ...]:
@@ -181,11 +147,61 @@ class _WithLearned:
         return sorted((*recorded, *new), key=_at_us) if new else recorded
 
 
+class _Read:
+    """What was read of a source by key, each once."""
+
+    def __init__(self, source: FactsByKey) -> None:
+        self._source = source
+        self._facts: dict[Key, Sequence[AnyFact]] = {}
+        self._histories: dict[str, PatientHistory] = {}
+
+    def of(self, key: Key) -> Sequence[AnyFact]:
+        """All facts that concern `key`."""
+        if key not in self._facts:
+            self._facts[key] = self._source.of(key)
+        return self._facts[key]
+
+    def history(self, patient: str) -> PatientHistory:
+        """What is known of the patient."""
+        if patient not in self._histories:
+            self._histories[patient] = PatientHistory(self.of(("patient", patient)))
+        return self._histories[patient]
+
+
+class _Unseen:
+    """Facts by their anchors, each of which is given once: a disjoint-set forest leads past those that were."""
+
+    def __init__(self, facts: Iterable[tuple[int, AnyFact]]) -> None:
+        self._facts = list(facts)
+        self._places = sorted(range(len(self._facts)), key=lambda place: self._facts[place][0])
+        self._instants = [self._facts[place][0] for place in self._places]
+        self._next = list(range(len(self._facts) + 1))
+
+    def within(self, first_us: int, last_us: int) -> list[tuple[int, AnyFact]]:
+        """Those anchored within these instants that were not given before, in the order in which they came."""
+        places: list[int] = []
+        index = self._from(bisect_left(self._instants, first_us))
+        while index < len(self._instants) and self._instants[index] <= last_us:
+            places.append(self._places[index])
+            self._next[index] = index + 1
+            index = self._from(index + 1)
+        return [self._facts[place] for place in sorted(places)]
+
+    def _from(self, index: int) -> int:
+        """The first one from there on that was not given."""
+        while self._next[index] != index:
+            self._next[index] = self._next[self._next[index]]
+            index = self._next[index]
+        return index
+
+
 class _Search:
     """One walk from anchors to all that is connected with them."""
 
     def __init__(self, source: FactsByKey, idle_us: int) -> None:
         self._source = source
+        self._read = _Read(source)
+        self._unseen: dict[Key, _Unseen] = {}  # by patient
         self._idle_us = idle_us
         self._found: dict[AnyFact, None] = {}
         self._segments: list[Segment] = []
@@ -195,7 +211,7 @@ class _Search:
     def run(self, anchors: Iterable[Anchor]) -> tuple[AnyFact, ...]:
         for each in anchors:
             about = each.key[0] == "patient"
-            self._reach(each.key, each.at_us - (_AFTER_US if about else 0), each.at_us + (BEFORE_US if about else 0))
+            self._reach(each.key, each.at_us - (AFTER_US if about else 0), each.at_us + (BEFORE_US if about else 0))
         while self._waiting:
             key, first_us, last_us = self._waiting.popleft()
             match key[0]:
@@ -226,22 +242,23 @@ class _Search:
             self._found[fact] = None
             for concerned in fact.concerns:
                 if concerned[0] == "patient":
-                    self._reach(concerned, segment.first_us - BEFORE_US, min(segment.last_us, FOREVER) + _AFTER_US)
+                    self._reach(concerned, segment.first_us - BEFORE_US, min(segment.last_us, FOREVER) + AFTER_US)
                 elif concerned[0] == "token":
                     self._reach(concerned, fact.at_us, fact.at_us)
 
     def _moves_of(self, segment: Segment, cap: str) -> list[AnyFact]:
         """The reassignments of what happened in the segment, however late they came."""
         later = self._source.between(("moved", cap), segment.first_us, FOREVER)
-        return [fact for fact in later if segment.first_us <= self._anchor_us(fact) <= segment.last_us]
-
-    def _anchor_us(self, fact: AnyFact) -> int:
-        return anchor_us(fact, {key[1]: self._source.of(key) for key in fact.concerns if key[0] == "patient"})
+        return [fact for fact in later if segment.first_us <= _anchor_us(fact, self._read) <= segment.last_us]
 
     def _take_patient(self, key: Key, first_us: int, last_us: int) -> None:
-        for fact in self._source.of(key):
-            at_us = next(each.at_us for each in anchors_of(fact, self._source) if each.key == key)
-            if fact in self._found or not first_us <= at_us <= last_us:
+        if key not in self._unseen:
+            self._unseen[key] = _Unseen(
+                (next(each.at_us for each in _anchors_of(fact, self._read) if each.key == key), fact)
+                for fact in self._read.of(key)
+            )
+        for at_us, fact in self._unseen[key].within(first_us, last_us):
+            if fact in self._found:
                 continue
             self._found[fact] = None
             self._reach(key, at_us - _CHAIN_US, at_us + _CHAIN_US)
@@ -252,7 +269,7 @@ class _Search:
                     self._reach(concerned, at_us - _CHAIN_US, at_us + _CHAIN_US)
 
     def _take_session(self, key: Key) -> None:
-        for fact in self._source.of(key):
+        for fact in self._read.of(key):
             self._found[fact] = None
             if isinstance(fact, SessionOpened):
                 for concerned in fact.concerns:
@@ -326,56 +343,19 @@ def _makes_segments(fact: AnyFact) -> bool:
     return on_a_cap(fact) or isinstance(fact, SessionOpened)
 
 
-def _opening(fact: AnyFact, source: FactsByKey) -> SessionOpened | None:
+def _opening(fact: AnyFact, read: _Read) -> SessionOpened | None:
     """The opening of the session that a fact names by its token."""
     if not isinstance(fact, SessionFact) or not fact.token:
         return None
-    return next((each for each in source.of(("token", fact.token)) if isinstance(each, SessionOpened)), None)
-
-
-def _statements(order: str, facts: Iterable[AnyFact]) -> list[InfusionStarted | InfusionEnded | InfusionRestarted]:
-    """What was charted of an order with an instant of its own."""
-    return [
-        fact
-        for fact in facts
-        if isinstance(fact, InfusionStarted | InfusionRestarted | InfusionEnded)
-        and fact.order == order
-        and not (isinstance(fact, InfusionEnded) and fact.no_time)
-    ]
-
-
-def _last_known(facts: Iterable[AnyFact], known_at_us: int, otherwise_us: int) -> int:
-    known = [fact for fact in facts if fact.known_at_us <= known_at_us]
-    return max(known, key=lambda fact: (fact.known_at_us, fact.at_us)).at_us if known else otherwise_us
+    return next((each for each in read.of(("token", fact.token)) if isinstance(each, SessionOpened)), None)
 
 
 def last_anchor(key: Key, own: Iterable[AnyFact], now_us: int) -> Anchor:
     """Where a patient was last treated before `now_us`, or a session is; `own` are the facts that concern it."""
-    known = list(own)
-    begun = _served_us(known)
-    begun += [_moved_us(each, {key[1]: known}) for each in known if isinstance(each, PatientReassigned)]
+    history = PatientHistory(own)
+    begun = [*history.served_us]
+    begun += [moved_us(each, lambda name: history if name == key[1] else NOBODY) for each in history.moves]
     return Anchor(key, max((at_us for at_us in begun if at_us <= now_us), default=now_us))
-
-
-def _served_us(own: Iterable[AnyFact]) -> list[int]:
-    """When a cap began to serve the patient, in order."""
-    return sorted(fact.at_us for fact in own if isinstance(fact, PatientBound | CoolingStarted))
-
-
-def _moved_us(fact: PatientReassigned, of_patients: Mapping[str, Sequence[AnyFact]]) -> int:
-    """When what was reassigned began, as far as bindings, earlier reassignments and patient-named facts show."""
-    own = of_patients.get(fact.from_patient, ())
-    here = [each for each in own if isinstance(each, PatientBound | CoolingStarted) and each.cap == fact.cap]
-    begun = [each.at_us for each in here if each.at_us <= fact.limit_us]
-    moves = [
-        each
-        for each in own
-        if isinstance(each, PatientReassigned)
-        and (each.cap, each.to_patient) == (fact.cap, fact.from_patient)
-        and each.known_at_us < fact.known_at_us
-    ]
-    begun += [_moved_us(each, of_patients) for each in moves]
-    return max(begun, default=fact.began_before_us or fact.at_us)
 
 
 def _at_us(fact: AnyFact) -> int:
