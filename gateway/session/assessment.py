@@ -94,7 +94,8 @@ def _assess(
     if charted:
         until_us -= until_us % US_PER_MINUTE
     end = infusion.end
-    counted = NOTHING if end is None else count(cool, end.at_us, policy)
+    net = net_spans(cool, policy)
+    counted = NOTHING if end is None else count(cool, net, end.at_us, policy)
     increments, next_us = attained(counted.intervals, policy, until_us)
     intervals = up_to(counted.intervals, until_us)
     review = ReviewContext(known, policy, infusion, cool, counted, intervals, len(increments), until_us)
@@ -105,7 +106,7 @@ def _assess(
         intervals=intervals,
         net_us=net_us(intervals),
         chart_minutes=chart_minutes(intervals),
-        cooled_us=length(clip(net_spans(cool, policy), 0, until_us)),
+        cooled_us=length(clip(net, 0, until_us)),
         infusion_end=end,
         orders_remain=infusion.orders_remain,
         next_attainment_us=ceil_to_minute(next_us) if charted and next_us is not None else next_us,

@@ -72,17 +72,8 @@ class CapTime(msgspec.Struct, frozen=True):
     unproven: tuple[Span, ...]  # offline and back, without proof or with a loss (P15)
     lost_us: int  # offline from here on; FOREVER if readable
     unknown: tuple[Span, ...]  # what of the two above does not count
-
-    @property
-    def running_spans(self) -> tuple[Span, ...]:
-        """When circulation was on, pauses and all."""
-        return union((run.start_us, run.end_us) for run in self.runs)
-
-    @property
-    def net_spans(self) -> tuple[Span, ...]:
-        """When coolant was known to circulate (P9, P14, P15)."""
-        pauses = [(pause.start_us, pause.end_us) for pause in self.pauses]
-        return subtract(self.running_spans, [*pauses, *self.faults, *self.unknown])
+    running_spans: tuple[Span, ...]  # when circulation was on, pauses and all
+    net_spans: tuple[Span, ...]  # when coolant was known to circulate (P9, P14, P15)
 
 
 class Cooling(msgspec.Struct, frozen=True):
@@ -255,16 +246,25 @@ def _cap_time(
     losses = union(loss for span, online in silences for loss in _losses(span, online, cap.channel, runs, tolerance_us))
     bridged = policy.offline_unproven is OfflineUnproven.BRIDGE
     kept = [part for pause in pauses if (part := _within(pause, runs)) is not None]
-    cap_faults = [(pause.start_us, pause.end_us) for pause in kept if pause.fault]
+    by_choice = [pause for pause in kept if not pause.fault]
+    faults = union([*_faults(cap.device, facts), *(_span(pause) for pause in kept if pause.fault)])
+    unknown = union([*(() if bridged else unproven), *losses, (lost_us, FOREVER)])
+    running = union((run.start_us, run.end_us) for run in runs)
     return CapTime(
         cap=cap,
         runs=tuple(runs),
-        pauses=tuple(pause for pause in kept if not pause.fault),
-        faults=union([*_faults(cap.device, facts), *cap_faults]),
+        pauses=tuple(by_choice),
+        faults=faults,
         unproven=union([*unproven, *losses]),
         lost_us=lost_us,
-        unknown=union([*(() if bridged else unproven), *losses, (lost_us, FOREVER)]),
+        unknown=unknown,
+        running_spans=running,
+        net_spans=subtract(running, [*(_span(pause) for pause in by_choice), *faults, *unknown]),
     )
+
+
+def _span(pause: Pause) -> Span:
+    return pause.start_us, pause.end_us
 
 
 def _within(pause: Pause, runs: Sequence[Run]) -> Pause | None:

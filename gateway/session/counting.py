@@ -44,8 +44,11 @@ class Counted(msgspec.Struct, frozen=True):
 NOTHING = Counted((), (0, 0), ContinuedCooling(False, 0, False))
 
 
-def count(cooling: Cooling, infusion_end_us: int, policy: Policy) -> Counted:
-    """What counts of `cooling` after the infusion's end, as if it went on for ever where it has not ended."""
+def count(cooling: Cooling, net: tuple[Span, ...], infusion_end_us: int, policy: Policy) -> Counted:
+    """What counts of `cooling` after the infusion's end, as if it went on for ever where it has not ended.
+
+    `net` are its `net_spans`.
+    """
     continuity = continued(cooling.runs, infusion_end_us, policy)
     if not policy.continuity_required:
         window = (infusion_end_us, FOREVER)
@@ -53,8 +56,7 @@ def count(cooling: Cooling, infusion_end_us: int, policy: Policy) -> Counted:
         window = (infusion_end_us, continuity.closed_us)
     else:
         window = (0, 0)
-    spans = clip(net_spans(cooling, policy), *window)
-    return Counted(_by_cap(spans, cooling), window, continuity)
+    return Counted(_by_cap(clip(net, *window), cooling), window, continuity)
 
 
 def net_spans(cooling: Cooling, policy: Policy) -> tuple[Span, ...]:

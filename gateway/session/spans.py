@@ -9,6 +9,7 @@ from collections.abc import Iterable
 Span = tuple[int, int]
 
 FOREVER = 1 << 62  # the end of what has not ended
+_NO_MORE = (1 << 63, 1 << 63)  # after everything
 US_PER_S = 1_000_000
 US_PER_MINUTE = 60 * US_PER_S
 
@@ -16,31 +17,37 @@ US_PER_MINUTE = 60 * US_PER_S
 def union(spans: Iterable[Span]) -> tuple[Span, ...]:
     """All of the time that any of `spans` covers; spans that touch become one, empty ones vanish."""
     merged: list[Span] = []
+    open_us = until_us = -FOREVER
     for start, end in sorted(spans):
-        if end <= start:
-            continue
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
+        if start > until_us:
+            if open_us < until_us:
+                merged.append((open_us, until_us))
+            open_us, until_us = start, end
+        elif end > until_us:
+            until_us = end
+    if open_us < until_us:
+        merged.append((open_us, until_us))
     return tuple(merged)
 
 
 def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> tuple[Span, ...]:
     """The time in `spans` that no hole covers."""
-    cut = union(holes)
+    cut = iter(union(holes))
     kept: list[Span] = []
-    first = 0  # no hole before this one reaches the present span
+    opens, closes = next(cut, _NO_MORE)
     for start, end in union(spans):
-        while first < len(cut) and cut[first][1] <= start:
-            first += 1
-        hole = first
-        while hole < len(cut) and cut[hole][0] < end:
-            kept.append((start, cut[hole][0]))
-            start = cut[hole][1]
-            hole += 1
-        kept.append((start, end))
-    return tuple((start, end) for start, end in kept if start < end)
+        while closes <= start:
+            opens, closes = next(cut, _NO_MORE)
+        while opens < end:
+            if start < opens:
+                kept.append((start, opens))
+            start = closes
+            if closes >= end:  # it may reach the next span too
+                break
+            opens, closes = next(cut, _NO_MORE)
+        if start < end:
+            kept.append((start, end))
+    return tuple(kept)
 
 
 def clip(spans: Iterable[Span], start_us: int, end_us: int) -> tuple[Span, ...]:
@@ -50,8 +57,17 @@ def clip(spans: Iterable[Span], start_us: int, end_us: int) -> tuple[Span, ...]:
 
 def intersect(spans: Iterable[Span], others: Iterable[Span]) -> tuple[Span, ...]:
     """The time that both cover."""
-    whole = union(spans)
-    return subtract(whole, subtract(whole, others))
+    rest = iter(union(others))
+    common: list[Span] = []
+    opens, closes = next(rest, _NO_MORE)
+    for start, end in union(spans):
+        while opens < end:
+            if start < closes:
+                common.append((max(start, opens), min(end, closes)))
+            if closes >= end:  # it may reach the next span too
+                break
+            opens, closes = next(rest, _NO_MORE)
+    return tuple(common)
 
 
 def overlapping(spans: tuple[Span, ...], start_us: int, end_us: int) -> tuple[Span, ...]:
