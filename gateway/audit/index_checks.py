@@ -15,7 +15,7 @@ from gateway.audit.stream import RawEntry
 from gateway.ledger import index
 from gateway.ledger.bodies import published_of
 from gateway.ledger.entry import EntryKind
-from gateway.session.facts import SessionOpened, decode_fact
+from gateway.session.facts import SessionOpened, UnitsObserved, decode_fact
 from gateway.session.marks import each_unit
 
 _CONCERN = "SELECT 1 FROM concern WHERE kind = ? AND name = ? AND at_us = ? AND seq = ?"
@@ -28,6 +28,7 @@ class IndexCheck:
         self._connection = connection
         self._found = 0  # rows that follow from facts
         self._observed: dict[str, int] = {}  # by unit: the newest entry that says how far it is observed
+        self._first_present: int | None = None  # the first entry of a kind that no earlier version wrote
         self._states: dict[str, tuple[int, int, bool]] = {}  # by token: entry and instant of opening, done
 
     def take(self, transaction: Sequence[RawEntry]) -> Iterator[AuditProblem]:
@@ -35,6 +36,8 @@ class IndexCheck:
         for entry in transaction:
             if entry.kind == EntryKind.FACT:
                 fact = index.fact_of(entry.body)
+                if self._first_present is None and isinstance(fact, UnitsObserved):
+                    self._first_present = entry.seq
                 self._observed.update({} if fact is None else {unit.device: entry.seq for unit in each_unit(fact)})
             rows = index.rows_of(entry.seq, entry.recorded_us, EntryKind(entry.kind), entry.body)
             missing = [row[:2] for row in rows if self._connection.execute(_CONCERN, row).fetchone() is None]
@@ -108,3 +111,6 @@ class IndexCheck:
         rows = [seq for (seq,) in self._connection.execute("SELECT since_seq FROM rules")]
         if len(rows) != 1 or not 0 <= rows[0] <= last:
             yield AuditProblem(Area.INDEX, 0, "it is not recorded since which entry the present rules hold")
+        elif self._first_present is not None and rows[0] >= self._first_present:
+            text = f"this version recorded it, though entries up to {rows[0]} are noted as those of an earlier one"
+            yield AuditProblem(Area.INDEX, self._first_present, text)

@@ -27,16 +27,24 @@ class Rederiver:
         self.charges = 0
         self._rerun = Rerun(connection)
         self._lost = False
-        carried = reads.carried_over(connection)
-        self._gaps_before = carried.carried if carried is not None and carried.missing else 0
+        self._carried = reads.carried_over(connection)
+        self._gaps_before = self._carried.carried if self._carried is not None and self._carried.missing else 0
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What of the ledger is not derived again."""
-        since_seq = self._rerun.since_seq
+        since_seq, carried = self._rerun.since_seq, self._carried
         if not since_seq:
             return ()
-        return (f"entries up to {since_seq} were recorded by an earlier version: their counts are not derived again",)
+        if carried is not None and not carried.carried:
+            return (f"nothing could be carried over from the damaged ledger {carried.set_aside}",)
+        if carried is None:
+            whence = f"entries up to {since_seq} were recorded by an earlier version"
+        else:
+            whole = f"{carried.missing} of them are lost" if carried.missing else "none of them is lost"
+            before = f"the damaged ledger {carried.set_aside}, epoch {carried.epoch}"
+            whence = f"entries up to {carried.carried} were carried over from {before}; {whole}"
+        return (f"{whence}: their counts are not derived again",)
 
     def take(self, transaction: Sequence[RawEntry]) -> Iterator[AuditProblem]:
         """What the transaction records that does not follow from the facts so far."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from drivers.reading import RunState
+from gateway.audit.report import AuditReport
 from gateway.audit.verify import verify
 from gateway.config.load import load_config
 from gateway.ledger.batch import OutboxRow
@@ -123,10 +124,20 @@ async def test_a_session_goes_on_under_its_token_and_what_waited_is_sent_as_it_w
         await suite.tell("p2", "preparation.charted", visit="V-2", person="rn-1")
         await suite.tell("f2", "session.finalized", visit="V-2", person="rn-1")
         assert [event["data"]["quantity"] for event in await suite.sent("/charge/json")] == [3, 2]
-    assert verify(ledger_of(folder)).problems == ()
+    report = verify(ledger_of(folder))
+    assert report.problems == ()
+    assert carried_note(report) == "none of them is lost: their counts are not derived again"
     async with running(folder, suite):
         assert suite.ledger.set_aside is None
         assert len(await suite.sent("/charge/json")) == 2
+
+
+def carried_note(report: AuditReport) -> str:
+    """What the report says of the entries that were carried over, past their number and whence they are."""
+    (note,) = (each for each in report.notes if "were carried over" in each)
+    whence, _, rest = note.partition("; ")
+    assert re.fullmatch(r"entries up to \d+ were carried over from the damaged ledger \S+, epoch [0-9a-f]{16}", whence)
+    return rest
 
 
 async def test_what_a_damaged_ledger_no_longer_proves_is_held_until_a_person_decides(folder: Path) -> None:

@@ -182,8 +182,15 @@ def misplace(connection: sqlite3.Connection, chance: random.Random, last_seq: in
 def claim_old(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
     """It is not said, or wrongly, since when the present rules hold, so that nothing would be derived again."""
     connection.execute("DELETE FROM rules")
-    if chance.random() < 0.5:
-        connection.execute("INSERT INTO rules VALUES (?)", (last_seq + chance.randrange(1, 9),))
+    match chance.randrange(3):
+        case 0:
+            connection.execute("INSERT INTO rules VALUES (?)", (last_seq + chance.randrange(1, 9),))
+        case 1:
+            query = """SELECT min(seq) FROM entry WHERE body GLOB '{"fact":"units_observed"*'"""
+            (first,) = connection.execute(query).fetchone()
+            connection.execute("INSERT INTO rules VALUES (?)", (chance.randint(first, last_seq),))
+        case _:
+            pass
 
 
 def cut_off(connection: sqlite3.Connection, after_seq: int) -> None:
@@ -266,6 +273,14 @@ def test_what_the_index_lacks_has_or_notes_otherwise_is_named(victim: Victim) ->
         (2, "the entry is found by patient another, which it does not concern"),
         (3, "session AAAAAAAA1 is listed as not done, against its entries"),
         (129, "unit cap-01 is listed as observed last by entry 1, against the entries"),
+    ]
+
+
+def test_a_later_beginning_of_the_present_rules_is_named(victim: Victim) -> None:
+    """No checkpoint is needed for that."""
+    report = victim.verify(lambda connection: connection.execute("UPDATE rules SET since_seq = 60"), held=[])
+    assert [str(problem) for problem in report.problems] == [
+        "entry 4: index: this version recorded it, though entries up to 60 are noted as those of an earlier one"
     ]
 
 
