@@ -36,6 +36,7 @@ from gateway.recording.pipeline import Pipeline
 from gateway.recording.shared_units import SharedUnits
 from gateway.runtime import systemd
 from gateway.runtime.clock import Clock
+from gateway.session.worklist import WORK
 from gateway.telemetry.charting import Observations
 from gateway.telemetry.temperature_log import History
 from gateway.telemetry.unit_status import UnitFacts, UnitStatusPublisher
@@ -128,6 +129,7 @@ class Gateway:
             Alarms(origin, topics, telemetry.status),
             pipeline.increments,
             lambda: pipeline.state.records.values(),
+            lambda: pipeline.state.facts.of(WORK),
             pipeline.messages,
             pipeline.unknown_words,
             pipeline.delays_s,

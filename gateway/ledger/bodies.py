@@ -52,6 +52,7 @@ class SetAsideBody(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: str = ""  # its epoch
     carried: int = 0  # entries, which are all before this one; for lost ones stand marks
     missing: int = 0  # entries that were lost, as far as is known; at least 1 where that is not
+    lost_since_us: int = 0  # when the last entry before the first lost one was recorded; 0: from the beginning
     lost: tuple[str, ...] = ()  # messages of theirs that were lost, by id
     sent: dict[str, str] = {}  # messages of entries that were lost: id -> seal
 

@@ -80,7 +80,14 @@ def carry_over(connection: sqlite3.Connection, origin: LedgerOrigin, before: Led
             carried.entries(_verified(source, before), max(last_seq or 0, published))
             body = carried.rest(source, body)
         missing = len(carried.lost) + (last_seq is None)
-        body = msgspec.structs.replace(body, epoch=before.epoch, carried=carried.head.seq, missing=missing)
+        since_us = carried.last_us if carried.lost_since_us is None else carried.lost_since_us
+        body = msgspec.structs.replace(
+            body,
+            epoch=before.epoch,
+            carried=carried.head.seq,
+            missing=missing,
+            lost_since_us=since_us if missing else 0,
+        )
     carried.close(created_us, body)
     index.make_sessions(connection)
     extra = {"file": aside.name, "entries": body.carried, "missing": body.missing, "messages_lost": len(body.lost)}
@@ -93,6 +100,8 @@ class _Carried:
     def __init__(self, connection: sqlite3.Connection, origin: LedgerOrigin) -> None:
         self.head = origin.genesis
         self.lost: set[int] = set()
+        self.lost_since_us: int | None = None  # as `SetAsideBody` has it; None: no number is missing
+        self.last_us = 0  # when the last entry that was carried over was recorded
         self._connection = connection
         self._salt = origin.salt
         self._told: list[tuple[int, int, ReceiptBody | ResendBody]] = []  # number, instant
@@ -100,11 +109,10 @@ class _Carried:
     def entries(self, verified: Iterable[Entry], last_seq: int) -> None:
         """Chain the entries anew under their numbers, up to `last_seq` at least; for a lost one stands a mark."""
         page: list[Entry] = []
-        recorded_us = 0
         for old in verified:
-            self._mark(old.seq - 1, recorded_us)
+            self._mark(old.seq - 1)
             entry, self.head = append(self.head, old.recorded_us, old.kind, old.session, old.body)
-            recorded_us = old.recorded_us
+            self.last_us = old.recorded_us
             if entry.kind is EntryKind.DELIVERY and (told := delivery_of(entry.body)) is not None:
                 self._told.append((entry.seq, entry.recorded_us, told))
             insert_entry(self._connection, entry)
@@ -113,11 +121,13 @@ class _Carried:
                 index.insert(self._connection, page)
                 page = []
         index.insert(self._connection, page)
-        self._mark(last_seq, recorded_us)
+        self._mark(last_seq)
 
-    def _mark(self, last_seq: int, recorded_us: int) -> None:
+    def _mark(self, last_seq: int) -> None:
         while self.head.seq < last_seq:
-            entry, self.head = append(self.head, recorded_us, EntryKind.STATUS, "", LOST)
+            if self.lost_since_us is None:
+                self.lost_since_us = self.last_us
+            entry, self.head = append(self.head, self.last_us, EntryKind.STATUS, "", LOST)
             insert_entry(self._connection, entry)
             self.lost.add(entry.seq)
 

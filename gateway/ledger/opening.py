@@ -48,6 +48,7 @@ class Opened(msgspec.Struct, frozen=True):
     head: Head
     set_aside: Path | None
     entries_lost: bool  # not all of that one could be carried over
+    lost_since_us: int | None  # from then on entries may be lost, 0: from the beginning; None: none are
     signed_seq: int  # the last entry with a checkpoint
     checked: bool  # every page of the file and every waiting message
 
@@ -113,10 +114,12 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
         raise LedgerUnavailable(f"{path} is the ledger of gateway {origin.gateway}, not of {gateway}")
     carried = reads.carried_over(connection)
     if carried is None or head.seq != carried.carried + 1:
-        set_aside, entries_lost = None, False
+        set_aside, entries_lost, lost_since_us = None, False, None
     else:
         set_aside, entries_lost = path.with_name(carried.set_aside), carried.lost_any
-    return Opened(connection, origin, head, set_aside, entries_lost, reads.signed_seq(connection), checked)
+        lost_since_us = carried.lost_since_us if carried.missing or not carried.carried else None
+    signed_seq = reads.signed_seq(connection)
+    return Opened(connection, origin, head, set_aside, entries_lost, lost_since_us, signed_seq, checked)
 
 
 @contextmanager

@@ -39,7 +39,8 @@ from gateway.session.state import ReadBack
 class Ledger:
     """An open ledger. `head` is the end of the chain, `set_aside` where a damaged predecessor lies, if any.
 
-    `entries_lost` says that not all of that one could be carried over.
+    `entries_lost` says that not all of that one could be carried over, `lost_since_us` from when on
+    entries may be lost; None for none.
 
     `signed_seq` is the last entry with a checkpoint; 0 for none.
     """
@@ -49,6 +50,7 @@ class Ledger:
         self.salt = opened.origin.salt
         self.set_aside = opened.set_aside
         self.entries_lost = opened.entries_lost
+        self.lost_since_us = opened.lost_since_us
         self.signed_seq = opened.signed_seq
         self.outbox = Outbox(worker)
         self._origin = opened.origin

@@ -41,6 +41,8 @@ class AlarmCode(StrEnum):
     MESSAGE_REJECTED = "message-rejected"
     RECEIPT_OVERDUE = "receipt-overdue"
     LEDGER_SET_ASIDE = "ledger-set-aside"
+    ENTRIES_LOST = "entries-lost"
+    START_DISAGREES = "start-disagrees"
     POLICY_UNAPPROVED = "policy-unapproved"
     SESSIONS_INCOMPLETE = "sessions-incomplete"
     SESSIONS_HELD = "sessions-held"
@@ -78,6 +80,8 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     oldest_unreceipted_s: float = 0.0
     rejected: int = 0
     ledger_set_aside: str = ""  # the damaged file's name
+    lost_since_us: int | None = None  # from then on entries of the ledger may be lost; None: none are
+    start_disagrees: int = 0  # sessions
     policy_unapproved: str = ""  # the policy's name
     incomplete: Waiting = Waiting()
     held: Waiting = Waiting()
@@ -121,9 +125,24 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
     if now.ledger_set_aside:
         text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"
         yield AlarmCode.LEDGER_SET_ASIDE, text
+    yield from _of_work(now)
     if now.policy_unapproved:
         yield AlarmCode.POLICY_UNAPPROVED, f"nobody approved policy {now.policy_unapproved}: increments are held"
     yield from _of_sessions(now)
+
+
+def _of_work(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
+    """What stands as long as its item of the work list is open."""
+    if now.lost_since_us is not None:
+        text = (
+            f"entries of the ledger were lost: have the interface engine send again what it sent since "
+            f"{rfc3339(now.lost_since_us)}; see capgate session worklist"
+        )
+        yield AlarmCode.ENTRIES_LOST, text
+    if now.start_disagrees:
+        count = "1 session" if now.start_disagrees == 1 else f"{now.start_disagrees} sessions"
+        text = f"{count}: a start would have taken back what was published, and did not; see capgate session worklist"
+        yield AlarmCode.START_DISAGREES, text
 
 
 def _of_sessions(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
@@ -171,11 +190,21 @@ class Alarms:
             is_raised, was_raised = code in self._raised, before is not None and code in before
             recounted = self._counted.get(code) != counted_before.get(code)
             if before is None or is_raised != was_raised or recounted:
-                self._publish_alarm(code, texts.get(code), self._raised.get(code, at_us), at_us)
+                since_us = self._raised.get(code, at_us)
+                resend_us = now.lost_since_us if code is AlarmCode.ENTRIES_LOST else None
+                self._publish_alarm(code, texts.get(code), since_us, at_us, resend_us)
             if is_raised != was_raised:
                 _log.warning("alarm %s", "raised" if is_raised else "cleared", extra={"code": code})
 
-    def _publish_alarm(self, code: AlarmCode, text: str | None, since_us: int, at_us: int) -> None:
+    def _publish_alarm(
+        self, code: AlarmCode, text: str | None, since_us: int, at_us: int, resend_us: int | None
+    ) -> None:
         state = AlarmState.CLEARED if text is None else AlarmState.RAISED
-        alarm = AlarmData(code=code, state=state, since=rfc3339(since_us), text=text or "no longer so")
+        alarm = AlarmData(
+            code=code,
+            state=state,
+            since=rfc3339(since_us),
+            text=text or "no longer so",
+            resend_since=None if resend_us is None else rfc3339(resend_us),
+        )
         self._publish(self._topics.alarm(code), encode_event(alarm_event(self._origin, alarm, at_us)))

@@ -19,9 +19,11 @@ from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
 from gateway.mqtt.gateway_status import software_version
 from gateway.mqtt.service import MqttService
 from gateway.runtime.clock import US_PER_S, Clock
-from gateway.session.facts import UnitShared
+from gateway.session.fact_types import WorkKind
+from gateway.session.facts import AnyFact, UnitShared
 from gateway.session.outcome import SessionRecord, SessionState
 from gateway.session.policy import Policy
+from gateway.session.worklist import open_work
 
 _log = logging.getLogger("capgate")
 
@@ -90,6 +92,7 @@ class Monitor:
         alarms: Alarms,
         increments: Mapping[str, int],
         records: Callable[[], Iterable[SessionRecord]],
+        work: Callable[[], Iterable[AnyFact]],
         messages: Mapping[str, int],
         unknown_words: Mapping[str, int],
         delays_s: Mapping[str, float],
@@ -106,6 +109,7 @@ class Monitor:
         self._alarms = alarms
         self._increments = increments
         self._records = records
+        self._work = work
         self._messages = messages
         self._unknown_words = unknown_words
         self._delays_s = delays_s
@@ -148,6 +152,7 @@ class Monitor:
 
     def _condition(self) -> AlarmInputs:
         set_aside = self._ledger.set_aside
+        lost = open_work(self._work(), WorkKind.ENTRIES_LOST)
         return AlarmInputs(
             units_down=self._units.down(self._clock.now().utc_us),
             units_shared=self._shared(),
@@ -156,6 +161,8 @@ class Monitor:
             oldest_unreceipted_s=self._age_s(self._deliveries.oldest_us) or 0.0,
             rejected=self._deliveries.rejected,
             ledger_set_aside="" if set_aside is None else set_aside.name,
+            lost_since_us=min((item.raised.at_us for item in lost), default=None),
+            start_disagrees=len(open_work(self._work(), WorkKind.START_DISAGREES)),
             policy_unapproved="" if self._policy.approved_by else self._policy.name,
             incomplete=self._sessions.get(SessionState.INCOMPLETE, Waiting()),
             held=self._sessions.get(SessionState.HELD, Waiting()),

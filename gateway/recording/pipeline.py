@@ -13,7 +13,8 @@ before a step what the state lacks for it is read back. A message that was taken
 content together (the idempotency key) and changes nothing; another message under the same id is another message.
 
 A start looks at what became due meanwhile. Time alone takes nothing back: if that look would retract or amend, or
-credit a charge, then what was rebuilt is not what was there. It is a defect, logged and kept from being published.
+credit a charge, then what was rebuilt is not what was there. It is a defect: kept from being published, and left to a
+person as a work item, for which an alarm stands.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ import logging
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -64,7 +65,7 @@ from gateway.session.attribution import Session
 from gateway.session.fact_types import WorkKind
 from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, Key, WorkRaised
 from gateway.session.keys import TOKEN_LENGTH, TOKEN_LETTERS
-from gateway.session.outcome import Outcome
+from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.related import CLOCK, Anchor
 from gateway.session.state import (
     MEMORY_US,
@@ -300,7 +301,7 @@ class Pipeline:
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})
         await self._finish(transaction, (state.with_asleep(wrong, self._next.records), step.without(wrong)))
-        if facts := tuple(self._after_damage(self._clock.now().utc_us)):
+        if facts := tuple(self._for_people(wrong, self._clock.now().utc_us)):
             await self._take_facts(facts, ())  # in the same commit
 
     async def _sign(self) -> None:
@@ -436,24 +437,36 @@ class Pipeline:
         known = kept if now is None else now.completed(kept)
         return None if known is None else self._outbound.site.shown(known)
 
+    def _for_people(self, wrong: Collection[str], now_us: int) -> Iterator[AnyFact]:
+        """What a start leaves to people, unless they have it already; the sessions in `wrong` were put to sleep."""
+        known = {work_key(item.raised) for item in self._next.work}
+        disagrees = (
+            self._work_about(self._next.records[token], WorkKind.START_DISAGREES, now_us) for token in sorted(wrong)
+        )
+        for fact in (*disagrees, *self._after_damage(now_us)):
+            if not isinstance(fact, WorkRaised) or work_key(fact) not in known:
+                yield fact
+
     def _after_damage(self, now_us: int) -> Iterator[AnyFact]:
-        """What follows for the sessions under way from a damaged ledger, in whose place this one began just now."""
+        """What follows from a damaged ledger in whose place this one began just now, and for the sessions under way."""
         aside = self._ledger.set_aside
         if aside is None:
             return
+        since_us = self._ledger.lost_since_us
+        if since_us is not None:
+            yield WorkRaised(at_us=since_us, known_at_us=now_us, what=WorkKind.ENTRIES_LOST, order=aside.name)
         for record in self._next.records.values():
             if record.done:
                 continue
-            yield WorkRaised(
-                at_us=now_us,
-                known_at_us=now_us,
-                what=WorkKind.LEDGER_DAMAGED,
-                cap=record.cap,
-                patient=record.patient,
-                order=record.token,
-            )
+            yield self._work_about(record, WorkKind.LEDGER_DAMAGED, now_us)
             if self._ledger.entries_lost:
                 yield EvidenceLost(at_us=now_us, known_at_us=now_us, token=record.token, reason=aside.name)
+
+    def _work_about(self, record: SessionRecord, what: WorkKind, now_us: int) -> WorkRaised:
+        """An item about a session."""
+        return WorkRaised(
+            at_us=now_us, known_at_us=now_us, what=what, cap=record.cap, patient=record.patient, order=record.token
+        )
 
     def _clock_facts(self, now_us: int) -> tuple[AnyFact, ...]:
         """P25: a step of the wall clock is recorded while sessions run on the old time; otherwise it is followed."""

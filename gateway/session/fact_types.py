@@ -69,5 +69,7 @@ class WorkKind(StrEnum):
     VISIT_CANCELLED = "visit_cancelled"  # the EHR cancelled a visit that a cap served
     LEDGER_DAMAGED = "ledger_damaged"  # the session was under way when a damaged ledger was set aside
     UNIT_SHARED = "unit_shared"  # another gateway of the site reads the unit too, or serves its chair
+    ENTRIES_LOST = "entries_lost"  # from `at_us` on entries may be lost: the engine must send again what it sent since
+    START_DISAGREES = "start_disagrees"  # a start would have taken back what was published of the session
     ADMINISTRATION_WITHDRAWN = "administration_withdrawn"  # charted, then taken back: its order has no end now
     UNKNOWN_WORD = "unknown_word"  # the MAR used a word that is in no table of the site: nothing was made of it

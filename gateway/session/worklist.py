@@ -18,9 +18,9 @@ class WorkItem(msgspec.Struct, frozen=True):
     raised: WorkRaised
 
 
-def open_work(facts: Iterable[AnyFact]) -> tuple[WorkItem, ...]:
-    """The items that were raised and not done, oldest first."""
-    known = list(facts)
+def open_work(facts: Iterable[AnyFact], what: WorkKind | None = None) -> tuple[WorkItem, ...]:
+    """The items that were raised and not done, oldest first; only of one kind where it is given."""
+    known = [fact for fact in facts if not isinstance(fact, WorkRaised) or what in (None, fact.what)]
     done = {fact.item for fact in known if isinstance(fact, WorkDone)}
     items = {item_id(fact): fact for fact in known if isinstance(fact, WorkRaised)}
     found = [WorkItem(name, raised) for name, raised in items.items() if name not in done]

@@ -72,6 +72,18 @@ def page_of_entry(ledger: Path, where: str) -> int:
     return found.start() // PAGE + 1
 
 
+def recorded(ledger: Path) -> dict[int, int]:
+    """When each entry was recorded, by number."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        return dict(connection.execute("SELECT seq, recorded_us FROM entry"))
+
+
+def lost_first(ledger: Path) -> int:
+    """The number of the first entry for which a mark stands."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        return connection.execute("""SELECT min(seq) FROM entry WHERE body = '{"lost":true}'""").fetchone()[0]
+
+
 async def rows_of(suite: Suite) -> dict[str, OutboxRow]:
     return {row.event_id: row for row in await suite.ledger.outbox.pending(0, 100_000)}
 
@@ -144,7 +156,9 @@ async def test_what_a_damaged_ledger_no_longer_proves_is_held_until_a_person_dec
     suite, before = await two_sessions(folder)
     token = under_way(suite).token
     ledger = ledger_of(folder)
-    spoil(ledger, page_of_entry(ledger, "kind = 'fact' AND body GLOB '*infusion_started*' AND body GLOB '*O-1*'"))
+    page = page_of_entry(ledger, "kind = 'fact' AND body GLOB '*infusion_started*' AND body GLOB '*O-1*'")
+    stamps = recorded(ledger)
+    spoil(ledger, page)
     async with running(folder, suite):
         assert suite.ledger.entries_lost
         assert under_way(suite).token == token
@@ -152,6 +166,8 @@ async def test_what_a_damaged_ledger_no_longer_proves_is_held_until_a_person_dec
         assert {name: row.payload for name, row in after.items() if name in before} == {
             name: row.payload for name, row in before.items()
         }
+        (item,) = (each.raised for each in suite.pipeline.state.work if each.raised.what is WorkKind.ENTRIES_LOST)
+        assert item.at_us == stamps[lost_first(ledger) - 1]
         await suite.poll(14)
         suite.state = RunState.STOPPED
         await suite.poll(2)

@@ -6,7 +6,17 @@ from typing import TypedDict
 import pytest
 
 from gateway.audit.verify import verify
-from gateway.session.facts import CapRef, PatientReassigned, SessionExplained, ToleranceChecked
+from gateway.ledger.batch import Batch
+from gateway.ledger.entry import EntryKind, append
+from gateway.session.fact_types import WorkKind
+from gateway.session.facts import (
+    CapRef,
+    CoolingStopped,
+    PatientReassigned,
+    SessionExplained,
+    ToleranceChecked,
+    encode_fact,
+)
 from tests.sim.test_pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
 
 DAY_US = 24 * 60 * MINUTE_US
@@ -168,3 +178,23 @@ async def test_who_comes_back_after_three_weeks_is_another_session(folder: Path)
         assert list(by_session.values()) == [2, 1, 1, 1]
         assert next(iter(by_session)) == first
     assert_sound(folder)
+
+
+async def test_a_start_that_would_take_back_what_was_published_leaves_it_to_a_person(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over(minutes_ago=48)
+        suite.state = suite.state.STOPPED
+        await suite.poll(2)
+        before = await suite.increments()
+        assert [operation for operation, *_ in before] == ["emit", "emit"]
+        (record,) = suite.pipeline.state.records.values()
+        at_us = suite.clock.us - 40 * MINUTE_US  # the defect: a fact that the gateway did not take into account
+        stopped = CoolingStopped(at_us=at_us, known_at_us=suite.clock.us, cap=record.cap)
+        entry, head = append(suite.ledger.head, suite.clock.us, EntryKind.FACT, "", encode_fact(stopped).decode())
+        await suite.ledger.commit(Batch((entry,), (), (), head))
+        for _ in range(2):  # the item is raised once
+            await pass_days(suite, 4, restart=True)
+            assert await suite.increments() == before
+            (item,) = suite.pipeline.state.work
+            assert (item.raised.what, item.raised.order) == (WorkKind.START_DISAGREES, record.token)

@@ -265,6 +265,7 @@ class AlarmData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: AlarmState
     since: Rfc3339
     text: str
+    resend_since: Rfc3339 | None = None  # what the engine sent since then it must send again; None: nothing
 
 
 def alarm_event(origin: Origin, alarm: AlarmData, at_us: int) -> Event:
