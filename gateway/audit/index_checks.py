@@ -39,7 +39,7 @@ class IndexCheck:
                 if self._first_present is None and isinstance(fact, UnitsObserved):
                     self._first_present = entry.seq
                 self._observed.update({} if fact is None else {unit.device: entry.seq for unit in each_unit(fact)})
-            rows = index.rows_of(entry.seq, entry.recorded_us, EntryKind(entry.kind), entry.body)
+            rows = index.rows_of(entry.seq, entry.recorded_us, entry.kind, entry.body)
             missing = [row[:2] for row in rows if self._connection.execute(_CONCERN, row).fetchone() is None]
             self._found += len(rows) - len(missing)
             for kind, name in missing:
@@ -74,7 +74,7 @@ class IndexCheck:
             SELECT concern.kind, name, at_us, concern.seq, recorded_us, entry.kind, body
               FROM concern LEFT JOIN entry ON entry.seq = concern.seq ORDER BY concern.seq"""
         for kind, name, at_us, seq, recorded_us, of, body in self._connection.execute(query):
-            made = [] if of is None else index.rows_of(seq, recorded_us, EntryKind(of), body)
+            made = [] if of is None else index.rows_of(seq, recorded_us, of, body)
             if (kind, name, at_us, seq) not in made:
                 yield AuditProblem(Area.INDEX, seq, f"the entry is found by {kind} {name}, which it does not concern")
 

@@ -73,8 +73,8 @@ def fact_of(body: str) -> AnyFact | None:
         return None
 
 
-def rows_of(seq: int, recorded_us: int, kind: EntryKind, body: str) -> list[tuple[str, str, int, int]]:
-    """The rows by which one entry is found."""
+def rows_of(seq: int, recorded_us: int, kind: str, body: str) -> list[tuple[str, str, int, int]]:
+    """The rows by which one entry is found; in a forged ledger `kind` may be any text."""
     match kind:
         case EntryKind.FACT:
             fact = fact_of(body)

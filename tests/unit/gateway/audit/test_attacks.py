@@ -252,6 +252,11 @@ def test_each_problem_names_its_entry(victim: Victim) -> None:
     assert [(problem.area, problem.seq) for problem in report.problems][:1] == [("chain", 7)]
 
 
+def test_a_kind_that_there_is_not_hides_no_problem(victim: Victim) -> None:
+    report = victim.verify(lambda connection: connection.execute("UPDATE entry SET kind = 'x' WHERE seq IN (7, 9)"))
+    assert {7, 9} <= {problem.seq for problem in report.problems if problem.area == "chain"}
+
+
 def test_what_the_index_lacks_has_or_notes_otherwise_is_named(victim: Victim) -> None:
     """No checkpoint is needed for that."""
 
