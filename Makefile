@@ -56,6 +56,10 @@ lint: .venv/.ready-dev
 bench: .venv/.ready-dev
 	tests/install-tools
 	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench.assessment
+	$(BIN)/python -m tests.bench.slow_disk
+	$(BIN)/python -m tests.bench.drain
+	$(BIN)/python -m tests.bench.start
 	$(BIN)/python -m tests.bench.ledger_size
 
 # The long repeats of the fault tests, and whether the tests notice planted bugs: about an hour.

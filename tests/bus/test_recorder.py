@@ -160,7 +160,9 @@ async def test_a_command_in_a_process_of_its_own_is_heard() -> None:
 STARTS = re.compile(r'with_name\("capgate"\)|"-m", "gateway"')
 OPEN_NO_LINE = {  # these start commands unrecorded: help, checks of files, simulated units, a bench that is no test
     "bench/__main__.py",
+    "bench/drain.py",
     "bench/ledger_size.py",
+    "bench/slow_disk.py",
     "bench/start.py",
     "bus/test_recorder.py",
     "contract/test_commands.py",
