@@ -63,6 +63,15 @@ class Unsettled(msgspec.Struct, frozen=True):
     text: str
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What a receipt says of the message `key`; `message` is the receipt's own id."""
+
+    key: str
+    message: str
+    accepted: bool
+    code: str
+
+
 class DeliveryEvent(msgspec.Struct, frozen=True):
     """Something that happened to a message, for who looks at one: sent, answered, ordered again."""
 
@@ -129,10 +138,17 @@ def followed_up_to(connection: sqlite3.Connection, last: Followed) -> list[str]:
     return [key for (key,) in connection.execute(query, (last.topic, last.seq))]
 
 
-def knows_receipt(connection: sqlite3.Connection, key: str, message: str) -> bool:
-    """Whether this very receipt of `key` was taken before."""
-    query = "SELECT 1 FROM receipt WHERE key = ? AND message = ? LIMIT 1"
-    return connection.execute(query, (key, message)).fetchone() is not None
+def knows_receipt(connection: sqlite3.Connection, said: Said) -> bool:
+    """Whether this very receipt was taken before, and its message was not sent again since.
+
+    The id alone does not tell: engines are known that give each of their answers the id of the message it is for.
+    """
+    query = """
+        SELECT 1 FROM receipt LEFT JOIN unsettled USING (key)
+         WHERE receipt.key = ? AND message = ? AND accepted = ? AND code = ?
+           AND at_us >= coalesce(last_us, 0) LIMIT 1"""
+    values = (said.key, said.message, int(said.accepted), said.code)
+    return connection.execute(query, values).fetchone() is not None
 
 
 def proofs_of(connection: sqlite3.Connection, session: str) -> dict[str, Proof]:

@@ -10,7 +10,7 @@ from functools import partial
 
 from gateway.ledger import deliveries, reads, writes
 from gateway.ledger.batch import Attempt, Backlog, OutboxRow
-from gateway.ledger.deliveries import Deliveries, Followed, Proof, ResendRules
+from gateway.ledger.deliveries import Deliveries, Followed, Proof, ResendRules, Said
 from gateway.ledger.worker import Worker
 
 
@@ -61,9 +61,9 @@ class Outbox:
         """Keys of the pending messages on the same topic before `last`."""
         return await self._worker.run(partial(deliveries.followed_up_to, last=last))
 
-    async def knows_receipt(self, key: str, message: str) -> bool:
-        """Whether this very receipt was taken before."""
-        return await self._worker.run(partial(deliveries.knows_receipt, key=key, message=message))
+    async def knows_receipt(self, said: Said) -> bool:
+        """Whether this very receipt was taken before, and its message was not sent again since."""
+        return await self._worker.run(partial(deliveries.knows_receipt, said=said))
 
     async def proofs_of(self, session: str) -> dict[str, Proof]:
         """What is known of a session's followed messages, by key."""

@@ -1,22 +1,25 @@
 """What the engine's receipts settle, and what people order to be sent again: judged here, recorded by the pipeline.
 
 A receipt is matched by id: the key of a message, or the control id that an HL7 message carries the key in. Its place in
-the stream means nothing, so late, repeated and reordered ones do no harm: an acceptance is final, and a rejection that
-was taken before is not taken again.
+the stream means nothing, so late, repeated and reordered ones do no harm: an acceptance is final, and a repeat, which
+has the id and the verdict of an earlier receipt, is not taken again.
 """
 
+import re
 from collections.abc import Sequence
 
 import msgspec
 
 from gateway.ledger.bodies import Order
-from gateway.ledger.deliveries import Followed, Proof
+from gateway.ledger.deliveries import Followed, Proof, Said
 from gateway.ledger.outbox import Outbox
 from gateway.ledger.receipt_plan import ReceiptPlan
 from gateway.messages.inbound.answers import Accepted, Answer, Ignored, Receipt, Rejected
 from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
 from gateway.session.keys import session_of
 from gateway.session.outcome import SessionRecord
+
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # longer or with blanks, it is words
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -34,6 +37,21 @@ class Settled(msgspec.Struct, frozen=True):
     def accepted(self) -> bool:
         """Whether the engine has it."""
         return self.receipt.result == "accepted"
+
+    @property
+    def code(self) -> str:
+        """The engine's code; "" for none, or where it is words, which may name a patient."""
+        return self.receipt.code if _CODE.fullmatch(self.receipt.code) else ""
+
+    @property
+    def text(self) -> str:
+        """What the engine says beside the code."""
+        return self.receipt.text if self.code else " ".join(filter(None, (self.receipt.code, self.receipt.text)))
+
+    @property
+    def said(self) -> Said:
+        """What tells this answer from others about the same message."""
+        return Said(self.key, self.receipt.message_id, self.accepted, self.code)
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -56,7 +74,7 @@ async def judge(outbox: Outbox, receipt: Receipt) -> Judged:
     message = await _named(outbox, receipt.for_id)
     if message is None:
         return Judged(Ignored(receipt.message_id, "unknown-message", "no message of this gateway has that id"))
-    if message.proof is Proof.ACKNOWLEDGED or await outbox.knows_receipt(message.key, receipt.message_id):
+    if message.proof is Proof.ACKNOWLEDGED or await outbox.knows_receipt(Settled(message.key, receipt).said):
         return Judged(Ignored(receipt.message_id, "known-receipt", "the message is settled already"))
     if receipt.sequence is None:
         return _judged(receipt, [message.key])

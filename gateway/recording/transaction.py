@@ -5,7 +5,6 @@ sent of what is not recorded, and none is missing of what is. A message's id is 
 session's token or the entry's number, and whatever is sent again has the same.
 """
 
-import re
 from collections.abc import Iterable
 
 from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder, SessionDue
@@ -17,8 +16,6 @@ from gateway.messages.identity import Identity, Merge
 from gateway.recording.receipts import Settled
 from gateway.session.keys import session_of
 from gateway.session.outcome import SessionRecord
-
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # longer or with blanks, it is words
 
 PUBLISHED_KINDS = frozenset({EntryKind.SESSION, EntryKind.INCREMENT, EntryKind.CHARGE})
 
@@ -79,17 +76,15 @@ class Transaction:
     def receive(self, settled: Settled) -> None:
         """Record what the engine said of a message; its words stay beside the chain."""
         receipt = settled.receipt
-        code = receipt.code if _CODE.fullmatch(receipt.code) else ""
-        text = receipt.text if code else " ".join(filter(None, (receipt.code, receipt.text)))
-        body = ReceiptBody(ReceiptNote(settled.key, receipt.result, code))
+        body = ReceiptBody(ReceiptNote(settled.key, receipt.result, settled.code))
         self.record(EntryKind.DELIVERY, settled.session, encode_body(body))
         self._receipts.append(
             ReceiptRow(
                 self._head.seq,
                 settled.key,
                 settled.accepted,
-                code,
-                text,
+                settled.code,
+                settled.text,
                 receipt.message_id,
                 self.recorded_us,
             )

@@ -14,6 +14,7 @@ from gateway.audit.verify import verify
 from gateway.cli import main
 from gateway.control.service import ControlService
 from gateway.ledger import deliveries
+from gateway.ledger.batch import Attempt
 from gateway.ledger.bodies import Order
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.ledger.entry import EntryKind
@@ -108,6 +109,43 @@ async def test_repeated_late_and_foreign_receipts_do_no_harm(folder: Path) -> No
         assert results == ["rejected", "accepted"]
         assert {entry.session for entry in entries} == {key[:9]}
         assert "visit not open" not in str(entries), "the engine's words may name a patient: not in the chain"
+
+
+async def hl7_said(suite: Suite, code: str, key: str, message: str, condition: str = "204") -> dict[str, Any] | None:
+    """An HL7 acknowledgement, and what the gateway answered; None if it answered past the ledger."""
+    error = f"ERR|||{condition}^words^HL70357|E\r" if code[1] in "ER" else ""
+    text = f"MSH|^~\\&|EHR|H|CAPGATE|N|20260310||ACK^P03^ACK|{message}|T|2.5.1\rMSA|{code}|CG{key}\r{error}"
+    suite.clock.us += 1_000_000
+    answer = await suite.pipeline.message("ehr/in/hl7", text.encode())
+    return None if answer is None else json.loads(answer.payload)["data"]
+
+
+async def sent_again(suite: Suite, key: str) -> None:
+    """A person orders it again, and the broker takes it."""
+    await suite.pipeline.send_again(Order(key, "cm-1", "mended"))
+    suite.clock.us += 1_000_000
+    (row,) = [row for row in await suite.ledger.outbox.pending(0, 100_000) if row.event_id == key]
+    await suite.ledger.outbox.mark([Attempt(row.outbox_id, suite.clock.us, 0, delivered=True)])
+    suite.clock.us += 1_000_000
+
+
+async def test_an_engine_that_answers_under_our_own_control_id_is_believed_each_time(folder: Path) -> None:
+    async with running(folder) as suite:
+        key = await charged(suite)
+        echoed = f"CG{key}"
+        assert await hl7_said(suite, "AE", key, echoed) is None
+        repeated = await hl7_said(suite, "AE", key, echoed)
+        assert repeated is not None
+        assert repeated["code"] == "known-receipt", "the same id and the same verdict"
+        assert await hl7_said(suite, "AE", key, echoed, "207") is None, "the same id with another reason says something"
+        await sent_again(suite, key)
+        assert (await suite.ledger.outbox.deliveries()).pending == 1
+        assert await hl7_said(suite, "AE", key, echoed, "207") is None, "it was sent since: an answer of its own"
+        assert await suite.ledger.outbox.deliveries() == Deliveries(rejected=1)
+        await suite.pipeline.send_again(Order(key, "cm-1", "mended"))
+        assert await hl7_said(suite, "AA", key, echoed) is None
+        assert await suite.ledger.outbox.deliveries() == Deliveries()
+    assert verify(folder / "state" / "ledger.db").problems == ()
 
 
 async def test_a_rejected_charge_is_shown_with_its_reason_and_sent_again_by_order(folder: Path) -> None:
