@@ -63,6 +63,8 @@ class _Drawing:
         ends = list(self._agents(start_us + self._minutes(25, 45)))
         last_order, last_end_us = ends[-1]
         length_us = random.choice((8, 20, 45, 60, 90, 90, 120)) * MINUTE + self._minutes(0, 12)
+        if random.random() < 0.25:  # the nurse waits for a unit to be full
+            length_us = random.choice((16, 46, 76)) * MINUTE + self._minutes(0, 1)
         stop_us = last_end_us + length_us
         moves, stays = self._cooling(start_us, last_end_us, stop_us)
         manners = self._ending(last_order, last_end_us, stop_us, moves[0].at_us)
@@ -133,7 +135,10 @@ class _Drawing:
         say_us = end_us + self._minutes(0, 3)
         if chance < 0.22:
             say_us = end_us + random.choice((HOUR, 5 * HOUR, 30 * HOUR, 4 * DAY, 5 * DAY + 3 * HOUR, 10 * DAY))
-        self._say("infusion.completed", Meaning.ENDED, end_us, say_us, order, extra=_FINAL)
+        if random.random() < 0.06:
+            self._say("infusion.completed", Meaning.ENDED_MORE, end_us, say_us, order, extra=_FINAL_BUT_ORDERED)
+        else:
+            self._say("infusion.completed", Meaning.ENDED, end_us, say_us, order, extra=_FINAL)
         chance = random.random()
         if chance < 0.2:
             later_us = say_us + random.choice((HOUR, 8 * HOUR, 3 * DAY, 4 * DAY, 6 * DAY, 12 * DAY, 40 * DAY))
@@ -181,6 +186,9 @@ class _Drawing:
         if bound_us is not None and random.random() < 0.8:  # what names a visit that no cap serves is not ours
             said_us = max(bound_us + MINUTE, random.choice((start_us + 20 * MINUTE, stop_us + 20 * MINUTE)))
             self._say("preparation.charted", Meaning.OTHER, start_us, said_us, extra={"person": "rn-1"})
+            if random.random() < 0.5 and bound_us < stop_us:
+                looked_us = stop_us + self._minutes(0, 2)
+                self._say("tolerance.checked", Meaning.OTHER, looked_us, looked_us, extra=_TOLERATED)
         chance = random.random()
         if chance < 0.2:
             self._say("order.checked", Meaning.OTHER, start_us, start_us + 5 * MINUTE, extra={"found": chance < 0.15})
@@ -210,5 +218,7 @@ class _Drawing:
 
 
 _SCAN: Mapping[str, object] = {"validated": True, "asserted_by": "scan"}
+_TOLERATED: Mapping[str, object] = {"person": "rn-1", "scalp": "ok"}
 _CHEMO: Mapping[str, object] = {"agent_class": "chemo", "source": "mar"}
 _FINAL: Mapping[str, object] = {"agent_class": "chemo", "source": "mar", "final": True}
+_FINAL_BUT_ORDERED: Mapping[str, object] = {**_FINAL, "remaining_chemo_orders": 1}

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     SESSION = "session"  # the broker loses its session and what it kept
     PUBACK = "puback"  # the broker takes messages, and its answers are lost
     UNIT = "unit"  # a unit does not answer
+    DEAD = "dead"  # for days
     LINE = "line"  # none does
     CLOCK = "clock"  # the wall clock is stepped, and later put right
     POLICY = "policy"  # another policy, taken up by a restart
@@ -51,6 +52,7 @@ _CHANCES: dict[Kind, tuple[float, int, int]] = {  # a day's chance, and how long
     Kind.SESSION: (0.05, S, S),
     Kind.PUBACK: (0.05, MINUTE, 20 * MINUTE),
     Kind.UNIT: (0.3, 2 * MINUTE, 3 * HOUR),
+    Kind.DEAD: (0.02, 3 * DAY, 9 * DAY),
     Kind.LINE: (0.06, 2 * MINUTE, 40 * MINUTE),
     Kind.CLOCK: (0.04, HOUR, 12 * HOUR),
     Kind.POLICY: (0.03, 2 * S, 20 * S),

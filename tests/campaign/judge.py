@@ -98,6 +98,12 @@ class Judge:
         case.tokens.append(token)
         return case
 
+    def counts_nothing(self, case: Case, seen: Seen, now_us: int) -> bool:
+        """Whether no unit must stand once every hold is lifted."""
+        rules = self._rules[self._bus.sessions[case.tokens[0]].policy]
+        end_us = self._end_us(case, lifted=True)
+        return case.unsure or units(case.cooling(seen, now_us), end_us, rules, case.slack_us).least == 0
+
     def touch(self, case: Case, *, acted: bool = False) -> None:
         """Something was said or seen of the visit, or a person did something about it."""
         case.touched, case.settled = True, False
@@ -191,10 +197,12 @@ class Judge:
             return
         due_us = case.visit.stop_us + rules.finalise_h * HOUR + GRACE_US
         last_said_us = max(self._engine.taken.get(each.id, 0) for each in case.visit.statements)
-        if known and now_us > max(due_us, last_said_us + GRACE_US) and not any(_waits(view) for view in listed):
+        past = now_us > max(due_us, last_said_us + GRACE_US)
+        if past and not any(_waits(view) for view in listed):
             self._complain(
-                Rule.CHARGED,
-                f"{name}: {stands} units stand past its window, {charged} are charged: {listed_as(listed)}",
+                Rule.CHARGED if known else Rule.SHOWN,
+                f"{name}: {stands} units stand past its window, {charged} are charged, patient and end "
+                f"{'known' if known else 'not known'}: {listed_as(listed)}",
             )
 
     def _instants(self, name: str, sessions: list[SeenSession], expected: Units) -> None:
@@ -215,19 +223,24 @@ class Judge:
         taken = [each for each in case.visit.statements if each.id in self._engine.taken]
         return next((each.visit for each in reversed(taken) if each.meaning is Meaning.BOUND), "")
 
-    def _end_us(self, case: Case) -> int | None:
-        """The end of the last agent by what the gateway was told; None while one runs or nobody is bound."""
+    def _end_us(self, case: Case, *, lifted: bool = False) -> int | None:
+        """The end of the last agent by what the gateway was told; None while one runs or nobody is bound.
+
+        Nor does it have one while more is ordered, unless a person lifted that hold; `lifted` takes it for lifted.
+        """
         if self._bound_to(case) != case.visit.visit:
             return None
         ends: dict[str, int | None] = {}
+        remain = False
         for each in case.visit.statements:
             if each.id not in self._engine.taken:
                 continue
             match each.meaning:
                 case Meaning.STARTED:
                     ends.setdefault(each.order, None)
-                case Meaning.ENDED | Meaning.CORRECTED:
+                case Meaning.ENDED | Meaning.ENDED_MORE | Meaning.CORRECTED:
                     ends[each.order] = each.at_us
+                    remain = remain or each.meaning is Meaning.ENDED_MORE
                 case Meaning.VOIDED:
                     ends[each.order] = None
                 case _:
@@ -236,7 +249,8 @@ class Judge:
             order, end_us = case.visit.ends[-1]
             ends[order] = ends.get(order) or end_us
         known = [end_us for end_us in ends.values() if end_us is not None]
-        return max(known) if known and len(known) == len(ends) else None
+        waits = remain and "chemo_orders_remain" not in case.progress.lifted
+        return max(known) if known and len(known) == len(ends) and not (waits and not lifted) else None
 
 
 def _is_about(session: SeenSession, visit: Visit) -> bool:

@@ -1,5 +1,6 @@
 """The clinic's people: they look at the gateway's list of sessions, and do what a visit's manners say."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -48,23 +49,34 @@ def acts(visit: Visit, view: Json, seen: Progress, now_us: int) -> list[Json]:
         order, end_us = visit.ends[-1]
         at = datetime.fromtimestamp(end_us / 1e6, UTC).isoformat()
         return [{**session, "act": "infusion-ended", "order": order, "at": at, "agent": "chemo"}]
-    explained: Json = {**session, "act": "explain"}
-    found: list[Json] = []
-    ready = view["stopped_at"] and "infusion-end" not in view["missing"]
-    if due(manners.sign_h) and not seen.signed and not view["finalised"] and ready:
-        found.append({**session, "act": "finalise"})
+    if not view["finalised"] and not seen.signed and "infusion-end" not in view["missing"]:
+        lost = "unit_lost" in view["held"] and due(manners.lift_h)  # nobody will see its end
+        if lost or (view["stopped_at"] and due(manners.sign_h)):
+            return [{**session, "act": "finalise"}]
+    return [*_lifts(visit, view, session, seen, now_us), *_decisions(visit, view, session, seen, now_us)]
+
+
+def _lifts(visit: Visit, view: Json, session: Json, seen: Progress, now_us: int) -> Iterator[Json]:
+    """A hold that somebody has looked into; where nothing would be charged, why."""
+    lift_h = visit.manners.lift_h
     held = [reason for reason in view["held"] if reason not in _NOT_LIFTABLE]
-    if held and view["finalised"]:
-        seen.held_since_us = seen.held_since_us or now_us
-        if manners.lift_h is not None and now_us - seen.held_since_us >= manners.lift_h * HOUR:
-            found.append({**session, "act": "lift-hold", "holds": held} if view["increments"] else explained)
+    if not held or not view["finalised"] or lift_h is None or view["state"] == "explained":
+        return
+    seen.held_since_us = seen.held_since_us or now_us
+    if now_us - seen.held_since_us >= lift_h * HOUR:
+        may_count = view["increments"] or "chemo_orders_remain" in held
+        yield {**session, "act": "lift-hold", "holds": held} if may_count else {**session, "act": "explain"}
+
+
+def _decisions(visit: Visit, view: Json, session: Json, seen: Progress, now_us: int) -> Iterator[Json]:
+    """What becomes of charges in question."""
+    manners = visit.manners
     for item in view["corrections"]:
         key = f"{item['charge']} {item['charged']} {item['counted']}"
         since_us = seen.asked_since_us.setdefault(key, now_us)
         if not item["refused"] and manners.decide_h is not None and now_us - since_us >= manners.decide_h * HOUR:
             decision = {"act": "decide-correction", "charge": item["charge"], "approve": manners.approve}
-            found.append({**session, **decision})
-    return found
+            yield {**session, **decision}
 
 
 def done(visit: Visit, view: Json, request: Json, seen: Progress) -> None:

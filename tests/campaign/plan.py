@@ -78,6 +78,7 @@ class Meaning(StrEnum):
     BOUND = "bound"
     STARTED = "started"
     ENDED = "ended"
+    ENDED_MORE = "ended-more"  # and more chemotherapy is ordered
     CORRECTED = "corrected"
     VOIDED = "voided"
     OTHER = "other"

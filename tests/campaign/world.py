@@ -256,10 +256,10 @@ class World:
             case Kind.PUBACK:
                 self.broker.lose_pubacks = True
                 self._at(later_us, self._pubacks_again)
-            case Kind.UNIT | Kind.LINE:
+            case Kind.UNIT | Kind.LINE | Kind.DEAD:
                 names = list(self._units) if fault.kind is Kind.LINE else [list(self._units)[int(fault.choice * 3)]]
                 for name in names:
-                    self._units[name].lost_until_us = later_us
+                    self._units[name].lost_until_us = max(later_us, self._units[name].lost_until_us)
                     self._at(later_us, lambda name=name: self._wake(name))
             case Kind.CLOCK:
                 self._step_clock(round((fault.choice - 0.5) * 240) * S, later_us)
@@ -360,6 +360,8 @@ class World:
             return
         if answer["ok"]:
             people.done(case.visit, view, request, case.progress)
+        elif request["act"] == "lift-hold" and self.judge.counts_nothing(case, self._seen, self.time.now_us()):
+            await self._ask(life, case, view, {**request, "act": "explain"})  # nothing would be charged
         else:
             what = f"{request['act']} of {request.get('token', case.tokens)} ({case.visit.key})"
             self._complain(Rule.ACT, f"{what} was refused: {answer['error']}; accepted: {answer['accepted']}")

@@ -28,7 +28,10 @@ _SERVICE = "tests/broker/test_service.py::test_"
 _LINE = "tests/unit/drivers/test_line.py::test_"
 _LINES = "tests/scorecard/test_lines.py::test_"
 _PORTS = "tests/scorecard/test_ports.py::test_"
+_CLINIC = "tests/scorecard/clinic.py::test_"
 _POWER = "tests/crash/test_power_cut.py::test_"
+
+ON_REQUEST = frozenset({"R53", "R54"})  # for hours: only where they are named
 
 ROWS = (
     Row(
@@ -153,5 +156,17 @@ ROWS = (
     Row(
         "R47", "seven attacks on a ledger, each fifty times, all found by who holds checkpoints", 50, Repeat.NONE,
         ("tests/unit/gateway/audit/test_attacks.py",),
+    ),
+    Row(
+        "R53", "a clinic of sixty days with every fault: no rule broken", 400, Repeat.INSIDE,
+        (f"{_CLINIC}clinics_of_sixty_days_break_no_rule_and_every_fault_strikes",),
+    ),
+    Row(
+        "R54", "a clinic of three years: no rule broken", 4, Repeat.INSIDE,
+        (f"{_CLINIC}clinics_of_three_years_break_no_rule",),
+    ),
+    Row(
+        "R55", "a mend of the gateway taken out again: the clinic breaks a rule", 1, Repeat.NONE,
+        (f"{_CLINIC}a_mend_that_is_taken_out_is_missed",),
     ),
 )  # fmt: skip

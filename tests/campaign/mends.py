@@ -1,0 +1,254 @@
+"""Mends of the gateway, and how the campaign sees that one of them is gone: each is one function changed back.
+
+    python -m tests.campaign.mends [NUMBER]...
+
+Prints for each how many seeds the campaign needed, and which rule was broken.
+"""
+
+import sqlite3
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
+from unittest import mock
+
+import msgspec
+
+from drivers.reading import ReadFault, Reading
+from gateway.ledger import read_back, reads
+from gateway.recording import pipeline
+from gateway.recording.pipeline import Pipeline
+from gateway.session import attribution, infusion, observe, outcome, release, state
+from gateway.session.facts import AnyFact, TreatmentMark, UnitOnline
+from gateway.session.observe import UnitState
+from gateway.session.outcome import SessionRecord
+from gateway.session.policy import parse_policy
+from gateway.session.related import Anchor
+from gateway.session.spans import US_PER_S
+from gateway.session.state import ReadBack, TrackerState
+from tests.campaign.faults import Kind
+from tests.campaign.plan import Violation
+from tests.campaign.run import run
+
+DAY_US = 86_400 * US_PER_S
+DAYS = 12  # of a run
+SEEDS = 40  # after which a mend passes for unseen
+FIRST_SEED = 1
+
+
+class Mend(NamedTuple):
+    """`without` takes it out."""
+
+    name: str
+    without: Callable[[], AbstractContextManager[object]]
+
+
+class Seen(NamedTuple):
+    """After how many seeds the campaign saw that a mend is gone, and by what."""
+
+    seeds: int
+    by: Violation
+
+
+def seen(mend: Mend, first_seed: int = FIRST_SEED) -> Seen | None:
+    """Play seed after seed without the mend until a rule is broken; None if none is."""
+    with mend.without():
+        for count in range(1, SEEDS + 1):
+            result = run(first_seed + count - 1, DAYS, frozenset(Kind))
+            if result.violations:
+                return Seen(count, result.violations[0])
+    return None
+
+
+def _patched(target: object, name: str, made: Callable[[Any], object]) -> Callable[[], AbstractContextManager[object]]:
+    """Puts what `made` makes of the function in its place."""
+    return lambda: mock.patch.object(target, name, made(getattr(target, name)))
+
+
+def _restart(change: Callable[[read_back.Restart], ReadBack]) -> Callable[[], AbstractContextManager[object]]:
+    def made(restart: Callable[..., read_back.Restart]) -> Callable[..., read_back.Restart]:
+        def changed(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) -> read_back.Restart:
+            found = restart(connection, whole_from_us, idle_us)
+            return msgspec.structs.replace(found, read_back=change(found))
+
+        return changed
+
+    return _patched(read_back, "restart", made)
+
+
+def _window_of_sessions(found: read_back.Restart) -> ReadBack:
+    """The sessions that opened in a window."""
+    back = found.read_back
+    recent = tuple(each for each in back.records if each.opened_us >= found.whole_from_us - DAY_US)
+    return ReadBack(back.facts, recent, back.whole)
+
+
+def _only_due(lacking: Callable[..., tuple[Anchor, ...]]) -> Callable[..., tuple[Anchor, ...]]:
+    """What facts are about is not read back."""
+
+    def changed(
+        state: TrackerState, learned: Iterable[AnyFact], observed: Mapping[str, int], now_us: int
+    ) -> tuple[Anchor, ...]:
+        del learned
+        return lacking(state, (), observed, now_us)
+
+    return changed
+
+
+def _policy_of_today(begin: Callable[..., TrackerState]) -> Callable[..., TrackerState]:
+    """A start asks today's policy about sessions of yesterday."""
+
+    def changed(
+        policy_text: str, facts: Iterable[AnyFact], records: Iterable[SessionRecord], whole_from_us: int
+    ) -> TrackerState:
+        today = parse_policy(policy_text)
+        old = [msgspec.structs.replace(each, policy=today) for each in records]
+        return begin(policy_text, facts, old, whole_from_us)
+
+    return changed
+
+
+def _lately(tokens_opened: Callable[..., list[str]]) -> Callable[..., list[str]]:
+    """The audit looks five days back."""
+
+    def changed(connection: sqlite3.Connection, first_us: int, last_us: int) -> list[str]:
+        (newest_us,) = connection.execute("SELECT max(recorded_us) FROM entry").fetchone()
+        return tokens_opened(connection, max(first_us, newest_us - 5 * DAY_US), last_us)
+
+    return changed
+
+
+def _forgetful(prune: Callable[..., TrackerState]) -> Callable[..., TrackerState]:
+    """A session leaves memory by its age."""
+
+    def changed(state: TrackerState, now_us: int) -> TrackerState:
+        pruned = prune(state, now_us)
+        records = {
+            token: each
+            for token, each in pruned.records.items()
+            if each.open or each.state == "held" or now_us - each.opened_us < 5 * DAY_US
+        }
+        awake = {token: each for token, each in records.items() if each.awake}
+        return msgspec.structs.replace(pruned, records=records, awake=awake)
+
+    return changed
+
+
+async def _answer_unlocked(self: Any, answer: Reading | ReadFault) -> None:  # noqa: ANN401 - a method of Pipeline
+    """What a reading shows is let stand before what follows from it gets its turn."""
+    observed = self._observing.observe(answer)
+    self._observing.take(observed)
+    if self._moves(observed):
+
+        async def step() -> None:
+            transaction = self._begin()
+            advanced = await self._advance(transaction, observed.facts)
+            self._recorder.run_states(transaction, observed.run_states)
+            concerned = self._next.watched | advanced[0].watched
+            await self._finish(transaction, advanced, also_observed=concerned & {answer.unit})
+
+        await self._group.run(step)
+
+
+def _without_instants(marks: Callable[..., tuple[TreatmentMark, ...]]) -> Callable[..., tuple[TreatmentMark, ...]]:
+    """Counters count as read at the instant of the fact that has them."""
+
+    def changed(state: UnitState, until_us: int) -> tuple[TreatmentMark, ...]:
+        return tuple(msgspec.structs.replace(mark, at_us=None) for mark in marks(state, until_us))
+
+    return changed
+
+
+def _of_the_unit(after_silence: Callable[..., Any]) -> Callable[..., Any]:
+    """What is not proven of one cap is proven of none."""
+
+    def changed(*arguments: object) -> object:
+        facts, caps = after_silence(*arguments)
+        whole = [
+            msgspec.structs.replace(each, unproven=(), lost=()) if isinstance(each, UnitOnline) else each
+            for each in facts
+        ]
+        return whole, caps
+
+    return changed
+
+
+def _deaf_to_lifts(remain: Callable[..., bool]) -> Callable[..., bool]:
+    """A lifted hold of remaining orders still keeps the count waiting."""
+
+    def changed(orders: Iterable[object], after_us: int = 0) -> bool:
+        del after_us
+        return remain(orders)
+
+    return changed
+
+
+def _nothing(function: object) -> Callable[..., Mapping[Any, object]]:
+    del function
+    return lambda *_arguments: {}
+
+
+def _never(function: object) -> Callable[..., bool]:
+    del function
+    return lambda *_arguments: False
+
+
+@contextmanager
+def _window_of_facts() -> Generator[None]:
+    """The facts of a window are taken for all that there is of each session."""
+
+    def lacking_session(*_arguments: object) -> tuple[Anchor, ...]:
+        return ()
+
+    with (
+        mock.patch.object(state, "lacking_session", lacking_session),
+        mock.patch.object(pipeline, "lacking_session", lacking_session),
+    ):
+        yield
+
+
+@contextmanager
+def _ends_unasked() -> Generator[None]:
+    """Nobody asks whether the infusion's end is known."""
+    with mock.patch.object(release, "lacks_end", _never(None)), mock.patch.object(outcome, "lacks_end", _never(None)):
+        yield
+
+
+def _mends() -> Iterator[Mend]:
+    yield Mend("a restart has all facts of what is not done", _window_of_facts)
+    yield Mend("a correction finds its session, however old", _patched(pipeline, "lacking", _only_due))
+    yield Mend("a downtime forgets no session", _restart(_window_of_sessions))
+    yield Mend("a session keeps the policy under which it opened", _patched(pipeline, "begin", _policy_of_today))
+    yield Mend(
+        "a session is cut by the policy under which it opened",
+        _patched(attribution, "_pinned_idle_us", _nothing),
+    )
+    yield Mend("the audit finds every session", _patched(reads, "tokens_opened", _lately))
+    yield Mend("a session whose end nobody said is incomplete", _ends_unasked)
+    yield Mend("an incomplete session is remembered", _patched(pipeline, "prune", _forgetful))
+    yield Mend("a lost unit holds its session", _patched(release, "is_lost", _never))
+    yield Mend("a lift of remaining orders lets the units stand", _patched(infusion, "_orders_remain", _deaf_to_lifts))
+    yield Mend(
+        "a reading and what follows from it are one value", _patched(Pipeline, "answer", lambda _: _answer_unlocked)
+    )
+    yield Mend("a mark has its own instant", _patched(observe, "marks", _without_instants))
+    yield Mend("each cap proves its own silence", _patched(observe, "_after_silence", _of_the_unit))
+
+
+MENDS: Sequence[Mend] = tuple(_mends())
+
+
+def main(numbers: list[str]) -> int:
+    """Says of each mend how it was missed."""
+    unseen = 0
+    for mend in [MENDS[int(number) - 1] for number in numbers] or MENDS:
+        found = seen(mend)
+        unseen += found is None
+        told = f"unseen in {SEEDS} seeds" if found is None else f"{found.seeds} seeds, {found.by.rule}: {found.by.text}"
+        sys.stdout.write(f"{mend.name}: {told[:200]}\n")
+        sys.stdout.flush()
+    return 1 if unseen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
