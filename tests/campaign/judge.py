@@ -16,7 +16,7 @@ from tests.campaign.oracle import Cooling, Rules, Units, cooling, units
 from tests.campaign.plan import HOUR, MINUTE, Meaning, Place, Rule, S, Stay, Visit
 from tests.campaign.units import Sighting
 
-NEAR_US = 5 * MINUTE  # how far a session's start may lie from the visit's
+NEAR_US = 20 * MINUTE  # how far before a visit's cooling its session may start: with its binding, if nothing was seen
 GRACE_US = 2 * HOUR  # after which a due charge must be there
 WORTH_US = 16 * MINUTE  # cooling shorter than this matters to nobody
 FOREVER_US = 1 << 62
