@@ -14,13 +14,10 @@ from unittest import mock
 
 import msgspec
 
-from drivers.reading import ReadFault, Reading
 from gateway.ledger import read_back, reads
 from gateway.recording import pipeline
-from gateway.recording.pipeline import Pipeline
-from gateway.session import attribution, infusion, observe, outcome, release, state
-from gateway.session.facts import AnyFact, TreatmentMark, UnitOnline
-from gateway.session.observe import UnitState
+from gateway.session import outcome, release, state
+from gateway.session.facts import AnyFact
 from gateway.session.outcome import SessionRecord
 from gateway.session.policy import parse_policy
 from gateway.session.related import Anchor
@@ -134,65 +131,6 @@ def _forgetful(prune: Callable[..., TrackerState]) -> Callable[..., TrackerState
     return changed
 
 
-async def _answer_unlocked(self: Any, answer: Reading | ReadFault) -> None:  # noqa: ANN401 - a method of Pipeline
-    """What a reading shows is let stand before what follows from it gets its turn."""
-    observed = self._observing.observe(answer)
-    self._observing.take(observed)
-    if self._moves(observed):
-
-        async def step() -> None:
-            transaction = self._begin()
-            advanced = await self._advance(transaction, observed.facts)
-            self._recorder.run_states(transaction, observed.run_states)
-            concerned = self._next.watched | advanced[0].watched
-            await self._finish(transaction, advanced, also_observed=concerned & {answer.unit})
-
-        await self._group.run(step)
-
-
-def _without_instants(marks: Callable[..., tuple[TreatmentMark, ...]]) -> Callable[..., tuple[TreatmentMark, ...]]:
-    """Counters count as read at the instant of the fact that has them."""
-
-    def changed(state: UnitState, until_us: int) -> tuple[TreatmentMark, ...]:
-        return tuple(msgspec.structs.replace(mark, at_us=None) for mark in marks(state, until_us))
-
-    return changed
-
-
-def _of_the_unit(after_silence: Callable[..., Any]) -> Callable[..., Any]:
-    """What is not proven of one cap is proven of none."""
-
-    def changed(*arguments: object) -> object:
-        facts, caps = after_silence(*arguments)
-        whole = [
-            msgspec.structs.replace(each, unproven=(), lost=()) if isinstance(each, UnitOnline) else each
-            for each in facts
-        ]
-        return whole, caps
-
-    return changed
-
-
-def _deaf_to_lifts(remain: Callable[..., bool]) -> Callable[..., bool]:
-    """A lifted hold of remaining orders still keeps the count waiting."""
-
-    def changed(orders: Iterable[object], after_us: int = 0) -> bool:
-        del after_us
-        return remain(orders)
-
-    return changed
-
-
-def _nothing(function: object) -> Callable[..., Mapping[Any, object]]:
-    del function
-    return lambda *_arguments: {}
-
-
-def _never(function: object) -> Callable[..., bool]:
-    del function
-    return lambda *_arguments: False
-
-
 @contextmanager
 def _window_of_facts() -> Generator[None]:
     """The facts of a window are taken for all that there is of each session."""
@@ -210,7 +148,14 @@ def _window_of_facts() -> Generator[None]:
 @contextmanager
 def _ends_unasked() -> Generator[None]:
     """Nobody asks whether the infusion's end is known."""
-    with mock.patch.object(release, "lacks_end", _never(None)), mock.patch.object(outcome, "lacks_end", _never(None)):
+
+    def lacks_end(*_arguments: object) -> bool:
+        return False
+
+    with (
+        mock.patch.object(release, "lacks_end", lacks_end),
+        mock.patch.object(outcome, "lacks_end", lacks_end),
+    ):
         yield
 
 
@@ -219,20 +164,9 @@ def _mends() -> Iterator[Mend]:
     yield Mend("a correction finds its session, however old", _patched(pipeline, "lacking", _only_due))
     yield Mend("a downtime forgets no session", _restart(_window_of_sessions))
     yield Mend("a session keeps the policy under which it opened", _patched(pipeline, "begin", _policy_of_today))
-    yield Mend(
-        "a session is cut by the policy under which it opened",
-        _patched(attribution, "_pinned_idle_us", _nothing),
-    )
     yield Mend("the audit finds every session", _patched(reads, "tokens_opened", _lately))
     yield Mend("a session whose end nobody said is incomplete", _ends_unasked)
     yield Mend("an incomplete session is remembered", _patched(pipeline, "prune", _forgetful))
-    yield Mend("a lost unit holds its session", _patched(release, "is_lost", _never))
-    yield Mend("a lift of remaining orders lets the units stand", _patched(infusion, "_orders_remain", _deaf_to_lifts))
-    yield Mend(
-        "a reading and what follows from it are one value", _patched(Pipeline, "answer", lambda _: _answer_unlocked)
-    )
-    yield Mend("a mark has its own instant", _patched(observe, "marks", _without_instants))
-    yield Mend("each cap proves its own silence", _patched(observe, "_after_silence", _of_the_unit))
 
 
 MENDS: Sequence[Mend] = tuple(_mends())
