@@ -22,7 +22,7 @@ from gateway.session.outcome import SessionRecord
 from gateway.session.policy import ChargeLines, Policy
 from gateway.session.release import ReleaseState
 from tests.unit.gateway.session.live_tracker import Live, Memory
-from tests.unit.gateway.session.session_timelines import A1, at, begun, corrected, ended, start, stop, told, voided
+from tests.unit.gateway.session.session_timelines import A1, at, begun, corrected, ended, start, stop, times, voided
 
 _MINUTE_US = 60_000_000
 _KINDS = ("correct", "correct", "correct", "void", "end", "decide", "decide", "decide", "prepare", "sign", "order")
@@ -31,7 +31,7 @@ _steps = st.lists(
     st.tuples(st.sampled_from([*_KINDS, *_RARE]), st.integers(0, 100), st.booleans()), min_size=3, max_size=14
 )
 _SESSION: list[AnyFact] = [
-    PreparationCharted(**told("08:50", None), patient="P1"),
+    PreparationCharted(**times("08:50", None), patient="P1"),
     start("09:00"),
     begun("A", "09:30"),
     ended("A", "11:00"),
@@ -49,7 +49,7 @@ _policies = st.builds(
 def _facts(kind: str, step: int, number: int, yes: bool, live: Live) -> list[AnyFact]:
     """What step `step` tells: times and choices come from `number` and `yes`."""
     clock = f"{13 + step:02d}:00"
-    fields = told(clock, None)
+    fields = times(clock, None)
     records = list(live.state.records.values())
     record = records[number % len(records)]
     items = () if record.published is None else record.published.corrections
@@ -64,7 +64,7 @@ def _facts(kind: str, step: int, number: int, yes: bool, live: Live) -> list[Any
         "sign": lambda: [SessionFinalized(**fields, token=record.token)],
         "order": lambda: [OrderChecked(**fields, patient=record.patient or "P1", found=yes)],
         "lift": lambda: [HoldLifted(**fields, token=record.token, holds=("no_order", "preparation_missing"))],
-        "stop": lambda: [CoolingStopCharted(**told(f"12:{number % 30:02d}", clock), cap=A1, patient=record.patient)],
+        "stop": lambda: [CoolingStopCharted(**times(f"12:{number % 30:02d}", clock), cap=A1, patient=record.patient)],
         "reassign": lambda: [PatientReassigned(**fields, cap=A1, from_patient="P1", to_patient="P2")],
         "again": lambda: [PatientReassigned(**fields, cap=A1, from_patient="P2", to_patient="P1")],
         "wait": list,
@@ -85,7 +85,7 @@ def test_what_is_charged_is_what_is_counted_unless_a_person_is_asked(
     live = Live(policy, Memory.RESTARTS)
     live.play(_SESSION)
     if signed:
-        live.learn([SessionFinalized(**told("12:40", None), patient="P1")], at("12:40"))
+        live.learn([SessionFinalized(**times("12:40", None), patient="P1")], at("12:40"))
     for step, (kind, number, yes) in enumerate(steps):
         live.learn(_facts(kind, step, number, yes, live), at(f"{13 + step:02d}:00"))
         for record in live.state.records.values():
@@ -110,7 +110,7 @@ def test_with_automatic_credit_nothing_waits_for_a_person_but_what_is_held(
     live = Live(msgspec.structs.replace(policy, require_preparation=False), Memory.RESTARTS)
     live.play(_SESSION)
     if signed:
-        live.learn([SessionFinalized(**told("12:40", None), patient="P1")], at("12:40"))
+        live.learn([SessionFinalized(**times("12:40", None), patient="P1")], at("12:40"))
     for step, (kind, number, yes) in enumerate(steps):
         live.learn(_facts(kind, step, number, yes, live), at(f"{13 + step:02d}:00"))
         for record in live.state.records.values():

@@ -28,7 +28,7 @@ from gateway.session.outcome import SessionState
 from gateway.session.policy import Policy
 from gateway.session.state import inspect
 from tests.unit.gateway.session.live_tracker import Live, Memory, Watched
-from tests.unit.gateway.session.release_desk import APPROVED, DRY_RUN, TOKEN, order_check, prepared
+from tests.unit.gateway.session.release_session import APPROVED, DRY_RUN, TOKEN, order_check, prepared
 from tests.unit.gateway.session.session_timelines import (
     A1,
     at,
@@ -39,7 +39,7 @@ from tests.unit.gateway.session.session_timelines import (
     offline,
     start,
     stop,
-    told,
+    times,
 )
 
 
@@ -91,7 +91,7 @@ class Site:
 
 
 def weak(t: str) -> AnyFact:
-    return CoolingStarted(**told(t, None), cap=A1, patient="P1", evidence=Evidence.REPORTED)
+    return CoolingStarted(**times(t, None), cap=A1, patient="P1", evidence=Evidence.REPORTED)
 
 
 def policy(**changed: object) -> Policy:
@@ -104,22 +104,22 @@ LIFTED: dict[HeldReason, tuple[Policy, list[AnyFact], int]] = {
     HeldReason.WEAK_EVIDENCE: (policy(min_evidence=Evidence.FLOW), [*READY, weak("09:00"), *day()[1:]], 3),
     HeldReason.AGENT_CLASS_UNKNOWN: (
         APPROVED,
-        day(*READY, InfusionEnded(**told("11:10", None), order="X", patient="P1")),
+        day(*READY, InfusionEnded(**times("11:10", None), order="X", patient="P1")),
         3,
     ),
     HeldReason.CHEMO_ORDERS_REMAIN: (APPROVED, day(*READY, ended("A", "11:00", remaining=1), infusion_end=None), 3),
     HeldReason.BEYOND_AUTO_RELEASE_LIMIT: (policy(auto_release_limit_units=2), day(*READY), 3),
     HeldReason.BEYOND_ORDERED_DURATION: (
         APPROVED,
-        day(*READY, OrderChecked(**told("08:40", None), patient="P1", found=True, ordered_post_minutes=60)),
+        day(*READY, OrderChecked(**times("08:40", None), patient="P1", found=True, ordered_post_minutes=60)),
         3,
     ),
     HeldReason.NO_ORDER: (APPROVED, day(*READY, order_check("08:40", found=False)), 3),
     HeldReason.PREPARATION_MISSING: (APPROVED, day(), 3),
-    HeldReason.EVIDENCE_LOST: (APPROVED, day(*READY, EvidenceLost(**told("12:20", None), token=TOKEN)), 3),
+    HeldReason.EVIDENCE_LOST: (APPROVED, day(*READY, EvidenceLost(**times("12:20", None), token=TOKEN)), 3),
     HeldReason.UNIT_SHARED: (
         APPROVED,
-        day(*READY, UnitShared(**told("12:20", None), device=A1.device, gateway="gw-02", unit="x", by=SharedBy.LINE)),
+        day(*READY, UnitShared(**times("12:20", None), device=A1.device, gateway="gw-02", unit="x", by=SharedBy.LINE)),
         3,
     ),
     HeldReason.ADMINISTRATION_MISSING: (
@@ -193,7 +193,7 @@ class TestEachHold:
         assert site.snapshot.outcome.record.state is SessionState.EXPLAINED
 
     def test_a_session_without_patient_is_bound_and_not_lifted(self) -> None:
-        cooled = [CoolingStarted(**told("09:00", None), cap=A1), CoolingStopped(**told("12:30", None), cap=A1)]
+        cooled = [CoolingStarted(**times("09:00", None), cap=A1), CoolingStopped(**times("12:30", None), cap=A1)]
         site = Site(APPROVED, *cooled)
         assert "unbound: bind" in site.refused("lift", "unbound")
         assert site.refused("finalise") == (
@@ -291,7 +291,7 @@ class TestIncomplete:
 
 
 def test_two_agents_of_unknown_class_leave_the_others_to_count() -> None:
-    unknown = [InfusionEnded(**told("11:10", None), order=name, patient="P1") for name in ("X", "Y")]
+    unknown = [InfusionEnded(**times("11:10", None), order=name, patient="P1") for name in ("X", "Y")]
     site = Site(APPROVED, *day(*READY, *unknown, begun("B", "10:00", AgentClass.BIOLOGIC), ended("B", "11:20")))
     site.finalise()
     site.lift("agent_class_unknown")

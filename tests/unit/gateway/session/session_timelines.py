@@ -53,68 +53,68 @@ def clock(at_us: int) -> str:
     return f"{text}:{seconds:02d}" if seconds else text
 
 
-class Told(TypedDict):
+class Times(TypedDict):
     at_us: int
     known_at_us: int
 
 
-def told(t: str, rx: str | None) -> Told:
+def times(t: str, rx: str | None) -> Times:
     """When it happened and when it was learned, for a fact's constructor."""
     return {"at_us": at(t), "known_at_us": at(rx or t)}
 
 
 def start(t: str, cap: CapRef = A1, patient: str = "P1", rx: str | None = None) -> AnyFact:
-    return CoolingStarted(**told(t, rx), cap=cap, patient=patient)
+    return CoolingStarted(**times(t, rx), cap=cap, patient=patient)
 
 
 def stop(t: str, cap: CapRef = A1, patient: str = "P1", rx: str | None = None) -> AnyFact:
-    return CoolingStopped(**told(t, rx), cap=cap, patient=patient)
+    return CoolingStopped(**times(t, rx), cap=cap, patient=patient)
 
 
 def pause(t: str, cap: CapRef = A1, reason: str = "disconnected", rx: str | None = None) -> AnyFact:
-    return CoolingPaused(**told(t, rx), cap=cap, patient="P1", reason=reason)
+    return CoolingPaused(**times(t, rx), cap=cap, patient="P1", reason=reason)
 
 
 def resume(t: str, cap: CapRef = A1, rx: str | None = None) -> AnyFact:
-    return CoolingResumed(**told(t, rx), cap=cap, patient="P1")
+    return CoolingResumed(**times(t, rx), cap=cap, patient="P1")
 
 
 def removed(t: str, cap: CapRef = A1, rx: str | None = None) -> AnyFact:
-    return CapRemoved(**told(t, rx), cap=cap, patient="P1")
+    return CapRemoved(**times(t, rx), cap=cap, patient="P1")
 
 
 def charted_stop(t: str, rx: str | None = None) -> AnyFact:
-    return CoolingStopCharted(**told(t, rx), cap=A1, patient="P1", source="nurse")
+    return CoolingStopCharted(**times(t, rx), cap=A1, patient="P1", source="nurse")
 
 
 def left(t: str, rx: str | None = None) -> AnyFact:
-    return PatientLeft(**told(t, rx), patient="P1")
+    return PatientLeft(**times(t, rx), patient="P1")
 
 
 def fault(t: str, code: str = "coolant_high") -> AnyFact:
-    return UnitFaulted(**told(t, None), device="SC-A", code=code)
+    return UnitFaulted(**times(t, None), device="SC-A", code=code)
 
 
 def cleared(t: str, code: str = "") -> AnyFact:
-    return FaultCleared(**told(t, None), device="SC-A", code=code)
+    return FaultCleared(**times(t, None), device="SC-A", code=code)
 
 
 def offline(t: str, rx: str | None = None) -> AnyFact:
-    return UnitOffline(**told(t, rx), device="SC-A")
+    return UnitOffline(**times(t, rx), device="SC-A")
 
 
 def online(t: str, *, proven: bool = False, unproven: tuple[int, ...] = (), lost_s: int = 0) -> AnyFact:
     continuity = Continuity.PROVEN if proven else Continuity.UNPROVEN
     lost = (CapLoss(A1.channel, lost_s * 1_000_000),) if lost_s else ()
-    return UnitOnline(**told(t, None), device="SC-A", continuity=continuity, unproven=unproven, lost=lost)
+    return UnitOnline(**times(t, None), device="SC-A", continuity=continuity, unproven=unproven, lost=lost)
 
 
 def begun(order: str, t: str, admin: AgentClass | None = CHEMO, rx: str | None = None) -> AnyFact:
-    return InfusionStarted(**told(t, rx), order=order, admin=admin, patient="P1")
+    return InfusionStarted(**times(t, rx), order=order, admin=admin, patient="P1")
 
 
 def restarted(order: str, t: str, rx: str | None = None) -> AnyFact:
-    return InfusionRestarted(**told(t, rx), order=order, admin=CHEMO, patient="P1")
+    return InfusionRestarted(**times(t, rx), order=order, admin=CHEMO, patient="P1")
 
 
 def ended(
@@ -128,7 +128,7 @@ def ended(
     presumed: bool = False,
 ) -> AnyFact:
     return InfusionEnded(
-        **told(t, rx),
+        **times(t, rx),
         order=order,
         admin=admin,
         presumed=presumed,
@@ -139,11 +139,11 @@ def ended(
 
 
 def corrected(order: str, rx: str, new_end: str, version: int = 2) -> AnyFact:
-    return InfusionEndCorrected(**told(rx, None), order=order, patient="P1", version=version, new_end_us=at(new_end))
+    return InfusionEndCorrected(**times(rx, None), order=order, patient="P1", version=version, new_end_us=at(new_end))
 
 
 def voided(order: str, t: str, version: int | None = None, rx: str | None = None) -> AnyFact:
-    return InfusionEndVoided(**told(t, rx), order=order, patient="P1", version=version)
+    return InfusionEndVoided(**times(t, rx), order=order, patient="P1", version=version)
 
 
 def agent(order: str, begin: str, end: str, admin: AgentClass = CHEMO) -> list[AnyFact]:

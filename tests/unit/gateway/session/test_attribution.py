@@ -38,28 +38,28 @@ from tests.unit.gateway.session.session_timelines import (
     removed,
     start,
     stop,
-    told,
+    times,
 )
 
 
 def _start(t: str, cap: CapRef = A1) -> AnyFact:
-    return CoolingStarted(**told(t, None), cap=cap)
+    return CoolingStarted(**times(t, None), cap=cap)
 
 
 def _stop(t: str, cap: CapRef = A1) -> AnyFact:
-    return CoolingStopped(**told(t, None), cap=cap)
+    return CoolingStopped(**times(t, None), cap=cap)
 
 
 def _bound(patient: str, t: str, cap: CapRef = A1) -> AnyFact:
-    return PatientBound(**told(t, None), cap=cap, patient=patient, evidence="scan")
+    return PatientBound(**times(t, None), cap=cap, patient=patient, evidence="scan")
 
 
 def _released(patient: str, t: str) -> AnyFact:
-    return PatientReleased(**told(t, None), cap=A1, patient=patient)
+    return PatientReleased(**times(t, None), cap=A1, patient=patient)
 
 
 def _moved(t: str, source: str, to: str, cap: CapRef = A1) -> AnyFact:
-    return PatientReassigned(**told(t, None), cap=cap, from_patient=source, to_patient=to)
+    return PatientReassigned(**times(t, None), cap=cap, from_patient=source, to_patient=to)
 
 
 def _who(facts: list[AnyFact]) -> list[tuple[str, str]]:
@@ -186,7 +186,7 @@ class TestTokens:
         assert _session(list(self.FACTS), "P1").tokens == ("9RX2M7KQ4",)
 
     def test_and_a_signature_by_the_token(self) -> None:
-        signed = SessionFinalized(**told("13:00", None), token="9RX2M7KQ4", person="jd")
+        signed = SessionFinalized(**times("13:00", None), token="9RX2M7KQ4", person="jd")
         assert signed in _session([*self.FACTS, signed], "P1").facts
 
     def test_it_stays_with_whom_it_was_told_for(self) -> None:
@@ -196,13 +196,13 @@ class TestTokens:
 
 
 _OF_ONE: tuple[AnyFact, ...] = (
-    SessionFinalized(**told("12:00", None), patient="P2", token="T00000001"),
-    HoldLifted(**told("12:00", None), patient="P2", token="T00000001", holds=("no_order",)),
-    CorrectionDecided(**told("12:00", None), patient="P2", token="T00000001", charge="T0000000100A", approved=True),
-    PreparationCharted(**told("12:00", None), patient="P2", token="T00000001"),
-    ToleranceChecked(**told("12:00", None), patient="P2", token="T00000001"),
-    CapIdentified(**told("12:00", None), patient="P2", token="T00000001", cap_id="C-1"),
-    NoteAdded(**told("12:00", None), patient="P2", token="T00000001", text="seen"),
+    SessionFinalized(**times("12:00", None), patient="P2", token="T00000001"),
+    HoldLifted(**times("12:00", None), patient="P2", token="T00000001", holds=("no_order",)),
+    CorrectionDecided(**times("12:00", None), patient="P2", token="T00000001", charge="T0000000100A", approved=True),
+    PreparationCharted(**times("12:00", None), patient="P2", token="T00000001"),
+    ToleranceChecked(**times("12:00", None), patient="P2", token="T00000001"),
+    CapIdentified(**times("12:00", None), patient="P2", token="T00000001", cap_id="C-1"),
+    NoteAdded(**times("12:00", None), patient="P2", token="T00000001", text="seen"),
 )
 
 
@@ -212,7 +212,7 @@ class TestWhatIsToldOfASession:
     WARD = (
         start("09:00"),
         start("09:00", B1, "P2"),
-        SessionOpened(**told("09:00", None), token="T00000001", cap=A1, policy=POLICY),
+        SessionOpened(**times("09:00", None), token="T00000001", cap=A1, policy=POLICY),
     )
 
     @pytest.mark.parametrize("fact", _OF_ONE, ids=lambda fact: type(fact).__name__)

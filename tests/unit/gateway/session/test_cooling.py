@@ -22,7 +22,7 @@ from tests.unit.gateway.session.session_timelines import (
     resume,
     start,
     stop,
-    told,
+    times,
 )
 
 
@@ -268,7 +268,7 @@ class TestEnds:
         _check(day(charted_stop("12:30"), stopped="12:30:40"), "11:16 11:46 12:16", "")
 
     def test_a_charted_stop_ends_the_count_of_a_machine_that_never_stops_whatever_the_policy(self) -> None:
-        later = NoteAdded(**told("12:30", None), patient="P1", text="the machine runs on")
+        later = NoteAdded(**times("12:30", None), patient="P1", text="the machine runs on")
         facts = day(charted_stop("11:40"), later, stopped=None)
         _check(facts, "11:16", "stop_conflict")
         _check(facts, "11:16", "stop_conflict", stop_conflict="device")
@@ -292,7 +292,7 @@ class TestOutOfSight:
     def test_a_loss_within_the_tolerance_is_taken_off_and_a_longer_one_leaves_nothing_of_the_silence(self) -> None:
         for lost_s, log in ((540, "11:16 11:55 12:25"), (660, "11:46 12:16")):
             loss = CapLoss(channel=A1.channel, lost_us=lost_s * 1_000_000)
-            back = UnitOnline(**told("11:30", None), device=A1.device, lost=(loss,))
+            back = UnitOnline(**times("11:30", None), device=A1.device, lost=(loss,))
             assert follow(day(offline("10:50"), back)).instants == log
 
     def test_a_proven_gap_counts_and_is_told_at_the_reconnection(self) -> None:

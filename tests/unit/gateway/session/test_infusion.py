@@ -24,7 +24,7 @@ from tests.unit.gateway.session.session_timelines import (
     restarted,
     start,
     stop,
-    told,
+    times,
     voided,
 )
 
@@ -64,8 +64,8 @@ class TestWhichEnd:
         _check(self.HYDRATION, EMITTED, "", infusion_end_basis="line_flush_complete")
 
     def test_flush_events_tell_their_class_by_their_name(self) -> None:
-        flush_started = FlushStarted(**told("11:00", None), order="F", patient="P1")
-        flush_ended = FlushEnded(**told("11:05", None), order="F", patient="P1")
+        flush_started = FlushStarted(**times("11:00", None), order="F", patient="P1")
+        flush_ended = FlushEnded(**times("11:05", None), order="F", patient="P1")
         _check(
             day(flush_started, flush_ended),
             "emit 1 11:21, emit 2 11:51, emit 3 12:21",
@@ -87,7 +87,7 @@ class TestWhichEnd:
         _check(hydration, "", "infusion_missing")
         antibody = [start("09:00"), begun("H", "09:30", BIOLOGIC), presumed, stop("12:30")]
         _check(antibody, "", "infusion_missing", infusion_end_basis="last_alopecia_inducing_agent")
-        flush = [FlushStarted(**told("09:30", None), order="H", patient="P1"), presumed]
+        flush = [FlushStarted(**times("09:30", None), order="H", patient="P1"), presumed]
         _check([start("09:00"), *flush, stop("12:30")], "", "infusion_missing")
 
     def test_a_class_that_is_told_late_overrides_the_presumed_one(self) -> None:
@@ -262,7 +262,7 @@ class TestMissing:
 
     def test_a_pumps_word_is_no_end(self) -> None:
         end = InfusionEnded(
-            **told("11:00", None), order="A", admin=AgentClass.CHEMO, patient="P1", source=EndSource.PUMP
+            **times("11:00", None), order="A", admin=AgentClass.CHEMO, patient="P1", source=EndSource.PUMP
         )
         _check(day(end, infusion_end=None), "", "infusion_end_missing")
 
@@ -280,7 +280,7 @@ class TestMissing:
     ("skew_s", "flags"), [(60.0, ""), (61.0, "clock_skew_corrected"), (-90.0, "clock_skew_corrected")]
 )
 def test_a_clock_skew_beyond_a_minute_is_flagged(skew_s: float, flags: str) -> None:
-    end = InfusionEnded(**told("11:00", None), order="A", admin=AgentClass.CHEMO, patient="P1", skew_s=skew_s)
+    end = InfusionEnded(**times("11:00", None), order="A", admin=AgentClass.CHEMO, patient="P1", skew_s=skew_s)
     _check(day(end, infusion_end=None), EMITTED, flags)
 
 

@@ -51,7 +51,7 @@ def infusion(number: int) -> list[AnyFact]:
     ]
 
 
-class Ward:
+class ManySessions:
     """So many open sessions, none of which has reached a threshold."""
 
     def __init__(self, sessions: int) -> None:
@@ -71,8 +71,8 @@ class Ward:
 
 
 @pytest.fixture(scope="module")
-def wards() -> list[Ward]:
-    return [Ward(FEW), Ward(MANY)]
+def suites() -> list[ManySessions]:
+    return [ManySessions(FEW), ManySessions(MANY)]
 
 
 def calls(work: Callable[[], object]) -> int:
@@ -95,32 +95,32 @@ def calls(work: Callable[[], object]) -> int:
 STARTED = InfusionStarted(at_us=AFTER_US, known_at_us=AFTER_US, order="o", patient="p5", admin=AgentClass.CHEMO)
 OFFLINE = UnitOffline(at_us=AFTER_US, known_at_us=AFTER_US, device=unit(7))
 
-STEPS: dict[str, Callable[[Ward], object]] = {
-    "nothing is due": lambda ward: ward.after([], AFTER_US),
-    "a reading passes a threshold": lambda ward: ward.after([], DUE_US, {unit(0): DUE_US}),
-    "a session opens": lambda ward: ward.after(opening(MANY + 1, AFTER_US), AFTER_US),
-    "a message about a patient": lambda ward: ward.after([STARTED], AFTER_US),
-    "a fact about a unit": lambda ward: ward.after([OFFLINE], AFTER_US),
-    "when a reading matters": lambda ward: [ward.state.sessions.due_us(unit(number)) for number in range(FEW)],
-    "whom a cap serves": lambda ward: ward.state.serving(AFTER_US).get(CapRef(unit(4), 1)),
-    "which caps serve a patient": lambda ward: ward.state.serving(AFTER_US).caps_of("p4"),
-    "whether a patient is done": lambda ward: ward.state.sessions.is_done("p4"),
-    "whether a patient is known": lambda ward: "p4" in ward.state.sessions.of_patients,
+STEPS: dict[str, Callable[[ManySessions], object]] = {
+    "nothing is due": lambda suite: suite.after([], AFTER_US),
+    "a reading passes a threshold": lambda suite: suite.after([], DUE_US, {unit(0): DUE_US}),
+    "a session opens": lambda suite: suite.after(opening(MANY + 1, AFTER_US), AFTER_US),
+    "a message about a patient": lambda suite: suite.after([STARTED], AFTER_US),
+    "a fact about a unit": lambda suite: suite.after([OFFLINE], AFTER_US),
+    "when a reading matters": lambda suite: [suite.state.sessions.due_us(unit(number)) for number in range(FEW)],
+    "whom a cap serves": lambda suite: suite.state.serving(AFTER_US).get(CapRef(unit(4), 1)),
+    "which caps serve a patient": lambda suite: suite.state.serving(AFTER_US).caps_of("p4"),
+    "whether a patient is done": lambda suite: suite.state.sessions.is_done("p4"),
+    "whether a patient is known": lambda suite: "p4" in suite.state.sessions.of_patients,
 }
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS.keys())
 def test_a_step_costs_the_same_with_ten_and_with_a_thousand_open_sessions(
-    wards: list[Ward], step: Callable[[Ward], object]
+    suites: list[ManySessions], step: Callable[[ManySessions], object]
 ) -> None:
-    few, many = (calls(partial(step, ward)) for ward in wards)
+    few, many = (calls(partial(step, suite)) for suite in suites)
     assert few > 0
     assert many <= few + MORE, (few, many)
 
 
-def test_the_steps_do_something(wards: list[Ward]) -> None:
-    for ward in wards:
-        assert len(ward.state.sessions.going_on) == ward.sessions
-        passed = ward.after([], DUE_US, {unit(0): DUE_US})
+def test_the_steps_do_something(suites: list[ManySessions]) -> None:
+    for suite in suites:
+        assert len(suite.state.sessions.going_on) == suite.sessions
+        passed = suite.after([], DUE_US, {unit(0): DUE_US})
         assert [each.patient for each in passed.records.values() if each.emitted] == ["p0"]
-        assert len(ward.after(opening(MANY + 1, AFTER_US), AFTER_US).records) == ward.sessions + 1
+        assert len(suite.after(opening(MANY + 1, AFTER_US), AFTER_US).records) == suite.sessions + 1

@@ -23,87 +23,87 @@ from gateway.session.policy import Policy
 from gateway.session.release import ReleaseState
 from gateway.session.state import inspect
 from tests.unit.gateway.session.live_tracker import Live, Memory, Watched
-from tests.unit.gateway.session.release_desk import (
+from tests.unit.gateway.session.release_session import (
     APPROVED,
     DRY_RUN,
     TOKEN,
     WINDOW,
-    Desk,
+    ReleaseSession,
     lifted,
     order_check,
     prepared,
     signed,
 )
-from tests.unit.gateway.session.session_timelines import A1, at, begun, clock, day, ended, start, stop, told
+from tests.unit.gateway.session.session_timelines import A1, at, begun, clock, day, ended, start, stop, times
 
 
 class TestWhenASessionIsFinal:
     def test_nothing_is_charged_before(self) -> None:
-        desk = Desk()
-        desk.live.observe_until(at(WINDOW))
-        assert (desk.state, desk.charges) == ("provisional", [])
+        session = ReleaseSession()
+        session.live.observe_until(at(WINDOW))
+        assert (session.state, session.charges) == ("provisional", [])
 
     def test_the_window_releases_one_line_of_three_units(self) -> None:
-        desk = Desk()
-        desk.live.observe_until(at(WINDOW) + 1)
-        assert (desk.state, desk.charges) == ("released", ["00A x3"])
-        (charge,) = desk.record.charged
+        session = ReleaseSession()
+        session.live.observe_until(at(WINDOW) + 1)
+        assert (session.state, session.charges) == ("released", ["00A x3"])
+        (charge,) = session.record.charged
         line = charge.line
         assert line.increments == (f"{TOKEN}01A", f"{TOKEN}02A", f"{TOKEN}03A")
         assert (clock(line.start_us), clock(line.end_us), line.net_us) == ("11:00", "12:30", 90 * 60_000_000)
         assert (line.patient, line.service_date.isoformat()) == ("P1", "2026-04-14")
 
     def test_so_does_a_signature(self) -> None:
-        desk = Desk()
-        outcome = desk.tell(signed("13:00"))
-        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+        session = ReleaseSession()
+        outcome = session.learn(signed("13:00"))
+        assert (session.state, session.charges) == ("released", ["00A x3"])
         assert SessionChange.FINALISED in outcome.happened
 
     def test_a_signature_while_cap_and_count_go_on_waits_for_the_stop(self) -> None:
-        desk = Desk(APPROVED, stopped=None)
-        desk.tell(signed("11:50"))
-        assert (desk.state, desk.charges) == ("provisional", [])
-        desk.live.observe_until(at("12:20"))
-        desk.tell(stop("12:20"))
-        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+        session = ReleaseSession(APPROVED, stopped=None)
+        session.learn(signed("11:50"))
+        assert (session.state, session.charges) == ("provisional", [])
+        session.live.observe_until(at("12:20"))
+        session.learn(stop("12:20"))
+        assert (session.state, session.charges) == ("released", ["00A x3"])
 
     def test_without_an_end_nothing_is_charged_until_one_is_charted_and_looked_at(self) -> None:
-        desk = Desk()
-        desk.live = Live(APPROVED, Memory.FORGETS)
-        desk.live.play(day(prepared("08:50"), signed("12:40"), infusion_end=None))
-        assert (desk.state, desk.record.state, desk.charges) == ("provisional", SessionState.INCOMPLETE, [])
-        desk.tell(ended("A", "11:00", rx="14:00"))
-        assert (desk.state, desk.charges) == ("held: signed_before", []), "whoever signed had no increment to see"
-        desk.tell(lifted("14:10", "signed_before", units=3))
-        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+        session = ReleaseSession()
+        session.live = Live(APPROVED, Memory.FORGETS)
+        session.live.play(day(prepared("08:50"), signed("12:40"), infusion_end=None))
+        assert (session.state, session.record.state, session.charges) == ("provisional", SessionState.INCOMPLETE, [])
+        session.learn(ended("A", "11:00", rx="14:00"))
+        assert (session.state, session.charges) == ("held: signed_before", []), "whoever signed had no increment to see"
+        session.learn(lifted("14:10", "signed_before", units=3))
+        assert (session.state, session.charges) == ("released", ["00A x3"])
 
 
 class TestHolds:
     def test_the_absence_of_a_preparation_holds_until_it_is_charted(self) -> None:
-        desk = Desk()
-        desk.live = Live(APPROVED, Memory.FORGETS)
-        desk.live.play(day(signed("13:00")))
-        assert (desk.state, desk.charges) == ("held: preparation_missing", [])
-        outcome = desk.tell(prepared("13:30"))
-        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+        session = ReleaseSession()
+        session.live = Live(APPROVED, Memory.FORGETS)
+        session.live.play(day(signed("13:00")))
+        assert (session.state, session.charges) == ("held: preparation_missing", [])
+        outcome = session.learn(prepared("13:30"))
+        assert (session.state, session.charges) == ("released", ["00A x3"])
         assert outcome.happened == (SessionChange.RELEASE,)
 
     def test_a_class_that_is_only_presumed_is_no_evidence_of_chemotherapy(self) -> None:
         facts = [start("09:00"), begun("A", "09:30", admin=None), stop("12:30"), prepared("09:00"), signed("13:00")]
         end = InfusionEnded(
-            **told("11:00", None), order="A", patient="P1", admin=AgentClass.CHEMO, presumed=True, source=EndSource.MAR
+            **times("11:00", None), order="A", patient="P1", admin=AgentClass.CHEMO, presumed=True, source=EndSource.MAR
         )
-        desk = Desk()
-        desk.live = Live(APPROVED, Memory.FORGETS)
-        desk.live.play([*facts, end])
-        assert desk.state == "held: administration_missing"
-        desk.tell(ended("A", "11:00", AgentClass.BIOLOGIC, rx="14:00"))
-        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+        session = ReleaseSession()
+        session.live = Live(APPROVED, Memory.FORGETS)
+        session.live.play([*facts, end])
+        assert session.state == "held: administration_missing"
+        session.learn(ended("A", "11:00", AgentClass.BIOLOGIC, rx="14:00"))
+        assert (session.state, session.charges) == ("released", ["00A x3"])
 
     @pytest.mark.parametrize("key", ["require_preparation", "require_administration"])
     def test_a_site_may_ask_for_less_evidence(self, key: str) -> None:
         facts = [start("09:00"), begun("A", "09:30", admin=None), stop("12:30"), signed("13:00")]
-        end = InfusionEnded(**told("11:00", None), order="A", patient="P1", admin=AgentClass.CHEMO, presumed=True)
+        end = InfusionEnded(**times("11:00", None), order="A", patient="P1", admin=AgentClass.CHEMO, presumed=True)
         changed: dict[str, Any] = {key: False}
         live = Live(msgspec.structs.replace(APPROVED, **changed), Memory.FORGETS)
         live.play([*facts, end])
@@ -113,12 +113,12 @@ class TestHolds:
         assert record.published.held == (other[key],)
 
     def test_a_person_may_lift_what_is_asked_for(self) -> None:
-        desk = Desk(APPROVED, order_check("08:00", found=False))
-        desk.tell(signed("13:00"))
-        assert desk.state == "held: no_order"
-        assert desk.live.learn([lifted("13:10", "preparation_missing")], at("13:10")).outcomes == ()
-        desk.tell(lifted("13:20", "no_order"))
-        assert (desk.state, desk.charges) == ("released", ["00A x3"])
+        session = ReleaseSession(APPROVED, order_check("08:00", found=False))
+        session.learn(signed("13:00"))
+        assert session.state == "held: no_order"
+        assert session.live.learn([lifted("13:10", "preparation_missing")], at("13:10")).outcomes == ()
+        session.learn(lifted("13:20", "no_order"))
+        assert (session.state, session.charges) == ("released", ["00A x3"])
 
     @pytest.mark.parametrize(
         ("policy", "hold"),
@@ -126,15 +126,15 @@ class TestHolds:
         ids=["a policy nobody signed", "a dry run"],
     )
     def test_some_holds_nobody_can_lift(self, policy: Policy, hold: HeldReason) -> None:
-        desk = Desk(policy)
-        desk.tell(signed("13:00"))
-        assert (desk.state, desk.charges) == (f"held: {hold}", [])
-        desk.live.learn([lifted("13:20", hold)], at("13:20"))
-        assert (desk.state, desk.charges) == (f"held: {hold}", [])
+        session = ReleaseSession(policy)
+        session.learn(signed("13:00"))
+        assert (session.state, session.charges) == (f"held: {hold}", [])
+        session.live.learn([lifted("13:20", hold)], at("13:20"))
+        assert (session.state, session.charges) == (f"held: {hold}", [])
 
     def test_nobody_can_charge_nobody(self) -> None:
         live = Live(APPROVED, Memory.FORGETS)
-        cooled = [CoolingStarted(**told("09:00", None), cap=A1), CoolingStopped(**told("12:30", None), cap=A1)]
+        cooled = [CoolingStarted(**times("09:00", None), cap=A1), CoolingStopped(**times("12:30", None), cap=A1)]
         live.play([*cooled, signed("13:00"), lifted("13:10", "unbound")])
         record = live.records[TOKEN]
         assert record.published is not None
@@ -151,26 +151,26 @@ class TestHolds:
 
     @pytest.mark.parametrize("days", [6, 40, 800])
     def test_a_correction_of_a_released_session_is_put_before_a_person_whatever_its_age(self, days: int) -> None:
-        desk = Desk()
-        desk.tell(signed("13:00"))
-        assert desk.record.done
+        session = ReleaseSession()
+        session.learn(signed("13:00"))
+        assert session.record.done
         late_us = at(f"{24 * days}:00")
         moved = InfusionEndCorrected(
             at_us=late_us, known_at_us=late_us, order="A", patient="P1", version=2, new_end_us=at("11:30")
         )
-        desk.live.learn([moved], late_us)
-        assert desk.state == "released; 00A: 3 -> 2"
-        assert not desk.record.done
+        session.live.learn([moved], late_us)
+        assert session.state == "released; 00A: 3 -> 2"
+        assert not session.record.done
 
 
 def test_what_an_auditor_would_miss_is_listed_until_it_is_there() -> None:
     live = Live(APPROVED, Memory.FORGETS)
     facts = [
-        CoolingStarted(**told("09:00", None), cap=A1, patient="P1", serial_number="SN-1"),
+        CoolingStarted(**times("09:00", None), cap=A1, patient="P1", serial_number="SN-1"),
         order_check("09:10", found=True),
         prepared("09:20"),
-        ToleranceChecked(**told("09:30", None), patient="P1"),
-        CapIdentified(**told("09:40", None), patient="P1", cap_id="C-7"),
+        ToleranceChecked(**times("09:30", None), patient="P1"),
+        CapIdentified(**times("09:40", None), patient="P1", cap_id="C-7"),
         ended("A", "11:00"),
     ]
     told_missing: list[set[Missing]] = []
@@ -195,9 +195,9 @@ def test_what_an_auditor_would_miss_is_listed_until_it_is_there() -> None:
 
 
 def test_the_missing_list_says_that_a_preparation_stays_with_the_patient_it_was_charted_for() -> None:
-    desk = Desk()
-    moved = PatientReassigned(**told("13:00", None), cap=A1, from_patient="P1", to_patient="P2")
-    step = desk.live.learn([moved], at("13:00"))
+    session = ReleaseSession()
+    moved = PatientReassigned(**times("13:00", None), cap=A1, from_patient="P1", to_patient="P2")
+    step = session.live.learn([moved], at("13:00"))
     missing = {each.record.patient: set(each.missing) for each in step.outcomes}
     assert {Missing.PREPARATION, Missing.PREPARATION_REASSIGNED} <= missing["P2"]
     assert Missing.PREPARATION_REASSIGNED not in missing["P1"]

@@ -22,7 +22,7 @@ from tests.unit.gateway.session.session_timelines import (
     offline,
     start,
     stop,
-    told,
+    times,
 )
 
 
@@ -31,15 +31,15 @@ def _flags(facts: list[AnyFact], **policy: object) -> str:
 
 
 def finalised(t: str) -> AnyFact:
-    return SessionFinalized(**told(t, None), patient="P1", person="jd")
+    return SessionFinalized(**times(t, None), patient="P1", person="jd")
 
 
 def order_check(t: str, *, found: bool, minutes: float | None = None) -> AnyFact:
-    return OrderChecked(**told(t, None), found=found, patient="P1", ordered_post_minutes=minutes)
+    return OrderChecked(**times(t, None), found=found, patient="P1", ordered_post_minutes=minutes)
 
 
 def post_timer(t: str) -> AnyFact:
-    return DevicePostTimerStarted(**told(t, None), cap=A1, patient="P1")
+    return DevicePostTimerStarted(**times(t, None), cap=A1, patient="P1")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def post_timer(t: str) -> AnyFact:
             id="the unit's own timer without a charted end",
         ),
         pytest.param(
-            day(ClockStepped(**told("11:10", None), source="gateway", step_s=-300)), "clock_step", id="a clock step"
+            day(ClockStepped(**times("11:10", None), source="gateway", step_s=-300)), "clock_step", id="a clock step"
         ),
     ],
 )
@@ -131,7 +131,7 @@ class TestReassigned:
     """The session belonged to another patient all along."""
 
     FACTS = day(
-        PatientReassigned(**told("12:40", None), cap=A1, from_patient="P1", to_patient="P2"),
+        PatientReassigned(**times("12:40", None), cap=A1, from_patient="P1", to_patient="P2"),
     )
 
     def test_it_leaves_the_first_patient_nothing(self) -> None:

@@ -12,12 +12,12 @@ from gateway.session.facts import (
 )
 from gateway.session.outcome import SessionChange, SessionRecord, SessionState
 from tests.unit.gateway.session.live_tracker import Live, Memory
-from tests.unit.gateway.session.release_desk import (
+from tests.unit.gateway.session.release_session import (
     APPROVED,
     DRY_RUN,
     TOKEN,
     WINDOW,
-    Desk,
+    ReleaseSession,
     lifted,
     order_check,
     prepared,
@@ -33,14 +33,14 @@ from tests.unit.gateway.session.session_timelines import (
     online,
     start,
     stop,
-    told,
+    times,
 )
 
 MONTHS = f"{24 * 90}:00"
 
 
 def explained(t: str, units: int = 0) -> AnyFact:
-    return SessionExplained(**told(t, None), token=TOKEN, person="cm", reason="a test run", units=units)
+    return SessionExplained(**times(t, None), token=TOKEN, person="cm", reason="a test run", units=units)
 
 
 def played(*facts: AnyFact, until: str = MONTHS) -> SessionRecord:
@@ -51,7 +51,7 @@ def played(*facts: AnyFact, until: str = MONTHS) -> SessionRecord:
     return live.records[TOKEN]
 
 
-NOBODYS = (CoolingStarted(**told("09:00", None), cap=A1), CoolingStopped(**told("12:30", None), cap=A1))
+NOBODYS = (CoolingStarted(**times("09:00", None), cap=A1), CoolingStopped(**times("12:30", None), cap=A1))
 
 
 class TestIncomplete:
@@ -89,7 +89,7 @@ class TestIncomplete:
         live.play([*NOBODYS, ended("A", "11:00", rx="13:00")])
         live.observe_until(at("20:00"))
         assert live.records[TOKEN].state is SessionState.INCOMPLETE
-        live.learn([PatientBound(**told("09:00", "21:00"), cap=A1, patient="P1")], at("21:00"))
+        live.learn([PatientBound(**times("09:00", "21:00"), cap=A1, patient="P1")], at("21:00"))
         assert live.records[TOKEN].state is SessionState.OPEN
 
     @pytest.mark.parametrize("signature", [(), (signed("09:30"),)], ids=["unsigned", "signed"])
@@ -112,72 +112,72 @@ class TestExplained:
         assert held.charged == waiting.charged == ()
 
     def test_more_units_than_were_explained_are_held_until_a_person_decides(self) -> None:
-        desk = Desk()
-        desk.live = Live(APPROVED, Memory.FORGETS)
-        desk.live.play(day(prepared("08:50"), infusion_end=None))
-        desk.tell(explained("14:00"))
-        desk.tell(ended("A", "11:00", rx="15:00"))
-        assert (desk.record.state, desk.charges) == (SessionState.HELD, [])
-        desk.tell(lifted("15:10", "explained", units=3))
-        desk.live.observe_until(at(WINDOW) + 1)
-        assert (desk.record.state, desk.charges) == (SessionState.RELEASED, ["00A x3"])
+        session = ReleaseSession()
+        session.live = Live(APPROVED, Memory.FORGETS)
+        session.live.play(day(prepared("08:50"), infusion_end=None))
+        session.learn(explained("14:00"))
+        session.learn(ended("A", "11:00", rx="15:00"))
+        assert (session.record.state, session.charges) == (SessionState.HELD, [])
+        session.learn(lifted("15:10", "explained", units=3))
+        session.live.observe_until(at(WINDOW) + 1)
+        assert (session.record.state, session.charges) == (SessionState.RELEASED, ["00A x3"])
 
     def test_who_lifted_an_explanation_may_explain_again(self) -> None:
-        desk = Desk()
-        desk.tell(explained("14:00", units=3))
-        desk.tell(lifted("14:10", "explained", units=3))
-        desk.tell(explained("14:20", units=3))
-        desk.live.observe_until(at(MONTHS))
-        assert (desk.record.state, desk.charges) == (SessionState.EXPLAINED, [])
+        session = ReleaseSession()
+        session.learn(explained("14:00", units=3))
+        session.learn(lifted("14:10", "explained", units=3))
+        session.learn(explained("14:20", units=3))
+        session.live.observe_until(at(MONTHS))
+        assert (session.record.state, session.charges) == (SessionState.EXPLAINED, [])
 
 
 class TestALostUnit:
-    def lost(self) -> Desk:
-        desk = Desk(APPROVED, stopped=None)
-        desk.live.observe_until(at("11:50"))
-        desk.live.learn([offline("11:50")], at("11:50"))
-        return desk
+    def lost(self) -> ReleaseSession:
+        session = ReleaseSession(APPROVED, stopped=None)
+        session.live.observe_until(at("11:50"))
+        session.live.learn([offline("11:50")], at("11:50"))
+        return session
 
     def test_it_is_held_after_the_idle_time_and_waits_without_limit(self) -> None:
-        desk = self.lost()
-        desk.live.observe_until(at("12:20"))
-        assert desk.record.state is SessionState.OPEN
-        desk.live.observe_until(at("12:20") + 1)
-        assert (desk.state, desk.record.state) == ("held: unit_lost", SessionState.HELD)
-        desk.live.observe_until(at(MONTHS))
-        assert (desk.state, desk.charges) == ("held: unit_lost", [])
+        session = self.lost()
+        session.live.observe_until(at("12:20"))
+        assert session.record.state is SessionState.OPEN
+        session.live.observe_until(at("12:20") + 1)
+        assert (session.state, session.record.state) == ("held: unit_lost", SessionState.HELD)
+        session.live.observe_until(at(MONTHS))
+        assert (session.state, session.charges) == ("held: unit_lost", [])
 
     def test_a_person_signs_it_and_lifts_the_hold(self) -> None:
-        desk = self.lost()
-        desk.tell(SessionFinalized(**told("12:00", None), token=TOKEN, person="rn", units=2))
-        assert (desk.state, desk.record.state) == ("held: unit_lost", SessionState.HELD)
-        desk.tell(lifted("12:10", "unit_lost", units=2))
-        assert (desk.state, desk.charges) == ("released", ["00A x2"])
-        assert desk.record.done
+        session = self.lost()
+        session.learn(SessionFinalized(**times("12:00", None), token=TOKEN, person="rn", units=2))
+        assert (session.state, session.record.state) == ("held: unit_lost", SessionState.HELD)
+        session.learn(lifted("12:10", "unit_lost", units=2))
+        assert (session.state, session.charges) == ("released", ["00A x2"])
+        assert session.record.done
 
     def test_lifting_alone_leaves_it_held_for_nobody_closed_it(self) -> None:
-        desk = self.lost()
-        desk.live.learn([lifted("12:40", "unit_lost", units=2)], at("12:40"))
-        desk.live.observe_until(at(MONTHS))
-        assert (desk.state, desk.charges) == ("held: unit_lost", [])
+        session = self.lost()
+        session.live.learn([lifted("12:40", "unit_lost", units=2)], at("12:40"))
+        session.live.observe_until(at(MONTHS))
+        assert (session.state, session.charges) == ("held: unit_lost", [])
 
     def test_a_unit_that_comes_back_goes_on(self) -> None:
-        desk = self.lost()
-        desk.live.observe_until(at("12:25"))
-        outcome = desk.tell(online("12:25", proven=True))
+        session = self.lost()
+        session.live.observe_until(at("12:25"))
+        outcome = session.learn(online("12:25", proven=True))
         assert SessionChange.RELEASE in outcome.happened
-        assert (desk.state, desk.record.state) == ("provisional", SessionState.OPEN)
+        assert (session.state, session.record.state) == ("provisional", SessionState.OPEN)
 
 
 class TestDone:
     def test_a_dry_run_is_done_once_nothing_else_holds_it(self) -> None:
-        desk = Desk(DRY_RUN)
-        desk.tell(signed("13:00"))
-        assert (desk.state, desk.record.done) == ("held: dry_run", True)
+        session = ReleaseSession(DRY_RUN)
+        session.learn(signed("13:00"))
+        assert (session.state, session.record.done) == ("held: dry_run", True)
 
     def test_a_charge_in_question_is_not(self) -> None:
-        desk = Desk()
-        desk.tell(signed("13:00"))
-        assert desk.record.done
-        desk.tell(corrected("A", "14:00", "11:30"))
-        assert (desk.record.state, desk.record.done) == (SessionState.RELEASED, False)
+        session = ReleaseSession()
+        session.learn(signed("13:00"))
+        assert session.record.done
+        session.learn(corrected("A", "14:00", "11:30"))
+        assert (session.record.state, session.record.done) == (SessionState.RELEASED, False)
