@@ -14,6 +14,7 @@ from gateway.ledger.batch import UNPROVEN
 from tests.broker.caller import Caller
 from tests.broker.gateway_side import gateway, settings
 from tests.broker.harness import BrokerThread, Mosquitto, eventually, only_3_1_1
+from tests.broker.heard import heard, payload
 from tests.scorecard.repeats import repeats
 
 TOPICS = ("ehr/gw/increment/json", "ehr/gw/session/json", "ehr/gw/result/json")
@@ -26,15 +27,6 @@ def engine(any_port: int) -> Iterator[Caller]:
     caller.subscribe("ehr/gw/#")
     yield caller
     caller.say_goodbye()
-
-
-def payload(number: int) -> bytes:
-    return f'{{"id":"n{number}","text":"grün"}}'.encode()
-
-
-async def heard(engine: Caller, count: int) -> list[tuple[str, bytes]]:
-    messages = await asyncio.to_thread(lambda: [engine.next() for _ in range(count)])
-    return [(message.topic, bytes(message.payload)) for message in messages]
 
 
 async def test_everything_committed_arrives_once_and_in_order(tmp_path: Path, any_port: int, engine: Caller) -> None:

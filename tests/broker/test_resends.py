@@ -10,7 +10,7 @@ from gateway.ledger.deliveries import Deliveries, ResendRules
 from tests.broker.caller import Caller
 from tests.broker.gateway_side import gateway, settings
 from tests.broker.harness import Mosquitto, eventually
-from tests.broker.test_relay import heard, payload
+from tests.broker.heard import heard, payload
 
 CHARGE = "ehr/gw/charge/json"
 SOON = ResendRules(first_s=0.3, longest_s=2.0)

@@ -20,7 +20,7 @@ from simulators.broker.packets import Connect, Prop, Publish, ReasonCode
 from simulators.broker.session import ClientSession
 from tests.broker.harness import eventually
 from tests.contract.message_samples import PAGE
-from tests.sim.test_story import POLICIES, Day, a_day
+from tests.support.story import POLICIES, Day, a_day
 
 EXPIRIES = {None: "", 120: ", expires after 120 s", 3600: ", expires after 1 h"}
 

@@ -84,3 +84,19 @@ def test_an_import_through_a_wall_is_found(tmp_path: Path) -> None:
         target = name if name.startswith("gateway") else name.split(".")[0]
         assert f"{module} -> {target} (l." in said, f"{module} may import {name}"
     assert "gateway.loose" in said
+
+
+def test_no_test_imports_from_a_test_module() -> None:
+    """What tests share stands in a module that holds none: tests/support, or beside those that share it."""
+    found: list[str] = []
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [f"{name}.{each.name}" for name in names for each in getattr(node, "names", [])]
+            names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            found += [
+                f"{file.relative_to(ROOT)}:{node.lineno} {name}"
+                for name in names
+                if isinstance(node, ast.Import | ast.ImportFrom) and re.search(r"(^|\.)test_\w+$", name)
+            ]
+    assert found == []

@@ -13,18 +13,13 @@ from gateway.ledger.store import open_ledger
 from gateway.runtime.clock import SystemClock
 from tests.crash.ledger_audit import audit
 from tests.crash.ledger_writer import GATEWAY, numbered_batch
+from tests.crash.strace import KILLED, strace
 from tests.scorecard.repeats import repeats
 
 WRITER = str(Path(__file__).with_name("ledger_writer.py"))
 BATCHES = 12
 STRIDE = 7  # shares no factor with the two writes of a page, nor with the pages of a batch
 ENDLESS = 1_000_000
-KILLED = -9
-
-
-def strace(*options: str) -> list[str]:
-    """The start of a command line that watches, or spoils, the writes of the command after it."""
-    return ["strace", "-f", "-qq", "-e", "trace=pwrite64", *options]
 
 
 def acknowledged(output: str) -> list[int]:

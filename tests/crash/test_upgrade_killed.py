@@ -12,9 +12,9 @@ import pytest
 from gateway.audit.verify import verify
 from gateway.ledger.store import open_ledger
 from gateway.runtime.clock import SystemClock
-from tests.crash.test_ledger_writes import KILLED, strace
-from tests.sim.test_upgrade import restored
+from tests.crash.strace import KILLED, strace
 from tests.support import suite
+from tests.support.old_ledgers import restored
 
 WRITER = str(Path(__file__).with_name("upgrade_writer.py"))
 STRIDE = 9

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.cli.scan import command as scan
 from tests.peers.julabo_units import sinstruments
-from tests.peers.test_ser2net import ser2net
+from tests.peers.ser2net_server import ser2net
 from tests.support.bench import run
 
 pytestmark = pytest.mark.peers

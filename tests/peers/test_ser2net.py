@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,8 @@ from drivers.transport import rfc2217
 from drivers.transport.base import SerialSettings
 from drivers.transport.open import connector
 from tests.peers.julabo_units import sinstruments
-from tests.peers.processes import free_port, listening, probe_once_up, program, pty_pair, pty_settings, running
+from tests.peers.processes import probe_once_up, pty_pair, pty_settings
+from tests.peers.ser2net_server import Server, ser2net
 
 pytestmark = pytest.mark.peers
 
@@ -28,12 +28,6 @@ ANSWERS: dict[Query, bytes] = {
     ModbusQuery(1, 3, 0x00FF, 5): bytes.fromhex("01 03 0A FF D6 FF FF 00 FF 00 0D 00 FF 22 BC"),
     TextQuery("IN_PV_00"): b"-4.2\r\n",
 }
-
-
-@dataclass
-class Server:
-    rfc2217_port: int
-    tcp_port: int
 
 
 def answer_at(descriptor: int, name: DialectName) -> None:
@@ -49,27 +43,6 @@ def answer_at(descriptor: int, name: DialectName) -> None:
             os.write(descriptor, ANSWERS[heard.query])
 
     asyncio.get_running_loop().add_reader(descriptor, readable)
-
-
-@asynccontextmanager
-async def ser2net(folder: Path, tty: Path) -> AsyncGenerator[Server]:
-    """The device server before the serial line `tty`."""
-    rfc2217_port, tcp_port, ready_port = free_port(), free_port(), free_port()
-    configuration = folder / "ser2net.yaml"
-    configuration.write_text(f"""
-connection: &rfc2217
-  accepter: telnet(rfc2217),tcp,127.0.0.1,{rfc2217_port}
-  connector: serialdev,{tty},9600n81,local
-connection: &bare
-  accepter: tcp,127.0.0.1,{tcp_port}
-  connector: serialdev,{tty},9600n81,local
-connection: &ready
-  accepter: tcp,127.0.0.1,{ready_port}
-  connector: echo
-""")
-    async with running(program("ser2net"), "-n", "-d", "-c", str(configuration)):
-        await listening(ready_port)
-        yield Server(rfc2217_port, tcp_port)
 
 
 @asynccontextmanager

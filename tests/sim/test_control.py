@@ -9,54 +9,17 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from drivers.reading import RunState
-from gateway.control.service import ControlService
 from gateway.control.socket import SOCKET_FILE
 from gateway.ledger.errors import LedgerBroken
 from tests.broker.harness import Mosquitto
-from tests.sim.test_pipeline import CONFIG, POLICY, Suite, cool, facts_of, running
 from tests.support import suite as processes
-
-Json = dict[str, Any]
-
-
-class Operator:
-    """An operator, who sends requests to a gateway's control service."""
-
-    def __init__(self, suite: Suite) -> None:
-        self.service = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
-        self.suite = suite
-
-    async def ask(self, **request: object) -> Json:
-        return cast(Json, json.loads(await self.service.answer(json.dumps(request).encode(), 1000)))
-
-    async def tell(self, act: str, **fields: object) -> Json:
-        """What the gateway answers to an act that it takes."""
-        answer = await self.ask(request="tell", act=act, person="rn-4471", reason="as charted", **fields)
-        assert answer["ok"], answer
-        return answer
-
-    async def refused(self, act: str, **fields: object) -> str:
-        before = self.suite.ledger.head
-        answer = await self.ask(request="tell", act=act, person="rn-4471", reason="as charted", **fields)
-        assert not answer["ok"]
-        assert self.suite.ledger.head == before, "a refused act changes nothing"
-        return f"{answer['error']} | {answer['accepted']}"
-
-    async def session(self, **request: object) -> Json:
-        (session,) = (await self.ask(request="sessions", **request))["sessions"]
-        return session
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "gateway.toml").write_text(CONFIG)
-    (tmp_path / "policy.toml").write_text(POLICY)
-    return tmp_path
+from tests.support.operator import Json, Operator
+from tests.support.pipeline import Suite, cool, facts_of, running
 
 
 @asynccontextmanager

@@ -6,8 +6,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-import pytest
-
 from drivers.reading import RunState
 from gateway.audit.report import AuditReport
 from gateway.audit.verify import verify
@@ -17,19 +15,12 @@ from gateway.ledger.store import open_ledger
 from gateway.session.fact_types import WorkKind
 from gateway.session.facts import HoldLifted
 from gateway.session.outcome import SessionRecord
-from tests.sim.test_pipeline import CONFIG, POLICY, FakeClock, Suite, cool
-from tests.sim.test_release import signed
+from tests.support.pipeline import FakeClock, Suite, cool
+from tests.support.signing import signed
 
 PAGE = 4096
 
 Damage = Callable[[Path], None]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "gateway.toml").write_text(CONFIG)
-    (tmp_path / "policy.toml").write_text(POLICY)
-    return tmp_path
 
 
 @asynccontextmanager

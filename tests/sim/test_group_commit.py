@@ -30,7 +30,7 @@ from gateway.recording.receipts import OrderRefused
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import Outage
 from gateway.session.facts import NoteAdded
-from tests.sim.test_pipeline import POLICY, FakeClock
+from tests.support.pipeline import POLICY, FakeClock
 
 _log = logging.getLogger("capgate.lines")
 

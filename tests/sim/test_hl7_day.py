@@ -16,8 +16,8 @@ from gateway.audit.verify import verify
 from gateway.cli.control_report import answer_text
 from gateway.control.answers import WorklistAnswer, WorkView
 from gateway.messages.hl7v2 import Value, encode, segment
-from tests.sim.test_control import Operator
-from tests.sim.test_pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
+from tests.support.operator import Operator
+from tests.support.pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
 
 WORDS = """
 [ehr]

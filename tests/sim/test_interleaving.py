@@ -11,7 +11,7 @@ import pytest
 
 from drivers.reading import RunState
 from gateway.session.facts import NoteAdded
-from tests.sim.test_pipeline import CONFIG, HANGS_S, POLICY, POLL_S, Suite, cool, running
+from tests.support.pipeline import CONFIG, HANGS_S, POLICY, POLL_S, Suite, cool, running
 
 _SLOW = ("append", "read_back", "identity", "knows_message")  # what a step awaits of the ledger, besides its commit
 _POLLS_TO_ATTAIN = 16 * 60 // POLL_S

@@ -14,8 +14,8 @@ from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import MqttCounters
 from gateway.telemetry.charting import Observations
 from tests.contract.hl7_messages import observation
-from tests.contract.test_hl7_validators import missed_by_all, refused_by_hl7apy
-from tests.sim.test_story import POLICIES, Day, a_day
+from tests.support.hl7_validators import missed_by_all, refused_by_hl7apy
+from tests.support.story import POLICIES, Day, a_day
 
 COOLANT = Measurement(-3.814, "Cel")
 DEAD = Measurement(-999.0, "Cel", Quality.BAD, Reason.SENTINEL)

@@ -20,8 +20,9 @@ from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.store import open_readonly
 from gateway.recording.receipts import OrderRefused
-from tests.sim.test_pipeline import CONFIG, EPOCH_US, POLICY, Suite, running
-from tests.sim.test_release import problems, signed
+from tests.support.pipeline import CONFIG, EPOCH_US, POLICY, Suite, running
+from tests.support.schemas import problems
+from tests.support.signing import signed
 
 RECEIPTS = '\n[receipts]\nexpected = "json"\n'
 

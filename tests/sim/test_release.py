@@ -3,45 +3,12 @@
 import json
 from itertools import groupby
 from pathlib import Path
-from typing import Any, cast
 
-import pytest
-from jsonschema import Draft7Validator, FormatChecker
-
-from drivers.reading import RunState
 from gateway.ledger.entry import EntryKind
 from gateway.session.facts import CorrectionDecided
-from tests.contract.message_samples import SCHEMAS
-from tests.sim.test_pipeline import CONFIG, POLICY, Suite, cool, running
-
-Json = dict[str, Any]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "gateway.toml").write_text(CONFIG)
-    (tmp_path / "policy.toml").write_text(POLICY)
-    return tmp_path
-
-
-def problems(event: Json) -> list[str]:
-    name = str(event["dataschema"]).removeprefix("urn:capgate:schema:")
-    validator = Draft7Validator(json.loads((SCHEMAS / f"{name}.json").read_text()), format_checker=FormatChecker())
-    return [error.message for error in cast(Any, validator).iter_errors(event["data"])]
-
-
-async def signed(suite: Suite) -> None:
-    """A session of three increments, charted and signed; the gateway is restarted after each step."""
-    await cool(suite)
-    await suite.infusion_over()
-    await suite.poll(80)
-    suite.state = RunState.STOPPED
-    await suite.poll(2)
-    await suite.start()
-    await suite.tell("p", "preparation.charted", visit="V-1", person="rn-1")
-    await suite.start()
-    await suite.tell("f", "session.finalized", visit="V-1", person="rn-1")
-    await suite.start()
+from tests.support.pipeline import POLICY, running
+from tests.support.schemas import problems
+from tests.support.signing import signed
 
 
 async def test_a_signed_session_is_charged_corrected_credited_and_charged_anew(folder: Path) -> None:

@@ -11,17 +11,10 @@ from gateway.audit.verify import verify
 from gateway.ledger.entry import EntryKind
 from gateway.session.facts import InfusionEnded, InfusionStarted
 from gateway.session.state import MEMORY_US
-from tests.sim.test_pipeline import CONFIG, POLICY, Suite, cool, running
+from tests.support.pipeline import CONFIG, POLICY, Suite, cool, running
 
 AGAIN = "this message was taken before"
 YEARS_US = 3 * 366 * 86_400 * 1_000_000
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "gateway.toml").write_text(CONFIG)
-    (tmp_path / "policy.toml").write_text(POLICY)
-    return tmp_path
 
 
 def infusion(thing: str, time: str, **data: object) -> dict[str, Any]:

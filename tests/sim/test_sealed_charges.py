@@ -10,7 +10,7 @@ import pytest
 from gateway.audit.verify import verify
 from gateway.ledger import reads
 from gateway.ledger.batch import OutboxRow
-from tests.sim.test_story import POLICIES, a_day
+from tests.support.story import POLICIES, a_day
 
 COLUMNS = "outbox_id, event_id, topic, payload, retain, content_type"
 

@@ -15,7 +15,7 @@ from gateway.cli import main
 from gateway.config.load import load_config
 from gateway.ledger.store import open_ledger
 from gateway.session.facts import HoldLifted
-from tests.sim.test_pipeline import CONFIG, MINUTE_US, POLICY, FakeClock, Suite
+from tests.support.pipeline import CONFIG, MINUTE_US, POLICY, FakeClock, Suite
 
 LIVE = CONFIG.replace('mode = "test"', 'mode = "live"').replace("simulated = true\n", "")
 DAY_MIN = 1440

@@ -21,22 +21,13 @@ from gateway.audit.verify import verify
 from gateway.cli import main
 from gateway.config.load import load_config
 from gateway.ledger.store import open_ledger
-from tests.sim.test_pipeline import CONFIG, MINUTE_US, POLICY, FakeClock, Suite
+from tests.support.old_ledgers import restored
+from tests.support.pipeline import CONFIG, MINUTE_US, POLICY, FakeClock, Suite
 
-LEDGERS = Path(__file__).parents[1] / "data" / "ledgers"
 NAMES = ("story", "open", "damaged")
 ENTRIES = {"story": 230, "open": 22, "damaged": 72}
 LIVE = CONFIG.replace('mode = "test"', 'mode = "live"').replace("simulated = true\n", "")
 ELAPSED_S = {"story": 0, "open": 100 * 60, "damaged": 240 * 60}  # cooled by the unit's counter
-
-
-def restored(name: str, path: Path) -> Path:
-    """The dump of that name as a file at `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path)
-    connection.executescript((LEDGERS / f"{name}.sql").read_text())
-    connection.close()
-    return path
 
 
 def left_us(path: Path) -> int:

@@ -17,7 +17,7 @@ from gateway.session.facts import (
     ToleranceChecked,
     encode_fact,
 )
-from tests.sim.test_pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
+from tests.support.pipeline import MINUTE_US, Suite, cool, running
 
 DAY_US = 24 * 60 * MINUTE_US
 ORDER = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar", "final": True}
@@ -28,13 +28,6 @@ class Instants(TypedDict):
 
     at_us: int
     known_at_us: int
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "gateway.toml").write_text(CONFIG)
-    (tmp_path / "policy.toml").write_text(POLICY)
-    return tmp_path
 
 
 async def finished(suite: Suite) -> str:

@@ -12,28 +12,10 @@ from drivers.line import LineTiming
 from drivers.profile.load import load_profile
 from drivers.reading import FaultKind, Measurement, Quality, ReadFault, Reading, Reason, RunState, Stamp
 from drivers.unit.driver import Driver, ProbeResult
+from tests.unit.drivers.unit.driver_support import Answer, FakeLine, Rcu, register_of
 
 SHIPPED = Path(__file__).parents[4] / "config" / "profiles"
 S = 1_000_000
-
-Answer = Raw | DriverError
-
-
-class FakeLine:
-    """Answers from a function; remembers what was asked."""
-
-    def __init__(self, answer: Callable[[Query], Answer]) -> None:
-        self.answer: Callable[[Query], Answer] = answer
-        self.asked: list[Query] = []
-        self.timings: list[LineTiming | None] = []
-
-    async def exchange(self, query: Query, timing: LineTiming | None = None) -> Raw:
-        self.asked.append(query)
-        self.timings.append(timing)
-        answer = self.answer(query)
-        if isinstance(answer, DriverError):
-            raise answer
-        return answer
 
 
 class FakeClock:
@@ -42,26 +24,6 @@ class FakeClock:
 
     def now(self) -> Stamp:
         return Stamp(utc_us=round(self.s * S) + 1_700_000_000 * S, boot_us=round(self.s * S))
-
-
-class Rcu:
-    """The reference cap unit's registers, both caps cooling."""
-
-    def __init__(self) -> None:
-        self.registers = [0] * 64
-        self.registers[0:4] = [0x4347, 1, 2, 1]
-        self.registers[4:10] = [_word(-420), _word(-330), _word(-400), 240, 3, 0]
-        for start in (32, 48):
-            self.registers[start : start + 9] = [2, 3, _word(-385), _word(-372), _word(-350), 120, 0, 60, 1]
-
-    def __call__(self, query: Query) -> Answer:
-        assert isinstance(query, ModbusQuery)
-        self.registers[3] += 1  # the heartbeat
-        return tuple(self.registers[query.address : query.address + query.count])
-
-
-def _word(value: int) -> int:
-    return value & 0xFFFF
 
 
 def _driver(
@@ -82,7 +44,7 @@ def _fault(answer: Reading | ReadFault) -> ReadFault:
 
 
 def _smc(temperature: int = -42, status: int = 0x0221) -> Raw:
-    return (_word(temperature), 0, 20, 0, status, 0, 0, 0, 0, 0, 0)
+    return (register_of(temperature), 0, 20, 0, status, 0, 0, 0, 0, 0, 0)
 
 
 async def test_the_reference_unit_is_one_exchange_a_poll() -> None:

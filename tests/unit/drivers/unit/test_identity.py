@@ -8,7 +8,7 @@ from drivers.unit.identity import ANNOUNCED_POLLS, VERIFY_EVERY
 from gateway.session.facts import AnyFact, Continuity, UnitOffline, UnitOnline
 from gateway.session.observe import CapState, ObserveRules, UnitState, observe, observe_fault
 from tests.contract.profile_wire import ROOT
-from tests.unit.drivers.unit.test_driver import FakeLine, Rcu
+from tests.unit.drivers.unit.driver_support import FakeLine, Rcu
 
 PROFILES = ROOT / "config" / "profiles"
 SERIAL_AT = 14

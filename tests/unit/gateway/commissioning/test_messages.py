@@ -10,8 +10,8 @@ from gateway.commissioning.messages import build_trial
 from gateway.commissioning.trial import Commissioning, Trial, TrialStep, What
 from gateway.config.load import load_config
 from gateway.mqtt.types import OutgoingMessage, PubAck
-from tests.contract.test_hl7_validators import fields_of, missed_by_all, refused_by_hl7apy
-from tests.unit.gateway.config.test_ehr import written
+from tests.support.ehr_config import written
+from tests.support.hl7_validators import fields_of, missed_by_all, refused_by_hl7apy
 
 NOW_US = 1_773_155_100_000_000
 HL7 = '[receipts]\nexpected = "hl7"\n[charges]\nformats = ["json", "hl7"]\nsending_facility = "WARD"\n'

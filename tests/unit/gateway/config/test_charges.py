@@ -9,7 +9,7 @@ from gateway.config.load import examine, load_config
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.site import ChargeSite, CreditForm, FhirRelease, OutboundPlan, ServiceTime
 from gateway.session.facts import CapRef
-from tests.unit.gateway.config.test_ehr import errors, written
+from tests.support.ehr_config import errors, written
 
 CHAIRS = {CapRef("cap-01", 1): "c01", CapRef("cap-01", 2): "c02"}
 

@@ -4,25 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.load import examine, load_config
+from gateway.config.load import load_config
 from gateway.config.vocabulary import shipped_vocabulary
 from gateway.messages.vocabulary import DEFAULT_KEPT, EhrWords, MarAct
 from gateway.session.facts import AgentClass
-from tests.sim.test_pipeline import CONFIG, POLICY
+from tests.support.ehr_config import errors, written
 
 
 def words(folder: Path, tables: str) -> EhrWords:
     return load_config(written(folder, tables)).words
-
-
-def errors(folder: Path, tables: str) -> str:
-    return "\n".join(map(str, examine(written(folder, tables)).errors))
-
-
-def written(folder: Path, tables: str) -> Path:
-    (folder / "gateway.toml").write_text(CONFIG.replace("[[line]]", f"{tables}\n[[line]]", 1))
-    (folder / "policy.toml").write_text(POLICY)
-    return folder / "gateway.toml"
 
 
 def test_without_tables_nothing_is_known_but_common_words(tmp_path: Path) -> None:

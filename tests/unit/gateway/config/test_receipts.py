@@ -8,7 +8,7 @@ from drivers.toml.document import TomlProblems
 from gateway.config.load import load_config
 from gateway.ledger.receipt_plan import ReceiptPlan, Thing
 from gateway.messages.notation import Notation
-from tests.sim.test_pipeline import CONFIG, POLICY
+from tests.support.pipeline import CONFIG, POLICY
 
 
 def plan(folder: Path, table: str) -> ReceiptPlan:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.config.load import load_config
 from gateway.describe.dry_run import Explanation, explain
-from tests.sim.test_pipeline import CONFIG, POLICY
+from tests.support.pipeline import CONFIG, POLICY
 from tests.unit.gateway.messages.hl7_support import SAMPLES, fhir, hl7
 from tests.unit.gateway.messages.inbound.inbound_support import NOW
 

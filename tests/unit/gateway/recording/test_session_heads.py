@@ -10,7 +10,7 @@ from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
 from gateway.recording.session_heads import SessionHeads
 from gateway.recording.transaction import Transaction
-from tests.sim.test_pipeline import FakeClock
+from tests.support.pipeline import FakeClock
 
 
 async def test_a_head_is_cleared_again_though_no_entry_has_come_since(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from gateway.session.facts import AgentClass, AnyFact
 from gateway.session.infusion import infusions
 from tests.unit.gateway.messages.hl7_support import VISIT, WARD, accepted, facts_of, fhir, kinds, read, refusal
 from tests.unit.gateway.messages.inbound.inbound_support import NOW, us
-from tests.unit.gateway.messages.inbound.test_hl7 import END, KNOWN, POLICY, START
+from tests.unit.gateway.messages.inbound.infusion_facts import END, KNOWN, POLICY, START
 
 DONE, GOING = "medicationadministration_completed", "medicationadministration_in_progress"
 LATER = "2026-03-10T15:20:00Z"

@@ -9,7 +9,6 @@ from gateway.messages.vocabulary import EhrWords, MarAct
 from gateway.session import facts
 from gateway.session.facts import AgentClass, EndSource, WorkKind
 from gateway.session.infusion import infusions
-from gateway.session.policy import parse_policy
 from tests.unit.gateway.messages.hl7_support import (
     EMPTY,
     VISIT,
@@ -24,17 +23,9 @@ from tests.unit.gateway.messages.hl7_support import (
     refusal,
 )
 from tests.unit.gateway.messages.inbound.inbound_support import CAP, LONE_CAP, NOW, OTHER_CAP, us
+from tests.unit.gateway.messages.inbound.infusion_facts import END, KNOWN, POLICY, START
 
-POLICY = parse_policy('name = "p"\nrevision = "1"\neffective = 2026-01-01\nfirst_threshold_s = 960\n')
-START, END = us("2026-03-10T13:30:00+00:00"), us("2026-03-10T15:00:00+00:00")
 AMENDED, CHARTED = us("2026-03-10T15:20:00+00:00"), us("2026-03-10T17:09:00+00:00")
-
-
-def _knows(subject: str, order: str) -> bool:
-    return (subject, order) == (VISIT, "RX55821")
-
-
-KNOWN = msgspec.structs.replace(WARD, knows_order=_knows)
 
 
 def ends(*payloads: bytes) -> int | None:

@@ -1,0 +1,41 @@
+"""HL7 v2 messages before a reader and a validator that others wrote."""
+
+from typing import Any, cast
+
+import hl7
+from hl7apy import parser
+from hl7apy.consts import VALIDATION_LEVEL
+from hl7apy.exceptions import HL7apyException
+
+ORDERS = {
+    "DFT": ["MSH", "EVN", "PID", "PV1", "FT1"],
+    "ORU": ["MSH", "PID", "PV1", "OBR", "OBX", "OBX", "OBX", "OBX", "OBX"],
+}
+
+
+def refused_by_hl7apy(text: str) -> str:
+    """Why, by its strict validation; "" if it is not refused."""
+    try:
+        message = cast(Any, parser).parse_message(text, validation_level=VALIDATION_LEVEL.STRICT, find_groups=True)
+        message.validate()
+    except HL7apyException as error:
+        return f"{type(error).__name__}: {error}"
+    except (ValueError, IndexError) as error:
+        return f"could not be read: {error}"
+    same = str(message.to_er7()).rstrip("\r") == text.rstrip("\r")
+    return "" if same else "what it read is not what was sent"
+
+
+def missed_by_all(text: str) -> list[str]:
+    """Our own assertions: what no validator looks at."""
+    read = [[str(field) for field in segment] for segment in cast(Any, hl7).parse(text)]
+    names = [segment[0] for segment in read]
+    found = [] if names == ORDERS[read[0][9][:3]] else [f"order of segments: {names}"]
+    types = [segment[6] for segment in read if segment[0] == "FT1"]
+    return found + [f"FT1-6: {each}" for each in types if each not in ("CG", "CD")]
+
+
+def fields_of(text: str) -> dict[str, str]:
+    """Every field as it was sent, by name ("FT1-6"), as somebody else's reader reads it."""
+    read = cast(Any, hl7).parse(text)
+    return {f"{segment[0]}-{index}": str(segment[index]) for segment in read for index in range(1, len(segment))}
