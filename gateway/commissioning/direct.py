@@ -22,7 +22,7 @@ async def send_directly(settings: MqttSettings, topics: Topics, trial: Trial, wa
     try:
         async with connect(own, will) as connection:
             tried = await _send(connection, topics, trial, wait_s)
-            await connection.disconnect()  # no will: nobody is told of this visit
+            await connection.disconnect()  # no will: nobody need know of this visit
             return tried
     except MqttDown as down:
         return TrialResult(TrialStep.NOT_CONNECTED, trial.message.topic, trial.key, f"{type(down).__name__}: {down}")

@@ -1,8 +1,8 @@
 """From the [[line]] tables to what the gateway polls, with everything checked that one table alone cannot show.
 
-Theory of operation. A table that does not fit its shape is left out here, its misfits being told already; what stands
-right is checked further, so that one run of the check names all errors. Every table is known by its path in the file,
-for the line numbers.
+Theory of operation. A table that does not fit its shape is left out here, its misfits being reported already; what
+stands right is checked further, so that one run of the check names all errors. Every table is known by its path in
+the file, for the line numbers.
 """
 
 import hashlib
@@ -99,7 +99,7 @@ class _Profiles:
         self._found: dict[tuple[object, ...], DeviceProfile | TomlProblems] = {}
 
     def get(self, unit_path: KeyPath, unit: UnitTable, line_set: Overrides) -> DeviceProfile | None:
-        """The unit's profile; None, told as errors at the keys to blame, where there is none."""
+        """The unit's profile; None, reported as errors at the keys to blame, where there is none."""
         overrides = {**line_set, **unit.set}
         key = (unit.profile, *sorted((name, repr(value)) for name, value in overrides.items()))
         if key not in self._found:

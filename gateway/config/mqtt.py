@@ -21,7 +21,7 @@ def resolve_mqtt(problems: Problems, table: MqttTable, gateway: GatewayTable | N
                 problems.error(("mqtt", name), "a file for TLS, but the URL is mqtt://, accepted: mqtts://")
     password = _password_file(problems, table)
     client_id = table.client_id or (f"capgate-{gateway.id}" if gateway else None)
-    if client_id is None:  # for want of a sound [gateway], which is told already
+    if client_id is None:  # for want of a sound [gateway], which is reported already
         return None
     if len(client_id) > MAX_CLIENT_ID:
         message = f"client_id is missing and {client_id} too long, accepted: 1 to {MAX_CLIENT_ID} characters"

@@ -28,7 +28,7 @@ class Problems:
         self.add(self.document.problem(path, message))
 
     def add(self, problem: Problem) -> None:
-        """An error in this or another file; one that several tables share is told once."""
+        """An error in this or another file; one that several tables share is reported once."""
         if problem not in self.errors:
             self.errors.append(problem)
 
@@ -50,7 +50,7 @@ class Problems:
             return None
 
     def file(self, path: KeyPath, name: str, *, secret: bool = False) -> Path | None:
-        """The readable file that `name` at `path` means; None, told as an error, where there is none.
+        """The readable file that `name` at `path` means; None, reported as an error, where there is none.
 
         A name is relative to the configuration. Where systemd handed the service a credential of the file's name
         (LoadCredential=), that is taken: the original is then readable by root alone.

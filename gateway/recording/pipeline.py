@@ -313,7 +313,7 @@ class Pipeline:
     # --- one step
 
     def _begin(self) -> Transaction:
-        """A transaction with an instant of its own, which tells it from the one before."""
+        """A transaction with an instant of its own, another than the one before."""
         now_us = self._clock.now().utc_us
         stands = 0 <= self._recorded_us - now_us < US_PER_S  # several in a microsecond; set back, the clock is followed
         self._recorded_us = self._recorded_us + 1 if stands else now_us

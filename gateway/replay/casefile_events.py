@@ -1,4 +1,4 @@
-"""The events of a session case, and the facts they tell of."""
+"""The events of a session case, and the facts that they stand for."""
 
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
@@ -123,7 +123,7 @@ _WITH_SOURCE = frozenset({EventName.COOLING_STOP_CHARTED, EventName.CLOCK_STEPPE
 
 
 def facts_of(event: EventModel, site: CaseDefaults) -> list[AnyFact]:
-    """The facts that `event` tells of, one a cap or unit that it concerns. Raises ValueError that names the field."""
+    """The facts that `event` stands for, one a cap or unit that it concerns. Raises ValueError that names the field."""
     known_at_us = None if event.rx is None else _instant("rx", event.rx, FOREVER, site).at_us
     at = _instant("t", event.t, FOREVER if known_at_us is None else known_at_us, site)
     if at.no_time and not event.no_time:

@@ -17,7 +17,7 @@ from gateway.session.state import TrackerState
 
 
 class Observations:
-    """Tells what readings show of patients' caps. `identity_of` is asked whom a subject is; None: that is purged."""
+    """Publishes observations of caps that serve patients. `identity_of` gives a subject's identifiers; None: purged."""
 
     def __init__(
         self,

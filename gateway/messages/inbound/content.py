@@ -1,4 +1,4 @@
-"""What tells a message from another: its content, whatever wraps it on the way. Pure."""
+"""What a message says, whatever wraps it on the way: repeats are known by it. Pure."""
 
 import re
 
