@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from gateway.cli import main
 from gateway.describe.survey import messages_of
-from tests.sim.test_pipeline import CONFIG, POLICY
+from tests.support.pipeline import CONFIG, POLICY
 from tests.unit.gateway.messages.hl7_support import SAMPLES, fhir, hl7
 
 

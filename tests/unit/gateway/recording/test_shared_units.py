@@ -14,7 +14,7 @@ from gateway.session.sharing import RESTATED_US
 from gateway.session.state import TrackerState, advance, begin
 from tests.contract.message_samples import sample_files
 from tests.unit.gateway.session.live_tracker import Watched, policy_text
-from tests.unit.gateway.session.release_desk import APPROVED
+from tests.unit.gateway.session.release_session import APPROVED
 
 S_US = 1_000_000
 OLD = 1_773_145_860_000_000  # since when the other one's link is up, in the sample

@@ -14,7 +14,7 @@ from gateway.session.facts import (
 from gateway.session.flags import Flag
 from gateway.session.infusion import Infusions, infusions
 from gateway.session.policy import Policy
-from tests.unit.gateway.session.session_timelines import at, clock, told
+from tests.unit.gateway.session.session_timelines import at, clock, times
 
 POLICY = Policy(name="p", revision="1")
 RECEIVED = "18:00"
@@ -22,7 +22,7 @@ RECEIVED = "18:00"
 
 def begun(t: str, number: str = "1", charted: str = "", *, began: str = "", replaces: bool = False) -> InfusionStarted:
     return InfusionStarted(
-        **told(t, RECEIVED),
+        **times(t, RECEIVED),
         order="A",
         admin=AgentClass.CHEMO,
         administration=number,
@@ -34,7 +34,7 @@ def begun(t: str, number: str = "1", charted: str = "", *, began: str = "", repl
 
 def ended(t: str, number: str = "1", charted: str = "", *, began: str = "") -> InfusionEnded:
     return InfusionEnded(
-        **told(t, RECEIVED),
+        **times(t, RECEIVED),
         order="A",
         admin=AgentClass.CHEMO,
         administration=number,
@@ -45,7 +45,7 @@ def ended(t: str, number: str = "1", charted: str = "", *, began: str = "") -> I
 
 def voided(charted: str, number: str = "1", *, began: str = "", version: int | None = None) -> InfusionEndVoided:
     return InfusionEndVoided(
-        **told(charted, RECEIVED),
+        **times(charted, RECEIVED),
         order="A",
         administration=number,
         charted_us=at(charted),
@@ -106,25 +106,25 @@ def test_a_withdrawal_that_may_mean_either_of_two_leaves_the_order_in_doubt() ->
 def test_a_withdrawal_of_a_version_takes_it_and_the_lower_ones() -> None:
     first, second, third = (
         InfusionEndCorrected(
-            **told("18:00", None), order="A", administration="1", version=version, new_end_us=at(f"11:0{version}")
+            **times("18:00", None), order="A", administration="1", version=version, new_end_us=at(f"11:0{version}")
         )
         for version in (1, 2, 3)
     )
-    void = InfusionEndVoided(**told("18:01", None), order="A", administration="1", version=2)
+    void = InfusionEndVoided(**times("18:01", None), order="A", administration="1", version=2)
     assert end_of(begun("09:00"), first, second, third, void) == "11:03"
     assert end_of(begun("09:00"), first, second, void) == ""
     plain = (
-        InfusionStarted(**told("09:00", None), order="A", admin=AgentClass.CHEMO),
+        InfusionStarted(**times("09:00", None), order="A", admin=AgentClass.CHEMO),
         *(msgspec.structs.replace(each, administration="") for each in (first, second, void)),
     )
     assert end_of(*plain) == "", "of the order as a whole it is the same"
 
 
 def test_a_persons_end_is_about_the_whole_order() -> None:
-    end = InfusionEnded(**told("11:00", "18:30"), order="A", admin=AgentClass.CHEMO, source=EndSource.PERSON)
+    end = InfusionEnded(**times("11:00", "18:30"), order="A", admin=AgentClass.CHEMO, source=EndSource.PERSON)
     assert end_of(begun("09:00"), begun("10:00", "2"), end) == "11:00"
     correction = InfusionEndCorrected(
-        **told("18:40", None), order="A", version=2, new_end_us=at("10:40"), source=EndSource.PERSON
+        **times("18:40", None), order="A", version=2, new_end_us=at("10:40"), source=EndSource.PERSON
     )
     assert end_of(*LONG, correction) == "10:40", "and stands above what was charted before"
     later = msgspec.structs.replace(ended("11:10", charted="18:50"), known_at_us=at("18:50"))
@@ -132,7 +132,7 @@ def test_a_persons_end_is_about_the_whole_order() -> None:
 
 
 def test_a_withdrawal_of_the_whole_order_takes_all_of_it() -> None:
-    void = InfusionEndVoided(**told("12:00", RECEIVED), order="A", charted_us=at("12:00"))
+    void = InfusionEndVoided(**times("12:00", RECEIVED), order="A", charted_us=at("12:00"))
     assert end_of(*LONG, void) == ""
     assert end_of(*LONG, void, ended("11:05", charted="12:05")) == "11:05"
 
@@ -145,13 +145,13 @@ def test_an_order_of_which_only_a_withdrawal_came_holds_nothing() -> None:
 
 def test_an_order_that_only_a_pump_names_holds_nothing_open_and_is_flagged() -> None:
     pump = InfusionStarted(
-        **told("10:00", None), order="17", admin=AgentClass.CHEMO, presumed=True, source=EndSource.PUMP, of_order=True
+        **times("10:00", None), order="17", admin=AgentClass.CHEMO, presumed=True, source=EndSource.PUMP, of_order=True
     )
     assert end_of(*LONG, pump) == "11:00"
     assert Flag.PUMP_WITHOUT_ORDER in known(*LONG, pump).flags
     named = msgspec.structs.replace(pump, order="A", at_us=at("11:05"))
     assert end_of(*LONG, named) == "", "of an order that the MAR names it holds the count open"
-    recorded_before = InfusionStarted(**told("10:00", None), order="17", admin=AgentClass.CHEMO, presumed=True)
+    recorded_before = InfusionStarted(**times("10:00", None), order="17", admin=AgentClass.CHEMO, presumed=True)
     assert end_of(*LONG, recorded_before) == "", "as ledgers of earlier versions have it"
 
 

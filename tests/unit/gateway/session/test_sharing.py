@@ -10,18 +10,18 @@ from gateway.session.flags import HeldReason
 from gateway.session.sharing import LONGEST_AGO_US, RESTATED_US, Sharer, shared_spans, sharing_facts, standing
 from gateway.session.spans import FOREVER
 from tests.unit.gateway.session.live_tracker import Live, Memory
-from tests.unit.gateway.session.release_desk import APPROVED, TOKEN, Desk, prepared, signed
-from tests.unit.gateway.session.session_timelines import A1, B1, at, day, ended, start, stop, told
+from tests.unit.gateway.session.release_session import APPROVED, TOKEN, ReleaseSession, prepared, signed
+from tests.unit.gateway.session.session_timelines import A1, B1, at, day, ended, start, stop, times
 
 OTHER = Sharer(A1.device, "gw-02", "cap-07")
 
 
 def shared(t: str, rx: str | None = None, cap: CapRef = A1, gateway: str = "gw-02") -> AnyFact:
-    return UnitShared(**told(t, rx), device=cap.device, gateway=gateway, unit="cap-07", by=SharedBy.SERIAL_NUMBER)
+    return UnitShared(**times(t, rx), device=cap.device, gateway=gateway, unit="cap-07", by=SharedBy.SERIAL_NUMBER)
 
 
 def parted(t: str, rx: str | None = None, gateway: str = "gw-02") -> AnyFact:
-    return UnitSharingEnded(**told(t, rx), device=A1.device, gateway=gateway, unit="cap-07")
+    return UnitSharingEnded(**times(t, rx), device=A1.device, gateway=gateway, unit="cap-07")
 
 
 def held(*more: AnyFact) -> bool:
@@ -101,9 +101,9 @@ class TestWhatWasChargedBefore:
         assert (charged_units(record.charged), record.done) == (3, False)
 
     def test_nothing_is_charged_while_it_is_held(self) -> None:
-        desk = Desk(APPROVED, shared("10:00"))
-        desk.tell(signed("12:40"))
-        assert (desk.state, desk.charges) == ("held: unit_shared", [])
+        session = ReleaseSession(APPROVED, shared("10:00"))
+        session.learn(signed("12:40"))
+        assert (session.state, session.charges) == ("held: unit_shared", [])
 
 
 class TestFacts:
