@@ -104,7 +104,7 @@ class _Carried:
         self.last_us = 0  # when the last entry that was carried over was recorded
         self._connection = connection
         self._salt = origin.salt
-        self._told: list[tuple[int, int, ReceiptBody | ResendBody]] = []  # number, instant
+        self._deliveries: list[tuple[int, int, ReceiptBody | ResendBody]] = []  # number, instant
 
     def entries(self, verified: Iterable[Entry], last_seq: int) -> None:
         """Chain the entries anew under their numbers, up to `last_seq` at least; for a lost one stands a mark."""
@@ -113,8 +113,8 @@ class _Carried:
             self._mark(old.seq - 1)
             entry, self.head = append(self.head, old.recorded_us, old.kind, old.session, old.body)
             self.last_us = old.recorded_us
-            if entry.kind is EntryKind.DELIVERY and (told := delivery_of(entry.body)) is not None:
-                self._told.append((entry.seq, entry.recorded_us, told))
+            if entry.kind is EntryKind.DELIVERY and (delivery := delivery_of(entry.body)) is not None:
+                self._deliveries.append((entry.seq, entry.recorded_us, delivery))
             insert_entry(self._connection, entry)
             page.append(entry)
             if len(page) == _PAGE:
@@ -182,8 +182,8 @@ class _Carried:
         receipts = (
             "INSERT INTO receipt (seq, key, accepted, code, message, at_us, sent_us) VALUES (?, ?, ?, ?, ?, ?, ?)"
         )
-        for seq, at_us, told in self._told:
-            match told:
+        for seq, at_us, delivery in self._deliveries:
+            match delivery:
                 case ReceiptBody(receipt=note):
                     accepted = int(note.result == "accepted")
                     message, sent_us = beside.get(seq, ("", 0))
@@ -192,7 +192,7 @@ class _Carried:
                     events.append((at_us, 1, "INSERT INTO resend (seq, key) VALUES (?, ?)", (seq, order.key)))
         for _, _, statement, values in sorted(events, key=lambda each: each[:2]):
             self._connection.execute(statement, values)
-        answered = {seq for seq, _, told in self._told if isinstance(told, ReceiptBody)}
+        answered = {seq for seq, _, delivery in self._deliveries if isinstance(delivery, ReceiptBody)}
         for seq, text in _rows(source, "receipt_text", "seq", ("text",)):
             if seq in answered:
                 self._connection.execute("INSERT INTO receipt_text (seq, text) VALUES (?, ?)", (seq, text))
