@@ -114,6 +114,10 @@ ROWS = (
         ("tests/scorecard/test_fuzz.py", "tests/scorecard/test_flips.py"),
     ),
     Row(
+        "R48", "damaged messages of feeds: none starts or ends what its original did not", 100_000, Repeat.INSIDE,
+        ("tests/scorecard/test_words.py",),
+    ),
+    Row(
         "R26", "late replies within the drain: none misattributed; by a stock client they are", 1000, Repeat.INSIDE,
         (
             f"{_LINES}r26_no_late_reply_is_taken_for_another_registers_or_units",

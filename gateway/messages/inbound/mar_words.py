@@ -39,15 +39,17 @@ def said(hl7: Hl7, order: Segment, line: Segment) -> Said:
     named = set[MarAct]().union(*acts.values())
     steps = {field: known - _STATUSES for field, known in acts.items()}
     mar = hl7.site.words.mar
-    state = hl7.take(order, 5, "state of the order").upper()
-    control = hl7.take(order, 1, "order control").upper()
+    hl7.take(order, 5, "state of the order")
+    hl7.take(order, 1, "order control")
+    states, controls = _codes(order, 5), _codes(order, 1)
     return Said(
         act=careful(named),
         status=next((each for each in (MarAct.PARTIAL, MarAct.COMPLETE) if each in named), None),
         is_step=any(steps[field] for field in steps if field in mar.actions_in),
         unknown=tuple(unknown),
-        may_end=control in mar.ends_under.get("ORC-1", ()) and state in mar.ends_under.get("ORC-5", ()),
-        may_end_partial=state in mar.partial_ends_under,
+        may_end=controls <= mar.ends_under.get("ORC-1", frozenset())
+        and states <= mar.ends_under.get("ORC-5", frozenset()),
+        may_end_partial=states <= mar.partial_ends_under,
     )
 
 
@@ -66,6 +68,16 @@ def _codings(hl7: Hl7, line: Segment, field: str, unknown: list[str]) -> Iterato
                     yield act
             if words and meaning is None and field not in unknown:
                 unknown.append(field)
+
+
+def _codes(segment: Segment, field: int) -> set[str]:
+    """Every code in the field; "" alone where nothing at all stands in it."""
+    codes = {
+        _part(repetition, 1).upper() or "?"  # something else stands there, which is no code
+        for repetition in segment.repetitions(field)
+        if any(text.strip() not in ("", '""') for component in repetition for text in component)
+    }
+    return codes or {""}
 
 
 def _part(repetition: Repetition, component: int) -> str:

@@ -121,7 +121,7 @@ UNCLEAR = {
     "a pause in the other coding": {"RXA_9": "STOPPED^Stopped^L^P^Paused^X"},
     "a pause in the second repetition": {"RXA_9": "STOPPED^Stopped^L~HELD"},
     "a new bag, written with two blanks": {"RXA_9": "New  Bag"},
-    **{f"ORC-5 {state}": {"ORC_5": state} for state in ("HD", "CA", "SC", "ER")},
+    **{f"ORC-5 {state}": {"ORC_5": state} for state in ("HD", "CA", "SC", "ER", "~HD", "CM~HD", "^HD")},
     **{f"ORC-1 {control}": {"ORC_1": control} for control in ("HD", "OC", "CA")},
 }
 
