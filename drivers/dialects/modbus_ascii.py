@@ -9,7 +9,7 @@ from pymodbus.framer import FramerAscii
 from pymodbus.pdu import DecodePDU
 
 from drivers.dialects.base import Dialect, NeedMore, Query, Raw, Refusal, Reject, RejectKind, Request, Verdict
-from drivers.dialects.modbus_pdu import asked, data_bytes, judge, modbus, reply_frame, request_frame
+from drivers.dialects.modbus_pdu import asked, data_bytes, judge, modbus, reply_frame, request_frame, serial_request
 
 _FRAMER = FramerAscii(DecodePDU(False))
 _START = b":"
@@ -25,10 +25,7 @@ class ModbusAscii(Dialect):
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes. Raises ValueError for what no unit can be asked, broadcast (unit 0) included."""
-        query = modbus(query)
-        if query.unit_id == 0:
-            raise ValueError("unit id 0 is the broadcast, which no unit answers")
-        return request_frame(_FRAMER, query)
+        return serial_request(_FRAMER, query)
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
         """The first verdict on what lies at the start of `buffer`."""

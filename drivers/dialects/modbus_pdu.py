@@ -83,6 +83,14 @@ def request_frame(framer: Framer, query: ModbusQuery) -> bytes:
     return framer.buildFrame(pdu)
 
 
+def serial_request(framer: Framer, query: Query) -> bytes:
+    """As `request_frame`, on a serial line. Raises ValueError also for unit 0, the broadcast."""
+    asked_for = modbus(query)
+    if asked_for.unit_id == 0:
+        raise ValueError("unit id 0 is the broadcast, which no unit answers")
+    return request_frame(framer, asked_for)
+
+
 def reply_frame(framer: Framer, request: Request, answer: Raw | Refusal) -> bytes:
     """A unit's answer. Raises TypeError for text, ValueError for values to a request that is not a read."""
     query = modbus(request.query)

@@ -38,6 +38,7 @@ from drivers.dialects.modbus_pdu import (
     reply_frame,
     request_frame,
     rtu_exchange_size,
+    serial_request,
 )
 
 _FRAMER = FramerRTU(DecodePDU(False))
@@ -62,10 +63,7 @@ class ModbusRtu(Dialect):
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes. Raises ValueError for what no unit can be asked, broadcast (unit 0) included."""
-        query = modbus(query)
-        if query.unit_id == 0:
-            raise ValueError("unit id 0 is the broadcast, which no unit answers")
-        return request_frame(_FRAMER, query)
+        return serial_request(_FRAMER, query)
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
         """The first verdict on what lies at the start of `buffer`."""
