@@ -77,7 +77,7 @@ def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explan
     )
     if isinstance(answer, Ignored | Rejected) and answer.code in _UNSURE:
         served, assumption = _served(site, taken, answer.code, is_open=config is None)
-        second, _ = read_message(payload, now_us, served)
+        second, _ = read_message(payload, now_us, served, taken)  # what the first reading did not come to
         if isinstance(second, Accepted):
             answer, assumed = second, (*assumed, assumption)
     return _explained(answer, message_format, tuple(dict.fromkeys(taken)), assumed)

@@ -54,6 +54,11 @@ def test_what_only_a_running_gateway_knows_is_assumed_and_said(name: str) -> Non
     assert "serves" in result.assumed[-1]
 
 
+def test_what_is_read_under_that_assumption_is_told_as_well() -> None:
+    told = taken(hl7("ras_o17_complete", PV1_19=""))
+    assert (told["RXA-9.1"], told["RXA-5"]) == ("STOPPED", "PACLI")
+
+
 def test_it_says_why_not() -> None:
     kvo = explained(hl7("oru_r42_pcd10_kvo_start_legacy"))
     assert (kvo.result, kvo.code, kvo.facts) == ("ignored", "no-infusion", ())
