@@ -100,7 +100,7 @@ class MllpClient:
             raise AckTimeout(f"no connection within {CONNECT_S:g} s", connected=False) from None
         except (OSError, BadTls) as error:
             raise AckTimeout(f"{type(error).__name__}: {error}", connected=False) from error
-        keep_alive(self._writer)
+        keep_alive(self._writer.get_extra_info("socket"))
         return self._reader, self._writer
 
     async def _acknowledgement(self, reader: asyncio.StreamReader, control_id: str) -> Acknowledged:

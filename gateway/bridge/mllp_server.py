@@ -1,8 +1,8 @@
 """Our MLLP listener: connections, at most `MAX_CONNECTIONS`, their frames in order, and an answer to each.
 
-TLS begins after the connection is ours, so that a client that is refused is counted and named. When all places are
-taken, the connection that has been idle the longest gives way: engines leave connections open, and half of a broken one
-stays until the network has noticed.
+Connections are accepted here and not by the loop's server, which says nothing of a client that TLS refuses. When all
+places are taken, the connection that has been idle the longest gives way: engines leave connections open, and half of a
+broken one stays until the network has noticed.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import cast
+from functools import partial
 
 from gateway.bridge.config import MllpListen
 from gateway.bridge.mllp import Deframer, Frame, frame
@@ -23,6 +23,8 @@ MAX_CONNECTIONS = 16
 LARGEST_MESSAGE = 65_024  # bytes; what a gateway takes, and a broker with a limit of 64 KiB
 WRITE_S = 10.0
 HANDSHAKE_S = 10.0
+BACKLOG = 100
+ACCEPT_RETRY_S = 1.0
 TLS_HELLO = b"\x16\x03"  # RFC 8446, 5.1: a handshake record
 KEEPALIVE = {  # a peer that is gone without a word is noticed after 120 s
     socket.TCP_KEEPIDLE: 60,
@@ -36,18 +38,17 @@ Take = Callable[[Frame], Awaitable[bytes | None]]
 class _Peer:
     """A connection of the engine."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
+    def __init__(self, connection: socket.socket, host: str) -> None:
+        self.connection = connection
+        self.host = host  # whence it comes
         self.task: asyncio.Task[None] | None = None
         self.active_s = asyncio.get_running_loop().time()
         self.busy = False  # with a message that is not answered yet
 
-    @property
-    def host(self) -> str:
-        """Whence it comes."""
-        name = self.writer.get_extra_info("peername")
-        return str(name[0]) if name else ""
+    def cut(self) -> None:
+        """Give it up."""
+        if self.task is not None:
+            self.task.cancel()
 
 
 class MllpServer:
@@ -61,7 +62,7 @@ class MllpServer:
         self._group = group
         self._tls: ssl.SSLContext | None = None
         self._peers: set[_Peer] = set()
-        self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
 
     @property
     def connections(self) -> int:
@@ -71,28 +72,38 @@ class MllpServer:
     async def open(self) -> None:
         """Listen. Raises OSError, also for TLS files that cannot be used."""
         self._tls = await asyncio.to_thread(_server_context, self._config)
-        self._server = await asyncio.start_server(self._accept, self._config.host, self._config.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        host, port = self._config.host, self._config.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
+        self._socket.setblocking(False)
+        self.port = self._socket.getsockname()[1]
+        self._accepting = self._group.create_task(self._accept(self._socket))
 
     def close(self) -> None:
         """Listen no more, and cut all connections."""
-        if self._server is not None:
-            self._server.close()
+        if self._socket is not None:
+            self._accepting.cancel()
+            self._socket.close()
         for peer in self._peers:
-            if peer.task is not None:
-                peer.task.cancel()
+            peer.cut()
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = _Peer(reader, writer)
-        if len(self._peers) >= MAX_CONNECTIONS and not self._make_room(peer):
-            writer.transport.abort()
-            return
-        if self._tls is not None:
-            cast(asyncio.Transport, writer.transport).pause_reading()  # what comes is for TLS, not for the reader
-        keep_alive(writer)
-        self._peers.add(peer)
-        peer.task = self._group.create_task(self._serve(peer))
-        peer.task.add_done_callback(lambda _: self._gone(peer))
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:  # ends with the task
+            try:
+                connection, address = await loop.sock_accept(listening)
+            except OSError as error:  # no descriptor is left, or the client is gone already
+                self._notices.happened(Happening.TURNED_AWAY, type(error).__name__)
+                await asyncio.sleep(ACCEPT_RETRY_S)
+                continue
+            peer = _Peer(connection, str(address[0]))
+            if len(self._peers) >= MAX_CONNECTIONS and not self._make_room(peer):
+                connection.close()
+                continue
+            keep_alive(connection)
+            self._peers.add(peer)
+            peer.task = self._group.create_task(self._serve(peer))
+            peer.task.add_done_callback(partial(self._gone, peer))
 
     def _make_room(self, newcomer: _Peer) -> bool:
         """Let the connection that was idle the longest give way, if any is idle."""
@@ -103,35 +114,45 @@ class MllpServer:
             return False
         idlest = min(idle, key=lambda peer: peer.active_s)
         self._notices.happened(Happening.GAVE_WAY, "it was idle the longest", host=idlest.host)
-        idlest.writer.transport.abort()
+        idlest.cut()
         self._peers.discard(idlest)
         return True
 
-    def _gone(self, peer: _Peer) -> None:
+    def _gone(self, peer: _Peer, _: asyncio.Task[None]) -> None:
         self._peers.discard(peer)
         if len(self._peers) < MAX_CONNECTIONS - 1:
             self._notices.ends(Trouble.FULL)
 
     async def _serve(self, peer: _Peer) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: protocol,
+                peer.connection,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_S,
+            )
+        except OSError as error:  # SSLError is one
+            cause = error.reason if isinstance(error, ssl.SSLError) and error.reason else type(error).__name__
+            self._notices.happened(Happening.TLS_REFUSED, cause, host=peer.host)
+            return
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         deframer = Deframer(LARGEST_MESSAGE)
         try:
-            if self._tls is not None:
-                await peer.writer.start_tls(self._tls, ssl_handshake_timeout=HANDSHAKE_S)
-            await self._converse(peer, deframer)
-        except ssl.SSLError as error:
-            self._notices.happened(Happening.TLS_REFUSED, error.reason or type(error).__name__, host=peer.host)
+            await self._converse(peer, reader, writer, deframer)
         except (OSError, TimeoutError) as error:
-            if self._tls is not None and peer.writer.get_extra_info("cipher") is None:
-                self._notices.happened(Happening.TLS_REFUSED, type(error).__name__, host=peer.host)
-            else:
-                _log.info("the engine's connection ended", extra={"cause": type(error).__name__})
+            _log.info("the engine's connection ended", extra={"cause": type(error).__name__})
         finally:
             if deframer.is_within:
                 self._notices.happened(Happening.UNENDED, "the connection ended within a frame", host=peer.host)
-            peer.writer.transport.abort() if deframer.dropped else peer.writer.close()
+            transport.abort() if deframer.dropped else writer.close()
 
-    async def _converse(self, peer: _Peer, deframer: Deframer) -> None:
-        while data := await peer.reader.read(READ_BYTES):
+    async def _converse(
+        self, peer: _Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deframer: Deframer
+    ) -> None:
+        while data := await reader.read(READ_BYTES):
             peer.active_s = asyncio.get_running_loop().time()
             before = (deframer.dropped, deframer.unended)
             frames = deframer.feed(data)
@@ -140,9 +161,9 @@ class MllpServer:
             for each in frames:
                 answer = await self._take(each)
                 if answer is not None:
-                    peer.writer.write(frame(answer))
+                    writer.write(frame(answer))
                     async with asyncio.timeout(WRITE_S):
-                        await peer.writer.drain()
+                        await writer.drain()
             peer.busy = False
 
     def _note_oddities(self, peer: _Peer, data: bytes, stray_bytes: int, unended: int) -> None:
@@ -155,13 +176,11 @@ class MllpServer:
             )
 
 
-def keep_alive(writer: asyncio.StreamWriter) -> None:
+def keep_alive(connection: socket.socket) -> None:
     """Let the network notice a peer that is gone without a word."""
-    connection: socket.socket | None = writer.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in KEEPALIVE.items():
-            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _server_context(listen: MllpListen) -> ssl.SSLContext | None:
