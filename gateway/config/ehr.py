@@ -49,6 +49,8 @@ def resolve_words(
     return EhrWords(
         drugs=table,
         units={name.lower(): unit for name, unit in ehr.units.items()},
+        visit_from=ehr.visit_from,
+        mrn_types=ehr.mrn_types,
         kept=frozenset(charges.patient),
         mar=_vocabulary(problems, ehr.vocabulary).with_words(ehr.mar_words),
     )

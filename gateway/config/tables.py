@@ -16,7 +16,7 @@ from gateway.config.vocabulary import DEFAULT_VOCABULARY
 from gateway.ledger.receipt_plan import ReceiptPlan, Thing
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.site import CreditForm, FhirRelease, OutboundPlan, ServiceTime
-from gateway.messages.vocabulary import MarAct, PatientField
+from gateway.messages.vocabulary import DEFAULT_MRN_TYPES, DEFAULT_VISIT_FROM, MarAct, PatientField
 from gateway.mqtt.types import KEEPALIVE_S, PORTS
 
 MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
@@ -120,6 +120,15 @@ Hl7Number = Annotated[StrictStr, Field(max_length=15, pattern=_PRINTABLE)]  # of
 SystemUri = Annotated[StrictStr, Field(max_length=200, pattern=r"^(urn:|https?://)[A-Za-z0-9._~:/-]+$")]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Overrides = dict[str, Scalar]
+
+
+def _visit_field(text: str) -> str:
+    if not re.fullmatch(r"[A-Z][A-Z0-9]{2}-[1-9][0-9]?", text):
+        raise ValueError("not a field of HL7 v2, accepted: as in PV1-19, PV1-50 or PID-18")
+    return text
+
+
+VisitField = Annotated[StrictStr, AfterValidator(_visit_field)]
 
 
 class Table(BaseModel):
@@ -227,6 +236,8 @@ class EhrTable(Table):
 
     units: dict[EhrName, Segment] = {}
     vocabulary: FileName = DEFAULT_VOCABULARY
+    visit_from: Annotated[tuple[VisitField, ...], Field(min_length=1)] = DEFAULT_VISIT_FROM
+    mrn_types: tuple[EhrName, ...] = DEFAULT_MRN_TYPES
     mar_words: dict[EhrName, MarAct] = {}
 
 

@@ -30,13 +30,15 @@ from gateway.ledger.entry import Entry, EntryKind, Head, append, seal, subject_o
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.reads import LedgerOrigin
 from gateway.ledger.writes import insert_entry
+from gateway.messages.identity import Identity
 
 _log = logging.getLogger("capgate.ledger")
 
 _PAGE = 500
 _BLIND = 100_000  # rows that are looked for past the last readable one, where nobody knows how many there were
 _OUTBOX = ("event_id", "topic", "payload", "retain", "content_type", "digest", "seq")
-_IDENTITY = ("subject", "version", "visit", "mrn", "account", "name", "birth_date", "sex")
+_IDENTITY = (*Identity.__struct_fields__, "version")
+_RENUMBERED = ("kind", "old", "old_authority", "new", "authority")
 LOST = '{"lost":true}'  # the body that stands for an entry that is lost
 _READING_FAILED = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 
@@ -149,12 +151,24 @@ class _Carried:
                 values = (known[outbox_id], *followed[outbox_id])
                 self._connection.execute("INSERT INTO delivery (outbox_id, key, awaited) VALUES (?, ?, ?)", values)
         self._history(source, known)
-        for _, *identity in _rows(source, "identity", "rowid", _IDENTITY):
-            if identity[0] == subject_of(self._salt, identity[2]):
-                marks = ", ".join("?" * len(_IDENTITY))
-                self._connection.execute(f"INSERT INTO identity ({', '.join(_IDENTITY)}) VALUES ({marks})", identity)
+        self._identities(source)
         lost = tuple(sorted(reads.messages_missing(self._connection)))
         return msgspec.structs.replace(body, lost=lost, sent=sent)
+
+    def _identities(self, source: sqlite3.Connection) -> None:
+        """The identifiers of everyone whose visit makes the subject, or has a number that the EHR gave it later."""
+        given: set[str] = set()
+        marks = ", ".join("?" * len(_RENUMBERED))
+        for _, *change in _rows(source, "renumbered", "id", _RENUMBERED):
+            self._connection.execute(f"INSERT INTO renumbered ({', '.join(_RENUMBERED)}) VALUES ({marks})", change)
+            if change[_RENUMBERED.index("kind")] == "visit":
+                given.add(change[_RENUMBERED.index("new")])
+        columns = [name for name in _IDENTITY if name in _names(source, "identity")]
+        marks = ", ".join("?" * len(columns))
+        for _, *identity in _rows(source, "identity", "rowid", columns):
+            subject, visit = identity[columns.index("subject")], identity[columns.index("visit")]
+            if visit in given or subject == subject_of(self._salt, visit):
+                self._connection.execute(f"INSERT INTO identity ({', '.join(columns)}) VALUES ({marks})", identity)
 
     def close(self, created_us: int, body: SetAsideBody) -> None:
         """Say what was carried over."""
@@ -239,6 +253,14 @@ def _rows(source: sqlite3.Connection, table: str, key: str, columns: Sequence[st
             at = page[-1][0] if page else at + _PAGE
         readable = page[-1][0] if page else readable
         yield from page
+
+
+def _names(source: sqlite3.Connection, table: str) -> set[str]:
+    """The names of a table's columns; none where that cannot be read."""
+    try:
+        return {name for _, name, *_ in source.execute(f"PRAGMA table_info({table})")}
+    except _READING_FAILED:
+        return set()
 
 
 def _last(source: sqlite3.Connection, table: str, key: str) -> int | None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -12,12 +12,12 @@ from gateway.ledger.bodies import SetAsideBody, set_aside_of
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
-from gateway.messages.identity import Identity
+from gateway.messages.identity import Identity, Number, NumberKind, differ
 from gateway.session.facts import AnyFact, ObservedUntil, UnitSwapped, decode_fact
 from gateway.session.marks import each_unit
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
-_IDENTITY = "subject, visit, mrn, account, name, birth_date, sex"
+_IDENTITY = ", ".join(Identity.__struct_fields__)
 _ALL_ROWS = -1
 
 
@@ -213,11 +213,35 @@ def identity(connection: sqlite3.Connection, subject: str) -> Identity | None:
     return _identity(*row) if row else None
 
 
-def identified(connection: sqlite3.Connection, kind: Literal["mrn", "account"], number: str) -> list[Identity]:
+def identified(connection: sqlite3.Connection, kind: NumberKind, number: Number) -> list[Identity]:
     """Who is known under that number, as last recorded."""
-    latest = f"SELECT {_IDENTITY}, max(version) FROM identity GROUP BY subject"
-    query = f"SELECT {_IDENTITY} FROM ({latest}) WHERE {kind} = ?"
-    return [_identity(*row) for row in connection.execute(query, (number,))]
+    query = f"SELECT DISTINCT subject FROM identity WHERE {kind} = ? AND {kind} <> '' ORDER BY subject"
+    latest = [identity(connection, subject) for (subject,) in connection.execute(query, (number.value,))]
+    return [known for known in latest if known is not None and (own := known.number(kind)) and own.is_same(number)]
+
+
+def subjects(connection: sqlite3.Connection, visits: Iterable[str]) -> dict[str, str]:
+    """Of the visits that the EHR gave these numbers later on, the subjects."""
+    found: dict[str, str] = {}
+    for visit in visits:
+        for known in identified(connection, "visit", Number(visit)):
+            first = connection.execute("SELECT visit FROM identity WHERE subject = ? AND version = 1", (known.subject,))
+            if first.fetchone() != (visit,):
+                found[visit] = known.subject
+    return found
+
+
+def current_number(connection: sqlite3.Connection, kind: NumberKind, number: Number) -> Number:
+    """What became of a number that the EHR has changed since; the number itself if it stands."""
+    query = "SELECT id, old_authority, new, authority FROM renumbered WHERE kind = ? AND old = ? AND id > ? ORDER BY id"
+    last = 0
+    while True:
+        rows = connection.execute(query, (kind, number.value, last)).fetchall()
+        later = [row for row in rows if not differ(row[1], number.authority)]
+        if not later:
+            return number
+        last, _, value, authority = later[-1]
+        number = Number(value, authority)
 
 
 def _identity(subject: str, visit: str, *others: str) -> Identity:

@@ -2,7 +2,8 @@
 
 `entry` is the chain. `outbox` holds what must be published and `attempt` what the broker said to each try; `waiting`
 names the outbox rows without a delivered attempt and is kept by triggers alone, so that finding work costs the same
-with ten rows or a million. `identity` is the only table whose rows may be deleted by people. `origin` has one row.
+with ten rows or a million. `identity` has the patients' identifiers and `renumbered` the numbers that the EHR changed;
+they and `receipt_text` are the only tables whose rows may be deleted by people. `origin` has one row.
 `checkpoint` holds signed heads of the chain.
 
 `delivery` names the messages that are followed to the engine, by the key that its receipts name; `receipt` is what it
@@ -137,8 +138,21 @@ def m0005_index(db: Database) -> None:
         _refuse(db, "rules", deed)
     index.make(db.conn)
     index.make_sessions(db.conn)
+    _number(db)
     db.conn.execute("CREATE INDEX unsettled_by_state ON unsettled (state, outbox_id)")
     _count(db)
+
+
+def _number(db: Database) -> None:
+    """Who assigned a patient's numbers, who is known under one, and the numbers that the EHR has changed."""
+    for kind in ("visit", "mrn", "account"):
+        db.conn.execute(f"ALTER TABLE identity ADD COLUMN {kind}_authority TEXT NOT NULL DEFAULT ''")
+        db.conn.execute(f"CREATE INDEX identity_by_{kind} ON identity ({kind}) WHERE {kind} <> ''")
+    db.conn.execute("""
+        CREATE TABLE renumbered (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, old TEXT NOT NULL,
+            old_authority TEXT NOT NULL, new TEXT NOT NULL, authority TEXT NOT NULL) STRICT""")
+    db.conn.execute("CREATE INDEX renumbered_by_old ON renumbered (kind, old, id)")
+    _refuse(db, "renumbered", "UPDATE")
 
 
 def _count(db: Database) -> None:

@@ -30,7 +30,7 @@ from gateway.ledger.file_check import BackgroundCheck, FileCheck, mark
 from gateway.ledger.outbox import Outbox
 from gateway.ledger.read_back import Restart
 from gateway.ledger.worker import Worker, settle, state_lock
-from gateway.messages.identity import Identity
+from gateway.messages.identity import Identity, Number, NumberKind
 from gateway.session.facts import AnyFact, Key, UnitSwapped
 from gateway.session.related import Anchor
 from gateway.session.state import ReadBack
@@ -120,6 +120,15 @@ class Ledger:
     async def identity(self, subject: str) -> Identity | None:
         """The identifiers behind a subject; None if never recorded or purged."""
         return await self._worker.run(partial(reads.identity, subject=subject))
+
+    async def subjects(self, visits: Iterable[str]) -> dict[str, str]:
+        """Of the visits that the EHR gave these numbers later on, the subjects."""
+        wanted = sorted(visits)
+        return await self._worker.run(partial(reads.subjects, visits=wanted)) if wanted else {}
+
+    async def identified(self, kind: NumberKind, number: Number) -> list[Identity]:
+        """Who is known under that number."""
+        return await self._worker.run(partial(reads.identified, kind=kind, number=number))
 
     async def tally(self, session: str) -> Tally:
         """How much was published of a session, and since which entry."""

@@ -168,22 +168,38 @@ def _insert_receipt(connection: sqlite3.Connection, receipt: ReceiptRow) -> None
 
 
 def _put_identity(connection: sqlite3.Connection, identity: Identity) -> None:
-    """A further version: the latest statement holds, but what it leaves unknown stays as it was."""
+    """A further version: the latest statement holds, but what it leaves unknown stays as it was.
+
+    A number that the EHR has changed since is the number that it has now: papers may come late.
+    """
+    for kind in ("mrn", "account"):
+        if (number := identity.number(kind)) is not None:
+            identity = identity.with_number(kind, reads.current_number(connection, kind, number))
     known = reads.identity(connection, identity.subject)
-    whole = identity.completed(known)
-    if whole == known:
+    _insert_identity(connection, identity.completed(known), known)
+
+
+def _insert_identity(connection: sqlite3.Connection, identity: Identity, known: Identity | None) -> None:
+    if identity == known:
         return
-    columns = [value or "" for value in msgspec.structs.astuple(whole)]  # in the table "" is unknown
+    names = ", ".join(Identity.__struct_fields__)
+    columns = [value or "" for value in msgspec.structs.astuple(identity)]  # in the table "" is unknown
+    version = "(SELECT coalesce(max(version), 0) + 1 FROM identity WHERE subject = ?)"
     connection.execute(
-        "INSERT INTO identity (subject, visit, mrn, account, name, birth_date, sex, version)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(version), 0) + 1 FROM identity WHERE subject = ?))",
+        f"INSERT INTO identity ({names}, version) VALUES ({'?, ' * len(columns)}{version})",
         (*columns, identity.subject),
     )
 
 
 def _merge(connection: sqlite3.Connection, merge: Merge) -> None:
-    for known in reads.identified(connection, merge.kind, merge.old):
-        _put_identity(connection, msgspec.structs.replace(known, **{merge.kind: merge.new}))
+    """Change a number wherever the old one is known, and remember that it was changed."""
+    for known in reads.identified(connection, merge.by, merge.old):
+        _insert_identity(connection, known.with_number(merge.kind, merge.new), known)
+    if merge.by == merge.kind:
+        connection.execute(
+            "INSERT INTO renumbered (kind, old, old_authority, new, authority) VALUES (?, ?, ?, ?, ?)",
+            (merge.kind, merge.old.value, merge.old.authority, merge.new.value, merge.new.authority),
+        )
 
 
 def _insert_checkpoint(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:

@@ -68,6 +68,8 @@ class PatientField(StrEnum):
     SEX = "sex"
 
 
+DEFAULT_VISIT_FROM = ("PV1-19",)
+DEFAULT_MRN_TYPES = ("MR", "MRN")
 DEFAULT_KEPT = frozenset({PatientField.MRN, PatientField.ACCOUNT})
 
 
@@ -77,6 +79,8 @@ class EhrWords(msgspec.Struct, frozen=True):
     drugs: Mapping[str, AgentClass] = {}
     units: Mapping[str, str] = {}  # a unit as the EHR names it -> as the gateway does
     mar: Vocabulary = Vocabulary()
+    visit_from: tuple[str, ...] = DEFAULT_VISIT_FROM  # HL7 fields, the first that is filled names the visit
+    mrn_types: tuple[str, ...] = DEFAULT_MRN_TYPES  # HL7 table 0203 or the site's own, the first that is there counts
     kept: frozenset[str] = DEFAULT_KEPT  # PatientField: what is kept of a patient beside the visit
 
     def agent(self, codes: Iterable[str]) -> AgentClass | None:

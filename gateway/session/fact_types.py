@@ -71,5 +71,9 @@ class WorkKind(StrEnum):
     UNIT_SHARED = "unit_shared"  # another gateway of the site reads the unit too, or serves its chair
     ENTRIES_LOST = "entries_lost"  # from `at_us` on entries may be lost: the engine must send again what it sent since
     START_DISAGREES = "start_disagrees"  # a start would have taken back what was published of the session
+    PATIENT_UNCLEAR = "patient_unclear"  # a message's numbers may mean this patient or another: it was not taken
+    VISITS_JOINED = "visits_joined"  # two visits that are both known here became one: their papers lie apart
+    BEDS_SWAPPED = "beds_swapped"  # the EHR swaps the chairs of patients whose cooling is under way: not bound
+    MOVED_ELSEWHERE = "moved_elsewhere"  # an update names another chair than that of the patient's cap: not bound
     ADMINISTRATION_WITHDRAWN = "administration_withdrawn"  # charted, then taken back: its order has no end now
     UNKNOWN_WORD = "unknown_word"  # the MAR used a word that is in no table of the site: nothing was made of it

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from gateway.messages.identity import Identity, Merge
+from gateway.messages.identity import Identity, Merge, Number, NumberKind
 from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AnyFact, CapRef
 from gateway.session.worklist import WorkKey
@@ -108,6 +108,18 @@ def _is_never_done(subject: str) -> bool:
     return False
 
 
+def _holds_none(kind: NumberKind, number: Number) -> Sequence[Identity]:
+    return ()
+
+
+def _identifies_none(subject: str) -> Identity | None:
+    return None
+
+
+def _mentions_none(subject: str) -> bool:
+    return False
+
+
 def _has_none(key: WorkKey) -> bool:
     return False
 
@@ -151,6 +163,12 @@ class ReaderSite(msgspec.Struct, frozen=True):
     live: bool = False  # messages that are marked as tests change nothing here
     is_done: Callable[[str], bool] = _is_never_done  # whether a subject's cooling is over: its caps are free
     has_work: Callable[[WorkKey], bool] = _has_none  # whether a person is to look at it already
+    identity_of: Callable[[str], Identity | None] = _identifies_none  # of somebody who is served or has a session
+    holders: Callable[[NumberKind, Number], Sequence[Identity]] = (
+        _holds_none  # of a number: who has a session under way
+    )
+    mentions: Callable[[str], bool] = _mentions_none  # whether anything of the subject is known
+    was_served: Callable[[str], bool] = _mentions_none  # whether a cap was ever bound to the subject
     knows_order: Callable[[str, str], bool] = _knows_none  # subject, order -> whether anything of it is known
 
     def knows(self, subject: str) -> bool:

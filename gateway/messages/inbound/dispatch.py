@@ -27,7 +27,7 @@ from gateway.messages.inbound.json_message import JsonMessage, Stop, named_subje
 from gateway.messages.inbound.json_models import Envelope, explain
 from gateway.messages.inbound.json_readers import READERS
 from gateway.messages.instants import InstantError, read_instant
-from gateway.session.facts import AnyFact, PatientBound, WorkKind, WorkRaised
+from gateway.session.facts import AnyFact, CapRef, PatientBound, PatientReleased, WorkKind, WorkRaised
 from gateway.session.worklist import work_key
 
 MAX_BYTES = 64 * 1024
@@ -111,21 +111,25 @@ def _settled(answer: Inbound, site: ReaderSite) -> Inbound:
         return answer
     kept = site.words.kept
     identities = tuple(_kept(identity, kept) for identity in answer.identities)
-    merges = tuple(merge for merge in answer.merges if merge.kind in kept)
+    numbers = {"visit", *kept}
+    merges = tuple(merge for merge in answer.merges if {merge.kind, merge.by} <= numbers)
     facts = tuple(_with_work(answer, site))
     return msgspec.structs.replace(answer, facts=facts, identities=identities, merges=merges)
 
 
 def _kept(identity: Identity, kept: frozenset[str]) -> Identity:
-    fields = {name: value for name, value in msgspec.structs.asdict(identity).items() if name in kept}
-    return Identity(identity.subject, identity.visit, **fields)
+    names = {"subject", "visit", *kept, *(f"{name}_authority" for name in ("visit", *kept))}
+    return Identity(**{name: value for name, value in msgspec.structs.asdict(identity).items() if name in names})
 
 
 def _with_work(answer: Accepted, site: ReaderSite) -> Iterator[AnyFact]:
+    left: set[CapRef] = set()
     for fact in answer.facts:
         if not isinstance(fact, WorkRaised) or not site.has_work(work_key(fact)):
             yield fact
-        if isinstance(fact, PatientBound):
+        if isinstance(fact, PatientReleased) and fact.patient == site.bound.get(fact.cap):
+            left.add(fact.cap)
+        if isinstance(fact, PatientBound) and fact.cap not in left:
             served = site.bound.get(fact.cap)
             if served is not None and served != fact.patient and not site.is_done(served):
                 yield from _with_work(Accepted(answer.message_id, (_taken_over(fact),)), site)

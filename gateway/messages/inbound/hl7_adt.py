@@ -2,14 +2,26 @@
 
 A chair is weak evidence: it binds a cap that serves nobody, and what contradicts another patient's cooling goes to the
 work list instead. A closed visit ends the patient's cooling; its cancellation takes that back. A cancelled registration
-takes the bindings back from their beginning, so that what was counted is held for a person.
+takes the bindings back from their beginning, so that what was counted is held for a person. Numbers that change are
+read in hl7_numbers.py.
 """
 
 from collections.abc import Callable, Mapping
 
-from gateway.messages.identity import Merge
+import msgspec
+
+from gateway.messages.hl7v2 import Hl7Message
 from gateway.messages.inbound.answers import Accepted, Inbound
-from gateway.messages.inbound.hl7 import Hl7, Whose, merged, whose
+from gateway.messages.inbound.hl7 import Hl7
+from gateway.messages.inbound.hl7_identity import (
+    Whose,
+    identity_of,
+    names_visit,
+    stated_identity,
+    stated_numbers,
+    whose,
+)
+from gateway.messages.inbound.hl7_numbers import number_changes, read_numbers
 from gateway.session import facts
 from gateway.session.cooling import EHR
 from gateway.session.facts import AnyFact, CapRef, WorkKind
@@ -40,14 +52,88 @@ def _opened(hl7: Hl7) -> Inbound:
 
 
 def _updated(hl7: Hl7) -> Inbound:
+    """An update may be the first to name the chair. Who had a cap before it moves nowhere: that is A02's."""
+    if not names_visit(hl7):
+        return _person_updated(hl7)
     about = _about(hl7)
-    return Accepted(hl7.message_id, (), about.identities, "identifiers alone; a move comes as A02")
+    served = _serving(hl7, about)
+    if about.chair is None or about.chair in served or (not served and hl7.site.was_served(about.subject)):
+        return Accepted(hl7.message_id, (), about.identities, "identifiers alone; a move comes as A02")
+    if not served:
+        return Accepted(hl7.message_id, _at_chair(hl7, about), about.identities)
+    work = _work(hl7, WorkKind.MOVED_ELSEWHERE, about.chair, about.subject)
+    note = "PV1-3 names another chair than that of the patient's cap: a person looks at it; a move comes as A02"
+    return Accepted(hl7.message_id, (work,), about.identities, note)
+
+
+def _person_updated(hl7: Hl7) -> Inbound:
+    """What is said anew of a person, for the visit that is named, else for all under way with the record number."""
+    if names_visit(hl7):
+        return Accepted(hl7.message_id, (), _about(hl7).identities, "identifiers alone")
+    own = stated_numbers(hl7).holders(hl7.site, "mrn")
+    if not own:
+        raise hl7.ignored("not-ours", "PID-3: nobody with a session under way here")
+    identities = tuple(stated_identity(hl7, known) for known in own)
+    return Accepted(hl7.message_id, (), identities, "identifiers alone")
 
 
 def _moved(hl7: Hl7) -> Inbound:
     about = _about(hl7)
     left = [cap for cap in _serving(hl7, about) if cap != about.chair]
     return Accepted(hl7.message_id, (*_released(hl7, about, left), *_at_chair(hl7, about)), about.identities)
+
+
+def _changed_class(hl7: Hl7) -> Inbound:
+    """Outpatient became inpatient or the other way round: perhaps under another visit, and at another place."""
+    changes = number_changes(hl7)
+    if not changes:
+        return _moved(hl7)
+    answer = read_numbers(hl7)
+    if not isinstance(answer, Accepted):
+        return answer
+    befores = [hl7.site.subject_of(change.old.value) for change in changes if change.kind == "visit"]
+    before = next((subject for subject in befores if hl7.site.knows(subject)), None)
+    if before is None:
+        moved = _moved(hl7)
+        return msgspec.structs.replace(moved, merges=changes) if isinstance(moved, Accepted) else moved
+    about = Whose(before, (), hl7.chair(hl7.message.first("PV1"), 3))
+    left = [cap for cap in _serving(hl7, about) if about.chair is not None and cap != about.chair]
+    facts_of_move = (*_released(hl7, about, left), *_at_chair(hl7, about))
+    return msgspec.structs.replace(answer, facts=(*facts_of_move, *answer.facts))
+
+
+def _swapped(hl7: Hl7) -> Inbound:
+    """Two patients take each other's chairs. While one of them is cooled, a person says who is where."""
+    both = [_in_group(hl7, group) for group in hl7.message.groups("PID")]
+    if len(both) != 2:
+        raise hl7.rejected("bad-data", "PID: accepted are two patients, each with PV1")
+    if not any(about.chair is not None or hl7.site.knows(about.subject) for about in both):
+        raise hl7.ignored("not-ours", "PV1-3 names no chair of this gateway, and neither visit has a cap here")
+    identities = tuple(identity for about in both for identity in about.identities)
+    cooled = [about for about in both if _is_cooled(hl7, about.subject)]
+    others = {hl7.site.bound.get(about.chair) for about in both if about.chair is not None}
+    others -= {about.subject for about in both}
+    if cooled or any(served is not None and not hl7.site.is_done(served) for served in others):
+        work = [_work(hl7, WorkKind.BEDS_SWAPPED, about.chair, about.subject) for about in cooled or both]
+        note = "a patient's cooling is under way: a person looks at it"
+        return Accepted(hl7.message_id, tuple(work), identities, note)
+    released = [fact for about in both for fact in _released(hl7, about, _serving(hl7, about))]
+    bound = [_binding(hl7, about.chair, about.subject) for about in both if about.chair is not None]
+    return Accepted(hl7.message_id, (*released, *bound), identities)
+
+
+def _is_cooled(hl7: Hl7, subject: str) -> bool:
+    return subject in hl7.site.treated and not hl7.site.is_done(subject)
+
+
+def _in_group(hl7: Hl7, group: Hl7Message) -> Whose:
+    """Whose visit the group of a message is about, and where."""
+    header = [segment for segment in hl7.message.segments if segment.name in ("MSH", "EVN")]
+    part = Hl7(Hl7Message((*header, *group.segments)), hl7.known_at_us, hl7.site, hl7.taken)
+    identity = identity_of(part)
+    if identity is None:
+        raise hl7.rejected("no-visit", "PV1: no visit; accepted: the visits of both patients")
+    return Whose(identity.subject, (identity,), part.chair(part.message.first("PV1"), 3))
 
 
 def _closed(hl7: Hl7) -> Inbound:
@@ -83,27 +169,26 @@ def _cancelled(hl7: Hl7) -> Inbound:
     return Accepted(hl7.message_id, (*voids, work), (), "the visit is cancelled: a person looks at it")
 
 
-def _joined(hl7: Hl7) -> Inbound:
-    person, old_person = hl7.message.first("PID"), hl7.message.first("MRG")
-    new, old = merged(hl7)
-    account, old_account = hl7.take(person, 18, "account"), hl7.take(old_person, 3, "account before")
-    merges = [Merge("mrn", old, new)] if old and new and old != new else []
-    if old_account and account and account != old_account:
-        merges.append(Merge("account", old_account, account))
-    if not merges:
-        raise hl7.rejected("bad-data", "MRG-1 and PID-3: no two numbers; accepted: the old and the new record number")
-    return Accepted(hl7.message_id, (), note="noted wherever the old number is known", merges=tuple(merges))
-
-
+_NUMBERS = (
+    *("A18", "A30", "A34", "A35", "A36", "A39", "A40", "A41", "A42"),  # merged
+    *("A43", "A44", "A45"),  # moved
+    *("A46", "A47", "A48", "A49", "A50", "A51"),  # changed
+)
 _TRIGGERS: Mapping[str, Callable[[Hl7], Inbound]] = {
     "A01": _opened,
     "A02": _moved,
     "A03": _closed,
     "A04": _opened,
+    "A06": _changed_class,
+    "A07": _changed_class,
     "A08": _updated,
     "A11": _cancelled,
+    "A12": _moved,
     "A13": _reopened,
-    "A40": _joined,
+    "A17": _swapped,
+    "A23": _cancelled,
+    "A31": _person_updated,
+    **dict.fromkeys(_NUMBERS, read_numbers),
 }
 
 
@@ -120,15 +205,18 @@ def _at_chair(hl7: Hl7, about: Whose) -> tuple[AnyFact, ...]:
         return ()
     if served is not None and not hl7.site.is_done(served):
         return (_work(hl7, WorkKind.CHAIR_TAKEN, about.chair, about.subject),)
-    bound = facts.PatientBound(
+    return (_binding(hl7, about.chair, about.subject),)
+
+
+def _binding(hl7: Hl7, cap: CapRef, subject: str) -> facts.PatientBound:
+    return facts.PatientBound(
         at_us=_when(hl7),
         known_at_us=hl7.known_at_us,
-        cap=about.chair,
-        patient=about.subject,
+        cap=cap,
+        patient=subject,
         evidence=CHAIR_EVIDENCE,
         msg=hl7.message_id,
     )
-    return (bound,)
 
 
 def _released(hl7: Hl7, about: Whose, caps: list[CapRef]) -> tuple[AnyFact, ...]:

@@ -7,7 +7,8 @@ is: F and C act, R waits for its confirmation, D and W take an association back 
 from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Accepted, Inbound
-from gateway.messages.inbound.hl7 import Hl7, identity_of
+from gateway.messages.inbound.hl7 import Hl7
+from gateway.messages.inbound.hl7_identity import identity_of
 from gateway.session import facts
 from gateway.session.facts import AnyFact, CapRef
 

@@ -10,7 +10,8 @@ import re
 
 from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
-from gateway.messages.inbound.hl7 import Hl7, Whose, disagreement, whose
+from gateway.messages.inbound.hl7 import Hl7
+from gateway.messages.inbound.hl7_identity import Whose, disagreement, whose
 from gateway.session import facts
 from gateway.session.facts import AgentClass, AnyFact, EndSource
 

@@ -13,7 +13,8 @@ import msgspec
 from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
-from gateway.messages.inbound.hl7 import Hl7, Whose, disagreement, whose
+from gateway.messages.inbound.hl7 import Hl7
+from gateway.messages.inbound.hl7_identity import Whose, disagreement, whose
 from gateway.messages.inbound.mar_words import said
 from gateway.messages.instants import Instant
 from gateway.messages.vocabulary import MarAct

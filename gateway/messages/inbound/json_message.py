@@ -9,7 +9,7 @@ import msgspec
 from pydantic import ValidationError
 
 from gateway.messages.identity import Identity
-from gateway.messages.inbound.answers import Accepted, Ignored, ReaderSite, Rejected
+from gateway.messages.inbound.answers import Accepted, Answer, Ignored, ReaderSite, Rejected, answer_name
 from gateway.messages.inbound.json_models import InboundModel, PlacedModel, explain
 from gateway.messages.instants import Instant
 from gateway.session.facts import AnyFact, CapRef
@@ -20,8 +20,8 @@ M = TypeVar("M", bound=InboundModel)
 class Stop(Exception):
     """The reader has its answer."""
 
-    def __init__(self, answer: Ignored | Rejected) -> None:
-        super().__init__(answer.code)
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer_name(answer))
         self.answer = answer
 
 

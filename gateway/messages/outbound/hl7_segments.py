@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.messages.hl7v2 import Segment, Value, segment
-from gateway.messages.identity import Identity
+from gateway.messages.identity import Identity, Number
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.site import ChargeSite
 
@@ -36,8 +36,10 @@ def control_id(key: str) -> str:
 
 def patient(site: ChargeSite, who: Identity) -> Segment:
     """PID: who, as far as the site sends it. PID-3 may not be empty: without MRN it has the account or the visit."""
-    known = [(who.mrn, "MR"), (who.account, "AN"), (who.visit, "VN")]
-    number, kind = next((number, kind) for number, kind in known if number)
+    visit = (Number(who.visit, who.visit_authority or ""), "VN")
+    known = [(who.number("mrn"), "MR"), (who.number("account"), "AN")]
+    number, kind = next(((number, kind) for number, kind in known if number), visit)
+    account = who.number("account")
     sex = who.sex or ""
     fields: dict[int, Value] = {
         1: "1",
@@ -45,15 +47,22 @@ def patient(site: ChargeSite, who: Identity) -> Segment:
         5: tuple(who.name.split("^")) if who.name else _NO_NAME,
         7: (who.birth_date or "").replace("-", ""),
         8: _SEXES.get(sex.lower(), sex),
-        18: _number(site, who.account, "AN") if who.account else "",
+        18: _number(site, account, "AN") if account else "",
     }
     return segment("PID", fields)
 
 
 def visit(site: ChargeSite, who: Identity, place: Sequence[str]) -> Segment:
     """PV1: an outpatient's visit, and where."""
-    return segment("PV1", {1: "1", 2: "O", 3: tuple(place), 19: _number(site, who.visit, "VN")})
+    number = Number(who.visit, who.visit_authority or "")
+    return segment("PV1", {1: "1", 2: "O", 3: tuple(place), 19: _number(site, number, "VN")})
 
 
-def _number(site: ChargeSite, number: str, kind: str) -> tuple[str, ...]:
-    return number, "", "", site.assigning_authority, kind
+def _number(site: ChargeSite, number: Number, kind: str) -> tuple[str | tuple[str, ...], ...]:
+    """A CX: the number with who assigned it, as its sender says, else as the site does."""
+    namespace, _, universal = number.authority.partition("&")
+    if not universal:
+        return number.value, "", "", namespace or site.assigning_authority, kind
+    bare = universal.removeprefix("urn:oid:")
+    is_oid = bare.replace(".", "").isdigit()
+    return number.value, "", "", (namespace, bare, "ISO" if is_oid else "URI"), kind

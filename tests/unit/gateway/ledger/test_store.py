@@ -15,7 +15,7 @@ from gateway.ledger.entry import Entry, EntryKind, Head, append, follow, subject
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent, LedgerBroken
 from gateway.ledger.opening import SETTINGS, connect_file
 from gateway.ledger.store import Ledger, open_ledger, open_readonly
-from gateway.messages.identity import Identity, Merge
+from gateway.messages.identity import Identity, Merge, Number, NumberKind, differ
 from gateway.runtime.clock import SystemClock
 
 DAY_US = 86_400_000_000
@@ -228,11 +228,67 @@ async def test_what_is_told_anew_of_a_patient_is_a_further_version(path: Path, l
 async def test_numbers_that_become_one_are_changed_for_all_who_had_the_old_one(ledger: Ledger) -> None:
     who = (Identity("a", "V-1", "M-1", "A-1"), Identity("b", "V-2", "M-1", "A-2"), Identity("c", "V-3", "M-2", "A-1"))
     await ledger.commit(Batch((), (), who, ledger.head))
-    merges = (Merge("mrn", "M-1", "M-9"), Merge("account", "A-1", "A-9"), Merge("mrn", "M-0", "M-9"))
+    merges = (changed("mrn", "M-1", "M-9"), changed("account", "A-1", "A-9"), changed("mrn", "M-0", "M-9"))
     await ledger.commit(Batch((), (), (), ledger.head, merges=merges))
     assert await ledger.identity("a") == Identity("a", "V-1", "M-9", "A-9")
     assert await ledger.identity("b") == Identity("b", "V-2", "M-9", "A-2")
     assert await ledger.identity("c") == Identity("c", "V-3", "M-2", "A-9")
+
+
+def changed(kind: NumberKind, old: str, new: str, by: NumberKind | None = None) -> Merge:
+    return Merge(kind, Number(old), Number(new), by or kind)
+
+
+async def told(ledger: Ledger, *who: Identity, merges: tuple[Merge, ...] = ()) -> None:
+    await ledger.commit(Batch((), (), who, ledger.head, merges=merges))
+
+
+async def test_late_papers_bring_no_number_back_that_the_ehr_has_changed(ledger: Ledger) -> None:
+    subject = subject_of(ledger.salt, "V-1")
+    await told(ledger, Identity(subject, "V-1", "M-1", "A-1"))
+    changes = (changed("visit", "V-1", "V-2"), changed("mrn", "M-1", "M-2"), changed("mrn", "M-2", "M-3"))
+    await told(ledger, merges=changes)
+    await told(ledger, Identity(subject, "V-1", "M-1", "A-1"), Identity(subject, "V-1", "M-2"))
+    assert await ledger.identity(subject) == Identity(subject, "V-2", "M-3", "A-1")
+    assert await ledger.subjects(["V-1", "V-2", "V-3"]) == {"V-2": subject}
+    await told(ledger, merges=(changed("visit", "V-2", "V-3"), changed("mrn", "M-3", "M-1")))
+    await told(ledger, Identity(subject, "V-1", "M-1"))
+    assert await ledger.identity(subject) == Identity(subject, "V-3", "M-1", "A-1"), "the first number, given back"
+    assert await ledger.subjects(["V-1", "V-2", "V-3"]) == {"V-3": subject}
+
+
+async def test_a_visit_that_moves_to_another_patient_takes_no_other_visit_along(ledger: Ledger) -> None:
+    await told(ledger, Identity("a", "V-1", "M-1"), Identity("b", "V-2", "M-1"))
+    await told(ledger, merges=(changed("mrn", "V-1", "M-2", by="visit"),))
+    assert await ledger.identity("a") == Identity("a", "V-1", "M-2")
+    assert await ledger.identity("b") == Identity("b", "V-2", "M-1")
+
+
+async def test_a_number_is_one_persons_only_together_with_who_assigned_it(ledger: Ledger) -> None:
+    here = Identity("a", "V-1", "M-1", mrn_authority="NORTH&1.2.3")
+    there = Identity("b", "V-2", "M-1", mrn_authority="SOUTH")
+    await told(ledger, here, there, Identity("c", "V-3", "M-1"))
+    await told(ledger, Identity("a", "V-1", "M-7", mrn_authority="PUMPS"))
+    assert await ledger.identity("a") == here, "of another authority"
+    await told(ledger, merges=(Merge("mrn", Number("M-1", "north"), Number("M-9", "NORTH"), "mrn"),))
+    assert [(await ledger.identity(name)).mrn for name in "abc"] == ["M-9", "M-1", "M-9"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_other"),
+    [
+        ("NORTH", "SOUTH", True),
+        ("NORTH", "north&1.2.3", False),
+        ("NORTH", "", False),
+        ("NORTH&1.2.3", "&urn:oid:1.2.4", True),
+        ("NORTH&1.2.3", "&urn:oid:1.2.3", False),
+        ("NORTH", "&https://hospital.example/mrn", False),
+        ("&https://hospital.example/mrn", "&1.2.3", False),
+        ("&https://hospital.example/mrn", "&https://clinic.example/mrn", True),
+    ],
+)
+def test_two_authorities_are_others_where_both_say_the_same_kind_of_name(one: str, other: str, are_other: bool) -> None:
+    assert differ(one, other) is differ(other, one) is are_other
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.config.vocabulary import shipped_vocabulary
+from gateway.messages.identity import Identity, Number, NumberKind
 from gateway.messages.inbound.answers import (
     Accepted,
     Ignored,
@@ -32,6 +33,16 @@ WORDS = EhrWords(
 WARD = msgspec.structs.replace(SITE, words=WORDS)
 EMPTY = msgspec.structs.replace(WARD, bound=ServedCaps(), treated=frozenset(), session_of=no_session)
 VISIT = "s(V770012)"
+
+
+def knowing(site: ReaderSite, *identities: Identity) -> ReaderSite:
+    """The site, where these have sessions under way."""
+
+    def holders(kind: NumberKind, number: Number) -> list[Identity]:
+        return [each for each in identities if (own := each.number(kind)) and own.is_same(number)]
+
+    of = {each.subject: each for each in identities}
+    return msgspec.structs.replace(site, identity_of=of.get, holders=holders)
 
 
 def hl7(name: str, **changes: str) -> bytes:

@@ -3,15 +3,29 @@
 import msgspec
 import pytest
 
-from gateway.messages.identity import Identity, Merge
-from gateway.messages.inbound.answers import ServedCaps
+from gateway.messages.identity import Identity, Merge, Number, NumberKind
+from gateway.messages.inbound.answers import ReaderSite, ServedCaps
 from gateway.session import facts
 from gateway.session.facts import WorkKind
-from tests.unit.gateway.messages.hl7_support import EMPTY, VISIT, WARD, accepted, facts_of, hl7, kinds, refusal
+from tests.unit.gateway.messages.hl7_support import EMPTY, VISIT, WARD, accepted, facts_of, hl7, kinds, knowing, refusal
 from tests.unit.gateway.messages.inbound.inbound_support import CAP, NOW, OTHER_CAP, us
 
 ELSEWHERE = "INFB^BAY9^C99^DEMO"
+WHO = Identity(
+    VISIT,
+    "V770012",
+    "90001234",
+    "770012",
+    visit_authority="DEMO",
+    mrn_authority="DEMO",
+    account_authority="DEMO",
+)
+KNOWN = knowing(WARD, WHO)
 TAKEN = msgspec.structs.replace(EMPTY, bound=ServedCaps({CAP: "s(other)"}), treated=frozenset(["s(other)"]))
+
+
+def work(payload: bytes, site: ReaderSite) -> list[facts.WorkRaised]:
+    return [fact for fact in facts_of(payload, site) if isinstance(fact, facts.WorkRaised)]
 
 
 @pytest.mark.parametrize("trigger", ["A01", "A04"])
@@ -26,7 +40,7 @@ def test_a_visit_that_opens_at_a_chair_binds_its_cap(trigger: str) -> None:
             msg="EHR|ADT000101",
         ),
     )
-    assert accepted(hl7("adt_a04_register"), EMPTY).identities == (Identity(VISIT, "V770012", "90001234", "770012"),)
+    assert accepted(hl7("adt_a04_register"), EMPTY).identities == (WHO,)
 
 
 def test_a_chair_binds_nobody_where_its_cap_serves_another() -> None:
@@ -38,9 +52,29 @@ def test_a_chair_binds_nobody_where_its_cap_serves_another() -> None:
     assert kinds(hl7("adt_a04_register"), WARD) == [], "bound already, by better evidence"
 
 
-def test_an_update_tells_identifiers_alone() -> None:
-    answer = accepted(hl7("adt_a08_update"), EMPTY)
-    assert (answer.facts, answer.identities[0].visit) == ((), "V770012")
+def test_an_update_binds_whom_no_message_placed_before() -> None:
+    assert kinds(hl7("adt_a08_update"), EMPTY) == ["PatientBound"]
+    for site in (WARD, msgspec.structs.replace(EMPTY, was_served={VISIT}.__contains__)):
+        assert facts_of(hl7("adt_a08_update"), site) == (), "has it, or had one and has left"
+    assert [fact.what for fact in work(hl7("adt_a08_update"), TAKEN)] == [WorkKind.CHAIR_TAKEN]
+
+
+def test_an_update_moves_nobody_whose_cap_is_elsewhere() -> None:
+    (raised,) = work(hl7("adt_a08_update", PV1_3="INFA^BAY3^C13^DEMO"), WARD)
+    assert (raised.what, raised.cap, raised.patient) == (WorkKind.MOVED_ELSEWHERE, OTHER_CAP, VISIT)
+
+
+@pytest.mark.parametrize("visit", ["V770012", ""])
+def test_what_changes_of_a_person_is_told_to_the_sessions_under_way(visit: str) -> None:
+    changed = hl7("adt_a08_update", MSH_9="ADT^A31^ADT_A05", PV1_3="", PV1_19=visit, PID_18="")
+    site = msgspec.structs.replace(KNOWN, words=msgspec.structs.replace(WARD.words, kept=frozenset({"mrn", "name"})))
+    answer = accepted(changed, site)
+    assert answer.facts == ()
+    assert [(each.subject, each.visit, each.name) for each in answer.identities] == [
+        (VISIT, "V770012", "TESTPATIENT^ALPHA")
+    ]
+    other = hl7("adt_a08_update", MSH_9="ADT^A31^ADT_A05", PV1_3="", PV1_19="", PID_3="1^^^DEMO^MR", PID_18="")
+    assert refusal(other, site).startswith("ignored not-ours")
 
 
 def test_a_move_releases_the_old_cap_and_binds_the_new() -> None:
@@ -75,17 +109,114 @@ def test_a_cancelled_visit_takes_its_bindings_back_and_asks_a_person() -> None:
     assert refusal(hl7("adt_a04_register", MSH_9="ADT^A11"), EMPTY).startswith("ignored not-ours")
 
 
-def test_numbers_that_were_joined_are_told() -> None:
-    def joined(mrg: str, **changes: str) -> bytes:
-        return hl7("adt_a08_update", MSH_9="ADT^A40^ADT_A39", **changes) + f"MRG|{mrg}\r".encode()
+def changing(trigger: str, mrg: str, **changes: str) -> bytes:
+    return hl7("adt_a08_update", MSH_9=f"ADT^{trigger}", **changes) + f"MRG|{mrg}\r".encode()
 
-    assert accepted(joined("80000001^^^DEMO^MR"), EMPTY).merges == (Merge("mrn", "80000001", "90001234"),)
-    both = accepted(joined("80000001^^^DEMO^MR||660012"), EMPTY)
-    assert both.merges[1:] == (Merge("account", "660012", "770012"),)
-    assert both.facts == ()
+
+def change(kind: NumberKind, old: str, new: str, by: NumberKind | None = None, of: str = "DEMO") -> Merge:
+    return Merge(kind, Number(old, of), Number(new, "DEMO"), by or kind)
+
+
+OLD_MRN = "80000001^^^DEMO^MR"
+MRN, ACCOUNT = change("mrn", "80000001", "90001234"), change("account", "660012", "770012")
+NEW_VISIT = change("visit", "V1", "V770012")
+
+
+@pytest.mark.parametrize(
+    "trigger", ["A18", "A30", "A34", "A35", "A36", "A39", "A40", "A41", "A43", "A46", "A47", "A49"]
+)
+def test_numbers_that_change_are_told(trigger: str) -> None:
+    assert accepted(changing(trigger, OLD_MRN), EMPTY).merges == (MRN,)
+    both = accepted(changing(trigger, f"{OLD_MRN}||660012^^^DEMO"), EMPTY)
+    assert (both.merges, both.facts) == ((MRN, ACCOUNT), ())
     shy = msgspec.structs.replace(EMPTY, words=msgspec.structs.replace(EMPTY.words, kept=frozenset()))
-    assert accepted(joined("80000001^^^DEMO^MR"), shy).merges == ()
-    assert refusal(joined("90001234^^^DEMO^MR"), EMPTY).startswith("rejected bad-data: MRG-1")
+    assert accepted(changing(trigger, OLD_MRN), shy).merges == ()
+    assert refusal(changing(trigger, "90001234^^^DEMO^MR"), EMPTY).startswith("rejected bad-data: MRG-1")
+
+
+@pytest.mark.parametrize("trigger", ["A42", "A50", "A06", "A07"])
+def test_a_visit_that_gets_another_number_stays_the_same_visit(trigger: str) -> None:
+    answer = accepted(changing(trigger, "90001234^^^DEMO^MR||||V1^^^DEMO"), WARD)
+    assert (answer.merges, answer.facts) == ((NEW_VISIT,), ())
+    alternate = msgspec.structs.replace(WARD.words, visit_from=("PV1-50", "PV1-19"))
+    renamed = changing("A51", "90001234^^^DEMO^MR|||||ALT1^^^DEMO", PV1_50="ALT2^^^DEMO")
+    site = msgspec.structs.replace(WARD, words=alternate)
+    assert accepted(renamed, site).merges == (change("visit", "ALT1", "ALT2"),)
+
+
+def test_a_visit_that_becomes_inpatient_moves_under_its_new_number() -> None:
+    payload = changing("A06", "90001234^^^DEMO^MR||||V770012^^^DEMO", PV1_19="V9", PV1_3="INFA^BAY3^C13^DEMO")
+    answer = accepted(payload, WARD)
+    assert answer.merges == (Merge("visit", Number("V770012", "DEMO"), Number("V9"), "visit"),)
+    assert [(type(fact).__name__, getattr(fact, "patient", "")) for fact in answer.facts] == [
+        ("PatientReleased", VISIT),
+        ("PatientBound", VISIT),
+    ]
+    assert kinds(hl7("adt_a04_register", MSH_9="ADT^A07", PV1_3="INFA^BAY3^C13^DEMO")) == [
+        "PatientReleased",
+        "PatientBound",
+    ]
+
+
+def test_what_moves_to_another_patient_takes_nothing_else_along() -> None:
+    visit = accepted(changing("A45", f"{OLD_MRN}||660012^^^DEMO||V1^^^DEMO"), EMPTY).merges
+    assert set(visit) == {
+        change("mrn", "V1", "90001234", by="visit"),
+        change("account", "V1", "770012", by="visit"),
+        NEW_VISIT,
+        ACCOUNT,
+    }
+    account = accepted(changing("A44", f"{OLD_MRN}||660012^^^DEMO"), EMPTY).merges
+    assert account == (change("mrn", "660012", "90001234", by="account"), ACCOUNT)
+
+
+def test_every_pair_of_a_message_is_taken() -> None:
+    further = "PID|2||90005555^^^DEMO^MR\rMRG|80000005^^^DEMO^MR~80000006^^^DEMO^MR\rPV1|2|O\r"
+    payload = changing("A40", OLD_MRN) + further.encode()
+    assert accepted(payload, EMPTY).merges == (
+        MRN,
+        change("mrn", "80000005", "90005555"),
+        change("mrn", "80000006", "90005555"),
+    )
+
+
+def test_what_becomes_one_and_is_known_as_two_waits_for_a_person() -> None:
+    both = msgspec.structs.replace(KNOWN, mentions={VISIT, "s(V1)"}.__contains__)
+    raised = work(changing("A50", "90001234^^^DEMO^MR||||V1^^^DEMO"), both)
+    assert [(each.what, each.patient) for each in raised] == [
+        (WorkKind.VISITS_JOINED, "s(V1)"),
+        (WorkKind.VISITS_JOINED, VISIT),
+    ]
+    other = Identity("s(V2)", "V2", "80000001", mrn_authority="DEMO")
+    two = knowing(WARD, WHO, other)
+    assert [each.patient for each in work(changing("A40", OLD_MRN), two)] == ["s(V2)", VISIT]
+    assert work(changing("A40", "80000001^^^ELSEWHERE^MR"), two) == []
+
+
+def swap(**sites: str) -> bytes:
+    def person(visit: str, chair: str) -> str:
+        return f"PID|1||90001234^^^DEMO^MR\rPV1|1|O|INFA^BAY3^{chair}||||||||||||||||{visit}\r"
+
+    first = hl7("adt_a08_update", MSH_9="ADT^A17").decode().split("PID|")[0]
+    return (first + "".join(person(visit, chair) for visit, chair in sites.items())).encode()
+
+
+def test_a_bed_swap_binds_both_at_once_unless_somebody_is_cooled() -> None:
+    seated = msgspec.structs.replace(EMPTY, bound=ServedCaps({CAP: VISIT, OTHER_CAP: "s(V2)"}))
+    told = [
+        (type(f).__name__, f.at_cap, getattr(f, "patient", "")) for f in facts_of(swap(V770012="C13", V2="C12"), seated)
+    ]
+    assert told == [
+        ("PatientReleased", CAP, VISIT),
+        ("PatientReleased", OTHER_CAP, "s(V2)"),
+        ("PatientBound", OTHER_CAP, VISIT),
+        ("PatientBound", CAP, "s(V2)"),
+    ]
+    cooled = msgspec.structs.replace(seated, treated=frozenset({VISIT}))
+    assert [(each.what, each.patient) for each in work(swap(V770012="C13", V2="C12"), cooled)] == [
+        (WorkKind.BEDS_SWAPPED, VISIT)
+    ]
+    assert refusal(swap(V8="C98", V9="C99"), EMPTY).startswith("ignored not-ours")
 
 
 @pytest.mark.parametrize("trigger", ["A01", "A02", "A03", "A04", "A08", "A13"])

@@ -1,0 +1,199 @@
+"""Whom an HL7 message is about: by its visit, by the numbers of a session under way, or by the cap at its chair.
+
+Which field names the visit, and which of a patient's numbers is the record number, the site says:
+`[ehr] visit_from` and `mrn_types`.
+"""
+
+import re
+
+import msgspec
+
+from gateway.messages.hl7v2 import Repetition, Segment
+from gateway.messages.identity import Identity, Number, differ
+from gateway.messages.inbound.answers import Accepted
+from gateway.messages.inbound.hl7 import MAX_LENGTH, Hl7
+from gateway.messages.inbound.json_message import Stop
+from gateway.messages.inbound.numbers import UNCLEAR, Stated, find, unclear
+from gateway.session.facts import AnyFact, CapRef, WorkKind, WorkRaised
+
+_ACCOUNT = "PID-18"
+
+
+class Whose(msgspec.Struct, frozen=True):
+    """Whom a message is about, by its visit or by the cap at its chair."""
+
+    subject: str
+    identities: tuple[Identity, ...] = ()
+    chair: CapRef | None = None
+
+
+def identity_of(hl7: Hl7) -> Identity | None:
+    """The patient's identifiers: of the visit that is named, else of whom the numbers mean. None: nobody.
+
+    What may be about several patients stops the reading, and goes to the work list of each.
+    """
+    stated = stated_numbers(hl7)
+    visit, is_account = _visit(hl7)
+    known = None
+    if visit is not None:
+        subject = hl7.site.subject_of(visit.value)
+        known = hl7.site.identity_of(subject) if hl7.site.knows(subject) else None
+        if known is not None and differ(known.visit_authority or "", visit.authority):
+            raise _unclear(hl7, (known,))
+    if known is None and (visit is None or (is_account and not hl7.site.knows(hl7.site.subject_of(visit.value)))):
+        found = find(hl7.site, stated)
+        if found.doubtful:
+            raise _unclear(hl7, found.doubtful)
+        known = found.one
+        visit = visit if known is None else Number(known.visit, known.visit_authority or "")
+    if visit is None:
+        return None
+    return _identity(hl7, visit, stated, known)
+
+
+def stated_identity(hl7: Hl7, known: Identity) -> Identity:
+    """What the message says of somebody who is known."""
+    return _identity(hl7, Number(known.visit, known.visit_authority or ""), stated_numbers(hl7), known)
+
+
+def _identity(hl7: Hl7, visit: Number, stated: Stated, known: Identity | None) -> Identity:
+    person = hl7.message.first("PID")
+    mrn, account = stated.mrn_of(known), stated.account
+    return Identity(
+        hl7.site.subject_of(visit.value),
+        visit.value,
+        mrn=mrn and mrn.value,
+        account=account and account.value,
+        name=_name(hl7, person),
+        birth_date=_birth_date(hl7, person),
+        sex=(hl7.take(person, 8, "sex")[:MAX_LENGTH] or None) if "sex" in hl7.site.words.kept else None,
+        visit_authority=visit.authority or None,
+        mrn_authority=(mrn and mrn.authority) or None,
+        account_authority=(account and account.authority) or None,
+    )
+
+
+def _visit(hl7: Hl7) -> tuple[Number | None, bool]:
+    """The visit in the first of the site's fields that is filled, and whether it stands where accounts do."""
+    for place in hl7.site.words.visit_from:
+        name, field = place.split("-")
+        segment = hl7.message.first(name)
+        text = hl7.identifier(segment, int(field), "visit")
+        if text:
+            return Number(text, authority_of(segment.repetitions(int(field))[0])), place == _ACCOUNT
+    return None, False
+
+
+def names_visit(hl7: Hl7) -> bool:
+    """Whether a field of the site's names the visit."""
+    return _visit(hl7)[0] is not None
+
+
+def _unclear(hl7: Hl7, candidates: tuple[Identity, ...]) -> Stop:
+    work = tuple(unclear(each.subject, hl7.known_at_us, hl7.message_id) for each in candidates)
+    for each in candidates:
+        hl7.site.subject_of(each.visit)  # a person looks at the session
+    return Stop(Accepted(hl7.message_id, work, note=UNCLEAR))
+
+
+def stated_numbers(hl7: Hl7) -> Stated:
+    """Account and record numbers of the patient in the message."""
+    person = hl7.message.first("PID")
+    account = hl7.identifier(person, 18, "account")
+    accounts = (Number(account, authority_of(person.repetitions(18)[0])),) if account else ()
+    return Stated(accounts, record_numbers(hl7, person))
+
+
+def record_numbers(hl7: Hl7, person: Segment) -> tuple[Number, ...]:
+    """The record numbers in PID-3, those of the type first that the site names first; without a type if there is none.
+
+    A number of another type, as a social security number, is none.
+    """
+    where, numbers = f"{person.name}-3", person.repetitions(3)
+    found = typed_numbers(numbers, hl7.site.words.mrn_types)
+    if found:
+        hl7.note(where, "record number", found[0].value)
+    return found
+
+
+def typed_numbers(repetitions: tuple[Repetition, ...], types: tuple[str, ...]) -> tuple[Number, ...]:
+    """The numbers of the first of these types that occurs, else those without a type."""
+    of_type: dict[str, list[Number]] = {}
+    for each in repetitions:
+        value = _part(each, 1)
+        if value and len(value) <= MAX_LENGTH:
+            of_type.setdefault(_part(each, 5).upper(), []).append(Number(value, authority_of(each)))
+    present = next((kind.upper() for kind in (*types, "") if kind.upper() in of_type), "")
+    return tuple(of_type.get(present, ()))
+
+
+def authority_of(number: Repetition) -> str:
+    """Who assigned it, by component 4 of a CX: `namespace&universal id`."""
+    parts = number[3] if len(number) > 3 else ()
+    namespace, universal = ("" if part.strip() == '""' else part.strip() for part in (*parts, "", "")[:2])
+    return f"{namespace}&{universal}" if universal else namespace
+
+
+def _part(repetition: Repetition, component: int) -> str:
+    text = repetition[component - 1][0].strip() if component <= len(repetition) else ""
+    return "" if text == '""' else text
+
+
+def _name(hl7: Hl7, person: Segment) -> str | None:
+    if "name" not in hl7.site.words.kept:
+        return None
+    family, given = person.get(5, 1), person.get(5, 2)
+    return hl7.note("PID-5", "name", f"{family}^{given}"[:MAX_LENGTH].rstrip("^")) or None
+
+
+def _birth_date(hl7: Hl7, person: Segment) -> str | None:
+    if "birth_date" not in hl7.site.words.kept:
+        return None
+    text = hl7.take(person, 7, "birth date")[:8]
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if re.fullmatch(r"[0-9]{8}", text) else None
+
+
+def whose(hl7: Hl7, *locations: tuple[Segment, int]) -> Whose:
+    """Whom the message is about. Another gateway's chair stops the reading, and so does a message about nobody."""
+    identity = identity_of(hl7)
+    named = any(segment.get(field, part) for segment, field in locations for part in (1, 2, 3))
+    caps = (hl7.chair(segment, field) for segment, field in locations)
+    cap = next((cap for cap in caps if cap is not None), None)
+    if identity is not None:
+        if named and cap is None and not hl7.site.knows(identity.subject):
+            raise hl7.ignored("not-ours", "PV1-3 names no chair of this gateway, and the visit has no cap here")
+        return Whose(identity.subject, (identity,), cap)
+    if cap is None:
+        if named:
+            raise hl7.ignored("not-ours", "PV1-3 names no chair of this gateway")
+        raise hl7.rejected("no-visit", f"{_names(hl7)}: missing; accepted: the visit, or a chair of ours in PV1-3")
+    subject = hl7.site.bound.get(cap)
+    if subject is None:
+        raise hl7.ignored("no-visit", f"{_names(hl7)}: missing, and the cap at the chair serves nobody")
+    known = hl7.site.identity_of(subject)
+    if known is not None and stated_numbers(hl7).contradicts(known):
+        raise Stop(Accepted(hl7.message_id, (_chair_disagrees(hl7, cap, subject),), note=UNCLEAR))
+    return Whose(subject, (), cap)
+
+
+def _names(hl7: Hl7) -> str:
+    return " or ".join(hl7.site.words.visit_from)
+
+
+def disagreement(hl7: Hl7, about: Whose) -> tuple[AnyFact, ...]:
+    """Work for a person where the chair in the message serves another patient than its visit."""
+    served = hl7.site.bound.get(about.chair) if about.chair is not None else None
+    if served is None or served == about.subject or hl7.site.is_done(served):
+        return ()
+    return (_chair_disagrees(hl7, about.chair, about.subject),)
+
+
+def _chair_disagrees(hl7: Hl7, cap: CapRef | None, subject: str) -> WorkRaised:
+    return WorkRaised(
+        at_us=hl7.known_at_us,
+        known_at_us=hl7.known_at_us,
+        what=WorkKind.CHAIR_DISAGREES,
+        cap=cap,
+        patient=subject,
+        msg=hl7.message_id,
+    )
