@@ -187,8 +187,7 @@ class Gateway:
 
     async def _take_message(self, topic: str, payload: bytes) -> None:
         self._commissioning.notice(payload)  # and the pipeline answers it like any other
-        answer = await self._pipeline.message(topic, payload)
-        if answer is not None:
+        for answer in await self._pipeline.message(topic, payload):
             with suppress(MqttDown, PublishRefused):  # whoever was not answered sends the message again
                 await self._mqtt.publish(answer)
 

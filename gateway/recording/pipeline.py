@@ -52,6 +52,7 @@ from gateway.messages.inbound.answers import (
 )
 from gateway.messages.inbound.content import content_of
 from gateway.messages.inbound.dispatch import read_message
+from gateway.messages.inbound.parts import messages_in
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import OutgoingMessage
@@ -188,17 +189,20 @@ class Pipeline:
         else:
             await self._group.run(partial(self._take_answer, answer))
 
-    async def message(self, topic: str, payload: bytes) -> OutgoingMessage | None:
-        """Take a message of the interface engine; returns when what it changed and its answer are in the ledger.
+    async def message(self, topic: str, payload: bytes) -> tuple[OutgoingMessage, ...]:
+        """Take what the interface engine sends; returns when what it changed and its answers are in the ledger.
 
-        What concerns nobody here, or was taken before, leaves no trace but a count: its answer is given back, to be
-        sent past the ledger.
+        A payload may have several messages, each of which is answered. What concerns nobody here, or was taken before,
+        leaves no trace but a count: its answer is given back, to be sent past the ledger.
         """
-        settled, answer = await self._group.run(partial(self._take_message, payload))
-        for each in settled:
-            level = logging.INFO if each.accepted else logging.ERROR
-            _log.log(level, "receipt", extra={"key": each.key, "result": each.receipt.result})
-        return answer
+        answers: list[OutgoingMessage] = []
+        for each in messages_in(payload):
+            settled, answer = await self._group.run(partial(self._take_message, each))
+            for receipt in settled:
+                level = logging.INFO if receipt.accepted else logging.ERROR
+                _log.log(level, "receipt", extra={"key": receipt.key, "result": receipt.receipt.result})
+            answers += () if answer is None else (answer,)
+        return tuple(answers)
 
     async def send_again(self, order: Order) -> None:
         """Take a person's order to send a message again. Raises OrderRefused."""

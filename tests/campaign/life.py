@@ -165,8 +165,7 @@ class Life:
     async def _take_message(self, topic: str, payload: bytes) -> None:
         if self._pipeline is None or self._mqtt is None:
             raise AssertionError("not started")
-        answer = await self._pipeline.message(topic, payload)
-        if answer is not None:
+        for answer in await self._pipeline.message(topic, payload):
             with suppress(MqttDown, PublishRefused):
                 await self._mqtt.publish(answer)
 

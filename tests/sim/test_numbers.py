@@ -8,7 +8,7 @@ import pytest
 
 from gateway.audit.verify import verify
 from tests.sim.test_hl7_day import Engine
-from tests.sim.test_pipeline import CONFIG, POLICY, Suite, cool, running
+from tests.support.pipeline import CONFIG, POLICY, Suite, cool, running
 from tests.sim.test_release import signed
 
 WORDS = """

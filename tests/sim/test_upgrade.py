@@ -136,14 +136,15 @@ async def test_every_session_is_shown_exported_and_reconciled(tmp_path: Path, na
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_no_entry_or_message_is_lost(tmp_path: Path, name: str) -> None:
-    query = "SELECT * FROM {} ORDER BY 1"
+    query = "SELECT {} FROM {} ORDER BY 1"
     before = sqlite3.connect(restored(name, tmp_path / "before.db"))
     async with upgraded(name, tmp_path):
         pass
     after = sqlite3.connect(ledger_path(tmp_path))
     for table in ("entry", "outbox", "identity", "checkpoint", "delivery"):
-        rows = before.execute(query.format(table)).fetchall()
-        assert after.execute(query.format(table)).fetchmany(len(rows)) == rows, table
+        columns = ", ".join(name for _, name, *_ in before.execute(f"PRAGMA table_info({table})"))
+        rows = before.execute(query.format(columns, table)).fetchall()
+        assert after.execute(query.format(columns, table)).fetchmany(len(rows)) == rows, table
     assert (tmp_path / "state" / "ledger.db.before-m0005_index").exists()
     before.close()
     after.close()

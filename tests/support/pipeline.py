@@ -125,8 +125,8 @@ class Suite:
     async def answered(self, payload: bytes) -> Json:
         """The answer to a message: in the outbox, or to be sent past the ledger."""
         unrecorded = await self.pipeline.message("any", payload)
-        if unrecorded is not None:
-            return json.loads(unrecorded.payload)["data"]
+        if unrecorded:
+            return json.loads(unrecorded[-1].payload)["data"]
         return (await self.sent("/result/json"))[-1]["data"]
 
     async def infusion_over(self, minutes_ago: float = 0.0) -> None:

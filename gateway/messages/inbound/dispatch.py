@@ -161,7 +161,7 @@ def _open(payload: bytes, known_at_us: int, site: ReaderSite) -> tuple[JsonMessa
     try:
         decoded: object = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Stop(Rejected("", "not-json", "not JSON; accepted: a CloudEvents 1.0 event in UTF-8")) from None
+        raise Stop(Rejected("", "not-json", _no_json(payload))) from None
     if not isinstance(decoded, dict):
         raise Stop(Rejected("", "not-an-event", "no JSON object; accepted: a CloudEvents 1.0 event"))
     fields = cast(dict[str, object], decoded)
@@ -176,6 +176,18 @@ def _open(payload: bytes, known_at_us: int, site: ReaderSite) -> tuple[JsonMessa
         raise Stop(Rejected(message_id, "bad-time", f"time: {error}", subject)) from None
     recorded_us = _recorded_us(envelope, known_at_us, site, message_id)
     return JsonMessage(message_id, time, recorded_us, known_at_us, site, envelope.data), read
+
+
+def _no_json(payload: bytes) -> str:
+    """What bytes that are no JSON look like, and what is accepted."""
+    bare = payload.lstrip(b"\xef\xbb\xbf\r\n\t ")
+    if bare.startswith(b"<") and b"http://hl7.org/fhir" in bare:
+        return "FHIR in XML is not read; accepted: FHIR in JSON, as application/fhir+json has it"
+    if bare.startswith(b"<"):
+        return "XML is not read; accepted: HL7 v2 in ER7 encoding, FHIR in JSON, or a CloudEvents 1.0 event in JSON"
+    if bare.startswith((b"FHS", b"BHS")):
+        return "the batch holds no message; accepted: messages that begin with MSH"
+    return "not JSON; accepted: a CloudEvents 1.0 event in UTF-8"
 
 
 def _message_id(fields: dict[str, object]) -> str:

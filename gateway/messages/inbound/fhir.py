@@ -1,24 +1,24 @@
 """FHIR `MedicationAdministration`, R4 and R5: what the chart says of an infusion, as the resource stands now.
 
-Patient and visit are known by their identifiers; a reference to another resource names nobody here. A resource is one
-administration, and is sent again as a whole with every change: as it was charted last (`meta.lastUpdated`, else as it
-arrived) it takes the place of what it was before.
+Bundles are opened before (fhir_bundle.py), and what it refers to (fhir_references.py). A resource is one administration,
+and is sent again as a whole with every change: as it was charted last (`meta.lastUpdated`, else as it arrived) it takes
+the place of what it was before.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from gateway.messages.identity import Identity
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Rejected, Taken, Term
+from gateway.messages.inbound.fhir_bundle import is_test, not_used
+from gateway.messages.inbound.fhir_references import VISITS, Opened, identity_of, opened, with_notes
 from gateway.messages.inbound.hl7 import MAX_LENGTH
 from gateway.messages.inbound.json_message import Stop
 from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session.facts import AgentClass
 
 _USED = "MedicationAdministration"
-_VISITS = ("context", "encounter")  # R4; R5
 _RUNNING = frozenset({"in-progress", "on-hold", "unknown"})
 _OVER = frozenset({"completed", "stopped"})
 _WITHDRAWN = frozenset({"entered-in-error", "not-done"})
@@ -30,27 +30,31 @@ _AGENT = "medication: its code is in no table of the site, so the order counts a
 
 def read_fhir(resource: Mapping[str, object], known_at_us: int, site: ReaderSite, taken: list[Taken]) -> Inbound:
     """What a FHIR resource that arrived at `known_at_us` means to this gateway. It never raises."""
+    if resource.get("resourceType") != _USED:
+        return not_used(resource, _message_id(resource))
+    if site.live and is_test(resource):
+        return Ignored(_message_id(resource), "test-message", "meta.security marks a test, and this gateway is live")
+    found = opened(resource, known_at_us, site)
     try:
-        return _Resource(resource, known_at_us, site, taken).read()
+        return with_notes(_Resource(found, _message_id(resource), known_at_us, site, taken).read(), found.notes)
     except Stop as stop:
-        return stop.answer
+        return with_notes(stop.answer, found.notes)
 
 
 class _Resource:
     """One resource under the reader's eye."""
 
-    def __init__(self, resource: Mapping[str, object], known_at_us: int, site: ReaderSite, taken: list[Taken]) -> None:
-        self._resource = resource
+    def __init__(self, found: Opened, message_id: str, known_at_us: int, site: ReaderSite, taken: list[Taken]) -> None:
+        self._found = found
+        self._resource = found.resource
         self._known_at_us = known_at_us
         self._site = site
         self._taken = taken
-        self._message_id = _message_id(resource)
+        self._message_id = message_id
 
     def read(self) -> Inbound:
         """The answer."""
-        if self._resource.get("resourceType") != _USED:
-            raise Stop(Ignored(self._message_id, "not-used", f"resourceType: not used here; used is {_USED}"))
-        identity = self._identity()
+        identity = identity_of(self._found, self._site, self._note, self._known_at_us, self._message_id)
         order = self._order()
         status = self._text("status", "state")
         agent, presumed = self._agent()
@@ -88,14 +92,6 @@ class _Resource:
         if not facts:
             raise self._rejected("bad-time", f"the period has no start with a time of day; {_TIME}")
         return Accepted(self._message_id, facts, (identity,), "; ".join(notes))
-
-    def _identity(self) -> Identity:
-        visit = next(filter(None, (self._identifier(element, "visit") for element in _VISITS)), "")
-        if not visit:
-            text = "context or encounter: no identifier; accepted: the visit as an identifier with a value"
-            raise self._rejected("no-visit", text)
-        mrn = self._identifier("subject", "record number")
-        return Identity(self._site.subject_of(visit), visit, mrn=mrn or None)
 
     def _order(self) -> str:
         """The order that start, end and changes share: the request's, else the resource's own identifier."""
@@ -183,7 +179,7 @@ class _Resource:
         return text
 
     def _rejected(self, code: str, text: str) -> Stop:
-        visits = [_text(_object(_object(self._resource.get(of)).get("identifier")), "value") for of in _VISITS]
+        visits = [_text(_object(_object(self._resource.get(of)).get("identifier")), "value") for of in VISITS]
         visit = next(filter(None, visits), "")
         return Stop(Rejected(self._message_id, code, text, self._site.subject_of(visit) if visit else ""))
 

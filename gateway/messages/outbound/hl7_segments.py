@@ -61,8 +61,8 @@ def visit(site: ChargeSite, who: Identity, place: Sequence[str]) -> Segment:
 def _number(site: ChargeSite, number: Number, kind: str) -> tuple[str | tuple[str, ...], ...]:
     """A CX: the number with who assigned it, as its sender says, else as the site does."""
     namespace, _, universal = number.authority.partition("&")
-    if not universal:
-        return number.value, "", "", namespace or site.assigning_authority, kind
     bare = universal.removeprefix("urn:oid:")
     is_oid = bare.replace(".", "").isdigit()
+    if not universal or (not (namespace or is_oid) and site.assigning_authority):  # a URI is FHIR's name, not HL7's
+        return number.value, "", "", namespace or site.assigning_authority, kind
     return number.value, "", "", (namespace, bare, "ISO" if is_oid else "URI"), kind

@@ -44,7 +44,9 @@ def test_it_starts_and_ends(release: str) -> None:
     )
     assert isinstance(ended, facts.InfusionEndCorrected)
     assert ended.new_end_us == END
-    assert accepted(fhir(f"{release}_{DONE}")).identities == (Identity(VISIT, "V770012", "90001234"),)
+    assert accepted(fhir(f"{release}_{DONE}")).identities == (
+        Identity(VISIT, "V770012", "90001234", visit_authority="&urn:example:visit", mrn_authority="&urn:example:mrn"),
+    )
     assert ends(fhir(f"{release}_{GOING}"), fhir(f"{release}_{DONE}")) == END
 
 

@@ -1,0 +1,196 @@
+"""What a MedicationAdministration refers to, as far as the message holds it: visit, patient, order, drug. Pure.
+
+A reference that leads to a contained resource is read there: its numbers and codes are put where a reference by
+identifier would have them, R4 and R5 alike. One that leads out of the message names nobody here; the answer says which.
+An optional element that cannot be read costs itself alone.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from gateway.messages.identity import Identity, Number, differ
+from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Receipt, Rejected
+from gateway.messages.inbound.fhir_bundle import Json, list_of, object_of, text_of
+from gateway.messages.inbound.hl7 import MAX_LENGTH
+from gateway.messages.inbound.json_message import Stop
+from gateway.messages.inbound.numbers import UNCLEAR, Stated, find, unclear
+from gateway.messages.instants import InstantError, read_instant
+
+VISITS = ("context", "encounter")  # R4; R5
+_BY_IDENTIFIER = (*VISITS, "subject", "request")
+_NO_VISIT = "context or encounter: no identifier; accepted: the visit as an identifier with a value"
+_FORMER = frozenset({"old", "temp", "secondary"})  # Identifier.use
+_VISIT_NUMBER = "VN"  # HL7 table 0203
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A resource with what it contains put where it is read, and what its sender should know."""
+
+    resource: Json
+    stated: Stated
+    notes: tuple[str, ...]
+
+
+def opened(resource: Json, known_at_us: int, site: ReaderSite) -> Opened:
+    """The resource, ready to be read."""
+    contained = {f"#{text_of(each, 'id')}": each for each in list_of(resource.get("contained"))}
+    made, notes = dict(resource), list(_unreadable(resource, known_at_us, site))
+    if notes:
+        made["meta"] = {name: value for name, value in object_of(made.get("meta")).items() if name != "lastUpdated"}
+    accounts: list[Json] = []
+    for element in _BY_IDENTIFIER:
+        reference = object_of(resource.get(element))
+        held = contained.get(text_of(reference, "reference"))
+        if held is not None:
+            accounts += [object_of(each.get("identifier")) for each in list_of(held.get("account"))]
+        if not _value(object_of(reference.get("identifier"))):
+            number = _chosen(element, _current(held or {}), site)
+            notes += _outside(f"{element}.reference", reference, held)
+            made[element] = {**reference, "identifier": number} if number else reference
+    made |= _medication(resource, contained, notes)
+    subject = object_of(resource.get("subject"))
+    own = object_of(subject.get("identifier"))
+    numbers = [own] if _value(own) else _record_numbers(contained.get(text_of(subject, "reference"), {}), site)
+    if numbers:
+        made["subject"] = {**subject, "identifier": numbers[0]}
+    return Opened(
+        made, Stated(tuple(map(_number, filter(_value, accounts))), tuple(map(_number, numbers))), tuple(notes)
+    )
+
+
+def with_notes(answer: Inbound, notes: tuple[str, ...]) -> Inbound:
+    """The answer, with what its sender should know besides."""
+    match answer:
+        case Accepted(note=note):
+            return msgspec.structs.replace(answer, note="; ".join(filter(None, (note, *notes))))
+        case Rejected(text=text) | Ignored(text=text):
+            return msgspec.structs.replace(answer, text="; ".join((text, *notes)))
+        case Receipt():
+            return answer
+
+
+def identity_of(
+    found: Opened, site: ReaderSite, note: Callable[[str, str, str], str], known_at_us: int, message_id: str
+) -> Identity:
+    """The patient's identifiers: of the visit that is named, else of whom the numbers mean. Raises Stop."""
+    visit = next(filter(None, (_visit(found.resource, element, note) for element in VISITS)), None)
+    known = None
+    if visit is not None:
+        subject = site.subject_of(visit.value)
+        known = site.identity_of(subject) if site.knows(subject) else None
+        if known is not None and differ(known.visit_authority or "", visit.authority):
+            raise _unclear((known,), known_at_us, message_id)
+    else:
+        meant = find(site, found.stated)
+        if meant.doubtful:
+            raise _unclear(meant.doubtful, known_at_us, message_id)
+        known = meant.one
+        if known is None:
+            raise Stop(Rejected(message_id, "no-visit", _NO_VISIT))
+        visit = Number(known.visit, known.visit_authority or "")
+    mrn, account = found.stated.mrn_of(known), found.stated.account
+    return Identity(
+        site.subject_of(visit.value),
+        visit.value,
+        mrn=mrn and note("subject.identifier.value", "record number", mrn.value),
+        account=account and note("encounter.account", "account", account.value),
+        visit_authority=visit.authority or None,
+        mrn_authority=(mrn and mrn.authority) or None,
+        account_authority=(account and account.authority) or None,
+    )
+
+
+def _unclear(candidates: tuple[Identity, ...], known_at_us: int, message_id: str) -> Stop:
+    work = tuple(unclear(each.subject, known_at_us, message_id) for each in candidates)
+    return Stop(Accepted(message_id, work, note=UNCLEAR))
+
+
+def _visit(resource: Json, element: str, note: Callable[[str, str, str], str]) -> Number | None:
+    number = object_of(object_of(resource.get(element)).get("identifier"))
+    value = note(f"{element}.identifier.value", "visit", text_of(number, "value"))
+    return Number(value, _number(number).authority) if value else None
+
+
+def _unreadable(resource: Json, known_at_us: int, site: ReaderSite) -> Iterator[str]:
+    """What is wrong with the instant of the last change; it is optional."""
+    changed = object_of(resource.get("meta")).get("lastUpdated")
+    if changed is None:
+        return
+    try:
+        if not isinstance(changed, str) or len(changed) > MAX_LENGTH:
+            raise InstantError("no dateTime")
+        read_instant(changed, known_at_us, site.zone)
+    except InstantError as error:
+        problem = str(error).split("; accepted", maxsplit=1)[0]
+        yield f"meta.lastUpdated: {problem}; read as if it were not there"
+
+
+def _outside(where: str, reference: Json, held: Json | None) -> Iterator[str]:
+    """That a reference leads out of the message."""
+    named = text_of(reference, "reference")
+    if named and held is None:
+        kind = next((part for part in named.split("/")[-2:-1] if part.isalpha()), "resource")
+        yield f"{where}: the {kind[:MAX_LENGTH]} that it names is not in the message"
+
+
+def _medication(resource: Json, contained: dict[str, Json], notes: list[str]) -> Json:
+    """The concept of the drug that is referred to, where the administration does not state one."""
+    reference, where = object_of(resource.get("medicationReference")), "medicationReference"
+    if not reference:
+        reference, where = object_of(object_of(resource.get("medication")).get("reference")), "medication.reference"
+    if not reference or _codings(resource.get("medicationCodeableConcept")):
+        return {}
+    held = contained.get(text_of(reference, "reference"))
+    notes += _outside(where, reference, held)
+    codings = [] if held is None else _codings(held.get("code")) or _only_ingredient(held)
+    return {"medicationCodeableConcept": {"coding": codings}} if codings else {}
+
+
+def _only_ingredient(medication: Json) -> list[Json]:
+    """The codes of what it is made of, if that is one thing; of a mixture nobody says here which part counts."""
+    parts = list_of(medication.get("ingredient"))
+    if len(parts) != 1:
+        return []
+    return _codings(parts[0].get("itemCodeableConcept")) or _codings(object_of(parts[0].get("item")).get("concept"))
+
+
+def _codings(concept: object) -> list[Json]:
+    return [each for each in list_of(object_of(concept).get("coding")) if text_of(each, "code")]
+
+
+def _current(held: Json) -> list[Json]:
+    """The identifiers of a resource that are in use."""
+    numbers = [each for each in list_of(held.get("identifier")) if _value(each)]
+    return [each for each in numbers if text_of(each, "use") not in _FORMER] or numbers
+
+
+def _chosen(element: str, numbers: Sequence[Json], site: ReaderSite) -> Json:
+    """One of several numbers: for a visit the one that is known here, else the one of its type, else the first."""
+    if not numbers or element not in VISITS:
+        return numbers[0] if numbers else {}
+    known = [each for each in numbers if site.knows(site.subject_of(_value(each)))]
+    typed = [each for each in numbers if _VISIT_NUMBER in _types(each)]
+    return [*known, *typed, *numbers][0]
+
+
+def _record_numbers(patient: Json, site: ReaderSite) -> list[Json]:
+    """The patient's numbers of the first of the site's types that occurs, else those without a type."""
+    numbers = [each for each in _current(patient) if len(_value(each)) <= MAX_LENGTH]
+    for kind in site.words.mrn_types:
+        if found := [each for each in numbers if kind.upper() in _types(each)]:
+            return found
+    return [each for each in numbers if not _types(each)]
+
+
+def _types(number: Json) -> set[str]:
+    return {text_of(each, "code").upper() for each in _codings(number.get("type"))}
+
+
+def _value(number: Json) -> str:
+    return text_of(number, "value")
+
+
+def _number(number: Json) -> Number:
+    system = text_of(number, "system")
+    return Number(_value(number), f"&{system}" if system else "")
