@@ -36,7 +36,7 @@ def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Au
         yield from _compare(seq, body, event_id, payload, gone)
     yield from _sealed_problems(connection, salt, gone)
     yield from _sent_problems(connection, salt, carried)
-    yield from _unsealed_problems(connection)
+    yield from _unsealed_problems(connection, carried.sent)
 
 
 def queue_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
@@ -86,15 +86,16 @@ def _sealed_problems(connection: sqlite3.Connection, salt: bytes, gone: Containe
             yield AuditProblem(Area.MESSAGE, seq, f"message {message_id} is not what its entry sealed")
 
 
-def _unsealed_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
-    """Messages under charge/ that no charge's entry sealed, or has as its event."""
+def _unsealed_problems(connection: sqlite3.Connection, carried: Container[str]) -> Iterator[AuditProblem]:
+    """Messages under charge/ that no charge's entry sealed, or has as its event; those carried over have a seal too."""
     query = """
         SELECT outbox.seq, event_id FROM outbox LEFT JOIN entry USING (seq)
          WHERE topic GLOB '*/charge/*' AND json_valid(body)
            AND event_id IS NOT json_extract(body, '$.event.id')
            AND event_id NOT IN (SELECT key FROM json_each(body, '$.sent'))"""
     for seq, event_id in connection.execute(query):
-        yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} is a charge that its entry does not record")
+        if event_id not in carried:
+            yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} is a charge that its entry does not record")
 
 
 def _row_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
