@@ -1,8 +1,8 @@
 """FHIR `MedicationAdministration`, R4 and R5: what the chart says of an infusion, as the resource stands now.
 
-Bundles are opened before (fhir_bundle.py), and what it refers to (fhir_references.py). A resource is one administration,
-and is sent again as a whole with every change: as it was charted last (`meta.lastUpdated`, else as it arrived) it takes
-the place of what it was before.
+Bundles are opened before (fhir_bundle.py), and what it refers to (fhir_references.py). A resource is one
+administration, and is sent again as a whole with every change: as it was charted last (`meta.lastUpdated`, else as it
+arrived) it takes the place of what it was before.
 """
 
 import hashlib
