@@ -117,8 +117,8 @@ async def hl7_said(suite: Suite, code: str, key: str, message: str, condition: s
     error = f"ERR|||{condition}^words^HL70357|E\r" if code[1] in "ER" else ""
     text = f"MSH|^~\\&|EHR|H|CAPGATE|N|20260310||ACK^P03^ACK|{message}|T|2.5.1\rMSA|{code}|CG{key}\r{error}"
     suite.clock.us += 1_000_000
-    answer = await suite.pipeline.message("ehr/in/hl7", text.encode())
-    return None if answer is None else json.loads(answer.payload)["data"]
+    answers = await suite.pipeline.message("ehr/in/hl7", text.encode())
+    return json.loads(answers[0].payload)["data"] if answers else None
 
 
 async def sent_again(suite: Suite, key: str) -> None:
