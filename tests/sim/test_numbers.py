@@ -1,15 +1,15 @@
 """Numbers of patients on the real pipeline and ledger: sessions found by them, and what is charged once they change."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.audit.verify import verify
-from tests.sim.test_hl7_day import Engine
-from tests.support.pipeline import CONFIG, POLICY, Suite, cool, running
-from tests.sim.test_release import signed
+from tests.support.pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
+from tests.support.signing import signed
 
 WORDS = """
 [ehr]
@@ -33,19 +33,24 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Numbers(Engine):
-    """Messages in which the numbers are what matters."""
+class Numbers:
+    """An engine whose messages are about numbers; the gateway is started anew after each of them."""
 
     def __init__(self, suite: Suite) -> None:
-        super().__init__(suite)
         self._suite = suite
         self._number = 0
+
+    def at(self, minutes_ago: float = 0.0) -> str:
+        us = self._suite.clock.us - round(minutes_ago * MINUTE_US)
+        return datetime.fromtimestamp(us / 1e6, UTC).strftime("%Y%m%d%H%M%S+0000")
 
     async def say(self, kind: str, *lines: str) -> dict[str, Any]:
         self._number += 1
         head = f"MSH|^~\\&|EHR|H|C|N|{self.at()}||{kind}|N{self._number}|P|2.5.1"
         payload = "\r".join([head, f"EVN||{self.at()}", *lines, ""])
-        return await self.take(payload.encode())
+        answer = await self._suite.answered(payload.encode())
+        await self._suite.start()
+        return answer
 
     async def given(self, who: str, order: str, end_min: float) -> dict[str, Any]:
         """An infusion of `who`, a PID and a PV1, that ended so long ago."""
