@@ -12,7 +12,7 @@ from gateway.polling.supervisor import Supervisor
 from tests.broker.bridge_side import bridge, write_config
 from tests.broker.harness import Mosquitto, eventually, free_port
 from tests.broker.mllp_peers import send
-from tests.sim.test_story import POLICIES, a_day
+from tests.support.story import POLICIES, a_day
 
 
 async def lines_at_rest(_: Supervisor) -> None:

@@ -8,8 +8,8 @@ from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.vocabulary import normal
 from gateway.session.facts import AnyFact, encode_fact
 from tests.scorecard.repeats import repeats
+from tests.unit.gateway.messages.inbound.feed_messages import KNOWN, MESSAGES
 from tests.unit.gateway.messages.inbound.inbound_support import NOW
-from tests.unit.gateway.messages.inbound.test_feeds import KNOWN, MESSAGES
 
 MUTANTS = repeats(2_000)
 LETTERS = "aeinorstxAEINORSTX ~-_.()/0127"

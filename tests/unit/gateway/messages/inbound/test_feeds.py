@@ -1,8 +1,6 @@
 """Messages shaped after what real feeds send, each with the answer and the facts that it must give."""
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -12,43 +10,13 @@ from gateway.messages.inbound.answers import Accepted, Ignored, Rejected
 from gateway.messages.inbound.dispatch import read_message
 from gateway.session import facts
 from gateway.session.facts import AnyFact, EndSource
-from tests.unit.gateway.messages.hl7_support import WARD
+from tests.unit.gateway.messages.inbound.feed_messages import (
+    FEEDS,
+    KNOWN,
+    MESSAGES,
+    Message,
+)
 from tests.unit.gateway.messages.inbound.inbound_support import NOW
-
-FEEDS = Path(__file__).resolve().parents[4] / "data" / "feeds"
-
-
-def _known(subject: str, order: str) -> bool:
-    return True
-
-
-KNOWN = msgspec.structs.replace(WARD, knows_order=_known)
-
-
-class Message(NamedTuple):
-    """One message of a feed, and what it must give."""
-
-    path: Path
-    answer: str
-    facts: tuple[str, ...]
-
-
-class Expected(msgspec.Struct, frozen=True):
-    """What a sidecar says of one message."""
-
-    answer: str
-    facts: tuple[str, ...]
-
-
-def _messages() -> dict[str, Message]:
-    found: dict[str, Message] = {}
-    for sidecar in sorted(FEEDS.glob("*/expected.toml")):
-        for name, each in msgspec.toml.decode(sidecar.read_bytes(), type=dict[str, Expected]).items():
-            found[f"{sidecar.parent.name}/{name}"] = Message(sidecar.parent / name, each.answer, each.facts)
-    return found
-
-
-MESSAGES = _messages()
 
 
 def shown(fact: AnyFact) -> str:

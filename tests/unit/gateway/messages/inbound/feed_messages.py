@@ -1,0 +1,43 @@
+"""Messages shaped after what real feeds send, each with what its sidecar says it must give."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from tests.unit.gateway.messages.hl7_support import WARD
+
+FEEDS = Path(__file__).resolve().parents[4] / "data" / "feeds"
+
+
+def _known(subject: str, order: str) -> bool:
+    return True
+
+
+KNOWN = msgspec.structs.replace(WARD, knows_order=_known)
+
+
+class Message(NamedTuple):
+    """One message of a feed, and what it must give."""
+
+    path: Path
+    answer: str
+    facts: tuple[str, ...]
+
+
+class Expected(msgspec.Struct, frozen=True):
+    """What a sidecar says of one message."""
+
+    answer: str
+    facts: tuple[str, ...]
+
+
+def _messages() -> dict[str, Message]:
+    found: dict[str, Message] = {}
+    for sidecar in sorted(FEEDS.glob("*/expected.toml")):
+        for name, each in msgspec.toml.decode(sidecar.read_bytes(), type=dict[str, Expected]).items():
+            found[f"{sidecar.parent.name}/{name}"] = Message(sidecar.parent / name, each.answer, each.facts)
+    return found
+
+
+MESSAGES = _messages()
