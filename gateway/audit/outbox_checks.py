@@ -53,12 +53,13 @@ def receipt_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
     """Receipts and orders beside the chain that are not those of its entries, and entries without theirs."""
     query = """
         SELECT entry.seq, json_extract(body, '$.receipt.key'), json_extract(body, '$.receipt.result') = 'accepted',
-               json_extract(body, '$.receipt.code'), json_extract(body, '$.resend.key'),
-               receipt.key, accepted, code, resend.key
+               json_extract(body, '$.receipt.result') = 'stored', json_extract(body, '$.receipt.code'),
+               json_extract(body, '$.resend.key'),
+               receipt.key, accepted, stored, code, resend.key
           FROM entry LEFT JOIN receipt USING (seq) LEFT JOIN resend USING (seq)
          WHERE json_valid(body) AND (kind = 'delivery' OR receipt.seq OR resend.seq) ORDER BY entry.seq"""
-    for seq, key, accepted, code, ordered, held_key, held_accepted, held_code, held_order in connection.execute(query):
-        if (key, accepted, code, ordered) != (held_key, held_accepted, held_code, held_order):
+    for seq, *row in connection.execute(query):
+        if row[:5] != row[5:]:
             yield AuditProblem(Area.MESSAGE, seq, "its receipt or order to send again is not what was recorded")
 
 

@@ -76,7 +76,8 @@ def reconcile(
 
 def _place(session: RecordedSession, proofs: Mapping[str, Proof]) -> Placed:
     place, reason = _place_of(session)
-    known = {key: Proof.UNPROVEN if proof is Proof.ORDERED else proof for key, proof in proofs.items()}
+    as_shown = {Proof.ORDERED: Proof.UNPROVEN, Proof.STORED: Proof.PENDING}
+    known = {key: as_shown.get(proof, proof) for key, proof in proofs.items()}
     of_charges = {each.key: known.get(each.key, Proof.UNPROVEN) for each in session.charges}
     attained, charged = len(session.standing), charged_units(session.charges)
     return Placed(session.token, place, reason, attained, charged, of_charges, session.counted.opened.at_us)

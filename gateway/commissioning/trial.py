@@ -84,7 +84,8 @@ class Commissioning:
         waiting = receipt and self._waiting.get(receipt.for_id.removeprefix(CONTROL_ID_PREFIX))
         if not receipt or waiting is None or waiting.done():
             return False
-        waiting.set_result(receipt)
+        if receipt.result != "stored":  # the application's answer is to come
+            waiting.set_result(receipt)
         return True
 
     async def send(self, trial: Trial, wait_s: float) -> TrialResult:

@@ -28,7 +28,7 @@ from gateway.session.charges import standing_charges
 from gateway.session.facts import AnyFact, WorkKind
 from gateway.session.increments import Change, Op
 from gateway.session.infusion import InfusionEnd
-from gateway.session.keys import increment_key
+from gateway.session.keys import increment_key, session_of
 from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.spans import US_PER_S
 from gateway.session.worklist import WorkItem
@@ -119,6 +119,7 @@ def work_view(item: WorkItem, records: Iterable[SessionRecord]) -> WorkView:
             for record in records
             if raised.cap == record.cap
             or (raised.what is WorkKind.UNIT_SHARED and raised.cap and raised.cap.device in record.units)
+            or (raised.what is WorkKind.RECEIPTS_DISAGREE and record.token == session_of(raised.order))
             or (raised.patient and raised.patient == record.patient)
         ),
     )
@@ -133,7 +134,7 @@ def outbox_view(deliveries: Deliveries, *, receipts_expected: bool) -> OutboxVie
     """The counts of messages that are not acknowledged."""
     return OutboxView(
         delivery="by receipt" if receipts_expected else "unproven",
-        pending=deliveries.pending,
+        pending=deliveries.pending + deliveries.stored,
         unproven=deliveries.unproven,
         rejected=deliveries.rejected,
     )

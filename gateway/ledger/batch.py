@@ -8,6 +8,7 @@ import msgspec
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, Head
 from gateway.messages.identity import Identity, Merge
+from gateway.messages.inbound.answers import ReceiptResult
 
 UNPROVEN = -1  # MQTT 3.1.1 acknowledges without a reason, also what it silently drops
 
@@ -30,7 +31,7 @@ class ReceiptRow(msgspec.Struct, frozen=True):
 
     seq: int
     key: str
-    accepted: bool
+    result: ReceiptResult
     code: str
     text: str  # in the engine's words, which may name a patient: kept beside the chain, never in it
     message: str  # id of the receipt itself

@@ -194,14 +194,16 @@ class _Carried:
         ]
         beside = {row[0]: row[1:] for row in _rows(source, "receipt", "seq", ("message", "sent_us"))}
         receipts = (
-            "INSERT INTO receipt (seq, key, accepted, code, message, at_us, sent_us) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO receipt (seq, key, accepted, code, message, at_us, sent_us, stored)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         )
         for seq, at_us, delivery in self._deliveries:
             match delivery:
                 case ReceiptBody(receipt=note):
-                    accepted = int(note.result == "accepted")
+                    accepted, stored = int(note.result == "accepted"), int(note.result == "stored")
                     message, sent_us = beside.get(seq, ("", 0))
-                    events.append((at_us, 1, receipts, (seq, note.key, accepted, note.code, message, at_us, sent_us)))
+                    row = (seq, note.key, accepted, note.code, message, at_us, sent_us, stored)
+                    events.append((at_us, 1, receipts, row))
                 case ResendBody(resend=order):
                     events.append((at_us, 1, "INSERT INTO resend (seq, key) VALUES (?, ?)", (seq, order.key)))
         for _, _, statement, values in sorted(events, key=lambda each: each[:2]):

@@ -2,7 +2,8 @@
 
 Theory of operation. The broker keeps the order of what it passes on. So a message that was sent before one which the
 engine has answered since was overtaken: it is lost, or was not understood, and is sent again after a back-off of its
-own. Of those that were sent later nothing is known, the engine may be away and they may wait for it at the broker:
+own. What the engine stored it has: its application answers in its own time, and it is not sent again. Of those that
+were sent later than the last answered nothing is known, the engine may be away and they may wait for it at the broker:
 one of them alone, the first, is sent again as a probe, so that an absence of days costs the broker's queue little.
 Who ordered a message again, and whoever lost the broker's memory, is not made to wait.
 """
@@ -15,6 +16,7 @@ import msgspec
 
 from gateway.ledger import reads
 from gateway.ledger.batch import OutboxRow
+from gateway.messages.inbound.answers import ReceiptResult
 
 US_PER_S = 1_000_000
 _MOST_DOUBLINGS = 20
@@ -26,6 +28,7 @@ class Proof(StrEnum):
 
     ACKNOWLEDGED = "acknowledged"  # the engine has it
     PENDING = "pending"  # its receipt is awaited
+    STORED = "stored"  # the engine keeps it, and the application's answer is awaited: it is not sent again
     UNPROVEN = "unproven"  # none is to be expected
     REJECTED = "rejected"  # the engine refused it: a person mends the cause and orders it again
     ORDERED = "ordered"  # to be sent again, and no receipt is to be expected
@@ -42,12 +45,14 @@ DEFAULT_RULES = ResendRules()
 
 
 class Deliveries(msgspec.Struct, frozen=True):
-    """How many messages are not acknowledged, by what is known of them, and since when the oldest is pending (UTC)."""
+    """How many messages are not acknowledged, by what is known of them, and since when the oldest waits (UTC)."""
 
     pending: int = 0
     unproven: int = 0
     rejected: int = 0
     oldest_us: int | None = None
+    stored: int = 0
+    oldest_stored_us: int | None = None
 
 
 class Unsettled(msgspec.Struct, frozen=True):
@@ -68,7 +73,7 @@ class Said(msgspec.Struct, frozen=True):
 
     key: str
     message: str
-    accepted: bool
+    result: ReceiptResult
     code: str
 
 
@@ -93,14 +98,22 @@ class Followed(msgspec.Struct, frozen=True):
 def deliveries(connection: sqlite3.Connection) -> Deliveries:
     """The counts; what a person ordered and no receipt will prove counts as unproven."""
     counted = dict(connection.execute("SELECT what, rows FROM row_count"))
-    oldest = """
-        SELECT recorded_us FROM unsettled JOIN outbox USING (outbox_id) JOIN entry USING (seq)
-         WHERE state = 'pending' ORDER BY outbox_id LIMIT 1"""
-    row = connection.execute(oldest).fetchone()
-    unproven = counted.get(Proof.UNPROVEN, 0) + counted.get(Proof.ORDERED, 0)
     return Deliveries(
-        counted.get(Proof.PENDING, 0), unproven, counted.get(Proof.REJECTED, 0), None if row is None else row[0]
+        counted.get(Proof.PENDING, 0),
+        counted.get(Proof.UNPROVEN, 0) + counted.get(Proof.ORDERED, 0),
+        counted.get(Proof.REJECTED, 0),
+        _oldest_us(connection, Proof.PENDING),
+        counted.get(Proof.STORED, 0),
+        _oldest_us(connection, Proof.STORED),
     )
+
+
+def _oldest_us(connection: sqlite3.Connection, proof: Proof) -> int | None:
+    query = """
+        SELECT recorded_us FROM unsettled JOIN outbox USING (outbox_id) JOIN entry USING (seq)
+         WHERE state = ? ORDER BY outbox_id LIMIT 1"""
+    row = connection.execute(query, (proof.value,)).fetchone()
+    return None if row is None else row[0]
 
 
 def unsettled(connection: sqlite3.Connection) -> list[Unsettled]:
@@ -109,7 +122,7 @@ def unsettled(connection: sqlite3.Connection) -> list[Unsettled]:
         SELECT unsettled.key, topic, state, recorded_us, sends, last_us, coalesce(code, ''), coalesce(text, '')
           FROM unsettled JOIN outbox USING (outbox_id) JOIN entry USING (seq)
           LEFT JOIN receipt ON receipt.seq =
-               (SELECT max(seq) FROM receipt WHERE receipt.key = unsettled.key AND NOT accepted)
+               (SELECT max(seq) FROM receipt WHERE receipt.key = unsettled.key AND NOT (accepted OR stored))
           LEFT JOIN receipt_text ON receipt_text.seq = receipt.seq
          ORDER BY outbox_id"""
     return [
@@ -131,10 +144,10 @@ def followed(connection: sqlite3.Connection, key: str) -> Followed | None:
 
 
 def followed_up_to(connection: sqlite3.Connection, last: Followed) -> list[str]:
-    """Keys of the messages on the same topic that `last` came after, and that are pending."""
+    """Keys of the messages on the same topic that `last` came after, and that are pending or stored."""
     query = """
         SELECT unsettled.key FROM unsettled JOIN outbox USING (outbox_id)
-         WHERE topic = ? AND seq < ? AND state = 'pending' AND sends > 0 ORDER BY outbox_id"""
+         WHERE topic = ? AND seq < ? AND state IN ('pending', 'stored') AND sends > 0 ORDER BY outbox_id"""
     return [key for (key,) in connection.execute(query, (last.topic, last.seq))]
 
 
@@ -145,9 +158,9 @@ def knows_receipt(connection: sqlite3.Connection, said: Said) -> bool:
     """
     query = """
         SELECT 1 FROM receipt LEFT JOIN unsettled USING (key)
-         WHERE receipt.key = ? AND message = ? AND accepted = ? AND code = ?
+         WHERE receipt.key = ? AND message = ? AND accepted = ? AND stored = ? AND code = ?
            AND at_us >= coalesce(last_us, 0) LIMIT 1"""
-    values = (said.key, said.message, int(said.accepted), said.code)
+    values = (said.key, said.message, said.result == "accepted", said.result == "stored", said.code)
     return connection.execute(query, values).fetchone() is not None
 
 
@@ -212,11 +225,12 @@ def _events(connection: sqlite3.Connection, key: str) -> Iterator[DeliveryEvent]
     for at_us, reason, delivered in connection.execute(sent, (key,)):
         yield DeliveryEvent(at_us, "sent" if delivered else "not taken by the broker", _reason(reason))
     answered = """
-        SELECT at_us, accepted, code, coalesce(text, '') FROM receipt LEFT JOIN receipt_text USING (seq)
+        SELECT at_us, accepted, stored, code, coalesce(text, '') FROM receipt LEFT JOIN receipt_text USING (seq)
          WHERE key = ?"""
-    for at_us, accepted, code, text in connection.execute(answered, (key,)):
+    for at_us, accepted, stored, code, text in connection.execute(answered, (key,)):
         detail = " ".join(part for part in (code, text) if part)
-        yield DeliveryEvent(at_us, "acknowledged" if accepted else "rejected", detail)
+        what = Proof.ACKNOWLEDGED if accepted else Proof.STORED if stored else Proof.REJECTED
+        yield DeliveryEvent(at_us, what.value, detail)
     ordered = """
         SELECT recorded_us, json_extract(body, '$.resend.person'), json_extract(body, '$.resend.reason')
           FROM resend JOIN entry USING (seq) WHERE key = ?"""

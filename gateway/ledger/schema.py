@@ -8,7 +8,8 @@ they and `receipt_text` are the only tables whose rows may be deleted by people.
 
 `delivery` names the messages that are followed to the engine, by the key that its receipts name; `receipt` is what it
 said of them, `receipt_text` how it put that (which may name a patient, so it may be deleted), `resend` what people
-ordered to be sent again. `unsettled` has those that the engine has not accepted, kept by triggers alone.
+ordered to be sent again. `unsettled` has those that the engine's application has not accepted, kept by triggers
+alone.
 
 `concern` finds facts by the cap, unit, patient or session that they concern, and messages that were taken, `observed`
 the newest entry that says how far a unit is observed, `session_state` the sessions that are not done. They say nothing
@@ -141,6 +142,7 @@ def m0005_index(db: Database) -> None:
     _number(db)
     db.conn.execute("CREATE INDEX unsettled_by_state ON unsettled (state, outbox_id)")
     _count(db)
+    _follow_answers(db)
 
 
 def _number(db: Database) -> None:
@@ -172,7 +174,7 @@ def _count(db: Database) -> None:
 
 
 def _follow_deliveries(db: Database) -> None:
-    """The triggers that keep `unsettled`. An acceptance is final; a rejection waits for an order to send again."""
+    """The triggers that keep `unsettled`. A rejection waits for an order to send again."""
     db.conn.execute("""
         CREATE TRIGGER delivery_begins AFTER INSERT ON delivery
         BEGIN INSERT INTO unsettled VALUES
@@ -191,6 +193,26 @@ def _follow_deliveries(db: Database) -> None:
         CREATE TRIGGER resend_orders AFTER INSERT ON resend
         BEGIN UPDATE unsettled SET state = iif(awaited, 'pending', 'ordered'), sends = 0, last_us = 0
             WHERE key = NEW.key; END""")
+
+
+def _follow_answers(db: Database) -> None:
+    """What is stored waits for the application, and the application's last answer decides, whatever it was before."""
+    db.conn.execute("ALTER TABLE receipt ADD COLUMN stored INTEGER NOT NULL DEFAULT 0")
+    db.conn.execute("DROP TRIGGER receipt_rejects")
+    # A message that was accepted before was sent at least once. Who was ordered again is still to be sent.
+    db.conn.execute("""
+        CREATE TRIGGER receipt_rejects AFTER INSERT ON receipt WHEN NOT (NEW.accepted OR NEW.stored)
+        BEGIN
+            INSERT INTO unsettled
+                SELECT outbox_id, key, awaited, 'rejected', 1, (SELECT max(sent_us) FROM receipt WHERE key = NEW.key)
+                  FROM delivery
+                 WHERE key = NEW.key AND outbox_id NOT IN (SELECT outbox_id FROM unsettled WHERE key = NEW.key);
+            UPDATE unsettled SET state = 'rejected' WHERE key = NEW.key;
+        END""")
+    db.conn.execute("""
+        CREATE TRIGGER receipt_stores AFTER INSERT ON receipt WHEN NEW.stored
+        BEGIN UPDATE unsettled SET state = 'stored' WHERE key = NEW.key AND state IN ('pending', 'unproven')
+            AND (sends > 0 OR NOT EXISTS (SELECT 1 FROM resend WHERE key = NEW.key)); END""")
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations = MIGRATIONS) -> None:

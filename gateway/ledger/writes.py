@@ -154,14 +154,17 @@ def _insert_receipt(connection: sqlite3.Connection, receipt: ReceiptRow) -> None
     values = (
         receipt.seq,
         receipt.key,
-        int(receipt.accepted),
+        int(receipt.result == "accepted"),
         receipt.code,
         receipt.message,
         receipt.at_us,
         sent_us,
+        int(receipt.result == "stored"),
     )
     connection.execute(
-        "INSERT INTO receipt (seq, key, accepted, code, message, at_us, sent_us) VALUES (?, ?, ?, ?, ?, ?, ?)", values
+        "INSERT INTO receipt (seq, key, accepted, code, message, at_us, sent_us, stored)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        values,
     )
     if receipt.text:
         connection.execute("INSERT INTO receipt_text (seq, text) VALUES (?, ?)", (receipt.seq, receipt.text))

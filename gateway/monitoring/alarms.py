@@ -26,6 +26,7 @@ UNREACHABLE_S = 30.0  # a unit that is down this long needs somebody
 UNSENT_S = 300.0  # an outbox this far behind needs a person
 _OF_THEIR_OWN = (FaultKind.WRONG_IDENTITY, FaultKind.NEEDS_CONSENT)  # faults that raise another alarm
 UNRECEIPTED_S = 3600.0
+STORED_S = 86_400.0  # what the engine stored its application may work off at night
 
 
 class AlarmCode(StrEnum):
@@ -78,6 +79,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     held_topics: Mapping[str, int] = {}  # with the broker's reason code
     oldest_unsent_s: float = 0.0
     oldest_unreceipted_s: float = 0.0
+    oldest_stored_s: float = 0.0
     rejected: int = 0
     ledger_set_aside: str = ""  # the damaged file's name
     lost_since_us: int | None = None  # from then on entries of the ledger may be lost; None: none are
@@ -119,9 +121,7 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
         yield AlarmCode.MESSAGES_WAIT, f"messages wait for the broker for {now.oldest_unsent_s / 60:.0f} min"
     if now.rejected:
         yield AlarmCode.MESSAGE_REJECTED, f"the engine rejected {now.rejected} messages; see capgate outbox list"
-    if now.oldest_unreceipted_s >= UNRECEIPTED_S:
-        text = f"no receipt for {now.oldest_unreceipted_s / 60:.0f} min; see capgate outbox list"
-        yield AlarmCode.RECEIPT_OVERDUE, text
+    yield from _overdue(now)
     if now.ledger_set_aside:
         text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"
         yield AlarmCode.LEDGER_SET_ASIDE, text
@@ -129,6 +129,15 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
     if now.policy_unapproved:
         yield AlarmCode.POLICY_UNAPPROVED, f"nobody approved policy {now.policy_unapproved}: increments are held"
     yield from _of_sessions(now)
+
+
+def _overdue(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
+    if now.oldest_unreceipted_s >= UNRECEIPTED_S:
+        text = f"no receipt for {now.oldest_unreceipted_s / 60:.0f} min; see capgate outbox list"
+        yield AlarmCode.RECEIPT_OVERDUE, text
+    elif now.oldest_stored_s >= STORED_S:
+        text = f"stored by the engine for {now.oldest_stored_s / 3600:.0f} h, and not answered; see capgate outbox list"
+        yield AlarmCode.RECEIPT_OVERDUE, text
 
 
 def _of_work(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:

@@ -164,6 +164,8 @@ def _delivery_metrics(deliveries: Deliveries, oldest_s: float) -> Iterable[Metri
     yield GaugeMetricFamily("capgate_receipts_pending", "Messages whose receipt is awaited.", deliveries.pending)
     yield GaugeMetricFamily("capgate_receipts_oldest_seconds", "How long the oldest receipt is awaited.", oldest_s)
     yield GaugeMetricFamily("capgate_receipts_rejected", "Messages that the engine rejected.", deliveries.rejected)
+    stored = "Messages that the engine stored, and whose answer is awaited."
+    yield GaugeMetricFamily("capgate_receipts_stored", stored, deliveries.stored)
     unproven = "Messages of which no receipt is expected."
     yield GaugeMetricFamily("capgate_deliveries_unproven", unproven, deliveries.unproven)
 

@@ -159,6 +159,7 @@ class Monitor:
             held_topics=self._mqtt.held_topics,
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,
             oldest_unreceipted_s=self._age_s(self._deliveries.oldest_us) or 0.0,
+            oldest_stored_s=self._age_s(self._deliveries.oldest_stored_us) or 0.0,
             rejected=self._deliveries.rejected,
             ledger_set_aside="" if set_aside is None else set_aside.name,
             lost_since_us=min((item.raised.at_us for item in lost), default=None),

@@ -199,7 +199,7 @@ class Pipeline:
         for each in messages_in(payload):
             settled, answer = await self._group.run(partial(self._take_message, each))
             for receipt in settled:
-                level = logging.INFO if receipt.accepted else logging.ERROR
+                level = logging.ERROR if receipt.receipt.result == "rejected" else logging.INFO
                 _log.log(level, "receipt", extra={"key": receipt.key, "result": receipt.receipt.result})
             answers += () if answer is None else (answer,)
         return tuple(answers)
@@ -273,6 +273,7 @@ class Pipeline:
         if repeated or foreign or isinstance(read, Ignored):
             return (), self._recorder.unrecorded(transaction, read, message_format)
         facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
+        facts = (*facts, *self._disputed(judged.disputed, transaction.recorded_us))
         try:
             step = await self._advance(transaction, facts)
         except Exception as error:  # noqa: BLE001 - whatever it is, the broker would send the message for ever
@@ -550,6 +551,12 @@ class Pipeline:
             yield self._work_about(record, WorkKind.LEDGER_DAMAGED, now_us)
             if self._ledger.entries_lost:
                 yield EvidenceLost(at_us=now_us, known_at_us=now_us, token=record.token, reason=aside.name)
+
+    def _disputed(self, key: str, now_us: int) -> Iterator[WorkRaised]:
+        """An item about a message of which the engine said one thing and then the contrary, once while it is open."""
+        raised = WorkRaised(at_us=now_us, known_at_us=now_us, what=WorkKind.RECEIPTS_DISAGREE, order=key)
+        if key and all(work_key(item.raised) != work_key(raised) for item in self._next.work):
+            yield raised
 
     def _work_about(self, record: SessionRecord, what: WorkKind, now_us: int) -> WorkRaised:
         """An item about a session."""

@@ -1,8 +1,9 @@
 """What the engine's receipts settle, and what people order to be sent again: judged here, recorded by the pipeline.
 
-A receipt is matched by id: the key of a message, or the control id that an HL7 message carries the key in. Its place in
-the stream means nothing, so late, repeated and reordered ones do no harm: an acceptance is final, and a repeat, which
-has the id and the verdict of an earlier receipt, is not taken again.
+A receipt is matched by id: the key of a message, or the control id that an HL7 message carries the key in. A repeat,
+which has the id and the verdict of an earlier receipt, is not taken again. That the engine stored a message settles
+nothing: its application's last answer does. Where that is the contrary of the one before, and the message was not sent
+again between them, a person is to look at it.
 """
 
 import re
@@ -20,6 +21,13 @@ from gateway.session.keys import session_of
 from gateway.session.outcome import SessionRecord
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # longer or with blanks, it is words
+
+_CONTRARY = {(Proof.ACKNOWLEDGED, "rejected"), (Proof.REJECTED, "accepted")}
+_SAYS_NO_MORE = {
+    Proof.ACKNOWLEDGED: ("stored", "accepted"),
+    Proof.REJECTED: ("stored",),
+    Proof.STORED: ("stored",),
+}
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -51,14 +59,18 @@ class Settled(msgspec.Struct, frozen=True):
     @property
     def said(self) -> Said:
         """What tells this answer from others about the same message."""
-        return Said(self.key, self.receipt.message_id, self.accepted, self.code)
+        return Said(self.key, self.receipt.message_id, self.receipt.result, self.code)
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """What a receipt comes to: the answer to it, and the messages that it settles."""
+    """What a receipt comes to: the answer to it, and the messages that it settles.
+
+    `disputed` is the message of which the engine said the contrary before, and that was not sent again since.
+    """
 
     answer: Answer
     settled: tuple[Settled, ...] = ()
+    disputed: str = ""
 
 
 class OrderRefused(Exception):
@@ -74,14 +86,17 @@ async def judge(outbox: Outbox, receipt: Receipt) -> Judged:
     message = await _named(outbox, receipt.for_id)
     if message is None:
         return Judged(Ignored(receipt.message_id, "unknown-message", "no message of this gateway has that id"))
-    if message.proof is Proof.ACKNOWLEDGED or await outbox.knows_receipt(Settled(message.key, receipt).said):
-        return Judged(Ignored(receipt.message_id, "known-receipt", "the message is settled already"))
-    if receipt.sequence is None:
-        return _judged(receipt, [message.key])
+    if receipt.result in _SAYS_NO_MORE.get(message.proof, ()):
+        return Judged(Ignored(receipt.message_id, "known-receipt", "that is known of the message already"))
+    if await outbox.knows_receipt(Settled(message.key, receipt).said):
+        return Judged(Ignored(receipt.message_id, "known-receipt", "this receipt was taken before"))
+    disputed = message.key if (message.proof, receipt.result) in _CONTRARY else ""
+    if receipt.sequence is None or receipt.result == "stored":
+        return _judged(receipt, [message.key], disputed)
     if receipt.sequence != message.seq:
         text = "data.sequence: not that of the message that data.for names; accepted: its own, or none"
         return Judged(Rejected(receipt.message_id, "wrong-sequence", text))
-    return _judged(receipt, [*await outbox.followed_up_to(message), message.key])
+    return _judged(receipt, [*await outbox.followed_up_to(message), message.key], disputed)
 
 
 async def check_order(outbox: Outbox, order: Order) -> None:
@@ -108,9 +123,11 @@ async def is_delivered(
     return all(proof is Proof.ACKNOWLEDGED or key in accepted for key, proof in proofs.items())
 
 
-def _judged(receipt: Receipt, keys: Sequence[str]) -> Judged:
+def _judged(receipt: Receipt, keys: Sequence[str], disputed: str) -> Judged:
     note = "noted" if len(keys) == 1 else f"noted, for {len(keys)} messages"
-    return Judged(Accepted(receipt.message_id, (), note=note), tuple(Settled(key, receipt) for key in keys))
+    if disputed:
+        note += "; the engine said the contrary before, so a person is to look at it"
+    return Judged(Accepted(receipt.message_id, (), note=note), tuple(Settled(key, receipt) for key in keys), disputed)
 
 
 async def _named(outbox: Outbox, for_id: str) -> Followed | None:

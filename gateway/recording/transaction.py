@@ -82,7 +82,7 @@ class Transaction:
             ReceiptRow(
                 self._head.seq,
                 settled.key,
-                settled.accepted,
+                settled.receipt.result,
                 settled.code,
                 settled.text,
                 receipt.message_id,

@@ -76,4 +76,5 @@ class WorkKind(StrEnum):
     BEDS_SWAPPED = "beds_swapped"  # the EHR swaps the chairs of patients whose cooling is under way: not bound
     MOVED_ELSEWHERE = "moved_elsewhere"  # an update names another chair than that of the patient's cap: not bound
     ADMINISTRATION_WITHDRAWN = "administration_withdrawn"  # charted, then taken back: its order has no end now
+    RECEIPTS_DISAGREE = "receipts_disagree"  # the engine took a message and refused it, or the reverse, sent once
     UNKNOWN_WORD = "unknown_word"  # the MAR used a word that is in no table of the site: nothing was made of it

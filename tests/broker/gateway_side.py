@@ -87,11 +87,12 @@ class Gateway:
 
     async def acknowledge(self, keys: Iterable[str], *, accepted: bool = True) -> None:
         """Commit what the engine said of the messages."""
+        result = "accepted" if accepted else "rejected"
         head, entries, receipts = self.ledger.head, list[Entry](), list[ReceiptRow]()
         for key in keys:
             entry, head = append(head, 1, EntryKind.DELIVERY, "", "{}")
             entries.append(entry)
-            receipts.append(ReceiptRow(entry.seq, key, accepted, "", "", f"r{entry.seq}", 1))
+            receipts.append(ReceiptRow(entry.seq, key, result, "", "", f"r{entry.seq}", 1))
         await self.ledger.commit(Batch(tuple(entries), (), (), head, receipts=tuple(receipts)))
 
     async def order(self, key: str) -> None:

@@ -92,7 +92,7 @@ async def test_an_hl7_acknowledgement_is_a_receipt_too(folder: Path) -> None:
         assert [(each["format"], each["result"]) for each in answers] == [("hl7v2", "accepted")] * 2
 
 
-async def test_repeated_late_and_foreign_receipts_do_no_harm(folder: Path) -> None:
+async def test_repeated_and_foreign_receipts_do_no_harm_and_late_ones_are_believed(folder: Path) -> None:
     async with running(folder) as suite:
         key = await charged(suite)
         foreign = await said(suite, "r0", {"for": "ZZZZZZZZZ00A", "result": "accepted"})
@@ -103,11 +103,11 @@ async def test_repeated_late_and_foreign_receipts_do_no_harm(folder: Path) -> No
         assert again["code"] == "known-receipt"
         await said(suite, "r2", {"for": key, "result": "accepted"})
         late = await said(suite, "r3", {"for": key, "result": "rejected"})
-        assert late["code"] == "known-receipt", "an acceptance is final"
-        assert await suite.ledger.outbox.deliveries() == Deliveries()
+        assert late["result"] == "accepted", "the last answer decides"
+        assert await suite.ledger.outbox.deliveries() == Deliveries(rejected=1)
         entries = [entry for entry in await suite.ledger.entries() if entry.kind is EntryKind.DELIVERY]
         results = [json.loads(entry.body)["receipt"]["result"] for entry in entries]
-        assert results == ["rejected", "accepted"]
+        assert results == ["rejected", "accepted", "rejected"]
         assert {entry.session for entry in entries} == {key[:9]}
         assert "visit not open" not in str(entries), "the engine's words may name a patient: not in the chain"
 
@@ -147,6 +147,50 @@ async def test_an_engine_that_answers_under_our_own_control_id_is_believed_each_
         assert await hl7_said(suite, "AA", key, echoed) is None
         assert await suite.ledger.outbox.deliveries() == Deliveries()
     assert verify(folder / "state" / "ledger.db").problems == ()
+
+
+async def test_what_the_engine_stored_waits_for_its_application_and_a_contradiction_for_a_person(folder: Path) -> None:
+    async with running(folder) as suite:
+        key = await charged(suite)
+        service = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
+
+        async def work() -> list[tuple[str, str, list[str]]]:
+            items = json.loads(await service.answer(b'{"request": "worklist"}', 0))["work"]
+            return [(each["what"], each["order"], each["sessions"]) for each in items]
+
+        assert await hl7_said(suite, "CA", key, "E1") is None
+        stored = await suite.ledger.outbox.deliveries()
+        assert (stored.pending, stored.stored, stored.rejected) == (0, 1, 0)
+        assert (await heads(suite))[-1] != b"", "the application does not have it yet"
+        assert f"{key}  stored" in capgate("outbox", "list", "--config", folder / "gateway.toml")[1]
+        await hl7_said(suite, "AA", key, "E2")
+        assert await suite.ledger.outbox.deliveries() == Deliveries()
+        assert (await heads(suite))[-1] == b""
+        late = await hl7_said(suite, "CA", key, "E3")
+        assert late is not None
+        assert late["code"] == "known-receipt", "that it was stored says no more"
+        assert await work() == []
+        disputed = [("receipts_disagree", key, [key[:9]])]
+        await hl7_said(suite, "AR", key, "E4")
+        assert (await suite.ledger.outbox.deliveries(), await work()) == (Deliveries(rejected=1), disputed)
+        await hl7_said(suite, "AA", key, "E5")
+        assert (await suite.ledger.outbox.deliveries(), await work()) == (Deliveries(), disputed)
+        await suite.start()
+        assert len(suite.pipeline.state.work) == 1
+    assert verify(folder / "state" / "ledger.db").problems == ()
+
+
+async def test_a_rejection_and_an_acceptance_after_it_was_sent_again_contradict_nothing(folder: Path) -> None:
+    async with running(folder) as suite:
+        key = await charged(suite)
+        await said(suite, "r1", {"for": key, "result": "stored"})
+        await said(suite, "r2", {"for": key, "result": "error", "code": "204"})
+        assert await suite.ledger.outbox.deliveries() == Deliveries(rejected=1)
+        await sent_again(suite, key)
+        await said(suite, "r3", {"for": key, "result": "stored"})
+        await said(suite, "r4", {"for": key, "result": "accepted"})
+        assert await suite.ledger.outbox.deliveries() == Deliveries()
+        assert suite.pipeline.state.work == ()
 
 
 async def test_a_rejected_charge_is_shown_with_its_reason_and_sent_again_by_order(folder: Path) -> None:

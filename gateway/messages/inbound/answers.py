@@ -72,12 +72,18 @@ class Rejected(msgspec.Struct, frozen=True):
     subject: str = ""  # whom it is about
 
 
+ReceiptResult = Literal["stored", "accepted", "rejected"]
+
+
 class Receipt(msgspec.Struct, frozen=True):
-    """The application acknowledgement of a message of ours by the interface engine; `for_id` is that message's id."""
+    """What the interface engine says of a message of ours; `for_id` is that message's id.
+
+    `stored`: it has the message, and the application's answer is to come.
+    """
 
     message_id: str
     for_id: str
-    result: Literal["accepted", "rejected"]
+    result: ReceiptResult
     code: str = ""
     text: str = ""  # in the engine's words, which may name a patient
     sequence: int | None = None  # given: it is also for every message on the same topic before this one

@@ -143,7 +143,9 @@ class Ack(InboundModel):
     """The engine's receipt for a message of ours."""
 
     for_: str = Field(alias="for", min_length=1, max_length=256, description="the id of the message it is about")
-    result: Literal["accepted", "rejected", "error"] = Field(description='"accepted", "rejected" or "error"')
+    result: Literal["stored", "accepted", "rejected", "error"] = Field(
+        description='"stored", "accepted", "rejected" or "error"'
+    )
     code: Name | None = Field(default=None, description="why it was rejected, a code of 1 to 64 characters")
     text: Annotated[str, Field(max_length=1000)] | None = Field(
         default=None, description="why it was rejected, in words, up to 1000 characters"

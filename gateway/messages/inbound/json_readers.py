@@ -295,7 +295,7 @@ def _only_cap(message: JsonMessage, serving: Sequence[CapRef]) -> CapRef:
 
 def _receipt(message: JsonMessage) -> Inbound:
     data = message.data(Ack)
-    result = "accepted" if data.result == "accepted" else "rejected"
+    result = "rejected" if data.result == "error" else data.result
     sequence = None if data.sequence is None else int(data.sequence)
     return Receipt(message.message_id, data.for_, result, data.code or "", data.text or "", sequence)
 

@@ -42,7 +42,8 @@ class Book:
 
     async def said(self, key: str, *, accepted: bool, message: str = "m", text: str = "") -> None:
         entry, head = append(self.ledger.head, 1, EntryKind.DELIVERY, "", "{}")
-        receipt = ReceiptRow(entry.seq, key, accepted, "" if accepted else "204", text, message, 1)
+        result = "accepted" if accepted else "rejected"
+        receipt = ReceiptRow(entry.seq, key, result, "" if accepted else "204", text, message, 1)
         await self.ledger.commit(Batch((entry,), (), (), head, receipts=(receipt,)))
 
     async def order(self, key: str) -> None:
@@ -122,13 +123,18 @@ async def test_an_order_where_no_receipt_is_expected_is_sent_once(book: Book) ->
     assert await book.proof(KEYS[0]) is Proof.UNPROVEN
 
 
-async def test_an_acceptance_is_final(book: Book) -> None:
+async def test_an_accepted_message_is_not_sent_again_unless_the_engine_rejects_it_after_all(book: Book) -> None:
     await book.charge(KEYS[0])
+    await book.sent(1, 1)
     await book.said(KEYS[0], accepted=True)
-    await book.said(KEYS[0], accepted=False, message="late")
     await book.order(KEYS[0])
     assert await book.proof(KEYS[0]) is Proof.ACKNOWLEDGED
     assert await book.due(1e6) == []
+    await book.said(KEYS[0], accepted=False, message="late")
+    assert await book.proof(KEYS[0]) is Proof.REJECTED
+    assert await book.due(1e6) == [], "a rejection waits for an order"
+    await book.order(KEYS[0])
+    assert await book.due(1) == [1]
 
 
 async def test_what_was_overtaken_comes_again_after_a_back_off_that_doubles_up_to_its_limit(book: Book) -> None:
@@ -193,10 +199,10 @@ async def test_receipts_and_orders_cannot_be_rewritten_and_words_can_be_forgotte
 
 
 def _oracle(history: list[tuple[str, int]], count: int) -> dict[int, str]:
-    """What becomes of each message: accepted once is accepted for good; otherwise the last word holds."""
+    """What becomes of each message: the last word holds, but what is accepted is not ordered again."""
     state = dict.fromkeys(range(1, count + 1), "pending")
     for what, number in history:
-        if state[number] != "acknowledged":
+        if what != "order" or state[number] != "acknowledged":
             state[number] = {"accept": "acknowledged", "reject": "rejected", "order": "pending"}.get(
                 what, state[number]
             )
@@ -225,7 +231,8 @@ def test_whatever_comes_in_whatever_order_the_state_follows_from_the_words_alone
             continue
         entry, head = append(head, turn, EntryKind.DELIVERY, "", "{}")
         batch = Batch((entry,), (), (), head)
-        receipt = ReceiptRow(entry.seq, keys[number], what == "accept", "", "", f"m{turn}", turn)
+        result = "accepted" if what == "accept" else "rejected"
+        receipt = ReceiptRow(entry.seq, keys[number], result, "", "", f"m{turn}", turn)
         if what == "order":
             batch = Batch((entry,), (), (), head, resends=(ResendOrder(entry.seq, keys[number]),))
         else:

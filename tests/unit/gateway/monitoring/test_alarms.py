@@ -9,6 +9,7 @@ from gateway.messages.cloudevents import Origin
 from gateway.messages.destination import Destination
 from gateway.messages.notation import Mode
 from gateway.monitoring.alarms import (
+    STORED_S,
     UNREACHABLE_S,
     UNRECEIPTED_S,
     UNSENT_S,
@@ -75,6 +76,7 @@ def test_each_condition_raises_its_own_alarm_and_no_other(code: AlarmCode) -> No
         AlarmInputs(units_down={"cap-07": UnitDown(FaultKind.TIMEOUT, UNREACHABLE_S - 1)}),
         AlarmInputs(oldest_unsent_s=UNSENT_S - 1),
         AlarmInputs(oldest_unreceipted_s=UNRECEIPTED_S - 1),
+        AlarmInputs(oldest_stored_s=STORED_S - 1),
     ],
 )
 def test_what_may_pass_by_itself_raises_nothing_yet(condition: AlarmInputs) -> None:
@@ -93,6 +95,11 @@ def test_waiting_sessions_are_counted_and_announced_again_as_that_changes() -> N
     assert published.after(AlarmInputs(held=Waiting(2, 3_600.0))) == raised
     assert published.after(AlarmInputs(held=Waiting(2, 90_000.0))) == raised
     assert published.after(CALM) == [("capgate/v1/s/dev/g/alarm/sessions-held", "cleared")]
+
+
+def test_what_the_engine_stored_may_wait_longer_for_its_answer_but_not_for_ever() -> None:
+    ((code, text),) = active(AlarmInputs(oldest_stored_s=STORED_S))
+    assert (code, text.partition(",")[0]) == (AlarmCode.RECEIPT_OVERDUE, "stored by the engine for 24 h")
 
 
 def test_the_first_telling_has_every_alarm_and_later_ones_have_changes() -> None:

@@ -73,3 +73,13 @@ def test_a_header_is_read_without_what_follows_it() -> None:
     assert read_header(b"\x0b" + HEAD + b"||||||UNICODE UTF-8\rPID|\xff\x1c\r").get(10) == "M1"
     with pytest.raises(Er7Error):
         read_header(b"PID|1")
+
+
+@pytest.mark.parametrize(
+    ("code", "result"),
+    [("AA", "accepted"), ("CA", "stored"), *((code, "rejected") for code in ("AE", "AR", "CE", "CR"))],
+)
+def test_stored_accepted_and_rejected_are_three_answers(code: str, result: str) -> None:
+    receipt = read(ACK.format(charset="", text="").replace("|AE|", f"|{code}|").encode())
+    assert isinstance(receipt, Receipt)
+    assert receipt.result == result
