@@ -8,8 +8,8 @@ import msgspec
 from gateway.messages.hl7v2 import Hl7Message, Segment, Value, cut, encode, segment
 from gateway.messages.inbound.answers import Receipt
 
-# HL7 table 0008, of the application and, in enhanced mode, of who stores messages for it
-ACCEPTED, STORED = "AA", "CA"
+STORED = "CA"  # in enhanced mode: the application's answer is to come
+ACCEPTED = frozenset({"AA", STORED})  # HL7 table 0008
 REFUSED = frozenset({"AE", "AR", "CE", "CR"})
 MAX_TEXT = 1000  # characters of the engine's words that are kept
 LONGEST_MSA_3 = 80  # HL7 2.5.1, 2.14.8.3
@@ -55,15 +55,11 @@ def read_ack(message: Hl7Message) -> Receipt | None:
     """What an acknowledgement says of the message in its MSA-2; None if it is none, or says nothing that is known."""
     header, verdict, error = message.first("MSH"), message.first("MSA"), message.first("ERR")
     code, for_id = verdict.get(1).upper(), verdict.get(2)
-    if not for_id:
+    if code not in ACCEPTED | REFUSED or not for_id:
         return None
     message_id = f"{header.get(3)}|{control_id(header)}"
-    if code == ACCEPTED:
-        return Receipt(message_id, for_id, "accepted")
-    if code == STORED:
-        return Receipt(message_id, for_id, "stored")
-    if code not in REFUSED:
-        return None
+    if code in ACCEPTED:
+        return Receipt(message_id, for_id, "stored" if code == STORED else "accepted")
     words = [error.get(8), error.get(3, 2), error.get(7), verdict.get(3), verdict.get(6, 2)]
     text = "; ".join(dict.fromkeys(word for word in words if word))
     return Receipt(message_id, for_id, "rejected", error.get(3) or verdict.get(6) or code, text[:MAX_TEXT])
@@ -121,6 +117,6 @@ def _with_character_set(message: Segment) -> Segment:
 
 
 def _error(answer: Acknowledgement) -> Segment:
-    severity = "I" if answer.code in (ACCEPTED, STORED) else "E"
+    severity = "I" if answer.code in ACCEPTED else "E"
     condition = (answer.condition, answer.condition.words, "HL70357")
     return segment("ERR", {3: condition, 4: severity, 5: answer.reason, 8: cut(answer.text, LONGEST_ERR_8)})
