@@ -42,7 +42,7 @@ class _Message(msgspec.Struct, frozen=True):
 @_CONFIG
 @_JSON
 def _list(config: Path, as_json: bool) -> None:
-    """List the messages that the engine has not acknowledged: pending, unproven, or rejected with its reason.
+    """List the messages that the engine has not acknowledged: pending, stored, unproven, or rejected with its reason.
 
     Reads the ledger, beside a running gateway or without one.
     """
@@ -103,15 +103,18 @@ def _ledger_of(config: Path) -> Path:
         give_up("\n".join(map(str, problems.problems)))
 
 
-_WHO_AND_WHY, _SHOWN = signed("9RX2M7KQ400A")
+_WHO_AND_WHY, _SHOWN = signed("--all-rejected --code 207")
 _RESEND = request_command(
     "outbox",
     "resend",
-    "Send the message KEY again, byte for byte, at once. For one that the engine rejected, once the cause is mended.",
+    "Send the message KEY again, byte for byte, at once; or every message that the engine rejected. For when the cause "
+    "is mended.",
     _SHOWN,
     {"request": "resend"},
     DoneAnswer,
-    click.Argument(["key"]),
+    click.Argument(["key"], required=False),
+    click.Option(["--all-rejected"], is_flag=True, help="Every message that stands rejected, instead of KEY."),
+    click.Option(["--code"], help="Of those, the ones rejected with this code, as capgate outbox list shows it."),
     *_WHO_AND_WHY,
 )
 

@@ -111,10 +111,14 @@ class Worklist(ControlRequest):
 
 
 class ResendRequest(ControlRequest):
-    """Send a message again, its cause of rejection being mended."""
+    """Send a message again, its cause of rejection being mended, or every one that was rejected."""
 
     request: Literal["resend"]
-    key: Annotated[str, Field(pattern=r"^[0-9A-Za-z.-]{1,32}$", description="a message's key, as in 9RX2M7KQ400A")]
+    key: Annotated[
+        str | None, Field(pattern=r"^[0-9A-Za-z.-]{1,32}$", description="a message's key, as in 9RX2M7KQ400A")
+    ] = None
+    all_rejected: bool = Field(default=False, description="true or false")
+    code: Annotated[_Name | None, Field(description="the code of their rejection, 1 to 64 characters")] = None
     person: _Person
     reason: _Reason
 

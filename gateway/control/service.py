@@ -181,11 +181,21 @@ class ControlService:
         return SessionSnapshot(*found)
 
     async def _resend(self, request: ResendRequest) -> DoneAnswer:
+        if request.key is None or request.all_rejected:
+            return await self._resend_rejected(request)
+        if request.code is not None:
+            raise RequestRefused("code: a key names one message", "code with all_rejected, or key alone")
         try:
             await self._pipeline.send_again(Order(request.key, request.person, request.reason))
         except OrderRefused as refused:
             raise RequestRefused(str(refused), refused.accepted) from None
         return DoneAnswer(done=f"{request.key} is sent again")
+
+    async def _resend_rejected(self, request: ResendRequest) -> DoneAnswer:
+        if request.key is not None or not request.all_rejected:
+            raise RequestRefused("one of key and all_rejected", "key, or all_rejected true")
+        ordered = await self._pipeline.send_rejected_again(request.code, request.person, request.reason)
+        return DoneAnswer(done=f"{ordered} {'message is' if ordered == 1 else 'messages are'} sent again")
 
     async def _send_test(self, request: SendTest) -> TrialAnswer:
         if self._commissioning is None:

@@ -68,6 +68,13 @@ class Unsettled(msgspec.Struct, frozen=True):
     text: str
 
 
+class RejectedRow(msgspec.Struct, frozen=True):
+    """A message that the engine rejected, and its row of the outbox."""
+
+    outbox_id: int
+    key: str
+
+
 class Said(msgspec.Struct, frozen=True):
     """What a receipt says of the message `key`; `message` is the receipt's own id."""
 
@@ -129,6 +136,17 @@ def unsettled(connection: sqlite3.Connection) -> list[Unsettled]:
         Unsettled(key, topic, Proof(state), recorded_us, sends, last_us, code, text)
         for key, topic, state, recorded_us, sends, last_us, code, text in connection.execute(query)
     ]
+
+
+def rejected(connection: sqlite3.Connection, after: int, code: str | None, limit: int) -> list[RejectedRow]:
+    """Up to `limit` messages that stand rejected, in their order; of one code if it is given, by the last rejection."""
+    query = """
+        SELECT outbox_id, key FROM unsettled WHERE state = 'rejected' AND outbox_id > :after
+           AND (:code IS NULL OR :code = (SELECT code FROM receipt WHERE receipt.key = unsettled.key
+                                             AND NOT (accepted OR stored) ORDER BY seq DESC LIMIT 1))
+         ORDER BY outbox_id LIMIT :limit"""
+    rows = connection.execute(query, {"after": after, "code": code, "limit": limit})
+    return [RejectedRow(outbox_id, key) for outbox_id, key in rows]
 
 
 def followed(connection: sqlite3.Connection, key: str) -> Followed | None:

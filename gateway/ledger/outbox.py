@@ -10,7 +10,7 @@ from functools import partial
 
 from gateway.ledger import deliveries, reads, writes
 from gateway.ledger.batch import Attempt, Backlog, OutboxRow
-from gateway.ledger.deliveries import Deliveries, Followed, Proof, ResendRules, Said
+from gateway.ledger.deliveries import Deliveries, Followed, Proof, RejectedRow, ResendRules, Said
 from gateway.ledger.worker import Worker
 
 
@@ -52,6 +52,10 @@ class Outbox:
     async def deliveries(self) -> Deliveries:
         """How many messages the engine has not acknowledged."""
         return await self._worker.run(deliveries.deliveries)
+
+    async def rejected(self, after: int, code: str | None, limit: int) -> list[RejectedRow]:
+        """Up to `limit` messages that the engine rejected, with that code or with any, past the row `after`."""
+        return await self._worker.run(partial(deliveries.rejected, after=after, code=code, limit=limit))
 
     async def followed(self, key: str) -> Followed | None:
         """The message of that key, if it is followed to the engine."""

@@ -33,6 +33,7 @@ from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
 from gateway.ledger.bodies import Order
 from gateway.ledger.checkpointer import Checkpointer
+from gateway.ledger.deliveries import RejectedRow
 from gateway.ledger.entry import seal, subject_of
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.read_back import Restart
@@ -89,6 +90,7 @@ _log = logging.getLogger("capgate.sessions")
 TICK_S = 60.0  # how often a unit's observation is recorded
 STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
 REPEATED_US = 7 * 86_400 * US_PER_S  # how long the broker may deliver a message again that an earlier version took
+ORDERS_AT_ONCE = 100  # readings come between
 _MAX_SENDERS = 32  # whose delays are kept
 
 
@@ -208,6 +210,13 @@ class Pipeline:
         """Take a person's order to send a message again. Raises OrderRefused."""
         await self._group.run(partial(self._take_order, order))
 
+    async def send_rejected_again(self, code: str | None, person: str, reason: str) -> int:
+        """Take a person's order to send all again that is rejected, with that code or with any; how many that are."""
+        last, ordered = 0, 0
+        while page := await self._group.run(partial(self._order_rejected, last, code, person, reason)):
+            last, ordered = page[-1].outbox_id, ordered + len(page)
+        return ordered
+
     async def record(self, facts: Sequence[AnyFact], identities: Sequence[Identity] = ()) -> tuple[Outcome, ...]:
         """Take what a person states; what that changed, once it is in the ledger."""
         return await self._group.run(partial(self._take_facts, facts, identities))
@@ -321,6 +330,15 @@ class Pipeline:
         transaction = self._begin()
         transaction.order(order)
         await self._finish(transaction, (self._next, Step()))
+
+    async def _order_rejected(self, after: int, code: str | None, person: str, reason: str) -> Sequence[RejectedRow]:
+        page = await self._ledger.outbox.rejected(after, code, ORDERS_AT_ONCE)
+        if page:
+            transaction = self._begin()
+            for each in page:
+                transaction.order(Order(each.key, person, reason))
+            await self._finish(transaction, (self._next, Step()))
+        return page
 
     async def _take_facts(self, facts: Sequence[AnyFact], identities: Sequence[Identity]) -> tuple[Outcome, ...]:
         transaction = self._begin()

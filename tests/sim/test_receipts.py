@@ -254,6 +254,38 @@ async def test_the_commands_show_what_the_engine_lacks_why_and_what_was_done_abo
     )
 
 
+async def test_all_that_was_rejected_is_sent_again_by_one_order_or_what_was_for_one_reason(folder: Path) -> None:
+    of = RECEIPTS + 'of = ["charge", "increment"]\n'
+    (folder / "gateway.toml").write_text(CONFIG.replace("[[line]]", f"{of}[[line]]", 1))
+    async with running(folder) as suite:
+        key = await charged(suite)
+        service = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
+
+        async def resend(**fields: object) -> dict[str, Any]:
+            request = {"request": "resend", "person": "cm-1", "reason": "mended", **fields}
+            return json.loads(await service.answer(json.dumps(request).encode(), 0))
+
+        async def proofs() -> list[Proof]:
+            return list((await suite.ledger.outbox.proofs_of(key[:9])).values())
+
+        increments = [event["id"] for event in await suite.sent("/increment/json")]
+        for name, each in enumerate(increments):
+            await said(suite, f"r{name}", {"for": each, "result": "rejected", "code": "207"})
+        await said(suite, "r9", {"for": key, "result": "rejected", "code": "204"})
+        assert (await suite.ledger.outbox.deliveries()).rejected == 4
+        for wrong in ({}, {"key": key, "all_rejected": True}, {"key": key, "code": "204"}, {"code": "204"}):
+            assert not (await resend(**wrong))["ok"]
+        assert (await resend(all_rejected=True, code="101"))["done"] == "0 messages are sent again"
+        assert (await resend(all_rejected=True, code="207"))["done"] == "3 messages are sent again"
+        assert sorted(await proofs()) == [Proof.PENDING, Proof.PENDING, Proof.PENDING, Proof.REJECTED]
+        assert (await resend(all_rejected=True))["done"] == "1 message is sent again"
+        assert await proofs() == [Proof.PENDING] * 4
+        with open_readonly(folder / "state" / "ledger.db") as connection:
+            told = [(event.what, event.detail) for event in deliveries.events(connection, key)]
+        assert ("ordered again", "by cm-1: mended") in told
+    assert verify(folder / "state" / "ledger.db").problems == ()
+
+
 async def test_a_cumulative_receipt_must_name_the_messages_own_sequence(folder: Path) -> None:
     async with running(folder) as suite:
         await signed(suite)
