@@ -5,6 +5,7 @@ engine has answered since was overtaken: it is lost, or was not understood, and 
 own. What the engine stored it has: its application answers in its own time, and it is not sent again. Of those that
 were sent later than the last answered nothing is known, the engine may be away and they may wait for it at the broker:
 one of them alone, the first, is sent again as a probe, so that an absence of days costs the broker's queue little.
+What met a passing error in the engine is tried again after the same back-off, a dozen times; then it is a person's.
 Who ordered a message again, and whoever lost the broker's memory, is not made to wait.
 """
 
@@ -16,10 +17,12 @@ import msgspec
 
 from gateway.ledger import reads
 from gateway.ledger.batch import OutboxRow
+from gateway.ledger.schema import PASSING
 from gateway.messages.inbound.answers import ReceiptResult
 
 US_PER_S = 1_000_000
 _MOST_DOUBLINGS = 20
+MOST_TRIES = 12  # of a message that meets a passing error: two hours and a half by the default rules
 _ROW = "outbox_id, event_id, topic, payload, retain, content_type, digest"
 
 
@@ -30,7 +33,7 @@ class Proof(StrEnum):
     PENDING = "pending"  # its receipt is awaited
     STORED = "stored"  # the engine keeps it, and the application's answer is awaited: it is not sent again
     UNPROVEN = "unproven"  # none is to be expected
-    REJECTED = "rejected"  # the engine refused it: a person mends the cause and orders it again
+    REJECTED = "rejected"  # the engine refused it: a person mends the cause and orders it again, or the error passes
     ORDERED = "ordered"  # to be sent again, and no receipt is to be expected
 
 
@@ -206,6 +209,8 @@ def due_again(
         "frontier": frontier_us,
         "forgotten": forgotten_us,
         "limit": limit,
+        "passing": PASSING,
+        "tries": MOST_TRIES,
     }
     since = f"last_us + min(:longest, :first * (1 << min(max(sends - 1, 0), {_MOST_DOUBLINGS})))"
     rest = f"""state = 'pending' AND sends > 0 AND {since} <= :now"""
@@ -214,6 +219,9 @@ def due_again(
             SELECT outbox_id, last_us FROM unsettled
              WHERE state IN ('pending', 'ordered') AND (sends = 0 OR last_us < :forgotten)
                 OR last_us < :frontier AND {rest}
+                OR state = 'rejected' AND awaited AND sends BETWEEN 1 AND :tries - 1 AND {since} <= :now
+                   AND :passing = (SELECT code FROM receipt WHERE receipt.key = unsettled.key
+                                      AND NOT (accepted OR stored) ORDER BY seq DESC LIMIT 1)
                 OR outbox_id = (SELECT min(outbox_id) FROM unsettled
                                  WHERE state = 'pending' AND sends > 0 AND last_us >= :frontier) AND {rest})
           USING (outbox_id)

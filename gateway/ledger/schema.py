@@ -28,6 +28,7 @@ from gateway.ledger import index
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
 
 MIGRATIONS = Migrations("ledger")
+PASSING = "207"  # HL7 table 0357, application internal error: nothing is wrong with the message
 FIXED_TABLES = ("origin", "entry", "outbox", "attempt")
 
 
@@ -209,6 +210,17 @@ def _follow_answers(db: Database) -> None:
                  WHERE key = NEW.key AND outbox_id NOT IN (SELECT outbox_id FROM unsettled WHERE key = NEW.key);
             UPDATE unsettled SET state = 'rejected' WHERE key = NEW.key;
         END""")
+    # An attempt may be recorded after its answer; only one that was made later is another try.
+    db.conn.execute("DROP TRIGGER attempt_counts")
+    db.conn.execute(f"""
+        CREATE TRIGGER attempt_counts AFTER INSERT ON attempt WHEN NEW.delivered
+        BEGIN UPDATE unsettled SET sends = sends + 1, last_us = NEW.at_us,
+            state = CASE WHEN state = 'ordered' THEN 'unproven'
+                         WHEN state = 'rejected' AND awaited AND EXISTS (
+                             SELECT 1 FROM receipt WHERE seq = (SELECT max(seq) FROM receipt WHERE key = unsettled.key)
+                                AND code = '{PASSING}' AND at_us < NEW.at_us) THEN 'pending'
+                         ELSE state END
+            WHERE outbox_id = NEW.outbox_id; END""")
     db.conn.execute("""
         CREATE TRIGGER receipt_stores AFTER INSERT ON receipt WHEN NEW.stored
         BEGIN UPDATE unsettled SET state = 'stored' WHERE key = NEW.key AND state IN ('pending', 'unproven')

@@ -40,10 +40,13 @@ class Book:
     async def sent(self, outbox_id: int, at_s: float, *, delivered: bool = True) -> None:
         await self.ledger.outbox.mark([Attempt(outbox_id, round(at_s * S), 0, delivered)])
 
-    async def said(self, key: str, *, accepted: bool, message: str = "m", text: str = "") -> None:
-        entry, head = append(self.ledger.head, 1, EntryKind.DELIVERY, "", "{}")
+    async def said(
+        self, key: str, *, accepted: bool, message: str = "m", text: str = "", code: str = "204", at_s: int = 0
+    ) -> None:
+        at_us = at_s * S or 1
+        entry, head = append(self.ledger.head, at_us, EntryKind.DELIVERY, "", "{}")
         result = "accepted" if accepted else "rejected"
-        receipt = ReceiptRow(entry.seq, key, result, "" if accepted else "204", text, message, 1)
+        receipt = ReceiptRow(entry.seq, key, result, "" if accepted else code, text, message, at_us)
         await self.ledger.commit(Batch((entry,), (), (), head, receipts=(receipt,)))
 
     async def order(self, key: str) -> None:
@@ -111,6 +114,32 @@ async def test_a_rejection_waits_for_an_order_and_keeps_its_reason(book: Book, t
         ("acknowledged", ""),
         ("sent", "reason 0"),
     }
+
+
+async def test_a_passing_error_is_tried_again_by_itself_ever_later_and_not_for_ever(book: Book) -> None:
+    await book.charge(*KEYS[:2])
+    for outbox_id, code in ((1, "207"), (2, "204")):
+        await book.sent(outbox_id, 1)
+        await book.said(KEYS[outbox_id - 1], accepted=False, code=code, at_s=2)
+    assert await book.due(10) == [], "the first wait is ten seconds"
+    sent_s, waits_s = 1, list[int]()
+    while await book.due(1e6):
+        due_s = sent_s
+        while not await book.due(due_s):
+            due_s += 1
+        assert await book.due(due_s) == [1], "what is wrong with a message does not pass"
+        waits_s.append(due_s - sent_s)
+        sent_s = due_s
+        await book.sent(1, sent_s)
+        assert await book.proof(KEYS[0]) is Proof.PENDING
+        await book.said(KEYS[0], accepted=False, code="207", message=f"m{sent_s}", at_s=sent_s + 1)
+        assert await book.proof(KEYS[0]) is Proof.REJECTED
+    assert waits_s == [10, 20, 35, 35, 35, 35, 35, 35, 35, 35, 35]
+    await book.order(KEYS[0])
+    assert await book.due(sent_s) == [1], "from then on it is a person's"
+    await book.sent(1, sent_s + 5)
+    await book.said(KEYS[0], accepted=True, message="taken", at_s=sent_s + 6)
+    assert await book.due(1e6) == []
 
 
 async def test_an_order_where_no_receipt_is_expected_is_sent_once(book: Book) -> None:
