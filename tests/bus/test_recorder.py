@@ -158,12 +158,13 @@ async def test_a_command_in_a_process_of_its_own_is_heard() -> None:
 
 
 STARTS = re.compile(r'with_name\("capgate"\)|"-m", "gateway"')
-OPEN_NO_LINE = {  # these start commands unrecorded: help, checks of files, simulated units, a bench that is no test
+OPEN_NO_LINE = {  # these start commands unrecorded: help, checks of files, simulated units, bridges, a bench
     "bench/__main__.py",
     "bench/drain.py",
     "bench/ledger_size.py",
     "bench/slow_disk.py",
     "bench/start.py",
+    "broker/test_bridge_pair.py",
     "bus/test_recorder.py",
     "contract/test_commands.py",
     "sim/test_serve.py",
