@@ -5,6 +5,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,7 @@ async def test_r26_the_control_a_stock_client_takes_late_replies_for_the_next_re
     """The harness can fail: what pymodbus' own client makes of the same unit, in real time."""
     timeout_s = 0.1
     late: set[asyncio.Task[None]] = set()
+    hung_up = asyncio.Event()
 
     async def unit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def answer(request: bytes) -> None:
@@ -86,6 +88,9 @@ async def test_r26_the_control_a_stock_client_takes_late_replies_for_the_next_re
             late.add(asyncio.create_task(answer(request)))
         await asyncio.gather(*late)
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        hung_up.set()
 
     server = await asyncio.start_server(unit, "127.0.0.1", 0)
     port: int = server.sockets[0].getsockname()[1]
@@ -101,9 +106,9 @@ async def test_r26_the_control_a_stock_client_takes_late_replies_for_the_next_re
             continue
         wrong += not response.isError() and response.registers != [value_of(1, address)]
     client.close()
+    await hung_up.wait()
     server.close()
     await server.wait_closed()
-    await asyncio.gather(*late)
     assert wrong > 0, "the control proves nothing: nothing was misattributed"
 
 
