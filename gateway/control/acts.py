@@ -43,7 +43,7 @@ from gateway.session.flags import HeldReason
 from gateway.session.outcome import Outcome, SessionState
 from gateway.session.release import UNLIFTABLE, lacks_end, may_count
 from gateway.session.spans import US_PER_MINUTE, US_PER_S
-from gateway.session.statements import INFUSION_FACTS
+from gateway.session.statements import InfusionFact
 from gateway.session.worklist import WorkItem
 
 FUTURE_US = 5 * US_PER_MINUTE  # how far a time may lie ahead: the clocks of a hospital differ
@@ -287,7 +287,7 @@ def _known_patient(named: SessionSnapshot) -> str:
 
 def _infusion_ended(act: InfusionEndAct, at: Instant, named: SessionSnapshot, context: ActContext) -> AnyFact:
     patient = _known_patient(named)
-    orders = sorted({fact.order for fact in named.session.facts if isinstance(fact, INFUSION_FACTS)})
+    orders = sorted({fact.order for fact in named.session.facts if isinstance(fact, InfusionFact)})
     if act.order not in orders and (act.agent is None or act.correct):
         known = ", ".join(orders) or "none is known"
         raise RequestRefused("order: not known in this session", f"{known}; an order that is new needs its agent class")

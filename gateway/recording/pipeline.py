@@ -82,7 +82,7 @@ from gateway.session.state import (
     prune,
     with_read_back,
 )
-from gateway.session.statements import INFUSION_FACTS
+from gateway.session.statements import InfusionFact
 from gateway.session.worklist import work_key
 
 _log = logging.getLogger("capgate.sessions")
@@ -317,7 +317,7 @@ class Pipeline:
         if sender not in self.delays_s and len(self.delays_s) >= _MAX_SENDERS:
             return
         for fact in read.facts:
-            if isinstance(fact, INFUSION_FACTS) and fact.charted_us is not None:
+            if isinstance(fact, InfusionFact) and fact.charted_us is not None:
                 delay_s = (fact.known_at_us - fact.charted_us) / US_PER_S
                 self.delays_s[sender] = min(delay_s, self.delays_s.get(sender, delay_s))
 

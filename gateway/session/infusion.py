@@ -24,7 +24,7 @@ from gateway.session.flags import Flag, HeldReason
 from gateway.session.orders import Order, order_of, says_nothing
 from gateway.session.policy import InfusionEndBasis, Policy
 from gateway.session.spans import US_PER_S
-from gateway.session.statements import INFUSION_FACTS, InfusionFact, Statement
+from gateway.session.statements import InfusionFact, Statement
 
 _CHEMO_ADMIN = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})
 _SKEW_FLAG_S = 60  # P25
@@ -65,7 +65,7 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
     by_order: dict[str, list[InfusionFact]] = {}
     lifted_us = 0
     for fact in facts:
-        if isinstance(fact, INFUSION_FACTS):
+        if isinstance(fact, InfusionFact):
             by_order.setdefault(fact.order, []).append(fact)
         elif isinstance(fact, HoldLifted) and HeldReason.CHEMO_ORDERS_REMAIN in fact.holds:
             lifted_us = max(lifted_us, fact.known_at_us)
@@ -110,7 +110,7 @@ def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | No
     """
     by_order: dict[str, list[InfusionFact]] = {}
     for fact in facts:
-        if isinstance(fact, INFUSION_FACTS):
+        if isinstance(fact, InfusionFact):
             by_order.setdefault(fact.order, []).append(fact)
     received: dict[int, set[str]] = {from_us: set(by_order)}
     for name, own in by_order.items():

@@ -35,7 +35,7 @@ from gateway.session.increments import LAST_REVISION, Emitted
 from gateway.session.infusion import infusions
 from gateway.session.policy import Policy, ReleaseMode
 from gateway.session.spans import US_PER_S
-from gateway.session.statements import INFUSION_FACTS
+from gateway.session.statements import InfusionFact
 
 # Pinned: nothing lifts them.
 POLICY_HOLDS = frozenset({HeldReason.POLICY_UNAPPROVED, HeldReason.POLICY_NOT_EFFECTIVE, HeldReason.DRY_RUN})
@@ -204,7 +204,7 @@ def _administered(facts: Iterable[AnyFact]) -> bool:
 
     An agent whose class is only presumed is counted like one, and is no evidence of one.
     """
-    infusion = [fact for fact in facts if isinstance(fact, INFUSION_FACTS)]
+    infusion = [fact for fact in facts if isinstance(fact, InfusionFact)]
     named = {fact.order for fact in infusion if fact.admin in _CHEMO_ADMIN and not fact.presumed}
     ends = [fact for fact in infusion if isinstance(fact, InfusionEnded | InfusionEndCorrected)]
     return any(fact.order in named and fact.source is not EndSource.PUMP for fact in ends)

@@ -34,7 +34,7 @@ from gateway.session.serving import Bindings, Serving
 from gateway.session.session_index import SessionIndex
 from gateway.session.shared_map import SharedMap
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
-from gateway.session.statements import INFUSION_FACTS
+from gateway.session.statements import InfusionFact
 from gateway.session.worklist import WORK, WorkItem, open_work
 
 _HOUR_US = 60 * US_PER_MINUTE
@@ -103,7 +103,7 @@ class TrackerState(msgspec.Struct, frozen=True):
     def knows_order(self, patient: str, order: str) -> bool:
         """Whether anything of the patient's order was reported."""
         known = self.facts.of(("patient", patient))
-        return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in known)
+        return any(isinstance(fact, InfusionFact) and fact.order == order for fact in known)
 
     def with_asleep(self, tokens: Collection[str], before: Mapping[str, SessionRecord]) -> "TrackerState":
         """The state with these sessions as they were `before`, and nothing due in them until a fact concerns them."""

@@ -22,15 +22,6 @@ InfusionFact = (
     | FlushStarted
     | FlushEnded
 )
-INFUSION_FACTS = (
-    InfusionStarted,
-    InfusionEnded,
-    InfusionRestarted,
-    InfusionEndCorrected,
-    InfusionEndVoided,
-    FlushStarted,
-    FlushEnded,
-)
 
 
 class Statement(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ from gateway.session.facts import (
 )
 from gateway.session.infusion import infusions
 from gateway.session.policy import Policy
-from gateway.session.statements import INFUSION_FACTS
+from gateway.session.statements import InfusionFact
 from tests.properties.chart_histories import (
     NOTATIONS,
     Entry,
@@ -49,7 +49,7 @@ def facts_of(messages: Sequence[bytes]) -> list[AnyFact]:
     found: list[AnyFact] = []
 
     def knows_order(_: str, order: str) -> bool:
-        return any(isinstance(fact, INFUSION_FACTS) and fact.order == order for fact in found)
+        return any(isinstance(fact, InfusionFact) and fact.order == order for fact in found)
 
     site = msgspec.structs.replace(WARD, knows_order=knows_order)
     seen: set[str] = set()
