@@ -528,7 +528,7 @@ class Pipeline:
             self._words,
             live=self._live,
             is_done=self._next.sessions.is_done,
-            has_work=lambda key: any(work_key(item.raised) == key for item in self._next.work),
+            has_work=lambda key: key in self._next.work_keys,
             identity_of=identity_of,
             holders=holders,
             mentions=mentions,
@@ -547,7 +547,7 @@ class Pipeline:
 
     def _for_people(self, wrong: Collection[str], now_us: int) -> Iterator[AnyFact]:
         """What a start leaves to people, unless they have it already; the sessions in `wrong` were put to sleep."""
-        known = {work_key(item.raised) for item in self._next.work}
+        known = self._next.work_keys
         disagrees = (
             self._work_about(self._next.records[token], WorkKind.START_DISAGREES, now_us) for token in sorted(wrong)
         )
@@ -573,7 +573,7 @@ class Pipeline:
     def _disputed(self, key: str, now_us: int) -> Iterator[WorkRaised]:
         """An item about a message of which the engine said one thing and then the contrary, once while it is open."""
         raised = WorkRaised(at_us=now_us, known_at_us=now_us, what=WorkKind.RECEIPTS_DISAGREE, order=key)
-        if key and all(work_key(item.raised) != work_key(raised) for item in self._next.work):
+        if key and work_key(raised) not in self._next.work_keys:
             yield raised
 
     def _work_about(self, record: SessionRecord, what: WorkKind, now_us: int) -> WorkRaised:

@@ -111,7 +111,6 @@ class SharedUnits:
 
     def _found(self, now_us: int) -> Iterator[AnyFact]:
         """What was seen for long enough to be true."""
-        work = {work_key(item.raised) for item in self._state().work}
         for sharer, seen in list(self._seen.items()):
             if seen.last_us - seen.first_us >= CONFIRM_US:
                 del self._seen[sharer]
@@ -120,7 +119,7 @@ class SharedUnits:
                 extra = {"unit": sharer.device, "other": f"{sharer.gateway}/{sharer.unit}", "by": seen.by}
                 _log.error("another gateway reads a unit too", extra=extra)
                 yield from facts
-                if work_key(raised := _work(sharer, now_us)) not in work:
+                if work_key(raised := _work(sharer, now_us)) not in self._state().work_keys:
                     yield raised
             elif now_us - seen.last_us > LAPSE_US:
                 del self._seen[sharer]

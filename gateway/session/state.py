@@ -35,7 +35,7 @@ from gateway.session.session_index import SessionIndex
 from gateway.session.shared_map import SharedMap
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 from gateway.session.statements import InfusionFact
-from gateway.session.worklist import WORK, WorkItem, open_work
+from gateway.session.worklist import WORK, WorkItem, WorkKey, open_work, work_key
 
 _HOUR_US = 60 * US_PER_MINUTE
 MEMORY_US = 96 * _HOUR_US  # facts that happened this lately are in memory
@@ -95,6 +95,11 @@ class TrackerState(msgspec.Struct, frozen=True):
     def work(self) -> tuple[WorkItem, ...]:
         """What people have to look at."""
         return open_work(self.facts.of(WORK))
+
+    @property
+    def work_keys(self) -> frozenset[WorkKey]:
+        """What people have to look at, by what makes an item the same."""
+        return frozenset(work_key(item.raised) for item in self.work)
 
     def serving(self, now_us: int) -> Serving:
         """Whom each cap serves at that instant."""
