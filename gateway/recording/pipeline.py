@@ -23,41 +23,34 @@ import secrets
 import traceback
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import msgspec
 
 from drivers.reading import ReadFault, Reading, Stamp
 from gateway.config.load import GatewayConfig
-from gateway.config.plant import plant_of
 from gateway.ledger.bodies import Order
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.deliveries import RejectedRow
-from gateway.ledger.entry import seal, subject_of
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.read_back import Restart
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
-from gateway.messages.identity import Identity, Merge, Number, NumberKind
+from gateway.messages.identity import Identity, Merge
 from gateway.messages.inbound.answers import (
     Accepted,
     Answer,
     Ignored,
-    Inbound,
     InboundFormat,
-    ReaderSite,
     Receipt,
     Rejected,
     answer_name,
 )
-from gateway.messages.inbound.content import content_of
-from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.inbound.parts import messages_in
-from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import OutgoingMessage
 from gateway.recording.group_commit import GroupCommit
+from gateway.recording.message_reader import MessageReader
 from gateway.recording.observing import Observed, Observing
 from gateway.recording.receipts import Judged, Settled, check_order, judge
 from gateway.recording.recorder import Recorder
@@ -66,7 +59,7 @@ from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.attribution import Session
 from gateway.session.fact_types import WorkKind
-from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, Key, PatientBound, WorkRaised
+from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, WorkRaised
 from gateway.session.keys import TOKEN_LENGTH, TOKEN_LETTERS
 from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.related import CLOCK, Anchor
@@ -107,34 +100,6 @@ class AnsweredMessage(msgspec.Struct, frozen=True):
         return self.answer.merges if isinstance(self.answer, Accepted) else ()
 
 
-@dataclass
-class _Named:
-    """What a message names, whoever that is, and whose numbers its reader asks for."""
-
-    keys: set[Key] = field(default_factory=set[Key])
-    visits: set[str] = field(default_factory=set[str])
-    subjects: set[str] = field(default_factory=set[str])
-    numbers: set[tuple[NumberKind, Number]] = field(default_factory=set[tuple[NumberKind, Number]])
-
-    def add(self, other: "_Named") -> None:
-        self.keys |= other.keys
-        self.visits |= other.visits
-        self.subjects |= other.subjects
-        self.numbers |= other.numbers
-
-
-@dataclass
-class _Known:
-    """What the ledger has of what a message names."""
-
-    asked: _Named = field(default_factory=_Named)
-    renumbered: dict[str, str] = field(default_factory=dict[str, str])  # visit -> the subject that it had before
-    identities: dict[str, Identity] = field(default_factory=dict[str, Identity])
-    holders: dict[tuple[NumberKind, Number], list[Identity]] = field(
-        default_factory=dict[tuple[NumberKind, Number], list[Identity]]
-    )
-
-
 class Pipeline:
     """The gateway's sessions around an open ledger."""
 
@@ -152,10 +117,7 @@ class Pipeline:
         key = load_or_make_key(config.state_dir / KEY_FILE)
         self._checkpointer = Checkpointer(key, origin, topics.checkpoint, ledger.signed_seq)
         self._group = GroupCommit(ledger, self._committed)
-        self._time_zone = config.time_zone
-        self._words = config.words
-        self._live = config.mode is Mode.LIVE
-        self._plant = plant_of(config.units)
+        self._reader = MessageReader(config, ledger, lambda: self._next, self._read_back)
         found = restart.read_back
         self._observing = Observing(config, found.facts, restart.observed, clock.now())
         self._state = begin(config.policy_text, found.facts, found.records, restart.whole_from_us)
@@ -262,13 +224,13 @@ class Pipeline:
 
     async def _take_message(self, payload: bytes) -> tuple[Sequence[Settled], OutgoingMessage | None]:
         transaction = self._begin()
-        read, message_format = await self._read(payload, transaction.recorded_us)
+        read, message_format = await self._reader.read(payload, transaction.recorded_us)
         is_receipt = isinstance(read, Receipt)
         judged = await judge(self._ledger.outbox, read) if isinstance(read, Receipt) else Judged(read)
         read = judged.answer
         if isinstance(read, Accepted) and read.merges:
-            read = await self._concerning(read)
-        taken = self._seal(read, payload) if isinstance(read, Accepted) and not is_receipt else ""
+            read = await self._reader.concerning(read)
+        taken = self._reader.seal(read, payload) if isinstance(read, Accepted) and not is_receipt else ""
         since_us = transaction.recorded_us - REPEATED_US
         repeated = bool(taken) and await self._ledger.knows_message(taken, read.message_id, since_us)
         if repeated:
@@ -278,7 +240,11 @@ class Pipeline:
             self.unknown_words.update(read.unknown)
         if isinstance(read, Accepted) and not repeated:
             self._measure_delay(read, message_format)
-        foreign = isinstance(read, Rejected) and not is_receipt and not self._serves(read.subject)
+        foreign = (
+            isinstance(read, Rejected)
+            and not is_receipt
+            and not self._reader.serves(read.subject, transaction.recorded_us)
+        )
         if repeated or foreign or isinstance(read, Ignored):
             return (), self._recorder.unrecorded(transaction, read, message_format)
         facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
@@ -294,23 +260,6 @@ class Pipeline:
         await self._finish(transaction, step, answered=answered, identities=identities, settled=judged.settled)
         return judged.settled, None
 
-    async def _concerning(self, read: Accepted) -> Accepted | Ignored:
-        """What the message changes of numbers that are known here; a hospital changes many that are not."""
-        merges: list[Merge] = []
-        for merge in read.merges:
-            known = any(merge.old.is_same(each.new) for each in merges)
-            if known or await self._ledger.identified(merge.by, merge.old):
-                merges.append(merge)
-        if not (merges or read.facts or read.identities):
-            return Ignored(read.message_id, "not-ours", "nobody is known here under the old number")
-        return msgspec.structs.replace(read, merges=tuple(merges))
-
-    def _seal(self, read: Accepted, payload: bytes) -> str:
-        """What names this very message: its id and its content."""
-        return seal(
-            self._ledger.salt, b"\0".join((read.message_id.encode(errors="surrogatepass"), content_of(payload)))
-        )
-
     def _measure_delay(self, read: Accepted, message_format: InboundFormat) -> None:
         """P25: what is known of the sender's clock; a FHIR resource names no sender."""
         sender = "fhir" if message_format is InboundFormat.FHIR else read.message_id.split("|")[0]
@@ -320,10 +269,6 @@ class Pipeline:
             if isinstance(fact, InfusionFact) and fact.charted_us is not None:
                 delay_s = (fact.known_at_us - fact.charted_us) / US_PER_S
                 self.delays_s[sender] = min(delay_s, self.delays_s.get(sender, delay_s))
-
-    def _serves(self, subject: str) -> bool:
-        """Whether the subject is served by a cap, or has a session that may still change."""
-        return self._site(self._recorded_us, _Named(), _Known()).knows(subject)
 
     async def _take_order(self, order: Order) -> None:
         await check_order(self._ledger.outbox, order)
@@ -390,41 +335,6 @@ class Pipeline:
             idle_us = self._next.policy.session_idle_s * US_PER_S
             self._next = with_read_back(self._next, await self._ledger.read_back(missing, facts, idle_us))
 
-    async def _read(self, payload: bytes, now_us: int) -> tuple[Inbound, InboundFormat]:
-        """What a message says. What it names and the ledger knows is in memory when it is read, however old."""
-        known = _Known()
-        while True:
-            named = _Named()
-            read = read_message(payload, now_us, self._site(now_us, named, known))
-            if not await self._learn(named, known, now_us):
-                return read
-
-    async def _learn(self, named: "_Named", known: "_Known", now_us: int) -> bool:
-        """Look up what a message names and nobody looked up before; whether anything was found."""
-        visits = named.visits - known.asked.visits
-        renumbered = await self._ledger.subjects(visits)
-        known.renumbered |= renumbered
-        aliases: set[Key] = {("patient", subject) for subject in renumbered.values()}
-        keys = (named.keys - known.asked.keys) | aliases
-        absent = await self._ledger.anchors([key for key in keys if key not in self._next.whole], now_us)
-        await self._read_back(absent)
-        found = bool(renumbered or absent)
-        for subject in named.subjects - known.asked.subjects:
-            if (identity := await self._ledger.identity(subject)) is not None:
-                known.identities[subject] = identity
-                found = True
-        for kind, number in named.numbers - known.asked.numbers:
-            holders = await self._ledger.identified(kind, number)
-            known.holders[kind, number] = [each for each in holders if self._is_under_way(each.subject, now_us)]
-            found |= bool(known.holders[kind, number])
-        known.asked.add(named)
-        return found
-
-    def _is_under_way(self, subject: str, now_us: int) -> bool:
-        """Whether a cap serves the subject, or a session of it is not done."""
-        undone = any(not record.done for record in self._next.sessions.of_patient(subject))
-        return undone or bool(self._next.serving(now_us).caps_of(subject))
-
     async def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[TrackerState, Step]:
         """The next state, with the facts of the step recorded."""
         await self._read_back(lacking(self._next, facts, self.observed, transaction.recorded_us), facts)
@@ -489,52 +399,6 @@ class Pipeline:
                 _log.info("charge", extra=extra)
 
     # --- what a step needs to know
-
-    def _site(self, now_us: int, named: "_Named", known: "_Known") -> ReaderSite:
-        """What a reader must know of the gateway and what was looked up; `named` gets what the message names."""
-
-        def mentions(subject: str) -> bool:
-            return bool(self._next.facts.of(("patient", subject)))
-
-        def subject(visit: str) -> str:
-            of_visit = subject_of(self._ledger.salt, visit)
-            named.keys.add(("patient", of_visit))
-            named.visits.add(visit)
-            return of_visit if mentions(of_visit) else known.renumbered.get(visit, of_visit)
-
-        def session_of(token: str) -> str | None:
-            named.keys.add(("token", token))
-            return self._next.records[token].patient if token in self._next.records else None
-
-        def was_served(subject: str) -> bool:
-            return any(isinstance(fact, PatientBound) for fact in self._next.facts.of(("patient", subject)))
-
-        def identity_of(subject: str) -> Identity | None:
-            named.subjects.add(subject)
-            return known.identities.get(subject)
-
-        def holders(kind: NumberKind, number: Number) -> Sequence[Identity]:
-            named.numbers.add((kind, number))
-            return known.holders.get((kind, number), ())
-
-        return ReaderSite(
-            self._plant.chairs,
-            self._plant.caps,
-            self._next.serving(now_us),
-            self._next.sessions.of_patients,
-            session_of,
-            subject,
-            self._time_zone,
-            self._words,
-            live=self._live,
-            is_done=self._next.sessions.is_done,
-            has_work=lambda key: key in self._next.work_keys,
-            identity_of=identity_of,
-            holders=holders,
-            mentions=mentions,
-            was_served=was_served,
-            knows_order=self._next.knows_order,
-        )
 
     async def identity(self, subject: str, stated: Sequence[Identity] = ()) -> Identity | None:
         """Who `subject` is, as far as the site sends it: stated just now, or kept. None: nobody, or purged."""
