@@ -1,10 +1,8 @@
 """What a step costs when more sessions are open: the same."""
 
 import itertools
-import sys
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
 
 import pytest
 
@@ -20,6 +18,7 @@ from gateway.session.facts import (
 )
 from gateway.session.policy import Policy
 from gateway.session.state import MEMORY_US, TrackerState, advance, lacking
+from tests.support.counting import calls
 from tests.unit.gateway.session.live_tracker import policy_text
 
 FEW, MANY = 10, 1_000
@@ -73,23 +72,6 @@ class ManySessions:
 @pytest.fixture(scope="module")
 def suites() -> list[ManySessions]:
     return [ManySessions(FEW), ManySessions(MANY)]
-
-
-def calls(work: Callable[[], object]) -> int:
-    """How many functions are called, in Python and in C."""
-    made = 0
-
-    def count(frame: FrameType, event: str, _: object) -> None:
-        nonlocal made
-        made += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return made
 
 
 STARTED = InfusionStarted(at_us=AFTER_US, known_at_us=AFTER_US, order="o", patient="p5", admin=AgentClass.CHEMO)

@@ -1,9 +1,7 @@
 """What it costs to find the facts of one patient, and the sessions they make, as they become more: in proportion."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from types import FrameType
 
 import pytest
 
@@ -28,6 +26,7 @@ from gateway.session.facts import (
 from gateway.session.known_facts import KnownFacts
 from gateway.session.related import Anchor, gather, related
 from gateway.session.spans import US_PER_S
+from tests.support.counting import calls
 
 FEW = 100
 MOST = 2.5  # how much more work twice the facts may make
@@ -82,23 +81,6 @@ def left(at_us: int, _: int) -> Iterator[AnyFact]:
 
 def reassigned(at_us: int, _: int) -> Iterator[AnyFact]:
     yield PatientReassigned(at_us=at_us, known_at_us=at_us, cap=CAP, from_patient="p", to_patient="q")
-
-
-def calls(work: Callable[[], object]) -> int:
-    """How many functions are called, in Python and in C."""
-    made = 0
-
-    def count(frame: FrameType, event: str, _: object) -> None:
-        nonlocal made
-        made += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return made
 
 
 def find(facts: Sequence[AnyFact]) -> Callable[[], object]:
