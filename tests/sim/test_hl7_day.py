@@ -17,7 +17,7 @@ from gateway.cli.control_report import answer_text
 from gateway.control.answers import WorklistAnswer, WorkView
 from gateway.messages.hl7v2 import Value, encode, segment
 from tests.support.operator import Operator
-from tests.support.pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
+from tests.support.pipeline import MINUTE_US, Suite, configured, cool, running
 
 WORDS = """
 [ehr]
@@ -31,9 +31,7 @@ chemo = ["PACLI"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "gateway.toml").write_text(CONFIG.replace("[[line]]", f"{WORDS}[[line]]", 1))
-    (tmp_path / "policy.toml").write_text(POLICY)
-    return tmp_path
+    return configured(tmp_path, WORDS)
 
 
 class Engine:

@@ -11,7 +11,7 @@ import pytest
 
 from drivers.reading import RunState
 from gateway.session.facts import NoteAdded
-from tests.support.pipeline import CONFIG, HANGS_S, POLICY, POLL_S, Suite, cool, running
+from tests.support.pipeline import HANGS_S, POLL_S, Suite, configured, cool, running
 
 _SLOW = ("append", "read_back", "identity", "knows_message")  # what a step awaits of the ledger, besides its commit
 _POLLS_TO_ATTAIN = 16 * 60 // POLL_S
@@ -77,8 +77,7 @@ async def _polls(suite: Suite, chance: Random, state: RunState) -> None:
 async def test_no_increment_lies_beyond_the_end_of_cooling_and_none_is_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    (tmp_path / "gateway.toml").write_text(CONFIG)
-    (tmp_path / "policy.toml").write_text(POLICY)
+    configured(tmp_path)
     chance = Random(seed)
     late = chance.randrange(2)  # whether the last reading that shows cooling is that of the threshold
     async with running(tmp_path) as suite:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.audit.verify import verify
-from tests.support.pipeline import CONFIG, MINUTE_US, POLICY, Suite, cool, running
+from tests.support.pipeline import MINUTE_US, Suite, configured, cool, running
 from tests.support.signing import signed
 
 WORDS = """
@@ -28,9 +28,7 @@ chemo = ["PACLI"]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "gateway.toml").write_text(CONFIG.replace("[[line]]", f"{WORDS}[[line]]", 1))
-    (tmp_path / "policy.toml").write_text(POLICY)
-    return tmp_path
+    return configured(tmp_path, WORDS)
 
 
 class Numbers:

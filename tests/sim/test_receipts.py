@@ -20,7 +20,7 @@ from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.store import open_readonly
 from gateway.recording.receipts import OrderRefused
-from tests.support.pipeline import CONFIG, EPOCH_US, POLICY, Suite, running
+from tests.support.pipeline import CONFIG, EPOCH_US, Suite, configured, running
 from tests.support.schemas import problems
 from tests.support.signing import signed
 
@@ -29,9 +29,7 @@ RECEIPTS = '\n[receipts]\nexpected = "json"\n'
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "gateway.toml").write_text(CONFIG.replace("[[line]]", f"{RECEIPTS}[[line]]", 1))
-    (tmp_path / "policy.toml").write_text(POLICY)
-    return tmp_path
+    return configured(tmp_path, RECEIPTS)
 
 
 async def heads(suite: Suite) -> list[bytes]:

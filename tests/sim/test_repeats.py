@@ -11,7 +11,7 @@ from gateway.audit.verify import verify
 from gateway.ledger.entry import EntryKind
 from gateway.session.facts import InfusionEnded, InfusionStarted
 from gateway.session.state import MEMORY_US
-from tests.support.pipeline import CONFIG, POLICY, Suite, cool, running
+from tests.support.pipeline import Suite, configured, cool, running
 
 AGAIN = "this message was taken before"
 YEARS_US = 3 * 366 * 86_400 * 1_000_000
@@ -112,10 +112,7 @@ async def test_the_ledger_keeps_no_content_of_a_message(folder: Path) -> None:
     payload = json.dumps(infusion("completed", "2026-03-10T08:40:00Z")).encode()
     seals: set[str] = set()
     for name in ("one", "other"):
-        (folder / name).mkdir()
-        (folder / name / "gateway.toml").write_text(CONFIG)
-        (folder / name / "policy.toml").write_text(POLICY)
-        async with running(folder / name) as suite:
+        async with running(configured(folder / name)) as suite:
             await bound(suite)
             await suite.answered(payload)
             entry = (await suite.ledger.entries(kinds=[EntryKind.STATUS]))[-1]

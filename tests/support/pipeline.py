@@ -47,6 +47,14 @@ POLICY = (
 )
 
 
+def configured(folder: Path, tables: str = "") -> Path:
+    """The folder, with CONFIG, to which these tables are added, and POLICY."""
+    folder.mkdir(exist_ok=True)
+    (folder / "gateway.toml").write_text(CONFIG.replace("[[line]]", f"{tables}[[line]]", 1))
+    (folder / "policy.toml").write_text(POLICY)
+    return folder
+
+
 class FakeClock:
     """A clock that stands until a test moves it; the wall may be stepped away from it."""
 
