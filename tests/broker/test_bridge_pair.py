@@ -44,6 +44,11 @@ def is_active(running: Bridge) -> bool:
     return running.report().role == "active" and running.report().mqtt_connected
 
 
+def carried(running: Bridge) -> int:
+    """Messages that the engine answered and the broker need not send again."""
+    return sum(lane.carried for lane in running.report().lanes.values())
+
+
 @pytest.mark.parametrize("version", ["5.0", "3.1.1"])
 async def test_one_carries_and_at_its_end_the_other_goes_on(
     tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway, version: str
@@ -58,7 +63,7 @@ async def test_one_carries_and_at_its_end_the_other_goes_on(
             await eventually(lambda: is_active(first) or is_active(second), "one carries")
             for number in range(20):
                 gateway.publish(CHARGES, charge(number))
-            await eventually(lambda: len(heard.ids) >= 20, "all are carried")
+            await eventually(lambda: carried(first) + carried(second) == 20, "all are answered, and so for the broker")
             assert not (is_active(first) and is_active(second))
         await eventually(lambda: is_active(second), "the other carries")
         for number in range(20, 40):
