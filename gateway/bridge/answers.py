@@ -1,4 +1,4 @@
-"""Waits for the gateways' answers to messages of the engine, matched by the message's id."""
+"""Correlates the gateways' result events with the engine's messages that wait for them, by message id."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -24,24 +24,24 @@ class _Status(msgspec.Struct, frozen=True):
 
 
 class Expected:
-    """One message under way, and what came of it so far."""
+    """A message that is published but not acknowledged yet, with the gateways' answers so far."""
 
     def __init__(self, online: set[str]) -> None:
         self._online = online
         self._answers: dict[str, GatewayAnswer] = {}
         self._changed = asyncio.Event()
 
-    def heard(self, gateway: str, answer: GatewayAnswer) -> None:
-        """A gateway said something of it."""
+    def add(self, gateway: str, answer: GatewayAnswer) -> None:
+        """Record the answer of one gateway."""
         self._answers[gateway] = answer
         self._changed.set()
 
-    def look_again(self) -> None:
-        """Who is online changed."""
+    def wake(self) -> None:
+        """Evaluate the answers again, because the set of online gateways changed."""
         self._changed.set()
 
     async def acknowledgement(self, deadline_s: float) -> Acknowledgement:
-        """What the sender is to hear, at the loop's time `deadline_s` at the latest."""
+        """Wait for the acknowledgement to return to the sender; `deadline_s` is a time of the event loop's clock."""
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
@@ -52,20 +52,20 @@ class Expected:
                 async with asyncio.timeout_at(deadline_s):
                     await self._changed.wait()
             except TimeoutError:
-                pass  # it is late: the next look decides
+                pass  # the next verdict is taken with late=True
 
 
 class Answers:
-    """The messages under way; two with one id follow each other, for an answer could be either's."""
+    """The messages that wait for answers. Of two with the same id the second waits: answers could not be told apart."""
 
     def __init__(self) -> None:
-        self.online: set[str] = set()  # gateways, by what they say of themselves
+        self.online: set[str] = set()  # ids of gateways, by their retained status messages
         self._under_way: dict[str, Expected] = {}
         self._freed = asyncio.Event()
 
     @asynccontextmanager
     async def expect(self, message_id: str) -> AsyncGenerator[Expected]:
-        """Begin to listen for what is said of the message; before it is published."""
+        """Collect answers to the message while the context lasts. Enter it before the message is published."""
         while message_id in self._under_way:
             self._freed.clear()
             await self._freed.wait()
@@ -76,18 +76,18 @@ class Answers:
             del self._under_way[message_id]
             self._freed.set()
 
-    def heard_result(self, gateway: str, payload: bytes) -> None:
-        """A gateway's answer to some message; one that nobody waits for any more is passed over."""
+    def on_result(self, gateway: str, payload: bytes) -> None:
+        """Take a result event; ignored if it is malformed or no message waits for it."""
         try:
             answer = msgspec.json.decode(payload, type=_Result).data
         except (msgspec.DecodeError, UnicodeDecodeError):
             return
         expected = self._under_way.get(answer.for_ or "")
         if expected is not None:
-            expected.heard(gateway, answer)
+            expected.add(gateway, answer)
 
-    def heard_status(self, gateway: str, payload: bytes) -> None:
-        """What a gateway says of itself at birth, or the broker in its place. Bridges say it likewise."""
+    def on_status(self, gateway: str, payload: bytes) -> None:
+        """Take a gateway's status message (birth or will). Those of bridges, which have a `role`, do not count."""
         try:
             status = msgspec.json.decode(payload, type=_Status).data
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -97,8 +97,8 @@ class Answers:
         else:
             self.online.discard(gateway)
         for expected in self._under_way.values():
-            expected.look_again()
+            expected.wake()
 
     def forget(self) -> None:
-        """The broker is gone: who is online is not known."""
+        """Clear the online gateways when the connection to the broker ends."""
         self.online.clear()

@@ -1,10 +1,11 @@
-"""The bridge: what gateways publish as HL7 goes to the engine's MLLP listener, and what it says comes back.
+"""The bridge between MQTT and MLLP: HL7 messages of gateways to the engine, the engine's messages to the gateways.
 
-Theory of operation. A charge is acknowledged to the broker only when the engine has answered it and the broker has that
-answer, so whatever dies in between, the broker sends the charge again; the engine knows repeats by their id. Each kind
-of message has a lane of its own (lane.py). What the engine sends is published, and answered with what the gateways
-make of it (intake.py). Of two bridges one carries at a time (turns.py): they share one session at the broker, which
-serves the connection that came last, so a bridge that was left behind gets no further than the message it is at.
+Theory of operation. Store-and-forward with end-to-end acknowledgement. The broker gets its PUBACK for a charge only
+after the engine has acknowledged the charge and the broker has taken that acknowledgement; after any crash in between
+the broker redelivers, and the engine recognises the repeat by its MSH-10. Each kind of message has its own queue and
+MLLP connection (lane.py). A message of the engine is published, and acknowledged with the verdict of the gateways
+(intake.py). Two bridges run as active and standby (turns.py): both use one MQTT session, and the broker serves only the
+newest connection to it, so a superseded bridge delivers at most the message that it is sending.
 """
 
 import asyncio
@@ -39,11 +40,11 @@ from gateway.runtime.tasks import in_own_task
 
 _log = logging.getLogger("capgate.bridge")
 
-FAREWELL_S = 2.0
+FAREWELL_S = 2.0  # for the orderly disconnect
 
 
 class Bridge:
-    """Runs until cancelled. `ready` is set once it serves, or stands by."""
+    """The bridge's tasks. `ready` is set once it serves, or is on standby."""
 
     def __init__(self, config: BridgeConfig, clock: Clock, chance: Callable[[], float] = random.random) -> None:
         self.ready = asyncio.Event()
@@ -64,11 +65,11 @@ class Bridge:
 
     @property
     def port(self) -> int:
-        """Where the engine connects; 0 while it cannot."""
+        """TCP port of the MLLP listener; 0 while it is not open."""
         return 0 if self._listener is None else self._listener.port
 
     def report(self) -> BridgeReport:
-        """How it is."""
+        """The current state, for /healthz, /metrics and `capgate bridge`."""
         return BridgeReport(
             version=software_version(),
             id=self._config.id,
@@ -83,7 +84,7 @@ class Bridge:
         )
 
     async def run(self) -> None:
-        """Carry messages until cancelled. Raises OSError where an address to listen on cannot be had."""
+        """Forward messages until cancelled. Raises OSError if a listening address cannot be bound."""
         try:
             if self._config.health is None:
                 await self._serve()
@@ -101,7 +102,7 @@ class Bridge:
         else:
             self.ready.set()
             while True:  # ends with the task
-                await self._turns.ours()
+                await self._turns.acquire()
                 self.notices.happened(Happening.TAKEOVERS)
                 cause = await in_own_task(self._while_listening(self._one_connection))
                 await self._leave_engine()
@@ -133,7 +134,7 @@ class Bridge:
         return listener
 
     def _to_gateways(self, payload: bytes) -> OutgoingMessage:
-        """A message of the engine as it is published; only what is UTF-8 may be called so."""
+        """A message of the engine as an MQTT message; without content type (which says UTF-8) if it is not UTF-8."""
         message = OutgoingMessage.to(self._config.inbound, payload)
         try:
             payload.decode()
@@ -142,13 +143,13 @@ class Bridge:
         return message
 
     def _largest(self) -> int:
-        """Bytes that a message of the engine may have."""
+        """The largest message of the engine that can be published, in bytes."""
         if self._connection is None:
             return LARGEST_MESSAGE
         return min(LARGEST_MESSAGE, self._connection.largest_payload(self._to_gateways(b"")))
 
     async def _publish(self, payload: bytes, deadline_s: float) -> str:
-        """Give the broker a message of the engine; why it has not taken it, "" if it has."""
+        """Publish a message of the engine. Returns why the broker has not taken it, "" if it has."""
         try:
             async with asyncio.timeout_at(deadline_s):
                 await self._is_connected.wait()
@@ -176,7 +177,7 @@ class Bridge:
             await asyncio.sleep(backoff_s(failures, self._chance(), FIRST_RETRY_S, LONGEST_RETRY_S))
 
     async def _one_connection(self) -> str:
-        """Work until the connection ends; why it did."""
+        """Forward messages over one connection to the broker; returns why it ended."""
         epoch = self._clock.now().utc_us // 1000
         causes: list[str] = []
         try:
@@ -220,26 +221,26 @@ class Bridge:
             for lane in self.lanes.values():
                 group.create_task(lane.run(partial(self._pass_on, connection)))
             if self._turns is not None:
-                group.create_task(self._turns.hold(connection))
+                group.create_task(self._turns.renew(connection))
 
     async def _route(self, connection: Connection) -> None:
-        """Hand each message of the broker to who waits for it, until the connection ends."""
+        """Dispatch the broker's messages by channel, until the connection ends."""
         async for message in connection.messages():
             kind, gateway = published(self._root, message.topic)
             lane = next((lane for carried, lane in self.lanes.items() if CHANNELS[carried] is kind), None)
-            if lane is not None and not message.retain:  # a retained one was meant for somebody else, long ago
+            if lane is not None and not message.retain:  # a retained message is not a new one
                 lane.put(message)
                 continue
             if kind is RESULT:
-                self.answers.heard_result(gateway, message.payload)
+                self.answers.on_result(gateway, message.payload)
             elif kind is STATUS:
-                self.answers.heard_status(gateway, message.payload)
+                self.answers.on_status(gateway, message.payload)
             else:
                 self.notices.happened(Happening.NOT_CARRIED, "the topic is not configured", topic=message.topic)
             message.ack()
 
     async def _pass_on(self, connection: Connection, answer: Acknowledged) -> None:
-        """Publish the engine's answer; without it the gateway sends the message again."""
+        """Publish the engine's acknowledgement to the gateways, which otherwise send the message again."""
         try:
             await connection.publish(self._to_gateways(answer.payload))
         except PublishRefused as refused:

@@ -21,7 +21,7 @@ DEFAULT_CLIENT_ID = "capgate-bridge"
 
 
 class Carried(StrEnum):
-    """What is carried to the engine."""
+    """The kinds of message that the bridge forwards to the engine."""
 
     CHARGE = "charge"
     OBSERVATION = "observation"
@@ -31,7 +31,7 @@ CHANNELS = {Carried.CHARGE: CHARGE[Notation.HL7], Carried.OBSERVATION: OBSERVATI
 
 
 class AckCode(StrEnum):
-    """How the engine is told that the broker has its message (HL7 table 0008)."""
+    """The acknowledgement mode of the listener, by its positive code in MSA-1 (HL7 table 0008)."""
 
     AA = "AA"  # original mode
     CA = "CA"  # enhanced mode
@@ -50,7 +50,7 @@ def _listen(text: str) -> str:
 
 
 class BridgeTable(Table):
-    """Who this bridge is."""
+    """`[bridge]`: site, id and mode of this bridge, as in its topics."""
 
     site: Segment
     id: Segment
@@ -58,7 +58,7 @@ class BridgeTable(Table):
 
 
 class EngineTable(Table):
-    """The engine's listener, where messages go."""
+    """`[engine]`: the engine's MLLP listener."""
 
     address: Annotated[StrictStr, AfterValidator(_target)]
     carry: tuple[Carried, ...] = (Carried.CHARGE, Carried.OBSERVATION)
@@ -71,7 +71,7 @@ class EngineTable(Table):
 
 
 class ListenTable(Table):
-    """Our listener, where the engine sends its messages."""
+    """`[listen]`: the bridge's own MLLP listener, to which the engine sends."""
 
     address: Annotated[StrictStr, AfterValidator(_listen)]
     ack: AckCode = AckCode.AA
@@ -83,7 +83,7 @@ class ListenTable(Table):
 
 
 class StandbyTable(Table):
-    """That this is one of two bridges of one name, of which one carries."""
+    """`[standby]`: this bridge is one of an active/standby pair."""
 
     name: Segment
     client_id: Annotated[StrictStr, Field(min_length=1, max_length=64)]
@@ -93,13 +93,13 @@ class StandbyTable(Table):
 
 
 class BridgeHealthTable(Table):
-    """Where the bridge says how it is."""
+    """`[health]`: the address of /healthz and /metrics."""
 
     listen: Annotated[StrictStr, AfterValidator(_listen)]
 
 
 class BridgeFile(Table):
-    """bridge.toml."""
+    """All tables of bridge.toml."""
 
     bridge: BridgeTable
     mqtt: MqttTable
@@ -110,53 +110,53 @@ class BridgeFile(Table):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where the engine listens. `tls` None: in clear."""
+    """The engine's MLLP listener. `tls` None: plain TCP."""
 
     host: str
     port: int
     ack_timeout_s: float
-    keep_connection: bool  # False: one for each message
+    keep_connection: bool  # False: a new connection for each message
     tls: TlsFiles | None = None
 
 
 class MllpListen(msgspec.Struct, frozen=True):
-    """Where we listen. With `certificate` by TLS; with `ca` the engine must show a certificate of that authority."""
+    """The bridge's MLLP listener. `certificate` makes it TLS; with `ca` the engine needs a client certificate."""
 
     host: str
     port: int
     ack: AckCode
-    answer_timeout_s: float  # how long the gateways have to answer; the engine waits longer
+    answer_timeout_s: float  # for the gateways' answers; must be below the engine's own time-out
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
 
 
 class Standby(msgspec.Struct, frozen=True):
-    """How one of two bridges knows whether it is to carry."""
+    """An active/standby pair, as one of its bridges sees it."""
 
-    name: str  # of this one; the other has another
-    takeover_s: float  # silence of the other after which this one carries
-    lease: Destination  # where the one that carries says so
-    watch: MqttSettings  # the connection by which it watches the other
+    name: str  # of this bridge; its peer's differs
+    takeover_s: float  # the peer's silence after which this bridge becomes active
+    lease: Destination  # retained topic on which the active bridge renews its lease
+    watch: MqttSettings  # the connection on which the standby bridge watches the lease
 
 
 class BridgeConfig(msgspec.Struct, frozen=True):
-    """Everything that a bridge needs."""
+    """The resolved configuration of a bridge."""
 
     site: str
     id: str
     mode: Mode
     mqtt: MqttSettings
     target: Target
-    outbound: Mapping[Carried, str]  # what is carried to the engine, by its topic filter
-    inbound: Destination  # of what the engine says
+    outbound: Mapping[Carried, str]  # topic filter of each kind that goes to the engine
+    inbound: Destination  # of the engine's messages
     listen: MllpListen | None
     standby: Standby | None = None
     health: tuple[str, int] | None = None
 
 
 def load_bridge(path: Path) -> BridgeConfig:
-    """The configuration in a file. Raises TomlProblems with every error."""
+    """The configuration in bridge.toml. Raises TomlProblems with every error."""
     document = read_toml(path)
     problems = Problems(document)
     file = document.fit(BridgeFile).model

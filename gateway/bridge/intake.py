@@ -1,7 +1,7 @@
-"""One message of the engine: to the gateways by the broker, and their verdict back as its acknowledgement.
+"""A message of the engine: published to the gateways, and acknowledged to the engine with their verdict.
 
-What cannot be answered by its id, is no HL7 or is too large is answered here. All else the gateways judge; a message
-of which nothing but MSH can be read is theirs as well, so that it is counted where the feed is looked after.
+The bridge itself rejects what has no MSH segment, no MSH-10 or is too large. Everything else is left to the gateways,
+even if only MSH can be read, so that defects of the feed are counted where the feed is monitored.
 """
 
 import asyncio
@@ -21,15 +21,14 @@ from gateway.messages.inbound.hl7 import hl7_message_id
 from gateway.runtime.clock import US_PER_S, Clock
 
 _ACK_BODY = re.compile(rb"[\r\n]MSA[^A-Za-z0-9\s]")
-_NAMELESS = read_header(b"MSH|^~\\&|")
+_EMPTY_HEADER = read_header(b"MSH|^~\\&|")  # for the answer to what has no MSH
 
-Publish = Callable[
-    [bytes, float], Awaitable[str]
-]  # until the loop's time; "" once the broker has it, or why it has not
+# (payload, deadline on the event loop's clock) -> "" once the broker has taken it, else why not
+Publish = Callable[[bytes, float], Awaitable[str]]
 
 
 class Intake:
-    """What becomes of the frames that the listener hears. `largest` gives the bytes that a message may have now."""
+    """Handles each frame that the listener receives. `largest` returns the largest size accepted now, in bytes."""
 
     def __init__(
         self,
@@ -51,14 +50,14 @@ class Intake:
         self._serial = 0
 
     async def take(self, frame: Frame) -> bytes | None:
-        """The acknowledgement of what came. An acknowledgement is not acknowledged."""
+        """Publish a frame. Returns the acknowledgement to send back; None for a frame that is itself one."""
         payload = frame.head if isinstance(frame, Oversized) else frame
         size = frame.size if isinstance(frame, Oversized) else len(frame)
         try:
             header = read_header(payload)
         except Er7Error as error:
             self._notices.happened(Happening.NOT_HL7, str(error))
-            return self._answer(_NAMELESS, Acknowledgement("AR", str(error), Condition.DATA_TYPE, "not-hl7"))
+            return self._answer(_EMPTY_HEADER, Acknowledgement("AR", str(error), Condition.DATA_TYPE, "not-hl7"))
         largest = self._largest()
         if size > largest:
             self._notices.happened(Happening.TOO_LARGE, f"{size} bytes, limit {largest}", id=control_id(header))
@@ -76,9 +75,7 @@ class Intake:
         deadline_s = self._deadline_s()
         message_id = hl7_message_id(header)
         if not message_id:
-            await self._publish(
-                payload, deadline_s
-            )  # its sender cannot be answered by a gateway, but it is counted there
+            await self._publish(payload, deadline_s)  # no answer can be matched to it, but gateways count it
             text = "MSH-10: missing; accepted: the message's control id"
             answer = Acknowledgement("AE", text, Condition.FIELD_MISSING, "bad-envelope")
             self._notices.happened(Happening.REJECTED, answer.reason)

@@ -1,7 +1,7 @@
-"""One kind of message on its way to the engine: a queue and a connection of its own, so that no kind waits for another.
+"""A queue and an MLLP connection to the engine for one kind of message, so that no kind blocks another.
 
-One message is outstanding at a time, in order. An engine that is away is waited for; a single message that it does not
-answer although it is there steps behind the others after a few tries, so that it blocks none.
+One message is outstanding at a time, in order. While the engine cannot be reached, everything waits. A message that a
+reachable engine fails to acknowledge `TRIES_IN_FRONT` times goes to the end of the queue.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from gateway.mqtt.retry import backoff_s
 FIRST_RETRY_S = 0.5
 LONGEST_RETRY_S = 30.0
 TRIES_IN_FRONT = 3
-MOST_OBSERVATIONS = 200  # waiting for an engine that is away; older ones give way
+MOST_OBSERVATIONS = 200  # in the queue; beyond it the oldest is dropped
 
 Answered = Callable[[Acknowledged], Awaitable[None]]
 
 
 class Lane:
-    """Carries one kind of message over all connections to the broker; what waits belongs to one of them.
+    """The queue of one kind of message; it outlives connections to the broker, its charges do not.
 
-    A charge is acknowledged to the broker when it is answered, so the broker's window bounds how many wait here. An
-    observation is the latest value of something: it is acknowledged as it comes, and pushed out when too many wait.
+    A charge gets its PUBACK when the engine has acknowledged it, so the broker's receive maximum bounds the queue. An
+    observation may be lost: it gets its PUBACK on arrival, and the oldest is dropped when the queue is full.
     """
 
     def __init__(self, kind: Carried, target: Target, notices: Notices, chance: Callable[[], float]) -> None:
@@ -39,27 +39,27 @@ class Lane:
         self._notices = notices
         self._chance = chance
         self._held: deque[Inbound] = deque()
-        self._tries: dict[int, int] = {}  # by identity of the message
+        self._tries: dict[int, int] = {}  # by the message object's id()
         self._filled = asyncio.Event()
 
     @property
     def waiting(self) -> int:
-        """Messages that the broker has given us and the engine has not answered."""
+        """How many messages were received from the broker and not yet acknowledged by the engine."""
         return len(self._held)
 
     def put(self, message: Inbound) -> None:
-        """Take a message of the broker."""
+        """Append a message received from the broker."""
         if self._is_lossy:
             message.ack()
             if len(self._held) > MOST_OBSERVATIONS:
                 self._tries.pop(id(self._held[1]), None)
-                del self._held[1]  # the first is under way
+                del self._held[1]  # the first is being sent
                 self._notices.happened(Happening.DROPPED, "the engine takes none")
         self._held.append(message)
         self._filled.set()
 
     async def run(self, answered: Answered) -> None:
-        """Carry until the connection to the broker ends; `answered` passes an answer on, before the message is done."""
+        """Send messages until cancelled; `answered` publishes each acknowledgement of the engine, before the PUBACK."""
         failures = 0
         while True:  # ends with the connection
             while not self._held:
@@ -87,13 +87,13 @@ class Lane:
             self._note(answer, identity)
 
     def clear(self) -> None:
-        """The connection to the broker is gone: it sends again what it was not told to be done."""
+        """Forget the charges when the connection to the broker ends; the broker redelivers them."""
         if not self._is_lossy:
             self._held.clear()
             self._tries.clear()
 
     async def close(self) -> None:
-        """Leave the engine."""
+        """Close the connection to the engine."""
         await self._client.close()
 
     def _note(self, answer: Acknowledged, identity: str) -> None:
@@ -103,14 +103,14 @@ class Lane:
             self._notices.happened(Happening.REFUSED_BY_ENGINE, answer.receipt.code, id=identity)
 
     def _done(self, message: Inbound) -> None:
-        """The broker need not send it again."""
+        """Acknowledge the message to the broker and remove it."""
         if not self._is_lossy:
             message.ack()
         self._held.popleft()
         self._tries.pop(id(message), None)
 
     def _failed(self, message: Inbound, *, by_engine: bool) -> None:
-        """It stays; but if the engine is there and goes on failing with it, others have their turn."""
+        """Keep the message; move it to the end after `TRIES_IN_FRONT` failures of a reachable engine."""
         self._tries[id(message)] = self._tries.get(id(message), 0) + by_engine
         if self._tries[id(message)] >= TRIES_IN_FRONT:
             self._tries[id(message)] = 0

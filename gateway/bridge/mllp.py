@@ -1,8 +1,8 @@
 """MLLP framing: a message between 0x0B and 0x1C 0x0D on a stream of bytes. Pure.
 
-Senders differ: some leave out the last CR, some send bytes between frames, some put two frames in one packet or one in
-many, some never end a frame. 0x1C ends a frame wherever it stands. 0x0B begins one anew only in front of a header, for
-text that was typed elsewhere has it as a line end.
+It accepts what senders get wrong: no final CR, bytes between frames, several frames in one packet or one in many,
+frames that never end. 0x1C always ends a frame. 0x0B inside a frame starts a new one only in front of a header (MSH,
+FHS, BHS), since typed text may contain it as a line break.
 """
 
 import re
@@ -12,13 +12,13 @@ import msgspec
 START = b"\x0b"
 END = b"\x1c"
 MAX_BYTES = 1 << 20
-HEAD_BYTES = 4096  # what is kept of a frame that is too large: its header, to answer it
+HEAD_BYTES = 4096  # kept of a frame that is too large, for the MSH that its rejection needs
 _BEGUN = re.compile(rb"\x0b(?=MSH|FHS|BHS)")
-_LOOK_BACK = 3  # bytes of a begin that the next packet may complete
+_LOOK_BACK = 3  # bytes of a start sequence that may be split between two packets
 
 
 class Oversized(msgspec.Struct, frozen=True):
-    """A frame larger than is taken: how it begins, and its size in bytes."""
+    """A frame above the size limit: its first HEAD_BYTES, and its size in bytes."""
 
     head: bytes
     size: int
@@ -28,29 +28,29 @@ Frame = bytes | Oversized
 
 
 def frame(message: bytes) -> bytes:
-    """The message as it goes over the line."""
+    """The message with its MLLP framing."""
     return START + message + END + b"\r"
 
 
 class Deframer:
-    """Bytes in, messages out; of one larger than `max_bytes` only the begin and the size."""
+    """Extracts the frames from a byte stream; of a frame larger than `max_bytes` only head and size are kept."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self.dropped = 0  # bytes that stood in no frame, but for line ends
-        self.unended = 0  # frames that another one followed before they were ended
+        self.dropped = 0  # bytes outside any frame, line ends excepted
+        self.unended = 0  # frames that had no end before the next one started
         self._max_bytes = max_bytes
         self._buffer = bytearray()
         self._inside = False
-        self._shed = 0  # bytes that are gone of the frame under way, if it is too large
-        self._head = b""  # the first of them
+        self._shed = 0  # bytes discarded of the current frame, if it is too large
+        self._head = b""  # the first HEAD_BYTES of them
 
     @property
     def is_within(self) -> bool:
-        """Whether a frame has begun and is not ended."""
+        """Whether the stream is inside a frame."""
         return self._inside
 
     def feed(self, data: bytes) -> list[Frame]:
-        """What is complete now."""
+        """Add received bytes; returns the frames that they complete."""
         self._buffer += data
         found: list[Frame] = []
         while self._inside or self._skip_to_start():
@@ -72,7 +72,7 @@ class Deframer:
         return self._inside
 
     def _begin_anew(self, limit: int) -> bool:
-        """Whether another frame begins before `limit`: the one under way was never ended."""
+        """Restart at a new frame's start before `limit`, if there is one: the current frame was never ended."""
         begun = [match.end() for match in _BEGUN.finditer(self._buffer, 0, min(limit + _LOOK_BACK, len(self._buffer)))]
         if not begun:
             return False
@@ -82,7 +82,7 @@ class Deframer:
         return True
 
     def _bound(self) -> None:
-        """Keep no more of a frame than is ever taken."""
+        """Discard the buffered bytes of a frame above the limit, except its head."""
         if self._shed or len(self._buffer) > self._max_bytes:
             gone = max(0, len(self._buffer) - _LOOK_BACK - 1)
             self._head += bytes(self._buffer[: min(gone, HEAD_BYTES - len(self._head))])

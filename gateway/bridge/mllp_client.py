@@ -19,7 +19,7 @@ LARGEST_ACK = 65_536
 
 
 class AckTimeout(Exception):
-    """The engine gave no acknowledgement. `connected`: it was there, and closed, stalled or answered something else."""
+    """No acknowledgement came. `connected`: the engine was reached, but closed, stalled or sent other data."""
 
     def __init__(self, detail: str, *, connected: bool) -> None:
         super().__init__(detail)
@@ -27,7 +27,7 @@ class AckTimeout(Exception):
 
 
 class Acknowledged:
-    """The engine's acknowledgement: its bytes, and what they say."""
+    """The engine's acknowledgement: its bytes, and the receipt parsed from them."""
 
     def __init__(self, payload: bytes, receipt: Receipt) -> None:
         self.payload = payload
@@ -35,7 +35,7 @@ class Acknowledged:
 
 
 class MllpClient:
-    """Opened when it is needed, cut when the engine does not keep to the protocol."""
+    """An MLLP client: connects on demand, and aborts the connection after any protocol error."""
 
     def __init__(self, target: Target, notices: Notices) -> None:
         self._target = target
@@ -44,10 +44,10 @@ class MllpClient:
         self._writer: asyncio.StreamWriter | None = None
         self._deframer = Deframer(LARGEST_ACK)
         self._came: deque[Frame] = deque()
-        self._came_instead = ""  # what was no acknowledgement of the message under way
+        self._came_instead = ""  # what was received instead of the acknowledgement
 
     async def exchange(self, message: bytes, control_id: str) -> Acknowledged:
-        """Send a message, and wait for the acknowledgement that names it. Raises AckTimeout."""
+        """Send a message, and wait for the acknowledgement with its `control_id` in MSA-2. Raises AckTimeout."""
         if not self._target.keep_connection:
             await self.close()
         is_fresh = self._writer is None
@@ -59,7 +59,7 @@ class MllpClient:
         return await self._exchange(message, control_id)  # an engine may have closed an idle connection
 
     async def close(self) -> None:
-        """Cut the connection, if there is one."""
+        """Abort the connection, if there is one."""
         writer, self._reader, self._writer = self._writer, None, None
         if writer is not None:
             writer.transport.abort()
@@ -79,7 +79,7 @@ class MllpClient:
         except (OSError, EOFError) as error:
             detail = str(error) or type(error).__name__
         except asyncio.CancelledError:
-            await self.close()  # its acknowledgement would come to the next message
+            await self.close()  # else its acknowledgement would be read as the next message's
             raise
         if not self._came_instead and self._deframer.is_within:
             self._came_instead = "an answer came that was not ended"
@@ -104,7 +104,7 @@ class MllpClient:
         return self._reader, self._writer
 
     async def _acknowledgement(self, reader: asyncio.StreamReader, control_id: str) -> Acknowledged:
-        """What is no acknowledgement, or one of another message, is passed over."""
+        """Read until the acknowledgement of `control_id`; other frames are counted. Raises EOFError, OSError."""
         while True:
             while self._came:
                 answer = _read(self._came.popleft(), control_id)
@@ -119,7 +119,7 @@ class MllpClient:
 
 
 def _read(answer: Frame, control_id: str) -> Acknowledged | str:
-    """The acknowledgement of that message, or what it is instead, without its content."""
+    """The acknowledgement of `control_id`; else a text that says what the frame is, without its content."""
     if isinstance(answer, Oversized):
         return f"an answer came that is larger than {LARGEST_ACK} bytes"
     try:
@@ -135,7 +135,7 @@ def _read(answer: Frame, control_id: str) -> Acknowledged | str:
 
 
 def _client_context(files: TlsFiles) -> ssl.SSLContext:
-    """Reads the files at every connect, so that they can be renewed. Raises BadTls."""
+    """The TLS context; files are read at every connect, so that they can be renewed. Raises BadTls."""
     try:
         context = ssl.create_default_context(cafile=str(files.ca))
         if files.certificate is not None:

@@ -1,8 +1,8 @@
-"""Our MLLP listener: connections, at most `MAX_CONNECTIONS`, their frames in order, and an answer to each.
+"""The MLLP listener: at most `MAX_CONNECTIONS` connections, each frame answered in order.
 
-Connections are accepted here and not by the loop's server, which says nothing of a client that TLS refuses. When all
-places are taken, the connection that has been idle the longest gives way: engines leave connections open, and half of a
-broken one stays until the network has noticed.
+It accepts sockets itself, since asyncio's server does not report a failed TLS handshake. When all connections are in
+use, the one idle for longest is closed for the new one: engines leave connections open, and a half-open one lasts until
+the keep-alive ends it.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ _log = logging.getLogger("capgate.bridge")
 
 READ_BYTES = 65_536
 MAX_CONNECTIONS = 16
-LARGEST_MESSAGE = 65_024  # bytes; what a gateway takes, and a broker with a limit of 64 KiB
+LARGEST_MESSAGE = 65_024  # bytes; the gateways' limit, and what fits a broker with a limit of 64 KiB
 WRITE_S = 10.0
 HANDSHAKE_S = 10.0
 BACKLOG = 100
 ACCEPT_RETRY_S = 1.0
 TLS_HELLO = b"\x16\x03"  # RFC 8446, 5.1: a handshake record
-KEEPALIVE = {  # a peer that is gone without a word is noticed after 120 s
+KEEPALIVE = {  # a vanished peer is detected after 120 s
     socket.TCP_KEEPIDLE: 60,
     socket.TCP_KEEPINTVL: 15,
     socket.TCP_KEEPCNT: 4,
@@ -40,13 +40,13 @@ class _Peer:
 
     def __init__(self, connection: socket.socket, host: str) -> None:
         self.connection = connection
-        self.host = host  # whence it comes
+        self.host = host  # the peer's IP address
         self.task: asyncio.Task[None] | None = None
         self.active_s = asyncio.get_running_loop().time()
-        self.busy = False  # with a message that is not answered yet
+        self.busy = False  # a message of it is not answered yet
 
     def cut(self) -> None:
-        """Give it up."""
+        """Cancel its task, which closes the connection."""
         if self.task is not None:
             self.task.cancel()
 
@@ -66,11 +66,11 @@ class MllpServer:
 
     @property
     def connections(self) -> int:
-        """How many are open."""
+        """Number of open connections."""
         return len(self._peers)
 
     async def open(self) -> None:
-        """Listen. Raises OSError, also for TLS files that cannot be used."""
+        """Start listening. Raises OSError if the address cannot be bound or the TLS files cannot be used."""
         self._tls = await asyncio.to_thread(_server_context, self._config)
         host, port = self._config.host, self._config.port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -80,7 +80,7 @@ class MllpServer:
         self._accepting = self._group.create_task(self._accept(self._socket))
 
     def close(self) -> None:
-        """Listen no more, and cut all connections."""
+        """Stop listening, and close all connections."""
         if self._socket is not None:
             self._accepting.cancel()
             self._socket.close()
@@ -92,7 +92,7 @@ class MllpServer:
         while True:  # ends with the task
             try:
                 connection, address = await loop.sock_accept(listening)
-            except OSError as error:  # no descriptor is left, or the client is gone already
+            except OSError as error:  # out of file descriptors, or the client has already closed
                 self._notices.happened(Happening.TURNED_AWAY, type(error).__name__)
                 await asyncio.sleep(ACCEPT_RETRY_S)
                 continue
@@ -106,7 +106,7 @@ class MllpServer:
             peer.task.add_done_callback(partial(self._gone, peer))
 
     def _make_room(self, newcomer: _Peer) -> bool:
-        """Let the connection that was idle the longest give way, if any is idle."""
+        """Close the connection that was idle for longest. False if none is idle."""
         idle = [peer for peer in self._peers if not peer.busy]
         self._notices.begins(Trouble.FULL, f"{MAX_CONNECTIONS} connections")
         if not idle:
@@ -177,7 +177,7 @@ class MllpServer:
 
 
 def keep_alive(connection: socket.socket) -> None:
-    """Let the network notice a peer that is gone without a word."""
+    """Enable TCP keep-alive, so that a vanished peer is detected."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in KEEPALIVE.items():
         connection.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,4 +1,4 @@
-"""How a bridge is: for people, for /healthz and for /metrics."""
+"""The state of a bridge: as text for people, as JSON at /healthz, as Prometheus metrics at /metrics."""
 
 from collections.abc import Iterator, Mapping
 from typing import Literal
@@ -10,14 +10,14 @@ from prometheus_client.registry import Collector
 
 
 class LaneReport(msgspec.Struct, frozen=True):
-    """One kind of message on its way to the engine."""
+    """The counts of one kind of message that goes to the engine."""
 
-    waiting: int  # taken from the broker, not answered by the engine
-    carried: int  # answered, since the start
+    waiting: int  # received from the broker, not acknowledged by the engine
+    carried: int  # acknowledged since the start
 
 
 class BridgeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a bridge says of itself; no content of any message."""
+    """The state of a bridge at one instant, without any content of messages."""
 
     version: str
     id: str
@@ -28,20 +28,20 @@ class BridgeReport(msgspec.Struct, frozen=True, kw_only=True):
     lanes: Mapping[str, LaneReport]
     connections: int  # of the engine to our listener
     counts: Mapping[str, int]  # since the start
-    troubles: Mapping[str, str]  # what is wrong now, and why
+    troubles: Mapping[str, str]  # cause by current fault condition
 
     def reasons(self) -> list[str]:
         """Why it is degraded; empty when all is well."""
         return [f"{trouble}: {cause}" for trouble, cause in self.troubles.items()]
 
     def metrics(self) -> bytes:
-        """As Prometheus reads it."""
+        """The report in Prometheus' text format."""
         registry = CollectorRegistry()
         registry.register(_Families(self))
         return generate_latest(registry)
 
     def lines(self) -> Iterator[str]:
-        """As a person reads it."""
+        """The report as lines of text."""
         broker = f"connected by MQTT {self.protocol}" if self.mqtt_connected else "not connected"
         yield f"bridge {self.id}, {self.role}, Capgate {self.version}"
         yield f"broker    {broker}"
@@ -61,7 +61,7 @@ class _Families(Collector):
         self._report = report
 
     def collect(self) -> Iterator[Metric]:
-        """Called by the library."""
+        """The metrics; called by prometheus-client."""
         report = self._report
         yield GaugeMetricFamily("capgate_bridge_mqtt_connected", "1: to the broker", value=report.mqtt_connected)
         yield GaugeMetricFamily("capgate_bridge_active", "0: it stands by", value=report.role != "standby")

@@ -1,14 +1,14 @@
-"""Whose turn it is: two bridges of one name, of which one carries and the other stands by.
+"""Active/standby failover of two bridges: a lease on a retained topic, with MQTT session takeover as the fence.
 
-Theory of operation. Both are configured with the same client id. The broker has one session of that name and serves one
-connection in it: a bridge that connects takes over what waits, and the other is cut off by the broker itself. So two
-never carry, whatever they believe; a bridge that is cut off without noticing sends the engine no more than the message
-that it is at, for the next one waits until the broker has taken the answer to the last.
+Theory of operation. Both bridges are configured with the same client id. The broker keeps one session for it and serves
+one connection in that session: a bridge that connects inherits the waiting messages, and the broker disconnects the
+other. So two bridges are never served, whatever they believe. A bridge that has not noticed its disconnect sends the
+engine at most the message that it is sending, since the next one needs the broker's PUBACK for the last answer.
 
-This module decides who connects. The bridge that carries says so on a retained topic, a few times within `takeover_s`,
-and takes it back when it ends in order. The other watches by a connection of another client id. It connects when the
-topic has been silent for `takeover_s`, or the name there is nobody's or its own. Turns that end soon make it wait
-longer, so that two bridges that cannot hear each other do not chase each other.
+This module decides when to connect. The active bridge renews its lease `BEATS` times within `takeover_s`, and clears
+it when it ends in order. The standby bridge watches the lease on a connection with its own client id, and connects when
+the lease was silent for `takeover_s`, was cleared, or still holds its own name. After short active periods it waits
+longer, so that two bridges that do not see each other's lease do not keep taking over from each other.
 """
 
 import asyncio
@@ -22,23 +22,23 @@ from gateway.mqtt.types import MqttDown, OutgoingMessage, PublishRefused
 
 _log = logging.getLogger("capgate.bridge")
 
-BEATS = 4  # within `takeover_s`
-LONGEST_PATIENCE = 32  # times `takeover_s`
-SHORT_TURN = 10  # times `takeover_s`: a turn that lasts longer was a good one
+BEATS = 4  # renewals of the lease within `takeover_s`
+MAX_BACKOFF = 32  # times `takeover_s`
+STABLE_AFTER = 10  # times `takeover_s`: an active period of this length resets the back-off
 
 
 class Turns:
-    """The turns of one bridge: `ours` waits for one, `hold` says that it lasts."""
+    """The role of one bridge of the pair: `acquire` waits to become active, `renew` keeps the lease."""
 
     def __init__(self, config: Standby, notices: Notices) -> None:
         self.role: Literal["active", "standby"] = "standby"
         self._config = config
         self._notices = notices
-        self._patience = 1
+        self._backoff = 1  # times `takeover_s`
         self._began_s = 0.0
 
-    async def ours(self) -> None:
-        """Return when this bridge is to connect."""
+    async def acquire(self) -> None:
+        """Wait until this bridge is to become active."""
         while self.role == "standby":
             try:
                 async with connect(self._config.watch, None) as connection:
@@ -52,8 +52,8 @@ class Turns:
                 await asyncio.sleep(self._config.takeover_s / BEATS)
 
     async def _watched(self, connection: Connection) -> str:
-        """Return why the other bridge does not carry."""
-        silence_s = self._config.takeover_s * self._patience
+        """Watch the lease until the peer is not active; returns how that was known."""
+        silence_s = self._config.takeover_s * self._backoff
         messages = connection.messages()
         while True:
             try:
@@ -67,20 +67,20 @@ class Turns:
             if message.payload == self._config.name.encode() and message.retain:
                 return "nobody carried since this one did"
 
-    async def hold(self, connection: Connection) -> None:
-        """Say that this bridge carries, until the connection ends."""
+    async def renew(self, connection: Connection) -> None:
+        """Renew the lease until the connection ends."""
         while True:  # ends with the connection
             await connection.publish(OutgoingMessage.to(self._config.lease, self._config.name.encode()))
             await asyncio.sleep(self._config.takeover_s / BEATS)
 
     async def release(self, connection: Connection) -> None:
-        """The turn ends in order: the other need not wait."""
+        """Clear the lease, so that the peer takes over at once."""
         await connection.publish(OutgoingMessage.to(self._config.lease, b""))
 
     def ended(self, cause: str) -> None:
-        """The connection is gone."""
+        """Go back to standby after the connection ended."""
         lasted_s = asyncio.get_running_loop().time() - self._began_s
-        is_short = lasted_s < SHORT_TURN * self._config.takeover_s
-        self._patience = min(2 * self._patience, LONGEST_PATIENCE) if is_short else 1
+        is_short = lasted_s < STABLE_AFTER * self._config.takeover_s
+        self._backoff = min(2 * self._backoff, MAX_BACKOFF) if is_short else 1
         self.role = "standby"
         _log.warning("this bridge stands by", extra={"cause": cause})

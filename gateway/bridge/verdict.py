@@ -1,9 +1,9 @@
-"""What the gateways of a site say of one message, made into the one acknowledgement that its sender hears. Pure.
+"""Combines the answers of a site's gateways to one message into one HL7 acknowledgement. Pure.
 
-A message goes to every gateway of the site, and each answers for itself. One that took it is enough. One that has no
-use for it speaks for itself alone, so all that are online are heard before that is the answer. One that rejects it is
-heard where none took it: then somebody must mend it. A gateway that is offline is not waited for, for the broker keeps
-the message in its session; but where nobody at all answered, the message is to be sent again.
+Every gateway of the site answers every message. One "accepted" decides at once (AA). Otherwise all online gateways must
+have answered: a "rejected" among them makes it AE, only "ignored" makes it AA. An offline gateway is not waited for,
+since the broker keeps the message in its session. If an online gateway did not answer in time, or none answered at all,
+the result is AE with a request to send again.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,7 +24,7 @@ CONDITIONS = {
 
 
 class GatewayAnswer(msgspec.Struct, frozen=True):
-    """What one gateway made of a message: `data` of its result event."""
+    """One gateway's answer to a message: the `data` of its result event."""
 
     for_: str | None = msgspec.field(name="for")
     result: Literal["accepted", "ignored", "rejected"]
@@ -33,9 +33,9 @@ class GatewayAnswer(msgspec.Struct, frozen=True):
 
 
 def verdict(answers: Mapping[str, GatewayAnswer], online: Collection[str], *, late: bool) -> Acknowledgement | None:
-    """The acknowledgement, by the answers of gateways so far; None while others may still decide.
+    """The acknowledgement for the answers so far, by gateway id; None while a missing answer may still decide.
 
-    `late`: the time to answer is over. Then there always is one.
+    `late`: the time to answer is over; the result is then never None.
     """
     accepted = _first(answers, "accepted")
     if accepted is not None:
