@@ -230,11 +230,14 @@ def _holds(act: LiftHold, named: SessionSnapshot) -> tuple[str, ...]:
 
 
 def _lifted(lift: facts.HoldLifted, named: SessionSnapshot, context: ActContext) -> facts.HoldLifted:
-    """The lift with the units that it lets go. Without any it would let go what nobody has seen yet."""
+    """The lift with the units that it lets go. Without any it would let go what nobody has seen yet.
+
+    Where a start disagreed, the units that stand now may be none: that is what the person decides.
+    """
     known = (*named.session.facts, lift)
     policy = named.outcome.record.policy
     after = assess_observed(known, policy, context.observed, context.now_us)
-    if not after.increments:
+    if not after.increments and HeldReason.START_DISAGREES not in lift.holds:
         ended = after.infusion_end is not None
         accepted = "explain, with why nothing is charged" if ended else "infusion-ended first; or explain"
         raise RequestRefused("holds: no unit stands that this would let go", accepted)

@@ -59,7 +59,7 @@ from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.attribution import Session
 from gateway.session.fact_types import WorkKind
-from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, WorkRaised
+from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, StartDisagreed, WorkRaised
 from gateway.session.keys import TOKEN_LENGTH, TOKEN_LETTERS
 from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.related import CLOCK, Anchor
@@ -412,9 +412,10 @@ class Pipeline:
     def _for_people(self, wrong: Collection[str], now_us: int) -> Iterator[AnyFact]:
         """What a start leaves to people, unless they have it already; the sessions in `wrong` were put to sleep."""
         known = self._next.work_keys
-        disagrees = (
-            self._work_about(self._next.records[token], WorkKind.START_DISAGREES, now_us) for token in sorted(wrong)
-        )
+        disagrees: list[AnyFact] = []
+        for token in sorted(wrong):
+            disagrees.append(StartDisagreed(at_us=now_us, known_at_us=now_us, token=token))
+            disagrees.append(self._work_about(self._next.records[token], WorkKind.START_DISAGREES, now_us))
         for fact in (*disagrees, *self._after_damage(now_us)):
             if not isinstance(fact, WorkRaised) or work_key(fact) not in known:
                 yield fact

@@ -443,6 +443,13 @@ class EvidenceLost(SessionFact, frozen=True, tag="evidence_lost"):
     """Entries of the ledger were lost while the session was under way; some may have been about it."""
 
 
+class StartDisagreed(SessionFact, frozen=True, tag="start_disagreed"):
+    """A start would have taken back published increments though nothing but time had passed.
+
+    Nothing more is published of the session's count until a person lifts the hold that this makes.
+    """
+
+
 class NoteAdded(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="note_added"):
     """A free remark for whoever reviews the session. It must name no patient: the ledger keeps it for good."""
 
@@ -600,6 +607,7 @@ AnyFact = (
     | ToleranceChecked
     | CapIdentified
     | EvidenceLost
+    | StartDisagreed
     | NoteAdded
     | OrderChecked
     | WorkRaised

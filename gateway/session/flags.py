@@ -60,6 +60,7 @@ class HeldReason(StrEnum):
     PREPARATION_MISSING = "preparation_missing"  # nobody charted what 97008 stands for
     ADMINISTRATION_MISSING = "administration_missing"  # no report that chemotherapy was given
     EVIDENCE_LOST = "evidence_lost"  # a part of the ledger is lost that may have been about the session
+    START_DISAGREES = "start_disagrees"  # a start would have taken back what was published
     UNIT_SHARED = "unit_shared"  # another gateway read a unit of it too, or served its chair
     DRY_RUN = "dry_run"  # the policy releases nothing
     SIGNED_BEFORE = "signed_before"  # more increments stand than did when it was signed

@@ -22,7 +22,16 @@ from gateway.session.facts import (
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.increments import Change, Emitted, Op, fold, reconcile
 from gateway.session.policy import Policy
-from gateway.session.release import Release, ReleaseState, explanation, is_lost, lacks_end, may_count, release
+from gateway.session.release import (
+    Release,
+    ReleaseState,
+    explanation,
+    is_disputed,
+    is_lost,
+    lacks_end,
+    may_count,
+    release,
+)
 from gateway.session.review import order_found
 from gateway.session.spans import FOREVER, US_PER_S
 
@@ -178,7 +187,8 @@ def outcome(
     session: Session, record: SessionRecord, assessment: Assessment, observed: Mapping[str, int], now_us: int
 ) -> Outcome:
     """What `assessment` of `session` at `now_us` changes about `record`."""
-    changes = reconcile(record.emitted, assessment.increments, now_us)
+    disputed = is_disputed(session.facts, record.token)
+    changes = () if disputed else reconcile(record.emitted, assessment.increments, now_us)
     emitted = fold(record.emitted, changes)
     idle_us = record.policy.session_idle_s * US_PER_S
     closes_us = FOREVER if assessment.stopped_us is None else assessment.stopped_us + idle_us
@@ -259,6 +269,8 @@ def _moved_on(before: Published, now: Published) -> bool:
 
 def _state(session: Session, record: SessionRecord, assessment: Assessment, released: Release) -> SessionState:
     """The state of a session whose cooling is over."""
+    if HeldReason.START_DISAGREES in released.reasons:
+        return SessionState.HELD
     said = explanation(session.facts)
     if said is not None and HeldReason.EXPLAINED in released.reasons and len(assessment.increments) <= said.units:
         return SessionState.EXPLAINED

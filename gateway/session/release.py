@@ -29,6 +29,7 @@ from gateway.session.facts import (
     PreparationCharted,
     SessionExplained,
     SessionFinalized,
+    StartDisagreed,
 )
 from gateway.session.flags import HeldReason
 from gateway.session.increments import LAST_REVISION, Emitted
@@ -83,6 +84,8 @@ def release(
     found = [*_holds(assessment, facts, policy, patient, emitted, now_us)]
     if any(isinstance(fact, EvidenceLost) for fact in facts):
         found.append(HeldReason.EVIDENCE_LOST)
+    if is_disputed(facts, account.token):
+        found.append(HeldReason.START_DISAGREES)
     if final:
         found += _final_holds(assessment, facts, policy)
         if not account.charged and _is_signed_for_less(assessment, facts, policy):
@@ -99,6 +102,20 @@ def release(
         return Release(state, reasons, charges, items)
     keys = Keys(account.token, ())
     return Release(state, reasons, tuple(Charge(key=key, line=line) for line in releasable if (key := keys.draw())))
+
+
+def is_disputed(facts: Iterable[AnyFact], token: str) -> bool:
+    """Whether a start disagreed with what was published of the session, and nobody has lifted that hold since."""
+    since_us = max(
+        (fact.known_at_us for fact in facts if isinstance(fact, StartDisagreed) and fact.token == token), default=None
+    )
+    return since_us is not None and not any(
+        isinstance(fact, HoldLifted)
+        and fact.token == token
+        and HeldReason.START_DISAGREES in fact.holds
+        and fact.known_at_us > since_us
+        for fact in facts
+    )
 
 
 def may_count(assessment: Assessment, policy: Policy) -> bool:
@@ -171,7 +188,7 @@ def _lifted(
         lifted.discard(HeldReason.CHEMO_ORDERS_REMAIN)
     if not final:  # no window closes such a session, only a person
         lifted.discard(HeldReason.UNIT_LOST)
-    return lifted - UNLIFTABLE
+    return lifted - UNLIFTABLE - {HeldReason.START_DISAGREES}  # of which only the last dispute counts
 
 
 def _is_signed_for_less(assessment: Assessment, facts: Sequence[AnyFact], policy: Policy) -> bool:

@@ -12,11 +12,13 @@ from gateway.session.fact_types import WorkKind
 from gateway.session.facts import (
     CapRef,
     CoolingStopped,
+    HoldLifted,
     PatientReassigned,
     SessionExplained,
     ToleranceChecked,
     encode_fact,
 )
+from gateway.session.outcome import SessionState
 from tests.support.pipeline import MINUTE_US, Suite, cool, running
 
 DAY_US = 24 * 60 * MINUTE_US
@@ -191,3 +193,12 @@ async def test_a_start_that_would_take_back_what_was_published_leaves_it_to_a_pe
             assert await suite.increments() == before
             (item,) = suite.pipeline.state.work
             assert (item.raised.what, item.raised.order) == (WorkKind.START_DISAGREES, record.token)
+            assert suite.pipeline.state.records[record.token].state is SessionState.HELD
+        await suite.tell("s9", "preparation.charted", 10, visit="V-1")  # a fact about it settles nothing
+        assert await suite.increments() == before
+        lifted = HoldLifted(
+            at_us=suite.clock.us, known_at_us=suite.clock.us, token=record.token, holds=("start_disagrees",), units=0
+        )
+        await suite.pipeline.record([lifted])
+        after = [operation for operation, *_ in await suite.increments()]
+        assert after == ["emit", "emit", "retract", "retract"]

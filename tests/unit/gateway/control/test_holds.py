@@ -21,6 +21,7 @@ from gateway.session.facts import (
     SessionExplained,
     SessionFinalized,
     SharedBy,
+    StartDisagreed,
     UnitShared,
 )
 from gateway.session.flags import HeldReason
@@ -200,8 +201,30 @@ class TestEachHold:
             "unknown: the patient, the infusion's end | bind, infusion-ended; or explain, with why nothing is charged"
         )
 
+    def test_where_a_start_disagreed_a_person_lets_go_what_stands_now(self) -> None:
+        site = Site(APPROVED, *day(*READY))
+        site.live.learn([StartDisagreed(**times("13:40", None), token=TOKEN)], at("13:40"))
+        site.now_us = at("13:40")
+        before = site.live.records[TOKEN].emitted
+        site.live.learn([corrected("A", "13:41", "12:29")], at("13:41"))
+        assert site.live.records[TOKEN].emitted == before
+        site.finalise()
+        assert (site.held, site.charged) == ((HeldReason.START_DISAGREES,), 0)
+        assert site.snapshot.outcome.record.state is SessionState.HELD
+        site.lift("start_disagrees")
+        assert (site.held, site.charged) == ((), 0)
+        assert all(each.retracted for each in site.live.records[TOKEN].emitted)
+
     def test_every_reason_is_tried_here(self) -> None:
-        others = {"unit_lost", "explained", "signed_before", "policy_unapproved", "policy_not_effective", "dry_run"}
+        others = {
+            "start_disagrees",
+            "unit_lost",
+            "explained",
+            "signed_before",
+            "policy_unapproved",
+            "policy_not_effective",
+            "dry_run",
+        }
         assert {*LIFTED, *others, "unbound"} == set(HeldReason)
 
 
