@@ -1,7 +1,7 @@
-"""Acts of operators become facts. Pure: what an act may refer to comes in as an `ActContext`.
+"""Converts control acts (what a person does to a session) into facts. Pure.
 
-An act that is not possible is refused, with what would be accepted. Nobody changes an increment by hand: the tracker
-recomputes from the facts.
+An act that is not allowed raises RequestRefused, with what would be accepted. No act changes an increment directly: the
+tracker recomputes the count from the facts.
 """
 
 import re
@@ -46,30 +46,30 @@ from gateway.session.spans import US_PER_MINUTE, US_PER_S
 from gateway.session.statements import InfusionFact
 from gateway.session.worklist import WorkItem
 
-FUTURE_US = 5 * US_PER_MINUTE  # how far a time may lie ahead: the clocks of a hospital differ
+FUTURE_US = 5 * US_PER_MINUTE  # tolerance for times in the future, since a hospital's clocks differ
 _TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d", re.ASCII)
 _WITH_OFFSET = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00"
 
-# What is to be recorded of an act: its facts, and the identifiers behind the subjects that they name.
+# The facts of an act, and the patient identifiers of the subjects (salted hashes) in them.
 ActFacts = tuple[tuple[AnyFact, ...], tuple[Identity, ...]]
 
 
 class ActContext(msgspec.Struct, frozen=True):
-    """What an act may refer to in a gateway, and the instant of its request."""
+    """The state of the gateway that an act is checked against, at the instant of the request."""
 
     now_us: int
-    oldest_us: int  # what happened before it is settled
-    zone: tzinfo | None  # of times of day; None: they are refused
+    oldest_us: int  # earlier times are refused
+    zone: tzinfo | None  # for times of day; None: they are refused
     chairs: Mapping[str, CapRef]
     caps: frozenset[CapRef]
-    serving: Mapping[CapRef, str]  # the subject that each cap serves now
-    observed: Mapping[str, int]  # by unit, the instant up to which good readings show it
-    subject_of: Callable[[str], str]  # visit -> subject
+    serving: Mapping[CapRef, str]  # the subject bound to each cap now
+    observed: Mapping[str, int]  # `observed until` of each unit, in us
+    subject_of: Callable[[str], str]  # visit number -> subject
     work: tuple[WorkItem, ...] = ()  # the open items of the work list
 
 
 class SessionSnapshot(msgspec.Struct, frozen=True):
-    """A session's facts and what they amount to at one instant."""
+    """A session's facts, and the outcome computed from them at one instant."""
 
     session: Session
     outcome: Outcome
@@ -81,17 +81,17 @@ class SessionSnapshot(msgspec.Struct, frozen=True):
 
     @property
     def patient(self) -> str:
-        """The subject of its patient; "" while it is unbound."""
+        """The patient's subject; "" while the session is unbound."""
         return self.session.patient
 
     @property
     def caps(self) -> tuple[CapRef, ...]:
-        """The caps that cooled in it."""
+        """The caps that cooled in the session; its first cap if none did."""
         return self.outcome.assessment.caps or (self.outcome.record.cap,)
 
 
 class _PersonFields(TypedDict):
-    """The fields of every fact that comes of an act."""
+    """The fields common to the facts of all acts."""
 
     at_us: int
     known_at_us: int
@@ -104,12 +104,12 @@ class _SessionFields(_PersonFields):
 
 
 def cap_name(cap: CapRef) -> str:
-    """`cap-07:1`, as acts name a cap."""
+    """The cap's name in requests and answers, as in `cap-07:1`."""
     return f"{cap.device}:{cap.channel}"
 
 
 def facts_of(act: AnyAct, named: SessionSnapshot | None, context: ActContext) -> ActFacts:
-    """The facts of an act, and the identities in it. `named` is the session that it gives. Raises RequestRefused."""
+    """The facts and identities of an act. `named` is the session that the act names, if any. Raises RequestRefused."""
     match act:
         case Bind():
             return _bound(act, named, context)
@@ -159,21 +159,21 @@ def _of_session(
 
 
 def _require_ended(named: SessionSnapshot) -> None:
-    """A signature stands for the whole record, so the record must have an end."""
+    """Refuse a second signature, and one while cooling goes on: a signature covers the complete record."""
     if any(isinstance(fact, facts.SessionFinalized) for fact in named.session.facts):
         raise RequestRefused("somebody has finalised it already", "a session that is not finalised")
     _require_over(named)
 
 
 def _require_over(named: SessionSnapshot) -> None:
-    """Cooling has stopped, or every unit of it is out of sight."""
+    """Refuse a session whose cooling goes on on a unit that is still observed."""
     assessment = named.outcome.assessment
     if assessment.started_us is not None and assessment.stopped_us is None and assessment.lost_us is None:
         raise RequestRefused("cooling goes on", "a session whose cooling has stopped; stop-charted tells of an end")
 
 
 def _require_complete(named: SessionSnapshot) -> None:
-    """What nobody knows, no signature makes good: the units would be lost."""
+    """Refuse to sign without patient or infusion end: the units could then never be charged."""
     if not (unknown := _unknown(named)):
         return
     acts = {"the patient": "bind", "the infusion's end": "infusion-ended"}
@@ -184,7 +184,7 @@ def _require_complete(named: SessionSnapshot) -> None:
 
 
 def _unknown(named: SessionSnapshot) -> list[str]:
-    """What is unknown of a session that cooled long enough to be charged."""
+    """What is missing for the charge of a session that cooled long enough for one."""
     assessment, policy = named.outcome.assessment, named.outcome.record.policy
     unknown = [] if named.patient or not may_count(assessment, policy) else ["the patient"]
     return [*unknown, "the infusion's end"] if lacks_end(assessment, policy) else unknown
@@ -201,11 +201,11 @@ def _require_uncharged(named: SessionSnapshot) -> None:
 
 
 def _units(named: SessionSnapshot) -> int:
-    """How many units stand, for whoever signs or explains the session now."""
+    """The number of attained increments, recorded with a signature or an explanation."""
     return len(named.outcome.assessment.increments)
 
 
-# What ends a hold that nobody lifts.
+# What ends the holds that lift-hold cannot lift.
 _OTHERWISE = {
     HeldReason.UNBOUND: "bind says whose the session is",
     HeldReason.POLICY_UNAPPROVED: "explain: a session keeps the policy under which it opened",
@@ -230,9 +230,9 @@ def _holds(act: LiftHold, named: SessionSnapshot) -> tuple[str, ...]:
 
 
 def _lifted(lift: facts.HoldLifted, named: SessionSnapshot, context: ActContext) -> facts.HoldLifted:
-    """The lift with the units that it lets go. Without any it would let go what nobody has seen yet.
+    """The fact with the number of units that it releases. Refused at 0: it would release units that nobody has seen.
 
-    Where a start disagreed, the units that stand now may be none: that is what the person decides.
+    Except where a start disagreed: there the units now attained may be none, and the person decides that.
     """
     known = (*named.session.facts, lift)
     policy = named.outcome.record.policy
@@ -320,7 +320,7 @@ def _infusion_ended(act: InfusionEndAct, at: Instant, named: SessionSnapshot, co
 
 
 def _next_version(order: str, named: SessionSnapshot) -> int:
-    """Above every version recorded of the order, and below those that the chart may yet give."""
+    """One above the highest version recorded for the order."""
     versions = [
         fact.version or 1
         for fact in named.session.facts
@@ -340,7 +340,7 @@ def _cap_of(act: CapRemoval, named: SessionSnapshot) -> CapRef:
 
 
 def _bound(act: Bind, named: SessionSnapshot | None, context: ActContext) -> ActFacts:
-    """A session that is named by its token is bound from its beginning on, unless a time is given."""
+    """A binding from `act.at` on; without it from the session's start if a session is named, else from now."""
     identity = _identity(act, context)
     if named is not None and named.patient:
         raise RequestRefused("the session is bound already", "a session without patient; reassign gives it to another")
@@ -403,7 +403,7 @@ def _person_fields(act: Act, at_us: int, context: ActContext) -> _PersonFields:
 
 
 def _when(text: str | None, context: ActContext) -> Instant:
-    """The instant that a person means, now if none is given. A time of day is of today where the gateway stands."""
+    """The instant in `text`; None means now, HH:MM today in the gateway's time zone. Raises RequestRefused."""
     if text is None:
         return Instant(context.now_us)
     zone = None

@@ -1,6 +1,6 @@
-"""What a gateway answers over its control socket: one JSON object a line, typed alike for both ends.
+"""The answers of the control socket, one JSON object a line; server and client use the same types.
 
-An `…Answer` is a whole line, a `…View` is a part of one. The fields' names and their order are the JSON's. Instants are
+An `…Answer` is a whole line, a `…View` is a part of one. Names and order of the fields are those in JSON. Instants are
 RFC 3339 text in UTC.
 """
 
@@ -30,7 +30,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefusalAnswer(Answer, frozen=True, kw_only=True):
-    """Nothing was changed; `accepted` says what would have been taken."""
+    """The request was refused and changed nothing; `accepted` says what would be accepted."""
 
     ok: bool = False
     error: str
@@ -41,7 +41,7 @@ class RefusalAnswer(Answer, frozen=True, kw_only=True):
 
 
 class OutboxView(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages the engine has not acknowledged, by what is known of them."""
+    """Counts of the messages that the engine has not acknowledged, by delivery state."""
 
     delivery: str  # "by receipt", or "unproven" where the site's engine sends none
     pending: int
@@ -50,7 +50,7 @@ class OutboxView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IncrementView(msgspec.Struct, frozen=True, kw_only=True):
-    """An increment that was emitted and not retracted."""
+    """A published increment that was not retracted."""
 
     increment: str
     attained_at: str
@@ -62,11 +62,11 @@ class IncrementChangeView(msgspec.Struct, frozen=True, kw_only=True):
     op: Op
     increment: str
     attained_at: str | None  # None: retracted
-    was: str | None  # the instant before, of one that was amended or retracted
+    was: str | None  # the previous instant, of an increment that was amended or retracted
 
 
 class IntervalView(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """Counted cooling on one cap."""
+    """An interval of counted cooling on one cap."""
 
     from_: str
     to: str
@@ -74,7 +74,7 @@ class IntervalView(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "
 
 
 class InfusionEndView(msgspec.Struct, frozen=True, kw_only=True):
-    """The infusion end that the count begins at."""
+    """The infusion end from which cooling counts."""
 
     at: str
     order: str
@@ -90,11 +90,11 @@ class PatientView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChargeView(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge that no credit has taken back."""
+    """A charge that no credit has reversed."""
 
     charge: str
     quantity: int
-    delivery: Proof  # what is known of it on its way to the engine
+    delivery: Proof  # its delivery state
 
 
 class NewChargeView(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +106,7 @@ class NewChargeView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A charge that no longer agrees with the count, which a person decides about."""
+    """A charge that no longer agrees with the count, and waits for a person's decision."""
 
     charge: str
     charged: int

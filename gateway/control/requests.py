@@ -14,7 +14,7 @@ from gateway.session.keys import TOKEN_LENGTH
 
 
 class RequestRefused(Exception):
-    """The request changes nothing; `accepted` says what would have been taken."""
+    """The request was refused and changes nothing; `accepted` says what would be accepted."""
 
     def __init__(self, error: str, accepted: str) -> None:
         super().__init__(error)
@@ -76,13 +76,13 @@ class OneSession(ControlRequest):
 
 
 class Reload(ControlRequest):
-    """Take up the changed configuration."""
+    """Check gateway.toml, and restart the gateway with it."""
 
     request: Literal["reload"]
 
 
 class Swap(ControlRequest):
-    """Another machine stands at a unit's place; what is left out is as it was with that unit."""
+    """A loaner replaces a configured unit; a field that is left out keeps that unit's value."""
 
     request: Literal["swap"]
     unit: Annotated[str, Field(pattern=_SEGMENT, description="a unit of the configuration")]
@@ -96,7 +96,7 @@ class Swap(ControlRequest):
 
 
 class SwapBack(ControlRequest):
-    """The unit of the configuration is at its place again."""
+    """The configured unit replaces its loaner again."""
 
     request: Literal["swap-back"]
     unit: Annotated[str, Field(pattern=_SEGMENT, description="a unit of the configuration")]
@@ -105,13 +105,13 @@ class SwapBack(ControlRequest):
 
 
 class Worklist(ControlRequest):
-    """The open items that messages of the EHR raised for a person."""
+    """The open items of the work list, which messages of the EHR raised for a person to settle."""
 
     request: Literal["worklist"]
 
 
 class ResendRequest(ControlRequest):
-    """Send a message again, its cause of rejection being mended, or every one that was rejected."""
+    """Send one message again, by its key, or every message that the engine rejected."""
 
     request: Literal["resend"]
     key: Annotated[
@@ -124,7 +124,7 @@ class ResendRequest(ControlRequest):
 
 
 class SendTest(ControlRequest):
-    """Send a message that is marked as a test, and say how far it came."""
+    """Send a message that is marked as a test; the answer says how far it came."""
 
     request: Literal["send-test"]
     what: Annotated[What, Field(strict=False, description=", ".join(What))]
@@ -152,14 +152,14 @@ class Finalise(SessionAct):
 
 
 class LiftHold(SessionAct):
-    """Let increments go in spite of what holds them."""
+    """Release increments in spite of the given holds."""
 
     act: Literal["lift-hold"]
     holds: Annotated[tuple[_Name, ...], Field(min_length=1, max_length=32, description="the codes that hold it")]
 
 
 class Explain(SessionAct):
-    """Say why nothing is charged of the session: the act's reason."""
+    """Close the session without a charge; the act's reason says why."""
 
     act: Literal["explain"]
 
@@ -217,7 +217,7 @@ class OrderCheckAct(SessionAct):
 
 
 class InfusionEndAct(SessionAct):
-    """An agent ended, by a person's word. `correct`: replaces the end recorded before."""
+    """A person states when an agent's infusion ended. `correct`: it replaces the end recorded before."""
 
     act: Literal["infusion-ended"]
     at: At
@@ -227,14 +227,14 @@ class InfusionEndAct(SessionAct):
 
 
 class StopCharted(SessionAct):
-    """Cooling ended, whatever the machine says (P13)."""
+    """A person states that cooling ended, whatever the unit reports (P13)."""
 
     act: Literal["stop-charted"]
     at: AtOrNow = None
 
 
 class CapRemoval(SessionAct):
-    """The cap came off."""
+    """The cap was taken off the patient."""
 
     act: Literal["cap-removed"]
     at: AtOrNow = None
@@ -242,7 +242,7 @@ class CapRemoval(SessionAct):
 
 
 class Bind(Act):
-    """The cap serves this patient."""
+    """Bind a cap to a patient."""
 
     act: Literal["bind"]
     at: AtOrNow = None
@@ -253,7 +253,7 @@ class Bind(Act):
 
 
 class ReleaseAct(Act):
-    """The cap serves its patient no longer."""
+    """End the binding of a cap to its patient."""
 
     act: Literal["release"]
     at: AtOrNow = None
@@ -261,7 +261,7 @@ class ReleaseAct(Act):
 
 
 class Reassign(SessionAct):
-    """The session belonged to another patient all along."""
+    """Attribute the session to another patient, from its start."""
 
     act: Literal["reassign"]
     visit: Visit
@@ -270,7 +270,7 @@ class Reassign(SessionAct):
 
 
 class WorkDoneAct(Act):
-    """An item of the work list was dealt with."""
+    """Close an item of the work list."""
 
     act: Literal["work-done"]
     item: Annotated[str, Field(pattern=r"^[0-9a-f]{6}$", description="an item of the work list, 6 hex digits")]
@@ -309,7 +309,7 @@ _request = TypeAdapter[AnyRequest](Annotated[AnyQuery | _AnyAct, Field(discrimin
 
 
 def read_request(line: bytes) -> AnyRequest:
-    """The request in a line. Raises RequestRefused, which repeats nothing of a field's value."""
+    """The request in a line. Raises RequestRefused, which quotes no value of the request."""
     try:
         return _request.validate_json(line)
     except ValidationError as error:
@@ -318,7 +318,7 @@ def read_request(line: bytes) -> AnyRequest:
 
 
 def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
-    """What is wrong, and what is accepted there."""
+    """Each problem, and what is accepted instead."""
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         kind, tags = item["type"], item["loc"][: 2 if item["loc"][:1] == ("tell",) else 1]
         if kind == "json_invalid":

@@ -1,4 +1,4 @@
-"""The control service: each request of the control socket goes to its handler, and is answered by one struct."""
+"""The control service: dispatches each request of the control socket to its handler, which returns an answer."""
 
 import asyncio
 import logging
@@ -69,12 +69,12 @@ from gateway.session.outcome import SessionRecord
 
 _log = logging.getLogger("capgate.control")
 
-OLDEST_US = 1_100 * 86_400 * US_PER_S  # how far back a person may state what happened
+OLDEST_US = 1_100 * 86_400 * US_PER_S  # how far in the past an act's time may be
 TOKEN = re.compile(rf"[0-9A-Z]{{{TOKEN_LENGTH}}}")
 
 
 class ControlService:
-    """Answers the requests of operators; those of one connection come one at a time."""
+    """Answers the requests of operators; the requests of one connection are handled one at a time."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class ControlService:
         self._plant = plant_of(config.units)
 
     async def answer(self, line: bytes, uid: int) -> bytes:
-        """One JSON object without line end. `uid` is who asks by the kernel's word; only the log has it.
+        """The answer to a line: one JSON object without line end. `uid` is the peer's (SO_PEERCRED), for the log only.
 
         Raises LedgerError where recording is no longer possible.
         """
@@ -105,7 +105,7 @@ class ControlService:
         except LedgerError:
             raise
         except Exception as error:  # noqa: BLE001 - a defect here must not end the recording; nothing was changed
-            # The places alone: an error's text may quote the request.
+            # The stack alone: an error's text may quote the request.
             _log.error("a request met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
             answer = RefusalAnswer(error="a defect of the gateway; its log says where", accepted="")
         return msgspec.json.encode(answer)
@@ -155,7 +155,7 @@ class ControlService:
         views: list[SessionView] = []
         for token in self._tokens(every=request.all):
             views.append(await self._view(token, identify=request.identify, detailed=False))
-            await asyncio.sleep(0)  # readings come between two sessions
+            await asyncio.sleep(0)  # lets readings be processed between two sessions
         return SessionsAnswer(sessions=tuple(views))
 
     def _tokens(self, *, every: bool) -> list[str]:
@@ -215,7 +215,7 @@ class ControlService:
         )
 
     async def _named(self, act: AnyAct) -> SessionSnapshot | None:
-        """The session that the act gives; None where it names a chair, a cap or an item of the work list."""
+        """The session that the act names by its token; None if it names a chair, a cap or an item of the work list."""
         match act:
             case Bind() | ReleaseAct():
                 is_token = TOKEN.fullmatch(act.place.upper()) is not None and act.place not in self._plant.chairs

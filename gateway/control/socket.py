@@ -1,9 +1,9 @@
-"""The control socket: how people act on a running gateway. One JSON object a line in, one out.
+"""The control socket: request/response over a unix stream socket, one JSON object a line each way.
 
-Theory of operation. The ledger has one writer, the gateway; whoever wants to act asks it, over a unix socket in its
-state directory that the gateway's own user (and root) alone may open. Clients are few, their lines short and their
-time limited, so that none costs the gateway more than its own connection. Who is at the other end by the kernel's word
-(SO_PEERCRED) is logged, and never taken for the person who acts: that is whom the request names.
+Theory of operation. The gateway is the ledger's only writer, so commands ask it to record what a person did. The socket
+lies in the state directory, and only the gateway's user and root can open it. The number of clients, the length of a
+line and the time for one are limited, so that a client cannot slow the gateway. The peer's uid (SO_PEERCRED) is logged,
+but the acting person is the one whom the request names.
 """
 
 import asyncio
@@ -23,21 +23,21 @@ _log = logging.getLogger("capgate.control")
 SOCKET_FILE = "control.sock"
 MAX_LINE_BYTES = 8192
 MAX_CLIENTS = 4
-IDLE_S = 30.0  # how long a client may say nothing
-WRITE_S = 5.0  # how long it may leave an answer unread
+IDLE_S = 30.0  # time-out for a client's next line
+WRITE_S = 5.0  # time-out for a client to read an answer
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
 
 Answer = Callable[[bytes, int], Awaitable[bytes]]
 
 
 class SocketRefused(Exception):
-    """The socket cannot be had; the text says what to mend."""
+    """The socket cannot be opened; the text says what to mend."""
 
 
 async def serve_control(directory: Path, answer: Answer) -> None:
-    """Serve `answer(line, uid)` on the socket in `directory` until cancelled. What `answer` raises ends it.
+    """Serve `answer(line, uid)` on the socket in `directory` until cancelled. Raises what `answer` raises.
 
-    A socket that cannot be had costs the operators their commands, not the recording: it is logged, and that is all.
+    A socket that cannot be opened is logged and no more: recording goes on without commands.
     """
     path = directory / SOCKET_FILE
     try:
@@ -59,7 +59,7 @@ async def serve_control(directory: Path, answer: Answer) -> None:
 
 
 def listen(path: Path) -> socket.socket:
-    """A socket bound to `path`, for its owner alone; a dead gateway's is replaced. Raises SocketRefused."""
+    """A socket bound to `path` with mode 0600; one that nobody listens on is replaced. Raises SocketRefused."""
     try:
         if path.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise SocketRefused(f"{path.parent} can be written by others; chmod go-w mends that")
@@ -67,11 +67,11 @@ def listen(path: Path) -> socket.socket:
         bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             bound.bind(str(path))
-            path.chmod(0o600)  # nobody gets in before: it does not listen yet
+            path.chmod(0o600)  # before it listens, nobody can connect
         except OSError:
             bound.close()
             raise
-    except OSError as error:  # a path longer than a socket's name may be among them
+    except OSError as error:  # also when the path is too long for a unix socket
         raise SocketRefused(f"{path}: {error}") from error
     return bound
 
@@ -104,7 +104,7 @@ class _Clients:
         self._count = 0
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a connection, or turn it away at once."""
+        """Serve a connection; refuse it if MAX_CLIENTS are connected."""
         if self._count >= MAX_CLIENTS:
             writer.write(_refusal("too many clients", f"{MAX_CLIENTS} at a time; try again"))
             writer.close()
@@ -118,20 +118,20 @@ class _Clients:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         uid = _uid_of(writer)
         try:
-            while True:  # ends when the client goes, or is too slow
+            while True:  # ends when the client disconnects or exceeds a time-out
                 line = await _line(reader)
                 if line is None:
                     await _send(writer, _refusal("the line is too long", f"up to {MAX_LINE_BYTES} bytes"))
                     return
                 await _send(writer, await self._answer(line, uid) + b"\n")
         except (OSError, TimeoutError, EOFError):
-            pass  # the client went away or was too slow: its own affair
+            pass  # the client disconnected or exceeded a time-out
         finally:
             writer.transport.abort()
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes | None:
-    """The next line; None if it is longer than any request. Raises EOFError, TimeoutError, OSError."""
+    """The next line; None if it is longer than MAX_LINE_BYTES. Raises EOFError, TimeoutError, OSError."""
     try:
         async with asyncio.timeout(IDLE_S):
             return await reader.readuntil(b"\n")

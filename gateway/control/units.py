@@ -1,10 +1,10 @@
 """Changes of a running gateway's units: reload a changed configuration, swap a unit for a loaner and back.
 
-All end in the same: the gateway starts again in the same process with a configuration that was checked before. Its
-sessions go on from the ledger. Nothing is changed where the check finds an error.
+Each checks the new configuration, refuses it if it has an error, and restarts the gateway in the same process; sessions
+are restored from the ledger.
 
-A swap is one ledger transaction: the loaner and what it means for the patients are facts of it. LOANERS_FILE is written
-after; where that fails, or the gateway is killed before, the next start reads the swap from the ledger all the same.
+A swap is recorded in one ledger transaction, together with the changed bindings of patients. LOANERS_FILE is a copy
+that is written afterwards; if that write is lost, the next start restores it from the ledger.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from gateway.session.facts import AnyFact, CapRef, CoolingStopped, PatientBound,
 
 _log = logging.getLogger("capgate.control")
 
-ANSWER_S = 0.5  # so that whoever asked has the answer before the socket closes
+ANSWER_S = 0.5  # delay of the restart, so that the client gets its answer before the socket closes
 _SHOWN = 5  # errors in a refusal; capgate check names all
 
 
 class UnitService:
-    """Carries out the requests about units. `restart` makes the gateway start again."""
+    """Carries out reload, swap and swap-back. `restart` restarts the gateway; None: they are refused."""
 
     def __init__(
         self, config: GatewayConfig, clock: Clock, pipeline: Pipeline, restart: Callable[[], None] | None
@@ -38,7 +38,7 @@ class UnitService:
         self._restart = restart
 
     async def serve(self, request: AnyUnitRequest) -> DoneAnswer:
-        """What was done. Raises RequestRefused with nothing changed."""
+        """Carry out a request, and schedule the restart. Raises RequestRefused, with nothing changed."""
         if self._restart is None:
             raise RequestRefused("this gateway does not start again by itself", "capgate run")
         match request:
@@ -99,7 +99,7 @@ class UnitService:
         await self._put(self._now_at(request.unit), back)
 
     async def _put(self, there: UnitSpec, swap: UnitSwapped) -> None:
-        """Let the loaner stand where `there` is: check, record it with the patients' moves, and save."""
+        """Replace the machine `there` by the one of `swap`: check, record it with the changed bindings, and save."""
         loaners = swapped(self._config.loaners, [swap])
         examined = await asyncio.to_thread(examine, self._config.file, loaners)
         new = next(unit for unit in _sound(examined).units if unit.id == swap.loaner)
@@ -107,7 +107,7 @@ class UnitService:
         await asyncio.to_thread(_save, self._config, loaners)
 
     def _moved(self, there: UnitSpec, new: UnitSpec, swap: UnitSwapped) -> Iterator[AnyFact]:
-        """Nobody sees the old unit any more; who its caps serve is served by the new one's from now on."""
+        """The facts of a swap: cooling on the old unit stopped, its caps' patients are bound to the new unit's caps."""
         at_us, who, why = swap.at_us, swap.person, swap.reason
         serving = self._pipeline.state.serving(at_us)
         seen_us = self._pipeline.observed.get(there.id) if there.id in self._pipeline.busy else None
@@ -134,7 +134,7 @@ class UnitService:
             )
 
     def _now_at(self, unit: str) -> UnitSpec:
-        """The machine that stands at a unit's place now."""
+        """The machine now in place of a configured unit: its loaner, or the unit itself. Raises RequestRefused."""
         name = next((each.loaner for each in self._config.loaners if each.unit == unit), unit)
         found = next((each for each in self._config.units if each.id == name), None)
         if found is None:
@@ -143,7 +143,7 @@ class UnitService:
 
 
 def with_swaps(config: GatewayConfig, swaps: Iterable[UnitSwapped]) -> GatewayConfig:
-    """The configuration with the loaners that the ledger has; where LOANERS_FILE says otherwise, it is mended."""
+    """The configuration with the loaners recorded in the ledger; LOANERS_FILE is rewritten if it differs."""
     loaners = swapped(config.loaners, swaps)
     if loaners == config.loaners:
         return config

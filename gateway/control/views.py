@@ -1,4 +1,4 @@
-"""The parts of a control answer, made from the tracker's and the ledger's types."""
+"""Converts the tracker's and the ledger's types into the views of control answers."""
 
 from collections.abc import Iterable, Mapping
 
@@ -42,7 +42,7 @@ def session_view(
     *,
     detailed: bool,
 ) -> SessionView:
-    """The session; its increments and charges as they were published in `record`, `proofs` by a charge's key."""
+    """The session; increments and charges as published in `record`; `proofs` has each charge's delivery, by its key."""
     outcome, assessment = snapshot.outcome, snapshot.outcome.assessment
     facts = sorted(snapshot.session.facts, key=lambda fact: (fact.at_us, fact.known_at_us))
     return SessionView(
@@ -87,7 +87,7 @@ def session_view(
 
 
 def session_change_view(outcome: Outcome) -> SessionChangeView:
-    """What a step changed about a session."""
+    """What one outcome changed about a session."""
     token = outcome.record.token
     return SessionChangeView(
         session=token,
@@ -105,7 +105,7 @@ def session_change_view(outcome: Outcome) -> SessionChangeView:
 
 
 def work_view(item: WorkItem, records: Iterable[SessionRecord]) -> WorkView:
-    """The item with those of `records` that it concerns. It names no patient."""
+    """A work item, with the tokens of those of `records` that it concerns; without patient identifiers."""
     raised = item.raised
     return WorkView(
         item=item.id,
@@ -126,12 +126,12 @@ def work_view(item: WorkItem, records: Iterable[SessionRecord]) -> WorkView:
 
 
 def patient_view(identity: Identity) -> PatientView:
-    """The identifiers that an operator may ask for."""
+    """A patient's identifiers, for requests with `identify`."""
     return PatientView(visit=identity.visit, mrn=identity.mrn or None, account=identity.account or None)
 
 
 def outbox_view(deliveries: Deliveries, *, receipts_expected: bool) -> OutboxView:
-    """The counts of messages that are not acknowledged."""
+    """The counts of messages that the engine has not acknowledged."""
     return OutboxView(
         delivery="by receipt" if receipts_expected else "unproven",
         pending=deliveries.pending + deliveries.stored,
