@@ -1,1 +1,1 @@
-"""A message marked as test, and how far it came."""
+"""Commissioning: sends a message that is marked as a test, and reports how far it came."""

@@ -1,4 +1,4 @@
-"""A test message without a running gateway, on a connection of its own that leaves nothing at the broker."""
+"""Sends a test message without a running gateway, on its own connection, which leaves no session at the broker."""
 
 import asyncio
 
@@ -15,14 +15,14 @@ _SUFFIX = "-test"
 
 
 async def send_directly(settings: MqttSettings, topics: Topics, trial: Trial, wait_s: float) -> TrialResult:
-    """Connect beside whatever else goes by these settings, send, and go."""
+    """Connect with a client id of its own beside a running gateway, send the test, and disconnect."""
     client_id = settings.client_id[: MAX_CLIENT_ID - len(_SUFFIX)] + _SUFFIX
     own = msgspec.structs.replace(settings, client_id=client_id, session_expiry_s=0)
     will = OutgoingMessage(topics.status.topic, b"", qos=0)
     try:
         async with connect(own, will) as connection:
             tried = await _send(connection, topics, trial, wait_s)
-            await connection.disconnect()  # no will: nobody need know of this visit
+            await connection.disconnect()  # in order, so that the broker publishes no will
             return tried
     except MqttDown as down:
         return TrialResult(TrialStep.NOT_CONNECTED, trial.message.topic, trial.key, f"{type(down).__name__}: {down}")
@@ -43,7 +43,7 @@ async def _send(connection: Connection, topics: Topics, trial: Trial, wait_s: fl
         listening.cancel()
         await asyncio.wait((listening,))
         if not listening.cancelled():
-            listening.exception()  # seen: the connection ended, which whoever sends notices as well
+            listening.exception()  # retrieved and ignored: a lost connection makes `send` fail too
 
 
 async def _listen(connection: Connection, commissioning: Commissioning) -> None:

@@ -1,4 +1,4 @@
-"""The synthetic messages of `send-test`: complete, valid, and marked so that nobody takes one for a patient's."""
+"""The synthetic messages of `send-test`: complete, valid, and marked as test (mode, visit and unit)."""
 
 import msgspec
 
@@ -29,7 +29,7 @@ _NOBODY = Identity("", TEST_VISIT)
 
 
 def build_trial(what: What, config: GatewayConfig, now_us: int) -> Trial:
-    """A message on the topic that the real ones take; a charge in the notation whose receipts count at this site."""
+    """A test message for the real topic of its kind; a charge in the notation for which the site's receipts count."""
     origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
     token = draw_token()
     match what:
@@ -63,17 +63,17 @@ def _observation(token: str, config: GatewayConfig, topics: Topics, now_us: int)
     site = msgspec.structs.replace(config.outbound.site, mode=Mode.TEST)
     payload = observation_message(look, _NOBODY, site)
     to = topics.observation(Notation.HL7)
-    # Unlike the real ones it is acknowledged and does not expire, or nobody would see whether the broker took it.
+    # QoS 1 without expiry, unlike real observations, so that the broker's PUBACK shows whether it was taken.
     return Trial(look.key, OutgoingMessage(to.topic, payload, content_type=to.content_type))
 
 
 def charge_event(token: str, origin: Origin, now_us: int) -> Event:
-    """A charge of one unit, of half an hour that ends now."""
+    """A charge of one unit: the 30 minutes up to now."""
     return ehr.charge_event(origin, charge_data(token, now_us), at_us=now_us, trace=Trace(recorded_at=rfc3339(now_us)))
 
 
 def charge_data(token: str, now_us: int) -> ehr.ChargeData:
-    """The same without its envelope."""
+    """The data of `charge_event`."""
     return ehr.ChargeData(
         charge=charge_key(token, "A"),
         action=ehr.ChargeAction.CHARGE,

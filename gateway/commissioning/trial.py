@@ -1,7 +1,7 @@
-"""`send-test`: one synthetic message on a real topic, and what becomes of it, step by step.
+"""`send-test`: publishes one synthetic message on a real topic, and waits for the engine's receipt.
 
-It goes round the ledger: it is marked as a test, belongs to no session, and nothing counts it. What it shows is the
-whole way, access list and engine included, which neither a connection nor a granted subscription shows.
+The message bypasses the ledger: it is marked as a test and belongs to no session, so nothing counts it. It tests the
+whole path including the broker's access list and the engine, which a connection or a granted subscription does not.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
 from gateway.mqtt.types import NOT_AUTHORIZED, MqttDown, OutgoingMessage, PubAck, PublishRefused
 from gateway.session.keys import TOKEN_LETTERS
 
-WAIT_S = 10.0  # for a receipt, unless somebody says otherwise
+WAIT_S = 10.0  # default wait for a receipt
 LONGEST_WAIT_S = 15
-NOBODY = ReaderSite({}, frozenset(), ServedCaps(), (), no_session, lambda visit: "")
+_EMPTY_SITE = ReaderSite({}, frozenset(), ServedCaps(), (), no_session, lambda visit: "")
 
 Publish = Callable[[OutgoingMessage], Awaitable[PubAck]]
 
 
 class What(StrEnum):
-    """What can be tried."""
+    """The kinds of test message."""
 
     CHARGE = "charge"
     INCREMENT = "increment"
@@ -35,20 +35,20 @@ class What(StrEnum):
 
 
 class TrialStep(StrEnum):
-    """How far a test message came."""
+    """The last step that a test message reached."""
 
     NOT_CONNECTED = "not-connected"
     NOT_ALLOWED = "not-allowed"
     REFUSED = "refused"
     NOBODY_LISTENS = "nobody-listens"
-    TAKEN = "taken"  # the broker gave it to a subscriber, or cannot say; no receipt was waited for
+    TAKEN = "taken"  # the broker took it and reported no missing subscriber; no receipt was waited for
     NOT_ACKNOWLEDGED = "not-acknowledged"
     REJECTED = "rejected"
     ACKNOWLEDGED = "acknowledged"
 
 
 class TrialResult(msgspec.Struct, frozen=True):
-    """What became of a test message. `reason` is the broker's code where it gave one that says something."""
+    """The result of a test message. `reason` is the MQTT reason code, where that explains the step."""
 
     step: TrialStep
     topic: str
@@ -58,38 +58,38 @@ class TrialResult(msgspec.Struct, frozen=True):
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """A message that is marked as a test, and the key that its receipt will name."""
+    """A test message, and the key that its receipt will name."""
 
     key: str
     message: OutgoingMessage
 
 
 def draw_token() -> str:
-    """A session's token that no session has: those have no L."""
+    """A token that no real session has: it contains an L, which is not among TOKEN_LETTERS."""
     return "TEST" + "".join(secrets.choice(TOKEN_LETTERS) for _ in range(4)) + "L"
 
 
 class Commissioning:
-    """Sends test messages by `publish` and is shown, by `notice`, what the engine says."""
+    """Sends test messages by `publish`, and matches the inbound messages given to `notice` with them."""
 
     def __init__(self, publish: Publish) -> None:
         self._publish = publish
         self._waiting: dict[str, asyncio.Future[Receipt]] = {}
 
     def notice(self, payload: bytes) -> bool:
-        """Look at an inbound message; whether it is the receipt of a test that is waited for."""
+        """Take an inbound message. True if it is the receipt of a waiting test, and so for nobody else."""
         if not self._waiting:
             return False
         receipt = receipt_in(payload)
         waiting = receipt and self._waiting.get(receipt.for_id.removeprefix(CONTROL_ID_PREFIX))
         if not receipt or waiting is None or waiting.done():
             return False
-        if receipt.result != "stored":  # the application's answer is to come
+        if receipt.result != "stored":  # a commit accept (CA); the application accept (AA) follows
             waiting.set_result(receipt)
         return True
 
     async def send(self, trial: Trial, wait_s: float) -> TrialResult:
-        """Publish the test and wait so long for its receipt; 0 waits for none."""
+        """Publish the test, and wait up to `wait_s` for its receipt; 0: do not wait."""
         topic, key = trial.message.topic, trial.key
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting[key] = receipt
@@ -117,9 +117,9 @@ class Commissioning:
 
 
 def receipt_in(payload: bytes) -> Receipt | None:
-    """The receipt that an inbound message is, in whatever format; None if it is none."""
+    """The receipt in an inbound message, JSON or HL7; None if the message is not a receipt."""
     if not payload.lstrip(b"\x0b\r\n\t ").startswith(b"MSH"):
-        read = read_json(payload, 0, NOBODY)
+        read = read_json(payload, 0, _EMPTY_SITE)
         return read if isinstance(read, Receipt) else None
     try:
         return read_ack(parse(payload))
