@@ -1,1 +1,1 @@
-"""Descriptions: of all messages, and of how one would be read."""
+"""AsyncAPI description of all messages; dry run of inbound messages."""

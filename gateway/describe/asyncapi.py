@@ -1,7 +1,7 @@
-"""The AsyncAPI 3.0 description of everything the gateway sends and takes, made from the topics and kinds that it uses.
+"""Generates the AsyncAPI 3.0 description of all messages that the gateway sends and receives.
 
-Addresses come from `Topics`, message types from the kinds in `formats`, inbound types from the readers, data from the
-JSON Schemas beside them: nothing here can be forgotten when one of those changes, but a topic that is new. Pure.
+Channels come from gateway/mqtt/topics.py, outbound types from the channels' kinds, inbound types from READERS, payloads
+from the JSON Schemas in gateway/messages/schemas: nothing is listed here a second time. Pure.
 """
 
 import json
@@ -29,14 +29,14 @@ _WHAT = {
 
 
 def schemas() -> dict[str, Json]:
-    """Every JSON Schema by its name, `increment-1`."""
+    """Every JSON Schema, by name as in `increment-1`."""
     folder = files("gateway.messages") / "schemas"
     found = sorted((each for each in folder.iterdir() if each.name.endswith(".json")), key=lambda each: each.name)
     return {each.name.removesuffix(".json"): cast(Json, json.loads(each.read_text())) for each in found}
 
 
 def document() -> Json:
-    """The whole description."""
+    """The AsyncAPI document."""
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -77,7 +77,7 @@ def _capital(name: str) -> str:
 
 
 def _overheard(channel: Channel) -> Json:
-    """What a gateway hears of the others of its site."""
+    """The operation by which a gateway receives what the site's other gateways publish."""
     return {
         "action": "receive",
         "channel": {"$ref": f"#/channels/{channel.name}"},

@@ -1,7 +1,7 @@
-"""How an inbound message would be read, without a gateway and a ledger: what is taken from where, and which facts.
+"""Dry run of an inbound message, without gateway and ledger: which values are read from where, and which facts result.
 
-A gateway knows which visits its caps serve; here nobody does. So a message that says nothing by itself is read once
-more as if the visit or the chair that it names were served, and the explanation says that this was assumed.
+A running gateway knows which visits are bound to its caps; a dry run does not. A message that is ignored or rejected
+for that reason is read again with the visit or chair that it names assumed to be bound, and the explanation says so.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,27 +31,26 @@ from gateway.messages.notation import Mode
 from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AnyFact, CapRef
 
-_UNSURE = frozenset(
-    {"not-ours", "no-visit", "nothing-given"}
-)  # what a gateway that serves the visit may answer otherwise
+# Codes that depend on which visits are bound to the gateway's caps.
+_UNSURE = frozenset({"not-ours", "no-visit", "nothing-given"})
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """One message, explained."""
+    """How one message would be read."""
 
     format: InboundFormat
     result: str  # accepted, ignored, rejected, receipt
     id: str
     code: str
-    text: str  # why, or what its sender should know
+    text: str  # the reason, or a note for the sender
     taken: tuple[Taken, ...]
     facts: tuple[dict[str, object], ...]
-    touches: tuple[str, ...]  # caps, visits, messages of ours
+    touches: tuple[str, ...]  # the caps, visits and outbound messages that it concerns
     assumed: tuple[str, ...]
 
 
 class _EveryChair(Mapping[str, CapRef]):
-    """Without a configuration: each chair has a cap of its name."""
+    """Used without a configuration: maps any chair to a cap of its name."""
 
     def __getitem__(self, chair: str) -> CapRef:
         if not chair:
@@ -66,7 +65,7 @@ class _EveryChair(Mapping[str, CapRef]):
 
 
 def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explanation:
-    """The explanation of `payload`, as if it arrived now; without `config` as if every chair and unit were ours."""
+    """Explain `payload` as if it arrived now; without `config` every chair and unit is taken for the gateway's own."""
     site = _site(config)
     taken: list[Taken] = []
     answer, message_format = read_message(payload, now_us, site, taken)
@@ -77,7 +76,7 @@ def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explan
     )
     if isinstance(answer, Ignored | Rejected) and answer.code in _UNSURE:
         served, assumption = _served(site, taken, answer.code, is_open=config is None)
-        second, _ = read_message(payload, now_us, served, taken)  # what the first reading did not come to
+        second, _ = read_message(payload, now_us, served, taken)  # adds what the first reading did not reach
         if isinstance(second, Accepted):
             answer, assumed = second, (*assumed, assumption)
     return _explained(answer, message_format, tuple(dict.fromkeys(taken)), assumed)
@@ -110,9 +109,9 @@ def _knows_all(subject: str, order: str) -> bool:
 
 
 def _served(site: ReaderSite, taken: list[Taken], code: str, *, is_open: bool) -> tuple[ReaderSite, str]:
-    """The site with everybody served whom the message may be about, and that in words.
+    """`site` with the visit or chair of the message bound to a cap, and this assumption as text.
 
-    A chair or unit of another gateway stays another gateway's.
+    A chair or unit of another gateway is not assumed to be this gateway's.
     """
     named = {each.what: each.value for each in taken}
     whose = _visit(named["visit"]) if "visit" in named else "the patient whom the chair's cap serves"
@@ -154,7 +153,7 @@ def _explained(
 
 
 def _described(fact: AnyFact) -> dict[str, object]:
-    """The fact with its instants as text."""
+    """The fact's fields, with instants as RFC 3339 text."""
     fields = cast(dict[str, object], msgspec.to_builtins(fact))
     del fields["known_at_us"]
     return {
@@ -171,7 +170,7 @@ def _touched(facts: tuple[AnyFact, ...]) -> Iterator[str]:
 
 
 def _of_json(payload: bytes) -> Iterator[Taken]:
-    """Every value of an event that the readers know by its name, and its place."""
+    """Every value in a JSON event whose field name a reader knows, with its path."""
     try:
         decoded: object = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

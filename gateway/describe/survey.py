@@ -1,6 +1,6 @@
-"""Many messages of an EHR at once: their words and drugs, how often each comes, and which the site has not mapped.
+"""Survey of many messages of an EHR: their status words and drug codes, how frequent, and which have no mapping yet.
 
-For whoever maps a month of messages. Files may hold one message, a batch of HL7 messages, or one JSON object a line.
+Files may hold one message, a batch of HL7 messages, or one JSON object a line.
 """
 
 import re
@@ -20,18 +20,18 @@ _FRAMING = b"\x0b\x1c"  # MLLP
 
 
 class Met(msgspec.Struct, frozen=True):
-    """One word or drug code, and how often it was met."""
+    """One word or drug code, and its frequency."""
 
     term: Term
-    where: str  # the field
+    where: str  # the field in which it stood
     value: str  # words in lower case
     label: str  # the text beside a code
     times: int
-    meaning: str  # "": the site has none for it
+    meaning: str  # "": not mapped
 
 
 class Survey(msgspec.Struct, frozen=True):
-    """What many messages hold."""
+    """The result of a survey."""
 
     files: int
     messages: int
@@ -40,7 +40,7 @@ class Survey(msgspec.Struct, frozen=True):
 
     @property
     def unmapped(self) -> tuple[Met, ...]:
-        """What the site must still give a meaning."""
+        """The words and codes that the site must still map."""
         return tuple(each for each in self.met if not each.meaning)
 
 
@@ -55,7 +55,7 @@ class Surveyor:
         self.messages = 0
 
     def take(self, explained: Explanation) -> None:
-        """Count what one message holds."""
+        """Count one message."""
         self.messages += 1
         self._results[f"{explained.result} {explained.code}".rstrip()] += 1
         for each in explained.taken:
@@ -65,7 +65,7 @@ class Surveyor:
                 self._labels.setdefault((each.term, value), each.label)
 
     def survey(self) -> Survey:
-        """What was gathered."""
+        """The survey of the messages so far."""
         met = [
             Met(term, where, value, self._labels[term, value], times, meaning)
             for (term, where, value, meaning), times in self._met.items()
@@ -75,7 +75,7 @@ class Surveyor:
 
 
 def files_in(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files, and those in folders, in the order of their names; hidden ones are passed over."""
+    """The files, and those in folders, sorted by name; hidden ones are skipped."""
     for path in paths:
         if path.is_dir():
             found = [each for each in path.rglob("*") if each.is_file()]
@@ -98,9 +98,9 @@ def messages_of(content: bytes) -> tuple[bytes, ...]:
 
 
 def proposal(survey: Survey, source: str) -> str:
-    """TOML for gateway.toml: a place for each word and drug without a meaning, with what is known of it.
+    """TOML for gateway.toml with a line for each unmapped word and drug code, and their frequency as a comment.
 
-    It is refused, line by line, until somebody has decided.
+    The placeholder "?" is refused by the check of the configuration, so that each line must be decided.
     """
     words = _by_value(survey, Term.WORD)
     drugs = _by_value(survey, Term.DRUG)
@@ -121,7 +121,7 @@ def proposal(survey: Survey, source: str) -> str:
 
 
 def _by_value(survey: Survey, term: Term) -> dict[str, str]:
-    """Every unmapped value with where it stood, how often, and the text beside it."""
+    """A note (field, label, frequency) for every unmapped value of a kind."""
     notes: dict[str, list[str]] = {}
     for each in survey.unmapped:
         if each.term is term:
