@@ -191,10 +191,7 @@ def _held(review: ReviewContext, flags: tuple[Flag, ...]) -> Iterator[HeldReason
 
 def _is_shared(review: ReviewContext) -> bool:
     """Whether another gateway read a unit of the session while a cap of it cooled."""
-    return any(
-        intersect(shared_spans(review.facts, cap.cap.device), [(run.start_us, run.end_us) for run in cap.runs])
-        for cap in review.cooling.caps
-    )
+    return any(intersect(shared_spans(review.facts, cap.cap.device), cap.running_spans) for cap in review.cooling.caps)
 
 
 def _is_weak(evidence: str, least: Evidence) -> bool:

@@ -1,6 +1,7 @@
 """Spans of time and their arithmetic: half-open [start, end) in microseconds, sorted and apart from each other.
 
-Every function takes one pass over sorted spans, so that thousands of interruptions cost thousands of steps.
+`union` makes such spans of any, in one pass over them sorted; the others take spans that are so already. Thousands of
+interruptions cost thousands of steps, and to clip costs no more than what is kept.
 """
 
 from bisect import bisect_left, bisect_right
@@ -31,11 +32,11 @@ def union(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 
 def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> tuple[Span, ...]:
-    """The time in `spans` that no hole covers."""
+    """The time in `spans` that none of `holes`, in any order, covers."""
     cut = iter(union(holes))
     kept: list[Span] = []
     opens, closes = next(cut, _NO_MORE)
-    for start, end in union(spans):
+    for start, end in spans:
         while closes <= start:
             opens, closes = next(cut, _NO_MORE)
         while opens < end:
@@ -50,17 +51,21 @@ def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> tuple[Span, ...]:
     return tuple(kept)
 
 
-def clip(spans: Iterable[Span], start_us: int, end_us: int) -> tuple[Span, ...]:
+def clip(spans: tuple[Span, ...], start_us: int, end_us: int) -> tuple[Span, ...]:
     """The time in `spans` from `start_us` to `end_us`."""
-    return union((max(start, start_us), min(end, end_us)) for start, end in spans)
+    kept = list(overlapping(spans, start_us, end_us)) if start_us < end_us else []
+    if kept:
+        kept[0] = (max(kept[0][0], start_us), kept[0][1])
+        kept[-1] = (kept[-1][0], min(kept[-1][1], end_us))
+    return tuple(kept)
 
 
 def intersect(spans: Iterable[Span], others: Iterable[Span]) -> tuple[Span, ...]:
     """The time that both cover."""
-    rest = iter(union(others))
+    rest = iter(others)
     common: list[Span] = []
     opens, closes = next(rest, _NO_MORE)
-    for start, end in union(spans):
+    for start, end in spans:
         while opens < end:
             if start < closes:
                 common.append((max(start, opens), min(end, closes)))
