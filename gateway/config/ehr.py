@@ -1,6 +1,7 @@
-"""From the tables on the site's EHR to what its words mean, what it is sent, and which receipts it owes.
+"""Resolves the tables on the site's EHR.
 
-[ehr] and [drugs] say what is read; [charges] and [observations] what is sent and how; [receipts] what is answered.
+[ehr] and [drugs] become EhrWords (how inbound messages are read), [charges] and [observations] an OutboundPlan (what is
+sent, and how), [receipts] a ReceiptPlan (which messages the engine must acknowledge).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,7 +35,7 @@ from gateway.session.facts import AgentClass, CapRef
 def resolve_words(
     problems: Problems, ehr: EhrTable, drugs: DrugsTable, charges: ChargesTable, units: Iterable[str]
 ) -> EhrWords:
-    """The site's words; what contradicts itself or names no unit is found as an error."""
+    """The mapping of the EHR's words, codes and identifiers. Contradictions and unknown units are errors."""
     known = sorted(units)
     for name, unit in ehr.units.items():
         if unit not in known:
@@ -57,7 +58,7 @@ def resolve_words(
 
 
 def _vocabulary(problems: Problems, name: str) -> Vocabulary:
-    """The words of that name, from a file beside the configuration or from those that ship."""
+    """The vocabulary `name`: a shipped one, or a .toml file relative to gateway.toml."""
     where, shipped = ("ehr", "vocabulary"), shipped_vocabularies()
     path = shipped.get(name)
     if path is None and not name.endswith(".toml"):
@@ -99,12 +100,12 @@ def resolve_outbound(
     units: Iterable[UnitSpec],
     time_zone: ZoneInfo | None,
 ) -> OutboundPlan:
-    """What is sent; what contradicts itself is found as an error."""
+    """The plan of outbound messages. Contradictions are errors."""
     if not charges.offset and time_zone is None:
         message = "times without an offset need a zone, accepted: true, or false together with gateway.time_zone"
         problems.error(("charges", "offset"), message)
     site = msgspec.structs.replace(
-        msgspec.convert(charges, ChargeSite, from_attributes=True),  # the settings that both declare
+        msgspec.convert(charges, ChargeSite, from_attributes=True),  # copies the fields of the same name
         formats=tuple(dict.fromkeys(charges.formats)),
         zone=time_zone or UTC,
         kept=frozenset(charges.patient),
@@ -115,13 +116,13 @@ def resolve_outbound(
 
 
 def resolve_receipts(problems: Problems, table: ReceiptsTable, sent: Sequence[Notation]) -> ReceiptPlan:
-    """Which receipts are owed for charges `sent` in these forms; what contradicts itself is found as an error."""
+    """The plan of expected receipts, where charges are sent in the notations `sent`. Contradictions are errors."""
     if table.longest_resend_s < table.first_resend_s:
         problems.error(("receipts", "longest_resend_s"), "shorter than first_resend_s, accepted: at least as long")
     if Thing.INCREMENT in table.of and table.expected is ReceiptForm.HL7:
         problems.error(("receipts", "of"), 'increments are sent as JSON alone, accepted with expected = "hl7": charge')
     expected = None if table.expected is ReceiptForm.NONE else Notation(table.expected)
-    form = _followed(expected, sent)
+    form = _acknowledged(expected, sent)
     if form is None:
         wanted = "hl7" if expected is Notation.HL7 else "json or fhir"
         problems.error(("receipts", "expected"), f"charges.formats has no {wanted}, accepted: a form that is sent")
@@ -129,8 +130,8 @@ def resolve_receipts(problems: Problems, table: ReceiptsTable, sent: Sequence[No
     return ReceiptPlan(expected, frozenset(table.of), form or Notation.JSON, rules)
 
 
-def _followed(expected: Notation | None, sent: Sequence[Notation]) -> Notation | None:
-    """The form of a charge that the engine answers: an ACK answers HL7 alone, a JSON receipt what is no HL7."""
+def _acknowledged(expected: Notation | None, sent: Sequence[Notation]) -> Notation | None:
+    """The notation of a charge that receipts refer to: an HL7 ACK to HL7, a JSON receipt to JSON or FHIR."""
     match expected:
         case Notation.HL7:
             accepted = [Notation.HL7]

@@ -1,4 +1,4 @@
-"""What one table cannot show alone: names used twice, units that cannot share a line, more polls than fit."""
+"""Checks across [[line]] tables: duplicate names, units that cannot share a line, more polls than fit on a line."""
 
 import os
 from collections import defaultdict
@@ -18,13 +18,13 @@ from gateway.config.problems import Problems
 from gateway.config.tables import LineTable, UnitTable
 from gateway.messages.notation import Mode
 
-_REPLY_TEXT_CHARS = 12  # a number, its sign and its end
-_REPLY_DATA_BYTES = 8  # of NC: a value of four bytes at most, with its qualifier, and some to spare
+_REPLY_TEXT_CHARS = 12  # assumed length of a text reply: number, sign and terminator
+_REPLY_DATA_BYTES = 8  # assumed data of an NC reply: a value of up to four bytes and its qualifier, with a margin
 _UNSTABLE_NAMES = ("/dev/ttyUSB", "/dev/ttyACM")
 
 
 class UnitAt(msgspec.Struct, frozen=True):
-    """A sound unit table, where it stands, and its profile if that can be used."""
+    """A valid unit table, its path in the file, and its profile if that is valid."""
 
     path: KeyPath
     table: UnitTable
@@ -32,7 +32,7 @@ class UnitAt(msgspec.Struct, frozen=True):
 
 
 class LineAt(msgspec.Struct, frozen=True):
-    """A sound line table, where it stands, and its sound units."""
+    """A valid line table, its path in the file, and its valid units."""
 
     path: KeyPath
     table: LineTable
@@ -40,7 +40,7 @@ class LineAt(msgspec.Struct, frozen=True):
 
 
 def check_lines(problems: Problems, lines: Sequence[LineAt], mode: Mode | None) -> None:
-    """Tell everything that is wrong with `lines`; a mode that is not known forbids nothing."""
+    """Report every error and warning about `lines`; without a valid `mode`, simulated units are not checked."""
     _check_names(problems, lines)
     for endpoint in _by_endpoint(lines):
         _check_endpoint(problems, endpoint)
@@ -51,22 +51,22 @@ def check_lines(problems: Problems, lines: Sequence[LineAt], mode: Mode | None) 
 
 
 def unit_id_of(table: UnitTable, profile: DeviceProfile) -> int | None:
-    """The unit's address, its kind's usual one where the file names none; None where the kind has none."""
+    """The unit's address: from the file, else the profile's default; None if the profile has no addresses."""
     if table.unit_id is not None or profile.address is None:
         return table.unit_id
     return profile.address.default
 
 
 def _check_names(problems: Problems, lines: Sequence[LineAt]) -> None:
-    """What must be named once in the whole file."""
+    """Names of lines, units and chairs are unique in the file."""
     units = [unit for line in lines for unit in line.units]
-    _once(problems, "line", [((*line.path, "id"), line.table.id) for line in lines])
-    _once(problems, "unit", [((*unit.path, "id"), unit.table.id) for unit in units])
+    _check_unique(problems, "line", [((*line.path, "id"), line.table.id) for line in lines])
+    _check_unique(problems, "unit", [((*unit.path, "id"), unit.table.id) for unit in units])
     caps = [((*unit.path, "cap", at), cap) for unit in units for at, cap in enumerate(unit.table.cap)]
-    _once(problems, "chair", [((*path, "chair"), cap.chair) for path, cap in caps])
+    _check_unique(problems, "chair", [((*path, "chair"), cap.chair) for path, cap in caps])
 
 
-def _once(problems: Problems, what: str, named: Sequence[tuple[KeyPath, str | int | None]]) -> None:
+def _check_unique(problems: Problems, what: str, named: Sequence[tuple[KeyPath, str | int | None]]) -> None:
     first: dict[str | int | None, KeyPath] = {}
     for path, name in named:
         if name in first:
@@ -77,7 +77,7 @@ def _once(problems: Problems, what: str, named: Sequence[tuple[KeyPath, str | in
 
 
 def _by_endpoint(lines: Sequence[LineAt]) -> Collection[list[LineAt]]:
-    """The lines by what they open."""
+    """The lines, grouped by the endpoint that they open."""
     endpoints: dict[str, list[LineAt]] = defaultdict(list)
     for line in lines:
         endpoints[endpoint_of(line.table.url)].append(line)
@@ -85,15 +85,15 @@ def _by_endpoint(lines: Sequence[LineAt]) -> Collection[list[LineAt]]:
 
 
 def endpoint_of(url: str) -> str:
-    """What a line's URL opens, however that is written: a device's links are followed."""
+    """What a line's URL opens, normalised: the real path of a device (links resolved), or host:port in lower case."""
     return os.path.realpath(url) if url.startswith("/") else urlsplit(url).netloc.lower()
 
 
 def _check_endpoint(problems: Problems, lines: Sequence[LineAt]) -> None:
-    """Whether these lines may open the same thing, and the units behind it can be told apart.
+    """Lines share an endpoint only if it takes several connections, and unit ids are unique behind it.
 
-    A serial port has one owner, and behind a device server's socket lies one bus: two lines would talk into each
-    other's replies. A Modbus TCP server answers each connection by itself.
+    A serial port and a device server's socket lead to one bus, where requests of two lines would mix with each other's
+    replies. A Modbus TCP server answers each connection separately.
     """
     known = [(unit, unit.profile) for line in lines for unit in line.units if unit.profile]
     is_served = all(dialect(profile.dialect).is_networked for _, profile in known) and not any(
@@ -107,11 +107,11 @@ def _check_endpoint(problems: Problems, lines: Sequence[LineAt]) -> None:
         problems.error((*line.path, "url"), message)
     what = "unit of this line" if len(lines) == 1 else "unit at this URL"
     unit_ids = [((*u.path, "unit_id"), unit_id_of(u.table, p)) for u, p in known]
-    _once(problems, what, [(path, unit_id) for path, unit_id in unit_ids if unit_id is not None])
+    _check_unique(problems, what, [(path, unit_id) for path, unit_id in unit_ids if unit_id is not None])
 
 
 def _has_port(line: LineAt) -> bool:
-    """Whether a serial port is opened, here or by a device server that hands it to one client."""
+    """Whether the line opens a serial port, locally or by RFC 2217, which serves one client."""
     return not line.table.url.startswith("socket:")
 
 
@@ -130,7 +130,7 @@ def _check_line(problems: Problems, line: LineAt) -> None:
 
 
 def _check_sharing(problems: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
-    """Units on one line speak alike."""
+    """Units on one line have the same dialect and serial settings, and addresses."""
     first_unit, first = known[0]
     for unit, profile in known:
         if dialect(profile.dialect).is_networked and _has_port(line):
@@ -151,7 +151,7 @@ def _check_sharing(problems: Problems, line: LineAt, known: Sequence[tuple[UnitA
 
 
 def _check_load(problems: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
-    """All polls of all units fit into the time there is."""
+    """The polls of all units take less than 100 % of the line's time."""
     load = sum(_poll_time_s(profile, has_wire=_has_port(line)) / unit.table.poll_period_s for unit, profile in known)
     slowest = sum(len(profile.blocks) * profile.timing.drain_s / unit.table.poll_period_s for unit, profile in known)
     if load > 1:
@@ -163,7 +163,7 @@ def _check_load(problems: Problems, line: LineAt, known: Sequence[tuple[UnitAt, 
 
 
 def _poll_time_s(profile: DeviceProfile, *, has_wire: bool) -> float:
-    """What all blocks take on the wire, with the gaps before them; the unit's own time to answer comes on top."""
+    """Time of one poll's blocks on the wire, with the gaps before them; without the unit's response time."""
     serial = profile.serial
     character_s = (
         (1 + serial.bits + (serial.parity is not Parity.NONE) + serial.stop) / serial.baud if has_wire else 0.0
@@ -172,7 +172,7 @@ def _poll_time_s(profile: DeviceProfile, *, has_wire: bool) -> float:
 
 
 def _characters_of(profile: DeviceProfile, block: Block) -> int:
-    """Characters there and back."""
+    """Characters of request and reply together."""
     content = _REPLY_TEXT_CHARS if isinstance(block.source, str) else _REPLY_DATA_BYTES
     return dialect(profile.dialect).exchange_size(block.query(None), content)
 
@@ -181,8 +181,8 @@ def _check_unit(problems: Problems, unit: UnitAt, mode: Mode | None) -> None:
     table = unit.table
     if table.simulated and mode is Mode.LIVE:
         problems.error((*unit.path, "simulated"), 'a simulated unit, accepted in mode "live": none')
-    _once(problems, "cap", [((*unit.path, "cap", at, "cap"), cap.cap) for at, cap in enumerate(table.cap)])
-    _once(
+    _check_unique(problems, "cap", [((*unit.path, "cap", at, "cap"), cap.cap) for at, cap in enumerate(table.cap)])
+    _check_unique(
         problems, "offset", [((*unit.path, "offset", at, "point"), each.point) for at, each in enumerate(table.offset)]
     )
     if unit.profile:

@@ -1,8 +1,7 @@
-"""From the [[line]] tables to what the gateway polls, with everything checked that one table alone cannot show.
+"""Resolves the [[line]] tables into the lines and units to poll, and checks them against each other.
 
-Theory of operation. A table that does not fit its shape is left out here, its misfits being reported already; what
-stands right is checked further, so that one run of the check names all errors. Every table is known by its path in
-the file, for the line numbers.
+Theory of operation. Error recovery, so that one check names all errors: a table that violates its schema is already
+reported and left out here, the valid ones are checked further. Each table keeps its path in the file, for line numbers.
 """
 
 import hashlib
@@ -29,7 +28,7 @@ _OWN_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
 class SensorOffset(msgspec.Struct, frozen=True):
-    """A site's calibration: `offset_c` is added to what the unit says of `point`."""
+    """A site's calibration: `offset_c` is added to the measured value of `point`."""
 
     point: str
     offset_c: float
@@ -37,7 +36,7 @@ class SensorOffset(msgspec.Struct, frozen=True):
 
 
 class UnitSpec(msgspec.Struct, frozen=True):
-    """One unit to poll. `profile` is as the site overrides it."""
+    """One unit to poll. `profile` includes the site's overrides."""
 
     id: str
     profile: DeviceProfile
@@ -46,11 +45,11 @@ class UnitSpec(msgspec.Struct, frozen=True):
     chairs: Mapping[int, str]  # cap -> chair, where one is named
     offsets: tuple[SensorOffset, ...]
     simulated: bool
-    consent_to_reads: bool = False  # the site agrees with whatever polling does to the unit
+    consent_to_reads: bool = False  # the site agrees to reads that have an effect on the unit
 
 
 class LineSpec(msgspec.Struct, frozen=True):
-    """One serial port or connection. `timing` suits the slowest of its units; `serial` has no meaning on socket://."""
+    """One serial port or connection. `timing` is that of its slowest unit; `serial` does not apply to socket://."""
 
     id: str
     url: str
@@ -61,15 +60,14 @@ class LineSpec(msgspec.Struct, frozen=True):
 
     @property
     def baud(self) -> int | None:
-        """What the line's time on the wire follows from; None on socket://, where bytes take none."""
+        """Bits per second; None on socket://, where time on the wire is neglected."""
         return None if self.url.startswith("socket:") else self.serial.baud
 
 
 def line_digest(line: LineSpec, unit: UnitSpec, box: str) -> str | None:
-    """What two gateways have in common that ask the same unit: 16 hexadecimal digits of its line and address.
+    """A digest of a unit's line and address, equal for two gateways that poll the same unit: 16 hexadecimal digits.
 
-    A serial port, or a port of the box's own, is nobody else's: its name is only one within `box`. None: where the box
-    has no name.
+    For serial ports and loopback addresses it includes `box`, an id of the host; None if that is empty.
     """
     endpoint = endpoint_of(line.url)
     if endpoint.startswith("/") or (urlsplit(line.url).hostname or "") in _OWN_HOSTS:
@@ -80,7 +78,7 @@ def line_digest(line: LineSpec, unit: UnitSpec, box: str) -> str | None:
 
 
 def resolve_lines(problems: Problems, profile_dirs: Sequence[Path], mode: Mode | None) -> tuple[LineSpec, ...]:
-    """What to poll. Whether it may be used, `problems` says."""
+    """The lines whose tables and profiles are valid; to be used only if `problems` has no error."""
     profiles = _Profiles(problems, profile_dirs)
     if problems.document.data.get("line") == []:
         problems.error(("line",), "empty, accepted: one [[line]] or more")
@@ -91,7 +89,7 @@ def resolve_lines(problems: Problems, profile_dirs: Sequence[Path], mode: Mode |
 
 
 class _Profiles:
-    """Profiles by id and overrides; each combination is read once, however many units share it."""
+    """Cache of profiles by id and overrides."""
 
     def __init__(self, problems: Problems, directories: Sequence[Path]) -> None:
         self._problems = problems
@@ -99,7 +97,7 @@ class _Profiles:
         self._found: dict[tuple[object, ...], DeviceProfile | TomlProblems] = {}
 
     def get(self, unit_path: KeyPath, unit: UnitTable, line_set: Overrides) -> DeviceProfile | None:
-        """The unit's profile; None, reported as errors at the keys to blame, where there is none."""
+        """The unit's profile; None if it is invalid, with errors reported at the keys that cause them."""
         overrides = {**line_set, **unit.set}
         key = (unit.profile, *sorted((name, repr(value)) for name, value in overrides.items()))
         if key not in self._found:
@@ -122,11 +120,11 @@ class _Profiles:
             elif problem.file == unit.profile:
                 self._problems.error((*unit_path, "profile"), problem.message)
             else:
-                self._problems.add(problem)  # the profile's file itself is wrong
+                self._problems.add(problem)  # an error in the profile's own file
 
 
 def _tables(value: object) -> Iterator[tuple[int, dict[str, object]]]:
-    """The tables of a list, with their indexes."""
+    """The tables in an array of tables, with their indexes."""
     if isinstance(value, list):
         for index, item in enumerate(cast("list[object]", value)):
             if isinstance(item, dict):
@@ -135,9 +133,9 @@ def _tables(value: object) -> Iterator[tuple[int, dict[str, object]]]:
 
 def _line(problems: Problems, profiles: _Profiles, index: int, raw: dict[str, object]) -> LineAt | None:
     path: KeyPath = ("line", index)
-    read = [(at, problems.sound(UnitTable, unit)) for at, unit in _tables(raw.get("unit"))]
+    read = [(at, problems.parsed(UnitTable, unit)) for at, unit in _tables(raw.get("unit"))]
     sound = [(at, unit) for at, unit in read if unit is not None]
-    table = problems.sound(LineTable, {**raw, "unit": [unit for _, unit in sound]})
+    table = problems.parsed(LineTable, {**raw, "unit": [unit for _, unit in sound]})
     if table is None:
         return None
     if raw.get("unit") == []:

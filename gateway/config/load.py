@@ -1,7 +1,6 @@
-"""The site's configuration: gateway.toml checked as a whole and resolved into what the gateway starts with.
+"""Loads gateway.toml: checks the whole file, and resolves it into a GatewayConfig or every error with its line.
 
-Every error is named at once, with its line; a gateway never starts with half of a configuration. Reference for who
-writes one: docs/reference/configuration.md.
+Reference of the keys: docs/reference/configuration.md.
 """
 
 import os
@@ -42,7 +41,7 @@ from gateway.session.policy import Policy, PolicyFile
 
 
 class GatewayConfig(msgspec.Struct, frozen=True):
-    """Everything a site decides, checked. Secrets stay in their files."""
+    """The checked configuration of a site. Secrets stay in their files."""
 
     file: Path
     site: str
@@ -53,14 +52,14 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     mqtt: MqttSettings
     policy: Policy
     policy_text: str  # as pinned in each session
-    confirm_polls: int  # polls that must agree before a run state counts
+    confirm_polls: int  # equal polls in a row before a changed run state counts
     health_listen: tuple[str, int]
     history: HistoryTable
     lines: tuple[LineSpec, ...]
     warnings: tuple[Problem, ...]
-    loaners: tuple[Loaner, ...] = ()  # that stand in for units of the file
+    loaners: tuple[Loaner, ...] = ()  # already applied to `lines`
     receipts: ReceiptPlan = ReceiptPlan()
-    words: EhrWords = EhrWords()  # what the EHR means by its own
+    words: EhrWords = EhrWords()  # meaning of the EHR's words, codes and identifiers
     outbound: OutboundPlan = OutboundPlan()
 
     @property
@@ -70,7 +69,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
 
 
 class Examined(msgspec.Struct, frozen=True):
-    """What a check found: the configuration exactly when there are no errors."""
+    """The result of a check; `config` is None exactly if there are errors."""
 
     config: GatewayConfig | None
     errors: tuple[Problem, ...]
@@ -78,7 +77,7 @@ class Examined(msgspec.Struct, frozen=True):
 
 
 def load_config(path: Path) -> GatewayConfig:
-    """The configuration in a file. Raises TomlProblems with every error."""
+    """The configuration in gateway.toml. Raises TomlProblems with every error."""
     examined = examine(path)
     if examined.config is None:
         raise TomlProblems(examined.errors)
@@ -86,9 +85,9 @@ def load_config(path: Path) -> GatewayConfig:
 
 
 def examine(path: Path, loaners: Sequence[Loaner] | None = None) -> Examined:
-    """Check a file as a whole and resolve it, with the loaners that stand in now, or with others in their place.
+    """Check and resolve a file, with `loaners` or, if None, those of LOANERS_FILE in the state directory.
 
-    Raises nothing: whatever is wrong is an error in what comes back.
+    Raises nothing: an unreadable file is an error of the result.
     """
     try:
         written = read_toml(path)
@@ -97,9 +96,9 @@ def examine(path: Path, loaners: Sequence[Loaner] | None = None) -> Examined:
         return Examined(None, unreadable.problems, ())
     except LoanersUnreadable as unreadable:
         return Examined(None, (Problem(str(path), 0, "", str(unreadable)),), ())
-    document, homeless = with_loaners(written, standing_in)
+    document, unknown = with_loaners(written, standing_in)
     problems = Problems(document)
-    for loaner in homeless:
+    for loaner in unknown:
         problems.warn(("line",), f"{loaner.loaner} stands in for {loaner.unit}, which is not in the file")
     try:
         document.fit(ConfigFile)
@@ -114,7 +113,7 @@ def examine(path: Path, loaners: Sequence[Loaner] | None = None) -> Examined:
 
 
 def _state_dir_of(document: Document) -> Path:
-    """Where loaners are looked for, however wrong the file is otherwise."""
+    """The directory of LOANERS_FILE, even if the configuration has errors."""
     match document.data.get("gateway"):
         case {"state_dir": str(name)} if name.isprintable():
             return Path(document.file).parent / name
@@ -127,17 +126,17 @@ def _by_line(problems: list[Problem]) -> tuple[Problem, ...]:
 
 
 def _resolve(problems: Problems) -> GatewayConfig | None:
-    """Check every table that fits its shape, whatever its neighbours are like; None where one is missing or wrong."""
+    """Check every valid table even if others are invalid; None if any is missing or invalid."""
     data = problems.document.data
-    gateway = problems.sound(GatewayTable, data.get("gateway"))
-    mqtt = problems.sound(MqttTable, data.get("mqtt"))
-    tracking = problems.sound(TrackingTable, data.get("tracking", {}))
-    health = problems.sound(HealthTable, data.get("health", {}))
-    history = problems.sound(HistoryTable, data.get("history", {}))
-    receipts = problems.sound(ReceiptsTable, data.get("receipts", {}))
-    charges = problems.sound(ChargesTable, data.get("charges", {}))
+    gateway = problems.parsed(GatewayTable, data.get("gateway"))
+    mqtt = problems.parsed(MqttTable, data.get("mqtt"))
+    tracking = problems.parsed(TrackingTable, data.get("tracking", {}))
+    health = problems.parsed(HealthTable, data.get("health", {}))
+    history = problems.parsed(HistoryTable, data.get("history", {}))
+    receipts = problems.parsed(ReceiptsTable, data.get("receipts", {}))
+    charges = problems.parsed(ChargesTable, data.get("charges", {}))
     plan = resolve_receipts(problems, receipts, charges.formats) if receipts and charges else None
-    ehr, drugs = problems.sound(EhrTable, data.get("ehr", {})), problems.sound(DrugsTable, data.get("drugs", {}))
+    ehr, drugs = problems.parsed(EhrTable, data.get("ehr", {})), problems.parsed(DrugsTable, data.get("drugs", {}))
     settings = resolve_mqtt(problems, mqtt, gateway) if mqtt else None
     policy = _policy(problems, tracking) if tracking else None
     lines = resolve_lines(problems, [shipped_dir() / "profiles", *_profile_dirs(problems, gateway)], _mode(gateway))
@@ -193,7 +192,7 @@ def _outbound(
     lines: Sequence[LineSpec],
     time_zone: ZoneInfo | None,
 ) -> OutboundPlan | None:
-    observations = problems.sound(ObservationsTable, problems.document.data.get("observations", {}))
+    observations = problems.parsed(ObservationsTable, problems.document.data.get("observations", {}))
     if not observations:
         return None
     units = [unit for line in lines for unit in line.units]
@@ -205,7 +204,7 @@ def _mode(gateway: GatewayTable | None) -> Mode | None:
 
 
 def _profile_dirs(problems: Problems, gateway: GatewayTable | None) -> Iterator[Path]:
-    """The site's own directories of profiles, after which the shipped ones count less."""
+    """The site's own directories of profiles; these take precedence over the shipped ones."""
     for index, name in enumerate(gateway.profiles if gateway else ()):
         directory = problems.base / name
         if os.path.isdir(directory):
@@ -215,7 +214,7 @@ def _profile_dirs(problems: Problems, gateway: GatewayTable | None) -> Iterator[
 
 
 def _state_dir(problems: Problems, gateway: GatewayTable | None) -> Path | None:
-    """Where the ledger lies or will be made."""
+    """The directory of the ledger, which exists or can be created."""
     if gateway is None:
         return None
     path = (problems.base / gateway.state_dir).absolute()
@@ -248,7 +247,7 @@ def _health_listen(problems: Problems, health: HealthTable | None) -> tuple[str,
 
 
 def _policy(problems: Problems, tracking: TrackingTable) -> tuple[Policy, str] | None:
-    """The policy and its text, from a file beside the configuration or from those that ship."""
+    """The policy and its text: a shipped one, or a .toml file relative to gateway.toml."""
     where = ("tracking", "policy")
     shipped = {path.stem: path for path in sorted((shipped_dir() / "policies").glob("*.toml"))}
     path = shipped.get(tracking.policy)

@@ -1,10 +1,9 @@
-"""Loaner units: which machine stands in for one of the configuration.
+"""Loaner units: machines that replace a configured unit, for instance while it is repaired.
 
-The site's own file is never written. When a unit goes to repair, `capgate unit swap` says what stands at its place. The
-gateway records that as a fact in its ledger, together with what it means for the patients; LOANERS_FILE in the state
-directory is derived from it, for whoever reads the configuration without the ledger, and written after. A file that
-could not be written is mended at the next start. The place keeps its chairs and its poll period; the calibration
-offsets, overrides and consent belonged to the other machine and do not apply.
+`capgate unit swap` names the loaner; gateway.toml is never written. The gateway records the swap as a fact in its
+ledger. LOANERS_FILE in the state directory is a copy of these facts for commands that do not open the ledger; it is
+rewritten at the next start if writing it failed. The loaner takes over chairs and poll period; calibration offsets,
+overrides and consent belong to the replaced machine and do not apply to it.
 """
 
 import os
@@ -23,17 +22,17 @@ _OF_THE_MACHINE = ("profile", "unit_id", "set", "offset", "consent_to_reads")
 
 
 class LoanersUnreadable(Exception):
-    """The file is not what a gateway wrote; the text says what to do."""
+    """LOANERS_FILE cannot be read or parsed; the text says what to do."""
 
 
 class Loaner(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in for `unit`. None means as it was with that unit."""
+    """The machine that replaces `unit`. None: the configured unit's value applies."""
 
-    unit: str  # of the configuration
-    loaner: str  # the name of the machine that is there now
+    unit: str  # id of the configured unit
+    loaner: str  # id of the machine that replaces it
     profile: str | None = None
     unit_id: int | None = None
-    url: str | None = None  # of the line, where the unit is alone on it
+    url: str | None = None  # of the line; only if the unit is alone on it
     set: dict[str, Scalar] = {}
     person: str
     reason: str
@@ -45,20 +44,20 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_loaners(state_dir: Path) -> tuple[Loaner, ...]:
-    """What stands in for what. Raises LoanersUnreadable."""
+    """The loaners in LOANERS_FILE; none if there is no such file. Raises LoanersUnreadable."""
     path = state_dir / LOANERS_FILE
     try:
         content = path.read_bytes()
         return msgspec.json.decode(content, type=_File).loaners
     except (OSError, msgspec.DecodeError) as error:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            return ()  # a wrong state_dir is named by the check
+            return ()  # a wrong state_dir is reported by the check
         text = f"{path} cannot be used ({error}); remove it, and the gateway writes it again from its ledger"
         raise LoanersUnreadable(text) from None
 
 
 def write_loaners(state_dir: Path, loaners: Iterable[Loaner]) -> None:
-    """Replace the file as a whole, on the disk when this returns. Raises OSError."""
+    """Replace LOANERS_FILE atomically and durably (fsync, rename). Raises OSError."""
     path = state_dir / LOANERS_FILE
     new = path.with_name(f"{LOANERS_FILE}.new")
     with new.open("wb") as file:
@@ -69,13 +68,13 @@ def write_loaners(state_dir: Path, loaners: Iterable[Loaner]) -> None:
 
 
 def swapped(loaners: Iterable[Loaner], swaps: Iterable[UnitSwapped]) -> tuple[Loaner, ...]:
-    """What stands in for what after `swaps`, in their order; one that the file has and no swap names stays."""
-    standing_in = {loaner.unit: loaner for loaner in loaners}
+    """The loaners after `swaps`, applied in order; a loaner whose unit no swap names is kept."""
+    by_unit = {loaner.unit: loaner for loaner in loaners}
     for swap in swaps:
-        standing_in.pop(swap.unit, None)
+        by_unit.pop(swap.unit, None)
         if swap.loaner != swap.unit:
-            standing_in[swap.unit] = _loaner(swap)
-    return tuple(standing_in.values())
+            by_unit[swap.unit] = _loaner(swap)
+    return tuple(by_unit.values())
 
 
 def _loaner(swap: UnitSwapped) -> Loaner:
@@ -93,7 +92,7 @@ def _loaner(swap: UnitSwapped) -> Loaner:
 
 
 def with_loaners(document: Document, loaners: Iterable[Loaner]) -> tuple[Document, tuple[Loaner, ...]]:
-    """The configuration as the loaners make it, and those whose unit it does not have."""
+    """The configuration with its units replaced by loaners, and the loaners whose unit is not in it."""
     data, homeless = document.data, list[Loaner]()
     for loaner in loaners:
         changed = _swapped(data, loaner)
@@ -105,7 +104,7 @@ def with_loaners(document: Document, loaners: Iterable[Loaner]) -> tuple[Documen
 
 
 def _swapped(data: dict[str, object], loaner: Loaner) -> dict[str, object] | None:
-    """The tables with one unit replaced, at its place, so that line numbers stay true."""
+    """The tables with one unit replaced at the same index, so that line numbers stay valid; None if it is not there."""
     lines = list(_tables(data.get("line")))
     for at, line in enumerate(lines):
         units = list(_tables(line.get("unit")))
@@ -119,7 +118,7 @@ def _swapped(data: dict[str, object], loaner: Loaner) -> dict[str, object] | Non
 
 
 def _standing_in(unit: dict[str, object], loaner: Loaner) -> dict[str, object]:
-    """The unit's table for the loaner."""
+    """The unit's table, as it is for the loaner."""
     kept = {name: value for name, value in unit.items() if name not in _OF_THE_MACHINE}
     same_kind = loaner.profile is None
     machine: dict[str, object] = {
@@ -133,7 +132,7 @@ def _standing_in(unit: dict[str, object], loaner: Loaner) -> dict[str, object]:
 
 
 def _tables(value: object) -> list[dict[str, object]]:
-    """A list of tables; empty where the file has something else, which the check names."""
+    """An array of tables; empty if `value` is anything else, which the check reports."""
     if not isinstance(value, list):
         return []
     items = cast("list[object]", value)

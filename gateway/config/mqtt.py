@@ -1,4 +1,4 @@
-"""From the [mqtt] table to the broker's settings: who may be reached in clear, and whether the TLS files are of use."""
+"""Resolves the [mqtt] table into MqttSettings: checks the TLS files, and warns of connections without TLS or login."""
 
 import ssl
 from pathlib import Path
@@ -10,7 +10,7 @@ from gateway.mqtt.types import PORTS, MqttSettings, TlsFiles
 
 
 def resolve_mqtt(problems: Problems, table: MqttTable, gateway: GatewayTable | None) -> MqttSettings | None:
-    """The settings; None where what was found forbids to use them."""
+    """The settings; None if they have an error."""
     parts = urlsplit(table.url)
     host, is_tls = parts.hostname or "", parts.scheme == "mqtts"
     _check_exposure(problems, table, host, is_tls=is_tls)
@@ -38,7 +38,7 @@ def resolve_mqtt(problems: Problems, table: MqttTable, gateway: GatewayTable | N
 
 
 def _check_exposure(problems: Problems, table: MqttTable, host: str, *, is_tls: bool) -> None:
-    """What goes over a network in clear, or to a broker that takes anybody, does not go unsaid."""
+    """Warn of, or refuse, a connection without TLS; warn of one without client authentication."""
     is_local = is_loopback(host)
     if is_tls and table.insecure:
         problems.error(("mqtt", "insecure"), "means mqtt:// beyond this machine, accepted with mqtts://: false")
@@ -87,7 +87,7 @@ def _ca(problems: Problems, name: str) -> Path | None:
 
 def _check_pair(problems: Problems, certificate: Path, key: Path) -> None:
     try:
-        # An empty password: OpenSSL would ask the terminal for an encrypted key's otherwise.
+        # With password="" an encrypted key fails; without it OpenSSL would prompt on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, UnicodeDecodeError):
         problems.error(

@@ -1,4 +1,4 @@
-"""Where the caps of a gateway are, for whoever resolves a chair or a cap that a message names."""
+"""The gateway's caps and chairs, by which a message's chair or cap is resolved."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,14 +9,14 @@ from gateway.session.facts import CapRef
 
 
 class Plant(msgspec.Struct, frozen=True):
-    """Every cap of the gateway's units, and the chairs that have one."""
+    """All caps of the gateway's units, and the cap of each chair."""
 
     chairs: Mapping[str, CapRef]
     caps: frozenset[CapRef]
 
 
 def plant_of(units: Iterable[UnitSpec]) -> Plant:
-    """The plant that these units make."""
+    """The caps and chairs of these units."""
     units = tuple(units)
     return Plant(
         {chair: CapRef(unit.id, cap) for unit in units for cap, chair in unit.chairs.items()},

@@ -1,4 +1,4 @@
-"""What a check of one configuration found, gathered while it goes on: errors and warnings, each with its line."""
+"""Collects the errors and warnings of one configuration, each with its line."""
 
 import os
 from pathlib import Path
@@ -11,11 +11,11 @@ from drivers.toml.lines import Path as KeyPath
 
 M = TypeVar("M", bound=BaseModel)
 
-OTHERS_MAY = 0o007  # permission bits of everybody but owner and group
+OTHERS_MAY = 0o007  # permission bits of others
 
 
 class Problems:
-    """Everything that was found in one document."""
+    """The errors and warnings about one document."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -24,22 +24,22 @@ class Problems:
         self.warnings: list[Problem] = []
 
     def error(self, path: KeyPath, message: str) -> None:
-        """The gateway cannot start with what stands at `path`."""
+        """Add an error at `path`: the gateway cannot start."""
         self.add(self.document.problem(path, message))
 
     def add(self, problem: Problem) -> None:
-        """An error in this or another file; one that several tables share is reported once."""
+        """Add an error in this or another file, once."""
         if problem not in self.errors:
             self.errors.append(problem)
 
     def warn(self, path: KeyPath, message: str) -> None:
-        """The gateway can start, and somebody should know."""
+        """Add a warning at `path`: the gateway can start."""
         self.warnings.append(self.document.problem(path, message))
 
-    def sound(self, model: type[M], data: object) -> M | None:
-        """The data as `model`, None where it does not fit: its misfits are found with the document's.
+    def parsed(self, model: type[M], data: object) -> M | None:
+        """The data as `model`; None if it is invalid, which validating the whole document reports.
 
-        An unknown key is left out here: a slip of the keyboard must not hide what else is wrong.
+        Unknown keys are ignored, so that a misspelt key does not hide other errors.
         """
         if isinstance(data, dict):
             table = cast("dict[str, object]", data)
@@ -50,14 +50,14 @@ class Problems:
             return None
 
     def file(self, path: KeyPath, name: str, *, secret: bool = False) -> Path | None:
-        """The readable file that `name` at `path` means; None, reported as an error, where there is none.
+        """The file `name`, relative to the configuration; None, with an error at `path`, if it cannot be used.
 
-        A name is relative to the configuration. Where systemd handed the service a credential of the file's name
-        (LoadCredential=), that is taken: the original is then readable by root alone.
+        A systemd credential (LoadCredential=) with the file's name takes precedence, since the original may then be
+        readable by root only. A `secret` must not be accessible to others.
         """
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-        handed = Path(credentials) / Path(name).name if credentials else None
-        file = handed if handed is not None and os.path.isfile(handed) else self.base / name
+        credential = Path(credentials) / Path(name).name if credentials else None
+        file = credential if credential is not None and os.path.isfile(credential) else self.base / name
         try:
             with file.open("rb") as opened:
                 mode = os.fstat(opened.fileno()).st_mode

@@ -1,4 +1,4 @@
-"""The shape of gateway.toml. Reference for who writes one: docs/reference/configuration.md.
+"""The schema of gateway.toml, as pydantic models. Reference: docs/reference/configuration.md.
 
 A field's description is what an error names as accepted; units are in the names.
 """
@@ -20,7 +20,7 @@ from gateway.messages.vocabulary import DEFAULT_MRN_TYPES, DEFAULT_VISIT_FROM, M
 from gateway.mqtt.types import KEEPALIVE_S, PORTS
 
 MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
-MAX_POLL_PERIOD_S = 30  # half of the time after which polling counts as standing still
+MAX_POLL_PERIOD_S = 30  # half of the time after which polling counts as stalled
 RFC2217_OPTION = "ign_set_control"
 LINE_SCHEMES = ("socket", "rfc2217")
 _SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
@@ -30,7 +30,7 @@ _OUTBOUND, _RECEIPTS = OutboundPlan(), ReceiptPlan()  # the defaults of [charges
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host never leaves this machine."""
+    """Whether a host is a loopback address or localhost."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -38,7 +38,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _segment(text: str) -> str:
-    """A part of a topic: nothing that a broker or an access list could take for a wildcard or a separator."""
+    """Validate a topic segment: no wildcards, no separators."""
     if not _SEGMENT.fullmatch(text):
         raise ValueError("not a name, accepted: 1 to 32 of a-z, 0-9 and -")
     return text
@@ -51,7 +51,7 @@ def _client_id(text: str) -> str:
 
 
 def _split(url: str, accepted: str) -> SplitResult:
-    """The URL's parts. Raises ValueError if it has what no URL here may have; a password in it is never repeated."""
+    """The URL's parts. Raises ValueError, which never repeats a password, for parts that are not accepted."""
     wrong = ValueError(f"not a URL that can be used, accepted: {accepted}")
     if _UNPRINTABLE.search(url):
         raise wrong
@@ -88,7 +88,7 @@ def _line_url(url: str) -> str:
 
 
 def listen_address(text: str) -> tuple[str, int]:
-    """`127.0.0.1:9464` as host and port. Raises ValueError where either is none; a name is not looked up."""
+    """Host and port of an address such as `127.0.0.1:9464`. Raises ValueError; names are not resolved."""
     host, _, port = text.rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host.removeprefix("[").removesuffix("]")
     try:
@@ -132,13 +132,13 @@ VisitField = Annotated[StrictStr, AfterValidator(_visit_field)]
 
 
 class Table(BaseModel):
-    """A table of the file: unknown keys are errors."""
+    """Base of the file's tables: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class GatewayTable(Table):
-    """Who this gateway is."""
+    """[gateway]: the gateway's identity, mode, directories and time zone."""
 
     site: Segment
     id: Segment
@@ -149,7 +149,7 @@ class GatewayTable(Table):
 
 
 class MqttTable(Table):
-    """The site's broker."""
+    """[mqtt]: the connection to the site's broker."""
 
     url: Annotated[StrictStr, AfterValidator(_mqtt_url)]
     insecure: StrictBool = False
@@ -163,35 +163,35 @@ class MqttTable(Table):
 
 
 class TrackingTable(Table):
-    """How sessions are counted."""
+    """[tracking]: policy and debounce."""
 
     policy: FileName = "default"
     confirm_polls: Annotated[StrictInt, Field(ge=2, le=10)] = 2
 
 
 class HealthTable(Table):
-    """Where a monitor on this machine asks."""
+    """[health]: the address of /healthz and /metrics."""
 
     listen: Annotated[StrictStr, AfterValidator(_listen)] = "127.0.0.1:9464"
 
 
 class HistoryTable(Table):
-    """How the units' temperatures are kept on the box."""
+    """[history]: the local log of temperatures."""
 
     period_s: Annotated[StrictInt, Field(ge=5, le=3600)] = 60
     keep_days: Annotated[StrictInt, Field(ge=0, le=3650)] = 30
 
 
 class ReceiptForm(StrEnum):
-    """The form of a charge that the engine acknowledges."""
+    """The notation of the charges that the engine acknowledges with receipts."""
 
-    NONE = "none"  # it sends no receipts: what it has stays unproven
+    NONE = "none"  # it sends no receipts: delivery stays unproven
     JSON = "json"
     HL7 = "hl7"
 
 
 class ReceiptsTable(Table):
-    """What the interface engine says of the messages that it has."""
+    """[receipts]: which messages the interface engine acknowledges, and when they are sent again."""
 
     expected: ReceiptForm = ReceiptForm.NONE
     of: tuple[Thing, ...] = tuple(_RECEIPTS.of)
@@ -200,7 +200,7 @@ class ReceiptsTable(Table):
 
 
 class ChargesTable(Table):
-    """What a charge says, and in which notations."""
+    """[charges]: notations and fixed contents of charges."""
 
     patient: tuple[PatientField, ...] = tuple(field for field in PatientField if field in _OUTBOUND.site.kept)
     formats: Annotated[tuple[Notation, ...], Field(min_length=1)] = _OUTBOUND.site.formats
@@ -225,14 +225,14 @@ class ChargesTable(Table):
 
 
 class ObservationsTable(Table):
-    """Temperatures for the patient's chart."""
+    """[observations]: temperatures for the patient's chart."""
 
     formats: tuple[Literal[Notation.HL7, Notation.FHIR], ...] = ()
     period_s: Annotated[StrictInt, Field(ge=10, le=3600)] = _OUTBOUND.period_s
 
 
 class EhrTable(Table):
-    """What the EHR calls things that the gateway calls otherwise."""
+    """[ehr]: how the EHR's names, identifiers and status words are read."""
 
     units: dict[EhrName, Segment] = {}
     vocabulary: FileName = DEFAULT_VOCABULARY
@@ -242,7 +242,7 @@ class EhrTable(Table):
 
 
 class DrugCodes(Table):
-    """Drug codes of the site by what counting needs to know of the drug. Also the shape of a file of its own."""
+    """The site's drug codes by agent class; also the schema of the file that [drugs] may name."""
 
     chemo: tuple[EhrName, ...] = ()
     biologic_under_chemo_admin: tuple[EhrName, ...] = ()
@@ -252,13 +252,13 @@ class DrugCodes(Table):
 
 
 class DrugsTable(DrugCodes):
-    """Which codes count, here or in a file."""
+    """[drugs]: drug codes by agent class, here or in `file`."""
 
     file: FileName | None = None
 
 
 class OffsetTable(Table):
-    """A site's calibration of one sensor."""
+    """[[line.unit.offset]]: the calibration of one sensor."""
 
     point: StrictStr
     offset_c: Annotated[StrictFloat, Field(ge=-5, le=5)]
@@ -266,14 +266,14 @@ class OffsetTable(Table):
 
 
 class CapTable(Table):
-    """A cap and the chair that it hangs at."""
+    """[[line.unit.cap]]: the chair of a cap."""
 
     cap: Annotated[StrictInt, Field(ge=1, le=8)]
     chair: Segment
 
 
 class UnitTable(Table):
-    """A machine on a line."""
+    """[[line.unit]]: a unit on a line."""
 
     id: Segment
     profile: StrictStr
@@ -287,7 +287,7 @@ class UnitTable(Table):
 
 
 class LineTable(Table):
-    """A serial port or a connection, and the units on it."""
+    """[[line]]: a serial port or a connection, and the units on it."""
 
     id: Segment
     url: Annotated[StrictStr, AfterValidator(_line_url)]
@@ -296,7 +296,7 @@ class LineTable(Table):
 
 
 class ConfigFile(Table):
-    """gateway.toml."""
+    """All tables of gateway.toml."""
 
     gateway: GatewayTable
     mqtt: MqttTable

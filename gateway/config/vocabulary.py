@@ -1,4 +1,4 @@
-"""From a vocabulary file to the words of a MAR: one that ships, or one of the site's own that may add to another."""
+"""Loads a vocabulary, by which a MAR's status words are read: a shipped one, or a site's file that may extend one."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ DEFAULT_VOCABULARY = "common"
 
 Word = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 Words = tuple[Word, ...]
-WordsTable = dict[MarAct, Words]  # the words of one field by their meaning
+WordsTable = dict[MarAct, Words]  # the words of one field, by meaning
 Code = Annotated[StrictStr, Field(max_length=16)]
 
 
@@ -23,7 +23,7 @@ class _Table(BaseModel):
 
 
 class EndsUnder(_Table):
-    """Values of ORC-1 and ORC-5 under which an end counts."""
+    """Values of ORC-1 and ORC-5 with which an infusion end counts."""
 
     orc_1: tuple[Code, ...] | None = None
     orc_5: tuple[Code, ...] | None = None
@@ -31,7 +31,7 @@ class EndsUnder(_Table):
 
 
 class VocabularyFile(_Table):
-    """A file of config/vocabularies/, or one like it. What it leaves out is as in the one that it extends."""
+    """The schema of a vocabulary file. What it leaves out is inherited from the vocabulary that it extends."""
 
     description: StrictStr = ""
     extends: StrictStr | None = None
@@ -43,17 +43,17 @@ class VocabularyFile(_Table):
 
 
 def shipped_vocabularies() -> dict[str, Path]:
-    """Those that ship, by their names."""
+    """The files of the shipped vocabularies, by name."""
     return {path.stem: path for path in sorted((shipped_dir() / "vocabularies").glob("*.toml"))}
 
 
 def shipped_vocabulary(name: str = DEFAULT_VOCABULARY) -> Vocabulary:
-    """One that ships. Raises KeyError."""
+    """The shipped vocabulary `name`. Raises KeyError."""
     return load_vocabulary(shipped_vocabularies()[name])
 
 
 def load_vocabulary(path: Path) -> Vocabulary:
-    """The words in the file. Raises TomlProblems with every misfit."""
+    """The vocabulary in a file. Raises TomlProblems with every error."""
     loaded = load_toml_lines(path, VocabularyFile)
     file, base = loaded.model, Vocabulary()
     if file.extends is not None:
@@ -65,7 +65,7 @@ def load_vocabulary(path: Path) -> Vocabulary:
     problems = [
         loaded.problem(where, message)
         for field in ACT_FIELDS
-        for where, message in _twice(_words(loaded, field), field)
+        for where, message in _ambiguous(_words(loaded, field), field)
     ]
     if problems:
         raise TomlProblems(tuple(problems))
@@ -97,7 +97,7 @@ def _words(loaded: Loaded[VocabularyFile], field: str) -> list[tuple[MarAct, str
     return [(act, word) for act, words in table.items() for word in words]
 
 
-def _twice(words: list[tuple[MarAct, str]], field: str) -> Iterator[tuple[tuple[str, str], str]]:
+def _ambiguous(words: list[tuple[MarAct, str]], field: str) -> Iterator[tuple[tuple[str, str], str]]:
     seen: dict[str, MarAct] = {}
     for act, word in words:
         before = seen.setdefault(normal(word), act)
