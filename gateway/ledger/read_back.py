@@ -16,6 +16,7 @@ from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, de
 from gateway.session.outcome import SessionRecord
 from gateway.session.related import Anchor, gather, last_anchor
 from gateway.session.state import ReadBack, record_of
+from gateway.session.worklist import WORK, open_work
 
 _OF_SESSIONS = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
 
@@ -44,9 +45,9 @@ def anchors(connection: sqlite3.Connection, keys: Iterable[Key], now_us: int) ->
 
 
 def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) -> Restart:
-    """The facts recorded from `whole_from_us` on, all sessions that are not done, and all about those that go on."""
+    """Facts recorded from `whole_from_us` on, open work, every session not done, and all about those that go on."""
     recent = dict.fromkeys(reads.facts_since(connection, whole_from_us))
-    recent.update(dict.fromkeys(LedgerFacts(connection).of(("work", ""))))
+    recent.update(dict.fromkeys(item.raised for item in open_work(LedgerFacts(connection).of(WORK))))
     records = {
         token: undone for token in reads.undone(connection) if (undone := _record(connection, token)) is not None
     }

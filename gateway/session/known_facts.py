@@ -48,9 +48,9 @@ class KnownFacts(msgspec.Struct, frozen=True):
                 known.insert(bisect_right(known, _order(fact), key=_order), fact)
         return KnownFacts(self.by_key.updated((key, tuple(known)) for key, known in changed.items()))
 
-    def kept(self, keeps: Callable[[Key, AnyFact], bool]) -> "KnownFacts":
+    def kept(self, keeps: Callable[[AnyFact], bool]) -> "KnownFacts":
         """Only those that `keeps` says yes to."""
-        kept = ((key, tuple(fact for fact in facts if keeps(key, fact))) for key, facts in self.by_key.items())
+        kept = ((key, tuple(fact for fact in facts if keeps(fact))) for key, facts in self.by_key.items())
         return KnownFacts(SharedMap((key, facts) for key, facts in kept if facts))
 
 

@@ -220,10 +220,8 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
     if whole_from_us - state.whole_from_us < _HOUR_US:
         return state
     going_on = [Anchor(("token", token), record.opened_us) for token, record in state.sessions.going_on.items()]
-    related_to = set(related(state.facts, going_on, _idle_us(state)))
-    facts = state.facts.kept(
-        lambda key, fact: key == WORK or fact in related_to or max(fact.at_us, fact.known_at_us) >= whole_from_us
-    )
+    needed = {*related(state.facts, going_on, _idle_us(state)), *(item.raised for item in state.work)}
+    facts = state.facts.kept(lambda fact: fact in needed or max(fact.at_us, fact.known_at_us) >= whole_from_us)
     gone = [
         token
         for token, record in state.records.items()

@@ -16,9 +16,12 @@ from gateway.session.facts import (
     PatientReassigned,
     SessionExplained,
     ToleranceChecked,
+    WorkDone,
+    WorkRaised,
     encode_fact,
 )
 from gateway.session.outcome import SessionState
+from gateway.session.worklist import WORK, item_id
 from tests.support.pipeline import MINUTE_US, Suite, cool, running
 
 DAY_US = 24 * 60 * MINUTE_US
@@ -202,3 +205,22 @@ async def test_a_start_that_would_take_back_what_was_published_leaves_it_to_a_pe
         await suite.pipeline.record([lifted])
         after = [operation for operation, *_ in await suite.increments()]
         assert after == ["emit", "emit", "retract", "retract"]
+
+
+async def test_of_the_work_of_weeks_ago_only_what_is_open_is_in_memory(folder: Path) -> None:
+    async with running(folder) as suite:
+        now_us = suite.clock.us
+        raised = [
+            WorkRaised(at_us=now_us, known_at_us=now_us, what=WorkKind.UNKNOWN_WORD, order=order)
+            for order in ("O-1", "O-2")
+        ]
+        await suite.pipeline.record(raised)
+        done = WorkDone(at_us=now_us + 1, known_at_us=now_us + 1, item=item_id(raised[0]), person="rn")
+        await suite.pipeline.record([done])
+        assert [item.raised for item in suite.pipeline.state.work] == raised[1:]
+        await pass_days(suite, 30, restart=False)
+        assert suite.pipeline.state.facts.of(WORK) == (raised[1],)
+        await pass_days(suite, 1, restart=True)
+        assert suite.pipeline.state.facts.of(WORK) == (raised[1],)
+        assert [item.raised for item in suite.pipeline.state.work] == raised[1:]
+    assert_sound(folder)
