@@ -135,7 +135,7 @@ class Gateway:
             pipeline.delays_s,
             self._lag,
             self._inbox,
-            lambda: self._shared.standing,
+            lambda: self._shared.active,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

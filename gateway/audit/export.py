@@ -27,7 +27,7 @@ from gateway.messages.instants import rfc3339
 from gateway.session.charges import charged_units
 from gateway.session.facts import PatientBound, PatientReleased, cap_key, decode_fact, encode_fact
 from gateway.session.keys import increment_key
-from gateway.session.marks import each_unit
+from gateway.session.marks import observed_units
 
 _STATIC = ("README.txt", "verify_bundle.py")
 _DAY_US = 86_400_000_000
@@ -148,7 +148,7 @@ def _own_entries(connection: sqlite3.Connection, recorded: RecordedSession) -> t
     units = {cap.device for cap in caps}
     for recorded_us in {entry.recorded_us for entry in named}:
         for entry in facts_recorded_at(connection, recorded_us):
-            if any(unit.device in units for unit in each_unit(decode_fact(entry.body))):
+            if any(unit.device in units for unit in observed_units(decode_fact(entry.body))):
                 found[entry.seq] = entry
     return tuple(found[seq] for seq in sorted(found))
 

@@ -16,7 +16,7 @@ from gateway.ledger import index
 from gateway.ledger.bodies import published_of
 from gateway.ledger.entry import EntryKind
 from gateway.session.facts import SessionOpened, UnitsObserved, decode_fact
-from gateway.session.marks import each_unit
+from gateway.session.marks import observed_units
 
 _CONCERN = "SELECT 1 FROM concern WHERE kind = ? AND name = ? AND at_us = ? AND seq = ?"
 
@@ -38,7 +38,7 @@ class IndexCheck:
                 fact = index.fact_of(entry.body)
                 if self._first_present is None and isinstance(fact, UnitsObserved):
                     self._first_present = entry.seq
-                self._observed.update({} if fact is None else {unit.device: entry.seq for unit in each_unit(fact)})
+                self._observed.update({} if fact is None else {unit.device: entry.seq for unit in observed_units(fact)})
             rows = index.rows_of(entry.seq, entry.recorded_us, entry.kind, entry.body)
             missing = [row[:2] for row in rows if self._connection.execute(_CONCERN, row).fetchone() is None]
             self._found += len(rows) - len(missing)

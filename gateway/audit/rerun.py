@@ -25,7 +25,7 @@ from gateway.session.attribution import Session
 from gateway.session.charges import Charge
 from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, UnitsObserved, decode_fact
 from gateway.session.increments import Change
-from gateway.session.marks import each_unit
+from gateway.session.marks import observed_units
 from gateway.session.outcome import Outcome
 from gateway.session.policy import Policy
 from gateway.session.related import Anchor, gather
@@ -109,7 +109,7 @@ class Rerun:
     def _first_look(self, before_seq: int, now_us: int, tokens: Iterator[str]) -> Step:
         """What a gateway with these rules publishes at its first start, which takes nothing back."""
         state, step = self._advanced(self._state, (), before_seq, now_us, tokens)
-        wrong = {each.record.token for each in step.outcomes if each.takes_back}
+        wrong = {each.record.token for each in step.outcomes if each.revises}
         self._state, kept = state.with_asleep(wrong, self.records), step.without(wrong)
         self.records.update({each.token: each for each in kept.records})
         return kept
@@ -163,7 +163,7 @@ def read(transaction: Sequence[RawEntry]) -> RecordedTransaction:
 def _add(fact: AnyFact, recorded: RecordedTransaction) -> None:
     match fact:
         case ObservedUntil() | UnitsObserved():
-            recorded.observed += each_unit(fact)
+            recorded.observed += observed_units(fact)
         case SessionOpened():
             recorded.opened.append(fact)
         case _:

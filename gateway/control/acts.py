@@ -37,7 +37,7 @@ from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session import facts
 from gateway.session.assessment import assess_observed
 from gateway.session.attribution import Session
-from gateway.session.charges import standing_charges
+from gateway.session.charges import uncredited_charges
 from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource
 from gateway.session.flags import HeldReason
 from gateway.session.outcome import Outcome, SessionState
@@ -192,7 +192,7 @@ def _unknown(named: SessionSnapshot) -> list[str]:
 
 def _require_uncharged(named: SessionSnapshot) -> None:
     _require_over(named)
-    if charges := [each.key for each in standing_charges(named.outcome.record.charged)]:
+    if charges := [each.key for each in uncredited_charges(named.outcome.record.charged)]:
         raise RequestRefused("it is charged", f"decide, once {', '.join(charges)} is in question")
     if named.outcome.record.state in (SessionState.RELEASED, SessionState.EXPLAINED, SessionState.FINAL):
         raise RequestRefused(

@@ -24,7 +24,7 @@ from gateway.control.answers import (
 from gateway.ledger.batch import Identity
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.messages.instants import rfc3339
-from gateway.session.charges import standing_charges
+from gateway.session.charges import uncredited_charges
 from gateway.session.facts import AnyFact, WorkKind
 from gateway.session.increments import Change, Op
 from gateway.session.infusion import InfusionEnd
@@ -70,7 +70,7 @@ def session_view(
         missing=outcome.missing,
         charges=tuple(
             ChargeView(charge=each.key, quantity=each.quantity, delivery=proofs.get(each.key, Proof.UNPROVEN))
-            for each in standing_charges(record.charged)
+            for each in uncredited_charges(record.charged)
         ),
         corrections=_corrections(outcome),
         infusion_end=_infusion_end(assessment.infusion_end) if detailed else UNSET,

@@ -13,7 +13,7 @@ import msgspec
 from gateway.ledger.bodies import published_of, taken_message
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.session.facts import AnyFact, Key, SessionOpened, decode_fact
-from gateway.session.marks import each_unit
+from gateway.session.marks import observed_units
 from gateway.session.spans import FOREVER
 
 _MESSAGE = "message"
@@ -42,7 +42,7 @@ def _insert(connection: sqlite3.Connection, entries: Sequence[tuple[int, int, En
     connection.executemany("INSERT INTO concern (kind, name, at_us, seq) VALUES (?, ?, ?, ?)", rows)
     facts = [(seq, fact_of(body)) for seq, _, kind, body in entries if kind is EntryKind.FACT]
     known = [(seq, fact) for seq, fact in facts if fact is not None]
-    newest = {unit.device: seq for seq, fact in known for unit in each_unit(fact)}
+    newest = {unit.device: seq for seq, fact in known for unit in observed_units(fact)}
     connection.executemany("INSERT OR REPLACE INTO observed (device, seq) VALUES (?, ?)", sorted(newest.items()))
 
 

@@ -14,7 +14,7 @@ from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
 from gateway.messages.identity import Identity, Number, NumberKind, differ
 from gateway.session.facts import AnyFact, ObservedUntil, UnitSwapped, decode_fact
-from gateway.session.marks import each_unit
+from gateway.session.marks import observed_units
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
 _IDENTITY = ", ".join(Identity.__struct_fields__)
@@ -104,7 +104,7 @@ def last_observed(connection: sqlite3.Connection) -> list[ObservedUntil]:
     """How far each unit was observed last, whatever its age."""
     query = "SELECT device, body FROM observed JOIN entry USING (seq) ORDER BY device"
     facts = [(device, decode_fact(body)) for device, body in connection.execute(query)]
-    return [unit for device, fact in facts for unit in each_unit(fact) if unit.device == device]
+    return [unit for device, fact in facts for unit in observed_units(fact) if unit.device == device]
 
 
 def observed_before(connection: sqlite3.Connection, last_seq: int) -> list[ObservedUntil]:
@@ -113,7 +113,7 @@ def observed_before(connection: sqlite3.Connection, last_seq: int) -> list[Obser
         SELECT body FROM entry WHERE kind = 'fact' AND seq <= ?
            AND (body GLOB '{"fact":"observed_until"*' OR body GLOB '{"fact":"units_observed"*') ORDER BY seq"""
     bodies = connection.execute(query, (last_seq,))
-    return [*{unit.device: unit for (body,) in bodies for unit in each_unit(decode_fact(body))}.values()]
+    return [*{unit.device: unit for (body,) in bodies for unit in observed_units(decode_fact(body))}.values()]
 
 
 def ruled_since(connection: sqlite3.Connection) -> int:

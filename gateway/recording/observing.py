@@ -14,7 +14,7 @@ from gateway.config.load import GatewayConfig
 from gateway.recording.recorder import RunStateChange
 from gateway.runtime.clock import US_PER_S
 from gateway.session.facts import AnyFact, CapRef, ObservedUntil, UnitsObserved
-from gateway.session.marks import together
+from gateway.session.marks import combined
 from gateway.session.observe import (
     CapCondition,
     ObserveRules,
@@ -95,7 +95,7 @@ class Observing:
 
     def facts(self, units: frozenset[str] | set[str], known_at_us: int) -> tuple[UnitsObserved, ...]:
         """How far each of `units` is observed, as facts; with the caps' counters, which prove the next silence."""
-        return together(self._until(unit, known_at_us) for unit in sorted(units & self._until_us.keys()))
+        return combined(self._until(unit, known_at_us) for unit in sorted(units & self._until_us.keys()))
 
     def _until(self, unit: str, known_at_us: int) -> ObservedUntil:
         seen = self._units[unit].seen if unit in self._units else UnitState(())

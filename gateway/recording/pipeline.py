@@ -307,7 +307,7 @@ class Pipeline:
         """Do what became due meanwhile, as the first thing after a start."""
         transaction = self._begin()
         state, step = await self._advance(transaction, ())
-        wrong = {each.record.token for each in step.outcomes if each.takes_back}
+        wrong = {each.record.token for each in step.outcomes if each.revises}
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})
         await self._finish(transaction, (state.with_asleep(wrong, self._next.records), step.without(wrong)))

@@ -19,7 +19,7 @@ from gateway.messages.unit_claims import Mark, UnitClaim, read_claim, shared_by
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.fact_types import SharedBy, WorkKind
 from gateway.session.facts import AnyFact, CapRef, UnitShared, UnitSharingEnded, WorkRaised
-from gateway.session.sharing import RESTATED_US, Sharer, sharing_facts, standing
+from gateway.session.sharing import RESTATED_US, Sharer, active_shares, sharing_facts
 from gateway.session.state import TrackerState
 from gateway.session.worklist import work_key
 
@@ -61,13 +61,13 @@ class SharedUnits:
         self._seen: dict[Sharer, _Sighting] = {}  # not recorded yet
         self._connected_by = 0
         facts = state().facts.by_key
-        self._standing = standing(fact for key, known in facts.items() if key[0] == "unit" for fact in known)
-        self._heard_us = dict.fromkeys(self._standing, clock.now().utc_us)  # of those that stand
+        self._active = active_shares(fact for key, known in facts.items() if key[0] == "unit" for fact in known)
+        self._last_seen_us = dict.fromkeys(self._active, clock.now().utc_us)
 
     @property
-    def standing(self) -> Sequence[UnitShared]:
+    def active(self) -> Sequence[UnitShared]:
         """Those that are shared now, by the name of the unit."""
-        return sorted(self._standing.values(), key=lambda each: (each.device, each.gateway, each.unit))
+        return sorted(self._active.values(), key=lambda each: (each.device, each.gateway, each.unit))
 
     def notice(self, topic: str, payload: bytes) -> None:
         """Take a unit's status `.../{gateway}/unit/{unit}/status`, of this gateway or another."""
@@ -95,11 +95,11 @@ class SharedUnits:
             await asyncio.sleep(CHECK_S / self._clock.speed)
 
     def _note(self, sharer: Sharer, by: SharedBy, since_us: int, now_us: int) -> None:
-        if sharer in self._standing:
-            self._heard_us[sharer] = now_us
+        if sharer in self._active:
+            self._last_seen_us[sharer] = now_us
         elif (seen := self._seen.get(sharer)) is not None:
             seen.last_us = now_us
-        elif sum(each.device == sharer.device for each in (*self._seen, *self._standing)) < MOST_SHARERS:
+        elif sum(each.device == sharer.device for each in (*self._seen, *self._active)) < MOST_SHARERS:
             self._seen[sharer] = _Sighting(by, since_us, now_us, now_us)
 
     def _note_connection(self, now_us: int) -> None:
@@ -107,7 +107,7 @@ class SharedUnits:
         if (number := self._connection()) != self._connected_by:
             self._connected_by = number
             self._seen.clear()
-            self._heard_us = dict.fromkeys(self._standing, now_us)
+            self._last_seen_us = dict.fromkeys(self._active, now_us)
 
     def _found(self, now_us: int) -> Iterator[AnyFact]:
         """What was seen for long enough to be true."""
@@ -115,7 +115,7 @@ class SharedUnits:
             if seen.last_us - seen.first_us >= CONFIRM_US:
                 del self._seen[sharer]
                 facts = list(sharing_facts(sharer, seen.by, seen.since_us, now_us))
-                self._standing[sharer], self._heard_us[sharer] = facts[-1], seen.last_us
+                self._active[sharer], self._last_seen_us[sharer] = facts[-1], seen.last_us
                 extra = {"unit": sharer.device, "other": f"{sharer.gateway}/{sharer.unit}", "by": seen.by}
                 _log.error("another gateway reads a unit too", extra=extra)
                 yield from facts
@@ -125,21 +125,21 @@ class SharedUnits:
                 del self._seen[sharer]
 
     def _ended(self, now_us: int) -> Iterator[AnyFact]:
-        for sharer, heard_us in list(self._heard_us.items()):
-            if self._connected_by and now_us - heard_us > LAPSE_US:
-                del self._standing[sharer], self._heard_us[sharer]
+        for sharer, seen_us in list(self._last_seen_us.items()):
+            if self._connected_by and now_us - seen_us > LAPSE_US:
+                del self._active[sharer], self._last_seen_us[sharer]
                 extra = {"unit": sharer.device, "other": f"{sharer.gateway}/{sharer.unit}"}
                 _log.warning("no other gateway reads the unit any more", extra=extra)
                 yield UnitSharingEnded(
-                    at_us=heard_us, known_at_us=now_us, device=sharer.device, gateway=sharer.gateway, unit=sharer.unit
+                    at_us=seen_us, known_at_us=now_us, device=sharer.device, gateway=sharer.gateway, unit=sharer.unit
                 )
 
     def _lasting(self, now_us: int) -> Iterator[AnyFact]:
         """What stands, once it was recorded so long ago that sessions to come would not see it."""
-        for sharer, fact in self._standing.items():
+        for sharer, fact in self._active.items():
             if now_us - fact.at_us >= RESTATED_US:
                 (again,) = sharing_facts(sharer, fact.by, now_us, now_us)
-                self._standing[sharer] = again
+                self._active[sharer] = again
                 yield again
 
 

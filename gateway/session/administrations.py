@@ -1,15 +1,14 @@
-"""The administrations of one order, as they stand: each by what the chart said of it last. Pure.
+"""The current state of one order's administrations (bags, doses), each by its last chart entry. Pure.
 
-Theory of operation. An administration is known by its number, and where a sender has one number for several of them,
-by the instant at which it began as well. What is said of one is taken in the order in which it was charted, by the
-chart's own clock where it tells, else as received; when it happened clinically orders nothing. A start, an end and a
-withdrawal each take the place of what was charted of the same administration before; an update also does so where its
-own beginning moved, if its number stands for one administration alone, and so does an end, if just one of its number
-runs. One that could be meant for either of several
-adds to them, and a withdrawal of that kind leaves the order in doubt, so that nothing counts.
+Theory of operation. The facts of an order are replayed in the order of their charting: by the charting time that the
+sender states, else by the receipt; the clinical instant plays no part. An administration is identified by its number,
+and by its beginning as well where a sender uses one number for several. A start, an end or a withdrawal replaces what
+was charted of the same administration before. An update whose beginning moved does so too if its number has only one
+administration, and an end if only one of its number runs. Where several could be meant, a start or an end adds another
+administration, and a withdrawal leaves the order in doubt, so that nothing counts.
 
-An entry may also be a step of the chart ("stopped", "rate changed") that says of the order what happened then, and
-nothing of one bag; it is kept, changed and withdrawn like an administration.
+An entry may also be a step of the chart ("stopped", "rate changed"), which concerns the whole order and no single bag;
+it is kept, changed and withdrawn like an administration.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,56 +34,56 @@ _ENDS = (InfusionEnded, InfusionEndCorrected, FlushEnded)
 
 
 class Administration(msgspec.Struct, frozen=True):
-    """One administration or step as it stands."""
+    """The current state of one administration, or of one step of the chart."""
 
     start_us: int | None  # None: only its end was charted
     runs_from_us: int | None  # its last restart, else its start
-    ends: tuple[Statement, ...]  # after it began to run last, as charted, the one that stands at the end
+    ends: tuple[Statement, ...]  # since it last began to run, in the order of charting: the last is valid
     of_order: bool
     rejected: bool  # an end lies before the start
 
     @property
     def end(self) -> Statement | None:
-        """The end that stands, None if there is none or none with a time of day."""
+        """The valid end; None if there is none, or none with a time of day."""
         return self.ends[-1] if self.ends and not self.ends[-1].no_time else None
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """What stands of one order's administrations."""
+    """The current state of one order's administrations."""
 
-    standing: tuple[Administration, ...]
-    in_doubt: bool  # something was withdrawn, and nobody can tell which of them
+    administrations: tuple[Administration, ...]
+    in_doubt: bool  # one was withdrawn, and it is not known which
 
 
 class _Entry:
-    """One administration while the chart is read."""
+    """One administration during the replay of the chart."""
 
     def __init__(self, charted_us: int) -> None:
-        self.charted_us = charted_us  # first
+        self.charted_us = charted_us  # by its first entry
         self.start_us: int | None = None
         self.restarts: list[int] = []
         self.ends: list[Statement] = []
 
 
 def chart_of(facts: Sequence[InfusionFact], whole_voids: Iterable[InfusionEndVoided]) -> Chart:
-    """What stands, from all that was said of administrations and the withdrawals of their order as a whole."""
+    """The administrations of an order, from `facts` about them and the withdrawals of the whole order."""
     late = _received_by_version(facts)
     dated = [(_charted_us(fact, late), _rank(fact), fact) for fact in (*facts, *whole_voids)]
-    reader = _Reader()
+    replay = _Replay()
     for charted_us, _, fact in sorted(dated, key=lambda each: (*each[:2], _end_us(each[2]), each[2].at_us)):
-        reader.take(fact, charted_us)
-    return reader.chart()
+        replay.apply(fact, charted_us)
+    return replay.chart()
 
 
-class _Reader:
-    """Takes statements in the order of their charting."""
+class _Replay:
+    """Applies facts one by one, in the order of their charting."""
 
     def __init__(self) -> None:
         self._entries: dict[_Key, _Entry] = {}
-        self._doubtful: set[str] = set()  # numbers
-        self._withdrawn: set[tuple[str, int | None]] = set()  # number and beginning
+        self._doubtful: set[str] = set()  # administration numbers
+        self._withdrawn: set[tuple[str, int | None]] = set()  # administration number and beginning
 
-    def take(self, fact: InfusionFact, charted_us: int) -> None:
+    def apply(self, fact: InfusionFact, charted_us: int) -> None:
         match fact:
             case InfusionEndVoided(administration=""):
                 self._entries.clear()
@@ -100,15 +99,15 @@ class _Reader:
                     entry.ends.clear()
                     entry.restarts.clear()
             case InfusionEnded() | InfusionEndCorrected() | FlushEnded():
-                said = statement_of(fact, charted_us)
-                if said is not None:
+                statement = statement_of(fact, charted_us)
+                if statement is not None:
                     entry = self._entry(fact, charted_us)
-                    entry.ends.append(said)
+                    entry.ends.append(statement)
                     if entry.charted_us == charted_us:
-                        self._close_open_one(fact, charted_us)
+                        self._replace_running(fact, charted_us)
 
-    def _close_open_one(self, fact: InfusionFact, charted_us: int) -> None:
-        """An end that comes with a beginning of its own is that of the one that ran, if its number had just one."""
+    def _replace_running(self, fact: InfusionFact, charted_us: int) -> None:
+        """Drop the running entry that an end with another beginning replaces: the only one of its number."""
         own = (fact.administration, fact.began_us, fact.of_order)
         running = [
             key
@@ -147,11 +146,11 @@ class _Reader:
             del self._entries[key]
 
     def chart(self) -> Chart:
-        standing = [_standing(key, entry) for key, entry in self._entries.items()]
-        return Chart(tuple(standing), bool(self._doubtful))
+        administrations = [_administration(key, entry) for key, entry in self._entries.items()]
+        return Chart(tuple(administrations), bool(self._doubtful))
 
 
-def _standing(key: _Key, entry: _Entry) -> Administration:
+def _administration(key: _Key, entry: _Entry) -> Administration:
     begun = [*entry.restarts, *([] if entry.start_us is None else [entry.start_us])]
     runs_from_us = max(begun) if begun else None
     timed = [each for each in entry.ends if not each.no_time]
@@ -168,7 +167,7 @@ def _standing(key: _Key, entry: _Entry) -> Administration:
 
 
 def _received_by_version(facts: Iterable[InfusionFact]) -> dict[tuple[str, int], int]:
-    """For versions whose charting nobody told: when they or a lower one were received last, so that versions rise."""
+    """A charting time for versions without one: the last receipt of it or of a lower version, so that they ascend."""
     received = sorted(
         (fact.administration, fact.version, fact.known_at_us)
         for fact in facts
@@ -191,7 +190,7 @@ def _charted_us(fact: InfusionFact, late: dict[tuple[str, int], int]) -> int:
 
 
 def _rank(fact: InfusionFact) -> int:
-    """Which of two that were charted at one instant is taken last, and so stands."""
+    """The order of facts charted at one instant; the higher rank is applied later, so it prevails."""
     if isinstance(fact, _BEGINNINGS):
         return 0
     if isinstance(fact, InfusionRestarted):

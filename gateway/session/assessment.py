@@ -49,7 +49,7 @@ class Assessment(msgspec.Struct, frozen=True):
     chart_minutes: int  # the same intervals by subtraction of HH:MM (P2)
     cooled_us: int  # net cooling so far, before the infusion's end too: the most that could ever count
     infusion_end: InfusionEnd | None
-    orders_remain: bool  # P7: why there is no infusion end, though one is charted
+    orders_remain: bool  # P7: an end is charted, but more chemotherapy is ordered
     next_attainment_us: int | None  # when the next increment is due if cooling goes on
     service_date: date | None  # P27: where post-infusion cooling began
     flags: tuple[Flag, ...]
@@ -58,8 +58,8 @@ class Assessment(msgspec.Struct, frozen=True):
     serial_numbers: Mapping[str, str]  # device -> as read from it
     started_us: int | None  # the first start of cooling
     stopped_us: int | None  # the last end of cooling; None while any cap runs
-    lost_us: int | None  # the last proven cooling where every cap that may still run is out of sight; otherwise None
-    watched: frozenset[str]  # devices whose readings move this session on
+    lost_us: int | None  # the last proven cooling if every cap that may still run is offline; otherwise None
+    watched: frozenset[str]  # devices whose readings can change this assessment
     finalised_us: int | None  # P21: signed, or past the window
 
 
@@ -73,7 +73,7 @@ def assess_observed(
 ) -> Assessment:
     """As `assess`, with the observed-until instant of each device; a device that is missing was never observed.
 
-    While a readable cap runs, the device observed least far counts; otherwise all is known up to `known_at_us`.
+    While a readable cap runs, the session is observed until the earliest of these; otherwise until `known_at_us`.
     """
     return _assess(facts, policy, known_at_us, observed)
 
@@ -124,7 +124,7 @@ def _assess(
 
 
 def _to_chart_minutes(fact: AnyFact) -> AnyFact:
-    """P2: the fact as a chart has it, seconds cut off."""
+    """P2: the fact as a chart has it, its instants truncated to the minute."""
     at_us = fact.at_us - fact.at_us % US_PER_MINUTE
     if isinstance(fact, InfusionEndCorrected):
         new_end_us = fact.new_end_us - fact.new_end_us % US_PER_MINUTE
@@ -190,12 +190,12 @@ def _held(review: ReviewContext, flags: tuple[Flag, ...]) -> Iterator[HeldReason
 
 
 def _is_shared(review: ReviewContext) -> bool:
-    """Whether another gateway read a unit of the session while a cap of it cooled."""
+    """Whether another gateway read a unit of the session while one of the session's caps cooled."""
     return any(intersect(shared_spans(review.facts, cap.cap.device), cap.running_spans) for cap in review.cooling.caps)
 
 
 def _is_weak(evidence: str, least: Evidence) -> bool:
-    """Whether a start is proven less well than asked. A hand-made fact names no evidence and is taken as it is."""
+    """Whether a start's evidence is weaker than `least`. A fact written by hand names none and passes."""
     if not evidence:
         return False
     known = [each for each in Evidence if each == evidence]

@@ -3,10 +3,10 @@
 Theory of operation. The facts of each cap are cut into occupancies, one occupant each. Where the sender named the
 patient of a fact, that decides. Otherwise the bindings do: an occupancy belongs to the patient bound to the cap when it
 begins, or to the first one bound while it goes on. A binding of another patient ends it, whatever the machine reports
-(P24), and so does cooling that starts anew after the cap stood idle. Reassignments then move whole occupancies (reading
-14). A patient's occupancies make one session, on however many caps (P23), unless half a day lies between them; an
-occupancy without a patient makes a session of its own. Infusion facts find their session by patient and instant, facts
-of a unit by its caps, facts that name a token by the fact that opened it.
+(P24), and so does cooling that starts again after the cap was idle. Reassignments then move whole occupancies. A
+patient's occupancies make one session, on any number of caps (P23), unless half a day lies between them; an occupancy
+without a patient makes a session of its own. An infusion fact belongs to a session by patient and instant, a fact of a
+unit by the unit's caps, a fact that names a token by the SessionOpened fact of that token.
 """
 
 from bisect import bisect_right, insort
@@ -37,7 +37,7 @@ from gateway.session.facts import (
     UnitSharingEnded,
     deduplicated,
 )
-from gateway.session.history import NOBODY, PatientHistory, anchor_us
+from gateway.session.history import NO_HISTORY, PatientHistory, anchor_us
 from gateway.session.occupancy import Occupancy, occupancies, on_a_cap, with_implicit_stops
 from gateway.session.policy import parse_policy
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
@@ -60,19 +60,19 @@ class Session(msgspec.Struct, frozen=True):
     cap: CapRef | None  # the first; None for a patient without any cooling
     opened_us: int
     tokens: tuple[str, ...]
-    reassigned: bool  # it came to this patient by a reassignment alone
-    prepared_before: bool  # the preparation was charted with the patient it came from, and stays there
+    reassigned: bool  # only a reassignment made it this patient's
+    prepared_before: bool  # preparation was charted for the patient before the reassignment, and stays with that one
     facts: tuple[AnyFact, ...]
 
     @property
     def cooled(self) -> bool:
-        """Whether there was ever anything to count."""
+        """Whether coolant ever circulated in it."""
         return self.cap is not None
 
 
 @dataclass
 class _Group:
-    """A session under construction. Without occupancies: what a reassignment left, or a patient without cooling."""
+    """A session under construction. Without occupancies: after a reassignment took them, or a patient never cooled."""
 
     patient: str
     opened_us: int
@@ -90,7 +90,7 @@ class _Group:
 
 
 def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us: int = SPLIT_US) -> tuple[Session, ...]:
-    """The sessions in `facts`, by patient and beginning; also patients of whom no cooling is known."""
+    """The sessions in `facts`, sorted by patient and beginning; also one for each patient without known cooling."""
     valid = _without_voided(deduplicated(facts))
     by_cap: dict[CapRef, list[AnyFact]] = {}
     for fact in valid:
@@ -115,7 +115,7 @@ def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us:
 
 
 def _pinned_idle_us(facts: Iterable[AnyFact]) -> dict[CapRef, dict[int, int]]:
-    """By cap and instant of opening, how long after a stop the policies of its sessions leave a cap to its occupant."""
+    """By cap and a session's opening, how long the session's policy lets the occupant keep the cap after a stop."""
     pinned: dict[CapRef, dict[int, int]] = {}
     for fact in facts:
         if isinstance(fact, SessionOpened):
@@ -130,13 +130,13 @@ def _without_voided(facts: Sequence[AnyFact]) -> tuple[AnyFact, ...]:
             known = last.setdefault((fact.cap, fact.patient), fact)
             last[fact.cap, fact.patient] = max(known, fact, key=lambda each: each.known_at_us)
 
-    def stands(fact: AnyFact) -> bool:
+    def is_valid(fact: AnyFact) -> bool:
         if not isinstance(fact, PatientBound):
             return True
         void = last.get((fact.cap, fact.patient))
         return void is None or not voided(fact, void)
 
-    return tuple(filter(stands, facts))
+    return tuple(filter(is_valid, facts))
 
 
 def voided(binding: PatientBound, void: BindingVoided) -> bool:
@@ -191,14 +191,14 @@ class _Grouping:
             self._add(group)
 
     def of(self, patient: str, at_us: int) -> _Group:
-        """The patient's session that was on, about to be on, or last on at `at_us`; made if there is none."""
+        """The patient's session at `at_us`, under way or about to begin, else the last; made if there is none."""
         own = self._own.get(patient)
         if own is None:
             return self._add(_Group(patient, at_us))
         return own[max(0, bisect_right(own, at_us + _LEAD_US, key=_opened_us) - 1)]
 
     def anchor(self, patient: str, opened_us: int) -> None:
-        """Keep a session for the patient that cooling was moved from, so that its increments can be retracted."""
+        """Keep a session for the patient whose cooling was reassigned, so that its increments can be retracted."""
         own = self._own.get(patient, ())
         if not any(each.opened_us - _LEAD_US <= opened_us <= each.last_us for each in own):
             self._add(_Group(patient, opened_us))
@@ -239,7 +239,7 @@ class _Grouping:
                 if fact.token in by_token:
                     by_token[fact.token].facts.append(fact)
             elif fact.patient:
-                at_us = anchor_us(fact, lambda patient: of_patients.get(patient, NOBODY))
+                at_us = anchor_us(fact, lambda patient: of_patients.get(patient, NO_HISTORY))
                 self.of(fact.patient, at_us).facts.append(fact)
 
     def take_unit_facts(self, facts: Iterable[AnyFact]) -> None:

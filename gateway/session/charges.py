@@ -1,4 +1,4 @@
-"""Charges and credits: what they claim, and the lines that a session's increments make. Pure."""
+"""Charges and credits, and the charge lines that a session's increments make. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
@@ -15,13 +15,13 @@ from gateway.session.policy import ChargeLines, Policy
 
 
 class CorrectionReason(StrEnum):
-    """Why a charge is wrong, or wanting."""
+    """Why a charge is wrong or missing."""
 
-    COUNT = "count"  # other increments stand
-    PATIENT = "patient"  # they are another's
+    COUNT = "count"  # other increments are counted now
+    PATIENT = "patient"  # the increments are another patient's
     SERVICE_DATE = "service_date"
     HELD = "held"  # something holds them that was not known when they were charged
-    TIME = "time"  # as many stand, but no second of the time that was charged
+    TIME = "time"  # as many increments are counted, but no second of the time that was charged
 
 
 class ChargeLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ class ChargeLine(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def claim(self) -> tuple[str, date, frozenset[str]]:
-        """What is paid for. Lines that agree in it are the same to whoever pays."""
+        """The identity of the claim: lines with the same patient, service date and increments claim the same."""
         return self.patient, self.service_date, self.numbers
 
 
@@ -64,20 +64,20 @@ def charged_units(charged: Iterable[Charge]) -> int:
     return sum(-each.quantity if each.reverses else each.quantity for each in charged)
 
 
-def standing_charges(charged: Iterable[Charge]) -> list[Charge]:
-    """The charges that no credit has taken back."""
+def uncredited_charges(charged: Iterable[Charge]) -> list[Charge]:
+    """The charges that no credit reverses."""
     log = list(charged)
     credited = {each.reverses for each in log}
     return [each for each in log if not each.reverses and each.key not in credited]
 
 
 def credit_of(charge: Charge, reason: CorrectionReason) -> Charge:
-    """The credit that takes `charge` back in full."""
+    """The credit that reverses `charge` in full."""
     return Charge(key=credit_key(charge.key), line=charge.line, reverses=charge.key, reason=reason)
 
 
 class Keys:
-    """Draws keys for charges of the session `token` that `charged` does not use."""
+    """Generates keys for charges of the session `token` that `charged` does not use."""
 
     def __init__(self, token: str, charged: Iterable[Charge]) -> None:
         self._token = token
@@ -95,7 +95,7 @@ class Keys:
 def lines(
     assessment: Assessment, policy: Policy, patient: str, token: str, emitted: Iterable[Emitted]
 ) -> Iterator[ChargeLine]:
-    """The lines that the increments make which stand by the log and by `assessment`."""
+    """The charge lines of the increments that are both published (in `emitted`, not retracted) and in `assessment`."""
     revisions = {each.index: each.revision for each in emitted if not each.retracted}
     counted = [increment for increment in assessment.increments if increment.index in revisions]
     if not counted or assessment.service_date is None:
@@ -123,7 +123,7 @@ def _line(patient: str, service_date: date, keys: tuple[str, ...], intervals: Se
 
 
 def _share(increment: Increment, since_us: int) -> list[Interval]:
-    """The cooling that attained the increment and none before it."""
+    """The part of the increment's cooling after `since_us`, so that no time is charged twice."""
     return [
         Interval(max(each.start_us, since_us), each.end_us, each.cap)
         for each in increment.intervals

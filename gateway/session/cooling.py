@@ -43,7 +43,7 @@ _FAULT = "fault"  # the reason of a pause that the unit's fault brings about (P1
 
 
 class Run(msgspec.Struct, frozen=True):
-    """Circulation through one cap from a start to its end; FOREVER where it has not ended."""
+    """Circulation through one cap from a start to its end; `end_us` is FOREVER while it goes on."""
 
     cap: CapRef
     start_us: int
@@ -59,7 +59,7 @@ class Pause(msgspec.Struct, frozen=True):
     start_us: int
     end_us: int
     resumed: bool  # otherwise it lasted to the end of the run
-    fault: bool  # not by choice (P14)
+    fault: bool  # caused by a fault of the unit (P14)
 
 
 class CapTime(msgspec.Struct, frozen=True):
@@ -67,12 +67,12 @@ class CapTime(msgspec.Struct, frozen=True):
 
     cap: CapRef
     runs: tuple[Run, ...]
-    pauses: tuple[Pause, ...]  # by choice
+    pauses: tuple[Pause, ...]  # those that no fault caused
     faults: tuple[Span, ...]  # of the unit or of the cap (P14)
-    unproven: tuple[Span, ...]  # offline and back, without proof or with a loss (P15)
-    lost_us: int  # offline from here on; FOREVER if readable
-    unknown: tuple[Span, ...]  # what of the two above does not count
-    running_spans: tuple[Span, ...]  # when circulation was on, pauses and all
+    unproven: tuple[Span, ...]  # offline spans that are over and not fully proven (P15)
+    lost_us: int  # since when the unit is offline; FOREVER if readable
+    unknown: tuple[Span, ...]  # the offline time, of `unproven` and since `lost_us`, that does not count
+    running_spans: tuple[Span, ...]  # when circulation was on, pauses included
     net_spans: tuple[Span, ...]  # when coolant was known to circulate (P9, P14, P15)
 
 
@@ -80,9 +80,9 @@ class Cooling(msgspec.Struct, frozen=True):
     """All of a session's cooling, and the facts about its ends that reviewers ask for."""
 
     caps: tuple[CapTime, ...]
-    machine_runs: tuple[Run, ...]  # as the machine alone has them
+    machine_runs: tuple[Run, ...]  # as the machine alone reports them
     left_while_cooling: bool  # P28
-    removed_while_running: bool  # the machine ran on after the cap came off
+    removed_while_running: bool  # the machine went on running after the cap came off
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -129,7 +129,7 @@ def cooling(facts: Iterable[AnyFact], policy: Policy) -> Cooling:
 def _departures(facts: Sequence[AnyFact]) -> list[PatientLeft]:
     """The valid departures: a cancellation voids those that the EHR reported before it. `facts` are in order."""
     cancelled = [fact for fact in facts if isinstance(fact, DepartureCancelled)]
-    # For each cancellation the last receipt of it and of all after it.
+    # For each cancellation the latest receipt among it and all later ones.
     known_us = list(accumulate((fact.known_at_us for fact in reversed(cancelled)), max))[::-1]
     valid: list[PatientLeft] = []
     for fact in facts:
@@ -179,7 +179,7 @@ def _machine_runs(cap: CapRef, facts: Sequence[CapFact]) -> tuple[list[Run], lis
 
 
 def _with_thaw(runs: Sequence[Run], removed: Sequence[CapRemoved]) -> list[Run]:
-    """P13, `count_thaw`: a run lasts until the cap came off, unless another run began before that."""
+    """P13, `count_thaw`: a run lasts until the cap was removed, unless another run began before that."""
     longer: list[Run] = []
     for run, limit_us in zip(runs, [*(later.start_us for later in runs[1:]), FOREVER], strict=False):
         off = _first_after(removed, run.end_us)
@@ -195,8 +195,8 @@ def _cut_at_removals(runs: Iterable[Run], removed: Sequence[CapRemoved]) -> list
 def _cut_as_charted(runs: Iterable[Run], charted: Sequence[CoolingStopCharted], policy: Policy) -> list[Run]:
     """P13: the earliest end counts; `charted` is in order.
 
-    A charted end states that there was no cooling from then until the charting: it denies what the machine began in
-    between, and nothing later.
+    A charted end states that there was no cooling from then until the charting: it cancels runs that the machine
+    began in between, and nothing later.
     """
     denied_until_us = list(accumulate((max(end.at_us, end.known_at_us) for end in charted), max))
     cut: list[Run] = []
@@ -212,13 +212,13 @@ def _cut_as_charted(runs: Iterable[Run], charted: Sequence[CoolingStopCharted], 
 
 
 def _cut_at_departure(runs: Iterable[Run], departures: Sequence[PatientLeft]) -> list[Run]:
-    """P28: whoever has left is not cooled any more, also by a run that starts later."""
+    """P28: a patient who has left is not cooled any more, also not by a run that starts later."""
     ended = (_ended(run, departures[0] if departures else None) for run in runs)
     return [run for run in ended if run.start_us < run.end_us]
 
 
 def _ended(run: Run, end: CapRemoved | CoolingStopCharted | PatientLeft | None) -> Run:
-    """The run as far as `end`, if that comes before its own."""
+    """The run cut at `end`, if that comes before its own end."""
     if end is None or end.at_us >= run.end_us:
         return run
     return msgspec.structs.replace(run, end_us=end.at_us, end_known_us=min(run.end_known_us, end.known_at_us))
@@ -268,7 +268,7 @@ def _span(pause: Pause) -> Span:
 
 
 def _within(pause: Pause, runs: Sequence[Run]) -> Pause | None:
-    """The pause as far as its run, cut as it may be, goes."""
+    """The pause clipped to its run, which may itself have been cut; None if nothing of it is left."""
     index = bisect_right(runs, pause.start_us, key=_start_us) - 1
     if index < 0 or pause.start_us >= runs[index].end_us:
         return None
@@ -297,7 +297,7 @@ def _faults(device: str, facts: Iterable[AnyFact]) -> tuple[Span, ...]:
 
 
 def _silences(device: str, facts: Iterable[AnyFact]) -> tuple[list[tuple[Span, UnitOnline]], int]:
-    """P15: the silences that are over, each with what is known of it; and since when the unit is silent."""
+    """P15: the offline spans that are over, each with its UnitOnline, and since when it is offline now, or FOREVER."""
     silent_us: int | None = None
     silences: list[tuple[Span, UnitOnline]] = []
     for fact in facts:
@@ -313,18 +313,18 @@ def _silences(device: str, facts: Iterable[AnyFact]) -> tuple[list[tuple[Span, U
 
 
 def _is_unproven(online: UnitOnline, channel: int) -> bool:
-    """Whether nothing is proven of one cap. A fact that names no caps is about all of them."""
+    """Whether nothing is proven of one cap. A fact that names no caps concerns all of them."""
     if online.continuity is Continuity.PROVEN:
         return False
     return channel in online.unproven if online.unproven or online.lost else True
 
 
 def _losses(silence: Span, online: UnitOnline, channel: int, runs: Sequence[Run], tolerance_us: int) -> Iterator[Span]:
-    """What a cap's counters show that it did not cool within a silence.
+    """The spans of a silence in which, by its counters, a cap did not cool.
 
-    Nobody knows when that was. At the end of the silence, or of the run if that ended within it, it leaves the fewest
-    minutes: the count begins at some instant and lasts to the run's end, and no later loss can be. A loss longer than
-    the tolerance may have been a stop that closed the count (P11, P12): then nothing of the silence is known.
+    The counters show how long that was, not when. It is put at the end of the silence, or of the run if that ended
+    within it, which leaves the fewest counted minutes. A loss longer than the tolerance may have been a stop that
+    closed the count (P11, P12): then the whole silence is lost.
     """
     lost_us = sum(loss.lost_us for loss in online.lost if loss.channel == channel)
     if not lost_us:

@@ -1,10 +1,10 @@
-"""Corrections: what becomes of charges that no longer agree with the count (P22). Pure.
+"""Corrections: credits and new charges where charges no longer agree with the count (P22). Pure.
 
-Theory of operation. The lines of today are compared with the charges that stand. They differ if patient, service date
-or the numbers of the increments do, or if no second of the charged time counts any more; an increment that merely moved
-is charged rightly. A difference is never settled silently: it is an item, open until a person approves or refuses it,
-or settled at once where the policy credits automatically. To settle is to credit the old charge in full and to charge
-anew.
+Theory of operation. The lines that should be charged now are compared with the charges that are not credited. They
+differ if patient, service date or increment numbers differ, or if no second of the charged time counts any more; an
+increment that merely moved makes no difference. A difference is never settled silently: it is an item, open until a
+person approves or refuses it, or settled at once where the policy credits automatically. To settle it is to credit the
+old charge in full and to make the new one.
 
 A session that is held has no lines: its charges are in question, and only a person decides that. An item
 remembers how many decisions about its charge were known when it opened. So a decision is about the difference that
@@ -16,7 +16,7 @@ from datetime import date
 
 import msgspec
 
-from gateway.session.charges import Charge, ChargeLine, CorrectionReason, Keys, credit_of, standing_charges
+from gateway.session.charges import Charge, ChargeLine, CorrectionReason, Keys, credit_of, uncredited_charges
 from gateway.session.counting import Interval
 from gateway.session.facts import AnyFact, CorrectionDecided
 from gateway.session.policy import Policy
@@ -25,7 +25,7 @@ from gateway.session.policy import Policy
 class CorrectionItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A difference between what was charged and what is counted, for a person to decide."""
 
-    charge: str  # the charge in question, or the key of the one that is wanting
+    charge: str  # the key of the charge in question, or the one reserved for a missing charge
     charged: int  # quantity; 0: nothing was charged yet
     counted: int  # quantity that would be charged in its place
     patient: str  # whom that would be charged to
@@ -36,7 +36,7 @@ class CorrectionItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class Account(msgspec.Struct, frozen=True):
-    """What was charged of one session under one token, and the items that this left."""
+    """All charges and credits of one session under one token, and its correction items."""
 
     token: str
     charged: tuple[Charge, ...] = ()
@@ -47,7 +47,7 @@ _Claim = tuple[str, date, frozenset[str]]
 
 
 class _Difference(msgspec.Struct, frozen=True):
-    """A charge that stands and should not, the line that should be charged in its place, or both."""
+    """A charge that should be credited, the line that should be charged in its place, or both."""
 
     charge: Charge | None
     line: ChargeLine | None
@@ -63,7 +63,7 @@ def corrected(
     *,
     held: bool,
 ) -> tuple[tuple[Charge, ...], tuple[CorrectionItem, ...]]:
-    """The credits and charges that may be made now, and an item for each difference that may not be settled.
+    """The credits and charges that may be made now, and an item for each difference that a person must decide.
 
     `lines` are those that should be charged, `counted` is all cooling that counts.
     """
@@ -81,7 +81,7 @@ def corrected(
         before = next((each.decisions for each in account.items if _same(each, item)), len(verdicts))
         new = verdicts[before:]
         approved = new[-1] if new else policy.automatic_credit and not held
-        past_z = difference.line is not None and key is None  # then only a person can charge it, elsewhere
+        past_z = difference.line is not None and key is None  # keys are exhausted: it can only be charged by hand
         if approved and not past_z:
             charges += _settled(difference, key, reason)
         else:
@@ -93,21 +93,21 @@ def corrected(
 def _differences(
     charged: Sequence[Charge], lines: Sequence[ChargeLine], counted: Sequence[Interval]
 ) -> Iterator[_Difference]:
-    standing = standing_charges(charged)
-    right = {line.claim for line in lines} if _in_time(charged, counted) else set[_Claim]()
-    claimed = right & {charge.line.claim for charge in standing}
-    wanting = [line for line in lines if line.claim not in claimed]
-    for charge in standing:
-        if charge.line.claim not in right:
-            line = next((each for each in wanting if each.numbers & charge.line.numbers), None)
+    uncredited = uncredited_charges(charged)
+    expected = {line.claim for line in lines} if _in_time(charged, counted) else set[_Claim]()
+    claimed = expected & {charge.line.claim for charge in uncredited}
+    missing = [line for line in lines if line.claim not in claimed]
+    for charge in uncredited:
+        if charge.line.claim not in expected:
+            line = next((each for each in missing if each.numbers & charge.line.numbers), None)
             if line is not None:
-                wanting.remove(line)
+                missing.remove(line)
             yield _Difference(charge, line)
-    yield from (_Difference(None, line) for line in wanting)
+    yield from (_Difference(None, line) for line in missing)
 
 
 def _in_time(charged: Sequence[Charge], counted: Sequence[Interval]) -> bool:
-    """Whether any of the charged time still counts. What was credited because it does not is left out."""
+    """Whether any of the charged time still counts. Charges credited for reason TIME are left out."""
     credited = {each.reverses for each in charged if each.reason is CorrectionReason.TIME}
     lines = [each.line for each in charged if not each.reverses and each.key not in credited]
     return any(each.start_us < line.end_us and line.start_us < each.end_us for line in lines for each in counted)

@@ -1,9 +1,9 @@
-"""Which cooling counts: net of interruptions, after the infusion's end, as long as cooling is continued.
+"""Which cooling counts: net of interruptions, after the infusion's end, as long as cooling is continued. Pure.
 
-Theory of operation. Net cooling of all caps is put together (P23). A gap in it may be filled by policy (P9 gross, P31),
-never over offline time. Then continuity is judged on the runs, pauses and all: a run must be on at the infusion's
-end, or be interrupted there by no more than the tolerance; from there on it lasts until a stop that is followed by no
-start within the tolerance (P11, P12). A move to another cap continues the session however long it takes (P23).
+Theory of operation. Net cooling is the union over all caps (P23). The policy may fill a gap in it (P9 gross, P31), but
+never offline time. Then continuity is judged on the runs, pauses included: a run must be on at the infusion's end, or
+be interrupted there by no more than the tolerance; from there on cooling is continued until a stop that no start
+follows within the tolerance (P11, P12). A move to another cap continues the session however long it takes (P23).
 """
 
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 class ContinuedCooling(msgspec.Struct, frozen=True):
-    """Whether cooling was continued after the infusion's end, until when, and whether it started anew."""
+    """Whether cooling was continued after the infusion's end, until when, and whether it restarted after that."""
 
     continued: bool  # P11
     closed_us: int  # P12: cooling after this is not continued; FOREVER while it may go on
-    restarted: bool  # more than the tolerance after a stop
+    restarted: bool  # a start came more than the tolerance after a stop; it does not count
 
 
 class Counted(msgspec.Struct, frozen=True):
     """The cooling that counts, by cap and in order; what is under way ends at FOREVER."""
 
     intervals: tuple[Interval, ...]
-    window: Span  # post-infusion cooling, interruptions and all; empty if there is none
+    window: Span  # post-infusion cooling, interruptions included; empty if there is none
     continuity: ContinuedCooling
 
 
@@ -45,7 +45,7 @@ NOTHING = Counted((), (0, 0), ContinuedCooling(False, 0, False))
 
 
 def count(cooling: Cooling, net: tuple[Span, ...], infusion_end_us: int, policy: Policy) -> Counted:
-    """What counts of `cooling` after the infusion's end, as if it went on for ever where it has not ended.
+    """The part of `cooling` that counts after the infusion's end; a run that has not ended is taken to go on for ever.
 
     `net` are its `net_spans`.
     """
@@ -78,7 +78,7 @@ def continued(runs: Sequence[Run], infusion_end_us: int, policy: Policy) -> Cont
     """How far cooling is continued from the infusion's end on (P11, P12)."""
     blocks = _blocks(runs)
     tolerance_us = policy.pause_tolerance_s * US_PER_S
-    # Reading 8: a run that starts exactly at the end is a fresh start. One that stops there was still on.
+    # A run that starts exactly at the infusion's end is not continued cooling. One that stops there was still on.
     before = [index for index, block in enumerate(blocks) if block.start_us < infusion_end_us]
     if not before:
         return ContinuedCooling(False, 0, False)
@@ -91,7 +91,7 @@ def continued(runs: Sequence[Run], infusion_end_us: int, policy: Policy) -> Cont
         stopped, started = blocks[last], blocks[last + 1]
         late = started.start_us - stopped.end_us > tolerance_us
         restarted |= late
-        # Reading 11: a short stop across the end is a pause. Reading 6: a swap is one however long it takes.
+        # A stop within the tolerance across the infusion's end is a pause, and so is a swap, however long it takes.
         if late and started.first_cap == stopped.last_cap:
             return ContinuedCooling(not across, stopped.end_us, True)
         across = False
@@ -140,7 +140,7 @@ def _by_cap(spans: tuple[Span, ...], cooling: Cooling) -> tuple[Interval, ...]:
 
 
 def interruptions(cooling: Cooling, counted: Counted, until_us: int) -> tuple[Span, ...]:
-    """The gaps inside runs in which no cap cooled, whole, as far as they reach past the infusion's end."""
+    """The gaps inside runs in which no cap cooled: each that ends after the infusion's end, at its full length."""
     start_us, end_us = counted.window
     running = union(span for cap in cooling.caps for span in cap.running_spans)
     net = union(span for cap in cooling.caps for span in cap.net_spans)

@@ -39,14 +39,14 @@ class Continuity(StrEnum):
 
 
 class CapLoss(msgspec.Struct, frozen=True):
-    """How much of a silence one cap did not cool, by its own counters."""
+    """How much of an offline span one cap did not cool, by its own counters, microseconds."""
 
     channel: int
     lost_us: int
 
 
 class SharedBy(StrEnum):
-    """What shows that two gateways read one machine, or serve one chair."""
+    """The evidence that two gateways read one machine, or serve one chair."""
 
     SERIAL_NUMBER = "serial_number"
     LINE = "line"
@@ -61,7 +61,7 @@ class ToleranceFinding(StrEnum):
 
 
 class WorkKind(StrEnum):
-    """What messages of the EHR, or the gateway itself, leave to a person."""
+    """The kinds of work items: what messages of the EHR, or the gateway itself, leave to a person."""
 
     CHAIR_TAKEN = "chair_taken"  # the EHR places a patient at a cap that serves another one: not bound
     CAP_TAKEN_OVER = "cap_taken_over"  # a confirmed association ended another patient's
@@ -70,11 +70,11 @@ class WorkKind(StrEnum):
     LEDGER_DAMAGED = "ledger_damaged"  # the session was under way when a damaged ledger was set aside
     UNIT_SHARED = "unit_shared"  # another gateway of the site reads the unit too, or serves its chair
     ENTRIES_LOST = "entries_lost"  # from `at_us` on entries may be lost: the engine must send again what it sent since
-    START_DISAGREES = "start_disagrees"  # a start would have taken back what was published of the session
+    START_DISAGREES = "start_disagrees"  # a restart's recount would have retracted what was published of the session
     PATIENT_UNCLEAR = "patient_unclear"  # a message's numbers may mean this patient or another: it was not taken
-    VISITS_JOINED = "visits_joined"  # two visits that are both known here became one: their papers lie apart
+    VISITS_JOINED = "visits_joined"  # the EHR merged two visits or patients known here: their records stay apart
     BEDS_SWAPPED = "beds_swapped"  # the EHR swaps the chairs of patients whose cooling is under way: not bound
     MOVED_ELSEWHERE = "moved_elsewhere"  # an update names another chair than that of the patient's cap: not bound
-    ADMINISTRATION_WITHDRAWN = "administration_withdrawn"  # charted, then taken back: its order has no end now
-    RECEIPTS_DISAGREE = "receipts_disagree"  # the engine took a message and refused it, or the reverse, sent once
-    UNKNOWN_WORD = "unknown_word"  # the MAR used a word that is in no table of the site: nothing was made of it
+    ADMINISTRATION_WITHDRAWN = "administration_withdrawn"  # charted, then withdrawn: its order has no end now
+    RECEIPTS_DISAGREE = "receipts_disagree"  # the engine both accepted and rejected a message that was sent once
+    UNKNOWN_WORD = "unknown_word"  # a code or word of the MAR that the site's vocabulary lacks: no fact came of it

@@ -61,7 +61,7 @@ def _keys(cap: CapRef | None = None, *, unit: str = "", patient: str = "", token
 
 class _CapFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     cap: CapRef
-    patient: str = ""  # the subject, where the sender knew it: a visit or a case's patient; never a name
+    patient: str = ""  # the subject, where the sender knew it: a visit, or a case's patient; never a person's name
     person: str = ""  # the person who reported it, if any
     reason: str = ""
 
@@ -125,7 +125,7 @@ class PatientLeft(_PatientEndFact, frozen=True, kw_only=True, omit_defaults=True
 
 
 class DepartureCancelled(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="departure_cancelled"):
-    """The EHR closed the visit by mistake: the departures it reported before do not hold."""
+    """The EHR closed the visit by mistake: the departures it reported before are void."""
 
     patient: str
     msg: str = ""
@@ -177,7 +177,7 @@ class UnitOnline(_UnitFact, frozen=True, kw_only=True, omit_defaults=True, tag="
 
     continuity: Continuity = Continuity.UNPROVEN
     unproven: tuple[int, ...] = ()  # channels of which nothing is proven
-    lost: tuple[CapLoss, ...] = ()  # what caps that cooled before and after did not cool meanwhile
+    lost: tuple[CapLoss, ...] = ()  # of caps that cooled before and after: for how long they did not in between
 
 
 class _SharingFact(_UnitFact, frozen=True, kw_only=True, omit_defaults=True):
@@ -186,9 +186,9 @@ class _SharingFact(_UnitFact, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UnitShared(_SharingFact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_shared"):
-    """Another gateway of the site reads the unit too, from `at_us` on: what one patient cools is counted by both.
+    """Another gateway of the site reads the unit too, from `at_us` on, so both count the same cooling.
 
-    Recorded again while it lasts, so that none of its facts is older than `sharing.RESTATED_US`.
+    Recorded again while it lasts, so that the newest such fact is never older than `sharing.RESTATED_US`.
     """
 
     by: SharedBy
@@ -199,9 +199,9 @@ class UnitSharingEnded(_SharingFact, frozen=True, tag="unit_sharing_ended"):
 
 
 class UnitSwapped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit_swapped"):
-    """From now on `loaner` stands at the place of a unit of the configuration; the unit is back where both are one.
+    """From now on `loaner` replaces a configured unit; if both names are equal, the unit itself is back.
 
-    None means as it was with that unit. It changes no count: the facts about caps and patients beside it do.
+    None means the value of the replaced unit. It changes no count: the facts about caps and patients beside it do.
     """
 
     unit: str
@@ -219,28 +219,28 @@ class UnitSwapped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit
 
 
 class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
-    """What is said of an order as a whole, or of one of its administrations: a bag, a dose, an entry of the chart.
+    """A statement about an order as a whole, or about one of its administrations: a bag, a dose, an entry of the chart.
 
-    What the chart says later of an administration takes the place of what it said of it before.
+    A later chart entry about an administration replaces the earlier ones.
     """
 
     order: str
     patient: str = ""
     admin: AgentClass | None = None  # None: the sender did not say
-    presumed: bool = False  # `admin` is assumed because nobody said it; any class that is reported overrides it
+    presumed: bool = False  # `admin` is assumed, as no source stated it; any class that is reported overrides it
     msg: str = ""  # the sender's message id
     skew_s: float = 0.0  # what was corrected in at_us for the sender's clock
     ambiguous: bool = False  # local time without offset in a repeated hour (P26)
     other_reading_us: int | None = None  # the other instant an ambiguous local time may mean
     person: str = ""
     reason: str = ""
-    administration: str = ""  # which of the order's, as its sender numbers them; "": the order as a whole
+    administration: str = ""  # the sender's number of the order's administration; "": the order as a whole
     charted_us: int | None = None  # when it was charted, by the sender's clock; None: as received
     began_us: int | None = (
         None  # where one number stands for several administrations: the instant that tells them apart
     )
-    replaces: bool = False  # an update: also of what was charted of the administration with another `began_us`
-    of_order: bool = False  # a step of the chart, such as "stopped": about whatever of the order ran then
+    replaces: bool = False  # an update; it also replaces entries of the administration with another `began_us`
+    of_order: bool = False  # a step of the chart, such as "stopped": about everything of the order that ran then
 
     @property
     def concerns(self) -> tuple[Key, ...]:
@@ -252,9 +252,9 @@ class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class _InfusionBegun(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True):
-    """An agent runs. With `replaces` it was charted as running, which takes back an end that was charted before."""
+    """An agent runs. With `replaces` it was charted as running, which withdraws an end that was charted before."""
 
-    source: EndSource = EndSource.MAR  # a pump's word holds nothing open of an order that nobody else names
+    source: EndSource = EndSource.MAR  # an order that only a pump names keeps no infusion open
 
 
 class InfusionStarted(_InfusionBegun, frozen=True, kw_only=True, omit_defaults=True, tag="infusion_started"):
@@ -282,9 +282,9 @@ class InfusionEndCorrected(_InfusionFact, frozen=True, kw_only=True, omit_defaul
 
 
 class InfusionEndVoided(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True, tag="infusion_end_voided"):
-    """What was charted was withdrawn: of the order its ends, of an administration all.
+    """Chart entries were withdrawn: the ends of an order, or all entries of an administration.
 
-    With a version, the ends up to and including that version; without one, what was charted before.
+    With a version, the ends up to and including that version; without one, everything charted before.
     """
 
     version: int | None = None
@@ -299,7 +299,7 @@ class FlushEnded(_InfusionFact, frozen=True, kw_only=True, omit_defaults=True, t
 
 
 class PatientBound(_CapFact, frozen=True, kw_only=True, omit_defaults=True, tag="patient_bound"):
-    """The cap serves `patient` from `at_us` on; `evidence` says how that is known."""
+    """The cap serves `patient` from `at_us` on; `evidence` names how that was established."""
 
     evidence: str = ""  # "scan", "chair", "person"
     msg: str = ""
@@ -320,7 +320,7 @@ class PatientReleased(_CapFact, frozen=True, kw_only=True, omit_defaults=True, t
 
 
 class BindingVoided(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="binding_voided"):
-    """The cap never served `patient`: bindings to it that were received before do not hold."""
+    """The cap never served `patient`: the bindings of both that were received before are void."""
 
     cap: CapRef
     patient: str
@@ -340,7 +340,7 @@ class BindingVoided(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="bi
 
 
 class PatientReassigned(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="patient_reassigned"):
-    """The last session on that cap that began before `began_before_us` belonged to another patient all along."""
+    """The last session on that cap that began before `began_before_us` belongs to another patient, as a whole."""
 
     cap: CapRef
     from_patient: str  # "" while nobody was known
@@ -356,7 +356,7 @@ class PatientReassigned(Fact, frozen=True, kw_only=True, omit_defaults=True, tag
 
     @property
     def limit_us(self) -> int:
-        """What began later is not moved."""
+        """Sessions that began later are not moved."""
         return self.began_before_us or max(self.at_us, self.known_at_us)
 
     @property
@@ -370,7 +370,7 @@ class SessionOpened(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="se
     token: str  # 9 characters
     cap: CapRef
     policy: str  # the policy file's text
-    patient: str = ""  # only for a session that a reassignment opened; otherwise the cap's facts say whose it is
+    patient: str = ""  # only for a session that a reassignment opened; otherwise the cap's facts give the patient
 
     @property
     def concerns(self) -> tuple[Key, ...]:
@@ -397,24 +397,24 @@ class SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
 class SessionFinalized(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="session_finalized"):
     """A person closed the session (P21)."""
 
-    units: int | None = None  # how many increments stood when it was signed; None: the sender did not know
+    units: int | None = None  # number of increments when it was signed; None: the sender did not know
 
 
 class SessionExplained(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="session_explained"):
-    """A person says why nothing is charged of the session."""
+    """A person states why nothing is charged of the session."""
 
-    units: int  # how many increments stood when it was said
+    units: int  # number of increments at that time
 
 
 class HoldLifted(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="hold_lifted"):
-    """A person lets increments go in spite of `holds`, the codes that held them."""
+    """A person releases increments in spite of `holds`, the codes of the reasons that held them."""
 
     holds: tuple[str, ...]
-    units: int | None = None  # how many increments the person let go; None: recorded by an earlier version
+    units: int | None = None  # number of increments released; None: recorded by an earlier version
 
 
 class CorrectionDecided(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="correction_decided"):
-    """A person decides what becomes of a charge that no longer agrees with the count (P22)."""
+    """A person decides about the correction of a charge that no longer agrees with the count (P22)."""
 
     charge: str  # the charge's key
     approved: bool  # True: credit it and charge anew
@@ -425,7 +425,7 @@ class PreparationCharted(SessionFact, frozen=True, tag="preparation_charted"):
 
 
 class ToleranceChecked(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="tolerance_checked"):
-    """A person looked at how the patient bears it; None: not looked at."""
+    """A person checked how the patient tolerates the cooling; None: not checked."""
 
     vital_signs: ToleranceFinding | None = None
     comfort: ToleranceFinding | None = None
@@ -482,7 +482,7 @@ class ClockStepped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="clo
 
 
 class WorkRaised(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_raised"):
-    """Something about a cap or a patient that a person must look at. It changes no count."""
+    """A work item: something about a cap or a patient that a person must check. It changes no count."""
 
     what: WorkKind
     cap: CapRef | None = None
@@ -504,10 +504,10 @@ class WorkRaised(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_
 
 
 class WorkDone(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_done"):
-    """A person has dealt with it."""
+    """A person closed a work item."""
 
     item: str  # as `session.worklist.item_id` names it
-    cap: CapRef | None = None  # those of the item
+    cap: CapRef | None = None  # cap and patient as in the item
     patient: str = ""
     person: str
     reason: str = ""
@@ -522,7 +522,7 @@ class WorkDone(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_do
 
 
 class TreatmentMark(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A cap's own treatment counters at an instant: what can prove it cooled through a silence (P15)."""
+    """A cap's own treatment counters at an instant; they can prove that it cooled while the unit was offline (P15)."""
 
     channel: int
     treatment: int
@@ -531,9 +531,9 @@ class TreatmentMark(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ObservedUntil(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="observed_until"):
-    """The unit's caps are known, by good readings, up to `at_us`. Only this lets an increment be attained.
+    """The state of the unit's caps is known, by good readings, up to `at_us`. Only this lets an increment be attained.
 
-    The ledger has it of all units together (`UnitsObserved`); that of an earlier version has it of each.
+    The ledger holds one fact for all units together (`UnitsObserved`); earlier versions recorded one for each unit.
     """
 
     device: str
@@ -560,9 +560,9 @@ class UnitMark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class UnitsObserved(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="units_observed"):
-    """What `ObservedUntil` says, of several units whose readings have the same clocks; `at_us` is the latest of them.
+    """`ObservedUntil` of several units whose readings have the same clocks; `at_us` is the latest of them.
 
-    It is recorded each minute, so it is small and found by no key: of each unit only the newest is looked for.
+    It is recorded each minute, so it is compact and not indexed: only the newest one of each unit is ever needed.
     """
 
     units: tuple[UnitMark, ...]
@@ -632,7 +632,7 @@ def decode_fact(text: bytes | str) -> AnyFact:
 
 
 def deduplicated(facts: Iterable[AnyFact]) -> tuple[AnyFact, ...]:
-    """Each fact once, as first received (reading 12), in an order that depends on the facts alone."""
+    """Each fact once, as first received, in an order that depends on the facts alone."""
     first: dict[AnyFact, AnyFact] = {}
     for fact in facts:
         content = msgspec.structs.replace(fact, known_at_us=0)

@@ -1,6 +1,6 @@
-"""When what a fact is about was: a correction, a void, a reassignment, a signature are told long after it. Pure.
+"""The instant that a late fact is about: corrections, voids, reassignments and signatures arrive long after it. Pure.
 
-A patient's facts are gone through once; each question costs the same however many of them there are.
+A patient's facts are indexed once, in sorted lists; each look-up is a binary search.
 """
 
 from bisect import bisect_left, bisect_right
@@ -26,36 +26,36 @@ from gateway.session.spans import US_PER_MINUTE
 
 AFTER_US = 36 * 60 * US_PER_MINUTE  # how long after cooling its patient's facts may matter
 
-_Told = list[tuple[int, int]]  # when each was received, and when it was, in that order
+_Receipts = list[tuple[int, int]]  # (known_at_us, at_us) of each fact, sorted
 
 
 class PatientHistory:
-    """What is known of one patient that places other facts."""
+    """One patient's facts, indexed to find the instant that another fact is about."""
 
     def __init__(self, facts: Iterable[AnyFact]) -> None:
         self.moves: list[PatientReassigned] = []
         self.served_us: list[int] = []  # when a cap began to serve the patient
         self._served_on: dict[CapRef, list[int]] = {}
-        self._charted_us: dict[str, list[int]] = {}  # by order: what has an instant of its own
-        self._charted: dict[str, _Told] = {}
-        self._begun: dict[str, _Told] = {}
-        self._bound: dict[CapRef, _Told] = {}
-        self._left: _Told = []
+        self._charted_us: dict[str, list[int]] = {}  # by order: instants of its starts and ends
+        self._charted: dict[str, _Receipts] = {}  # by order
+        self._begun: dict[str, _Receipts] = {}  # by order
+        self._bound: dict[CapRef, _Receipts] = {}
+        self._left: _Receipts = []
         for fact in facts:
             self._take(fact)
         for instants in (self.served_us, *self._served_on.values(), *self._charted_us.values()):
             instants.sort()
-        for told in (self._left, *(told for by in (self._charted, self._begun, self._bound) for told in by.values())):
-            told.sort()
+        for receipts in (self._left, *self._charted.values(), *self._begun.values(), *self._bound.values()):
+            receipts.sort()
 
     def charted_nearest_us(self, order: str, at_us: int) -> int | None:
-        """The charted instant of the order that is nearest; of two, the earlier one."""
+        """The charted instant of the order nearest to `at_us`; of two equally near, the earlier one."""
         instants = self._charted_us.get(order, [])
         index = bisect_left(instants, at_us)
         return min(instants[max(0, index - 1) : index + 1], key=lambda each: abs(each - at_us), default=None)
 
     def charted_last_us(self, order: str, known_at_us: int) -> int | None:
-        """The instant that was charted last of the order, up to what was received by then."""
+        """The instant of the order's last charted fact, of those received by `known_at_us`."""
         return _last_us(self._charted.get(order, []), known_at_us)
 
     def begun_last_us(self, order: str, known_at_us: int) -> int | None:
@@ -71,35 +71,35 @@ class PatientHistory:
         return _last_us(self._left, known_at_us)
 
     def served_before_us(self, at_us: int, cap: CapRef | None = None) -> int | None:
-        """When a cap, or this one, last began to serve the patient up to then."""
+        """When any cap, or `cap`, last began to serve the patient by `at_us`."""
         instants = self.served_us if cap is None else self._served_on.get(cap, [])
         index = bisect_right(instants, at_us)
         return instants[index - 1] if index else None
 
     def _take(self, fact: AnyFact) -> None:
-        told = (fact.known_at_us, fact.at_us)
+        receipt = (fact.known_at_us, fact.at_us)
         match fact:
             case PatientBound() | CoolingStarted():
                 self.served_us.append(fact.at_us)
                 self._served_on.setdefault(fact.cap, []).append(fact.at_us)
                 if isinstance(fact, PatientBound):
-                    self._bound.setdefault(fact.cap, []).append(told)
+                    self._bound.setdefault(fact.cap, []).append(receipt)
             case InfusionEnded() if fact.no_time:
                 pass
             case InfusionStarted() | InfusionRestarted() | InfusionEnded():
                 self._charted_us.setdefault(fact.order, []).append(fact.at_us)
-                self._charted.setdefault(fact.order, []).append(told)
+                self._charted.setdefault(fact.order, []).append(receipt)
                 if not isinstance(fact, InfusionEnded):
-                    self._begun.setdefault(fact.order, []).append(told)
+                    self._begun.setdefault(fact.order, []).append(receipt)
             case PatientLeft():
-                self._left.append(told)
+                self._left.append(receipt)
             case PatientReassigned():
                 self.moves.append(fact)
             case _:
                 pass
 
 
-NOBODY = PatientHistory(())
+NO_HISTORY = PatientHistory(())
 
 
 def anchor_us(fact: AnyFact, of_patient: Callable[[str], PatientHistory]) -> int:
@@ -128,7 +128,7 @@ def anchor_us(fact: AnyFact, of_patient: Callable[[str], PatientHistory]) -> int
 
 
 def moved_us(fact: PatientReassigned, of_patient: Callable[[str], PatientHistory]) -> int:
-    """When what was reassigned began, as far as bindings, earlier reassignments and patient-named facts show."""
+    """When the reassigned session began, as far as bindings, earlier reassignments and patient-named facts show."""
     history = of_patient(fact.from_patient)
     served_us = history.served_before_us(fact.limit_us, fact.cap)
     begun = [] if served_us is None else [served_us]
@@ -140,6 +140,6 @@ def moved_us(fact: PatientReassigned, of_patient: Callable[[str], PatientHistory
     return max(begun, default=fact.began_before_us or fact.at_us)
 
 
-def _last_us(told: _Told, known_at_us: int) -> int | None:
-    index = bisect_right(told, known_at_us, key=lambda each: each[0])
-    return told[index - 1][1] if index else None
+def _last_us(receipts: _Receipts, known_at_us: int) -> int | None:
+    index = bisect_right(receipts, known_at_us, key=lambda each: each[0])
+    return receipts[index - 1][1] if index else None

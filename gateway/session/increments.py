@@ -1,7 +1,7 @@
-"""Increments: the instants at which counted cooling reaches its thresholds, and the log that keeps up with them.
+"""Increments: the instants at which counted cooling reaches its thresholds, and the log of published changes. Pure.
 
-The list of increments is computed anew whenever something is learned. `reconcile` gives the log entries by which a
-reader's list becomes the present one: retract from the top, amend what moved, emit what is new (P18).
+The list of increments is computed anew with every new fact. `reconcile` gives the log entries that bring a reader's
+list up to date: retract from the highest number down, amend what moved, emit what is new (P18).
 """
 
 from bisect import bisect_left
@@ -28,7 +28,7 @@ class Increment(msgspec.Struct, frozen=True):
 
 
 def attained(intervals: Sequence[Interval], policy: Policy, until_us: int) -> tuple[tuple[Increment, ...], int | None]:
-    """The increments attained by `until_us`, and the instant of the next if cooling goes on; None if none will come.
+    """The increments attained by `until_us`, and the instant of the next one if cooling goes on, else None.
 
     Unit n is attained when net cooling reaches the first threshold plus n - 1 increments, the instant included (P1).
     """
@@ -48,24 +48,24 @@ def attained(intervals: Sequence[Interval], policy: Policy, until_us: int) -> tu
 
 
 def up_to(intervals: Iterable[Interval], until_us: int) -> tuple[Interval, ...]:
-    """The intervals as far as they are over by `until_us`."""
+    """The intervals, clipped at `until_us`."""
     return tuple(
         Interval(each.start_us, min(each.end_us, until_us), each.cap) for each in intervals if each.start_us < until_us
     )
 
 
 def net_us(intervals: Iterable[Interval]) -> int:
-    """How long the intervals are together."""
+    """The total length of the intervals, microseconds."""
     return sum(each.end_us - each.start_us for each in intervals)
 
 
 def chart_minutes(intervals: Iterable[Interval]) -> int:
-    """What subtracting HH:MM gives for the same intervals, as an auditor recomputes it (P2)."""
+    """The intervals' total by subtraction of HH:MM, in minutes, as an auditor recomputes it (P2)."""
     return sum(each.end_us // US_PER_MINUTE - each.start_us // US_PER_MINUTE for each in intervals)
 
 
 class Emitted(msgspec.Struct, frozen=True):
-    """The state of one number in the log: its last revision and whether it is retracted."""
+    """The state of one increment number in the log: its last revision and whether it is retracted."""
 
     index: int
     revision: str
@@ -74,7 +74,7 @@ class Emitted(msgspec.Struct, frozen=True):
 
 
 class Op(StrEnum):
-    """What an entry of the log does to the reader's list."""
+    """The operation of a log entry on the reader's list of increments."""
 
     EMIT = "emit"
     AMEND = "amend"
@@ -82,7 +82,7 @@ class Op(StrEnum):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One entry of the log. `was_us` is the instant announced before, None for an emission."""
+    """One entry of the log. `was_us` is the instant published before, None for an emission."""
 
     op: Op
     index: int
@@ -93,7 +93,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def reconcile(emitted: Sequence[Emitted], increments: Sequence[Increment], known_at_us: int) -> tuple[Change, ...]:
-    """The changes after which the log equals `increments`. Past revision Z a number stays as it is, and is held."""
+    """The changes after which the log equals `increments`. A number at revision Z is not changed, but held."""
     logged = {each.index: each for each in emitted}
     present = {each.index: each for each in increments}
     retractions: list[Change] = []

@@ -1,8 +1,8 @@
 """The infusions of one session: which agents ran, whether the last one has ended, and who reported it. Pure.
 
 Theory of operation. Each order runs until all of it has ended (orders.py). The infusion is over when every order that
-counts under the policy has an end; the count begins at the latest of them. An order that a pump alone names holds
-nothing open: nothing but a pump would ever tell its end, and a pump's end is a hint.
+counts under the policy has an end; the count begins at the latest of them. An order that only a pump names keeps no
+infusion open: only the pump would ever report its end, and a pump's end is a hint.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ from gateway.session.facts import (
     InfusionEndVoided,
 )
 from gateway.session.flags import Flag, HeldReason
-from gateway.session.orders import Order, order_of, says_nothing
+from gateway.session.orders import Order, only_withdrawn, order_of
 from gateway.session.policy import InfusionEndBasis, Policy
 from gateway.session.spans import US_PER_S
 from gateway.session.statements import InfusionFact, Statement
@@ -50,9 +50,9 @@ class Infusions(msgspec.Struct, frozen=True):
     running: bool  # an agent that counts has no end
     end_missing: bool  # P19: nobody charted an end that must be there
     orders_remain: bool  # P7: more chemotherapy is ordered
-    orders_lifted: bool  # it would be so, had no person lifted that hold
-    class_unknown: bool  # an order of unreported class is disregarded
-    late_report_us: int  # when the last belated end was first received; 0: none came late
+    orders_lifted: bool  # more chemotherapy is ordered, but a person lifted that hold
+    class_unknown: bool  # an order without a reported class is disregarded
+    late_report_us: int  # latest first receipt of an end that was reported late; 0: none was
     corrections_known_us: tuple[int, ...]  # when ends of counting orders were received, corrected or voided
     flags: frozenset[Flag]
 
@@ -60,7 +60,7 @@ class Infusions(msgspec.Struct, frozen=True):
 def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
     """The state of the infusions, from the infusion facts among `facts` under `policy`.
 
-    Once a person lifts the hold of remaining orders, what was known of them by then no longer keeps the count waiting.
+    Once a person lifts the hold of remaining orders, only statements about them that were received later hold again.
     """
     by_order: dict[str, list[InfusionFact]] = {}
     lifted_us = 0
@@ -69,8 +69,8 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
             by_order.setdefault(fact.order, []).append(fact)
         elif isinstance(fact, HoldLifted) and HeldReason.CHEMO_ORDERS_REMAIN in fact.holds:
             lifted_us = max(lifted_us, fact.known_at_us)
-    pump_alone = any(_of_a_pump_alone(own) for own in by_order.values())
-    by_order = {name: own for name, own in by_order.items() if not (_of_a_pump_alone(own) or says_nothing(own))}
+    pump_alone = any(_only_from_pump(own) for own in by_order.values())
+    by_order = {name: own for name, own in by_order.items() if not (_only_from_pump(own) or only_withdrawn(own))}
     classes = {name: _class_of(own) for name, own in by_order.items()}
     orders = {name: order_of(name, own) for name, own in by_order.items()}
     counting = [orders[name] for name, agent in classes.items() if agent in _counting_classes(policy)]
@@ -104,9 +104,9 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
 
 
 def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | None:
-    """The first instant from `from_us` on by which `Infusions.end` was known; None if that never was.
+    """The first instant from `from_us` on at which `Infusions.end` was known; None if it never was.
 
-    Facts of one order change what is known of that order alone, so only this is made anew as they are received.
+    A fact of one order changes only that order, so only that order is recomputed when the fact is received.
     """
     by_order: dict[str, list[InfusionFact]] = {}
     for fact in facts:
@@ -123,41 +123,41 @@ def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | No
     for at_us, names in sorted(received.items()):
         for name in names:
             if known := [fact for fact in by_order[name] if fact.known_at_us <= at_us]:
-                if _of_a_pump_alone(known) or says_nothing(known):
+                if _only_from_pump(known) or only_withdrawn(known):
                     continue
                 agent = _class_of(known)
                 orders[name] = order_of(name, known)
-                _keep(main, name, agent in _main_classes(policy))
-                _keep(running, name, agent in _counting_classes(policy) and orders[name].end is None)
+                _set_member(main, name, agent in _main_classes(policy))
+                _set_member(running, name, agent in _counting_classes(policy) and orders[name].end is None)
         if main and not running and not (policy.hold_when_orders_remain and _orders_remain(orders.values())):
             return at_us
     return None
 
 
-def _of_a_pump_alone(facts: Iterable[InfusionFact]) -> bool:
-    """Whether a pump alone names the order, by whatever number it has for it."""
+def _only_from_pump(facts: Iterable[InfusionFact]) -> bool:
+    """Whether only a pump names the order, by whatever number the pump has for it."""
     return all(
         not isinstance(fact, InfusionEndVoided | FlushEnded) and fact.source is EndSource.PUMP and fact.of_order
         for fact in facts
     )
 
 
-def _keep(names: set[str], name: str, wanted: bool) -> None:
-    if wanted:
+def _set_member(names: set[str], name: str, member: bool) -> None:
+    if member:
         names.add(name)
     else:
         names.discard(name)
 
 
 def _main_classes(policy: Policy) -> frozenset[AgentClass]:
-    """The agents without which there is nothing to count after."""
+    """The agent classes of which a session needs at least one for an infusion's end to exist."""
     if policy.infusion_end_basis is InfusionEndBasis.LAST_ALOPECIA_INDUCING_AGENT:
         return frozenset({AgentClass.CHEMO})
     return _CHEMO_ADMIN
 
 
 def _counting_classes(policy: Policy) -> frozenset[AgentClass]:
-    """The agents whose end the count waits for (P4-P6)."""
+    """The agent classes that must all have ended before the count begins (P4-P6)."""
     classes = _main_classes(policy)
     match policy.infusion_end_basis:
         case InfusionEndBasis.LINE_FLUSH_COMPLETE:
@@ -170,7 +170,7 @@ def _counting_classes(policy: Policy) -> frozenset[AgentClass]:
 
 
 def _class_of(facts: Sequence[InfusionFact]) -> AgentClass | None:
-    """The class as last reported, else as presumed. A correction alone has none and waits (reading 9)."""
+    """The class as last reported, else as presumed. An order of which only a correction is known has none yet."""
     reported = [
         (fact.known_at_us, fact.at_us, fact.admin) for fact in facts if fact.admin is not None and not fact.presumed
     ]
@@ -182,9 +182,9 @@ def _class_of(facts: Sequence[InfusionFact]) -> AgentClass | None:
 
 
 def _orders_remain(orders: Iterable[Order], after_us: int = 0) -> bool:
-    """Readings 5 and 15: the latest end that states a number decides; other ends do not lift a hold.
+    """P7: whether the latest end that states a number of remaining orders states more than none.
 
-    Only what was received after `after_us` is looked at.
+    Ends that state no number do not lift a hold. Only those received after `after_us` are considered.
     """
     stated = [each for order in orders for each in order.remaining if each.known_at_us > after_us]
     latest = max(stated, key=lambda each: (each.stated_us, each.known_at_us, -(each.remaining or 0)), default=None)
@@ -201,7 +201,7 @@ def _latest(ends: dict[str, Statement | None]) -> InfusionEnd | None:
 
 
 def _ahead_s(fact: InfusionFact) -> float:
-    """How far the sender's clock is ahead at least: what was charted cannot have come before it was."""
+    """A lower bound of the sender's clock error, in seconds ahead: a fact cannot be received before it was charted."""
     return 0.0 if fact.charted_us is None else (fact.charted_us - fact.known_at_us) / US_PER_S
 
 

@@ -1,4 +1,4 @@
-"""Facts in memory, by what they concern: a value, to which more is added at the same cost however much it has. Pure."""
+"""An immutable index of the facts in memory, by what they concern; adding costs the same however many it has. Pure."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -10,37 +10,37 @@ from gateway.session.shared_map import SharedMap
 
 
 class KnownFacts(msgspec.Struct, frozen=True):
-    """Facts by what they concern (`session.related.FactsByKey`), for each key in the order of `at_us`."""
+    """Implements `session.related.FactsByKey` in memory: for each key its facts in the order of `at_us`."""
 
     by_key: SharedMap[Key, tuple[AnyFact, ...]] = SharedMap[Key, tuple[AnyFact, ...]]()
 
     def of(self, key: Key) -> Sequence[AnyFact]:
-        """All of them."""
+        """All facts that concern `key`."""
         return self.by_key.get(key, ())
 
     def between(self, key: Key, first_us: int, last_us: int) -> Sequence[AnyFact]:
-        """Those that happened within these instants, both included."""
+        """The facts that concern `key` from `first_us` to `last_us`, both included."""
         facts = self.of(key)
         return facts[bisect_left(facts, first_us, key=_at_us) : bisect_right(facts, last_us, key=_at_us)]
 
     def before(self, key: Key, at_us: int) -> AnyFact | None:
-        """The last one that happened before."""
+        """The last fact that concerns `key` before `at_us`."""
         facts = self.of(key)
         index = bisect_left(facts, at_us, key=_at_us)
         return facts[index - 1] if index else None
 
     def after(self, key: Key, at_us: int) -> AnyFact | None:
-        """The first one that happened after."""
+        """The first fact that concerns `key` after `at_us`."""
         facts = self.of(key)
         index = bisect_right(facts, at_us, key=_at_us)
         return facts[index] if index < len(facts) else None
 
     def knows(self, fact: AnyFact) -> bool:
-        """Whether the fact is among them, by all that it concerns."""
+        """Whether the index has the fact under every key that it concerns."""
         return all(fact in self.between(key, fact.at_us, fact.at_us) for key in fact.concerns)
 
     def added(self, facts: Iterable[AnyFact]) -> "KnownFacts":
-        """These facts too; of those at one instant, the later receipt comes later."""
+        """The index with `facts` added; facts at one instant are ordered by their receipt."""
         changed: dict[Key, list[AnyFact]] = {}
         for fact in facts:
             for key in fact.concerns:
@@ -49,7 +49,7 @@ class KnownFacts(msgspec.Struct, frozen=True):
         return KnownFacts(self.by_key.updated((key, tuple(known)) for key, known in changed.items()))
 
     def kept(self, keeps: Callable[[AnyFact], bool]) -> "KnownFacts":
-        """Only those that `keeps` says yes to."""
+        """The index with only the facts for which `keeps` is true."""
         kept = ((key, tuple(fact for fact in facts if keeps(fact))) for key, facts in self.by_key.items())
         return KnownFacts(SharedMap((key, facts) for key, facts in kept if facts))
 

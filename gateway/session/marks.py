@@ -1,14 +1,14 @@
-"""How far units are observed, in one fact for all of them: made from what is known of each, and taken apart. Pure."""
+"""Conversion between `UnitsObserved`, the compact form in the ledger, and one `ObservedUntil` for each unit. Pure."""
 
 from collections.abc import Iterable
 
 from gateway.session.facts import AnyFact, CapCounters, ObservedUntil, TreatmentMark, UnitMark, UnitsObserved
 
-_Clocks = tuple[int, str, int]  # when it was recorded, the boot, and how far UTC is ahead of the boot's clock
+_Clocks = tuple[int, str, int]  # known_at_us, the boot's id, and how far UTC is ahead of the boot clock, us
 
 
-def together(observed: Iterable[ObservedUntil]) -> tuple[UnitsObserved, ...]:
-    """What `observed` says of each unit as one fact; more than one only where they were read by different clocks."""
+def combined(observed: Iterable[ObservedUntil]) -> tuple[UnitsObserved, ...]:
+    """`observed` as one fact; more than one only where readings have different clocks."""
     groups: dict[_Clocks, list[ObservedUntil]] = {}
     for each in observed:
         ahead_us = each.at_us - each.boot_us if each.boot else 0
@@ -16,8 +16,8 @@ def together(observed: Iterable[ObservedUntil]) -> tuple[UnitsObserved, ...]:
     return tuple(_fact(group, *clocks) for clocks, group in groups.items())
 
 
-def each_unit(fact: AnyFact) -> tuple[ObservedUntil, ...]:
-    """What the fact says of each unit, in whichever form it was recorded; nothing where it is about something else."""
+def observed_units(fact: AnyFact) -> tuple[ObservedUntil, ...]:
+    """The fact as one ObservedUntil for each unit, from either recorded form; empty for any other fact."""
     match fact:
         case ObservedUntil():
             return (fact,)

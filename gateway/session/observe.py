@@ -1,23 +1,24 @@
-"""Observation: turns a unit's readings into facts, debounced, and a silence into unknown time. Pure.
+"""Observation: debounces a unit's readings into facts, and turns gaps between readings into unknown time. Pure.
 
 Theory of operation. This is a debounce: each cap is in one confirmed condition, and a reading that differs makes a
-candidate; only the policy's number of equal polls in a row turns it into a fact (P31). Edges lean towards fewer
-minutes: cooling starts at the first reading that shows it and ends at the last, so that every counted minute has a good
-reading on both sides. While a candidate is pending, `observed_until_us` stays at the last reading that agreed with the
-confirmed condition: an increment cannot be attained on the strength of a reading that may yet turn out to be the stop.
+candidate; only the policy's number of equal polls in a row turns it into a fact (P31). Edges are placed so that fewer
+minutes count: cooling starts at the first reading that shows it and ends at the last, so that every counted minute has
+a good reading on both sides. While a candidate is pending, `observed_until_us` stays at the last reading that agreed
+with the confirmed condition: no increment can be attained by a reading that may turn out to be the stop.
 
-A silence longer than `max_gap_us` makes the time since the last good reading unknown (P15), by the stamps of the
-readings and not by when they were recorded. If no poll was made in it, it is the gateway's and says so. Each cap's own
-counters may prove its share of it: same treatment, elapsed seconds risen while cooling, or not at all while paused.
-They are compared with those of the last reading that agreed, by the boot clock and from the instant of that reading.
+A silence is a time without a good reading. If it is longer than `max_gap_us`, by the stamps of the readings, the time
+since the last good reading is unknown (P15). If no poll was made in it, its cause is the gateway, and its reason says
+so. A cap's own counters may prove what the cap did in it: same treatment, and elapsed seconds that rose while it was
+cooling or did not rise while it was paused. They are compared with those of the last reading that agreed, by the boot
+clock.
 
-Of the time that passed and what the counter says of it, the smaller duration counts. A counter that shows less by no
-more than `counter_tolerance_us` agrees. Small losses do not add up: the counters are also compared with those at the
-beginning of the run, or at the last loss. Where counters show a loss, nobody knows when it was: it is put where it
+Of the time that passed and the counter's rise, the smaller one counts. A rise smaller by no more than
+`counter_tolerance_us` agrees. So that many small losses are not overlooked, the counters are also compared with those
+at the beginning of the run, or at the last loss. When a loss within a silence happened is not known; it is put where it
 leaves the fewest minutes, at the end of the silence or, if cooling ended within it, before that end (cooling.py).
 
-A change that was seen and not confirmed is no fact. But if the counters show then that cooling was interrupted, or if
-they are of another treatment, they are believed: the loss is a pause that ends with this reading, and says so.
+A change that was seen and not confirmed is no fact. But if the counters then show that cooling was interrupted, or are
+those of another treatment, the loss is recorded as a pause that ends with this reading, with reason UNCONFIRMED.
 """
 
 from collections.abc import Iterable
@@ -42,12 +43,12 @@ from gateway.session.facts import (
     UnitOnline,
 )
 
-_COUNTER_STEP_US = 1_000_000  # the unit's counter has whole seconds: as much is uncertain at each of its readings
-_COUNTER_PPM = 200  # how far the unit's clock may run apart from ours
+_COUNTER_STEP_US = 1_000_000  # resolution of the unit's counter, so the error of each of its readings
+_COUNTER_PPM = 200  # largest rate difference between the unit's clock and the gateway's
 
 
 class CapCondition(StrEnum):
-    """What a cap is doing, as far as counting needs to know."""
+    """The condition of a cap, as far as counting needs to know."""
 
     STOPPED = "stopped"
     COOLING = "cooling"
@@ -72,7 +73,7 @@ class Counters(msgspec.Struct, frozen=True):
 
 
 class CapState(msgspec.Struct, frozen=True):
-    """One cap as confirmed, and the change that may be under way."""
+    """One cap's confirmed condition, and the candidate for a change."""
 
     condition: CapCondition = CapCondition.STOPPED
     agreed_us: int = 0  # the last reading that agreed with `condition`, UTC
@@ -80,7 +81,7 @@ class CapState(msgspec.Struct, frozen=True):
     candidate_us: int = 0  # the first reading of the candidate
     candidate_polls: int = 0
     mark: Counters | None = None  # at the last reading that agreed
-    base: Counters | None = None  # where this run began, or at the last loss; what the counters show since is settled
+    base: Counters | None = None  # at the beginning of this run, or at the last loss
 
 
 class UnitState(msgspec.Struct, frozen=True):
@@ -89,7 +90,7 @@ class UnitState(msgspec.Struct, frozen=True):
     caps: tuple[CapState, ...]
     last_good: Stamp | None = None
     offline: bool = False
-    missed: bool = False  # a poll since the last good reading brought nothing that counting may use
+    missed: bool = False  # a poll since the last good reading gave nothing that counting may use
 
 
 class Observation(msgspec.Struct, frozen=True):
@@ -112,7 +113,7 @@ def observe(state: UnitState, reading: Reading, rules: ObserveRules) -> Observat
         return _silent(state, reading.unit, at, "fewer caps than before", rules)
     state = msgspec.structs.replace(state, caps=caps)
     if state.last_good is not None and at.boot_us - state.last_good.boot_us > rules.max_gap_us:
-        # Without a poll in vain it was not asked: its line, the event loop or the disk held the gateway up.
+        # Without a failed poll the unit was not polled: its line, the event loop or the disk delayed the gateway.
         ends, caps = _after_silence(state, state.last_good, reading, "silence" if state.missed else "gateway")
         facts += ends
     known: list[CapState] = []
@@ -126,12 +127,12 @@ def observe(state: UnitState, reading: Reading, rules: ObserveRules) -> Observat
 
 
 def observe_fault(state: UnitState, fault: ReadFault, rules: ObserveRules) -> Observation:
-    """A poll without a reading: after the longest gap the unit is offline from its last good reading on."""
+    """A poll without a reading: after `max_gap_us` without a good one, the unit is offline since the last good one."""
     return _silent(state, fault.unit, fault.at, fault.kind, rules)
 
 
 def marks(state: UnitState, until_us: int) -> tuple[TreatmentMark, ...]:
-    """The caps' own counters as last read, for a fact of `until_us`."""
+    """The caps' own counters as last read, for an ObservedUntil fact at `until_us`."""
     return tuple(
         TreatmentMark(channel, mark.treatment, mark.elapsed_s, None if mark.at.utc_us == until_us else mark.at.utc_us)
         for channel, cap in enumerate(state.caps, start=1)
@@ -140,7 +141,7 @@ def marks(state: UnitState, until_us: int) -> tuple[TreatmentMark, ...]:
 
 
 def observed_until(state: UnitState, unit: str, until_us: int, known_at_us: int) -> ObservedUntil:
-    """How far `unit` is observed, as a fact; with the counters that prove the next silence, and the boot clock."""
+    """The ObservedUntil fact of `unit`, with boot clock and the counters that may prove a silence that follows."""
     last = state.last_good
     boot = ("", 0) if last is None or not last.boot else (last.boot, last.boot_us - (last.utc_us - until_us))
     return ObservedUntil(
@@ -154,14 +155,14 @@ def observed_until(state: UnitState, unit: str, until_us: int, known_at_us: int)
 
 
 def counter_tolerance_us(length_us: int) -> float:
-    """How much less than `length_us` a counter may rise that never stood still."""
+    """How much less than `length_us` a counter may rise without a loss, microseconds."""
     return 2 * _COUNTER_STEP_US + length_us * _COUNTER_PPM / 1e6
 
 
 def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> UnitState:
-    """The state that the recorded facts leave; the time since is a silence that ends with the next reading.
+    """The state after the recorded facts; the time since then is a silence that ends with the next reading.
 
-    Where the recorded instants belong to an earlier process of this boot, `now` must go on from its stamps.
+    If the recorded instants come from an earlier process of this boot, `now` must continue that process's stamps.
     """
     conditions = [CapCondition.STOPPED] * caps
     agreed_us = [0] * caps
@@ -196,7 +197,7 @@ def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> Uni
 
 
 def _stamp(at_us: int, now: Stamp) -> Stamp:
-    """A recorded instant by both clocks."""
+    """A recorded UTC instant as a Stamp of both clocks."""
     return Stamp(at_us, now.boot_us - (now.utc_us - at_us), now.boot)
 
 
@@ -205,7 +206,7 @@ def _counters_of(mark: TreatmentMark, fact_us: int, now: Stamp) -> Counters:
 
 
 def _as_many(caps: tuple[CapState, ...], count: int) -> tuple[CapState, ...] | None:
-    """The states of `count` caps; None if the unit no longer reports one that was busy."""
+    """The states of `count` caps; None if the unit no longer reports one that was not stopped."""
     if any(cap.condition is not CapCondition.STOPPED for cap in caps[count:]):
         return None
     return caps[:count] + (CapState(),) * (count - len(caps))
@@ -235,7 +236,7 @@ def _advance(
         condition = CapCondition.STOPPED  # a pause or fault of a cap that does not cool changes nothing
     counters = _counters(cap, reading.observed_at)
     if condition is state.condition:
-        lost_us = _lost_in_sight_us(state, counters, at_us) if condition is CapCondition.COOLING else 0
+        lost_us = _lost_unconfirmed_us(state, counters, at_us) if condition is CapCondition.COOLING else 0
         base = counters if lost_us or state.base is None else state.base
         pause = _unconfirmed_pause(CapRef(reading.unit, cap.cap), at_us, lost_us) if lost_us else []
         return CapState(condition, at_us, mark=counters, base=base), pause
@@ -292,7 +293,7 @@ def _silent(state: UnitState, unit: str, at: Stamp, reason: str, rules: ObserveR
 def _after_silence(
     state: UnitState, last_good: Stamp, reading: Reading, reason: str
 ) -> tuple[list[AnyFact], tuple[CapState, ...]]:
-    """Both ends of a silence that is over, whose beginning may have been recorded before; and the caps after it."""
+    """The facts of a silence that is over (UnitOffline unless recorded before, UnitOnline), and the caps after it."""
     at = reading.observed_at
     if all(cap.condition is CapCondition.STOPPED for cap in state.caps):
         return [], tuple(msgspec.structs.replace(cap, candidate=None) for cap in state.caps)
@@ -326,7 +327,7 @@ def _after_silence(
 
 
 def _lost_in_silence_us(before: CapState, cap: CapReading, at: Stamp) -> int | None:
-    """How much of a silence that ends with `cap` it did not go on as before; None: nothing proves any of it."""
+    """For how long of a silence the cap was not in its former condition, by its counters; None: nothing is proven."""
     if before.condition is CapCondition.STOPPED:
         return 0  # there is nothing to count
     now = _counters(cap, at)
@@ -340,8 +341,8 @@ def _lost_in_silence_us(before: CapState, cap: CapReading, at: Stamp) -> int | N
     return 0 if stood_still else None
 
 
-def _lost_in_sight_us(state: CapState, now: Counters | None, at_us: int) -> int:
-    """What a change that was seen and not confirmed took of cooling, by the counters."""
+def _lost_unconfirmed_us(state: CapState, now: Counters | None, at_us: int) -> int:
+    """For how long a change that was seen and not confirmed interrupted cooling, by the counters."""
     if now is None or state.mark is None:
         return 0
     if state.candidate is None and now.treatment == state.mark.treatment:
@@ -351,7 +352,7 @@ def _lost_in_sight_us(state: CapState, now: Counters | None, at_us: int) -> int:
 
 
 def _lost_us(state: CapState, now: Counters) -> int | None:
-    """How long a cap that cools did not cool since its last reading or since `base`; None: another treatment."""
+    """For how long a cooling cap did not cool, since `mark` or since `base`; None: another treatment."""
     lost_us = 0
     for since in (state.mark, state.base):
         if since is None:
@@ -365,7 +366,7 @@ def _lost_us(state: CapState, now: Counters) -> int | None:
 
 
 def _shortfall_us(since: Counters, now: Counters) -> int | None:
-    """How much less than the time that passed the counter has risen; None if it is not of the same treatment."""
+    """Elapsed time minus the counter's rise, at least 0; None if the counter is another treatment's."""
     if now.treatment != since.treatment or now.elapsed_s < since.elapsed_s:
         return None
     passed_us = now.at.boot_us - since.at.boot_us

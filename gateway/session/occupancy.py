@@ -23,7 +23,7 @@ from gateway.session.facts import (
 )
 from gateway.session.spans import FOREVER, US_PER_MINUTE
 
-BINDING_HOLDS_US = 4 * 60 * US_PER_MINUTE  # how long a binding waits for cooling to start
+BINDING_HOLDS_US = 4 * 60 * US_PER_MINUTE  # a binding expires if cooling does not start within this time
 
 _OccupancyFact = (
     CoolingStarted
@@ -86,7 +86,7 @@ def occupancies(
 
 
 def with_implicit_stops(found: Sequence[Occupancy]) -> list[Occupancy]:
-    """P24: the next occupant of the cap stops an occupancy that no fact stopped."""
+    """P24: an occupancy that no fact stopped is stopped by the next occupant of the cap."""
     result: list[Occupancy] = []
     for index, occupancy in enumerate(found):
         following = next((s for s in found[index + 1 :] if s.owner != occupancy.owner and s.cooled), None)
@@ -104,7 +104,7 @@ def with_implicit_stops(found: Sequence[Occupancy]) -> list[Occupancy]:
 
 
 def rank(fact: AnyFact) -> int:
-    """The order of facts at one instant: ends, then releases, then bindings, then starts."""
+    """Sort key for facts at one instant: ends, then releases, then bindings, then starts."""
     match fact:
         case CoolingStopped():
             return 0
@@ -219,7 +219,7 @@ class _Walk:
 
 
 def _taken_over(draft: _Draft, bound: PatientBound) -> CoolingStarted:
-    """The cooling that was on when somebody else was bound, as that patient's start."""
+    """A start of cooling for a patient who was bound while the cap cooled another one."""
     started = [fact for fact in draft.facts if isinstance(fact, CoolingStarted)][-1]
     return msgspec.structs.replace(
         started, at_us=bound.at_us, known_at_us=bound.known_at_us, patient=bound.patient, reason="bound"

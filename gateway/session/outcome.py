@@ -37,14 +37,14 @@ from gateway.session.spans import FOREVER, US_PER_S
 
 
 class SessionState(StrEnum):
-    """What became of a session so far: exactly one of these, and no age changes it."""
+    """The life cycle state of a session: exactly one of these, and no age changes it."""
 
-    OPEN = "open"  # cooling goes on, or may; or it waits for a signature or the policy's window
+    OPEN = "open"  # cooling goes on or may; or the session awaits a signature or the end of the policy's window
     INCOMPLETE = "incomplete"  # cooling is over and long enough to count; patient or infusion end are unknown
     HELD = "held"  # cooling is over, and a person or evidence is needed
-    RELEASED = "released"  # charged, if an increment stands
-    EXPLAINED = "explained"  # a person said why nothing is charged
-    FINAL = "final"  # nothing can be charged: it cooled too little, or its cooling proved to be another's
+    RELEASED = "released"  # charged, if any increment is attained
+    EXPLAINED = "explained"  # a person stated why nothing is charged
+    FINAL = "final"  # nothing can be charged: cooling was too short, or proved to be another patient's
 
 
 class SessionChange(StrEnum):
@@ -70,7 +70,7 @@ class Missing(StrEnum):
     PREPARATION = "preparation"
     TOLERANCE_CHECK = "tolerance-check"
     CAP_IDENTIFIER = "cap-identifier"
-    PREPARATION_REASSIGNED = "preparation-reassigned"  # it was charted for whom the session was taken from
+    PREPARATION_REASSIGNED = "preparation-reassigned"  # charted for the patient before the session was reassigned
 
 
 class Published(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -100,14 +100,14 @@ class Published(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do, now and later, unless a new fact says otherwise."""
+        """Whether nothing more happens to the session unless a new fact concerns it."""
         if any(not item.refused for item in self.corrections):
             return False
         match self.state:
             case SessionState.RELEASED | SessionState.EXPLAINED | SessionState.FINAL:
                 return True
             case SessionState.HELD:
-                return self.held == (HeldReason.DRY_RUN,)  # it would have been charged, and that is all
+                return self.held == (HeldReason.DRY_RUN,)  # it would have been charged
             case SessionState.OPEN | SessionState.INCOMPLETE:
                 return False
 
@@ -120,31 +120,31 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy  # pinned when it was opened
     opened_us: int
     emitted: tuple[Emitted, ...] = ()
-    charged: tuple[Charge, ...] = ()  # and credited, in order
+    charged: tuple[Charge, ...] = ()  # charges and credits, in order
     published: Published | None = None
-    units: frozenset[str] = frozenset()  # all that its caps belong to
-    watched: frozenset[str] = frozenset()  # those whose readings move it on
-    due_us: int = FOREVER  # the reading that passes this instant changes something
-    wake_us: int = FOREVER  # so does this instant itself
+    units: frozenset[str] = frozenset()  # the units that its caps belong to
+    watched: frozenset[str] = frozenset()  # units whose readings can change it
+    due_us: int = FOREVER  # it must be assessed again once a watched unit is observed until here
+    wake_us: int = FOREVER  # it must be assessed again at this instant, whatever is observed
 
     @property
     def patient(self) -> str:
-        """Whose session it is; "" while unknown."""
+        """The session's patient; "" while unknown."""
         return "" if self.published is None else self.published.patient
 
     @property
     def state(self) -> SessionState:
-        """Where it is on its way."""
+        """The session's state as last published; OPEN before that."""
         return SessionState.OPEN if self.published is None else self.published.state
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do about it; no age makes that so."""
+        """Whether nothing more happens to it unless a new fact concerns it; no age makes that so."""
         return self.published is not None and self.published.done
 
     @property
     def awake(self) -> bool:
-        """Whether time or a reading may move it on."""
+        """Whether time or a reading can change it."""
         return bool(self.watched) or self.wake_us < FOREVER
 
     @property
@@ -168,7 +168,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def held(self) -> tuple[HeldReason, ...]:
-        """Why its increments are not to be released."""
+        """The reasons why its increments are not released."""
         return self.release.reasons
 
     @property
@@ -177,8 +177,8 @@ class Outcome(msgspec.Struct, frozen=True):
         return bool(self.changes or self.happened or self.release.charges)
 
     @property
-    def takes_back(self) -> bool:
-        """Whether it takes back or moves anything that was published."""
+    def revises(self) -> bool:
+        """Whether it retracts or amends an increment, or credits a charge, that was published."""
         moved = any(change.op is not Op.EMIT for change in self.changes)
         return moved or any(charge.reverses for charge in self.release.charges)
 
@@ -186,7 +186,7 @@ class Outcome(msgspec.Struct, frozen=True):
 def outcome(
     session: Session, record: SessionRecord, assessment: Assessment, observed: Mapping[str, int], now_us: int
 ) -> Outcome:
-    """What `assessment` of `session` at `now_us` changes about `record`."""
+    """The changes between `record` and `assessment` of `session` at `now_us`."""
     disputed = is_disputed(session.facts, record.token)
     changes = () if disputed else reconcile(record.emitted, assessment.increments, now_us)
     emitted = fold(record.emitted, changes)
@@ -194,7 +194,7 @@ def outcome(
     closes_us = FOREVER if assessment.stopped_us is None else assessment.stopped_us + idle_us
     finalises_us = FOREVER if assessment.finalised_us is None else assessment.finalised_us
     finalised = finalises_us <= now_us
-    never_cooled = assessment.started_us is None  # its cooling turned out to be another's
+    never_cooled = assessment.started_us is None  # its cooling turned out to be another patient's
     closed = closes_us <= now_us or finalised or never_cooled
     items = () if record.published is None else record.published.corrections
     account = Account(record.token, record.charged, items)
@@ -254,14 +254,14 @@ def _happened(record: SessionRecord, now: Published, released: Release) -> Itera
         yield SessionChange.CLOSED
     if now.finalised and not before.finalised:
         yield SessionChange.FINALISED
-    elif _moved_on(before, now):
+    elif _state_changed(before, now):
         yield SessionChange.RELEASE
     if now.corrections != before.corrections or (record.charged and released.charges):
         yield SessionChange.CORRECTION
 
 
-def _moved_on(before: Published, now: Published) -> bool:
-    """Whether the session is in another state, or held for other reasons, by more than the end of its cooling."""
+def _state_changed(before: Published, now: Published) -> bool:
+    """Whether state or holds changed, apart from what the closing of an open session changes."""
     if before.finalised or before.state is not SessionState.OPEN:
         return (now.state, now.release, now.held) != (before.state, before.release, before.held)
     return now.state is not before.state and now.closed == before.closed

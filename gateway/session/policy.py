@@ -1,7 +1,7 @@
-"""The policy: every choice that counting leaves open, as one frozen value, and the file it is read from.
+"""The policy: every choice that the billing rules leave open, as one frozen value, and its TOML file. Pure.
 
-The compliance officer owns every value. A policy that names nobody in `approved_by` still counts, but its increments
-are held. The keys are those of the billing rules' default policy, so a file reads like the list of choices.
+The site's compliance officer decides every value. Under a policy with an empty `approved_by` increments are counted
+and held. Rule numbers (P1 to P31) are those of docs/how-97009-is-counted.md.
 """
 
 import tomllib
@@ -18,7 +18,7 @@ from drivers.reading import Evidence
 
 
 class PolicyError(ValueError):
-    """A policy text that cannot be used; the message names every problem, one a line."""
+    """An invalid policy text; the message names every problem, one a line."""
 
 
 class PauseCounting(StrEnum):
@@ -73,7 +73,7 @@ class ReleaseMode(StrEnum):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """Every value that counting depends on. Times in seconds; rule numbers are those of the billing rules."""
+    """Every value that counting depends on. Times in seconds; rule numbers (P1 to P31) are the billing rules'."""
 
     name: str = "midpoint"
     revision: str = "1"
@@ -84,7 +84,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     timestamp_resolution: TimestampResolution = TimestampResolution.EXACT  # P2
     infusion_end_basis: InfusionEndBasis = InfusionEndBasis.LAST_CHEMO_ADMIN_AGENT  # P4, P5
     ambulatory_pump_counts_as_infusion: bool = False  # P6
-    gap_between_agents: Literal["not_counted"] = "not_counted"  # P7: the only value there is
+    gap_between_agents: Literal["not_counted"] = "not_counted"  # P7: the only accepted value
     hold_when_orders_remain: bool = True  # P7
     pause_counting: PauseCounting = PauseCounting.NET  # P9
     pause_tolerance_s: int = 600  # P9, P10, P12
@@ -99,12 +99,12 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     min_pause_s: int = 0  # P31: shorter interruptions are chatter and count
     max_gap_s: float | None = None  # a longer silence is offline time; None: three poll periods
     min_evidence: Evidence = Evidence.REPORTED  # weaker proof of circulation holds the increments
-    session_idle_s: int = 1800  # cooling that starts later than this on a cap nobody claims is another session
+    session_idle_s: int = 1800  # after a stop this long, a start of cooling on an unbound cap opens another session
     release: ReleaseMode = ReleaseMode.CHARGE
     charge_lines: ChargeLines = ChargeLines.QUANTITY
     automatic_credit: bool = False  # P22: a charge that proves wrong is corrected without a person
-    require_preparation: bool = True  # the absence of evidence for 97008 holds
-    require_administration: bool = True  # so does that of the chemotherapy's administration
+    require_preparation: bool = True  # hold without evidence for 97008
+    require_administration: bool = True  # hold without evidence of the chemotherapy's administration
 
     @property
     def zone(self) -> ZoneInfo:
@@ -168,7 +168,7 @@ class PolicyFile(BaseModel):
 
 @lru_cache(maxsize=64)
 def parse_policy(text: str) -> Policy:
-    """The policy that a TOML text describes. Raises PolicyError with every problem."""
+    """Parse a policy's TOML text. Raises PolicyError with every problem."""
     try:
         return PolicyFile.model_validate(tomllib.loads(text)).policy()
     except tomllib.TOMLDecodeError as error:

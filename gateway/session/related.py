@@ -1,13 +1,14 @@
-"""Which facts bear on each other: local in time, so that years of facts cost what a day of them costs.
+"""Finds all facts that can affect a session, near it in time, so that years of facts cost what a day of them costs.
 
-Theory of operation. Whoever looks at a session needs all facts that may change it and no others, whether they lie in
-memory or in the ledger. What happened on one cap falls into segments: between two of them the cap stood still for so
-long that neither a binding nor an interrupted cooling reaches across. A segment is taken whole or not at all. With it
-go the facts of its patients, as far as they are about that time; those may lie on further caps (a swap, a second
-treatment of the day), whose segments then belong to it too. Facts of the units and of the clock are context.
+Theory of operation. This is a graph search over facts, linked by what they concern and by nearness in time. Assessing a
+session needs all facts that can change it and no others, from memory or from the ledger. The facts of one cap fall into
+segments: between two of them the cap was idle for so long that neither a binding nor an interrupted cooling spans the
+gap. A segment is taken whole or not at all. With it come the facts of its patients about that time; they may name
+further caps (a swap, a second treatment that day), whose segments then belong to it too. Facts of the units and of the
+clock within a day are added as context.
 
-Some facts are told long after what they are about: a correction, a void, a reassignment, a signature. Such a fact is
-placed by its anchor, the instant of what it is about, and not by its own.
+Some facts arrive long after the time that they are about: a correction, a void, a reassignment, a signature. Such a
+fact is placed by its anchor, the instant that it is about, and not by its own instant.
 """
 
 from bisect import bisect_left
@@ -27,23 +28,23 @@ from gateway.session.facts import (
     SessionOpened,
     cap_key,
 )
-from gateway.session.history import AFTER_US, NOBODY, PatientHistory, anchor_us, moved_us
+from gateway.session.history import AFTER_US, NO_HISTORY, PatientHistory, anchor_us, moved_us
 from gateway.session.occupancy import BINDING_HOLDS_US, on_a_cap, rank
 from gateway.session.policy import parse_policy
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 
 _HOUR_US = 60 * US_PER_MINUTE
-CLOCK: Key = ("clock", "")  # what concerns every session
-BEFORE_US = 24 * _HOUR_US  # how long before cooling its patient's facts, and those of its unit, may matter
+CLOCK: Key = ("clock", "")  # facts about the clock, which concern every session
+BEFORE_US = 24 * _HOUR_US  # how long before cooling facts of its patient, and of its unit, can affect it
 _CHAIN_US = 12 * _HOUR_US  # facts of one patient this far apart are about different treatments
-_WINDOW_US = 36 * _HOUR_US  # how far around an instant a segment is looked for at first
+_WINDOW_US = 36 * _HOUR_US  # initial half-width of the window in which a segment is searched
 
 
 class FactsByKey(Protocol):
-    """Facts by what they concern: those in memory, or those in the ledger. Each answer is in the order of `at_us`."""
+    """Facts by what they concern, in memory or in the ledger. Every result is in the order of `at_us`."""
 
     def of(self, key: Key) -> Sequence[AnyFact]:
-        """All of them."""
+        """All facts that concern `key`."""
         ...
 
     def between(self, key: Key, first_us: int, last_us: int) -> Sequence[AnyFact]:
@@ -60,14 +61,14 @@ class FactsByKey(Protocol):
 
 
 class Anchor(msgspec.Struct, frozen=True):
-    """An instant of what `key` names."""
+    """Where a search for facts begins: an instant of the cap, unit, patient or session that `key` names."""
 
     key: Key
     at_us: int
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """What happened on one cap between two long standstills; `last_us` is FOREVER while coolant circulates."""
+    """The facts of one cap between two long idle times; `last_us` is FOREVER while coolant circulates."""
 
     cap: CapRef
     first_us: int
@@ -76,31 +77,34 @@ class Segment(msgspec.Struct, frozen=True):
 
 
 def anchors_of(fact: AnyFact, source: FactsByKey) -> tuple[Anchor, ...]:
-    """Where the fact belongs, by every key that leads there."""
-    return _anchors_of(fact, _Read(source))
+    """The anchors of a fact: the instant that it is about, under every key that it concerns."""
+    return _anchors_of(fact, _Cache(source))
 
 
-def _anchors_of(fact: AnyFact, read: "_Read") -> tuple[Anchor, ...]:
-    opened = _opening(fact, read)
-    at_us = _anchor_us(fact, read) if opened is None else opened.at_us
+def _anchors_of(fact: AnyFact, cache: "_Cache") -> tuple[Anchor, ...]:
+    opened = _opening(fact, cache)
+    at_us = _anchor_us(fact, cache) if opened is None else opened.at_us
     return tuple(Anchor(key, at_us) for key in fact.concerns)
 
 
-def _anchor_us(fact: AnyFact, read: "_Read") -> int:
-    """By the patients alone that the fact names: of others not all need be in memory."""
+def _anchor_us(fact: AnyFact, cache: "_Cache") -> int:
+    """The instant that the fact is about, by the facts of the patients that it names; others' may not be in memory."""
     named = [name for kind, name in fact.concerns if kind == "patient"]
-    return anchor_us(fact, lambda patient: read.history(patient) if patient in named else NOBODY)
+    return anchor_us(fact, lambda patient: cache.history(patient) if patient in named else NO_HISTORY)
 
 
 def related(source: FactsByKey, anchors: Iterable[Anchor], idle_us: int) -> tuple[AnyFact, ...]:
-    """All facts that bear on what is at `anchors`. `idle_us`: how long a stop leaves a cap to its occupant at least."""
+    """All facts that can affect what is at `anchors`.
+
+    `idle_us` is how long after a stop an occupant keeps the cap at least.
+    """
     return _Search(source, idle_us).run(anchors)
 
 
 def gather(
     recorded: FactsByKey, anchors: Sequence[Anchor], learned: Sequence[AnyFact], idle_us: int
 ) -> tuple[tuple[AnyFact, ...], frozenset[Key]]:
-    """What must be read back before `learned` can be assessed, and the patients and sessions of which that is all."""
+    """The recorded facts needed to assess `learned`, and the patients and sessions of which they are complete."""
     source = _WithLearned(recorded, learned)
     wanted = [*anchors, *(anchor for fact in learned for anchor in anchors_of(fact, source))]
     found = dict.fromkeys(related(source, wanted, idle_us))
@@ -112,7 +116,7 @@ def gather(
 
 
 class _WithLearned:
-    """Recorded facts together with some that are not recorded yet ."""
+    """Recorded facts merged with `learned` ones that are not recorded yet."""
 
     def __init__(self, recorded: FactsByKey, learned: Iterable[AnyFact]) -> None:
         self._recorded = recorded
@@ -147,8 +151,8 @@ class _WithLearned:
         return sorted((*recorded, *new), key=_at_us) if new else recorded
 
 
-class _Read:
-    """What was read of a source by key, each once."""
+class _Cache:
+    """A cache of a source's facts and histories, so that each key is read once."""
 
     def __init__(self, source: FactsByKey) -> None:
         self._source = source
@@ -162,14 +166,14 @@ class _Read:
         return self._facts[key]
 
     def history(self, patient: str) -> PatientHistory:
-        """What is known of the patient."""
+        """The patient's facts, indexed."""
         if patient not in self._histories:
             self._histories[patient] = PatientHistory(self.of(("patient", patient)))
         return self._histories[patient]
 
 
 class _Unseen:
-    """Facts by their anchors, each of which is given once: a disjoint-set forest leads past those that were."""
+    """Facts by anchor, each returned once: a disjoint-set forest skips those that were returned."""
 
     def __init__(self, facts: Iterable[tuple[int, AnyFact]]) -> None:
         self._facts = list(facts)
@@ -178,7 +182,7 @@ class _Unseen:
         self._next = list(range(len(self._facts) + 1))
 
     def within(self, first_us: int, last_us: int) -> list[tuple[int, AnyFact]]:
-        """Those anchored within these instants that were not given before, in the order in which they came."""
+        """The facts anchored from `first_us` to `last_us` that were not returned before, in their original order."""
         places: list[int] = []
         index = self._from(bisect_left(self._instants, first_us))
         while index < len(self._instants) and self._instants[index] <= last_us:
@@ -188,7 +192,7 @@ class _Unseen:
         return [self._facts[place] for place in sorted(places)]
 
     def _from(self, index: int) -> int:
-        """The first one from there on that was not given."""
+        """The first index from `index` on that was not returned."""
         while self._next[index] != index:
             self._next[index] = self._next[self._next[index]]
             index = self._next[index]
@@ -196,11 +200,11 @@ class _Unseen:
 
 
 class _Search:
-    """One walk from anchors to all that is connected with them."""
+    """One breadth-first search from anchors to all facts connected with them."""
 
     def __init__(self, source: FactsByKey, idle_us: int) -> None:
         self._source = source
-        self._read = _Read(source)
+        self._cache = _Cache(source)
         self._unseen: dict[Key, _Unseen] = {}  # by patient
         self._idle_us = idle_us
         self._found: dict[AnyFact, None] = {}
@@ -247,15 +251,15 @@ class _Search:
                     self._reach(concerned, fact.at_us, fact.at_us)
 
     def _moves_of(self, segment: Segment, cap: str) -> list[AnyFact]:
-        """The reassignments of what happened in the segment, however late they came."""
+        """The reassignments of sessions in the segment, however late they were received."""
         later = self._source.between(("moved", cap), segment.first_us, FOREVER)
-        return [fact for fact in later if segment.first_us <= _anchor_us(fact, self._read) <= segment.last_us]
+        return [fact for fact in later if segment.first_us <= _anchor_us(fact, self._cache) <= segment.last_us]
 
     def _take_patient(self, key: Key, first_us: int, last_us: int) -> None:
         if key not in self._unseen:
             self._unseen[key] = _Unseen(
-                (next(each.at_us for each in _anchors_of(fact, self._read) if each.key == key), fact)
-                for fact in self._read.of(key)
+                (next(each.at_us for each in _anchors_of(fact, self._cache) if each.key == key), fact)
+                for fact in self._cache.of(key)
             )
         for at_us, fact in self._unseen[key].within(first_us, last_us):
             if fact in self._found:
@@ -269,7 +273,7 @@ class _Search:
                     self._reach(concerned, at_us - _CHAIN_US, at_us + _CHAIN_US)
 
     def _take_session(self, key: Key) -> None:
-        for fact in self._read.of(key):
+        for fact in self._cache.of(key):
             self._found[fact] = None
             if isinstance(fact, SessionOpened):
                 for concerned in fact.concerns:
@@ -285,7 +289,7 @@ class _Search:
 
 
 def segment_at(source: FactsByKey, key: Key, at_us: int, idle_us: int) -> Segment | None:
-    """The segment of a cap that `at_us` falls into or may still touch; None if the cap stood still."""
+    """The segment of a cap that `at_us` falls into or is within reach of; None if the cap was idle."""
     first_us, last_us = at_us - _WINDOW_US, at_us + _WINDOW_US
     while True:
         found = [fact for fact in source.between(key, first_us, last_us) if _makes_segments(fact)]
@@ -311,13 +315,13 @@ def segment_at(source: FactsByKey, key: Key, at_us: int, idle_us: int) -> Segmen
 class _Piece(msgspec.Struct):
     facts: list[AnyFact]
     first_us: int
-    end_us: int  # what begins up to here belongs to it
-    reach_us: int
+    end_us: int  # a fact up to here belongs to it
+    reach_us: int  # the longest idle time that it spans
     running: bool = False
 
 
 def _pieces(facts: Iterable[AnyFact], idle_us: int) -> list[_Piece]:
-    """The facts of one cap, cut where it stood still."""
+    """The facts of one cap, cut where it was idle for longer than `reach_us`."""
     pieces: list[_Piece] = []
     reach_us = max(idle_us, BINDING_HOLDS_US)
     for fact in sorted(facts, key=lambda fact: (fact.at_us, rank(fact), fact.known_at_us)):
@@ -334,7 +338,7 @@ def _pieces(facts: Iterable[AnyFact], idle_us: int) -> list[_Piece]:
 
 
 def _may_link(earlier: AnyFact, piece: _Piece | None, at_us: int) -> bool:
-    """Whether what happened before the window may reach into it."""
+    """Whether `earlier`, the last fact before the window, may belong to the piece at its beginning."""
     first_us = at_us if piece is None else min(piece.first_us, at_us)
     return not isinstance(earlier, CoolingStopped) or first_us - earlier.at_us <= BEFORE_US
 
@@ -343,18 +347,18 @@ def _makes_segments(fact: AnyFact) -> bool:
     return on_a_cap(fact) or isinstance(fact, SessionOpened)
 
 
-def _opening(fact: AnyFact, read: _Read) -> SessionOpened | None:
-    """The opening of the session that a fact names by its token."""
+def _opening(fact: AnyFact, cache: _Cache) -> SessionOpened | None:
+    """The SessionOpened fact of the session that a fact names by its token, if it names one."""
     if not isinstance(fact, SessionFact) or not fact.token:
         return None
-    return next((each for each in read.of(("token", fact.token)) if isinstance(each, SessionOpened)), None)
+    return next((each for each in cache.of(("token", fact.token)) if isinstance(each, SessionOpened)), None)
 
 
 def last_anchor(key: Key, own: Iterable[AnyFact], now_us: int) -> Anchor:
-    """Where a patient was last treated before `now_us`, or a session is; `own` are the facts that concern it."""
+    """The anchor of a session, or of a patient's last treatment before `now_us`; `own` are the facts of `key`."""
     history = PatientHistory(own)
     begun = [*history.served_us]
-    begun += [moved_us(each, lambda name: history if name == key[1] else NOBODY) for each in history.moves]
+    begun += [moved_us(each, lambda name: history if name == key[1] else NO_HISTORY) for each in history.moves]
     return Anchor(key, max((at_us for at_us in begun if at_us <= now_us), default=now_us))
 
 

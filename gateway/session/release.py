@@ -1,13 +1,13 @@
 """Release: when the increments of a session become charges. Pure.
 
-Theory of operation. Increments are provisional until the session is final: signed or past the window (P21), and no
-readable cap of it still cooling. Then either something holds them, or the lines that they make are charged, all at
-once. The charges are a log that only grows. Once there is any of it, nothing more is charged silently: what the count
-gives later is a correction (corrections.py).
+Theory of operation. Increments are provisional until the session is final: signed or past the window (P21), with no
+readable cap of it still cooling. Then either something holds them, or their charge lines are charged, all at once. The
+charges are an append-only log. After the first charge nothing more is charged silently: a later difference in the count
+becomes a correction (corrections.py).
 
-Holds are found anew each time and a person may lift them by their codes, except those of an unknown patient and of a
-policy that nobody signed, that was not in effect or that is a dry run. A person lifts, signs or explains what there is
-to see: once more increments stand than did then, the session is held again.
+Holds are computed anew each time. A person may lift them by their codes, except those of an unknown patient and of a
+policy that nobody approved, that was not in effect or that is a dry run. Lifting, signing and explaining apply to the
+number of increments at that time: when there are more of them, the session is held again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,14 +38,14 @@ from gateway.session.policy import Policy, ReleaseMode
 from gateway.session.spans import US_PER_S
 from gateway.session.statements import InfusionFact
 
-# Pinned: nothing lifts them.
+# These follow from the pinned policy, which cannot change: nothing lifts them.
 POLICY_HOLDS = frozenset({HeldReason.POLICY_UNAPPROVED, HeldReason.POLICY_NOT_EFFECTIVE, HeldReason.DRY_RUN})
 UNLIFTABLE = POLICY_HOLDS | {HeldReason.UNBOUND}
 _CHEMO_ADMIN = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})
 
 
 class ReleaseState(StrEnum):
-    """Whether increments become charges."""
+    """Whether a session's increments are charged."""
 
     PROVISIONAL = "provisional"  # the session is not final
     HELD = "held"  # a person or evidence is needed first
@@ -75,9 +75,9 @@ def release(
     account: Account,
     now_us: int,
 ) -> Release:
-    """What `assessment` of `facts` releases at `now_us`; `patient` is "" while nobody is known.
+    """The release at `now_us` of a session with `assessment` of `facts`; `patient` is "" while unknown.
 
-    `emitted` is the log of increments as it stands, `account` what was charged of them before.
+    `emitted` is the current log of increments, `account` has the charges made of them before.
     """
     final = _is_final(assessment, policy, account, now_us)
     lifted = _lifted(assessment, facts, account, policy, final=final)
@@ -119,23 +119,23 @@ def is_disputed(facts: Iterable[AnyFact], token: str) -> bool:
 
 
 def may_count(assessment: Assessment, policy: Policy) -> bool:
-    """Whether the cooling is long enough for an increment, wherever the infusion ended."""
+    """Whether the cooling is long enough for an increment, if all of it came after the infusion's end."""
     return assessment.cooled_us >= policy.first_threshold_s * US_PER_S
 
 
 def lacks_end(assessment: Assessment, policy: Policy) -> bool:
-    """Whether nobody knows what counts of the cooling, as the infusion's end is unknown."""
+    """Whether cooling that may count cannot be counted, because the infusion's end is unknown."""
     return assessment.infusion_end is None and not assessment.orders_remain and may_count(assessment, policy)
 
 
 def explanation(facts: Iterable[AnyFact]) -> SessionExplained | None:
-    """What a person said last about why nothing is charged."""
+    """The last statement of a person why nothing is charged."""
     said = [fact for fact in facts if isinstance(fact, SessionExplained)]
     return max(said, key=lambda fact: (fact.known_at_us, fact.at_us), default=None)
 
 
 def _is_final(assessment: Assessment, policy: Policy, account: Account, now_us: int) -> bool:
-    """P21; also where the cooling proved to be another's after it was charged. A signature stands in for no fact."""
+    """P21; also if charged cooling proved to be another patient's. A signature replaces no missing infusion end."""
     if assessment.watched:
         return False
     over = assessment.finalised_us is not None and assessment.finalised_us <= now_us
@@ -152,7 +152,7 @@ def _holds(
     emitted: Iterable[Emitted],
     now_us: int,
 ) -> Iterator[HeldReason]:
-    """What holds increments from the first on."""
+    """The reasons that hold increments at any time, final or not."""
     if not patient:
         yield HeldReason.UNBOUND
     yield from assessment.held
@@ -165,7 +165,7 @@ def _holds(
 
 
 def is_lost(assessment: Assessment, policy: Policy, now_us: int) -> bool:
-    """Whether the session's units are out of sight for so long, or were when it was closed, that nobody saw its end."""
+    """Whether its units are offline for `session_idle_s`, or were when it was closed, so the end was not observed."""
     if assessment.lost_us is None:
         return False
     closed = assessment.finalised_us is not None and assessment.finalised_us <= now_us
@@ -175,24 +175,24 @@ def is_lost(assessment: Assessment, policy: Policy, now_us: int) -> bool:
 def _lifted(
     assessment: Assessment, facts: Sequence[AnyFact], account: Account, policy: Policy, *, final: bool
 ) -> set[str]:
-    """The codes that a person lifted with no fewer increments to see than stand now."""
+    """The codes that a person lifted when there were at least as many increments as now."""
     units = len(assessment.increments)
-    looked_at_again = bool(account.charged) and not policy.automatic_credit  # more of them make a correction
+    more_is_correction = bool(account.charged) and not policy.automatic_credit  # for a person to decide
     said = explanation(facts)
     lifted: set[str] = set()
     for fact in facts:
-        if isinstance(fact, HoldLifted) and (looked_at_again or fact.units is None or units <= fact.units):
+        if isinstance(fact, HoldLifted) and (more_is_correction or fact.units is None or units <= fact.units):
             before = said is not None and fact.known_at_us <= said.known_at_us
             lifted.update(code for code in fact.holds if not (before and code == HeldReason.EXPLAINED))
-    if assessment.orders_remain:  # by what was charted after the lift
+    if assessment.orders_remain:  # charted after the hold was lifted
         lifted.discard(HeldReason.CHEMO_ORDERS_REMAIN)
-    if not final:  # no window closes such a session, only a person
+    if not final:  # only a person can close such a session
         lifted.discard(HeldReason.UNIT_LOST)
     return lifted - UNLIFTABLE - {HeldReason.START_DISAGREES}  # of which only the last dispute counts
 
 
 def _is_signed_for_less(assessment: Assessment, facts: Sequence[AnyFact], policy: Policy) -> bool:
-    """Whether more increments stand than whoever signed, or later lifted a hold, had to see."""
+    """Whether there are more increments than when a person signed, or later lifted a hold."""
     signed = [fact for fact in facts if isinstance(fact, SessionFinalized)]
     if not signed:
         return False
@@ -206,7 +206,7 @@ def _is_signed_for_less(assessment: Assessment, facts: Sequence[AnyFact], policy
 
 
 def _final_holds(assessment: Assessment, facts: Sequence[AnyFact], policy: Policy) -> Iterator[HeldReason]:
-    """What a claim needs besides, asked for once the session is final."""
+    """The reasons that hold increments only once the session is final."""
     if assessment.increments:
         if policy.require_preparation and not any(isinstance(fact, PreparationCharted) for fact in facts):
             yield HeldReason.PREPARATION_MISSING
@@ -217,9 +217,9 @@ def _final_holds(assessment: Assessment, facts: Sequence[AnyFact], policy: Polic
 
 
 def _administered(facts: Iterable[AnyFact]) -> bool:
-    """Whether another source than a pump reports the end of an agent given under chemotherapy administration codes.
+    """Whether a source other than a pump reports the end of an agent given under chemotherapy administration codes.
 
-    An agent whose class is only presumed is counted like one, and is no evidence of one.
+    An agent whose class is only presumed is counted as chemotherapy, but is no evidence of it.
     """
     infusion = [fact for fact in facts if isinstance(fact, InfusionFact)]
     named = {fact.order for fact in infusion if fact.admin in _CHEMO_ADMIN and not fact.presumed}

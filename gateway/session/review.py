@@ -64,7 +64,7 @@ class ReviewContext(msgspec.Struct, frozen=True):
 
     @property
     def lost_us(self) -> int | None:
-        """The last proven cooling, where each cap that may still run is out of sight; None in any other case."""
+        """The last proven cooling if every cap that may still run is offline; otherwise None."""
         running = [cap for cap in self.cooling.caps for run in cap.runs if run.end_us == FOREVER]
         if not running or any(cap.lost_us == FOREVER for cap in running):
             return None
@@ -72,7 +72,7 @@ class ReviewContext(msgspec.Struct, frozen=True):
 
 
 def flags_of(context: ReviewContext) -> tuple[Flag, ...]:
-    """The session's flags, sorted. Where a reassignment took all cooling away there is nothing else to review."""
+    """The session's flags, sorted. If a reassignment took all of its cooling, that is the only one."""
     flags: set[Flag] = set()
     reassigned = any(isinstance(fact, PatientReassigned) for fact in context.facts)
     if reassigned:
@@ -92,7 +92,7 @@ def signed_us(facts: Iterable[AnyFact]) -> int | None:
 
 
 def finalised_us(context: ReviewContext) -> int | None:
-    """P21: when it was closed; otherwise as soon as all is there that a claim needs, but not before the window ends."""
+    """P21: when it was signed; otherwise when the infusion's end is known, but not before the policy's window ends."""
     signed = signed_us(context.facts)
     stopped_us = context.stopped_us
     if signed is not None or stopped_us is None:
@@ -102,7 +102,7 @@ def finalised_us(context: ReviewContext) -> int | None:
 
 
 def order_found(facts: Iterable[AnyFact]) -> bool | None:
-    """What the last check for an order found; None if nobody checked (P30)."""
+    """The result of the last check for an order; None if there was none (P30)."""
     checks = [fact for fact in facts if isinstance(fact, OrderChecked)]
     return max(checks, key=lambda fact: (fact.at_us, fact.known_at_us)).found if checks else None
 
@@ -157,7 +157,7 @@ def _cooling_flags(context: ReviewContext) -> Iterator[Flag]:
 
 
 def _interruption_flags(context: ReviewContext) -> Iterator[Flag]:
-    """What interrupted post-infusion cooling."""
+    """Flags for interruptions of post-infusion cooling."""
     cooling, counted = context.cooling, context.counted
     start_us, end_us = counted.window
     end_us = min(end_us, context.until_us)

@@ -1,4 +1,4 @@
-"""Whom the caps serve: the last binding of each, as far as it still holds. Pure."""
+"""Which patient each cap serves: its last binding, unless released, voided or expired. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -18,7 +18,7 @@ class Bindings(msgspec.Struct, frozen=True):
     of_patients: SharedMap[str, tuple[CapRef, ...]] = SharedMap[str, tuple[CapRef, ...]]()
 
     def after(self, facts: Iterable[AnyFact]) -> "Bindings":
-        """What these facts, in the order in which they are reported, leave."""
+        """The bindings after these facts, which are in the order of their receipt."""
         bindings = self
         for fact in facts:
             match fact:
@@ -53,7 +53,7 @@ class Bindings(msgspec.Struct, frozen=True):
 
 
 class Serving(Mapping[CapRef, str]):
-    """Whom each cap serves: bound to it lately, or still with an open session; a forgotten release ends with it."""
+    """The patient of each cap: bound within BINDING_HOLDS_US, or with an open session, so a missed release expires."""
 
     def __init__(self, bindings: Bindings, sessions: SessionIndex, now_us: int) -> None:
         self._bindings = bindings

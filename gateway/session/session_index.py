@@ -1,6 +1,6 @@
-"""The sessions in memory, found by token, patient, unit and by when something is due. Pure.
+"""An immutable index of the sessions in memory: by token, patient, unit and next due instant. Pure.
 
-Everything here is a value: a copy with changed sessions shares the rest, and costs the same however many there are.
+A changed copy shares all that did not change, and costs the same however many sessions there are.
 """
 
 from bisect import bisect_left, bisect_right
@@ -12,22 +12,22 @@ from gateway.session.outcome import SessionRecord
 from gateway.session.shared_map import SharedMap
 from gateway.session.spans import FOREVER
 
-_Tokens = SharedMap[str, tuple[str, ...]]  # by a name
+_Tokens = SharedMap[str, tuple[str, ...]]  # tokens by the name of a patient or unit
 
 
 class SessionIndex(msgspec.Struct, frozen=True):
-    """Records of sessions. `agenda` has those that are awake, by the first instant at which they may be due."""
+    """Records of sessions. `agenda` has, sorted, (first instant at which it may be due, token) of those awake."""
 
     by_token: SharedMap[str, SessionRecord] = SharedMap[str, SessionRecord]()
     going_on: SharedMap[str, SessionRecord] = SharedMap[str, SessionRecord]()  # those that are open
     of_patients: _Tokens = _Tokens()
     on_units: _Tokens = _Tokens()  # those that are open, by each of their units
-    watching: _Tokens = _Tokens()  # by each unit whose readings move them on
+    watching: _Tokens = _Tokens()  # by each unit whose readings can change them
     agenda: tuple[tuple[int, str], ...] = ()
-    watched: frozenset[str] = frozenset()  # the units of `watching`; another value only when it has changed
+    watched: frozenset[str] = frozenset()  # the keys of `watching`; the same object while they do not change
 
     def updated(self, records: Iterable[SessionRecord]) -> "SessionIndex":
-        """These records, in the places of those that have the same tokens."""
+        """The index with these records added, in place of those with the same tokens."""
         index = self
         for record in records:
             by_token = index.by_token.updated([(record.token, record)])
@@ -51,7 +51,7 @@ class SessionIndex(msgspec.Struct, frozen=True):
         return [record for record in self.of_patient(patient) if record.open]
 
     def is_done(self, patient: str) -> bool:
-        """Whether the patient's cooling is over, as far as sessions here say."""
+        """Whether the patient has sessions here and none of them is open."""
         return patient in self.of_patients and not self.open_of(patient)
 
     def open_on(self, unit: str) -> Iterator[SessionRecord]:
@@ -59,18 +59,18 @@ class SessionIndex(msgspec.Struct, frozen=True):
         return (self.by_token[token] for token in self.on_units.get(unit, ()))
 
     def due(self, observed: Mapping[str, int], now_us: int) -> Iterator[SessionRecord]:
-        """The sessions whose instant has come; nothing is observed, or due, after now."""
+        """The sessions to assess again: `wake_us` has come, or a watched unit is observed until `due_us`."""
         for _, token in self.agenda[: bisect_right(self.agenda, (now_us, _LAST))]:
             record = self.by_token[token]
             if record.wake_us <= now_us or any(observed.get(unit, 0) >= record.due_us for unit in record.watched):
                 yield record
 
     def due_us(self, unit: str) -> int:
-        """The instant whose reading of the unit changes something; FOREVER for a unit in no session."""
+        """The instant from which a reading of the unit makes a session due; FOREVER for a unit in no session."""
         return min((self.by_token[token].due_us for token in self.watching.get(unit, ())), default=FOREVER)
 
     def _moved(self, token: str, now: SessionRecord | None) -> "SessionIndex":
-        """The index with the session under all that `now` is found by, but for its token; None: under nothing."""
+        """The index with the session's entries moved to those of `now`, except by token; None removes them."""
         was, to = _Places.of(self.by_token.get(token)), _Places.of(now)
         watching = _moved(self.watching, token, was.watched, to.watched)
         entered = {unit for unit in to.watched if unit not in self.watching}
@@ -88,7 +88,7 @@ class SessionIndex(msgspec.Struct, frozen=True):
 
 
 class _Places(msgspec.Struct, frozen=True):
-    """Under what one record is found."""
+    """The keys under which one record is indexed."""
 
     patients: frozenset[str] = frozenset()
     units: frozenset[str] = frozenset()
@@ -108,7 +108,7 @@ class _Places(msgspec.Struct, frozen=True):
 
 
 def _moved(tokens: _Tokens, token: str, was: Collection[str], to: Collection[str]) -> _Tokens:
-    """The map with `token` under the names `to`, and no longer under those of `was` that are not among them."""
+    """The map with `token` under the names `to`, and removed from the names in `was` but not in `to`."""
     if was == to:
         return tokens
     changed: dict[str, tuple[str, ...]] = {name: (*tokens.get(name, ()), token) for name in to if name not in was}

@@ -1,7 +1,7 @@
-"""An immutable mapping of which a changed copy shares with the original all that did not change. Pure.
+"""An immutable mapping whose changed copies share what did not change (a persistent map). Pure.
 
-A persistent map of two levels: keys are spread over buckets by their hash, and a copy takes over every bucket but those
-in which something changed. So a change costs the same whether there are ten items or ten thousand.
+It has two levels: keys are spread over buckets by their hash, and a copy shares every bucket but those in which
+something changed. So a change costs the same whether there are ten items or ten thousand.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,24 +14,24 @@ _BUCKETS = 256
 
 
 class SharedMap(Mapping[K, V]):
-    """Items in the order in which their keys came first; all of them are sorted by that when they are gone through."""
+    """Iteration is in the order in which the keys were first added, and sorts all items for that."""
 
     __slots__ = ("_buckets", "_count", "_size")
 
     def __init__(self, items: Iterable[tuple[K, V]] = ()) -> None:
-        self._buckets: list[dict[K, tuple[int, V]]] = [{}] * _BUCKETS  # never changed once somebody may see it
-        self._count = 0  # keys that ever came
+        self._buckets: list[dict[K, tuple[int, V]]] = [{}] * _BUCKETS  # not changed after construction
+        self._count = 0  # keys ever added
         self._size = 0
         self._put(items)
 
     def updated(self, items: Iterable[tuple[K, V]]) -> "SharedMap[K, V]":
-        """A copy with these items, in the places of those that have the same keys."""
+        """A copy with these items added, in place of those with the same keys."""
         copy = self._copy()
         copy._put(items)
         return copy
 
     def without(self, keys: Iterable[K]) -> "SharedMap[K, V]":
-        """A copy that has none of these keys."""
+        """A copy without these keys."""
         copy = self._copy()
         for key in keys:
             at = hash(key) % _BUCKETS
@@ -59,7 +59,7 @@ class SharedMap(Mapping[K, V]):
         return copy
 
     def _put(self, items: Iterable[tuple[K, V]]) -> None:
-        own: set[int] = set()  # buckets that nobody else has
+        own: set[int] = set()  # buckets that are copied already, so not shared
         for key, value in items:
             at = hash(key) % _BUCKETS
             if at not in own:

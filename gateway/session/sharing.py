@@ -1,7 +1,7 @@
-"""Units that another gateway reads too: when, as the facts say. Pure.
+"""Units that another gateway reads too, and when, by the recorded facts. Pure.
 
-Theory of operation. Whoever looks at a session sees the facts of its units within a day around it. So what lasts for
-days is recorded again each RESTATED_US, and what began earlier is recorded in steps no longer than that.
+Theory of operation. An assessment sees the facts of a session's units within a day around the session. So sharing that
+lasts for days is recorded again every RESTATED_US, and sharing that began earlier is recorded in steps of that length.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from gateway.session.facts import AnyFact, UnitShared, UnitSharingEnded
 from gateway.session.spans import FOREVER, US_PER_MINUTE, Span, union
 
 RESTATED_US = 12 * 60 * US_PER_MINUTE
-LONGEST_AGO_US = 48 * 60 * US_PER_MINUTE  # sessions that opened since, or a day before, are in memory, done or not
+LONGEST_AGO_US = 48 * 60 * US_PER_MINUTE  # so long ago at most is a beginning recorded: later sessions are in memory
 
 
 class Sharer(msgspec.Struct, frozen=True):
@@ -24,8 +24,8 @@ class Sharer(msgspec.Struct, frozen=True):
     unit: str
 
 
-def standing(facts: Iterable[AnyFact]) -> dict[Sharer, UnitShared]:
-    """Who still shares a unit, with the last fact that says so."""
+def active_shares(facts: Iterable[AnyFact]) -> dict[Sharer, UnitShared]:
+    """Those that still share a unit, each with its last UnitShared fact."""
     found: dict[Sharer, UnitShared] = {}
     for fact in _in_order(facts):
         match fact:
@@ -37,7 +37,7 @@ def standing(facts: Iterable[AnyFact]) -> dict[Sharer, UnitShared]:
 
 
 def shared_spans(facts: Iterable[AnyFact], device: str) -> tuple[Span, ...]:
-    """When any other gateway read the unit."""
+    """The spans in which any other gateway read the unit; FOREVER ends one that goes on."""
     since_us: dict[Sharer, int] = {}
     spans: list[Span] = []
     for fact in _in_order(facts):
@@ -53,7 +53,7 @@ def shared_spans(facts: Iterable[AnyFact], device: str) -> tuple[Span, ...]:
 
 
 def sharing_facts(sharer: Sharer, by: SharedBy, since_us: int, now_us: int) -> Iterator[UnitShared]:
-    """What is to be recorded at `now_us` of a unit that is shared since `since_us`."""
+    """The facts to record at `now_us` of a unit that is shared since `since_us`."""
     at_us = max(min(since_us, now_us), now_us - LONGEST_AGO_US)
     while True:
         yield UnitShared(
@@ -65,7 +65,7 @@ def sharing_facts(sharer: Sharer, by: SharedBy, since_us: int, now_us: int) -> I
 
 
 def _in_order(facts: Iterable[AnyFact]) -> list[UnitShared | UnitSharingEnded]:
-    """In the order in which it was found, for the beginning may have been long before."""
+    """The facts about sharing in the order of their recording; `at_us` may be long before that."""
     found = [fact for fact in facts if isinstance(fact, UnitShared | UnitSharingEnded)]
     return sorted(found, key=lambda fact: (fact.known_at_us, fact.at_us))
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 Span = tuple[int, int]
 
 FOREVER = 1 << 62  # the end of what has not ended
-_NO_MORE = (1 << 63, 1 << 63)  # after everything
+_NO_MORE = (1 << 63, 1 << 63)  # a sentinel after all spans
 US_PER_S = 1_000_000
 US_PER_MINUTE = 60 * US_PER_S
 
@@ -43,7 +43,7 @@ def subtract(spans: Iterable[Span], holes: Iterable[Span]) -> tuple[Span, ...]:
             if start < opens:
                 kept.append((start, opens))
             start = closes
-            if closes >= end:  # it may reach the next span too
+            if closes >= end:  # it may overlap the next span too
                 break
             opens, closes = next(cut, _NO_MORE)
         if start < end:
@@ -61,7 +61,7 @@ def clip(spans: tuple[Span, ...], start_us: int, end_us: int) -> tuple[Span, ...
 
 
 def intersect(spans: Iterable[Span], others: Iterable[Span]) -> tuple[Span, ...]:
-    """The time that both cover."""
+    """The time that both `spans` and `others` cover."""
     rest = iter(others)
     common: list[Span] = []
     opens, closes = next(rest, _NO_MORE)
@@ -69,7 +69,7 @@ def intersect(spans: Iterable[Span], others: Iterable[Span]) -> tuple[Span, ...]
         while opens < end:
             if start < closes:
                 common.append((max(start, opens), min(end, closes)))
-            if closes >= end:  # it may reach the next span too
+            if closes >= end:  # it may overlap the next span too
                 break
             opens, closes = next(rest, _NO_MORE)
     return tuple(common)
@@ -82,7 +82,7 @@ def overlapping(spans: tuple[Span, ...], start_us: int, end_us: int) -> tuple[Sp
 
 
 def length(spans: Iterable[Span]) -> int:
-    """How long `spans` are together, microseconds."""
+    """The total length of `spans`, microseconds."""
     return sum(end - start for start, end in spans)
 
 

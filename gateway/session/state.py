@@ -1,12 +1,13 @@
-"""The tracker's state: the sessions that are not done, what has been published of each, and what input changes.
+"""The tracker's state (the sessions that are not done, with what was published of each) and its transitions. Pure.
 
-Theory of operation. This is event sourcing: the state is a value that is made from facts alone. `advance` takes it,
-what was learned and what is observed, and gives the state after it with the step that led there: facts to record,
-changes to announce. The shell records the step, then swaps the state, so that memory never runs ahead of the ledger.
+Theory of operation. This is event sourcing: the state is an immutable value, made from facts alone. `advance` takes the
+state, new facts and how far units are observed, and returns the next state and the step that leads to it: facts to
+record, changes to publish. The caller records the step in the ledger, then replaces the state, so that memory is never
+ahead of the ledger.
 
-The state is a cache of the ledger and no more. All facts of the last days are in it, and those of sessions in which
-cooling may go on; of a session that waits for a person only its record is. Before `advance` is asked about anything
-else, `lacking` says what must be read back, and `with_read_back` puts it in: a session of two years ago is then
+The state is a cache of the ledger. It holds all facts of the last days and those of sessions in which cooling may go
+on; of a session that waits for a person it holds only the record. Before `advance` is called with facts about anything
+else, `lacking` names what must be read back, and `with_read_back` adds it: a session of two years ago is then
 recomputed as on its first day. No age ends a session. It is done when it is released with nothing open, or explained.
 """
 
@@ -38,19 +39,19 @@ from gateway.session.statements import InfusionFact
 from gateway.session.worklist import WORK, WorkItem, WorkKey, open_work, work_key
 
 _HOUR_US = 60 * US_PER_MINUTE
-MEMORY_US = 96 * _HOUR_US  # facts that happened this lately are in memory
-_REACH_US = 36 * _HOUR_US  # how far the facts reach that bear on one instant, but for sessions that go on
+MEMORY_US = 96 * _HOUR_US  # facts of the last so many hours are in memory
+_REACH_US = 36 * _HOUR_US  # facts further from an instant cannot affect it, except in a session that goes on
 
 
 class Step(msgspec.Struct, frozen=True):
-    """What must be recorded before the state after it is true: new facts, then what they changed."""
+    """A state transition, to be recorded before the next state is used: new facts, then what they changed."""
 
     facts: tuple[AnyFact, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
-    records: tuple[SessionRecord, ...] = ()  # every session that was looked at, as it stands now
+    records: tuple[SessionRecord, ...] = ()  # every session that was assessed, as it is now
 
     def without(self, tokens: Collection[str]) -> "Step":
-        """The step with nothing of these sessions."""
+        """The step without these sessions."""
         return Step(
             self.facts,
             tuple(each for each in self.outcomes if each.record.token not in tokens),
@@ -59,7 +60,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class ReadBack(msgspec.Struct, frozen=True):
-    """What the ledger has of something that left memory: facts, the sessions they belong to, and what is now whole."""
+    """What was read back from the ledger: facts, the sessions they belong to, and the keys now complete in memory."""
 
     facts: tuple[AnyFact, ...] = ()
     records: tuple[SessionRecord, ...] = ()
@@ -67,18 +68,18 @@ class ReadBack(msgspec.Struct, frozen=True):
 
 
 class TrackerState(msgspec.Struct, frozen=True):
-    """All that is in memory, by what it concerns. `policy_text` is pinned in each session that opens."""
+    """The facts, sessions and bindings in memory. `policy_text` is pinned in each session that opens."""
 
     policy_text: str
     facts: KnownFacts = KnownFacts()
     sessions: SessionIndex = SessionIndex()
     bindings: Bindings = Bindings()
-    whole_from_us: int = 0  # what happened from here on is in memory
-    whole: SharedMap[Key, None] = SharedMap[Key, None]()  # patients and sessions all of which is
+    whole_from_us: int = 0  # all facts that happened from here on are in memory
+    whole: SharedMap[Key, None] = SharedMap[Key, None]()  # patients and sessions of which all facts are in memory
 
     @property
     def policy(self) -> Policy:
-        """The policy of sessions to come."""
+        """The policy of sessions that will open."""
         return parse_policy(self.policy_text)
 
     @property
@@ -93,25 +94,25 @@ class TrackerState(msgspec.Struct, frozen=True):
 
     @property
     def work(self) -> tuple[WorkItem, ...]:
-        """What people have to look at."""
+        """The open work items."""
         return open_work(self.facts.of(WORK))
 
     @property
     def work_keys(self) -> frozenset[WorkKey]:
-        """What people have to look at, by what makes an item the same."""
+        """The idempotency keys of the open work items."""
         return frozenset(work_key(item.raised) for item in self.work)
 
     def serving(self, now_us: int) -> Serving:
-        """Whom each cap serves at that instant."""
+        """The patient that each cap serves at `now_us`."""
         return Serving(self.bindings, self.sessions, now_us)
 
     def knows_order(self, patient: str, order: str) -> bool:
-        """Whether anything of the patient's order was reported."""
+        """Whether memory has an infusion fact about the patient's order."""
         known = self.facts.of(("patient", patient))
         return any(isinstance(fact, InfusionFact) and fact.order == order for fact in known)
 
     def with_asleep(self, tokens: Collection[str], before: Mapping[str, SessionRecord]) -> "TrackerState":
-        """The state with these sessions as they were `before`, and nothing due in them until a fact concerns them."""
+        """The state with these sessions reset to `before`, and not due again until a new fact concerns them."""
         asleep = [
             msgspec.structs.replace(before[token], watched=frozenset(), due_us=FOREVER, wake_us=FOREVER)
             for token in tokens
@@ -122,7 +123,7 @@ class TrackerState(msgspec.Struct, frozen=True):
 def begin(
     policy_text: str, facts: Iterable[AnyFact], records: Iterable[SessionRecord], whole_from_us: int
 ) -> TrackerState:
-    """The state after a start: the facts that happened from `whole_from_us` on, and every session that is not done."""
+    """The state at a start, from the facts that happened since `whole_from_us` and the sessions that are not done."""
     state = TrackerState(policy_text, whole_from_us=whole_from_us)
     state = with_read_back(state, ReadBack(records=tuple(records)))
     return _with_facts(state, sorted(facts, key=lambda fact: (fact.at_us, fact.known_at_us)))
@@ -131,7 +132,7 @@ def begin(
 def record_of(
     opened: SessionOpened, changes: Iterable[Change], published: Published | None, charges: Iterable[Charge]
 ) -> SessionRecord:
-    """A session's record as the ledger has it; nothing is due in it until it is looked at."""
+    """A session's record made from its ledger entries; it is not due before it is assessed."""
     return SessionRecord(
         token=opened.token,
         cap=opened.cap,
@@ -146,7 +147,7 @@ def record_of(
 def lacking(
     state: TrackerState, learned: Iterable[AnyFact], observed: Mapping[str, int], now_us: int
 ) -> tuple[Anchor, ...]:
-    """What must be read back from the ledger before `advance` may be asked about `learned` at `now_us`."""
+    """What must be read back from the ledger before `advance` may be called with these arguments."""
     missing = [anchor for fact in learned for anchor in _lacking_for(fact, state)]
     for record in state.sessions.due(observed, now_us):
         missing += lacking_session(state, record.token)
@@ -154,7 +155,7 @@ def lacking(
 
 
 def lacking_session(state: TrackerState, token: str) -> tuple[Anchor, ...]:
-    """What must be read back before the session may be looked at."""
+    """What must be read back from the ledger before the session may be assessed."""
     key: Key = ("token", token)
     record = state.records.get(token)
     recent = record is not None and record.opened_us >= state.whole_from_us + _REACH_US
@@ -162,7 +163,7 @@ def lacking_session(state: TrackerState, token: str) -> tuple[Anchor, ...]:
 
 
 def with_read_back(state: TrackerState, found: ReadBack) -> TrackerState:
-    """The state with what was read back; what it had of the same is kept."""
+    """The state with `found` added; facts and records that it already has are kept."""
     new = [fact for fact in found.facts if not state.facts.knows(fact)]
     missing = {each.token: each for each in found.records if each.token not in state.records}
     return msgspec.structs.replace(
@@ -180,7 +181,10 @@ def advance(
     now_us: int,
     draw: Callable[[], str],
 ) -> tuple[TrackerState, Step]:
-    """The state after `learned`, with every unit observed as far as `observed` says. `draw` gives a fresh token."""
+    """The state after `learned`, with each unit observed until `observed`, and the step that leads there.
+
+    `draw` returns a random session token.
+    """
     new = tuple(_new_facts(state, learned))
     state = _with_facts(state, new)
     anchors = [anchor for fact in new for anchor in _touched_by(fact, state)]
@@ -204,7 +208,7 @@ def advance(
 def inspect(
     state: TrackerState, token: str, observed: Mapping[str, int], now_us: int
 ) -> tuple[Session, Outcome] | None:
-    """One session as it stands, with its facts; None if its record is not in memory. See `lacking_session`."""
+    """One session's current facts and outcome; None if its record is not in memory. See `lacking_session`."""
     if token not in state.records:
         return None
     for session in _sessions_at(state, [Anchor(("token", token), state.records[token].opened_us)]):
@@ -215,7 +219,7 @@ def inspect(
 
 
 def prune(state: TrackerState, now_us: int) -> TrackerState:
-    """The state without what can be read back: facts of days ago, and sessions that are done."""
+    """The state without old facts and sessions that are done, which can be read back. At most once an hour."""
     whole_from_us = now_us - MEMORY_US
     if whole_from_us - state.whole_from_us < _HOUR_US:
         return state
@@ -261,9 +265,9 @@ def _lacking_for(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
 
 
 def _going_on(fact: AnyFact, state: TrackerState) -> Collection[SessionRecord]:
-    """The sessions that a fact may concern whenever it happened, since cooling may still go on in them.
+    """The open sessions that a fact may concern whatever its instant.
 
-    That a unit is shared also concerns those that ended since, all of which are in memory.
+    A fact that a unit is shared also concerns sessions that ended since `at_us`, all of which are in memory.
     """
     if isinstance(fact, ClockStepped):
         return state.sessions.going_on.values()
@@ -288,7 +292,7 @@ def _with_records(state: TrackerState, changed: Iterable[SessionRecord]) -> Trac
 
 
 def _touched_by(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
-    """What must be assessed again because of a new fact."""
+    """The anchors of what must be assessed again because of a new fact."""
     for record in _going_on(fact, state):
         yield Anchor(("token", record.token), record.opened_us)
     yield from (anchor for anchor in anchors_of(fact, state.facts) if anchor.key[0] in ("cap", "patient", "token"))
@@ -333,7 +337,7 @@ def _opening(session: Session, state: TrackerState, now_us: int, draw: Callable[
 def _outcomes(
     session: Session, records: Mapping[str, SessionRecord], observed: Mapping[str, int], now_us: int
 ) -> Iterator[Outcome]:
-    """The session under the token that stands; tokens that another one has replaced lose their increments."""
+    """The outcome for the session's valid token; then for its replaced tokens, whose increments are retracted."""
     known = [records[token] for token in session.tokens if token in records]
     for index, record in enumerate(known):
         facts = session.facts if index == 0 else ()

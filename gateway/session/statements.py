@@ -1,4 +1,4 @@
-"""What the chart states about the end of an order, fact by fact. Pure."""
+"""Statements of an order's end, as single facts make them. Pure."""
 
 import msgspec
 
@@ -25,29 +25,29 @@ InfusionFact = (
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """An end as somebody stated it."""
+    """An order's end as one fact states it."""
 
     end_us: int
     version: int  # 1: as first charted
     correction: bool
-    charted_us: int  # when it was charted, by the chart
+    charted_us: int  # when it was charted, by the sender's clock
     known_at_us: int
     source: EndSource
     skew_s: float
     no_time: bool
     remaining: int | None
-    dated: bool = False  # the sender told when it was charted
+    dated: bool = False  # the sender stated `charted_us`
 
     @property
     def stated_us(self) -> int:
-        """The instant as of which it says what remains: its own, or, if it has none, that of its receipt."""
+        """The instant to which `remaining` refers: the end's own, or, if it has none, that of the receipt."""
         return self.known_at_us if self.no_time else self.end_us
 
 
 def statement_of(fact: InfusionFact, charted_us: int | None = None) -> Statement | None:
     """The end that `fact` states; None if it states none, or if it is a pump's (a hint, P19).
 
-    It was charted at `charted_us`; where that is None, when the fact says, else at the fact's own instant.
+    The charting time is `charted_us`; if that is None, the fact's `charted_us`, else the fact's own instant.
     """
     match fact:
         case InfusionEnded() if fact.source is not EndSource.PUMP:

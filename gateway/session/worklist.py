@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.session.facts import AnyFact, CapRef, Key, WorkDone, WorkKind, WorkRaised, encode_fact
 
-WORK: Key = ("work", "")  # under which all of it is found
+WORK: Key = ("work", "")  # the key of all facts about work items
 WorkKey = tuple[WorkKind, CapRef | None, str, str]
 
 

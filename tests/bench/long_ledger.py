@@ -38,7 +38,7 @@ from gateway.session.facts import (
     PreparationCharted,
     SessionFinalized,
 )
-from gateway.session.marks import together
+from gateway.session.marks import combined
 from gateway.session.observe import CapState, Counters, UnitState, observed_until
 from gateway.session.state import MEMORY_US, advance, begin, prune
 
@@ -99,7 +99,7 @@ class Clinic:
         self._recorder.facts(transaction, step.facts)
         self._started_us.update({fact.cap.device: fact.at_us for fact in facts if isinstance(fact, CoolingStarted)})
         moved = frozenset(unit for outcome in step.outcomes for unit in outcome.record.watched)
-        self._recorder.facts(transaction, together(self._seen(moved if facts else self._state.watched, now_us)))
+        self._recorder.facts(transaction, combined(self._seen(moved if facts else self._state.watched, now_us)))
         for outcome in step.outcomes:
             identity = _identity(outcome.record.patient) if outcome.record.patient else None
             self._recorder.outcome(transaction, outcome, identity, "")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.session.charges import charged_units, standing_charges
+from gateway.session.charges import charged_units, uncredited_charges
 from gateway.session.facts import (
     AnyFact,
     CoolingStopCharted,
@@ -95,7 +95,7 @@ def test_what_is_charged_is_what_is_counted_unless_a_person_is_asked(
             credited = [each.reverses for each in record.charged if each.reverses]
             assert len(set(credited)) == len(credited), "a charge is credited once"
             assert all(keys.index(each.reverses) < keys.index(each.key) for each in record.charged if each.reverses)
-            assert charged_units(record.charged) == sum(each.quantity for each in standing_charges(record.charged))
+            assert charged_units(record.charged) == sum(each.quantity for each in uncredited_charges(record.charged))
             now = record.published
             if now is not None and now.release is ReleaseState.RELEASED and not now.corrections:
                 assert _agrees(record)

@@ -33,7 +33,7 @@ from gateway.session.facts import (
     PreparationCharted,
     SessionFinalized,
 )
-from gateway.session.marks import together
+from gateway.session.marks import combined
 from gateway.session.state import TrackerState, advance
 
 GATEWAY, SITE = "gw-01", "ward-3"
@@ -95,7 +95,7 @@ class Story:
         self._recorder.facts(transaction, step.facts)
         watched = {unit for outcome in step.outcomes for unit in outcome.record.watched} | set(observing)
         observed = [ObservedUntil(at_us=now_us, known_at_us=now_us, device=unit) for unit in sorted(watched)]
-        self._recorder.facts(transaction, together(observed))
+        self._recorder.facts(transaction, combined(observed))
         for outcome in step.outcomes:
             identity = IDENTITIES.get(outcome.record.patient)
             self._recorder.outcome(transaction, outcome, identity, "")

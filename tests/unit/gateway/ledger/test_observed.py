@@ -12,7 +12,7 @@ from gateway.ledger.entry import EntryKind
 from gateway.ledger.opening import connect_file, open_or_replace
 from gateway.recording.transaction import Transaction
 from gateway.session.facts import AnyFact, ObservedUntil, encode_fact
-from gateway.session.marks import together
+from gateway.session.marks import combined
 
 NOW_US = 1_790_000_000_000_000
 MINUTE_US = 60_000_000
@@ -53,10 +53,10 @@ def ledger(tmp_path: Path) -> Minutes:
 
 
 def test_a_minute_of_twenty_units_is_one_entry_and_no_row_of_the_index(ledger: Minutes) -> None:
-    ledger.add(together(ledger.seen()))
+    ledger.add(combined(ledger.seen()))
     sizes = {table: ledger.count(table) for table in ("entry", "concern", "observed")}
     for _ in range(10):
-        ledger.add(together(ledger.seen()))
+        ledger.add(combined(ledger.seen()))
     assert sizes == {"entry": 1, "concern": 0, "observed": 20}
     assert [ledger.count(table) for table in sizes] == [11, 0, 20]
 
@@ -66,9 +66,9 @@ def test_the_newest_of_each_unit_is_found_and_what_held_before_any_entry(ledger:
     morning = ledger.seen()
     ledger.add(morning)  # as an earlier version has it, each by itself
     afternoon = ledger.seen(UNITS[:2])
-    ledger.add(together(afternoon))
+    ledger.add(combined(afternoon))
     back = ledger.seen(UNITS[:1], behind_us=60 * MINUTE_US)
-    ledger.add(together(back))
+    ledger.add(combined(back))
     assert reads.last_observed(ledger.connection) == [*back, afternoon[1], *morning[2:]]
     assert reads.observed_before(ledger.connection, 20) == morning
     assert reads.observed_before(ledger.connection, 21) == [*afternoon, *morning[2:]]

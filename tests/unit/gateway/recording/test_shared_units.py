@@ -108,7 +108,7 @@ def test_two_statuses_apart_are_a_finding_with_an_item_for_a_person() -> None:
     )
     assert isinstance(item, WorkRaised)
     assert (item.what, item.order) == ("unit_shared", "gw-02/cap-07")
-    assert [each.gateway for each in gateway.shared.standing] == ["gw-02"]
+    assert [each.gateway for each in gateway.shared.active] == ["gw-02"]
     assert gateway.hear_for(3_600) == []
 
 
@@ -158,7 +158,7 @@ class TestAnEnd:
         assert gateway.check(LAPSE_US / S_US - 61) == []
         (ended,) = gateway.check(62)
         assert isinstance(ended, UnitSharingEnded)
-        assert (ended.at_us, list(gateway.shared.standing)) == (last_us, [])
+        assert (ended.at_us, list(gateway.shared.active)) == (last_us, [])
         assert gateway.check(86_400) == []
 
     def test_nothing_ends_while_there_is_no_broker(self) -> None:
@@ -175,7 +175,7 @@ class TestAnEnd:
         gateway = Gateway()
         gateway.hear_for(300)
         gateway.start()
-        assert [each.gateway for each in gateway.shared.standing] == ["gw-02"]
+        assert [each.gateway for each in gateway.shared.active] == ["gw-02"]
         assert gateway.hear_for(1_200) == []
         gateway.start()
         assert gateway.check(LAPSE_US / S_US - 1) == []

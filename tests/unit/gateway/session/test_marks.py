@@ -14,7 +14,7 @@ from gateway.session.facts import (
     decode_fact,
     encode_fact,
 )
-from gateway.session.marks import each_unit, together
+from gateway.session.marks import combined, observed_units
 
 NOW_US = 1_790_000_000_000_000
 S = 1_000_000
@@ -32,7 +32,7 @@ def test_all_units_that_were_read_by_one_clock_are_one_fact() -> None:
         observed("cap-01", NOW_US - 3 * S, TreatmentMark(1, 34, 600), TreatmentMark(2, 9, 60, NOW_US - 5 * S)),
         observed("cap-02", NOW_US - S),
     ]
-    (fact,) = together(units)
+    (fact,) = combined(units)
     assert fact == UnitsObserved(
         at_us=NOW_US - S,
         known_at_us=NOW_US,
@@ -57,15 +57,15 @@ def test_units_that_were_read_by_other_clocks_are_another_fact() -> None:
         observed("cap-02", NOW_US, ahead_us=9 * S),
         observed("cap-03", NOW_US, boot=""),
     ]
-    facts = together(units)
+    facts = combined(units)
     assert [[unit.device for unit in fact.units] for fact in facts] == [["cap-01"], ["cap-02"], ["cap-03"]]
-    assert [unit for fact in facts for unit in each_unit(fact)] == units
+    assert [unit for fact in facts for unit in observed_units(fact)] == units
 
 
 def test_a_unit_by_itself_as_an_earlier_version_recorded_it_is_read_the_same_way() -> None:
     before = observed("cap-01", NOW_US, TreatmentMark(1, 2, 3))
-    assert each_unit(before) == (before,)
-    assert each_unit(ClockStepped(at_us=1, known_at_us=1, source="gateway", step_s=1.0)) == ()
+    assert observed_units(before) == (before,)
+    assert observed_units(ClockStepped(at_us=1, known_at_us=1, source="gateway", step_s=1.0)) == ()
 
 
 _instants = st.integers(NOW_US - 10**12, NOW_US + 10**12)
@@ -90,7 +90,7 @@ def _normal(unit: ObservedUntil, marks: list[TreatmentMark]) -> ObservedUntil:
 
 @given(_units())
 def test_what_is_put_together_comes_apart_as_it_was(units: list[ObservedUntil]) -> None:
-    recorded = [decode_fact(encode_fact(fact)) for fact in together(units)]
-    assert sorted((each for fact in recorded for each in each_unit(fact)), key=lambda each: each.device) == sorted(
+    recorded = [decode_fact(encode_fact(fact)) for fact in combined(units)]
+    assert sorted((each for fact in recorded for each in observed_units(fact)), key=lambda each: each.device) == sorted(
         units, key=lambda each: each.device
     )

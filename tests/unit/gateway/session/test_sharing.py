@@ -7,7 +7,7 @@ import pytest
 from gateway.session.charges import charged_units
 from gateway.session.facts import AnyFact, CapRef, SharedBy, UnitShared, UnitSharingEnded
 from gateway.session.flags import HeldReason
-from gateway.session.sharing import LONGEST_AGO_US, RESTATED_US, Sharer, shared_spans, sharing_facts, standing
+from gateway.session.sharing import LONGEST_AGO_US, RESTATED_US, Sharer, active_shares, shared_spans, sharing_facts
 from gateway.session.spans import FOREVER
 from tests.unit.gateway.session.live_tracker import Live, Memory
 from tests.unit.gateway.session.release_session import APPROVED, TOKEN, ReleaseSession, prepared, signed
@@ -117,9 +117,9 @@ class TestFacts:
 
     def test_it_stands_until_it_is_ended(self) -> None:
         known = [shared("10:00"), shared("10:00", gateway="gw-03"), parted("11:00"), shared("09:00", "12:00")]
-        assert standing(known[:1]).keys() == {OTHER}
-        assert {each.gateway for each in standing(known[:3])} == {"gw-03"}
-        assert {each.gateway for each in standing(known)} == {"gw-02", "gw-03"}
+        assert active_shares(known[:1]).keys() == {OTHER}
+        assert {each.gateway for each in active_shares(known[:3])} == {"gw-03"}
+        assert {each.gateway for each in active_shares(known)} == {"gw-02", "gw-03"}
 
     def test_its_time_is_the_union_of_all_who_share(self) -> None:
         known = [shared("08:00"), parted("09:00"), shared("08:30", "10:00"), parted("10:10"), shared("11:00", cap=B1)]
