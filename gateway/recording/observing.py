@@ -13,7 +13,7 @@ from gateway.config.lines import UnitSpec
 from gateway.config.load import GatewayConfig
 from gateway.recording.recorder import RunStateChange
 from gateway.runtime.clock import US_PER_S
-from gateway.session.facts import AnyFact, CapRef, ObservedUntil, UnitsObserved
+from gateway.session.facts import AnyFact, CapRef, ObservedUntil, UnitOffline, UnitOnline, UnitsObserved
 from gateway.session.marks import combined
 from gateway.session.observe import (
     CapCondition,
@@ -67,6 +67,7 @@ class Observing:
             for unit in config.units
         }
         self._until_us = {unit: fact.at_us for unit, fact in until.items()}
+        self._gone = {unit for unit, about in of_units.items() if unit not in self._units and not _is_offline(about)}
 
     @property
     def until_us(self) -> Mapping[str, int]:
@@ -93,6 +94,18 @@ class Observing:
         if observed.until_us is not None:
             self._until_us[observed.unit] = observed.until_us
 
+    def gone(self, units: Iterable[str], known_at_us: int) -> tuple[UnitOffline, ...]:
+        """The silences of those of `units` that the configuration no longer has, each from its last good reading on."""
+        return tuple(
+            UnitOffline(
+                device=unit,
+                at_us=self._until_us.get(unit, known_at_us),
+                known_at_us=known_at_us,
+                reason="not-configured",
+            )
+            for unit in sorted(self._gone.intersection(units))
+        )
+
     def facts(self, units: frozenset[str] | set[str], known_at_us: int) -> tuple[UnitsObserved, ...]:
         """How far each of `units` is observed, as facts; with the caps' counters, which prove the next silence."""
         return combined(self._until(unit, known_at_us) for unit in sorted(units & self._until_us.keys()))
@@ -100,6 +113,12 @@ class Observing:
     def _until(self, unit: str, known_at_us: int) -> ObservedUntil:
         seen = self._units[unit].seen if unit in self._units else UnitState(())
         return observed_until(seen, unit, self._until_us[unit], known_at_us)
+
+
+def _is_offline(facts: Iterable[AnyFact]) -> bool:
+    """Whether the facts of a unit leave it out of sight."""
+    seen = [fact for fact in facts if isinstance(fact, UnitOffline | UnitOnline)]
+    return bool(seen) and isinstance(max(seen, key=lambda fact: (fact.at_us, fact.known_at_us)), UnitOffline)
 
 
 def _rules(unit: UnitSpec, config: GatewayConfig) -> ObserveRules:

@@ -306,7 +306,10 @@ class Pipeline:
     async def _resume(self) -> None:
         """Do what became due meanwhile, as the first thing after a start."""
         transaction = self._begin()
-        state, step = await self._advance(transaction, ())
+        gone = self._observing.gone(self._next.watched, transaction.recorded_us)
+        for fact in gone:
+            _log.error("a unit in a session is no longer configured", extra={"unit": fact.device})
+        state, step = await self._advance(transaction, gone)
         wrong = {each.record.token for each in step.outcomes if each.revises}
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})

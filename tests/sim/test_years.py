@@ -6,6 +6,7 @@ from typing import TypedDict
 import pytest
 
 from gateway.audit.verify import verify
+from gateway.config.load import load_config
 from gateway.ledger.batch import Batch
 from gateway.ledger.entry import EntryKind, append
 from gateway.session.fact_types import WorkKind
@@ -20,9 +21,10 @@ from gateway.session.facts import (
     WorkRaised,
     encode_fact,
 )
+from gateway.session.flags import HeldReason
 from gateway.session.outcome import SessionState
 from gateway.session.worklist import WORK, item_id
-from tests.support.pipeline import MINUTE_US, Suite, cool, running
+from tests.support.pipeline import MINUTE_US, Suite, cool, facts_of, running
 
 DAY_US = 24 * 60 * MINUTE_US
 ORDER = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar", "final": True}
@@ -223,4 +225,27 @@ async def test_of_the_work_of_weeks_ago_only_what_is_open_is_in_memory(folder: P
         await pass_days(suite, 1, restart=True)
         assert suite.pipeline.state.facts.of(WORK) == (raised[1],)
         assert [item.raised for item in suite.pipeline.state.work] == raised[1:]
+    assert_sound(folder)
+
+
+async def test_a_unit_that_the_configuration_loses_in_a_treatment_is_lost_until_it_has_it_again(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        await suite.infusion_over(minutes_ago=20)
+        with_unit = suite.config
+        (folder / "gateway.toml").write_text((folder / "gateway.toml").read_text().replace("cap-01", "cap-09"))
+        suite.config = load_config(folder / "gateway.toml")
+        for days in (0.01, 0.05, 0.05):
+            await pass_days(suite, days, restart=True)  # told once
+        (record,) = suite.pipeline.state.records.values()
+        assert record.published is not None
+        assert (record.state, record.published.held) == (SessionState.HELD, (HeldReason.UNIT_LOST,))
+        assert len(await suite.increments()) == 1
+        assert len(await facts_of(suite, "unit_offline")) == 1
+        suite.config = with_unit
+        await pass_days(suite, 0.01, restart=True)
+        await suite.poll(30)
+        assert len(await suite.increments()) == 2
+        (record,) = suite.pipeline.state.records.values()
+        assert record.state is SessionState.OPEN
     assert_sound(folder)
