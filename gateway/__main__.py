@@ -1,4 +1,4 @@
-"""`python -m gateway` is `capgate`."""
+"""Runs the command line as `python -m gateway`."""
 
 from gateway.cli import main
 

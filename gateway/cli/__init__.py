@@ -27,12 +27,12 @@ _COMMANDS = {
     "schema": "Print the AsyncAPI description and JSON Schemas of all messages.",
     "replay": "Compute increments from a session timeline file.",
 }
-# The module of a command, where it does not have the command's name.
-_MODULES = {"send-test": "send_trial"}  # test runners take `send_test.py` for a test
+# Commands whose module has another name.
+_MODULES = {"send-test": "send_trial"}  # pytest would collect `send_test.py` as a test
 
 
 class _LazyGroup(click.Group):
-    """A group that knows its commands' names and one-line helps without importing them."""
+    """A click group that lists its commands without importing their modules."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

@@ -1,7 +1,4 @@
-"""What a gateway says over MQTT, gathered into units, sessions and increments; shown by `watch` and `demo`.
-
-The board knows the gateway only by its messages, as any other subscriber would.
-"""
+"""The latest state of units, sessions and increments, from a gateway's MQTT messages; for `watch` and `demo`."""
 
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -27,7 +24,7 @@ class _Cap(msgspec.Struct):
 
 
 class _Data(msgspec.Struct):
-    """The fields of any message's data that the board shows; each type fills its own."""
+    """The union of the data fields that the board reads; each message type sets its own."""
 
     unit: str = ""
     cap: int = 0
@@ -62,7 +59,7 @@ class _Message(msgspec.Struct):
 
 
 class UnitRow(msgspec.Struct):
-    """A unit as last heard."""
+    """The latest state of a unit."""
 
     unit: str
     profile: str = ""
@@ -76,7 +73,7 @@ class UnitRow(msgspec.Struct):
 
 
 class IncrementRow(msgspec.Struct):
-    """An increment as it stands after its last message."""
+    """The latest revision of an increment."""
 
     increment: str
     revision: str
@@ -87,7 +84,7 @@ class IncrementRow(msgspec.Struct):
 
 
 class SessionRow(msgspec.Struct):
-    """A session as last heard."""
+    """The latest state of a session, with its increments."""
 
     session: str
     unit: str = ""
@@ -104,7 +101,7 @@ class SessionRow(msgspec.Struct):
 
 
 class Board:
-    """Everything heard so far."""
+    """The state collected from the messages so far."""
 
     def __init__(self) -> None:
         self.units: dict[str, UnitRow] = {}
@@ -112,11 +109,11 @@ class Board:
         self.topics: Counter[str] = Counter()
         self.gateway = "not heard of yet"
         self.time = ""
-        self.observed: dict[str, str] = {}  # unit -> when it was last read
+        self.observed: dict[str, str] = {}  # unit -> RFC 3339 time of its last reading
         self._decoder = msgspec.json.Decoder(_Message)
 
     def take(self, topic: str, payload: bytes) -> None:
-        """Take one message; what is no event of a gateway is only counted."""
+        """Apply one message; other messages than events of a gateway are only counted by topic."""
         self.topics[topic] += 1
         try:
             message = self._decoder.decode(payload)
@@ -136,14 +133,14 @@ class Board:
             case "org.capgate.increment.v1":
                 self._increment(data)
             case "org.capgate.session.head.v1":
-                pass  # sums of what the other messages carry one by one
+                pass  # a summary of the other messages
             case changed if changed.startswith("org.capgate.session."):
                 self._session_change(data)
             case _:
                 pass
 
     def as_json(self) -> dict[str, object]:
-        """`units`, `sessions` (each with its increments) and `topics`, in plain values."""
+        """`units`, `sessions` (each with its increments) and `topics` (messages by topic), as JSON values."""
         sessions: list[object] = []
         for row in self.sessions.values():
             session = msgspec.to_builtins(row)
@@ -156,7 +153,7 @@ class Board:
         }
 
     def render(self) -> "Group":
-        """Units, then sessions, as terminal tables."""
+        """The tables of units and sessions, for rich."""
         from rich.console import Group
         from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""`capgate bridge`: HL7 topics to an MLLP listener and back, as a service."""
+"""`capgate bridge`: runs the bridge between MQTT and MLLP as a service."""
 
 import asyncio
 import logging
@@ -59,7 +59,7 @@ def command(config: Path, check: bool, status: bool, as_json: bool, form: str | 
 
 
 def _show(config: BridgeConfig, *, as_json: bool) -> int:
-    """Print what the running bridge says of itself; the exit code."""
+    """Print the running bridge's report from /healthz; returns the exit code."""
     if config.health is None:
         click.echo("the configuration has no [health]; accepted: listen, an address of this machine", err=True)
         return 2

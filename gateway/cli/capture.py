@@ -1,4 +1,4 @@
-"""`capgate capture`: the raw traffic on a line, our own polling or whatever goes by."""
+"""`capgate capture`: records the raw traffic on a line, while polling a unit or while only listening."""
 
 import asyncio
 import logging
@@ -90,7 +90,7 @@ def command(
         require_consent(profile, consents=consent)
     serial = _serial(overrides) if profile is None else profile.serial
     address = unit_id if profile is None else checked_unit_id(profile, unit_id)
-    logging.getLogger("drivers").addHandler(logging.NullHandler())  # what they would log is in the file
+    logging.getLogger("drivers").addHandler(logging.NullHandler())  # silenced: the file has it all
     try:
         opener = connector(line, serial)
         file = out.open("xb")
@@ -101,7 +101,7 @@ def command(
     with file:
         recorder = _Recorder(file)
         recorder.begin(line, profile, address, None if line.startswith("socket:") else serial, listened=listen)
-        taps = tapped(opener, recorder.heard)
+        taps = tapped(opener, recorder.tap)
         if profile is None or listen:
             work = _listen(taps)
         else:
@@ -112,7 +112,7 @@ def command(
 
 
 class _Recorder:
-    """Writes what it hears; each piece is in the file before anybody acts on it."""
+    """Writes a capture file; each chunk is flushed before the driver processes it."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -130,7 +130,7 @@ class _Recorder:
         *,
         listened: bool,
     ) -> None:
-        """Writes the header."""
+        """Write the header."""
         header = Header(
             line=line,
             dialect=profile.dialect if profile else None,
@@ -142,8 +142,8 @@ class _Recorder:
         )
         self._write(header)
 
-    def heard(self, direction: Direction, data: bytes) -> None:
-        """Bytes went over the line."""
+    def tap(self, direction: Direction, data: bytes) -> None:
+        """Write the bytes of one read or write on the line."""
         if direction is Direction.TX:
             self.sent += len(data)
         else:
@@ -157,18 +157,18 @@ class _Recorder:
 
 
 async def _for(length_s: float, work: Awaitable[str]) -> str | None:
-    """Works that long, or until Ctrl-C; what went wrong if it ended by itself."""
+    """Run `work` for that long, or until Ctrl-C (both None); returns its error's text if it ends before."""
     try:
         async with asyncio.timeout(length_s):
             return await work
-    except (TimeoutError, asyncio.CancelledError):  # Ctrl-C cancels: the file is whole either way
+    except (TimeoutError, asyncio.CancelledError):  # Ctrl-C cancels; the file is complete either way
         return None
 
 
 async def _poll(
     url: str, opener: Connector, profile: DeviceProfile, unit_id: int | None, period_s: float, *, consents: bool
 ) -> str:
-    """Polls until it is cancelled; the error's text if the first opening fails."""
+    """Poll until cancelled; returns the error's text if the line cannot be opened at first."""
     baud = None if url.startswith("socket:") else profile.serial.baud
     line = Line(url, opener, dialect(profile.dialect), line_timing(profile), baud)
     driver = Driver("capture", profile, line, unit_id, SystemClock().now, consents=consents)
@@ -183,7 +183,7 @@ async def _poll(
 
 
 async def _listen(opener: Connector) -> str:
-    """Waits until it is cancelled; the error's text once the line breaks."""
+    """Listen until cancelled; returns the error's text once the line is down."""
     try:
         link = await opener()
     except LineDown as error:
@@ -199,7 +199,7 @@ async def _listen(opener: Connector) -> str:
 
 
 def _serial(overrides: dict[str, object]) -> SerialSettings:
-    """The settings of a line whose unit nobody knows yet. Raises UsageError."""
+    """The serial settings given by --set, where no profile is given. Raises UsageError."""
     given = {key.removeprefix(_SERIAL): value for key, value in overrides.items()}
     try:
         return msgspec.convert(given, SerialSettings) if set(overrides) <= _KEYS else _without_profile()

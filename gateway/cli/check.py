@@ -1,4 +1,4 @@
-"""`capgate check`: a configuration checked as a whole, before it is started."""
+"""`capgate check`: checks a configuration file or a device profile."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -47,7 +47,7 @@ def command(config: Path, as_json: bool) -> None:
 
 
 def _not_in_effect(config: GatewayConfig | None) -> Iterator[Problem]:
-    """A policy of a day to come. The gateway starts with it all the same, and holds the sessions of the days before."""
+    """A warning if the policy takes effect on a future day: sessions of the days before are held."""
     if config is not None and datetime.now(config.policy.zone).date() < config.policy.effective:
         policy = config.policy
         text = f"policy {policy.name} is effective from {policy.effective} on: sessions that open before are held"
@@ -78,7 +78,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _understood(config: GatewayConfig) -> Iterator[str]:
-    """What the gateway would do, for a person to compare with what was meant."""
+    """The resolved configuration as lines of text, for a person to compare with what was intended."""
     policy = config.policy
     approved = f"approved by {policy.approved_by}" if policy.approved_by else "approved by NOBODY, increments are held"
     yield f"gateway {config.id}, {config.mode}, topics {Topics(config.site, config.id, config.mode).root}/..."

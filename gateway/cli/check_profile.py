@@ -1,4 +1,4 @@
-"""`capgate check` of a device profile: every error with its line, and its golden polls replayed."""
+"""`capgate check` of a device profile: reports every error with its line, and replays the golden polls."""
 
 from pathlib import Path
 from typing import NoReturn
@@ -13,7 +13,7 @@ from gateway.runtime.logs import escaped
 
 
 def is_profile(path: Path) -> bool:
-    """Whether the file describes a kind of unit and no gateway."""
+    """Whether the file is a device profile, not a gateway's configuration."""
     try:
         return "identity" in read_toml(path).data
     except TomlProblems:
@@ -21,7 +21,7 @@ def is_profile(path: Path) -> bool:
 
 
 def report_profile(path: Path, as_json: bool) -> NoReturn:
-    """Prints what is wrong with the profile, or what it was understood to be, and exits with 1 or 0."""
+    """Print the profile's errors and exit with 1, or print its summary and exit with 0."""
     try:
         problems = golden_problems(path)
     except TomlProblems as error:

@@ -28,7 +28,7 @@ def request_command(
     accepted: type[ShownAnswer],
     *params: click.Parameter,
 ) -> click.Command:
-    """A command that sends `request` with its parameters as further fields, and prints the answer, an `accepted`."""
+    """A command that sends `request` with its parameters as fields, and prints the answer, of type `accepted`."""
 
     def callback(config: Path, as_json: bool, **fields: object) -> None:
         given = {key: value for key, value in fields.items() if value is not None}
@@ -51,20 +51,20 @@ def request_command(
 
 
 def signed(shown: str) -> tuple[tuple[click.Option, click.Option], str]:
-    """The options `--person` and `--reason`, and the example with them."""
+    """The options `--person` and `--reason`, and the example `shown` with them appended."""
     who = click.Option(["--person"], required=True, help="Who acts: a name or staff number. Recorded for good.")
     why = click.Option(["--reason"], required=True, help="Why, up to 200 characters. Recorded; name no patient.")
     return (who, why), f'{shown} --person rn-4471 --reason "as charted" '
 
 
 def act_command(group: str, name: str, act: str, text: str, example: str, *params: click.Parameter) -> click.Command:
-    """A command that sends the act `act`, with the person who acts and the reason."""
+    """A command that sends the act `act`, with --person and --reason."""
     who_and_why, shown = signed(example)
     return request_command(group, name, text, shown, {"request": "tell", "act": act}, ActAnswer, *params, *who_and_why)
 
 
 def ask(config: Path, request: bytes) -> bytes:
-    """The gateway's answer, one JSON object. Ends the command with 2 where there is none."""
+    """Send a request; returns the answer, one JSON object. Exits with 2 if none comes."""
     try:
         path = load_config(config).state_dir / SOCKET_FILE
     except TomlProblems as problems:

@@ -1,4 +1,4 @@
-"""A control answer as text for a person."""
+"""Renders control answers as text."""
 
 from collections.abc import Iterable, Iterator
 from typing import assert_never
@@ -24,7 +24,7 @@ ShownAnswer = SessionsAnswer | SessionAnswer | WorklistAnswer | DoneAnswer | Act
 
 
 def answer_text(answer: ShownAnswer | RefusalAnswer) -> str:
-    """The answer in lines, without anything that moves a cursor."""
+    """The answer as lines of text, without control characters."""
     return "\n".join(map(escaped, _lines(answer)))
 
 

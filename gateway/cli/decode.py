@@ -1,4 +1,4 @@
-"""`capgate decode`: recorded traffic in words, frame by frame, or as golden frames for a profile."""
+"""`capgate decode`: explains a capture frame by frame, or writes it as golden frames for a profile."""
 
 import sys
 from pathlib import Path
@@ -47,11 +47,11 @@ def command(file: Path, profile_id: str | None, directory: Path | None, golden: 
         raise click.UsageError("the capture names no kind of unit: say --profile")
     if golden:
         _golden(capture, chosen_profile(profile_id, directory, {}))
-    _explain(capture, _spoken(capture, profile_id, directory), as_json)
+    _explain(capture, _profile_for(capture, profile_id, directory), as_json)
 
 
-def _spoken(capture: Capture, profile_id: str, directory: Path | None) -> DeviceProfile:
-    """The profile in the language that the capture names."""
+def _profile_for(capture: Capture, profile_id: str, directory: Path | None) -> DeviceProfile:
+    """The profile, with the dialect of the capture."""
     name = capture.header.dialect
     return chosen_profile(profile_id, directory, {} if name is None else {"dialect": str(name)})
 

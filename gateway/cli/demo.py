@@ -1,8 +1,8 @@
-"""`capgate demo`: the whole job on simulated units, on real wires, in about two minutes.
+"""`capgate demo`: a complete scenario on simulated units, in about two minutes.
 
-One process holds the simulated units, a broker unless a real one is given, the gateway and a stand-in for the
-interface engine. They know each other by sockets, a pseudo-terminal and MQTT alone, and share one scaled clock, which
-waits for the units' readings where the machine is too slow for the speed.
+One process runs the simulated units, a broker (unless --broker is given), the gateway and a simulated interface engine.
+They communicate over sockets, a pseudo-terminal and MQTT only, and share one scaled clock, which waits for the units'
+readings if the machine is too slow for the speed.
 """
 
 import asyncio
@@ -39,8 +39,8 @@ from simulators.scenario.scenario import S_PER_MIN, infusion_feed, load_scenario
 from simulators.scenario.scenario_format import Scenario
 from simulators.serve import CannotServe, Plant
 
-AFTERWARDS_S = 120.0  # of the scaled clock: what the last readings bring
-FAREWELL_S = 10.0  # at most, for the gateway's last messages to come back from the broker
+AFTERWARDS_S = 120.0  # on the scaled clock, for messages that the last readings cause
+FAREWELL_S = 10.0  # time-out for the gateway's last messages to arrive from the broker
 
 
 @click.command(
@@ -79,21 +79,21 @@ def command(once: bool, as_json: bool, broker: str | None, speed: float, keep: P
 
 
 class _PacingBoard(Board):
-    """A board that lets the demo's clock run as far as readings have come from every unit that is up."""
+    """A board that advances the demo's clock as readings arrive from all units whose link is up."""
 
     def __init__(self, clock: PacedClock) -> None:
         super().__init__()
         self._clock = clock
 
     def take(self, topic: str, payload: bytes) -> None:
-        """Take one message."""
+        """Apply one message, and advance the clock."""
         super().take(topic, payload)
         up = [self.observed[unit] for unit, row in self.units.items() if row.link == "up" and unit in self.observed]
         self._clock.follow(to_us(datetime.fromisoformat(min(up))) if up else None)
 
 
 class _Demo:
-    """One showing of a scenario."""
+    """One run of a scenario."""
 
     def __init__(self, scenario: Scenario, folder: Path, board: Board, clock: PacedClock) -> None:
         self._scenario = scenario
@@ -124,7 +124,7 @@ class _Demo:
         async with asyncio.TaskGroup() as group:
             gateway_stop = asyncio.Event()
             gateway = group.create_task(run_gateway(config, self._clock, gateway_stop))
-            onlookers = [
+            clients = [
                 group.create_task(follow(client, f"{topics.root}/#", self._board)),
                 group.create_task(
                     feed(
@@ -138,12 +138,12 @@ class _Demo:
                     )
                 ),
             ]
-            onlookers.append(group.create_task(redraw(self._board) if draw else _progress(self._board)))
+            clients.append(group.create_task(redraw(self._board) if draw else _progress(self._board)))
             await self._until_end(stop, stay)
             gateway_stop.set()
             await gateway
-            await self._farewell()
-            for task in onlookers:
+            await self._last_messages()
+            for task in clients:
                 task.cancel()
 
     async def _until_end(self, stop: asyncio.Event, stay: bool) -> None:
@@ -153,8 +153,8 @@ class _Demo:
                 async with asyncio.timeout(None if stay else (length_s - self._now_s()) / self._clock.speed):
                     await stop.wait()
 
-    async def _farewell(self) -> None:
-        """Hear the gateway out: what it handed to the broker at last is still on its way to the board."""
+    async def _last_messages(self) -> None:
+        """Wait for the gateway's offline status, so that everything published before has reached the board."""
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
                 while not self._board.gateway.startswith("offline"):  # noqa: ASYNC110 - a board has no event for it
@@ -165,7 +165,7 @@ class _Demo:
         return (self._clock.now().boot_us - self._clock.start.boot_us) / US_PER_S
 
     def _configuration(self, words: dict[str, str]) -> Path:
-        """The demo's configuration with its addresses filled in, kept for whoever wants to look."""
+        """Write the demo's configuration with `words` (placeholder -> value) filled in; returns its path."""
         text = (shipped_dir() / "demo.toml").read_text()
         for name, value in words.items():
             text = text.replace(f"{{{name}}}", value)
@@ -188,7 +188,7 @@ def _free_port() -> int:
 
 
 async def _progress(board: Board) -> None:
-    """One line on stderr whenever an increment comes, for who watches no table."""
+    """Print a line on stderr for each change of the number of increments, where no table is drawn."""
     shown = 0
     while True:  # ends with the task
         await asyncio.sleep(0.5)
@@ -199,7 +199,7 @@ async def _progress(board: Board) -> None:
 
 
 def _summary(board: Board, folder: Path) -> None:
-    """What was seen, and where to look next."""
+    """Print sessions, increments and counts of messages, and what to try next."""
     for session in board.sessions.values():
         increments = session.valid_increments()
         place = f"{session.unit} cap {session.cap}"

@@ -1,4 +1,4 @@
-"""The demo's interface engine: says at the scenario's instants what an EHR would say, over MQTT like any engine."""
+"""The demo's simulated interface engine: publishes an EHR's messages over MQTT at the scenario's instants."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from gateway.mqtt.types import MqttSettings, OutgoingMessage
 from gateway.runtime.clock import US_PER_S
 from simulators.scenario.scenario import FeedItem, FeedKind
 
-CHARTED_AFTER_S = 60.0  # a nurse charts a start or an end a minute later
+CHARTED_AFTER_S = 60.0  # delay between a start or an end and its charting
 
 
 async def feed(
@@ -23,17 +23,17 @@ async def feed(
     speed: float,
     listens: Callable[[], bool],
 ) -> None:
-    """Publish every item when it is charted, the first when the gateway `listens`. Raises MqttDown.
+    """Publish every item at the time of its charting, once the gateway is online (`listens`). Raises MqttDown.
 
-    `now_s` gives seconds of the scenario.
+    `now_s` returns the seconds since the scenario's start.
     """
-    while not listens():  # noqa: ASYNC110 - its birth is heard by somebody else
+    while not listens():  # noqa: ASYNC110 - another task receives the birth message
         await asyncio.sleep(0.02)
     will = OutgoingMessage(f"{topic}/engine-gone", b"", qos=0)
     async with connect(settings, will) as connection:
         for number, item in enumerate(items, start=1):
             charted_s = item.at_s + CHARTED_AFTER_S
-            while (wait_s := charted_s - now_s()) > 0:  # noqa: ASYNC110 - the clock may wait meanwhile
+            while (wait_s := charted_s - now_s()) > 0:  # noqa: ASYNC110 - the clock may pause meanwhile
                 await asyncio.sleep(wait_s / speed)
             await connection.publish(
                 OutgoingMessage(topic, _event(number, item, start_us), content_type="application/json")

@@ -1,4 +1,4 @@
-"""`capgate explain`: how messages of the EHR would be read, and what they would change. Nothing is recorded."""
+"""`capgate explain`: shows how messages of the EHR would be read, and which facts result. Records nothing."""
 
 import sys
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""`capgate export temperatures`: a unit's history out of the gateway's file, for a spreadsheet or a program."""
+"""`capgate export temperatures`: writes a unit's temperature history as CSV or JSON lines."""
 
 import csv
 import sys
@@ -19,7 +19,7 @@ _EVER_US = 1 << 62
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """One line of the export. `value` has the offset in it; null, empty in CSV: `reason` says why there is none."""
+    """One line of the export. `value` includes the offset; it is null (CSV: empty) where `reason` says why."""
 
     at: str
     unit: str

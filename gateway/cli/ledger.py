@@ -1,4 +1,4 @@
-"""`capgate ledger`: read a ledger afterwards. Nothing here writes to one; all of it works beside a running gateway."""
+"""`capgate ledger`: commands that read a ledger without writing to it, also while the gateway runs."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`capgate ledger export`, `backup` and `key`: what leaves the box."""
+"""`capgate ledger export`, `backup` and `key`: audit bundles, copies and the public key."""
 
 import sys
 from pathlib import Path

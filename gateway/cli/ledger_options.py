@@ -1,4 +1,4 @@
-"""What the commands that read a ledger share: the argument, and how they refuse."""
+"""The arguments and the error handling that the ledger commands share."""
 
 import sys
 from collections.abc import Generator
@@ -16,7 +16,7 @@ IDENTIFY = click.option("--identify", is_flag=True, help="With the patient's ide
 
 @contextmanager
 def refusing() -> Generator[None]:
-    """Ends the command with one line: exit code 1 for a session that is not there, 2 for what cannot be read."""
+    """Print errors as one line and exit: with 1 for an unknown session, with 2 for a file that cannot be read."""
     try:
         yield
     except UnknownSession as error:

@@ -1,4 +1,4 @@
-"""`capgate ledger reconcile`."""
+"""`capgate ledger reconcile`: what became of the sessions of a day or of several."""
 
 import sys
 from datetime import date, datetime
@@ -48,7 +48,7 @@ def reconcile(ledger: Path, day: datetime | None, first: datetime | None, last: 
 
 
 def _days(day: datetime | None, first: datetime | None, last: datetime | None) -> tuple[date, date]:
-    """The first and the last day that are asked for."""
+    """The first and the last day asked for. Raises UsageError."""
     begun = first or day
     if begun is None or (day is not None and (first, last) != (None, None)):
         raise click.UsageError("give --day, or --from with or without --to")

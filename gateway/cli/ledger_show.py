@@ -1,4 +1,4 @@
-"""`capgate ledger show`."""
+"""`capgate ledger show`: the entries of one session."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from gateway.cli.ledger_options import IDENTIFY, JSON, LEDGER, refusing
 
 
 class _Shown(msgspec.Struct):
-    """What of the content is printed for people."""
+    """The fields of an entry's body that the text output shows."""
 
     session: str
     gateway: str
@@ -78,5 +78,5 @@ def _pairs(values: Mapping[str, object]) -> str:
 def _flat(value: object) -> str:
     try:
         return "/".join(map(str, _mapping(value).values()))
-    except msgspec.ValidationError:  # no mapping
+    except msgspec.ValidationError:  # not a JSON object
         return str(value)

@@ -1,4 +1,4 @@
-"""`capgate ledger verify`."""
+"""`capgate ledger verify`: verifies a ledger's chain, messages, checkpoints and counts."""
 
 import sys
 from pathlib import Path

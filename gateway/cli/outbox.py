@@ -1,4 +1,4 @@
-"""`capgate outbox`: the messages that the engine has not acknowledged, and one command to send one again."""
+"""`capgate outbox`: lists and shows messages that the engine has not acknowledged, and sends them again."""
 
 import sys
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ _EXITS = "Exit codes: 0 done, 1 there is no such message, 2 the ledger cannot be
 
 
 class _Messages(msgspec.Struct, frozen=True):
-    """The JSON of `list`."""
+    """The JSON output of `list`."""
 
     messages: list[Unsettled]
 
 
 class _Message(msgspec.Struct, frozen=True):
-    """The JSON of `show`."""
+    """The JSON output of `show`."""
 
     message: Followed
     events: list[DeliveryEvent]

@@ -1,4 +1,4 @@
-"""`capgate ports`: this machine's serial ports by names that stay."""
+"""`capgate ports`: lists this machine's serial ports by stable paths."""
 
 import sys
 from collections import Counter
@@ -55,7 +55,7 @@ def _lines(port: SerialPort) -> list[str]:
 
 
 def _alike(ports: list[SerialPort]) -> list[str]:
-    """Adapters that only the socket tells apart."""
+    """A warning for each group of adapters with equal USB id and serial number, which only the socket distinguishes."""
     kinds = Counter((port.usb_id, port.serial_number) for port in ports if port.usb_id)
     return [
         f"{count} adapters {usb_id} say the same of themselves: only the path tells them apart, label the sockets"

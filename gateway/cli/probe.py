@@ -1,4 +1,4 @@
-"""`capgate probe`: one look at one unit, without any configuration."""
+"""`capgate probe`: polls one unit once, without a configuration."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from drivers.profile.load import DeviceProfile
 from drivers.transport.base import Connector
 from drivers.transport.open import connector
 from drivers.unit.driver import Driver, ProbeResult, line_timing
-from gateway.cli.probe_report import ProbeReport, report, report_on_nobody
+from gateway.cli.probe_report import ProbeReport, report, report_without_unit
 from gateway.cli.probe_show import show
 from gateway.cli.unit_options import (
     checked_unit_id,
@@ -72,7 +72,7 @@ def command(
     overrides = overrides_of(settings)
     if timeout_s is not None:
         overrides["timing.timeout_ms"] = round(timeout_s * 1000)
-    logging.getLogger("drivers").addHandler(logging.NullHandler())  # the report says all that they would log
+    logging.getLogger("drivers").addHandler(logging.NullHandler())  # silenced: the report has it all
     if profile_id is None:
         if settings or consent:
             raise click.UsageError("--set and --consent go with a kind of unit: say --profile")
@@ -97,7 +97,7 @@ def _read(url: str, profile: DeviceProfile, unit_id: int | None, *, consents: bo
 def _searched(
     url: str, profiles: list[DeviceProfile], unit_id: int | None, timeout_s: float, directory: Path | None
 ) -> ProbeReport:
-    """The report by the profile that fits best, each tried as its maker delivers it."""
+    """Scan with the makers' default settings, and report by the profile that fits best."""
     addresses = [1] if unit_id is None else [unit_id]
     questions = plan(profiles, addresses, is_serial=not url.startswith("socket:"), only_own_settings=True)
     _connector(url, profiles[0])
@@ -105,9 +105,9 @@ def _searched(
     try:
         found = asyncio.run(scan.run(questions))
     except LineDown as error:
-        return report_on_nobody(url, unit_id, Scanned((), (), (), None, 0), down=error.detail)
+        return report_without_unit(url, unit_id, Scanned((), (), (), None, 0), down=error.detail)
     if not found.units or not found.units[0].likely:
-        return report_on_nobody(url, unit_id, found)
+        return report_without_unit(url, unit_id, found)
     unit = found.units[0]
     kind = next(profile for profile in profiles if profile.id == unit.likely[0])
     overrides = overrides_of(tuple(f"{key}={value}" for key, value in settings_for(kind, unit).items()))

@@ -1,4 +1,4 @@
-"""The report of `capgate probe`: what the unit said, the evidence for its findings, and for each fault what to try."""
+"""The report of `capgate probe`: measured points, findings about line and unit, and a hint for each fault."""
 
 import msgspec
 
@@ -11,8 +11,8 @@ from drivers.reading import FaultKind, Quality, ReadFault, Reason, RunState
 from drivers.transport.ports import holders
 from drivers.unit.driver import ProbeResult
 
-# What a unit of several caps is said to do: the first of these that one of its caps does.
-_FOREMOST = (
+# The run state of a unit with several caps: the first of these that one of its caps has.
+_BY_PRIORITY = (
     RunState.FAULT,
     RunState.READY,
     RunState.RUNNING,
@@ -20,12 +20,12 @@ _FOREMOST = (
     RunState.UNKNOWN,
     RunState.STOPPED,
 )
-_ANSWERS_TO_ANOTHER = (RejectKind.WRONG_COUNT, RejectKind.WRONG_FUNCTION, RejectKind.WRONG_TRANSACTION)
+_MISMATCHED = (RejectKind.WRONG_COUNT, RejectKind.WRONG_FUNCTION, RejectKind.WRONG_TRANSACTION)
 _UNREADABLE = (RejectKind.NOISE, RejectKind.BAD_CHECK)
 
 
 class ReportPoint(msgspec.Struct, frozen=True):
-    """One point; a conclusion of the profile's rules has no `raw`. `value` is None exactly when quality is bad."""
+    """A point, or a state derived by the profile's rules, without `raw`. `value` is None exactly if quality is bad."""
 
     name: str
     cap: int | None
@@ -37,7 +37,7 @@ class ReportPoint(msgspec.Struct, frozen=True):
 
 
 class ReportFault(msgspec.Struct, frozen=True):
-    """One thing that went wrong; `hint` begins with where to look."""
+    """A fault; `hint` begins with its area (line, wiring, address, map, ...)."""
 
     kind: FaultKind
     detail: str
@@ -45,17 +45,17 @@ class ReportFault(msgspec.Struct, frozen=True):
 
 
 class ReportIdentity(msgspec.Struct, frozen=True):
-    """What kind of unit was asked for, and whether it is one that answered."""
+    """The kind of unit in the profile, and whether the unit that answered is of it."""
 
     vendor: str
     model: str
     source: str
     serial_number: str | None
-    confirmed: bool | None  # None: too little was read to tell
+    confirmed: bool | None  # None: too little was read to decide
 
 
 class ProbeReport(msgspec.Struct, frozen=True):
-    """The answer of `capgate probe --json`. Without a kind of unit that fits, `profile` and `identity` are None."""
+    """The output of `capgate probe --json`. `profile` and `identity` are None if no profile fits."""
 
     profile: str | None
     line: str
@@ -71,7 +71,7 @@ class ProbeReport(msgspec.Struct, frozen=True):
 
     @property
     def is_good(self) -> bool:
-        """Whether all was read, and by a unit of this kind."""
+        """Whether every block was read without a fault, identity included."""
         return self.profile is not None and not self.faults
 
 
@@ -92,7 +92,7 @@ def report(
         identity=ReportIdentity(
             identity.vendor, identity.model, identity.source, result.decoded.serial_number, confirmed
         ),
-        run_state=next(state for state in _FOREMOST if state in states),
+        run_state=next(state for state in _BY_PRIORITY if state in states),
         alarms=result.decoded.alarms,
         points=(*_read(result), *_concluded(profile, result)),
         faults=tuple(ReportFault(fault.kind, fault.detail, hint(fault)) for fault in result.faults),
@@ -102,8 +102,8 @@ def report(
     )
 
 
-def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str | None = None) -> ProbeReport:
-    """The report on a search that found no unit of a known kind; `down`: the line could not be opened."""
+def report_without_unit(line: str, unit_id: int | None, scanned: Scanned, down: str | None = None) -> ProbeReport:
+    """The report on a scan in which no profile fitted; `down`: why the line could not be opened."""
     faults: list[ReportFault] = []
     findings = diagnose(_scan_evidence(line, unit_id, scanned, down))
     if down is not None:
@@ -125,7 +125,7 @@ def report_on_nobody(line: str, unit_id: int | None, scanned: Scanned, down: str
 def _probe_evidence(
     line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters
 ) -> LineEvidence:
-    """What one probe with a profile found."""
+    """The evidence of a poll with a profile."""
     is_network = line.startswith("socket:")
     return LineEvidence(
         is_port=line.startswith("/"),
@@ -146,7 +146,7 @@ def _probe_evidence(
 
 
 def _scan_evidence(line: str, unit_id: int | None, scanned: Scanned, down: str | None) -> LineEvidence:
-    """What a scan for whatever answers found; `down`: why the line could not be opened."""
+    """The evidence of a scan in which no profile fitted; `down`: why the line could not be opened."""
     is_network = line.startswith("socket:")
     faults: list[tuple[FaultKind, str]] = [] if down is None else [(FaultKind.LINE_DOWN, down)]
     if scanned.units and not scanned.stopped:
@@ -181,7 +181,7 @@ def _read(result: ProbeResult) -> list[ReportPoint]:
 
 
 def _concluded(profile: DeviceProfile, result: ProbeResult) -> list[ReportPoint]:
-    """What the profile's rules make of it, cap by cap; nothing that such a unit cannot tell."""
+    """The states that the profile's rules derive, cap by cap; only those that the profile has rules for."""
     missing = Reason.UNDECIDED if result.complete else Reason.NOT_READ
     points: list[ReportPoint] = []
     for cap in result.decoded.caps:
@@ -198,7 +198,7 @@ def _concluded(profile: DeviceProfile, result: ProbeResult) -> list[ReportPoint]
 
 
 class _Hints:
-    """What to try next: wiring, line settings, timing, address or map, as far as the line's counters show."""
+    """The hint for a fault (wiring, line settings, timing, address or map), derived from the line's counters."""
 
     def __init__(
         self, line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters
@@ -208,11 +208,11 @@ class _Hints:
         self._settings = f"{profile.serial}, {profile.dialect}" if "socket:" not in line else profile.dialect
         self._timeout_ms = round(profile.timing.timeout_s * 1000)
         self._rejects = counters.rejects
-        self._to_another = any(counters.rejects[kind] for kind in _ANSWERS_TO_ANOTHER)
+        self._mismatched = any(counters.rejects[kind] for kind in _MISMATCHED)
         self._unreadable = any(counters.rejects[kind] for kind in _UNREADABLE)
-        # Once an answer has stayed out, one to another request, or bytes while nobody asks, can only be a late one.
+        # After a time-out, an answer to another request, or bytes while idle, must be a late answer.
         missed = any(fault.kind is FaultKind.TIMEOUT for fault in result.faults)
-        self._is_late = missed and (self._to_another or (counters.idle_bytes > 0 and not self._unreadable))
+        self._is_late = missed and (self._mismatched or (counters.idle_bytes > 0 and not self._unreadable))
 
     def __call__(self, fault: ReadFault) -> str:
         match fault.kind:
@@ -225,7 +225,7 @@ class _Hints:
                 )
             case FaultKind.TIMEOUT:
                 return self._of_timeout()
-            case FaultKind.GARBLED if self._to_another and not self._unreadable:
+            case FaultKind.GARBLED if self._mismatched and not self._unreadable:
                 return "map: whole answers come, but not to what was asked; try another profile"
             case FaultKind.GARBLED:
                 return (

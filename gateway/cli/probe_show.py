@@ -1,4 +1,4 @@
-"""The report of `capgate probe` as tables for people."""
+"""Renders the report of `capgate probe` as terminal tables."""
 
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def show(answer: ProbeReport) -> None:
-    """The report as a table for people, on standard output."""
-    from rich.console import Console  # here, for rich is slow to import
+    """Print the report on standard output."""
+    from rich.console import Console  # imported here, since rich is slow to import
     from rich.table import Table
     from rich.text import Text
 

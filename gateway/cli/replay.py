@@ -76,7 +76,7 @@ def _show_results(results: Results) -> None:
 
 
 def _passes(reports: list[tuple[Case, CaseReport]], wanted: Wanted, *, beside_json: bool) -> bool:
-    """Name every difference, on the error stream where the output is JSON; whether there was none."""
+    """Print every difference (to stderr if the output is JSON); returns whether there was none."""
     failed = silent = 0
     for case, found in reports:
         differing = differences(case, found, wanted)

@@ -1,4 +1,4 @@
-"""`capgate replay --ledger`: what another rule would have counted of the sessions in a ledger."""
+"""`capgate replay --ledger`: recounts the sessions of a ledger under another policy."""
 
 import sys
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from gateway.session.policy import Policy, PolicyFile
 
 class _Recount(msgspec.Struct):
     session: str
-    policy: str  # that was pinned
+    policy: str  # the pinned one
     recorded: int
     recounted: int
 
 
 def recount(ledger: Path, name: str, *, as_json: bool) -> None:
-    """Prints, session by session, the units that were recorded and those that the policy of that name gives."""
+    """Print for each session the recorded units and those under the policy `name`."""
     other = _other_policy(name)
     with refusing(), open_snapshot(ledger) as connection:
         found = [_recount(each, other) for each in sessions(connection)]
@@ -45,7 +45,7 @@ def _recount(session: RecordedSession, other: Callable[[Policy], Policy]) -> _Re
 
 
 def _other_policy(name: str) -> Callable[[Policy], Policy]:
-    """What to make of a session's policy: its thresholds changed, or all of it replaced by a file's."""
+    """A function from a session's policy to the one to recount with: other thresholds, or a file's policy."""
     if name in THRESHOLDS:
         changed = THRESHOLDS[name]
         return lambda policy: msgspec.structs.replace(policy, name=name, **changed)

@@ -1,4 +1,4 @@
-"""What `capgate replay` says of a case: units, instants, log and flags, and how they differ from what was expected."""
+"""The report of `capgate replay` on a case: units, instants, log and flags, compared with the expected ones."""
 
 from collections.abc import Iterable, Iterator
 from datetime import tzinfo
@@ -26,7 +26,7 @@ _FLAGS_POLICY = "midpoint"
 
 
 class LogEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One entry of a log. Instants carry the case's own offset."""
+    """One emitted, amended or retracted increment. Instants have the case's UTC offset."""
 
     op: str
     unit: int
@@ -36,7 +36,7 @@ class LogEntry(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What one patient has under one policy."""
+    """The units of one patient under one policy."""
 
     units: int
     attained: tuple[str, ...]
@@ -54,7 +54,7 @@ class VariantReport(msgspec.Struct, frozen=True):
 
 
 class CaseReport(msgspec.Struct, frozen=True):
-    """One case. `flags` are those of all its patients under the file's own policy."""
+    """The report on one case. `flags` are those of all its patients under the policy of `Wanted.for_flags`."""
 
     id: str
     results: Results
@@ -63,10 +63,10 @@ class CaseReport(msgspec.Struct, frozen=True):
 
 
 class Wanted:
-    """Which policies are asked for: every threshold of the file, one of them, a shipped policy or a policy file."""
+    """The policies to replay under: every threshold of the file, one of them, a shipped policy or a policy file."""
 
     def __init__(self, file: CaseFile, wanted: str | None) -> None:
-        """Raises click.BadParameter for a name that nothing has, TomlProblems for a policy file that cannot be used."""
+        """Raises click.BadParameter for an unknown name, TomlProblems for an invalid policy file."""
         self._file = file
         self._given: PolicyFile | None = None
         self.names = tuple(file.thresholds)
@@ -83,11 +83,11 @@ class Wanted:
         return policy_for(case, name, {**self._given.model_dump(), **(changed or {})})
 
     def leaves_out(self, name: str) -> bool:
-        """Whether the file's threshold of that name was not asked for."""
+        """Whether `name` is a threshold of the file that is not to be replayed."""
         return name in self._file.thresholds and name not in self.names
 
     def for_flags(self, case: Case) -> Policy:
-        """The policy whose flags are shown: the default one, unless a policy file was given."""
+        """The policy whose flags are reported: the policy file's if one was given, else the default threshold's."""
         if self._given is not None:
             return self.policy(self._given.name, case)
         thresholds = self._file.thresholds
@@ -105,7 +105,7 @@ def _policy_path(file: CaseFile, wanted: str) -> Path:
 
 
 def report(case: Case, wanted: Wanted) -> CaseReport:
-    """Everything there is to say of `case`. Raises CaseFileError where a variant has no policy."""
+    """Replay a case. Raises CaseFileError if a variant has no policy."""
     recording = record(case.facts)
     flagged = [replay(recording, patient, wanted.for_flags(case)) for patient in case.patients]
     return CaseReport(
@@ -146,7 +146,7 @@ def _entry(change: Change, zone: tzinfo) -> LogEntry:
 
 
 class Difference(NamedTuple):
-    """One thing that is not as expected."""
+    """A result that differs from the expected one."""
 
     where: str  # "C043 P1 complete, log"
     expected: str
@@ -154,7 +154,7 @@ class Difference(NamedTuple):
 
 
 def differences(case: Case, found: CaseReport, wanted: Wanted) -> list[Difference] | None:
-    """Where `found` is not what `case` expects of the policies asked for; None if it expects nothing of them."""
+    """The differences from what `case` expects under the policies; None if it expects nothing under them."""
     compared = list(_compare(case.id, case.expected or {}, found.results, wanted, whole=True))
     if case.flags is not None:
         compared.append(_equal(f"{case.id}, flags", sorted(case.flags), found.flags))
@@ -165,14 +165,14 @@ def differences(case: Case, found: CaseReport, wanted: Wanted) -> list[Differenc
 
 
 def policy_text(policy: dict[str, object]) -> str:
-    """The values of a variant as a policy file has them."""
+    """The values of a variant, in TOML's notation."""
     return ", ".join(f"{key} = {msgspec.json.encode(value).decode()}" for key, value in policy.items())
 
 
 def _compare(
     where: str, expected: ExpectedResults, found: Results, wanted: Wanted, *, whole: bool
 ) -> Iterator[Difference | None]:
-    """One entry a comparison, None where all is as expected."""
+    """The result of each comparison: a Difference, or None if equal. `whole`: compare logs even if none is given."""
     for patient, by_policy in expected.items():
         for name, one in by_policy.items():
             result = found.get(patient, {}).get(name)
@@ -190,7 +190,7 @@ def _compare_one(where: str, expected: ExpectedUnits, found: Result, *, whole: b
     elif whole:
         log = [LogEntry(Op.EMIT, unit, at, at) for unit, at in enumerate(expected.attained, start=1)]
     else:
-        return  # a variant says what comes out, not how it came about
+        return  # a variant that gives no log leaves it open
     yield _equal(f"{where}, log", map(_entry_text, log), map(_entry_text, found.log))
 
 

@@ -1,4 +1,4 @@
-"""`capgate run`: the gateway as a service."""
+"""`capgate run`: runs the gateway as a service."""
 
 import asyncio
 import logging
@@ -45,7 +45,7 @@ def command(config: Path, form: str | None) -> None:
 
 
 async def _until_signal(config: GatewayConfig) -> None:
-    """Run the gateway; again each time that a changed configuration is to be taken up, until a signal ends it."""
+    """Run the gateway until a signal ends it; restart it with the changed configuration after each reload or swap."""
     clock, over = SystemClock(), asyncio.Event()
     while not over.is_set():
         stop = asyncio.Event()
@@ -63,7 +63,7 @@ def _end(over: asyncio.Event, stop: asyncio.Event) -> None:
 
 
 def _changed(config: GatewayConfig) -> GatewayConfig:
-    """The configuration as its file is now; as it was, should the file have been spoilt since it was checked."""
+    """The configuration read again; the old one if the file has become invalid since it was checked."""
     examined = examine(config.file)
     for problem in examined.errors:
         _log.error("the changed configuration is not taken up: %s", problem)

@@ -1,4 +1,4 @@
-"""`capgate scan`: which units are on a line, at which settings, and what kind they are."""
+"""`capgate scan`: finds the units on a line, their settings and their likely kinds."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ Exit codes:
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """The answer of `capgate scan --json`."""
+    """The output of `capgate scan --json`."""
 
     line: str
     units: tuple["_Found", ...]
@@ -47,7 +47,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """A unit, the profiles that fit it, and the command that reads it."""
+    """A unit that answered, the profiles that fit it, and the command that reads it."""
 
     unit: Unit
     likely: tuple[str, ...]
@@ -115,7 +115,7 @@ def command(
     )
     left_out = (*asked.left_out, *LEFT_OUT)
     _begin(asked, left_out, timeout_s)
-    logging.getLogger("drivers").addHandler(logging.NullHandler())  # the answer says all that they would log
+    logging.getLogger("drivers").addHandler(logging.NullHandler())  # silenced: the answer has it all
     progress = _ProgressLine()
     scan = Scan(line, profiles, SystemClock().now, progress, timeout_s)
     try:
@@ -146,7 +146,7 @@ def _begin(asked: Plan, left_out: tuple[str, ...], timeout_s: float) -> None:
 
 
 class _ProgressLine:
-    """Progress of a scan on standard error: in place on a terminal, else a line for each language at each setting."""
+    """A scan's progress on stderr: one updated line on a terminal, else a line for each dialect and setting."""
 
     def __init__(self) -> None:
         self._on_terminal = sys.stderr.isatty()
@@ -162,7 +162,7 @@ class _ProgressLine:
             click.echo(f"{progress.done} of {progress.total}: {place}", err=True)
 
     def end(self) -> None:
-        """Takes the line away."""
+        """Clear the line on the terminal."""
         if self._on_terminal:
             click.echo("\r\x1b[K", nl=False, err=True)
 
@@ -192,7 +192,7 @@ def _unit_lines(found: _Found) -> list[str]:
 
 
 def _noises(heard: tuple[Traffic, ...]) -> list[str]:
-    """Where something came that was no answer, which often is a unit at other settings."""
+    """Lines on bytes received that were no answers, often of a unit with other line settings."""
     lines: list[str] = []
     for each in heard:
         kinds = [f"{count} times {kind}" for kind, count in each.rejects.items()]

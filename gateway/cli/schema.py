@@ -1,4 +1,4 @@
-"""`capgate schema`: the AsyncAPI description of all messages, and their JSON Schemas."""
+"""`capgate schema`: prints or writes the AsyncAPI description of all messages, and their JSON Schemas."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`capgate send-test`: through the running gateway or, where none runs, straight from its configuration."""
+"""`capgate send-test`: sends a test message through the running gateway, or directly if none runs."""
 
 import asyncio
 import socket
@@ -25,7 +25,7 @@ DONE = (TrialStep.ACKNOWLEDGED, TrialStep.TAKEN)
 
 
 class _Shown(msgspec.Struct, frozen=True):
-    """The JSON of the command."""
+    """The JSON output of the command."""
 
     step: TrialStep
     topic: str

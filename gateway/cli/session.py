@@ -10,7 +10,7 @@ from gateway.session.facts import AgentClass, ToleranceFinding
 
 
 def _either(names: str, text: str) -> click.Option:
-    """A choice of two that must be made: a click flag takes none for no."""
+    """A required option of two values `names`; a click flag would default to one of them."""
 
     def chosen(context: click.Context, option: click.Parameter, value: bool | None) -> bool:
         if value is None:

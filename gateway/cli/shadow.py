@@ -1,4 +1,4 @@
-"""`capgate shadow`: what was computed beside what was charted by hand."""
+"""`capgate shadow`: compares computed units with minutes charted by hand."""
 
 import sys
 from pathlib import Path

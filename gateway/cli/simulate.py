@@ -1,4 +1,4 @@
-"""`capgate simulate`: simulated units on real lines, for whoever wants to read them."""
+"""`capgate simulate`: serves simulated units on TCP ports and pseudo-terminals."""
 
 import asyncio
 import signal
@@ -26,7 +26,7 @@ from simulators.unit import Moment
 
 WRONG_USE = 2
 
-# The shipped profile that reads each make; the simulators themselves know of no profile.
+# The shipped profile that reads each make; the simulators themselves do not use profiles.
 PROFILES = {
     MapName.REFERENCE: "reference-cap-unit",
     MapName.SMC_HRS: "smc-hrs",
@@ -61,7 +61,7 @@ PROFILE_DIALECTS = {
 }
 
 
-# Every terminal here is a pseudo-terminal, which has no parity, no seventh-bit mode and no handshake.
+# Overrides for a pseudo-terminal, which has no parity, no 7-bit mode and no handshake.
 _TERMINAL_SETTINGS = ("bits=8", "parity=none", "handshake=none")
 
 
@@ -72,7 +72,7 @@ class _Endpoint(msgspec.Struct, frozen=True):
     dialect: str
     unit_id: int | None
     profile: str
-    set: tuple[str, ...]  # what has to be overridden in the profile
+    set: tuple[str, ...]  # overrides that the profile needs, as KEY=VALUE
 
     def __str__(self) -> str:
         options = [] if self.unit_id is None else [f"--unit-id {self.unit_id}"]
@@ -151,7 +151,7 @@ def command(
 
 
 def _replay(path: Path, spoken: DialectName | None, place: str, as_json: bool) -> None:
-    """Answers from the capture until a signal."""
+    """Replay the capture's answers until a signal."""
     try:
         recorded, capture, language = load_recorded(path, spoken)
         asyncio.run(_serve_recorded(recorded, capture, language, place, as_json))
@@ -186,7 +186,7 @@ async def _serve_recorded(
 
 
 def _host_and_port(place: str) -> tuple[str, int]:
-    """Raises ValueError."""
+    """Split HOST:PORT. Raises ValueError."""
     host, _, port = place.rpartition(":")
     if not host or not port.isdigit() or int(port) > 0xFFFF:
         raise ValueError(f'{place!r}, accepted: HOST:PORT, "auto", or a path for a link to a pseudo-terminal')
@@ -212,7 +212,7 @@ async def _serve(
     def say(news: _Start | Moment) -> None:
         try:
             click.echo(line_for(news))
-        except BrokenPipeError:  # whoever read along has gone
+        except BrokenPipeError:  # the reader of stdout has closed it
             stop.set()
 
     length_s = scenario.length_min * S_PER_MIN

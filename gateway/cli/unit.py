@@ -11,7 +11,7 @@ _, _BACK_EXAMPLE = signed("cap-07")
 
 
 def _overrides(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, object] | None:
-    """`KEY=VALUE` as overrides; numbers and booleans as such."""
+    """Parse `KEY=VALUE` arguments into overrides; numbers and booleans keep their type."""
     found: dict[str, object] = {}
     for each in given:
         key, equals, value = each.partition("=")

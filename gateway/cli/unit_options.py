@@ -1,4 +1,4 @@
-"""What the commands that ask a unit have in common: the kind of unit, its address, and values set by hand."""
+"""The options shared by the commands that read a unit: profile, address and overrides."""
 
 import tomllib
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., None])
 
 
 def profiles_option(function: F) -> F:
-    """`--profiles`."""
+    """Add `--profiles` to a command."""
     return click.option(
         "--profiles",
         "directory",
@@ -32,7 +32,7 @@ def profiles_option(function: F) -> F:
 
 
 def unit_options(function: F) -> F:
-    """`--unit-id`, `--set` and `--profiles`."""
+    """Add `--unit-id`, `--set` and `--profiles` to a command."""
     function = profiles_option(function)
     function = click.option(
         "--set",
@@ -47,17 +47,17 @@ def unit_options(function: F) -> F:
 
 
 def directories(directory: Path | None) -> Sequence[Path]:
-    """Where profiles lie: the shipped ones, then the site's."""
+    """The directories of profiles: the shipped one, then the site's."""
     return [shipped_dir() / "profiles", *([directory] if directory else [])]
 
 
 def overrides_of(settings: tuple[str, ...]) -> dict[str, object]:
-    """The values of `--set` by the profile's own keys. Raises BadParameter."""
+    """The values of `--set`, by the profile's keys. Raises BadParameter."""
     return dict(map(_setting, settings))
 
 
 def chosen_profile(profile_id: str, directory: Path | None, overrides: dict[str, object]) -> DeviceProfile:
-    """The profile with that id. Raises UsageError, with every problem."""
+    """The profile with that id. Raises UsageError with every error."""
     try:
         return find_profile(profile_id, directories(directory), overrides)
     except TomlProblems as error:
@@ -75,13 +75,13 @@ def every_profile(directory: Path | None, ids: tuple[str, ...] = ()) -> list[Dev
 
 
 def require_consent(profile: DeviceProfile, *, consents: bool) -> None:
-    """Raises UsageError where reading such a unit does something to it and nobody agreed."""
+    """Raises UsageError if reading such a unit has an effect on it and `consents` is false."""
     if profile.reads_effect is not ReadsEffect.NONE and not consents:
         raise click.UsageError(f"reading a {profile.id} {profile.reads_effect}: say --consent if it may")
 
 
 def checked_unit_id(profile: DeviceProfile, unit_id: int | None) -> int | None:
-    """The address to ask, the profile's where none is given. Raises BadParameter."""
+    """The address to poll: `unit_id`, or the profile's default. Raises BadParameter."""
     address = profile.address
     if address is None or unit_id is None:
         return unit_id if address is None else address.default
@@ -91,7 +91,7 @@ def checked_unit_id(profile: DeviceProfile, unit_id: int | None) -> int | None:
 
 
 def settings_for(profile: DeviceProfile, unit: Unit) -> dict[str, str]:
-    """What has to be set for a profile to ask a unit that a scan found, by `--set`'s keys."""
+    """The overrides, by `--set`'s keys, with which a profile reads a unit that a scan found."""
     found: dict[str, str] = {} if unit.dialect is profile.dialect else {"dialect": unit.dialect}
     if unit.settings is None:
         return found
@@ -107,14 +107,14 @@ def settings_for(profile: DeviceProfile, unit: Unit) -> dict[str, str]:
 
 
 def probe_command(url: str, profile: DeviceProfile, unit: Unit) -> str:
-    """The command that reads the unit."""
+    """The `capgate probe` command that reads the unit."""
     address = [] if unit.unit_id is None else [f"--unit-id {unit.unit_id}"]
     settings = [f"--set {key}={value}" for key, value in settings_for(profile, unit).items()]
     return " ".join([f"capgate probe {url} --profile {profile.id}", *address, *settings])
 
 
 def _setting(text: str) -> tuple[str, object]:
-    """KEY=VALUE; a value that is no TOML value is text, so that parity=none needs no quotes."""
+    """Parse KEY=VALUE; a value that is not valid TOML is taken as text, so that parity=none needs no quotes."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise click.BadParameter(f"{text!r}, accepted: KEY=VALUE", param_hint="--set")

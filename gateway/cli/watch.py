@@ -1,4 +1,4 @@
-"""`capgate watch`: a live terminal table of units, caps, sessions and increments."""
+"""`capgate watch`: shows a live table of units, caps, sessions and increments."""
 
 import asyncio
 import secrets
@@ -57,7 +57,7 @@ async def _watch(mqtt: MqttSettings, root: str, board: Board, for_s: float | Non
 
 
 async def follow(settings: MqttSettings, topic_filter: str, board: Board) -> None:
-    """Show every message under the filter on `board`, as any other client of the broker sees it, until cancelled.
+    """Apply every message under the topic filter to `board`, until cancelled.
 
     Raises MqttDown.
     """
