@@ -60,6 +60,7 @@ bench: .venv/.ready-dev
 	$(BIN)/python -m tests.bench.slow_disk
 	$(BIN)/python -m tests.bench.drain
 	$(BIN)/python -m tests.bench.start
+	$(BIN)/python -m tests.bench.audit
 	$(BIN)/python -m tests.bench.ledger_size
 
 # The long repeats of the fault tests, and whether the tests notice planted bugs: about an hour.
