@@ -4,13 +4,11 @@ An act that is not allowed raises RequestRefused, with what would be accepted. N
 tracker recomputes the count from the facts.
 """
 
-import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
 from typing import TypedDict
 
 import msgspec
 
+from gateway.control.act_context import ActContext, SessionSnapshot, cap_name, resolve_instant, resolve_place
 from gateway.control.requests import (
     Act,
     AnyAct,
@@ -33,61 +31,18 @@ from gateway.control.requests import (
     WorkDoneAct,
 )
 from gateway.messages.identity import Identity
-from gateway.messages.instants import Instant, InstantError, read_instant
+from gateway.messages.instants import Instant
 from gateway.session import facts
 from gateway.session.assessment import assess_observed
-from gateway.session.attribution import Session
 from gateway.session.charges import uncredited_charges
 from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource
 from gateway.session.flags import HeldReason
-from gateway.session.outcome import Outcome, SessionState
+from gateway.session.outcome import SessionState
 from gateway.session.release import UNLIFTABLE, lacks_end, may_count
-from gateway.session.spans import US_PER_MINUTE, US_PER_S
 from gateway.session.statements import InfusionFact
-from gateway.session.worklist import WorkItem
-
-FUTURE_US = 5 * US_PER_MINUTE  # tolerance for times in the future, since a hospital's clocks differ
-_TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d", re.ASCII)
-_WITH_OFFSET = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00"
 
 # The facts of an act, and the patient identifiers of the subjects (salted hashes) in them.
 ActFacts = tuple[tuple[AnyFact, ...], tuple[Identity, ...]]
-
-
-class ActContext(msgspec.Struct, frozen=True):
-    """The state of the gateway that an act is checked against, at the instant of the request."""
-
-    now_us: int
-    oldest_us: int  # earlier times are refused
-    zone: tzinfo | None  # for times of day; None: they are refused
-    chairs: Mapping[str, CapRef]
-    caps: frozenset[CapRef]
-    serving: Mapping[CapRef, str]  # the subject bound to each cap now
-    observed: Mapping[str, int]  # `observed until` of each unit, in us
-    subject_of: Callable[[str], str]  # visit number -> subject
-    work: tuple[WorkItem, ...] = ()  # the open items of the work list
-
-
-class SessionSnapshot(msgspec.Struct, frozen=True):
-    """A session's facts, and the outcome computed from them at one instant."""
-
-    session: Session
-    outcome: Outcome
-
-    @property
-    def token(self) -> str:
-        """The session's token."""
-        return self.outcome.record.token
-
-    @property
-    def patient(self) -> str:
-        """The patient's subject; "" while the session is unbound."""
-        return self.session.patient
-
-    @property
-    def caps(self) -> tuple[CapRef, ...]:
-        """The caps that cooled in the session; its first cap if none did."""
-        return self.outcome.assessment.caps or (self.outcome.record.cap,)
 
 
 class _PersonFields(TypedDict):
@@ -101,11 +56,6 @@ class _PersonFields(TypedDict):
 
 class _SessionFields(_PersonFields):
     token: str
-
-
-def cap_name(cap: CapRef) -> str:
-    """The cap's name in requests and answers, as in `cap-07:1`."""
-    return f"{cap.device}:{cap.channel}"
 
 
 def facts_of(act: AnyAct, named: SessionSnapshot | None, context: ActContext) -> ActFacts:
@@ -132,7 +82,11 @@ def _of_session(
     named: SessionSnapshot,
     context: ActContext,
 ) -> AnyFact:
-    at_us = _when(act.at, context).earliest_us if isinstance(act, Prepared | ToleranceAct | CapId) else context.now_us
+    at_us = (
+        resolve_instant(act.at, context).earliest_us
+        if isinstance(act, Prepared | ToleranceAct | CapId)
+        else context.now_us
+    )
     of = _SessionFields(**_person_fields(act, at_us, context), token=named.token)
     match act:
         case Finalise():
@@ -265,7 +219,7 @@ def _done(act: WorkDoneAct, context: ActContext) -> AnyFact:
 def _of_patient(
     act: InfusionEndAct | OrderCheckAct | StopCharted | CapRemoval, named: SessionSnapshot, context: ActContext
 ) -> AnyFact:
-    at = _when(act.at, context)
+    at = resolve_instant(act.at, context)
     fields = _person_fields(act, at.earliest_us, context)
     match act:
         case InfusionEndAct():
@@ -345,10 +299,10 @@ def _bound(act: Bind, named: SessionSnapshot | None, context: ActContext) -> Act
     if named is not None and named.patient:
         raise RequestRefused("the session is bound already", "a session without patient; reassign gives it to another")
     from_us = context.now_us if named is None else named.session.opened_us
-    at_us = from_us if act.at is None else _when(act.at, context).at_us
+    at_us = from_us if act.at is None else resolve_instant(act.at, context).at_us
     fact = facts.PatientBound(
         **_person_fields(act, at_us, context),
-        cap=_place(act.place, named, context),
+        cap=resolve_place(act.place, named, context),
         patient=identity.subject,
         evidence="person",
     )
@@ -356,8 +310,8 @@ def _bound(act: Bind, named: SessionSnapshot | None, context: ActContext) -> Act
 
 
 def _released(act: ReleaseAct, named: SessionSnapshot | None, context: ActContext) -> AnyFact:
-    at_us = _when(act.at, context).at_us
-    cap = _place(act.place, named, context)
+    at_us = resolve_instant(act.at, context).at_us
+    cap = resolve_place(act.place, named, context)
     patient = context.serving.get(cap)
     if patient is None or (named is not None and named.patient != patient):
         raise RequestRefused("place: it serves no patient of that place", "a cap that is bound")
@@ -385,44 +339,5 @@ def _identity(act: Bind | Reassign, context: ActContext) -> Identity:
     return Identity(context.subject_of(act.visit), act.visit, act.mrn, act.account)
 
 
-def _place(place: str, named: SessionSnapshot | None, context: ActContext) -> CapRef:
-    if named is not None:
-        return named.outcome.record.cap
-    by_name = {cap_name(cap): cap for cap in context.caps} | dict(context.chairs)
-    cap = by_name.get(place.lower())
-    if cap is None:
-        raise RequestRefused("place: no such chair, cap or session", ", ".join(sorted(by_name)))
-    return cap
-
-
-# --- instants
-
-
 def _person_fields(act: Act, at_us: int, context: ActContext) -> _PersonFields:
     return _PersonFields(at_us=at_us, known_at_us=context.now_us, person=act.person, reason=act.reason)
-
-
-def _when(text: str | None, context: ActContext) -> Instant:
-    """The instant in `text`; None means now, HH:MM today in the gateway's time zone. Raises RequestRefused."""
-    if text is None:
-        return Instant(context.now_us)
-    zone = None
-    if _TIME_OF_DAY.fullmatch(text):
-        if context.zone is None:
-            raise RequestRefused("at: the gateway has no time_zone for a time of day", _WITH_OFFSET)
-        zone = context.zone
-        today = datetime.fromtimestamp(context.now_us // US_PER_S, UTC).astimezone(zone).date()
-        text = f"{today.isoformat()}T{text.zfill(5)}"
-    try:
-        at = read_instant(text, context.now_us, zone)
-    except InstantError as error:
-        problem, _, accepted = str(error).partition("; ")
-        raise RequestRefused(f"at: {problem}", accepted.removeprefix("accepted: ")) from None
-    if at.no_time:
-        raise RequestRefused("at: a date alone", _WITH_OFFSET)
-    if not context.oldest_us <= at.at_us <= context.now_us + FUTURE_US:
-        days = (context.now_us - context.oldest_us) // (24 * 60 * US_PER_MINUTE)
-        raise RequestRefused(
-            "at: in the future, or too long ago", f"a time of the last {days} days; for yesterday, its date"
-        )
-    return at

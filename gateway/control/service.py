@@ -13,7 +13,8 @@ from gateway.commissioning.messages import build_trial
 from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
-from gateway.control.acts import ActContext, SessionSnapshot, facts_of
+from gateway.control.act_context import ActContext, SessionSnapshot
+from gateway.control.acts import facts_of
 from gateway.control.answers import (
     ActAnswer,
     AnyAnswer,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.control.acts import SessionSnapshot, cap_name
+from gateway.control.act_context import SessionSnapshot, cap_name
 from gateway.control.answers import (
     ChargeView,
     CorrectionView,

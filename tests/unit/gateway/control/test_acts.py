@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from gateway.control.acts import ActContext, SessionSnapshot, facts_of
+from gateway.control.act_context import ActContext, SessionSnapshot
+from gateway.control.acts import facts_of
 from gateway.control.requests import ACTS, AnyAct, RequestRefused, read_request
 from gateway.session import facts
 from gateway.session.charges import CorrectionReason

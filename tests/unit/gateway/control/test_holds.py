@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from drivers.reading import Evidence
-from gateway.control.acts import ActContext, SessionSnapshot, facts_of
+from gateway.control.act_context import ActContext, SessionSnapshot
+from gateway.control.acts import facts_of
 from gateway.control.requests import Explain, Finalise, LiftHold, RequestRefused
 from gateway.session.charges import charged_units
 from gateway.session.facts import (

@@ -1,0 +1,96 @@
+"""What a control act refers to: the state of the gateway, the session, and the times and places that it names. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
+
+import msgspec
+
+from gateway.control.requests import RequestRefused
+from gateway.messages.instants import Instant, InstantError, read_instant
+from gateway.session.attribution import Session
+from gateway.session.facts import CapRef
+from gateway.session.outcome import Outcome
+from gateway.session.spans import US_PER_MINUTE, US_PER_S
+from gateway.session.worklist import WorkItem
+
+FUTURE_US = 5 * US_PER_MINUTE  # tolerance for times in the future, since a hospital's clocks differ
+_TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d", re.ASCII)
+_WITH_OFFSET = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00"
+
+
+class ActContext(msgspec.Struct, frozen=True):
+    """The state of the gateway that an act is checked against, at the instant of the request."""
+
+    now_us: int
+    oldest_us: int  # earlier times are refused
+    zone: tzinfo | None  # for times of day; None: they are refused
+    chairs: Mapping[str, CapRef]
+    caps: frozenset[CapRef]
+    serving: Mapping[CapRef, str]  # the subject bound to each cap now
+    observed: Mapping[str, int]  # `observed until` of each unit, in us
+    subject_of: Callable[[str], str]  # visit number -> subject
+    work: tuple[WorkItem, ...] = ()  # the open items of the work list
+
+
+class SessionSnapshot(msgspec.Struct, frozen=True):
+    """A session's facts, and the outcome computed from them at one instant."""
+
+    session: Session
+    outcome: Outcome
+
+    @property
+    def token(self) -> str:
+        """The session's token."""
+        return self.outcome.record.token
+
+    @property
+    def patient(self) -> str:
+        """The patient's subject; "" while the session is unbound."""
+        return self.session.patient
+
+    @property
+    def caps(self) -> tuple[CapRef, ...]:
+        """The caps that cooled in the session; its first cap if none did."""
+        return self.outcome.assessment.caps or (self.outcome.record.cap,)
+
+
+def cap_name(cap: CapRef) -> str:
+    """The cap's name in requests and answers, as in `cap-07:1`."""
+    return f"{cap.device}:{cap.channel}"
+
+
+def resolve_place(place: str, named: SessionSnapshot | None, context: ActContext) -> CapRef:
+    if named is not None:
+        return named.outcome.record.cap
+    by_name = {cap_name(cap): cap for cap in context.caps} | dict(context.chairs)
+    cap = by_name.get(place.lower())
+    if cap is None:
+        raise RequestRefused("place: no such chair, cap or session", ", ".join(sorted(by_name)))
+    return cap
+
+
+def resolve_instant(text: str | None, context: ActContext) -> Instant:
+    """The instant in `text`; None means now, HH:MM today in the gateway's time zone. Raises RequestRefused."""
+    if text is None:
+        return Instant(context.now_us)
+    zone = None
+    if _TIME_OF_DAY.fullmatch(text):
+        if context.zone is None:
+            raise RequestRefused("at: the gateway has no time_zone for a time of day", _WITH_OFFSET)
+        zone = context.zone
+        today = datetime.fromtimestamp(context.now_us // US_PER_S, UTC).astimezone(zone).date()
+        text = f"{today.isoformat()}T{text.zfill(5)}"
+    try:
+        at = read_instant(text, context.now_us, zone)
+    except InstantError as error:
+        problem, _, accepted = str(error).partition("; ")
+        raise RequestRefused(f"at: {problem}", accepted.removeprefix("accepted: ")) from None
+    if at.no_time:
+        raise RequestRefused("at: a date alone", _WITH_OFFSET)
+    if not context.oldest_us <= at.at_us <= context.now_us + FUTURE_US:
+        days = (context.now_us - context.oldest_us) // (24 * 60 * US_PER_MINUTE)
+        raise RequestRefused(
+            "at: in the future, or too long ago", f"a time of the last {days} days; for yesterday, its date"
+        )
+    return at
