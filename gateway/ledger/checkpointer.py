@@ -29,7 +29,7 @@ class Checkpointer:
         note = note_of(head, rfc3339(at_us))
         return Checkpoint(note, self._key.sign(note.encode()), self._key.public_raw)
 
-    def seal(self, batch: Batch, at_us: int, *, closing: bool = False) -> Batch:
+    def with_checkpoint(self, batch: Batch, at_us: int, *, closing: bool = False) -> Batch:
         """The batch with a checkpoint of its head and the message that carries it, where one is due.
 
         It is with every batch that records increments, sessions or charges, an hour after the last one, and at a

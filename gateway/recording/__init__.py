@@ -1,1 +1,1 @@
-"""Inputs become facts, and facts one ledger transaction."""
+"""Turns inputs (readings, messages, control acts) into facts, and their facts into one ledger transaction."""

@@ -1,11 +1,11 @@
-"""Inputs of the sessions, one after the other; those that waited for the disk meanwhile share the next commit.
+"""Runs steps on the ledger one after the other; those that queued during a commit share the next one.
 
-Theory of operation. This is a group commit. While one group is on its way to the disk further readings, messages and
-acts wait; the next group takes all of them, in the order in which they came. Each is a step of its own on what the one
-before it left, with entries and an instant of its own, and one commit of the ledger makes all of them durable. Nobody
-learns the result of a step before that. A step that fails takes nothing with it: the others go on without it.
+Theory of operation. This is a group commit. While one group is being committed, further readings, messages and acts
+queue; the next group takes all of them, in the order of their arrival. Each is a step of its own on the state after the
+one before it, with entries and an instant of its own, and one commit of the ledger makes all of them durable. No caller
+gets the result of its step before that. A step that raises adds nothing; the others go on without it.
 
-Whoever comes first works for all who wait. Nothing here is bounded by number: each caller waits for its own input.
+The first caller of a group runs it for all. The queue needs no bound: each caller waits for its own step.
 """
 
 import asyncio
@@ -33,9 +33,9 @@ class GroupCommit:
         return not self._waiting and not self._lock.locked()
 
     async def run(self, step: Callable[[], Awaitable[T]]) -> T:
-        """What `step` gives, once all that it appended is on the disk. Raises what `step` raises, and LedgerError.
+        """The result of `step`, once all that it appended is committed. Raises what `step` raises, and LedgerError.
 
-        A caller that is cancelled before its step has begun withdraws it; a step that has begun ends all the same.
+        A caller that is cancelled before its step has begun withdraws it; a step that has begun runs to its end.
         """
         own = _Input(step)
         self._waiting.append(own)
@@ -54,7 +54,7 @@ class GroupCommit:
             async with self._ledger.group():
                 for each in group:
                     await each.take()
-        except Exception as error:  # noqa: BLE001 - whatever became of the commit, each caller must know
+        except Exception as error:  # noqa: BLE001 - each caller must learn that the commit failed
             for each in group:
                 each.fail(error)
             return
@@ -72,7 +72,7 @@ class _Waiting(Protocol):
 
 
 class _Input(Generic[T]):
-    """One step that waits, and what becomes of it."""
+    """One queued step and its result."""
 
     def __init__(self, step: Callable[[], Awaitable[T]]) -> None:
         self.result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -81,22 +81,22 @@ class _Input(Generic[T]):
         self._error: Exception | None = None
 
     async def take(self) -> None:
-        """Make the step, unless its caller has gone."""
+        """Run the step, unless its caller was cancelled."""
         if self.result.cancelled():
             return
         try:
             self._made = (await self._step(),)
-        except Exception as error:  # noqa: BLE001 - it is the caller's, who gets it with the commit
+        except Exception as error:  # noqa: BLE001 - it is raised in the caller after the commit
             self._error = error
 
     def finish(self) -> None:
-        """Give the caller what the step made or raised."""
+        """Give the caller the step's result or exception."""
         if self._error is not None:
             self.fail(self._error)
         elif self._made is not None and not self.result.done():
             self.result.set_result(self._made[0])
 
     def fail(self, error: Exception) -> None:
-        """Give the caller the reason why nothing came of the step."""
+        """Raise `error` in the caller."""
         if not self.result.done():
             self.result.set_exception(error)

@@ -1,7 +1,7 @@
-"""Reads a message of the interface engine with all that the ledger knows of what it names.
+"""Reads a message of the interface engine, with everything in the ledger about what the message names.
 
-A reader looks nothing up: it asks the gateway's memory. What it asks for is noted and looked up in the ledger, and the
-message is read anew, until the ledger has nothing more of what it names.
+The readers in `messages.inbound` ask only the gateway's memory. What they ask for is noted and looked up in the ledger,
+and the message is read again, until a look-up finds nothing new.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,7 +25,7 @@ from gateway.session.state import TrackerState
 
 @dataclass
 class _Named:
-    """What a message names, whoever that is, and whose numbers its reader asks for."""
+    """Everything that a message's reader asked for: keys of facts, visits, subjects' identities, numbers' holders."""
 
     keys: set[Key] = field(default_factory=set[Key])
     visits: set[str] = field(default_factory=set[str])
@@ -41,7 +41,7 @@ class _Named:
 
 @dataclass
 class _Known:
-    """What the ledger has of what a message names."""
+    """What the ledger was asked for about a message's names, and what it has."""
 
     asked: _Named = field(default_factory=_Named)
     renumbered: dict[str, str] = field(default_factory=dict[str, str])  # visit -> the subject that it had before
@@ -52,9 +52,9 @@ class _Known:
 
 
 class MessageReader:
-    """Reads messages for the steps of the pipeline: `state` is that from which the next one begins.
+    """Reads messages for the steps of the pipeline. `state` returns the tracker state from which the next step begins.
 
-    `read_back` fills it with what the ledger has about some keys.
+    `read_back` adds to it what the ledger has at some anchors.
     """
 
     def __init__(
@@ -73,16 +73,16 @@ class MessageReader:
         self._plant = plant_of(config.units)
 
     async def read(self, payload: bytes, now_us: int) -> tuple[Inbound, InboundFormat]:
-        """What a message says. What it names and the ledger knows is in memory when it is read, however old."""
+        """Read a message, with everything that it names read back from the ledger, however old."""
         known = _Known()
         while True:
             named = _Named()
             read = read_message(payload, now_us, self._site(now_us, named, known))
-            if not await self._learn(named, known, now_us):
+            if not await self._look_up(named, known, now_us):
                 return read
 
-    async def _learn(self, named: "_Named", known: "_Known", now_us: int) -> bool:
-        """Look up what a message names and nobody looked up before; whether anything was found."""
+    async def _look_up(self, named: "_Named", known: "_Known", now_us: int) -> bool:
+        """Look up in the ledger what is named and was not looked up before; whether anything was found."""
         visits = named.visits - known.asked.visits
         renumbered = await self._ledger.subjects(visits)
         known.renumbered |= renumbered
@@ -107,8 +107,8 @@ class MessageReader:
         undone = any(not record.done for record in self._state().sessions.of_patient(subject))
         return undone or bool(self._state().serving(now_us).caps_of(subject))
 
-    async def concerning(self, read: Accepted) -> Accepted | Ignored:
-        """What the message changes of numbers that are known here; a hospital changes many that are not."""
+    async def with_known_merges(self, read: Accepted) -> Accepted | Ignored:
+        """The message with only those merges whose old number the ledger has; Ignored if nothing is left of it."""
         merges: list[Merge] = []
         for merge in read.merges:
             known = any(merge.old.is_same(each.new) for each in merges)
@@ -119,17 +119,17 @@ class MessageReader:
         return msgspec.structs.replace(read, merges=tuple(merges))
 
     def seal(self, read: Accepted, payload: bytes) -> str:
-        """What names this very message: its id and its content."""
+        """The message's idempotency key: a salted digest of its id and its content."""
         return seal(
             self._ledger.salt, b"\0".join((read.message_id.encode(errors="surrogatepass"), content_of(payload)))
         )
 
     def serves(self, subject: str, now_us: int) -> bool:
-        """Whether the subject is served by a cap, or has a session that may still change."""
+        """Whether a cap serves the subject, or a session of it may still change."""
         return self._site(now_us, _Named(), _Known()).knows(subject)
 
     def _site(self, now_us: int, named: "_Named", known: "_Known") -> ReaderSite:
-        """What a reader must know of the gateway and what was looked up; `named` gets what the message names."""
+        """The gateway's state as readers see it, with what was looked up; it notes in `named` what they ask for."""
 
         def mentions(subject: str) -> bool:
             return bool(self._state().facts.of(("patient", subject)))

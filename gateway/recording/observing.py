@@ -1,7 +1,7 @@
-"""What the units' readings have shown so far: the state between polls, one for each unit.
+"""The debounce state of every unit between polls.
 
-The rules are those of `gateway.session.observe`; here they meet the configuration, the recorded facts
-that the state begins with, and the polls in their order. What is kept is made again from the ledger after a restart.
+It applies `gateway.session.observe` to the polls in their order, with each unit's configuration. After a restart the
+state is restored from the recorded facts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,13 +36,13 @@ _RUN_STATES = {
 
 
 class Observed(msgspec.Struct, frozen=True):
-    """What one poll has shown of its unit."""
+    """The result of one poll: the unit's next state, and the facts that follow."""
 
     unit: str
-    seen: UnitState  # after it
+    seen: UnitState  # after the poll
     facts: tuple[AnyFact, ...]
-    until_us: int | None  # the unit is observed up to here, UTC; None: nothing that counting may use
-    run_states: tuple[RunStateChange, ...]  # that the facts confirm
+    until_us: int | None  # the unit is observed until here, UTC; None: the poll gave nothing that counting may use
+    run_states: tuple[RunStateChange, ...]  # confirmed by the facts
 
 
 class _Unit(msgspec.Struct):
@@ -71,11 +71,11 @@ class Observing:
 
     @property
     def until_us(self) -> Mapping[str, int]:
-        """By unit, the instant up to which good readings show it, UTC; a unit that was removed stays."""
+        """By unit, the instant until which it is observed by good readings, UTC; removed units are kept."""
         return self._until_us
 
     def observe(self, answer: Reading | ReadFault) -> Observed:
-        """What a poll has shown, which is in no state yet: `take` puts it there."""
+        """The result of a poll, which changes no state yet: `take` does."""
         unit = self._units[answer.unit]
         before = unit.seen
         match answer:
@@ -89,7 +89,7 @@ class Observing:
         )
 
     def take(self, observed: Observed) -> None:
-        """Let the unit's state be what the last poll has shown of it."""
+        """Set the unit's state to the result of its last poll."""
         self._units[observed.unit].seen = observed.seen
         if observed.until_us is not None:
             self._until_us[observed.unit] = observed.until_us
@@ -107,7 +107,7 @@ class Observing:
         )
 
     def facts(self, units: frozenset[str] | set[str], known_at_us: int) -> tuple[UnitsObserved, ...]:
-        """How far each of `units` is observed, as facts; with the caps' counters, which prove the next silence."""
+        """How far each of `units` is observed, as facts, with the caps' counters that may prove a following silence."""
         return combined(self._until(unit, known_at_us) for unit in sorted(units & self._until_us.keys()))
 
     def _until(self, unit: str, known_at_us: int) -> ObservedUntil:
@@ -129,7 +129,7 @@ def _rules(unit: UnitSpec, config: GatewayConfig) -> ObserveRules:
 def _run_state_changes(
     unit: str, before: UnitState, now: UnitState, facts: Sequence[AnyFact]
 ) -> Iterator[RunStateChange]:
-    """What each cap is newly confirmed to do, as of the last of `facts`."""
+    """Each cap's change of confirmed run state, as of the last of `facts`."""
     if not facts:
         return
     at_us = max(fact.at_us for fact in facts)

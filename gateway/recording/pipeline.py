@@ -1,20 +1,21 @@
-"""Serialises all that moves sessions: input, facts, state, one ledger transaction, swap. It has no rules of its own.
+"""Processes every input that can change sessions, one at a time: input, facts, next state, one ledger transaction.
 
-Theory of operation. This is event sourcing. Readings, messages and the minute's tick meet here. Each becomes facts; one
-at a time, the state is advanced over them, and what changed is written with the messages that it causes (the
-transactional outbox). Inputs that waited for the disk share one commit (`group_commit`), each with an instant of its
-own, by which the audit knows what was one step. Only when they are on the disk does the new state take the old one's
-place, and every caller go on. A reading that shows nothing new and passes no instant at which something is due ends
-after two comparisons. What a reading shows and what follows from it are one value: no other input comes between.
+Theory of operation. This is event sourcing. Readings, messages, control acts and a tick each minute come in here. Each
+becomes facts; one input at a time, the state is advanced by them, and the changes are written together with the
+messages that they cause (the transactional outbox). Inputs that queued during a commit share the next one
+(`group_commit`), each with an instant of its own, by which the audit tells the steps apart. The new state replaces the
+old one, and callers go on, only after the commit. A reading that shows nothing new and reaches no instant at which a
+session is due costs two comparisons. What a reading shows and its consequences are one step: no other input comes
+between them.
 
-Everything that the state is made from is in the ledger: facts, what was published of increments and sessions, and, once
-a minute and with everything that is published, how far each unit is observed. `recovered` makes the state from it, and
-before a step what the state lacks for it is read back. A message that was taken before is known by its id and its
-content together (the idempotency key) and changes nothing; another message under the same id is another message.
+Everything that the state is made from is in the ledger: facts, what was published of increments and sessions, and, each
+minute and with every step that publishes, how far each unit is observed. `recovered` rebuilds the state from it, and
+before each step what the state lacks is read back. A message that was processed before is recognised by its id and
+content together (the idempotency key) and changes nothing; a message with the same id and other content is another one.
 
-A start looks at what became due meanwhile. Time alone takes nothing back: if that look would retract or amend, or
-credit a charge, then what was rebuilt is not what was there. It is a defect: kept from being published, and left to a
-person as a work item, for which an alarm stands.
+A start assesses the sessions that became due meanwhile. Time alone never retracts, amends or credits: if that step
+would, the rebuilt state differs from the one before the stop. That is a defect: it is not published, and left to a
+person as a work item and an alarm.
 """
 
 import asyncio
@@ -82,13 +83,13 @@ _log = logging.getLogger("capgate.sessions")
 
 TICK_S = 60.0  # how often a unit's observation is recorded
 STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
-REPEATED_US = 7 * 86_400 * US_PER_S  # how long the broker may deliver a message again that an earlier version took
-ORDERS_AT_ONCE = 100  # readings come between
-_MAX_SENDERS = 32  # whose delays are kept
+REPEATED_US = 7 * 86_400 * US_PER_S  # how long a repeat is recognised by its id alone, as earlier versions recorded it
+ORDERS_AT_ONCE = 100  # in one step, so that readings are taken in between
+_MAX_SENDERS = 32  # whose delays are kept in memory
 
 
 class AnsweredMessage(msgspec.Struct, frozen=True):
-    """The answer to a message, and the message's format; its seal, if it is not to be taken again."""
+    """The answer to a message, and the message's format. `taken` is its idempotency key if a repeat must be ignored."""
 
     answer: Answer
     format: InboundFormat
@@ -96,7 +97,7 @@ class AnsweredMessage(msgspec.Struct, frozen=True):
 
     @property
     def merges(self) -> tuple[Merge, ...]:
-        """The numbers that the message joined."""
+        """The identifier changes that the message reports."""
         return self.answer.merges if isinstance(self.answer, Accepted) else ()
 
 
@@ -105,8 +106,8 @@ class Pipeline:
 
     def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, restart: Restart) -> None:
         self.increments: Counter[str] = Counter()  # by operation, since the start
-        self.messages: Counter[str] = Counter()  # by what became of them, since the start
-        self.unknown_words: Counter[str] = Counter()  # by the field in which they stood, since the start
+        self.messages: Counter[str] = Counter()  # by their answer, since the start
+        self.unknown_words: Counter[str] = Counter()  # by the field that had them, since the start
         self.delays_s: dict[str, float] = {}  # sender -> shortest time from a charting to its receipt, since the start
         self._clock = clock
         self._ledger = ledger
@@ -121,14 +122,14 @@ class Pipeline:
         found = restart.read_back
         self._observing = Observing(config, found.facts, restart.observed, clock.now())
         self._state = begin(config.policy_text, found.facts, found.records, restart.whole_from_us)
-        self._next = self._state  # after the steps that are not on the disk yet
-        self._steps: list[Step] = []  # these steps
-        self._recorded_us = 0  # when the last transaction was begun
+        self._next = self._state  # after the steps that are not committed yet
+        self._steps: list[Step] = []  # the steps that are not committed yet
+        self._recorded_us = 0  # the instant of the last transaction, UTC
         self.busy = self._state.watched  # units that have a cap in a session
 
     @classmethod
     async def recovered(cls, config: GatewayConfig, clock: Clock, ledger: Ledger) -> "Pipeline":
-        """The pipeline as the ledger leaves it, with what became due meanwhile."""
+        """The pipeline with its state rebuilt from the ledger, after a step for what became due since then."""
         idle_us = config.policy.session_idle_s * US_PER_S
         restart = await ledger.restart(clock.now().utc_us - MEMORY_US, idle_us)
         _resume_clock(clock, restart)
@@ -138,26 +139,26 @@ class Pipeline:
 
     @property
     def state(self) -> TrackerState:
-        """What is in memory of the ledger; every session that is not done is."""
+        """The committed tracker state: a cache of the ledger with every session that is not done."""
         return self._state
 
     @property
     def observed(self) -> Mapping[str, int]:
-        """By unit, the instant up to which good readings show it."""
+        """By unit, the instant until which it is observed by good readings, UTC."""
         return self._observing.until_us
 
     async def answer(self, answer: Reading | ReadFault) -> None:
-        """Take what a poll brought; returns when all that follows from it is in the ledger."""
-        if self._group.idle and not self._moves(observed := self._observing.observe(answer)):
+        """Process a poll's result; returns when all that follows from it is committed."""
+        if self._group.idle and not self._changes(observed := self._observing.observe(answer)):
             self._observing.take(observed)
         else:
             await self._group.run(partial(self._take_answer, answer))
 
     async def message(self, topic: str, payload: bytes) -> tuple[OutgoingMessage, ...]:
-        """Take what the interface engine sends; returns when what it changed and its answers are in the ledger.
+        """Process a payload of the interface engine; returns when its changes and answers are committed.
 
-        A payload may have several messages, each of which is answered. What concerns nobody here, or was taken before,
-        leaves no trace but a count: its answer is given back, to be sent past the ledger.
+        A payload may have several messages, each with its answer. One that concerns no patient here, or is a repeat, is
+        only counted, not recorded; the answers to these are returned, to be sent without the ledger.
         """
         answers: list[OutgoingMessage] = []
         for each in messages_in(payload):
@@ -169,55 +170,55 @@ class Pipeline:
         return tuple(answers)
 
     async def send_again(self, order: Order) -> None:
-        """Take a person's order to send a message again. Raises OrderRefused."""
+        """Record a person's order to send a message again. Raises OrderRefused."""
         await self._group.run(partial(self._take_order, order))
 
     async def send_rejected_again(self, code: str | None, person: str, reason: str) -> int:
-        """Take a person's order to send all again that is rejected, with that code or with any; how many that are."""
+        """Record a person's order to send all rejected messages again, of one code or any; the number of them."""
         last, ordered = 0, 0
         while page := await self._group.run(partial(self._order_rejected, last, code, person, reason)):
             last, ordered = page[-1].outbox_id, ordered + len(page)
         return ordered
 
     async def record(self, facts: Sequence[AnyFact], identities: Sequence[Identity] = ()) -> tuple[Outcome, ...]:
-        """Take what a person states; what that changed, once it is in the ledger."""
+        """Process facts that a person states; the outcomes, once they are committed."""
         return await self._group.run(partial(self._take_facts, facts, identities))
 
     async def session(self, token: str) -> tuple[Session, Outcome] | None:
-        """One session as it stands now, however old; None if the ledger has none of that token."""
+        """One session's current facts and outcome, however old; None if the ledger has no such token."""
         return await self._group.run(partial(self._inspect, token))
 
     async def run(self) -> None:
-        """Ticks each minute."""
+        """Call `tick` each minute until cancelled."""
         while True:  # ends with the task
             await asyncio.sleep(TICK_S / self._clock.speed)
             await self.tick()
 
     async def tick(self) -> None:
-        """Record how far busy units are observed, watch the clock, do what time alone makes due."""
+        """Record how far busy units are observed, check the clock, process what is due by time alone."""
         await self._group.run(self._tick)
 
     async def close(self) -> None:
-        """Sign the end of the chain, as the last thing that is written."""
+        """Append a checkpoint, the signed head of the chain, as the last entry."""
         await self._group.run(self._sign)
 
     # --- the steps, of which one is under way at a time
 
     async def _take_answer(self, answer: Reading | ReadFault) -> None:
         observed = self._observing.observe(answer)
-        moves = self._moves(observed)
+        changes = self._changes(observed)
         self._observing.take(observed)
-        if moves:
+        if changes:
             transaction = self._begin()
             step = await self._advance(transaction, observed.facts)
             self._recorder.run_states(transaction, observed.run_states)
-            # With the facts goes how far the unit is observed: its counters prove the next silence from there,
-            # and the one that begins here.
+            # How far the unit is observed is recorded with the facts: the counters then may prove the next silence,
+            # also one that begins here.
             concerned = any(answer.unit in state.watched for state in (self._next, step[0]))
             await self._finish(transaction, step, also_observed=frozenset([answer.unit] if concerned else []))
 
-    def _moves(self, observed: Observed) -> bool:
-        """Whether anything follows from it."""
+    def _changes(self, observed: Observed) -> bool:
+        """Whether the poll changes anything: it gives facts, or a session becomes due."""
         if observed.facts:
             return True
         return observed.until_us is not None and observed.until_us >= self._next.sessions.due_us(observed.unit)
@@ -229,7 +230,7 @@ class Pipeline:
         judged = await judge(self._ledger.outbox, read) if isinstance(read, Receipt) else Judged(read)
         read = judged.answer
         if isinstance(read, Accepted) and read.merges:
-            read = await self._reader.concerning(read)
+            read = await self._reader.with_known_merges(read)
         taken = self._reader.seal(read, payload) if isinstance(read, Accepted) and not is_receipt else ""
         since_us = transaction.recorded_us - REPEATED_US
         repeated = bool(taken) and await self._ledger.knows_message(taken, read.message_id, since_us)
@@ -251,8 +252,8 @@ class Pipeline:
         facts = (*facts, *self._disputed(judged.disputed, transaction.recorded_us))
         try:
             step = await self._advance(transaction, facts)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the broker would send the message for ever
-            # The places alone: an error's text may quote the message.
+        except Exception as error:  # noqa: BLE001 - without an answer the broker would deliver the message for ever
+            # Only the stack, without the error's text, which may quote the message.
             _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
             transaction, step, identities, judged = self._begin(), (self._next, Step()), (), Judged(read)
             read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
@@ -261,7 +262,7 @@ class Pipeline:
         return judged.settled, None
 
     def _measure_delay(self, read: Accepted, message_format: InboundFormat) -> None:
-        """P25: what is known of the sender's clock; a FHIR resource names no sender."""
+        """P25: note the sender's shortest delay, which shows its clock error; a FHIR resource names no sender."""
         sender = "fhir" if message_format is InboundFormat.FHIR else read.message_id.split("|")[0]
         if sender not in self.delays_s and len(self.delays_s) >= _MAX_SENDERS:
             return
@@ -273,7 +274,7 @@ class Pipeline:
     async def _take_order(self, order: Order) -> None:
         await check_order(self._ledger.outbox, order)
         transaction = self._begin()
-        transaction.order(order)
+        transaction.record_resend(order)
         await self._finish(transaction, (self._next, Step()))
 
     async def _order_rejected(self, after: int, code: str | None, person: str, reason: str) -> Sequence[RejectedRow]:
@@ -281,7 +282,7 @@ class Pipeline:
         if page:
             transaction = self._begin()
             for each in page:
-                transaction.order(Order(each.key, person, reason))
+                transaction.record_resend(Order(each.key, person, reason))
             await self._finish(transaction, (self._next, Step()))
         return page
 
@@ -304,7 +305,7 @@ class Pipeline:
         await self._finish(transaction, step, also_observed=step[0].watched)
 
     async def _resume(self) -> None:
-        """Do what became due meanwhile, as the first thing after a start."""
+        """Process what became due while the gateway did not run, as the first step after a start."""
         transaction = self._begin()
         gone = self._observing.gone(self._next.watched, transaction.recorded_us)
         for fact in gone:
@@ -314,32 +315,33 @@ class Pipeline:
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})
         await self._finish(transaction, (state.with_asleep(wrong, self._next.records), step.without(wrong)))
-        if facts := tuple(self._for_people(wrong, self._clock.now().utc_us)):
-            await self._take_facts(facts, ())  # in the same commit
+        if facts := tuple(self._startup_work(wrong, self._clock.now().utc_us)):
+            await self._take_facts(facts, ())  # in the same group, so the same commit
 
     async def _sign(self) -> None:
         transaction = self._begin()
-        batch = self._checkpointer.seal(transaction.batch(), transaction.recorded_us, closing=True)
+        batch = self._checkpointer.with_checkpoint(transaction.batch(), transaction.recorded_us, closing=True)
         if not batch.empty:
             await self._ledger.append(batch)
 
-    # --- one step
+    # --- the parts of a step
 
     def _begin(self) -> Transaction:
-        """A transaction with an instant of its own, another than the one before."""
+        """A transaction with a unique instant."""
         now_us = self._clock.now().utc_us
-        stands = 0 <= self._recorded_us - now_us < US_PER_S  # several in a microsecond; set back, the clock is followed
-        self._recorded_us = self._recorded_us + 1 if stands else now_us
+        # Several steps may fall into one microsecond. A clock that was set back by more is followed.
+        not_later = 0 <= self._recorded_us - now_us < US_PER_S
+        self._recorded_us = self._recorded_us + 1 if not_later else now_us
         return Transaction(self._ledger.head, self._recorded_us)
 
     async def _read_back(self, missing: Sequence[Anchor], facts: Sequence[AnyFact] = ()) -> None:
-        """Fill the memory with what the ledger has of it; that changes nothing that is published."""
+        """Read `missing`, and what the assessment of `facts` needs, from the ledger into the state."""
         if missing:
             idle_us = self._next.policy.session_idle_s * US_PER_S
             self._next = with_read_back(self._next, await self._ledger.read_back(missing, facts, idle_us))
 
     async def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[TrackerState, Step]:
-        """The next state, with the facts of the step recorded."""
+        """Advance the state by `facts` and record the step's facts in the transaction."""
         await self._read_back(lacking(self._next, facts, self.observed, transaction.recorded_us), facts)
         state, step = advance(self._next, facts, self.observed, transaction.recorded_us, _draw_token)
         self._recorder.facts(transaction, step.facts)
@@ -355,7 +357,7 @@ class Pipeline:
         settled: Sequence[Settled] = (),
         also_observed: frozenset[str] = frozenset(),
     ) -> None:
-        """Record all that the step changed, and let further steps begin from the state after it."""
+        """Record all that the step changed; further steps begin from the state after it."""
         state, step = advanced
         moved = {unit for outcome in step.outcomes for unit in outcome.record.watched}
         self._recorder.facts(transaction, self._observing.facts(moved | also_observed, transaction.recorded_us))
@@ -367,7 +369,7 @@ class Pipeline:
                 charged = await self.identity(charge.line.patient, identities)
                 self._recorder.charge(transaction, outcome, charge, charged, cause)
             await self._heads.update(transaction, outcome)
-        transaction.leave(step.records)
+        transaction.update_sessions(step.records)
         if settled:
             self._recorder.settled(transaction, settled)
             await self._heads.clear_delivered(transaction, settled, self._next.records)
@@ -375,14 +377,14 @@ class Pipeline:
             self._recorder.answer(transaction, answered.answer, answered.format, answered.taken)
         merges = answered.merges if answered is not None else ()
         written = transaction.batch(identities, merges)
-        batch = self._checkpointer.seal(written, transaction.recorded_us)
+        batch = self._checkpointer.with_checkpoint(written, transaction.recorded_us)
         if not batch.empty:
             await self._ledger.append(batch)
         self._next = state
         self._steps.append(step)
 
     def _committed(self) -> None:
-        """Let the new state stand: all that led to it is on the disk."""
+        """Replace the state with the next one, all of which is committed."""
         self._state = self._next
         self.busy = self._state.watched
         for step in self._steps:
@@ -401,10 +403,10 @@ class Pipeline:
                 extra = {"key": charge.key, "quantity": charge.quantity, "reverses": charge.reverses or None}
                 _log.info("charge", extra=extra)
 
-    # --- what a step needs to know
+    # --- facts and identities that steps add
 
     async def identity(self, subject: str, stated: Sequence[Identity] = ()) -> Identity | None:
-        """Who `subject` is, as far as the site sends it: stated just now, or kept. None: nobody, or purged."""
+        """The identifiers of `subject` that the site shows, from `stated` or the ledger; None: unknown or purged."""
         if not subject:
             return None
         now = next((identity for identity in stated if identity.subject == subject), None)
@@ -412,8 +414,8 @@ class Pipeline:
         known = kept if now is None else now.completed(kept)
         return None if known is None else self._outbound.site.shown(known)
 
-    def _for_people(self, wrong: Collection[str], now_us: int) -> Iterator[AnyFact]:
-        """What a start leaves to people, unless they have it already; the sessions in `wrong` were put to sleep."""
+    def _startup_work(self, wrong: Collection[str], now_us: int) -> Iterator[AnyFact]:
+        """New work items of a start, with the facts they go with: sessions in `wrong`, and a damaged ledger."""
         known = self._next.work_keys
         disagrees: list[AnyFact] = []
         for token in sorted(wrong):
@@ -424,7 +426,7 @@ class Pipeline:
                 yield fact
 
     def _after_damage(self, now_us: int) -> Iterator[AnyFact]:
-        """What follows from a damaged ledger in whose place this one began just now, and for the sessions under way."""
+        """Work items and facts if this ledger has just replaced a damaged one: for lost entries and open sessions."""
         aside = self._ledger.set_aside
         if aside is None:
             return
@@ -439,19 +441,19 @@ class Pipeline:
                 yield EvidenceLost(at_us=now_us, known_at_us=now_us, token=record.token, reason=aside.name)
 
     def _disputed(self, key: str, now_us: int) -> Iterator[WorkRaised]:
-        """An item about a message of which the engine said one thing and then the contrary, once while it is open."""
+        """A work item about contradicting receipts of the message `key`, unless one is open or `key` is ""."""
         raised = WorkRaised(at_us=now_us, known_at_us=now_us, what=WorkKind.RECEIPTS_DISAGREE, order=key)
         if key and work_key(raised) not in self._next.work_keys:
             yield raised
 
     def _work_about(self, record: SessionRecord, what: WorkKind, now_us: int) -> WorkRaised:
-        """An item about a session."""
+        """A work item about a session."""
         return WorkRaised(
             at_us=now_us, known_at_us=now_us, what=what, cap=record.cap, patient=record.patient, order=record.token
         )
 
     def _clock_facts(self, now_us: int) -> tuple[AnyFact, ...]:
-        """P25: a step of the wall clock is recorded while sessions run on the old time; otherwise it is followed."""
+        """P25: record a step of the wall clock while sessions keep the old time; without sessions, follow it."""
         step_us = self._clock.step_us()
         if abs(step_us) <= STEP_TOLERANCE_US:
             return ()
@@ -467,7 +469,7 @@ class Pipeline:
 
 
 def _resume_clock(clock: Clock, restart: Restart) -> None:
-    """P25: within one boot the sessions that go on keep their time, whatever happened to the wall clock meanwhile."""
+    """P25: within one boot, continue the stamps of the open sessions, whatever happened to the wall clock since."""
     busy = {unit for record in restart.read_back.records if record.open for unit in record.units}
     known = [fact for fact in restart.observed if fact.device in busy and fact.boot]
     if known:

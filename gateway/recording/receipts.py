@@ -1,9 +1,9 @@
-"""What the engine's receipts settle, and what people order to be sent again: judged here, recorded by the pipeline.
+"""Evaluates the interface engine's receipts, and orders to send a message again; the pipeline records the results.
 
-A receipt is matched by id: the key of a message, or the control id that an HL7 message carries the key in. A repeat,
-which has the id and the verdict of an earlier receipt, is not taken again. That the engine stored a message settles
-nothing: its application's last answer does. Where that is the contrary of the one before, and the message was not sent
-again between them, a person is to look at it.
+A receipt is matched by id: a message's key, or the HL7 control id that contains the key. A repeat, with the id and
+result of an earlier receipt, is ignored. "stored" only says that the engine keeps the message; the application's last
+answer settles it. If that contradicts the one before, and the message was not sent again in between, it becomes a work
+item.
 """
 
 import re
@@ -20,7 +20,7 @@ from gateway.messages.outbound.hl7_segments import CONTROL_ID_PREFIX
 from gateway.session.keys import session_of
 from gateway.session.outcome import SessionRecord
 
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # longer or with blanks, it is words
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,32}")  # anything longer or with blanks is free text
 
 _CONTRARY = {(Proof.ACKNOWLEDGED, "rejected"), (Proof.REJECTED, "accepted")}
 _SAYS_NO_MORE = {
@@ -31,41 +31,41 @@ _SAYS_NO_MORE = {
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """One message that a receipt settles."""
+    """One message and the receipt that settles it."""
 
     key: str
     receipt: Receipt
 
     @property
     def session(self) -> str:
-        """The session that the message is of."""
+        """The token of the message's session."""
         return session_of(self.key)
 
     @property
     def accepted(self) -> bool:
-        """Whether the engine has it."""
+        """Whether the engine accepted it."""
         return self.receipt.result == "accepted"
 
     @property
     def code(self) -> str:
-        """The engine's code; "" for none, or where it is words, which may name a patient."""
+        """The engine's code; "" for none, or for free text, which may name a patient."""
         return self.receipt.code if _CODE.fullmatch(self.receipt.code) else ""
 
     @property
     def text(self) -> str:
-        """What the engine says beside the code."""
+        """The engine's text, with a code that is free text."""
         return self.receipt.text if self.code else " ".join(filter(None, (self.receipt.code, self.receipt.text)))
 
     @property
     def said(self) -> Said:
-        """What tells this answer from others about the same message."""
+        """The answer's identity among those about the same message, by which a repeat is recognised."""
         return Said(self.key, self.receipt.message_id, self.receipt.result, self.code)
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """What a receipt comes to: the answer to it, and the messages that it settles.
+    """The evaluation of a receipt: the answer to it, and the messages that it settles.
 
-    `disputed` is the message of which the engine said the contrary before, and that was not sent again since.
+    `disputed` is the key of the message, if the receipt contradicts an earlier one and it was not sent again since.
     """
 
     answer: Answer
@@ -74,7 +74,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class OrderRefused(Exception):
-    """The message is not sent again; `accepted` says what could be."""
+    """An order to send a message again that is refused; `accepted` names what can be ordered."""
 
     def __init__(self, error: str, accepted: str) -> None:
         super().__init__(error)
@@ -82,7 +82,7 @@ class OrderRefused(Exception):
 
 
 async def judge(outbox: Outbox, receipt: Receipt) -> Judged:
-    """What the receipt settles."""
+    """Evaluate the receipt against the outbox."""
     message = await _named(outbox, receipt.for_id)
     if message is None:
         return Judged(Ignored(receipt.message_id, "unknown-message", "no message of this gateway has that id"))
@@ -100,7 +100,7 @@ async def judge(outbox: Outbox, receipt: Receipt) -> Judged:
 
 
 async def check_order(outbox: Outbox, order: Order) -> None:
-    """Raises OrderRefused for a message that is not known, or that the engine has."""
+    """Raises OrderRefused for a message that is unknown, or that the engine acknowledged."""
     message = await outbox.followed(order.key)
     if message is None:
         raise OrderRefused("no message has that key", "the key of a charge, as capgate outbox list shows it")
@@ -111,9 +111,9 @@ async def check_order(outbox: Outbox, order: Order) -> None:
 async def is_delivered(
     outbox: Outbox, plan: ReceiptPlan, token: str, record: SessionRecord | None, accepted: frozenset[str] = frozenset()
 ) -> bool:
-    """Whether nothing more is to come of a session and the engine has all that came.
+    """Whether a session can change no more and the engine has acknowledged all of its messages.
 
-    `accepted` are keys whose receipts came this very moment. A session without `record` can change no more.
+    `accepted` are keys whose receipts are being recorded now. A session without `record` can change no more.
     """
     if plan.expected is None:
         return False
@@ -131,7 +131,7 @@ def _judged(receipt: Receipt, keys: Sequence[str], disputed: str) -> Judged:
 
 
 async def _named(outbox: Outbox, for_id: str) -> Followed | None:
-    """The message that a receipt is for. Control ids begin with a prefix of letters; a key may begin so as well."""
+    """The message that a receipt is for: by key, or by control id, which is a prefix of letters and the key."""
     for key in (for_id, for_id.removeprefix(CONTROL_ID_PREFIX)):
         if (message := await outbox.followed(key)) is not None:
             return message

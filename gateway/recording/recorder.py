@@ -1,7 +1,7 @@
-"""What a step learned, as ledger entries and the messages they cause. Bytes only: nothing is written or sent here.
+"""Turns a step's facts and outcomes into ledger entries and messages, in a transaction. It does no input or output.
 
-An entry of a fact holds the fact. An entry of what is published holds what the tracker needs to go on after a restart,
-and the message without the patient's identifiers: `gateway.ledger.bodies` has the bytes.
+A fact's entry holds the fact. An entry of something published holds what the tracker needs to rebuild its state, and
+the message without the patient's identifiers; `gateway.ledger.bodies` defines the JSON.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ from gateway.session.outcome import Outcome, SessionChange
 
 
 class RunStateChange(msgspec.Struct, frozen=True):
-    """A confirmed change of what a cap does."""
+    """A confirmed change of a cap's run state, at `at_us`, UTC."""
 
     cap: CapRef
     before: RunState
@@ -67,13 +67,13 @@ class Recorder:
         self._site = site or ChargeSite(mode=mode)
 
     def facts(self, transaction: Transaction, facts: Iterable[AnyFact]) -> None:
-        """Record facts; only the one that opens a session is tied to it, for whose the others are may change."""
+        """Record facts. Only SessionOpened's entry names a session, since attribution of the others may change."""
         for fact in facts:
             token = fact.token if isinstance(fact, SessionOpened) else ""
             transaction.record(EntryKind.FACT, token, encode_fact(fact))
 
     def run_states(self, transaction: Transaction, changes: Iterable[RunStateChange]) -> None:
-        """Publish changes of run state, because of the facts recorded last."""
+        """Publish changes of run state, caused by the facts recorded last."""
         for change in changes:
             event = CapEvent(
                 unit=change.cap.device,
@@ -87,7 +87,7 @@ class Recorder:
             self._cap_event(transaction, transaction.last_seq, event)
 
     def outcome(self, transaction: Transaction, outcome: Outcome, identity: Identity | None, cause: str) -> None:
-        """Record and publish what changed about one session; `cause` is the id of the message that did it, or ""."""
+        """Record and publish what changed about one session; `cause` is the id of the message that caused it, or ""."""
         token = outcome.record.token
         for what in outcome.happened:
             event = session_event(
@@ -116,7 +116,7 @@ class Recorder:
     def charge(
         self, transaction: Transaction, outcome: Outcome, charge: Charge, identity: Identity | None, cause: str
     ) -> None:
-        """Record and send a charge or credit that the step made. Raises LookupError if nobody knows whom to charge."""
+        """Record and send a charge or credit. Raises LookupError if the patient's identifiers are not known."""
         if identity is None:
             raise LookupError(f"no identifiers are kept for whom {charge.key} charges")
         data = charge_data(outcome, charge, identity, self._mode)
@@ -138,14 +138,14 @@ class Recorder:
             )
 
     def settled(self, transaction: Transaction, settled: Iterable[Settled]) -> None:
-        """Record what the engine said of messages."""
+        """Record receipts."""
         for each in settled:
-            transaction.receive(each)
+            transaction.record_receipt(each)
 
     def answer(
         self, transaction: Transaction, answered: Answer, message_format: InboundFormat, taken: str = ""
     ) -> None:
-        """Record and send the answer to an inbound message; `taken` is its seal, if it is not to be taken again."""
+        """Record and send the answer to an inbound message; `taken` is its idempotency key, or "" if it may repeat."""
         event = inbound_result_event(
             self._origin,
             answered,
@@ -157,7 +157,7 @@ class Recorder:
         transaction.publish(self._topics.result, event)
 
     def unrecorded(self, transaction: Transaction, answered: Answer, message_format: InboundFormat) -> OutgoingMessage:
-        """The answer to a message that the ledger has no trace of; it may be lost, and the message come again."""
+        """The answer to a message that is not recorded; it may be lost, and the message be delivered again."""
         serial = serial_id(self._origin, transaction.epoch, transaction.last_seq)
         event = inbound_result_event(
             self._origin,

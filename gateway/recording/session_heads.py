@@ -1,8 +1,8 @@
-"""What the broker keeps of a session until the interface engine has all of it: a retained message, its head.
+"""Session heads: a retained message for each session, until the interface engine has all of its messages.
 
-The head counts the session's events and gives the first and the last sequence number and the chain's hash, so that a
-reader can show that no event is missing. It is cleared once nothing more is to come and every message that awaits a
-receipt has one.
+A head has the number of the session's events, the first and the last sequence number and the chain's hash, so that a
+reader can check that no event is missing. It is cleared once the session can change no more and every message that
+awaits a receipt has one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,7 +29,7 @@ class SessionHeads:
         self._plan = plan
 
     async def update(self, transaction: Transaction, outcome: Outcome) -> None:
-        """After the transaction's entries about one session: publish its head, or clear it if all is delivered."""
+        """Publish the session's head, or clear it if all is delivered; to be called after its entries are recorded."""
         record = outcome.record
         if not outcome.release.charges and await self._delivered(record.token, record):
             self._clear(transaction, record.token)
@@ -39,14 +39,14 @@ class SessionHeads:
     async def clear_delivered(
         self, transaction: Transaction, settled: Sequence[Settled], records: Mapping[str, SessionRecord]
     ) -> None:
-        """Clear the heads of the sessions that these receipts complete."""
+        """Clear the heads of the sessions whose last missing receipts these are."""
         accepted = frozenset(each.key for each in settled if each.accepted)
         for token in sorted({session_of(key) for key in accepted}):
             if await self._delivered(token, records.get(token), accepted):
                 self._clear(transaction, token)
 
     async def clear_final(self, transaction: Transaction, tokens: Collection[str]) -> None:
-        """Clear the heads of sessions that can change no more, but for those of which a receipt is missing."""
+        """Clear the heads of sessions that can change no more, except those with a missing receipt."""
         for token in sorted(tokens):
             if self._plan.expected is None or await self._delivered(token, None):
                 self._clear(transaction, token)
@@ -76,6 +76,6 @@ class SessionHeads:
         transaction.publish(self._topics.session(record.token), event)
 
     def _clear(self, transaction: Transaction, token: str) -> None:
-        # With the instant: after a restart a session may leave memory again, and no entry have come meanwhile.
+        # The instant makes the id unique: after a restart the same head may be cleared again without a new entry.
         event_id = f"{token}.head.cleared.{transaction.last_seq}.{transaction.recorded_us}"
         transaction.clear(self._topics.session(token), event_id)

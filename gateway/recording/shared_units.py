@@ -1,12 +1,12 @@
-"""Finds units that another gateway of the site reads too, from the statuses that gateways publish, and records it.
+"""Finds units that another gateway of the site reads too, from the unit statuses that gateways publish.
 
-Theory of operation. A gateway publishes the status of each unit that it reads at least once a minute. A status that
-comes while we read the same machine, and another CONFIRM_US later, mean that both count what one patient cools. What
-the broker has retained says nothing, for a machine may have been moved since; nor does what it had queued, which comes
-all at once after a connection. No clock but ours is asked.
+Theory of operation. A gateway publishes the status of each unit that it reads at least once a minute. Two statuses of
+another gateway about a machine that this one reads too, CONFIRM_US apart, show that both count the same cooling.
+Retained statuses are no evidence, for a machine may have been moved since; nor are queued ones, which arrive all at
+once after a connection. Only this gateway's clock is used.
 
-Once recorded it stands until no such status has come for LAPSE_US, so that a link that comes and goes makes at most a
-few facts an hour. While there is no broker, and after a start, nothing ends it.
+Sharing is recorded as active until no such status has come for LAPSE_US (a debounce), so that an unstable link makes at
+most a few facts an hour. Without a broker connection it does not lapse, and a start begins that time anew.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ _log = logging.getLogger("capgate.sessions")
 CONFIRM_US = 30 * US_PER_S
 LAPSE_US = 600 * US_PER_S
 CHECK_S = 5.0
-MOST_SHARERS = 8  # of one unit: a bound of what other clients can make us keep and record
+MOST_SHARERS = 8  # of one unit: bounds what other MQTT clients can make the gateway keep and record
 
 
 class _Sighting(msgspec.Struct):
     by: SharedBy
-    since_us: int  # both read it from here on
-    first_us: int
-    last_us: int
+    since_us: int  # both read the unit from here on
+    first_us: int  # receipt of the first status
+    last_us: int  # receipt of the last status
 
 
 class SharedUnits:
-    """The units of one gateway that others read. `claims` are its own, `connection` the number of that to the broker.
+    """The units of one gateway that others read too.
 
-    The number is 0 while there is none.
+    `claims` returns the units that it reads itself, `connection` the number of the broker connection, 0 for none.
     """
 
     def __init__(
@@ -66,11 +66,11 @@ class SharedUnits:
 
     @property
     def active(self) -> Sequence[UnitShared]:
-        """Those that are shared now, by the name of the unit."""
+        """The shares that are active now, sorted by unit."""
         return sorted(self._active.values(), key=lambda each: (each.device, each.gateway, each.unit))
 
     def notice(self, topic: str, payload: bytes) -> None:
-        """Take a unit's status `.../{gateway}/unit/{unit}/status`, of this gateway or another."""
+        """Process a status message `.../{gateway}/unit/{unit}/status`, of this gateway or another."""
         gateway, _, unit, _ = topic.split("/")[-4:]
         if gateway == self._gateway or (claim := read_claim(gateway, unit, payload)) is None:
             return
@@ -81,7 +81,7 @@ class SharedUnits:
                 self._note(Sharer(own.unit, gateway, unit), by, max(own.since_us, min(claim.since_us, now_us)), now_us)
 
     def check(self) -> Sequence[AnyFact]:
-        """Look at the units that are read now; what is to be recorded."""
+        """The facts to record now: new shares, ended ones, and those due to be recorded again."""
         now_us = self._clock.now().utc_us
         self._note_connection(now_us)
         self._own = _by_mark(self._claims(now_us))
@@ -103,14 +103,14 @@ class SharedUnits:
             self._seen[sharer] = _Sighting(by, since_us, now_us, now_us)
 
     def _note_connection(self, now_us: int) -> None:
-        """A new connection may bring old statuses first, and for what stands there was nothing to hear before."""
+        """After a new connection statuses may be old, and those of active shares could not arrive before."""
         if (number := self._connection()) != self._connected_by:
             self._connected_by = number
             self._seen.clear()
             self._last_seen_us = dict.fromkeys(self._active, now_us)
 
     def _found(self, now_us: int) -> Iterator[AnyFact]:
-        """What was seen for long enough to be true."""
+        """Shares whose sightings span CONFIRM_US."""
         for sharer, seen in list(self._seen.items()):
             if seen.last_us - seen.first_us >= CONFIRM_US:
                 del self._seen[sharer]
@@ -135,7 +135,7 @@ class SharedUnits:
                 )
 
     def _lasting(self, now_us: int) -> Iterator[AnyFact]:
-        """What stands, once it was recorded so long ago that sessions to come would not see it."""
+        """Active shares recorded RESTATED_US ago, again, so that later sessions see them."""
         for sharer, fact in self._active.items():
             if now_us - fact.at_us >= RESTATED_US:
                 (again,) = sharing_facts(sharer, fact.by, now_us, now_us)

@@ -1,8 +1,8 @@
-"""One ledger transaction in the making: entries on the hash chain, and the messages that they cause.
+"""Builds one ledger transaction: entries on the hash chain, and the messages that they cause.
 
-Theory of operation. This is a transactional outbox: entries and messages are committed together, so that no message is
-sent of what is not recorded, and none is missing of what is. A message's id is its idempotency key: it is made from the
-session's token or the entry's number, and whatever is sent again has the same.
+Theory of operation. This is a transactional outbox: entries and messages are committed together, so that there is no
+message without its entry and no entry without its messages. A message's id is its idempotency key: it is made from the
+session's token or the entry's number, and is the same whenever the message is sent again.
 """
 
 from collections.abc import Iterable
@@ -35,12 +35,12 @@ class Transaction:
 
     @property
     def next_seq(self) -> int:
-        """The number that the next entry will have; messages carry it."""
+        """The sequence number of the next entry; messages carry it."""
         return self._head.seq + 1
 
     @property
     def last_seq(self) -> int:
-        """The number of the entry recorded last."""
+        """The sequence number of the entry recorded last."""
         return self._head.seq
 
     @property
@@ -49,32 +49,32 @@ class Transaction:
         return not self._entries
 
     def record(self, kind: EntryKind, session: str, body: bytes) -> None:
-        """Append an entry; `session` is "" for what is tied to none."""
+        """Append an entry; `session` is its session's token, or ""."""
         entry, self._head = append(self._head, self.recorded_us, kind, session, body.decode())
         self._entries.append(entry)
 
     def publish(self, to: Destination, event: Event, *, key: str = "", awaited: bool = False) -> None:
-        """Send `event` because of the entry recorded last; with a `key` it is followed to the engine."""
+        """Send `event`, caused by the entry recorded last; with a `key` its delivery to the engine is tracked."""
         self.publish_raw(to, event.id, encode_event(event), key=key, awaited=awaited)
 
     def publish_raw(
         self, to: Destination, message_id: str, payload: bytes, *, key: str = "", awaited: bool = False
     ) -> None:
-        """Send these bytes, which need be no event. The outbox has no other message of that id, ever."""
+        """Send any bytes, as `publish` sends an event. `message_id` must be unique in the outbox for ever."""
         self._outbox.append(
             OutboxMessage(self._head.seq, message_id, to.topic, payload, to.retain, to.content_type, key, awaited)
         )
 
     def clear(self, to: Destination, event_id: str) -> None:
-        """Let the broker keep nothing there any more."""
+        """Clear the retained message at `to`."""
         self._outbox.append(OutboxMessage(self._head.seq, event_id, to.topic, b"", to.retain, content_type=""))
 
     def entries_of(self, session: str) -> list[Entry]:
-        """The entries so far of what is published of the session."""
+        """The transaction's entries about publications of the session."""
         return [entry for entry in self._entries if entry.session == session and entry.kind in PUBLISHED_KINDS]
 
-    def receive(self, settled: Settled) -> None:
-        """Record what the engine said of a message; its words stay beside the chain."""
+    def record_receipt(self, settled: Settled) -> None:
+        """Record a receipt; its free text is kept outside the hash chain, as it may name a patient."""
         receipt = settled.receipt
         body = ReceiptBody(ReceiptNote(settled.key, receipt.result, settled.code))
         self.record(EntryKind.DELIVERY, settled.session, encode_body(body))
@@ -90,13 +90,13 @@ class Transaction:
             )
         )
 
-    def order(self, order: Order) -> None:
-        """Record that a person wants a message sent again."""
+    def record_resend(self, order: Order) -> None:
+        """Record a person's order to send a message again."""
         self.record(EntryKind.DELIVERY, session_of(order.key), encode_body(ResendBody(order)))
         self._resends.append(ResendOrder(self._head.seq, order.key))
 
-    def leave(self, records: Iterable[SessionRecord]) -> None:
-        """Note with the entries what is left to do about these sessions."""
+    def update_sessions(self, records: Iterable[SessionRecord]) -> None:
+        """Store when these sessions are due next, for the next start."""
         self._sessions += [
             SessionDue(
                 each.token,
@@ -111,7 +111,7 @@ class Transaction:
         ]
 
     def batch(self, identities: Iterable[Identity] = (), merges: Iterable[Merge] = ()) -> Batch:
-        """All of it, to be committed as one."""
+        """Everything to be committed as one."""
         return Batch(
             tuple(self._entries),
             tuple(self._outbox),

@@ -105,8 +105,8 @@ class Clinic:
             self._recorder.outcome(transaction, outcome, identity, "")
             for charge in outcome.release.charges:
                 self._recorder.charge(transaction, outcome, charge, _identity(charge.line.patient), "")
-        transaction.leave(step.records)
-        batch = self._checkpointer.seal(transaction.batch(), now_us)
+        transaction.update_sessions(step.records)
+        batch = self._checkpointer.with_checkpoint(transaction.batch(), now_us)
         if not batch.empty:
             writes.append_batch(self._connection, self._origin, batch)
             self._head = batch.head

@@ -101,9 +101,9 @@ class Story:
             self._recorder.outcome(transaction, outcome, identity, "")
             for charge in outcome.release.charges:
                 self._recorder.charge(transaction, outcome, charge, IDENTITIES[charge.line.patient], "")
-        transaction.leave(step.records)
+        transaction.update_sessions(step.records)
         batch = transaction.batch(IDENTITIES.values())
-        await self._ledger.commit(self.checkpointer.seal(batch, now_us))
+        await self._ledger.commit(self.checkpointer.with_checkpoint(batch, now_us))
 
     async def observe(self, first: int, last: int) -> None:
         """The ticks of the minutes from `first` to `last`."""

@@ -53,7 +53,7 @@ def test_openssl_agrees_with_the_signature(tmp_path: Path, checkpointer: Checkpo
 
 
 def test_a_checkpoint_is_read_as_it_was_written_plain_or_in_its_message(checkpointer: Checkpointer) -> None:
-    sealed = checkpointer.seal(batch_of(EntryKind.INCREMENT), AT_US)
+    sealed = checkpointer.with_checkpoint(batch_of(EntryKind.INCREMENT), AT_US)
     assert sealed.checkpoint is not None
     data = to_data(sealed.checkpoint)
     plain = json.dumps({"note": data.note, "signature": data.signature, "key": data.key})
@@ -82,9 +82,9 @@ def test_a_chain_without_entries_is_not_signed(checkpointer: Checkpointer) -> No
 def test_what_tells_of_a_session_travels_with_a_retained_checkpoint_of_its_head(
     checkpointer: Checkpointer, kind: EntryKind
 ) -> None:
-    checkpointer.seal(batch_of(EntryKind.FACT, Head("e1", 3, "cd" * 32, "gw-01")), AT_US)
+    checkpointer.with_checkpoint(batch_of(EntryKind.FACT, Head("e1", 3, "cd" * 32, "gw-01")), AT_US)
     batch = batch_of(kind)
-    sealed = checkpointer.seal(batch, AT_US + 1)
+    sealed = checkpointer.with_checkpoint(batch, AT_US + 1)
     assert sealed.checkpoint is not None
     assert sealed.checkpoint.head == batch.head
     (message,) = sealed.outbox
@@ -93,17 +93,17 @@ def test_what_tells_of_a_session_travels_with_a_retained_checkpoint_of_its_head(
 
 def test_facts_alone_are_signed_once_an_hour_and_at_the_end_never_twice(checkpointer: Checkpointer) -> None:
     first = batch_of(EntryKind.FACT)
-    assert checkpointer.seal(first, AT_US).checkpoint is not None, "the first after a start"
+    assert checkpointer.with_checkpoint(first, AT_US).checkpoint is not None, "the first after a start"
     second = batch_of(EntryKind.FACT, first.head)
-    assert checkpointer.seal(second, AT_US + PERIOD_US - 1) is second
-    assert checkpointer.seal(second, AT_US + PERIOD_US).checkpoint is not None
+    assert checkpointer.with_checkpoint(second, AT_US + PERIOD_US - 1) is second
+    assert checkpointer.with_checkpoint(second, AT_US + PERIOD_US).checkpoint is not None
     idle = Batch((), (), (), second.head)
-    assert checkpointer.seal(idle, AT_US + 9 * PERIOD_US, closing=True) is idle, "it has this head already"
+    assert checkpointer.with_checkpoint(idle, AT_US + 9 * PERIOD_US, closing=True) is idle, "it has this head already"
     third = batch_of(EntryKind.FACT, second.head)
-    assert checkpointer.seal(third, AT_US + PERIOD_US + 1) is third
+    assert checkpointer.with_checkpoint(third, AT_US + PERIOD_US + 1) is third
     closing = Batch((), (), (), third.head)
     assert closing.empty
-    sealed = checkpointer.seal(closing, AT_US + PERIOD_US + 2, closing=True)
+    sealed = checkpointer.with_checkpoint(closing, AT_US + PERIOD_US + 2, closing=True)
     assert sealed.checkpoint is not None
     assert not sealed.empty
 
@@ -111,9 +111,9 @@ def test_facts_alone_are_signed_once_an_hour_and_at_the_end_never_twice(checkpoi
 def test_a_new_life_does_not_sign_what_the_last_one_did() -> None:
     key = SigningKey(Ed25519PrivateKey.generate())
     idle = Batch((), (), (), HEAD)
-    assert Checkpointer(key, ORIGIN, TOPICS.checkpoint, HEAD.seq).seal(idle, AT_US, closing=True) is idle
+    assert Checkpointer(key, ORIGIN, TOPICS.checkpoint, HEAD.seq).with_checkpoint(idle, AT_US, closing=True) is idle
     empty = Batch((), (), (), Head("e1", 0, "ab" * 32, "gw-01"))
-    assert Checkpointer(key, ORIGIN, TOPICS.checkpoint).seal(empty, AT_US, closing=True) is empty
+    assert Checkpointer(key, ORIGIN, TOPICS.checkpoint).with_checkpoint(empty, AT_US, closing=True) is empty
 
 
 def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
