@@ -68,17 +68,18 @@ def link(head: Head, kind: str, session: str, recorded_us: int, body: str) -> st
     """The hash of the entry that says this after `head`; `kind` may be any text, for what is verified may be forged."""
     body_digest = hashlib.sha256(body.encode()).hexdigest()
     fields = (head.gateway, head.epoch, str(head.seq + 1), kind, session, str(recorded_us), body_digest, head.hash)
-    return digest(*(field.encode() for field in fields))
+    return digest(*[field.encode() for field in fields])
 
 
 def follow(head: Head, entries: Iterable[Entry]) -> Head:
     """The head after `entries`, which must continue the chain at `head`. Raises ChainBroken at the first misfit."""
     for entry in entries:
-        expected, head = append(head, entry.recorded_us, entry.kind, entry.session, entry.body)
-        if entry != expected:
+        own_hash = link(head, entry.kind, entry.session, entry.recorded_us, entry.body)
+        if (entry.seq, entry.prev_hash, entry.hash) != (head.seq + 1, head.hash, own_hash):
             raise ChainBroken(
-                f"entry {entry.seq} does not continue the chain as {head.gateway}/{head.epoch}/{head.seq}"
+                f"entry {entry.seq} does not continue the chain as {head.gateway}/{head.epoch}/{head.seq + 1}"
             )
+        head = Head(head.epoch, entry.seq, own_hash, head.gateway)
     return head
 
 
@@ -94,4 +95,4 @@ def seal(salt: bytes, payload: bytes) -> str:
 
 def digest(*fields: bytes) -> str:
     """SHA-256, in hex, over the netstrings of `fields`."""
-    return hashlib.sha256(b"".join(b"%d:%b," % (len(field), field) for field in fields)).hexdigest()
+    return hashlib.sha256(b"".join([b"%d:%b," % (len(field), field) for field in fields])).hexdigest()

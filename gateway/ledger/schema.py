@@ -20,6 +20,8 @@ Triggers, not manners, keep the ledger append-only: they bind every program that
 """
 
 import sqlite3
+from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -252,14 +254,16 @@ def require_current(connection: sqlite3.Connection, path: Path) -> None:
 
 def require_guards(connection: sqlite3.Connection) -> None:
     """Raises LedgerDamaged if a table, column, index or trigger of the current form is missing."""
-    pristine = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        MIGRATIONS.apply(Database(pristine, execute_plugins=False))
-        missing = _objects(pristine) - _objects(connection)
-    finally:
-        pristine.close()
+    missing = _current_objects() - _objects(connection)
     if missing:
         raise LedgerDamaged(f"missing from the file: {', '.join(sorted(missing))}")
+
+
+@cache
+def _current_objects() -> frozenset[str]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as pristine:
+        MIGRATIONS.apply(Database(pristine, execute_plugins=False))
+        return _objects(pristine)
 
 
 def _create_tables(db: Database) -> None:
@@ -309,7 +313,7 @@ def _names(migrations: Migrations) -> list[str]:
         empty.close()
 
 
-def _objects(connection: sqlite3.Connection) -> set[str]:
+def _objects(connection: sqlite3.Connection) -> frozenset[str]:
     """Tables, indexes and triggers by name, columns as table.column."""
     query = """
         SELECT name FROM sqlite_schema WHERE tbl_name <> :ours
@@ -317,7 +321,7 @@ def _objects(connection: sqlite3.Connection) -> set[str]:
         SELECT tables.name || '.' || columns.name
           FROM sqlite_schema AS tables JOIN pragma_table_info(tables.name) AS columns
          WHERE tables.type = 'table' AND tables.name <> :ours"""
-    return {name for (name,) in connection.execute(query, {"ours": MIGRATIONS.migrations_table})}
+    return frozenset(name for (name,) in connection.execute(query, {"ours": MIGRATIONS.migrations_table}))
 
 
 def _copy(connection: sqlite3.Connection, target: Path) -> None:

@@ -82,9 +82,14 @@ def anchors_of(fact: AnyFact, source: FactsByKey) -> tuple[Anchor, ...]:
 
 
 def _anchors_of(fact: AnyFact, cache: "_Cache") -> tuple[Anchor, ...]:
-    opened = _opening(fact, cache)
-    at_us = _anchor_us(fact, cache) if opened is None else opened.at_us
+    at_us = _placed_us(fact, cache)
     return tuple(Anchor(key, at_us) for key in fact.concerns)
+
+
+def _placed_us(fact: AnyFact, cache: "_Cache") -> int:
+    """The instant of its anchors."""
+    opened = _opening(fact, cache)
+    return _anchor_us(fact, cache) if opened is None else opened.at_us
 
 
 def _anchor_us(fact: AnyFact, cache: "_Cache") -> int:
@@ -257,10 +262,7 @@ class _Search:
 
     def _take_patient(self, key: Key, first_us: int, last_us: int) -> None:
         if key not in self._unseen:
-            self._unseen[key] = _Unseen(
-                (next(each.at_us for each in _anchors_of(fact, self._cache) if each.key == key), fact)
-                for fact in self._cache.of(key)
-            )
+            self._unseen[key] = _Unseen((_placed_us(fact, self._cache), fact) for fact in self._cache.of(key))
         for at_us, fact in self._unseen[key].within(first_us, last_us):
             if fact in self._found:
                 continue
