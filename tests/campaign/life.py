@@ -4,13 +4,12 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from random import Random
 from typing import NamedTuple
 from unittest import mock
 
 from drivers.reading import ReadFault, Reading, Stamp
-from gateway.config.load import load_config
+from gateway.config.load import GatewayConfig
 from gateway.control.service import ControlService
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import open_ledger
@@ -43,7 +42,7 @@ class Life:
 
     def __init__(
         self,
-        folder: Path,
+        config: GatewayConfig,
         clock: ProcessClock,
         disk: Disk,
         broker: Broker,
@@ -51,7 +50,7 @@ class Life:
         poll: Callable[[str, Stamp], Reading | ReadFault],
         died: Callable[[], None],
     ) -> None:
-        self._config = load_config(folder / "gateway.toml")
+        self._config = config
         self._clock = clock
         self._disk = disk
         self._broker = broker
@@ -67,11 +66,6 @@ class Life:
         self._started = asyncio.Event()
         self.failure = ""
         self._task = asyncio.create_task(self._live(), name="gateway")
-
-    @property
-    def ledger(self) -> Path:
-        """Where its ledger lies."""
-        return self._config.state_dir / LEDGER_FILE
 
     async def started(self) -> bool:
         """Wait until it works; False if it ended before."""

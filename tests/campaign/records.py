@@ -2,14 +2,38 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from gateway.audit.reconcile import Placed, reconcile
+from gateway.audit.rederive import Rederiver
 from gateway.audit.sessions import sessions, unopened
-from gateway.audit.stream import open_snapshot
+from gateway.audit.stream import open_snapshot, stream, transactions
 from gateway.audit.verify import verify
+from gateway.ledger.store import open_readonly
 from tests.campaign.bus import Bus, SeenSession
+
+
+class Follower:
+    """Follows the entries as they are written: what each transaction published must follow from the facts so far."""
+
+    def __init__(self, path: Path) -> None:
+        self._opened = ExitStack()
+        self._connection = self._opened.enter_context(open_readonly(path))
+        self._rederiver = Rederiver(self._connection)
+        self._seq = 0
+
+    def follow(self) -> Iterator[str]:
+        """What does not follow in the transactions since the last time."""
+        self._connection.execute("BEGIN")
+        for transaction in transactions(stream(self._connection, self._seq)):
+            self._seq = transaction[-1].seq
+            yield from map(str, self._rederiver.take(transaction))
+        self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Let go of the ledger."""
+        self._opened.close()
 
 
 def unsound(path: Path) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from random import Random
 
+from gateway.config.load import GatewayConfig, load_config
 from tests.campaign.clinic import SPARE, UNITS
 from tests.campaign.oracle import Rules
 
@@ -57,6 +58,7 @@ class Site:
         self.folder = folder
         self.rules: dict[str, Rules] = {}
         self._formats = '["json"]'
+        self._loaded: GatewayConfig | None = None
         self._write_policy(Rules())
         self._write_config()
 
@@ -64,6 +66,13 @@ class Site:
     def policy(self) -> str:
         """The policy in force, by name and revision."""
         return f"clinic {len(self.rules)}"
+
+    @property
+    def config(self) -> GatewayConfig:
+        """What a gateway reads of the files as they are now."""
+        if self._loaded is None:
+            self._loaded = load_config(self.folder / "gateway.toml")
+        return self._loaded
 
     def change_policy(self, choice: float) -> None:
         """Put another policy in force."""
@@ -83,11 +92,13 @@ class Site:
         self._write_config()
 
     def _write_policy(self, rules: Rules) -> None:
+        self._loaded = None
         self.rules[f"clinic {len(self.rules) + 1}"] = rules
         text = _POLICY.format(revision=len(self.rules), rules=rules)
         (self.folder / "policy.toml").write_text(text)
 
     def _write_config(self) -> None:
+        self._loaded = None
         lines = [
             _LINE.format(number=number, port=5020 + number, unit=unit, poll_s=POLL_S)
             for number, unit in enumerate(ALL_UNITS, start=1)

@@ -16,9 +16,9 @@ from tests.campaign.disk import Disk
 from tests.campaign.engine import Engine
 from tests.campaign.faults import Fault, Kind, faults
 from tests.campaign.judge import Case, Judge, day_name, listed_as, says_why
-from tests.campaign.life import Life
+from tests.campaign.life import LEDGER_FILE, Life
 from tests.campaign.plan import DAY, HOUR, MINUTE, Move, Place, Rule, S, Statement, Violation
-from tests.campaign.records import misplaced, undelivered, unsound
+from tests.campaign.records import Follower, misplaced, undelivered, unsound
 from tests.campaign.site import ALL_UNITS, POLL_S, Site
 from tests.campaign.units import Sighting, Unit
 
@@ -27,7 +27,6 @@ RECENT_US = 5 * DAY  # what ended since may be in memory
 FACTS_A_SESSION = 20  # in memory, one with another
 LOOKS = (7 * HOUR, 13 * HOUR + 7 * MINUTE, 18 * HOUR + 30 * MINUTE)  # when people look at the list
 SLACK_US = 2 * MINUTE  # what a restart in the middle of cooling may cost: the last mark is up to a minute old
-_VERIFIED = 6  # times in a run, besides its end
 _SETTLING_S = 4.0  # of the loop, for what was said to be answered
 
 Happening = Callable[[], None]
@@ -64,6 +63,7 @@ class World:
         self._off_until_us = 0
         self._life: Life | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._follower: Follower | None = None
         self._actions: list[Callable[[], object]] = []
         loop.job_delay_s, loop.after_job = self.disk.job_delay_s, self.disk.after_job
         self.disk.on_death = self._killed_in_commit
@@ -74,9 +74,9 @@ class World:
         """Play `days` days from a Monday on."""
         for day in range(days):
             self._at(EPOCH_US + day * DAY, lambda day=day: self._begin_day(day))
-        hours = Random(f"verify {self._seed}")
-        for each in range(_VERIFIED):  # its cost grows with the ledger
-            self._at(EPOCH_US + round((each + hours.random()) / _VERIFIED * days * DAY), self._verify)
+        # Verifying all of it costs more from day to day, following it does not.
+        half_us = days * DAY / 2
+        self._at(EPOCH_US + round(Random(f"verify {self._seed}").random() * half_us), self._verify)
         end_us = EPOCH_US + days * DAY
         await self._start()
         while self._agenda and not self.violations:
@@ -126,9 +126,13 @@ class World:
         for fault in faults(self._seed, day, self._kinds):
             self._at(fault.at_us, lambda fault=fault: self._strike(fault))
         for hour in range(24):
-            self._at(begin_us + hour * HOUR, self.engine.again)
+            self._at(begin_us + hour * HOUR, self._begin_hour)
         for look_us in LOOKS if clinic.is_workday(day) else LOOKS[:1]:
             self._at(begin_us + look_us, self._begin_to_look)
+
+    def _begin_hour(self) -> None:
+        self.engine.again()
+        self._follow()
 
     def _say(self, statement: Statement, case: Case) -> None:
         self.judge.touch(case)
@@ -170,7 +174,7 @@ class World:
         self.disk.revive()
         clock = ProcessClock(self._machine)
         self.lives += 1
-        self._life = Life(self.site.folder, clock, self.disk, self.broker, self._random, self._poll, self._died)
+        self._life = Life(self.site.config, clock, self.disk, self.broker, self._random, self._poll, self._died)
         self._shake()
         await self._life.started()
         for name in self._units:
@@ -284,12 +288,12 @@ class World:
 
     async def _same_after(self, length_us: int, *, killed: bool) -> None:
         """End the process and start another; what it lists must be the same."""
-        before = await self._views() if self._life is not None else None
+        before = await self._views(every=True) if self._life is not None else None
         began_us = self.time.now_us()
         await (self._kill if killed else self._stop)(0)
         await self.time.wait_until(self.time.now_us() + length_us, BUSY_RATE)
         await self._start()
-        after = await self._views()
+        after = await self._views(every=True)
         if before is None or after is None or self.time.now_us() - began_us > 5 * MINUTE:
             return
         for token in sorted(after.keys() - before.keys()):
@@ -308,10 +312,10 @@ class World:
 
     # --- people, and the judge
 
-    async def _views(self) -> dict[str, Json] | None:
+    async def _views(self, *, every: bool = False) -> dict[str, Json] | None:
         if self._life is None:
             return None
-        answer = await self._life.ask({"request": "sessions", "all": True})
+        answer = await self._life.ask({"request": "sessions", "all": every})
         if answer is None:
             return None
         if not answer["ok"]:
@@ -385,18 +389,30 @@ class World:
         self._check_ledger()
 
     def _check_ledger(self) -> None:
-        path = self.site.folder / "state" / "ledger.db"
-        if path.exists():
+        self._follow()
+        if self._follower is not None:
+            self._follower.close()
             for text in (
-                *unsound(path),
-                *undelivered(path, self.bus),
-                *misplaced(path, self.bus.sessions),
+                *unsound(self._ledger),
+                *undelivered(self._ledger, self.bus),
+                *misplaced(self._ledger, self.bus.sessions),
             ):
+                self._complain(Rule.AUDIT, text)
+
+    def _follow(self) -> None:
+        """Follow the ledger up to here, whatever the gateway is doing with it."""
+        if self._follower is None and self._ledger.exists():
+            self._follower = Follower(self._ledger)
+        if self._follower is not None:
+            for text in self._follower.follow():
                 self._complain(Rule.AUDIT, text)
 
     def _verify(self) -> None:
         """Verify the ledger, whatever the gateway is doing with it."""
-        path = self.site.folder / "state" / "ledger.db"
-        if path.exists():
-            for text in unsound(path):
+        if self._ledger.exists():
+            for text in unsound(self._ledger):
                 self._complain(Rule.AUDIT, text)
+
+    @property
+    def _ledger(self) -> Path:
+        return self.site.folder / "state" / LEDGER_FILE
