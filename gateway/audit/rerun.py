@@ -79,7 +79,7 @@ class Rerun:
     """A tracker state that takes the recorded transactions in order, from the first one that these rules made."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self.since_seq = reads.ruled_since(connection)
+        self.since_seq = reads.rules_since(connection)
         self.records = {each.token: each for each in records_up_to(connection, self.since_seq)}
         self._connection = connection
         going_on = [each for each in self.records.values() if not each.done]

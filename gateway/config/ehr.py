@@ -25,7 +25,7 @@ from gateway.config.tables import (
 )
 from gateway.config.vocabulary import load_vocabulary, shipped_vocabularies
 from gateway.ledger.deliveries import ResendRules
-from gateway.ledger.receipt_plan import ReceiptPlan, Thing
+from gateway.ledger.receipt_plan import MessageKind, ReceiptPlan
 from gateway.messages.notation import Notation
 from gateway.messages.outbound.site import ChargeSite, OutboundPlan
 from gateway.messages.vocabulary import EhrWords, Vocabulary
@@ -119,7 +119,7 @@ def resolve_receipts(problems: Problems, table: ReceiptsTable, sent: Sequence[No
     """The plan of expected receipts, where charges are sent in the notations `sent`. Contradictions are errors."""
     if table.longest_resend_s < table.first_resend_s:
         problems.error(("receipts", "longest_resend_s"), "shorter than first_resend_s, accepted: at least as long")
-    if Thing.INCREMENT in table.of and table.expected is ReceiptForm.HL7:
+    if MessageKind.INCREMENT in table.of and table.expected is ReceiptForm.HL7:
         problems.error(("receipts", "of"), 'increments are sent as JSON alone, accepted with expected = "hl7": charge')
     expected = None if table.expected is ReceiptForm.NONE else Notation(table.expected)
     form = _acknowledged(expected, sent)

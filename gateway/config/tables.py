@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from gateway.config.vocabulary import DEFAULT_VOCABULARY
-from gateway.ledger.receipt_plan import ReceiptPlan, Thing
+from gateway.ledger.receipt_plan import MessageKind, ReceiptPlan
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.site import CreditForm, FhirRelease, OutboundPlan, ServiceTime
 from gateway.messages.vocabulary import DEFAULT_MRN_TYPES, DEFAULT_VISIT_FROM, MarAct, PatientField
@@ -194,7 +194,7 @@ class ReceiptsTable(Table):
     """[receipts]: which messages the interface engine acknowledges, and when they are sent again."""
 
     expected: ReceiptForm = ReceiptForm.NONE
-    of: tuple[Thing, ...] = tuple(_RECEIPTS.of)
+    of: tuple[MessageKind, ...] = tuple(_RECEIPTS.of)
     first_resend_s: Annotated[StrictFloat, Field(ge=1, le=3600)] = _RECEIPTS.resends.first_s
     longest_resend_s: Annotated[StrictFloat, Field(ge=1, le=86_400)] = _RECEIPTS.resends.longest_s
 

@@ -1,6 +1,6 @@
-"""What goes into the ledger and comes out of it: one commit's batch, the rows of the outbox, and counts of both.
+"""The types written to and read from the ledger: the batch of one commit, outbox rows, counts.
 
-A commit writes entries, the messages they cause (the transactional outbox) and the identifiers of whom they concern.
+A commit writes entries, the messages that they cause (the transactional outbox) and the identifiers of their patients.
 """
 
 import msgspec
@@ -10,11 +10,11 @@ from gateway.ledger.entry import Entry, Head
 from gateway.messages.identity import Identity, Merge
 from gateway.messages.inbound.answers import ReceiptResult
 
-UNPROVEN = -1  # MQTT 3.1.1 acknowledges without a reason, also what it silently drops
+UNPROVEN = -1  # in place of a reason code: MQTT 3.1.1 acknowledges without one, also what the broker drops
 
 
 class OutboxMessage(msgspec.Struct, frozen=True):
-    """A message to publish because of entry `seq`. Its `event_id` is unique for ever."""
+    """A message to publish, caused by entry `seq`. Its `event_id` is unique for ever."""
 
     seq: int
     event_id: str
@@ -22,7 +22,7 @@ class OutboxMessage(msgspec.Struct, frozen=True):
     payload: bytes
     retain: bool
     content_type: str  # "" for none
-    key: str = ""  # of what the engine is to have: its receipts name it. "": nobody follows this message
+    key: str = ""  # by which the engine's receipts name the message; "": its delivery to the engine is not followed
     awaited: bool = False  # the engine sends receipts for it
 
 
@@ -33,9 +33,9 @@ class ReceiptRow(msgspec.Struct, frozen=True):
     key: str
     result: ReceiptResult
     code: str
-    text: str  # in the engine's words, which may name a patient: kept beside the chain, never in it
+    text: str  # the engine's text, which may name a patient: stored outside the chain
     message: str  # id of the receipt itself
-    at_us: int  # when it was taken, UTC
+    at_us: int  # when it was received, UTC
 
 
 class ResendOrder(msgspec.Struct, frozen=True):
@@ -46,14 +46,14 @@ class ResendOrder(msgspec.Struct, frozen=True):
 
 
 class SessionDue(msgspec.Struct, frozen=True):
-    """What is left to do about a session; instants and units as in its record. A start need not look at one without."""
+    """When a session is due next; instants and units as in its SessionRecord. It saves a start from assessing all."""
 
     token: str
     opened_us: int
     done: bool
     wake_us: int
     due_us: int
-    watched: tuple[str, ...]  # those of `units` whose readings move it on
+    watched: tuple[str, ...]  # those of `units` whose readings can change it
     units: tuple[str, ...]
 
 
@@ -68,7 +68,7 @@ class Batch(msgspec.Struct, frozen=True):
     receipts: tuple[ReceiptRow, ...] = ()
     resends: tuple[ResendOrder, ...] = ()
     merges: tuple[Merge, ...] = ()
-    sessions: tuple[SessionDue, ...] = ()  # how they stand after the entries
+    sessions: tuple[SessionDue, ...] = ()  # after the entries
 
     @property
     def empty(self) -> bool:
@@ -77,9 +77,9 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class OutboxRow(msgspec.Struct, frozen=True):
-    """One message that waits for the broker. Its bytes never change, so that every repeat is byte-equal."""
+    """One message of the outbox. Its bytes never change, so that every repeat is byte-equal."""
 
-    outbox_id: int  # rises in the order of commit
+    outbox_id: int  # ascending in the order of commit
     event_id: str
     topic: str
     payload: bytes
@@ -88,23 +88,23 @@ class OutboxRow(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """What the broker said to one publish of a row: `reason` is the MQTT 5 PUBACK reason code, or UNPROVEN."""
+    """The broker's answer to one publish of a row: `reason` is the MQTT 5 PUBACK reason code, or UNPROVEN."""
 
     outbox_id: int
     at_us: int  # UTC
     reason: int
-    delivered: bool  # the broker took it: the row is not offered again. Says nothing of any consumer
+    delivered: bool  # the broker accepted it: the row is not published again. It proves nothing of any consumer
 
 
 class Backlog(msgspec.Struct, frozen=True):
-    """How many rows wait for the broker, and since when the oldest does (UTC; None when none waits)."""
+    """How many outbox rows wait for the broker, and since when the oldest does (UTC; None when none waits)."""
 
     depth: int
     oldest_us: int | None
 
 
 class Tally(msgspec.Struct, frozen=True):
-    """How many entries record what was published of a session, and the number of the first (0 without one)."""
+    """The number of entries of a session's publications, and the sequence number of the first (0 without one)."""
 
     count: int
     first_seq: int

@@ -1,9 +1,9 @@
-"""The bodies of entries, written and read in one module: for the gateway, which is rebuilt from them, and the audit.
+"""The bodies of entries: their encoding and decoding, for the gateway's restart and the audit.
 
-The body of an increment, a charge or a session holds what the tracker needs to go on after a restart, and the message
-that was published but for the patient's identifiers: the chain vouches for what was sent and names nobody. A fact's
-body is the fact itself, which `gateway.session.facts` encodes. A body is JSON, in UTF-8; who reads one reads no more of
-it than is needed, the rest may be anything.
+The body of an increment, a charge or a session holds what the tracker needs to rebuild its state, and the published
+message without the patient's identifiers, so that the chain proves what was sent without naming a patient. A fact's
+body is the fact, as `gateway.session.facts` encodes it. A body is JSON in UTF-8; each reader decodes only the fields
+that it needs. The seal of a message is a digest keyed with the ledger's salt (`entry.seal`).
 """
 
 from typing import Any
@@ -50,10 +50,10 @@ class SetAsideBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
     set_aside: str  # name of the damaged file
     epoch: str = ""  # its epoch
-    carried: int = 0  # entries, which are all before this one; for lost ones stand marks
-    missing: int = 0  # entries that were lost, as far as is known; at least 1 where that is not
+    carried: int = 0  # entries carried over; among those before this one marks replace lost ones
+    missing: int = 0  # number of entries lost, as far as is known; at least 1 if unknown
     lost_since_us: int = 0  # when the last entry before the first lost one was recorded; 0: from the beginning
-    lost: tuple[str, ...] = ()  # messages of theirs that were lost, by id
+    lost: tuple[str, ...] = ()  # ids of messages that were lost, though their entries were carried over
     sent: dict[str, str] = {}  # messages of entries that were lost: id -> seal
 
     @property
@@ -63,7 +63,7 @@ class SetAsideBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ReceiptNote(msgspec.Struct, frozen=True):
-    """What the chain keeps of an application receipt; the engine's words lie beside the chain."""
+    """An application receipt as the chain holds it; the engine's text is stored outside the chain."""
 
     key: str  # of the message that it is for
     result: str
@@ -103,14 +103,14 @@ class _AnswerEvent(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """What an answer's body may have."""
+    """The fields of an answer's body that are read."""
 
     event: _AnswerEvent = _AnswerEvent()
     taken: str = ""
 
 
 class _Message(msgspec.Struct, frozen=True):
-    """What any body may have."""
+    """The fields of any body that are read."""
 
     event: msgspec.Raw = msgspec.Raw()
     sent: dict[str, str] = {}
@@ -146,12 +146,12 @@ def charge_of(body: str) -> Charge:
 
 
 def published_of(body: str) -> Published:
-    """What a session's body says was published of it. Raises msgspec.DecodeError."""
+    """The session's published state in its body. Raises msgspec.DecodeError."""
     return _session.decode(body).published
 
 
 def taken_message(body: str) -> str | None:
-    """The seal of the message that was taken with the answer in the body; its id, where an earlier version wrote it."""
+    """The seal of the inbound message that the body's answer accepted; its id, if an earlier version wrote the body."""
     try:
         answer = _answer.decode(body)
     except msgspec.DecodeError:
@@ -161,7 +161,7 @@ def taken_message(body: str) -> str | None:
 
 
 def set_aside_of(body: str) -> SetAsideBody | None:
-    """What was carried over, if the body says that."""
+    """The body as a SetAsideBody; None if it is another one."""
     try:
         return _set_aside.decode(body)
     except msgspec.DecodeError:
@@ -169,7 +169,7 @@ def set_aside_of(body: str) -> SetAsideBody | None:
 
 
 def delivery_of(body: str) -> ReceiptBody | ResendBody | None:
-    """The receipt or the order in a delivery's body; None if it can be read as neither."""
+    """The receipt or the order in a delivery's body; None if it is neither."""
     for kind in (ReceiptBody, ResendBody):
         try:
             return msgspec.json.decode(body, type=kind)
@@ -185,7 +185,7 @@ def event_of(body: str) -> bytes | None:
 
 
 def sealed(body: str) -> dict[str, str]:
-    """The messages that a charge's body seals: id -> seal. Raises msgspec.DecodeError."""
+    """The messages whose seals a charge's body has: id -> seal. Raises msgspec.DecodeError."""
     return _message.decode(body).sent
 
 

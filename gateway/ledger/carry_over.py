@@ -1,11 +1,11 @@
-"""Beginning a ledger where a damaged one was set aside: what that one still proves is carried over.
+"""Fills a new ledger from a damaged one that was set aside, with everything in it that is still proven.
 
-Theory of operation. An entry's hash covers all that it says and its place in the chain, so each entry that can be read
-and fits its own hash is what was committed, whatever became of its neighbours. Such entries are chained anew in the
-new epoch, with their numbers, instants and bodies as they were; so the gateway goes on as after any restart, and
-nothing is published twice. The old salt goes with them, or nobody would know the patients again. Messages go with
-them where their digest fits, byte for byte, and wait where they waited. The last entry says what was carried over and
-what is lost. All of it is one transaction with the ledger's origin: a gateway that is killed meanwhile begins anew.
+Theory of operation. An entry's hash covers its content and its place in the chain, so each entry that can be read and
+matches its own hash is as it was committed, whatever is damaged beside it. Such entries are chained again in the new
+epoch, with their numbers, instants and bodies unchanged; so the gateway continues as after any restart, and nothing is
+published twice. The old salt is kept, as patients' subjects are made with it. Messages that match their digest are kept
+byte for byte, and those not yet delivered are still waiting. The last entry records what was carried over and what is
+lost. All of this is one transaction, with the new ledger's origin: a gateway that is killed meanwhile does it again.
 """
 
 import logging
@@ -35,24 +35,24 @@ from gateway.messages.identity import Identity
 _log = logging.getLogger("capgate.ledger")
 
 _PAGE = 500
-_BLIND = 100_000  # rows that are looked for past the last readable one, where nobody knows how many there were
+_BLIND = 100_000  # how many row numbers past the last readable row are tried, where the last number is unknown
 _OUTBOX = ("event_id", "topic", "payload", "retain", "content_type", "digest", "seq")
 _IDENTITY = (*Identity.__struct_fields__, "version")
 _RENUMBERED = ("kind", "old", "old_authority", "new", "authority")
-LOST = '{"lost":true}'  # the body that stands for an entry that is lost
+LOST = '{"lost":true}'  # the body of the mark that replaces a lost entry
 _READING_FAILED = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 
 _Row = tuple[Any, ...]
 
 
 def set_aside_before(path: Path) -> Path | None:
-    """The ledger that was set aside last in this place."""
+    """The ledger file that was set aside last from `path`."""
     found = {each.name.removesuffix("-wal").removesuffix("-shm") for each in path.parent.glob(f"{path.name}.damaged-*")}
     return path.with_name(max(found)) if found else None
 
 
 def origin_of(aside: Path, gateway: str) -> LedgerOrigin | None:
-    """Whose ledger the damaged file is, as far as it proves that; None if it is not this gateway's or cannot say."""
+    """The origin of the damaged file, if it proves to be this gateway's; otherwise None."""
     if not aside.exists() or not aside.stat().st_size:
         return None  # SQLite would delete a log whose file is empty
     try:
@@ -68,9 +68,9 @@ def origin_of(aside: Path, gateway: str) -> LedgerOrigin | None:
 
 
 def carry_over(connection: sqlite3.Connection, origin: LedgerOrigin, before: LedgerOrigin | None, aside: Path) -> None:
-    """Fill the ledger of `origin` from the damaged one at `aside`; within a transaction of the caller's.
+    """Fill the ledger of `origin` from the damaged one at `aside`; within the caller's transaction.
 
-    `before` is the damaged one's own origin; None: nothing of it can be believed, and that is all that is recorded.
+    `before` is the damaged one's own origin; None: nothing of it is proven, and only that is recorded.
     """
     (created_us,) = connection.execute("SELECT created_us FROM origin").fetchone()
     carried = _Carried(connection, origin)
@@ -97,7 +97,7 @@ def carry_over(connection: sqlite3.Connection, origin: LedgerOrigin, before: Led
 
 
 class _Carried:
-    """The new chain in the making; every entry has the number that it had, for messages name it."""
+    """Builds the new chain; every entry keeps its number, for messages name it."""
 
     def __init__(self, connection: sqlite3.Connection, origin: LedgerOrigin) -> None:
         self.head = origin.genesis
@@ -109,7 +109,7 @@ class _Carried:
         self._deliveries: list[tuple[int, int, ReceiptBody | ResendBody]] = []  # number, instant
 
     def entries(self, verified: Iterable[Entry], last_seq: int) -> None:
-        """Chain the entries anew under their numbers, up to `last_seq` at least; for a lost one stands a mark."""
+        """Chain the entries again under their numbers, up to `last_seq` at least, with a mark for each lost one."""
         page: list[Entry] = []
         for old in verified:
             self._mark(old.seq - 1)
@@ -134,9 +134,9 @@ class _Carried:
             self.lost.add(entry.seq)
 
     def rest(self, source: sqlite3.Connection, body: SetAsideBody) -> SetAsideBody:
-        """Carry over what stands beside the chain; what is known of it, as part of `body`."""
+        """Carry over what is outside the chain: messages, deliveries, identities; `body` with what is lost and sent."""
         sent: dict[str, str] = {}
-        known: dict[int, int] = {}  # number of the message before and now
+        known: dict[int, int] = {}  # old outbox_id -> new one
         followed = {row[0]: row[1:] for row in _rows(source, "delivery", "outbox_id", ("key", "awaited"))}
         for outbox_id, *fields in _rows(source, "outbox", "outbox_id", _OUTBOX):
             *message, old_seq = fields
@@ -156,7 +156,7 @@ class _Carried:
         return msgspec.structs.replace(body, lost=lost, sent=sent)
 
     def _identities(self, source: sqlite3.Connection) -> None:
-        """The identifiers of everyone whose visit makes the subject, or has a number that the EHR gave it later."""
+        """Carry over the identities whose subject is that of their visit, or whose visit was renumbered by the EHR."""
         given: set[str] = set()
         marks = ", ".join("?" * len(_RENUMBERED))
         for _, *change in _rows(source, "renumbered", "id", _RENUMBERED):
@@ -171,7 +171,7 @@ class _Carried:
                 self._connection.execute(f"INSERT INTO identity ({', '.join(columns)}) VALUES ({marks})", identity)
 
     def close(self, created_us: int, body: SetAsideBody) -> None:
-        """Say what was carried over."""
+        """Append the entry that records what was carried over."""
         entry, self.head = append(self.head, created_us, EntryKind.STATUS, "", encode_body(body).decode())
         insert_entry(self._connection, entry)
 
@@ -183,7 +183,7 @@ class _Carried:
         return self._connection.execute(query, values).fetchone()[0]
 
     def _history(self, source: sqlite3.Connection, known: dict[int, int]) -> None:
-        """What the broker and the engine said, in the order of time: the triggers make of it what waits."""
+        """Insert attempts, receipts and orders in the order of time; the triggers derive from them what waits."""
         attempts = "INSERT INTO attempt (outbox_id, at_us, reason, delivered) VALUES (?, ?, ?, ?)"
         events: list[tuple[int, int, str, _Row]] = [
             (at_us, 0, attempts, (known[outbox_id], at_us, reason, delivered))
@@ -219,7 +219,7 @@ def _open(aside: Path) -> sqlite3.Connection:
 
 
 def _verified(source: sqlite3.Connection, origin: LedgerOrigin) -> Generator[Entry]:
-    """The entries that fit their own hash."""
+    """The entries that match their own hash."""
     columns = ("recorded_us", "kind", "session", "body", "prev_hash", "hash")
     before: Entry | None = None
     for row in _rows(source, "entry", "seq", columns):
@@ -235,7 +235,7 @@ def _verified(source: sqlite3.Connection, origin: LedgerOrigin) -> Generator[Ent
 
 
 def _rows(source: sqlite3.Connection, table: str, key: str, columns: Sequence[str]) -> Iterator[_Row]:
-    """Every row that can be read, its number first, past whatever part of the file is damaged."""
+    """Every readable row, its number first, skipping damaged parts of the file."""
     query = f"SELECT {key}, {', '.join(columns)} FROM {table} WHERE {key} "
     try:
         if source.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", (table,)).fetchone() is None:
@@ -266,7 +266,7 @@ def _names(source: sqlite3.Connection, table: str) -> set[str]:
 
 
 def _last(source: sqlite3.Connection, table: str, key: str) -> int | None:
-    """The highest number, 0 in an empty table; None where the file cannot say."""
+    """The highest number, 0 in an empty table; None if it cannot be read."""
     try:
         return source.execute(f"SELECT max({key}) FROM {table}").fetchone()[0] or 0
     except _READING_FAILED:
@@ -274,7 +274,7 @@ def _last(source: sqlite3.Connection, table: str, key: str) -> int | None:
 
 
 class _Columns(msgspec.Struct, frozen=True, array_like=True):
-    """The columns of an entry as they must be; a damaged file may have anything in them."""
+    """The columns of an entry, for validation: a damaged file may have anything in them."""
 
     seq: int
     recorded_us: int

@@ -1,11 +1,11 @@
-"""Checkpoints: signed heads of the chain, to be kept where nobody who can write the ledger can reach them.
+"""Checkpoints: signed heads of the hash chain, to be kept out of reach of anyone who can write the ledger.
 
-Theory of operation. A chain shows what was changed in its middle, not that its tail was cut off or that all of it was
-written anew. A checkpoint held elsewhere shows both: whoever holds one knows the hash that entry `seq` must have, and
-with it all entries before. The signature says which gateway made it, so that a receiver can take it from any hand.
+Theory of operation. A hash chain shows a change in its middle, but not a truncated tail or a complete rewrite. A
+checkpoint held elsewhere shows both: its holder knows the hash that entry `seq` must have, and so all entries before.
+The signature proves which gateway made it, so that it may be passed on by anyone.
 
-What is signed is the note's UTF-8 text, six lines with an end each: `capgate-checkpoint/1`, gateway, epoch, seq, hash,
-and the instant of signing in RFC 3339.
+The signature is Ed25519 over the note's UTF-8 text, six lines, each with a line feed: `capgate-checkpoint/1`, gateway,
+epoch, seq, hash, and the instant of signing in RFC 3339.
 """
 
 import base64
@@ -28,7 +28,7 @@ _NOTE = re.compile(
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """A signed head. `public_key` is the raw Ed25519 key that the signature claims."""
+    """A signed head. `public_key` is the raw Ed25519 key that it claims to be signed by."""
 
     note: str
     signature: bytes
@@ -36,7 +36,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     @property
     def head(self) -> Head:
-        """What the note vouches for."""
+        """The head that the note states."""
         return _read_note(self.note)[0]
 
     @property
@@ -54,7 +54,7 @@ class CheckpointData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Event(msgspec.Struct, frozen=True):
-    """A CloudEvent that carries one."""
+    """A CloudEvent with a checkpoint as its data."""
 
     data: CheckpointData
 
@@ -67,12 +67,12 @@ def note_of(head: Head, at: str) -> str:
 
 
 def to_data(checkpoint: Checkpoint) -> CheckpointData:
-    """The checkpoint as messages and files carry it."""
+    """The checkpoint in its JSON form, for messages and files."""
     return CheckpointData(checkpoint.note, _base64(checkpoint.signature), _base64(checkpoint.public_key))
 
 
 def read_checkpoint(line: bytes | str) -> Checkpoint:
-    """Reads one line of JSON, plain or as the data of a CloudEvent; nothing is verified. Raises CheckpointInvalid."""
+    """Parses one line of JSON, plain or a CloudEvent; the signature is not verified. Raises CheckpointInvalid."""
     try:
         data = msgspec.json.decode(line, type=CheckpointData)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""When checkpoints are made, and how they travel: into the ledger and the outbox with the batch that they vouch for."""
+"""Decides when a checkpoint is made, and adds it and its message to the batch whose head it signs."""
 
 import msgspec
 
@@ -15,7 +15,7 @@ ATTESTED = frozenset({EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE})
 
 
 class Checkpointer:
-    """Signs heads for one gateway. `signed_seq` is the last entry that the ledger has a checkpoint of; 0 for none."""
+    """Signs heads for one gateway. `signed_seq` is the last entry with a checkpoint in the ledger; 0 for none."""
 
     def __init__(self, key: SigningKey, origin: Origin, destination: Destination, signed_seq: int = 0) -> None:
         self._key = key
@@ -30,10 +30,10 @@ class Checkpointer:
         return Checkpoint(note, self._key.sign(note.encode()), self._key.public_raw)
 
     def with_checkpoint(self, batch: Batch, at_us: int, *, closing: bool = False) -> Batch:
-        """The batch with a checkpoint of its head and the message that carries it, where one is due.
+        """The batch with a checkpoint of its head and the checkpoint's message, if one is due.
 
-        It is with every batch that records increments, sessions or charges, an hour after the last one, and at a
-        clean end (`closing`); never twice for one head.
+        One is due with every batch that records increments, sessions or charges, PERIOD_US after the last one, and
+        at a clean end (`closing`); never twice for one head.
         """
         attested = any(entry.kind in ATTESTED for entry in batch.entries)
         due = attested or closing or at_us - self._signed_us >= PERIOD_US
@@ -48,7 +48,7 @@ class Checkpointer:
 
 
 def checkpoint_event(origin: Origin, checkpoint: Checkpoint, at_us: int) -> Event:
-    """The message that carries a checkpoint signed at `at_us`."""
+    """The event that publishes a checkpoint signed at `at_us`."""
     head = checkpoint.head
     return make_event(
         origin,

@@ -1,12 +1,12 @@
-"""Which messages the engine has, by its own word: what is pending, unproven or rejected, and what is due again.
+"""Delivery tracking: which messages the interface engine has, by its receipts, and which are due to be sent again.
 
-Theory of operation. The broker keeps the order of what it passes on. So a message that was sent before one which the
-engine has answered since was overtaken: it is lost, or was not understood, and is sent again after a back-off of its
-own. What the engine stored it has: its application answers in its own time, and it is not sent again. Of those that
-were sent later than the last answered nothing is known, the engine may be away and they may wait for it at the broker:
-one of them alone, the first, is sent again as a probe, so that an absence of days costs the broker's queue little.
-What met a passing error in the engine is tried again after the same back-off, a dozen times; then it is a person's.
-Who ordered a message again, and whoever lost the broker's memory, is not made to wait.
+Theory of operation. The broker delivers in order. So a message that was sent before one that the engine has answered is
+lost, or was not understood: it is sent again after an exponential back-off. A message that the engine stored is not
+sent again, its application answers later. Of messages that were sent after the last answered one nothing is known: the
+engine may be away while they wait at the broker. Only the first of them is sent again, as a probe, so that an absence
+of days adds little to the broker's queue. A message rejected for a transient error is sent again after the same
+back-off, up to MOST_TRIES times; after that a person decides. A message that a person ordered again, or that the broker
+has lost with its memory, is due at once.
 """
 
 import sqlite3
@@ -22,23 +22,23 @@ from gateway.messages.inbound.answers import ReceiptResult
 
 US_PER_S = 1_000_000
 _MOST_DOUBLINGS = 20
-MOST_TRIES = 12  # of a message that meets a passing error: two hours and a half by the default rules
+MOST_TRIES = 12  # of a message rejected for a transient error: two hours and a half by the default rules
 _ROW = "outbox_id, event_id, topic, payload, retain, content_type, digest"
 
 
 class Proof(StrEnum):
-    """What is known of a message on its way to the engine."""
+    """The delivery state of a message that is followed to the engine."""
 
-    ACKNOWLEDGED = "acknowledged"  # the engine has it
+    ACKNOWLEDGED = "acknowledged"  # the engine accepted it
     PENDING = "pending"  # its receipt is awaited
-    STORED = "stored"  # the engine keeps it, and the application's answer is awaited: it is not sent again
-    UNPROVEN = "unproven"  # none is to be expected
-    REJECTED = "rejected"  # the engine refused it: a person mends the cause and orders it again, or the error passes
-    ORDERED = "ordered"  # to be sent again, and no receipt is to be expected
+    STORED = "stored"  # the engine keeps it, and its application's answer is awaited: it is not sent again
+    UNPROVEN = "unproven"  # no receipt is expected
+    REJECTED = "rejected"  # the engine rejected it: a person corrects the cause and orders it again, or it is transient
+    ORDERED = "ordered"  # a person ordered it to be sent again, and no receipt is expected
 
 
 class ResendRules(msgspec.Struct, frozen=True):
-    """How long a receipt is waited for: at first, then twice as long each time, up to the longest."""
+    """The back-off of repeats without a receipt: `first_s`, doubled each time, up to `longest_s`."""
 
     first_s: float = 60.0
     longest_s: float = 900.0
@@ -48,7 +48,7 @@ DEFAULT_RULES = ResendRules()
 
 
 class Deliveries(msgspec.Struct, frozen=True):
-    """How many messages are not acknowledged, by what is known of them, and since when the oldest waits (UTC)."""
+    """How many messages are not acknowledged, by state, and when the oldest pending and stored were recorded, UTC."""
 
     pending: int = 0
     unproven: int = 0
@@ -59,7 +59,7 @@ class Deliveries(msgspec.Struct, frozen=True):
 
 
 class Unsettled(msgspec.Struct, frozen=True):
-    """A message that the engine has not accepted."""
+    """A message that the engine has not accepted; `last_us` is when it was sent last, UTC."""
 
     key: str
     topic: str
@@ -78,8 +78,8 @@ class RejectedRow(msgspec.Struct, frozen=True):
     key: str
 
 
-class Said(msgspec.Struct, frozen=True):
-    """What a receipt says of the message `key`; `message` is the receipt's own id."""
+class ReceiptContent(msgspec.Struct, frozen=True):
+    """What identifies a receipt about the message `key`; `message` is the receipt's own id."""
 
     key: str
     message: str
@@ -88,7 +88,7 @@ class Said(msgspec.Struct, frozen=True):
 
 
 class DeliveryEvent(msgspec.Struct, frozen=True):
-    """Something that happened to a message, for who looks at one: sent, answered, ordered again."""
+    """An event in a message's delivery history, for display: sent, answered, ordered again."""
 
     at_us: int
     what: str
@@ -96,7 +96,7 @@ class DeliveryEvent(msgspec.Struct, frozen=True):
 
 
 class Followed(msgspec.Struct, frozen=True):
-    """A message that is followed to the engine: where it stands among the gateway's messages."""
+    """A message whose delivery to the engine is followed: its entry, topic and state."""
 
     key: str
     seq: int
@@ -106,7 +106,7 @@ class Followed(msgspec.Struct, frozen=True):
 
 
 def deliveries(connection: sqlite3.Connection) -> Deliveries:
-    """The counts; what a person ordered and no receipt will prove counts as unproven."""
+    """The counts by state; ORDERED counts as unproven."""
     counted = dict(connection.execute("SELECT what, rows FROM row_count"))
     return Deliveries(
         counted.get(Proof.PENDING, 0),
@@ -142,7 +142,7 @@ def unsettled(connection: sqlite3.Connection) -> list[Unsettled]:
 
 
 def rejected(connection: sqlite3.Connection, after: int, code: str | None, limit: int) -> list[RejectedRow]:
-    """Up to `limit` messages that stand rejected, in their order; of one code if it is given, by the last rejection."""
+    """Up to `limit` rejected messages after row `after`, in their order; only of `code`, by the last rejection."""
     query = """
         SELECT outbox_id, key FROM unsettled WHERE state = 'rejected' AND outbox_id > :after
            AND (:code IS NULL OR :code = (SELECT code FROM receipt WHERE receipt.key = unsettled.key
@@ -153,7 +153,7 @@ def rejected(connection: sqlite3.Connection, after: int, code: str | None, limit
 
 
 def followed(connection: sqlite3.Connection, key: str) -> Followed | None:
-    """The message of that key; None if it is not one that is followed."""
+    """The message of that key; None if there is none that is followed."""
     query = """
         SELECT seq, topic, delivery.awaited, state FROM delivery JOIN outbox USING (outbox_id)
           LEFT JOIN unsettled USING (outbox_id) WHERE delivery.key = ? ORDER BY outbox_id LIMIT 1"""
@@ -165,28 +165,28 @@ def followed(connection: sqlite3.Connection, key: str) -> Followed | None:
 
 
 def followed_up_to(connection: sqlite3.Connection, last: Followed) -> list[str]:
-    """Keys of the messages on the same topic that `last` came after, and that are pending or stored."""
+    """Keys of the pending and stored messages on the same topic that were recorded before `last`."""
     query = """
         SELECT unsettled.key FROM unsettled JOIN outbox USING (outbox_id)
          WHERE topic = ? AND seq < ? AND state IN ('pending', 'stored') AND sends > 0 ORDER BY outbox_id"""
     return [key for (key,) in connection.execute(query, (last.topic, last.seq))]
 
 
-def knows_receipt(connection: sqlite3.Connection, said: Said) -> bool:
-    """Whether this very receipt was taken before, and its message was not sent again since.
+def knows_receipt(connection: sqlite3.Connection, content: ReceiptContent) -> bool:
+    """Whether the receipt is a repeat: recorded before, and its message was not sent again since.
 
-    The id alone does not tell: engines are known that give each of their answers the id of the message it is for.
+    Its id alone is not enough: some engines use the message's id as the id of each answer to it.
     """
     query = """
         SELECT 1 FROM receipt LEFT JOIN unsettled USING (key)
          WHERE receipt.key = ? AND message = ? AND accepted = ? AND stored = ? AND code = ?
            AND at_us >= coalesce(last_us, 0) LIMIT 1"""
-    values = (said.key, said.message, said.result == "accepted", said.result == "stored", said.code)
+    values = (content.key, content.message, content.result == "accepted", content.result == "stored", content.code)
     return connection.execute(query, values).fetchone() is not None
 
 
 def proofs_of(connection: sqlite3.Connection, session: str) -> dict[str, Proof]:
-    """What is known of every message of a session that is followed, by key; a key begins with the token."""
+    """The delivery state of every followed message of a session, by key; a key begins with the token."""
     query = """
         SELECT delivery.key, state FROM delivery LEFT JOIN unsettled USING (outbox_id)
          WHERE delivery.key >= ? AND delivery.key < ?"""
@@ -197,9 +197,9 @@ def proofs_of(connection: sqlite3.Connection, session: str) -> dict[str, Proof]:
 def due_again(
     connection: sqlite3.Connection, now_us: int, rules: ResendRules, forgotten_us: int, limit: int
 ) -> list[OutboxRow]:
-    """Up to `limit` messages that are to be sent again now, those first that were sent the longest ago.
+    """Up to `limit` messages that are due to be sent again, those sent longest ago first.
 
-    `forgotten_us`: what was sent before that, the broker has forgotten (0: nothing).
+    `forgotten_us`: the broker has lost everything sent before this instant, UTC (0: nothing).
     """
     (frontier_us,) = connection.execute("SELECT coalesce(max(sent_us), 0) FROM receipt").fetchone()
     values = {
@@ -240,7 +240,7 @@ def still_to_send(connection: sqlite3.Connection, outbox_id: int) -> OutboxRow |
 
 
 def events(connection: sqlite3.Connection, key: str) -> list[DeliveryEvent]:
-    """All that happened to the message, in order."""
+    """The message's delivery history, in the order of time."""
     return sorted(_events(connection, key), key=lambda event: event.at_us)
 
 
@@ -265,7 +265,7 @@ def _events(connection: sqlite3.Connection, key: str) -> Iterator[DeliveryEvent]
 
 
 def payload(connection: sqlite3.Connection, key: str) -> bytes | None:
-    """The message's bytes, which name a patient."""
+    """The message's bytes, which hold patient data."""
     query = "SELECT payload FROM outbox JOIN delivery USING (outbox_id) WHERE key = ? ORDER BY outbox_id LIMIT 1"
     row = connection.execute(query, (key,)).fetchone()
     return None if row is None else row[0]

@@ -1,4 +1,4 @@
-"""What can go wrong with the ledger, by what the gateway must do about it."""
+"""The ledger's errors, by what the gateway must do about them."""
 
 from pathlib import Path
 
@@ -15,19 +15,19 @@ class StateLocked(LedgerError):
 
 
 class LedgerUnavailable(LedgerError):
-    """The ledger cannot be opened, though nothing says that it is damaged: a person must decide."""
+    """The ledger cannot be opened, though it is not known to be damaged: a person must decide."""
 
 
 class LedgerDamaged(LedgerError):
-    """The file is no ledger any more, or its content contradicts itself."""
+    """The file is not a ledger any more, or its content is inconsistent."""
 
 
 class LedgerBroken(LedgerError):
-    """A read or write failed; whether a failed commit is on disk is unknown. Restart and read what is there."""
+    """A read or write failed; whether a failed commit is on disk is unknown. The gateway must restart and read it."""
 
 
 class ChainBroken(LedgerError):
-    """Entries do not follow on from the head they were offered to."""
+    """Entries do not continue the chain at the given head."""
 
 
 class DuplicateEvent(LedgerError):
@@ -39,16 +39,16 @@ class ConflictingEvent(LedgerError):
 
 
 class KeyUnusable(LedgerError):
-    """The key that signs or verifies checkpoints cannot be used; the text says what to mend."""
+    """The key that signs or verifies checkpoints cannot be used; the text says what to correct."""
 
 
 class CheckpointInvalid(LedgerError):
-    """What was given is no checkpoint."""
+    """The text is not a checkpoint."""
 
 
 class UnknownSession(LedgerError):
-    """No session of the ledger has this token."""
+    """The ledger has no session with this token."""
 
 
 class TargetExists(LedgerError):
-    """Where something is to be written there is something already."""
+    """The file to be written exists already."""

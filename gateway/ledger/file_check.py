@@ -1,9 +1,9 @@
-"""The check of the whole ledger file and of all waiting messages, which takes as long as there are many.
+"""The check of the whole ledger file and of all waiting messages, which takes time in proportion to their size.
 
-Theory of operation: a small file is checked before it is opened, a large one while the gateway runs, so that starting
-depends neither on the ledger's age nor on how long the broker was away. No message goes out unchecked all the same, for
-each is held to its digest when it is read. A ledger that failed, by this check or in use, leaves a mark beside the
-file; one with a mark is checked whole before it is opened, and set aside if it is damaged.
+Theory of operation: a small file is checked before it is opened, a large one while the gateway runs, so that the time
+of a start depends neither on the ledger's age nor on how long the broker was away. Every message is still compared with
+its digest when it is read, so none is sent unchecked. When a ledger fails, by this check or in use, a mark file is made
+beside it; a file with a mark is checked as a whole before it is opened, and set aside if it is damaged.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from gateway.ledger.errors import LedgerDamaged
 _log = logging.getLogger("capgate.ledger")
 
 SMALL_BYTES = 32 * 1024 * 1024  # checked in a fraction of a second
-BEGINS_AFTER_S = 10.0  # beside a running gateway: starting comes first
-_STEPS = 10_000  # of the database's machine, between two looks whether to stop
-_PAGE = 500  # how many messages are in memory at a time
-_REST_S = 0.02  # after each page beside a running gateway: its event loop goes first
+BEGINS_AFTER_S = 10.0  # delay of a background check, so that it does not slow the start
+_STEPS = 10_000  # of SQLite's virtual machine, between two tests whether to stop
+_PAGE = 500  # messages in memory at a time
+_REST_S = 0.02  # pause of a background check after each page, so that the event loop is not delayed
 
 
 class FileCheck(IntEnum):
-    """How the check of the whole file went; the number is what the metric shows."""
+    """The result of the check; the numbers are the values of the metric."""
 
     RUNNING = 0
     SOUND = 1
@@ -42,7 +42,7 @@ def is_due(path: Path) -> bool:
 
 
 def fault_of(connection: sqlite3.Connection) -> str:
-    """What is wrong with the pages of the file; "" for nothing."""
+    """The first fault of the file's pages that SQLite's quick_check finds; "" for none."""
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     return "" if verdict == "ok" else verdict
 
@@ -55,18 +55,18 @@ def check_waiting(connection: sqlite3.Connection, stopped: Callable[[], bool] = 
 
 
 def mark(path: Path) -> None:
-    """Have the file checked whole before it is opened again."""
-    with suppress(OSError):  # a disk that takes nothing more must not hide what failed
+    """Make the mark file, so that the whole file is checked before it is opened again."""
+    with suppress(OSError):  # on a full disk the first error must still be reported
         _mark_of(path).touch(mode=0o600)
 
 
 def clear(path: Path) -> None:
-    """The file was checked, or is another one."""
+    """Remove the mark file: the ledger was checked, or replaced."""
     _mark_of(path).unlink(missing_ok=True)
 
 
 class BackgroundCheck:
-    """The check of a large file beside its users, on a connection and in a thread of its own."""
+    """The check of a large file while it is in use, on a connection and in a thread of its own."""
 
     def __init__(self, path: Path, result: FileCheck) -> None:
         self.result = result
@@ -75,7 +75,7 @@ class BackgroundCheck:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Checks while the block runs, unless that was done; the end of the block ends the check."""
+        """Checks while the block runs, unless the file was checked before; the end of the block stops it."""
         if self.result is not FileCheck.RUNNING:
             yield
             return

@@ -1,8 +1,7 @@
-"""Facts found by what they concern, however many there are: an index beside the chain, made of the entries alone.
+"""The index of recorded facts by what they concern; it is derived from the entries alone and can be rebuilt.
 
-Messages of the engine that were taken are found by their seal, which covers id and content, in the entry of the answer.
-
-How far units are observed is recorded each minute and found by no key; the index has the newest entry of each unit.
+It also finds processed inbound messages by their seal (the idempotency key, over id and content), from the entry of the
+answer; and for each unit the newest entry with how far it is observed, which is recorded each minute and not indexed.
 """
 
 import sqlite3
@@ -18,16 +17,16 @@ from gateway.session.spans import FOREVER
 
 _MESSAGE = "message"
 _PAGE = 10_000
-ALL = 1 << 62  # no entry has so high a number
+ALL = 1 << 62  # above every sequence number
 
 
 def insert(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Index `entries`, which follow all that are indexed."""
+    """Index `entries`, which come after all indexed ones."""
     _insert(connection, [(entry.seq, entry.recorded_us, entry.kind, entry.body) for entry in entries])
 
 
 def make(connection: sqlite3.Connection) -> None:
-    """Index all that was recorded before there was an index."""
+    """Build the index of a ledger that has none."""
     query = """
         SELECT seq, recorded_us, kind, body FROM entry WHERE kind IN ('fact', 'status') AND seq > ?
          ORDER BY seq LIMIT ?"""
@@ -47,7 +46,7 @@ def _insert(connection: sqlite3.Connection, entries: Sequence[tuple[int, int, En
 
 
 def make_sessions(connection: sqlite3.Connection) -> None:
-    """What is left to do about the sessions of a ledger that did not note it: those not released are looked at anew."""
+    """Build `session_state` of a ledger that has none: sessions that are not released become due."""
     query = """
         SELECT opened.body, (SELECT last.body FROM entry AS last WHERE last.session = opened.session
                 AND last.session <> '' AND last.kind = 'session' ORDER BY last.seq DESC LIMIT 1)
@@ -74,7 +73,7 @@ def fact_of(body: str) -> AnyFact | None:
 
 
 def rows_of(seq: int, recorded_us: int, kind: str, body: str) -> list[tuple[str, str, int, int]]:
-    """The rows by which one entry is found; in a forged ledger `kind` may be any text."""
+    """The index rows of one entry; in a forged ledger `kind` may be any text."""
     match kind:
         case EntryKind.FACT:
             fact = fact_of(body)
@@ -88,41 +87,41 @@ def rows_of(seq: int, recorded_us: int, kind: str, body: str) -> list[tuple[str,
 
 
 def knows_message(connection: sqlite3.Connection, sealed: str, message_id: str, since_us: int) -> bool:
-    """Whether a message of that seal was taken, or since then by an earlier version one of that id."""
+    """Whether a message with that seal was processed, or by an earlier version one with that id since `since_us`."""
     query = "SELECT 1 FROM concern WHERE kind = ? AND name = ? AND at_us >= ? LIMIT 1"
     names = ((sealed, 0), (message_id, since_us))
     return any(connection.execute(query, (_MESSAGE, *each)).fetchone() is not None for each in names)
 
 
 def numbers(connection: sqlite3.Connection, key: Key, first_us: int, last_us: int) -> list[int]:
-    """The entries of the facts that concern `key` and happened within these instants, both included."""
+    """The sequence numbers of facts that concern `key`, from `first_us` to `last_us`, both included."""
     query = "SELECT seq FROM concern WHERE kind = ? AND name = ? AND at_us BETWEEN ? AND ?"
     return [seq for (seq,) in connection.execute(query, (*key, first_us, last_us))]
 
 
 class LedgerFacts:
-    """The recorded facts by what they concern (`session.related.FactsByKey`), up to entry `last_seq`."""
+    """Implements `session.related.FactsByKey` on the ledger, for facts up to entry `last_seq`."""
 
     def __init__(self, connection: sqlite3.Connection, last_seq: int = ALL) -> None:
         self._connection = connection
         self._last_seq = last_seq
 
     def of(self, key: Key) -> list[AnyFact]:
-        """All of them."""
+        """All facts that concern `key`."""
         return self._facts("", (*key,), "ORDER BY concern.at_us, concern.seq")
 
     def between(self, key: Key, first_us: int, last_us: int) -> list[AnyFact]:
-        """Those that happened within these instants, both included."""
+        """The facts that concern `key` from `first_us` to `last_us`, both included."""
         where = "AND concern.at_us BETWEEN ? AND ?"
         return self._facts(where, (*key, first_us, last_us), "ORDER BY concern.at_us, concern.seq")
 
     def before(self, key: Key, at_us: int) -> AnyFact | None:
-        """The last one that happened before."""
+        """The last fact that concerns `key` before `at_us`."""
         order = "ORDER BY concern.at_us DESC, concern.seq DESC LIMIT 1"
         return next(iter(self._facts("AND concern.at_us < ?", (*key, at_us), order)), None)
 
     def after(self, key: Key, at_us: int) -> AnyFact | None:
-        """The first one that happened after."""
+        """The first fact that concerns `key` after `at_us`."""
         order = "ORDER BY concern.at_us, concern.seq LIMIT 1"
         return next(iter(self._facts("AND concern.at_us > ?", (*key, at_us), order)), None)
 

@@ -1,7 +1,7 @@
-"""The gateway's signing key: Ed25519, made at the first start, kept beside the ledger for its owner alone.
+"""The gateway's signing key: Ed25519, made at the first start, in a file beside the ledger for its owner only.
 
-Losing it costs nothing but a new public key to hand out: what was signed stays signed. Whoever steals it can sign
-another chain, though not one that agrees with the checkpoints that were sent out before.
+If it is lost, a new public key must be handed out; earlier signatures stay valid. A thief can sign another chain, but
+not one that agrees with the checkpoints that were published before.
 """
 
 import os
@@ -28,7 +28,7 @@ _PEM = re.compile(rb"-----BEGIN [^-]+-----.*?-----END [^-]+-----", re.DOTALL)
 
 
 class SigningKey:
-    """A private key that never leaves this object but for its file."""
+    """A private key; it is never given out."""
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
         self._private = private
@@ -40,7 +40,7 @@ class SigningKey:
 
 
 def load_or_make_key(path: Path) -> SigningKey:
-    """The key in `path`, made if there is none. Raises KeyUnusable, also if others than the owner may read it."""
+    """The key in `path`, made if there is none. Raises KeyUnusable, also if anyone but the owner may read it."""
     try:
         if not path.exists():
             _make(path)
@@ -65,7 +65,7 @@ def load_key(path: Path) -> SigningKey:
 
 
 def public_pem(raw: bytes) -> str:
-    """A raw public key as PEM, to hand out."""
+    """A raw public key as PEM."""
     key = Ed25519PublicKey.from_public_bytes(raw)
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
@@ -90,13 +90,13 @@ def signed(public_raw: bytes, signature: bytes, message: bytes) -> bool:
     """Whether `signature` is that of `message` by this key."""
     try:
         Ed25519PublicKey.from_public_bytes(public_raw).verify(signature, message)
-    except (InvalidSignature, ValueError):  # ValueError: no key
+    except (InvalidSignature, ValueError):  # ValueError: not a key
         return False
     return True
 
 
 def _make(path: Path) -> None:
-    """A whole file or none, whenever the power goes."""
+    """Make the key file atomically: complete or absent, even if the power fails."""
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

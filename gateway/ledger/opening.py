@@ -1,9 +1,9 @@
-"""Opening the ledger file: settings, form, content, and what happens to a file that fails.
+"""Opens the ledger file: SQLite settings, schema, content checks, and replacement of a damaged file.
 
-A damaged ledger never stops the suite: it is set aside under another name, whole, and a new one begins with a new
-epoch, so that its numbers are never taken for the old ones. Trouble that is no damage (no permission, a full disk, a
-later version, another gateway's file) is never answered that way; there a person must decide. What the damaged file
-still proves is carried over (carry_over.py).
+A damaged ledger does not stop the gateway: the file is renamed unchanged, and a new one begins with a new epoch, so
+that its sequence numbers cannot be taken for the old ones. What the damaged file still proves is carried over
+(carry_over.py). Other failures (no permission, a full disk, a later version, another gateway's file) are raised, for a
+person to decide.
 """
 
 import secrets
@@ -26,37 +26,37 @@ SETTINGS: tuple[tuple[str, str | int], ...] = (
     ("journal_mode", "wal"),
     ("synchronous", 2),  # FULL: a commit is on the disk when it returns
     ("foreign_keys", 1),
-    ("recursive_triggers", 1),  # else REPLACE deletes rows without asking the triggers
+    ("recursive_triggers", 1),  # otherwise REPLACE deletes rows without firing the triggers
     ("trusted_schema", 0),
     ("cell_size_check", 1),
     ("mmap_size", 0),
     ("journal_size_limit", 16 * 1024 * 1024),
 )
-TAIL_ENTRIES = 10_000  # how much of the chain is verified at every start
-_PAGE = 500  # how many entries are in memory at a time meanwhile
+TAIL_ENTRIES = 10_000  # entries verified at every start, the last of the chain
+_PAGE = 500  # entries in memory at a time during that
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class Opened(msgspec.Struct, frozen=True):
     """A ledger that passed every check.
 
-    `set_aside` is where the damaged one lies whose place it took, as long as nothing was recorded since.
+    `set_aside` is the damaged file that it replaces, as long as nothing was recorded since.
     """
 
     connection: sqlite3.Connection
     origin: LedgerOrigin
     head: Head
     set_aside: Path | None
-    entries_lost: bool  # not all of that one could be carried over
+    entries_lost: bool  # not all of the damaged file could be carried over
     lost_since_us: int | None  # from then on entries may be lost, 0: from the beginning; None: none are
     signed_seq: int  # the last entry with a checkpoint
-    checked: bool  # every page of the file and every waiting message
+    checked: bool  # every page of the file and every waiting message was checked
 
 
 def open_or_replace(
     path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[[Path], sqlite3.Connection]
 ) -> Opened:
-    """Opens the ledger of `gateway`, begins one if there is none, replaces it if it is damaged.
+    """Opens the ledger of `gateway`, makes one if there is none, replaces it if it is damaged.
 
     Raises LedgerUnavailable.
     """
@@ -67,13 +67,13 @@ def open_or_replace(
 
 
 def connect_file(path: Path) -> sqlite3.Connection:
-    """A connection that leaves all transactions to its user. The file is made if absent, for its owner alone."""
+    """A connection without implicit transactions. The file is made if absent, readable by its owner only."""
     path.touch(mode=0o600)
     return sqlite3.connect(path, isolation_level=None)
 
 
 def configure(connection: sqlite3.Connection) -> None:
-    """Sets every setting and reads it back. Raises LedgerUnavailable if one did not hold."""
+    """Sets every setting and reads it back. Raises LedgerUnavailable if one did not take effect."""
     for name, value in SETTINGS:
         connection.execute(f"PRAGMA {name} = {value}").fetchall()
         held = connection.execute(f"PRAGMA {name}").fetchone()
@@ -86,12 +86,12 @@ def _open(path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[
     with ExitStack() as on_failure:
         try:
             _refuse_lone_log(path)
-            with _blame(path):
+            with _translated(path):
                 connection = connect(path)
                 on_failure.callback(connection.close)
                 opened = _checked(connection, path, gateway, now)
         except LedgerDamaged:
-            # While it is open, for SQLite deletes a log as it closes, and the log may hold the only copy.
+            # Renamed while open, for SQLite deletes the WAL as it closes, and the WAL may hold the only copy.
             _set_aside(path, now())
             raise
         on_failure.pop_all()
@@ -123,8 +123,8 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
 
 
 @contextmanager
-def _blame(path: Path) -> Generator[None]:
-    """Sorts failures into damage of the file and all else."""
+def _translated(path: Path) -> Generator[None]:
+    """Translates failures into LedgerDamaged, if the file is damaged, or LedgerUnavailable."""
     try:
         yield
     except (OSError, UnicodeDecodeError, sqlite3.Error) as error:
@@ -133,7 +133,7 @@ def _blame(path: Path) -> Generator[None]:
 
 
 def _refuse_lone_log(path: Path) -> None:
-    """SQLite would delete a log whose file is gone or empty."""
+    """Raises if there is a WAL whose file is gone or empty: SQLite would delete it."""
     log = path.with_name(f"{path.name}-wal")
     if _size(log) and not _size(path):
         raise LedgerDamaged(f"{log} has lost its ledger")
@@ -144,9 +144,9 @@ def _size(path: Path) -> int:
 
 
 def _means_damage(error: OSError | UnicodeDecodeError | sqlite3.Error) -> bool:
-    """Whether the file is to blame, and not the disk, the rights or the program."""
+    """Whether the error means a damaged file, and not the disk, permissions or the program."""
     match error:
-        case UnicodeDecodeError():  # SQLite's complaint quotes a schema that is text no more
+        case UnicodeDecodeError():  # SQLite's message quotes a schema that is not text any more
             return True
         case sqlite3.OperationalError() if "decode to UTF-8" in str(error):  # a column, says Python, without a code
             return True
@@ -172,7 +172,7 @@ def _origin(connection: sqlite3.Connection, path: Path, gateway: str, now: Calla
 
 
 def _begin(connection: sqlite3.Connection, aside: Path | None, gateway: str, now_us: int) -> LedgerOrigin:
-    """A new ledger, with what a damaged one still proves."""
+    """Make a new ledger, with what is proven in a damaged one at `aside`."""
     before = None if aside is None else origin_of(aside, gateway)
     salt = secrets.token_bytes(32) if before is None else before.salt
     origin = LedgerOrigin(gateway, epoch=secrets.token_hex(8), salt=salt)
@@ -184,7 +184,7 @@ def _begin(connection: sqlite3.Connection, aside: Path | None, gateway: str, now
 
 
 def _check_chain(connection: sqlite3.Connection, origin: LedgerOrigin) -> Head:
-    """The head, once the tail of the chain and its root proved to be what was committed."""
+    """The head, after verifying the chain's genesis and its last TAIL_ENTRIES. Raises LedgerDamaged."""
     head = reads.head(connection, origin)
     before_tail = max(0, head.seq - TAIL_ENTRIES)
     try:

@@ -1,7 +1,6 @@
-"""The relay's side of the transactional outbox: what waits for the broker, and what the broker said.
+"""The relay's side of the transactional outbox: messages that wait for the broker, and the broker's answers.
 
-What the relay sends or records is read and written apart from an open transaction: a message is sent once it is on
-the disk.
+The relay reads and writes outside of an open transaction, so that a message is sent only after its commit.
 """
 
 import asyncio
@@ -10,7 +9,7 @@ from functools import partial
 
 from gateway.ledger import deliveries, reads, writes
 from gateway.ledger.batch import Attempt, Backlog, OutboxRow
-from gateway.ledger.deliveries import Deliveries, Followed, Proof, RejectedRow, ResendRules, Said
+from gateway.ledger.deliveries import Deliveries, Followed, Proof, ReceiptContent, RejectedRow, ResendRules
 from gateway.ledger.worker import Worker
 
 
@@ -24,7 +23,7 @@ class Outbox:
         self._rows_may_wait.set()
 
     async def pending(self, after: int, limit: int) -> list[OutboxRow]:
-        """Up to `limit` rows that no broker took yet and whose id is above `after`, oldest first."""
+        """Up to `limit` rows with an id above `after` that the broker has not accepted, oldest first."""
         commits = self._commits
         rows = await self._worker.run_apart(partial(reads.waiting, after=after, limit=limit))
         if not rows and commits == self._commits:
@@ -45,7 +44,7 @@ class Outbox:
         return await self._worker.run(reads.backlog)
 
     async def due_again(self, now_us: int, rules: ResendRules, forgotten_us: int, limit: int) -> list[OutboxRow]:
-        """Messages to be sent again for want of a receipt, or because a person ordered it: `deliveries.due_again`."""
+        """Messages due to be sent again, without a receipt or by a person's order: `deliveries.due_again`."""
         job = partial(deliveries.due_again, now_us=now_us, rules=rules, forgotten_us=forgotten_us, limit=limit)
         return await self._worker.run_apart(job)
 
@@ -54,7 +53,7 @@ class Outbox:
         return await self._worker.run(deliveries.deliveries)
 
     async def rejected(self, after: int, code: str | None, limit: int) -> list[RejectedRow]:
-        """Up to `limit` messages that the engine rejected, with that code or with any, past the row `after`."""
+        """Up to `limit` messages after row `after` that the engine rejected, of `code` or of any."""
         return await self._worker.run(partial(deliveries.rejected, after=after, code=code, limit=limit))
 
     async def followed(self, key: str) -> Followed | None:
@@ -65,12 +64,12 @@ class Outbox:
         """Keys of the pending messages on the same topic before `last`."""
         return await self._worker.run(partial(deliveries.followed_up_to, last=last))
 
-    async def knows_receipt(self, said: Said) -> bool:
-        """Whether this very receipt was taken before, and its message was not sent again since."""
-        return await self._worker.run(partial(deliveries.knows_receipt, said=said))
+    async def knows_receipt(self, content: ReceiptContent) -> bool:
+        """Whether the receipt is a repeat: recorded before, and its message was not sent again since."""
+        return await self._worker.run(partial(deliveries.knows_receipt, content=content))
 
     async def proofs_of(self, session: str) -> dict[str, Proof]:
-        """What is known of a session's followed messages, by key."""
+        """The delivery state of a session's followed messages, by key."""
         return await self._worker.run(partial(deliveries.proofs_of, session=session))
 
     async def wait_for_rows(self) -> None:

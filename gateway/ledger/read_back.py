@@ -1,6 +1,6 @@
-"""What the ledger has of sessions that left memory, or were never in it: made as on the first day.
+"""Reads sessions and their facts back from the ledger into the tracker's memory.
 
-Nothing here depends on how old a session is or how many others there are: facts are found by what they concern.
+The cost depends neither on the age of a session nor on the number of others: facts are found through the index.
 """
 
 import sqlite3
@@ -22,7 +22,7 @@ _OF_SESSIONS = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
 
 
 class Restart(msgspec.Struct, frozen=True):
-    """What a gateway begins with: see `session.state.begin`, and how far each unit had been observed."""
+    """The input of a start: the arguments of `session.state.begin`, and how far each unit was observed."""
 
     whole_from_us: int
     read_back: ReadBack
@@ -32,20 +32,20 @@ class Restart(msgspec.Struct, frozen=True):
 def read_back(
     connection: sqlite3.Connection, anchors: Iterable[Anchor], learned: Iterable[AnyFact], idle_us: int
 ) -> ReadBack:
-    """All that bears on what is at `anchors`, once `learned` is recorded too."""
+    """The recorded facts, and their sessions, that can affect what is at `anchors` or `learned`, not recorded yet."""
     facts, whole = gather(LedgerFacts(connection), tuple(anchors), tuple(learned), idle_us)
     opened = {fact.token: fact for fact in facts if isinstance(fact, SessionOpened)}
     return ReadBack(facts, tuple(record(connection, each) for each in opened.values()), whole)
 
 
 def anchors(connection: sqlite3.Connection, keys: Iterable[Key], now_us: int) -> list[Anchor]:
-    """Where those of `keys` that any fact concerns were last before `now_us`."""
+    """The last anchor before `now_us` of each of `keys` that any fact concerns."""
     facts = LedgerFacts(connection)
     return [last_anchor(key, own, now_us) for key in keys if (own := facts.of(key))]
 
 
 def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) -> Restart:
-    """Facts recorded from `whole_from_us` on, open work, every session not done, and all about those that go on."""
+    """Facts recorded since `whole_from_us`, open work items, all sessions not done, and all facts of open ones."""
     recent = dict.fromkeys(reads.facts_since(connection, whole_from_us))
     recent.update(dict.fromkeys(item.raised for item in open_work(LedgerFacts(connection).of(WORK))))
     records = {
@@ -62,7 +62,7 @@ def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) ->
 
 
 def records_up_to(connection: sqlite3.Connection, last_seq: int) -> list[SessionRecord]:
-    """The sessions as they were after entry `last_seq`, those that are not done to be looked at."""
+    """The sessions as they were after entry `last_seq`; those that are not done are due."""
     query = "SELECT body FROM entry WHERE session <> '' AND kind = 'fact' AND seq <= ? ORDER BY seq"
     facts = [decode_fact(body) for (body,) in connection.execute(query, (last_seq,))]
     made = [_made(connection, fact, last_seq) for fact in facts if isinstance(fact, SessionOpened)]
@@ -70,7 +70,7 @@ def records_up_to(connection: sqlite3.Connection, last_seq: int) -> list[Session
 
 
 def record(connection: sqlite3.Connection, opened: SessionOpened) -> SessionRecord:
-    """A session's record as its entries give it, and what is due in it."""
+    """A session's record, from its entries, and when it is due, from `session_state`."""
     made = _made(connection, opened, ALL)
     left = reads.session_due(connection, opened.token)
     if left is None:

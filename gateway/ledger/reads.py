@@ -1,4 +1,4 @@
-"""Every question that is put to the ledger, as functions of an open connection."""
+"""All queries of the ledger, as functions of an open connection."""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ _ALL_ROWS = -1
 
 
 class LedgerOrigin(msgspec.Struct, frozen=True):
-    """Whose ledger this is. `salt` makes subjects of visits and never leaves the box."""
+    """The gateway and epoch of a ledger. `salt` turns visits into subjects and never leaves the machine."""
 
     gateway: str
     epoch: str
@@ -35,13 +35,13 @@ class LedgerOrigin(msgspec.Struct, frozen=True):
 
 
 def origin(connection: sqlite3.Connection) -> LedgerOrigin | None:
-    """Whose ledger this is; None in a file that no gateway has begun."""
+    """The ledger's origin; None in a file that no gateway has begun."""
     row = connection.execute("SELECT gateway, epoch, salt FROM origin").fetchone()
     return LedgerOrigin(*row) if row else None
 
 
 def head(connection: sqlite3.Connection, of: LedgerOrigin) -> Head:
-    """The end of the chain as it is on disk."""
+    """The head of the chain on disk."""
     row = connection.execute("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
     return Head(of.epoch, seq=row[0], hash=row[1], gateway=of.gateway) if row else of.genesis
 
@@ -71,12 +71,12 @@ def entries(
         where.append(_kind_in(kinds))
         values.extend(kinds)
         if EntryKind.FACT not in kinds:
-            where.append("kind <> 'fact'")  # the very words of the partial index
+            where.append("kind <> 'fact'")  # exactly as in the partial index
     if session is not None:
         where.append("session = ?")
         values.append(session)
         if session:
-            where.append("session <> ''")  # the very words of the partial index
+            where.append("session <> ''")  # exactly as in the partial index
     query = f"SELECT {_ENTRY} FROM entry WHERE {' AND '.join(where)} ORDER BY seq LIMIT ?"
     return _entries(connection.execute(query, (*values, limit)))
 
@@ -84,7 +84,7 @@ def entries(
 def facts_since(connection: sqlite3.Connection, since_us: int) -> list[AnyFact]:
     """The facts recorded from the first entry stamped at or after `since_us` on.
 
-    What follows that entry in the chain counts whatever its own stamp says, for a wall clock may have been wrong.
+    All later entries of the chain are included whatever their own stamps, for a wall clock may have been wrong.
     """
     (first,) = connection.execute("SELECT min(seq) FROM entry WHERE recorded_us >= ?", (since_us,)).fetchone()
     if first is None:
@@ -101,14 +101,14 @@ def swaps(connection: sqlite3.Connection) -> list[UnitSwapped]:
 
 
 def last_observed(connection: sqlite3.Connection) -> list[ObservedUntil]:
-    """How far each unit was observed last, whatever its age."""
+    """How far each unit was observed, by its last fact, of any age."""
     query = "SELECT device, body FROM observed JOIN entry USING (seq) ORDER BY device"
     facts = [(device, decode_fact(body)) for device, body in connection.execute(query)]
     return [unit for device, fact in facts for unit in observed_units(fact) if unit.device == device]
 
 
 def observed_before(connection: sqlite3.Connection, last_seq: int) -> list[ObservedUntil]:
-    """How far each unit was observed last up to entry `last_seq`; all entries so far are read for it."""
+    """As `last_observed`, up to entry `last_seq`; it reads all entries up to there."""
     query = """
         SELECT body FROM entry WHERE kind = 'fact' AND seq <= ?
            AND (body GLOB '{"fact":"observed_until"*' OR body GLOB '{"fact":"units_observed"*') ORDER BY seq"""
@@ -116,8 +116,8 @@ def observed_before(connection: sqlite3.Connection, last_seq: int) -> list[Obser
     return [*{unit.device: unit for (body,) in bodies for unit in observed_units(decode_fact(body))}.values()]
 
 
-def ruled_since(connection: sqlite3.Connection) -> int:
-    """The entry after which the present rules made all that was announced from what the ledger has; 0: everything."""
+def rules_since(connection: sqlite3.Connection) -> int:
+    """The last entry that an earlier version's counting rules made, or that was carried over; 0: none."""
     row = connection.execute("SELECT since_seq FROM rules").fetchone()
     since_seq: int = row[0] if row else 0
     carried = carried_over(connection)
@@ -125,7 +125,7 @@ def ruled_since(connection: sqlite3.Connection) -> int:
 
 
 def carried_over(connection: sqlite3.Connection) -> SetAsideBody | None:
-    """What this ledger began with, where it took the place of a damaged one."""
+    """The body of the entry about what was carried over, if this ledger replaced a damaged one."""
     query = """
         SELECT seq, body FROM origin JOIN entry INDEXED BY entry_by_time ON recorded_us = created_us
          WHERE kind = 'status' AND body GLOB '{"set_aside"*' ORDER BY seq LIMIT 1"""
@@ -144,7 +144,7 @@ def sent_before(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 def messages_missing(connection: sqlite3.Connection) -> set[str]:
-    """The ids of messages that entries record and the outbox does not have."""
+    """The ids of messages that entries record and the outbox lacks."""
     query = """
         WITH recorded AS (SELECT body FROM entry WHERE kind IN ('increment', 'session', 'charge', 'status')
                              AND kind <> 'fact' AND json_valid(body))
@@ -156,7 +156,7 @@ def messages_missing(connection: sqlite3.Connection) -> set[str]:
 
 
 def last_happened_us(connection: sqlite3.Connection, last_seq: int) -> int:
-    """The latest instant at which a fact up to entry `last_seq` happened; 0 without one."""
+    """The latest `at_us` of a fact up to entry `last_seq`; 0 without one."""
     query = "SELECT coalesce(max(at_us), 0) FROM concern WHERE seq <= ? AND kind <> 'message'"
     return connection.execute(query, (last_seq,)).fetchone()[0]
 
@@ -168,18 +168,18 @@ def last_recorded_us(connection: sqlite3.Connection) -> int:
 
 
 def tokens_opened(connection: sqlite3.Connection, first_us: int, last_us: int) -> list[str]:
-    """The sessions that opened within these instants, in that order."""
+    """The tokens of sessions that opened from `first_us` to `last_us`, in that order."""
     query = "SELECT token FROM session_state WHERE opened_us BETWEEN ? AND ? ORDER BY opened_us, token"
     return [token for (token,) in connection.execute(query, (first_us, last_us))]
 
 
 def undone(connection: sqlite3.Connection) -> list[str]:
-    """The sessions that are not done, by token."""
+    """The tokens of the sessions that are not done."""
     return [token for (token,) in connection.execute("SELECT token FROM session_state WHERE NOT done ORDER BY token")]
 
 
 def session_due(connection: sqlite3.Connection, token: str) -> SessionDue | None:
-    """What is left to do about a session; None if the ledger has no such session."""
+    """When a session is due next; None if the ledger has no such session."""
     query = "SELECT token, opened_us, done, wake_us, due_us, watched, units FROM session_state WHERE token = ?"
     row = connection.execute(query, (token,)).fetchone()
     if row is None:
@@ -191,37 +191,37 @@ def session_due(connection: sqlite3.Connection, token: str) -> SessionDue | None
 def checkpoints(
     connection: sqlite3.Connection, first_seq: int = -index.ALL, last_seq: int = index.ALL
 ) -> list[Checkpoint]:
-    """The checkpoints that the ledger holds of these entries, oldest first; nothing about them is verified."""
+    """The ledger's checkpoints of these entries, oldest first, not verified."""
     query = "SELECT note, signature, public_key FROM checkpoint WHERE seq BETWEEN ? AND ? ORDER BY seq"
     return [Checkpoint(*fields) for fields in connection.execute(query, (first_seq, last_seq))]
 
 
 def next_checkpoint_seq(connection: sqlite3.Connection, seq: int) -> int | None:
-    """The first entry from `seq` on that the ledger holds a checkpoint of; None if there is none."""
+    """The first entry from `seq` on with a checkpoint in the ledger; None if there is none."""
     return connection.execute("SELECT min(seq) FROM checkpoint WHERE seq >= ?", (seq,)).fetchone()[0]
 
 
 def signed_seq(connection: sqlite3.Connection) -> int:
-    """The last entry that the ledger holds a checkpoint of; 0 for none."""
+    """The last entry with a checkpoint in the ledger; 0 for none."""
     return connection.execute("SELECT coalesce(max(seq), 0) FROM checkpoint").fetchone()[0]
 
 
 def identity(connection: sqlite3.Connection, subject: str) -> Identity | None:
-    """The identifiers behind a subject as last recorded; None if never recorded or purged."""
+    """The identifiers of a subject as last recorded; None if never recorded or purged."""
     query = f"SELECT {_IDENTITY} FROM identity WHERE subject = ? ORDER BY version DESC LIMIT 1"
     row = connection.execute(query, (subject,)).fetchone()
     return _identity(*row) if row else None
 
 
 def identified(connection: sqlite3.Connection, kind: NumberKind, number: Number) -> list[Identity]:
-    """Who is known under that number, as last recorded."""
+    """The identities with that number, as last recorded."""
     query = f"SELECT DISTINCT subject FROM identity WHERE {kind} = ? AND {kind} <> '' ORDER BY subject"
     latest = [identity(connection, subject) for (subject,) in connection.execute(query, (number.value,))]
     return [known for known in latest if known is not None and (own := known.number(kind)) and own.is_same(number)]
 
 
 def subjects(connection: sqlite3.Connection, visits: Iterable[str]) -> dict[str, str]:
-    """Of the visits that the EHR gave these numbers later on, the subjects."""
+    """Visit number -> subject, for visits that the EHR has renumbered to these numbers."""
     found: dict[str, str] = {}
     for visit in visits:
         for known in identified(connection, "visit", Number(visit)):
@@ -232,7 +232,7 @@ def subjects(connection: sqlite3.Connection, visits: Iterable[str]) -> dict[str,
 
 
 def current_number(connection: sqlite3.Connection, kind: NumberKind, number: Number) -> Number:
-    """What became of a number that the EHR has changed since; the number itself if it stands."""
+    """The number that the EHR has changed `number` to; `number` itself if it was not changed."""
     query = "SELECT id, old_authority, new, authority FROM renumbered WHERE kind = ? AND old = ? AND id > ? ORDER BY id"
     last = 0
     while True:
@@ -261,7 +261,7 @@ def waiting(connection: sqlite3.Connection, after: int, limit: int) -> list[Outb
 
 
 def backlog(connection: sqlite3.Connection) -> Backlog:
-    """How much waits for the broker."""
+    """The number of messages that wait for the broker, and the age of the oldest."""
     oldest = """
         SELECT recorded_us FROM waiting JOIN outbox USING (outbox_id) JOIN entry USING (seq)
          ORDER BY outbox_id LIMIT 1"""
@@ -269,7 +269,7 @@ def backlog(connection: sqlite3.Connection) -> Backlog:
 
 
 def tally(connection: sqlite3.Connection, session: str) -> Tally:
-    """How much was published of the session so far."""
+    """The number of publications of the session so far."""
     query = """
         SELECT count(*), coalesce(min(seq), 0) FROM entry
          WHERE session = ? AND session <> '' AND kind IN ('session', 'increment', 'charge')"""
@@ -277,7 +277,7 @@ def tally(connection: sqlite3.Connection, session: str) -> Tally:
 
 
 def message_digest(message: OutboxMessage | OutboxRow) -> str:
-    """What must not change in a message between commit and publish, as one hash."""
+    """The digest of all that must not change in a message between commit and publish."""
     fields = (message.event_id, message.topic, message.content_type, "retain" if message.retain else "")
     return digest(message.payload, *(field.encode() for field in fields))
 
@@ -285,7 +285,7 @@ def message_digest(message: OutboxMessage | OutboxRow) -> str:
 def outbox_row(
     outbox_id: int, event_id: str, topic: str, payload: bytes, retain: int, content_type: str, stored_digest: str
 ) -> OutboxRow:
-    """The row of these columns. Raises LedgerDamaged if it is not what was committed."""
+    """The row of these columns. Raises LedgerDamaged if it does not match its digest."""
     row = OutboxRow(outbox_id, event_id, topic, payload, bool(retain), content_type)
     if message_digest(row) != stored_digest:
         raise LedgerDamaged(f"outbox row {outbox_id} is not what was committed")

@@ -8,30 +8,30 @@ from gateway.ledger.deliveries import ResendRules
 from gateway.messages.notation import Notation
 
 
-class Thing(StrEnum):
-    """What receipts are sent for."""
+class MessageKind(StrEnum):
+    """The kinds of messages that receipts are sent for."""
 
     CHARGE = "charge"  # and credits
     INCREMENT = "increment"
 
 
 class ReceiptPlan(msgspec.Struct, frozen=True):
-    """Which messages are followed to the engine, and what is done for want of a receipt."""
+    """Which messages are followed to the engine by their receipts, and when they are sent again without one."""
 
     expected: Notation | None = None  # None: no receipt is expected
-    of: frozenset[Thing] = frozenset({Thing.CHARGE})
-    form: Notation = Notation.JSON  # of each charge, that is followed
+    of: frozenset[MessageKind] = frozenset({MessageKind.CHARGE})
+    form: Notation = Notation.JSON  # the notation of each charge that is followed
     resends: ResendRules = ResendRules()
 
-    def follows(self, thing: Thing, notation: Notation) -> bool:
-        """Whether the engine's word on this very message counts: one form of each charge, increments as JSON."""
-        if thing is Thing.INCREMENT:
-            return notation is Notation.JSON and self.awaits(thing)
+    def follows(self, kind: MessageKind, notation: Notation) -> bool:
+        """Whether receipts for this message count: one notation of each charge, and increments as JSON."""
+        if kind is MessageKind.INCREMENT:
+            return notation is Notation.JSON and self.awaits(kind)
         return notation is self.form
 
-    def awaits(self, thing: Thing) -> bool:
+    def awaits(self, kind: MessageKind) -> bool:
         """Whether a receipt is expected."""
-        return self.expected is not None and thing in self.of
+        return self.expected is not None and kind in self.of
 
 
 NO_RECEIPTS = ReceiptPlan()

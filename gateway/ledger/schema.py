@@ -1,22 +1,22 @@
 """The tables of the ledger and the numbered migrations that lead to them.
 
-`entry` is the chain. `outbox` holds what must be published and `attempt` what the broker said to each try; `waiting`
-names the outbox rows without a delivered attempt and is kept by triggers alone, so that finding work costs the same
-with ten rows or a million. `identity` has the patients' identifiers and `renumbered` the numbers that the EHR changed;
-they and `receipt_text` are the only tables whose rows may be deleted by people. `origin` has one row.
+`entry` is the hash chain. `outbox` holds the messages to publish and `attempt` the broker's answer to each publish;
+`waiting` names the outbox rows without a delivered attempt and is maintained by triggers, so that finding work costs
+the same with ten rows or a million. `identity` has the patients' identifiers and `renumbered` the numbers that the EHR
+changed; they and `receipt_text` are the only tables whose rows may be deleted by people. `origin` has one row.
 `checkpoint` holds signed heads of the chain.
 
-`delivery` names the messages that are followed to the engine, by the key that its receipts name; `receipt` is what it
-said of them, `receipt_text` how it put that (which may name a patient, so it may be deleted), `resend` what people
-ordered to be sent again. `unsettled` has those that the engine's application has not accepted, kept by triggers
-alone.
+`delivery` names the messages that are followed to the engine, by the key that receipts name; `receipt` has the engine's
+receipts, `receipt_text` their free text (which may name a patient, so it may be deleted), `resend` people's orders to
+send a message again. `unsettled` has the messages that the engine's application has not accepted; it is maintained by
+triggers.
 
-`concern` finds facts by the cap, unit, patient or session that they concern, and messages that were taken, `observed`
-the newest entry that says how far a unit is observed, `session_state` the sessions that are not done. They say nothing
-that the entries do not say: they are written with them and can be made again.
-`row_count` says how many rows are waiting, and how many unsettled in each state, so that nobody need count them.
+`concern` indexes facts by the cap, unit, patient or session that they concern, and processed messages by seal;
+`observed` has the newest entry with how far each unit is observed; `session_state` has the sessions that are not done.
+They are derived from the entries, written with them, and can be rebuilt.
+`row_count` has the number of rows waiting, and unsettled in each state.
 
-Triggers, not manners, keep the ledger append-only: they bind every program that opens the file.
+Triggers keep the ledger append-only, so that the rule binds every program that opens the file.
 """
 
 import sqlite3
@@ -30,7 +30,7 @@ from gateway.ledger import index
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
 
 MIGRATIONS = Migrations("ledger")
-PASSING = "207"  # HL7 table 0357, application internal error: nothing is wrong with the message
+PASSING = "207"  # HL7 table 0357, application internal error: a transient error, the message is not at fault
 FIXED_TABLES = ("origin", "entry", "outbox", "attempt")
 
 
@@ -84,7 +84,7 @@ def m0003_identity(db: Database) -> None:
 
 @MIGRATIONS()
 def m0004_delivery(db: Database) -> None:
-    """What the engine said of the messages that it is to have, and orders to send one again."""
+    """Receipts of the engine, and orders to send a message again."""
     columns = {"outbox_id": int, "key": str, "awaited": int}
     outbox = [("outbox_id", "outbox", "outbox_id")]
     db.table("delivery").create(columns, pk="outbox_id", not_null=columns, foreign_keys=outbox, strict=True)
@@ -95,7 +95,7 @@ def m0004_delivery(db: Database) -> None:
         "code": str,
         "message": str,
         "at_us": int,
-        "sent_us": int,  # when the message had last been sent, 0: that is not known
+        "sent_us": int,  # when the message had last been sent; 0: unknown
     }
     entry = [("seq", "entry", "seq")]
     db.table("receipt").create(columns, pk="seq", not_null=columns, foreign_keys=entry, strict=True)
@@ -112,13 +112,13 @@ def m0004_delivery(db: Database) -> None:
         _refuse(db, table, "DELETE")
     _refuse(db, "receipt_text", "UPDATE")
     _follow_deliveries(db)
-    # Charges of a ledger that knew no receipts: nobody can say what became of them.
+    # Charges of a ledger without receipts: whether they were delivered is unknown.
     db.conn.execute("INSERT INTO delivery SELECT outbox_id, event_id, 0 FROM outbox WHERE topic GLOB '*/charge/json'")
 
 
 @MIGRATIONS()
 def m0005_index(db: Database) -> None:
-    """Facts by what they concern, and sessions by what is left to do about them."""
+    """Facts by what they concern, and when sessions are due."""
     db.conn.execute("""
         CREATE TABLE concern (kind TEXT NOT NULL, name TEXT NOT NULL, at_us INTEGER NOT NULL, seq INTEGER NOT NULL,
             PRIMARY KEY (kind, name, at_us, seq)) STRICT, WITHOUT ROWID""")
@@ -130,7 +130,7 @@ def m0005_index(db: Database) -> None:
         "done": int,
         "wake_us": int,
         "due_us": int,
-        "watched": str,  # units, with blanks between
+        "watched": str,  # units, separated by blanks
         "units": str,
     }
     db.table("session_state").create(columns, pk="token", not_null=columns, strict=True)
@@ -149,7 +149,7 @@ def m0005_index(db: Database) -> None:
 
 
 def _number(db: Database) -> None:
-    """Who assigned a patient's numbers, who is known under one, and the numbers that the EHR has changed."""
+    """The assigning authorities of patients' numbers, an index of the numbers, and those that the EHR has changed."""
     for kind in ("visit", "mrn", "account"):
         db.conn.execute(f"ALTER TABLE identity ADD COLUMN {kind}_authority TEXT NOT NULL DEFAULT ''")
         db.conn.execute(f"CREATE INDEX identity_by_{kind} ON identity ({kind}) WHERE {kind} <> ''")
@@ -199,10 +199,10 @@ def _follow_deliveries(db: Database) -> None:
 
 
 def _follow_answers(db: Database) -> None:
-    """What is stored waits for the application, and the application's last answer decides, whatever it was before."""
+    """A stored message waits for the application; its last answer decides, whatever the earlier ones were."""
     db.conn.execute("ALTER TABLE receipt ADD COLUMN stored INTEGER NOT NULL DEFAULT 0")
     db.conn.execute("DROP TRIGGER receipt_rejects")
-    # A message that was accepted before was sent at least once. Who was ordered again is still to be sent.
+    # A message that was accepted before was sent at least once. One that was ordered again is still to be sent.
     db.conn.execute("""
         CREATE TRIGGER receipt_rejects AFTER INSERT ON receipt WHEN NOT (NEW.accepted OR NEW.stored)
         BEGIN
@@ -230,7 +230,7 @@ def _follow_answers(db: Database) -> None:
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations = MIGRATIONS) -> None:
-    """Brings the ledger to the current form; an existing one is copied beside `path` first.
+    """Migrates the ledger to the current schema; an existing one is copied beside `path` first.
 
     Raises LedgerUnavailable if it was written by a later version, sqlite3.Error if a step fails (it is undone).
     """
@@ -246,14 +246,14 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations =
 
 
 def require_current(connection: sqlite3.Connection, path: Path) -> None:
-    """Raises LedgerUnavailable unless the ledger has exactly the form this version reads."""
+    """Raises LedgerUnavailable unless the ledger has exactly this version's schema."""
     applied = [migration.name for migration in MIGRATIONS.applied(Database(connection, execute_plugins=False))]
     if applied != _names(MIGRATIONS):
         raise LedgerUnavailable(f"{path} has schema {applied}, this version reads {_names(MIGRATIONS)}")
 
 
 def require_guards(connection: sqlite3.Connection) -> None:
-    """Raises LedgerDamaged if a table, column, index or trigger of the current form is missing."""
+    """Raises LedgerDamaged if a table, column, index or trigger of the current schema is missing."""
     missing = _current_objects() - _objects(connection)
     if missing:
         raise LedgerDamaged(f"missing from the file: {', '.join(sorted(missing))}")

@@ -1,13 +1,13 @@
-"""The ledger: the one place where the gateway keeps what must survive.
+"""The ledger: the store of everything that must survive a restart.
 
-Theory of operation: one connection in one thread makes every read and write of a running gateway. A batch has facts,
-events, outbox rows (the transactional outbox) and identifiers, which are on the disk together or not at all. The
-batches that are appended within a `group` share one transaction and one commit; what is read meanwhile shows them, the
-relay alone waits for the commit. The caller computes the hash chain (`entry.append`) from `head`, and what is on the
-disk verifies it. Nobody can cancel a commit half-way.
+Theory of operation: one connection in one thread does every read and write of a running gateway. A batch has facts,
+events, outbox rows (the transactional outbox) and identifiers, which are committed atomically. The batches that are
+appended within a `group` share one transaction and one commit (group commit); reads meanwhile see them, except the
+relay's, which wait for the commit. The caller computes the hash chain (`entry.append`) from `head`; it is verified
+against the chain on disk. A commit cannot be cancelled half-way.
 
-A commit that fails leaves the one question nobody can answer: whether it is on the disk. The ledger then refuses
-everything with LedgerBroken; the gateway exits, starts again, and reads from the file what is true.
+Whether a failed commit is on disk is unknown. After one the ledger refuses everything with LedgerBroken; the gateway
+exits, starts again, and reads the outcome from the file.
 
 Promise: once in the ledger, at least once on MQTT with repeats byte-equal, effectively once for a consumer that keys on
 the event's `source` and `id`, which are the idempotency key.
@@ -37,10 +37,10 @@ from gateway.session.state import ReadBack
 
 
 class Ledger:
-    """An open ledger. `head` is the end of the chain, `set_aside` where a damaged predecessor lies, if any.
+    """An open ledger. `head` is the end of the chain, `set_aside` the damaged file that it replaced, if any.
 
-    `entries_lost` says that not all of that one could be carried over, `lost_since_us` from when on
-    entries may be lost; None for none.
+    `entries_lost`: not all of that file could be carried over. `lost_since_us`: entries may be lost from then on,
+    UTC; None: none are.
 
     `signed_seq` is the last entry with a checkpoint; 0 for none.
     """
@@ -57,24 +57,24 @@ class Ledger:
         self._worker = worker
         self._check = check
         self._loop = asyncio.get_running_loop()
-        self._appended = False  # whether a group has anything to commit
-        self._has_rows = False  # and the relay anything to send of it
+        self._appended = False  # whether the group has anything to commit
+        self._has_rows = False  # whether it has outbox rows
 
     @property
     def file_check(self) -> FileCheck:
-        """How the check of the whole file went."""
+        """The result of the check of the whole file."""
         return self._check.result
 
     async def commit(self, batch: Batch) -> None:
-        """Commits all of `batch`; a cancelled caller gets a completed commit all the same.
+        """Commits all of `batch`; cancellation of the caller does not stop it.
 
-        Raises ChainBroken, DuplicateEvent or ConflictingEvent with nothing written; LedgerBroken when nobody can say.
+        Raises ChainBroken, DuplicateEvent or ConflictingEvent with nothing written; LedgerBroken if that is unknown.
         """
         await self._worker.run_apart(partial(self._commit, batch))
 
     @asynccontextmanager
     async def group(self) -> AsyncGenerator[None]:
-        """Whatever is appended within the block is on the disk once it ends, by one commit. Raises LedgerBroken."""
+        """Everything appended within the block is committed at its end, by one commit. Raises LedgerBroken."""
         async with self._worker.group:
             try:
                 yield
@@ -84,7 +84,7 @@ class Ledger:
                     await self._worker.run(self._commit_group)
 
     async def append(self, batch: Batch) -> None:
-        """Adds `batch` to the group whose block this is in. Raises as `commit`, with nothing of `batch` added."""
+        """Adds `batch` to the group of the enclosing block. Raises as `commit`, with nothing of `batch` added."""
         self._appended = True
         await self._worker.run(partial(self._append, batch))
 
@@ -95,11 +95,11 @@ class Ledger:
         return await self._worker.run(partial(reads.entries, after_seq=after_seq, kinds=kinds, session=session))
 
     async def restart(self, whole_from_us: int, idle_us: int) -> Restart:
-        """What a gateway begins with: `read_back.restart`."""
+        """The input of a start: `read_back.restart`."""
         return await self._worker.run(partial(read_back.restart, whole_from_us=whole_from_us, idle_us=idle_us))
 
     async def read_back(self, anchors: Iterable[Anchor], learned: Iterable[AnyFact], idle_us: int) -> ReadBack:
-        """What bears on something that left memory: `read_back.read_back`."""
+        """Facts and sessions that are not in memory: `read_back.read_back`."""
         job = partial(read_back.read_back, anchors=tuple(anchors), learned=tuple(learned), idle_us=idle_us)
         return await self._worker.run(job)
 
@@ -108,34 +108,34 @@ class Ledger:
         return await self._worker.run(reads.swaps)
 
     async def anchors(self, keys: Iterable[Key], now_us: int) -> list[Anchor]:
-        """Where those of `keys` that any fact concerns were last before `now_us`."""
+        """The last anchor before `now_us` of each of `keys` that any fact concerns."""
         wanted = sorted(keys)
         return await self._worker.run(partial(read_back.anchors, keys=wanted, now_us=now_us)) if wanted else []
 
     async def knows_message(self, sealed: str, message_id: str, since_us: int) -> bool:
-        """Whether a message of that seal was taken, or since then by an earlier version one of that id."""
+        """Whether a message was processed before: `index.knows_message`."""
         job = partial(index.knows_message, sealed=sealed, message_id=message_id, since_us=since_us)
         return await self._worker.run(job)
 
     async def identity(self, subject: str) -> Identity | None:
-        """The identifiers behind a subject; None if never recorded or purged."""
+        """The identifiers of a subject; None if never recorded or purged."""
         return await self._worker.run(partial(reads.identity, subject=subject))
 
     async def subjects(self, visits: Iterable[str]) -> dict[str, str]:
-        """Of the visits that the EHR gave these numbers later on, the subjects."""
+        """Visit number -> subject, for visits that the EHR has renumbered to these numbers."""
         wanted = sorted(visits)
         return await self._worker.run(partial(reads.subjects, visits=wanted)) if wanted else {}
 
     async def identified(self, kind: NumberKind, number: Number) -> list[Identity]:
-        """Who is known under that number."""
+        """The identities with that number."""
         return await self._worker.run(partial(reads.identified, kind=kind, number=number))
 
     async def tally(self, session: str) -> Tally:
-        """How much was published of a session, and since which entry."""
+        """The number of publications of a session, and the first one's entry."""
         return await self._worker.run(partial(reads.tally, session=session))
 
     def _commit(self, batch: Batch, connection: sqlite3.Connection) -> None:
-        """Runs in the ledger's thread, so that the head moves even if the caller is gone."""
+        """Runs in the ledger's thread, so that the head is updated even if the caller was cancelled."""
         writes.append_batch(connection, self._origin, batch)
         self._moved(batch)
         self._committed()
@@ -167,7 +167,7 @@ async def open_ledger(
     now: Callable[[], Stamp],
     connect: Callable[[Path], sqlite3.Connection] = opening.connect_file,
 ) -> AsyncGenerator[Ledger]:
-    """The ledger of `gateway` at `path`, begun if there is none, replaced by a new epoch if it is damaged.
+    """The ledger of `gateway` at `path`, made if there is none, replaced under a new epoch if it is damaged.
 
     Raises StateLocked if another gateway uses the directory, LedgerUnavailable if the file cannot be used.
     """
@@ -190,9 +190,9 @@ async def open_ledger(
 
 @contextmanager
 def open_readonly(path: Path) -> Generator[sqlite3.Connection]:
-    """A connection for the functions of `reads`, beside a running gateway or without one. Never makes a ledger.
+    """A connection for the functions of `reads`, with or without a running gateway. Never makes a ledger.
 
-    Raises LedgerUnavailable if there is no ledger of this version's form.
+    Raises LedgerUnavailable if there is no ledger of this version's schema.
     """
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)

@@ -1,7 +1,7 @@
-"""The history of the units' temperatures: a bounded file of its own beside the ledger. Nothing in it is evidence.
+"""The history of the units' temperatures: a bounded SQLite file beside the ledger. Nothing in it is evidence.
 
-It is for the biomedical engineer: how a unit has cooled over weeks. So it may lose its last minute when the power
-fails (synchronous=NORMAL), its oldest days are dropped, and trouble with it costs the history alone.
+It shows the biomedical engineer how a unit has cooled over weeks. It may lose its last minute in a power failure
+(synchronous=NORMAL), its oldest days are dropped, and its failures affect nothing else.
 """
 
 import sqlite3
@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 
 HISTORY_FILE = "temperatures.db"
-FORM = 1  # of the tables, as user_version
-WHOLE_UNIT = 0  # in place of a cap's number
+FORM = 1  # schema version, in user_version
+WHOLE_UNIT = 0  # the cap number of points that belong to no cap
 
 _TABLES = (
     """CREATE TABLE sample (
@@ -32,13 +32,13 @@ class HistoryUnavailable(Exception):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What one point of a unit said at an instant."""
+    """The measurement of one point of a unit at an instant."""
 
     unit: str
     at_us: int  # UTC
     cap: int  # WHOLE_UNIT where the point belongs to no cap
     point: str
-    value: float | None  # with the site's offset added; None: `reason` says why
+    value: float | None  # with the site's offset added; None: see `reason`
     ucum: str
     quality: str
     reason: str
@@ -56,7 +56,7 @@ class Calibration(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A sample with the offset that was in use; 0 and "" for none."""
+    """A sample with the offset that was in use; 0 and "" without one."""
 
     sample: Sample
     offset_c: float
@@ -80,13 +80,13 @@ class TemperatureFile:
                 raise HistoryUnavailable(f"{path} has form {form}, this version writes {FORM}")
 
     def append(self, samples: Iterable[Sample]) -> None:
-        """Add samples; one that is there already stays as it is."""
+        """Add samples; one that exists already is not changed."""
         statement = "INSERT OR IGNORE INTO sample VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         with _translated(self._path):
             self._transaction([(statement, msgspec.structs.astuple(sample)) for sample in samples])
 
     def calibrate(self, in_use: Collection[Calibration], now_us: int) -> None:
-        """Note the offsets in use from now on, those alone that differ from what was noted last."""
+        """Record the offsets in use from now on that differ from the last recorded ones."""
         latest = "SELECT unit, point, max(since_us), offset_c, calibrated_on FROM calibration GROUP BY unit, point"
         with _translated(self._path):
             noted = {(each.unit, each.point): each for each in map(_calibration, self._connection.execute(latest))}
@@ -100,12 +100,12 @@ class TemperatureFile:
             self._transaction([(statement, msgspec.structs.astuple(each)) for each in (*ended, *changed)])
 
     def forget(self, before_us: int) -> None:
-        """Drop samples that are older."""
+        """Delete samples older than `before_us`."""
         with _translated(self._path):
             self._transaction([("DELETE FROM sample WHERE at_us < ?", (before_us,))])
 
     def close(self) -> None:
-        """Nothing may be called afterwards."""
+        """Close the file."""
         self._connection.close()
 
     def _transaction(self, statements: Iterable[tuple[str, tuple[object, ...]]]) -> None:

@@ -1,4 +1,4 @@
-"""Who may use the ledger: one process in a state directory, one thread with the one connection."""
+"""Exclusive use of the ledger: one process holds the state directory, one thread the connection."""
 
 import asyncio
 import fcntl
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 @contextmanager
 def state_lock(directory: Path) -> Generator[None]:
-    """Holds the directory, made if absent, for this process alone. Raises StateLocked if another holds it.
+    """Locks the directory, made if absent, for this process. Raises StateLocked if another process has it.
 
-    The kernel lets go when the process ends, however it ends; the file stays and means nothing by itself.
+    The kernel releases the lock when the process ends, however it ends; the lock file stays.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(directory / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -34,9 +34,9 @@ def state_lock(directory: Path) -> Generator[None]:
 
 
 async def settle(future: asyncio.Future[T]) -> T:
-    """The outcome of `future`, which runs to its end even if the caller is cancelled: cancelled callers return later.
+    """The result of `future`, awaited to its end even if the caller is cancelled, which is then raised afterwards.
 
-    A failure outranks the cancellation, so that nobody unwinds as if a lost commit had succeeded.
+    An exception of `future` takes precedence over the cancellation, so that no caller takes a failed commit for done.
     """
     try:
         return await asyncio.shield(future)
@@ -59,12 +59,12 @@ class Worker:
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """The result of `job`, which always runs to its end.
 
-        Raises LedgerBroken if SQLite fails, now or ever before: a connection that failed once is not asked again.
+        Raises LedgerBroken if SQLite fails, or has failed before: a connection that failed once is not used again.
         """
         return await settle(asyncio.get_running_loop().run_in_executor(self._thread, self._do, job))
 
     async def run_apart(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """As `run`, for a job that must not see or join a transaction that is still open: it waits for its end."""
+        """As `run`, for a job that must not see or join an open transaction: it waits for that one's end."""
         async with self.group:
             return await self.run(job)
 

@@ -1,6 +1,6 @@
-"""Everything that is written to a ledger once it is open, over a plain connection: one transaction, or part of one.
+"""All writes to an open ledger, each one transaction or part of one.
 
-No more than DB-API calls, so that the same statements also run on a connection whose disk loses power at will.
+They use only DB-API calls, so that the same statements also run on a test connection that simulates power failures.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ from gateway.messages.identity import Identity, Merge
 def append_batch(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> None:
     """Commits all of `batch`, or nothing and raises ChainBroken, DuplicateEvent or ConflictingEvent.
 
-    After a sqlite3.Error nobody knows which.
+    After a sqlite3.Error it is unknown which.
     """
     with transaction(connection):
         _append(connection, origin, batch)
@@ -46,13 +46,13 @@ def append_to_group(connection: sqlite3.Connection, origin: LedgerOrigin, batch:
 
 
 def commit_group(connection: sqlite3.Connection) -> None:
-    """Commits what was appended since the last commit; sqlite3.Error is indeterminate."""
+    """Commits what was appended since the last commit; after sqlite3.Error the outcome is unknown."""
     if connection.in_transaction:
         connection.execute("COMMIT")
 
 
 def append_attempts(connection: sqlite3.Connection, attempts: Sequence[Attempt]) -> None:
-    """Commits what the broker said to each publish; sqlite3.Error is indeterminate."""
+    """Commits the broker's answers to publishes; after sqlite3.Error the outcome is unknown."""
     with transaction(connection):
         connection.executemany(
             "INSERT INTO attempt (outbox_id, at_us, reason, delivered) VALUES (?, ?, ?, ?)",
@@ -61,20 +61,20 @@ def append_attempts(connection: sqlite3.Connection, attempts: Sequence[Attempt])
 
 
 def put_session_due(connection: sqlite3.Connection, state: SessionDue) -> None:
-    """Keep what is left to do about a session; within a transaction of the caller's."""
+    """Store when a session is due next; within the caller's transaction."""
     values = (state.token, state.opened_us, int(state.done), state.wake_us, state.due_us)
     units = (" ".join(state.watched), " ".join(state.units))
     connection.execute("INSERT OR REPLACE INTO session_state VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, *units))
 
 
 def insert_origin(connection: sqlite3.Connection, origin: LedgerOrigin, created_us: int) -> None:
-    """Whose ledger this is, once in its life; within a transaction of the caller's."""
+    """Insert the ledger's origin, once in its life; within the caller's transaction."""
     values = (origin.gateway, origin.epoch, origin.salt, created_us)
     connection.execute("INSERT INTO origin (gateway, epoch, salt, created_us) VALUES (?, ?, ?, ?)", values)
 
 
 def insert_entry(connection: sqlite3.Connection, entry: Entry) -> None:
-    """Write an entry; within a transaction of the caller's."""
+    """Insert an entry; within the caller's transaction."""
     connection.execute(
         "INSERT INTO entry (seq, recorded_us, kind, session, body, prev_hash, hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (entry.seq, entry.recorded_us, entry.kind.value, entry.session, entry.body, entry.prev_hash, entry.hash),
@@ -106,7 +106,7 @@ def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Generator[None]:
-    """All that is written within it, or nothing."""
+    """One transaction: committed at the end of the block, rolled back if it raises."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -121,7 +121,7 @@ def _insert_message(connection: sqlite3.Connection, message: OutboxMessage) -> N
     digest = reads.message_digest(message)
     held = connection.execute("SELECT digest FROM outbox WHERE event_id = ?", (message.event_id,)).fetchone()
     if held is not None and message.event_id in reads.sent_before(connection):
-        return  # the entry was lost with a damaged ledger, its message was not: what was sent stands
+        return  # the message was carried over from a damaged ledger without its entry: it was sent already
     if held == (digest,):
         raise DuplicateEvent(f"event {message.event_id} is in the outbox already")
     if held is not None:
@@ -146,7 +146,7 @@ def _insert_message(connection: sqlite3.Connection, message: OutboxMessage) -> N
 
 
 def _insert_receipt(connection: sqlite3.Connection, receipt: ReceiptRow) -> None:
-    # An answer may be here before its message is marked as sent; it was committed before that in any case.
+    # A receipt may arrive before its message is marked as sent; the message was committed before that in any case.
     sent = """
         SELECT coalesce(max(iif(last_us, last_us, recorded_us)), 0)
           FROM unsettled JOIN outbox USING (outbox_id) JOIN entry USING (seq) WHERE unsettled.key = ?"""
@@ -171,9 +171,9 @@ def _insert_receipt(connection: sqlite3.Connection, receipt: ReceiptRow) -> None
 
 
 def _put_identity(connection: sqlite3.Connection, identity: Identity) -> None:
-    """A further version: the latest statement holds, but what it leaves unknown stays as it was.
+    """Insert a further version of an identity; fields that it leaves unknown keep their last value.
 
-    A number that the EHR has changed since is the number that it has now: papers may come late.
+    A number that the EHR has changed is replaced by the current one, for messages may come late.
     """
     for kind in ("mrn", "account"):
         if (number := identity.number(kind)) is not None:
@@ -195,7 +195,7 @@ def _insert_identity(connection: sqlite3.Connection, identity: Identity, known: 
 
 
 def _merge(connection: sqlite3.Connection, merge: Merge) -> None:
-    """Change a number wherever the old one is known, and remember that it was changed."""
+    """Change a number in every identity that has the old one, and record the change."""
     for known in reads.identified(connection, merge.by, merge.old):
         _insert_identity(connection, known.with_number(merge.kind, merge.new), known)
     if merge.by == merge.kind:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from gateway.ledger.bodies import Order
-from gateway.ledger.deliveries import Followed, Proof, Said
+from gateway.ledger.deliveries import Followed, Proof, ReceiptContent
 from gateway.ledger.outbox import Outbox
 from gateway.ledger.receipt_plan import ReceiptPlan
 from gateway.messages.inbound.answers import Accepted, Answer, Ignored, Receipt, Rejected
@@ -57,9 +57,9 @@ class Settled(msgspec.Struct, frozen=True):
         return self.receipt.text if self.code else " ".join(filter(None, (self.receipt.code, self.receipt.text)))
 
     @property
-    def said(self) -> Said:
+    def content(self) -> ReceiptContent:
         """The answer's identity among those about the same message, by which a repeat is recognised."""
-        return Said(self.key, self.receipt.message_id, self.receipt.result, self.code)
+        return ReceiptContent(self.key, self.receipt.message_id, self.receipt.result, self.code)
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -88,7 +88,7 @@ async def judge(outbox: Outbox, receipt: Receipt) -> Judged:
         return Judged(Ignored(receipt.message_id, "unknown-message", "no message of this gateway has that id"))
     if receipt.result in _SAYS_NO_MORE.get(message.proof, ()):
         return Judged(Ignored(receipt.message_id, "known-receipt", "that is known of the message already"))
-    if await outbox.knows_receipt(Settled(message.key, receipt).said):
+    if await outbox.knows_receipt(Settled(message.key, receipt).content):
         return Judged(Ignored(receipt.message_id, "known-receipt", "this receipt was taken before"))
     disputed = message.key if (message.proof, receipt.result) in _CONTRARY else ""
     if receipt.sequence is None or receipt.result == "stored":

@@ -18,7 +18,7 @@ from gateway.ledger.bodies import (
     encode_body,
 )
 from gateway.ledger.entry import EntryKind, seal
-from gateway.ledger.receipt_plan import NO_RECEIPTS, ReceiptPlan, Thing
+from gateway.ledger.receipt_plan import NO_RECEIPTS, MessageKind, ReceiptPlan
 from gateway.messages.cloudevents import Origin, Trace, encode_event, serial_id
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Answer, InboundFormat
@@ -110,7 +110,7 @@ class Recorder:
                 self._trace(transaction, cause),
             )
             transaction.record(EntryKind.INCREMENT, token, encode_body(IncrementBody(change, anonymous(event))))
-            followed = self._plan.follows(Thing.INCREMENT, Notation.JSON)
+            followed = self._plan.follows(MessageKind.INCREMENT, Notation.JSON)
             transaction.publish(self._topics.increment, event, key=event.id if followed else "", awaited=followed)
 
     def charge(
@@ -128,13 +128,13 @@ class Recorder:
         body = ChargeBody(charge, anonymous(event), sent)
         transaction.record(EntryKind.CHARGE, outcome.record.token, encode_body(body))
         for message in messages:
-            followed = self._plan.follows(Thing.CHARGE, message.form)
+            followed = self._plan.follows(MessageKind.CHARGE, message.form)
             transaction.publish_raw(
                 self._topics.charge(message.form),
                 message.id,
                 message.payload,
                 key=charge.key if followed else "",
-                awaited=followed and self._plan.awaits(Thing.CHARGE),
+                awaited=followed and self._plan.awaits(MessageKind.CHARGE),
             )
 
     def settled(self, transaction: Transaction, settled: Iterable[Settled]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from drivers.toml.document import TomlProblems
 from gateway.config.load import load_config
-from gateway.ledger.receipt_plan import ReceiptPlan, Thing
+from gateway.ledger.receipt_plan import MessageKind, ReceiptPlan
 from gateway.messages.notation import Notation
 from tests.support.pipeline import CONFIG, POLICY
 
@@ -21,22 +21,22 @@ def plan(folder: Path, table: str) -> ReceiptPlan:
 def test_without_a_table_no_receipt_is_expected_and_charges_are_followed_as_json(tmp_path: Path) -> None:
     found = plan(tmp_path, "")
     assert found == ReceiptPlan()
-    assert found.follows(Thing.CHARGE, Notation.JSON)
-    assert not found.awaits(Thing.CHARGE)
-    assert not found.follows(Thing.INCREMENT, Notation.JSON)
+    assert found.follows(MessageKind.CHARGE, Notation.JSON)
+    assert not found.awaits(MessageKind.CHARGE)
+    assert not found.follows(MessageKind.INCREMENT, Notation.JSON)
 
 
 def test_one_form_of_each_charge_is_followed(tmp_path: Path) -> None:
     found = plan(tmp_path, 'expected = "hl7"\n[charges]\nformats = ["json", "hl7"]')
-    followed = {notation for notation in Notation if found.follows(Thing.CHARGE, notation)}
+    followed = {notation for notation in Notation if found.follows(MessageKind.CHARGE, notation)}
     assert followed == {Notation.HL7}
-    assert found.awaits(Thing.CHARGE)
+    assert found.awaits(MessageKind.CHARGE)
 
 
 def test_increments_are_followed_where_they_are_asked_for(tmp_path: Path) -> None:
     found = plan(tmp_path, 'expected = "json"\nof = ["charge", "increment"]')
-    assert found.follows(Thing.INCREMENT, Notation.JSON)
-    assert found.awaits(Thing.INCREMENT)
+    assert found.follows(MessageKind.INCREMENT, Notation.JSON)
+    assert found.awaits(MessageKind.INCREMENT)
 
 
 @pytest.mark.parametrize(
