@@ -1,1 +1,1 @@
-"""Bytes on a line become readings; knows nothing of the gateway."""
+"""Device drivers: from bytes on a line to readings. Imports nothing of the gateway."""

@@ -1,10 +1,10 @@
-"""Which way bytes went on a line."""
+"""The direction of bytes on a line."""
 
 from enum import StrEnum
 
 
 class Direction(StrEnum):
-    """As we see it."""
+    """As the master sees it: TX is sent to the unit, RX received from it."""
 
     TX = "tx"
     RX = "rx"

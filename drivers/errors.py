@@ -1,10 +1,10 @@
-"""The drivers' errors: each names a fault kind, so that whoever catches one need not read its text."""
+"""The drivers' exceptions; each has a FaultKind, so that handlers need not parse its text."""
 
 from drivers.reading import FaultKind
 
 
 class DriverError(Exception):
-    """A poll or exchange that gave no answer worth using."""
+    """A poll or exchange failed: there is no usable answer."""
 
     kind: FaultKind = FaultKind.GARBLED
 
@@ -20,23 +20,23 @@ class LineDown(DriverError):
 
 
 class SettingsRefused(LineDown):
-    """The port is there, but cannot be set as asked: a server's port has not every baud rate."""
+    """The port exists, but does not support the line settings (a device server may lack a baud rate)."""
 
 
 class NoReply(DriverError):
-    """Nothing that answers the request came before the deadline."""
+    """No answer to the request came before the deadline."""
 
     kind = FaultKind.TIMEOUT
 
 
 class Garbled(DriverError):
-    """An answer came whose content the profile cannot read."""
+    """Bytes came that are not a valid answer, or an answer that the profile cannot decode."""
 
     kind = FaultKind.GARBLED
 
 
 class NeedsConsent(DriverError):
-    """The unit's communication watchdog is armed, and the site has not agreed that it be polled."""
+    """The unit's communication watchdog is armed, and the site has not consented to polling it."""
 
     kind = FaultKind.NEEDS_CONSENT
 

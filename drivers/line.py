@@ -1,17 +1,17 @@
-"""The one owner of a line: asks one question at a time, whatever the dialect, and lets no late reply answer the next.
+"""The master of a line: one request outstanding at a time, for every dialect, with draining after a missed reply.
 
-Theory of operation. A serial line has no transaction number, so a reply that comes after its deadline looks like the
-answer to whatever was asked since. Therefore every request first *owes* the line a silence as long as the longest
-reply time, and only an answer in hand cancels that debt: a timeout, a reply that was no use, a cancelled caller and a
-broken link all leave it standing. The next request waits until the line has been silent that long since the last byte
-either way, so the debt is mostly paid while nobody asks. A line that never falls silent is asked again after twice
-that time: by then every reply to the request before has passed. Modbus TCP owes nothing, for it has transactions.
+Theory of operation. Most dialects have no transaction number, so a reply that arrives after its deadline would be taken
+for the answer to the next request. So each request sets a pending drain of `drain_s` (the longest reply time), which
+only its answer clears; after a time-out, an unusable reply, a cancelled caller or a broken link it stays set. The next
+request waits until the line has been silent for that long since the last byte in either direction, which mostly passes
+while the line is idle anyway. A line that never falls silent is used again after twice that time, when every earlier
+reply must have passed. Modbus TCP needs no drain, since it has transaction numbers.
 
-Time. The silence between frames is measured from the last byte on the wire and slept only for what is left of it,
-rounded up to the millisecond that event loops resolve. So an exchange costs its two frames, the unit's silence and
-delay, that silence and 1 to 2 ms, uvloop's clock counting whole ones: 1 to 2 % of 64 registers at 9600 or 19200 baud,
-up to a tenth of a single register (tests/bench/serial_line.py measures it). The time the request needs on the wire
-(known from `baud`) is added to the deadline, so that a timeout is the unit's own.
+Time. The gap between frames is measured from the last byte on the wire; only its remainder is slept, rounded up to the
+event loop's resolution of 1 ms. An exchange thus costs its two frames, the unit's own delay, the gap, and 1 to 2 ms of
+overhead: 1 to 2 % for 64 registers at 9600 or 19200 baud, up to 10 % for a single register (measured by
+tests/bench/serial_line.py). The request's time on the wire (from `baud`) is added to the deadline, so that `timeout_s`
+concerns the unit alone.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ _log = logging.getLogger(__name__)
 _BACKOFF_MIN_S = 0.2
 _BACKOFF_MAX_S = 4.0
 _SILENT_EXCHANGES_BEFORE_REOPEN = 3
-_BITS_A_CHARACTER = 11  # start, 8, parity or second stop, stop
+_BITS_A_CHARACTER = 11  # start, 8 data, parity or second stop, stop
 _LOOP_RESOLUTION_S = 0.001
 _MAX_TRANSACTION = 0xFFFF
 _UNREADABLE = frozenset({RejectKind.BAD_CHECK, RejectKind.WRONG_FUNCTION, RejectKind.WRONG_COUNT})
 
 
 class LineTiming(msgspec.Struct, frozen=True):
-    """What a unit needs, from its profile."""
+    """The timing that a unit needs, from its profile."""
 
     gap_s: float  # silence before a request
     timeout_s: float  # from the request's end to the reply's
@@ -47,21 +47,21 @@ class LineTiming(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class LineCounters:
-    """What happened on a line since it was made."""
+    """The counters of a line, since it was created."""
 
     requests: int = 0
     replies: int = 0
     timeouts: int = 0  # exchanges without a usable answer, garbled ones included
     exceptions: dict[int, int] = field(default_factory=dict[int, int])  # by Modbus exception code
     rejects: dict[RejectKind, int] = field(default_factory=lambda: dict.fromkeys(RejectKind, 0))
-    idle_bytes: int = 0  # bytes that nobody waited for
+    idle_bytes: int = 0  # bytes received while no request was outstanding
     reopens: int = 0
     failed_openings: int = 0
-    drains: int = 0  # requests that first waited out a miss
+    drains: int = 0  # requests that waited for a drain first
 
 
 class Line:
-    """One serial port or connection and the units on it. `baud` is None where bytes take no time on the wire."""
+    """One serial port or connection. `baud` is None where the time of bytes on the wire is neglected (TCP)."""
 
     def __init__(
         self, name: str, connector: Connector, dialect: Dialect, timing: LineTiming, baud: int | None = None
@@ -89,10 +89,10 @@ class Line:
         return self._link is not None
 
     async def exchange(self, query: Query, timing: LineTiming | None = None) -> Raw:
-        """The answer to `query`, asked with the unit's own `timing` where given.
+        """Send `query` and return its answer; `timing` overrides that of the line.
 
-        Raises NoReply, Garbled (something came that cannot be the answer), UnitRefused, or LineDown: at once while the
-        line waits to be opened again. ValueError: no unit can be asked this.
+        Raises NoReply, Garbled (bytes came that are not the answer), UnitRefused, LineDown (at once while the line
+        waits for its next attempt to open), or ValueError if the query cannot be encoded.
         """
         timing = timing or self._timing
         async with self._lock:
@@ -105,7 +105,7 @@ class Line:
                 raise
 
     def close(self) -> None:
-        """Gives the port or connection back; the next exchange opens it again."""
+        """Close the port or connection; the next exchange opens it again."""
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -113,7 +113,7 @@ class Line:
     async def _open_link(self, timing: LineTiming) -> ByteLink:
         if self._link is not None and not self._link.inbox.is_lost:
             return self._link
-        self.close()  # it broke while nobody asked, as a server that tires of idle connections does: no fault yet
+        self.close()  # it broke while idle, as servers close idle connections: no fault yet
         loop = asyncio.get_running_loop()
         if loop.time() < self._reopen_at:
             raise LineDown(f"{self.name}: waits to be opened again")
@@ -129,11 +129,11 @@ class Line:
         self._opened_before = True
         self._silent_exchanges = 0
         self._settled_at = loop.time() + timing.settle_after_open_s
-        self._owe(timing)  # adapters put garbage on the line, and a request of before may still be answered
+        self._owe(timing)  # adapters emit garbage when opened, and an earlier request may still be answered
         return link
 
     async def _fall_silent(self, inbox: Inbox, timing: LineTiming) -> None:
-        """Waits, dropping what comes, until the line has been silent long enough for a request."""
+        """Wait, discarding received bytes, until the line has been silent long enough for a request."""
         loop = asyncio.get_running_loop()
         silence_s = max(self._gap_s(timing), self._owed_silence_s)
         if self._owed_silence_s:
@@ -194,15 +194,15 @@ class Line:
             return verdict
 
     def _is_answered_twice(self, rest: bytearray, query: Query) -> bool:
-        """Whether a second answer came along: the line is a reply ahead of us."""
+        """Whether `rest` holds another answer to `query`: then replies and requests are out of step."""
         if not rest or not self._dialect.needs_drain:
             return False
         return isinstance(self._dialect.scan(rest, query, self._transaction), Reply | Exceptional)
 
     def _missed(self, link: ByteLink, rejected: set[RejectKind]) -> NoReply | Garbled:
-        """Books an exchange that ended without an answer; a far end that hangs is hung up on."""
+        """Count an exchange without an answer, and close a connection whose far end seems to hang."""
         self.counters.timeouts += 1
-        if link.inbox.buffer:  # a reply that stopped midway
+        if link.inbox.buffer:  # an incomplete reply
             rejected.add(RejectKind.BAD_CHECK)
             self.counters.rejects[RejectKind.BAD_CHECK] += 1
         self._silent_exchanges = 0 if rejected else self._silent_exchanges + 1
@@ -224,7 +224,7 @@ class Line:
         if inbox.unasked_bytes:
             self.counters.idle_bytes += inbox.unasked_bytes
             inbox.unasked_bytes = 0
-            self._silent_exchanges = 0  # who answers late does not hang
+            self._silent_exchanges = 0  # a late answer shows that the far end does not hang
 
     def _drop(self, link: ByteLink, reason: str) -> None:
         link.close()

@@ -1,7 +1,4 @@
-"""The port between the drivers and the gateway: one coherent answer of one unit, or the reason there is none.
-
-Pure: frozen types alone.
-"""
+"""The interface between drivers and gateway: Reading (one coherent poll of a unit) or ReadFault. Pure: frozen types."""
 
 from enum import StrEnum
 
@@ -9,15 +6,15 @@ import msgspec
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """An instant as both clocks saw it. Durations come from `boot_us` alone; `utc_us` is for records."""
+    """An instant on both clocks. Durations are computed from `boot_us` only; `utc_us` is for records."""
 
     utc_us: int  # microseconds since 1970-01-01T00:00:00Z
-    boot_us: int  # microseconds of the boot clock, which steps never touch
-    boot: str = ""  # names the boot from which `boot_us` counts; "": nothing is known of earlier processes
+    boot_us: int  # microseconds of the boot clock, which is never stepped
+    boot: str = ""  # id of the boot from which `boot_us` counts; "": unknown, so not comparable across processes
 
 
 class RunState(StrEnum):
-    """What a cap's circuit says it is doing. `ready` is running at temperature; session phases are no run states."""
+    """The state of a cap's circuit as the unit reports it. `ready`: running, and at temperature."""
 
     UNKNOWN = "unknown"
     STOPPED = "stopped"
@@ -28,7 +25,7 @@ class RunState(StrEnum):
 
 
 class Evidence(StrEnum):
-    """How well a unit proves that coolant circulates, weakest first; `strength` gives the order."""
+    """The kind of evidence that coolant circulates, weakest first; `strength` gives the order."""
 
     NONE = "none"
     REPORTED = "reported"
@@ -59,8 +56,8 @@ class Reason(StrEnum):
     PROBE_FAULT = "probe-fault"
     FROZEN = "frozen"
     IMPOSSIBLE_SLOPE = "impossible-slope"
-    NOT_READ = "not-read"  # probe alone: its block was not read
-    UNDECIDED = "undecided"  # probe alone: a conclusion that rests on values which are missing
+    NOT_READ = "not-read"  # in probe only: its block was not read
+    UNDECIDED = "undecided"  # in probe only: a derived state whose inputs are missing
 
 
 class Measurement(msgspec.Struct, frozen=True):
@@ -73,40 +70,40 @@ class Measurement(msgspec.Struct, frozen=True):
 
 
 class CapReading(msgspec.Struct, frozen=True):
-    """One cap (coolant circuit, one patient) in one answer."""
+    """The part of a reading that belongs to one cap."""
 
     cap: int  # 1-based
     run_state: RunState
     connected: bool | None  # None: the unit cannot tell
     circulating: bool | None  # None: the unit cannot tell, or its answer was unusable
     temperatures: dict[str, Measurement]  # canonical point name -> degC, e.g. cap_front, coolant_supply
-    treatment: int | None = None  # the unit's own number of the treatment; with elapsed_s the proof of continuity
-    elapsed_s: int | None = None  # the unit's own count of circulating seconds in that treatment
+    treatment: int | None = None  # the unit's own treatment number; with elapsed_s it proves continuity over a gap
+    elapsed_s: int | None = None  # the unit's own counter of circulating seconds in that treatment
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One coherent answer of one unit."""
+    """The result of one complete poll of one unit."""
 
     unit: str
-    observed_at: Stamp  # when the last byte of the last block had come
+    observed_at: Stamp  # when the last byte of the last block was received
     caps: tuple[CapReading, ...]
-    measurements: dict[str, Measurement]  # what belongs to the whole unit
+    measurements: dict[str, Measurement]  # of the unit as a whole, by point name
     alarms: tuple[str, ...] = ()  # canonical codes
     serial_number: str | None = None
 
 
 class FaultKind(StrEnum):
-    """Why a poll gave no reading. The closed list that counters and logs use."""
+    """Why a poll gave no reading; the closed set used by counters and logs."""
 
     LINE_DOWN = "line-down"  # the port or connection is not open
-    TIMEOUT = "timeout"  # nothing usable came in time
+    TIMEOUT = "timeout"  # no usable answer before the deadline
     REFUSED = "refused"  # exception 01-03: the profile does not fit this unit
     BUSY = "busy"  # exception 05, 06
     DEVICE_FAILURE = "device-failure"  # exception 04
     UNREACHABLE = "unreachable"  # exception 0A-10: the device server answers, the unit behind it does not
-    GARBLED = "garbled"  # answered, but not as the profile says
+    GARBLED = "garbled"  # an answer that is damaged, or that the profile cannot decode
     WRONG_IDENTITY = "wrong-identity"  # another unit answers at this address
-    NEEDS_CONSENT = "needs-consent"  # the unit would act by itself if polling stopped: it is not polled
+    NEEDS_CONSENT = "needs-consent"  # its communication watchdog is armed: it is not polled without consent
 
 
 class ReadFault(msgspec.Struct, frozen=True):

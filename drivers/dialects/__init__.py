@@ -1,1 +1,1 @@
-"""Wire languages, one file each, in both roles; pure."""
+"""Dialects (wire languages), one file each, for both roles: master and unit. Pure."""

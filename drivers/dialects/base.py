@@ -1,8 +1,7 @@
-"""What every wire language offers: both roles, pure, over a caller's buffer.
+"""The interface of a dialect: a stateless codec for both roles, over a buffer that the caller owns. Pure.
 
-A dialect holds no state. The master asks with `encode` and looks for the answer with `scan`; a simulator looks for
-requests with `scan_request` and answers with `encode_reply`. The caller owns the buffer, appends what arrived, and
-drops `consumed` bytes after every verdict but NeedMore.
+A master uses `encode` and `scan`, a simulated unit `scan_request` and `encode_reply`. The caller appends received bytes
+to the buffer, and removes `consumed` bytes after every verdict except NeedMore.
 """
 
 from abc import ABC, abstractmethod
@@ -16,7 +15,7 @@ class ModbusQuery(msgspec.Struct, frozen=True):
     """A read of `count` registers (functions 3, 4) or bits (1, 2) from base-0 `address`."""
 
     unit_id: int  # 0-255
-    function: int  # 1, 2, 3 or 4: this project only reads
+    function: int  # 1, 2, 3 or 4: only reads
     address: int  # 0-65535
     count: int  # 1-125 registers, 1-2000 bits
 
@@ -27,7 +26,7 @@ class ModbusQuery(msgspec.Struct, frozen=True):
 
 
 class TextQuery(msgspec.Struct, frozen=True):
-    """A command of a text dialect, without its terminator; `unit_id` is None off a multidrop bus."""
+    """A command of a text dialect, without its terminator. `unit_id` None: without an address (no multidrop bus)."""
 
     command: str
     unit_id: int | None = None
@@ -39,7 +38,7 @@ class TextQuery(msgspec.Struct, frozen=True):
 
 
 class NumberQuery(msgspec.Struct, frozen=True):
-    """A numbered command (NC) or variable (Huber PB) that is read; `unit_id` is None off a multidrop bus."""
+    """The read of a numbered command (NC) or variable (Huber PB). `unit_id` None: without an address."""
 
     number: int  # 0-255
     unit_id: int | None = None
@@ -55,17 +54,17 @@ Raw = tuple[int, ...] | str  # registers or bits as read; an NC reply's data byt
 
 
 def numbered(query: Query) -> NumberQuery:
-    """The query, of a dialect that asks by number. Raises TypeError for another kind."""
+    """The query as a NumberQuery. Raises TypeError for another kind."""
     if not isinstance(query, NumberQuery):
         raise TypeError(f"not a numbered query: {query}")
     return query
 
 
 class RejectKind(StrEnum):
-    """Why bytes on the line are not the answer. Each is counted by the line."""
+    """Why received bytes are not the answer; the line counts each kind."""
 
-    NOISE = "noise"  # bytes that begin no frame
-    BAD_CHECK = "bad-check"  # CRC, LRC, length or text that cannot be right
+    NOISE = "noise"  # bytes that do not begin a frame
+    BAD_CHECK = "bad-check"  # wrong CRC, LRC or length, or unreadable text
     WRONG_UNIT = "wrong-unit"
     WRONG_FUNCTION = "wrong-function"
     WRONG_COUNT = "wrong-count"
@@ -74,25 +73,25 @@ class RejectKind(StrEnum):
 
 
 class NeedMore(msgspec.Struct, frozen=True):
-    """Nothing to drop yet: wait for more bytes, or for the deadline."""
+    """Nothing to remove yet: wait for more bytes until the deadline."""
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The answer to the query; `raw` has exactly the count that was asked for."""
+    """The answer to the query; `raw` has exactly the requested count."""
 
     consumed: int
     raw: Raw
 
 
 class Exceptional(msgspec.Struct, frozen=True):
-    """The unit answered the query with an exception; `code` without the 0x80."""
+    """An exception response to the query; `code` is the Modbus exception code or its equivalent in the dialect."""
 
     consumed: int
     code: int
 
 
 class Reject(msgspec.Struct, frozen=True):
-    """`consumed` bytes are not the answer; the deadline goes on running."""
+    """The first `consumed` bytes are not the answer; the deadline is unchanged."""
 
     consumed: int
     kind: RejectKind
@@ -102,7 +101,7 @@ Verdict = NeedMore | Reply | Exceptional | Reject
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A whole request as a simulated unit receives it; `transaction` is 0 but for Modbus TCP."""
+    """A complete request as a simulated unit receives it; `transaction` is 0 except in Modbus TCP."""
 
     consumed: int
     query: Query
@@ -110,13 +109,13 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A simulated unit's exception answer."""
+    """An exception response of a simulated unit."""
 
     code: int
 
 
 class Dialect(ABC):
-    """One wire language. The defaults are those of a text language on a serial line."""
+    """A dialect. The defaults are those of a text dialect on a serial line."""
 
     needs_drain: ClassVar[bool] = True
     """Whether a late reply could be taken for the next one, so that a miss must be followed by silence."""
@@ -129,15 +128,15 @@ class Dialect(ABC):
 
     @abstractmethod
     def encode(self, query: Query, transaction: int) -> bytes:
-        """The request's bytes. `transaction` 0-65535 is used by Modbus TCP alone."""
+        """The request's bytes. `transaction` (0-65535) is used by Modbus TCP only. Raises ValueError, TypeError."""
 
     @abstractmethod
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
-        """The first verdict on what lies at the start of `buffer`. Never raises, whatever the bytes."""
+        """The verdict on the bytes at the start of `buffer`. Never raises."""
 
     @abstractmethod
     def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
-        """A simulated unit's view: the first request in `buffer`, for whichever unit. Never raises."""
+        """The first request in `buffer`, to any unit. Never raises."""
 
     @abstractmethod
     def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
@@ -145,19 +144,19 @@ class Dialect(ABC):
 
     @abstractmethod
     def exchange_size(self, query: Query, content: int) -> int:
-        """Characters on the wire, request and reply.
+        """Characters on the wire, of request and reply together.
 
-        `content`: those of the reply's text with its end, or of its data, in a language whose queries do not fix them.
+        `content`: those of the reply's text with its terminator, or of its data, where the query does not determine it.
         """
 
     def gap_s(self, baud: int | None) -> float:
-        """The silence this language itself wants between frames; 0 where it wants none or the line has no baud."""
+        """The silence in seconds that the dialect requires between frames; 0 if none, or if `baud` is None."""
         return 0.0
 
     def may_be_request(self, query: Query) -> bool:
-        """Whether what `scan_request` found in traffic of both directions can be a request, and not a reply."""
+        """Whether a request that `scan_request` found in traffic of both directions cannot be a reply instead."""
         return True
 
     def with_transaction(self, data: bytes, recorded: Request, request: Request) -> bytes:
-        """A piece of the answer that `recorded` got, as the answer to `request`, which asks the same."""
+        """A chunk of the recorded answer to `recorded`, adapted to `request`, an equal query."""
         return data

@@ -1,8 +1,8 @@
-"""Huber's PB commands: `{M`, a variable's number and stars or a value; `{S` and the same with the value come back.
+"""Huber's PB commands: request `{M`, variable and `****` (read) or a value (write); reply `{S`, variable and value.
 
-A frame is ten characters whose form is fixed, and the answer names its variable, so that an answer to another question
-is recognised. A late answer to the same question is not: a miss is followed by silence. What cannot be carried out is
-answered with silence, a variable that the model lacks with 7FFF.
+A frame has ten characters, and a reply names its variable, so that a reply to another request is recognised. A late
+reply to an equal request is not; hence the drain after a miss. A unit does not answer what it cannot carry out; for a
+variable that the model lacks it answers 7FFF.
 
 Source: Huber, data communication PB, V1.2.0EN (contents); frames as three published drivers agree on them.
 """
@@ -34,7 +34,7 @@ class HuberPb(Dialect):
     """Huber thermostats and chillers, on a serial line or inside TCP."""
 
     def encode(self, query: Query, transaction: int) -> bytes:
-        """The request's bytes: stars for the value, so that nothing can be set. Raises ValueError for no variable."""
+        """The request's bytes; always a read (`****`). Raises ValueError for a number that is not a variable."""
         query = numbered(query)
         if not 0 <= query.number <= 0xFF:
             raise ValueError(f"variable {query.number}, accepted: 0 to 255")
@@ -56,7 +56,7 @@ class HuberPb(Dialect):
         return Reply(_SIZE, (int(found[2], 16),))
 
     def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
-        """The first question in `buffer`; a frame with a value would set something: noise."""
+        """The first read request in `buffer`; a frame with a value is a write, and counts as noise."""
         frame = _first_frame(buffer)
         if not isinstance(frame, bytes):
             return frame
@@ -66,7 +66,7 @@ class HuberPb(Dialect):
         return Request(_SIZE, NumberQuery(int(found[1], 16)))
 
     def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
-        """A simulated unit's answer, one word; a refusal is silence."""
+        """A simulated unit's answer, one word; empty for a Refusal."""
         query = numbered(request.query)
         match answer:
             case Refusal():
@@ -82,14 +82,14 @@ class HuberPb(Dialect):
 
 
 def _first_frame(buffer: bytes | bytearray) -> bytes | Reject | NeedMore:
-    """The ten characters from the first brace on, be they a frame or not."""
+    """The ten characters from the first brace on, not yet checked."""
     start = buffer.find(_START)
     if start < 0:
         return Reject(len(buffer), RejectKind.NOISE) if buffer else NeedMore()
     if start > 0:
         return Reject(start, RejectKind.NOISE)
     second = buffer.find(_START, 1, _SIZE)
-    if second > 0:  # a frame that was cut short
+    if second > 0:  # a truncated frame
         return Reject(second, RejectKind.BAD_CHECK)
     return bytes(buffer[:_SIZE]) if len(buffer) >= _SIZE else NeedMore()
 

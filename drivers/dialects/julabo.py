@@ -1,8 +1,8 @@
-"""Julabo's text commands: a command and CR out, one line that ends in LF or CRLF back.
+"""Julabo's text commands: request is a command and CR, reply one line that ends in LF or CRLF.
 
-Nothing in a reply says which command it answers, so only the silence after a miss keeps a late line from being taken
-for the next answer. A line with one unreadable character is dropped whole: what is left of `-4.2` without its first
-character is another temperature.
+A reply does not name its command, so only the drain after a miss keeps a late reply from being taken for the next
+answer. A line with an unreadable character is rejected whole: `-4.2` without its first character is another
+temperature.
 
 Source: Julabo Magnum 91 manual, p. 65-66 (RS-485 puts `Axxx_` before the command and before the reply);
 LC 6 manual, p. 46; F38-ME manual, p. 63. Manuals print commands in both cases; some units take upper case alone.
@@ -27,7 +27,7 @@ from drivers.dialects.text import TextDialect, decoded, ended_line, judged_line,
 READS = r"^(?i:in_[a-z]{2,4}_\d{2}|status|version)$"  # OUT_ commands write
 
 _MAX_LINE = 128  # characters; the longest text is a status message of about 60
-_MAX_UNENDED = 1023  # how long the end of an over-long line is waited for, so that its tail is not taken for a line
+_MAX_UNENDED = 1023  # characters to wait for the end of an over-long line, so that its tail is not taken for a line
 _ADDRESSED = re.compile(r"A(\d{3})_(.*)", re.IGNORECASE)
 
 
@@ -35,7 +35,7 @@ class Julabo(TextDialect):
     """Julabo circulators, on a serial line or inside TCP."""
 
     def encode(self, query: Query, transaction: int) -> bytes:
-        """The command's bytes. Raises ValueError for text that would not fit one command."""
+        """The command's bytes. Raises ValueError for text that is not a single command."""
         query = text_query(query)
         prefix = "" if query.unit_id is None else f"A{query.unit_id:03d}_"
         return f"{prefix}{query.command.upper()}\r".encode("ascii")
@@ -55,7 +55,7 @@ class Julabo(TextDialect):
         return Reply(consumed, text) if unit_id == query.unit_id else Reject(consumed, RejectKind.WRONG_UNIT)
 
     def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
-        """The first command in `buffer`, in upper case however it was sent."""
+        """The first command in `buffer`, converted to upper case."""
         line = _first_line(buffer, b"\r")
         if not isinstance(line, tuple):
             return line
@@ -64,7 +64,7 @@ class Julabo(TextDialect):
         return Request(consumed, TextQuery(command, unit_id))
 
     def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
-        """A simulated unit's line; a refusal is silence, for a unit ignores what it does not know."""
+        """A simulated unit's line; empty for a Refusal, since units ignore unknown commands."""
         if isinstance(answer, Refusal):
             return b""
         if not isinstance(answer, str):

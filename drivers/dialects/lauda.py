@@ -1,8 +1,8 @@
-"""Lauda's text commands: a command and CR out, one line back that ends in CRLF; on RS-485 in CR alone.
+"""Lauda's text commands: request is a command and CR, reply one line that ends in CRLF, on RS-485 in CR only.
 
-RS-485 puts `A000_` to `A127_` before the command and before the reply. Nothing else in a reply says what it answers, so
-only the silence after a miss keeps a late line from being taken for the next answer. A line with one unreadable
-character is dropped whole: what is left of `-4.20` without its first character is another temperature.
+On RS-485 the address `A000_` to `A127_` precedes command and reply. A reply does not name its command, so only the
+drain after a miss keeps a late reply from being taken for the next answer. A line with an unreadable character is
+rejected whole: `-4.20` without its first character is another temperature.
 
 Source: Pro P 10 manual, p. 46; RE 1050 G manual, p. 70, 78; RP 4050 C manual, p. 101; Microcool MC 250 manual, p. 43.
 """
@@ -24,22 +24,22 @@ from drivers.dialects.base import (
 )
 from drivers.dialects.text import TextDialect, decoded, ended_line, judged_line, split_address, text_query
 
-UNKNOWN_COMMAND = 1  # ERR_3; as a Modbus unit's exception it would be "illegal function"
-NOT_POSSIBLE = 3  # every other ERR_n; "illegal value"
+UNKNOWN_COMMAND = 1  # for ERR_3: Modbus exception 01, illegal function
+NOT_POSSIBLE = 3  # for every other ERR_n: Modbus exception 03, illegal data value
 
 READS = r"^(IN_(PV|SP|MODE|PAR|DI)_\d{2}|STATUS|STAT|TYPE|VERSION(_[A-Z])?)$"  # OUT_, START and STOP set
 
-_MAX_LINE = 64  # characters; the longest reply that is asked for is a type or version of about 20
+_MAX_LINE = 64  # characters; the longest reply used is a type or version of about 20
 _ADDRESSED = re.compile(r"A(\d{3})[_ ](.*)")
 _ERROR = re.compile(r"ERR_(\d{1,3})")
-_OVERFLOW, _COMMAND, _VALUE = 2, 3, 6  # what stands behind ERR_
+_OVERFLOW, _COMMAND, _VALUE = 2, 3, 6  # the n of ERR_n
 
 
 class Lauda(TextDialect):
     """Lauda thermostats and chillers, on a serial line or inside TCP."""
 
     def encode(self, query: Query, transaction: int) -> bytes:
-        """The command's bytes. Raises ValueError for text that is no command and for an address past 127."""
+        """The command's bytes. Raises ValueError for text that is not a command, or an address above 127."""
         query = text_query(query)
         if query.unit_id is not None and not 0 <= query.unit_id <= 127:
             raise ValueError(f"address {query.unit_id}, accepted: 0 to 127")
@@ -83,7 +83,7 @@ def _judged(consumed: int, text: str) -> Verdict:
     if error is None:
         return Reply(consumed, text)
     number = int(error[1])
-    if number == _OVERFLOW:  # the request was damaged on its way: the line's fault, not an answer to it
+    if number == _OVERFLOW:  # the request was damaged in transit: a line error, not an answer
         return Reject(consumed, RejectKind.BAD_CHECK)
     return Exceptional(consumed, UNKNOWN_COMMAND if number == _COMMAND else NOT_POSSIBLE)
 

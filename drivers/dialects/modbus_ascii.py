@@ -37,7 +37,7 @@ class ModbusAscii(Dialect):
             return found
         consumed, message = found
         if message[0] == 0:
-            return Reject(consumed, RejectKind.WRONG_UNIT)  # the broadcast address answers nothing
+            return Reject(consumed, RejectKind.WRONG_UNIT)  # no unit answers with the broadcast address
         return judge(consumed, message[0], message[1:], query)
 
     def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
@@ -53,12 +53,12 @@ class ModbusAscii(Dialect):
         return reply_frame(_FRAMER, request, answer)
 
     def exchange_size(self, query: Query, content: int) -> int:
-        """Two frames, the reply's with two digits for each byte that is asked for."""
+        """Characters of both frames; two hexadecimal digits for each byte."""
         return 17 + 11 + 2 * data_bytes(modbus(query))
 
 
 def _first_message(buffer: bytes | bytearray) -> tuple[int, bytes] | Reject | NeedMore:
-    """The first whole line as (characters consumed, unit with PDU) once its LRC is right."""
+    """The first complete line as (characters consumed, unit and PDU), its LRC checked."""
     if not buffer:
         return NeedMore()
     start = buffer.find(_START)

@@ -1,9 +1,9 @@
-"""Modbus RTU: binary frames without a start mark, closed by a CRC, apart by 3.5 characters of silence.
+"""Modbus RTU: binary frames with a CRC but no start mark, separated by 3.5 characters of silence.
 
-Theory of operation. Nothing marks where a frame begins, so a master looks for its answer wherever in the buffer unit,
-function, byte count and CRC fit together; what lies before it is noise. While no answer is there, a whole frame of
-someone else at the start is named and dropped, a beginning that may still become a frame is waited for (it never hides
-an answer, which is looked for behind it too), and all else is noise, dropped up to the next possible beginning.
+Theory of operation. A sliding-window scanner: since nothing marks the start of a frame, the answer is searched at every
+offset of the buffer where unit, function, byte count and CRC fit together; bytes before it are noise. If there is no
+answer, a complete foreign frame at the start is classified and removed; an incomplete frame at the start is waited for
+(the answer is also searched behind it); anything else is noise, removed up to the next possible start.
 
 Source: Modbus over Serial Line V1.02, section 2.5.1.
 """
@@ -42,8 +42,8 @@ from drivers.dialects.modbus_pdu import (
 )
 
 _FRAMER = FramerRTU(DecodePDU(False))
-_OVERHEAD = 5  # unit, function, byte count or code, two of CRC
-_FIXED = 8  # a read request, and the reply to a write
+_OVERHEAD = 5  # unit, function, byte count or exception code, CRC (2)
+_FIXED = 8  # bytes of a read request, and of the reply to a write
 _WRITES = (5, 6, 15, 16)
 
 _NOT_A_FRAME = -1
@@ -77,7 +77,7 @@ class ModbusRtu(Dialect):
         return answer if answer is not None else _resync(buffer, query, request)
 
     def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
-        """The first request in `buffer`, for whichever unit and of whichever known function."""
+        """The first request in `buffer`, to any unit, with any known function."""
         waiting = len(buffer)
         for start in range(len(buffer)):
             size = _sized(buffer, start, _request_size(buffer, start))
@@ -94,11 +94,11 @@ class ModbusRtu(Dialect):
         return reply_frame(_FRAMER, request, answer)
 
     def exchange_size(self, query: Query, content: int) -> int:
-        """Two frames, the reply's with the data that is asked for."""
+        """Characters of both frames."""
         return rtu_exchange_size(modbus(query))
 
     def gap_s(self, baud: int | None) -> float:
-        """3.5 characters of 11 bits; above 19200 baud the fixed 1.75 ms that the standard recommends."""
+        """3.5 characters of 11 bits in seconds; above 19200 baud 1.75 ms, as the standard recommends."""
         if baud is None:
             return 0.0
         return _FAST_SILENCE_S if baud > _FAST_BAUD else _SILENCE_CHARACTERS * _CHARACTER_BITS / baud
@@ -137,7 +137,7 @@ def _resync(buffer: bytes | bytearray, query: ModbusQuery, request: bytes) -> Ne
 
 
 def _places(buffer: bytes | bytearray, unit_id: int) -> Iterator[int]:
-    """Where past the start a frame of this unit may begin."""
+    """Offsets above 0 at which a frame of this unit may begin."""
     at = buffer.find(unit_id, 1)
     while at > 0:
         yield at
@@ -145,14 +145,14 @@ def _places(buffer: bytes | bytearray, unit_id: int) -> Iterator[int]:
 
 
 def _stray_at(buffer: bytes | bytearray, start: int, request: bytes) -> int:
-    """The size of any unit's whole reply, or of our echo, at `start`; else whether one may still come."""
+    """The size of a reply of any unit, or of the echo of `request`, at `start`; else _INCOMPLETE or _NOT_A_FRAME."""
     if request.startswith(buffer[start : start + len(request)]):
         return len(request) if len(buffer) - start >= len(request) else _INCOMPLETE
     return _sized(buffer, start, _reply_size(buffer, start))
 
 
 def _sized(buffer: bytes | bytearray, start: int, size: int) -> int:
-    """`size` where a frame of that size is whole and its check right."""
+    """`size` if a frame of that size at `start` has a right CRC; else _INCOMPLETE or _NOT_A_FRAME."""
     if size <= 0:
         return size
     frame = bytes(buffer[start : start + size])
@@ -163,7 +163,7 @@ def _sized(buffer: bytes | bytearray, start: int, size: int) -> int:
 
 def _reply_size(buffer: bytes | bytearray, start: int) -> int:
     if buffer[start] == 0:
-        return _NOT_A_FRAME  # the broadcast address answers nothing
+        return _NOT_A_FRAME  # no unit answers with the broadcast address
     if len(buffer) - start < 2:
         return _INCOMPLETE
     function = buffer[start + 1]

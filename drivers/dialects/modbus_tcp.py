@@ -1,7 +1,7 @@
-"""Modbus TCP: a transaction, a length and a unit before the PDU, no check.
+"""Modbus TCP: the MBAP header (transaction, protocol, length, unit) and the PDU, without a checksum.
 
-The transaction distinguishes a late reply from the awaited one, so a miss needs no silence. TCP loses no bytes, but
-device servers set up wrongly let noise through; the scanner gets past it as on a serial line.
+The transaction number distinguishes a late reply from the awaited one, so a miss needs no drain. TCP loses no bytes,
+but wrongly configured device servers pass noise on; the scanner skips it as on a serial line.
 
 Source: Modbus Messaging on TCP/IP V1.0b, section 3.1.3.
 """
@@ -50,7 +50,7 @@ class ModbusTcp(Dialect):
         """The first verdict on what lies at the start of `buffer`."""
         query = modbus(query)
         if buffer.startswith(request := self.encode(query, transaction)):
-            return Reject(len(request), RejectKind.ECHO)  # a device server may hand on what its bus echoes
+            return Reject(len(request), RejectKind.ECHO)  # a device server may pass on the echo of its bus
         size = _frame_at(buffer, 0)
         if size > 0:
             return _judged(bytes(buffer[:size]), query, transaction)
@@ -74,11 +74,11 @@ class ModbusTcp(Dialect):
         return reply_frame(_FRAMER, request, answer)
 
     def exchange_size(self, query: Query, content: int) -> int:
-        """Of the same exchange in RTU, which a device server makes of it on its own serial line."""
+        """Characters of the same exchange in RTU, as on the serial line behind a device server."""
         return rtu_exchange_size(modbus(query))
 
     def with_transaction(self, data: bytes, recorded: Request, request: Request) -> bytes:
-        """The piece in which the answer begins carries the transaction."""
+        """The chunk, with the transaction number replaced if the answer begins in it."""
         begins = data.startswith(recorded.transaction.to_bytes(2, "big") + _PROTOCOL)
         return request.transaction.to_bytes(2, "big") + data[2:] if begins else data
 
@@ -90,7 +90,7 @@ def _judged(frame: bytes, query: ModbusQuery, transaction: int) -> Verdict:
 
 
 def _answer_behind(buffer: bytes | bytearray, query: ModbusQuery, transaction: int) -> int:
-    """Where past the start the answer lies whole, or the buffer's length."""
+    """The offset above 0 of the complete answer; the buffer's length if there is none."""
     mark = transaction.to_bytes(2, "big") + _PROTOCOL
     at = buffer.find(mark, 1)
     while at > 0:
@@ -102,12 +102,12 @@ def _answer_behind(buffer: bytes | bytearray, query: ModbusQuery, transaction: i
 
 
 def _next_frame(buffer: bytes | bytearray) -> int:
-    """Where past the start the next frame may begin."""
+    """The offset above 0 at which the next frame may begin."""
     return next((at for at in range(1, len(buffer)) if _frame_at(buffer, at) != _NOT_A_FRAME), len(buffer))
 
 
 def _frame_at(buffer: bytes | bytearray, start: int) -> int:
-    """The size of the whole frame at `start`; else whether one may still come."""
+    """The size of the complete frame at `start`; else _INCOMPLETE or _NOT_A_FRAME."""
     header = buffer[start : start + _HEADER]
     if any(header[2:4]):
         return _NOT_A_FRAME

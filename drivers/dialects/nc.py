@@ -1,10 +1,9 @@
 """Thermo's NC protocol: binary frames with a lead byte, a length and a checksum of one byte.
 
-Theory of operation. The lead byte may also be data, a checksum even, so frames are told apart by their length and
-never by the lead alone. A master looks for its answer wherever lead, address, command and checksum fit together. While
-none is there, a whole frame of someone else at the start is named and dropped by its length; a beginning that may
-still become a frame is waited for (it never hides an answer, which is looked for behind it too); all else is dropped
-up to the next possible beginning.
+Theory of operation. A sliding-window scanner: the lead byte may also occur in data or as a checksum, so the answer is
+searched at every offset where lead, address, command, length and checksum fit together. If there is no answer, a
+complete foreign frame at the start is classified and removed; an incomplete frame at the start is waited for (the
+answer is also searched behind it); anything else is removed up to the next possible start.
 
 Source: NESLAB RTE manual, p. 46-49; NESLAB EX manual, p. 49-53; ULT-80 manual, p. 55-57; ThermoFlex manual, D-2 to D-9.
 On RS-232 the lead is CA and the address 1; on RS-485 it is CC and the address 1 to 100.
@@ -33,9 +32,9 @@ READS = (0x00, 0x02, 0x09, 0x10, 0x20, 0x21, 0x28, 0x29, 0x40, 0x60, 0x70)  # 80
 _RS232, _RS485 = 0xCA, 0xCC
 _LONE_ADDRESS = 1
 _ERROR = 0x0F
-_BAD_CHECKSUM = 3  # error number; 1 and 2, bad command and bad data, mean what Modbus' 01 and 03 do, roughly
+_BAD_CHECKSUM = 3  # error number; 1 (bad command) and 2 (bad data) correspond to the Modbus exceptions 01 and 03
 _OVERHEAD = 6  # lead, address (2), command, length, checksum
-_MAX_DATA = 64  # bytes; the longest is the text on a display
+_MAX_DATA = 64  # bytes; the longest is a display's text
 
 _NOT_A_FRAME = -1
 _INCOMPLETE = 0
@@ -47,7 +46,7 @@ class Nc(Dialect):
     is_binary = True
 
     def encode(self, query: Query, transaction: int) -> bytes:
-        """The request's bytes: no data, so that nothing can be set. Raises ValueError for what no unit can be asked."""
+        """The request's bytes; without data, so always a read. Raises ValueError for a query out of range."""
         query = numbered(query)
         if not 0 <= query.number <= 0xFF:
             raise ValueError(f"command {query.number}, accepted: 0 to 255")
@@ -74,7 +73,7 @@ class Nc(Dialect):
         return Reject(next(_beginnings(buffer, 1), len(buffer)), _kind_of_junk(buffer, query))
 
     def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
-        """The first request in `buffer`, for whichever unit; one that carries data would set something: noise."""
+        """The first request in `buffer`, to any unit; a frame with data is a write, and counts as noise."""
         waiting = len(buffer)
         for start in _beginnings(buffer, 0):
             size = _size_at(buffer, start)
@@ -89,7 +88,7 @@ class Nc(Dialect):
         return Reject(waiting, RejectKind.NOISE) if waiting else NeedMore()
 
     def encode_reply(self, request: Request, answer: Raw | Refusal) -> bytes:
-        """A simulated unit's answer: data bytes, or the error with the command echoed."""
+        """A simulated unit's answer: data bytes, or an error frame that repeats the command."""
         query = numbered(request.query)
         match answer:
             case Refusal(code):
@@ -100,7 +99,7 @@ class Nc(Dialect):
                 raise TypeError("an NC unit answers with bytes")
 
     def exchange_size(self, query: Query, content: int) -> int:
-        """Two frames, the reply's with `content` bytes of data."""
+        """Characters of both frames; the reply has `content` bytes of data."""
         return _OVERHEAD + _OVERHEAD + content
 
 
@@ -112,12 +111,12 @@ def _frame(query: NumberQuery, command: int, data: bytes) -> bytes:
 
 
 def _checksum(summed: bytes | bytearray) -> int:
-    """The low byte of the sum, inverted."""
+    """The inverted low byte of the sum of `summed`."""
     return ~sum(summed) & 0xFF
 
 
 def _size_at(buffer: bytes | bytearray, start: int) -> int:
-    """The size of the whole frame that begins there; else whether one may still become it."""
+    """The size of the complete frame at `start`; else _INCOMPLETE or _NOT_A_FRAME."""
     header = buffer[start : start + 5]
     if header[0] not in (_RS232, _RS485) or (len(header) > 1 and header[1] != 0):
         return _NOT_A_FRAME
@@ -137,7 +136,7 @@ def _beginnings(buffer: bytes | bytearray, first: int) -> Iterator[int]:
 
 
 def _judged(frame: bytes, query: NumberQuery) -> Verdict:
-    """What a whole frame with a right checksum is to the query."""
+    """The verdict on a complete frame whose checksum is right."""
     lead, _, address, command, count = frame[:5]
     data = frame[5:-1]
     size = len(frame)
@@ -154,7 +153,7 @@ def _complaint(size: int, data: bytes, query: NumberQuery) -> Verdict:
     if len(data) != 2:
         return Reject(size, RejectKind.WRONG_COUNT)
     number, echoed = data
-    if number == _BAD_CHECKSUM:  # the request was damaged on its way: the line's fault, not an answer to it
+    if number == _BAD_CHECKSUM:  # the request was damaged in transit: a line error, not an answer
         return Reject(size, RejectKind.BAD_CHECK)
     return Exceptional(size, number) if echoed == query.number else Reject(size, RejectKind.WRONG_FUNCTION)
 
@@ -164,7 +163,7 @@ def _is_answer(verdict: Verdict) -> bool:
 
 
 def _kind_of_junk(buffer: bytes | bytearray, query: NumberQuery) -> RejectKind:
-    """A frame that begins as the answer does has been damaged; anything else is noise."""
+    """BAD_CHECK for bytes that begin like the answer, else NOISE."""
     begins_well = buffer.startswith(_frame(query, query.number, b"")[:4])
     return RejectKind.BAD_CHECK if begins_well else RejectKind.NOISE
 

@@ -1,8 +1,8 @@
-"""PolyScience's text commands: two or three characters and CR out, one text and CR back, never an LF.
+"""PolyScience's text commands: request is two or three characters and CR, reply one text and CR, never an LF.
 
-A reply does not say what it answers, so only the silence after a miss keeps a late one from being taken for the next
-answer. Units send the command back first where their echo is on. `?` is a refusal and `!` the acknowledgement of a
-setting, which answers nothing that is asked here; some models put `!` behind a value as well.
+A reply does not name its command, so only the drain after a miss keeps a late reply from being taken for the next
+answer. With echo switched on a unit repeats the command first. `?` is a refusal; `!` acknowledges a write, which is
+never sent here, but some models also append `!` to a value.
 
 Source: DuraChill 58 manual 110-392, p. 32; LS manual, p. 19; chiller manual 110-240, p. 40. Case counts.
 """
@@ -22,9 +22,9 @@ from drivers.dialects.base import (
 )
 from drivers.dialects.text import TextDialect, decoded, ended_line, judged_line, text_query
 
-UNKNOWN_COMMAND = 1  # `?` says no more; as a Modbus unit's exception it would be "illegal function"
+UNKNOWN_COMMAND = 1  # for `?`: Modbus exception 01, illegal function
 
-READS = r"^(R[TSUWFPKGL12ACHRV]|RUT|REI)$"  # exact case; commands with S set
+READS = r"^(R[TSUWFPKGL12ACHRV]|RUT|REI)$"  # case-sensitive; commands that begin with S write
 
 _END = b"\r"
 _MAX_LINE = 32  # characters; the longest reply is `+xxx.x!`
@@ -36,7 +36,7 @@ class PolyScience(TextDialect):
     """PolyScience chillers and circulators, on a serial line or inside TCP."""
 
     def encode(self, query: Query, transaction: int) -> bytes:
-        """The command's bytes, in the case that it was given in. Raises ValueError for text that is no command."""
+        """The command's bytes, its case kept. Raises ValueError for text that is not a command."""
         query = text_query(query)
         return query.command.encode("ascii") + _END
 
@@ -55,7 +55,7 @@ class PolyScience(TextDialect):
         return Reply(consumed, value) if value else Reject(consumed, RejectKind.WRONG_FUNCTION)
 
     def scan_request(self, buffer: bytes | bytearray) -> Request | Reject | NeedMore:
-        """The first command in `buffer`, as it was sent."""
+        """The first command in `buffer`, its case kept."""
         line = _first_line(buffer)
         if not isinstance(line, tuple):
             return line
@@ -72,6 +72,6 @@ class PolyScience(TextDialect):
 
 
 def _first_line(buffer: bytes | bytearray) -> tuple[int, str] | Reject | NeedMore:
-    """The first text up to CR as (characters consumed, text)."""
+    """The text up to the first CR, as (characters consumed, text)."""
     line = ended_line(buffer, _END, _MAX_LINE, _MAX_LINE)
     return judged_line(line[0], decoded(line[1])) if isinstance(line, tuple) else line

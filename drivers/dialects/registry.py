@@ -1,4 +1,4 @@
-"""The wire languages by the names that profiles give them. Pure."""
+"""The dialects, by the names that profiles use. Pure."""
 
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from drivers.dialects.polyscience import PolyScience
 
 
 class DialectName(StrEnum):
-    """The wire languages a profile may name."""
+    """The dialects that a profile may name."""
 
     MODBUS_RTU = "modbus-rtu"
     MODBUS_ASCII = "modbus-ascii"
@@ -24,10 +24,10 @@ class DialectName(StrEnum):
 
 
 def dialect(name: DialectName) -> Dialect:
-    """The wire language of that name."""
+    """The dialect of that name."""
     match name:
         case DialectName.MODBUS_RTU:
-            from drivers.dialects.modbus_rtu import ModbusRtu  # here, for pymodbus is slow to import
+            from drivers.dialects.modbus_rtu import ModbusRtu  # imported here, since pymodbus is slow to import
 
             return ModbusRtu()
         case DialectName.MODBUS_ASCII:

@@ -1,7 +1,7 @@
-"""What every way to a unit offers: an open link that takes bytes at once and gathers what comes into an inbox.
+"""The interface of a transport: an open link, which sends bytes at once and collects received bytes in an inbox.
 
-The loop calls the link, the link fills its inbox, the inbox wakes the one exchange that waits: no stream readers and
-no threads between the wire and the line.
+The event loop calls the link, the link fills its inbox, and the inbox wakes the waiting exchange: there are no stream
+readers and no threads between the wire and the line.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from drivers.direction import Direction
 from drivers.errors import LineDown
 
 CONNECT_TIMEOUT_S = 5.0
-_MAX_GATHERED = 4096  # bytes: several of the longest frames; a babbling line must not fill the memory
+_MAX_GATHERED = 4096  # bytes: several of the longest frames; bounds the memory if a line never stops sending
 
 
 class Parity(StrEnum):
@@ -35,7 +35,7 @@ class Handshake(StrEnum):
 
 
 class SerialSettings(msgspec.Struct, frozen=True):
-    """How a serial line is set."""
+    """The settings of a serial line."""
 
     baud: int = 9600
     bits: int = 8  # 7 or 8
@@ -52,7 +52,7 @@ Tap = Callable[[Direction, bytes], None]
 
 
 class Inbox:
-    """The bytes of one link: gathered while an exchange listens, else counted and dropped."""
+    """The received bytes of one link: collected while an exchange waits, else counted and discarded."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -66,11 +66,11 @@ class Inbox:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the link broke or was closed."""
+        """Whether the link is broken or closed."""
         return self._down is not None
 
     def received(self, data: bytes) -> None:
-        """Bytes came: called by the link."""
+        """Take received bytes; called by the link."""
         self.last_byte_at = self._loop.time()
         if self.tap is not None:
             self.tap(Direction.RX, data)
@@ -85,23 +85,23 @@ class Inbox:
         self._wake()
 
     def asked(self, data: bytes) -> None:
-        """A request goes out now: called by the line, for the tap."""
+        """Report a request's bytes to the tap; called by the line when it sends them."""
         if self.tap is not None:
             self.tap(Direction.TX, data)
 
     def lost(self, reason: str) -> None:
-        """The link broke: called by the link, the first reason counts."""
+        """Mark the link as broken; called by the link. The first reason is kept."""
         if self._down is None:
             self._down = reason
         self._wake()
 
     def check(self) -> None:
-        """Raises LineDown once the link broke."""
+        """Raises LineDown if the link is broken."""
         if self._down is not None:
             raise LineDown(self._down)
 
     async def more(self, deadline: float) -> bool:
-        """Waits for the next bytes; False when none came by `deadline` (loop time). Raises LineDown."""
+        """Wait for the next bytes; False if none came by `deadline` (loop time). Raises LineDown."""
         self.check()
         if self._loop.time() >= deadline:
             return False
@@ -124,18 +124,18 @@ class Inbox:
 class ByteLink(ABC):
     """One open line."""
 
-    silence_may_be_a_hang = False  # whether a far end that no longer answers is worth a fresh connection
+    silence_may_be_a_hang = False  # whether to reconnect after a series of exchanges without any answer
 
     def __init__(self) -> None:
         self.inbox = Inbox()
 
     @abstractmethod
     def write(self, data: bytes) -> None:
-        """Sends at once or not at all: raises LineDown when broken or when the request before is still unsent."""
+        """Send at once. Raises LineDown if the link is broken or the previous request is still unsent."""
 
     @abstractmethod
     def close(self) -> None:
-        """Gives the port or connection back at once, unsent bytes included. May be called again."""
+        """Close at once, discarding unsent bytes. May be called repeatedly."""
 
 
 Connector = Callable[[], Awaitable[ByteLink]]
@@ -143,7 +143,7 @@ Connector = Callable[[], Awaitable[ByteLink]]
 
 
 def tapped(opens: Connector, tap: Tap) -> Connector:
-    """`opens`, with a tap on every link from its first byte on."""
+    """The connector `opens`, with `tap` on every link that it opens, from the first byte on."""
 
     async def connect() -> ByteLink:
         link = await opens()

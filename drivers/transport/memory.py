@@ -1,6 +1,6 @@
-"""A null modem in memory for tests: a connector for a line, and the far end that a test or a simulated unit holds.
+"""A null modem in memory, for tests: a connector for a line, and the far end for a test or a simulated unit.
 
-A fault maps what the far end sends to what arrives and when; faults are used up in order, one a send.
+A fault maps what the far end sends to what arrives and when; each send uses up the next fault.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from drivers.errors import LineDown
 from drivers.transport.base import ByteLink, Connector
 
-Arrival = tuple[float, bytes]  # seconds after it was sent, and what comes
+Arrival = tuple[float, bytes]  # seconds after the send, and the bytes that arrive
 Fault = Callable[[bytes], Sequence[Arrival]]
 
 
@@ -20,12 +20,12 @@ def dropped(data: bytes) -> Sequence[Arrival]:
 
 
 def late(delay_s: float) -> Fault:
-    """All arrives, that much later."""
+    """All arrives `delay_s` later."""
     return lambda data: ((delay_s, data),)
 
 
 def corrupted(bit: int) -> Fault:
-    """One bit arrives flipped, counted from the first byte's lowest."""
+    """One bit arrives flipped; bit 0 is the lowest of the first byte."""
 
     def fault(data: bytes) -> Sequence[Arrival]:
         damaged = bytearray(data)
@@ -51,30 +51,30 @@ def dribbled(pause_s: float) -> Fault:
 
 
 class FarEnd:
-    """The unit's side. `heard` is called with each request's bytes; `send` answers."""
+    """The unit's side. Set `heard` to a function that takes each request's bytes; `send` answers."""
 
     def __init__(self) -> None:
         self.heard: Callable[[bytes], None] = lambda data: None
         self.faults: deque[Fault] = deque()
-        self.refuses = False  # whether the next opening fails
+        self.refuses = False  # whether the next attempt to open fails
         self.openings = 0
         self._link: _MemoryLink | None = None
 
     def send(self, data: bytes, after_s: float = 0.0) -> None:
-        """Puts bytes on the line; they are lost where it is not open when they would arrive."""
+        """Send bytes; they are lost if the line is not open when they arrive."""
         fault = self.faults.popleft() if self.faults else late(0.0)
         loop = asyncio.get_running_loop()
         for delay_s, arriving in fault(data):
             loop.call_later(after_s + delay_s, self._deliver, arriving)
 
     def hang_up(self, reason: str = "unplugged") -> None:
-        """Breaks the line as an unplugged adapter does."""
+        """Break the link, as by unplugging the adapter."""
         if self._link is not None:
             self._link.inbox.lost(reason)
             self._link = None
 
     def open(self) -> ByteLink:
-        """What the connector does."""
+        """Open the link; called through the connector."""
         if self.refuses:
             raise LineDown("no such line")
         self.openings += 1
@@ -102,7 +102,7 @@ class _MemoryLink(ByteLink):
 
 
 def null_modem() -> tuple[Connector, FarEnd]:
-    """The two sides of a line in memory."""
+    """A new line in memory: its connector, and its far end."""
     far_end = FarEnd()
 
     async def connect() -> ByteLink:

@@ -1,4 +1,4 @@
-"""From a line's URL to what opens it."""
+"""Selects the transport for a line's URL."""
 
 from functools import partial
 from urllib.parse import parse_qsl, urlsplit
@@ -11,7 +11,7 @@ _IGNORED_OPTIONS = {"ign_set_control"}  # pyserial's; line control is never wait
 
 
 def connector(url: str, settings: SerialSettings) -> Connector:
-    """What opens the line at `url`; `settings` count for serial ports, near or behind RFC 2217.
+    """The connector for `url`; `settings` apply to serial ports, local or by RFC 2217.
 
     Raises ValueError with the accepted forms.
     """
@@ -24,7 +24,7 @@ def connector(url: str, settings: SerialSettings) -> Connector:
 
 
 async def _open_rfc2217(host: str, port: int, settings: SerialSettings) -> ByteLink:
-    from drivers.transport.rfc2217 import open_rfc2217  # here, for serialx is slow to import and seldom needed
+    from drivers.transport.rfc2217 import open_rfc2217  # imported here, since serialx is slow to import
 
     return await open_rfc2217(host, port, settings)
 

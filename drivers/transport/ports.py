@@ -1,7 +1,7 @@
-"""The serial ports of this machine, by names that a restart does not change, and who holds them.
+"""Lists this machine's serial ports by stable names, and the programs that have them open.
 
-`by_path` names the socket that an adapter is plugged into, `by_id` the adapter itself by its serial number. Two
-adapters of a kind without serial numbers share one `by_id`, so that only `by_path` distinguishes them.
+`by_path` names the USB socket of an adapter, `by_id` the adapter by its serial number. Adapters of a kind without
+serial numbers share one `by_id`; only `by_path` distinguishes them.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ PROC = Path("/proc")
 
 
 class SerialPort(msgspec.Struct, frozen=True):
-    """One port. What an adapter does not say is None."""
+    """One port. What its adapter does not report is None."""
 
     device: str
     by_path: str | None
@@ -27,17 +27,17 @@ class SerialPort(msgspec.Struct, frozen=True):
     product: str | None
     serial_number: str | None
     usb_id: str | None  # vendor and product number, "0403:6001"
-    may_open: bool  # whether whoever asks may read and write it
-    held_by: tuple[str, ...]  # programs that have it open, as far as whoever asks may see
+    may_open: bool  # whether this process may read and write it
+    held_by: tuple[str, ...]  # programs that have it open, as far as this process may see
 
     @property
     def stable(self) -> str:
-        """The name for a configuration."""
+        """The most stable name, for a configuration."""
         return self.by_path or self.by_id or self.device
 
 
 class Listed(Protocol):
-    """The part of what pyserial lists that is used here."""
+    """The fields of pyserial's ListPortInfo that are used here."""
 
     device: str
     manufacturer: str | None
@@ -48,7 +48,7 @@ class Listed(Protocol):
 
 
 def serial_ports(dev: Path = DEV, listed: Iterable[Listed] | None = None) -> list[SerialPort]:
-    """Every serial port, sorted by its stable name. `dev` and `listed` are this machine's unless a test says so."""
+    """Every serial port, sorted by its stable name. `dev` and `listed` are for tests."""
     found = cast("Iterable[Listed]", list_ports.comports()) if listed is None else listed
     by_path, by_id = (_links(dev / "serial" / each) for each in ("by-path", "by-id"))
     ports = [_port(each, by_path, by_id) for each in found]
@@ -78,7 +78,7 @@ def _port(listed: Listed, by_path: dict[str, str], by_id: dict[str, str]) -> Ser
 
 
 def _links(folder: Path) -> dict[str, str]:
-    """The symbolic links of a folder by what they lead to; the shortest name where several lead there."""
+    """The symbolic links of a folder, by target; the shortest of several to one target."""
     if not folder.is_dir():
         return {}
     links = sorted(folder.iterdir(), key=lambda each: (-len(each.name), each.name))

@@ -1,8 +1,8 @@
-"""A serial port of a device server, set over Telnet (RFC 2217).
+"""The serial port of a device server, configured over Telnet (RFC 2217).
 
-serialx brings the protocol engine, which does no input or output itself. Its own transport is not used: it waits for
-the acknowledgement of a modem-state mask, which ser2net never sends. Line control is not waited for either, for a
-server on a port without modem lines acknowledges none; pyserial users know this as `?ign_set_control`.
+serialx supplies the protocol engine, which is free of I/O. Its own transport is not used, since it waits for the
+acknowledgement of a modem-state mask, which ser2net never sends. The acknowledgement of line control is not awaited
+either: a server whose port has no modem lines sends none (pyserial has the option `ign_set_control` for this).
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _STOP = {1: StopBits.ONE, 2: StopBits.TWO}
 
 
 class Rfc2217Link(tcp.TcpLink):
-    """One connection; bytes are escaped and commands taken out."""
+    """One connection; data is escaped, Telnet commands are removed from received data."""
 
     def __init__(self, peer: str) -> None:
         super().__init__(peer)
@@ -40,7 +40,7 @@ class Rfc2217Link(tcp.TcpLink):
         self._progress = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes and commands came."""
+        """Process received data and commands; called by the loop."""
         try:
             received, answers = self._engine.feed(data)
         except ValueError as error:
@@ -54,16 +54,16 @@ class Rfc2217Link(tcp.TcpLink):
         self._progress.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection ended."""
+        """Mark the link as broken; called by the loop."""
         super().connection_lost(exc)
         self._progress.set()
 
     def write(self, data: bytes) -> None:
-        """Sends at once; raises LineDown when broken or stuck."""
+        """Send at once. Raises LineDown if broken or stuck."""
         super().write(iac_escape(data))
 
     async def set_up(self, settings: SerialSettings) -> None:
-        """Agrees on binary transfer and port control, then sets the port. Raises LineDown."""
+        """Negotiate binary transfer and port control, then configure the port. Raises LineDown."""
         self._command(WillCmd(option=TelnetOption.BINARY))
         self._command(DoCmd(option=TelnetOption.BINARY))
         self._command(WillCmd(option=TelnetOption.COM_PORT_OPTION))
@@ -96,7 +96,7 @@ class Rfc2217Link(tcp.TcpLink):
 
 
 async def open_rfc2217(host: str, port: int, settings: SerialSettings) -> Rfc2217Link:
-    """The server's port, set. Raises LineDown."""
+    """Connect, and configure the server's port. Raises LineDown."""
     link = await tcp.connect(host, port, Rfc2217Link)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):

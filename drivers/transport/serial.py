@@ -1,7 +1,6 @@
-"""A line on a serial port: pyserial opens and sets it, then the loop waits on its descriptor, never a thread.
+"""A local serial port: pyserial opens and configures it, then the event loop waits on its descriptor, without a thread.
 
-A pseudo-terminal has no baud, no parity and no seventh-bit mode: it refuses such settings, and what they do on a real
-line stays untested there.
+A pseudo-terminal has no parity and no 7-bit mode, and refuses such settings, so tests on one do not cover them.
 """
 
 import asyncio
@@ -32,7 +31,7 @@ class SerialLink(ByteLink):
         self._loop.add_reader(descriptor, self._readable)
 
     def write(self, data: bytes) -> None:
-        """Sends at once; raises LineDown when broken or stuck (a handshake line held by the unit)."""
+        """Send at once. Raises LineDown if broken or stuck (the unit holds a handshake line)."""
         self.inbox.check()
         if self._unsent:
             raise LineDown(f"{self._path}: the request before could not be sent")
@@ -41,7 +40,7 @@ class SerialLink(ByteLink):
         self.inbox.check()
 
     def close(self) -> None:
-        """Gives the port back; what the unit would not take is dropped, so that closing never waits for it."""
+        """Close the port; output that the unit does not accept is discarded, so that closing never blocks."""
         self._give_up("closed")
 
     def _readable(self) -> None:
@@ -72,7 +71,7 @@ class SerialLink(ByteLink):
             self._loop.remove_writer(self._descriptor)
 
     def _give_up(self, reason: str) -> None:
-        """Closes at once also after an unplug: an open descriptor would keep the device's name from coming back."""
+        """Close at once, also after an unplug: an open descriptor would block the reuse of the device's name."""
         if self._port.is_open:
             self._loop.remove_reader(self._descriptor)
             self._loop.remove_writer(self._descriptor)
@@ -83,7 +82,7 @@ class SerialLink(ByteLink):
 
 
 async def open_serial(path: str, settings: SerialSettings) -> SerialLink:
-    """The port, opened for us alone. Raises LineDown, naming what the port refused."""
+    """Open the port exclusively. Raises LineDown, which names what the port refused."""
     opening = asyncio.get_running_loop().run_in_executor(None, _opened, path, settings)
     try:
         port, descriptor = await asyncio.shield(opening)
@@ -113,17 +112,17 @@ def _opened(path: str, settings: SerialSettings) -> tuple[serial.Serial, int]:
             f"{path}: the port does not take {settings} ({error}); "
             "a pseudo-terminal takes 8N1 alone: override baud, bits, parity and stop for this line"
         ) from error
-    except OSError as error:  # pyserial's own SerialException included
+    except OSError as error:  # includes pyserial's SerialException
         if error.errno in (errno.EAGAIN, errno.EBUSY):
             raise LineDown(f"{path}: already open in another program, which `fuser {path}` names") from error
         raise LineDown(f"{path}: {error.strerror or error}") from error
-    with contextlib.suppress(ValueError, OSError):  # USB adapters else hold bytes back for 16 ms; not all can do it
+    with contextlib.suppress(ValueError, OSError):  # else USB adapters delay bytes by 16 ms; not all support it
         port.set_low_latency_mode(True)
     return port, port.fileno()
 
 
 def _reject_bad_parity(descriptor: int) -> None:
-    """pyserial sends parity and never looks at it: let a character that came damaged be a NUL, which no text holds."""
+    """Enable the parity check on input, which pyserial does not: a damaged character becomes NUL, which no text has."""
     attributes = termios.tcgetattr(descriptor)
     attributes[0] = attributes[0] & ~(termios.IGNPAR | termios.PARMRK) | termios.INPCK
     termios.tcsetattr(descriptor, termios.TCSANOW, attributes)

@@ -1,4 +1,4 @@
-"""A line inside a TCP connection: a unit with a network port, or a device server with a serial one behind it."""
+"""A line over TCP: a unit with a network port, or a device server with a serial port behind it."""
 
 import asyncio
 import socket
@@ -18,9 +18,9 @@ _KEEPALIVE = (
 
 
 class TcpLink(ByteLink, asyncio.Protocol):
-    """One connection; bytes pass as they are."""
+    """One connection; bytes pass unchanged."""
 
-    silence_may_be_a_hang = True  # ser2net and its like have been seen to accept and never answer again
+    silence_may_be_a_hang = True  # device servers such as ser2net may accept a connection and never answer
 
     def __init__(self, peer: str) -> None:
         super().__init__()
@@ -28,22 +28,22 @@ class TcpLink(ByteLink, asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The loop connected."""
+        """Configure the socket; called by the loop."""
         self._transport = cast(asyncio.Transport, transport)  # create_connection makes no other kind
         connection = cast(socket.socket, transport.get_extra_info("socket"))
         for level, option, value in _KEEPALIVE:
             connection.setsockopt(level, option, value)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Take received bytes; called by the loop."""
         self.inbox.received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The peer or the network ended the connection, or `close` did."""
+        """Mark the link as broken; called by the loop when peer, network or `close` ended the connection."""
         self.inbox.lost(f"{self._peer}: {exc or 'connection closed by the far end'}")
 
     def write(self, data: bytes) -> None:
-        """Sends at once; raises LineDown when broken or stuck."""
+        """Send at once. Raises LineDown if broken or stuck."""
         self.inbox.check()
         if self._transport is None or self._transport.is_closing():
             raise LineDown(f"{self._peer}: connection is closed")
@@ -52,7 +52,7 @@ class TcpLink(ByteLink, asyncio.Protocol):
         self._transport.write(data)
 
     def close(self) -> None:
-        """Drops the connection."""
+        """Abort the connection."""
         if self._transport is not None:
             self._transport.abort()
 
