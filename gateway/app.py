@@ -28,7 +28,7 @@ from gateway.mqtt.consumer import Overheard
 from gateway.mqtt.gateway_status import announcements
 from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
-from gateway.mqtt.topics import UNIT_STATUS, Topics, filter_of
+from gateway.mqtt.topics import INBOUND, UNIT_STATUS, Topics, filter_of, left_over
 from gateway.mqtt.types import MqttCounters, MqttDown, PublishRefused
 from gateway.polling.inbox import Inbox
 from gateway.polling.supervisor import Supervisor
@@ -107,9 +107,11 @@ class Gateway:
             clock,
             lambda: pipeline.state,
         )
+        inbound = [topics.inbound(each).topic for each in Notation]
+        units = filter_of(UNIT_STATUS, topics.root)
         self._mqtt = MqttService(
             config.mqtt,
-            [topics.inbound(each).topic for each in Notation],
+            inbound,
             ledger.outbox,
             telemetry,
             self._take_message,
@@ -117,7 +119,8 @@ class Gateway:
             clock,
             counters,
             resends=config.receipts.resends,
-            overheard=Overheard(filter_of(UNIT_STATUS, topics.root), self._shared.notice),
+            overheard=Overheard(units, self._shared.notice),
+            left_over=left_over(config.site, [*INBOUND.values(), UNIT_STATUS], [*inbound, units]),
         )
         self._monitor = Monitor(
             config.policy,

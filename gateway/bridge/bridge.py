@@ -33,7 +33,7 @@ from gateway.mqtt.client import Connection, connect
 from gateway.mqtt.gateway_status import announcements, software_version
 from gateway.mqtt.retry import backoff_s
 from gateway.mqtt.service import ConnectionInfo
-from gateway.mqtt.topics import RESULT, STATUS, Topics, filter_of, published
+from gateway.mqtt.topics import RESULT, STATUS, Topics, filter_of, left_over, published
 from gateway.mqtt.types import MqttDown, OutgoingMessage, PublishRefused
 from gateway.runtime.clock import Clock
 from gateway.runtime.tasks import in_own_task
@@ -59,6 +59,8 @@ class Bridge:
         self._listener: MllpServer | None = None
         topics = Topics(config.site, config.id, config.mode)
         self._root = topics.root
+        subscribed = [*config.outbound.values(), *(filter_of(each, topics.root) for each in (RESULT, STATUS))]
+        self._left_over = left_over(config.site, [*CHANNELS.values(), RESULT, STATUS], subscribed)
         self._turns = None if config.standby is None else Turns(config.standby, self.notices)
         origin = Origin(config.site, config.id)
         self._announcements = announcements(origin, topics.status, config.mode, clock, StatusRole.BRIDGE)
@@ -210,6 +212,8 @@ class Bridge:
     async def _work(self, connection: Connection, epoch: int) -> None:
         info = ConnectionInfo(epoch, connection.protocol, connection.session_present)
         await connection.publish(self._announcements.birth(info))
+        if connection.session_present and self._left_over:
+            await connection.unsubscribe(self._left_over)
         await connection.subscribe([*self._config.outbound.values(), filter_of(RESULT, self._root)])
         await connection.subscribe([filter_of(STATUS, self._root)], with_retained=True)
         self._connection = connection

@@ -9,7 +9,7 @@ import msgspec
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictStr
 
 from drivers.toml.document import TomlProblems, read_toml
-from gateway.config.mqtt import resolve_mqtt
+from gateway.config.mqtt import client_id_in, resolve_mqtt
 from gateway.config.problems import Problems
 from gateway.config.tables import FileName, MqttTable, Segment, Table, is_loopback, listen_address
 from gateway.messages.destination import Destination
@@ -160,12 +160,11 @@ def load_bridge(path: Path) -> BridgeConfig:
     document = read_toml(path)
     problems = Problems(document)
     file = document.fit(BridgeFile).model
-    table = file.mqtt if file.mqtt.client_id else file.mqtt.model_copy(update={"client_id": DEFAULT_CLIENT_ID})
-    settings = resolve_mqtt(problems, table, None)
+    settings = resolve_mqtt(problems, file.mqtt, file.bridge.mode, DEFAULT_CLIENT_ID)
     target, listen = _resolve_target(problems, file.engine), _resolve_listen(problems, file.listen)
     topics = Topics(file.bridge.site, file.bridge.id, file.bridge.mode)
     lease = f"{topics.root}/dev/{file.bridge.id}/lease"
-    standby = _resolve_standby(problems, file.standby, settings, lease)
+    standby = _resolve_standby(problems, file, settings, lease)
     if problems.errors or settings is None:
         raise TomlProblems(tuple(problems.errors))
     return BridgeConfig(
@@ -182,14 +181,14 @@ def load_bridge(path: Path) -> BridgeConfig:
     )
 
 
-def _resolve_standby(
-    problems: Problems, table: StandbyTable | None, settings: MqttSettings | None, lease: str
-) -> Standby | None:
+def _resolve_standby(problems: Problems, file: BridgeFile, settings: MqttSettings | None, lease: str) -> Standby | None:
+    table = file.standby
     if table is None or settings is None:
         return None
-    if table.client_id == settings.client_id:
+    client_id = client_id_in(file.bridge.mode, table.client_id)
+    if client_id == settings.client_id:
         problems.error(("standby", "client_id"), "the broker would cut the other off, accepted: not that of [mqtt]")
-    watch = msgspec.structs.replace(settings, client_id=table.client_id, session_expiry_s=0)
+    watch = msgspec.structs.replace(settings, client_id=client_id, session_expiry_s=0)
     certificate, key = _pair(problems, "standby", table)
     if settings.tls is not None and certificate is not None:
         tls = msgspec.structs.replace(settings.tls, certificate=certificate, key=key)

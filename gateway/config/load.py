@@ -137,7 +137,8 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
     charges = problems.parsed(ChargesTable, data.get("charges", {}))
     plan = resolve_receipts(problems, receipts, charges.formats) if receipts and charges else None
     ehr, drugs = problems.parsed(EhrTable, data.get("ehr", {})), problems.parsed(DrugsTable, data.get("drugs", {}))
-    settings = resolve_mqtt(problems, mqtt, gateway) if mqtt else None
+    mode, client_id = (gateway.mode, f"capgate-{gateway.id}") if gateway else (Mode.LIVE, None)
+    settings = resolve_mqtt(problems, mqtt, mode, client_id) if mqtt else None
     policy = _policy(problems, tracking) if tracking else None
     lines = resolve_lines(problems, [shipped_dir() / "profiles", *_profile_dirs(problems, gateway)], _mode(gateway))
     units = [unit.id for line in lines for unit in line.units]

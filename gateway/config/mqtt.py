@@ -5,11 +5,21 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config.problems import Problems
-from gateway.config.tables import MAX_CLIENT_ID, GatewayTable, MqttTable, is_loopback
+from gateway.config.tables import MAX_CLIENT_ID, MqttTable, is_loopback
+from gateway.messages.notation import Mode
 from gateway.mqtt.types import PORTS, MqttSettings, TlsFiles
 
+_OF_TEST = "-t"  # short: brokers need take no more than MAX_CLIENT_ID
 
-def resolve_mqtt(problems: Problems, table: MqttTable, gateway: GatewayTable | None) -> MqttSettings | None:
+
+def client_id_in(mode: Mode, client_id: str) -> str:
+    """The client id in that mode: test and live share no session, and no message that waits in one, at the broker."""
+    return client_id if mode is Mode.LIVE else f"{client_id}{_OF_TEST}"
+
+
+def resolve_mqtt(
+    problems: Problems, table: MqttTable, mode: Mode, default_client_id: str | None
+) -> MqttSettings | None:
     """The settings; None if they have an error."""
     parts = urlsplit(table.url)
     host, is_tls = parts.hostname or "", parts.scheme == "mqtts"
@@ -20,12 +30,14 @@ def resolve_mqtt(problems: Problems, table: MqttTable, gateway: GatewayTable | N
             if getattr(table, name) is not None:
                 problems.error(("mqtt", name), "a file for TLS, but the URL is mqtt://, accepted: mqtts://")
     password = _password_file(problems, table)
-    client_id = table.client_id or (f"capgate-{gateway.id}" if gateway else None)
-    if client_id is None:  # for want of a sound [gateway], which is reported already
+    named = table.client_id or default_client_id
+    if named is None:  # for want of a sound [gateway], which is reported already
         return None
+    client_id = client_id_in(mode, named)
     if len(client_id) > MAX_CLIENT_ID:
-        message = f"client_id is missing and {client_id} too long, accepted: 1 to {MAX_CLIENT_ID} characters"
-        problems.error(("mqtt",), message)
+        accepted = f"accepted: client_id of 1 to {MAX_CLIENT_ID - len(client_id) + len(named)} characters"
+        where = ("mqtt",) if table.client_id is None else ("mqtt", "client_id")
+        problems.error(where, f"client id {client_id} too long in mode {mode}, {accepted}")
     return MqttSettings(
         host=host,
         port=parts.port or PORTS[parts.scheme],

@@ -65,6 +65,10 @@ class Connection:
         if reason >= REFUSED_FROM:
             raise PublishRefused(", ".join(filters), reason)
 
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        """End subscriptions, those that there are. What a broker refuses it goes on sending."""
+        await self._client.begin_unsubscribe(filters)
+
     async def messages(self) -> AsyncIterator[Inbound]:
         """Inbound messages as they come; each must be acknowledged by its `ack`. Ends with Disconnected alone."""
         client = self._client

@@ -1,11 +1,12 @@
 """Inbound messages: each is acknowledged only when its handler has returned, which is after the commit."""
 
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 
 from gateway.mqtt.client import Connection
+from gateway.mqtt.left_over import LeftOver
 from gateway.mqtt.types import MqttCounters, MqttDown
 
 Handler = Callable[[str, bytes], Awaitable[None]]
@@ -28,18 +29,25 @@ class HandlerFailed(MqttDown):
 
 
 async def consume(
-    connection: Connection, handler: Handler, counters: MqttCounters, overheard: Overheard | None = None
+    connection: Connection,
+    topics: Collection[str],
+    handler: Handler,
+    left_over: LeftOver,
+    counters: MqttCounters,
+    overheard: Overheard | None = None,
 ) -> None:
-    """Hand every message to `handler(topic, payload)`, one after the other, until the connection ends.
+    """Hand every message of `topics` to `handler(topic, payload)`, one after the other, until the connection ends.
 
-    What `overheard` covers goes there instead. Retained messages are ignored. Raises Disconnected, or HandlerFailed
-    when the handler raised.
+    What `overheard` covers goes there instead, what is of no other topic is dropped. Retained messages are ignored.
+    Raises Disconnected, or HandlerFailed when the handler raised.
     """
     async for message in connection.messages():
         if message.retain:
             counters.inbound_retained += 1
         elif overheard is not None and overheard.covers(message.topic):
             overheard.take(message.topic, message.payload)
+        elif message.topic not in topics:
+            await left_over.drop(connection, message.topic)
         else:
             try:
                 await handler(message.topic, message.payload)

@@ -173,6 +173,12 @@ class PahoConnection(aiomqtt.Client):
             code, mid = self._client.subscribe([(pattern, qos) for pattern in filters])
         return self._expect(code, mid or 0)
 
+    def begin_unsubscribe(self, filters: Sequence[str]) -> asyncio.Future[int]:
+        """Unsubscribe; the future answer is the worst reason of all filters, 0 under MQTT 3.1.1."""
+        self.check()
+        code, mid = self._client.unsubscribe(list(filters))
+        return self._expect(code, mid or 0)
+
     def send(self, packets: bytes) -> None:
         """Whole packets, made by hand, that nobody answers."""
         self.check()
@@ -293,6 +299,16 @@ class PahoConnection(aiomqtt.Client):
         properties: Properties | None = None,
     ) -> None:
         self._pending_acks.settle(mid, max(code.value for code in reason_codes))
+
+    def _on_unsubscribe(
+        self,
+        client: paho.Client,
+        userdata: object,
+        mid: int,
+        reason_codes: list[ReasonCode],
+        properties: Properties | None = None,
+    ) -> None:
+        self._pending_acks.settle(mid, max((code.value for code in reason_codes), default=0))
 
     def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
         if message.qos or len(self.inbox) < LARGEST_INBOX:

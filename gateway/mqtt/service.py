@@ -11,6 +11,7 @@ import msgspec
 from gateway.ledger.deliveries import DEFAULT_RULES, ResendRules
 from gateway.mqtt.client import Connection, connect
 from gateway.mqtt.consumer import Handler, Overheard, consume
+from gateway.mqtt.left_over import LeftOver
 from gateway.mqtt.relay import Relay, WaitingRows
 from gateway.mqtt.retry import backoff_s
 from gateway.mqtt.telemetry import Telemetry
@@ -70,6 +71,7 @@ class MqttService:
         chance: Callable[[], float] = random.random,
         resends: ResendRules = DEFAULT_RULES,
         overheard: Overheard | None = None,
+        left_over: Sequence[str] = (),
     ) -> None:
         self.protocol = ""  # of the connection, "" without one
         self.last_error = ""  # why there is none
@@ -84,6 +86,7 @@ class MqttService:
         self._chance = chance
         self._resends = resends
         self._overheard = overheard
+        self._left_over = LeftOver(left_over, counters)
         self._relay: Relay | None = None
         self._connection: Connection | None = None
         self._epoch = 0
@@ -141,6 +144,7 @@ class MqttService:
 
     async def _work(self, connection: Connection) -> None:
         info = ConnectionInfo(self._epoch, connection.protocol, connection.session_present)
+        await self._left_over.unsubscribe(connection)
         await self._subscribe(connection)
         with suppress(PublishRefused):  # the relay has the same trouble and reports it
             await connection.publish(self._announcements.birth(info))
@@ -150,7 +154,10 @@ class MqttService:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._relay.run())
             group.create_task(self._telemetry.run(connection))
-            group.create_task(consume(connection, self._handler, self.counters, self._overheard))
+            group.create_task(self._consume(connection))
+
+    async def _consume(self, connection: Connection) -> None:
+        await consume(connection, self._inbound_topics, self._handler, self._left_over, self.counters, self._overheard)
 
     async def _subscribe(self, connection: Connection) -> None:
         try:

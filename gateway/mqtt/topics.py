@@ -5,7 +5,7 @@ AsyncAPI description is made from them; the table of topics in docs/reference/me
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -214,12 +214,22 @@ def published(root: str, topic: str) -> tuple[Channel | None, str]:
     return next((channel for channel in CHANNELS if channel.address == address), None), gateway
 
 
+def site_root(site: str, mode: Mode) -> str:
+    """Where all topics of a site lie; those of test gateways lie under a root of their own. Raises BadSegment."""
+    return f"{'capgate' if mode is Mode.LIVE else 'capgate-test'}/v1/{segment(site)}"
+
+
+def left_over(site: str, channels: Iterable[Channel], filters: Collection[str]) -> tuple[str, ...]:
+    """Filters of the channels in either mode, but for `filters`: what another configuration may have subscribed to."""
+    found = (filter_of(channel, site_root(site, mode)) for mode in Mode for channel in channels)
+    return tuple(each for each in found if each not in filters)
+
+
 class Topics:
-    """The destinations of one gateway at one site; a test gateway's lie under a root of their own."""
+    """The destinations of one gateway at one site."""
 
     def __init__(self, site: str, gateway: str, mode: Mode) -> None:
-        product = "capgate" if mode is Mode.LIVE else "capgate-test"
-        self.root = f"{product}/v1/{segment(site)}"
+        self.root = site_root(site, mode)
         self._gateway = segment(gateway)
 
     def _to(self, channel: Channel, **names: str | int) -> Destination:

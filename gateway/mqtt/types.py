@@ -90,6 +90,7 @@ class MqttCounters(msgspec.Struct):
     telemetry_sent: int = 0
     telemetry_dropped: int = 0  # pushed out of the full buffer, or too old when the link was there
     inbound: int = 0  # handled and acknowledged
+    inbound_unconfigured: int = 0  # dropped: of topics that an earlier configuration subscribed to
     inbound_retained: int = 0  # ignored: a stale "infusion ended" must not start a clock
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -33,7 +33,16 @@ class Gateway:
     "ack e5" is a receipt for the message e5.
     """
 
-    def __init__(self, ledger: Ledger, path: Path, settings: MqttSettings, chance: float, resends: ResendRules) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        path: Path,
+        settings: MqttSettings,
+        chance: float,
+        resends: ResendRules,
+        inbound: Sequence[str],
+        left_over: Sequence[str],
+    ) -> None:
         self.counters = MqttCounters()
         self.telemetry = Telemetry(self.counters)
         self.handled: list[bytes] = []
@@ -50,7 +59,7 @@ class Gateway:
         )
         self.service = MqttService(
             settings,
-            [INBOUND],
+            inbound,
             ledger.outbox,
             self.telemetry,
             self._handle,
@@ -59,6 +68,7 @@ class Gateway:
             self.counters,
             lambda: chance,
             resends,
+            left_over=left_over,
         )
 
     async def tell(self, topic: str, payloads: Iterable[bytes], *, awaited: bool = False) -> None:
@@ -134,7 +144,12 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(
-    directory: Path, settings: MqttSettings, chance: float = 0.1, resends: ResendRules = DEFAULT_RULES
+    directory: Path,
+    settings: MqttSettings,
+    chance: float = 0.1,
+    resends: ResendRules = DEFAULT_RULES,
+    inbound: Sequence[str] = (INBOUND,),
+    left_over: Sequence[str] = (),
 ) -> AsyncGenerator[Gateway]:
     """A gateway that serves until the context ends, with a clean stop. `chance` scales every back-off.
 
@@ -142,7 +157,7 @@ async def gateway(
     """
     path = directory / "state" / "ledger.db"
     async with open_ledger(path, "gw", SystemClock().now) as ledger:
-        made = Gateway(ledger, path, settings, chance, resends)
+        made = Gateway(ledger, path, settings, chance, resends, inbound, left_over)
         task = asyncio.create_task(made.service.run())
         try:
             yield made

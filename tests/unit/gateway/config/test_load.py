@@ -199,6 +199,24 @@ def test_a_gateway_id_too_long_for_a_client_id_asks_for_one(site: Path) -> None:
     assert (error.path, "capgate-gw-01-of-the-north too long" in error.message) == ("mqtt", True)
 
 
+def test_test_and_live_have_no_client_id_in_common(site: Path) -> None:
+    without = CONFIG.replace('client_id = "capgate-gw-01"\n', "")
+    ids: dict[Mode, set[str]] = {mode: set() for mode in Mode}
+    for text in (CONFIG, CONFIG.replace("capgate-gw-01", "ward-7"), without):
+        for mode in Mode:
+            (site / "gateway.toml").write_text(text.replace('mode = "live"', f'mode = "{mode}"'))
+            ids[mode].add(load_config(site / "gateway.toml").mqtt.client_id)
+    assert ids[Mode.LIVE] == {"capgate-gw-01", "ward-7"}, "as they were before: a session of a live gateway is kept"
+    assert ids[Mode.TEST] == {"capgate-gw-01-t", "ward-7-t"}
+
+
+def test_a_client_id_that_the_mode_makes_too_long_is_an_error_with_the_length_that_is_accepted(site: Path) -> None:
+    text = CONFIG.replace('"capgate-gw-01"', f'"{"c" * 22}"')
+    assert examine_text(site, text).errors == ()
+    (error,) = examine_text(site, text.replace('mode = "live"', 'mode = "test"')).errors
+    assert (error.path, "1 to 21" in error.message) == ("mqtt.client_id", True)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "path", "message"),
     [
