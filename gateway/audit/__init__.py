@@ -1,1 +1,1 @@
-"""What a ledger proves: verified, computed anew, shown, exported, reconciled; reads a ledger alone."""
+"""Verification, re-derivation, export and reconciliation of a ledger; its only input is the ledger file."""

@@ -1,4 +1,4 @@
-"""Verification against checkpoints: those that the ledger holds itself, and those that a receiver holds."""
+"""Verification against checkpoints: those in the ledger itself, and those that a receiver holds."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
@@ -15,7 +15,7 @@ NO_KEY = "no public key was given: signatures are held to the key that each chec
 
 
 class CheckpointReport(msgspec.Struct, frozen=True):
-    """The result of checking checkpoints from outside; `seq` is the last entry that one of them vouches for."""
+    """The result of checking checkpoints from outside; `seq` is the last entry that one of them proves."""
 
     count: int
     seq: int
@@ -26,7 +26,7 @@ class CheckpointReport(msgspec.Struct, frozen=True):
 def check_inside(
     held: Sequence[Checkpoint], origin: LedgerOrigin, hashes: Mapping[int, str], keys: Collection[bytes] | None
 ) -> Iterator[AuditProblem]:
-    """Checks the checkpoints in the ledger itself."""
+    """Checks the checkpoints in the ledger. `hashes` has the chain's hashes by sequence number."""
     for checkpoint in held:
         try:
             head = checkpoint.head

@@ -1,4 +1,4 @@
-"""A copy of the ledger, consistent while the gateway goes on writing."""
+"""A backup copy of the ledger, consistent even while the gateway writes to it."""
 
 import os
 import sqlite3
@@ -11,7 +11,7 @@ from gateway.ledger.store import open_readonly
 
 
 def backup(source: Path, target: Path) -> AuditReport:
-    """Copies the ledger to `target`, one file for its owner alone, and verifies the copy.
+    """Copies the ledger to `target`, one file readable by its owner only, and verifies the copy.
 
     Raises TargetExists, LedgerUnavailable.
     """
@@ -34,7 +34,7 @@ def _copy(source: Path, target: Path) -> None:
         copy = sqlite3.connect(target, isolation_level=None)
         try:
             connection.backup(copy)
-            copy.execute("PRAGMA journal_mode = delete").fetchall()  # one file, with nothing beside it
+            copy.execute("PRAGMA journal_mode = delete").fetchall()  # so that the copy is one file, without a WAL
         except sqlite3.Error as error:
             raise LedgerUnavailable(f"{target}: {error}") from error
         finally:

@@ -1,7 +1,7 @@
-"""The audit bundle of one session: everything about it, and the chain that holds it, readable without Capgate.
+"""The audit bundle of one session: all of its entries, and their part of the hash chain, readable without Capgate.
 
-What the bundle proves and what it does not is said in its README.txt. Bodies that name the patient are withheld unless
-asked for; the chain then has them by their digest.
+The bundle's README.txt says what it proves. Bodies that name the patient are withheld unless asked for; the chain then
+has them by their digest.
 """
 
 import csv
@@ -36,12 +36,12 @@ Form = Literal["json", "csv"]
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """What the files of a bundle are made from; the range of the chain is read as it is written."""
+    """The content of a bundle's files; the range of the chain is read while it is written."""
 
     recorded: RecordedSession
-    own: tuple[RawEntry, ...]  # of the session, by number
-    withheld: tuple[int, ...]  # those of them that name the patient, and are not to
-    last_seq: int  # of the range: the next checkpoint, or the end of the ledger
+    own: tuple[RawEntry, ...]  # the session's entries, by sequence number
+    withheld: tuple[int, ...]  # sequence numbers of those whose bodies name the patient and are left out
+    last_seq: int  # the end of the range: the next checkpoint, or the end of the ledger
     checkpoints: tuple[Checkpoint, ...]
     gateway: str
     epoch: str
@@ -59,7 +59,7 @@ class Bundle(msgspec.Struct, frozen=True):
 
 
 def gather(connection: sqlite3.Connection, token: str, *, identify: bool) -> Bundle:
-    """All about a session, however large the ledger. Raises UnknownSession, LedgerDamaged, LedgerUnavailable."""
+    """The content of a session's bundle. Raises UnknownSession, LedgerDamaged, LedgerUnavailable."""
     origin = origin_of(connection)
     recorded = session(connection, token)
     own = _own_entries(connection, recorded)
@@ -79,7 +79,7 @@ def gather(connection: sqlite3.Connection, token: str, *, identify: bool) -> Bun
 
 
 def write_bundle(connection: sqlite3.Connection, bundle: Bundle, directory: Path, form: Form) -> None:
-    """Writes the bundle's files into `directory`, which must not be there. Raises TargetExists, LedgerUnavailable."""
+    """Writes the bundle's files into `directory`, which must not exist. Raises TargetExists, LedgerUnavailable."""
     try:
         directory.mkdir(mode=0o700, parents=True)
         for name in _STATIC:
@@ -103,7 +103,7 @@ def write_bundle(connection: sqlite3.Connection, bundle: Bundle, directory: Path
 
 
 def session_content(bundle: Bundle) -> dict[str, Rows | object]:
-    """The session as JSON has it: facts in the order of recording, the log of increments, charges."""
+    """The content of session.json: facts in the order of recording, the log of increments, charges."""
     recorded, token = bundle.recorded, bundle.recorded.token
     own = bundle.own
     assessment = recorded.counted.outcome.assessment
@@ -119,7 +119,7 @@ def session_content(bundle: Bundle) -> dict[str, Rows | object]:
         "flags": assessment.flags,
         "net_s": assessment.net_us / 1e6,
         "chart_minutes": assessment.chart_minutes,
-        "increments_standing": [increment_key(token, each.index, each.revision) for each in recorded.standing],
+        "increments_standing": [increment_key(token, each.index, each.revision) for each in recorded.increments],
         "units_charged": charged_units(recorded.charges),
         "facts": [_fact_row(entry) for entry in own if entry.kind == EntryKind.FACT],
         "increments": [_increment_row(entry) for entry in own if entry.kind == EntryKind.INCREMENT],
@@ -129,8 +129,8 @@ def session_content(bundle: Bundle) -> dict[str, Rows | object]:
 
 
 def _own_entries(connection: sqlite3.Connection, recorded: RecordedSession) -> tuple[RawEntry, ...]:
-    """What carries the session's token, its facts, what binds its patient to its caps or releases them, and how far its
-    units were observed when something was published.
+    """The session's entries: those with its token, its facts, bindings and releases of its patient and caps, and how
+    far its units were observed when something was published.
     """
     named = of_session(connection, recorded.token)
     facts = recorded.counted.session.facts
@@ -174,7 +174,7 @@ def _manifest(bundle: Bundle) -> dict[str, object]:
         "last_of_session": bundle.own[-1].seq,
         "entries_shown": len(bundle.shown),
         "withheld": bundle.withheld,
-        "increments": len(bundle.recorded.standing),
+        "increments": len(bundle.recorded.increments),
         "charged": charged_units(bundle.recorded.charges),
         "identified": bundle.identity is not None,
     }
@@ -247,7 +247,7 @@ def _write_lines(path: Path, objects: Iterable[object]) -> None:
 
 
 def _write_tables(directory: Path, content: Mapping[str, object]) -> None:
-    """The rows of facts, increments with their intervals, charges and receipts; what is nested becomes JSON."""
+    """CSV tables of facts, increments with their intervals, charges and receipts; nested values become JSON."""
     tables = {
         name: msgspec.convert(content[name], list[dict[str, object]])
         for name in ("facts", "increments", "charges", "deliveries")

@@ -1,8 +1,8 @@
-"""Checks of what lies beside the chain so that sessions are found: it must say what the entries say, all of it.
+"""Checks of the ledger's index tables, which are outside the hash chain: they must follow from the entries exactly.
 
-The index is made from the entries alone. Whoever takes a row away hides a fact from everyone who looks by session, cap
-or patient; whoever adds one shows a fact where it does not belong. How soon a session is due (`wake_us`, `due_us`,
-`watched`, `units`) is not judged: it may lie behind, and is made again by looking.
+A removed row hides a fact from queries by session, cap or patient; an added row shows a fact where it does not belong.
+When a session is due (`wake_us`, `due_us`, `watched`, `units`) is not checked: it may be outdated, and is recomputed
+with each assessment.
 """
 
 import sqlite3
@@ -22,17 +22,17 @@ _CONCERN = "SELECT 1 FROM concern WHERE kind = ? AND name = ? AND at_us = ? AND 
 
 
 class IndexCheck:
-    """Takes all entries in order, and yields where the index does not follow from them."""
+    """Takes all entries in order, and yields every difference of the index from what follows from them."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._found = 0  # rows that follow from facts
-        self._observed: dict[str, int] = {}  # by unit: the newest entry that says how far it is observed
-        self._first_present: int | None = None  # the first entry of a kind that no earlier version wrote
-        self._states: dict[str, tuple[int, int, bool]] = {}  # by token: entry and instant of opening, done
+        self._found = 0  # index rows that follow from facts
+        self._observed: dict[str, int] = {}  # by unit: the newest entry with how far it is observed
+        self._first_present: int | None = None  # the first entry of a kind that earlier versions did not write
+        self._states: dict[str, tuple[int, int, bool]] = {}  # by token: entry and instant of opening, whether done
 
     def take(self, transaction: Sequence[RawEntry]) -> Iterator[AuditProblem]:
-        """The facts of a transaction that are not found by all that they concern."""
+        """Problems of a transaction: facts that the index lacks under a key that they concern."""
         for entry in transaction:
             if entry.kind == EntryKind.FACT:
                 fact = index.fact_of(entry.body)
@@ -48,7 +48,7 @@ class IndexCheck:
                 self._follow(entry)
 
     def end(self) -> Iterator[AuditProblem]:
-        """Once all entries were taken: rows that follow from none, and sessions that are noted otherwise."""
+        """Problems after all entries: index rows that follow from none, and sessions with another state."""
         (count,) = self._connection.execute("SELECT count(*) FROM concern").fetchone()
         if count != self._found:
             yield from self._foreign()
@@ -66,10 +66,10 @@ class IndexCheck:
                 seq, opened_us, _ = self._states[entry.session]
                 self._states[entry.session] = (seq, opened_us, published_of(entry.body).done)
         except msgspec.DecodeError:
-            pass  # reported where the facts are followed
+            pass  # reported by the re-derivation
 
     def _foreign(self) -> Iterator[AuditProblem]:
-        """The rows that their entry does not make."""
+        """Index rows that do not follow from their entry."""
         query = """
             SELECT concern.kind, name, at_us, concern.seq, recorded_us, entry.kind, body
               FROM concern LEFT JOIN entry ON entry.seq = concern.seq ORDER BY concern.seq"""
@@ -79,7 +79,7 @@ class IndexCheck:
                 yield AuditProblem(Area.INDEX, seq, f"the entry is found by {kind} {name}, which it does not concern")
 
     def _newest(self) -> Iterator[AuditProblem]:
-        """Units of which another entry is noted as the newest that says how far they are observed."""
+        """Units for which the index names another entry as the newest with how far they are observed."""
         noted: dict[str, int] = dict(self._connection.execute("SELECT device, seq FROM observed"))
         for unit in sorted(noted.keys() | self._observed.keys()):
             seq = self._observed.get(unit, 0)

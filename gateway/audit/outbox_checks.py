@@ -1,4 +1,4 @@
-"""Checks of the outbox: its rows are those that were committed, and their messages match the entries of the chain."""
+"""Checks of the outbox: its rows are as committed, and their messages match the entries of the chain."""
 
 import sqlite3
 from collections.abc import Container, Iterator
@@ -19,15 +19,15 @@ class _Named(msgspec.Struct, frozen=True):
 
 
 def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[AuditProblem]:
-    """Rows that were altered or removed, and entries whose message is not the one that they record."""
+    """Rows that were altered or removed, and messages that differ from what their entries record."""
     carried = reads.carried_over(connection) or SetAsideBody("")
     gone = {
         *carried.lost,
         *carried.sent,
-    }  # what is known to have been lost with a damaged ledger is no problem of this one
+    }  # messages known to be lost with a damaged ledger are not reported
     yield from _row_problems(connection)
     marks = ", ".join("?" * len(_PUBLISHING))
-    # Messages are found by their entry, then told apart by id: an entry may cause several.
+    # Messages are joined by their entry and by id, for an entry may cause several.
     query = f"""
         SELECT entry.seq, entry.body, outbox.event_id, outbox.payload
           FROM entry LEFT JOIN outbox ON outbox.event_id = json_extract(entry.body, '$.event.id')
@@ -40,7 +40,7 @@ def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Au
 
 
 def queue_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
-    """Messages that no broker took and that wait for none: they would never be sent."""
+    """Messages that the broker has not accepted and that are not waiting: they would never be sent."""
     query = """
         SELECT outbox.seq, event_id FROM outbox
          WHERE outbox_id NOT IN (SELECT outbox_id FROM attempt WHERE delivered)
@@ -50,7 +50,7 @@ def queue_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
 
 
 def receipt_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
-    """Receipts and orders beside the chain that are not those of its entries, and entries without theirs."""
+    """Rows of receipts and orders that differ from their entries, and entries without such a row."""
     query = """
         SELECT entry.seq, json_extract(body, '$.receipt.key'), json_extract(body, '$.receipt.result') = 'accepted',
                json_extract(body, '$.receipt.result') = 'stored', json_extract(body, '$.receipt.code'),
@@ -64,7 +64,7 @@ def receipt_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
 
 
 def _sent_problems(connection: sqlite3.Connection, salt: bytes, carried: SetAsideBody) -> Iterator[AuditProblem]:
-    """Messages that were carried over from a damaged ledger without their entries, and are not what was carried."""
+    """Messages that were carried over from a damaged ledger without their entries, and do not match their seal."""
     for message_id, sealed_as in carried.sent.items():
         row = connection.execute("SELECT payload FROM outbox WHERE event_id = ?", (message_id,)).fetchone()
         if row is None or seal(salt, row[0]) != sealed_as:
@@ -72,7 +72,7 @@ def _sent_problems(connection: sqlite3.Connection, salt: bytes, carried: SetAsid
 
 
 def _sealed_problems(connection: sqlite3.Connection, salt: bytes, gone: Container[str]) -> Iterator[AuditProblem]:
-    """Messages of charges, in any form, that are not what their entry sealed."""
+    """Messages of charges, in any notation, that are missing or do not match the seal in their entry."""
     query = """
         SELECT entry.seq, sealed.key, sealed.value, payload
           FROM entry, json_each(iif(json_valid(body), body, '{}'), '$.sent') AS sealed
@@ -88,7 +88,7 @@ def _sealed_problems(connection: sqlite3.Connection, salt: bytes, gone: Containe
 
 
 def _unsealed_problems(connection: sqlite3.Connection, carried: Container[str]) -> Iterator[AuditProblem]:
-    """Messages under charge/ that no charge's entry sealed, or has as its event; those carried over have a seal too."""
+    """Messages on charge topics whose entry has neither their seal nor their event; `carried` ids have seals."""
     query = """
         SELECT outbox.seq, event_id FROM outbox LEFT JOIN entry USING (seq)
          WHERE topic GLOB '*/charge/*' AND json_valid(body)
@@ -126,7 +126,7 @@ def _compare(
         if name in gone:
             return
         if event_id is None or payload is None:
-            if not sealed(body):  # otherwise the seals name what was sent, which need not be the event
+            if not sealed(body):  # otherwise the messages in `sent` were sent, and the event need not be
                 yield AuditProblem(Area.MESSAGE, seq, f"its message {name} is missing")
         elif payload != event and without_patient(payload) != without_patient(event):
             yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} says something else than its entry")

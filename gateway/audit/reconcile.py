@@ -1,4 +1,4 @@
-"""The sessions of days, each in exactly one place, and what became of it in words."""
+"""Reconciliation of sessions: each one is in exactly one place (charged, held, ...), with the reason in words."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,14 +17,14 @@ from gateway.session.release import ReleaseState, explanation
 
 
 class SessionPlace(StrEnum):
-    """What became of a session."""
+    """The result of a session, for reconciliation."""
 
     CHARGED = "charged"
     HELD = "held"  # a person or evidence is needed first
-    INCOMPLETE = "incomplete"  # patient or infusion end are unknown, so nobody knows what counts
-    EXPLAINED = "explained"  # a person said why nothing is charged
+    INCOMPLETE = "incomplete"  # patient or infusion end are unknown, so nothing can be counted
+    EXPLAINED = "explained"  # a person stated why nothing is charged
     REJECTED = "rejected"  # nothing to charge
-    CORRECTED = "corrected"  # credited, or a charge of it is in question
+    CORRECTED = "corrected"  # a charge was credited, or is in question
     PROVISIONAL = "provisional"  # not final
 
 
@@ -36,23 +36,23 @@ class Placed(msgspec.Struct, frozen=True):
     reason: str
     attained: int
     charged: int
-    proofs: Mapping[str, Proof]  # of its charges and credits, by key
+    proofs: Mapping[str, Proof]  # delivery states of its charges and credits, by key
     opened_us: int
 
 
 class Reconciled(msgspec.Struct, frozen=True):
-    """Sessions in their places, and those that the ledger names without ever opening them."""
+    """Sessions in their places, and tokens in the ledger that no SessionOpened fact opens."""
 
     placed: tuple[Placed, ...]
     unopened: tuple[str, ...]
 
     def count(self, place: SessionPlace) -> int:
-        """How many sessions have that place."""
+        """The number of sessions in that place."""
         return sum(each.place is place for each in self.placed)
 
     @property
     def proven(self) -> Counter[Proof]:
-        """Charges and credits of them by whether the engine has them; what it was never asked about is unproven."""
+        """The number of charges and credits by delivery state; those that are not followed are unproven."""
         return Counter(proof for each in self.placed for proof in each.proofs.values())
 
     @property
@@ -68,8 +68,7 @@ def reconcile(
 ) -> Reconciled:
     """The sessions, each in its place.
 
-    `unopened` are tokens that entries have and no session; `proofs_of` gives what is known of a session's messages to
-    the engine.
+    `unopened` are tokens of entries without a session; `proofs_of` gives the delivery states of a session's messages.
     """
     return Reconciled(tuple(_place(each, proofs_of(each.token)) for each in sessions), tuple(sorted(unopened)))
 
@@ -79,7 +78,7 @@ def _place(session: RecordedSession, proofs: Mapping[str, Proof]) -> Placed:
     as_shown = {Proof.ORDERED: Proof.UNPROVEN, Proof.STORED: Proof.PENDING}
     known = {key: as_shown.get(proof, proof) for key, proof in proofs.items()}
     of_charges = {each.key: known.get(each.key, Proof.UNPROVEN) for each in session.charges}
-    attained, charged = len(session.standing), charged_units(session.charges)
+    attained, charged = len(session.increments), charged_units(session.charges)
     return Placed(session.token, place, reason, attained, charged, of_charges, session.counted.opened.at_us)
 
 
@@ -114,7 +113,7 @@ def _place_of(session: RecordedSession) -> tuple[SessionPlace, str]:
 
 
 def _refusals(session: RecordedSession) -> Iterator[str]:
-    """Who let a charge stand though the count differs, and when."""
+    """By whom and when a correction of a charge was refused although the count differs."""
     refused = [item for item in session.published.corrections if item.refused] if session.published is not None else []
     for item in refused:
         said = [

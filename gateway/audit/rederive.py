@@ -1,9 +1,9 @@
-"""Re-derives everything that was counted and charged from the recorded facts, and compares.
+"""Re-derives all increments and charges from the recorded facts, and compares them with the recorded ones.
 
-What a fresh state announces for the recorded transactions (rerun.py) must be what was recorded, entry for entry. It is
-the same code that counted: what is proven is that the record follows from the facts under the pinned policy, not that
-the rules are right. Entries other than facts, increments and charges are skipped. What an earlier
-version recorded is not derived again, for it had other rules; only what it took back without any fact is a problem.
+The announcements of a rerun of the recorded transactions (rerun.py) must equal the recorded ones, entry for entry. The
+code is the one that counted: this proves that the record follows from the facts under the pinned policy, not that the
+rules are right. Entries other than facts, increments and charges are skipped. Entries of an earlier version are not
+re-derived, for it had other rules; for these only a retraction or amendment without any fact is a problem.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ from gateway.session.state import Step
 
 
 class Rederiver:
-    """Takes transactions in order and yields what is wrong with them."""
+    """Takes transactions in order and yields their problems."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.increments = 0  # entries compared
@@ -32,7 +32,7 @@ class Rederiver:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What of the ledger is not derived again."""
+        """What the re-derivation does not cover."""
         since_seq, carried = self._rerun.since_seq, self._carried
         if not since_seq:
             return ()
@@ -47,12 +47,12 @@ class Rederiver:
         return (f"{whence}: their counts are not derived again",)
 
     def take(self, transaction: Sequence[RawEntry]) -> Iterator[AuditProblem]:
-        """What the transaction records that does not follow from the facts so far."""
+        """Increments and charges that the transaction records and the facts so far do not give, and the reverse."""
         if self._lost:
             return
         if transaction[-1].seq <= self._rerun.since_seq:
-            if transaction[-1].seq > self._gaps_before:  # the fact may be among those that were lost
-                yield from _taken_back_by_nothing(read(transaction))
+            if transaction[-1].seq > self._gaps_before:  # otherwise the fact may be among the lost ones
+                yield from _revised_without_fact(read(transaction))
             return
         first, now_us = transaction[0].seq, transaction[0].recorded_us
         content = read(transaction)
@@ -62,7 +62,7 @@ class Rederiver:
         self.charges += sum(not isinstance(what, Change) for _, (_, what) in content.announced)
         try:
             step = self._rerun.take(content, first - 1, now_us)
-        except Exception as error:  # noqa: BLE001 - facts that a forger made may break any rule
+        except Exception as error:  # noqa: BLE001 - forged facts may break any rule
             self._lost = True
             text = f"the facts cannot be followed from here on: {type(error).__name__}: {error}"
             yield AuditProblem(Area.INCREMENT, first, text)
@@ -78,8 +78,8 @@ class Rederiver:
         yield from _compare(content.announced, _announcements(step), transaction[-1].seq)
 
 
-def _taken_back_by_nothing(recorded: RecordedTransaction) -> Iterator[AuditProblem]:
-    """What an earlier version took back or moved without any fact: it had lost those that it rested on."""
+def _revised_without_fact(recorded: RecordedTransaction) -> Iterator[AuditProblem]:
+    """Retractions and amendments of an earlier version without any fact: it had lost the facts that it needed."""
     if recorded.facts:
         return
     for seq, (token, what) in recorded.announced:

@@ -6,7 +6,7 @@ import msgspec
 
 
 class Area(StrEnum):
-    """What a problem is about."""
+    """The part of the ledger that a problem concerns."""
 
     FILE = "file"
     CHAIN = "chain"
@@ -18,7 +18,7 @@ class Area(StrEnum):
 
 
 class AuditProblem(msgspec.Struct, frozen=True):
-    """One thing that is wrong. `seq` is the entry it concerns; 0 for the ledger as a whole."""
+    """One problem. `seq` is the entry that it concerns; 0 for the ledger as a whole."""
 
     area: Area
     seq: int
@@ -29,7 +29,7 @@ class AuditProblem(msgspec.Struct, frozen=True):
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was verified, and all that is wrong with it. `notes` say what the verification does not cover."""
+    """What was verified, and every problem found. `notes` say what the verification does not cover."""
 
     gateway: str
     epoch: str
@@ -40,11 +40,11 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     charges: int
     checkpoints_inside: int
     checkpoints_outside: int  # of this ledger, held by the receiver
-    attested_seq: int  # the last entry that a checkpoint from outside vouches for; 0 for none
+    attested_seq: int  # the last entry that a checkpoint from outside proves; 0 for none
     problems: tuple[AuditProblem, ...]
     notes: tuple[str, ...]
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there is no problem."""
         return not self.problems

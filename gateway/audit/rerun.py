@@ -1,12 +1,12 @@
-"""Reruns the tracker: feeds the recorded transactions to a fresh state, in the order in which they were committed.
+"""Reruns the tracker: applies the recorded transactions to a new state, in the order of their commits.
 
 Theory of operation. This is event sourcing: the state follows from its input alone, and its input is in the ledger:
 facts, the tokens that were drawn, and how far each unit was observed at each transaction. As in the gateway the state
-is a cache: what it lacks for a transaction is read back, from the entries before it. There is no window, and one
-session is re-derived without its neighbours.
+is a cache: what it lacks for a transaction is read back from the entries before it, so the rerun is limited to no
+period, and one session can be re-derived without the others.
 
-Entries that an earlier version recorded followed its rules. The rerun begins where these rules began, with the sessions
-as they were then.
+Entries of an earlier version followed that version's rules. The rerun begins after them, with the sessions as they were
+then.
 """
 
 import sqlite3
@@ -33,14 +33,14 @@ from gateway.session.spans import FOREVER, US_PER_S
 from gateway.session.state import ReadBack, Step, TrackerState, advance, begin, inspect, lacking, prune, with_read_back
 
 _IDLE_US = 1800 * US_PER_S  # at least; a pinned policy may say more
-# Until a session opens and brings its own, no policy decides anything.
+# No policy is needed before a session opens, which pins its own.
 _NO_POLICY = 'name = "none"\nrevision = "0"\neffective = 2000-01-01\nfirst_threshold_s = 960\n'
 
 Announcement = tuple[str, Change | Charge]  # session token, and the increment change or charge announced of it
 
 
 class RecordedTransaction(msgspec.Struct):
-    """One transaction: the input of the state, and the announcements it records; numbers are those of entries."""
+    """One transaction: the input of the state, and the announcements that it records, with sequence numbers."""
 
     facts: list[AnyFact]
     observed: list[ObservedUntil]
@@ -50,7 +50,7 @@ class RecordedTransaction(msgspec.Struct):
 
 
 class RederivedSession(msgspec.Struct, frozen=True):
-    """A session as re-derived from its facts; `facts` is empty for a token that another one replaced."""
+    """A session as re-derived from its facts; `session.facts` is empty for a token that another one replaced."""
 
     opened: SessionOpened
     session: Session
@@ -65,7 +65,7 @@ class RederivedSession(msgspec.Struct, frozen=True):
 
     @property
     def replaced_by(self) -> str:
-        """The token under which this session goes on; "" for its own."""
+        """The token that replaced the session's, or ""."""
         first = self.session.tokens[0]
         return "" if first == self.token else first
 
@@ -76,7 +76,7 @@ class RederivedSession(msgspec.Struct, frozen=True):
 
 
 class Rerun:
-    """A tracker state that takes the recorded transactions in order, from the first one that these rules made."""
+    """A tracker state that takes the recorded transactions in order, from the first one by the current rules."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.since_seq = reads.rules_since(connection)
@@ -88,13 +88,13 @@ class Rerun:
         self._begun = self.since_seq == 0
 
     def take(self, recorded: RecordedTransaction, before_seq: int, now_us: int) -> Step:
-        """The step that the input of one transaction makes, whose first entry follows `before_seq`.
+        """The step of one transaction, whose first entry comes after `before_seq`.
 
-        Forged facts may make it raise anything.
+        Forged facts may make it raise any exception.
         """
         tokens = iter([fact.token for fact in recorded.opened])
         if not self._begun:
-            first = self._first_look(before_seq, now_us, tokens)
+            first = self._first_step(before_seq, now_us, tokens)
             self._begun = True
         else:
             first = Step()
@@ -106,8 +106,8 @@ class Rerun:
         self.records.update({each.token: each for each in step.records})
         return Step(step.facts, (*first.outcomes, *step.outcomes), step.records)
 
-    def _first_look(self, before_seq: int, now_us: int, tokens: Iterator[str]) -> Step:
-        """What a gateway with these rules publishes at its first start, which takes nothing back."""
+    def _first_step(self, before_seq: int, now_us: int, tokens: Iterator[str]) -> Step:
+        """What a gateway with the current rules publishes at its first start: without retractions or amendments."""
         state, step = self._advanced(self._state, (), before_seq, now_us, tokens)
         wrong = {each.record.token for each in step.outcomes if each.revises}
         self._state, kept = state.with_asleep(wrong, self.records), step.without(wrong)
@@ -122,13 +122,13 @@ class Rerun:
             found, whole = gather(source, missing, facts, _IDLE_US)
             opened = [fact.token for fact in found if isinstance(fact, SessionOpened) and fact.token in self.records]
             state = with_read_back(state, ReadBack(found, tuple(self.records[token] for token in opened), whole))
-        # A token that was not recorded is given a name that no token can have.
+        # A session whose token was not recorded gets a name that no token can have.
         unrecorded = (f"unrecorded-{now_us}-{number}" for number in range(1 << 30))
         return advance(state, facts, self._observed, now_us, lambda: next(tokens, "") or next(unrecorded))
 
 
 def rederived(connection: sqlite3.Connection, token: str) -> RederivedSession | None:
-    """One session as the facts have it at the end of the ledger; None if no fact opens it."""
+    """One session re-derived at the end of the ledger; None if no fact opens it."""
     key: Key = ("token", token)
     found = read_back(connection, [Anchor(key, 0)], (), _IDLE_US)
     opened = next((each for each in found.facts if isinstance(each, SessionOpened) and each.token == token), None)

@@ -1,6 +1,6 @@
-"""The sessions of a ledger: each as it was recorded and as it is re-derived from its facts.
+"""The sessions of a ledger, each as recorded and as re-derived from its facts.
 
-Whether the two agree is checked by `verify`, not here.
+`verify` checks whether the two agree.
 """
 
 import sqlite3
@@ -29,12 +29,12 @@ _FOREVER_US = 1 << 62
 
 
 class RecordedSession(msgspec.Struct, frozen=True):
-    """A session as it was recorded, and as it is re-derived."""
+    """A session as recorded, and as re-derived from its facts."""
 
     counted: RederivedSession
     log: tuple[Change, ...]
     charges: tuple[Charge, ...]
-    published: Published | None  # last
+    published: Published | None  # as recorded last
 
     @property
     def token(self) -> str:
@@ -47,13 +47,13 @@ class RecordedSession(msgspec.Struct, frozen=True):
         return self.counted.outcome.record.policy
 
     @property
-    def standing(self) -> tuple[Emitted, ...]:
-        """The increments that were announced and not retracted."""
+    def increments(self) -> tuple[Emitted, ...]:
+        """The increments that were published and not retracted."""
         return tuple(each for each in fold((), self.log) if not each.retracted)
 
 
 def origin_of(connection: sqlite3.Connection) -> LedgerOrigin:
-    """Whose ledger this is. Raises LedgerUnavailable in one that no gateway has begun."""
+    """The ledger's gateway and epoch. Raises LedgerUnavailable in a file that no gateway has begun."""
     origin = reads.origin(connection)
     if origin is None:
         raise LedgerUnavailable("this is a ledger that no gateway has begun")
@@ -61,7 +61,7 @@ def origin_of(connection: sqlite3.Connection) -> LedgerOrigin:
 
 
 def sessions(connection: sqlite3.Connection) -> Iterator[RecordedSession]:
-    """Every session, in the order of opening. Raises LedgerDamaged where the entries cannot be followed."""
+    """Every session, in the order of opening. Raises LedgerDamaged if its entries cannot be read."""
     return (session(connection, token) for token in reads.tokens_opened(connection, -_FOREVER_US, _FOREVER_US))
 
 
@@ -84,7 +84,7 @@ def _day_of(connection: sqlite3.Connection, token: str) -> date:
     try:
         facts = LedgerFacts(connection).of(("token", token))
         return opened_on(next(fact for fact in facts if isinstance(fact, SessionOpened)))
-    except Exception as error:  # whatever a damaged ledger may hold
+    except Exception as error:  # a damaged ledger may hold anything
         raise LedgerDamaged(f"session {token} cannot be followed ({error!r}); verify the ledger") from error
 
 
@@ -101,7 +101,7 @@ def session(connection: sqlite3.Connection, token: str) -> RecordedSession:
         charges = tuple(map(charge_of, bodies[EntryKind.CHARGE]))
     except UnknownSession:
         raise
-    except Exception as error:  # whatever a damaged ledger may hold
+    except Exception as error:  # a damaged ledger may hold anything
         raise LedgerDamaged(f"session {token} cannot be followed ({error}); verify the ledger") from error
     return RecordedSession(counted, log, charges, published[0] if published else None)
 

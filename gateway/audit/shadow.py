@@ -1,4 +1,4 @@
-"""A shadow run compared: what was computed beside what was charted by hand, session by session."""
+"""Compares a shadow run with charting by hand: computed against charted minutes and units, session by session."""
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ COLUMNS = ("session", "visit", "minutes")
 
 
 class ChartUnreadable(ValueError):
-    """The charted file cannot be used; `problems` names every line that is wrong."""
+    """The charted file cannot be used; `problems` names every invalid line."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -32,16 +32,16 @@ class Charted(msgspec.Struct, frozen=True):
 
 
 class Agreement(StrEnum):
-    """How a session compares."""
+    """The result of comparing one session."""
 
     SAME = "same"
     DIFFERENT = "different"
     NOT_CHARTED = "not charted"
-    NOT_COMPUTED = "not computed"  # no session fits the line, or several do
+    NOT_COMPUTED = "not computed"  # no session matches the line, or several do
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """One session, or one line that fits none; None is what is not there."""
+    """The comparison of one session, or of one line that matches none; None where there is no value."""
 
     session: str
     line: int | None
@@ -54,7 +54,7 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 def read_chart(text: str) -> list[Charted]:
-    """Reads CSV with a header: `minutes`, and `session` or `visit` or both; other columns are passed over.
+    """Reads CSV with a header: `minutes`, and `session` or `visit` or both; other columns are ignored.
 
     Raises ChartUnreadable.
     """
@@ -82,9 +82,9 @@ def read_chart(text: str) -> list[Charted]:
 def compare(
     sessions: Iterable[RecordedSession], charted: Iterable[Charted], subject_of: Callable[[str], str]
 ) -> list[Compared]:
-    """Every line beside its session, then the sessions of the same days that nobody charted.
+    """Every line with its session, then the sessions of the same days that were not charted.
 
-    A session without any unit need not be charted. `subject_of` gives the name under which the ledger knows a visit.
+    A session without any unit need not be charted. `subject_of` gives the pseudonym of a visit in the ledger.
     """
     own = [each for each in sessions if not each.counted.replaced_by]
     compared: list[Compared] = []
@@ -99,14 +99,14 @@ def compare(
         compared.append(_beside(found[0], line))
     days = {opened_on(each.counted.opened) for each in matched.values()}
     for each in own:
-        if each.token not in matched and each.standing and opened_on(each.counted.opened) in days:
+        if each.token not in matched and each.increments and opened_on(each.counted.opened) in days:
             units, minutes = _computed(each)
             compared.append(Compared(each.token, None, Agreement.NOT_CHARTED, units, minutes, 0, None))
     return compared
 
 
 def units_of(minutes: float, policy: Policy) -> int:
-    """The units that uninterrupted `minutes` make under the policy's thresholds."""
+    """The units attained by uninterrupted `minutes` under the policy's thresholds."""
     beyond_s = minutes * 60 - policy.first_threshold_s
     return 0 if beyond_s < 0 else 1 + int(beyond_s // policy.increment_s)
 
@@ -126,4 +126,4 @@ def _beside(session: RecordedSession, line: Charted) -> Compared:
 
 def _computed(session: RecordedSession) -> tuple[int, float]:
     minutes = session.counted.outcome.assessment.net_us / _US_PER_MINUTE
-    return len(session.standing), round(minutes, 2)
+    return len(session.increments), round(minutes, 2)

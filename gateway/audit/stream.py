@@ -1,6 +1,6 @@
-"""Reads the entries of a ledger as they are in the file, without trusting them: all page by page, or those asked for.
+"""Reads the entries of a ledger as they are in the file, without validation: all of them page by page, or some.
 
-Text that is no UTF-8 is read with replacement characters: its hash then differs, which is what a verifier looks for.
+Text that is not UTF-8 is read with replacement characters: its hash then differs, which a verifier detects.
 """
 
 import sqlite3
@@ -14,7 +14,7 @@ from gateway.ledger.entry import EntryKind
 from gateway.ledger.store import open_readonly
 
 PAGE_ENTRIES = 5_000
-_BEFORE_ALL = -(1 << 62)  # a forger may have numbered below 1
+_BEFORE_ALL = -(1 << 62)  # below every number, for a forger may have used numbers below 1
 _COLUMNS = "seq, recorded_us, kind, session, body, prev_hash, hash"
 
 
@@ -32,7 +32,7 @@ class RawEntry(msgspec.Struct, frozen=True):
 
 @contextmanager
 def open_snapshot(path: Path) -> Generator[sqlite3.Connection]:
-    """The ledger as it is now, unmoved by a gateway that goes on writing. Raises LedgerUnavailable."""
+    """A snapshot of the ledger, unaffected by a gateway that writes to it. Raises LedgerUnavailable."""
     with open_readonly(path) as connection:
         connection.text_factory = _text
         connection.execute("BEGIN")
@@ -60,7 +60,7 @@ def of_session(connection: sqlite3.Connection, token: str) -> list[RawEntry]:
 
 
 def numbered(connection: sqlite3.Connection, seqs: Iterable[int]) -> Iterator[RawEntry]:
-    """The entries with these numbers, in order, as far as there are such."""
+    """The entries with these sequence numbers, in order; numbers without an entry are skipped."""
     for seq in sorted(seqs):
         for fields in connection.execute(f"SELECT {_COLUMNS} FROM entry WHERE seq = ?", (seq,)):
             yield RawEntry(*fields)
@@ -73,14 +73,15 @@ def facts_recorded_at(connection: sqlite3.Connection, recorded_us: int) -> list[
 
 
 def transactions(entries: Iterable[RawEntry]) -> Iterator[list[RawEntry]]:
-    """The entries, as they were committed together.
+    """The entries, grouped by transaction.
 
-    One transaction has one instant of recording, and its facts come before what they caused; so a fact that follows
-    an announcement of the same instant begins another. Only the first entry after a start may precede facts.
+    The entries of a transaction have one instant of recording, and its facts come before what they caused; so a fact
+    after an announcement of the same instant begins another transaction. Only the first entry after a start may
+    precede facts.
     """
     group: list[RawEntry] = []
     for entry in entries:
-        if group and (entry.recorded_us != group[0].recorded_us or _begins_anew(group, entry)):
+        if group and (entry.recorded_us != group[0].recorded_us or _begins_transaction(group, entry)):
             yield group
             group = []
         group.append(entry)
@@ -88,7 +89,7 @@ def transactions(entries: Iterable[RawEntry]) -> Iterator[list[RawEntry]]:
         yield group
 
 
-def _begins_anew(group: list[RawEntry], entry: RawEntry) -> bool:
+def _begins_transaction(group: list[RawEntry], entry: RawEntry) -> bool:
     announced_before = group[-1].kind != EntryKind.FACT and len(group) > 1
     return entry.kind == EntryKind.FACT and announced_before
 

@@ -23,8 +23,8 @@ from gateway.ledger.reads import LedgerOrigin
 def verify(path: Path, outside: Sequence[Checkpoint] = (), keys: Collection[bytes] | None = None) -> AuditReport:
     """Verifies the ledger at `path` against itself and the checkpoints that a receiver holds.
 
-    `keys` are the raw public keys that may have signed; None takes each checkpoint's own word for its key.
-    Raises LedgerUnavailable where there is no ledger that this version reads.
+    `keys` are the accepted raw public keys; None accepts the key that each checkpoint itself names.
+    Raises LedgerUnavailable if there is no ledger that this version reads.
     """
     with open_snapshot(path) as connection:
         origin = reads.origin(connection)
@@ -79,7 +79,7 @@ def _file_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
 
 
 class _Chain:
-    """Follows the links, on past what is broken. `hashes` keeps those of the wanted entries."""
+    """Verifies the hash chain and goes on after a broken link. `hashes` gets those of the wanted entries."""
 
     def __init__(self, genesis: Head, wanted: set[int]) -> None:
         self.head = genesis

@@ -41,7 +41,7 @@ def recount(ledger: Path, name: str, *, as_json: bool) -> None:
 
 def _recount(session: RecordedSession, other: Callable[[Policy], Policy]) -> _Recount:
     counted = session.counted.under(other(session.policy))
-    return _Recount(session.token, session.policy.name, len(session.standing), len(counted.increments))
+    return _Recount(session.token, session.policy.name, len(session.increments), len(counted.increments))
 
 
 def _other_policy(name: str) -> Callable[[Policy], Policy]:

@@ -1,1 +1,1 @@
-"""What goes into every audit bundle as it stands."""
+"""Files that are copied unchanged into every audit bundle."""

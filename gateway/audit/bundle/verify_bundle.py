@@ -1,4 +1,4 @@
-"""Checks an audit bundle. It stands alone: the standard library of any Python from 3.11 on, and the files beside it.
+"""Checks an audit bundle. It needs only Python from 3.11 on, with its standard library, and the bundle's files.
 
     python3 verify_bundle.py [--held FILE] [--hash SEQ HASH]
 
@@ -23,7 +23,7 @@ SLACK_S = 0.002  # instants in messages are cut to milliseconds
 
 
 def main() -> int:
-    """Checks the bundle and says what is wrong with it."""
+    """Checks the bundle and prints every problem."""
     parser = argparse.ArgumentParser(description="Checks the audit bundle in this script's directory.")
     parser.add_argument("--held", metavar="FILE", type=Path, help="checkpoints that you hold, one JSON object a line")
     parser.add_argument("--hash", nargs=2, metavar=("SEQ", "HASH"), help="the hash that you know entry SEQ has")
@@ -69,7 +69,7 @@ def hashes(checkpoints: Iterable[Json], bundle: Json) -> Iterator[tuple[int, str
 
 
 def entry_hash(bundle: Json, entry: Json) -> str:
-    """What the entry's hash must be, by all that it says."""
+    """The hash that the entry must have, computed from its fields."""
     digest = hashlib.sha256(entry["body"].encode()).hexdigest() if "body" in entry else entry["body_sha256"]
     place = (bundle["gateway"], bundle["epoch"], str(entry["seq"]))
     said = (entry["kind"], entry["session"], str(entry["recorded_us"]), digest, entry["prev_hash"])
@@ -78,7 +78,7 @@ def entry_hash(bundle: Json, entry: Json) -> str:
 
 
 def check_chain(bundle: Json, chain: list[Json]) -> Iterator[str]:
-    """The entries follow each other without a gap, and those of the session are shown."""
+    """The entries are chained without a gap, and those of the session are shown."""
     if [entry["seq"] for entry in chain] != list(range(bundle["first"], bundle["last"] + 1)):
         yield "the chain has a gap, or not the range that bundle.json says"
     for before, entry in pairwise(chain):
@@ -92,7 +92,7 @@ def check_chain(bundle: Json, chain: list[Json]) -> Iterator[str]:
 
 
 def check_checkpoints(bundle: Json, chain: list[Json], held: dict[int, str]) -> Iterator[str]:
-    """The chain has the hashes that checkpoints say; one that is held vouches for all of the session."""
+    """The chain has the hashes that checkpoints state; one that is held proves all of the session's entries."""
     inside = dict(hashes(lines(HERE / "checkpoints.jsonl"), bundle))
     own = {entry["seq"]: entry["hash"] for entry in chain}
     for whose, known in (("in the bundle", inside), ("that you hold", held)):
@@ -105,7 +105,7 @@ def check_checkpoints(bundle: Json, chain: list[Json], held: dict[int, str]) -> 
 
 
 def check_session(bundle: Json, chain: list[Json]) -> Iterator[str]:
-    """Counts and increments are what the chain says, as far as it is shown."""
+    """Counts and increments agree with the chain, as far as it is shown."""
     shown = [entry for entry in chain if entry["session"] == bundle["session"] and "body" in entry]
     withheld = {entry["kind"] for entry in chain if entry["seq"] in bundle["withheld"]}
     standing, charged = standing_of(shown), charged_of(shown)
@@ -114,13 +114,13 @@ def check_session(bundle: Json, chain: list[Json]) -> Iterator[str]:
     if "charge" not in withheld and charged != bundle["charged"]:
         yield f"{charged} units are charged by the chain, bundle.json says {bundle['charged']}"
     session = HERE / "session.json"
-    told = json.loads(session.read_text(encoding="utf-8")) if session.exists() else None
+    recorded = json.loads(session.read_text(encoding="utf-8")) if session.exists() else None
     increments = standing
-    if "increment" in withheld and told is not None:
-        keys = set(told["increments_standing"])
-        increments = {row["data"]["index"]: row["data"] for row in told["increments"] if row["key"] in keys}
-    elif told is not None:
-        rows = [row["data"] for row in told["increments"]]
+    if "increment" in withheld and recorded is not None:
+        keys = set(recorded["increments_standing"])
+        increments = {row["data"]["index"]: row["data"] for row in recorded["increments"] if row["key"] in keys}
+    elif recorded is not None:
+        rows = [row["data"] for row in recorded["increments"]]
         for data in standing.values():
             if {key: value for key, value in data.items() if key != "patient"} not in rows:
                 yield f"session.json has {data['increment']} otherwise than the chain"
@@ -156,7 +156,7 @@ def charged_of(entries: list[Json]) -> int:
 
 
 def check_increment(index: int, data: Json, policy: Json) -> Iterator[str]:
-    """The intervals lie after the infusion's end, do not overlap, and add up to the threshold under the policy."""
+    """The intervals are after the infusion's end, do not overlap, and sum up to the threshold under the policy."""
     name = data["increment"] + data["revision"]
     needed_s = policy["first_threshold_s"] + (index - 1) * policy.get("increment_s", 1800)
     if data["threshold_s"] != needed_s:
@@ -182,7 +182,7 @@ def instant(text: str) -> float:
 
 
 def say(text: str) -> None:
-    """One line to whoever asked."""
+    """Print one line."""
     sys.stdout.write(f"{text}\n")
 
 

@@ -50,7 +50,7 @@ def capgate(*arguments: str | Path) -> Result:
 
 def test_sessions_stand_as_recorded_and_as_their_facts_give_them(recorded: list[RecordedSession]) -> None:
     assert [each.token for each in recorded] == [FIRST, SECOND]
-    assert [[each.revision for each in one.standing] for one in recorded] == [["B", "B", "B"], ["A", "A"]]
+    assert [[each.revision for each in one.increments] for one in recorded] == [["B", "B", "B"], ["A", "A"]]
     assert [len(one.counted.outcome.assessment.increments) for one in recorded] == [3, 2]
     assert [len(one.charges) for one in recorded] == [1, 0]
 
