@@ -28,7 +28,10 @@ def request_command(
     accepted: type[ShownAnswer],
     *params: click.Parameter,
 ) -> click.Command:
-    """A command that sends `request` with its parameters as fields, and prints the answer, of type `accepted`."""
+    """A command that sends `request` with its parameters as fields, and prints the answer, of type `accepted`.
+
+    `group` is "" for a command that stands by itself.
+    """
 
     def callback(config: Path, as_json: bool, **fields: object) -> None:
         given = {key: value for key, value in fields.items() if value is not None}
@@ -46,7 +49,8 @@ def request_command(
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the gateway's answer as it is."),
     )
-    epilog = f"Example: capgate {group} {name} {example}--config /etc/capgate/gateway.toml. {_EXITS}"
+    shown = " ".join(filter(None, (group, name, example.strip())))
+    epilog = f"Example: capgate {shown} --config /etc/capgate/gateway.toml. {_EXITS}"
     return click.Command(name, params=[*params, *common], callback=callback, help=text, epilog=epilog)
 
 

@@ -8,6 +8,7 @@ from gateway.control.answers import (
     ChargeView,
     CorrectionView,
     DoneAnswer,
+    FeedAnswer,
     NewChargeView,
     RefusalAnswer,
     SessionAnswer,
@@ -20,7 +21,7 @@ from gateway.control.answers import (
 from gateway.ledger.deliveries import Proof
 from gateway.runtime.logs import escaped
 
-ShownAnswer = SessionsAnswer | SessionAnswer | WorklistAnswer | DoneAnswer | ActAnswer
+ShownAnswer = SessionsAnswer | SessionAnswer | WorklistAnswer | FeedAnswer | DoneAnswer | ActAnswer
 
 
 def answer_text(answer: ShownAnswer | RefusalAnswer) -> str:
@@ -36,9 +37,9 @@ def _lines(answer: ShownAnswer | RefusalAnswer) -> Iterator[str]:
         case DoneAnswer():
             yield answer.done
         case WorklistAnswer():
-            yield from map(_work, answer.work)
-            if not answer.work:
-                yield "nothing to look at"
+            yield from _worklist(answer)
+        case FeedAnswer():
+            yield from _feed(answer)
         case SessionsAnswer():
             for session in answer.sessions:
                 yield from _summary(session)
@@ -55,6 +56,21 @@ def _lines(answer: ShownAnswer | RefusalAnswer) -> Iterator[str]:
                 yield "counts and states stay as they are"
         case _:
             assert_never(answer)
+
+
+def _feed(answer: FeedAnswer) -> Iterator[str]:
+    for row in answer.feed:
+        result = f"{row.result} ({row.code})" if row.code else row.result
+        late = f", {row.late_today} late" if row.late_today else ""
+        yield f"{row.sender}  {row.type}  {result}: {row.today} today{late}, {row.since_start} since the start"
+        yield f"  last {row.last_at} {row.last_id}".rstrip()
+    yield f"the gateway started {answer.since}" if answer.feed else f"no message since the start, {answer.since}"
+
+
+def _worklist(answer: WorklistAnswer) -> Iterator[str]:
+    yield from map(_work, answer.work)
+    if not answer.work:
+        yield "nothing to look at"
 
 
 def _work(work: WorkView) -> str:

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 from gateway.commissioning.trial import TrialResult
 from gateway.ledger.deliveries import Proof
 from gateway.messages.outbound.device import Mode
+from gateway.monitoring.feed import FeedResult
 from gateway.session.assessment import Phase
 from gateway.session.charges import CorrectionReason
 from gateway.session.facts import EndSource, WorkKind
@@ -115,6 +116,20 @@ class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
     refused: bool
 
 
+class FeedView(msgspec.Struct, frozen=True, kw_only=True):
+    """The messages of one sender and type that were answered alike. Of no message is any content kept."""
+
+    sender: str
+    type: str
+    result: FeedResult
+    code: str
+    today: int
+    late_today: int  # of them, those with something that happened a quarter of an hour before or more
+    since_start: int
+    last_id: str
+    last_at: str
+
+
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     """A session. `infusion_end` to `facts` are set where one session was asked for, `patient` with `identify`."""
 
@@ -203,6 +218,13 @@ class WorklistAnswer(Answer, frozen=True, kw_only=True):
     work: tuple[WorkView, ...]
 
 
+class FeedAnswer(Answer, frozen=True, kw_only=True):
+    """To `feed`: the messages that were answered alike, by sender and type."""
+
+    since: str  # when the gateway started, and with it the counts
+    feed: tuple[FeedView, ...]
+
+
 class DoneAnswer(Answer, frozen=True, kw_only=True):
     """To `resend`, `swap`, `swap-back` and `reload`: what was done, in words."""
 
@@ -228,6 +250,7 @@ AnyAnswer = (
     | SessionsAnswer
     | SessionAnswer
     | WorklistAnswer
+    | FeedAnswer
     | DoneAnswer
     | TrialAnswer
     | ActAnswer

@@ -110,6 +110,12 @@ class Worklist(ControlRequest):
     request: Literal["worklist"]
 
 
+class FeedRequest(ControlRequest):
+    """What became of the interface engine's messages."""
+
+    request: Literal["feed"]
+
+
 class ResendRequest(ControlRequest):
     """Send one message again, by its key, or every message that the engine rejected."""
 
@@ -294,7 +300,7 @@ AnySessionAct = (
 AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct
 AnyUnitRequest = Reload | Swap | SwapBack
 AnyOutboxRequest = ResendRequest | SendTest
-AnyQuery = Status | Sessions | OneSession | Worklist | AnyUnitRequest | AnyOutboxRequest
+AnyQuery = Status | Sessions | OneSession | Worklist | FeedRequest | AnyUnitRequest | AnyOutboxRequest
 AnyRequest = AnyQuery | AnyAct
 
 _MODELS: dict[str, type[ControlRequest]] = {

@@ -19,6 +19,7 @@ from gateway.control.answers import (
     ActAnswer,
     AnyAnswer,
     DoneAnswer,
+    FeedAnswer,
     PatientView,
     RefusalAnswer,
     SessionAnswer,
@@ -33,6 +34,7 @@ from gateway.control.requests import (
     AnyAct,
     AnyRequest,
     Bind,
+    FeedRequest,
     OneSession,
     ReleaseAct,
     Reload,
@@ -50,6 +52,7 @@ from gateway.control.requests import (
 from gateway.control.units import UnitService
 from gateway.control.views import (
     fact_kind,
+    feed_view,
     outbox_view,
     patient_view,
     session_change_view,
@@ -123,6 +126,8 @@ class ControlService:
             case Worklist():
                 records = self._records.values()
                 return WorklistAnswer(work=tuple(work_view(item, records) for item in self._pipeline.state.work))
+            case FeedRequest():
+                return self._feed()
             case Reload() | Swap() | SwapBack():
                 return await self._units.serve(request)
             case ResendRequest():
@@ -151,6 +156,11 @@ class ControlService:
             acts=ACTS,
             outbox=outbox_view(deliveries, receipts_expected=config.receipts.expected is not None),
         )
+
+    def _feed(self) -> FeedAnswer:
+        feed = self._pipeline.feed
+        rows = tuple(feed_view(row) for row in feed.rows(self._clock.now().utc_us))
+        return FeedAnswer(since=rfc3339(feed.since_us), feed=rows)
 
     async def _sessions(self, request: Sessions) -> SessionsAnswer:
         views: list[SessionView] = []

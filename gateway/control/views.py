@@ -10,6 +10,7 @@ from gateway.control.answers import (
     ChargeView,
     CorrectionView,
     FactFields,
+    FeedView,
     IncrementChangeView,
     IncrementView,
     InfusionEndView,
@@ -24,6 +25,7 @@ from gateway.control.answers import (
 from gateway.ledger.batch import Identity
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.messages.instants import rfc3339
+from gateway.monitoring.feed import FeedRow
 from gateway.session.charges import uncredited_charges
 from gateway.session.facts import AnyFact, WorkKind
 from gateway.session.increments import Change, Op
@@ -122,6 +124,21 @@ def work_view(item: WorkItem, records: Iterable[SessionRecord]) -> WorkView:
             or (raised.what is WorkKind.RECEIPTS_DISAGREE and record.token == session_of(raised.order))
             or (raised.patient and raised.patient == record.patient)
         ),
+    )
+
+
+def feed_view(row: FeedRow) -> FeedView:
+    """A row of the feed, with its instant as text."""
+    return FeedView(
+        sender=row.sender,
+        type=row.type,
+        result=row.result,
+        code=row.code,
+        today=row.today,
+        late_today=row.late_today,
+        since_start=row.since_start,
+        last_id=row.last_id,
+        last_at=rfc3339(row.last_us),
     )
 
 

@@ -15,6 +15,7 @@ from gateway.messages.cloudevents import Origin, encode_event
 from gateway.messages.destination import Destination
 from gateway.messages.instants import rfc3339
 from gateway.messages.outbound.device import AlarmData, AlarmState, alarm_event
+from gateway.monitoring.feed import FeedRow
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import NOBODY_LISTENS, REFUSED_FROM
 from gateway.session.fact_types import SharedBy
@@ -40,6 +41,7 @@ class AlarmCode(StrEnum):
     NOBODY_LISTENS = "nobody-listens"
     MESSAGES_WAIT = "messages-wait"
     MESSAGE_REJECTED = "message-rejected"
+    FEED_REJECTED = "feed-rejected"
     RECEIPT_OVERDUE = "receipt-overdue"
     LEDGER_SET_ASIDE = "ledger-set-aside"
     ENTRIES_LOST = "entries-lost"
@@ -54,7 +56,7 @@ _SHARED = {
     SharedBy.LINE: "reads the same line and address",
     SharedBy.CHAIR: "has a unit at the same chair",
 }
-_COUNTING = (AlarmCode.SESSIONS_INCOMPLETE, AlarmCode.SESSIONS_HELD)
+_COUNTING = (AlarmCode.FEED_REJECTED, AlarmCode.SESSIONS_INCOMPLETE, AlarmCode.SESSIONS_HELD)
 
 
 class UnitDown(msgspec.Struct, frozen=True):
@@ -81,6 +83,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     oldest_unreceipted_s: float = 0.0
     oldest_stored_s: float = 0.0
     rejected: int = 0
+    feed_rejected: Sequence[FeedRow] = ()  # rejected messages of the engine, of the last hour
     ledger_set_aside: str = ""  # the damaged file's name
     lost_since_us: int | None = None  # from then on entries of the ledger may be lost; None: none are
     start_disagrees: int = 0  # sessions
@@ -121,6 +124,13 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
         yield AlarmCode.MESSAGES_WAIT, f"messages wait for the broker for {now.oldest_unsent_s / 60:.0f} min"
     if now.rejected:
         yield AlarmCode.MESSAGE_REJECTED, f"the engine rejected {now.rejected} messages; see capgate outbox list"
+    if now.feed_rejected:
+        last = max(now.feed_rejected, key=lambda row: row.last_us)
+        text = (
+            f"messages of the engine are rejected, {sum(row.today for row in now.feed_rejected)} today, the last "
+            f"a {last.type} with id {last.last_id or 'unknown'}: {last.code}; see capgate feed"
+        )
+        yield AlarmCode.FEED_REJECTED, text
     yield from _overdue(now)
     if now.ledger_set_aside:
         text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"

@@ -6,7 +6,7 @@ nothing here runs between scrapes but the loop-lag probe.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -18,6 +18,7 @@ from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.file_check import FileCheck
 from gateway.monitoring.alarms import AlarmCode, Waiting
 from gateway.monitoring.counters import REPLY_BUCKETS_S, UnitCounters
+from gateway.monitoring.feed import FeedResult, FeedRow
 from gateway.mqtt.types import MqttCounters
 from gateway.session.outcome import SessionState
 
@@ -78,7 +79,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     oldest_pending_s: float = 0.0  # 0.0: no receipt is awaited
     polls_held_back: int = 0
     sessions: Mapping[SessionState, Waiting] = {}  # that are not done
-    messages: Mapping[str, int] = {}  # accepted, ignored, rejected, repeated -> count
+    messages: Mapping[FeedResult, int] = {}
+    feed: Sequence[FeedRow] = ()
     unknown_words: Mapping[str, int] = {}  # field of HL7 -> count
     delays_s: Mapping[str, float] = {}  # sender -> shortest time from charting to receipt
 
@@ -99,6 +101,7 @@ class _GatewayCollector(Collector):
         for result, count in now.messages.items():
             messages.add_metric((result,), count)
         yield messages
+        yield _feed_metric(now.feed)
         words = CounterMetricFamily(
             "capgate_unknown_words", "Words of the MAR that the site gives no meaning.", labels=("field",)
         )
@@ -188,6 +191,14 @@ def _mqtt_metrics(counters: MqttCounters) -> Iterable[Metric]:
     )
     for name, text, count in counted:
         yield CounterMetricFamily(f"capgate_mqtt_{name}", text, count)
+
+
+def _feed_metric(rows: Iterable[FeedRow]) -> Metric:
+    text = "Messages of the engine by sender, type and answer."
+    feed = CounterMetricFamily("capgate_feed_messages", text, labels=("sender", "type", "result", "code"))
+    for row in rows:
+        feed.add_metric((row.sender, row.type, row.result, row.code), row.since_start)
+    return feed
 
 
 def _session_metrics(sessions: Mapping[SessionState, Waiting]) -> Iterable[Metric]:

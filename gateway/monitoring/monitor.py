@@ -14,6 +14,7 @@ from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.store import Ledger
 from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown, Waiting
 from gateway.monitoring.counters import UnitCounters
+from gateway.monitoring.feed import Feed
 from gateway.monitoring.health import Health, HealthServer
 from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
 from gateway.mqtt.gateway_status import software_version
@@ -77,8 +78,7 @@ class Answers(Protocol):
 class Monitor:
     """The alarms, health and metrics of one gateway.
 
-    `increments` are counted by operation, `messages` by answer, `unknown_words` by field, `delays_s` measured
-    by sender.
+    `increments` are counted by operation.
     """
 
     def __init__(
@@ -93,9 +93,7 @@ class Monitor:
         increments: Mapping[str, int],
         records: Callable[[], Iterable[SessionRecord]],
         work: Callable[[], Iterable[AnyFact]],
-        messages: Mapping[str, int],
-        unknown_words: Mapping[str, int],
-        delays_s: Mapping[str, float],
+        feed: Feed,
         lag: LoopLag,
         answers: Answers,
         shared: Callable[[], Sequence[UnitShared]],
@@ -110,9 +108,7 @@ class Monitor:
         self._increments = increments
         self._records = records
         self._work = work
-        self._messages = messages
-        self._unknown_words = unknown_words
-        self._delays_s = delays_s
+        self._feed = feed
         self._lag = lag
         self._answers = answers
         self._shared = shared
@@ -157,6 +153,7 @@ class Monitor:
             units_down=self._units.down(self._clock.now().utc_us),
             units_shared=self._shared(),
             held_topics=self._mqtt.held_topics,
+            feed_rejected=self._feed.rejected_lately(self._clock.now().utc_us),
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,
             oldest_unreceipted_s=self._age_s(self._deliveries.oldest_us) or 0.0,
             oldest_stored_s=self._age_s(self._deliveries.oldest_stored_us) or 0.0,
@@ -188,9 +185,10 @@ class Monitor:
             units=self._polling.unit_counters,
             lines=self._polling.line_counters(),
             increments=self._increments,
-            messages=self._messages,
-            unknown_words=self._unknown_words,
-            delays_s=self._delays_s,
+            messages=self._feed.results,
+            feed=self._feed.rows(self._clock.now().utc_us),
+            unknown_words=self._feed.unknown_words,
+            delays_s=self._feed.delays_s,
             outbox_depth=self._backlog.depth,
             ledger_check=self._ledger.file_check,
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,

@@ -45,9 +45,9 @@ from gateway.messages.inbound.answers import (
     InboundFormat,
     Receipt,
     Rejected,
-    answer_name,
 )
 from gateway.messages.inbound.parts import messages_in
+from gateway.monitoring.feed import Feed, feed_message
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import OutgoingMessage
 from gateway.recording.group_commit import GroupCommit
@@ -76,7 +76,6 @@ from gateway.session.state import (
     prune,
     with_read_back,
 )
-from gateway.session.statements import InfusionFact
 from gateway.session.worklist import work_key
 
 _log = logging.getLogger("capgate.sessions")
@@ -85,7 +84,6 @@ TICK_S = 60.0  # how often a unit's observation is recorded
 STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
 REPEATED_US = 7 * 86_400 * US_PER_S  # how long a repeat is recognised by its id alone, as earlier versions recorded it
 ORDERS_AT_ONCE = 100  # in one step, so that readings are taken in between
-_MAX_SENDERS = 32  # whose delays are kept in memory
 
 
 class AnsweredMessage(msgspec.Struct, frozen=True):
@@ -106,9 +104,7 @@ class Pipeline:
 
     def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, restart: Restart) -> None:
         self.increments: Counter[str] = Counter()  # by operation, since the start
-        self.messages: Counter[str] = Counter()  # by their answer, since the start
-        self.unknown_words: Counter[str] = Counter()  # by the field that had them, since the start
-        self.delays_s: dict[str, float] = {}  # sender -> shortest time from a charting to its receipt, since the start
+        self.feed = Feed(config.time_zone or config.policy.zone, clock.now().utc_us)
         self._clock = clock
         self._ledger = ledger
         origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
@@ -236,17 +232,13 @@ class Pipeline:
         repeated = bool(taken) and await self._ledger.knows_message(taken, read.message_id, since_us)
         if repeated:
             read = Accepted(read.message_id, (), note="this message was taken before")
-        self.messages["repeated" if repeated else answer_name(read)] += 1
-        if isinstance(read, Accepted | Ignored):
-            self.unknown_words.update(read.unknown)
-        if isinstance(read, Accepted) and not repeated:
-            self._measure_delay(read, message_format)
         foreign = (
             isinstance(read, Rejected)
             and not is_receipt
             and not self._reader.serves(read.subject, transaction.recorded_us)
         )
         if repeated or foreign or isinstance(read, Ignored):
+            self.feed.count(feed_message(payload, read, transaction.recorded_us, repeated=repeated))
             return (), self._recorder.unrecorded(transaction, read, message_format)
         facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
         facts = (*facts, *self._disputed(judged.disputed, transaction.recorded_us))
@@ -257,19 +249,10 @@ class Pipeline:
             _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
             transaction, step, identities, judged = self._begin(), (self._next, Step()), (), Judged(read)
             read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
+        self.feed.count(feed_message(payload, read, transaction.recorded_us))
         answered = AnsweredMessage(read, message_format, taken if isinstance(read, Accepted) else "")
         await self._finish(transaction, step, answered=answered, identities=identities, settled=judged.settled)
         return judged.settled, None
-
-    def _measure_delay(self, read: Accepted, message_format: InboundFormat) -> None:
-        """P25: note the sender's shortest delay, which shows its clock error; a FHIR resource names no sender."""
-        sender = "fhir" if message_format is InboundFormat.FHIR else read.message_id.split("|")[0]
-        if sender not in self.delays_s and len(self.delays_s) >= _MAX_SENDERS:
-            return
-        for fact in read.facts:
-            if isinstance(fact, InfusionFact) and fact.charted_us is not None:
-                delay_s = (fact.known_at_us - fact.charted_us) / US_PER_S
-                self.delays_s[sender] = min(delay_s, self.delays_s.get(sender, delay_s))
 
     async def _take_order(self, order: Order) -> None:
         await check_order(self._ledger.outbox, order)

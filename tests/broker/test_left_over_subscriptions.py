@@ -108,8 +108,8 @@ async def test_a_box_that_goes_live_acts_on_nothing_of_the_test_feed(
         async with whole_gateway(as_live, day) as live:
             await eventually(lambda: sender.publish(topics[Mode.TEST], bound) == NOBODY_LISTENS, "it is unsubscribed")
             assert sender.publish(topics[Mode.LIVE], b"no event") == 0
-            await eventually(lambda: live.messages.total() == 1, "the live message is read")
-            assert live.messages == {"rejected": 1}
+            await eventually(lambda: live.feed.results.total() == 1, "the live message is read")
+            assert live.feed.results == {"rejected": 1}
     sender.say_goodbye()
 
 

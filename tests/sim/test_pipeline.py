@@ -185,7 +185,7 @@ async def test_an_unknown_chair_is_ignored_and_nonsense_rejected_with_what_to_me
         assert "data.final" in nonsense["text"]
         assert (await suite.answered(b"\xff\x00"))["code"] == "not-json"
         assert suite.ledger.head.seq == 0, "none of it concerns anybody here"
-        assert suite.pipeline.messages == {"ignored": 1, "rejected": 2}
+        assert suite.pipeline.feed.results == {"ignored": 1, "rejected": 2}
 
 
 async def test_a_rejected_message_about_a_patient_served_here_is_recorded(folder: Path) -> None:

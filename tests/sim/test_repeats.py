@@ -9,6 +9,7 @@ import pytest
 
 from gateway.audit.verify import verify
 from gateway.ledger.entry import EntryKind
+from gateway.monitoring.feed import FeedResult
 from gateway.session.facts import InfusionEnded, InfusionStarted
 from gateway.session.state import MEMORY_US
 from tests.support.pipeline import Suite, configured, cool, running
@@ -95,7 +96,7 @@ async def test_the_same_message_is_a_repeat_after_a_restart_and_after_years(fold
         for payload in carried:
             assert (await suite.answered(payload))["text"] == AGAIN
         assert await entries(suite) == before, "a repeat leaves no trace"
-        assert suite.pipeline.messages["repeated"] == len(carried)
+        assert suite.pipeline.feed.results[FeedResult.REPEATED] == len(carried)
     assert verify(folder / "state" / "ledger.db").problems == ()
 
 
@@ -104,7 +105,7 @@ async def test_what_was_not_taken_may_come_again(folder: Path) -> None:
         await bound(suite)
         bad = json.dumps(infusion("completed", "yesterday")).encode()
         assert [(await suite.answered(bad))["result"] for _ in range(2)] == ["rejected"] * 2
-        assert suite.pipeline.messages["repeated"] == 0
+        assert suite.pipeline.feed.results[FeedResult.REPEATED] == 0
 
 
 async def test_the_ledger_keeps_no_content_of_a_message(folder: Path) -> None:

@@ -5,12 +5,12 @@ import re
 import msgspec
 
 _LINE_END = re.compile(rb"[\r\n]+")
-_FRAMING = b"\xef\xbb\xbf\x0b\x1c\r\n\t \x00"
+FRAMING = b"\xef\xbb\xbf\x0b\x1c\r\n\t \x00"
 
 
 def content_of(payload: bytes) -> bytes:
     """The payload without what a carrier may change: framing, line ends of HL7, blanks and order of keys of JSON."""
-    bare = payload.strip(_FRAMING)
+    bare = payload.strip(FRAMING)
     if bare.startswith(b"MSH"):
         return _LINE_END.sub(b"\r", bare)
     try:

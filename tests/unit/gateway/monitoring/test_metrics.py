@@ -12,10 +12,24 @@ from drivers.line import LineCounters
 from drivers.reading import FaultKind
 from gateway.ledger.file_check import FileCheck
 from gateway.monitoring.counters import UnitCounters
+from gateway.monitoring.feed import FeedResult, FeedRow
 from gateway.monitoring.metrics import LoopLag, Snapshot, line_events, metrics_page
 from gateway.mqtt.types import MqttCounters
 
 PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "monitor.md"
+
+
+FEED_ROW = FeedRow(
+    sender="MAR",
+    type="RAS^O17",
+    result=FeedResult.IGNORED,
+    code="not-ours",
+    since_start=7,
+    today=2,
+    late_today=0,
+    last_id="MAR|7",
+    last_us=1,
+)
 
 
 def snapshot() -> Snapshot:
@@ -40,7 +54,8 @@ def snapshot() -> Snapshot:
         mqtt=MqttCounters(**{name: count for count, name in enumerate(MqttCounters.__struct_fields__)}),
         loop_lag_s=0.004,
         polls_held_back=3,
-        messages={"ignored": 7},
+        messages={FeedResult.IGNORED: 7},
+        feed=[FEED_ROW],
         unknown_words={"RXA-9": 2},
         delays_s={"MAR": -2.5},
     )
@@ -74,6 +89,7 @@ def test_every_counter_is_shown_under_its_labels() -> None:
         ("capgate_loop_lag_seconds",): 0.004,
         ("capgate_polls_held_back_total",): 3.0,
         ("capgate_messages_total", "ignored"): 7.0,
+        ("capgate_feed_messages_total", "not-ours", "ignored", "MAR", "RAS^O17"): 7.0,
         ("capgate_unknown_words_total", "RXA-9"): 2.0,
         ("capgate_sender_delay_seconds", "MAR"): -2.5,
         ("capgate_build_info", "0.1.0"): 1,
@@ -110,13 +126,14 @@ def test_reply_times_are_cumulated_by_bound() -> None:
 
 
 def test_no_label_names_a_patient_or_a_session() -> None:
+    of_the_feed = {"sender", "type", "result", "code"}
     labels = {
         label
         for family in text_string_to_metric_families(metrics_page(snapshot)().decode())
         for sample in family.samples
         for label in sample.labels
     }
-    assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "code", "state", "field", "sender"}
+    assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "state", "field", *of_the_feed}
 
 
 def test_nothing_is_asked_before_the_first_scrape() -> None:
