@@ -254,13 +254,14 @@ def require_current(connection: sqlite3.Connection, path: Path) -> None:
 
 def require_guards(connection: sqlite3.Connection) -> None:
     """Raises LedgerDamaged if a table, column, index or trigger of the current schema is missing."""
-    missing = _current_objects() - _objects(connection)
+    missing = current_objects() - _objects(connection)
     if missing:
         raise LedgerDamaged(f"missing from the file: {', '.join(sorted(missing))}")
 
 
 @cache
-def _current_objects() -> frozenset[str]:
+def current_objects() -> frozenset[str]:
+    """The tables, indexes and triggers of the current schema by name, its columns as table.column."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as pristine:
         MIGRATIONS.apply(Database(pristine, execute_plugins=False))
         return _objects(pristine)
@@ -314,7 +315,6 @@ def _names(migrations: Migrations) -> list[str]:
 
 
 def _objects(connection: sqlite3.Connection) -> frozenset[str]:
-    """Tables, indexes and triggers by name, columns as table.column."""
     query = """
         SELECT name FROM sqlite_schema WHERE tbl_name <> :ours
         UNION

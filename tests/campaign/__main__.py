@@ -3,17 +3,19 @@
     python -m tests.campaign --seed S --runs N --days D [--faults K,...] [--spare RULE,...] [--json]
 
 Prints one line a run and the totals. A failing seed is shown with the shortest prefix of days and the fewest kinds of
-faults that still fail. Exits 1 on a violation.
+faults that still fail. Exits 1 on a violation, 3 if the runs came to nothing: nothing counted, nothing charged, or a
+kind of fault that never struck.
 """
 
 import argparse
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
 
 from tests.campaign.faults import Kind
 from tests.campaign.plan import Rule
-from tests.campaign.run import Result, run, shrink
+from tests.campaign.run import Result, missing, run, shrink
 
 
 def main() -> int:
@@ -29,13 +31,10 @@ def main() -> int:
     asked = parser.parse_args()
     spared = frozenset(Rule(name) for name in asked.spare.split(",") if name)
     kinds = _kinds(asked.faults)
-    totals, failed = Counter[str](), 0
-    hours, took_s = 0, 0.0
+    results: list[Result] = []
     for seed in range(asked.seed, asked.seed + asked.runs):
         result = run(seed, asked.days, kinds, spared)
-        hours, took_s = hours + result.days * 24, took_s + result.took_s
-        totals.update(result.fired)
-        failed += not result.sound
+        results.append(result)
         _show(result, as_json=asked.json)
         if not result.sound and not asked.no_shrink:
             shorter, fewer = shrink(result, kinds, spared)
@@ -43,13 +42,26 @@ def main() -> int:
                 _say(f"  --seed {seed} --days {shorter.days} --faults {','.join(sorted(fewer)) or 'none'}")
                 for each in shorter.violations[:3]:
                     _say(f"    {each.rule}: {each.text}")
-    speed = hours / took_s * 60
-    if asked.json:
-        _say(json.dumps({"runs": asked.runs, "failed": failed, "faults": totals, "hours_per_cpu_minute": speed}))
-    else:
-        fired = ", ".join(f"{kind} {totals[kind]}" for kind in Kind if totals[kind]) or "none"
-        _say(f"{asked.runs} runs, {failed} failed; faults: {fired}; {speed:.0f} clinic hours a CPU minute")
-    return 1 if failed else 0
+    failed = sum(not result.sound for result in results)
+    lacking = tuple(missing(results, kinds))
+    _sum_up(results, failed, lacking, as_json=asked.json)
+    return 1 if failed else 3 if lacking else 0
+
+
+def _sum_up(results: Sequence[Result], failed: int, lacking: Sequence[str], *, as_json: bool) -> None:
+    totals = Counter[str]()
+    for result in results:
+        totals.update(result.fired)
+    speed = sum(result.days for result in results) * 24 / sum(result.took_s for result in results) * 60
+    runs = len(results)
+    if as_json:
+        summary = {"runs": runs, "failed": failed, "missing": lacking, "faults": totals, "hours_per_cpu_minute": speed}
+        _say(json.dumps(summary))
+        return
+    fired = ", ".join(f"{kind} {totals[kind]}" for kind in Kind if totals[kind]) or "none"
+    _say(f"{runs} runs, {failed} failed; faults: {fired}; {speed:.0f} clinic hours a CPU minute")
+    for text in lacking:
+        _say(f"came to nothing: {text}")
 
 
 def _say(text: str) -> None:

@@ -6,12 +6,13 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+from gateway.ledger import schema
 from tests.campaign.clinic_time import CampaignLoop
 from tests.campaign.faults import Kind
 from tests.campaign.plan import Rule, Violation
@@ -73,6 +74,16 @@ def run(seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[Rule] = 
     )
 
 
+def missing(results: Sequence[Result], kinds: Iterable[Kind]) -> Iterator[str]:
+    """What runs that came to something have, and these have not."""
+    for what, count in (("unit counted", "emit"), ("charge at the broker", "charge")):
+        if not any(result.counts.get(count) for result in results):
+            yield f"no {what} in {len(results)} runs"
+    for kind in sorted(kinds):
+        if not any(result.fired.get(kind) for result in results):
+            yield f"fault {kind} never struck in {len(results)} runs"
+
+
 def shrink(result: Result, kinds: frozenset[Kind], spared: frozenset[Rule]) -> tuple[Result, frozenset[Kind]]:
     """The shortest prefix with the fewest kinds of faults that still breaks a rule."""
     result = _shortest(result, kinds, spared)
@@ -107,6 +118,7 @@ async def _play(seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[
 @contextmanager
 def _seeded(seed: int) -> Generator[None]:
     """All chance comes from the seed, and the log is silent."""
+    schema.current_objects()  # made once a process, not once a run, and not without chance
     source = random.Random(f"secrets {seed}")
     logging.disable(logging.CRITICAL)
     try:

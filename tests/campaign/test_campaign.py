@@ -1,23 +1,46 @@
-"""The campaign itself: one seed is one run, and short ones break no rule."""
+"""The campaign itself: one seed is one run, short ones break no rule, and runs that come to nothing are told."""
+
+from functools import cache
 
 import pytest
 
 from tests.campaign.faults import Kind
-from tests.campaign.run import run
+from tests.campaign.run import Result, missing, run
 
 DAYS = 4
+SEEDS = range(1, 41)
 
 
-@pytest.mark.parametrize("seed", range(1, 41))
+@cache
+def played(seed: int) -> Result:
+    return run(seed, DAYS, frozenset(Kind))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_short_campaign_breaks_no_rule(seed: int) -> None:
-    result = run(seed, DAYS, frozenset(Kind))
+    result = played(seed)
     assert result.violations == ()
     assert result.visits > 0
+    assert result.counts["emit"] > 0
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
-    first, second = (run(seed, DAYS, frozenset(Kind)) for _ in range(2))
+    first, second = played(seed), run(seed, DAYS, frozenset(Kind))
     assert first.trace == second.trace
     assert first.counts == second.counts
     assert first.visits > 0
+
+
+def test_runs_that_count_charge_and_meet_every_fault_lack_nothing() -> None:
+    result = played(2)
+    assert list(missing([result], [Kind(name) for name in result.fired])) == []
+
+
+def test_runs_that_come_to_nothing_say_what_they_lack() -> None:
+    nobody_came = run(2, 0, frozenset())
+    assert list(missing([nobody_came, nobody_came], [Kind.KILL])) == [
+        "no unit counted in 2 runs",
+        "no charge at the broker in 2 runs",
+        "fault kill never struck in 2 runs",
+    ]

@@ -29,6 +29,8 @@ LOOKS = (7 * HOUR, 13 * HOUR + 7 * MINUTE, 18 * HOUR + 30 * MINUTE)  # when peop
 SLACK_US = 2 * MINUTE  # what a restart in the middle of cooling may cost: the last mark is up to a minute old
 _SETTLING_S = 4.0  # of the loop, for what was said to be answered
 
+_OF_A_PROCESS = (Kind.RESTART, Kind.KILL, Kind.COMMIT)
+
 Happening = Callable[[], None]
 
 
@@ -190,8 +192,8 @@ class World:
         self._at(self.time.now_us() + RESTART_S * S, lambda: self._actions.append(self._start))
 
     def _killed_in_commit(self) -> None:
-        life = self._life
-        if life is not None:
+        self._count(Kind.COMMIT)
+        if self._life is not None:
             self._actions.append(lambda: self._kill(RESTART_S * S))
             self._at(self.time.now_us(), lambda: None)
 
@@ -222,7 +224,10 @@ class World:
     # --- what goes wrong
 
     def _strike(self, fault: Fault) -> None:
-        self.fired[fault.kind] = self.fired.get(fault.kind, 0) + 1
+        if self._life is None and fault.kind in _OF_A_PROCESS:
+            return
+        if fault.kind is not Kind.COMMIT:  # whether that one kills is seen later
+            self._count(fault.kind)
         later_us = self.time.now_us() + fault.length_us
         match fault.kind:
             case Kind.RESTART:
@@ -241,6 +246,9 @@ class World:
                 self._actions.append(lambda: self._same_after(fault.length_us, killed=False))
             case _:
                 self._strike_around(fault, later_us)
+
+    def _count(self, kind: Kind) -> None:
+        self.fired[kind] = self.fired.get(kind, 0) + 1
 
     def _strike_around(self, fault: Fault, later_us: int) -> None:
         """What goes wrong around the process."""
