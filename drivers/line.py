@@ -79,7 +79,7 @@ class Line:
         self._reopen_at = 0.0
         self._settled_at = 0.0
         self._sent_until = 0.0
-        self._owed_silence_s = 0.0
+        self._pending_drain_s = 0.0
         self._silent_exchanges = 0
         self._transaction = 0
 
@@ -98,7 +98,7 @@ class Line:
         async with self._lock:
             link = await self._open_link(timing)
             try:
-                await self._fall_silent(link.inbox, timing)
+                await self._await_silence(link.inbox, timing)
                 return await self._ask(link, query, timing)
             except LineDown as error:
                 self._drop(link, error.detail)
@@ -129,14 +129,14 @@ class Line:
         self._opened_before = True
         self._silent_exchanges = 0
         self._settled_at = loop.time() + timing.settle_after_open_s
-        self._owe(timing)  # adapters emit garbage when opened, and an earlier request may still be answered
+        self._require_drain(timing)  # adapters emit garbage when opened, and an earlier request may still be answered
         return link
 
-    async def _fall_silent(self, inbox: Inbox, timing: LineTiming) -> None:
+    async def _await_silence(self, inbox: Inbox, timing: LineTiming) -> None:
         """Wait, discarding received bytes, until the line has been silent long enough for a request."""
         loop = asyncio.get_running_loop()
-        silence_s = max(self._gap_s(timing), self._owed_silence_s)
-        if self._owed_silence_s:
+        silence_s = max(self._gap_s(timing), self._pending_drain_s)
+        if self._pending_drain_s:
             self.counters.drains += 1
         latest = loop.time() + 2 * silence_s
         while True:
@@ -146,7 +146,7 @@ class Line:
             if left_s <= 0:
                 break
             await asyncio.sleep(math.ceil(left_s / _LOOP_RESOLUTION_S) * _LOOP_RESOLUTION_S)
-        self._owed_silence_s = 0.0
+        self._pending_drain_s = 0.0
         self._count_unasked(inbox)
 
     async def _ask(self, link: ByteLink, query: Query, timing: LineTiming) -> Raw:
@@ -154,7 +154,7 @@ class Line:
         request = self._dialect.encode(query, self._transaction)
         inbox = link.inbox
         sent_at = asyncio.get_running_loop().time()
-        self._owe(timing)
+        self._require_drain(timing)
         inbox.listening = True
         try:
             inbox.asked(request)
@@ -190,7 +190,7 @@ class Line:
             self._silent_exchanges = 0
             self._backoff_s = 0.0
             if not self._is_answered_twice(buffer, query):
-                self._owed_silence_s = 0.0
+                self._pending_drain_s = 0.0
             return verdict
 
     def _is_answered_twice(self, rest: bytearray, query: Query) -> bool:
@@ -213,9 +213,9 @@ class Line:
             return Garbled(f"{self.name}: came, but is not the answer: {', '.join(sorted(rejected))}")
         return NoReply(f"{self.name}: no answer in time")
 
-    def _owe(self, timing: LineTiming) -> None:
+    def _require_drain(self, timing: LineTiming) -> None:
         if self._dialect.needs_drain:
-            self._owed_silence_s = max(self._owed_silence_s, self._gap_s(timing), timing.drain_s)
+            self._pending_drain_s = max(self._pending_drain_s, self._gap_s(timing), timing.drain_s)
 
     def _gap_s(self, timing: LineTiming) -> float:
         return max(timing.gap_s, self._dialect.gap_s(self._baud))

@@ -1,1 +1,1 @@
-"""Raw answers become values, each with a quality or a reason; pure."""
+"""Decodes raw answers into values, each with a quality or a reason. Pure."""

@@ -1,4 +1,4 @@
-"""One cap's part of a reading, from the slots. Pure."""
+"""Decodes one cap's part of a reading from the slots. Pure."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from drivers.reading import CapReading, Measurement, Quality, RunState
 
 
 class CapDecoder:
-    """Makes one cap's part of the reading."""
+    """Decodes the part of one cap."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class CapDecoder:
         )
 
     def _run_state(self, slots: Slots) -> RunState:
-        """The first rule that holds; unknown once one cannot be decided, for a later one must not overrule it."""
+        """The state of the first rule that holds; unknown if an earlier rule cannot be decided."""
         for rule, state in self._run_states:
             match rule(slots):
                 case True:

@@ -1,10 +1,10 @@
-"""Raw blocks to a reading's content, by a profile that is compiled once. Pure.
+"""Decodes the raw blocks of a poll, by a profile that is compiled once. Pure.
 
-Theory of operation. Every point, once a cap where it belongs to caps, has a slot. A first pass fills the slots with
-typed values (sentinel, type, order); a second makes measurements of those that have a unit (scale, unit, range,
-invalid_if). The order is fixed and the first step that fails gives the reason. Rules then look at slots. Logic has
-three values: what rests on a slot without a value is neither true nor false but None, and nothing is ever replaced
-by 0 or by an earlier value.
+Theory of operation. A two-pass decoder over an array of slots, one for each point (for points of caps one each cap).
+Pass 1 fills the slots with typed values (sentinel, type, byte order); pass 2 makes measurements of those with a unit of
+measurement (scale, unit, range, invalid_if). The first step that fails gives the reason. Then rules are evaluated over
+the slots in three-valued (Kleene) logic: a condition on a slot without a value is None. No missing value is ever
+replaced by 0 or by an earlier value.
 """
 
 import math
@@ -14,7 +14,7 @@ import msgspec
 
 from drivers.decode.cap import CapDecoder
 from drivers.decode.rules import Measure, Rule, Slots, all_of, by_bit, by_value, either
-from drivers.decode.values import CELSIUS, Affine, Held, Reader, canonical_unit, conversion, reader, wire_value
+from drivers.decode.values import CELSIUS, Affine, Reader, SlotValue, canonical_unit, conversion, reader, wire_value
 from drivers.dialects.base import Raw
 from drivers.profile.shape import Scope, UnitName
 from drivers.profile.types import DeviceProfile, OrderByValue, Point, PointCondition, UnitByBit, UnitByValue
@@ -22,7 +22,7 @@ from drivers.reading import CapReading, Measurement, Quality, Reason
 
 
 class PointValue(msgspec.Struct, frozen=True):
-    """One point as probe shows it."""
+    """One point, raw and decoded, as `capgate probe` shows it."""
 
     name: str
     cap: int | None
@@ -34,34 +34,34 @@ class PointValue(msgspec.Struct, frozen=True):
 
 
 class Decoded(msgspec.Struct, frozen=True):
-    """One coherent answer without its time."""
+    """The decoded content of one poll."""
 
     caps: tuple[CapReading, ...]
     measurements: dict[str, Measurement]
     alarms: tuple[str, ...]
     serial_number: str | None
-    slots: tuple[Held, ...]  # typed values, in the order of `Decoder.slots`
+    slots: tuple[SlotValue, ...]  # typed values, in the order of `Decoder.slots`
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """A point, or a cap's copy of it."""
+    """A point of the unit, or of one cap."""
 
     point: Point
-    cap: int | None  # 1-based; None: the unit's
+    cap: int | None  # 1-based; None: of the unit
     offset: int
 
 
 class _OrderedSlot(msgspec.Struct, frozen=True):
-    """A slot whose byte order is the value of another point."""
+    """A slot whose byte order is chosen by the value of another."""
 
     index: int
     block: str
     order_index: int
-    readers: Mapping[Held, Reader]
+    readers: Mapping[SlotValue, Reader]
 
 
 class Decoder:
-    """Decodes one kind of unit."""
+    """The decoder of one profile."""
 
     def __init__(self, profile: DeviceProfile) -> None:
         self._profile = profile
@@ -91,10 +91,10 @@ class Decoder:
         self._serial_index = self._slot_of(profile.serial_number, None) if profile.serial_number else None
         self._alarms = tuple((alarm.code.value, self._anywhere(alarm.when)) for alarm in profile.alarms)
         self._alarm_indexes = self._indexes_of([each for alarm in profile.alarms for each in alarm.when])
-        self._alarms_seen: tuple[tuple[Held, ...], tuple[str, ...]] = ((), ())
+        self._alarms_seen: tuple[tuple[SlotValue, ...], tuple[str, ...]] = ((), ())
 
     def decode(self, raws: Mapping[str, Raw]) -> Decoded:
-        """Everything that the blocks say. A block that is not among `raws` makes its points bad."""
+        """Decode raw answers, by block name. The points of a missing block are bad."""
         slots = self._typed(raws)
         measurements = {name: measure(slots) for name, measure in self._unit_measures}
         present = self._present(slots)
@@ -107,7 +107,7 @@ class Decoder:
         )
 
     def points(self, raws: Mapping[str, Raw]) -> tuple[PointValue, ...]:
-        """Every point by itself, those of absent caps left out."""
+        """Every point, without those of caps that the unit does not have."""
         slots = self._typed(raws)
         present = self._present(slots)
         return tuple(
@@ -117,7 +117,7 @@ class Decoder:
         )
 
     def foreign(self, slots: Slots) -> str | None:
-        """Why this cannot be a unit of this kind; None if it may be. A point without a value proves nothing."""
+        """Why the unit is not of this kind; None if nothing contradicts it. Points without a value are ignored."""
         for verify in self._profile.verify:
             held = slots[self._slot_of(verify.point, None)]
             measure = self._measures.get((verify.point, None))
@@ -133,7 +133,7 @@ class Decoder:
         return None
 
     def corrupt(self, slots: Slots) -> str | None:
-        """Which pair of words contradicts itself; None if all agree."""
+        """The pair of words whose integrity check fails, as text; None if none does."""
         for integrity in self._profile.integrity:
             word, inverse = (slots[self._slot_of(name, None)] for name in (integrity.point, integrity.inverse_of))
             if isinstance(word, int) and isinstance(inverse, int) and word ^ inverse != 0xFFFF:
@@ -141,19 +141,19 @@ class Decoder:
         return None
 
     def _alarms_in(self, slots: Slots) -> tuple[str, ...]:
-        """The alarms that are raised; decided anew only when a slot that they rest on has changed."""
+        """The raised alarms; cached until a slot that they depend on changes."""
         evidence = tuple([slots[index] for index in self._alarm_indexes])
         if not self._alarms_seen[0] or evidence != self._alarms_seen[0]:
             self._alarms_seen = evidence, tuple(dict.fromkeys(code for code, rule in self._alarms if rule(slots)))
         return self._alarms_seen[1]
 
     def _indexes_of(self, conditions: Sequence[PointCondition]) -> tuple[int, ...]:
-        """The slots, of whichever cap, that the conditions look at."""
+        """The indexes of all slots, of any cap, that the conditions refer to."""
         names = {condition.point for condition in conditions}
         return tuple(index for index, slot in enumerate(self.slots) if slot.point.name in names)
 
-    def _typed(self, raws: Mapping[str, Raw]) -> list[Held]:
-        slots: list[Held] = [Reason.NOT_READ] * len(self.slots)
+    def _typed(self, raws: Mapping[str, Raw]) -> list[SlotValue]:
+        slots: list[SlotValue] = [Reason.NOT_READ] * len(self.slots)
         for block, readers in self._readers.items():
             raw = raws.get(block)
             if raw is not None:
@@ -167,13 +167,13 @@ class Decoder:
         return slots
 
     def _ordered_slot(self, index: int, slot: Slot, order: OrderByValue) -> _OrderedSlot:
-        readers: dict[Held, Reader] = {
+        readers: dict[SlotValue, Reader] = {
             value: reader(msgspec.structs.replace(slot.point, order=each), slot.offset) for value, each in order.orders
         }
         return _OrderedSlot(index, slot.point.block, self._slot_of(order.point, slot.cap), readers)
 
     def _present(self, slots: Slots) -> int:
-        """How many caps this very unit has; all, where it does not say or says what cannot be."""
+        """The number of caps that the unit reports; the profile's maximum if it reports none or an invalid one."""
         count = None if self._count_index is None else slots[self._count_index]
         return count if isinstance(count, int) and 1 <= count <= len(self._caps) else len(self._caps)
 
@@ -194,12 +194,12 @@ class Decoder:
         return PointValue(name, slot.cap, raw, held, "1", Quality.GOOD, None)
 
     def _slot_of(self, name: str, cap: int | None) -> int:
-        """The slot that a rule of `cap` means by `name`: the cap's own, else the unit's."""
+        """The index of the slot `name` of the cap, else of the unit."""
         index = self._index.get((name, cap))
         return self._index[(name, None)] if index is None else index
 
     def _plausible(self, name: str, slots: Slots) -> float | None:
-        """A unit's value in its canonical unit whether or not it lies in its range; None where it has a fault."""
+        """A value in its canonical unit, even out of range; None for any other fault."""
         index = self._slot_of(name, None)
         held, slot = slots[index], self.slots[index]
         line = self._conversion(slot)(slots)
@@ -247,7 +247,7 @@ class Decoder:
             match is_invalid(slots):
                 case True:
                     return missing[Reason.PROBE_FAULT]
-                case None:  # nobody knows whether the probe is well
+                case None:  # unknown whether the sensor is faulty
                     return Measurement(value, unit, Quality.SUSPECT, Reason.UNPARSABLE)
                 case False:
                     return Measurement(value, unit)
@@ -262,7 +262,7 @@ class Decoder:
         return rules[0] if len(rules) == 1 else lambda slots: either([rule(slots) for rule in rules])
 
     def _anywhere(self, conditions: tuple[PointCondition, ...]) -> Rule:
-        """For an alarm: true where any cap shows it, or the unit where no cap is asked."""
+        """The rule of an alarm: true if the conditions hold for any cap, or for the unit if no cap's point is used."""
         of_caps = {slot.point.name for slot in self.slots if slot.cap is not None}
         if not any(condition.point in of_caps for condition in conditions):
             return self._all(conditions, None)
@@ -276,7 +276,7 @@ class Decoder:
             for (name, of_cap), measure in self._measures.items()
             if of_cap == cap and self._is_temperature(name, cap)
         )
-        # What a unit measures once is the coolant of all caps it feeds. A set point is no temperature of anything.
+        # Unit-scope temperatures apply to the coolant of all caps. A set point is not a measured temperature.
         shared = tuple(
             name for name, _ in self._unit_measures if self._is_temperature(name, None) and name != "setpoint"
         )

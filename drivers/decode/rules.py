@@ -1,18 +1,18 @@
-"""Rules over slots in three-valued logic: what rests on a slot without a value is neither true nor false. Pure."""
+"""Rules over slots in three-valued (Kleene) logic: a condition on a slot without a value is None. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 
-from drivers.decode.values import Affine, Held
+from drivers.decode.values import Affine, SlotValue
 from drivers.profile.types import PointCondition
 from drivers.reading import Measurement, Reason
 
-Slots = Sequence[Held]
+Slots = Sequence[SlotValue]
 Rule = Callable[[Slots], bool | None]
 Measure = Callable[[Slots], Measurement]
 
 
 def all_of(conditions: tuple[tuple[int, PointCondition], ...]) -> Rule:
-    """True if all hold, False if one does not, None if it cannot be decided."""
+    """A rule: True if all conditions hold, False if one does not, else None."""
     compiled = tuple(
         (index, None if each.bit is None else 1 << each.bit, each.low, each.high, each.negated)
         for index, each in conditions
@@ -32,15 +32,15 @@ def all_of(conditions: tuple[tuple[int, PointCondition], ...]) -> Rule:
 
 
 def either(verdicts: list[bool | None]) -> bool | None:
-    """True if one holds, None if none does and one cannot be decided."""
+    """True if one is True, else None if one is None, else False."""
     return True if True in verdicts else None if None in verdicts else False
 
 
-def by_bit(word: Held, bit: int, lines: tuple[Affine, Affine]) -> Affine | Reason:
-    """The conversion that a bit of the word chooses."""
+def by_bit(word: SlotValue, bit: int, lines: tuple[Affine, Affine]) -> Affine | Reason:
+    """The conversion chosen by a bit of the word; the reason if the word has none."""
     return lines[word >> bit & 1] if isinstance(word, int) else Reason.UNPARSABLE
 
 
-def by_value(held: Held, lines: Mapping[int | str, Affine]) -> Affine | Reason:
-    """The conversion that the value chooses; none for a value that is not listed, or that is missing."""
+def by_value(held: SlotValue, lines: Mapping[int | str, Affine]) -> Affine | Reason:
+    """The conversion chosen by the value; a reason if it is missing or not listed."""
     return lines.get(held, Reason.UNPARSABLE) if isinstance(held, int | str) else Reason.UNPARSABLE

@@ -1,4 +1,4 @@
-"""From what came on the wire to one typed value: sentinel, then type and order. Units by exact fractions. Pure."""
+"""Decodes one value from the wire (sentinel, type, byte order), and converts units by exact fractions. Pure."""
 
 import re
 import struct
@@ -13,18 +13,18 @@ from drivers.profile.shape import ByteKind, PointType, ReplyKind, UnitName, Word
 from drivers.profile.types import OrderByValue, Point, UnitByBit, UnitByValue
 from drivers.reading import Reason
 
-Held = int | float | str | Reason  # a typed value, or why there is none
-Reader = Callable[[Raw], Held]
+SlotValue = int | float | str | Reason  # the content of a slot: a typed value, or why there is none
+Reader = Callable[[Raw], SlotValue]
 
 CELSIUS = "Cel"
 
 _DECIMAL = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _SIGNED = re.compile(r"[+-]\d+(?:\.\d+)?")
 _DIGITS = re.compile(r"\d{1,6}")
-_FLAGS = re.compile(r"[01]{5,16}")  # fewer could be the late answer to another command
-_CODE = re.compile(r"([+-]?\d{2})\s+\S.*")  # number and words: a bare number is the late answer to another command
+_FLAGS = re.compile(r"[01]{5,16}")  # fewer digits could be a late answer to another command
+_CODE = re.compile(r"([+-]?\d{2})\s+\S.*")  # number and text: a bare number could be a late answer to another command
 _FLOAT32 = struct.Struct(">f")
-# -4.0 whose words or bytes are taken in the wrong order is a number like 1e-40, and that is no freezing point.
+# -4.0 read with the wrong word or byte order is a number such as 1e-40, which must not pass for 0 degrees.
 _LEAST_TEMPERATURE = 1e-6
 
 # canonical = value * factor + offset
@@ -57,7 +57,7 @@ _QUALIFIED_LENGTHS = (3, 5)  # with the qualifier
 
 
 class Affine(msgspec.Struct, frozen=True):
-    """`(value * a + b) / c`, whole numbers: one division, hence the nearest float to the exact result."""
+    """`(value * a + b) / c` with integers: a single division, so the result is the correctly rounded float."""
 
     a: int
     b: int
@@ -68,7 +68,7 @@ class Affine(msgspec.Struct, frozen=True):
 
 
 def conversion(unit: UnitName, scale: Fraction) -> Affine:
-    """Wire value to canonical unit."""
+    """The conversion of a wire value to the canonical unit."""
     _, factor, offset = _CONVERSIONS[unit]
     slope = scale * factor
     c = slope.denominator * offset.denominator
@@ -76,20 +76,20 @@ def conversion(unit: UnitName, scale: Fraction) -> Affine:
 
 
 def canonical_unit(point: Point) -> str:
-    """The UCUM name of the unit that the point's value is given in."""
+    """The canonical unit of the point's value, in UCUM."""
     match point.unit:
         case None:
             return "1"
         case UnitByBit(zero=unit):
-            return _CONVERSIONS[unit][0]  # the other unit is of the same kind
+            return _CONVERSIONS[unit][0]  # the unit of the other bit value converts to the same one
         case UnitByValue(units=units):
-            return _CONVERSIONS[units[0][1]][0]  # and so are all that another point may name
+            return _CONVERSIONS[units[0][1]][0]  # all units of the table convert to the same one
         case unit:
             return _CONVERSIONS[unit][0]
 
 
 def reader(point: Point, offset: int) -> Reader:
-    """Takes the point out of its block; `offset` is how many registers further on its cap's points lie."""
+    """A function that decodes the point from its block; `offset` is its cap's register offset."""
     match point.type:
         case ReplyKind():
             return _text_reader(point)
@@ -106,7 +106,7 @@ def reader(point: Point, offset: int) -> Reader:
 
 
 def wire_value(point: Point, offset: int, block: Raw) -> int | str:
-    """What came, for eyes: the word or words as an unsigned number in the point's order, or the text."""
+    """The raw value for display: the word or words as an unsigned number in the point's byte order, or the text."""
     if isinstance(block, str):
         return block
     at = point.at + offset
@@ -121,7 +121,7 @@ def _word_reader(point: Point, at: int) -> Reader:
     sentinels = point.sentinels
     signed = point.type is PointType.INT16
 
-    def read(block: Raw) -> Held:
+    def read(block: Raw) -> SlotValue:
         word = block[at]
         if isinstance(word, str):
             return Reason.UNPARSABLE
@@ -133,15 +133,15 @@ def _word_reader(point: Point, at: int) -> Reader:
 
 
 def _byte_reader(at: int) -> Reader:
-    def read(block: Raw) -> Held:
-        byte = block[at] if at < len(block) else Reason.UNPARSABLE  # some models report more than others
+    def read(block: Raw) -> SlotValue:
+        byte = block[at] if at < len(block) else Reason.UNPARSABLE  # some models report fewer bytes
         return byte if isinstance(byte, int) else Reason.UNPARSABLE
 
     return read
 
 
 def _qualified_reader(point: Point) -> Reader:
-    """A number whose first byte names its decimals and unit: any unit of the point's kind, made the canonical one."""
+    """A decoder of qualified NC values: the qualifier gives decimals and unit; converts to the canonical unit."""
     lines = {
         decimals << 4 | nibble: conversion(unit, Fraction(1, 10**decimals))
         for nibble, unit in _QUALIFIER_UNITS.items()
@@ -149,7 +149,7 @@ def _qualified_reader(point: Point) -> Reader:
         if _CONVERSIONS[unit][0] == canonical_unit(point)
     }
 
-    def read(block: Raw) -> Held:
+    def read(block: Raw) -> SlotValue:
         if isinstance(block, str) or len(block) not in _QUALIFIED_LENGTHS or block[0] not in lines:
             return Reason.UNPARSABLE
         return lines[block[0]](int.from_bytes(block[1:], "big", signed=True))
@@ -158,7 +158,7 @@ def _qualified_reader(point: Point) -> Reader:
 
 
 def _known_order(point: Point) -> WordOrder | None:
-    """None where another point gives it: then the words are shown as they came."""
+    """The byte order; None if another point chooses it."""
     return None if isinstance(point.order, OrderByValue) else point.order
 
 
@@ -166,7 +166,7 @@ def _two_word_reader(point: Point, at: int) -> Reader:
     sentinels, order, kind = point.sentinels, _known_order(point), point.type
     least = _LEAST_TEMPERATURE if canonical_unit(point) == CELSIUS else 0.0
 
-    def read(block: Raw) -> Held:
+    def read(block: Raw) -> SlotValue:
         high, low = block[at], block[at + 1]
         if isinstance(high, str) or isinstance(low, str):
             return Reason.UNPARSABLE
@@ -186,7 +186,7 @@ def _two_word_reader(point: Point, at: int) -> Reader:
 
 
 def _ascii_reader(at: int, length: int) -> Reader:
-    def read(block: Raw) -> Held:
+    def read(block: Raw) -> SlotValue:
         words = block[at : at + length]
         return Reason.UNPARSABLE if isinstance(words, str) else _ascii(words)
 
@@ -194,8 +194,8 @@ def _ascii_reader(at: int, length: int) -> Reader:
 
 
 @lru_cache(maxsize=1024)
-def _ascii(words: tuple[int, ...]) -> Held:
-    """The text in registers; kept, because a unit's own texts hardly change from poll to poll."""
+def _ascii(words: tuple[int, ...]) -> SlotValue:
+    """The ASCII text in registers; cached, since a unit's texts rarely change."""
     try:
         text = _word_bytes(words).decode("ascii").rstrip("\0 ")
     except UnicodeDecodeError:
@@ -206,7 +206,7 @@ def _ascii(words: tuple[int, ...]) -> Held:
 def _text_reader(point: Point) -> Reader:
     sentinels, kind = point.sentinels, point.type
 
-    def read(block: Raw) -> Held:
+    def read(block: Raw) -> SlotValue:
         if not isinstance(block, str):
             return Reason.UNPARSABLE
         if block in sentinels:
@@ -230,7 +230,7 @@ def _text_reader(point: Point) -> Reader:
 
 
 def number(text: Raw) -> float | None:
-    """The decimal number that a reply is; None where it is none."""
+    """The decimal number in a reply; None if it is not a number."""
     return float(text) if isinstance(text, str) and _DECIMAL.fullmatch(text) else None
 
 

@@ -1,1 +1,1 @@
-"""Fault finding on a line: scan for units, capture traffic, dissect a capture, diagnose a probe."""
+"""Fault finding on a line: scans for units, captures traffic, explains captures, diagnoses probes."""

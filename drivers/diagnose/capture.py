@@ -1,12 +1,12 @@
-"""The file of raw traffic on a line: JSON, one object a line, the first of which is the header.
+"""The capture file of raw traffic on a line: JSON lines, the first of which is the header.
 
     {"capgate_capture": 1, "line": "/dev/ttyUSB0", "dialect": "julabo", "profile": "julabo-cf", "unit_id": null,
      "settings": "4800 7E1", "listened": false, "started_at": "2026-11-24T10:00:00.000Z"}
     {"t_s": 0.512, "direction": "tx", "hex": "494e5f50565f30300d"}
     {"t_s": 0.598, "direction": "rx", "hex": "2d342e32300d0a"}
 
-`t_s` counts from the beginning; `tx` is what we wrote, `rx` whatever came, in the pieces in which it came. Where
-we only listened all of it is `rx`. Whoever reads such a file needs no other part of this program.
+`t_s` counts from the start; `tx` are bytes written, `rx` bytes received, in the chunks in which they arrived. With
+`listened` all traffic is `rx`.
 """
 
 from collections.abc import Iterator
@@ -23,20 +23,20 @@ Hex = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-fA-F]{2})+$")]
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the traffic came about. Without a profile nobody knew yet what is spoken."""
+    """How the traffic was recorded. `dialect` and `profile` are None if they were not known."""
 
     capgate_capture: Annotated[int, msgspec.Meta(ge=FORMAT, le=FORMAT)] = FORMAT
     line: str
     dialect: DialectName | None
     profile: str | None
     unit_id: int | None
-    settings: str | None  # None: the line has none of its own
+    settings: str | None  # None: not a serial port
     listened: bool
     started_at: str  # RFC 3339
 
 
 class Chunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Bytes that went in one piece."""
+    """The bytes of one read or write."""
 
     t_s: Annotated[float, msgspec.Meta(ge=0)]
     direction: Direction
@@ -49,14 +49,14 @@ class Chunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Capture(msgspec.Struct, frozen=True):
-    """A whole file."""
+    """The content of a capture file."""
 
     header: Header
     chunks: tuple[Chunk, ...]
 
 
 class NotACapture(Exception):
-    """The file is no capture; the text names file, line and what is accepted."""
+    """The file is not a capture; the text names file, line and what is accepted."""
 
 
 def line_of(entry: Header | Chunk) -> bytes:
@@ -71,7 +71,7 @@ def load_capture(path: Path) -> Capture:
         lines.pop()
         whole = len(lines)
     else:
-        whole = len(lines) - 1  # whoever wrote it was stopped midway
+        whole = len(lines) - 1  # an incomplete last line is ignored
     if not lines:
         raise NotACapture(f"{path}: empty, accepted: what capgate capture writes")
     header = _decoded(path, 1, lines[0], Header)

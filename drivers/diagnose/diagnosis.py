@@ -1,8 +1,8 @@
 """Diagnosis of a probe or scan: the state of port, wiring, line settings, address and map. Pure.
 
-Theory of operation. Each of the five rests on the ones before it: an answer of the right form proves all but the map,
-damaged bytes prove a wire, silence proves nothing but an open port. So the strongest evidence is looked for first,
-and whatever it leaves open is `not-known`, never guessed.
+Theory of operation. The five form a chain of preconditions: a well-formed answer proves all but the map, damaged bytes
+prove the wiring, silence proves only an open port. So the strongest evidence is evaluated first; what it leaves open is
+`not-known`, never guessed.
 """
 
 from enum import StrEnum
@@ -14,7 +14,7 @@ from drivers.reading import FaultKind
 
 
 class Verdict(StrEnum):
-    """What the evidence says of one thing."""
+    """The verdict on one of the five."""
 
     OK = "ok"
     WRONG = "wrong"
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """A verdict, what it rests on, and where it is not ok what to try next."""
+    """A verdict, its evidence, and what to try next if it is not ok."""
 
     verdict: Verdict
     evidence: str
@@ -30,7 +30,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 
 class Diagnoses(msgspec.Struct, frozen=True):
-    """Each thing that must be right before a unit can be read, in the order in which to mend them."""
+    """The diagnoses of all five, in the order in which to fix them."""
 
     port: Diagnosis
     wiring: Diagnosis
@@ -46,10 +46,10 @@ class Diagnoses(msgspec.Struct, frozen=True):
 
 
 class LineEvidence(msgspec.Struct, frozen=True):
-    """What happened on the line, and how it was asked."""
+    """What was observed on the line, and how it was polled."""
 
     is_port: bool  # a serial port of this machine
-    has_settings: bool  # baud and parity are ours to choose
+    has_settings: bool  # baud and parity are set by this program
     settings: str  # "9600 8N1, modbus-rtu"
     unit_id: int | None
     held_by: tuple[str, ...]
@@ -59,8 +59,8 @@ class LineEvidence(msgspec.Struct, frozen=True):
     rejects: dict[RejectKind, int]
     idle_bytes: int
     is_complete: bool  # every block was read
-    is_proven: bool  # what shows the kind has values that may be used
-    is_search: bool  # for whatever answers, and not for one kind
+    is_proven: bool  # all identity checks of the profile have good values
+    is_search: bool  # a scan with all profiles, not a probe with one
     faults: tuple[tuple[FaultKind, str], ...]
 
 
@@ -70,7 +70,7 @@ _DAMAGED = (RejectKind.NOISE, RejectKind.BAD_CHECK)
 
 
 def diagnose(seen: LineEvidence) -> Diagnoses:
-    """The five verdicts."""
+    """Derive the five verdicts from the evidence."""
     down = next((detail for kind, detail in seen.faults if kind is FaultKind.LINE_DOWN), None)
     if down is not None and not seen.replies:
         return _closed(seen, down)

@@ -1,7 +1,7 @@
-"""A capture in words: each frame with what it asks or answers, and what its points come to by a profile. Pure.
+"""Explains a capture frame by frame: requests, answers, and the values of points by a profile. Pure.
 
-A point may need another block to be understood (a unit that says whether it speaks degF). So each answer is decoded
-together with the latest answers to the unit's other requests, as a poll of the gateway would.
+Decoding a point may need another block (for instance a unit's choice of degF). So each answer is decoded together with
+the latest answers to the unit's other requests, as in a poll.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from drivers.dialects.registry import dialect
 from drivers.direction import Direction
 from drivers.profile.types import DeviceProfile
 
-GAP_S = 10.0  # a silence worth a line
+GAP_S = 10.0  # a silence that is reported
 
 _REJECTS = {
     RejectKind.NOISE: "noise: bytes that begin no frame",
@@ -31,7 +31,7 @@ _REJECTS = {
 
 
 class DissectedFrame(msgspec.Struct, frozen=True):
-    """One frame. `problem` is None where all is well."""
+    """One explained frame. `problem` is None if it has none."""
 
     t_s: float
     direction: Direction
@@ -39,7 +39,7 @@ class DissectedFrame(msgspec.Struct, frozen=True):
     role: Role
     what: str
     unit_id: int | None
-    block: str | None  # the profile's request that this is, or answers
+    block: str | None  # the profile's block that it requests or answers
     after_s: float | None  # from the request to this frame's end
     silence_s: float  # before it
     problem: str | None
@@ -47,7 +47,7 @@ class DissectedFrame(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The whole capture in numbers; seconds."""
+    """Counts and times (in seconds) of a capture."""
 
     length_s: float
     requests: int
@@ -60,12 +60,12 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def dissected(capture: Capture, profile: DeviceProfile) -> tuple[DissectedFrame, ...]:
-    """Every frame of the capture in words."""
+    """Every frame of the capture, explained."""
     return tuple(_dissected(frames(capture, dialect(profile.dialect)), profile))
 
 
 def summary(dissection: tuple[DissectedFrame, ...]) -> Summary:
-    """How the exchanges went."""
+    """The summary of explained frames."""
     requests = sum(each.role is Role.REQUEST for each in dissection)
     times = [each.after_s for each in dissection if each.role in _ANSWERS and each.after_s is not None]
     problems: dict[str, int] = {}
@@ -88,7 +88,7 @@ _ANSWERS = (Role.REPLY, Role.EXCEPTION)
 
 
 def block_of(profile: DeviceProfile, query: Query) -> str | None:
-    """The profile's block that the query asks for, whichever unit's."""
+    """The profile's block that the query reads, of any unit."""
     return next((block.name for block in profile.blocks if block.query(query.unit_id) == query), None)
 
 
@@ -121,7 +121,7 @@ def _dissected(cut: tuple[Frame, ...], profile: DeviceProfile) -> Iterator[Disse
 
 
 def _first_answers(cut: tuple[Frame, ...], profile: DeviceProfile) -> dict[int | None, dict[str, Raw]]:
-    """What each unit first answered to each request: the first poll's points may need an answer that comes after."""
+    """The first answer of each unit to each block, needed to decode a first poll whose later blocks are yet to come."""
     first: dict[int | None, dict[str, Raw]] = {}
     for frame in cut:
         block = None if frame.query is None else block_of(profile, frame.query)
@@ -168,7 +168,7 @@ def _problem(frame: Frame, profile: DeviceProfile) -> str | None:
 
 
 def asked_text(query: Query) -> str:
-    """What the query asks, as a manual would print it."""
+    """The query in a manual's notation, with its unit id."""
     return query.description if query.unit_id is None else f"unit {query.unit_id} for {query.description}"
 
 

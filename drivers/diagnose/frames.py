@@ -1,9 +1,9 @@
-"""Captured traffic cut into frames: who asked what, what answered it, and what was neither. Pure.
+"""Segments captured traffic into frames: requests, their answers, and other bytes. Pure.
 
-Theory of operation. Where we asked, every piece that we wrote is one request, and what came until the next one is
-looked at as the line itself looks at it: through the dialect's `scan`. What lies behind an answer is stray. Where we
-only listened, both sides are in one stream: a request is whatever a unit would take for one, what follows is looked at
-as its answer, and the stream is cut where it falls silent for longer than any frame has pauses.
+Theory of operation. In a capture of polling, each written chunk is one request; the bytes received until the next
+request are scanned by the dialect's `scan`, as the line does, and bytes behind the answer are stray. In a capture of
+listening, both directions are one stream: a request is what `scan_request` finds, the following bytes are scanned for
+its answer, and the stream is split at silences longer than those within a frame.
 """
 
 from collections.abc import Iterator
@@ -25,22 +25,22 @@ from drivers.dialects.base import (
 )
 from drivers.direction import Direction
 
-SILENCE_S = 0.5  # a frame that stops midway for so long goes on no more
+SILENCE_S = 0.5  # an incomplete frame is not continued after this silence
 
 
 class Role(StrEnum):
-    """What a frame is."""
+    """The kind of a frame."""
 
     REQUEST = "request"
     REPLY = "reply"
     EXCEPTION = "exception"
-    REJECT = "reject"  # no answer to what was asked; `kind` says why
-    STRAY = "stray"  # came though nobody waited for anything
-    UNFINISHED = "unfinished"  # begins like an answer and stops midway
+    REJECT = "reject"  # not the answer to the request; `kind` says why
+    STRAY = "stray"  # received while no request was outstanding
+    UNFINISHED = "unfinished"  # an incomplete answer
 
 
 class Frame(msgspec.Struct, frozen=True):
-    """Some bytes that belong together. `query` is the request that they are, or that they came upon."""
+    """The bytes of one frame. `query` is the request itself, or the one outstanding."""
 
     t_s: float  # of the first byte
     ends_s: float  # of the last
@@ -52,11 +52,11 @@ class Frame(msgspec.Struct, frozen=True):
     raw: Raw | None = None  # of a reply
     code: int | None = None  # of an exception
     kind: RejectKind | None = None  # of a reject
-    after_s: float | None = None  # from the request to the end of what answers it
+    after_s: float | None = None  # from the request to the end of its answer
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """One request and all that came until the next: seconds after the request, and the bytes."""
+    """One request, and all bytes received until the next one, as (seconds after the request, bytes)."""
 
     t_s: float
     request: Request
@@ -65,13 +65,13 @@ class Exchange(msgspec.Struct, frozen=True):
 
 def frames(capture: Capture, dialect: Dialect) -> tuple[Frame, ...]:
     """Every byte of the capture, in order, as part of exactly one frame."""
-    return tuple(_overheard(capture, dialect) if capture.header.listened else _asked(capture, dialect))
+    return tuple(_listened(capture, dialect) if capture.header.listened else _polled(capture, dialect))
 
 
 def exchanges(capture: Capture, dialect: Dialect) -> tuple[Exchange, ...]:
-    """The requests with what came upon each, in the pieces in which it came where we asked ourselves."""
+    """The requests with their answers; in a capture of polling in the chunks in which they were received."""
     if capture.header.listened:
-        pieces = [(each, each.role is Role.REQUEST) for each in _overheard(capture, dialect)]
+        pieces = [(each, each.role is Role.REQUEST) for each in _listened(capture, dialect)]
         pieces_in_order = [(each.t_s, each.ends_s, each.data, is_request) for each, is_request in pieces]
     else:
         pieces_in_order = [(each.t_s, each.t_s, each.data, each.direction is Direction.TX) for each in capture.chunks]
@@ -89,7 +89,7 @@ def exchanges(capture: Capture, dialect: Dialect) -> tuple[Exchange, ...]:
 
 
 class _Stream:
-    """Bytes, each with the time at which it came."""
+    """Received bytes with their times, in seconds."""
 
     def __init__(self) -> None:
         self.buffer = bytearray()
@@ -103,7 +103,7 @@ class _Stream:
         return bool(self._times) and now_s - self._times[-1] > SILENCE_S
 
     def take(self, count: int, role: Role, asked: Frame | None = None, **more: object) -> Frame:
-        """The first `count` bytes as a frame, off the stream."""
+        """Remove the first `count` bytes, and return them as a frame."""
         data, times = bytes(self.buffer[:count]), self._times[:count]
         del self.buffer[:count], self._times[:count]
         frame = Frame(times[0], times[-1], Direction.RX, data, role)
@@ -115,8 +115,8 @@ class _Stream:
         return msgspec.structs.replace(frame, **more)
 
 
-def _asked(capture: Capture, dialect: Dialect) -> Iterator[Frame]:
-    """The frames of a capture in which we asked."""
+def _polled(capture: Capture, dialect: Dialect) -> Iterator[Frame]:
+    """The frames of a capture of polling."""
     stream = _Stream()
     asked: Frame | None = None
     is_answered = False
@@ -124,10 +124,10 @@ def _asked(capture: Capture, dialect: Dialect) -> Iterator[Frame]:
         if chunk.direction is Direction.RX:
             stream.add(chunk)
             continue
-        yield from _came(stream, dialect, None if is_answered else asked)
+        yield from _received(stream, dialect, None if is_answered else asked)
         asked, is_answered = _written(chunk, dialect), False
         yield asked
-    yield from _came(stream, dialect, asked)
+    yield from _received(stream, dialect, asked)
 
 
 def _written(chunk: Chunk, dialect: Dialect) -> Frame:
@@ -138,11 +138,11 @@ def _written(chunk: Chunk, dialect: Dialect) -> Frame:
     return msgspec.structs.replace(frame, query=request.query, transaction=request.transaction)
 
 
-def _came(stream: _Stream, dialect: Dialect, asked: Frame | None) -> Iterator[Frame]:
-    """All that came between two requests."""
+def _received(stream: _Stream, dialect: Dialect, asked: Frame | None) -> Iterator[Frame]:
+    """The frames received between two requests."""
     is_open = asked is not None and asked.query is not None
     while stream.buffer:
-        found = _judged(stream, dialect, asked) if asked is not None and is_open else None
+        found = _scanned(stream, dialect, asked) if asked is not None and is_open else None
         if found is None:
             role = Role.UNFINISHED if is_open else Role.STRAY
             yield stream.take(len(stream.buffer), role, asked if is_open else None)
@@ -151,8 +151,8 @@ def _came(stream: _Stream, dialect: Dialect, asked: Frame | None) -> Iterator[Fr
         is_open = found.role not in (Role.REPLY, Role.EXCEPTION)
 
 
-def _judged(stream: _Stream, dialect: Dialect, asked: Frame) -> Frame | None:
-    """The first frame as an answer to what was asked; None while it is not whole."""
+def _scanned(stream: _Stream, dialect: Dialect, asked: Frame) -> Frame | None:
+    """The first frame, scanned as the answer to `asked`; None if it is incomplete."""
     if asked.query is None:
         return None
     match dialect.scan(stream.buffer, asked.query, asked.transaction):
@@ -166,8 +166,8 @@ def _judged(stream: _Stream, dialect: Dialect, asked: Frame) -> Frame | None:
             return None
 
 
-def _overheard(capture: Capture, dialect: Dialect) -> Iterator[Frame]:
-    """The frames of a capture in which we only listened."""
+def _listened(capture: Capture, dialect: Dialect) -> Iterator[Frame]:
+    """The frames of a capture of listening."""
     stream = _Stream()
     asked: Frame | None = None
     for chunk in capture.chunks:
@@ -176,7 +176,7 @@ def _overheard(capture: Capture, dialect: Dialect) -> Iterator[Frame]:
             asked = None
         stream.add(chunk)
         while stream.buffer:
-            found = _next_overheard(stream, dialect, asked)
+            found = _next_listened(stream, dialect, asked)
             if found is None:
                 break
             yield found
@@ -191,11 +191,11 @@ def _overheard(capture: Capture, dialect: Dialect) -> Iterator[Frame]:
         yield stream.take(len(stream.buffer), Role.UNFINISHED, asked)
 
 
-def _next_overheard(stream: _Stream, dialect: Dialect, asked: Frame | None) -> Frame | None:
-    """An answer to what was asked, else another request, else what is neither; None while nothing is whole."""
+def _next_listened(stream: _Stream, dialect: Dialect, asked: Frame | None) -> Frame | None:
+    """The next frame: an answer to `asked`, another request, or neither; None while it is incomplete."""
     answer = dialect.scan(stream.buffer, asked.query, asked.transaction) if asked and asked.query else None
     if asked is not None and isinstance(answer, Reply | Exceptional):
-        return _judged(stream, dialect, asked)
+        return _scanned(stream, dialect, asked)
     request = dialect.scan_request(stream.buffer)
     if isinstance(request, Request) and dialect.may_be_request(request.query):
         return stream.take(
@@ -210,7 +210,7 @@ def _next_overheard(stream: _Stream, dialect: Dialect, asked: Frame | None) -> F
 
 
 def _is_read(request: Frame, dialect: Dialect) -> bool:
-    """Another master may write: what answers that, no dialect here looks for."""
+    """Whether the request is a read; the dialects cannot scan for the answer to another master's write."""
     try:
         return request.query is not None and bool(dialect.encode(request.query, request.transaction))
     except ValueError:

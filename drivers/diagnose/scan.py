@@ -1,8 +1,8 @@
-"""A line searched for units: asks what the plan says, stops at the first setting at which one answers, and names it.
+"""Scans a line for units: sends the requests of a plan until units answer, then tries profiles on them.
 
-All units on a line share its settings, so that one answer settles them for all; the round is then asked to its end.
-What answers is read once with every profile of its language: the one that reads everything, and finds what such a unit
-must show, fits. The port stays open throughout a round, whichever language is spoken, for opening it disturbs a line.
+All units on a line share its settings, so the scan ends after the first round in which one answers. Each unit that
+answers is probed with every profile of its dialect; a profile fits if all its blocks are read and its identity checks
+have good values. The port stays open during a round, for all dialects, since opening a port disturbs the line.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from itertools import groupby
 import msgspec
 
 from drivers.decode.values import number
-from drivers.diagnose.scan_plan import Plan, Question, Round, languages
+from drivers.diagnose.scan_plan import Plan, Question, Round, dialects_of
 from drivers.dialects.base import Dialect, Query, Raw, RejectKind
 from drivers.dialects.registry import DialectName, dialect
 from drivers.errors import DriverError, Garbled, LineDown, NoReply, SettingsRefused, UnitRefused
@@ -26,23 +26,23 @@ from drivers.unit.driver import Driver, ProbeResult
 
 _SETTLE_S = 0.1
 _REOPEN_TRIES = 8
-_REOPEN_WAIT_S = 0.25  # a device server lets go of its port a moment after the client before has left
+_REOPEN_WAIT_S = 0.25  # a device server releases its port some time after a client disconnects
 _FROM_A_UNIT = {RejectKind.WRONG_COUNT, RejectKind.WRONG_FUNCTION}
 
 
 class Match(msgspec.Struct, frozen=True):
-    """How a profile fits what answers. `good` of `points` have a value that may be used."""
+    """How a profile fits a unit; `good` of its `points` have a good value."""
 
     profile: str
     fits: bool
     good: int
     points: int
     coolant_c: float | None
-    why_not: str | None  # where it does not fit
+    why_not: str | None  # None if it fits
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """Something that answers. `matches`: best first; `any_address`: it minds no unit id."""
+    """A unit that answered. `matches`: best first; `any_address`: it answers to every unit id."""
 
     dialect: DialectName
     settings: SerialSettings | None
@@ -58,7 +58,7 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 class Traffic(msgspec.Struct, frozen=True):
-    """What came in one language at one setting."""
+    """The counters of one dialect at one setting."""
 
     settings: SerialSettings | None
     dialect: DialectName
@@ -66,11 +66,11 @@ class Traffic(msgspec.Struct, frozen=True):
     answers: int
     rejects: dict[RejectKind, int]
     idle_bytes: int
-    from_server: tuple[int, ...]  # exceptions by which a device server says that no unit answered it
+    from_server: tuple[int, ...]  # exception codes by which a device server reports an unreachable unit
 
 
 class ScanProgress(msgspec.Struct, frozen=True):
-    """How far a scan is, in requests."""
+    """The progress of a scan, in requests."""
 
     done: int
     total: int
@@ -80,7 +80,7 @@ class ScanProgress(msgspec.Struct, frozen=True):
 
 
 class Scanned(msgspec.Struct, frozen=True):
-    """What a scan found. `stopped` says why it ended before its time; `skipped` are settings the port has not."""
+    """The result of a scan. `stopped`: why it ended early; `skipped`: settings that the port does not support."""
 
     units: tuple[Unit, ...]
     traffic: tuple[Traffic, ...]
@@ -90,7 +90,7 @@ class Scanned(msgspec.Struct, frozen=True):
 
 
 class Scan:
-    """One scan of the line at `url`. Nothing but the plan's questions and the profiles' reads is ever asked."""
+    """One scan of the line at `url`; it sends only the plan's requests and the profiles' reads."""
 
     def __init__(
         self,
@@ -113,12 +113,12 @@ class Scan:
         self._stopped: str | None = None
 
     async def run(self, plan: Plan) -> Scanned:
-        """Asks it all, or until something answers. Raises LineDown where the line cannot be opened at all."""
+        """Scan until a unit answers or the plan is done. Raises LineDown if the line cannot be opened."""
         self._total = plan.requests
         skipped: list[str] = []
         for each in plan.rounds:
             try:
-                await self._round(each)
+                await self._scan_round(each)
             except SettingsRefused as error:
                 skipped.append(f"{each.settings}: {error.detail}")
                 self._total -= each.requests
@@ -126,30 +126,32 @@ class Scan:
                 break
         return Scanned(tuple(self._units), tuple(self._traffic), tuple(skipped), self._stopped, self._done)
 
-    async def _round(self, asked: Round) -> None:
-        held = _Held(connector(self._url, asked.settings or SerialSettings()))
+    async def _scan_round(self, asked: Round) -> None:
+        shared = _SharedLink(connector(self._url, asked.settings or SerialSettings()))
         try:
-            await held.open()
-            await self._ask_all(held, asked.settings, asked.questions)
+            await shared.open()
+            await self._ask_all(shared, asked.settings, asked.questions)
             if self._units and not any(unit.likely for unit in self._units) and not self._stopped:
                 self._total += sum(question.tries for question in asked.further)
-                await self._ask_all(held, asked.settings, asked.further)
+                await self._ask_all(shared, asked.settings, asked.further)
         finally:
-            held.close()
+            shared.close()
 
-    async def _ask_all(self, held: "_Held", settings: SerialSettings | None, questions: tuple[Question, ...]) -> None:
+    async def _ask_all(
+        self, shared: "_SharedLink", settings: SerialSettings | None, questions: tuple[Question, ...]
+    ) -> None:
         for name, each in groupby(questions, key=lambda question: question.dialect):
-            await self._language(held, settings, name, each)
+            await self._scan_dialect(shared, settings, name, each)
             if self._stopped:
                 return
-        named = [unit if unit.matches else await self._named(held, settings, unit) for unit in self._units]
-        self._units = _one_alone(named)
+        matched = [unit if unit.matches else await self._with_matches(shared, settings, unit) for unit in self._units]
+        self._units = _without_duplicates(matched)
 
-    async def _language(
-        self, held: "_Held", settings: SerialSettings | None, name: DialectName, questions: Iterable[Question]
+    async def _scan_dialect(
+        self, shared: "_SharedLink", settings: SerialSettings | None, name: DialectName, questions: Iterable[Question]
     ) -> None:
-        spoken = dialect(name)
-        line = held.line(self._url, spoken, self._timing(name), settings)
+        codec = dialect(name)
+        line = shared.line(self._url, codec, self._timing(name), settings)
         found: list[Unit] = []
         asked = 0
         for question in questions:
@@ -161,12 +163,12 @@ class Scan:
             if self._stopped:
                 break
         self._traffic.append(_traffic(settings, name, line.counters))
-        if len(found) == asked > 1 and not spoken.needs_drain:
+        if len(found) == asked > 1 and not codec.needs_drain:
             found = [msgspec.structs.replace(found[0], any_address=True)]
         self._units += {each.unit_id: each for each in found}.values()
 
     async def _ask(self, line: Line, settings: SerialSettings | None, question: Question) -> str | None:
-        """What answered, in words; None for nobody."""
+        """Send a request; returns a text on the answer, None if no unit answered."""
         for _ in range(question.tries):
             self._done += 1
             self._report(ScanProgress(self._done, self._total, settings, question.dialect, question.query.unit_id))
@@ -188,48 +190,51 @@ class Scan:
             return f"answers {_shown(raw)}"
         return None
 
-    async def _named(self, held: "_Held", settings: SerialSettings | None, unit: Unit) -> Unit:
-        """The unit with how every profile of its language fits it.
+    async def _with_matches(self, shared: "_SharedLink", settings: SerialSettings | None, unit: Unit) -> Unit:
+        """The unit with the match of every profile of its dialect.
 
-        It is first asked what it answered before: its receive buffer may hold the rest of another language's.
+        Each probe follows a repeat of the request that was answered, which flushes the unit's receive buffer.
         """
         matches: list[Match] = []
         for profile in self._profiles:
-            if unit.dialect not in languages(profile, is_serial=settings is not None):
+            if unit.dialect not in dialects_of(profile, is_serial=settings is not None):
                 continue
             if unit.unit_id is not None and profile.address is None:
                 continue
-            spoken = msgspec.structs.replace(profile, dialect=unit.dialect)
-            line = held.line(self._url, dialect(unit.dialect), self._timing(unit.dialect), settings)
+            adapted = msgspec.structs.replace(profile, dialect=unit.dialect)
+            line = shared.line(self._url, dialect(unit.dialect), self._timing(unit.dialect), settings)
             with contextlib.suppress(DriverError):
                 await line.exchange(self._answered[unit.dialect, unit.unit_id])
-            driver = Driver("scan", spoken, line, unit.unit_id, self._now)
+            driver = Driver("scan", adapted, line, unit.unit_id, self._now)
             matches.append(_match(profile, await driver.probe()))
         matches.sort(key=lambda match: (not match.fits, -match.good))
         return msgspec.structs.replace(unit, matches=tuple(matches))
 
     def _timing(self, name: DialectName) -> LineTiming:
-        gaps = [profile.timing.gap_s for profile in self._profiles if name in languages(profile, is_serial=False)]
+        gaps = [profile.timing.gap_s for profile in self._profiles if name in dialects_of(profile, is_serial=False)]
         return LineTiming(max(gaps, default=0.0), self._timeout_s, self._timeout_s, _SETTLE_S)
 
 
-def _one_alone(units: list[Unit]) -> list[Unit]:
-    """Units that fit first. Without addresses a line has one unit: whatever else answers so is that one, misread."""
+def _without_duplicates(units: list[Unit]) -> list[Unit]:
+    """The units, those with a profile first. If one without an address has a profile, others without are dropped.
+
+    A line without addresses has a single unit, so those are the same one in other dialects.
+    """
     units = sorted(units, key=lambda unit: not unit.likely)
     if not any(unit.likely and unit.unit_id is None for unit in units):
         return units
     return [unit for unit in units if unit.likely or unit.unit_id is not None]
 
 
-class _Held:
-    """One open link for lines of several languages, opened anew where one of them lost it."""
+class _SharedLink:
+    """One open link, shared by lines of several dialects, and reopened if it is lost."""
 
     def __init__(self, opens: Connector) -> None:
         self._opens = opens
         self._link: ByteLink | None = None
 
     async def open(self) -> None:
-        """Opens the link; once it was there its way back is waited for. Raises LineDown."""
+        """Open the link; a link that was open before is tried _REOPEN_TRIES times. Raises LineDown."""
         tries = 1 if self._link is None else _REOPEN_TRIES
         self.close()
         while True:
@@ -243,8 +248,8 @@ class _Held:
             else:
                 return
 
-    def line(self, url: str, spoken: Dialect, timing: LineTiming, settings: SerialSettings | None) -> Line:
-        """A line of that language on the link as it is; a line that gives it up has it opened anew."""
+    def line(self, url: str, codec: Dialect, timing: LineTiming, settings: SerialSettings | None) -> Line:
+        """A line of a dialect on the open link; if the line closes the link, its next use reopens it."""
         is_first = True
 
         async def link() -> ByteLink:
@@ -256,10 +261,10 @@ class _Held:
                 raise LineDown(f"{url}: closed")
             return self._link
 
-        return Line(url, link, spoken, timing, None if settings is None else settings.baud)
+        return Line(url, link, codec, timing, None if settings is None else settings.baud)
 
     def close(self) -> None:
-        """Gives the port or connection back."""
+        """Close the port or connection."""
         if self._link is not None:
             self._link.close()
 
@@ -288,7 +293,7 @@ def _match(profile: DeviceProfile, result: ProbeResult) -> Match:
 
 
 def is_proven(profile: DeviceProfile, result: ProbeResult) -> bool:
-    """Whether all that shows a unit to be of this kind has a value that may be used: none proves nothing."""
+    """Whether every identity check of the profile has a good value."""
     good = {point.name for point in result.points if point.quality is Quality.GOOD}
     return all(verify.point in good for verify in profile.verify)
 

@@ -1,13 +1,13 @@
-"""What a scan asks, and in what order: made from the profiles alone, so that a new profile is scanned for too. Pure.
+"""Plans the requests of a scan and their order, from the profiles alone. Pure.
 
-Theory of operation. Each profile says how its makers deliver it, so its own line settings come first, most usual first;
-then every other baud rate with each framing that its language is spoken in. At one setting:
+Theory of operation. The profiles' default line settings come first, the most frequent first; then every other baud rate
+with each framing that is usual for the dialect. At one setting:
 
-- A profile with a communication watchdog is asked for that and nothing else, and before all others, for any further
-  question could arm it; the same text may mean something to a unit of another make.
-- Languages of text come before binary ones. What was asked in another language, or at another speed, may still lie in
-  a text unit's receive buffer, so that a question without an address is asked twice.
-- An address is looked for with the smallest question of the language: any answer, a refusal too, is somebody.
+- A profile with a communication watchdog is sent only the request for that, before all others, since any further
+  request could start it.
+- Text dialects come before binary ones. A request without an address is sent twice, since a text unit's receive buffer
+  may still contain bytes of another dialect or speed.
+- An address is tried with the smallest request of the dialect: any answer, also a refusal, counts as a unit.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,12 +21,12 @@ from drivers.profile.types import DeviceProfile
 from drivers.transport.base import Handshake, Parity, SerialSettings
 
 BAUDS = (9600, 19200, 38400, 57600, 115200, 4800, 2400)
-_ALONE_TRIES = 2  # of a question without an address
-_USUAL = ((8, Parity.NONE, 1), (8, Parity.EVEN, 1))  # framings that every language may be set to
+_ALONE_TRIES = 2  # of a request without an address
+_USUAL = ((8, Parity.NONE, 1), (8, Parity.EVEN, 1))  # framings tried for every dialect
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One request of a scan. `is_watchdog`: an answer other than 0 forbids every further question."""
+    """One request of a scan. `is_watchdog`: an answer other than 0 forbids every further request."""
 
     dialect: DialectName
     query: Query
@@ -35,9 +35,9 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Round(msgspec.Struct, frozen=True):
-    """What is asked at one setting; None where the line has none of its own.
+    """The requests at one setting; `settings` is None for a line that is not serial.
 
-    `further`: what is asked as well when something answers there that no profile fits, in the other languages.
+    `further`: requests of the other dialects, sent if a unit answered but no profile fits.
     """
 
     settings: SerialSettings | None
@@ -51,7 +51,7 @@ class Round(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A whole scan, and which profiles it leaves out because reading such a unit does something to it."""
+    """All rounds of a scan, and the profiles left out because reading such a unit has an effect on it."""
 
     rounds: tuple[Round, ...]
     left_out: tuple[str, ...]
@@ -70,13 +70,13 @@ def plan(
     bauds: Sequence[int] = BAUDS,
     only_own_settings: bool = False,
 ) -> Plan:
-    """The rounds for a line. `is_serial`: its settings are ours, and Modbus TCP is not spoken on it."""
+    """The plan for a line. `is_serial`: line settings are tried, and networked dialects are left out."""
     harmless = [profile for profile in profiles if profile.reads_effect is ReadsEffect.NONE]
     left_out = tuple(profile.id for profile in profiles if profile.reads_effect is not ReadsEffect.NONE)
-    spoken = [(name, profile) for profile in harmless for name in languages(profile, is_serial=is_serial)]
+    candidates = [(name, profile) for profile in harmless for name in dialects_of(profile, is_serial=is_serial)]
     if not is_serial:
-        return Plan((Round(None, tuple(_questions(spoken, addresses))),), left_out)
-    own, others = _own_settings(spoken), _other_settings(spoken, bauds)
+        return Plan((Round(None, tuple(_questions(candidates, addresses))),), left_out)
+    own, others = _own_settings(candidates), _other_settings(candidates, bauds)
     rounds: list[Round] = []
     further: dict[SerialSettings, tuple[Question, ...]] = {}
     for settings, at in sorted(own.items(), key=lambda each: -len(each[1])):
@@ -89,8 +89,8 @@ def plan(
     return Plan(tuple(rounds), left_out)
 
 
-def languages(profile: DeviceProfile, *, is_serial: bool) -> tuple[DialectName, ...]:
-    """The languages in which such a unit can be asked, its own first; what needs a network is not spoken on a wire."""
+def dialects_of(profile: DeviceProfile, *, is_serial: bool) -> tuple[DialectName, ...]:
+    """The dialects of the profile's family, its own first; on a serial line without the networked ones."""
     shape = SHAPES[profile.dialect]
     family = [DialectName(name) for name, each in SHAPES.items() if each is shape]
     return tuple(
@@ -100,44 +100,46 @@ def languages(profile: DeviceProfile, *, is_serial: bool) -> tuple[DialectName, 
     )
 
 
-_Spoken = tuple[DialectName, DeviceProfile]
+_Candidate = tuple[DialectName, DeviceProfile]
 
 
-def _own_settings(spoken: list[_Spoken]) -> dict[SerialSettings, list[_Spoken]]:
-    """The settings that makers deliver, with who is delivered so."""
-    own: dict[SerialSettings, list[_Spoken]] = {}
-    for name, profile in spoken:
+def _own_settings(candidates: list[_Candidate]) -> dict[SerialSettings, list[_Candidate]]:
+    """The profiles' default settings, each with the candidates that have them."""
+    own: dict[SerialSettings, list[_Candidate]] = {}
+    for name, profile in candidates:
         own.setdefault(_plain(profile.serial), []).append((name, profile))
     return own
 
 
-def _other_settings(spoken: list[_Spoken], bauds: Sequence[int]) -> dict[SerialSettings, list[_Spoken]]:
-    """Every baud rate with every framing of a language, with who is not delivered so."""
-    own = _own_settings(spoken)
-    others: dict[SerialSettings, list[_Spoken]] = {}
+def _other_settings(candidates: list[_Candidate], bauds: Sequence[int]) -> dict[SerialSettings, list[_Candidate]]:
+    """Every baud rate with every framing of a dialect, each with the candidates that have other defaults."""
+    own = _own_settings(candidates)
+    others: dict[SerialSettings, list[_Candidate]] = {}
     for baud in dict.fromkeys([*bauds, *(settings.baud for settings in own)]):
-        for name, profile in spoken:
-            for bits, parity, stop in _framings(name, spoken):
+        for name, profile in candidates:
+            for bits, parity, stop in _framings(name, candidates):
                 settings = SerialSettings(baud, bits, parity, stop)
                 if (name, profile) not in own.get(settings, []):
                     others.setdefault(settings, []).append((name, profile))
     return others
 
 
-def _framings(name: DialectName, spoken: list[_Spoken]) -> list[tuple[int, Parity, int]]:
-    of_profiles = [(each.serial.bits, each.serial.parity, each.serial.stop) for other, each in spoken if other is name]
+def _framings(name: DialectName, candidates: list[_Candidate]) -> list[tuple[int, Parity, int]]:
+    of_profiles = [
+        (each.serial.bits, each.serial.parity, each.serial.stop) for other, each in candidates if other is name
+    ]
     return list(dict.fromkeys([*of_profiles, *_USUAL]))
 
 
 def _plain(settings: SerialSettings) -> SerialSettings:
-    """Without handshake: a unit answers one short question with or without it, and a missing wire would hold us up."""
+    """The settings without handshake, since a missing handshake wire would block a short request that needs none."""
     return msgspec.structs.replace(settings, handshake=Handshake.NONE)
 
 
-def _questions(spoken: list[_Spoken], addresses: Sequence[int]) -> Iterator[Question]:
-    """The questions of one round, each once."""
-    guarded = [each for each in spoken if each[1].watchdog is not None]
-    free = [each for each in spoken if each[1].watchdog is None]
+def _questions(candidates: list[_Candidate], addresses: Sequence[int]) -> Iterator[Question]:
+    """The requests of one round, without duplicates."""
+    guarded = [each for each in candidates if each[1].watchdog is not None]
+    free = [each for each in candidates if each[1].watchdog is None]
     free.sort(key=lambda each: not _is_text(each[1]))
     seen: set[tuple[DialectName, Query]] = set()
     for name, profile in [*guarded, *free]:
@@ -152,7 +154,7 @@ def _is_text(profile: DeviceProfile) -> bool:
 
 
 def _of_profile(
-    name: DialectName, profile: DeviceProfile, free: list[_Spoken], addresses: Sequence[int]
+    name: DialectName, profile: DeviceProfile, free: list[_Candidate], addresses: Sequence[int]
 ) -> Iterator[Question]:
     address = profile.address
     own = [] if address is None else [each for each in addresses if max(address.min, 1) <= each <= address.max]
@@ -167,11 +169,11 @@ def _of_profile(
         yield Question(name, _smallest(name, free, unit_id), 1)
 
 
-def _smallest(name: DialectName, spoken: list[_Spoken], unit_id: int) -> Query:
-    """The question of this language that moves the fewest bytes: all its profiles find the same units with it."""
+def _smallest(name: DialectName, candidates: list[_Candidate], unit_id: int) -> Query:
+    """The request of the dialect with the fewest registers; one suffices to find units of all its profiles."""
     queries = [
         block.query(unit_id)
-        for other, profile in spoken
+        for other, profile in candidates
         if other is name and profile.address is not None
         for block in (profile.after_miss, *profile.blocks)
         if block is not None

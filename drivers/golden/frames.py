@@ -1,7 +1,7 @@
-"""From captured polls to a profile's `[[golden]]` tables: what was asked, what came, and what was made of it. Pure.
+"""Converts captured polls into a profile's `[[golden]]` tables: requests, replies and expected values. Pure.
 
-Golden frames are written for the profile's own unit id, dialect and transaction 1. A captured frame is taken as it
-was where it is one of these already; else it is encoded anew, and so says the table.
+Golden frames have the profile's default unit id, its dialect, and transaction 1. A captured frame that has these is
+used unchanged; any other is re-encoded, which the table's source states.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,11 +18,11 @@ from drivers.golden.polls import TRANSACTION
 from drivers.profile.types import DeviceProfile
 from drivers.reading import Quality
 
-_DIGITS = 6  # significant: what a 32-bit float holds
+_DIGITS = 6  # significant digits of a 32-bit float
 
 
 class Poll(msgspec.Struct, frozen=True):
-    """One answer to every request of the profile, block by block."""
+    """One complete poll: the answer to every block of the profile."""
 
     at_s: float
     unit_id: int | None
@@ -31,20 +31,20 @@ class Poll(msgspec.Struct, frozen=True):
 
 
 def golden_tables(capture: Capture, profile: DeviceProfile) -> str:
-    """TOML for the end of the profile's file: one table for each poll that shows something new; none: empty.
+    """TOML to append to the profile's file: one table for each poll that shows a new state; "" for none.
 
-    `profile` speaks what the capture speaks; frames are written in the dialect that it names.
+    `profile` has the dialect of the capture; frames are written in it.
     """
-    spoken = capture.header.dialect or profile.dialect
+    name = capture.header.dialect or profile.dialect
     decoder = Decoder(profile)
-    polls = [(poll, decoder.decode(poll.raws)) for poll in _polls(frames(capture, dialect(spoken)), profile)]
+    polls = [(poll, decoder.decode(poll.raws)) for poll in _polls(frames(capture, dialect(name)), profile)]
     return "\n".join(
         _table(capture, profile, poll, decoded, decoder.points(poll.raws)) for poll, decoded in _new(polls)
     )
 
 
 def _polls(cut: tuple[Frame, ...], profile: DeviceProfile) -> Iterator[Poll]:
-    """A poll is complete when every block was answered since the last; a miss begins it again."""
+    """The complete polls: every block answered without a miss in between."""
     asked: Frame | None = None
     gathered: dict[int | None, tuple[dict[str, tuple[bytes, bytes]], dict[str, Raw]]] = {}
     for frame in cut:
@@ -140,5 +140,5 @@ def _text(profile: DeviceProfile, data: bytes) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A TOML basic string; JSON's escapes are among TOML's."""
+    """The text as a TOML basic string; JSON's escapes are a subset of TOML's."""
     return msgspec.json.encode(text).decode()

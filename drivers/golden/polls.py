@@ -1,6 +1,6 @@
-"""A profile's golden polls replayed: does this program ask, read and conclude what they say?
+"""Replays a profile's golden polls: compares requests, decoded values and derived states with the recorded ones.
 
-The frames are in the dialect of the file and for the profile's own unit id, whatever a site overrides.
+The frames are in the dialect of the file and for the profile's default unit id, regardless of a site's overrides.
 """
 
 from collections.abc import Iterator
@@ -17,15 +17,15 @@ from drivers.reading import CapReading, Quality, Reason
 from drivers.toml.document import Problem, load_toml_lines, read_toml
 from drivers.toml.lines import Path as KeyPath
 
-TRANSACTION = 1  # that of worked exchanges in Modbus TCP
+TRANSACTION = 1  # of golden frames in Modbus TCP
 
 _Finding = tuple[KeyPath, str]
 
 
 def golden_problems(path: Path) -> tuple[Problem, ...]:
-    """Where the golden polls of a profile's file and this program disagree, in the order of their lines.
+    """The differences between a profile's golden polls and their replay, in the order of their lines.
 
-    Raises TomlProblems where the file is no profile.
+    Raises TomlProblems if the file is not a profile.
     """
     profile = load_profile(path)
     loaded = load_toml_lines(path, SHAPES[str(read_toml(path).data["dialect"])])
@@ -116,7 +116,7 @@ def _unexpected_conclusions(place: KeyPath, expect: ExpectedCap, seen: CapReadin
 
 
 def _is(shown: PointValue, expected: Decimal) -> bool:
-    """Whether the value is the expected one to as many digits as that has."""
+    """Whether the value equals `expected`, rounded to the digits that `expected` has."""
     if shown.quality is not Quality.GOOD or not isinstance(shown.value, int | float):
         return False
     digits = max(0, -int(expected.as_tuple().exponent))

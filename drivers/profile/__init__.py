@@ -1,1 +1,1 @@
-"""A kind of unit: a TOML file, checked, becomes a frozen DeviceProfile."""
+"""Profiles (kinds of unit): loads a TOML file into a checked, frozen DeviceProfile."""

@@ -1,10 +1,10 @@
-"""The closed list of what a unit can complain of, whatever its maker calls it."""
+"""The closed set of alarm codes of units, independent of the maker's names."""
 
 from enum import StrEnum
 
 
 class UnitAlarmCode(StrEnum):
-    """Canonical alarm codes; a profile maps the unit's own bits and texts onto these."""
+    """Canonical alarm codes; a profile maps the unit's bits and texts to these."""
 
     COOLANT_LOW = "coolant-low"
     COOLANT_WARM = "coolant-warm"
@@ -29,12 +29,12 @@ class UnitAlarmCode(StrEnum):
     EXTERNAL_CONTACT = "external-contact"
     MAINTENANCE_DUE = "maintenance-due"
     PROCESS_ALARM = "process-alarm"  # a threshold that the site has configured in the unit
-    UNIT_FAULT = "unit-fault"  # the unit has stopped and says no more than that
-    UNIT_WARNING = "unit-warning"  # the unit warns, goes on, and says no more than that
+    UNIT_FAULT = "unit-fault"  # the unit has stopped and gives no cause
+    UNIT_WARNING = "unit-warning"  # the unit warns, goes on, and gives no cause
 
 
 class Severity(StrEnum):
-    """What an alarm does to the cooling."""
+    """The effect of an alarm on cooling."""
 
     STOP = "stop"  # the unit has stopped
     WARNING = "warning"  # it goes on, someone should look

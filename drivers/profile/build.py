@@ -1,4 +1,4 @@
-"""From the file's shape to the program's: seconds for milliseconds, conditions parsed, commands made blocks."""
+"""Converts a checked profile file into a DeviceProfile: units, parsed conditions, and the blocks of a poll."""
 
 import re
 from fractions import Fraction
@@ -32,7 +32,7 @@ _CONDITION = re.compile(r"(!?)([a-z0-9_]+)(?:\.(\d+)|=(-?\d+)(?:\.\.(-?\d+))?)")
 
 
 def build(profile: shape.AnyProfile) -> DeviceProfile:
-    """The profile as the program uses it. The caller has checked it."""
+    """The DeviceProfile of a file that `check.misfits` found no error in."""
     link = profile.link
     continuity = profile.continuity
     heartbeat = profile.heartbeat
@@ -67,7 +67,7 @@ def build(profile: shape.AnyProfile) -> DeviceProfile:
 
 
 def condition_of(text: str) -> PointCondition:
-    """`point.bit`, `point=number` or `point=low..high`, with `!` before it for the contrary."""
+    """Parse `point.bit`, `point=number` or `point=low..high`, with an optional `!` in front as negation."""
     found = _CONDITION.fullmatch(text)
     if found is None:
         raise ValueError(f"no condition: {text}")
@@ -78,14 +78,14 @@ def condition_of(text: str) -> PointCondition:
 
 
 def cap_offsets(caps: shape.Caps) -> tuple[int, ...]:
-    """How many registers each cap's points lie further on than the first cap's."""
+    """The register offset of each cap's points from those of the first cap."""
     if caps.offsets is not None:
         return caps.offsets
     return tuple(index * (caps.stride or 0) for index in range(caps.count))
 
 
 def blocks(profile: shape.AnyProfile) -> tuple[Block, ...]:
-    """What a poll reads, one exchange each: the blocks of registers, else every command or variable of a point once."""
+    """The exchanges of a poll: the register blocks, or each distinct command or variable of the points."""
     if isinstance(profile, shape.ModbusProfile):
         return tuple(Block(block.name, _registers(block)) for block in profile.block)
     sources = {point.place.block: point.source for point in profile.point}
@@ -156,7 +156,7 @@ def _order(order: shape.WordOrder | shape.OrderByValueTable | None) -> shape.Wor
 
 
 def _key(text: str) -> int | str:
-    """A key of `is` as a value of the point that it is compared with."""
+    """A key of an `is` table, as an integer if it is one."""
     return int(text) if text.isdecimal() else text
 
 

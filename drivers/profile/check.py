@@ -1,4 +1,4 @@
-"""What no single key of a profile shows: references, spans, the poll budget, golden frames. Pure."""
+"""Checks across the keys of a profile: references, register spans, the poll budget, golden frames. Pure."""
 
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
@@ -23,13 +23,13 @@ _WORDS: set[Kind] = {PointType.UINT16, PointType.BITS16}
 _TEXTS: set[Kind] = {PointType.ASCII, ReplyKind.TEXT}
 _CHOOSERS: set[Kind] = {PointType.UINT16, ReplyKind.DIGITS, ReplyKind.TEXT}
 _TEMPERATURES = {UnitName.CELSIUS, UnitName.FAHRENHEIT}
-_QUALIFIED_UNITS = {UnitName.CELSIUS, UnitName.BAR, UnitName.LITRES_PER_MINUTE}  # into which the wire's are converted
+_QUALIFIED_UNITS = {UnitName.CELSIUS, UnitName.BAR, UnitName.LITRES_PER_MINUTE}  # of qualified NC values, converted
 
 
 def misfits(profile: shape.AnyProfile, golden_dialect: DialectName) -> Iterator[Misfit]:
-    """Everything that the shape allows and a profile must not do.
+    """Every error that the schema cannot express.
 
-    `golden_dialect` is the one that the file names: its frames are in that, whatever a site overrides.
+    `golden_dialect` is the dialect in the file, before a site's overrides: golden frames are in that one.
     """
     points: dict[str, AnyPoint] = {point.name: point for point in profile.point}
     yield from _same_names("point", [point.name for point in profile.point])
@@ -84,7 +84,7 @@ def _point(path: Path, point: AnyPoint, points: dict[str, AnyPoint]) -> Iterator
 def _chosen_by(
     path: Path, name: str, meanings: dict[str, UnitName] | dict[str, shape.WordOrder], points: dict[str, AnyPoint]
 ) -> Iterator[Misfit]:
-    """A choice by another point's value: it must be a point of the unit that can have such values."""
+    """Check a choice by another point's value: the point belongs to the unit, and can have these values."""
     yield from _refer((*path, "from"), name, points, Scope.UNIT, "one register, digits or text", _CHOOSERS)
     chooser = points.get(name)
     for text in meanings:
@@ -94,7 +94,7 @@ def _chosen_by(
 
 
 def _condition(path: Path, text: str, points: dict[str, AnyPoint], scope: Scope) -> Iterator[Misfit]:
-    """`scope` is whose rule this is: a rule of the whole unit cannot ask one of its caps."""
+    """Check a condition; a rule with the scope of the unit cannot refer to a point of a cap."""
     condition = condition_of(text)
     point = points.get(condition.point)
     if point is None:
@@ -201,7 +201,7 @@ def _refer(
 
 
 def _identity(profile: shape.AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
-    """References that say which unit this is and whether it lives."""
+    """Check the references of identity, integrity, continuity and heartbeat."""
     address = profile.link.address
     if address and address.default is not None and not address.min <= address.default <= address.max:
         yield ("link", "address", "default"), f"accepted: {address.min} to {address.max}"
@@ -275,7 +275,7 @@ def _is_number(text: str) -> bool:
 
 
 def _budget(profile: shape.AnyProfile) -> Iterator[Misfit]:
-    """A poll reads every block; the wire and the gaps alone must fit the fastest period."""
+    """Check that wire time and gaps of one poll fit into the fastest period, at the profile's baud rate."""
     serial, timing = profile.link.serial, profile.timing
     char_bits = 1 + serial.bits + (serial.parity is not Parity.NONE) + serial.stop
     exchanges = _exchange_sizes(profile)
@@ -286,7 +286,7 @@ def _budget(profile: shape.AnyProfile) -> Iterator[Misfit]:
 
 
 def _exchange_sizes(profile: shape.AnyProfile) -> list[int]:
-    """Characters there and back, one number an exchange."""
+    """Characters of request and reply together, for each exchange of a poll."""
     contents: dict[str, int] = {}
     if not isinstance(profile, shape.ModbusProfile):
         for point in profile.point:

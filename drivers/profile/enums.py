@@ -1,4 +1,4 @@
-"""The closed sets of a profile file: what its words may be."""
+"""The enumerations of a profile file."""
 
 from enum import StrEnum
 
@@ -13,7 +13,7 @@ class Trust(StrEnum):
 
 
 class ReadsEffect(StrEnum):
-    """What polling does to the unit; anything but none needs the site's consent."""
+    """The effect of polling on the unit; anything but `none` needs the site's consent."""
 
     NONE = "none"
     TAKES_REMOTE = "takes-remote"
@@ -21,7 +21,7 @@ class ReadsEffect(StrEnum):
 
 
 class PointType(StrEnum):
-    """How registers hold a value."""
+    """The encoding of a value in registers."""
 
     INT16 = "int16"
     UINT16 = "uint16"
@@ -33,14 +33,14 @@ class PointType(StrEnum):
 
 
 class ByteKind(StrEnum):
-    """How the data bytes of an NC reply hold a value."""
+    """The encoding of a value in the data bytes of an NC reply."""
 
-    QUALIFIED = "qualified"  # a byte that names unit and decimals, then a signed number of two bytes or four
+    QUALIFIED = "qualified"  # a qualifier byte (unit and decimals), then a signed integer of 2 or 4 bytes
     BITS8 = "bits8"
 
 
 class WordOrder(StrEnum):
-    """The bytes of a 32-bit value as they come; ABCD is most significant first."""
+    """The byte order of a 32-bit value on the wire; ABCD is most significant first."""
 
     ABCD = "ABCD"
     CDAB = "CDAB"
@@ -49,10 +49,10 @@ class WordOrder(StrEnum):
 
 
 class ReplyKind(StrEnum):
-    """What a text reply is: a number; a code like `-01 LOW LEVEL ALARM`, of which the number counts; or words."""
+    """The form of a text reply: a number; a code as in `-01 LOW LEVEL ALARM`, whose number is used; or text."""
 
     DECIMAL = "decimal"
-    SIGNED = "signed"  # a decimal that always has its sign: one that lost a character in front is none
+    SIGNED = "signed"  # a decimal with a mandatory sign, so that one without its first character is invalid
     DIGITS = "digits"  # a whole number without sign or point
     CODE = "code"
     TEXT = "text"
@@ -63,7 +63,7 @@ Kind = PointType | ByteKind | ReplyKind
 
 
 class UnitName(StrEnum):
-    """Units that a unit may speak in; all are converted to Cel, bar, L/min, s or 1."""
+    """Units of measurement on the wire; all are converted to Cel, bar, L/min, s or 1 (UCUM)."""
 
     CELSIUS = "degC"
     FAHRENHEIT = "degF"
@@ -78,7 +78,7 @@ class UnitName(StrEnum):
 
 
 class Scope(StrEnum):
-    """Whose a point is."""
+    """Whether a point belongs to the unit or to each cap."""
 
     UNIT = "unit"
     CAP = "cap"

@@ -1,7 +1,4 @@
-"""Device profiles: a kind of unit as data. Loading gives a checked, frozen DeviceProfile, or every error at once.
-
-Reference for who writes one: docs/devices/README.md.
-"""
+"""Loads device profiles: a checked, frozen DeviceProfile, or every error at once. Reference: docs/devices/README.md."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +12,7 @@ from drivers.toml.document import Document, Problem, TomlProblems, path_text, re
 
 OVERRIDABLE = ("dialect", "link.", "timing.")
 
-# Units that cannot be read without being worked, by the id that someone may look for (ThermoCube 200 manual, p. 23).
+# Units whose every read also operates them, so that no profile exists, by likely id (ThermoCube 200 manual, p. 23).
 LEFT_OUT = {
     "thermocube": "left out on purpose: every command to a ThermoCube, those that read as well, also switches it on or "
     "off and takes it from its panel; docs/devices says more"
@@ -96,7 +93,7 @@ def _overridden(document: Document, overrides: Mapping[str, object]) -> Document
 
 
 def _as_override(problem: Problem, overrides: Mapping[str, object]) -> Problem:
-    """A misfit of an overridden value stands on no line of the file."""
+    """A problem of an overridden value, without a line of the file."""
     if problem.path not in {path_text(tuple(key.split("."))) for key in overrides}:
         return problem
     return Problem(problem.file, 0, f"override {problem.path}", problem.message)

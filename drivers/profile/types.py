@@ -1,4 +1,4 @@
-"""What a kind of unit is, inside the program: frozen, checked, compiled into a decoder by `drivers.decode.decoder`."""
+"""DeviceProfile and its parts: frozen, checked, and compiled into a decoder by `drivers.decode.decoder`."""
 
 from fractions import Fraction
 
@@ -20,7 +20,7 @@ from drivers.transport.base import SerialSettings
 
 
 class KindIdentity(msgspec.Struct, frozen=True):
-    """Which kind of unit, and on whose word."""
+    """The kind of unit, with the source and the trust of the profile."""
 
     id: str
     vendor: str
@@ -31,11 +31,11 @@ class KindIdentity(msgspec.Struct, frozen=True):
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Unit ids that the kind may have on a shared line."""
+    """The range of unit ids."""
 
     min: int
     max: int
-    default: int | None  # None: it is asked without an address unless the site gives one
+    default: int | None  # None: polled without an address unless the site gives one
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ class Registers(msgspec.Struct, frozen=True):
 
 
 class Block(msgspec.Struct, frozen=True):
-    """What one exchange reads: registers, the reply to a command, or to a numbered one (NC, Huber PB)."""
+    """What one exchange reads: registers, the reply to a text command, or to a numbered command or variable."""
 
     name: str
     source: Registers | str | int
@@ -74,17 +74,17 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class PointCondition(msgspec.Struct, frozen=True):
-    """A bit that is set, or a number within bounds; or, negated, not."""
+    """A condition on a point: a bit is set, or a number is within bounds; or the negation."""
 
     point: str
     negated: bool
-    bit: int | None  # None: `low` and `high` count
+    bit: int | None  # None: the condition is `low` <= value <= `high`
     low: int = 0
     high: int = 0
 
 
 class UnitByBit(msgspec.Struct, frozen=True):
-    """The unit itself says what it measures in."""
+    """The unit of measurement is chosen by a bit of another point."""
 
     point: str
     bit: int
@@ -94,21 +94,21 @@ class UnitByBit(msgspec.Struct, frozen=True):
 
 
 class UnitByValue(msgspec.Struct, frozen=True):
-    """Another point says by its value what this one measures in; a value that is not listed leaves no measurement."""
+    """The unit of measurement is chosen by another point's value; with an unlisted value there is no measurement."""
 
     point: str
     units: tuple[tuple[int | str, UnitName], ...]
 
 
 class OrderByValue(msgspec.Struct, frozen=True):
-    """Another point says by its value in which order the bytes come; one that is not listed leaves no value."""
+    """The byte order is chosen by another point's value; with an unlisted value there is no value."""
 
     point: str
     orders: tuple[tuple[int | str, WordOrder], ...]
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One thing that a unit says. It is a measurement where it has a unit."""
+    """One value that a unit reports; a measurement if it has a unit of measurement."""
 
     name: str
     scope: Scope
@@ -123,25 +123,25 @@ class Point(msgspec.Struct, frozen=True):
     range: tuple[float, float] | None  # canonical unit
     invalid_if: tuple[PointCondition, ...]
     stuck_after_s: int | None
-    max_k_per_min: float | None  # a faster change is none of what is measured
+    max_k_per_min: float | None  # a faster change is implausible
 
 
 class RunStateRule(msgspec.Struct, frozen=True):
-    """All of `when` make `state`."""
+    """The run state is `state` if all of `when` hold."""
 
     when: tuple[PointCondition, ...]
     state: RunState
 
 
 class Flow(msgspec.Struct, frozen=True):
-    """A measured flow that circulation must show."""
+    """The minimum measured flow that counts as circulation."""
 
     point: str
     at_least: float  # canonical unit
 
 
 class Circulating(msgspec.Struct, frozen=True):
-    """What proves that coolant circulates, and how well."""
+    """The evidence for circulation, and its strength."""
 
     strength: Evidence
     when: tuple[PointCondition, ...]
@@ -149,7 +149,7 @@ class Circulating(msgspec.Struct, frozen=True):
 
 
 class AlarmRule(msgspec.Struct, frozen=True):
-    """All of `when` raise `code`."""
+    """The alarm `code` is raised if all of `when` hold."""
 
     code: UnitAlarmCode
     severity: Severity
@@ -157,7 +157,7 @@ class AlarmRule(msgspec.Struct, frozen=True):
 
 
 class Verify(msgspec.Struct, frozen=True):
-    """What shows that the unit is of this kind: a constant, or a plausible range in the canonical unit."""
+    """An identity check of the kind of unit: a constant, or a plausible range in the canonical unit."""
 
     point: str
     equals: int | None
@@ -165,21 +165,21 @@ class Verify(msgspec.Struct, frozen=True):
 
 
 class Integrity(msgspec.Struct, frozen=True):
-    """Two words of which each is the other's bitwise inverse in every good answer."""
+    """Two words that are each other's bitwise inverse in every intact answer."""
 
     point: str
     inverse_of: str
 
 
 class ContinuityPoints(msgspec.Struct, frozen=True):
-    """The points that are a cap's treatment number and its circulating seconds."""
+    """The points with a cap's treatment number and its circulating seconds."""
 
     treatment: str
     elapsed: str
 
 
 class Heartbeat(msgspec.Struct, frozen=True):
-    """A counter whose standing still means a hung controller."""
+    """A counter that stops only if the controller hangs."""
 
     point: str
     still_s: int
@@ -191,18 +191,18 @@ class DeviceProfile(msgspec.Struct, frozen=True):
     identity: KindIdentity
     dialect: DialectName
     serial: SerialSettings
-    address: Address | None  # None: alone on its line
+    address: Address | None  # None: the kind has no addresses, so it is alone on its line
     timing: Timing
     reads_effect: ReadsEffect
-    watchdog: Block | None  # a number other than 0: the unit acts by itself when nobody polls it any more
+    watchdog: Block | None  # communication watchdog; not 0: the unit acts when polling stops
     blocks: tuple[Block, ...]
-    after_miss: Block | None  # read first after a miss: no late reply can pass for its answer
+    after_miss: Block | None  # the first read after a miss, distinguishable from late replies
     points: tuple[Point, ...]
-    cap_offsets: tuple[int, ...]  # registers that each cap's points lie further on; one a cap
-    caps_counted_by: str | None  # the point that says how many caps this very unit has
+    cap_offsets: tuple[int, ...]  # register offset of each cap's points
+    caps_counted_by: str | None  # the point with the number of caps of the individual unit
     run_states: tuple[RunStateRule, ...]  # first match wins
     circulating: Circulating
-    connected: tuple[PointCondition, ...]  # empty: the unit cannot tell
+    connected: tuple[PointCondition, ...]  # empty: the unit does not report it
     alarms: tuple[AlarmRule, ...]
     verify: tuple[Verify, ...]
     integrity: tuple[Integrity, ...]
@@ -217,10 +217,10 @@ class DeviceProfile(msgspec.Struct, frozen=True):
 
     @property
     def caps(self) -> int:
-        """How many caps such a unit has at most."""
+        """The maximum number of caps of such a unit."""
         return len(self.cap_offsets)
 
     @property
     def evidence(self) -> Evidence:
-        """How well such a unit proves circulation."""
+        """The kind of evidence for circulation."""
         return self.circulating.strength

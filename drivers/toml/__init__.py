@@ -1,1 +1,1 @@
-"""TOML that people write: every error at once, each with its line."""
+"""Reads and validates TOML files: every error at once, each with its line."""

@@ -1,6 +1,6 @@
-"""TOML files that people write: read, checked against a pydantic model, every error named with its line.
+"""Reads TOML files and validates them against a pydantic model; every error has its line.
 
-No message carries an offending value: the file may hold secrets, and the line shows it to who may see it.
+No message quotes an offending value, since the file may hold secrets.
 """
 
 import re
@@ -23,7 +23,7 @@ _AT_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing wrong with a file. `line` is base 1, or 0 where the file as a whole is meant."""
+    """An error or warning about a file. `line` is base 1; 0: the whole file."""
 
     file: str
     line: int
@@ -36,7 +36,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class TomlProblems(Exception):
-    """A file, or several, that cannot be used; `problems` has every reason."""
+    """One or more files are invalid; `problems` has every error."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -44,7 +44,7 @@ class TomlProblems(Exception):
 
 
 class Document(msgspec.Struct, frozen=True):
-    """A TOML file's values and the lines they stand on."""
+    """A TOML file's values, and the lines of its keys."""
 
     file: str
     data: dict[str, object]
@@ -57,11 +57,11 @@ class Document(msgspec.Struct, frozen=True):
         return self.lines[path]
 
     def problem(self, path: KeyPath, message: str) -> Problem:
-        """A problem with what stands at `path`."""
+        """A problem with the value at `path`."""
         return Problem(self.file, self.line_of(*path), path_text(path), message)
 
     def fit(self, model: type[M]) -> "Loaded[M]":
-        """The values as `model`. Raises TomlProblems with every misfit."""
+        """Validate the values as `model`. Raises TomlProblems with every error."""
         try:
             return Loaded(self, model.model_validate(self.data))
         except ValidationError as error:
@@ -73,7 +73,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, Generic[M], frozen=True):
-    """A checked file; the document stays at hand for checks that need line numbers."""
+    """A validated file, with its document for further checks that report line numbers."""
 
     document: Document
     model: M
@@ -83,22 +83,22 @@ class Loaded(msgspec.Struct, Generic[M], frozen=True):
         return self.document.line_of(*path)
 
     def problem(self, path: KeyPath, message: str) -> Problem:
-        """A problem with what stands at `path`."""
+        """A problem with the value at `path`."""
         return self.document.problem(path, message)
 
 
 def load_toml(path: Path, model: type[M]) -> M:
-    """The file as `model`. Raises TomlProblems with everything that is wrong."""
+    """The file as `model`. Raises TomlProblems with every error."""
     return read_toml(path).fit(model).model
 
 
 def load_toml_lines(path: Path, model: type[M]) -> Loaded[M]:
-    """The file as `model`, with its line numbers. Raises TomlProblems with everything that is wrong."""
+    """The file as `model`, with its line numbers. Raises TomlProblems with every error."""
     return read_toml(path).fit(model)
 
 
 def read_toml(path: Path) -> Document:
-    """The file's values, unchecked. Raises TomlProblems if it cannot be read or is no TOML."""
+    """The file's values, not validated. Raises TomlProblems if it cannot be read or is not TOML."""
     file = str(path)
     try:
         content = path.read_bytes()
@@ -113,7 +113,7 @@ def read_toml(path: Path) -> Document:
 
 @lru_cache(maxsize=64)  # all profiles are parsed to find one by its id, at each check, reload and probe
 def parse_toml(text: str, file: str) -> Document:
-    """The text's values, unchecked; `file` names it in problems. Raises TomlProblems if it is no TOML."""
+    """The text's values, not validated; `file` names it in problems. Raises TomlProblems if it is not TOML."""
     try:
         return Document(file, tomllib.loads(text), scan_lines(text))
     except tomllib.TOMLDecodeError as error:
@@ -130,7 +130,7 @@ def path_text(path: KeyPath) -> str:
 
 
 def with_value(data: Mapping[str, object], path: KeyPath, value: object) -> dict[str, object]:
-    """A copy of nested tables with one value set; tables that are missing on the way are made."""
+    """A copy of nested tables with the value at `path` set; missing tables are created."""
     first, *rest = path
     key = str(first)
     if not rest:

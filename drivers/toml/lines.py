@@ -1,7 +1,7 @@
-"""Where each key of a TOML document stands: path -> line.
+"""The line of each key of a TOML document: path -> line.
 
-Theory of operation: `tomllib` gives values without positions. This scanner walks a text that tomllib has already
-accepted, so it need not judge it: it only follows headers, keys and the nesting of values, and notes the line of each.
+Theory of operation. `tomllib` gives values without positions. This recursive-descent scanner reads a text that tomllib
+has accepted, so it validates nothing: it follows headers, keys and nested values, and records the line of each.
 A path is a tuple of keys and of list indexes, base 0, as pydantic's `loc` has them: `("point", 2, "type")`.
 """
 
@@ -44,7 +44,7 @@ class _Scanner:
         return self._lines
 
     def _header(self) -> Path:
-        """`[a.b]` or `[[a.b]]`; the path of the table that it opens."""
+        """Scan `[a.b]` or `[[a.b]]`; returns the path of the table that it opens."""
         is_array = self._text.startswith("[[", self._at)
         self._note_line()
         self._at += 2 if is_array else 1
@@ -62,7 +62,7 @@ class _Scanner:
         return path
 
     def _resolve(self, path: Path, keys: list[str]) -> Path:
-        """Follow `keys`; an array of tables stands for its newest table."""
+        """The path after `keys`; an array of tables means its newest table."""
         for key in keys:
             path = (*path, key)
             self._lines.setdefault(path, self._line)
@@ -71,7 +71,7 @@ class _Scanner:
         return path
 
     def _pair(self, table: Path) -> Path:
-        """`key = value`; gives back `table`, which the next pair belongs to as well."""
+        """Scan `key = value`; returns `table`, to which the next pair belongs too."""
         self._note_line()
         path = table
         for key in self._key():
@@ -83,7 +83,7 @@ class _Scanner:
         return table
 
     def _key(self) -> list[str]:
-        """A dotted key; ends before what follows it."""
+        """Scan a dotted key, up to what follows it."""
         parts: list[str] = []
         while True:
             self._skip(_SPACE)
@@ -120,7 +120,7 @@ class _Scanner:
             self._pair(path)
 
     def _next_in_brackets(self, closing: str) -> bool:
-        """Go to the next item; False, past `closing`, when there is none."""
+        """Advance to the next item; False, past `closing`, if there is none."""
         self._skip(_BLANK)
         if self._text.startswith(",", self._at):
             self._at += 1

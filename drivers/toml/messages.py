@@ -1,4 +1,4 @@
-"""pydantic's complaints in the words of who wrote the file: what is wrong, and what is accepted."""
+"""Converts pydantic's errors into messages for the author of a TOML file: what is wrong, and what is accepted."""
 
 import types
 from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ _LIMITS = {
 
 
 def misfits(model: type[BaseModel], data: object, error: ValidationError) -> Iterator[tuple[Path, str]]:
-    """Each complaint as (path in the document, message)."""
+    """Each error as (path in the document, message)."""
     for details in error.errors(include_url=False, include_input=False):
         kind = details["type"]
         path, tags = _document_path(details["loc"], data, is_missing=kind == "missing")
@@ -56,7 +56,7 @@ def misfits(model: type[BaseModel], data: object, error: ValidationError) -> Ite
 
 
 def _document_path(loc: Sequence[Step], data: object, *, is_missing: bool) -> tuple[Path, set[Step]]:
-    """`loc` without the steps that pydantic adds for the branches of a union; those come back as tags."""
+    """`loc` without the steps that pydantic adds for branches of a union; those are returned as tags."""
     path: list[Step] = []
     tags: set[Step] = set()
     for position, step in enumerate(loc):
@@ -107,7 +107,7 @@ def _keys_at(model: type[BaseModel], path: Path, tags: set[Step]) -> list[str]:
 
 
 def _accepted_at(model: type[BaseModel], path: Path, tags: set[Step]) -> str | None:
-    """What the field at `path` takes, where that is a closed set or a plain kind."""
+    """What the field at `path` accepts, if that is a closed set or a plain type."""
     for each in _models_at(model, path[:-1], tags):
         if field := _fields(each).get(path[-1]):
             return field.description or _accepted_by(field.annotation)
@@ -131,7 +131,7 @@ def _accepted_by(annotation: object) -> str | None:
 
 
 def _models_at(model: type[BaseModel], path: Path, tags: set[Step]) -> list[type[BaseModel]]:
-    """The models that may stand at `path`; of a union only the branch that `tags` chose, if they chose one."""
+    """The models valid at `path`; of a union only the branch that `tags` selects, if they select one."""
     models = [model]
     for step in path:
         if isinstance(step, int):
@@ -152,7 +152,7 @@ def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
 
 
 def _is_chosen(model: type[BaseModel], tags: set[Step]) -> bool:
-    """Whether a union's branch was taken: by its name, or by a literal field that holds the tag."""
+    """Whether `tags` selects the branch of a union: by its name, or by a literal field with the tag."""
     literals = {
         value
         for field in model.model_fields.values()

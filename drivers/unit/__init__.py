@@ -1,1 +1,1 @@
-"""One poll of one unit: its blocks, its identity, how plausible its values are."""
+"""Polls one unit: reads its blocks, checks its identity and the plausibility of its values."""

@@ -1,8 +1,8 @@
-"""How one block of a unit is read: in one request or, once the unit has refused that, point by point.
+"""Reads one block of a unit: in one request or, after the unit has refused that, point by point.
 
-A register that a maker left out between two points makes many units refuse the whole span (exception 02, some 03),
-and so does a span longer than the unit's buffer. Each point lies in one request either way, so that no value is ever
-put together from two answers. A unit that refuses a point by itself does not fit its profile: a fault.
+Many units refuse a span (exception 02, some 03) that contains an undefined register, or that exceeds their buffer. Each
+point is read in a single request either way, so that no value is combined from two answers. A unit that refuses the
+request for a single point does not fit its profile, which is a fault.
 """
 
 import logging
@@ -20,15 +20,15 @@ _SPAN_REFUSED = (2, 3)  # illegal data address, illegal data value
 
 
 class Exchanger(Protocol):
-    """What a driver needs of a line: `drivers.line.Line` but for tests."""
+    """The interface of a line that a driver uses: `drivers.line.Line`, or a test's."""
 
     async def exchange(self, query: Query, timing: LineTiming | None = None) -> Raw:
-        """The answer to `query`. Raises the errors of drivers.errors."""
+        """Send `query` and return its answer. Raises DriverError."""
         ...
 
 
 class BlockReader:
-    """Reads one block of one unit; `slots` are those of the whole profile."""
+    """Reads one block of one unit; `slots` are all slots of the profile."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class BlockReader:
         self._is_logged = False
 
     async def read(self) -> Raw:
-        """The whole block. Raises the errors of drivers.errors."""
+        """The raw block. Raises DriverError."""
         if self._is_split:
             return await self._point_by_point()
         try:
@@ -62,12 +62,12 @@ class BlockReader:
             self._log_once(error)
             return answer
 
-    def ask_whole(self) -> None:
-        """Try one request again: who answers from here on may be another."""
+    def reset(self) -> None:
+        """Go back to a single request, since another unit may answer from now on."""
         self._is_split = False
 
     async def _point_by_point(self) -> tuple[int, ...]:
-        """The block with nothing but its points filled in: no rule looks at the registers between them."""
+        """The block with only its points filled in, and 0 between them, which no rule uses."""
         registers: list[int] = []
         for at, query in self._points:
             try:
@@ -87,7 +87,7 @@ class BlockReader:
 
 
 def _point_queries(block: Query, slots: list[Slot]) -> tuple[tuple[int, ModbusQuery], ...]:
-    """Where in the block each point lies, and the request for it alone; none where one request can be no smaller."""
+    """The offset of each point in the block, and its own request; empty if the block cannot be divided."""
     if not isinstance(block, ModbusQuery):
         return ()
     spans = sorted({(slot.point.at + slot.offset, slot.point.length) for slot in slots})

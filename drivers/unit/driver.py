@@ -1,13 +1,13 @@
-"""One unit on a line: asks for every block of its profile and makes one coherent reading of the answers.
+"""Polls one unit: reads every block of its profile, and makes one coherent reading of the answers.
 
-Theory of operation. A poll is all blocks or a fault: half an answer is none. After a miss the rest of the poll is
-skipped, so that a dead unit costs its neighbours one timeout; the next poll then begins with the profile's
-`after_miss` request, whose answer no late reply can be taken for. Before any value is used, `identity` says whether the
-same unit still answers, and `plausibility` what its values so far say against these.
+Theory of operation. A poll is atomic: all blocks or a fault. After a miss the rest of the poll is skipped, so that a
+dead unit costs the others on its line one time-out; the next poll begins with the profile's `after_miss` request, which
+no late reply can be taken for an answer to. Before values are used, identity.py checks that the same unit still
+answers, and plausibility.py compares the values with earlier ones.
 
-A unit with a communication watchdog acts by itself when it is no longer asked: a gateway that polls and then stops
-would work it. So the watchdog is read before anything else, and where it is armed the unit is not asked again, unless
-the site consents. That question is never repeated either, for the unit could begin to wait with each.
+A unit with a communication watchdog acts when polling stops, for instance switches itself off. So the watchdog setting
+is read first after the line was opened; if it is armed, the unit is not polled unless the site consents. That request
+is not repeated either, since each one could start the watchdog.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ from drivers.unit.plausibility import Measured, Plausibility
 
 
 class ProbeResult(msgspec.Struct, frozen=True):
-    """One probe of a unit: what was read, and what went wrong."""
+    """The result of `Driver.probe`: decoded values, points and faults."""
 
     complete: bool  # every block was read
     decoded: Decoded
@@ -38,10 +38,10 @@ class ProbeResult(msgspec.Struct, frozen=True):
 
 
 class Driver:
-    """Reads one unit. `offsets` are the site's sensor corrections, added to good values.
+    """Polls one unit. `offsets` are the site's sensor corrections, added to good values, in the canonical unit.
 
-    An offset's key is a point's name, or `cap2.NAME` for one cap's point; its unit is the canonical one.
-    `consents`: the site agrees that the unit be polled although its watchdog is armed.
+    An offset's key is a point's name, or `cap2.NAME` for one cap's point. `consents`: the site agrees to polling even
+    if the unit's watchdog is armed.
     """
 
     def __init__(
@@ -69,12 +69,12 @@ class Driver:
         self._identity = IdentityWatch(profile, self._decoder)
         self._plausibility = Plausibility(profile, self._decoder)
         self._watchdog = None if consents else profile.watchdog
-        self._armed: str | None = None  # what the unit's watchdog would do
+        self._armed: str | None = None  # what the armed watchdog does; None: not armed
         self._is_watchdog_known = False  # since the line was opened
         self._is_after_miss = False
 
     async def read(self) -> Reading | ReadFault:
-        """One poll. Never raises a DriverError: what went wrong is the answer."""
+        """Poll the unit once. A DriverError becomes a ReadFault."""
         try:
             await self._ask_watchdog()
             raws = await self._read_blocks()
@@ -83,7 +83,7 @@ class Driver:
                 case UnitRefused():
                     self._is_after_miss = False
                 case LineDown():
-                    self._begin_anew()
+                    self._reset()
                 case _:
                     pass
             return ReadFault(self.unit, self._now(), error.kind, error.detail)
@@ -92,9 +92,9 @@ class Driver:
         return self._objection(decoded, at) or self._reading(decoded, at)
 
     async def probe(self) -> ProbeResult:
-        """Every block once, those after a failed one as well, and no value withheld as implausible.
+        """Read every block once, also after a failed one, without the plausibility check.
 
-        Where no answer came, one request more is made: what comes then distinguishes a late unit from a dead one.
+        After a time-out one more request is made: bytes that come during it distinguish a slow unit from a dead one.
         """
         raws: dict[str, Raw] = {}
         faults: list[ReadFault] = []
@@ -119,15 +119,15 @@ class Driver:
             faults.append(objection)
         return ProbeResult(complete, decoded, self._decoder.points(raws), tuple(faults))
 
-    def _begin_anew(self) -> None:
-        """The line broke: whatever answers when it is open again may be another unit."""
+    def _reset(self) -> None:
+        """Reset what is known of the unit after the line was down, since another unit may answer now."""
         self._is_watchdog_known = False
-        self._identity.look_closely()
+        self._identity.recheck()
         for block in self._blocks:
-            block.ask_whole()
+            block.reset()
 
     async def _ask_watchdog(self) -> None:
-        """Once for each opening of the line. Raises NeedsConsent where the unit's watchdog is armed, from then on."""
+        """Read the watchdog once after each opening of the line. Raises NeedsConsent if armed, then at every poll."""
         if self._armed:
             raise NeedsConsent(self._armed)
         if self._watchdog is None or self._is_watchdog_known:
@@ -135,7 +135,7 @@ class Driver:
         try:
             said = await self._line.exchange(self._watchdog.query(self._unit_id), self._timing)
         except UnitRefused:
-            self._is_watchdog_known = True  # it has none
+            self._is_watchdog_known = True  # the profile has none
             return
         value = number(said)
         if value is None:
@@ -149,7 +149,7 @@ class Driver:
         self._is_watchdog_known = True
 
     async def _read_blocks(self) -> dict[str, Raw]:
-        """All blocks. Until the last is here an answer is outstanding, whatever ends this, cancellation included."""
+        """Read all blocks; until the last one is read, also if cancelled, the poll counts as missed."""
         if self._is_after_miss and self.profile.after_miss:
             await self._line.exchange(self.profile.after_miss.query(self._unit_id), self._timing)
         self._is_after_miss = True
@@ -158,7 +158,7 @@ class Driver:
         return raws
 
     def _objection(self, decoded: Decoded, at: Stamp) -> ReadFault | None:
-        """Why an answer of the right form is still none: corrupt, or another unit's."""
+        """The fault of a well-formed answer that is corrupt, or from another unit; None if there is none."""
         if corrupt := self._decoder.corrupt(decoded.slots):
             return ReadFault(self.unit, at, FaultKind.GARBLED, corrupt)
         if foreign := self._identity.mismatch(decoded.slots, decoded.serial_number):
@@ -181,11 +181,11 @@ class Driver:
 
 @lru_cache(maxsize=256)
 def _decoder_of(profile: DeviceProfile) -> Decoder:
-    """One decoder for all units of a kind: it is large, and what all of them use stays in the processor's cache."""
+    """The decoder of a profile, shared by all its units: it is large, and stays in the processor's cache."""
     return Decoder(profile)
 
 
 def line_timing(profile: DeviceProfile) -> LineTiming:
-    """What the profile asks of the line."""
+    """The profile's timing as the line needs it."""
     timing = profile.timing
     return LineTiming(timing.gap_s, timing.timeout_s, timing.drain_s, timing.settle_after_open_s)

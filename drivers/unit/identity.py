@@ -1,14 +1,14 @@
-"""Whether it is still the same unit that answers. Pure.
+"""Detects that another unit answers at an address. Pure.
 
-Theory of operation. What never changes in a unit, its profile's constants and its serial number, comes with every poll
-and is compared with that of the poll before; only a difference, and every VERIFY_EVERY polls the plausible ranges too,
-is looked at closely. Another kind of unit never gives a reading. Another unit of the same kind gives none for
-ANNOUNCED_POLLS polls: its fault is the announcement, and the time is longer than the silence that sessions bridge by
-default, so that nothing counts across the change unless the unit's own counters prove it.
+Theory of operation. The profile's constants and the serial number are part of every poll and compared with those of the
+previous one; only after a difference, and every VERIFY_EVERY polls, are all identity checks evaluated, ranges included.
+A unit of another kind never gives a reading. Another unit of the same kind is reported as a fault for ANNOUNCED_POLLS
+polls and accepted then. That is longer than the gap that sessions bridge by default, so that nothing counts across the
+exchange unless the unit's own counters prove continuity.
 """
 
 from drivers.decode.decoder import Decoder
-from drivers.decode.values import Held
+from drivers.decode.values import SlotValue
 from drivers.profile.types import DeviceProfile
 
 VERIFY_EVERY = 60  # polls
@@ -22,41 +22,41 @@ class IdentityWatch:
         self._decoder = decoder
         constant = {each.point for each in profile.verify if each.equals is not None} | {profile.serial_number}
         self._indexes = [index for index, slot in enumerate(decoder.slots) if slot.point.name in constant]
-        self._marks: list[Held] | None = None  # of the poll before; None: look closely
+        self._marks: list[SlotValue] | None = None  # constants of the previous poll; None: evaluate all checks
         self._polls_left = 0
         self._serial_number: str | None = None
-        self._stranger: str | None = None
+        self._new_serial_number: str | None = None
         self._announced = 0
 
-    def look_closely(self) -> None:
-        """The line broke: whatever answers next may be another unit."""
+    def recheck(self) -> None:
+        """Evaluate all checks at the next poll, since the line was down and another unit may answer."""
         self._marks = None
 
-    def mismatch(self, slots: tuple[Held, ...], serial_number: str | None) -> str | None:
-        """Why this answer is another unit's; None if it may be taken."""
+    def mismatch(self, slots: tuple[SlotValue, ...], serial_number: str | None) -> str | None:
+        """Why the answer is from another unit; None if it is accepted."""
         marks = [slots[index] for index in self._indexes]
         self._polls_left -= 1
         if marks == self._marks and self._polls_left > 0:
             return None
         self._marks = None
-        if foreign := self._decoder.foreign(slots) or self._exchanged(serial_number):
+        if foreign := self._decoder.foreign(slots) or self._replaced(serial_number):
             return foreign
         self._marks, self._polls_left = marks, VERIFY_EVERY
         return None
 
-    def _exchanged(self, serial_number: str | None) -> str | None:
-        """Why this is another unit of the same kind; None once that has been announced. No number proves nothing."""
+    def _replaced(self, serial_number: str | None) -> str | None:
+        """The text of a changed serial number, for ANNOUNCED_POLLS polls, then None; None also without a number."""
         if serial_number is None or serial_number == self._serial_number:
-            self._stranger = None
+            self._new_serial_number = None
             return None
         if self._serial_number is None:
             self._serial_number = serial_number
             return None
-        if serial_number != self._stranger:
-            self._stranger, self._announced = serial_number, 0
+        if serial_number != self._new_serial_number:
+            self._new_serial_number, self._announced = serial_number, 0
         self._announced += 1
         before = self._serial_number
         if self._announced > ANNOUNCED_POLLS:
-            self._serial_number, self._stranger = serial_number, None
+            self._serial_number, self._new_serial_number = serial_number, None
             return None
         return f"another unit: its serial number is {serial_number}, before it was {before}"

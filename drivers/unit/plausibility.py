@@ -1,9 +1,9 @@
-"""Values judged by those before them: what stands still, what leaps, and a controller that hangs. Pure.
+"""Plausibility of values compared with earlier ones: frozen, leaping, or from a hung controller. Pure.
 
-A value may stand still for the profile's `stuck_after_s` while coolant circulates (a screen once went on showing
-temperatures while nothing cooled) and change by its `max_k_per_min` (a loose probe, a converter that started anew). One
-that does not is no measurement: it gives a reason and no number. It is no evidence either: where circulation rests on a
-flow that is frozen, it is unknown.
+While coolant circulates, a value may stay unchanged for at most the profile's `stuck_after_s` (a display once went on
+showing temperatures while nothing cooled), and may change by at most `max_k_per_min` (loose sensor, restarted
+converter). An implausible value is replaced by a reason. If a frozen flow is the evidence for circulation, circulation
+is unknown.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,27 +12,27 @@ from typing import NamedTuple
 import msgspec
 
 from drivers.decode.decoder import Decoder
-from drivers.decode.values import Held
+from drivers.decode.values import SlotValue
 from drivers.profile.types import DeviceProfile
 from drivers.reading import CapReading, Measurement, Quality, Reason, Stamp
 
-BELIEVED_AFTER = 5  # readings in a row that agree with each other: then it is the old value that is out of date
+BELIEVED_AFTER = 5  # rejected readings in a row that agree with each other are accepted: the old value is outdated
 
 _US_PER_S = 1_000_000
 _US_PER_MIN = 60 * _US_PER_S
-_LEAST_US = 1_000_000  # polls may follow each other closely, and a sensor has noise
+_LEAST_US = 1_000_000  # shortest time base of a slope, since sensors are noisy
 
 Change = Callable[[str, int | None, Measurement], Measurement]
 
 
 class Measured(NamedTuple):
-    """The values of a reading."""
+    """The measurements and caps of a reading."""
 
     caps: tuple[CapReading, ...]
     measurements: dict[str, Measurement]
 
     def changed(self, change: Change) -> "Measured":
-        """All values through `change`. A unit's temperature that a cap shares stays the unit's: its cap is None."""
+        """A copy with `change` applied to all values; for a unit's temperature shared by a cap, `cap` is None."""
         changed = {name: change(name, None, each) for name, each in self.measurements.items()}
         caps = tuple(
             msgspec.structs.replace(
@@ -48,26 +48,26 @@ class Measured(NamedTuple):
 
 
 class Stillness:
-    """How long one value has not changed, by the boot clock."""
+    """How long one value has been unchanged, by the boot clock."""
 
     def __init__(self, still_s: int) -> None:
         self._still_us = still_s * _US_PER_S
-        self._held: Held | None = None
+        self._held: SlotValue | None = None
         self._since_us = 0
 
-    def stands_still(self, held: Held, now: Stamp) -> bool:
-        """Records the value read at `now`: whether it has been the same for longer than `still_s`."""
+    def is_unchanged(self, held: SlotValue, now: Stamp) -> bool:
+        """Record the value read at `now`; True if it has been unchanged for longer than `still_s`."""
         if self._held is None or held != self._held:
             self._held, self._since_us = held, now.boot_us
         return now.boot_us - self._since_us > self._still_us
 
     def restart(self) -> None:
-        """Begin anew with the next value."""
+        """Restart the time at the next value."""
         self._held = None
 
 
 class FrozenWatch:
-    """Finds values that a profile expects to move while coolant circulates and do not, and a heartbeat that stopped."""
+    """Detects values that are frozen while coolant circulates, and a stopped heartbeat."""
 
     def __init__(self, profile: DeviceProfile, decoder: Decoder) -> None:
         self._points = [
@@ -80,23 +80,23 @@ class FrozenWatch:
         names = [slot.point.name for slot in decoder.slots]
         self._heartbeat_index = names.index(heartbeat.point) if heartbeat else 0
 
-    def is_hung(self, slots: tuple[Held, ...], now: Stamp) -> bool:
-        """Whether the controller's own counter stands still: then nothing that it says proves anything."""
-        return self._heartbeat is not None and self._heartbeat.stands_still(slots[self._heartbeat_index], now)
+    def is_hung(self, slots: tuple[SlotValue, ...], now: Stamp) -> bool:
+        """Whether the heartbeat counter has stopped, so that none of the unit's values is evidence."""
+        return self._heartbeat is not None and self._heartbeat.is_unchanged(slots[self._heartbeat_index], now)
 
     def frozen(
-        self, slots: tuple[Held, ...], caps: tuple[CapReading, ...], now: Stamp
+        self, slots: tuple[SlotValue, ...], caps: tuple[CapReading, ...], now: Stamp
     ) -> Iterator[tuple[str, int | None]]:
-        """The points, by name and cap, that have not moved for too long while their coolant circulated."""
+        """The points, as (name, cap), that are frozen although their coolant circulates."""
         for index, name, cap, stillness in self._points:
             if not any(each.circulating for each in caps if cap in (None, each.cap)):
                 stillness.restart()
-            elif stillness.stands_still(slots[index], now):
+            elif stillness.is_unchanged(slots[index], now):
                 yield name, cap
 
 
 class Slope:
-    """How fast one value changes, by the boot clock."""
+    """The rate of change of one value, by the boot clock."""
 
     def __init__(self, max_k_per_min: float) -> None:
         self._k_per_us = max_k_per_min / _US_PER_MIN
@@ -107,7 +107,7 @@ class Slope:
         self._strays = 0
 
     def is_impossible(self, value: float, at_us: int) -> bool:
-        """Records the value read at `at_us`: whether it cannot follow the one before."""
+        """Record the value read at `at_us`; True if it changed faster than allowed."""
         if self._last is not None and abs(value - self._last) > self._reach(self._at_us, at_us):
             agrees = self._strays and abs(value - self._stray) <= self._reach(self._stray_at_us, at_us)
             self._strays = self._strays + 1 if agrees else 1
@@ -122,7 +122,7 @@ class Slope:
 
 
 class SlopeWatch:
-    """The points whose profile says how fast they can change."""
+    """Detects leaps of the points that have a `max_k_per_min`."""
 
     def __init__(self, profile: DeviceProfile, decoder: Decoder) -> None:
         self._points = [
@@ -134,7 +134,7 @@ class SlopeWatch:
     def impossible(
         self, measurements: Mapping[str, Measurement], caps: Sequence[CapReading], at: Stamp
     ) -> list[tuple[str, int | None]]:
-        """The points, by name and cap, whose new value cannot be. Points without a value are left out."""
+        """The points, as (name, cap), whose value leaped. Points without a value are left out."""
         found: list[tuple[str, int | None]] = []
         for name, cap, slope in self._points:
             measurement = measurements[name] if cap is None else caps[cap - 1].temperatures.get(name)
@@ -146,7 +146,7 @@ class SlopeWatch:
 
 
 class Plausibility:
-    """Judges every reading of one unit by those before it."""
+    """The plausibility check of one unit, over successive readings."""
 
     def __init__(self, profile: DeviceProfile, decoder: Decoder) -> None:
         self._frozen = FrozenWatch(profile, decoder)
@@ -154,8 +154,8 @@ class Plausibility:
         flow = profile.circulating.flow
         self._flow = flow.point if flow else None
 
-    def judge(self, measured: Measured, slots: tuple[Held, ...], at: Stamp) -> Measured:
-        """The values just read, those that are implausible without a number."""
+    def judge(self, measured: Measured, slots: tuple[SlotValue, ...], at: Stamp) -> Measured:
+        """The measured values, with a reason instead of each implausible one."""
         frozen = set(self._frozen.frozen(slots, measured.caps, at))
         if self._frozen.is_hung(slots, at):
             measured = measured.changed(lambda _name, _cap, each: _frozen(each))

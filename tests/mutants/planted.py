@@ -172,7 +172,7 @@ MUTANTS = (
     Mutant(
         "a miss is not followed by silence",
         "drivers/line.py",
-        "max(self._owed_silence_s, self._gap_s(timing), timing.drain_s)",
+        "max(self._pending_drain_s, self._gap_s(timing), timing.drain_s)",
         "self._gap_s(timing)",
         ("tests/unit/drivers/test_line.py",),
     ),
