@@ -117,6 +117,7 @@ EhrName = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Hl7Name = Annotated[StrictStr, Field(max_length=20, pattern=_PRINTABLE)]  # what HL7 2.5.1 has room for
 Hl7Number = Annotated[StrictStr, Field(max_length=15, pattern=_PRINTABLE)]  # of a person
+Modifier = Annotated[StrictStr, Field(pattern=r"^[A-Z0-9]{2}$")]
 SystemUri = Annotated[StrictStr, Field(max_length=200, pattern=r"^(urn:|https?://)[A-Za-z0-9._~:/-]+$")]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Overrides = dict[str, Scalar]
@@ -213,6 +214,8 @@ class ChargesTable(Table):
     location: Hl7Name = _OUTBOUND.site.location
     performer: Hl7Number = _OUTBOUND.site.performer
     orderer: Hl7Number = _OUTBOUND.site.orderer
+    modifiers: Annotated[tuple[Modifier, ...], Field(max_length=4)] = _OUTBOUND.site.modifiers
+    filler_order_number: StrictBool = _OUTBOUND.site.filler_order_number
     charge_code: Hl7Name = _OUTBOUND.site.charge_code
     description: Annotated[StrictStr, Field(max_length=120, pattern=_PRINTABLE)] = _OUTBOUND.site.description
     credit_as: CreditForm = _OUTBOUND.site.credit_as
@@ -222,6 +225,9 @@ class ChargesTable(Table):
     mrn_system: SystemUri = _OUTBOUND.site.mrn_system
     visit_system: SystemUri = _OUTBOUND.site.visit_system
     account_system: SystemUri = _OUTBOUND.site.account_system
+    cost_center: Hl7Name = _OUTBOUND.site.cost_center
+    performing_organization: Hl7Name = _OUTBOUND.site.performing_organization
+    organization_system: SystemUri = _OUTBOUND.site.organization_system
 
 
 class ObservationsTable(Table):

@@ -87,6 +87,10 @@ def _charge_item(charge: ChargeData, site: ChargeSite, at_us: int) -> Json:
     }
     if patient.account is not None and PatientField.ACCOUNT in site.kept:
         item["account"] = [_numbered(site.account_system, patient.account)]
+    if site.cost_center:
+        item["costCenter"] = _numbered(site.organization_system, site.cost_center)
+    if site.performing_organization:
+        item["performingOrganization"] = _numbered(site.organization_system, site.performing_organization)
     if credit:
         reason = f": {charge.reason}" if charge.reason else ""
         item["note"] = [{"time": recorded, "text": f"taken back by {charge.charge}{reason}"}]

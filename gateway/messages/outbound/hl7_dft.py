@@ -39,7 +39,7 @@ def _transaction(charge: ChargeData, site: ChargeSite, recorded: str, place: tup
     credit = charge.reverses is not None
     negative = credit and site.credit_as is CreditForm.CG_NEGATIVE
     code = (site.charge_code, site.description, _LOCAL) if site.charge_code else (CPT_CODE, site.description, _CPT)
-    fields: dict[int, Value] = {
+    fields: dict[int, Value | list[Value]] = {
         1: "1",
         2: charge.charge,
         4: start if site.ft1_4 is ServiceTime.START else (start, end),
@@ -52,8 +52,9 @@ def _transaction(charge: ChargeData, site: ChargeSite, recorded: str, place: tup
         16: place,
         20: (site.performer,),
         21: (site.orderer,),
-        23: (charge.reverses or charge.charge, _NAMESPACE),
+        23: (charge.reverses or charge.charge, _NAMESPACE) if site.filler_order_number else "",
         25: (CPT_CODE, "", _CPT),
+        26: [*site.modifiers],
     }
     return segment("FT1", fields)
 

@@ -60,6 +60,11 @@ class ChargeSite(msgspec.Struct, frozen=True, kw_only=True):
     zone: tzinfo = UTC  # of HL7 times
     performer: str = ""  # number of who is said to have performed
     orderer: str = ""
+    modifiers: tuple[str, ...] = ()  # of the code, in FT1-26
+    filler_order_number: bool = True  # whether FT1-23 is sent
+    cost_center: str = ""  # FHIR alone, as the two that follow
+    performing_organization: str = ""
+    organization_system: str = "urn:capgate:organization"
     kept: frozenset[str] = DEFAULT_KEPT  # PatientField: what may be sent of a patient beside the visit
     chairs: Mapping[CapRef, str] = {}  # where each cap hangs
     mode: Mode = Mode.TEST

@@ -46,6 +46,11 @@ fhir_release = "R5"
 mrn_system = "urn:oid:1.2"
 visit_system = "https://north.example/visit"
 account_system = "urn:a"
+modifiers = ["59", "GA"]
+filler_order_number = false
+cost_center = "J"
+performing_organization = "K"
+organization_system = "urn:o"
 patient = []
 [observations]
 formats = ["hl7"]
@@ -75,6 +80,11 @@ period_s = 30
             mrn_system="urn:oid:1.2",
             visit_system="https://north.example/visit",
             account_system="urn:a",
+            modifiers=("59", "GA"),
+            filler_order_number=False,
+            cost_center="J",
+            performing_organization="K",
+            organization_system="urn:o",
             kept=frozenset(),
             chairs=CHAIRS,
         ),
@@ -94,6 +104,7 @@ period_s = 30
         ('[charges]\nperformer = "1234567890123456"', "charges.performer"),
         ('[charges]\ndescription = "a\\rb"', "charges.description"),
         ('[charges]\nmrn_system = "mrn"', "charges.mrn_system"),
+        ('[charges]\nmodifiers = ["59", "0^"]', "charges.modifiers[1]: not of the right form"),
         ('[receipts]\nexpected = "hl7"', "receipts.expected: charges.formats has no hl7"),
         (
             '[receipts]\nexpected = "json"\n[charges]\nformats = ["hl7"]',

@@ -114,6 +114,14 @@ def test_numbers_are_of_the_systems_that_the_site_names() -> None:
     assert [each["identifier"]["system"] for each in numbers] == ["urn:oid:1.2.3", "urn:oid:1.2.4", "urn:oid:1.2.5"]
 
 
+def test_the_sites_organizations_are_named_by_their_numbers() -> None:
+    site = ChargeSite(cost_center="4711", performing_organization="INF", organization_system="urn:oid:1.2")
+    for name in ("charge", "credit"):
+        resource = item(charge(name, site=site))
+        assert resource["costCenter"] == {"identifier": {"system": "urn:oid:1.2", "value": "4711"}}
+        assert resource["performingOrganization"] == {"identifier": {"system": "urn:oid:1.2", "value": "INF"}}
+
+
 def test_text_of_the_code_is_the_sites_own_or_none() -> None:
     assert item(charge(site=ChargeSite(description="Cap cooling")))["code"]["text"] == "Cap cooling"
     assert "text" not in item(charge())["code"]

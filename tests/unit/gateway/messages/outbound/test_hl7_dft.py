@@ -91,6 +91,17 @@ def test_times_may_lack_an_offset_and_an_end() -> None:
     assert field(charge(site=utc), "FT1", 4) == "20260310152000+0000^20260310163500+0000"
 
 
+def test_modifiers_are_those_of_the_site_each_a_repetition() -> None:
+    for name in ("charge", "credit"):
+        assert field(charge(name, msgspec.structs.replace(SITE, modifiers=("59", "GA"))), "FT1", 26) == "59~GA"
+
+
+def test_the_filler_order_number_can_be_left_out_of_charges_and_credits() -> None:
+    site = msgspec.structs.replace(SITE, filler_order_number=False)
+    assert [field(charge(name, site), "FT1", 23) for name in ("charge", "credit")] == ["", ""]
+    assert field(charge("credit", site), "FT1", 8) == "REVERSES 9RX2M7KQ400A"
+
+
 def test_a_test_gateway_says_so() -> None:
     assert field(charge(site=ChargeSite()), "MSH", 11) == "T"
     assert field(charge(), "MSH", 11) == "P"
