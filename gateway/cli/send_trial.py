@@ -11,6 +11,7 @@ import msgspec
 from drivers.toml.document import TomlProblems
 from gateway.cli.control_client import ask, give_up
 from gateway.cli.control_report import answer_text
+from gateway.cli.own_certificate import cert_option, key_option, with_own_certificate
 from gateway.commissioning.direct import send_directly
 from gateway.commissioning.messages import build_trial
 from gateway.commissioning.trial import LONGEST_WAIT_S, WAIT_S, TrialResult, TrialStep, What
@@ -18,6 +19,7 @@ from gateway.config.load import GatewayConfig, load_config
 from gateway.control.answers import RefusalAnswer, TrialAnswer, read_answer
 from gateway.control.socket import SOCKET_FILE
 from gateway.mqtt.topics import Topics
+from gateway.mqtt.types import MqttSettings
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import escaped
 
@@ -48,13 +50,16 @@ class _Shown(msgspec.Struct, frozen=True):
     show_default=True,
     help="Seconds to wait for the engine's receipt; 0 where it sends none.",
 )
+@cert_option
+@key_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(what: str, config: Path, wait_s: float, as_json: bool) -> None:
+def command(what: str, config: Path, wait_s: float, cert: Path | None, key: Path | None, as_json: bool) -> None:
     """Send a synthetic message of that kind on the topic that real ones take, and say how far it came.
 
     not-connected: no broker. not-allowed: the access list denies the topic. nobody-listens: the broker has no
     subscriber for it. not-acknowledged: a subscriber has it, and no receipt came. acknowledged: the engine has it.
-    The message is marked as a test, names no patient, and is never counted.
+    The message is marked as a test, names no patient, and is never counted. Where no gateway runs, and it has a
+    certificate, this command needs one of its own.
     """
     try:
         settings = load_config(config)
@@ -63,7 +68,7 @@ def command(what: str, config: Path, wait_s: float, as_json: bool) -> None:
     if _runs(settings.state_dir / SOCKET_FILE):
         result = _through_the_gateway(config, what, wait_s)
     else:
-        result = _directly(settings, What(what), wait_s)
+        result = _directly(settings, with_own_certificate(settings.mqtt, cert, key), What(what), wait_s)
     shown = _Shown(result.step, result.topic, result.key, result.detail)
     click.echo(msgspec.json.encode(shown) if as_json else escaped(_text(shown)))
     sys.exit(0 if result.step in DONE else 1)
@@ -87,7 +92,7 @@ def _through_the_gateway(config: Path, what: str, wait_s: float) -> TrialResult:
     return answer.tried
 
 
-def _directly(config: GatewayConfig, what: What, wait_s: float) -> TrialResult:
+def _directly(config: GatewayConfig, mqtt: MqttSettings, what: What, wait_s: float) -> TrialResult:
     topics = Topics(config.site, config.id, config.mode)
     trial = build_trial(what, config, SystemClock().now().utc_us)
-    return asyncio.run(send_directly(config.mqtt, topics, trial, wait_s))
+    return asyncio.run(send_directly(mqtt, topics, trial, wait_s))

@@ -11,6 +11,7 @@ import msgspec
 
 from drivers.toml.document import TomlProblems
 from gateway.cli.board import Board
+from gateway.cli.own_certificate import cert_option, key_option, with_own_certificate
 from gateway.config.load import load_config
 from gateway.mqtt.client import connect
 from gateway.mqtt.topics import Topics
@@ -26,16 +27,22 @@ REDRAWS_PER_S = 4
     "connection to the broker, 2 wrong use.",
 )
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
+@cert_option
+@key_option
 @click.option("--for", "for_s", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop after so long.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of a table.")
-def command(config: Path, for_s: float | None, as_json: bool) -> None:
-    """Follow a gateway over MQTT, with the broker and credentials of its own configuration."""
+def command(config: Path, cert: Path | None, key: Path | None, for_s: float | None, as_json: bool) -> None:
+    """Follow a gateway over MQTT, at the broker of its configuration.
+
+    Where the gateway has a certificate, this command needs one of its own.
+    """
     try:
         settings = load_config(config)
     except TomlProblems as problems:
         click.echo("\n".join(map(str, problems.problems)), err=True)
         sys.exit(2)
-    mqtt = msgspec.structs.replace(settings.mqtt, client_id=f"capgate-w-{secrets.token_hex(4)}")
+    own = with_own_certificate(settings.mqtt, cert, key)
+    mqtt = msgspec.structs.replace(own, client_id=f"capgate-w-{secrets.token_hex(4)}", session_expiry_s=0)
     root = Topics(settings.site, settings.id, settings.mode).root
     board = Board()
     try:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from gateway.config.load import load_config
 from gateway.control.socket import SOCKET_FILE
 from gateway.runtime.clock import SystemClock
 from tests.broker.caller import Caller
+from tests.broker.command_side import CONFIG, capgate
 from tests.broker.harness import Mosquitto, eventually, free_port
 from tests.contract.message_samples import SCHEMAS
 
@@ -25,32 +25,6 @@ pytestmark = pytest.mark.timeout(300)  # many processes, one after the other
 
 LONGEST_WAIT_S = 15.0  # the most that the command takes
 ROOT = "capgate-test/v1/ward/ehr"
-CONFIG = """
-[gateway]
-site = "ward"
-id = "gw-01"
-mode = "test"
-state_dir = "state"
-
-[mqtt]
-url = "mqtt://127.0.0.1:{broker}"
-
-[health]
-listen = "127.0.0.1:0"
-
-[receipts]
-expected = "json"
-
-[[line]]
-id = "net-1"
-url = "socket://127.0.0.1:{unit}"
-
-[[line.unit]]
-id = "cap-01"
-profile = "reference-cap-unit"
-unit_id = 1
-simulated = true
-"""
 
 
 @pytest.fixture
@@ -76,20 +50,6 @@ async def gateway(config: Path) -> AsyncGenerator[None]:
     finally:
         stop.set()
         await task
-
-
-async def capgate(*arguments: str | Path) -> tuple[int, str]:
-    """Exit code, and all that was said."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "gateway",
-        *map(str, arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
-    return process.returncode or 0, said.decode()
 
 
 async def send_test(config: Path, what: str = "charge", wait_s: float = LONGEST_WAIT_S) -> tuple[int, dict[str, Any]]:

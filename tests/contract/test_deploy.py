@@ -23,6 +23,12 @@ PAGE = ROOT / "docs" / "how-to" / "secure-the-broker.md"
 EXPOSURE_TENTHS = 20
 NOT_AUTHORIZED = 0x87
 PATIENCE_S = 50.0
+KEPT_S = 3600  # how long the broker keeps a session that lasts
+USERS = (  # of the access list and, gw-02, of none
+    "gw-01", "gw-01-commands", "gw-02", "gw-03", "interface-engine", "interface-engine-out", "dashboard",
+    "checkpoint-keeper", "bridge-01", "bridge-01-a", "bridge-01-b",
+)  # fmt: skip
+MADE_BY_THE_PAGE = {"gw-01", "gw-01-commands"}
 
 
 def tool(name: str) -> str:
@@ -79,20 +85,18 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certs")
     _follow_the_page(folder)
     _authority(folder, "stranger-ca")
-    for user in ("gw-02", "gw-03", "interface-engine", "dashboard", "bridge-01", "bridge-01-a"):
+    for user in sorted(set(USERS) - MADE_BY_THE_PAGE):
         _issue(folder, user, "ca")
     _issue(folder, "stranger", "stranger-ca")
     return folder
 
 
 def _follow_the_page(folder: Path) -> None:
-    """Make the authority, the broker and gw-01 with the commands of the how-to, for a broker at this machine."""
+    """Make the authority, the broker and gw-01's two with the commands of the how-to, for a broker at this machine."""
     (commands,) = re.findall(r"^```sh\n(openssl req .*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert "DNS:broker.north.example" in commands
     commands = commands.replace("DNS:broker.north.example", "IP:127.0.0.1")
     subprocess.run(["sh", "-ec", commands], cwd=folder, check=True, capture_output=True)
-    for suffix in ("crt", "key"):
-        shutil.copy(folder / f"client.{suffix}", folder / f"gw-01.{suffix}")
 
 
 _NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -158,10 +162,20 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 class Peer:
     """One MQTT 5 client of the broker, with a certificate."""
 
-    def __init__(self, port: int, certificates: Path, user: str) -> None:
+    def __init__(
+        self, port: int, certificates: Path, user: str, *, client_id: str = "", clean: bool = True, kept_s: int = 0
+    ) -> None:
+        self.session_present = False
         self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self._events: queue.Queue[tuple[str, int]] = queue.Queue()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id=f"test-{user}", protocol=MQTTv5)
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id or f"test-{user}",
+            protocol=MQTTv5,
+            reconnect_on_failure=False,
+        )
+        lasting = Properties(PacketTypes.CONNECT)
+        lasting.SessionExpiryInterval = kept_s
         context = ssl.create_default_context(cafile=certificates / "ca.crt")
         context.load_cert_chain(certificates / f"{user}.crt", certificates / f"{user}.key")
         self._client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType] - paho leaves it untyped
@@ -169,7 +183,7 @@ class Peer:
         self._client.on_subscribe = self._on_subscribe
         self._client.on_publish = self._on_publish
         self._client.on_message = self._on_message
-        self._client.connect("127.0.0.1", port)
+        self._client.connect("127.0.0.1", port, clean_start=clean, properties=lasting)
         self._client.loop_start()
         assert self._next("connected") == 0
 
@@ -194,8 +208,9 @@ class Peer:
         return code
 
     def _on_connect(
-        self, _client: Client, _data: object, _flags: ConnectFlags, code: ReasonCode, _properties: Properties | None
+        self, _client: Client, _data: object, flags: ConnectFlags, code: ReasonCode, _properties: Properties | None
     ) -> None:
+        self.session_present = flags.session_present
         self._events.put(("connected", code.value))
 
     def _on_subscribe(
@@ -215,10 +230,7 @@ class Peer:
 @pytest.fixture
 def peers(broker_port: int, certificates: Path) -> Iterator[dict[str, Peer]]:
     """Every user that the authority knows, connected and subscribed to everything."""
-    connected = {
-        user: Peer(broker_port, certificates, user)
-        for user in ("gw-01", "gw-02", "gw-03", "interface-engine", "dashboard", "bridge-01", "bridge-01-a")
-    }
+    connected = {user: Peer(broker_port, certificates, user) for user in USERS}
     for peer in connected.values():
         peer.subscribe("#")
     yield connected
@@ -231,19 +243,28 @@ EHR = "ehr/gw-01/increment/json"
 INBOUND = "ehr/in/json"
 WRITERS = {
     f"v1/north/{DEV}": {"gw-01"},
-    f"v1/north/{EHR}": {"gw-01"},
-    f"v1/north/{INBOUND}": {"interface-engine"},
-    f"v1/south/{INBOUND}": {"interface-engine"},
+    f"v1/north/{EHR}": {"gw-01", "gw-01-commands"},
+    "v1/north/ehr/gw-01/charge/json": {"gw-01", "gw-01-commands"},
+    "v1/north/ehr/gw-01/observation/hl7": {"gw-01", "gw-01-commands"},
+    f"v1/north/{INBOUND}": {"interface-engine", "interface-engine-out"},
+    f"v1/south/{INBOUND}": {"interface-engine", "interface-engine-out"},
     f"v1/south/{DEV}": set[str](),
     "v1/north/dev/gw-02/status": set[str](),
     "v1/north/ehr/gw-02/increment/json": set[str](),
     "v2/north/dev/gw-01/status": set[str](),
 }
 READERS = {
-    DEV: {"gw-01", "gw-03", "interface-engine", "dashboard"},
-    "dev/gw-01/status": {"gw-01", "interface-engine", "dashboard"},
-    EHR: {"interface-engine"},
-    INBOUND: {"gw-01", "gw-03", "interface-engine"},  # what it wrote itself
+    DEV: {"gw-01", "gw-01-commands", "gw-03", "interface-engine", "dashboard"},
+    "dev/gw-01/status": {"gw-01", "gw-01-commands", "interface-engine", "dashboard"},
+    "dev/gw-01/checkpoint": {
+        "gw-01",
+        "gw-01-commands",
+        "interface-engine",
+        "dashboard",
+        "checkpoint-keeper",
+    },
+    EHR: {"gw-01-commands", "interface-engine"},
+    INBOUND: {"gw-01", "gw-01-commands", "gw-03", "interface-engine"},  # what it wrote itself
 }
 
 
@@ -263,9 +284,10 @@ def test_every_user_reads_just_what_it_may(peers: dict[str, Peer], root: str) ->
         writer = peers["interface-engine" if topic == INBOUND else "gw-01"]
         assert writer.publish(f"{root}/v1/north/{topic}") == 0
     # One message that each of the readers sees comes after all others on its connection.
-    peers["gw-01"].publish(f"{root}/v1/north/{DEV}", last)
+    for topic in (DEV, "dev/gw-01/checkpoint"):
+        peers["gw-01"].publish(f"{root}/v1/north/{topic}", last)
     received: dict[str, set[str]] = {}
-    for user in ("gw-01", "gw-03", "interface-engine", "dashboard"):
+    for user in ("gw-01", "gw-01-commands", "gw-03", "interface-engine", "dashboard", "checkpoint-keeper"):
         for topic, payload in iter(lambda peer=peers[user]: peer.messages.get(timeout=PATIENCE_S), None):
             if topic.startswith(f"{root}/"):
                 received.setdefault(topic.removeprefix(f"{root}/v1/north/"), set()).add(user)
@@ -273,6 +295,32 @@ def test_every_user_reads_just_what_it_may(peers: dict[str, Peer], root: str) ->
                 break
     assert received == READERS
     assert peers["gw-02"].messages.empty()
+    assert peers["interface-engine-out"].messages.empty()
+
+
+def test_a_certificate_takes_nobody_elses_session_and_nothing_that_waits_in_it(
+    broker_port: int, certificates: Path
+) -> None:
+    """Whatever client id it gives, it has the session of its own name; two certificates share none."""
+    topic = "capgate/v1/north/ehr/in/json"
+    engine = Peer(broker_port, certificates, "interface-engine-out")
+    gateway = Peer(broker_port, certificates, "gw-01", client_id="capgate-gw-01", kept_s=KEPT_S)
+    gateway.subscribe(topic)
+    for user in USERS:
+        if user not in ("gw-01", "interface-engine-out"):
+            for client_id in ("capgate-gw-01", "gw-01"):
+                Peer(broker_port, certificates, user, client_id=client_id).close()
+    assert engine.publish(topic, b"while others came and went") == 0
+    assert gateway.messages.get(timeout=PATIENCE_S)[1] == b"while others came and went"
+    gateway.close()
+    assert engine.publish(topic, b"while it was away") == 0
+    for client_id in ("capgate-gw-01", "gw-01"):
+        Peer(broker_port, certificates, "dashboard", client_id=client_id).close()
+    gateway = Peer(broker_port, certificates, "gw-01", client_id="capgate-gw-01", clean=False, kept_s=KEPT_S)
+    assert gateway.session_present
+    assert gateway.messages.get(timeout=PATIENCE_S) == (topic, b"while it was away")
+    gateway.close()
+    engine.close()
 
 
 @pytest.mark.parametrize("root", ["capgate", "capgate-test"])
