@@ -1,1 +1,1 @@
-"""Simulated units, lines and an embedded broker for demo and tests; never part of a live gateway."""
+"""Simulators for the demo and the tests: units, lines and an MQTT broker. Never part of a live gateway."""

@@ -1,6 +1,6 @@
-"""What a person at the simulated units can do from outside: one JSON object a line, over TCP on the loopback alone.
+"""The control port of simulated units: JSON commands, one object a line, over TCP on the loopback only.
 
-docs/simulators.md has the commands. Every line is answered by one line: what was asked for, `{"ok": true}`, or
+docs/simulators.md has the commands. Every line is answered by one line: the requested data, `{"ok": true}`, or
 `{"error": ..., "accepted": ...}`.
 """
 
@@ -24,7 +24,7 @@ Celsius = Annotated[float, msgspec.Meta(ge=-100, le=150)]
 
 
 class Do(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A person at the panel."""
+    """Operate the unit's panel."""
 
     unit: str
     do: Verb
@@ -32,7 +32,7 @@ class Do(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SetAlarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An alarm raised or cleared."""
+    """Raise or clear an alarm."""
 
     unit: str
     alarm: MachineAlarm
@@ -40,7 +40,7 @@ class SetAlarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SetProbeFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A cap's probe broken or mended; those of the unit itself are alarms."""
+    """Break or repair a cap's temperature sensor; faults of the unit's own sensors are alarms."""
 
     unit: str
     probe: Sensor
@@ -49,7 +49,7 @@ class SetProbeFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Values(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What can be set; those of a cap need the command's `cap`."""
+    """The values that can be set; those of a cap need the command's `cap`."""
 
     supply_c: Celsius | None = None
     return_c: Celsius | None = None
@@ -62,7 +62,7 @@ class Values(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 
 class SetValues(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Values set; physics then goes on from them."""
+    """Set values, from which the simulation continues."""
 
     unit: str
     set: Values
@@ -70,24 +70,24 @@ class SetValues(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Get(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a unit is like now."""
+    """Read the state of a unit."""
 
     get: str
 
 
 class CommandRefused(Exception):
-    """A command that cannot be done; the text says why."""
+    """The command cannot be carried out; the text says why."""
 
 
-def obey(plant: Plant, line: bytes) -> dict[str, object]:
-    """Does what one line of JSON asks for; gives the answer. Never raises, whatever the line."""
+def execute(plant: Plant, line: bytes) -> dict[str, object]:
+    """Carry out one line of JSON; returns the answer. Never raises."""
     try:
-        return _obey(plant, line)
+        return _execute(plant, line)
     except (msgspec.DecodeError, NotPossible, CommandRefused) as error:
         return {"error": str(error), "accepted": _accepted(plant)}
 
 
-def _obey(plant: Plant, line: bytes) -> dict[str, object]:
+def _execute(plant: Plant, line: bytes) -> dict[str, object]:
     command = msgspec.json.decode(line, type=dict[str, object])
     if "get" in command:
         return _state(plant, msgspec.convert(command, Get).get)
@@ -197,7 +197,7 @@ def _accepted(plant: Plant) -> dict[str, object]:
     }
 
 
-class _Commander:
+class _CommandHandler:
     """Handles one control connection."""
 
     def __init__(self, plant: Plant, write: Write) -> None:
@@ -206,24 +206,24 @@ class _Commander:
         self._buffer = b""
 
     def receive(self, data: bytes) -> None:
-        """Obeys every whole line that has arrived by now."""
+        """Carry out every complete line received so far."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            self._write(msgspec.json.encode(obey(self._plant, line)) + b"\n")
+            self._write(msgspec.json.encode(execute(self._plant, line)) + b"\n")
         if len(self._buffer) > LINE_LENGTH_MAX:
-            self._buffer = b""  # no command is that long: what follows is answered as no JSON
+            self._buffer = b""  # longer than any command: what follows is answered as invalid JSON
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing."""
 
 
 @asynccontextmanager
 async def controlling(plant: Plant, host: str, port: int) -> AsyncGenerator[str]:
-    """Takes commands until the block ends; gives "host:port". Raises CannotServe, also for a host past the loopback."""
+    """Serve the control port while the context lasts; yields "host:port". Raises CannotServe, also off the loopback."""
     try:
         if not ipaddress.ip_address(host).is_loopback:
             raise CannotServe(f"control at {host}: not the loopback, accepted: 127.0.0.1 or ::1")
-        async with tcp_listener(host, port, lambda write: _Commander(plant, write)) as bound_port:
+        async with tcp_listener(host, port, lambda write: _CommandHandler(plant, write)) as bound_port:
             yield f"{host}:{bound_port}"
     except OSError as error:
         raise CannotServe(f"control at {host}:{port}: {error.strerror or error}") from error

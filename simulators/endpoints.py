@@ -1,4 +1,4 @@
-"""Where a client connects: a TCP listener or a pseudo-terminal, open as long as its context."""
+"""The endpoints to which a client connects: a TCP listener or a pseudo-terminal, as context managers."""
 
 import asyncio
 import os
@@ -15,14 +15,14 @@ Write = Callable[[bytes], None]
 
 
 class ByteHandler(Protocol):
-    """Receives the bytes of one connection; it answers through the `Write` that it was made with."""
+    """Receives the bytes of one connection; it answers through the `Write` given to it at creation."""
 
     def receive(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Take received bytes."""
         ...
 
     def close(self) -> None:
-        """Nothing more will come, and nothing more may be written."""
+        """The connection ended: no more bytes come, and none may be written."""
         ...
 
 
@@ -35,7 +35,7 @@ class _Connection(asyncio.Protocol):
         self._connections = connections
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A stream's transport, but uvloop's is no subclass of asyncio's.
+        # It is a stream's transport, but uvloop's class does not derive from asyncio's.
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self._transport)
         self._handler = self._make_handler(self._transport.write)
@@ -50,7 +50,7 @@ class _Connection(asyncio.Protocol):
 
 @asynccontextmanager
 async def tcp_listener(host: str, port: int, make_handler: MakeByteHandler) -> AsyncGenerator[int]:
-    """Listens, with a handler for each connection; gives the port, a free one where 0 was asked for. Raises OSError."""
+    """Listen, with a handler for each connection; yields the port, a free one if `port` is 0. Raises OSError."""
     connections: set[asyncio.Transport] = set()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(make_handler, connections), host, port)
@@ -65,10 +65,10 @@ async def tcp_listener(host: str, port: int, make_handler: MakeByteHandler) -> A
 
 @contextmanager
 def terminal(link: str, make_handler: MakeByteHandler) -> Generator[str]:
-    """Opens a pseudo-terminal, raw at both ends; gives the path for a reader to open. Raises OSError.
+    """Open a pseudo-terminal in raw mode; yields the path for a client to open. Raises OSError.
 
-    `link` is a path for a symbolic link to it, or "auto" for the terminal's own name. The reader's end is kept open
-    here as well: else every time the reader closes it, this end would read an error.
+    `link` is the path of a symbolic link to create, or "auto" for the terminal's own name. The client's end is kept
+    open here too, since otherwise this end would read an error whenever the client closes it.
     """
     near, far = os.openpty()
     try:
@@ -95,7 +95,7 @@ def _handling(near: int, make_handler: MakeByteHandler) -> Generator[None]:
 
 
 def _write_or_lose(near: int, data: bytes) -> None:
-    """Writes as a transmitter does: what nobody takes off the line is lost."""
+    """Write without blocking, as a transmitter does: bytes that nobody reads are lost."""
     try:
         os.write(near, data)
     except BlockingIOError:
@@ -109,7 +109,7 @@ def _linked(link: str, name: str) -> Generator[str]:
         return
     path = Path(link)
     if path.is_symlink():
-        path.unlink()  # one that an earlier run left behind
+        path.unlink()  # left by an earlier run
     path.symlink_to(name)
     try:
         yield link

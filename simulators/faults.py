@@ -1,4 +1,4 @@
-"""What can go wrong with a unit or its answers, as data; chance comes from a seeded source of its own each."""
+"""Faults of a unit or of its answers, as data; each kind has its own seeded random generator."""
 
 import random
 from enum import StrEnum
@@ -9,25 +9,25 @@ from simulators.machine import Sensor
 
 
 class InjectedFault(StrEnum):
-    """The closed list of faults."""
+    """The closed set of faults."""
 
     LATE = "late"  # the answer comes `delay_s` later
     LOST = "lost"  # no answer
     CORRUPT = "corrupt"  # `bits` bits of the answer are flipped
-    WRONG_UNIT = "wrong-unit"  # the answer names the next unit id
-    WRONG_FUNCTION = "wrong-function"  # the answer names the other read function
+    WRONG_UNIT = "wrong-unit"  # the answer has the next unit id
+    WRONG_FUNCTION = "wrong-function"  # the answer has the other read function
     BUSY = "busy"  # Modbus exception 06; silence in a text dialect
-    STUCK_SENSOR = "stuck-sensor"  # `sensor` shows what it showed when the fault began
-    HANG = "hang"  # every answer is what it was when the fault began, heartbeat and all
-    POWER_CUT = "power-cut"  # no answers; treatments are over and stay so when power returns
+    STUCK_SENSOR = "stuck-sensor"  # `sensor` keeps its value
+    HANG = "hang"  # all answers keep their values, heartbeat included
+    POWER_CUT = "power-cut"  # no answers; treatments end, and do not resume when power returns
 
 
 class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One fault. Raises ValueError for a fault that lacks what its kind needs."""
+    """One fault. Raises ValueError if a field is missing that its kind needs."""
 
     kind: InjectedFault
     for_s: float | None = None  # simulated seconds; None: until it is cleared
-    probability: float = 1.0  # per answer, 0-1; faults of the whole unit always happen
+    probability: float = 1.0  # for each answer, 0-1; ignored for faults of the whole unit
     delay_s: float = 0.0  # late only: real seconds, since the line itself is real
     bits: int = 1  # corrupt only
     sensor: Sensor | None = None  # stuck-sensor only
@@ -49,39 +49,39 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ActiveFault(msgspec.Struct, frozen=True):
-    """A fault that goes on until `until_s`, in simulated seconds; None: until it is cleared."""
+    """An active fault, until `until_s` in simulated seconds; None: until it is cleared."""
 
     fault: Fault
     until_s: float | None
 
 
 class Faults:
-    """The faults of one unit that go on now."""
+    """The active faults of one unit."""
 
     def __init__(self, unit: str, seed: int) -> None:
-        # Each kind has its own source, so that one fault more does not change when the others strike.
+        # Each kind has its own generator, so that one more fault does not change when the others occur.
         self._chance = {kind: random.Random(f"{seed}/{unit}/{kind}") for kind in InjectedFault}
         self._active: list[ActiveFault] = []
 
     def begin(self, fault: Fault, now_s: float) -> None:
-        """`fault` goes on from now."""
+        """Activate a fault."""
         self._active.append(ActiveFault(fault, None if fault.for_s is None else now_s + fault.for_s))
 
     def end_due(self, now_s: float) -> list[Fault]:
-        """Ends the faults whose time is over; gives them back."""
+        """End the faults whose time is over; returns them."""
         due = [active for active in self._active if active.until_s is not None and active.until_s <= now_s]
         for active in due:
             self._active.remove(active)
         return [active.fault for active in due]
 
     def end_all(self) -> list[Fault]:
-        """Ends every fault; gives them back."""
+        """End every fault; returns them."""
         ended = [active.fault for active in self._active]
         self._active.clear()
         return ended
 
     def strike(self, kind: InjectedFault) -> Fault | None:
-        """A fault of `kind` that hits the answer being made now, if there is one and chance has it."""
+        """The active fault of `kind`, with its probability, for the answer being made; else None."""
         for active in self._active:
             if active.fault.kind is kind and self._chance[kind].random() < active.fault.probability:
                 return active.fault
@@ -95,11 +95,11 @@ class Faults:
         return bytes(flipped)
 
     def goes_on(self, fault: Fault) -> bool:
-        """Whether a fault of the same kind and, if it has one, the same sensor goes on."""
+        """Whether a fault of the same kind (and sensor, if it has one) is active."""
         like = (fault.kind, fault.sensor, fault.cap)
         return any((each.fault.kind, each.fault.sensor, each.fault.cap) == like for each in self._active)
 
     @property
     def kinds(self) -> tuple[InjectedFault, ...]:
-        """What goes on now, in the order in which it began."""
+        """The kinds of the active faults, in order of activation."""
         return tuple(active.fault.kind for active in self._active)

@@ -1,10 +1,10 @@
-"""One refrigerated unit as its user knows it: caps, run states, counters, alarms. Pure: time is an argument.
+"""A refrigerated unit, independent of its make: caps, run states, counters, alarms. Pure: time is an argument.
 
-Theory of operation. `step(dt_s)` moves heat, counters and states; verbs are what a person does at the panel. What the
-unit shows can differ from what is: a probe may be faulty (`shown` is None) or stuck (`shown` is what it was). The maps
-put `shown` on the wire. Run states, counters and their rules follow RCU-1; units of other makers show what they can
-of them. After a power cut the counters are as they were and nothing runs (documented for Julabo: JCF29; assumed for
-the others).
+Theory of operation. A state machine: `step(dt_s)` advances temperatures, counters and states; the other methods are
+operations at the panel. A displayed value can differ from the true one: a sensor may be faulty (`shown` is None) or
+stuck (`shown` keeps its value); the maps send `shown`. Run states and counters follow RCU-1; other makes send the part
+that they support. After a power cut counters are kept and nothing runs (documented for Julabo: JCF29; assumed for the
+others).
 """
 
 from enum import StrEnum
@@ -20,22 +20,22 @@ from simulators.physics import (
     step_coolant,
 )
 
-LOW_FLOW_SHARE = 0.3  # assumed: what is left of the flow while the flow is low
+LOW_FLOW_SHARE = 0.3  # assumed: fraction of the normal flow while the flow is low
 
 
 class CircuitState(StrEnum):
-    """A cap's run state, as RCU-1 has it."""
+    """A cap's run state, as in RCU-1."""
 
     OFF = "off"
-    COOLING = "cooling"  # runs, not yet at temperature
-    READY = "ready"  # runs at temperature
+    COOLING = "cooling"  # running, not yet at temperature
+    READY = "ready"  # running, at temperature
     PAUSED = "paused"
     ENDED = "ended"
     FAULT = "fault"
 
 
 class MachineAlarm(StrEnum):
-    """What a unit can complain of."""
+    """The alarms of a unit."""
 
     COOLANT_LOW = "coolant-low"
     PUMP_FAULT = "pump-fault"
@@ -58,17 +58,17 @@ class Sensor(StrEnum):
 
     @property
     def in_cap(self) -> bool:
-        """Whether every cap has one of its own."""
+        """Whether each cap has its own."""
         return self.value.startswith("cap_")
 
 
 RUNNING = frozenset({CircuitState.COOLING, CircuitState.READY})
-# Assumed: these end the pumping.
+# Alarms that stop the pump (assumed).
 STOPPING_ALARMS = frozenset({MachineAlarm.COOLANT_LOW, MachineAlarm.PUMP_FAULT, MachineAlarm.SAFETY_CUTOUT})
 
 
 class NotPossible(Exception):
-    """The unit cannot do that now; the text says why."""
+    """The operation is not possible in the unit's state; the text says why."""
 
 
 class CapCircuit(msgspec.Struct):
@@ -83,12 +83,12 @@ class CapCircuit(msgspec.Struct):
 
     @property
     def circulating(self) -> bool:
-        """Whether coolant flows through it: pumped, and connected (the couplings shut themselves; assumed)."""
+        """Whether coolant flows: running, and connected (the couplings close by themselves; assumed)."""
         return self.state in RUNNING and self.connected
 
 
 class Machine:
-    """One unit of one or two caps, switched on and cold unless `supply_c` says otherwise."""
+    """A unit with one or two caps, switched on, its coolant at `supply_c` (default: the set point)."""
 
     def __init__(self, serial_number: str, caps: int, set_point_c: float, supply_c: float | None = None) -> None:
         start_c = set_point_c if supply_c is None else supply_c
@@ -99,21 +99,21 @@ class Machine:
         self.alarms: set[MachineAlarm] = set()
         self.powered = True
         self.clock_s = 0.0  # the unit's own clock, since it was switched on
-        self.fahrenheit = False  # what the panel is set to show; only some units put it on the wire
+        self.fahrenheit = False  # the panel's unit of temperature; only some makes also send it
         self.psi = False
-        self.watchdog_s = 0.0  # how long the unit waits for the next command before it acts by itself; 0: for ever
+        self.watchdog_s = 0.0  # time-out of the communication watchdog; 0: off
         self._stuck: dict[tuple[Sensor, int | None], float] = {}
 
     def cap(self, number: int) -> CapCircuit:
-        """Cap `number`, from 1. Raises NotPossible for one that the unit has not."""
+        """Cap `number`, from 1. Raises NotPossible if the unit does not have it."""
         if not 1 <= number <= len(self.caps):
             raise NotPossible(f"there is no cap {number}, accepted: 1 to {len(self.caps)}")
         return self.caps[number - 1]
 
-    # What a person does
+    # --- operations at the panel
 
     def start(self, number: int) -> None:
-        """Begins a new treatment."""
+        """Start a new treatment."""
         cap = self._cap_in(number, "start", {CircuitState.OFF, CircuitState.ENDED})
         self._refuse_while_stopped("start")
         cap.state = CircuitState.COOLING
@@ -121,34 +121,34 @@ class Machine:
         cap.elapsed_s = 0.0
 
     def pause(self, number: int) -> None:
-        """Interrupts the circulation; the treatment stays."""
+        """Interrupt circulation, within the treatment."""
         self._cap_in(number, "pause", RUNNING).state = CircuitState.PAUSED
 
     def resume(self, number: int) -> None:
-        """Goes on with a paused treatment."""
+        """Resume a paused treatment."""
         cap = self._cap_in(number, "resume", {CircuitState.PAUSED})
         self._refuse_while_stopped("resume")
         cap.state = CircuitState.COOLING
 
     def stop(self, number: int) -> None:
-        """Ends the treatment."""
+        """End the treatment."""
         self._cap_in(number, "stop", RUNNING | {CircuitState.PAUSED, CircuitState.FAULT}).state = CircuitState.ENDED
 
     def connect(self, number: int) -> None:
-        """Couples the cap to the unit."""
+        """Connect the cap to the unit."""
         self.cap(number).connected = True
 
     def disconnect(self, number: int) -> None:
-        """Uncouples the cap; the unit runs on, but nothing flows through this cap (assumed)."""
+        """Disconnect the cap; the unit keeps running, without flow through this cap (assumed)."""
         cap = self.cap(number)
         cap.connected = False
         if cap.state is CircuitState.READY:
             cap.state = CircuitState.COOLING  # it warms from here on
 
-    # What goes wrong
+    # --- alarms and faults
 
     def raise_alarm(self, alarm: MachineAlarm) -> None:
-        """Raises an alarm; some of them stop the caps."""
+        """Raise an alarm; those of STOPPING_ALARMS stop the caps."""
         self.alarms.add(alarm)
         if alarm in STOPPING_ALARMS:
             for cap in self.caps:
@@ -156,7 +156,7 @@ class Machine:
                     cap.state = CircuitState.FAULT
 
     def clear_alarm(self, alarm: MachineAlarm) -> None:
-        """Takes an alarm back; caps that it had stopped wait, paused, for a person to resume them (assumed)."""
+        """Clear an alarm; caps that it had stopped are paused until resumed (assumed)."""
         self.alarms.discard(alarm)
         if not self.alarms & STOPPING_ALARMS:
             for cap in self.caps:
@@ -164,51 +164,51 @@ class Machine:
                     cap.state = CircuitState.PAUSED
 
     def power_off(self) -> None:
-        """The mains fail: every treatment is over, and the unit's clock with it."""
+        """Cut the power: every treatment ends, and the unit's clock is reset."""
         self.powered = False
         self.clock_s = 0.0
         for cap in self.caps:
             cap.state = CircuitState.OFF
 
     def power_on(self) -> None:
-        """The mains return; nothing restarts by itself."""
+        """Restore the power; nothing resumes by itself."""
         self.powered = True
 
     def stick(self, sensor: Sensor, number: int | None = None) -> None:
-        """From now on the sensor shows what it shows now."""
+        """Freeze the sensor's displayed value."""
         self._stuck[sensor, number] = self._true_c(sensor, number)
 
     def unstick(self, sensor: Sensor, number: int | None = None) -> None:
-        """The sensor shows the truth again."""
+        """Let the sensor display the true value again."""
         self._stuck.pop((sensor, number), None)
 
-    # What can be seen
+    # --- displayed values
 
     def shown(self, sensor: Sensor, number: int | None = None) -> float | None:
-        """What the sensor says, degC; None while the unit knows that it is faulty. `number` is a cap sensor's cap."""
+        """The displayed value in degC; None while the sensor is faulty. `number`: the cap of a cap's sensor."""
         if self._probe_fault(sensor, number):
             return None
         return self.stuck_or_true(sensor, number)
 
     def stuck_or_true(self, sensor: Sensor, number: int | None = None) -> float:
-        """What the sensor says even while it is faulty, degC: for units that report the fault elsewhere."""
+        """The displayed value in degC even while the sensor is faulty, for makes that report the fault elsewhere."""
         return self._stuck.get((sensor, number), self._true_c(sensor, number))
 
     @property
     def running(self) -> bool:
-        """Whether any cap runs; the pump then runs."""
+        """Whether any cap runs, and so the pump."""
         return any(cap.state in RUNNING for cap in self.caps)
 
     def flow_l_min(self, number: int) -> float:
-        """Measured flow through one cap."""
+        """Measured flow through one cap, in L/min."""
         if not self.cap(number).circulating:
             return 0.0
         return CAP_FLOW_L_MIN * (LOW_FLOW_SHARE if MachineAlarm.FLOW_LOW in self.alarms else 1.0)
 
-    # Time
+    # --- time
 
     def step(self, dt_s: float) -> None:
-        """Everything after `dt_s` more seconds."""
+        """Advance the unit by `dt_s` seconds."""
         circulating = sum(cap.circulating for cap in self.caps)
         refrigerating = self.powered and MachineAlarm.REFRIGERATION_FAULT not in self.alarms
         self.coolant = step_coolant(self.coolant, self.set_point_c, circulating, refrigerating, dt_s)

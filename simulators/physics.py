@@ -1,9 +1,9 @@
-"""What coolant and caps do with heat, stepped by `dt_s`. Pure: the same state and the same dt give the same state.
+"""The thermal model of coolant and caps, stepped by `dt_s`. Pure and deterministic.
 
-Theory of operation. Everything moves by first-order approaches, which never overshoot their target. A thermostat with
-a dead band switches the compressor, so that readings ripple as a real bath's do and never stand still: a value that
-stands still is a fault, and only a fault. Temperatures are degC, times seconds, flows L/min. Beside every constant
-stands whether it is documented (and where) or assumed; assumed ones carry no claim about any maker's unit.
+Theory of operation. First-order lags, which never overshoot. A thermostat with a dead band switches the compressor, so
+that temperatures ripple as in a real bath; hence a constant value always means a fault. Temperatures in degC, times in
+s, flows in L/min. Each constant is marked as documented (and where) or assumed; an assumed one says nothing about any
+maker's unit.
 """
 
 import math
@@ -13,15 +13,15 @@ import msgspec
 AMBIENT_C = 22.0  # assumed: a treatment room
 SKIN_C = 31.0  # assumed: scalp under a cap through which nothing flows
 
-# Documented: bath held within 1 degC of its set point (DEN150010). Assumed: how tightly the thermostat does it.
+# Documented: bath held within 1 degC of its set point (DEN150010). Assumed: the thermostat's dead band.
 DEAD_BAND_C = 0.3
-EVAPORATOR_BELOW_SET_POINT_C = 8.0  # assumed: how cold the evaporator pulls
+EVAPORATOR_BELOW_SET_POINT_C = 8.0  # assumed: the lowest temperature of the evaporator
 # Assumed, so that a warm bath is cold within 15 minutes; documented: up to 30 minutes (Paxman procedure).
 PULL_DOWN_TAU_S = 600.0
 STANDBY_WARMING_TAU_S = 7200.0  # assumed: an insulated tank
 RETURN_TAU_S = 60.0  # assumed
 RETURN_IDLE_RISE_C = 0.1  # assumed: the tank's own losses
-RETURN_RISE_PER_CAP_C = 0.9  # assumed: what one head gives to the coolant; RCU-1's worked exchange shows it
+RETURN_RISE_PER_CAP_C = 0.9  # assumed: heat from one head; as in RCU-1's worked exchange
 
 CAP_FLOW_L_MIN = 1.2  # assumed; RCU-1's worked exchange shows 2.40 L/min for two caps
 CAP_TAU_S = 240.0  # assumed, so that a cap is cold well within the documented 30 minutes of pre-cooling
@@ -29,11 +29,11 @@ CAP_WARMING_TAU_S = 900.0  # assumed
 FRONT_ABOVE_SUPPLY_C = 6.5  # assumed: the sensors lie between coolant and skin
 BACK_ABOVE_SUPPLY_C = 7.0  # assumed
 SAFETY_ABOVE_SUPPLY_C = 8.0  # assumed
-READY_WITHIN_C = 1.0  # assumed: this near to where it settles, the unit calls a cap cold
+READY_WITHIN_C = 1.0  # assumed: distance from the final temperature at which a cap is ready
 
 
 class Coolant(msgspec.Struct, frozen=True):
-    """The tank and its two pipes."""
+    """The state of tank, supply and return."""
 
     supply_c: float
     return_c: float
@@ -41,7 +41,7 @@ class Coolant(msgspec.Struct, frozen=True):
 
 
 class CapTemperatures(msgspec.Struct, frozen=True):
-    """The three sensors of a cap: front and back circuit, and the independent one that guards against freezing."""
+    """The three sensors of a cap: front, back, and the independent safety sensor against freezing."""
 
     front_c: float = AMBIENT_C
     back_c: float = AMBIENT_C
@@ -49,9 +49,9 @@ class CapTemperatures(msgspec.Struct, frozen=True):
 
 
 def approach(current: float, target: float, tau_s: float, dt_s: float) -> float:
-    """`current` after `dt_s` on its way to `target`; covers 63 % of the way in `tau_s` and never passes it.
+    """First-order lag: `current` after `dt_s`, approaching `target` with the time constant `tau_s`.
 
-    approach(20, 0, 100, 100) is 7.36; with dt_s = 0 nothing moves.
+    approach(20, 0, 100, 100) is 7.36; with dt_s = 0 it is `current`.
     """
     return target + (current - target) * math.exp(-dt_s / tau_s)
 
@@ -59,7 +59,7 @@ def approach(current: float, target: float, tau_s: float, dt_s: float) -> float:
 def step_coolant(
     coolant: Coolant, set_point_c: float, caps_circulating: int, refrigerating: bool, dt_s: float
 ) -> Coolant:
-    """The tank after `dt_s`; `refrigerating` is false without power or with a refrigeration fault."""
+    """The coolant after `dt_s`; `refrigerating` is false without power or with a refrigeration fault."""
     compressor_on = refrigerating and _thermostat(coolant, set_point_c)
     if compressor_on:
         supply_c = approach(coolant.supply_c, set_point_c - EVAPORATOR_BELOW_SET_POINT_C, PULL_DOWN_TAU_S, dt_s)
@@ -79,7 +79,7 @@ def _thermostat(coolant: Coolant, set_point_c: float) -> bool:
 
 
 def step_cap(cap: CapTemperatures, supply_c: float, circulating: bool, worn: bool, dt_s: float) -> CapTemperatures:
-    """A cap's sensors after `dt_s`: cold while coolant circulates, else as warm as the head or the room."""
+    """A cap's sensors after `dt_s`; without circulation they approach skin (`worn`) or room temperature."""
     if circulating:
         return CapTemperatures(
             approach(cap.front_c, supply_c + FRONT_ABOVE_SUPPLY_C, CAP_TAU_S, dt_s),
@@ -95,6 +95,6 @@ def step_cap(cap: CapTemperatures, supply_c: float, circulating: bool, worn: boo
 
 
 def at_temperature(coolant: Coolant, cap: CapTemperatures, set_point_c: float) -> bool:
-    """Whether coolant and cap are as cold as they are meant to be."""
+    """Whether coolant and cap are within READY_WITHIN_C of their final temperatures."""
     coolant_cold = coolant.supply_c <= set_point_c + READY_WITHIN_C
     return coolant_cold and cap.front_c <= set_point_c + FRONT_ABOVE_SUPPLY_C + READY_WITHIN_C

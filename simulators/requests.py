@@ -1,4 +1,4 @@
-"""What every handler of a line shares: the requests in the bytes received, and answers that are sent later."""
+"""What the handlers of lines share: extracting requests from received bytes, and delayed answers."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from drivers.dialects.base import Dialect, NeedMore, Reject, Request
 from simulators.endpoints import Write
 
 
-def requests_in(language: Dialect, buffer: bytearray) -> Iterator[Request]:
-    """Every whole request at the start of `buffer`, which keeps what may still become one."""
+def requests_in(codec: Dialect, buffer: bytearray) -> Iterator[Request]:
+    """Remove and yield every complete request at the start of `buffer`; an incomplete one stays."""
     while True:
-        verdict = language.scan_request(buffer)
+        verdict = codec.scan_request(buffer)
         match verdict:
             case NeedMore():
                 return
@@ -22,14 +22,14 @@ def requests_in(language: Dialect, buffer: bytearray) -> Iterator[Request]:
 
 
 class LateAnswers:
-    """Answers that are written after a while, unless the connection ends before."""
+    """Delayed writes, cancelled when the connection ends."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
         self._coming: set[asyncio.TimerHandle] = set()
 
     def write(self, data: bytes, after_s: float) -> None:
-        """Write `data` in `after_s`."""
+        """Write `data` after `after_s` seconds."""
 
         def write_now() -> None:
             self._coming.discard(handle)
@@ -39,6 +39,6 @@ class LateAnswers:
         self._coming.add(handle)
 
     def close(self) -> None:
-        """Answers that are still to come are never given."""
+        """Cancel pending answers."""
         for handle in self._coming:
             handle.cancel()

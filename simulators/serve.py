@@ -1,8 +1,7 @@
-"""Units on real lines: TCP listeners and pseudo-terminals, answering in the lines' languages.
+"""Serves simulated units on TCP listeners and pseudo-terminals, in the dialects of their lines.
 
-Theory of operation. Everything here is a callback of the event loop: bytes come in, the unit that they are for lives up
-to this instant and answers. Between questions a slow ticker lets every unit live on, so that scripts advance though
-nobody asks. Nothing waits, so that there is no task to lose.
+Theory of operation. Event-driven, with callbacks and no tasks: on received bytes the addressed unit is advanced to the
+current instant and answers. A ticker (TICK_S) advances all units, so that scripts proceed without requests.
 """
 
 import asyncio
@@ -18,18 +17,18 @@ from simulators.scenario.scenario_format import LineEntry, Scenario
 from simulators.unit import Moment, SimulatedUnit
 
 TICK_S = 0.1  # real seconds
-DISCARD_AFTER_S = 0.5  # an unfinished request older than this is discarded, as a unit's receiver does after silence
+DISCARD_AFTER_S = 0.5  # time-out of an incomplete request, as in a unit's receiver
 
 
 class CannotServe(Exception):
-    """A line's place cannot be had; the text names it and says why."""
+    """A line's listener or terminal cannot be opened; the text names it and says why."""
 
 
 class Plant:
     """All lines and units of a scenario.
 
-    `now` gives simulated seconds since the start and never goes back; whoever makes the plant chooses its speed.
-    `announce` is called with everything that happens by script.
+    `now` returns monotonic simulated seconds since the start, at any speed. `announce` is called for each scripted
+    event.
     """
 
     def __init__(self, scenario: Scenario, now: Callable[[], float], announce: Callable[[Moment], None]) -> None:
@@ -46,19 +45,19 @@ class Plant:
         return tuple(self._units)
 
     def unit(self, name: str) -> SimulatedUnit:
-        """A unit, living at this instant. Raises KeyError for an id that is none."""
+        """A unit, advanced to the current instant. Raises KeyError for an unknown id."""
         unit = self._units[name]
         self._advance(unit)
         return unit
 
     def advance(self) -> None:
-        """Lets every unit live up to this instant."""
+        """Advance every unit to the current instant."""
         for unit in self._units.values():
             self._advance(unit)
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[dict[str, str]]:
-        """Serves every line until the block ends; gives each line's URL by its id. Raises CannotServe."""
+        """Serve all lines while the context lasts; yields each line's URL by its id. Raises CannotServe."""
         async with AsyncExitStack() as stack:
             urls: dict[str, str] = {}
             for line in self.scenario.line:
@@ -69,10 +68,10 @@ class Plant:
 
     async def _open(self, line: LineEntry, stack: AsyncExitStack) -> str:
         units = {unit.unit_id: unit for unit in self._units_on[line.id]}
-        language = dialect(line.dialect)
+        codec = dialect(line.dialect)
 
         def make_handler(write: Write) -> UnitHandler:
-            return UnitHandler(language, units, self._advance, write)
+            return UnitHandler(codec, units, self._advance, write)
 
         try:
             if line.pty:
@@ -91,7 +90,7 @@ class Plant:
         self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
 
     def _tick(self) -> None:
-        self._tick_later()  # first, so that a failing `announce` does not stop time
+        self._tick_later()  # first, so that an exception in `announce` does not stop the ticker
         self.advance()
 
     def _stop_ticking(self) -> None:
@@ -100,16 +99,16 @@ class Plant:
 
 
 class UnitHandler:
-    """Handles one connection: answers for the units of its line."""
+    """Handles one connection: answers requests to the units of its line."""
 
     def __init__(
         self,
-        language: Dialect,
+        codec: Dialect,
         units: dict[int | None, SimulatedUnit],
         advance: Callable[[SimulatedUnit], None],
         write: Write,
     ) -> None:
-        self._language = language
+        self._codec = codec
         self._units = units
         self._advance = advance
         self._write = write
@@ -119,17 +118,17 @@ class UnitHandler:
         self._late = LateAnswers(write)
 
     def receive(self, data: bytes) -> None:
-        """Answers every whole request that has arrived by now."""
+        """Answer every complete request received so far."""
         now = self._loop.time()
         if now - self._received_at > DISCARD_AFTER_S:
             self._buffer.clear()
         self._received_at = now
         self._buffer += data
-        for request in requests_in(self._language, self._buffer):
+        for request in requests_in(self._codec, self._buffer):
             self._answer(request)
 
     def close(self) -> None:
-        """Answers that are still to come are never given."""
+        """Cancel pending answers."""
         self._late.close()
 
     def _answer(self, request: Request) -> None:
@@ -137,7 +136,7 @@ class UnitHandler:
         if unit is None:
             return
         self._advance(unit)
-        response = unit.respond(request, self._language)
+        response = unit.respond(request, self._codec)
         if response is None:
             return
         if response.delay_s == 0:

@@ -1,6 +1,6 @@
-"""One simulated unit on a line: its machine, what it answers, what goes wrong with it and when. No input or output.
+"""One simulated unit on a line: its machine, its answers, its faults and its script. No I/O.
 
-Time moves in whole ticks, so that the machine's state depends on the instant alone and not on when it was asked.
+Time advances in whole ticks, so that the machine's state depends on the instant alone, not on when it is polled.
 """
 
 import copy
@@ -18,7 +18,7 @@ BUSY = 6  # Modbus exception: server device busy
 
 
 class Verb(StrEnum):
-    """What a person does to one cap."""
+    """An operation on one cap at the panel."""
 
     START = "start"
     PAUSE = "pause"
@@ -29,7 +29,7 @@ class Verb(StrEnum):
 
 
 class Action(msgspec.Struct, frozen=True):
-    """One line of a unit's script: something that happens to it, or only near it (an infusion), at `at_s`."""
+    """One entry of a unit's script, at `at_s`: an operation, a fault, or an event beside the unit (an infusion)."""
 
     at_s: float
     what: str
@@ -39,7 +39,7 @@ class Action(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """Something that has happened; `problem` says why it could not."""
+    """A scripted event that is due; `problem` says why it was not possible."""
 
     at_s: float
     unit: str
@@ -49,14 +49,14 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """The bytes of an answer and how much later, in real seconds, they leave the unit."""
+    """The bytes of an answer, and their delay in real seconds."""
 
     data: bytes
     delay_s: float
 
 
 def perform(machine: Machine, verb: Verb, cap: int) -> None:
-    """Does what the person does. Raises NotPossible."""
+    """Carry out an operation. Raises NotPossible."""
     match verb:
         case Verb.START:
             machine.start(cap)
@@ -73,7 +73,7 @@ def perform(machine: Machine, verb: Verb, cap: int) -> None:
 
 
 class SimulatedUnit:
-    """A machine that follows its script and answers queries, well or badly."""
+    """A machine that follows its script and answers queries, subject to its active faults."""
 
     def __init__(
         self, name: str, unit_id: int | None, machine: Machine, answer: Answer, script: tuple[Action, ...], seed: int
@@ -90,16 +90,16 @@ class SimulatedUnit:
 
     @property
     def now_s(self) -> float:
-        """The instant up to which this unit has lived."""
+        """The instant to which the unit was advanced, in simulated seconds."""
         return self._ticks * TICK_S
 
     @property
     def fault_kinds(self) -> tuple[InjectedFault, ...]:
-        """The faults that go on now."""
+        """The kinds of the active faults."""
         return self._faults.kinds
 
     def advance(self, to_s: float) -> list[Moment]:
-        """Lives up to `to_s`, following the script; gives back what happened. Time does not go backwards."""
+        """Advance to `to_s`, following the script; returns what happened. An earlier `to_s` is ignored."""
         moments = self._catch_up()
         while self.now_s + TICK_S <= to_s:
             self.machine.step(TICK_S)
@@ -108,7 +108,7 @@ class SimulatedUnit:
         return moments
 
     def begin_fault(self, fault: Fault) -> None:
-        """`fault` goes on from now. Raises NotPossible for a sensor that the unit has not."""
+        """Activate a fault. Raises NotPossible for a sensor that the unit does not have."""
         match fault.kind:
             case InjectedFault.STUCK_SENSOR if fault.sensor is not None:
                 self.machine.stick(fault.sensor, fault.cap)
@@ -121,12 +121,12 @@ class SimulatedUnit:
         self._faults.begin(fault, self.now_s)
 
     def clear_faults(self) -> None:
-        """Every fault is over."""
+        """End every fault."""
         for fault in self._faults.end_all():
             self._after(fault)
 
     def respond(self, request: Request, dialect: Dialect) -> Response | None:
-        """The answer to a request that is meant for this unit, as it leaves the unit now; None is silence."""
+        """The answer to a request to this unit, faults applied; None: no answer."""
         if not self.machine.powered or self._faults.strike(InjectedFault.LOST):
             return None
         answer = self._answer_or_busy(request)
@@ -144,7 +144,7 @@ class SimulatedUnit:
         return self._answer(self._before_hang or self.machine, request.query)
 
     def _mistaken(self, request: Request) -> Request:
-        """The request changed so that its answer names the wrong unit id or function."""
+        """The request, changed so that its answer has the wrong unit id or function."""
         query = request.query
         if query.unit_id is not None and self._faults.strike(InjectedFault.WRONG_UNIT):
             query = msgspec.structs.replace(query, unit_id=query.unit_id % 247 + 1)
@@ -153,7 +153,7 @@ class SimulatedUnit:
         return msgspec.structs.replace(request, query=query)
 
     def _catch_up(self) -> list[Moment]:
-        """Ends the faults and does the lines of the script that are due at this tick."""
+        """End the faults and carry out the script's entries that are due at this tick."""
         for fault in self._faults.end_due(self.now_s):
             self._after(fault)
         moments: list[Moment] = []
@@ -174,7 +174,7 @@ class SimulatedUnit:
         return Moment(action.at_s, self.name, action.cap, action.what, problem)
 
     def _after(self, fault: Fault) -> None:
-        """What the end of `fault` brings back, unless another like it goes on."""
+        """Undo the effect of an ended fault, unless an equal one is active."""
         if self._faults.goes_on(fault):
             return
         match fault.kind:

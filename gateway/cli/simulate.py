@@ -150,23 +150,23 @@ def command(
         raise SystemExit(WRONG_USE) from None
 
 
-def _replay(path: Path, spoken: DialectName | None, place: str, as_json: bool) -> None:
+def _replay(path: Path, override: DialectName | None, place: str, as_json: bool) -> None:
     """Replay the capture's answers until a signal."""
     try:
-        recorded, capture, language = load_recorded(path, spoken)
-        asyncio.run(_serve_recorded(recorded, capture, language, place, as_json))
+        recorded, capture, codec = load_recorded(path, override)
+        asyncio.run(_serve_recorded(recorded, capture, codec, place, as_json))
     except (NotACapture, OSError, ValueError) as error:
         click.echo(str(error), err=True)
         raise SystemExit(WRONG_USE) from None
 
 
 async def _serve_recorded(
-    recorded: RecordedAnswers, capture: Capture, language: Dialect, place: str, as_json: bool
+    recorded: RecordedAnswers, capture: Capture, codec: Dialect, place: str, as_json: bool
 ) -> None:
     stop = _stopped_by_signal()
 
     def make_handler(write: Write) -> ReplayHandler:
-        return ReplayHandler(recorded, language, write)
+        return ReplayHandler(recorded, codec, write)
 
     async with AsyncExitStack() as stack:
         if place == AUTO or place.startswith("/"):

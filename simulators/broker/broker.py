@@ -1,7 +1,7 @@
-"""A small MQTT 5 and 3.1.1 broker for the demo and for tests alone: loopback, no access lists, nothing on disk.
+"""A small MQTT 5 and 3.1.1 broker for the demo and for tests only: loopback, no access lists, no persistence.
 
-It can do what a real broker does only on a bad day: refuse MQTT 5, deny a topic, swallow PUBACKs, freeze, drop every
-connection, lose all sessions. It takes QoS 0, 1 and 2 and delivers at QoS 0 and 1.
+It injects faults: refuse MQTT 5, deny a topic, withhold PUBACKs, freeze, drop every connection, lose all sessions. It
+accepts QoS 0, 1 and 2, and delivers at QoS 0 and 1.
 
 Theory of operation. One `Peer` is one TCP connection; it parses, answers, and hands messages to the `Broker`, which
 keeps sessions and retained messages by client id and topic. A `Session` outlives its peer. Everything happens inside
@@ -16,7 +16,7 @@ from typing import Self, cast
 
 from simulators.broker.connection import Peer
 from simulators.broker.packets import V311, Connect, Prop, Publish, ReasonCode, Subscription, number
-from simulators.broker.session import ClientSession, Held, for_subscriber, matches
+from simulators.broker.session import ClientSession, StoredMessage, for_subscriber, matches
 
 log = logging.getLogger("capgate.broker")
 
@@ -24,17 +24,17 @@ NEVER_EXPIRES_S = 0xFFFF_FFFF
 
 
 class Broker:
-    """`async with Broker() as broker: broker.port`. Leave `port` 0 for a free one; it stays through `start` again."""
+    """Usage: `async with Broker() as broker: broker.port`. With `port` 0 a free one is chosen, and kept on restart."""
 
     def __init__(
         self, port: int = 0, *, users: Mapping[str, str] | None = None, max_queued: int = 1000, window: int = 20
     ) -> None:
         self.port = port
-        self.denied: set[str] = set()  # topic filters nobody may publish to
-        self.swallow_pubacks = 0  # so many PUBACKs to come are not sent; the messages are delivered
-        self.refuse_v5_with: int | None = None  # 0x84 as MQTT 5 brokers say it, 1 as 3.1.1 brokers do
+        self.denied: set[str] = set()  # topic filters to which publishing is denied
+        self.swallow_pubacks = 0  # number of next PUBACKs to withhold; their messages are delivered
+        self.refuse_v5_with: int | None = None  # CONNACK code: 0x84 as MQTT 5 brokers, 1 as 3.1.1 brokers
         self.frozen = False
-        self.published = 0  # messages taken from clients
+        self.published = 0  # messages received from clients
         self._users = users
         self._max_queued = max_queued
         self.window = window
@@ -42,7 +42,7 @@ class Broker:
         self._sessions: dict[str, ClientSession] = {}
         self._peers: dict[str, Peer] = {}
         self._everyone: set[Peer] = set()
-        self._retained: dict[str, Held] = {}
+        self._retained: dict[str, StoredMessage] = {}
         self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}  # by purpose and client id
         self._names = count(1)
 
@@ -72,35 +72,35 @@ class Broker:
         self._timers.clear()
         if self._server is not None:
             await self._server.wait_closed()
-        await asyncio.sleep(0)  # lets the transports say that they are closed
+        await asyncio.sleep(0)  # lets the transports call connection_lost
 
     def drop_connections(self) -> None:
-        """Reset every connection without a word."""
+        """Reset every connection, without DISCONNECT."""
         for peer in list(self._everyone):
             peer.abort()
 
     def forget(self) -> None:
-        """Lose all sessions, queues and retained messages, as a broker without a disk does."""
+        """Lose all sessions, queues and retained messages, as a broker without persistence at a restart."""
         self.drop_connections()
         self._sessions.clear()
         self._retained.clear()
 
     def freeze(self) -> None:
-        """Accept connections and bytes, and answer nothing."""
+        """Accept connections and bytes without processing them."""
         self.frozen = True
 
     def thaw(self) -> None:
-        """Go on with what came in meanwhile."""
+        """Process what was received while frozen."""
         self.frozen = False
         for peer in list(self._everyone):
             peer.process()
 
     def joined(self, peer: Peer) -> None:
-        """A connection was made."""
+        """Register a new connection."""
         self._everyone.add(peer)
 
     def welcome(self, peer: Peer, hello: Connect) -> tuple[ReasonCode, bool, ClientSession]:
-        """Decide on a CONNECT: the reason code, whether the session was there, and the session."""
+        """Decide on a CONNECT: the reason code, whether the session was present, and the session."""
         client_id = hello.client_id or f"auto-{next(self._names)}"
         if self._users is not None and self._users.get(hello.username or "") != (hello.password or b"").decode():
             return ReasonCode.BAD_CREDENTIALS, False, ClientSession(client_id, 0)
@@ -120,7 +120,7 @@ class Broker:
         return ReasonCode.SUCCESS, present, session
 
     def left(self, peer: Peer, session: ClientSession | None, will: Publish | None) -> None:
-        """A connection ended; `will` is None after a DISCONNECT that discards it."""
+        """Unregister a connection; `will` is None after a DISCONNECT that discards it."""
         self._everyone.discard(peer)
         if session is None or self._server is None or not self._server.is_serving():
             return
@@ -134,11 +134,11 @@ class Broker:
         delay_s = min(number(will.properties, Prop.WILL_DELAY, 0), session.expiry_s)
         if delay_s == 0:
             self.route(will, session.client_id)
-        elif not taken_over:  # a session that goes on keeps its delayed will to itself (3.1.3.2.2)
+        elif not taken_over:  # a session taken over does not publish its delayed will (3.1.3.2.2)
             self._later("will", session.client_id, delay_s, lambda: self.route(will, session.client_id))
 
     def swallows_puback(self) -> bool:
-        """Whether the next PUBACK is one of those to be swallowed."""
+        """Whether to withhold the next PUBACK."""
         swallow = self.swallow_pubacks > 0
         self.swallow_pubacks -= swallow
         return swallow
@@ -148,11 +148,11 @@ class Broker:
         return not any(matches(pattern, topic) for pattern in self.denied)
 
     def route(self, message: Publish, sender: str) -> bool:
-        """Keep it if retained, deliver it to every subscriber; False when there is none."""
+        """Store the message if retained, and deliver it to every subscriber; False if there is none."""
         now_s = asyncio.get_running_loop().time()
         self.published += 1
         if message.retain and message.payload:
-            self._retained[message.topic] = Held.since(message, now_s)
+            self._retained[message.topic] = StoredMessage.since(message, now_s)
         elif message.retain:
             self._retained.pop(message.topic, None)
         is_delivered = False

@@ -1,4 +1,4 @@
-"""One TCP connection of the demo broker: parses packets, answers them, and asks the broker for what clients share."""
+"""One TCP connection of the demo broker: parses and answers packets; state shared by clients is in the broker."""
 
 import asyncio
 from typing import Protocol, cast
@@ -8,30 +8,30 @@ from simulators.broker.packets import V5, V311, Connect, Malformed, PacketType, 
 from simulators.broker.session import ClientSession, valid_filter
 
 LEGACY_CONNACK = {ReasonCode.UNSUPPORTED_PROTOCOL: 1, ReasonCode.BAD_CREDENTIALS: 4, ReasonCode.NOT_AUTHORIZED: 5}
-QOS0_BACKLOG_BYTES = 1 << 20  # a slow reader's QoS 0 messages are dropped past this
+QOS0_BACKLOG_BYTES = 1 << 20  # above it a slow client's QoS 0 messages are dropped
 
 
 class SharedState(Protocol):
-    """What connections share: sessions, retained messages, and the faults that are injected."""
+    """The interface to what connections share: sessions, retained messages, injected faults."""
 
     frozen: bool
     refuse_v5_with: int | None
     window: int
 
     def joined(self, peer: "Peer") -> None:
-        """A connection was made."""
+        """Register a new connection."""
         ...
 
     def welcome(self, peer: "Peer", hello: Connect) -> tuple[ReasonCode, bool, ClientSession]:
-        """Decide on a CONNECT: the reason code, whether the session was there, and the session."""
+        """Decide on a CONNECT: the reason code, whether the session was present, and the session."""
         ...
 
     def left(self, peer: "Peer", session: ClientSession | None, will: Publish | None) -> None:
-        """A connection ended; `will` is None after a DISCONNECT that discards it."""
+        """Unregister a connection; `will` is None after a DISCONNECT that discards it."""
         ...
 
     def swallows_puback(self) -> bool:
-        """Whether the next PUBACK is not to be sent."""
+        """Whether to withhold the next PUBACK."""
         ...
 
     def may_publish(self, topic: str) -> bool:
@@ -39,7 +39,7 @@ class SharedState(Protocol):
         ...
 
     def route(self, message: Publish, sender: str) -> bool:
-        """Keep it if retained, deliver it to every subscriber; False when there is none."""
+        """Store the message if retained, and deliver it to every subscriber; False if there is none."""
         ...
 
     def send_retained(self, session: ClientSession, subscription: Subscription) -> None:
@@ -79,7 +79,7 @@ class Peer(asyncio.Protocol):
         self.process()
 
     def process(self) -> None:
-        """Act on the whole packets that are here, unless the broker is frozen."""
+        """Process the complete packets received, unless the broker is frozen."""
         if self._broker.frozen:
             return
         try:
@@ -93,25 +93,25 @@ class Peer(asyncio.Protocol):
             self.close(ReasonCode.MALFORMED)
 
     def send_qos0(self, message: Publish) -> None:
-        """Send or, to a slow reader, drop."""
+        """Send a message, or drop it if the client is slow."""
         if self._transport is not None and self._transport.get_write_buffer_size() < QOS0_BACKLOG_BYTES:
             self._write(wire.publish(message, self._level))
 
     def flush(self) -> None:
-        """Send what the session's window lets out."""
+        """Send the queued messages that the client's receive maximum allows."""
         if self._session is not None and not self._broker.frozen:
             for message in self._session.sendable(asyncio.get_running_loop().time()):
                 self._write(wire.publish(message, self._level))
 
     def close(self, reason: ReasonCode) -> None:
-        """End the connection, with the reason for MQTT 5 clients. The will is published."""
+        """Close the connection, with a DISCONNECT for MQTT 5 clients. The will is published."""
         if self._level == V5 and self._session is not None:
             self._write(wire.packet(PacketType.DISCONNECT << 4, bytes((reason,))))
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """End the connection without a word."""
+        """Reset the connection, without DISCONNECT."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -239,7 +239,7 @@ class Peer(asyncio.Protocol):
         self._hang_up()
 
     def _watch(self) -> None:
-        """Look again when the client may have been silent for 1.5 keepalives (3.1.2.10)."""
+        """Schedule the check for a client that is silent for 1.5 keep-alive times (3.1.2.10)."""
         loop = asyncio.get_running_loop()
         limit_s = self._keepalive_s * 1.5
         silent_s = loop.time() - self._received_s

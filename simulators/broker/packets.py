@@ -58,7 +58,7 @@ class ReasonCode(IntEnum):
     """Reason codes this broker gives (2.4)."""
 
     SUCCESS = 0x00
-    WITH_WILL = 0x04  # a client's goodbye that asks for its will
+    WITH_WILL = 0x04  # DISCONNECT reason: publish the will
     NOBODY_LISTENS = 0x10
     UNSPECIFIED = 0x80
     MALFORMED = 0x81
@@ -81,13 +81,13 @@ _VARINT = 0x0B
 
 
 def number(properties: Properties, name: int, default: int) -> int:
-    """An integer property, or `default` where the sender left it out."""
+    """An integer property, or `default` if it is absent."""
     value = properties.get(name, default)
     return value if isinstance(value, int) else default
 
 
 class Publish(msgspec.Struct, frozen=True):
-    """A message on its way in or out."""
+    """A PUBLISH packet, received or to be sent."""
 
     topic: str
     payload: bytes
@@ -99,7 +99,7 @@ class Publish(msgspec.Struct, frozen=True):
 
 
 class Connect(msgspec.Struct, frozen=True):
-    """A client's introduction."""
+    """A CONNECT packet."""
 
     level: int
     client_id: str
@@ -122,7 +122,7 @@ class Subscription(msgspec.Struct, frozen=True):
 
 
 def split(buffer: bytearray) -> tuple[list[tuple[int, bytes]], int]:
-    """The whole packets at the front of `buffer` as (first byte, body), and how many bytes they fill."""
+    """The complete packets at the start of `buffer` as (first byte, body), and their length in bytes."""
     packets: list[tuple[int, bytes]] = []
     start = 0
     while True:
@@ -145,7 +145,7 @@ def split(buffer: bytearray) -> tuple[list[tuple[int, bytes]], int]:
 
 
 class Cursor:
-    """Reads fields off a packet's body, front to back. Raises Malformed past its end."""
+    """Reads the fields of a packet's body in order. Raises Malformed past its end."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -153,7 +153,7 @@ class Cursor:
 
     @property
     def at_end(self) -> bool:
-        """Nothing is left."""
+        """Whether the body is read completely."""
         return self._at >= len(self._body)
 
     def take(self, count: int) -> bytes:
@@ -166,7 +166,7 @@ class Cursor:
         return taken
 
     def rest(self) -> bytes:
-        """Everything that is left."""
+        """All remaining bytes."""
         return self.take(len(self._body) - self._at)
 
     def byte(self) -> int:
@@ -182,11 +182,11 @@ class Cursor:
         return int.from_bytes(self.take(4), "big")
 
     def binary(self) -> bytes:
-        """Bytes with a two-byte length in front."""
+        """Binary data with a two-byte length prefix."""
         return self.take(self.u16())
 
     def text(self) -> str:
-        """A UTF-8 string with a two-byte length in front."""
+        """A UTF-8 string with a two-byte length prefix."""
         try:
             return self.binary().decode()
         except UnicodeDecodeError:
@@ -203,7 +203,7 @@ class Cursor:
         raise Malformed("variable byte integer of more than four bytes")
 
     def properties(self) -> Properties:
-        """A property list with its length in front (2.2.2)."""
+        """A property list with its length prefix (2.2.2)."""
         inner = Cursor(self.take(self.varint()))
         found: dict[int, PropertyValue] = {}
         users: list[tuple[str, str]] = []
@@ -235,7 +235,7 @@ class Cursor:
 
 
 def parse_connect(body: bytes) -> Connect:
-    """CONNECT (3.1). A protocol level this broker does not know comes back with everything else empty."""
+    """CONNECT (3.1). With an unknown protocol level all other fields are empty."""
     cursor = Cursor(body)
     if cursor.text() != "MQTT":
         raise Malformed("not MQTT")
@@ -294,7 +294,7 @@ def parse_unsubscribe(body: bytes, level: int) -> tuple[int, list[str]]:
 
 
 def packet(head: int, body: bytes) -> bytes:
-    """A whole packet: first byte, remaining length, body."""
+    """A complete packet: first byte, remaining length, body."""
     return bytes((head,)) + _varint(len(body)) + body
 
 
@@ -312,14 +312,14 @@ def publish(message: Publish, level: int) -> bytes:
 
 
 def answer(kind: PacketType, packet_id: int, reason: int, level: int) -> bytes:
-    """PUBACK, PUBREC, PUBREL or PUBCOMP. A reason exists in MQTT 5 alone, and 0 is left out (3.4.2.1)."""
+    """PUBACK, PUBREC, PUBREL or PUBCOMP. The reason is sent in MQTT 5 only, and omitted if 0 (3.4.2.1)."""
     head = kind << 4 | (2 if kind is PacketType.PUBREL else 0)
     body = struct.pack(">H", packet_id)
     return packet(head, body + bytes((reason,)) if level == V5 and reason else body)
 
 
 def properties(values: Properties) -> bytes:
-    """A property list with its length in front."""
+    """A property list with its length prefix."""
     if not values:
         return b"\x00"
     encoded = b"".join(_property(name, value) for name, value in values.items())

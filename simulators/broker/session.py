@@ -1,6 +1,6 @@
-"""What the demo broker keeps of a client between connections, and how filters match topics. Pure.
+"""The demo broker's session state of a client, and the matching of topic filters. Pure.
 
-Instants (`now_s`, `expires_s`) are seconds of whatever clock the broker uses.
+Instants (`now_s`, `expires_s`) are seconds on the broker's clock.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ LARGEST_PACKET_ID = 65_535
 
 
 def matches(pattern: str, topic: str) -> bool:
-    """Whether a topic filter covers a topic. Wildcards never reach `$` topics (4.7.2)."""
+    """Whether a topic filter matches a topic. A leading wildcard does not match `$` topics (4.7.2)."""
     if pattern == topic:
         return True
     wanted, given = pattern.split("/"), topic.split("/")
@@ -32,26 +32,26 @@ def matches(pattern: str, topic: str) -> bool:
 
 
 def valid_filter(pattern: str) -> bool:
-    """Whether wildcards stand alone in their level, `#` in the last (4.7.1)."""
+    """Whether each wildcard occupies a whole level, and `#` only the last (4.7.1)."""
     parts = pattern.split("/")
     alone = all(part in ("+", "#") or not ("+" in part or "#" in part) for part in parts)
     return bool(pattern) and alone and "#" not in parts[:-1]
 
 
-class Held(msgspec.Struct, frozen=True):
-    """A message that is kept: retained or queued."""
+class StoredMessage(msgspec.Struct, frozen=True):
+    """A stored message: retained or queued."""
 
     message: Publish
     expires_s: float | None
 
     @classmethod
-    def since(cls, message: Publish, now_s: float) -> "Held":
-        """`message`, kept from `now_s` on."""
+    def since(cls, message: Publish, now_s: float) -> "StoredMessage":
+        """The message, stored at `now_s`."""
         expiry_s = message.properties.get(Prop.MESSAGE_EXPIRY)
         return cls(message, now_s + expiry_s if isinstance(expiry_s, int) else None)
 
     def at(self, now_s: float) -> Publish | None:
-        """The message as it may be sent at `now_s`: its expiry less the time it waited (3.3.2.3.3), or None."""
+        """The message to send at `now_s`, its expiry reduced by the waiting time (3.3.2.3.3); None if expired."""
         if self.expires_s is None:
             return self.message
         left_s = int(self.expires_s - now_s)
@@ -70,14 +70,14 @@ class ClientSession:
         self.subscriptions: dict[str, Subscription] = {}
         self.expiry_s = 0.0
         self.window = 20
-        self.taken_qos2: set[int] = set()  # QoS 2 packet ids taken and not yet released by the client
-        self._queue: deque[Held] = deque()
+        self.taken_qos2: set[int] = set()  # QoS 2 packet ids received and not yet released by the client
+        self._queue: deque[StoredMessage] = deque()
         self._in_flight: dict[int, Publish] = {}
         self._max_queued = max_queued
         self._last_id = 0
 
     def wants(self, topic: str, sender: str) -> Subscription | None:
-        """The subscription with the highest QoS that covers `topic`, if any."""
+        """The matching subscription with the highest QoS, if any."""
         best: Subscription | None = None
         for pattern, subscription in self.subscriptions.items():
             if matches(pattern, topic) and not (subscription.no_local and sender == self.client_id):
@@ -85,14 +85,14 @@ class ClientSession:
         return best
 
     def enqueue(self, message: Publish, now_s: float) -> bool:
-        """Keep a QoS 1 message for the client; False when the queue is full and it is dropped."""
+        """Queue a QoS 1 message; False if the queue is full and the message is dropped."""
         if len(self._queue) >= self._max_queued:
             return False
-        self._queue.append(Held.since(message, now_s))
+        self._queue.append(StoredMessage.since(message, now_s))
         return True
 
     def sendable(self, now_s: float) -> Iterable[Publish]:
-        """Messages that the receive maximum lets out now, each put in flight under an id of its own."""
+        """The queued messages that the receive maximum allows, now in flight with a packet id each."""
         while self._queue and len(self._in_flight) < self.window:
             message = self._queue.popleft().at(now_s)
             if message is not None:
@@ -101,11 +101,11 @@ class ClientSession:
                 yield flying
 
     def repeats(self) -> list[Publish]:
-        """What was in flight when the last connection ended, to be sent again first (4.4)."""
+        """The messages in flight when the last connection ended, to be resent first (4.4)."""
         return [msgspec.structs.replace(message, dup=True) for message in self._in_flight.values()]
 
     def acknowledged(self, packet_id: int) -> None:
-        """The client took that message."""
+        """Remove an acknowledged message from those in flight."""
         self._in_flight.pop(packet_id, None)
 
     def _next_id(self) -> int:
@@ -116,7 +116,7 @@ class ClientSession:
 
 
 def for_subscriber(message: Publish, subscription: Subscription, retained: bool) -> Publish:
-    """`message` as this subscription gets it. `retained`: it comes from the store, not from a publisher just now."""
+    """The message with the subscription's QoS and retain flag. `retained`: it is sent because of a new subscription."""
     return Publish(
         message.topic,
         message.payload,
@@ -127,5 +127,5 @@ def for_subscriber(message: Publish, subscription: Subscription, retained: bool)
 
 
 def forwarded(properties: Properties) -> Mapping[int, int | str | bytes | list[tuple[str, str]]]:
-    """The properties that travel with a message to its subscribers (3.3.2.3)."""
+    """The properties that are forwarded to subscribers (3.3.2.3)."""
     return {name: value for name, value in properties.items() if name in FORWARDED}

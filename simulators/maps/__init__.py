@@ -1,4 +1,4 @@
-"""What each make of unit answers, written from its maker's document."""
+"""The answers of each make of unit, written from its maker's document."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -34,12 +34,12 @@ class MapName(StrEnum):
 
     @property
     def answer(self) -> Answer:
-        """How a unit of this make answers."""
+        """The function that answers queries for a unit of this make."""
         return _ANSWERS[self]
 
     @property
     def dialects(self) -> frozenset[DialectName]:
-        """The languages in which a unit of this make can be asked."""
+        """The dialects that a unit of this make supports."""
         match self:
             case MapName.JULABO:
                 return frozenset({DialectName.JULABO})
@@ -56,7 +56,7 @@ class MapName(StrEnum):
 
     @property
     def caps_max(self) -> int:
-        """How many caps its answers can distinguish."""
+        """The number of caps that its answers can represent."""
         return 2 if self is MapName.REFERENCE else 1
 
 

@@ -1,7 +1,7 @@
 """Eurotherm 3200 controller (HA028651, Modbus parameter addresses): Modbus RTU, one circuit.
 
-It knows a temperature, a set point and a timer; the timer stands for the treatment. Integers carry one decimal here:
-on a real instrument the decimals are configured (chapter on scaled integers).
+It has a temperature, a set point and a timer, which represents the treatment. Integers have one decimal here; on a real
+instrument the decimals are configured (chapter on scaled integers).
 """
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
@@ -19,11 +19,11 @@ _TIMER = {
     CircuitState.FAULT: _TIMER_HOLD,  # assumed
     CircuitState.ENDED: _TIMER_END,
 }
-_BROKEN_SENSOR = 9999  # assumed: the display's end of scale; the status word says that it is no temperature
+_BROKEN_SENSOR = 9999  # assumed: the display's end of scale; the status word marks it as invalid
 
 
 def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """What the instrument answers: its words, exception 01 for a function or 02 for an address it has not."""
+    """The registers; exception 01 for an unsupported function, 02 for an unknown address."""
     if not isinstance(query, ModbusQuery):
         return None
     if query.function not in FUNCTIONS:

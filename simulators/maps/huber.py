@@ -1,7 +1,7 @@
 """Huber thermostats, PB commands (documented by three published drivers, which agree): one circuit.
 
-What a model lacks is 7FFF and a missing probe C504. Fault numbers are those of a published table. The unit is worked at
-its panel: a frame that would set something is answered with silence here.
+A variable that a model lacks is 7FFF, a missing sensor C504. Fault numbers are those of a published table. The unit is
+operated at its panel only: writes are not answered here.
 """
 
 from drivers.dialects.base import NumberQuery, Query, Raw, Refusal
@@ -12,14 +12,14 @@ UNSUPPORTED = 0x7FFF
 NO_PROBE = 0xC504  # -151.00 degC
 _OF_THE_PUMP = {0x03: 450, 0x26: 3200}  # pressure (the drivers disagree about its unit) and speed, both assumed
 
-# What never changes here; all but the missing process probe (07, 3A) is assumed.
+# Constant here; all but the missing process sensor (07, 3A) are assumed.
 _FIXED = {
-    0x06: 0,  # no warning has a number
+    0x06: 0,  # no warning is simulated
     0x07: NO_PROBE,
     0x0F: 820,  # level, thousandths
     0x16: 0,  # circulation without temperature control
     0x3A: NO_PROBE,
-    0x48: 3200,  # what the pump is asked for
+    0x48: 3200,  # the pump's set point
     0x5C: 180,  # days to the next maintenance
 }
 _ERRORS = {

@@ -1,7 +1,7 @@
 """Julabo circulator, serial interface (CF40 manual pages 29-31, FL601 page 39): text commands, one circuit.
 
-The unit is worked at its panel, never in remote mode: `OUT_` commands are ignored without an answer (documented), and
-so is a command it does not know. Commands are taken in either case; manuals print both.
+The unit is operated at its panel, not in remote mode: `OUT_` commands (documented) and unknown commands are not
+answered. Commands are not case-sensitive; manuals print both.
 """
 
 from drivers.dialects.base import Query, Raw, Refusal, TextQuery
@@ -10,7 +10,7 @@ from simulators.machine import Machine, MachineAlarm, Sensor
 VERSION = "JULABO CF41 VERSION 4.0"
 NO_PROBE = "---.--"
 
-# First that applies; the texts stand in the manual's table of status messages.
+# The first that applies is reported; texts from the manual's table of status messages.
 _ALARM_STATUS = (
     (MachineAlarm.COOLANT_LOW, "-01 LOW LEVEL ALARM"),
     (MachineAlarm.COOLANT_WARM, "-03 EXCESS TEMPERATURE WARNING"),
@@ -21,7 +21,7 @@ _ALARM_STATUS = (
 
 
 def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """The text that the unit answers, without its line end; None where it keeps silent."""
+    """The text of the answer, without its terminator; None: no answer."""
     if not isinstance(query, TextQuery):
         return None
     match query.command.strip().upper():
@@ -33,7 +33,7 @@ def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
             return _decimal(machine.shown(Sensor.SUPPLY))
         case "IN_PV_01":  # heating or cooling power, percent
             return _decimal(-100.0 if machine.coolant.compressor_on else 0.0)
-        case "IN_PV_02":  # external Pt100: here it lies in the return pipe
+        case "IN_PV_02":  # external Pt100, here in the return pipe
             return _decimal(machine.shown(Sensor.RETURN))
         case "IN_PV_03":  # safety sensor: a second one in the bath
             return _decimal(machine.coolant.supply_c)

@@ -1,8 +1,7 @@
 """JULABO PRESTO (manual of 2.13.2018, p. 103-106) and MAGIO (M5 p. 91, MS p. 104-106): Modbus TCP, one circuit.
 
-Both have the same registers where both have them; the PRESTO adds pressures and register 93, the Modbus format, which
-stands at 0 here: floats high word first. Alarm and warning codes are those of the makers' text commands (assumed), and
-so is "not a number" for a sensor that is not there.
+Common registers are equal; the PRESTO also has pressures and register 93, the Modbus format, here 0 (floats high word
+first). Assumed: alarm and warning codes are those of the text commands; a missing sensor is NaN.
 """
 
 from collections.abc import Mapping
@@ -29,12 +28,12 @@ _CODES = {  # the numbers of the text protocol's messages; assumed for Modbus
 
 
 def answer_presto(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """What a PRESTO answers: its words, exception 01 for a function or 02 for an address it has not."""
+    """A PRESTO's registers; exception 01 for an unsupported function, 02 for an unknown address."""
     return _answer(machine, query, _holding(machine) | {93: FORMAT_BIG_ENDIAN_NO_SWAP}, _input(machine))
 
 
 def answer_magio(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """What a MAGIO answers: without unit type, reservoir, pressures and Modbus format."""
+    """A MAGIO's registers: without unit type, reservoir, pressures and Modbus format."""
     inputs = {address: word for address, word in _input(machine).items() if address not in (2, *range(17, 27))}
     return _answer(machine, query, _holding(machine), inputs)
 
@@ -70,7 +69,7 @@ def _input(machine: Machine) -> dict[int, int]:
         2: 7,  # unit type
         3: high,
         4: low,
-        5: 0,  # worked at the panel
+        5: 0,  # operated at the panel
         6: _code(machine.alarms & STOPPING_ALARMS),
         7: _code(machine.alarms - STOPPING_ALARMS),
         **_float(10, _degrees(machine, bath_c)),
@@ -86,7 +85,7 @@ def _input(machine: Machine) -> dict[int, int]:
 
 
 def _barcode(serial_number: str) -> int:
-    """The digits of the plate's number: the register holds no letters."""
+    """The digits of the serial number, since the register holds no letters."""
     return int("".join(filter(str.isdigit, serial_number)) or 0) & 0xFFFFFFFF
 
 

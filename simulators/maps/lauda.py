@@ -1,8 +1,8 @@
 """Lauda's text commands: Pro thermostats (P 10 manual, p. 46) and the Microcool chiller (MC 250 manual, p. 43).
 
-The unit is worked at its panel: what would set it is refused as an unknown command, ERR_3. The manuals do not say what
-stands for a broken probe; the number is assumed. IN_SP_08 is how long the unit waits for the next command before it
-goes into its safe mode; 0 is off.
+The unit is operated at its panel only: writes are refused as unknown commands, ERR_3. The value of a broken sensor is
+assumed, since the manuals do not give it. IN_SP_08 is the time-out of the communication watchdog, after which the unit
+enters its safe mode; 0 is off.
 """
 
 from drivers.dialects.base import Query, Raw, Refusal, TextQuery
@@ -19,7 +19,7 @@ _MICROCOOL_COMMANDS = frozenset({"IN_PV_00", "IN_SP_00", "IN_SP_04", "IN_SP_05",
 
 
 def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """What a Pro thermostat answers, without its line end."""
+    """A Pro thermostat's answer, without its terminator."""
     if not isinstance(query, TextQuery):
         return None
     number = _number(machine, query.command)
@@ -29,7 +29,7 @@ def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
 
 
 def answer_microcool(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """What a Microcool answers: no pump, no standby, and of the seven flags only error and low level."""
+    """A Microcool's answer: no pump, no standby, and of the seven flags only error and low level."""
     if not isinstance(query, TextQuery):
         return None
     if query.command not in _MICROCOOL_COMMANDS:
@@ -45,7 +45,7 @@ def _number(machine: Machine, command: str) -> float | None:
             return _shown(machine.shown(Sensor.SUPPLY))
         case "IN_PV_02":  # pressure of the pump, bar
             return PUMP_PRESSURE_BAR if machine.running else 0.0
-        case "IN_PV_03":  # external Pt100: here it lies in the return pipe
+        case "IN_PV_03":  # external Pt100, here in the return pipe
             return _shown(machine.shown(Sensor.RETURN))
         case "IN_PV_05":
             return 0 if MachineAlarm.COOLANT_LOW in machine.alarms else LEVEL

@@ -1,8 +1,8 @@
 """Thermo's NC units: NESLAB RTE and EX baths (EX manual, B-4 and B-5) and ThermoFlex chillers (manual, D-2 to D-9).
 
-One command, two layouts: a bath answers the status command with five bytes and values of two, a ThermoFlex with four
-and values of four. Units are worked at their panels: what would set them is a bad command. A broken probe is reported
-by the status; what its temperature shows then is not in the manuals, and is here what it would be (assumed).
+Two layouts: a bath's status has five bytes and its values two, a ThermoFlex's status four and its values four. Units
+are operated at their panels only: writes are answered as bad commands. A broken sensor is reported by the status; its
+temperature is not documented for that case, and stays the true one here (assumed).
 """
 
 from drivers.dialects.base import NumberQuery, Query, Raw, Refusal
@@ -21,7 +21,7 @@ _CELSIUS, _FAHRENHEIT, _LPM, _GPM, _PSI, _BAR = 1, 2, 3, 4, 6, 7
 
 
 def answer_bath(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """The data bytes that a NESLAB bath answers with; the external sensor lies in the return pipe."""
+    """The data bytes of a NESLAB bath's answer; the external sensor is in the return pipe."""
     if not isinstance(query, NumberQuery):
         return None
     match query.number:
@@ -44,7 +44,7 @@ def answer_bath(machine: Machine, query: Query) -> Raw | Refusal | None:
 
 
 def answer_thermoflex(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """The data bytes that a ThermoFlex with a flow sensor answers with."""
+    """The data bytes of the answer of a ThermoFlex with a flow sensor."""
     if not isinstance(query, NumberQuery):
         return None
     match query.number:
@@ -118,5 +118,5 @@ def _pressure(machine: Machine, running_bar: float) -> tuple[int, ...]:
 
 
 def _value(value: float, unit: int, size: int) -> tuple[int, ...]:
-    """A qualifier for one decimal and the unit, then the signed number, its high byte first: -10.5 is 11 FF 97."""
+    """A value with its qualifier (one decimal, unit), signed and big-endian: -10.5 is 11 FF 97."""
     return (1 << 4 | unit, *round(value * 10).to_bytes(size, "big", signed=True))

@@ -1,7 +1,7 @@
 """PolyScience chillers (110-392 p. 32, 110-240 p. 40; LS manual p. 19): text commands, one circuit.
 
-The unit is worked at its panel, so what would set it is refused. Case counts. The fault codes behind 00 and what stands
-for a broken probe are not in those pages; both are assumed here.
+The unit is operated at its panel only, so writes are refused. Commands are case-sensitive. Fault codes other than 00
+and the value of a broken sensor are not documented there; both are assumed.
 """
 
 from drivers.dialects.base import Query, Raw, Refusal, TextQuery
@@ -18,7 +18,7 @@ _LS_COMMANDS = frozenset({"RS", "RT", "RU", "RW", "RF"})
 
 
 def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """What a chiller with flow and pressure sensors answers, without CR."""
+    """The answer of a chiller with flow and pressure sensors, without CR."""
     if not isinstance(query, TextQuery):
         return None
     match query.command:
@@ -47,7 +47,7 @@ def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
 
 
 def answer_ls(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """What an LS chiller answers: it has no command for flow or pressure."""
+    """The answer of an LS chiller, which has no commands for flow and pressure."""
     is_known = isinstance(query, TextQuery) and query.command in _LS_COMMANDS
     return answer(machine, query) if is_known or not isinstance(query, TextQuery) else NOT_EXECUTED
 

@@ -34,7 +34,7 @@ _ALARM_BITS = {
 
 
 def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """What the unit answers: its words, exception 01 for a function or 02 for an address it has not."""
+    """The registers; exception 01 for an unsupported function, 02 for an unknown address."""
     if not isinstance(query, ModbusQuery):
         return None
     if query.function not in FUNCTIONS:

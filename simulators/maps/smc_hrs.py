@@ -1,7 +1,7 @@
 """SMC thermo-chiller HRS012-050 (HRX-OM-M091-H, pages 47-51): Modbus ASCII, one circuit.
 
-The manual describes 0x0000-0x0008, 0x000B and 0x000C; up to 0x000F the others read 0 (assumed). It has no register for
-a cap, a pause or a treatment: the unit runs or it does not.
+The manual describes 0x0000-0x0008, 0x000B and 0x000C; the others up to 0x000F read 0 (assumed). There are no registers
+for caps, pauses or treatments: the unit runs or it does not.
 """
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
@@ -10,7 +10,7 @@ from simulators.maps.words import bits, int16, uint16, window
 from simulators.physics import READY_WITHIN_C
 
 REGISTERS = 16
-READ_HOLDING_REGISTERS = 3  # of the functions this project reads with, the only one the manual lists
+READ_HOLDING_REGISTERS = 3  # the only read function in the manual
 PUMP_PRESSURE_MPA = 0.13  # assumed
 PSI_PER_MPA = 145.038
 
@@ -26,7 +26,7 @@ _ALARM_2_BITS = {MachineAlarm.SUPPLY_PROBE: 5, MachineAlarm.RETURN_PROBE: 6}
 
 
 def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """What the unit answers: its words, exception 01 for a function or 02 for an address it has not."""
+    """The registers; exception 01 for an unsupported function, 02 for an unknown address."""
     if not isinstance(query, ModbusQuery):
         return None
     if query.function != READ_HOLDING_REGISTERS:
@@ -36,7 +36,7 @@ def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
 
 def _image(machine: Machine) -> tuple[int, ...]:
     words = [0] * REGISTERS
-    # A faulty probe is reported by alarm 2 alone: the temperature register has no value for it and shows what it shows.
+    # A faulty sensor is reported by alarm 2 only; the temperature register has no value for it.
     words[0x0] = _temperature(machine.coolant.supply_c, machine.fahrenheit)
     words[0x2] = _pressure(machine)
     words[0x4] = _status(machine)
@@ -54,7 +54,7 @@ def _status(machine: Machine) -> int:
             1: bool(machine.alarms & STOPPING_ALARMS),
             2: bool(machine.alarms - STOPPING_ALARMS),
             4: machine.psi,
-            5: True,  # SERIAL mode: it could not be asked otherwise
+            5: True,  # SERIAL mode, without which it does not answer
             9: machine.running and near_set_point,
             10: machine.fahrenheit,
         }

@@ -1,8 +1,8 @@
 """Watlow EZ-ZONE controller (communications manual p. 13, RMC manual p. 41), register map 1: one circuit.
 
-Every parameter takes two registers, the low word first. Temperatures are sent in degF, whatever the panel shows, for
-that is how the unit leaves the factory. Where the control mode lies and what the numbers of the input error mean is
-known from an open driver (ornl-epics/watlow) alone; other addresses answer exception 02 (assumed).
+Every parameter has two registers, the low word first. Temperatures are sent in degF, the factory setting, whatever the
+panel shows. The address of the control mode and the input error numbers are known only from an open driver
+(ornl-epics/watlow); other addresses answer exception 02 (assumed).
 """
 
 from drivers.dialects.base import ModbusQuery, Query, Raw, Refusal
@@ -17,7 +17,7 @@ FAHRENHEIT = 30
 
 
 def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
-    """What the controller answers: its words, exception 01 for a function or 02 for an address it has not."""
+    """The registers; exception 01 for an unsupported function, 02 for an unknown address."""
     if not isinstance(query, ModbusQuery):
         return None
     if query.function not in FUNCTIONS:

@@ -12,7 +12,7 @@ def uint16(value: int) -> int:
 
 
 def int16(value: int) -> int:
-    """`value` in two's complement, held at the ends of its range, -32767 to 32767: -420 is 0xFE5C."""
+    """`value` in two's complement, clamped to -32767..32767: -420 is 0xFE5C."""
     return max(-0x7FFF, min(0x7FFF, value)) & 0xFFFF
 
 
@@ -33,7 +33,7 @@ def bits(flags: Mapping[int, bool]) -> int:
 
 
 def window(words: tuple[int, ...], query: ModbusQuery) -> tuple[int, ...] | Refusal:
-    """The words asked for out of those from address 0 on; exception 02 past their end, 03 for none at all."""
+    """The requested words of those from address 0 on; exception 02 past their end, 03 for a count of 0."""
     if query.count == 0:
         return Refusal(3)
     if query.address + query.count > len(words):
@@ -42,7 +42,7 @@ def window(words: tuple[int, ...], query: ModbusQuery) -> tuple[int, ...] | Refu
 
 
 def listed(registers: Mapping[int, int], query: ModbusQuery) -> tuple[int, ...] | Refusal:
-    """The words asked for; exception 02 where one of them is not among `registers`, 03 for none at all."""
+    """The requested words; exception 02 if one of them is not in `registers`, 03 for a count of 0."""
     if query.count == 0:
         return Refusal(3)
     wanted = range(query.address, query.address + query.count)

@@ -1,1 +1,1 @@
-"""Scenario files: which units there are, and what happens to them when."""
+"""Scenario files: units, patients, faults and their times."""

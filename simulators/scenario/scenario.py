@@ -1,7 +1,4 @@
-"""Scenarios: which units stand on which lines, what their patients go through, and what goes wrong when.
-
-`load_scenario` checks a file whole; the rest is computed from what it gives.
-"""
+"""Loads scenarios (units on lines, patients' timelines, faults), and builds units and EHR messages from them."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -26,11 +23,11 @@ from simulators.scenario.scenario_format import (
 from simulators.unit import Action, SimulatedUnit, Verb
 
 S_PER_MIN = 60
-CLOSING_AGENTS = frozenset({Agent.CHEMO, Agent.BIOLOGIC})  # the end of the last of these ends the infusion
+CLOSING_AGENTS = frozenset({Agent.CHEMO, Agent.BIOLOGIC})  # the infusion ends with the last of these
 
 
 class FeedKind(StrEnum):
-    """What an EHR would say."""
+    """The kinds of simulated EHR message."""
 
     BOUND = "bound"
     STARTED = "started"
@@ -39,7 +36,7 @@ class FeedKind(StrEnum):
 
 
 class FeedItem(msgspec.Struct, frozen=True):
-    """Something an EHR would say at `at_s`. `final`: no other agent that closes the infusion ends after this one."""
+    """An EHR message about an event at `at_s`. `final`: this is the end of the last of CLOSING_AGENTS."""
 
     at_s: float
     kind: FeedKind
@@ -52,7 +49,7 @@ class FeedItem(msgspec.Struct, frozen=True):
 
 
 def load_scenario(path: Path) -> Scenario:
-    """The file, checked whole. Raises TomlProblems with everything that is wrong."""
+    """The scenario in a file. Raises TomlProblems with every error."""
     loaded = load_toml_lines(path, Scenario)
     problems = sorted(
         (loaded.problem(path, message) for path, message in misfits(loaded.model)), key=lambda each: each.line
@@ -63,13 +60,13 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def infusion_feed(scenario: Scenario) -> tuple[FeedItem, ...]:
-    """What an EHR would say in the course of the scenario, in the order of its instants."""
+    """The scenario's EHR messages, in the order of their instants."""
     items = (item for patient in scenario.patient for item in _feed_of(patient))
     return tuple(sorted(items, key=lambda item: item.at_s))
 
 
 def build_units(scenario: Scenario) -> dict[str, tuple[SimulatedUnit, ...]]:
-    """The units of each line, ready to live through their scripts."""
+    """The simulated units of each line, with their scripts."""
     return {
         line.id: tuple(_unit(scenario, entry) for entry in scenario.unit if entry.line == line.id)
         for line in scenario.line

@@ -1,4 +1,4 @@
-"""What is wrong with a scenario that no single table of it can know: names that do not meet, times out of order."""
+"""Checks across the tables of a scenario: unknown and duplicate names, times out of order."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,7 +9,7 @@ KeyPath = tuple[str | int, ...]
 
 
 def misfits(scenario: Scenario) -> Iterator[tuple[KeyPath, str]]:
-    """Each misfit: where in the file it stands, what is wrong and what is accepted."""
+    """Each error, as (path in the file, what is wrong and what is accepted)."""
     yield from _repeated("line", "id", (line.id for line in scenario.line))
     yield from _repeated("unit", "id", (unit.id for unit in scenario.unit))
     yield from _repeated("patient", "visit", (patient.visit for patient in scenario.patient))

@@ -1,4 +1,4 @@
-"""The tables of a scenario file, each checked by itself; docs/simulators.md describes them."""
+"""The schema of a scenario file, as pydantic models; docs/simulators.md describes it."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ Minutes = Annotated[float, Field(ge=0, le=24 * 60)]
 
 
 class Agent(StrEnum):
-    """What an order infuses. The values are those of the messages that an EHR sends."""
+    """The agent class of an order; values as in the EHR's messages."""
 
     CHEMO = "chemo"
     BIOLOGIC = "biologic_under_chemo_admin"
@@ -29,7 +29,7 @@ class _Entry(BaseModel):
 
 
 class LineEntry(_Entry):
-    """One line: a TCP listener or a pseudo-terminal, and the language spoken on it."""
+    """One line: a TCP listener or a pseudo-terminal, and its dialect."""
 
     id: Id
     dialect: DialectName
@@ -38,7 +38,7 @@ class LineEntry(_Entry):
 
 
 class UnitEntry(_Entry):
-    """One unit: its make, where it is reached, what is written on its plate."""
+    """One unit: its make, line, address and serial number."""
 
     id: Id
     line: str
@@ -47,19 +47,19 @@ class UnitEntry(_Entry):
     serial_number: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,16}$")]
     caps: Annotated[int, Field(ge=1, le=2)] = 1
     set_point_c: Annotated[float, Field(ge=-40, le=40)]
-    watchdog_s: Annotated[float, Field(ge=0, le=99)] = 0.0  # 0: the unit does not mind when nobody asks it
-    supply_c: Annotated[float, Field(ge=-60, le=80)] | None = None  # None: switched on long ago, at its set point
+    watchdog_s: Annotated[float, Field(ge=0, le=99)] = 0.0  # of the communication watchdog; 0: off
+    supply_c: Annotated[float, Field(ge=-60, le=80)] | None = None  # None: at its set point
 
 
 class TimelineStep(_Entry):
-    """A step of a patient's timeline that needs no more words."""
+    """A step of a patient's timeline without further fields."""
 
     at_min: Minutes
     do: Literal["arrive", "precool", "resume", "connect", "stop", "leave"]
 
 
 class Interruption(_Entry):
-    """A pause at the panel, or the cap uncoupled."""
+    """A pause at the panel, or a disconnected cap."""
 
     at_min: Minutes
     do: Literal["pause", "disconnect"]
@@ -67,7 +67,7 @@ class Interruption(_Entry):
 
 
 class InfusionStart(_Entry):
-    """An agent begins to run."""
+    """The start of an agent's infusion."""
 
     at_min: Minutes
     do: Literal["infusion_start"]
@@ -76,7 +76,7 @@ class InfusionStart(_Entry):
 
 
 class InfusionEndEntry(_Entry):
-    """An agent has run in."""
+    """The end of an agent's infusion."""
 
     at_min: Minutes
     do: Literal["infusion_end"]
@@ -109,7 +109,7 @@ class FaultEntry(_Entry):
     cap: int | None = None
 
     def fault(self) -> Fault:
-        """What begins then. Raises ValueError for one that lacks what its kind needs."""
+        """The fault to activate. Raises ValueError if a field is missing that its kind needs."""
         return Fault(self.kind, self.for_s, self.probability, self.delay_s, self.bits, self.sensor, self.cap)
 
 

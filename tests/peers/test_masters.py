@@ -11,7 +11,7 @@ import minimalmodbus
 import pytest
 import serial
 
-from simulators.control import obey
+from simulators.control import execute
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from tests.peers.processes import PEERS, program
@@ -56,7 +56,7 @@ def pty(tmp_path: Path) -> str:
 
 
 def command(plant: Plant, text: str) -> None:
-    answer = obey(plant, text.encode())
+    answer = execute(plant, text.encode())
     assert answer == {"ok": True}, answer
 
 

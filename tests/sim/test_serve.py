@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from simulators.control import controlling, obey
+from simulators.control import controlling, execute
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import CannotServe, Plant
 from simulators.unit import Moment
@@ -123,9 +123,9 @@ async def test_the_reference_unit_answers_its_documents_worked_exchange(serve: S
     async with serve(TCP_UNIT) as (plant, url):
         time.s = 42
         for cap in (1, 2):
-            obey(plant, json.dumps({"unit": "cap-01", "cap": cap, "do": "connect"}).encode())
-            obey(plant, json.dumps({"unit": "cap-01", "cap": cap, "do": "start"}).encode())
-        obey(plant, b'{"unit": "cap-01", "set": {"supply_c": -4.2, "return_c": -3.3}}')
+            execute(plant, json.dumps({"unit": "cap-01", "cap": cap, "do": "connect"}).encode())
+            execute(plant, json.dumps({"unit": "cap-01", "cap": cap, "do": "start"}).encode())
+        execute(plant, b'{"unit": "cap-01", "set": {"supply_c": -4.2, "return_c": -3.3}}')
         reply = await ask(url, MODBUS_TCP_ALL, 137)
     head = bytes.fromhex("00 01 00 00 00 83 01 04 80 43 47 00 01 00 02 00 2A FE 5C FE B6 FE 70 00 F0")
     assert reply[: len(head)] == head
@@ -237,7 +237,7 @@ async def test_a_terminal_that_nobody_reads_loses_bytes_and_nothing_else(serve: 
 
 async def test_a_late_answer_comes_after_its_delay_and_never_after_the_connection(serve: Serve) -> None:
     async with serve(TCP_UNIT) as (plant, url):
-        obey(plant, b'{"unit": "cap-01", "fault": "late", "delay_s": 0.2}')
+        execute(plant, b'{"unit": "cap-01", "fault": "late", "delay_s": 0.2}')
         start = asyncio.get_running_loop().time()
         assert len(await ask(url, MODBUS_TCP_ALL, 137)) == 137
         assert asyncio.get_running_loop().time() - start >= 0.2
@@ -251,7 +251,7 @@ async def test_a_late_answer_comes_after_its_delay_and_never_after_the_connectio
 @pytest.mark.parametrize("fault", ["lost", "power-cut"])
 async def test_a_unit_that_cannot_answer_is_silence_and_comes_back(serve: Serve, time: Time, fault: str) -> None:
     async with serve(TCP_UNIT) as (plant, url):
-        obey(plant, json.dumps({"unit": "cap-01", "fault": fault, "for_s": 30}).encode())
+        execute(plant, json.dumps({"unit": "cap-01", "fault": fault, "for_s": 30}).encode())
         reader, writer = await connect(url)
         writer.write(MODBUS_TCP_ALL)
         assert await is_silent(reader)

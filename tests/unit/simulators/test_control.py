@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.runtime.shipped import shipped_dir
-from simulators.control import obey
+from simulators.control import execute
 from simulators.faults import InjectedFault
 from simulators.machine import CircuitState, Sensor
 from simulators.scenario.scenario import load_scenario
@@ -28,7 +28,7 @@ def plant() -> Plant:
 
 
 def command(plant: Plant, **fields: object) -> dict[str, object]:
-    return obey(plant, json.dumps(fields).encode())
+    return execute(plant, json.dumps(fields).encode())
 
 
 def test_a_person_at_the_panel_can_be_played(plant: Plant) -> None:
@@ -117,5 +117,5 @@ PLANT = make_plant()
     )
 )
 def test_no_line_of_bytes_is_too_strange_to_be_answered(line: bytes) -> None:
-    answer = obey(PLANT, line)
+    answer = execute(PLANT, line)
     assert "ok" in answer or "error" in answer or "unit" in answer
