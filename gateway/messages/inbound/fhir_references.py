@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from gateway.messages.identity import Identity, Number, differ
+from gateway.messages.identity import Identity, Number
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Receipt, Rejected
 from gateway.messages.inbound.fhir_bundle import Json, list_of, object_of, text_of
 from gateway.messages.inbound.hl7 import MAX_LENGTH
 from gateway.messages.inbound.json_message import Stop
-from gateway.messages.inbound.numbers import UNCLEAR, Stated, find, unclear
+from gateway.messages.inbound.numbers import Stated, identity, meant, unclear
 from gateway.messages.instants import InstantError, read_instant
 
 VISITS = ("context", "encounter")  # R4; R5
@@ -75,35 +75,15 @@ def identity_of(
 ) -> Identity:
     """The patient's identifiers: of the visit that is named, else of whom the numbers mean. Raises Stop."""
     visit = next(filter(None, (_visit(found.resource, element, note) for element in VISITS)), None)
-    known = None
-    if visit is not None:
-        subject = site.subject_of(visit.value)
-        known = site.identity_of(subject) if site.knows(subject) else None
-        if known is not None and differ(known.visit_authority or "", visit.authority):
-            raise _unclear((known,), known_at_us, message_id)
-    else:
-        meant = find(site, found.stated)
-        if meant.doubtful:
-            raise _unclear(meant.doubtful, known_at_us, message_id)
-        known = meant.one
-        if known is None:
-            raise Stop(Rejected(message_id, "no-visit", _NO_VISIT))
-        visit = Number(known.visit, known.visit_authority or "")
-    mrn, account = found.stated.mrn_of(known), found.stated.account
-    return Identity(
-        site.subject_of(visit.value),
-        visit.value,
-        mrn=mrn and note("subject.identifier.value", "record number", mrn.value),
-        account=account and note("encounter.account", "account", account.value),
-        visit_authority=visit.authority or None,
-        mrn_authority=(mrn and mrn.authority) or None,
-        account_authority=(account and account.authority) or None,
-    )
-
-
-def _unclear(candidates: tuple[Identity, ...], known_at_us: int, message_id: str) -> Stop:
-    work = tuple(unclear(each.subject, known_at_us, message_id) for each in candidates)
-    return Stop(Accepted(message_id, work, note=UNCLEAR))
+    whom = meant(site, found.stated, visit)
+    if whom.doubtful:
+        raise Stop(unclear(site, whom.doubtful, known_at_us, message_id))
+    if whom.visit is None:
+        raise Stop(Rejected(message_id, "no-visit", _NO_VISIT))
+    made = identity(site, found.stated, whom.visit, whom.known)
+    note("subject.identifier.value", "record number", made.mrn or "")
+    note("encounter.account", "account", made.account or "")
+    return made
 
 
 def _visit(resource: Json, element: str, note: Callable[[str, str, str], str]) -> Number | None:

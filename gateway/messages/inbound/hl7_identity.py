@@ -9,11 +9,11 @@ import re
 import msgspec
 
 from gateway.messages.hl7v2 import Repetition, Segment
-from gateway.messages.identity import Identity, Number, differ
+from gateway.messages.identity import Identity, Number
 from gateway.messages.inbound.answers import Accepted
 from gateway.messages.inbound.hl7 import MAX_LENGTH, Hl7
 from gateway.messages.inbound.json_message import Stop
-from gateway.messages.inbound.numbers import UNCLEAR, Stated, find, unclear
+from gateway.messages.inbound.numbers import UNCLEAR, Stated, identity, meant, unclear
 from gateway.session.facts import AnyFact, CapRef, WorkKind, WorkRaised
 
 _ACCOUNT = "PID-18"
@@ -34,21 +34,10 @@ def identity_of(hl7: Hl7) -> Identity | None:
     """
     stated = stated_numbers(hl7)
     visit, is_account = _visit(hl7)
-    known = None
-    if visit is not None:
-        subject = hl7.site.subject_of(visit.value)
-        known = hl7.site.identity_of(subject) if hl7.site.knows(subject) else None
-        if known is not None and differ(known.visit_authority or "", visit.authority):
-            raise _unclear(hl7, (known,))
-    if known is None and (visit is None or (is_account and not hl7.site.knows(hl7.site.subject_of(visit.value)))):
-        found = find(hl7.site, stated)
-        if found.doubtful:
-            raise _unclear(hl7, found.doubtful)
-        known = found.one
-        visit = visit if known is None else Number(known.visit, known.visit_authority or "")
-    if visit is None:
-        return None
-    return _identity(hl7, visit, stated, known)
+    found = meant(hl7.site, stated, visit, is_account=is_account)
+    if found.doubtful:
+        raise Stop(unclear(hl7.site, found.doubtful, hl7.known_at_us, hl7.message_id))
+    return None if found.visit is None else _identity(hl7, found.visit, stated, found.known)
 
 
 def stated_identity(hl7: Hl7, known: Identity) -> Identity:
@@ -58,18 +47,11 @@ def stated_identity(hl7: Hl7, known: Identity) -> Identity:
 
 def _identity(hl7: Hl7, visit: Number, stated: Stated, known: Identity | None) -> Identity:
     person = hl7.message.first("PID")
-    mrn, account = stated.mrn_of(known), stated.account
-    return Identity(
-        hl7.site.subject_of(visit.value),
-        visit.value,
-        mrn=mrn and mrn.value,
-        account=account and account.value,
+    return msgspec.structs.replace(
+        identity(hl7.site, stated, visit, known),
         name=_name(hl7, person),
         birth_date=_birth_date(hl7, person),
         sex=(hl7.take(person, 8, "sex")[:MAX_LENGTH] or None) if "sex" in hl7.site.words.kept else None,
-        visit_authority=visit.authority or None,
-        mrn_authority=(mrn and mrn.authority) or None,
-        account_authority=(account and account.authority) or None,
     )
 
 
@@ -87,13 +69,6 @@ def _visit(hl7: Hl7) -> tuple[Number | None, bool]:
 def names_visit(hl7: Hl7) -> bool:
     """Whether a field of the site's names the visit."""
     return _visit(hl7)[0] is not None
-
-
-def _unclear(hl7: Hl7, candidates: tuple[Identity, ...]) -> Stop:
-    work = tuple(unclear(each.subject, hl7.known_at_us, hl7.message_id) for each in candidates)
-    for each in candidates:
-        hl7.site.subject_of(each.visit)  # a person looks at the session
-    return Stop(Accepted(hl7.message_id, work, note=UNCLEAR))
 
 
 def stated_numbers(hl7: Hl7) -> Stated:

@@ -1,13 +1,14 @@
-"""Whose session is meant by the numbers in a message that names no visit: account and record number. Pure.
+"""Whom a message means by the numbers that it states, in any format: visit, account, record number. Pure.
 
-A number finds a session while that is under way and no other has the number. Where a number finds several, or what else
-the message says speaks against the one found, nothing is taken: each of them goes to the work list.
+The visit decides. Without one a number finds a session while that is under way and no other has the number. Where a
+number finds several, or what else the message says speaks against the one found, nothing is taken: each of them goes to
+the work list.
 """
 
 import msgspec
 
-from gateway.messages.identity import Identity, Number, NumberKind
-from gateway.messages.inbound.answers import ReaderSite
+from gateway.messages.identity import Identity, Number, NumberKind, differ
+from gateway.messages.inbound.answers import Accepted, ReaderSite
 from gateway.session.facts import WorkKind, WorkRaised
 
 UNCLEAR = "its numbers may mean several patients, or speak against each other: a person looks at it"
@@ -51,28 +52,64 @@ class Stated(msgspec.Struct, frozen=True):
         return any((own := known.number(kind)) is not None and own.is_other(self.of(kind)) for kind in kinds)
 
 
-class Found(msgspec.Struct, frozen=True):
-    """The one session under way, or those between which the numbers do not decide."""
+class Meant(msgspec.Struct, frozen=True):
+    """Whom a message means: nobody who is known, one, or those between whom the numbers do not decide."""
 
-    one: Identity | None = None
+    visit: Number | None = None  # None: nobody
+    known: Identity | None = None
     doubtful: tuple[Identity, ...] = ()
 
 
-def find(site: ReaderSite, stated: Stated) -> Found:
-    """Who is meant: by the account, else by the record number."""
+def meant(site: ReaderSite, stated: Stated, visit: Number | None, *, is_account: bool = False) -> Meant:
+    """Who is meant: by the visit, else by the account, else by the record number.
+
+    `is_account`: the visit stands where accounts do, and one that is unknown here is looked for among them.
+    """
+    if visit is not None:
+        subject = site.subject_of(visit.value)
+        is_known = site.knows(subject)
+        known = site.identity_of(subject) if is_known else None
+        if known is not None and differ(known.visit_authority or "", visit.authority):
+            return Meant(doubtful=(known,))
+        if is_known or not is_account:
+            return Meant(visit, known)
     kinds: tuple[NumberKind, ...] = ("account", "mrn")
     for kind in kinds:
         holders = stated.holders(site, kind)
         agreeing = [known for known in holders if not stated.contradicts(known)]
         if len(agreeing) == 1:
-            return Found(agreeing[0])
+            return Meant(Number(agreeing[0].visit, agreeing[0].visit_authority or ""), agreeing[0])
         if holders:
-            return Found(doubtful=tuple(agreeing or holders))
-    return Found()
+            return Meant(doubtful=tuple(agreeing or holders))
+    return Meant(visit)
 
 
-def unclear(subject: str, known_at_us: int, message_id: str) -> WorkRaised:
-    """Work for a person: a message may be about this patient, and nobody can say."""
-    return WorkRaised(
-        at_us=known_at_us, known_at_us=known_at_us, what=WorkKind.PATIENT_UNCLEAR, patient=subject, msg=message_id
+def identity(site: ReaderSite, stated: Stated, visit: Number, known: Identity | None) -> Identity:
+    """The identifiers of the patient with that visit, as the message states them."""
+    mrn, account = stated.mrn_of(known), stated.account
+    return Identity(
+        site.subject_of(visit.value),
+        visit.value,
+        mrn=mrn and mrn.value,
+        account=account and account.value,
+        visit_authority=visit.authority or None,
+        mrn_authority=(mrn and mrn.authority) or None,
+        account_authority=(account and account.authority) or None,
     )
+
+
+def unclear(site: ReaderSite, candidates: tuple[Identity, ...], known_at_us: int, message_id: str) -> Accepted:
+    """Work for a person: the message may be about each of these patients, and nobody can say."""
+    for each in candidates:
+        site.subject_of(each.visit)  # a person looks at the session
+    work = (
+        WorkRaised(
+            at_us=known_at_us,
+            known_at_us=known_at_us,
+            what=WorkKind.PATIENT_UNCLEAR,
+            patient=each.subject,
+            msg=message_id,
+        )
+        for each in candidates
+    )
+    return Accepted(message_id, tuple(work), note=UNCLEAR)
