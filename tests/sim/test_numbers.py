@@ -91,6 +91,29 @@ async def test_papers_without_a_visit_find_the_session_under_way_after_a_restart
     assert verify(folder / "state" / "ledger.db").problems == ()
 
 
+@pytest.mark.parametrize(
+    "patient", [{"account": "770012"}, {"mrn": "90001234"}, {"account": {"system": "urn:oid:1.2", "value": "770012"}}]
+)
+async def test_events_without_a_visit_find_the_session_under_way_after_a_restart_too(
+    folder: Path, patient: dict[str, object]
+) -> None:
+    async with running(folder) as suite:
+        engine = Numbers(suite)
+        await engine.say("ADT^A04", *AT_CHAIR.split("\n"))
+        await cool(suite)
+        await suite.start()
+        await suite.poll(1)
+        order = {"order": "O-1", "agent_class": "chemo", "source": "mar", "patient": patient}
+        assert (await suite.tell("s", "infusion.started", 50, **order))["result"] == "accepted"
+        assert (await suite.tell("e", "infusion.completed", 20, **order))["result"] == "accepted"
+        assert await counted(suite) == 1
+        before = await entries(suite)
+        foreign = order | {"patient": {"mrn": "70007777"}}
+        assert (await suite.tell("f", "infusion.completed", 20, **foreign))["code"] == "no-visit"
+        assert await entries(suite) == before
+    assert verify(folder / "state" / "ledger.db").problems == ()
+
+
 async def test_papers_of_another_authoritys_number_count_for_nobody_here(folder: Path) -> None:
     async with running(folder) as suite:
         engine = Numbers(suite)

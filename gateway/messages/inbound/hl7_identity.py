@@ -13,8 +13,8 @@ from gateway.messages.identity import Identity, Number
 from gateway.messages.inbound.answers import Accepted
 from gateway.messages.inbound.hl7 import MAX_LENGTH, Hl7
 from gateway.messages.inbound.json_message import Stop
-from gateway.messages.inbound.numbers import UNCLEAR, Stated, identity, meant, unclear
-from gateway.session.facts import AnyFact, CapRef, WorkKind, WorkRaised
+from gateway.messages.inbound.numbers import UNCLEAR, Stated, chair_disagrees, identity, meant, unclear
+from gateway.session.facts import AnyFact, CapRef
 
 _ACCOUNT = "PID-18"
 
@@ -147,7 +147,8 @@ def whose(hl7: Hl7, *locations: tuple[Segment, int]) -> Whose:
         raise hl7.ignored("no-visit", f"{_names(hl7)}: missing, and the cap at the chair serves nobody")
     known = hl7.site.identity_of(subject)
     if known is not None and stated_numbers(hl7).contradicts(known):
-        raise Stop(Accepted(hl7.message_id, (_chair_disagrees(hl7, cap, subject),), note=UNCLEAR))
+        work = chair_disagrees(cap, subject, hl7.known_at_us, hl7.message_id)
+        raise Stop(Accepted(hl7.message_id, (work,), note=UNCLEAR))
     return Whose(subject, (), cap)
 
 
@@ -160,15 +161,4 @@ def disagreement(hl7: Hl7, about: Whose) -> tuple[AnyFact, ...]:
     served = hl7.site.bound.get(about.chair) if about.chair is not None else None
     if served is None or served == about.subject or hl7.site.is_done(served):
         return ()
-    return (_chair_disagrees(hl7, about.chair, about.subject),)
-
-
-def _chair_disagrees(hl7: Hl7, cap: CapRef | None, subject: str) -> WorkRaised:
-    return WorkRaised(
-        at_us=hl7.known_at_us,
-        known_at_us=hl7.known_at_us,
-        what=WorkKind.CHAIR_DISAGREES,
-        cap=cap,
-        patient=subject,
-        msg=hl7.message_id,
-    )
+    return (chair_disagrees(about.chair, about.subject, hl7.known_at_us, hl7.message_id),)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Accepted, Answer, Ignored, ReaderSite, Rejected, answer_name
 from gateway.messages.inbound.json_models import InboundModel, PlacedModel, explain
+from gateway.messages.inbound.numbers import UNCLEAR, Stated, chair_disagrees, identity, meant, unclear
 from gateway.messages.instants import Instant
 from gateway.session.facts import AnyFact, CapRef
 
@@ -65,7 +66,7 @@ class JsonMessage(msgspec.Struct, frozen=True):
 def named_subject(data: object, site: ReaderSite) -> str:
     """Whom data that may not be sound is about: by its visit, its session or its chair; "" if it names none."""
     match data:
-        case {"visit": str(visit)} | {"patient": {"visit": str(visit)}}:
+        case {"visit": str(visit) | {"value": str(visit)}} | {"patient": {"visit": str(visit) | {"value": str(visit)}}}:
             return site.subject_of(visit)
         case {"session": str(token)} if (patient := site.session_of(token)) is not None:
             return patient
@@ -106,25 +107,47 @@ def _cap_of_unit(message: JsonMessage, place: PlacedModel, unit: str) -> CapRef:
 
 
 def identity_of(message: JsonMessage, place: PlacedModel) -> Identity | None:
-    visit = place.visit or place.patient.visit
-    if visit is None:
-        return None
-    if place.patient.visit not in (None, visit):
+    """The identifiers of whom the message means: by the visit, else by its numbers. None: nobody.
+
+    What may be about several patients stops the reading, and goes to the work list of each.
+    """
+    top, inner = place.visit, place.patient.visit
+    if top is not None and inner is not None and not top.number.is_same(inner.number):
         raise message.rejected("two-visits", "data.visit and data.patient.visit differ; send one of them")
-    return Identity(message.site.subject_of(visit), visit, place.patient.mrn, place.patient.account)
+    named, stated = top or inner, _stated(place)
+    found = meant(message.site, stated, None if named is None else named.number)
+    if found.doubtful:
+        raise Stop(unclear(message.site, found.doubtful, message.known_at_us, message.message_id))
+    return None if found.visit is None else identity(message.site, stated, found.visit, found.known)
+
+
+def _stated(place: PlacedModel) -> Stated:
+    account, mrn = place.patient.account, place.patient.mrn
+    return Stated((account.number,) if account else (), (mrn.number,) if mrn else ())
+
+
+def served_at(message: JsonMessage, place: PlacedModel, cap: CapRef) -> str | None:
+    """Whom the cap serves; None: nobody. Numbers that speak against that patient stop the reading."""
+    subject = message.site.bound.get(cap)
+    known = None if subject is None else message.site.identity_of(subject)
+    if known is not None and _stated(place).contradicts(known):
+        work = chair_disagrees(cap, known.subject, message.known_at_us, message.message_id)
+        raise Stop(Accepted(message.message_id, (work,), note=UNCLEAR))
+    return subject
 
 
 def subject_of(message: JsonMessage, place: PlacedModel) -> tuple[str, tuple[Identity, ...]]:
-    """The subject that the message is about, by its visit or by the cap its chair or unit names."""
-    identity = identity_of(message, place)
-    if identity is not None:
-        if not message.site.knows(identity.subject):
+    """The subject that the message is about: by its visit, by its numbers, or by the cap its chair or unit names."""
+    known = identity_of(message, place)
+    if known is not None:
+        if not message.site.knows(known.subject):
             cap_of(message, place)  # stops if it names another gateway's chair or unit
-        return identity.subject, (identity,)
+        return known.subject, (known,)
     cap = cap_of(message, place)
     if cap is None:
-        raise message.rejected("no-visit", "data.visit: missing; accepted: text, or a chair whose cap is bound")
-    subject = message.site.bound.get(cap)
+        accepted = "accepted: text, numbers in data.patient of a session under way, or a chair whose cap is bound"
+        raise message.rejected("no-visit", f"data.visit: missing; {accepted}")
+    subject = served_at(message, place, cap)
     if subject is None:
         raise message.rejected("no-visit", "data.visit: missing, and the chair's cap is not bound to a visit")
     return subject, ()

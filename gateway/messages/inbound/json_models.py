@@ -4,9 +4,11 @@ Readers are tolerant, so unknown fields are passed over; what is known must be r
 answer to a rejected message offers as accepted, so descriptions are written for the person who builds the message.
 """
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from gateway.messages.identity import Number
 
 _MAX_INT = 2**53  # what every JSON reader keeps exactly; microseconds fit until the year 2255
 
@@ -17,13 +19,27 @@ class InboundModel(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", str_strip_whitespace=True)
 
 
-def _identifier(value: object) -> object:
-    return cast(dict[str, object], value).get("value") if isinstance(value, dict) else value
-
-
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Segment = Annotated[Name, AfterValidator(str.lower)]  # a name of the gateway's own: those are lower-case
-Identifier = Annotated[Name, BeforeValidator(_identifier)]
+
+
+class Identified(InboundModel):
+    """A number, and who assigned it."""
+
+    system: str | None = None
+    value: Name
+
+    @property
+    def number(self) -> Number:
+        """As it is compared: a system is a universal id."""
+        return Number(self.value, f"&{self.system}" if self.system else "")
+
+
+def _identified(value: object) -> object:
+    return {"value": value} if isinstance(value, str) else value
+
+
+Identifier = Annotated[Identified, BeforeValidator(_identified)]
 _IDENTIFIER = 'text of 1 to 64 characters, or {"system": ..., "value": text}; never a number, which loses leading zeros'
 _TIME = "RFC 3339 text with an offset, as in 2026-03-10T15:00:00-04:00"
 
@@ -161,7 +177,8 @@ def explain(error: ValidationError, model: type[InboundModel], prefix: str = "")
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         path = [str(part) for part in item["loc"][:2]] if item["loc"][0] == "patient" else [str(item["loc"][0])]
         field_name = prefix + ".".join(path)
-        verdict = "missing" if item["type"] == "missing" else "not accepted"
+        is_absent = item["type"] == "missing" and len(item["loc"]) == len(path)
+        verdict = "missing" if is_absent else "not accepted"
         problems.setdefault(field_name, f"{field_name}: {verdict}; accepted: {_accepted(model, path)}")
     return ". ".join(problems.values())
 

@@ -9,7 +9,7 @@ from gateway.messages.identity import Identity
 from gateway.messages.inbound import json_models as models
 from gateway.messages.inbound import json_sessions as sessions
 from gateway.messages.inbound.answers import Inbound, Receipt
-from gateway.messages.inbound.json_message import JsonMessage, cap_of, identity_of, subject_of
+from gateway.messages.inbound.json_message import JsonMessage, cap_of, identity_of, served_at, subject_of
 from gateway.messages.inbound.json_models import Ack, Association, CapChange, Infusion, OrderCheckModel
 from gateway.session import facts
 from gateway.session.facts import AgentClass, CapRef, EndSource
@@ -191,7 +191,8 @@ def _bound(message: JsonMessage) -> Inbound:
     cap = _required_cap(message, cap_of(message, data))
     identity = identity_of(message, data)
     if identity is None:
-        raise message.rejected("no-visit", "data.patient.visit: missing; accepted: text")
+        accepted = "accepted: text, or numbers in data.patient of a session under way"
+        raise message.rejected("no-visit", f"data.patient.visit: missing; {accepted}")
     _require_validated(message, data)
     fact = facts.PatientBound(
         at_us=message.timed().at_us,
@@ -209,6 +210,8 @@ def _released(message: JsonMessage) -> Inbound:
     cap = _required_cap(message, cap_of(message, data))
     identity = identity_of(message, data)
     _require_validated(message, data)
+    if identity is None:
+        served_at(message, data, cap)  # stops where the numbers are another's
     fact = facts.PatientReleased(
         at_us=message.timed().at_us,
         known_at_us=message.known_at_us,
@@ -281,7 +284,9 @@ def _change_of(message: JsonMessage, data: CapChange) -> tuple[str, tuple[Identi
     cap = cap_of(message, data)
     identity = identity_of(message, data)
     if identity is None:
-        return "", (), _required_cap(message, cap)
+        cap = _required_cap(message, cap)
+        served_at(message, data, cap)  # stops where the numbers are another's
+        return "", (), cap
     if cap is None and not message.site.knows(identity.subject):
         raise message.ignored("not-ours", "data.visit: no cap and no open session of this gateway")
     return identity.subject, (identity,), cap

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.messages.identity import Identity, Number, NumberKind, differ
 from gateway.messages.inbound.answers import Accepted, ReaderSite
-from gateway.session.facts import WorkKind, WorkRaised
+from gateway.session.facts import CapRef, WorkKind, WorkRaised
 
 UNCLEAR = "its numbers may mean several patients, or speak against each other: a person looks at it"
 
@@ -113,3 +113,15 @@ def unclear(site: ReaderSite, candidates: tuple[Identity, ...], known_at_us: int
         for each in candidates
     )
     return Accepted(message_id, tuple(work), note=UNCLEAR)
+
+
+def chair_disagrees(cap: CapRef | None, subject: str, known_at_us: int, message_id: str) -> WorkRaised:
+    """Work for a person: the chair in the message serves another patient than its numbers mean."""
+    return WorkRaised(
+        at_us=known_at_us,
+        known_at_us=known_at_us,
+        what=WorkKind.CHAIR_DISAGREES,
+        cap=cap,
+        patient=subject,
+        msg=message_id,
+    )

@@ -90,7 +90,16 @@ def test_the_story_of_the_samples_becomes_these_facts() -> None:
 
 def test_identifiers_travel_beside_the_facts_and_never_in_them() -> None:
     answer = accepted(sample("association_bound"))
-    assert answer.identities == (Identity("s(V770012)", "V770012", "90001234", "770012"),)
+    (identity,) = answer.identities
+    assert identity == Identity(
+        "s(V770012)",
+        "V770012",
+        "90001234",
+        "770012",
+        visit_authority="&urn:example:visit",
+        mrn_authority="&urn:example:mrn",
+        account_authority="&urn:example:account",
+    )
     assert b"90001234" not in encode_fact(answer.facts[0])
 
 
