@@ -11,7 +11,7 @@ from gateway.messages.instants import rfc3339
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound import ehr
 from gateway.messages.outbound.charge import ReleasedCharge, charge_messages
-from gateway.messages.outbound.fhir import Look
+from gateway.messages.outbound.fhir import ChartSample
 from gateway.messages.outbound.hl7_oru import observation_message
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import OutgoingMessage
@@ -52,7 +52,7 @@ def _charge(token: str, config: GatewayConfig, topics: Topics, now_us: int) -> T
 
 
 def _observation(token: str, config: GatewayConfig, topics: Topics, now_us: int) -> Trial:
-    look = Look(
+    sample = ChartSample(
         session=token,
         device=DEVICES[0],
         at_us=now_us,
@@ -61,10 +61,10 @@ def _observation(token: str, config: GatewayConfig, topics: Topics, now_us: int)
         mode=Mode.TEST,
     )
     site = msgspec.structs.replace(config.outbound.site, mode=Mode.TEST)
-    payload = observation_message(look, _NOBODY, site)
+    payload = observation_message(sample, _NOBODY, site)
     to = topics.observation(Notation.HL7)
     # QoS 1 without expiry, unlike real observations, so that the broker's PUBACK shows whether it was taken.
-    return Trial(look.key, OutgoingMessage(to.topic, payload, content_type=to.content_type))
+    return Trial(sample.key, OutgoingMessage(to.topic, payload, content_type=to.content_type))
 
 
 def charge_event(token: str, origin: Origin, now_us: int) -> Event:

@@ -14,6 +14,7 @@ from gateway.config.plant import plant_of
 from gateway.config.vocabulary import shipped_vocabulary
 from gateway.messages.inbound.answers import (
     Accepted,
+    FieldRead,
     Ignored,
     Inbound,
     InboundFormat,
@@ -21,7 +22,6 @@ from gateway.messages.inbound.answers import (
     Receipt,
     Rejected,
     ServedCaps,
-    Taken,
     no_session,
 )
 from gateway.messages.inbound.dispatch import read_message
@@ -43,7 +43,7 @@ class Explanation(msgspec.Struct, frozen=True):
     id: str
     code: str
     text: str  # the reason, or a note for the sender
-    taken: tuple[Taken, ...]
+    taken: tuple[FieldRead, ...]
     facts: tuple[dict[str, object], ...]
     touches: tuple[str, ...]  # the caps, visits and outbound messages that it concerns
     assumed: tuple[str, ...]
@@ -67,7 +67,7 @@ class _EveryChair(Mapping[str, CapRef]):
 def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explanation:
     """Explain `payload` as if it arrived now; without `config` every chair and unit is taken for the gateway's own."""
     site = _site(config)
-    taken: list[Taken] = []
+    taken: list[FieldRead] = []
     answer, message_format = read_message(payload, now_us, site, taken)
     if message_format is InboundFormat.JSON:
         taken = list(_of_json(payload))
@@ -108,7 +108,7 @@ def _knows_all(subject: str, order: str) -> bool:
     return True
 
 
-def _served(site: ReaderSite, taken: list[Taken], code: str, *, is_open: bool) -> tuple[ReaderSite, str]:
+def _served(site: ReaderSite, taken: list[FieldRead], code: str, *, is_open: bool) -> tuple[ReaderSite, str]:
     """`site` with the visit or chair of the message bound to a cap, and this assumption as text.
 
     A chair or unit of another gateway is not assumed to be this gateway's.
@@ -131,7 +131,7 @@ def _served(site: ReaderSite, taken: list[Taken], code: str, *, is_open: bool) -
 
 
 def _explained(
-    answer: Inbound, message_format: InboundFormat, taken: tuple[Taken, ...], assumed: tuple[str, ...]
+    answer: Inbound, message_format: InboundFormat, taken: tuple[FieldRead, ...], assumed: tuple[str, ...]
 ) -> Explanation:
     match answer:
         case Receipt():
@@ -169,7 +169,7 @@ def _touched(facts: tuple[AnyFact, ...]) -> Iterator[str]:
         yield from (name for kind, name in fact.concerns if kind == "patient")
 
 
-def _of_json(payload: bytes) -> Iterator[Taken]:
+def _of_json(payload: bytes) -> Iterator[FieldRead]:
     """Every value in a JSON event whose field name a reader knows, with its path."""
     try:
         decoded: object = msgspec.json.decode(payload)
@@ -179,14 +179,14 @@ def _of_json(payload: bytes) -> Iterator[Taken]:
         yield from _leaves(cast(Mapping[str, object], decoded), "")
 
 
-def _leaves(fields: Mapping[str, object], prefix: str) -> Iterator[Taken]:
+def _leaves(fields: Mapping[str, object], prefix: str) -> Iterator[FieldRead]:
     for name, value in fields.items():
         where = f"{prefix}{name}"
         if isinstance(value, dict):
             inner = cast(Mapping[str, object], value)
             if isinstance(inner.get("value"), str):
-                yield Taken(f"{where}.value", name, str(inner["value"]))
+                yield FieldRead(f"{where}.value", name, str(inner["value"]))
             elif where in ("data", "data.patient"):
                 yield from _leaves(inner, f"{where}.")
         elif name in known_names() and isinstance(value, str | int | float | bool):
-            yield Taken(where, name, str(value))
+            yield FieldRead(where, name, str(value))

@@ -1,1 +1,1 @@
-"""What goes over MQTT and comes from it, as bytes and as facts; pure."""
+"""Encoding and decoding of MQTT messages: bytes to facts, outcomes to bytes; pure."""

@@ -1,6 +1,6 @@
 """The envelope of every JSON message: CloudEvents 1.0, structured, complete in the payload.
 
-An event's `source` and `id` together are its key for every consumer: what is sent again is byte-equal and keeps both.
+An event's `source` and `id` together are its idempotency key: a repeat is byte-equal and has the same.
 Times are RFC 3339 in UTC with milliseconds; absent attributes are left out.
 """
 
@@ -48,16 +48,16 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """Where an event stands among others; what is unknown is left out of the envelope."""
+    """An event's relations to others, for the CloudEvents extensions; what is unknown is left out of the envelope."""
 
-    sequence: int | None = None  # the ledger's number of the event
+    sequence: int | None = None  # sequence number of the event's ledger entry
     session: str | None = None  # session token
-    cause: str | None = None  # message id of what made the gateway say this
-    recorded_at: Rfc3339 | None = None  # when it was written down, as against `time`, when it happened
+    cause: str | None = None  # id of the message that caused the event
+    recorded_at: Rfc3339 | None = None  # when it was recorded; `time` is when it happened
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A CloudEvents 1.0 event with the registered extensions that fit."""
+    """A CloudEvents 1.0 event with those of the registered extensions that apply."""
 
     specversion: str = "1.0"
     type: str
@@ -119,5 +119,5 @@ def encode_event(event: Event) -> bytes:
 
 
 def serial_id(origin: Origin, epoch: str, sequence: int) -> str:
-    """The id of an event that has no business key of its own: its place in the ledger."""
+    """The id of an event without a business key: gateway, epoch and sequence number."""
     return f"{origin.gateway}.{epoch}.{sequence:06d}"

@@ -1,4 +1,4 @@
-"""Where a message goes and how the broker is to treat it; made from a channel's row by `gateway.mqtt.topics`."""
+"""The topic, QoS, retain, expiry and content type of a message; made from CHANNELS by `gateway.mqtt.topics`."""
 
 import msgspec
 

@@ -1,12 +1,12 @@
-r"""HL7 v2 messages in their ER7 encoding, read and written. Pure; it knows fields and escapes, no meaning.
+r"""Parser and encoder of HL7 v2 messages in ER7 encoding. Pure; it handles syntax only, not the meaning of fields.
 
-Theory of operation. The first segment, MSH, names the five marks that separate everything after it: field `|`,
-component `^`, repetition `~`, escape `\`, subcomponent `&`. A message is a list of segments, one a line; a field is a
-list of repetitions, each a list of components, each a list of subcomponents. The reader takes what senders really
-send: CR, LF or both between segments, line ends within a text, framing bytes of MLLP around the message, marks of their
-own, unknown segments, the usual spellings of a character set. MSH can be read alone (`read_header`), so that a message
-that cannot be used still has an id and a sender to answer. The writer separates with CR, uses the usual marks and
-leaves out empty ends, so equal messages are equal bytes.
+Theory of operation. The first segment, MSH, names the five delimiters of everything after it: field `|`, component `^`,
+repetition `~`, escape `\`, subcomponent `&`. A message is a list of segments, one a line; a field is a list of
+repetitions, each a list of components, each a list of subcomponents. The parser accepts what senders really send: CR,
+LF or both between segments, line ends within a text, MLLP framing around the message, other delimiters, unknown
+segments, the usual spellings of a character set. MSH can be read alone (`read_header`), so that a message that cannot
+be parsed still has an id and a sender to answer. The encoder separates segments with CR, uses the usual delimiters and
+leaves out trailing empty fields, so that equal messages are equal bytes.
 """
 
 import re
@@ -20,7 +20,7 @@ Field = tuple[Repetition, ...]
 Value = str | Sequence[str | Sequence[str]]  # to write: text, or components, which may have subcomponents
 
 MAX_SEGMENTS = 2000
-_NULL = '""'  # "delete what you have": no value either way
+_NULL = '""'  # HL7's null, "delete the value"; read as no value
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _MANGLED = re.compile(r"[A-Z0-9]{1,5}|\w{3}")  # before a field mark: likelier a wrong segment's name than a word
 _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})+")
@@ -41,11 +41,11 @@ _CHARACTER_SETS = (  # by the letters and digits of the name: HL7 table 0211 and
 
 
 class Er7Error(ValueError):
-    """The bytes are no HL7 v2 message; the message says what is accepted and repeats nothing of them."""
+    """The bytes are not an HL7 v2 message; the error says what is accepted and repeats nothing of them."""
 
 
 class Marks(msgspec.Struct, frozen=True):
-    """The characters that separate and escape."""
+    """The delimiters and the escape character of a message."""
 
     field: str = "|"
     component: str = "^"
@@ -55,7 +55,7 @@ class Marks(msgspec.Struct, frozen=True):
 
     @property
     def by_letter(self) -> dict[str, str]:
-        """The mark that each one-letter escape stands for."""
+        """Escape letter -> the delimiter that it stands for."""
         return {
             "F": self.field,
             "S": self.component,
@@ -72,7 +72,7 @@ class Segment(msgspec.Struct, frozen=True):
     fields: tuple[Field, ...] = ()
 
     def get(self, field: int, component: int = 1, subcomponent: int = 1, repetition: int = 1) -> str:
-        """The text there, counted from 1 and trimmed; "" if there is none."""
+        """The text of a subcomponent, trimmed; all positions count from 1; "" if there is none."""
         try:
             text = self.fields[field - 1][repetition - 1][component - 1][subcomponent - 1].strip()
         except IndexError:
@@ -98,13 +98,13 @@ class Hl7Message(msgspec.Struct, frozen=True):
         return next((segment for segment in self.segments if segment.name == name), Segment(name))
 
     def groups(self, leader: str) -> tuple["Hl7Message", ...]:
-        """The parts of the message that begin with a segment named `leader`; what stands before the first is none."""
+        """The groups of segments that begin with one named `leader`; segments before the first belong to none."""
         starts = [index for index, segment in enumerate(self.segments) if segment.name == leader]
         ends = [*starts[1:], len(self.segments)]
         return tuple(Hl7Message(self.segments[start:end]) for start, end in zip(starts, ends, strict=False))
 
 
-# --- reading
+# --- parsing
 
 
 def read_header(payload: bytes) -> Segment:
@@ -115,7 +115,7 @@ def read_header(payload: bytes) -> Segment:
 def parse(payload: bytes, *, lossy: bool = False) -> Hl7Message:
     """Read one message, with or without MLLP framing. Raises Er7Error.
 
-    `lossy` reads a message whose words do not matter: text that cannot be read is no error.
+    `lossy` is for messages whose texts do not matter: undecodable text is replaced and is no error.
     """
     bare = _bare(payload)
     header, marks = _header(bare)
@@ -129,7 +129,7 @@ def parse(payload: bytes, *, lossy: bool = False) -> Hl7Message:
 
 
 def _bare(payload: bytes) -> bytes:
-    """The message without what may stand around it."""
+    """The message without MLLP framing, byte order mark and surrounding white space."""
     bare = payload.removeprefix(b"\xef\xbb\xbf").lstrip(b"\x0b\r\n\t ").rstrip(b"\x1c\r\n\t \x00")
     if not bare.startswith(b"MSH"):
         raise Er7Error("does not begin with MSH; accepted: one HL7 v2 message in ER7 encoding, without batch segments")
@@ -143,7 +143,7 @@ def _header(bare: bytes) -> tuple[Segment, Marks]:
 
 
 def _lines(text: str, marks: Marks, *, lossy: bool) -> list[str]:
-    """One text a segment. A line that cannot be the begin of one goes on with the text of the line before."""
+    """The segments' texts. A line that cannot begin a segment is joined to the line before."""
     lines: list[list[str]] = []
     for line in re.split(r"\r\n|[\r\n]", text):
         name, mark, _ = line.partition(marks.field)
@@ -181,7 +181,7 @@ def _decode(payload: bytes, declared: str, *, lossy: bool) -> str:
 
 
 def _auto_decoded(payload: bytes) -> str:
-    """The text where nobody said how it is written."""
+    """The text of a message that declares no character set."""
     try:
         return payload.decode()
     except UnicodeDecodeError:
@@ -216,7 +216,7 @@ def _unescape(text: str, marks: Marks) -> str:
 
 
 def _escaped(match: re.Match[str], marks: Marks) -> str:
-    """What an escape stands for; highlighting and what is unknown stand for nothing."""
+    """The text of an escape sequence; "" for highlighting and unknown ones."""
     code = match[1]
     if code in marks.by_letter:
         return marks.by_letter[code]
@@ -225,7 +225,7 @@ def _escaped(match: re.Match[str], marks: Marks) -> str:
     return "\n" if code in (".br", ".BR") else ""
 
 
-# --- writing
+# --- encoding
 
 _MARKS = Marks()
 _MSH_MARKS = 2  # MSH-1 and MSH-2
@@ -257,7 +257,7 @@ def encode(segments: Iterable[Segment]) -> bytes:
 
 
 def cut(text: str, longest: int) -> str:
-    """As much of the text as is at most `longest` characters once its marks are escaped."""
+    """The longest beginning of the text that has at most `longest` characters once it is escaped."""
     length = 0
     for index, character in enumerate(text):
         length += len(_escape(character))

@@ -1,7 +1,7 @@
-"""The identifiers of a patient, and what becomes of them when the EHR changes numbers. Pure.
+"""The identifiers of a patient, and their changes by the EHR (merges). Pure.
 
-A number is one person's only together with who assigned it. Where a message names the assigning authority it is kept
-with the number, as `namespace&universal id` (HL7's HD without its type); FHIR's system is a universal id.
+A number identifies a person only together with its assigning authority. If a message names the authority, it is kept
+with the number as `namespace&universal id` (HL7's HD without its type); FHIR's system is a universal id.
 """
 
 from collections.abc import Iterable
@@ -13,30 +13,30 @@ NumberKind = Literal["visit", "mrn", "account"]
 
 
 class Number(msgspec.Struct, frozen=True):
-    """A number and who assigned it, "" where that is not said."""
+    """A number and its assigning authority, "" if not stated."""
 
     value: str
     authority: str = ""
 
     def is_same(self, other: "Number") -> bool:
-        """Whether both are one, as far as they say who assigned them."""
+        """Whether both are the same number, of authorities that are not known to differ."""
         return self.value == other.value and not differ(self.authority, other.authority)
 
     def is_other(self, numbers: Iterable["Number"]) -> bool:
-        """Whether `numbers` have another one of the same authority in its place."""
+        """Whether `numbers` has a different one of the same authority."""
         comparable = [each for each in numbers if not differ(self.authority, each.authority)]
         return bool(comparable) and not any(map(self.is_same, comparable))
 
 
 def differ(one: str, other: str) -> bool:
-    """Whether two authorities are known to be different ones: by their namespaces, else by their universal ids."""
+    """Whether two authorities are known to differ: by their namespaces, else by their universal ids."""
     pairs = zip(_parts(one), _parts(other), strict=True)
     both = [(left, right) for left, right in pairs if left and right]
     return bool(both) and both[0][0] != both[0][1]
 
 
 def _parts(authority: str) -> tuple[str, str, str]:
-    """Namespace, OID and URI, as far as there are any."""
+    """Namespace, OID and URI of an authority, "" for each that is missing."""
     namespace, _, universal = authority.lower().partition("&")
     universal = universal.removeprefix("urn:oid:")
     is_oid = universal.replace(".", "").isdigit()
@@ -44,7 +44,7 @@ def _parts(authority: str) -> tuple[str, str, str]:
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """The identifiers behind a subject, by which facts name a patient; None is unknown.
+    """The identifiers of a subject, the pseudonym by which facts name a patient; None is unknown.
 
     The subject is the salted hash of the visit's first number, and stays when the EHR gives the visit another one.
     """
@@ -71,14 +71,14 @@ class Identity(msgspec.Struct, frozen=True):
                 return Number(self.account, self.account_authority or "") if self.account else None
 
     def with_number(self, kind: NumberKind, number: Number) -> "Identity":
-        """The identity under another number."""
+        """The identity with `number` as its number of that kind."""
         return msgspec.structs.replace(self, **{kind: number.value, f"{kind}_authority": number.authority or None})
 
     def completed(self, older: "Identity | None") -> "Identity":
-        """This identity, with what it leaves unknown as `older` has it.
+        """This identity, with unknown fields taken from `older`.
 
-        A visit's number is changed by a `Merge` alone: what is charged never names a visit that the EHR has closed. A
-        number that another authority assigned takes no number's place.
+        A visit's number is changed only by a `Merge`, so that a charge never names a visit that the EHR has closed. A
+        number of another authority does not replace the older number.
         """
         if older is None:
             return self
@@ -97,7 +97,7 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """The EHR gave another number: who is known under `old`, a number of kind `by`, has `new` as `kind` from now on."""
+    """An identifier change of the EHR: whoever has `old` as number of kind `by` has `new` as `kind` from now on."""
 
     kind: NumberKind
     old: Number

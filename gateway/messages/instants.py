@@ -1,4 +1,4 @@
-"""Instants as text: RFC 3339 out, RFC 3339 or HL7 v2 and what charts really say in. Instants are UTC microseconds."""
+"""Parsing and formatting of instants, UTC microseconds: RFC 3339 out; RFC 3339, HL7 v2 and variants of them in."""
 
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -18,24 +18,24 @@ _RFC3339 = re.compile(
 _HL7 = re.compile(  # DTM: YYYYMMDDHHMMSS.S+ZZZZ, cut off anywhere
     rf"(\d{{4}})(\d\d)(\d\d)(?:(\d\d)(?:(\d\d)(?:(\d\d)(?:\.(\d+))?)?)?)?(?:{_OFFSET})?", re.ASCII
 )
-_YEARS = range(2000, 2100)  # outside: a clock that was never set, or a slip of the keyboard
+_YEARS = range(2000, 2100)  # others are rejected: a clock that was never set, or a typing error
 
 
 class InstantError(ValueError):
-    """The text is no usable instant; the message says what is accepted and repeats nothing of the text."""
+    """The text is not a usable instant; the message says what is accepted and repeats nothing of the text."""
 
 
 class Instant(msgspec.Struct, frozen=True):
-    """What a text says about an instant. Where two are possible, `at_us` is what P26 makes of an infusion's end."""
+    """A parsed instant. If two are possible, `at_us` is the one that P26 chooses for an infusion's end."""
 
     at_us: int
-    no_time: bool = False  # a date alone: `at_us` is its midnight, no instant
+    no_time: bool = False  # a date without a time of day: `at_us` is its midnight
     ambiguous: bool = False  # local time without offset in the repeated hour (P26)
     other_us: int | None = None  # the other instant an ambiguous local time may mean
 
     @property
     def earliest_us(self) -> int:
-        """The earlier of two possible instants: for an end of cooling the one that leaves fewer units."""
+        """The earlier of two possible instants: for an end of cooling the one that gives fewer units."""
         return self.at_us if self.other_us is None else min(self.at_us, self.other_us)
 
 
@@ -45,7 +45,7 @@ def _to_the_second(second: int) -> str:
 
 
 def rfc3339(at_us: int) -> Rfc3339:
-    """The instant in UTC, milliseconds, `Z`; finer parts are cut off. Raises OverflowError beyond the year 9999."""
+    """The instant in UTC with milliseconds and `Z`, truncated. Raises OverflowError beyond the year 9999."""
     second, rest_us = divmod(at_us, 1_000_000)
     return Rfc3339(f"{_to_the_second(second)}.{rest_us // 1000:03d}Z")
 
@@ -56,10 +56,10 @@ def to_us(moment: datetime) -> int:
 
 
 def read_instant(text: str, known_at_us: int, zone: tzinfo | None = None) -> Instant:
-    """Reads RFC 3339, also without seconds, or a date alone; without an offset only if the site's `zone` is known.
+    """Parses RFC 3339, also without seconds, or a date alone; without an offset only if the site's `zone` is known.
 
-    In the repeated hour the later reading stands, as it leaves fewer units, unless it lies after `known_at_us`:
-    then the earlier one was meant (P26). Raises InstantError.
+    In the repeated hour it is the later instant, which gives fewer units, unless that is after `known_at_us`: then it
+    is the earlier one (P26). Raises InstantError.
     """
     match = _RFC3339.fullmatch(text.strip())
     if match is None:
@@ -68,7 +68,7 @@ def read_instant(text: str, known_at_us: int, zone: tzinfo | None = None) -> Ins
 
 
 def read_hl7_instant(text: str, known_at_us: int, zone: tzinfo | None = None) -> Instant:
-    """The same of an HL7 v2 instant, `20260310150000-0400`, or of RFC 3339; an hour without minutes is no time of day.
+    """Parses an HL7 v2 instant, `20260310150000-0400`, or RFC 3339; an hour without minutes is no time of day.
 
     Raises InstantError.
     """
@@ -107,7 +107,7 @@ def _offset(sign: str, hours: int, minutes: int) -> timedelta:
 
 
 def _read_local(local: datetime, known_at_us: int, zone: tzinfo) -> Instant:
-    # fold 0 and 1 are the readings before and after the clocks change; they differ only close to a change.
+    # fold 0 and 1 are the instants before and after the clocks change; they differ only close to a change.
     first_us, second_us = (to_us(local.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
     if first_us == second_us:
         return Instant(first_us)

@@ -1,4 +1,4 @@
-"""Notations and media types of messages, and whether a gateway is live. Pure."""
+"""Notations and media types of messages, and the mode of a gateway. Pure."""
 
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ class Notation(StrEnum):
 
 
 class Mode(StrEnum):
-    """A gateway is wholly live or wholly test; only live can release a charge."""
+    """The mode of a gateway; only a live one can release a charge."""
 
     LIVE = "live"
     TEST = "test"

@@ -1,7 +1,7 @@
-"""What a gateway's unit status says of which machine it reads, and whether two gateways read the same one. Pure.
+"""Compares the unit statuses of two gateways: whether both read the same machine. Pure.
 
-Two serial numbers that one profile reads prove most: alike they are one machine, and unlike they are two, whatever
-else agrees. A number of zeros alone was never set. A chair has one machine, whoever reads it.
+Equal serial numbers are the strongest evidence; different ones, of units with one profile, overrule an equal line. A
+serial number of only zeros was never set and is ignored. Two units at one chair are one machine.
 """
 
 from datetime import datetime
@@ -16,19 +16,19 @@ Mark = tuple[SharedBy, str]
 
 
 class UnitClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """A unit that a gateway reads."""
+    """What a gateway's status states about a unit that it reads."""
 
     gateway: str
     unit: str
     profile: str
     serial_number: str | None
-    line: str | None  # digest of the unit's address and its line's; None: nothing that two gateways could share
+    line: str | None  # digest of the line's and the unit's address; None: no other gateway can reach it
     chairs: frozenset[str]
     since_us: int  # since when its link is up
 
     @property
     def marks(self) -> frozenset[Mark]:
-        """By what the same machine would be recognised."""
+        """The features by which the same machine is recognised: serial number, line, chairs."""
         serial, line = _set(self.serial_number), self.line
         return frozenset(
             [
@@ -40,7 +40,7 @@ class UnitClaim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shared_by(one: UnitClaim, other: UnitClaim) -> SharedBy | None:
-    """What shows that both are one machine, or stand at one chair; None where nothing does."""
+    """The evidence that both are one machine or serve one chair; None without any."""
     alike = {kind for kind, _ in one.marks & other.marks}
     serials = {_set(one.serial_number), _set(other.serial_number)}
     if one.profile == other.profile and None not in serials and len(serials) == 2:
@@ -49,7 +49,7 @@ def shared_by(one: UnitClaim, other: UnitClaim) -> SharedBy | None:
 
 
 def read_claim(gateway: str, unit: str, payload: bytes) -> UnitClaim | None:
-    """What the status of another gateway's unit claims; None if it is down, or is no such message."""
+    """Parse the status of another gateway's unit; None if the unit is down or the message is not a unit status."""
     try:
         event = _decoder.decode(payload)
     except msgspec.DecodeError:
@@ -73,7 +73,7 @@ class _Cap(msgspec.Struct, frozen=True):
 
 
 class _Status(msgspec.Struct, frozen=True):
-    """As much of a unit's status as a claim needs, from whatever version of the gateway."""
+    """The fields of a unit's status that a claim needs, in any version of the gateway."""
 
     link: str
     since: datetime
@@ -92,5 +92,5 @@ _decoder = msgspec.json.Decoder(_Event)
 
 
 def _set(serial_number: str | None) -> str | None:
-    """The serial number, if it was ever set."""
+    """The serial number; None if it was never set."""
     return serial_number if serial_number and serial_number.strip("0 ") else None

@@ -1,4 +1,4 @@
-"""What the words of a site's EHR mean here: drug codes, names of units, words of the MAR. Pure."""
+"""The site's vocabulary: the meaning of its EHR's drug codes, unit names and MAR codes and words. Pure."""
 
 from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
@@ -9,57 +9,57 @@ from gateway.session.facts import AgentClass
 
 
 class MarAct(StrEnum):
-    """What a word of the MAR says of an infusion."""
+    """The meaning of a code or word of the MAR for an infusion."""
 
     START = "start"  # also a new bag
-    RUNS = "runs"  # a change of rate, going on after a pause: it was running, or runs again
+    RUNS = "runs"  # a change of rate, a restart after a pause: it runs
     PAUSE = "pause"  # held: nothing starts, nothing ends
     END = "end"
-    GIVEN = "given"  # a dose; with no other end it ends as it begins
+    GIVEN = "given"  # a dose; without another end it ends at its start
     NOT_GIVEN = "not_given"
-    COMPLETE = "complete"  # how far it came by a code, no step of its own
+    COMPLETE = "complete"  # a completion status, not a step
     PARTIAL = "partial"
-    NOTHING = "nothing"  # a remark: as if it were not there
+    NOTHING = "nothing"  # a remark, which is ignored
 
 
-ACT_FIELDS = ("RXA-9", "RXA-20")  # where the MAR has its words
+ACT_FIELDS = ("RXA-9", "RXA-20")  # the fields that may have words of the MAR
 _CAREFUL = (MarAct.NOT_GIVEN, MarAct.PAUSE, MarAct.RUNS, MarAct.START, MarAct.GIVEN, MarAct.END)
 
 
 class Vocabulary(msgspec.Struct, frozen=True):
-    """The words of one MAR, as `normal` has them, by the field in which they stand; a field without words is not read.
+    """The words of one MAR in their `normal` form, by field; a field without words is not read.
 
-    Whoever has no words reads none: each is unknown.
+    Without any words every word is unknown.
     """
 
     words: Mapping[str, Mapping[str, MarAct]] = {}
-    actions_in: frozenset[str] = frozenset()  # fields whose word is a step that happened at RXA-3
-    ends_under: Mapping[str, frozenset[str]] = {}  # ORC-1, ORC-5: the values under which an end counts
-    partial_ends_under: frozenset[str] = frozenset()  # ORC-5
-    instant_is_dose: bool = False  # complete within one instant, without a word: a dose, else a start
+    actions_in: frozenset[str] = frozenset()  # fields whose word names a step at the instant in RXA-3
+    ends_under: Mapping[str, frozenset[str]] = {}  # ORC-1, ORC-5: the values with which an end counts
+    partial_ends_under: frozenset[str] = frozenset()  # ORC-5: the values with which the end of a part counts
+    instant_is_dose: bool = False  # whether "complete" with equal start and end and no word is a dose, else a start
 
     def act(self, field: str, word: str) -> MarAct | None:
-        """What the word means in that field; None for a word that is in no table."""
+        """The meaning of the word in that field; None for an unknown word."""
         return self.words.get(field, {}).get(normal(word))
 
     def with_words(self, words: Mapping[str, MarAct]) -> "Vocabulary":
-        """These words in every field that is read; they count before the ones that are there."""
+        """The vocabulary with `words` added to every field that is read; they override existing ones."""
         own = {normal(word): act for word, act in words.items()}
         return msgspec.structs.replace(self, words={field: {**known, **own} for field, known in self.words.items()})
 
 
 def normal(word: str) -> str:
-    """The word in lower case, every run of blanks one blank."""
+    """The word in lower case, with every run of blanks as one blank."""
     return " ".join(word.casefold().split())
 
 
 def careful(acts: Collection[MarAct]) -> MarAct | None:
-    """Of several things that one line says, the one that counts least; None if it says nothing of a step."""
+    """The meaning of a line with several words: the one that counts fewest minutes; None if none names a step."""
     return next((act for act in _CAREFUL if act in acts), None)
 
 
 class PatientField(StrEnum):
-    """What may be known of a patient beside the visit: a field of Identity."""
+    """A field of Identity beside the visit, as a site may keep or drop it."""
 
     MRN = "mrn"
     ACCOUNT = "account"
@@ -74,16 +74,16 @@ DEFAULT_KEPT = frozenset({PatientField.MRN, PatientField.ACCOUNT})
 
 
 class EhrWords(msgspec.Struct, frozen=True):
-    """The site's tables; drugs and units are in lower case."""
+    """The site's tables for reading its EHR's messages; keys of drugs and units are in lower case."""
 
     drugs: Mapping[str, AgentClass] = {}
-    units: Mapping[str, str] = {}  # a unit as the EHR names it -> as the gateway does
+    units: Mapping[str, str] = {}  # the EHR's name of a unit -> the gateway's
     mar: Vocabulary = Vocabulary()
-    visit_from: tuple[str, ...] = DEFAULT_VISIT_FROM  # HL7 fields, the first that is filled names the visit
-    mrn_types: tuple[str, ...] = DEFAULT_MRN_TYPES  # HL7 table 0203 or the site's own, the first that is there counts
-    kept: frozenset[str] = DEFAULT_KEPT  # PatientField: what is kept of a patient beside the visit
+    visit_from: tuple[str, ...] = DEFAULT_VISIT_FROM  # HL7 fields; the first that is not empty names the visit
+    mrn_types: tuple[str, ...] = DEFAULT_MRN_TYPES  # HL7 table 0203 or the site's; the first that occurs is used
+    kept: frozenset[str] = DEFAULT_KEPT  # names of PatientField that are kept
 
     def agent(self, codes: Iterable[str]) -> AgentClass | None:
-        """The class of the first code that the site's table knows."""
+        """The class of the first of `codes` in the site's table; None if none is."""
         known = (self.drugs.get(code.strip().lower()) for code in codes)
         return next((agent for agent in known if agent is not None), None)

@@ -6,7 +6,7 @@ from drivers.reading import CapReading, Reading
 from gateway.messages.identity import Identity
 from gateway.messages.notation import Notation
 from gateway.messages.outbound.ehr import Device, PatientData
-from gateway.messages.outbound.fhir import Look, observation_bundle
+from gateway.messages.outbound.fhir import ChartSample, observation_bundle
 from gateway.messages.outbound.hl7_oru import observation_message
 from gateway.messages.outbound.site import OutboundPlan
 from gateway.mqtt.telemetry import Telemetry
@@ -52,7 +52,7 @@ class Observations:
     def _publish(self, reading: Reading, cap: CapReading, token: str, identity: Identity) -> None:
         at_us = reading.observed_at.utc_us
         site = self._plan.site
-        look = Look(
+        sample = ChartSample(
             session=token,
             device=Device(reading.unit, cap.cap, reading.serial_number),
             at_us=at_us,
@@ -62,7 +62,7 @@ class Observations:
         )
         for form in self._plan.observations:
             if form is Notation.HL7:
-                payload = observation_message(look, identity, site)
+                payload = observation_message(sample, identity, site)
             else:
-                payload = observation_bundle(look, site, at_us, look.key)
+                payload = observation_bundle(sample, site, at_us, sample.key)
             self._telemetry.put(self._topics.observation(form), payload)

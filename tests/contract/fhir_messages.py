@@ -12,7 +12,7 @@ import msgspec
 from drivers.reading import Measurement, Quality, Reason
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import ChargeData, Device, PatientData
-from gateway.messages.outbound.fhir import Look, charge_bundle, observation_bundle
+from gateway.messages.outbound.fhir import ChartSample, charge_bundle, observation_bundle
 from gateway.messages.outbound.site import ChargeSite, FhirRelease
 from tests.contract.message_samples import MESSAGES, TOKEN, built, us
 
@@ -39,14 +39,14 @@ def charge(
 
 
 def observation(patient: PatientData = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite | None = None) -> Json:
-    """The look as the Bundle that is sent."""
-    seen = look(patient, mode)
+    """The sample as the Bundle that is sent."""
+    seen = sample(patient, mode)
     return cast(Json, json.loads(observation_bundle(seen, site or ChargeSite(), us("15:05:01"), seen.key)))
 
 
-def look(patient: PatientData = KNOWN, mode: Mode = Mode.LIVE) -> Look:
-    """A look at a cap of which one sensor is broken."""
-    return Look(
+def sample(patient: PatientData = KNOWN, mode: Mode = Mode.LIVE) -> ChartSample:
+    """A sample of a cap of which one sensor is broken."""
+    return ChartSample(
         session=TOKEN,
         device=Device("cap-07", 1, "CU-20417"),
         at_us=us("15:05:00.400"),

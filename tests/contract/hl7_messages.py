@@ -11,13 +11,13 @@ import msgspec
 from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import ChargeData
-from gateway.messages.outbound.fhir import Look
+from gateway.messages.outbound.fhir import ChartSample
 from gateway.messages.outbound.hl7_dft import charge_message
 from gateway.messages.outbound.hl7_oru import observation_message
 from gateway.messages.outbound.site import ChargeSite, CreditForm, ServiceTime
 from gateway.messages.vocabulary import PatientField
 from gateway.session.facts import CapRef
-from tests.contract.fhir_messages import charge_data, look
+from tests.contract.fhir_messages import charge_data, sample
 from tests.contract.message_samples import MESSAGES, us
 
 RECORDED_US = us("18:00:01")
@@ -59,9 +59,9 @@ def charge(
     return charge_message(data or charge_data(name, mode=site.mode), who, site, RECORDED_US)
 
 
-def observation(site: ChargeSite = SITE, who: Identity = WHOLE, at: Look | None = None) -> bytes:
-    """A look at a cap of which one sensor is broken."""
-    return observation_message(at or look(), who, site)
+def observation(site: ChargeSite = SITE, who: Identity = WHOLE, at: ChartSample | None = None) -> bytes:
+    """A sample of a cap of which one sensor is broken."""
+    return observation_message(at or sample(), who, site)
 
 
 def messages() -> dict[str, bytes]:

@@ -1,1 +1,1 @@
-"""Bytes of the interface engine become facts, or a reason."""
+"""Readers of the interface engine's messages: bytes to facts, or to the reason why there are none."""

@@ -1,4 +1,4 @@
-"""HL7 v2 acknowledgements: the engine's read, our own written. Pure."""
+"""HL7 v2 acknowledgements: parses the engine's, builds the gateway's. Pure."""
 
 import re
 from enum import StrEnum
@@ -8,10 +8,10 @@ import msgspec
 from gateway.messages.hl7v2 import Hl7Message, Segment, Value, cut, encode, segment
 from gateway.messages.inbound.answers import Receipt
 
-STORED = "CA"  # in enhanced mode: the application's answer is to come
+STORED = "CA"  # commit accept of the enhanced mode: the application's answer follows
 ACCEPTED = frozenset({"AA", STORED})  # HL7 table 0008
 REFUSED = frozenset({"AE", "AR", "CE", "CR"})
-MAX_TEXT = 1000  # characters of the engine's words that are kept
+MAX_TEXT = 1000  # characters of the engine's text that are kept
 LONGEST_MSA_3 = 80  # HL7 2.5.1, 2.14.8.3
 LONGEST_ERR_8 = 250  # HL7 2.5.1, 2.14.5.8
 DEFAULT_VERSION = "2.5.1"
@@ -19,7 +19,7 @@ _VERSION = re.compile(r"2(\.[0-9]{1,2}){1,3}")
 
 
 class Condition(StrEnum):
-    """ERR-3, HL7 table 0357: what is wrong, as far as that table has words for it."""
+    """ERR-3, HL7 table 0357: the error condition."""
 
     ACCEPTED = "0"
     FIELD_MISSING = "101"
@@ -27,7 +27,7 @@ class Condition(StrEnum):
     VALUE_UNKNOWN = "103"
     TYPE_UNSUPPORTED = "200"
     KEY_UNKNOWN = "204"
-    PASSING = "207"  # nothing is wrong with the message: send it again
+    PASSING = "207"  # application internal error, a transient one: the message should be sent again
 
     @property
     def words(self) -> str:
@@ -47,12 +47,12 @@ _CONDITIONS = {
 
 
 def control_id(header: Segment) -> str:
-    """The id that the message with this MSH has of its sender, MSH-10."""
+    """MSH-10, the sender's id of the message."""
     return header.get(10)
 
 
 def read_ack(message: Hl7Message) -> Receipt | None:
-    """What an acknowledgement says of the message in its MSA-2; None if it is none, or says nothing that is known."""
+    """The receipt for the message in MSA-2; None if the message is no acknowledgement, or MSA-1 is unknown."""
     header, verdict, error = message.first("MSH"), message.first("MSA"), message.first("ERR")
     code, for_id = verdict.get(1).upper(), verdict.get(2)
     if code not in ACCEPTED | REFUSED or not for_id:
@@ -66,18 +66,18 @@ def read_ack(message: Hl7Message) -> Receipt | None:
 
 
 class Acknowledgement(msgspec.Struct, frozen=True):
-    """What we answer to a message of the engine. `text` must name no patient."""
+    """The gateway's answer to a message of the engine. `text` must name no patient."""
 
     code: str  # HL7 table 0008
     text: str = ""
     condition: Condition = Condition.ACCEPTED
-    reason: str = ""  # our own code of what is wrong
+    reason: str = ""  # the gateway's own error code
 
 
 def build_ack(header: Segment, answer: Acknowledgement, own_id: str, at: str) -> bytes:
     """The acknowledgement of the message that begins with `header`; `at` is an HL7 instant.
 
-    It is written for the version of HL7 that the message names, as far as that says where a text goes.
+    Its fields follow the HL7 version that the message names.
     """
     version = header.get(12) if _VERSION.fullmatch(header.get(12)) else DEFAULT_VERSION
     edition = _edition(version)
@@ -100,12 +100,12 @@ def _edition(version: str) -> tuple[int, ...]:
 
 
 def _kind(header: Segment, edition: tuple[int, ...]) -> Value:
-    """MSH-9: the event of the message that is answered, and the structure, where the version has one."""
+    """MSH-9 of the answer: the answered message's event, and the structure if the version has one."""
     return ("ACK", header.get(9, 2), "ACK") if edition >= (2, 3, 1) else "ACK"
 
 
 def _addressed_back(message: Segment, header: Segment) -> Segment:
-    """With sender and receiver of the message that is answered, exchanged, as they stand there."""
+    """The answer's MSH with sender and receiver of the answered message exchanged, unchanged otherwise."""
     fields = list(message.fields)
     fields[2:6] = (*map(header.repetitions, (5, 6)), *map(header.repetitions, (3, 4)))
     return Segment("MSH", tuple(fields))

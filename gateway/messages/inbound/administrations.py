@@ -1,7 +1,7 @@
-"""What a chart states, administration by administration, made into facts; the same for HL7 and FHIR. Pure.
+"""Turns chart entries about administrations into facts, for HL7 and FHIR alike. Pure.
 
-An end that is not clear starts no count: what is paused, or has no end with a time of day, is read as running. What was
-charted and then taken back leaves its order without that administration, and stands on the work list.
+An unclear end starts no count: an administration that is paused, or has no end with a time of day, is read as running.
+A withdrawn administration is removed from its order and put on the work list.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from gateway.session.facts import AgentClass, AnyFact, EndSource, WorkKind
 
 
 class Stage(StrEnum):
-    """How far it is."""
+    """The state of an administration in the chart."""
 
     RUNNING = "running"
     ENDED = "ended"
@@ -24,30 +24,30 @@ class Stage(StrEnum):
 
 
 class Administration(msgspec.Struct, frozen=True, kw_only=True):
-    """What the chart says of one administration, or of one step of the order."""
+    """A chart entry about one administration, or about one step of the order."""
 
     stage: Stage
     order: str
-    number: str  # which of the order's
+    number: str  # the administration's number within the order
     subject: str
     agent: AgentClass
-    presumed: bool  # nobody named the class
+    presumed: bool  # `agent` is assumed, as the message names no class
     start: Instant | None = None
     end: Instant | None = None
-    began_us: int | None = None  # what tells administrations of one number apart
-    charted_us: int | None = None  # None: nobody says when
-    replaces: bool = False  # this is how it stands now, whatever was charted of it before
+    began_us: int | None = None  # distinguishes administrations with one number
+    charted_us: int | None = None  # None: not stated
+    replaces: bool = False  # an update: it replaces all earlier entries about the administration
     of_order: bool = False  # a step of the order: it runs from `start`, or all of it ended at `end`
-    order_known: bool = True  # whether anything was reported of it, so that there is something to take back
+    order_known: bool = True  # whether the order was reported before, so that there is something to withdraw
 
 
 def administration_facts(administration: Administration, known_at_us: int, message_id: str) -> tuple[AnyFact, ...]:
-    """The facts that follow, the start first."""
+    """The facts of a chart entry, the start first."""
     return tuple(_facts(administration, known_at_us, message_id))
 
 
 def time_notes(start: Instant | None, end: Instant | None, known_at_us: int) -> list[str]:
-    """What the sender should know of the times of a message that arrived at `known_at_us`."""
+    """Notes for the sender about the times of a message received at `known_at_us`."""
     times = [time for time in (start, end) if time is not None]
     return [
         *["a date alone, so nothing counts until a time of day comes" for time in times if time.no_time],
@@ -139,7 +139,7 @@ def _end(administration: Administration, end: Instant, known_at_us: int, message
 
 
 def _void(administration: Administration, known_at_us: int, message_id: str) -> AnyFact:
-    """Nothing charted of it until now holds."""
+    """The void of everything charted about the administration so far."""
     return facts.InfusionEndVoided(
         at_us=known_at_us if administration.charted_us is None else administration.charted_us,
         known_at_us=known_at_us,

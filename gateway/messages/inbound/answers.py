@@ -1,6 +1,6 @@
-"""What becomes of an inbound message, in any format: facts, nothing, or a reason to send it again.
+"""The results of reading an inbound message of any format: accepted with facts, ignored, rejected, or a receipt.
 
-Facts name a patient by the subject alone; the identifiers travel beside them. Answers say what to mend and repeat no
+Facts name a patient only by the subject; the identifiers are beside them. Answers say what to correct and repeat no
 content.
 """
 
@@ -26,36 +26,36 @@ class InboundFormat(StrEnum):
 
 
 class Term(StrEnum):
-    """What a site maps to a meaning of its own."""
+    """The kinds of codes that a site's configuration gives a meaning."""
 
     WORD = "word"  # of the MAR
     DRUG = "drug"
 
 
-class Taken(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that was read of a message: where it stood, what it means here, and what it says."""
+class FieldRead(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A field that was read from a message: its place, what it is read as, and its value."""
 
     where: str
     what: str
     value: str
     term: Term | None = None
-    meaning: str = ""  # what the site takes the term for; "": nothing that it knows
+    meaning: str = ""  # the site's meaning of the term; "": unknown
     label: str = ""  # the text beside a code
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The message became facts. `note` says what its sender should know about them."""
+    """The message became facts. `note` is for its sender."""
 
     message_id: str
     facts: tuple[AnyFact, ...]
     identities: tuple[Identity, ...] = ()
     note: str = ""
     merges: tuple[Merge, ...] = ()
-    unknown: tuple[str, ...] = ()  # the fields with words that the site gives no meaning
+    unknown: tuple[str, ...] = ()  # fields with words that the site's vocabulary lacks
 
 
 class Ignored(msgspec.Struct, frozen=True):
-    """Understood, and nothing to do here."""
+    """The message was understood and changes nothing here."""
 
     message_id: str
     code: str
@@ -64,28 +64,28 @@ class Ignored(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Not understood; `text` says what to mend. What could not be read is empty."""
+    """The message was not understood; `text` says what to correct. Fields that could not be read are ""."""
 
     message_id: str
     code: str
     text: str
-    subject: str = ""  # whom it is about
+    subject: str = ""  # the message's patient
 
 
 ReceiptResult = Literal["stored", "accepted", "rejected"]
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """What the interface engine says of a message of ours; `for_id` is that message's id.
+    """The interface engine's application acknowledgement of a message of the gateway, whose id is `for_id`.
 
-    `stored`: it has the message, and the application's answer is to come.
+    `stored`: the engine keeps the message, and the application's answer follows.
     """
 
     message_id: str
     for_id: str
     result: ReceiptResult
     code: str = ""
-    text: str = ""  # in the engine's words, which may name a patient
+    text: str = ""  # the engine's text, which may name a patient
     sequence: int | None = None  # given: it is also for every message on the same topic before this one
 
 
@@ -93,7 +93,7 @@ Answer = Accepted | Ignored | Rejected
 
 
 def answer_name(answer: Answer) -> Literal["accepted", "ignored", "rejected"]:
-    """The answer in one word."""
+    """The name of the answer, as it is published."""
     match answer:
         case Accepted():
             return "accepted"
@@ -131,12 +131,12 @@ def _has_none(key: WorkKey) -> bool:
 
 
 def no_session(token: str) -> str | None:
-    """Whose session that is: nobody's, where no session is known."""
+    """A `session_of` without sessions."""
     return None
 
 
 class Served(Protocol):
-    """Whom each cap serves, found by either."""
+    """The patient that each cap serves, by cap and by patient."""
 
     def get(self, key: CapRef, /) -> str | None:
         """The subject that a cap serves; None if it is free."""
@@ -148,7 +148,7 @@ class Served(Protocol):
 
 
 class ServedCaps(dict[CapRef, str]):
-    """Whom each cap serves, as a plain table."""
+    """A `Served` made of a dict, without expiry."""
 
     def caps_of(self, subject: str) -> Sequence[CapRef]:
         """The caps that serve a subject."""
@@ -156,7 +156,7 @@ class ServedCaps(dict[CapRef, str]):
 
 
 class ReaderSite(msgspec.Struct, frozen=True):
-    """What a reader must know of this gateway to know what is its own."""
+    """The gateway's configuration and state as far as readers need them."""
 
     chairs: Mapping[str, CapRef]  # names in lower case, as in all of the gateway
     caps: frozenset[CapRef]
@@ -166,16 +166,16 @@ class ReaderSite(msgspec.Struct, frozen=True):
     subject_of: Callable[[str], str]  # visit -> subject
     zone: tzinfo | None = None  # of local times without an offset; None: they are rejected
     words: EhrWords = EhrWords()
-    live: bool = False  # messages that are marked as tests change nothing here
-    is_done: Callable[[str], bool] = _is_never_done  # whether a subject's cooling is over: its caps are free
-    has_work: Callable[[WorkKey], bool] = _has_none  # whether a person is to look at it already
-    identity_of: Callable[[str], Identity | None] = _identifies_none  # of somebody who is served or has a session
+    live: bool = False  # a live gateway ignores messages that are marked as tests
+    is_done: Callable[[str], bool] = _is_never_done  # whether a subject's cooling is over, so its caps are free
+    has_work: Callable[[WorkKey], bool] = _has_none  # whether such a work item is open
+    identity_of: Callable[[str], Identity | None] = _identifies_none  # of a subject that is served or has a session
     holders: Callable[[NumberKind, Number], Sequence[Identity]] = (
-        _holds_none  # of a number: who has a session under way
+        _holds_none  # identities with that number and a session under way
     )
-    mentions: Callable[[str], bool] = _mentions_none  # whether anything of the subject is known
+    mentions: Callable[[str], bool] = _mentions_none  # whether any fact names the subject
     was_served: Callable[[str], bool] = _mentions_none  # whether a cap was ever bound to the subject
-    knows_order: Callable[[str, str], bool] = _knows_none  # subject, order -> whether anything of it is known
+    knows_order: Callable[[str, str], bool] = _knows_none  # subject, order -> whether the order was reported
 
     def knows(self, subject: str) -> bool:
         """Whether the subject is served by a cap here, or has a session here."""

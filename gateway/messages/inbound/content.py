@@ -1,4 +1,4 @@
-"""What a message says, whatever wraps it on the way: repeats are known by it. Pure."""
+"""The content of a message in a canonical form, by which repeats are recognised. Pure."""
 
 import re
 
@@ -9,7 +9,7 @@ FRAMING = b"\xef\xbb\xbf\x0b\x1c\r\n\t \x00"
 
 
 def content_of(payload: bytes) -> bytes:
-    """The payload without what a carrier may change: framing, line ends of HL7, blanks and order of keys of JSON."""
+    """The payload without what transport may change: framing, line ends of HL7, blanks and order of keys of JSON."""
     bare = payload.strip(FRAMING)
     if bare.startswith(b"MSH"):
         return _LINE_END.sub(b"\r", bare)

@@ -1,10 +1,10 @@
-"""Reads what an engine sends, in any format and on any topic: bytes in, facts or a reason out. It never raises.
+"""Reads a message of the interface engine in any format and from any topic. It never raises.
 
-Theory of operation: what the bytes are decides how they are read: `MSH` begins HL7 v2, a JSON object with a
-`resourceType` is FHIR, any other JSON object should be a CloudEvents event. Of an event the ending of its type picks a
-reader (json_readers.py) and any prefix is accepted; of HL7 the message type does; of FHIR the resource. All of them
-end in the same facts. What they have in common comes last: what the site does not keep of a patient is dropped, an
-association that ends another patient's is put on the work list, and what stands there already is not put there again.
+Theory of operation: the content decides the format: `MSH` begins HL7 v2, a JSON object with a `resourceType` is FHIR,
+any other JSON object should be a CloudEvents event. The reader is chosen by the ending of an event's type, with any
+prefix (json_readers.py), by the HL7 message type, or by the FHIR resource type. All readers make the same kinds of
+facts. Steps common to all formats come last: patient fields that the site does not keep are dropped, an association
+that ends another patient's makes a work item, and work items that are open already are dropped.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from gateway.messages.hl7v2 import Er7Error, parse, read_header
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.acks import read_ack
-from gateway.messages.inbound.answers import Accepted, Inbound, InboundFormat, ReaderSite, Rejected, Taken
+from gateway.messages.inbound.answers import Accepted, FieldRead, Inbound, InboundFormat, ReaderSite, Rejected
 from gateway.messages.inbound.fhir import read_fhir
 from gateway.messages.inbound.hl7 import Hl7, hl7_message_id
 from gateway.messages.inbound.hl7_adt import read_adt
@@ -36,13 +36,13 @@ _USED = "RAS, ORU (pump events, associations), ADT, ACK"
 
 
 def read_message(
-    payload: bytes, known_at_us: int, site: ReaderSite, taken: list[Taken] | None = None
+    payload: bytes, known_at_us: int, site: ReaderSite, fields: list[FieldRead] | None = None
 ) -> tuple[Inbound, InboundFormat]:
-    """What a message that arrived at `known_at_us` means to this gateway, and its format.
+    """Read a message received at `known_at_us`; the answer, and the message's format.
 
-    What was read of an HL7 or FHIR message, and where it stood, is appended to `taken`.
+    Every field that is read of an HL7 or FHIR message is appended to `fields`.
     """
-    noted = [] if taken is None else taken
+    noted = [] if fields is None else fields
     if payload.lstrip(b"\xef\xbb\xbf\x0b\r\n\t ").startswith(b"MSH"):
         return _settled(_read_hl7(payload, known_at_us, site, noted), site), InboundFormat.HL7V2
     resource = _resource(payload)
@@ -51,7 +51,7 @@ def read_message(
     return _settled(read_json(payload, known_at_us, site), site), InboundFormat.JSON
 
 
-def _read_hl7(payload: bytes, known_at_us: int, site: ReaderSite, taken: list[Taken]) -> Inbound:
+def _read_hl7(payload: bytes, known_at_us: int, site: ReaderSite, fields: list[FieldRead]) -> Inbound:
     message_id = ""
     try:
         header = read_header(payload[:MAX_BYTES])
@@ -59,7 +59,7 @@ def _read_hl7(payload: bytes, known_at_us: int, site: ReaderSite, taken: list[Ta
         if len(payload) > MAX_BYTES:
             return Rejected(message_id, "too-large", f"the message is larger than {MAX_BYTES} bytes")
         is_ack = header.get(9).upper() == "ACK"
-        hl7 = Hl7(parse(payload, lossy=is_ack), known_at_us, site, taken)
+        hl7 = Hl7(parse(payload, lossy=is_ack), known_at_us, site, fields)
     except Er7Error as error:
         return Rejected(message_id, "not-hl7", str(error))
     try:
@@ -70,7 +70,7 @@ def _read_hl7(payload: bytes, known_at_us: int, site: ReaderSite, taken: list[Ta
 
 def _of_hl7(hl7: Hl7) -> Inbound:
     header = hl7.message.first("MSH")
-    kind = hl7.take(header, 9, "type of message").upper()
+    kind = hl7.text(header, 9, "type of message").upper()
     if kind == "ACK":
         receipt = read_ack(hl7.message)
         if receipt is None:
@@ -94,7 +94,7 @@ def _of_hl7(hl7: Hl7) -> Inbound:
 
 
 def _resource(payload: bytes) -> dict[str, object] | None:
-    """The FHIR resource in the bytes; None if they are something else, or more than is read."""
+    """The FHIR resource in the bytes; None if they are something else, or too large."""
     if len(payload) > MAX_BYTES:
         return None
     try:
@@ -106,7 +106,7 @@ def _resource(payload: bytes) -> dict[str, object] | None:
 
 
 def _settled(answer: Inbound, site: ReaderSite) -> Inbound:
-    """What all formats have in common."""
+    """The steps that are common to all formats."""
     if not isinstance(answer, Accepted):
         return answer
     kept = site.words.kept
@@ -147,7 +147,7 @@ def _taken_over(bound: PatientBound) -> WorkRaised:
 
 
 def read_json(payload: bytes, known_at_us: int, site: ReaderSite) -> Inbound:
-    """What an event in JSON that arrived at `known_at_us` means to this gateway."""
+    """Read a CloudEvents event in JSON received at `known_at_us`."""
     try:
         message, read = _open(payload, known_at_us, site)
         return read(message)
@@ -179,7 +179,7 @@ def _open(payload: bytes, known_at_us: int, site: ReaderSite) -> tuple[JsonMessa
 
 
 def _no_json(payload: bytes) -> str:
-    """What bytes that are no JSON look like, and what is accepted."""
+    """An error text for bytes that are not JSON: what they look like, and what is accepted."""
     bare = payload.lstrip(b"\xef\xbb\xbf\r\n\t ")
     if bare.startswith(b"<") and b"http://hl7.org/fhir" in bare:
         return "FHIR in XML is not read; accepted: FHIR in JSON, as application/fhir+json has it"

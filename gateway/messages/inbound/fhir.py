@@ -1,8 +1,8 @@
-"""FHIR `MedicationAdministration`, R4 and R5: what the chart says of an infusion, as the resource stands now.
+"""Reader of FHIR `MedicationAdministration`, R4 and R5: a chart entry about an infusion.
 
-Bundles are opened before (fhir_bundle.py), and what it refers to (fhir_references.py). A resource is one
-administration, and is sent again as a whole with every change: as it was charted last (`meta.lastUpdated`, else as it
-arrived) it takes the place of what it was before.
+Bundles (fhir_bundle.py) and references (fhir_references.py) are resolved before. A resource is one administration, and
+is sent again as a whole with every change: its last state by `meta.lastUpdated`, else by receipt, replaces the earlier
+ones.
 """
 
 import hashlib
@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Rejected, Taken, Term
+from gateway.messages.inbound.answers import Accepted, FieldRead, Ignored, Inbound, ReaderSite, Rejected, Term
 from gateway.messages.inbound.fhir_bundle import is_test, not_used
-from gateway.messages.inbound.fhir_references import VISITS, Opened, identity_of, opened, with_notes
+from gateway.messages.inbound.fhir_references import VISITS, Resolved, identity_of, resolved, with_notes
 from gateway.messages.inbound.hl7 import MAX_LENGTH
 from gateway.messages.inbound.json_message import Stop
 from gateway.messages.instants import Instant, InstantError, read_instant
@@ -28,28 +28,30 @@ _TIME = "accepted: a dateTime with a time of day and an offset, as in 2026-03-10
 _AGENT = "medication: its code is in no table of the site, so the order counts as chemo until its class is known"
 
 
-def read_fhir(resource: Mapping[str, object], known_at_us: int, site: ReaderSite, taken: list[Taken]) -> Inbound:
-    """What a FHIR resource that arrived at `known_at_us` means to this gateway. It never raises."""
+def read_fhir(resource: Mapping[str, object], known_at_us: int, site: ReaderSite, fields: list[FieldRead]) -> Inbound:
+    """Read a FHIR resource received at `known_at_us`. It never raises."""
     if resource.get("resourceType") != _USED:
         return not_used(resource, _message_id(resource))
     if site.live and is_test(resource):
         return Ignored(_message_id(resource), "test-message", "meta.security marks a test, and this gateway is live")
-    found = opened(resource, known_at_us, site)
+    found = resolved(resource, known_at_us, site)
     try:
-        return with_notes(_Resource(found, _message_id(resource), known_at_us, site, taken).read(), found.notes)
+        return with_notes(_Resource(found, _message_id(resource), known_at_us, site, fields).read(), found.notes)
     except Stop as stop:
         return with_notes(stop.answer, found.notes)
 
 
 class _Resource:
-    """One resource under the reader's eye."""
+    """The reader of one resource."""
 
-    def __init__(self, found: Opened, message_id: str, known_at_us: int, site: ReaderSite, taken: list[Taken]) -> None:
+    def __init__(
+        self, found: Resolved, message_id: str, known_at_us: int, site: ReaderSite, fields: list[FieldRead]
+    ) -> None:
         self._found = found
         self._resource = found.resource
         self._known_at_us = known_at_us
         self._site = site
-        self._taken = taken
+        self._fields = fields
         self._message_id = message_id
 
     def read(self) -> Inbound:
@@ -94,7 +96,7 @@ class _Resource:
         return Accepted(self._message_id, facts, (identity,), "; ".join(notes))
 
     def _order(self) -> str:
-        """The order that start, end and changes share: the request's, else the resource's own identifier."""
+        """The order's identifier, the same for start, end and changes: the request's, else the resource's own."""
         order = self._identifier("request", "order")
         if not order:
             order = self._own_identifier() or self._text("id", "administration")
@@ -103,7 +105,7 @@ class _Resource:
         return order
 
     def _number(self, order: str) -> str:
-        """Which administration of the order it is: the resource's id, else its own identifier."""
+        """The administration's number within the order: the resource's id, else its own identifier."""
         return self._text("id", "administration") or self._own_identifier() or order
 
     def _own_identifier(self) -> str:
@@ -128,7 +130,7 @@ class _Resource:
         return (AgentClass.CHEMO, True) if agent is None else (agent, False)
 
     def _times(self, *, is_over: bool) -> tuple[Instant | None, Instant | None]:
-        """Start and end. One instant alone is both for what is over, else a start."""
+        """Start and end. A single instant is both if the administration is over, else the start."""
         for name in _PERIODS:
             period = _object(self._resource.get(name))
             if period:
@@ -175,7 +177,7 @@ class _Resource:
         if len(text) > MAX_LENGTH:
             raise self._rejected("bad-data", f"{where}: too long; accepted: 1 to {MAX_LENGTH} characters")
         if text:
-            self._taken.append(Taken(where, what, text, term, meaning, label))
+            self._fields.append(FieldRead(where, what, text, term, meaning, label))
         return text
 
     def _rejected(self, code: str, text: str) -> Stop:
@@ -185,7 +187,7 @@ class _Resource:
 
 
 def _message_id(resource: Mapping[str, object]) -> str:
-    """A name for this very state of it: the resource's, and a digest of what it says. FHIR has no id of a message."""
+    """The id of this state of the resource: its id and a digest of its content, as FHIR has no message ids."""
     content = hashlib.blake2b(repr(resource).encode(errors="replace"), digest_size=8).hexdigest()
     kind, own = _text(resource, "resourceType")[:MAX_LENGTH], _text(resource, "id")[:MAX_LENGTH]
     return f"{kind}/{own}|{content}"

@@ -1,9 +1,9 @@
-"""FHIR Bundles of any type, as EHRs serve them: searches, histories, messages, notifications. Pure.
+"""Splits FHIR Bundles of any type (search sets, histories, messages, notifications) into single resources. Pure.
 
-Theory of operation. Each MedicationAdministration in a Bundle is read and answered by itself. So it is made to stand
-alone first: of what it refers to and the Bundle holds, the numbers and codes are put among its contained resources, and
-the reference then leads there. What the Bundle does not hold stays a reference, and the reader says so. A mark of test
-data on the Bundle, on its MessageHeader or on what is referred to goes along.
+Theory of operation. Each MedicationAdministration in a Bundle is read and answered by itself. So it is made
+self-contained first: resources that it refers to and that the Bundle has are copied, with their identifiers and codes,
+to its contained resources, and the references changed to these. Other references stay, and the reader notes them. A tag
+for test data on the Bundle, on its MessageHeader or on a resource that is referred to is copied too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ READ = "MedicationAdministration"
 _MAX_DEPTH = 3  # of Bundles in Bundles
 _REFERRING = ("context", "encounter", "subject", "request", "medicationReference")
 _KEPT = ("resourceType", "identifier", "code", "ingredient", "account", "name", "birthDate", "gender")
-_TEST = "HTEST"  # of code system v3-ActReason: test health data
+_TEST = "HTEST"  # code of v3-ActReason: test health data
 
 
 def object_of(value: object) -> Json:
@@ -26,7 +26,7 @@ def object_of(value: object) -> Json:
 
 
 def list_of(value: object) -> Sequence[Json]:
-    """The objects of a list; an object alone is a list of one."""
+    """The objects of a list; a single object is a list of one."""
     found = cast(list[object], value) if isinstance(value, list) else [value]
     return [object_of(each) for each in found if object_of(each)]
 
@@ -45,12 +45,12 @@ def is_test(resource: Json) -> bool:
 
 
 def is_bundle(value: object) -> TypeGuard[Json]:
-    """Whether it is a Bundle."""
+    """Whether the value is a Bundle resource."""
     return object_of(value).get("resourceType") == "Bundle"
 
 
 def not_used(resource: Json, message_id: str) -> Ignored | Rejected:
-    """The answer to a resource that is none that is read, and to a Bundle that holds none."""
+    """The answer to a resource of a type that is not read, and to a Bundle without any that is."""
     if not is_bundle(resource):
         return Ignored(message_id, "not-used", f"resourceType: not used here; used is {READ}")
     events = (each for _, status in _entries(resource, _MAX_DEPTH) for each in list_of(status.get("notificationEvent")))
@@ -63,7 +63,7 @@ def not_used(resource: Json, message_id: str) -> Ignored | Rejected:
 
 
 def resources_in(bundle: Json) -> tuple[Json, ...]:
-    """The administrations that the Bundle holds, each to stand alone; none if it holds none."""
+    """The Bundle's administrations, each self-contained."""
     entries = tuple(_entries(bundle, _MAX_DEPTH))
     held = _Held(entries)
     is_test_data = is_test(bundle) or any(
@@ -77,7 +77,7 @@ def resources_in(bundle: Json) -> tuple[Json, ...]:
 
 
 def _entries(bundle: Json, depth: int) -> Iterator[tuple[str, Json]]:
-    """Every resource with its URL, those of Bundles in the Bundle too. What was deleted is entered in error."""
+    """Every resource with its URL, also those of nested Bundles. A deleted one gets status entered-in-error."""
     for entry in list_of(bundle.get("entry")):
         resource, request = object_of(entry.get("resource")), object_of(entry.get("request"))
         if is_bundle(resource) and depth:
@@ -88,13 +88,13 @@ def _entries(bundle: Json, depth: int) -> Iterator[tuple[str, Json]]:
 
 
 def _deleted(url: str) -> Json:
-    """What is left of a resource that a server deleted."""
+    """The resource that represents one that a server deleted."""
     kind, _, own = url.rpartition("/")
     return {"resourceType": kind.rpartition("/")[2], "id": own, "status": "entered-in-error"}
 
 
 def _dated(resource: Json, response: Json) -> Json:
-    """The resource; in a history its version is dated by the response, where the resource does not say it."""
+    """The resource; in a history without `meta.lastUpdated`, with that of the entry's response."""
     meta, changed = object_of(resource.get("meta")), text_of(response, "lastModified")
     if not changed or "lastUpdated" in meta:
         return resource
@@ -102,7 +102,7 @@ def _dated(resource: Json, response: Json) -> Json:
 
 
 class _Held:
-    """The resources of a Bundle, by what may refer to them."""
+    """The resources of a Bundle, by URL and by type and id."""
 
     def __init__(self, entries: Iterable[tuple[str, Json]]) -> None:
         self._by_url: dict[str, Json] = {}
@@ -117,7 +117,7 @@ class _Held:
                 self._unnamed.setdefault(name, resource)
 
     def find(self, reference: str, own_url: str) -> Json | None:
-        """What the reference of the resource at `own_url` leads to."""
+        """The target of a reference in the resource at `own_url`; None if the Bundle lacks it."""
         bare = reference.split("/_history/", maxsplit=1)[0].split("|", maxsplit=1)[0]
         if ":" in bare:
             name = "/".join(bare.rsplit("/", maxsplit=2)[-2:])
@@ -127,7 +127,7 @@ class _Held:
 
 
 def _alone(resource: Json, url: str, held: _Held, *, is_test_data: bool) -> Json:
-    """The resource with what it refers to among its contained resources, as far as that is held."""
+    """The resource with the resources that it refers to as contained ones, as far as the Bundle has them."""
     contained = list(list_of(resource.get("contained")))
     made = dict(resource)
     for element in _REFERRING:
@@ -144,7 +144,7 @@ def _alone(resource: Json, url: str, held: _Held, *, is_test_data: bool) -> Json
 
 
 def _led(reference: Json, own_url: str, held: _Held, contained: list[Json]) -> Json:
-    """The reference, led to a contained copy of what it names if the Bundle holds that."""
+    """The reference, changed to a contained copy of its target if the Bundle has that."""
     named = text_of(reference, "reference")
     found = held.find(named, own_url) if named and not named.startswith("#") else None
     if found is None:

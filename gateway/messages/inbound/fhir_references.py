@@ -1,8 +1,8 @@
-"""What a MedicationAdministration refers to, as far as the message holds it: visit, patient, order, drug. Pure.
+"""Resolves a MedicationAdministration's references to contained resources: visit, patient, order, drug. Pure.
 
-A reference that leads to a contained resource is read there: its numbers and codes are put where a reference by
-identifier would have them, R4 and R5 alike. One that leads out of the message names nobody here; the answer says which.
-An optional element that cannot be read costs itself alone.
+Identifiers and codes of a contained resource are put where a logical reference (by identifier) has them, in R4 and R5
+alike. A reference out of the message cannot be resolved; the answer names it. An optional element that cannot be read
+is dropped, with a note.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,16 +24,16 @@ _FORMER = frozenset({"old", "temp", "secondary"})  # Identifier.use
 _VISIT_NUMBER = "VN"  # HL7 table 0203
 
 
-class Opened(msgspec.Struct, frozen=True):
-    """A resource with what it contains put where it is read, and what its sender should know."""
+class Resolved(msgspec.Struct, frozen=True):
+    """A resource with resolved references, the patient's numbers in it, and notes for its sender."""
 
     resource: Json
     stated: Stated
     notes: tuple[str, ...]
 
 
-def opened(resource: Json, known_at_us: int, site: ReaderSite) -> Opened:
-    """The resource, ready to be read."""
+def resolved(resource: Json, known_at_us: int, site: ReaderSite) -> Resolved:
+    """Resolve the resource's references."""
     contained = {f"#{text_of(each, 'id')}": each for each in list_of(resource.get("contained"))}
     made, notes = dict(resource), list(_unreadable(resource, known_at_us, site))
     if notes:
@@ -54,13 +54,13 @@ def opened(resource: Json, known_at_us: int, site: ReaderSite) -> Opened:
     numbers = [own] if _value(own) else _record_numbers(contained.get(text_of(subject, "reference"), {}), site)
     if numbers:
         made["subject"] = {**subject, "identifier": numbers[0]}
-    return Opened(
+    return Resolved(
         made, Stated(tuple(map(_number, filter(_value, accounts))), tuple(map(_number, numbers))), tuple(notes)
     )
 
 
 def with_notes(answer: Inbound, notes: tuple[str, ...]) -> Inbound:
-    """The answer, with what its sender should know besides."""
+    """The answer with further notes for its sender."""
     match answer:
         case Accepted(note=note):
             return msgspec.structs.replace(answer, note="; ".join(filter(None, (note, *notes))))
@@ -71,9 +71,9 @@ def with_notes(answer: Inbound, notes: tuple[str, ...]) -> Inbound:
 
 
 def identity_of(
-    found: Opened, site: ReaderSite, note: Callable[[str, str, str], str], known_at_us: int, message_id: str
+    found: Resolved, site: ReaderSite, note: Callable[[str, str, str], str], known_at_us: int, message_id: str
 ) -> Identity:
-    """The patient's identifiers: of the visit that is named, else of whom the numbers mean. Raises Stop."""
+    """The patient's identifiers: by the visit that is named, else by the other numbers. Raises Stop."""
     visit = next(filter(None, (_visit(found.resource, element, note) for element in VISITS)), None)
     whom = meant(site, found.stated, visit)
     if whom.doubtful:
@@ -93,7 +93,7 @@ def _visit(resource: Json, element: str, note: Callable[[str, str, str], str]) -
 
 
 def _unreadable(resource: Json, known_at_us: int, site: ReaderSite) -> Iterator[str]:
-    """What is wrong with the instant of the last change; it is optional."""
+    """A note if `meta.lastUpdated`, which is optional, cannot be read."""
     changed = object_of(resource.get("meta")).get("lastUpdated")
     if changed is None:
         return
@@ -107,7 +107,7 @@ def _unreadable(resource: Json, known_at_us: int, site: ReaderSite) -> Iterator[
 
 
 def _outside(where: str, reference: Json, held: Json | None) -> Iterator[str]:
-    """That a reference leads out of the message."""
+    """A note if a reference leads out of the message."""
     named = text_of(reference, "reference")
     if named and held is None:
         kind = next((part for part in named.split("/")[-2:-1] if part.isalpha()), "resource")
@@ -115,7 +115,7 @@ def _outside(where: str, reference: Json, held: Json | None) -> Iterator[str]:
 
 
 def _medication(resource: Json, contained: dict[str, Json], notes: list[str]) -> Json:
-    """The concept of the drug that is referred to, where the administration does not state one."""
+    """The code of the drug that is referred to, if the administration itself has none."""
     reference, where = object_of(resource.get("medicationReference")), "medicationReference"
     if not reference:
         reference, where = object_of(object_of(resource.get("medication")).get("reference")), "medication.reference"
@@ -128,7 +128,7 @@ def _medication(resource: Json, contained: dict[str, Json], notes: list[str]) ->
 
 
 def _only_ingredient(medication: Json) -> list[Json]:
-    """The codes of what it is made of, if that is one thing; of a mixture nobody says here which part counts."""
+    """The codes of a drug's only ingredient; none for a mixture, as it is not known which part counts."""
     parts = list_of(medication.get("ingredient"))
     if len(parts) != 1:
         return []
@@ -140,13 +140,13 @@ def _codings(concept: object) -> list[Json]:
 
 
 def _current(held: Json) -> list[Json]:
-    """The identifiers of a resource that are in use."""
+    """The resource's identifiers, without former, temporary and secondary ones."""
     numbers = [each for each in list_of(held.get("identifier")) if _value(each)]
     return [each for each in numbers if text_of(each, "use") not in _FORMER] or numbers
 
 
 def _chosen(element: str, numbers: Sequence[Json], site: ReaderSite) -> Json:
-    """One of several numbers: for a visit the one that is known here, else the one of its type, else the first."""
+    """One of several identifiers: for a visit one that is known here, else one of its type, else the first."""
     if not numbers or element not in VISITS:
         return numbers[0] if numbers else {}
     known = [each for each in numbers if site.knows(site.subject_of(_value(each)))]
@@ -155,7 +155,7 @@ def _chosen(element: str, numbers: Sequence[Json], site: ReaderSite) -> Json:
 
 
 def _record_numbers(patient: Json, site: ReaderSite) -> list[Json]:
-    """The patient's numbers of the first of the site's types that occurs, else those without a type."""
+    """The patient's identifiers of the first of the site's types that occurs, else those without a type."""
     numbers = [each for each in _current(patient) if len(_value(each)) <= MAX_LENGTH]
     for kind in site.words.mrn_types:
         if found := [each for each in numbers if kind.upper() in _types(each)]:

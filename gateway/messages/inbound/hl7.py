@@ -1,11 +1,11 @@
-"""An inbound HL7 message, and what every reader of one asks: a field, an instant, whose it is, at which chair.
+"""Common parts of the HL7 readers: fields, identifiers, instants, drugs and chairs of an inbound message.
 
-Every field that is read is noted with its place and its meaning, for `capgate explain`. What stops a reader on the way
-is its answer, raised as `Stop`; answers name fields and never repeat what stands in them.
+Every field that is read is recorded with its place and its meaning, for `capgate explain`. A reader that cannot go on
+raises its answer as `Stop`; answers name fields and never repeat their values.
 """
 
 from gateway.messages.hl7v2 import Hl7Message, Segment
-from gateway.messages.inbound.answers import Ignored, ReaderSite, Rejected, Taken, Term
+from gateway.messages.inbound.answers import FieldRead, Ignored, ReaderSite, Rejected, Term
 from gateway.messages.inbound.json_message import Stop
 from gateway.messages.instants import Instant, InstantError, read_hl7_instant
 from gateway.session.facts import AgentClass, CapRef
@@ -16,48 +16,48 @@ _ACCEPTED_TIME = "accepted: a date with a time of day, as in 20260310150000-0400
 
 
 def hl7_message_id(header: Segment) -> str:
-    """The id of the message with this MSH among all senders': who sent it, and its control id; "" where it has none."""
+    """The message's id, unique among all senders: sender and control id (MSH-10); "" without a control id."""
     return f"{header.get(3)[:MAX_LENGTH]}|{header.get(10)[:199]}" if header.get(10) else ""
 
 
 class Hl7:
-    """One message under the reader's eye. `taken` grows with every field that is read."""
+    """One message being read. Every field that is read is appended to `fields`."""
 
-    def __init__(self, message: Hl7Message, known_at_us: int, site: ReaderSite, taken: list[Taken]) -> None:
+    def __init__(self, message: Hl7Message, known_at_us: int, site: ReaderSite, fields: list[FieldRead]) -> None:
         self.message = message
         self.known_at_us = known_at_us
         self.site = site
-        self.taken = taken
+        self.fields = fields
         self.message_id = hl7_message_id(message.first("MSH"))
 
-    def take(self, segment: Segment, field: int, what: str, component: int = 1) -> str:
-        """The text of a field, "" if there is none."""
+    def text(self, segment: Segment, field: int, what: str, component: int = 1) -> str:
+        """The text of a field, "" if there is none; `what` is what it is read as."""
         return self.note(f"{segment.name}-{field}", what, segment.get(field, component))
 
     def note(
         self, where: str, what: str, text: str, term: Term | None = None, meaning: str = "", label: str = ""
     ) -> str:
-        """The text, noted as read."""
+        """Record the text as read, and return it."""
         if text:
-            self.taken.append(Taken(where, what, text, term, meaning, label))
+            self.fields.append(FieldRead(where, what, text, term, meaning, label))
         return text
 
     def identifier(self, segment: Segment, field: int, what: str, component: int = 1) -> str:
-        """The text of a field that names something; too long a one is rejected."""
-        text = self.take(segment, field, what, component)
+        """The text of a field that is an identifier. Raises Stop if it is too long."""
+        text = self.text(segment, field, what, component)
         if len(text) > MAX_LENGTH:
             raise self.rejected("bad-data", f"{segment.name}-{field}: too long; accepted: 1 to {MAX_LENGTH} characters")
         return text
 
     def instant(self, segment: Segment, field: int, what: str) -> Instant | None:
         """The instant in a field, None if it is empty."""
-        text = self.take(segment, field, what)
+        text = self.text(segment, field, what)
         if not text:
             return None
         return self._read_instant(text, f"{segment.name}-{field}")
 
     def instant_or_reject(self, *places: tuple[Segment, int], what: str) -> Instant:
-        """The instant in the first of the fields that has one; it needs a time of day."""
+        """The instant in the first of the fields that is not empty. Raises Stop without a time of day."""
         names = " or ".join(f"{segment.name}-{field}" for segment, field in places)
         for segment, field in places:
             at = self.instant(segment, field, what)
@@ -76,7 +76,7 @@ class Hl7:
             raise self.rejected("bad-time", f"{where}: {problem}; {_ACCEPTED_TIME}") from None
 
     def agent(self, segment: Segment, field: int) -> tuple[AgentClass, bool, str]:
-        """The class of the drug coded there, whether it is only presumed, and what the sender should know of that."""
+        """The class of the drug coded there, whether it is only presumed, and a note for the sender about that."""
         codes = (segment.get(field), segment.get(field, 4))
         agent = self.site.words.agent(codes)
         for place, code in zip((f"{segment.name}-{field}", f"{segment.name}-{field}.4"), codes, strict=True):
@@ -98,12 +98,12 @@ class Hl7:
         return None
 
     def rejected(self, code: str, text: str) -> Stop:
-        """To be raised: what must be mended."""
+        """The Stop to raise for a message that must be corrected."""
         places = (place.split("-") for place in self.site.words.visit_from)
         visits = (self.message.first(name).get(int(field)) for name, field in places)
         visit = next(filter(None, visits), "")
         return Stop(Rejected(self.message_id, code, text, self.site.subject_of(visit) if visit else ""))
 
     def ignored(self, code: str, text: str) -> Stop:
-        """To be raised: why it changes nothing here."""
+        """The Stop to raise for a message that changes nothing here."""
         return Stop(Ignored(self.message_id, code, text))

@@ -1,9 +1,9 @@
-"""`ADT`: visits open, move, close and are cancelled; whom a chair serves follows from it.
+"""Reader of `ADT`: visits that open, move, close or are cancelled, and the cap at a patient's chair that follows.
 
-A chair is weak evidence: it binds a cap that serves nobody, and what contradicts another patient's cooling goes to the
-work list instead. A closed visit ends the patient's cooling; its cancellation takes that back. A cancelled registration
-takes the bindings back from their beginning, so that what was counted is held for a person. Numbers that change are
-read in hl7_numbers.py.
+A chair is weak evidence: it binds only a cap that serves no patient; a contradiction to another patient's cooling
+becomes a work item. A closed visit ends the patient's cooling, unless the closing is cancelled. A cancelled
+registration voids the bindings from their beginning, so that increments are held for a person. Changes of identifiers
+are read in hl7_numbers.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,12 +14,12 @@ from gateway.messages.hl7v2 import Hl7Message
 from gateway.messages.inbound.answers import Accepted, Inbound
 from gateway.messages.inbound.hl7 import Hl7
 from gateway.messages.inbound.hl7_identity import (
-    Whose,
+    PatientContext,
     identity_of,
     names_visit,
+    patient_context,
     stated_identity,
     stated_numbers,
-    whose,
 )
 from gateway.messages.inbound.hl7_numbers import number_changes, read_numbers
 from gateway.session import facts
@@ -30,7 +30,7 @@ CHAIR_EVIDENCE = "ehr"
 
 
 def read_adt(hl7: Hl7) -> Inbound:
-    """What the trigger event of the message changes here."""
+    """Read the message by its trigger event."""
     trigger = hl7.message.first("MSH").get(9, 2) or hl7.message.first("EVN").get(1)
     read = _TRIGGERS.get(trigger.upper())
     if read is None:
@@ -38,9 +38,9 @@ def read_adt(hl7: Hl7) -> Inbound:
     return read(hl7)
 
 
-def _about(hl7: Hl7) -> Whose:
-    """Whose visit; only one that has to do with this gateway."""
-    about = whose(hl7, (hl7.message.first("PV1"), 3))
+def _about(hl7: Hl7) -> PatientContext:
+    """The message's visit. Raises Stop if it does not concern this gateway."""
+    about = patient_context(hl7, (hl7.message.first("PV1"), 3))
     if about.chair is None and not hl7.site.knows(about.subject):
         raise hl7.ignored("not-ours", "PV1-3 names no chair of this gateway, and the visit has no cap here")
     return about
@@ -52,7 +52,7 @@ def _opened(hl7: Hl7) -> Inbound:
 
 
 def _updated(hl7: Hl7) -> Inbound:
-    """An update may be the first to name the chair. Who had a cap before it moves nowhere: that is A02's."""
+    """A08: an update may be the first message with the chair. It moves no patient who has a cap: only A02 does."""
     if not names_visit(hl7):
         return _person_updated(hl7)
     about = _about(hl7)
@@ -67,7 +67,7 @@ def _updated(hl7: Hl7) -> Inbound:
 
 
 def _person_updated(hl7: Hl7) -> Inbound:
-    """What is said anew of a person, for the visit that is named, else for all under way with the record number."""
+    """A08, A31: changed data of a person, for the visit that is named, else for all sessions with the record number."""
     if names_visit(hl7):
         return Accepted(hl7.message_id, (), _about(hl7).identities, "identifiers alone")
     own = stated_numbers(hl7).holders(hl7.site, "mrn")
@@ -84,7 +84,7 @@ def _moved(hl7: Hl7) -> Inbound:
 
 
 def _changed_class(hl7: Hl7) -> Inbound:
-    """Outpatient became inpatient or the other way round: perhaps under another visit, and at another place."""
+    """A06, A07: outpatient became inpatient or the reverse, perhaps with another visit number and another place."""
     changes = number_changes(hl7)
     if not changes:
         return _moved(hl7)
@@ -96,14 +96,14 @@ def _changed_class(hl7: Hl7) -> Inbound:
     if before is None:
         moved = _moved(hl7)
         return msgspec.structs.replace(moved, merges=changes) if isinstance(moved, Accepted) else moved
-    about = Whose(before, (), hl7.chair(hl7.message.first("PV1"), 3))
+    about = PatientContext(before, (), hl7.chair(hl7.message.first("PV1"), 3))
     left = [cap for cap in _serving(hl7, about) if about.chair is not None and cap != about.chair]
     facts_of_move = (*_released(hl7, about, left), *_at_chair(hl7, about))
     return msgspec.structs.replace(answer, facts=(*facts_of_move, *answer.facts))
 
 
 def _swapped(hl7: Hl7) -> Inbound:
-    """Two patients take each other's chairs. While one of them is cooled, a person says who is where."""
+    """A17: two patients exchange chairs; while one of them is being cooled, work items instead."""
     both = [_in_group(hl7, group) for group in hl7.message.groups("PID")]
     if len(both) != 2:
         raise hl7.rejected("bad-data", "PID: accepted are two patients, each with PV1")
@@ -126,14 +126,14 @@ def _is_cooled(hl7: Hl7, subject: str) -> bool:
     return subject in hl7.site.treated and not hl7.site.is_done(subject)
 
 
-def _in_group(hl7: Hl7, group: Hl7Message) -> Whose:
-    """Whose visit the group of a message is about, and where."""
+def _in_group(hl7: Hl7, group: Hl7Message) -> PatientContext:
+    """The visit and the chair of one group of a message."""
     header = [segment for segment in hl7.message.segments if segment.name in ("MSH", "EVN")]
-    part = Hl7(Hl7Message((*header, *group.segments)), hl7.known_at_us, hl7.site, hl7.taken)
+    part = Hl7(Hl7Message((*header, *group.segments)), hl7.known_at_us, hl7.site, hl7.fields)
     identity = identity_of(part)
     if identity is None:
         raise hl7.rejected("no-visit", "PV1: no visit; accepted: the visits of both patients")
-    return Whose(identity.subject, (identity,), part.chair(part.message.first("PV1"), 3))
+    return PatientContext(identity.subject, (identity,), part.chair(part.message.first("PV1"), 3))
 
 
 def _closed(hl7: Hl7) -> Inbound:
@@ -192,12 +192,12 @@ _TRIGGERS: Mapping[str, Callable[[Hl7], Inbound]] = {
 }
 
 
-def _serving(hl7: Hl7, about: Whose) -> list[CapRef]:
+def _serving(hl7: Hl7, about: PatientContext) -> list[CapRef]:
     return sorted(hl7.site.bound.caps_of(about.subject))
 
 
-def _at_chair(hl7: Hl7, about: Whose) -> tuple[AnyFact, ...]:
-    """The cap at the patient's chair serves the patient, unless it still serves another one."""
+def _at_chair(hl7: Hl7, about: PatientContext) -> tuple[AnyFact, ...]:
+    """Bind the cap at the patient's chair to the patient, unless it still serves another one."""
     if about.chair is None:
         return ()
     served = hl7.site.bound.get(about.chair)
@@ -219,7 +219,7 @@ def _binding(hl7: Hl7, cap: CapRef, subject: str) -> facts.PatientBound:
     )
 
 
-def _released(hl7: Hl7, about: Whose, caps: list[CapRef]) -> tuple[AnyFact, ...]:
+def _released(hl7: Hl7, about: PatientContext, caps: list[CapRef]) -> tuple[AnyFact, ...]:
     at_us = _when(hl7)
     return tuple(
         facts.PatientReleased(
@@ -241,7 +241,7 @@ def _work(hl7: Hl7, what: WorkKind, cap: CapRef | None, subject: str) -> facts.W
 
 
 def _when(hl7: Hl7, *, discharge: bool = False) -> int:
-    """When it happened: a discharge by PV1-45, else EVN-6, EVN-2 (when it was recorded), MSH-7. UTC microseconds."""
+    """When the event happened, UTC microseconds: a discharge by PV1-45; else EVN-6, EVN-2 (recorded) or MSH-7."""
     event, header = hl7.message.first("EVN"), hl7.message.first("MSH")
     left = [(hl7.message.first("PV1"), 45)] if discharge else []
     at = hl7.instant_or_reject(*left, (event, 6), (event, 2), (header, 7), what="when it happened")

@@ -1,7 +1,7 @@
-"""Associations of a unit and a patient (IHE PCIM, DEV-51 and DEV-52): `ORU^R01` with OBR-4 69136.
+"""Reader of device-patient associations (IHE PCIM, DEV-51 and DEV-52): `ORU^R01` with OBR-4 69136.
 
-The manager sends what stands again after a break, so the same association sent twice is one. OBX-11 says how sure it
-is: F and C act, R waits for its confirmation, D and W take an association back from its beginning.
+The association manager repeats current associations after an interruption, so a repeat changes nothing. OBX-11 is the
+status: F and C take effect, R awaits confirmation, D and W void an association from its beginning.
 """
 
 from gateway.messages.hl7v2 import Hl7Message, Segment
@@ -26,7 +26,7 @@ def is_association(message: Hl7Message) -> bool:
 
 
 def read_association(hl7: Hl7) -> Inbound:
-    """One fact for each association in the message that concerns a cap of ours."""
+    """One fact for each association in the message that concerns a cap of this gateway."""
     identity = identity_of(hl7)
     found: list[AnyFact] = []
     for group in hl7.message.groups("OBR"):
@@ -43,7 +43,7 @@ def _event(line: Segment) -> str:
 
 def _read_line(hl7: Hl7, group: Hl7Message, line: Segment, identity: Identity | None) -> AnyFact:
     event = hl7.note("OBX-5", "event", _event(line))
-    status = hl7.take(line, 11, "how sure").upper()
+    status = hl7.text(line, 11, "how sure").upper()
     cap = _cap(hl7, group)
     subject = "" if identity is None else identity.subject
     if not subject and (event == _BOUND or status in _VOID):
@@ -77,9 +77,9 @@ def _device(group: Hl7Message) -> Segment:
 
 
 def _cap(hl7: Hl7, group: Hl7Message) -> CapRef:
-    """The cap that the device and the chair name together; of two that disagree the device stands."""
+    """The cap named by the device and the chair; if they disagree, the device's."""
     device = _device(group)
-    named = hl7.take(device, 10, "device").lower()
+    named = hl7.text(device, 10, "device").lower()
     chair = hl7.chair(device, 9) or hl7.chair(hl7.message.first("PV1"), 3)
     unit = hl7.site.words.units.get(named, named)
     own = sorted(cap for cap in hl7.site.caps if cap.device == unit)

@@ -1,7 +1,7 @@
-"""Whom an HL7 message is about: by its visit, by the numbers of a session under way, or by the cap at its chair.
+"""Identifies an HL7 message's patient: by the visit, by the numbers of a session under way, or by the cap at the chair.
 
-Which field names the visit, and which of a patient's numbers is the record number, the site says:
-`[ehr] visit_from` and `mrn_types`.
+The site configures which field names the visit (`[ehr] visit_from`) and which of a patient's numbers is the record
+number (`mrn_types`).
 """
 
 import re
@@ -19,8 +19,8 @@ from gateway.session.facts import AnyFact, CapRef
 _ACCOUNT = "PID-18"
 
 
-class Whose(msgspec.Struct, frozen=True):
-    """Whom a message is about, by its visit or by the cap at its chair."""
+class PatientContext(msgspec.Struct, frozen=True):
+    """A message's patient, and the cap at the chair that it names."""
 
     subject: str
     identities: tuple[Identity, ...] = ()
@@ -28,9 +28,9 @@ class Whose(msgspec.Struct, frozen=True):
 
 
 def identity_of(hl7: Hl7) -> Identity | None:
-    """The patient's identifiers: of the visit that is named, else of whom the numbers mean. None: nobody.
+    """The patient's identifiers: by the visit that is named, else by the other numbers; None if neither finds one.
 
-    What may be about several patients stops the reading, and goes to the work list of each.
+    Raises Stop, with a work item for each candidate, if several patients may be meant.
     """
     stated = stated_numbers(hl7)
     visit, is_account = _visit(hl7)
@@ -41,7 +41,7 @@ def identity_of(hl7: Hl7) -> Identity | None:
 
 
 def stated_identity(hl7: Hl7, known: Identity) -> Identity:
-    """What the message says of somebody who is known."""
+    """The identity in the message, about a patient who is known."""
     return _identity(hl7, Number(known.visit, known.visit_authority or ""), stated_numbers(hl7), known)
 
 
@@ -51,12 +51,12 @@ def _identity(hl7: Hl7, visit: Number, stated: Stated, known: Identity | None) -
         identity(hl7.site, stated, visit, known),
         name=_name(hl7, person),
         birth_date=_birth_date(hl7, person),
-        sex=(hl7.take(person, 8, "sex")[:MAX_LENGTH] or None) if "sex" in hl7.site.words.kept else None,
+        sex=(hl7.text(person, 8, "sex")[:MAX_LENGTH] or None) if "sex" in hl7.site.words.kept else None,
     )
 
 
 def _visit(hl7: Hl7) -> tuple[Number | None, bool]:
-    """The visit in the first of the site's fields that is filled, and whether it stands where accounts do."""
+    """The visit in the first of the site's fields that is not empty, and whether that is an account's field."""
     for place in hl7.site.words.visit_from:
         name, field = place.split("-")
         segment = hl7.message.first(name)
@@ -67,7 +67,7 @@ def _visit(hl7: Hl7) -> tuple[Number | None, bool]:
 
 
 def names_visit(hl7: Hl7) -> bool:
-    """Whether a field of the site's names the visit."""
+    """Whether one of the site's fields names the visit."""
     return _visit(hl7)[0] is not None
 
 
@@ -80,9 +80,9 @@ def stated_numbers(hl7: Hl7) -> Stated:
 
 
 def record_numbers(hl7: Hl7, person: Segment) -> tuple[Number, ...]:
-    """The record numbers in PID-3, those of the type first that the site names first; without a type if there is none.
+    """The record numbers in PID-3: of the first of the site's types that occurs, else those without a type.
 
-    A number of another type, as a social security number, is none.
+    Numbers of other types, such as a social security number, are ignored.
     """
     where, numbers = f"{person.name}-3", person.repetitions(3)
     found = typed_numbers(numbers, hl7.site.words.mrn_types)
@@ -103,7 +103,7 @@ def typed_numbers(repetitions: tuple[Repetition, ...], types: tuple[str, ...]) -
 
 
 def authority_of(number: Repetition) -> str:
-    """Who assigned it, by component 4 of a CX: `namespace&universal id`."""
+    """The assigning authority, component 4 of a CX: `namespace&universal id`."""
     parts = number[3] if len(number) > 3 else ()
     namespace, universal = ("" if part.strip() == '""' else part.strip() for part in (*parts, "", "")[:2])
     return f"{namespace}&{universal}" if universal else namespace
@@ -124,12 +124,12 @@ def _name(hl7: Hl7, person: Segment) -> str | None:
 def _birth_date(hl7: Hl7, person: Segment) -> str | None:
     if "birth_date" not in hl7.site.words.kept:
         return None
-    text = hl7.take(person, 7, "birth date")[:8]
+    text = hl7.text(person, 7, "birth date")[:8]
     return f"{text[:4]}-{text[4:6]}-{text[6:]}" if re.fullmatch(r"[0-9]{8}", text) else None
 
 
-def whose(hl7: Hl7, *locations: tuple[Segment, int]) -> Whose:
-    """Whom the message is about. Another gateway's chair stops the reading, and so does a message about nobody."""
+def patient_context(hl7: Hl7, *locations: tuple[Segment, int]) -> PatientContext:
+    """The message's patient and chair. Raises Stop for another gateway's chair, and if no patient is identified."""
     identity = identity_of(hl7)
     named = any(segment.get(field, part) for segment, field in locations for part in (1, 2, 3))
     caps = (hl7.chair(segment, field) for segment, field in locations)
@@ -137,7 +137,7 @@ def whose(hl7: Hl7, *locations: tuple[Segment, int]) -> Whose:
     if identity is not None:
         if named and cap is None and not hl7.site.knows(identity.subject):
             raise hl7.ignored("not-ours", "PV1-3 names no chair of this gateway, and the visit has no cap here")
-        return Whose(identity.subject, (identity,), cap)
+        return PatientContext(identity.subject, (identity,), cap)
     if cap is None:
         if named:
             raise hl7.ignored("not-ours", "PV1-3 names no chair of this gateway")
@@ -149,15 +149,15 @@ def whose(hl7: Hl7, *locations: tuple[Segment, int]) -> Whose:
     if known is not None and stated_numbers(hl7).contradicts(known):
         work = chair_disagrees(cap, subject, hl7.known_at_us, hl7.message_id)
         raise Stop(Accepted(hl7.message_id, (work,), note=UNCLEAR))
-    return Whose(subject, (), cap)
+    return PatientContext(subject, (), cap)
 
 
 def _names(hl7: Hl7) -> str:
     return " or ".join(hl7.site.words.visit_from)
 
 
-def disagreement(hl7: Hl7, about: Whose) -> tuple[AnyFact, ...]:
-    """Work for a person where the chair in the message serves another patient than its visit."""
+def disagreement(hl7: Hl7, about: PatientContext) -> tuple[AnyFact, ...]:
+    """A work item if the message's chair serves another patient than its visit's."""
     served = hl7.site.bound.get(about.chair) if about.chair is not None else None
     if served is None or served == about.subject or hl7.site.is_done(served):
         return ()

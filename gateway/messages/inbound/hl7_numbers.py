@@ -1,8 +1,9 @@
-"""`ADT` that changes numbers: record numbers, accounts and visits are merged, changed, or moved to another patient.
+"""Reader of `ADT` that changes identifiers: merges, changes and moves of record numbers, accounts and visits.
 
 Each `MRG` is paired with the `PID` before it and the `PV1` of its group, however many there are (HL7 2.x, 3.3). A merge
-holds wherever the old number is known. A move (A44, A45) concerns the account or the visit that moves, and nothing else
-of the patient whose it was. Where both visits or patients are known here, their papers lie apart: a person looks.
+applies wherever the old number is known. A move (A44, A45) concerns only the account or the visit that moves, and
+nothing else of its former patient. If both visits or patients are known here, their records stay apart, and a work item
+is raised.
 """
 
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ _EXPECTED = (
 
 
 class _Pair(msgspec.Struct):
-    """What one MRG is about."""
+    """One MRG with the PID and PV1 that it belongs to."""
 
     person: Segment
     old: Segment
@@ -32,7 +33,7 @@ class _Pair(msgspec.Struct):
 
 
 def read_numbers(hl7: Hl7) -> Inbound:
-    """The numbers that the message changes."""
+    """Read the identifier changes of the message."""
     changes = number_changes(hl7)
     if not changes:
         raise hl7.rejected("bad-data", _EXPECTED)
@@ -41,7 +42,7 @@ def read_numbers(hl7: Hl7) -> Inbound:
 
 
 def number_changes(hl7: Hl7) -> tuple[Merge, ...]:
-    """Every change of a number in the message, in order."""
+    """Every identifier change in the message, in order."""
     trigger = hl7.message.first("MSH").get(9, 2) or hl7.message.first("EVN").get(1)
     moves = _MOVED.get(trigger.upper())
     return tuple(dict.fromkeys(change for pair in _pairs(hl7) for change in _changes(hl7, pair, moves)))
@@ -105,7 +106,7 @@ def _number(hl7: Hl7, segment: Segment, place: str | int, what: str) -> Number |
 
 
 def _work(hl7: Hl7, changes: tuple[Merge, ...]) -> Iterator[WorkRaised]:
-    """Work for a person where what became one is known here as two."""
+    """Work items for merged visits or patients that are both known here."""
     for change in changes:
         if change.by != change.kind:
             continue

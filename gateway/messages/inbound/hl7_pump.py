@@ -1,9 +1,9 @@
-"""Pump events (IHE PCD-10) as `ORU^R42` or `ORU^R01`: delivery started, stopped, complete.
+"""Reader of pump events (IHE PCD-10), `ORU^R42` or `ORU^R01`: delivery started, stopped, complete.
 
-A pump does not know what it infuses for. What it says is a hint: its end never starts a count, the MAR or a final
-message does. A start by it does hold a count open where the MAR names its order too. A rate change comes as stop and
-start, a bag's end as complete; keep vein open comes as a start that is none. The event is known by the end of its name,
-because senders differ in all else, and it happened when OBX-14 says, else OBR-7: pumps send late what they stored.
+A pump does not know the order it infuses for, so its events are hints: its end never starts a count, only the MAR or a
+final message does. Its start does delay the count if the MAR names the order too. A rate change comes as stop and
+start, a bag's end as complete; keep-vein-open comes as a start and is ignored. An event is recognised by the end of its
+name, because senders differ in the rest. It happened at OBX-14, else OBR-7: pumps may send stored events late.
 """
 
 import re
@@ -11,7 +11,7 @@ import re
 from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
 from gateway.messages.inbound.hl7 import Hl7
-from gateway.messages.inbound.hl7_identity import Whose, disagreement, whose
+from gateway.messages.inbound.hl7_identity import PatientContext, disagreement, patient_context
 from gateway.session import facts
 from gateway.session.facts import AgentClass, AnyFact, EndSource
 
@@ -22,12 +22,12 @@ _HINT = "a hint: it starts no count until the MAR or a final message tells the e
 
 
 def is_pump_event(message: Hl7Message) -> bool:
-    """Whether the message reports a pump's delivery."""
+    """Whether the message has an event of a pump."""
     return any(_event(segment) for segment in message.all("OBX"))
 
 
 def read_pump(hl7: Hl7) -> Inbound:
-    """The facts of every event in the message."""
+    """The facts of all pump events in the message."""
     found: list[AnyFact] = []
     notes: list[str] = []
     for group in hl7.message.groups("OBR"):
@@ -41,7 +41,7 @@ def read_pump(hl7: Hl7) -> Inbound:
     note = "; ".join(dict.fromkeys(filter(None, notes)))
     if not found:
         return Ignored(hl7.message_id, "no-infusion", note or "no start, stop or end of a delivery under an OBR")
-    about = _whose(hl7)
+    about = _patient(hl7)
     return Accepted(hl7.message_id, (*disagreement(hl7, about), *found), about.identities, note)
 
 
@@ -56,7 +56,7 @@ def _read_event(hl7: Hl7, group: Hl7Message, line: Segment, event: str) -> tuple
         return [], "OBR-2: no order, so nothing could confirm what the pump says"
     agent, presumed, note = hl7.agent(request, 4)
     at = hl7.instant_or_reject((line, 14), (request, 7), what="when it happened")
-    subject = _whose(hl7).subject
+    subject = _patient(hl7).subject
     if event == "START":
         begin = facts.FlushStarted if agent is AgentClass.FLUSH else facts.InfusionStarted
         start = begin(
@@ -88,16 +88,16 @@ def _read_event(hl7: Hl7, group: Hl7Message, line: Segment, event: str) -> tuple
     return [hint], "; ".join(filter(None, (note, said)))
 
 
-def _whose(hl7: Hl7) -> Whose:
-    """Whom the pump serves, by visit or chair. Many pumps know neither, and nobody could mend that."""
+def _patient(hl7: Hl7) -> PatientContext:
+    """The pump's patient, by visit or chair. Ignored without both: many pumps know neither."""
     stay = hl7.message.first("PV1")
     if not any(stay.get(*place) for place in ((19,), (3, 1), (3, 2), (3, 3))):
         raise hl7.ignored("no-visit", "PV1-19 and PV1-3: empty, so nobody knows whom the pump serves")
-    return whose(hl7, (stay, 3))
+    return patient_context(hl7, (stay, 3))
 
 
 def _event(line: Segment) -> str:
-    """START, STOP or COMP; "" for a line that reports no event of a pump."""
+    """START, STOP or COMP; "" for a line without a pump event."""
     for component in (2, 1, 5, 4):
         name = line.get(5, component)
         match = _EVENT.search(name)

@@ -1,9 +1,9 @@
-"""`RAS^O17`: what the MAR charts of an infusion. One RXA says one thing, in the order that the ORC before it names.
+"""Reader of `RAS^O17`: MAR entries about infusions. Each RXA is one entry, of the order that the ORC before it names.
 
-RXA-4 must be filled, so a start carries an end that equals it. An infusion is taken to have ended only where everything
-agrees: an end after the start, charted as complete, no word of a pause or a change and none that nobody here knows, and
-an order under which an end counts. Where the MAR sends each of its steps by itself the word is about RXA-3 alone. What
-is said belongs to the administration that RXA-1, RXA-2 and RXA-3 name.
+RXA-4 is required by HL7, so the entry of a start has an equal end. An infusion has ended only if everything agrees: an
+end after the start, status complete, no word for a pause or a change, no unknown word, and an order status with which
+an end counts. If the MAR sends each step as an entry of its own, the word is about the instant in RXA-3 alone. An entry
+belongs to the administration that RXA-1, RXA-2 and RXA-3 identify.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
 from gateway.messages.inbound.hl7 import Hl7
-from gateway.messages.inbound.hl7_identity import Whose, disagreement, whose
-from gateway.messages.inbound.mar_words import said
+from gateway.messages.inbound.hl7_identity import PatientContext, disagreement, patient_context
+from gateway.messages.inbound.mar_words import words_of
 from gateway.messages.instants import Instant
 from gateway.messages.vocabulary import MarAct
 from gateway.session.facts import AnyFact, WorkKind, WorkRaised
@@ -31,7 +31,7 @@ def read_ras(hl7: Hl7) -> Inbound:
     lines = _lines(hl7.message)
     if not lines:
         raise hl7.rejected("bad-data", "RXA: missing; accepted: one or more administrations")
-    about = whose(hl7, (stay, 3), (lines[0][1], 11))
+    about = patient_context(hl7, (stay, 3), (lines[0][1], 11))
     facts: list[AnyFact] = list(disagreement(hl7, about))
     notes: list[str] = []
     unknown: list[str] = []
@@ -64,11 +64,11 @@ def _lines(message: Hl7Message) -> list[tuple[Segment, Segment]]:
 
 
 def _number(text: str) -> str:
-    """A counter as it is; what is none as its digest, for it may be anything, and facts are kept for good."""
+    """A number unchanged; other text as its digest, for it may be patient data, and facts are kept for ever."""
     return text if text.isdecimal() or not text else hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
-def _work(hl7: Hl7, about: Whose, order: str) -> WorkRaised:
+def _work(hl7: Hl7, about: PatientContext, order: str) -> WorkRaised:
     return WorkRaised(
         at_us=hl7.known_at_us,
         known_at_us=hl7.known_at_us,
@@ -80,9 +80,9 @@ def _work(hl7: Hl7, about: Whose, order: str) -> WorkRaised:
 
 
 class _Line:
-    """One RXA under the reader's eye. `notes` and `unknown` are filled by `administration`."""
+    """The reader of one RXA. `administration` fills `notes` and `unknown`."""
 
-    def __init__(self, hl7: Hl7, about: Whose, order: Segment, line: Segment) -> None:
+    def __init__(self, hl7: Hl7, about: PatientContext, order: Segment, line: Segment) -> None:
         self._hl7 = hl7
         self._about = about
         self._line = line
@@ -91,20 +91,20 @@ class _Line:
         self.order = hl7.identifier(order, 2, "order") or hl7.identifier(order, 3, "order")
         if not self.order:
             raise hl7.rejected("bad-data", "ORC-2: missing; accepted: the order that start, end and changes share")
-        self._said = said(hl7, order, line)
+        self._words = words_of(hl7, order, line)
 
     def administration(self) -> Administration | None:
-        """What the line says of an administration or a step; None if it says nothing of either."""
+        """The chart entry about an administration or a step; None if the line is neither."""
         hl7, line = self._hl7, self._line
-        action = hl7.take(line, 21, "action").upper()
+        action = hl7.text(line, 21, "action").upper()
         if action not in ("", "A", "U", "D"):
             raise hl7.rejected("bad-data", "RXA-21: not accepted; accepted: A, U or D")
         start = hl7.instant(line, 3, "start of infusion")
         base = self._base(start, action)
         if action == "D":
             return self._withdrawn(base)
-        self.unknown = self._said.unknown
-        if self._said.act is MarAct.NOT_GIVEN:
+        self.unknown = self._words.unknown
+        if self._words.act is MarAct.NOT_GIVEN:
             return self._not_given(base, action)
         if start is None:
             raise hl7.rejected("bad-time", "RXA-3: missing; accepted: a date with a time of day")
@@ -113,7 +113,7 @@ class _Line:
             raise hl7.rejected("bad-time", "RXA-4: before RXA-3; accepted: the end of the infusion")
         if self.unknown:
             self.notes += [f"{field}: {_UNKNOWN}" for field in self.unknown]
-            if self._said.act is None:
+            if self._words.act is None:
                 return None
         found = self._step(base, start) if self._is_step(start, end) else self._period(base, start, end)
         if found is not None:
@@ -144,18 +144,18 @@ class _Line:
         return msgspec.structs.replace(base, stage=Stage.WITHDRAWN)
 
     def _not_given(self, base: Administration, action: str) -> Administration | None:
-        """Takes back what was charted; without an end, and as no update, it is about a dose that nobody charted."""
-        if action == "U" or (base.order_known and self._hl7.take(self._line, 4, "end of infusion")):
+        """A withdrawal; None for a line that is no update and has no end: the dose was never charted."""
+        if action == "U" or (base.order_known and self._hl7.text(self._line, 4, "end of infusion")):
             return self._withdrawn(base)
         self.notes.append(_NOT_GIVEN)
         return None
 
     def _is_step(self, start: Instant, end: Instant | None) -> bool:
-        return self._said.is_step and (end is None or (end.at_us == start.at_us and not end.no_time))
+        return self._words.is_step and (end is None or (end.at_us == start.at_us and not end.no_time))
 
     def _step(self, base: Administration, start: Instant) -> Administration | None:
-        """A step that happened at RXA-3."""
-        match self._said.act:
+        """The entry of a step at the instant in RXA-3."""
+        match self._words.act:
             case MarAct.PAUSE:
                 self.notes.append("a pause starts and ends nothing")
                 return self._withdrawn(base) if base.replaces else None
@@ -172,14 +172,14 @@ class _Line:
                 return base
 
     def _period(self, base: Administration, start: Instant, end: Instant | None) -> Administration | None:
-        """What happened from RXA-3 to RXA-4."""
-        act, status = self._said.act, self._said.status
+        """The entry of an infusion from RXA-3 to RXA-4."""
+        act, status = self._words.act, self._words.status
         if end is None or (end.at_us == start.at_us and not end.no_time):
             return self._begun(base, start, is_one_instant=end is not None)
         is_over = act in (None, MarAct.END, MarAct.GIVEN) and self._may_end()
         if is_over and (status is MarAct.COMPLETE or (status is None and act is not None)):
             return msgspec.structs.replace(base, stage=Stage.ENDED, end=end)
-        if is_over and status is MarAct.PARTIAL and act is MarAct.END and self._said.may_end_partial:
+        if is_over and status is MarAct.PARTIAL and act is MarAct.END and self._words.may_end_partial:
             return msgspec.structs.replace(base, stage=Stage.ENDED, end=end)
         if act is MarAct.PAUSE:
             self.notes.append("RXA-9: a pause ends nothing")
@@ -188,10 +188,10 @@ class _Line:
         return msgspec.structs.replace(base, of_order=act is MarAct.RUNS)
 
     def _begun(self, base: Administration, start: Instant, *, is_one_instant: bool) -> Administration | None:
-        """What has no end after its start: a start, unless it is known for a dose of one instant."""
-        act, is_complete = self._said.act, self._said.status is MarAct.COMPLETE
+        """The entry without an end after its start: a start, unless it is known to be a dose of one instant."""
+        act, is_complete = self._words.act, self._words.status is MarAct.COMPLETE
         by_status = act is None and is_complete and is_one_instant and self._hl7.site.words.mar.instant_is_dose
-        if (act is MarAct.GIVEN or by_status) and self._said.status is not MarAct.PARTIAL and self._may_end():
+        if (act is MarAct.GIVEN or by_status) and self._words.status is not MarAct.PARTIAL and self._may_end():
             return msgspec.structs.replace(base, stage=Stage.ENDED, end=start)
         if act is MarAct.PAUSE:
             self.notes.append("a pause starts and ends nothing")
@@ -201,7 +201,7 @@ class _Line:
         return msgspec.structs.replace(base, of_order=act is MarAct.RUNS)
 
     def _may_end(self) -> bool:
-        return self._said.may_end and not self.unknown
+        return self._words.may_end and not self.unknown
 
     def _unclear(self) -> None:
         self.notes.append(

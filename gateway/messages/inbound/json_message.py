@@ -1,6 +1,6 @@
-"""An inbound message whose envelope is sound, and what every reader asks of it: its data, its time, whose it is.
+"""Common parts of the JSON readers: data, time, patient and cap of an inbound event with a valid envelope.
 
-What stops a reader on the way is its answer, raised as `Stop` and returned by `read_json`.
+A reader that cannot go on raises its answer as `Stop`, which `read_json` returns.
 """
 
 from typing import TypeVar
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=InboundModel)
 
 
 class Stop(Exception):
-    """The reader has its answer."""
+    """Ends a reader with `answer`."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer_name(answer))
@@ -27,7 +27,7 @@ class Stop(Exception):
 
 
 class JsonMessage(msgspec.Struct, frozen=True):
-    """An inbound message whose envelope is sound."""
+    """An inbound event with a valid envelope."""
 
     message_id: str
     time: Instant
@@ -49,7 +49,7 @@ class JsonMessage(msgspec.Struct, frozen=True):
         return Stop(Ignored(self.message_id, code, text))
 
     def timed(self) -> Instant:
-        """The time, which must have a time of day."""
+        """The event's time. Raises Stop without a time of day."""
         if self.time.no_time:
             raise self.rejected("bad-time", "time: a date alone; accepted here: a date with a time of day")
         return self.time
@@ -64,7 +64,7 @@ class JsonMessage(msgspec.Struct, frozen=True):
 
 
 def named_subject(data: object, site: ReaderSite) -> str:
-    """Whom data that may not be sound is about: by its visit, its session or its chair; "" if it names none."""
+    """The subject that data, perhaps invalid, names by visit, session or chair; "" if it names none."""
     match data:
         case {"visit": str(visit) | {"value": str(visit)}} | {"patient": {"visit": str(visit) | {"value": str(visit)}}}:
             return site.subject_of(visit)
@@ -77,7 +77,7 @@ def named_subject(data: object, site: ReaderSite) -> str:
 
 
 def cap_of(message: JsonMessage, place: PlacedModel) -> CapRef | None:
-    """The cap that the place names, None if it names none. Another gateway's cap stops the reading."""
+    """The cap that the place names, None if it names none. Raises Stop for another gateway's cap."""
     if place.unit is not None:
         return _cap_of_unit(message, place, place.unit)
     if place.chair is None:

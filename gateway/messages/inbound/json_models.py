@@ -1,7 +1,7 @@
-"""What an engine may send as JSON: the envelope and the data of every inbound type.
+"""Pydantic models of inbound JSON: the CloudEvents envelope and the data of every type.
 
-Readers are tolerant, so unknown fields are passed over; what is known must be right. A field's description is what the
-answer to a rejected message offers as accepted, so descriptions are written for the person who builds the message.
+Unknown fields are ignored; known fields must be valid. A field's description is what the answer to a rejected message
+names as accepted, so descriptions are written for the person who builds the message.
 """
 
 from typing import Annotated, Literal
@@ -14,7 +14,7 @@ _MAX_INT = 2**53  # what every JSON reader keeps exactly; microseconds fit until
 
 
 class InboundModel(BaseModel):
-    """Base of everything read from outside: frozen, no coercion, unknown fields passed over."""
+    """Base of all inbound models: frozen, no coercion, unknown fields ignored."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", str_strip_whitespace=True)
 
@@ -45,7 +45,7 @@ _TIME = "RFC 3339 text with an offset, as in 2026-03-10T15:00:00-04:00"
 
 
 class Envelope(InboundModel):
-    """The CloudEvents attributes that matter here."""
+    """The CloudEvents attributes that are read."""
 
     specversion: Literal["1.0"] = Field(description='"1.0"')
     type: str = Field(min_length=1, max_length=256, description="text, as in org.example.infusion.started.v1")
@@ -57,7 +57,7 @@ class Envelope(InboundModel):
 
 
 class PatientIds(InboundModel):
-    """Who, by the identifiers of the EHR."""
+    """A patient's identifiers in the EHR."""
 
     visit: Identifier | None = Field(default=None, description=_IDENTIFIER)
     mrn: Identifier | None = Field(default=None, description=_IDENTIFIER)
@@ -65,7 +65,7 @@ class PatientIds(InboundModel):
 
 
 class PlacedModel(InboundModel):
-    """Which cap and whose: the fields that all data have in common."""
+    """The fields that all data have in common: cap and patient."""
 
     unit: Segment | None = Field(default=None, description="the unit's name in the gateway, text")
     cap: int | None = Field(default=None, ge=1, le=99, description="the cap's number on its unit, from 1")
@@ -117,7 +117,7 @@ class OrderCheckModel(PlacedModel):
 
 
 class OfSession(PlacedModel):
-    """What a person did or found in one session."""
+    """Base of data about one session, by a person."""
 
     session: Name | None = Field(default=None, description="the session's token, 9 characters")
     person: Name = Field(description="who says so, 1 to 64 characters")
@@ -135,7 +135,7 @@ class Preparation(OfSession):
 
 
 class ToleranceModel(OfSession):
-    """A check of how the patient bears the cooling."""
+    """A check of how the patient tolerates the cooling."""
 
     vital_signs: Literal["ok", "concern"] | None = Field(default=None, description='"ok" or "concern"')
     comfort: Literal["ok", "concern"] | None = Field(default=None, description='"ok" or "concern"')
@@ -143,20 +143,20 @@ class ToleranceModel(OfSession):
 
 
 class CapIdentity(OfSession):
-    """Which cap the patient wears."""
+    """The cap that the patient wears."""
 
     cap_id: Name = Field(description="text as printed on the cap, 1 to 64 characters")
     lot: Name | None = Field(default=None, description="its lot, text of 1 to 64 characters")
 
 
 class CapChange(PlacedModel):
-    """Something was done at the chair that ends cooling."""
+    """An event at the chair that ends cooling."""
 
     source: Name | None = Field(default=None, description="who or what charted it, 1 to 64 characters")
 
 
 class Ack(InboundModel):
-    """The engine's receipt for a message of ours."""
+    """The engine's receipt for a message of the gateway."""
 
     for_: str = Field(alias="for", min_length=1, max_length=256, description="the id of the message it is about")
     result: Literal["stored", "accepted", "rejected", "error"] = Field(
@@ -172,7 +172,7 @@ class Ack(InboundModel):
 
 
 def explain(error: ValidationError, model: type[InboundModel], prefix: str = "") -> str:
-    """What to mend, field by field: never the value that was sent."""
+    """The fields to correct, with what is accepted, without the values that were sent."""
     problems: dict[str, str] = {}
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         path = [str(part) for part in item["loc"][:2]] if item["loc"][0] == "patient" else [str(item["loc"][0])]
@@ -190,7 +190,7 @@ def _accepted(model: type[InboundModel], path: list[str]) -> str:
 
 
 def known_names() -> frozenset[str]:
-    """The fields that a reader of some event looks at."""
+    """The fields that any reader uses."""
     models = [Envelope, PatientIds, Ack, *_with_heirs(PlacedModel)]
     return frozenset(info.alias or name for model in models for name, info in model.model_fields.items())
 

@@ -1,4 +1,4 @@
-"""Data to facts, one reader a type of inbound JSON event, and the registry of all of them: READERS."""
+"""The readers of inbound JSON events, data to facts, one for each type; READERS is their registry."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
@@ -25,7 +25,7 @@ class InboundType(msgspec.Struct, frozen=True):
 
 _AGENT_CLASSES = {agent.value: agent for agent in AgentClass} | {
     "scalp-cooling-relevant": AgentClass.CHEMO,
-    "other": AgentClass.HYDRATION,  # the sender says that it does not matter to cooling: it moves no end (P5)
+    "other": AgentClass.HYDRATION,  # stated as irrelevant to cooling: it changes no infusion end (P5)
 }
 _UNKNOWN_AGENT = "data.agent_class: unknown, so the order counts as chemo unless another message names its class"
 _HINT = 'a hint: it starts no count without data.final true or data.source "mar" or "person"'
@@ -44,13 +44,13 @@ class _Charting(TypedDict):
 
 
 def _charting(message: JsonMessage, data: Infusion) -> _Charting:
-    """Which administration it is about, and when that was charted. What a pump says is about its order."""
+    """The administration and its charting time. An event of a pump is about the whole order."""
     administration = "" if data.source == "pump" else data.administration or ""
     return {"administration": administration, "charted_us": message.recorded_us}
 
 
 def _agent_of(data: Infusion) -> tuple[AgentClass, bool, str]:
-    """The class, whether it is only presumed, and what the sender should know of that."""
+    """The class, whether it is only presumed, and a note for the sender about that."""
     agent = _AGENT_CLASSES.get(data.agent_class or "")
     return (AgentClass.CHEMO, True, _UNKNOWN_AGENT) if agent is None else (agent, False, "")
 
@@ -149,7 +149,7 @@ def _corrected(message: JsonMessage, data: Infusion) -> Inbound:
         known_at_us=message.known_at_us,
         order=_order_of(message, data),
         patient=subject,
-        admin=_AGENT_CLASSES.get(data.agent_class or ""),  # None: the class that the order has already
+        admin=_AGENT_CLASSES.get(data.agent_class or ""),  # None: the order keeps its class
         msg=message.message_id,
         version=changed_us if data.version is None else data.version,
         new_end_us=message.timed().at_us,
@@ -280,7 +280,7 @@ def _patient_left(message: JsonMessage) -> Inbound:
 
 
 def _change_of(message: JsonMessage, data: CapChange) -> tuple[str, tuple[Identity, ...], CapRef | None]:
-    """Whose cooling ended, and on which cap; None where the visit alone was named: on all that serve it."""
+    """The patient whose cooling ended, and the cap; None, for all of the patient's caps, if only the visit is named."""
     cap = cap_of(message, data)
     identity = identity_of(message, data)
     if identity is None:

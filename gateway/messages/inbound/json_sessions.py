@@ -1,4 +1,4 @@
-"""Data to facts, for inbound events about one session as a whole: what a person did, found or signed."""
+"""The readers of inbound JSON events about a whole session: signature, preparation, tolerance check, cap."""
 
 from typing import TypedDict
 
@@ -12,25 +12,25 @@ from gateway.session import facts
 from gateway.session.facts import ToleranceFinding
 
 
-class _Whose(msgspec.Struct, frozen=True):
-    """A session by its token where the sender knew it, and its patient."""
+class _SessionRef(msgspec.Struct, frozen=True):
+    """A session's token, "" if the sender did not know it, and its patient."""
 
     subject: str
     token: str
     identities: tuple[Identity, ...]
 
 
-def _session_of(message: JsonMessage, data: OfSession) -> _Whose:
+def _session_of(message: JsonMessage, data: OfSession) -> _SessionRef:
     """The session that the message names by its token, its visit or its cap."""
     if data.session is None:
         subject, identities = subject_of(message, data)
         if not message.site.knows(subject):
             raise message.ignored("not-ours", "data.visit: no open session of this gateway")
-        return _Whose(subject, "", identities)
+        return _SessionRef(subject, "", identities)
     patient = message.site.session_of(data.session)
     if patient is None:
         raise message.ignored("not-ours", "data.session: no open session of this gateway")
-    return _Whose(patient, data.session, ())
+    return _SessionRef(patient, data.session, ())
 
 
 class _OfSession(TypedDict):
@@ -44,12 +44,12 @@ class _OfSession(TypedDict):
     reason: str
 
 
-def _common_fields(message: JsonMessage, data: OfSession, whose: _Whose) -> _OfSession:
+def _common_fields(message: JsonMessage, data: OfSession, session: _SessionRef) -> _OfSession:
     return {
         "at_us": message.timed().at_us,
         "known_at_us": message.known_at_us,
-        "patient": whose.subject,
-        "token": whose.token,
+        "patient": session.subject,
+        "token": session.token,
         "person": data.person,
         "reason": data.reason or "",
     }
@@ -58,40 +58,40 @@ def _common_fields(message: JsonMessage, data: OfSession, whose: _Whose) -> _OfS
 def finalised(message: JsonMessage) -> Inbound:
     """A person signs a session."""
     data = message.data(Finalisation)
-    whose = _session_of(message, data)
-    fact = facts.SessionFinalized(**_common_fields(message, data, whose))
-    return message.accepted(fact, whose.identities)
+    session = _session_of(message, data)
+    fact = facts.SessionFinalized(**_common_fields(message, data, session))
+    return message.accepted(fact, session.identities)
 
 
 def prepared(message: JsonMessage) -> Inbound:
     """Hair preparation, cap placement and pre-cooling were charted."""
     data = message.data(Preparation)
-    whose = _session_of(message, data)
-    fact = facts.PreparationCharted(**_common_fields(message, data, whose))
-    return message.accepted(fact, whose.identities)
+    session = _session_of(message, data)
+    fact = facts.PreparationCharted(**_common_fields(message, data, session))
+    return message.accepted(fact, session.identities)
 
 
 def tolerated(message: JsonMessage) -> Inbound:
-    """A check of how the patient bears the cooling."""
+    """A check of how the patient tolerates the cooling."""
     data = message.data(ToleranceModel)
-    whose = _session_of(message, data)
+    session = _session_of(message, data)
     found = {"vital_signs": data.vital_signs, "comfort": data.comfort, "scalp": data.scalp}
     if not any(found.values()):
         raise message.rejected("bad-data", 'data.comfort: missing; accepted: "ok" or "concern" of what was checked')
     fact = facts.ToleranceChecked(
-        **_common_fields(message, data, whose),
+        **_common_fields(message, data, session),
         **{what: None if finding is None else ToleranceFinding(finding) for what, finding in found.items()},
     )
-    return message.accepted(fact, whose.identities)
+    return message.accepted(fact, session.identities)
 
 
 def cap_identified(message: JsonMessage) -> Inbound:
-    """Which cap the patient wears."""
+    """The cap that the patient wears."""
     data = message.data(CapIdentity)
-    whose = _session_of(message, data)
+    session = _session_of(message, data)
     fact = facts.CapIdentified(
-        **_common_fields(message, data, whose),
+        **_common_fields(message, data, session),
         cap_id=data.cap_id,
         lot=data.lot or "",
     )
-    return message.accepted(fact, whose.identities)
+    return message.accepted(fact, session.identities)

@@ -1,7 +1,7 @@
-"""What the words on one line of the MAR say: RXA-9 and RXA-20, every repetition and both codings, and the order's ORC.
+"""Interprets the codes and words of one MAR line: RXA-9 and RXA-20 with all repetitions and codings, and the ORC.
 
-A coding is known by its code or its text; a text that is in no table makes it unknown, whatever its code, for the text
-is what was charted.
+A coding has a meaning by its code or its text; an unknown text makes it unknown whatever its code, for the text is what
+was charted.
 """
 
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ _CODINGS = ((1, 2), (4, 5))  # code and text, in a CE or CWE
 _STATUSES = frozenset({MarAct.COMPLETE, MarAct.PARTIAL})
 
 
-class Said(msgspec.Struct, frozen=True):
-    """What a line says in words."""
+class MarWords(msgspec.Struct, frozen=True):
+    """The meaning of the words on a line."""
 
-    act: MarAct | None  # the step that counts least of those it names
-    status: MarAct | None  # complete, partial
-    is_step: bool  # its word stands where words are steps that happened at RXA-3
-    unknown: tuple[str, ...]  # the fields with words in no table
-    may_end: bool  # ORC-1 and ORC-5 have values under which an end counts
-    may_end_partial: bool
+    act: MarAct | None  # of the steps it names, the one that counts fewest minutes
+    status: MarAct | None  # COMPLETE, PARTIAL or none
+    is_step: bool  # it has a word in a field whose words are steps at the instant in RXA-3
+    unknown: tuple[str, ...]  # the fields with unknown words
+    may_end: bool  # ORC-1 and ORC-5 have values with which an end counts
+    may_end_partial: bool  # ORC-5 has a value with which the end of a part counts
 
 
-def said(hl7: Hl7, order: Segment, line: Segment) -> Said:
-    """What the words of `line` say, and those of the ORC before it."""
+def words_of(hl7: Hl7, order: Segment, line: Segment) -> MarWords:
+    """The meaning of the words in `line` and in the ORC before it."""
     acts: dict[str, set[MarAct]] = {}
     unknown: list[str] = []
     for field in ACT_FIELDS:
@@ -39,10 +39,10 @@ def said(hl7: Hl7, order: Segment, line: Segment) -> Said:
     named = set[MarAct]().union(*acts.values())
     steps = {field: known - _STATUSES for field, known in acts.items()}
     mar = hl7.site.words.mar
-    hl7.take(order, 5, "state of the order")
-    hl7.take(order, 1, "order control")
+    hl7.text(order, 5, "state of the order")
+    hl7.text(order, 1, "order control")
     states, controls = _codes(order, 5), _codes(order, 1)
-    return Said(
+    return MarWords(
         act=careful(named),
         status=next((each for each in (MarAct.PARTIAL, MarAct.COMPLETE) if each in named), None),
         is_step=any(steps[field] for field in steps if field in mar.actions_in),
@@ -54,7 +54,7 @@ def said(hl7: Hl7, order: Segment, line: Segment) -> Said:
 
 
 def _codings(hl7: Hl7, line: Segment, field: str, unknown: list[str]) -> Iterator[MarAct]:
-    """The meaning of every coding in the field; those without one are noted in `unknown`."""
+    """The meaning of every coding in the field; a field with an unknown one is added to `unknown`."""
     number = int(field.removeprefix("RXA-"))
     for repetition in line.repetitions(number):
         for code_at, text_at in _CODINGS:
@@ -71,9 +71,9 @@ def _codings(hl7: Hl7, line: Segment, field: str, unknown: list[str]) -> Iterato
 
 
 def _codes(segment: Segment, field: int) -> set[str]:
-    """Every code in the field; "" alone where nothing at all stands in it."""
+    """Every code in the field; only "" if the field is empty."""
     codes = {
-        _part(repetition, 1).upper() or "?"  # something else stands there, which is no code
+        _part(repetition, 1).upper() or "?"  # a value without a code
         for repetition in segment.repetitions(field)
         if any(text.strip() not in ("", '""') for component in repetition for text in component)
     }

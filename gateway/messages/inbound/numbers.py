@@ -15,14 +15,14 @@ UNCLEAR = "its numbers may mean several patients, or speak against each other: a
 
 
 class Stated(msgspec.Struct, frozen=True):
-    """The numbers of a patient in a message; a sender may know several of one kind, the first is the site's choice."""
+    """The numbers of a patient in a message; of several of one kind the first is preferred by the site."""
 
     accounts: tuple[Number, ...] = ()
     mrns: tuple[Number, ...] = ()
 
     @property
     def account(self) -> Number | None:
-        """The account."""
+        """The first account number; None without one."""
         return self.accounts[0] if self.accounts else None
 
     def of(self, kind: NumberKind) -> tuple[Number, ...]:
@@ -36,18 +36,18 @@ class Stated(msgspec.Struct, frozen=True):
                 return ()
 
     def mrn_of(self, known: Identity | None) -> Number | None:
-        """The record number: the one that is known already, else the first."""
+        """The record number: the one that `known` has, else the first."""
         own = None if known is None else known.number("mrn")
         same = (each for each in self.mrns if own is not None and own.is_same(each))
         return next(same, self.mrns[0] if self.mrns else None)
 
     def holders(self, site: ReaderSite, kind: NumberKind) -> list[Identity]:
-        """Who has a number of that kind, and a session under way."""
+        """The identities with one of these numbers of that kind, and with a session under way."""
         found = (known for number in self.of(kind) for known in site.holders(kind, number))
         return list({known.subject: known for known in found}.values())
 
     def contradicts(self, known: Identity) -> bool:
-        """Whether a number of that person is another one here."""
+        """Whether a number of `known` differs from that in the message."""
         kinds: tuple[NumberKind, ...] = ("account", "mrn")
         return any((own := known.number(kind)) is not None and own.is_other(self.of(kind)) for kind in kinds)
 

@@ -1,7 +1,7 @@
-"""The messages in one payload: HL7 batch files, arrays of JSON, FHIR Bundles. Each is read and answered alone. Pure.
+"""Splits a payload into messages: HL7 batch files, JSON arrays, FHIR Bundles. Each is read and answered alone. Pure.
 
-A batch (HL7 2.x, 2.10.3) puts FHS and BHS before and BTS and FTS behind its messages. Every message begins with its own
-MSH, which names its own marks, so a payload is cut there whether or not the envelope is whole.
+A batch (HL7 2.x, 2.10.3) has FHS and BHS before and BTS and FTS after its messages. Every message begins with its own
+MSH, which names its delimiters, so a payload is split there, whether or not the batch envelope is complete.
 """
 
 import re
@@ -20,7 +20,7 @@ _BLANK = b"\xef\xbb\xbf\x0b\x1c\r\n\t \x00"
 
 
 def messages_in(payload: bytes) -> tuple[bytes, ...]:
-    """Each message of the payload, in order; the payload itself where it is one message or nothing that is known."""
+    """The messages of the payload, in order; the payload itself if it is one message or of no known form."""
     bare = payload.strip(_BLANK)
     if len(payload) > MAX_PARTS_BYTES:
         return (payload,)
@@ -41,7 +41,7 @@ def _of_hl7(bare: bytes) -> Iterator[bytes]:
 
 
 def _of_json(bare: bytes) -> Iterator[bytes]:
-    """The elements of an array, and the resources of a Bundle that are read."""
+    """The elements of an array, and the administrations of a Bundle."""
     try:
         decoded: object = msgspec.json.decode(bare)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,1 +1,1 @@
-"""Outcomes become bytes: CloudEvents JSON, HL7 v2, FHIR."""
+"""Encoding of outcomes as CloudEvents JSON, HL7 v2 and FHIR."""

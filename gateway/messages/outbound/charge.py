@@ -1,4 +1,4 @@
-"""One charge or credit in every notation that the site wants, built once: what is sent again is the same bytes."""
+"""The messages of a charge or credit, in every notation of the site; built once, so that repeats are byte-equal."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from gateway.messages.outbound.site import ChargeSite
 
 
 class ReleasedCharge(msgspec.Struct, frozen=True):
-    """A charge or credit with all that any notation says of it."""
+    """A charge or credit with everything that any notation needs."""
 
     event: Event
     data: ChargeData
@@ -24,7 +24,7 @@ class ReleasedCharge(msgspec.Struct, frozen=True):
 
 
 class ChargeMessage(msgspec.Struct, frozen=True):
-    """One form of it. `id` is the outbox's; a receipt names the charge's key, or this id."""
+    """The message in one notation. `id` is its id in the outbox; a receipt names it or the charge's key."""
 
     form: Notation
     id: str
@@ -32,7 +32,7 @@ class ChargeMessage(msgspec.Struct, frozen=True):
 
 
 def charge_messages(site: ChargeSite, released: ReleasedCharge) -> Iterator[ChargeMessage]:
-    """A message for each of the site's formats."""
+    """A message for each of the site's notations."""
     key = released.data.charge
     for form in site.formats:
         match form:

@@ -1,7 +1,7 @@
-"""What goes under `dev/`: gateway, units, caps, alarms and session heads, without patient identifiers.
+"""The messages under `dev/`: gateway, units, caps, alarms and session heads, without patient identifiers.
 
-One struct a JSON Schema (schemas/*.json); fields in the order of the message. A field with a default is left out where
-it says nothing; null says that the unit cannot tell.
+One struct for each JSON Schema (schemas/*.json), fields in the order of the message. A field with a default is left out
+when it has the default; null means that the unit does not report the value.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ SESSION_HEAD = kind("session.head", "session-head")
 
 
 class GatewayState(StrEnum):
-    """Whether the gateway is there."""
+    """Whether the gateway is online."""
 
     ONLINE = "online"
     OFFLINE = "offline"
@@ -33,7 +33,7 @@ class GatewayState(StrEnum):
 class StatusReason(StrEnum):
     """Why a gateway is offline."""
 
-    CONNECTION_LOST = "connection-lost"  # the broker's word: the will
+    CONNECTION_LOST = "connection-lost"  # in the will, which the broker publishes
     SHUTDOWN = "shutdown"
     RESTART = "restart"
 
@@ -46,7 +46,7 @@ class ClockState(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StatusRole(StrEnum):
-    """What says it, where that is no gateway."""
+    """The program that publishes the status, if it is not a gateway."""
 
     BRIDGE = "bridge"
 
@@ -65,7 +65,7 @@ class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 def gateway_status_event(origin: Origin, at_us: int, status: GatewayStatus, edition: str) -> Event:
-    """`edition` tells statuses of one epoch apart: "birth", "will", "farewell", or a number when something changed.
+    """`edition` distinguishes statuses of one epoch: "birth", "will", "farewell", or a number for a later change.
 
     A will is fixed when the connection is made, so its time is that of the connection, not of the loss.
     """
@@ -87,7 +87,7 @@ class LinkState(StrEnum):
 
 
 class CapStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One cap of a unit as the last reading had it; unknown while the link is down."""
+    """One cap of a unit by the last reading; unknown while the link is down."""
 
     cap: int
     run_state: RunState
@@ -105,7 +105,7 @@ class UnitStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fault: FaultKind | None = None  # why the link is down
     profile: str
     serial_number: str | None = None
-    line: str | None = None  # digest of where it is read: 16 hexadecimal digits, alike where another reads the same
+    line: str | None = None  # digest of line and address, 16 hexadecimal digits, equal for gateways that read the same
     caps: tuple[CapStatus, ...]
     alarms: tuple[str, ...]  # canonical codes
     observed_at: Rfc3339 | None  # the last reading; null: none yet
@@ -122,7 +122,7 @@ def unit_up_event(
     chairs: Mapping[int, str],
     trace: Trace,
 ) -> Event:
-    """A unit that answers, as `reading` has it; `chairs` maps a cap to its chair."""
+    """The status of a unit that answers, from `reading`; `chairs` maps a cap to its chair."""
     observed_at = rfc3339(reading.observed_at.utc_us)
     status = UnitStatus(
         unit=reading.unit,
@@ -163,7 +163,7 @@ def unit_down_event(
     observed_us: int | None,
     trace: Trace,
 ) -> Event:
-    """A unit that gives no reading: every cap is unknown. `caps` maps each cap to its chair, if it has one."""
+    """The status of a unit without a reading: every cap is unknown. `caps` maps each cap to its chair, if any."""
     status = UnitStatus(
         unit=unit,
         link=LinkState.DOWN,
@@ -180,7 +180,7 @@ def unit_down_event(
 
 
 class TemperatureValue(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One point: a value, or the reason there is none. `name` says what it is: coolant is never the body."""
+    """One measured point: a value, or the reason there is none. `name` is the canonical point, never a body site."""
 
     name: str  # canonical: cap_front, coolant_supply ...
     value: float | None
@@ -219,7 +219,7 @@ def _temperature_value(name: str, measured: Measurement) -> TemperatureValue:
 
 
 class Aspect(StrEnum):
-    """What of a cap changed."""
+    """The property of a cap that changed."""
 
     RUN_STATE = "run-state"
     PHASE = "phase"
@@ -252,7 +252,7 @@ def cap_event(origin: Origin, change: CapEvent, *, event_id: str, trace: Trace) 
 
 
 class AlarmState(StrEnum):
-    """Whether an alarm stands."""
+    """The state of an alarm."""
 
     RAISED = "raised"
     CLEARED = "cleared"
@@ -265,7 +265,7 @@ class AlarmData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     state: AlarmState
     since: Rfc3339
     text: str
-    resend_since: Rfc3339 | None = None  # what the engine sent since then it must send again; None: nothing
+    resend_since: Rfc3339 | None = None  # the engine must send again its messages since then; None: none
 
 
 def alarm_event(origin: Origin, alarm: AlarmData, at_us: int) -> Event:
@@ -275,12 +275,12 @@ def alarm_event(origin: Origin, alarm: AlarmData, at_us: int) -> Event:
 
 
 class SessionHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reader needs to see that no event of a session is missing: its range, its count, the chain's head."""
+    """The head of a session: number and range of its events and the chain's hash, to check that none is missing."""
 
     session: str
     unit: str
     cap: int
-    attained: int  # increments that stand
+    attained: int  # increments published and not retracted
     charged: int  # units charged and not credited
     events: int  # of this session
     first_sequence: int

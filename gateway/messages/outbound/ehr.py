@@ -1,7 +1,7 @@
-"""What goes under `ehr/`: increments, sessions, charges, and the answer to every inbound message.
+"""The messages under `ehr/`: increments, sessions, charges, and the answer to every inbound message.
 
-These messages name a visit and are restricted, but for the answers, which repeat no content. Fields with a default are
-left out where they say nothing.
+These messages name a visit and are classified as restricted, except the answers, which repeat no content. A field with
+a default is left out when it has the default.
 """
 
 from enum import StrEnum
@@ -40,7 +40,7 @@ class PolicyData(msgspec.Struct, frozen=True):
 
 
 class InfusionEndData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The end that the count begins at, and who said so."""
+    """The infusion end at which the count begins, and its source."""
 
     time: Rfc3339
     source: EndSource
@@ -67,14 +67,14 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ReleaseData(msgspec.Struct, frozen=True):
-    """The state, and codes for why it is held."""
+    """The release state, and the codes of the reasons that hold it."""
 
     state: ReleaseState
     reasons: tuple[str, ...] = ()
 
 
 class PatientData(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Who: the visit always, the rest as the site configures."""
+    """A patient's identifiers: the visit always, the others as the site configures."""
 
     visit: str
     mrn: str | None = None
@@ -84,14 +84,14 @@ class PatientData(msgspec.Struct, frozen=True, omit_defaults=True):
 class IncrementData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One 97009 increment: attained (`emit`), moved (`amend`) or withdrawn (`retract`), with its evidence.
 
-    A retraction names the revision that it takes back and carries what the count is now. No patient: the session is
-    unbound.
+    A retraction names the revision that it retracts and has the evidence of the count as it is now. `patient` is
+    missing while the session is unbound.
     """
 
     session: str
     increment: str  # session token and two digits
     index: int  # 1 is the first
-    revision: str  # A, then the next letter when it moves or comes back
+    revision: str  # A, then the next letter for each change
     op: Op
     attained_at: Rfc3339 | None = None  # none in a retraction
     known_at: Rfc3339
@@ -132,7 +132,7 @@ SESSION_KINDS = {
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Increments of a session: those that stand, those of them that are held, taken back, charged and not credited."""
+    """Numbers of a session's increments: attained, held of these, retracted, and charged and not credited."""
 
     attained: int
     held: int
@@ -141,7 +141,7 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class CorrectionData(msgspec.Struct, frozen=True):
-    """A charge that no longer agrees with the count, or one that is wanting: a person decides (P22)."""
+    """A charge that no longer agrees with the count, or one that is missing, for a person to decide (P22)."""
 
     charge: str
     charged: int  # quantity; 0: nothing yet
@@ -150,7 +150,7 @@ class CorrectionData(msgspec.Struct, frozen=True):
 
 
 class SessionData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A session as it stands after `what` happened."""
+    """A session's state after `what` happened."""
 
     what: SessionChange
     session: str
@@ -159,13 +159,13 @@ class SessionData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     state: SessionState | None = None  # none: published by an earlier version
     phase: Phase
     started_at: Rfc3339
-    cooling_stopped_at: Rfc3339 | None  # null: it runs
+    cooling_stopped_at: Rfc3339 | None  # null: cooling goes on
     policy: PolicyData
     counts: Counts
     flags: tuple[str, ...]
     release: ReleaseData
     corrections: tuple[CorrectionData, ...] = ()  # those that are open
-    missing: tuple[str, ...]  # codes of the documentation that is not there yet
+    missing: tuple[str, ...]  # codes of missing documentation
     mode: Mode
     person: str | None = None  # who finalised; none: the window passed
     patient: PatientData | None = None  # none: unbound
@@ -192,11 +192,11 @@ class ChargeAction(StrEnum):
 
 
 class ChargeData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A released billing line, or the credit that takes one back."""
+    """A released billing line, or the credit that reverses one."""
 
-    charge: str  # 12 characters, the transaction's key in every format
+    charge: str  # 12 characters, the transaction's key in every notation
     action: ChargeAction
-    reverses: str | None = None  # the charge that a credit takes back
+    reverses: str | None = None  # the key of the charge that a credit reverses
     reason: str | None = None  # code, given with a credit
     session: str
     code: Code
@@ -226,7 +226,7 @@ def charge_event(origin: Origin, charge: ChargeData, *, at_us: int, trace: Trace
 
 
 class InboundResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The answer to an inbound message: what became of it, and what to mend. It repeats no content."""
+    """The answer to an inbound message: its result, and what to correct. It repeats no content."""
 
     for_: str | None = msgspec.field(name="for")  # the message's id; null: it had none that could be read
     result: str  # accepted, ignored, rejected

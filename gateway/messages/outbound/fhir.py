@@ -1,4 +1,4 @@
-"""What is sent in FHIR, R4 or R5: charges and credits, and temperatures for charting. Pure.
+"""Charges, credits and temperatures for charting in FHIR, R4 or R5. Pure.
 
 Theory of operation. Every message is a transaction Bundle that may be processed any number of times, in any order: a
 resource is created only if none with its identifier is there. A credit is the same ChargeItem under the same
@@ -38,8 +38,8 @@ _ABSENT_EXTENSION = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _UCUM = "http://unitsofmeasure.org"
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """One look at the temperatures of one cap of a session."""
+class ChartSample(msgspec.Struct, frozen=True, kw_only=True):
+    """The temperatures of one cap of a session at one instant, for charting."""
 
     session: str
     device: Device
@@ -50,23 +50,23 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """Names this look for ever."""
+        """The idempotency key of the sample."""
         return f"{self.session}.{self.device.unit}.{self.device.cap}.{self.at_us // 1000}"
 
 
 def charge_bundle(charge: ChargeData, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
-    """The charge or credit, written down at `at_us`; the Bundle is known as `bundle_id`."""
+    """The Bundle `bundle_id` of a charge or credit recorded at `at_us`."""
     return _transaction([_charge_item(charge, site, at_us)], at_us, bundle_id, charge.mode)
 
 
-def observation_bundle(look: Look, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
-    """The look, charted at `at_us`: the device, and one Observation for each point."""
-    device = _device(look.device, site, look.mode)
+def observation_bundle(sample: ChartSample, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
+    """The Bundle of a sample charted at `at_us`: the device, and one Observation for each point."""
+    device = _device(sample.device, site, sample.mode)
     observations = [
-        _observation(look, name, measured, site, at_us, str(device["fullUrl"]))
-        for name, measured in look.temperatures.items()
+        _observation(sample, name, measured, site, at_us, str(device["fullUrl"]))
+        for name, measured in sample.temperatures.items()
     ]
-    return _transaction([device, *observations], at_us, bundle_id, look.mode)
+    return _transaction([device, *observations], at_us, bundle_id, sample.mode)
 
 
 def _charge_item(charge: ChargeData, site: ChargeSite, at_us: int) -> Json:
@@ -105,14 +105,16 @@ def _device(device: Device, site: ChargeSite, mode: Mode) -> Json:
     return _entry("Device", UNIT_SYSTEM, device.unit, resource, mode)
 
 
-def _observation(look: Look, name: str, measured: Measurement, site: ChargeSite, at_us: int, device_url: str) -> Json:
+def _observation(
+    sample: ChartSample, name: str, measured: Measurement, site: ChargeSite, at_us: int, device_url: str
+) -> Json:
     observation: Json = {
         "status": "preliminary",
         "category": [{"coding": [{"system": _CATEGORY, "code": "procedure"}]}],
         "code": {"coding": [{"system": POINT_SYSTEM, "code": name}], "text": f"{_words(name)} temperature"},
-        "subject": _subject(look.patient, site),
-        "encounter": _numbered(site.visit_system, look.patient.visit),
-        "effectiveDateTime": rfc3339(look.at_us),
+        "subject": _subject(sample.patient, site),
+        "encounter": _numbered(site.visit_system, sample.patient.visit),
+        "effectiveDateTime": rfc3339(sample.at_us),
         "issued": rfc3339(at_us),
         "note": [{"text": "Temperature of the device. Not a body temperature."}],
         "device": {"reference": device_url},
@@ -122,7 +124,7 @@ def _observation(look: Look, name: str, measured: Measurement, site: ChargeSite,
         observation["valueQuantity"] = {"value": value, "unit": "Cel", "system": _UCUM, "code": "Cel"}
     else:
         observation["dataAbsentReason"] = {"coding": [{"system": _ABSENT, "code": "error"}]}
-    return _entry("Observation", OBSERVATION_SYSTEM, f"{look.key}.{name}", observation, look.mode)
+    return _entry("Observation", OBSERVATION_SYSTEM, f"{sample.key}.{name}", observation, sample.mode)
 
 
 def _words(name: str) -> str:
@@ -142,7 +144,7 @@ def _transaction(entries: list[Json], at_us: int, bundle_id: str, mode: Mode) ->
 
 
 def _entry(kind: str, system: str, value: str, resource: Json, mode: Mode, *, updates: bool = False) -> Json:
-    """Creates the resource unless one with this identifier is there, or makes that one what this says."""
+    """A conditional create of the resource by its identifier; with `updates` a conditional update."""
     search = f"identifier={system}|{value}"
     create: Json = {"method": "POST", "url": kind, "ifNoneExist": search}
     update: Json = {"method": "PUT", "url": f"{kind}?{search}"}
@@ -155,17 +157,17 @@ def _entry(kind: str, system: str, value: str, resource: Json, mode: Mode, *, up
 
 
 def _subject(patient: PatientData, site: ChargeSite) -> Json:
-    """The patient by number; without one the visit alone says who it is, and the required subject says so."""
+    """A reference to the patient by number; without one, a text that only the visit identifies the patient."""
     if patient.mrn is None or PatientField.MRN not in site.kept:
         return {"extension": [{"url": _ABSENT_EXTENSION, "valueCode": "unknown"}]}
     return _numbered(site.mrn_system, patient.mrn)
 
 
 def _numbered(system: str, value: str) -> Json:
-    """A reference to whatever has that number."""
+    """A logical reference, by identifier."""
     return {"identifier": {"system": system, "value": value}}
 
 
 def _meta(mode: Mode) -> Json:
-    """Marks what a test gateway sends as no real patient's."""
+    """`meta` with the tag for test data if the gateway is a test one."""
     return {} if mode is Mode.LIVE else {"meta": {"security": [{"system": _ACT_REASON, "code": "HTEST"}]}}

@@ -1,7 +1,7 @@
 """A charge or credit as HL7 2.5.1 `DFT^P03`, one transaction a message. Pure.
 
-The key has 12 characters because FT1-2 does; MSH-10 takes 20, FT1-23 takes 22. FT1-23 is the same on a charge and on
-its credit: no other field of 2.5.1 links them. FT1-8 says it in words; it is withdrawn from 2.7 on.
+A key has 12 characters because FT1-2 has; MSH-10 has 20, FT1-23 has 22. FT1-23 is equal on a charge and on its credit:
+no other field of 2.5.1 links them. FT1-8 has the same in words; it is withdrawn from 2.7 on.
 """
 
 from gateway.messages.hl7v2 import Segment, Value, encode, segment
@@ -19,7 +19,7 @@ _NAMESPACE = "CAPGATE"  # of FT1-23
 
 
 def charge_message(charge: ChargeData, identity: Identity, site: ChargeSite, at_us: int) -> bytes:
-    """The message about `charge`, written down at `at_us`."""
+    """The message of `charge`, recorded at `at_us`."""
     who, device = site.shown(identity), charge.devices[-1]
     place = site.place(CapRef(device.unit, device.cap))
     recorded = site.hl7_time(at_us)

@@ -1,4 +1,4 @@
-"""Segments that every HL7 message of ours has: header, patient, visit. Pure."""
+"""Segments that every outbound HL7 message has: MSH, PID, PV1. Pure."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from gateway.messages.outbound.site import ChargeSite
 
 CONTROL_ID_PREFIX = "CG"  # of MSH-10, before the key
 
-_SEXES = {"female": "F", "male": "M", "other": "O", "unknown": "U"}  # FHIR's words in HL7 table 0001
+_SEXES = {"female": "F", "male": "M", "other": "O", "unknown": "U"}  # FHIR's codes -> HL7 table 0001
 _NO_NAME = ("", "", "", "", "", "", "U")  # a name of type "unspecified": PID-5 may not be empty
 
 
 def header(site: ChargeSite, kind: tuple[str, str, str], key: str, at_us: int, rest: dict[int, Value]) -> Segment:
-    """MSH. `rest` has the version and what else differs between kinds."""
+    """MSH. `rest` has the version and other fields that differ between message types."""
     fields: dict[int, Value] = {
         3: site.sending_application,
         4: site.sending_facility,
@@ -30,12 +30,12 @@ def header(site: ChargeSite, kind: tuple[str, str, str], key: str, at_us: int, r
 
 
 def control_id(key: str) -> str:
-    """MSH-10 of the message that is known under `key`; its ACK names it."""
+    """MSH-10 of the message with `key`; its acknowledgement names it."""
     return CONTROL_ID_PREFIX + key
 
 
 def patient(site: ChargeSite, who: Identity) -> Segment:
-    """PID: who, as far as the site sends it. PID-3 may not be empty: without MRN it has the account or the visit."""
+    """PID with the identifiers that the site sends. PID-3 is required: without MRN it has the account or the visit."""
     visit = (Number(who.visit, who.visit_authority or ""), "VN")
     known = [(who.number("mrn"), "MR"), (who.number("account"), "AN")]
     number, kind = next(((number, kind) for number, kind in known if number), visit)
@@ -53,13 +53,13 @@ def patient(site: ChargeSite, who: Identity) -> Segment:
 
 
 def visit(site: ChargeSite, who: Identity, place: Sequence[str]) -> Segment:
-    """PV1: an outpatient's visit, and where."""
+    """PV1: an outpatient's visit, and its place."""
     number = Number(who.visit, who.visit_authority or "")
     return segment("PV1", {1: "1", 2: "O", 3: tuple(place), 19: _number(site, number, "VN")})
 
 
 def _number(site: ChargeSite, number: Number, kind: str) -> tuple[str | tuple[str, ...], ...]:
-    """A CX: the number with who assigned it, as its sender says, else as the site does."""
+    """A CX: the number with its assigning authority, as its sender stated it, else the site's."""
     namespace, _, universal = number.authority.partition("&")
     bare = universal.removeprefix("urn:oid:")
     is_oid = bare.replace(".", "").isdigit()

@@ -1,4 +1,4 @@
-"""From what a step changed about a session to the messages about it."""
+"""Builds the data of outbound messages about a session from an outcome."""
 
 from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339
@@ -27,7 +27,7 @@ from gateway.session.spans import US_PER_S
 
 
 def increment_data(outcome: Outcome, change: Change, identity: Identity | None, mode: Mode) -> IncrementData:
-    """One change of the log as a message. Of a retraction, the evidence is what counts now."""
+    """The data of one change of an increment. A retraction has the evidence of the count as it is now."""
     record, assessment = outcome.record, outcome.assessment
     increment = next((each for each in assessment.increments if each.index == change.index), None)
     intervals = assessment.intervals if increment is None else increment.intervals
@@ -58,7 +58,7 @@ def increment_data(outcome: Outcome, change: Change, identity: Identity | None, 
 
 
 def session_data(outcome: Outcome, what: SessionChange, identity: Identity | None, mode: Mode) -> SessionData:
-    """The session as it stands after `what` happened."""
+    """The data of a session after `what` happened."""
     record, assessment = outcome.record, outcome.assessment
     attained = sum(not each.retracted for each in record.emitted)
     started_us = record.opened_us if assessment.started_us is None else assessment.started_us
@@ -91,7 +91,7 @@ def session_data(outcome: Outcome, what: SessionChange, identity: Identity | Non
 
 
 def charge_data(outcome: Outcome, charge: Charge, identity: Identity, mode: Mode) -> ChargeData:
-    """A charge or credit as a message. `identity` is whom it is charged to, perhaps no longer the session's patient."""
+    """The data of a charge or credit. `identity` is its patient's, who may no longer be the session's."""
     policy, line = outcome.record.policy, charge.line
     return ChargeData(
         charge=charge.key,

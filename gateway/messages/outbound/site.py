@@ -1,4 +1,4 @@
-"""What a site settles about its charges: the formats, the names of both ends, and what its billing wants. Pure."""
+"""A site's settings for outbound messages: notations, sender and receiver, and billing options. Pure."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -24,25 +24,25 @@ class FhirRelease(StrEnum):
 
 
 class CreditForm(StrEnum):
-    """How HL7 marks a credit, as against a charge."""
+    """How HL7 distinguishes a credit from a charge."""
 
     CD = "CD"  # FT1-6, with a positive quantity
     CG_NEGATIVE = "CG-negative"  # FT1-6 is CG, with a negative quantity
 
 
 class ServiceTime(StrEnum):
-    """What FT1-4 says."""
+    """The content of FT1-4, the transaction's time."""
 
     RANGE = "range"  # start and end
     START = "start"  # for receivers of HL7 2.3
 
 
 class ChargeSite(msgspec.Struct, frozen=True, kw_only=True):
-    """The site's choices; "" is left out of messages."""
+    """The site's settings; "" is left out of messages."""
 
     formats: tuple[Notation, ...] = (Notation.JSON,)
     fhir_release: FhirRelease = FhirRelease.R4
-    visit_system: str = "urn:capgate:visit"  # FHIR's names of who gave out the numbers
+    visit_system: str = "urn:capgate:visit"  # FHIR's systems, which name the assigning authorities
     mrn_system: str = "urn:capgate:mrn"
     account_system: str = "urn:capgate:account"
     sending_application: str = "CAPGATE"
@@ -51,14 +51,14 @@ class ChargeSite(msgspec.Struct, frozen=True, kw_only=True):
     receiving_facility: str = ""
     department: str = ""
     location: str = ""  # point of care; the bed is the chair
-    charge_code: str = ""  # the site's own; "": the CPT code stands in its place too
-    description: str = ""  # in the site's words: the code's own descriptor is not ours to print
-    assigning_authority: str = ""  # that assigned the patient's numbers
+    charge_code: str = ""  # the site's own code; "": the CPT code is used in its place too
+    description: str = ""  # the site's text, as the code's own descriptor is copyrighted
+    assigning_authority: str = ""  # of the patient's numbers
     credit_as: CreditForm = CreditForm.CD
     ft1_4: ServiceTime = ServiceTime.RANGE
-    offset: bool = True  # whether HL7 times say how far they are from UTC
+    offset: bool = True  # whether HL7 times have their offset from UTC
     zone: tzinfo = UTC  # of HL7 times
-    performer: str = ""  # number of who is said to have performed
+    performer: str = ""  # number of the performing person
     orderer: str = ""
     modifiers: tuple[str, ...] = ()  # of the code, in FT1-26
     filler_order_number: bool = True  # whether FT1-23 is sent
@@ -70,22 +70,22 @@ class ChargeSite(msgspec.Struct, frozen=True, kw_only=True):
     mode: Mode = Mode.TEST
 
     def hl7_time(self, at_us: int) -> str:
-        """An instant as HL7 writes it, to the second."""
+        """An instant in HL7's format, to the second, in the site's zone."""
         moment = (_EPOCH + timedelta(microseconds=at_us)).astimezone(self.zone)
         return moment.strftime("%Y%m%d%H%M%S%z" if self.offset else "%Y%m%d%H%M%S")
 
     def place(self, cap: CapRef) -> tuple[str, str, str]:
-        """Where the cap hangs, as HL7 writes places: point of care, room, bed."""
+        """The cap's place as HL7's PL: point of care, room, bed."""
         return self.location, "", self.chairs.get(cap, "")
 
     def shown(self, identity: Identity) -> Identity:
-        """The identity without what the site does not send: it may be known from when it still did."""
+        """The identity without fields that the site does not send; they may be known from an earlier setting."""
         hidden: dict[str, None] = {field.value: None for field in PatientField if field not in self.kept}
         return msgspec.structs.replace(identity, **hidden)
 
 
 class OutboundPlan(msgspec.Struct, frozen=True):
-    """How charges are sent, and temperatures where a site charts them."""
+    """The settings of outbound charges, and of temperatures for charting."""
 
     site: ChargeSite = ChargeSite()
     observations: tuple[Notation, ...] = ()
