@@ -38,6 +38,7 @@ class AlarmCode(StrEnum):
     UNIT_SHARED = "unit-shared"
     CONSENT_NEEDED = "consent-needed"
     TOPIC_REFUSED = "topic-refused"
+    SUBSCRIPTION_REFUSED = "subscription-refused"
     NOBODY_LISTENS = "nobody-listens"
     MESSAGES_WAIT = "messages-wait"
     MESSAGE_REJECTED = "message-rejected"
@@ -79,6 +80,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     units_down: Mapping[str, UnitDown] = {}
     units_shared: Sequence[UnitShared] = ()
     held_topics: Mapping[str, int] = {}  # with the broker's reason code
+    refused_filters: Mapping[str, int] = {}  # of subscriptions, likewise
     oldest_unsent_s: float = 0.0
     oldest_unreceipted_s: float = 0.0
     oldest_stored_s: float = 0.0
@@ -114,12 +116,7 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
             f"{', '.join(unconsented)}: acts by itself when polling stops, so it is not polled without consent_to_reads"
         )
         yield AlarmCode.CONSENT_NEEDED, text
-    refused = [topic for topic, reason in now.held_topics.items() if reason >= REFUSED_FROM]
-    if refused:
-        yield AlarmCode.TOPIC_REFUSED, f"the broker refuses {', '.join(refused)}; see its access list"
-    unheard = [topic for topic, reason in now.held_topics.items() if reason == NOBODY_LISTENS]
-    if unheard:
-        yield AlarmCode.NOBODY_LISTENS, f"nobody is subscribed to {', '.join(unheard)}; is the engine connected?"
+    yield from _of_the_broker(now)
     if now.oldest_unsent_s >= UNSENT_S:
         yield AlarmCode.MESSAGES_WAIT, f"messages wait for the broker for {now.oldest_unsent_s / 60:.0f} min"
     if now.rejected:
@@ -139,6 +136,19 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
     if now.policy_unapproved:
         yield AlarmCode.POLICY_UNAPPROVED, f"nobody approved policy {now.policy_unapproved}: increments are held"
     yield from _of_sessions(now)
+
+
+def _of_the_broker(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
+    """What the broker refuses."""
+    refused = [topic for topic, reason in now.held_topics.items() if reason >= REFUSED_FROM]
+    if refused:
+        yield AlarmCode.TOPIC_REFUSED, f"the broker refuses {', '.join(refused)}; see its access list"
+    if now.refused_filters:
+        text = f"the broker lets us not hear {', '.join(now.refused_filters)}; see its access list"
+        yield AlarmCode.SUBSCRIPTION_REFUSED, text
+    unheard = [topic for topic, reason in now.held_topics.items() if reason == NOBODY_LISTENS]
+    if unheard:
+        yield AlarmCode.NOBODY_LISTENS, f"nobody is subscribed to {', '.join(unheard)}; is the engine connected?"
 
 
 def _overdue(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:

@@ -30,6 +30,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     mqtt_connected: bool
+    unheard: tuple[str, ...] = ()  # topic filters that the broker does not let us subscribe to
     units_up: tuple[str, ...]
     units_down: tuple[str, ...]
     oldest_unsent_s: float | None  # None: all is sent
@@ -42,6 +43,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         idle = self.since_progress_s is None or self.since_progress_s > MAX_IDLE_S
         findings = {
             "the broker is not connected": not self.mqtt_connected,
+            f"the broker refuses subscriptions: {', '.join(self.unheard)}": bool(self.unheard),
             "polling stands still": idle,
             f"messages wait longer than {UNSENT_S:.0f} s": late,
             "the engine rejected messages": bool(self.rejected),

@@ -183,6 +183,7 @@ def _mqtt_metrics(counters: MqttCounters) -> Iterable[Metric]:
         ("refused", "Attempts that the broker refused.", counters.refused),
         ("statuses", "Unit statuses that the broker took.", counters.statuses),
         ("statuses_refused", "Unit statuses that the broker refused.", counters.statuses_refused),
+        ("subscriptions_refused", "Subscriptions that the broker refused.", counters.subscriptions_refused),
         ("telemetry_sent", "Readings sent.", counters.telemetry_sent),
         ("telemetry_dropped", "Readings dropped: too many, or too old.", counters.telemetry_dropped),
         ("inbound", "Messages handled and acknowledged.", counters.inbound),

@@ -153,6 +153,7 @@ class Monitor:
             units_down=self._units.down(self._clock.now().utc_us),
             units_shared=self._shared(),
             held_topics=self._mqtt.held_topics,
+            refused_filters=self._mqtt.refused_filters,
             feed_rejected=self._feed.rejected_lately(self._clock.now().utc_us),
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,
             oldest_unreceipted_s=self._age_s(self._deliveries.oldest_us) or 0.0,
@@ -172,6 +173,7 @@ class Monitor:
         return Health(
             version=software_version(),
             mqtt_connected=self._mqtt.connected,
+            unheard=tuple(self._mqtt.refused_filters),
             units_up=tuple(unit for unit in units if self._units.is_up(unit)),
             units_down=tuple(unit for unit in units if not self._units.is_up(unit)),
             oldest_unsent_s=self._age_s(self._backlog.oldest_us),

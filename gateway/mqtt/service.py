@@ -14,6 +14,7 @@ from gateway.mqtt.consumer import Handler, Overheard, consume
 from gateway.mqtt.left_over import LeftOver
 from gateway.mqtt.relay import Relay, WaitingRows
 from gateway.mqtt.retry import backoff_s
+from gateway.mqtt.subscriptions import Subscription, Subscriptions
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.types import (
     TAKEN_OVER,
@@ -87,6 +88,9 @@ class MqttService:
         self._resends = resends
         self._overheard = overheard
         self._left_over = LeftOver(left_over, counters)
+        wanted = [Subscription(topic) for topic in inbound_topics]
+        wanted += [] if overheard is None else [Subscription(overheard.pattern, qos=0)]
+        self._subscriptions = Subscriptions(wanted, counters, chance)
         self._relay: Relay | None = None
         self._connection: Connection | None = None
         self._epoch = 0
@@ -100,6 +104,11 @@ class MqttService:
     def held_topics(self) -> dict[str, int]:
         """Topics whose rows wait, with the broker's reason code: refused (0x80 and above), or nobody listens (0x10)."""
         return {} if self._relay is None else self._relay.held_topics
+
+    @property
+    def refused_filters(self) -> dict[str, int]:
+        """Topic filters that the broker does not let us subscribe to, with its reason code."""
+        return self._subscriptions.refused
 
     @property
     def drained(self) -> bool:
@@ -145,7 +154,7 @@ class MqttService:
     async def _work(self, connection: Connection) -> None:
         info = ConnectionInfo(self._epoch, connection.protocol, connection.session_present)
         await self._left_over.unsubscribe(connection)
-        await self._subscribe(connection)
+        await self._subscriptions.ask(connection)
         with suppress(PublishRefused):  # the relay has the same trouble and reports it
             await connection.publish(self._announcements.birth(info))
         self._note_return(info)
@@ -155,21 +164,10 @@ class MqttService:
             group.create_task(self._relay.run())
             group.create_task(self._telemetry.run(connection))
             group.create_task(self._consume(connection))
+            group.create_task(self._subscriptions.ask_again(connection))
 
     async def _consume(self, connection: Connection) -> None:
         await consume(connection, self._inbound_topics, self._handler, self._left_over, self.counters, self._overheard)
-
-    async def _subscribe(self, connection: Connection) -> None:
-        try:
-            await connection.subscribe(self._inbound_topics)
-        except PublishRefused as refusal:
-            log.error("broker refuses inbound topics", extra={"reason": refusal.reason})
-        if self._overheard is not None:
-            try:
-                await connection.subscribe([self._overheard.pattern], qos=0)
-            except PublishRefused as refusal:
-                extra = {"topic": self._overheard.pattern, "reason": refusal.reason}
-                log.error("broker refuses what other gateways publish", extra=extra)
 
     async def _say_farewell(self, connection: Connection) -> None:
         with suppress(MqttDown, PublishRefused, TimeoutError):

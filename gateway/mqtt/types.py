@@ -87,6 +87,7 @@ class MqttCounters(msgspec.Struct):
     refused: int = 0  # attempts that the broker refused
     statuses: int = 0
     statuses_refused: int = 0
+    subscriptions_refused: int = 0  # attempts
     telemetry_sent: int = 0
     telemetry_dropped: int = 0  # pushed out of the full buffer, or too old when the link was there
     inbound: int = 0  # handled and acknowledged
