@@ -16,7 +16,7 @@ from drivers.decode.cap import CapDecoder
 from drivers.decode.rules import Measure, Rule, Slots, all_of, by_bit, by_value, either
 from drivers.decode.values import CELSIUS, Affine, Reader, SlotValue, canonical_unit, conversion, reader, wire_value
 from drivers.dialects.base import Raw
-from drivers.profile.shape import Scope, UnitName
+from drivers.profile.enums import Scope, UnitName
 from drivers.profile.types import DeviceProfile, OrderByValue, Point, PointCondition, UnitByBit, UnitByValue
 from drivers.reading import CapReading, Measurement, Quality, Reason
 

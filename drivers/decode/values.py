@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from drivers.dialects.base import Raw
-from drivers.profile.shape import ByteKind, PointType, ReplyKind, UnitName, WordOrder
+from drivers.profile.enums import ByteKind, PointType, ReplyKind, UnitName, WordOrder
 from drivers.profile.types import OrderByValue, Point, UnitByBit, UnitByValue
 from drivers.reading import Reason
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from drivers.dialects.registry import DialectName
 from drivers.profile import shape
+from drivers.profile.enums import UnitName, WordOrder
 from drivers.profile.types import (
     Address,
     AlarmRule,
@@ -138,7 +139,7 @@ def _point(point: shape.AnyPoint) -> Point:
     )
 
 
-def _unit(point: shape.PointTable) -> shape.UnitName | UnitByBit | UnitByValue | None:
+def _unit(point: shape.PointTable) -> UnitName | UnitByBit | UnitByValue | None:
     match point.unit:
         case shape.UnitByBitTable() as by_bit:
             name, bit = by_bit.bit.split(".")
@@ -149,7 +150,7 @@ def _unit(point: shape.PointTable) -> shape.UnitName | UnitByBit | UnitByValue |
             return unit
 
 
-def _order(order: shape.WordOrder | shape.OrderByValueTable | None) -> shape.WordOrder | OrderByValue | None:
+def _order(order: WordOrder | shape.OrderByValueTable | None) -> WordOrder | OrderByValue | None:
     if not isinstance(order, shape.OrderByValueTable):
         return order
     return OrderByValue(order.from_, tuple((_key(text), each) for text, each in order.is_.items()))

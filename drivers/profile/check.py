@@ -6,7 +6,8 @@ from decimal import Decimal, InvalidOperation
 from drivers.dialects.registry import DialectName, dialect
 from drivers.profile import shape
 from drivers.profile.build import blocks, cap_offsets, condition_of
-from drivers.profile.shape import AnyPoint, ByteKind, Kind, PointType, ReplyKind, Scope, UnitName
+from drivers.profile.enums import ByteKind, Kind, PointType, ReplyKind, Scope, UnitName, WordOrder
+from drivers.profile.shape import AnyPoint
 from drivers.reading import Evidence
 from drivers.toml.lines import Path
 from drivers.transport.base import Parity
@@ -82,7 +83,7 @@ def _point(path: Path, point: AnyPoint, points: dict[str, AnyPoint]) -> Iterator
 
 
 def _chosen_by(
-    path: Path, name: str, meanings: dict[str, UnitName] | dict[str, shape.WordOrder], points: dict[str, AnyPoint]
+    path: Path, name: str, meanings: dict[str, UnitName] | dict[str, WordOrder], points: dict[str, AnyPoint]
 ) -> Iterator[Misfit]:
     """Check a choice by another point's value: the point belongs to the unit, and can have these values."""
     yield from _refer((*path, "from"), name, points, Scope.UNIT, "one register, digits or text", _CHOOSERS)
@@ -141,7 +142,7 @@ def _register_point(
         if point.at > last:
             yield (*path, "at"), f"outside block {block.name}, accepted: {f'0 to {last}' if last >= 0 else 'none fits'}"
     if (point.width == 2) != (point.order is not None) and point.type is not PointType.ASCII:
-        accepted = ", ".join(shape.WordOrder) if point.width == 2 else f"no order, as {point.type} is one register"
+        accepted = ", ".join(WordOrder) if point.width == 2 else f"no order, as {point.type} is one register"
         yield (*path, "order"), f"does not fit {point.type}, accepted: {accepted}"
     if (point.type is PointType.ASCII) != (point.length is not None):
         accepted = "a number of registers" if point.type is PointType.ASCII else "no length"

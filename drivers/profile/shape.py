@@ -7,15 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from drivers.dialects import julabo, lauda, nc, polyscience
 from drivers.profile.alarm_codes import Severity, UnitAlarmCode
-from drivers.profile.enums import ByteKind as ByteKind
-from drivers.profile.enums import Kind as Kind
-from drivers.profile.enums import PointType as PointType
-from drivers.profile.enums import ReadsEffect as ReadsEffect
-from drivers.profile.enums import ReplyKind as ReplyKind
-from drivers.profile.enums import Scope as Scope
-from drivers.profile.enums import Trust as Trust
-from drivers.profile.enums import UnitName as UnitName
-from drivers.profile.enums import WordOrder as WordOrder
+from drivers.profile.enums import ByteKind, Kind, PointType, ReadsEffect, ReplyKind, Scope, Trust, UnitName, WordOrder
 from drivers.reading import Evidence, Reason, RunState
 from drivers.transport.base import Handshake, Parity
 

@@ -7,14 +7,7 @@ import msgspec
 from drivers.dialects.base import ModbusQuery, NumberQuery, Query, TextQuery
 from drivers.dialects.registry import DialectName
 from drivers.profile.alarm_codes import Severity, UnitAlarmCode
-from drivers.profile.shape import (
-    Kind,
-    ReadsEffect,
-    Scope,
-    Trust,
-    UnitName,
-    WordOrder,
-)
+from drivers.profile.enums import Kind, ReadsEffect, Scope, Trust, UnitName, WordOrder
 from drivers.reading import Evidence, RunState
 from drivers.transport.base import SerialSettings
 

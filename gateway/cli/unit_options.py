@@ -8,8 +8,9 @@ from typing import TypeVar
 import click
 
 from drivers.diagnose.scan import Unit
+from drivers.profile.enums import ReadsEffect
 from drivers.profile.load import DeviceProfile, find_profile, load_profiles
-from drivers.profile.shape import ReadsEffect, Serial, TimingTable
+from drivers.profile.shape import Serial, TimingTable
 from drivers.toml.document import TomlProblems
 from gateway.runtime.shipped import shipped_dir
 

@@ -9,8 +9,8 @@ import msgspec
 
 from drivers.decode.values import CELSIUS, canonical_unit
 from drivers.dialects.registry import DialectName, dialect
+from drivers.profile.enums import ReadsEffect
 from drivers.profile.load import DeviceProfile
-from drivers.profile.shape import ReadsEffect
 from drivers.profile.types import Block
 from drivers.toml.lines import Path as KeyPath
 from drivers.transport.base import Parity

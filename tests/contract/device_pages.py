@@ -9,6 +9,7 @@ from pathlib import Path
 
 from drivers.profile import shape
 from drivers.profile.alarm_codes import Severity
+from drivers.profile.enums import ReadsEffect, Trust
 from drivers.profile.load import DeviceProfile, load_profile
 from drivers.profile.types import Registers
 from drivers.reading import Evidence
@@ -27,10 +28,10 @@ SUMMARY_HEAD = """\
 |---|---|---|---|
 """
 _TRUST = {
-    shape.Trust.MANUAL: "written from the maker's document, never tried",
-    shape.Trust.PEER: "read against units that others simulated",
-    shape.Trust.BENCH: "read from a real unit",
-    shape.Trust.FIELD: "read from real units at work",
+    Trust.MANUAL: "written from the maker's document, never tried",
+    Trust.PEER: "read against units that others simulated",
+    Trust.BENCH: "read from a real unit",
+    Trust.FIELD: "read from real units at work",
 }
 _EVIDENCE = {
     Evidence.NONE: "Nothing that this unit says proves that coolant circulates: it is unknown, and no session opens.",
@@ -119,7 +120,7 @@ Profile `{profile.id}`, revision {identity.revision}. Written from the profile b
 
 
 def _effect(profile: DeviceProfile) -> str:
-    if profile.reads_effect is shape.ReadsEffect.NONE:
+    if profile.reads_effect is ReadsEffect.NONE:
         return "changes nothing at the unit"
     return f"`{profile.reads_effect}`: needs the site's consent"
 

@@ -2,6 +2,7 @@
 
 from drivers.decode.values import canonical_unit
 from drivers.profile import shape
+from drivers.profile.enums import ByteKind, Scope
 from drivers.profile.types import Block, OrderByValue, Point, Registers, UnitByBit, UnitByValue
 
 
@@ -34,13 +35,13 @@ def point_row(point: Point, written: shape.PointTable, block: Block) -> tuple[st
     match block.source:
         case Registers(function, address, _):
             where = _registers(function, address + point.at, point.length)
-        case int() if point.type is shape.ByteKind.BITS8:
+        case int() if point.type is ByteKind.BITS8:
             where = f"{request(block)}, byte {point.at + 1}"
         case _:
             where = request(block)
     low, high = point.range or (None, None)
     plausible = "" if low is None else f"{low:g} to {high:g} {canonical_unit(point)}"
-    scope = "" if point.scope is shape.Scope.UNIT else "of each cap; "
+    scope = "" if point.scope is Scope.UNIT else "of each cap; "
     return (
         f"`{point.name}`",
         where,
@@ -68,7 +69,7 @@ def _order(point: Point) -> str:
 
 def _unit(point: Point, written: shape.PointTable) -> str:
     scale = "" if written.scale == "1" else f"{written.scale} "
-    if point.type is shape.ByteKind.QUALIFIED:
+    if point.type is ByteKind.QUALIFIED:
         return "sent with every value"
     match point.unit:
         case None:

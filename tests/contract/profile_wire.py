@@ -11,6 +11,7 @@ import pytest
 from drivers.dialects.base import Exceptional, Query, Raw, Reply
 from drivers.dialects.registry import DialectName, dialect
 from drivers.profile import shape
+from drivers.profile.enums import ByteKind, PointType, ReplyKind, WordOrder
 from drivers.profile.load import DeviceProfile, load_profile
 from drivers.profile.types import Block, OrderByValue, Point
 from drivers.toml.document import load_toml, read_toml
@@ -126,7 +127,7 @@ def with_raw(raws: dict[str, Raw], point: Point, raw: int | str | bytes) -> dict
     if isinstance(block, str):
         return {**raws, point.block: str(raw)}
     assert isinstance(raw, int)
-    if isinstance(point.type, shape.ByteKind):
+    if isinstance(point.type, ByteKind):
         return {**raws, point.block: tuple(raw.to_bytes(3, "big"))}
     words = struct.unpack(f">{point.length}H", raw.to_bytes(2 * point.length, "big"))
     words = _in_order(words, point)
@@ -138,9 +139,9 @@ def _in_order(words: tuple[int, ...], point: Point) -> tuple[int, ...]:
     if isinstance(order, OrderByValue):
         order = order.orders[0][1]  # the one that a good poll tells
     match order:
-        case None | shape.WordOrder.ABCD:
+        case None | WordOrder.ABCD:
             return words
-        case shape.WordOrder.CDAB:
+        case WordOrder.CDAB:
             return words[::-1]
         case other:
             pytest.fail(f"no vector for {other}: write one")
@@ -149,15 +150,15 @@ def _in_order(words: tuple[int, ...], point: Point) -> tuple[int, ...]:
 def raw_number(point: Point, value: Decimal) -> int | str | bytes:
     """What stands on the wire for `value` before scale and unit; a qualified one names tenths of a degree Celsius."""
     match point.type:
-        case shape.ByteKind.QUALIFIED:
+        case ByteKind.QUALIFIED:
             return struct.pack(">Bh", 0x11, int(value * 10))
-        case shape.PointType.INT16:
+        case PointType.INT16:
             return int(value) & 0xFFFF
-        case shape.PointType.FLOAT32:
+        case PointType.FLOAT32:
             return int.from_bytes(struct.pack(">f", float(value)), "big")
-        case shape.ByteKind.QUALIFIED:  # 0.1 degC
+        case ByteKind.QUALIFIED:  # 0.1 degC
             return 0x11_0000 | int(value * 10) & 0xFFFF
-        case shape.ReplyKind.DECIMAL | shape.ReplyKind.SIGNED:
+        case ReplyKind.DECIMAL | ReplyKind.SIGNED:
             return str(value)
         case other:
             pytest.fail(f"no negative vector for {other}: write one")

@@ -15,8 +15,8 @@ from drivers.dialects.registry import dialect
 from drivers.errors import DriverError, Garbled, LineDown, NoReply, UnitRefused
 from drivers.line import LineTiming
 from drivers.profile import shape
+from drivers.profile.enums import PointType, Scope, UnitName
 from drivers.profile.load import DeviceProfile, find_profile, load_profile, load_profiles
-from drivers.profile.shape import Scope, UnitName
 from drivers.profile.types import Point, UnitByBit, UnitByValue
 from drivers.reading import Quality, Reason, Stamp
 from drivers.toml.document import TomlProblems, parse_toml, read_toml
@@ -212,7 +212,7 @@ def test_every_temperature_that_can_be_below_zero_is_read_below_zero(path: Path)
     for point in profile.points:
         if point.range is None or point.range[0] >= 0 or canonical_unit(point) != "Cel":
             continue
-        is_whole = point.type is shape.PointType.INT16
+        is_whole = point.type is PointType.INT16
         value = Decimal(-42) if is_whole else Decimal("-4.2")
         shown = _shown(profile, point, with_raw(raws, point, raw_number(point, value)))
         on_wire = float(value) * float(point.scale)

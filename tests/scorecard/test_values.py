@@ -11,8 +11,8 @@ from drivers.decode.decoder import Decoder
 from drivers.decode.values import canonical_unit
 from drivers.dialects.base import Query, Raw
 from drivers.line import LineTiming
+from drivers.profile.enums import ReplyKind
 from drivers.profile.load import DeviceProfile, load_profile
-from drivers.profile.shape import ReplyKind
 from drivers.profile.types import Point
 from drivers.reading import Quality, Reading, Reason, Stamp
 from drivers.unit.driver import Driver

@@ -8,8 +8,8 @@ import pytest
 from drivers.diagnose.scan_plan import Plan, plan
 from drivers.dialects.base import ModbusQuery, TextQuery
 from drivers.dialects.registry import DialectName, dialect
+from drivers.profile.enums import ReadsEffect
 from drivers.profile.load import DeviceProfile, load_profiles
-from drivers.profile.shape import ReadsEffect
 from drivers.transport.base import Handshake, SerialSettings
 from gateway.runtime.shipped import shipped_dir
 from tests.bus.reads import is_read

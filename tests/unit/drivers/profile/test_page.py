@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from drivers.dialects.registry import DialectName
 from drivers.profile import shape
+from drivers.profile.enums import ByteKind, PointType, ReadsEffect, ReplyKind, Trust, UnitName, WordOrder
 
 ROOT = Path(__file__).parents[4]
 PAGE = ROOT / "docs" / "devices" / "README.md"
@@ -79,7 +80,7 @@ def test_every_table_of_a_profile_has_a_section() -> None:
 
 def test_every_closed_set_is_listed_whole() -> None:
     text = PAGE.read_text()
-    closed = (shape.Trust, shape.ReadsEffect, shape.PointType, shape.ByteKind, shape.WordOrder, shape.ReplyKind)
-    for values in (*closed, shape.UnitName, DialectName):
+    closed = (Trust, ReadsEffect, PointType, ByteKind, WordOrder, ReplyKind)
+    for values in (*closed, UnitName, DialectName):
         missing = [each.value for each in values if f"`{each.value}`" not in text]
         assert not missing, values.__name__
