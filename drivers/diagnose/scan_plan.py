@@ -16,8 +16,8 @@ import msgspec
 
 from drivers.dialects.base import ModbusQuery, Query
 from drivers.dialects.registry import DialectName, dialect
+from drivers.profile.dialect_shapes import SHAPES
 from drivers.profile.enums import ReadsEffect
-from drivers.profile.shape import SHAPES
 from drivers.profile.types import DeviceProfile
 from drivers.transport.base import Handshake, Parity, SerialSettings
 

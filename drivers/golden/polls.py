@@ -10,8 +10,9 @@ from pathlib import Path
 from drivers.decode.decoder import Decoder, PointValue
 from drivers.dialects.base import Exceptional, Query, Raw, Reject, Reply
 from drivers.dialects.registry import dialect
+from drivers.profile.dialect_shapes import SHAPES
 from drivers.profile.load import load_profile
-from drivers.profile.shape import SHAPES, ExpectedCap, ExpectedTable, Golden
+from drivers.profile.shape import ExpectedCap, ExpectedTable, Golden
 from drivers.profile.types import DeviceProfile
 from drivers.reading import CapReading, Quality, Reason
 from drivers.toml.document import Problem, load_toml_lines, read_toml

@@ -5,6 +5,15 @@ from fractions import Fraction
 
 from drivers.dialects.registry import DialectName
 from drivers.profile import shape
+from drivers.profile.dialect_shapes import (
+    AnyPoint,
+    AnyProfile,
+    LaudaProfile,
+    ModbusProfile,
+    NcPoint,
+    RegisterPoint,
+    RegisterSpan,
+)
 from drivers.profile.enums import UnitName, WordOrder
 from drivers.profile.types import (
     Address,
@@ -32,7 +41,7 @@ from drivers.transport.base import SerialSettings
 _CONDITION = re.compile(r"(!?)([a-z0-9_]+)(?:\.(\d+)|=(-?\d+)(?:\.\.(-?\d+))?)")
 
 
-def build(profile: shape.AnyProfile) -> DeviceProfile:
+def build(profile: AnyProfile) -> DeviceProfile:
     """The DeviceProfile of a file that `check.misfits` found no error in."""
     link = profile.link
     continuity = profile.continuity
@@ -85,27 +94,27 @@ def cap_offsets(caps: shape.Caps) -> tuple[int, ...]:
     return tuple(index * (caps.stride or 0) for index in range(caps.count))
 
 
-def blocks(profile: shape.AnyProfile) -> tuple[Block, ...]:
+def blocks(profile: AnyProfile) -> tuple[Block, ...]:
     """The exchanges of a poll: the register blocks, or each distinct command or variable of the points."""
-    if isinstance(profile, shape.ModbusProfile):
+    if isinstance(profile, ModbusProfile):
         return tuple(Block(block.name, _registers(block)) for block in profile.block)
     sources = {point.place.block: point.source for point in profile.point}
     return tuple(Block(name, source) for name, source in sources.items())
 
 
-def _watchdog(profile: shape.AnyProfile) -> Block | None:
-    if isinstance(profile, shape.LaudaProfile) and profile.watchdog:
+def _watchdog(profile: AnyProfile) -> Block | None:
+    if isinstance(profile, LaudaProfile) and profile.watchdog:
         return Block("watchdog", profile.watchdog)
     return None
 
 
-def _after_miss(profile: shape.AnyProfile) -> Block | None:
-    if isinstance(profile, shape.ModbusProfile) and profile.after_miss:
+def _after_miss(profile: AnyProfile) -> Block | None:
+    if isinstance(profile, ModbusProfile) and profile.after_miss:
         return Block("after-miss", _registers(profile.after_miss))
     return None
 
 
-def _registers(span: shape.RegisterSpan) -> Registers:
+def _registers(span: RegisterSpan) -> Registers:
     return Registers(span.fc, span.address, span.count)
 
 
@@ -119,7 +128,7 @@ def _timing(timing: shape.TimingTable) -> Timing:
     )
 
 
-def _point(point: shape.AnyPoint) -> Point:
+def _point(point: AnyPoint) -> Point:
     place = point.place
     return Point(
         name=point.name,
@@ -127,9 +136,9 @@ def _point(point: shape.AnyPoint) -> Point:
         block=place.block,
         at=place.at,
         type=point.kind,
-        order=_order(point.order) if isinstance(point, shape.RegisterPoint) else None,
+        order=_order(point.order) if isinstance(point, RegisterPoint) else None,
         length=place.length,
-        sentinels=frozenset[int | str](() if isinstance(point, shape.NcPoint) else point.sentinels),
+        sentinels=frozenset[int | str](() if isinstance(point, NcPoint) else point.sentinels),
         scale=Fraction(point.scale),
         unit=_unit(point),
         range=_range(point.range),

@@ -6,8 +6,8 @@ from decimal import Decimal, InvalidOperation
 from drivers.dialects.registry import DialectName, dialect
 from drivers.profile import shape
 from drivers.profile.build import blocks, cap_offsets, condition_of
+from drivers.profile.dialect_shapes import AnyPoint, AnyProfile, BlockTable, ModbusProfile, RegisterPoint
 from drivers.profile.enums import ByteKind, Kind, PointType, ReplyKind, Scope, UnitName, WordOrder
-from drivers.profile.shape import AnyPoint
 from drivers.reading import Evidence
 from drivers.toml.lines import Path
 from drivers.transport.base import Parity
@@ -27,7 +27,7 @@ _TEMPERATURES = {UnitName.CELSIUS, UnitName.FAHRENHEIT}
 _QUALIFIED_UNITS = {UnitName.CELSIUS, UnitName.BAR, UnitName.LITRES_PER_MINUTE}  # of qualified NC values, converted
 
 
-def misfits(profile: shape.AnyProfile, golden_dialect: DialectName) -> Iterator[Misfit]:
+def misfits(profile: AnyProfile, golden_dialect: DialectName) -> Iterator[Misfit]:
     """Every error that the schema cannot express.
 
     `golden_dialect` is the dialect in the file, before a site's overrides: golden frames are in that one.
@@ -36,7 +36,7 @@ def misfits(profile: shape.AnyProfile, golden_dialect: DialectName) -> Iterator[
     yield from _same_names("point", [point.name for point in profile.point])
     for index, point in enumerate(profile.point):
         yield from _point(("point", index), point, points)
-    if isinstance(profile, shape.ModbusProfile):
+    if isinstance(profile, ModbusProfile):
         yield from _registers(profile)
     elif profile.caps.count > 1:
         yield ("caps", "count"), f"{profile.dialect} has no registers to shift, accepted: 1"
@@ -113,7 +113,7 @@ def _condition(path: Path, text: str, points: dict[str, AnyPoint], scope: Scope)
         yield path, "accepted: low..high, lowest first"
 
 
-def _registers(profile: shape.ModbusProfile) -> Iterator[Misfit]:
+def _registers(profile: ModbusProfile) -> Iterator[Misfit]:
     blocks = {block.name: block for block in profile.block}
     yield from _same_names("block", [block.name for block in profile.block])
     offsets = cap_offsets(profile.caps)
@@ -132,7 +132,10 @@ def _registers(profile: shape.ModbusProfile) -> Iterator[Misfit]:
 
 
 def _register_point(
-    path: Path, point: shape.RegisterPoint, blocks: dict[str, shape.BlockTable], offsets: tuple[int, ...]
+    path: Path,
+    point: RegisterPoint,
+    blocks: dict[str, BlockTable],
+    offsets: tuple[int, ...],
 ) -> Iterator[Misfit]:
     block = blocks.get(point.block)
     if block is None:
@@ -161,7 +164,7 @@ def _caps(caps: shape.Caps, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
         yield from _refer(("caps", "counted_by"), caps.counted_by, points, Scope.UNIT, "whole numbers", _WHOLE)
 
 
-def _rules(profile: shape.AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
+def _rules(profile: AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
     for index, rule in enumerate(profile.run_state):
         yield from _conditions(("run_state", index, "when"), rule.when, points)
     for index, alarm in enumerate(profile.alarm):
@@ -201,7 +204,7 @@ def _refer(
         yield path, f"not a point that holds {what}, accepted: {', '.join(fitting) or 'none is here'}"
 
 
-def _identity(profile: shape.AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
+def _identity(profile: AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
     """Check the references of identity, integrity, continuity and heartbeat."""
     address = profile.link.address
     if address and address.default is not None and not address.min <= address.default <= address.max:
@@ -226,7 +229,7 @@ def _identity(profile: shape.AnyProfile, points: dict[str, AnyPoint]) -> Iterato
             yield from _refer(("continuity", key), name, points, None, "whole numbers", _WHOLE)
 
 
-def _golden(profile: shape.AnyProfile, points: dict[str, AnyPoint], *, are_hex: bool) -> Iterator[Misfit]:
+def _golden(profile: AnyProfile, points: dict[str, AnyPoint], *, are_hex: bool) -> Iterator[Misfit]:
     cold = {name for name, point in points.items() if _is_temperature(point)}
     below_zero = False
     for index, golden in enumerate(profile.golden):
@@ -275,7 +278,7 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _budget(profile: shape.AnyProfile) -> Iterator[Misfit]:
+def _budget(profile: AnyProfile) -> Iterator[Misfit]:
     """Check that wire time and gaps of one poll fit into the fastest period, at the profile's baud rate."""
     serial, timing = profile.link.serial, profile.timing
     char_bits = 1 + serial.bits + (serial.parity is not Parity.NONE) + serial.stop
@@ -286,10 +289,10 @@ def _budget(profile: shape.AnyProfile) -> Iterator[Misfit]:
         yield ("timing", "fastest_poll_ms"), f"{message}, accepted: {needed_ms} or more"
 
 
-def _exchange_sizes(profile: shape.AnyProfile) -> list[int]:
+def _exchange_sizes(profile: AnyProfile) -> list[int]:
     """Characters of request and reply together, for each exchange of a poll."""
     contents: dict[str, int] = {}
-    if not isinstance(profile, shape.ModbusProfile):
+    if not isinstance(profile, ModbusProfile):
         for point in profile.point:
             contents[point.place.block] = max(contents.get(point.place.block, 0), point.reply_size)
     language = dialect(DialectName(profile.dialect))

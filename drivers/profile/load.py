@@ -6,7 +6,7 @@ from pathlib import Path
 from drivers.dialects.registry import DialectName
 from drivers.profile.build import build
 from drivers.profile.check import misfits
-from drivers.profile.shape import SHAPES
+from drivers.profile.dialect_shapes import SHAPES
 from drivers.profile.types import DeviceProfile as DeviceProfile
 from drivers.toml.document import Document, Problem, TomlProblems, path_text, read_toml, with_value
 

@@ -1,18 +1,16 @@
-"""The shape of a profile file. Reference for who writes one: docs/devices/README.md."""
+"""The schema of a profile file, except for what depends on its dialect. Reference: docs/devices/README.md."""
 
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt
 
-from drivers.dialects import julabo, lauda, nc, polyscience
 from drivers.profile.alarm_codes import Severity, UnitAlarmCode
-from drivers.profile.enums import ByteKind, Kind, PointType, ReadsEffect, ReplyKind, Scope, Trust, UnitName, WordOrder
+from drivers.profile.enums import ReadsEffect, Scope, Trust, UnitName, WordOrder
 from drivers.reading import Evidence, Reason, RunState
 from drivers.transport.base import Handshake, Parity
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"
-_REPLY_TEXT_CHARS = 24  # the longest reply of a text dialect that the poll budget allows for
 CONDITION_PATTERN = r"^!?[a-z][a-z0-9_]*(\.\d{1,2}|=-?\d+(\.\.-?\d+)?)$"
 
 
@@ -34,14 +32,6 @@ Condition = Annotated[str, Field(pattern=CONDITION_PATTERN, description="point.b
 Conditions = Annotated[tuple[Condition, ...], Field(min_length=1)]
 Register = Annotated[StrictInt, Field(ge=0, le=0xFFFF)]
 Milliseconds = Annotated[StrictInt, Field(ge=0, le=60_000)]
-
-
-class Place(NamedTuple):
-    """Where a point's value lies in the answers of a poll."""
-
-    block: str
-    at: int  # register or byte within the block; 0 for texts
-    length: int  # registers or bytes; 0 for texts
 
 
 class ProfileTable(BaseModel):
@@ -90,16 +80,6 @@ class Effects(ProfileTable):
     reads: ReadsEffect
 
 
-class RegisterSpan(ProfileTable):
-    fc: Literal[3, 4]
-    address: Register
-    count: Annotated[StrictInt, Field(ge=1, le=125)]
-
-
-class BlockTable(RegisterSpan):
-    name: Name
-
-
 class UnitByBitTable(ProfileTable):
     bit: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*\.\d{1,2}$")]
     zero: UnitName
@@ -132,62 +112,6 @@ class PointTable(ProfileTable):
     invalid_if: tuple[Condition, ...] = ()
     stuck_after_s: Annotated[StrictInt, Field(ge=1)] | None = None
     max_k_per_min: Annotated[StrictInt, Field(ge=1)] | None = None
-
-
-class RegisterPoint(PointTable):
-    block: Name
-    at: Register
-    type: PointType
-    order: WordOrder | OrderByValueTable | None = None
-    length: Annotated[StrictInt, Field(ge=1, le=60)] | None = None
-    sentinels: tuple[Annotated[StrictInt, Field(ge=0, le=0xFFFFFFFF)], ...] = ()
-
-    @property
-    def kind(self) -> Kind:
-        """How the value is held."""
-        return self.type
-
-    @property
-    def width(self) -> int:
-        """How many registers the point takes."""
-        match self.type:
-            case PointType.INT32 | PointType.UINT32 | PointType.FLOAT32:
-                return 2
-            case PointType.ASCII:
-                return self.length or 1
-            case _:
-                return 1
-
-    @property
-    def place(self) -> Place:
-        """Where the value lies."""
-        return Place(self.block, self.at, self.width)
-
-
-class TextPoint(PointTable):
-    command: Annotated[str, Field(pattern=julabo.READS, description="a command that reads: IN_..., STATUS")]
-    reply: ReplyKind
-    sentinels: tuple[str, ...] = ()
-
-    @property
-    def kind(self) -> Kind:
-        """How the value is held."""
-        return self.reply
-
-    @property
-    def source(self) -> str:
-        """The command whose reply it is."""
-        return self.command
-
-    @property
-    def place(self) -> Place:
-        """The whole reply."""
-        return Place(self.command, 0, 0)
-
-    @property
-    def reply_size(self) -> int:
-        """Characters that the poll budget allows for the reply."""
-        return _REPLY_TEXT_CHARS
 
 
 class Caps(ProfileTable):
@@ -300,129 +224,3 @@ class Profile(ProfileTable):
     serial_number: Name | None = None
     notes: Notes = Notes()
     golden: tuple[Golden, ...] = ()
-
-
-class ModbusProfile(Profile):
-    """Points lie in blocks of registers."""
-
-    dialect: Literal["modbus-rtu", "modbus-ascii", "modbus-tcp"]
-    block: Annotated[tuple[BlockTable, ...], Field(min_length=1)]
-    after_miss: RegisterSpan | None = None
-    point: Annotated[tuple[RegisterPoint, ...], Field(min_length=1)]
-
-
-class JulaboProfile(Profile):
-    """Points are replies to commands; points with the same command share one exchange."""
-
-    dialect: Literal["julabo"]
-    point: Annotated[tuple[TextPoint, ...], Field(min_length=1)]
-
-
-class PolySciencePoint(TextPoint):
-    command: Annotated[str, Field(pattern=polyscience.READS, description="a command that reads: RT, RS, RW...")]
-
-
-class PolyScienceProfile(Profile):
-    """Points are replies to commands; points with the same command share one exchange."""
-
-    dialect: Literal["polyscience"]
-    point: Annotated[tuple[PolySciencePoint, ...], Field(min_length=1)]
-
-
-class LaudaPoint(TextPoint):
-    command: Annotated[str, Field(pattern=lauda.READS, description="a command that reads: IN_..., STATUS, STAT")]
-
-
-class LaudaProfile(Profile):
-    """Points are replies to commands; points with the same command share one exchange."""
-
-    dialect: Literal["lauda"]
-    watchdog: Annotated[str, Field(pattern=lauda.READS)] | None = None
-    point: Annotated[tuple[LaudaPoint, ...], Field(min_length=1)]
-
-
-def _reading_number(number: int) -> int:
-    if number not in nc.READS:
-        raise ValueError(f"no command that reads, accepted: {', '.join(f'0x{each:02X}' for each in nc.READS)}")
-    return number
-
-
-class NcPoint(PointTable):
-    command: Annotated[StrictInt, AfterValidator(_reading_number)]
-    at: Annotated[StrictInt, Field(ge=0, le=63)] = 0
-    type: ByteKind
-
-    @property
-    def kind(self) -> Kind:
-        """How the value is held."""
-        return self.type
-
-    @property
-    def source(self) -> int:
-        """The command whose reply it lies in."""
-        return self.command
-
-    @property
-    def place(self) -> Place:
-        """The bytes of the reply's data, as many as the value takes at most."""
-        return Place(f"{self.command:02X}", self.at, 5 if self.type is ByteKind.QUALIFIED else 1)
-
-    @property
-    def reply_size(self) -> int:
-        """Bytes of data up to the value's end."""
-        return self.at + self.place.length
-
-
-class NcProfile(Profile):
-    """Points lie in the data bytes of replies; points with the same command share one exchange."""
-
-    dialect: Literal["nc"]
-    point: Annotated[tuple[NcPoint, ...], Field(min_length=1)]
-
-
-class HuberPoint(PointTable):
-    variable: Annotated[StrictInt, Field(ge=0, le=0xFF)]
-    type: Literal[PointType.INT16, PointType.UINT16, PointType.BITS16]
-    sentinels: tuple[Register, ...] = ()
-
-    @property
-    def kind(self) -> Kind:
-        """How the value is held."""
-        return self.type
-
-    @property
-    def source(self) -> int:
-        """The variable that it is."""
-        return self.variable
-
-    @property
-    def place(self) -> Place:
-        """The whole reply."""
-        return Place(f"{self.variable:02X}", 0, 1)
-
-    @property
-    def reply_size(self) -> int:
-        """Words of data."""
-        return 1
-
-
-class HuberProfile(Profile):
-    """A point is a variable of 16 bits; points with the same variable share one exchange."""
-
-    dialect: Literal["huber-pb"]
-    point: Annotated[tuple[HuberPoint, ...], Field(min_length=1)]
-
-
-AnyPoint = RegisterPoint | TextPoint | NcPoint | HuberPoint
-AnyProfile = ModbusProfile | JulaboProfile | PolyScienceProfile | LaudaProfile | NcProfile | HuberProfile
-
-SHAPES: dict[str, type[AnyProfile]] = {
-    "modbus-rtu": ModbusProfile,
-    "modbus-ascii": ModbusProfile,
-    "modbus-tcp": ModbusProfile,
-    "julabo": JulaboProfile,
-    "polyscience": PolyScienceProfile,
-    "lauda": LaudaProfile,
-    "nc": NcProfile,
-    "huber-pb": HuberProfile,
-}

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from drivers.profile import shape
 from drivers.profile.alarm_codes import Severity
+from drivers.profile.dialect_shapes import AnyProfile
 from drivers.profile.enums import ReadsEffect, Trust
 from drivers.profile.load import DeviceProfile, load_profile
 from drivers.profile.types import Registers
@@ -146,7 +146,7 @@ def _section(title: str, sentences: tuple[str, ...] | list[str]) -> str:
     return "".join([f"## {title}\n\n", *(f"- {each}\n" for each in sentences)]) if sentences else ""
 
 
-def _reads(profile: DeviceProfile, written: shape.AnyProfile) -> str:
+def _reads(profile: DeviceProfile, written: AnyProfile) -> str:
     sources = {block.name: block for block in profile.blocks}
     points = "".join(
         f"| {cells(point_row(point, text, sources[point.block]))} |\n"
@@ -182,7 +182,7 @@ def _when(conditions: tuple[str, ...]) -> str:
     return " and ".join(f"`{each}`" for each in conditions)
 
 
-def _rules(written: shape.AnyProfile) -> str:
+def _rules(written: AnyProfile) -> str:
     states = "".join(f"| {_when(rule.when)} | {rule.state} |\n" for rule in written.run_state)
     alarms = "".join(f"| `{each.code}` | {_SEVERITY[each.severity]} | {_when(each.when)} |\n" for each in written.alarm)
     circulating = written.circulating
@@ -257,7 +257,7 @@ def _identity(profile: DeviceProfile) -> str:
     return _section("How it is known and doubted", facts)
 
 
-def _example(written: shape.AnyProfile) -> str:
+def _example(written: AnyProfile) -> str:
     golden = written.golden[0]
     frames = "\n".join(f"-> {_frame(each.tx)}\n<- {_frame(each.rx)}" for each in golden.exchanges)
     values = {**golden.expect.points, **{k: v for cap in golden.expect.caps[:1] for k, v in cap.points.items()}}

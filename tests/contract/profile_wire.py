@@ -11,6 +11,7 @@ import pytest
 from drivers.dialects.base import Exceptional, Query, Raw, Reply
 from drivers.dialects.registry import DialectName, dialect
 from drivers.profile import shape
+from drivers.profile.dialect_shapes import SHAPES, AnyProfile
 from drivers.profile.enums import ByteKind, PointType, ReplyKind, WordOrder
 from drivers.profile.load import DeviceProfile, load_profile
 from drivers.profile.types import Block, OrderByValue, Point
@@ -69,9 +70,9 @@ WIRES: dict[DialectName, Wire] = {
 }
 
 
-def profile_shape(path: Path) -> shape.AnyProfile:
+def profile_shape(path: Path) -> AnyProfile:
     """The file as it is written."""
-    return load_toml(path, shape.SHAPES[str(read_toml(path).data["dialect"])])
+    return load_toml(path, SHAPES[str(read_toml(path).data["dialect"])])
 
 
 def golden_cases() -> list[object]:

@@ -15,6 +15,7 @@ from drivers.dialects.registry import dialect
 from drivers.errors import DriverError, Garbled, LineDown, NoReply, UnitRefused
 from drivers.line import LineTiming
 from drivers.profile import shape
+from drivers.profile.dialect_shapes import SHAPES
 from drivers.profile.enums import PointType, Scope, UnitName
 from drivers.profile.load import DeviceProfile, find_profile, load_profile, load_profiles
 from drivers.profile.types import Point, UnitByBit, UnitByValue
@@ -175,7 +176,7 @@ async def test_no_frame_that_a_profile_can_send_writes(path: Path) -> None:
 @every_profile
 def test_a_profile_can_name_no_command_that_writes(path: Path) -> None:
     document = read_toml(path)
-    model = shape.SHAPES[str(document.data["dialect"])]
+    model = SHAPES[str(document.data["dialect"])]
     text = path.read_text()
     writes = (
         ("fc = 3", "fc = 6"),

@@ -17,8 +17,8 @@ from typing import NamedTuple
 from drivers.decode.decoder import Decoder
 from drivers.dialects.base import Dialect, NeedMore, Query, Raw, Reply
 from drivers.dialects.registry import dialect
+from drivers.profile.dialect_shapes import ModbusProfile
 from drivers.profile.load import DeviceProfile, load_profile
-from drivers.profile.shape import ModbusProfile
 from drivers.transport.base import Parity
 from tests.contract.profile_wire import SHIPPED, TRANSACTION, asked_by, frame_bytes, good_poll, profile_shape
 

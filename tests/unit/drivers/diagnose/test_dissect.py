@@ -11,8 +11,8 @@ from drivers.diagnose.frames import Role
 from drivers.dialects.registry import DialectName, dialect
 from drivers.golden.frames import golden_tables
 from drivers.golden.polls import golden_problems
+from drivers.profile.dialect_shapes import SHAPES
 from drivers.profile.load import load_profile
-from drivers.profile.shape import SHAPES
 from drivers.toml.document import load_toml_lines, read_toml
 from gateway.runtime.shipped import shipped_dir
 from simulators.replayer import RecordedAnswers

@@ -9,8 +9,8 @@ import pytest
 from drivers.dialects.base import ModbusQuery, TextQuery
 from drivers.dialects.registry import DialectName
 from drivers.profile.alarm_codes import UnitAlarmCode
+from drivers.profile.dialect_shapes import SHAPES
 from drivers.profile.load import find_profile, load_profile, load_profiles
-from drivers.profile.shape import SHAPES
 from drivers.profile.types import PointCondition, Registers
 from drivers.reading import Evidence
 from drivers.toml.document import TomlProblems

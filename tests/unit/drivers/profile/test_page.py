@@ -8,6 +8,15 @@ from pydantic import BaseModel
 
 from drivers.dialects.registry import DialectName
 from drivers.profile import shape
+from drivers.profile.dialect_shapes import (
+    SHAPES,
+    BlockTable,
+    HuberPoint,
+    NcPoint,
+    RegisterPoint,
+    RegisterSpan,
+    TextPoint,
+)
 from drivers.profile.enums import ByteKind, PointType, ReadsEffect, ReplyKind, Trust, UnitName, WordOrder
 
 ROOT = Path(__file__).parents[4]
@@ -19,13 +28,13 @@ TABLES: dict[str, tuple[type[BaseModel], ...]] = {
     "`link.address`": (shape.AddressTable,),
     "`[timing]`": (shape.TimingTable,),
     "`[effects]`": (shape.Effects,),
-    "`[[block]]`": (shape.BlockTable,),
-    "`[after_miss]`": (shape.RegisterSpan,),
+    "`[[block]]`": (BlockTable,),
+    "`[after_miss]`": (RegisterSpan,),
     "`[[point]]`": (shape.PointTable,),
-    "`[[point]]` in registers": (shape.RegisterPoint,),
-    "`[[point]]` in texts": (shape.TextPoint,),
-    "`[[point]]` of NC": (shape.NcPoint,),
-    "`[[point]]` of Huber PB": (shape.HuberPoint,),
+    "`[[point]]` in registers": (RegisterPoint,),
+    "`[[point]]` in texts": (TextPoint,),
+    "`[[point]]` of NC": (NcPoint,),
+    "`[[point]]` of Huber PB": (HuberPoint,),
     "`point.unit` by a bit": (shape.UnitByBitTable,),
     "`point.unit` by a value": (shape.UnitByValueTable,),
     "`point.order` by a value": (shape.OrderByValueTable,),
@@ -73,7 +82,7 @@ def test_every_key_is_documented_and_says_whether_it_is_required(heading: str) -
 
 
 def test_every_table_of_a_profile_has_a_section() -> None:
-    keys = {field.alias or name for model in set(shape.SHAPES.values()) for name, field in model.model_fields.items()}
+    keys = {field.alias or name for model in set(SHAPES.values()) for name, field in model.model_fields.items()}
     named = {heading.strip("`[]") for heading in TABLES if " " not in heading} | set(documented("top"))
     assert keys == {name for name in named if "." not in name}
 
