@@ -12,7 +12,7 @@ _REPLY_TEXT_CHARS = 24  # the longest reply of a text dialect that the poll budg
 
 
 class Place(NamedTuple):
-    """Where a point's value lies in the answers of a poll."""
+    """The position of a point's value in the answers of a poll."""
 
     block: str
     at: int  # register or byte within the block; 0 for texts
@@ -39,12 +39,12 @@ class RegisterPoint(PointTable):
 
     @property
     def kind(self) -> Kind:
-        """How the value is held."""
+        """The encoding of the value."""
         return self.type
 
     @property
     def width(self) -> int:
-        """How many registers the point takes."""
+        """The number of registers that the value occupies."""
         match self.type:
             case PointType.INT32 | PointType.UINT32 | PointType.FLOAT32:
                 return 2
@@ -55,12 +55,12 @@ class RegisterPoint(PointTable):
 
     @property
     def place(self) -> Place:
-        """Where the value lies."""
+        """The position of the value in its block."""
         return Place(self.block, self.at, self.width)
 
 
 class ModbusProfile(Profile):
-    """Points lie in blocks of registers."""
+    """Points are in blocks of registers."""
 
     dialect: Literal["modbus-rtu", "modbus-ascii", "modbus-tcp"]
     block: Annotated[tuple[BlockTable, ...], Field(min_length=1)]
@@ -75,12 +75,12 @@ class TextPoint(PointTable):
 
     @property
     def kind(self) -> Kind:
-        """How the value is held."""
+        """The encoding of the value."""
         return self.reply
 
     @property
     def source(self) -> str:
-        """The command whose reply it is."""
+        """The command that reads it."""
         return self.command
 
     @property
@@ -90,7 +90,7 @@ class TextPoint(PointTable):
 
     @property
     def reply_size(self) -> int:
-        """Characters that the poll budget allows for the reply."""
+        """Characters of the reply, as assumed for the poll budget."""
         return _REPLY_TEXT_CHARS
 
 
@@ -137,27 +137,27 @@ class NcPoint(PointTable):
 
     @property
     def kind(self) -> Kind:
-        """How the value is held."""
+        """The encoding of the value."""
         return self.type
 
     @property
     def source(self) -> int:
-        """The command whose reply it lies in."""
+        """The command that reads it."""
         return self.command
 
     @property
     def place(self) -> Place:
-        """The bytes of the reply's data, as many as the value takes at most."""
+        """The bytes of the reply's data; the most that the value may occupy."""
         return Place(f"{self.command:02X}", self.at, 5 if self.type is ByteKind.QUALIFIED else 1)
 
     @property
     def reply_size(self) -> int:
-        """Bytes of data up to the value's end."""
+        """Bytes of data, up to the end of the value."""
         return self.at + self.place.length
 
 
 class NcProfile(Profile):
-    """Points lie in the data bytes of replies; points with the same command share one exchange."""
+    """Points are in the data bytes of replies; points with the same command share one exchange."""
 
     dialect: Literal["nc"]
     point: Annotated[tuple[NcPoint, ...], Field(min_length=1)]
@@ -170,12 +170,12 @@ class HuberPoint(PointTable):
 
     @property
     def kind(self) -> Kind:
-        """How the value is held."""
+        """The encoding of the value."""
         return self.type
 
     @property
     def source(self) -> int:
-        """The variable that it is."""
+        """The variable that is read."""
         return self.variable
 
     @property

@@ -35,7 +35,7 @@ Milliseconds = Annotated[StrictInt, Field(ge=0, le=60_000)]
 
 
 class ProfileTable(BaseModel):
-    """A table of the file: unknown keys are errors."""
+    """Base of the file's tables: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -101,7 +101,7 @@ class OrderByValueTable(ProfileTable):
 
 
 class PointTable(ProfileTable):
-    """What a point holds, wherever it comes from."""
+    """The keys of a point in every dialect."""
 
     name: Name
     note: str = ""
@@ -197,7 +197,7 @@ class Golden(ProfileTable):
 
 
 class Notes(ProfileTable):
-    """For people alone; the page of a profile prints them."""
+    """For the documentation only: printed on the profile's page."""
 
     wiring: tuple[str, ...] = ()
     unit: tuple[str, ...] = ()
@@ -205,7 +205,7 @@ class Notes(ProfileTable):
 
 
 class Profile(ProfileTable):
-    """What a profile holds, whatever it speaks."""
+    """The keys of a profile in every dialect."""
 
     schema_version: Annotated[Literal[1], Field(alias="schema")]
     identity: IdentityTable
