@@ -159,7 +159,7 @@ class FakeConnection:
     def publish_many(self, messages: Iterable[OutgoingMessage]) -> None:
         """QoS 0: nobody here wants it."""
 
-    async def subscribe(self, filters: Sequence[str], with_retained: bool = False) -> None:
+    async def subscribe(self, filters: Sequence[str], with_retained: bool = False, qos: int = 1) -> None:
         """Everything is granted."""
         await asyncio.sleep(PUBACK_S)
 
