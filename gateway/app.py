@@ -1,8 +1,8 @@
-"""The composition root: every part of a gateway made, joined and run in one tree of tasks.
+"""The composition root: makes and connects every part of a gateway, and runs them in one tree of tasks.
 
-Order of ending: polling stops first, so that nothing new comes, and what was polled has DRAIN_S to be recorded; the
-relay then has as long to hand what waits to the broker; then MQTT says farewell and the ledger closes. What could not
-be handed over waits in the ledger.
+Order of shutdown: polling stops first, and results of polls have DRAIN_S to be recorded; the relay then has as long to
+publish waiting messages; then MQTT publishes the farewell and the ledger is closed. Messages that could not be
+published wait in the ledger.
 """
 
 import asyncio
@@ -50,9 +50,9 @@ DRAIN_S = 5.0
 async def run_gateway(
     config: GatewayConfig, clock: Clock, stop: asyncio.Event, restart: Callable[[], None] | None = None
 ) -> None:
-    """Run a gateway until `stop` is set. `restart` lets it ask to be started again, None refuses who wants that.
+    """Run a gateway until `stop` is set. `restart` requests another start; if it is None such requests are refused.
 
-    Raises StateLocked or LedgerUnavailable where it cannot start, LedgerError where it can no longer record.
+    Raises StateLocked or LedgerUnavailable if it cannot start, LedgerError if it can no longer record.
     """
     async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now) as ledger:
         config = await asyncio.to_thread(with_swaps, config, await ledger.swaps())
@@ -140,7 +140,7 @@ class Gateway:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then end in order. Raises LedgerError where recording is no longer possible."""
+        """Run until `stop` is set, then shut down in order. Raises LedgerError if recording is no longer possible."""
         async with self._monitor.pages(self._config.health_listen), asyncio.TaskGroup() as group:
             mqtt = group.create_task(self._mqtt.run(), name="mqtt")
             polling = group.create_task(self._supervisor.run(), name="lines")
@@ -172,7 +172,7 @@ class Gateway:
             mqtt.cancel()
 
     async def _polled(self, answer: Reading | ReadFault) -> None:
-        """Show what a poll brought at once, and let it be recorded in its turn."""
+        """Publish a poll's result at once, and queue it for recording."""
         self._publisher.take(answer)
         if isinstance(answer, Reading):
             self._history.take(answer)
@@ -189,11 +189,11 @@ class Gateway:
     async def _take_message(self, topic: str, payload: bytes) -> None:
         self._commissioning.notice(payload)  # and the pipeline answers it like any other
         for answer in await self._pipeline.message(topic, payload):
-            with suppress(MqttDown, PublishRefused):  # whoever was not answered sends the message again
+            with suppress(MqttDown, PublishRefused):  # a sender without an answer sends the message again
                 await self._mqtt.publish(answer)
 
     async def _drain(self) -> None:
-        """Give the relay time to hand over what waits, if there is a broker to take it."""
+        """Give the relay time to publish waiting messages, if there is a broker."""
         with suppress(TimeoutError):
             async with asyncio.timeout(DRAIN_S):
                 while not self._mqtt.drained:  # noqa: ASYNC110 - the relay has no event for "all sent"

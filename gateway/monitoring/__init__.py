@@ -1,1 +1,1 @@
-"""What can be seen of a running gateway from outside: alarms, metrics, health."""
+"""Alarms, metrics and health of a running gateway."""

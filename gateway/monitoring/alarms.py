@@ -1,7 +1,7 @@
 """The gateway's alarms: a closed set, each raised and cleared as a retained message on a topic of its own.
 
-They are about the gateway and its units, for those who keep both running. None of them is about a patient, and nobody
-may rely on one for a patient's safety. Computed anew from the state each time; only changes are published.
+They are about the gateway and its units, for the people who operate them. None is about a patient, and none may be
+relied on for a patient's safety. They are computed anew from the state each time; only changes are published.
 """
 
 import logging
@@ -23,15 +23,15 @@ from gateway.session.facts import UnitShared
 
 _log = logging.getLogger("capgate.alarms")
 
-UNREACHABLE_S = 30.0  # a unit that is down this long needs somebody
-UNSENT_S = 300.0  # an outbox this far behind needs a person
+UNREACHABLE_S = 30.0  # a unit that is down for this long raises an alarm
+UNSENT_S = 300.0  # an outbox whose oldest row is this old raises an alarm
 _OF_THEIR_OWN = (FaultKind.WRONG_IDENTITY, FaultKind.NEEDS_CONSENT)  # faults that raise another alarm
 UNRECEIPTED_S = 3600.0
-STORED_S = 86_400.0  # what the engine stored its application may work off at night
+STORED_S = 86_400.0  # a stored message may be processed by the engine's application in a nightly run
 
 
 class AlarmCode(StrEnum):
-    """What can be wrong; also the last segment of the topic."""
+    """The alarms; a code is also the last segment of its topic."""
 
     UNIT_UNREACHABLE = "unit-unreachable"
     UNIT_MISTAKEN = "unit-mistaken"
@@ -61,7 +61,7 @@ _COUNTING = (AlarmCode.FEED_REJECTED, AlarmCode.SESSIONS_INCOMPLETE, AlarmCode.S
 
 
 class UnitDown(msgspec.Struct, frozen=True):
-    """A unit that gives no readings."""
+    """A unit without readings: the kind of fault, and for how long."""
 
     kind: FaultKind
     lasted_s: float
@@ -75,7 +75,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What the alarms follow from."""
+    """The state from which the alarms are computed."""
 
     units_down: Mapping[str, UnitDown] = {}
     units_shared: Sequence[UnitShared] = ()
@@ -87,7 +87,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int = 0
     feed_rejected: Sequence[FeedRow] = ()  # rejected messages of the engine, of the last hour
     ledger_set_aside: str = ""  # the damaged file's name
-    lost_since_us: int | None = None  # from then on entries of the ledger may be lost; None: none are
+    lost_since_us: int | None = None  # entries of the ledger may be lost from then on, UTC; None: none are
     start_disagrees: int = 0  # sessions
     policy_unapproved: str = ""  # the policy's name
     incomplete: Waiting = Waiting()
@@ -95,7 +95,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
-    """Every alarm that is to be raised, with what to do about it."""
+    """Every alarm that must be raised, with a text that says what to do."""
     mistaken = _down(now, lambda down: down.kind is FaultKind.WRONG_IDENTITY)
     unconsented = _down(now, lambda down: down.kind is FaultKind.NEEDS_CONSENT)
     gone = _down(now, lambda down: down.kind not in _OF_THEIR_OWN and down.lasted_s >= UNREACHABLE_S)
@@ -161,7 +161,7 @@ def _overdue(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
 
 
 def _of_work(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
-    """What stands as long as its item of the work list is open."""
+    """Alarms that are raised as long as their work item is open."""
     if now.lost_since_us is not None:
         text = (
             f"entries of the ledger were lost: have the interface engine send again what it sent since "
@@ -184,7 +184,7 @@ def _of_sessions(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
 
 
 def _waiting(sessions: Waiting) -> str:
-    """How many there are and how old the oldest is, in days: a text that changes no oftener than they do."""
+    """Number and age of the oldest in days, so that the text changes seldom."""
     days = int(sessions.oldest_s // 86_400)
     count = "1 session" if sessions.count == 1 else f"{sessions.count} sessions"
     return f"{count}, the oldest of {'today' if days < 1 else f'{days} d ago'}"
@@ -195,7 +195,7 @@ def _down(now: AlarmInputs, which: Callable[[UnitDown], bool]) -> list[str]:
 
 
 class Alarms:
-    """Publishes what is raised and cleared. `publish` keeps a payload as the state of a destination."""
+    """Publishes alarms as they are raised and cleared. `publish` sets the retained payload of a destination."""
 
     def __init__(self, origin: Origin, topics: Topics, publish: Callable[[Destination, bytes], None]) -> None:
         self._origin = origin
@@ -206,11 +206,11 @@ class Alarms:
 
     @property
     def raised(self) -> frozenset[AlarmCode]:
-        """Which alarms are raised."""
+        """The alarms that are raised."""
         return frozenset(self._raised or ())
 
     def update(self, now: AlarmInputs, at_us: int) -> None:
-        """Publish what changed since the last time; the first time, every alarm's state."""
+        """Publish the alarms that changed since the last call; at the first call, all."""
         texts = dict(active(now))
         before, counted_before = self._raised, self._counted
         self._counted = {code: texts[code] for code in _COUNTING if code in texts}

@@ -1,4 +1,4 @@
-"""What polling counts of each unit: plain numbers that cost the polling path an addition."""
+"""Counters of each unit's polls: plain numbers, so that polling pays only an addition."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -9,23 +9,23 @@ REPLY_BUCKETS_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class UnitCounters:
-    """What one unit's polls came to since the gateway started."""
+    """The results of one unit's polls since the gateway started."""
 
     def __init__(self) -> None:
         self.up = False
         self.reads_ok = 0
         self.faults: Counter[str] = Counter()  # by FaultKind
         self.reply_s_sum = 0.0
-        self.replies = [0] * (len(REPLY_BUCKETS_S) + 1)  # by bucket, not cumulated; the last is past all bounds
+        self.replies = [0] * (len(REPLY_BUCKETS_S) + 1)  # by bucket, not cumulative; the last is above all bounds
 
     def ok(self, reply_s: float) -> None:
-        """A poll gave a reading after `reply_s`."""
+        """Count a poll with a reading after `reply_s`."""
         self.up = True
         self.reads_ok += 1
         self.reply_s_sum += reply_s
         self.replies[bisect_left(REPLY_BUCKETS_S, reply_s)] += 1
 
     def fault(self, kind: FaultKind) -> None:
-        """A poll gave none."""
+        """Count a poll without a reading."""
         self.up = False
         self.faults[kind] += 1

@@ -1,9 +1,9 @@
 """`/healthz` and `/metrics` over HTTP, on loopback unless the site chose another address.
 
-Why a server of our own: two fixed GET paths need no router, no templates and no framework, which would cost about
-10 MiB and bring more behaviour to guard than is written here. What a framework would have guarded is guarded here: a
-request's head is bounded in size and time, connections are bounded in number, each serves one request, and on
-loopback the Host header must name loopback, so that a page in a browser on the box cannot read it by DNS rebinding.
+Why not a framework: two fixed GET paths need no router and no templates, and a framework would cost about 10 MiB and
+more behaviour to secure than is written here. A request's head is bounded in size and time, connections are bounded in
+number, each serves one request, and on loopback the Host header must name loopback, so that a web page in a browser on
+the same machine cannot read it by DNS rebinding.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ MAX_IDLE_S = 60.0  # polls come every few seconds, and a line of dead units stil
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """How the gateway is, in what its parts last said of themselves. Unit ids are no patient data."""
+    """The gateway's health, from the last state of its parts. Unit ids are no patient data."""
 
     version: str
     mqtt_connected: bool
@@ -53,7 +53,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(Protocol):
-    """How a program is: a struct of what it says, and what is wrong."""
+    """A program's health: a struct for the JSON answer, and the reasons why it is degraded."""
 
     __struct_fields__: ClassVar[tuple[str, ...]]
 
@@ -63,10 +63,10 @@ class Report(Protocol):
 
 
 class HealthServer:
-    """Serves both paths on `listen` while its context is open; `address` then says where.
+    """Serves both paths on `listen` while its context is open; `address` is then the bound one.
 
-    `health` and `metrics` are called on the loop at each request and must not block. Entering raises OSError where the
-    address cannot be had.
+    `health` and `metrics` are called on the loop at each request and must not block. Entering raises OSError if the
+    address cannot be bound.
     """
 
     def __init__(self, listen: tuple[str, int], health: Callable[[], Report], metrics: Callable[[], bytes]) -> None:
@@ -102,7 +102,7 @@ class HealthServer:
         connection.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request, one answer, closed."""
+        """Serve one request and close the connection."""
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 writer.write(self._answer(await _read_head(reader)))
@@ -110,7 +110,7 @@ class HealthServer:
                 writer.close()
                 await writer.wait_closed()
         except (OSError, TimeoutError, EOFError):
-            pass  # the client went away or was too slow: its own affair
+            pass  # the client disconnected or was too slow
         finally:
             writer.transport.abort()
 
@@ -132,7 +132,7 @@ class HealthServer:
             if path == "/metrics":
                 return _response(200, self._metrics(), "text/plain; version=0.0.4; charset=utf-8", with_body=with_body)
             health = self._health()
-        except Exception:  # noqa: BLE001 - a report must never stop what it reports on, whatever is wrong with it
+        except Exception:  # noqa: BLE001 - a defect in a report must not stop the gateway
             _log.exception("a report failed", extra={"path": path})
             return _response(500)
         reasons = health.reasons()
@@ -154,7 +154,7 @@ _REASONS = {
 
 
 async def _read_head(reader: asyncio.StreamReader) -> bytes | None:
-    """The request line and headers; None when they are longer than a reader of two paths needs."""
+    """The request line and headers; None if they are too long."""
     try:
         return await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:

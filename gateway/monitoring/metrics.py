@@ -1,7 +1,6 @@
-"""What a monitor may count: the counters of those who count, turned into metrics when scraped.
+"""Prometheus metrics, made from the counters of the gateway's parts at each scrape.
 
-Labels are units, lines and closed lists, never a patient or a session. Everything is looked up at the scrape, so that
-nothing here runs between scrapes but the loop-lag probe.
+Labels are units, lines and closed lists, never a patient or a session. Between scrapes only the loop-lag probe runs.
 """
 
 import asyncio
@@ -23,22 +22,22 @@ from gateway.mqtt.types import MqttCounters
 from gateway.session.outcome import SessionState
 
 LAG_PERIOD_S = 1.0
-LAG_WINDOW = 60  # periods: a scrape a minute misses no peak
+LAG_WINDOW = 60  # periods, so that a scrape each minute misses no peak
 
 
 class LoopLag:
-    """The event loop's worst lag of the last minute, seconds: what every poll and message waited at most."""
+    """The event loop's worst lag in the last minute, seconds: the longest delay of any poll or message."""
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque([0.0], maxlen=LAG_WINDOW)
 
     @property
     def worst_s(self) -> float:
-        """The longest a due timer waited."""
+        """The longest delay of a due timer."""
         return max(self._recent)
 
     async def watch(self) -> None:
-        """Measure for ever."""
+        """Measure until cancelled."""
         loop = asyncio.get_running_loop()
         while True:  # ends with the task
             due_s = loop.time() + LAG_PERIOD_S
@@ -62,7 +61,7 @@ def line_events(counters: LineCounters) -> dict[str, int]:
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a scrape shows, as its owners have it at that instant."""
+    """The values of one scrape."""
 
     version: str
     units: Mapping[str, UnitCounters]
@@ -78,7 +77,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: Deliveries = Deliveries()
     oldest_pending_s: float = 0.0  # 0.0: no receipt is awaited
     polls_held_back: int = 0
-    sessions: Mapping[SessionState, Waiting] = {}  # that are not done
+    sessions: Mapping[SessionState, Waiting] = {}  # those that are not done
     messages: Mapping[FeedResult, int] = {}
     feed: Sequence[FeedRow] = ()
     unknown_words: Mapping[str, int] = {}  # field of HL7 -> count
@@ -131,12 +130,12 @@ class _GatewayCollector(Collector):
         yield build
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that registering takes no snapshot before the gateway has one."""
+        """Returns nothing, so that registering takes no snapshot before there is one."""
         return ()
 
 
 def metrics_page(snapshot: Callable[[], Snapshot]) -> Callable[[], bytes]:
-    """What renders the page of a scrape: the gateway's metrics and its process's (memory, CPU, descriptors)."""
+    """A function that renders the metrics of the gateway and of its process (memory, CPU, descriptors)."""
     registry = CollectorRegistry()
     registry.register(_GatewayCollector(snapshot))
     ProcessCollector(registry=registry)
@@ -221,7 +220,7 @@ def _counted(name: str, text: str, labels: tuple[str, str], counts: Mapping[str,
 
 
 def _cumulated(replies: list[int]) -> list[tuple[str, float]]:
-    """Buckets as Prometheus wants them: each bound with the count of all replies up to it."""
+    """Prometheus' cumulative buckets: each bound with the number of replies up to it."""
     buckets: list[tuple[str, float]] = []
     total = 0
     for bound, count in zip([*map(str, REPLY_BUCKETS_S), "+Inf"], replies, strict=True):

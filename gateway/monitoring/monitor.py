@@ -1,6 +1,6 @@
-"""Watches a running gateway from inside: alarms from its condition, and the pages of /healthz and /metrics.
+"""Computes the alarms of a running gateway, and serves /healthz and /metrics.
 
-The ledger's backlog is looked up every few seconds; everything else is asked of its owner when a page is requested.
+The ledger's backlog is looked up every few seconds; everything else when a page is requested.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ STALLED_S = 60.0  # longer than the back-off of a line whose units are all dead
 
 
 def waiting_sessions(records: Iterable[SessionRecord], now_us: int) -> dict[SessionState, Waiting]:
-    """By state, how many sessions are not done. One that was released and is not done is held: by a correction."""
+    """By state, the sessions that are not done. One that is released and not done counts as held, by a correction."""
     opened_us: dict[SessionState, list[int]] = {}
     for record in records:
         if not record.done:
@@ -55,7 +55,7 @@ class UnitStatus(Protocol):
 
 
 class Polling(Protocol):
-    """How polling goes."""
+    """The progress and counters of polling."""
 
     unit_counters: dict[str, UnitCounters]
 
@@ -70,9 +70,9 @@ class Polling(Protocol):
 
 
 class Answers(Protocol):
-    """How recording keeps up with polling."""
+    """Whether recording keeps up with polling."""
 
-    held_back: int  # polls that waited because their unit had too many answers that were not recorded yet
+    held_back: int  # polls that waited because too many answers of their unit were not recorded yet
 
 
 class Monitor:
@@ -128,7 +128,7 @@ class Monitor:
 
     @asynccontextmanager
     async def pages(self, listen: tuple[str, int]) -> AsyncGenerator[None]:
-        """Serve the pages; an address that cannot be had costs the pages, not the recording."""
+        """Serve the pages; if the address cannot be bound the gateway runs without them."""
         server = HealthServer(listen, self._health, metrics_page(self._snapshot))
         try:
             await server.__aenter__()
@@ -142,7 +142,7 @@ class Monitor:
             await server.__aexit__(None, None, None)
 
     def progresses(self) -> bool:
-        """Whether polling goes on; a gateway that has not polled yet is given the same time."""
+        """Whether a poll ended within STALLED_S, or the gateway has not run for longer than that."""
         last_s = self._polling.last_poll_s or self._began_s
         return asyncio.get_running_loop().time() - last_s < STALLED_S
 

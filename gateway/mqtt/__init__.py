@@ -1,1 +1,1 @@
-"""The broker: one connection, the relay of the outbox, telemetry, the consumer of inbound messages."""
+"""The MQTT client: one connection to the broker, the relay of the outbox, telemetry, the inbound consumer."""

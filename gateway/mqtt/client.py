@@ -1,4 +1,4 @@
-"""The connection to the broker as the rest of the gateway uses it."""
+"""The interface of the broker connection for the rest of the gateway."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
@@ -24,16 +24,16 @@ class Connection:
     def __init__(self, client: PahoConnection) -> None:
         self._client = client
         self.protocol = "5.0" if client.mqtt5 else "3.1.1"
-        self.session_present = client.session_present  # the broker still had our session
-        self.window = client.window  # QoS 1 messages the broker takes unacknowledged; more wait in here
+        self.session_present = client.session_present  # whether the broker resumed the MQTT session
+        self.window = client.window  # QoS 1 messages that may be unacknowledged; more are queued here
 
     @property
     def ended(self) -> bool:
-        """Whether it is lost, or was closed."""
+        """Whether the connection was lost or closed."""
         return self._client.ended
 
     def send(self, message: OutgoingMessage) -> asyncio.Future[int]:
-        """Send at QoS 1. The future gives the PUBACK's reason, also a failure's, or raises Disconnected."""
+        """Send at QoS 1. The future gives the PUBACK's reason code, also of a failure, or raises Disconnected."""
         return self._client.begin_publish(message)
 
     async def publish(self, message: OutgoingMessage) -> PubAck:
@@ -44,22 +44,22 @@ class Connection:
         return PubAck(reason)
 
     def largest_payload(self, message: OutgoingMessage) -> int:
-        """Bytes that the payload of such a message may have; a larger one is refused (0x95) without being sent."""
+        """The largest payload of such a message, bytes; a larger one is refused (0x95) without being sent."""
         return self._client.largest_payload(message)
 
     @property
     def busy(self) -> bool:
-        """Whether earlier bytes still wait for the network."""
+        """Whether bytes sent earlier are still queued for the socket."""
         return self._client.busy
 
     def publish_many(self, messages: Iterable[OutgoingMessage]) -> None:
-        """Send all at QoS 0 in one go. While `busy` they only queue up, so do not call it then."""
+        """Send all at QoS 0 in one call. Do not call it while `busy`: they would only be queued."""
         self._client.send(publish_packets(messages, self._client.mqtt5))
 
     async def subscribe(self, filters: Sequence[str], with_retained: bool = False, qos: int = 1) -> None:
-        """Ask for the topics. At QoS 0 the broker keeps nothing for us while we are away. Raises PublishRefused.
+        """Subscribe. At QoS 0 the broker queues nothing while the gateway is offline. Raises PublishRefused.
 
-        `with_retained` asks for what the broker retains as well; under MQTT 3.1.1 that comes in any case.
+        `with_retained` asks for retained messages too; MQTT 3.1.1 sends them in any case.
         """
         reason = await self._client.begin_subscribe(filters, with_retained, qos)
         if reason >= REFUSED_FROM:
@@ -70,7 +70,7 @@ class Connection:
         await self._client.begin_unsubscribe(filters)
 
     async def messages(self) -> AsyncIterator[Inbound]:
-        """Inbound messages as they come; each must be acknowledged by its `ack`. Ends with Disconnected alone."""
+        """Inbound messages; each must be acknowledged by its `ack`. Ends only by raising Disconnected."""
         client = self._client
         while True:
             client.check()
@@ -89,8 +89,8 @@ class Connection:
 async def connect(settings: MqttSettings, will: OutgoingMessage | None) -> AsyncGenerator[Connection]:
     """A connection by MQTT 5 or, if the broker refuses that, by 3.1.1, resuming the session of `settings.client_id`.
 
-    Raises MqttDown (Unreachable, ConnectRefused, BadCredentials, BadTls). Leaving the context cuts the connection; the
-    will stands unless `Connection.disconnect` was called.
+    Raises MqttDown (Unreachable, ConnectRefused, BadCredentials, BadTls). Leaving the context closes the connection;
+    the broker then publishes the will unless `Connection.disconnect` was called.
     """
     credentials = await asyncio.to_thread(read_credentials, settings)
     client = PahoConnection(settings, will, credentials, mqtt5=True)

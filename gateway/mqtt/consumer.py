@@ -1,4 +1,4 @@
-"""Inbound messages: each is acknowledged only when its handler has returned, which is after the commit."""
+"""Consumes inbound messages; each is acknowledged only after its handler has returned, which is after the commit."""
 
 import traceback
 from collections.abc import Awaitable, Callable, Collection
@@ -13,10 +13,10 @@ Handler = Callable[[str, bytes], Awaitable[None]]
 
 
 class Overheard(msgspec.Struct, frozen=True):
-    """What other clients say among themselves: taken at QoS 0 as it comes, and lost while nobody is connected."""
+    """A subscription at QoS 0 to messages between other clients; they are lost while the gateway is offline."""
 
     pattern: str  # topic filter, with `+` alone
-    take: Callable[[str, bytes], None]  # at once, and without raising anything
+    take: Callable[[str, bytes], None]  # must not block or raise
 
     def covers(self, topic: str) -> bool:
         """Whether the filter matches the topic."""
@@ -25,7 +25,7 @@ class Overheard(msgspec.Struct, frozen=True):
 
 
 class HandlerFailed(MqttDown):
-    """A message could not be handled; the connection ends unacknowledged, and the broker sends it again."""
+    """A handler raised; the connection ends without an acknowledgement, so the broker sends the message again."""
 
 
 async def consume(
@@ -36,10 +36,10 @@ async def consume(
     counters: MqttCounters,
     overheard: Overheard | None = None,
 ) -> None:
-    """Hand every message of `topics` to `handler(topic, payload)`, one after the other, until the connection ends.
+    """Call `handler(topic, payload)` for every message of `topics`, one after the other, until the connection ends.
 
-    What `overheard` covers goes there instead, what is of no other topic is dropped. Retained messages are ignored.
-    Raises Disconnected, or HandlerFailed when the handler raised.
+    Messages that `overheard` covers go to it instead; those of other topics are dropped. Retained messages are ignored.
+    Raises Disconnected, or HandlerFailed if the handler raised.
     """
     async for message in connection.messages():
         if message.retain:
@@ -51,7 +51,7 @@ async def consume(
         else:
             try:
                 await handler(message.topic, message.payload)
-            except Exception as error:  # whatever it was, the message is not ours yet and must come again
+            except Exception as error:  # the message was not recorded and must be delivered again
                 raise HandlerFailed(f"{message.topic}: {_where(error)}") from error
             counters.inbound += 1
         message.ack()

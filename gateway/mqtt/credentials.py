@@ -1,4 +1,4 @@
-"""Password and TLS, read from their files at every connect, so that they can be renewed under a running gateway."""
+"""Password and TLS files, read at every connect, so that they can be renewed while the gateway runs."""
 
 import ssl
 
@@ -8,7 +8,7 @@ from gateway.mqtt.types import BAD_CREDENTIALS, BadCredentials, BadTls, MqttSett
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """What a connection shows and asks for."""
+    """The credentials of one connection."""
 
     password: str | None
     tls: ssl.SSLContext | None
@@ -38,10 +38,10 @@ def _tls_context(files: TlsFiles) -> ssl.SSLContext:
 
 
 class _TlsSocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails; the MQTT library leaves that to chance."""
+    """A socket that closes itself when the handshake fails, which the MQTT library may not do."""
 
     def do_handshake(self, block: bool = False) -> None:
-        """Called by the library."""
+        """Called by the MQTT library."""
         try:
             super().do_handshake(block)
         except OSError:

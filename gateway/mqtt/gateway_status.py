@@ -19,7 +19,7 @@ def software_version() -> str:
 def announcements(
     origin: Origin, destination: Destination, mode: Mode, clock: Clock, role: StatusRole | None = None
 ) -> Announcements:
-    """The messages published at every connection (birth), at its loss (will) and at a clean end (farewell)."""
+    """The status messages for every connection (birth), its loss (will) and a clean end (farewell)."""
 
     def message(
         state: GatewayState, epoch: int, protocol: str | None, edition: str, reason: StatusReason | None

@@ -1,6 +1,6 @@
-"""PUBLISH packets: those of QoS 0 built by hand, the hot path, and how large one of QoS 1 is. Pure.
+"""Encodes QoS 0 PUBLISH packets, the hot path, and computes the size of QoS 1 ones. Pure.
 
-Sections are of the MQTT 5.0 specification.
+Section numbers are those of the MQTT 5.0 specification.
 """
 
 import struct
@@ -16,7 +16,7 @@ CONTENT_TYPE = struct.Struct(">BH")  # 3.3.2.3.9: identifier 3, length
 
 
 def publish_packets(messages: Iterable[OutgoingMessage], mqtt5: bool) -> bytes:
-    """All `messages` as QoS 0 PUBLISH packets, one behind the other. Their own `qos` is not looked at."""
+    """All `messages` as consecutive QoS 0 PUBLISH packets, whatever their `qos`."""
     parts: list[bytes] = []
     for message in messages:
         topic = message.topic.encode()
@@ -32,7 +32,7 @@ def publish_packets(messages: Iterable[OutgoingMessage], mqtt5: bool) -> bytes:
 
 
 def qos1_overhead(message: OutgoingMessage, mqtt5: bool) -> int:
-    """Bytes that a QoS 1 PUBLISH packet has beside the payload, at most: a short one has a shorter length."""
+    """The largest size of a QoS 1 PUBLISH packet without its payload, bytes."""
     properties = _properties(message) if mqtt5 else b""
     return 1 + LONGEST_VARINT + 2 + len(message.topic.encode()) + 2 + len(properties)
 

@@ -1,17 +1,17 @@
-"""The MQTT library, made to keep our promises. One PahoConnection serves one connection and is thrown away.
+"""Adapts the MQTT library so that no message is lost. A PahoConnection serves one connection and is not reused.
 
-Theory of operation. aiomqtt glues paho's protocol code to the event loop; three of its habits would lose our
+Theory of operation. aiomqtt connects paho's protocol code to the event loop; three of its behaviours would lose
 messages, so `PahoConnection` replaces them: it drops PUBACK reason codes, leaves publishes waiting when the connection
-dies, and acknowledges inbound messages before we have them. And paho queues what was published while offline and would
-send it behind our back; hence a new instance for each connection, and the outbox as the only queue.
+ends, and acknowledges inbound messages before they are recorded. And paho queues publishes while offline and sends them
+later by itself; hence a new instance for each connection, and the outbox as the only queue.
 
-Three things end a wait for the broker: its answer, the end of the connection (`_lose`, from whatever side it is
-noticed), and the settings' `ack_timeout_s`, after which the connection is given up, since MQTT repeats a message on a
-new connection alone.
+Three events end a wait for the broker: its answer, the end of the connection (`_lose`, whichever part notices it), and
+the settings' `ack_timeout_s`, after which the connection is closed, since MQTT repeats a message only on a new
+connection.
 
 QoS 0 batches bypass paho's publish: their packets are built by hand and leave in a single send.
 
-Private names of paho and aiomqtt used here are held to two brokers by tests/broker; both are pinned for that.
+Private names of paho and aiomqtt used here are tested against two brokers in tests/broker; both versions are pinned.
 """
 
 import asyncio
@@ -42,14 +42,14 @@ from gateway.mqtt.pending_acks import PendingAcks
 from gateway.mqtt.types import PACKET_TOO_LARGE, Disconnected, MqttSettings, OutgoingMessage
 
 LARGEST_INBOX = 1000  # inbound QoS 0 messages waiting; later ones are dropped
-LARGEST_PACKET = 268_435_460  # of MQTT itself; bytes
-OUR_WINDOW = 20  # publishes in flight where the broker sets no lower limit
+LARGEST_PACKET = 268_435_460  # MQTT's own limit, bytes
+OUR_WINDOW = 20  # most publishes in flight, unless the broker sets a lower limit
 TICK_S = 1.0
 DISCONNECT_WAIT_S = 1.0
 
 
 class Inbound:
-    """A message from the broker, which repeats it on the next connection until `ack` was called."""
+    """A message from the broker, which repeats it on the next connection unless `ack` was called."""
 
     __slots__ = ("_connection", "_packet_id", "payload", "qos", "retain", "topic")
 
@@ -62,13 +62,13 @@ class Inbound:
         self._packet_id = message.mid
 
     def ack(self) -> None:
-        """Acknowledge it to the broker. Call after the commit; without effect once the connection is lost."""
+        """Acknowledge it to the broker. To be called after the commit; no effect once the connection is lost."""
         if self.qos:
             self._connection.acknowledge(self._packet_id, self.qos)
 
 
 class PahoConnection(aiomqtt.Client):
-    """aiomqtt for one connection. Everything that talks to the broker raises Disconnected once that has ended."""
+    """One connection by aiomqtt. Methods that use the broker raise Disconnected once it has ended."""
 
     def __init__(
         self, settings: MqttSettings, will: OutgoingMessage | None, credentials: Credentials, mqtt5: bool
@@ -95,9 +95,9 @@ class PahoConnection(aiomqtt.Client):
         self.mqtt5 = mqtt5
         self.session_present = False
         self.window = OUR_WINDOW
-        self.largest_packet = LARGEST_PACKET  # bytes that the broker takes
+        self.largest_packet = LARGEST_PACKET  # the broker's limit, bytes
         self.inbox: deque[Inbound] = deque()
-        self.arrived = asyncio.Event()  # something came in, or the connection ended
+        self.arrived = asyncio.Event()  # a message arrived, or the connection ended
         self._pending_acks = PendingAcks(self._loop, settings.ack_timeout_s)
         self._ack_timeout_s = settings.ack_timeout_s
         self._end: Disconnected | None = None
@@ -114,7 +114,7 @@ class PahoConnection(aiomqtt.Client):
         except BaseException as error:
             if connecting.done():
                 await self.close()
-            else:  # paho still connects in its thread: close when it is through
+            else:  # paho still connects in its thread: close when it is done
                 connecting.add_done_callback(self._abandon)
             down = translated(error, self.timeout)
             if down is not None:
@@ -123,7 +123,7 @@ class PahoConnection(aiomqtt.Client):
         self.check()
 
     async def close(self) -> None:
-        """Cut the connection, if it is still there, and wait for the library's helper task."""
+        """Close the connection, if it is still open, and wait for the library's helper task."""
         self._cut("closed")
         if self._misc_task is not None:
             self._misc_task.cancel()
@@ -131,7 +131,7 @@ class PahoConnection(aiomqtt.Client):
 
     @property
     def ended(self) -> bool:
-        """The connection is lost, or was closed."""
+        """Whether the connection was lost or closed."""
         return self._end is not None
 
     def check(self) -> None:
@@ -141,14 +141,14 @@ class PahoConnection(aiomqtt.Client):
 
     @property
     def busy(self) -> bool:
-        """Earlier bytes still wait for the network."""
+        """Whether bytes sent earlier are still queued for the socket."""
         self.check()
         return self._client.want_write()
 
     def begin_publish(self, message: OutgoingMessage) -> asyncio.Future[int]:
-        """Send at QoS 1, as the message says; the future answer is the PUBACK's reason.
+        """Send at QoS 1; the future gives the PUBACK's reason code.
 
-        What is larger than the broker takes would end the connection, at every retry: it is refused here.
+        A message above the broker's limit would end the connection at every retry, so it is refused here.
         """
         self.check()
         if len(message.payload) > self.largest_payload(message):
@@ -160,11 +160,11 @@ class PahoConnection(aiomqtt.Client):
         return self._expect(info.rc, info.mid)
 
     def largest_payload(self, message: OutgoingMessage) -> int:
-        """Bytes that the payload of such a message may have."""
+        """The largest payload of such a message, bytes."""
         return self.largest_packet - qos1_overhead(message, self.mqtt5)
 
     def begin_subscribe(self, filters: Sequence[str], with_retained: bool, qos: int) -> asyncio.Future[int]:
-        """Subscribe; the future answer is the worst reason of all filters."""
+        """Subscribe; the future gives the worst reason code of all filters."""
         self.check()
         if self.mqtt5:
             options = subscribe_options(with_retained, qos)
@@ -180,19 +180,19 @@ class PahoConnection(aiomqtt.Client):
         return self._expect(code, mid or 0)
 
     def send(self, packets: bytes) -> None:
-        """Whole packets, made by hand, that nobody answers."""
+        """Send complete encoded packets that get no acknowledgement."""
         self.check()
         self._client._packet_queue(paho.PUBLISH, packets, 0, 1)  # pyright: ignore[reportPrivateUsage] as QoS 1: paho then reports nothing per packet
         self._flush()
 
     def acknowledge(self, packet_id: int, qos: int) -> None:
-        """PUBACK an inbound message."""
+        """Send the PUBACK of an inbound message."""
         if self._end is None:
             self._client.ack(packet_id, qos)
             self._flush()
 
     async def send_disconnect(self) -> None:
-        """DISCONNECT, and wait a moment for it to leave."""
+        """Send DISCONNECT, and wait a moment until it is sent."""
         self.check()
         self._client.disconnect()
         self._flush()
@@ -203,7 +203,7 @@ class PahoConnection(aiomqtt.Client):
                     await self.arrived.wait()
 
     def _expect(self, code: int, packet_id: int) -> asyncio.Future[int]:
-        """The future answer to a packet just given to paho, which said `code`."""
+        """The future acknowledgement of a packet given to paho, whose return code was `code`."""
         if code != paho.MQTT_ERR_SUCCESS:
             raise Disconnected(paho.error_string(code))
         future = self._pending_acks.expect(packet_id)
@@ -211,11 +211,11 @@ class PahoConnection(aiomqtt.Client):
         return future
 
     def _flush(self) -> None:
-        """Give the network what is queued, now; what it does not take is left to the loop's writer."""
+        """Write queued bytes to the socket now; the event loop's writer sends the rest."""
         self._client.loop_write()
 
     def _abandon(self, connecting: asyncio.Future[None]) -> None:
-        connecting.exception()  # seen: the attempt was given up already
+        connecting.exception()  # retrieved, so that asyncio does not warn: the attempt was given up
         self._cut("abandoned")
         if self._misc_task is not None:
             self._misc_task.cancel()
@@ -225,25 +225,25 @@ class PahoConnection(aiomqtt.Client):
         self._lose(Disconnected(detail))
 
     def _lose(self, end: Disconnected) -> None:
-        """The one place where a connection ends: fail everything that waits for it."""
+        """The only place where a connection ends: fail everything that waits for it."""
         if self._end is not None:
             return
         self._end = end
         if not self._connected.done():
             self._connected.set_exception(self._last_error.as_error())
-            self._connected.exception()  # seen: after a timeout nobody waits for it any more
+            self._connected.exception()  # retrieved, so that asyncio does not warn after a timeout
         if not self._disconnected.done():
             self._disconnected.set_result(None)
         self._pending_acks.fail(end)
         self.arrived.set()
 
     def _on_library_error(self, disconnected: asyncio.Future[None]) -> None:
-        """aiomqtt caught an exception in paho, which then reports no disconnect."""
+        """Called when aiomqtt caught an exception in paho, which then reports no disconnect."""
         error = None if disconnected.cancelled() else disconnected.exception()
         if error is not None:
             self._cut(str(error))
 
-    # What follows replaces aiomqtt's callbacks, which paho calls; signatures are theirs.
+    # The methods below override aiomqtt's callbacks, which paho calls; the signatures are theirs.
 
     def _client_connect(self) -> None:
         super()._client_connect()

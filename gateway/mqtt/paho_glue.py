@@ -1,4 +1,4 @@
-"""Adapters of the MQTT library: our types to its types, its errors to ours."""
+"""Converts the gateway's types to the MQTT library's, and the library's errors to the gateway's."""
 
 import logging
 import ssl
@@ -21,12 +21,12 @@ from gateway.mqtt.types import (
     Unreachable,
 )
 
-OUR_RECEIVE_MAXIMUM = 64  # inbound QoS 1 messages the broker may send ahead of our acknowledgements
-LARGEST_PACKET = 1 << 20  # bytes we accept; an inbound message is a few kilobytes
+OUR_RECEIVE_MAXIMUM = 64  # inbound QoS 1 messages that the broker may send before an acknowledgement
+LARGEST_PACKET = 1 << 20  # bytes that the gateway accepts; an inbound message is a few kilobytes
 
 
 def connect_properties(settings: MqttSettings) -> Properties:
-    """What CONNECT asks of an MQTT 5 broker."""
+    """The properties of CONNECT for an MQTT 5 broker."""
     properties = Properties(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = settings.session_expiry_s
     properties.ReceiveMaximum = OUR_RECEIVE_MAXIMUM
@@ -35,7 +35,7 @@ def connect_properties(settings: MqttSettings) -> Properties:
 
 
 def last_will(message: OutgoingMessage, delay_s: int, mqtt5: bool) -> aiomqtt.Will:
-    """`message` as the will. MQTT 3.1.1 knows no delay."""
+    """`message` as the will. MQTT 3.1.1 has no delay."""
     properties = None
     if mqtt5:
         properties = _properties(PacketTypes.WILLMESSAGE, message)
@@ -44,25 +44,25 @@ def last_will(message: OutgoingMessage, delay_s: int, mqtt5: bool) -> aiomqtt.Wi
 
 
 def publish_properties(message: OutgoingMessage) -> Properties:
-    """The MQTT 5 properties `message` travels with."""
+    """The MQTT 5 properties of `message`."""
     return _properties(PacketTypes.PUBLISH, message)
 
 
 def subscribe_options(with_retained: bool, qos: int) -> SubscribeOptions:
-    """With or without what the broker retains (MQTT 5)."""
+    """Subscribe options, with or without retained messages (MQTT 5)."""
     if with_retained:
         return SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
     return SubscribeOptions(qos=qos, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
 
 
 def refusal(reason_code: ReasonCode) -> ConnectRefused:
-    """A CONNACK that is a failure; the library gives 3.1.1 codes as their MQTT 5 equivalents."""
+    """The error for a failed CONNACK; the library converts 3.1.1 codes to MQTT 5 ones."""
     refused = BadCredentials if reason_code.value in (BAD_CREDENTIALS, NOT_AUTHORIZED) else ConnectRefused
     return refused(str(reason_code), reason_code.value)
 
 
 def translated(error: BaseException, timeout_s: float) -> MqttDown | None:
-    """The error of a failed connect as ours; None where neither the network nor TLS is the cause."""
+    """The error of a failed connect, translated; None if neither the network nor TLS is the cause."""
     match error:
         case TimeoutError():
             return Unreachable(f"no answer within {timeout_s:g} s")
@@ -75,7 +75,7 @@ def translated(error: BaseException, timeout_s: float) -> MqttDown | None:
 
 
 class LastLoggedError(logging.Handler):
-    """Keeps the last error the library logged, which is the only place where it says why a connection ended."""
+    """Keeps the library's last logged error, the only place where it gives the reason why a connection ended."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -90,7 +90,7 @@ class LastLoggedError(logging.Handler):
         self._tls = isinstance(record.args, tuple) and any(isinstance(part, ssl.SSLError) for part in record.args)
 
     def as_error(self) -> MqttDown:
-        """Why a connection ended before the broker had answered."""
+        """The error of a connection that ended before the broker answered."""
         detail = f"closed before CONNACK: {self.text}" if self.text else "closed before CONNACK"
         return BadTls(detail) if self._tls else Unreachable(detail)
 

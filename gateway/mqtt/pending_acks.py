@@ -1,4 +1,4 @@
-"""Packets that await an acknowledgement of the broker: one future a packet id."""
+"""Packets that await the broker's acknowledgement: one future for each packet id."""
 
 import asyncio
 
@@ -20,17 +20,17 @@ class PendingAcks:
         return future
 
     def settle(self, packet_id: int, reason: int) -> None:
-        """The broker acknowledged the packet with this reason code."""
+        """Resolve the packet's future with the broker's reason code."""
         future, _ = self._futures.pop(packet_id, (None, 0.0))
         if future is not None and not future.done():
             future.set_result(reason)
 
     def fail(self, error: Disconnected) -> None:
-        """The connection ended: every future raises `error`."""
+        """Make every future raise `error`, as the connection ended."""
         for future, _ in self._futures.values():
             if not future.done():
                 future.set_exception(error.again())
-                future.exception()  # seen: whoever still waits gets it, others need no warning
+                future.exception()  # retrieved, so that asyncio does not warn about futures without a waiter
         self._futures.clear()
 
     def overdue(self) -> bool:

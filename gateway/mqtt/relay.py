@@ -1,12 +1,12 @@
 """Publishes the outbox: every row at least once, in order, its repeats byte-equal (transactional outbox).
 
-A PUBACK says that the broker has a message, not that anyone else does: a broker that crashes a moment later takes what
-it has not passed on with it, and the connection too. So a row is marked in the outbox only when the connection outlived
-its PUBACK by SETTLE_S; until then a loss makes the next connection repeat it. That also gathers marks into few commits.
+A PUBACK proves that the broker has a message, not that any subscriber has: a broker that crashes a moment later loses
+the messages that it has not passed on, and the connection too. So a row is marked in the outbox only when the
+connection has lasted SETTLE_S after its PUBACK; if it ends before, the next connection repeats the row. That also
+groups marks into few commits.
 
-A marked row that the interface engine does not acknowledge in time is sent again: the ledger knows which
-(deliveries.py). That it was is marked at once, for it goes on waiting for its receipt, and what is due next depends
-on it.
+A marked row that the interface engine does not acknowledge in time is sent again: the ledger decides which
+(deliveries.py). Such a repeat is marked at once, as it still awaits its receipt and its next repeat depends on it.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from gateway.runtime.clock import Clock
 
 ROWS_A_READ = 100
 SETTLE_S = 1.0
-RESEND_CHECK_S = 5.0  # how often at most the ledger is asked what is due again
-NEXT_PAGE_S = 0.2  # and how often where there was more than it gave
-MARK_S = 1.5  # the oldest PUBACK is marked when it is so old, together with all that have settled
+RESEND_CHECK_S = 5.0  # longest time between two queries for rows to be sent again
+NEXT_PAGE_S = 0.2  # the same, when the last query returned a full page
+MARK_S = 1.5  # rows are marked when the oldest PUBACK is so old, then all older than SETTLE_S
 
 
 class WaitingRows(Protocol):
-    """Rows that wait for the broker."""
+    """The outbox as the relay uses it."""
 
     async def pending(self, after: int, limit: int) -> list[OutboxRow]:
         """Undelivered rows with `outbox_id > after`, oldest first."""
@@ -44,16 +44,16 @@ class WaitingRows(Protocol):
         ...
 
     async def due_again(self, now_us: int, rules: ResendRules, forgotten_us: int, limit: int) -> list[OutboxRow]:
-        """Rows to be sent again; what was sent before `forgotten_us` (UTC), the broker has forgotten."""
+        """Rows to be sent again; the broker has lost everything sent before `forgotten_us`, UTC."""
         ...
 
     async def wait_for_rows(self) -> None:
-        """Return once rows were added after the last `pending` that found none; at once if they were already."""
+        """Return once rows were added after the last `pending` that found none, perhaps at once."""
         ...
 
 
 class Relay:
-    """The outbox on one connection. A new connection needs a new Relay, which offers everything unmarked again."""
+    """Publishes the outbox on one connection. A new one needs a new Relay, which sends all unmarked rows again."""
 
     def __init__(
         self,
@@ -70,16 +70,16 @@ class Relay:
         self._chance = chance
         self._counters = counters
         self._resends = resends
-        self._resend_check_at_s = 0.0  # loop time at which to ask what is due again
+        self._resend_check_at_s = 0.0  # loop time of the next query for rows to be sent again
         self._forgotten_us = 0 if connection.session_present else clock.now().utc_us
         self._delivery = Delivery(min(WINDOW, connection.window))
         self._answered: list[tuple[OutboxRow, asyncio.Future[int]]] = []
         self._again: set[int] = set()  # rows that are sent again
         self._repeated: list[Attempt] = []  # to be marked at once
-        self._unmarked: deque[tuple[float, Attempt]] = deque()  # when they were answered, oldest first
+        self._unmarked: deque[tuple[float, Attempt]] = deque()  # with the loop time of the PUBACK, oldest first
         self._wake = asyncio.Event()
         self._exhausted = asyncio.Event()  # `pending` found nothing past the cursor
-        self._more = True  # it may find something
+        self._more = True  # `pending` may find rows
 
     @property
     def held_topics(self) -> dict[str, int]:
@@ -88,7 +88,7 @@ class Relay:
 
     @property
     def drained(self) -> bool:
-        """Whether the broker has all that it would take now."""
+        """Whether the broker has every row that it accepts now."""
         return not (self._more or self._answered or self._delivery.busy)
 
     async def run(self) -> None:
@@ -105,7 +105,7 @@ class Relay:
                     await self._probe()
                     await self._repeat()
                     self._send()
-                    if self._more and self._delivery.hungry:
+                    if self._more and self._delivery.has_room:
                         await self._read()
                     elif not self._answered:
                         await self._idle()
@@ -113,7 +113,7 @@ class Relay:
             await self._mark_last()
 
     async def _watch(self) -> None:
-        """Wake up for new rows, once `pending` has found none: until then waiting would end at once."""
+        """Wake the relay for new rows; only after `pending` found none, as the wait would end at once before."""
         while True:
             await self._exhausted.wait()
             await self._outbox.wait_for_rows()
@@ -150,7 +150,7 @@ class Relay:
             self._delivery.marked(attempt.outbox_id)
 
     async def _mark_last(self) -> None:
-        """At the end refusals are known for certain, what was taken only if it is not the broker that went away."""
+        """At the end mark refused rows, and accepted ones only if the connection was not lost."""
         known = [attempt for _, attempt in self._unmarked if not (attempt.delivered and self._connection.ended)]
         if known:
             await self._outbox.mark(known)
@@ -200,7 +200,7 @@ class Relay:
             self._exhausted.set()
 
     async def _idle(self) -> None:
-        """Until an answer or a row comes, or something is due."""
+        """Wait until an answer or a row arrives, or something is due."""
         due_s = [
             self._resend_check_at_s,
             self._delivery.wake_s(),

@@ -1,18 +1,18 @@
-"""Decides what is published next and what an answer means. Pure: instants and chance are handed in.
+"""Decides which row is published next, and what the broker's answer means. Pure: time and chance are parameters.
 
-Theory of operation. Rows go out in the order of their ids, `window` of them unacknowledged at a time. A refusal holds
-back what it concerns, the topic or, where the broker objects to the content, that row alone, and lets everything else
-pass. A topic without a subscriber is held back likewise, for its subscriber may only be on the way back after the same
-crash of the broker; DISCARD_AFTER_S later its rows are let go, for nobody may ever want them.
+Theory of operation. Rows are sent in the order of their ids, at most `window` of them unacknowledged. A refusal holds
+back its topic or, if the broker refuses the content, that row alone; other rows go on. A topic without a subscriber is
+held back likewise, for the subscriber may still be reconnecting after a crash of the broker; after DISCARD_AFTER_S its
+rows count as delivered, for it may never have a subscriber.
 
-A hold remembers its oldest row and no payloads: when its time has come that row is read and tried again (a probe); once
-the broker takes it, reading starts over at the oldest held row. So a topic that is denied for weeks costs one attempt
-each back-off and no memory, and comes out in order when it is allowed.
+A hold keeps the id of its oldest row and no payloads: when it is due that row is read and sent again (a probe); once
+the broker accepts it, reading restarts at the oldest held row. So a topic that is denied for weeks costs one attempt
+in each back-off and no memory, and its rows are sent in order when it is allowed.
 
-What the interface engine did not acknowledge is sent again behind what is new (`repeat`); the order was kept the first
-time.
+Rows that the interface engine did not acknowledge are sent again after new ones (`repeat`); the order was kept the
+first time.
 
-After a reconnect a new Delivery starts at the oldest unacknowledged row: whatever was in flight is sent again.
+After a reconnect a new Delivery starts at the oldest unacknowledged row, so rows in flight are sent again.
 """
 
 from collections import deque
@@ -32,11 +32,11 @@ OF_THE_TOPIC = frozenset({NOBODY_LISTENS, 0x87, 0x90, 0x97})  # the others: not 
 
 
 class NextStep(StrEnum):
-    """What an answer means for its row. A lost link is no answer: the row stays as it was."""
+    """The meaning of the broker's answer for its row. A lost connection is no answer: the row stays as it was."""
 
     TAKEN = "taken"  # done
-    NO_SUBSCRIBER = "no_subscriber"  # the broker had nobody to give it to: to be tried again
-    REFUSED = "refused"  # to be tried again
+    NO_SUBSCRIBER = "no_subscriber"  # accepted without a subscriber: to be sent again
+    REFUSED = "refused"  # to be sent again
 
 
 def backoff_s(failures: int, chance: float, first_s: float, longest_s: float) -> float:
@@ -55,9 +55,9 @@ class _Hold(msgspec.Struct):
 
 
 class Delivery:
-    """The rows of one connection: `offer` what was read, send what `next` gives, `settle` what was answered.
+    """The rows of one connection: `offer` rows that were read, send those from `next`, `settle` answered ones.
 
-    Rows that were taken may still be offered until they are `marked` in the outbox; they are not sent again.
+    Accepted rows may still be offered until they are `marked` in the outbox; they are not sent again.
     """
 
     def __init__(self, window: int = WINDOW) -> None:
@@ -73,35 +73,35 @@ class Delivery:
         self._holds: dict[str | int, _Hold] = {}  # by topic, or by row where the content is refused
 
     @property
-    def hungry(self) -> bool:
-        """The window can take more than was read."""
+    def has_room(self) -> bool:
+        """Whether fewer rows are ready than the window has room for."""
         return len(self._ready) < self._window
 
     @property
     def busy(self) -> bool:
-        """Whether a row is under way or could be sent now; what is held back could not."""
+        """Whether a row is in flight or could be sent now; held rows could not."""
         return bool(self._in_flight or self._probed or self._probes or self._ready or self._repeats)
 
     @property
     def held_topics(self) -> dict[str, int]:
-        """Topics that are held back just now, with the reason code why."""
+        """The topics that are held back, each with the broker's reason code."""
         return {key: hold.reason for key, hold in self._holds.items() if isinstance(key, str)}
 
     def offer(self, rows: Sequence[OutboxRow]) -> None:
-        """Rows read past the cursor, oldest first."""
+        """Add rows read past the cursor, oldest first."""
         for row in rows:
             self.cursor = row.outbox_id
             if not self._under_way(row.outbox_id) and not self._held(row):
                 self._ready.append(row)
 
     def repeat(self, rows: Sequence[OutboxRow]) -> None:
-        """Rows that were taken before and are to be sent again, but for those under way or held back."""
+        """Add rows that were accepted before and are to be sent again, except those in flight or held back."""
         for row in rows:
             if not self._under_way(row.outbox_id) and not self._stopped(row):
                 self._repeats[row.outbox_id] = row
 
     def next(self) -> OutboxRow | None:
-        """The row to send now, from then on in flight."""
+        """The row to send now, which is in flight from then on; None if there is none or the window is full."""
         if len(self._in_flight) >= self._window:
             return None
         row = self._probes.popleft() if self._probes else None
@@ -116,7 +116,7 @@ class Delivery:
         return row
 
     def settle(self, row: OutboxRow, reason: int, now_s: float, chance: float) -> NextStep:
-        """The broker answered: release, or hold back and try again later."""
+        """Process the broker's answer: release the row's holds, or hold it back until a later attempt."""
         self._in_flight.discard(row.outbox_id)
         self._probed.discard(row.outbox_id)
         verdict = self._judge(row, reason, now_s)
@@ -133,11 +133,11 @@ class Delivery:
         return verdict
 
     def marked(self, outbox_id: int) -> None:
-        """The outbox knows that the row was taken, and will not offer it again."""
+        """The row is marked as delivered in the outbox, which will not return it again."""
         self._taken.discard(outbox_id)
 
     def due(self, now_s: float) -> int | None:
-        """The id of a row whose time to be tried again has come; read it and hand it to `probe`."""
+        """The id of a held row that is due for another attempt; to be read and passed to `probe`."""
         for hold in self._holds.values():
             if hold.due_s <= now_s and not self._under_way(hold.first_id):
                 self._probed.add(hold.first_id)
@@ -145,7 +145,7 @@ class Delivery:
         return None
 
     def probe(self, outbox_id: int, row: OutboxRow | None) -> None:
-        """Row `outbox_id` as read again; None when it is not to be sent any more, which ends its hold."""
+        """Send the row again; None if it need not be sent any more, which ends its hold."""
         if row is not None:
             self._probes.append(row)
             return
@@ -158,7 +158,7 @@ class Delivery:
         return min((hold.due_s for hold in self._holds.values() if not self._under_way(hold.first_id)), default=None)
 
     def _judge(self, row: OutboxRow, reason: int, now_s: float) -> NextStep:
-        """UNPROVEN (3.1.1) counts as taken; a retained message waits at the broker for who comes later."""
+        """UNPROVEN (3.1.1) counts as taken, and so does a retained message, which the broker keeps."""
         if reason >= REFUSED_FROM:
             return NextStep.REFUSED
         if reason != NOBODY_LISTENS or row.retain:
@@ -179,19 +179,19 @@ class Delivery:
         return hold is not None
 
     def _stopped(self, row: OutboxRow) -> bool:
-        """Whether a hold concerns the row, which then comes again by its own back-off."""
+        """Whether a hold concerns the row, which is then sent again by the hold's back-off."""
         return row.outbox_id in self._holds or row.topic in self._holds
 
     def _hold(self, key: str | int, outbox_id: int, reason: int, now_s: float, chance: float) -> None:
         hold = self._holds.setdefault(key, _Hold(reason, outbox_id, 0, now_s))
         hold.reason = reason
         hold.first_id = min(hold.first_id, outbox_id)
-        if now_s >= hold.due_s:  # before that, answers to what was in flight with the first one add nothing
+        if now_s >= hold.due_s:  # before that, answers to rows in flight with the first one do not count again
             hold.failures += 1
             hold.due_s = now_s + backoff_s(hold.failures, chance, FIRST_RETRY_S, LONGEST_RETRY_S)
 
     def _release(self, key: str | int) -> None:
-        """Read again from the oldest held row on, and what was read already behind it."""
+        """End a hold: move the cursor back to its oldest row, and drop ready rows from there on."""
         hold = self._holds.pop(key, None)
         if hold is not None:
             while self._ready and self._ready[-1].outbox_id >= hold.first_id:

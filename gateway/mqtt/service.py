@@ -35,15 +35,15 @@ log = logging.getLogger("capgate.mqtt")
 
 FIRST_RECONNECT_S = 0.2
 LONGEST_RECONNECT_S = 60.0
-STABLE_S = 30.0  # a connection that lasted so long was a good one; shorter ones keep the back-off growing
-RIVAL_WAIT_S = 30.0  # least wait after another client took our id, so that two boxes do not chase each other
+STABLE_S = 30.0  # a connection that lasted this long resets the back-off; shorter ones let it grow
+RIVAL_WAIT_S = 30.0  # least wait after another client took the client id, so that two gateways do not alternate
 FAREWELL_S = 2.0
 
 
 class ConnectionInfo(msgspec.Struct, frozen=True):
-    """What a birth message reports of its connection."""
+    """What a birth message reports about its connection."""
 
-    epoch: int  # rises with every connection; the will of the same connection carries the same
+    epoch: int  # ascends with every connection; the will of the same connection has the same
     protocol: str
     session_present: bool
 
@@ -75,7 +75,7 @@ class MqttService:
         left_over: Sequence[str] = (),
     ) -> None:
         self.protocol = ""  # of the connection, "" without one
-        self.last_error = ""  # why there is none
+        self.last_error = ""  # why there is no connection
         self.counters = counters
         self._settings = settings
         self._inbound_topics = inbound_topics
@@ -97,7 +97,7 @@ class MqttService:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker is there."""
+        """Whether there is a connection to the broker."""
         return self.protocol != ""
 
     @property
@@ -112,17 +112,17 @@ class MqttService:
 
     @property
     def drained(self) -> bool:
-        """Whether the broker has all that it would take now; without one, whether there is nobody to wait for."""
+        """Whether the broker has every row that it accepts now; True without a connection."""
         return self._relay is None or self._relay.drained
 
     async def publish(self, message: OutgoingMessage) -> PubAck:
-        """Publish past the outbox: for what may be lost. Raises MqttDown, Refused."""
+        """Publish without the outbox a message that may be lost. Raises MqttDown, PublishRefused."""
         if self._connection is None:
             raise Disconnected(self.last_error or "not connected yet")
         return await self._connection.publish(message)
 
     async def run(self) -> None:
-        """Stay connected until cancelled, then say farewell. Raises what the outbox raises."""
+        """Stay connected until cancelled, then publish the farewell. Raises what the outbox raises."""
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
@@ -155,7 +155,7 @@ class MqttService:
         info = ConnectionInfo(self._epoch, connection.protocol, connection.session_present)
         await self._left_over.unsubscribe(connection)
         await self._subscriptions.ask(connection)
-        with suppress(PublishRefused):  # the relay has the same trouble and reports it
+        with suppress(PublishRefused):  # the relay meets the same refusal and reports it
             await connection.publish(self._announcements.birth(info))
         self._note_return(info)
         self._connection = connection
@@ -181,7 +181,7 @@ class MqttService:
         log.info("connected to the broker", extra={"protocol": info.protocol, "session_present": info.session_present})
 
     def _note_loss(self, error: MqttDown) -> None:
-        """Log transitions alone: that the broker is gone, and that it is there but does not let us in."""
+        """Log transitions only: that the broker is unreachable, and that it is reachable but refuses the connection."""
         was_connected, self.protocol = self.connected, ""
         if was_connected:
             self.counters.losses += 1
@@ -195,7 +195,7 @@ class MqttService:
 
 
 def _first(errors: BaseExceptionGroup[MqttDown]) -> MqttDown:
-    """The first of the errors; when a connection ends, several parts notice."""
+    """The first of the errors; several tasks may notice the end of a connection."""
     for error in errors.exceptions:
         return _first(error) if isinstance(error, BaseExceptionGroup) else error
     raise ValueError("an exception group is never empty")

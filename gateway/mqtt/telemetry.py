@@ -1,7 +1,7 @@
-"""Latest values to the broker, lossy and bounded; never in the way of the outbox.
+"""Publishes latest values, lossy and bounded, so that they never delay the outbox.
 
-Readings are never acknowledged, all that were put within GATHER_S go out in one send. Statuses are retained and
-acknowledged, only the latest of a topic matters, and each is sent again on every new connection.
+Readings are QoS 0; those put within GATHER_S are sent together. Statuses are retained and acknowledged (QoS 1); only
+the latest of a topic is sent, and each again on every new connection.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from gateway.mqtt.client import Connection
 from gateway.mqtt.types import REFUSED_FROM, MqttCounters, OutgoingMessage
 
 LARGEST_BUFFER = 5_000  # readings: a suite of 50 caps read each second, away for 100 s
-GATHER_S = 0.002  # after the first reading: those that follow leave in the same send, which costs more than a reading
+GATHER_S = 0.002  # wait after the first reading for others to share its send, which costs more than a reading
 LARGEST_BATCH = 500  # readings in one send, which takes about 2 ms of the loop
-STATUSES_AT_ONCE = 8  # in flight: the rest of the window belongs to the outbox
+STATUSES_AT_ONCE = 8  # in flight; the rest of the window is for the outbox
 
 
 class _Reading(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class _Reading(msgspec.Struct, frozen=True):
 
 
 class Telemetry:
-    """Outlives connections; `run` it with each of them in turn."""
+    """The buffer of latest values. It outlives connections: `run` it with one after the other."""
 
     def __init__(self, counters: MqttCounters) -> None:
         self._counters = counters
@@ -39,7 +39,7 @@ class Telemetry:
         self._statuses_wait = asyncio.Event()
 
     def put(self, destination: Destination, payload: bytes) -> None:
-        """A reading to send once, before it expires. Past the bound the oldest is dropped and counted."""
+        """Add a reading, to be sent once before it expires. If the buffer is full the oldest is dropped and counted."""
         if destination.expiry_s is None:
             raise ValueError(f"{destination.topic}: what may be lost needs an expiry")
         expires_s = asyncio.get_running_loop().time() + destination.expiry_s
@@ -50,7 +50,7 @@ class Telemetry:
         self._readings_wait.set()
 
     def status(self, destination: Destination, payload: bytes) -> None:
-        """The state of something from now on, retained by the broker; an empty payload clears it."""
+        """Set the retained status at `destination`; an empty payload clears it."""
         self._latest[destination] = payload
         self._unsent[destination] = None
         self._statuses_wait.set()
@@ -76,7 +76,7 @@ class Telemetry:
                 self._readings_wait.clear()
 
     def _take(self) -> list[OutgoingMessage]:
-        """The next batch: what is still of interest, with the whole seconds it stays so; the rest is dropped."""
+        """The next batch, without expired readings; the others get their remaining expiry in whole seconds."""
         now_s = asyncio.get_running_loop().time()
         batch: list[OutgoingMessage] = []
         while self._readings and len(batch) < LARGEST_BATCH:
@@ -105,4 +105,4 @@ class Telemetry:
                 self._counters.statuses_refused += reason >= REFUSED_FROM
             for destination in sent:
                 if not self._latest[destination] and destination not in self._unsent:
-                    del self._latest[destination]  # cleared, and the broker knows
+                    del self._latest[destination]  # cleared, and acknowledged by the broker

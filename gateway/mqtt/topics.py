@@ -1,7 +1,7 @@
 """Every topic of the gateway: one row each in CHANNELS, and Topics, which fills in the names. Pure.
 
-Segments never carry patient data. Publishers take QoS, retain, expiry and content type from these rows, and the
-AsyncAPI description is made from them; the table of topics in docs/reference/messages.md is held to them by a test.
+Topics never contain patient data. Publishers take QoS, retain, expiry and content type from these rows, and the
+AsyncAPI description is made from them; a test compares them with the table of topics in docs/reference/messages.md.
 """
 
 import re
@@ -16,18 +16,18 @@ from gateway.messages.notation import FHIR_TYPE, HL7_TYPE, Mode, Notation
 from gateway.messages.outbound import device, ehr
 
 SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
-LATEST_VALUE_TYPE = "application/cloudevents+json"  # of what is sent most often: JSON is UTF-8 in any case
+LATEST_VALUE_TYPE = "application/cloudevents+json"  # for the most frequent messages; JSON is UTF-8 in any case
 _OBSERVATION_EXPIRY_S = 3600
 
 
 class Channel(msgspec.Struct, frozen=True, kw_only=True):
-    """One topic and what goes over it."""
+    """One topic and its messages."""
 
     name: str  # in the AsyncAPI description
     address: str  # below `{product}/v1/{site}/`, with the names that vary in braces
     summary: str
     kinds: tuple[EventType, ...] = ()  # JSON events of the gateway
-    bare: Mapping[str, str] = {}  # message name -> description, of what is no JSON event
+    bare: Mapping[str, str] = {}  # message name -> description, of messages that are no JSON events
     content_type: str = CONTENT_TYPE
     qos: int = 1
     retain: bool = False
@@ -192,7 +192,7 @@ CHANNELS = (
 
 
 class BadSegment(ValueError):
-    """A name that may not stand in a topic."""
+    """A name that is not allowed in a topic."""
 
 
 def segment(name: str) -> str:
@@ -203,12 +203,12 @@ def segment(name: str) -> str:
 
 
 def filter_of(channel: Channel, root: str) -> str:
-    """The topic filter of the channel, whatever its names are, below a root of `Topics`."""
+    """The topic filter of the channel below `root`, with + for each name."""
     return f"{root}/{re.sub(r'{[^}]*}', '+', channel.address)}"
 
 
 def published(root: str, topic: str) -> tuple[Channel | None, str]:
-    """The channel that a topic is of, and whose it is; None where it is none whose address has a gateway alone."""
+    """The channel and gateway of a topic; the channel is None unless its address has only the gateway as a name."""
     area, gateway, rest = (*topic.removeprefix(f"{root}/").split("/", 2), "", "")[:3]
     address = f"{area}/{{gateway}}/{rest}"
     return next((channel for channel in CHANNELS if channel.address == address), None), gateway
@@ -244,7 +244,7 @@ class Topics:
 
     @property
     def checkpoint(self) -> Destination:
-        """Signed heads of the ledger's chain, for whoever holds them against it."""
+        """Signed heads of the ledger's hash chain."""
         return self._to(CHECKPOINT)
 
     def unit_status(self, unit: str) -> Destination:
@@ -291,5 +291,5 @@ class Topics:
         return self._to(RESULT)
 
     def inbound(self, notation: Notation) -> Destination:
-        """What the interface engine publishes for every gateway of the site."""
+        """Messages of the interface engine, for every gateway of the site."""
         return self._to(INBOUND[notation])

@@ -9,17 +9,17 @@ from gateway.messages.destination import Destination
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
 REFUSED_FROM = 0x80  # reason codes from here on are failures (MQTT 5, 2.4)
-NOBODY_LISTENS = 0x10  # a success: the broker took it and had no subscriber for it
+NOBODY_LISTENS = 0x10  # a success: no matching subscribers
 UNSUPPORTED_PROTOCOL = 0x84
 BAD_CREDENTIALS = 0x86
 NOT_AUTHORIZED = 0x87
 PACKET_TOO_LARGE = 0x95
-TAKEN_OVER = 0x8E  # another client connected under our id
+TAKEN_OVER = 0x8E  # session taken over: another client connected with the same client id
 KEEPALIVE_S = 15  # unless a site says otherwise
 
 
 class TlsFiles(msgspec.Struct, frozen=True):
-    """PEM files. `ca` proves the broker; `certificate` and `key` prove us, where the broker asks for that."""
+    """PEM files. `ca` verifies the broker; `certificate` and `key` are the client's, if the broker requires them."""
 
     ca: Path
     certificate: Path | None = None
@@ -35,15 +35,15 @@ class MqttSettings(msgspec.Struct, frozen=True):
     tls: TlsFiles | None = None
     username: str | None = None
     password_file: Path | None = None
-    keepalive_s: int = KEEPALIVE_S  # a silent broker is given up within this time
+    keepalive_s: int = KEEPALIVE_S  # a connection without traffic from the broker is closed within this time
     connect_timeout_s: float = 10.0
     ack_timeout_s: float = 15.0  # a PUBACK later than this ends the connection: only a new one repeats (4.4)
-    session_expiry_s: int = 7 * 86_400  # how long the broker keeps inbound messages for us; 0: not at all
+    session_expiry_s: int = 7 * 86_400  # how long the broker keeps inbound messages while offline; 0: not at all
     will_delay_s: int = 10  # a shorter outage is not announced
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True):
-    """A message to publish. `expiry_s` and `content_type` travel under MQTT 5 alone."""
+    """A message to publish. `expiry_s` and `content_type` are sent only with MQTT 5."""
 
     topic: str
     payload: bytes
@@ -54,7 +54,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
 
     @classmethod
     def to(cls, destination: Destination, payload: bytes) -> Self:
-        """A message as its channel's row has it."""
+        """A message with the settings of its destination."""
         return cls(
             destination.topic,
             payload,
@@ -66,30 +66,30 @@ class OutgoingMessage(msgspec.Struct, frozen=True):
 
 
 class PubAck(msgspec.Struct, frozen=True):
-    """The broker took a QoS 1 message: 0, 0x10 (nobody listens), or UNPROVEN under 3.1.1."""
+    """The broker accepted a QoS 1 message: reason 0, 0x10 (no subscriber), or UNPROVEN with 3.1.1."""
 
     reason: int
 
     @property
     def no_subscriber(self) -> bool:
-        """Nobody is subscribed to the topic."""
+        """Whether the topic has no subscriber."""
         return self.reason == NOBODY_LISTENS
 
 
 class MqttCounters(msgspec.Struct):
-    """Counts since the gateway's start, which only grow; mutable, all parts of gateway.mqtt add to one instance."""
+    """Monotonic counters since the gateway's start; one mutable instance for all parts of gateway.mqtt."""
 
     connects: int = 0
     losses: int = 0
     connect_failures: int = 0
-    published: int = 0  # outbox rows the broker took
-    no_subscriber: int = 0  # attempts that reached the broker while nobody was subscribed
+    published: int = 0  # outbox rows that the broker accepted
+    no_subscriber: int = 0  # attempts that the broker accepted without a subscriber
     refused: int = 0  # attempts that the broker refused
     statuses: int = 0
     statuses_refused: int = 0
     subscriptions_refused: int = 0  # attempts
     telemetry_sent: int = 0
-    telemetry_dropped: int = 0  # pushed out of the full buffer, or too old when the link was there
+    telemetry_dropped: int = 0  # dropped from the full buffer, or expired
     inbound: int = 0  # handled and acknowledged
     inbound_unconfigured: int = 0  # dropped: of topics that an earlier configuration subscribed to
     inbound_retained: int = 0  # ignored: a stale "infusion ended" must not start a clock
@@ -111,7 +111,7 @@ class Disconnected(MqttDown):
         self.reason = reason
 
     def again(self) -> "Disconnected":
-        """The same for one more who waits: a raised exception must not be shared, it collects its traceback."""
+        """A copy for another waiter: a raised exception must not be shared, as it collects its traceback."""
         return Disconnected(str(self), self.reason)
 
 
@@ -124,11 +124,11 @@ class ConnectRefused(MqttDown):
 
 
 class BadCredentials(ConnectRefused):
-    """User name, password or certificate do not let us in, or the password file cannot be read."""
+    """User name, password or certificate were refused, or the password file cannot be read."""
 
 
 class BadTls(MqttDown):
-    """The broker's certificate does not hold, or our own files cannot be used."""
+    """The broker's certificate is not valid, or the client's TLS files cannot be used."""
 
 
 class PublishRefused(Exception):

@@ -1,1 +1,1 @@
-"""Lines and their tasks: who is polled when; drivers become readings."""
+"""One polling task for each line, its schedule, and the queue of readings for recording."""

@@ -1,9 +1,9 @@
-"""Answers of polls on their way to the ledger: no poll waits for the disk, and nothing grows without end.
+"""Bounded queues of poll results between pollers and recording, so that no poll waits for the disk.
 
-Each unit has a queue of its own, its answers are taken in their order, and those of different units share commits. At
-most MOST_WAITING answers of a unit wait to be recorded. At that bound the next one waits in the poller's hand: its
-unit, and what shares its line, is not asked until there is room. That gap is the gateway's own: it is logged and
-counted, and the reading after it, by whose stamp it is seen, blames no unit for it (`gateway.session.observe`).
+Each unit has a queue of its own, its results are recorded in order, and those of different units share commits. At most
+MOST_WAITING results of a unit wait to be recorded. When its queue is full the poller waits: its unit, and others on the
+line, are not polled until there is room (back-pressure). Such a gap is logged and counted; as no poll was made in it,
+`gateway.session.observe` attributes it to the gateway and not to the unit.
 """
 
 import asyncio
@@ -21,19 +21,19 @@ MOST_WAITING = 8
 
 
 class Inbox:
-    """The answers of a gateway's units. `run` it while they are polled; `held_back` polls waited for room."""
+    """The queues of all units. `run` it while they are polled; `held_back` counts polls that waited for room."""
 
     def __init__(
         self, units: Iterable[str], clock: Clock, take: Callable[[Reading | ReadFault], Awaitable[None]]
     ) -> None:
         self.held_back = 0
-        self._behind = False  # since then some unit had too many
+        self._behind = False  # whether a queue was full, and not all are empty since
         self._take = take
         self._queues = {unit: asyncio.Queue[Reading | ReadFault](MOST_WAITING) for unit in units}
         self._recording = Outage(_log, clock, "keeping up with the units")
 
     async def put(self, answer: Reading | ReadFault) -> None:
-        """Let the answer be taken in its turn; waits while its unit has too many."""
+        """Queue a poll's result; waits while its unit's queue is full."""
         queue = self._queues[answer.unit]
         if queue.full():
             self.held_back += 1
@@ -42,13 +42,13 @@ class Inbox:
         await queue.put(answer)
 
     async def run(self) -> None:
-        """Have the answers taken, until cancelled. Raises LedgerError: what cannot be recorded must not be polled."""
+        """Record the results until cancelled. Raises LedgerError, as polling without recording must stop."""
         async with asyncio.TaskGroup() as group:
             for unit, queue in self._queues.items():
                 group.create_task(self._take_all(unit, queue), name=f"answers of {unit}")
 
     async def emptied(self) -> None:
-        """Returns once every answer was taken."""
+        """Returns once all queues are empty."""
         for queue in self._queues.values():
             await queue.join()
 
@@ -61,8 +61,8 @@ class Inbox:
                 failed = False
             except LedgerError:
                 raise
-            except Exception:  # noqa: BLE001 - a defect met over one answer must not stop the next
-                if not failed:  # it is logged whole, but once
+            except Exception:  # noqa: BLE001 - a defect with one result must not stop the next
+                if not failed:  # only the first of consecutive failures is logged
                     _log.exception("an answer met a defect", extra={"unit": unit})
                 failed = True
             finally:

@@ -1,4 +1,4 @@
-"""One task a line: the schedule says who, the driver asks, and what came goes on."""
+"""The polling task of one line: takes the next unit from the schedule, polls it, and delivers the result."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,13 +13,13 @@ from gateway.runtime.logs import Outage
 
 Deliver = Callable[[Reading | ReadFault], Awaitable[None]]
 
-# Faults of a unit that is well enough to be asked again at its next turn: it is busy, or failed, and says so at once;
-# a line that is down fails at once too, and has its own way of being opened ever more seldom.
+# Faults without back-off, as they cost no timeout: the unit is busy, or reports its failure at once; a line that is
+# down fails at once too, and has a back-off of its own for reopening.
 _NO_TIME_LOST = frozenset({FaultKind.BUSY, FaultKind.DEVICE_FAILURE, FaultKind.LINE_DOWN, FaultKind.NEEDS_CONSENT})
 
 
 class Polled(msgspec.Struct, frozen=True):
-    """A unit to poll, what its polls came to, and what the log says of it."""
+    """A unit to poll, with the counters of its polls and its log of outages."""
 
     driver: Driver
     counters: UnitCounters
@@ -27,7 +27,7 @@ class Polled(msgspec.Struct, frozen=True):
 
 
 class PollProgress:
-    """When the last poll of any line ended, in the event loop's seconds: the proof that polling goes on."""
+    """When the last poll of any line ended, in the event loop's seconds; it shows that polling goes on."""
 
     def __init__(self) -> None:
         self.last_poll_s: float | None = None
@@ -36,7 +36,7 @@ class PollProgress:
 async def poll_line(
     schedule: LineSchedule, units: Mapping[str, Polled], deliver: Deliver, progress: PollProgress
 ) -> None:
-    """Poll a line's units for ever, one at a time. Raises what `deliver` raises."""
+    """Poll a line's units until cancelled, one at a time. Raises what `deliver` raises."""
     loop = asyncio.get_running_loop()
     while True:  # ends with the task
         unit, due_s = schedule.next(loop.time())
@@ -58,7 +58,7 @@ async def poll_line(
 
 
 async def _sleep_until(loop: asyncio.AbstractEventLoop, when_s: float) -> None:
-    """Sleep to an absolute instant: dues of one slot are equal, so that the loop wakes once for all of them."""
+    """Sleep until an absolute loop time: polls of one slot have equal times, so the loop wakes once for all of them."""
     if when_s <= loop.time():
         await asyncio.sleep(0)
         return

@@ -1,14 +1,13 @@
-"""Who is polled next on one line: slots, back-off, priority, fairness. Pure; the caller brings the time.
+"""The polling schedule of one line: slots, back-off, priority, fairness. Pure; the caller passes the time.
 
-Theory of operation. A unit's period is cut into ten slots and the unit keeps one of them: units share wake-ups
-instead of each having a timer of its own. Dues lie on a grid, so a poll that comes late moves nothing, and slots that
-passed meanwhile are skipped, never replayed. A unit whose polls only cost time is asked again after 1, 2, 4 ...
-periods, at most MAX_BACK_OFF_S: a dead unit costs its neighbours one timeout a back-off period. Where no neighbour
-answers there is nobody to spare, and all are asked at least each ALONE_BACK_OFF_S, so that a line that comes back is
-soon noticed.
+Theory of operation. A unit's period is divided into ten slots and the unit keeps one of them, so that units share
+wake-ups of the event loop. Due times are on a fixed grid, so a late poll does not shift later ones, and missed slots
+are skipped. A unit that does not answer is polled again after 1, 2, 4 ... periods, at most MAX_BACK_OFF_S (exponential
+back-off), so that a dead unit delays the others on the line by one timeout in that time. If no unit on the line
+answers, all are polled at least each ALONE_BACK_OFF_S, so that a line that works again is soon noticed.
 
-One answer brings a unit back to its period at once, but forgives only half of its misses: a unit that comes and goes
-is put back further at its next miss than one that has always answered.
+One answer returns a unit to its period at once, but halves its misses only: an unstable unit backs off further at its
+next miss than one that has always answered.
 """
 
 import math
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 SLOTS = 10
 MAX_BACK_OFF_S = 30.0
 ALONE_BACK_OFF_S = 5.0
-_MOST_MISSES = 6  # that count: 32 periods
+_MOST_MISSES = 6  # misses that are counted: a back-off of 32 periods
 
 
 @dataclass
@@ -31,7 +30,7 @@ class _Turn:
 
 
 class LineSchedule:
-    """The turns of the units on one line. `phase` (0 to SLOTS - 1) is the slot the line's first unit gets."""
+    """The schedule of the units on one line. `phase` (0 to SLOTS - 1) is the slot of the line's first unit."""
 
     def __init__(self, periods_s: Mapping[str, float], phase: int, now_s: float) -> None:
         self._turns: dict[str, _Turn] = {}
@@ -41,11 +40,11 @@ class LineSchedule:
             self._turns[unit] = _Turn(period_s, offset_s, _next_on_grid(now_s, period_s, offset_s))
 
     def prefer(self, units: frozenset[str]) -> None:
-        """Units whose caps are in a session go first when several are due."""
+        """Set the units that go first when several are due: those with a cap in a session."""
         self._first = units
 
     def next(self, now_s: float) -> tuple[str, float]:
-        """The unit whose turn is next and when it is due, in the caller's seconds."""
+        """The next unit to poll, and when it is due, in the caller's seconds."""
         overdue = [unit for unit, turn in self._turns.items() if turn.due_s <= now_s]
         if overdue:
             unit = min(overdue, key=lambda unit: (self._rank(unit, now_s), self._turns[unit].due_s))
@@ -54,14 +53,14 @@ class LineSchedule:
         return unit, self._turns[unit].due_s
 
     def _rank(self, unit: str, now_s: float) -> int:
-        """0 before 1: preferred units, and any unit that priority has kept waiting for two of its periods."""
+        """Sort key: 0 for preferred units, and for any unit that has been due for two of its periods; else 1."""
         if not self._first or unit in self._first:
             return 0
         turn = self._turns[unit]
         return 0 if now_s - turn.due_s > 2 * turn.period_s else 1
 
     def done(self, unit: str, answered: bool, now_s: float) -> None:
-        """Set the unit's next turn after a poll that ended at `now_s`; `answered` is False where it was time lost."""
+        """Set the unit's next due time after a poll that ended at `now_s`; `answered` is False for a timeout."""
         turn = self._turns[unit]
         turn.answers = answered
         turn.misses = turn.misses // 2 if answered else min(turn.misses + 1, _MOST_MISSES)
@@ -74,5 +73,5 @@ class LineSchedule:
 
 
 def _next_on_grid(now_s: float, period_s: float, offset_s: float) -> float:
-    """The first instant after `now_s` that is a whole number of periods past the offset."""
+    """The first time after `now_s` that is a whole number of periods after the offset."""
     return (math.floor((now_s - offset_s) / period_s) + 1) * period_s + offset_s

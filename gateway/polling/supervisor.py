@@ -1,4 +1,4 @@
-"""Makes the lines of the configuration and keeps each of them polling; a line's failure stays its own."""
+"""Makes the lines of the configuration and keeps each of them polling; a failure affects only its own line."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ class Supervisor:
         self._schedules: list[LineSchedule] = []
 
     def prefer(self, units: frozenset[str]) -> None:
-        """Poll these units first where a line falls behind: they have a cap in a session."""
+        """Poll these units first if a line falls behind: they have a cap in a session."""
         for schedule in self._schedules:
             schedule.prefer(units)
 
@@ -53,7 +53,7 @@ class Supervisor:
         return self._progress.last_poll_s
 
     async def run(self) -> None:
-        """Poll every line until cancelled. Raises LedgerError: what cannot be recorded must not be polled on."""
+        """Poll every line until cancelled. Raises LedgerError, as polling without recording must stop."""
         now_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as group:
@@ -90,7 +90,7 @@ class Supervisor:
                 await poll_line(schedule, units, self._deliver, self._progress)
             except LedgerError:
                 raise
-            except Exception:  # noqa: BLE001 - a defect met on one line must not stop the others; it is logged whole
+            except Exception:  # noqa: BLE001 - a defect on one line must not stop the others; it is logged
                 _log.exception("line stopped by a defect; it starts again", extra={"line": spec.id, "wait_s": wait_s})
                 line.close()
                 await asyncio.sleep(wait_s)

@@ -1,1 +1,1 @@
-"""What a gateway would have announced, computed from a file of facts."""
+"""Replays a file of facts: computes the increments that a gateway would have published."""

@@ -1,7 +1,7 @@
-"""Session case files: timelines of a session with the increments each must yield. JSON in, facts out.
+"""Parser of session case files: timelines of sessions with the increments that each must yield. JSON to facts.
 
 Accepted are a case file (an object with `cases`), one case (an object with `timeline`) and a bare timeline (a list of
-events). Every problem is named with its case and the index of its event. Unknown fields are passed over.
+events). Every problem is named with its case and the index of its event. Unknown fields are ignored.
 """
 
 import json
@@ -24,7 +24,7 @@ THRESHOLDS: dict[str, dict[str, int]] = {
 
 
 class CaseFileError(ValueError):
-    """A file that is no case file; `problems` has every reason found."""
+    """A file that is not a case file; `problems` has every reason found."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -46,7 +46,7 @@ class LogEntry(_Model):
 
 
 class ExpectedUnits(_Model):
-    """What one patient must have under one policy. Without `log`, each unit is emitted when it is attained."""
+    """The expected result of one patient under one policy. Without `log`, each unit is emitted when it is attained."""
 
     units: int
     attained: tuple[str, ...]
@@ -86,7 +86,7 @@ class _FileModel(_Model):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One session case; `expected` is None where the file says nothing about results."""
+    """One session case; `expected` is None if the file has no expected results."""
 
     id: str
     title: str
@@ -113,7 +113,7 @@ class CaseFile(msgspec.Struct, frozen=True):
 
 
 def policy_for(case: Case, name: str, values: dict[str, object]) -> Policy:
-    """The policy of these values, read by the case's own calendar. Raises CaseFileError with every misfit."""
+    """The policy of these values, in the case's time zone. Raises CaseFileError with every problem."""
     try:
         policy = PolicyFile.model_validate(values).policy()
     except ValidationError as error:
@@ -147,7 +147,7 @@ def read_cases(text: str | bytes, name: str) -> CaseFile:
 
 
 def _as_file(document: object) -> dict[str, object]:
-    """One case, or a bare timeline, as the file that holds it alone."""
+    """One case, or a bare timeline, as a case file with only that."""
     if isinstance(document, list):
         return {"cases": [{"timeline": cast("list[object]", document)}]}
     if isinstance(document, dict):
@@ -182,7 +182,7 @@ def _case(case_id: str, raw: dict[str, object]) -> Case:
 
 
 def _patients(model: _CaseModel) -> tuple[str, ...]:
-    """Whom the timeline names; P1 where an event names nobody."""
+    """The patients that the timeline names; P1 if an event names none."""
     named = {event.patient or "P1" for event in model.timeline if event.event is not EventName.PATIENT_REASSIGNED}
     moved = {name for event in model.timeline for name in (event.from_, event.to) if name}
     return tuple(sorted(named | moved)) or ("P1",)

@@ -1,4 +1,4 @@
-"""The events of a session case, and the facts that they stand for."""
+"""The events of a session case, and their conversion to facts."""
 
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
@@ -14,7 +14,7 @@ from gateway.session.spans import FOREVER
 
 
 class EventName(StrEnum):
-    """What can happen in a case."""
+    """The kinds of events."""
 
     CAP_REMOVED = "cap_removed"
     CLOCK_STEPPED = "clock_stepped"
@@ -42,7 +42,7 @@ class EventName(StrEnum):
 
 
 class EventModel(BaseModel):
-    """One event of a timeline. Which fields it must have is a matter of its name."""
+    """One event of a timeline. The required fields depend on its name."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -73,7 +73,7 @@ class EventModel(BaseModel):
 
 
 class CaseDefaults(msgspec.Struct, frozen=True):
-    """What an event may leave unsaid."""
+    """Defaults for fields that an event may leave out."""
 
     zone: tzinfo
     patient: str
@@ -92,7 +92,7 @@ class CaseDefaults(msgspec.Struct, frozen=True):
         return cls(zone, patient, devices, {whose: tuple(sorted(own)) for whose, own in caps.items()})
 
     def patient_of(self, event: EventModel) -> str:
-        """Whom an event that names nobody is about: whoever alone cooled on its cap, otherwise the case's first."""
+        """The patient of an event that names none: the only one who cooled on its cap, otherwise the case's first."""
         if event.device is None or event.event is EventName.COOLING_STARTED:
             return self.patient
         cap = CapRef(event.device, event.channel)
@@ -118,17 +118,17 @@ _ON_A_CAP = frozenset(
     }
 )
 _ON_A_UNIT = frozenset({EventName.UNIT_FAULT, EventName.FAULT_CLEARED, EventName.UNIT_OFFLINE, EventName.UNIT_ONLINE})
-_END_SOURCES = frozenset(EndSource)  # of an infusion's end; whoever else is named stands for the chart
+_END_SOURCES = frozenset(EndSource)  # of an infusion's end; any other source means the chart
 _WITH_SOURCE = frozenset({EventName.COOLING_STOP_CHARTED, EventName.CLOCK_STEPPED})
 
 
 def facts_of(event: EventModel, site: CaseDefaults) -> list[AnyFact]:
-    """The facts that `event` stands for, one a cap or unit that it concerns. Raises ValueError that names the field."""
+    """The facts of `event`, one for each cap or unit that it concerns. Raises ValueError that names the field."""
     known_at_us = None if event.rx is None else _instant("rx", event.rx, FOREVER, site).at_us
     at = _instant("t", event.t, FOREVER if known_at_us is None else known_at_us, site)
     if at.no_time and not event.no_time:
         raise ValueError("t: a date alone, accepted: a date with a time of day, or no_time true")
-    # An event and its fact have the same name, and most fields too.
+    # An event and its fact have the same name, and mostly the same fields.
     shared: dict[str, object] = {
         **event.model_dump(exclude_none=True, exclude={"t", "rx", "new_end", "result", "source", "device", "channel"}),
         "fact": event.event.value,

@@ -1,7 +1,7 @@
-"""Replay: what a gateway would have announced, instant by instant, had it received `facts` when they say.
+"""Replay: computes what a gateway would have published if it had received the facts at their `known_at_us`.
 
-Between facts a unit is observed all the time, except where a fact says that it is offline. At an instant at which
-something is learned, what is learned comes first: a fact that denies an increment wins (reading 1).
+Between facts a unit counts as observed, except while a fact says that it is offline. At one instant facts come before
+attainments: a fact that denies an increment received at the instant of its attainment prevents it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,21 +19,21 @@ _PatientFacts = dict[str, tuple[AnyFact, ...]]
 
 
 class ReplayOutcome(msgspec.Struct, frozen=True):
-    """A patient's session: its final assessment, and everything that was announced."""
+    """A patient's session: its final assessment, and the log of published changes."""
 
     assessment: Assessment
     log: tuple[Change, ...]
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """Facts by the instants at which they were learned: at each, what was known of every patient."""
+    """For each instant of receipt, all facts known by then, by patient."""
 
     stages: tuple[tuple[int, _PatientFacts], ...]
     until_us: int
 
 
 def record(facts: Iterable[AnyFact]) -> Recording:
-    """The facts as they first came in; the recording ends with the last instant that any of them names."""
+    """The facts by their first receipt; the recording ends with the last instant that any of them names."""
     received = deduplicated(facts)
     instants = sorted({fact.known_at_us for fact in received})
     stages = tuple((at_us, _by_patient([fact for fact in received if fact.known_at_us <= at_us])) for at_us in instants)
@@ -61,7 +61,7 @@ def replay(recording: Recording, patient: str, policy: Policy) -> ReplayOutcome:
 
 
 def _by_patient(facts: Sequence[AnyFact]) -> _PatientFacts:
-    """A recording has one session a patient, whatever lies between its parts."""
+    """The facts by patient; a recording has one session for each patient, whatever gaps it has."""
     by_patient: _PatientFacts = {}
     for session in sessions(facts, split_us=FOREVER):
         by_patient[session.patient] = (*by_patient.get(session.patient, ()), *session.facts)

@@ -1,1 +1,1 @@
-"""What any service needs: clock, logs, event loop, tasks, systemd, shipped files."""
+"""Services of the process: clock, logs, event loop, tasks, systemd, shipped files."""

@@ -1,9 +1,9 @@
 """The only module that reads a clock.
 
-Durations come from the boot clock (CLOCK_BOOTTIME: never stepped, runs on through suspend). Stamps are UTC, taken
-from the wall clock once and carried on by the boot clock, so that a step of the wall clock moves no stamp of a session
-that is running; the step itself is measured and recorded (P25). A process that is started again within one boot, after
-a crash or an update, may go on from the stamps of the one before it; only across boots is the wall clock believed.
+Durations come from the boot clock (CLOCK_BOOTTIME: never stepped, also runs during suspend). Stamps are UTC, taken from
+the wall clock once and advanced by the boot clock, so that a step of the wall clock does not affect open sessions; the
+step itself is measured and recorded (P25). A process that is started again within one boot, after a crash or an update,
+may continue the stamps of the one before it; only across boots are they taken from the wall clock.
 """
 
 import contextlib
@@ -15,28 +15,28 @@ from drivers.reading import Stamp
 
 US_PER_S = 1_000_000
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_BOOT_DIGITS = 8  # of the boot's id: enough to tell two boots of one machine apart
+_BOOT_DIGITS = 8  # of the boot's id: enough to distinguish two boots of one machine
 
 
 class Clock(Protocol):
-    """Where the gateway gets its time. `speed` is gateway seconds per second of the event loop."""
+    """The gateway's source of time. `speed` is gateway seconds per second of the event loop."""
 
     speed: float
 
     def now(self) -> Stamp:
-        """This instant by both clocks."""
+        """The current instant by both clocks."""
         ...
 
     def step_us(self) -> int:
-        """How far the wall clock stands from the stamps: what it was stepped by since they were last aligned."""
+        """The wall clock minus the stamps: by how much it was stepped since the last `align`, microseconds."""
         ...
 
     def align(self) -> None:
-        """Take the wall clock's word for the stamps again; only while no session is open."""
+        """Set the stamps to the wall clock again; only while no session is open."""
         ...
 
     def resume(self, stamp: Stamp) -> None:
-        """Go on from a stamp that an earlier process of this boot gave; one of another boot changes nothing."""
+        """Continue from a stamp of an earlier process of this boot; one of another boot is ignored."""
         ...
 
 
@@ -77,7 +77,7 @@ class ScaledClock:
         self._start = self._system.now()
 
     def now(self) -> Stamp:
-        """This scaled instant; both clocks are scaled alike."""
+        """The current scaled instant; both clocks are scaled alike."""
         elapsed_us = round((self._system.now().boot_us - self._start.boot_us) * self.speed)
         return Stamp(self._start.utc_us + elapsed_us, self._start.boot_us + elapsed_us)
 
@@ -86,10 +86,10 @@ class ScaledClock:
         return 0
 
     def align(self) -> None:
-        """Nothing to align with."""
+        """No effect: there is no wall clock."""
 
     def resume(self, stamp: Stamp) -> None:
-        """Nothing to go on from: scaled time begins anew with every process."""
+        """No effect: scaled time starts again with every process."""
 
 
 def _wall_us() -> int:
@@ -97,7 +97,7 @@ def _wall_us() -> int:
 
 
 def _boot_id() -> str:
-    """What names this boot; "" where the system does not say."""
+    """The id of this boot; "" if the system has none."""
     with contextlib.suppress(OSError):
         return _BOOT_ID.read_text(encoding="ascii").strip()[:_BOOT_DIGITS]
     return ""

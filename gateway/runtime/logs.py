@@ -1,7 +1,7 @@
 """Log lines: one JSON object a line on stderr for machines, one readable line for a person at a terminal.
 
-A log line holds no patient data, and says what changed rather than what is (`Outage`). Whatever bytes a device or a
-message put into a text, a line stays one line and moves no cursor: what is not printable is escaped.
+A log line has no patient data, and reports transitions, not states (`Outage`). Unprintable characters, which a device
+or a message may put into a text, are escaped, so that a line stays one line and cannot control a terminal.
 """
 
 import json
@@ -16,9 +16,9 @@ _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ts, level, logger, msg, what `extra` brought, and the traceback if there is one.
+    """One JSON object a line: ts, level, logger, msg, the fields of `extra`, and the traceback if there is one.
 
-    The standard library's encoder, because it escapes all that is not ASCII, a lone surrogate included.
+    It uses the standard library's encoder, which escapes everything but ASCII, also lone surrogates.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -60,7 +60,7 @@ def setup_logging(json: bool, level: str = "INFO") -> None:
 
 
 class Outage:
-    """Speaks once when something is lost and once when it returns, however often either is said."""
+    """Logs once when something fails and once when it works again, however often either is reported."""
 
     def __init__(
         self, logger: logging.Logger, clock: Clock, what: str, fields: Mapping[str, object] | None = None
@@ -73,13 +73,13 @@ class Outage:
         self._lost_at_us: int | None = None
 
     def lost(self, reason: str) -> None:
-        """It does not work, because of `reason`."""
+        """Report that it does not work, because of `reason`."""
         if self._lost_at_us is None:
             self._lost_at_us = self._clock.now().boot_us
             self._logger.warning("%s is lost", self._what, extra={**self._fields, "reason": reason})
 
     def back(self) -> None:
-        """It works."""
+        """Report that it works."""
         if self._lost_at_us is not None:
             lasted_s = (self._clock.now().boot_us - self._lost_at_us) / US_PER_S
             self._lost_at_us = None
@@ -87,7 +87,7 @@ class Outage:
 
 
 def escaped(text: str) -> str:
-    """The text with every unprintable character written as an escape, so that it moves no cursor and ends no line."""
+    """The text with every unprintable character escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

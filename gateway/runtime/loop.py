@@ -1,7 +1,7 @@
 """The event loop: uvloop where it is installed (its MQTT and TCP cost half), the standard one elsewhere.
 
-The cyclic garbage collector is told to rest: what the gateway makes and drops has hardly a cycle, and walking over
-all modules and units again and again took a fifth of the time at a thousand units.
+The cyclic garbage collector is made to run seldom: the gateway's objects have hardly any reference cycles, and its
+passes over all modules and units took a fifth of the time at a thousand units.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ ALLOCATIONS_A_COLLECTION = 50_000
 
 
 def run_loop(main: Coroutine[object, object, T]) -> T:
-    """Run `main` to its end on a fresh loop."""
+    """Run `main` to its end on a new loop."""
     gc.freeze()
     gc.set_threshold(ALLOCATIONS_A_COLLECTION)
     try:

@@ -1,4 +1,4 @@
-"""Where the files that ship with the program lie: profiles, policies, scenarios, examples."""
+"""The place of the files that ship with the program: profiles, policies, scenarios, examples."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""What a service notifies systemd of: ready, that it still works, that it stops (sd_notify(3)).
+"""Notifications to systemd: ready, watchdog, stopping (sd_notify(3)).
 
-Outside systemd every call here does nothing. The watchdog is fed with progress, not with time: a gateway whose loop
-turns while its polling stands still is restarted like one that hangs.
+Outside systemd every call here does nothing. The watchdog is fed only while polling progresses: a gateway whose event
+loop runs but whose polling has stopped is restarted like one that hangs.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ def stopping() -> None:
 
 
 def watchdog_period_s() -> float | None:
-    """How often to feed the watchdog: a third of what it waits. None when nobody watches this process."""
+    """How often to feed the watchdog: a third of its timeout. None if there is no watchdog."""
     wait_us = os.environ.get("WATCHDOG_USEC", "")
     watched_pid = os.environ.get("WATCHDOG_PID", str(os.getpid()))
     if not wait_us.isdecimal() or int(wait_us) == 0 or watched_pid != str(os.getpid()):
@@ -33,7 +33,7 @@ def watchdog_period_s() -> float | None:
 
 
 async def feed_watchdog(progress: Callable[[], bool]) -> None:
-    """Feed the watchdog while `progress()` says that polling progresses; returns at once when nobody watches."""
+    """Feed the watchdog while `progress()` is true; returns at once if there is no watchdog."""
     period_s = watchdog_period_s()
     if period_s is None:
         return
@@ -49,7 +49,7 @@ async def feed_watchdog(progress: Callable[[], bool]) -> None:
 
 
 def _notify(*assignments: str) -> None:
-    """Send the assignments as one datagram. A supervisor that cannot be reached is not worth stopping for."""
+    """Send the assignments as one datagram. Failures are only logged."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return

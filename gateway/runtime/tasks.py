@@ -1,4 +1,4 @@
-"""What asyncio makes easy to get wrong about tasks."""
+"""Helpers for asyncio tasks."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 async def in_own_task(work: Coroutine[object, object, T]) -> T:
-    """The outcome of `work`, run in a task of its own; a failure of it outranks a cancellation of the same moment.
+    """The result of `work`, run in a task of its own; its exception takes precedence over a simultaneous cancellation.
 
-    A TaskGroup that fails swallows a cancellation that comes at the same moment, and under Python 3.11 leaves its
-    task marked as cancelled; neither may reach the task that decides whether to go on.
+    A TaskGroup that fails swallows a simultaneous cancellation, and under Python 3.11 leaves its task marked as
+    cancelled; neither may affect the task that decides whether to go on.
     """
     task = asyncio.create_task(work)
     try:

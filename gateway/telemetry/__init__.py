@@ -1,1 +1,1 @@
-"""Readings become messages that may be dropped, and a bounded history."""
+"""Readings to lossy messages (unit status, temperatures, charting) and to a bounded temperature log."""

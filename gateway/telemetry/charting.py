@@ -1,4 +1,4 @@
-"""Temperatures for charting: of every cap in a session that is bound to a visit, one message in a period. Lossy."""
+"""Temperatures for charting: for every cap of a session with a known visit, one message in a period. Lossy."""
 
 from collections.abc import Awaitable, Callable
 
@@ -33,7 +33,7 @@ class Observations:
         self._published_us: dict[CapRef, int] = {}
 
     async def take(self, reading: Reading, state: TrackerState) -> None:
-        """Publish each cap of the reading that is in a session of `state` and was not published for a period."""
+        """Publish each cap of the reading that is in a session of `state`, at most once in a period."""
         if not self._plan.observations:
             return
         at_us = reading.observed_at.utc_us

@@ -1,7 +1,7 @@
-"""Keeps the history of the units' temperatures: one sample of each unit a period, written a minute's worth at a time.
+"""The log of the units' temperatures: one sample of each unit in a period, written to the file once a minute.
 
-Readings are taken on the event loop and cost a comparison; the file is written in a thread. Trouble with it is logged
-once and costs samples, never a poll: what waits is bounded, the oldest goes first.
+Taking a reading on the event loop costs a comparison; the file is written in a thread. Its failures are logged once and
+lose samples, but never delay a poll: the buffer is bounded and drops the oldest.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ DAY_US = 86_400 * US_PER_S
 
 
 class History:
-    """Samples of all units on their way to `path`. `take` readings while it is `run`."""
+    """Buffers samples of all units and writes them to `path`. `take` readings while it is `run`."""
 
     def __init__(self, path: Path, clock: Clock, units: Sequence[UnitSpec], kept: HistoryTable) -> None:
         self._path = path
@@ -46,7 +46,7 @@ class History:
         self._outage = Outage(_log, clock, "the history of temperatures", {"file": path.name})
 
     def take(self, reading: Reading) -> None:
-        """Keep what the reading says, if the unit's next sample is due."""
+        """Buffer the reading's samples, if the unit's next sample is due."""
         at_us = reading.observed_at.utc_us
         if at_us < self._due_us.get(reading.unit, 0):
             return
@@ -55,7 +55,7 @@ class History:
         self._waiting.extend(chain(whole, *(_of_cap(reading.unit, at_us, cap) for cap in reading.caps)))
 
     async def run(self) -> None:
-        """Write until cancelled, and once more then."""
+        """Write each minute until cancelled, and once more then."""
         try:
             while True:  # ends with the task
                 await asyncio.sleep(WRITE_PERIOD_S / self._clock.speed)
@@ -64,7 +64,7 @@ class History:
             await self._write()
 
     async def _write(self) -> None:
-        """All that waits; what could not be written waits on."""
+        """Write the buffer; samples that could not be written stay in it."""
         samples, self._waiting = self._waiting, deque[Sample](maxlen=MOST_WAITING)
         try:
             await asyncio.to_thread(self._store, samples)
@@ -75,7 +75,7 @@ class History:
             self._outage.back()
 
     def _store(self, samples: Collection[Sample]) -> None:
-        """Runs in a thread. The file is opened each time, so that it may be moved away while the gateway runs."""
+        """Runs in a thread. The file is opened each time, so that it may be moved while the gateway runs."""
         now_us = self._clock.now().utc_us
         with closing(TemperatureFile(self._path)) as file:
             file.calibrate(list(_in_use(self._units, now_us)), now_us)

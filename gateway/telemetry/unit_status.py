@@ -1,7 +1,7 @@
 """Readings to telemetry: every cap's temperatures, and each unit's status when it changes. Lossy by design.
 
-Nothing here is evidence: what counts goes through the pipeline and the ledger. A status is published again each
-REFRESH_US while readings come, so that a reader of the retained message can judge its age by `observed_at`.
+Nothing here is evidence: counting uses the pipeline and the ledger. A status is published again each REFRESH_US while
+readings arrive, so that `observed_at` shows a reader the age of the retained message.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,15 +23,15 @@ _UNTRACED = Trace()
 
 
 class UnitFacts(msgspec.Struct, frozen=True):
-    """What the configuration knows of a unit that its messages need."""
+    """A unit's configuration, as far as its messages need it."""
 
     profile: str
     caps: Mapping[int, str | None]  # cap -> chair
-    line: str | None  # digest of where it is read; None where no other gateway could
+    line: str | None  # digest of line and address; None if no other gateway can reach the line
 
 
 class _LastPublished(msgspec.Struct):
-    """What was last published of a unit, so that only changes are published again."""
+    """The last published state of a unit, so that only changes are published."""
 
     up: bool | None = None
     since_us: int = 0
@@ -44,7 +44,7 @@ class _LastPublished(msgspec.Struct):
 
 
 class UnitStatusPublisher:
-    """Feeds the telemetry of all units."""
+    """Publishes temperatures and statuses of all units."""
 
     def __init__(self, origin: Origin, topics: Topics, telemetry: Telemetry, units: Mapping[str, UnitFacts]) -> None:
         self._origin = origin
@@ -69,7 +69,7 @@ class UnitStatusPublisher:
         }
 
     def claims(self, now_us: int) -> Iterator[UnitClaim]:
-        """The units that are read, also those whose link comes and goes."""
+        """The units that are read, also those with an unstable link."""
         for unit, last in self._last.items():
             if last.observed_us is not None and (last.up or now_us - last.observed_us <= _LATELY_US):
                 facts = self._units[unit]
@@ -84,7 +84,7 @@ class UnitStatusPublisher:
                 )
 
     def take(self, answer: Reading | ReadFault) -> None:
-        """Publish what a poll brought."""
+        """Publish a poll's result."""
         match answer:
             case Reading():
                 self._take_reading(answer)
@@ -94,7 +94,7 @@ class UnitStatusPublisher:
     def _take_reading(self, reading: Reading) -> None:
         at_us = reading.observed_at.utc_us
         for cap in reading.caps:
-            if cap.temperatures:  # a cap that this very unit does not have shows none
+            if cap.temperatures:  # a cap that this unit lacks has none
                 payload = temperature_event(self._origin, reading.unit, cap, at_us)
                 self._telemetry.put(self._temperatures[reading.unit, cap.cap], payload)
         last = self._last[reading.unit]

@@ -222,7 +222,7 @@ def test_whatever_is_refused_everything_is_taken_exactly_once_in_the_end(
             break
         while (outbox_id := delivery.due(now_s)) is not None:
             delivery.probe(outbox_id, waiting.get(outbox_id))
-        if delivery.hungry:
+        if delivery.has_room:
             delivery.offer([item for item in waiting.values() if item.outbox_id > delivery.cursor][:page])
         while (following := delivery.next()) is not None:
             flying.append(following)
