@@ -57,7 +57,6 @@ def _observation(token: str, config: GatewayConfig, topics: Topics, now_us: int)
         device=DEVICES[0],
         at_us=now_us,
         temperatures={"coolant_supply": Measurement(-4.0, "Cel")},
-        patient=ehr.PatientData(TEST_VISIT),
         mode=Mode.TEST,
     )
     site = msgspec.structs.replace(config.outbound.site, mode=Mode.TEST)

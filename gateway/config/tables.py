@@ -118,7 +118,7 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Hl7Name = Annotated[StrictStr, Field(max_length=20, pattern=_PRINTABLE)]  # what HL7 2.5.1 has room for
 Hl7Number = Annotated[StrictStr, Field(max_length=15, pattern=_PRINTABLE)]  # of a person
 Modifier = Annotated[StrictStr, Field(pattern=r"^[A-Z0-9]{2}$")]
-SystemUri = Annotated[StrictStr, Field(max_length=200, pattern=r"^(urn:|https?://)[A-Za-z0-9._~:/-]+$")]
+SystemUri = Annotated[StrictStr, Field(max_length=200, pattern=r"^((urn:|https?://)[A-Za-z0-9._~:/-]+)?$")]
 Scalar = StrictBool | StrictInt | StrictFloat | StrictStr
 Overrides = dict[str, Scalar]
 

@@ -18,6 +18,12 @@ class Number(msgspec.Struct, frozen=True):
     value: str
     authority: str = ""
 
+    @property
+    def system(self) -> str:
+        """FHIR's name of who assigned it, a URI; "" where none is known."""
+        _, oid, universal = _parts(self.authority)
+        return f"urn:oid:{oid}" if oid else self.authority.partition("&")[2] if ":" in universal else ""
+
     def is_same(self, other: "Number") -> bool:
         """Whether both are the same number, of authorities that are not known to differ."""
         return self.value == other.value and not differ(self.authority, other.authority)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from drivers.reading import CapReading, Reading
 from gateway.messages.identity import Identity
 from gateway.messages.notation import Notation
-from gateway.messages.outbound.ehr import Device, PatientData
+from gateway.messages.outbound.ehr import Device
 from gateway.messages.outbound.fhir import ChartSample, observation_bundle
 from gateway.messages.outbound.hl7_oru import observation_message
 from gateway.messages.outbound.site import OutboundPlan
@@ -57,12 +57,11 @@ class Observations:
             device=Device(reading.unit, cap.cap, reading.serial_number),
             at_us=at_us,
             temperatures=dict(cap.temperatures),
-            patient=PatientData(identity.visit, identity.mrn, identity.account),
             mode=site.mode,
         )
         for form in self._plan.observations:
             if form is Notation.HL7:
                 payload = observation_message(sample, identity, site)
             else:
-                payload = observation_bundle(sample, site, at_us, sample.key)
+                payload = observation_bundle(sample, identity, site, at_us, sample.key)
             self._telemetry.put(self._topics.observation(form), payload)

@@ -10,8 +10,9 @@ from typing import Any, cast
 import msgspec
 
 from drivers.reading import Measurement, Quality, Reason
+from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode
-from gateway.messages.outbound.ehr import ChargeData, Device, PatientData
+from gateway.messages.outbound.ehr import ChargeData, Device
 from gateway.messages.outbound.fhir import ChartSample, charge_bundle, observation_bundle
 from gateway.messages.outbound.site import ChargeSite, FhirRelease
 from tests.contract.message_samples import MESSAGES, TOKEN, built, us
@@ -19,32 +20,30 @@ from tests.contract.message_samples import MESSAGES, TOKEN, built, us
 Json = dict[str, Any]
 
 RECORDED_US = us("18:00:01")
-BARE = PatientData("V770012")
-KNOWN = PatientData("V770012", mrn="90001234", account="770012")
+BARE = Identity("s", "V770012")
+KNOWN = Identity("s", "V770012", mrn="90001234", account="770012")
+NAMED = ChargeSite(mrn_system="urn:example:mrn", visit_system="urn:example:visit", account_system="urn:example:account")
 
 
-def charge_data(name: str = "charge", patient: PatientData = KNOWN, mode: Mode = Mode.LIVE) -> ChargeData:
-    """The story's `charge` or `credit`, of this patient."""
+def charge_data(name: str = "charge", mode: Mode = Mode.LIVE) -> ChargeData:
+    """The story's `charge` or `credit`."""
     data = msgspec.json.decode(built()[name], type=Json)["data"]
-    charge = msgspec.convert(data, ChargeData)
-    return msgspec.structs.replace(charge, patient=patient, mode=mode)
+    return msgspec.structs.replace(msgspec.convert(data, ChargeData), mode=mode)
 
 
-def charge(
-    name: str = "charge", patient: PatientData = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite | None = None
-) -> Json:
-    """The same as the Bundle that is sent."""
-    data = charge_data(name, patient, mode)
-    return cast(Json, json.loads(charge_bundle(data, site or ChargeSite(), RECORDED_US, data.charge)))
+def charge(name: str = "charge", who: Identity = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite = NAMED) -> Json:
+    """The same of this patient, as the Bundle that is sent."""
+    data = charge_data(name, mode)
+    return cast(Json, json.loads(charge_bundle(data, who, site, RECORDED_US, data.charge)))
 
 
-def observation(patient: PatientData = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite | None = None) -> Json:
+def observation(who: Identity = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite = NAMED) -> Json:
     """The sample as the Bundle that is sent."""
-    seen = sample(patient, mode)
-    return cast(Json, json.loads(observation_bundle(seen, site or ChargeSite(), us("15:05:01"), seen.key)))
+    seen = sample(mode)
+    return cast(Json, json.loads(observation_bundle(seen, who, site, us("15:05:01"), seen.key)))
 
 
-def sample(patient: PatientData = KNOWN, mode: Mode = Mode.LIVE) -> ChartSample:
+def sample(mode: Mode = Mode.LIVE) -> ChartSample:
     """A sample of a cap of which one sensor is broken."""
     return ChartSample(
         session=TOKEN,
@@ -54,19 +53,20 @@ def sample(patient: PatientData = KNOWN, mode: Mode = Mode.LIVE) -> ChartSample:
             "coolant_supply": Measurement(-3.8, "Cel"),
             "cap_front": Measurement(None, "Cel", Quality.BAD, Reason.SENTINEL),
         },
-        patient=patient,
         mode=mode,
     )
 
 
 def messages(release: FhirRelease) -> dict[str, Json]:
     """Every kind of message, with as much and as little known as there may be."""
-    site = ChargeSite(fhir_release=release, description="Cooling after infusion, 30 min")
+    site = msgspec.structs.replace(NAMED, fhir_release=release, description="Cooling after infusion, 30 min")
     unnamed = ChargeSite(fhir_release=release, kept=frozenset())
+    plain = ChargeSite(fhir_release=release)
     return {
         "charge": charge(site=site),
         "credit": charge("credit", site=site),
-        "charge of a visit alone": charge(patient=BARE, site=site),
+        "charge of a visit alone": charge(who=BARE, site=site),
+        "charge of numbers that nobody is known to have assigned": charge(site=plain),
         "charge of a test gateway": charge(mode=Mode.TEST, site=site),
         "charge by the visit alone": charge(site=unnamed),
         "observation": observation(site=site),

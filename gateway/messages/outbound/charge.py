@@ -42,5 +42,5 @@ def charge_messages(site: ChargeSite, released: ReleasedCharge) -> Iterator[Char
                 payload = charge_message(released.data, released.identity, site, released.recorded_us)
                 yield ChargeMessage(form, control_id(key), payload)
             case Notation.FHIR:
-                payload = charge_bundle(released.data, site, released.recorded_us, key)
+                payload = charge_bundle(released.data, released.identity, site, released.recorded_us, key)
                 yield ChargeMessage(form, f"{key}.fhir", payload)

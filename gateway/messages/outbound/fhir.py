@@ -4,7 +4,7 @@ Theory of operation. Every message is a transaction Bundle that may be processed
 resource is created only if none with its identifier is there. A credit is the same ChargeItem under the same
 identifier, now entered in error, by a conditional update; should the credit come first, the charge then finds it there
 and changes nothing. Patient, visit and account are referred to by their numbers alone, for the gateway knows no ids of
-the server.
+the server. Who assigned a number says the site, else whoever sent it; where nobody does, no system is made up.
 
 The 97008 of the session, which is this charge's parent in billing, is not referred to: the gateway does not issue it
 and knows no number of it. A temperature is the device's, never the body's: its code is our own, and neither a vital
@@ -16,11 +16,11 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from drivers.reading import Measurement, Quality
+from gateway.messages.identity import Identity, Number
 from gateway.messages.instants import rfc3339
 from gateway.messages.notation import Mode
-from gateway.messages.outbound.ehr import ChargeAction, ChargeData, Device, PatientData
+from gateway.messages.outbound.ehr import ChargeAction, ChargeData, Device
 from gateway.messages.outbound.site import CPT_CODE, ChargeSite, FhirRelease
-from gateway.messages.vocabulary import PatientField
 
 Json = dict[str, object]
 
@@ -45,7 +45,6 @@ class ChartSample(msgspec.Struct, frozen=True, kw_only=True):
     device: Device
     at_us: int
     temperatures: dict[str, Measurement]
-    patient: PatientData
     mode: Mode
 
     @property
@@ -54,24 +53,24 @@ class ChartSample(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.session}.{self.device.unit}.{self.device.cap}.{self.at_us // 1000}"
 
 
-def charge_bundle(charge: ChargeData, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
+def charge_bundle(charge: ChargeData, identity: Identity, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
     """The Bundle `bundle_id` of a charge or credit recorded at `at_us`."""
-    return _transaction([_charge_item(charge, site, at_us)], at_us, bundle_id, charge.mode)
+    return _transaction([_charge_item(charge, site.shown(identity), site, at_us)], at_us, bundle_id, charge.mode)
 
 
-def observation_bundle(sample: ChartSample, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
+def observation_bundle(sample: ChartSample, identity: Identity, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
     """The Bundle of a sample charted at `at_us`: the device, and one Observation for each point."""
+    who = site.shown(identity)
     device = _device(sample.device, site, sample.mode)
     observations = [
-        _observation(sample, name, measured, site, at_us, str(device["fullUrl"]))
+        _observation(sample, who, name, measured, site, at_us, str(device["fullUrl"]))
         for name, measured in sample.temperatures.items()
     ]
     return _transaction([device, *observations], at_us, bundle_id, sample.mode)
 
 
-def _charge_item(charge: ChargeData, site: ChargeSite, at_us: int) -> Json:
-    credit = charge.action is ChargeAction.CREDIT
-    patient, recorded = charge.patient, rfc3339(at_us)
+def _charge_item(charge: ChargeData, who: Identity, site: ChargeSite, at_us: int) -> Json:
+    credit, recorded = charge.action is ChargeAction.CREDIT, rfc3339(at_us)
     key = charge.charge if charge.reverses is None else charge.reverses
     code: Json = {"coding": [{"system": _CPT, "code": CPT_CODE}]}
     if site.description:
@@ -79,18 +78,18 @@ def _charge_item(charge: ChargeData, site: ChargeSite, at_us: int) -> Json:
     item: Json = {
         "status": "entered-in-error" if credit else "billable",
         "code": code,
-        "subject": _subject(patient, site),
-        "encounter" if site.fhir_release is FhirRelease.R5 else "context": _numbered(site.visit_system, patient.visit),
+        "subject": _subject(who, site),
+        "encounter" if site.fhir_release is FhirRelease.R5 else "context": _visit(who, site),
         "occurrencePeriod": {"start": charge.start, "end": charge.end},
         "quantity": {"value": charge.quantity},
         "enteredDate": recorded,
     }
-    if patient.account is not None and PatientField.ACCOUNT in site.kept:
-        item["account"] = [_numbered(site.account_system, patient.account)]
+    if (account := who.number("account")) is not None:
+        item["account"] = [_numbered(site.account_system, account)]
     if site.cost_center:
-        item["costCenter"] = _numbered(site.organization_system, site.cost_center)
+        item["costCenter"] = _numbered(site.organization_system, Number(site.cost_center))
     if site.performing_organization:
-        item["performingOrganization"] = _numbered(site.organization_system, site.performing_organization)
+        item["performingOrganization"] = _numbered(site.organization_system, Number(site.performing_organization))
     if credit:
         reason = f": {charge.reason}" if charge.reason else ""
         item["note"] = [{"time": recorded, "text": f"taken back by {charge.charge}{reason}"}]
@@ -106,14 +105,14 @@ def _device(device: Device, site: ChargeSite, mode: Mode) -> Json:
 
 
 def _observation(
-    sample: ChartSample, name: str, measured: Measurement, site: ChargeSite, at_us: int, device_url: str
+    sample: ChartSample, who: Identity, name: str, measured: Measurement, site: ChargeSite, at_us: int, device_url: str
 ) -> Json:
     observation: Json = {
         "status": "preliminary",
         "category": [{"coding": [{"system": _CATEGORY, "code": "procedure"}]}],
         "code": {"coding": [{"system": POINT_SYSTEM, "code": name}], "text": f"{_words(name)} temperature"},
-        "subject": _subject(sample.patient, site),
-        "encounter": _numbered(site.visit_system, sample.patient.visit),
+        "subject": _subject(who, site),
+        "encounter": _visit(who, site),
         "effectiveDateTime": rfc3339(sample.at_us),
         "issued": rfc3339(at_us),
         "note": [{"text": "Temperature of the device. Not a body temperature."}],
@@ -156,16 +155,22 @@ def _entry(kind: str, system: str, value: str, resource: Json, mode: Mode, *, up
     }
 
 
-def _subject(patient: PatientData, site: ChargeSite) -> Json:
+def _subject(who: Identity, site: ChargeSite) -> Json:
     """A reference to the patient by number; without one, a text that only the visit identifies the patient."""
-    if patient.mrn is None or PatientField.MRN not in site.kept:
+    mrn = who.number("mrn")
+    if mrn is None:
         return {"extension": [{"url": _ABSENT_EXTENSION, "valueCode": "unknown"}]}
-    return _numbered(site.mrn_system, patient.mrn)
+    return _numbered(site.mrn_system, mrn)
 
 
-def _numbered(system: str, value: str) -> Json:
-    """A logical reference, by identifier."""
-    return {"identifier": {"system": system, "value": value}}
+def _visit(who: Identity, site: ChargeSite) -> Json:
+    return _numbered(site.visit_system, Number(who.visit, who.visit_authority or ""))
+
+
+def _numbered(system: str, number: Number) -> Json:
+    """A logical reference, by identifier of the site's system, else of the sender's."""
+    named = system or number.system
+    return {"identifier": ({"system": named} if named else {}) | {"value": number.value}}
 
 
 def _meta(mode: Mode) -> Json:

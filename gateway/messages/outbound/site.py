@@ -42,9 +42,9 @@ class ChargeSite(msgspec.Struct, frozen=True, kw_only=True):
 
     formats: tuple[Notation, ...] = (Notation.JSON,)
     fhir_release: FhirRelease = FhirRelease.R4
-    visit_system: str = "urn:capgate:visit"  # FHIR's systems, which name the assigning authorities
-    mrn_system: str = "urn:capgate:mrn"
-    account_system: str = "urn:capgate:account"
+    visit_system: str = ""  # FHIR's systems, which name the assigning authorities; "": as the senders say
+    mrn_system: str = ""
+    account_system: str = ""
     sending_application: str = "CAPGATE"
     sending_facility: str = ""
     receiving_application: str = ""

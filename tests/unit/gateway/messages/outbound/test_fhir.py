@@ -3,13 +3,14 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import ChargeAction
 from gateway.messages.outbound.fhir import charge_bundle
 from gateway.messages.outbound.site import ChargeSite, FhirRelease
-from tests.contract.fhir_messages import BARE, RECORDED_US, charge, charge_data, observation, samples
+from tests.contract.fhir_messages import BARE, KNOWN, NAMED, RECORDED_US, charge, charge_data, observation, samples
 from tests.contract.message_samples import sample_files
 
 Json = dict[str, Any]
@@ -45,6 +46,13 @@ def item(bundle: Json) -> Json:
     return entry["resource"]
 
 
+def systems(bundle: Json) -> list[str | None]:
+    """Who assigned record number, visit and account."""
+    resource = item(bundle)
+    numbers = [resource["subject"], resource["context"], *resource["account"]]
+    return [each["identifier"].get("system") for each in numbers]
+
+
 def test_a_charge_says_what_is_billed_to_whom_and_when() -> None:
     bundle = charge()
     assert bundle["identifier"] == {"system": "urn:capgate:message", "value": "9RX2M7KQ400A"}
@@ -53,18 +61,18 @@ def test_a_charge_says_what_is_billed_to_whom_and_when() -> None:
         "identifier": [{"system": "urn:capgate:charge", "value": "9RX2M7KQ400A"}],
         "status": "billable",
         "code": {"coding": [{"system": "http://www.ama-assn.org/go/cpt", "code": "97009"}]},
-        "subject": {"identifier": {"system": "urn:capgate:mrn", "value": "90001234"}},
-        "context": {"identifier": {"system": "urn:capgate:visit", "value": "V770012"}},
+        "subject": {"identifier": {"system": "urn:example:mrn", "value": "90001234"}},
+        "context": {"identifier": {"system": "urn:example:visit", "value": "V770012"}},
         "occurrencePeriod": {"start": "2026-03-10T15:20:00.000Z", "end": "2026-03-10T16:35:00.000Z"},
         "quantity": {"value": 2},
         "enteredDate": "2026-03-10T18:00:01.000Z",
-        "account": [{"identifier": {"system": "urn:capgate:account", "value": "770012"}}],
+        "account": [{"identifier": {"system": "urn:example:account", "value": "770012"}}],
     }
 
 
 def test_the_same_charge_is_the_same_bytes() -> None:
     data, site = charge_data(), ChargeSite()
-    first, again = (charge_bundle(data, site, RECORDED_US, data.charge) for _ in range(2))
+    first, again = (charge_bundle(data, KNOWN, site, RECORDED_US, data.charge) for _ in range(2))
     assert first == again
 
 
@@ -94,12 +102,12 @@ def test_a_credit_says_which_and_why() -> None:
 
 
 def test_r5_has_the_visit_under_its_new_name() -> None:
-    r4, r5 = item(charge()), item(charge(site=ChargeSite(fhir_release=FhirRelease.R5)))
+    r4, r5 = item(charge()), item(charge(site=msgspec.structs.replace(NAMED, fhir_release=FhirRelease.R5)))
     assert r5.pop("encounter") == r4.pop("context")
     assert r5 == r4
 
 
-@pytest.mark.parametrize("bundle", [charge(patient=BARE), charge(site=ChargeSite(kept=frozenset()))])
+@pytest.mark.parametrize("bundle", [charge(who=BARE), charge(site=ChargeSite(kept=frozenset()))])
 def test_what_is_not_known_or_not_told_of_a_patient_is_left_to_the_visit(bundle: Json) -> None:
     assert item(bundle)["subject"]["extension"][0]["valueCode"] == "unknown"
     assert item(bundle)["context"]["identifier"]["value"] == "V770012"
@@ -107,11 +115,33 @@ def test_what_is_not_known_or_not_told_of_a_patient_is_left_to_the_visit(bundle:
     assert "90001234" not in json.dumps(bundle)
 
 
-def test_numbers_are_of_the_systems_that_the_site_names() -> None:
-    site = ChargeSite(mrn_system="urn:oid:1.2.3", visit_system="urn:oid:1.2.4", account_system="urn:oid:1.2.5")
-    resource = item(charge(site=site))
-    numbers = [resource["subject"], resource["context"], *resource["account"]]
-    assert [each["identifier"]["system"] for each in numbers] == ["urn:oid:1.2.3", "urn:oid:1.2.4", "urn:oid:1.2.5"]
+def test_numbers_are_of_the_systems_that_the_site_names_whatever_their_senders_say() -> None:
+    said = msgspec.structs.replace(KNOWN, mrn_authority="NORTH&9.9", visit_authority="&urn:sender")
+    for who in (KNOWN, said):
+        assert systems(charge(who=who)) == ["urn:example:mrn", "urn:example:visit", "urn:example:account"]
+
+
+@pytest.mark.parametrize(
+    ("authority", "system"),
+    [
+        ("", None),
+        ("NORTH", None),
+        ("NORTH&1.2.3", "urn:oid:1.2.3"),
+        ("&urn:oid:1.2.3", "urn:oid:1.2.3"),
+        ("&https://North.example/Visit", "https://North.example/Visit"),
+        ("NORTH&north.example", None),
+    ],
+)
+def test_else_they_are_of_the_systems_that_their_senders_say_and_of_none_that_is_made_up(
+    authority: str, system: str | None
+) -> None:
+    who = msgspec.structs.replace(
+        KNOWN, visit_authority=authority, mrn_authority=authority, account_authority=authority
+    )
+    assert systems(charge(who=who, site=ChargeSite())) == [system] * 3
+    assert systems(charge(site=ChargeSite())) == [None] * 3
+    seen = observation(who, site=ChargeSite())["entry"][1]["resource"]
+    assert [seen[name]["identifier"].get("system") for name in ("subject", "encounter")] == [system] * 2
 
 
 def test_the_sites_organizations_are_named_by_their_numbers() -> None:
