@@ -21,7 +21,7 @@ VISITS = ("context", "encounter")  # R4; R5
 _BY_IDENTIFIER = (*VISITS, "subject", "request")
 _NO_VISIT = "context or encounter: no identifier; accepted: the visit as an identifier with a value"
 _FORMER = frozenset({"old", "temp", "secondary"})  # Identifier.use
-_VISIT_NUMBER = "VN"  # HL7 table 0203
+_VISIT_NUMBER, _ACCOUNT_NUMBER = "VN", "AN"  # HL7 table 0203
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -42,20 +42,23 @@ def resolved(resource: Json, known_at_us: int, site: ReaderSite) -> Resolved:
     for element in _BY_IDENTIFIER:
         reference = object_of(resource.get(element))
         held = contained.get(text_of(reference, "reference"))
+        own = object_of(reference.get("identifier"))
+        numbers = [own] if _value(own) else _current(held or {})
         if held is not None:
             accounts += [object_of(each.get("identifier")) for each in list_of(held.get("account"))]
-        if not _value(object_of(reference.get("identifier"))):
-            number = _chosen(element, _current(held or {}), site)
+        if element in VISITS:
+            accounts += [each for each in numbers if _ACCOUNT_NUMBER in _types(each)]
+        if not _value(own):
+            number = _chosen(element, numbers, site)
             notes += _outside(f"{element}.reference", reference, held)
             made[element] = {**reference, "identifier": number} if number else reference
     made |= _medication(resource, contained, notes)
     subject = object_of(resource.get("subject"))
     own = object_of(subject.get("identifier"))
-    numbers = [own] if _value(own) else _record_numbers(contained.get(text_of(subject, "reference"), {}), site)
-    if numbers:
-        made["subject"] = {**subject, "identifier": numbers[0]}
+    patient = {"identifier": own} if _value(own) else contained.get(text_of(subject, "reference"), {})
+    mrns = _record_numbers(patient, site)
     return Resolved(
-        made, Stated(tuple(map(_number, filter(_value, accounts))), tuple(map(_number, numbers))), tuple(notes)
+        made, Stated(tuple(map(_number, filter(_value, accounts))), tuple(map(_number, mrns))), tuple(notes)
     )
 
 
@@ -75,7 +78,7 @@ def identity_of(
 ) -> Identity:
     """The patient's identifiers: by the visit that is named, else by the other numbers. Raises Stop."""
     visit = next(filter(None, (_visit(found.resource, element, note) for element in VISITS)), None)
-    whom = meant(site, found.stated, visit)
+    whom = meant(site, found.stated, visit, is_account=visit in found.stated.accounts)
     if whom.doubtful:
         raise Stop(unclear(site, whom.doubtful, known_at_us, message_id))
     if whom.visit is None:
