@@ -18,6 +18,7 @@ _COMMANDS = {
     "watch": "Follow a gateway live over MQTT.",
     "session": "Look at sessions, and tell the gateway what only a person can.",
     "feed": "Show what became of the messages of the EHR and its interface engine.",
+    "why": "Say why a session has so many units and not one more.",
     "unit": "Swap a unit for a loaner, or take up a changed configuration.",
     "outbox": "Look at the messages that the engine does not have, and send one again.",
     "send-test": "Send a message marked as a test, and say how far it came.",

@@ -15,13 +15,14 @@ from gateway.control.answers import (
     SessionChangeView,
     SessionsAnswer,
     SessionView,
+    WhyAnswer,
     WorklistAnswer,
     WorkView,
 )
 from gateway.ledger.deliveries import Proof
 from gateway.runtime.logs import escaped
 
-ShownAnswer = SessionsAnswer | SessionAnswer | WorklistAnswer | FeedAnswer | DoneAnswer | ActAnswer
+ShownAnswer = SessionsAnswer | SessionAnswer | WorklistAnswer | WhyAnswer | FeedAnswer | DoneAnswer | ActAnswer
 
 
 def answer_text(answer: ShownAnswer | RefusalAnswer) -> str:
@@ -36,15 +37,8 @@ def _lines(answer: ShownAnswer | RefusalAnswer) -> Iterator[str]:
             yield f"accepted: {answer.accepted}"
         case DoneAnswer():
             yield answer.done
-        case WorklistAnswer():
-            yield from _worklist(answer)
-        case FeedAnswer():
-            yield from _feed(answer)
-        case SessionsAnswer():
-            for session in answer.sessions:
-                yield from _summary(session)
-            if not answer.sessions:
-                yield "no session"
+        case WorklistAnswer() | WhyAnswer() | FeedAnswer() | SessionsAnswer():
+            yield from _listing(answer)
         case SessionAnswer():
             yield from _summary(answer.session)
             yield from _details(answer.session)
@@ -58,6 +52,24 @@ def _lines(answer: ShownAnswer | RefusalAnswer) -> Iterator[str]:
             assert_never(answer)
 
 
+def _listing(answer: WorklistAnswer | WhyAnswer | FeedAnswer | SessionsAnswer) -> Iterator[str]:
+    match answer:
+        case WorklistAnswer():
+            yield from map(_work, answer.work)
+            if not answer.work:
+                yield "nothing to look at"
+        case WhyAnswer():
+            for why in answer.sessions:
+                yield from (f"{why.token}  {why.state}", *(f"  {sentence}" for sentence in why.sentences))
+        case FeedAnswer():
+            yield from _feed(answer)
+        case SessionsAnswer():
+            for session in answer.sessions:
+                yield from _summary(session)
+            if not answer.sessions:
+                yield "no session"
+
+
 def _feed(answer: FeedAnswer) -> Iterator[str]:
     for row in answer.feed:
         result = f"{row.result} ({row.code})" if row.code else row.result
@@ -65,12 +77,6 @@ def _feed(answer: FeedAnswer) -> Iterator[str]:
         yield f"{row.sender}  {row.type}  {result}: {row.today} today{late}, {row.since_start} since the start"
         yield f"  last {row.last_at} {row.last_id}".rstrip()
     yield f"the gateway started {answer.since}" if answer.feed else f"no message since the start, {answer.since}"
-
-
-def _worklist(answer: WorklistAnswer) -> Iterator[str]:
-    yield from map(_work, answer.work)
-    if not answer.work:
-        yield "nothing to look at"
 
 
 def _work(work: WorkView) -> str:

@@ -1,7 +1,7 @@
 """What a control act refers to: the state of the gateway, the session, and the times and places that it names. Pure."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 
 import msgspec
@@ -60,10 +60,15 @@ def cap_name(cap: CapRef) -> str:
     return f"{cap.device}:{cap.channel}"
 
 
+def named_caps(caps: Iterable[CapRef], chairs: Mapping[str, CapRef]) -> dict[str, CapRef]:
+    """Caps by their own names and by those of their chairs."""
+    return {cap_name(cap): cap for cap in caps} | dict(chairs)
+
+
 def resolve_place(place: str, named: SessionSnapshot | None, context: ActContext) -> CapRef:
     if named is not None:
         return named.outcome.record.cap
-    by_name = {cap_name(cap): cap for cap in context.caps} | dict(context.chairs)
+    by_name = named_caps(context.caps, context.chairs)
     cap = by_name.get(place.lower())
     if cap is None:
         raise RequestRefused("place: no such chair, cap or session", ", ".join(sorted(by_name)))

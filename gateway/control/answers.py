@@ -19,6 +19,7 @@ from gateway.session.facts import EndSource, WorkKind
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.increments import Op
 from gateway.session.outcome import Missing, SessionChange, SessionState
+from gateway.session.why import Cause, Ending, Obstacle
 
 _Scalar = str | int | float | bool | None
 FactFields = dict[str, _Scalar | list[_Scalar | dict[str, _Scalar]] | dict[str, _Scalar]]
@@ -114,6 +115,32 @@ class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
     counted: int
     reason: CorrectionReason
     refused: bool
+
+
+class StretchView(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """Time after the infusion's end that counts, or does not for one cause."""
+
+    from_: str
+    to: str
+    cause: Cause
+    reason: str
+
+
+class WhyView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a session has so many units: in sentences with local times, and as figures."""
+
+    token: str
+    state: SessionState
+    units: int
+    counted_s: float
+    next_unit_s: float  # counted time that one unit more takes
+    obstacle: Obstacle | None
+    infusion_end: str | None
+    ending: Ending
+    ended_at: str | None
+    stretches: tuple[StretchView, ...]
+    held: tuple[HeldReason, ...]
+    sentences: tuple[str, ...]
 
 
 class FeedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -218,6 +245,12 @@ class WorklistAnswer(Answer, frozen=True, kw_only=True):
     work: tuple[WorkView, ...]
 
 
+class WhyAnswer(Answer, frozen=True, kw_only=True):
+    """To `why`: the sessions that were asked for, the earliest first."""
+
+    sessions: tuple[WhyView, ...]
+
+
 class FeedAnswer(Answer, frozen=True, kw_only=True):
     """To `feed`: the messages that were answered alike, by sender and type."""
 
@@ -250,6 +283,7 @@ AnyAnswer = (
     | SessionsAnswer
     | SessionAnswer
     | WorklistAnswer
+    | WhyAnswer
     | FeedAnswer
     | DoneAnswer
     | TrialAnswer

@@ -35,6 +35,7 @@ _Reason = Annotated[_Text, Field(min_length=1, max_length=200, description="why,
 _SEGMENT = r"^[a-z0-9-]{1,32}$"
 _TIME = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00, or HH:MM of today"
 _WAIT = f"seconds to wait for a receipt, up to {LONGEST_WAIT_S}"
+_SESSION = "a session's token, a visit's number, or a chair or cap that is in use"
 _PLACE = "a chair, a cap as in cap-07:1, or a session's token"
 
 Token = Annotated[
@@ -108,6 +109,13 @@ class Worklist(ControlRequest):
     """The open items of the work list, which messages of the EHR raised for a person to settle."""
 
     request: Literal["worklist"]
+
+
+class WhyRequest(ControlRequest):
+    """Why a session has so many units and not one more; of a visit, for each of its sessions."""
+
+    request: Literal["why"]
+    session: Annotated[_Name, Field(description=_SESSION)]
 
 
 class FeedRequest(ControlRequest):
@@ -300,7 +308,7 @@ AnySessionAct = (
 AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct
 AnyUnitRequest = Reload | Swap | SwapBack
 AnyOutboxRequest = ResendRequest | SendTest
-AnyQuery = Status | Sessions | OneSession | Worklist | FeedRequest | AnyUnitRequest | AnyOutboxRequest
+AnyQuery = Status | Sessions | OneSession | Worklist | WhyRequest | FeedRequest | AnyUnitRequest | AnyOutboxRequest
 AnyRequest = AnyQuery | AnyAct
 
 _MODELS: dict[str, type[ControlRequest]] = {

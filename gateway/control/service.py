@@ -13,7 +13,7 @@ from gateway.commissioning.messages import build_trial
 from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
-from gateway.control.act_context import ActContext, SessionSnapshot
+from gateway.control.act_context import ActContext, SessionSnapshot, named_caps
 from gateway.control.acts import facts_of
 from gateway.control.answers import (
     ActAnswer,
@@ -27,6 +27,8 @@ from gateway.control.answers import (
     SessionView,
     StatusAnswer,
     TrialAnswer,
+    WhyAnswer,
+    WhyView,
     WorklistAnswer,
 )
 from gateway.control.requests import (
@@ -45,6 +47,7 @@ from gateway.control.requests import (
     Status,
     Swap,
     SwapBack,
+    WhyRequest,
     WorkDoneAct,
     Worklist,
     read_request,
@@ -57,6 +60,7 @@ from gateway.control.views import (
     patient_view,
     session_change_view,
     session_view,
+    why_view,
     work_view,
 )
 from gateway.ledger.bodies import Order
@@ -126,6 +130,8 @@ class ControlService:
             case Worklist():
                 records = self._records.values()
                 return WorklistAnswer(work=tuple(work_view(item, records) for item in self._pipeline.state.work))
+            case WhyRequest():
+                return await self._why(request)
             case FeedRequest():
                 return self._feed()
             case Reload() | Swap() | SwapBack():
@@ -156,6 +162,29 @@ class ControlService:
             acts=ACTS,
             outbox=outbox_view(deliveries, receipts_expected=config.receipts.expected is not None),
         )
+
+    async def _why(self, request: WhyRequest) -> WhyAnswer:
+        views: list[WhyView] = []
+        for snapshot in await self._named_sessions(request.session):
+            observed, now_us = self._pipeline.observed, self._clock.now().utc_us
+            zone = self._config.time_zone or snapshot.outcome.record.policy.zone
+            views.append(why_view(snapshot, observed, now_us, zone))
+            await asyncio.sleep(0)  # lets readings be processed between two sessions
+        return WhyAnswer(sessions=tuple(views))
+
+    async def _named_sessions(self, name: str) -> list[SessionSnapshot]:
+        """The session with that token, or on that chair or cap now, or all of that visit, the earliest first."""
+        if TOKEN.fullmatch(name.upper()) and (found := await self._pipeline.session(name.upper())) is not None:
+            return [SessionSnapshot(*found)]
+        cap = named_caps(self._plant.caps, self._plant.chairs).get(name.lower())
+        if cap is not None:
+            tokens = [record.token for record in self._pipeline.state.sessions.open_on(cap.device) if record.cap == cap]
+        else:
+            tokens = await self._pipeline.tokens_of_visit(name)
+        if not tokens:
+            open_ = ", ".join(self._tokens(every=False)) or "none is open"
+            raise RequestRefused("no session has that token, chair or visit", f"an open session: {open_}")
+        return [await self._find(token) for token in tokens]
 
     def _feed(self) -> FeedAnswer:
         feed = self._pipeline.feed

@@ -1,6 +1,7 @@
 """Converts the tracker's and the ledger's types into the views of control answers."""
 
 from collections.abc import Iterable, Mapping
+from datetime import tzinfo
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -20,8 +21,11 @@ from gateway.control.answers import (
     PatientView,
     SessionChangeView,
     SessionView,
+    StretchView,
+    WhyView,
     WorkView,
 )
+from gateway.control.why_text import sentences
 from gateway.ledger.batch import Identity
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.messages.instants import rfc3339
@@ -33,6 +37,7 @@ from gateway.session.infusion import InfusionEnd
 from gateway.session.keys import increment_key, session_of
 from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.spans import US_PER_S
+from gateway.session.why import why
 from gateway.session.worklist import WorkItem
 
 
@@ -124,6 +129,29 @@ def work_view(item: WorkItem, records: Iterable[SessionRecord]) -> WorkView:
             or (raised.what is WorkKind.RECEIPTS_DISAGREE and record.token == session_of(raised.order))
             or (raised.patient and raised.patient == record.patient)
         ),
+    )
+
+
+def why_view(snapshot: SessionSnapshot, observed: Mapping[str, int], now_us: int, zone: tzinfo) -> WhyView:
+    """Why the session has so many units, as observed until now."""
+    record, held = snapshot.outcome.record, snapshot.outcome.held
+    found = why(snapshot.session.facts, record.policy, observed, now_us)
+    return WhyView(
+        token=record.token,
+        state=record.state,
+        units=len(found.attained_us),
+        counted_s=found.counted_us / US_PER_S,
+        next_unit_s=found.needed_us / US_PER_S,
+        obstacle=found.obstacle,
+        infusion_end=_instant(found.infusion_end_us),
+        ending=found.ending,
+        ended_at=_instant(found.ended_us),
+        stretches=tuple(
+            StretchView(from_=rfc3339(each.start_us), to=rfc3339(each.end_us), cause=each.cause, reason=each.reason)
+            for each in found.stretches
+        ),
+        held=held,
+        sentences=tuple(sentences(found, held, record.policy, zone)),
     )
 
 

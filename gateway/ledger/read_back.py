@@ -14,7 +14,7 @@ from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.index import ALL, LedgerFacts
 from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, decode_fact
 from gateway.session.outcome import SessionRecord
-from gateway.session.related import Anchor, gather, last_anchor
+from gateway.session.related import Anchor, every_anchor, gather, last_anchor
 from gateway.session.state import ReadBack, record_of
 from gateway.session.worklist import WORK, open_work
 
@@ -42,6 +42,13 @@ def anchors(connection: sqlite3.Connection, keys: Iterable[Key], now_us: int) ->
     """The last anchor before `now_us` of each of `keys` that any fact concerns."""
     facts = LedgerFacts(connection)
     return [last_anchor(key, own, now_us) for key in keys if (own := facts.of(key))]
+
+
+def treatments(connection: sqlite3.Connection, subjects: Iterable[str]) -> list[Anchor]:
+    """The anchors of all treatments of these patients."""
+    facts = LedgerFacts(connection)
+    keys: list[Key] = [("patient", subject) for subject in subjects]
+    return [anchor for key in keys for anchor in every_anchor(key, facts.of(key))]
 
 
 def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) -> Restart:

@@ -112,6 +112,10 @@ class Ledger:
         wanted = sorted(keys)
         return await self._worker.run(partial(read_back.anchors, keys=wanted, now_us=now_us)) if wanted else []
 
+    async def treatments(self, subjects: Iterable[str]) -> list[Anchor]:
+        """The anchors of all treatments of these patients."""
+        return await self._worker.run(partial(read_back.treatments, subjects=sorted(subjects)))
+
     async def knows_message(self, sealed: str, message_id: str, since_us: int) -> bool:
         """Whether a message was processed before: `index.knows_message`."""
         job = partial(index.knows_message, sealed=sealed, message_id=message_id, since_us=since_us)

@@ -33,6 +33,7 @@ from gateway.config.load import GatewayConfig
 from gateway.ledger.bodies import Order
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.deliveries import RejectedRow
+from gateway.ledger.entry import subject_of
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.read_back import Restart
 from gateway.ledger.store import Ledger
@@ -184,6 +185,10 @@ class Pipeline:
         """One session's current facts and outcome, however old; None if the ledger has no such token."""
         return await self._group.run(partial(self._inspect, token))
 
+    async def tokens_of_visit(self, visit: str) -> list[str]:
+        """The tokens of all sessions of a visit, however old, the earliest first."""
+        return await self._group.run(partial(self._tokens_of_visit, visit))
+
     async def run(self) -> None:
         """Call `tick` each minute until cancelled."""
         while True:  # ends with the task
@@ -278,6 +283,13 @@ class Pipeline:
     async def _inspect(self, token: str) -> tuple[Session, Outcome] | None:
         await self._read_back(lacking_session(self._next, token))
         return inspect(self._next, token, self.observed, self._clock.now().utc_us)
+
+    async def _tokens_of_visit(self, visit: str) -> list[str]:
+        renumbered = await self._ledger.subjects([visit])
+        subjects = {subject_of(self._ledger.salt, visit), *renumbered.values()}
+        await self._read_back(await self._ledger.treatments(subjects))
+        records = [record for subject in subjects for record in self._next.sessions.of_patient(subject)]
+        return [record.token for record in sorted(records, key=lambda record: (record.opened_us, record.token))]
 
     async def _tick(self) -> None:
         transaction = self._begin()

@@ -78,47 +78,62 @@ def assess_observed(
     return _assess(facts, policy, known_at_us, observed)
 
 
-def _assess(
+def review_of(
     facts: Iterable[AnyFact], policy: Policy, known_at_us: int, observed: Mapping[str, int] | None
-) -> Assessment:
+) -> ReviewContext:
+    """What the assessment of `facts` rests on; `observed` as in `assess_observed`, None: all up to `known_at_us`."""
     known = deduplicated(facts)
     charted = policy.timestamp_resolution is TimestampResolution.CHART_MINUTES
     if charted:
         known = tuple(_to_chart_minutes(fact) for fact in known)
     infusion = infusions(known, policy)
     cool = cooling(known, policy)
-    watched = _watched(cool)
     until_us = known_at_us
-    if observed is not None and watched:
+    if observed is not None and (watched := _watched(cool)):
         until_us = min(known_at_us, *(observed.get(device, 0) for device in watched))
     if charted:
         until_us -= until_us % US_PER_MINUTE
-    end = infusion.end
     net = net_spans(cool, policy)
-    counted = NOTHING if end is None else count(cool, net, end.at_us, policy)
+    counted = NOTHING if infusion.end is None else count(cool, net, infusion.end.at_us, policy)
     increments, next_us = attained(counted.intervals, policy, until_us)
-    intervals = up_to(counted.intervals, until_us)
-    review = ReviewContext(known, policy, infusion, cool, counted, intervals, len(increments), until_us)
-    flags = flags_of(review)
+    return ReviewContext(
+        facts=known,
+        policy=policy,
+        infusion=infusion,
+        cooling=cool,
+        net=net,
+        counted=counted,
+        intervals=up_to(counted.intervals, until_us),
+        increments=increments,
+        next_attainment_us=ceil_to_minute(next_us) if charted and next_us is not None else next_us,
+        until_us=until_us,
+    )
+
+
+def _assess(
+    facts: Iterable[AnyFact], policy: Policy, known_at_us: int, observed: Mapping[str, int] | None
+) -> Assessment:
+    review = review_of(facts, policy, known_at_us, observed)
+    cool, flags = review.cooling, flags_of(review)
     return Assessment(
         phase=_phase(review),
-        increments=increments,
-        intervals=intervals,
-        net_us=net_us(intervals),
-        chart_minutes=chart_minutes(intervals),
-        cooled_us=length(clip(net, 0, until_us)),
-        infusion_end=end,
-        orders_remain=infusion.orders_remain,
-        next_attainment_us=ceil_to_minute(next_us) if charted and next_us is not None else next_us,
-        service_date=_service_date(intervals, policy),
+        increments=review.increments,
+        intervals=review.intervals,
+        net_us=net_us(review.intervals),
+        chart_minutes=chart_minutes(review.intervals),
+        cooled_us=length(clip(review.net, 0, review.until_us)),
+        infusion_end=review.infusion.end,
+        orders_remain=review.infusion.orders_remain,
+        next_attainment_us=review.next_attainment_us,
+        service_date=_service_date(review.intervals, policy),
         flags=flags,
         held=tuple(_held(review, flags)),
         caps=tuple(cap.cap for cap in cool.caps),
-        serial_numbers=_serial_numbers(known),
+        serial_numbers=_serial_numbers(review.facts),
         started_us=cool.runs[0].start_us if cool.runs else None,
         stopped_us=review.stopped_us,
         lost_us=review.lost_us,
-        watched=watched,
+        watched=_watched(cool),
         finalised_us=finalised_us(review),
     )
 

@@ -358,10 +358,16 @@ def _opening(fact: AnyFact, cache: _Cache) -> SessionOpened | None:
 
 def last_anchor(key: Key, own: Iterable[AnyFact], now_us: int) -> Anchor:
     """The anchor of a session, or of a patient's last treatment before `now_us`; `own` are the facts of `key`."""
+    begun = (anchor.at_us for anchor in every_anchor(key, own))
+    return Anchor(key, max((at_us for at_us in begun if at_us <= now_us), default=now_us))
+
+
+def every_anchor(key: Key, own: Iterable[AnyFact]) -> list[Anchor]:
+    """The anchors of all of a patient's treatments; `own` are the facts of `key`."""
     history = PatientHistory(own)
     begun = [*history.served_us]
     begun += [moved_us(each, lambda name: history if name == key[1] else NO_HISTORY) for each in history.moves]
-    return Anchor(key, max((at_us for at_us in begun if at_us <= now_us), default=now_us))
+    return [Anchor(key, at_us) for at_us in begun]
 
 
 def _at_us(fact: AnyFact) -> int:

@@ -23,13 +23,14 @@ from gateway.session.facts import (
     UnitOnline,
 )
 from gateway.session.flags import Flag
-from gateway.session.increments import net_us
+from gateway.session.increments import Increment, net_us
 from gateway.session.infusion import Infusions, ended_us
 from gateway.session.policy import Policy
 from gateway.session.spans import (
     FOREVER,
     US_PER_MINUTE,
     US_PER_S,
+    Span,
     clip,
     intersect,
     length,
@@ -51,9 +52,11 @@ class ReviewContext(msgspec.Struct, frozen=True):
     policy: Policy
     infusion: Infusions
     cooling: Cooling
+    net: tuple[Span, ...]  # cooling that is net of what interrupts it, before the infusion's end too
     counted: Counted
     intervals: tuple[Interval, ...]  # counted cooling up to until_us
-    units: int
+    increments: tuple[Increment, ...]
+    next_attainment_us: int | None  # when the next one is due if cooling goes on
     until_us: int
 
     @property
@@ -184,7 +187,7 @@ def _record_flags(context: ReviewContext) -> Iterator[Flag]:
         yield Flag.CLOCK_STEP  # P25
     if context.intervals and _crosses_midnight(context):
         yield Flag.CROSSES_MIDNIGHT  # P27
-    if context.units > context.policy.auto_release_limit_units:
+    if len(context.increments) > context.policy.auto_release_limit_units:
         yield Flag.BEYOND_AUTO_RELEASE_LIMIT  # P29
     ordered_us = _ordered_us(context.facts)
     if ordered_us is not None and net_us(context.intervals) > ordered_us:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.replay.replay import record, replay
-from gateway.session.assessment import assess
+from gateway.session.assessment import assess, assess_observed
 from gateway.session.facts import (
     AgentClass,
     AnyFact,
@@ -45,6 +45,7 @@ from gateway.session.policy import (
     StopConflict,
     TimestampResolution,
 )
+from gateway.session.why import Cause, why
 from tests.properties.painted_seconds import attained_s
 
 _US = 1_000_000
@@ -253,3 +254,27 @@ def test_units_only_grow_with_what_is_observed_and_come_when_announced(
             assert (len(instants) > len(before)) == (due_us <= until_s * _US)
             assert due_us > until_s * _US or instants[len(before)] == due_us
         before, due_us = instants, found.next_attainment_us
+
+
+@settings(max_examples=300, deadline=None)
+@given(_timelines(), _POLICIES, st.sampled_from(TimestampResolution), st.integers(0, _UNTIL_S))
+def test_the_reasons_of_a_count_add_up_to_it(
+    facts: list[AnyFact], policy: Policy, resolution: TimestampResolution, until_s: int
+) -> None:
+    policy = msgspec.structs.replace(policy, timestamp_resolution=resolution)
+    observed = {"SC-A": until_s * _US, "SC-B": until_s * _US}
+    assessed = assess_observed(facts, policy, observed, until_s * _US)
+    found = why(facts, policy, observed, until_s * _US)
+    assert found.attained_us == tuple(each.attained_at_us for each in assessed.increments)
+    counted = [each for each in found.stretches if each.cause is Cause.COUNTED]
+    assert sum(each.end_us - each.start_us for each in counted) == found.counted_us == assessed.net_us
+    assert found.counted_us < found.needed_us
+    assert not found.attained_us or found.counted_us >= found.needed_us - policy.increment_s * _US
+    assert all(each.start_us < each.end_us for each in found.stretches)
+    assert all(left.end_us == right.start_us for left, right in pairwise(found.stretches))
+    if found.stretches:
+        assert found.stretches[0].start_us == found.infusion_end_us
+    if found.obstacle is not None:
+        assert counted == []
+    elif not counted and found.ended_us is not None:
+        assert found.stretches

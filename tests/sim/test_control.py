@@ -202,6 +202,43 @@ async def test_a_held_session_stays_open_until_a_person_lifts_the_hold_and_so_do
         assert (await operator.ask(request="sessions"))["sessions"] == []
 
 
+@pytest.mark.parametrize("restart", [False, True], ids=["running on", "restarted"])
+async def test_why_is_answered_for_each_session_of_a_visit_however_old(folder: Path, restart: bool) -> None:
+    async with running(folder) as suite:
+        operator = Operator(suite)
+        tokens: list[str] = []
+        for cycle in range(3):
+            suite.treatment_s = 0
+            await cool(suite)
+            session = (
+                await operator.session(all=True)
+                if cycle == 0
+                else (await operator.ask(request="sessions"))["sessions"][-1]
+            )
+            tokens.append(session["token"])
+            await operator.tell("bind", place="c01", visit="V-1")
+            at = minutes_ago(suite, 20 + cycle)
+            await operator.tell("infusion-ended", token=tokens[-1], order=f"O-{cycle}", at=at, agent="chemo")
+            by_chair = (await operator.ask(request="why", session="C01"))["sessions"]
+            assert [each["token"] for each in by_chair] == [tokens[-1]]
+            suite.state = RunState.STOPPED
+            await suite.poll(2)
+            await operator.tell("finalise", token=tokens[-1])
+            suite.clock.us += 21 * 24 * 3600 * 1_000_000
+            await suite.pipeline.tick()
+            if restart:
+                await suite.start()
+                operator = Operator(suite)
+        found = (await operator.ask(request="why", session="V-1"))["sessions"]
+        assert [(each["token"], each["units"], each["ending"]) for each in found] == [
+            (token, 1, "machine") for token in tokens
+        ]
+        (alone,) = (await operator.ask(request="why", session=tokens[1]))["sessions"]
+        assert alone == found[1]
+        unknown = await operator.ask(request="why", session="V-9")
+        assert (unknown["ok"], unknown["error"]) == (False, "no session has that token, chair or visit")
+
+
 # --- the installed process and the command line
 
 

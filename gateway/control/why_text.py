@@ -1,0 +1,116 @@
+"""Says in sentences why a session has so many units: figures in minutes and seconds, instants in local time."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, tzinfo
+
+from gateway.session.facts import EndSource
+from gateway.session.flags import HeldReason
+from gateway.session.policy import Policy
+from gateway.session.spans import US_PER_S
+from gateway.session.why import Cause, Ending, Obstacle, Stretch, Why
+
+OBSTACLE_TEXTS = {
+    Obstacle.NO_COOLING: "no cooling is known",
+    Obstacle.NO_INFUSION: "no infusion of an agent that counts is known",
+    Obstacle.INFUSION_RUNNING: "nobody has charted the infusion's end (P19)",
+    Obstacle.ORDERS_REMAIN: "the chart says that more chemotherapy is ordered (P7)",
+    Obstacle.END_IN_FUTURE: "the infusion's end that is charted has not come yet (P20)",
+    Obstacle.NOT_COOLING_AT_END: "cooling was off when the infusion ended; a start afterwards continues nothing (P11)",
+    Obstacle.COOLED_NO_LONGER: "cooling was over, or no unit was in sight any more, when the infusion ended (P11, P15)",
+}
+CAUSE_TEXTS = {
+    Cause.PAUSED: "circulation was paused (P9)",
+    Cause.FAULT: "the unit had a fault (P14)",
+    Cause.OUT_OF_SIGHT: "nothing proves that coolant circulated (P15)",
+    Cause.STOPPED: "cooling was off (P12)",
+    Cause.NOT_CONTINUED: "it followed a stop that closed the count (P11, P12)",
+}
+_PAUSES = {
+    "disconnected": "the cap was disconnected (P9)",
+    "unconfirmed": "the unit's own counter shows an interruption (P31)",
+}
+ENDING_TEXTS = {
+    Ending.GOES_ON: "Cooling goes on.",
+    Ending.LOST: "No unit of the session is in sight since {at} (P15).",
+    Ending.MACHINE: "Cooling ended at {at}: the unit stopped (P13).",
+    Ending.CAP_REMOVED: "Cooling ended at {at}: the cap was removed (P13).",
+    Ending.CHARTED: "Cooling ended at {at}, as charted (P13).",
+    Ending.LEFT: "Cooling ended at {at}: the patient left (P28).",
+    Ending.NEXT_PATIENT: "Cooling ended at {at}: the next patient came on the cap (P24).",
+}
+_SOURCES = {
+    EndSource.MAR: "charted in the MAR",
+    EndSource.ENGINE_FINAL: "reported as the last of the orders",
+    EndSource.PERSON: "told by a person",
+    EndSource.PUMP: "told by a pump",
+}
+HELD_TEXTS = {
+    HeldReason.UNBOUND: "no patient is known",
+    HeldReason.WEAK_EVIDENCE: "circulation is proven less well than the policy asks",
+    HeldReason.POLICY_UNAPPROVED: "nobody has approved the policy",
+    HeldReason.POLICY_NOT_EFFECTIVE: "the session began before the policy was in effect",
+    HeldReason.UNIT_LOST: "nobody saw the end of cooling",
+    HeldReason.AGENT_CLASS_UNKNOWN: "an order does not say what it infuses",
+    HeldReason.CHEMO_ORDERS_REMAIN: "more chemotherapy is ordered",
+    HeldReason.BEYOND_AUTO_RELEASE_LIMIT: "there are more units than are released without a look",
+    HeldReason.BEYOND_ORDERED_DURATION: "cooling went on for longer than ordered",
+    HeldReason.NO_ORDER: "an order for scalp cooling was looked for and not found",
+    HeldReason.REVISIONS_EXHAUSTED: "a unit has moved too often",
+    HeldReason.PREPARATION_MISSING: "nobody has charted the preparation",
+    HeldReason.ADMINISTRATION_MISSING: "no report shows that chemotherapy was given",
+    HeldReason.EVIDENCE_LOST: "a part of the ledger is lost that may have been about it",
+    HeldReason.START_DISAGREES: "a start of the gateway gave other units than were published",
+    HeldReason.UNIT_SHARED: "another gateway read a unit of it too, or served its chair",
+    HeldReason.DRY_RUN: "the policy charges nothing",
+    HeldReason.SIGNED_BEFORE: "more units stand than did when it was signed",
+    HeldReason.EXPLAINED: "a person explained why nothing is charged",
+}
+
+
+def sentences(why: Why, held: Iterable[HeldReason], policy: Policy, zone: tzinfo) -> Iterator[str]:
+    """The count, each unit, what the next one lacks, what did not count, what ended cooling, what holds the charge."""
+    units = len(why.attained_us)
+    if why.infusion_end_us is None or why.source is None:
+        yield f"{_units(units)}: {OBSTACLE_TEXTS[why.obstacle] if why.obstacle else 'the infusion goes on'}."
+    else:
+        end = f"{_clock(why.infusion_end_us, zone)} (order {why.order}, {_SOURCES[why.source]})"
+        yield f"{_units(units)}: {_length(why.counted_us)} of cooling counted after the infusion's end at {end}."
+        if why.obstacle is not None:
+            yield f"Nothing counts: {OBSTACLE_TEXTS[why.obstacle]}."
+    attained = [f"unit {number} at {_clock(at_us, zone)}" for number, at_us in enumerate(why.attained_us, start=1)]
+    if attained:
+        yield f"Attained: {_listed(attained)}."
+    missing = _length(why.needed_us - why.counted_us // US_PER_S * US_PER_S)
+    first, further = _length(policy.first_threshold_s * US_PER_S), _length(policy.increment_s * US_PER_S)
+    rule = f"the first takes {first}, each further one {further} (P1)"
+    yield f"Unit {units + 1} needs {_length(why.needed_us)}, which is {missing} more; {rule}."
+    for stretch in why.stretches:
+        if stretch.cause is not Cause.COUNTED:
+            yield _not_counted(stretch, zone)
+    yield ENDING_TEXTS[why.ending].format(at="" if why.ended_us is None else _clock(why.ended_us, zone))
+    for reason in held:
+        yield f"Held: {HELD_TEXTS[reason]} ({reason})."
+
+
+def _not_counted(stretch: Stretch, zone: tzinfo) -> str:
+    lasted = _length(stretch.end_us - stretch.start_us)
+    because = _PAUSES.get(stretch.reason) or CAUSE_TEXTS[stretch.cause]
+    return f"Not counted: {lasted}, {_clock(stretch.start_us, zone)} to {_clock(stretch.end_us, zone)}: {because}."
+
+
+def _units(count: int) -> str:
+    return "1 unit" if count == 1 else f"{count} units"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _length(length_us: int) -> str:
+    """In whole minutes and seconds, what is left over dropped."""
+    minutes, seconds = divmod(length_us // US_PER_S, 60)
+    return f"{minutes} min" if not seconds else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _clock(at_us: int, zone: tzinfo) -> str:
+    return datetime.fromtimestamp(at_us // US_PER_S, UTC).astimezone(zone).strftime("%H:%M:%S")
