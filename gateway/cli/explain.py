@@ -10,9 +10,10 @@ import msgspec
 from drivers.toml.document import TomlProblems
 from gateway.cli.control_client import give_up
 from gateway.config.load import GatewayConfig, load_config
-from gateway.describe.dry_run import Explanation, explain
+from gateway.describe.dry_run import Explanation, Explanations, explain
 from gateway.describe.survey import Survey, Surveyor, files_in, messages_of, proposal
 from gateway.messages.inbound.answers import Term
+from gateway.messages.inbound.parts import MAX_PARTS_BYTES
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import escaped
 
@@ -23,32 +24,33 @@ _TITLES = {Term.WORD: "words of the MAR", Term.DRUG: "drugs"}
 @click.command(
     "explain",
     epilog="Example: capgate explain ras_o17.hl7 --config /etc/capgate/gateway.toml. Exit codes: 0 it would be taken, "
-    "1 it would be ignored or rejected, 2 wrong use or wrong configuration. Of several messages: 0 every word and drug "
-    "has a meaning, 1 some have none.",
+    "1 it, or one of several, would be ignored or rejected, 2 wrong use or wrong configuration. Of a survey: 0 every "
+    "word and drug has a meaning, 1 some have none.",
 )
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--config", type=click.Path(path_type=Path), help="Whose chairs, units, drug codes and words count.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; `messages` has several.")
 @click.option(
     "--write",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Of several messages: a file for the TOML that is missing in gateway.toml.",
+    help="A file for the TOML that is missing in gateway.toml; makes a survey of PATHS.",
 )
 def command(paths: tuple[Path, ...], config: Path | None, as_json: bool, write: Path | None) -> None:
     """Say how the HL7, FHIR or JSON message in PATHS would be read: field by field, and which facts it would become.
 
-    Of a folder, of several files or of a file with several messages: which words of the MAR and which drugs they have,
-    how often, and which of them the site gives no meaning.
+    A file that is sent as one payload may hold several (a batch, an array, a Bundle): each is explained. Of a folder,
+    of several files or of a file beyond 1 MiB a survey: which words of the MAR and which drugs they have, how often,
+    and which of them the site gives no meaning.
 
     Works without a gateway and without a broker. What it prints repeats the message: mind whose it is.
     """
     site, now_us = _config(config), SystemClock().now().utc_us
     if len(paths) == 1 and paths[0].is_file() and write is None:
         content = paths[0].read_bytes()
-        if len(messages_of(content)) <= 1:
-            explained = explain(content, site, now_us)
-            _print(explained, _lines(explained), as_json=as_json)
-            raise SystemExit(0 if explained.result in ("accepted", "receipt") else 1)
+        if len(content) <= MAX_PARTS_BYTES:
+            each = tuple(explain(message, site, now_us) for message in messages_of(content) or (content,))
+            _print(each[0] if len(each) == 1 else Explanations(each), _explanation_lines(each), as_json=as_json)
+            raise SystemExit(0 if all(one.result in ("accepted", "receipt") for one in each) else 1)
     survey = _survey(paths, site, now_us)
     _print(survey, _survey_lines(survey), as_json=as_json)
     if write is not None:
@@ -56,7 +58,7 @@ def command(paths: tuple[Path, ...], config: Path | None, as_json: bool, write: 
     raise SystemExit(1 if survey.unmapped else 0)
 
 
-def _print(what: Explanation | Survey, lines: Iterator[str], *, as_json: bool) -> None:
+def _print(what: Explanation | Explanations | Survey, lines: Iterator[str], *, as_json: bool) -> None:
     click.echo(msgspec.json.encode(what).decode() if as_json else "\n".join(map(escaped, lines)))
 
 
@@ -97,6 +99,13 @@ def _survey_lines(survey: Survey) -> Iterator[str]:
             yield f"  {each.where:<{field}}  {shown:<{name}}  {each.times:>6}  {each.meaning or 'no meaning here'}"
     if survey.unmapped:
         yield f"{len(survey.unmapped)} without a meaning; --write FILE gives the TOML to decide them in"
+
+
+def _explanation_lines(explained: tuple[Explanation, ...]) -> Iterator[str]:
+    for number, each in enumerate(explained, start=1):
+        if len(explained) > 1:
+            yield f"{number} of {len(explained)}:"
+        yield from _lines(each)
 
 
 def _lines(explained: Explanation) -> Iterator[str]:

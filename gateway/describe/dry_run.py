@@ -49,6 +49,12 @@ class Explanation(msgspec.Struct, frozen=True):
     assumed: tuple[str, ...]
 
 
+class Explanations(msgspec.Struct, frozen=True):
+    """How each message of one payload would be read, in order."""
+
+    messages: tuple[Explanation, ...]
+
+
 class _EveryChair(Mapping[str, CapRef]):
     """Used without a configuration: maps any chair to a cap of its name."""
 

@@ -1,6 +1,6 @@
 """Survey of many messages of an EHR: their status words and drug codes, how frequent, and which have no mapping yet.
 
-Files may hold one message, a batch of HL7 messages, or one JSON object a line.
+Files may hold one message, several as one payload has them (parts.py), or one JSON object a line.
 """
 
 import re
@@ -12,9 +12,10 @@ import msgspec
 
 from gateway.describe.dry_run import Explanation
 from gateway.messages.inbound.answers import Term
+from gateway.messages.inbound.parts import messages_in
 from gateway.messages.vocabulary import MarAct, normal
 
-_MESSAGE = re.compile(rb"(?=^MSH)", re.MULTILINE)
+_MESSAGE = re.compile(rb"(?=^\x0b?MSH)", re.MULTILINE)
 _ENVELOPE = re.compile(rb"^(?:FHS|BHS|BTS|FTS)[^\r\n]*[\r\n]*", re.MULTILINE)
 _FRAMING = b"\x0b\x1c"  # MLLP
 
@@ -85,12 +86,16 @@ def files_in(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def messages_of(content: bytes) -> tuple[bytes, ...]:
-    """The messages in one file."""
+    """The messages in one file, as the gateway takes them: those of arrays and Bundles one by one."""
+    return tuple(message for part in _parts_of(content) for message in messages_in(part))
+
+
+def _parts_of(content: bytes) -> tuple[bytes, ...]:
     bare = content.removeprefix(b"\xef\xbb\xbf").strip(_FRAMING + b" \r\n\t")
     if re.match(rb"MSH|FHS|BHS", bare):
         lines = _ENVELOPE.sub(b"", bare.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
-        parts = _MESSAGE.split(lines)
-        return tuple(part.strip(_FRAMING + b" \n\t") for part in parts if part.startswith(b"MSH"))
+        parts = (part.strip(_FRAMING + b" \n\t") for part in _MESSAGE.split(lines))
+        return tuple(part for part in parts if part.startswith(b"MSH"))
     lines = tuple(line for line in bare.splitlines() if line.strip())
     if len(lines) > 1 and all(line.lstrip().startswith(b"{") and line.rstrip().endswith(b"}") for line in lines):
         return lines

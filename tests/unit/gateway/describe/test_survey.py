@@ -75,7 +75,17 @@ def test_what_it_writes_is_toml_to_be_decided_and_then_nothing_is_missing(folder
     assert "no meaning here" not in said
 
 
-def test_one_message_is_explained_and_a_file_of_several_is_counted(folder: Path) -> None:
+def test_a_file_beyond_one_payload_is_counted_and_others_explained(folder: Path) -> None:
     assert "taken:" in run(folder / "framed.hl7")[1]
-    assert "5 messages in 1 files" in run(folder / "day-1" / "batch.hl7")[1]
+    big = folder / "big.hl7"
+    big.write_bytes(hl7("ras_o17_complete") * 3000)
+    assert "3000 messages in 1 files" in run(big)[1]
     assert messages_of(b"  \r\n") == ()
+
+
+def test_bundles_and_arrays_are_counted_message_by_message(folder: Path, tmp_path: Path) -> None:
+    resource = json.loads(fhir("r4_medicationadministration_completed"))
+    bundle = {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": resource}] * 3}
+    (folder / "bundle.json").write_text(json.dumps(bundle))
+    (folder / "array.json").write_text(json.dumps([resource, resource]))
+    assert json.loads(run(folder, "--json")[1])["messages"] == 9 + 5
