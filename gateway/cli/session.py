@@ -22,7 +22,7 @@ def _either(names: str, text: str) -> click.Option:
 
 _query = partial(request_command, "session")
 _act = partial(act_command, "session")
-_TOKEN = click.Argument(["token"])
+_TOKEN = click.Argument(["token"], metavar="SESSION")
 _PLACE = click.Argument(["place"])
 _AT = click.Option(["--at"], metavar="TIME", help="When: ISO 8601 with offset, or HH:MM of today; now if left out.")
 _IDENTIFY = click.Option(["--identify"], is_flag=True, help="Show whose it is: visit, MRN and account.")

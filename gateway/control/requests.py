@@ -10,7 +10,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 
 from gateway.commissioning.trial import LONGEST_WAIT_S, WAIT_S, What
 from gateway.session.facts import AgentClass, ToleranceFinding
-from gateway.session.keys import TOKEN_LENGTH
 
 
 class RequestRefused(Exception):
@@ -38,9 +37,7 @@ _WAIT = f"seconds to wait for a receipt, up to {LONGEST_WAIT_S}"
 _SESSION = "a session's token, a visit's number, or a chair or cap that is in use"
 _PLACE = "a chair, a cap as in cap-07:1, or a session's token"
 
-Token = Annotated[
-    str, Field(pattern=rf"^[0-9A-Za-z]{{{TOKEN_LENGTH}}}$", description=f"a session's token, {TOKEN_LENGTH} characters")
-]
+SessionName = Annotated[_Name, Field(description=_SESSION)]
 At = Annotated[str, Field(max_length=64, description=_TIME)]
 AtOrNow = Annotated[str | None, Field(max_length=64, description=f"{_TIME}; left out: now")]
 Visit = Annotated[_Name, Field(description="the visit's number, 1 to 64 characters")]
@@ -72,7 +69,7 @@ class OneSession(ControlRequest):
     """One session, with its facts."""
 
     request: Literal["session"]
-    token: Token
+    token: SessionName  # or another name of the session
     identify: bool = Field(default=False, description="true or false")
 
 
@@ -115,7 +112,7 @@ class WhyRequest(ControlRequest):
     """Why a session has so many units and not one more; of a visit, for each of its sessions."""
 
     request: Literal["why"]
-    session: Annotated[_Name, Field(description=_SESSION)]
+    session: SessionName
 
 
 class FeedRequest(ControlRequest):
@@ -156,7 +153,7 @@ class Act(ControlRequest):
 class SessionAct(Act):
     """An act on one session."""
 
-    token: Token
+    token: SessionName  # or another name of the session
 
 
 class Finalise(SessionAct):

@@ -174,17 +174,18 @@ class ControlService:
 
     async def _named_sessions(self, name: str) -> list[SessionSnapshot]:
         """The session with that token, or on that chair or cap now, or all of that visit, the earliest first."""
-        if TOKEN.fullmatch(name.upper()) and (found := await self._pipeline.session(name.upper())) is not None:
-            return [SessionSnapshot(*found)]
         cap = named_caps(self._plant.caps, self._plant.chairs).get(name.lower())
         if cap is not None:
             tokens = [record.token for record in self._pipeline.state.sessions.open_on(cap.device) if record.cap == cap]
+        elif TOKEN.fullmatch(name.upper()) and (found := await self._pipeline.session(name.upper())) is not None:
+            return [SessionSnapshot(*found)]
         else:
             tokens = await self._pipeline.tokens_of_visit(name)
-        if not tokens:
+        sessions = [SessionSnapshot(*found) for token in tokens if (found := await self._pipeline.session(token))]
+        if not sessions:
             open_ = ", ".join(self._tokens(every=False)) or "none is open"
-            raise RequestRefused("no session has that token, chair or visit", f"an open session: {open_}")
-        return [await self._find(token) for token in tokens]
+            raise RequestRefused("no session has that token, chair or visit", open_)
+        return sessions
 
     def _feed(self) -> FeedAnswer:
         feed = self._pipeline.feed
@@ -214,11 +215,13 @@ class ControlService:
         identity = await self._ledger.identity(snapshot.patient) if snapshot.patient else None
         return identity and patient_view(identity)
 
-    async def _find(self, token: str) -> SessionSnapshot:
-        found = await self._pipeline.session(token.upper())
-        if found is None:
-            raise RequestRefused("no session has that token", ", ".join(self._tokens(every=False)) or "none is open")
-        return SessionSnapshot(*found)
+    async def _find(self, name: str) -> SessionSnapshot:
+        """The session that is named; of several of one visit the one that is not done."""
+        found = await self._named_sessions(name)
+        open_ = [each for each in found if not each.outcome.record.done] or found
+        if len(open_) > 1:
+            raise RequestRefused("several sessions are meant", ", ".join(each.token for each in open_))
+        return open_[0]
 
     async def _resend(self, request: ResendRequest) -> DoneAnswer:
         if request.key is None or request.all_rejected:

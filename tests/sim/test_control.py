@@ -235,6 +235,9 @@ async def test_why_is_answered_for_each_session_of_a_visit_however_old(folder: P
         ]
         (alone,) = (await operator.ask(request="why", session=tokens[1]))["sessions"]
         assert alone == found[1]
+        show = {"request": "session", "token": "V-1"}
+        assert (await operator.ask(**show))["accepted"] == ", ".join(tokens)
+        await operator.ask(request="tell", act="note", token=tokens[2], text="a look", person="rn", reason="review")
         unknown = await operator.ask(request="why", session="V-9")
         assert (unknown["ok"], unknown["error"]) == (False, "no session has that token, chair or visit")
 

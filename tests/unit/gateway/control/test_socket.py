@@ -30,7 +30,7 @@ from gateway.control.socket import MAX_CLIENTS, MAX_LINE_BYTES, SocketRefused, l
         (b'{"request": "tell"}', "finalise"),
         (b'{"request": "tell", "act": "emit"}', "finalise"),
         (b'{"request": "status", "all": true}', "no further field"),
-        (b'{"request": "session", "token": "short"}', "9 characters"),
+        (b'{"request": "session", "token": ""}', "a session's token, a visit's number"),
         (b'{"request": "sessions", "identify": "yes"}', "true or false"),
     ],
 )
