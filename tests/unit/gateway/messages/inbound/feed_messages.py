@@ -1,10 +1,13 @@
 """Messages shaped after what real feeds send, each with what its sidecar says it must give."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from gateway.session import facts
+from gateway.session.facts import AnyFact, EndSource
 from tests.unit.gateway.messages.hl7_support import WARD
 
 FEEDS = Path(__file__).resolve().parents[4] / "data" / "feeds"
@@ -41,3 +44,25 @@ def _messages() -> dict[str, Message]:
 
 
 MESSAGES = _messages()
+
+
+def shown(fact: AnyFact) -> str:
+    """The fact as a sidecar has it."""
+    tag = str(msgspec.to_builtins(fact)["fact"])
+    match fact:
+        case facts.WorkRaised():
+            return f"work {fact.what}"
+        case facts.InfusionEndVoided():
+            return tag
+        case facts.InfusionEndCorrected():
+            return f"{tag} {_clock(fact.new_end_us)}"
+        case facts.InfusionEnded() if fact.no_time:
+            return f"{tag} no time"
+        case facts.InfusionEnded() if fact.source is EndSource.PUMP:
+            return f"{tag} {_clock(fact.at_us)} a hint"
+        case _:
+            return f"{tag} {_clock(fact.at_us)}"
+
+
+def _clock(at_us: int) -> str:
+    return datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%H:%M")

@@ -1,44 +1,18 @@
 """Messages shaped after what real feeds send, each with the answer and the facts that it must give."""
 
-from datetime import UTC, datetime
-
-import msgspec
 import pytest
 
 from gateway.describe.dry_run import explain
 from gateway.messages.inbound.answers import Accepted, Ignored, Rejected
 from gateway.messages.inbound.dispatch import read_message
-from gateway.session import facts
-from gateway.session.facts import AnyFact, EndSource
 from tests.unit.gateway.messages.inbound.feed_messages import (
     FEEDS,
     KNOWN,
     MESSAGES,
     Message,
+    shown,
 )
 from tests.unit.gateway.messages.inbound.inbound_support import NOW
-
-
-def shown(fact: AnyFact) -> str:
-    """The fact as a sidecar has it."""
-    tag = str(msgspec.to_builtins(fact)["fact"])
-    match fact:
-        case facts.WorkRaised():
-            return f"work {fact.what}"
-        case facts.InfusionEndVoided():
-            return tag
-        case facts.InfusionEndCorrected():
-            return f"{tag} {_clock(fact.new_end_us)}"
-        case facts.InfusionEnded() if fact.no_time:
-            return f"{tag} no time"
-        case facts.InfusionEnded() if fact.source is EndSource.PUMP:
-            return f"{tag} {_clock(fact.at_us)} a hint"
-        case _:
-            return f"{tag} {_clock(fact.at_us)}"
-
-
-def _clock(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1e6, UTC).strftime("%H:%M")
 
 
 def given(payload: bytes) -> tuple[str, tuple[str, ...]]:
