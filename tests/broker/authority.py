@@ -1,4 +1,4 @@
-"""A certificate authority that lives as long as a test."""
+"""A certificate authority for one test."""
 
 import ipaddress
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ class Identity(NamedTuple):
 
 
 class Authority:
-    """Makes identities that `ca` proves."""
+    """Issues certificates that `ca` verifies."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()

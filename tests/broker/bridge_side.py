@@ -1,4 +1,4 @@
-"""A bridge under test, and the gateways of its site as far as topics go."""
+"""A bridge under test, and simulated gateways of its site, as MQTT clients."""
 
 import asyncio
 import json
@@ -11,8 +11,8 @@ import paho.mqtt.client as paho
 from gateway.bridge.bridge import Bridge
 from gateway.bridge.config import BridgeConfig
 from gateway.runtime.clock import SystemClock
-from tests.broker.caller import Caller
 from tests.broker.harness import eventually
+from tests.broker.paho_client import PahoClient
 
 ROOT = "capgate-test/v1/north"
 CHARGES = f"{ROOT}/ehr/gw-01/charge/hl7"
@@ -32,8 +32,8 @@ def adt(number: int, more: str = "") -> bytes:
     return f"{head}PID|||V1\r{more}".encode()
 
 
-class SiteGateway(Caller):
-    """A gateway that answers each message with what `judge` makes of its control id; None: with nothing."""
+class SiteGateway(PahoClient):
+    """A simulated gateway that answers each message with `judge(control id)`, as result/code/text; None: no answer."""
 
     def __init__(self, port: int, judge: Callable[[str], str | None], name: str = "gw-01") -> None:
         super().__init__(port, paho.MQTTv5, name)
@@ -41,15 +41,15 @@ class SiteGateway(Caller):
         self._gateway = name
         self.client.on_message = self._on_message
         self.subscribe(ANSWERS)
-        self.say("online")
+        self.publish_status("online")
 
-    def say(self, state: str, **more: str) -> None:
-        """What it says of itself."""
+    def publish_status(self, state: str, **more: str) -> None:
+        """Publish the gateway's retained status."""
         status = json.dumps({"data": {"state": state, "epoch": 1, "software": "1", "mode": "test", **more}})
         self.publish(f"{ROOT}/dev/{self._gateway}/status", status.encode(), retain=True)
 
     def result(self, control_id: str, result: str, code: str = "", text: str = "") -> None:
-        """Answer a message."""
+        """Publish the result event of a message."""
         data = {"for": f"EHR|{control_id}", "result": result, "format": "hl7v2"}
         data |= {"code": code} if code else {}
         data |= {"text": text} if text else {}
@@ -88,7 +88,7 @@ address = "127.0.0.1:0"
 
 @asynccontextmanager
 async def bridge(config: BridgeConfig) -> AsyncGenerator[Bridge]:
-    """A bridge that carries until the context ends."""
+    """A bridge that runs while the context lasts."""
     running = Bridge(config, SystemClock(), chance=lambda: 0.1)
     task = asyncio.create_task(running.run())
     try:
@@ -100,17 +100,17 @@ async def bridge(config: BridgeConfig) -> AsyncGenerator[Bridge]:
         assert task.cancelled(), task.exception()
 
 
-async def said(gateway: Caller) -> str:
-    """What the gateway hears next."""
+async def next_payload(gateway: PahoClient) -> str:
+    """The payload of the next message that the gateway receives."""
     message = await asyncio.to_thread(gateway.next)
     return bytes(message.payload).decode()
 
 
-async def ready(gateway: Caller, carried: int = 0) -> None:
-    """Publish until the bridge has subscribed: the broker then has somebody to give it to."""
+async def bridge_subscribed(gateway: PahoClient, carried: int = 0) -> None:
+    """Publish charges until the broker reports a subscriber: the bridge has subscribed."""
     await eventually(lambda: gateway.publish(CHARGES, charge(carried)) == 0, "the bridge subscribes")
 
 
-async def knows(running: Bridge, *gateways: str) -> None:
+async def until_online(running: Bridge, *gateways: str) -> None:
     """Wait until the bridge knows who is online."""
     await eventually(lambda: running.answers.online == set(gateways), f"{gateways} are online")

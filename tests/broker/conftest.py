@@ -10,7 +10,7 @@ from tests.broker.harness import BrokerThread, Mosquitto
 
 @pytest.fixture(params=["ours", "mosquitto"])
 def any_port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
-    """The port of a fresh broker: ours, then mosquitto."""
+    """The port of a new broker: the simulated one, then mosquitto."""
     if request.param == "ours":
         with BrokerThread() as ours:
             yield ours.port
@@ -21,6 +21,6 @@ def any_port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture
 def mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A mosquitto with nothing but a listener, everything else as it comes."""
+    """A mosquitto with a listener and default settings."""
     with Mosquitto(tmp_path) as broker:
         yield broker

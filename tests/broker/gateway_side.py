@@ -1,4 +1,4 @@
-"""A running MQTT service over a ledger on disk, as the gateway has it, and everything around it that a test sees."""
+"""The gateway's MQTT service on a ledger on disk, and what tests observe of it."""
 
 import asyncio
 import sqlite3
@@ -22,13 +22,13 @@ INBOUND = "ehr/in/json"
 
 
 def settings(port: int, **changes: object) -> MqttSettings:
-    """Settings that give up fast."""
+    """Settings with short time-outs."""
     fields: dict[str, object] = {"will_delay_s": 0, "connect_timeout_s": 5.0, "ack_timeout_s": 5.0} | changes
     return MqttSettings("127.0.0.1", "gateway", port, **fields)  # type: ignore[arg-type]
 
 
 class Gateway:
-    """A ledger and the MQTT service on it. Inbound messages end in `handled`, after `before_commit` had its say.
+    """A ledger and the MQTT service on it. Inbound messages are appended to `handled`, after `before_commit` is called.
 
     "ack e5" is a receipt for the message e5.
     """
@@ -50,8 +50,8 @@ class Gateway:
         self.births: list[ConnectionInfo] = []
         self.ledger = ledger
         self._path = path
-        self._told = 0
-        self._writing = asyncio.Lock()  # as the pipeline has it: one batch at a time
+        self._committed = 0
+        self._writing = asyncio.Lock()  # one batch at a time, as in the pipeline
         announcements = Announcements(
             self._birth,
             lambda epoch: OutgoingMessage(STATUS, f"lost {epoch}".encode(), retain=True),
@@ -71,32 +71,32 @@ class Gateway:
             left_over=left_over,
         )
 
-    async def tell(self, topic: str, payloads: Iterable[bytes], *, awaited: bool = False) -> None:
-        """Commit one entry with a message for each payload; ids run on as e1, e2 ...
+    async def commit_messages(self, topic: str, payloads: Iterable[bytes], *, awaited: bool = False) -> None:
+        """Commit one entry with an outbox message for each payload; their ids are e1, e2 ...
 
-        `awaited`: the engine is to acknowledge each, by its id.
+        `awaited`: a receipt is awaited for each, by its id.
         """
         async with self._writing:
-            await self._tell(topic, payloads, awaited=awaited)
+            await self._commit(topic, payloads, awaited=awaited)
 
     async def all_acknowledged(self, timeout_s: float = HANGS_S) -> None:
-        """Wait until the engine has everything."""
+        """Wait until every awaited receipt has come."""
         async with asyncio.timeout(timeout_s):
             while (await self.ledger.outbox.deliveries()).pending:
                 await asyncio.sleep(0.02)
 
-    async def _tell(self, topic: str, payloads: Iterable[bytes], *, awaited: bool) -> None:
+    async def _commit(self, topic: str, payloads: Iterable[bytes], *, awaited: bool) -> None:
         entry, head = append(self.ledger.head, 1, EntryKind.FACT, "", "{}")
         messages: list[OutboxMessage] = []
         for payload in payloads:
-            self._told += 1
-            event_id = f"e{self._told}"
+            self._committed += 1
+            event_id = f"e{self._committed}"
             key = event_id if awaited else ""
             messages.append(OutboxMessage(entry.seq, event_id, topic, payload, False, "application/json", key, awaited))
         await self.ledger.commit(Batch((entry,), tuple(messages), (), head))
 
     async def acknowledge(self, keys: Iterable[str], *, accepted: bool = True) -> None:
-        """Commit what the engine said of the messages."""
+        """Commit the engine's receipts for the messages."""
         result = "accepted" if accepted else "rejected"
         head, entries, receipts = self.ledger.head, list[Entry](), list[ReceiptRow]()
         for key in keys:
@@ -105,17 +105,17 @@ class Gateway:
             receipts.append(ReceiptRow(entry.seq, key, result, "", "", f"r{entry.seq}", 1))
         await self.ledger.commit(Batch(tuple(entries), (), (), head, receipts=tuple(receipts)))
 
-    async def order(self, key: str) -> None:
+    async def commit_resend(self, key: str) -> None:
         """Commit a person's order to send a message again."""
         entry, head = append(self.ledger.head, 1, EntryKind.DELIVERY, "", "{}")
         await self.ledger.commit(Batch((entry,), (), (), head, resends=(ResendOrder(entry.seq, key),)))
 
     async def connected(self) -> None:
-        """Wait until the service is."""
+        """Wait until the service is connected."""
         await eventually(lambda: self.service.connected, "the gateway connects")
 
-    async def all_marked(self) -> None:
-        """Wait until the ledger has nothing more to offer."""
+    async def outbox_empty(self) -> None:
+        """Wait until no message of the outbox is left to publish."""
         async with asyncio.timeout(HANGS_S):
             while (await self.ledger.outbox.backlog()).depth:
                 await asyncio.sleep(0.02)
@@ -169,10 +169,10 @@ async def gateway(
 
 
 def reading(topic: str = "dev/reading", expiry_s: int = 120) -> Destination:
-    """Where a reading goes."""
+    """A destination of readings (QoS 0)."""
     return Destination(topic, 0, retain=False, expiry_s=expiry_s, content_type="application/json")
 
 
 def status(topic: str) -> Destination:
-    """Where a status goes."""
+    """A destination of statuses (retained)."""
     return Destination(topic, 1, retain=True, expiry_s=None, content_type="application/json")

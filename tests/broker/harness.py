@@ -1,4 +1,4 @@
-"""A real mosquitto on a free port, and a broker of ours in a thread: what the broker tests run against."""
+"""The brokers of the tests: mosquitto as a process, and the simulated broker in a thread."""
 
 import asyncio
 import os
@@ -15,18 +15,18 @@ from typing import Self
 from simulators.broker.broker import Broker
 
 MOSQUITTO = Path("/usr/sbin/mosquitto")
-HANGS_S = 50.0  # what takes longer does not happen at all
+HANGS_S = 50.0  # time-out of every wait
 
 
 def free_port() -> int:
-    """A port nobody listens on just now."""
+    """A TCP port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = HANGS_S) -> None:
-    """Poll from a test that has no event loop. Fails with `what` when it does not come true in time."""
+    """Poll `condition` in a test without an event loop. Fails with `what` after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -41,7 +41,7 @@ class Mosquitto:
         self.port = free_port()
         self.directory = directory
         lines = [
-            *(["user root"] if os.geteuid() == 0 else []),  # else it becomes a user that may not write here
+            *(["user root"] if os.geteuid() == 0 else []),  # else it switches to a user that may not write here
             f"listener {self.port} 127.0.0.1",
             f"allow_anonymous {'true' if anonymous else 'false'}",
             "persistence true",
@@ -90,7 +90,7 @@ class Mosquitto:
 
 
 class BrokerThread:
-    """Our broker in an event loop of its own, for clients that block."""
+    """The simulated broker with its event loop in a thread, for blocking clients."""
 
     def __init__(self) -> None:
         self.broker = Broker()
@@ -110,11 +110,11 @@ class BrokerThread:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The TCP port."""
         return self.broker.port
 
     def do(self, action: Callable[[], object]) -> None:
-        """Run `action` in the broker's loop."""
+        """Run `action` in the broker's event loop."""
 
         async def act() -> None:
             action()
@@ -134,7 +134,7 @@ async def eventually(condition: Callable[[], bool], what: str, timeout_s: float 
 
 @asynccontextmanager
 async def only_3_1_1(port: int) -> AsyncGenerator[int]:
-    """A port in front of the broker at `port` that answers MQTT 5 as a broker of 2014 does: return code 1."""
+    """A proxy port before the broker at `port` that refuses MQTT 5 as a 3.1.1 broker does: return code 1."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hello = await reader.read(4096)

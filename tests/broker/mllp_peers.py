@@ -1,4 +1,4 @@
-"""Interface engines that others wrote: python-hl7, hl7apy (which hangs up after each message), and three of npm."""
+"""Third-party MLLP peers: python-hl7, hl7apy (which disconnects after each message), and three of npm."""
 
 import asyncio
 import importlib
@@ -14,14 +14,14 @@ from typing import Any, cast
 from tests.broker.harness import HANGS_S, free_port, wait_until
 
 NODE = Path(__file__).parents[1] / "node"
-Mllp = Any  # a stream of a library without types
+Mllp = Any  # a stream of an untyped library
 _streams = cast(Any, importlib.import_module("hl7.mllp"))
 _client = cast(Any, importlib.import_module("hl7.client"))
 _hl7apy = cast(Any, importlib.import_module("hl7apy.mllp"))
 
 
-class Heard:
-    """What an engine was sent, and the code that it answers with."""
+class EngineLog:
+    """The messages that an engine received, and the code with which it answers."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -29,13 +29,13 @@ class Heard:
 
     @property
     def ids(self) -> list[str]:
-        """Control ids in the order of arrival."""
+        """The control ids, in the order of arrival."""
         return [message.split("|")[9] for message in self.messages]
 
 
 @asynccontextmanager
-async def engine(heard: Heard, tls: ssl.SSLContext | None = None) -> AsyncGenerator[int]:
-    """python-hl7's server on a free port; it keeps connections open."""
+async def engine(heard: EngineLog, tls: ssl.SSLContext | None = None) -> AsyncGenerator[int]:
+    """python-hl7's server on a free port, which keeps connections open; yields the port."""
     connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: Mllp, writer: Mllp) -> None:
@@ -63,8 +63,8 @@ async def engine(heard: Heard, tls: ssl.SSLContext | None = None) -> AsyncGenera
 
 
 @contextmanager
-def hasty_engine(heard: Heard) -> Generator[int]:
-    """hl7apy's server on a free port: a thread a connection, and one message a connection."""
+def single_message_engine(heard: EngineLog) -> Generator[int]:
+    """hl7apy's server on a free port, with one message for each connection; yields the port."""
 
     class Handler:
         def __init__(self, message: str) -> None:
@@ -87,15 +87,15 @@ def hasty_engine(heard: Heard) -> Generator[int]:
 
 
 def send(port: int, message: bytes, segment: str = "MSA") -> str:
-    """What an engine hears after it has sent `message`, by python-hl7's client; that segment of it."""
+    """Send `message` with python-hl7's client; returns the `segment` of the acknowledgement."""
     with _client.MLLPClient("127.0.0.1", port) as client:
         answer = cast(bytes, client.send_message(message)).decode()
     return next(line for line in answer.strip("\x0b\x1c\r").split("\r") if line.startswith(segment))
 
 
 @asynccontextmanager
-async def rude_engine(answer: Callable[[bytes], bytes | None]) -> AsyncGenerator[int]:
-    """An engine of our own that does as `answer` says with each packet: bytes to write, or None to hang up."""
+async def scripted_engine(answer: Callable[[bytes], bytes | None]) -> AsyncGenerator[int]:
+    """An engine that calls `answer` for each packet: bytes to write, or None to disconnect; yields the port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -116,7 +116,7 @@ async def rude_engine(answer: Callable[[bytes], bytes | None]) -> AsyncGenerator
 
 @contextmanager
 def node_engine(package: str) -> Generator[tuple[int, Callable[[], list[str]]]]:
-    """A server of npm on a free port, and what it heard: the control ids in the order of arrival."""
+    """An npm server on a free port; yields the port, and a function for the control ids received so far."""
     port = free_port()
     program = subprocess.Popen(
         ["node", NODE / "mllp_engine.mjs", package, str(port)],
@@ -137,7 +137,7 @@ def node_engine(package: str) -> Generator[tuple[int, Callable[[], list[str]]]]:
 
 
 def node_send(package: str, port: int, message: bytes) -> dict[str, str]:
-    """What a client of npm makes of the answer to `message`: {"code": MSA-1, "for": MSA-2}."""
+    """Send `message` with an npm client; returns {"code": MSA-1, "for": MSA-2} of the acknowledgement."""
     run = subprocess.run(
         ["node", NODE / "mllp_sender.mjs", package, str(port)],
         input=message,

@@ -1,4 +1,4 @@
-"""A TCP proxy before a broker that cuts, swallows and slows what goes through it."""
+"""A TCP proxy before a broker that cuts, drops or delays traffic."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 
 
 class Proxy:
-    """What happens to connections; change it at any time."""
+    """The proxy's faults, which can be changed at any time."""
 
     def __init__(self, upstream: int) -> None:
         self.port = 0
         self.connections = 0
-        self.swallow = False  # what the broker says gets lost, the connection stays
-        self.hole = False  # nothing gets through either way, the connection stays
-        self.bytes_per_s = 0  # 0: as fast as it goes
+        self.swallow = False  # drop the broker's bytes, keep the connection
+        self.hole = False  # drop bytes in both directions, keep the connection
+        self.bytes_per_s = 0  # 0: unlimited
         self._upstream = upstream
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -23,7 +23,7 @@ class Proxy:
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
+        """Forward one connection."""
         self.connections += 1
         try:
             upstream, up = await asyncio.open_connection("127.0.0.1", self._upstream)

@@ -1,4 +1,4 @@
-"""An engine that keeps every message, comes back by itself, and acknowledges what it hears."""
+"""A simulated engine that records every message, reconnects by itself, and sends receipts."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ TOPIC = "ehr/gw/charge/json"
 
 
 class Sink:
-    """A persistent session named "engine". `answers` False: it never acknowledges."""
+    """A client with the persistent session "engine". `answers` False: it sends no receipts."""
 
     def __init__(self, port: int, *, version: int = paho.MQTTv5, name: str = "engine", answers: bool = True) -> None:
         self.heard: list[bytes] = []
@@ -29,16 +29,16 @@ class Sink:
         self._client = self._made()
 
     def __enter__(self) -> Self:
-        self.join()
+        self.connect()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.leave()
+        self.disconnect()
 
-    def join(self) -> None:
+    def connect(self) -> None:
         """Connect, again or for the first time; returns once subscribed."""
         self._subscribed.clear()
-        self._client = self._made()  # one that was stopped leaves sockets behind when it starts again
+        self._client = self._made()  # a new one, since a stopped paho client leaks sockets when restarted
         if self._old:
             self._client.connect("127.0.0.1", self._port)
         else:
@@ -48,17 +48,17 @@ class Sink:
         self._client.loop_start()
         wait_until(self._subscribed.is_set, "the engine subscribes")
 
-    def leave(self) -> None:
-        """Go away; the session stays."""
+    def disconnect(self) -> None:
+        """Disconnect; the session is kept."""
         self._client.disconnect()
         self._client.loop_stop()
 
     def publish(self, text: str) -> None:
-        """Tell the gateway something."""
+        """Publish an inbound message to the gateway."""
         self._client.publish(INBOUND, text, 1)
 
     def once(self) -> list[int]:
-        """Numbers of the messages in the order of their first arrival."""
+        """The numbers of the messages, in the order of their first arrival."""
         return list(dict.fromkeys(number_of(each) for each in self.heard))
 
     def _made(self) -> paho.Client:

@@ -15,30 +15,48 @@ from gateway.bridge.config import Carried, load_bridge
 from gateway.mqtt.types import NOBODY_LISTENS
 from gateway.runtime.clock import SystemClock
 from tests.broker.authority import Authority
-from tests.broker.bridge_side import ANSWERS, CHARGES, SiteGateway, adt, bridge, charge, ready, said, write_config
-from tests.broker.caller import Caller
+from tests.broker.bridge_side import (
+    ANSWERS,
+    CHARGES,
+    SiteGateway,
+    adt,
+    bridge,
+    bridge_subscribed,
+    charge,
+    next_payload,
+    write_config,
+)
 from tests.broker.harness import Mosquitto, eventually, free_port
-from tests.broker.mllp_peers import Heard, engine, hasty_engine, node_engine, node_send, rude_engine, send
+from tests.broker.mllp_peers import (
+    EngineLog,
+    engine,
+    node_engine,
+    node_send,
+    scripted_engine,
+    send,
+    single_message_engine,
+)
+from tests.broker.paho_client import PahoClient
 
 
 @pytest.fixture
 def gateway(mosquitto: Mosquitto) -> Iterator[SiteGateway]:
-    """A gateway as far as topics go: it hears what the engine says, and accepts all of it."""
+    """A simulated gateway that receives the engine's messages, and accepts all of them."""
     caller = SiteGateway(mosquitto.port, lambda _: "accepted")
     yield caller
-    caller.say_goodbye()
+    caller.disconnect()
 
 
 async def test_charges_go_to_the_engine_and_its_answers_come_back(
     tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "capgate.bridge")
-    heard = Heard()
+    heard = EngineLog()
     async with engine(heard) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))) as running:
-        await ready(gateway)
+        await bridge_subscribed(gateway)
         for number in range(1, 30):
             gateway.publish(CHARGES, charge(number))
-        answers = [await said(gateway) for _ in range(30)]
+        answers = [await next_payload(gateway) for _ in range(30)]
         assert [answer.split("MSA|")[1].strip() for answer in answers] == [
             f"AA|CG9RX2M7KQ4{number:02d}A" for number in range(30)
         ]
@@ -51,25 +69,25 @@ async def test_charges_go_to_the_engine_and_its_answers_come_back(
 async def test_a_rejected_charge_comes_back_as_such_and_blocks_none_behind_it(
     tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
-    heard = Heard()
+    heard = EngineLog()
     heard.code = "AE"
     async with engine(heard) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
-        await ready(gateway)
+        await bridge_subscribed(gateway)
         gateway.publish(CHARGES, charge(1))
-        assert ["MSA|AE" in await said(gateway) for _ in range(2)] == [True, True]
+        assert ["MSA|AE" in await next_payload(gateway) for _ in range(2)] == [True, True]
         assert len(heard.messages) == 2
 
 
 async def test_an_engine_that_hangs_up_after_each_message_gets_every_one_once(
     tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
-    heard = Heard()
-    with hasty_engine(heard) as port:
+    heard = EngineLog()
+    with single_message_engine(heard) as port:
         async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
-            await ready(gateway)
+            await bridge_subscribed(gateway)
             for number in range(1, 6):
                 gateway.publish(CHARGES, charge(number))
-            assert ["MSA|AA" in await said(gateway) for _ in range(6)] == [True] * 6
+            assert ["MSA|AA" in await next_payload(gateway) for _ in range(6)] == [True] * 6
             assert heard.ids == [f"CG9RX2M7KQ4{number:02d}A" for number in range(6)]
 
 
@@ -79,13 +97,13 @@ async def test_nothing_is_acknowledged_to_the_broker_before_the_engine_has_answe
     away = free_port()
     config = load_bridge(write_config(tmp_path, mosquitto.port, away))
     async with bridge(config):
-        await ready(gateway)
+        await bridge_subscribed(gateway)
         gateway.publish(CHARGES, charge(1))
         await asyncio.sleep(0.2)
-    heard = Heard()
+    heard = EngineLog()
     async with engine(heard) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
-        assert "CG9RX2M7KQ400A" in await said(gateway)
-        assert "CG9RX2M7KQ401A" in await said(gateway)
+        assert "CG9RX2M7KQ400A" in await next_payload(gateway)
+        assert "CG9RX2M7KQ401A" in await next_payload(gateway)
         assert heard.ids == ["CG9RX2M7KQ400A", "CG9RX2M7KQ401A"]
 
 
@@ -98,10 +116,10 @@ async def test_rubbish_foreign_answers_and_two_frames_in_a_packet_do_no_harm(
         frames.append(b"MSH|^~\\&|E|H|C|N|1||ACK|X2|T|2.5.1\rMSA|AA|" + own + b"\r")
         return b"\xff\x00 rubbish" + b"".join(b"\x0b" + each + b"\x1c\r" for each in frames)
 
-    async with rude_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
-        await ready(gateway)
-        assert "MSA|AA|CG9RX2M7KQ400A" in await said(gateway)
-        assert gateway.nothing_comes(), "answers to nothing are not passed on"
+    async with scripted_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+        await bridge_subscribed(gateway)
+        assert "MSA|AA|CG9RX2M7KQ400A" in await next_payload(gateway)
+        assert gateway.is_silent(), "answers to nothing are not passed on"
 
 
 async def test_an_engine_that_closes_then_stalls_then_works_gets_the_message(
@@ -114,9 +132,9 @@ async def test_an_engine_that_closes_then_stalls_then_works_gets_the_message(
         works = b"\x0bMSH|^~\\&|E|H|C|N|1||ACK|X|T|2.5.1\rMSA|AA|" + own + b"\r\x1c\r"
         return next(moods, works)
 
-    async with rude_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
-        await ready(gateway)
-        assert "MSA|AA|CG9RX2M7KQ400A" in await said(gateway)
+    async with scripted_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+        await bridge_subscribed(gateway)
+        assert "MSA|AA|CG9RX2M7KQ400A" in await next_payload(gateway)
 
 
 async def test_a_message_that_the_engine_never_answers_blocks_none_behind_it(
@@ -128,24 +146,24 @@ async def test_a_message_that_the_engine_never_answers_blocks_none_behind_it(
             return None
         return b"\x0bMSH|^~\\&|E|H|C|N|1||ACK|X|T|2.5.1\rMSA|AA|" + own + b"\r\x1c\r"
 
-    async with rude_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
-        await ready(gateway)
+    async with scripted_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+        await bridge_subscribed(gateway)
         gateway.publish(CHARGES, charge(1))
-        assert "MSA|AA|CG9RX2M7KQ401A" in await said(gateway)
+        assert "MSA|AA|CG9RX2M7KQ401A" in await next_payload(gateway)
 
 
 async def test_a_killed_broker_loses_no_charge(tmp_path: Path, gateway: SiteGateway, mosquitto: Mosquitto) -> None:
-    """The gateway's outbox sends again what the broker forgets; here the publisher does."""
-    heard = Heard()
+    """The gateway's outbox resends what the broker loses; here the publisher does."""
+    heard = EngineLog()
     async with engine(heard) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
-        await ready(gateway)
-        await said(gateway)
+        await bridge_subscribed(gateway)
+        await next_payload(gateway)
         await asyncio.to_thread(mosquitto.kill)
         await asyncio.to_thread(mosquitto.start)
-        back = Caller(mosquitto.port, paho.MQTTv5, "gw-02")
+        back = PahoClient(mosquitto.port, paho.MQTTv5, "gw-02")
         await eventually(lambda: back.publish(CHARGES, charge(1)) == 0, "the bridge is back")
         await eventually(lambda: "CG9RX2M7KQ401A" in heard.ids, "the engine has it")
-        back.say_goodbye()
+        back.disconnect()
 
 
 async def test_what_the_engine_sends_reaches_the_gateways_and_is_acknowledged(
@@ -153,12 +171,12 @@ async def test_what_the_engine_sends_reaches_the_gateways_and_is_acknowledged(
 ) -> None:
     async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, free_port()))) as running:
         assert await asyncio.to_thread(send, running.port, adt(1)) == "MSA|AA|ADT1"
-        assert await said(gateway) == adt(1).decode()
+        assert await next_payload(gateway) == adt(1).decode()
         assert (await asyncio.to_thread(send, running.port, b"no HL7 at all")).startswith("MSA|AR")
-        gateway.say_goodbye()
-        witness = Caller(mosquitto.port, paho.MQTTv5, "witness")
+        gateway.disconnect()
+        witness = PahoClient(mosquitto.port, paho.MQTTv5, "witness")
         await eventually(lambda: witness.publish(ANSWERS, adt(0)) == NOBODY_LISTENS, "the broker knows that it is gone")
-        witness.say_goodbye()
+        witness.disconnect()
         answer = await asyncio.to_thread(send, running.port, adt(2))
         assert answer == "MSA|AE|ADT2|no gateway listens"
 
@@ -167,14 +185,14 @@ async def test_what_the_engine_sends_reaches_the_gateways_and_is_acknowledged(
 async def test_engines_of_npm_take_charges_and_are_understood(
     tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway, package: str
 ) -> None:
-    # What came on a connection before, node-hl7-server reads again with every message.
+    # node-hl7-server reads earlier messages of a connection again with every message.
     more = "keep_connection = false" if package == "node-hl7-server" else ""
     with node_engine(package) as (port, heard):
         async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, port, more))):
-            await ready(gateway)
+            await bridge_subscribed(gateway)
             for number in range(1, 5):
                 gateway.publish(CHARGES, charge(number))
-            answers = [(await said(gateway)).split("MSA|")[1].split("\r")[0] for _ in range(5)]
+            answers = [(await next_payload(gateway)).split("MSA|")[1].split("\r")[0] for _ in range(5)]
     ids = [f"CG9RX2M7KQ4{number:02d}A" for number in range(5)]
     assert [answer.split("|")[:2] for answer in answers] == [["AA", each] for each in ids]
     assert heard() == ids
@@ -187,7 +205,7 @@ async def test_senders_of_npm_understand_our_answers(
     async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, free_port()))) as running:
         answer = await asyncio.to_thread(node_send, package, running.port, adt(1))
         assert answer == {"code": "AA", "for": "ADT1"}
-        assert "ADT1" in await said(gateway)
+        assert "ADT1" in await next_payload(gateway)
 
 
 async def test_two_messages_in_a_packet_are_two_and_an_acknowledgement_is_not_acknowledged(
@@ -203,7 +221,7 @@ async def test_two_messages_in_a_packet_are_two_and_an_acknowledgement_is_not_ac
             answers += await reader.read(4096)
         writer.close()
         assert [line for line in answers.split(b"\r") if line.startswith(b"MSA")] == [b"MSA|CA|ADT1", b"MSA|CA|ADT2"]
-        assert [await said(gateway) for _ in range(3)] == [adt(1).decode(), ack.decode(), adt(2).decode()]
+        assert [await next_payload(gateway) for _ in range(3)] == [adt(1).decode(), ack.decode(), adt(2).decode()]
 
 
 async def test_both_ways_run_by_tls_with_certificates_on_both_sides(
@@ -212,18 +230,18 @@ async def test_both_ways_run_by_tls_with_certificates_on_both_sides(
     authority, strangers = Authority(tmp_path / "ours"), Authority(tmp_path / "strangers")
     host, client, stranger = authority.issue("127.0.0.1"), authority.issue("bridge"), strangers.issue("stranger")
     files = f'ca_file = "{authority.ca}"\ncert_file = "{client.certificate}"\nkey_file = "{client.key}"\n'
-    door = f'ca_file = "{authority.ca}"\ncert_file = "{host.certificate}"\nkey_file = "{host.key}"\n'
+    listener = f'ca_file = "{authority.ca}"\ncert_file = "{host.certificate}"\nkey_file = "{host.key}"\n'
     client.key.chmod(0o600)
     host.key.chmod(0o600)
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.ca))
     server.verify_mode = ssl.CERT_REQUIRED
     server.load_cert_chain(host.certificate, host.key)
-    heard = Heard()
+    heard = EngineLog()
     async with engine(heard, server) as port:
-        config = load_bridge(write_config(tmp_path, mosquitto.port, port, files, door))
+        config = load_bridge(write_config(tmp_path, mosquitto.port, port, files, listener))
         async with bridge(config) as running:
-            await ready(gateway)
-            assert "MSA|AA" in await said(gateway)
+            await bridge_subscribed(gateway)
+            assert "MSA|AA" in await next_payload(gateway)
             trusted = ssl.create_default_context(cafile=str(authority.ca))
             trusted.load_cert_chain(client.certificate, client.key)
             reader, writer = await asyncio.open_connection("127.0.0.1", running.port, ssl=trusted)
@@ -236,7 +254,7 @@ async def test_both_ways_run_by_tls_with_certificates_on_both_sides(
 
 
 async def answer_to(message: bytes, port: int, tls: ssl.SSLContext) -> bytes:
-    """What comes back, nothing where the connection is refused: by a TLS alert or a reset, as the timing has it."""
+    """The answer; b"" if the connection is refused, by a TLS alert or a reset depending on timing."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
     except OSError:

@@ -1,4 +1,4 @@
-"""A whole gateway behind the bridge: the engine hears what that very gateway made of its message."""
+"""A complete gateway behind the bridge: the engine's acknowledgement is that gateway's verdict."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Charges and observations reach the engine each on a way of its own; what the engine answers wrongly is named."""
+"""Charges and observations go to the engine in separate lanes; wrong answers of the engine are reported."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,22 +16,22 @@ from tests.broker.bridge_side import (
     OBSERVATIONS,
     SiteGateway,
     bridge,
+    bridge_subscribed,
     charge,
-    ready,
-    said,
+    next_payload,
     write_config,
 )
-from tests.broker.caller import Caller
 from tests.broker.harness import Mosquitto, eventually
-from tests.broker.mllp_peers import Heard, engine, rude_engine
+from tests.broker.mllp_peers import EngineLog, engine, scripted_engine
+from tests.broker.paho_client import PahoClient
 
 
 @pytest.fixture
 def gateway(mosquitto: Mosquitto) -> Iterator[SiteGateway]:
-    """A gateway that hears the engine's acknowledgements."""
+    """A gateway that receives the engine's acknowledgements."""
     caller = SiteGateway(mosquitto.port, lambda _: "accepted")
     yield caller
-    caller.say_goodbye()
+    caller.disconnect()
 
 
 def observation(number: int) -> bytes:
@@ -51,7 +51,7 @@ async def test_an_engine_that_is_silent_on_observations_delays_no_charge(
 
     more = "ack_timeout_s = 300"
     config_file = write_config(tmp_path, mosquitto.port, 1)
-    async with rude_engine(answer) as port:
+    async with scripted_engine(answer) as port:
         config_file.write_text(config_file.read_text().replace("ack_timeout_s = 1", more).replace(':1"', f':{port}"'))
         async with bridge(load_bridge(config_file)) as running:
             await eventually(lambda: gateway.publish(OBSERVATIONS, observation(0)) == 0, "the bridge subscribes")
@@ -59,7 +59,7 @@ async def test_an_engine_that_is_silent_on_observations_delays_no_charge(
                 gateway.publish(OBSERVATIONS, observation(number), qos=number % 2)
             for number in range(100):
                 gateway.publish(CHARGES, charge(number))
-            answers = [await said(gateway) for _ in range(100)]
+            answers = [await next_payload(gateway) for _ in range(100)]
             assert [answer.split("MSA|AA|")[1].strip() for answer in answers] == [
                 f"CG9RX2M7KQ4{number:02d}A" for number in range(100)
             ]
@@ -76,7 +76,7 @@ async def test_the_newest_observations_are_carried_when_the_engine_is_back(
         return accepting(packet) if there else None
 
     async with (
-        rude_engine(answer) as port,
+        scripted_engine(answer) as port,
         bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))) as running,
     ):
         await eventually(lambda: gateway.publish(OBSERVATIONS, observation(0)) == 0, "the bridge subscribes")
@@ -84,7 +84,7 @@ async def test_the_newest_observations_are_carried_when_the_engine_is_back(
             gateway.publish(OBSERVATIONS, observation(number))
         await eventually(lambda: Trouble.OBSERVATIONS in running.notices.troubles, "the engine takes none")
         there = True
-        heard = [(await said(gateway)).split("MSA|AA|")[1].strip() for _ in range(MOST_OBSERVATIONS + 1)]
+        heard = [(await next_payload(gateway)).split("MSA|AA|")[1].strip() for _ in range(MOST_OBSERVATIONS + 1)]
         assert f"OB{MOST_OBSERVATIONS + 50:04d}" in heard
         assert running.report().reasons() == []
 
@@ -110,10 +110,10 @@ async def test_a_wrong_acknowledgement_is_named_and_not_quoted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with (
-        rude_engine(lambda _: answer) as port,
+        scripted_engine(lambda _: answer) as port,
         bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))) as running,
     ):
-        await ready(gateway)
+        await bridge_subscribed(gateway)
         await eventually(lambda: cause in running.notices.troubles.get(Trouble.CHARGES, ""), cause)
         assert running.report().reasons()
     assert "patient" not in caplog.text
@@ -122,10 +122,10 @@ async def test_a_wrong_acknowledgement_is_named_and_not_quoted(
 async def test_what_an_older_configuration_subscribed_to_is_not_carried(
     tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway
 ) -> None:
-    heard = Heard()
+    heard = EngineLog()
     async with engine(heard) as port:
         async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))) as running:
-            await ready(gateway)
+            await bridge_subscribed(gateway)
             await eventually(lambda: running.lanes[Carried.CHARGE].carried == 1, "it is carried")
         path = write_config(tmp_path, mosquitto.port, port, 'carry = ["observation"]')
         gateway.publish(CHARGES, charge(1))
@@ -141,10 +141,10 @@ async def test_an_acknowledgement_in_another_character_set_is_matched(tmp_path: 
         text = "|M\u00fcller fehlt\r".encode("latin-1")
         return b"\x0bMSH|^~\\&|E|H|C|N|1||ACK|X|T|2.5.1||||||ISO-8859-1\rMSA|AE|" + own + text + b"\x1c\r"
 
-    witness = Caller(mosquitto.port, paho.MQTTv5, "witness")
+    witness = PahoClient(mosquitto.port, paho.MQTTv5, "witness")
     witness.subscribe(ANSWERS)
-    async with rude_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+    async with scripted_engine(answer) as port, bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
         await eventually(lambda: witness.publish(CHARGES, charge(0)) == 0, "the bridge subscribes")
         message = await asyncio.to_thread(witness.next)
         assert "MSA|AE|CG9RX2M7KQ400A|Müller fehlt" in bytes(message.payload).decode("latin-1")
-    witness.say_goodbye()
+    witness.disconnect()

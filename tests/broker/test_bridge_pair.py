@@ -1,4 +1,4 @@
-"""Two bridges of one name: one carries, the other stands by and takes over what the first left."""
+"""An active/standby pair of bridges: the standby bridge takes over the messages that the other left."""
 
 import asyncio
 import signal
@@ -14,21 +14,21 @@ from gateway.bridge.bridge import Bridge
 from gateway.bridge.config import load_bridge
 from tests.broker.bridge_side import CHARGES, SiteGateway, bridge, charge, write_config
 from tests.broker.harness import Mosquitto, eventually, free_port, only_3_1_1
-from tests.broker.mllp_peers import Heard, engine
+from tests.broker.mllp_peers import EngineLog, engine
 
 TAKEOVER_S = 2.0
 
 
 @pytest.fixture
 def gateway(mosquitto: Mosquitto) -> Iterator[SiteGateway]:
-    """A gateway that hears the engine's acknowledgements."""
+    """A gateway that receives the engine's acknowledgements."""
     caller = SiteGateway(mosquitto.port, lambda _: "accepted")
     yield caller
-    caller.say_goodbye()
+    caller.disconnect()
 
 
-def box(folder: Path, name: str, broker_port: int, engine_port: int) -> Path:
-    """The configuration of one of the two."""
+def pair_config(folder: Path, name: str, broker_port: int, engine_port: int) -> Path:
+    """The configuration of one bridge of the pair."""
     (folder / name).mkdir()
     pair = f'[standby]\nname = "{name}"\nclient_id = "bridge-01-{name}"\ntakeover_s = {TAKEOVER_S}'
     return write_config(folder / name, broker_port, engine_port, listen=pair)
@@ -45,7 +45,7 @@ def is_active(running: Bridge) -> bool:
 
 
 def carried(running: Bridge) -> int:
-    """Messages that the engine answered and the broker need not send again."""
+    """Messages that the engine answered and that were acknowledged to the broker."""
     return sum(lane.carried for lane in running.report().lanes.values())
 
 
@@ -53,13 +53,13 @@ def carried(running: Bridge) -> int:
 async def test_one_carries_and_at_its_end_the_other_goes_on(
     tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway, version: str
 ) -> None:
-    heard = Heard()
+    heard = EngineLog()
     async with (
         engine(heard) as port,
         version_port(mosquitto, version) as broker,
-        bridge(load_bridge(box(tmp_path, "b", broker, port))) as second,
+        bridge(load_bridge(pair_config(tmp_path, "b", broker, port))) as second,
     ):
-        async with bridge(load_bridge(box(tmp_path, "a", broker, port))) as first:
+        async with bridge(load_bridge(pair_config(tmp_path, "a", broker, port))) as first:
             await eventually(lambda: is_active(first) or is_active(second), "one carries")
             for number in range(20):
                 gateway.publish(CHARGES, charge(number))
@@ -77,13 +77,13 @@ async def test_one_carries_and_at_its_end_the_other_goes_on(
 async def test_when_the_active_one_is_killed_or_stands_still_the_other_takes_over_what_it_left(
     tmp_path: Path, mosquitto: Mosquitto, gateway: SiteGateway, version: str, fate: signal.Signals
 ) -> None:
-    heard = Heard()
+    heard = EngineLog()
     async with engine(heard) as port, version_port(mosquitto, version) as broker:
-        command = [sys.executable, "-m", "gateway", "bridge", "--config", str(box(tmp_path, "a", broker, port))]
+        command = [sys.executable, "-m", "gateway", "bridge", "--config", str(pair_config(tmp_path, "a", broker, port))]
         active = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
         try:
             await eventually(lambda: gateway.publish(CHARGES, charge(0)) == 0, "the first carries")
-            async with bridge(load_bridge(box(tmp_path, "b", broker, port))) as standby:
+            async with bridge(load_bridge(pair_config(tmp_path, "b", broker, port))) as standby:
                 for number in range(1, 10):
                     gateway.publish(CHARGES, charge(number))
                 await eventually(lambda: len(set(heard.ids)) == 10, "all are carried")
@@ -107,16 +107,16 @@ async def test_when_the_active_one_is_killed_or_stands_still_the_other_takes_ove
 
 
 async def test_the_one_on_standby_does_not_listen(tmp_path: Path, mosquitto: Mosquitto) -> None:
-    async with bridge(load_bridge(box(tmp_path, "a", mosquitto.port, free_port()))) as first:
+    async with bridge(load_bridge(pair_config(tmp_path, "a", mosquitto.port, free_port()))) as first:
         await eventually(lambda: is_active(first), "it carries")
         assert first.port
-        async with bridge(load_bridge(box(tmp_path, "b", mosquitto.port, free_port()))) as second:
+        async with bridge(load_bridge(pair_config(tmp_path, "b", mosquitto.port, free_port()))) as second:
             await eventually(lambda: second.report().role == "standby", "it stands by")
             assert not second.port
 
 
 def test_the_watch_needs_a_client_id_of_its_own(tmp_path: Path) -> None:
-    path = box(tmp_path, "a", 1883, 2575)
+    path = pair_config(tmp_path, "a", 1883, 2575)
     path.write_text(path.read_text().replace("bridge-01-a", "capgate-bridge"))
     with pytest.raises(TomlProblems, match="cut the other off"):
         load_bridge(path)

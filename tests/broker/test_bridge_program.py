@@ -1,4 +1,4 @@
-"""`capgate bridge` as it is installed, on the event loop that it runs on: its listener by TLS, and its status."""
+"""The installed `capgate bridge`, on its own event loop: its listener by TLS, and its status."""
 
 import json
 import signal
@@ -14,14 +14,14 @@ from tests.bus.recorder import recorded_capgate
 
 
 def asked(config: Path, *options: str) -> tuple[int, str]:
-    """What `capgate bridge --status` exits with and prints."""
+    """The exit code and the output of `capgate bridge --status`."""
     command = [str(recorded_capgate()), "bridge", "--config", str(config), "--status", *options]
     run = subprocess.run(command, capture_output=True, text=True, timeout=HANGS_S, check=False)
     return run.returncode, run.stdout + run.stderr
 
 
 def exchanged(port: int, tls: ssl.SSLContext, message: bytes) -> bytes:
-    """The answer to a message by TLS; nothing where the client is refused."""
+    """The answer to a message by TLS; b"" if the client is refused."""
     try:
         with tls.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1") as connection:
             connection.settimeout(HANGS_S)
@@ -36,9 +36,9 @@ def test_the_installed_bridge_serves_by_tls_and_says_how_it_is(tmp_path: Path, m
     host, client = authority.issue("127.0.0.1"), authority.issue("engine")
     host.key.chmod(0o600)
     port, health_port = free_port(), free_port()
-    door = f'ca_file = "{authority.ca}"\ncert_file = "{host.certificate}"\nkey_file = "{host.key}"\n'
+    listener = f'ca_file = "{authority.ca}"\ncert_file = "{host.certificate}"\nkey_file = "{host.key}"\n'
     config = write_config(
-        tmp_path, mosquitto.port, free_port(), listen=f'{door}[health]\nlisten = "127.0.0.1:{health_port}"'
+        tmp_path, mosquitto.port, free_port(), listen=f'{listener}[health]\nlisten = "127.0.0.1:{health_port}"'
     )
     config.write_text(config.read_text().replace('"127.0.0.1:0"', f'"127.0.0.1:{port}"'))
     assert asked(config)[0] == 3, "no bridge runs"
@@ -64,7 +64,7 @@ def test_the_installed_bridge_serves_by_tls_and_says_how_it_is(tmp_path: Path, m
     finally:
         program.kill()
         program.wait()
-        gateway.die()
+        gateway.cut()
 
 
 def test_a_status_without_an_address_is_refused(tmp_path: Path) -> None:

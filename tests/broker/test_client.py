@@ -1,4 +1,4 @@
-"""The connection against both brokers in both versions: what the library does wrong, and what we do by hand."""
+"""The connection with both brokers in both protocol versions, and the work-arounds for defects of the library."""
 
 import asyncio
 import gc
@@ -29,8 +29,8 @@ from gateway.mqtt.types import (
 )
 from simulators.broker.broker import Broker
 from tests.broker.authority import Authority
-from tests.broker.caller import Caller
 from tests.broker.harness import HANGS_S, Mosquitto, eventually, free_port, only_3_1_1
+from tests.broker.paho_client import PahoClient
 
 WILL = OutgoingMessage("status", b"lost", retain=True)
 
@@ -42,7 +42,7 @@ def settings(port: int, **changes: object) -> MqttSettings:
 
 @pytest.fixture(params=["5.0", "3.1.1"])
 async def link(request: pytest.FixtureRequest, any_port: int) -> AsyncGenerator[tuple[str, int]]:
-    """Protocol version, and a port where the connection will speak it."""
+    """The protocol version, and a port on which the connection will use it."""
     if request.param == "5.0":
         yield "5.0", any_port
     else:
@@ -51,17 +51,17 @@ async def link(request: pytest.FixtureRequest, any_port: int) -> AsyncGenerator[
 
 
 @pytest.fixture
-def reader(any_port: int) -> Iterator[Caller]:
-    """A witness that hears everything."""
-    caller = Caller(any_port, paho.MQTTv5, "witness")
+def reader(any_port: int) -> Iterator[PahoClient]:
+    """A client that receives everything."""
+    caller = PahoClient(any_port, paho.MQTTv5, "witness")
     caller.subscribe("#")
     yield caller
-    caller.say_goodbye()
+    caller.disconnect()
 
 
 @pytest.fixture(autouse=True)
 async def no_noise(caplog: pytest.LogCaptureFixture) -> AsyncGenerator[None]:
-    """The event loop and the libraries have nothing to complain about, whatever the test does."""
+    """The event loop and the libraries log no errors during the test."""
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     yield
@@ -70,7 +70,7 @@ async def no_noise(caplog: pytest.LogCaptureFixture) -> AsyncGenerator[None]:
     assert [record for record in caplog.records if record.name.startswith(("asyncio", "mqtt"))] == []
 
 
-async def test_a_message_arrives_whole_and_its_puback_is_read(link: tuple[str, int], reader: Caller) -> None:
+async def test_a_message_arrives_whole_and_its_puback_is_read(link: tuple[str, int], reader: PahoClient) -> None:
     version, port = link
     async with connect(settings(port), WILL) as connection:
         assert connection.protocol == version
@@ -85,13 +85,13 @@ async def test_a_message_arrives_whole_and_its_puback_is_read(link: tuple[str, i
 async def test_a_retained_message_is_kept_by_the_broker(link: tuple[str, int], any_port: int) -> None:
     async with connect(settings(link[1]), WILL) as connection:
         await connection.publish(OutgoingMessage("state", b"1", retain=True))
-    late = Caller(any_port, paho.MQTTv5, "late")
+    late = PahoClient(any_port, paho.MQTTv5, "late")
     late.subscribe("state")
     assert late.next().retain is True
-    late.say_goodbye()
+    late.disconnect()
 
 
-async def test_a_batch_of_readings_arrives_whole_and_in_order(link: tuple[str, int], reader: Caller) -> None:
+async def test_a_batch_of_readings_arrives_whole_and_in_order(link: tuple[str, int], reader: PahoClient) -> None:
     version, port = link
     payloads = [str(number).encode() * (number % 60) for number in range(500)]
     async with connect(settings(port), WILL) as connection:
@@ -111,7 +111,7 @@ async def test_a_batch_of_readings_arrives_whole_and_in_order(link: tuple[str, i
         assert all(118 <= getattr(message.properties, "MessageExpiryInterval", 0) <= 120 for message in got)
 
 
-async def test_a_large_batch_waits_for_the_network_and_is_not_torn(link: tuple[str, int], reader: Caller) -> None:
+async def test_a_large_batch_waits_for_the_network_and_is_not_torn(link: tuple[str, int], reader: PahoClient) -> None:
     async with connect(settings(link[1]), WILL) as connection:
         connection.publish_many(OutgoingMessage("big", bytes(200_000), 0) for _ in range(30))
         await eventually(lambda: not connection.busy, "six megabytes are sent")
@@ -121,7 +121,7 @@ async def test_a_large_batch_waits_for_the_network_and_is_not_torn(link: tuple[s
 
 
 async def test_inbound_messages_come_again_until_they_are_acknowledged(link: tuple[str, int], any_port: int) -> None:
-    engine = Caller(any_port, paho.MQTTv5, "engine")
+    engine = PahoClient(any_port, paho.MQTTv5, "engine")
     async with connect(settings(link[1]), WILL) as connection:
         await connection.subscribe(["ehr/in/json"])
         engine.publish("ehr/in/json", b"kept")
@@ -141,16 +141,16 @@ async def test_inbound_messages_come_again_until_they_are_acknowledged(link: tup
         await connection.subscribe(["ehr/in/json"])
         engine.publish("ehr/in/json", b"new")
         assert (await anext(connection.messages())).payload == b"new"
-    engine.say_goodbye()
+    engine.disconnect()
 
 
-async def test_the_will_stands_unless_goodbye_was_said(link: tuple[str, int], reader: Caller) -> None:
+async def test_the_will_stands_unless_goodbye_was_said(link: tuple[str, int], reader: PahoClient) -> None:
     async with connect(settings(link[1]), OutgoingMessage("status", b"lost")):
         pass
     assert (await asyncio.to_thread(reader.next)).payload == b"lost"
     async with connect(settings(link[1]), OutgoingMessage("status", b"lost")) as connection:
         await connection.disconnect()
-    assert await asyncio.to_thread(reader.nothing_comes)
+    assert await asyncio.to_thread(reader.is_silent)
 
 
 @pytest.mark.parametrize("refuse_v5_with", [None, 0x84], ids=["5.0", "3.1.1"])
@@ -171,7 +171,7 @@ async def test_a_filter_that_makes_mosquitto_hang_up_ends_the_connection(mosquit
 
 async def test_retained_messages_come_only_to_who_asks_for_them(link: tuple[str, int], any_port: int) -> None:
     version, port = link
-    engine = Caller(any_port, paho.MQTTv5, "engine")
+    engine = PahoClient(any_port, paho.MQTTv5, "engine")
     engine.publish("state/a", b"kept", retain=True)
     async with connect(settings(port), WILL) as connection:
         await connection.subscribe(["state/#"])
@@ -184,7 +184,7 @@ async def test_retained_messages_come_only_to_who_asks_for_them(link: tuple[str,
         while (came := await anext(messages)).payload != b"kept":
             pass
         assert came.retain is True
-    engine.say_goodbye()
+    engine.disconnect()
 
 
 async def test_what_is_in_flight_fails_at_once_when_mosquitto_is_killed(mosquitto: Mosquitto) -> None:
@@ -256,7 +256,7 @@ async def test_another_client_of_our_id_is_told_apart_from_a_lost_link() -> None
 
 
 def open_things() -> tuple[int, int]:
-    """Descriptors and tasks of this process, without what earlier tests left to the garbage collector."""
+    """The numbers of descriptors and tasks of this process, after garbage collection."""
     gc.collect()
     return len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())
 
@@ -269,21 +269,21 @@ async def failed(attempt: MqttSettings) -> MqttDown:
 
 
 @pytest.fixture
-def mute() -> Iterator[int]:
+def unresponsive_port() -> Iterator[int]:
     """A port that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 @pytest.mark.parametrize("kind", ["nobody there", "wrong password", "no answer"])
-async def test_ten_failed_connects_leak_nothing(tmp_path: Path, mute: int, kind: str) -> None:
+async def test_ten_failed_connects_leak_nothing(tmp_path: Path, unresponsive_port: int, kind: str) -> None:
     wrong = tmp_path / "password"
     wrong.write_text("wrong\n")
     async with Broker(users={"gateway": "right"}) as broker:
         expected, attempt = {
             "nobody there": (Unreachable, settings(free_port())),
             "wrong password": (BadCredentials, settings(broker.port, username="gateway", password_file=wrong)),
-            "no answer": (Unreachable, settings(mute, connect_timeout_s=0.05)),
+            "no answer": (Unreachable, settings(unresponsive_port, connect_timeout_s=0.05)),
         }[kind]
         await failed(attempt)  # starts what stays: the executor's thread
         await asyncio.sleep(0.05)  # the broker, in this process, closes its side
@@ -293,12 +293,12 @@ async def test_ten_failed_connects_leak_nothing(tmp_path: Path, mute: int, kind:
         await eventually(lambda: open_things() == before, "sockets and tasks of failed connects are gone")
 
 
-async def test_a_cancelled_connect_leaks_nothing(mute: int) -> None:
+async def test_a_cancelled_connect_leaks_nothing(unresponsive_port: int) -> None:
     await asyncio.to_thread(int)
     before = open_things()
     for delay_s in (0.0, 0.001, 0.02):
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(delay_s), connect(settings(mute), WILL):
+            async with asyncio.timeout(delay_s), connect(settings(unresponsive_port), WILL):
                 pass
     await eventually(lambda: open_things() == before, "sockets and tasks of cancelled connects are gone")
     assert threading.active_count() < 10
@@ -342,14 +342,14 @@ async def test_a_refusal_for_another_cause_does_not_fall_back() -> None:
 
 async def test_the_broker_may_lower_window_and_keepalive(tmp_path: Path) -> None:
     with Mosquitto(tmp_path, ["max_inflight_messages 3", "max_keepalive 10"]) as broker:
-        reader = Caller(broker.port, paho.MQTTv5, "witness")
+        reader = PahoClient(broker.port, paho.MQTTv5, "witness")
         reader.subscribe("#")
         async with connect(settings(broker.port), WILL) as connection:
             assert connection.window == 3
             answers = [connection.send(OutgoingMessage("a", str(number).encode())) for number in range(20)]
             assert [await answer for answer in answers] == [0] * 20
         assert [reader.next().payload for _ in range(20)] == [str(number).encode() for number in range(20)]
-        reader.say_goodbye()
+        reader.disconnect()
 
 
 async def test_a_message_larger_than_the_broker_takes_is_refused_and_the_connection_goes_on(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from gateway.app import run_gateway
 from gateway.config.load import load_config
 from gateway.control.socket import SOCKET_FILE
 from gateway.runtime.clock import SystemClock
-from tests.broker.caller import Caller
 from tests.broker.command_side import CONFIG, capgate
 from tests.broker.harness import Mosquitto, eventually, free_port
+from tests.broker.paho_client import PahoClient
 from tests.contract.message_samples import SCHEMAS
 
 pytestmark = pytest.mark.timeout(300)  # many processes, one after the other
@@ -68,7 +68,7 @@ class Engine:
 
     def __init__(self, port: int, result: str | None) -> None:
         self.heard: list[tuple[str, dict[str, Any]]] = []
-        self._caller = Caller(port, paho.MQTTv5, "engine")
+        self._caller = PahoClient(port, paho.MQTTv5, "engine")
         self._result = result
         self._caller.client.on_message = self._answer
         self._caller.subscribe(f"{ROOT}/gw-01/+/json")
@@ -89,7 +89,7 @@ class Engine:
         self._caller.client.publish(f"{ROOT}/in/json", json.dumps(receipt), 1)
 
     def leave(self) -> None:
-        self._caller.say_goodbye()
+        self._caller.disconnect()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One suite for both brokers: ours must answer as mosquitto does. Driven by clients that others wrote."""
+"""One suite for both brokers: the simulated one must answer as mosquitto does. Driven by paho."""
 
 import socket
 import subprocess
@@ -13,14 +13,14 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from tests.broker.caller import Caller, CallerOptions
 from tests.broker.harness import HANGS_S, wait_until
+from tests.broker.paho_client import PahoClient, PahoOptions
 
 
 class Join(Protocol):
-    """Makes a client of the broker under test."""
+    """Connects a client to the broker under test."""
 
-    def __call__(self, version: int, name: str, **options: Unpack[CallerOptions]) -> Caller: ...
+    def __call__(self, version: int, name: str, **options: Unpack[PahoOptions]) -> PahoClient: ...
 
 
 @pytest.fixture(params=[paho.MQTTv311, paho.MQTTv5], ids=["3.1.1", "5.0"])
@@ -30,21 +30,21 @@ def version(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture
 def join(any_port: int) -> Iterator[Join]:
-    """Makes clients and ends those that are left."""
-    made: list[Caller] = []
+    """A function that connects clients; the remaining ones are disconnected at the end."""
+    made: list[PahoClient] = []
 
-    def join_as(version: int, name: str, **options: Unpack[CallerOptions]) -> Caller:
-        made.append(Caller(any_port, version, name, **options))
+    def join_as(version: int, name: str, **options: Unpack[PahoOptions]) -> PahoClient:
+        made.append(PahoClient(any_port, version, name, **options))
         return made[-1]
 
     yield join_as
     for caller in made:
-        caller.say_goodbye()
+        caller.disconnect()
 
 
-def lasting(version: int, **more: Unpack[CallerOptions]) -> CallerOptions:
-    """Options of a session that outlives its connection."""
-    options: CallerOptions = {**more, "clean": False}
+def persistent(version: int, **more: Unpack[PahoOptions]) -> PahoOptions:
+    """The options of a persistent session."""
+    options: PahoOptions = {**more, "clean": False}
     if version == paho.MQTTv5:
         options["connect"] = {"SessionExpiryInterval": 60}
     return options
@@ -72,9 +72,9 @@ def test_wildcards_reach_what_they_should_and_nothing_else(join: Join, version: 
     for topic in ("site", "site/a", "site/a/status", "site/a/b/status", "other/a/status", "$capgate/site"):
         writer.publish(topic, b"x")
     assert plus.next().topic == "site/a/status"
-    assert plus.nothing_comes()
+    assert plus.is_silent()
     assert [rest.next().topic for _ in range(4)] == ["site", "site/a", "site/a/status", "site/a/b/status"]
-    assert rest.nothing_comes()
+    assert rest.is_silent()
 
 
 def test_a_retained_message_waits_for_subscribers_until_it_is_cleared(join: Join, version: int) -> None:
@@ -92,45 +92,45 @@ def test_a_retained_message_waits_for_subscribers_until_it_is_cleared(join: Join
     assert first.next().payload == b""
     late = join(version, "late")
     late.subscribe("state")
-    assert late.nothing_comes()
+    assert late.is_silent()
 
 
 def test_a_lasting_session_keeps_messages_for_a_client_that_is_away(join: Join, version: int) -> None:
-    reader = join(version, "reader", **lasting(version))
+    reader = join(version, "reader", **persistent(version))
     assert reader.session_present is False
     reader.subscribe("in/#")
-    reader.say_goodbye()
+    reader.disconnect()
     writer = join(version, "writer")
     for number in range(50):
         writer.publish("in/json", str(number).encode())
     writer.publish("in/json", b"lost", 0)
-    back = join(version, "reader", **lasting(version))
+    back = join(version, "reader", **persistent(version))
     assert back.session_present is True
     assert [back.next().payload for _ in range(50)] == [str(number).encode() for number in range(50)]
 
 
 def test_a_clean_start_forgets_the_session(join: Join, version: int) -> None:
-    reader = join(version, "reader", **lasting(version))
+    reader = join(version, "reader", **persistent(version))
     reader.subscribe("in")
-    reader.say_goodbye()
+    reader.disconnect()
     fresh = join(version, "reader", clean=True)
     assert fresh.session_present is False
     join(version, "writer").publish("in", b"x")
-    assert fresh.nothing_comes()
+    assert fresh.is_silent()
 
 
 def test_what_was_not_acknowledged_comes_again_marked_as_duplicate(join: Join, version: int) -> None:
-    reader = join(version, "reader", **lasting(version, manual_ack=True))
+    reader = join(version, "reader", **persistent(version, manual_ack=True))
     reader.subscribe("in")
     join(version, "writer").publish("in", b"once more")
     first = reader.next()
     assert (first.payload, first.dup) == (b"once more", False)
-    reader.die()
-    back = join(version, "reader", **lasting(version, manual_ack=True))
+    reader.cut()
+    back = join(version, "reader", **persistent(version, manual_ack=True))
     again = back.next()
     assert (again.payload, again.dup, again.mid) == (b"once more", True, first.mid)
     back.client.ack(again.mid, 1)
-    assert back.nothing_comes()
+    assert back.is_silent()
 
 
 def test_no_more_than_the_receive_maximum_is_sent_unacknowledged(join: Join) -> None:
@@ -140,15 +140,15 @@ def test_no_more_than_the_receive_maximum_is_sent_unacknowledged(join: Join) -> 
     for number in range(3):
         writer.publish("in", str(number).encode())
     first, _ = reader.next(), reader.next()
-    assert reader.nothing_comes()
+    assert reader.is_silent()
     reader.client.ack(first.mid, 1)
     assert reader.next().payload == b"2"
 
 
 def test_a_second_client_of_the_same_id_takes_over(join: Join, version: int) -> None:
-    first = join(version, "twin", **lasting(version))
+    first = join(version, "twin", **persistent(version))
     first.subscribe("in")
-    second = join(version, "twin", **lasting(version))
+    second = join(version, "twin", **persistent(version))
     assert second.session_present is True
     wait_until(lambda: first.gone is not None, "the first twin is cut off")
     if version == paho.MQTTv5:
@@ -176,30 +176,30 @@ def test_garbage_instead_of_connect_closes_the_connection(any_port: int) -> None
 def test_the_will_is_published_when_the_client_dies_and_not_when_it_says_goodbye(join: Join, version: int) -> None:
     watcher = join(version, "watcher")
     watcher.subscribe("status/#")
-    join(version, "polite", will=("status/polite", b"gone")).say_goodbye()
-    join(version, "killed", will=("status/killed", b"gone")).die()
+    join(version, "polite", will=("status/polite", b"gone")).disconnect()
+    join(version, "killed", will=("status/killed", b"gone")).cut()
     message = watcher.next()
     assert (message.topic, message.payload) == ("status/killed", b"gone")
-    assert watcher.nothing_comes()
+    assert watcher.is_silent()
 
 
 def test_a_delayed_will_waits_and_is_withdrawn_when_the_client_returns(join: Join) -> None:
     watcher = join(5, "watcher")
     watcher.subscribe("status/#")
-    join(5, "returns", **lasting(5, will=("status/returns", b"gone"), will_delay_s=1)).die()
-    join(5, "stays-away", **lasting(5, will=("status/stays-away", b"gone"), will_delay_s=1)).die()
-    join(5, "returns", **lasting(5))
-    assert watcher.nothing_comes()
+    join(5, "returns", **persistent(5, will=("status/returns", b"gone"), will_delay_s=1)).cut()
+    join(5, "stays-away", **persistent(5, will=("status/stays-away", b"gone"), will_delay_s=1)).cut()
+    join(5, "returns", **persistent(5))
+    assert watcher.is_silent()
     assert watcher.next().topic == "status/stays-away"
-    assert watcher.nothing_comes()
+    assert watcher.is_silent()
 
 
 def test_a_session_ends_when_its_expiry_has_passed(join: Join) -> None:
-    options: CallerOptions = {"clean": False, "connect": {"SessionExpiryInterval": 1}}
-    join(5, "brief", **options).say_goodbye()
+    options: PahoOptions = {"clean": False, "connect": {"SessionExpiryInterval": 1}}
+    join(5, "brief", **options).disconnect()
     assert join(5, "brief", **options).session_present is True
-    join(5, "brief", **options).say_goodbye()
-    time.sleep(2.1)  # mosquitto looks once a second
+    join(5, "brief", **options).disconnect()
+    time.sleep(2.1)  # mosquitto checks once a second
     assert join(5, "brief", **options).session_present is False
 
 
@@ -229,16 +229,16 @@ def test_properties_travel_with_a_message(join: Join) -> None:
 
 
 def test_a_queued_message_expires_and_one_in_time_says_what_is_left(join: Join) -> None:
-    reader = join(5, "reader", **lasting(5))
+    reader = join(5, "reader", **persistent(5))
     reader.subscribe("a/#")
-    reader.say_goodbye()
+    reader.disconnect()
     writer = join(5, "writer")
     for topic, expiry_s in (("a/brief", 1), ("a/long", 60)):
         properties = Properties(PacketTypes.PUBLISH)
         properties.MessageExpiryInterval = expiry_s
         writer.publish(topic, b"x", properties=properties)
     time.sleep(2.1)
-    back = join(5, "reader", **lasting(5))
+    back = join(5, "reader", **persistent(5))
     message = back.next()
     assert message.topic == "a/long"
     assert message.properties is not None
@@ -249,10 +249,10 @@ def test_subscription_options_hold(join: Join) -> None:
     talker = join(5, "talker")
     talker.publish("kept", b"retained", retain=True)
     talker.subscribe("kept", retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-    assert talker.nothing_comes()
+    assert talker.is_silent()
     talker.subscribe("own", noLocal=True)
     talker.publish("own", b"to others")
-    assert talker.nothing_comes()
+    assert talker.is_silent()
     talker.subscribe("flag", retainAsPublished=True)
     talker.publish("flag", b"x", retain=True)
     assert talker.next().retain is True
@@ -264,7 +264,7 @@ def test_after_unsubscribe_nothing_comes(join: Join, version: int) -> None:
     reader.client.unsubscribe("a")
     reader.subscribe("fence")
     join(version, "writer").publish("a", b"x")
-    assert reader.nothing_comes()
+    assert reader.is_silent()
 
 
 def test_a_client_without_an_id_is_given_one(join: Join) -> None:

@@ -19,10 +19,10 @@ from gateway.mqtt.types import NOBODY_LISTENS
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.pipeline import Pipeline
 from tests.broker.bridge_side import CHARGES, bridge, charge, write_config
-from tests.broker.caller import Caller
 from tests.broker.gateway_side import gateway, settings
 from tests.broker.harness import Mosquitto, eventually
-from tests.broker.mllp_peers import Heard, engine
+from tests.broker.mllp_peers import EngineLog, engine
+from tests.broker.paho_client import PahoClient
 from tests.support.story import POLICIES, Day, a_day
 
 TEST = "capgate-test/v1/north/ehr/in/json"
@@ -39,7 +39,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_what_waits_of_topics_that_are_configured_no_longer_is_counted_and_dropped(
     tmp_path: Path, any_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sender = Caller(any_port, paho.MQTTv5, "engine")
+    sender = PahoClient(any_port, paho.MQTTv5, "engine")
     async with gateway(tmp_path, settings(any_port), inbound=[TEST, OF_OLD]) as gw:
         await gw.connected()
     for number in range(3):
@@ -57,7 +57,7 @@ async def test_what_waits_of_topics_that_are_configured_no_longer_is_counted_and
         await gw.connected()
         sender.publish(LIVE, b"next")
         await eventually(lambda: gw.handled == [b"next"], "what was dropped was acknowledged")
-    sender.say_goodbye()
+    sender.disconnect()
 
 
 async def test_a_subscription_that_is_configured_no_longer_ends_before_it_brings_anything(
@@ -67,9 +67,9 @@ async def test_a_subscription_that_is_configured_no_longer_ends_before_it_brings
         await gw.connected()
     async with gateway(tmp_path, settings(any_port), inbound=[LIVE], left_over=[TEST]) as gw:
         await gw.connected()
-        sender = Caller(any_port, paho.MQTTv5, "engine")
+        sender = PahoClient(any_port, paho.MQTTv5, "engine")
         assert sender.publish(TEST, b"test") == NOBODY_LISTENS
-        sender.say_goodbye()
+        sender.disconnect()
         assert gw.counters.inbound_unconfigured == 0
 
 
@@ -93,7 +93,7 @@ async def test_a_box_that_goes_live_acts_on_nothing_of_the_test_feed(
 ) -> None:
     monkeypatch.setattr(Supervisor, "run", lines_at_rest)
     bound = (SAMPLES / "in_association_bound.json").read_bytes()
-    sender = Caller(mosquitto.port, paho.MQTTv5, "engine")
+    sender = PahoClient(mosquitto.port, paho.MQTTv5, "engine")
     async with a_day(tmp_path, (POLICIES / "story.toml").read_text()) as day:
         mqtt = msgspec.structs.replace(day.config.mqtt, port=mosquitto.port)  # one client id for both modes
         as_test = msgspec.structs.replace(day.config, mqtt=mqtt, health_listen=("127.0.0.1", 0))
@@ -110,13 +110,13 @@ async def test_a_box_that_goes_live_acts_on_nothing_of_the_test_feed(
             assert sender.publish(topics[Mode.LIVE], b"no event") == 0
             await eventually(lambda: live.feed.results.total() == 1, "the live message is read")
             assert live.feed.results == {"rejected": 1}
-    sender.say_goodbye()
+    sender.disconnect()
 
 
 async def test_a_bridge_that_carries_less_than_before_carries_nothing_that_waited(
     tmp_path: Path, mosquitto: Mosquitto
 ) -> None:
-    sender, heard = Caller(mosquitto.port, paho.MQTTv5, "gateway"), Heard()
+    sender, heard = PahoClient(mosquitto.port, paho.MQTTv5, "gateway"), EngineLog()
     async with engine(heard) as port:
         async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
             await eventually(lambda: sender.publish(CHARGES, charge(0)) == 0, "the bridge subscribes")
@@ -128,4 +128,4 @@ async def test_a_bridge_that_carries_less_than_before_carries_nothing_that_waite
             assert sender.publish(CHARGES, charge(2)) == NOBODY_LISTENS
             await eventually(lambda: running.notices.counts[Happening.NOT_CARRIED] == 1, "what waited is counted")
         assert heard.ids == ["CG9RX2M7KQ400A"]
-    sender.say_goodbye()
+    sender.disconnect()

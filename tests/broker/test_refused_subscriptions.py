@@ -13,9 +13,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from gateway.monitoring.alarms import AlarmCode, AlarmInputs, active
 from gateway.mqtt.types import NOBODY_LISTENS, NOT_AUTHORIZED
-from tests.broker.caller import Caller
 from tests.broker.gateway_side import INBOUND, gateway, settings
 from tests.broker.harness import Mosquitto, eventually, only_3_1_1
+from tests.broker.paho_client import PahoClient
 
 PLUGIN = "/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so"  # comes with mosquitto
 CONTROL = "$CONTROL/dynamic-security/v1"
@@ -63,13 +63,13 @@ async def test_a_refused_subscription_is_shown_and_asked_for_again(
         alarms = dict(active(AlarmInputs(refused_filters=gw.service.refused_filters)))
         assert INBOUND in alarms[AlarmCode.SUBSCRIPTION_REFUSED]
         await eventually(lambda: gw.counters.subscriptions_refused >= 3, "it asks again")
-        engine = Caller(refusing.port, paho.MQTTv5, "engine")
+        engine = PahoClient(refusing.port, paho.MQTTv5, "engine")
         assert engine.publish(INBOUND, b"early") == NOBODY_LISTENS
         await asyncio.to_thread(refusing.grant)
         await eventually(lambda: gw.service.refused_filters == {}, "it is granted")
         assert engine.publish(INBOUND, b"late") == 0
         await eventually(lambda: gw.handled == [b"late"], "it hears")
-        engine.say_goodbye()
+        engine.disconnect()
         assert gw.counters.connects == 1
     said = [record.message for record in caplog.records if record.levelname == "ERROR"]
     assert said == ["broker refuses a subscription"], "once, however often it was asked"

@@ -1,4 +1,4 @@
-"""The service over days compressed into seconds: births and wills, inbound messages, brokers that come and go."""
+"""The MQTT service over reconnects: birth and will messages, inbound messages, failing brokers."""
 
 import asyncio
 import gc
@@ -16,20 +16,20 @@ from gateway.ledger.errors import LedgerBroken
 from gateway.mqtt.types import TlsFiles
 from simulators.broker.broker import Broker
 from tests.broker.authority import Authority
-from tests.broker.caller import Caller
 from tests.broker.gateway_side import INBOUND, STATUS, Gateway, gateway, reading, settings, status
 from tests.broker.harness import HANGS_S, BrokerThread, Mosquitto, eventually, free_port
+from tests.broker.paho_client import PahoClient
 
 
 @contextmanager
-def caller(port: int, name: str) -> Generator[Caller]:
-    made = Caller(port, paho.MQTTv5, name)
+def caller(port: int, name: str) -> Generator[PahoClient]:
+    made = PahoClient(port, paho.MQTTv5, name)
     yield made
-    made.say_goodbye()
+    made.disconnect()
 
 
 @pytest.fixture
-def engine(any_port: int) -> Iterator[Caller]:
+def engine(any_port: int) -> Iterator[PahoClient]:
     with caller(any_port, "engine") as made:
         yield made
 
@@ -41,34 +41,34 @@ def ours() -> Iterator[BrokerThread]:
 
 
 def log_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the service told, without details."""
+    """The texts of the service's log, without extra fields."""
     return [record.message for record in caplog.records if record.name == "capgate.mqtt"]
 
 
-async def said(gateway_status: Caller) -> bytes:
+async def next_payload(gateway_status: PahoClient) -> bytes:
     return bytes((await asyncio.to_thread(gateway_status.next)).payload)
 
 
 async def lose(ours: BrokerThread, gw: Gateway) -> None:
-    """Cut all connections and wait until the gateway is back."""
+    """Cut all connections, and wait until the gateway has reconnected."""
     connects = gw.counters.connects
     await asyncio.to_thread(ours.do, ours.broker.drop_connections)
     await eventually(lambda: gw.counters.connects == connects + 1, "the gateway is back")
 
 
 async def test_birth_and_farewell_carry_the_epoch_and_are_retained(
-    tmp_path: Path, any_port: int, engine: Caller
+    tmp_path: Path, any_port: int, engine: PahoClient
 ) -> None:
     engine.subscribe(STATUS)
     async with gateway(tmp_path, settings(any_port)) as gw:
         await gw.connected()
         epoch = gw.births[0].epoch
-        assert await said(engine) == f"online {epoch}".encode()
+        assert await next_payload(engine) == f"online {epoch}".encode()
         with caller(any_port, "late") as late:
             late.subscribe(STATUS)
             assert (await asyncio.to_thread(late.next)).retain is True
-    assert await said(engine) == f"stopped {epoch}".encode()
-    assert engine.nothing_comes(), "after a farewell no will"
+    assert await next_payload(engine) == f"stopped {epoch}".encode()
+    assert engine.is_silent(), "after a farewell no will"
     with caller(any_port, "later") as later:
         later.subscribe(STATUS)
         assert later.next().payload == f"stopped {epoch}".encode()
@@ -83,16 +83,16 @@ async def test_an_abrupt_loss_publishes_the_will_and_the_return_a_new_birth(tmp_
         assert gw.births[1].session_present is True
         with caller(ours.port, "watcher") as watcher:
             watcher.subscribe(STATUS)
-            assert await said(watcher) == f"online {second}".encode()
-            # A second client of our id is how a broker loses us in the middle of a conversation.
-            Caller(ours.port, paho.MQTTv5, "gateway").say_goodbye()
-            assert await said(watcher) == f"lost {second}".encode()
-            assert watcher.nothing_comes(), "whoever took our id is not chased"
+            assert await next_payload(watcher) == f"online {second}".encode()
+            # A second client with the gateway's id makes the broker cut off the gateway.
+            PahoClient(ours.port, paho.MQTTv5, "gateway").disconnect()
+            assert await next_payload(watcher) == f"lost {second}".encode()
+            assert watcher.is_silent(), "whoever took our id is not chased"
             await eventually(lambda: gw.service.last_error == "Disconnected: Session taken over", "the cause is told")
 
 
 async def test_an_inbound_message_comes_again_until_its_handler_has_returned(
-    tmp_path: Path, any_port: int, engine: Caller, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, any_port: int, engine: PahoClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     failures = iter([ValueError("the patient's name is Mary"), OSError()])
 
@@ -115,7 +115,7 @@ async def test_an_inbound_message_comes_again_until_its_handler_has_returned(
 
 
 async def test_what_the_engine_sends_while_the_gateway_is_away_arrives(
-    tmp_path: Path, any_port: int, engine: Caller
+    tmp_path: Path, any_port: int, engine: PahoClient
 ) -> None:
     async with gateway(tmp_path, settings(any_port)) as gw:
         await gw.connected()
@@ -136,13 +136,13 @@ async def test_a_broker_that_forgot_everything_is_told_again(tmp_path: Path, our
         assert gw.births[1].session_present is False
         with caller(ours.port, "engine") as engine:
             engine.subscribe("dev/#")
-            told = {await said(engine), await said(engine)}
+            told = {await next_payload(engine), await next_payload(engine)}
             assert told == {f"online {gw.births[1].epoch}".encode(), b"up"}
             engine.publish(INBOUND, b"infusion ended")
             await eventually(lambda: gw.handled == [b"infusion ended"], "inbound messages come again")
 
 
-async def test_a_retained_inbound_message_is_not_acted_on(tmp_path: Path, any_port: int, engine: Caller) -> None:
+async def test_a_retained_inbound_message_is_not_acted_on(tmp_path: Path, any_port: int, engine: PahoClient) -> None:
     engine.publish(INBOUND, b"stale", retain=True)
     async with gateway(tmp_path, settings(any_port)) as gw:
         await gw.connected()
@@ -156,7 +156,7 @@ async def test_a_broker_that_is_absent_at_first_is_waited_for_and_told_of_once(
     caplog.set_level(logging.INFO)
     broker = Broker(free_port())
     async with gateway(tmp_path, settings(broker.port), chance=0.5) as gw:
-        await gw.tell("ehr/gw/increment/json", [b"early"])
+        await gw.commit_messages("ehr/gw/increment/json", [b"early"])
         await eventually(lambda: gw.counters.connect_failures >= 3, "it keeps trying")
         assert log_lines(caplog) == ["no connection to the broker"]
         assert gw.service.last_error.startswith("Unreachable: ")
@@ -225,7 +225,7 @@ async def test_fifty_reconnects_leak_nothing(tmp_path: Path, ours: BrokerThread)
             await lose(ours, gw)
         before = open_things()
         for number in range(50):
-            await gw.tell("ehr/gw/increment/json", [str(number).encode()])
+            await gw.commit_messages("ehr/gw/increment/json", [str(number).encode()])
             gw.telemetry.put(reading("t"), b"x")
             await lose(ours, gw)
         await eventually(lambda: open_things() == before, "sockets and tasks of old connections are gone")
@@ -233,7 +233,7 @@ async def test_fifty_reconnects_leak_nothing(tmp_path: Path, ours: BrokerThread)
 
 
 async def test_a_stop_while_the_broker_is_silent_does_not_hang(tmp_path: Path, ours: BrokerThread) -> None:
-    patient = settings(ours.port, ack_timeout_s=1e6, keepalive_s=65_000)  # nothing but the farewell's own limit ends it
+    patient = settings(ours.port, ack_timeout_s=1e6, keepalive_s=65_000)  # only FAREWELL_S ends it
     async with asyncio.timeout(HANGS_S), gateway(tmp_path, patient) as gw:
         await gw.connected()
         ours.do(ours.broker.freeze)
@@ -249,7 +249,7 @@ async def test_an_error_of_the_ledger_ends_the_service(
     async def serve() -> None:
         async with gateway(tmp_path, settings(ours.port)) as gw:
             await gw.connected()
-            await gw.tell("ehr/gw/increment/json", [b"x"])
+            await gw.commit_messages("ehr/gw/increment/json", [b"x"])
             await asyncio.sleep(0.5)
 
     monkeypatch.setattr("gateway.ledger.outbox.Outbox.pending", broken)

@@ -1,4 +1,4 @@
-"""Installed gateways of one site on a real broker, two of which read the same unit: neither charges what it counts."""
+"""Three installed gateways of a site, two of which read the same unit: neither releases a charge for it."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from gateway.audit.verify import verify
 from tests.broker.harness import Mosquitto
 from tests.support import suite
 
-pytestmark = pytest.mark.timeout(400)  # a status comes once a minute, and two of them make a finding
+pytestmark = pytest.mark.timeout(400)  # statuses come once a minute, and two of them are needed
 
 SHARING = ("gw-01", "gw-02")
 ALONE = "gw-03"
@@ -21,7 +21,7 @@ REASON = ("--person", "cm-1", "--reason", "seen at the chair")
 
 
 class Site:
-    """Three gateways with a folder each; what a listener heard of them."""
+    """Three gateways with a folder each, and a recording of their messages."""
 
     def __init__(self, folder: Path, units: suite.Units, broker: Mosquitto) -> None:
         self.heard_in = folder / "heard.txt"
@@ -34,7 +34,7 @@ class Site:
             self.gateways[name] = suite.Gateway(folder / name)
 
     def events(self, topic: str) -> list[dict[str, Any]]:
-        """The data of all that was heard on a topic below the site's root."""
+        """The data of all messages on a topic below the site's root."""
         whole = f"{suite.ROOT}/v1/ward/{topic}"
         return [json.loads(payload)["data"] for heard, payload in suite.heard(self.heard_in) if heard == whole]
 
@@ -50,7 +50,7 @@ class Site:
         return sessions[-1]
 
     async def capgate(self, gateway: str, *arguments: str) -> str:
-        """What a command that people type prints."""
+        """The output of a command."""
         process = await asyncio.create_subprocess_exec(
             suite.CAPGATE, *arguments, "--config", self.gateways[gateway].folder / "gateway.toml",
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Readings and statuses: what may be lost, what may not, and what they must never hold up."""
+"""Telemetry: readings may be lost, statuses not, and neither delays the outbox."""
 
 import asyncio
 from collections.abc import Iterator
@@ -10,26 +10,26 @@ import pytest
 from gateway.mqtt.client import Connection, connect
 from gateway.mqtt.telemetry import LARGEST_BUFFER, Telemetry
 from gateway.mqtt.types import Disconnected, MqttCounters, OutgoingMessage
-from tests.broker.caller import Caller
 from tests.broker.gateway_side import gateway, reading, settings, status
 from tests.broker.harness import BrokerThread, eventually
+from tests.broker.paho_client import PahoClient
 
 
 @pytest.fixture
-def reader(any_port: int) -> Iterator[Caller]:
+def reader(any_port: int) -> Iterator[PahoClient]:
     """A subscriber to everything under dev/."""
-    caller = Caller(any_port, paho.MQTTv5, "reader")
+    caller = PahoClient(any_port, paho.MQTTv5, "reader")
     caller.subscribe("dev/#")
     yield caller
-    caller.say_goodbye()
+    caller.disconnect()
 
 
-async def payloads(reader: Caller, count: int) -> list[bytes]:
+async def payloads(reader: PahoClient, count: int) -> list[bytes]:
     return await asyncio.to_thread(lambda: [bytes(reader.next().payload) for _ in range(count)])
 
 
 async def test_readings_arrive_in_order_and_leave_together(
-    tmp_path: Path, any_port: int, reader: Caller, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, any_port: int, reader: PahoClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sends: list[int] = []
     send_all = Connection.publish_many
@@ -54,7 +54,7 @@ async def test_readings_arrive_in_order_and_leave_together(
         assert gw.counters.telemetry_sent == 100
 
 
-async def test_the_buffer_is_bounded_and_keeps_the_latest(any_port: int, reader: Caller) -> None:
+async def test_the_buffer_is_bounded_and_keeps_the_latest(any_port: int, reader: PahoClient) -> None:
     counters = MqttCounters()
     telemetry = Telemetry(counters)
     telemetry.put(reading("dev/old", expiry_s=0), b"too old")
@@ -71,7 +71,9 @@ async def test_the_buffer_is_bounded_and_keeps_the_latest(any_port: int, reader:
         await asyncio.wait((task,))
 
 
-async def test_of_statuses_the_latest_is_told_on_every_connection_and_retained(any_port: int, reader: Caller) -> None:
+async def test_of_statuses_the_latest_is_told_on_every_connection_and_retained(
+    any_port: int, reader: PahoClient
+) -> None:
     telemetry = Telemetry(MqttCounters())
     for number in range(100):
         telemetry.status(status("dev/u1/status"), str(number).encode())
@@ -83,14 +85,14 @@ async def test_of_statuses_the_latest_is_told_on_every_connection_and_retained(a
             task.cancel()
             await asyncio.wait((task,))
         telemetry.status(status("dev/u2/status"), b"down")
-    late = Caller(any_port, paho.MQTTv5, "late")
+    late = PahoClient(any_port, paho.MQTTv5, "late")
     late.subscribe("dev/#")
     assert {bytes(late.next().payload) for _ in range(2)} == {b"99", b"down"}
-    late.say_goodbye()
+    late.disconnect()
 
 
 async def test_a_status_that_is_cleared_is_gone_from_the_broker_and_not_told_again(
-    any_port: int, reader: Caller
+    any_port: int, reader: PahoClient
 ) -> None:
     counters = MqttCounters()
     telemetry = Telemetry(counters)
@@ -105,13 +107,13 @@ async def test_a_status_that_is_cleared_is_gone_from_the_broker_and_not_told_aga
         await asyncio.wait((task,))
     async with connect(settings(any_port), OutgoingMessage("will", b"")) as connection:
         task = asyncio.create_task(telemetry.run(connection))
-        assert await asyncio.to_thread(reader.nothing_comes)
+        assert await asyncio.to_thread(reader.is_silent)
         task.cancel()
         await asyncio.wait((task,))
 
 
 async def test_a_flood_of_readings_holds_up_no_row_of_the_outbox(tmp_path: Path, any_port: int) -> None:
-    engine = Caller(any_port, paho.MQTTv5, "engine")
+    engine = PahoClient(any_port, paho.MQTTv5, "engine")
     engine.subscribe("ehr/#")
     async with gateway(tmp_path, settings(any_port)) as gw:
         await gw.connected()
@@ -119,9 +121,9 @@ async def test_a_flood_of_readings_holds_up_no_row_of_the_outbox(tmp_path: Path,
             gw.telemetry.put(reading(), bytes(1000))
             if number % 100 == 0:
                 await asyncio.sleep(0)
-        await gw.tell("ehr/gw/increment/json", [b"billed"])
+        await gw.commit_messages("ehr/gw/increment/json", [b"billed"])
         assert await payloads(engine, 1) == [b"billed"]
-    engine.say_goodbye()
+    engine.disconnect()
 
 
 async def test_telemetry_ends_with_its_connection() -> None:

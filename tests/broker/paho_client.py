@@ -1,4 +1,4 @@
-"""paho in its own thread, driven by plain calls: the witness that shares no code with the gateway or its broker."""
+"""A paho client in its own thread, with blocking calls: shares no code with the gateway or its broker."""
 
 import queue
 import socket
@@ -14,11 +14,11 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tests.broker.harness import HANGS_S, wait_until
 
-SILENCE_S = 0.2  # how long nothing must come for "nothing comes"
+SILENCE_S = 0.2  # without a message, after which a client counts as silent
 
 
-class CallerOptions(TypedDict, total=False):
-    """How a Caller connects."""
+class PahoOptions(TypedDict, total=False):
+    """The connect options of a PahoClient."""
 
     clean: bool
     will: tuple[str, bytes]
@@ -35,10 +35,10 @@ class SubscriptionOptions(TypedDict, total=False):
     retainHandling: int
 
 
-class Caller:
-    """One client. Leave `clean` out for a session that ends with the connection."""
+class PahoClient:
+    """One connected client. By default its session ends with the connection (`clean`)."""
 
-    def __init__(self, port: int, version: int, name: str, **options: Unpack[CallerOptions]) -> None:
+    def __init__(self, port: int, version: int, name: str, **options: Unpack[PahoOptions]) -> None:
         clean, will, will_delay_s = options.get("clean", True), options.get("will"), options.get("will_delay_s", 0)
         self.version = version
         old = version == paho.MQTTv311
@@ -90,7 +90,7 @@ class Caller:
     def publish(
         self, topic: str, payload: bytes, qos: int = 1, retain: bool = False, properties: Properties | None = None
     ) -> int:
-        """Publish and return the PUBACK's (PUBCOMP's) reason."""
+        """Publish; returns the reason code of the PUBACK or PUBCOMP."""
         mid = self.client.publish(topic, payload, qos, retain, properties).mid
         wait_until(lambda: mid in self.acked, f"the broker acknowledges {topic}")
         return self.acked[mid]
@@ -103,24 +103,24 @@ class Caller:
         return self.granted[mid or 0]
 
     def next(self) -> paho.MQTTMessage:
-        """The next message, which must come."""
+        """The next message. Raises queue.Empty after HANGS_S."""
         return self.messages.get(timeout=HANGS_S)
 
-    def nothing_comes(self) -> bool:
-        """Whether it stays silent."""
+    def is_silent(self) -> bool:
+        """Whether no message comes within SILENCE_S."""
         try:
             self.messages.get(timeout=SILENCE_S)
         except queue.Empty:
             return True
         return False
 
-    def say_goodbye(self) -> None:
-        """DISCONNECT."""
+    def disconnect(self) -> None:
+        """Send DISCONNECT, and stop the thread."""
         self.client.disconnect()
         self.client.loop_stop()
 
-    def die(self) -> None:
-        """Cut the connection without a word."""
+    def cut(self) -> None:
+        """Close the socket without DISCONNECT."""
         connection = self.client.socket()
         if isinstance(connection, socket.socket):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,14 +1,14 @@
-"""Messages to the engine, and what it got of them."""
+"""Payloads to the engine, and those that it received."""
 
 import asyncio
 
-from tests.broker.caller import Caller
+from tests.broker.paho_client import PahoClient
 
 
 def payload(number: int) -> bytes:
     return f'{{"id":"n{number}","text":"grün"}}'.encode()
 
 
-async def heard(engine: Caller, count: int) -> list[tuple[str, bytes]]:
+async def received(engine: PahoClient, count: int) -> list[tuple[str, bytes]]:
     messages = await asyncio.to_thread(lambda: [engine.next() for _ in range(count)])
     return [(message.topic, bytes(message.payload)) for message in messages]
