@@ -100,8 +100,8 @@ class Rerun:
             first = Step()
         self._observed.update({fact.device: fact.at_us for fact in recorded.observed})
         state = prune(self._state, now_us)
-        if recorded.opened:
-            state = msgspec.structs.replace(state, policy_text=recorded.opened[0].policy)
+        if in_force := [fact.policy for fact in recorded.opened if not fact.patient]:  # else it was reassigned
+            state = msgspec.structs.replace(state, policy_text=in_force[0])
         self._state, step = self._advanced(state, recorded.facts, before_seq, now_us, tokens)
         self.records.update({each.token: each for each in step.records})
         return Step(step.facts, (*first.outcomes, *step.outcomes), step.records)

@@ -14,7 +14,7 @@ fact is placed by its anchor, the instant that it is about, and not by its own i
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 import msgspec
 
@@ -302,7 +302,7 @@ def segment_at(source: FactsByKey, key: Key, at_us: int, idle_us: int) -> Segmen
             key=lambda each: (max(each.first_us - at_us, 0), -each.first_us),
             default=None,
         )
-        if earlier is not None and (chosen is None or chosen is pieces[0]) and _may_link(earlier, chosen, at_us):
+        if earlier is not None and not _is_cut_off(chosen, pieces) and _may_link(earlier, chosen, at_us):
             first_us = earlier.at_us - _WINDOW_US
         elif later is not None and chosen is not None and chosen is pieces[-1] and later.at_us <= chosen.end_us:
             last_us = later.at_us + _WINDOW_US
@@ -333,16 +333,26 @@ def _pieces(facts: Iterable[AnyFact], idle_us: int) -> list[_Piece]:
             pieces.append(_Piece([], fact.at_us, 0, reach_us))
         piece = pieces[-1]
         piece.facts.append(fact)
-        if isinstance(fact, CoolingStarted | CoolingStopped):
+        if _moves_coolant(fact):
             piece.running = isinstance(fact, CoolingStarted)
         piece.end_us = FOREVER if piece.running else max(each.at_us for each in piece.facts[-1:]) + reach_us
     return pieces
+
+
+def _is_cut_off(piece: _Piece | None, pieces: Iterable[_Piece]) -> bool:
+    """Whether it is sure that the cap was idle before the piece: it may run already when the first one begins."""
+    before = () if piece is None else (each for each in pieces if each.first_us < piece.first_us)
+    return any(_moves_coolant(fact) for each in before for fact in each.facts)
 
 
 def _may_link(earlier: AnyFact, piece: _Piece | None, at_us: int) -> bool:
     """Whether `earlier`, the last fact before the window, may belong to the piece at its beginning."""
     first_us = at_us if piece is None else min(piece.first_us, at_us)
     return not isinstance(earlier, CoolingStopped) or first_us - earlier.at_us <= BEFORE_US
+
+
+def _moves_coolant(fact: AnyFact) -> TypeGuard[CoolingStarted | CoolingStopped]:
+    return isinstance(fact, CoolingStarted | CoolingStopped)
 
 
 def _makes_segments(fact: AnyFact) -> bool:

@@ -20,11 +20,13 @@ from gateway.session.attribution import Session, sessions
 from gateway.session.charges import Charge
 from gateway.session.facts import (
     AnyFact,
+    CapRef,
     ClockStepped,
     Key,
     SessionOpened,
     UnitShared,
     UnitSharingEnded,
+    cap_key,
 )
 from gateway.session.increments import Change, fold
 from gateway.session.known_facts import KnownFacts
@@ -329,9 +331,19 @@ def _opening(session: Session, state: TrackerState, now_us: int, draw: Callable[
         known_at_us=now_us,
         token=token,
         cap=session.cap,
-        policy=state.policy_text,
+        policy=_policy_text(session.cap, session, state),
         patient=session.patient if session.reassigned else "",
     )
+
+
+def _policy_text(cap: CapRef, session: Session, state: TrackerState) -> str:
+    """The policy in force; of cooling that was another's until it was reassigned, the one that it was opened under."""
+    before = [
+        fact
+        for fact in state.facts.between(cap_key(cap), session.opened_us, session.opened_us)
+        if isinstance(fact, SessionOpened)
+    ]
+    return before[0].policy if session.reassigned and before else state.policy_text
 
 
 def _outcomes(

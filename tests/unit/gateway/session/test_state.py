@@ -30,6 +30,7 @@ from gateway.session.flags import HeldReason
 from gateway.session.increments import Change, Op
 from gateway.session.outcome import Missing, SessionChange
 from gateway.session.policy import Policy
+from gateway.session.state import inspect
 from tests.unit.gateway.session.live_tracker import Live, Memory
 
 CASES = read_cases((Path(__file__).parents[3] / "data" / "sessions.json").read_bytes(), "sessions")
@@ -235,6 +236,21 @@ def test_a_session_of_weeks_ago_is_reassigned_and_not_the_one_of_today(memory: M
 
 
 @pytest.mark.parametrize("memory", Memory)
+def test_a_cap_out_of_sight_for_days_keeps_the_sessions_of_all_who_were_bound_meanwhile(memory: Memory) -> None:
+    """Their bindings came when the gateway was back, and nobody had seen the cap stop."""
+    live, back_us = Live(APPROVED, memory), minutes(51 * 60)
+    live.play([started(minutes(0))])
+    for hour in (19, 43, 47):
+        binding = msgspec.structs.replace(bound(f"p{hour}", minutes(hour * 60)), known_at_us=back_us + hour)
+        live.learn([binding], binding.known_at_us)
+    now_us = back_us + MINUTE_US
+    live.learn([stopped(now_us)], now_us)
+    state = live.whole_state()
+    patients = {inspected[0].patient for token in live.records if (inspected := inspect(state, token, {}, now_us))}
+    assert patients == {"p19", "p43", "p47"}
+
+
+@pytest.mark.parametrize("memory", Memory)
 def test_what_nobody_claimed_is_reassigned_weeks_later_and_stays_so(memory: Memory) -> None:
     live = Live(APPROVED, memory)
     live.play([started(minutes(0)), stopped(minutes(60))])
@@ -294,6 +310,31 @@ def test_a_restart_under_another_policy_changes_nothing_of_a_session(policy: Pol
     for live in (undisturbed, restarted):
         live.observe_until(minutes(100 * 60))
     assert len(restarted.charges) == 1
+    assert (restarted.changes, restarted.published, restarted.charges) == (
+        undisturbed.changes,
+        undisturbed.published,
+        undisturbed.charges,
+    )
+
+
+@pytest.mark.parametrize("policy", list(other_policies()), ids=(*Policy.__struct_fields__, "windows"))
+def test_what_is_reassigned_under_another_policy_keeps_the_one_it_was_counted_by(policy: Policy) -> None:
+    """It was cooling when the former policy was in force: only whose it is was wrong."""
+    wrong = [bound("p1", minutes(-10)), started(minutes(-8)), stopped(minutes(40)), started(minutes(50))]
+    facts = [*wrong, stopped(minutes(80))]
+    now_us = minutes(0) + 4 * 24 * HOUR_US
+    moved = PatientReassigned(
+        at_us=now_us, known_at_us=now_us, cap=CAP, from_patient="p1", to_patient="p2", began_before_us=minutes(80)
+    )
+    undisturbed, restarted = Live(APPROVED), Live(APPROVED)
+    for live in (undisturbed, restarted):
+        live.play([*facts, *infusion("p2", minutes(5), minutes(30))])
+        live.observe_until(minutes(200))
+    restarted.restart(minutes(300), policy)
+    for live in (undisturbed, restarted):
+        live.learn([moved], now_us)
+        live.observe_until(now_us + 100 * HOUR_US)
+    assert [change.op for _, change in undisturbed.changes] == [Op.EMIT]
     assert (restarted.changes, restarted.published, restarted.charges) == (
         undisturbed.changes,
         undisturbed.published,
