@@ -20,7 +20,7 @@ from gateway.control.units import with_swaps
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.messages.cloudevents import Origin
-from gateway.messages.notation import Notation
+from gateway.messages.notation import Mode, Notation
 from gateway.monitoring.alarms import Alarms
 from gateway.monitoring.metrics import LoopLag
 from gateway.monitoring.monitor import Monitor
@@ -119,8 +119,11 @@ class Gateway:
             clock,
             counters,
             resends=config.receipts.resends,
-            overheard=Overheard(units, self._shared.notice),
-            left_over=left_over(config.site, [*INBOUND.values(), UNIT_STATUS], [*inbound, units]),
+            overheard=[Overheard(units, self._shared.notice)],
+            left_over=[
+                *left_over(config.site, [*INBOUND.values(), UNIT_STATUS], [*inbound, units]),
+                *(Topics(config.site, config.id, each).status.topic for each in Mode if each is not config.mode),
+            ],
         )
         self._monitor = Monitor(
             config.policy,

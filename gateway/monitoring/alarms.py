@@ -39,6 +39,7 @@ class AlarmCode(StrEnum):
     CONSENT_NEEDED = "consent-needed"
     TOPIC_REFUSED = "topic-refused"
     SUBSCRIPTION_REFUSED = "subscription-refused"
+    CLIENT_ID_TAKEN = "client-id-taken"
     NOBODY_LISTENS = "nobody-listens"
     MESSAGES_WAIT = "messages-wait"
     MESSAGE_REJECTED = "message-rejected"
@@ -81,6 +82,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     units_shared: Sequence[UnitShared] = ()
     held_topics: Mapping[str, int] = {}  # with the broker's reason code
     refused_filters: Mapping[str, int] = {}  # of subscriptions, likewise
+    rival_of: str = ""  # the client id that another client seems to use as well
     oldest_unsent_s: float = 0.0
     oldest_unreceipted_s: float = 0.0
     oldest_stored_s: float = 0.0
@@ -139,13 +141,19 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
 
 
 def _of_the_broker(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
-    """What the broker refuses."""
+    """What the broker refuses, and whom else it serves in our place."""
     refused = [topic for topic, reason in now.held_topics.items() if reason >= REFUSED_FROM]
     if refused:
         yield AlarmCode.TOPIC_REFUSED, f"the broker refuses {', '.join(refused)}; see its access list"
     if now.refused_filters:
         text = f"the broker lets us not hear {', '.join(now.refused_filters)}; see its access list"
         yield AlarmCode.SUBSCRIPTION_REFUSED, text
+    if now.rival_of:
+        text = (
+            f"the broker ends our connections for another client of the id {now.rival_of}, as it seems; each gets the "
+            f"other's messages: is a second box running with this configuration?"
+        )
+        yield AlarmCode.CLIENT_ID_TAKEN, text
     unheard = [topic for topic, reason in now.held_topics.items() if reason == NOBODY_LISTENS]
     if unheard:
         yield AlarmCode.NOBODY_LISTENS, f"nobody is subscribed to {', '.join(unheard)}; is the engine connected?"

@@ -31,6 +31,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     mqtt_connected: bool
     unheard: tuple[str, ...] = ()  # topic filters that the broker does not let us subscribe to
+    client_id_taken: bool = False  # another client seems to use it as well
     units_up: tuple[str, ...]
     units_down: tuple[str, ...]
     oldest_unsent_s: float | None  # None: all is sent
@@ -44,6 +45,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         findings = {
             "the broker is not connected": not self.mqtt_connected,
             f"the broker refuses subscriptions: {', '.join(self.unheard)}": bool(self.unheard),
+            "another client uses the client id": self.client_id_taken,
             "polling stands still": idle,
             f"messages wait longer than {UNSENT_S:.0f} s": late,
             "the engine rejected messages": bool(self.rejected),

@@ -1,7 +1,7 @@
 """Consumes inbound messages; each is acknowledged only after its handler has returned, which is after the commit."""
 
 import traceback
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 import msgspec
 
@@ -13,10 +13,11 @@ Handler = Callable[[str, bytes], Awaitable[None]]
 
 
 class Overheard(msgspec.Struct, frozen=True):
-    """A subscription at QoS 0 to messages between other clients; they are lost while the gateway is offline."""
+    """A subscription at QoS 0 to messages that are lost while the gateway is offline."""
 
     pattern: str  # topic filter, with `+` alone
     take: Callable[[str, bytes], None]  # must not block or raise
+    with_retained: bool = False  # also retained messages
 
     def covers(self, topic: str) -> bool:
         """Whether the filter matches the topic."""
@@ -34,18 +35,19 @@ async def consume(
     handler: Handler,
     left_over: LeftOver,
     counters: MqttCounters,
-    overheard: Overheard | None = None,
+    overheard: Sequence[Overheard] = (),
 ) -> None:
     """Call `handler(topic, payload)` for every message of `topics`, one after the other, until the connection ends.
 
-    Messages that `overheard` covers go to it instead; those of other topics are dropped. Retained messages are ignored.
+    Messages that `overheard` covers go to it instead; other retained ones are ignored, those of other topics dropped.
     Raises Disconnected, or HandlerFailed if the handler raised.
     """
     async for message in connection.messages():
-        if message.retain:
+        heard = next((each for each in overheard if each.covers(message.topic)), None)
+        if heard is not None and (heard.with_retained or not message.retain):
+            heard.take(message.topic, message.payload)
+        elif message.retain:
             counters.inbound_retained += 1
-        elif overheard is not None and overheard.covers(message.topic):
-            overheard.take(message.topic, message.payload)
         elif message.topic not in topics:
             await left_over.drop(connection, message.topic)
         else:

@@ -45,4 +45,4 @@ def announcements(
     def farewell(epoch: int) -> OutgoingMessage:
         return message(GatewayState.OFFLINE, epoch, None, "farewell", StatusReason.SHUTDOWN)
 
-    return Announcements(birth, will, farewell)
+    return Announcements(destination.topic, birth, will, farewell)

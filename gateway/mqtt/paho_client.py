@@ -39,7 +39,7 @@ from gateway.mqtt.paho_glue import (
     translated,
 )
 from gateway.mqtt.pending_acks import PendingAcks
-from gateway.mqtt.types import PACKET_TOO_LARGE, Disconnected, MqttSettings, OutgoingMessage
+from gateway.mqtt.types import KEEPALIVE_TIMEOUT, PACKET_TOO_LARGE, Disconnected, MqttSettings, OutgoingMessage
 
 LARGEST_INBOX = 1000  # inbound QoS 0 messages waiting; later ones are dropped
 LARGEST_PACKET = 268_435_460  # MQTT's own limit, bytes
@@ -281,9 +281,10 @@ class PahoConnection(aiomqtt.Client):
         properties: Properties | None = None,
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._lose(Disconnected(str(reason_code), reason_code.value))
+            self._lose(Disconnected(str(reason_code), reason_code.value, by_broker=True))
         else:
-            self._lose(Disconnected(self._last_error.text or str(reason_code)))
+            by_broker = reason_code.value != KEEPALIVE_TIMEOUT
+            self._lose(Disconnected(self._last_error.text or str(reason_code), by_broker=by_broker))
 
     def _on_publish(
         self, client: paho.Client, userdata: object, mid: int, reason_code: ReasonCode, properties: Properties

@@ -14,10 +14,10 @@ from gateway.mqtt.consumer import Handler, Overheard, consume
 from gateway.mqtt.left_over import LeftOver
 from gateway.mqtt.relay import Relay, WaitingRows
 from gateway.mqtt.retry import backoff_s
+from gateway.mqtt.rivals import Rivals
 from gateway.mqtt.subscriptions import Subscription, Subscriptions
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.types import (
-    TAKEN_OVER,
     BadTls,
     ConnectRefused,
     Disconnected,
@@ -36,7 +36,6 @@ log = logging.getLogger("capgate.mqtt")
 FIRST_RECONNECT_S = 0.2
 LONGEST_RECONNECT_S = 60.0
 STABLE_S = 30.0  # a connection that lasted this long resets the back-off; shorter ones let it grow
-RIVAL_WAIT_S = 30.0  # least wait after another client took the client id, so that two gateways do not alternate
 FAREWELL_S = 2.0
 
 
@@ -51,6 +50,7 @@ class ConnectionInfo(msgspec.Struct, frozen=True):
 class Announcements(msgspec.Struct, frozen=True):
     """Makes the gateway's status messages: all on one topic."""
 
+    topic: str
     birth: Callable[[ConnectionInfo], OutgoingMessage]
     will: Callable[[int], OutgoingMessage]  # takes the epoch of the connection it is for
     farewell: Callable[[int], OutgoingMessage]
@@ -71,7 +71,7 @@ class MqttService:
         counters: MqttCounters,
         chance: Callable[[], float] = random.random,
         resends: ResendRules = DEFAULT_RULES,
-        overheard: Overheard | None = None,
+        overheard: Sequence[Overheard] = (),
         left_over: Sequence[str] = (),
     ) -> None:
         self.protocol = ""  # of the connection, "" without one
@@ -86,14 +86,17 @@ class MqttService:
         self._clock = clock
         self._chance = chance
         self._resends = resends
-        self._overheard = overheard
+        self._rivals = Rivals()
+        own_status = Overheard(announcements.topic, self._hear_status, with_retained=True)
+        self._overheard = (*overheard, own_status)
         self._left_over = LeftOver(left_over, counters)
         wanted = [Subscription(topic) for topic in inbound_topics]
-        wanted += [] if overheard is None else [Subscription(overheard.pattern, qos=0)]
+        wanted += [Subscription(each.pattern, each.with_retained, qos=0) for each in self._overheard]
         self._subscriptions = Subscriptions(wanted, counters, chance)
         self._relay: Relay | None = None
         self._connection: Connection | None = None
         self._epoch = 0
+        self._began_s: float | None = None  # the connection, by the event loop's clock
 
     @property
     def connected(self) -> bool:
@@ -111,6 +114,16 @@ class MqttService:
         return self._subscriptions.refused
 
     @property
+    def has_rival(self) -> bool:
+        """Whether another client seems to use our client id, and each takes the other's messages."""
+        return self._rivals.present(asyncio.get_running_loop().time())
+
+    @property
+    def client_id(self) -> str:
+        """Under which it connects."""
+        return self._settings.client_id
+
+    @property
     def drained(self) -> bool:
         """Whether the broker has every row that it accepts now; True without a connection."""
         return self._relay is None or self._relay.drained
@@ -126,20 +139,24 @@ class MqttService:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
-            began_s = loop.time()
+            attempted_s = loop.time()
             error = await in_own_task(self._one_connection())
-            failures = 1 if loop.time() - began_s >= STABLE_S else failures + 1
+            failures = 1 if loop.time() - attempted_s >= STABLE_S else failures + 1
             self._note_loss(error)
             delay_s = backoff_s(failures, self._chance(), FIRST_RECONNECT_S, LONGEST_RECONNECT_S)
-            rival = isinstance(error, Disconnected) and error.reason == TAKEN_OVER
-            await asyncio.sleep(RIVAL_WAIT_S * (1 + self._chance()) if rival else delay_s)
+            self._rivals.ended(error, self._began_s, loop.time())
+            await asyncio.sleep(max(delay_s, self._rivals.wait_s(self._chance())))
 
     async def _one_connection(self) -> MqttDown:
         """Connect and work until the connection ends; returns why it did."""
         failure: MqttDown = Disconnected("ended")
         self._epoch = max(self._epoch + 1, self._clock.now().utc_us // 1_000)
+        will = self._announcements.will(self._epoch)
+        self._began_s = None
         try:
-            async with connect(self._settings, self._announcements.will(self._epoch)) as connection:
+            async with connect(self._settings, will) as connection:
+                self._began_s = asyncio.get_running_loop().time()
+                self._rivals.publishes(will.payload)
                 try:
                     await self._work(connection)
                 except asyncio.CancelledError:
@@ -155,8 +172,10 @@ class MqttService:
         info = ConnectionInfo(self._epoch, connection.protocol, connection.session_present)
         await self._left_over.unsubscribe(connection)
         await self._subscriptions.ask(connection)
+        birth = self._announcements.birth(info)
+        self._rivals.publishes(birth.payload)
         with suppress(PublishRefused):  # the relay meets the same refusal and reports it
-            await connection.publish(self._announcements.birth(info))
+            await connection.publish(birth)
         self._note_return(info)
         self._connection = connection
         self._relay = Relay(connection, self._outbox, self._clock, self._chance, self.counters, self._resends)
@@ -165,6 +184,9 @@ class MqttService:
             group.create_task(self._telemetry.run(connection))
             group.create_task(self._consume(connection))
             group.create_task(self._subscriptions.ask_again(connection))
+
+    def _hear_status(self, _: str, payload: bytes) -> None:
+        self._rivals.status_heard(payload, asyncio.get_running_loop().time())
 
     async def _consume(self, connection: Connection) -> None:
         await consume(connection, self._inbound_topics, self._handler, self._left_over, self.counters, self._overheard)

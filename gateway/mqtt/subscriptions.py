@@ -17,6 +17,7 @@ class Subscription(msgspec.Struct, frozen=True):
     """A topic filter and how to subscribe to it."""
 
     filter: str
+    with_retained: bool = False
     qos: int = 1  # 0: the broker keeps nothing of it while we are away
 
 
@@ -45,7 +46,7 @@ class Subscriptions:
 
     async def _ask_for(self, wanted: Subscription, connection: Connection) -> None:
         try:
-            await connection.subscribe([wanted.filter], qos=wanted.qos)
+            await connection.subscribe([wanted.filter], wanted.with_retained, wanted.qos)
         except PublishRefused as refusal:
             self._counters.subscriptions_refused += 1
             if wanted.filter not in self.refused:

@@ -14,6 +14,7 @@ UNSUPPORTED_PROTOCOL = 0x84
 BAD_CREDENTIALS = 0x86
 NOT_AUTHORIZED = 0x87
 PACKET_TOO_LARGE = 0x95
+KEEPALIVE_TIMEOUT = 0x8D
 TAKEN_OVER = 0x8E  # session taken over: another client connected with the same client id
 KEEPALIVE_S = 15  # unless a site says otherwise
 
@@ -104,15 +105,19 @@ class Unreachable(MqttDown):
 
 
 class Disconnected(MqttDown):
-    """An established connection ended. `reason` is the broker's MQTT 5 reason code, None where it gave none."""
+    """An established connection ended.
 
-    def __init__(self, detail: str, reason: int | None = None) -> None:
+    `reason` is the broker's MQTT 5 reason code, None where it gave none. `by_broker`: its side ended it, not ours.
+    """
+
+    def __init__(self, detail: str, reason: int | None = None, *, by_broker: bool = False) -> None:
         super().__init__(detail)
         self.reason = reason
+        self.by_broker = by_broker
 
     def again(self) -> "Disconnected":
         """A copy for another waiter: a raised exception must not be shared, as it collects its traceback."""
-        return Disconnected(str(self), self.reason)
+        return Disconnected(str(self), self.reason, by_broker=self.by_broker)
 
 
 class ConnectRefused(MqttDown):

@@ -53,6 +53,7 @@ class Gateway:
         self._committed = 0
         self._writing = asyncio.Lock()  # one batch at a time, as in the pipeline
         announcements = Announcements(
+            STATUS,
             self._birth,
             lambda epoch: OutgoingMessage(STATUS, f"lost {epoch}".encode(), retain=True),
             lambda epoch: OutgoingMessage(STATUS, f"stopped {epoch}".encode(), retain=True),

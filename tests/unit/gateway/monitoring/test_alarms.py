@@ -37,6 +37,7 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.CONSENT_NEEDED: AlarmInputs(units_down={"cap-07": UnitDown(FaultKind.NEEDS_CONSENT, UNREACHABLE_S)}),
     AlarmCode.TOPIC_REFUSED: AlarmInputs(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x87}),
     AlarmCode.SUBSCRIPTION_REFUSED: AlarmInputs(refused_filters={"capgate/v1/s/ehr/in/hl7": 0x87}),
+    AlarmCode.CLIENT_ID_TAKEN: AlarmInputs(rival_of="capgate-g"),
     AlarmCode.NOBODY_LISTENS: AlarmInputs(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x10}),
     AlarmCode.MESSAGES_WAIT: AlarmInputs(oldest_unsent_s=UNSENT_S),
     AlarmCode.MESSAGE_REJECTED: AlarmInputs(rejected=2),
