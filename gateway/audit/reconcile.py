@@ -70,16 +70,17 @@ def reconcile(
 
     `unopened` are tokens of entries without a session; `proofs_of` gives the delivery states of a session's messages.
     """
-    return Reconciled(tuple(_place(each, proofs_of(each.token)) for each in sessions), tuple(sorted(unopened)))
+    return Reconciled(tuple(place(each, proofs_of(each.token)) for each in sessions), tuple(sorted(unopened)))
 
 
-def _place(session: RecordedSession, proofs: Mapping[str, Proof]) -> Placed:
-    place, reason = _place_of(session)
+def place(session: RecordedSession, proofs: Mapping[str, Proof]) -> Placed:
+    """The session's place; `proofs` are the delivery states of its messages."""
+    where, reason = _place_of(session)
     as_shown = {Proof.ORDERED: Proof.UNPROVEN, Proof.STORED: Proof.PENDING}
     known = {key: as_shown.get(proof, proof) for key, proof in proofs.items()}
     of_charges = {each.key: known.get(each.key, Proof.UNPROVEN) for each in session.charges}
     attained, charged = len(session.increments), charged_units(session.charges)
-    return Placed(session.token, place, reason, attained, charged, of_charges, session.counted.opened.at_us)
+    return Placed(session.token, where, reason, attained, charged, of_charges, session.counted.opened.at_us)
 
 
 def _place_of(session: RecordedSession) -> tuple[SessionPlace, str]:

@@ -3,6 +3,7 @@
 import click
 
 from gateway.cli.ledger_copies import backup, export, key
+from gateway.cli.ledger_list import list_
 from gateway.cli.ledger_reconcile import reconcile
 from gateway.cli.ledger_show import show
 from gateway.cli.ledger_verify import verify
@@ -17,5 +18,5 @@ def command() -> None:
     """Verify, show and export what a gateway recorded."""
 
 
-for each in (verify, show, export, backup, reconcile, key):
+for each in (verify, list_, show, export, backup, reconcile, key):
     command.add_command(each)

@@ -8,10 +8,12 @@ from pathlib import Path
 import click
 import msgspec
 
+from gateway.audit.listing import listed
 from gateway.audit.reconcile import Reconciled, SessionPlace
 from gateway.audit.reconcile import reconcile as reconcile_sessions
 from gateway.audit.sessions import sessions_of_days, unopened
 from gateway.audit.stream import open_snapshot
+from gateway.cli.ledger_list import write_table
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
 from gateway.ledger.deliveries import Proof, proofs_of
 
@@ -28,8 +30,18 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--day", type=_DAY, help="One day, by the calendar of each session's policy.")
 @click.option("--from", "first", type=_DAY, help="The first of several days.")
 @click.option("--to", "last", type=_DAY, help="The last of them; the first alone if left out.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the sessions as a table, the sums to standard error.")
+@click.option("--identify", is_flag=True, help="The table has the visits' numbers.")
 @JSON
-def reconcile(ledger: Path, day: datetime | None, first: datetime | None, last: datetime | None, as_json: bool) -> None:
+def reconcile(
+    ledger: Path,
+    day: datetime | None,
+    first: datetime | None,
+    last: datetime | None,
+    as_csv: bool,
+    identify: bool,
+    as_json: bool,
+) -> None:
     """List the sessions of a day, or of several, by what became of them; none may be left over.
 
     Sessions seen = charged + held + incomplete + explained + rejected + corrected + provisional. Of charges and credits
@@ -37,10 +49,13 @@ def reconcile(ledger: Path, day: datetime | None, first: datetime | None, last: 
     """
     days = _days(day, first, last)
     with refusing(), open_snapshot(ledger) as connection:
-        found = reconcile_sessions(
-            sessions_of_days(connection, *days), unopened(connection), partial(proofs_of, connection)
-        )
-    if as_json:
+        recorded = tuple(sessions_of_days(connection, *days))
+        found = reconcile_sessions(recorded, unopened(connection), partial(proofs_of, connection))
+        rows = [listed(connection, each, identify=identify) for each in recorded] if as_csv else []
+    if as_csv:
+        write_table(rows)
+        _sum_up(found, days, to_stderr=True)
+    elif as_json:
         click.echo(msgspec.json.encode(_content(found, days)))
     else:
         _show(found, days)
@@ -78,10 +93,14 @@ def _show(found: Reconciled, days: tuple[date, date]) -> None:
     for each in found.placed:
         units = f"{each.attained} attained, {each.charged} charged"
         click.echo(f"{each.session}  {each.place:<12}{units:<26}{each.reason}".rstrip())
+    _sum_up(found, days, to_stderr=False)
+
+
+def _sum_up(found: Reconciled, days: tuple[date, date], *, to_stderr: bool) -> None:
     for token in found.unopened:
-        click.echo(f"{token}  has entries and was never opened")
+        click.echo(f"{token}  has entries and was never opened", err=to_stderr)
     parts = " + ".join(f"{found.count(place)} {place}" for place in SessionPlace)
     name = " to ".join(map(str, dict.fromkeys(days)))
-    click.echo(f"{name}: {len(found.placed)} seen = {parts}, remainder {found.remainder}")
+    click.echo(f"{name}: {len(found.placed)} seen = {parts}, remainder {found.remainder}", err=to_stderr)
     charges = ", ".join(f"{found.proven[proof]} {proof}" for proof in SHOWN)
-    click.echo(f"charges and credits at the engine: {charges}")
+    click.echo(f"charges and credits at the engine: {charges}", err=to_stderr)

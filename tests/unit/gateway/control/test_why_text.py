@@ -8,6 +8,7 @@ from gateway.control import why_text
 from gateway.control.why_text import sentences
 from gateway.session.facts import AnyFact
 from gateway.session.flags import HeldReason
+from gateway.session.held_texts import HELD_TEXTS
 from gateway.session.policy import Policy
 from gateway.session.why import Cause, Ending, Obstacle, why
 from tests.unit.gateway.session.session_timelines import at, day, pause, resume, start, stop
@@ -47,7 +48,7 @@ def test_a_second_that_is_missing_is_said() -> None:
 @pytest.mark.parametrize(
     ("words", "needed"),
     [
-        (why_text.HELD_TEXTS, set(HeldReason)),
+        (HELD_TEXTS, set(HeldReason)),
         (why_text.OBSTACLE_TEXTS, set(Obstacle)),
         (why_text.CAUSE_TEXTS, set(Cause) - {Cause.COUNTED}),
         (why_text.ENDING_TEXTS, set(Ending)),

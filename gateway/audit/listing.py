@@ -1,0 +1,83 @@
+"""Sessions as rows of a list: one row a session, with its units, its charge and, in words, why nothing was charged."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+
+import msgspec
+
+from gateway.audit.reconcile import Placed, SessionPlace, place
+from gateway.audit.sessions import RecordedSession, opened_on, origin_of, session
+from gateway.ledger import read_back, reads
+from gateway.ledger.deliveries import Proof, proofs_of
+from gateway.ledger.entry import subject_of
+from gateway.session.facts import SessionOpened
+from gateway.session.flags import HeldReason
+from gateway.session.held_texts import HELD_TEXTS
+from gateway.session.spans import US_PER_MINUTE, US_PER_S
+
+_IDLE_US = 1800 * US_PER_S
+
+
+class ListedSession(msgspec.Struct, frozen=True, kw_only=True):
+    """One session; the order of the fields is that of the columns."""
+
+    day: date  # on which it opened, by its policy's calendar
+    opened_at: str  # local, with its offset
+    session: str
+    caps: str
+    visit: str  # "" unless it was asked for and is known
+    place: SessionPlace
+    why: str  # in words, of every place but a plain charge
+    counted_minutes: float
+    chart_minutes: int  # by subtraction of HH:MM
+    attained: int
+    charged: int
+    engine: str  # delivery states of its charges and credits
+
+
+def listed(connection: sqlite3.Connection, recorded: RecordedSession, *, identify: bool) -> ListedSession:
+    """The session's row; with `identify` it has the visit's number."""
+    placed = place(recorded, proofs_of(connection, recorded.token))
+    assessment, opened = recorded.counted.outcome.assessment, recorded.counted.opened
+    patient = recorded.counted.session.patient
+    identity = reads.identity(connection, patient) if identify and patient else None
+    local = datetime.fromtimestamp(opened.at_us // US_PER_S, UTC).astimezone(recorded.policy.zone)
+    caps = assessment.caps or (opened.cap,)
+    return ListedSession(
+        day=opened_on(opened),
+        opened_at=local.isoformat(),
+        session=recorded.token,
+        caps=" ".join(f"{cap.device}:{cap.channel}" for cap in caps),
+        visit="" if identity is None else identity.visit or "",
+        place=placed.place,
+        why=_in_words(placed),
+        counted_minutes=round(assessment.net_us / US_PER_MINUTE, 2),
+        chart_minutes=assessment.chart_minutes,
+        attained=placed.attained,
+        charged=placed.charged,
+        engine=" ".join(sorted(_counted(placed.proofs))),
+    )
+
+
+def sessions_of_visit(connection: sqlite3.Connection, visit: str) -> Iterator[RecordedSession]:
+    """All sessions of a visit, in the order of opening. Raises LedgerDamaged."""
+    subjects = {subject_of(origin_of(connection).salt, visit), *reads.subjects(connection, [visit]).values()}
+    found = read_back.read_back(connection, read_back.treatments(connection, subjects), (), _IDLE_US)
+    opened = {fact.token: fact.at_us for fact in found.facts if isinstance(fact, SessionOpened)}
+    for token in sorted(opened, key=lambda each: (opened[each], each)):
+        recorded = session(connection, token)
+        if recorded.counted.session.patient in subjects:
+            yield recorded
+
+
+def _in_words(placed: Placed) -> str:
+    if placed.place is not SessionPlace.HELD:
+        return placed.reason
+    return "; ".join(HELD_TEXTS[HeldReason(code)] for code in placed.reason.split(", "))
+
+
+def _counted(proofs: Mapping[str, Proof]) -> Iterator[str]:
+    for proof in Proof:
+        if count := sum(each is proof for each in proofs.values()):
+            yield f"{count} {proof}"
