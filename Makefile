@@ -57,6 +57,7 @@ bench: .venv/.ready-dev
 	tests/install-tools
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.assessment
+	$(BIN)/python -m tests.bench.noise
 	$(BIN)/python -m tests.bench.slow_disk
 	$(BIN)/python -m tests.bench.drain
 	$(BIN)/python -m tests.bench.start
