@@ -1,8 +1,7 @@
 """Messages of other wards: they leave nothing in ledger and memory, and cost one reading and a few look-ups."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -15,40 +14,24 @@ MESSAGES = 30
 MOST_LOOK_UPS = 3  # of a message: its visits, its numbers, and whether an old number is known
 
 
-@pytest.fixture
-def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """How often a message was read, and how often the ledger was asked."""
-    counts = {"read": 0, "asked": 0}
-
-    def count(owner: Any, name: str, what: str) -> None:
-        whole: Callable[..., Any] = getattr(owner, name)
-
-        def counting(*arguments: Any, **named: Any) -> Any:
-            counts[what] += 1
-            return whole(*arguments, **named)
-
-        monkeypatch.setattr(owner, name, counting)
-
-    count(message_reader, "read_message", "read")
-    count(Worker, "run", "asked")
-    return counts
-
-
 async def ward(suite: Suite) -> None:
     await suite.infusion_over()
     await cool(suite)
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-async def test_they_leave_no_entry_and_are_read_once(kind: str, tmp_path: Path, counted: dict[str, int]) -> None:
+async def test_they_leave_no_entry_and_are_read_once(kind: str, tmp_path: Path) -> None:
     async with running(configured(tmp_path, WORDS)) as suite:
         await ward(suite)
         before, state = len(await suite.ledger.entries()), suite.pipeline.state
-        counted.update(read=0, asked=0)
-        for number in range(MESSAGES):
-            assert len(await suite.pipeline.message("any", FOREIGN[kind](number))) == 1
-        assert counted["read"] == MESSAGES
-        assert counted["asked"] <= MOST_LOOK_UPS * MESSAGES
+        with (
+            patch.object(message_reader, "read_message", wraps=message_reader.read_message) as read,
+            patch.object(Worker, "run", autospec=True, side_effect=Worker.run) as asked,
+        ):
+            for number in range(MESSAGES):
+                assert len(await suite.pipeline.message("any", FOREIGN[kind](number))) == 1
+        assert read.call_count == MESSAGES
+        assert asked.call_count <= MOST_LOOK_UPS * MESSAGES
         assert len(await suite.ledger.entries()) == before
         assert suite.pipeline.state is state
 
