@@ -51,10 +51,10 @@ def dribbled(pause_s: float) -> Fault:
 
 
 class FarEnd:
-    """The unit's side. Set `heard` to a function that takes each request's bytes; `send` answers."""
+    """The unit's side. Set `on_request` to a function that takes each request's bytes; `send` answers."""
 
     def __init__(self) -> None:
-        self.heard: Callable[[bytes], None] = lambda data: None
+        self.on_request: Callable[[bytes], None] = lambda data: None
         self.faults: deque[Fault] = deque()
         self.refuses = False  # whether the next attempt to open fails
         self.openings = 0
@@ -95,7 +95,7 @@ class _MemoryLink(ByteLink):
 
     def write(self, data: bytes) -> None:
         self.inbox.check()
-        self._far_end.heard(data)
+        self._far_end.on_request(data)
 
     def close(self) -> None:
         self.inbox.lost("closed")

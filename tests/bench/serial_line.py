@@ -61,18 +61,18 @@ class Wire(msgspec.Struct, frozen=True):
 
 def unit(descriptor: int, wire: Wire) -> None:
     """Answers for ever, at the wire's pace."""
-    spoken = dialect(DialectName.MODBUS_RTU)
+    codec = dialect(DialectName.MODBUS_RTU)
     buffer = b""
     while True:
         buffer += os.read(descriptor, REQUEST_BYTES)
         if len(buffer) < REQUEST_BYTES:
             continue
         heard_at = time.perf_counter()
-        request = spoken.scan_request(buffer)
+        request = codec.scan_request(buffer)
         buffer = b""
         if not isinstance(request, Request):
             raise TypeError(f"not a request: {request}")
-        reply = spoken.encode_reply(request, (0xFFD6,) * wire.registers)
+        reply = codec.encode_reply(request, (0xFFD6,) * wire.registers)
         at = heard_at + (REQUEST_BYTES + SILENCE_CHARACTERS) * wire.character_s + UNIT_DELAY_S
         for start in range(0, len(reply), CHUNK_BYTES):
             chunk = reply[start : start + CHUNK_BYTES]

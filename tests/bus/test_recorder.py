@@ -92,8 +92,8 @@ class Planted(ModbusRtu):
     def encode(self, query, transaction):
         return bytes.fromhex("01 06 00 01 00 03 9A 0B")
 
-async def ask(spoken, query):
-    line = Line("planted", null_modem()[0], spoken, TIMING)
+async def ask(codec, query):
+    line = Line("planted", null_modem()[0], codec, TIMING)
     with pytest.raises(NoReply):
         await line.exchange(query)
     line.close()

@@ -91,16 +91,16 @@ def _assert_rules(decoded: Decoded, expect: shape.ExpectedTable) -> None:
 @pytest.mark.parametrize(("path", "golden"), golden_cases())
 def test_golden_frames_are_what_a_unit_would_hear_and_answer(path: Path, golden: shape.Golden) -> None:
     profile = load_profile(path)
-    spoken = dialect(profile.dialect)
+    codec = dialect(profile.dialect)
     found = answers(profile, golden)
     for exchange in golden.exchanges:
         block, query = asked_by(profile, frame_bytes(profile, exchange.tx))
-        heard = spoken.scan_request(frame_bytes(profile, exchange.tx))
+        heard = codec.scan_request(frame_bytes(profile, exchange.tx))
         assert isinstance(heard, Request)
         assert heard.query == query
         answer = found[block.name]
         said = Refusal(answer.code) if isinstance(answer, Exceptional) else answer
-        assert spoken.encode_reply(heard, said) == frame_bytes(profile, exchange.rx)
+        assert codec.encode_reply(heard, said) == frame_bytes(profile, exchange.rx)
 
 
 class RecordingLine:

@@ -33,16 +33,16 @@ def _machine() -> Machine:
 def _read(make: MapName, machine: Machine) -> Decoded:
     """One poll in bytes: what the profile asks goes out, what the unit answers comes back."""
     profile = _profile(make)
-    spoken = dialect(profile.dialect)
+    codec = dialect(profile.dialect)
     unit_id = profile.address.default if profile.address else None
     raws: dict[str, Raw] = {}
     for block in profile.blocks:
         query = block.query(unit_id)
-        heard = spoken.scan_request(spoken.encode(query, 1))
+        heard = codec.scan_request(codec.encode(query, 1))
         assert isinstance(heard, Request)
         answer = make.answer(machine, heard.query)
         assert answer is not None, f"{make} keeps silent to {query}"
-        verdict = spoken.scan(spoken.encode_reply(heard, answer), query, 1)
+        verdict = codec.scan(codec.encode_reply(heard, answer), query, 1)
         assert isinstance(verdict, Reply), f"{make} refuses {query}"
         raws[block.name] = verdict.raw
     decoder = Decoder(profile)

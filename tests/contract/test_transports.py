@@ -88,7 +88,7 @@ async def over_a_pty() -> AsyncGenerator[Ends]:
 async def in_memory() -> AsyncGenerator[Ends]:
     connect, far_end = null_modem()
     heard = asyncio.StreamReader()
-    far_end.heard = heard.feed_data
+    far_end.on_request = heard.feed_data
     yield Ends(connect, far_end.send, heard.readexactly, far_end.hang_up)
 
 

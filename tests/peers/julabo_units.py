@@ -1,4 +1,4 @@
-"""Julabo units that others simulated, running and cooling: lewis, and sinstruments with julabo's own simulator."""
+"""Third-party simulated Julabo units, running and cooling: lewis, and sinstruments with julabo's own simulator."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,15 +9,15 @@ from tests.peers.processes import appears, free_port, listening, program, runnin
 
 
 class Lewis:
-    """A lewis Julabo on a TCP port, and the hand that sets it."""
+    """A lewis Julabo on a TCP port, with its control connection."""
 
     def __init__(self, port: int, control_port: int) -> None:
         self.port = port
         self.url = f"socket://127.0.0.1:{port}"
         self._control = f"127.0.0.1:{control_port}"
 
-    async def be(self, **attributes: str | float) -> None:
-        """Set what the unit shows."""
+    async def set_values(self, **attributes: str | float) -> None:
+        """Set the unit's attributes."""
         await asyncio.gather(*(self._set(name, value) for name, value in attributes.items()))
 
     async def _set(self, name: str, value: str | float) -> None:
@@ -35,13 +35,13 @@ async def lewis(firmware: str) -> AsyncGenerator[Lewis]:
     async with running(program("lewis"), "julabo", "-p", protocol, "-r", f"127.0.0.1:{control_port}"):
         await listening(control_port)
         unit = Lewis(port, control_port)
-        await unit.be(temperature=-4.2, status="03 REMOTE START", is_circulating=1)
+        await unit.set_values(temperature=-4.2, status="03 REMOTE START", is_circulating=1)
         yield unit
 
 
 @asynccontextmanager
 async def sinstruments(folder: Path) -> AsyncGenerator[tuple[int, Path]]:
-    """A CF31 at -4.12 degC, started by its operator, on a TCP port and on a pseudo-terminal."""
+    """A running CF31 at -4.12 degC; yields its TCP port and its pseudo-terminal."""
     port, tty = free_port(), folder / "tty"
     (folder / "units.yml").write_text(f"""
 devices:

@@ -1,4 +1,4 @@
-"""Starting peers: programs that others wrote, as child processes on free ports. An absent one fails its test."""
+"""Starts peers (third-party programs) as child processes on free ports. A missing one fails its test."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from tests.bus.recorder import recorded_capgate
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / ".venv-peers" / "bin"
 CAPGATE = recorded_capgate()
-PATIENCE_S = 50  # a peer on a busy machine; what takes longer is broken
+PATIENCE_S = 50  # time-out for a peer, on a busy machine
 
 
 class Point(msgspec.Struct, forbid_unknown_fields=True):
@@ -65,7 +65,7 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def free_port() -> int:
-    """A loopback port that nobody holds now."""
+    """A loopback port that is not in use."""
     with socket.socket() as opened:
         opened.bind(("127.0.0.1", 0))
         return opened.getsockname()[1]
@@ -82,7 +82,7 @@ def program(name: str) -> str:
 
 @contextlib.asynccontextmanager
 async def running(*command: str, cwd: Path | None = None) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """A peer for as long as the block lasts."""
+    """Run a peer while the context lasts."""
     quiet = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(*command, cwd=cwd, stdin=quiet, stdout=quiet, stderr=quiet)
     try:
@@ -95,7 +95,7 @@ async def running(*command: str, cwd: Path | None = None) -> AsyncGenerator[asyn
 
 @contextlib.asynccontextmanager
 async def announced(*command: str) -> AsyncGenerator[None]:
-    """A peer for as long as the block lasts, from the line on by which it says that it is ready."""
+    """Run a peer while the context lasts; enters when the peer has printed its first line."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -114,7 +114,7 @@ async def announced(*command: str) -> AsyncGenerator[None]:
 
 @contextlib.asynccontextmanager
 async def pty_pair(near: Path, far: Path) -> AsyncGenerator[None]:
-    """socat between two pseudo-terminals: what is written into one comes out of the other."""
+    """Run socat between two pseudo-terminals, as a null modem."""
     async with running(program("socat"), *(f"pty,link={end},raw,echo=0" for end in (near, far))):
         await appears(near)
         await appears(far)
@@ -138,7 +138,7 @@ async def listening(port: int) -> None:
 async def appears(path: Path) -> None:
     """Wait until the path exists."""
     async with asyncio.timeout(PATIENCE_S):
-        while not path.exists():  # noqa: ASYNC240  (who makes it tells nobody)
+        while not path.exists():  # noqa: ASYNC240  (its creator gives no notice)
             await asyncio.sleep(0.02)
 
 
@@ -154,7 +154,7 @@ async def probe(*arguments: str) -> tuple[int, Answer]:
 
 
 async def probe_once_up(*arguments: str) -> tuple[int, Answer]:
-    """The first probe that meets an open line: for servers that take one connection and nobody may knock before."""
+    """Probe until the line can be opened, for servers that accept only one connection."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             code, answer = await probe(*arguments)
@@ -168,5 +168,5 @@ def settings(**values: str | int) -> list[str]:
 
 
 def pty_settings() -> Sequence[str]:
-    """A pty has no parity, 7-bit characters or modem lines: what the unit's own line settings ask for."""
+    """Overrides of the line settings that a pseudo-terminal lacks: parity, 7-bit characters, modem lines."""
     return settings(bits=8, parity="none", handshake="none")

@@ -1,4 +1,4 @@
-"""ser2net, which others wrote, in front of a terminal."""
+"""ser2net, a third-party device server, in front of a terminal."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager

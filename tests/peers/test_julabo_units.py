@@ -25,7 +25,7 @@ async def test_a_lewis_unit_is_read_below_zero(firmware: str) -> None:
 @pytest.mark.parametrize("firmware", FIRMWARES)
 async def test_an_alarm_of_a_lewis_unit_is_seen(firmware: str) -> None:
     async with lewis(firmware) as unit:
-        await unit.be(status="-01 LOW LEVEL ALARM")
+        await unit.set_values(status="-01 LOW LEVEL ALARM")
         code, answer = await probe(unit.url, "--profile", "julabo-cf")
     assert (code, answer.run_state, answer.alarms) == (0, "fault", ["coolant-low"])
     assert answer.value("circulating", cap=1) is False
@@ -33,7 +33,7 @@ async def test_an_alarm_of_a_lewis_unit_is_seen(firmware: str) -> None:
 
 async def test_a_lewis_unit_that_greets_instead_of_telling_its_status_has_no_run_state() -> None:
     async with lewis(FIRMWARES[0]) as unit:
-        await unit.be(status="Hello from the simulated Julabo")
+        await unit.set_values(status="Hello from the simulated Julabo")
         code, answer = await probe(unit.url, "--profile", "julabo-cf")
     assert (code, answer.run_state) == (0, "unknown")
     qualities = {point.name: point.quality for point in answer.points}

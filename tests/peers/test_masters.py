@@ -1,4 +1,4 @@
-"""Masters that others wrote read our simulated units: mbpoll (libmodbus), minimalmodbus, plain pyserial."""
+"""Third-party masters read the simulated units: mbpoll (libmodbus), minimalmodbus, plain pyserial."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ Serve = Callable[[str, str], AbstractAsyncContextManager[tuple[Plant, str]]]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Serve:
-    """One unit on one line, time standing still, so that values stay as they were set."""
+    """One unit on one line, with time stopped, so that values stay as set."""
 
     @asynccontextmanager
     async def serving(line: str, unit: str) -> AsyncGenerator[tuple[Plant, str]]:

@@ -1,4 +1,4 @@
-"""ser2net, a device server that others wrote, between us and a serial line: bare TCP and RFC 2217."""
+"""ser2net, a third-party device server, before a serial line: raw TCP and RFC 2217."""
 
 import asyncio
 import os
@@ -31,13 +31,13 @@ ANSWERS: dict[Query, bytes] = {
 
 
 def answer_at(descriptor: int, name: DialectName) -> None:
-    """A raw responder: whole known requests are answered with fixed bytes."""
-    spoken = dialect(name)
+    """A responder that answers known requests with fixed bytes."""
+    codec = dialect(name)
     buffer = bytearray()
 
     def readable() -> None:
         buffer.extend(os.read(descriptor, 4096))
-        heard = spoken.scan_request(buffer)
+        heard = codec.scan_request(buffer)
         if isinstance(heard, Request):
             del buffer[: heard.consumed]
             os.write(descriptor, ANSWERS[heard.query])
@@ -85,7 +85,7 @@ async def test_a_unit_behind_ser2net_is_read_over_rfc2217_and_bare_tcp(
 
 
 async def opened(line: Line, query: Query) -> Raw:
-    """The first answer; ser2net lets go of the port a moment after the client before has left."""
+    """The first answer, with retries, since ser2net releases the port some time after a client disconnects."""
     async with asyncio.timeout(10):
         while True:
             try:

@@ -1,4 +1,4 @@
-"""NC, Huber PB and Lauda against anything: nothing raises, what is accepted is right, and noise costs no answer.
+"""Properties of NC, Huber PB and Lauda: nothing raises, only valid frames are accepted, noise costs no answer.
 
 The checks here are written from the documents and share no code with the dialects.
 """
@@ -52,13 +52,13 @@ texts = st.text("-0123456789.OKV", min_size=1, max_size=20)
 
 @st.composite
 def exchanges(draw: st.DrawFn) -> tuple[Dialect, Query, Raw]:
-    """A query of one of the languages with a right answer to it."""
-    spoken = draw(st.sampled_from([NC, PB, LAUDA]))
-    if spoken is NC:
-        return spoken, draw(numbers.filter(lambda query: query.number != 0x0F)), draw(data_bytes)
-    if spoken is PB:
-        return spoken, draw(variables), (draw(st.integers(0, 0xFFFF)),)
-    return spoken, draw(commands), draw(texts)
+    """A query of one of the dialects, with a valid answer."""
+    codec = draw(st.sampled_from([NC, PB, LAUDA]))
+    if codec is NC:
+        return codec, draw(numbers.filter(lambda query: query.number != 0x0F)), draw(data_bytes)
+    if codec is PB:
+        return codec, draw(variables), (draw(st.integers(0, 0xFFFF)),)
+    return codec, draw(commands), draw(texts)
 
 
 @st.composite
@@ -66,10 +66,10 @@ def almost_frames(draw: st.DrawFn) -> bytes:
     """Bytes that look like traffic: pieces of frames of anyone, damaged or not, and random ones."""
     pieces: list[bytes] = []
     for _ in range(draw(st.integers(1, 5))):
-        spoken, query, answer = draw(exchanges())
-        if spoken is NC:
+        codec, query, answer = draw(exchanges())
+        if codec is NC:
             query = draw(few_numbers)
-        whole = spoken.encode_reply(Request(0, query), answer)
+        whole = codec.encode_reply(Request(0, query), answer)
         damaged = bytearray(whole)
         if draw(st.booleans()):
             damaged[draw(st.integers(0, len(whole) - 1))] ^= 1 << draw(st.integers(0, 7))
@@ -83,10 +83,10 @@ def almost_frames(draw: st.DrawFn) -> bytes:
 garbage = st.one_of(st.binary(max_size=300), almost_frames())
 
 
-def run_dry(spoken: Dialect, buffer: bytes, query: Query) -> list[tuple[bytes, Verdict]]:
-    """Every verdict with the bytes it consumed, until the dialect wants more."""
+def run_dry(codec: Dialect, buffer: bytes, query: Query) -> list[tuple[bytes, Verdict]]:
+    """Every verdict with the bytes that it consumed, until NeedMore."""
     verdicts: list[tuple[bytes, Verdict]] = []
-    while not isinstance(verdict := spoken.scan(buffer, query, 0), NeedMore):
+    while not isinstance(verdict := codec.scan(buffer, query, 0), NeedMore):
         assert 0 < verdict.consumed <= len(buffer)
         verdicts.append((buffer[: verdict.consumed], verdict))
         buffer = buffer[verdict.consumed :]
@@ -123,42 +123,42 @@ def test_a_lauda_reply_is_a_whole_readable_line_of_that_unit(buffer: bytes, quer
 
 
 @given(garbage, st.sampled_from([NC, PB, LAUDA]))
-def test_a_unit_gets_past_anything_without_an_error(buffer: bytes, spoken: Dialect) -> None:
-    while not isinstance(verdict := spoken.scan_request(buffer), NeedMore):
+def test_a_unit_gets_past_anything_without_an_error(buffer: bytes, codec: Dialect) -> None:
+    while not isinstance(verdict := codec.scan_request(buffer), NeedMore):
         assert 0 < verdict.consumed <= len(buffer)
         buffer = buffer[verdict.consumed :]
 
 
 @given(exchanges())
 def test_what_one_role_sends_the_other_reads(exchange: tuple[Dialect, Query, Raw]) -> None:
-    spoken, query, answer = exchange
-    request = spoken.encode(query, 0)
-    heard = spoken.scan_request(request)
+    codec, query, answer = exchange
+    request = codec.encode(query, 0)
+    heard = codec.scan_request(request)
     assert isinstance(heard, Request)
     assert (heard.consumed, heard.query) == (len(request), query)
-    reply = spoken.encode_reply(heard, answer)
-    assert spoken.scan(reply, query, 0) == Reply(len(reply), answer)
+    reply = codec.encode_reply(heard, answer)
+    assert codec.scan(reply, query, 0) == Reply(len(reply), answer)
 
 
-@pytest.mark.parametrize("spoken", [NC, LAUDA])
+@pytest.mark.parametrize("codec", [NC, LAUDA])
 @given(number=numbers.filter(lambda query: query.number != 0x0F), code=st.sampled_from([1, 3]))
-def test_a_refusal_comes_through(spoken: Dialect, number: NumberQuery, code: int) -> None:
-    query: Query = number if spoken is NC else TextQuery("IN_PV_00", number.unit_id)
-    code = min(code, 2) if spoken is NC else code  # NC's third error is about the line
-    refusal = spoken.encode_reply(Request(0, query), Refusal(code))
-    assert spoken.scan(refusal, query, 0) == Exceptional(len(refusal), code)
+def test_a_refusal_comes_through(codec: Dialect, number: NumberQuery, code: int) -> None:
+    query: Query = number if codec is NC else TextQuery("IN_PV_00", number.unit_id)
+    code = min(code, 2) if codec is NC else code  # NC's third error is about the line
+    refusal = codec.encode_reply(Request(0, query), Refusal(code))
+    assert codec.scan(refusal, query, 0) == Exceptional(len(refusal), code)
 
 
 @given(st.data(), st.binary(min_size=1, max_size=40), st.sampled_from([NC, PB]))
-def test_noise_in_front_costs_no_answer_and_no_extra_byte(data: st.DataObject, noise: bytes, spoken: Dialect) -> None:
-    query = data.draw(few_numbers if spoken is NC else variables)
-    answer: Raw = (0x11, 0xFF, 0xD6) if spoken is NC else (0xFE5C,)
-    reply = spoken.encode_reply(Request(0, query), answer)
+def test_noise_in_front_costs_no_answer_and_no_extra_byte(data: st.DataObject, noise: bytes, codec: Dialect) -> None:
+    query = data.draw(few_numbers if codec is NC else variables)
+    answer: Raw = (0x11, 0xFF, 0xD6) if codec is NC else (0xFE5C,)
+    reply = codec.encode_reply(Request(0, query), answer)
     buffer = b""
     verdict: Verdict = NeedMore()
     for byte in noise + reply:
         buffer += bytes((byte,))
-        while isinstance(verdict := spoken.scan(buffer, query, 0), Reject):
+        while isinstance(verdict := codec.scan(buffer, query, 0), Reject):
             buffer = buffer[verdict.consumed :]
     assert verdict == Reply(len(reply), answer)
 

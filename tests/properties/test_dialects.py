@@ -1,4 +1,4 @@
-"""Dialects against anything: what must never raise, never be accepted, and always come back as it was sent.
+"""Properties of the Modbus dialects: never raise, accept only valid frames, decode what they encode.
 
 The checks here are written from the standard, bit by bit, and share no code with the dialects.
 """
@@ -98,10 +98,10 @@ def almost_frames(draw: st.DrawFn) -> bytes:
     """Bytes that look like traffic: random ones, pieces of frames, frames of anyone, damaged or not."""
     pieces: list[bytes] = []
     for _ in range(draw(st.integers(1, 5))):
-        spoken = draw(st.sampled_from([RTU, ASCII, TCP]))
+        codec = draw(st.sampled_from([RTU, ASCII, TCP]))
         query = draw(small_queries)
         request = Request(0, query, draw(st.integers(0, 2)))
-        whole = spoken.encode_reply(request, (draw(st.integers(0, 65535)),) * query.count)
+        whole = codec.encode_reply(request, (draw(st.integers(0, 65535)),) * query.count)
         damaged = bytearray(whole)
         if draw(st.booleans()):
             damaged[draw(st.integers(0, len(whole) - 1))] ^= 1 << draw(st.integers(0, 7))
@@ -115,10 +115,10 @@ def almost_frames(draw: st.DrawFn) -> bytes:
 garbage = st.one_of(st.binary(max_size=300), almost_frames())
 
 
-def run_dry(spoken: Dialect, buffer: bytes, query: Query, transaction: int) -> list[tuple[bytes, Verdict]]:
-    """Every verdict with the bytes it consumed, until the dialect wants more."""
+def run_dry(codec: Dialect, buffer: bytes, query: Query, transaction: int) -> list[tuple[bytes, Verdict]]:
+    """Every verdict with the bytes that it consumed, until NeedMore."""
     verdicts: list[tuple[bytes, Verdict]] = []
-    while not isinstance(verdict := spoken.scan(buffer, query, transaction), NeedMore):
+    while not isinstance(verdict := codec.scan(buffer, query, transaction), NeedMore):
         assert 0 < verdict.consumed <= len(buffer)
         verdicts.append((buffer[: verdict.consumed], verdict))
         buffer = buffer[verdict.consumed :]
@@ -156,25 +156,25 @@ def test_a_text_reply_is_a_whole_readable_line(buffer: bytes, query: TextQuery) 
 
 
 @given(garbage, st.sampled_from([RTU, ASCII, TCP, JULABO]))
-def test_a_unit_gets_past_anything_without_an_error(buffer: bytes, spoken: Dialect) -> None:
-    while not isinstance(verdict := spoken.scan_request(buffer), NeedMore):
+def test_a_unit_gets_past_anything_without_an_error(buffer: bytes, codec: Dialect) -> None:
+    while not isinstance(verdict := codec.scan_request(buffer), NeedMore):
         assert 0 < verdict.consumed <= len(buffer)
         buffer = buffer[verdict.consumed :]
 
 
 @given(exchanges(), transactions, st.sampled_from([RTU, ASCII, TCP]))
 def test_what_one_role_sends_the_other_reads(
-    exchange: tuple[ModbusQuery, tuple[int, ...]], transaction: int, spoken: Dialect
+    exchange: tuple[ModbusQuery, tuple[int, ...]], transaction: int, codec: Dialect
 ) -> None:
     query, answer = exchange
-    request = spoken.encode(query, transaction)
-    heard = spoken.scan_request(request)
+    request = codec.encode(query, transaction)
+    heard = codec.scan_request(request)
     assert isinstance(heard, Request)
     assert (heard.consumed, heard.query) == (len(request), query)
-    reply = spoken.encode_reply(heard, answer)
-    assert spoken.scan(reply, query, transaction) == Reply(len(reply), answer)
-    refusal = spoken.encode_reply(heard, Refusal(6))
-    assert spoken.scan(refusal, query, transaction) == Exceptional(len(refusal), 6)
+    reply = codec.encode_reply(heard, answer)
+    assert codec.scan(reply, query, transaction) == Reply(len(reply), answer)
+    refusal = codec.encode_reply(heard, Refusal(6))
+    assert codec.scan(refusal, query, transaction) == Exceptional(len(refusal), 6)
 
 
 @given(st.text("abcdefghij_0123456789", min_size=1, max_size=20), st.integers(0, 127) | st.none())
@@ -189,17 +189,17 @@ def test_what_a_text_unit_is_told_is_what_was_asked(command: str, unit_id: int |
 
 @given(exchanges(), st.binary(min_size=1, max_size=40), st.sampled_from([RTU, ASCII, TCP]))
 def test_noise_in_front_costs_no_answer_and_no_extra_byte(
-    exchange: tuple[ModbusQuery, tuple[int, ...]], noise: bytes, spoken: Dialect
+    exchange: tuple[ModbusQuery, tuple[int, ...]], noise: bytes, codec: Dialect
 ) -> None:
     query, answer = exchange
-    reply = spoken.encode_reply(Request(0, query, 7), answer)
-    if spoken is TCP:  # without a check, noise can be a frame, so what is asserted is for noise that is none
+    reply = codec.encode_reply(Request(0, query, 7), answer)
+    if codec is TCP:  # without a check, noise can be a frame, so what is asserted is for noise that is none
         noise = b"\xff" * len(noise)
     buffer = b""
     verdict: Verdict = NeedMore()
     for byte in noise + reply:
         buffer += bytes((byte,))
-        while isinstance(verdict := spoken.scan(buffer, query, 7), Reject):
+        while isinstance(verdict := codec.scan(buffer, query, 7), Reject):
             buffer = buffer[verdict.consumed :]
     assert verdict == Reply(len(reply), answer)
 

@@ -1,4 +1,4 @@
-"""Gap and silence on a line of several units, over schedules and mishaps that nobody wrote down, in virtual time."""
+"""Properties of gaps and drains on a line with several units, over random schedules and faults, in virtual time."""
 
 import asyncio
 import itertools
@@ -20,7 +20,7 @@ TIMEOUT_S = 0.2
 
 
 class Turn(NamedTuple):
-    """One question: to which unit, how long after the last, and what becomes of the answer."""
+    """One request: its unit, its delay after the last one, and the fault of its answer."""
 
     unit: int
     after_s: float
@@ -30,7 +30,7 @@ class Turn(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """One request as the far end saw it."""
+    """One request as received by the far end."""
 
     unit: int
     at_s: float
@@ -38,15 +38,15 @@ class Sent(NamedTuple):
 
 
 class Bus:
-    """Notes every byte of both sides and answers as the turns say."""
+    """Records all bytes in both directions, and answers by the turns."""
 
-    def __init__(self, far_end: FarEnd, spoken: Dialect) -> None:
+    def __init__(self, far_end: FarEnd, codec: Dialect) -> None:
         self.sent: list[Sent] = []
         self.arrivals: list[float] = []
         self.turn = Turn(0, 0.0, 0.0, 0, 0)
         self._far_end = far_end
-        self._spoken = spoken
-        far_end.heard = self._hear
+        self._spoken = codec
+        far_end.on_request = self._hear
 
     def _hear(self, data: bytes) -> None:
         now_s = asyncio.get_running_loop().time()
@@ -60,9 +60,9 @@ class Bus:
             self._far_end.send(noise + answer * self.turn.copies, after_s=self.turn.delay_s)
 
 
-def asked_of(language: DialectName, number: int, unit: int) -> Query:
-    """A question whose answer nobody else could give."""
-    if language is DialectName.JULABO:
+def asked_of(name: DialectName, number: int, unit: int) -> Query:
+    """A query whose answer differs from that of every other query."""
+    if name is DialectName.JULABO:
         return TextQuery(f"IN_PV_{number % 10:02d}")
     return ModbusQuery(unit + 1, 3, number, 1)
 
@@ -98,25 +98,25 @@ turns = st.lists(
 
 
 @given(
-    language=st.sampled_from((DialectName.MODBUS_RTU, DialectName.JULABO)),
+    name=st.sampled_from((DialectName.MODBUS_RTU, DialectName.JULABO)),
     units=st.lists(timings, min_size=4, max_size=4),
     plan=turns,
     baud=st.sampled_from((None, 9600, 115200)),
 )
 @settings(max_examples=100, deadline=None)
 def test_every_request_keeps_gap_and_silence_and_gets_its_own_answer_or_none(
-    language: DialectName, units: list[LineTiming], plan: list[Turn], baud: int | None
+    name: DialectName, units: list[LineTiming], plan: list[Turn], baud: int | None
 ) -> None:
     async def main() -> None:
-        spoken = dialect(language)
+        codec = dialect(name)
         connector, far_end = null_modem()
-        line = Line("bus", connector, spoken, units[0], baud)
-        bus = Bus(far_end, spoken)
+        line = Line("bus", connector, codec, units[0], baud)
+        bus = Bus(far_end, codec)
         missed: list[bool] = []
         for number, turn in enumerate(plan):
             await asyncio.sleep(turn.after_s)
             bus.turn = turn
-            query = asked_of(language, number, turn.unit)
+            query = asked_of(name, number, turn.unit)
             try:
                 answer = await line.exchange(query, units[turn.unit])
             except DriverError:
@@ -129,7 +129,7 @@ def test_every_request_keeps_gap_and_silence_and_gets_its_own_answer_or_none(
             on_the_wire_s = before.bytes * 11 / baud if baud else 0.0
             last_s = max([before.at_s + on_the_wire_s, *(at for at in bus.arrivals if at <= after.at_s)])
             silence_s = after.at_s - last_s + EXACT_S
-            assert silence_s >= max(units[after.unit].gap_s, spoken.gap_s(baud)), "the gap before a request"
+            assert silence_s >= max(units[after.unit].gap_s, codec.gap_s(baud)), "the gap before a request"
             if was_missed:
                 assert silence_s >= units[before.unit].drain_s, "the silence after a miss"
 

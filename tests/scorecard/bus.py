@@ -48,7 +48,7 @@ class Bus:
         self.asked: list[tuple[str, float]] = []
         self.answers: list[tuple[float, Reading | ReadFault]] = []
         self._spoken = dialect(load_profile(PROFILE, OVERRIDES).dialect)
-        far_end.heard = self._hear
+        far_end.on_request = self._hear
 
     async def deliver(self, answer: Reading | ReadFault) -> None:
         """What the poller calls."""

@@ -115,9 +115,9 @@ class Judge:
         return value is not None and value != self.truth
 
 
-def accepted(spoken: Dialect, arrived: bytes, query: Query) -> Raw | None:
+def accepted(codec: Dialect, arrived: bytes, query: Query) -> Raw | None:
     """The answer that a line would take from its buffer."""
-    while not isinstance(verdict := spoken.scan(arrived, query, TRANSACTION), NeedMore):
+    while not isinstance(verdict := codec.scan(arrived, query, TRANSACTION), NeedMore):
         if isinstance(verdict, Reply):
             return verdict.raw
         arrived = arrived[verdict.consumed :]

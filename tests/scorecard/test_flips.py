@@ -48,12 +48,12 @@ def test_no_damaged_reply_with_a_crc_is_taken_for_another() -> None:
     """All 62,268 patterns of one to three flips in a reply of two registers."""
     message = bytes.fromhex("01 03 04 FF D6 FF CE")
     reply = message + crc16(message).to_bytes(2, "little")
-    query, spoken, tried = ModbusQuery(1, 3, 1, 2), dialect(DialectName.MODBUS_RTU), 0
-    assert accepted(spoken, reply, query) == (0xFFD6, 0xFFCE)
+    query, codec, tried = ModbusQuery(1, 3, 1, 2), dialect(DialectName.MODBUS_RTU), 0
+    assert accepted(codec, reply, query) == (0xFFD6, 0xFFCE)
     for flips in (1, 2, 3):
         for arrived in flipped(reply, flips):
             tried += 1
-            assert accepted(spoken, arrived, query) is None, arrived.hex()
+            assert accepted(codec, arrived, query) is None, arrived.hex()
     assert tried == 62_268
 
 
@@ -97,7 +97,7 @@ def reading(decoder: Decoder, raws: dict[str, Raw], at_s: int) -> Reading:
 def test_a_damaged_reply_between_two_good_ones_changes_nothing_that_bills(path: Path) -> None:
     """Each golden poll with every one or two bits of each reply flipped: some say another state, none is a fact."""
     profile = load_profile(path)
-    decoder, spoken = Decoder(profile), dialect(profile.dialect)
+    decoder, codec = Decoder(profile), dialect(profile.dialect)
     rules = ObserveRules(CONFIRM_POLLS, 60_000_000, Evidence.FLOW)
     lies = 0
     for raws in polls(path):
@@ -106,7 +106,7 @@ def test_a_damaged_reply_between_two_good_ones_changes_nothing_that_bills(path: 
         if before.observed_until_us is None:
             continue  # the unit itself does not tell what it does
         for block in profile.blocks:
-            for raw in damaged(spoken, block.query(unit_id_of(profile)), raws[block.name]):
+            for raw in damaged(codec, block.query(unit_id_of(profile)), raws[block.name]):
                 lie = observe(before.state, reading(decoder, {**raws, block.name: raw}, 3), rules)
                 truth = observe(lie.state, reading(decoder, raws, 4), rules)
                 assert (lie.facts, truth.facts) == ((), ()), raw
@@ -119,8 +119,8 @@ def unit_id_of(profile: DeviceProfile) -> int | None:
     return profile.address.default if profile.address else None
 
 
-def damaged(spoken: Dialect, query: Query, raw: Raw) -> set[Raw]:
+def damaged(codec: Dialect, query: Query, raw: Raw) -> set[Raw]:
     """Every other answer that one or two flips make of this one."""
-    reply = spoken.encode_reply(Request(0, query, TRANSACTION), raw)
-    found = {accepted(spoken, arrived, query) for flips in (1, 2) for arrived in flipped(reply, flips)}
+    reply = codec.encode_reply(Request(0, query, TRANSACTION), raw)
+    found = {accepted(codec, arrived, query) for flips in (1, 2) for arrived in flipped(reply, flips)}
     return {each for each in found if each is not None and each != raw}

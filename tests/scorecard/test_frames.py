@@ -28,7 +28,7 @@ FRAMINGS = (DialectName.MODBUS_RTU, DialectName.MODBUS_ASCII, DialectName.MODBUS
 class Wire(NamedTuple):
     """What a misbehaving unit has at hand: its language, what it was asked, and chance."""
 
-    spoken: Dialect
+    codec: Dialect
     asked: Request
     request: bytes
     chance: random.Random
@@ -43,7 +43,7 @@ class Wire(NamedTuple):
         query = msgspec.structs.replace(self.query, **other)
         true = TRUE[query.address : query.address + query.count]
         words = tuple(self.chance.randrange(0x10000) for _ in range(query.count)) if other else true
-        return self.spoken.encode_reply(Request(0, query, self.asked.transaction), words)
+        return self.codec.encode_reply(Request(0, query, self.asked.transaction), words)
 
 
 Wrong = Callable[[Wire], bytes]
@@ -72,7 +72,7 @@ def stopped_midway(wire: Wire) -> bytes:
 
 def one_bit_wrong(wire: Wire) -> bytes:
     damaged = bytearray(wire.reply())
-    place = wire.chance.randrange(3, len(damaged) - 2) if wire.spoken is not ASCII else wire.chance.randrange(7, 17)
+    place = wire.chance.randrange(3, len(damaged) - 2) if wire.codec is not ASCII else wire.chance.randrange(7, 17)
     damaged[place] ^= 1 << wire.chance.randrange(5)  # the sixth bit of a hexadecimal digit is its case
     return bytes(damaged)
 
@@ -91,7 +91,7 @@ def oversize(wire: Wire) -> bytes:
 
 
 def an_exception(wire: Wire) -> bytes:
-    return wire.spoken.encode_reply(wire.asked, Refusal(wire.chance.randrange(1, 12)))
+    return wire.codec.encode_reply(wire.asked, Refusal(wire.chance.randrange(1, 12)))
 
 
 def behind_an_echo(wire: Wire) -> bytes:
@@ -127,11 +127,11 @@ CASES: list[tuple[Wrong, tuple[FaultKind, ...], RejectKind | None]] = [  # what 
 class Unit:
     """A far unit that answers one request wrongly and every other rightly."""
 
-    def __init__(self, far_end: FarEnd, spoken: Dialect, chance: random.Random) -> None:
-        self._far_end, self._spoken, self._chance = far_end, spoken, chance
+    def __init__(self, far_end: FarEnd, codec: Dialect, chance: random.Random) -> None:
+        self._far_end, self._spoken, self._chance = far_end, codec, chance
         self.wrong: Wrong | None = None
         self.said = b""
-        far_end.heard = self._hear
+        far_end.on_request = self._hear
 
     def _hear(self, request: bytes) -> None:
         asked = self._spoken.scan_request(request)
@@ -154,9 +154,9 @@ def poll_wrongly(
     async def polls() -> tuple[Reading | ReadFault, LineCounters, Reading | ReadFault, bytes]:
         profile = load_profile(PROFILE, {"dialect": name})
         connect, far_end = null_modem()
-        spoken = ASCII if name is DialectName.MODBUS_ASCII else dialect(name)
-        unit = Unit(far_end, spoken, random.Random(seed))
-        line = Line("test", connect, spoken, line_timing(profile))
+        codec = ASCII if name is DialectName.MODBUS_ASCII else dialect(name)
+        unit = Unit(far_end, codec, random.Random(seed))
+        line = Line("test", connect, codec, line_timing(profile))
         driver = Driver("cap-01", profile, line, 1, lambda: Stamp(0, 0))
         assert_true(await driver.read())
         line.counters = LineCounters()
@@ -202,7 +202,7 @@ def test_a_wrong_thing_is_counted_for_what_it_is_and_the_next_poll_is_good(
 @pytest.mark.parametrize("code", range(1, 12))
 def test_an_exception_is_counted_by_its_code_and_the_next_poll_is_good(name: DialectName, code: int) -> None:
     for seed in range(repeats(2)):
-        refusal: Wrong = lambda wire: wire.spoken.encode_reply(wire.asked, Refusal(code))  # noqa: E731
+        refusal: Wrong = lambda wire: wire.codec.encode_reply(wire.asked, Refusal(code))  # noqa: E731
         seen, counters, after, _ = poll_wrongly(name, seed, refusal)
         if code in (2, 3):  # a unit that refuses the whole may yet answer for its points
             assert_true(seen)

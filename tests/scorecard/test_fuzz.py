@@ -116,8 +116,8 @@ def golden_frames(name: DialectName) -> list[tuple[bytes, bytes]]:
 class Traffic:
     """Whatever may come along a line, drawn by chance: every kind is drawn."""
 
-    def __init__(self, spoken: Dialect, golden: list[tuple[bytes, bytes]], chance: random.Random) -> None:
-        self._spoken, self._golden, self._chance = spoken, golden, chance
+    def __init__(self, codec: Dialect, golden: list[tuple[bytes, bytes]], chance: random.Random) -> None:
+        self._spoken, self._golden, self._chance = codec, golden, chance
         self._kinds = (self._random, self._cut, self._flipped, self._spliced, self._of_another, self._echo, self._whole)
 
     def buffer(self) -> bytes:
@@ -168,9 +168,9 @@ class Traffic:
         return self._chance.choice(self._golden)[1]
 
 
-def verdicts(spoken: Dialect, buffer: bytes, query: Query) -> Iterator[tuple[bytes, Reply | Exceptional]]:
+def verdicts(codec: Dialect, buffer: bytes, query: Query) -> Iterator[tuple[bytes, Reply | Exceptional]]:
     """The answers in the buffer with their bytes; fails where a dialect does not get on."""
-    while not isinstance(verdict := spoken.scan(buffer, query, TRANSACTION), NeedMore):
+    while not isinstance(verdict := codec.scan(buffer, query, TRANSACTION), NeedMore):
         assert 0 < verdict.consumed <= len(buffer)
         if isinstance(verdict, Reply | Exceptional):
             yield buffer[: verdict.consumed], verdict
@@ -180,20 +180,20 @@ def verdicts(spoken: Dialect, buffer: bytes, query: Query) -> Iterator[tuple[byt
 
 @pytest.mark.parametrize("name", DialectName)
 def test_no_frame_of_a_million_raises_hangs_or_passes_unchecked(name: DialectName) -> None:
-    spoken, golden, answers = dialect(name), golden_frames(name), ANSWERS[name]
+    codec, golden, answers = dialect(name), golden_frames(name), ANSWERS[name]
     chance = random.Random(f"97009 {name}")
-    traffic = Traffic(spoken, golden, chance)
+    traffic = Traffic(codec, golden, chance)
     taken = 0
     for number in range(FRAMES):
         request, _ = chance.choice(golden)
-        heard = spoken.scan_request(request)
+        heard = codec.scan_request(request)
         assert isinstance(heard, Request)
         buffer = traffic.buffer()
-        for frame, verdict in verdicts(spoken, buffer, heard.query):
-            assert answers(spoken.encode(heard.query, TRANSACTION), frame), f"frame {number}: {buffer.hex()}: {verdict}"
+        for frame, verdict in verdicts(codec, buffer, heard.query):
+            assert answers(codec.encode(heard.query, TRANSACTION), frame), f"frame {number}: {buffer.hex()}: {verdict}"
             taken += 1
         rest = buffer
-        while not isinstance(asked := spoken.scan_request(rest), NeedMore):
+        while not isinstance(asked := codec.scan_request(rest), NeedMore):
             assert 0 < asked.consumed <= len(rest)
             rest = rest[asked.consumed :]
     assert taken > FRAMES // 50, "hardly anything was an answer: this proves little"
@@ -206,9 +206,9 @@ def test_no_frame_of_a_million_raises_hangs_or_passes_unchecked(name: DialectNam
 def test_a_buffer_of_the_worst_kind_is_gone_through_to_its_end(name: DialectName, pattern: str) -> None:
     """Beginnings that never become a frame: what is left to wait for is short, and each byte was looked at."""
     piece = bytes.fromhex(pattern)
-    spoken = dialect(name)
-    heard = spoken.scan_request(golden_frames(name)[0][0])
+    codec = dialect(name)
+    heard = codec.scan_request(golden_frames(name)[0][0])
     assert isinstance(heard, Request)
     buffer = piece * (LONGEST_UNANSWERED // len(piece))
-    for _, verdict in verdicts(spoken, buffer, heard.query):
+    for _, verdict in verdicts(codec, buffer, heard.query):
         assert isinstance(verdict, Reply | Exceptional)

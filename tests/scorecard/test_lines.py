@@ -46,7 +46,7 @@ async def misattributed(seed: int) -> tuple[int, int]:
         reply = RTU.encode_reply(request, (value_of(request.query.unit_id, request.query.address),))
         far_end.send(reply, after_s=chance.uniform(0, LONGEST_REPLY_S) if is_late else 0.01)
 
-    far_end.heard = hear
+    far_end.on_request = hear
     line = Line("bus", connector, RTU, LineTiming(0.004, TIMEOUT_S, LONGEST_REPLY_S), baud=None)
 
     async def is_wrong(unit_id: int, address: int) -> bool | None:

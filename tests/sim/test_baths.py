@@ -33,17 +33,17 @@ class Bench:
 
     def __init__(self, make: MapName, unit_id: int | None = None, asked_id: int | None = None) -> None:
         profile = load_profile(ROOT / "config" / "profiles" / f"{PROFILES[make]}.toml")
-        spoken = dialect(profile.dialect)
+        codec = dialect(profile.dialect)
         connector, self.far_end = null_modem()
         self.machine = Machine("1", 1, SET_POINT_C)
         self.machine.connect(1)
         self.machine.start(1)
         self.unit = SimulatedUnit("bath", unit_id, self.machine, make.answer, (), seed=1)
-        self.line = Line("memory", connector, spoken, line_timing(profile), None)
+        self.line = Line("memory", connector, codec, line_timing(profile), None)
         self.blocks = len(profile.blocks)
         self.driver = Driver("bath", profile, self.line, asked_id or unit_id, lambda: Stamp(0, 0))
-        handler = UnitHandler(spoken, {unit_id: self.unit}, lambda _unit: None, self.far_end.send)
-        self.far_end.heard = handler.receive
+        handler = UnitHandler(codec, {unit_id: self.unit}, lambda _unit: None, self.far_end.send)
+        self.far_end.on_request = handler.receive
 
     async def reading(self) -> Reading:
         answer = await self.driver.read()
@@ -182,13 +182,13 @@ def test_an_answer_from_another_unit_is_counted_as_such(make: MapName) -> None:
 def test_an_echo_of_a_half_duplex_line_is_counted_and_no_answer(make: MapName) -> None:
     async def body() -> None:
         bench = Bench(make)
-        hear: Callable[[bytes], None] = bench.far_end.heard
+        hear: Callable[[bytes], None] = bench.far_end.on_request
 
         def hear_and_echo(data: bytes) -> None:
             bench.far_end.send(data)
             hear(data)
 
-        bench.far_end.heard = hear_and_echo
+        bench.far_end.on_request = hear_and_echo
         assert celsius(await bench.reading()) == pytest.approx(SET_POINT_C)
         assert bench.line.counters.rejects[RejectKind.ECHO] >= bench.blocks
 

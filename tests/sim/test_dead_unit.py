@@ -48,7 +48,7 @@ class Bus:
         self._late_s = answers_after_s
         self._spoken = dialect(load_profile(PROFILE, {"dialect": "modbus-rtu"}).dialect)
         self.dead_asked_at: list[float] = []
-        far_end.heard = self._hear
+        far_end.on_request = self._hear
 
     def _hear(self, data: bytes) -> None:
         request = self._spoken.scan_request(data)

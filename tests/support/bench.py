@@ -56,7 +56,7 @@ def line_in_memory(
                 raise SettingsRefused(f"{url}: the port does not take {settings}")
             far_end = FarEnd()
             link = far_end.open()
-            far_end.heard = make_handler(far_end.send).receive
+            far_end.on_request = make_handler(far_end.send).receive
             return link
 
         return connect
@@ -103,8 +103,8 @@ def bench(
             each.machine.start(1)
         if fault is not None:
             each.begin_fault(fault)
-    spoken, at_address = dialect(DialectName(language)), {each.unit_id: each for each in units}
-    with line_in_memory(lambda write: UnitHandler(spoken, at_address, lambda _: None, write), takes):
+    codec, at_address = dialect(DialectName(language)), {each.unit_id: each for each in units}
+    with line_in_memory(lambda write: UnitHandler(codec, at_address, lambda _: None, write), takes):
         yield NETWORK if language == "modbus-tcp" else SERIAL
 
 

@@ -1,4 +1,4 @@
-"""A line in virtual time with a far unit in memory, for the tests of the line's owner."""
+"""A line in virtual time with a unit in memory, for tests of drivers/line.py."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,23 +21,23 @@ VALUES = {10: 111, 20: 222, 30: 333, 40: 444}
 
 
 class Unit:
-    """A far unit that answers each register with a value of its own, and notes when it was asked."""
+    """A unit that answers each register with a distinct value, and records the times of requests."""
 
-    def __init__(self, far_end: FarEnd, spoken: Dialect = RTU) -> None:
+    def __init__(self, far_end: FarEnd, codec: Dialect = RTU) -> None:
         self.far_end = far_end
-        self.spoken = spoken
+        self.codec = codec
         self.asked_at: list[float] = []
         self.answer: Callable[[Request], Raw | Refusal] = self._value
         self.echoes = False
-        far_end.heard = self.hear
+        far_end.on_request = self.hear
 
     def hear(self, data: bytes) -> None:
         self.asked_at.append(asyncio.get_running_loop().time())
         if self.echoes:
             self.far_end.send(data)
-        heard = self.spoken.scan_request(data)
+        heard = self.codec.scan_request(data)
         assert isinstance(heard, Request)
-        self.far_end.send(self.spoken.encode_reply(heard, self.answer(heard)), after_s=0.005)
+        self.far_end.send(self.codec.encode_reply(heard, self.answer(heard)), after_s=0.005)
 
     def _value(self, request: Request) -> Raw:
         match request.query:
@@ -53,9 +53,9 @@ def register(address: int, unit_id: int = 1, function: int = 3, count: int = 1) 
     return ModbusQuery(unit_id, function, address, count)
 
 
-def new_line(spoken: Dialect = RTU, timing: LineTiming = TIMING, baud: int | None = None) -> tuple[Line, FarEnd, Unit]:
+def new_line(codec: Dialect = RTU, timing: LineTiming = TIMING, baud: int | None = None) -> tuple[Line, FarEnd, Unit]:
     connector, far_end = null_modem()
-    return Line("test", connector, spoken, timing, baud), far_end, Unit(far_end, spoken)
+    return Line("test", connector, codec, timing, baud), far_end, Unit(far_end, codec)
 
 
 async def outcome(exchange: Awaitable[T]) -> T | type[DriverError]:

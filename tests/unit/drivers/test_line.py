@@ -1,4 +1,4 @@
-"""The line's owner, in virtual time, against a far end in memory that does what bad lines do."""
+"""drivers/line.py in virtual time, with a far end in memory that injects line faults."""
 
 import asyncio
 from itertools import pairwise
@@ -289,7 +289,7 @@ def test_a_line_at_9600_baud_loses_under_five_percent_of_its_time(count: int) ->
             far_end.faults.append(dribbled(character_s))
             far_end.send(frame, after_s=(len(data) + 1) * character_s + delay_s)
 
-        far_end.heard = hear
+        far_end.on_request = hear
         await line.exchange(query)
         started = now_s()
         for _ in range(50):

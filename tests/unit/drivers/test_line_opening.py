@@ -1,4 +1,4 @@
-"""How a line is opened, lost and opened again, in virtual time."""
+"""Opening, loss and reopening of a line, in virtual time."""
 
 import asyncio
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What goes wrong with simulated answers: each fault does its one thing, for its time, by its own seeded chance."""
+"""Faults of simulated units: each has one effect, for its duration, with its own seeded probability."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""A simulated unit at its panel: run states, counters, alarms, power."""
+"""The simulated machine: operations, run states, counters, alarms, power."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The simulated heat: it moves towards its targets, never past them, and never stands still while it works."""
+"""The thermal model: temperatures approach their targets without overshoot, and keep changing while running."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Raw words and texts become values, or reasons; never 0 and never the last value."""
+"""Decoding of raw words and texts into values or reasons; never into 0 or the previous value instead."""
 
 import math
 import struct

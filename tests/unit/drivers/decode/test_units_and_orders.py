@@ -1,4 +1,4 @@
-"""Units and orders of bytes that a unit tells itself, floats in the wrong order, and texts that lost a character."""
+"""Units and byte orders chosen by another point, floats in the wrong order, and texts that lost a character."""
 
 import struct
 from pathlib import Path
@@ -71,7 +71,7 @@ def test_the_unit_that_a_unit_tells_is_the_one_it_is_read_in(tmp_path: Path, tol
 
 @pytest.mark.parametrize("celsius", [-4.0, -4.5, -8.0, -0.5, 20.0])
 def test_a_temperature_in_swapped_words_is_never_taken_for_zero(celsius: float) -> None:
-    """Round numbers are the danger: their low word is 0, so that swapped they are all but 0."""
+    """Round numbers have a low word of 0, so that with swapped words they are nearly 0."""
     high, low = struct.unpack(">HH", struct.pack(">f", celsius))
     assert abs(struct.unpack(">f", struct.pack(">HH", low, high))[0]) < 1e-30
     decoder = Decoder(load_profile(SHIPPED / "julabo-magio.toml"))

@@ -1,4 +1,4 @@
-"""Port, wiring, line settings, address and map: each single cause is told from the others, and never guessed."""
+"""Port, wiring, line settings, address and map: each single cause is distinguished from the others, not guessed."""
 
 import pytest
 

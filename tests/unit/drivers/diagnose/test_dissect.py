@@ -1,4 +1,4 @@
-"""A capture in words, and as golden frames: what every profile's own golden polls come to when they are played."""
+"""Captures explained, and converted to golden frames; with the golden polls of every profile."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a scan asks: reads of the profiles alone, guarded ones first, nothing that may switch a unit."""
+"""The plan of a scan: only reads of profiles, those with a watchdog first, none with an effect on a unit."""
 
 from collections.abc import Sequence
 

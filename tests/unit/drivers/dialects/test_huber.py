@@ -1,4 +1,4 @@
-"""Huber's PB commands: fixed form, the variable named in the answer, silence for what cannot be carried out."""
+"""Huber's PB commands: fixed frames, the variable in the answer, no answer to what cannot be carried out."""
 
 import pytest
 

@@ -100,7 +100,7 @@ GOLDEN = [
 ]
 
 every_golden = pytest.mark.parametrize("golden", GOLDEN, ids=[golden.what for golden in GOLDEN])
-every_dialect = pytest.mark.parametrize("spoken", [RTU, ASCII, TCP], ids=["rtu", "ascii", "tcp"])
+every_dialect = pytest.mark.parametrize("codec", [RTU, ASCII, TCP], ids=["rtu", "ascii", "tcp"])
 
 
 def reply_to(golden: Golden) -> Reply | Exceptional:
@@ -109,8 +109,8 @@ def reply_to(golden: Golden) -> Reply | Exceptional:
     return Reply(len(golden.reply), golden.answer)
 
 
-def frame(spoken: Dialect, query: ModbusQuery, answer: tuple[int, ...] | Refusal, transaction: int = 7) -> bytes:
-    return spoken.encode_reply(Request(0, query, transaction), answer)
+def frame(codec: Dialect, query: ModbusQuery, answer: tuple[int, ...] | Refusal, transaction: int = 7) -> bytes:
+    return codec.encode_reply(Request(0, query, transaction), answer)
 
 
 @every_golden
@@ -157,17 +157,17 @@ def test_a_unit_answers_with_the_printed_bytes(golden: Golden) -> None:
 )
 @every_dialect
 def test_a_whole_answer_to_another_question_is_named_and_dropped_whole(
-    spoken: Dialect, other: ModbusQuery, kind: RejectKind
+    codec: Dialect, other: ModbusQuery, kind: RejectKind
 ) -> None:
-    stray = frame(spoken, other, tuple(1 for _ in range(other.count)))
-    wanted = frame(spoken, ModbusQuery(1, 3, 0, 2), (5, 6))
-    assert spoken.scan(stray + wanted, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), kind)
+    stray = frame(codec, other, tuple(1 for _ in range(other.count)))
+    wanted = frame(codec, ModbusQuery(1, 3, 0, 2), (5, 6))
+    assert codec.scan(stray + wanted, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), kind)
 
 
 @every_dialect
-def test_an_empty_success_is_a_wrong_count(spoken: Dialect) -> None:
-    stray = frame(spoken, ModbusQuery(1, 3, 0, 2), ())
-    assert spoken.scan(stray, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), RejectKind.WRONG_COUNT)
+def test_an_empty_success_is_a_wrong_count(codec: Dialect) -> None:
+    stray = frame(codec, ModbusQuery(1, 3, 0, 2), ())
+    assert codec.scan(stray, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), RejectKind.WRONG_COUNT)
 
 
 @pytest.mark.parametrize(
@@ -175,11 +175,9 @@ def test_an_empty_success_is_a_wrong_count(spoken: Dialect) -> None:
     [(ModbusQuery(2, 3, 0, 2), RejectKind.WRONG_UNIT), (ModbusQuery(1, 4, 0, 2), RejectKind.WRONG_FUNCTION)],
 )
 @every_dialect
-def test_an_exception_to_another_question_is_no_exception(
-    spoken: Dialect, other: ModbusQuery, kind: RejectKind
-) -> None:
-    stray = frame(spoken, other, Refusal(6))
-    assert spoken.scan(stray, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), kind)
+def test_an_exception_to_another_question_is_no_exception(codec: Dialect, other: ModbusQuery, kind: RejectKind) -> None:
+    stray = frame(codec, other, Refusal(6))
+    assert codec.scan(stray, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), kind)
 
 
 def test_an_answer_of_another_transaction_is_rejected() -> None:
@@ -187,24 +185,24 @@ def test_an_answer_of_another_transaction_is_rejected() -> None:
     assert TCP.scan(late, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(late), RejectKind.WRONG_TRANSACTION)
 
 
-@pytest.mark.parametrize("spoken", [RTU, ASCII], ids=["rtu", "ascii"])
-def test_our_own_echo_is_dropped_and_the_answer_behind_it_read(spoken: Dialect) -> None:
+@pytest.mark.parametrize("codec", [RTU, ASCII], ids=["rtu", "ascii"])
+def test_our_own_echo_is_dropped_and_the_answer_behind_it_read(codec: Dialect) -> None:
     query = ModbusQuery(1, 3, 1, 1)
-    echo, reply = spoken.encode(query, 0), frame(spoken, query, (9,))
+    echo, reply = codec.encode(query, 0), frame(codec, query, (9,))
     for have in range(1, len(echo)):
-        assert spoken.scan(echo[:have], query, 0) == NeedMore()
-    assert spoken.scan(echo + reply, query, 0) == Reject(len(echo), RejectKind.ECHO)
-    assert spoken.scan(reply, query, 0) == Reply(len(reply), (9,))
+        assert codec.scan(echo[:have], query, 0) == NeedMore()
+    assert codec.scan(echo + reply, query, 0) == Reject(len(echo), RejectKind.ECHO)
+    assert codec.scan(reply, query, 0) == Reply(len(reply), (9,))
 
 
 @every_dialect
 @pytest.mark.parametrize(
     "noise", [b"\x00", b"\xff\xff\xff", b"\x01", b"\x01\x03", b"\x01\x03\x04", b"\x02\x04\x80\x01"]
 )
-def test_an_answer_behind_noise_is_found_as_soon_as_it_is_whole(spoken: Dialect, noise: bytes) -> None:
+def test_an_answer_behind_noise_is_found_as_soon_as_it_is_whole(codec: Dialect, noise: bytes) -> None:
     query = ModbusQuery(1, 3, 0, 2)
-    buffer = noise + frame(spoken, query, (5, 0xFFD6))
-    while not isinstance(verdict := spoken.scan(buffer, query, 7), Reply):
+    buffer = noise + frame(codec, query, (5, 0xFFD6))
+    while not isinstance(verdict := codec.scan(buffer, query, 7), Reply):
         assert isinstance(verdict, Reject)
         assert verdict.consumed > 0
         buffer = buffer[verdict.consumed :]
@@ -233,14 +231,14 @@ def test_an_ascii_line_without_an_end_is_not_waited_for_for_ever() -> None:
     assert ASCII.scan(b":" + b"0" * 512, ModbusQuery(1, 3, 0, 1), 0) == Reject(1, RejectKind.BAD_CHECK)
 
 
-@pytest.mark.parametrize("spoken", [RTU, ASCII], ids=["rtu", "ascii"])
-def test_the_broadcast_address_is_never_asked_and_never_answers(spoken: Dialect) -> None:
+@pytest.mark.parametrize("codec", [RTU, ASCII], ids=["rtu", "ascii"])
+def test_the_broadcast_address_is_never_asked_and_never_answers(codec: Dialect) -> None:
     broadcast = ModbusQuery(0, 3, 0, 1)
     with pytest.raises(ValueError, match="broadcast"):
-        spoken.encode(broadcast, 0)
-    stray = frame(spoken, broadcast, (1,))
+        codec.encode(broadcast, 0)
+    stray = frame(codec, broadcast, (1,))
     for query in (broadcast, ModbusQuery(1, 3, 0, 1)):
-        verdict = spoken.scan(stray, query, 0)
+        verdict = codec.scan(stray, query, 0)
         assert isinstance(verdict, Reject)
 
 
@@ -250,27 +248,27 @@ def test_the_broadcast_address_is_never_asked_and_never_answers(spoken: Dialect)
     ids=["a write", "too many", "none", "no such unit"],
 )
 @every_dialect
-def test_what_no_unit_can_be_asked_is_never_sent(spoken: Dialect, query: ModbusQuery) -> None:
+def test_what_no_unit_can_be_asked_is_never_sent(codec: Dialect, query: ModbusQuery) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        spoken.encode(query, 0)
+        codec.encode(query, 0)
 
 
 @every_dialect
-def test_a_text_command_is_no_modbus_query(spoken: Dialect) -> None:
+def test_a_text_command_is_no_modbus_query(codec: Dialect) -> None:
     with pytest.raises(TypeError):
-        spoken.encode(TextQuery("STATUS"), 0)
+        codec.encode(TextQuery("STATUS"), 0)
 
 
 @every_dialect
-def test_bits_come_lowest_first_and_padding_is_dropped(spoken: Dialect) -> None:
+def test_bits_come_lowest_first_and_padding_is_dropped(codec: Dialect) -> None:
     query = ModbusQuery(1, 2, 0, 11)
     bits = (1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 0)
-    reply = frame(spoken, query, bits)
-    assert spoken.scan(reply, query, 7) == Reply(len(reply), bits)
+    reply = frame(codec, query, bits)
+    assert codec.scan(reply, query, 7) == Reply(len(reply), bits)
 
 
 @pytest.mark.parametrize(
-    ("spoken", "request_bytes"),
+    ("codec", "request_bytes"),
     [
         (RTU, bytes.fromhex("01 06 00 0B FF D6 38 66")),
         (TCP, bytes.fromhex("00 07 00 00 00 06 01 06 00 0B FF D6")),
@@ -278,12 +276,12 @@ def test_bits_come_lowest_first_and_padding_is_dropped(spoken: Dialect) -> None:
     ],
     ids=["rtu", "tcp", "ascii"],
 )
-def test_a_unit_hears_a_write_and_can_refuse_it(spoken: Dialect, request_bytes: bytes) -> None:
-    heard = spoken.scan_request(request_bytes)
+def test_a_unit_hears_a_write_and_can_refuse_it(codec: Dialect, request_bytes: bytes) -> None:
+    heard = codec.scan_request(request_bytes)
     assert isinstance(heard, Request)
     assert heard.query == ModbusQuery(1, 6, 0x0B, 0xFFD6)
-    refusal = spoken.encode_reply(heard, Refusal(1))
-    assert spoken.scan(refusal, ModbusQuery(1, 3, 0, 1), heard.transaction) == Reject(
+    refusal = codec.encode_reply(heard, Refusal(1))
+    assert codec.scan(refusal, ModbusQuery(1, 3, 0, 1), heard.transaction) == Reject(
         len(refusal), RejectKind.WRONG_FUNCTION
     )
 

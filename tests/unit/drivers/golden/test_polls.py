@@ -1,4 +1,4 @@
-"""Golden polls replayed by the program itself, as `capgate check` does for whoever writes a profile."""
+"""Replay of golden polls, as in `capgate check` of a profile."""
 
 import json
 from pathlib import Path

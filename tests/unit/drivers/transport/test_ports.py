@@ -13,7 +13,7 @@ from gateway.cli.ports import command
 
 
 class Adapter:
-    """What pyserial says of an adapter."""
+    """An adapter as pyserial lists it."""
 
     def __init__(self, device: Path, serial_number: str | None, vid: int | None = 0x0403) -> None:
         self.device = str(device)

@@ -1,4 +1,4 @@
-"""A port with parity throws out what came damaged: pyserial alone would pass it on as it is."""
+"""A port with parity marks damaged characters, which pyserial alone would pass on unchanged."""
 
 import os
 import termios

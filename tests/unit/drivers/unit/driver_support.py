@@ -10,7 +10,7 @@ Answer = Raw | DriverError
 
 
 class FakeLine:
-    """Answers from a function; remembers what was asked."""
+    """Answers from a function, and records the queries."""
 
     def __init__(self, answer: Callable[[Query], Answer]) -> None:
         self.answer: Callable[[Query], Answer] = answer

@@ -1,4 +1,4 @@
-"""A unit that refuses a block in one request is asked point by point, and no value is put together from two answers."""
+"""A unit that refuses a block in one request is read point by point, and no value is combined from two answers."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,7 @@ REGISTER_PROFILES = [path for path in SHIPPED if isinstance(load_profile(path).b
 
 
 class Unit:
-    """Holds what a golden poll says; `refuses` says which requests it answers with an exception."""
+    """A unit with the registers of a golden poll; `refuses` selects the requests answered with an exception."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

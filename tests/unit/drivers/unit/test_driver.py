@@ -1,4 +1,4 @@
-"""One poll is one coherent reading or one fault, and doubt never looks like proof."""
+"""One poll is one coherent reading or one fault; what is in doubt is never evidence."""
 
 import asyncio
 from collections.abc import Callable, Sequence

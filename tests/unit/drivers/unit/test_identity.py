@@ -1,4 +1,4 @@
-"""Another unit under the same address is announced before anything that it says is taken."""
+"""Another unit at the same address is reported before its readings are accepted."""
 
 from drivers.errors import LineDown
 from drivers.profile.load import load_profile

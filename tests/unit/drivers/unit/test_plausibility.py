@@ -1,4 +1,4 @@
-"""A temperature that leaps is no temperature, and a new level is believed only after it has stood."""
+"""A temperature that leaps is rejected; a new level is accepted only after several readings agree."""
 
 import pytest
 from hypothesis import given

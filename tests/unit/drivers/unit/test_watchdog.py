@@ -1,4 +1,4 @@
-"""A unit that acts by itself when nobody polls it is not polled, unless the site consents."""
+"""A unit with an armed communication watchdog is not polled, unless the site consents."""
 
 import msgspec
 import pytest
@@ -26,7 +26,7 @@ REPLIES = {
 
 
 class Bath:
-    """Answers as a Pro thermostat does, its watchdog as told; remembers what was asked."""
+    """Answers as a Pro thermostat with the given watchdog, and records the queries."""
 
     def __init__(self, watchdog: Raw | DriverError) -> None:
         self.watchdog = watchdog

@@ -1,4 +1,4 @@
-"""The board of `watch` and `demo`: a gateway as it shows by its messages alone."""
+"""The board of `watch` and `demo`: the state collected from a gateway's messages."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`capgate check` as a person and a script see it."""
+"""`capgate check`: its text and JSON output, and its exit codes."""
 
 import json
 import re

@@ -5,7 +5,7 @@ from gateway.cli.demo_clock import LEAD_US, PacedClock
 
 
 class Scaled:
-    """A clock that a test moves."""
+    """A clock that the test sets."""
 
     speed = 90.0
 

@@ -22,7 +22,7 @@ REGISTERS[48:57] = [0, 0, 2150, 2150, 2150, 0, 0, 0, 0]
 
 
 def _registers(request: bytes) -> bytes:
-    """The good unit: MBAP header, function, byte count, words."""
+    """The answer of a unit without faults: MBAP header, function, byte count, words."""
     assert request[2:] == bytes.fromhex("0000 0006 01 04 0000 0040"), request.hex()
     words = b"".join(word.to_bytes(2, "big") for word in REGISTERS)
     return request[:2] + bytes.fromhex("0000 0083 01 04 80") + words
@@ -30,7 +30,7 @@ def _registers(request: bytes) -> bytes:
 
 @contextmanager
 def _unit(respond: Respond) -> Generator[str]:
-    """A unit on a port of its own, for one connection; gives the line's URL."""
+    """A unit on a free port, for one connection; yields the line's URL."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
         def serve() -> None:

@@ -1,4 +1,4 @@
-"""`capgate replay`: its output, its comparison, and what it says of files it cannot use."""
+"""`capgate replay`: its output, its comparison, and its errors for invalid files."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A sound configuration with everything it names, for tests to break."""
+"""A valid configuration with the files that it names, which tests modify."""
 
 import subprocess
 from pathlib import Path
@@ -81,7 +81,7 @@ poll_period_s = 20
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority, a client of it, and a key that belongs to nobody."""
+    """A certificate authority, a client certificate of it, and an unrelated key."""
     folder = tmp_path_factory.mktemp("certificates")
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     _openssl(folder, "req", "-x509", *new, "-days", "2", "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.crt")
@@ -99,7 +99,7 @@ def _openssl(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture
 def site(tmp_path: Path, certificates: Path) -> Path:
-    """A directory with the sound configuration as gateway.toml."""
+    """A directory with the valid configuration as gateway.toml."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     for name in ("ca.crt", "client.crt", "client.key", "ca.key", "encrypted.key"):

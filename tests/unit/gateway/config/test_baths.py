@@ -1,4 +1,4 @@
-"""Units that are asked without an address until they stand on a bus, and consent on its way to the driver."""
+"""Units whose address is optional, and the consent that the configuration passes to the driver."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The lines of a configuration: what they become, who may share one, and what fits into its time."""
+"""The lines of a configuration: their resolution, which units may share one, and the load of a line."""
 
 from datetime import date
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_one_serial_port_under_two_names_is_told(site: Path, tmp_path: Path) -> 
 
 
 class TestDigests:
-    """What two gateways see of each other's lines."""
+    """The digests by which two gateways compare their lines."""
 
     @pytest.fixture
     def line(self, site: Path) -> LineSpec:

@@ -1,4 +1,4 @@
-"""What a sound configuration becomes, and that a broken one is refused with every error, each at its line."""
+"""A valid configuration is resolved; an invalid one is refused with every error, each at its line."""
 
 import os
 from collections.abc import Generator
@@ -21,7 +21,7 @@ __all__ = ["certificates", "site"]
 
 
 class Case(msgspec.Struct, frozen=True):
-    """`old` becomes `new` in the sound configuration; the error stands where `new` has a `§`, or at the text `at`."""
+    """Replace `old` by `new` in the valid configuration; the error is at the `§` in `new`, or at the text `at`."""
 
     name: str
     old: str
@@ -31,7 +31,7 @@ class Case(msgspec.Struct, frozen=True):
     at: str = ""
 
     def broken(self) -> tuple[str, int]:
-        """The broken text and the line that must be named."""
+        """The invalid text, and the line that the error must have."""
         assert self.old in CONFIG, self.old
         text = CONFIG.replace(self.old, self.new, 1)
         line = text.count("\n", 0, text.index(self.at or "§")) + 1
@@ -245,7 +245,7 @@ def test_what_can_be_started_but_should_be_known_is_a_warning(
 
 @contextmanager
 def as_nobody() -> Generator[None]:
-    """Without root's rights, where the tests run with them."""
+    """Drop root's rights, if the tests run as root."""
     before = os.geteuid()
     if before == 0:
         os.seteuid(65534)

@@ -1,4 +1,4 @@
-"""A loaner in a unit's place: what the configuration becomes, and what is refused."""
+"""Loaners: the configuration with a unit replaced, and what is refused."""
 
 import json
 from pathlib import Path

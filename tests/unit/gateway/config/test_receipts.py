@@ -1,4 +1,4 @@
-"""The [receipts] table: what is followed, what is awaited, and what contradicts itself."""
+"""The [receipts] table: which notation is acknowledged, which messages await receipts, and contradictions."""
 
 from pathlib import Path
 

@@ -33,14 +33,14 @@ NOW = us("17:00")
 
 
 class By(TypedDict):
-    """Who acts, and why."""
+    """The person and reason of an act."""
 
     person: str
     reason: str
 
 
 class On(By):
-    """The same of a session."""
+    """The same, with a session's token."""
 
     token: str
 
@@ -73,7 +73,7 @@ NOBODYS = (started("09:00"), stopped("16:35"))
 
 
 def snapshot(known: tuple[AnyFact, ...] = ENDED, *later: AnyFact) -> SessionSnapshot:
-    """The session that the facts make, and what is learned of it later."""
+    """The session of the facts `known`, and of those that become known `later`."""
     observed = {"cap-07": NOW}
     opened, _ = advance(TrackerState(POLICY), known, observed, NOW, lambda: TOKEN)
     state, _ = advance(opened, later, observed, NOW, lambda: TOKEN)

@@ -1,4 +1,4 @@
-"""Each reason that holds a session: lifting it charges the units that stand without its cause, or it is refused."""
+"""Each hold reason: lifting it charges the units that would be attained without its cause, or is refused."""
 
 from datetime import date
 
@@ -46,7 +46,7 @@ from tests.unit.gateway.session.session_timelines import (
 
 
 class Site:
-    """A gateway's one session, and a person who acts on it."""
+    """A session, and the acts of a person on it."""
 
     def __init__(self, policy: Policy, *facts: AnyFact) -> None:
         self.live = Live(policy, Memory.FORGETS)
@@ -69,7 +69,7 @@ class Site:
         return self.snapshot.outcome.held
 
     def act(self, act: LiftHold | Finalise | Explain) -> AnyFact:
-        """The act, a minute after the one before. Raises RequestRefused."""
+        """The fact of an act, a minute after the previous one. Raises RequestRefused."""
         self.now_us += 60_000_000
         observed = Watched(self.now_us)
         context = ActContext(self.now_us, 0, None, {}, frozenset({A1}), {}, observed, lambda visit: visit)

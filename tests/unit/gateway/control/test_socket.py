@@ -1,4 +1,4 @@
-"""The control socket: which lines are requests, and that no client can hold up the gateway."""
+"""The control socket: valid and invalid requests, and that no client can block the gateway."""
 
 import asyncio
 import json
@@ -53,7 +53,7 @@ async def echo(line: bytes, uid: int) -> bytes:
 async def serving(
     folder: Path, answer: Callable[[bytes, int], Awaitable[bytes]] = echo
 ) -> AsyncGenerator[Callable[[], Awaitable[Connection]]]:
-    """A control socket, and how to connect to it."""
+    """Serve a control socket; yields a function that connects to it."""
     path = folder / control_socket.SOCKET_FILE
     task = asyncio.create_task(serve_control(folder, answer))
     writers: list[asyncio.StreamWriter] = []

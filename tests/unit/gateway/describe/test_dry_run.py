@@ -1,4 +1,4 @@
-"""`capgate explain`: what is taken from which field, which facts it becomes, and why not."""
+"""`capgate explain`: values read from fields, resulting facts, and reasons where there are none."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`capgate explain FOLDER`: what a month of messages holds, and what the site has not mapped."""
+"""`capgate explain FOLDER`: the words and drugs of many messages, and which the site has not mapped."""
 
 import json
 import tomllib

@@ -1,4 +1,4 @@
-"""Scenario files: what the shipped ones hold, what an EHR would say in them, and how a wrong one is told."""
+"""Scenario files: the content of the shipped ones, their EHR messages, and the errors of invalid ones."""
 
 import tomllib
 from pathlib import Path
