@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from drivers.reading import Measurement, Quality, Reason
+from gateway.messages.details import NO_DETAILS, Detail, Details, Diagnosis, Person
 from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import ChargeData, Device
@@ -23,6 +24,10 @@ RECORDED_US = us("18:00:01")
 BARE = Identity("s", "V770012")
 KNOWN = Identity("s", "V770012", mrn="90001234", account="770012")
 NAMED = ChargeSite(mrn_system="urn:example:mrn", visit_system="urn:example:visit", account_system="urn:example:account")
+DETAILS = Details(
+    performers=(Person("rn-1"),),
+    diagnoses=(Diagnosis("C50.912", "Cancer, breast", "I10C"), Diagnosis("X1", "Of the house", "99LOCAL")),
+)
 
 
 def charge_data(name: str = "charge", mode: Mode = Mode.LIVE) -> ChargeData:
@@ -31,10 +36,16 @@ def charge_data(name: str = "charge", mode: Mode = Mode.LIVE) -> ChargeData:
     return msgspec.structs.replace(msgspec.convert(data, ChargeData), mode=mode)
 
 
-def charge(name: str = "charge", who: Identity = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite = NAMED) -> Json:
+def charge(
+    name: str = "charge",
+    who: Identity = KNOWN,
+    mode: Mode = Mode.LIVE,
+    site: ChargeSite = NAMED,
+    details: Details = NO_DETAILS,
+) -> Json:
     """The same of this patient, as the Bundle that is sent."""
     data = charge_data(name, mode)
-    return cast(Json, json.loads(charge_bundle(data, who, site, RECORDED_US, data.charge)))
+    return cast(Json, json.loads(charge_bundle(data, who, site, RECORDED_US, data.charge, details)))
 
 
 def observation(who: Identity = KNOWN, mode: Mode = Mode.LIVE, site: ChargeSite = NAMED) -> Json:
@@ -57,12 +68,33 @@ def sample(mode: Mode = Mode.LIVE) -> ChartSample:
     )
 
 
+def detailed(release: FhirRelease = FhirRelease.R4) -> ChargeSite:
+    """A site that has charges say all that they can."""
+    return msgspec.structs.replace(
+        NAMED,
+        fhir_release=release,
+        description="Cooling after infusion, 30 min",
+        details=frozenset(Detail),
+        cost_center="4711",
+        performing_organization="INFUSION",
+        staff_system="urn:example:staff",
+        organization_system="urn:example:organization",
+    )
+
+
 def messages(release: FhirRelease) -> dict[str, Json]:
     """Every kind of message, with as much and as little known as there may be."""
     site = msgspec.structs.replace(NAMED, fhir_release=release, description="Cooling after infusion, 30 min")
     unnamed = ChargeSite(fhir_release=release, kept=frozenset())
     plain = ChargeSite(fhir_release=release)
+    every = detailed(release)
     return {
+        "charge with every option": charge(site=every, details=DETAILS),
+        "credit with every option": charge("credit", site=every, details=DETAILS),
+        "charge of a test gateway, of a visit alone, with every option": charge(
+            who=BARE, mode=Mode.TEST, site=every, details=DETAILS
+        ),
+        "charge of which nothing is stated, with every option": charge(site=every),
         "charge": charge(site=site),
         "credit": charge("credit", site=site),
         "charge of a visit alone": charge(who=BARE, site=site),

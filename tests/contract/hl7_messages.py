@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from gateway.messages.details import NO_DETAILS, Details, Diagnosis, Person
 from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import ChargeData
@@ -42,6 +43,22 @@ FULL = msgspec.structs.replace(
     description="Cooling | after ^ infusion",
     kept=frozenset(PatientField),
 )
+DETAILED = msgspec.structs.replace(FULL, modifiers=("59", "GA"), filler_order_number=False)
+DETAILS = Details(
+    patient_class="R",
+    attending=(Person("77701", "ATTENDING", "ANN", "HOSPITAL", "DN"),),
+    orderers=(Person("99902", "ORDERER", "OLIVIA", "&1.2.840.1"), Person("1234567893", kind="NPI")),
+    performers=(Person("rn-1"),),
+    diagnoses=(Diagnosis("C50.912", "Cancer | breast", "I10C"), Diagnosis("Z51.11", "", "http://example.org/local")),
+)
+LONG = Person("9" * 40, "F" * 40, "G" * 30, "A" * 20 + "&" + "1." * 20 + "1", "NPI")
+LONGEST_DETAILS = Details(
+    patient_class="R",
+    attending=(LONG,),
+    orderers=(LONG,),
+    performers=(Person("9" * 15),),
+    diagnoses=(Diagnosis("9" * 20, "x" * 199, "I10C"),),
+)
 SPARSE = ChargeSite(ft1_4=ServiceTime.START, offset=False, credit_as=CreditForm.CG_NEGATIVE)
 LONGEST = msgspec.structs.replace(
     FULL,
@@ -53,10 +70,14 @@ LONGEST = msgspec.structs.replace(
 
 
 def charge(
-    name: str = "charge", site: ChargeSite = SITE, who: Identity = WHOLE, data: ChargeData | None = None
+    name: str = "charge",
+    site: ChargeSite = SITE,
+    who: Identity = WHOLE,
+    data: ChargeData | None = None,
+    details: Details = NO_DETAILS,
 ) -> bytes:
     """The story's `charge` or `credit` as it is sent."""
-    return charge_message(data or charge_data(name, mode=site.mode), who, site, RECORDED_US)
+    return charge_message(data or charge_data(name, mode=site.mode), who, site, RECORDED_US, details)
 
 
 def observation(site: ChargeSite = SITE, who: Identity = WHOLE, at: ChartSample | None = None) -> bytes:
@@ -67,13 +88,14 @@ def observation(site: ChargeSite = SITE, who: Identity = WHOLE, at: ChartSample 
 def messages() -> dict[str, bytes]:
     """Every kind of message, with as much and as little known as there may be."""
     return {
-        f"{name} {of}": charge(name, site, who)
+        f"{name} {of}": charge(name, site, who, details=details)
         for name in ("charge", "credit")
-        for of, site, who in (
-            ("of a site", SITE, WHOLE),
-            ("with all that can be said", FULL, WHOLE),
-            ("with the longest names", LONGEST, WHOLE),
-            ("of a test gateway, of a visit alone", SPARSE, VISIT_ALONE),
+        for of, site, who, details in (
+            ("of a site", SITE, WHOLE, NO_DETAILS),
+            ("with all that can be said", FULL, WHOLE, NO_DETAILS),
+            ("with all that is stated, and every option", DETAILED, WHOLE, DETAILS),
+            ("with the longest names", LONGEST, WHOLE, LONGEST_DETAILS),
+            ("of a test gateway, of a visit alone", SPARSE, VISIT_ALONE, NO_DETAILS),
         )
     } | {
         "observation": observation(),

@@ -80,6 +80,10 @@ def library_verdict(release: FhirRelease, resource: Json) -> list[str]:
 def own_verdict(resource: Json) -> list[str]:
     """What the validators miss."""
     found = [f"{path}: empty" for path, value in walk(resource) if value in ([], {}, "", None)]
+    kinds = {each["fullUrl"]: each["resource"]["resourceType"] for each in resource.get("entry", [])}
+    references = {path: value for path, value in walk(resource) if path.endswith(".reference")}
+    inside = {path: value for path, value in references.items() if str(value).startswith("urn:uuid:")}
+    found += [f"{path}: leads nowhere" for path, value in inside.items() if value not in kinds]
     for path, part in walk(resource):
         if not isinstance(part, dict):
             continue
@@ -88,8 +92,9 @@ def own_verdict(resource: Json) -> list[str]:
             found.append(f"{path}: ends before it starts")
         if part.get("resourceType") == "ChargeItem":
             found += [f"{path}: such a status is not in the set"] if part.get("status") not in STATUSES else []
-            kinds = {each["reference"].split("/")[0] for each in part.get("service", [])}
-            found += [f"{path}: serves {kind}" for kind in kinds - SERVICES]
+            targets = [value for _, value in walk(part.get("service")) if isinstance(value, str)]  # R5 nests them
+            served = {kinds.get(target, target.split("/")[0]) for target in targets}
+            found += [f"{path}: serves {kind}" for kind in served - SERVICES]
     return found
 
 

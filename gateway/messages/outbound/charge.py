@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.messages.cloudevents import Event, encode_event
+from gateway.messages.details import NO_DETAILS, Details
 from gateway.messages.identity import Identity
 from gateway.messages.notation import Notation
 from gateway.messages.outbound.ehr import ChargeData
@@ -21,6 +22,7 @@ class ReleasedCharge(msgspec.Struct, frozen=True):
     data: ChargeData
     identity: Identity
     recorded_us: int
+    details: Details = NO_DETAILS
 
 
 class ChargeMessage(msgspec.Struct, frozen=True):
@@ -39,8 +41,10 @@ def charge_messages(site: ChargeSite, released: ReleasedCharge) -> Iterator[Char
             case Notation.JSON:
                 yield ChargeMessage(form, released.event.id, encode_event(released.event))
             case Notation.HL7:
-                payload = charge_message(released.data, released.identity, site, released.recorded_us)
+                payload = charge_message(released.data, released.identity, site, released.recorded_us, released.details)
                 yield ChargeMessage(form, control_id(key), payload)
             case Notation.FHIR:
-                payload = charge_bundle(released.data, released.identity, site, released.recorded_us, key)
+                payload = charge_bundle(
+                    released.data, released.identity, site, released.recorded_us, key, released.details
+                )
                 yield ChargeMessage(form, f"{key}.fhir", payload)

@@ -16,9 +16,11 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 
 from drivers.reading import Measurement, Quality
+from gateway.messages.details import NO_DETAILS, Detail, Details, Diagnosis
 from gateway.messages.identity import Identity, Number
 from gateway.messages.instants import rfc3339
 from gateway.messages.notation import Mode
+from gateway.messages.outbound.code_systems import fhir_system
 from gateway.messages.outbound.ehr import ChargeAction, ChargeData, Device
 from gateway.messages.outbound.site import CPT_CODE, ChargeSite, FhirRelease
 
@@ -26,6 +28,7 @@ Json = dict[str, object]
 
 MESSAGE_SYSTEM = "urn:capgate:message"
 CHARGE_SYSTEM = "urn:capgate:charge"
+PROCEDURE_SYSTEM = "urn:capgate:procedure"
 UNIT_SYSTEM = "urn:capgate:unit"
 OBSERVATION_SYSTEM = "urn:capgate:observation"
 POINT_SYSTEM = "urn:capgate:point"
@@ -53,9 +56,27 @@ class ChartSample(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.session}.{self.device.unit}.{self.device.cap}.{self.at_us // 1000}"
 
 
-def charge_bundle(charge: ChargeData, identity: Identity, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
-    """The Bundle `bundle_id` of a charge or credit recorded at `at_us`."""
-    return _transaction([_charge_item(charge, site.shown(identity), site, at_us)], at_us, bundle_id, charge.mode)
+def charge_bundle(
+    charge: ChargeData,
+    identity: Identity,
+    site: ChargeSite,
+    at_us: int,
+    bundle_id: str,
+    details: Details = NO_DETAILS,
+) -> bytes:
+    """The Bundle `bundle_id` of a charge or credit recorded at `at_us`, with the resources that it refers to."""
+    who = site.shown(identity)
+    units = {each.unit: each for each in charge.devices}  # one with two caps is one device
+    devices = [_device(each, site, charge.mode) for each in units.values()] if Detail.DEVICE in site.details else []
+    procedures = [_procedure(charge, who, site, devices)] if Detail.PROCEDURE in site.details else []
+    is_r5, supporting = site.fhir_release is FhirRelease.R5, [*map(_reference, devices)]
+    service = [*map(_reference, procedures)]
+    refers = _listed("service", _codeable(service) if is_r5 else service) | _listed("supportingInformation", supporting)
+    item = _charge_item(charge, who, site, at_us, details) | refers
+    entry = _entry(
+        "ChargeItem", CHARGE_SYSTEM, _charge_key(charge), item, charge.mode, updates=charge.reverses is not None
+    )
+    return _transaction([*devices, *procedures, entry], at_us, bundle_id, charge.mode)
 
 
 def observation_bundle(sample: ChartSample, identity: Identity, site: ChargeSite, at_us: int, bundle_id: str) -> bytes:
@@ -69,9 +90,8 @@ def observation_bundle(sample: ChartSample, identity: Identity, site: ChargeSite
     return _transaction([device, *observations], at_us, bundle_id, sample.mode)
 
 
-def _charge_item(charge: ChargeData, who: Identity, site: ChargeSite, at_us: int) -> Json:
+def _charge_item(charge: ChargeData, who: Identity, site: ChargeSite, at_us: int, details: Details) -> Json:
     credit, recorded = charge.action is ChargeAction.CREDIT, rfc3339(at_us)
-    key = charge.charge if charge.reverses is None else charge.reverses
     code: Json = {"coding": [{"system": _CPT, "code": CPT_CODE}]}
     if site.description:
         code["text"] = site.description
@@ -90,10 +110,54 @@ def _charge_item(charge: ChargeData, who: Identity, site: ChargeSite, at_us: int
         item["costCenter"] = _numbered(site.organization_system, Number(site.cost_center))
     if site.performing_organization:
         item["performingOrganization"] = _numbered(site.organization_system, Number(site.performing_organization))
+    if Detail.PERFORMER in site.details:
+        staff = [each.number for each in details.performers if each.number] or [site.performer]
+        item |= _listed("performer", [{"actor": _numbered(site.staff_system, Number(each))} for each in staff if each])
+    item |= _listed("reason", [*map(_concept, details.diagnoses)])
     if credit:
         reason = f": {charge.reason}" if charge.reason else ""
         item["note"] = [{"time": recorded, "text": f"taken back by {charge.charge}{reason}"}]
-    return _entry("ChargeItem", CHARGE_SYSTEM, key, item, charge.mode, updates=credit)
+    return item
+
+
+def _procedure(charge: ChargeData, who: Identity, site: ChargeSite, devices: list[Json]) -> Json:
+    """The cooling that is charged. A credit takes it back too, for it may be another patient's."""
+    is_r5, credit = site.fhir_release is FhirRelease.R5, charge.action is ChargeAction.CREDIT
+    procedure: Json = {
+        "status": "entered-in-error" if credit else "completed",
+        "code": {"text": site.description or "Scalp cooling"},
+        "subject": _subject(who, site),
+        "encounter": _visit(who, site),
+        "occurrencePeriod" if is_r5 else "performedPeriod": {"start": charge.start, "end": charge.end},
+    }
+    used = [*map(_reference, devices)]
+    procedure |= _listed("used", _codeable(used)) if is_r5 else _listed("usedReference", used)
+    return _entry("Procedure", PROCEDURE_SYSTEM, _charge_key(charge), procedure, charge.mode, updates=credit)
+
+
+def _charge_key(charge: ChargeData) -> str:
+    """The key of the charge that it is, or takes back."""
+    return charge.reverses or charge.charge
+
+
+def _concept(diagnosis: Diagnosis) -> Json:
+    coding = {"system": fhir_system(diagnosis.system), "code": diagnosis.code, "display": diagnosis.text}
+    return {"coding": [{name: text for name, text in coding.items() if text}]}
+
+
+def _reference(entry: Json) -> Json:
+    """To a resource of the same Bundle."""
+    return {"reference": entry["fullUrl"]}
+
+
+def _codeable(references: list[Json]) -> list[Json]:
+    """The same as R5 has it where a concept may stand in a reference's place."""
+    return [{"reference": each} for each in references]
+
+
+def _listed(element: str, values: list[Json]) -> Json:
+    """The element with these values; nothing without any, for FHIR has no empty lists."""
+    return {element: values} if values else {}
 
 
 def _device(device: Device, site: ChargeSite, mode: Mode) -> Json:

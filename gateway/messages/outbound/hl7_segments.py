@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from gateway.messages.details import NO_DETAILS, Details, Person
 from gateway.messages.hl7v2 import Segment, Value, segment
 from gateway.messages.identity import Identity, Number
 from gateway.messages.notation import Mode
@@ -52,17 +53,37 @@ def patient(site: ChargeSite, who: Identity) -> Segment:
     return segment("PID", fields)
 
 
-def visit(site: ChargeSite, who: Identity, place: Sequence[str]) -> Segment:
-    """PV1: an outpatient's visit, and its place."""
+def visit(site: ChargeSite, who: Identity, place: Sequence[str], details: Details = NO_DETAILS) -> Segment:
+    """PV1: the visit, of an outpatient unless another class is known, and its place."""
     number = Number(who.visit, who.visit_authority or "")
-    return segment("PV1", {1: "1", 2: "O", 3: tuple(place), 19: _number(site, number, "VN")})
+    fields: dict[int, Value | list[Value]] = {
+        1: "1",
+        2: details.patient_class or "O",
+        3: tuple(place),
+        7: persons(details.attending),
+        19: _number(site, number, "VN"),
+    }
+    return segment("PV1", fields)
+
+
+def persons(staff: Sequence[Person]) -> list[Value]:
+    """XCN, a repetition for each."""
+    return [
+        (each.number, each.family, each.given, "", "", "", "", "", _assigner(each.authority), "", "", "", each.kind)
+        for each in staff
+    ]
 
 
 def _number(site: ChargeSite, number: Number, kind: str) -> tuple[str | tuple[str, ...], ...]:
     """A CX: the number with its assigning authority, as its sender stated it, else the site's."""
-    namespace, _, universal = number.authority.partition("&")
+    return number.value, "", "", _assigner(number.authority, site.assigning_authority), kind
+
+
+def _assigner(authority: str, of_site: str = "") -> str | tuple[str, ...]:
+    """An HD."""
+    namespace, _, universal = authority.partition("&")
     bare = universal.removeprefix("urn:oid:")
     is_oid = bare.replace(".", "").isdigit()
-    if not universal or (not (namespace or is_oid) and site.assigning_authority):  # a URI is FHIR's name, not HL7's
-        return number.value, "", "", namespace or site.assigning_authority, kind
-    return number.value, "", "", (namespace, bare, "ISO" if is_oid else "URI"), kind
+    if not universal or (not (namespace or is_oid) and of_site):  # a URI is FHIR's name, not HL7's
+        return namespace or of_site
+    return namespace, bare, "ISO" if is_oid else "URI"

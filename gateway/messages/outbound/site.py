@@ -6,6 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
+from gateway.messages.details import Detail
 from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.vocabulary import DEFAULT_KEPT, PatientField
@@ -58,13 +59,15 @@ class ChargeSite(msgspec.Struct, frozen=True, kw_only=True):
     ft1_4: ServiceTime = ServiceTime.RANGE
     offset: bool = True  # whether HL7 times have their offset from UTC
     zone: tzinfo = UTC  # of HL7 times
-    performer: str = ""  # number of the performing person
+    performer: str = ""  # number of the performing person, where nobody is known
     orderer: str = ""
+    details: frozenset[Detail] = frozenset()
     modifiers: tuple[str, ...] = ()  # of the code, in FT1-26
     filler_order_number: bool = True  # whether FT1-23 is sent
     cost_center: str = ""  # FHIR alone, as the two that follow
     performing_organization: str = ""
-    organization_system: str = "urn:capgate:organization"
+    organization_system: str = ""
+    staff_system: str = ""
     kept: frozenset[str] = DEFAULT_KEPT  # PatientField: what may be sent of a patient beside the visit
     chairs: Mapping[CapRef, str] = {}  # where each cap hangs
     mode: Mode = Mode.TEST

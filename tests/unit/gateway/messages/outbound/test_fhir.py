@@ -6,11 +6,23 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.messages.details import NO_DETAILS, Details
 from gateway.messages.notation import Mode
-from gateway.messages.outbound.ehr import ChargeAction
+from gateway.messages.outbound.ehr import ChargeAction, Device
 from gateway.messages.outbound.fhir import charge_bundle
 from gateway.messages.outbound.site import ChargeSite, FhirRelease
-from tests.contract.fhir_messages import BARE, KNOWN, NAMED, RECORDED_US, charge, charge_data, observation, samples
+from tests.contract.fhir_messages import (
+    BARE,
+    DETAILS,
+    KNOWN,
+    NAMED,
+    RECORDED_US,
+    charge,
+    charge_data,
+    detailed,
+    observation,
+    samples,
+)
 from tests.contract.message_samples import sample_files
 
 Json = dict[str, Any]
@@ -150,6 +162,76 @@ def test_the_sites_organizations_are_named_by_their_numbers() -> None:
         resource = item(charge(name, site=site))
         assert resource["costCenter"] == {"identifier": {"system": "urn:oid:1.2", "value": "4711"}}
         assert resource["performingOrganization"] == {"identifier": {"system": "urn:oid:1.2", "value": "INF"}}
+
+
+def entries(bundle: Json) -> dict[str, Json]:
+    return {entry["resource"]["resourceType"]: entry for entry in bundle["entry"]}
+
+
+def test_what_is_stated_and_what_is_known_of_a_charge_goes_with_it() -> None:
+    sent = entries(charge(site=detailed(), details=DETAILS))
+    resource, served = sent["ChargeItem"]["resource"], sent["Procedure"]["resource"]
+    assert resource["performer"] == [{"actor": {"identifier": {"system": "urn:example:staff", "value": "rn-1"}}}]
+    assert resource["reason"] == [
+        {
+            "coding": [
+                {"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C50.912", "display": "Cancer, breast"},
+            ]
+        },
+        {"coding": [{"code": "X1", "display": "Of the house"}]},
+    ]
+    assert resource["service"] == [{"reference": sent["Procedure"]["fullUrl"]}]
+    assert resource["supportingInformation"] == [{"reference": sent["Device"]["fullUrl"]}]
+    assert served == {
+        "resourceType": "Procedure",
+        "identifier": [{"system": "urn:capgate:procedure", "value": "9RX2M7KQ400A"}],
+        "status": "completed",
+        "code": {"text": "Cooling after infusion, 30 min"},
+        "subject": resource["subject"],
+        "encounter": resource["context"],
+        "performedPeriod": resource["occurrencePeriod"],
+        "usedReference": [{"reference": sent["Device"]["fullUrl"]}],
+    }
+    assert sent["Device"]["resource"]["serialNumber"] == "CU-20417"
+
+
+def test_r5_refers_in_its_own_form() -> None:
+    sent = entries(charge(site=detailed(FhirRelease.R5), details=DETAILS))
+    item, served, device = (sent[kind]["resource"] for kind in ("ChargeItem", "Procedure", "Device"))
+    assert item["service"] == [{"reference": {"reference": sent["Procedure"]["fullUrl"]}}]
+    assert item["supportingInformation"] == [{"reference": sent["Device"]["fullUrl"]}]
+    assert served["used"] == [{"reference": {"reference": sent["Device"]["fullUrl"]}}]
+    assert served["occurrencePeriod"] == item["occurrencePeriod"]
+    assert device["type"] == [{"text": "Scalp cooling unit"}]
+
+
+def test_a_unit_with_two_caps_is_one_device() -> None:
+    data = charge_data()
+    both = msgspec.structs.replace(data, devices=(*data.devices, Device(data.devices[0].unit, 2)))
+    bundle = json.loads(charge_bundle(both, KNOWN, detailed(), RECORDED_US, data.charge))
+    assert [entry["resource"]["resourceType"] for entry in bundle["entry"]] == ["Device", "Procedure", "ChargeItem"]
+
+
+def test_whoever_signed_performed_else_the_sites_constant_else_nobody() -> None:
+    def performers(site: ChargeSite, details: Details) -> list[str]:
+        resource = entries(charge(site=site, details=details))["ChargeItem"]["resource"]
+        return [each["actor"]["identifier"]["value"] for each in resource.get("performer", [])]
+
+    constant = msgspec.structs.replace(detailed(), performer="88801")
+    assert performers(constant, DETAILS) == ["rn-1"]
+    assert performers(constant, NO_DETAILS) == ["88801"]
+    assert performers(detailed(), NO_DETAILS) == []
+    assert performers(ChargeSite(performer="88801"), NO_DETAILS) == []
+
+
+@pytest.mark.parametrize("order", [["charge", "credit"], ["credit", "charge"]])
+def test_a_credit_takes_the_procedure_back_too(order: list[str]) -> None:
+    server = Server()
+    for name in order:
+        server.take(charge(name, site=detailed(), details=DETAILS))
+    by_kind = {each["resourceType"]: each["status"] for each in server.held.values()}
+    assert by_kind == {"Device": "active", "Procedure": "entered-in-error", "ChargeItem": "entered-in-error"}
+    assert len(server.held) == 3
 
 
 def test_text_of_the_code_is_the_sites_own_or_none() -> None:

@@ -10,7 +10,7 @@ from gateway.messages.outbound.ehr import Device
 from gateway.messages.outbound.site import ChargeSite, CreditForm, ServiceTime
 from gateway.messages.vocabulary import PatientField
 from tests.contract.fhir_messages import charge_data
-from tests.contract.hl7_messages import FULL, SITE, VISIT_ALONE, WHOLE, charge, lines
+from tests.contract.hl7_messages import DETAILS, FULL, SITE, VISIT_ALONE, WHOLE, charge, lines
 
 CHARGE = [
     r"MSH|^~\&|CAPGATE|NORTH|EHR|HOSPITAL|20260310140001-0400||DFT^P03^DFT_P03|CG9RX2M7KQ400A|P|2.5.1"
@@ -89,6 +89,19 @@ def test_times_may_lack_an_offset_and_an_end() -> None:
     assert field(charge(site=site), "FT1", 4) == "20260310112000"
     utc = msgspec.structs.replace(SITE, zone=UTC)
     assert field(charge(site=utc), "FT1", 4) == "20260310152000+0000^20260310163500+0000"
+
+
+def test_what_is_stated_takes_the_place_of_constants() -> None:
+    message = charge(details=DETAILS)
+    assert [field(message, "PV1", 2), field(message, "PV1", 7)] == ["R", "77701^ATTENDING^ANN^^^^^^HOSPITAL^^^^DN"]
+    assert field(message, "FT1", 19) == r"C50.912^Cancer \F\ breast^I10C~Z51.11"
+    assert field(message, "FT1", 20) == "rn-1"
+    assert field(message, "FT1", 21) == "99902^ORDERER^OLIVIA^^^^^^&1.2.840.1&ISO~1234567893^^^^^^^^^^^^NPI"
+    for name in ("charge", "credit"):
+        stated, alone = charge(name, FULL, details=DETAILS), charge(name, FULL)
+        places = [("PV1", 2), ("PV1", 7), ("FT1", 19), ("FT1", 20), ("FT1", 21)]
+        assert [field(stated, *at) for at in places] == [field(message, *at) for at in places]
+        assert [field(alone, *at) for at in places] == ["O", "", "", "88801", "99901"]
 
 
 def test_modifiers_are_those_of_the_site_each_a_repetition() -> None:

@@ -1,0 +1,58 @@
+"""What a charge may say beside what it claims: staff, diagnoses, the class of the patient, as they were stated. Pure.
+
+Nothing here is chosen or translated: what the EHR stated of a visit or an order is repeated, and what it did not state
+is left out.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Detail(StrEnum):
+    """What a site may have its charges say, where it is known."""
+
+    PATIENT_CLASS = "patient_class"
+    ATTENDING = "attending"
+    ORDERER = "orderer"  # of the order whose end the count begins at
+    PERFORMER = "performer"  # who signed the session
+    DIAGNOSIS = "diagnosis"  # of the same order
+    VISIT_DIAGNOSIS = "visit_diagnosis"  # where the order states none
+    DEVICE = "device"
+    PROCEDURE = "procedure"
+
+
+class Person(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A member of staff. `authority` assigned the number, in the form that `Number` has."""
+
+    number: str = ""
+    family: str = ""
+    given: str = ""
+    authority: str = ""
+    kind: str = ""  # of number, HL7 table 0203
+
+
+class Diagnosis(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A coded diagnosis; the system is a name of HL7 table 0396 or a URI, as it was stated."""
+
+    code: str
+    text: str = ""
+    system: str = ""
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is stated; empty is unknown."""
+
+    patient_class: str = ""
+    attending: tuple[Person, ...] = ()
+    orderers: tuple[Person, ...] = ()
+    performers: tuple[Person, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+
+    def over(self, older: "Details") -> "Details":
+        """These, with what they leave unknown as `older` has it."""
+        pairs = zip(msgspec.structs.asdict(self).items(), msgspec.structs.astuple(older), strict=True)
+        return Details(**{name: new or old for (name, new), old in pairs})
+
+
+NO_DETAILS = Details()
