@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, Head
+from gateway.messages.details import Stated
 from gateway.messages.identity import Identity, Merge
 from gateway.messages.inbound.answers import ReceiptResult
 
@@ -69,11 +70,12 @@ class Batch(msgspec.Struct, frozen=True):
     resends: tuple[ResendOrder, ...] = ()
     merges: tuple[Merge, ...] = ()
     sessions: tuple[SessionDue, ...] = ()  # after the entries
+    details: tuple[Stated, ...] = ()  # kept apart, as the identities
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.entries or self.outbox or self.identities or self.merges or self.checkpoint)
+        return not (self.entries or self.outbox or self.identities or self.merges or self.details or self.checkpoint)
 
 
 class OutboxRow(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ from gateway.ledger.bodies import (
 from gateway.ledger.entry import Entry, EntryKind, Head, append, seal, subject_of
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.reads import LedgerOrigin
-from gateway.ledger.writes import insert_entry
+from gateway.ledger.writes import insert_detail, insert_entry
 from gateway.messages.identity import Identity
 
 _log = logging.getLogger("capgate.ledger")
@@ -38,6 +38,7 @@ _PAGE = 500
 _BLIND = 100_000  # how many row numbers past the last readable row are tried, where the last number is unknown
 _OUTBOX = ("event_id", "topic", "payload", "retain", "content_type", "digest", "seq")
 _IDENTITY = (*Identity.__struct_fields__, "version")
+_DETAIL = ("subject", "about", "name", "body", "digest")
 _RENUMBERED = ("kind", "old", "old_authority", "new", "authority")
 LOST = '{"lost":true}'  # the body of the mark that replaces a lost entry
 _READING_FAILED = (sqlite3.Error, UnicodeDecodeError, OverflowError)
@@ -152,6 +153,7 @@ class _Carried:
                 self._connection.execute("INSERT INTO delivery (outbox_id, key, awaited) VALUES (?, ?, ?)", values)
         self._history(source, known)
         self._identities(source)
+        self._details(source)
         lost = tuple(sorted(reads.messages_missing(self._connection)))
         return msgspec.structs.replace(body, lost=lost, sent=sent)
 
@@ -169,6 +171,13 @@ class _Carried:
             subject, visit = identity[columns.index("subject")], identity[columns.index("visit")]
             if visit in given or subject == subject_of(self._salt, visit):
                 self._connection.execute(f"INSERT INTO identity ({', '.join(columns)}) VALUES ({marks})", identity)
+
+    def _details(self, source: sqlite3.Connection) -> None:
+        """Carry over what is stated beside them, as far as it matches its digest."""
+        for _, subject, about, name, body, proof in _rows(source, "detail", "id", _DETAIL):
+            texts, stated = (str(subject), str(about), str(name)), str(body).encode(errors="replace")
+            if reads.detail_digest(*texts, stated) == proof:
+                insert_detail(self._connection, *texts, stated)
 
     def close(self, created_us: int, body: SetAsideBody) -> None:
         """Append the entry that records what was carried over."""

@@ -12,6 +12,7 @@ from gateway.ledger.bodies import SetAsideBody, set_aside_of
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
+from gateway.messages.details import NO_DETAILS, About, Details
 from gateway.messages.identity import Identity, Number, NumberKind, differ
 from gateway.session.facts import AnyFact, ObservedUntil, UnitSwapped, decode_fact
 from gateway.session.marks import observed_units
@@ -211,6 +212,18 @@ def identity(connection: sqlite3.Connection, subject: str) -> Identity | None:
     query = f"SELECT {_IDENTITY} FROM identity WHERE subject = ? ORDER BY version DESC LIMIT 1"
     row = connection.execute(query, (subject,)).fetchone()
     return _identity(*row) if row else None
+
+
+def details(connection: sqlite3.Connection, subject: str, about: About, name: str) -> Details:
+    """What is stated of a visit, an order or a charge, as last recorded; nothing if never recorded or purged."""
+    query = "SELECT body FROM detail WHERE subject = ? AND about = ? AND name = ? ORDER BY id DESC LIMIT 1"
+    row = connection.execute(query, (subject, about.value, name)).fetchone()
+    return msgspec.json.decode(row[0], type=Details) if row else NO_DETAILS
+
+
+def detail_digest(subject: str, about: str, name: str, body: bytes) -> str:
+    """By which a damaged ledger proves such a row."""
+    return digest(body, *(text.encode(errors="replace") for text in (subject, about, name)))
 
 
 def identified(connection: sqlite3.Connection, kind: NumberKind, number: Number) -> list[Identity]:

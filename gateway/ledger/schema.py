@@ -3,7 +3,8 @@
 `entry` is the hash chain. `outbox` holds the messages to publish and `attempt` the broker's answer to each publish;
 `waiting` names the outbox rows without a delivered attempt and is maintained by triggers, so that finding work costs
 the same with ten rows or a million. `identity` has the patients' identifiers and `renumbered` the numbers that the EHR
-changed; they and `receipt_text` are the only tables whose rows may be deleted by people. `origin` has one row.
+changed, `detail` what is stated of a visit, an order or a charge beside that; they and `receipt_text` are the only
+tables whose rows may be deleted by people. `origin` has one row.
 `checkpoint` holds signed heads of the chain.
 
 `delivery` names the messages that are followed to the engine, by the key that receipts name; `receipt` has the engine's
@@ -146,6 +147,15 @@ def m0005_index(db: Database) -> None:
     db.conn.execute("CREATE INDEX unsettled_by_state ON unsettled (state, outbox_id)")
     _count(db)
     _follow_answers(db)
+
+
+@MIGRATIONS()
+def m0006_detail(db: Database) -> None:
+    """What the EHR states of visits and orders for charges, and what charges said of it."""
+    columns = {"id": int, "subject": str, "about": str, "name": str, "body": str, "digest": str}  # of the other texts
+    db.table("detail").create(columns, pk="id", not_null=columns, strict=True)
+    db.conn.execute("CREATE INDEX detail_by_name ON detail (subject, about, name, id)")
+    _refuse(db, "detail", "UPDATE")
 
 
 def _number(db: Database) -> None:

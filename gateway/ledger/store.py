@@ -30,6 +30,7 @@ from gateway.ledger.file_check import BackgroundCheck, FileCheck, mark
 from gateway.ledger.outbox import Outbox
 from gateway.ledger.read_back import Restart
 from gateway.ledger.worker import Worker, settle, state_lock
+from gateway.messages.details import About, Details
 from gateway.messages.identity import Identity, Number, NumberKind
 from gateway.session.facts import AnyFact, Key, UnitSwapped
 from gateway.session.related import Anchor
@@ -124,6 +125,10 @@ class Ledger:
     async def identity(self, subject: str) -> Identity | None:
         """The identifiers of a subject; None if never recorded or purged."""
         return await self._worker.run(partial(reads.identity, subject=subject))
+
+    async def details(self, subject: str, about: About, name: str) -> Details:
+        """What is stated of a visit, an order or a charge; nothing if never recorded or purged."""
+        return await self._worker.run(partial(reads.details, subject=subject, about=about, name=name))
 
     async def subjects(self, visits: Iterable[str]) -> dict[str, str]:
         """Visit number -> subject, for visits that the EHR has renumbered to these numbers."""

@@ -15,6 +15,7 @@ from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, follow
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
 from gateway.ledger.reads import LedgerOrigin
+from gateway.messages.details import Stated
 from gateway.messages.identity import Identity, Merge
 
 
@@ -93,6 +94,8 @@ def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) 
         _put_identity(connection, identity)
     for merge in batch.merges:
         _merge(connection, merge)
+    for stated in batch.details:
+        _put_details(connection, stated)
     for receipt in batch.receipts:
         _insert_receipt(connection, receipt)
     connection.executemany(
@@ -192,6 +195,20 @@ def _insert_identity(connection: sqlite3.Connection, identity: Identity, known: 
         f"INSERT INTO identity ({names}, version) VALUES ({'?, ' * len(columns)}{version})",
         (*columns, identity.subject),
     )
+
+
+def _put_details(connection: sqlite3.Connection, stated: Stated) -> None:
+    """Insert a further version of what is stated; what it leaves unknown keeps its last value."""
+    known = reads.details(connection, stated.subject, stated.about, stated.name)
+    details = stated.details.over(known)
+    if details != known:
+        insert_detail(connection, stated.subject, stated.about.value, stated.name, msgspec.json.encode(details))
+
+
+def insert_detail(connection: sqlite3.Connection, subject: str, about: str, name: str, body: bytes) -> None:
+    """Insert a version of what is stated; within the caller's transaction."""
+    values = (subject, about, name, body.decode(), reads.detail_digest(subject, about, name, body))
+    connection.execute("INSERT INTO detail (subject, about, name, body, digest) VALUES (?, ?, ?, ?, ?)", values)
 
 
 def _merge(connection: sqlite3.Connection, merge: Merge) -> None:

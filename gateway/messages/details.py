@@ -56,3 +56,20 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NO_DETAILS = Details()
+
+
+class About(StrEnum):
+    """What details are stated of."""
+
+    VISIT = "visit"
+    ORDER = "order"
+    CHARGE = "charge"  # what a charge said
+
+
+class Stated(msgspec.Struct, frozen=True):
+    """Details of a visit, an order or a charge; `name` is the order's or the charge's, "" the visit's."""
+
+    subject: str
+    about: About
+    name: str
+    details: Details

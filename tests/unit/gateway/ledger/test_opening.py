@@ -21,6 +21,7 @@ from gateway.ledger.errors import LedgerBroken, LedgerUnavailable, StateLocked
 from gateway.ledger.file_check import FileCheck
 from gateway.ledger.opening import connect_file
 from gateway.ledger.store import open_ledger, open_readonly
+from gateway.messages.details import NO_DETAILS, About, Details, Diagnosis, Stated
 
 Connect = Callable[[Path], sqlite3.Connection]
 GATEWAY = "gw-1"
@@ -144,6 +145,24 @@ def test_a_damaged_ledger_is_set_aside_whole_and_a_new_epoch_begins_with_what_it
     assert (noted.set_aside, noted.carried) == (found.set_aside.name, len(entries))
     assert noted.lost_any == (damage == "entry" or not carried)
     assert reopen(path) == found, "it is said until something else is recorded"
+
+
+def test_a_diagnosis_that_damage_changed_is_not_carried_over(path: Path) -> None:
+    async def state(*codes: str) -> None:
+        async with open_ledger(path, GATEWAY, noon) as ledger:
+            stated = [Stated(code, About.VISIT, "", Details(diagnoses=(Diagnosis(code),))) for code in codes]
+            await ledger.commit(Batch((), (), (), ledger.head, details=tuple(stated)))
+
+    async def known(*codes: str) -> list[Details]:
+        async with open_ledger(path, GATEWAY, noon) as ledger:
+            return [await ledger.details(code, About.VISIT, "") for code in codes]
+
+    before = fill(path)
+    asyncio.run(state("C50.1", "C50.2"))
+    path.write_bytes(path.read_bytes().replace(b'"code":"C50.1"', b'"code":"C50.7"', 1))
+    tamper(path, "DROP TRIGGER entry_no_delete")
+    assert reopen(path).head.epoch != before.head.epoch
+    assert asyncio.run(known("C50.1", "C50.2")) == [NO_DETAILS, Details(diagnoses=(Diagnosis("C50.2"),))]
 
 
 def test_companions_go_with_a_damaged_ledger_and_a_second_one_overwrites_nothing(path: Path) -> None:

@@ -15,11 +15,13 @@ from gateway.ledger.entry import Entry, EntryKind, Head, append, follow, subject
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent, LedgerBroken
 from gateway.ledger.opening import SETTINGS, connect_file
 from gateway.ledger.store import Ledger, open_ledger, open_readonly
+from gateway.messages.details import NO_DETAILS, About, Details, Diagnosis, Person, Stated
 from gateway.messages.identity import Identity, Merge, Number, NumberKind, differ
 from gateway.runtime.clock import SystemClock
 
 DAY_US = 86_400_000_000
 GATEWAY = "gw-1"
+ORDERED = Stated("s", About.ORDER, "RX1", Details(orderers=(Person("1", "ORDERER"),)))
 
 
 @pytest.fixture
@@ -225,6 +227,25 @@ async def test_what_is_told_anew_of_a_patient_is_a_further_version(path: Path, l
     connection.close()
 
 
+async def test_what_is_stated_is_kept_apart_completed_and_can_be_purged(path: Path, ledger: Ledger) -> None:
+    coded = msgspec.structs.replace(ORDERED, details=Details(diagnoses=(Diagnosis("C50.912"),)))
+    later = msgspec.structs.replace(ORDERED, details=Details(orderers=(Person("2"),)))
+    visit = Stated("s", About.VISIT, "", Details(patient_class="R"))
+    for each in (ORDERED, ORDERED, coded, visit, later):
+        await ledger.commit(Batch((), (), (), ledger.head, details=(each,)))
+    assert await ledger.details("s", About.ORDER, "RX1") == Details(
+        orderers=(Person("2"),), diagnoses=(Diagnosis("C50.912"),)
+    )
+    assert await ledger.details("s", About.VISIT, "") == Details(patient_class="R")
+    for other in (("s", About.ORDER, "RX2"), ("s", About.CHARGE, "RX1"), ("t", About.ORDER, "RX1")):
+        assert await ledger.details(*other) == NO_DETAILS
+    with connect_file(path) as connection:
+        assert connection.execute("SELECT count(*) FROM detail").fetchone() == (4,), "a version for each change"
+        connection.execute("DELETE FROM detail WHERE subject = 's'")
+    connection.close()
+    assert await ledger.details("s", About.ORDER, "RX1") == NO_DETAILS
+
+
 async def test_numbers_that_become_one_are_changed_for_all_who_had_the_old_one(ledger: Ledger) -> None:
     who = (Identity("a", "V-1", "M-1", "A-1"), Identity("b", "V-2", "M-1", "A-2"), Identity("c", "V-3", "M-2", "A-1"))
     await ledger.commit(Batch((), (), who, ledger.head))
@@ -308,12 +329,13 @@ def test_two_authorities_are_others_where_both_say_the_same_kind_of_name(one: st
         "UPDATE origin SET salt = x''",
         "DELETE FROM origin",
         "UPDATE identity SET mrn = 'other'",
+        "UPDATE detail SET body = '{}'",
         "INSERT INTO attempt (outbox_id, at_us, reason, delivered) VALUES (99, 0, 0, 1)",
     ],
 )
 async def test_the_file_itself_refuses_to_be_rewritten(path: Path, ledger: Ledger, sql: str) -> None:
     first = one_fact(ledger.head, message("e1"))
-    await ledger.commit(msgspec.structs.replace(first, identities=(Identity("s", "v", "m", "a"),)))
+    await ledger.commit(msgspec.structs.replace(first, identities=(Identity("s", "v", "m", "a"),), details=(ORDERED,)))
     connection = connect_file(path)
     try:
         connection.execute("PRAGMA foreign_keys = 1")
