@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from gateway.messages.details import Detail
 from gateway.session.facts import AgentClass
 
 
@@ -82,6 +83,7 @@ class EhrWords(msgspec.Struct, frozen=True):
     visit_from: tuple[str, ...] = DEFAULT_VISIT_FROM  # HL7 fields; the first that is not empty names the visit
     mrn_types: tuple[str, ...] = DEFAULT_MRN_TYPES  # HL7 table 0203 or the site's; the first that occurs is used
     kept: frozenset[str] = DEFAULT_KEPT  # names of PatientField that are kept
+    details: frozenset[Detail] = frozenset()  # of what is stated for charges, those that are kept
 
     def agent(self, codes: Iterable[str]) -> AgentClass | None:
         """The class of the first of `codes` in the site's table; None if none is."""

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from gateway.messages.details import Stated
 from gateway.messages.identity import Identity, Merge, Number, NumberKind
 from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AnyFact, CapRef
@@ -52,6 +53,7 @@ class Accepted(msgspec.Struct, frozen=True):
     note: str = ""
     merges: tuple[Merge, ...] = ()
     unknown: tuple[str, ...] = ()  # fields with words that the site's vocabulary lacks
+    details: tuple[Stated, ...] = ()  # what is stated for charges
 
 
 class Ignored(msgspec.Struct, frozen=True):

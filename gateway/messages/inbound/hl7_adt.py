@@ -13,6 +13,7 @@ import msgspec
 from gateway.messages.hl7v2 import Hl7Message
 from gateway.messages.inbound.answers import Accepted, Inbound
 from gateway.messages.inbound.hl7 import Hl7
+from gateway.messages.inbound.hl7_details import stated_details
 from gateway.messages.inbound.hl7_identity import (
     PatientContext,
     identity_of,
@@ -35,7 +36,11 @@ def read_adt(hl7: Hl7) -> Inbound:
     read = _TRIGGERS.get(trigger.upper())
     if read is None:
         raise hl7.ignored("not-used", f"MSH-9: not used here; used are ADT {', '.join(_TRIGGERS)}")
-    return read(hl7)
+    answer = read(hl7)
+    of_person = read in (_updated, _person_updated) and not names_visit(hl7)
+    if not isinstance(answer, Accepted) or len(answer.identities) != 1 or of_person:
+        return answer  # whose visit PV1 is about is not clear
+    return msgspec.structs.replace(answer, details=stated_details(hl7, answer.identities[0].subject))
 
 
 def _about(hl7: Hl7) -> PatientContext:

@@ -95,21 +95,22 @@ def typed_numbers(repetitions: tuple[Repetition, ...], types: tuple[str, ...]) -
     """The numbers of the first of these types that occurs, else those without a type."""
     of_type: dict[str, list[Number]] = {}
     for each in repetitions:
-        value = _part(each, 1)
+        value = part(each, 1)
         if value and len(value) <= MAX_LENGTH:
-            of_type.setdefault(_part(each, 5).upper(), []).append(Number(value, authority_of(each)))
+            of_type.setdefault(part(each, 5).upper(), []).append(Number(value, authority_of(each)))
     present = next((kind.upper() for kind in (*types, "") if kind.upper() in of_type), "")
     return tuple(of_type.get(present, ()))
 
 
-def authority_of(number: Repetition) -> str:
-    """The assigning authority, component 4 of a CX: `namespace&universal id`."""
-    parts = number[3] if len(number) > 3 else ()
+def authority_of(number: Repetition, component: int = 4) -> str:
+    """The assigning authority, which is component 4 of a CX: `namespace&universal id`."""
+    parts = number[component - 1] if len(number) >= component else ()
     namespace, universal = ("" if part.strip() == '""' else part.strip() for part in (*parts, "", "")[:2])
     return f"{namespace}&{universal}" if universal else namespace
 
 
-def _part(repetition: Repetition, component: int) -> str:
+def part(repetition: Repetition, component: int) -> str:
+    """The text of a component, trimmed; "" if there is none."""
     text = repetition[component - 1][0].strip() if component <= len(repetition) else ""
     return "" if text == '""' else text
 

@@ -14,6 +14,7 @@ from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
 from gateway.messages.inbound.hl7 import Hl7
+from gateway.messages.inbound.hl7_details import stated_details
 from gateway.messages.inbound.hl7_identity import PatientContext, disagreement, patient_context
 from gateway.messages.inbound.mar_words import words_of
 from gateway.messages.instants import Instant
@@ -48,7 +49,8 @@ def read_ras(hl7: Hl7) -> Inbound:
     where = tuple(dict.fromkeys(unknown))
     if not facts:
         return Ignored(hl7.message_id, "unknown-word" if where else "nothing-given", note, where)
-    return Accepted(hl7.message_id, tuple(facts), about.identities, note, unknown=where)
+    details = stated_details(hl7, about.subject)
+    return Accepted(hl7.message_id, tuple(facts), about.identities, note, unknown=where, details=details)
 
 
 def _lines(message: Hl7Message) -> list[tuple[Segment, Segment]]:
