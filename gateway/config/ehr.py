@@ -53,6 +53,7 @@ def resolve_words(
         visit_from=ehr.visit_from,
         mrn_types=ehr.mrn_types,
         kept=frozenset(charges.patient),
+        details=frozenset(charges.details),
         mar=_vocabulary(problems, ehr.vocabulary).with_words(ehr.mar_words),
     )
 

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from gateway.config.vocabulary import DEFAULT_VOCABULARY
 from gateway.ledger.receipt_plan import MessageKind, ReceiptPlan
+from gateway.messages.details import Detail
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.site import CreditForm, FhirRelease, OutboundPlan, ServiceTime
 from gateway.messages.vocabulary import DEFAULT_MRN_TYPES, DEFAULT_VISIT_FROM, MarAct, PatientField
@@ -214,6 +215,7 @@ class ChargesTable(Table):
     location: Hl7Name = _OUTBOUND.site.location
     performer: Hl7Number = _OUTBOUND.site.performer
     orderer: Hl7Number = _OUTBOUND.site.orderer
+    details: tuple[Detail, ...] = ()
     modifiers: Annotated[tuple[Modifier, ...], Field(max_length=4)] = _OUTBOUND.site.modifiers
     filler_order_number: StrictBool = _OUTBOUND.site.filler_order_number
     charge_code: Hl7Name = _OUTBOUND.site.charge_code
@@ -228,6 +230,7 @@ class ChargesTable(Table):
     cost_center: Hl7Name = _OUTBOUND.site.cost_center
     performing_organization: Hl7Name = _OUTBOUND.site.performing_organization
     organization_system: SystemUri = _OUTBOUND.site.organization_system
+    staff_system: SystemUri = _OUTBOUND.site.staff_system
 
 
 class ObservationsTable(Table):

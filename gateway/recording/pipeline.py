@@ -38,6 +38,7 @@ from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.read_back import Restart
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
+from gateway.messages.details import Stated
 from gateway.messages.identity import Identity, Merge
 from gateway.messages.inbound.answers import (
     Accepted,
@@ -51,6 +52,7 @@ from gateway.messages.inbound.parts import messages_in
 from gateway.monitoring.feed import Feed, feed_message
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import OutgoingMessage
+from gateway.recording.charge_details import details_of
 from gateway.recording.group_commit import GroupCommit
 from gateway.recording.message_reader import MessageReader
 from gateway.recording.observing import Observed, Observing
@@ -98,6 +100,11 @@ class AnsweredMessage(msgspec.Struct, frozen=True):
     def merges(self) -> tuple[Merge, ...]:
         """The identifier changes that the message reports."""
         return self.answer.merges if isinstance(self.answer, Accepted) else ()
+
+    @property
+    def details(self) -> tuple[Stated, ...]:
+        """What the message states for charges."""
+        return self.answer.details if isinstance(self.answer, Accepted) else ()
 
 
 class Pipeline:
@@ -357,12 +364,15 @@ class Pipeline:
         moved = {unit for outcome in step.outcomes for unit in outcome.record.watched}
         self._recorder.facts(transaction, self._observing.facts(moved | also_observed, transaction.recorded_us))
         cause = answered.answer.message_id if answered is not None else ""
+        stated = answered.details if answered is not None else ()
+        transaction.keep(*stated)
         for outcome in step.outcomes:
             identity = await self.identity(outcome.record.patient, identities)
             self._recorder.outcome(transaction, outcome, identity, cause)
             for charge in outcome.release.charges:
                 charged = await self.identity(charge.line.patient, identities)
-                self._recorder.charge(transaction, outcome, charge, charged, cause)
+                details = await details_of(self._ledger, self._outbound.site, outcome, charge, stated)
+                self._recorder.charge(transaction, outcome, charge, charged, cause, details)
             await self._heads.update(transaction, outcome)
         transaction.update_sessions(step.records)
         if settled:

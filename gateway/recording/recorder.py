@@ -20,6 +20,7 @@ from gateway.ledger.bodies import (
 from gateway.ledger.entry import EntryKind, seal
 from gateway.ledger.receipt_plan import NO_RECEIPTS, MessageKind, ReceiptPlan
 from gateway.messages.cloudevents import Origin, Trace, encode_event, serial_id
+from gateway.messages.details import NO_DETAILS, About, Details, Stated
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Answer, InboundFormat
 from gateway.messages.instants import rfc3339
@@ -114,7 +115,13 @@ class Recorder:
             transaction.publish(self._topics.increment, event, key=event.id if followed else "", awaited=followed)
 
     def charge(
-        self, transaction: Transaction, outcome: Outcome, charge: Charge, identity: Identity | None, cause: str
+        self,
+        transaction: Transaction,
+        outcome: Outcome,
+        charge: Charge,
+        identity: Identity | None,
+        cause: str,
+        details: Details = NO_DETAILS,
     ) -> None:
         """Record and send a charge or credit. Raises LookupError if the patient's identifiers are not known."""
         if identity is None:
@@ -122,11 +129,12 @@ class Recorder:
         data = charge_data(outcome, charge, identity, self._mode)
         trace = self._trace(transaction, cause)
         event = charge_event(self._origin, data, at_us=transaction.recorded_us, trace=trace)
-        released = ReleasedCharge(event, data, identity, transaction.recorded_us)
+        released = ReleasedCharge(event, data, identity, transaction.recorded_us, details)
         messages = list(charge_messages(self._site, released))
         sent = {message.id: seal(self._salt, message.payload) for message in messages}
         body = ChargeBody(charge, anonymous(event), sent)
         transaction.record(EntryKind.CHARGE, outcome.record.token, encode_body(body))
+        transaction.keep(Stated(charge.line.patient, About.CHARGE, charge.key, details))
         for message in messages:
             followed = self._plan.follows(MessageKind.CHARGE, message.form)
             transaction.publish_raw(

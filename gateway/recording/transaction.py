@@ -12,6 +12,7 @@ from gateway.ledger.bodies import Order, ReceiptBody, ReceiptNote, ResendBody, e
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.messages.cloudevents import Event, encode_event
 from gateway.messages.destination import Destination
+from gateway.messages.details import Stated
 from gateway.messages.identity import Identity, Merge
 from gateway.recording.receipts import Settled
 from gateway.session.keys import session_of
@@ -32,6 +33,7 @@ class Transaction:
         self._receipts: list[ReceiptRow] = []
         self._resends: list[ResendOrder] = []
         self._sessions: list[SessionDue] = []
+        self._details: list[Stated] = []
 
     @property
     def next_seq(self) -> int:
@@ -95,6 +97,10 @@ class Transaction:
         self.record(EntryKind.DELIVERY, session_of(order.key), encode_body(ResendBody(order)))
         self._resends.append(ResendOrder(self._head.seq, order.key))
 
+    def keep(self, *stated: Stated) -> None:
+        """Keep what is stated for charges, outside the hash chain."""
+        self._details += stated
+
     def update_sessions(self, records: Iterable[SessionRecord]) -> None:
         """Store when these sessions are due next, for the next start."""
         self._sessions += [
@@ -121,4 +127,5 @@ class Transaction:
             resends=tuple(self._resends),
             merges=tuple(merges),
             sessions=tuple(self._sessions),
+            details=tuple(self._details),
         )

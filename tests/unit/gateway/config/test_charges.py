@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gateway.config.load import examine, load_config
+from gateway.messages.details import Detail
 from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.site import ChargeSite, CreditForm, FhirRelease, OutboundPlan, ServiceTime
 from gateway.session.facts import CapRef
@@ -47,6 +48,8 @@ mrn_system = "urn:oid:1.2"
 visit_system = "https://north.example/visit"
 account_system = "urn:a"
 modifiers = ["59", "GA"]
+details = ["orderer", "diagnosis", "orderer"]
+staff_system = "urn:s"
 filler_order_number = false
 cost_center = "J"
 performing_organization = "K"
@@ -81,6 +84,8 @@ period_s = 30
             visit_system="https://north.example/visit",
             account_system="urn:a",
             modifiers=("59", "GA"),
+            details=frozenset({Detail.ORDERER, Detail.DIAGNOSIS}),
+            staff_system="urn:s",
             filler_order_number=False,
             cost_center="J",
             performing_organization="K",
@@ -104,6 +109,7 @@ period_s = 30
         ('[charges]\nperformer = "1234567890123456"', "charges.performer"),
         ('[charges]\ndescription = "a\\rb"', "charges.description"),
         ('[charges]\nmrn_system = "mrn"', "charges.mrn_system"),
+        ('[charges]\ndetails = ["drug"]', "charges.details"),
         ('[charges]\nmodifiers = ["59", "0^"]', "charges.modifiers[1]: not of the right form"),
         ('[receipts]\nexpected = "hl7"', "receipts.expected: charges.formats has no hl7"),
         (
