@@ -74,8 +74,8 @@ class CapReading(msgspec.Struct, frozen=True):
 
     cap: int  # 1-based
     run_state: RunState
-    connected: bool | None  # None: the unit cannot tell
-    circulating: bool | None  # None: the unit cannot tell, or its answer was unusable
+    connected: bool | None  # None: the unit does not report it
+    circulating: bool | None  # None: the unit does not report it, or its answer was unusable
     temperatures: dict[str, Measurement]  # canonical point name -> degC, e.g. cap_front, coolant_supply
     treatment: int | None = None  # the unit's own treatment number; with elapsed_s it proves continuity over a gap
     elapsed_s: int | None = None  # the unit's own counter of circulating seconds in that treatment

@@ -41,7 +41,7 @@ class HuberPb(Dialect):
         return f"{{M{query.number:02X}****\r\n".encode("ascii")
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
-        """The first verdict on what lies at the start of `buffer`."""
+        """The verdict on the bytes at the start of `buffer`."""
         query = numbered(query)
         if buffer.startswith(request := self.encode(query, transaction)):
             return Reject(len(request), RejectKind.ECHO)

@@ -46,7 +46,7 @@ class Lauda(TextDialect):
         return f"{_prefix(query)}{query.command}\r".encode("ascii")
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
-        """The first verdict on what lies at the start of `buffer`."""
+        """The verdict on the bytes at the start of `buffer`."""
         request = self.encode(query, transaction)
         if buffer.startswith(request):
             return Reject(len(request), RejectKind.ECHO)

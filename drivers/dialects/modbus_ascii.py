@@ -28,7 +28,7 @@ class ModbusAscii(Dialect):
         return serial_request(_FRAMER, query)
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
-        """The first verdict on what lies at the start of `buffer`."""
+        """The verdict on the bytes at the start of `buffer`."""
         query = modbus(query)
         if buffer.startswith(request := request_frame(_FRAMER, query)):
             return Reject(len(request), RejectKind.ECHO)

@@ -66,7 +66,7 @@ class ModbusRtu(Dialect):
         return serial_request(_FRAMER, query)
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
-        """The first verdict on what lies at the start of `buffer`."""
+        """The verdict on the bytes at the start of `buffer`."""
         query = modbus(query)
         if not buffer:
             return NeedMore()

@@ -47,7 +47,7 @@ class ModbusTcp(Dialect):
         return transaction.to_bytes(2, "big") + request_frame(_FRAMER, modbus(query))[2:]
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
-        """The first verdict on what lies at the start of `buffer`."""
+        """The verdict on the bytes at the start of `buffer`."""
         query = modbus(query)
         if buffer.startswith(request := self.encode(query, transaction)):
             return Reject(len(request), RejectKind.ECHO)  # a device server may pass on the echo of its bus

@@ -55,7 +55,7 @@ class Nc(Dialect):
         return _frame(query, query.number, b"")
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
-        """The first verdict on what lies at the start of `buffer`."""
+        """The verdict on the bytes at the start of `buffer`."""
         query = numbered(query)
         if not buffer:
             return NeedMore()

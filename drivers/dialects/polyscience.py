@@ -41,7 +41,7 @@ class PolyScience(TextDialect):
         return query.command.encode("ascii") + _END
 
     def scan(self, buffer: bytes | bytearray, query: Query, transaction: int) -> Verdict:
-        """The first verdict on what lies at the start of `buffer`."""
+        """The verdict on the bytes at the start of `buffer`."""
         request = self.encode(query, transaction)
         if buffer.startswith(request):
             return Reject(len(request), RejectKind.ECHO)

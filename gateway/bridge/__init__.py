@@ -1,1 +1,1 @@
-"""Carries HL7 messages between the broker and an engine that speaks MLLP and no MQTT."""
+"""The bridge between MQTT and the MLLP connections of an interface engine without MQTT."""

@@ -30,7 +30,7 @@ def request_command(
 ) -> click.Command:
     """A command that sends `request` with its parameters as fields, and prints the answer, of type `accepted`.
 
-    `group` is "" for a command that stands by itself.
+    `group` is "" for a top-level command.
     """
 
     def callback(config: Path, as_json: bool, **fields: object) -> None:

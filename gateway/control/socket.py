@@ -91,7 +91,7 @@ def _remove_stale(path: Path) -> None:
             path.unlink()
             return
         except BlockingIOError:
-            pass  # somebody listens, and is busy
+            pass  # another process listens, and is busy
     raise SocketRefused(f"{path} is served by another process")
 
 
