@@ -43,7 +43,7 @@ async def test_an_analyst_sees_what_became_of_each_kind_of_message(tmp_path: Pat
                 "validated": True,
                 "asserted_by": "scan",
             }
-            await processes.tell(broker, "b1", "association.bound", datetime.now(UTC), place)
+            await processes.send_event(broker, "b1", "association.bound", datetime.now(UTC), place)
             for payload in (MOVED, UNREADABLE, UNREADABLE.replace("C-2", "C-3")):
                 await processes.publish(broker, processes.TOPIC_IN, payload)
             rows: list[Json] = []
@@ -52,7 +52,7 @@ async def test_an_analyst_sees_what_became_of_each_kind_of_message(tmp_path: Pat
                     rows = (await feed(tmp_path / "gateway.toml"))["feed"]
             alarm = f"{processes.ROOT}/v1/ward/dev/gw-01/alarm/feed-rejected"
             await processes.until(
-                lambda: any(topic == alarm and b"C-3" in payload for topic, payload in processes.heard(heard)), alarm
+                lambda: any(topic == alarm and b"C-3" in payload for topic, payload in processes.received(heard)), alarm
             )
             assert await gateway.end(signal.SIGTERM) == 0
     assert [(row["sender"], row["type"], row["result"], row["today"], row["last_id"]) for row in rows] == [

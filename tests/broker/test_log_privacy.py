@@ -41,7 +41,7 @@ NO_EVENTS = (f"PID|1||{MARK}^^^H^MR||Smith^Mary", f'{{"specversion": "1.0", "{MA
 
 
 def _results(heard: Path) -> list[str]:
-    events = [json.loads(payload) for topic, payload in suite.heard(heard) if topic.endswith("/result/json")]
+    events = [json.loads(payload) for topic, payload in suite.received(heard) if topic.endswith("/result/json")]
     return [event["data"]["result"] for event in events]
 
 
@@ -54,7 +54,7 @@ async def test_no_patient_data_reaches_the_log(tmp_path: Path) -> None:
             await gateway.start()
             await gateway.connected()
             for number, (thing, data) in enumerate(MESSAGES):
-                await suite.tell(broker, f"{MARK}-{number}", thing, suite.in_future(-60), data)
+                await suite.send_event(broker, f"{MARK}-{number}", thing, suite.in_future(-60), data)
             for payload in NO_EVENTS:
                 await suite.publish(broker, suite.TOPIC_IN, payload)
             sent = len(MESSAGES) + len(NO_EVENTS)

@@ -36,7 +36,7 @@ class Site:
     def events(self, topic: str) -> list[dict[str, Any]]:
         """The data of all messages on a topic below the site's root."""
         whole = f"{suite.ROOT}/v1/ward/{topic}"
-        return [json.loads(payload)["data"] for heard, payload in suite.heard(self.heard_in) if heard == whole]
+        return [json.loads(payload)["data"] for heard, payload in suite.received(self.heard_in) if heard == whole]
 
     def alarm(self, gateway: str) -> str:
         """The state of the alarm."""
@@ -93,16 +93,17 @@ async def _treat(site: Site, units: suite.Units, broker: Mosquitto) -> None:
     for unit, visit in VISITS.items():
         units.cool(unit)
         place: dict[str, object] = {"unit": unit, "cap": 1, "visit": visit, "validated": True, "asserted_by": "scan"}
-        await suite.tell(broker, f"{unit}-bound", "association.bound", began_at, place)
+        await suite.send_event(broker, f"{unit}-bound", "association.bound", began_at, place)
     await suite.until(
         lambda: all(site.events(f"ehr/{gateway}/session/json") for gateway in site.gateways), "sessions are open"
     )
     for unit, visit in VISITS.items():
         order: dict[str, object] = {"visit": visit, "order": f"O-{unit}", "agent_class": "chemo", "source": "mar"}
-        await suite.tell(broker, f"{unit}-begun", "infusion.started", began_at, order)
-        await suite.tell(broker, f"{unit}-ended", "infusion.completed", suite.in_future(0), {**order, "final": True})
+        await suite.send_event(broker, f"{unit}-begun", "infusion.started", began_at, order)
+        ended = {**order, "final": True}
+        await suite.send_event(broker, f"{unit}-ended", "infusion.completed", suite.in_future(0), ended)
         prepared: dict[str, object] = {"visit": visit, "person": "rn-1"}
-        await suite.tell(broker, f"{unit}-prepared", "preparation.charted", began_at, prepared)
+        await suite.send_event(broker, f"{unit}-prepared", "preparation.charted", began_at, prepared)
     await suite.until(
         lambda: all(site.events(f"ehr/{gateway}/increment/json") for gateway in site.gateways), "an increment each"
     )

@@ -178,8 +178,10 @@ def main(numbers: list[str]) -> int:
     for mend in [MENDS[int(number) - 1] for number in numbers] or MENDS:
         found = seen(mend)
         unseen += found is None
-        told = f"unseen in {SEEDS} seeds" if found is None else f"{found.seeds} seeds, {found.by.rule}: {found.by.text}"
-        sys.stdout.write(f"{mend.name}: {told[:200]}\n")
+        summary = (
+            f"unseen in {SEEDS} seeds" if found is None else f"{found.seeds} seeds, {found.by.rule}: {found.by.text}"
+        )
+        sys.stdout.write(f"{mend.name}: {summary[:200]}\n")
         sys.stdout.flush()
     return 1 if unseen else 0
 

@@ -32,9 +32,9 @@ async def session_with(folder: Path, further_s: int, harm: Harm) -> None:
     `harm` begins in post-infusion cooling and leaves the gateway running. A message that the gateway has had already,
     sent when it is reminded, makes it write though nothing happens. A session has 99 increments at the most.
     """
-    heard = folder / "heard.txt"
+    received = folder / "heard.txt"
     with Mosquitto(folder) as broker:
-        async with suite.serving(folder, suite.one_line("cap-01")) as units, suite.listener(broker, heard):
+        async with suite.serving(folder, suite.one_line("cap-01")) as units, suite.listener(broker, received):
             suite.write_configuration(folder, units.url, broker, FIRST_S, further_s)
             gateway = suite.Gateway(folder)
             await gateway.start()
@@ -42,40 +42,41 @@ async def session_with(folder: Path, further_s: int, harm: Harm) -> None:
             began_at = suite.in_future(0)
 
             async def remind() -> None:
-                await suite.tell(broker, "m1", "association.bound", began_at, PLACE)
+                await suite.send_event(broker, "m1", "association.bound", began_at, PLACE)
 
             await remind()
-            ended_at = await _infused(broker, heard, units, began_at)
-            await _counts(heard)
+            ended_at = await _infused(broker, received, units, began_at)
+            await _counts(received)
             await harm(gateway, remind)
-            await _counts(heard)
+            await _counts(received)
             units.stop("cap-01")
-            await suite.until(lambda: _heard_state(heard, "stopped"), "the gateway sees the unit stop")
+            await suite.until(lambda: _received_state(received, "stopped"), "the gateway sees the unit stop")
             stopped_at = suite.in_future(0)
             assert await gateway.end(signal.SIGTERM) == 0
-        messages = suite.heard(heard)
+        messages = suite.received(received)
     log = (folder / "gateway.log").read_text()
     assert "Traceback" not in log, log[-3000:]
     assert verify(gateway.ledger).problems == (), "the increments are those of the facts"
     _audit(gateway.ledger, messages, ended_at, further_s, stopped_at)
 
 
-async def _infused(broker: Mosquitto, heard: Path, units: suite.Units, began_at: datetime) -> datetime:
+async def _infused(broker: Mosquitto, received: Path, units: suite.Units, began_at: datetime) -> datetime:
     """The bound patient is cooled and infused; the instant at which the infusion ends."""
     order: dict[str, object] = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar"}
     units.cool("cap-01")
-    await suite.until(lambda: _heard_state(heard, "running"), "the gateway sees the unit run")
-    await suite.tell(broker, "m2", "infusion.started", began_at, order)
+    await suite.until(lambda: _received_state(received, "running"), "the gateway sees the unit run")
+    await suite.send_event(broker, "m2", "infusion.started", began_at, order)
     ended_at = suite.in_future(0)
-    await suite.tell(broker, "m3", "infusion.completed", ended_at, {**order, "final": True})
+    await suite.send_event(broker, "m3", "infusion.completed", ended_at, {**order, "final": True})
     return ended_at
 
 
-async def _counts(heard: Path) -> None:
+async def _counts(received: Path) -> None:
     """Wait for an increment that is attained from now on: the gateway is there and counts."""
     now = suite.in_future(0)
     await suite.until(
-        lambda: any(_attained_at(data) > now for data in _increments_heard(heard)), "another increment is attained"
+        lambda: any(_attained_at(data) > now for data in _increments_received(received)),
+        "another increment is attained",
     )
 
 
@@ -117,15 +118,19 @@ def _payloads_by_id(messages: list[tuple[str, bytes]]) -> dict[str, set[bytes]]:
     return dict(payloads)
 
 
-def _increments_heard(heard: Path) -> list[dict[str, object]]:
-    return [json.loads(payload)["data"] for topic, payload in suite.heard(heard) if topic.endswith("/increment/json")]
+def _increments_received(received: Path) -> list[dict[str, object]]:
+    return [
+        json.loads(payload)["data"] for topic, payload in suite.received(received) if topic.endswith("/increment/json")
+    ]
 
 
 def _attained_at(data: dict[str, object]) -> datetime:
     return datetime.fromisoformat(str(data["attained_at"]))
 
 
-def _heard_state(heard: Path, state: str) -> bool:
+def _received_state(received: Path, state: str) -> bool:
     """Whether the cap was said to have come into that run state."""
-    events = [json.loads(payload)["data"] for topic, payload in suite.heard(heard) if topic.endswith("/cap/1/event")]
+    events = [
+        json.loads(payload)["data"] for topic, payload in suite.received(received) if topic.endswith("/cap/1/event")
+    ]
     return any(event["aspect"] == "run-state" and event["to"] == state for event in events)

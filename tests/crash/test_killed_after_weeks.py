@@ -73,9 +73,9 @@ async def test_a_restart_in_a_treatment_after_weeks_is_an_empty_step(tmp_path: P
         clinic.day(now_us - days_ago * DAY_US)
     clinic.deliver()
     clinic.close()
-    heard = tmp_path / "heard.txt"
+    received = tmp_path / "heard.txt"
     with Mosquitto(tmp_path) as broker:
-        async with suite.serving(tmp_path, suite.one_line(*UNITS)) as units, suite.listener(broker, heard):
+        async with suite.serving(tmp_path, suite.one_line(*UNITS)) as units, suite.listener(broker, received):
             suite.write_configuration(tmp_path, units.url, broker, FIRST_S, FURTHER_S)
             with (tmp_path / "gateway.toml").open("a") as file:
                 file.write(SECOND_UNIT)
@@ -86,7 +86,7 @@ async def test_a_restart_in_a_treatment_after_weeks_is_an_empty_step(tmp_path: P
             await gateway.connected()
             for unit in UNITS:
                 await cooled(broker, units, unit)
-            await suite.until(lambda: has_come_into("running", heard), "the gateway sees both run")
+            await suite.until(lambda: has_come_into("running", received), "the gateway sees both run")
             for unit in UNITS:
                 await infused(broker, unit)
             await suite.until(lambda: len(sessions_since(gateway.ledger, past)) == len(UNITS), "both sessions open")
@@ -105,7 +105,7 @@ async def test_a_restart_in_a_treatment_after_weeks_is_an_empty_step(tmp_path: P
             await counted(max(before.values()) + AT_LEAST)
             for unit in UNITS:
                 units.stop(unit)
-            await suite.until(lambda: has_come_into("stopped", heard), "the gateway sees both stop")
+            await suite.until(lambda: has_come_into("stopped", received), "the gateway sees both stop")
             assert await gateway.end(signal.SIGTERM) == 0
     log = (tmp_path / "gateway.log").read_text()
     assert "Traceback" not in log, log[-3000:]
@@ -135,9 +135,11 @@ def sessions_since(ledger: Path, past: list[Row]) -> set[str]:
     return {row.session for row in published(ledger)} - {row.session for row in past}
 
 
-def has_come_into(state: str, heard: Path) -> bool:
+def has_come_into(state: str, received: Path) -> bool:
     """Whether both caps were said to have come into that run state."""
-    events = [json.loads(payload)["data"] for topic, payload in suite.heard(heard) if topic.endswith("/cap/1/event")]
+    events = [
+        json.loads(payload)["data"] for topic, payload in suite.received(received) if topic.endswith("/cap/1/event")
+    ]
     units = {event["unit"] for event in events if event["aspect"] == "run-state" and event["to"] == state}
     return units == set(UNITS)
 
@@ -145,12 +147,12 @@ def has_come_into(state: str, heard: Path) -> bool:
 async def cooled(broker: Mosquitto, units: suite.Units, unit: str) -> None:
     """A patient is bound to that unit, which begins to cool."""
     place: dict[str, object] = {"unit": unit, "cap": 1, "visit": f"V-{unit}", "validated": True, "asserted_by": "scan"}
-    await suite.tell(broker, f"{unit}-bound", "association.bound", suite.in_future(0), place)
+    await suite.send_event(broker, f"{unit}-bound", "association.bound", suite.in_future(0), place)
     units.cool(unit)
 
 
 async def infused(broker: Mosquitto, unit: str) -> None:
     """Its patient's infusion begins and ends."""
     order: dict[str, object] = {"visit": f"V-{unit}", "order": f"O-{unit}", "agent_class": "chemo", "source": "mar"}
-    await suite.tell(broker, f"{unit}-started", "infusion.started", suite.in_future(0), order)
-    await suite.tell(broker, f"{unit}-ended", "infusion.completed", suite.in_future(0), {**order, "final": True})
+    await suite.send_event(broker, f"{unit}-started", "infusion.started", suite.in_future(0), order)
+    await suite.send_event(broker, f"{unit}-ended", "infusion.completed", suite.in_future(0), {**order, "final": True})

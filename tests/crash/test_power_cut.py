@@ -26,7 +26,7 @@ from tests.crash.ledger_audit import audit
 from tests.crash.ledger_writer import GATEWAY, numbered_batch
 from tests.crash.losing_disk import LosingDisk
 from tests.scorecard.repeats import repeats
-from tests.unit.gateway.ledger.ledger_story import Story, tell
+from tests.unit.gateway.ledger.ledger_story import Story, record_story
 
 SEEDS = repeats(250)
 BATCHES = 20
@@ -133,7 +133,7 @@ class Recording:
         self.acknowledged = batch.head.seq
 
 
-def tell_until_the_power_goes(path: Path, name: str, cut_at: int) -> tuple[LosingDisk, int]:
+def record_until_the_power_fails(path: Path, name: str, cut_at: int) -> tuple[LosingDisk, int]:
     """Two sessions from tracker to disk; the disk, and the last entry of each commit that returned."""
     disk = LosingDisk(name, cut_at)
     acknowledged = 0
@@ -144,7 +144,7 @@ def tell_until_the_power_goes(path: Path, name: str, cut_at: int) -> tuple[Losin
             connection.execute("PRAGMA wal_autocheckpoint = 40").fetchall()
             recording = Recording(connection)
             try:
-                asyncio.run(tell(Story(recording, path.parent)))
+                asyncio.run(record_story(Story(recording, path.parent)))
             finally:
                 acknowledged = recording.acknowledged
     finally:
@@ -154,12 +154,12 @@ def tell_until_the_power_goes(path: Path, name: str, cut_at: int) -> tuple[Losin
 
 def test_a_power_cut_in_a_session_leaves_a_ledger_that_proves_itself(fresh: Callable[[], Path]) -> None:
     """What is left is sound: every increment and charge on the disk follows from the facts beside it."""
-    disk, entries = tell_until_the_power_goes(fresh(), "session-whole", 0)
+    disk, entries = record_until_the_power_fails(fresh(), "session-whole", 0)
     seen: set[int] = set()
     for seed in range(SESSION_SEEDS):
         chance = random.Random(seed)
         path = fresh()
-        cut_disk, acknowledged = tell_until_the_power_goes(
+        cut_disk, acknowledged = record_until_the_power_fails(
             path, f"session-{seed}", chance.randrange(1, disk.operations)
         )
         cut_disk.settle(chance)

@@ -30,10 +30,10 @@ class Oracle:
     def __init__(self) -> None:
         self.stands = "pending"
         self.disputes = 0
-        self._heard: set[tuple[str, str]] = set()
+        self._received: set[tuple[str, str]] = set()
 
-    def hear(self, identity: str, verdict: str) -> None:
-        if (identity, verdict) in self._heard:
+    def receive(self, identity: str, verdict: str) -> None:
+        if (identity, verdict) in self._received:
             return
         if verdict == "stored":
             self.stands = "stored" if self.stands == "pending" else self.stands
@@ -45,7 +45,7 @@ class Oracle:
         else:
             self.disputes += self.stands == "acknowledged"
             self.stands = "rejected"
-        self._heard.add((identity, verdict))
+        self._received.add((identity, verdict))
 
 
 class Conversation:
@@ -66,7 +66,7 @@ class Conversation:
         if self._last is None:
             return None
         identity, verdict = self._last
-        self.oracle.hear(identity, verdict)
+        self.oracle.receive(identity, verdict)
         return Receipt(identity, self.key, verdict, "204" if verdict == "rejected" else "")
 
 
@@ -87,8 +87,8 @@ async def test_the_last_answer_of_the_application_decides(tmp_path: Path, own_id
                 for settled in judged.settled:
                     entry, head = append(head, (turn + 2) * S, EntryKind.DELIVERY, "", "{}")
                     entries.append(entry)
-                    told = (settled.key, settled.receipt.result, settled.code, "", receipt.message_id)
-                    rows.append(ReceiptRow(entry.seq, *told, (turn + 2) * S))
+                    columns = (settled.key, settled.receipt.result, settled.code, "", receipt.message_id)
+                    rows.append(ReceiptRow(entry.seq, *columns, (turn + 2) * S))
             if entries:
                 await ledger.commit(Batch(tuple(entries), (), (), head, receipts=tuple(rows)))
             require_as_the_oracle_says(path, conversations)

@@ -34,7 +34,7 @@ from tests.properties.chart_histories import (
     status_words,
 )
 from tests.properties.painted_seconds import attained_s
-from tests.unit.gateway.messages.hl7_support import WARD
+from tests.unit.gateway.messages.hl7_support import EHR_SITE
 
 _US = 1_000_000
 _MINUTE_S = 60
@@ -51,7 +51,7 @@ def facts_of(messages: Sequence[bytes]) -> list[AnyFact]:
     def knows_order(_: str, order: str) -> bool:
         return any(isinstance(fact, InfusionFact) and fact.order == order for fact in found)
 
-    site = msgspec.structs.replace(WARD, knows_order=knows_order)
+    site = msgspec.structs.replace(EHR_SITE, knows_order=knows_order)
     seen: set[str] = set()
     for number, payload in enumerate(messages):
         answer, _ = read_message(payload, _ORIGIN_US + (400 * _MINUTE_S + number) * _US, site)
@@ -95,13 +95,13 @@ def in_any_order(messages: list[bytes], chance: Random) -> list[bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tell", NOTATIONS.values(), ids=NOTATIONS)
+@pytest.mark.parametrize("messages_of", NOTATIONS.values(), ids=NOTATIONS)
 @settings(max_examples=60, deadline=None)
 @given(histories(), st.randoms(use_true_random=False))
 def test_every_notation_gives_the_count_of_what_stands(
-    tell: Callable[[History], list[bytes]], history: History, chance: Random
+    messages_of: Callable[[History], list[bytes]], history: History, chance: Random
 ) -> None:
-    assert counted(in_any_order(tell(history), chance)) == expected(history)
+    assert counted(in_any_order(messages_of(history), chance)) == expected(history)
 
 
 @pytest.mark.slow
@@ -132,20 +132,20 @@ def test_a_sender_that_has_one_number_for_all_bags_loses_none(history: History, 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 59), st.integers(1, 60), st.integers(200, 300), st.sampled_from(list(NOTATIONS.values())))
 def test_an_administration_within_another_never_moves_the_end_back(
-    start: int, length: int, charted: int, tell: Callable[[History], list[bytes]]
+    start: int, length: int, charted: int, messages_of: Callable[[History], list[bytes]]
 ) -> None:
     long = Entry("RX1", 1, 100, 0, 60)
     within = Entry("RX1", 2, charted, start, min(start + length, 60))
-    alone, both = counted(tell((long,))), counted(tell((long, within)))
+    alone, both = counted(messages_of((long,))), counted(messages_of((long, within)))
     assert both == alone
 
 
 @settings(max_examples=80, deadline=None)
 @given(histories(), st.sampled_from(list(NOTATIONS.values())), st.randoms(use_true_random=False))
 def test_the_order_of_arrival_and_repeats_change_nothing(
-    history: History, tell: Callable[[History], list[bytes]], chance: Random
+    history: History, messages_of: Callable[[History], list[bytes]], chance: Random
 ) -> None:
-    messages = tell(history)
+    messages = messages_of(history)
     assert _end(in_any_order(messages, chance)) == _end(messages)
 
 

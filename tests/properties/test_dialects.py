@@ -180,10 +180,10 @@ def test_what_one_role_sends_the_other_reads(
 @given(st.text("abcdefghij_0123456789", min_size=1, max_size=20), st.integers(0, 127) | st.none())
 def test_what_a_text_unit_is_told_is_what_was_asked(command: str, unit_id: int | None) -> None:
     request = JULABO.encode(TextQuery(command, unit_id), 0)
-    heard = JULABO.scan_request(request)
-    assert isinstance(heard, Request)
-    assert heard == Request(len(request), TextQuery(command.upper(), unit_id))
-    reply = JULABO.encode_reply(heard, "-4.2")
+    scanned = JULABO.scan_request(request)
+    assert isinstance(scanned, Request)
+    assert scanned == Request(len(request), TextQuery(command.upper(), unit_id))
+    reply = JULABO.encode_reply(scanned, "-4.2")
     assert JULABO.scan(reply, TextQuery(command, unit_id), 0) == Reply(len(reply), "-4.2")
 
 

@@ -54,7 +54,7 @@ def fact_of(kind: str, at: int, late: int, cap: CapRef, patient: str) -> AnyFact
             )
 
 
-told = st.builds(
+infusions = st.builds(
     fact_of,
     st.sampled_from(KINDS),
     st.integers(0, 240),
@@ -68,7 +68,7 @@ USUAL = [
     fact_of("infused", 30, 0, CAPS[0], "A"),
     fact_of("ended", 90, 0, CAPS[0], "A"),
 ]
-days = st.lists(told, min_size=1, max_size=12).map(lambda more: [*USUAL, *more])
+days = st.lists(infusions, min_size=1, max_size=12).map(lambda more: [*USUAL, *more])
 
 
 def standing(state: TrackerState) -> dict[str, int]:

@@ -14,7 +14,7 @@ from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt
 from gateway.messages.inbound.dispatch import read_message
 from gateway.session.facts import decode_fact, encode_fact
 from tests.scorecard.repeats import repeats
-from tests.unit.gateway.messages.hl7_support import SAMPLES, WARD
+from tests.unit.gateway.messages.hl7_support import EHR_SITE, SAMPLES
 from tests.unit.gateway.messages.inbound.inbound_support import MESSAGES, NOW
 
 FILES = sorted([*SAMPLES.iterdir(), *MESSAGES.glob("in_*.json")])
@@ -60,10 +60,12 @@ def hashed(visit: str) -> str:
 
 def read(payload: bytes) -> Inbound:
     """The answer, to a gateway that knows everything about every order, or nothing."""
-    strange = msgspec.structs.replace(WARD, bound=ServedCaps(), treated=frozenset(), session_of=no_session, live=True)
+    strange = msgspec.structs.replace(
+        EHR_SITE, bound=ServedCaps(), treated=frozenset(), session_of=no_session, live=True
+    )
     read_message(payload, NOW, strange)
     taken: list[Any] = []
-    answer, _ = read_message(payload, NOW, msgspec.structs.replace(WARD, knows_order=knows_all), taken)
+    answer, _ = read_message(payload, NOW, msgspec.structs.replace(EHR_SITE, knows_order=knows_all), taken)
     return answer
 
 
@@ -198,7 +200,7 @@ def planted(payload: bytes) -> list[bytes]:
 
 @pytest.mark.parametrize("file", sorted(SAMPLES.glob("*.hl7")), ids=lambda file: file.stem)
 def test_no_answer_and_no_fact_repeats_what_stands_in_a_field(file: Path) -> None:
-    site = msgspec.structs.replace(WARD, subject_of=hashed, knows_order=knows_all)
+    site = msgspec.structs.replace(EHR_SITE, subject_of=hashed, knows_order=knows_all)
     for payload in planted(file.read_bytes()):
         answer, _ = read_message(payload, NOW, site)
         assert CANARY not in texts_of(answer).replace(f"{CANARY}|", "")
@@ -206,7 +208,7 @@ def test_no_answer_and_no_fact_repeats_what_stands_in_a_field(file: Path) -> Non
 
 @pytest.mark.parametrize("file", sorted(SAMPLES.glob("*.json")), ids=lambda file: file.stem)
 def test_no_answer_repeats_a_value_of_json(file: Path) -> None:
-    site = msgspec.structs.replace(WARD, subject_of=hashed, knows_order=knows_all)
+    site = msgspec.structs.replace(EHR_SITE, subject_of=hashed, knows_order=knows_all)
     text = file.read_text()
     for value in sorted(set(strings(json.loads(text)))):
         if value in ("MedicationAdministration", "1.0") or value.startswith(

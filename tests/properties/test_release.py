@@ -53,7 +53,7 @@ def _facts(kind: str, step: int, number: int, yes: bool, live: Live) -> list[Any
     records = list(live.state.records.values())
     record = records[number % len(records)]
     items = () if record.published is None else record.published.corrections
-    tell: dict[str, Callable[[], list[AnyFact]]] = {
+    makers: dict[str, Callable[[], list[AnyFact]]] = {
         "correct": lambda: [corrected("A", clock, f"11:{number % 60:02d}", version=step + 2)],
         "void": lambda: [voided("A", clock)],
         "end": lambda: [ended("A", f"11:{number % 60:02d}", rx=clock)],
@@ -69,7 +69,7 @@ def _facts(kind: str, step: int, number: int, yes: bool, live: Live) -> list[Any
         "again": lambda: [PatientReassigned(**fields, cap=A1, from_patient="P2", to_patient="P1")],
         "wait": list,
     }
-    return tell[kind]()
+    return makers[kind]()
 
 
 def _agrees(record: SessionRecord) -> bool:

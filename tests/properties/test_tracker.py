@@ -94,7 +94,7 @@ _AT_A_CAP = {
 }
 
 
-class _Told(TypedDict):
+class _Instants(TypedDict):
     at_us: int
     known_at_us: int
 
@@ -104,43 +104,43 @@ def _events(draw: st.DrawFn, at_s: int) -> AnyFact:
     kind = draw(_KINDS)
     # A charted stop is told at once here: how far it reaches back when told late is a matter of unit tests.
     late_s = 0 if kind is _Kind.CHARTED else draw(st.sampled_from([0, 0, 0, 40, 1500]))
-    told = _Told(at_us=at_s * _US, known_at_us=(at_s + late_s) * _US)
+    times = _Instants(at_us=at_s * _US, known_at_us=(at_s + late_s) * _US)
     if kind in _AT_A_CAP:
-        return _AT_A_CAP[kind](**told, cap=draw(_CAPS), patient="P1")
+        return _AT_A_CAP[kind](**times, cap=draw(_CAPS), patient="P1")
     if kind is _Kind.PAUSE:
-        return CoolingPaused(**told, cap=draw(_CAPS), patient="P1", reason=draw(st.sampled_from(["", "fault"])))
+        return CoolingPaused(**times, cap=draw(_CAPS), patient="P1", reason=draw(st.sampled_from(["", "fault"])))
     if kind is _Kind.LEFT:
-        return PatientLeft(**told, patient="P1")
-    return draw(_infusion_events(kind, told) if kind in _INFUSION_KINDS else _unit_events(kind, told))
+        return PatientLeft(**times, patient="P1")
+    return draw(_infusion_events(kind, times) if kind in _INFUSION_KINDS else _unit_events(kind, times))
 
 
 @st.composite
-def _unit_events(draw: st.DrawFn, kind: _Kind, told: _Told) -> AnyFact:
+def _unit_events(draw: st.DrawFn, kind: _Kind, times: _Instants) -> AnyFact:
     device = draw(_DEVICES)
     match kind:
         case _Kind.FAULT:
-            return UnitFaulted(**told, device=device, code=draw(_CODES))
+            return UnitFaulted(**times, device=device, code=draw(_CODES))
         case _Kind.CLEARED:
-            return FaultCleared(**told, device=device, code=draw(_CODES | st.just("")))
+            return FaultCleared(**times, device=device, code=draw(_CODES | st.just("")))
         case _Kind.ONLINE:
-            return UnitOnline(**told, device=device, continuity=draw(st.sampled_from(Continuity)))
+            return UnitOnline(**times, device=device, continuity=draw(st.sampled_from(Continuity)))
         case _:
-            return UnitOffline(**told, device=device)
+            return UnitOffline(**times, device=device)
 
 
 @st.composite
-def _infusion_events(draw: st.DrawFn, kind: _Kind, told: _Told) -> AnyFact:
+def _infusion_events(draw: st.DrawFn, kind: _Kind, times: _Instants) -> AnyFact:
     order = draw(_ORDERS)
     match kind:
         case _Kind.RESTART:
-            return InfusionRestarted(**told, order=order, patient="P1")
+            return InfusionRestarted(**times, order=order, patient="P1")
         case _Kind.CORRECTION:
             version, end_us = draw(_VERSIONS), draw(_INSTANTS_S) * _US
-            return InfusionEndCorrected(**told, order=order, patient="P1", version=version, new_end_us=end_us)
+            return InfusionEndCorrected(**times, order=order, patient="P1", version=version, new_end_us=end_us)
         case _Kind.VOID:
-            return InfusionEndVoided(**told, order=order, patient="P1", version=draw(st.none() | _VERSIONS))
+            return InfusionEndVoided(**times, order=order, patient="P1", version=draw(st.none() | _VERSIONS))
         case _:
-            return InfusionEnded(**told, order=order, patient="P1")
+            return InfusionEnded(**times, order=order, patient="P1")
 
 
 @st.composite

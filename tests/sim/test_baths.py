@@ -182,13 +182,13 @@ def test_an_answer_from_another_unit_is_counted_as_such(make: MapName) -> None:
 def test_an_echo_of_a_half_duplex_line_is_counted_and_no_answer(make: MapName) -> None:
     async def body() -> None:
         bench = Bench(make)
-        hear: Callable[[bytes], None] = bench.far_end.on_request
+        take_bytes: Callable[[bytes], None] = bench.far_end.on_request
 
-        def hear_and_echo(data: bytes) -> None:
+        def take_and_echo(data: bytes) -> None:
             bench.far_end.send(data)
-            hear(data)
+            take_bytes(data)
 
-        bench.far_end.on_request = hear_and_echo
+        bench.far_end.on_request = take_and_echo
         assert celsius(await bench.reading()) == pytest.approx(SET_POINT_C)
         assert bench.line.counters.rejects[RejectKind.ECHO] >= bench.blocks
 

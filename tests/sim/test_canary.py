@@ -40,7 +40,7 @@ chemo = ["PACLI"]
 """
 
 
-class Heard(msgspec.Struct, frozen=True):
+class Received(msgspec.Struct, frozen=True):
     """One message as a subscriber sees it; `properties` are all that stands beside the payload."""
 
     topic: str
@@ -48,11 +48,11 @@ class Heard(msgspec.Struct, frozen=True):
     payload: str
 
 
-def heard(file: Path) -> list[Heard]:
+def received(file: Path) -> list[Received]:
     """What came from the gateway."""
     lines = [line.split("|") for line in suite.whole_lines(file)]
-    told = [Heard(topic, beside, bytes.fromhex(payload).decode()) for topic, beside, payload in lines]
-    return [each for each in told if "/ehr/in/" not in each.topic]
+    messages = [Received(topic, beside, bytes.fromhex(payload).decode()) for topic, beside, payload in lines]
+    return [each for each in messages if "/ehr/in/" not in each.topic]
 
 
 def hl7(kind: str, name: str, *rest: str) -> str:
@@ -82,13 +82,13 @@ def metrics(folder: Path) -> str:
 async def day(broker: Mosquitto, file: Path, units: suite.Units) -> None:
     """Registered, infused, cooled, signed; and three messages that nobody can read."""
 
-    async def until(what: str, condition: Callable[[list[Heard]], bool]) -> None:
-        await suite.until(lambda: condition(heard(file)), what)
+    async def until(what: str, condition: Callable[[list[Received]], bool]) -> None:
+        await suite.until(lambda: condition(received(file)), what)
 
     infused = suite.in_future(0)
     await suite.publish(broker, IN_HL7, hl7("ADT^A04", "M1"))
     units.cool("cap-01")
-    await until("the unit is seen to run", lambda told: came_to(told, "running"))
+    await until("the unit is seen to run", lambda messages: came_to(messages, "running"))
     over = suite.in_future(1).replace(microsecond=0)  # HL7 has whole seconds
     await asyncio.sleep((over - suite.in_future(0)).total_seconds())
     await suite.publish(broker, IN_HL7, mar("M2", infused, None))
@@ -96,19 +96,21 @@ async def day(broker: Mosquitto, file: Path, units: suite.Units) -> None:
     await suite.publish(broker, IN_HL7, hl7("ADT^A04", "M4").replace("PV1|1|O|", f"PV1|{GIVEN}|{VISIT}|{MRN}"))
     await suite.publish(broker, IN_HL7, hl7("ORU^R42", "M5", f"OBR|{VISIT}", f"OBX|{MRN}||{FAMILY}"))
     await suite.publish(broker, IN_HL7, f'{{"specversion": "1.0", "id": "M6", "data": {{"{VISIT}": "{FAMILY}')
-    await until("all are answered", lambda told: sum("/result/" in each.topic for each in told) >= 6)
-    await until("an increment is attained", lambda told: any("/increment/" in each.topic for each in told))
+    await until("all are answered", lambda messages: sum("/result/" in each.topic for each in messages) >= 6)
+    await until("an increment is attained", lambda messages: any("/increment/" in each.topic for each in messages))
     units.stop("cap-01")
-    await until("the unit is seen to stop", lambda told: came_to(told, "stopped"))
+    await until("the unit is seen to stop", lambda messages: came_to(messages, "stopped"))
     signed: dict[str, object] = {"visit": VISIT, "person": "rn-1"}
-    await suite.tell(broker, "M7", "preparation.charted", suite.in_future(0), signed)
-    await suite.tell(broker, "M8", "session.finalized", suite.in_future(0), signed)
-    await until("it is charged", lambda told: len({each.topic for each in told if "/charge/" in each.topic}) == 3)
+    await suite.send_event(broker, "M7", "preparation.charted", suite.in_future(0), signed)
+    await suite.send_event(broker, "M8", "session.finalized", suite.in_future(0), signed)
+    await until(
+        "it is charged", lambda messages: len({each.topic for each in messages if "/charge/" in each.topic}) == 3
+    )
 
 
-def came_to(told: list[Heard], state: str) -> bool:
+def came_to(messages: list[Received], state: str) -> bool:
     """Whether the cap was said to have come into that run state."""
-    return any(each.topic.endswith("/cap/1/event") and f'"to":"{state}"' in each.payload for each in told)
+    return any(each.topic.endswith("/cap/1/event") and f'"to":"{state}"' in each.payload for each in messages)
 
 
 def found(text: str) -> list[str]:
@@ -132,13 +134,13 @@ async def test_a_patient_is_named_in_what_the_ehr_reads_and_nowhere_else(tmp_pat
             await day(broker, file, units)
             page = await asyncio.to_thread(metrics, tmp_path)
             assert await gateway.end(signal.SIGTERM) == 0
-    told = heard(file)
+    messages = received(file)
 
-    charges = {each.topic.rpartition("/")[2]: each.payload for each in told if "/charge/" in each.topic}
+    charges = {each.topic.rpartition("/")[2]: each.payload for each in messages if "/charge/" in each.topic}
     assert found(charges["json"]) == [VISIT, MRN, ACCOUNT]
     assert found(charges["hl7"]) == [VISIT, MRN, ACCOUNT, FAMILY, GIVEN, BIRTH]
     assert found(charges["fhir"]) == [VISIT, MRN, ACCOUNT]
-    named = {each.topic.partition("/ehr/gw-01/")[2] for each in told if found(each.payload)}
+    named = {each.topic.partition("/ehr/gw-01/")[2] for each in messages if found(each.payload)}
     assert named - {"observation/hl7", "observation/fhir"} == {
         "charge/json",
         "charge/hl7",
@@ -150,10 +152,10 @@ async def test_a_patient_is_named_in_what_the_ehr_reads_and_nowhere_else(tmp_pat
     with closing(sqlite3.connect(gateway.ledger)) as ledger:
         ids = ledger.execute("SELECT event_id, topic FROM outbox").fetchall()
         chain = ledger.execute("SELECT body FROM entry").fetchall()
-    ids += [(json.loads(each.payload)["id"],) for each in told if each.topic.endswith("/json")]
+    ids += [(json.loads(each.payload)["id"],) for each in messages if each.topic.endswith("/json")]
     places = {
-        "topics": "".join(each.topic for each in told),
-        "user properties and the like": "".join(each.properties for each in told),
+        "topics": "".join(each.topic for each in messages),
+        "user properties and the like": "".join(each.properties for each in messages),
         "ids": json.dumps(ids),
         "the ledger's chain": json.dumps(chain),
         "metrics": page,

@@ -43,14 +43,14 @@ async def test_a_whole_session_by_hand(folder: Path) -> None:
     async with cooling(folder) as (suite, operator, token):
         held = await operator.session()
         assert (held["bound"], held["held"], held["phase"]) == (False, ["unbound"], "pre-cooling")
-        answer = await operator.tell("bind", place=token, visit="V-1", mrn="M-1")
+        answer = await operator.request_act("bind", place=token, visit="V-1", mrn="M-1")
         assert "bound" in answer["changed"][0]["happened"]
         at = minutes_ago(suite, 48)
-        answer = await operator.tell("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
+        answer = await operator.request_act("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
         assert answer["recorded"] == ["infusion_ended"]
         assert operations(answer) == [("emit", "01A"), ("emit", "02A")]
         later = minutes_ago(suite, 20)
-        answer = await operator.tell("infusion-ended", token=token, order="O-1", at=later, correct=True)
+        answer = await operator.request_act("infusion-ended", token=token, order="O-1", at=later, correct=True)
         assert operations(answer) == [("retract", "02A"), ("amend", "01B")]
         for act, fields in (
             ("prepared", {}),
@@ -59,12 +59,12 @@ async def test_a_whole_session_by_hand(folder: Path) -> None:
             ("note", {"text": "cap refitted"}),
             ("order-checked", {"found": True}),
         ):
-            await operator.tell(act, token=token, **fields)
+            await operator.request_act(act, token=token, **fields)
         assert "order" not in (await operator.session())["missing"]
         assert "cooling goes on" in await operator.refused("finalise", token=token)
         suite.state = RunState.STOPPED
         await suite.poll(5)
-        answer = await operator.tell("finalise", token=token)
+        answer = await operator.request_act("finalise", token=token)
         assert "finalised" in answer["changed"][0]["happened"]
         (signed,) = await facts_of(suite, "session_finalized")
         assert (signed["token"], signed["person"], signed["reason"]) == (token, "rn-4471", "as charted")
@@ -75,8 +75,8 @@ async def test_a_whole_session_by_hand(folder: Path) -> None:
 
 async def test_what_people_told_survives_a_restart(folder: Path) -> None:
     async with cooling(folder) as (suite, operator, token):
-        await operator.tell("bind", place=token, visit="V-1")
-        await operator.tell("infusion-ended", token=token, order="O-1", at=minutes_ago(suite, 20), agent="chemo")
+        await operator.request_act("bind", place=token, visit="V-1")
+        await operator.request_act("infusion-ended", token=token, order="O-1", at=minutes_ago(suite, 20), agent="chemo")
         before = await operator.ask(request="session", token=token)
         await suite.start()
         assert await Operator(suite).ask(request="session", token=token) == before
@@ -84,16 +84,16 @@ async def test_what_people_told_survives_a_restart(folder: Path) -> None:
 
 async def test_a_stop_charted_early_takes_increments_back(folder: Path) -> None:
     async with cooling(folder) as (suite, operator, token):
-        await operator.tell("bind", place=token, visit="V-1")
+        await operator.request_act("bind", place=token, visit="V-1")
         at = minutes_ago(suite, 50)
-        await operator.tell("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
-        answer = await operator.tell("stop-charted", token=token, at=minutes_ago(suite, 30))
+        await operator.request_act("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
+        answer = await operator.request_act("stop-charted", token=token, at=minutes_ago(suite, 30))
         assert operations(answer) == [("retract", "02A")]
 
 
 async def test_whose_it_is_is_shown_only_where_it_is_asked_for(folder: Path) -> None:
     async with cooling(folder) as (_, operator, token):
-        await operator.tell("bind", place=token, visit="V-1", mrn="M-1")
+        await operator.request_act("bind", place=token, visit="V-1", mrn="M-1")
         for request in ({"request": "sessions"}, {"request": "session", "token": token}):
             assert "V-1" not in json.dumps(await operator.ask(**request))
             assert "V-1" in json.dumps(await operator.ask(**request, identify=True))
@@ -103,10 +103,10 @@ async def test_whose_it_is_is_shown_only_where_it_is_asked_for(folder: Path) -> 
 
 async def test_a_reassigned_session_takes_its_increments_along(folder: Path) -> None:
     async with cooling(folder) as (suite, operator, token):
-        await operator.tell("bind", place="c01", visit="V-1")
+        await operator.request_act("bind", place="c01", visit="V-1")
         at = minutes_ago(suite, 20)
-        await operator.tell("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
-        answer = await operator.tell("reassign", token=token, visit="V-2")
+        await operator.request_act("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
+        answer = await operator.request_act("reassign", token=token, visit="V-2")
         assert ("retract", "01A") in operations(answer)
         sessions = (await operator.ask(request="sessions", all=True, identify=True))["sessions"]
         assert {session["patient"]["visit"] for session in sessions} == {"V-1", "V-2"}
@@ -133,7 +133,7 @@ async def test_the_log_has_the_act_and_the_uid_and_neither_patient_nor_reason(
 ) -> None:
     async with cooling(folder) as (_, operator, token):
         with caplog.at_level("INFO", "capgate.control"):
-            await operator.tell("bind", place=token, visit="V-1")
+            await operator.request_act("bind", place=token, visit="V-1")
         (record,) = [each for each in caplog.records if each.name == "capgate.control"]
         assert (vars(record)["act"], vars(record)["session"], vars(record)["uid"]) == ("bind", token, 1000)
         assert "V-1" not in str(vars(record))
@@ -155,48 +155,49 @@ async def test_a_defect_is_answered_and_a_broken_ledger_ends_the_gateway(
         assert "a defect" in await operator.refused("note", token=token, text="x")
         fail(LedgerBroken("the disk is gone"))
         with pytest.raises(LedgerBroken):
-            await operator.tell("note", token=token, text="x")
+            await operator.request_act("note", token=token, text="x")
         monkeypatch.undo()
-        await operator.tell("note", token=token, text="x")
+        await operator.request_act("note", token=token, text="x")
         await suite.poll(1)
 
 
 async def test_hydration_whose_end_names_no_class_starts_no_count(folder: Path) -> None:
     async with cooling(folder) as (suite, operator, token):
-        await operator.tell("bind", place=token, visit="V-1")
-        await suite.tell("s", "infusion.started", 50, visit="V-1", order="H-1", agent_class="hydration")
-        answer = await suite.tell("e", "infusion.completed", 40, visit="V-1", order="H-1", source="mar", final=True)
+        await operator.request_act("bind", place=token, visit="V-1")
+        await suite.send_event("s", "infusion.started", 50, visit="V-1", order="H-1", agent_class="hydration")
+        ended: dict[str, object] = {"visit": "V-1", "order": "H-1", "source": "mar", "final": True}
+        answer = await suite.send_event("e", "infusion.completed", 40, **ended)
         assert answer["result"] == "accepted"
         assert await suite.increments() == []
-        await suite.tell("e2", "infusion.completed", 40, visit="V-1", order="X-1", source="mar", final=True)
+        await suite.send_event("e2", "infusion.completed", 40, visit="V-1", order="X-1", source="mar", final=True)
         assert await suite.increments() == [("emit", 1, "A")], "a class that nobody tells is presumed"
-        await suite.tell("s2", "infusion.started", 50, visit="V-1", order="X-1", agent_class="other")
+        await suite.send_event("s2", "infusion.started", 50, visit="V-1", order="X-1", agent_class="other")
         assert await suite.increments() == [("emit", 1, "A"), ("retract", 1, "A")]
 
 
 async def test_a_held_session_stays_open_until_a_person_lifts_the_hold_and_so_does_a_correction(folder: Path) -> None:
     async with cooling(folder) as (suite, operator, token):
-        await operator.tell("bind", place=token, visit="V-1")
-        await operator.tell("order-checked", token=token, found=False)
-        await operator.tell("prepared", token=token)
+        await operator.request_act("bind", place=token, visit="V-1")
+        await operator.request_act("order-checked", token=token, found=False)
+        await operator.request_act("prepared", token=token)
         at = minutes_ago(suite, 50)
-        await operator.tell("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
+        await operator.request_act("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
         suite.state = RunState.STOPPED
         await suite.poll(5)
-        await operator.tell("finalise", token=token)
+        await operator.request_act("finalise", token=token)
         assert (await operator.session())["held"] == ["no_order"]
-        (changed,) = (await operator.tell("lift-hold", token=token, holds=["no_order"]))["changed"]
+        (changed,) = (await operator.request_act("lift-hold", token=token, holds=["no_order"]))["changed"]
         (charge,) = changed["charges"]
         assert charge["quantity"] == 2
         assert (await operator.ask(request="sessions"))["sessions"] == []
         at = minutes_ago(suite, 25)
-        await operator.tell("infusion-ended", token=token, order="O-1", at=at, correct=True)
+        await operator.request_act("infusion-ended", token=token, order="O-1", at=at, correct=True)
         (item,) = (await operator.session())["corrections"]
         assert (item["charge"], item["charged"], item["counted"]) == (charge["charge"], 2, 1)
         assert item["charge"] in await operator.refused(
             "decide-correction", token=token, charge=f"{token}99Z", approve=True
         )
-        answer = await operator.tell("decide-correction", token=token, charge=item["charge"], approve=True)
+        answer = await operator.request_act("decide-correction", token=token, charge=item["charge"], approve=True)
         credit, anew = answer["changed"][0]["charges"]
         assert (credit["reverses"], anew["quantity"]) == (charge["charge"], 1)
         assert (await operator.ask(request="sessions"))["sessions"] == []
@@ -216,14 +217,14 @@ async def test_why_is_answered_for_each_session_of_a_visit_however_old(folder: P
                 else (await operator.ask(request="sessions"))["sessions"][-1]
             )
             tokens.append(session["token"])
-            await operator.tell("bind", place="c01", visit="V-1")
+            await operator.request_act("bind", place="c01", visit="V-1")
             at = minutes_ago(suite, 20 + cycle)
-            await operator.tell("infusion-ended", token=tokens[-1], order=f"O-{cycle}", at=at, agent="chemo")
+            await operator.request_act("infusion-ended", token=tokens[-1], order=f"O-{cycle}", at=at, agent="chemo")
             by_chair = (await operator.ask(request="why", session="C01"))["sessions"]
             assert [each["token"] for each in by_chair] == [tokens[-1]]
             suite.state = RunState.STOPPED
             await suite.poll(2)
-            await operator.tell("finalise", token=tokens[-1])
+            await operator.request_act("finalise", token=tokens[-1])
             suite.clock.us += 21 * 24 * 3600 * 1_000_000
             await suite.pipeline.tick()
             if restart:

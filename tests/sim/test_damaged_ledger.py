@@ -87,10 +87,10 @@ async def two_sessions(folder: Path) -> tuple[Suite, dict[str, OutboxRow]]:
         suite.treatment_s = 0
         await cool(suite)
         place = {"unit": "cap-01", "cap": 1, "visit": "V-2"}
-        await suite.tell("b2", "association.bound", 60, validated=True, asserted_by="scan", **place)
+        await suite.send_event("b2", "association.bound", 60, validated=True, asserted_by="scan", **place)
         order = {"visit": "V-2", "order": "O-2", "agent_class": "chemo", "source": "mar"}
-        await suite.tell("s2", "infusion.started", 50, **order)
-        await suite.tell("e2", "infusion.completed", 0, final=True, **order)
+        await suite.send_event("s2", "infusion.started", 50, **order)
+        await suite.send_event("e2", "infusion.completed", 0, final=True, **order)
         await suite.poll(17)
         return suite, await rows_of(suite)
 
@@ -124,8 +124,8 @@ async def test_a_session_goes_on_under_its_token_and_what_waited_is_sent_as_it_w
         assert emitted == [f"{token}01A", f"{token}02A"]
         suite.state = RunState.STOPPED
         await suite.poll(2)
-        await suite.tell("p2", "preparation.charted", visit="V-2", person="rn-1")
-        await suite.tell("f2", "session.finalized", visit="V-2", person="rn-1")
+        await suite.send_event("p2", "preparation.charted", visit="V-2", person="rn-1")
+        await suite.send_event("f2", "session.finalized", visit="V-2", person="rn-1")
         assert [event["data"]["quantity"] for event in await suite.sent("/charge/json")] == [3, 2]
     report = verify(ledger_of(folder))
     assert report.problems == ()
@@ -162,8 +162,8 @@ async def test_what_a_damaged_ledger_no_longer_proves_is_held_until_a_person_dec
         await suite.poll(14)
         suite.state = RunState.STOPPED
         await suite.poll(2)
-        await suite.tell("p2", "preparation.charted", visit="V-2", person="rn-1")
-        await suite.tell("f2", "session.finalized", visit="V-2", person="rn-1")
+        await suite.send_event("p2", "preparation.charted", visit="V-2", person="rn-1")
+        await suite.send_event("f2", "session.finalized", visit="V-2", person="rn-1")
         assert [event["data"]["quantity"] for event in await suite.sent("/charge/json")] == [3]
         assert (await suite.sent("/session/json"))[-1]["data"]["release"]["reasons"] == ["evidence_lost"]
         at_us = suite.clock.us

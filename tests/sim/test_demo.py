@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft7Validator, FormatChecker
 
 from tests.broker.harness import Mosquitto
-from tests.support.suite import CAPGATE, heard, listener
+from tests.support.suite import CAPGATE, listener, received
 
 SCHEMAS = Path(__file__).parents[2] / "gateway" / "messages" / "schemas"
 SPEED = 600
@@ -64,7 +64,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, list[tuple[st
                 return await run_demo("--broker", f"mqtt://127.0.0.1:{broker.port}", "--keep", str(folder / "kept"))
 
     printed = asyncio.run(show())
-    return printed, heard(folder / "heard.txt")
+    return printed, received(folder / "heard.txt")
 
 
 @pytest.mark.xdist_group("demo")

@@ -38,8 +38,8 @@ async def ward(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Path]
     (folder / "gateway.toml").write_text(WARD.replace("[[line]]", f"{WORDS}[[line]]", 1))
     (folder / "policy.toml").write_text(POLICY)
     async with running(folder, in_the_evening()) as suite:
-        await suite.tell("b", "association.bound", 60, **BOUND)
-        await suite.tell("s", "infusion.started", 480, **ORDER)
+        await suite.send_event("b", "association.bound", 60, **BOUND)
+        await suite.send_event("s", "infusion.started", 480, **ORDER)
     yield folder
 
 

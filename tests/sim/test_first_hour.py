@@ -237,10 +237,10 @@ def test_a_capture_is_explained_made_golden_and_played_back(kind: str, tmp_path:
 
 def test_listening_sends_nothing_and_hears_another_master(tmp_path: Path) -> None:
     out = tmp_path / "heard.jsonl"
-    heard = (b"in_pv_00\r", b"-4.2\r\n")
+    received = (b"in_pv_00\r", b"-4.2\r\n")
 
     def talking(write: Write) -> Always:
-        for at, data in enumerate(heard * 2, start=1):
+        for at, data in enumerate(received * 2, start=1):
             asyncio.get_running_loop().call_later(0.1 * at, write, data)
         return Always(lambda _: b"", write)
 

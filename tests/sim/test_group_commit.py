@@ -96,7 +96,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Ward:
+class Gateway:
     """Many units, of which all cool or none, and a gateway on a slow disk."""
 
     def __init__(self, pipeline: Pipeline, clock: FakeClock, ledger: Ledger) -> None:
@@ -116,21 +116,21 @@ class Ward:
 
 
 @asynccontextmanager
-async def running(folder: Path, disk: SlowDisk) -> AsyncGenerator[Ward]:
+async def running(folder: Path, disk: SlowDisk) -> AsyncGenerator[Gateway]:
     config = load_config(folder / "gateway.toml")
     clock = FakeClock()
     async with open_ledger(folder / "state" / "ledger.db", config.id, clock.now, disk.connect) as ledger:
-        yield Ward(await Pipeline.recovered(config, clock, ledger), clock, ledger)
+        yield Gateway(await Pipeline.recovered(config, clock, ledger), clock, ledger)
 
 
 async def test_what_waits_for_the_disk_shares_the_next_commit(folder: Path) -> None:
     disk = SlowDisk(0.02)
-    async with running(folder, disk) as ward:
-        await ward.poll(RunState.STOPPED)
+    async with running(folder, disk) as gateway:
+        await gateway.poll(RunState.STOPPED)
         before = disk.commits
         for _ in range(2):
-            await ward.poll(RunState.RUNNING)
-        entries = await ward.ledger.entries(kinds=[EntryKind.FACT])
+            await gateway.poll(RunState.RUNNING)
+        entries = await gateway.ledger.entries(kinds=[EntryKind.FACT])
     assert disk.commits - before <= 2, "the first that came, and all the others"
     facts = [cast(dict[str, object], json.loads(entry.body)) for entry in entries]
     assert Counter(fact["fact"] for fact in facts)["cooling_started"] == UNITS
@@ -144,16 +144,16 @@ async def test_what_waits_for_the_disk_shares_the_next_commit(folder: Path) -> N
 
 async def test_nothing_is_seen_or_answered_before_it_is_on_the_disk(folder: Path) -> None:
     disk = SlowDisk(0.02)
-    async with running(folder, disk) as ward:
-        await ward.poll(RunState.STOPPED)
-        await ward.poll(RunState.RUNNING)
+    async with running(folder, disk) as gateway:
+        await gateway.poll(RunState.STOPPED)
+        await gateway.poll(RunState.RUNNING)
         seen: list[int] = []
-        disk.on_commit = lambda: seen.append(len(ward.pipeline.state.records))
-        reading = asyncio.create_task(ward.poll(RunState.RUNNING))
+        disk.on_commit = lambda: seen.append(len(gateway.pipeline.state.records))
+        reading = asyncio.create_task(gateway.poll(RunState.RUNNING))
         while not seen:
             await asyncio.sleep(0.001)
-        waiting = await ward.ledger.outbox.pending(0, 10_000)
-        assert len(ward.pipeline.state.records) == UNITS
+        waiting = await gateway.ledger.outbox.pending(0, 10_000)
+        assert len(gateway.pipeline.state.records) == UNITS
         assert any(row.topic.endswith("/session/json") for row in waiting), "the relay waited for the commit"
         await reading
         assert seen[0] == 0, "while it was on its way nobody saw the sessions"
@@ -161,34 +161,34 @@ async def test_nothing_is_seen_or_answered_before_it_is_on_the_disk(folder: Path
 
 async def test_a_step_that_is_refused_leaves_the_others_of_its_commit(folder: Path) -> None:
     disk = SlowDisk(0.02)
-    async with running(folder, disk) as ward:
+    async with running(folder, disk) as gateway:
         notes = [NoteAdded(at_us=1, known_at_us=1, patient=name, text="so it is") for name in ("p1", "p2", "p3")]
         results = await asyncio.gather(
-            ward.pipeline.record(notes[:1]),
-            ward.pipeline.record(notes[1:2]),
-            ward.pipeline.send_again(Order("9RX2M7KQ401A", "Z. Ward", "lost")),
-            ward.pipeline.record(notes[2:]),
+            gateway.pipeline.record(notes[:1]),
+            gateway.pipeline.record(notes[1:2]),
+            gateway.pipeline.send_again(Order("9RX2M7KQ401A", "Z. Ward", "lost")),
+            gateway.pipeline.record(notes[2:]),
             return_exceptions=True,
         )
         assert [isinstance(each, OrderRefused) for each in results] == [False, False, True, False]
-        assert len(await ward.ledger.entries(kinds=[EntryKind.FACT])) == 3
+        assert len(await gateway.ledger.entries(kinds=[EntryKind.FACT])) == 3
 
 
 async def test_who_is_gone_before_the_step_began_takes_it_along(folder: Path) -> None:
     disk = SlowDisk(0.02)
-    async with running(folder, disk) as ward:
+    async with running(folder, disk) as gateway:
         notes = [NoteAdded(at_us=1, known_at_us=1, patient=name, text="so it is") for name in ("p1", "p2", "p3")]
         before, disk.commit_s = disk.commits, 0.2
-        tasks = [asyncio.create_task(ward.pipeline.record(notes[:1]))]
+        tasks = [asyncio.create_task(gateway.pipeline.record(notes[:1]))]
         while disk.commits == before:
             await asyncio.sleep(0.001)
-        tasks += [asyncio.create_task(ward.pipeline.record([note])) for note in notes[1:]]
+        tasks += [asyncio.create_task(gateway.pipeline.record([note])) for note in notes[1:]]
         await asyncio.sleep(0.001)
         tasks[0].cancel()
         tasks[1].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert [task.cancelled() for task in tasks] == [True, True, False]
-        bodies = [json.loads(entry.body)["patient"] for entry in await ward.ledger.entries(kinds=[EntryKind.FACT])]
+        bodies = [json.loads(entry.body)["patient"] for entry in await gateway.ledger.entries(kinds=[EntryKind.FACT])]
         assert bodies == ["p1", "p3"]
 
 
@@ -239,9 +239,9 @@ async def test_a_slow_disk_delays_no_poll_and_silences_no_unit(folder: Path, com
         bodies = [
             cast(dict[str, object], json.loads(each.body)) for each in await ledger.entries(kinds=[EntryKind.FACT])
         ]
-    told = Counter(body["fact"] for body in bodies)
-    assert told["cooling_paused"] > PLANT / 2, "there was much to record"
-    assert told["unit_offline"] == 0
+    counts = Counter(body["fact"] for body in bodies)
+    assert counts["cooling_paused"] > PLANT / 2, "there was much to record"
+    assert counts["unit_offline"] == 0
     assert inbox.held_back == 0
     late = [
         after - before

@@ -220,7 +220,7 @@ async def test_people_see_the_work_list_and_close_its_items(folder: Path) -> Non
         text = answer_text(WorklistAnswer(work=(msgspec.convert(item, WorkView),)))
         assert text.startswith(f"{item['item']}  ")
         assert "chair_taken: cap-01:1" in text
-        assert (await operator.tell("work-done", item=item["item"]))["recorded"] == ["work_done"]
+        assert (await operator.request_act("work-done", item=item["item"]))["recorded"] == ["work_done"]
         assert (await operator.ask(request="worklist"))["work"] == []
         await engine.send("ADT^A08")
         assert (await Operator(suite).ask(request="worklist"))["work"] == [], "a restart brings nothing back"

@@ -95,9 +95,9 @@ async def test_no_increment_lies_beyond_the_end_of_cooling_and_none_is_taken_bac
         note = NoteAdded(at_us=us, known_at_us=us, token=token, person="RN", text="seen")
         minute = asyncio.create_task(suite.pipeline.run())
         others = [
-            suite.tell("m1", "infusion.started", 5, order="O-2", **order),
+            suite.send_event("m1", "infusion.started", 5, order="O-2", **order),
             suite.pipeline.record((note,)),
-            suite.tell("m2", "infusion.started", 4, order="O-3", **order),
+            suite.send_event("m2", "infusion.started", 4, order="O-3", **order),
         ]
         chance.shuffle(others)
         end = chance.choice([RunState.STOPPED, RunState.PAUSED])

@@ -34,12 +34,12 @@ async def treat(suite: Suite, visit: str) -> None:
     suite.treatment_s = 0
     await cool(suite)
     token = (await operator.ask(request="sessions"))["sessions"][-1]["token"]
-    await operator.tell("bind", place="c01", visit=visit)
+    await operator.request_act("bind", place="c01", visit=visit)
     at = rfc3339(suite.clock.us - 20 * MINUTE_US)
-    await operator.tell("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
+    await operator.request_act("infusion-ended", token=token, order="O-1", at=at, agent="chemo")
     suite.state = RunState.STOPPED
     await suite.poll(2)
-    await operator.tell("finalise", token=token)
+    await operator.request_act("finalise", token=token)
     suite.clock.us += WEEK_US
     await suite.pipeline.tick()
 

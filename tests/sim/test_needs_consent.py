@@ -70,11 +70,11 @@ class Event(msgspec.Struct):
     data: Status
 
 
-async def _status(heard: Path, link: str) -> Status:
+async def _status(received: Path, link: str) -> Status:
     """The unit's first status with that link."""
     async with asyncio.timeout(suite.HANGS_S):
         while True:
-            for topic, payload in suite.heard(heard):
+            for topic, payload in suite.received(received):
                 if topic.endswith("/cap-01/status"):
                     status = msgspec.json.decode(payload, type=Event).data
                     if status.link == link:

@@ -104,12 +104,12 @@ async def test_events_without_a_visit_find_the_session_under_way_after_a_restart
         await suite.start()
         await suite.poll(1)
         order = {"order": "O-1", "agent_class": "chemo", "source": "mar", "patient": patient}
-        assert (await suite.tell("s", "infusion.started", 50, **order))["result"] == "accepted"
-        assert (await suite.tell("e", "infusion.completed", 20, **order))["result"] == "accepted"
+        assert (await suite.send_event("s", "infusion.started", 50, **order))["result"] == "accepted"
+        assert (await suite.send_event("e", "infusion.completed", 20, **order))["result"] == "accepted"
         assert await counted(suite) == 1
         before = await entries(suite)
         foreign = order | {"patient": {"mrn": "70007777"}}
-        assert (await suite.tell("f", "infusion.completed", 20, **foreign))["code"] == "no-visit"
+        assert (await suite.send_event("f", "infusion.completed", 20, **foreign))["code"] == "no-visit"
         assert await entries(suite) == before
     assert verify(folder / "state" / "ledger.db").problems == ()
 

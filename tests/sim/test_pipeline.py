@@ -66,11 +66,11 @@ async def test_a_late_end_gives_back_dated_increments_and_a_correction_moves_the
         await suite.infusion_over(minutes_ago=48)
         assert await suite.increments() == [("emit", 1, "A"), ("emit", 2, "A")]
         order = {"visit": "V-1", "order": "O-1", "source": "mar", "final": True, "version": 2}
-        await suite.tell("c", "infusion.completed", 20, **order)
+        await suite.send_event("c", "infusion.completed", 20, **order)
         assert (await suite.increments())[2:] == [("retract", 2, "A"), ("amend", 1, "B")]
         (*_, amended) = await suite.sent("/increment/json")
         assert amended["causationid"] == "urn:engine|c"
-        await suite.tell("v", "infusion.voided", 0, visit="V-1", order="O-1", version=2)
+        await suite.send_event("v", "infusion.voided", 0, visit="V-1", order="O-1", version=2)
         assert (await suite.increments())[4:] == [("retract", 1, "B")]
 
 
@@ -81,7 +81,7 @@ async def test_a_message_that_comes_again_is_answered_and_changes_nothing(folder
         before = suite.ledger.head.seq
         order = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar", "final": True}
         suite.clock.us += MINUTE_US
-        answer = await suite.tell("e", "infusion.completed", 21, **order)
+        answer = await suite.send_event("e", "infusion.completed", 21, **order)
         assert answer["result"] == "accepted"
         assert suite.ledger.head.seq == before, "it is answered and leaves no trace"
         assert await suite.increments() == [("emit", 1, "A")]
@@ -169,18 +169,18 @@ async def test_a_cap_taken_off_is_a_pause_and_told_as_one(folder: Path) -> None:
         assert await suite.increments() == []
         await suite.poll(2)
         assert await suite.increments() == [("emit", 1, "A")]
-        told = [event["data"] for event in await suite.sent("/cap/1/event")]
-        states = [(each["from"], each["to"]) for each in told if each["aspect"] == "run-state"]
+        events = [event["data"] for event in await suite.sent("/cap/1/event")]
+        states = [(each["from"], each["to"]) for each in events if each["aspect"] == "run-state"]
         assert states == [("stopped", "running"), ("running", "paused"), ("paused", "running")]
-        phases = [each["to"] for each in told if each["aspect"] == "phase"]
+        phases = [each["to"] for each in events if each["aspect"] == "phase"]
         assert phases == ["infusion", "post-infusion", "paused", "post-infusion"]
 
 
 async def test_an_unknown_chair_is_ignored_and_nonsense_rejected_with_what_to_mend(folder: Path) -> None:
     async with running(folder) as suite:
         order = {"visit": "V-9", "order": "O-9", "source": "mar", "final": True, "chair": "c99"}
-        assert (await suite.tell("1", "infusion.completed", 0, **order))["result"] == "ignored"
-        nonsense = await suite.tell("2", "infusion.completed", final="maybe", visit="V-9")
+        assert (await suite.send_event("1", "infusion.completed", 0, **order))["result"] == "ignored"
+        nonsense = await suite.send_event("2", "infusion.completed", final="maybe", visit="V-9")
         assert nonsense["result"] == "rejected"
         assert "data.final" in nonsense["text"]
         assert (await suite.answered(b"\xff\x00"))["code"] == "not-json"
@@ -193,9 +193,9 @@ async def test_a_rejected_message_about_a_patient_served_here_is_recorded(folder
         await cool(suite)
         await suite.infusion_over()
         before = suite.ledger.head.seq
-        assert (await suite.tell("2", "infusion.completed", final="maybe", visit="V-1"))["result"] == "rejected"
+        assert (await suite.send_event("2", "infusion.completed", final="maybe", visit="V-1"))["result"] == "rejected"
         assert suite.ledger.head.seq == before + 1
-        assert (await suite.tell("3", "infusion.completed", final="maybe", visit="V-2"))["result"] == "rejected"
+        assert (await suite.send_event("3", "infusion.completed", final="maybe", visit="V-2"))["result"] == "rejected"
         assert suite.ledger.head.seq == before + 1
 
 
@@ -210,7 +210,7 @@ async def test_a_message_that_meets_a_defect_is_answered_and_not_sent_for_ever(
 
         monkeypatch.setattr("gateway.recording.pipeline.advance", defect)
         order = {"visit": "V-1", "order": "O-1", "source": "mar", "final": True}
-        answer = await suite.tell("e", "infusion.completed", 0, **order)
+        answer = await suite.send_event("e", "infusion.completed", 0, **order)
         assert (answer["result"], answer["code"]) == ("rejected", "internal-error")
 
 

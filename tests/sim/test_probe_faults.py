@@ -47,10 +47,10 @@ class Report(TypedDict):
 @contextmanager
 def unit(folder: Path, profile: str, dialect: str = "", fault: Fault | None = None) -> Generator[str]:
     """One simulated unit at -4 degC, cap 1 running, with a fault; gives the line's URL."""
-    spoken, make = PLACES[profile]
+    dialect_name, make = PLACES[profile]
     address = f"unit_id = {UNIT_ID}" if profile in MODBUS else ""
     table = f'map = "{make}"\nserial_number = "S-1"\nset_point_c = -4.0\n{address}'
-    with bench(folder, dialect or spoken, table, cooling=True, fault=fault) as line:
+    with bench(folder, dialect or dialect_name, table, cooling=True, fault=fault) as line:
         yield line
 
 

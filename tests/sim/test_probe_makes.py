@@ -25,7 +25,7 @@ async def test_a_make_is_read_below_zero(make: MapName, place: str, tmp_path: Pa
     profile = load_profile(shipped_dir() / "profiles" / f"{PROFILES[make]}.toml")
     on_terminal = place.startswith("pty")
     language = PROFILE_DIALECTS[make]
-    spoken = "modbus-rtu" if on_terminal and language == "modbus-tcp" else str(language)
+    dialect_name = "modbus-rtu" if on_terminal and language == "modbus-tcp" else str(language)
     address = "" if profile.address is None else "unit_id = 1"
     (tmp_path / "scenario.toml").write_text(f"""
 schema = 1
@@ -33,7 +33,7 @@ name = "makes"
 length_min = 1
 [[line]]
 id = "line-1"
-dialect = "{spoken}"
+dialect = "{dialect_name}"
 {place}
 [[unit]]
 id = "unit-1"
@@ -45,7 +45,11 @@ supply_c = -4.2
 {address}
 """)
     plant = Plant(load_scenario(tmp_path / "scenario.toml"), lambda: 0.0, lambda _: None)
-    settings = [*QUICK, *(TERMINAL if on_terminal else ()), *(() if spoken == language else (f"dialect={spoken}",))]
+    settings = [
+        *QUICK,
+        *(TERMINAL if on_terminal else ()),
+        *(() if dialect_name == language else (f"dialect={dialect_name}",)),
+    ]
     options = [f"--set={each}" for each in settings] + (["--unit-id", "1"] if address else [])
     async with plant.serving() as urls:
         arguments = [urls["line-1"], "--profile", profile.id, *options, "--json"]

@@ -46,7 +46,7 @@ def head(payload: bytes) -> dict[str, Any]:
 
 async def said(suite: Suite, name: str, data: dict[str, object]) -> dict[str, Any]:
     """A receipt, and the answer to it."""
-    return await suite.tell(name, "ack", 0.0, **data)
+    return await suite.send_event(name, "ack", 0.0, **data)
 
 
 async def charged(suite: Suite) -> str:
@@ -279,8 +279,8 @@ async def test_all_that_was_rejected_is_sent_again_by_one_order_or_what_was_for_
         assert (await resend(all_rejected=True))["done"] == "1 message is sent again"
         assert await proofs() == [Proof.PENDING] * 4
         with open_readonly(folder / "state" / "ledger.db") as connection:
-            told = [(event.what, event.detail) for event in deliveries.events(connection, key)]
-        assert ("ordered again", "by cm-1: mended") in told
+            recorded = [(event.what, event.detail) for event in deliveries.events(connection, key)]
+        assert ("ordered again", "by cm-1: mended") in recorded
     assert verify(folder / "state" / "ledger.db").problems == ()
 
 
@@ -300,14 +300,18 @@ async def test_without_receipts_the_summary_stays_and_tells_every_gap(folder: Pa
     async with running(folder) as suite:
         key = await charged(suite)
         kept = [head(payload) for payload in await heads(suite)]
-        told = [
+        recorded = [
             int(event["sequence"])
             for ending in ("/session/json", "/increment/json", "/charge/json")
             for event in await suite.sent(ending)
             if event["correlationid"] == key[:9]
         ]
         last = kept[-1]
-        assert (last["events"], last["first_sequence"], last["last_sequence"]) == (len(told), min(told), max(told))
+        assert (last["events"], last["first_sequence"], last["last_sequence"]) == (
+            len(recorded),
+            min(recorded),
+            max(recorded),
+        )
         assert (last["attained"], last["charged"]) == (3, 3)
         (entry,) = (each for each in await suite.ledger.entries() if each.seq == last["last_sequence"])
         assert last["head_hash"] == entry.hash

@@ -23,11 +23,11 @@ async def test_a_signed_session_is_charged_corrected_credited_and_charged_anew(f
         assert {row.topic for row in rows if "charge" in row.topic} == {"capgate-test/v1/ward/ehr/gw-01/charge/json"}
 
         order = {"visit": "V-1", "order": "O-1", "source": "mar", "final": True, "version": 2}
-        await suite.tell("c", "infusion.completed", 46, **order)
-        (told,) = (each for each in await suite.sent("/session/json") if each["data"]["what"] == "correction")
+        await suite.send_event("c", "infusion.completed", 46, **order)
+        (messages,) = (each for each in await suite.sent("/session/json") if each["data"]["what"] == "correction")
         in_question = {"charge": f"{token}00A", "charged": 3, "counted": 1, "reason": "count"}
-        assert told["data"]["corrections"] == [in_question]
-        assert told["data"]["counts"] == {"attained": 1, "held": 0, "retracted": 2, "charged": 3}
+        assert messages["data"]["corrections"] == [in_question]
+        assert messages["data"]["counts"] == {"attained": 1, "held": 0, "retracted": 2, "charged": 3}
         await suite.start()
         assert len(await suite.sent("/charge/json")) == 1
 
@@ -44,7 +44,7 @@ async def test_a_signed_session_is_charged_corrected_credited_and_charged_anew(f
             3,
         )
         assert (anew["id"], anew["data"]["quantity"]) == (f"{token}00B", 1)
-        assert [problems(each) for each in (charge, credit, anew, told)] == [[], [], [], []]
+        assert [problems(each) for each in (charge, credit, anew, messages)] == [[], [], [], []]
         bodies = [json.loads(each.body) for each in await suite.ledger.entries() if each.kind is EntryKind.CHARGE]
         assert [each["charge"]["key"] for each in bodies] == [charge["id"], credit["id"], anew["id"]]
         for each in (charge, credit, anew):
@@ -55,12 +55,12 @@ async def test_a_signed_session_is_charged_corrected_credited_and_charged_anew(f
 async def test_every_session_message_on_the_way_is_valid_and_says_how_the_release_stands(folder: Path) -> None:
     async with running(folder) as suite:
         await signed(suite)
-        told = await suite.sent("/session/json")
-        assert [problems(each) for each in told] == [[]] * len(told)
-        states = [each["data"]["release"]["state"] for each in told]
+        messages = await suite.sent("/session/json")
+        assert [problems(each) for each in messages] == [[]] * len(messages)
+        states = [each["data"]["release"]["state"] for each in messages]
         assert [state for state, _ in groupby(states)] == ["held", "provisional", "released"], "held: nobody is known"
-        assert told[-1]["data"]["what"] == "finalised"
-        assert told[-1]["data"]["missing"] == ["order", "tolerance-check", "cap-identifier"]
+        assert messages[-1]["data"]["what"] == "finalised"
+        assert messages[-1]["data"]["missing"] == ["order", "tolerance-check", "cap-identifier"]
 
 
 async def test_a_dry_run_charges_nothing_and_says_that_nothing_else_holds(folder: Path) -> None:

@@ -47,14 +47,14 @@ async def infusions(suite: Suite) -> list[str]:
     state = suite.pipeline.state
     (patient,) = state.serving(suite.clock.us).values()
     facts = state.facts.of(("patient", patient))
-    told = [fact for fact in facts if isinstance(fact, InfusionStarted | InfusionEnded)]
-    return [datetime.fromtimestamp(fact.at_us / 1e6, UTC).strftime("%H:%M") for fact in told]
+    instants = [fact for fact in facts if isinstance(fact, InfusionStarted | InfusionEnded)]
+    return [datetime.fromtimestamp(fact.at_us / 1e6, UTC).strftime("%H:%M") for fact in instants]
 
 
 async def bound(suite: Suite) -> None:
     place = {"unit": "cap-01", "cap": 1, "visit": "V-1"}
     await cool(suite)
-    await suite.tell("b", "association.bound", 5, validated=True, asserted_by="scan", **place)
+    await suite.send_event("b", "association.bound", 5, validated=True, asserted_by="scan", **place)
 
 
 async def test_another_message_under_the_same_id_is_taken(folder: Path) -> None:

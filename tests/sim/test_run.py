@@ -55,11 +55,11 @@ async def test_a_broker_that_comes_late_is_found_and_the_birth_is_retained(tmp_p
         await gateway.says("no connection to the broker")
         broker.start()
         await gateway.connected()
-        heard = tmp_path / "heard.txt"
-        async with suite.listener(broker, heard):
-            await suite.until(lambda: suite.heard(heard) != [], "the birth is heard")
+        received = tmp_path / "heard.txt"
+        async with suite.listener(broker, received):
+            await suite.until(lambda: suite.received(received) != [], "the birth is heard")
             assert await gateway.end(signal.SIGTERM) == 0
-        statuses = [payload for topic, payload in suite.heard(heard) if topic.endswith("/dev/gw-01/status")]
+        statuses = [payload for topic, payload in suite.received(received) if topic.endswith("/dev/gw-01/status")]
         states = [json.loads(payload)["data"]["state"] for payload in statuses]
         assert (states[0], states[-1]) == ("online", "offline")
 

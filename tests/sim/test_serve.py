@@ -271,8 +271,8 @@ step = [ { at_min = 1, do = "arrive" }, { at_min = 2, do = "precool" }, { at_min
 """
     async with serve(TCP_UNIT + patient) as (plant, _), asyncio.timeout(HANGS_S):
         time.s = 150
-        told = [await moments.get(), await moments.get()]
-        assert [(moment.at_s, moment.what) for moment in told] == [(60, "V-1 arrive"), (120, "V-1 precool")]
+        received = [await moments.get(), await moments.get()]
+        assert [(moment.at_s, moment.what) for moment in received] == [(60, "V-1 arrive"), (120, "V-1 precool")]
         time.s = 1900
         assert (await moments.get()).what == "V-1 stop"
         assert plant.unit("cap-01").machine.cap(1).elapsed_s == 28 * 60

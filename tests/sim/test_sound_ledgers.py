@@ -58,10 +58,10 @@ class Clinic(Suite):
     async def ended(self, visit: str) -> None:
         """The patient is bound, and the infusion is over."""
         place = {"unit": "cap-01", "cap": 1, "visit": visit}
-        await self.tell(f"b-{visit}", "association.bound", 59, validated=True, asserted_by="scan", **place)
+        await self.send_event(f"b-{visit}", "association.bound", 59, validated=True, asserted_by="scan", **place)
         order = {"visit": visit, "order": f"O-{visit}", "agent_class": "chemo", "source": "mar"}
-        await self.tell(f"s-{visit}", "infusion.started", 50, **order)
-        await self.tell(f"e-{visit}", "infusion.completed", 0, final=True, **order)
+        await self.send_event(f"s-{visit}", "infusion.started", 50, **order)
+        await self.send_event(f"e-{visit}", "infusion.completed", 0, final=True, **order)
 
     async def stopped(self) -> None:
         """The cap stops, and is left alone for an hour."""
@@ -72,13 +72,13 @@ class Clinic(Suite):
 
     async def signed(self, visit: str) -> None:
         """The session is charted and signed."""
-        await self.tell(f"p-{visit}", "preparation.charted", visit=visit, person="rn-1")
-        await self.tell(f"f-{visit}", "session.finalized", visit=visit, person="rn-1")
+        await self.send_event(f"p-{visit}", "preparation.charted", visit=visit, person="rn-1")
+        await self.send_event(f"f-{visit}", "session.finalized", visit=visit, person="rn-1")
 
     async def corrected(self, visit: str, minutes_ago: float, version: int = 2) -> None:
         """The infusion's end turns out to have been another."""
         said = {"visit": visit, "order": f"O-{visit}", "source": "mar", "final": True, "version": version}
-        await self.tell(f"c-{visit}-{version}", "infusion.completed", minutes_ago, **said)
+        await self.send_event(f"c-{visit}-{version}", "infusion.completed", minutes_ago, **said)
 
 
 @asynccontextmanager

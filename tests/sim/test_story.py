@@ -34,8 +34,8 @@ async def test_three_half_hours_are_charged_and_one_is_credited_after_the_amende
             "20260310120000-0400^20260310123000-0400",
         ]
         await day.amend()
-        (*_, credit) = told = await day.charges()
-        assert len(told) == 4
+        (*_, credit) = published = await day.charges()
+        assert len(published) == 4
         assert (credit["FT1-6"], credit["FT1-8"]) == ("CD", f"REVERSES {token}00C")
         assert credit["FT1-23"] == first[2]["FT1-23"] == f"{token}00C^CAPGATE"
         assert credit["FT1-4"] == first[2]["FT1-4"]
@@ -74,8 +74,8 @@ async def test_under_the_default_policy_nothing_goes_out_unsigned_and_the_correc
         assert (charge["FT1-6"], charge["FT1-10"]) == ("CG", "3")
         await day.amend()
         assert len(await day.charges()) == 1, "a person decides"
-        (*_, told) = await day.sent("/session/json")
-        assert [(each["charged"], each["counted"]) for each in told["data"]["corrections"]] == [(3, 2)]
+        (*_, published) = await day.sent("/session/json")
+        assert [(each["charged"], each["counted"]) for each in published["data"]["corrections"]] == [(3, 2)]
 
 
 async def test_under_the_default_policy_as_shipped_nothing_is_charged_for_nobody_approved_it(tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ async def test_under_the_default_policy_as_shipped_nothing_is_charged_for_nobody
         await day.treated()
         await day.sign()
         assert await day.charges() == []
-        (*_, told) = await day.sent("/session/json")
-        assert "policy_unapproved" in json.dumps(told["data"]["release"])
+        (*_, published) = await day.sent("/session/json")
+        assert "policy_unapproved" in json.dumps(published["data"]["release"])
 
 
 @pytest.mark.parametrize("formats", ['["hl7"]', '["hl7", "fhir"]'])

@@ -67,8 +67,8 @@ async def test_a_session_goes_on_with_the_loaner_and_comes_back(tmp_path: Path) 
         at = datetime.now(UTC).isoformat()
         await act(tmp_path, "session", "infusion-ended", token, "O-1", "--at", at, "--agent", "chemo")
         before = await the_session(tmp_path, "cap-01:1", 1)
-        told = await act(tmp_path, "unit", "swap", "cap-01", "loaner-2", "--unit-id", "2")
-        assert told["done"] == "loaner-2 stands in for cap-01"
+        answer = await act(tmp_path, "unit", "swap", "cap-01", "loaner-2", "--unit-id", "2")
+        assert answer["done"] == "loaner-2 stands in for cap-01"
         await gateway.says('"msg":"started"', times=2)
         after = await the_session(tmp_path, "loaner-2:1", len(before["increments"]) + 2)
         assert after["token"] == token
@@ -91,8 +91,8 @@ async def test_a_swap_stands_though_its_file_cannot_be_written(tmp_path: Path) -
         token = (await the_session(tmp_path, "cap-01:1", 0))["token"]
         obstacle = tmp_path / "state" / f"{LOANERS_FILE}.new"
         obstacle.mkdir()
-        told = await act(tmp_path, "unit", "swap", "cap-01", "loaner-2", "--unit-id", "2")
-        assert told["done"] == "loaner-2 stands in for cap-01"
+        answer = await act(tmp_path, "unit", "swap", "cap-01", "loaner-2", "--unit-id", "2")
+        assert answer["done"] == "loaner-2 stands in for cap-01"
         await gateway.says('"msg":"started"', times=2)
         assert (await the_session(tmp_path, "loaner-2:1", 0))["token"] == token
         assert read_loaners(tmp_path / "state") == ()

@@ -77,11 +77,13 @@ async def test_a_session_that_was_open_goes_on_exactly(tmp_path: Path) -> None:
         await suite.poll(50)
         suite.state = RunState.STOPPED
         await suite.poll(2)
-        told = await instants(suite)
-        assert [each[:2] for each in told] == [("emit", 1), ("emit", 2), ("emit", 3)]
-        assert [each[2][:19] for each in told] == [text_of(ended_us + minutes * MINUTE_US) for minutes in (16, 46, 76)]
-        await suite.tell("p", "preparation.charted", visit="V-1", person="rn-1")
-        await suite.tell("f", "session.finalized", visit="V-1", person="rn-1")
+        published = await instants(suite)
+        assert [each[:2] for each in published] == [("emit", 1), ("emit", 2), ("emit", 3)]
+        assert [each[2][:19] for each in published] == [
+            text_of(ended_us + minutes * MINUTE_US) for minutes in (16, 46, 76)
+        ]
+        await suite.send_event("p", "preparation.charted", visit="V-1", person="rn-1")
+        await suite.send_event("f", "session.finalized", visit="V-1", person="rn-1")
         assert [charge["data"]["quantity"] for charge in await suite.sent("/charge/json")] == [3]
     report = verify(ledger_path(tmp_path))
     assert report.problems == ()

@@ -71,12 +71,12 @@ async def test_a_correction_of_a_charged_session_is_put_before_a_person(
 ) -> None:
     async with running(folder) as suite:
         token = await finished(suite)
-        await suite.tell("p", "preparation.charted", 0, session=token, person="rn")
+        await suite.send_event("p", "preparation.charted", 0, session=token, person="rn")
         await pass_days(suite, 4, restart=False)
         (charge,) = await suite.sent("/charge/json")
         assert charge["data"]["quantity"] == 2
         await pass_days(suite, days, restart=restart)
-        answer = await suite.tell("c", "infusion.completed", (days + 4) * 24 * 60 + 20, **ORDER, version=2)
+        answer = await suite.send_event("c", "infusion.completed", (days + 4) * 24 * 60 + 20, **ORDER, version=2)
         assert answer["result"] == "accepted"
         assert (await suite.increments())[2:4] == [("retract", 2, "A"), ("amend", 1, "B")]
         (*_, last) = await suite.sent("/session/json")
@@ -91,12 +91,12 @@ async def test_a_first_end_told_weeks_later_gives_its_units(folder: Path, days: 
     async with running(folder) as suite:
         await cool(suite)
         place = {"unit": "cap-01", "cap": 1, "visit": "V-1"}
-        await suite.tell("b", "association.bound", 60, validated=True, asserted_by="scan", **place)
+        await suite.send_event("b", "association.bound", 60, validated=True, asserted_by="scan", **place)
         suite.state = suite.state.STOPPED
         await suite.poll(2)
         await pass_days(suite, days, restart=True)
-        await suite.tell("s", "infusion.started", days * 24 * 60 + 60, **{**ORDER, "final": False})
-        await suite.tell("e", "infusion.completed", days * 24 * 60 + 50, **ORDER)
+        await suite.send_event("s", "infusion.started", days * 24 * 60 + 60, **{**ORDER, "final": False})
+        await suite.send_event("e", "infusion.completed", days * 24 * 60 + 50, **ORDER)
         assert [op for op, _, _ in await suite.increments()] == ["emit", "emit"]
     assert_sound(folder)
 
@@ -111,13 +111,13 @@ async def test_papers_of_a_visit_whose_session_is_done_are_taken_however_late(
 ) -> None:
     async with running(folder) as suite:
         token = await finished(suite)
-        await suite.tell("p", "preparation.charted", 0, session=token, person="rn")
+        await suite.send_event("p", "preparation.charted", 0, session=token, person="rn")
         await pass_days(suite, 4, restart=False)
         await pass_days(suite, days, restart=restart)
         assert token not in suite.pipeline.state.records
-        answer = await suite.tell("o", "order.checked", 0, visit="V-1", found=True)
+        answer = await suite.send_event("o", "order.checked", 0, visit="V-1", found=True)
         assert answer["result"] == "accepted"
-        answer = await suite.tell("t", "tolerance.checked", 0, visit="V-1", person="rn", scalp="ok")
+        answer = await suite.send_event("t", "tolerance.checked", 0, visit="V-1", person="rn", scalp="ok")
         assert answer["result"] == "accepted"
         session, _ = await suite.pipeline.session(token) or (None, None)
         assert session is not None
@@ -150,7 +150,7 @@ async def test_a_restart_remembers_the_sessions_that_a_running_gateway_does(fold
 async def test_a_downtime_changes_no_charge(folder: Path) -> None:
     async with running(folder) as suite:
         token = await finished(suite)
-        await suite.tell("p", "preparation.charted", 0, session=token, person="rn")
+        await suite.send_event("p", "preparation.charted", 0, session=token, person="rn")
         await pass_days(suite, 21, restart=True)
         (charge,) = await suite.sent("/charge/json")
         assert charge["data"]["quantity"] == 2
@@ -165,14 +165,14 @@ async def test_who_comes_back_after_three_weeks_is_another_session(folder: Path)
             suite.treatment_s = 0
             await cool(suite)
             place = {"unit": "cap-01", "cap": 1, "visit": "V-1"}
-            await suite.tell(f"b{cycle}", "association.bound", 60, validated=True, asserted_by="scan", **place)
-            await suite.tell(f"s{cycle}", "infusion.started", 50, **{**ORDER, "final": False})
-            await suite.tell(f"e{cycle}", "infusion.completed", 20, **ORDER)
+            await suite.send_event(f"b{cycle}", "association.bound", 60, validated=True, asserted_by="scan", **place)
+            await suite.send_event(f"s{cycle}", "infusion.started", 50, **{**ORDER, "final": False})
+            await suite.send_event(f"e{cycle}", "infusion.completed", 20, **ORDER)
             suite.state = suite.state.STOPPED
             await suite.poll(2)
-        told = [event["data"] for event in await suite.sent("/increment/json")]
-        by_session = {each["session"]: 0 for each in told}
-        for each in told:
+        published = [event["data"] for event in await suite.sent("/increment/json")]
+        by_session = {each["session"]: 0 for each in published}
+        for each in published:
             assert each["op"] == "emit"
             by_session[each["session"]] += 1
         assert list(by_session.values()) == [2, 1, 1, 1]
@@ -199,7 +199,7 @@ async def test_a_start_that_would_take_back_what_was_published_leaves_it_to_a_pe
             (item,) = suite.pipeline.state.work
             assert (item.raised.what, item.raised.order) == (WorkKind.START_DISAGREES, record.token)
             assert suite.pipeline.state.records[record.token].state is SessionState.HELD
-        await suite.tell("s9", "preparation.charted", 10, visit="V-1")  # a fact about it settles nothing
+        await suite.send_event("s9", "preparation.charted", 10, visit="V-1")  # a fact about it settles nothing
         assert await suite.increments() == before
         lifted = HoldLifted(
             at_us=suite.clock.us, known_at_us=suite.clock.us, token=record.token, holds=("start_disagrees",), units=0

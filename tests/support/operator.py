@@ -19,7 +19,7 @@ class Operator:
     async def ask(self, **request: object) -> Json:
         return cast(Json, json.loads(await self.service.answer(json.dumps(request).encode(), 1000)))
 
-    async def tell(self, act: str, **fields: object) -> Json:
+    async def request_act(self, act: str, **fields: object) -> Json:
         """What the gateway answers to an act that it takes."""
         answer = await self.ask(request="tell", act=act, person="rn-4471", reason="as charted", **fields)
         assert answer["ok"], answer

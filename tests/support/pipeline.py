@@ -117,7 +117,7 @@ class Suite:
             self.treatment_s += POLL_S if counted else 0
             await self.pipeline.answer(ReadFault("cap-01", self.clock.now(), FaultKind.TIMEOUT, ""))
 
-    async def tell(self, name: str, thing: str, minutes_ago: float = 0.0, **data: object) -> Json:
+    async def send_event(self, name: str, thing: str, minutes_ago: float = 0.0, **data: object) -> Json:
         """A message of the engine; the answer to it."""
         at_us = self.clock.us - round(minutes_ago * MINUTE_US)
         event = {
@@ -140,10 +140,10 @@ class Suite:
     async def infusion_over(self, minutes_ago: float = 0.0) -> None:
         """A bound patient whose only chemotherapy has ended by the chart."""
         place = {"unit": "cap-01", "cap": 1, "visit": "V-1"}
-        await self.tell("b", "association.bound", 60, validated=True, asserted_by="scan", **place)
+        await self.send_event("b", "association.bound", 60, validated=True, asserted_by="scan", **place)
         order = {"visit": "V-1", "order": "O-1", "agent_class": "chemo", "source": "mar"}
-        await self.tell("s", "infusion.started", 50, **order)
-        await self.tell("e", "infusion.completed", minutes_ago, final=True, **order)
+        await self.send_event("s", "infusion.started", 50, **order)
+        await self.send_event("e", "infusion.completed", minutes_ago, final=True, **order)
 
     async def sent(self, ending: str) -> list[Json]:
         """Events in the outbox on topics that end so, in the order of the ledger."""

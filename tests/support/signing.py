@@ -16,7 +16,7 @@ async def signed(suite: Suite) -> None:
     suite.state = RunState.STOPPED
     await suite.poll(2)
     await suite.start()
-    await suite.tell("p", "preparation.charted", visit="V-1", person="rn-1")
+    await suite.send_event("p", "preparation.charted", visit="V-1", person="rn-1")
     await suite.start()
-    await suite.tell("f", "session.finalized", visit="V-1", person="rn-1")
+    await suite.send_event("f", "session.finalized", visit="V-1", person="rn-1")
     await suite.start()

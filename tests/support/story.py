@@ -118,8 +118,8 @@ class Day(Suite):
 
     async def sign(self) -> None:
         """The nurse charts the preparation, which the samples do not, and signs."""
-        await self.tell("p", "preparation.charted", visit="V770012", person="rn-1")
-        await self.tell("f", "session.finalized", visit="V770012", person="rn-1")
+        await self.send_event("p", "preparation.charted", visit="V770012", person="rn-1")
+        await self.send_event("f", "session.finalized", visit="V770012", person="rn-1")
         await self.start()
 
     async def amend(self) -> None:
@@ -136,8 +136,8 @@ class Day(Suite):
     async def acknowledgements(self) -> list[bytes]:
         """What an engine answers to them that somebody else wrote."""
         rows = await self.ledger.outbox.pending(0, 100_000)
-        told = [row.payload.decode() for row in rows if row.topic.endswith("/charge/hl7")]
-        return [str(cast(Any, hl7).parse(each).create_ack()).encode() for each in told]
+        charges = [row.payload.decode() for row in rows if row.topic.endswith("/charge/hl7")]
+        return [str(cast(Any, hl7).parse(each).create_ack()).encode() for each in charges]
 
 
 @asynccontextmanager

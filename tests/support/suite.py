@@ -202,7 +202,7 @@ async def listener(broker: Mosquitto, file: Path, form: str = "%t %x") -> AsyncG
             await process.wait()
 
 
-def heard(file: Path) -> list[tuple[str, bytes]]:
+def received(file: Path) -> list[tuple[str, bytes]]:
     """What a listener has written: topic and payload."""
     lines = [line.split(" ") for line in whole_lines(file)]
     return [(topic, bytes.fromhex(payload)) for topic, payload in lines]
@@ -227,7 +227,7 @@ async def publish(broker: Mosquitto, topic: str, payload: str) -> None:
     assert await process.wait() == 0
 
 
-async def tell(broker: Mosquitto, name: str, thing: str, at: datetime, data: dict[str, object]) -> None:
+async def send_event(broker: Mosquitto, name: str, thing: str, at: datetime, data: dict[str, object]) -> None:
     """What the EHR's interface engine would publish, by a client that others wrote."""
     event = {
         "specversion": "1.0",

@@ -71,32 +71,34 @@ def test_a_day_has_the_sessions_that_opened_on_it_by_their_policy_s_calendar(pat
 # --- reconcile
 
 
-def told(**changes: object) -> Published:
+def published_state(**changes: object) -> Published:
     return msgspec.structs.replace(Published(Phase.ENDED), **changes)
 
 
 @pytest.mark.parametrize(
-    ("told_last", "place"),
+    ("published_last", "place"),
     [
         (None, SessionPlace.PROVISIONAL),
-        (told(), SessionPlace.PROVISIONAL),
-        (told(release=ReleaseState.HELD, held=(HeldReason.UNBOUND,)), SessionPlace.HELD),
-        (told(finalised=True, release=ReleaseState.HELD, held=(HeldReason.NO_ORDER,)), SessionPlace.HELD),
-        (told(recorded_state=SessionState.INCOMPLETE), SessionPlace.INCOMPLETE),
-        (told(recorded_state=SessionState.EXPLAINED, release=ReleaseState.HELD), SessionPlace.EXPLAINED),
-        (told(recorded_state=SessionState.FINAL), SessionPlace.REJECTED),
+        (published_state(), SessionPlace.PROVISIONAL),
+        (published_state(release=ReleaseState.HELD, held=(HeldReason.UNBOUND,)), SessionPlace.HELD),
+        (published_state(finalised=True, release=ReleaseState.HELD, held=(HeldReason.NO_ORDER,)), SessionPlace.HELD),
+        (published_state(recorded_state=SessionState.INCOMPLETE), SessionPlace.INCOMPLETE),
+        (published_state(recorded_state=SessionState.EXPLAINED, release=ReleaseState.HELD), SessionPlace.EXPLAINED),
+        (published_state(recorded_state=SessionState.FINAL), SessionPlace.REJECTED),
     ],
 )
 def test_a_session_without_charges_is_where_it_was_last_told_to_be(
-    recorded: list[RecordedSession], told_last: Published | None, place: SessionPlace
+    recorded: list[RecordedSession], published_last: Published | None, place: SessionPlace
 ) -> None:
-    one = msgspec.structs.replace(recorded[1], published=told_last)
+    one = msgspec.structs.replace(recorded[1], published=published_last)
     (placed,) = reconcile([one], []).placed
     assert placed.place is place
 
 
 def test_a_final_session_without_increments_is_rejected(recorded: list[RecordedSession]) -> None:
-    one = msgspec.structs.replace(recorded[1], log=(), published=told(finalised=True, release=ReleaseState.RELEASED))
+    one = msgspec.structs.replace(
+        recorded[1], log=(), published=published_state(finalised=True, release=ReleaseState.RELEASED)
+    )
     (placed,) = reconcile([one], []).placed
     assert (placed.place, placed.reason) == (SessionPlace.REJECTED, "no increment stands")
 

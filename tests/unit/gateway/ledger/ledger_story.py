@@ -133,7 +133,7 @@ def infusion(start: float, end: float, patient: str) -> tuple[AnyFact, AnyFact]:
     )
 
 
-async def tell(story: Story) -> None:
+async def record_story(story: Story) -> None:
     """P1: 3 units, moved by a correction, signed and charged. P2: 2 units, provisional."""
     await story.learn(0, bound(0, CAP_1, P1))
     await story.learn(1, cooling(1, CAP_1), observing=["cap-01"])
@@ -164,6 +164,6 @@ def write_story(path: Path) -> None:
     async def write() -> None:
         clock = itertools.count(T0_US - MINUTE_US)
         async with open_ledger(path, GATEWAY, lambda: Stamp(next(clock), 0)) as ledger:
-            await tell(Story(ledger, path.parent))
+            await record_story(Story(ledger, path.parent))
 
     asyncio.run(write())

@@ -40,7 +40,7 @@ class Book:
     async def sent(self, outbox_id: int, at_s: float, *, delivered: bool = True) -> None:
         await self.ledger.outbox.mark([Attempt(outbox_id, round(at_s * S), 0, delivered)])
 
-    async def said(
+    async def add_receipt(
         self, key: str, *, accepted: bool, message: str = "m", text: str = "", code: str = "204", at_s: int = 0
     ) -> None:
         at_us = at_s * S or 1
@@ -74,7 +74,7 @@ async def test_a_message_is_pending_until_the_engine_accepts_it(book: Book) -> N
     assert await book.ledger.outbox.deliveries() == Deliveries(2, 0, 0, 5 * S)
     await book.sent(1, 6)
     assert await book.proof(KEYS[0]) is Proof.PENDING, "a PUBACK proves nothing"
-    await book.said(KEYS[0], accepted=True)
+    await book.add_receipt(KEYS[0], accepted=True)
     assert await book.proof(KEYS[0]) is Proof.ACKNOWLEDGED
     assert await book.ledger.outbox.deliveries() == Deliveries(1, 0, 0, 5 * S)
     assert await book.proof("unknown") is None
@@ -85,7 +85,7 @@ async def test_without_receipts_a_message_stays_unproven_and_is_never_due(book: 
     await book.sent(1, 1)
     assert await book.due(1e6) == []
     assert await book.ledger.outbox.deliveries() == Deliveries(0, 1, 0, None)
-    await book.said(KEYS[0], accepted=True)
+    await book.add_receipt(KEYS[0], accepted=True)
     assert await book.proof(KEYS[0]) is Proof.ACKNOWLEDGED, "a receipt counts also where none is expected"
 
 
@@ -93,7 +93,7 @@ async def test_a_rejection_waits_for_an_order_and_keeps_its_reason(book: Book, t
     await book.charge(*KEYS)
     for outbox_id in (1, 2, 3):
         await book.sent(outbox_id, 1)
-    await book.said(KEYS[0], accepted=False, text="visit not open")
+    await book.add_receipt(KEYS[0], accepted=False, text="visit not open")
     assert await book.due(1e6) == [2], "the rejected one rests, the others are probed"
     with open_readonly(tmp_path / "ledger.db") as connection:
         first, *rest = deliveries.unsettled(connection)
@@ -104,11 +104,11 @@ async def test_a_rejection_waits_for_an_order_and_keeps_its_reason(book: Book, t
     await book.sent(1, 100)
     assert 1 not in await book.due(101)
     assert await book.proof(KEYS[0]) is Proof.PENDING
-    await book.said(KEYS[0], accepted=True, message="n")
+    await book.add_receipt(KEYS[0], accepted=True, message="n")
     with open_readonly(tmp_path / "ledger.db") as connection:
         events = deliveries.events(connection, KEYS[0])
-    told = {(event.what, event.detail) for event in events}
-    assert told >= {
+    described = {(event.what, event.detail) for event in events}
+    assert described >= {
         ("rejected", "204 visit not open"),
         ("ordered again", "by rn-1: mended"),
         ("acknowledged", ""),
@@ -120,7 +120,7 @@ async def test_a_passing_error_is_tried_again_by_itself_ever_later_and_not_for_e
     await book.charge(*KEYS[:2])
     for outbox_id, code in ((1, "207"), (2, "204")):
         await book.sent(outbox_id, 1)
-        await book.said(KEYS[outbox_id - 1], accepted=False, code=code, at_s=2)
+        await book.add_receipt(KEYS[outbox_id - 1], accepted=False, code=code, at_s=2)
     assert await book.due(10) == [], "the first wait is ten seconds"
     sent_s, waits_s = 1, list[int]()
     while await book.due(1e6):
@@ -132,13 +132,13 @@ async def test_a_passing_error_is_tried_again_by_itself_ever_later_and_not_for_e
         sent_s = due_s
         await book.sent(1, sent_s)
         assert await book.proof(KEYS[0]) is Proof.PENDING
-        await book.said(KEYS[0], accepted=False, code="207", message=f"m{sent_s}", at_s=sent_s + 1)
+        await book.add_receipt(KEYS[0], accepted=False, code="207", message=f"m{sent_s}", at_s=sent_s + 1)
         assert await book.proof(KEYS[0]) is Proof.REJECTED
     assert waits_s == [10, 20, 35, 35, 35, 35, 35, 35, 35, 35, 35]
     await book.order(KEYS[0])
     assert await book.due(sent_s) == [1], "from then on it is a person's"
     await book.sent(1, sent_s + 5)
-    await book.said(KEYS[0], accepted=True, message="taken", at_s=sent_s + 6)
+    await book.add_receipt(KEYS[0], accepted=True, message="taken", at_s=sent_s + 6)
     assert await book.due(1e6) == []
 
 
@@ -155,11 +155,11 @@ async def test_an_order_where_no_receipt_is_expected_is_sent_once(book: Book) ->
 async def test_an_accepted_message_is_not_sent_again_unless_the_engine_rejects_it_after_all(book: Book) -> None:
     await book.charge(KEYS[0])
     await book.sent(1, 1)
-    await book.said(KEYS[0], accepted=True)
+    await book.add_receipt(KEYS[0], accepted=True)
     await book.order(KEYS[0])
     assert await book.proof(KEYS[0]) is Proof.ACKNOWLEDGED
     assert await book.due(1e6) == []
-    await book.said(KEYS[0], accepted=False, message="late")
+    await book.add_receipt(KEYS[0], accepted=False, message="late")
     assert await book.proof(KEYS[0]) is Proof.REJECTED
     assert await book.due(1e6) == [], "a rejection waits for an order"
     await book.order(KEYS[0])
@@ -171,7 +171,7 @@ async def test_what_was_overtaken_comes_again_after_a_back_off_that_doubles_up_t
     assert await book.due(1e6) == [], "what waits for the broker is the relay's own affair"
     for outbox_id in (1, 2, 3):
         await book.sent(outbox_id, outbox_id)
-    await book.said(KEYS[2], accepted=True)
+    await book.add_receipt(KEYS[2], accepted=True)
     assert await book.due(10.9) == []
     assert await book.due(11) == [1]
     assert await book.due(12) == [1, 2]
@@ -189,7 +189,7 @@ async def test_while_the_engine_is_silent_one_message_alone_is_tried_again(book:
     await book.sent(1, 1000)
     assert await book.due(1019) == []
     assert await book.due(1020) == [1], "the same again, after its own back-off"
-    await book.said("AAAAAAAA100A", accepted=True)
+    await book.add_receipt("AAAAAAAA100A", accepted=True)
     assert await book.due(2000) == list(range(2, 51)), "the engine is back, and they were sent before what it answered"
 
 
@@ -214,7 +214,7 @@ async def test_a_cumulative_receipt_reaches_what_was_sent_before_on_the_same_top
 
 async def test_receipts_and_orders_cannot_be_rewritten_and_words_can_be_forgotten(book: Book, tmp_path: Path) -> None:
     await book.charge(KEYS[0])
-    await book.said(KEYS[0], accepted=False, text="Mrs. Doe is not here")
+    await book.add_receipt(KEYS[0], accepted=False, text="Mrs. Doe is not here")
     await book.order(KEYS[0])
     connection = sqlite3.connect(tmp_path / "ledger.db")
     for table in ("delivery", "receipt", "resend"):
@@ -309,8 +309,8 @@ async def test_the_counts_follow_every_state(tmp_path: Path) -> None:
         book = Book(ledger)
         await book.charge(*KEYS)
         await book.charge("CCCCCCCC100A", awaited=False)
-        await book.said(KEYS[0], accepted=False)
-        await book.said(KEYS[1], accepted=True)
+        await book.add_receipt(KEYS[0], accepted=False)
+        await book.add_receipt(KEYS[1], accepted=True)
         await book.order("CCCCCCCC100A")
         assert await ledger.outbox.deliveries() == Deliveries(pending=1, unproven=1, rejected=1, oldest_us=0)
         assert (await ledger.outbox.backlog()).depth == 4

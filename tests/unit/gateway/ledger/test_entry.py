@@ -13,12 +13,12 @@ from gateway.ledger.errors import ChainBroken
 SALT = bytes(range(32))
 START = genesis("gw-1", "epoch-1", SALT)
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-tellings = st.lists(st.tuples(st.integers(0, 2**60), st.sampled_from(EntryKind), texts, texts), min_size=1, max_size=6)
+row_lists = st.lists(st.tuples(st.integers(0, 2**60), st.sampled_from(EntryKind), texts, texts), min_size=1, max_size=6)
 
 
-def chain(told: list[tuple[int, EntryKind, str, str]], head: Head = START) -> tuple[list[Entry], Head]:
+def chain(rows: list[tuple[int, EntryKind, str, str]], head: Head = START) -> tuple[list[Entry], Head]:
     entries: list[Entry] = []
-    for recorded_us, kind, session, body in told:
+    for recorded_us, kind, session, body in rows:
         entry, head = append(head, recorded_us, kind, session, body)
         entries.append(entry)
     return entries, head
@@ -38,20 +38,22 @@ def test_gateway_epoch_and_salt_each_change_the_genesis() -> None:
     assert START.seq == 0
 
 
-@given(tellings)
-def test_what_append_makes_follow_accepts_and_counts_without_gaps(told: list[tuple[int, EntryKind, str, str]]) -> None:
-    entries, head = chain(told)
+@given(row_lists)
+def test_what_append_makes_follow_accepts_and_counts_without_gaps(
+    rows: list[tuple[int, EntryKind, str, str]],
+) -> None:
+    entries, head = chain(rows)
     assert follow(START, entries) == head
-    assert [entry.seq for entry in entries] == list(range(1, len(told) + 1))
-    assert (head.seq, head.hash) == (len(told), entries[-1].hash)
+    assert [entry.seq for entry in entries] == list(range(1, len(rows) + 1))
+    assert (head.seq, head.hash) == (len(rows), entries[-1].hash)
 
 
 @pytest.mark.slow
-@given(tellings, st.data())
+@given(row_lists, st.data())
 def test_no_field_of_an_entry_can_change_unseen(
-    told: list[tuple[int, EntryKind, str, str]], data: st.DataObject
+    rows: list[tuple[int, EntryKind, str, str]], data: st.DataObject
 ) -> None:
-    entries, _ = chain(told)
+    entries, _ = chain(rows)
     at = data.draw(st.integers(0, len(entries) - 1))
     field = data.draw(st.sampled_from(Entry.__struct_fields__))
     changed = {
@@ -65,11 +67,11 @@ def test_no_field_of_an_entry_can_change_unseen(
 
 
 @pytest.mark.slow
-@given(tellings, st.data())
+@given(row_lists, st.data())
 def test_entries_cannot_be_dropped_repeated_or_swapped(
-    told: list[tuple[int, EntryKind, str, str]], data: st.DataObject
+    rows: list[tuple[int, EntryKind, str, str]], data: st.DataObject
 ) -> None:
-    entries, _ = chain([*told, (0, EntryKind.STATUS, "", "")])
+    entries, _ = chain([*rows, (0, EntryKind.STATUS, "", "")])
     at = data.draw(st.integers(0, len(entries) - 2))
     for forged in (
         entries[:at] + entries[at + 1 :],

@@ -30,8 +30,8 @@ WORDS = EhrWords(
     units={"cap0007": "cap-07"},
     mar=shipped_vocabulary(),
 )
-WARD = msgspec.structs.replace(SITE, words=WORDS)
-EMPTY = msgspec.structs.replace(WARD, bound=ServedCaps(), treated=frozenset(), session_of=no_session)
+EHR_SITE = msgspec.structs.replace(SITE, words=WORDS)
+EMPTY = msgspec.structs.replace(EHR_SITE, bound=ServedCaps(), treated=frozenset(), session_of=no_session)
 VISIT = "s(V770012)"
 
 
@@ -67,29 +67,29 @@ def fhir(name: str, **changes: object) -> bytes:
     return json.dumps({key: value for key, value in resource.items() if value is not None}).encode()
 
 
-def read(payload: bytes, site: ReaderSite = WARD, known_at_us: int = NOW) -> Inbound:
+def read(payload: bytes, site: ReaderSite = EHR_SITE, known_at_us: int = NOW) -> Inbound:
     return read_message(payload, known_at_us, site)[0]
 
 
 def format_of(payload: bytes) -> InboundFormat:
-    return read_message(payload, NOW, WARD)[1]
+    return read_message(payload, NOW, EHR_SITE)[1]
 
 
-def accepted(payload: bytes, site: ReaderSite = WARD) -> Accepted:
+def accepted(payload: bytes, site: ReaderSite = EHR_SITE) -> Accepted:
     answer = read(payload, site)
     assert isinstance(answer, Accepted), answer
     return answer
 
 
-def facts_of(payload: bytes, site: ReaderSite = WARD) -> tuple[AnyFact, ...]:
+def facts_of(payload: bytes, site: ReaderSite = EHR_SITE) -> tuple[AnyFact, ...]:
     return accepted(payload, site).facts
 
 
-def kinds(payload: bytes, site: ReaderSite = WARD) -> list[str]:
+def kinds(payload: bytes, site: ReaderSite = EHR_SITE) -> list[str]:
     return [type(fact).__name__ for fact in facts_of(payload, site)]
 
 
-def refusal(payload: bytes, site: ReaderSite = WARD) -> str:
+def refusal(payload: bytes, site: ReaderSite = EHR_SITE) -> str:
     """`rejected bad-time: why`."""
     answer = read(payload, site)
     assert isinstance(answer, Ignored | Rejected), answer

@@ -68,8 +68,8 @@ def test_what_a_unit_cannot_tell_is_null_and_stays_in_the_message() -> None:
     event = dev.unit_up_event(
         ORIGIN, reading, event_id="1", profile="p", line=None, since_us=AT_US, chairs={}, trace=Trace()
     )
-    (told,) = json.loads(encode_event(event))["data"]["caps"]
-    assert told == {"cap": 1, "run_state": "running", "connected": None, "circulating": None}
+    (cap_status,) = json.loads(encode_event(event))["data"]["caps"]
+    assert cap_status == {"cap": 1, "run_state": "running", "connected": None, "circulating": None}
 
 
 def test_a_unit_that_was_never_read_has_no_last_reading() -> None:

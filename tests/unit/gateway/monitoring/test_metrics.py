@@ -105,7 +105,7 @@ def test_every_mqtt_counter_is_shown_by_its_name() -> None:
 
 
 def test_the_page_names_every_metric_with_its_labels_and_no_other() -> None:
-    told = {
+    documented = {
         name: set(re.findall(r"`(\w+)`", labels))
         for name, labels in re.findall(r"^\| `(capgate_\w+)` \|(.*?)\|", PAGE.read_text(), re.MULTILINE)
     }
@@ -114,7 +114,7 @@ def test_the_page_names_every_metric_with_its_labels_and_no_other() -> None:
         if family.name.startswith("capgate_"):
             name = f"{family.name}_total" if family.type == "counter" else family.name
             shown[name] = {label for sample in family.samples for label in sample.labels}
-    assert told == shown
+    assert documented == shown
 
 
 def test_reply_times_are_cumulated_by_bound() -> None:

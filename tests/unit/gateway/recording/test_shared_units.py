@@ -55,7 +55,7 @@ class Gateway:
         self.shared = SharedUnits("gw-01", self._claims, lambda: self.connection, self.clock, lambda: self.state)
         self.check()
 
-    def hear(self, status: str = UP, other: str = "gw-02/unit/cap-07") -> None:
+    def receive(self, status: str = UP, other: str = "gw-02/unit/cap-07") -> None:
         self.shared.notice(f"capgate/v1/s/dev/{other}/status", status.encode())
 
     def check(self, after_s: float = 0) -> list[AnyFact]:
@@ -66,11 +66,11 @@ class Gateway:
         self.recorded += facts
         return facts
 
-    def hear_for(self, seconds: int, every_s: int = 60) -> list[AnyFact]:
+    def receive_for(self, seconds: int, every_s: int = 60) -> list[AnyFact]:
         """Statuses that come as they do; what is recorded meanwhile."""
         found: list[AnyFact] = []
         for _ in range(0, seconds, every_s):
-            self.hear()
+            self.receive()
             found += self.check(every_s)
         return found
 
@@ -93,8 +93,8 @@ def kinds(facts: Iterable[AnyFact]) -> list[type[AnyFact]]:
 
 def test_two_statuses_apart_are_a_finding_with_an_item_for_a_person() -> None:
     gateway = Gateway()
-    assert gateway.hear_for(60) == []
-    shared, *again, item = gateway.hear_for(60)
+    assert gateway.receive_for(60) == []
+    shared, *again, item = gateway.receive_for(60)
     assert (shared, again) == (
         UnitShared(
             at_us=gateway.since_us,
@@ -109,17 +109,17 @@ def test_two_statuses_apart_are_a_finding_with_an_item_for_a_person() -> None:
     assert isinstance(item, WorkRaised)
     assert (item.what, item.order) == ("unit_shared", "gw-02/cap-07")
     assert [each.gateway for each in gateway.shared.active] == ["gw-02"]
-    assert gateway.hear_for(3_600) == []
+    assert gateway.receive_for(3_600) == []
 
 
 class TestWhatIsNoSign:
     def test_what_the_broker_queued_and_brings_at_once(self) -> None:
         gateway = Gateway()
-        gateway.hear()
+        gateway.receive()
         gateway.clock.at_us += 3_600 * S_US
         gateway.connection = 2
         for _ in range(50):
-            gateway.hear()
+            gateway.receive()
         assert gateway.check(CONFIRM_US / S_US) == []
         assert gateway.check(3_600) == []
 
@@ -128,7 +128,7 @@ class TestWhatIsNoSign:
         gateway = Gateway()
         gateway.reads = False
         gateway.check()
-        assert gateway.hear_for(600) == []
+        assert gateway.receive_for(600) == []
         gateway.reads = True
         gateway.check()
         assert gateway.check(120) == []
@@ -136,9 +136,9 @@ class TestWhatIsNoSign:
     def test_our_own_a_link_that_is_down_and_noise(self) -> None:
         gateway = Gateway()
         for _ in range(10):
-            gateway.hear(other="gw-01/unit/cap-01")
-            gateway.hear(DOWN)
-            gateway.hear("{")
+            gateway.receive(other="gw-01/unit/cap-01")
+            gateway.receive(DOWN)
+            gateway.receive("{")
             assert gateway.check(60) == []
 
     def test_another_machine(self) -> None:
@@ -146,14 +146,14 @@ class TestWhatIsNoSign:
         event = json.loads(UP)
         event["data"]["serial_number"] = "CU-99999"
         for _ in range(10):
-            gateway.hear(json.dumps(event))
+            gateway.receive(json.dumps(event))
             assert gateway.check(60) == []
 
 
 class TestAnEnd:
     def test_it_ends_when_the_other_one_has_fallen_silent_for_long(self) -> None:
         gateway = Gateway()
-        gateway.hear_for(300)
+        gateway.receive_for(300)
         last_us = gateway.clock.at_us - 60 * S_US
         assert gateway.check(LAPSE_US / S_US - 61) == []
         (ended,) = gateway.check(62)
@@ -163,7 +163,7 @@ class TestAnEnd:
 
     def test_nothing_ends_while_there_is_no_broker(self) -> None:
         gateway = Gateway()
-        gateway.hear_for(300)
+        gateway.receive_for(300)
         gateway.connection = 0
         assert gateway.check(3_600) == []
         gateway.connection = 2
@@ -173,27 +173,27 @@ class TestAnEnd:
 
     def test_a_start_goes_on_from_the_ledger_and_waits_as_long(self) -> None:
         gateway = Gateway()
-        gateway.hear_for(300)
+        gateway.receive_for(300)
         gateway.start()
         assert [each.gateway for each in gateway.shared.active] == ["gw-02"]
-        assert gateway.hear_for(1_200) == []
+        assert gateway.receive_for(1_200) == []
         gateway.start()
         assert gateway.check(LAPSE_US / S_US - 1) == []
         assert kinds(gateway.check(2)) == [UnitSharingEnded]
 
     def test_a_unit_that_was_taken_from_the_configuration_is_let_go(self) -> None:
         gateway = Gateway()
-        gateway.hear_for(300)
+        gateway.receive_for(300)
         gateway.reads = False
         gateway.start()
-        assert kinds(gateway.hear_for(720)) == [UnitSharingEnded]
+        assert kinds(gateway.receive_for(720)) == [UnitSharingEnded]
 
 
 class TestBounds:
     def test_what_lasts_for_days_is_recorded_twice_a_day(self) -> None:
         gateway = Gateway()
-        gateway.hear_for(300)
-        found = gateway.hear_for(5 * 86_400, every_s=300)
+        gateway.receive_for(300)
+        found = gateway.receive_for(5 * 86_400, every_s=300)
         assert kinds(found) == [UnitShared] * 10
         assert all(fact.known_at_us == fact.at_us for fact in found)
         times = [each.at_us for each in gateway.recorded if isinstance(each, UnitShared)]
@@ -203,7 +203,7 @@ class TestBounds:
         gateway = Gateway()
         facts: list[AnyFact] = []
         for number in range(3_000):
-            gateway.hear(DOWN if number % 2 else UP)
+            gateway.receive(DOWN if number % 2 else UP)
             facts += gateway.check(20)
         assert [kind for kind in kinds(facts) if kind is UnitSharingEnded] == []
         assert len(facts) < 8
@@ -211,7 +211,7 @@ class TestBounds:
     def test_an_item_that_waits_is_not_raised_again(self) -> None:
         gateway = Gateway()
         for _ in range(3):
-            gateway.hear_for(300)
+            gateway.receive_for(300)
             gateway.check(700)
         assert kinds(gateway.recorded).count(WorkRaised) == 1
         assert kinds(gateway.recorded).count(UnitSharingEnded) == 3
@@ -220,7 +220,7 @@ class TestBounds:
         gateway = Gateway()
         for _ in range(60):
             for number in range(3 * MOST_SHARERS):
-                gateway.hear(other=f"gw-02/unit/u{number}")
+                gateway.receive(other=f"gw-02/unit/u{number}")
             gateway.check(60)
         shared = [each.unit for each in gateway.recorded if isinstance(each, UnitShared)]
         assert (len(set(shared)), len(shared)) == (MOST_SHARERS, 2 * MOST_SHARERS)

@@ -16,25 +16,25 @@ def listener(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[socket.socket]:
     """A notification socket, by file name and in the abstract name space."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
         if request.param == "file":
-            heard.bind(str(tmp_path / "notify"))
+            receiver.bind(str(tmp_path / "notify"))
             monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         else:
-            name = f"capgate-test-{os.getpid()}-{id(heard)}"
-            heard.bind(f"\0{name}")
+            name = f"capgate-test-{os.getpid()}-{id(receiver)}"
+            receiver.bind(f"\0{name}")
             monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
-        heard.setblocking(False)
-        yield heard
+        receiver.setblocking(False)
+        yield receiver
 
 
-def everything(heard: socket.socket) -> list[str]:
-    said: list[str] = []
+def everything(receiver: socket.socket) -> list[str]:
+    notifications: list[str] = []
     try:
         while True:
-            said.append(heard.recv(4096).decode())
+            notifications.append(receiver.recv(4096).decode())
     except BlockingIOError:
-        return said
+        return notifications
 
 
 def test_start_work_and_stop_are_told(listener: socket.socket) -> None:

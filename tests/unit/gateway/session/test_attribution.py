@@ -209,7 +209,7 @@ _OF_ONE: tuple[AnyFact, ...] = (
 class TestWhatIsToldOfASession:
     """Facts about a session as a whole find it by its token where they name one, otherwise by the patient."""
 
-    WARD = (
+    SUITE = (
         start("09:00"),
         start("09:00", B1, "P2"),
         SessionOpened(**times("09:00", None), token="T00000001", cap=A1, policy=POLICY),
@@ -217,11 +217,11 @@ class TestWhatIsToldOfASession:
 
     @pytest.mark.parametrize("fact", _OF_ONE, ids=lambda fact: type(fact).__name__)
     def test_a_token_comes_before_a_patient(self, fact: AnyFact) -> None:
-        assert fact in _session([*self.WARD, fact], "P1").facts
-        assert fact not in _session([*self.WARD, fact], "P2").facts
+        assert fact in _session([*self.SUITE, fact], "P1").facts
+        assert fact not in _session([*self.SUITE, fact], "P2").facts
 
     @pytest.mark.parametrize("fact", _OF_ONE, ids=lambda fact: type(fact).__name__)
     def test_without_a_token_the_patient_decides(self, fact: AnyFact) -> None:
-        untold = msgspec.structs.replace(fact, token="")
-        assert untold in _session([*self.WARD, untold], "P2").facts
-        assert untold not in _session([*self.WARD, untold], "P1").facts
+        without_token = msgspec.structs.replace(fact, token="")
+        assert without_token in _session([*self.SUITE, without_token], "P2").facts
+        assert without_token not in _session([*self.SUITE, without_token], "P1").facts

@@ -20,7 +20,7 @@ def _increments(*instants: str) -> list[Increment]:
     return [Increment(index, at(text), ()) for index, text in enumerate(instants, start=1)]
 
 
-def _told(changes: tuple[Change, ...]) -> list[str]:
+def _texts(changes: tuple[Change, ...]) -> list[str]:
     return [f"{each.op} {each.index}{each.revision} {clock(each.attained_at_us)}" for each in changes]
 
 
@@ -33,12 +33,12 @@ def test_what_did_not_change_is_not_told_again() -> None:
 
 
 def test_retractions_come_from_the_top_then_amendments_then_emissions() -> None:
-    assert _told(reconcile(_emitted("11:16", "11:46", "12:16"), _increments("11:20"), at("12:30"))) == [
+    assert _texts(reconcile(_emitted("11:16", "11:46", "12:16"), _increments("11:20"), at("12:30"))) == [
         "retract 3A 12:16",
         "retract 2A 11:46",
         "amend 1B 11:20",
     ]
-    assert _told(reconcile(_emitted("11:16"), _increments("11:10", "11:40", "12:10"), at("12:30"))) == [
+    assert _texts(reconcile(_emitted("11:16"), _increments("11:10", "11:40", "12:10"), at("12:30"))) == [
         "amend 1B 11:10",
         "emit 2A 11:40",
         "emit 3A 12:10",
@@ -46,17 +46,17 @@ def test_retractions_come_from_the_top_then_amendments_then_emissions() -> None:
 
 
 def test_a_number_that_was_taken_back_returns_under_a_new_revision() -> None:
-    told = fold(_emitted("11:16"), reconcile(_emitted("11:16"), [], at("11:20")))
-    assert told == (Emitted(1, "A", at("11:16"), retracted=True),)
-    assert reconcile(told, [], at("11:21")) == ()
-    (change,) = reconcile(told, _increments("11:40"), at("11:40"))
+    log = fold(_emitted("11:16"), reconcile(_emitted("11:16"), [], at("11:20")))
+    assert log == (Emitted(1, "A", at("11:16"), retracted=True),)
+    assert reconcile(log, [], at("11:21")) == ()
+    (change,) = reconcile(log, _increments("11:40"), at("11:40"))
     assert (change.op, change.revision, change.was_us) == (Op.EMIT, "B", None)
 
 
 def test_past_the_last_revision_a_number_stays_as_it_is() -> None:
-    told = _emitted("11:16", revision="Z")
-    assert reconcile(told, _increments("11:20"), at("12:00")) == ()
-    assert _told(reconcile(told, [], at("12:00"))) == ["retract 1Z 11:16"]
+    log = _emitted("11:16", revision="Z")
+    assert reconcile(log, _increments("11:20"), at("12:00")) == ()
+    assert _texts(reconcile(log, [], at("12:00"))) == ["retract 1Z 11:16"]
 
 
 def test_cooling_under_way_says_when_the_next_is_due_and_attains_nothing_ahead() -> None:

@@ -173,13 +173,13 @@ def test_what_an_auditor_would_miss_is_listed_until_it_is_there() -> None:
         CapIdentified(**times("09:40", None), patient="P1", cap_id="C-7"),
         ended("A", "11:00"),
     ]
-    told_missing: list[set[Missing]] = []
+    missing_lists: list[set[Missing]] = []
     for fact in facts:
         live.learn([fact], fact.known_at_us)
-        told_missing.append({*_look(live).missing})
+        missing_lists.append({*_look(live).missing})
     expected = set(Missing) - {Missing.PATIENT, Missing.SERIAL_NUMBER, Missing.PREPARATION_REASSIGNED}
     for missing, gained in zip(
-        told_missing,
+        missing_lists,
         [
             None,
             Missing.ORDER,

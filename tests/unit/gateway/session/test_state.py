@@ -58,13 +58,13 @@ def test_a_running_gateway_tells_what_replay_tells(case: Case, threshold: str, m
 
 def test_the_cases_have_something_to_tell() -> None:
     """Guards the comparison above against comparing nothing with nothing."""
-    told: list[Change] = []
+    published: list[Change] = []
     for case in CASES.cases:
         live = Live(CASES.policy("midpoint", case))
         live.play(case.facts)
-        told += [change for _, change in live.changes]
-    assert {change.op for change in told} == set(Op)
-    assert len(told) > 100
+        published += [change for _, change in live.changes]
+    assert {change.op for change in published} == set(Op)
+    assert len(published) > 100
 
 
 def minutes(count: float) -> int:

@@ -60,9 +60,9 @@ def void(rx: str, patient: str = "P1") -> AnyFact:
     return facts.BindingVoided(at_us=at(rx), known_at_us=at(rx), cap=A1, patient=patient)
 
 
-def owners(*told: AnyFact) -> list[str]:
+def owners(*received: AnyFact) -> list[str]:
     """Whose the cooling is, session by session."""
-    return [session.patient for session in sessions(told) if session.cooled]
+    return [session.patient for session in sessions(received) if session.cooled]
 
 
 def test_a_voided_binding_is_as_if_it_had_never_been_told() -> None:

@@ -132,12 +132,12 @@ async def test_the_offset_in_use_stands_beside_each_sample(tmp_path: Path) -> No
         history = History(path, clock, [_unit(*offsets)], HistoryTable())
         history.take(_reading(clock.at_us + 1))
         await _run(history)
-    told = [
+    recorded_offsets = [
         (row.offset_c, row.calibrated_on)
         for row in read_history(path, "cap-01", 0, EVER_US)
         if row.sample.point == "cap_front"
     ]
-    assert told == [(0.0, ""), (0.4, "2026-03-04"), (0.0, "")]
+    assert recorded_offsets == [(0.0, ""), (0.4, "2026-03-04"), (0.0, "")]
 
 
 def test_an_unchanged_offset_is_noted_once(tmp_path: Path) -> None:

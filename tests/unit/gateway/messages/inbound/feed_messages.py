@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.session import facts
 from gateway.session.facts import AnyFact, EndSource
-from tests.unit.gateway.messages.hl7_support import WARD
+from tests.unit.gateway.messages.hl7_support import EHR_SITE
 
 FEEDS = Path(__file__).resolve().parents[4] / "data" / "feeds"
 
@@ -17,7 +17,7 @@ def _known(subject: str, order: str) -> bool:
     return True
 
 
-KNOWN = msgspec.structs.replace(WARD, knows_order=_known)
+KNOWN = msgspec.structs.replace(EHR_SITE, knows_order=_known)
 
 
 class Message(NamedTuple):

@@ -75,7 +75,7 @@ def fact_of(message: dict[str, Any], site: ReaderSite = SITE, known_at_us: int =
     return fact
 
 
-def told(message: dict[str, Any], field: str, site: ReaderSite = SITE) -> object:
+def fact_field(message: dict[str, Any], field: str, site: ReaderSite = SITE) -> object:
     return getattr(fact_of(message, site), field)
 
 

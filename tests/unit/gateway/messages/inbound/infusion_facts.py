@@ -4,8 +4,8 @@ import msgspec
 
 from gateway.session.policy import parse_policy
 from tests.unit.gateway.messages.hl7_support import (
+    EHR_SITE,
     VISIT,
-    WARD,
 )
 from tests.unit.gateway.messages.inbound.inbound_support import us
 
@@ -17,4 +17,4 @@ def _knows(subject: str, order: str) -> bool:
     return (subject, order) == (VISIT, "RX55821")
 
 
-KNOWN = msgspec.structs.replace(WARD, knows_order=_knows)
+KNOWN = msgspec.structs.replace(EHR_SITE, knows_order=_knows)

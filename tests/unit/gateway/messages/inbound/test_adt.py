@@ -7,7 +7,17 @@ from gateway.messages.identity import Identity, Merge, Number, NumberKind
 from gateway.messages.inbound.answers import ReaderSite, ServedCaps
 from gateway.session import facts
 from gateway.session.facts import WorkKind
-from tests.unit.gateway.messages.hl7_support import EMPTY, VISIT, WARD, accepted, facts_of, hl7, kinds, knowing, refusal
+from tests.unit.gateway.messages.hl7_support import (
+    EHR_SITE,
+    EMPTY,
+    VISIT,
+    accepted,
+    facts_of,
+    hl7,
+    kinds,
+    knowing,
+    refusal,
+)
 from tests.unit.gateway.messages.inbound.inbound_support import CAP, NOW, OTHER_CAP, us
 
 ELSEWHERE = "INFB^BAY9^C99^DEMO"
@@ -20,7 +30,7 @@ WHO = Identity(
     mrn_authority="DEMO",
     account_authority="DEMO",
 )
-KNOWN = knowing(WARD, WHO)
+KNOWN = knowing(EHR_SITE, WHO)
 TAKEN = msgspec.structs.replace(EMPTY, bound=ServedCaps({CAP: "s(other)"}), treated=frozenset(["s(other)"]))
 
 
@@ -49,25 +59,27 @@ def test_a_chair_binds_nobody_where_its_cap_serves_another() -> None:
     assert (raised.what, raised.cap, raised.patient) == (WorkKind.CHAIR_TAKEN, CAP, VISIT)
     over = msgspec.structs.replace(TAKEN, is_done="s(other)".__eq__)
     assert kinds(hl7("adt_a04_register"), over) == ["PatientBound"], "the other one's cooling is over"
-    assert kinds(hl7("adt_a04_register"), WARD) == [], "bound already, by better evidence"
+    assert kinds(hl7("adt_a04_register"), EHR_SITE) == [], "bound already, by better evidence"
 
 
 def test_an_update_binds_whom_no_message_placed_before() -> None:
     assert kinds(hl7("adt_a08_update"), EMPTY) == ["PatientBound"]
-    for site in (WARD, msgspec.structs.replace(EMPTY, was_served={VISIT}.__contains__)):
+    for site in (EHR_SITE, msgspec.structs.replace(EMPTY, was_served={VISIT}.__contains__)):
         assert facts_of(hl7("adt_a08_update"), site) == (), "has it, or had one and has left"
     assert [fact.what for fact in work(hl7("adt_a08_update"), TAKEN)] == [WorkKind.CHAIR_TAKEN]
 
 
 def test_an_update_moves_nobody_whose_cap_is_elsewhere() -> None:
-    (raised,) = work(hl7("adt_a08_update", PV1_3="INFA^BAY3^C13^DEMO"), WARD)
+    (raised,) = work(hl7("adt_a08_update", PV1_3="INFA^BAY3^C13^DEMO"), EHR_SITE)
     assert (raised.what, raised.cap, raised.patient) == (WorkKind.MOVED_ELSEWHERE, OTHER_CAP, VISIT)
 
 
 @pytest.mark.parametrize("visit", ["V770012", ""])
 def test_what_changes_of_a_person_is_told_to_the_sessions_under_way(visit: str) -> None:
     changed = hl7("adt_a08_update", MSH_9="ADT^A31^ADT_A05", PV1_3="", PV1_19=visit, PID_18="")
-    site = msgspec.structs.replace(KNOWN, words=msgspec.structs.replace(WARD.words, kept=frozenset({"mrn", "name"})))
+    site = msgspec.structs.replace(
+        KNOWN, words=msgspec.structs.replace(EHR_SITE.words, kept=frozenset({"mrn", "name"}))
+    )
     answer = accepted(changed, site)
     assert answer.facts == ()
     assert [(each.subject, each.visit, each.name) for each in answer.identities] == [
@@ -136,17 +148,17 @@ def test_numbers_that_change_are_told(trigger: str) -> None:
 
 @pytest.mark.parametrize("trigger", ["A42", "A50", "A06", "A07"])
 def test_a_visit_that_gets_another_number_stays_the_same_visit(trigger: str) -> None:
-    answer = accepted(changing(trigger, "90001234^^^DEMO^MR||||V1^^^DEMO"), WARD)
+    answer = accepted(changing(trigger, "90001234^^^DEMO^MR||||V1^^^DEMO"), EHR_SITE)
     assert (answer.merges, answer.facts) == ((NEW_VISIT,), ())
-    alternate = msgspec.structs.replace(WARD.words, visit_from=("PV1-50", "PV1-19"))
+    alternate = msgspec.structs.replace(EHR_SITE.words, visit_from=("PV1-50", "PV1-19"))
     renamed = changing("A51", "90001234^^^DEMO^MR|||||ALT1^^^DEMO", PV1_50="ALT2^^^DEMO")
-    site = msgspec.structs.replace(WARD, words=alternate)
+    site = msgspec.structs.replace(EHR_SITE, words=alternate)
     assert accepted(renamed, site).merges == (change("visit", "ALT1", "ALT2"),)
 
 
 def test_a_visit_that_becomes_inpatient_moves_under_its_new_number() -> None:
     payload = changing("A06", "90001234^^^DEMO^MR||||V770012^^^DEMO", PV1_19="V9", PV1_3="INFA^BAY3^C13^DEMO")
-    answer = accepted(payload, WARD)
+    answer = accepted(payload, EHR_SITE)
     assert answer.merges == (Merge("visit", Number("V770012", "DEMO"), Number("V9"), "visit"),)
     assert [(type(fact).__name__, getattr(fact, "patient", "")) for fact in answer.facts] == [
         ("PatientReleased", VISIT),
@@ -188,7 +200,7 @@ def test_what_becomes_one_and_is_known_as_two_waits_for_a_person() -> None:
         (WorkKind.VISITS_JOINED, VISIT),
     ]
     other = Identity("s(V2)", "V2", "80000001", mrn_authority="DEMO")
-    two = knowing(WARD, WHO, other)
+    two = knowing(EHR_SITE, WHO, other)
     assert [each.patient for each in work(changing("A40", OLD_MRN), two)] == ["s(V2)", VISIT]
     assert work(changing("A40", "80000001^^^ELSEWHERE^MR"), two) == []
 
@@ -203,10 +215,10 @@ def swap(**sites: str) -> bytes:
 
 def test_a_bed_swap_binds_both_at_once_unless_somebody_is_cooled() -> None:
     seated = msgspec.structs.replace(EMPTY, bound=ServedCaps({CAP: VISIT, OTHER_CAP: "s(V2)"}))
-    told = [
+    updates = [
         (type(f).__name__, f.at_cap, getattr(f, "patient", "")) for f in facts_of(swap(V770012="C13", V2="C12"), seated)
     ]
-    assert told == [
+    assert updates == [
         ("PatientReleased", CAP, VISIT),
         ("PatientReleased", OTHER_CAP, "s(V2)"),
         ("PatientBound", OTHER_CAP, VISIT),

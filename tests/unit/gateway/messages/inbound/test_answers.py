@@ -24,11 +24,11 @@ from tests.unit.gateway.messages.inbound.inbound_support import (
     accepted,
     completed,
     event,
+    fact_field,
     fact_of,
     ignored,
     read,
     rejected,
-    told,
 )
 
 # --- whose
@@ -36,7 +36,7 @@ from tests.unit.gateway.messages.inbound.inbound_support import (
 
 def test_a_chair_stands_for_the_visit_that_its_cap_serves() -> None:
     message = event("infusion.started", {"order": "RX1", "chair": "C12", "agent_class": "chemo"})
-    assert told(message, "patient") == "s(V770012)"
+    assert fact_field(message, "patient") == "s(V770012)"
 
 
 @pytest.mark.parametrize("place", [{}, {"chair": "C13"}, {"unit": "cap-08"}])
@@ -54,7 +54,7 @@ def test_another_gateways_chair_or_unit_is_not_ours(place: dict[str, Any]) -> No
 
 
 def test_a_visit_that_has_a_session_here_is_ours_wherever_the_patient_sits_now() -> None:
-    assert told(completed(chair="Z1"), "patient") == "s(V770012)"
+    assert fact_field(completed(chair="Z1"), "patient") == "s(V770012)"
 
 
 def test_a_visit_may_be_plain_text_or_an_identifier_under_either_name() -> None:
@@ -65,7 +65,7 @@ def test_a_visit_may_be_plain_text_or_an_identifier_under_either_name() -> None:
         {"visit": None, "patient": {"visit": "V770012"}},
         {"visit": None, "patient": {"visit": identifier}},
     ]
-    assert {told(completed(**form), "patient") for form in forms} == {"s(V770012)"}
+    assert {fact_field(completed(**form), "patient") for form in forms} == {"s(V770012)"}
 
 
 def test_two_visits_in_one_message_are_refused() -> None:
@@ -86,7 +86,7 @@ def test_two_visits_in_one_message_are_refused() -> None:
     ],
 )
 def test_a_binding_finds_its_cap(place: dict[str, Any], cap: CapRef) -> None:
-    assert told(event("association.bound", {"visit": "V1", "validated": True, **place}), "cap") == cap
+    assert fact_field(event("association.bound", {"visit": "V1", "validated": True, **place}), "cap") == cap
 
 
 @pytest.mark.parametrize("place", [{"unit": "cap-07"}, {"unit": "cap-07", "cap": 3}, {"chair": "C12", "cap": 2}, {}])
@@ -113,8 +113,8 @@ def test_what_ends_cooling_may_name_the_visit_alone_and_ends_it_on_every_cap(thi
 
 def test_a_removed_cap_is_the_one_named_or_the_visits_only_one() -> None:
     site = msgspec.structs.replace(SITE, bound=ServedCaps({CAP: "s(V1)", LONE_CAP: "s(V1)"}))
-    assert told(event("cap.removed", {"visit": "V770012"}), "cap") == CAP
-    assert told(event("cap.removed", {"visit": "V770012", "chair": "C13"}), "cap") == OTHER_CAP
+    assert fact_field(event("cap.removed", {"visit": "V770012"}), "cap") == CAP
+    assert fact_field(event("cap.removed", {"visit": "V770012", "chair": "C13"}), "cap") == OTHER_CAP
     assert rejected(event("cap.removed", {"visit": "V1"}), site).code == "no-cap"
     assert ignored(event("cap.removed", {"visit": "V1"})).code == "not-ours"
 
@@ -122,8 +122,8 @@ def test_a_removed_cap_is_the_one_named_or_the_visits_only_one() -> None:
 def test_a_person_signs_a_session_of_ours_by_token_or_by_visit() -> None:
     by_token = event("session.finalized", {"session": TOKEN, "person": "rn"})
     by_visit = event("session.finalized", {"visit": "V770012", "person": "rn"})
-    assert (told(by_token, "token"), told(by_token, "patient")) == (TOKEN, "s(V770012)")
-    assert (told(by_visit, "token"), told(by_visit, "patient")) == ("", "s(V770012)")
+    assert (fact_field(by_token, "token"), fact_field(by_token, "patient")) == (TOKEN, "s(V770012)")
+    assert (fact_field(by_visit, "token"), fact_field(by_visit, "patient")) == ("", "s(V770012)")
     assert ignored(event("session.finalized", {"session": "000000000", "person": "rn"})).code == "not-ours"
     assert ignored(event("session.finalized", {"visit": "V1", "person": "rn"})).code == "not-ours"
     assert "data.person" in rejected(event("session.finalized", {"session": TOKEN})).text

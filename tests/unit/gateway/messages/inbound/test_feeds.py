@@ -42,7 +42,9 @@ def test_each_gives_what_its_sidecar_says(message: Message) -> None:
 def test_explain_tells_the_same_facts(message: Message) -> None:
     """But for what only a gateway or its site knows: who is served, other wards' chairs, which drugs are flushes."""
     explained = explain(message.path.read_bytes(), None, NOW)
-    told = [str(fact["fact"]).replace("flush", "infusion") for fact in explained.facts if fact["fact"] != "work_raised"]
+    kinds = [
+        str(fact["fact"]).replace("flush", "infusion") for fact in explained.facts if fact["fact"] != "work_raised"
+    ]
     wanted = [said.split()[0].replace("flush", "infusion") for said in message.facts if not said.startswith("work ")]
     if message.answer != "ignored not-ours":
-        assert told == wanted
+        assert kinds == wanted

@@ -7,7 +7,7 @@ from gateway.messages.inbound.answers import Accepted
 from gateway.session import facts
 from gateway.session.facts import AgentClass, AnyFact
 from gateway.session.infusion import infusions
-from tests.unit.gateway.messages.hl7_support import VISIT, WARD, accepted, facts_of, fhir, kinds, read, refusal
+from tests.unit.gateway.messages.hl7_support import EHR_SITE, VISIT, accepted, facts_of, fhir, kinds, read, refusal
 from tests.unit.gateway.messages.inbound.inbound_support import NOW, us
 from tests.unit.gateway.messages.inbound.infusion_facts import END, KNOWN, POLICY, START
 
@@ -21,12 +21,12 @@ def period(end: str | None = None, start: str = "2026-03-10T13:30:00Z") -> dict[
 
 def ends(*payloads: bytes) -> int | None:
     """When the infusion is over by all that is said, in this order of arrival."""
-    told: list[AnyFact] = []
+    read_facts: list[AnyFact] = []
     for number, payload in enumerate(payloads):
         answer = read(payload, KNOWN, NOW + number)
         assert isinstance(answer, Accepted)
-        told += answer.facts
-    end = infusions(told, POLICY).end
+        read_facts += answer.facts
+    end = infusions(read_facts, POLICY).end
     return None if end is None else end.at_us
 
 
@@ -54,8 +54,8 @@ def test_the_latest_version_stands_however_they_arrive() -> None:
     first = fhir(f"r4_{DONE}", meta={"lastUpdated": "2026-03-10T15:02:00Z"})
     amended = fhir(f"r4_{DONE}", meta={"lastUpdated": "2026-03-10T17:09:00Z"}, **period(LATER))
     going = fhir(f"r4_{GOING}", meta={"lastUpdated": "2026-03-10T13:31:00Z"})
-    for told in ((going, first, amended), (amended, first, going), (first, going, amended, first)):
-        assert ends(*told) == us("2026-03-10T15:20:00+00:00")
+    for read_facts in ((going, first, amended), (amended, first, going), (first, going, amended, first)):
+        assert ends(*read_facts) == us("2026-03-10T15:20:00+00:00")
     assert ends(first, fhir(f"r4_{GOING}", meta={"lastUpdated": "2026-03-10T16:00:00Z"})) is None, "it runs again"
 
 
@@ -135,4 +135,4 @@ def test_a_message_is_named_by_its_resource_and_its_content() -> None:
     one, other = accepted(fhir(f"r4_{GOING}")).message_id, accepted(fhir(f"r4_{DONE}")).message_id
     assert one != other
     assert one.startswith("MedicationAdministration/ma-1|")
-    assert accepted(fhir(f"r4_{GOING}"), WARD).message_id == one
+    assert accepted(fhir(f"r4_{GOING}"), EHR_SITE).message_id == one

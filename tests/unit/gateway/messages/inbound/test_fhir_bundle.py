@@ -11,10 +11,10 @@ from gateway.messages.inbound.answers import Accepted, Inbound, ReaderSite, Reje
 from gateway.messages.inbound.parts import messages_in
 from gateway.session import facts
 from gateway.session.facts import AgentClass
-from tests.unit.gateway.messages.hl7_support import VISIT, WARD, accepted, fhir, hl7, knowing, read, refusal
+from tests.unit.gateway.messages.hl7_support import EHR_SITE, VISIT, accepted, fhir, hl7, knowing, read, refusal
 
 DONE = "medicationadministration_completed"
-LIVE = msgspec.structs.replace(WARD, live=True)
+LIVE = msgspec.structs.replace(EHR_SITE, live=True)
 ENCOUNTER = {
     "resourceType": "Encounter",
     "id": "e1",
@@ -64,7 +64,7 @@ def bundle(kind: str, *resources: dict[str, Any], base: str = "", **fields: obje
     return json.dumps({"resourceType": "Bundle", "type": kind, "entry": entries, **fields}).encode()
 
 
-def answers(payload: bytes, site: ReaderSite = WARD) -> list[Inbound]:
+def answers(payload: bytes, site: ReaderSite = EHR_SITE) -> list[Inbound]:
     return [read(each, site) for each in messages_in(payload)]
 
 
@@ -132,7 +132,7 @@ def test_a_history_dates_its_versions() -> None:
 
 
 def test_without_a_visit_the_numbers_find_the_session_under_way() -> None:
-    known = knowing(WARD, Identity(VISIT, "V770012", "90001234", mrn_authority="NORTH&1.2.4"))
+    known = knowing(EHR_SITE, Identity(VISIT, "V770012", "90001234", mrn_authority="NORTH&1.2.4"))
     (answer,) = answers(bundle("searchset", served("r4"), PATIENT, MEDICATION, REQUEST), known)
     assert isinstance(answer, Accepted)
     assert answer.identities[0].visit == "V770012"

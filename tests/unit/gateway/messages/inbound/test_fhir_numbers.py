@@ -6,10 +6,10 @@ import pytest
 
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Accepted
-from tests.unit.gateway.messages.hl7_support import VISIT, WARD, accepted, fhir, kinds, knowing, read
+from tests.unit.gateway.messages.hl7_support import EHR_SITE, VISIT, accepted, fhir, kinds, knowing, read
 
 DONE = "medicationadministration_completed"
-KNOWN = knowing(WARD, Identity(VISIT, "V770012", "90001234", "770012", mrn_authority="NORTH&1.2.4"))
+KNOWN = knowing(EHR_SITE, Identity(VISIT, "V770012", "90001234", "770012", mrn_authority="NORTH&1.2.4"))
 
 
 def numbered(*numbers: dict[str, Any], **changes: object) -> bytes:
@@ -43,7 +43,7 @@ def test_a_number_without_an_authority_is_anybodys_as_in_hl7(number: dict[str, A
 
 
 def test_a_visit_without_an_authority_is_the_one_that_is_known() -> None:
-    here = knowing(WARD, Identity(VISIT, "V770012", visit_authority="NORTH&1.2.3"))
+    here = knowing(EHR_SITE, Identity(VISIT, "V770012", visit_authority="NORTH&1.2.3"))
     for system, kind in ((None, "InfusionEndCorrected"), ("urn:oid:1.2.3", "InfusionEndCorrected"), ("urn:oid:9", "")):
         visit = {"value": "V770012"} | ({"system": system} if system else {})
         assert (kind or "WorkRaised") in kinds(fhir(f"r4_{DONE}", context={"identifier": visit}), here)

@@ -10,9 +10,9 @@ from gateway.session import facts
 from gateway.session.facts import AgentClass, EndSource, WorkKind
 from gateway.session.infusion import infusions
 from tests.unit.gateway.messages.hl7_support import (
+    EHR_SITE,
     EMPTY,
     VISIT,
-    WARD,
     WORDS,
     accepted,
     facts_of,
@@ -30,12 +30,12 @@ AMENDED, CHARTED = us("2026-03-10T15:20:00+00:00"), us("2026-03-10T17:09:00+00:0
 
 def ends(*payloads: bytes) -> int | None:
     """When the infusion is over by all that is said; None while it is not."""
-    told = [
+    read_facts = [
         msgspec.structs.replace(fact, known_at_us=fact.known_at_us + number)
         for number, payload in enumerate(payloads)
         for fact in facts_of(payload, KNOWN)
     ]
-    end = infusions(told, POLICY).end
+    end = infusions(read_facts, POLICY).end
     return None if end is None else end.at_us
 
 
@@ -89,11 +89,11 @@ def test_the_identifiers_travel_beside_the_facts_and_only_those_that_the_site_ke
     who = Identity(VISIT, "V770012", "90001234", "770012", None, None, None, "DEMO", "DEMO", "DEMO")
     assert accepted(hl7("ras_o17_start")).identities == (who,)
     everything = frozenset({"mrn", "account", "name", "birth_date", "sex"})
-    keen = msgspec.structs.replace(WARD, words=msgspec.structs.replace(WORDS, kept=everything))
+    keen = msgspec.structs.replace(EHR_SITE, words=msgspec.structs.replace(WORDS, kept=everything))
     assert accepted(hl7("ras_o17_start"), keen).identities == (
         msgspec.structs.replace(who, name="TESTPATIENT^ALPHA", birth_date="1970-01-01", sex="F"),
     )
-    shy = msgspec.structs.replace(WARD, words=msgspec.structs.replace(WORDS, kept=frozenset()))
+    shy = msgspec.structs.replace(EHR_SITE, words=msgspec.structs.replace(WORDS, kept=frozenset()))
     assert accepted(hl7("ras_o17_start"), shy).identities == (Identity(VISIT, "V770012", visit_authority="DEMO"),)
 
 
@@ -163,7 +163,7 @@ def test_a_word_that_nobody_knows_is_a_note_and_work_and_nothing_else(word: str)
     (raised,) = answer.facts
     assert isinstance(raised, facts.WorkRaised)
     assert (raised.what, raised.patient, raised.order) == (WorkKind.UNKNOWN_WORD, VISIT, "RX55821")
-    assert refusal(payload, msgspec.structs.replace(WARD, bound=ServedCaps(), treated=())).startswith(
+    assert refusal(payload, msgspec.structs.replace(EHR_SITE, bound=ServedCaps(), treated=())).startswith(
         "ignored unknown-word"
     ), "without a session it is a note"
 
@@ -192,7 +192,7 @@ def test_a_step_of_the_mar_happened_at_rxa_3(word: str, become: list[str]) -> No
 
 @pytest.mark.parametrize("word", ["Held", "Not Given", "Refused", "Missed"])
 def test_a_dose_that_was_held_or_not_given_starts_nothing(word: str) -> None:
-    for site in (WARD, KNOWN):
+    for site in (EHR_SITE, KNOWN):
         assert refusal(hl7("ras_o17_complete", RXA_20=word, RXA_9="", RXA_4=""), site).startswith(
             "ignored nothing-given"
         )
@@ -230,7 +230,7 @@ def test_a_push_starts_and_ends_at_its_time(word: dict[str, str]) -> None:
 
 def test_the_site_may_give_its_words_a_meaning() -> None:
     words = msgspec.structs.replace(WORDS, mar=WORDS.mar.with_words({"Stopped": MarAct.PAUSE}))
-    assert kinds(hl7("ras_o17_complete"), msgspec.structs.replace(WARD, words=words)) == ["InfusionStarted"]
+    assert kinds(hl7("ras_o17_complete"), msgspec.structs.replace(EHR_SITE, words=words)) == ["InfusionStarted"]
 
 
 def test_an_end_with_a_date_alone_is_told_and_counts_nothing() -> None:
@@ -263,15 +263,15 @@ def test_an_update_that_runs_on_takes_back_the_end() -> None:
 
 
 def test_drug_codes_become_classes_and_unknown_ones_presumed_chemo() -> None:
-    def told(code: str) -> tuple[str, AgentClass | None, bool]:
+    def read_facts(code: str) -> tuple[str, AgentClass | None, bool]:
         fact = facts_of(hl7("ras_o17_start", RXA_5=code))[0]
         assert isinstance(fact, facts.InfusionStarted | facts.FlushStarted)
         return type(fact).__name__, fact.admin, fact.presumed
 
-    assert told("SALINE^Saline^L") == ("InfusionStarted", AgentClass.HYDRATION, False)
-    assert told("x^y^z^pacli^Paclitaxel^L") == ("InfusionStarted", AgentClass.CHEMO, False)
-    assert told("FLUSH") == ("FlushStarted", AgentClass.FLUSH, False)
-    assert told("NEWDRUG^New^L") == ("InfusionStarted", AgentClass.CHEMO, True)
+    assert read_facts("SALINE^Saline^L") == ("InfusionStarted", AgentClass.HYDRATION, False)
+    assert read_facts("x^y^z^pacli^Paclitaxel^L") == ("InfusionStarted", AgentClass.CHEMO, False)
+    assert read_facts("FLUSH") == ("FlushStarted", AgentClass.FLUSH, False)
+    assert read_facts("NEWDRUG^New^L") == ("InfusionStarted", AgentClass.CHEMO, True)
     assert "in no table" in accepted(hl7("ras_o17_start", RXA_5="NEWDRUG")).note
     assert kinds(hl7("ras_o17_complete", RXA_5="FLUSH")) == ["FlushStarted", "FlushEnded"]
 
@@ -282,7 +282,7 @@ def test_every_administration_of_a_message_counts() -> None:
 
 
 def test_a_chair_that_serves_somebody_else_is_work_for_a_person_once() -> None:
-    other = msgspec.structs.replace(WARD, bound=ServedCaps({CAP: "s(other)"}))
+    other = msgspec.structs.replace(EHR_SITE, bound=ServedCaps({CAP: "s(other)"}))
     (raised, started) = facts_of(hl7("ras_o17_start"), other)
     assert isinstance(raised, facts.WorkRaised)
     assert (raised.what, raised.cap, raised.patient) == (WorkKind.CHAIR_DISAGREES, CAP, VISIT)
@@ -325,7 +325,7 @@ def test_what_cannot_be_meant_is_rejected_with_what_to_mend(change: dict[str, st
 
 
 def test_a_test_message_changes_nothing_on_a_live_gateway() -> None:
-    live = msgspec.structs.replace(WARD, live=True)
+    live = msgspec.structs.replace(EHR_SITE, live=True)
     assert refusal(hl7("ras_o17_start", MSH_11="T"), live).startswith("ignored test-message")
     assert kinds(hl7("ras_o17_start"), live) == kinds(hl7("ras_o17_start", MSH_11="T"))
 
@@ -426,7 +426,7 @@ def test_device_and_chair_name_the_cap_together() -> None:
 
 
 def test_an_association_that_ends_another_patients_goes_to_the_work_list() -> None:
-    other = msgspec.structs.replace(WARD, bound=ServedCaps({CAP: "s(other)"}))
+    other = msgspec.structs.replace(EHR_SITE, bound=ServedCaps({CAP: "s(other)"}))
     assert kinds(hl7("oru_r01_dev52_associate"), other) == ["PatientBound", "WorkRaised"]
     free = msgspec.structs.replace(other, is_done="s(other)".__eq__)
     assert kinds(hl7("oru_r01_dev52_associate"), free) == ["PatientBound"]

@@ -9,7 +9,7 @@ from gateway.messages.details import About, Detail, Details, Diagnosis, Person, 
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import Accepted, FieldRead, ReaderSite
 from gateway.messages.inbound.dispatch import read_message
-from tests.unit.gateway.messages.hl7_support import VISIT, WARD, WORDS, hl7, knowing
+from tests.unit.gateway.messages.hl7_support import EHR_SITE, VISIT, WORDS, hl7, knowing
 from tests.unit.gateway.messages.inbound.inbound_support import NOW
 
 STAFF = "77701^ATTENDING^ANN^^^^^^NORTH&1.2.3&ISO^^^^DN~77701X"
@@ -17,7 +17,7 @@ ORDERERS = "99902^ORDERER^OLIVIA^^^^^^NORTH~1234567893^^^^^^^^^^^^NPI"
 
 
 def ward(details: Iterable[Detail] = Detail) -> ReaderSite:
-    return msgspec.structs.replace(WARD, words=msgspec.structs.replace(WORDS, details=frozenset(details)))
+    return msgspec.structs.replace(EHR_SITE, words=msgspec.structs.replace(WORDS, details=frozenset(details)))
 
 
 def told(payload: bytes, site: ReaderSite | None = None) -> dict[tuple[About, str], Details]:
@@ -99,7 +99,7 @@ def test_only_what_the_site_asks_for_is_read_at_all(detail: Detail, kept: Stated
     assert read.details == (() if kept is None else (kept,))
     places = {each.where for each in fields} & {"PV1-2", "PV1-7", "ORC-12", "DG1-3"}
     assert len(places) == (0 if kept is None else 1)
-    assert isinstance(plain := read_message(message, NOW, WARD)[0], Accepted)
+    assert isinstance(plain := read_message(message, NOW, EHR_SITE)[0], Accepted)
     assert plain == msgspec.structs.replace(read, details=())
 
 

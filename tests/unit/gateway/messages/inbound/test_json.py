@@ -16,12 +16,12 @@ from tests.unit.gateway.messages.inbound.inbound_support import (
     accepted,
     completed,
     event,
+    fact_field,
     fact_of,
     ignored,
     read,
     rejected,
     sample,
-    told,
     us,
 )
 
@@ -164,7 +164,7 @@ def test_any_other_end_is_a_hint_and_the_answer_says_that_it_starts_no_count(dat
 
 
 def test_open_orders_are_passed_on() -> None:
-    assert told(completed(remaining_chemo_orders=2), "remaining_chemo_orders") == 2
+    assert fact_field(completed(remaining_chemo_orders=2), "remaining_chemo_orders") == 2
 
 
 @pytest.mark.parametrize("name", [agent.value for agent in AgentClass if agent is not AgentClass.FLUSH])
@@ -179,7 +179,7 @@ def test_the_gateways_own_agent_classes_are_taken_by_name(name: str) -> None:
     ("name", "agent"), [("scalp-cooling-relevant", AgentClass.CHEMO), ("other", AgentClass.HYDRATION)]
 )
 def test_the_coarse_agent_classes_are_understood(name: str, agent: AgentClass) -> None:
-    assert told(completed(agent_class=name), "admin") is agent
+    assert fact_field(completed(agent_class=name), "admin") is agent
 
 
 @pytest.mark.parametrize("thing", ["started", "restarted", "completed"])
@@ -194,7 +194,7 @@ def test_an_unknown_agent_is_presumed_to_be_chemo_and_the_answer_says_so(thing: 
 
 
 def test_a_known_agent_is_told_and_not_presumed() -> None:
-    assert told(completed(), "presumed") is False
+    assert fact_field(completed(), "presumed") is False
 
 
 def test_a_flush_is_a_flush() -> None:
@@ -225,7 +225,8 @@ def test_a_session_of_another_gateway_is_not_ours(thing: str, whose: dict[str, s
 def test_a_tolerance_check_that_found_nothing_is_none() -> None:
     assert "data.comfort" in rejected(event("tolerance.checked", {"session": TOKEN, "person": "rn-1"})).text
     assert (
-        told(event("tolerance.checked", {"session": TOKEN, "person": "rn-1", "scalp": "concern"}), "scalp") == "concern"
+        fact_field(event("tolerance.checked", {"session": TOKEN, "person": "rn-1", "scalp": "concern"}), "scalp")
+        == "concern"
     )
 
 
@@ -234,9 +235,9 @@ def test_a_tolerance_check_that_found_nothing_is_none() -> None:
 
 def test_a_correction_has_the_version_it_states_or_the_instant_it_was_recorded() -> None:
     plain = completed(amends="m0")
-    assert told(completed(amends="m0", version=3), "version") == 3
-    assert told(plain | {"recordedtime": "2026-03-10T17:00:00Z"}, "version") == us("2026-03-10T17:00:00+00:00")
-    assert told(plain, "version") == NOW
+    assert fact_field(completed(amends="m0", version=3), "version") == 3
+    assert fact_field(plain | {"recordedtime": "2026-03-10T17:00:00Z"}, "version") == us("2026-03-10T17:00:00+00:00")
+    assert fact_field(plain, "version") == NOW
 
 
 def test_a_second_version_is_a_correction_and_a_first_is_none() -> None:
@@ -245,7 +246,7 @@ def test_a_second_version_is_a_correction_and_a_first_is_none() -> None:
 
 
 def test_a_correction_leaves_a_class_that_it_does_not_state_as_it_is() -> None:
-    assert told(completed(amends="m0", agent_class=None), "admin") is None
+    assert fact_field(completed(amends="m0", agent_class=None), "admin") is None
 
 
 def test_a_completion_may_withdraw_an_end() -> None:
@@ -265,7 +266,7 @@ def test_a_start_cannot_be_withdrawn() -> None:
 def test_a_time_without_an_offset_needs_the_sites_zone() -> None:
     message = completed() | {"time": "2026-03-10T11:00:00"}
     assert "offset" in rejected(message).text
-    assert told(message, "at_us", LOCAL_SITE) == us("2026-03-10T15:00:00+00:00")
+    assert fact_field(message, "at_us", LOCAL_SITE) == us("2026-03-10T15:00:00+00:00")
 
 
 @pytest.mark.parametrize("type_", ["infusion.started.v1", "infusion.restarted.v1", "infusion.completed.v1"])

@@ -7,7 +7,17 @@ from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import ReaderSite, ServedCaps
 from gateway.session import facts
 from gateway.session.facts import WorkKind
-from tests.unit.gateway.messages.hl7_support import EMPTY, VISIT, WARD, WORDS, accepted, facts_of, hl7, knowing, refusal
+from tests.unit.gateway.messages.hl7_support import (
+    EHR_SITE,
+    EMPTY,
+    VISIT,
+    WORDS,
+    accepted,
+    facts_of,
+    hl7,
+    knowing,
+    refusal,
+)
 from tests.unit.gateway.messages.inbound.inbound_support import CAP
 
 ONE = Identity(VISIT, "V770012", "90001234", "770012", mrn_authority="NORTH", account_authority="NORTH")
@@ -52,7 +62,7 @@ def unclear(payload: bytes, at: ReaderSite) -> list[str]:
 def test_the_first_field_of_the_sites_that_is_filled_names_the_visit(
     fields: tuple[str, ...], changes: dict[str, str]
 ) -> None:
-    at = msgspec.structs.replace(WARD, words=msgspec.structs.replace(WORDS, visit_from=fields))
+    at = msgspec.structs.replace(EHR_SITE, words=msgspec.structs.replace(WORDS, visit_from=fields))
     assert patient(start(**changes), at) == VISIT
 
 
@@ -80,8 +90,8 @@ def test_what_may_mean_several_patients_is_taken_for_none_and_waits_for_a_person
     twice = msgspec.structs.replace(OTHER, mrn="90001234")
     assert unclear(start(PID_3="90001234^^^NORTH^MR"), site(ONE, twice)) == [VISIT, "s(V2)"]
     assert unclear(start(PID_3="90005555^^^NORTH^MR", PID_18="770012"), site(ONE)) == [VISIT], "the numbers disagree"
-    told_apart = start(PID_3="90001234^^^NORTH^MR", PID_18="770055^^^WEST")
-    assert patient(told_apart, site(ONE, twice)) == "s(V2)"
+    distinct = start(PID_3="90001234^^^NORTH^MR", PID_18="770055^^^WEST")
+    assert patient(distinct, site(ONE, twice)) == "s(V2)"
 
 
 def test_a_visit_of_another_authority_is_another_visit() -> None:

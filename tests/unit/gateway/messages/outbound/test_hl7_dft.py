@@ -66,10 +66,10 @@ def test_who_it_is_says_no_more_than_the_site_sends() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "written"), [("F", "F"), ("female", "F"), ("Male", "M"), ("other", "O"), ("unknown", "U"), ("A", "A")]
+    ("fhir_sex", "written"), [("F", "F"), ("female", "F"), ("Male", "M"), ("other", "O"), ("unknown", "U"), ("A", "A")]
 )
-def test_a_sex_that_fhir_told_is_written_as_hl7_has_it(told: str, written: str) -> None:
-    assert field(charge(site=FULL, who=msgspec.structs.replace(WHOLE, sex=told)), "PID", 8) == written
+def test_a_sex_that_fhir_told_is_written_as_hl7_has_it(fhir_sex: str, written: str) -> None:
+    assert field(charge(site=FULL, who=msgspec.structs.replace(WHOLE, sex=fhir_sex)), "PID", 8) == written
 
 
 def test_without_a_record_number_the_account_stands_in_its_place() -> None:
