@@ -32,6 +32,7 @@ from gateway.mqtt.topics import INBOUND, UNIT_STATUS, Topics, filter_of, left_ov
 from gateway.mqtt.types import MqttCounters, MqttDown, PublishRefused
 from gateway.polling.inbox import Inbox
 from gateway.polling.supervisor import Supervisor
+from gateway.recording.absence import CONTACT_FILE, Absence
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.shared_units import SharedUnits
 from gateway.runtime import systemd
@@ -109,6 +110,14 @@ class Gateway:
         )
         inbound = [topics.inbound(each).topic for each in Notation]
         units = filter_of(UNIT_STATUS, topics.root)
+        self._absence = Absence(
+            config.state_dir / CONTACT_FILE,
+            topics.root,
+            2.0 * config.mqtt.keepalive_s,
+            lambda: self._mqtt.connection,
+            clock,
+            lambda: pipeline.state.work_keys,
+        )
         self._mqtt = MqttService(
             config.mqtt,
             inbound,
@@ -155,6 +164,7 @@ class Gateway:
                 group.create_task(self._lag.watch(), name="loop lag"),
                 group.create_task(self._monitor.run(), name="backlog"),
                 group.create_task(self._shared.run(self._pipeline.record), name="shared units"),
+                group.create_task(self._absence.run(self._pipeline.record), name="absence"),
                 group.create_task(systemd.feed_watchdog(self._monitor.progresses), name="watchdog"),
             ]
             units = len(self._config.units)

@@ -47,6 +47,7 @@ class AlarmCode(StrEnum):
     RECEIPT_OVERDUE = "receipt-overdue"
     LEDGER_SET_ASIDE = "ledger-set-aside"
     ENTRIES_LOST = "entries-lost"
+    MESSAGES_MISSED = "messages-missed"
     START_DISAGREES = "start-disagrees"
     POLICY_UNAPPROVED = "policy-unapproved"
     SESSIONS_INCOMPLETE = "sessions-incomplete"
@@ -58,7 +59,7 @@ _SHARED = {
     SharedBy.LINE: "reads the same line and address",
     SharedBy.CHAIR: "has a unit at the same chair",
 }
-_COUNTING = (AlarmCode.FEED_REJECTED, AlarmCode.SESSIONS_INCOMPLETE, AlarmCode.SESSIONS_HELD)
+_COUNTING = (AlarmCode.FEED_REJECTED, AlarmCode.MESSAGES_MISSED, AlarmCode.SESSIONS_INCOMPLETE, AlarmCode.SESSIONS_HELD)
 
 
 class UnitDown(msgspec.Struct, frozen=True):
@@ -89,6 +90,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int = 0
     feed_rejected: Sequence[FeedRow] = ()  # rejected messages of the engine, of the last hour
     ledger_set_aside: str = ""  # the damaged file's name
+    missed_us: tuple[int, int] | None = None  # between these the broker may not have kept messages for us, UTC
     lost_since_us: int | None = None  # entries of the ledger may be lost from then on, UTC; None: none are
     start_disagrees: int = 0  # sessions
     policy_unapproved: str = ""  # the policy's name
@@ -176,6 +178,13 @@ def _of_work(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
             f"{rfc3339(now.lost_since_us)}; see capgate session worklist"
         )
         yield AlarmCode.ENTRIES_LOST, text
+    if now.missed_us is not None:
+        since, until = (rfc3339(each) for each in now.missed_us)
+        text = (
+            f"away from the broker from {since} to {until}, which may not have kept all messages: have the interface "
+            f"engine send again what it sent since {since}; see capgate session worklist"
+        )
+        yield AlarmCode.MESSAGES_MISSED, text
     if now.start_disagrees:
         count = "1 session" if now.start_disagrees == 1 else f"{now.start_disagrees} sessions"
         text = f"{count}: a start would have taken back what was published, and did not; see capgate session worklist"
@@ -200,6 +209,17 @@ def _waiting(sessions: Waiting) -> str:
 
 def _down(now: AlarmInputs, which: Callable[[UnitDown], bool]) -> list[str]:
     return [unit for unit, down in now.units_down.items() if which(down)]
+
+
+def _resend_us(code: AlarmCode, now: AlarmInputs) -> int | None:
+    """From when on the engine must send again what it sent, where the alarm asks for that."""
+    match code:
+        case AlarmCode.ENTRIES_LOST:
+            return now.lost_since_us
+        case AlarmCode.MESSAGES_MISSED:
+            return None if now.missed_us is None else now.missed_us[0]
+        case _:
+            return None
 
 
 class Alarms:
@@ -228,8 +248,7 @@ class Alarms:
             recounted = self._counted.get(code) != counted_before.get(code)
             if before is None or is_raised != was_raised or recounted:
                 since_us = self._raised.get(code, at_us)
-                resend_us = now.lost_since_us if code is AlarmCode.ENTRIES_LOST else None
-                self._publish_alarm(code, texts.get(code), since_us, at_us, resend_us)
+                self._publish_alarm(code, texts.get(code), since_us, at_us, _resend_us(code, now))
             if is_raised != was_raised:
                 _log.warning("alarm %s", "raised" if is_raised else "cleared", extra={"code": code})
 

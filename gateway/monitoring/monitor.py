@@ -150,6 +150,7 @@ class Monitor:
         set_aside = self._ledger.set_aside
         lost = open_work(self._work(), WorkKind.ENTRIES_LOST)
         return AlarmInputs(
+            missed_us=self._missed_us(),
             units_down=self._units.down(self._clock.now().utc_us),
             units_shared=self._shared(),
             held_topics=self._mqtt.held_topics,
@@ -167,6 +168,11 @@ class Monitor:
             incomplete=self._sessions.get(SessionState.INCOMPLETE, Waiting()),
             held=self._sessions.get(SessionState.HELD, Waiting()),
         )
+
+    def _missed_us(self) -> tuple[int, int] | None:
+        """Between which instants the broker may not have kept messages, by the open items; None: there is none."""
+        missed = [item.raised for item in open_work(self._work(), WorkKind.MESSAGES_MISSED)]
+        return (min(each.at_us for each in missed), max(each.known_at_us for each in missed)) if missed else None
 
     def _health(self) -> Health:
         units = list(self._polling.unit_counters)

@@ -96,6 +96,7 @@ class MqttService:
         self._relay: Relay | None = None
         self._connection: Connection | None = None
         self._epoch = 0
+        self._info: ConnectionInfo | None = None  # of the last connection
         self._began_s: float | None = None  # the connection, by the event loop's clock
 
     @property
@@ -112,6 +113,11 @@ class MqttService:
     def refused_filters(self) -> dict[str, int]:
         """Topic filters that the broker does not let us subscribe to, with its reason code."""
         return self._subscriptions.refused
+
+    @property
+    def connection(self) -> ConnectionInfo | None:
+        """The connection that there is; None without one."""
+        return self._info if self.connected else None
 
     @property
     def has_rival(self) -> bool:
@@ -198,7 +204,7 @@ class MqttService:
                 await connection.disconnect()
 
     def _note_return(self, info: ConnectionInfo) -> None:
-        self.protocol, self.last_error = info.protocol, ""
+        self.protocol, self.last_error, self._info = info.protocol, "", info
         self.counters.connects += 1
         log.info("connected to the broker", extra={"protocol": info.protocol, "session_present": info.session_present})
 

@@ -70,6 +70,7 @@ class WorkKind(StrEnum):
     LEDGER_DAMAGED = "ledger_damaged"  # the session was under way when a damaged ledger was set aside
     UNIT_SHARED = "unit_shared"  # another gateway of the site reads the unit too, or serves its chair
     ENTRIES_LOST = "entries_lost"  # from `at_us` on entries may be lost: the engine must send again what it sent since
+    MESSAGES_MISSED = "messages_missed"  # the broker may not have kept what the engine sent from `at_us` to receipt
     START_DISAGREES = "start_disagrees"  # a restart's recount would have retracted what was published of the session
     PATIENT_UNCLEAR = "patient_unclear"  # a message's numbers may mean this patient or another: it was not taken
     VISITS_JOINED = "visits_joined"  # the EHR merged two visits or patients known here: their records stay apart

@@ -1,29 +1,23 @@
 """A session at the broker that an earlier configuration began: what it still brings changes nothing."""
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 import paho.mqtt.client as paho
 import pytest
 
-from gateway.app import Gateway
-from gateway.bridge.config import load_bridge
+from gateway.bridge.config import Carried, load_bridge
 from gateway.bridge.notices import Happening
-from gateway.config.load import GatewayConfig
 from gateway.messages.notation import Mode, Notation
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import NOBODY_LISTENS
-from gateway.polling.supervisor import Supervisor
-from gateway.recording.pipeline import Pipeline
 from tests.broker.bridge_side import CHARGES, bridge, charge, write_config
 from tests.broker.gateway_side import gateway, settings
 from tests.broker.harness import Mosquitto, eventually
 from tests.broker.mllp_peers import EngineLog, engine
 from tests.broker.paho_client import PahoClient
-from tests.support.story import POLICIES, Day, a_day
+from tests.broker.whole_gateway import whole_gateway
+from tests.support.story import POLICIES, a_day
 
 TEST = "capgate-test/v1/north/ehr/in/json"
 LIVE = "capgate/v1/north/ehr/in/json"
@@ -73,25 +67,9 @@ async def test_a_subscription_that_is_configured_no_longer_ends_before_it_brings
         assert gw.counters.inbound_unconfigured == 0
 
 
-async def lines_at_rest(_: Supervisor) -> None:
-    await asyncio.Event().wait()
-
-
-@asynccontextmanager
-async def whole_gateway(config: GatewayConfig, day: Day) -> AsyncGenerator[Pipeline]:
-    """A gateway of that configuration on the day's ledger, until the context ends."""
-    pipeline = await Pipeline.recovered(config, day.clock, day.ledger)
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(Gateway(config, day.clock, day.ledger, pipeline).run(stop))
-        yield pipeline
-        stop.set()
-
-
 async def test_a_box_that_goes_live_acts_on_nothing_of_the_test_feed(
     tmp_path: Path, mosquitto: Mosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Supervisor, "run", lines_at_rest)
     bound = (SAMPLES / "in_association_bound.json").read_bytes()
     sender = PahoClient(mosquitto.port, paho.MQTTv5, "engine")
     async with a_day(tmp_path, (POLICIES / "story.toml").read_text()) as day:
@@ -101,11 +79,11 @@ async def test_a_box_that_goes_live_acts_on_nothing_of_the_test_feed(
         topics = {
             each.mode: Topics(each.site, each.id, each.mode).inbound(Notation.JSON).topic for each in (as_test, as_live)
         }
-        async with whole_gateway(as_test, day):
+        async with whole_gateway(as_test, day, monkeypatch):
             await eventually(lambda: sender.publish(topics[Mode.TEST], b"no event") == 0, "the test gateway listens")
         for number in range(5):
             sender.publish(topics[Mode.TEST], bound.replace(b'"id": "', f'"id": "{number}'.encode()))
-        async with whole_gateway(as_live, day) as live:
+        async with whole_gateway(as_live, day, monkeypatch) as live:
             await eventually(lambda: sender.publish(topics[Mode.TEST], bound) == NOBODY_LISTENS, "it is unsubscribed")
             assert sender.publish(topics[Mode.LIVE], b"no event") == 0
             await eventually(lambda: live.feed.results.total() == 1, "the live message is read")
@@ -118,9 +96,9 @@ async def test_a_bridge_that_carries_less_than_before_carries_nothing_that_waite
 ) -> None:
     sender, heard = PahoClient(mosquitto.port, paho.MQTTv5, "gateway"), EngineLog()
     async with engine(heard) as port:
-        async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))):
+        async with bridge(load_bridge(write_config(tmp_path, mosquitto.port, port))) as before:
             await eventually(lambda: sender.publish(CHARGES, charge(0)) == 0, "the bridge subscribes")
-            await eventually(lambda: len(heard.ids) == 1, "and carries")
+            await eventually(lambda: before.lanes[Carried.CHARGE].carried == 1, "and acknowledges to the broker")
         assert sender.publish(CHARGES, charge(1)) == 0
         shorter = load_bridge(write_config(tmp_path, mosquitto.port, port, more='carry = ["observation"]'))
         async with bridge(shorter) as running:

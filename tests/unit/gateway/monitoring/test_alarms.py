@@ -59,6 +59,7 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.RECEIPT_OVERDUE: AlarmInputs(oldest_unreceipted_s=UNRECEIPTED_S),
     AlarmCode.LEDGER_SET_ASIDE: AlarmInputs(ledger_set_aside="ledger.db.damaged-1"),
     AlarmCode.ENTRIES_LOST: AlarmInputs(lost_since_us=0),
+    AlarmCode.MESSAGES_MISSED: AlarmInputs(missed_us=(0, 1)),
     AlarmCode.START_DISAGREES: AlarmInputs(start_disagrees=1),
     AlarmCode.POLICY_UNAPPROVED: AlarmInputs(policy_unapproved="midpoint"),
     AlarmCode.SESSIONS_INCOMPLETE: AlarmInputs(incomplete=Waiting(2, 5.5 * 86_400)),
