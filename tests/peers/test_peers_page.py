@@ -17,7 +17,8 @@ def test_a_python_peer_is_on_the_page_with_its_version(name: str, version: str) 
 
 
 @pytest.mark.parametrize(
-    "name", ["modbus-serial", "jsmodbus", "node-hl7-server", "node-hl7-client", "simple-hl7", "@medplum/hl7"]
+    "name",
+    ["modbus-serial", "jsmodbus", "node-hl7-server", "node-hl7-client", "simple-hl7", "@medplum/hl7", "node-red"],
 )
 def test_a_peer_from_npm_is_on_the_page_with_its_version(name: str) -> None:
     versions = json.loads((ROOT / "tests" / "node" / "package.json").read_text())["dependencies"]
