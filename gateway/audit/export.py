@@ -17,7 +17,7 @@ import msgspec
 
 from gateway.audit.sessions import RecordedSession, origin_of, session
 from gateway.audit.stream import RawEntry, facts_recorded_at, numbered, of_session, stream
-from gateway.ledger import index, reads
+from gateway.ledger import index, policies, reads
 from gateway.ledger.bodies import change_of, charge_of, event_of, names_patient, without_patient
 from gateway.ledger.checkpoint import Checkpoint, to_data
 from gateway.ledger.entry import EntryKind
@@ -25,7 +25,7 @@ from gateway.ledger.errors import LedgerUnavailable, TargetExists
 from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339
 from gateway.session.charges import charged_units
-from gateway.session.facts import PatientBound, PatientReleased, cap_key, decode_fact, encode_fact
+from gateway.session.facts import AnyFact, PatientBound, PatientReleased, cap_key, decode_fact
 from gateway.session.keys import increment_key
 from gateway.session.marks import observed_units
 
@@ -134,16 +134,17 @@ def _own_entries(connection: sqlite3.Connection, recorded: RecordedSession) -> t
     """
     named = of_session(connection, recorded.token)
     facts = recorded.counted.session.facts
+    own = frozenset(facts)
     opened_us, caps = recorded.counted.opened.at_us, recorded.counted.outcome.assessment.caps
     near = {
         seq for fact in facts for key in fact.concerns for seq in index.numbers(connection, key, *(fact.at_us,) * 2)
     }
     for cap in caps:
         near.update(index.numbers(connection, cap_key(cap), opened_us - _DAY_US, opened_us + _DAY_US))
-    bodies = {encode_fact(fact).decode() for fact in facts}
     found = {entry.seq: entry for entry in named}
     for entry in numbered(connection, near):
-        if entry.body in bodies or _binds(entry, recorded):
+        fact = policies.read_fact(connection, entry.body)
+        if fact in own or _binds(fact, recorded):
             found[entry.seq] = entry
     units = {cap.device for cap in caps}
     for recorded_us in {entry.recorded_us for entry in named}:
@@ -153,9 +154,8 @@ def _own_entries(connection: sqlite3.Connection, recorded: RecordedSession) -> t
     return tuple(found[seq] for seq in sorted(found))
 
 
-def _binds(entry: RawEntry, recorded: RecordedSession) -> bool:
-    """Whether the entry binds the session's patient to one of its caps, or releases one."""
-    fact = decode_fact(entry.body)
+def _binds(fact: AnyFact, recorded: RecordedSession) -> bool:
+    """Whether it binds the session's patient to one of its caps, or releases one."""
     return (
         isinstance(fact, PatientBound | PatientReleased)
         and fact.cap in recorded.counted.outcome.assessment.caps

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.audit.report import Area, AuditProblem
 from gateway.audit.stream import RawEntry
-from gateway.ledger import index
+from gateway.ledger import index, policies
 from gateway.ledger.bodies import published_of
 from gateway.ledger.entry import EntryKind
 from gateway.session.facts import SessionOpened, UnitsObserved, decode_fact
@@ -27,6 +27,8 @@ class IndexCheck:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._found = 0  # index rows that follow from facts
+        self._altered = policies.altered(connection)
+        self._policies = policies.names(connection).difference(self._altered)
         self._observed: dict[str, int] = {}  # by unit: the newest entry with how far it is observed
         self._first_present: int | None = None  # the first entry of a kind that earlier versions did not write
         self._states: dict[str, tuple[int, int, bool]] = {}  # by token: entry and instant of opening, whether done
@@ -45,23 +47,29 @@ class IndexCheck:
             for kind, name in missing:
                 yield AuditProblem(Area.INDEX, entry.seq, f"the {entry.kind} is not found by its {kind} {name}")
             if entry.session:
-                self._follow(entry)
+                yield from self._follow(entry)
 
     def end(self) -> Iterator[AuditProblem]:
         """Problems after all entries: index rows that follow from none, and sessions with another state."""
         (count,) = self._connection.execute("SELECT count(*) FROM concern").fetchone()
         if count != self._found:
             yield from self._foreign()
+        for name in self._altered:
+            yield AuditProblem(Area.INDEX, 0, f"under policy {name} lies another text")
         yield from self._newest()
         yield from self._sessions()
         yield from self._rules()
 
-    def _follow(self, entry: RawEntry) -> None:
+    def _follow(self, entry: RawEntry) -> Iterator[AuditProblem]:
         try:
             if entry.kind == EntryKind.FACT:
                 fact = decode_fact(entry.body)
                 if isinstance(fact, SessionOpened):
                     self._states.setdefault(fact.token, (entry.seq, fact.at_us, False))
+                    name = policies.name_in(fact)
+                    if name is not None and name not in self._policies:
+                        text = f"the text of its policy {name} is missing or was altered"
+                        yield AuditProblem(Area.INDEX, entry.seq, text)
             elif entry.kind == EntryKind.SESSION and entry.session in self._states:
                 seq, opened_us, _ = self._states[entry.session]
                 self._states[entry.session] = (seq, opened_us, published_of(entry.body).done)

@@ -25,6 +25,7 @@ class Rederiver:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.increments = 0  # entries compared
         self.charges = 0
+        self._connection = connection
         self._rerun = Rerun(connection)
         self._lost = False
         self._carried = reads.carried_over(connection)
@@ -52,10 +53,10 @@ class Rederiver:
             return
         if transaction[-1].seq <= self._rerun.since_seq:
             if transaction[-1].seq > self._gaps_before:  # otherwise the fact may be among the lost ones
-                yield from _revised_without_fact(read(transaction))
+                yield from _revised_without_fact(read(self._connection, transaction))
             return
         first, now_us = transaction[0].seq, transaction[0].recorded_us
-        content = read(transaction)
+        content = read(self._connection, transaction)
         for seq, text in content.unreadable:
             yield AuditProblem(Area.INCREMENT, seq, text)
         self.increments += sum(isinstance(what, Change) for _, (_, what) in content.announced)

@@ -15,15 +15,16 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from gateway.audit.stream import RawEntry
-from gateway.ledger import reads
+from gateway.ledger import policies, reads
 from gateway.ledger.bodies import change_of, charge_of
 from gateway.ledger.entry import EntryKind
+from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.index import LedgerFacts
 from gateway.ledger.read_back import read_back, records_up_to
 from gateway.session.assessment import Assessment, assess_observed
 from gateway.session.attribution import Session
 from gateway.session.charges import Charge
-from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, UnitsObserved, decode_fact
+from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, UnitsObserved
 from gateway.session.increments import Change
 from gateway.session.marks import observed_units
 from gateway.session.outcome import Outcome
@@ -141,21 +142,21 @@ def rederived(connection: sqlite3.Connection, token: str) -> RederivedSession | 
     return None if seen is None else RederivedSession(opened, *seen, observed, until_us)
 
 
-def read(transaction: Sequence[RawEntry]) -> RecordedTransaction:
-    """Decodes the entries of one transaction."""
+def read(connection: sqlite3.Connection, transaction: Sequence[RawEntry]) -> RecordedTransaction:
+    """Decodes the entries of one transaction of this ledger."""
     recorded = RecordedTransaction([], [], [], [], [])
     for entry in transaction:
         try:
             match entry.kind:
                 case EntryKind.FACT:
-                    _add(decode_fact(entry.body), recorded)
+                    _add(policies.read_fact(connection, entry.body), recorded)
                 case EntryKind.INCREMENT:
                     recorded.announced.append((entry.seq, (entry.session, change_of(entry.body))))
                 case EntryKind.CHARGE:
                     recorded.announced.append((entry.seq, (entry.session, charge_of(entry.body))))
                 case _:
                     pass
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, LedgerDamaged) as error:
             recorded.unreadable.append((entry.seq, f"the body of this {entry.kind} cannot be read: {error}"))
     return recorded
 

@@ -71,6 +71,7 @@ class Batch(msgspec.Struct, frozen=True):
     merges: tuple[Merge, ...] = ()
     sessions: tuple[SessionDue, ...] = ()  # after the entries
     details: tuple[Stated, ...] = ()  # kept apart, as the identities
+    policies: tuple[str, ...] = ()  # names of those whose text the entries have
 
     @property
     def empty(self) -> bool:

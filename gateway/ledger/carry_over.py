@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.ledger import index, reads
+from gateway.ledger import index, policies, reads
 from gateway.ledger.batch import OutboxRow
 from gateway.ledger.bodies import (
     ReceiptBody,
@@ -31,6 +31,7 @@ from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.reads import LedgerOrigin
 from gateway.ledger.writes import insert_detail, insert_entry
 from gateway.messages.identity import Identity
+from gateway.session.facts import SessionOpened
 
 _log = logging.getLogger("capgate.ledger")
 
@@ -78,6 +79,7 @@ def carry_over(connection: sqlite3.Connection, origin: LedgerOrigin, before: Led
     body = SetAsideBody(aside.name)
     if before is not None:
         with closing(_open(aside)) as source:
+            carried.policies(source)
             last_seq = _last(source, "entry", "seq")
             published = max((row[1] for row in _rows(source, "outbox", "outbox_id", ("seq",))), default=0)
             carried.entries(_verified(source, before), max(last_seq or 0, published))
@@ -107,12 +109,25 @@ class _Carried:
         self.last_us = 0  # when the last entry that was carried over was recorded
         self._connection = connection
         self._salt = origin.salt
+        self._policies: set[str] = set()  # whose text is known
         self._deliveries: list[tuple[int, int, ReceiptBody | ResendBody]] = []  # number, instant
 
+    def policies(self, source: sqlite3.Connection) -> None:
+        """The texts that fit their names."""
+        for _, name, text in _rows(source, "policy", "rowid", ("name", "text")):
+            if isinstance(text, str) and policies.name_of(text) == name:
+                self._connection.execute("INSERT INTO policy (name, text) VALUES (?, ?)", (name, text))
+                self._policies.add(name)
+
     def entries(self, verified: Iterable[Entry], last_seq: int) -> None:
-        """Chain the entries again under their numbers, up to `last_seq` at least, with a mark for each lost one."""
+        """Chain the entries again under their numbers, up to `last_seq` at least, with a mark for each lost one.
+
+        The opening of a session is lost with the text of its policy: nobody can say how that session counts.
+        """
         page: list[Entry] = []
         for old in verified:
+            if not self._is_followed(old):
+                continue
             self._mark(old.seq - 1)
             entry, self.head = append(self.head, old.recorded_us, old.kind, old.session, old.body)
             self.last_us = old.recorded_us
@@ -125,6 +140,16 @@ class _Carried:
                 page = []
         index.insert(self._connection, page)
         self._mark(last_seq)
+
+    def _is_followed(self, entry: Entry) -> bool:
+        """Whether the policy that the entry pins, if any, is known by its text."""
+        opened = index.fact_of(entry.body) if entry.kind is EntryKind.FACT and entry.session else None
+        if not isinstance(opened, SessionOpened):
+            return True
+        name = policies.name_in(opened)
+        if name is None:
+            self._policies.add(policies.name_of(opened.policy))
+        return name is None or name in self._policies
 
     def _mark(self, last_seq: int) -> None:
         while self.head.seq < last_seq:

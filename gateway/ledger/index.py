@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.ledger import policies
 from gateway.ledger.bodies import published_of, taken_message
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.session.facts import AnyFact, Key, SessionOpened, decode_fact
@@ -21,7 +22,10 @@ ALL = 1 << 62  # above every sequence number
 
 
 def insert(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Index `entries`, which come after all indexed ones."""
+    """Index `entries`, which come after all indexed ones, and keep the policies that they pin."""
+    for entry in entries:
+        if entry.session and entry.kind is EntryKind.FACT:
+            policies.insert(connection, fact_of(entry.body))
     _insert(connection, [(entry.seq, entry.recorded_us, entry.kind, entry.body) for entry in entries])
 
 
@@ -65,7 +69,7 @@ def make_sessions(connection: sqlite3.Connection) -> None:
 
 
 def fact_of(body: str) -> AnyFact | None:
-    """The fact in an entry's body; None if it cannot be read."""
+    """The fact in an entry's body, as it stands there; None if it cannot be read."""
     try:
         return decode_fact(body)
     except msgspec.DecodeError:
@@ -129,4 +133,4 @@ class LedgerFacts:
         query = f"""
             SELECT entry.body FROM concern JOIN entry ON entry.seq = concern.seq
              WHERE concern.kind = ? AND concern.name = ? {where} AND concern.seq <= {self._last_seq:d} {order}"""
-        return [decode_fact(body) for (body,) in self._connection.execute(query, values)]
+        return [policies.read_fact(self._connection, body) for (body,) in self._connection.execute(query, values)]

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from drivers.reading import Stamp
-from gateway.ledger import file_check, reads, schema, writes
+from gateway.ledger import file_check, policies, reads, schema, writes
 from gateway.ledger.carry_over import carry_over, origin_of, set_aside_before
 from gateway.ledger.entry import Head, follow
 from gateway.ledger.errors import ChainBroken, LedgerDamaged, LedgerUnavailable
@@ -50,6 +50,7 @@ class Opened(msgspec.Struct, frozen=True):
     entries_lost: bool  # not all of the damaged file could be carried over
     lost_since_us: int | None  # from then on entries may be lost, 0: from the beginning; None: none are
     signed_seq: int  # the last entry with a checkpoint
+    policies: frozenset[str]  # names of those whose text it has
     checked: bool  # every page of the file and every waiting message was checked
 
 
@@ -107,6 +108,7 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
     schema.require_guards(connection)
     origin = _origin(connection, path, gateway, now)
     head = _check_chain(connection, origin)
+    policies.require(connection)
     if checked:
         file_check.check_waiting(connection)
         file_check.clear(path)
@@ -118,8 +120,8 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
     else:
         set_aside, entries_lost = path.with_name(carried.set_aside), carried.lost_any
         lost_since_us = carried.lost_since_us if carried.missing or not carried.carried else None
-    signed_seq = reads.signed_seq(connection)
-    return Opened(connection, origin, head, set_aside, entries_lost, lost_since_us, signed_seq, checked)
+    signed_seq, known = reads.signed_seq(connection), policies.names(connection)
+    return Opened(connection, origin, head, set_aside, entries_lost, lost_since_us, signed_seq, known, checked)
 
 
 @contextmanager

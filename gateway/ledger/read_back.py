@@ -8,11 +8,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gateway.ledger import reads
+from gateway.ledger import policies, reads
 from gateway.ledger.bodies import change_of, charge_of, published_of
 from gateway.ledger.entry import Entry, EntryKind
+from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.index import ALL, LedgerFacts
-from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, decode_fact
+from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened
 from gateway.session.outcome import SessionRecord
 from gateway.session.related import Anchor, every_anchor, gather, last_anchor
 from gateway.session.state import ReadBack, record_of
@@ -69,10 +70,19 @@ def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) ->
 
 
 def records_up_to(connection: sqlite3.Connection, last_seq: int) -> list[SessionRecord]:
-    """The sessions as they were after entry `last_seq`; those that are not done are due."""
+    """The sessions as they were after entry `last_seq`; those that are not done are due.
+
+    Without sessions whose opening cannot be read: that is reported where the entries are followed.
+    """
     query = "SELECT body FROM entry WHERE session <> '' AND kind = 'fact' AND seq <= ? ORDER BY seq"
-    facts = [decode_fact(body) for (body,) in connection.execute(query, (last_seq,))]
-    made = [_made(connection, fact, last_seq) for fact in facts if isinstance(fact, SessionOpened)]
+    made: list[SessionRecord] = []
+    for (body,) in connection.execute(query, (last_seq,)):
+        try:
+            fact = policies.read_fact(connection, body)
+        except (msgspec.DecodeError, LedgerDamaged):
+            continue
+        if isinstance(fact, SessionOpened):
+            made.append(_made(connection, fact, last_seq))
     return [each if each.done else msgspec.structs.replace(each, wake_us=0) for each in made]
 
 

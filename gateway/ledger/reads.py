@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.ledger import index
+from gateway.ledger import index, policies
 from gateway.ledger.batch import Backlog, OutboxMessage, OutboxRow, SessionDue, Tally
 from gateway.ledger.bodies import SetAsideBody, set_aside_of
 from gateway.ledger.checkpoint import Checkpoint
@@ -91,7 +91,7 @@ def facts_since(connection: sqlite3.Connection, since_us: int) -> list[AnyFact]:
     if first is None:
         return []
     query = "SELECT body FROM entry WHERE seq >= ? AND kind = 'fact' ORDER BY seq"
-    return [decode_fact(body) for (body,) in connection.execute(query, (first,))]
+    return [policies.read_fact(connection, body) for (body,) in connection.execute(query, (first,))]
 
 
 def swaps(connection: sqlite3.Connection) -> list[UnitSwapped]:

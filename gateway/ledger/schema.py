@@ -15,6 +15,7 @@ triggers.
 `concern` indexes facts by the cap, unit, patient or session that they concern, and processed messages by seal;
 `observed` has the newest entry with how far each unit is observed; `session_state` has the sessions that are not done.
 They are derived from the entries, written with them, and can be rebuilt.
+`policy` has the text of each policy by the name that entries give it.
 `row_count` has the number of rows waiting, and unsettled in each state.
 
 Triggers keep the ledger append-only, so that the rule binds every program that opens the file.
@@ -27,7 +28,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from gateway.ledger import index
+from gateway.ledger import index, policies
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
 
 MIGRATIONS = Migrations("ledger")
@@ -156,6 +157,15 @@ def m0006_detail(db: Database) -> None:
     db.table("detail").create(columns, pk="id", not_null=columns, strict=True)
     db.conn.execute("CREATE INDEX detail_by_name ON detail (subject, about, name, id)")
     _refuse(db, "detail", "UPDATE")
+
+
+@MIGRATIONS()
+def m0007_policy(db: Database) -> None:
+    """The texts of pinned policies by name, so that entries need not repeat them."""
+    db.table("policy").create({"name": str, "text": str}, pk="name", not_null=("name", "text"), strict=True)
+    _refuse(db, "policy", "UPDATE")
+    _refuse(db, "policy", "DELETE")
+    policies.make(db.conn)
 
 
 def _number(db: Database) -> None:

@@ -43,7 +43,7 @@ class Ledger:
     `entries_lost`: not all of that file could be carried over. `lost_since_us`: entries may be lost from then on,
     UTC; None: none are.
 
-    `signed_seq` is the last entry with a checkpoint; 0 for none.
+    `signed_seq` is the last entry with a checkpoint; 0 for none. `policies` are the names of those whose text it has.
     """
 
     def __init__(self, worker: Worker, opened: opening.Opened, check: BackgroundCheck) -> None:
@@ -53,6 +53,7 @@ class Ledger:
         self.entries_lost = opened.entries_lost
         self.lost_since_us = opened.lost_since_us
         self.signed_seq = opened.signed_seq
+        self.policies = opened.policies
         self.outbox = Outbox(worker)
         self._origin = opened.origin
         self._worker = worker
@@ -155,6 +156,7 @@ class Ledger:
 
     def _moved(self, batch: Batch) -> None:
         self.head = batch.head
+        self.policies = self.policies.union(batch.policies)
         self._has_rows |= bool(batch.outbox or batch.resends)
         if batch.checkpoint is not None:
             self.signed_seq = batch.head.seq

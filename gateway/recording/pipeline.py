@@ -334,7 +334,7 @@ class Pipeline:
         # Several steps may fall into one microsecond. A clock that was set back by more is followed.
         not_later = 0 <= self._recorded_us - now_us < US_PER_S
         self._recorded_us = self._recorded_us + 1 if not_later else now_us
-        return Transaction(self._ledger.head, self._recorded_us)
+        return Transaction(self._ledger.head, self._recorded_us, self._ledger.policies)
 
     async def _read_back(self, missing: Sequence[Anchor], facts: Sequence[AnyFact] = ()) -> None:
         """Read `missing`, and what the assessment of `facts` needs, from the ledger into the state."""

@@ -70,8 +70,10 @@ class Recorder:
     def facts(self, transaction: Transaction, facts: Iterable[AnyFact]) -> None:
         """Record facts. Only SessionOpened's entry names a session, since attribution of the others may change."""
         for fact in facts:
-            token = fact.token if isinstance(fact, SessionOpened) else ""
-            transaction.record(EntryKind.FACT, token, encode_fact(fact))
+            if isinstance(fact, SessionOpened):
+                transaction.open_session(fact)
+            else:
+                transaction.record(EntryKind.FACT, "", encode_fact(fact))
 
     def run_states(self, transaction: Transaction, changes: Iterable[RunStateChange]) -> None:
         """Publish changes of run state, caused by the facts recorded last."""

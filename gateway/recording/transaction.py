@@ -5,16 +5,18 @@ message without its entry and no entry without its messages. A message's id is i
 session's token or the entry's number, and is the same whenever the message is sent again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder, SessionDue
 from gateway.ledger.bodies import Order, ReceiptBody, ReceiptNote, ResendBody, encode_body
 from gateway.ledger.entry import Entry, EntryKind, Head, append
+from gateway.ledger.policies import name_of, named
 from gateway.messages.cloudevents import Event, encode_event
 from gateway.messages.destination import Destination
 from gateway.messages.details import Stated
 from gateway.messages.identity import Identity, Merge
 from gateway.recording.receipts import Settled
+from gateway.session.facts import SessionOpened, encode_fact
 from gateway.session.keys import session_of
 from gateway.session.outcome import SessionRecord
 
@@ -22,12 +24,17 @@ PUBLISHED_KINDS = frozenset({EntryKind.SESSION, EntryKind.INCREMENT, EntryKind.C
 
 
 class Transaction:
-    """Entries that continue the chain at `head`, all recorded at `recorded_us`."""
+    """Entries that continue the chain at `head`, all recorded at `recorded_us`.
 
-    def __init__(self, head: Head, recorded_us: int) -> None:
+    `policies` are the names of those whose text the ledger has.
+    """
+
+    def __init__(self, head: Head, recorded_us: int, policies: Collection[str]) -> None:
         self.recorded_us = recorded_us
         self.epoch = head.epoch
         self._head = head
+        self._policies = policies
+        self._pinned: set[str] = set()  # policies that the entries here have the text of
         self._entries: list[Entry] = []
         self._outbox: list[OutboxMessage] = []
         self._receipts: list[ReceiptRow] = []
@@ -54,6 +61,14 @@ class Transaction:
         """Append an entry; `session` is its session's token, or ""."""
         entry, self._head = append(self._head, self.recorded_us, kind, session, body.decode())
         self._entries.append(entry)
+
+    def open_session(self, opened: SessionOpened) -> None:
+        """Record that a session began; the text of its policy is written out unless the ledger has it."""
+        name = name_of(opened.policy)
+        if name in self._policies or name in self._pinned:
+            opened = named(opened)
+        self._pinned.add(name)
+        self.record(EntryKind.FACT, opened.token, encode_fact(opened))
 
     def publish(self, to: Destination, event: Event, *, key: str = "", awaited: bool = False) -> None:
         """Send `event`, caused by the entry recorded last; with a `key` its delivery to the engine is tracked."""
@@ -128,4 +143,5 @@ class Transaction:
             merges=tuple(merges),
             sessions=tuple(self._sessions),
             details=tuple(self._details),
+            policies=tuple(sorted(self._pinned)),
         )

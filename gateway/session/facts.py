@@ -369,7 +369,7 @@ class SessionOpened(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="se
 
     token: str  # 9 characters
     cap: CapRef
-    policy: str  # the policy file's text
+    policy: str  # the policy file's text; in an entry of the ledger perhaps its name (gateway.ledger.policies)
     patient: str = ""  # only for a session that a reassignment opened; otherwise the cap's facts give the patient
 
     @property

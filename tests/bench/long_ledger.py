@@ -76,6 +76,7 @@ class Clinic:
         path.parent.mkdir(parents=True, exist_ok=True)
         opened = open_or_replace(path, GATEWAY, lambda: Stamp(T0_US, 0), connect_file)
         self._connection, self._origin, self._head = opened.connection, opened.origin, opened.head
+        self._policies = opened.policies
         self._connection.execute("PRAGMA synchronous = off")
         self._recorder = Recorder(_ORIGIN, _TOPICS, Mode.TEST, opened.origin.salt)
         key = load_or_make_key(path.with_name(KEY_FILE))
@@ -94,7 +95,7 @@ class Clinic:
         """One transaction, as the pipeline makes it."""
         state = prune(self._state, now_us)
         self._observed.update({unit: _read_us(unit, now_us) for unit in state.watched})
-        transaction = Transaction(self._head, now_us)
+        transaction = Transaction(self._head, now_us, self._policies)
         self._state, step = advance(state, facts, self._observed, now_us, lambda: next(self._tokens))
         self._recorder.facts(transaction, step.facts)
         self._started_us.update({fact.cap.device: fact.at_us for fact in facts if isinstance(fact, CoolingStarted)})
@@ -109,7 +110,7 @@ class Clinic:
         batch = self._checkpointer.with_checkpoint(transaction.batch(), now_us)
         if not batch.empty:
             writes.append_batch(self._connection, self._origin, batch)
-            self._head = batch.head
+            self._head, self._policies = batch.head, self._policies.union(batch.policies)
 
     def _seen(self, units: frozenset[str], now_us: int) -> Iterator[ObservedUntil]:
         """How far units are observed; each was read once a second, at its own instant."""

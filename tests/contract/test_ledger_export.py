@@ -15,7 +15,7 @@ import pytest
 from gateway.audit.export import Form, gather, write_bundle
 from gateway.audit.stream import open_snapshot
 from gateway.ledger.errors import TargetExists
-from tests.unit.gateway.ledger.ledger_story import IDENTITIES, TOKENS, write_story
+from tests.unit.gateway.ledger.ledger_story import IDENTITIES, POLICY, TOKENS, write_story
 
 Json = dict[str, Any]
 SESSION, OTHER = TOKENS[:2]
@@ -30,12 +30,12 @@ class Bundles:
         self._ledger = directory / "state" / "ledger.db"
         write_story(self._ledger)
 
-    def write(self, *, identify: bool, form: Form = "json") -> Path:
+    def write(self, *, identify: bool, form: Form = "json", token: str = SESSION) -> Path:
         """A bundle, as it is exported."""
-        target = self._directory / f"{form}-{identify}"
+        target = self._directory / f"{form}-{identify}-{token}"
         if not target.exists():
             with open_snapshot(self._ledger) as connection:
-                write_bundle(connection, gather(connection, SESSION, identify=identify), target, form)
+                write_bundle(connection, gather(connection, token, identify=identify), target, form)
         return target
 
     def forged(self, name: str, forge: Callable[[list[Json]], object], *, identify: bool = True) -> Path:
@@ -211,6 +211,20 @@ def test_increments_that_do_not_add_up_are_found_without_any_chain(bundles: Bund
         assert "has intervals of" in found.stdout
     else:
         assert "otherwise than the chain" in found.stdout
+
+
+def test_the_policy_beside_a_chain_that_names_it_is_the_one(bundles: Bundles) -> None:
+    """Only the first session's entry has the text; the second one's names it."""
+    bundle = bundles.write(identify=False, token=OTHER)
+    opened = [line for line in (bundle / "chain.jsonl").read_text().splitlines() if "session_opened" in line]
+    assert ["first_threshold_s" in line for line in opened] == [False]
+    assert verify(bundle).returncode == 0
+    policy = (bundle / "policy.toml").read_text()
+    assert policy == POLICY
+    (bundle / "policy.toml").write_text(policy + "# another\n")
+    found = verify(bundle)
+    assert found.returncode == 1
+    assert "policy.toml is not the policy that the chain says was pinned" in found.stdout
 
 
 def test_an_older_checkpoint_does_not_vouch_for_the_end(bundles: Bundles, tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ class Recording:
     """A ledger on `connection` that remembers what it acknowledged."""
 
     signed_seq = 0
+    policies: frozenset[str] = frozenset()
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         origin = reads.origin(connection)

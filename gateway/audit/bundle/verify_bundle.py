@@ -124,8 +124,11 @@ def check_session(bundle: Json, chain: list[Json]) -> Iterator[str]:
         for data in standing.values():
             if {key: value for key, value in data.items() if key != "patient"} not in rows:
                 yield f"session.json has {data['increment']} otherwise than the chain"
-    with (HERE / "policy.toml").open("rb") as file:
-        policy = tomllib.load(file)
+    text = (HERE / "policy.toml").read_bytes()
+    pinned = [json.loads(entry["body"])["policy"] for entry in shown if entry["kind"] == "fact"]
+    if {text.decode(), f"sha256:{hashlib.sha256(text).hexdigest()}"}.isdisjoint(pinned):
+        yield "policy.toml is not the policy that the chain says was pinned"
+    policy = tomllib.loads(text.decode())
     for index, data in sorted(increments.items()):
         yield from check_increment(index, data, policy)
 

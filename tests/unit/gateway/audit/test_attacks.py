@@ -4,6 +4,7 @@ Each attack is made 50 times at seeded places, skilfully: triggers are dropped a
 is hashed anew where it says so. The key is out of the attacker's reach.
 """
 
+import hashlib
 import random
 import shutil
 import sqlite3
@@ -193,6 +194,20 @@ def claim_old(connection: sqlite3.Connection, chance: random.Random, last_seq: i
             pass
 
 
+def change_policy(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """Another policy lies under the name that entries give; or under its own, which nobody gives; or it is gone."""
+    (text,) = connection.execute("SELECT text FROM policy").fetchone()
+    other = text.replace("= 960", f"= {chance.randrange(60, 960)}")
+    match chance.randrange(3):
+        case 0:
+            connection.execute("UPDATE policy SET text = ?", (other,))
+        case 1:
+            name = f"sha256:{hashlib.sha256(other.encode()).hexdigest()}"
+            connection.execute("UPDATE policy SET name = ?, text = ?", (name, other))
+        case _:
+            connection.execute("DELETE FROM policy")
+
+
 def cut_off(connection: sqlite3.Connection, after_seq: int) -> None:
     gone = "SELECT outbox_id FROM outbox WHERE seq > ?"
     connection.execute(f"DELETE FROM waiting WHERE outbox_id IN ({gone})", (after_seq,))
@@ -212,7 +227,19 @@ def note_observed(connection: sqlite3.Connection) -> None:
          WHERE body GLOB '{"fact":"units_observed"*' GROUP BY 1""")
 
 
-ATTACKS: tuple[Attack, ...] = (edit, delete, insert, reorder, truncate, roll_back, rechain, hide, misplace, claim_old)
+ATTACKS: tuple[Attack, ...] = (
+    edit,
+    delete,
+    insert,
+    reorder,
+    truncate,
+    roll_back,
+    rechain,
+    hide,
+    misplace,
+    claim_old,
+    change_policy,
+)
 
 
 def test_a_ledger_that_nobody_touched_is_sound(victim: Victim) -> None:

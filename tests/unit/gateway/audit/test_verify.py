@@ -14,7 +14,7 @@ from gateway.audit.rederive import Rederiver
 from gateway.audit.report import AuditProblem
 from gateway.audit.stream import RawEntry, stream, transactions
 from gateway.audit.verify import verify
-from gateway.ledger import index
+from gateway.ledger import index, policies
 from gateway.ledger.batch import OutboxRow
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerUnavailable, TargetExists
@@ -49,6 +49,7 @@ def problems(entries: list[RawEntry]) -> list[AuditProblem]:
     row = f"INSERT OR IGNORE INTO entry ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
     connection.executemany(row, map(msgspec.structs.astuple, entries))
     index.make(connection)
+    policies.make(connection)
     rederiver = Rederiver(connection)
     return [problem for group in transactions(entries) for problem in rederiver.take(group)]
 

@@ -68,6 +68,7 @@ class Store(Protocol):
     head: Head
     salt: bytes
     signed_seq: int
+    policies: frozenset[str]
 
     async def commit(self, batch: Batch) -> None:
         """Commits all of the batch."""
@@ -90,7 +91,7 @@ class Story:
         """One transaction: facts learned at `minute`, every busy unit being observed up to it."""
         now_us = at(minute)
         self._observed.update(dict.fromkeys((*self._state.watched, *observing), now_us))
-        transaction = Transaction(self._ledger.head, now_us)
+        transaction = Transaction(self._ledger.head, now_us, self._ledger.policies)
         self._state, step = advance(self._state, facts, self._observed, now_us, lambda: next(self._tokens))
         self._recorder.facts(transaction, step.facts)
         watched = {unit for outcome in step.outcomes for unit in outcome.record.watched} | set(observing)

@@ -29,7 +29,7 @@ class Minutes:
 
     def add(self, facts: Sequence[AnyFact]) -> None:
         """One transaction."""
-        transaction = Transaction(self._head, self.now_us)
+        transaction = Transaction(self._head, self.now_us, ())
         for fact in facts:
             transaction.record(EntryKind.FACT, "", encode_fact(fact))
         batch: Batch = transaction.batch()
