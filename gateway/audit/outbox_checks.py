@@ -1,4 +1,7 @@
-"""Checks of the outbox: its rows are as committed, and their messages match the entries of the chain."""
+"""Checks of the outbox: its rows are as committed, and their messages match the entries of the chain.
+
+A message that the broker has taken and nobody follows has no bytes any more: it is not sent again.
+"""
 
 import sqlite3
 from collections.abc import Container, Iterator
@@ -12,6 +15,8 @@ from gateway.ledger.bodies import SetAsideBody, event_of, sealed, without_patien
 from gateway.ledger.entry import EntryKind, seal
 
 _PUBLISHING = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE, EntryKind.STATUS)
+# Not by a join with the view, of which SQLite would make a table first.
+_BYTES = "(SELECT payload FROM message WHERE message.outbox_id = outbox.outbox_id)"
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -29,8 +34,8 @@ def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Au
     marks = ", ".join("?" * len(_PUBLISHING))
     # Messages are joined by their entry and by id, for an entry may cause several.
     query = f"""
-        SELECT entry.seq, entry.body, outbox.event_id, outbox.payload
-          FROM entry LEFT JOIN outbox ON outbox.event_id = json_extract(entry.body, '$.event.id')
+        SELECT entry.seq, entry.body, event_id, {_BYTES}
+          FROM entry LEFT JOIN outbox ON event_id = json_extract(entry.body, '$.event.id')
          WHERE kind IN ({marks}) AND json_valid(entry.body) ORDER BY entry.seq"""
     for seq, body, event_id, payload in connection.execute(query, _PUBLISHING):
         yield from _compare(seq, body, event_id, payload, gone)
@@ -66,31 +71,31 @@ def receipt_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
 def _sent_problems(connection: sqlite3.Connection, salt: bytes, carried: SetAsideBody) -> Iterator[AuditProblem]:
     """Messages that were carried over from a damaged ledger without their entries, and do not match their seal."""
     for message_id, sealed_as in carried.sent.items():
-        row = connection.execute("SELECT payload FROM outbox WHERE event_id = ?", (message_id,)).fetchone()
-        if row is None or seal(salt, row[0]) != sealed_as:
+        row = connection.execute("SELECT payload FROM message WHERE event_id = ?", (message_id,)).fetchone()
+        if row is None or (row[0] is not None and seal(salt, row[0]) != sealed_as):
             yield AuditProblem(Area.MESSAGE, carried.carried + 1, f"message {message_id} is not what was carried over")
 
 
 def _sealed_problems(connection: sqlite3.Connection, salt: bytes, gone: Container[str]) -> Iterator[AuditProblem]:
     """Messages of charges, in any notation, that are missing or do not match the seal in their entry."""
-    query = """
-        SELECT entry.seq, sealed.key, sealed.value, payload
-          FROM entry, json_each(iif(json_valid(body), body, '{}'), '$.sent') AS sealed
-          LEFT JOIN outbox ON outbox.event_id = sealed.key AND outbox.seq = entry.seq
+    query = f"""
+        SELECT entry.seq, sealed.key, sealed.value, outbox_id, {_BYTES}
+          FROM entry, json_each(iif(json_valid(body), body, '{{}}'), '$.sent') AS sealed
+          LEFT JOIN outbox ON event_id = sealed.key AND outbox.seq = entry.seq
          WHERE kind = 'charge' ORDER BY entry.seq"""
-    for seq, message_id, sealed_as, payload in connection.execute(query):
+    for seq, message_id, sealed_as, outbox_id, payload in connection.execute(query):
         if message_id in gone:
             continue
-        if payload is None:
+        if outbox_id is None:
             yield AuditProblem(Area.MESSAGE, seq, f"its message {message_id} is missing")
-        elif seal(salt, payload) != sealed_as:
+        elif payload is not None and seal(salt, payload) != sealed_as:
             yield AuditProblem(Area.MESSAGE, seq, f"message {message_id} is not what its entry sealed")
 
 
 def _unsealed_problems(connection: sqlite3.Connection, carried: Container[str]) -> Iterator[AuditProblem]:
     """Messages on charge topics whose entry has neither their seal nor their event; `carried` ids have seals."""
     query = """
-        SELECT outbox.seq, event_id FROM outbox LEFT JOIN entry USING (seq)
+        SELECT message.seq, event_id FROM message LEFT JOIN entry USING (seq)
          WHERE topic GLOB '*/charge/*' AND json_valid(body)
            AND event_id IS NOT json_extract(body, '$.event.id')
            AND event_id NOT IN (SELECT key FROM json_each(body, '$.sent'))"""
@@ -102,15 +107,23 @@ def _unsealed_problems(connection: sqlite3.Connection, carried: Container[str]) 
 def _row_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
     query = """
         SELECT outbox_id, seq, event_id, topic, payload, retain, content_type, digest,
-               (SELECT max(seq) FROM entry) FROM outbox ORDER BY outbox_id"""
+               outbox_id IN (SELECT outbox_id FROM waiting) OR outbox_id IN (SELECT outbox_id FROM delivery),
+               (SELECT max(seq) FROM entry) FROM message ORDER BY outbox_id"""
     expected_id = 1
-    for outbox_id, seq, event_id, topic, payload, retain, content_type, digest, last_seq in connection.execute(query):
+    for outbox_id, seq, event_id, topic, payload, retain, content_type, digest, needed, last_seq in connection.execute(
+        query
+    ):
         if outbox_id != expected_id:
             yield AuditProblem(Area.MESSAGE, seq, f"outbox rows {expected_id} to {outbox_id - 1} are missing")
         expected_id = outbox_id + 1
-        row = OutboxRow(outbox_id, event_id, topic, payload, bool(retain), content_type)
-        if reads.message_digest(row) != digest:
-            yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} is not what was committed")
+        if topic is None:
+            yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} goes nowhere")
+        elif payload is not None:
+            row = OutboxRow(outbox_id, event_id, topic, payload, bool(retain), content_type)
+            if reads.message_digest(row) != digest:
+                yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} is not what was committed")
+        elif needed:
+            yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} may have to be sent, and its bytes are missing")
         if not 0 < seq <= (last_seq or 0):
             yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} belongs to no entry")
 
@@ -125,10 +138,10 @@ def _compare(
         name = msgspec.json.decode(event, type=_Named).id
         if name in gone:
             return
-        if event_id is None or payload is None:
+        if event_id is None:
             if not sealed(body):  # otherwise the messages in `sent` were sent, and the event need not be
                 yield AuditProblem(Area.MESSAGE, seq, f"its message {name} is missing")
-        elif payload != event and without_patient(payload) != without_patient(event):
+        elif payload is not None and payload != event and without_patient(payload) != without_patient(event):
             yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} says something else than its entry")
     except msgspec.DecodeError as error:
         yield AuditProblem(Area.MESSAGE, seq, f"its message cannot be read: {error}")

@@ -54,7 +54,7 @@ class SetAsideBody(msgspec.Struct, frozen=True, omit_defaults=True):
     missing: int = 0  # number of entries lost, as far as is known; at least 1 if unknown
     lost_since_us: int = 0  # when the last entry before the first lost one was recorded; 0: from the beginning
     lost: tuple[str, ...] = ()  # ids of messages that were lost, though their entries were carried over
-    sent: dict[str, str] = {}  # messages of entries that were lost: id -> seal
+    sent: dict[str, str] = {}  # messages of entries that were lost: id -> seal, "" if its bytes were gone
 
     @property
     def lost_any(self) -> bool:

@@ -10,7 +10,7 @@ lost. All of this is one transaction, with the new ledger's origin: a gateway th
 
 import logging
 import sqlite3
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from gateway.ledger.bodies import (
 from gateway.ledger.entry import Entry, EntryKind, Head, append, seal, subject_of
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.reads import LedgerOrigin
-from gateway.ledger.writes import insert_detail, insert_entry
+from gateway.ledger.writes import insert_detail, insert_entry, insert_outbox_row, insert_payload
 from gateway.messages.identity import Identity
 from gateway.session.facts import SessionOpened
 
@@ -37,7 +37,8 @@ _log = logging.getLogger("capgate.ledger")
 
 _PAGE = 500
 _BLIND = 100_000  # how many row numbers past the last readable row are tried, where the last number is unknown
-_OUTBOX = ("event_id", "topic", "payload", "retain", "content_type", "digest", "seq")
+_OUTBOX = ("seq", "event_id", "topic", "payload", "retain", "content_type", "digest")
+_DESTINATION = ("topic", "retain", "content_type")
 _IDENTITY = (*Identity.__struct_fields__, "version")
 _DETAIL = ("subject", "about", "name", "body", "digest")
 _RENUMBERED = ("kind", "old", "old_authority", "new", "authority")
@@ -164,17 +165,15 @@ class _Carried:
         sent: dict[str, str] = {}
         known: dict[int, int] = {}  # old outbox_id -> new one
         followed = {row[0]: row[1:] for row in _rows(source, "delivery", "outbox_id", ("key", "awaited"))}
-        for outbox_id, *fields in _rows(source, "outbox", "outbox_id", _OUTBOX):
-            *message, old_seq = fields
-            try:
-                row = reads.outbox_row(outbox_id, *message)
-            except (LedgerDamaged, TypeError, AttributeError):
-                continue
+        taken = {row[1] for row in _rows(source, "attempt", "attempt_id", ("outbox_id", "delivered")) if row[2]}
+        for old_seq, row, digest in _messages(source, taken - followed.keys()):
             if old_seq in self.lost:
-                sent[row.event_id] = seal(self._salt, row.payload)
-            known[outbox_id] = self._message(old_seq, row, message[-1])
-            if outbox_id in followed:
-                values = (known[outbox_id], *followed[outbox_id])
+                sent[row.event_id] = seal(self._salt, row.payload) if digest else ""
+            known[row.outbox_id] = outbox_id = insert_outbox_row(self._connection, old_seq, row)
+            if digest:
+                insert_payload(self._connection, outbox_id, row.payload, digest)
+            if row.outbox_id in followed:
+                values = (outbox_id, *followed[row.outbox_id])
                 self._connection.execute("INSERT INTO delivery (outbox_id, key, awaited) VALUES (?, ?, ?)", values)
         self._history(source, known)
         self._identities(source)
@@ -208,13 +207,6 @@ class _Carried:
         """Append the entry that records what was carried over."""
         entry, self.head = append(self.head, created_us, EntryKind.STATUS, "", encode_body(body).decode())
         insert_entry(self._connection, entry)
-
-    def _message(self, seq: int, row: OutboxRow, digest: str) -> int:
-        query = """
-            INSERT INTO outbox (seq, event_id, topic, payload, retain, content_type, digest)
-            VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING outbox_id"""
-        values = (seq, row.event_id, row.topic, row.payload, int(row.retain), row.content_type, digest)
-        return self._connection.execute(query, values).fetchone()[0]
 
     def _history(self, source: sqlite3.Connection, known: dict[int, int]) -> None:
         """Insert attempts, receipts and orders in the order of time; the triggers derive from them what waits."""
@@ -266,6 +258,28 @@ def _verified(source: sqlite3.Connection, origin: LedgerOrigin) -> Generator[Ent
         if follows and append(claimed, entry.recorded_us, entry.kind, entry.session, entry.body)[0] == entry:
             before = entry
             yield entry
+
+
+def _messages(source: sqlite3.Connection, gone: Container[int]) -> Iterator[tuple[int, OutboxRow, str]]:
+    """The messages whose digest fits, each with the number of its entry and the digest.
+
+    Of `gone` the broker has taken everything that was to be sent: without bytes they have the digest "".
+    """
+    destinations = {row[0]: row[1:] for row in _rows(source, "destination", "destination", _DESTINATION)}
+    placed = "destination" in _names(source, "outbox")
+    for outbox_id, seq, event_id, *rest in _rows(source, "outbox", "outbox_id", (*_OUTBOX, *["destination"] * placed)):
+        topic, payload, retain, content_type, digest = rest[:5]
+        if placed and rest[5] is not None:
+            topic, retain, content_type = destinations.get(rest[5], (None, 0, ""))
+            query = "SELECT payload, digest FROM payload WHERE outbox_id"
+            payload, digest = next(iter(_row(source, query, outbox_id)), (None, ""))
+        try:
+            if payload is None and topic is not None and outbox_id in gone:
+                yield seq, OutboxRow(outbox_id, event_id, topic, b"", bool(retain), content_type), ""
+            else:
+                yield seq, reads.outbox_row(outbox_id, event_id, topic, payload, retain, content_type, digest), digest
+        except (LedgerDamaged, TypeError, AttributeError):
+            continue
 
 
 def _rows(source: sqlite3.Connection, table: str, key: str, columns: Sequence[str]) -> Iterator[_Row]:

@@ -130,7 +130,7 @@ def unsettled(connection: sqlite3.Connection) -> list[Unsettled]:
     """Every message that the engine has not accepted, oldest first."""
     query = """
         SELECT unsettled.key, topic, state, recorded_us, sends, last_us, coalesce(code, ''), coalesce(text, '')
-          FROM unsettled JOIN outbox USING (outbox_id) JOIN entry USING (seq)
+          FROM unsettled JOIN message USING (outbox_id) JOIN entry USING (seq)
           LEFT JOIN receipt ON receipt.seq =
                (SELECT max(seq) FROM receipt WHERE receipt.key = unsettled.key AND NOT (accepted OR stored))
           LEFT JOIN receipt_text ON receipt_text.seq = receipt.seq
@@ -155,7 +155,7 @@ def rejected(connection: sqlite3.Connection, after: int, code: str | None, limit
 def followed(connection: sqlite3.Connection, key: str) -> Followed | None:
     """The message of that key; None if there is none that is followed."""
     query = """
-        SELECT seq, topic, delivery.awaited, state FROM delivery JOIN outbox USING (outbox_id)
+        SELECT seq, topic, delivery.awaited, state FROM delivery JOIN message USING (outbox_id)
           LEFT JOIN unsettled USING (outbox_id) WHERE delivery.key = ? ORDER BY outbox_id LIMIT 1"""
     row = connection.execute(query, (key,)).fetchone()
     if row is None:
@@ -167,7 +167,7 @@ def followed(connection: sqlite3.Connection, key: str) -> Followed | None:
 def followed_up_to(connection: sqlite3.Connection, last: Followed) -> list[str]:
     """Keys of the pending and stored messages on the same topic that were recorded before `last`."""
     query = """
-        SELECT unsettled.key FROM unsettled JOIN outbox USING (outbox_id)
+        SELECT unsettled.key FROM unsettled JOIN message USING (outbox_id)
          WHERE topic = ? AND seq < ? AND state IN ('pending', 'stored') AND sends > 0 ORDER BY outbox_id"""
     return [key for (key,) in connection.execute(query, (last.topic, last.seq))]
 
@@ -215,7 +215,7 @@ def due_again(
     since = f"last_us + min(:longest, :first * (1 << min(max(sends - 1, 0), {_MOST_DOUBLINGS})))"
     rest = f"""state = 'pending' AND sends > 0 AND {since} <= :now"""
     query = f"""
-        SELECT {_ROW} FROM outbox JOIN (
+        SELECT {_ROW} FROM message JOIN (
             SELECT outbox_id, last_us FROM unsettled
              WHERE state IN ('pending', 'ordered') AND (sends = 0 OR last_us < :forgotten)
                 OR last_us < :frontier AND {rest}
@@ -233,7 +233,7 @@ def due_again(
 def still_to_send(connection: sqlite3.Connection, outbox_id: int) -> OutboxRow | None:
     """The row, if it waits for the broker, or for a receipt, or for being sent again."""
     query = f"""
-        SELECT {_ROW} FROM outbox LEFT JOIN unsettled USING (outbox_id)
+        SELECT {_ROW} FROM message LEFT JOIN unsettled USING (outbox_id)
          WHERE outbox_id = ? AND (state IN ('pending', 'ordered') OR outbox_id IN (SELECT outbox_id FROM waiting))"""
     row = connection.execute(query, (outbox_id,)).fetchone()
     return None if row is None else reads.outbox_row(*row)
@@ -266,7 +266,7 @@ def _events(connection: sqlite3.Connection, key: str) -> Iterator[DeliveryEvent]
 
 def payload(connection: sqlite3.Connection, key: str) -> bytes | None:
     """The message's bytes, which hold patient data."""
-    query = "SELECT payload FROM outbox JOIN delivery USING (outbox_id) WHERE key = ? ORDER BY outbox_id LIMIT 1"
+    query = "SELECT payload FROM message JOIN delivery USING (outbox_id) WHERE key = ? ORDER BY outbox_id LIMIT 1"
     row = connection.execute(query, (key,)).fetchone()
     return None if row is None else row[0]
 

@@ -268,7 +268,7 @@ def waiting(connection: sqlite3.Connection, after: int, limit: int) -> list[Outb
     """
     query = """
         SELECT outbox_id, event_id, topic, payload, retain, content_type, digest
-          FROM waiting JOIN outbox USING (outbox_id)
+          FROM waiting JOIN message USING (outbox_id)
          WHERE outbox_id > ? ORDER BY outbox_id LIMIT ?"""
     return [outbox_row(*fields) for fields in connection.execute(query, (after, limit))]
 
@@ -296,9 +296,17 @@ def message_digest(message: OutboxMessage | OutboxRow) -> str:
 
 
 def outbox_row(
-    outbox_id: int, event_id: str, topic: str, payload: bytes, retain: int, content_type: str, stored_digest: str
+    outbox_id: int,
+    event_id: str,
+    topic: str | None,
+    payload: bytes | None,
+    retain: int,
+    content_type: str,
+    stored_digest: str,
 ) -> OutboxRow:
-    """The row of these columns. Raises LedgerDamaged if it does not match its digest."""
+    """The row of these columns. Raises LedgerDamaged if it has no bytes or does not match its digest."""
+    if topic is None or payload is None:
+        raise LedgerDamaged(f"outbox row {outbox_id} lacks what is to be sent")
     row = OutboxRow(outbox_id, event_id, topic, payload, bool(retain), content_type)
     if message_digest(row) != stored_digest:
         raise LedgerDamaged(f"outbox row {outbox_id} is not what was committed")

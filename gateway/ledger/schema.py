@@ -1,11 +1,13 @@
 """The tables of the ledger and the numbered migrations that lead to them.
 
-`entry` is the hash chain. `outbox` holds the messages to publish and `attempt` the broker's answer to each publish;
+`entry` is the hash chain. `outbox` lists the messages to publish, `destination` has their topics and `attempt` the
+broker's answer to each publish. `payload` has the bytes of messages that wait for the broker or are followed to the
+engine; those of others are deleted once the broker has taken them. The view `message` joins these tables.
 `waiting` names the outbox rows without a delivered attempt and is maintained by triggers, so that finding work costs
 the same with ten rows or a million. `identity` has the patients' identifiers and `renumbered` the numbers that the EHR
 changed, `detail` what is stated of a visit, an order or a charge beside that; they and `receipt_text` are the only
 tables whose rows may be deleted by people. `origin` has one row.
-`checkpoint` holds signed heads of the chain.
+`checkpoint` holds signed heads of the chain, `policy` the text of each policy by the name that entries give it.
 
 `delivery` names the messages that are followed to the engine, by the key that receipts name; `receipt` has the engine's
 receipts, `receipt_text` their free text (which may name a patient, so it may be deleted), `resend` people's orders to
@@ -15,7 +17,6 @@ triggers.
 `concern` indexes facts by the cap, unit, patient or session that they concern, and processed messages by seal;
 `observed` has the newest entry with how far each unit is observed; `session_state` has the sessions that are not done.
 They are derived from the entries, written with them, and can be rebuilt.
-`policy` has the text of each policy by the name that entries give it.
 `row_count` has the number of rows waiting, and unsettled in each state.
 
 Triggers keep the ledger append-only, so that the rule binds every program that opens the file.
@@ -166,6 +167,51 @@ def m0007_policy(db: Database) -> None:
     _refuse(db, "policy", "UPDATE")
     _refuse(db, "policy", "DELETE")
     policies.make(db.conn)
+
+
+@MIGRATIONS()
+def m0008_payload(db: Database) -> None:
+    """The bytes of messages for as long as they may have to be sent, and where these go by number.
+
+    The rows of before stay as they are: what they say stands in themselves, and they have no destination.
+    """
+    columns = {"destination": int, "topic": str, "retain": int, "content_type": str}
+    db.table("destination").create(columns, pk="destination", not_null=columns, strict=True)
+    db.conn.execute("CREATE UNIQUE INDEX destination_by_topic ON destination (topic, retain, content_type)")
+    db.conn.execute("ALTER TABLE outbox ADD COLUMN destination INTEGER REFERENCES destination (destination)")
+    columns = {"outbox_id": int, "payload": bytes, "digest": str}  # the digest is of all that is sent
+    outbox = [("outbox_id", "outbox", "outbox_id")]
+    db.table("payload").create(columns, pk="outbox_id", not_null=columns, foreign_keys=outbox, strict=True)
+    for deed in ("UPDATE", "DELETE"):
+        _refuse(db, "destination", deed)
+    _refuse(db, "payload", "UPDATE")
+    db.conn.execute("""
+        CREATE TRIGGER payload_no_delete BEFORE DELETE ON payload
+        WHEN EXISTS (SELECT 1 FROM waiting WHERE outbox_id = OLD.outbox_id)
+          OR EXISTS (SELECT 1 FROM delivery WHERE outbox_id = OLD.outbox_id)
+        BEGIN SELECT RAISE(ABORT, 'DELETE of payload is refused: the message may have to be sent'); END""")
+    db.conn.execute("DROP TRIGGER attempt_delivers")
+    db.conn.execute("""
+        CREATE TRIGGER attempt_delivers AFTER INSERT ON attempt WHEN NEW.delivered
+        BEGIN
+            DELETE FROM waiting WHERE outbox_id = NEW.outbox_id;
+            DELETE FROM payload WHERE outbox_id = NEW.outbox_id
+               AND NOT EXISTS (SELECT 1 FROM delivery WHERE outbox_id = NEW.outbox_id);
+        END""")
+    of_either = ", ".join(
+        f"iif(outbox.destination IS NULL, outbox.{name}, {table}.{name}) AS {name}"
+        for table, name in (
+            ("destination", "topic"),
+            ("payload", "payload"),
+            ("destination", "retain"),
+            ("destination", "content_type"),
+            ("payload", "digest"),
+        )
+    )
+    db.conn.execute(f"""
+        CREATE VIEW message AS SELECT outbox.outbox_id, seq, event_id, {of_either}
+          FROM outbox LEFT JOIN destination ON destination.destination = outbox.destination
+                      LEFT JOIN payload ON payload.outbox_id = outbox.outbox_id""")
 
 
 def _number(db: Database) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import msgspec
 
 from gateway.ledger import index, reads
-from gateway.ledger.batch import Attempt, Batch, OutboxMessage, ReceiptRow, SessionDue
+from gateway.ledger.batch import Attempt, Batch, OutboxMessage, OutboxRow, ReceiptRow, SessionDue
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, follow
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
@@ -82,6 +82,27 @@ def insert_entry(connection: sqlite3.Connection, entry: Entry) -> None:
     )
 
 
+def insert_outbox_row(connection: sqlite3.Connection, seq: int, message: OutboxMessage | OutboxRow) -> int:
+    """List a message to be published because of entry `seq`, and return its number; its bytes stand by themselves."""
+    to = (message.topic, int(message.retain), message.content_type)
+    insert = """
+        INSERT INTO outbox (seq, event_id, destination, topic, payload, retain, content_type, digest)
+        SELECT ?, ?, destination, '', x'', 0, '', '' FROM destination
+         WHERE topic = ? AND retain = ? AND content_type = ? RETURNING outbox_id"""
+    values = (seq, message.event_id, *to)
+    if (inserted := connection.execute(insert, values).fetchone()) is None:
+        connection.execute("INSERT INTO destination (topic, retain, content_type) VALUES (?, ?, ?)", to)
+        inserted = connection.execute(insert, values).fetchone()
+    return inserted[0]
+
+
+def insert_payload(connection: sqlite3.Connection, outbox_id: int, payload: bytes, digest: str) -> None:
+    """Keep a message's bytes until it need not be sent any more; within a transaction of the caller's."""
+    connection.execute(
+        "INSERT INTO payload (outbox_id, payload, digest) VALUES (?, ?, ?)", (outbox_id, payload, digest)
+    )
+
+
 def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> None:
     if follow(reads.head(connection, origin), batch.entries) != batch.head:
         raise ChainBroken(f"the batch ends at entry {batch.head.seq}, not at its stated head")
@@ -122,29 +143,17 @@ def transaction(connection: sqlite3.Connection) -> Generator[None]:
 
 def _insert_message(connection: sqlite3.Connection, message: OutboxMessage) -> None:
     digest = reads.message_digest(message)
-    held = connection.execute("SELECT digest FROM outbox WHERE event_id = ?", (message.event_id,)).fetchone()
+    held = connection.execute("SELECT digest FROM message WHERE event_id = ?", (message.event_id,)).fetchone()
     if held is not None and message.event_id in reads.sent_before(connection):
         return  # the message was carried over from a damaged ledger without its entry: it was sent already
-    if held == (digest,):
+    if held in ((digest,), (None,)):  # None: it was sent, and its bytes are gone
         raise DuplicateEvent(f"event {message.event_id} is in the outbox already")
     if held is not None:
         raise ConflictingEvent(f"event {message.event_id} is in the outbox already, with other content")
-    values = (
-        message.seq,
-        message.event_id,
-        message.topic,
-        message.payload,
-        int(message.retain),
-        message.content_type,
-        digest,
-    )
-    inserted = connection.execute(
-        "INSERT INTO outbox (seq, event_id, topic, payload, retain, content_type, digest) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        " RETURNING outbox_id",
-        values,
-    ).fetchone()
+    outbox_id = insert_outbox_row(connection, message.seq, message)
+    insert_payload(connection, outbox_id, message.payload, digest)
     if message.key:
-        followed = (inserted[0], message.key, int(message.awaited))
+        followed = (outbox_id, message.key, int(message.awaited))
         connection.execute("INSERT INTO delivery (outbox_id, key, awaited) VALUES (?, ?, ?)", followed)
 
 

@@ -13,7 +13,7 @@ def audit(path: Path, acknowledged: Iterable[int]) -> int:
     connection = sqlite3.connect(path)
     try:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'origin'").fetchone():
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'message'").fetchone():
             assert not list(acknowledged), "acknowledged entries in a ledger without tables"
             return 0
         return _audit_content(connection, acknowledged)
@@ -31,14 +31,20 @@ def _audit_content(connection: sqlite3.Connection, acknowledged: Iterable[int]) 
     assert len(entries) % ENTRIES == 0, "half a batch of entries"
 
     ends = list(range(ENTRIES, len(entries) + 1, ENTRIES))
-    messages = connection.execute("SELECT seq, event_id, payload FROM outbox ORDER BY outbox_id").fetchall()
-    assert messages == [(end, f"{end}-{form}", b"%d" % end * 50) for end in ends for form in ("json", "hl7")]
+    messages = connection.execute("SELECT seq, event_id, topic FROM message ORDER BY outbox_id").fetchall()
+    assert messages == [
+        (end, f"{end}-{form}", f"capgate/v1/site/ehr/gw/{form}") for end in ends for form in ("json", "hl7")
+    ]
     subjects = connection.execute("SELECT subject FROM identity ORDER BY subject").fetchall()
     assert subjects == [(f"{end:016x}",) for end in ends]
     undelivered = connection.execute(
         "SELECT outbox_id FROM outbox EXCEPT SELECT outbox_id FROM attempt WHERE delivered ORDER BY 1"
     ).fetchall()
     assert connection.execute("SELECT outbox_id FROM waiting ORDER BY 1").fetchall() == undelivered
+    query = "SELECT outbox_id, payload.payload, seq FROM payload JOIN outbox USING (outbox_id) ORDER BY outbox_id"
+    kept = connection.execute(query).fetchall()
+    assert [(outbox_id,) for outbox_id, _, _ in kept] == undelivered, "the bytes of what waits, and no others"
+    assert all(payload == b"%d" % seq * 50 for _, payload, seq in kept)
     audit_chain(connection)
     return len(entries)
 

@@ -150,7 +150,7 @@ async def test_a_patient_is_named_in_what_the_ehr_reads_and_nowhere_else(tmp_pat
     }
 
     with closing(sqlite3.connect(gateway.ledger)) as ledger:
-        ids = ledger.execute("SELECT event_id, topic FROM outbox").fetchall()
+        ids = ledger.execute("SELECT event_id, topic FROM message").fetchall()
         chain = ledger.execute("SELECT body FROM entry").fetchall()
     ids += [(json.loads(each.payload)["id"],) for each in messages if each.topic.endswith("/json")]
     places = {

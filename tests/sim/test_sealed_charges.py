@@ -17,33 +17,36 @@ COLUMNS = "outbox_id, event_id, topic, payload, retain, content_type"
 
 def rewritten(connection: sqlite3.Connection, ending: str, change: Callable[[bytes], bytes]) -> None:
     """The first message on a topic that ends so says something else, with the digest to match."""
-    query = f"SELECT {COLUMNS} FROM outbox WHERE topic GLOB ? ORDER BY outbox_id LIMIT 1"
+    query = f"SELECT {COLUMNS} FROM message WHERE topic GLOB ? ORDER BY outbox_id LIMIT 1"
     outbox_id, event_id, topic, payload, retain, content_type = connection.execute(query, (f"*{ending}",)).fetchone()
     row = OutboxRow(outbox_id, event_id, topic, change(payload), bool(retain), content_type)
-    update = "UPDATE outbox SET payload = ?, digest = ? WHERE outbox_id = ?"
+    update = "UPDATE payload SET payload = ?, digest = ? WHERE outbox_id = ?"
     connection.execute(update, (row.payload, reads.message_digest(row), outbox_id))
 
 
 def doubled(connection: sqlite3.Connection) -> None:
     """A second charge of the same entry, under a key of its own."""
-    query = f"SELECT seq, {COLUMNS} FROM outbox WHERE topic GLOB '*/charge/hl7' LIMIT 1"
+    query = f"SELECT seq, {COLUMNS} FROM message WHERE topic GLOB '*/charge/hl7' LIMIT 1"
     seq, _, event_id, topic, payload, retain, content_type = connection.execute(query).fetchone()
     (last,) = connection.execute("SELECT max(outbox_id) FROM outbox").fetchone()
     row = OutboxRow(last + 1, f"{event_id}Z", topic, payload, bool(retain), content_type)
     digest = reads.message_digest(row)
-    insert = "INSERT INTO outbox (seq, event_id, topic, payload, retain, content_type, digest) VALUES (?,?,?,?,?,?,?)"
-    connection.execute(insert, (seq, row.event_id, topic, payload, retain, content_type, digest))
+    insert = """
+        INSERT INTO outbox (seq, event_id, topic, payload, retain, content_type, digest, destination)
+        SELECT ?, ?, '', x'', 0, '', '', destination FROM destination WHERE topic = ?"""
+    connection.execute(insert, (seq, row.event_id, topic))
+    connection.execute("INSERT INTO payload VALUES (?, ?, ?)", (last + 1, payload, digest))
     connection.execute("INSERT OR IGNORE INTO waiting VALUES (?)", (last + 1,))
 
 
 def removed(connection: sqlite3.Connection) -> None:
     """A charge is gone, and the ids behind it moved up."""
-    query = "SELECT outbox_id FROM outbox WHERE topic GLOB '*/charge/hl7' LIMIT 1"
+    query = "SELECT outbox_id FROM message WHERE topic GLOB '*/charge/hl7' LIMIT 1"
     (outbox_id,) = connection.execute(query).fetchone()
     connection.execute("PRAGMA foreign_keys = off")
-    for table in ("waiting", "delivery", "unsettled", "attempt", "outbox"):
+    for table in ("waiting", "delivery", "unsettled", "attempt", "payload", "outbox"):
         connection.execute(f"DELETE FROM {table} WHERE outbox_id = ?", (outbox_id,))
-    for table in ("waiting", "delivery", "unsettled", "attempt", "outbox"):
+    for table in ("waiting", "delivery", "unsettled", "attempt", "payload", "outbox"):
         ids = connection.execute(f"SELECT DISTINCT outbox_id FROM {table} WHERE outbox_id > ? ORDER BY 1", (outbox_id,))
         for (each,) in ids.fetchall():
             connection.execute(f"UPDATE {table} SET outbox_id = outbox_id - 1 WHERE outbox_id = ?", (each,))

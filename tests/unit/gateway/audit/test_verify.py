@@ -188,8 +188,12 @@ INCREMENT = "(SELECT seq FROM entry WHERE kind = 'increment' ORDER BY seq LIMIT 
     [
         (f"DELETE FROM outbox WHERE seq = {INCREMENT} AND event_id LIKE 'AAAAAAAA1%'", "is missing"),
         (f"DELETE FROM outbox WHERE seq = {INCREMENT}", "rows"),
-        ("UPDATE outbox SET payload = CAST(payload || ' ' AS BLOB) WHERE outbox_id = 9", "is not what was committed"),
-        ("UPDATE outbox SET topic = topic || 'x' WHERE outbox_id = 9", "is not what was committed"),
+        ("UPDATE payload SET payload = CAST(payload || ' ' AS BLOB) WHERE outbox_id = 9", "is not what was committed"),
+        ("DELETE FROM payload WHERE outbox_id = 9", "may have to be sent, and its bytes are missing"),
+        ("UPDATE destination SET topic = topic || 'x'", "is not what was committed"),
+        ("UPDATE outbox SET destination = destination % 2 + 1 WHERE outbox_id = 9", "is not what was committed"),
+        ("UPDATE outbox SET destination = 77 WHERE outbox_id = 9", "goes nowhere"),
+        ("UPDATE outbox SET destination = NULL WHERE outbox_id = 9", "is not what was committed"),
         ("UPDATE outbox SET seq = 5000 WHERE outbox_id = 9", "belongs to no entry"),
         ("DELETE FROM waiting WHERE outbox_id = 9", "was never delivered and does not wait"),
         ("UPDATE checkpoint SET signature = zeroblob(64) WHERE seq = 66", "has no valid signature"),
@@ -205,14 +209,14 @@ def test_what_was_done_to_messages_and_checkpoints_is_found(path: Path, statemen
 def test_a_message_that_was_altered_with_its_digest_contradicts_its_entry(path: Path) -> None:
     connection = sqlite3.connect(path)
     row = connection.execute(
-        f"SELECT outbox_id, event_id, topic, payload, retain, content_type FROM outbox WHERE seq = {INCREMENT}"
+        f"SELECT outbox_id, event_id, topic, payload, retain, content_type FROM message WHERE seq = {INCREMENT}"
     ).fetchone()
     connection.close()
     changed = OutboxRow(row[0], row[1], row[2], row[3].replace(b"midpoint", b"complete"), bool(row[4]), row[5])
     text = changed.payload.decode().replace("'", "''")
     forge(
         path,
-        f"UPDATE outbox SET payload = CAST('{text}' AS BLOB), digest = '{message_digest(changed)}' "
+        f"UPDATE payload SET payload = CAST('{text}' AS BLOB), digest = '{message_digest(changed)}' "
         f"WHERE outbox_id = {row[0]}",
     )
     (found,) = verify(path).problems

@@ -185,7 +185,7 @@ def test_a_log_that_lost_its_ledger_is_kept(path: Path) -> None:
 
 @pytest.mark.slow
 def test_no_flipped_bit_passes_for_the_truth(path: Path) -> None:
-    before = fill(path, entries=8)
+    before = fill(path, entries=24)
     good = path.read_bytes()
     chance = random.Random(97009)
     caught = 0
@@ -335,9 +335,9 @@ def treat_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def alter_message(path: Path, outbox_id: int) -> None:
     """Change what a waiting message says."""
-    (guard,) = connect_file(path).execute("SELECT sql FROM sqlite_schema WHERE name = 'outbox_no_update'").fetchone()
-    change = f"UPDATE outbox SET payload = x'00' WHERE outbox_id = {outbox_id}"
-    tamper(path, "DROP TRIGGER outbox_no_update", change, guard)
+    (guard,) = connect_file(path).execute("SELECT sql FROM sqlite_schema WHERE name = 'payload_no_update'").fetchone()
+    change = f"UPDATE payload SET payload = x'00' WHERE outbox_id = {outbox_id}"
+    tamper(path, "DROP TRIGGER payload_no_update", change, guard)
 
 
 def test_a_message_that_was_altered_is_found_however_many_wait_before_it(path: Path) -> None:
