@@ -11,7 +11,7 @@ import msgspec
 from gateway.audit.report import Area, AuditProblem
 from gateway.ledger import reads
 from gateway.ledger.batch import OutboxRow
-from gateway.ledger.bodies import SetAsideBody, event_of, sealed, without_patient
+from gateway.ledger.bodies import SetAsideBody, agrees, event_of, sealed
 from gateway.ledger.entry import EntryKind, seal
 
 _PUBLISHING = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE, EntryKind.STATUS)
@@ -77,12 +77,12 @@ def _sent_problems(connection: sqlite3.Connection, salt: bytes, carried: SetAsid
 
 
 def _sealed_problems(connection: sqlite3.Connection, salt: bytes, gone: Container[str]) -> Iterator[AuditProblem]:
-    """Messages of charges, in any notation, that are missing or do not match the seal in their entry."""
+    """Messages, in any notation, that are missing or do not match the seal in their entry."""
     query = f"""
         SELECT entry.seq, sealed.key, sealed.value, outbox_id, {_BYTES}
           FROM entry, json_each(iif(json_valid(body), body, '{{}}'), '$.sent') AS sealed
           LEFT JOIN outbox ON event_id = sealed.key AND outbox.seq = entry.seq
-         WHERE kind = 'charge' ORDER BY entry.seq"""
+         WHERE kind IN ('increment', 'session', 'charge') AND kind <> 'fact' ORDER BY entry.seq"""
     for seq, message_id, sealed_as, outbox_id, payload in connection.execute(query):
         if message_id in gone:
             continue
@@ -141,7 +141,7 @@ def _compare(
         if event_id is None:
             if not sealed(body):  # otherwise the messages in `sent` were sent, and the event need not be
                 yield AuditProblem(Area.MESSAGE, seq, f"its message {name} is missing")
-        elif payload is not None and payload != event and without_patient(payload) != without_patient(event):
+        elif payload is not None and not agrees(event, payload):
             yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} says something else than its entry")
     except msgspec.DecodeError as error:
         yield AuditProblem(Area.MESSAGE, seq, f"its message cannot be read: {error}")

@@ -1,7 +1,8 @@
 """The bodies of entries: their encoding and decoding, for the gateway's restart and the audit.
 
-The body of an increment, a charge or a session holds what the tracker needs to rebuild its state, and the published
-message without the patient's identifiers, so that the chain proves what was sent without naming a patient. A fact's
+The body of an increment, a charge or a session holds what the tracker needs to rebuild its state, what the published
+message says without the patient's identifiers, and the message's seal, so that the chain proves every byte that was
+sent without naming a patient. Of the envelope it has what the entry's columns and the event's type do not say. A fact's
 body is the fact, as `gateway.session.facts` encodes it. A body is JSON in UTF-8; each reader decodes only the fields
 that it needs. The seal of a message is a digest keyed with the ledger's salt (`entry.seal`).
 """
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.messages.cloudevents import Event, encode_event
+from gateway.messages.cloudevents import Event
 from gateway.session.charges import Charge
 from gateway.session.increments import Change
 from gateway.session.outcome import Published
@@ -21,6 +22,7 @@ class IncrementBody(msgspec.Struct, frozen=True):
 
     change: Change
     event: msgspec.Raw = msgspec.Raw()
+    sent: dict[str, str] = {}  # as a charge's
 
 
 class SessionBody(msgspec.Struct, frozen=True, rename={"published": "told"}):
@@ -28,6 +30,7 @@ class SessionBody(msgspec.Struct, frozen=True, rename={"published": "told"}):
 
     published: Published
     event: msgspec.Raw = msgspec.Raw()
+    sent: dict[str, str] = {}  # as a charge's
 
 
 class ChargeBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -109,6 +112,15 @@ class _Answer(msgspec.Struct, frozen=True):
     taken: str = ""
 
 
+class _Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a body holds of a JSON message, but for the patient."""
+
+    type: str
+    id: str
+    causationid: str = ""
+    data: dict[str, Any]
+
+
 class _Message(msgspec.Struct, frozen=True):
     """The fields of any body that are read."""
 
@@ -122,6 +134,7 @@ _session = msgspec.json.Decoder(SessionBody)
 _charge = msgspec.json.Decoder(ChargeBody)
 _answer = msgspec.json.Decoder(_Answer)
 _message = msgspec.json.Decoder(_Message)
+_held = msgspec.json.Decoder(_Held)
 _set_aside = msgspec.json.Decoder(SetAsideBody)
 
 
@@ -130,9 +143,11 @@ def encode_body(body: AnyBody) -> bytes:
     return _encoder.encode(body)
 
 
-def anonymous(event: Event) -> msgspec.Raw:
-    """The message without the patient's identifiers, as a body holds it."""
-    return msgspec.Raw(_encoder.encode(without_patient(encode_event(event))))
+def said(message: bytes) -> msgspec.Raw:
+    """What a body holds of a JSON message. Raises msgspec.DecodeError if it is none."""
+    held = _held.decode(message)
+    held.data.pop("patient", None)
+    return msgspec.Raw(_encoder.encode(held))
 
 
 def change_of(body: str) -> Change:
@@ -179,13 +194,13 @@ def delivery_of(body: str) -> ReceiptBody | ResendBody | None:
 
 
 def event_of(body: str) -> bytes | None:
-    """The message in a body, byte for byte; None if it has none. Raises msgspec.DecodeError."""
+    """What a body holds of its message, byte for byte; None if it has none. Raises msgspec.DecodeError."""
     event = _message.decode(body).event
     return bytes(event) or None
 
 
 def sealed(body: str) -> dict[str, str]:
-    """The messages whose seals a charge's body has: id -> seal. Raises msgspec.DecodeError."""
+    """The messages whose seals a body has: id -> seal. Raises msgspec.DecodeError."""
     return _message.decode(body).sent
 
 
@@ -195,6 +210,14 @@ def without_patient(event: bytes) -> dict[str, Any]:
     if isinstance(decoded.get("data"), dict):
         decoded["data"].pop("patient", None)
     return decoded
+
+
+def agrees(event: bytes, message: bytes) -> bool:
+    """Whether what a body holds of a message is what the message says. Raises msgspec.DecodeError.
+
+    Earlier versions held its whole envelope, the first one the patient as well.
+    """
+    return event in (message, bytes(said(message))) or without_patient(event) == without_patient(message)
 
 
 def names_patient(body: str) -> bool:

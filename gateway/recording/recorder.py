@@ -14,8 +14,8 @@ from gateway.ledger.bodies import (
     IncrementBody,
     SessionBody,
     StatusBody,
-    anonymous,
     encode_body,
+    said,
 )
 from gateway.ledger.entry import EntryKind, seal
 from gateway.ledger.receipt_plan import NO_RECEIPTS, MessageKind, ReceiptPlan
@@ -102,8 +102,10 @@ class Recorder:
             )
             published = outcome.record.published
             if published is not None:
-                transaction.record(EntryKind.SESSION, token, encode_body(SessionBody(published, anonymous(event))))
-                transaction.publish(self._topics.session_event, event)
+                message = encode_event(event)
+                body = SessionBody(published, said(message), {event.id: self._seal(message)})
+                transaction.record(EntryKind.SESSION, token, encode_body(body))
+                transaction.publish_raw(self._topics.session_event, event.id, message)
             if what is SessionChange.PHASE:
                 self._phase(transaction, outcome, cause)
         for change in outcome.changes:
@@ -112,9 +114,12 @@ class Recorder:
                 increment_data(outcome, change, identity, self._mode),
                 self._trace(transaction, cause),
             )
-            transaction.record(EntryKind.INCREMENT, token, encode_body(IncrementBody(change, anonymous(event))))
+            message = encode_event(event)
+            body = IncrementBody(change, said(message), {event.id: self._seal(message)})
+            transaction.record(EntryKind.INCREMENT, token, encode_body(body))
             followed = self._plan.follows(MessageKind.INCREMENT, Notation.JSON)
-            transaction.publish(self._topics.increment, event, key=event.id if followed else "", awaited=followed)
+            key = event.id if followed else ""
+            transaction.publish_raw(self._topics.increment, event.id, message, key=key, awaited=followed)
 
     def charge(
         self,
@@ -133,8 +138,8 @@ class Recorder:
         event = charge_event(self._origin, data, at_us=transaction.recorded_us, trace=trace)
         released = ReleasedCharge(event, data, identity, transaction.recorded_us, details)
         messages = list(charge_messages(self._site, released))
-        sent = {message.id: seal(self._salt, message.payload) for message in messages}
-        body = ChargeBody(charge, anonymous(event), sent)
+        sent = {message.id: self._seal(message.payload) for message in messages}
+        body = ChargeBody(charge, said(encode_event(event)), sent)
         transaction.record(EntryKind.CHARGE, outcome.record.token, encode_body(body))
         transaction.keep(Stated(charge.line.patient, About.CHARGE, charge.key, details))
         for message in messages:
@@ -177,6 +182,9 @@ class Recorder:
             at_us=transaction.recorded_us,
         )
         return OutgoingMessage.to(self._topics.result, encode_event(event))
+
+    def _seal(self, message: bytes) -> str:
+        return seal(self._salt, message)
 
     def _phase(self, transaction: Transaction, outcome: Outcome, cause: str) -> None:
         """Publish the new phase on every cap of the session."""

@@ -57,7 +57,7 @@ class Bus:
         self.counts: dict[str, int] = {}
         self._complain = complain
         self._answered = answered
-        self._digests: dict[str, bytes] = {}
+        self._payloads: dict[str, bytes] = {}
         self._trace = hashlib.sha256()
 
     @property
@@ -72,11 +72,11 @@ class Bus:
         self._trace.update(payload)
         is_json = topic.endswith("/json")
         event: Json = json.loads(payload) if is_json else {}
-        key, digest = self.key(topic, payload), _digest(payload)
-        known = self._digests.setdefault(key, digest)
-        if known != digest:
+        key = self.key(topic, payload)
+        known = self._payloads.setdefault(key, payload)
+        if known != payload:
             self._complain(Rule.BYTES, f"message {key} was sent again with other bytes")
-        if known is not digest or not is_json:
+        if known is not payload or not is_json:
             return
         data: Json = event["data"]
         kind = topic.rsplit("/", 2)[-2]
@@ -94,19 +94,23 @@ class Bus:
 
     def key(self, topic: str, payload: bytes) -> str:
         """By what a receiver knows a message again, and its kind."""
-        kind = topic.rsplit("/", 2)[-2]
         if topic.endswith("/json"):
             event: Json = json.loads(payload)
-            return f"{kind} {event['id']}"
-        return f"{kind} in HL7 {payload.split(b'|', 10)[9].decode()}"  # MSH-10
+            return self.key_of(topic, event["id"])
+        return self.key_of(topic, payload.split(b"|", 10)[9].decode())  # MSH-10
 
-    def has(self, topic: str, payload: bytes) -> bool:
-        """Whether the message came in these bytes."""
-        return self._digests.get(self.key(topic, payload)) == _digest(payload)
+    def key_of(self, topic: str, name: str) -> str:
+        """The same, by the message's own id."""
+        kind = topic.rsplit("/", 2)[-2]
+        return f"{kind} {name}" if topic.endswith("/json") else f"{kind} in HL7 {name}"
+
+    def payload(self, key: str) -> bytes | None:
+        """The message as it came; None if it did not."""
+        return self._payloads.get(key)
 
     def keys_of_rows(self) -> set[str]:
         """The messages that came, but for answers, of which some never enter the ledger."""
-        return {key for key in self._digests if not key.startswith("result ")}
+        return {key for key in self._payloads if not key.startswith("result ")}
 
     def _session(self, data: Json) -> None:
         self._of(data, _us(data["started_at"]), str(data["unit"]), int(data["cap"]))
@@ -150,10 +154,6 @@ class Bus:
     def _note(self, token: str, what: str, number: int, revision: str, cause: str) -> None:
         self.changes.append(Change(token, what, number, revision, cause))
         self.counts[what] = self.counts.get(what, 0) + 1
-
-
-def _digest(payload: bytes) -> bytes:
-    return hashlib.blake2b(payload, digest_size=12).digest()
 
 
 def _us(text: str) -> int:

@@ -1,5 +1,6 @@
 """Holds the ledger against what came to the broker: it proves itself, and tells of each session what was published."""
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -46,17 +47,32 @@ def unsound(path: Path) -> Iterator[str]:
 
 def undelivered(path: Path, bus: Bus) -> Iterator[str]:
     """Messages that count as delivered and never came, or with other bytes; and those that no row is behind."""
-    rows: dict[str, bytes] = {}
+    rows: set[str] = set()
     with closing(sqlite3.connect(path)) as connection:
-        query = "SELECT event_id, topic, payload, delivered_us IS NOT NULL FROM outbox LEFT JOIN (%s) USING (outbox_id)"
+        (salt,) = connection.execute("SELECT salt FROM origin").fetchone()
+        sealed = (
+            "SELECT key, value FROM entry, json_each(body, '$.sent') WHERE kind IN ('session', 'increment', 'charge')"
+        )
+        seals: dict[str, str] = dict(connection.execute(sealed))
+        query = (
+            "SELECT event_id, topic, payload, delivered_us IS NOT NULL FROM message LEFT JOIN (%s) USING (outbox_id)"
+        )
         delivered = "SELECT outbox_id, max(at_us) AS delivered_us FROM attempt WHERE delivered GROUP BY outbox_id"
         for name, topic, payload, done in connection.execute(query % delivered):
             if "/ehr/" in topic:
-                rows[bus.key(topic, payload)] = payload
-                if done and not bus.has(topic, payload):
+                key = bus.key_of(topic, name) if payload is None else bus.key(topic, payload)
+                rows.add(key)
+                came = bus.payload(key)
+                if done and (came is None or not _is_same(came, payload, seals.get(name), salt)):
                     yield f"message {name} counts as delivered, and the broker never had it in these bytes"
-    for key in bus.keys_of_rows() - rows.keys():
+    for key in bus.keys_of_rows() - rows:
         yield f"message {key} was published, and the ledger does not have it"
+
+
+def _is_same(came: bytes, payload: bytes | None, seal: str | None, salt: bytes) -> bool:
+    """Whether it came in the bytes that the ledger has, and those that its entry sealed."""
+    own_seal = hashlib.blake2b(came, digest_size=16, key=salt).hexdigest()
+    return payload in (None, came) and seal in (None, own_seal)
 
 
 def misplaced(path: Path, published: Mapping[str, SeenSession]) -> Iterator[str]:

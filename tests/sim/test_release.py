@@ -49,7 +49,9 @@ async def test_a_signed_session_is_charged_corrected_credited_and_charged_anew(f
         assert [each["charge"]["key"] for each in bodies] == [charge["id"], credit["id"], anew["id"]]
         for each in (charge, credit, anew):
             del each["data"]["patient"]  # the chain names none
-        assert [each["event"] for each in bodies] == [charge, credit, anew]
+        held = ("type", "id", "causationid", "data")
+        told = [{name: each[name] for name in held if name in each} for each in (charge, credit, anew)]
+        assert [each["event"] for each in bodies] == told
 
 
 async def test_every_session_message_on_the_way_is_valid_and_says_how_the_release_stands(folder: Path) -> None:

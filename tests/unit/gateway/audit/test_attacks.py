@@ -11,11 +11,13 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.audit.report import AuditReport
 from gateway.audit.verify import verify
 from gateway.ledger import reads
+from gateway.ledger.batch import OutboxRow
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Head, link
 from gateway.ledger.keys import KEY_FILE, load_key
@@ -208,9 +210,32 @@ def change_policy(connection: sqlite3.Connection, chance: random.Random, last_se
             connection.execute("DELETE FROM policy")
 
 
+def change_message(connection: sqlite3.Connection, chance: random.Random, last_seq: int) -> None:
+    """A message for the EHR is no longer what its entry says: other bytes, with a digest that fits, or none at all."""
+    query = """
+        SELECT outbox_id, event_id, topic, payload, retain, content_type FROM message
+         WHERE topic GLOB '*/ehr/*' ORDER BY outbox_id"""
+    row = OutboxRow(*chance.choice(connection.execute(query).fetchall()))
+    of_row = "WHERE outbox_id = ?"
+    match chance.randrange(4):
+        case 0:
+            changed = msgspec.structs.replace(row, payload=row.payload.replace(b'"VISIT-100', b'"VISIT-200'))
+            values = (changed.payload, reads.message_digest(changed), row.outbox_id)
+            connection.execute(f"UPDATE payload SET payload = ?, digest = ? {of_row}", values)
+        case 1:
+            changed = msgspec.structs.replace(row, payload=row.payload.replace(b'"time":"2026', b'"time":"2025'))
+            values = (changed.payload, reads.message_digest(changed), row.outbox_id)
+            connection.execute(f"UPDATE payload SET payload = ?, digest = ? {of_row}", values)
+        case 2:
+            connection.execute(f"DELETE FROM payload {of_row}", (row.outbox_id,))
+        case _:
+            connection.execute(f"UPDATE outbox SET event_id = event_id || 'x' {of_row}", (row.outbox_id,))
+
+
 def cut_off(connection: sqlite3.Connection, after_seq: int) -> None:
     gone = "SELECT outbox_id FROM outbox WHERE seq > ?"
-    connection.execute(f"DELETE FROM waiting WHERE outbox_id IN ({gone})", (after_seq,))
+    for table in ("waiting", "payload"):
+        connection.execute(f"DELETE FROM {table} WHERE outbox_id IN ({gone})", (after_seq,))
     for table in ("outbox", "checkpoint", "concern", "entry"):
         connection.execute(f"DELETE FROM {table} WHERE seq > ?", (after_seq,))
     note_observed(connection)
@@ -239,6 +264,7 @@ ATTACKS: tuple[Attack, ...] = (
     misplace,
     claim_old,
     change_policy,
+    change_message,
 )
 
 
