@@ -31,6 +31,7 @@ class ActContext(msgspec.Struct, frozen=True):
     observed: Mapping[str, int]  # `observed until` of each unit, in us
     subject_of: Callable[[str], str]  # visit number -> subject
     work: tuple[WorkItem, ...] = ()  # the open items of the work list
+    purged: frozenset[str] = frozenset()  # of the patients of the session that is named, those without identifiers
 
 
 class SessionSnapshot(msgspec.Struct, frozen=True):

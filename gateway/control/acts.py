@@ -94,12 +94,12 @@ def _of_session(
             _require_complete(named)
             return facts.SessionFinalized(**of, units=_units(named))
         case LiftHold():
-            return _lifted(facts.HoldLifted(**of, holds=_holds(act, named)), named, context)
+            return _lifted(facts.HoldLifted(**of, holds=_holds(act, named, context)), named, context)
         case Explain():
             _require_uncharged(named)
             return facts.SessionExplained(**of, units=_units(named))
         case DecideCorrection():
-            return facts.CorrectionDecided(**of, charge=_charge(act, named), approved=act.approve)
+            return facts.CorrectionDecided(**of, charge=_charge(act, named, context), approved=act.approve)
         case Prepared():
             return facts.PreparationCharted(**of)
         case ToleranceAct():
@@ -168,7 +168,15 @@ _OTHERWISE = {
 }
 
 
-def _holds(act: LiftHold, named: SessionSnapshot) -> tuple[str, ...]:
+def _require_identifiers(context: ActContext) -> None:
+    """Refuse what would charge or credit a patient whose identifiers are not kept any more."""
+    if context.purged:
+        raise RequestRefused("the patient's identifiers are not kept any more", "bind, with the visit's number, first")
+
+
+def _holds(act: LiftHold, named: SessionSnapshot, context: ActContext) -> tuple[str, ...]:
+    if HeldReason.IDENTITY_PURGED in act.holds:
+        _require_identifiers(context)
     held = set(named.outcome.held)
     liftable = held - UNLIFTABLE
     if not liftable.issuperset(act.holds):
@@ -198,7 +206,9 @@ def _lifted(lift: facts.HoldLifted, named: SessionSnapshot, context: ActContext)
     return msgspec.structs.replace(lift, units=len(after.increments))
 
 
-def _charge(act: DecideCorrection, named: SessionSnapshot) -> str:
+def _charge(act: DecideCorrection, named: SessionSnapshot, context: ActContext) -> str:
+    if act.approve:
+        _require_identifiers(context)
     questioned = [item.charge for item in named.outcome.release.items]
     if act.charge not in questioned:
         raise RequestRefused("charge: not in question", ", ".join(questioned) or "no charge of the session is")
@@ -294,8 +304,14 @@ def _cap_of(act: CapRemoval, named: SessionSnapshot) -> CapRef:
 
 
 def _bound(act: Bind, named: SessionSnapshot | None, context: ActContext) -> ActFacts:
-    """A binding from `act.at` on; without it from the session's start if a session is named, else from now."""
+    """A binding from `act.at` on; without it from the session's start if a session is named, else from now.
+
+    Of the session's own patient only the identifiers are recorded, if they were purged.
+    """
     identity = _identity(act, context)
+    if named is not None and identity.subject in context.purged and identity.subject == named.patient:
+        again = _person_fields(act, context.now_us, context)
+        return (facts.NoteAdded(**again, token=named.token, text="identifiers given again"),), (identity,)
     if named is not None and named.patient:
         raise RequestRefused("the session is bound already", "a session without patient; reassign gives it to another")
     from_us = context.now_us if named is None else named.session.opened_us

@@ -72,6 +72,7 @@ from gateway.mqtt.gateway_status import software_version
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.receipts import OrderRefused
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.session.charges import uncredited_charges
 from gateway.session.keys import TOKEN_LENGTH
 from gateway.session.outcome import SessionRecord
 
@@ -248,7 +249,8 @@ class ControlService:
 
     async def _act(self, act: AnyAct, uid: int) -> ActAnswer:
         named = await self._named(act)
-        facts, identities = facts_of(act, named, self._context())
+        purged = frozenset[str]() if named is None else await self._purged(named)
+        facts, identities = facts_of(act, named, self._context(purged))
         outcomes = await self._pipeline.record(facts, identities)
         token = "" if named is None else named.token
         _log.info("a person told", extra={"act": act.act, "session": token, "uid": uid})
@@ -268,7 +270,13 @@ class ControlService:
             case _:
                 return await self._find(act.token)
 
-    def _context(self) -> ActContext:
+    async def _purged(self, named: SessionSnapshot) -> frozenset[str]:
+        """The patients whom the session concerns, or charged, and of whom no identifiers are kept."""
+        charged = {charge.line.patient for charge in uncredited_charges(named.outcome.record.charged)}
+        patients = filter(None, {named.patient, *charged})
+        return frozenset([each for each in patients if await self._ledger.identity(each) is None])
+
+    def _context(self, purged: frozenset[str]) -> ActContext:
         now_us, state = self._clock.now().utc_us, self._pipeline.state
         return ActContext(
             now_us=now_us,
@@ -280,4 +288,5 @@ class ControlService:
             observed=self._pipeline.observed,
             subject_of=lambda visit: subject_of(self._ledger.salt, visit),
             work=state.work,
+            purged=purged,
         )

@@ -63,7 +63,8 @@ from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.attribution import Session
 from gateway.session.fact_types import WorkKind
-from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, StartDisagreed, WorkRaised
+from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, GatewayHold, WorkRaised
+from gateway.session.flags import HeldReason
 from gateway.session.keys import TOKEN_LENGTH, TOKEN_LETTERS
 from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.related import CLOCK, Anchor
@@ -255,7 +256,7 @@ class Pipeline:
         facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
         facts = (*facts, *self._disputed(judged.disputed, transaction.recorded_us))
         try:
-            step = await self._advance(transaction, facts)
+            step = await self._advance(transaction, facts, identities)
         except Exception as error:  # noqa: BLE001 - without an answer the broker would deliver the message for ever
             # Only the stack, without the error's text, which may quote the message.
             _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
@@ -283,7 +284,7 @@ class Pipeline:
 
     async def _take_facts(self, facts: Sequence[AnyFact], identities: Sequence[Identity]) -> tuple[Outcome, ...]:
         transaction = self._begin()
-        state, step = await self._advance(transaction, facts)
+        state, step = await self._advance(transaction, facts, identities)
         await self._finish(transaction, (state, step), identities=identities)
         return step.outcomes
 
@@ -342,10 +343,20 @@ class Pipeline:
             idle_us = self._next.policy.session_idle_s * US_PER_S
             self._next = with_read_back(self._next, await self._ledger.read_back(missing, facts, idle_us))
 
-    async def _advance(self, transaction: Transaction, facts: Sequence[AnyFact]) -> tuple[TrackerState, Step]:
-        """Advance the state by `facts` and record the step's facts in the transaction."""
-        await self._read_back(lacking(self._next, facts, self.observed, transaction.recorded_us), facts)
-        state, step = advance(self._next, facts, self.observed, transaction.recorded_us, _draw_token)
+    async def _advance(
+        self, transaction: Transaction, facts: Sequence[AnyFact], identities: Sequence[Identity] = ()
+    ) -> tuple[TrackerState, Step]:
+        """Advance the state by `facts` and record the step's facts in the transaction.
+
+        A session that would charge a patient whose identifiers are neither stated nor kept is held instead.
+        """
+        now_us = transaction.recorded_us
+        await self._read_back(lacking(self._next, facts, self.observed, now_us), facts)
+        state, step = advance(self._next, facts, self.observed, now_us, _draw_token)
+        if purged := [each.record.token for each in step.outcomes if await self._charges_nobody(each, identities)]:
+            _log.error("a charge without a patient's identifiers is held", extra={"sessions": purged})
+            facts = (*facts, *(_hold(token, HeldReason.IDENTITY_PURGED, now_us) for token in purged))
+            state, step = advance(self._next, facts, self.observed, now_us, _draw_token)
         self._recorder.facts(transaction, step.facts)
         return state, step
 
@@ -410,6 +421,11 @@ class Pipeline:
 
     # --- facts and identities that steps add
 
+    async def _charges_nobody(self, outcome: Outcome, identities: Sequence[Identity]) -> bool:
+        """Whether the outcome has a charge or credit for a patient without identifiers."""
+        patients = {charge.line.patient for charge in outcome.release.charges}
+        return any([await self.identity(patient, identities) is None for patient in patients])
+
     async def identity(self, subject: str, stated: Sequence[Identity] = ()) -> Identity | None:
         """The identifiers of `subject` that the site shows, from `stated` or the ledger; None: unknown or purged."""
         if not subject:
@@ -424,7 +440,7 @@ class Pipeline:
         known = self._next.work_keys
         disagrees: list[AnyFact] = []
         for token in sorted(wrong):
-            disagrees.append(StartDisagreed(at_us=now_us, known_at_us=now_us, token=token))
+            disagrees.append(_hold(token, HeldReason.START_DISAGREES, now_us))
             disagrees.append(self._work_about(self._next.records[token], WorkKind.START_DISAGREES, now_us))
         for fact in (*disagrees, *self._after_damage(now_us)):
             if not isinstance(fact, WorkRaised) or work_key(fact) not in known:
@@ -480,6 +496,10 @@ def _resume_clock(clock: Clock, restart: Restart) -> None:
     if known:
         last = max(known, key=lambda fact: fact.known_at_us)
         clock.resume(Stamp(last.at_us, last.boot_us, last.boot))
+
+
+def _hold(token: str, hold: HeldReason, now_us: int) -> GatewayHold:
+    return GatewayHold(at_us=now_us, known_at_us=now_us, token=token, hold=hold)
 
 
 def _draw_token() -> str:

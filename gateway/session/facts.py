@@ -20,6 +20,7 @@ from gateway.session.fact_types import (
     ToleranceFinding,
     WorkKind,
 )
+from gateway.session.flags import HeldReason
 
 Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "swap"], str]
 Scalar = bool | int | float | str
@@ -443,11 +444,10 @@ class EvidenceLost(SessionFact, frozen=True, tag="evidence_lost"):
     """Entries of the ledger were lost while the session was under way; some may have been about it."""
 
 
-class StartDisagreed(SessionFact, frozen=True, tag="start_disagreed"):
-    """A start would have taken back published increments though nothing but time had passed.
+class GatewayHold(SessionFact, frozen=True, kw_only=True, tag="gateway_hold"):
+    """The gateway itself holds the session, for what no fact of the treatment shows, until a person lifts that."""
 
-    Nothing more is published of the session's count until a person lifts the hold that this makes.
-    """
+    hold: HeldReason
 
 
 class NoteAdded(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="note_added"):
@@ -607,7 +607,7 @@ AnyFact = (
     | ToleranceChecked
     | CapIdentified
     | EvidenceLost
-    | StartDisagreed
+    | GatewayHold
     | NoteAdded
     | OrderChecked
     | WorkRaised

@@ -61,6 +61,7 @@ class HeldReason(StrEnum):
     ADMINISTRATION_MISSING = "administration_missing"  # no report that chemotherapy was given
     EVIDENCE_LOST = "evidence_lost"  # a part of the ledger is lost that may have been about the session
     START_DISAGREES = "start_disagrees"  # a start would have taken back what was published
+    IDENTITY_PURGED = "identity_purged"  # the identifiers of whom it would charge are not kept any more
     UNIT_SHARED = "unit_shared"  # another gateway read a unit of it too, or served its chair
     DRY_RUN = "dry_run"  # the policy releases nothing
     SIGNED_BEFORE = "signed_before"  # more increments are attained than when it was signed

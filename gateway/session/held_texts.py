@@ -18,6 +18,7 @@ HELD_TEXTS = {
     HeldReason.ADMINISTRATION_MISSING: "no report shows that chemotherapy was given",
     HeldReason.EVIDENCE_LOST: "a part of the ledger is lost that may have been about it",
     HeldReason.START_DISAGREES: "a start of the gateway gave other units than were published",
+    HeldReason.IDENTITY_PURGED: "the identifiers of the patient are not kept any more",
     HeldReason.UNIT_SHARED: "another gateway read a unit of it too, or served its chair",
     HeldReason.DRY_RUN: "the policy charges nothing",
     HeldReason.SIGNED_BEFORE: "more units stand than did when it was signed",

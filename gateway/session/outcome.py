@@ -26,7 +26,7 @@ from gateway.session.release import (
     Release,
     ReleaseState,
     explanation,
-    is_disputed,
+    gateway_holds,
     is_lost,
     lacks_end,
     may_count,
@@ -187,7 +187,7 @@ def outcome(
     session: Session, record: SessionRecord, assessment: Assessment, observed: Mapping[str, int], now_us: int
 ) -> Outcome:
     """The changes between `record` and `assessment` of `session` at `now_us`."""
-    disputed = is_disputed(session.facts, record.token)
+    disputed = HeldReason.START_DISAGREES in gateway_holds(session.facts, record.token)
     changes = () if disputed else reconcile(record.emitted, assessment.increments, now_us)
     emitted = fold(record.emitted, changes)
     idle_us = record.policy.session_idle_s * US_PER_S
@@ -269,7 +269,7 @@ def _state_changed(before: Published, now: Published) -> bool:
 
 def _state(session: Session, record: SessionRecord, assessment: Assessment, released: Release) -> SessionState:
     """The state of a session whose cooling is over."""
-    if HeldReason.START_DISAGREES in released.reasons:
+    if gateway_holds(session.facts, record.token):
         return SessionState.HELD
     said = explanation(session.facts)
     if said is not None and HeldReason.EXPLAINED in released.reasons and len(assessment.increments) <= said.units:

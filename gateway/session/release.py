@@ -23,13 +23,13 @@ from gateway.session.facts import (
     AnyFact,
     EndSource,
     EvidenceLost,
+    GatewayHold,
     HoldLifted,
     InfusionEndCorrected,
     InfusionEnded,
     PreparationCharted,
     SessionExplained,
     SessionFinalized,
-    StartDisagreed,
 )
 from gateway.session.flags import HeldReason
 from gateway.session.increments import LAST_REVISION, Emitted
@@ -84,13 +84,12 @@ def release(
     found = [*_holds(assessment, facts, policy, patient, emitted, now_us)]
     if any(isinstance(fact, EvidenceLost) for fact in facts):
         found.append(HeldReason.EVIDENCE_LOST)
-    if is_disputed(facts, account.token):
-        found.append(HeldReason.START_DISAGREES)
     if final:
         found += _final_holds(assessment, facts, policy)
         if not account.charged and _is_signed_for_less(assessment, facts, policy):
             found.append(HeldReason.SIGNED_BEFORE)
-    reasons = tuple(reason for reason in found if reason not in lifted)
+    own = gateway_holds(facts, account.token)
+    reasons = (*(reason for reason in found if reason not in lifted), *sorted(own))
     if not final:
         return Release(ReleaseState.HELD if reasons else ReleaseState.PROVISIONAL, reasons)
     state = ReleaseState.HELD if reasons else ReleaseState.RELEASED
@@ -104,18 +103,17 @@ def release(
     return Release(state, reasons, tuple(Charge(key=key, line=line) for line in releasable if (key := keys.draw())))
 
 
-def is_disputed(facts: Iterable[AnyFact], token: str) -> bool:
-    """Whether a start disagreed with what was published of the session, and nobody has lifted that hold since."""
-    since_us = max(
-        (fact.known_at_us for fact in facts if isinstance(fact, StartDisagreed) and fact.token == token), default=None
-    )
-    return since_us is not None and not any(
-        isinstance(fact, HoldLifted)
-        and fact.token == token
-        and HeldReason.START_DISAGREES in fact.holds
-        and fact.known_at_us > since_us
-        for fact in facts
-    )
+def gateway_holds(facts: Iterable[AnyFact], token: str) -> frozenset[HeldReason]:
+    """Why the gateway itself holds the session of that token: what nobody has lifted since it found it last."""
+    own = [fact for fact in facts if isinstance(fact, GatewayHold | HoldLifted) and fact.token == token]
+    since_us: dict[HeldReason, int] = {}
+    for fact in sorted(own, key=lambda fact: (fact.known_at_us, isinstance(fact, GatewayHold))):
+        match fact:
+            case GatewayHold():
+                since_us[fact.hold] = fact.known_at_us
+            case HoldLifted():
+                since_us = {hold: at_us for hold, at_us in since_us.items() if hold not in fact.holds}
+    return frozenset(since_us)
 
 
 def may_count(assessment: Assessment, policy: Policy) -> bool:
@@ -188,7 +186,7 @@ def _lifted(
         lifted.discard(HeldReason.CHEMO_ORDERS_REMAIN)
     if not final:  # only a person can close such a session
         lifted.discard(HeldReason.UNIT_LOST)
-    return lifted - UNLIFTABLE - {HeldReason.START_DISAGREES}  # of which only the last dispute counts
+    return lifted - UNLIFTABLE
 
 
 def _is_signed_for_less(assessment: Assessment, facts: Sequence[AnyFact], policy: Policy) -> bool:

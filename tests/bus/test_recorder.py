@@ -160,6 +160,7 @@ async def test_a_command_in_a_process_of_its_own_is_heard() -> None:
 STARTS = re.compile(r'with_name\("capgate"\)|"-m", "gateway"')
 OPEN_NO_LINE = {  # these start commands unrecorded: help, checks of files, simulated units, bridges, a bench
     "bench/__main__.py",
+    "bench/audit.py",
     "bench/drain.py",
     "bench/ledger_size.py",
     "bench/slow_disk.py",

@@ -25,6 +25,7 @@ POLICY = "gateway/session/policy.py"
 # Types that go out as JSON or into the ledger whole: who reads their fields is the receiver.
 ENCODED = {
     "drivers/diagnose/capture.py",
+    "gateway/audit/listing.py",
     "gateway/cli/board.py",
     "gateway/cli/export.py",
     "gateway/cli/probe_report.py",

@@ -16,13 +16,13 @@ from gateway.session.facts import (
     CoolingStarted,
     CoolingStopped,
     EvidenceLost,
+    GatewayHold,
     HoldLifted,
     InfusionEnded,
     OrderChecked,
     SessionExplained,
     SessionFinalized,
     SharedBy,
-    StartDisagreed,
     UnitShared,
 )
 from gateway.session.flags import HeldReason
@@ -204,7 +204,9 @@ class TestEachHold:
 
     def test_where_a_start_disagreed_a_person_lets_go_what_stands_now(self) -> None:
         site = Site(APPROVED, *day(*READY))
-        site.live.learn([StartDisagreed(**times("13:40", None), token=TOKEN)], at("13:40"))
+        site.live.learn(
+            [GatewayHold(**times("13:40", None), token=TOKEN, hold=HeldReason.START_DISAGREES)], at("13:40")
+        )
         site.now_us = at("13:40")
         before = site.live.records[TOKEN].emitted
         site.live.learn([corrected("A", "13:41", "12:29")], at("13:41"))
@@ -219,6 +221,7 @@ class TestEachHold:
     def test_every_reason_is_tried_here(self) -> None:
         others = {
             "start_disagrees",
+            "identity_purged",
             "unit_lost",
             "explained",
             "signed_before",
