@@ -57,6 +57,23 @@ class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 NO_DETAILS = Details()
 
+LONGEST_SIGNER = 15  # of a person's number in HL7 2.5.1
+
+
+def of_charge(wanted: frozenset[Detail], signer: str, visit: Details, order: Details) -> Details:
+    """Those of a charge: what the site wants of what is stated of the visit and of the order, and who signed."""
+    diagnoses = order.diagnoses if Detail.DIAGNOSIS in wanted else ()
+    if Detail.VISIT_DIAGNOSIS in wanted:
+        diagnoses = diagnoses or visit.diagnoses
+    has_performer = Detail.PERFORMER in wanted and 0 < len(signer) <= LONGEST_SIGNER
+    return Details(
+        patient_class=visit.patient_class if Detail.PATIENT_CLASS in wanted else "",
+        attending=visit.attending if Detail.ATTENDING in wanted else (),
+        orderers=order.orderers if Detail.ORDERER in wanted else (),
+        performers=(Person(signer),) if has_performer else (),
+        diagnoses=diagnoses,
+    )
+
 
 class About(StrEnum):
     """What details are stated of."""

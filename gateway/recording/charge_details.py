@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.ledger.store import Ledger
-from gateway.messages.details import NO_DETAILS, About, Details, Stated
-from gateway.messages.outbound.session import charge_details
+from gateway.messages.details import NO_DETAILS, About, Details, Stated, of_charge
 from gateway.messages.outbound.site import ChargeSite
 from gateway.session.charges import Charge
 from gateway.session.outcome import Outcome
@@ -29,4 +28,4 @@ async def details_of(
 
     end = outcome.assessment.infusion_end
     order = await known(About.ORDER, end.order) if end is not None else NO_DETAILS
-    return charge_details(site, outcome, await known(About.VISIT, ""), order)
+    return of_charge(site.details, outcome.person, await known(About.VISIT, ""), order)

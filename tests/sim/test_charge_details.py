@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from drivers.reading import RunState
 from gateway.ledger.bodies import Order
 from tests.support.story import POLICIES, Day, a_day
 from tests.unit.gateway.messages.hl7_support import hl7
@@ -61,6 +62,21 @@ async def test_a_charge_says_what_was_stated_before_its_release(tmp_path: Path) 
             assert item["performer"][0]["actor"]["identifier"]["value"] == "rn-1"
             assert item["reason"][0]["coding"][0]["code"] == "C50.1"
             assert len(item["supportingInformation"]) == 1
+
+
+async def test_what_the_message_states_that_brings_the_release_is_in_the_charge(tmp_path: Path) -> None:
+    async with a_day(tmp_path, POLICY, asking(EVERYTHING)) as day:
+        await day.cooled()
+        await day.until("09:31")
+        message = hl7("ras_o17_start", ORC_12=SECOND)
+        await day.pipeline.message("ehr/in/hl7", message)
+        await day.until("12:35")
+        day.state = RunState.STOPPED
+        await day.until("12:40")
+        await day.sign()
+        assert await payloads(day) == {}, "no end is known"
+        await chart(day, "M1", FIRST)
+        assert {each["FT1-21"] for each in await day.charges()} == {FIRST}
 
 
 async def test_what_is_stated_after_the_release_changes_nothing_of_what_was_sealed(tmp_path: Path) -> None:

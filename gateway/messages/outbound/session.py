@@ -1,6 +1,5 @@
 """Builds the data of outbound messages about a session from an outcome."""
 
-from gateway.messages.details import Detail, Details, Person
 from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339
 from gateway.messages.notation import Mode
@@ -19,15 +18,12 @@ from gateway.messages.outbound.ehr import (
     ReleaseData,
     SessionData,
 )
-from gateway.messages.outbound.site import ChargeSite
 from gateway.session import increments as counted
 from gateway.session.charges import Charge, charged_units
 from gateway.session.increments import Change, Op, chart_minutes, net_us
 from gateway.session.keys import increment_key
 from gateway.session.outcome import Outcome, SessionChange
 from gateway.session.spans import US_PER_S
-
-LONGEST_NUMBER = 15  # of a person in HL7 2.5.1
 
 
 def increment_data(outcome: Outcome, change: Change, identity: Identity | None, mode: Mode) -> IncrementData:
@@ -114,21 +110,6 @@ def charge_data(outcome: Outcome, charge: Charge, identity: Identity, mode: Mode
         devices=_devices(outcome),
         mode=mode,
         patient=PatientData(identity.visit, identity.mrn, identity.account),
-    )
-
-
-def charge_details(site: ChargeSite, outcome: Outcome, visit: Details, order: Details) -> Details:
-    """What the site has a charge say of what is stated of the visit and of the order, and of who signed."""
-    wanted, signer = site.details, outcome.person if len(outcome.person) <= LONGEST_NUMBER else ""
-    diagnoses = order.diagnoses if Detail.DIAGNOSIS in wanted else ()
-    if Detail.VISIT_DIAGNOSIS in wanted:
-        diagnoses = diagnoses or visit.diagnoses
-    return Details(
-        patient_class=visit.patient_class if Detail.PATIENT_CLASS in wanted else "",
-        attending=visit.attending if Detail.ATTENDING in wanted else (),
-        orderers=order.orderers if Detail.ORDERER in wanted else (),
-        performers=(Person(signer),) if signer and Detail.PERFORMER in wanted else (),
-        diagnoses=diagnoses,
     )
 
 
