@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from gateway.messages.identity import Number
+from gateway.messages.inbound.json_details import DetailsModel
 
 _MAX_INT = 2**53  # what every JSON reader keeps exactly; microseconds fit until the year 2255
 
@@ -96,6 +97,7 @@ class Infusion(PlacedModel):
         default=None, ge=0, le=_MAX_INT, description="a whole number that grows with every change"
     )
     remaining_chemo_orders: int | None = Field(default=None, ge=0, le=99, description="a whole number, 0 to 99")
+    details: DetailsModel = Field(default=DetailsModel(), description="an object, as the schema has it")
 
 
 class Association(PlacedModel):

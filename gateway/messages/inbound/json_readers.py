@@ -8,11 +8,13 @@ import msgspec
 from gateway.messages.identity import Identity
 from gateway.messages.inbound import json_models as models
 from gateway.messages.inbound import json_sessions as sessions
-from gateway.messages.inbound.answers import Inbound, Receipt
+from gateway.messages.inbound.answers import Accepted, Inbound, Receipt
+from gateway.messages.inbound.json_details import stated_details
 from gateway.messages.inbound.json_message import JsonMessage, cap_of, identity_of, served_at, subject_of
 from gateway.messages.inbound.json_models import Ack, Association, CapChange, Infusion, OrderCheckModel
 from gateway.session import facts
 from gateway.session.facts import AgentClass, CapRef, EndSource
+from gateway.session.statements import InfusionFact
 
 
 class InboundType(msgspec.Struct, frozen=True):
@@ -65,6 +67,13 @@ def _end_source_of(data: Infusion) -> EndSource:
             return EndSource.ENGINE_FINAL if data.final else EndSource.PUMP
 
 
+def _accepted(
+    message: JsonMessage, data: Infusion, fact: InfusionFact, identities: tuple[Identity, ...], *notes: str
+) -> Accepted:
+    details = stated_details(data.details, message.site.words.details, fact.patient, fact.order)
+    return msgspec.structs.replace(message.accepted(fact, identities, *notes), details=details)
+
+
 def _started(message: JsonMessage) -> Inbound:
     return _running(message, facts.InfusionStarted)
 
@@ -94,7 +103,7 @@ def _running(message: JsonMessage, what: type[facts.InfusionStarted] | type[fact
         ambiguous=message.time.ambiguous,
         other_reading_us=message.time.other_us,
     )
-    return message.accepted(fact, identities, note)
+    return _accepted(message, data, fact, identities, note)
 
 
 def _completed(message: JsonMessage) -> Inbound:
@@ -137,7 +146,7 @@ def _completed(message: JsonMessage) -> Inbound:
         other_reading_us=message.time.other_us,
     )
     no_time = "time: a date alone, so nothing counts until an end with a time of day comes" if end.no_time else ""
-    return message.accepted(end, identities, note, _HINT if source is EndSource.PUMP else "", no_time)
+    return _accepted(message, data, end, identities, note, _HINT if source is EndSource.PUMP else "", no_time)
 
 
 def _corrected(message: JsonMessage, data: Infusion) -> Inbound:
@@ -159,7 +168,7 @@ def _corrected(message: JsonMessage, data: Infusion) -> Inbound:
         ambiguous=message.time.ambiguous,
         other_reading_us=message.time.other_us,
     )
-    return message.accepted(correction, identities, _HINT if source is EndSource.PUMP else "")
+    return _accepted(message, data, correction, identities, _HINT if source is EndSource.PUMP else "")
 
 
 def _voided(message: JsonMessage) -> Inbound:
