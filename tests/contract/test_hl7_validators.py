@@ -13,7 +13,7 @@ import pytest
 
 from tests.contract.hl7_messages import charge, messages, samples
 from tests.contract.message_samples import MESSAGES
-from tests.support.hl7_validators import fields_of, missed_by_all, refused_by_hl7apy
+from tests.support.hl7_validators import Place, fields_of, missed_by_all, read_by_npm, refused_by_hl7apy
 
 WALK = Path(__file__).parents[1] / "node" / "hl7_dictionary.mjs"
 MUTATIONS: dict[str, tuple[str, int, str]] = {
@@ -27,6 +27,22 @@ MUTATIONS: dict[str, tuple[str, int, str]] = {
     "no control id": ("MSH", 10, ""),
     "a version that is none": ("MSH", 12, "2.99"),
 }
+PLACES: list[Place] = [
+    ("MSH", 9, 1),
+    ("MSH", 9, 3),
+    ("MSH", 10, 1),
+    ("PID", 3, 1),
+    ("PV1", 2, 1),
+    ("PV1", 19, 1),
+    ("FT1", 2, 1),
+    ("FT1", 4, 1),
+    ("FT1", 4, 2),
+    ("FT1", 6, 1),
+    ("FT1", 10, 1),
+    ("FT1", 20, 1),
+    ("FT1", 25, 1),
+    ("OBR", 4, 1),
+]
 TEXTS = {name: message.decode() for name, message in messages().items()}
 
 
@@ -83,6 +99,27 @@ def test_every_message_has_its_segments_in_order_and_known_types(name: str) -> N
 def test_another_reader_reads_the_same(name: str) -> None:
     assert str(cast(Any, hl7).parse(TEXTS[name])) == TEXTS[name]
     assert fields_of(TEXTS[name])["MSH-10"].startswith("CG9RX2M7KQ4")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_readers_of_npm_find_what_stands_there(name: str) -> None:
+    expected = [component_of(TEXTS[name], place) for place in PLACES]
+    assert {reader: found for reader, found in by_npm()[name].items() if found != expected} == {}
+
+
+@cache
+def by_npm() -> dict[str, dict[str, list[str]]]:
+    return read_by_npm({name: (text, PLACES) for name, text in TEXTS.items()})
+
+
+def component_of(text: str, place: Place) -> str:
+    """By no reader but the separators, of the first segment of that name and the first repetition."""
+    segment, field, component = place
+    line = next((line for line in text.split("\r") if line.startswith(f"{segment}|")), "")
+    fields = line.split("|")
+    at = field - 1 if segment == "MSH" else field
+    parts = (fields[at] if at < len(fields) else "").split("~")[0].split("^")
+    return parts[component - 1] if component <= len(parts) else ""
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -1,5 +1,5 @@
-// Reads messages {name: text} in ER7 on standard input by three parsers of npm; prints {name: {parser: [MSH-9.1, MSH-9.2,
-// MSH-9.3, MSA-1, MSA-2]}}, "" for what a parser does not find.
+// Reads messages {name: {text, places}} in ER7 on standard input by three parsers of npm, a place being [segment, field,
+// component]; prints {name: {parser: [text, ...]}}, "" for what a parser does not find there.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { Hl7Message } from "@medplum/core";
@@ -8,23 +8,27 @@ import * as nodeHl7 from "node-hl7-client";
 const hl7 = createRequire(import.meta.url)("simple-hl7");
 
 const readers = {
-  "@medplum/core"(text) {
+  "@medplum/core"(text, places) {
     const message = Hl7Message.parse(text);
-    const kind = [1, 2, 3].map((part) => message.getSegment("MSH").getComponent(9, part));
-    return [...kind, ...[1, 2].map((field) => message.getSegment("MSA").getComponent(field, 1))];
+    return places.map(([segment, field, component]) => message.getSegment(segment)?.getComponent(field, component));
   },
-  "node-hl7-client"(text) {
+  "node-hl7-client"(text, places) {
     const message = new nodeHl7.Message({ text });
-    return ["MSH.9.1", "MSH.9.2", "MSH.9.3", "MSA.1", "MSA.2"].map((path) => message.get(path).toString());
+    return places.map(([segment, field, component]) => message.get(`${segment}.${field}.${component}`).toString());
   },
-  "simple-hl7"(text) {
+  "simple-hl7"(text, places) {
     const message = new hl7.Parser({ segmentSeperator: "\r" }).parse(text);
-    const kind = [1, 2, 3].map((part) => message.header.getComponent(7, part));
-    return [...kind, ...[1, 2].map((field) => message.getSegment("MSA").getField(field))];
+    return places.map(([segment, field, component]) =>
+      segment === "MSH"
+        ? message.header.getComponent(field - 2, component) // without MSH-1 and MSH-2
+        : message.getSegment(segment)?.getComponent(field, component),
+    );
   },
 };
 
 const messages = JSON.parse(readFileSync(0, "utf8"));
-const read = (text) =>
-  Object.fromEntries(Object.entries(readers).map(([name, reader]) => [name, reader(text).map((each) => String(each ?? ""))]));
-console.log(JSON.stringify(Object.fromEntries(Object.entries(messages).map(([name, text]) => [name, read(text)]))));
+const read = ({ text, places }) =>
+  Object.fromEntries(
+    Object.entries(readers).map(([name, reader]) => [name, reader(text, places).map((each) => String(each ?? ""))]),
+  );
+console.log(JSON.stringify(Object.fromEntries(Object.entries(messages).map(([name, each]) => [name, read(each)]))));

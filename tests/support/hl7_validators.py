@@ -1,5 +1,9 @@
 """HL7 v2 messages before a reader and a validator that others wrote."""
 
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import hl7
@@ -7,6 +11,8 @@ from hl7apy import parser
 from hl7apy.consts import VALIDATION_LEVEL
 from hl7apy.exceptions import HL7apyException
 
+Place = tuple[str, int, int]  # segment, field, component
+READERS = Path(__file__).parents[1] / "node" / "hl7_readers.mjs"
 ORDERS = {
     "DFT": ["MSH", "EVN", "PID", "PV1", "FT1"],
     "ORU": ["MSH", "PID", "PV1", "OBR", "OBX", "OBX", "OBX", "OBX", "OBX"],
@@ -24,6 +30,17 @@ def refused_by_hl7apy(text: str) -> str:
         return f"could not be read: {error}"
     same = str(message.to_er7()).rstrip("\r") == text.rstrip("\r")
     return "" if same else "what it read is not what was sent"
+
+
+def read_by_npm(messages: Mapping[str, tuple[str, Sequence[Place]]]) -> dict[str, dict[str, list[str]]]:
+    """What three parsers of npm find at those places, by message and parser; a run for all."""
+    told = {name: {"text": text, "places": places} for name, (text, places) in messages.items()}
+    run = subprocess.run(
+        ["node", str(READERS)], input=json.dumps(told), capture_output=True, text=True, check=True, timeout=60
+    )
+    found: dict[str, dict[str, list[str]]] = json.loads(run.stdout)
+    assert all(sorted(each) == ["@medplum/core", "node-hl7-client", "simple-hl7"] for each in found.values())
+    return found
 
 
 def missed_by_all(text: str) -> list[str]:

@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import fhir.resources as fhir_r5
 import pytest
+from fhir.resources import R4B as FHIR_R4B
 
 from gateway.commissioning.messages import build_trial
 from gateway.commissioning.trial import Commissioning, Trial, TrialStep, What
@@ -16,6 +18,24 @@ from tests.support.hl7_validators import fields_of, missed_by_all, refused_by_hl
 NOW_US = 1_773_155_100_000_000
 HL7 = '[receipts]\nexpected = "hl7"\n[charges]\nformats = ["json", "hl7"]\nsending_facility = "WARD"\n'
 FHIR = '[charges]\nformats = ["fhir"]\n'
+EVERY_OPTION = """department = "INFUSION"
+location = "INFA"
+assigning_authority = "HOSPITAL"
+charge_code = "CDM4711"
+description = "Cooling after infusion"
+performer = "88801"
+orderer = "99901"
+modifiers = ["59"]
+filler_order_number = false
+credit_as = "CG-negative"
+ft1_4 = "start"
+cost_center = "4711"
+performing_organization = "INF"
+organization_system = "urn:example:organization"
+staff_system = "urn:example:staff"
+patient = ["mrn", "account", "name", "birth_date", "sex"]
+details = ["patient_class", "attending", "orderer", "performer", "diagnosis", "visit_diagnosis", "device", "procedure"]
+"""
 
 
 def trial(folder: Path, what: What, tables: str, mode: str = "test") -> Trial:
@@ -45,6 +65,19 @@ def test_without_a_choice_a_charge_is_json_and_where_there_is_fhir_alone_a_bundl
     bundle: dict[str, Any] = json.loads(sent.message.payload)
     assert bundle["identifier"]["value"] == sent.key
     assert bundle["meta"]["security"][0]["code"] == "HTEST"
+
+
+def test_with_every_option_it_is_valid_for_whoever_reads_it(tmp_path: Path) -> None:
+    for what in (What.CHARGE, What.OBSERVATION):
+        text = trial(tmp_path, what, HL7.replace('sending_facility = "WARD"\n', EVERY_OPTION)).message.payload.decode()
+        assert (refused_by_hl7apy(text), missed_by_all(text) if what is What.CHARGE else []) == ("", [])
+    assert fields_of(text)["MSH-11"] == "T"
+    for release, library in (("R4", FHIR_R4B), ("R5", fhir_r5)):
+        tables = f'{FHIR}fhir_release = "{release}"\n{EVERY_OPTION}'
+        bundle: dict[str, Any] = json.loads(trial(tmp_path, What.CHARGE, tables).message.payload)
+        kinds = [entry["resource"]["resourceType"] for entry in bundle["entry"]]
+        assert kinds == ["Device", "Procedure", "ChargeItem"]
+        cast(Any, library).get_fhir_model_class("Bundle").model_validate(bundle)
 
 
 def test_an_observation_is_a_valid_one_of_nobody(tmp_path: Path) -> None:
