@@ -17,6 +17,7 @@ from gateway.config.load import GatewayConfig
 from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
 from gateway.control.units import with_swaps
+from gateway.ledger.receipt_plan import MessageKind
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.messages.cloudevents import Origin
@@ -59,6 +60,12 @@ async def run_gateway(
         config = await asyncio.to_thread(with_swaps, config, await ledger.swaps())
         pipeline = await Pipeline.recovered(config, clock, ledger)
         await Gateway(config, clock, ledger, pipeline, restart).run(stop)
+
+
+def must_arrive(config: GatewayConfig, topics: Topics) -> frozenset[str]:
+    """The topics that must have a subscriber: charges in each notation, increments if `[receipts] of` has them."""
+    charges = frozenset(topics.charge(notation).topic for notation in config.outbound.site.formats)
+    return charges | {topics.increment.topic} if MessageKind.INCREMENT in config.receipts.of else charges
 
 
 class Gateway:
@@ -125,6 +132,7 @@ class Gateway:
             telemetry,
             self._take_message,
             announcements(origin, topics.status, config.mode, clock),
+            must_arrive(config, topics),
             clock,
             counters,
             resends=config.receipts.resends,

@@ -11,7 +11,7 @@ A marked row that the interface engine does not acknowledge in time is sent agai
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Protocol
 
 from gateway.ledger.batch import Attempt, OutboxRow
@@ -63,6 +63,7 @@ class Relay:
         chance: Callable[[], float],
         counters: MqttCounters,
         resends: ResendRules,
+        must_arrive: Container[str],
     ) -> None:
         self._connection = connection
         self._outbox = outbox
@@ -72,7 +73,7 @@ class Relay:
         self._resends = resends
         self._resend_check_at_s = 0.0  # loop time of the next query for rows to be sent again
         self._forgotten_us = 0 if connection.session_present else clock.now().utc_us
-        self._delivery = Delivery(min(WINDOW, connection.window))
+        self._delivery = Delivery(must_arrive, min(WINDOW, connection.window))
         self._answered: list[tuple[OutboxRow, asyncio.Future[int]]] = []
         self._again: set[int] = set()  # rows that are sent again
         self._repeated: list[Attempt] = []  # to be marked at once
@@ -83,7 +84,7 @@ class Relay:
 
     @property
     def held_topics(self) -> dict[str, int]:
-        """Topics whose rows are held back, with the broker's reason code: refused, or nobody listens."""
+        """Topics whose rows are held back, with the broker's reason code: as `Delivery` has them."""
         return self._delivery.held_topics
 
     @property

@@ -2,8 +2,9 @@
 
 Theory of operation. Rows are sent in the order of their ids, at most `window` of them unacknowledged. A refusal holds
 back its topic or, if the broker refuses the content, that row alone; other rows go on. A topic without a subscriber is
-held back likewise, for the subscriber may still be reconnecting after a crash of the broker; after DISCARD_AFTER_S its
-rows count as delivered, for it may never have a subscriber.
+held back likewise, for the subscriber may still be reconnecting after a crash of the broker. Rows that must arrive
+wait for it without limit; on other topics rows count as delivered after LET_GO_S, for a site subscribes to what it
+needs.
 
 A hold keeps the id of its oldest row and no payloads: when it is due that row is read and sent again (a probe); once
 the broker accepts it, reading restarts at the oldest held row. So a topic that is denied for weeks costs one attempt
@@ -16,7 +17,7 @@ After a reconnect a new Delivery starts at the oldest unacknowledged row, so row
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -27,7 +28,7 @@ from gateway.mqtt.types import NOBODY_LISTENS, REFUSED_FROM
 WINDOW = 20
 FIRST_RETRY_S = 1.0
 LONGEST_RETRY_S = 60.0
-DISCARD_AFTER_S = 86_400.0  # how long a topic may have no subscriber before what is published there counts as done
+LET_GO_S = 120.0  # how long rows that need not arrive wait for a subscriber
 OF_THE_TOPIC = frozenset({NOBODY_LISTENS, 0x87, 0x90, 0x97})  # the others: not authorised, bad topic name, over quota
 
 
@@ -60,7 +61,8 @@ class Delivery:
     Accepted rows may still be offered until they are `marked` in the outbox; they are not sent again.
     """
 
-    def __init__(self, window: int = WINDOW) -> None:
+    def __init__(self, must_arrive: Container[str], window: int = WINDOW) -> None:
+        self._must_arrive = must_arrive  # topics
         self.cursor = 0  # rows up to here were read; a release moves it back
         self._window = window
         self._ready: deque[OutboxRow] = deque()
@@ -84,8 +86,12 @@ class Delivery:
 
     @property
     def held_topics(self) -> dict[str, int]:
-        """The topics that are held back, each with the broker's reason code."""
-        return {key: hold.reason for key, hold in self._holds.items() if isinstance(key, str)}
+        """The topics that are held back, with the broker's reason code; for want of a subscriber if they need one."""
+        return {
+            key: hold.reason
+            for key, hold in self._holds.items()
+            if isinstance(key, str) and (hold.reason != NOBODY_LISTENS or key in self._must_arrive)
+        }
 
     def offer(self, rows: Sequence[OutboxRow]) -> None:
         """Add rows read past the cursor, oldest first."""
@@ -165,7 +171,8 @@ class Delivery:
             self._no_subscriber_since_s.pop(row.topic, None)
             return NextStep.TAKEN
         since_s = self._no_subscriber_since_s.setdefault(row.topic, now_s)
-        return NextStep.NO_SUBSCRIBER if now_s - since_s < DISCARD_AFTER_S else NextStep.TAKEN
+        waits = row.topic in self._must_arrive or now_s - since_s < LET_GO_S
+        return NextStep.NO_SUBSCRIBER if waits else NextStep.TAKEN
 
     def _under_way(self, outbox_id: int) -> bool:
         return outbox_id in self._in_flight or outbox_id in self._probed or outbox_id in self._taken

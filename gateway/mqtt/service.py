@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -67,6 +67,7 @@ class MqttService:
         telemetry: Telemetry,
         handler: Handler,
         announcements: Announcements,
+        must_arrive: Container[str],
         clock: Clock,
         counters: MqttCounters,
         chance: Callable[[], float] = random.random,
@@ -83,6 +84,7 @@ class MqttService:
         self._telemetry = telemetry
         self._handler = handler
         self._announcements = announcements
+        self._must_arrive = must_arrive  # topics that must have a subscriber
         self._clock = clock
         self._chance = chance
         self._resends = resends
@@ -184,7 +186,9 @@ class MqttService:
             await connection.publish(birth)
         self._note_return(info)
         self._connection = connection
-        self._relay = Relay(connection, self._outbox, self._clock, self._chance, self.counters, self._resends)
+        self._relay = Relay(
+            connection, self._outbox, self._clock, self._chance, self.counters, self._resends, self._must_arrive
+        )
         async with asyncio.TaskGroup() as group:
             group.create_task(self._relay.run())
             group.create_task(self._telemetry.run(connection))

@@ -19,6 +19,7 @@ from tests.broker.harness import HANGS_S, eventually
 
 STATUS = "dev/gw/status"
 INBOUND = "ehr/in/json"
+MUST_ARRIVE = "ehr/gw/increment/json"
 
 
 def settings(port: int, **changes: object) -> MqttSettings:
@@ -65,6 +66,7 @@ class Gateway:
             self.telemetry,
             self._handle,
             announcements,
+            {MUST_ARRIVE},
             SystemClock(),
             self.counters,
             lambda: chance,

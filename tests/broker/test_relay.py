@@ -12,7 +12,7 @@ import pytest
 
 from gateway.ledger.batch import UNPROVEN
 from tests.broker.engine_messages import payload, received
-from tests.broker.gateway_side import gateway, settings
+from tests.broker.gateway_side import MUST_ARRIVE, gateway, settings
 from tests.broker.harness import BrokerThread, Mosquitto, eventually, only_3_1_1
 from tests.broker.paho_client import PahoClient
 from tests.scorecard.repeats import repeats
@@ -153,6 +153,18 @@ async def test_a_message_nobody_listens_to_waits_for_its_subscriber(tmp_path: Pa
         assert await received(engine, 1) == [(TOPICS[0], payload(1))]
         await gw.outbox_empty()
         engine.disconnect()
+
+
+async def test_a_site_that_subscribes_to_what_must_arrive_hears_of_nothing_else(tmp_path: Path, any_port: int) -> None:
+    engine = PahoClient(any_port, paho.MQTTv5, "engine")
+    engine.subscribe(MUST_ARRIVE)
+    async with gateway(tmp_path, settings(any_port)) as gw:
+        await gw.commit_messages("ehr/gw/session/json", [payload(1)])
+        await gw.commit_messages(MUST_ARRIVE, [payload(2)])
+        assert await received(engine, 1) == [(MUST_ARRIVE, payload(2))]
+        await eventually(lambda: gw.counters.no_subscriber >= 2, "the other one was tried again")
+        assert gw.service.held_topics == {}
+    engine.disconnect()
 
 
 async def test_under_3_1_1_a_puback_is_recorded_as_unproven(tmp_path: Path, any_port: int, engine: PahoClient) -> None:

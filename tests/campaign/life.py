@@ -9,6 +9,7 @@ from typing import NamedTuple
 from unittest import mock
 
 from drivers.reading import ReadFault, Reading, Stamp
+from gateway.app import must_arrive
 from gateway.config.load import GatewayConfig
 from gateway.control.service import ControlService
 from gateway.ledger.errors import LedgerError
@@ -138,6 +139,7 @@ class Life:
                 Telemetry(counters),
                 self._take_message,
                 announcements(Origin(config.site, config.id), topics.status, config.mode, clock),
+                must_arrive(config, topics),
                 clock,
                 counters,
                 chance=self._random.random,

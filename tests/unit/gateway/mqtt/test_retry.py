@@ -5,7 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ledger.batch import UNPROVEN, OutboxRow
-from gateway.mqtt.retry import DISCARD_AFTER_S, LONGEST_RETRY_S, Delivery, NextStep, backoff_s
+from gateway.monitoring.alarms import UNSENT_S
+from gateway.mqtt.retry import LET_GO_S, LONGEST_RETRY_S, Delivery, NextStep, backoff_s
+
+YEAR_S = 365 * 86_400.0
+
+
+class _All:
+    """Every topic."""
+
+    def __contains__(self, topic: object) -> bool:
+        return True
+
+
+ALL = _All()
 
 
 def row(outbox_id: int, topic: str = "t") -> OutboxRow:
@@ -32,7 +45,7 @@ def sent(delivery: Delivery) -> list[int]:
     ],
 )
 def test_a_reason_code_has_one_meaning(reason: int, verdict: NextStep) -> None:
-    delivery = Delivery()
+    delivery = Delivery(ALL)
     delivery.offer([row(1)])
     assert sent(delivery) == [1]
     assert delivery.settle(row(1), reason, 0.0, 0.5) is verdict
@@ -40,41 +53,60 @@ def test_a_reason_code_has_one_meaning(reason: int, verdict: NextStep) -> None:
 
 def test_a_retained_row_needs_nobody_who_listens() -> None:
     kept = OutboxRow(1, "e1", "t", b"", True, "")
-    delivery = Delivery()
+    delivery = Delivery(ALL)
     delivery.offer([kept])
     assert sent(delivery) == [1]
     assert delivery.settle(kept, 0x10, 0.0, 0.5) is NextStep.TAKEN
 
 
-def test_a_topic_without_a_subscriber_is_tried_again_for_a_while_and_then_let_go() -> None:
-    delivery = Delivery()
+def test_what_must_arrive_waits_for_a_subscriber_however_long() -> None:
+    delivery = Delivery({"t"})
     delivery.offer([row(1), row(2, "other")])
     assert sent(delivery) == [1, 2]
     assert delivery.settle(row(1), 0x10, 0.0, 0.5) is NextStep.NO_SUBSCRIBER
     assert delivery.settle(row(2, "other"), 0, 0.0, 0.5) is NextStep.TAKEN
-    assert delivery.held_topics == {"t": 0x10}
-    for now_s, verdict in (
-        (DISCARD_AFTER_S - 1, NextStep.NO_SUBSCRIBER),
-        (DISCARD_AFTER_S + LONGEST_RETRY_S, NextStep.TAKEN),
-    ):
+    for now_s in (LET_GO_S + LONGEST_RETRY_S, YEAR_S):
+        assert delivery.held_topics == {"t": 0x10}
+        assert delivery.due(now_s) == 1
+        delivery.probe(1, row(1))
+        assert sent(delivery) == [1]
+        assert delivery.settle(row(1), 0x10, now_s, 0.5) is NextStep.NO_SUBSCRIBER
+
+
+def test_what_need_not_arrive_is_tried_again_for_a_while_let_go_and_never_shown() -> None:
+    delivery = Delivery({"charges"})
+    delivery.offer([row(1)])
+    assert sent(delivery) == [1]
+    assert delivery.settle(row(1), 0x10, 0.0, 0.5) is NextStep.NO_SUBSCRIBER
+    for now_s, verdict in ((LET_GO_S - 1, NextStep.NO_SUBSCRIBER), (LET_GO_S + LONGEST_RETRY_S, NextStep.TAKEN)):
+        assert delivery.held_topics == {}
         assert delivery.due(now_s) == 1
         delivery.probe(1, row(1))
         assert sent(delivery) == [1]
         assert delivery.settle(row(1), 0x10, now_s, 0.5) is verdict
-    assert delivery.held_topics == {}
     delivery.offer([row(3)])
     assert sent(delivery) == [3]
-    assert delivery.settle(row(3), 0x10, 2 * DISCARD_AFTER_S, 0.5) is NextStep.TAKEN, "nobody wants this topic"
+    assert delivery.settle(row(3), 0x10, 2 * LET_GO_S, 0.5) is NextStep.TAKEN, "nobody wants this topic"
     delivery.offer([row(4), row(5)])
     assert sent(delivery) == [4, 5]
-    delivery.settle(row(4), 0, 3 * DISCARD_AFTER_S, 0.5)
-    assert delivery.settle(row(5), 0x10, 3 * DISCARD_AFTER_S, 0.5) is NextStep.NO_SUBSCRIBER, (
-        "somebody wanted it a moment ago"
-    )
+    delivery.settle(row(4), 0, 3 * LET_GO_S, 0.5)
+    assert delivery.settle(row(5), 0x10, 3 * LET_GO_S, 0.5) is NextStep.NO_SUBSCRIBER, "somebody wanted it a moment ago"
+
+
+def test_a_refusal_is_shown_of_every_topic() -> None:
+    delivery = Delivery({"charges"})
+    delivery.offer([row(1)])
+    assert sent(delivery) == [1]
+    delivery.settle(row(1), 0x87, 0.0, 0.5)
+    assert delivery.held_topics == {"t": 0x87}
+
+
+def test_what_need_not_arrive_is_let_go_before_a_backlog_is_an_alarm() -> None:
+    assert LET_GO_S + LONGEST_RETRY_S < UNSENT_S
 
 
 def test_what_was_taken_is_not_sent_again_before_the_outbox_knows() -> None:
-    delivery = Delivery()
+    delivery = Delivery(ALL)
     delivery.offer([row(1, "denied"), row(2)])
     assert sent(delivery) == [1, 2]
     delivery.settle(row(1, "denied"), 0x87, 0.0, 0.0)
@@ -93,7 +125,7 @@ def test_what_was_taken_is_not_sent_again_before_the_outbox_knows() -> None:
 
 
 def test_no_more_than_the_window_is_in_flight() -> None:
-    delivery = Delivery(window=2)
+    delivery = Delivery(ALL, window=2)
     delivery.offer([row(1), row(2), row(3)])
     assert sent(delivery) == [1, 2]
     delivery.settle(row(2), 0, 0.0, 0.5)
@@ -102,7 +134,7 @@ def test_no_more_than_the_window_is_in_flight() -> None:
 
 
 def test_a_refused_topic_holds_back_its_own_rows_and_no_others() -> None:
-    delivery = Delivery(window=1)
+    delivery = Delivery(ALL, window=1)
     delivery.offer([row(1, "denied"), row(2, "open"), row(3, "denied"), row(4, "open")])
     assert sent(delivery) == [1]
     delivery.settle(row(1, "denied"), 0x87, 0.0, 0.5)
@@ -113,7 +145,7 @@ def test_a_refused_topic_holds_back_its_own_rows_and_no_others() -> None:
 
 
 def test_a_refused_topic_is_tried_once_each_back_off_and_flows_in_order_when_it_is_allowed() -> None:
-    delivery = Delivery(window=20)
+    delivery = Delivery(ALL, window=20)
     rows = [row(number, "denied") for number in range(1, 6)]
     delivery.offer(rows[:2])
     assert sent(delivery) == [1, 2]
@@ -140,7 +172,7 @@ def test_a_refused_topic_is_tried_once_each_back_off_and_flows_in_order_when_it_
 
 
 def test_refused_content_holds_back_that_row_alone() -> None:
-    delivery = Delivery(window=1)
+    delivery = Delivery(ALL, window=1)
     delivery.offer([row(1), row(2)])
     assert sent(delivery) == [1]
     delivery.settle(row(1), 0x99, 0.0, 0.0)
@@ -153,7 +185,7 @@ def test_refused_content_holds_back_that_row_alone() -> None:
 
 
 def test_a_probe_whose_refusal_changes_its_cause_is_still_tried_again() -> None:
-    delivery = Delivery()
+    delivery = Delivery(ALL)
     delivery.offer([row(1)])
     sent(delivery)
     delivery.settle(row(1), 0x87, 0.0, 0.0)
@@ -168,7 +200,7 @@ def test_a_probe_whose_refusal_changes_its_cause_is_still_tried_again() -> None:
 
 
 def test_a_held_row_that_no_longer_waits_frees_the_ones_behind_it() -> None:
-    delivery = Delivery()
+    delivery = Delivery(ALL)
     delivery.offer([row(1)])
     sent(delivery)
     delivery.settle(row(1), 0x87, 0.0, 0.0)
@@ -181,7 +213,7 @@ def test_a_held_row_that_no_longer_waits_frees_the_ones_behind_it() -> None:
 
 
 def test_a_row_in_flight_is_not_sent_twice_when_reading_starts_over() -> None:
-    delivery = Delivery()
+    delivery = Delivery(ALL)
     delivery.offer([row(1, "denied"), row(2, "open")])
     assert sent(delivery) == [1, 2]
     delivery.settle(row(1, "denied"), 0x87, 0.0, 0.0)
@@ -213,7 +245,7 @@ def test_whatever_is_refused_everything_is_taken_exactly_once_in_the_end(
     topics: list[str], answers: list[int], window: int, page: int
 ) -> None:
     waiting = {number: row(number, topic) for number, topic in enumerate(topics, 1)}
-    delivery = Delivery(window)
+    delivery = Delivery(ALL, window)
     flying: list[OutboxRow] = []
     taken: list[int] = []
     now_s = 0.0
