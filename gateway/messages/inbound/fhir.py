@@ -12,6 +12,7 @@ from typing import cast
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
 from gateway.messages.inbound.answers import Accepted, FieldRead, Ignored, Inbound, ReaderSite, Rejected, Term
 from gateway.messages.inbound.fhir_bundle import is_test, not_used
+from gateway.messages.inbound.fhir_details import stated_details
 from gateway.messages.inbound.fhir_references import VISITS, Resolved, identity_of, resolved, with_notes
 from gateway.messages.inbound.hl7 import MAX_LENGTH
 from gateway.messages.inbound.json_message import Stop
@@ -93,7 +94,13 @@ class _Resource:
         facts = administration_facts(administration, self._known_at_us, self._message_id)
         if not facts:
             raise self._rejected("bad-time", f"the period has no start with a time of day; {_TIME}")
-        return Accepted(self._message_id, facts, (identity,), "; ".join(notes))
+        details = stated_details(self._resource, self._site.words.details, identity.subject, order)
+        for each in (stated.details for stated in details):
+            for person in each.orderers:
+                self._note("request.requester", "who ordered", person.number)
+            for diagnosis in each.diagnoses:
+                self._note("request.reasonCode", "diagnosis", diagnosis.code, label=diagnosis.text)
+        return Accepted(self._message_id, facts, (identity,), "; ".join(notes), details=details)
 
     def _order(self) -> str:
         """The order's identifier, the same for start, end and changes: the request's, else the resource's own."""

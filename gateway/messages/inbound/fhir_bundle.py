@@ -16,7 +16,10 @@ Json = Mapping[str, object]
 READ = "MedicationAdministration"
 _MAX_DEPTH = 3  # of Bundles in Bundles
 _REFERRING = ("context", "encounter", "subject", "request", "medicationReference")
-_KEPT = ("resourceType", "identifier", "code", "ingredient", "account", "name", "birthDate", "gender")
+_KEPT = (
+    *("resourceType", "identifier", "code", "ingredient", "account", "name", "birthDate", "gender"),
+    *("requester", "reasonCode", "reason"),  # of a MedicationRequest
+)
 _TEST = "HTEST"  # code of v3-ActReason: test health data
 
 
@@ -149,9 +152,11 @@ def _led(reference: Json, own_url: str, held: _Held, contained: list[Json]) -> J
     found = held.find(named, own_url) if named and not named.startswith("#") else None
     if found is None:
         return reference
-    own_id = f"held-{len(contained) + 1}"
     meta = object_of(found.get("meta"))
     copy: dict[str, object] = {name: found[name] for name in _KEPT if name in found}
+    if "requester" in copy:
+        copy["requester"] = _led(object_of(copy["requester"]), own_url, held, contained)
+    own_id = f"held-{len(contained) + 1}"
     copy |= {"id": own_id, "meta": {"security": list_of(meta.get("security"))}}
     if "account" in copy:
         accounts = (held.find(text_of(each, "reference"), own_url) for each in list_of(copy["account"]))
