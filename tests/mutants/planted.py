@@ -32,8 +32,8 @@ MUTANTS = (
     Mutant(
         "a threshold must be passed, not reached",
         "gateway/session/increments.py",
-        "if interval.end_us - interval.start_us >= needed_us:",
-        "if interval.end_us - interval.start_us > needed_us:",
+        "within = bisect_left(reached_us, needed_us)",
+        "within = bisect_left(reached_us, needed_us + 1)",
         _SESSION,
     ),
     Mutant(
@@ -46,8 +46,8 @@ MUTANTS = (
     Mutant(
         "a timer attains increments that no reading proves",
         "gateway/session/increments.py",
-        "if reached[-1].end_us > until_us:",
-        "if reached[-1].end_us > until_us + 60 * US_PER_S:",
+        "if at_us > until_us:",
+        "if at_us > until_us + 60 * US_PER_S:",
         (*_SESSION, *_STATE),
     ),
     Mutant(
@@ -67,22 +67,22 @@ MUTANTS = (
     Mutant(
         "cooling before the infusion's end counts",
         "gateway/session/counting.py",
-        "spans = clip(_net(cooling, policy), *window)",
-        "spans = clip(_net(cooling, policy), 0, window[1])",
+        "_by_cap(clip(net, *window), cooling)",
+        "_by_cap(clip(net, 0, window[1]), cooling)",
         _SESSION,
     ),
     Mutant(
         "offline time fills a gap",
         "gateway/session/counting.py",
-        "if counts and not intersect([(stop_us, start_us)], unknown):",
+        "if counts and not overlapping(unknown, stop_us, start_us):",
         "if counts:",
         _SESSION,
     ),
     Mutant(
         "pauses count",
         "gateway/session/cooling.py",
-        "return subtract(self.running_spans, [*pauses, *self.faults, *self.unknown])",
-        "return subtract(self.running_spans, [*self.faults, *self.unknown])",
+        "net_spans=subtract(running, [*(_span(pause) for pause in by_choice), *faults, *unknown]),",
+        "net_spans=subtract(running, [*faults, *unknown]),",
         _SESSION,
     ),
     Mutant(
@@ -109,7 +109,7 @@ MUTANTS = (
     Mutant(
         "a restart forgets what was announced",
         "gateway/session/state.py",
-        "emitted=fold(records[token].emitted, [change])",
+        "emitted=fold((), changes)",
         "emitted=()",
         _STATE,
     ),
@@ -130,8 +130,8 @@ MUTANTS = (
     Mutant(
         "the ledger moves on before the commit",
         "gateway/ledger/store.py",
-        "        writes.append_batch(connection, self._origin, batch)\n        self.head = batch.head\n",
-        "        self.head = batch.head\n        writes.append_batch(connection, self._origin, batch)\n",
+        "        writes.append_batch(connection, self._origin, batch)\n        self._moved(batch)\n",
+        "        self._moved(batch)\n        writes.append_batch(connection, self._origin, batch)\n",
         _LEDGER,
     ),
     Mutant(
