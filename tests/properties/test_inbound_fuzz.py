@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from gateway.messages.details import Detail, Stated
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, Receipt, Rejected, ServedCaps, no_session
 from gateway.messages.inbound.dispatch import read_message
 from gateway.session.facts import decode_fact, encode_fact
@@ -26,6 +27,8 @@ LINES = [
     b"PRT|",
     b"MSH|^~\\&|",
     b"MRG|1",
+    b"ORC|RE|RX1||||||||||7^A^B^^^^^^N&1.2&ISO~^~8",
+    b"DG1|1||C50.1^Cancer^I10C",
     b"ZZZ|\\X",
     b"\xff",
 ]
@@ -65,7 +68,8 @@ def read(payload: bytes) -> Inbound:
     )
     read_message(payload, NOW, strange)
     taken: list[Any] = []
-    answer, _ = read_message(payload, NOW, msgspec.structs.replace(EHR_SITE, knows_order=knows_all), taken)
+    words = msgspec.structs.replace(EHR_SITE.words, details=frozenset(Detail))
+    answer, _ = read_message(payload, NOW, msgspec.structs.replace(EHR_SITE, knows_order=knows_all, words=words), taken)
     return answer
 
 
@@ -74,6 +78,8 @@ def check(answer: Inbound) -> None:
     if isinstance(answer, Accepted):
         for fact in answer.facts:
             assert decode_fact(encode_fact(fact)) == fact
+        for stated in answer.details:
+            assert msgspec.json.decode(msgspec.json.encode(stated), type=Stated) == stated
     elif isinstance(answer, Ignored | Rejected):
         assert answer.code
         assert answer.text

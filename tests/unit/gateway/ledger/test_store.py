@@ -232,7 +232,9 @@ async def test_what_is_stated_is_kept_apart_completed_and_can_be_purged(path: Pa
     later = msgspec.structs.replace(ORDERED, details=Details(orderers=(Person("2"),)))
     visit = Stated("s", About.VISIT, "", Details(patient_class="R"))
     for each in (ORDERED, ORDERED, coded, visit, later):
-        await ledger.commit(Batch((), (), (), ledger.head, details=(each,)))
+        alone = Batch((), (), (), ledger.head, details=(each,))
+        assert not alone.empty
+        await ledger.commit(alone)
     assert await ledger.details("s", About.ORDER, "RX1") == Details(
         orderers=(Person("2"),), diagnoses=(Diagnosis("C50.912"),)
     )
