@@ -8,6 +8,12 @@ from enum import StrEnum
 
 import msgspec
 
+LONGEST_CODE = 20  # characters that are kept of each part; together they fit HL7 2.5.1
+LONGEST_NUMBER = 40  # also of a family name
+LONGEST_GIVEN = 30
+LONGEST_SYSTEM = 64  # also of an assigning authority
+LONGEST_TEXT = 120
+
 
 class Detail(StrEnum):
     """What a site may have its charges say, where it is known."""

@@ -141,7 +141,8 @@ class Recorder:
         sent = {message.id: self._seal(message.payload) for message in messages}
         body = ChargeBody(charge, said(encode_event(event)), sent)
         transaction.record(EntryKind.CHARGE, outcome.record.token, encode_body(body))
-        transaction.keep(Stated(charge.line.patient, About.CHARGE, charge.key, details))
+        if not charge.reverses:  # its credit is to say the same
+            transaction.keep(Stated(charge.line.patient, About.CHARGE, charge.key, details))
         for message in messages:
             followed = self._plan.follows(MessageKind.CHARGE, message.form)
             transaction.publish_raw(

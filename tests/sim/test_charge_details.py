@@ -108,6 +108,10 @@ async def test_what_a_charge_said_its_credit_says_whatever_was_stated_meanwhile(
         await day.amend()
         taken_back = [each for each in await day.charges() if each["FT1-6"] == "CD"]
         assert {(each["FT1-19"], each["FT1-21"], each["FT1-20"]) for each in taken_back} == {("C50.1", FIRST, "rn-1")}
+        charged = {each["FT1-2"] for each in await day.charges() if each["FT1-6"] == "CG"}
+        with closing(sqlite3.connect(tmp_path / "state" / "ledger.db")) as ledger:
+            kept = {name for (name,) in ledger.execute("SELECT name FROM detail WHERE about = 'charge'")}
+        assert kept == charged, "a credit needs none of its own"
 
 
 @pytest.mark.parametrize("details", ["", 'details = ["performer"]\n'])

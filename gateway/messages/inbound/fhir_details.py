@@ -7,14 +7,21 @@ is not read either, for its codes are not those of PV1-2.
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from gateway.messages.details import NO_DETAILS, About, Detail, Details, Diagnosis, Person, Stated
+from gateway.messages.details import (
+    LONGEST_CODE,
+    LONGEST_GIVEN,
+    LONGEST_NUMBER,
+    LONGEST_SYSTEM,
+    LONGEST_TEXT,
+    NO_DETAILS,
+    About,
+    Detail,
+    Details,
+    Diagnosis,
+    Person,
+    Stated,
+)
 from gateway.messages.inbound.fhir_bundle import Json, list_of, object_of, text_of
-
-_LONGEST_CODE = 20
-_LONGEST_NUMBER = 40
-_LONGEST_GIVEN = 30
-_LONGEST_TEXT = 120
-_LONGEST_SYSTEM = 64
 
 
 def stated_details(resource: Json, wanted: frozenset[Detail], subject: str, order: str) -> tuple[Stated, ...]:
@@ -37,12 +44,12 @@ def _persons(reference: Json, contained: Mapping[str, Json]) -> Iterator[Person]
     given = " ".join(_texts(name.get("given")))
     for number in [own] if text_of(own, "value") else list_of(held.get("identifier")):
         value, system = text_of(number, "value"), text_of(number, "system")
-        if 0 < len(value) <= _LONGEST_NUMBER:
+        if 0 < len(value) <= LONGEST_NUMBER:
             yield Person(
                 value,
-                family if len(family) <= _LONGEST_NUMBER else "",
-                given if len(given) <= _LONGEST_GIVEN else "",
-                f"&{system}" if 0 < len(system) <= _LONGEST_SYSTEM else "",
+                family if len(family) <= LONGEST_NUMBER else "",
+                given if len(given) <= LONGEST_GIVEN else "",
+                f"&{system}" if 0 < len(system) <= LONGEST_SYSTEM else "",
             )
 
 
@@ -56,8 +63,8 @@ def _diagnoses(request: Json) -> Iterator[Diagnosis]:
         coding = object_of(next((each for each in list_of(concept.get("coding")) if text_of(each, "code")), None))
         code, system = text_of(coding, "code"), text_of(coding, "system")
         text = text_of(coding, "display") or text_of(concept, "text")
-        if 0 < len(code) <= _LONGEST_CODE:
-            yield Diagnosis(code, text[:_LONGEST_TEXT], system if len(system) <= _LONGEST_SYSTEM else "")
+        if 0 < len(code) <= LONGEST_CODE:
+            yield Diagnosis(code, text[:LONGEST_TEXT], system if len(system) <= LONGEST_SYSTEM else "")
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -6,16 +6,24 @@ taken, in its order; a part that is too long costs itself alone.
 
 from collections.abc import Iterable, Iterator
 
-from gateway.messages.details import NO_DETAILS, About, Detail, Details, Diagnosis, Person, Stated
+from gateway.messages.details import (
+    LONGEST_CODE,
+    LONGEST_GIVEN,
+    LONGEST_NUMBER,
+    LONGEST_SYSTEM,
+    LONGEST_TEXT,
+    NO_DETAILS,
+    About,
+    Detail,
+    Details,
+    Diagnosis,
+    Person,
+    Stated,
+)
 from gateway.messages.hl7v2 import Repetition, Segment
 from gateway.messages.inbound.hl7 import Hl7
 from gateway.messages.inbound.hl7_identity import authority_of, part
 
-_LONGEST_CODE = 20
-_LONGEST_NUMBER = 40
-_LONGEST_GIVEN = 30
-_LONGEST = 64
-_LONGEST_TEXT = 120
 _DELETED = "D"  # DG1-21
 
 
@@ -40,7 +48,7 @@ def stated_details(hl7: Hl7, subject: str) -> tuple[Stated, ...]:
 
 
 def _patient_class(hl7: Hl7, stay: Segment) -> str:
-    return hl7.text(stay, 2, "patient class") if len(stay.get(2)) <= _LONGEST_CODE else ""
+    return hl7.text(stay, 2, "patient class") if len(stay.get(2)) <= LONGEST_CODE else ""
 
 
 def _of_visit(hl7: Hl7) -> Iterator[Segment]:
@@ -55,10 +63,10 @@ def _diagnoses(hl7: Hl7, segments: Iterable[Segment]) -> tuple[Diagnosis, ...]:
     found: list[Diagnosis] = []
     for each in segments:
         code = each.get(3)
-        if each.name == "DG1" and 0 < len(code) <= _LONGEST_CODE and each.get(21).upper() != _DELETED:
+        if each.name == "DG1" and 0 < len(code) <= LONGEST_CODE and each.get(21).upper() != _DELETED:
             system, text = each.get(3, 3) or each.get(2), each.get(3, 2) or each.get(4)
             hl7.note("DG1-3", "diagnosis", code, label=text)
-            found.append(Diagnosis(code, text[:_LONGEST_TEXT], system if len(system) <= _LONGEST_CODE else ""))
+            found.append(Diagnosis(code, text[:LONGEST_TEXT], system if len(system) <= LONGEST_CODE else ""))
     return tuple(found)
 
 
@@ -71,11 +79,11 @@ def _persons(hl7: Hl7, segment: Segment, field: int, what: str) -> tuple[Person,
 
 
 def _person(repetition: Repetition) -> Person:
-    if len(part(repetition, 1)) > _LONGEST_NUMBER:
+    if len(part(repetition, 1)) > LONGEST_NUMBER:
         return Person()
-    parts = {2: _LONGEST_NUMBER, 3: _LONGEST_GIVEN, 13: _LONGEST_CODE}
+    parts = {2: LONGEST_NUMBER, 3: LONGEST_GIVEN, 13: LONGEST_CODE}
     family, given, kind = (
         text if len(text := part(repetition, component)) <= longest else "" for component, longest in parts.items()
     )
     authority = authority_of(repetition, 9)
-    return Person(part(repetition, 1), family, given, authority if len(authority) <= _LONGEST else "", kind)
+    return Person(part(repetition, 1), family, given, authority if len(authority) <= LONGEST_SYSTEM else "", kind)

@@ -4,9 +4,22 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from gateway.messages.details import NO_DETAILS, About, Detail, Details, Diagnosis, Person, Stated
+from gateway.messages.details import (
+    LONGEST_CODE,
+    LONGEST_GIVEN,
+    LONGEST_NUMBER,
+    LONGEST_SYSTEM,
+    LONGEST_TEXT,
+    NO_DETAILS,
+    About,
+    Detail,
+    Details,
+    Diagnosis,
+    Person,
+    Stated,
+)
 
-Text = Annotated[str, Field(min_length=1, max_length=40)]
+_Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NUMBER)]
 
 
 class _Model(BaseModel):
@@ -16,33 +29,33 @@ class _Model(BaseModel):
 class StaffModel(_Model):
     """A member of staff."""
 
-    number: Text
-    family: Text | None = None
-    given: Annotated[str, Field(min_length=1, max_length=30)] | None = None
+    number: _Name
+    family: _Name | None = None
+    given: Annotated[str, Field(min_length=1, max_length=LONGEST_GIVEN)] | None = None
 
     @property
     def person(self) -> Person:
-        """The same."""
+        """As details have it."""
         return Person(self.number, self.family or "", self.given or "")
 
 
 class DiagnosisModel(_Model):
     """A coded diagnosis; the system is a name of HL7 table 0396 or a URI."""
 
-    code: Annotated[str, Field(min_length=1, max_length=20)]
-    text: Annotated[str, Field(max_length=120)] | None = None
-    system: Annotated[str, Field(max_length=64)] | None = None
+    code: Annotated[str, Field(min_length=1, max_length=LONGEST_CODE)]
+    text: Annotated[str, Field(max_length=LONGEST_TEXT)] | None = None
+    system: Annotated[str, Field(max_length=LONGEST_SYSTEM)] | None = None
 
     @property
     def diagnosis(self) -> Diagnosis:
-        """The same."""
+        """As details have it."""
         return Diagnosis(self.code, self.text or "", self.system or "")
 
 
 class DetailsModel(_Model):
     """Details of the visit and of the order that the event is about."""
 
-    patient_class: Annotated[str, Field(min_length=1, max_length=20)] | None = None
+    patient_class: Annotated[str, Field(min_length=1, max_length=LONGEST_CODE)] | None = None
     attending: list[StaffModel] = []
     visit_diagnoses: list[DiagnosisModel] = []
     orderers: list[StaffModel] = []
