@@ -247,6 +247,9 @@ class _Search:
         if segment is None or segment in self._segments:
             return
         self._segments.append(segment)
+        opens = any(isinstance(fact, SessionOpened) for fact in segment.facts)
+        if opens and not any(map(_moves_coolant, segment.facts)):
+            self._reach_cooling_before(key, segment.first_us)
         for fact in (*segment.facts, *self._moves_of(segment, key[1])):
             self._found[fact] = None
             for concerned in fact.concerns:
@@ -254,6 +257,14 @@ class _Search:
                     self._reach(concerned, segment.first_us - BEFORE_US, min(segment.last_us, FOREVER) + AFTER_US)
                 elif concerned[0] == "token":
                     self._reach(concerned, fact.at_us, fact.at_us)
+
+    def _reach_cooling_before(self, key: Key, at_us: int) -> None:
+        """A session that opened where the cap proves to have been idle goes on in the cooling before."""
+        fact = self._source.before(key, at_us)
+        while fact is not None and not _moves_coolant(fact):
+            fact = self._source.before(key, fact.at_us)
+        if fact is not None:
+            self._reach(key, fact.at_us, fact.at_us)
 
     def _moves_of(self, segment: Segment, cap: str) -> list[AnyFact]:
         """The reassignments of sessions in the segment, however late they were received."""

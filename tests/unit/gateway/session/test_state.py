@@ -251,6 +251,17 @@ def test_a_cap_out_of_sight_for_days_keeps_the_sessions_of_all_who_were_bound_me
 
 
 @pytest.mark.parametrize("memory", Memory)
+def test_a_session_that_proves_to_be_none_is_found_all_the_same(memory: Memory) -> None:
+    """Who was bound while the unit was out of sight was not cooled: the cap had stopped long before."""
+    live = Live(APPROVED, memory)
+    live.play([bound("p1", minutes(-1)), started(minutes(0)), bound("p2", minutes(5 * 24 * 60))])
+    now_us = minutes(6 * 24 * 60)
+    live.learn([msgspec.structs.replace(stopped(minutes(40)), known_at_us=now_us)], now_us)
+    assert len(live.records) == 2
+    assert [token for token in live.records if inspect(live.whole_state(), token, {}, now_us) is None] == []
+
+
+@pytest.mark.parametrize("memory", Memory)
 def test_what_nobody_claimed_is_reassigned_weeks_later_and_stays_so(memory: Memory) -> None:
     live = Live(APPROVED, memory)
     live.play([started(minutes(0)), stopped(minutes(60))])
