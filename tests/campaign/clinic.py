@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from random import Random
 
+from gateway.messages.notation import Notation
 from tests.campaign.clinic_time import EPOCH_US
 from tests.campaign.plan import DAY, HOUR, MINUTE, CapState, Manners, Meaning, Move, Place, S, Statement, Stay, Visit
 
@@ -13,6 +14,7 @@ CYCLE_DAYS = 21  # patients come back
 NOTHING: Mapping[str, object] = {}
 _OPENS, _CLOSES = 8 * HOUR, 15 * HOUR  # of arrivals
 _SUNDAY, _SATURDAY = 6, 5
+_EVENTS_ALONE = (Meaning.VOIDED, Meaning.ENDED_MORE)  # what the other notations have no word for
 
 
 def day_of(at_us: int) -> int:
@@ -69,9 +71,13 @@ class _Drawing:
         moves, stays = self._cooling(start_us, last_end_us, stop_us)
         manners = self._ending(last_order, last_end_us, stop_us, moves[0].at_us)
         manners = self._binding(manners, stop_us, stays)
+        if manners.bind_h is None and any(move.state is CapState.STOPPED for move in moves[:-1]):
+            bound_us = max(each.say_us for each in self._said if each.meaning is Meaning.BOUND)
+            manners = replace(manners, bind_h=max(0.0, (bound_us - stop_us) / HOUR) + 2.0)  # what was cut off by it
         self._papers(start_us, stop_us)
         said = tuple(sorted(self._said, key=lambda each: each.say_us))
-        return Visit(self._key, self._visit, tuple(moves), tuple(stays), said, manners, tuple(ends), stop_us)
+        feed = Notation.JSON if any(each.meaning in _EVENTS_ALONE for each in said) else random.choice(tuple(Notation))
+        return Visit(self._key, self._visit, tuple(moves), tuple(stays), said, manners, tuple(ends), stop_us, feed)
 
     # --- the machine
 
@@ -88,7 +94,9 @@ class _Drawing:
                 continue
             if place == self._place and at_us > swap_us:
                 place = SPARE
-            moves += [Move(at_us, place, CapState.PAUSED), Move(back_us, place, CapState.RUNNING)]
+            stops = not self._swaps and self._random.random() < 0.15  # at the unit, and then started again
+            off = CapState.STOPPED if stops else CapState.PAUSED
+            moves += [Move(at_us, place, off), Move(back_us, place, CapState.RUNNING)]
             at_us = back_us
         last_place = self._place
         if self._swaps and swap_us < stop_us - 30 * MINUTE:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+DISK_FULL = "database or disk is full"
+
 
 class Disk:
     """The state directory of a machine, and what is wrong with it."""
@@ -65,4 +67,4 @@ class _Connection(sqlite3.Connection):
         if disk.dead:
             raise sqlite3.OperationalError("disk I/O error")
         if disk.full and sql.lstrip()[:6].upper() in ("INSERT", "COMMIT", "UPDATE"):
-            raise sqlite3.OperationalError("database or disk is full")
+            raise sqlite3.OperationalError(DISK_FULL)

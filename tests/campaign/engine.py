@@ -3,22 +3,22 @@
 Of one visit it says one thing after the other, as a queue towards one receiver does.
 """
 
-import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
+from gateway.messages.notation import Notation
 from tests.campaign.bus import Json
+from tests.campaign.feeds import FHIR_TYPE, encoded, sent_as
 from tests.campaign.plan import MINUTE, Statement, Visit
 
-TOPIC = "capgate/v1/clinic/ehr/in/json"
-SOURCE = "urn:engine"
+TOPIC = "capgate/v1/clinic/ehr/in/"
 AGAIN_US = 30 * MINUTE  # an unanswered message is sent again after that
 
 
 @dataclass
 class _Queue:
+    visit: Visit
     waiting: deque[Statement] = field(default_factory=deque[Statement])
     sent: Statement | None = None
     sent_us: int = 0
@@ -30,26 +30,30 @@ class Engine:
     def __init__(self, send: Callable[[str, bytes], None], now_us: Callable[[], int]) -> None:
         self.taken: dict[str, int] = {}  # statement -> when its acceptance was seen
         self.refused: dict[str, str] = {}  # statement -> why
+        self.accepted = Counter[Notation]()
         self._send = send
         self._now_us = now_us
         self._queues: dict[str, _Queue] = {}
-        self._visit_of: dict[str, str] = {}
+        self._sent: dict[str, tuple[str, str, Notation]] = {}  # as the answer names it -> visit, statement
+        self._heard: set[str] = set()  # answers, so that one that comes again is not the next one's
 
     def say(self, visit: Visit, statement: Statement) -> None:
         """It is time to say this."""
-        queue = self._queues.setdefault(visit.key, _Queue())
+        queue = self._queues.setdefault(visit.key, _Queue(visit))
         queue.waiting.append(statement)
-        self._visit_of[statement.id] = visit.key
         self._next(queue)
 
     def answered(self, data: Json) -> None:
         """The gateway's answer."""
-        source, _, name = str(data.get("for", "")).partition("|")
-        key = self._visit_of.get(name)
-        if source != SOURCE or key is None or name in self.taken or name in self.refused:
+        answered = str(data.get("for", ""))
+        resource = answered.partition("|")[0] if answered.startswith(FHIR_TYPE) else answered
+        if resource not in self._sent or answered in self._heard:
             return
+        self._heard.add(answered)
+        key, name, notation = self._sent[resource]
         if data["result"] == "accepted":
             self.taken[name] = self._now_us()
+            self.accepted[notation] += 1
         else:
             self.refused[name] = f"{data['result']} {data.get('code')}: {data.get('text')}"
         queue = self._queues[key]
@@ -79,30 +83,6 @@ class Engine:
 
     def _put(self, queue: _Queue, statement: Statement) -> None:
         queue.sent, queue.sent_us = statement, self._now_us()
-        self._send(TOPIC, encoded(statement))
-
-
-def encoded(statement: Statement) -> bytes:
-    """The statement as a CloudEvents event."""
-    data: Json = {"visit": statement.visit, **dict(statement.extra)}
-    if statement.order:
-        data["order"] = statement.order
-    if statement.version is not None:
-        data["version"] = statement.version
-    if statement.place is not None:
-        data |= {"unit": statement.place.unit, "cap": statement.place.cap}
-    event: Json = {
-        "specversion": "1.0",
-        "type": f"org.example.{statement.thing}.v1",
-        "source": SOURCE,
-        "id": statement.id,
-        "time": _rfc3339(statement.at_us),
-        "data": data,
-    }
-    if statement.recorded_us is not None:
-        event["recordedtime"] = _rfc3339(statement.recorded_us)
-    return json.dumps(event).encode()
-
-
-def _rfc3339(at_us: int) -> str:
-    return datetime.fromtimestamp(at_us / 1e6, UTC).isoformat()
+        notation, payload = encoded(queue.visit, statement)
+        self._sent[sent_as(notation, statement)] = queue.visit.key, statement.id, notation
+        self._send(TOPIC + notation, payload)

@@ -25,6 +25,7 @@ class Kind(StrEnum):
     UNIT = "unit"  # a unit does not answer
     DEAD = "dead"  # for days
     LINE = "line"  # none does
+    POWER = "power"  # none does, and meanwhile the box begins anew
     CLOCK = "clock"  # the wall clock is stepped, and later put right
     POLICY = "policy"  # another policy, taken up by a restart
     CONFIG = "config"  # another configuration, taken up by a restart
@@ -52,10 +53,11 @@ _CHANCES: dict[Kind, tuple[float, int, int]] = {  # a day's chance, and how long
     Kind.SESSION: (0.05, S, S),
     Kind.PUBACK: (0.05, MINUTE, 20 * MINUTE),
     Kind.UNIT: (0.3, 2 * MINUTE, 3 * HOUR),
-    Kind.DEAD: (0.02, 3 * DAY, 9 * DAY),
+    Kind.DEAD: (0.04, 3 * DAY, 9 * DAY),
     Kind.LINE: (0.06, 2 * MINUTE, 40 * MINUTE),
+    Kind.POWER: (0.06, 6 * MINUTE, 2 * HOUR),
     Kind.CLOCK: (0.04, HOUR, 12 * HOUR),
-    Kind.POLICY: (0.03, 2 * S, 20 * S),
+    Kind.POLICY: (0.05, 2 * S, 20 * S),
     Kind.CONFIG: (0.03, 2 * S, 20 * S),
 }
 

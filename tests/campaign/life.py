@@ -134,7 +134,7 @@ class Life:
             topics, counters = Topics(config.site, config.id, config.mode), MqttCounters()
             mqtt = self._mqtt = MqttService(
                 config.mqtt,
-                [topics.inbound(Notation.JSON).topic],
+                [topics.inbound(notation).topic for notation in Notation],
                 ledger.outbox,
                 Telemetry(counters),
                 self._take_message,

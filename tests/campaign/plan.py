@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from gateway.messages.notation import Notation
+
 S = 1_000_000
 MINUTE = 60 * S
 HOUR = 60 * MINUTE
@@ -106,7 +108,7 @@ class Manners:
     """How people deal with a visit's session; hours, None for never."""
 
     sign_h: float | None = None  # after the stop
-    bind_h: float | None = None  # after the stop, a cap that nobody bound
+    bind_h: float | None = None  # after the stop, what is nobody's
     reassign_h: float | None = None  # after the stop, a cap bound to another visit
     lift_h: float | None = 24.0  # after the session was first seen to be held
     decide_h: float | None = 24.0  # after a charge was first seen to be in question
@@ -126,6 +128,7 @@ class Visit:
     manners: Manners
     ends: tuple[tuple[str, int], ...]  # order, its true end
     stop_us: int
+    feed: Notation  # in what the chart tells of infusions
 
     @property
     def start_us(self) -> int:

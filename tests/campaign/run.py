@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 from gateway.ledger import schema
+from gateway.messages.notation import Notation
 from tests.campaign.clinic_time import CampaignLoop
 from tests.campaign.faults import Kind
 from tests.campaign.plan import Rule, Violation
@@ -32,6 +33,7 @@ class Result:
     known: dict[str, int]  # violations of rules that were spared
     fired: dict[str, int]
     counts: dict[str, int]
+    accepted: dict[str, int]  # statements of the EHR, by notation
     visits: int
     open_visits: int
     lives: int
@@ -66,6 +68,7 @@ def run(seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[Rule] = 
         known={rule.value: count for rule, count in sorted(world.known.items())},
         fired={kind.value: count for kind, count in sorted(world.fired.items())},
         counts=dict(sorted(world.bus.counts.items())),
+        accepted={notation.value: count for notation, count in sorted(world.engine.accepted.items())},
         visits=len(world.judge.cases),
         open_visits=world.judge.open,
         lives=world.lives,
@@ -79,6 +82,9 @@ def missing(results: Sequence[Result], kinds: Iterable[Kind]) -> Iterator[str]:
     for what, count in (("unit counted", "emit"), ("charge at the broker", "charge")):
         if not any(result.counts.get(count) for result in results):
             yield f"no {what} in {len(results)} runs"
+    for notation in Notation:
+        if not any(result.accepted.get(notation) for result in results):
+            yield f"nothing said in {notation} was accepted in {len(results)} runs"
     for kind in sorted(kinds):
         if not any(result.fired.get(kind) for result in results):
             yield f"fault {kind} never struck in {len(results)} runs"
@@ -111,7 +117,10 @@ async def _play(seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[
     loop = asyncio.get_running_loop()
     assert isinstance(loop, CampaignLoop)
     world = World(seed, folder, loop, kinds, spared)
-    await world.run(days)
+    try:
+        await world.run(days)
+    except Exception as error:  # noqa: BLE001 - whatever the run meets, the next seed is played
+        world.complain(Rule.ALIVE, f"{type(error).__name__}: {error}")
     return world
 
 

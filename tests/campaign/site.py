@@ -24,6 +24,9 @@ policy = "policy.toml"
 
 [charges]
 formats = {formats}
+
+[drugs]
+chemo = ["PACLI"]
 """
 _LINE = """
 [[line]]

@@ -42,5 +42,8 @@ def test_runs_that_come_to_nothing_say_what_they_lack() -> None:
     assert list(missing([nobody_came, nobody_came], [Kind.KILL])) == [
         "no unit counted in 2 runs",
         "no charge at the broker in 2 runs",
+        "nothing said in json was accepted in 2 runs",
+        "nothing said in hl7 was accepted in 2 runs",
+        "nothing said in fhir was accepted in 2 runs",
         "fault kill never struck in 2 runs",
     ]

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
 
@@ -12,7 +12,7 @@ from tests.campaign import clinic, people
 from tests.campaign.broker import Broker
 from tests.campaign.bus import Bus, Json
 from tests.campaign.clinic_time import BUSY_RATE, EPOCH_US, IDLE_RATE, CampaignLoop, ClinicTime, Machine, ProcessClock
-from tests.campaign.disk import Disk
+from tests.campaign.disk import DISK_FULL, Disk
 from tests.campaign.engine import Engine
 from tests.campaign.faults import Fault, Kind, faults
 from tests.campaign.judge import Case, Judge, day_name, listed_as, says_why
@@ -48,10 +48,10 @@ class World:
         self.time = ClinicTime(loop)
         self.site = Site(folder)
         self.disk = Disk()
-        self.bus = Bus(self._complain, self._answered)
+        self.bus = Bus(self.complain, self._answered)
         self.broker = Broker(self.time.now_us, self.bus.take)
         self.engine = Engine(self.broker.to_gateway, self.time.now_us)
-        self.judge = Judge(self.bus, self.engine, self.site.rules, self._complain)
+        self.judge = Judge(self.bus, self.engine, self.site.rules, self.complain)
         self._spared = spared
         self._seed = seed
         self._kinds = kinds
@@ -105,7 +105,8 @@ class World:
     def _at(self, at_us: int, happening: Happening) -> None:
         heapq.heappush(self._agenda, (max(at_us, self.time.now_us()), next(self._numbers), happening))
 
-    def _complain(self, rule: Rule, text: str) -> None:
+    def complain(self, rule: Rule, text: str) -> None:
+        """A rule is broken, now."""
         now_us = self.time.now_us()
         if rule in self._spared:
             self.known[rule] = self.known.get(rule, 0) + 1
@@ -185,8 +186,8 @@ class World:
     def _died(self) -> None:
         """The process ended by itself, or was killed in a commit."""
         life, self._life = self._life, None
-        if life is not None and life.failure and not self.disk.full:
-            self._complain(Rule.ALIVE, f"the gateway ended: {life.failure}")
+        if life is not None and life.failure and not life.failure.endswith(DISK_FULL):  # which may have room by now
+            self.complain(Rule.ALIVE, f"the gateway ended: {life.failure}")
         self.broker.cut()
         self._shake()
         self._at(self.time.now_us() + RESTART_S * S, lambda: self._actions.append(self._start))
@@ -237,7 +238,7 @@ class World:
             case Kind.COMMIT:
                 self.disk.die_after_jobs = 1 + int(fault.choice * 60)
             case Kind.DOWNTIME | Kind.LONG:
-                self._actions.append(lambda: self._switch_off(fault))
+                self._actions.append(lambda: self._switch_off(fault.length_us, killed=fault.choice < 0.5))
             case Kind.POLICY:
                 self.site.change_policy(fault.choice)
                 self._actions.append(lambda: self._same_after(fault.length_us, killed=False))
@@ -268,15 +269,24 @@ class World:
             case Kind.PUBACK:
                 self.broker.lose_pubacks = True
                 self._at(later_us, self._pubacks_again)
-            case Kind.UNIT | Kind.LINE | Kind.DEAD:
-                names = list(self._units) if fault.kind is Kind.LINE else [list(self._units)[int(fault.choice * 3)]]
-                for name in names:
-                    self._units[name].lost_until_us = max(later_us, self._units[name].lost_until_us)
-                    self._at(later_us, lambda name=name: self._wake(name))
+            case Kind.POWER:
+                self._lose(self._units, later_us)
+                restart_us = self.time.now_us() + round(fault.length_us * fault.choice)
+                self._at(restart_us, lambda: self._actions.append(lambda: self._switch_off(RESTART_S * S, killed=True)))
+            case Kind.LINE:
+                self._lose(self._units, later_us)
+            case Kind.UNIT | Kind.DEAD:
+                self._lose([list(self._units)[int(fault.choice * 3)]], later_us)
             case Kind.CLOCK:
                 self._step_clock(round((fault.choice - 0.5) * 240) * S, later_us)
             case _:
                 raise ValueError(fault.kind)
+
+    def _lose(self, names: Iterable[str], until_us: int) -> None:
+        """These units do not answer for a while."""
+        for name in names:
+            self._units[name].lost_until_us = max(until_us, self._units[name].lost_until_us)
+            self._at(until_us, lambda name=name: self._wake(name))
 
     def _pubacks_again(self) -> None:
         self.broker.lose_pubacks = False
@@ -290,8 +300,8 @@ class World:
             if case.visit.start_us < later_us + DAY and case.visit.stop_us > now_us - HOUR:
                 case.unsure = True
 
-    async def _switch_off(self, fault: Fault) -> None:
-        await (self._kill if fault.choice < 0.5 else self._stop)(fault.length_us)
+    async def _switch_off(self, length_us: int, *, killed: bool) -> None:
+        await (self._kill if killed else self._stop)(length_us)
         self._machine.reboot()
 
     async def _same_after(self, length_us: int, *, killed: bool) -> None:
@@ -305,18 +315,18 @@ class World:
         if before is None or after is None or self.time.now_us() - began_us > 5 * MINUTE:
             return
         for token in sorted(after.keys() - before.keys()):
-            self._complain(Rule.SAME, f"a restart changed the list: {token} appeared")
+            self.complain(Rule.SAME, f"a restart changed the list: {token} appeared")
         for token in sorted(before.keys() - after.keys()):
             moved = before[token]["phase"] == "waiting"  # its cooling proved to be another's
             if says_why(before[token]) and not moved:  # what is done may leave the list
-                self._complain(Rule.SAME, f"a restart changed the list: {token} vanished, {listed_as([before[token]])}")
+                self.complain(Rule.SAME, f"a restart changed the list: {token} vanished, {listed_as([before[token]])}")
         for token in sorted(before.keys() & after.keys()):
             self._compare(token, before[token], after[token])
 
     def _compare(self, token: str, before: Json, after: Json) -> None:
         for name in ("bound", "increments", "held", "corrections", "charges"):
             if before[name] != after[name] and before["finalised"] == after["finalised"]:
-                self._complain(Rule.SAME, f"a restart changed {token}: {name} from {before[name]} to {after[name]}")
+                self.complain(Rule.SAME, f"a restart changed {token}: {name} from {before[name]} to {after[name]}")
 
     # --- people, and the judge
 
@@ -327,7 +337,7 @@ class World:
         if answer is None:
             return None
         if not answer["ok"]:
-            self._complain(Rule.LIST, f"the list of sessions is refused: {answer['error']}")
+            self.complain(Rule.LIST, f"the list of sessions is refused: {answer['error']}")
             return None
         return {view["token"]: view for view in answer["sessions"]}
 
@@ -360,7 +370,7 @@ class World:
         lately = sum(case.visit.stop_us > recent_us for case in self.judge.cases.values())
         sessions = self.judge.open + lately
         if held.sessions > 2 * sessions + 10 or held.facts > FACTS_A_SESSION * sessions + 60:
-            self._complain(
+            self.complain(
                 Rule.MEMORY,
                 f"{held.facts} facts and {held.sessions} sessions in memory, {sessions} are open or of late",
             )
@@ -376,7 +386,7 @@ class World:
             await self._ask(life, case, view, {**request, "act": "explain"})  # nothing would be charged
         else:
             what = f"{request['act']} of {request.get('token', case.tokens)} ({case.visit.key})"
-            self._complain(Rule.ACT, f"{what} was refused: {answer['error']}; accepted: {answer['accepted']}")
+            self.complain(Rule.ACT, f"{what} was refused: {answer['error']}; accepted: {answer['accepted']}")
 
     def _refusals(self) -> None:
         for name, why in list(self.engine.refused.items()):
@@ -384,7 +394,7 @@ class World:
             unseen = "not-ours" in why and not case.tokens  # the box was off while the patient was here
             self.engine.refused[name] = ""
             if why and not unseen:
-                self._complain(Rule.TAKEN, f"statement {name} was refused: {why}")
+                self.complain(Rule.TAKEN, f"statement {name} was refused: {why}")
 
     # --- the end
 
@@ -405,7 +415,7 @@ class World:
                 *undelivered(self._ledger, self.bus),
                 *misplaced(self._ledger, self.bus.sessions),
             ):
-                self._complain(Rule.AUDIT, text)
+                self.complain(Rule.AUDIT, text)
 
     def _follow(self) -> None:
         """Follow the ledger up to here, whatever the gateway is doing with it."""
@@ -413,13 +423,13 @@ class World:
             self._follower = Follower(self._ledger)
         if self._follower is not None:
             for text in self._follower.follow():
-                self._complain(Rule.AUDIT, text)
+                self.complain(Rule.AUDIT, text)
 
     def _verify(self) -> None:
         """Verify the ledger, whatever the gateway is doing with it."""
         if self._ledger.exists():
             for text in unsound(self._ledger):
-                self._complain(Rule.AUDIT, text)
+                self.complain(Rule.AUDIT, text)
 
     @property
     def _ledger(self) -> Path:
