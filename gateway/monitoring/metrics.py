@@ -186,6 +186,7 @@ def _mqtt_metrics(counters: MqttCounters) -> Iterable[Metric]:
         ("telemetry_sent", "Readings sent.", counters.telemetry_sent),
         ("telemetry_dropped", "Readings dropped: too many, or too old.", counters.telemetry_dropped),
         ("inbound", "Messages handled and acknowledged.", counters.inbound),
+        ("inbound_dropped", "Statuses of other gateways dropped: too many waited.", counters.inbound_dropped),
         ("inbound_unconfigured", "Messages dropped: of topics not configured.", counters.inbound_unconfigured),
         ("inbound_retained", "Retained messages ignored.", counters.inbound_retained),
     )

@@ -32,6 +32,11 @@ class Connection:
         """Whether the connection was lost or closed."""
         return self._client.ended
 
+    @property
+    def dropped(self) -> int:
+        """The number of inbound QoS 0 messages that were dropped because too many waited."""
+        return self._client.dropped
+
     def send(self, message: OutgoingMessage) -> asyncio.Future[int]:
         """Send at QoS 1. The future gives the PUBACK's reason code, also of a failure, or raises Disconnected."""
         return self._client.begin_publish(message)

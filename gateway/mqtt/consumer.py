@@ -42,7 +42,10 @@ async def consume(
     Messages that `overheard` covers go to it instead; other retained ones are ignored, those of other topics dropped.
     Raises Disconnected, or HandlerFailed if the handler raised.
     """
+    dropped = 0
     async for message in connection.messages():
+        counters.inbound_dropped += connection.dropped - dropped
+        dropped = connection.dropped
         heard = next((each for each in overheard if each.covers(message.topic)), None)
         if heard is not None and (heard.with_retained or not message.retain):
             heard.take(message.topic, message.payload)

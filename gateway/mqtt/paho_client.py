@@ -97,6 +97,7 @@ class PahoConnection(aiomqtt.Client):
         self.window = OUR_WINDOW
         self.largest_packet = LARGEST_PACKET  # the broker's limit, bytes
         self.inbox: deque[Inbound] = deque()
+        self.dropped = 0  # inbound QoS 0 messages that found the inbox full
         self.arrived = asyncio.Event()  # a message arrived, or the connection ended
         self._pending_acks = PendingAcks(self._loop, settings.ack_timeout_s)
         self._ack_timeout_s = settings.ack_timeout_s
@@ -315,6 +316,8 @@ class PahoConnection(aiomqtt.Client):
         if message.qos or len(self.inbox) < LARGEST_INBOX:
             self.inbox.append(Inbound(self, message))
             self.arrived.set()
+        else:
+            self.dropped += 1
 
     def _on_socket_register_write(self, client: paho.Client, userdata: object, sock: socket.socket) -> None:
         if threading.get_ident() == self._loop_thread:

@@ -92,6 +92,7 @@ class MqttCounters(msgspec.Struct):
     telemetry_sent: int = 0
     telemetry_dropped: int = 0  # dropped from the full buffer, or expired
     inbound: int = 0  # handled and acknowledged
+    inbound_dropped: int = 0  # statuses of other gateways, while too many waited
     inbound_unconfigured: int = 0  # dropped: of topics that an earlier configuration subscribed to
     inbound_retained: int = 0  # ignored: a stale "infusion ended" must not start a clock
 

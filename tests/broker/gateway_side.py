@@ -11,6 +11,7 @@ from gateway.ledger.deliveries import DEFAULT_RULES, Proof, ResendRules
 from gateway.ledger.entry import Entry, EntryKind, append
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.messages.destination import Destination
+from gateway.mqtt.consumer import Overheard
 from gateway.mqtt.service import Announcements, ConnectionInfo, MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.types import MqttCounters, MqttSettings, OutgoingMessage
@@ -43,11 +44,14 @@ class Gateway:
         resends: ResendRules,
         inbound: Sequence[str],
         left_over: Sequence[str],
+        overheard: Sequence[Overheard],
     ) -> None:
         self.counters = MqttCounters()
         self.telemetry = Telemetry(self.counters)
         self.handled: list[bytes] = []
         self.before_commit: Callable[[], object] = lambda: None
+        self.may_commit = asyncio.Event()
+        self.may_commit.set()
         self.births: list[ConnectionInfo] = []
         self.ledger = ledger
         self._path = path
@@ -71,7 +75,8 @@ class Gateway:
             self.counters,
             lambda: chance,
             resends,
-            left_over=left_over,
+            overheard,
+            left_over,
         )
 
     async def commit_messages(self, topic: str, payloads: Iterable[bytes], *, awaited: bool = False) -> None:
@@ -136,6 +141,7 @@ class Gateway:
     async def _handle(self, _: str, payload: bytes) -> None:
         self.before_commit()
         await asyncio.sleep(0)
+        await self.may_commit.wait()
         self.handled.append(payload)
         if payload.startswith(b"ack "):
             key = payload.removeprefix(b"ack ").decode()
@@ -153,6 +159,7 @@ async def gateway(
     resends: ResendRules = DEFAULT_RULES,
     inbound: Sequence[str] = (INBOUND,),
     left_over: Sequence[str] = (),
+    overheard: Sequence[Overheard] = (),
 ) -> AsyncGenerator[Gateway]:
     """A gateway that serves until the context ends, with a clean stop. `chance` scales every back-off.
 
@@ -160,7 +167,7 @@ async def gateway(
     """
     path = directory / "state" / "ledger.db"
     async with open_ledger(path, "gw", SystemClock().now) as ledger:
-        made = Gateway(ledger, path, settings, chance, resends, inbound, left_over)
+        made = Gateway(ledger, path, settings, chance, resends, inbound, left_over, overheard)
         task = asyncio.create_task(made.service.run())
         try:
             yield made

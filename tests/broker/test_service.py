@@ -13,6 +13,8 @@ import paho.mqtt.client as paho
 import pytest
 
 from gateway.ledger.errors import LedgerBroken
+from gateway.mqtt.consumer import Overheard
+from gateway.mqtt.paho_client import LARGEST_INBOX
 from gateway.mqtt.types import TlsFiles
 from simulators.broker.broker import Broker
 from tests.broker.authority import Authority
@@ -140,6 +142,25 @@ async def test_a_broker_that_forgot_everything_is_told_again(tmp_path: Path, our
             assert told == {f"online {gw.births[1].epoch}".encode(), b"up"}
             engine.publish(INBOUND, b"infusion ended")
             await eventually(lambda: gw.handled == [b"infusion ended"], "inbound messages come again")
+
+
+async def test_statuses_that_nobody_has_time_for_are_dropped_and_counted(
+    tmp_path: Path, any_port: int, engine: PahoClient
+) -> None:
+    heard: list[bytes] = []
+    statuses = Overheard("dev/+/unit/+/status", lambda _, payload: heard.append(payload))
+    async with gateway(tmp_path, settings(any_port), overheard=[statuses]) as gw:
+        await gw.connected()
+        gw.may_commit.clear()
+        engine.publish(INBOUND, b"takes long")
+        for number in range(LARGEST_INBOX + 50):
+            await asyncio.to_thread(engine.publish, "dev/gw-02/unit/cap-1/status", str(number).encode())
+        gw.may_commit.set()
+        engine.publish(INBOUND, b"next")
+        await eventually(lambda: gw.handled == [b"takes long", b"next"], "all that waited is consumed")
+        assert len(heard) + gw.counters.inbound_dropped == LARGEST_INBOX + 50
+        assert heard == [str(number).encode() for number in range(len(heard))], "the newest were dropped"
+        assert gw.counters.inbound_dropped >= 1
 
 
 async def test_a_retained_inbound_message_is_not_acted_on(tmp_path: Path, any_port: int, engine: PahoClient) -> None:

@@ -112,6 +112,7 @@ class FakeConnection:
     protocol = "5.0"
     window = 20
     busy = False
+    dropped = 0
 
     def __init__(self, broker: Broker, *, session_present: bool) -> None:
         self.session_present = session_present
