@@ -122,6 +122,7 @@ class Gateway:
             topics.root,
             2.0 * config.mqtt.keepalive_s,
             lambda: self._mqtt.connection,
+            counters,
             clock,
             lambda: pipeline.state.work_keys,
         )

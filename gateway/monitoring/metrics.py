@@ -175,6 +175,7 @@ def _delivery_metrics(deliveries: Deliveries, oldest_s: float) -> Iterable[Metri
 def _mqtt_metrics(counters: MqttCounters) -> Iterable[Metric]:
     counted = (
         ("connects", "Connections that the broker accepted.", counters.connects),
+        ("sessions_begun", "Connections without a session at the broker.", counters.sessions_begun),
         ("losses", "Connections that ended unasked.", counters.losses),
         ("connect_failures", "Attempts to connect that failed.", counters.connect_failures),
         ("published", "Messages that the broker took.", counters.published),

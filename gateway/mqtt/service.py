@@ -210,6 +210,7 @@ class MqttService:
     def _note_return(self, info: ConnectionInfo) -> None:
         self.protocol, self.last_error, self._info = info.protocol, "", info
         self.counters.connects += 1
+        self.counters.sessions_begun += not info.session_present
         log.info("connected to the broker", extra={"protocol": info.protocol, "session_present": info.session_present})
 
     def _note_loss(self, error: MqttDown) -> None:

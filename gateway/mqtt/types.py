@@ -81,6 +81,7 @@ class MqttCounters(msgspec.Struct):
     """Monotonic counters since the gateway's start; one mutable instance for all parts of gateway.mqtt."""
 
     connects: int = 0
+    sessions_begun: int = 0  # connections for which the broker had no session of ours
     losses: int = 0
     connect_failures: int = 0
     published: int = 0  # outbox rows that the broker accepted

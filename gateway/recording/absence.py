@@ -19,6 +19,7 @@ import msgspec
 
 from gateway.messages.instants import rfc3339
 from gateway.mqtt.service import ConnectionInfo
+from gateway.mqtt.types import MqttCounters
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.fact_types import WorkKind
 from gateway.session.facts import AnyFact, WorkRaised
@@ -28,9 +29,9 @@ _log = logging.getLogger("capgate")
 
 CONTACT_FILE = "last-contact.json"
 LONG_US = 4 * 3600 * US_PER_S  # an absence in which a queue that is sized as the how-to says may overflow
-NOTED_US = 60 * US_PER_S  # a shorter absence is not worth a line
 CHECK_S = 5.0
 WRITE_US = 60 * US_PER_S  # how often the file is written
+NOTED_US = 2 * WRITE_US  # a shorter absence is not worth a line; after a restart it is known to WRITE_US
 
 
 class Cause(StrEnum):
@@ -56,6 +57,7 @@ class Absence:
         root: str,
         silence_s: float,
         connection: Callable[[], ConnectionInfo | None],
+        counters: MqttCounters,
         clock: Clock,
         open_items: Callable[[], frozenset[WorkKey]],
     ) -> None:
@@ -63,9 +65,12 @@ class Absence:
         self._root = root
         self._silence_us = round(silence_s * US_PER_S)
         self._connection = connection
+        self._counters = counters
         self._clock = clock
         self._open_items = open_items
         self._epoch = 0  # of the connection that was seen last
+        self._sessions_begun = 0  # up to then
+        self._writes = True  # whether the file could be written the last time
         self._last_us = self._read()
         self._written_us = 0
 
@@ -77,8 +82,9 @@ class Absence:
         before_us, self._last_us = self._last_us, now_us
         if info.epoch == self._epoch:
             return ()
-        self._epoch, self._written_us = info.epoch, 0
-        return () if before_us is None else self._after(before_us, now_us, info)
+        is_kept = self._counters.sessions_begun == self._sessions_begun  # over connections between two checks too
+        self._epoch, self._sessions_begun, self._written_us = info.epoch, self._counters.sessions_begun, 0
+        return () if before_us is None else self._after(before_us, now_us, is_kept=is_kept)
 
     async def keep(self) -> None:
         """Write the last contact, once a minute; without the file the next start finds no absence.
@@ -90,7 +96,11 @@ class Absence:
             try:
                 await asyncio.to_thread(self._write, Contact(self._root, self._last_us))
             except OSError as error:
-                _log.warning("the last contact with the broker is not kept", extra={"reason": str(error)})
+                if self._writes:
+                    _log.warning("the last contact with the broker is not kept", extra={"reason": str(error)})
+                self._writes = False
+            else:
+                self._writes = True
 
     async def run(self, record: Callable[[Sequence[AnyFact]], Awaitable[object]]) -> None:
         """Check every CHECK_S until cancelled. Raises what `record` raises."""
@@ -115,15 +125,16 @@ class Absence:
             os.fsync(file.fileno())
         new.replace(self._path)
 
-    def _after(self, last_us: int, now_us: int, info: ConnectionInfo) -> Sequence[AnyFact]:
+    def _after(self, last_us: int, now_us: int, *, is_kept: bool) -> Sequence[AnyFact]:
+        """What an absence leaves to record; `is_kept`: the broker kept the session all the time."""
         since_us = min(last_us, now_us) - self._silence_us
         away_us = now_us - last_us
-        if away_us < NOTED_US and info.session_present:
+        if away_us < NOTED_US and is_kept:
             return ()
-        extra = {"from": rfc3339(since_us), "to": rfc3339(now_us), "session_present": info.session_present}
+        extra = {"from": rfc3339(since_us), "to": rfc3339(now_us), "session_kept": is_kept}
         _log.warning("away from the broker", extra=extra)
-        if info.session_present and away_us < LONG_US:
+        if is_kept and away_us < LONG_US:
             return ()
-        cause = Cause.LONG_ABSENCE if info.session_present else Cause.SESSION_LOST
+        cause = Cause.LONG_ABSENCE if is_kept else Cause.SESSION_LOST
         raised = WorkRaised(at_us=since_us, known_at_us=now_us, what=WorkKind.MESSAGES_MISSED, order=cause)
         return () if work_key(raised) in self._open_items() else (raised,)

@@ -6,6 +6,7 @@ import pytest
 
 from drivers.reading import Stamp
 from gateway.mqtt.service import ConnectionInfo
+from gateway.mqtt.types import MqttCounters
 from gateway.recording.absence import CONTACT_FILE, LONG_US, WRITE_US, Absence, Cause
 from gateway.session.facts import AnyFact, WorkKind, WorkRaised
 from gateway.session.worklist import WorkKey, work_key
@@ -24,9 +25,13 @@ class Box:
     def __init__(self, folder: Path, root: str = ROOT, at_us: int = START_US) -> None:
         self.us = at_us
         self.info: ConnectionInfo | None = None
+        self.counters = MqttCounters()
         self.open_items: set[WorkKey] = set()
         path = folder / CONTACT_FILE
-        self.absence = Absence(path, root, SILENCE_S, lambda: self.info, self, lambda: frozenset(self.open_items))
+        self.absence = Absence(path, root, SILENCE_S, lambda: self.info, self.counters, self, self.items)
+
+    def items(self) -> frozenset[WorkKey]:
+        return frozenset(self.open_items)
 
     def now(self) -> Stamp:
         return Stamp(self.us, self.us)
@@ -40,6 +45,8 @@ class Box:
 
     async def connected(self, epoch: int, *, session_present: bool = True, for_us: int = 0) -> list[AnyFact]:
         """What a connection leaves to record. Until the last check it lasts `for_us`."""
+        if self.info is None or self.info.epoch != epoch:
+            self.counters.sessions_begun += not session_present
         self.info = ConnectionInfo(epoch, "5.0", session_present)
         facts = list(self.absence.check())
         await self.absence.keep()
@@ -110,6 +117,26 @@ async def test_a_folder_that_cannot_be_written_ends_nothing(tmp_path: Path) -> N
     await box.connected(1)
     box.lost(for_us=LONG_US)
     assert len(await box.connected(2)) == 1
+
+
+async def test_a_lost_session_is_found_though_the_connection_that_showed_it_ended_at_once(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    await box.connected(1)
+    box.lost(for_us=S_US)
+    box.counters.sessions_begun += 1  # of connection 2, which no check saw
+    (found,) = await box.connected(3)
+    assert isinstance(found, WorkRaised)
+    assert found.order == Cause.SESSION_LOST
+
+
+async def test_a_file_that_cannot_be_written_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    box = Box(tmp_path / "gone")
+    for _ in range(3):
+        await box.connected(1, for_us=WRITE_US)
+    assert [record.message for record in caplog.records] == ["the last contact with the broker is not kept"]
+    (tmp_path / "gone").mkdir()
+    await box.connected(1, for_us=WRITE_US)
+    assert (tmp_path / "gone" / CONTACT_FILE).exists()
 
 
 async def test_an_open_item_is_not_raised_again(tmp_path: Path) -> None:
