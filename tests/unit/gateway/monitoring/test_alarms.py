@@ -1,6 +1,7 @@
 """Alarms: each condition raises its own, only changes are published, the first update clears what the broker kept."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ from gateway.monitoring.feed import FeedResult, FeedRow
 from gateway.mqtt.topics import Topics
 from gateway.session.facts import SharedBy, UnitShared
 
+ROOT = Path(__file__).parents[4]
 CALM = AlarmInputs()
 DOWN = UnitDown(FaultKind.TIMEOUT, UNREACHABLE_S)
 CAUSES: dict[AlarmCode, AlarmInputs] = {
@@ -81,6 +83,13 @@ class Published:
         self.messages.clear()
         self.alarms.update(condition, 1_773_144_000_000_000)
         return list(self.messages)
+
+
+def test_the_schema_and_the_page_have_every_code() -> None:
+    schema = json.loads((ROOT / "gateway" / "messages" / "schemas" / "alarm-1.json").read_text())
+    assert set(schema["properties"]["code"]["enum"]) == set(AlarmCode)
+    page = (ROOT / "docs" / "reference" / "messages.md").read_text().partition("### Alarm\n")[2].partition("\n### ")[0]
+    assert {code for code in AlarmCode if f"| `{code}` |" not in page} == set()
 
 
 @pytest.mark.parametrize("code", AlarmCode)
