@@ -30,6 +30,7 @@ ENCODED = {
     "gateway/cli/export.py",
     "gateway/cli/probe_report.py",
     "gateway/control/answers.py",
+    "gateway/ledger/bodies.py",
     "gateway/messages/cloudevents.py",
     "gateway/messages/outbound/device.py",
     "gateway/messages/outbound/ehr.py",

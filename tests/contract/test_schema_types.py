@@ -14,6 +14,7 @@ from gateway.ledger.checkpoint import CheckpointData
 from gateway.messages.inbound.json_readers import READERS
 from gateway.messages.outbound import device as dev
 from gateway.messages.outbound import ehr
+from gateway.monitoring.alarms import AlarmCode
 
 Json = dict[str, Any]
 
@@ -78,6 +79,10 @@ def test_a_message_that_is_taken_has_the_fields_of_its_model(name: str) -> None:
     fields = {info.alias or field: info for field, info in TAKEN[name].model_fields.items()}
     assert set(SCHEMAS[name]["properties"]) == set(fields)
     assert set(SCHEMAS[name]["required"]) == {field for field, info in fields.items() if info.is_required()}
+
+
+def test_every_alarm_is_in_the_schema() -> None:
+    assert SCHEMAS["alarm-1"]["properties"]["code"]["enum"] == list(AlarmCode)
 
 
 def test_every_schema_is_held_to_a_type() -> None:
