@@ -68,6 +68,9 @@ class Rederiver:
             text = f"the facts cannot be followed from here on: {type(error).__name__}: {error}"
             yield AuditProblem(Area.INCREMENT, first, text)
             return
+        for each in step.defects:
+            text = f"session {each.token or 'unknown'} cannot be followed: {type(each.error).__name__}: {each.error}"
+            yield AuditProblem(Area.INCREMENT, first, text)
         opened = [fact for fact in step.facts if isinstance(fact, SessionOpened)]
         for fact in opened:
             if fact not in content.opened:

@@ -105,7 +105,7 @@ class Rerun:
             state = msgspec.structs.replace(state, policy_text=in_force[0])
         self._state, step = self._advanced(state, recorded.facts, before_seq, now_us, tokens)
         self.records.update({each.token: each for each in step.records})
-        return Step(step.facts, (*first.outcomes, *step.outcomes), step.records)
+        return Step(step.facts, (*first.outcomes, *step.outcomes), step.records, (*first.defects, *step.defects))
 
     def _first_step(self, before_seq: int, now_us: int, tokens: Iterator[str]) -> Step:
         """What a gateway with the current rules publishes at its first start: without retractions or amendments."""

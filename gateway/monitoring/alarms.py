@@ -49,6 +49,7 @@ class AlarmCode(StrEnum):
     ENTRIES_LOST = "entries-lost"
     MESSAGES_MISSED = "messages-missed"
     START_DISAGREES = "start-disagrees"
+    SESSION_DEFECT = "session-defect"
     POLICY_UNAPPROVED = "policy-unapproved"
     SESSIONS_INCOMPLETE = "sessions-incomplete"
     SESSIONS_HELD = "sessions-held"
@@ -93,6 +94,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     missed_us: tuple[int, int] | None = None  # between these the broker may not have kept messages for us, UTC
     lost_since_us: int | None = None  # entries of the ledger may be lost from then on, UTC; None: none are
     start_disagrees: int = 0  # sessions
+    defects: int = 0  # sessions that met a defect of the gateway
     policy_unapproved: str = ""  # the policy's name
     incomplete: Waiting = Waiting()
     held: Waiting = Waiting()
@@ -189,6 +191,10 @@ def _of_work(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
         count = "1 session" if now.start_disagrees == 1 else f"{now.start_disagrees} sessions"
         text = f"{count}: a start would have taken back what was published, and did not; see capgate session worklist"
         yield AlarmCode.START_DISAGREES, text
+    if now.defects:
+        count = "1 session" if now.defects == 1 else f"{now.defects} sessions"
+        text = f"{count}: a defect of the gateway keeps it from being counted; see its log and capgate session worklist"
+        yield AlarmCode.SESSION_DEFECT, text
 
 
 def _of_sessions(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:

@@ -164,6 +164,7 @@ class Monitor:
             ledger_set_aside="" if set_aside is None else set_aside.name,
             lost_since_us=min((item.raised.at_us for item in lost), default=None),
             start_disagrees=len(open_work(self._work(), WorkKind.START_DISAGREES)),
+            defects=len(open_work(self._work(), WorkKind.SESSION_DEFECT)),
             policy_unapproved="" if self._policy.approved_by else self._policy.name,
             incomplete=self._sessions.get(SessionState.INCOMPLETE, Waiting()),
             held=self._sessions.get(SessionState.HELD, Waiting()),

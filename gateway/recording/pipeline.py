@@ -34,6 +34,7 @@ from gateway.ledger.bodies import Order
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.deliveries import RejectedRow
 from gateway.ledger.entry import subject_of
+from gateway.ledger.errors import LedgerError
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.read_back import Restart
 from gateway.ledger.store import Ledger
@@ -129,6 +130,7 @@ class Pipeline:
         self._state = begin(config.policy_text, found.facts, found.records, restart.whole_from_us)
         self._next = self._state  # after the steps that are not committed yet
         self._steps: list[Step] = []  # the steps that are not committed yet
+        self._unrecorded: set[str] = set()  # sessions whose changes met a defect since the last tick
         self._recorded_us = 0  # the instant of the last transaction, UTC
         self.busy = self._state.watched  # units that have a cap in a session
 
@@ -304,7 +306,9 @@ class Pipeline:
         before, self._next = self._next, prune(self._next, transaction.recorded_us)
         if before is not self._next:
             await self._heads.clear_final(transaction, before.records.keys() - self._next.records.keys())
-        step = await self._advance(transaction, self._clock_facts(transaction.recorded_us))
+        work = tuple(self._defect_work(self._unrecorded, transaction.recorded_us))
+        self._unrecorded.clear()
+        step = await self._advance(transaction, (*work, *self._clock_facts(transaction.recorded_us)))
         await self._finish(transaction, step, also_observed=step[0].watched)
 
     async def _resume(self) -> None:
@@ -353,10 +357,17 @@ class Pipeline:
         now_us = transaction.recorded_us
         await self._read_back(lacking(self._next, facts, self.observed, now_us), facts)
         state, step = advance(self._next, facts, self.observed, now_us, _draw_token)
-        if purged := [each.record.token for each in step.outcomes if await self._charges_nobody(each, identities)]:
-            _log.error("a charge without a patient's identifiers is held", extra={"sessions": purged})
-            facts = (*facts, *(_hold(token, HeldReason.IDENTITY_PURGED, now_us) for token in purged))
-            state, step = advance(self._next, facts, self.observed, now_us, _draw_token)
+        held = [each.record.token for each in step.outcomes if await self._charges_nobody(each, identities)]
+        if held:
+            _log.error("a charge without a patient's identifiers is held", extra={"sessions": held})
+        for each in step.defects:
+            self._defect("a session could not be assessed", each.token, each.error)
+        own = (
+            *(_hold(token, HeldReason.IDENTITY_PURGED, now_us) for token in held),
+            *self._defect_work({each.token for each in step.defects}, now_us),
+        )
+        if own:
+            state, step = advance(self._next, (*facts, *own), self.observed, now_us, _draw_token)
         self._recorder.facts(transaction, step.facts)
         return state, step
 
@@ -377,14 +388,15 @@ class Pipeline:
         cause = answered.answer.message_id if answered is not None else ""
         stated = answered.details if answered is not None else ()
         transaction.keep(*stated)
-        for outcome in step.outcomes:
-            identity = await self.identity(outcome.record.patient, identities)
-            self._recorder.outcome(transaction, outcome, identity, cause)
-            for charge in outcome.release.charges:
-                charged = await self.identity(charge.line.patient, identities)
-                details = await details_of(self._ledger, self._outbound.site, outcome, charge, stated)
-                self._recorder.charge(transaction, outcome, charge, charged, cause, details)
-            await self._heads.update(transaction, outcome)
+        broken = [
+            outcome.record.token
+            for outcome in step.outcomes
+            if not await self._recorded(transaction, outcome, identities, cause, stated)
+        ]
+        if broken:
+            self._unrecorded.update(broken)
+            state = state.with_deferred(broken, self._next.records, transaction.recorded_us)
+            step = step.without(broken)
         transaction.update_sessions(step.records)
         if settled:
             self._recorder.settled(transaction, settled)
@@ -398,6 +410,32 @@ class Pipeline:
             await self._ledger.append(batch)
         self._next = state
         self._steps.append(step)
+
+    async def _recorded(
+        self,
+        transaction: Transaction,
+        outcome: Outcome,
+        identities: Sequence[Identity],
+        cause: str,
+        stated: Sequence[Stated],
+    ) -> bool:
+        """Record what changed about one session; whether no defect kept it from that."""
+        mark = transaction.mark()
+        try:
+            identity = await self.identity(outcome.record.patient, identities)
+            self._recorder.outcome(transaction, outcome, identity, cause)
+            for charge in outcome.release.charges:
+                charged = await self.identity(charge.line.patient, identities)
+                details = await details_of(self._ledger, self._outbound.site, outcome, charge, stated)
+                self._recorder.charge(transaction, outcome, charge, charged, cause, details)
+            await self._heads.update(transaction, outcome)
+        except LedgerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other sessions are recorded
+            self._defect("a session could not be recorded", outcome.record.token, error)
+            transaction.rewind(mark)
+            return False
+        return True
 
     def _committed(self) -> None:
         """Replace the state with the next one, all of which is committed."""
@@ -466,6 +504,18 @@ class Pipeline:
         raised = WorkRaised(at_us=now_us, known_at_us=now_us, what=WorkKind.RECEIPTS_DISAGREE, order=key)
         if key and work_key(raised) not in self._next.work_keys:
             yield raised
+
+    def _defect_work(self, tokens: Collection[str], now_us: int) -> Iterator[WorkRaised]:
+        """An item about each of these sessions, unless it has one already."""
+        for token in sorted(tokens):
+            if token in self._next.records:
+                raised = self._work_about(self._next.records[token], WorkKind.SESSION_DEFECT, now_us)
+                if work_key(raised) not in self._next.work_keys:
+                    yield raised
+
+    def _defect(self, text: str, token: str, error: Exception) -> None:
+        """Log a defect by its stack alone: the error's text may quote a message."""
+        _log.error(text, extra={"session": token, "at": traceback.format_tb(error.__traceback__)})
 
     def _work_about(self, record: SessionRecord, what: WorkKind, now_us: int) -> WorkRaised:
         """A work item about a session."""

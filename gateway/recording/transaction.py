@@ -6,6 +6,7 @@ session's token or the entry's number, and is the same whenever the message is s
 """
 
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder, SessionDue
 from gateway.ledger.bodies import Order, ReceiptBody, ReceiptNote, ResendBody, encode_body
@@ -21,6 +22,15 @@ from gateway.session.keys import session_of
 from gateway.session.outcome import SessionRecord
 
 PUBLISHED_KINDS = frozenset({EntryKind.SESSION, EntryKind.INCREMENT, EntryKind.CHARGE})
+
+
+class Mark(NamedTuple):
+    """How far a transaction had come."""
+
+    head: Head
+    entries: int
+    outbox: int
+    details: int
 
 
 class Transaction:
@@ -85,6 +95,17 @@ class Transaction:
     def clear(self, to: Destination, event_id: str) -> None:
         """Clear the retained message at `to`."""
         self._outbox.append(OutboxMessage(self._head.seq, event_id, to.topic, b"", to.retain, content_type=""))
+
+    def mark(self) -> "Mark":
+        """The place to which `rewind` returns."""
+        return Mark(self._head, len(self._entries), len(self._outbox), len(self._details))
+
+    def rewind(self, mark: "Mark") -> None:
+        """Take back the entries, messages and details since `mark`."""
+        self._head = mark.head
+        del self._entries[mark.entries :]
+        del self._outbox[mark.outbox :]
+        del self._details[mark.details :]
 
     def entries_of(self, session: str) -> list[Entry]:
         """The transaction's entries about publications of the session."""

@@ -72,6 +72,7 @@ class WorkKind(StrEnum):
     ENTRIES_LOST = "entries_lost"  # from `at_us` on entries may be lost: the engine must send again what it sent since
     MESSAGES_MISSED = "messages_missed"  # the broker may not have kept what the engine sent from `at_us` to receipt
     START_DISAGREES = "start_disagrees"  # a restart's recount would have retracted what was published of the session
+    SESSION_DEFECT = "session_defect"  # a defect of the gateway kept the session from being assessed or recorded
     PATIENT_UNCLEAR = "patient_unclear"  # a message's numbers may mean this patient or another: it was not taken
     VISITS_JOINED = "visits_joined"  # the EHR merged two visits or patients known here: their records stay apart
     BEDS_SWAPPED = "beds_swapped"  # the EHR swaps the chairs of patients whose cooling is under way: not bound

@@ -45,12 +45,20 @@ MEMORY_US = 96 * _HOUR_US  # facts of the last so many hours are in memory
 _REACH_US = 36 * _HOUR_US  # facts further from an instant cannot affect it, except in a session that goes on
 
 
+class Defect(msgspec.Struct, frozen=True):
+    """A session that could not be assessed, since the assessment raised `error`; "": which session is not known."""
+
+    token: str
+    error: Exception
+
+
 class Step(msgspec.Struct, frozen=True):
     """A state transition, to be recorded before the next state is used: new facts, then what they changed."""
 
     facts: tuple[AnyFact, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     records: tuple[SessionRecord, ...] = ()  # every session that was assessed, as it is now
+    defects: tuple[Defect, ...] = ()  # what one session lacks costs the others nothing
 
     def without(self, tokens: Collection[str]) -> "Step":
         """The step without these sessions."""
@@ -58,6 +66,7 @@ class Step(msgspec.Struct, frozen=True):
             self.facts,
             tuple(each for each in self.outcomes if each.record.token not in tokens),
             tuple(each for each in self.records if each.token not in tokens),
+            self.defects,
         )
 
 
@@ -112,6 +121,12 @@ class TrackerState(msgspec.Struct, frozen=True):
         """Whether memory has an infusion fact about the patient's order."""
         known = self.facts.of(("patient", patient))
         return any(isinstance(fact, InfusionFact) and fact.order == order for fact in known)
+
+    def with_deferred(
+        self, tokens: Collection[str], before: Mapping[str, SessionRecord], now_us: int
+    ) -> "TrackerState":
+        """The state with these sessions as they were `before`, to be tried again."""
+        return _with_records(self, [_deferred(before[token], now_us) for token in tokens if token in before])
 
     def with_asleep(self, tokens: Collection[str], before: Mapping[str, SessionRecord]) -> "TrackerState":
         """The state with these sessions reset to `before`, and not due again until a new fact concerns them."""
@@ -193,16 +208,23 @@ def advance(
     anchors += [Anchor(("token", record.token), record.opened_us) for record in state.sessions.due(observed, now_us)]
     if not anchors:
         return state, Step(new)
-    found = _sessions_at(state, anchors)
+    found, defects = _followed(state, anchors)
     opened = [_opening(session, state, now_us, draw) for session in found if session.cooled and not session.tokens]
     if opened:
         state = _with_records(_with_facts(state, opened), [record_of(each, (), None, ()) for each in opened])
-        found = _sessions_at(state, anchors)
-    looked_at = [each for session in found for each in _outcomes(session, state.records, observed, now_us)]
+        found, defects = _followed(state, anchors)
+    looked_at: list[Outcome] = []
+    for session in found:
+        try:
+            looked_at += list(_outcomes(session, state.records, observed, now_us))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other sessions are assessed
+            defects += [Defect(token, error) for token in session.tokens]
+    deferred = [_deferred(state.records[each.token], now_us) for each in defects if each.token in state.records]
     step = Step(
         (*new, *opened),
         tuple(each for each in looked_at if each.news),
-        tuple(each.record for each in looked_at),
+        (*(each.record for each in looked_at), *deferred),
+        tuple(defects),
     )
     return _with_records(state, step.records), step
 
@@ -248,6 +270,27 @@ def _idle_us(state: TrackerState) -> int:
 
 def _sessions_at(state: TrackerState, anchors: Iterable[Anchor]) -> tuple[Session, ...]:
     return sessions(related(state.facts, anchors, _idle_us(state)), _idle_us(state))
+
+
+def _followed(state: TrackerState, anchors: Sequence[Anchor]) -> tuple[Sequence[Session], list[Defect]]:
+    """The sessions at `anchors`; where one of them cannot be made, those that can, and the defects."""
+    try:
+        return _sessions_at(state, anchors), []
+    except Exception:  # noqa: BLE001 - whatever it is, the other sessions are followed
+        found: dict[tuple[CapRef | None, int], Session] = {}
+        defects: list[Defect] = []
+        for anchor in anchors:
+            try:
+                found.update({(each.cap, each.opened_us): each for each in _sessions_at(state, [anchor])})
+            except Exception as error:  # noqa: BLE001 - likewise
+                kind, name = anchor.key
+                defects.append(Defect(name if kind == "token" else "", error))
+        return list(found.values()), defects
+
+
+def _deferred(record: SessionRecord, now_us: int) -> SessionRecord:
+    """The record of a session that could not be assessed: tried again with the next fact about it, or in an hour."""
+    return msgspec.structs.replace(record, due_us=FOREVER, wake_us=now_us + _HOUR_US)
 
 
 def _lacking_for(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
