@@ -2,6 +2,7 @@
 
 import queue
 import socket
+import ssl
 import struct
 from typing import TypedDict, Unpack
 
@@ -25,6 +26,7 @@ class PahoOptions(TypedDict, total=False):
     connect: dict[str, int]  # CONNECT properties
     will_delay_s: int
     manual_ack: bool
+    tls: ssl.SSLContext
 
 
 class SubscriptionOptions(TypedDict, total=False):
@@ -50,6 +52,8 @@ class PahoClient:
             reconnect_on_failure=False,
         )
         self.client.manual_ack_set(options.get("manual_ack", False))
+        if "tls" in options:
+            self.client.tls_set_context(options["tls"])  # pyright: ignore[reportUnknownMemberType] - paho leaves it untyped
         self.messages: queue.Queue[paho.MQTTMessage] = queue.Queue()
         self.acked: dict[int, int] = {}
         self.granted: dict[int, list[int]] = {}

@@ -3,10 +3,8 @@
 import queue
 import re
 import shutil
-import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +15,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from tests.broker.deployed import DEPLOY, DeployedMosquitto
+
 ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "config" / "deploy"
 PAGE = ROOT / "docs" / "how-to" / "secure-the-broker.md"
 EXPOSURE_TENTHS = 20
 NOT_AUTHORIZED = 0x87
@@ -118,45 +117,13 @@ def _openssl(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def broker_port(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """mosquitto with the deployed files; only paths, port and address are this machine's."""
-    folder = tmp_path_factory.mktemp("broker")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    settings = (DEPLOY / "mosquitto.conf").read_text()
-    for old, new in {
-        "listener 8883": f"listener {port} 127.0.0.1",
-        "/etc/mosquitto/certs": str(certificates),
-        "/etc/mosquitto/mosquitto.acl": str(folder / "mosquitto.acl"),
-        "/var/lib/mosquitto/": f"{folder}/",
-    }.items():
-        assert old in settings, old
-        settings = settings.replace(old, new)
-    access = (DEPLOY / "mosquitto.acl").read_text()
+    """mosquitto with the deployed files, and a further gateway as the page adds it."""
+    broker = DeployedMosquitto(tmp_path_factory.mktemp("broker"), certificates)
+    access = broker.access.read_text()
     (block,) = [each for each in access.split("\n\n") if "user gw-01\n" in each]
-    (folder / "mosquitto.acl").write_text(f"{access}\n{block.replace('gw-01', 'gw-03')}\n")  # as its page says
-    (folder / "mosquitto.acl").chmod(0o600)
-    (folder / "mosquitto.conf").write_text(settings + "user root\n")  # else, started by root, it cannot read the keys
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen([tool("mosquitto"), "-c", folder / "mosquitto.conf"], stderr=log, stdout=log)
-    try:
-        _wait_for(port, process, folder / "log")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except ConnectionRefusedError:
-            time.sleep(0.02)
-        else:
-            return
-    pytest.fail(f"mosquitto did not start: {log.read_text()}")
+    broker.access.write_text(f"{access}\n{block.replace('gw-01', 'gw-03')}\n")
+    with broker:
+        yield broker.port
 
 
 class Peer:
