@@ -254,11 +254,15 @@ def _opened_us(group: _Group) -> int:
 
 
 def _unit_facts(facts: Iterable[AnyFact], devices: set[str], first_us: int, last_us: int) -> Iterator[AnyFact]:
+    before: dict[str, UnitOffline | UnitOnline] = {}  # by unit: whether it was in sight when the first instant came
     for fact in facts:
         if first_us <= fact.at_us <= last_us and (
             isinstance(fact, ClockStepped) or (isinstance(fact, _UNIT_FACTS) and fact.device in devices)
         ):
             yield fact
+        elif isinstance(fact, UnitOffline | UnitOnline) and fact.device in devices and fact.at_us < first_us:
+            before[fact.device] = max(before.get(fact.device, fact), fact, key=lambda each: each.at_us)
+    yield from (fact for fact in before.values() if isinstance(fact, UnitOffline))
 
 
 def _by_patient(facts: Iterable[AnyFact]) -> dict[str, list[AnyFact]]:

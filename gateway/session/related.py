@@ -26,6 +26,8 @@ from gateway.session.facts import (
     Key,
     SessionFact,
     SessionOpened,
+    UnitOffline,
+    UnitOnline,
     cap_key,
 )
 from gateway.session.history import AFTER_US, NO_HISTORY, PatientHistory, anchor_us, moved_us
@@ -299,6 +301,15 @@ class _Search:
             unit: Key = ("unit", each.cap.device)
             for key in (unit, CLOCK):
                 self._found.update(dict.fromkeys(self._source.between(key, first_us, last_us)))
+            if (silence := self._silence_before(unit, first_us)) is not None:
+                self._found[silence] = None
+
+    def _silence_before(self, unit: Key, at_us: int) -> UnitOffline | None:
+        """The silence of the unit that goes on at that instant, however long."""
+        fact = self._source.before(unit, at_us)
+        while fact is not None and not isinstance(fact, UnitOffline | UnitOnline):
+            fact = self._source.before(unit, fact.at_us)
+        return fact if isinstance(fact, UnitOffline) else None
 
 
 def segment_at(source: FactsByKey, key: Key, at_us: int, idle_us: int) -> Segment | None:

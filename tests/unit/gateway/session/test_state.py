@@ -25,6 +25,8 @@ from gateway.session.facts import (
     PatientReassigned,
     PreparationCharted,
     SessionFinalized,
+    UnitOffline,
+    UnitOnline,
 )
 from gateway.session.flags import HeldReason
 from gateway.session.increments import Change, Op
@@ -248,6 +250,20 @@ def test_a_cap_out_of_sight_for_days_keeps_the_sessions_of_all_who_were_bound_me
     state = live.whole_state()
     patients = {inspected[0].patient for token in live.records if (inspected := inspect(state, token, {}, now_us))}
     assert patients == {"p19", "p43", "p47"}
+
+
+@pytest.mark.parametrize("memory", Memory)
+def test_a_silence_of_days_counts_for_nobody_who_was_bound_in_it(memory: Memory) -> None:
+    live, silent_us, back_us = Live(APPROVED, memory), minutes(10), minutes(53 * 60)
+    live.play([bound("p0", minutes(-1)), started(minutes(0))])
+    offline = UnitOffline(at_us=silent_us, known_at_us=back_us, device=CAP.device, reason="silence")
+    live.learn([offline, UnitOnline(at_us=back_us, known_at_us=back_us, device=CAP.device)], back_us)
+    late = [bound("p1", minutes(51 * 60)), *infusion("p1", minutes(51 * 60 + 5), minutes(51 * 60 + 10))]
+    for number, fact in enumerate(late, start=1):
+        live.learn([msgspec.structs.replace(fact, known_at_us=back_us + number)], back_us + number)
+    live.learn([stopped(back_us + 10 * MINUTE_US)], back_us + 10 * MINUTE_US)
+    assert [record.patient for record in live.records.values()] == ["p0", "p1"]
+    assert live.changes == []
 
 
 @pytest.mark.parametrize("memory", Memory)
