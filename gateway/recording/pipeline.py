@@ -23,7 +23,7 @@ import logging
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -57,17 +57,17 @@ from gateway.recording.charge_details import details_of
 from gateway.recording.group_commit import GroupCommit
 from gateway.recording.message_reader import MessageReader
 from gateway.recording.observing import Observed, Observing
+from gateway.recording.own_work import defect_work, hold, receipts_disagree, startup_work
 from gateway.recording.receipts import Judged, Settled, check_order, judge
 from gateway.recording.recorder import Recorder
 from gateway.recording.session_heads import SessionHeads
 from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.attribution import Session
-from gateway.session.fact_types import WorkKind
-from gateway.session.facts import AnyFact, ClockStepped, EvidenceLost, GatewayHold, WorkRaised
+from gateway.session.facts import AnyFact, ClockStepped
 from gateway.session.flags import HeldReason
 from gateway.session.keys import TOKEN_LENGTH, TOKEN_LETTERS
-from gateway.session.outcome import Outcome, SessionRecord
+from gateway.session.outcome import Outcome
 from gateway.session.related import CLOCK, Anchor
 from gateway.session.state import (
     MEMORY_US,
@@ -81,7 +81,6 @@ from gateway.session.state import (
     prune,
     with_read_back,
 )
-from gateway.session.worklist import work_key
 
 _log = logging.getLogger("capgate.sessions")
 
@@ -256,7 +255,7 @@ class Pipeline:
             self.feed.count(feed_message(payload, read, transaction.recorded_us, repeated=repeated))
             return (), self._recorder.unrecorded(transaction, read, message_format)
         facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
-        facts = (*facts, *self._disputed(judged.disputed, transaction.recorded_us))
+        facts = (*facts, *receipts_disagree(self._next, judged.disputed, transaction.recorded_us))
         try:
             step = await self._advance(transaction, facts, identities)
         except Exception as error:  # noqa: BLE001 - without an answer the broker would deliver the message for ever
@@ -306,7 +305,7 @@ class Pipeline:
         before, self._next = self._next, prune(self._next, transaction.recorded_us)
         if before is not self._next:
             await self._heads.clear_final(transaction, before.records.keys() - self._next.records.keys())
-        work = tuple(self._defect_work(self._unrecorded, transaction.recorded_us))
+        work = tuple(defect_work(self._next, self._unrecorded, transaction.recorded_us))
         self._unrecorded.clear()
         step = await self._advance(transaction, (*work, *self._clock_facts(transaction.recorded_us)))
         await self._finish(transaction, step, also_observed=step[0].watched)
@@ -322,7 +321,7 @@ class Pipeline:
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})
         await self._finish(transaction, (state.with_asleep(wrong, self._next.records), step.without(wrong)))
-        if facts := tuple(self._startup_work(wrong, self._clock.now().utc_us)):
+        if facts := tuple(startup_work(self._next, wrong, self._ledger, self._clock.now().utc_us)):
             await self._take_facts(facts, ())  # in the same group, so the same commit
 
     async def _sign(self) -> None:
@@ -363,8 +362,8 @@ class Pipeline:
         for each in step.defects:
             self._defect("a session could not be assessed", each.token, each.error)
         own = (
-            *(_hold(token, HeldReason.IDENTITY_PURGED, now_us) for token in held),
-            *self._defect_work({each.token for each in step.defects}, now_us),
+            *(hold(token, HeldReason.IDENTITY_PURGED, now_us) for token in held),
+            *defect_work(self._next, {each.token for each in step.defects}, now_us),
         )
         if own:
             state, step = advance(self._next, (*facts, *own), self.observed, now_us, _draw_token)
@@ -473,55 +472,9 @@ class Pipeline:
         known = kept if now is None else now.completed(kept)
         return None if known is None else self._outbound.site.shown(known)
 
-    def _startup_work(self, wrong: Collection[str], now_us: int) -> Iterator[AnyFact]:
-        """New work items of a start, with the facts they go with: sessions in `wrong`, and a damaged ledger."""
-        known = self._next.work_keys
-        disagrees: list[AnyFact] = []
-        for token in sorted(wrong):
-            disagrees.append(_hold(token, HeldReason.START_DISAGREES, now_us))
-            disagrees.append(self._work_about(self._next.records[token], WorkKind.START_DISAGREES, now_us))
-        for fact in (*disagrees, *self._after_damage(now_us)):
-            if not isinstance(fact, WorkRaised) or work_key(fact) not in known:
-                yield fact
-
-    def _after_damage(self, now_us: int) -> Iterator[AnyFact]:
-        """Work items and facts if this ledger has just replaced a damaged one: for lost entries and open sessions."""
-        aside = self._ledger.set_aside
-        if aside is None:
-            return
-        since_us = self._ledger.lost_since_us
-        if since_us is not None:
-            yield WorkRaised(at_us=since_us, known_at_us=now_us, what=WorkKind.ENTRIES_LOST, order=aside.name)
-        for record in self._next.records.values():
-            if record.done:
-                continue
-            yield self._work_about(record, WorkKind.LEDGER_DAMAGED, now_us)
-            if self._ledger.entries_lost:
-                yield EvidenceLost(at_us=now_us, known_at_us=now_us, token=record.token, reason=aside.name)
-
-    def _disputed(self, key: str, now_us: int) -> Iterator[WorkRaised]:
-        """A work item about contradicting receipts of the message `key`, unless one is open or `key` is ""."""
-        raised = WorkRaised(at_us=now_us, known_at_us=now_us, what=WorkKind.RECEIPTS_DISAGREE, order=key)
-        if key and work_key(raised) not in self._next.work_keys:
-            yield raised
-
-    def _defect_work(self, tokens: Collection[str], now_us: int) -> Iterator[WorkRaised]:
-        """An item about each of these sessions, unless it has one already."""
-        for token in sorted(tokens):
-            if token in self._next.records:
-                raised = self._work_about(self._next.records[token], WorkKind.SESSION_DEFECT, now_us)
-                if work_key(raised) not in self._next.work_keys:
-                    yield raised
-
     def _defect(self, text: str, token: str, error: Exception) -> None:
         """Log a defect by its stack alone: the error's text may quote a message."""
         _log.error(text, extra={"session": token, "at": traceback.format_tb(error.__traceback__)})
-
-    def _work_about(self, record: SessionRecord, what: WorkKind, now_us: int) -> WorkRaised:
-        """A work item about a session."""
-        return WorkRaised(
-            at_us=now_us, known_at_us=now_us, what=what, cap=record.cap, patient=record.patient, order=record.token
-        )
 
     def _clock_facts(self, now_us: int) -> tuple[AnyFact, ...]:
         """P25: record a step of the wall clock while sessions keep the old time; without sessions, follow it."""
@@ -546,10 +499,6 @@ def _resume_clock(clock: Clock, restart: Restart) -> None:
     if known:
         last = max(known, key=lambda fact: fact.known_at_us)
         clock.resume(Stamp(last.at_us, last.boot_us, last.boot))
-
-
-def _hold(token: str, hold: HeldReason, now_us: int) -> GatewayHold:
-    return GatewayHold(at_us=now_us, known_at_us=now_us, token=token, hold=hold)
 
 
 def _draw_token() -> str:
