@@ -45,10 +45,11 @@ COMPUTED = {"client_id": "`capgate-` and the gateway's id", "unit_id": "the prof
 
 
 def documented() -> dict[str, dict[str, str]]:
-    """Heading -> key -> default, as the page has them."""
+    """Heading -> key -> default, as the first table under each has them."""
     sections = re.split(r"^## `(.+)`$", PAGE.read_text(), flags=re.MULTILINE)[1:]
     rows = re.compile(r"^\| `(\w+)` \| .+ \| (.+) \| .+ \|$", re.MULTILINE)
-    return {heading: dict(rows.findall(text)) for heading, text in zip(sections[::2], sections[1::2], strict=True)}
+    tables = [re.split(r"^##+ ", text, maxsplit=1, flags=re.MULTILINE)[0] for text in sections[1::2]]
+    return {heading: dict(rows.findall(table)) for heading, table in zip(sections[::2], tables, strict=True)}
 
 
 def test_the_page_has_a_table_for_each_table_of_the_file() -> None:
