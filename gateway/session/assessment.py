@@ -89,7 +89,7 @@ def review_of(
     infusion = infusions(known, policy)
     cool = cooling(known, policy)
     until_us = known_at_us
-    if observed is not None and (watched := _watched(cool)):
+    if observed is not None and (watched := _watched(cool, observed)):
         until_us = min(known_at_us, *(observed.get(device, 0) for device in watched))
     if charted:
         until_us -= until_us % US_PER_MINUTE
@@ -133,7 +133,7 @@ def _assess(
         started_us=cool.runs[0].start_us if cool.runs else None,
         stopped_us=review.stopped_us,
         lost_us=review.lost_us,
-        watched=_watched(cool),
+        watched=_watched(cool, observed),
         finalised_us=finalised_us(review),
     )
 
@@ -147,9 +147,16 @@ def _to_chart_minutes(fact: AnyFact) -> AnyFact:
     return msgspec.structs.replace(fact, at_us=at_us)
 
 
-def _watched(cool: Cooling) -> frozenset[str]:
+def _watched(cool: Cooling, observed: Mapping[str, int] | None) -> frozenset[str]:
+    """The readable units of which a run goes on, or ended with the next patient later than they were observed."""
     readable = [cap for cap in cool.caps if cap.lost_us == FOREVER]
-    return frozenset(cap.cap.device for cap in readable for run in cap.runs if run.end_us == FOREVER)
+    return frozenset(
+        cap.cap.device
+        for cap in readable
+        for run in cap.runs
+        if run.end_us == FOREVER
+        or (run.implicit and observed is not None and run.end_us > observed.get(cap.cap.device, 0))
+    )
 
 
 def _phase(review: ReviewContext) -> Phase:

@@ -11,7 +11,8 @@ import pytest
 from drivers.reading import Evidence
 from gateway.replay.casefile import Case, read_cases
 from gateway.replay.replay import record, replay
-from gateway.session.assessment import Phase
+from gateway.session.assessment import Phase, assess_observed
+from gateway.session.cooling import IMPLICIT_STOP
 from gateway.session.facts import AgentClass as Agent
 from gateway.session.facts import (
     AnyFact,
@@ -264,6 +265,18 @@ def test_a_silence_of_days_counts_for_nobody_who_was_bound_in_it(memory: Memory)
     live.learn([stopped(back_us + 10 * MINUTE_US)], back_us + 10 * MINUTE_US)
     assert [record.patient for record in live.records.values()] == ["p0", "p1"]
     assert live.changes == []
+
+
+def test_a_binding_of_the_next_patient_proves_no_cooling_before_it() -> None:
+    """The gateway was off when the next one was bound, and has the message before the first reading."""
+    facts = [
+        started(minutes(0)),
+        *infusion("p1", minutes(5), minutes(30)),
+        msgspec.structs.replace(stopped(minutes(250)), reason=IMPLICIT_STOP, known_at_us=minutes(300)),
+    ]
+    seen = {until: assess_observed(facts, APPROVED, {CAP.device: minutes(until)}, minutes(300)) for until in (50, 260)}
+    assert [len(found.increments) for found in seen.values()] == [1, 7]
+    assert [set(found.watched) for found in seen.values()] == [{CAP.device}, set()]
 
 
 @pytest.mark.parametrize("memory", Memory)
