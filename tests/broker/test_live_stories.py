@@ -3,6 +3,7 @@
 One patient at one chair; the thresholds are such that cooling is one unit however slow the machine is.
 """
 
+import asyncio
 import importlib
 import re
 import ssl
@@ -16,10 +17,11 @@ import pytest
 
 from tests.broker.authority import Authority
 from tests.broker.command_side import capgate
-from tests.broker.live_site import ANSWERS, FIRST_S, Site, bridge, context_of, live_site, says
+from tests.broker.live_site import ANSWERS, FIRST_S, TOPICS, Site, bridge, context_of, event, live_site, says
 from tests.broker.mllp_peers import EngineLog, engine
 from tests.support import suite
 from tests.support.hl7_validators import fields_of, refused_by_hl7apy
+from tests.support.operator import Json
 
 pytestmark = pytest.mark.timeout(600)  # many processes, one after the other
 
@@ -39,23 +41,37 @@ class Feed(NamedTuple):
     ended: str
 
 
+Send = Callable[[str], Awaitable[None]]
 STARTED, STOPPED = "status-words/start-STARTED.hl7", "status-words/end-STOPPED_Stopped_L.hl7"
 HL7 = {
     "actions": Feed("actions-in-rxa-20", ("actions/start-New_Bag.hl7",), (), "actions/stop-Stopped.hl7"),
     "status words": Feed("status-in-rxa-20", (STARTED,), (), STOPPED),
     "pumps and MAR": Feed("common", ("pumps/start.hl7", STARTED), ("pumps/complete.hl7",), STOPPED),
 }
+JSON = {
+    "events": Feed(
+        "common", ("json/started.json",), ("json/completed-by-the-pump.json",), "json/completed-by-the-mar.json"
+    ),
+    "FHIR R4": Feed("common", ("fhir/r4-running.json",), (), "fhir/r4-completed.json"),
+    "FHIR R5": Feed("common", ("fhir/r5-running.json",), (), "fhir/r5-completed.json"),
+}
+PLACE: Json = {
+    "chair": "C12",
+    "patient": {"visit": {"value": VISIT}, "mrn": {"value": MRN}},
+    "validated": True,
+    "asserted_by": "scan",
+}
 
 
 def retimed(file: str, started_at: datetime, ended_at: datetime) -> str:
     """The message with its morning's start and what was charted of it, and its end, at other instants."""
 
-    def of_hl7(found: re.Match[str]) -> str:
-        at = started_at if found[1] == "09" else ended_at
-        return at.strftime("%Y%m%d%H%M%S+0000")
+    def at(found: re.Match[str]) -> datetime:
+        return started_at if found[1] in ("09", "13") else ended_at
 
     one_bag = (FEEDS / file).read_bytes().decode().replace("RXA|0|2|", "RXA|0|1|")
-    return re.sub(r"20260310(\d\d)\d{4}-0400", of_hl7, one_bag)
+    hl7 = re.sub(r"20260310(\d\d)\d{4}-0400", lambda each: f"{at(each):%Y%m%d%H%M%S+0000}", one_bag)
+    return re.sub(r"2026-03-10T(\d\d):\d\d:00Z", lambda each: f"{at(each):%Y-%m-%dT%H:%M:%SZ}", hl7)
 
 
 async def next_second() -> datetime:
@@ -73,7 +89,7 @@ async def ran(site: Site, state: str) -> None:
 
 
 @asynccontextmanager
-async def by_mllp(site: Site, charges: EngineLog) -> AsyncGenerator[Callable[[str], Awaitable[None]]]:
+async def by_mllp(site: Site, charges: EngineLog) -> AsyncGenerator[Send]:
     """The engine's two MLLP ends, by TLS; yields what sends a message, which must be accepted."""
     async with engine(charges, serving_context(site.authority)) as port, bridge(site, port) as bridge_port:
         tls = context_of(site.authority, "engine-out")
@@ -118,18 +134,7 @@ async def test_an_hl7_feed_ends_in_a_charge_that_the_engine_has_by_mllp(shape: s
     ):
         admitted_at = await next_second()
         await send(admission(retimed(feed.started[-1], admitted_at, admitted_at)))
-        site.units.cool("cap-07")
-        await ran(site, "running")
-        started_at = await next_second()
-        for file in feed.started:
-            await send(retimed(file, started_at, started_at))
-        for file in feed.hints:
-            await send(retimed(file, started_at, await next_second()))
-        ended_at = await next_second()
-        await send(retimed(feed.ended, started_at, ended_at))
-        await counted(site, ended_at)
-        site.units.stop("cap-07")
-        await ran(site, "stopped")
+        await treated(site, feed, send)
         who = ("--person", "rn-4471", "--reason", "as charted", "--config", site.config)
         for act in ("prepared", "finalise"):
             assert (await capgate("session", act, "c12", *who))[0] == 0
@@ -140,6 +145,50 @@ async def test_an_hl7_feed_ends_in_a_charge_that_the_engine_has_by_mllp(shape: s
         assert (charge["MSH-11"], charge["FT1-6"], charge["FT1-10"]) == ("P", "CG", "1")
         assert (charge["PV1-19"].partition("^")[0], charge["PID-3"].partition("^")[0]) == (VISIT, MRN)
     await sound(site)
+
+
+@pytest.mark.parametrize("shape", JSON)
+async def test_a_json_or_fhir_feed_ends_in_a_charge_that_the_engine_has_by_mqtt(shape: str, tmp_path: Path) -> None:
+    feed = JSON[shape]
+    async with live_site(tmp_path, feed.vocabulary, '["json", "fhir"]', "json") as site:
+
+        async def send(message: str) -> None:
+            notation = "fhir" if "resourceType" in message else "json"
+            answers = len(site.engine.events(ANSWERS))
+            topic = f"{TOPICS}/ehr/in/{notation}"
+            assert await asyncio.to_thread(site.engine.publish, topic, message.encode()) == 0
+            await suite.until(lambda: len(site.engine.events(ANSWERS)) > answers, "the gateway answers")
+
+        await send(event("association.bound", "a-1", suite.in_future(0), PLACE))
+        await treated(site, feed, send)
+        for name in ("preparation.charted", "session.finalized"):
+            await send(event(name, name, suite.in_future(0), {"visit": VISIT, "person": "rn-4471"}))
+        await suite.until(lambda: site.engine.events("/charge/fhir") != [], "the engine has a charge")
+        await says("the engine has everything", "outbox", "list", "--config", site.config)
+        (charge,) = {each["id"]: each["data"] for each in site.engine.events("/charge/json")}.values()
+        assert (charge["mode"], charge["action"], charge["quantity"]) == ("live", "charge", 1)
+        assert (charge["patient"]["visit"], charge["patient"]["mrn"]) == (VISIT, MRN)
+        (bundle,) = {each["identifier"]["value"]: each for each in site.engine.events("/charge/fhir")}.values()
+        item = bundle["entry"][-1]["resource"]
+        assert (bundle["identifier"]["value"], item["status"]) == (charge["charge"], "billable")
+        assert item["quantity"]["value"] == 1
+    await sound(site)
+
+
+async def treated(site: Site, feed: Feed, send: Send) -> None:
+    """Cooled and infused as the feed says it, until the unit has been stopped."""
+    site.units.cool("cap-07")
+    await ran(site, "running")
+    started_at = await next_second()
+    for file in feed.started:
+        await send(retimed(file, started_at, started_at))
+    for file in feed.hints:
+        await send(retimed(file, started_at, await next_second()))
+    ended_at = await next_second()
+    await send(retimed(feed.ended, started_at, ended_at))
+    await counted(site, ended_at)
+    site.units.stop("cap-07")
+    await ran(site, "stopped")
 
 
 async def counted(site: Site, ended_at: datetime) -> None:
