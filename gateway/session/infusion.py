@@ -5,7 +5,7 @@ counts under the policy has an end; the count begins at the latest of them. An o
 infusion open: only the pump would ever report its end, and a pump's end is a hint.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -22,7 +22,7 @@ from gateway.session.facts import (
 )
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.orders import Order, only_withdrawn, order_of
-from gateway.session.policy import InfusionEndBasis, Policy
+from gateway.session.policy import GapBetweenAgents, InfusionEndBasis, Policy
 from gateway.session.spans import US_PER_S
 from gateway.session.statements import InfusionFact, Statement
 
@@ -82,7 +82,7 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
     over = bool(main) and not running and not remain
     starts = [order.starts[0] for order in main if order.starts]
     return Infusions(
-        end=_latest(ends) if over else None,
+        end=_counting_end(ends, policy) if over else None,
         agents=bool(main),
         first_agent_us=min(starts, default=None),
         running=running,
@@ -191,8 +191,14 @@ def _orders_remain(orders: Iterable[Order], after_us: int = 0) -> bool:
     return latest is not None and (latest.remaining or 0) > 0
 
 
-def _latest(ends: dict[str, Statement | None]) -> InfusionEnd | None:
-    """The end of the infusion: the last agent's (P4)."""
+def _counting_end(ends: Mapping[str, Statement | None], policy: Policy) -> InfusionEnd | None:
+    """The end from which cooling counts: the last agent's (P4), for a gap between two agents is not counted (P7)."""
+    match policy.gap_between_agents:
+        case GapBetweenAgents.NOT_COUNTED:
+            return _latest(ends)
+
+
+def _latest(ends: Mapping[str, Statement | None]) -> InfusionEnd | None:
     stated = [(end.end_us, name, end) for name, end in ends.items() if end is not None]
     if not stated:
         return None

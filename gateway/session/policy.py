@@ -8,7 +8,7 @@ import tomllib
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -65,6 +65,12 @@ class ChargeLines(StrEnum):
     PER_INCREMENT = "per_increment"  # n lines of one unit
 
 
+class GapBetweenAgents(StrEnum):
+    """What cooling between the end of one agent and the start of the next counts."""
+
+    NOT_COUNTED = "not_counted"  # it is cooling during the infusion
+
+
 class ReleaseMode(StrEnum):
     """Whether increments become charges at all."""
 
@@ -84,7 +90,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     timestamp_resolution: TimestampResolution = TimestampResolution.EXACT  # P2
     infusion_end_basis: InfusionEndBasis = InfusionEndBasis.LAST_CHEMO_ADMIN_AGENT  # P4, P5
     ambulatory_pump_counts_as_infusion: bool = False  # P6
-    gap_between_agents: Literal["not_counted"] = "not_counted"  # P7: the only accepted value
+    gap_between_agents: GapBetweenAgents = GapBetweenAgents.NOT_COUNTED  # P7: the only accepted value
     hold_when_orders_remain: bool = True  # P7
     pause_counting: PauseCounting = PauseCounting.NET  # P9
     pause_tolerance_s: int = 600  # P9, P10, P12
@@ -131,7 +137,7 @@ class PolicyFile(BaseModel):
     timestamp_resolution: TimestampResolution = _DEFAULTS.timestamp_resolution
     infusion_end_basis: InfusionEndBasis = _DEFAULTS.infusion_end_basis
     ambulatory_pump_counts_as_infusion: bool = _DEFAULTS.ambulatory_pump_counts_as_infusion
-    gap_between_agents: Literal["not_counted"] = _DEFAULTS.gap_between_agents
+    gap_between_agents: GapBetweenAgents = _DEFAULTS.gap_between_agents
     hold_when_orders_remain: bool = _DEFAULTS.hold_when_orders_remain
     pause_counting: PauseCounting = _DEFAULTS.pause_counting
     pause_tolerance_s: _Seconds = _DEFAULTS.pause_tolerance_s
