@@ -82,7 +82,7 @@ class Site(NamedTuple):
 
 @asynccontextmanager
 async def live_site(folder: Path, vocabulary: str, formats: str, receipts: str) -> AsyncGenerator[Site]:
-    """A site whose gateway is connected; a clean stop of the gateway at the end."""
+    """A site whose gateway is connected and reads the unit; a clean stop of the gateway at the end."""
     authority = Authority(folder / "authority")
     install(authority, folder / "certs", "broker", "127.0.0.1")
     install(authority, folder / "secrets", "client", "gw-01")
@@ -96,6 +96,7 @@ async def live_site(folder: Path, vocabulary: str, formats: str, receipts: str) 
             last = signal.SIGKILL
             try:
                 await gateway.connected()
+                await suite.until(lambda: _is_read(engine), "the unit is read")
                 yield Site(folder, authority, broker, units, gateway, engine)
                 last = signal.SIGTERM
             finally:
@@ -163,6 +164,10 @@ def event(thing: str, name: str, at: datetime, data: Json) -> str:
             "data": data,
         }
     )
+
+
+def _is_read(engine: InterfaceEngine) -> bool:
+    return any(each["data"]["link"] == "up" for each in engine.events("/unit/cap-07/status"))
 
 
 def _write_policy(folder: Path) -> None:
