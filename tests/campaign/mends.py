@@ -7,20 +7,17 @@ Prints for each how many seeds the campaign needed, and which rule was broken.
 
 import sqlite3
 import sys
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from unittest import mock
 
 import msgspec
 
-from drivers.reading import ReadFault, Reading, Stamp
 from gateway.ledger import read_back, reads
-from gateway.recording import observing, pipeline
-from gateway.recording.pipeline import Pipeline
-from gateway.session import attribution, infusion, observe, outcome, release, state
-from gateway.session.facts import AnyFact, CapRef, UnitOnline
-from gateway.session.observe import UnitState
+from gateway.recording import pipeline
+from gateway.session import attribution, outcome, release, state
+from gateway.session.facts import AnyFact, CapRef
 from gateway.session.outcome import SessionRecord
 from gateway.session.policy import parse_policy
 from gateway.session.related import Anchor
@@ -159,71 +156,6 @@ def _cut_by_todays_policy(pinned_idle_us: Callable[..., object]) -> Callable[...
     return changed
 
 
-def _held_whoever_lifts(orders_remain: Callable[..., bool]) -> Callable[..., bool]:
-    """Remaining orders hold, whatever a person did about that hold."""
-
-    def changed(orders: Iterable[object], after_us: int = 0) -> bool:
-        del after_us
-        return orders_remain(orders)
-
-    return changed
-
-
-def _observed_at_once(answer: Callable[[Pipeline, Reading | ReadFault], Awaitable[None]]) -> object:
-    """How far a unit is observed is known before the facts of the same reading."""
-
-    async def changed(self: Pipeline, reading: Reading | ReadFault) -> None:
-        observing = self._observing  # pyright: ignore[reportPrivateUsage] - as it was
-        until_us = observing.observe(reading).until_us
-        if until_us is not None:
-            cast("dict[str, int]", observing.until_us)[reading.unit] = until_us
-        await answer(self, reading)
-
-    return changed
-
-
-def _one_for_the_unit(after_silence: Callable[..., tuple[list[AnyFact], object]]) -> Callable[..., object]:
-    """What one cap cannot prove of a silence, none of its unit's can."""
-
-    def changed(*arguments: object) -> tuple[list[AnyFact], object]:
-        found, caps = after_silence(*arguments)
-        facts = [
-            msgspec.structs.replace(each, unproven=(), lost=()) if isinstance(each, UnitOnline) else each
-            for each in found
-        ]
-        return facts, caps
-
-    return changed
-
-
-@contextmanager
-def _marks_without_instant() -> Generator[None]:
-    """The counters in the ledger are taken for those of the last good reading, and must rise as time passed."""
-    restore, shortfall_us = observing.restore, cast(Callable[..., int | None], vars(observe)["_shortfall_us"])
-
-    def restored(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> UnitState:
-        state = restore(facts, device, caps, now)
-        if state.last_good is None:
-            return state
-        last = state.last_good
-        moved = [
-            cap if cap.mark is None else msgspec.structs.replace(cap, mark=msgspec.structs.replace(cap.mark, at=last))
-            for cap in state.caps
-        ]
-        return msgspec.structs.replace(state, caps=tuple(moved))
-
-    def exactly(since: observe.Counters, now: observe.Counters) -> int | None:
-        passed_us = now.at.boot_us - since.at.boot_us
-        rose_us = (now.elapsed_s - since.elapsed_s) * US_PER_S
-        return None if rose_us > passed_us + observe.counter_tolerance_us(passed_us) else shortfall_us(since, now)
-
-    with (
-        mock.patch.object(observing, "restore", restored),
-        mock.patch.object(observe, "_shortfall_us", exactly),
-    ):
-        yield
-
-
 @contextmanager
 def _ends_unasked() -> Generator[None]:
     """Nobody asks whether the infusion's end is known."""
@@ -238,20 +170,6 @@ def _ends_unasked() -> Generator[None]:
         yield
 
 
-@contextmanager
-def _never_lost() -> Generator[None]:
-    """Nobody asks whether a unit is out of sight for good."""
-
-    def is_lost(*_arguments: object) -> bool:
-        return False
-
-    with (
-        mock.patch.object(release, "is_lost", is_lost),
-        mock.patch.object(outcome, "is_lost", is_lost),
-    ):
-        yield
-
-
 def _mends() -> Iterator[Mend]:
     yield Mend("a restart has all facts of what is not done", _window_of_facts)
     yield Mend("a correction finds its session, however old", _patched(pipeline, "lacking", _only_due))
@@ -261,11 +179,6 @@ def _mends() -> Iterator[Mend]:
     yield Mend("a session whose end nobody said is incomplete", _ends_unasked)
     yield Mend("an incomplete session is remembered", _patched(pipeline, "prune", _forgetful))
     yield Mend("a session is cut by its own policy", _patched(attribution, "_pinned_idle_us", _cut_by_todays_policy))
-    yield Mend("a session whose unit was lost is held", _never_lost)
-    yield Mend("what a lifted hold held stands", _patched(infusion, "_orders_remain", _held_whoever_lifts))
-    yield Mend("what a reading shows is one value", _patched(Pipeline, "answer", _observed_at_once))
-    yield Mend("a mark has an instant of its own", _marks_without_instant)
-    yield Mend("each cap proves its own continuity", _patched(observe, "_after_silence", _one_for_the_unit))
 
 
 MENDS: Sequence[Mend] = tuple(_mends())
