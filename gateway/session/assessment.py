@@ -23,7 +23,7 @@ from gateway.session.infusion import InfusionEnd, infusions
 from gateway.session.policy import Policy, TimestampResolution
 from gateway.session.review import ReviewContext, finalised_us, flags_of, signed_us
 from gateway.session.sharing import shared_spans
-from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S, clip, intersect, length
+from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S, clip, intersect, length, overlapping
 
 
 class Phase(StrEnum):
@@ -206,9 +206,20 @@ def _held(review: ReviewContext, flags: tuple[Flag, ...]) -> Iterator[HeldReason
         yield HeldReason.CHEMO_ORDERS_REMAIN
     if _is_shared(review):
         yield HeldReason.UNIT_SHARED
+    if _ends_unseen(review.cooling):
+        yield HeldReason.UNIT_LOST
     for flag, reason in _HOLDING_FLAGS.items():
         if flag in flags:
             yield reason
+
+
+def _ends_unseen(cool: Cooling) -> bool:
+    """Whether the next patient on the cap ended the last run while nobody saw what the cap did (P15, P24)."""
+    last = max(((run, cap) for cap in cool.caps for run in cap.runs), key=lambda each: each[0].end_us, default=None)
+    if last is None:
+        return False
+    run, cap = last
+    return run.implicit and bool(overlapping(cap.unknown, run.end_us - 1, run.end_us))
 
 
 def _is_shared(review: ReviewContext) -> bool:

@@ -154,7 +154,7 @@ def _holds(
     if not patient:
         yield HeldReason.UNBOUND
     yield from assessment.held
-    if is_lost(assessment, policy, now_us):
+    if is_lost(assessment, policy, now_us) and HeldReason.UNIT_LOST not in assessment.held:
         yield HeldReason.UNIT_LOST
     if any(each.revision == LAST_REVISION for each in emitted):
         yield HeldReason.REVISIONS_EXHAUSTED

@@ -161,6 +161,22 @@ class TestALostUnit:
         session.live.observe_until(at(MONTHS))
         assert (session.state, session.charges) == ("held: unit_lost", [])
 
+    def test_the_next_patient_on_its_cap_shows_nobody_how_cooling_ended(self) -> None:
+        session = self.lost()
+        session.live.observe_until(at("15:00"))
+        session.live.learn([PatientBound(**times("15:00", None), cap=A1, patient="P2", evidence="scan")], at("15:00"))
+        session.live.observe_until(at(MONTHS))
+        assert (session.state, session.charges) == ("held: unit_lost", [])
+        session.learn(lifted(MONTHS, "unit_lost", units=2))
+        assert (session.state, session.charges) == ("released", ["00A x2"])
+
+    def test_the_next_patient_on_a_cap_in_sight_ends_the_cooling(self) -> None:
+        session = ReleaseSession(APPROVED, stopped=None)
+        session.live.observe_until(at("12:20"))
+        session.live.learn([PatientBound(**times("12:20", None), cap=A1, patient="P2", evidence="scan")], at("12:20"))
+        session.live.observe_until(at(MONTHS))
+        assert (session.state, session.charges) == ("released", ["00A x3"])
+
     def test_a_unit_that_comes_back_goes_on(self) -> None:
         session = self.lost()
         session.live.observe_until(at("12:25"))
