@@ -119,6 +119,11 @@ class LedgerFacts:
         where = "AND concern.at_us BETWEEN ? AND ?"
         return self._facts(where, (*key, first_us, last_us), "ORDER BY concern.at_us, concern.seq")
 
+    def names(self, kind: str) -> list[str]:
+        """All names of that kind that any fact concerns."""
+        query = f"SELECT DISTINCT name FROM concern WHERE kind = ? AND seq <= {self._last_seq:d} ORDER BY name"
+        return [name for (name,) in self._connection.execute(query, (kind,))]
+
     def before(self, key: Key, at_us: int) -> AnyFact | None:
         """The last fact that concerns `key` before `at_us`."""
         order = "ORDER BY concern.at_us DESC, concern.seq DESC LIMIT 1"

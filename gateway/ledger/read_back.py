@@ -4,7 +4,7 @@ The cost depends neither on the age of a session nor on the number of others: fa
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -13,9 +13,11 @@ from gateway.ledger.bodies import change_of, charge_of, published_of
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.index import ALL, LedgerFacts
-from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened
+from gateway.session.cooling import CAP_STATES
+from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, UnitOffline
 from gateway.session.outcome import SessionRecord
-from gateway.session.related import Anchor, every_anchor, gather, last_anchor
+from gateway.session.related import Anchor, every_anchor, gather, last_anchor, last_of, silence_at
+from gateway.session.spans import FOREVER
 from gateway.session.state import ReadBack, record_of
 from gateway.session.worklist import WORK, open_work
 
@@ -28,6 +30,7 @@ class Restart(msgspec.Struct, frozen=True):
     whole_from_us: int
     read_back: ReadBack
     observed: tuple[ObservedUntil, ...]
+    seen: tuple[AnyFact, ...]  # by which each cap and unit was last in the state in which a reading left it
 
 
 def read_back(
@@ -52,9 +55,23 @@ def treatments(connection: sqlite3.Connection, subjects: Iterable[str]) -> list[
     return [anchor for key in keys for anchor in every_anchor(key, facts.of(key))]
 
 
+def silences(facts: LedgerFacts) -> list[UnitOffline]:
+    """The silences of units that go on, however long ago they began."""
+    every = (silence_at(facts, ("unit", unit), FOREVER) for unit in facts.names("unit"))
+    return [silence for silence in every if silence is not None]
+
+
+def _conditions(facts: LedgerFacts) -> Iterator[AnyFact]:
+    """The last fact of each cap that says what it does, however old."""
+    last = (last_of(facts, ("cap", cap), CAP_STATES, FOREVER) for cap in facts.names("cap"))
+    return (fact for fact in last if fact is not None)
+
+
 def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) -> Restart:
     """Facts recorded since `whole_from_us`, open work items, all sessions not done, and all facts of open ones."""
     recent = dict.fromkeys(reads.facts_since(connection, whole_from_us))
+    silent = silences(LedgerFacts(connection))
+    recent.update(dict.fromkeys(silent))
     recent.update(dict.fromkeys(item.raised for item in open_work(LedgerFacts(connection).of(WORK))))
     records = {
         token: undone for token in reads.undone(connection) if (undone := _record(connection, token)) is not None
@@ -66,7 +83,8 @@ def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) ->
     lately = {fact.token: fact for fact in recent if isinstance(fact, SessionOpened) and fact.token not in records}
     records.update({token: record(connection, opened) for token, opened in lately.items()})
     observed = tuple(reads.last_observed(connection))
-    return Restart(whole_from_us, ReadBack(tuple(recent), tuple(records.values()), live.whole), observed)
+    seen = (*silent, *_conditions(LedgerFacts(connection)))
+    return Restart(whole_from_us, ReadBack(tuple(recent), tuple(records.values()), live.whole), observed, seen)
 
 
 def records_up_to(connection: sqlite3.Connection, last_seq: int) -> list[SessionRecord]:

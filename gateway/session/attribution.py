@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from gateway.session.cooling import BOUND, CAP_STATES, IMPLICIT_STOP
 from gateway.session.facts import (
     AnyFact,
     BindingVoided,
@@ -262,7 +263,24 @@ def _unit_facts(facts: Iterable[AnyFact], devices: set[str], first_us: int, last
             yield fact
         elif isinstance(fact, UnitOffline | UnitOnline) and fact.device in devices and fact.at_us < first_us:
             before[fact.device] = max(before.get(fact.device, fact), fact, key=lambda each: each.at_us)
-    yield from (fact for fact in before.values() if isinstance(fact, UnitOffline))
+    for silence in before.values():
+        if isinstance(silence, UnitOffline):
+            yield silence
+            yield from _seen_again(silence, facts)
+
+
+def _seen_again(silence: UnitOffline, facts: Iterable[AnyFact]) -> Iterator[UnitOnline]:
+    """The end of a silence that only a later reading of a cap shows: earlier versions did not always record it."""
+    read = [
+        fact.at_us
+        for fact in facts
+        if isinstance(fact, CAP_STATES)
+        and fact.cap.device == silence.device
+        and fact.at_us > silence.at_us
+        and fact.reason not in (BOUND, IMPLICIT_STOP)
+    ]
+    if read:
+        yield UnitOnline(at_us=min(read), known_at_us=min(read), device=silence.device)
 
 
 def _by_patient(facts: Iterable[AnyFact]) -> dict[str, list[AnyFact]]:

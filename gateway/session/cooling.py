@@ -37,6 +37,7 @@ from gateway.session.policy import OfflineUnproven, Policy, StopConflict
 from gateway.session.spans import FOREVER, US_PER_S, Span, subtract, union
 
 EHR = "adt"  # the source of a departure that the EHR reported
+BOUND = "bound"  # the reason of a start that a binding to a running cap implies
 IMPLICIT_STOP = "implicit_stop"  # the reason of a stop that the next patient on the cap implies (P24)
 UNCONFIRMED = "unconfirmed"  # the reason of a pause that the unit's counters alone show
 _FAULT = "fault"  # the reason of a pause that the unit's fault brings about (P14)
@@ -91,6 +92,7 @@ class Cooling(msgspec.Struct, frozen=True):
 
 
 CapFact = CoolingStarted | CoolingStopped | CoolingPaused | CoolingResumed | CapRemoved
+CAP_STATES = (CoolingStarted, CoolingStopped, CoolingPaused, CoolingResumed)  # what readings show of a cap
 CAP_FACTS = (CoolingStarted, CoolingStopped, CoolingPaused, CoolingResumed, CapRemoved)
 
 

@@ -296,7 +296,10 @@ def _after_silence(
     """The facts of a silence that is over (UnitOffline unless recorded before, UnitOnline), and the caps after it."""
     at = reading.observed_at
     if all(cap.condition is CapCondition.STOPPED for cap in state.caps):
-        return [], tuple(msgspec.structs.replace(cap, candidate=None) for cap in state.caps)
+        # A silence that was recorded has an end, though the cooling that it interrupted may be no session's any more.
+        over = UnitOnline(at_us=at.utc_us, known_at_us=at.utc_us, device=reading.unit)
+        stopped = tuple(msgspec.structs.replace(cap, candidate=None) for cap in state.caps)
+        return [over] if state.offline else [], stopped
     facts: list[AnyFact] = []
     if not state.offline:
         facts.append(UnitOffline(at_us=last_good.utc_us, known_at_us=at.utc_us, device=reading.unit, reason=reason))

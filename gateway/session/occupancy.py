@@ -6,7 +6,7 @@ from typing import TypeGuard
 
 import msgspec
 
-from gateway.session.cooling import IMPLICIT_STOP
+from gateway.session.cooling import BOUND, IMPLICIT_STOP
 from gateway.session.facts import (
     AnyFact,
     CapRef,
@@ -222,5 +222,5 @@ def _taken_over(draft: _Draft, bound: PatientBound) -> CoolingStarted:
     """A start of cooling for a patient who was bound while the cap cooled another one."""
     started = [fact for fact in draft.facts if isinstance(fact, CoolingStarted)][-1]
     return msgspec.structs.replace(
-        started, at_us=bound.at_us, known_at_us=bound.known_at_us, patient=bound.patient, reason="bound"
+        started, at_us=bound.at_us, known_at_us=bound.known_at_us, patient=bound.patient, reason=BOUND
     )

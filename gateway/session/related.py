@@ -301,15 +301,25 @@ class _Search:
             unit: Key = ("unit", each.cap.device)
             for key in (unit, CLOCK):
                 self._found.update(dict.fromkeys(self._source.between(key, first_us, last_us)))
-            if (silence := self._silence_before(unit, first_us)) is not None:
+            if (silence := silence_at(self._source, unit, first_us)) is not None:
                 self._found[silence] = None
 
-    def _silence_before(self, unit: Key, at_us: int) -> UnitOffline | None:
-        """The silence of the unit that goes on at that instant, however long."""
-        fact = self._source.before(unit, at_us)
-        while fact is not None and not isinstance(fact, UnitOffline | UnitOnline):
-            fact = self._source.before(unit, fact.at_us)
-        return fact if isinstance(fact, UnitOffline) else None
+
+def silence_at(source: FactsByKey, unit: Key, at_us: int) -> UnitOffline | None:
+    """The silence of the unit that goes on at that instant, however long."""
+    fact = last_of(source, unit, (UnitOffline, UnitOnline), at_us)
+    return fact if isinstance(fact, UnitOffline) else None
+
+
+def last_of(source: FactsByKey, key: Key, kinds: tuple[type[AnyFact], ...], at_us: int) -> AnyFact | None:
+    """The last fact of one of these kinds that concerns `key` before `at_us`."""
+    fact = source.before(key, at_us)
+    while fact is not None:
+        at_once = [each for each in source.between(key, fact.at_us, fact.at_us) if isinstance(each, kinds)]
+        if at_once:
+            return at_once[-1]
+        fact = source.before(key, fact.at_us)
+    return None
 
 
 def segment_at(source: FactsByKey, key: Key, at_us: int, idle_us: int) -> Segment | None:

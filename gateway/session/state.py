@@ -32,7 +32,7 @@ from gateway.session.increments import Change, fold
 from gateway.session.known_facts import KnownFacts
 from gateway.session.outcome import Outcome, Published, SessionRecord, outcome
 from gateway.session.policy import Policy, parse_policy
-from gateway.session.related import BEFORE_US, Anchor, anchors_of, related
+from gateway.session.related import BEFORE_US, Anchor, anchors_of, related, silence_at
 from gateway.session.serving import Bindings, Serving
 from gateway.session.session_index import SessionIndex
 from gateway.session.shared_map import SharedMap
@@ -248,7 +248,8 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
     if whole_from_us - state.whole_from_us < _HOUR_US:
         return state
     going_on = [Anchor(("token", token), record.opened_us) for token, record in state.sessions.going_on.items()]
-    needed = {*related(state.facts, going_on, _idle_us(state)), *(item.raised for item in state.work)}
+    silences = (silence_at(state.facts, key, FOREVER) for key in state.facts.by_key if key[0] == "unit")
+    needed = {*related(state.facts, going_on, _idle_us(state)), *(item.raised for item in state.work), *silences}
     facts = state.facts.kept(lambda fact: fact in needed or max(fact.at_us, fact.known_at_us) >= whole_from_us)
     gone = [
         token

@@ -249,3 +249,61 @@ async def test_a_unit_that_the_configuration_loses_in_a_treatment_is_lost_until_
         (record,) = suite.pipeline.state.records.values()
         assert record.state is SessionState.OPEN
     assert_sound(folder)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running on", "restarted"])
+async def test_a_unit_that_dies_in_a_treatment_and_comes_back_after_weeks_counts_again(
+    folder: Path, restart: bool
+) -> None:
+    async with running(folder) as suite:
+        suite.state = suite.state.RUNNING
+        await suite.poll(20)
+        await suite.silence(30, counted=False)
+        place = {"unit": "cap-01", "cap": 1, "visit": "V-1"}
+        await suite.send_event("b1", "association.bound", 0, validated=True, asserted_by="scan", **place)
+        await suite.send_event("r1", "association.ended", 0, visit="V-1", unit="cap-01", cap=1)
+        place["visit"] = "V-2"
+        suite.clock.us += 3 * DAY_US
+        await suite.send_event("b2", "association.bound", 0, validated=True, asserted_by="scan", **place)
+        for days in (5, 5, 11):
+            await pass_days(suite, days, restart=restart)
+        told = len(await suite.increments())
+        suite.state = suite.state.STOPPED
+        suite.treatment_s = 0
+        await cool(suite)
+        place["visit"] = "V-3"
+        order = {"visit": "V-3", "order": "O-3", "agent_class": "chemo", "source": "mar"}
+        await suite.send_event("b3", "association.bound", 60, validated=True, asserted_by="scan", **place)
+        await suite.send_event("s3", "infusion.started", 50, **order)
+        await suite.send_event("e3", "infusion.completed", 20, final=True, **order)
+        assert len(await suite.increments()) == told + 1
+        assert len(await facts_of(suite, "unit_offline")) == len(await facts_of(suite, "unit_online")) == 1
+    assert_sound(folder)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running on", "restarted"])
+@pytest.mark.parametrize("cooled_before", [False, True], ids=["switched off idle", "switched off in a treatment"])
+async def test_a_unit_that_comes_back_after_weeks_counts_again(
+    folder: Path, restart: bool, cooled_before: bool
+) -> None:
+    async with running(folder) as suite:
+        if cooled_before:
+            await finished(suite)
+            suite.state = suite.state.RUNNING
+        await suite.poll(2)
+        await suite.silence(30, counted=False)  # a switched-off unit
+        suite.state = suite.state.STOPPED
+        for days in (5, 5, 11):
+            await pass_days(suite, days, restart=restart)
+            await suite.silence(2, counted=False)
+        told = len(await suite.increments())
+        suite.treatment_s = 0
+        await cool(suite)
+        place = {"unit": "cap-01", "cap": 1, "visit": "V-2"}
+        order = {"visit": "V-2", "order": "O-2", "agent_class": "chemo", "source": "mar"}
+        await suite.send_event("b2", "association.bound", 60, validated=True, asserted_by="scan", **place)
+        await suite.send_event("s2", "infusion.started", 50, **order)
+        await suite.send_event("e2", "infusion.completed", 20, final=True, **order)
+        assert len(await suite.increments()) == told + 1
+        assert len(await facts_of(suite, "unit_offline")) == len(await facts_of(suite, "unit_online"))
+    assert_sound(folder)
