@@ -208,7 +208,7 @@ class Judge:
     def _instants(self, name: str, sessions: list[SeenSession], expected: Units) -> None:
         attained = sorted(each.attained_us for session in sessions for each in session.standing.values())
         for number, at_us in enumerate(attained, start=1):
-            earliest_us = expected.earliest_us[number - 1] if number <= expected.most else at_us
+            earliest_us = expected.earliest_us[number - 1] if number <= len(expected.earliest_us) else at_us
             latest_us = expected.latest_us[number - 1] if number <= expected.least else FOREVER_US
             if not earliest_us - S <= at_us <= latest_us + S:
                 off_s = (earliest_us - at_us if at_us < earliest_us else at_us - latest_us) / S
@@ -231,7 +231,7 @@ class Judge:
         if self._bound_to(case) != case.visit.visit:
             return None
         ends: dict[str, int | None] = {}
-        remain = False
+        more: set[str] = set()  # orders whose end says that more is ordered; an end that is voided says nothing
         for each in case.visit.statements:
             if each.id not in self._engine.taken:
                 continue
@@ -240,16 +240,17 @@ class Judge:
                     ends.setdefault(each.order, None)
                 case Meaning.ENDED | Meaning.ENDED_MORE | Meaning.CORRECTED:
                     ends[each.order] = each.at_us
-                    remain = remain or each.meaning is Meaning.ENDED_MORE
+                    more.update([each.order] if each.meaning is Meaning.ENDED_MORE else [])
                 case Meaning.VOIDED:
                     ends[each.order] = None
+                    more.discard(each.order)
                 case _:
                     pass
         if case.progress.told_end:
             order, end_us = case.visit.ends[-1]
             ends[order] = ends.get(order) or end_us
         known = [end_us for end_us in ends.values() if end_us is not None]
-        waits = remain and "chemo_orders_remain" not in case.progress.lifted
+        waits = bool(more) and "chemo_orders_remain" not in case.progress.lifted
         return max(known) if known and len(known) == len(ends) and not (waits and not lifted) else None
 
 
