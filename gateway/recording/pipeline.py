@@ -355,7 +355,13 @@ class Pipeline:
         """
         now_us = transaction.recorded_us
         await self._read_back(lacking(self._next, facts, self.observed, now_us), facts)
-        state, step = advance(self._next, facts, self.observed, now_us, _draw_token)
+        drawn: list[str] = []
+
+        def draw() -> str:
+            drawn.append(_draw_token())
+            return drawn[-1]
+
+        state, step = advance(self._next, facts, self.observed, now_us, draw)
         held = [each.record.token for each in step.outcomes if await self._charges_nobody(each, identities)]
         if held:
             _log.error("a charge without a patient's identifiers is held", extra={"sessions": held})
@@ -363,10 +369,11 @@ class Pipeline:
             self._defect("a session could not be assessed", each.token, each.error)
         own = (
             *(hold(token, HeldReason.IDENTITY_PURGED, now_us) for token in held),
-            *defect_work(self._next, {each.token for each in step.defects}, now_us),
+            *defect_work(state, {each.token for each in step.defects}, now_us),
         )
-        if own:
-            state, step = advance(self._next, (*facts, *own), self.observed, now_us, _draw_token)
+        if own:  # they name sessions that may open in this very step: it opens them under the same tokens
+            again = iter(drawn)
+            state, step = advance(self._next, (*facts, *own), self.observed, now_us, lambda: next(again))
         self._recorder.facts(transaction, step.facts)
         return state, step
 

@@ -125,8 +125,12 @@ class TrackerState(msgspec.Struct, frozen=True):
     def with_deferred(
         self, tokens: Collection[str], before: Mapping[str, SessionRecord], now_us: int
     ) -> "TrackerState":
-        """The state with these sessions as they were `before`, to be tried again."""
-        return _with_records(self, [_deferred(before[token], now_us) for token in tokens if token in before])
+        """The state with these sessions as they were `before`, to be tried again; of a new one nothing is published."""
+        known = (
+            before.get(token) or msgspec.structs.replace(self.records[token], emitted=(), charged=(), published=None)
+            for token in tokens
+        )
+        return _with_records(self, [_deferred(record, now_us) for record in known])
 
     def with_asleep(self, tokens: Collection[str], before: Mapping[str, SessionRecord]) -> "TrackerState":
         """The state with these sessions reset to `before`, and not due again until a new fact concerns them."""

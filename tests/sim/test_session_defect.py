@@ -119,3 +119,28 @@ async def test_a_charge_that_meets_a_defect_is_made_later(folder: Path, monkeypa
         await suite.pipeline.tick()
         charges = await suite.sent("/charge/json")
         assert sorted(each["data"]["patient"]["visit"] for each in charges) == ["V-1", "V-2"]
+
+
+@pytest.mark.parametrize("place", ["assessment", "outcome", "recording", "session head"])
+async def test_a_session_that_meets_a_defect_as_it_opens_is_published_whole_later(
+    folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(folder) as suite:
+        with monkeypatch.context() as patched:
+            owner, name = PLACES[place]
+            patched.setattr(owner, name, _failing(getattr(owner, name)))
+            await cool_both(suite, 60)
+            await suite.pipeline.tick()
+            items = [item.raised for item in suite.pipeline.state.work]
+            assert [(item.what, item.cap) for item in items] == [(WorkKind.SESSION_DEFECT, BAD)]
+            token = items[0].order
+            assert suite.pipeline.state.records[token].cap == BAD
+            assert token not in {event["data"]["session"] for event in await suite.sent("/session/json")}
+        await infusions_over(suite)
+        await cool_both(suite, 20)
+        suite.clock.us += 61 * 60_000_000
+        await suite.pipeline.tick()
+        await cool_both(suite, 1)
+        published = [event["data"] for event in await suite.sent("/session/json") if event["data"]["session"] == token]
+        assert published[0]["what"] == "opened"
+        assert (await units(suite))[BAD] >= 1
