@@ -11,12 +11,11 @@ from gateway.audit.sessions import RecordedSession, opened_on, origin_of, sessio
 from gateway.ledger import read_back, reads
 from gateway.ledger.deliveries import Proof, proofs_of
 from gateway.ledger.entry import subject_of
+from gateway.session.attribution import DEFAULT_IDLE_US
 from gateway.session.facts import SessionOpened
 from gateway.session.flags import HeldReason
 from gateway.session.held_texts import HELD_TEXTS
 from gateway.session.spans import US_PER_MINUTE, US_PER_S
-
-_IDLE_US = 1800 * US_PER_S
 
 
 class ListedSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +47,7 @@ def listed(connection: sqlite3.Connection, recorded: RecordedSession, *, identif
         day=opened_on(opened),
         opened_at=local.isoformat(),
         session=recorded.token,
-        caps=" ".join(f"{cap.device}:{cap.channel}" for cap in caps),
+        caps=" ".join(cap.name for cap in caps),
         visit="" if identity is None else identity.visit or "",
         place=placed.place,
         why=_in_words(placed),
@@ -63,7 +62,7 @@ def listed(connection: sqlite3.Connection, recorded: RecordedSession, *, identif
 def sessions_of_visit(connection: sqlite3.Connection, visit: str) -> Iterator[RecordedSession]:
     """All sessions of a visit, in the order of opening. Raises LedgerDamaged."""
     subjects = {subject_of(origin_of(connection).salt, visit), *reads.subjects(connection, [visit]).values()}
-    found = read_back.read_back(connection, read_back.treatments(connection, subjects), (), _IDLE_US)
+    found = read_back.read_back(connection, read_back.treatments(connection, subjects), (), DEFAULT_IDLE_US)
     opened = {fact.token: fact.at_us for fact in found.facts if isinstance(fact, SessionOpened)}
     for token in sorted(opened, key=lambda each: (opened[each], each)):
         recorded = session(connection, token)

@@ -22,7 +22,7 @@ from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.index import LedgerFacts
 from gateway.ledger.read_back import read_back, records_up_to, silences
 from gateway.session.assessment import Assessment, assess_observed
-from gateway.session.attribution import Session
+from gateway.session.attribution import DEFAULT_IDLE_US, Session
 from gateway.session.charges import Charge
 from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, UnitsObserved
 from gateway.session.increments import Change
@@ -30,10 +30,9 @@ from gateway.session.marks import observed_units
 from gateway.session.outcome import Outcome
 from gateway.session.policy import Policy
 from gateway.session.related import Anchor, gather
-from gateway.session.spans import FOREVER, US_PER_S
+from gateway.session.spans import FOREVER
 from gateway.session.state import ReadBack, Step, TrackerState, advance, begin, inspect, lacking, prune, with_read_back
 
-_IDLE_US = 1800 * US_PER_S  # at least; a pinned policy may say more
 # No policy is needed before a session opens, which pins its own.
 _NO_POLICY = 'name = "none"\nrevision = "0"\neffective = 2000-01-01\nfirst_threshold_s = 960\n'
 
@@ -121,7 +120,7 @@ class Rerun:
     ) -> tuple[TrackerState, Step]:
         if missing := lacking(state, facts, self._observed, now_us):
             source = LedgerFacts(self._connection, before_seq)
-            found, whole = gather(source, missing, facts, _IDLE_US)
+            found, whole = gather(source, missing, facts, DEFAULT_IDLE_US)
             opened = [fact.token for fact in found if isinstance(fact, SessionOpened) and fact.token in self.records]
             state = with_read_back(state, ReadBack(found, tuple(self.records[token] for token in opened), whole))
         # A session whose token was not recorded gets a name that no token can have.
@@ -132,7 +131,7 @@ class Rerun:
 def rederived(connection: sqlite3.Connection, token: str) -> RederivedSession | None:
     """One session re-derived at the end of the ledger; None if no fact opens it."""
     key: Key = ("token", token)
-    found = read_back(connection, [Anchor(key, 0)], (), _IDLE_US)
+    found = read_back(connection, [Anchor(key, 0)], (), DEFAULT_IDLE_US)
     opened = next((each for each in found.facts if isinstance(each, SessionOpened) and each.token == token), None)
     if opened is None:
         return None

@@ -56,14 +56,9 @@ class SessionSnapshot(msgspec.Struct, frozen=True):
         return self.outcome.assessment.caps or (self.outcome.record.cap,)
 
 
-def cap_name(cap: CapRef) -> str:
-    """The cap's name in requests and answers, as in `cap-07:1`."""
-    return f"{cap.device}:{cap.channel}"
-
-
 def named_caps(caps: Iterable[CapRef], chairs: Mapping[str, CapRef]) -> dict[str, CapRef]:
     """Caps by their own names and by those of their chairs."""
-    return {cap_name(cap): cap for cap in caps} | dict(chairs)
+    return {cap.name: cap for cap in caps} | dict(chairs)
 
 
 def resolve_place(place: str, named: SessionSnapshot | None, context: ActContext) -> CapRef:

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import msgspec
 
-from gateway.control.act_context import ActContext, SessionSnapshot, cap_name, resolve_instant, resolve_place
+from gateway.control.act_context import ActContext, SessionSnapshot, resolve_instant, resolve_place
 from gateway.control.requests import (
     Act,
     AnyAct,
@@ -294,9 +294,9 @@ def _next_version(order: str, named: SessionSnapshot) -> int:
 
 
 def _cap_of(act: CapRemoval, named: SessionSnapshot) -> CapRef:
-    fitting = [cap for cap in named.caps if act.cap in (None, cap_name(cap))]
+    fitting = [cap for cap in named.caps if act.cap in (None, cap.name)]
     if len(fitting) != 1:
-        raise RequestRefused("cap: which one?", ", ".join(map(cap_name, named.caps)))
+        raise RequestRefused("cap: which one?", ", ".join(cap.name for cap in named.caps))
     return fitting[0]
 
 

@@ -6,7 +6,7 @@ from datetime import tzinfo
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.control.act_context import SessionSnapshot, cap_name
+from gateway.control.act_context import SessionSnapshot
 from gateway.control.answers import (
     ChargeView,
     CorrectionView,
@@ -56,7 +56,7 @@ def session_view(
         token=record.token,
         unit=record.cap.device,
         cap=record.cap.channel,
-        caps=tuple(map(cap_name, snapshot.caps)),
+        caps=tuple(cap.name for cap in snapshot.caps),
         bound=bool(snapshot.patient),
         state=record.state,
         finalised=record.published is not None and record.published.finalised,
@@ -82,7 +82,7 @@ def session_view(
         corrections=_corrections(outcome),
         infusion_end=_infusion_end(assessment.infusion_end) if detailed else UNSET,
         intervals=tuple(
-            IntervalView(from_=rfc3339(each.start_us), to=rfc3339(each.end_us), cap=cap_name(each.cap))
+            IntervalView(from_=rfc3339(each.start_us), to=rfc3339(each.end_us), cap=each.cap.name)
             for each in assessment.intervals
         )
         if detailed
@@ -118,7 +118,7 @@ def work_view(item: WorkItem, records: Iterable[SessionRecord]) -> WorkView:
         item=item.id,
         what=raised.what,
         since=rfc3339(raised.known_at_us),
-        cap=raised.cap and cap_name(raised.cap),
+        cap=raised.cap and raised.cap.name,
         order=raised.order or None,
         message=raised.msg,
         sessions=tuple(

@@ -171,7 +171,7 @@ def _described(fact: AnyFact) -> dict[str, object]:
 def _touched(facts: tuple[AnyFact, ...]) -> Iterator[str]:
     for fact in facts:
         if fact.at_cap is not None:
-            yield f"cap {fact.at_cap.device}:{fact.at_cap.channel}"
+            yield f"cap {fact.at_cap.name}"
         yield from (name for kind, name in fact.concerns if kind == "patient")
 
 

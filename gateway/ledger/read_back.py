@@ -30,7 +30,7 @@ class Restart(msgspec.Struct, frozen=True):
     whole_from_us: int
     read_back: ReadBack
     observed: tuple[ObservedUntil, ...]
-    seen: tuple[AnyFact, ...]  # by which each cap and unit was last in the state in which a reading left it
+    seen: tuple[AnyFact, ...]  # what readings showed last of each cap, and the silences that go on
 
 
 def read_back(
@@ -70,9 +70,10 @@ def _conditions(facts: LedgerFacts) -> Iterator[AnyFact]:
 def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) -> Restart:
     """Facts recorded since `whole_from_us`, open work items, all sessions not done, and all facts of open ones."""
     recent = dict.fromkeys(reads.facts_since(connection, whole_from_us))
-    silent = silences(LedgerFacts(connection))
+    facts = LedgerFacts(connection)
+    silent = silences(facts)
     recent.update(dict.fromkeys(silent))
-    recent.update(dict.fromkeys(item.raised for item in open_work(LedgerFacts(connection).of(WORK))))
+    recent.update(dict.fromkeys(item.raised for item in open_work(facts.of(WORK))))
     records = {
         token: undone for token in reads.undone(connection) if (undone := _record(connection, token)) is not None
     }
@@ -83,7 +84,7 @@ def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) ->
     lately = {fact.token: fact for fact in recent if isinstance(fact, SessionOpened) and fact.token not in records}
     records.update({token: record(connection, opened) for token, opened in lately.items()})
     observed = tuple(reads.last_observed(connection))
-    seen = (*silent, *_conditions(LedgerFacts(connection)))
+    seen = (*silent, *_conditions(facts))
     return Restart(whole_from_us, ReadBack(tuple(recent), tuple(records.values()), live.whole), observed, seen)
 
 

@@ -300,17 +300,11 @@ class PahoConnection(aiomqtt.Client):
         reason_codes: list[ReasonCode],
         properties: Properties | None = None,
     ) -> None:
-        self._pending_acks.settle(mid, max(code.value for code in reason_codes))
+        self._pending_acks.settle(
+            mid, max((code.value for code in reason_codes), default=0)
+        )  # 3.1.1 has none of UNSUBACK
 
-    def _on_unsubscribe(
-        self,
-        client: paho.Client,
-        userdata: object,
-        mid: int,
-        reason_codes: list[ReasonCode],
-        properties: Properties | None = None,
-    ) -> None:
-        self._pending_acks.settle(mid, max((code.value for code in reason_codes), default=0))
+    _on_unsubscribe = _on_subscribe
 
     def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
         if message.qos or len(self.inbox) < LARGEST_INBOX:

@@ -11,6 +11,11 @@ class CapRef(msgspec.Struct, frozen=True, order=True):
     device: str
     channel: int  # 1-based
 
+    @property
+    def name(self) -> str:
+        """As people write and read it: `cap-07:1`."""
+        return f"{self.device}:{self.channel}"
+
 
 class AgentClass(StrEnum):
     """What an order infuses, as far as counting needs to know (billing rules P4-P6)."""

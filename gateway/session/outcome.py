@@ -1,6 +1,6 @@
 """The outcome of assessing one session: what changed since it was last published, with the evidence. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -187,8 +187,10 @@ def outcome(
     session: Session, record: SessionRecord, assessment: Assessment, observed: Mapping[str, int], now_us: int
 ) -> Outcome:
     """The changes between `record` and `assessment` of `session` at `now_us`."""
-    disputed = HeldReason.START_DISAGREES in gateway_holds(session.facts, record.token)
-    changes = () if disputed else reconcile(record.emitted, assessment.increments, now_us)
+    own_holds = gateway_holds(session.facts, record.token)
+    changes = (
+        () if HeldReason.START_DISAGREES in own_holds else reconcile(record.emitted, assessment.increments, now_us)
+    )
     emitted = fold(record.emitted, changes)
     idle_us = record.policy.session_idle_s * US_PER_S
     closes_us = FOREVER if assessment.stopped_us is None else assessment.stopped_us + idle_us
@@ -198,7 +200,7 @@ def outcome(
     closed = closes_us <= now_us or finalised or never_cooled
     items = () if record.published is None else record.published.corrections
     account = Account(record.token, record.charged, items)
-    released = release(assessment, session.facts, record.policy, session.patient, emitted, account, now_us)
+    released = release(assessment, session.facts, record.policy, session.patient, emitted, account, own_holds, now_us)
     over = (closed or is_lost(assessment, record.policy, now_us)) and not assessment.watched
     published = Published(
         assessment.phase,
@@ -209,7 +211,7 @@ def outcome(
         released.state,
         released.reasons,
         released.items,
-        _state(session, record, assessment, released) if over else SessionState.OPEN,
+        _state(session, record, assessment, released, own_holds) if over else SessionState.OPEN,
     )
     happened = tuple(_happened(record, published, released))
     lost_us = FOREVER if assessment.lost_us is None else assessment.lost_us + idle_us
@@ -267,9 +269,15 @@ def _state_changed(before: Published, now: Published) -> bool:
     return now.state is not before.state and now.closed == before.closed
 
 
-def _state(session: Session, record: SessionRecord, assessment: Assessment, released: Release) -> SessionState:
+def _state(
+    session: Session,
+    record: SessionRecord,
+    assessment: Assessment,
+    released: Release,
+    own_holds: Collection[HeldReason],
+) -> SessionState:
     """The state of a session whose cooling is over."""
-    if gateway_holds(session.facts, record.token):
+    if own_holds:
         return SessionState.HELD
     said = explanation(session.facts)
     if said is not None and HeldReason.EXPLAINED in released.reasons and len(assessment.increments) <= said.units:

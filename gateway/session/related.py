@@ -262,9 +262,7 @@ class _Search:
 
     def _reach_cooling_before(self, key: Key, at_us: int) -> None:
         """A session that opened where the cap proves to have been idle goes on in the cooling before."""
-        fact = self._source.before(key, at_us)
-        while fact is not None and not _moves_coolant(fact):
-            fact = self._source.before(key, fact.at_us)
+        fact = last_of(self._source, key, (CoolingStarted, CoolingStopped), at_us)
         if fact is not None:
             self._reach(key, fact.at_us, fact.at_us)
 

@@ -73,11 +73,13 @@ def release(
     patient: str,
     emitted: Sequence[Emitted],
     account: Account,
+    own_holds: Iterable[HeldReason],
     now_us: int,
 ) -> Release:
     """The release at `now_us` of a session with `assessment` of `facts`; `patient` is "" while unknown.
 
-    `emitted` is the current log of increments, `account` has the charges made of them before.
+    `emitted` is the current log of increments, `account` has the charges made of them before, and
+    `own_holds` are those of `gateway_holds`.
     """
     final = _is_final(assessment, policy, account, now_us)
     lifted = _lifted(assessment, facts, account, policy, final=final)
@@ -88,8 +90,7 @@ def release(
         found += _final_holds(assessment, facts, policy)
         if not account.charged and _is_signed_for_less(assessment, facts, policy):
             found.append(HeldReason.SIGNED_BEFORE)
-    own = gateway_holds(facts, account.token)
-    reasons = (*(reason for reason in found if reason not in lifted), *sorted(own))
+    reasons = (*(reason for reason in found if reason not in lifted), *sorted(own_holds))
     if not final:
         return Release(ReleaseState.HELD if reasons else ReleaseState.PROVISIONAL, reasons)
     state = ReleaseState.HELD if reasons else ReleaseState.RELEASED

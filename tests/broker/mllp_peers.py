@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from tests.broker.harness import HANGS_S, free_port, wait_until
+from tests.broker.harness import HANGS_S, free_port, in_a_thread, wait_until
 
 NODE = Path(__file__).parents[1] / "node"
 Mllp = Any  # a stream of an untyped library
@@ -76,14 +76,8 @@ def single_message_engine(heard: EngineLog) -> Generator[int]:
             return f"\x0b{text}\x1c\r"
 
     server = _hl7apy.MLLPServer("127.0.0.1", 0, {"DFT^P03^DFT_P03": (Handler,)})
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with in_a_thread(server) as port:
+        yield port
 
 
 def send(port: int, message: bytes, segment: str = "MSA") -> str:

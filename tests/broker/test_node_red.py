@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import subprocess
-import threading
 import urllib.request
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,7 +19,7 @@ from drivers.reading import RunState
 from gateway.app import Gateway
 from gateway.ledger.deliveries import Proof
 from gateway.polling.supervisor import Supervisor
-from tests.broker.harness import HANGS_S, Mosquitto, eventually, free_port, wait_until
+from tests.broker.harness import HANGS_S, Mosquitto, eventually, free_port, in_a_thread, wait_until
 from tests.broker.mllp_peers import NODE, send
 from tests.contract.message_samples import MESSAGES
 from tests.support.pipeline import MINUTE_US, Suite, configured, cool, facts_of, running
@@ -70,14 +69,8 @@ class Billing:
                 pass
 
         server = HTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        with in_a_thread(server) as port:
+            yield port
 
 
 class Engine:

@@ -21,9 +21,9 @@ from gateway.monitoring.alarms import (
     Waiting,
     active,
 )
-from gateway.monitoring.feed import FeedResult, FeedRow
 from gateway.mqtt.topics import Topics
 from gateway.session.facts import SharedBy, UnitShared
+from tests.unit.gateway.monitoring.feed_rows import FEED_ROW
 
 ROOT = Path(__file__).parents[4]
 CALM = AlarmInputs()
@@ -43,21 +43,7 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.NOBODY_LISTENS: AlarmInputs(held_topics={"capgate/v1/s/ehr/g/charge/json": 0x10}),
     AlarmCode.MESSAGES_WAIT: AlarmInputs(oldest_unsent_s=UNSENT_S),
     AlarmCode.MESSAGE_REJECTED: AlarmInputs(rejected=2),
-    AlarmCode.FEED_REJECTED: AlarmInputs(
-        feed_rejected=[
-            FeedRow(
-                sender="MAR",
-                type="RAS^O17",
-                result=FeedResult.REJECTED,
-                code="bad-time",
-                since_start=3,
-                today=2,
-                late_today=0,
-                last_id="MAR|3",
-                last_us=1,
-            )
-        ]
-    ),
+    AlarmCode.FEED_REJECTED: AlarmInputs(feed_rejected=[FEED_ROW]),
     AlarmCode.RECEIPT_OVERDUE: AlarmInputs(oldest_unreceipted_s=UNRECEIPTED_S),
     AlarmCode.LEDGER_SET_ASIDE: AlarmInputs(ledger_set_aside="ledger.db.damaged-1"),
     AlarmCode.ENTRIES_LOST: AlarmInputs(lost_since_us=0),

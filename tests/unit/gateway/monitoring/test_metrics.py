@@ -12,24 +12,12 @@ from drivers.line import LineCounters
 from drivers.reading import FaultKind
 from gateway.ledger.file_check import FileCheck
 from gateway.monitoring.counters import UnitCounters
-from gateway.monitoring.feed import FeedResult, FeedRow
+from gateway.monitoring.feed import FeedResult
 from gateway.monitoring.metrics import LoopLag, Snapshot, line_events, metrics_page
 from gateway.mqtt.types import MqttCounters
+from tests.unit.gateway.monitoring.feed_rows import FEED_ROW
 
 PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "monitor.md"
-
-
-FEED_ROW = FeedRow(
-    sender="MAR",
-    type="RAS^O17",
-    result=FeedResult.IGNORED,
-    code="not-ours",
-    since_start=7,
-    today=2,
-    late_today=0,
-    last_id="MAR|7",
-    last_us=1,
-)
 
 
 def snapshot() -> Snapshot:
