@@ -25,7 +25,6 @@ from gateway.control.answers import (
     WhyView,
     WorkView,
 )
-from gateway.control.why_text import sentences
 from gateway.ledger.batch import Identity
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.messages.instants import rfc3339
@@ -38,6 +37,7 @@ from gateway.session.keys import increment_key, session_of
 from gateway.session.outcome import Outcome, SessionRecord
 from gateway.session.spans import US_PER_S
 from gateway.session.why import why
+from gateway.session.why_text import sentences
 from gateway.session.worklist import WorkItem
 
 

@@ -4,13 +4,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.control import why_text
-from gateway.control.why_text import sentences
+from gateway.session import why_text
 from gateway.session.facts import AnyFact
 from gateway.session.flags import HeldReason
 from gateway.session.held_texts import HELD_TEXTS
 from gateway.session.policy import Policy
 from gateway.session.why import Cause, Ending, Obstacle, why
+from gateway.session.why_text import sentences
 from tests.unit.gateway.session.session_timelines import at, day, pause, resume, start, stop
 
 ZONE = ZoneInfo("America/New_York")  # four hours behind on that day

@@ -1,4 +1,4 @@
-"""Says in sentences why a session has so many units: figures in minutes and seconds, instants in local time."""
+"""Says in sentences why a session has so many units: figures in minutes and seconds, instants in local time. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, tzinfo
