@@ -11,11 +11,12 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictStr
 from drivers.toml.document import TomlProblems, read_toml
 from gateway.config.mqtt import client_id_in, resolve_mqtt
 from gateway.config.problems import Problems
-from gateway.config.tables import FileName, MqttTable, Segment, Table, is_loopback, listen_address
+from gateway.config.tables import FileName, MqttTable, Segment, Table, listen_address
 from gateway.messages.destination import Destination
 from gateway.messages.notation import Mode, Notation
 from gateway.mqtt.topics import CHARGE, OBSERVATION, Topics, filter_of
 from gateway.mqtt.types import MqttSettings, TlsFiles
+from gateway.runtime.addresses import is_loopback
 
 DEFAULT_CLIENT_ID = "capgate-bridge"
 

@@ -28,7 +28,6 @@ from gateway.config.tables import (
     ObservationsTable,
     ReceiptsTable,
     TrackingTable,
-    is_loopback,
     listen_address,
 )
 from gateway.ledger.receipt_plan import ReceiptPlan
@@ -36,6 +35,7 @@ from gateway.messages.notation import Mode
 from gateway.messages.outbound.site import OutboundPlan
 from gateway.messages.vocabulary import EhrWords
 from gateway.mqtt.types import MqttSettings
+from gateway.runtime.addresses import is_loopback
 from gateway.runtime.shipped import shipped_dir
 from gateway.session.policy import Policy, PolicyFile
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.config.problems import Problems
-from gateway.config.tables import MAX_CLIENT_ID, MqttTable, is_loopback
+from gateway.config.tables import MAX_CLIENT_ID, MqttTable
 from gateway.messages.notation import Mode
 from gateway.mqtt.types import PORTS, MqttSettings, TlsFiles
+from gateway.runtime.addresses import is_loopback
 
 _OF_TEST = "-t"  # short: brokers need take no more than MAX_CLIENT_ID
 

@@ -30,14 +30,6 @@ _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _OUTBOUND, _RECEIPTS = OutboundPlan(), ReceiptPlan()  # the defaults of [charges], [observations] and [receipts]
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is a loopback address or localhost."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _segment(text: str) -> str:
     """Validate a topic segment: no wildcards, no separators."""
     if not _SEGMENT.fullmatch(text):

@@ -1,1 +1,1 @@
-"""Services of the process: clock, logs, event loop, tasks, systemd, shipped files."""
+"""Services of the process: clock, logs, event loop, tasks, addresses, HTTP, systemd, shipped files."""
