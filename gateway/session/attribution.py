@@ -6,7 +6,8 @@ begins, or to the first one bound while it goes on. A binding of another patient
 (P24), and so does cooling that starts again after the cap was idle. Reassignments then move whole occupancies. A
 patient's occupancies make one session, on any number of caps (P23), unless half a day lies between them; an occupancy
 without a patient makes a session of its own. An infusion fact belongs to a session by patient and instant, a fact of a
-unit by the unit's caps, a fact that names a token by the SessionOpened fact of that token.
+unit by the unit's caps, a fact that names a token by the SessionOpened fact of that token. A patient's fact that is
+about a time far from any cooling belongs to no session, so that what a session is depends on the facts near it alone.
 """
 
 from bisect import bisect_right, insort
@@ -38,7 +39,7 @@ from gateway.session.facts import (
     UnitSharingEnded,
     deduplicated,
 )
-from gateway.session.history import NO_HISTORY, PatientHistory, anchor_us
+from gateway.session.history import AFTER_US, BEFORE_US, NO_HISTORY, PatientHistory, anchor_us
 from gateway.session.occupancy import Occupancy, occupancies, on_a_cap, with_implicit_stops
 from gateway.session.policy import parse_policy
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
@@ -47,8 +48,7 @@ from gateway.session.statements import InfusionFact
 _HOUR_US = 60 * US_PER_MINUTE
 SPLIT_US = 12 * _HOUR_US  # cooling of one patient this far apart is two sessions
 DEFAULT_IDLE_US = 1800 * US_PER_S
-_LEAD_US = 6 * _HOUR_US  # how long before the first cooling a patient's facts belong to a session
-_MARGIN_US = 24 * _HOUR_US  # how far around a session the facts of its units may matter
+_LEAD_US = 6 * _HOUR_US  # how long before its first cooling a patient's facts rather belong to it than to the last one
 
 _PatientFact = InfusionFact | OrderChecked | SessionFact | CoolingStopCharted | PatientLeft | DepartureCancelled
 _UNIT_FACTS = (UnitFaulted, FaultCleared, UnitOffline, UnitOnline, UnitShared, UnitSharingEnded)
@@ -91,7 +91,10 @@ class _Group:
 
 
 def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us: int = SPLIT_US) -> tuple[Session, ...]:
-    """The sessions in `facts`, sorted by patient and beginning; also one for each patient without known cooling."""
+    """The sessions in `facts`, sorted by patient and beginning; and one of a patient's facts far from any cooling.
+
+    Cooling of one patient up to `split_us` apart is one session, and facts of the patient that far from it belong to it.
+    """
     valid = _without_voided(deduplicated(facts))
     by_cap: dict[CapRef, list[AnyFact]] = {}
     for fact in valid:
@@ -101,7 +104,7 @@ def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us:
     found = {cap: occupancies(cap, each, idle_us, pinned.get(cap, {})) for cap, each in by_cap.items()}
     moves = _reassign(found, valid, split_us)
     owned = [occupancy for on_cap in found.values() for occupancy in with_implicit_stops(on_cap)]
-    grouping = _Grouping(_groups(owned, split_us))
+    grouping = _Grouping(_groups(owned, split_us), split_us)
     for fact, opened_us in moves:
         grouping.anchor(fact.from_patient, opened_us)
     grouping.take_tokens(valid)
@@ -185,18 +188,26 @@ def _groups(owned: Iterable[Occupancy], split_us: int) -> list[_Group]:
 class _Grouping:
     """Groups of occupancies, and the rules that add the other facts to them."""
 
-    def __init__(self, groups: list[_Group]) -> None:
+    def __init__(self, groups: list[_Group], split_us: int) -> None:
         self.groups: list[_Group] = []
         self._own: dict[str, list[_Group]] = {}  # by patient, in the order of opening
+        self._far: dict[str, _Group] = {}  # by patient: what is near none of them
+        self._before_us, self._after_us = max(BEFORE_US, split_us), max(AFTER_US, split_us)
         for group in groups:
             self._add(group)
 
     def of(self, patient: str, at_us: int) -> _Group:
-        """The patient's session at `at_us`, under way or about to begin, else the last; made if there is none."""
-        own = self._own.get(patient)
-        if own is None:
-            return self._add(_Group(patient, at_us))
-        return own[max(0, bisect_right(own, at_us + _LEAD_US, key=_opened_us) - 1)]
+        """The patient's session about `at_us`: the last that is under way or about to begin, else the next."""
+        own = self._own.get(patient, [])
+        begun = bisect_right(own, at_us + _LEAD_US, key=_opened_us)
+        if begun and at_us <= own[begun - 1].last_us + self._after_us:
+            return own[begun - 1]
+        if begun < len(own) and at_us >= own[begun].opened_us - self._before_us:
+            return own[begun]
+        if patient not in self._far:
+            self._far[patient] = _Group(patient, at_us)
+            self.groups.append(self._far[patient])
+        return self._far[patient]
 
     def anchor(self, patient: str, opened_us: int) -> None:
         """Keep a session for the patient whose cooling was reassigned, so that its increments can be retracted."""
@@ -204,10 +215,9 @@ class _Grouping:
         if not any(each.opened_us - _LEAD_US <= opened_us <= each.last_us for each in own):
             self._add(_Group(patient, opened_us))
 
-    def _add(self, group: _Group) -> _Group:
+    def _add(self, group: _Group) -> None:
         self.groups.append(group)
         insort(self._own.setdefault(group.patient, []), group, key=_opened_us)
-        return group
 
     def take_tokens(self, facts: Iterable[AnyFact]) -> None:
         opened = [fact for fact in facts if isinstance(fact, SessionOpened)]
@@ -246,7 +256,7 @@ class _Grouping:
     def take_unit_facts(self, facts: Iterable[AnyFact]) -> None:
         for group in self.groups:
             if group.occupancies:
-                first_us, last_us = group.opened_us - _MARGIN_US, min(group.last_us + _MARGIN_US, FOREVER)
+                first_us, last_us = group.opened_us - BEFORE_US, min(group.last_us + BEFORE_US, FOREVER)
                 group.facts += _unit_facts(facts, group.devices(), first_us, last_us)
 
 

@@ -24,6 +24,7 @@ from gateway.session.facts import (
 )
 from gateway.session.spans import US_PER_MINUTE
 
+BEFORE_US = 24 * 60 * US_PER_MINUTE  # how long before cooling facts of its patient, and of its unit, can affect it
 AFTER_US = 36 * 60 * US_PER_MINUTE  # how long after cooling its patient's facts may matter
 
 _Receipts = list[tuple[int, int]]  # (known_at_us, at_us) of each fact, sorted

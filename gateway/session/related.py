@@ -30,15 +30,15 @@ from gateway.session.facts import (
     UnitOnline,
     cap_key,
 )
-from gateway.session.history import AFTER_US, NO_HISTORY, PatientHistory, anchor_us, moved_us
+from gateway.session.history import AFTER_US, BEFORE_US, NO_HISTORY, PatientHistory, anchor_us, moved_us
 from gateway.session.occupancy import BINDING_HOLDS_US, on_a_cap, rank
 from gateway.session.policy import parse_policy
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 
 _HOUR_US = 60 * US_PER_MINUTE
 CLOCK: Key = ("clock", "")  # facts about the clock, which concern every session
-BEFORE_US = 24 * _HOUR_US  # how long before cooling facts of its patient, and of its unit, can affect it
 _CHAIN_US = 12 * _HOUR_US  # facts of one patient this far apart are about different treatments
+REACH_US = BEFORE_US + AFTER_US + _CHAIN_US  # facts further from an instant cannot affect it
 _WINDOW_US = 36 * _HOUR_US  # initial half-width of the window in which a segment is searched
 
 
@@ -256,7 +256,7 @@ class _Search:
             self._found[fact] = None
             for concerned in fact.concerns:
                 if concerned[0] == "patient":
-                    self._reach(concerned, segment.first_us - BEFORE_US, min(segment.last_us, FOREVER) + AFTER_US)
+                    self._reach(concerned, segment.first_us - REACH_US, min(segment.last_us, FOREVER) + AFTER_US)
                 elif concerned[0] == "token":
                     self._reach(concerned, fact.at_us, fact.at_us)
 

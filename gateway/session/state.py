@@ -28,11 +28,12 @@ from gateway.session.facts import (
     UnitSharingEnded,
     cap_key,
 )
+from gateway.session.history import BEFORE_US
 from gateway.session.increments import Change, fold
 from gateway.session.known_facts import KnownFacts
 from gateway.session.outcome import Outcome, Published, SessionRecord, outcome
 from gateway.session.policy import Policy, parse_policy
-from gateway.session.related import BEFORE_US, Anchor, anchors_of, related, silence_at
+from gateway.session.related import REACH_US, Anchor, anchors_of, related, silence_at
 from gateway.session.serving import Bindings, Serving
 from gateway.session.session_index import SessionIndex
 from gateway.session.shared_map import SharedMap
@@ -42,7 +43,6 @@ from gateway.session.worklist import WORK, WorkItem, WorkKey, open_work, work_ke
 
 _HOUR_US = 60 * US_PER_MINUTE
 MEMORY_US = 96 * _HOUR_US  # facts of the last so many hours are in memory
-_REACH_US = 36 * _HOUR_US  # facts further from an instant cannot affect it, except in a session that goes on
 
 
 class Defect(msgspec.Struct, frozen=True):
@@ -179,7 +179,7 @@ def lacking_session(state: TrackerState, token: str) -> tuple[Anchor, ...]:
     """What must be read back from the ledger before the session may be assessed."""
     key: Key = ("token", token)
     record = state.records.get(token)
-    recent = record is not None and record.opened_us >= state.whole_from_us + _REACH_US
+    recent = record is not None and record.opened_us >= state.whole_from_us + REACH_US
     return () if recent or key in state.whole else (Anchor(key, 0 if record is None else record.opened_us),)
 
 
@@ -302,7 +302,7 @@ def _lacking_for(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
     for record in _going_on(fact, state):
         yield from lacking_session(state, record.token)
     for anchor in anchors_of(fact, state.facts):
-        old = anchor.at_us < state.whole_from_us + _REACH_US
+        old = anchor.at_us < state.whole_from_us + REACH_US
         match anchor.key:
             case "patient", _ if old or anchor.key not in state.whole:  # its anchor may be wrong without all of them
                 yield anchor
