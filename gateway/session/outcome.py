@@ -215,7 +215,7 @@ def outcome(
     )
     happened = tuple(_happened(record, published, released))
     lost_us = FOREVER if assessment.lost_us is None else assessment.lost_us + idle_us
-    wakes_us = (closes_us, lost_us) if published.done else (closes_us, lost_us, finalises_us)
+    wakes_us = () if published.done else (closes_us, lost_us, finalises_us)
     until_us = min((now_us, *(observed.get(unit, 0) for unit in assessment.watched)))
     coming = [assessment.next_attainment_us, assessment.infusion_end and assessment.infusion_end.at_us]
     after = msgspec.structs.replace(

@@ -191,6 +191,10 @@ class TestDone:
         session.learn(signed("13:00"))
         assert (session.state, session.record.done) == ("held: dry_run", True)
 
+    def test_time_alone_changes_nothing_about_it(self) -> None:
+        record = played(*day(prepared("08:50"), signed("12:40")), until="12:50")  # before its idle time is over
+        assert (record.state, record.done, record.awake) == (SessionState.RELEASED, True, False)
+
     def test_a_charge_in_question_is_not(self) -> None:
         session = ReleaseSession()
         session.learn(signed("13:00"))
