@@ -93,7 +93,7 @@ class _Group:
 def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us: int = SPLIT_US) -> tuple[Session, ...]:
     """The sessions in `facts`, sorted by patient and beginning; and one of a patient's facts far from any cooling.
 
-    Cooling of one patient up to `split_us` apart is one session, and facts of the patient that far from it belong to it.
+    Cooling of one patient up to `split_us` apart is one session; the patient's facts as far from it belong to it.
     """
     valid = _without_voided(deduplicated(facts))
     by_cap: dict[CapRef, list[AnyFact]] = {}
