@@ -23,7 +23,7 @@ from tests.campaign.site import ALL_UNITS, POLL_S, Site
 from tests.campaign.units import Sighting, Unit
 
 RESTART_S = 20
-RECENT_US = 5 * DAY  # what ended since may be in memory
+RECENT_US = 5 * DAY  # what ended or was told since may be in memory
 FACTS_A_SESSION = 20  # in memory, one with another
 LOOKS = (7 * HOUR, 13 * HOUR + 7 * MINUTE, 18 * HOUR + 30 * MINUTE)  # when people look at the list
 SLACK_US = 2 * MINUTE  # what a restart in the middle of cooling may cost: the last mark is up to a minute old
@@ -365,17 +365,22 @@ class World:
                     await self._ask(life, case, view, request)
 
     def _weigh(self, life: Life) -> None:
-        """Memory holds what is open, what was lately, and what people and messages touched since the last hour."""
+        """Memory holds what is open, what was or was told lately, and what people touched since the last hour."""
         held = life.memory
         self.largest_memory = max(self.largest_memory, held.facts)
-        recent_us = self.time.now_us() - RECENT_US
-        lately = sum(case.visit.stop_us > recent_us for case in self.judge.cases.values())
+        since_us = self.time.now_us() - RECENT_US
+        lately = sum(self._is_of_late(case, since_us) for case in self.judge.cases.values())
         sessions = self.judge.open + lately
         if held.sessions > 2 * sessions + 10 or held.facts > FACTS_A_SESSION * sessions + 60:
             self.complain(
                 Rule.MEMORY,
                 f"{held.facts} facts and {held.sessions} sessions in memory, {sessions} are open or of late",
             )
+
+    def _is_of_late(self, case: Case, since_us: int) -> bool:
+        """A box that was off for weeks is told of them all within the hour."""
+        told_us = max((self.engine.taken.get(each.id, 0) for each in case.visit.statements), default=0)
+        return max(case.visit.stop_us, told_us) > since_us
 
     async def _ask(self, life: Life, case: Case, view: Json, request: Json) -> None:
         self.judge.touch(case, acted=True)
