@@ -351,10 +351,11 @@ class World:
     async def _look(self) -> None:
         """What was said is given time to be answered; the judge looks at the list, then people do, and act."""
         await asyncio.sleep(_SETTLING_S)
+        if self._life is not None:
+            self._weigh(self._life)
         published, views, life = len(self.bus.changes), await self._views(), self._life
         if views is None or life is None:
             return
-        self._weigh(life)
         if life.drained and published == len(self.bus.changes):
             self.judge.look(views, self._seen, self.time.now_us())
             self._refusals()
