@@ -251,7 +251,9 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
     whole_from_us = now_us - MEMORY_US
     if whole_from_us - state.whole_from_us < _HOUR_US:
         return state
-    going_on = [Anchor(("token", token), record.opened_us) for token, record in state.sessions.going_on.items()]
+    # Cooling on a unit that is out of sight may go on for ever; until the unit is back, a person is waited for.
+    awake = (record for record in state.sessions.going_on.values() if record.awake)
+    going_on = [Anchor(("token", record.token), record.opened_us) for record in awake]
     silences = (silence_at(state.facts, key, FOREVER) for key in state.facts.by_key if key[0] == "unit")
     needed = {*related(state.facts, going_on, _idle_us(state)), *(item.raised for item in state.work), *silences}
     facts = state.facts.kept(lambda fact: fact in needed or max(fact.at_us, fact.known_at_us) >= whole_from_us)

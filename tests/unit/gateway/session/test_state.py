@@ -33,7 +33,7 @@ from gateway.session.flags import HeldReason
 from gateway.session.increments import Change, Op
 from gateway.session.outcome import Missing, SessionChange
 from gateway.session.policy import Policy
-from gateway.session.state import inspect
+from gateway.session.state import inspect, prune
 from tests.unit.gateway.session.live_tracker import Live, Memory
 
 CASES = read_cases((Path(__file__).parents[3] / "data" / "sessions.json").read_bytes(), "sessions")
@@ -277,6 +277,25 @@ def test_a_binding_of_the_next_patient_proves_no_cooling_before_it() -> None:
     seen = {until: assess_observed(facts, APPROVED, {CAP.device: minutes(until)}, minutes(300)) for until in (50, 260)}
     assert [len(found.increments) for found in seen.values()] == [1, 7]
     assert [set(found.watched) for found in seen.values()] == [{CAP.device}, set()]
+
+
+def test_a_unit_that_never_comes_back_fills_no_memory() -> None:
+    """Whoever is bound to its cap meanwhile waits for a person, and only the record of that is in memory."""
+    live, kept = Live(APPROVED), list[int]()
+    live.play([bound("p0", minutes(-1)), started(minutes(0))])
+    live.learn([UnitOffline(at_us=minutes(9), known_at_us=minutes(10), device=CAP.device)], minutes(10))
+    for day in range(1, 31):
+        morning_us = day * 24 * HOUR_US
+        live.play(
+            [
+                bound(f"p{day}", morning_us + minutes(0)),
+                *infusion(f"p{day}", morning_us + minutes(5), morning_us + minutes(30)),
+            ]
+        )
+        live.state = prune(live.state, morning_us + minutes(60))
+        kept.append(sum(len(facts) for facts in live.state.facts.by_key.values()))
+    assert kept[29] == kept[9]
+    assert len(live.records) == 31
 
 
 @pytest.mark.parametrize("memory", Memory)
