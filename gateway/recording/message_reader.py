@@ -125,7 +125,7 @@ class MessageReader:
         )
 
     def serves(self, subject: str, now_us: int) -> bool:
-        """Whether a cap serves the subject, or a session of it may still change."""
+        """Whether the subject has or had a cap or a session here."""
         return self._site(now_us, _Named(), _Known()).knows(subject)
 
     def _site(self, now_us: int, named: "_Named", known: "_Known") -> ReaderSite:

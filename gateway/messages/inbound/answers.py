@@ -180,5 +180,5 @@ class ReaderSite(msgspec.Struct, frozen=True):
     knows_order: Callable[[str, str], bool] = _knows_none  # subject, order -> whether the order was reported
 
     def knows(self, subject: str) -> bool:
-        """Whether the subject is served by a cap here, or has a session here."""
-        return subject in self.treated or bool(self.bound.caps_of(subject))
+        """Whether the subject has a session here, or is or ever was served by a cap here."""
+        return subject in self.treated or bool(self.bound.caps_of(subject)) or self.was_served(subject)

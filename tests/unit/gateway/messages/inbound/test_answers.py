@@ -129,6 +129,20 @@ def test_a_person_signs_a_session_of_ours_by_token_or_by_visit() -> None:
     assert "data.person" in rejected(event("session.finalized", {"session": TOKEN})).text
 
 
+@pytest.mark.parametrize(
+    ("thing", "data"),
+    [
+        ("preparation.charted", {"person": "rn"}),
+        ("tolerance.checked", {"person": "rn", "comfort": "ok"}),
+        ("patient.left", {}),
+    ],
+)
+def test_a_visit_that_a_cap_was_bound_to_stays_ours_without_a_session(thing: str, data: dict[str, Any]) -> None:
+    """Its cooling was not seen, or passes for another's until a person says whose it is."""
+    site = msgspec.structs.replace(SITE, was_served={"s(V1)"}.__contains__)
+    assert fact_field(event(thing, {"visit": "V1", **data}), "patient", site) == "s(V1)"
+
+
 # --- what is refused, and how
 
 
