@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 
 import msgspec
 
@@ -15,7 +15,8 @@ from gateway.session.attribution import DEFAULT_IDLE_US
 from gateway.session.facts import SessionOpened
 from gateway.session.flags import HeldReason
 from gateway.session.held_texts import HELD_TEXTS
-from gateway.session.spans import US_PER_MINUTE, US_PER_S
+from gateway.session.local_time import instant_text
+from gateway.session.spans import US_PER_MINUTE
 
 
 class ListedSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +42,10 @@ def listed(connection: sqlite3.Connection, recorded: RecordedSession, *, identif
     assessment, opened = recorded.counted.outcome.assessment, recorded.counted.opened
     patient = recorded.counted.session.patient
     identity = reads.identity(connection, patient) if identify and patient else None
-    local = datetime.fromtimestamp(opened.at_us // US_PER_S, UTC).astimezone(recorded.policy.zone)
     caps = assessment.caps or (opened.cap,)
     return ListedSession(
         day=opened_on(opened),
-        opened_at=local.isoformat(),
+        opened_at=instant_text(opened.at_us, recorded.policy.zone),
         session=recorded.token,
         caps=" ".join(cap.name for cap in caps),
         visit="" if identity is None else identity.visit or "",

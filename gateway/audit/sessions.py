@@ -19,6 +19,7 @@ from gateway.ledger.reads import LedgerOrigin
 from gateway.session.charges import Charge
 from gateway.session.facts import SessionOpened
 from gateway.session.increments import Change, Emitted, fold
+from gateway.session.local_time import local
 from gateway.session.outcome import Published
 from gateway.session.policy import Policy, parse_policy
 from gateway.session.spans import US_PER_S
@@ -77,7 +78,7 @@ def sessions_of_days(connection: sqlite3.Connection, first: date, last: date) ->
 
 def opened_on(opened: SessionOpened) -> date:
     """The day on which a session opened, by its policy's calendar."""
-    return datetime.fromtimestamp(opened.at_us / US_PER_S, parse_policy(opened.policy).zone).date()
+    return local(opened.at_us, parse_policy(opened.policy).zone).date()
 
 
 def _day_of(connection: sqlite3.Connection, token: str) -> date:

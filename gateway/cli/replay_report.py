@@ -14,12 +14,12 @@ from gateway.replay.casefile import (
     CaseFile,
     ExpectedResults,
     ExpectedUnits,
-    instant_text,
     policy_for,
 )
 from gateway.replay.replay import Recording, ReplayOutcome, record, replay
 from gateway.runtime.shipped import shipped_dir
 from gateway.session.increments import Change, Op
+from gateway.session.local_time import exact_text
 from gateway.session.policy import Policy, PolicyFile
 
 _FLAGS_POLICY = "midpoint"
@@ -130,7 +130,7 @@ def _result(outcome: ReplayOutcome, zone: tzinfo) -> Result:
     increments = outcome.assessment.increments
     return Result(
         units=len(increments),
-        attained=tuple(instant_text(each.attained_at_us, zone) for each in increments),
+        attained=tuple(exact_text(each.attained_at_us, zone) for each in increments),
         log=tuple(_entry(change, zone) for change in outcome.log),
     )
 
@@ -139,9 +139,9 @@ def _entry(change: Change, zone: tzinfo) -> LogEntry:
     return LogEntry(
         op=change.op.value,
         unit=change.index,
-        at=instant_text(change.known_at_us, zone),
-        attained=None if change.op is Op.RETRACT else instant_text(change.attained_at_us, zone),
-        was=None if change.was_us is None else instant_text(change.was_us, zone),
+        at=exact_text(change.known_at_us, zone),
+        attained=None if change.op is Op.RETRACT else exact_text(change.attained_at_us, zone),
+        was=None if change.was_us is None else exact_text(change.was_us, zone),
     )
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 
 import msgspec
 
@@ -10,8 +10,9 @@ from gateway.control.requests import RequestRefused
 from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session.attribution import Session
 from gateway.session.facts import CapRef
+from gateway.session.local_time import local
 from gateway.session.outcome import Outcome
-from gateway.session.spans import US_PER_MINUTE, US_PER_S
+from gateway.session.spans import US_PER_MINUTE
 from gateway.session.worklist import WorkItem
 
 FUTURE_US = 5 * US_PER_MINUTE  # tolerance for times in the future, since a hospital's clocks differ
@@ -80,7 +81,7 @@ def resolve_instant(text: str | None, context: ActContext) -> Instant:
         if context.zone is None:
             raise RequestRefused("at: the gateway has no time_zone for a time of day", _WITH_OFFSET)
         zone = context.zone
-        today = datetime.fromtimestamp(context.now_us // US_PER_S, UTC).astimezone(zone).date()
+        today = local(context.now_us, zone).date()
         text = f"{today.isoformat()}T{text.zfill(5)}"
     try:
         at = read_instant(text, context.now_us, zone)

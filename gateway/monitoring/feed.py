@@ -4,7 +4,7 @@ No content is kept. Counts begin with the gateway's start; those of today begin 
 """
 
 from collections import Counter
-from datetime import UTC, date, datetime, tzinfo
+from datetime import date, tzinfo
 from enum import StrEnum
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from gateway.messages.inbound.answers import Accepted, Answer, Rejected, answer_name
 from gateway.messages.inbound.heading import Heading, heading_of
 from gateway.runtime.clock import US_PER_S
+from gateway.session.local_time import local
 from gateway.session.statements import InfusionFact
 
 LATE_S = 900.0  # what was charted so long before it arrived is late
@@ -137,4 +138,4 @@ class Feed:
         )
 
     def _day(self, now_us: int) -> date:
-        return datetime.fromtimestamp(now_us / US_PER_S, UTC).astimezone(self._zone).date()
+        return local(now_us, self._zone).date()

@@ -216,9 +216,3 @@ def _problems(where: str, error: ValidationError) -> list[str]:
 
 def _path(parts: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
-
-
-def instant_text(at_us: int, zone: tzinfo) -> str:
-    """The instant with the zone's offset, in whole seconds unless it has a fraction."""
-    moment = datetime.fromtimestamp(at_us // 1_000_000, zone).replace(microsecond=at_us % 1_000_000)
-    return moment.isoformat(timespec="seconds" if moment.microsecond == 0 else "microseconds")

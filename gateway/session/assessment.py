@@ -8,7 +8,7 @@ cut at `observed_until`. So a timer can never attain an increment, and the next 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime
+from datetime import date
 from enum import StrEnum
 
 import msgspec
@@ -20,10 +20,11 @@ from gateway.session.facts import AnyFact, CapRef, CoolingStarted, InfusionEndCo
 from gateway.session.flags import Flag, HeldReason
 from gateway.session.increments import Increment, attained, ceil_to_minute, chart_minutes, net_us, up_to
 from gateway.session.infusion import InfusionEnd, infusions
+from gateway.session.local_time import local
 from gateway.session.policy import Policy, TimestampResolution
 from gateway.session.review import ReviewContext, finalised_us, flags_of, signed_us
 from gateway.session.sharing import shared_spans
-from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S, clip, intersect, length, overlapping
+from gateway.session.spans import FOREVER, US_PER_MINUTE, clip, intersect, length, overlapping
 
 
 class Phase(StrEnum):
@@ -182,7 +183,7 @@ def _service_date(intervals: tuple[Interval, ...], policy: Policy) -> date | Non
 
 
 def _local_date(at_us: int, policy: Policy) -> date:
-    return datetime.fromtimestamp(at_us // US_PER_S, policy.zone).date()
+    return local(at_us, policy.zone).date()
 
 
 _HOLDING_FLAGS = {

@@ -2,7 +2,6 @@
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
 
 import msgspec
 
@@ -25,6 +24,7 @@ from gateway.session.facts import (
 from gateway.session.flags import Flag
 from gateway.session.increments import Increment, net_us
 from gateway.session.infusion import Infusions, ended_us
+from gateway.session.local_time import local
 from gateway.session.policy import Policy
 from gateway.session.spans import (
     FOREVER,
@@ -209,7 +209,7 @@ def _corrections_known_us(context: ReviewContext) -> Iterator[int]:
 def _crosses_midnight(context: ReviewContext) -> bool:
     first_us, last_us = context.intervals[0].start_us, context.intervals[-1].end_us - 1
     zone = context.policy.zone
-    days = {datetime.fromtimestamp(at_us // US_PER_S, zone).date() for at_us in (first_us, last_us)}
+    days = {local(at_us, zone).date() for at_us in (first_us, last_us)}
     return len(days) > 1
 
 

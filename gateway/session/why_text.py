@@ -1,11 +1,12 @@
 """Says in sentences why a session has so many units: figures in minutes and seconds, instants in local time. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 
 from gateway.session.facts import EndSource
 from gateway.session.flags import HeldReason
 from gateway.session.held_texts import HELD_TEXTS
+from gateway.session.local_time import clock_text
 from gateway.session.policy import Policy
 from gateway.session.spans import US_PER_S
 from gateway.session.why import Cause, Ending, Obstacle, Stretch, Why
@@ -53,11 +54,11 @@ def sentences(why: Why, held: Iterable[HeldReason], policy: Policy, zone: tzinfo
     if why.infusion_end_us is None or why.source is None:
         yield f"{_units(units)}: {OBSTACLE_TEXTS[why.obstacle] if why.obstacle else 'the infusion goes on'}."
     else:
-        end = f"{_clock(why.infusion_end_us, zone)} (order {why.order}, {_SOURCES[why.source]})"
+        end = f"{clock_text(why.infusion_end_us, zone)} (order {why.order}, {_SOURCES[why.source]})"
         yield f"{_units(units)}: {_length(why.counted_us)} of cooling counted after the infusion's end at {end}."
         if why.obstacle is not None:
             yield f"Nothing counts: {OBSTACLE_TEXTS[why.obstacle]}."
-    attained = [f"unit {number} at {_clock(at_us, zone)}" for number, at_us in enumerate(why.attained_us, start=1)]
+    attained = [f"unit {number} at {clock_text(at_us, zone)}" for number, at_us in enumerate(why.attained_us, start=1)]
     if attained:
         yield f"Attained: {_listed(attained)}."
     missing = _length(why.needed_us - why.counted_us // US_PER_S * US_PER_S)
@@ -67,7 +68,7 @@ def sentences(why: Why, held: Iterable[HeldReason], policy: Policy, zone: tzinfo
     for stretch in why.stretches:
         if stretch.cause is not Cause.COUNTED:
             yield _not_counted(stretch, zone)
-    yield ENDING_TEXTS[why.ending].format(at="" if why.ended_us is None else _clock(why.ended_us, zone))
+    yield ENDING_TEXTS[why.ending].format(at="" if why.ended_us is None else clock_text(why.ended_us, zone))
     for reason in held:
         yield f"Held: {HELD_TEXTS[reason]} ({reason})."
 
@@ -75,7 +76,9 @@ def sentences(why: Why, held: Iterable[HeldReason], policy: Policy, zone: tzinfo
 def _not_counted(stretch: Stretch, zone: tzinfo) -> str:
     lasted = _length(stretch.end_us - stretch.start_us)
     because = _PAUSES.get(stretch.reason) or CAUSE_TEXTS[stretch.cause]
-    return f"Not counted: {lasted}, {_clock(stretch.start_us, zone)} to {_clock(stretch.end_us, zone)}: {because}."
+    return (
+        f"Not counted: {lasted}, {clock_text(stretch.start_us, zone)} to {clock_text(stretch.end_us, zone)}: {because}."
+    )
 
 
 def _units(count: int) -> str:
@@ -90,7 +93,3 @@ def _length(length_us: int) -> str:
     """In whole minutes and seconds, what is left over dropped."""
     minutes, seconds = divmod(length_us // US_PER_S, 60)
     return f"{minutes} min" if not seconds else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def _clock(at_us: int, zone: tzinfo) -> str:
-    return datetime.fromtimestamp(at_us // US_PER_S, UTC).astimezone(zone).strftime("%H:%M:%S")

@@ -1,0 +1,25 @@
+"""Instants as people read them: in local time, with the zone's offset. Pure."""
+
+from datetime import UTC, datetime, tzinfo
+
+from gateway.session.spans import US_PER_S
+
+
+def local(at_us: int, zone: tzinfo) -> datetime:
+    """The instant, UTC microseconds, by the clocks of the zone."""
+    return datetime.fromtimestamp(at_us // US_PER_S, UTC).astimezone(zone).replace(microsecond=at_us % US_PER_S)
+
+
+def instant_text(at_us: int, zone: tzinfo) -> str:
+    """`2026-03-10T08:30:00-04:00`: whole seconds, what is left over dropped."""
+    return local(at_us, zone).isoformat(timespec="seconds")
+
+
+def exact_text(at_us: int, zone: tzinfo) -> str:
+    """As `instant_text`, with the microseconds where there are any."""
+    return local(at_us, zone).isoformat()
+
+
+def clock_text(at_us: int, zone: tzinfo) -> str:
+    """`08:30:00`, where the day and the offset are said elsewhere."""
+    return local(at_us, zone).strftime("%H:%M:%S")
