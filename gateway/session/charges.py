@@ -107,7 +107,7 @@ def lines(
         case ChargeLines.PER_INCREMENT:
             before_us = 0
             for key, increment in zip(keys, counted, strict=True):
-                yield _line(patient, assessment.service_date, (key,), _share(increment, before_us))
+                yield _line(patient, assessment.service_date, (key,), share(increment, before_us))
                 before_us = increment.attained_at_us
 
 
@@ -122,7 +122,7 @@ def _line(patient: str, service_date: date, keys: tuple[str, ...], intervals: Se
     )
 
 
-def _share(increment: Increment, since_us: int) -> list[Interval]:
+def share(increment: Increment, since_us: int) -> list[Interval]:
     """The part of the increment's cooling after `since_us`, so that no time is charged twice."""
     return [
         Interval(max(each.start_us, since_us), each.end_us, each.cap)

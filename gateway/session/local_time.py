@@ -1,4 +1,4 @@
-"""Instants as people read them: in local time, with the zone's offset. Pure."""
+"""Instants and lengths as people read them: local time with the zone's offset, minutes and seconds. Pure."""
 
 from datetime import UTC, datetime, tzinfo
 
@@ -23,3 +23,9 @@ def exact_text(at_us: int, zone: tzinfo) -> str:
 def clock_text(at_us: int, zone: tzinfo) -> str:
     """`08:30:00`, where the day and the offset are said elsewhere."""
     return local(at_us, zone).strftime("%H:%M:%S")
+
+
+def length_text(length_us: int) -> str:
+    """In whole minutes and seconds, what is left over dropped."""
+    minutes, seconds = divmod(length_us // US_PER_S, 60)
+    return f"{minutes} min" if not seconds else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

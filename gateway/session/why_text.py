@@ -6,7 +6,7 @@ from datetime import tzinfo
 from gateway.session.facts import EndSource
 from gateway.session.flags import HeldReason
 from gateway.session.held_texts import HELD_TEXTS
-from gateway.session.local_time import clock_text
+from gateway.session.local_time import clock_text, length_text
 from gateway.session.policy import Policy
 from gateway.session.spans import US_PER_S
 from gateway.session.why import Cause, Ending, Obstacle, Stretch, Why
@@ -40,7 +40,7 @@ ENDING_TEXTS = {
     Ending.LEFT: "Cooling ended at {at}: the patient left (P28).",
     Ending.NEXT_PATIENT: "Cooling ended at {at}: the next patient came on the cap (P24).",
 }
-_SOURCES = {
+SOURCE_TEXTS = {
     EndSource.MAR: "charted in the MAR",
     EndSource.ENGINE_FINAL: "reported as the last of the orders",
     EndSource.PERSON: "told by a person",
@@ -54,17 +54,17 @@ def sentences(why: Why, held: Iterable[HeldReason], policy: Policy, zone: tzinfo
     if why.infusion_end_us is None or why.source is None:
         yield f"{_units(units)}: {OBSTACLE_TEXTS[why.obstacle] if why.obstacle else 'the infusion goes on'}."
     else:
-        end = f"{clock_text(why.infusion_end_us, zone)} (order {why.order}, {_SOURCES[why.source]})"
-        yield f"{_units(units)}: {_length(why.counted_us)} of cooling counted after the infusion's end at {end}."
+        end = f"{clock_text(why.infusion_end_us, zone)} (order {why.order}, {SOURCE_TEXTS[why.source]})"
+        yield f"{_units(units)}: {length_text(why.counted_us)} of cooling counted after the infusion's end at {end}."
         if why.obstacle is not None:
             yield f"Nothing counts: {OBSTACLE_TEXTS[why.obstacle]}."
     attained = [f"unit {number} at {clock_text(at_us, zone)}" for number, at_us in enumerate(why.attained_us, start=1)]
     if attained:
         yield f"Attained: {_listed(attained)}."
-    missing = _length(why.needed_us - why.counted_us // US_PER_S * US_PER_S)
-    first, further = _length(policy.first_threshold_s * US_PER_S), _length(policy.increment_s * US_PER_S)
+    missing = length_text(why.needed_us - why.counted_us // US_PER_S * US_PER_S)
+    first, further = length_text(policy.first_threshold_s * US_PER_S), length_text(policy.increment_s * US_PER_S)
     rule = f"the first takes {first}, each further one {further} (P1)"
-    yield f"Unit {units + 1} needs {_length(why.needed_us)}, which is {missing} more; {rule}."
+    yield f"Unit {units + 1} needs {length_text(why.needed_us)}, which is {missing} more; {rule}."
     for stretch in why.stretches:
         if stretch.cause is not Cause.COUNTED:
             yield _not_counted(stretch, zone)
@@ -74,7 +74,7 @@ def sentences(why: Why, held: Iterable[HeldReason], policy: Policy, zone: tzinfo
 
 
 def _not_counted(stretch: Stretch, zone: tzinfo) -> str:
-    lasted = _length(stretch.end_us - stretch.start_us)
+    lasted = length_text(stretch.end_us - stretch.start_us)
     because = _PAUSES.get(stretch.reason) or CAUSE_TEXTS[stretch.cause]
     return (
         f"Not counted: {lasted}, {clock_text(stretch.start_us, zone)} to {clock_text(stretch.end_us, zone)}: {because}."
@@ -87,9 +87,3 @@ def _units(count: int) -> str:
 
 def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _length(length_us: int) -> str:
-    """In whole minutes and seconds, what is left over dropped."""
-    minutes, seconds = divmod(length_us // US_PER_S, 60)
-    return f"{minutes} min" if not seconds else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -1,0 +1,52 @@
+"""What a reviewer should see of a session, in words: its flags, and the documentation that it lacks. Pure."""
+
+from gateway.session.flags import Flag
+from gateway.session.outcome import Missing
+
+FLAG_TEXTS = {
+    Flag.AMBIGUOUS_LOCAL_TIME: "a charted time falls into the hour that the clocks repeat (P26)",
+    Flag.AMBULATORY_PUMP_RUNNING: "a home pump ran on after the infusion (P6)",
+    Flag.BEYOND_AUTO_RELEASE_LIMIT: "there are more units than are released without a look (P29)",
+    Flag.BEYOND_ORDERED_DURATION: "cooling went on for longer than ordered (P29)",
+    Flag.CLOCK_SKEW_CORRECTED: "a sender's clock was corrected by more than a minute (P25)",
+    Flag.CLOCK_STEP: "a clock was set while the session went on (P25)",
+    Flag.COOLING_NOT_RUNNING_AT_INFUSION_END: "cooling was off when the infusion ended (P11)",
+    Flag.COUNTER_SHOWS_LOSS: "the unit's own counter shows less cooling than was seen (P15, P31)",
+    Flag.CORRECTION_AFTER_RELEASE: "something was corrected after the session was final (P22)",
+    Flag.CROSSES_MIDNIGHT: "counted cooling goes over midnight (P27)",
+    Flag.DEVICE_TIMER_HINT: "the unit's own countdown began at another time than the infusion ended (P19)",
+    Flag.FAULT_DURING_POST_INFUSION: "the unit had a fault after the infusion (P14)",
+    Flag.IMPLICIT_STOP: "the next patient on the cap ended the session (P24)",
+    Flag.INFUSION_END_BEFORE_START: "an infusion's end is charted before its start",
+    Flag.INFUSION_END_IN_FUTURE: "an infusion's end was charted ahead of time (P20)",
+    Flag.INFUSION_END_MISSING: "nobody has charted the infusion's end (P19)",
+    Flag.INFUSION_END_WITHOUT_TIME: "an infusion's end is charted without a time of day (P19)",
+    Flag.INFUSION_INTERRUPTED: "the infusion was interrupted (P8)",
+    Flag.INFUSION_MISSING: "no infusion of an agent that counts is known",
+    Flag.LATE_ENTRY: "the infusion's end was charted after cooling had ended (P17)",
+    Flag.LEFT_FACILITY_WHILE_COOLING: "the patient left while the cap cooled (P28)",
+    Flag.NO_ORDER: "an order for scalp cooling was looked for and not found (P30)",
+    Flag.NO_PRECOOLING_BEFORE_INFUSION: "the infusion began before cooling did",
+    Flag.PATIENT_REASSIGNED: "the session was moved from one patient to another",
+    Flag.PAUSE_EXCEEDED_TOLERANCE: "an interruption was longer than the policy tolerates (P10)",
+    Flag.PAUSED_UNTIL_STOP: "cooling was paused until it ended (P9)",
+    Flag.POST_INFUSION_RESTART: "cooling was started again after the count was closed (P12)",
+    Flag.PUMP_WITHOUT_ORDER: "a pump reports an infusion that no order is known of",
+    Flag.SENDER_CLOCK_AHEAD: "a sender's clock is ahead: it charted what was still to come (P25)",
+    Flag.STATE_CHATTER: "cooling was interrupted three times or more for seconds (P31)",
+    Flag.STOP_AFTER_REMOVAL: "the machine went on after the cap came off (P13)",
+    Flag.STOP_CONFLICT: "the charted end of cooling is not the machine's (P13)",
+    Flag.TWO_DEVICES: "two units or more cooled this patient (P23)",
+    Flag.UNIT_LOST: "a unit went out of sight while it cooled (P15)",
+    Flag.UNOBSERVED_GAP: "a unit was out of sight for a while after the infusion (P15)",
+}
+MISSING_TEXTS = {
+    Missing.PATIENT: "who the patient is",
+    Missing.INFUSION_END: "the infusion's end",
+    Missing.ORDER: "the order for scalp cooling",
+    Missing.SERIAL_NUMBER: "a unit's serial number",
+    Missing.PREPARATION: "the preparation (97008)",
+    Missing.TOLERANCE_CHECK: "a tolerance check",
+    Missing.CAP_IDENTIFIER: "the cap's identifier",
+    Missing.PREPARATION_REASSIGNED: "the preparation for this patient: it was charted for another one",
+}
