@@ -6,15 +6,13 @@ from datetime import date
 
 import msgspec
 
-from gateway.audit.reconcile import Placed, SessionPlace, place
+from gateway.audit.reconcile import SessionPlace, place
 from gateway.audit.sessions import RecordedSession, opened_on, origin_of, session
 from gateway.ledger import read_back, reads
 from gateway.ledger.deliveries import Proof, proofs_of
 from gateway.ledger.entry import subject_of
 from gateway.session.attribution import DEFAULT_IDLE_US
 from gateway.session.facts import SessionOpened
-from gateway.session.flags import HeldReason
-from gateway.session.held_texts import HELD_TEXTS
 from gateway.session.local_time import instant_text
 from gateway.session.spans import US_PER_MINUTE
 
@@ -50,7 +48,7 @@ def listed(connection: sqlite3.Connection, recorded: RecordedSession, *, identif
         caps=" ".join(cap.name for cap in caps),
         visit="" if identity is None else identity.visit or "",
         place=placed.place,
-        why=_in_words(placed),
+        why=placed.why,
         counted_minutes=round(assessment.net_us / US_PER_MINUTE, 2),
         chart_minutes=assessment.chart_minutes,
         attained=placed.attained,
@@ -68,12 +66,6 @@ def sessions_of_visit(connection: sqlite3.Connection, visit: str) -> Iterator[Re
         recorded = session(connection, token)
         if recorded.counted.session.patient in subjects:
             yield recorded
-
-
-def _in_words(placed: Placed) -> str:
-    if placed.place is not SessionPlace.HELD:
-        return placed.reason
-    return "; ".join(HELD_TEXTS[HeldReason(code)] for code in placed.reason.split(", "))
 
 
 def _counted(proofs: Mapping[str, Proof]) -> Iterator[str]:

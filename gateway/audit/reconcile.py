@@ -12,6 +12,8 @@ from gateway.messages.instants import rfc3339
 from gateway.session.assessment import Phase
 from gateway.session.charges import charged_units
 from gateway.session.facts import CorrectionDecided
+from gateway.session.flags import HeldReason
+from gateway.session.held_texts import HELD_TEXTS
 from gateway.session.outcome import Missing, SessionState
 from gateway.session.release import ReleaseState, explanation
 
@@ -38,6 +40,13 @@ class Placed(msgspec.Struct, frozen=True):
     charged: int
     proofs: Mapping[str, Proof]  # delivery states of its charges and credits, by key
     opened_us: int
+
+    @property
+    def why(self) -> str:
+        """The reason in words; "" where a plain charge needs none."""
+        if self.place is not SessionPlace.HELD:
+            return self.reason
+        return "; ".join(HELD_TEXTS[HeldReason(code)] for code in self.reason.split(", "))
 
 
 class Reconciled(msgspec.Struct, frozen=True):

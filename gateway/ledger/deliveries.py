@@ -21,6 +21,7 @@ from gateway.ledger.schema import PASSING
 from gateway.messages.inbound.answers import ReceiptResult
 
 US_PER_S = 1_000_000
+SENT = "sent"  # what a delivery event says of a publish that the broker took
 _MOST_DOUBLINGS = 20
 MOST_TRIES = 12  # of a message rejected for a transient error: two hours and a half by the default rules
 _ROW = "outbox_id, event_id, topic, payload, retain, content_type, digest"
@@ -249,7 +250,7 @@ def _events(connection: sqlite3.Connection, key: str) -> Iterator[DeliveryEvent]
         SELECT at_us, reason, delivered FROM attempt WHERE outbox_id IN
             (SELECT outbox_id FROM delivery WHERE key = ?)"""
     for at_us, reason, delivered in connection.execute(sent, (key,)):
-        yield DeliveryEvent(at_us, "sent" if delivered else "not taken by the broker", _reason(reason))
+        yield DeliveryEvent(at_us, SENT if delivered else "not taken by the broker", _reason(reason))
     answered = """
         SELECT at_us, accepted, stored, code, coalesce(text, '') FROM receipt LEFT JOIN receipt_text USING (seq)
          WHERE key = ?"""

@@ -2,12 +2,13 @@
 
 import asyncio
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from drivers.reading import Evidence, Stamp
 from gateway.ledger.batch import Batch
+from gateway.ledger.bodies import Order
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.entry import Head
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
@@ -16,6 +17,7 @@ from gateway.messages.cloudevents import Origin
 from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
+from gateway.recording.receipts import Settled
 from gateway.recording.recorder import Recorder
 from gateway.recording.transaction import Transaction
 from gateway.session.facts import (
@@ -78,10 +80,17 @@ class Store(Protocol):
 class Story:
     """Drives a tracker as the pipeline does, and writes what it says."""
 
-    def __init__(self, ledger: Store, directory: Path) -> None:
+    def __init__(
+        self,
+        ledger: Store,
+        directory: Path,
+        policy: str = POLICY,
+        identities: Mapping[str, Identity] = IDENTITIES,
+    ) -> None:
         self._ledger = ledger
         self._recorder = Recorder(ORIGIN, TOPICS, Mode.TEST, ledger.salt)
-        self._state = TrackerState(POLICY)
+        self._state = TrackerState(policy)
+        self._identities = identities
         self._observed: dict[str, int] = {}
         self._tokens = iter(TOKENS)
         key = load_or_make_key(directory / KEY_FILE)
@@ -98,13 +107,21 @@ class Story:
         observed = [ObservedUntil(at_us=now_us, known_at_us=now_us, device=unit) for unit in sorted(watched)]
         self._recorder.facts(transaction, combined(observed))
         for outcome in step.outcomes:
-            identity = IDENTITIES.get(outcome.record.patient)
+            identity = self._identities.get(outcome.record.patient)
             self._recorder.outcome(transaction, outcome, identity, "")
             for charge in outcome.release.charges:
-                self._recorder.charge(transaction, outcome, charge, IDENTITIES[charge.line.patient], "")
+                self._recorder.charge(transaction, outcome, charge, self._identities[charge.line.patient], "")
         transaction.update_sessions(step.records)
-        batch = transaction.batch(IDENTITIES.values())
+        batch = transaction.batch(self._identities.values())
         await self._ledger.commit(self.checkpointer.with_checkpoint(batch, now_us))
+
+    async def answered(self, minute: float, *settled: Settled, ordered: Sequence[Order] = ()) -> None:
+        """One transaction: what the engine answered to charges, and which of them a person had sent again."""
+        transaction = Transaction(self._ledger.head, at(minute), self._ledger.policies)
+        self._recorder.settled(transaction, settled)
+        for order in ordered:
+            transaction.record_resend(order)
+        await self._ledger.commit(transaction.batch())
 
     async def observe(self, first: int, last: int) -> None:
         """The ticks of the minutes from `first` to `last`."""

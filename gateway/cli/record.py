@@ -1,0 +1,63 @@
+"""`capgate record`: the record of one session, to print, to file or to send."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from gateway.audit.record_of import record_of, session_named
+from gateway.audit.record_page import Paper, PdfUnavailable, html_page, pdf_pages, plain_text
+from gateway.audit.record_words import document
+from gateway.audit.stream import open_snapshot
+from gateway.cli.ledger_options import IDENTIFY, refusing
+
+LEDGER = Path("/var/lib/capgate/ledger.db")  # where the shipped service has it
+
+
+@click.command(
+    "record",
+    epilog="Example: capgate record 9RX2M7KQ4 --pdf --paper a4 -o 9RX2M7KQ4.pdf. Exit codes: 0 done, 1 no such "
+    "session, 2 it cannot be read or written.",
+)
+@click.argument("session", metavar="SESSION|VISIT")
+@click.option(
+    "--ledger",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=LEDGER,
+    show_default=True,
+    help="The ledger, or a copy of it.",
+)
+@click.option("--html", "form", flag_value="html", help="As a page that needs no other file.")
+@click.option("--pdf", "form", flag_value="pdf", help="As a PDF; needs the extra `pdf`.")
+@click.option("--paper", type=click.Choice([each.value for each in Paper]), help="Of a PDF: letter if left out.")
+@IDENTIFY
+@click.option("-o", "out", type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+def command(session: str, ledger: Path, form: str | None, paper: str | None, identify: bool, out: Path | None) -> None:
+    """Print the record of a session: all that an auditor must see, made from the ledger alone.
+
+    Its times, units and intervals, what did not count and why, who charted, decided and corrected what, the policy, the
+    charges and what became of them, and how to verify it. Text, unless --html or --pdf is given.
+    """
+    if form != "pdf" and paper is not None:
+        raise click.UsageError("--paper belongs to --pdf")
+    if form == "pdf" and out is None and sys.stdout.isatty():
+        raise click.UsageError("a PDF is not for a terminal: name a file with -o")
+    with refusing(), open_snapshot(ledger) as connection:
+        shown = document(record_of(connection, session_named(connection, session), identify=identify))
+    try:
+        match form:
+            case "pdf":
+                content = pdf_pages(shown, Paper(paper or Paper.LETTER))
+            case "html":
+                content = html_page(shown).encode()
+            case _:
+                content = f"{plain_text(shown)}\n".encode(
+                    sys.stdout.encoding if out is None else "utf-8", "backslashreplace"
+                )
+        if out is None:
+            click.echo(content, nl=False)
+        else:
+            out.write_bytes(content)
+    except (PdfUnavailable, OSError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
