@@ -14,7 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from drivers.reading import Evidence
-from gateway.session.cooling import Cooling, cooling
+from gateway.session.cooling import CapTime, Cooling, cooling
 from gateway.session.counting import NOTHING, Interval, count, net_spans
 from gateway.session.facts import AnyFact, CapRef, CoolingStarted, InfusionEndCorrected, deduplicated
 from gateway.session.flags import Flag, HeldReason
@@ -91,7 +91,10 @@ def review_of(
     cool = cooling(known, policy)
     until_us = known_at_us
     if observed is not None and (watched := _watched(cool, observed)):
-        until_us = min(known_at_us, *(observed.get(device, 0) for device in watched))
+        until_us = min(
+            known_at_us,
+            *(_settled_us(cap, observed.get(device, 0)) for cap in cool.caps if (device := cap.cap.device) in watched),
+        )
     if charted:
         until_us -= until_us % US_PER_MINUTE
     net = net_spans(cool, policy)
@@ -158,6 +161,11 @@ def _watched(cool: Cooling, observed: Mapping[str, int] | None) -> frozenset[str
         if run.end_us == FOREVER
         or (run.implicit and observed is not None and run.end_us > observed.get(cap.cap.device, 0))
     )
+
+
+def _settled_us(cap: CapTime, observed_us: int) -> int:
+    """How far the cap's share is known: a unit that is back settles its silence, also where its state is not yet."""
+    return next((end for start, end in cap.settled if start <= observed_us < end), observed_us)
 
 
 def _phase(review: ReviewContext) -> Phase:

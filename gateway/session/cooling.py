@@ -71,6 +71,7 @@ class CapTime(msgspec.Struct, frozen=True):
     pauses: tuple[Pause, ...]  # those that no fault caused
     faults: tuple[Span, ...]  # of the unit or of the cap (P14)
     unproven: tuple[Span, ...]  # offline spans that are over and not fully proven (P15)
+    settled: tuple[Span, ...]  # offline spans that are over, whose count no later reading changes
     lost_us: int  # since when the unit is offline; FOREVER if readable
     unknown: tuple[Span, ...]  # the offline time, of `unproven` and since `lost_us`, that does not count
     running_spans: tuple[Span, ...]  # when circulation was on, pauses included
@@ -242,11 +243,12 @@ def _at_us(fact: AnyFact) -> int:
 def _cap_time(
     cap: CapRef, runs: Sequence[Run], pauses: Sequence[Pause], facts: Sequence[AnyFact], policy: Policy
 ) -> CapTime:
+    bridged = policy.offline_unproven is OfflineUnproven.BRIDGE
     silences, lost_us = _silences(cap.device, facts)
     unproven = union(span for span, online in silences if _is_unproven(online, cap.channel))
+    settled = union(span for span, online in silences if not (bridged and _is_unproven(online, cap.channel)))
     tolerance_us = policy.pause_tolerance_s * US_PER_S
     losses = union(loss for span, online in silences for loss in _losses(span, online, cap.channel, runs, tolerance_us))
-    bridged = policy.offline_unproven is OfflineUnproven.BRIDGE
     kept = [part for pause in pauses if (part := _within(pause, runs)) is not None]
     by_choice = [pause for pause in kept if not pause.fault]
     faults = union([*_faults(cap.device, facts), *(_span(pause) for pause in kept if pause.fault)])
@@ -258,6 +260,7 @@ def _cap_time(
         pauses=tuple(by_choice),
         faults=faults,
         unproven=union([*unproven, *losses]),
+        settled=settled,
         lost_us=lost_us,
         unknown=unknown,
         running_spans=running,

@@ -279,6 +279,25 @@ def test_a_binding_of_the_next_patient_proves_no_cooling_before_it() -> None:
     assert [set(found.watched) for found in seen.values()] == [{CAP.device}, set()]
 
 
+def test_a_unit_that_is_back_takes_nothing_back_that_another_proves() -> None:
+    """The patient went on on another cap; the first answers again, and one reading alone shows it stopped."""
+    silent = UnitOffline(at_us=minutes(34), known_at_us=minutes(36), device=CAP.device)
+    facts = [
+        started(minutes(0)),
+        *infusion("p1", minutes(5), minutes(30)),
+        silent,
+        started(minutes(40), OTHER_CAP),
+        stopped(minutes(110), OTHER_CAP),
+    ]
+    back = UnitOnline(at_us=minutes(150), known_at_us=minutes(150), device=CAP.device)
+    observed = {CAP.device: minutes(34), OTHER_CAP.device: minutes(150)}
+    away = assess_observed(facts, APPROVED, observed, minutes(149))
+    seen = assess_observed([*facts, back], APPROVED, observed, minutes(150))
+    assert [each.index for each in away.increments] == [1, 2]
+    assert seen.increments == away.increments
+    assert seen.watched == {CAP.device}
+
+
 def test_a_unit_that_never_comes_back_fills_no_memory() -> None:
     """Whoever is bound to its cap meanwhile waits for a person, and only the record of that is in memory."""
     live, kept = Live(APPROVED), list[int]()
