@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 
 from drivers.reading import ReadFault, Reading
 from gateway.commissioning.trial import Commissioning
@@ -40,6 +41,7 @@ from gateway.runtime import systemd
 from gateway.runtime.clock import Clock
 from gateway.session.worklist import WORK
 from gateway.telemetry.charting import Observations
+from gateway.telemetry.latest import LatestReadings
 from gateway.telemetry.temperature_log import History
 from gateway.telemetry.unit_status import UnitFacts, UnitStatusPublisher
 
@@ -107,7 +109,8 @@ class Gateway:
         self._inbox = Inbox([unit.id for unit in config.units], clock, self._take)
         self._supervisor = Supervisor(config.lines, clock, self._polled)
         self._commissioning = Commissioning(lambda message: self._mqtt.publish(message))
-        self._control = ControlService(config, clock, ledger, pipeline, restart, self._commissioning)
+        self._latest = LatestReadings(config.units)
+        self._control = ControlService(config, clock, ledger, pipeline, restart, self._commissioning, self._latest)
         self._shared = SharedUnits(
             config.id,
             self._publisher.claims,
@@ -169,6 +172,7 @@ class Gateway:
                 group.create_task(self._inbox.run(), name="answers"),
                 group.create_task(self._pipeline.run(), name="marks"),
                 group.create_task(serve_control(self._config.state_dir, self._control.answer), name="control"),
+                group.create_task(self._page(), name="page"),
                 group.create_task(self._history.run(), name="history"),
                 group.create_task(self._lag.watch(), name="loop lag"),
                 group.create_task(self._monitor.run(), name="backlog"),
@@ -193,9 +197,18 @@ class Gateway:
             await self._drain()
             mqtt.cancel()
 
+    async def _page(self) -> None:
+        """Serve the suite's page. Its libraries are imported in a thread, so that no poll waits for them."""
+        if self._config.page.listen is not None:
+            await asyncio.to_thread(import_module, "gateway.web.server")
+            from gateway.web.server import serve_page
+
+            await serve_page(self._config.page, self._control.board)
+
     async def _polled(self, answer: Reading | ReadFault) -> None:
         """Publish a poll's result at once, and queue it for recording."""
         self._publisher.take(answer)
+        self._latest.take(answer)
         if isinstance(answer, Reading):
             self._history.take(answer)
         await self._inbox.put(answer)

@@ -113,7 +113,9 @@ class _Demo:
             url = broker or await stack.enter_async_context(_embedded_broker())
             plant = Plant(self._scenario, self._now_s, lambda moment: None)
             urls = await stack.enter_async_context(plant.serving())
-            config = load_config(self._configuration({"broker": url, "health_port": str(_free_port()), **urls}))
+            ports = {"health_port": str(_free_port()), "web_port": str(_free_port())}
+            config = load_config(self._configuration({"broker": url, **ports, **urls}))
+            click.echo(f"the suite's page: http://127.0.0.1:{ports['web_port']}/", err=True)
             await self._play(config, stop, draw, stay)
 
     async def _play(self, config: GatewayConfig, stop: asyncio.Event, draw: bool, stay: bool) -> None:

@@ -28,8 +28,10 @@ from gateway.config.tables import (
     ObservationsTable,
     ReceiptsTable,
     TrackingTable,
+    WebTable,
     listen_address,
 )
+from gateway.config.web import PagePlan, resolve_page
 from gateway.ledger.receipt_plan import ReceiptPlan
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.site import OutboundPlan
@@ -61,6 +63,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     receipts: ReceiptPlan = ReceiptPlan()
     words: EhrWords = EhrWords()  # meaning of the EHR's words, codes and identifiers
     outbound: OutboundPlan = OutboundPlan()
+    page: PagePlan = PagePlan()
 
     @property
     def units(self) -> tuple[UnitSpec, ...]:
@@ -132,6 +135,8 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
     mqtt = problems.parsed(MqttTable, data.get("mqtt"))
     tracking = problems.parsed(TrackingTable, data.get("tracking", {}))
     health = problems.parsed(HealthTable, data.get("health", {}))
+    web = problems.parsed(WebTable, data.get("web", {}))
+    page = resolve_page(problems, web) if web else None
     history = problems.parsed(HistoryTable, data.get("history", {}))
     receipts = problems.parsed(ReceiptsTable, data.get("receipts", {}))
     charges = problems.parsed(ChargesTable, data.get("charges", {}))
@@ -159,6 +164,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         and policy
         and tracking
         and health_listen
+        and page
         and history
         and plan
         and words
@@ -183,6 +189,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         receipts=plan,
         words=words,
         outbound=outbound,
+        page=page,
     )
 
 

@@ -26,6 +26,7 @@ RFC2217_OPTION = "ign_set_control"
 LINE_SCHEMES = ("socket", "rfc2217")
 _SEGMENT = re.compile(r"[a-z0-9-]{1,32}")
 _CLIENT_ID = re.compile(r"[A-Za-z0-9-]+")
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _UNPRINTABLE = re.compile(r"[^\x21-\x7e]")
 _OUTBOUND, _RECEIPTS = OutboundPlan(), ReceiptPlan()  # the defaults of [charges], [observations] and [receipts]
 
@@ -169,6 +170,35 @@ class HealthTable(Table):
     listen: Annotated[StrictStr, AfterValidator(_listen)] = "127.0.0.1:9464"
 
 
+class Language(StrEnum):
+    """The languages of the suite's page."""
+
+    ENGLISH = "en"
+    GERMAN = "de"
+    SPANISH = "es"
+
+
+def _listen_or_none(text: str) -> str:
+    return text and _listen(text)
+
+
+def _host_name(text: str) -> str:
+    if not _HOST_NAME.fullmatch(text):
+        raise ValueError("not a host's name, accepted: as in gw-01.north.example")
+    return text.lower()
+
+
+class WebTable(Table):
+    """[web]: the suite's page."""
+
+    listen: Annotated[StrictStr, AfterValidator(_listen_or_none)] = "127.0.0.1:9480"
+    names: tuple[Annotated[StrictStr, AfterValidator(_host_name)], ...] = ()
+    cert_file: FileName | None = None
+    key_file: FileName | None = None
+    screens: tuple[StrictStr, ...] = ("127.0.0.1", "::1")
+    language: Language = Language.ENGLISH
+
+
 class HistoryTable(Table):
     """[history]: the local log of temperatures."""
 
@@ -303,6 +333,7 @@ class ConfigFile(Table):
     mqtt: MqttTable
     tracking: TrackingTable = TrackingTable()
     health: HealthTable = HealthTable()
+    web: WebTable = WebTable()
     history: HistoryTable = HistoryTable()
     receipts: ReceiptsTable = ReceiptsTable()
     charges: ChargesTable = ChargesTable()

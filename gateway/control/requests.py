@@ -108,6 +108,19 @@ class Worklist(ControlRequest):
     request: Literal["worklist"]
 
 
+class Board(ControlRequest):
+    """Every chair: its session, and what its unit last said."""
+
+    request: Literal["board"]
+    trends: bool = Field(default=False, description="true or false")
+
+
+class Todo(ControlRequest):
+    """What would be lost if the suite closed now."""
+
+    request: Literal["todo"]
+
+
 class WhyRequest(ControlRequest):
     """Why a session has so many units and not one more; of a visit, for each of its sessions."""
 
@@ -305,7 +318,10 @@ AnySessionAct = (
 AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct
 AnyUnitRequest = Reload | Swap | SwapBack
 AnyOutboxRequest = ResendRequest | SendTest
-AnyQuery = Status | Sessions | OneSession | Worklist | WhyRequest | FeedRequest | AnyUnitRequest | AnyOutboxRequest
+AnyScreen = Board | Todo
+AnyQuery = (
+    Status | Sessions | OneSession | Worklist | WhyRequest | FeedRequest | AnyScreen | AnyUnitRequest | AnyOutboxRequest
+)
 AnyRequest = AnyQuery | AnyAct
 
 _MODELS: dict[str, type[ControlRequest]] = {

@@ -31,11 +31,14 @@ from gateway.control.answers import (
     WhyView,
     WorklistAnswer,
 )
+from gateway.control.board import BoardAnswer
+from gateway.control.boards import Boards
 from gateway.control.requests import (
     ACTS,
     AnyAct,
     AnyRequest,
     Bind,
+    Board,
     FeedRequest,
     OneSession,
     ReleaseAct,
@@ -47,11 +50,13 @@ from gateway.control.requests import (
     Status,
     Swap,
     SwapBack,
+    Todo,
     WhyRequest,
     WorkDoneAct,
     Worklist,
     read_request,
 )
+from gateway.control.todo import TodoAnswer
 from gateway.control.units import UnitService
 from gateway.control.views import (
     fact_kind,
@@ -75,6 +80,7 @@ from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.charges import uncredited_charges
 from gateway.session.keys import TOKEN_LENGTH
 from gateway.session.outcome import SessionRecord
+from gateway.telemetry.latest import LatestReadings
 
 _log = logging.getLogger("capgate.control")
 
@@ -93,7 +99,9 @@ class ControlService:
         pipeline: Pipeline,
         restart: Callable[[], None] | None = None,
         commissioning: Commissioning | None = None,
+        latest: LatestReadings | None = None,
     ) -> None:
+        self._boards = Boards(config, clock, ledger, pipeline, latest or LatestReadings(config.units))
         self._units = UnitService(config, clock, pipeline, restart)
         self._commissioning = commissioning
         self._config = config
@@ -119,8 +127,16 @@ class ControlService:
             answer = RefusalAnswer(error="a defect of the gateway; its log says where", accepted="")
         return msgspec.json.encode(answer)
 
-    async def _serve(self, request: AnyRequest, uid: int) -> AnyAnswer:
+    async def board(self, request: Board) -> BoardAnswer:
+        """The suite's board, for screens in this process."""
+        return await self._boards.board(request)
+
+    async def _serve(self, request: AnyRequest, uid: int) -> AnyAnswer | BoardAnswer | TodoAnswer:
         match request:
+            case Board():
+                return await self._boards.board(request)
+            case Todo():
+                return await self._boards.todo(request)
             case Status():
                 return await self._status()
             case Sessions():

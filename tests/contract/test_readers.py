@@ -30,12 +30,15 @@ ENCODED = {
     "gateway/cli/export.py",
     "gateway/cli/probe_report.py",
     "gateway/control/answers.py",
+    "gateway/control/board.py",
+    "gateway/control/todo.py",
     "gateway/ledger/bodies.py",
     "gateway/messages/cloudevents.py",
     "gateway/messages/outbound/device.py",
     "gateway/messages/outbound/ehr.py",
     "gateway/monitoring/health.py",
     "gateway/session/facts.py",
+    "gateway/web/feed.py",
 }
 # What the tests alone drive, beside the code that it takes the place of.
 INSTRUMENTS = ("drivers/transport/memory.py", "simulators/broker/")

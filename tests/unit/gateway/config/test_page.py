@@ -22,6 +22,7 @@ from gateway.config.tables import (
     ReceiptsTable,
     TrackingTable,
     UnitTable,
+    WebTable,
 )
 
 PAGE = Path(__file__).parents[4] / "docs" / "reference" / "configuration.md"
@@ -30,6 +31,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[mqtt]": MqttTable,
     "[tracking]": TrackingTable,
     "[health]": HealthTable,
+    "[web]": WebTable,
     "[history]": HistoryTable,
     "[receipts]": ReceiptsTable,
     "[charges]": ChargesTable,

@@ -1,0 +1,86 @@
+"""Keeps what the suite's screens show: a session is computed again only after it was assessed again."""
+
+import asyncio
+
+from gateway.config.load import GatewayConfig
+from gateway.config.plant import plant_of
+from gateway.control.act_context import SessionSnapshot
+from gateway.control.board import BoardAnswer, ChairSession, chair_session, chair_view, shown_caps
+from gateway.control.requests import Board, Todo
+from gateway.control.todo import TodoAnswer, TodoView, todo_items
+from gateway.ledger.store import Ledger
+from gateway.messages.instants import rfc3339
+from gateway.recording.pipeline import Pipeline
+from gateway.runtime.clock import Clock
+from gateway.session.facts import CapRef
+from gateway.session.outcome import SessionRecord
+from gateway.telemetry.latest import LatestReadings
+
+
+class Boards:
+    """Answers `board` and `todo` requests."""
+
+    def __init__(
+        self, config: GatewayConfig, clock: Clock, ledger: Ledger, pipeline: Pipeline, latest: LatestReadings
+    ) -> None:
+        plant = plant_of(config.units)
+        self._config = config
+        self._clock = clock
+        self._ledger = ledger
+        self._pipeline = pipeline
+        self._latest = latest
+        self._caps = shown_caps(plant.caps, plant.chairs)
+        self._sessions: dict[str, tuple[SessionRecord, CapRef, ChairSession]] = {}
+
+    async def board(self, request: Board) -> BoardAnswer:
+        """The board as it is now."""
+        await self._refresh()
+        shown = sorted(self._sessions.values(), key=lambda each: each[0].opened_us)
+        by_cap = {cap: view for _, cap, view in shown}  # of several sessions on a cap the one that opened last
+        latest = self._latest
+        return BoardAnswer(
+            gateway=self._config.id,
+            mode=self._config.mode,
+            now=rfc3339(self._clock.now().utc_us),
+            speed=self._clock.speed,
+            time_zone=(self._config.time_zone or self._config.policy.zone).key,
+            todo=len(await self._todo()),
+            chairs=tuple(
+                chair_view(chair, cap, by_cap.get(cap), latest.of(cap.device), latest.stale_after_s[cap.device])
+                for chair, cap in self._caps.items()
+            ),
+            trends={chair: latest.trend(cap.device, cap.channel) for chair, cap in self._caps.items()}
+            if request.trends
+            else None,
+        )
+
+    async def todo(self, request: Todo) -> TodoAnswer:
+        """What waits for a person now."""
+        await self._refresh()
+        return TodoAnswer(todo=await self._todo())
+
+    async def _todo(self) -> tuple[TodoView, ...]:
+        state = self._pipeline.state
+        return todo_items(
+            state.records.values(),
+            {token: view for token, (_, _, view) in self._sessions.items()},
+            state.work,
+            (await self._ledger.outbox.deliveries()).rejected,
+            {cap: chair for chair, cap in self._caps.items()},
+            self._clock.now().utc_us,
+        )
+
+    async def _refresh(self) -> None:
+        """Compute the sessions that were assessed since the last time."""
+        going_on = self._pipeline.state.sessions.going_on
+        self._sessions = {token: known for token, known in self._sessions.items() if token in going_on}
+        for token, record in going_on.items():
+            known = self._sessions.get(token)
+            if known is not None and known[0] is record:
+                continue
+            found = await self._pipeline.session(token)
+            if found is not None:
+                snapshot = SessionSnapshot(*found)
+                cap, view = chair_session(snapshot, self._pipeline.observed, self._clock.now().utc_us)
+                self._sessions[token] = (record, cap, view)
+            await asyncio.sleep(0)  # lets readings be processed between two sessions

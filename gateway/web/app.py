@@ -1,0 +1,83 @@
+"""The page's routes: screens, their scripts and texts, and the events that keep them live."""
+
+from collections.abc import Awaitable, Callable
+from mimetypes import guess_type
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from gateway.config.tables import Language
+from gateway.config.web import PagePlan
+from gateway.runtime.http import Application
+from gateway.web.catalogue import language_of, texts_of
+from gateway.web.feed import BoardFeed
+from gateway.web.guard import Guard
+from gateway.web.screens import STATIC, assets, page
+
+LANGUAGE_COOKIE = "capgate-language"
+_YEAR_S = 365 * 86_400
+_FOREVER = {"cache-control": f"public, max-age={_YEAR_S}, immutable"}  # the version stands in the address
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class PageApp:
+    """The page, as an ASGI application."""
+
+    def __init__(self, plan: PagePlan, feed: BoardFeed) -> None:
+        self._plan = plan
+        self._feed = feed
+        self._files = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
+        routes = [
+            Route("/", self._start),
+            Route("/chairs", self._for_lookers(self._chairs)),
+            Route("/events", self._for_lookers(self._events)),
+            Route("/static/{version}/{name:path}", self._static),
+            Route("/texts/{version}/{language}.json", self._texts),
+            Route("/language/{language}", self._choose_language),
+        ]
+        self.application: Application = Guard(Starlette(routes=routes), plan)
+
+    def _for_lookers(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint, for those alone who may look."""
+
+        async def answer(request: Request) -> Response:
+            if request.client is None or not self._plan.may_look(request.client.host):
+                return PlainTextResponse("sign in first\n", 401)
+            return await endpoint(request)
+
+        return answer
+
+    def _language(self, request: Request) -> Language:
+        chosen = request.cookies.get(LANGUAGE_COOKIE)
+        return language_of(chosen, request.headers.get("accept-language", ""), self._plan.language)
+
+    async def _start(self, request: Request) -> Response:
+        return RedirectResponse("/chairs", 303)
+
+    async def _chairs(self, request: Request) -> Response:
+        return page("chairs.html", self._language(request), screen="chairs")
+
+    async def _events(self, request: Request) -> Response:
+        if self._feed.full:
+            return PlainTextResponse("too many screens\n", 503)
+        return StreamingResponse(self._feed.events(), media_type="text/event-stream")
+
+    async def _static(self, request: Request) -> Response:
+        path = self._files.get(request.path_params["name"])
+        if path is None or request.path_params["version"] != assets():
+            return PlainTextResponse("no such file\n", 404)
+        return Response(path.read_bytes(), media_type=guess_type(path.name)[0], headers=_FOREVER)
+
+    async def _texts(self, request: Request) -> Response:
+        texts = texts_of(language_of(request.path_params["language"], "", self._plan.language))
+        return Response(msgspec.json.encode(texts), media_type="application/json", headers=_FOREVER)
+
+    async def _choose_language(self, request: Request) -> Response:
+        chosen = language_of(request.path_params["language"], "", self._plan.language)
+        answer = RedirectResponse("/chairs", 303)
+        answer.set_cookie(LANGUAGE_COOKIE, chosen, max_age=_YEAR_S, httponly=True, samesite="strict")
+        return answer

@@ -1,0 +1,40 @@
+"""Serves the suite's page beside the polling: bounded, and never in its way."""
+
+import logging
+import ssl
+
+from gateway.config.web import PageFiles, PagePlan
+from gateway.runtime.http import HttpLimits, HttpServer
+from gateway.web.app import PageApp
+from gateway.web.feed import AskBoard, BoardFeed
+
+_log = logging.getLogger("capgate.web")
+
+LIMITS = HttpLimits(connections=96, head_bytes=16 * 1024, timeout_s=lambda: 10.0)
+
+
+async def serve_page(plan: PagePlan, board: AskBoard) -> None:
+    """Serve the page until cancelled. Raises LedgerError where recording is no longer possible.
+
+    If its address cannot be bound the gateway runs without the page.
+    """
+    if plan.listen is None:
+        return
+    feed = BoardFeed(board)
+    server = HttpServer(PageApp(plan, feed).application, plan.listen, LIMITS, plan.tls and _context(plan.tls))
+    try:
+        await server.__aenter__()
+    except OSError as error:
+        _log.error("no page", extra={"listen": plan.listen, "reason": str(error)})
+        return
+    try:
+        await feed.run()
+    finally:
+        await server.__aexit__(None, None, None)
+
+
+def _context(files: PageFiles) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(files.cert, files.key)
+    return context

@@ -1,0 +1,93 @@
+// Keeps the page live: one stream of events, opened anew by itself, and a plain word when it is lost.
+
+import { clockOf, known, nowMs, setClock, timeOf } from "./clock.js";
+import { t } from "./texts.js";
+
+const SILENT_MS = 12000; // the gateway sends something every few seconds
+const chairs = new Map(); // name -> its latest view
+const trends = new Map();
+const listeners = [];
+let source = null;
+let heardAt = performance.now();
+let lostAtMs = NaN;
+let todo = 0;
+
+/** Call `listener(chairs, trends, changedNames)` at each change; all names after a new connection. */
+export function onBoard(listener) {
+  listeners.push(listener);
+}
+
+/** Call `listener` each second, for what counts up or down. */
+export function onSecond(listener) {
+  setInterval(() => known() && !document.body.classList.contains("lost") && listener(nowMs()), 1000);
+}
+
+export function start() {
+  connect();
+  setInterval(watch, 1000);
+}
+
+function connect() {
+  source?.close();
+  source = new EventSource("/events");
+  source.onmessage = (event) => take(JSON.parse(event.data));
+  source.onerror = () => source.readyState === EventSource.CLOSED && setTimeout(connect, 2000);
+}
+
+function take(message) {
+  heardAt = performance.now();
+  if (message.trends) {
+    takeAll(message);
+  } else {
+    setClock(message.tick.now);
+    todo = message.tick.todo;
+    for (const chair of message.chairs) chairs.set(chair.chair, chair);
+    tell(message.chairs.map((chair) => chair.chair));
+  }
+  show();
+}
+
+function takeAll(board) {
+  setClock(board.now, { speed: board.speed, zone: board.time_zone });
+  document.getElementById("test").hidden = board.mode !== "test";
+  todo = board.todo;
+  chairs.clear();
+  trends.clear();
+  for (const chair of board.chairs) chairs.set(chair.chair, chair);
+  for (const [name, points] of Object.entries(board.trends)) trends.set(name, points);
+  tell([...chairs.keys()]);
+}
+
+function tell(names) {
+  for (const listener of listeners) listener(chairs, trends, names);
+}
+
+function watch() {
+  if (performance.now() - heardAt > SILENT_MS && !document.body.classList.contains("lost")) {
+    lostAtMs = nowMs() - (performance.now() - heardAt);
+    document.body.classList.add("lost");
+    connect();
+  } else if (source.readyState === EventSource.CLOSED) {
+    connect();
+  }
+  if (known()) document.getElementById("now").textContent = clockOf(nowMs());
+  if (document.body.classList.contains("lost")) say();
+}
+
+function show() {
+  document.body.classList.remove("lost");
+  lostAtMs = NaN;
+  for (const each of document.querySelectorAll(".todo-count")) {
+    each.textContent = todo;
+    each.hidden = todo === 0;
+  }
+  say();
+}
+
+function say() {
+  const lost = document.body.classList.contains("lost");
+  const since = Number.isNaN(lostAtMs) ? "–" : timeOf(lostAtMs);
+  const text = lost ? t("live.lost", { since }) : t("live.on");
+  const place = document.getElementById("live");
+  if (place.textContent !== text) place.textContent = text;
+}

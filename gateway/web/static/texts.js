@@ -1,0 +1,16 @@
+// The page's texts in its language, as the catalogue on the gateway has them.
+
+const root = document.documentElement;
+const answer = await fetch(`/texts/${root.dataset.assets}/${root.lang}.json`);
+const texts = await answer.json();
+
+/** The text of a key, with {words in braces} replaced; the key itself where there is none. */
+export function t(key, words = {}) {
+  const text = texts[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in words ? String(words[name]) : whole));
+}
+
+/** The text of a code such as `cap-removed` or `no_order`, of a kind. */
+export function word(kind, code) {
+  return t(`${kind}.${code.replaceAll("_", "-")}`);
+}

@@ -1,0 +1,84 @@
+"""A suite with its page: the real pipeline, control service and web server; only the clock and the bytes are fakes."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from drivers.reading import CapReading, FaultKind, Measurement, ReadFault, Reading, RunState
+from gateway.config.web import PagePlan
+from gateway.control.board import BoardAnswer
+from gateway.control.requests import Board
+from gateway.control.service import ControlService
+from gateway.telemetry.latest import LatestReadings
+from gateway.web.server import serve_page
+from tests.broker.harness import free_port
+from tests.support.pipeline import Suite, running
+
+PLAN = PagePlan(("127.0.0.1", 0), screens=(ip_network("127.0.0.0/8"),))
+
+
+class Site:
+    """The suite, its control service, and the page, which may go and come back."""
+
+    def __init__(self, suite: Suite, plan: PagePlan) -> None:
+        self.suite = suite
+        self.latest = LatestReadings(suite.config.units)
+        self.control = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline, latest=self.latest)
+        self.plan = plan
+        self.answering = asyncio.Event()  # cleared: the gateway is there and says nothing
+        self.answering.set()
+        self._page: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        host, port = cast("tuple[str, int]", self.plan.listen)
+        return f"http://{host}:{port}"
+
+    async def serve(self) -> None:
+        """Start the page, at the address that it had before."""
+        self._page = asyncio.create_task(serve_page(self.plan, self._board))
+
+    async def stop(self) -> None:
+        """End the page and every connection to it."""
+        if self._page is not None:
+            self._page.cancel()
+            await asyncio.wait([self._page])
+
+    async def _board(self, request: Board) -> BoardAnswer:
+        await self.answering.wait()
+        return await self.control.board(request)
+
+    def read(self, cap_c: float | None = 3.0, alarms: tuple[str, ...] = ()) -> None:
+        """The unit's state as the screens see it, read at this instant."""
+        shown = {} if cap_c is None else {"cap_front": Measurement(cap_c, "Cel")}
+        shown["coolant_supply"] = Measurement(-4.0, "Cel")
+        cap = CapReading(1, self.suite.state, self.suite.connected, None, shown)
+        idle = CapReading(2, RunState.STOPPED, False, False, {})
+        self.latest.take(Reading("cap-01", self.suite.clock.now(), (cap, idle), {}, alarms))
+
+    def miss(self) -> None:
+        """A poll without an answer, as the screens see it."""
+        self.latest.take(ReadFault("cap-01", self.suite.clock.now(), FaultKind.TIMEOUT, ""))
+
+    async def poll(self, minutes: float) -> None:
+        """The unit is read for so long; the screens see the last of it."""
+        await self.suite.poll(minutes)
+        self.read()
+
+
+@asynccontextmanager
+async def page_of(folder: Path, **plan: object) -> AsyncGenerator[Site]:
+    """The page of a suite in `folder`, at rest."""
+    async with running(folder) as suite:
+        site = Site(suite, msgspec.structs.replace(PLAN, listen=("127.0.0.1", free_port()), **plan))
+        await site.poll(2)
+        await site.serve()
+        try:
+            yield site
+        finally:
+            await site.stop()
