@@ -10,7 +10,7 @@ running cap running and a stopped cap stopped, and the same holds for pause and 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import accumulate, groupby, islice
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ from gateway.session.facts import (
     UnitOnline,
 )
 from gateway.session.policy import OfflineUnproven, Policy, StopConflict
-from gateway.session.spans import FOREVER, US_PER_S, Span, subtract, union
+from gateway.session.spans import FOREVER, US_PER_S, Span, overlapping, subtract, union
 
 EHR = "adt"  # the source of a departure that the EHR reported
 BOUND = "bound"  # the reason of a start that a binding to a running cap implies
@@ -125,7 +125,8 @@ def cooling(facts: Iterable[AnyFact], policy: Policy) -> Cooling:
             (gone := _first_after(departures, run.start_us)) is not None and gone.at_us < run.end_us for run in runs
         )
         runs = _cut_at_departure(runs, departures)
-        caps.append(_cap_time(cap, runs, pauses, ordered, policy))
+        bound_us = {fact.at_us for fact in cap_facts if isinstance(fact, CoolingStarted) and fact.reason == BOUND}
+        caps.append(_cap_time(cap, runs, pauses, ordered, bound_us, policy))
     return Cooling(tuple(caps), tuple(machine_runs), left_while_cooling, removed_while_running)
 
 
@@ -241,7 +242,12 @@ def _at_us(fact: AnyFact) -> int:
 
 
 def _cap_time(
-    cap: CapRef, runs: Sequence[Run], pauses: Sequence[Pause], facts: Sequence[AnyFact], policy: Policy
+    cap: CapRef,
+    runs: Sequence[Run],
+    pauses: Sequence[Pause],
+    facts: Sequence[AnyFact],
+    bound_us: Container[int],
+    policy: Policy,
 ) -> CapTime:
     bridged = policy.offline_unproven is OfflineUnproven.BRIDGE
     silences, lost_us = _silences(cap.device, facts)
@@ -253,6 +259,7 @@ def _cap_time(
     by_choice = [pause for pause in kept if not pause.fault]
     faults = union([*_faults(cap.device, facts), *(_span(pause) for pause in kept if pause.fault)])
     unknown = union([*(() if bridged else unproven), *losses, (lost_us, FOREVER)])
+    runs = [_begun_in_sight(run, unknown) if run.start_us in bound_us else run for run in runs]
     running = union((run.start_us, run.end_us) for run in runs)
     return CapTime(
         cap=cap,
@@ -266,6 +273,12 @@ def _cap_time(
         running_spans=running,
         net_spans=subtract(running, [*(_span(pause) for pause in by_choice), *faults, *unknown]),
     )
+
+
+def _begun_in_sight(run: Run, unknown: tuple[Span, ...]) -> Run:
+    """A run that a binding began: P11 asks for cooling that was seen, and out of sight it was the patient's before."""
+    back_us = next((end_us for _, end_us in overlapping(unknown, run.start_us, run.start_us + 1)), run.start_us)
+    return msgspec.structs.replace(run, start_us=back_us) if back_us < run.end_us else run
 
 
 def _span(pause: Pause) -> Span:

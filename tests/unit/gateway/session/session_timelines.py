@@ -25,6 +25,7 @@ from gateway.session.facts import (
     InfusionEndVoided,
     InfusionRestarted,
     InfusionStarted,
+    PatientBound,
     PatientLeft,
     UnitFaulted,
     UnitOffline,
@@ -69,6 +70,10 @@ def start(t: str, cap: CapRef = A1, patient: str = "P1", rx: str | None = None) 
 
 def stop(t: str, cap: CapRef = A1, patient: str = "P1", rx: str | None = None) -> AnyFact:
     return CoolingStopped(**times(t, rx), cap=cap, patient=patient)
+
+
+def bound(t: str, cap: CapRef = A1, patient: str = "P1", rx: str | None = None) -> AnyFact:
+    return PatientBound(**times(t, rx), cap=cap, patient=patient)
 
 
 def pause(t: str, cap: CapRef = A1, reason: str = "disconnected", rx: str | None = None) -> AnyFact:

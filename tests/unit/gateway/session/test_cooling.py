@@ -8,6 +8,7 @@ from tests.unit.gateway.session.session_timelines import (
     A2,
     B1,
     agent,
+    bound,
     charted_stop,
     cleared,
     day,
@@ -190,6 +191,24 @@ class TestGrossWithinTolerance:
     def test_a_longer_pause_is_left_out_whole(self) -> None:
         facts = day(pause("11:05"), resume("11:15:01"))
         _check(facts, "11:26:01 11:56:01 12:26:01", "pause_exceeded_tolerance", pause_counting="gross_within_tolerance")
+
+
+@pytest.mark.parametrize(
+    ("back", "instants", "flags"),
+    [
+        pytest.param("10:40", "11:16 11:46 12:16", "", id="back before the infusion's end"),
+        pytest.param("11:05", "", "cooling_not_running_at_infusion_end", id="back after it"),
+    ],
+)
+def test_a_binding_out_of_sight_begins_cooling_that_is_seen_when_the_unit_is_back(
+    back: str, instants: str, flags: str
+) -> None:
+    """Before the silence the cap cooled the patient before; when this one's cooling began, nobody saw."""
+    before = [start("08:00", patient="P0"), offline("08:30")]
+    after = [bound("09:00"), *agent("A", "09:30", "11:00"), online(back), stop("12:30", patient="")]
+    found = follow([*before, *after])
+    assert found.instants == instants
+    assert [each for each in found.flags.split() if each.startswith("cooling")] == flags.split()
 
 
 def test_the_tolerance_is_policy() -> None:
