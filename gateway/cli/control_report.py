@@ -1,14 +1,18 @@
 """Renders control answers as text."""
 
 from collections.abc import Iterable, Iterator
+from datetime import UTC, tzinfo
 from typing import assert_never
+from zoneinfo import ZoneInfo
 
+from gateway.cli.fact_fields import fact_fields
 from gateway.control.answers import (
     ActAnswer,
     ChargeView,
     CorrectionView,
     DoneAnswer,
     FeedAnswer,
+    LocalAnswer,
     NewChargeView,
     RefusalAnswer,
     SessionAnswer,
@@ -21,16 +25,18 @@ from gateway.control.answers import (
 )
 from gateway.ledger.deliveries import Proof
 from gateway.runtime.logs import escaped
+from gateway.session.local_time import localized
 
 ShownAnswer = SessionsAnswer | SessionAnswer | WorklistAnswer | WhyAnswer | FeedAnswer | DoneAnswer | ActAnswer
 
 
 def answer_text(answer: ShownAnswer | RefusalAnswer) -> str:
-    """The answer as lines of text, without control characters."""
-    return "\n".join(map(escaped, _lines(answer)))
+    """The answer as lines of text, in local time, without control characters."""
+    zone = ZoneInfo(answer.time_zone) if isinstance(answer, LocalAnswer) else UTC
+    return "\n".join(map(escaped, _lines(answer, zone)))
 
 
-def _lines(answer: ShownAnswer | RefusalAnswer) -> Iterator[str]:
+def _lines(answer: ShownAnswer | RefusalAnswer, zone: tzinfo) -> Iterator[str]:
     match answer:
         case RefusalAnswer():
             yield f"refused: {answer.error}"
@@ -38,31 +44,31 @@ def _lines(answer: ShownAnswer | RefusalAnswer) -> Iterator[str]:
         case DoneAnswer():
             yield answer.done
         case WorklistAnswer() | WhyAnswer() | FeedAnswer() | SessionsAnswer():
-            yield from _listing(answer)
+            yield from _listing(answer, zone)
         case SessionAnswer():
             yield from _summary(answer.session)
-            yield from _details(answer.session)
+            yield from _details(answer.session, zone)
         case ActAnswer():
             yield f"recorded: {', '.join(answer.recorded)}"
             for changed in answer.changed:
-                yield from _changes(changed)
+                yield from _changes(changed, zone)
             if not answer.changed:
                 yield "counts and states stay as they are"
         case _:
             assert_never(answer)
 
 
-def _listing(answer: WorklistAnswer | WhyAnswer | FeedAnswer | SessionsAnswer) -> Iterator[str]:
+def _listing(answer: WorklistAnswer | WhyAnswer | FeedAnswer | SessionsAnswer, zone: tzinfo) -> Iterator[str]:
     match answer:
         case WorklistAnswer():
-            yield from map(_work, answer.work)
+            yield from (_work(work, zone) for work in answer.work)
             if not answer.work:
                 yield "nothing to look at"
         case WhyAnswer():
             for why in answer.sessions:
                 yield from (f"{why.token}  {why.state}", *(f"  {sentence}" for sentence in why.sentences))
         case FeedAnswer():
-            yield from _feed(answer)
+            yield from _feed(answer, zone)
         case SessionsAnswer():
             for session in answer.sessions:
                 yield from _summary(session)
@@ -70,18 +76,19 @@ def _listing(answer: WorklistAnswer | WhyAnswer | FeedAnswer | SessionsAnswer) -
                 yield "no session"
 
 
-def _feed(answer: FeedAnswer) -> Iterator[str]:
+def _feed(answer: FeedAnswer, zone: tzinfo) -> Iterator[str]:
     for row in answer.feed:
         result = f"{row.result} ({row.code})" if row.code else row.result
         late = f", {row.late_today} late" if row.late_today else ""
         yield f"{row.sender}  {row.type}  {result}: {row.today} today{late}, {row.since_start} since the start"
-        yield f"  last {row.last_at} {row.last_id}".rstrip()
-    yield f"the gateway started {answer.since}" if answer.feed else f"no message since the start, {answer.since}"
+        yield f"  last {localized(row.last_at, zone)} {row.last_id}".rstrip()
+    since = localized(answer.since, zone)
+    yield f"the gateway started {since}" if answer.feed else f"no message since the start, {since}"
 
 
-def _work(work: WorkView) -> str:
+def _work(work: WorkView, zone: tzinfo) -> str:
     about = [work.cap, work.order and f"order {work.order}", *work.sessions, work.message and f"by {work.message}"]
-    return f"{work.item}  {work.since}  {work.what}: {', '.join(filter(None, about))}"
+    return f"{work.item}  {localized(work.since, zone)}  {work.what}: {', '.join(filter(None, about))}"
 
 
 def _summary(session: SessionView) -> Iterator[str]:
@@ -114,35 +121,33 @@ def _corrections(corrections: Iterable[CorrectionView]) -> Iterator[str]:
         yield f"  in question: {item.charge}, {item.charged} charged, {item.counted} counted ({item.reason}), {verdict}"
 
 
-def _details(session: SessionView) -> Iterator[str]:
+def _details(session: SessionView, zone: tzinfo) -> Iterator[str]:
     patient, end = session.patient, session.infusion_end
     if patient:
         yield f"  patient: visit {patient.visit}, mrn {patient.mrn or '-'}, account {patient.account or '-'}"
-    yield f"  cooling: {session.started_at} to {session.stopped_at or 'now'}"
+    stopped = "now" if session.stopped_at is None else localized(session.stopped_at, zone)
+    yield f"  cooling: {localized(session.started_at, zone)} to {stopped}"
     if end:
-        yield f"  infusion end: {end.at}, order {end.order}, by {end.source}"
+        yield f"  infusion end: {localized(end.at, zone)}, order {end.order}, by {end.source}"
     yield f"  counted: {session.net_s / 60:.1f} min"
     for interval in session.intervals or ():
-        yield f"    {interval.from_} to {interval.to} on {interval.cap}"
+        yield f"    {localized(interval.from_, zone)} to {localized(interval.to, zone)} on {interval.cap}"
     for increment in session.increments:
-        yield f"  {increment.increment} attained at {increment.attained_at}"
+        yield f"  {increment.increment} attained at {localized(increment.attained_at, zone)}"
     if session.person:
         yield f"  finalised by {session.person}"
     for fact in session.facts or ():
-        shown = ", ".join(
-            f"{name} {value}"
-            for name, value in fact.items()
-            if name not in ("fact", "at", "at_us", "known_at_us", "policy") and not isinstance(value, dict)
-        )
-        yield f"  {fact['at']} {fact['fact']}" + (f": {shown}" if shown else "")
+        shown = ", ".join(f"{name} {value}" for name, value in fact_fields(fact, zone) if not isinstance(value, dict))
+        yield f"  {localized(str(fact['at']), zone)} {fact['fact']}" + (f": {shown}" if shown else "")
 
 
-def _changes(changed: SessionChangeView) -> Iterator[str]:
+def _changes(changed: SessionChangeView, zone: tzinfo) -> Iterator[str]:
     happened = ", ".join(changed.happened) or "no change but in its increments"
     yield f"{changed.session}: {happened}; phase {changed.phase}, {changed.state}"
     for change in changed.increments:
-        instant = f"attained at {change.attained_at}" if change.attained_at else "taken back"
-        yield f"  {change.op} {change.increment}, {instant}" + (f", before: {change.was}" if change.was else "")
+        instant = f"attained at {localized(change.attained_at, zone)}" if change.attained_at else "taken back"
+        before = f", before: {localized(change.was, zone)}" if change.was else ""
+        yield f"  {change.op} {change.increment}, {instant}{before}"
     if changed.held:
         yield f"  held: {', '.join(changed.held)}"
     yield from map(_new_charge, changed.charges)

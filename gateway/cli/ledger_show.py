@@ -1,6 +1,7 @@
 """`capgate ledger show`: the entries of one session."""
 
 from collections.abc import Iterator, Mapping
+from datetime import tzinfo
 from pathlib import Path
 
 import click
@@ -8,7 +9,10 @@ import msgspec
 
 from gateway.audit.export import gather, session_content
 from gateway.audit.stream import open_snapshot
+from gateway.cli.fact_fields import fact_fields
 from gateway.cli.ledger_options import IDENTIFY, JSON, LEDGER, refusing
+from gateway.runtime.logs import escaped
+from gateway.session.local_time import localized
 
 
 class _Shown(msgspec.Struct):
@@ -42,29 +46,41 @@ class _Shown(msgspec.Struct):
 @IDENTIFY
 @JSON
 def show(ledger: Path, session: str, identify: bool, as_json: bool) -> None:
-    """Show SESSION as it was recorded: facts, increments, charges, each with the number of its entry."""
+    """Show SESSION as it was recorded: facts, increments, charges, each with the number of its entry.
+
+    Times are local, by the policy's time zone; UTC in JSON.
+    """
     with refusing(), open_snapshot(ledger) as connection:
-        content = session_content(gather(connection, session, identify=identify))
-    encoded = msgspec.json.encode(content)
-    click.echo(encoded.decode() if as_json else "\n".join(_lines(msgspec.json.decode(encoded, type=_Shown))))
+        bundle = gather(connection, session, identify=identify)
+    encoded = msgspec.json.encode(session_content(bundle))
+    if as_json:
+        click.echo(encoded.decode())
+    else:
+        shown = msgspec.json.decode(encoded, type=_Shown)
+        click.echo("\n".join(map(escaped, _lines(shown, bundle.recorded.policy.zone))))
 
 
-def _lines(shown: _Shown) -> Iterator[str]:
+def _lines(shown: _Shown, zone: tzinfo) -> Iterator[str]:
     yield f"session {shown.session} of {shown.gateway}, epoch {shown.epoch}"
-    yield f"opened {shown.opened_at} under {shown.policy['name']} revision {shown.policy['revision']}"
+    yield f"opened {localized(shown.opened_at, zone)} under {shown.policy['name']} revision {shown.policy['revision']}"
     yield f"subject {shown.subject or 'unknown'}{_pairs(shown.patient or {})}"
     yield f"phase {shown.phase or 'not told'}, flags {', '.join(shown.flags) or 'none'}"
     yield f"net {shown.net_s:g} s after the infusion, {shown.chart_minutes} min by HH:MM"
     yield f"increments {' '.join(shown.increments_standing) or 'none'}, units charged {shown.units_charged}"
     for row in [each for each in shown.facts if each["fact"] not in ("observed_until", "units_observed")]:
-        detail = {key: value for key, value in _mapping(row["detail"]).items() if key != "policy"}
-        yield f"  {row['seq']:>7}  {row['at']}  {row['fact']}{_pairs(detail)}"
+        detail = dict(fact_fields(_mapping(row["detail"]), zone))
+        yield f"  {row['seq']:>7}  {_at(row, 'at', zone)}  {row['fact']}{_pairs(detail)}"
     for row in shown.increments:
-        was = f" was {row['was']}" if row["was"] else ""
-        yield f"  {row['seq']:>7}  {row['recorded_at']}  {row['op']} {row['key']} attained {row['attained_at']}{was}"
+        was = f" was {_at(row, 'was', zone)}" if row["was"] else ""
+        attained = f"attained {_at(row, 'attained_at', zone)}{was}"
+        yield f"  {row['seq']:>7}  {_at(row, 'recorded_at', zone)}  {row['op']} {row['key']} {attained}"
     for row in shown.charges:
         what = f"credit of {row['reverses']}" if row["reverses"] else "charge"
-        yield f"  {row['seq']:>7}  {row['recorded_at']}  {what} {row['key']} quantity {row['quantity']}"
+        yield f"  {row['seq']:>7}  {_at(row, 'recorded_at', zone)}  {what} {row['key']} quantity {row['quantity']}"
+
+
+def _at(row: Mapping[str, object], name: str, zone: tzinfo) -> str:
+    return localized(str(row[name]), zone)
 
 
 def _mapping(value: object) -> Mapping[str, object]:

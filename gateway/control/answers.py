@@ -31,6 +31,12 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool = True
 
 
+class LocalAnswer(Answer, frozen=True, kw_only=True):
+    """An answer with instants, and the zone in whose local time people read them."""
+
+    time_zone: str = "UTC"
+
+
 class RefusalAnswer(Answer, frozen=True, kw_only=True):
     """The request was refused and changed nothing; `accepted` says what would be accepted."""
 
@@ -233,13 +239,13 @@ class SessionsAnswer(Answer, frozen=True, kw_only=True):
     sessions: tuple[SessionView, ...]
 
 
-class SessionAnswer(Answer, frozen=True, kw_only=True):
+class SessionAnswer(LocalAnswer, frozen=True, kw_only=True):
     """To `session`."""
 
     session: SessionView
 
 
-class WorklistAnswer(Answer, frozen=True, kw_only=True):
+class WorklistAnswer(LocalAnswer, frozen=True, kw_only=True):
     """To `worklist`."""
 
     work: tuple[WorkView, ...]
@@ -251,7 +257,7 @@ class WhyAnswer(Answer, frozen=True, kw_only=True):
     sessions: tuple[WhyView, ...]
 
 
-class FeedAnswer(Answer, frozen=True, kw_only=True):
+class FeedAnswer(LocalAnswer, frozen=True, kw_only=True):
     """To `feed`: the messages that were answered alike, by sender and type."""
 
     since: str  # when the gateway started, and with it the counts
@@ -270,7 +276,7 @@ class TrialAnswer(Answer, frozen=True, kw_only=True):
     tried: TrialResult
 
 
-class ActAnswer(Answer, frozen=True, kw_only=True):
+class ActAnswer(LocalAnswer, frozen=True, kw_only=True):
     """To `tell`: the kinds of the facts that were recorded, and what they changed."""
 
     recorded: tuple[str, ...]

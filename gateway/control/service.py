@@ -143,10 +143,11 @@ class ControlService:
                 return await self._sessions(request)
             case OneSession():
                 session = await self._view(request.token, identify=request.identify, detailed=True)
-                return SessionAnswer(session=session)
+                return SessionAnswer(time_zone=self._time_zone, session=session)
             case Worklist():
                 records = self._records.values()
-                return WorklistAnswer(work=tuple(work_view(item, records) for item in self._pipeline.state.work))
+                work = tuple(work_view(item, records) for item in self._pipeline.state.work)
+                return WorklistAnswer(time_zone=self._time_zone, work=work)
             case WhyRequest():
                 return await self._why(request)
             case FeedRequest():
@@ -159,6 +160,11 @@ class ControlService:
                 return await self._send_test(request)
             case _:
                 return await self._act(request, uid)
+
+    @property
+    def _time_zone(self) -> str:
+        """The name of the zone in whose time people read."""
+        return (self._config.time_zone or self._config.policy.zone).key
 
     @property
     def _records(self) -> Mapping[str, SessionRecord]:
@@ -207,7 +213,7 @@ class ControlService:
     def _feed(self) -> FeedAnswer:
         feed = self._pipeline.feed
         rows = tuple(feed_view(row) for row in feed.rows(self._clock.now().utc_us))
-        return FeedAnswer(since=rfc3339(feed.since_us), feed=rows)
+        return FeedAnswer(time_zone=self._time_zone, since=rfc3339(feed.since_us), feed=rows)
 
     async def _sessions(self, request: Sessions) -> SessionsAnswer:
         views: list[SessionView] = []
@@ -271,6 +277,7 @@ class ControlService:
         token = "" if named is None else named.token
         _log.info("a person told", extra={"act": act.act, "session": token, "uid": uid})
         return ActAnswer(
+            time_zone=self._time_zone,
             recorded=tuple(map(fact_kind, facts)),
             changed=tuple(map(session_change_view, outcomes)),
         )

@@ -29,3 +29,8 @@ def length_text(length_us: int) -> str:
     """In whole minutes and seconds, what is left over dropped."""
     minutes, seconds = divmod(length_us // US_PER_S, 60)
     return f"{minutes} min" if not seconds else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def localized(text: str, zone: tzinfo, timespec: str = "seconds") -> str:
+    """RFC 3339 text as `instant_text`, or to the `timespec` that datetime.isoformat knows."""
+    return datetime.fromisoformat(text).astimezone(zone).isoformat(timespec=timespec)

@@ -81,6 +81,11 @@ class Rows:
             if each == kind:
                 yield seq, recorded_us, json.loads(body)
 
+    @property
+    def opened_us(self) -> int:
+        """When the session opened."""
+        return next(body["at_us"] for _, _, body in self.bodies("fact") if body["fact"] == "session_opened")
+
     def standing(self) -> list[dict[str, Any]]:
         """The messages of the increments that no later one retracts, by number."""
         last: dict[int, dict[str, Any]] = {}
@@ -356,3 +361,18 @@ def test_what_cannot_be_done_is_refused(ledger: Path, tmp_path: Path) -> None:
 
 def test_a_credit_is_found_with_the_charge_that_it_reverses(ledger: Path) -> None:
     assert re.search(rf"credit of {CHARGE}\s+{CREDIT}", text_of(ledger))
+
+
+def test_ledger_show_has_the_policy_s_local_time_and_utc_in_json(ledger: Path) -> None:
+    shown = CliRunner().invoke(main, ["ledger", "show", str(ledger), TOKEN]).stdout
+    assert f"opened {local(Rows(ledger).opened_us)} under midpoint revision 3" in shown
+    assert "new_end=2026-03-10T08:38:00-04:00" in shown
+    assert re.findall(r"\S+Z\b", shown) == []
+    content = CliRunner().invoke(main, ["ledger", "show", str(ledger), TOKEN, "--json"]).stdout
+    assert json.loads(content)["opened_at"].endswith("Z")
+    assert "-04:00" not in content
+
+
+def test_ledger_show_leaves_hostile_words_words(hostile: Path) -> None:
+    shown = CliRunner().invoke(main, ["ledger", "show", str(hostile), TOKEN]).stdout
+    assert [character for character in shown if not character.isprintable() and character != "\n"] == []
