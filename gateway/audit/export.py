@@ -4,10 +4,9 @@ The bundle's README.txt says what it proves. Bodies that name the patient are wi
 has them by their digest.
 """
 
-import csv
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from importlib.resources import files
 from itertools import takewhile
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway.audit.session_tables import write_tables
 from gateway.audit.sessions import RecordedSession, origin_of, session
 from gateway.audit.stream import RawEntry, facts_recorded_at, numbered, of_session, stream
 from gateway.ledger import index, policies, reads
@@ -31,7 +31,6 @@ from gateway.session.marks import observed_units
 
 _STATIC = ("README.txt", "verify_bundle.py")
 _DAY_US = 86_400_000_000
-Rows = Sequence[Mapping[str, object]]
 Form = Literal["json", "csv"]
 
 
@@ -95,14 +94,14 @@ def write_bundle(connection: sqlite3.Connection, bundle: Bundle, directory: Path
         if form == "json":
             (directory / "session.json").write_bytes(msgspec.json.format(msgspec.json.encode(content)) + b"\n")
         else:
-            _write_tables(directory, content)
+            write_tables(directory, content, bundle.recorded.policy.zone)
     except FileExistsError:
         raise TargetExists(f"{directory} is there already") from None
     except OSError as error:
         raise LedgerUnavailable(f"{directory}: {error.strerror}") from error
 
 
-def session_content(bundle: Bundle) -> dict[str, Rows | object]:
+def session_content(bundle: Bundle) -> dict[str, object]:
     """The content of session.json: facts in the order of recording, the log of increments, charges."""
     recorded, token = bundle.recorded, bundle.recorded.token
     own = bundle.own
@@ -112,7 +111,12 @@ def session_content(bundle: Bundle) -> dict[str, Rows | object]:
         "gateway": bundle.gateway,
         "epoch": bundle.epoch,
         "opened_at": rfc3339(recorded.counted.opened.at_us),
-        "policy": {"name": recorded.policy.name, "revision": recorded.policy.revision},
+        "policy": {
+            "name": recorded.policy.name,
+            "revision": recorded.policy.revision,
+            "effective": recorded.policy.effective.isoformat(),
+            "approved_by": recorded.policy.approved_by,
+        },
         "subject": recorded.counted.session.patient or None,
         "patient": None if bundle.identity is None else _identifiers(bundle.identity),
         "phase": None if recorded.published is None else recorded.published.phase,
@@ -244,36 +248,3 @@ def _identifiers(identity: Identity) -> dict[str, str]:
 def _write_lines(path: Path, objects: Iterable[object]) -> None:
     with path.open("wb") as file:
         file.writelines(msgspec.json.encode(each) + b"\n" for each in objects)
-
-
-def _write_tables(directory: Path, content: Mapping[str, object]) -> None:
-    """CSV tables of facts, increments with their intervals, charges and receipts; nested values become JSON."""
-    tables = {
-        name: msgspec.convert(content[name], list[dict[str, object]])
-        for name in ("facts", "increments", "charges", "deliveries")
-    }
-    tables["intervals"] = [
-        {"key": row["key"], "op": row["op"], **interval}
-        for row in tables["increments"]
-        for interval in msgspec.convert(row["data"], _Intervals).intervals
-    ]
-    columns = {
-        "facts": ("seq", "fact", "at", "known_at", "detail"),
-        "increments": ("seq", "recorded_at", "op", "key", "attained_at", "was"),
-        "intervals": ("key", "op", "start", "end", "unit", "cap"),
-        "charges": ("seq", "recorded_at", "key", "reverses", "quantity", "increments", "service_date", "net_s"),
-        "deliveries": ("seq", "recorded_at", "key", "what", "code", "person", "reason"),
-    }
-    for name, names in columns.items():
-        with (directory / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(names)
-            writer.writerows([_cell(row[column]) for column in names] for row in tables[name])
-
-
-class _Intervals(msgspec.Struct):
-    intervals: list[dict[str, object]] = []
-
-
-def _cell(value: object) -> object:
-    return msgspec.json.encode(value).decode() if isinstance(value, dict | list | tuple) else value

@@ -1,6 +1,5 @@
 """`capgate ledger list`: the sessions of some days or of a visit, one row each."""
 
-import csv
 import sys
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -12,10 +11,10 @@ import msgspec
 from gateway.audit.listing import ListedSession, listed, sessions_of_visit
 from gateway.audit.sessions import sessions_of_days
 from gateway.audit.stream import open_snapshot
+from gateway.audit.tables import write_table
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
 
 _DAY = click.DateTime(["%Y-%m-%d"])
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
 
 
 @click.command(
@@ -53,20 +52,16 @@ def list_(
     if as_json:
         click.echo(msgspec.json.encode({"sessions": rows}))
     elif as_csv:
-        write_table(rows)
+        write_list(rows)
     else:
         for row in rows:
             click.echo(_line(row))
     sys.exit(0 if rows else 1)
 
 
-def write_table(rows: Iterable[ListedSession]) -> None:
-    """The rows as CSV with a heading; a text that a spreadsheet would compute gets an apostrophe before it."""
-    writer = csv.writer(sys.stdout)
-    writer.writerow(ListedSession.__struct_fields__)
-    for row in rows:
-        fields = [str(field) for field in msgspec.structs.astuple(row)]
-        writer.writerow([f"'{field}" if field.startswith(_FORMULA) else field for field in fields])
+def write_list(rows: Iterable[ListedSession]) -> None:
+    """The rows as CSV."""
+    write_table(sys.stdout, ListedSession.__struct_fields__, map(msgspec.structs.astuple, rows))
 
 
 def _line(row: ListedSession) -> str:

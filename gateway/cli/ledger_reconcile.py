@@ -13,7 +13,7 @@ from gateway.audit.reconcile import Reconciled, SessionPlace
 from gateway.audit.reconcile import reconcile as reconcile_sessions
 from gateway.audit.sessions import sessions_of_days, unopened
 from gateway.audit.stream import open_snapshot
-from gateway.cli.ledger_list import write_table
+from gateway.cli.ledger_list import write_list
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
 from gateway.ledger.deliveries import Proof, proofs_of
 
@@ -53,7 +53,7 @@ def reconcile(
         found = reconcile_sessions(recorded, unopened(connection), partial(proofs_of, connection))
         rows = [listed(connection, each, identify=identify) for each in recorded] if as_csv else []
     if as_csv:
-        write_table(rows)
+        write_list(rows)
         _sum_up(found, days, to_stderr=True)
     elif as_json:
         click.echo(msgspec.json.encode(_content(found, days)))

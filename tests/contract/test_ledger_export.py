@@ -6,17 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import pytest
 
 from gateway.audit.export import Form, gather, write_bundle
 from gateway.audit.stream import open_snapshot
 from gateway.ledger.errors import TargetExists
+from tests.unit.gateway.audit.record_story import write_session
 from tests.unit.gateway.ledger.ledger_story import IDENTITIES, POLICY, TOKENS, write_story
 
+FORMS: tuple[Form, ...] = get_args(Form)
 Json = dict[str, Any]
 SESSION, OTHER = TOKENS[:2]
 IDENTIFIERS = [text for each in IDENTITIES.values() for text in (each.visit, each.mrn, each.account) if text]
@@ -123,6 +126,84 @@ def test_the_content_is_whole_in_json_and_in_csv(bundles: Bundles) -> None:
     with (tables / "intervals.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 6
     assert 'name = "midpoint"' in (tables / "policy.toml").read_text()
+
+
+def leaves(value: object, name: str = "") -> Iterator[tuple[str, object]]:
+    """Every value of the JSON that is no list or object, and its name."""
+    if isinstance(value, dict):
+        for key, each in cast(Json, value).items():
+            yield from leaves(each, key)
+    elif isinstance(value, list):
+        for each in cast(list[object], value):
+            yield from leaves(each, name)
+    elif value is not None:
+        yield name, value
+
+
+def moment(text: object) -> datetime | None:
+    """The instant that a cell or a value says, if it is one."""
+    try:
+        return datetime.fromisoformat(str(text)) if "T" in str(text) else None
+    except ValueError:
+        return None
+
+
+def test_the_csv_says_all_that_the_json_says(bundles: Bundles) -> None:
+    content = json.loads((bundles.write(identify=True) / "session.json").read_text())
+    tables = bundles.write(identify=True, form="csv")
+    cells: set[str] = set()
+    moments: set[datetime | None] = set()
+    for file in tables.glob("*.csv"):
+        with file.open(newline="") as opened:
+            for row in csv.reader(opened):
+                cells |= set(row)
+                moments |= {moment(cell) for cell in row}
+                nested = [json.loads(cell) for cell in row if cell.startswith(("[", "{"))]
+                cells |= {str(value) for each in nested for _, value in leaves(each)}
+    moments.discard(None)
+    said = [each for each in leaves(content) if str(each[1]) in cells or moment(each[1]) in moments]
+    assert said == list(leaves(content))
+
+
+def test_session_csv_names_patient_phase_flags_minutes_and_policy(bundles: Bundles) -> None:
+    def row(*, identify: bool) -> dict[str, str]:
+        with (bundles.write(identify=identify, form="csv") / "session.csv").open(newline="") as file:
+            (only,) = csv.DictReader(file)
+        return only
+
+    named = row(identify=True)
+    assert [named[f"patient_{name}"] for name in ("visit", "mrn", "account")] == ["VISIT-1001", "MRN-555001", "ACC-1"]
+    assert [named[name] for name in ("phase", "flags", "chart_minutes", "net_s")] == ["finalized", "[]", "80", "4800.0"]
+    policy = [named[f"policy_{name}"] for name in ("name", "revision", "effective", "approved_by")]
+    assert policy == ["midpoint", "3", "2026-01-01", "J. Ortiz, compliance"]
+    assert row(identify=False).get("patient", "") == ""
+
+
+def test_what_a_spreadsheet_would_compute_is_text(tmp_path: Path) -> None:
+    words = '=HYPERLINK("http://example.invalid")'
+    write_session(tmp_path / "ledger.db", words)
+    with open_snapshot(tmp_path / "ledger.db") as connection:
+        write_bundle(connection, gather(connection, SESSION, identify=False), tmp_path / "bundle", "csv")
+    texts = [file.read_text().splitlines(keepends=True) for file in (tmp_path / "bundle").glob("*.csv")]
+    cells = [cell for text in texts for row in csv.reader(text) for cell in row]
+    assert f"'{words}" in cells
+    assert [cell for cell in cells if cell.startswith("=")] == []
+
+
+def test_times_are_local_in_csv_and_utc_in_json(tmp_path: Path) -> None:
+    write_session(tmp_path / "ledger.db")
+    for form in FORMS:
+        with open_snapshot(tmp_path / "ledger.db") as connection:
+            write_bundle(connection, gather(connection, SESSION, identify=False), tmp_path / form, form)
+        assert verify(tmp_path / form).returncode == 0
+    content = json.loads((tmp_path / "json" / "session.json").read_text())
+    with (tmp_path / "csv" / "increments.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, said in zip(rows, content["increments"], strict=True):
+        assert said["attained_at"].endswith("Z")
+        assert row["attained_at"].endswith("-04:00")
+        assert datetime.fromisoformat(row["attained_at"]) == datetime.fromisoformat(said["attained_at"])
+        assert row["infusion_end_time"].endswith("-04:00")
 
 
 def body_edit(lines: list[Json]) -> None:
