@@ -40,7 +40,7 @@ _COMMANDS = (
         "",
         {"request": "sessions"},
         SessionsAnswer,
-        click.Option(["--all"], is_flag=True, help="Also those that are done with and may still change."),
+        click.Option(["--all"], is_flag=True, help="Also those of the last three days that are done."),
         _IDENTIFY,
     ),
     _query(

@@ -80,10 +80,12 @@ from gateway.runtime.clock import US_PER_S, Clock
 from gateway.session.charges import uncredited_charges
 from gateway.session.keys import TOKEN_LENGTH
 from gateway.session.outcome import SessionRecord
+from gateway.session.spans import FOREVER
 from gateway.telemetry.latest import LatestReadings
 
 _log = logging.getLogger("capgate.control")
 
+LISTED_US = 3 * 86_400 * US_PER_S  # how long a session that is done may be listed; it is in memory for longer
 OLDEST_US = 1_100 * 86_400 * US_PER_S  # how far in the past an act's time may be
 TOKEN = re.compile(rf"[0-9A-Z]{{{TOKEN_LENGTH}}}")
 
@@ -223,8 +225,10 @@ class ControlService:
         return SessionsAnswer(sessions=tuple(views))
 
     def _tokens(self, *, every: bool) -> list[str]:
+        """Those that are not done; with `every` also those done of the last days, and no older ones in memory."""
+        since_us = self._clock.now().utc_us - LISTED_US if every else FOREVER
         records = sorted(self._records.values(), key=lambda record: (record.opened_us, record.token))
-        return [record.token for record in records if every or not record.done]
+        return [record.token for record in records if not record.done or record.opened_us >= since_us]
 
     async def _view(self, token: str, *, identify: bool, detailed: bool) -> SessionView:
         snapshot = await self._find(token)

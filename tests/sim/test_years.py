@@ -24,6 +24,7 @@ from gateway.session.facts import (
 from gateway.session.flags import HeldReason
 from gateway.session.outcome import SessionState
 from gateway.session.worklist import WORK, item_id
+from tests.support.operator import Operator
 from tests.support.pipeline import MINUTE_US, Suite, cool, facts_of, running
 
 DAY_US = 24 * 60 * MINUTE_US
@@ -84,6 +85,19 @@ async def test_a_correction_of_a_charged_session_is_put_before_a_person(
         assert [item["counted"] for item in last["data"]["corrections"]] == [1]
         assert not suite.pipeline.state.records[token].done
     assert_sound(folder)
+
+
+@pytest.mark.parametrize("restart", [False, True], ids=["running on", "restarted"])
+async def test_what_is_listed_is_a_matter_of_days_and_not_of_memory(folder: Path, *, restart: bool) -> None:
+    async with running(folder) as suite:
+        token = await finished(suite)
+        await suite.send_event("p", "preparation.charted", 0, session=token, person="rn")
+        await suite.send_event("f", "session.finalized", 0, session=token, person="rn")
+        await pass_days(suite, 2.5, restart=restart)
+        assert (await Operator(suite).session(all=True))["token"] == token
+        await pass_days(suite, 1, restart=restart)
+        assert (await Operator(suite).ask(request="session", token=token))["ok"]  # it is in memory again
+        assert (await Operator(suite).ask(request="sessions", all=True))["sessions"] == []
 
 
 @pytest.mark.parametrize("days", [5.1, 40])
