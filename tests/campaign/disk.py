@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,16 @@ class Disk:
         assert isinstance(connection, _Connection)
         connection.disk = self
         return connection
+
+    def spoil(self, path: Path) -> None:
+        """A page of the closed ledger goes bad: that of an index, which the entries have all of."""
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+            (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'concern'").fetchone()
+        with path.open("r+b") as file:
+            file.seek((page - 1) * size)
+            file.write(bytes(64))
 
     def revive(self) -> None:
         """Another process has it now."""

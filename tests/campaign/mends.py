@@ -9,15 +9,21 @@ import sqlite3
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
 import msgspec
 
-from gateway.ledger import read_back, reads
-from gateway.recording import pipeline
-from gateway.session import attribution, outcome, release, state
-from gateway.session.facts import AnyFact, CapRef
+from drivers.reading import ReadFault, Reading
+from gateway.ledger import opening, read_back, reads
+from gateway.ledger.reads import LedgerOrigin
+from gateway.recording import observing, pipeline
+from gateway.recording.group_commit import GroupCommit
+from gateway.recording.observing import Observed, Observing
+from gateway.session import attribution, infusion, outcome, release, state
+from gateway.session.facts import AnyFact, CapRef, ObservedUntil, UnitOnline
+from gateway.session.observe import Observation, ObserveRules, UnitState
 from gateway.session.outcome import SessionRecord
 from gateway.session.policy import parse_policy
 from gateway.session.related import Anchor
@@ -170,6 +176,77 @@ def _ends_unasked() -> Generator[None]:
         yield
 
 
+@contextmanager
+def _never_lost() -> Generator[None]:
+    """A unit that is out of sight may come back, however long ago it was seen."""
+
+    def is_lost(*_arguments: object) -> bool:
+        return False
+
+    with mock.patch.object(release, "is_lost", is_lost), mock.patch.object(outcome, "is_lost", is_lost):
+        yield
+
+
+def _never(_fact: type[AnyFact]) -> type[object]:
+    """A class that no fact is of."""
+    return type("Never", (), {})
+
+
+class _HastyObserving(Observing):
+    """How far a reading observes a unit is known before what it shows."""
+
+    def observe(self, answer: Reading | ReadFault) -> Observed:
+        found = super().observe(answer)
+        if found.until_us is not None:
+            self._until_us[found.unit] = found.until_us
+        return found
+
+
+@contextmanager
+def _observed_early() -> Generator[None]:
+    """A reading sets how far its unit is observed, and then waits for its turn."""
+    with (
+        mock.patch.object(pipeline, "Observing", _HastyObserving),
+        mock.patch.object(GroupCommit, "idle", True),
+    ):
+        yield
+
+
+def _marks_without_instants(observed_until: Callable[..., ObservedUntil]) -> Callable[..., ObservedUntil]:
+    """A unit's counters are taken for those of the last good reading, whenever they were read."""
+
+    def changed(state: UnitState, unit: str, until_us: int, known_at_us: int) -> ObservedUntil:
+        found = observed_until(state, unit, until_us, known_at_us)
+        marks = tuple(msgspec.structs.replace(each, at_us=None) for each in found.marks)
+        return msgspec.structs.replace(found, marks=marks)
+
+    return changed
+
+
+def _continuity_of_units(observe: Callable[..., Observation]) -> Callable[..., Observation]:
+    """What one cap's counters do not prove is proven for none of the unit."""
+
+    def changed(state: UnitState, reading: Reading, rules: ObserveRules) -> Observation:
+        found = observe(state, reading, rules)
+        facts = tuple(
+            msgspec.structs.replace(each, unproven=(), lost=()) if isinstance(each, UnitOnline) else each
+            for each in found.facts
+        )
+        return msgspec.structs.replace(found, facts=facts)
+
+    return changed
+
+
+def _carried_nothing(carry_over: Callable[..., None]) -> Callable[..., None]:
+    """Of a damaged ledger nothing is carried over."""
+
+    def changed(connection: sqlite3.Connection, origin: LedgerOrigin, before: LedgerOrigin | None, aside: Path) -> None:
+        del before
+        carry_over(connection, origin, None, aside)
+
+    return changed
+
+
 def _mends() -> Iterator[Mend]:
     yield Mend("a restart has all facts of what is not done", _window_of_facts)
     yield Mend("a correction finds its session, however old", _patched(pipeline, "lacking", _only_due))
@@ -179,6 +256,12 @@ def _mends() -> Iterator[Mend]:
     yield Mend("a session whose end nobody said is incomplete", _ends_unasked)
     yield Mend("an incomplete session is remembered", _patched(pipeline, "prune", _forgetful))
     yield Mend("a session is cut by its own policy", _patched(attribution, "_pinned_idle_us", _cut_by_todays_policy))
+    yield Mend("a session on a unit that is lost is held", _never_lost)
+    yield Mend("a lifted hold counts what stands without its cause", _patched(infusion, "HoldLifted", _never))
+    yield Mend("a reading and what follows from it are one", _observed_early)
+    yield Mend("a unit's counters have an instant", _patched(observing, "observed_until", _marks_without_instants))
+    yield Mend("a silence is proven for each cap", _patched(observing, "observe", _continuity_of_units))
+    yield Mend("what a damaged ledger proves is carried over", _patched(opening, "carry_over", _carried_nothing))
 
 
 MENDS: Sequence[Mend] = tuple(_mends())

@@ -29,7 +29,7 @@ LOOKS = (7 * HOUR, 13 * HOUR + 7 * MINUTE, 18 * HOUR + 30 * MINUTE)  # when peop
 SLACK_US = 2 * MINUTE  # what a restart in the middle of cooling may cost: the last mark is up to a minute old
 _SETTLING_S = 4.0  # of the loop, for what was said to be answered
 
-_OF_A_PROCESS = (Kind.RESTART, Kind.KILL, Kind.COMMIT)
+_OF_A_PROCESS = (Kind.RESTART, Kind.KILL, Kind.COMMIT, Kind.DAMAGE)
 
 Happening = Callable[[], None]
 
@@ -245,6 +245,8 @@ class World:
             case Kind.CONFIG:
                 self.site.change_config()
                 self._actions.append(lambda: self._same_after(fault.length_us, killed=False))
+            case Kind.DAMAGE:
+                self._actions.append(lambda: self._same_after(fault.length_us, killed=True, meanwhile=self._spoil))
             case _:
                 self._strike_around(fault, later_us)
 
@@ -282,6 +284,14 @@ class World:
             case _:
                 raise ValueError(fault.kind)
 
+    def _spoil(self) -> None:
+        """The ledger is damaged, and the next process begins another one."""
+        if self._follower is not None:
+            self._follow()
+            self._follower.close()
+            self._follower = None
+        self.disk.spoil(self._ledger)
+
     def _lose(self, names: Iterable[str], until_us: int) -> None:
         """These units do not answer for a while."""
         for name in names:
@@ -304,23 +314,22 @@ class World:
         await (self._kill if killed else self._stop)(length_us)
         self._machine.reboot()
 
-    async def _same_after(self, length_us: int, *, killed: bool) -> None:
-        """End the process and start another; what it lists must be the same."""
+    async def _same_after(self, length_us: int, *, killed: bool, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """End the process and start another; what it lists must be the same, whatever happens meanwhile."""
         before = await self._views(every=True) if self._life is not None else None
         began_us = self.time.now_us()
         await (self._kill if killed else self._stop)(0)
+        meanwhile()
         await self.time.wait_until(self.time.now_us() + length_us, BUSY_RATE)
         await self._start()
         after = await self._views(every=True)
         if before is None or after is None or self.time.now_us() - began_us > 5 * MINUTE:
             return
-        # What is done may enter and leave the list, which has of it what memory happens to hold.
         for token in sorted(after.keys() - before.keys()):
-            if says_why(after[token]):
-                self.complain(Rule.SAME, f"a restart changed the list: {token} appeared")
+            self.complain(Rule.SAME, f"a restart changed the list: {token} appeared")
         for token in sorted(before.keys() - after.keys()):
             moved = before[token]["phase"] == "waiting"  # its cooling proved to be another's
-            if says_why(before[token]) and not moved:
+            if says_why(before[token]) and not moved:  # what is done leaves the list in time
                 self.complain(Rule.SAME, f"a restart changed the list: {token} vanished, {listed_as([before[token]])}")
         for token in sorted(before.keys() & after.keys()):
             self._compare(token, before[token], after[token])
