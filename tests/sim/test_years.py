@@ -194,6 +194,20 @@ async def test_who_comes_back_after_three_weeks_is_another_session(folder: Path)
     assert_sound(folder)
 
 
+@pytest.mark.parametrize("asked", [False, True], ids=["forgotten", "read back"])
+async def test_a_start_that_is_dated_days_off_its_treatment_takes_nothing_back(folder: Path, *, asked: bool) -> None:
+    async with running(folder) as suite:
+        token = await finished(suite)
+        await suite.send_event("p", "preparation.charted", 0, session=token, person="rn")
+        await suite.send_event("f", "session.finalized", 0, session=token, person="rn")
+        await pass_days(suite, 40, restart=True)
+        if asked:
+            assert await suite.pipeline.session(token) is not None
+        await suite.send_event("late", "infusion.started", 34 * 24 * 60, **{**ORDER, "final": False})
+        assert [operation for operation, *_ in await suite.increments()] == ["emit", "emit"]
+    assert_sound(folder)
+
+
 async def test_a_start_that_would_take_back_what_was_published_leaves_it_to_a_person(folder: Path) -> None:
     async with running(folder) as suite:
         await cool(suite)
