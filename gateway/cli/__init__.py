@@ -1,6 +1,8 @@
 """The `capgate` command: each subcommand is a module of this package, imported only when it is asked for."""
 
 import importlib
+import sys
+from io import TextIOWrapper
 
 import click
 
@@ -59,3 +61,6 @@ class _LazyGroup(click.Group):
 @click.version_option(package_name="capgate", prog_name="capgate")
 def main() -> None:
     """Capgate: reads scalp-cooling units, follows sessions, counts 97009 increments."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter gets an escape, no traceback
+            stream.reconfigure(errors="backslashreplace")

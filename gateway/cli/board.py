@@ -1,12 +1,8 @@
 """The latest state of units, sessions and increments, from a gateway's MQTT messages; for `watch` and `demo`."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 import msgspec
-
-if TYPE_CHECKING:  # rich is imported when something is drawn
-    from rich.console import Group
 
 
 class _Value(msgspec.Struct):
@@ -16,7 +12,9 @@ class _Value(msgspec.Struct):
     reason: str | None = None
 
 
-class _Cap(msgspec.Struct):
+class CapRow(msgspec.Struct):
+    """The latest state of a cap."""
+
     cap: int
     run_state: str
     connected: bool | None = None
@@ -32,7 +30,7 @@ class _Data(msgspec.Struct):
     fault: str | None = None
     profile: str = ""
     serial_number: str | None = None
-    caps: list[_Cap] = []
+    caps: list[CapRow] = []
     alarms: list[str] = []
     values: list[_Value] = []
     observed_at: str | None = None
@@ -50,6 +48,8 @@ class _Data(msgspec.Struct):
     net_s: float | None = None
     started_at: str | None = None
     cooling_stopped_at: str | None = None
+    attained: int = 0
+    next_at: str | None = None
 
 
 class _Message(msgspec.Struct):
@@ -68,7 +68,7 @@ class UnitRow(msgspec.Struct):
     serial_number: str | None = None
     alarms: list[str] = []
     readings: int = 0
-    caps: dict[int, _Cap] = {}
+    caps: dict[int, CapRow] = {}
     temperatures: dict[int, dict[str, float | None]] = {}
 
 
@@ -93,6 +93,8 @@ class SessionRow(msgspec.Struct):
     started_at: str | None = None
     cooling_stopped_at: str | None = None
     flags: list[str] = []
+    attained: int = 0  # increments that stand; more than those below where some were attained before
+    next_at: str | None = None  # when the next one is, if cooling goes on
     increments: dict[str, IncrementRow] = {}
 
     def valid_increments(self) -> list[IncrementRow]:
@@ -133,7 +135,7 @@ class Board:
             case "org.capgate.increment.v1":
                 self._increment(data)
             case "org.capgate.session.head.v1":
-                pass  # a summary of the other messages
+                self._session_head(data)
             case changed if changed.startswith("org.capgate.session."):
                 self._session_change(data)
             case _:
@@ -152,44 +154,6 @@ class Board:
             "topics": dict(sorted(self.topics.items())),
         }
 
-    def render(self) -> "Group":
-        """The tables of units and sessions, for rich."""
-        from rich.console import Group
-        from rich.table import Table
-
-        units = Table(title=f"gateway {self.gateway}   {self.time}", title_justify="left", expand=True)
-        for heading in ("unit", "cap", "chair", "link", "run state", "cap °C", "coolant °C", "alarms"):
-            units.add_column(heading, no_wrap=True)
-        for row in sorted(self.units.values(), key=lambda row: row.unit):
-            for cap in sorted(row.caps.values(), key=lambda cap: cap.cap):
-                temperatures = row.temperatures.get(cap.cap, {})
-                units.add_row(
-                    row.unit,
-                    str(cap.cap),
-                    cap.chair or "",
-                    row.link if row.fault is None else f"{row.link}: {row.fault}",
-                    cap.run_state + ("" if cap.connected is not False else ", cap off"),
-                    _degrees(temperatures, "cap_front"),
-                    _degrees(temperatures, "coolant_supply"),
-                    ", ".join(row.alarms),
-                )
-        sessions = Table(title="sessions", title_justify="left", expand=True)
-        for heading in ("session", "unit/cap", "phase", "97009 increments attained at", "flags"):
-            sessions.add_column(heading)
-        for session in self.sessions.values():
-            attained = "  ".join(
-                f"{row.index} {(row.attained_at or '')[11:16]}{'' if row.revision == 'A' else row.revision}"
-                for row in session.valid_increments()
-            )
-            sessions.add_row(
-                session.session,
-                f"{session.unit}/{session.cap}",
-                session.phase,
-                attained,
-                ", ".join(session.flags),
-            )
-        return Group(units, sessions)
-
     def _unit(self, unit: str) -> UnitRow:
         return self.units.setdefault(unit, UnitRow(unit))
 
@@ -199,6 +163,8 @@ class Board:
     def _unit_status(self, data: _Data) -> None:
         row = self._unit(data.unit)
         row.profile, row.link, row.fault = data.profile, data.link, data.fault
+        if data.observed_at is not None:
+            self.observed[data.unit] = max(data.observed_at, self.observed.get(data.unit, ""))
         row.serial_number, row.alarms = data.serial_number or row.serial_number, data.alarms
         row.caps = {cap.cap: cap for cap in data.caps}
 
@@ -207,14 +173,16 @@ class Board:
         row.unit, row.cap, row.phase, row.flags = data.unit, data.cap, data.phase, data.flags
         row.started_at, row.cooling_stopped_at = data.started_at, data.cooling_stopped_at
 
+    def _session_head(self, data: _Data) -> None:
+        """What is retained of a session, also of one that began before. An earlier version tells no phase."""
+        row = self._session(data.session)
+        row.unit, row.cap = data.unit, data.cap
+        row.attained, row.next_at = data.attained, data.next_at
+        row.phase, row.started_at = data.phase or row.phase, data.started_at or row.started_at
+
     def _increment(self, data: _Data) -> None:
         row = self._session(data.session)
         row.flags = data.flags
         row.increments[data.increment] = IncrementRow(
             data.increment, data.revision, data.index, data.op, data.attained_at, data.net_s
         )
-
-
-def _degrees(temperatures: dict[str, float | None], name: str) -> str:
-    value = temperatures.get(name)
-    return "" if value is None else f"{value:.1f}"

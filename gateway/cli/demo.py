@@ -140,7 +140,13 @@ class _Demo:
                     )
                 ),
             ]
-            clients.append(group.create_task(redraw(self._board) if draw else _progress(self._board)))
+            clients.append(
+                group.create_task(
+                    redraw(self._board, self._clock, config.time_zone or config.policy.zone)
+                    if draw
+                    else _progress(self._board)
+                )
+            )
             await self._until_end(stop, stay)
             gateway_stop.set()
             await gateway

@@ -49,15 +49,13 @@ def command(session: str, ledger: Path, form: str | None, paper: str | None, ide
             case "pdf":
                 content = pdf_pages(shown, Paper(paper or Paper.LETTER))
             case "html":
-                content = html_page(shown).encode()
+                content = html_page(shown)
             case _:
-                content = f"{plain_text(shown)}\n".encode(
-                    sys.stdout.encoding if out is None else "utf-8", "backslashreplace"
-                )
+                content = f"{plain_text(shown)}\n"
         if out is None:
             click.echo(content, nl=False)
         else:
-            out.write_bytes(content)
+            out.write_bytes(content.encode() if isinstance(content, str) else content)
     except (PdfUnavailable, OSError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)

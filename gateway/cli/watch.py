@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import sys
 from contextlib import suppress
+from datetime import tzinfo
 from pathlib import Path
 
 import click
@@ -16,6 +17,7 @@ from gateway.config.load import load_config
 from gateway.mqtt.client import connect
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import MqttDown, MqttSettings, OutgoingMessage
+from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.loop import run_loop
 
 REDRAWS_PER_S = 4
@@ -47,7 +49,8 @@ def command(config: Path, cert: Path | None, key: Path | None, for_s: float | No
     board = Board()
     try:
         with suppress(KeyboardInterrupt):
-            run_loop(_watch(mqtt, root, board, for_s, draw=not as_json))
+            zone = settings.time_zone or settings.policy.zone
+            run_loop(_watch(mqtt, root, board, for_s, None if as_json else zone))
     except* MqttDown as errors:
         click.echo(f"no connection to the broker: {errors.exceptions[0]}", err=True)
         sys.exit(1)
@@ -55,12 +58,12 @@ def command(config: Path, cert: Path | None, key: Path | None, for_s: float | No
         click.echo(msgspec.json.encode(board.as_json()))
 
 
-async def _watch(mqtt: MqttSettings, root: str, board: Board, for_s: float | None, draw: bool) -> None:
+async def _watch(mqtt: MqttSettings, root: str, board: Board, for_s: float | None, zone: tzinfo | None) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(for_s), asyncio.TaskGroup() as group:
             group.create_task(follow(mqtt, f"{root}/#", board))
-            if draw:
-                group.create_task(redraw(board))
+            if zone is not None:
+                group.create_task(redraw(board, SystemClock(), zone))
 
 
 async def follow(settings: MqttSettings, topic_filter: str, board: Board) -> None:
@@ -76,11 +79,16 @@ async def follow(settings: MqttSettings, topic_filter: str, board: Board) -> Non
             message.ack()
 
 
-async def redraw(board: Board) -> None:
-    """Draw the board on the terminal until cancelled."""
+async def redraw(board: Board, clock: Clock, zone: tzinfo) -> None:
+    """Draw the board on the terminal until cancelled, times by `clock` in `zone`."""
+    from rich.console import Console  # imported when something is drawn
     from rich.live import Live
 
-    with Live(board.render(), refresh_per_second=REDRAWS_PER_S, screen=False) as live:
+    from gateway.cli.board_view import ASCII, UNICODE, drawn
+
+    console = Console()
+    signs = ASCII if console.options.ascii_only else UNICODE
+    with Live(console=console, auto_refresh=False) as live:
         while True:  # ends with the task
+            live.update(drawn(board, clock.now().utc_us, zone, signs), refresh=True)
             await asyncio.sleep(1 / REDRAWS_PER_S)
-            live.update(board.render())

@@ -10,10 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from gateway.ledger.receipt_plan import ReceiptPlan
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
+from gateway.messages.instants import rfc3339
 from gateway.messages.outbound.device import SessionHead, session_head_event
 from gateway.mqtt.topics import Topics
 from gateway.recording.receipts import Settled, is_delivered
 from gateway.recording.transaction import Transaction
+from gateway.session.assessment import Phase
 from gateway.session.charges import charged_units
 from gateway.session.keys import session_of
 from gateway.session.outcome import Outcome, SessionRecord
@@ -34,7 +36,7 @@ class SessionHeads:
         if not outcome.release.charges and await self._delivered(record.token, record):
             self._clear(transaction, record.token)
         else:
-            await self._publish(transaction, record)
+            await self._publish(transaction, outcome)
 
     async def clear_delivered(
         self, transaction: Transaction, settled: Sequence[Settled], records: Mapping[str, SessionRecord]
@@ -56,10 +58,12 @@ class SessionHeads:
     ) -> bool:
         return await is_delivered(self._ledger.outbox, self._plan, token, record, accepted)
 
-    async def _publish(self, transaction: Transaction, record: SessionRecord) -> None:
+    async def _publish(self, transaction: Transaction, outcome: Outcome) -> None:
+        record, assessment = outcome.record, outcome.assessment
         entries = transaction.entries_of(record.token)
         if not entries:
             return
+        next_us = assessment.next_attainment_us
         before = await self._ledger.tally(record.token)
         head = SessionHead(
             session=record.token,
@@ -71,6 +75,9 @@ class SessionHeads:
             first_sequence=before.first_seq or entries[0].seq,
             last_sequence=entries[-1].seq,
             head_hash=entries[-1].hash,
+            phase=assessment.phase,
+            started_at=rfc3339(record.opened_us),
+            next_at=rfc3339(next_us) if next_us is not None and assessment.phase is Phase.POST_INFUSION else None,
         )
         event = session_head_event(self._origin, head, transaction.recorded_us)
         transaction.publish(self._topics.session(record.token), event)

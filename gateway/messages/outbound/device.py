@@ -13,6 +13,7 @@ from drivers.reading import CapReading, FaultKind, Measurement, Quality, Reading
 from gateway.messages.cloudevents import Event, Origin, Trace, encode_event, kind, make_event
 from gateway.messages.instants import Rfc3339, rfc3339
 from gateway.messages.notation import Mode
+from gateway.session.assessment import Phase
 
 GATEWAY_STATUS = kind("gateway.status", "gateway-status")
 UNIT_STATUS = kind("unit.status", "unit-status")
@@ -274,8 +275,11 @@ def alarm_event(origin: Origin, alarm: AlarmData, at_us: int) -> Event:
     return make_event(origin, ALARM, event_id=event_id, time=alarm.since, subject=f"alarm/{alarm.code}", data=alarm)
 
 
-class SessionHead(msgspec.Struct, frozen=True, kw_only=True):
-    """The head of a session: number and range of its events and the chain's hash, to check that none is missing."""
+class SessionHead(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The head of a session: number and range of its events and the chain's hash, to check that none is missing.
+
+    Whoever comes later sees by it what goes on: a message of an earlier version has no `phase` and no `started_at`.
+    """
 
     session: str
     unit: str
@@ -286,6 +290,9 @@ class SessionHead(msgspec.Struct, frozen=True, kw_only=True):
     first_sequence: int
     last_sequence: int
     head_hash: str  # 64 hexadecimal digits: of the event `last_sequence`
+    phase: Phase | None = None
+    started_at: Rfc3339 | None = None
+    next_at: Rfc3339 | None = None  # when the next increment is attained if cooling goes on; while time counts
 
 
 def session_head_event(origin: Origin, head: SessionHead, at_us: int) -> Event:
