@@ -161,6 +161,7 @@ class Gateway:
             self._lag,
             self._inbox,
             lambda: self._shared.active,
+            config.staging.most,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -33,6 +33,7 @@ from gateway.config.tables import (
 )
 from gateway.config.web import PagePlan, resolve_page
 from gateway.ledger.receipt_plan import ReceiptPlan
+from gateway.ledger.staging import StagingLimits
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.site import OutboundPlan
 from gateway.messages.vocabulary import EhrWords
@@ -64,6 +65,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     words: EhrWords = EhrWords()  # meaning of the EHR's words, codes and identifiers
     outbound: OutboundPlan = OutboundPlan()
     page: PagePlan = PagePlan()
+    staging: StagingLimits = StagingLimits(7 * 86_400_000_000, 200_000)
 
     @property
     def units(self) -> tuple[UnitSpec, ...]:
@@ -167,6 +169,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         and page
         and history
         and plan
+        and ehr
         and words
         and outbound
     ):
@@ -190,6 +193,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         words=words,
         outbound=outbound,
         page=page,
+        staging=StagingLimits(ehr.unseen_days * 86_400_000_000, ehr.unseen_most),
     )
 
 

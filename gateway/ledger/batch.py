@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, Head
+from gateway.ledger.staging import Bounds, Staged
 from gateway.messages.details import Stated
 from gateway.messages.identity import Identity, Merge
 from gateway.messages.inbound.answers import ReceiptResult
@@ -72,11 +73,15 @@ class Batch(msgspec.Struct, frozen=True):
     sessions: tuple[SessionDue, ...] = ()  # after the entries
     details: tuple[Stated, ...] = ()  # kept apart, as the identities
     policies: tuple[str, ...] = ()  # names of those whose text the entries have
+    staged: tuple[Staged, ...] = ()
+    taken_up: tuple[int, ...] = ()  # numbers of those that wait no longer
+    staging: Bounds | None = None  # what is beyond them is dropped
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.entries or self.outbox or self.identities or self.merges or self.details or self.checkpoint)
+        beside = self.identities or self.merges or self.details or self.staged or self.taken_up or self.staging
+        return not (self.entries or self.outbox or beside or self.checkpoint)
 
 
 class OutboxRow(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.ledger import index, policies, reads
+from gateway.ledger import index, policies, reads, staging
 from gateway.ledger.batch import OutboxRow
 from gateway.ledger.bodies import (
     ReceiptBody,
@@ -178,6 +178,7 @@ class _Carried:
         self._history(source, known)
         self._identities(source)
         self._details(source)
+        self._staged(source)
         lost = tuple(sorted(reads.messages_missing(self._connection)))
         return msgspec.structs.replace(body, lost=lost, sent=sent)
 
@@ -202,6 +203,12 @@ class _Carried:
             texts, stated = (str(subject), str(about), str(name)), str(body).encode(errors="replace")
             if reads.detail_digest(*texts, stated) == proof:
                 insert_detail(self._connection, *texts, stated)
+
+    def _staged(self, source: sqlite3.Connection) -> None:
+        """Carry over the messages that wait for their visit, as far as they match their digest."""
+        for _, *row in _rows(source, "staged", "id", staging.COLUMNS):
+            if staging.proves(row) and not staging.knows(self._connection, row[2]):
+                staging.insert(self._connection, row)
 
     def close(self, created_us: int, body: SetAsideBody) -> None:
         """Append the entry that records what was carried over."""

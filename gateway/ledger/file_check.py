@@ -16,7 +16,7 @@ from enum import IntEnum
 from functools import partial
 from pathlib import Path
 
-from gateway.ledger import reads
+from gateway.ledger import reads, staging
 from gateway.ledger.errors import LedgerDamaged
 
 _log = logging.getLogger("capgate.ledger")
@@ -48,10 +48,16 @@ def fault_of(connection: sqlite3.Connection) -> str:
 
 
 def check_waiting(connection: sqlite3.Connection, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Reads every waiting message, until `stopped` says so. Raises LedgerDamaged on one that was altered."""
+    """Reads every message that waits, for the broker or for its visit, until `stopped` says so.
+
+    Raises LedgerDamaged on one that was altered.
+    """
     last_id = 0
     while (rows := reads.waiting(connection, last_id, _PAGE)) and not stopped():
         last_id = rows[-1].outbox_id
+    last_id = 0
+    while (staged := staging.page(connection, last_id, _PAGE)) and not stopped():
+        last_id = staged[-1].id
 
 
 def mark(path: Path) -> None:

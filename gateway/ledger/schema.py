@@ -5,8 +5,9 @@ broker's answer to each publish. `payload` has the bytes of messages that wait f
 engine; those of others are deleted once the broker has taken them. The view `message` joins these tables.
 `waiting` names the outbox rows without a delivered attempt and is maintained by triggers, so that finding work costs
 the same with ten rows or a million. `identity` has the patients' identifiers and `renumbered` the numbers that the EHR
-changed, `detail` what is stated of a visit, an order or a charge beside that; they and `receipt_text` are the only
-tables whose rows may be deleted by people. `origin` has one row.
+changed, `detail` what is stated of a visit, an order or a charge beside that; `staged` has messages about visits that
+were never seen here, until they are taken up or dropped. They and `receipt_text` are the only tables whose rows may be
+deleted by people. `origin` has one row.
 `checkpoint` holds signed heads of the chain, `policy` the text of each policy by the name that entries give it.
 
 `delivery` names the messages that are followed to the engine, by the key that receipts name; `receipt` has the engine's
@@ -17,7 +18,7 @@ triggers.
 `concern` indexes facts by the cap, unit, patient or session that they concern, and processed messages by seal;
 `observed` has the newest entry with how far each unit is observed; `session_state` has the sessions that are not done.
 They are derived from the entries, written with them, and can be rebuilt.
-`row_count` has the number of rows waiting, and unsettled in each state.
+`row_count` has the number of rows waiting, unsettled in each state, and staged.
 
 Triggers keep the ledger append-only, so that the rule binds every program that opens the file.
 """
@@ -214,6 +215,18 @@ def m0008_payload(db: Database) -> None:
                       LEFT JOIN payload ON payload.outbox_id = outbox.outbox_id""")
 
 
+@MIGRATIONS()
+def m0009_staged(db: Database) -> None:
+    """Messages about visits that were never seen here, in the order of arrival."""
+    columns = {"id": int, "subject": str, "known_at_us": int, "seal": str, "payload": bytes, "digest": str}
+    db.table("staged").create(columns, pk="id", not_null=columns, strict=True)
+    db.conn.execute("CREATE INDEX staged_by_subject ON staged (subject)")
+    db.conn.execute("CREATE UNIQUE INDEX staged_by_seal ON staged (seal)")
+    _refuse(db, "staged", "UPDATE")
+    db.conn.execute("INSERT INTO row_count VALUES ('staged', 0)")
+    _count_table(db, "staged", "'staged'")
+
+
 def _number(db: Database) -> None:
     """The assigning authorities of patients' numbers, an index of the numbers, and those that the EHR has changed."""
     for kind in ("visit", "mrn", "account"):
@@ -233,13 +246,17 @@ def _count(db: Database) -> None:
     db.conn.execute("INSERT INTO row_count SELECT 'waiting', count(*) FROM waiting")
     db.conn.execute("INSERT INTO row_count SELECT state, count(*) FROM unsettled GROUP BY state")
     for table, what in (("waiting", "'waiting'"), ("unsettled", "state")):
-        more = f"INSERT INTO row_count SELECT {what.replace('state', 'NEW.state')}, 1 WHERE true"
-        more += " ON CONFLICT (what) DO UPDATE SET rows = rows + 1"
-        less = f"UPDATE row_count SET rows = rows - 1 WHERE what = {what.replace('state', 'OLD.state')}"
-        db.conn.execute(f"CREATE TRIGGER {table}_more AFTER INSERT ON {table} BEGIN {more}; END")
-        db.conn.execute(f"CREATE TRIGGER {table}_less AFTER DELETE ON {table} BEGIN {less}; END")
-        if what == "state":
-            db.conn.execute(f"CREATE TRIGGER state_changes AFTER UPDATE OF state ON {table} BEGIN {less}; {more}; END")
+        _count_table(db, table, what)
+
+
+def _count_table(db: Database, table: str, what: str) -> None:
+    more = f"INSERT INTO row_count SELECT {what.replace('state', 'NEW.state')}, 1 WHERE true"
+    more += " ON CONFLICT (what) DO UPDATE SET rows = rows + 1"
+    less = f"UPDATE row_count SET rows = rows - 1 WHERE what = {what.replace('state', 'OLD.state')}"
+    db.conn.execute(f"CREATE TRIGGER {table}_more AFTER INSERT ON {table} BEGIN {more}; END")
+    db.conn.execute(f"CREATE TRIGGER {table}_less AFTER DELETE ON {table} BEGIN {less}; END")
+    if what == "state":
+        db.conn.execute(f"CREATE TRIGGER state_changes AFTER UPDATE OF state ON {table} BEGIN {less}; {more}; END")
 
 
 def _follow_deliveries(db: Database) -> None:

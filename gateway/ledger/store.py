@@ -22,17 +22,19 @@ from functools import partial
 from pathlib import Path
 
 from drivers.reading import Stamp
-from gateway.ledger import index, opening, read_back, reads, schema, writes
+from gateway.ledger import index, opening, read_back, reads, schema, staging, writes
 from gateway.ledger.batch import Batch, Tally
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.errors import LedgerUnavailable
 from gateway.ledger.file_check import BackgroundCheck, FileCheck, mark
+from gateway.ledger.look_up import Found, Names, look_up
 from gateway.ledger.outbox import Outbox
 from gateway.ledger.read_back import Restart
+from gateway.ledger.staging import Staged
 from gateway.ledger.worker import Worker, settle, state_lock
 from gateway.messages.details import About, Details
 from gateway.messages.identity import Identity, Number, NumberKind
-from gateway.session.facts import AnyFact, Key, UnitSwapped
+from gateway.session.facts import AnyFact, UnitSwapped
 from gateway.session.related import Anchor
 from gateway.session.state import ReadBack
 
@@ -109,10 +111,9 @@ class Ledger:
         """Every swap of a unit, in the order in which they were recorded."""
         return await self._worker.run(reads.swaps)
 
-    async def anchors(self, keys: Iterable[Key], now_us: int) -> list[Anchor]:
-        """The last anchor before `now_us` of each of `keys` that any fact concerns."""
-        wanted = sorted(keys)
-        return await self._worker.run(partial(read_back.anchors, keys=wanted, now_us=now_us)) if wanted else []
+    async def look_up(self, names: Names, now_us: int) -> Found:
+        """All that the ledger has of what a message names; anchors before `now_us`."""
+        return await self._worker.run(partial(look_up, names=names, now_us=now_us))
 
     async def treatments(self, subjects: Iterable[str]) -> list[Anchor]:
         """The anchors of all treatments of these patients."""
@@ -122,6 +123,33 @@ class Ledger:
         """Whether a message was processed before: `index.knows_message`."""
         job = partial(index.knows_message, sealed=sealed, message_id=message_id, since_us=since_us)
         return await self._worker.run(job)
+
+    async def commit_new(self, batch: Batch, sealed: str, message_id: str, since_us: int) -> bool:
+        """Add `batch` to the enclosing block's group, and commit what it has so far, in one job; whether it was new.
+
+        Nothing is added or committed of a message that was processed before, or waits for its visit.
+        """
+
+        def job(connection: sqlite3.Connection) -> bool:
+            if staging.knows(connection, sealed) or index.knows_message(connection, sealed, message_id, since_us):
+                return False
+            self._append(batch, connection)
+            self._commit_group(connection)
+            return True
+
+        before, self._appended = self._appended, True
+        is_new = await self._worker.run(job)
+        self._appended = before and not is_new
+        return is_new
+
+    async def staged(self, subjects: Iterable[str]) -> list[Staged]:
+        """The messages about these subjects that wait, in the order of arrival."""
+        wanted = sorted(subjects)
+        return await self._worker.run(partial(staging.of_subjects, subjects=wanted)) if wanted else []
+
+    async def staged_count(self) -> int:
+        """How many messages wait for their visit."""
+        return await self._worker.run(staging.count)
 
     async def identity(self, subject: str) -> Identity | None:
         """The identifiers of a subject; None if never recorded or purged."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from gateway.ledger import index, reads
+from gateway.ledger import index, reads, staging
 from gateway.ledger.batch import Attempt, Batch, OutboxMessage, OutboxRow, ReceiptRow, SessionDue
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, follow
@@ -124,6 +124,7 @@ def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) 
     )
     for state in batch.sessions:
         put_session_due(connection, state)
+    _change_staging(connection, batch)
     if batch.checkpoint is not None:
         _insert_checkpoint(connection, batch.checkpoint)
 
@@ -155,6 +156,15 @@ def _insert_message(connection: sqlite3.Connection, message: OutboxMessage) -> N
     if message.key:
         followed = (outbox_id, message.key, int(message.awaited))
         connection.execute("INSERT INTO delivery (outbox_id, key, awaited) VALUES (?, ?, ?)", followed)
+
+
+def _change_staging(connection: sqlite3.Connection, batch: Batch) -> None:
+    for message in batch.staged:
+        staging.stage(connection, message)
+    for number in batch.taken_up:
+        staging.remove(connection, number)
+    if batch.staging is not None:
+        staging.drop(connection, batch.staging)
 
 
 def _insert_receipt(connection: sqlite3.Connection, receipt: ReceiptRow) -> None:

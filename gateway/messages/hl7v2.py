@@ -199,12 +199,17 @@ def _segment(line: str, marks: Marks) -> Segment:
 def _field(text: str, marks: Marks) -> Field:
     if not text:
         return ()
+    return tuple([_repetition_of(repetition, marks) for repetition in text.split(marks.repetition)])
+
+
+def _repetition_of(text: str, marks: Marks) -> Repetition:
+    if marks.component not in text and marks.subcomponent not in text:  # as most are
+        return ((_unescape(text, marks),),)
     return tuple(
-        tuple(
-            tuple(_unescape(part, marks) for part in component.split(marks.subcomponent))
-            for component in repetition.split(marks.component)
-        )
-        for repetition in text.split(marks.repetition)
+        [
+            tuple([_unescape(part, marks) for part in component.split(marks.subcomponent)])
+            for component in text.split(marks.component)
+        ]
     )
 
 

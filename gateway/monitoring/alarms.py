@@ -44,6 +44,7 @@ class AlarmCode(StrEnum):
     MESSAGES_WAIT = "messages-wait"
     MESSAGE_REJECTED = "message-rejected"
     FEED_REJECTED = "feed-rejected"
+    STAGING_FULL = "staging-full"
     RECEIPT_OVERDUE = "receipt-overdue"
     LEDGER_SET_ASIDE = "ledger-set-aside"
     ENTRIES_LOST = "entries-lost"
@@ -90,6 +91,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     oldest_stored_s: float = 0.0
     rejected: int = 0
     feed_rejected: Sequence[FeedRow] = ()  # rejected messages of the engine, of the last hour
+    staging_full: int = 0  # messages that wait for their visit, if no more may
     ledger_set_aside: str = ""  # the damaged file's name
     missed_us: tuple[int, int] | None = None  # between these the broker may not have kept messages for us, UTC
     lost_since_us: int | None = None  # entries of the ledger may be lost from then on, UTC; None: none are
@@ -134,6 +136,12 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
             f"a {last.type} with id {last.last_id or 'unknown'}: {last.code}; see capgate feed"
         )
         yield AlarmCode.FEED_REJECTED, text
+    if now.staging_full:
+        text = (
+            f"{now.staging_full} messages of visits without a cap wait, as many as may, and the oldest are dropped: "
+            f"have the interface engine send those of the suite alone, or raise unseen_most in [ehr]"
+        )
+        yield AlarmCode.STAGING_FULL, text
     yield from _overdue(now)
     if now.ledger_set_aside:
         text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"

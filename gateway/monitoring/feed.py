@@ -26,6 +26,7 @@ class FeedResult(StrEnum):
     """What became of a message."""
 
     ACCEPTED = "accepted"
+    STAGED = "staged"  # accepted; it waits until its visit has a cap here
     REPEATED = "repeated"
     IGNORED = "ignored"
     REJECTED = "rejected"
@@ -58,12 +59,12 @@ class FeedMessage(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...] = ()  # the fields with words that the site gives no meaning
 
 
-def feed_message(payload: bytes, answer: Answer, at_us: int, *, repeated: bool = False) -> FeedMessage:
-    """What is counted of a message that arrived at `at_us` and was answered so; `repeated`: it was taken before."""
+def feed_message(payload: bytes, answer: Answer, at_us: int, result: FeedResult | None = None) -> FeedMessage:
+    """What is counted of a message that arrived at `at_us` and was answered so; `result`: if not as it was answered."""
     charted = [fact for fact in answer.facts if isinstance(fact, InfusionFact)] if isinstance(answer, Accepted) else []
     return FeedMessage(
         heading=heading_of(payload),
-        result=FeedResult.REPEATED if repeated else FeedResult(answer_name(answer)),
+        result=result or FeedResult(answer_name(answer)),
         code="" if isinstance(answer, Accepted) else answer.code,
         id=answer.message_id,
         at_us=at_us,

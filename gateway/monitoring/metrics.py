@@ -69,6 +69,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     increments: Mapping[str, int]  # emit, amend, retract -> count
     outbox_depth: int
     oldest_unsent_s: float  # 0.0: all is sent
+    staged: int  # messages of the engine that wait for their visit
     ledger_check: FileCheck
     mqtt_connected: bool
     mqtt: MqttCounters
@@ -115,6 +116,8 @@ class _GatewayCollector(Collector):
         yield delays
         yield GaugeMetricFamily("capgate_outbox_depth", "Messages that wait for the broker.", now.outbox_depth)
         yield GaugeMetricFamily("capgate_outbox_oldest_seconds", "How long the oldest waits.", now.oldest_unsent_s)
+        text = "Messages of the engine that wait until their visit has a cap here."
+        yield GaugeMetricFamily("capgate_staged_messages", text, now.staged)
         check = "Check of the whole ledger file: 0 under way, 1 sound, 2 damaged."
         yield GaugeMetricFamily("capgate_ledger_check", check, int(now.ledger_check))
         yield _alarm_metric(now.alarms)

@@ -78,7 +78,7 @@ class Answers(Protocol):
 class Monitor:
     """The alarms, health and metrics of one gateway.
 
-    `increments` are counted by operation.
+    `increments` are counted by operation. `most_staged` messages may wait for their visit.
     """
 
     def __init__(
@@ -97,6 +97,7 @@ class Monitor:
         lag: LoopLag,
         answers: Answers,
         shared: Callable[[], Sequence[UnitShared]],
+        most_staged: int,
     ) -> None:
         self._policy = policy
         self._clock = clock
@@ -112,6 +113,8 @@ class Monitor:
         self._lag = lag
         self._answers = answers
         self._shared = shared
+        self._most_staged = most_staged
+        self._staged = 0
         self._sessions: Mapping[SessionState, Waiting] = {}
         self._backlog = Backlog(0, None)
         self._deliveries = Deliveries()
@@ -122,6 +125,7 @@ class Monitor:
         while True:  # ends with the task
             self._backlog = await self._ledger.outbox.backlog()
             self._deliveries = await self._ledger.outbox.deliveries()
+            self._staged = await self._ledger.staged_count()
             self._sessions = waiting_sessions(self._records(), self._clock.now().utc_us)
             self._alarms.update(self._condition(), self._clock.now().utc_us)
             await asyncio.sleep(BACKLOG_PERIOD_S)
@@ -161,6 +165,7 @@ class Monitor:
             oldest_unreceipted_s=self._age_s(self._deliveries.oldest_us) or 0.0,
             oldest_stored_s=self._age_s(self._deliveries.oldest_stored_us) or 0.0,
             rejected=self._deliveries.rejected,
+            staging_full=self._staged if self._staged >= self._most_staged else 0,
             ledger_set_aside="" if set_aside is None else set_aside.name,
             lost_since_us=min((item.raised.at_us for item in lost), default=None),
             start_disagrees=len(open_work(self._work(), WorkKind.START_DISAGREES)),
@@ -201,6 +206,7 @@ class Monitor:
             unknown_words=self._feed.unknown_words,
             delays_s=self._feed.delays_s,
             outbox_depth=self._backlog.depth,
+            staged=self._staged,
             ledger_check=self._ledger.file_check,
             oldest_unsent_s=self._age_s(self._backlog.oldest_us) or 0.0,
             mqtt_connected=self._mqtt.connected,

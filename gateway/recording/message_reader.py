@@ -4,51 +4,38 @@ The readers in `messages.inbound` ask only the gateway's memory. What they ask f
 and the message is read again, until a look-up finds nothing new.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
 from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
 from gateway.ledger.entry import seal, subject_of
+from gateway.ledger.look_up import Names, NumberOf
+from gateway.ledger.staging import Staged
 from gateway.ledger.store import Ledger
 from gateway.messages.identity import Identity, Merge, Number, NumberKind
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, InboundFormat, ReaderSite
 from gateway.messages.inbound.content import content_of
 from gateway.messages.inbound.dispatch import read_message
 from gateway.messages.notation import Mode
-from gateway.session.facts import Key, PatientBound
+from gateway.session.facts import AnyFact, OrderChecked, PatientBound, WorkRaised
 from gateway.session.related import Anchor
 from gateway.session.state import TrackerState
-
-
-@dataclass
-class _Named:
-    """Everything that a message's reader asked for: keys of facts, visits, subjects' identities, numbers' holders."""
-
-    keys: set[Key] = field(default_factory=set[Key])
-    visits: set[str] = field(default_factory=set[str])
-    subjects: set[str] = field(default_factory=set[str])
-    numbers: set[tuple[NumberKind, Number]] = field(default_factory=set[tuple[NumberKind, Number]])
-
-    def add(self, other: "_Named") -> None:
-        self.keys |= other.keys
-        self.visits |= other.visits
-        self.subjects |= other.subjects
-        self.numbers |= other.numbers
+from gateway.session.statements import InfusionFact
 
 
 @dataclass
 class _Known:
     """What the ledger was asked for about a message's names, and what it has."""
 
-    asked: _Named = field(default_factory=_Named)
+    asked: Names = field(default_factory=Names)
     renumbered: dict[str, str] = field(default_factory=dict[str, str])  # visit -> the subject that it had before
     identities: dict[str, Identity] = field(default_factory=dict[str, Identity])
-    holders: dict[tuple[NumberKind, Number], list[Identity]] = field(
-        default_factory=dict[tuple[NumberKind, Number], list[Identity]]
-    )
+    holders: dict[NumberOf, list[Identity]] = field(default_factory=dict[NumberOf, list[Identity]])
+    staged: set[str] = field(default_factory=set[str])  # subjects about whom messages wait
 
 
 class MessageReader:
@@ -73,34 +60,46 @@ class MessageReader:
         self._plant = plant_of(config.units)
 
     async def read(self, payload: bytes, now_us: int) -> tuple[Inbound, InboundFormat]:
-        """Read a message, with everything that it names read back from the ledger, however old."""
-        known = _Known()
+        """Read a message, with everything that it names read back from the ledger, however old.
+
+        Where messages about its patient wait, every order counts as reported: they may have reported it.
+        """
+        return await self._read(payload, now_us, now_us, _Known())
+
+    async def read_staged(self, staged: Staged, now_us: int) -> tuple[Inbound, InboundFormat]:
+        """Read a message that has waited; those about its patient that came before are recorded."""
+        known = _Known(asked=Names(unseen={staged.subject}))
+        return await self._read(staged.payload, staged.known_at_us, now_us, known)
+
+    async def _read(
+        self, payload: bytes, known_at_us: int, now_us: int, known: _Known
+    ) -> tuple[Inbound, InboundFormat]:
         while True:
-            named = _Named()
-            read = read_message(payload, now_us, self._site(now_us, named, known))
+            named = Names()
+            read = read_message(payload, known_at_us, self._site(now_us, named, known))
             if not await self._look_up(named, known, now_us):
                 return read
 
-    async def _look_up(self, named: "_Named", known: "_Known", now_us: int) -> bool:
+    async def _look_up(self, named: Names, known: _Known, now_us: int) -> bool:
         """Look up in the ledger what is named and was not looked up before; whether anything was found."""
-        visits = named.visits - known.asked.visits
-        renumbered = await self._ledger.subjects(visits)
-        known.renumbered |= renumbered
-        aliases: set[Key] = {("patient", subject) for subject in renumbered.values()}
-        keys = (named.keys - known.asked.keys) | aliases
-        absent = await self._ledger.anchors([key for key in keys if key not in self._state().whole], now_us)
-        await self._read_back(absent)
-        found = bool(renumbered or absent)
-        for subject in named.subjects - known.asked.subjects:
-            if (identity := await self._ledger.identity(subject)) is not None:
-                known.identities[subject] = identity
-                found = True
-        for kind, number in named.numbers - known.asked.numbers:
-            holders = await self._ledger.identified(kind, number)
-            known.holders[kind, number] = [each for each in holders if self._is_under_way(each.subject, now_us)]
-            found |= bool(known.holders[kind, number])
+        new = named.without(known.asked)
         known.asked.add(named)
-        return found
+        new.keys = {key for key in new.keys if key not in self._state().whole}
+        new.unseen = {subject for subject in new.unseen if not self._mentions(subject)}
+        if new.empty:
+            return False
+        found = await self._ledger.look_up(new, now_us)
+        anchors = [anchor for anchor in found.anchors if anchor.key not in self._state().whole]
+        await self._read_back(anchors)
+        holders = {
+            number: [each for each in holding if self._is_under_way(each.subject, now_us)]
+            for number, holding in found.holders.items()
+        }
+        known.renumbered |= found.renumbered
+        known.identities |= found.identities
+        known.holders |= holders
+        known.staged |= found.staged
+        return bool(found.renumbered or anchors or found.identities or any(holders.values()) or found.staged)
 
     def _is_under_way(self, subject: str, now_us: int) -> bool:
         """Whether a cap serves the subject, or a session of it is not done."""
@@ -118,6 +117,22 @@ class MessageReader:
             return Ignored(read.message_id, "not-ours", "nobody is known here under the old number")
         return msgspec.structs.replace(read, merges=tuple(merges))
 
+    def waits(self, read: Accepted) -> bool:
+        """Whether the message only states something of a visit that was never seen here, and names no place of ours."""
+        patients = patients_of(read.facts)
+        states = all(isinstance(fact, InfusionFact | OrderChecked | WorkRaised) for fact in read.facts)
+        return states and len(patients) == 1 and not read.placed and not any(map(self._mentions, patients))
+
+    def names(self, read: Accepted) -> frozenset[str]:
+        """The subjects that the message makes known here, or joins with one that is."""
+        of_visit = partial(subject_of, self._ledger.salt)
+        pairs = [{of_visit(each.old.value), of_visit(each.new.value)} for each in read.merges if each.kind == "visit"]
+        return patients_of(read.facts).union(*(pair for pair in pairs if any(map(self._mentions, pair))))
+
+    def _mentions(self, subject: str) -> bool:
+        """Whether any fact in memory names the subject."""
+        return bool(self._state().facts.of(("patient", subject)))
+
     def seal(self, read: Accepted, payload: bytes) -> str:
         """The message's idempotency key: a salted digest of its id and its content."""
         return seal(
@@ -126,19 +141,16 @@ class MessageReader:
 
     def serves(self, subject: str, now_us: int) -> bool:
         """Whether the subject has or had a cap or a session here."""
-        return self._site(now_us, _Named(), _Known()).knows(subject)
+        return self._site(now_us, Names(), _Known()).knows(subject)
 
-    def _site(self, now_us: int, named: "_Named", known: "_Known") -> ReaderSite:
+    def _site(self, now_us: int, named: Names, known: _Known) -> ReaderSite:
         """The gateway's state as readers see it, with what was looked up; it notes in `named` what they ask for."""
-
-        def mentions(subject: str) -> bool:
-            return bool(self._state().facts.of(("patient", subject)))
 
         def subject(visit: str) -> str:
             of_visit = subject_of(self._ledger.salt, visit)
             named.keys.add(("patient", of_visit))
             named.visits.add(visit)
-            return of_visit if mentions(of_visit) else known.renumbered.get(visit, of_visit)
+            return of_visit if self._mentions(of_visit) else known.renumbered.get(visit, of_visit)
 
         def session_of(token: str) -> str | None:
             named.keys.add(("token", token))
@@ -155,6 +167,10 @@ class MessageReader:
             named.numbers.add((kind, number))
             return known.holders.get((kind, number), ())
 
+        def knows_order(subject: str, order: str) -> bool:
+            named.unseen.add(subject)
+            return subject in known.staged or self._state().knows_order(subject, order)
+
         return ReaderSite(
             self._plant.chairs,
             self._plant.caps,
@@ -169,7 +185,12 @@ class MessageReader:
             has_work=lambda key: key in self._state().work_keys,
             identity_of=identity_of,
             holders=holders,
-            mentions=mentions,
+            mentions=self._mentions,
             was_served=was_served,
-            knows_order=self._state().knows_order,
+            knows_order=knows_order,
         )
+
+
+def patients_of(facts: Iterable[AnyFact]) -> frozenset[str]:
+    """The subjects of the patients whom the facts concern."""
+    return frozenset(name for fact in facts for kind, name in fact.concerns if kind == "patient")

@@ -23,7 +23,7 @@ import logging
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -37,6 +37,7 @@ from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.read_back import Restart
+from gateway.ledger.staging import Staged
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
 from gateway.messages.details import Stated
@@ -50,12 +51,12 @@ from gateway.messages.inbound.answers import (
     Rejected,
 )
 from gateway.messages.inbound.parts import messages_in
-from gateway.monitoring.feed import Feed, feed_message
+from gateway.monitoring.feed import Feed, FeedResult, feed_message
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import OutgoingMessage
 from gateway.recording.charge_details import details_of
 from gateway.recording.group_commit import GroupCommit
-from gateway.recording.message_reader import MessageReader
+from gateway.recording.message_reader import MessageReader, patients_of
 from gateway.recording.observing import Observed, Observing
 from gateway.recording.own_work import defect_work, hold, receipts_disagree, startup_work
 from gateway.recording.receipts import Judged, Settled, check_order, judge
@@ -87,6 +88,7 @@ _log = logging.getLogger("capgate.sessions")
 TICK_S = 60.0  # how often a unit's observation is recorded
 STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
 REPEATED_US = 7 * 86_400 * US_PER_S  # how long a repeat is recognised by its id alone, as earlier versions recorded it
+STAGED_NOTE = "no cap here served this visit so far: the message waits until one does"
 ORDERS_AT_ONCE = 100  # in one step, so that readings are taken in between
 
 
@@ -119,6 +121,7 @@ class Pipeline:
         origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
         self._heads = SessionHeads(origin, topics, ledger, config.receipts)
         self._outbound = config.outbound
+        self._staging = config.staging
         self._recorder = Recorder(origin, topics, config.mode, ledger.salt, config.receipts, config.outbound.site)
         key = load_or_make_key(config.state_dir / KEY_FILE)
         self._checkpointer = Checkpointer(key, origin, topics.checkpoint, ledger.signed_seq)
@@ -236,6 +239,12 @@ class Pipeline:
     async def _take_message(self, payload: bytes) -> tuple[Sequence[Settled], OutgoingMessage | None]:
         transaction = self._begin()
         read, message_format = await self._reader.read(payload, transaction.recorded_us)
+        if isinstance(read, Accepted):
+            if self._reader.waits(read):
+                return (), await self._stage(transaction, read, message_format, payload)
+            if await self._take_up(self._reader.names(read)):
+                transaction = self._begin()
+                read, message_format = await self._reader.read(payload, transaction.recorded_us)
         is_receipt = isinstance(read, Receipt)
         judged = await judge(self._ledger.outbox, read) if isinstance(read, Receipt) else Judged(read)
         read = judged.answer
@@ -245,28 +254,69 @@ class Pipeline:
         since_us = transaction.recorded_us - REPEATED_US
         repeated = bool(taken) and await self._ledger.knows_message(taken, read.message_id, since_us)
         if repeated:
-            read = Accepted(read.message_id, (), note="this message was taken before")
+            read = _repeated(read)
         foreign = (
             isinstance(read, Rejected)
             and not is_receipt
             and not self._reader.serves(read.subject, transaction.recorded_us)
         )
         if repeated or foreign or isinstance(read, Ignored):
-            self.feed.count(feed_message(payload, read, transaction.recorded_us, repeated=repeated))
+            became = FeedResult.REPEATED if repeated else None
+            self.feed.count(feed_message(payload, read, transaction.recorded_us, became))
             return (), self._recorder.unrecorded(transaction, read, message_format)
+        read, settled = await self._record(transaction, AnsweredMessage(read, message_format, taken), judged)
+        self.feed.count(feed_message(payload, read, transaction.recorded_us))
+        return settled, None
+
+    async def _stage(
+        self, transaction: Transaction, read: Accepted, message_format: InboundFormat, payload: bytes
+    ) -> OutgoingMessage:
+        """Let a message wait for its visit, with the identifiers, by which changes of numbers find it; its answer."""
+        now_us, taken = transaction.recorded_us, self._reader.seal(read, payload)
+        (subject,) = patients_of(read.facts)
+        transaction.stage(Staged(subject, now_us, taken, payload))
+        batch = transaction.batch(read.identities)
+        if await self._ledger.commit_new(batch, taken, read.message_id, now_us - REPEATED_US):
+            answer = msgspec.structs.replace(read, note="; ".join(filter(None, (STAGED_NOTE, read.note))))
+            result = FeedResult.STAGED
+        else:
+            answer, result = _repeated(read), FeedResult.REPEATED
+        self.feed.count(feed_message(payload, answer, now_us, result))
+        return self._recorder.unrecorded(transaction, answer, message_format)
+
+    async def _take_up(self, subjects: Iterable[str]) -> bool:
+        """Take the messages about these subjects that waited, each in a step of its own; whether there were any."""
+        staged = await self._ledger.staged(subjects)
+        for each in staged:
+            transaction = self._begin()
+            read, message_format = await self._reader.read_staged(each, transaction.recorded_us)
+            if isinstance(read, Accepted | Rejected):
+                await self._record(transaction, AnsweredMessage(read, message_format, each.seal), Judged(read), each)
+            else:
+                transaction.take_up(each)
+                await self._ledger.append(transaction.batch())
+        return bool(staged)
+
+    async def _record(
+        self, transaction: Transaction, answered: AnsweredMessage, judged: Judged, staged: Staged | None = None
+    ) -> tuple[Answer, Sequence[Settled]]:
+        """Record a message's facts, receipts and answer; the answer and the receipts. `staged`: it has waited."""
+        read = answered.answer
         facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
         facts = (*facts, *receipts_disagree(self._next, judged.disputed, transaction.recorded_us))
+        settled = judged.settled
         try:
             step = await self._advance(transaction, facts, identities)
         except Exception as error:  # noqa: BLE001 - without an answer the broker would deliver the message for ever
             # Only the stack, without the error's text, which may quote the message.
             _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
-            transaction, step, identities, judged = self._begin(), (self._next, Step()), (), Judged(read)
+            transaction, step, identities, settled = self._begin(), (self._next, Step()), (), ()
             read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
-        self.feed.count(feed_message(payload, read, transaction.recorded_us))
-        answered = AnsweredMessage(read, message_format, taken if isinstance(read, Accepted) else "")
-        await self._finish(transaction, step, answered=answered, identities=identities, settled=judged.settled)
-        return judged.settled, None
+        if staged is not None:
+            transaction.take_up(staged)
+        answered = AnsweredMessage(read, answered.format, answered.taken if isinstance(read, Accepted) else "")
+        await self._finish(transaction, step, answered=answered, identities=identities, settled=settled)
+        return read, settled
 
     async def _take_order(self, order: Order) -> None:
         await check_order(self._ledger.outbox, order)
@@ -284,6 +334,7 @@ class Pipeline:
         return page
 
     async def _take_facts(self, facts: Sequence[AnyFact], identities: Sequence[Identity]) -> tuple[Outcome, ...]:
+        await self._take_up(patients_of(facts))
         transaction = self._begin()
         state, step = await self._advance(transaction, facts, identities)
         await self._finish(transaction, (state, step), identities=identities)
@@ -307,6 +358,7 @@ class Pipeline:
             await self._heads.clear_final(transaction, before.records.keys() - self._next.records.keys())
         work = tuple(defect_work(self._next, self._unrecorded, transaction.recorded_us))
         self._unrecorded.clear()
+        transaction.bound_staging(self._staging.bounds(transaction.recorded_us))
         step = await self._advance(transaction, (*work, *self._clock_facts(transaction.recorded_us)))
         await self._finish(transaction, step, also_observed=step[0].watched)
 
@@ -506,6 +558,10 @@ def _resume_clock(clock: Clock, restart: Restart) -> None:
     if known:
         last = max(known, key=lambda fact: fact.known_at_us)
         clock.resume(Stamp(last.at_us, last.boot_us, last.boot))
+
+
+def _repeated(read: Answer) -> Accepted:
+    return Accepted(read.message_id, (), note="this message was taken before")
 
 
 def _draw_token() -> str:

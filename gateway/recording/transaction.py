@@ -12,6 +12,7 @@ from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder, 
 from gateway.ledger.bodies import Order, ReceiptBody, ReceiptNote, ResendBody, encode_body
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.ledger.policies import name_of, named
+from gateway.ledger.staging import Bounds, Staged
 from gateway.messages.cloudevents import Event, encode_event
 from gateway.messages.destination import Destination
 from gateway.messages.details import Stated
@@ -51,6 +52,9 @@ class Transaction:
         self._resends: list[ResendOrder] = []
         self._sessions: list[SessionDue] = []
         self._details: list[Stated] = []
+        self._staged: list[Staged] = []
+        self._taken_up: list[int] = []
+        self._staging: Bounds | None = None
 
     @property
     def next_seq(self) -> int:
@@ -137,6 +141,18 @@ class Transaction:
         """Keep what is stated for charges, outside the hash chain."""
         self._details += stated
 
+    def stage(self, message: Staged) -> None:
+        """Let a message wait for its visit."""
+        self._staged.append(message)
+
+    def take_up(self, message: Staged) -> None:
+        """End the wait of a message."""
+        self._taken_up.append(message.id)
+
+    def bound_staging(self, bounds: Bounds) -> None:
+        """Drop the messages beyond `bounds` that wait for their visit."""
+        self._staging = bounds
+
     def update_sessions(self, records: Iterable[SessionRecord]) -> None:
         """Store when these sessions are due next, for the next start."""
         self._sessions += [
@@ -165,4 +181,7 @@ class Transaction:
             sessions=tuple(self._sessions),
             details=tuple(self._details),
             policies=tuple(sorted(self._pinned)),
+            staged=tuple(self._staged),
+            taken_up=tuple(self._taken_up),
+            staging=self._staging,
         )

@@ -5,7 +5,6 @@ Prints the processor time of each and the entries that it left in the ledger, an
 and how often the ledger is asked, is held by a test.
 """
 
-import asyncio
 import json
 import sys
 import tempfile
@@ -13,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from gateway.runtime.loop import run_loop
 from tests.support.pipeline import configured, cool, running
 from tests.unit.gateway.messages.hl7_support import fhir, hl7
 
@@ -80,6 +80,17 @@ def _administration(number: int) -> bytes:
     return fhir("r4_medicationadministration_completed", id=f"m{number}", context=visit, subject=who)
 
 
+def _unplaced(number: int) -> bytes:
+    who = {"PID_3": f"8{number:06d}^^^{HOUSE}^MR", "PID_18": f"9{number:06d}", "PV1_19": f"Y{number:06d}"}
+    return hl7("ras_o17_complete", MSH_10=f"R{number}", PV1_3="", RXA_11="", **who)
+
+
+def _unplaced_event(number: int) -> bytes:
+    event = json.loads(_event(number))
+    event["data"] = {"order": f"O{number}", "visit": f"Z{number:06d}", "agent_class": "chemo", "source": "mar"}
+    return json.dumps(event).encode()
+
+
 FOREIGN: dict[str, Callable[[int], bytes]] = {
     **{f"ADT {trigger}": _adt(trigger) for trigger in ("A01", "A02", "A03", "A04", "A08", "A31", "A40")},
     "RAS": _ras,
@@ -87,11 +98,11 @@ FOREIGN: dict[str, Callable[[int], bytes]] = {
     "JSON with a chair": _event,
     "JSON by numbers": _event_by_number,
     "FHIR Observation": _observation,
+    "FHIR administration": _administration,
+    "RAS without a place": _unplaced,
+    "JSON without a place": _unplaced_event,
 }
-"""By kind, messages that concern nobody here."""
-
-PLACELESS = {"FHIR administration": _administration}
-"""Messages that name no chair: they are kept, for the visit may get a cap later."""
+"""By kind, messages that concern nobody here. Those that name no place wait, for their visit may get a cap later."""
 
 
 async def measure(folder: Path) -> None:
@@ -99,7 +110,7 @@ async def measure(folder: Path) -> None:
     async with running(configured(folder, WORDS)) as suite:
         await suite.infusion_over()
         await cool(suite)
-        for kind, message in (FOREIGN | PLACELESS).items():
+        for kind, message in FOREIGN.items():
             payloads = [message(number) for number in range(MESSAGES)]
             entries, began_s = len(await suite.ledger.entries()), time.process_time()
             for payload in payloads:
@@ -113,7 +124,7 @@ def main() -> None:
     """Print what each kind costs, a message."""
     sys.stdout.write(f"{'':22} {'CPU ms':>8} {'entries':>8}\n")
     with tempfile.TemporaryDirectory(prefix="capgate-bench-") as name:
-        asyncio.run(measure(Path(name)))
+        run_loop(measure(Path(name)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def audit(path: Path, acknowledged: Iterable[int]) -> int:
     connection = sqlite3.connect(path)
     try:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'message'").fetchone():
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'staged'").fetchone():
             assert not list(acknowledged), "acknowledged entries in a ledger without tables"
             return 0
         return _audit_content(connection, acknowledged)
@@ -45,6 +45,8 @@ def _audit_content(connection: sqlite3.Connection, acknowledged: Iterable[int]) 
     kept = connection.execute(query).fetchall()
     assert [(outbox_id,) for outbox_id, _, _ in kept] == undelivered, "the bytes of what waits, and no others"
     assert all(payload == b"%d" % seq * 50 for _, payload, seq in kept)
+    waiting = connection.execute("SELECT seal FROM staged").fetchall()
+    assert waiting == [(f"{end}",) for end in ends[-1:]], "the last batch's message, which took the place of the others"
     audit_chain(connection)
     return len(entries)
 

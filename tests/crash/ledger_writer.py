@@ -2,7 +2,8 @@
 
     python ledger_writer.py LEDGER BATCHES [careless]
 
-Every batch is three entries, two outbox rows and an identity; every fourth is followed by a delivered attempt. The log
+Every batch is three entries, two outbox rows, an identity, and a message that waits for its visit in place of the one
+before it; every fourth is followed by a delivered attempt. The log
 is checkpointed often, so that little work passes through every way in which SQLite writes. `careless` syncs less than a
 ledger may: a control for tests that cut the power.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 from gateway.ledger.batch import Attempt, Batch, OutboxMessage
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.ledger.opening import connect_file
+from gateway.ledger.staging import Staged
 from gateway.ledger.store import open_ledger
 from gateway.messages.identity import Identity
 from gateway.runtime.clock import SystemClock
@@ -39,7 +41,8 @@ def numbered_batch(head: Head, recorded_us: int = 1_700_000_000_000_000) -> Batc
         for form in ("json", "hl7")
     )
     identity = Identity(f"{head.seq:016x}", f"visit-{head.seq}", "mrn", "account")
-    return Batch(tuple(entries), outbox, (identity,), head)
+    staged = Staged(identity.subject, recorded_us, f"{head.seq}", b"waits")
+    return Batch(tuple(entries), outbox, (identity,), head, staged=(staged,), taken_up=(head.seq // ENTRIES - 1,))
 
 
 def connect_with_small_log(path: Path) -> sqlite3.Connection:

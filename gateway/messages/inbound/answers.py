@@ -54,6 +54,7 @@ class Accepted(msgspec.Struct, frozen=True):
     merges: tuple[Merge, ...] = ()
     unknown: tuple[str, ...] = ()  # fields with words that the site's vocabulary lacks
     details: tuple[Stated, ...] = ()  # what is stated for charges
+    placed: bool = False  # it names a place, which is this gateway's or whose visit is known here
 
 
 class Ignored(msgspec.Struct, frozen=True):

@@ -89,7 +89,7 @@ class _Resource:
             end=end,
             charted_us=charted_us,
             replaces=True,
-            order_known=self._site.knows_order(identity.subject, order),
+            order_known=stage is not Stage.WITHDRAWN or self._site.knows_order(identity.subject, order),
         )
         facts = administration_facts(administration, self._known_at_us, self._message_id)
         if not facts:

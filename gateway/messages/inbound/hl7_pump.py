@@ -42,7 +42,8 @@ def read_pump(hl7: Hl7) -> Inbound:
     if not found:
         return Ignored(hl7.message_id, "no-infusion", note or "no start, stop or end of a delivery under an OBR")
     about = _patient(hl7)
-    return Accepted(hl7.message_id, (*disagreement(hl7, about), *found), about.identities, note)
+    all_facts = (*disagreement(hl7, about), *found)
+    return Accepted(hl7.message_id, all_facts, about.identities, note, placed=about.chair is not None)
 
 
 def _read_event(hl7: Hl7, group: Hl7Message, line: Segment, event: str) -> tuple[list[AnyFact], str]:

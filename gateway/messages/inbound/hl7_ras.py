@@ -50,7 +50,15 @@ def read_ras(hl7: Hl7) -> Inbound:
     if not facts:
         return Ignored(hl7.message_id, "unknown-word" if where else "nothing-given", note, where)
     details = stated_details(hl7, about.subject)
-    return Accepted(hl7.message_id, tuple(facts), about.identities, note, unknown=where, details=details)
+    return Accepted(
+        hl7.message_id,
+        tuple(facts),
+        about.identities,
+        note,
+        unknown=where,
+        details=details,
+        placed=about.chair is not None,
+    )
 
 
 def _lines(message: Hl7Message) -> list[tuple[Segment, Segment]]:
@@ -138,16 +146,18 @@ class _Line:
             began_us=None if start is None or start.no_time else start.at_us,
             charted_us=None if charted is None or charted.no_time else charted.at_us,
             replaces=action in ("U", "D"),
-            order_known=hl7.site.knows_order(self._about.subject, self.order),
         )
+
+    def _is_order_known(self) -> bool:
+        return self._hl7.site.knows_order(self._about.subject, self.order)
 
     def _withdrawn(self, base: Administration) -> Administration:
         self.notes.append(_TAKEN_BACK)
-        return msgspec.structs.replace(base, stage=Stage.WITHDRAWN)
+        return msgspec.structs.replace(base, stage=Stage.WITHDRAWN, order_known=self._is_order_known())
 
     def _not_given(self, base: Administration, action: str) -> Administration | None:
         """A withdrawal; None for a line that is no update and has no end: the dose was never charted."""
-        if action == "U" or (base.order_known and self._hl7.text(self._line, 4, "end of infusion")):
+        if action == "U" or (self._hl7.text(self._line, 4, "end of infusion") and self._is_order_known()):
             return self._withdrawn(base)
         self.notes.append(_NOT_GIVEN)
         return None

@@ -60,7 +60,8 @@ class JsonMessage(msgspec.Struct, frozen=True):
             all_notes.append("time: without its offset it may mean either of two instants; send the offset")
         if self.time.at_us > self.known_at_us:
             all_notes.append("time: lies in the future")
-        return Accepted(self.message_id, (fact,), identities, "; ".join(all_notes))
+        placed = any(self.raw_data.get(place) is not None for place in ("unit", "chair"))
+        return Accepted(self.message_id, (fact,), identities, "; ".join(all_notes), placed=placed)
 
 
 def named_subject(data: object, site: ReaderSite) -> str:

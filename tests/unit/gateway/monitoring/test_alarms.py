@@ -44,6 +44,7 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.MESSAGES_WAIT: AlarmInputs(oldest_unsent_s=UNSENT_S),
     AlarmCode.MESSAGE_REJECTED: AlarmInputs(rejected=2),
     AlarmCode.FEED_REJECTED: AlarmInputs(feed_rejected=[FEED_ROW]),
+    AlarmCode.STAGING_FULL: AlarmInputs(staging_full=200_000),
     AlarmCode.RECEIPT_OVERDUE: AlarmInputs(oldest_unreceipted_s=UNRECEIPTED_S),
     AlarmCode.LEDGER_SET_ASIDE: AlarmInputs(ledger_set_aside="ledger.db.damaged-1"),
     AlarmCode.ENTRIES_LOST: AlarmInputs(lost_since_us=0),

@@ -46,7 +46,7 @@ def test_answers_of_a_kind_make_a_row_with_the_last_id() -> None:
     rejected = [Rejected(f"EPIC|C-{number}", "bad-time", "RXA-4") for number in (1, 2)]
     for number, answer in enumerate([*rejected, Ignored("EPIC|C-3", "not-ours", "")]):
         feed.count(feed_message(RAS, answer, NOON_US + number))
-    feed.count(feed_message(RAS, Accepted("EPIC|C-4", ()), NOON_US, repeated=True))
+    feed.count(feed_message(RAS, Accepted("EPIC|C-4", ()), NOON_US, FeedResult.REPEATED))
     assert [(row.result, row.code, row.today, row.last_id, row.last_us) for row in feed.rows(NOON_US)] == [
         ("ignored", "not-ours", 1, "EPIC|C-3", NOON_US + 2),
         ("rejected", "bad-time", 2, "EPIC|C-2", NOON_US + 1),
