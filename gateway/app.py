@@ -204,7 +204,7 @@ class Gateway:
             await asyncio.to_thread(import_module, "gateway.web.server")
             from gateway.web.server import serve_page
 
-            await serve_page(self._config.page, self._control.board)
+            await serve_page(self._config.page, self._config.state_dir, self._control.board, self._control.tell)
 
     async def _polled(self, answer: Reading | ReadFault) -> None:
         """Publish a poll's result at once, and queue it for recording."""

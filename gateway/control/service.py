@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import re
 import traceback
 from collections.abc import Callable, Mapping
@@ -128,6 +129,10 @@ class ControlService:
             _log.error("a request met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
             answer = RefusalAnswer(error="a defect of the gateway; its log says where", accepted="")
         return msgspec.json.encode(answer)
+
+    async def tell(self, line: bytes) -> bytes:
+        """The answer to a line of somebody in this process."""
+        return await self.answer(line, os.getuid())
 
     async def board(self, request: Board) -> BoardAnswer:
         """The suite's board, for screens in this process."""

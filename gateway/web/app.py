@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from mimetypes import guess_type
+from urllib.parse import quote
 
 import msgspec
 from starlette.applications import Starlette
@@ -12,10 +13,13 @@ from starlette.routing import Route
 from gateway.config.tables import Language
 from gateway.config.web import PagePlan
 from gateway.runtime.http import Application
+from gateway.web.acts import Acts, Tell
 from gateway.web.catalogue import language_of, texts_of
 from gateway.web.feed import BoardFeed
 from gateway.web.guard import Guard
+from gateway.web.people import People
 from gateway.web.screens import STATIC, assets, page
+from gateway.web.signing import Signing
 
 LANGUAGE_COOKIE = "capgate-language"
 _YEAR_S = 365 * 86_400
@@ -27,14 +31,20 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class PageApp:
     """The page, as an ASGI application."""
 
-    def __init__(self, plan: PagePlan, feed: BoardFeed) -> None:
+    def __init__(self, plan: PagePlan, feed: BoardFeed, people: People, tell: Tell) -> None:
         self._plan = plan
         self._feed = feed
+        self._signing = Signing(plan, people)
+        self.acts = Acts(self._signing, tell)
         self._files = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
         routes = [
             Route("/", self._start),
             Route("/chairs", self._for_lookers(self._chairs)),
             Route("/events", self._for_lookers(self._events)),
+            Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
+            Route("/sign-out", self._signing.sign_out, methods=["POST"]),
+            Route("/acts", self.acts.take, methods=["POST"]),
+            Route("/touch", self._touch, methods=["POST"]),
             Route("/static/{version}/{name:path}", self._static),
             Route("/texts/{version}/{language}.json", self._texts),
             Route("/language/{language}", self._choose_language),
@@ -45,9 +55,11 @@ class PageApp:
         """The endpoint, for those alone who may look."""
 
         async def answer(request: Request) -> Response:
-            if request.client is None or not self._plan.may_look(request.client.host):
-                return PlainTextResponse("sign in first\n", 401)
-            return await endpoint(request)
+            if self._signing.may_look(request):
+                return await endpoint(request)
+            if "text/html" in request.headers.get("accept", ""):
+                return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
+            return PlainTextResponse("sign in first\n", 401)
 
         return answer
 
@@ -59,7 +71,21 @@ class PageApp:
         return RedirectResponse("/chairs", 303)
 
     async def _chairs(self, request: Request) -> Response:
-        return page("chairs.html", self._language(request), screen="chairs")
+        self._signing.touch(request)
+        return page("chairs.html", self._language(request), screen="chairs", person=self._signing.person(request))
+
+    async def _sign_in(self, request: Request) -> Response:
+        language = self._language(request)
+        if request.method == "POST":
+            return await self._signing.sign_in(request, language)
+        return self._signing.form(request, language)
+
+    async def _touch(self, request: Request) -> Response:
+        person = self._signing.person(request)
+        if person is None or not await self._signing.has_form_token(request, person):
+            return PlainTextResponse("sign in first\n", 401)
+        self._signing.touch(request)
+        return Response(status_code=204)
 
     async def _events(self, request: Request) -> Response:
         if self._feed.full:

@@ -1,34 +1,44 @@
 """Serves the suite's page beside the polling: bounded, and never in its way."""
 
+import asyncio
 import logging
 import ssl
+from pathlib import Path
 
 from gateway.config.web import PageFiles, PagePlan
 from gateway.runtime.http import HttpLimits, HttpServer
+from gateway.web.acts import Tell
 from gateway.web.app import PageApp
 from gateway.web.feed import AskBoard, BoardFeed
+from gateway.web.people import People
 
 _log = logging.getLogger("capgate.web")
 
 LIMITS = HttpLimits(connections=96, head_bytes=16 * 1024, timeout_s=lambda: 10.0)
 
 
-async def serve_page(plan: PagePlan, board: AskBoard) -> None:
-    """Serve the page until cancelled. Raises LedgerError where recording is no longer possible.
+async def serve_page(plan: PagePlan, accounts: Path, board: AskBoard, tell: Tell) -> None:
+    """Serve the page until cancelled; `accounts` is the folder of the accounts' file.
+
+    Raises LedgerError where recording is no longer possible.
 
     If its address cannot be bound the gateway runs without the page.
     """
     if plan.listen is None:
         return
     feed = BoardFeed(board)
-    server = HttpServer(PageApp(plan, feed).application, plan.listen, LIMITS, plan.tls and _context(plan.tls))
+    people = People(accounts, asyncio.get_running_loop().time)
+    app = PageApp(plan, feed, people, tell)
+    server = HttpServer(app.application, plan.listen, LIMITS, plan.tls and _context(plan.tls))
     try:
         await server.__aenter__()
     except OSError as error:
         _log.error("no page", extra={"listen": plan.listen, "reason": str(error)})
         return
     try:
-        await feed.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(feed.run())
+            group.create_task(app.acts.failed())
     finally:
         await server.__aexit__(None, None, None)
 

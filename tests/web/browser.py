@@ -4,7 +4,7 @@ import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 WALL, TABLET, PHONE = (1920, 1080), (1024, 768), (390, 844)
 WAIT_MS = 30_000.0  # what takes longer does not happen at all
@@ -27,6 +27,7 @@ async def screen(
             timezone_id=zone,  # the tablet's own, which plays no part
         )
         context.set_default_timeout(WAIT_MS)
+        expect.set_options(timeout=WAIT_MS)
         page = await context.new_page()
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)

@@ -41,7 +41,9 @@ class Site:
 
     async def serve(self) -> None:
         """Start the page, at the address that it had before."""
-        self._page = asyncio.create_task(serve_page(self.plan, self._board))
+        self._page = asyncio.create_task(
+            serve_page(self.plan, self.suite.config.state_dir, self._board, self.control.tell)
+        )
 
     async def stop(self) -> None:
         """End the page and every connection to it."""

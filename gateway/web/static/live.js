@@ -1,6 +1,7 @@
 // Keeps the page live: one stream of events, opened anew by itself, and a plain word when it is lost.
 
 import { clockOf, known, nowMs, setClock, timeOf } from "./clock.js";
+import "./person.js";
 import { t } from "./texts.js";
 
 const SILENT_MS = 12000; // the gateway sends something every few seconds

@@ -1,9 +1,14 @@
 """A raw HTTP client of the page: what a browser would never send must be sent too."""
 
 import asyncio
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from gateway.runtime.http import HttpServer
+
+class Listening(Protocol):
+    """A server."""
+
+    @property
+    def address(self) -> tuple[str, int]: ...
 
 
 class Answered(NamedTuple):
@@ -14,7 +19,7 @@ class Answered(NamedTuple):
     body: str
 
 
-async def ask(server: HttpServer, method: str, path: str, body: bytes | None = None, **headers: str) -> Answered:
+async def ask(server: Listening, method: str, path: str, body: bytes | None = None, **headers: str) -> Answered:
     """One request on a connection of its own; `host` and others replace what is sent otherwise."""
     sent = {"host": "localhost", "connection": "close"}
     if body is not None:

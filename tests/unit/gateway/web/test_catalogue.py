@@ -10,11 +10,12 @@ from gateway.config.tables import Language
 from gateway.control.board import ChairState
 from gateway.session.outcome import Missing
 from gateway.web.catalogue import language_of, texts_of
+from gateway.web.roles import Role
 from gateway.web.screens import STATIC
 
 ENGLISH = texts_of(Language.ENGLISH)
 OTHERS = [language for language in Language if language is not Language.ENGLISH]
-CODES = {"state": ChairState, "missing": Missing, "fault": FaultKind, "alarm": UnitAlarmCode}
+CODES = {"state": ChairState, "missing": Missing, "fault": FaultKind, "alarm": UnitAlarmCode, "role": Role}
 
 
 def words(text: str) -> list[str]:

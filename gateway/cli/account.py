@@ -1,0 +1,189 @@
+"""`capgate account`: who may sign in on the suite's page. It edits the accounts' file; a running gateway notices."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import msgspec
+
+from drivers.toml.document import TomlProblems
+from gateway.cli.control_client import give_up
+from gateway.config.load import load_config
+from gateway.web.accounts import (
+    MAX_SECRET,
+    MIN_PASSWORD,
+    MIN_PIN,
+    Account,
+    Accounts,
+    AccountsUnreadable,
+    hash_secret,
+    read_accounts,
+    write_accounts,
+)
+from gateway.web.roles import Role
+
+MAX_NAME = 64
+
+_CONFIG = click.option(
+    "--config", required=True, type=click.Path(path_type=Path), help="The configuration of the gateway with the page."
+)
+_NAME = click.argument("name")
+_EXITS = "Exit codes: 0 done, 1 refused, 2 wrong use or a file that cannot be used."
+
+
+@click.group(
+    "account",
+    epilog="Example: capgate account list --config /etc/capgate/gateway.toml. Each command has its own --help.",
+)
+def command() -> None:
+    """Say who may sign in on the suite's page."""
+
+
+@command.command(
+    "add",
+    epilog=f"Example: capgate account add m.curie --role nurse --config /etc/capgate/gateway.toml. {_EXITS}",
+)
+@_NAME
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice([role.value for role in Role]),
+    help="viewer looks; nurse tells what happens at the chair; charge decides what is charged too; biomed swaps "
+    "machines; admin does all of it.",
+)
+@_CONFIG
+def add(name: str, role: str, config: Path) -> None:
+    """Add the account NAME, which is recorded with each of its acts for good. Asks for its password.
+
+    Where the input is no terminal, the password is its first line.
+    """
+    if not name.isprintable() or not 0 < len(name.strip()) <= MAX_NAME:
+        _refuse(f"not a name, accepted: 1 to {MAX_NAME} printable characters")
+
+    def added(accounts: Accounts) -> Accounts:
+        if accounts.named(name) is not None:
+            _refuse(f"{name} is there already; remove it first")
+        password = _secret("Password", MIN_PASSWORD)
+        return accounts.with_account(Account(name=name.strip(), role=Role(role), password=hash_secret(password)))
+
+    _edit(config, added)
+
+
+@command.command(
+    "password", epilog=f"Example: capgate account password m.curie --config /etc/capgate/gateway.toml. {_EXITS}"
+)
+@_NAME
+@_CONFIG
+def password(name: str, config: Path) -> None:
+    """Give the account NAME another password. Whoever is signed in with the account is signed out."""
+    _change(config, name, lambda _: {"password": hash_secret(_secret("Password", MIN_PASSWORD))})
+
+
+@command.command("pin", epilog=f"Example: capgate account pin m.curie --config /etc/capgate/gateway.toml. {_EXITS}")
+@_NAME
+@_CONFIG
+def pin(name: str, config: Path) -> None:
+    """Give the account NAME a PIN, for a tablet that several share: the sign-in ends after two minutes."""
+    _change(config, name, lambda _: {"pin": hash_secret(_digits(_secret("PIN", MIN_PIN)))})
+
+
+@command.command("badge", epilog=f"Example: capgate account badge m.curie --config /etc/capgate/gateway.toml. {_EXITS}")
+@_NAME
+@_CONFIG
+def badge(name: str, config: Path) -> None:
+    """Give the account NAME a badge: scan it when asked. The sign-in by it ends after two minutes."""
+
+    def scanned(accounts: Accounts) -> dict[str, str]:
+        text = _secret("Badge", 4)
+        holder = accounts.of_badge(text)
+        if holder is not None and holder.name.lower() != name.lower():
+            _refuse(f"that badge is {holder.name}'s")
+        return {"badge": accounts.badge_digest(text)}
+
+    _change(config, name, scanned)
+
+
+@command.command(
+    "remove", epilog=f"Example: capgate account remove m.curie --config /etc/capgate/gateway.toml. {_EXITS}"
+)
+@_NAME
+@_CONFIG
+def remove(name: str, config: Path) -> None:
+    """Remove the account NAME. Whoever is signed in with it is signed out; what it told stays."""
+
+    def removed(accounts: Accounts) -> Accounts:
+        if accounts.named(name) is None:
+            _refuse(_unknown(name, accounts))
+        return accounts.without(name)
+
+    _edit(config, removed)
+
+
+@command.command("list", epilog=f"Example: capgate account list --config /etc/capgate/gateway.toml. {_EXITS}")
+@_CONFIG
+def list_(config: Path) -> None:
+    """List the accounts: name, role, and by what they may sign in."""
+    _, accounts = _read(config)
+    for each in accounts.by_name.values():
+        ways = ["password", *(["PIN"] if each.pin else []), *(["badge"] if each.badge else [])]
+        click.echo(f"{each.name}\t{each.role}\t{', '.join(ways)}")
+
+
+def _change(config: Path, name: str, changes: Callable[[Accounts], dict[str, str]]) -> None:
+    def changed(accounts: Accounts) -> Accounts:
+        account = accounts.named(name)
+        if account is None:
+            _refuse(_unknown(name, accounts))
+        return accounts.with_account(msgspec.structs.replace(account, **changes(accounts)))
+
+    _edit(config, changed)
+
+
+def _edit(config: Path, change: Callable[[Accounts], Accounts]) -> None:
+    folder, accounts = _read(config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_accounts(folder, change(accounts))
+    except OSError as error:
+        give_up(f"the accounts cannot be written: {error}")
+
+
+def _read(config: Path) -> tuple[Path, Accounts]:
+    try:
+        folder = load_config(config).state_dir
+        return folder, read_accounts(folder)
+    except TomlProblems as problems:
+        give_up("\n".join(map(str, problems.problems)))
+    except AccountsUnreadable as unreadable:
+        give_up(str(unreadable))
+
+
+def _secret(what: str, shortest: int) -> str:
+    """What is typed twice without being shown; the first line of an input that is no terminal."""
+    if sys.stdin.isatty():
+        text = click.prompt(what, hide_input=True, confirmation_prompt=True, type=str)
+    else:
+        text = sys.stdin.readline()
+    text = text.strip()
+    if not shortest <= len(text) <= MAX_SECRET or not text.isprintable():
+        _refuse(f"{what}: not accepted, accepted: {shortest} to {MAX_SECRET} printable characters")
+    return text
+
+
+def _digits(text: str) -> str:
+    if not (text.isascii() and text.isdigit()):
+        _refuse("PIN: not accepted, accepted: digits")
+    if len(set(text)) < 3:
+        _refuse("PIN: not accepted, accepted: digits that are not nearly all the same")
+    return text
+
+
+def _unknown(name: str, accounts: Accounts) -> str:
+    return f"no account {name}, accepted: {', '.join(sorted(accounts.by_name)) or 'none is there'}"
+
+
+def _refuse(text: str) -> NoReturn:
+    click.echo(text, err=True)
+    sys.exit(1)

@@ -1,0 +1,66 @@
+"""Acts of people: what a signed-in person tells, passed to the control service under that person's name."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.control.answers import Answer, RefusalAnswer
+from gateway.ledger.errors import LedgerError
+from gateway.web.roles import may_do
+from gateway.web.signing import Signing
+
+Tell = Callable[[bytes], Awaitable[bytes]]
+_Fields = dict[str, str | bool | int | float | list[str] | None]
+
+
+class Acts:
+    """Takes acts as JSON: the fields of a control act, without `request` and `person`."""
+
+    def __init__(self, signing: Signing, tell: Tell) -> None:
+        self._signing = signing
+        self._tell = tell
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def failed(self) -> None:
+        """Wait until recording is no longer possible. Raises LedgerError then."""
+        await self._failure
+
+    async def take(self, request: Request) -> Response:
+        """Answer one act: 200 once it is recorded, else why it was refused. Nothing is kept for later."""
+        person = self._signing.person(request)
+        if person is None:
+            return _refused(HTTPStatus.UNAUTHORIZED, "nobody is signed in", "a sign-in")
+        if not await self._signing.has_form_token(request, person):
+            return _refused(HTTPStatus.FORBIDDEN, "this page is of another sign-in", "the page loaded anew")
+        self._signing.touch(request)
+        try:
+            fields = msgspec.json.decode(await request.body(), type=_Fields)
+        except msgspec.DecodeError:
+            return _refused(HTTPStatus.BAD_REQUEST, "not the fields of an act", "one JSON object")
+        act = fields.get("act")
+        if not isinstance(act, str) or act not in may_do(person.account.role):
+            return _refused(HTTPStatus.FORBIDDEN, f"not an act of {person.account.role}", "another role's sign-in")
+        if act in ("swap", "swap-back"):
+            fields = {name: value for name, value in fields.items() if name != "act"} | {"request": act}
+        else:
+            fields |= {"request": "tell"}
+        return await self._told(msgspec.json.encode(fields | {"person": person.account.name}))
+
+    async def _told(self, line: bytes) -> Response:
+        try:
+            answer = await self._tell(line)
+        except LedgerError as error:
+            if not self._failure.done():
+                self._failure.set_exception(error)
+            return _refused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway cannot record any more", "")
+        taken = msgspec.json.decode(answer, type=Answer).ok
+        return Response(answer, HTTPStatus.OK if taken else HTTPStatus.CONFLICT, media_type="application/json")
+
+
+def _refused(status: HTTPStatus, error: str, accepted: str) -> Response:
+    body = msgspec.json.encode(RefusalAnswer(error=error, accepted=accepted))
+    return Response(body, status, media_type="application/json")

@@ -1,0 +1,137 @@
+"""Who is signed in at which browser. In memory alone: after a restart everybody signs in anew.
+
+A browser holds a random token that it got when it signed in; what it sent before is never taken over. Of the token a
+digest is kept. A sign-in ends after some time without a touch: soon for a badge or a PIN, which serve a shared tablet.
+"""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from gateway.web.accounts import (
+    Account,
+    Accounts,
+    AccountsUnreadable,
+    accounts_state,
+    is_right,
+    no_accounts,
+    read_accounts,
+)
+from gateway.web.attempts import Attempts
+
+_log = logging.getLogger("capgate.web")
+
+SHARED_IDLE_S = 120.0
+OWN_IDLE_S = 900.0
+LONGEST_S = 12 * 3600.0
+MAX_PEOPLE = 200
+
+
+class SignInRefused(Exception):
+    """Nobody is signed in; `wait_s` is how long to wait before the next try."""
+
+    def __init__(self, wait_s: float = 0.0) -> None:
+        super().__init__("not signed in")
+        self.wait_s = wait_s
+
+
+class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A person at a browser."""
+
+    account: Account
+    form_token: str  # stands in every form that the browser was given
+    idle_s: float
+    since_s: float
+    touched_s: float
+
+
+class People:
+    """Everybody who is signed in. `now_s` is a steady clock, `folder` has the accounts' file."""
+
+    def __init__(self, folder: Path, now_s: Callable[[], float]) -> None:
+        self._folder = folder
+        self._now_s = now_s
+        self._attempts = Attempts()
+        self._people: dict[str, SignedIn] = {}
+        self._one_at_a_time = asyncio.Lock()  # a hash takes 19 MiB and much of a core
+        self._read: tuple[object, Accounts] | None = None
+
+    async def sign_in(self, address: str, name: str, secret: str) -> str:
+        """Sign a person in by name and password or PIN; the browser's token. Raises SignInRefused."""
+        account = self._accounts().named(name)
+        who = (f"name {name.strip().lower()[:64]}", f"address {address}")
+        async with self._one_at_a_time:
+            self._check(*who)
+            by_password, by_pin = await asyncio.to_thread(is_right, account, secret)
+            if account is None or not (by_password or by_pin):
+                self._attempts.failed(self._now_s(), *who)
+                raise SignInRefused(self._attempts.wait_s(self._now_s(), *who))
+        self._attempts.succeeded(who[0])
+        return self._begin(account, OWN_IDLE_S if by_password else SHARED_IDLE_S)
+
+    def sign_in_by_badge(self, address: str, badge: str) -> str:
+        """Sign the badge's holder in; the browser's token. Raises SignInRefused."""
+        who = f"address {address}"
+        self._check(who)
+        account = self._accounts().of_badge(badge)
+        if account is None:
+            self._attempts.failed(self._now_s(), who)
+            raise SignInRefused(self._attempts.wait_s(self._now_s(), who))
+        return self._begin(account, SHARED_IDLE_S)
+
+    def of(self, token: str) -> SignedIn | None:
+        """Who is signed in with that token. An account that was changed or removed is signed out by that."""
+        key = _digest(token)
+        found, now_s = self._people.get(key), self._now_s()
+        if found is None:
+            return None
+        if now_s - found.touched_s > found.idle_s or now_s - found.since_s > LONGEST_S:
+            del self._people[key]
+            return None
+        return found if self._accounts().named(found.account.name) == found.account else None
+
+    def touch(self, token: str) -> None:
+        """The person did something: the time without a touch begins anew."""
+        if (found := self.of(token)) is not None:
+            self._people[_digest(token)] = msgspec.structs.replace(found, touched_s=self._now_s())
+
+    def sign_out(self, token: str) -> None:
+        """Forget the browser's token."""
+        self._people.pop(_digest(token), None)
+
+    def _check(self, *who: str) -> None:
+        if wait_s := self._attempts.wait_s(self._now_s(), *who):
+            raise SignInRefused(wait_s)
+
+    def _begin(self, account: Account, idle_s: float) -> str:
+        token, now_s = secrets.token_urlsafe(32), self._now_s()
+        while len(self._people) >= MAX_PEOPLE:
+            del self._people[min(self._people, key=lambda key: self._people[key].touched_s)]
+        self._people[_digest(token)] = SignedIn(
+            account=account,
+            form_token=secrets.token_urlsafe(32),
+            idle_s=idle_s,
+            since_s=now_s,
+            touched_s=now_s,
+        )
+        return token
+
+    def _accounts(self) -> Accounts:
+        """The file's accounts, read again only after it was replaced; none while it cannot be read."""
+        state = accounts_state(self._folder)
+        if self._read is None or self._read[0] != state:
+            try:
+                self._read = (state, read_accounts(self._folder))
+            except AccountsUnreadable as unreadable:
+                _log.error("nobody can sign in", extra={"reason": str(unreadable)})
+                self._read = (state, no_accounts())
+        return self._read[1]
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,34 @@
+"""Who may do what on the page. Pure."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a person is at the suite."""
+
+    VIEWER = "viewer"  # looks, identifiers of patients included
+    NURSE = "nurse"  # tells what happens at the chair
+    CHARGE = "charge"  # and decides what is charged
+    BIOMED = "biomed"  # swaps machines
+    ADMIN = "admin"  # all of it
+
+
+_AT_THE_CHAIR = frozenset(
+    {"bind", "release", "prepared", "tolerance", "cap-id", "note", "order-checked", "infusion-ended", "stop-charted"}
+    | {"cap-removed"}
+)
+_DECISIONS = frozenset({"finalise", "lift-hold", "explain", "decide-correction", "reassign", "work-done"})
+_MACHINES = frozenset({"swap", "swap-back"})
+
+_MAY: dict[Role, frozenset[str]] = {
+    Role.VIEWER: frozenset(),
+    Role.NURSE: _AT_THE_CHAIR,
+    Role.CHARGE: _AT_THE_CHAIR | _DECISIONS,
+    Role.BIOMED: _MACHINES,
+    Role.ADMIN: _AT_THE_CHAIR | _DECISIONS | _MACHINES,
+}
+
+
+def may_do(role: Role) -> frozenset[str]:
+    """The acts, by their names at the control service, that this role may do."""
+    return _MAY[role]
