@@ -30,6 +30,7 @@ from gateway.session.facts import (
     PatientReassigned,
     PatientReleased,
     PreparationCharted,
+    RulesChanged,
     SessionExplained,
     SessionFact,
     SessionFinalized,
@@ -187,6 +188,8 @@ def _other_text(fact: AnyFact) -> str:
             return f"{fact.device} is read by gateway {fact.gateway} too"
         case ClockStepped():
             return f"clock of {fact.source} set by {fact.step_s:g} s"
+        case RulesChanged():
+            return f"counted by the rules of revision {fact.revision} from here on"
         case _:
             return ""
 

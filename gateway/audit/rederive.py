@@ -2,8 +2,8 @@
 
 The announcements of a rerun of the recorded transactions (rerun.py) must equal the recorded ones, entry for entry. The
 code is the one that counted: this proves that the record follows from the facts under the pinned policy, not that the
-rules are right. Entries other than facts, increments and charges are skipped. Entries of an earlier version are not
-re-derived, for it had other rules; for these only a retraction or amendment without any fact is a problem.
+rules are right. Entries other than facts, increments and charges are skipped. Entries of a version with other
+rules are not re-derived; for these only a retraction or amendment without any fact is a problem.
 """
 
 import sqlite3
@@ -37,10 +37,10 @@ class Rederiver:
         since_seq, carried = self._rerun.since_seq, self._carried
         if not since_seq:
             return ()
-        if carried is not None and not carried.carried:
+        if carried is None or since_seq > carried.carried + 1:
+            whence = f"entries up to {since_seq} were counted by the rules of another version"
+        elif not carried.carried:
             return (f"nothing could be carried over from the damaged ledger {carried.set_aside}",)
-        if carried is None:
-            whence = f"entries up to {since_seq} were recorded by an earlier version"
         else:
             whole = f"{carried.missing} of them are lost" if carried.missing else "none of them is lost"
             before = f"the damaged ledger {carried.set_aside}, epoch {carried.epoch}"

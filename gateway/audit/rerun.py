@@ -5,8 +5,8 @@ facts, the tokens that were drawn, and how far each unit was observed at each tr
 is a cache: what it lacks for a transaction is read back from the entries before it, so the rerun is limited to no
 period, and one session can be re-derived without the others.
 
-Entries of an earlier version followed that version's rules. The rerun begins after them, with the sessions as they were
-then.
+Entries of a version with other rules (`session.rules`) followed those. The rerun begins after them, with the sessions
+as they were then.
 """
 
 import sqlite3

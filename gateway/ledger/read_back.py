@@ -31,6 +31,7 @@ class Restart(msgspec.Struct, frozen=True):
     read_back: ReadBack
     observed: tuple[ObservedUntil, ...]
     seen: tuple[AnyFact, ...]  # what readings showed last of each cap, and the silences that go on
+    rules: int  # the revision of the counting rules that were in force
 
 
 def read_back(
@@ -85,7 +86,9 @@ def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) ->
     records.update({token: record(connection, opened) for token, opened in lately.items()})
     observed = tuple(reads.last_observed(connection))
     seen = (*silent, *_conditions(facts))
-    return Restart(whole_from_us, ReadBack(tuple(recent), tuple(records.values()), live.whole), observed, seen)
+    revision, _ = reads.rules_recorded(connection)
+    back = ReadBack(tuple(recent), tuple(records.values()), live.whole)
+    return Restart(whole_from_us, back, observed, seen, revision)
 
 
 def records_up_to(connection: sqlite3.Connection, last_seq: int) -> list[SessionRecord]:

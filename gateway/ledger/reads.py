@@ -14,7 +14,8 @@ from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
 from gateway.messages.details import NO_DETAILS, About, Details
 from gateway.messages.identity import Identity, Number, NumberKind, differ
-from gateway.session.facts import AnyFact, ObservedUntil, UnitSwapped, decode_fact
+from gateway.session import rules
+from gateway.session.facts import RULES, AnyFact, ObservedUntil, RulesChanged, UnitSwapped, decode_fact
 from gateway.session.marks import observed_units
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
@@ -117,12 +118,23 @@ def observed_before(connection: sqlite3.Connection, last_seq: int) -> list[Obser
     return [*{unit.device: unit for (body,) in bodies for unit in observed_units(decode_fact(body))}.values()]
 
 
+def rules_recorded(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The revision of the counting rules that the ledger names last, and the entry that does; (1, 0) if none does."""
+    query = "SELECT seq, body FROM concern JOIN entry USING (seq) WHERE concern.kind = ? ORDER BY seq DESC LIMIT 1"
+    row = connection.execute(query, RULES[:1]).fetchone()
+    fact = None if row is None else decode_fact(row[1])
+    return (fact.revision, row[0]) if isinstance(fact, RulesChanged) else (1, 0)
+
+
 def rules_since(connection: sqlite3.Connection) -> int:
-    """The last entry that an earlier version's counting rules made, or that was carried over; 0: none."""
+    """The last entry that other counting rules than the present ones made, or that was carried over; 0: none."""
+    revision, named_by = rules_recorded(connection)
+    if revision != rules.REVISION:
+        (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
+        return last
     row = connection.execute("SELECT since_seq FROM rules").fetchone()
-    since_seq: int = row[0] if row else 0
     carried = carried_over(connection)
-    return since_seq if carried is None else max(since_seq, carried.carried + 1)
+    return max(named_by - 1, row[0] if row else 0, 0 if carried is None else carried.carried + 1)
 
 
 def carried_over(connection: sqlite3.Connection) -> SetAsideBody | None:

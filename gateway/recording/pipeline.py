@@ -64,8 +64,9 @@ from gateway.recording.recorder import Recorder
 from gateway.recording.session_heads import SessionHeads
 from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.session import rules
 from gateway.session.attribution import Session
-from gateway.session.facts import AnyFact, ClockStepped
+from gateway.session.facts import AnyFact, ClockStepped, RulesChanged
 from gateway.session.flags import HeldReason
 from gateway.session.keys import TOKEN_LENGTH, TOKEN_LETTERS
 from gateway.session.outcome import Outcome
@@ -135,6 +136,7 @@ class Pipeline:
         self._unrecorded: set[str] = set()  # sessions whose changes met a defect since the last tick
         self._recorded_us = 0  # the instant of the last transaction, UTC
         self.busy = self._state.watched  # units that have a cap in a session
+        self._rules = restart.rules  # the revision of the counting rules up to this start
 
     @classmethod
     async def recovered(cls, config: GatewayConfig, clock: Clock, ledger: Ledger) -> "Pipeline":
@@ -368,7 +370,7 @@ class Pipeline:
         gone = self._observing.gone(self._next.watched, transaction.recorded_us)
         for fact in gone:
             _log.error("a unit in a session is no longer configured", extra={"unit": fact.device})
-        state, step = await self._advance(transaction, gone)
+        state, step = await self._advance(transaction, (*self._rules_facts(transaction.recorded_us), *gone))
         wrong = {each.record.token for each in step.outcomes if each.revises}
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})
@@ -549,6 +551,12 @@ class Pipeline:
             return ()
         _log.warning("wall clock was stepped, sessions keep the old time", extra={"step_s": step_us / US_PER_S})
         return (ClockStepped(at_us=now_us, known_at_us=now_us, source="gateway", step_s=step_us / US_PER_S),)
+
+    def _rules_facts(self, now_us: int) -> tuple[AnyFact, ...]:
+        """The first fact of a start with other counting rules than the ones before it."""
+        if self._rules == rules.REVISION:
+            return ()
+        return (RulesChanged(at_us=now_us, known_at_us=now_us, revision=rules.REVISION),)
 
 
 def _resume_clock(clock: Clock, restart: Restart) -> None:

@@ -22,7 +22,7 @@ from gateway.session.fact_types import (
 )
 from gateway.session.flags import HeldReason
 
-Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "swap"], str]
+Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "rules", "swap"], str]
 Scalar = bool | int | float | str
 
 
@@ -46,6 +46,9 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
     def message_id(self) -> str:
         """The id of the message that reported the fact; "" if none did."""
         return ""
+
+
+RULES: Key = ("rules", "")  # facts about the counting rules, which concern every session
 
 
 def cap_key(cap: CapRef) -> Key:
@@ -481,6 +484,16 @@ class ClockStepped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="clo
         return (("clock", ""),)
 
 
+class RulesChanged(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="rules_changed"):
+    """From the next fact on, the counting rules of another revision hold (`session.rules`)."""
+
+    revision: int
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return (RULES,)
+
+
 class WorkRaised(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_raised"):
     """A work item: something about a cap or a patient that a person must check. It changes no count."""
 
@@ -613,6 +626,7 @@ AnyFact = (
     | WorkRaised
     | WorkDone
     | ClockStepped
+    | RulesChanged
     | ObservedUntil
     | UnitsObserved
 )

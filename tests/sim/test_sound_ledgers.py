@@ -2,10 +2,12 @@
 
 import json
 import sqlite3
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from unittest import mock
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -14,8 +16,12 @@ from gateway.audit.verify import verify
 from gateway.cli import main
 from gateway.config.load import load_config
 from gateway.ledger.store import open_ledger
+from gateway.session import assessment, rules
+from gateway.session.counting import Interval
 from gateway.session.facts import HoldLifted
-from tests.support.pipeline import CONFIG, MINUTE_US, POLICY, FakeClock, Suite
+from gateway.session.increments import Increment, attained
+from gateway.session.policy import Policy
+from tests.support.pipeline import CONFIG, MINUTE_US, POLICY, FakeClock, Suite, facts_of
 
 LIVE = CONFIG.replace('mode = "test"', 'mode = "live"').replace("simulated = true\n", "")
 DAY_MIN = 1440
@@ -197,3 +203,57 @@ async def test_sessions_restarted_at_every_step(tmp_path: Path) -> None:
             await suite.restart()
         await suite.corrected("V-0", 8 * DAY_MIN + 300)
         await suite.restart()
+
+
+def later(intervals: Sequence[Interval], policy: Policy, until_us: int) -> tuple[tuple[Increment, ...], int | None]:
+    """As `attained`, four minutes later."""
+    slower = msgspec.structs.replace(policy, first_threshold_s=policy.first_threshold_s + 240)
+    return attained(intervals, slower, until_us)
+
+
+@contextmanager
+def other_rules(revision: int) -> Generator[None]:
+    """Another version, which announces a unit four minutes later."""
+    with mock.patch.object(rules, "REVISION", revision), mock.patch.object(assessment, "attained", later):
+        yield
+
+
+async def test_a_version_that_counts_otherwise_says_so_and_each_is_held_to_its_own_rules(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "ledger.db"
+    async with clinic(tmp_path) as suite:
+        await suite.treated("V-1", post_min=18)
+        await suite.stopped()
+        await suite.signed("V-1")
+        assert len(await suite.increments()) == 1
+        suite.wait(4 * DAY_MIN)
+        with other_rules(2):
+            await suite.restart()
+            await suite.treated("V-2", post_min=18)
+            await suite.stopped()
+            await suite.treated("V-3", post_min=22)
+            assert len(await suite.increments()) == 2
+            (changed,) = await facts_of(suite, "rules_changed")
+            report = verify(path)
+            assert (report.problems, report.increments, changed["revision"]) == ((), 1, 2)
+            assert "by the rules of another version" in report.notes[0]
+            await suite.restart()
+            assert len(await facts_of(suite, "rules_changed")) == 1
+        earlier = verify(path)  # by the version before, which can say nothing of the counts
+        assert (earlier.problems, earlier.increments) == ((), 0)
+        await suite.stopped()
+        await suite.restart()  # who goes back to it says so too
+        assert [each["revision"] for each in await facts_of(suite, "rules_changed")] == [2, 1]
+
+
+async def counted_otherwise(folder: Path) -> None:
+    """A version with other rules, which does not say so."""
+    async with clinic(folder) as suite:
+        with other_rules(rules.REVISION):
+            await suite.treated("V-1", post_min=18)
+            await suite.stopped()
+            assert_sound(folder)
+
+
+async def test_rules_that_changed_without_a_word_are_found(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="which is not recorded"):
+        await counted_otherwise(tmp_path)

@@ -88,7 +88,7 @@ async def test_a_session_that_was_open_goes_on_exactly(tmp_path: Path) -> None:
     report = verify(ledger_path(tmp_path))
     assert report.problems == ()
     assert (report.increments, report.charges) == (2, 1), "what this version made is derived again"
-    assert any("entries up to 22 were recorded by an earlier version" in note for note in report.notes)
+    assert any("entries up to 22 were counted by the rules of another version" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("after_min", [0, 90, 15 * 1440])
