@@ -97,8 +97,8 @@ async def test_they_leave_no_entry_and_are_told_that_they_wait(folder: Path) -> 
 
 async def test_what_names_a_chair_of_ours_is_recorded_at_once(folder: Path) -> None:
     async with running(folder) as suite:
-        place = {"visit": "V-1", "order": "O", "agent_class": "chemo"}
-        assert "text" not in await suite.send_event("s", "infusion.started", chair="c01", **place)
+        place = {"chair": "c01", "visit": "V-1", "order": "O", "agent_class": "chemo"}
+        assert "text" not in await suite.send_event("s", "infusion.started", 0, **place)
         assert await entries(suite) == 2
         assert WAITS not in (await given(suite)).get("text", ""), "the visit is known by then"
 
