@@ -1,58 +1,15 @@
 """Signing in over HTTP: cookies, forms and where one lands; who may look, and from where."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlencode
 
 import msgspec
 import pytest
 
-from gateway.config.web import PageFiles, PagePlan
-from gateway.control.board import BoardAnswer
-from gateway.control.requests import Board
-from gateway.runtime.http import HttpServer
-from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
-from gateway.web.acts import Tell
-from gateway.web.app import PageApp
+from gateway.config.web import PageFiles
 from gateway.web.attempts import FREE_TRIES
-from gateway.web.feed import BoardFeed
-from gateway.web.people import People
-from gateway.web.roles import Role
-from gateway.web.server import LIMITS
-from tests.unit.gateway.web.page_client import Answered, Listening, ask
-
-HASHED = hash_secret("correct horse")
-HERE = (ip_network("127.0.0.0/8"),)
-SCREEN = PagePlan(("127.0.0.1", 9480), screens=HERE)
-ELSEWHERE = PagePlan(("127.0.0.1", 9480))
-
-
-async def no_board(request: Board) -> BoardAnswer:
-    raise NotImplementedError
-
-
-async def _nobody_listens(line: bytes) -> bytes:
-    raise NotImplementedError
-
-
-@asynccontextmanager
-async def serving(folder: Path, plan: PagePlan = SCREEN, tell: Tell | None = None) -> AsyncGenerator[HttpServer]:
-    account = Account(name="m.curie", role=Role.NURSE, password=HASHED)
-    write_accounts(folder, read_accounts(folder).with_account(account))
-    app = PageApp(plan, BoardFeed(no_board), People(folder, lambda: 0.0), tell or _nobody_listens)
-    async with HttpServer(app.application, ("127.0.0.1", 0), LIMITS) as server:
-        yield server
-
-
-async def sign_in(server: Listening, secret: str = "correct horse", **more: str) -> Answered:
-    fields = {"name": "m.curie", "secret": secret, **more}
-    return await ask(server, "POST", "/sign-in", urlencode(fields).encode())
-
-
-def cookie_of(answer: Answered) -> str:
-    return answer.headers["set-cookie"].partition(";")[0]
+from tests.unit.gateway.web.page_app import ELSEWHERE, SCREEN, cookie_of, serving, sign_in
+from tests.unit.gateway.web.page_client import ask
 
 
 async def test_a_sign_in_gives_a_cookie_that_scripts_and_other_sites_cannot_use(tmp_path: Path) -> None:

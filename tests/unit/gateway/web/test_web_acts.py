@@ -12,8 +12,8 @@ import pytest
 from gateway.ledger.errors import LedgerBroken
 from gateway.web.server import serve_page
 from tests.broker.harness import free_port
+from tests.unit.gateway.web.page_app import SCREEN, cookie_of, no_board, serving, sign_in
 from tests.unit.gateway.web.page_client import Answered, Listening, ask
-from tests.unit.gateway.web.test_signing import SCREEN, cookie_of, no_board, serving, sign_in
 
 NOTE = {"act": "note", "token": "9RX2M7KQ4", "text": "cap refitted", "reason": "as seen"}
 
