@@ -121,9 +121,10 @@ def observed_before(connection: sqlite3.Connection, last_seq: int) -> list[Obser
 def rules_recorded(connection: sqlite3.Connection) -> tuple[int, int]:
     """The revision of the counting rules that the ledger names last, and the entry that does; (1, 0) if none does."""
     query = "SELECT seq, body FROM concern JOIN entry USING (seq) WHERE concern.kind = ? ORDER BY seq DESC LIMIT 1"
-    row = connection.execute(query, RULES[:1]).fetchone()
-    fact = None if row is None else decode_fact(row[1])
-    return (fact.revision, row[0]) if isinstance(fact, RulesChanged) else (1, 0)
+    for seq, body in connection.execute(query, RULES[:1]):
+        if isinstance(fact := decode_fact(body), RulesChanged):
+            return fact.revision, seq
+    return 1, 0
 
 
 def rules_since(connection: sqlite3.Connection) -> int:
