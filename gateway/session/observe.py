@@ -18,7 +18,8 @@ at the beginning of the run, or at the last loss. When a loss within a silence h
 leaves the fewest minutes, at the end of the silence or, if cooling ended within it, before that end (cooling.py).
 
 A change that was seen and not confirmed is no fact. But if the counters then show that cooling was interrupted, or are
-those of another treatment, the loss is recorded as a pause that ends with this reading, with reason UNCONFIRMED.
+those of another treatment, the loss is recorded as a pause that ends with this reading, with reason UNCONFIRMED. So is
+the time since the change was seen where it ended a silence: no counters and no reading before it prove that time.
 """
 
 from collections.abc import Iterable
@@ -236,7 +237,8 @@ def _advance(
         condition = CapCondition.STOPPED  # a pause or fault of a cap that does not cool changes nothing
     counters = _counters(cap, reading.observed_at)
     if condition is state.condition:
-        lost_us = _lost_unconfirmed_us(state, counters, at_us) if condition is CapCondition.COOLING else 0
+        cooling = condition is CapCondition.COOLING
+        lost_us = _lost_unconfirmed_us(state, counters, at_us, rules.max_gap_us) if cooling else 0
         base = counters if lost_us or state.base is None else state.base
         pause = _unconfirmed_pause(CapRef(reading.unit, cap.cap), at_us, lost_us) if lost_us else []
         return CapState(condition, at_us, mark=counters, base=base), pause
@@ -344,10 +346,14 @@ def _lost_in_silence_us(before: CapState, cap: CapReading, at: Stamp) -> int | N
     return 0 if stood_still else None
 
 
-def _lost_unconfirmed_us(state: CapState, now: Counters | None, at_us: int) -> int:
-    """For how long a change that was seen and not confirmed interrupted cooling, by the counters."""
+def _lost_unconfirmed_us(state: CapState, now: Counters | None, at_us: int, max_gap_us: int) -> int:
+    """For how long a change that was seen and not confirmed interrupted cooling, by the counters.
+
+    Without counters to compare with: all the time since the change was seen, if that was after a silence.
+    """
     if now is None or state.mark is None:
-        return 0
+        after_silence = state.candidate is not None and at_us - state.agreed_us > max_gap_us
+        return at_us - state.candidate_us if after_silence else 0
     if state.candidate is None and now.treatment == state.mark.treatment:
         return 0
     lost_us = _lost_us(state, now)

@@ -344,6 +344,21 @@ def test_it_is_none_if_the_counter_went_on_and_is_counted_once():
     assert [type(fact) for fact in facts] == [CoolingStarted, CoolingPaused, CoolingResumed]
 
 
+@pytest.mark.parametrize("treatment", [None, 7], ids=["no counters", "counters"])
+def test_after_a_silence_cooling_counts_from_the_first_reading_that_shows_it(treatment: int | None):
+    """Nothing proves the time between a reading that shows a pause and the next one."""
+    paused = cap(RunState.RUNNING, connected=False, circulating=False, treatment=treatment, elapsed_s=180)
+    cooling = cap(treatment=treatment, elapsed_s=180)
+    facts, until_s, _ = play(counted(0, 100), counted(5, 105), reading(105, paused), reading(110, cooling))
+    assert facts[1:] == [
+        UnitOffline(at_us=at(5).utc_us, known_at_us=at(105).utc_us, device="cap-01", reason="gateway"),
+        UnitOnline(at_us=at(105).utc_us, known_at_us=at(105).utc_us, device="cap-01"),
+        CoolingPaused(at_us=at(105).utc_us, known_at_us=at(110).utc_us, cap=CAP, reason=UNCONFIRMED),
+        CoolingResumed(at_us=at(110).utc_us, known_at_us=at(110).utc_us, cap=CAP, reason=UNCONFIRMED),
+    ]
+    assert until_s == 110
+
+
 def test_another_treatment_within_a_run_leaves_out_the_time_since_the_last_reading():
     facts, _, _ = play(counted(0, 100), counted(5, 105), counted(10, 2, treatment=8), counted(15, 7, treatment=8))
     assert [(type(fact), fact.at_us) for fact in facts[1:]] == [
