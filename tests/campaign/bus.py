@@ -38,6 +38,7 @@ class SeenSession:
     cap: int
     started_us: int
     policy: str  # name and revision
+    unbound: bool = False  # nobody is known to be cooled in it
     standing: dict[int, Standing] = field(default_factory=dict[int, Standing])
     charges: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict[str, tuple[int, tuple[str, ...]]])
     credited: set[str] = field(default_factory=set[str])
@@ -113,7 +114,8 @@ class Bus:
         return {key for key in self._payloads if not key.startswith("result ")}
 
     def _session(self, data: Json) -> None:
-        self._of(data, _us(data["started_at"]), str(data["unit"]), int(data["cap"]))
+        session = self._of(data, _us(data["started_at"]), str(data["unit"]), int(data["cap"]))
+        session.unbound = "unbound" in data["release"]["reasons"]
 
     def _increment(self, data: Json, cause: str) -> None:
         device: Json = next(iter(data["devices"]), {"unit": "", "cap": 0})

@@ -164,7 +164,7 @@ class Judge:
         rules = self._rules[sessions[0].policy]
         end_us = self._end_us(case)
         expected = units(cool, end_us, rules, case.slack_us)
-        if case.unsure or _is_parted(listed):
+        if case.unsure or _is_parted(sessions):
             expected = Units(0, 99, (), ())
         stands = sum(len(session.standing) for session in sessions)
         charged = sum(session.charged for session in sessions)
@@ -261,12 +261,12 @@ def _began_unseen(visit: Visit, seen: Seen) -> bool:
     return before is not None and before.state is not CapState.STOPPED
 
 
-def _is_parted(views: Sequence[Json]) -> bool:
+def _is_parted(sessions: Sequence[SeenSession]) -> bool:
     """Whether a part of the cooling is nobody's: the cap stood still for longer than its policy lets a patient keep it.
 
-    That it waits is listed; people bind it, and then all of it counts.
+    If that part alone may count, it is listed until people bind it, and then all of it counts; else it is done with.
     """
-    return any(not view["bound"] for view in views)
+    return any(session.unbound for session in sessions)
 
 
 def _is_about(session: SeenSession, visit: Visit) -> bool:
