@@ -7,10 +7,10 @@ a good reading on both sides. While a candidate is pending, `observed_until_us` 
 with the confirmed condition: no increment can be attained by a reading that may turn out to be the stop.
 
 A silence is a time without a good reading. If it is longer than `max_gap_us`, by the stamps of the readings, the time
-since the last good reading is unknown (P15). If no poll was made in it, its cause is the gateway, and its reason says
-so. A cap's own counters may prove what the cap did in it: same treatment, and elapsed seconds that rose while it was
-cooling or did not rise while it was paused. They are compared with those of the last reading that agreed, by the boot
-clock.
+since the last good reading is unknown (P15), or since the one before a change that the silence left unconfirmed. If no
+poll was made in it, its cause is the gateway, and its reason says so. A cap's own counters may prove what the cap did
+in it: same treatment, and elapsed seconds that rose while it was cooling or did not rise while it was paused. They are
+compared with those of the last reading that agreed, by the boot clock.
 
 Of the time that passed and the counter's rise, the smaller one counts. A rise smaller by no more than
 `counter_tolerance_us` agrees. So that many small losses are not overlooked, the counters are also compared with those
@@ -115,7 +115,8 @@ def observe(state: UnitState, reading: Reading, rules: ObserveRules) -> Observat
     state = msgspec.structs.replace(state, caps=caps)
     if state.last_good is not None and at.boot_us - state.last_good.boot_us > rules.max_gap_us:
         # Without a failed poll the unit was not polled: its line, the event loop or the disk delayed the gateway.
-        ends, caps = _after_silence(state, state.last_good, reading, "silence" if state.missed else "gateway")
+        reason = "silence" if state.missed else "gateway"
+        ends, caps = _after_silence(state, state.last_good, reading, reason, rules.max_gap_us)
         facts += ends
     known: list[CapState] = []
     for cap_before, cap, condition in zip(caps, reading.caps, conditions, strict=True):
@@ -288,12 +289,25 @@ def _silent(state: UnitState, unit: str, at: Stamp, reason: str, rules: ObserveR
         return Observation(state)
     if all(cap.condition is CapCondition.STOPPED for cap in state.caps):
         return Observation(state)
-    offline = UnitOffline(at_us=state.last_good.utc_us, known_at_us=at.utc_us, device=unit, reason=reason)
+    since_us = _sure_us(state, state.last_good, rules.max_gap_us)
+    offline = UnitOffline(at_us=since_us, known_at_us=at.utc_us, device=unit, reason=reason)
     return Observation(msgspec.structs.replace(state, offline=True), (offline,))
 
 
+def _sure_us(state: UnitState, last_good: Stamp, max_gap_us: int) -> int:
+    """Until when no change of a cap's cooling is left unconfirmed: not before the silence that a change ended."""
+    doubted = (cap for cap in state.caps if cap.candidate is not None and cap.condition is not CapCondition.STOPPED)
+    sure = (cap.candidate_us if _ended_silence(cap, max_gap_us) else cap.agreed_us for cap in doubted)
+    return min((last_good.utc_us, *sure))
+
+
+def _ended_silence(cap: CapState, max_gap_us: int) -> bool:
+    """Whether the first reading of the candidate was also the first after a silence."""
+    return cap.candidate is not None and cap.candidate_us - cap.agreed_us > max_gap_us
+
+
 def _after_silence(
-    state: UnitState, last_good: Stamp, reading: Reading, reason: str
+    state: UnitState, last_good: Stamp, reading: Reading, reason: str, max_gap_us: int
 ) -> tuple[list[AnyFact], tuple[CapState, ...]]:
     """The facts of a silence that is over (UnitOffline unless recorded before, UnitOnline), and the caps after it."""
     at = reading.observed_at
@@ -303,9 +317,10 @@ def _after_silence(
         stopped = tuple(msgspec.structs.replace(cap, candidate=None) for cap in state.caps)
         return [over] if state.offline else [], stopped
     facts: list[AnyFact] = []
+    since_us = _sure_us(state, last_good, max_gap_us)
     if not state.offline:
-        facts.append(UnitOffline(at_us=last_good.utc_us, known_at_us=at.utc_us, device=reading.unit, reason=reason))
-    silence_us = at.boot_us - last_good.boot_us
+        facts.append(UnitOffline(at_us=since_us, known_at_us=at.utc_us, device=reading.unit, reason=reason))
+    silence_us = at.boot_us - last_good.boot_us + last_good.utc_us - since_us
     unproven: list[int] = []
     lost: list[CapLoss] = []
     caps: list[CapState] = []
@@ -352,8 +367,7 @@ def _lost_unconfirmed_us(state: CapState, now: Counters | None, at_us: int, max_
     Without counters to compare with: all the time since the change was seen, if that was after a silence.
     """
     if now is None or state.mark is None:
-        after_silence = state.candidate is not None and at_us - state.agreed_us > max_gap_us
-        return at_us - state.candidate_us if after_silence else 0
+        return at_us - state.candidate_us if _ended_silence(state, max_gap_us) else 0
     if state.candidate is None and now.treatment == state.mark.treatment:
         return 0
     lost_us = _lost_us(state, now)

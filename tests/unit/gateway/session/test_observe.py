@@ -154,6 +154,20 @@ def test_a_longer_silence_is_unknown_from_the_last_good_reading_to_the_next():
     assert until_s == 65
 
 
+@pytest.mark.parametrize("last", [fault(30), reading(30)], ids=["goes on", "over"])
+def test_a_silence_begins_before_a_change_that_it_left_unconfirmed(last: Reading | ReadFault):
+    """Whether the cap stopped is never learned: only the reading before shows that it cooled."""
+    facts, _, _ = play(reading(0), reading(5), reading(10, STOPPED), last)
+    assert [fact.at_us for fact in facts if isinstance(fact, UnitOffline)] == [at(5).utc_us]
+
+
+def test_a_silence_after_a_silence_begins_where_that_ended():
+    """One reading between them shows a stop, which is never confirmed."""
+    facts, _, _ = play(reading(0), reading(5), reading(105, STOPPED), reading(205))
+    silences = [fact.at_us for fact in facts if isinstance(fact, UnitOffline | UnitOnline)]
+    assert silences == [at(second).utc_us for second in (5, 105, 105, 205)]
+
+
 def test_a_silence_nobody_reported_is_told_when_it_ends():
     facts, _, _ = play(reading(0), reading(5), reading(60))
     assert [type(fact) for fact in facts[1:]] == [UnitOffline, UnitOnline]
