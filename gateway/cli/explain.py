@@ -12,7 +12,7 @@ from gateway.cli.control_client import give_up
 from gateway.config.load import GatewayConfig, load_config
 from gateway.describe.dry_run import Explanation, Explanations, explain
 from gateway.describe.survey import Survey, Surveyor, files_in, messages_of, proposal
-from gateway.messages.inbound.answers import Term
+from gateway.messages.inbound.answers import FieldRead, Term
 from gateway.messages.inbound.parts import MAX_PARTS_BYTES
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import escaped
@@ -116,16 +116,22 @@ def _lines(explained: Explanation) -> Iterator[str]:
     for assumption in explained.assumed:
         yield f"  assumed: {assumption}"
     yield "taken:" if explained.taken else "taken: nothing"
-    width = max((len(each.where) for each in explained.taken), default=0)
-    meaning = max((len(each.what) for each in explained.taken), default=0)
-    for each in explained.taken:
-        yield f"  {each.where:<{width}}  {each.what:<{meaning}}  {each.value}"
+    yield from _fields(explained.taken)
+    if explained.unwanted:
+        yield "read, and not wanted by the site ([charges] details):"
+        yield from _fields(explained.unwanted)
     yield "facts:" if explained.facts else "facts: none"
     for fact in explained.facts:
         rest = ", ".join(f"{name} {_text(value)}" for name, value in fact.items() if name not in ("fact", "at"))
         yield f"  {fact['at']}  {fact['fact']}: {rest}"
     if explained.touches:
         yield f"touches: {', '.join(explained.touches)}"
+
+
+def _fields(fields: tuple[FieldRead, ...]) -> Iterator[str]:
+    width = max((len(each.where) for each in fields), default=0)
+    meaning = max((len(each.what) for each in fields), default=0)
+    return (f"  {each.where:<{width}}  {each.what:<{meaning}}  {each.value}" for each in fields)
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,7 @@ A running gateway knows which visits are bound to its caps; a dry run does not. 
 for that reason is read again with the visit or chair that it names assumed to be bound, and the explanation says so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
 from gateway.config.vocabulary import shipped_vocabulary
+from gateway.messages.details import Detail
 from gateway.messages.inbound.answers import (
     Accepted,
     FieldRead,
@@ -25,6 +26,7 @@ from gateway.messages.inbound.answers import (
     no_session,
 )
 from gateway.messages.inbound.dispatch import read_message
+from gateway.messages.inbound.json_details import DETAIL_OF
 from gateway.messages.inbound.json_models import known_names
 from gateway.messages.instants import rfc3339
 from gateway.messages.notation import Mode
@@ -44,6 +46,7 @@ class Explanation(msgspec.Struct, frozen=True):
     code: str
     text: str  # the reason, or a note for the sender
     taken: tuple[FieldRead, ...]
+    unwanted: tuple[FieldRead, ...]  # details that the site does not want its charges to say: read, and not kept
     facts: tuple[dict[str, object], ...]
     touches: tuple[str, ...]  # the caps, visits and outbound messages that it concerns
     assumed: tuple[str, ...]
@@ -85,12 +88,25 @@ def explain(payload: bytes, config: GatewayConfig | None, now_us: int) -> Explan
         second, _ = read_message(payload, now_us, served, taken)  # adds what the first reading did not reach
         if isinstance(second, Accepted):
             answer, assumed = second, (*assumed, assumption)
-    return _explained(answer, message_format, tuple(dict.fromkeys(taken)), assumed)
+    return _explained(answer, message_format, _sorted(taken, site.words.details), assumed)
+
+
+class _Read(msgspec.Struct, frozen=True):
+    """The fields that were read, by whether the site wants what they say."""
+
+    taken: tuple[FieldRead, ...]
+    unwanted: tuple[FieldRead, ...]
+
+
+def _sorted(fields: Iterable[FieldRead], wanted: frozenset[Detail]) -> _Read:
+    known = tuple(dict.fromkeys(fields))
+    unwanted = tuple(each for each in known if each.detail is not None and each.detail not in wanted)
+    return _Read(tuple(each for each in known if each not in unwanted), unwanted)
 
 
 def _site(config: GatewayConfig | None) -> ReaderSite:
     if config is None:
-        words = EhrWords(mar=shipped_vocabulary())
+        words = EhrWords(mar=shipped_vocabulary(), details=frozenset(Detail))
         return ReaderSite(_EveryChair(), frozenset(), ServedCaps(), (), no_session, _visit, words=words)
     plant, live = plant_of(config.units), config.mode is Mode.LIVE
     return ReaderSite(
@@ -136,25 +152,24 @@ def _served(site: ReaderSite, taken: list[FieldRead], code: str, *, is_open: boo
     return served, f"a cap of this gateway serves {whose}, and orders are known"
 
 
-def _explained(
-    answer: Inbound, message_format: InboundFormat, taken: tuple[FieldRead, ...], assumed: tuple[str, ...]
-) -> Explanation:
+def _explained(answer: Inbound, message_format: InboundFormat, fields: _Read, assumed: tuple[str, ...]) -> Explanation:
+    taken, unwanted = fields.taken, fields.unwanted
     match answer:
         case Receipt():
             text = f"{answer.for_id}: {answer.result} {answer.code} {answer.text}".rstrip()
             return Explanation(
-                message_format, "receipt", answer.message_id, "", text, taken, (), (answer.for_id,), assumed
+                message_format, "receipt", answer.message_id, "", text, taken, unwanted, (), (answer.for_id,), assumed
             )
         case Accepted():
             facts = tuple(map(_described, answer.facts))
             touches = tuple(dict.fromkeys([*_touched(answer.facts), *(each.subject for each in answer.identities)]))
             return Explanation(
-                message_format, "accepted", answer.message_id, "", answer.note, taken, facts, touches, assumed
+                message_format, "accepted", answer.message_id, "", answer.note, taken, unwanted, facts, touches, assumed
             )
         case Ignored() | Rejected():
             result = type(answer).__name__.lower()
             return Explanation(
-                message_format, result, answer.message_id, answer.code, answer.text, taken, (), (), assumed
+                message_format, result, answer.message_id, answer.code, answer.text, taken, unwanted, (), (), assumed
             )
 
 
@@ -194,5 +209,19 @@ def _leaves(fields: Mapping[str, object], prefix: str) -> Iterator[FieldRead]:
                 yield FieldRead(f"{where}.value", name, str(inner["value"]))
             elif where in ("data", "data.patient"):
                 yield from _leaves(inner, f"{where}.")
+            elif where == "data.details":
+                yield from _details(inner)
         elif name in known_names() and isinstance(value, str | int | float | bool):
             yield FieldRead(where, name, str(value))
+
+
+def _details(fields: Mapping[str, object]) -> Iterator[FieldRead]:
+    """What a JSON event states for charges: each person by the number, each diagnosis by the code."""
+    for name, detail in DETAIL_OF.items():
+        value = fields.get(name)
+        for each in cast(list[object], value) if isinstance(value, list) else [value]:
+            match each:
+                case {"number": str(text)} | {"code": str(text)} | str(text):
+                    yield FieldRead(f"data.details.{name}", name, text, detail=detail)
+                case _:
+                    pass

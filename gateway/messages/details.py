@@ -4,6 +4,7 @@ Nothing here is chosen or translated: what the EHR stated of a visit or an order
 is left out.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -96,3 +97,20 @@ class Stated(msgspec.Struct, frozen=True):
     about: About
     name: str
     details: Details
+
+
+def as_wanted(stated: Iterable[Stated], wanted: frozenset[Detail]) -> tuple[Stated, ...]:
+    """What the site wants of what is stated of visits and orders."""
+    kept = (msgspec.structs.replace(each, details=_wanted(each, wanted)) for each in stated)
+    return tuple(each for each in kept if each.details != NO_DETAILS)
+
+
+def _wanted(stated: Stated, wanted: frozenset[Detail]) -> Details:
+    details = stated.details
+    diagnosis = Detail.VISIT_DIAGNOSIS if stated.about is About.VISIT else Detail.DIAGNOSIS
+    return Details(
+        patient_class=details.patient_class if Detail.PATIENT_CLASS in wanted else "",
+        attending=details.attending if Detail.ATTENDING in wanted else (),
+        orderers=details.orderers if Detail.ORDERER in wanted else (),
+        diagnoses=details.diagnoses if diagnosis in wanted else (),
+    )

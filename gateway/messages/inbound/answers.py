@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from gateway.messages.details import Stated
+from gateway.messages.details import Detail, Stated
 from gateway.messages.identity import Identity, Merge, Number, NumberKind
 from gateway.messages.vocabulary import EhrWords
 from gateway.session.facts import AnyFact, CapRef
@@ -42,6 +42,7 @@ class FieldRead(msgspec.Struct, frozen=True, omit_defaults=True):
     term: Term | None = None
     meaning: str = ""  # the site's meaning of the term; "": unknown
     label: str = ""  # the text beside a code
+    detail: Detail | None = None  # it is one, which the site may want its charges to say or not
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -3,8 +3,8 @@
 Theory of operation: the content decides the format: `MSH` begins HL7 v2, a JSON object with a `resourceType` is FHIR,
 any other JSON object should be a CloudEvents event. The reader is chosen by the ending of an event's type, with any
 prefix (json_readers.py), by the HL7 message type, or by the FHIR resource type. All readers make the same kinds of
-facts. Steps common to all formats come last: patient fields that the site does not keep are dropped, an association
-that ends another patient's makes a work item, and work items that are open already are dropped.
+facts. Steps common to all formats come last: patient fields and details of charges that the site does not keep are
+dropped, an association that ends another patient's makes a work item, and work items that are open already are dropped.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ from typing import cast
 import msgspec
 from pydantic import ValidationError
 
+from gateway.messages.details import as_wanted
 from gateway.messages.hl7v2 import Er7Error, parse, read_header
 from gateway.messages.identity import Identity
 from gateway.messages.inbound.acks import read_ack
@@ -114,7 +115,8 @@ def _settled(answer: Inbound, site: ReaderSite) -> Inbound:
     numbers = {"visit", *kept}
     merges = tuple(merge for merge in answer.merges if {merge.kind, merge.by} <= numbers)
     facts = tuple(_with_work(answer, site))
-    return msgspec.structs.replace(answer, facts=facts, identities=identities, merges=merges)
+    details = as_wanted(answer.details, site.words.details)
+    return msgspec.structs.replace(answer, facts=facts, identities=identities, merges=merges, details=details)
 
 
 def _kept(identity: Identity, kept: frozenset[str]) -> Identity:

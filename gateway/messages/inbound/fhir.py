@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import cast
 
+from gateway.messages.details import Detail
 from gateway.messages.inbound.administrations import Administration, Stage, administration_facts, time_notes
 from gateway.messages.inbound.answers import Accepted, FieldRead, Ignored, Inbound, ReaderSite, Rejected, Term
 from gateway.messages.inbound.fhir_bundle import is_test, not_used
@@ -94,12 +95,13 @@ class _Resource:
         facts = administration_facts(administration, self._known_at_us, self._message_id)
         if not facts:
             raise self._rejected("bad-time", f"the period has no start with a time of day; {_TIME}")
-        details = stated_details(self._resource, self._site.words.details, identity.subject, order)
+        details = stated_details(self._resource, identity.subject, order)
         for each in (stated.details for stated in details):
             for person in each.orderers:
-                self._note("request.requester", "who ordered", person.number)
+                self._note("request.requester", "who ordered", person.number, detail=Detail.ORDERER)
             for diagnosis in each.diagnoses:
-                self._note("request.reasonCode", "diagnosis", diagnosis.code, label=diagnosis.text)
+                where = "request.reasonCode"
+                self._note(where, "diagnosis", diagnosis.code, label=diagnosis.text, detail=Detail.DIAGNOSIS)
         return Accepted(self._message_id, facts, (identity,), "; ".join(notes), details=details)
 
     def _order(self) -> str:
@@ -179,12 +181,19 @@ class _Resource:
         return self._note(element, what, _text(self._resource, element))
 
     def _note(
-        self, where: str, what: str, text: str, term: Term | None = None, meaning: str = "", label: str = ""
+        self,
+        where: str,
+        what: str,
+        text: str,
+        term: Term | None = None,
+        meaning: str = "",
+        label: str = "",
+        detail: Detail | None = None,
     ) -> str:
         if len(text) > MAX_LENGTH:
             raise self._rejected("bad-data", f"{where}: too long; accepted: 1 to {MAX_LENGTH} characters")
         if text:
-            self._fields.append(FieldRead(where, what, text, term, meaning, label))
+            self._fields.append(FieldRead(where, what, text, term, meaning, label, detail))
         return text
 
     def _rejected(self, code: str, text: str) -> Stop:

@@ -15,7 +15,6 @@ from gateway.messages.details import (
     LONGEST_TEXT,
     NO_DETAILS,
     About,
-    Detail,
     Details,
     Diagnosis,
     Person,
@@ -24,13 +23,13 @@ from gateway.messages.details import (
 from gateway.messages.inbound.fhir_bundle import Json, list_of, object_of, text_of
 
 
-def stated_details(resource: Json, wanted: frozenset[Detail], subject: str, order: str) -> tuple[Stated, ...]:
-    """What the request in the message states, as far as the site asks for it."""
+def stated_details(resource: Json, subject: str, order: str) -> tuple[Stated, ...]:
+    """What the request in the message states."""
     contained = {f"#{text_of(each, 'id')}": each for each in list_of(resource.get("contained"))}
     request = object_of(contained.get(text_of(object_of(resource.get("request")), "reference")))
     details = Details(
-        orderers=tuple(_persons(object_of(request.get("requester")), contained)) if Detail.ORDERER in wanted else (),
-        diagnoses=tuple(_diagnoses(request)) if Detail.DIAGNOSIS in wanted else (),
+        orderers=tuple(_persons(object_of(request.get("requester")), contained)),
+        diagnoses=tuple(_diagnoses(request)),
     )
     return () if details == NO_DETAILS else (Stated(subject, About.ORDER, order, details),)
 

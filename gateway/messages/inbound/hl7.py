@@ -4,6 +4,7 @@ Every field that is read is recorded with its place and its meaning, for `capgat
 raises its answer as `Stop`; answers name fields and never repeat their values.
 """
 
+from gateway.messages.details import Detail
 from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.answers import FieldRead, Ignored, ReaderSite, Rejected, Term
 from gateway.messages.inbound.json_message import Stop
@@ -35,11 +36,18 @@ class Hl7:
         return self.note(f"{segment.name}-{field}", what, segment.get(field, component))
 
     def note(
-        self, where: str, what: str, text: str, term: Term | None = None, meaning: str = "", label: str = ""
+        self,
+        where: str,
+        what: str,
+        text: str,
+        term: Term | None = None,
+        meaning: str = "",
+        label: str = "",
+        detail: Detail | None = None,
     ) -> str:
         """Record the text as read, and return it."""
         if text:
-            self.fields.append(FieldRead(where, what, text, term, meaning, label))
+            self.fields.append(FieldRead(where, what, text, term, meaning, label, detail))
         return text
 
     def identifier(self, segment: Segment, field: int, what: str, component: int = 1) -> str:

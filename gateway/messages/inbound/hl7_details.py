@@ -1,4 +1,4 @@
-"""What an HL7 message states of a visit and its orders for charges, as far as the site asks for it.
+"""What an HL7 message states of a visit and its orders for charges.
 
 What stands before the first ORC is of the visit, what follows an ORC is of its order. Everything that is stated is
 taken, in its order; a part that is too long costs itself alone.
@@ -29,26 +29,26 @@ _DELETED = "D"  # DG1-21
 
 def stated_details(hl7: Hl7, subject: str) -> tuple[Stated, ...]:
     """What is stated of the subject's visit and of each order in the message."""
-    wanted = hl7.site.words.details
     stay = hl7.message.first("PV1")
     visit = Details(
-        patient_class=_patient_class(hl7, stay) if Detail.PATIENT_CLASS in wanted else "",
-        attending=_persons(hl7, stay, 7, "attending") if Detail.ATTENDING in wanted else (),
-        diagnoses=_diagnoses(hl7, _of_visit(hl7)) if Detail.VISIT_DIAGNOSIS in wanted else (),
+        patient_class=_patient_class(hl7, stay),
+        attending=_persons(hl7, stay, 7, "attending", Detail.ATTENDING),
+        diagnoses=_diagnoses(hl7, _of_visit(hl7), Detail.VISIT_DIAGNOSIS),
     )
     found = [Stated(subject, About.VISIT, "", visit)]
     for group in hl7.message.groups("ORC"):
         order = group.first("ORC")
         details = Details(
-            orderers=_persons(hl7, order, 12, "who ordered") if Detail.ORDERER in wanted else (),
-            diagnoses=_diagnoses(hl7, group.segments) if Detail.DIAGNOSIS in wanted else (),
+            orderers=_persons(hl7, order, 12, "who ordered", Detail.ORDERER),
+            diagnoses=_diagnoses(hl7, group.segments, Detail.DIAGNOSIS),
         )
         found.append(Stated(subject, About.ORDER, order.get(2) or order.get(3), details))
     return tuple(each for each in found if each.details != NO_DETAILS)
 
 
 def _patient_class(hl7: Hl7, stay: Segment) -> str:
-    return hl7.text(stay, 2, "patient class") if len(stay.get(2)) <= LONGEST_CODE else ""
+    text = stay.get(2)
+    return hl7.note("PV1-2", "patient class", text, detail=Detail.PATIENT_CLASS) if len(text) <= LONGEST_CODE else ""
 
 
 def _of_visit(hl7: Hl7) -> Iterator[Segment]:
@@ -58,23 +58,23 @@ def _of_visit(hl7: Hl7) -> Iterator[Segment]:
         yield segment
 
 
-def _diagnoses(hl7: Hl7, segments: Iterable[Segment]) -> tuple[Diagnosis, ...]:
+def _diagnoses(hl7: Hl7, segments: Iterable[Segment], detail: Detail) -> tuple[Diagnosis, ...]:
     """The diagnoses in DG1. Before 2.4 the system stands in DG1-2 and the text in DG1-4."""
     found: list[Diagnosis] = []
     for each in segments:
         code = each.get(3)
         if each.name == "DG1" and 0 < len(code) <= LONGEST_CODE and each.get(21).upper() != _DELETED:
             system, text = each.get(3, 3) or each.get(2), each.get(3, 2) or each.get(4)
-            hl7.note("DG1-3", "diagnosis", code, label=text)
+            hl7.note("DG1-3", "diagnosis", code, label=text, detail=detail)
             found.append(Diagnosis(code, text[:LONGEST_TEXT], system if len(system) <= LONGEST_CODE else ""))
     return tuple(found)
 
 
-def _persons(hl7: Hl7, segment: Segment, field: int, what: str) -> tuple[Person, ...]:
+def _persons(hl7: Hl7, segment: Segment, field: int, what: str, detail: Detail) -> tuple[Person, ...]:
     """The persons in an XCN."""
     found = [_person(each) for each in segment.repetitions(field)]
     for person in found:
-        hl7.note(f"{segment.name}-{field}", what, person.number or person.family)
+        hl7.note(f"{segment.name}-{field}", what, person.number or person.family, detail=detail)
     return tuple(person for person in found if person.number or person.family)
 
 

@@ -19,6 +19,15 @@ from gateway.messages.details import (
     Stated,
 )
 
+DETAIL_OF = {
+    "patient_class": Detail.PATIENT_CLASS,
+    "attending": Detail.ATTENDING,
+    "visit_diagnoses": Detail.VISIT_DIAGNOSIS,
+    "orderers": Detail.ORDERER,
+    "diagnoses": Detail.DIAGNOSIS,
+}
+"""What each field of `details` is."""
+
 _Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NUMBER)]
 
 
@@ -62,16 +71,16 @@ class DetailsModel(_Model):
     diagnoses: list[DiagnosisModel] = []
 
 
-def stated_details(data: DetailsModel, wanted: frozenset[Detail], subject: str, order: str) -> tuple[Stated, ...]:
-    """As far as the site asks for it."""
+def stated_details(data: DetailsModel, subject: str, order: str) -> tuple[Stated, ...]:
+    """What is stated of the visit and of the order."""
     visit = Details(
-        patient_class=data.patient_class or "" if Detail.PATIENT_CLASS in wanted else "",
-        attending=tuple(each.person for each in data.attending if Detail.ATTENDING in wanted),
-        diagnoses=tuple(each.diagnosis for each in data.visit_diagnoses if Detail.VISIT_DIAGNOSIS in wanted),
+        patient_class=data.patient_class or "",
+        attending=tuple(each.person for each in data.attending),
+        diagnoses=tuple(each.diagnosis for each in data.visit_diagnoses),
     )
     of_order = Details(
-        orderers=tuple(each.person for each in data.orderers if Detail.ORDERER in wanted),
-        diagnoses=tuple(each.diagnosis for each in data.diagnoses if Detail.DIAGNOSIS in wanted),
+        orderers=tuple(each.person for each in data.orderers),
+        diagnoses=tuple(each.diagnosis for each in data.diagnoses),
     )
     found = (Stated(subject, About.VISIT, "", visit), Stated(subject, About.ORDER, order, of_order))
     return tuple(each for each in found if each.details != NO_DETAILS)

@@ -70,7 +70,7 @@ def _end_source_of(data: Infusion) -> EndSource:
 def _accepted(
     message: JsonMessage, data: Infusion, fact: InfusionFact, identities: tuple[Identity, ...], *notes: str
 ) -> Accepted:
-    details = stated_details(data.details, message.site.words.details, fact.patient, fact.order)
+    details = stated_details(data.details, fact.patient, fact.order)
     return msgspec.structs.replace(message.accepted(fact, identities, *notes), details=details)
 
 

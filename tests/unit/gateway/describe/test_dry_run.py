@@ -99,6 +99,31 @@ def test_the_configuration_decides_whose_chairs_count(config: Path, tmp_path: Pa
     assert explain(hl7("adt_a04_register"), load_config(config), NOW).code == "not-ours"
 
 
+DETAILS = {
+    "hl7": hl7("ras_o17_complete", PV1_2="R", PV1_7="77701^ATTENDING", PV1_3="C02"),
+    "json": b"""{"specversion": "1.0", "type": "x.infusion.started.v1", "source": "urn:engine", "id": "s",
+        "time": "2026-03-10T13:30:00Z", "data": {"order": "RX1", "visit": "V1",
+        "details": {"patient_class": "R", "attending": [{"number": "77701"}], "diagnoses": [{"code": "C50.912"}]}}}""",
+}
+
+
+@pytest.mark.parametrize("form", DETAILS)
+@pytest.mark.parametrize("wanted", ["", "attending"])
+def test_it_says_what_the_site_does_not_want_of_what_a_message_holds(
+    config: Path, tmp_path: Path, form: str, wanted: str
+) -> None:
+    config.write_text(CONFIG + f'[charges]\ndetails = ["{wanted}"]\n' * bool(wanted))
+    told = explain(DETAILS[form], load_config(config), NOW)
+    taken, unwanted = ({each.value for each in fields} for fields in (told.taken, told.unwanted))
+    assert ("77701" in taken) is bool(wanted)
+    assert "R" in unwanted
+    assert ("77701" in unwanted) is not bool(wanted)
+    assert taken & unwanted == set()
+    (tmp_path / "m").write_bytes(DETAILS[form])
+    assert "not wanted by the site" in run(str(tmp_path / "m"), "--config", str(config))[1]
+    assert explained(DETAILS[form]).unwanted == (), "without a configuration nobody says what is wanted"
+
+
 def test_a_wrong_configuration_ends_with_two(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text("[gateway]")
     assert run(str(SAMPLES / "ras_o17_start.hl7"), "--config", str(tmp_path / "gateway.toml"))[0] == 2

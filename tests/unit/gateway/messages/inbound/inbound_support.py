@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Rejected, ServedCaps
-from gateway.messages.inbound.dispatch import read_json
+from gateway.messages.inbound.dispatch import read_message
 from gateway.session.facts import AnyFact, CapRef
 
 MESSAGES = Path(__file__).resolve().parents[4] / "data" / "messages"
@@ -45,7 +45,7 @@ def sample(name: str) -> dict[str, Any]:
 
 
 def read(message: dict[str, Any], site: ReaderSite = SITE, known_at_us: int = NOW) -> Inbound:
-    return read_json(json.dumps(message).encode(), known_at_us, site)
+    return read_message(json.dumps(message).encode(), known_at_us, site)[0]
 
 
 def event(thing: str, data: dict[str, Any]) -> dict[str, Any]:
