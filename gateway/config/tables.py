@@ -270,7 +270,7 @@ class EhrTable(Table):
     visit_from: Annotated[tuple[VisitField, ...], Field(min_length=1)] = DEFAULT_VISIT_FROM
     mrn_types: tuple[EhrName, ...] = DEFAULT_MRN_TYPES
     mar_words: dict[EhrName, MarAct] = {}
-    unseen_days: Annotated[StrictInt, Field(ge=1, le=60)] = 7
+    unseen_days: Annotated[StrictInt, Field(ge=1, le=400)] = 35
     unseen_most: Annotated[StrictInt, Field(ge=1000, le=2_000_000)] = 200_000
 
 
