@@ -29,6 +29,7 @@ class Kind(StrEnum):
     CLOCK = "clock"  # the wall clock is stepped, and later put right
     POLICY = "policy"  # another policy, taken up by a restart
     CONFIG = "config"  # another configuration, taken up by a restart
+    UPGRADE = "upgrade"  # another version of the gateway, taken up by a restart
     DAMAGE = "damage"  # a page of the ledger's file has gone bad over a restart
 
 
@@ -60,6 +61,7 @@ _CHANCES: dict[Kind, tuple[float, int, int]] = {  # a day's chance, and how long
     Kind.CLOCK: (0.04, HOUR, 12 * HOUR),
     Kind.POLICY: (0.05, 2 * S, 20 * S),
     Kind.CONFIG: (0.03, 2 * S, 20 * S),
+    Kind.UPGRADE: (0.02, 2 * S, 60 * S),
     Kind.DAMAGE: (0.05, 5 * S, 60 * S),
 }
 

@@ -14,6 +14,7 @@ from unittest import mock
 
 from gateway.ledger import schema
 from gateway.messages.notation import Notation
+from gateway.session import rules
 from tests.campaign.clinic_time import CampaignLoop
 from tests.campaign.faults import Kind
 from tests.campaign.plan import Rule, Violation
@@ -132,6 +133,7 @@ def _seeded(seed: int) -> Generator[None]:
     logging.disable(logging.CRITICAL)
     try:
         with (
+            mock.patch.object(rules, "REVISION", rules.REVISION),  # an upgrade in a run is none in the next
             mock.patch("secrets.choice", source.choice),
             mock.patch("secrets.token_hex", lambda count=32: source.randbytes(count).hex()),
             mock.patch("secrets.token_bytes", lambda count=32: source.randbytes(count)),
