@@ -42,6 +42,7 @@ from gateway.runtime.clock import Clock
 from gateway.session.worklist import WORK
 from gateway.telemetry.charting import Observations
 from gateway.telemetry.latest import LatestReadings
+from gateway.telemetry.poll_counts import PollCounts
 from gateway.telemetry.temperature_log import History
 from gateway.telemetry.unit_status import UnitFacts, UnitStatusPublisher
 
@@ -105,7 +106,18 @@ class Gateway:
             },
         )
         self._observations = Observations(config.outbound, topics, telemetry, pipeline.identity)
-        self._history = History(config.state_dir / HISTORY_FILE, clock, config.units, config.history)
+        self._history = History(
+            config.state_dir / HISTORY_FILE,
+            clock,
+            config.units,
+            config.history,
+            PollCounts(
+                {unit.id: line.id for line in config.lines for unit in line.units},
+                lambda: self._supervisor.unit_counters,
+                lambda: self._supervisor.line_counters(),
+            ),
+            config.time_zone or config.policy.zone,
+        )
         self._inbox = Inbox([unit.id for unit in config.units], clock, self._take)
         self._supervisor = Supervisor(config.lines, clock, self._polled)
         self._commissioning = Commissioning(lambda message: self._mqtt.publish(message))

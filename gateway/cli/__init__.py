@@ -14,6 +14,7 @@ _COMMANDS = {
     "ports": "List serial ports by stable path, and who has them open.",
     "scan": "Find the units on a line: settings, addresses, likely kinds.",
     "probe": "Read one unit once and show everything it says.",
+    "lines": "Say which line, cable or unit answers badly, and when calibrations are due.",
     "capture": "Record the raw traffic on a line.",
     "decode": "Explain recorded traffic frame by frame.",
     "explain": "Say how a message of the EHR would be read, and what it would change.",

@@ -1,7 +1,7 @@
-"""The history of the units' temperatures: a bounded SQLite file beside the ledger. Nothing in it is evidence.
+"""The history of the units: temperatures and read errors, in a bounded SQLite file beside the ledger, no evidence.
 
-It shows the biomedical engineer how a unit has cooled over weeks. It may lose its last minute in a power failure
-(synchronous=NORMAL), its oldest days are dropped, and its failures affect nothing else.
+It shows the biomedical engineer how a unit has cooled over weeks, and which line or unit answers badly. It may lose its
+last minute in a power failure (synchronous=NORMAL), its oldest days are dropped, and its failures affect nothing else.
 """
 
 import sqlite3
@@ -13,6 +13,7 @@ import msgspec
 
 HISTORY_FILE = "temperatures.db"
 FORM = 1  # schema version, in user_version
+READ = "read"  # the kind of a poll with a reading
 WHOLE_UNIT = 0  # the cap number of points that belong to no cap
 
 _TABLES = (
@@ -25,6 +26,11 @@ _TABLES = (
         unit TEXT NOT NULL, point TEXT NOT NULL, since_us INTEGER NOT NULL, offset_c REAL NOT NULL,
         calibrated_on TEXT NOT NULL, PRIMARY KEY (unit, point, since_us)) STRICT, WITHOUT ROWID""",
 )
+_LATEST = "SELECT unit, point, max(since_us), offset_c, calibrated_on FROM calibration GROUP BY unit, point"
+# Made where it is missing, also in a file of before: what such a version reads and writes stays as it is.
+_COUNTS = """CREATE TABLE IF NOT EXISTS poll_count (
+    day TEXT NOT NULL, line TEXT NOT NULL, unit TEXT NOT NULL, kind TEXT NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (day, line, unit, kind)) STRICT, WITHOUT ROWID"""
 
 
 class HistoryUnavailable(Exception):
@@ -55,6 +61,16 @@ class Calibration(msgspec.Struct, frozen=True):
     calibrated_on: str
 
 
+class PollCount(msgspec.Struct, frozen=True):
+    """How often something happened on a day (YYYY-MM-DD, local): polls of a unit by result, or events of a line."""
+
+    day: str
+    line: str
+    unit: str  # "": an event of the line
+    kind: str  # of a unit READ or a FaultKind
+    count: int
+
+
 class Row(msgspec.Struct, frozen=True):
     """A sample with the offset that was in use; 0 and "" without one."""
 
@@ -78,6 +94,7 @@ class TemperatureFile:
                 self._transaction([(statement, ()) for statement in (*_TABLES, f"PRAGMA user_version = {FORM}")])
             elif form != FORM:
                 raise HistoryUnavailable(f"{path} has form {form}, this version writes {FORM}")
+            self._transaction([(_COUNTS, ())])
 
     def append(self, samples: Iterable[Sample]) -> None:
         """Add samples; one that exists already is not changed."""
@@ -87,9 +104,8 @@ class TemperatureFile:
 
     def calibrate(self, in_use: Collection[Calibration], now_us: int) -> None:
         """Record the offsets in use from now on that differ from the last recorded ones."""
-        latest = "SELECT unit, point, max(since_us), offset_c, calibrated_on FROM calibration GROUP BY unit, point"
         with _translated(self._path):
-            noted = {(each.unit, each.point): each for each in map(_calibration, self._connection.execute(latest))}
+            noted = {(each.unit, each.point): each for each in map(_calibration, self._connection.execute(_LATEST))}
             ended = [
                 msgspec.structs.replace(each, since_us=now_us, offset_c=0.0, calibrated_on="")
                 for each in noted.values()
@@ -99,10 +115,23 @@ class TemperatureFile:
             statement = "INSERT INTO calibration VALUES (?, ?, ?, ?, ?)"
             self._transaction([(statement, msgspec.structs.astuple(each)) for each in (*ended, *changed)])
 
-    def forget(self, before_us: int) -> None:
-        """Delete samples older than `before_us`."""
+    def count(self, counts: Iterable[PollCount]) -> None:
+        """Add to what was counted before."""
+        statement = """
+            INSERT INTO poll_count VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT (day, line, unit, kind) DO UPDATE SET count = count + excluded.count"""
         with _translated(self._path):
-            self._transaction([("DELETE FROM sample WHERE at_us < ?", (before_us,))])
+            self._transaction([(statement, msgspec.structs.astuple(each)) for each in counts])
+
+    def forget(self, before_us: int, before_day: str) -> None:
+        """Delete samples older than `before_us`, and counts of days before `before_day`."""
+        with _translated(self._path):
+            self._transaction(
+                [
+                    ("DELETE FROM sample WHERE at_us < ?", (before_us,)),
+                    ("DELETE FROM poll_count WHERE day < ?", (before_day,)),
+                ]
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -123,6 +152,24 @@ def units_in(path: Path) -> list[str]:
     """The units that the file has samples of. Raises HistoryUnavailable."""
     with _translated(path), closing(_open_readonly(path)) as connection:
         return [unit for (unit,) in connection.execute("SELECT DISTINCT unit FROM sample ORDER BY unit")]
+
+
+def read_counts(path: Path) -> list[PollCount]:
+    """All that was counted, by day; nothing in a file of before. Raises HistoryUnavailable."""
+    there = "SELECT 1 FROM sqlite_schema WHERE name = 'poll_count'"
+    with _translated(path), closing(_open_readonly(path)) as connection:
+        if connection.execute(there).fetchone() is None:
+            return []
+        return [
+            PollCount(*row) for row in connection.execute("SELECT * FROM poll_count ORDER BY day, line, unit, kind")
+        ]
+
+
+def calibrations_in_use(path: Path) -> list[Calibration]:
+    """The offsets that were in use last, by unit and point. Raises HistoryUnavailable."""
+    with _translated(path), closing(_open_readonly(path)) as connection:
+        latest = map(_calibration, connection.execute(_LATEST))
+        return [each for each in latest if each.calibrated_on]
 
 
 def read_history(path: Path, unit: str, since_us: int, until_us: int) -> Iterator[Row]:

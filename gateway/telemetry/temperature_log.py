@@ -1,4 +1,4 @@
-"""The log of the units' temperatures: one sample of each unit in a period, written to the file once a minute.
+"""The log of the units: temperatures, one sample of each in a period, and read errors, written once a minute.
 
 Taking a reading on the event loop costs a comparison; the file is written in a thread. Its failures are logged once and
 lose samples, but never delay a poll: the buffer is bounded and drops the oldest.
@@ -9,6 +9,7 @@ import logging
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
+from datetime import timedelta, tzinfo
 from itertools import chain
 from pathlib import Path
 
@@ -19,28 +20,42 @@ from gateway.ledger.temperatures import (
     WHOLE_UNIT,
     Calibration,
     HistoryUnavailable,
+    PollCount,
     Sample,
     TemperatureFile,
 )
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.runtime.logs import Outage
+from gateway.session.local_time import local
+from gateway.telemetry.poll_counts import PollCounts
 
 _log = logging.getLogger("capgate.history")
 
 WRITE_PERIOD_S = 60.0
 MOST_WAITING = 100_000
+COUNTED_DAYS = 92  # a few thousand rows for a hundred units
 DAY_US = 86_400 * US_PER_S
 
 
 class History:
     """Buffers samples of all units and writes them to `path`. `take` readings while it is `run`."""
 
-    def __init__(self, path: Path, clock: Clock, units: Sequence[UnitSpec], kept: HistoryTable) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        units: Sequence[UnitSpec],
+        kept: HistoryTable,
+        polls: PollCounts,
+        zone: tzinfo,
+    ) -> None:
         self._path = path
         self._clock = clock
         self._units = units
         self._period_us = kept.period_s * US_PER_S
         self._keep_us = kept.keep_days * DAY_US
+        self._polls = polls
+        self._zone = zone
         self._due_us: dict[str, int] = {}
         self._waiting: deque[Sample] = deque(maxlen=MOST_WAITING)
         self._outage = Outage(_log, clock, "the history of temperatures", {"file": path.name})
@@ -64,23 +79,27 @@ class History:
             await self._write()
 
     async def _write(self) -> None:
-        """Write the buffer; samples that could not be written stay in it."""
+        """Write the buffer and what was counted; what could not be written is kept for the next time."""
         samples, self._waiting = self._waiting, deque[Sample](maxlen=MOST_WAITING)
+        counts = self._polls.take(local(self._clock.now().utc_us, self._zone).date().isoformat())
         try:
-            await asyncio.to_thread(self._store, samples)
+            await asyncio.to_thread(self._store, samples, counts)
         except HistoryUnavailable as error:
             self._outage.lost(str(error))
             self._waiting = deque(chain(samples, self._waiting), maxlen=MOST_WAITING)
+            self._polls.give_back(counts)
         else:
             self._outage.back()
 
-    def _store(self, samples: Collection[Sample]) -> None:
+    def _store(self, samples: Collection[Sample], counts: Collection[PollCount]) -> None:
         """Runs in a thread. The file is opened each time, so that it may be moved while the gateway runs."""
         now_us = self._clock.now().utc_us
         with closing(TemperatureFile(self._path)) as file:
             file.calibrate(list(_in_use(self._units, now_us)), now_us)
             file.append(samples)
-            file.forget(now_us - self._keep_us)
+            oldest = local(now_us, self._zone).date() - timedelta(days=COUNTED_DAYS)
+            file.forget(now_us - self._keep_us, oldest.isoformat())
+            file.count(counts)  # at last: what fails before it is done again, and a count would be added twice
 
 
 def _of_cap(unit: str, at_us: int, cap: CapReading) -> Iterator[Sample]:

@@ -6,6 +6,9 @@ chemotherapy agent, without the bathroom break, against the default thresholds o
 
 import asyncio
 import json
+import sqlite3
+import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,9 +57,13 @@ def misfits(payload: bytes) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Json, list[tuple[str, bytes]]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def shown(folder: Path) -> tuple[Json, list[tuple[str, bytes]]]:
     """One showing on a mosquitto: what the demo printed, and what mosquitto_sub heard."""
-    folder = tmp_path_factory.mktemp("demo")
 
     async def show() -> Json:
         with Mosquitto(folder) as broker:
@@ -109,6 +116,21 @@ def test_no_patient_is_named_under_dev(shown: tuple[Json, list[tuple[str, bytes]
     _, messages = shown
     assert [topic for topic, payload in messages if "/dev/" in topic and b"V-100" in payload] == []
     assert any(b"V-1001" in payload for topic, payload in messages if topic.endswith("/increment/json"))
+
+
+@pytest.mark.xdist_group("demo")
+def test_the_polls_of_every_unit_are_counted_in_the_history(
+    shown: tuple[Json, list[tuple[str, bytes]]], folder: Path
+) -> None:
+    history = folder / "kept" / "state" / "temperatures.db"
+    run = subprocess.run([CAPGATE, "lines", history, "--json"], capture_output=True, text=True, check=False)
+    assert run.returncode in (0, 1), run.stderr
+    named = {unit["unit"] for line in json.loads(run.stdout)["lines"] for unit in line["units"]}
+    with closing(sqlite3.connect(history)) as connection:
+        reads = "SELECT unit, sum(count) FROM poll_count WHERE kind = 'read' GROUP BY unit"
+        counted = dict(connection.execute(reads).fetchall())
+    assert named == set(counted) == {unit["unit"] for unit in shown[0]["units"]}
+    assert min(counted.values()) > 100, "more than two hours, polled every half minute, on any number of days"
 
 
 @pytest.mark.xdist_group("demo")

@@ -3,31 +3,38 @@
 import asyncio
 import csv
 import json
+import sqlite3
 from contextlib import closing
 from datetime import date
 from io import StringIO
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 from click.testing import CliRunner
 
 from drivers.profile.load import find_profile
-from drivers.reading import CapReading, Measurement, Quality, Reading, Reason, RunState, Stamp
+from drivers.reading import CapReading, FaultKind, Measurement, Quality, Reading, Reason, RunState, Stamp
 from gateway.cli.export import command
 from gateway.config.lines import SensorOffset, UnitSpec
 from gateway.config.tables import HistoryTable
 from gateway.ledger.temperatures import (
+    READ,
     Calibration,
     HistoryUnavailable,
+    PollCount,
     Sample,
     TemperatureFile,
+    read_counts,
     read_history,
     units_in,
 )
+from gateway.monitoring.counters import UnitCounters
 from gateway.runtime.clock import US_PER_S
 from gateway.runtime.shipped import shipped_dir
-from gateway.telemetry.temperature_log import History
+from gateway.telemetry.poll_counts import PollCounts
+from gateway.telemetry.temperature_log import COUNTED_DAYS, History
 
 DAY_US = 86_400 * US_PER_S
 T0_US = 1_773_144_000 * US_PER_S  # 2026-03-10T12:00:00Z
@@ -65,6 +72,15 @@ def _unit(*offsets: SensorOffset) -> UnitSpec:
     return UnitSpec("cap-01", profile, 1, 5.0, {}, offsets, simulated=False)
 
 
+def _history(
+    path: Path, clock: HandClock, unit: UnitSpec, kept: HistoryTable, counters: UnitCounters | None = None
+) -> History:
+    """The history of one unit on line net-1, whose wire counts nothing but a damaged frame."""
+    counters = counters or UnitCounters()
+    polls = PollCounts({"cap-01": "net-1"}, lambda: {"cap-01": counters}, lambda: {"net-1": {"bad-check": 1}})
+    return History(path, clock, [unit], kept, polls, ZoneInfo("America/New_York"))
+
+
 def _kept(path: Path) -> list[tuple[int, str, float | None]]:
     rows = read_history(path, "cap-01", 0, EVER_US)
     return [(row.sample.at_us, row.sample.point, row.sample.value) for row in rows]
@@ -79,7 +95,7 @@ async def _run(history: History) -> None:
 
 
 async def test_one_sample_a_period_is_kept_of_each_point(tmp_path: Path) -> None:
-    history = History(tmp_path / "t.db", HandClock(), [_unit()], HistoryTable(period_s=60))
+    history = _history(tmp_path / "t.db", HandClock(), _unit(), HistoryTable(period_s=60))
     for second in range(0, 121, 5):
         history.take(_reading(T0_US + second * US_PER_S))
     await _run(history)
@@ -90,7 +106,7 @@ async def test_one_sample_a_period_is_kept_of_each_point(tmp_path: Path) -> None
 
 
 async def test_a_value_that_is_missing_keeps_its_reason(tmp_path: Path) -> None:
-    history = History(tmp_path / "t.db", HandClock(), [_unit()], HistoryTable())
+    history = _history(tmp_path / "t.db", HandClock(), _unit(), HistoryTable())
     history.take(_reading(T0_US, Measurement(None, "Cel", Quality.BAD, Reason.PROBE_FAULT)))
     await _run(history)
     (_, row) = read_history(tmp_path / "t.db", "cap-01", 0, EVER_US)
@@ -99,7 +115,7 @@ async def test_a_value_that_is_missing_keeps_its_reason(tmp_path: Path) -> None:
 
 async def test_samples_older_than_the_site_wants_are_dropped(tmp_path: Path) -> None:
     clock = HandClock()
-    history = History(tmp_path / "t.db", clock, [_unit()], HistoryTable(keep_days=2))
+    history = _history(tmp_path / "t.db", clock, _unit(), HistoryTable(keep_days=2))
     history.take(_reading(T0_US))
     await _run(history)
     clock.at_us = T0_US + 2 * DAY_US + 1
@@ -110,7 +126,7 @@ async def test_samples_older_than_the_site_wants_are_dropped(tmp_path: Path) -> 
 
 async def test_what_cannot_be_written_waits_and_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "gone" / "t.db"
-    history = History(path, HandClock(), [_unit()], HistoryTable())
+    history = _history(path, HandClock(), _unit(), HistoryTable())
     history.take(_reading(T0_US))
     await _run(history)
     await _run(history)
@@ -123,13 +139,76 @@ async def test_what_cannot_be_written_waits_and_is_said_once(tmp_path: Path, cap
     assert len(_kept(path)) == 2
 
 
+async def test_results_of_polls_are_counted_by_day_and_go_on_after_a_restart(tmp_path: Path) -> None:
+    path, clock = tmp_path / "t.db", HandClock()
+    for _ in range(2):  # two runs of the gateway on a day
+        counters = UnitCounters()
+        history = _history(path, clock, _unit(), HistoryTable(), counters)
+        for _ in range(3):
+            counters.ok(0.1)
+        for _ in range(4):
+            counters.fault(FaultKind.TIMEOUT)
+            await _run(history)
+    day = "2026-03-10"
+    assert read_counts(path) == [
+        PollCount(day, "net-1", "", "bad-check", 2),
+        PollCount(day, "net-1", "cap-01", READ, 6),
+        PollCount(day, "net-1", "cap-01", "timeout", 8),
+    ]
+
+
+async def test_a_day_is_the_site_s_and_old_days_are_dropped(tmp_path: Path) -> None:
+    path, clock, counters = tmp_path / "t.db", HandClock(), UnitCounters()
+    history = _history(path, clock, _unit(), HistoryTable(), counters)
+    clock.at_us = T0_US + 16 * 3600 * US_PER_S - 1  # 23:59:59 in New York
+    counters.ok(0.1)
+    await _run(history)
+    clock.at_us += 1
+    counters.ok(0.1)
+    await _run(history)
+    assert [(each.day, each.count) for each in read_counts(path) if each.kind == READ] == [
+        ("2026-03-10", 1),
+        ("2026-03-11", 1),
+    ]
+    clock.at_us += COUNTED_DAYS * DAY_US
+    counters.ok(0.1)
+    await _run(history)
+    assert "2026-03-10" not in {each.day for each in read_counts(path)}
+    assert "2026-03-11" in {each.day for each in read_counts(path)}
+
+
+async def test_what_cannot_be_counted_now_is_counted_once_later(tmp_path: Path) -> None:
+    path, counters = tmp_path / "gone" / "t.db", UnitCounters()
+    history = _history(path, HandClock(), _unit(), HistoryTable(), counters)
+    counters.ok(0.1)
+    await _run(history)
+    path.parent.mkdir()
+    counters.ok(0.1)
+    await _run(history)
+    await _run(history)
+    assert [each.count for each in read_counts(path) if each.kind == READ] == [2]
+
+
+def test_a_file_of_before_has_no_counts_and_takes_them_up(tmp_path: Path) -> None:
+    with closing(TemperatureFile(tmp_path / "t.db")) as file:
+        file.append([SAMPLE])
+    with closing(sqlite3.connect(tmp_path / "t.db")) as connection:
+        connection.execute("DROP TABLE poll_count")
+        connection.commit()
+    assert read_counts(tmp_path / "t.db") == []
+    with closing(TemperatureFile(tmp_path / "t.db")) as file:
+        file.count([PollCount("2026-03-10", "net-1", "cap-01", READ, 1)])
+    assert len(read_counts(tmp_path / "t.db")) == 1
+    assert len(_kept(tmp_path / "t.db")) == 1
+
+
 async def test_the_offset_in_use_stands_beside_each_sample(tmp_path: Path) -> None:
     path, clock = tmp_path / "t.db", HandClock()
     calibrated = SensorOffset("cap_front", 0.4, date(2026, 3, 4))
     for hours, offsets in enumerate([(), (calibrated,), ()]):
         clock.at_us = T0_US + hours * 3600 * US_PER_S
-        await _run(History(path, clock, [_unit(*offsets)], HistoryTable()))
-        history = History(path, clock, [_unit(*offsets)], HistoryTable())
+        await _run(_history(path, clock, _unit(*offsets), HistoryTable()))
+        history = _history(path, clock, _unit(*offsets), HistoryTable())
         history.take(_reading(clock.at_us + 1))
         await _run(history)
     recorded_offsets = [
