@@ -85,8 +85,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str
     session: str
     mode: Mode | None  # None: it is not known any more
+    identified: bool  # whether the patient's identifiers were asked for
     patient: Identity | None  # None: not asked for, not known or purged
     bound: bool  # whether a patient is known
+    until_us: int  # when the ledger's last entry was recorded: what came later is not in the record
     policy: Policy
     placed: Placed
     opened_us: int

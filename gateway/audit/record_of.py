@@ -15,7 +15,7 @@ from gateway.ledger import policies, reads
 from gateway.ledger.bodies import ReceiptBody, ResendBody, change_of, charge_of, delivery_of, event_of
 from gateway.ledger.deliveries import SENT, DeliveryEvent, events, proofs_of
 from gateway.ledger.entry import EntryKind
-from gateway.ledger.errors import UnknownSession
+from gateway.ledger.errors import LedgerDamaged, LedgerError, UnknownSession
 from gateway.messages.notation import Mode
 from gateway.session.assessment import review_of
 from gateway.session.charges import share
@@ -58,6 +58,15 @@ def session_named(connection: sqlite3.Connection, name: str) -> str:
 
 def record_of(connection: sqlite3.Connection, token: str, *, identify: bool) -> Record:
     """The session's record, with its patient's identifiers if asked to. Raises UnknownSession, LedgerDamaged."""
+    try:
+        return _record_of(connection, token, identify=identify)
+    except LedgerError:
+        raise
+    except Exception as error:  # a damaged ledger may hold anything
+        raise LedgerDamaged(f"session {token} cannot be followed ({error!r}); verify the ledger") from error
+
+
+def _record_of(connection: sqlite3.Connection, token: str, *, identify: bool) -> Record:
     bundle = gather(connection, token, identify=identify)
     recorded = bundle.recorded
     counted, policy, published = recorded.counted, recorded.policy, recorded.published
@@ -71,8 +80,10 @@ def record_of(connection: sqlite3.Connection, token: str, *, identify: bool) -> 
         epoch=bundle.epoch,
         session=token,
         mode=_mode(bundle),
+        identified=identify,
         patient=bundle.identity,
         bound=bool(counted.session.patient),
+        until_us=counted.until_us,
         policy=policy,
         placed=placed,
         opened_us=counted.opened.at_us,

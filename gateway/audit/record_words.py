@@ -28,6 +28,11 @@ Line = tuple[str, ...]
 VERIFY_LEDGER = "capgate ledger verify ledger.db --checkpoints held.jsonl --public-key key.pem"
 EXPORT = "capgate ledger export ledger.db {token}"
 VERIFY_BUNDLE = "python3 capgate-audit-{token}/verify_bundle.py --hash {seq} {hash}"
+_WARNINGS = {
+    Mode.LIVE: "",
+    Mode.TEST: "Test: the gateway was in test mode, and nothing of this is billed.",
+    None: "The ledger does not have it any more whether the gateway was live or in test mode.",
+}
 _OPS = {Op.EMIT: "emitted", Op.AMEND: "amended", Op.RETRACT: "retracted"}
 
 
@@ -65,9 +70,7 @@ def document(record: Record) -> Document:
     return Document(
         title=f"Scalp cooling: record of session {record.session}",
         summary=f"{summary}. {_place(record)}",
-        warning=""
-        if record.mode is Mode.LIVE
-        else "Test: the gateway was in test mode, and nothing of this is billed.",
+        warning=_WARNINGS[record.mode],
         sections=(
             _course(record, zone),
             _attained(record, zone),
@@ -85,15 +88,10 @@ def document(record: Record) -> Document:
 
 def _course(record: Record, zone: tzinfo) -> Section:
     why = record.why
-    if record.patient is not None:
-        numbers = {"visit": record.patient.visit, "MRN": record.patient.mrn, "account": record.patient.account}
-        patient = ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
-    else:
-        patient = "one patient throughout, identifiers withheld" if record.bound else "not known"
     return Section(
         "Session",
         (
-            ("Patient", patient),
+            ("Patient", _patient(record)),
             ("Gateway", record.gateway),
             ("Date of service", "none" if record.service_date is None else record.service_date.isoformat()),
             ("Opened", f"{instant_text(record.opened_us, zone)} on {record.opened_on.name}"),
@@ -102,8 +100,20 @@ def _course(record: Record, zone: tzinfo) -> Section:
             ("Cooling ended", _at(record.stopped_us, zone)),
             ("Counted", f"{length_text(why.counted_us)}; {record.chart_minutes} min from HH:MM to HH:MM"),
             ("Times", f"local, {record.policy.timezone}, with their offset from UTC"),
+            ("As of", instant_text(record.until_us, zone)),
         ),
     )
+
+
+def _patient(record: Record) -> str:
+    if not record.bound:
+        return "not known"
+    if not record.identified:
+        return "known, and not named here"
+    if record.patient is None:
+        return "known, and the identifiers are not kept any more"
+    numbers = {"visit": record.patient.visit, "MRN": record.patient.mrn, "account": record.patient.account}
+    return ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
 
 
 def _attained(record: Record, zone: tzinfo) -> Section:

@@ -285,14 +285,14 @@ def test_hostile_words_stay_words_on_a_terminal(ledger: Path, hostile: Path) -> 
     assert text.count("\n") >= text_of(ledger).count("\n")
 
 
-def test_a_terminal_that_has_no_letter_for_it_gets_an_escape(tmp_path: Path) -> None:
+def test_a_terminal_that_lacks_a_letter_gets_no_traceback(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     write_session(path, "Zoë")
     command = [sys.executable, "-m", "gateway", "record", TOKEN, "--ledger", path]
     ascii_only = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, env=ascii_only, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"Zo\\xeb" in done.stdout
+    assert "by Zoë: Zoë" in done.stdout.decode()
 
 
 # --- pages
@@ -376,3 +376,39 @@ def test_ledger_show_has_the_policy_s_local_time_and_utc_in_json(ledger: Path) -
 def test_ledger_show_leaves_hostile_words_words(hostile: Path) -> None:
     shown = CliRunner().invoke(main, ["ledger", "show", str(hostile), TOKEN]).stdout
     assert [character for character in shown if not character.isprintable() and character != "\n"] == []
+
+
+# --- what is not whole
+
+
+def test_identifiers_that_were_purged_are_said_to_be(ledger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(ledger.read_bytes())
+    assert f"Patient          visit {VISIT}, MRN {MRN}, account {ACCOUNT}" in text_of(path, "--identify")
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM identity")
+    assert "Patient          known, and the identifiers are not kept any more" in text_of(path, "--identify")
+    assert "Patient          known, and not named here" in text_of(path)
+
+
+def test_a_session_that_goes_on_says_as_of_when(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    write_session(path, twice=True)
+    result = record(path, name=TOKENS[1])
+    assert result.exit_code == 0
+    assert "Cooling ended    not known" in result.stdout
+    assert "Cooling goes on." in result.stdout
+    assert "As of            2026-03-12T10:01:00-04:00" in result.stdout
+    assert "No infusion was reported." in result.stdout
+
+
+def test_a_forged_entry_is_an_error_and_no_traceback(ledger: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(ledger.read_bytes())
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TRIGGER entry_no_update")
+        forged = """UPDATE entry SET body = replace(body, '"mode":"test"', '"mode":7') WHERE kind = 'session'"""
+        connection.execute(forged)
+    result = record(path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "verify the ledger" in result.stderr
