@@ -1,10 +1,11 @@
 """The bodies of entries: their encoding and decoding, for the gateway's restart and the audit.
 
 The body of an increment, a charge or a session holds what the tracker needs to rebuild its state, what the published
-message says without the patient's identifiers, and the message's seal, so that the chain proves every byte that was
-sent without naming a patient. Of the envelope it has what the entry's columns and the event's type do not say. A fact's
-body is the fact, as `gateway.session.facts` encodes it. A body is JSON in UTF-8; each reader decodes only the fields
-that it needs. The seal of a message is a digest keyed with the ledger's salt (`entry.seal`).
+message says without the patient's identifiers and the details of a charge, and the message's seal, so that the chain
+proves every byte that was sent without naming a patient or a diagnosis. Of the envelope it has what the entry's columns
+and the event's type do not say. A fact's body is the fact, as `gateway.session.facts` encodes it. A body is JSON in
+UTF-8; each reader decodes only the fields that it needs. The seal of a message is a digest keyed with the ledger's salt
+(`entry.seal`).
 """
 
 from typing import Any
@@ -113,7 +114,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class _Held(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a body holds of a JSON message, but for the patient."""
+    """What a body holds of a JSON message, but for `_BESIDE`."""
 
     type: str
     id: str
@@ -127,6 +128,8 @@ class _Message(msgspec.Struct, frozen=True):
     event: msgspec.Raw = msgspec.Raw()
     sent: dict[str, str] = {}
 
+
+_BESIDE = ("patient", "details")  # of a message's data: they lie beside the chain, and can be purged
 
 _encoder = msgspec.json.Encoder()
 _increment = msgspec.json.Decoder(IncrementBody)
@@ -146,7 +149,8 @@ def encode_body(body: AnyBody) -> bytes:
 def said(message: bytes) -> msgspec.Raw:
     """What a body holds of a JSON message. Raises msgspec.DecodeError if it is none."""
     held = _held.decode(message)
-    held.data.pop("patient", None)
+    for name in _BESIDE:
+        held.data.pop(name, None)
     return msgspec.Raw(_encoder.encode(held))
 
 
@@ -205,10 +209,11 @@ def sealed(body: str) -> dict[str, str]:
 
 
 def without_patient(event: bytes) -> dict[str, Any]:
-    """A message without the patient's identifiers. Raises msgspec.DecodeError if it is no message."""
+    """A message without what lies beside the chain. Raises msgspec.DecodeError if it is no message."""
     decoded = msgspec.json.decode(event, type=dict[str, Any])
     if isinstance(decoded.get("data"), dict):
-        decoded["data"].pop("patient", None)
+        for name in _BESIDE:
+            decoded["data"].pop(name, None)
     return decoded
 
 

@@ -133,7 +133,7 @@ class Recorder:
         """Record and send a charge or credit. Raises LookupError if the patient's identifiers are not known."""
         if identity is None:
             raise LookupError(f"no identifiers are kept for whom {charge.key} charges")
-        data = charge_data(outcome, charge, identity, self._mode)
+        data = charge_data(outcome, charge, identity, self._site, details)
         trace = self._trace(transaction, cause)
         event = charge_event(self._origin, data, at_us=transaction.recorded_us, trace=trace)
         released = ReleasedCharge(event, data, identity, transaction.recorded_us, details)

@@ -18,6 +18,7 @@ from gateway.ledger.entry import Head
 from gateway.ledger.keys import SigningKey
 from gateway.messages.cloudevents import Event, Origin, Trace, encode_event, serial_id
 from gateway.messages.destination import Destination
+from gateway.messages.details import Details, Diagnosis, Person
 from gateway.messages.inbound.answers import Accepted, Ignored, InboundFormat, Rejected
 from gateway.messages.instants import Rfc3339, rfc3339
 from gateway.messages.notation import Mode
@@ -305,6 +306,12 @@ def _charges() -> dict[str, Event]:
         policy=POLICY,
         devices=DEVICES,
         mode=Mode.LIVE,
+        details=Details(
+            patient_class="R",
+            orderers=(Person("99902", "ORDERER", "OLIVIA"),),
+            performers=(Person("rn-4471"),),
+            diagnoses=(Diagnosis("C50.912", system="I10C"),),
+        ),
         patient=PATIENT,
     )
     credit = msgspec.structs.replace(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from drivers.reading import RunState
+from gateway.audit.verify import verify
 from gateway.ledger.bodies import Order
 from tests.support.story import POLICIES, Day, a_day
 from tests.unit.gateway.messages.hl7_support import hl7
@@ -62,6 +63,41 @@ async def test_a_charge_says_what_was_stated_before_its_release(tmp_path: Path) 
             assert item["performer"][0]["actor"]["identifier"]["value"] == "rn-1"
             assert item["reason"][0]["coding"][0]["code"] == "C50.1"
             assert len(item["supportingInformation"]) == 1
+
+
+async def told(day: Day) -> list[dict[str, Any]]:
+    """The data of every charge and credit as JSON."""
+    return [event["data"] for event in await day.sent("/charge/json")]
+
+
+async def test_a_charge_as_json_says_the_same_and_its_credit_too(tmp_path: Path) -> None:
+    async with a_day(tmp_path, POLICY, asking(EVERYTHING + 'modifiers = ["59", "JW"]\n')) as day:
+        await day.treated()
+        await chart(day, "M1", FIRST, "C50.1^Cancer^I10C")
+        await day.sign()
+        charged = {each["charge"]: each for each in await told(day)}
+        await chart(day, "M2", SECOND, "C50.2")
+        await day.amend()
+        credited = [each for each in await told(day) if each["action"] == "credit"]
+        assert credited
+        for each in [*charged.values(), *credited]:
+            assert each["modifiers"] == ["59", "JW"]
+            assert each["details"] == {
+                "patient_class": "O",
+                "attending": [{"number": "99901", "family": "PROVIDER", "given": "TEST"}],
+                "orderers": [{"number": "55501", "family": "FIRST", "given": "FRIDA"}],
+                "performers": [{"number": "rn-1"}],
+                "diagnoses": [{"code": "C50.1", "text": "Cancer", "system": "I10C"}],
+            }
+        assert {each["reverses"] for each in credited} <= charged.keys()
+    assert verify(tmp_path / "state" / "ledger.db").sound
+
+
+async def test_a_charge_as_json_of_which_nothing_is_known_has_no_details(tmp_path: Path) -> None:
+    async with a_day(tmp_path, POLICY, asking('details = ["diagnosis"]\n')) as day:
+        await day.treated()
+        await day.sign()
+        assert all("details" not in each and "modifiers" not in each for each in await told(day))
 
 
 async def test_what_the_message_states_that_brings_the_release_is_in_the_charge(tmp_path: Path) -> None:

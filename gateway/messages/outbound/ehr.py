@@ -10,6 +10,7 @@ import msgspec
 
 from drivers.reading import Evidence
 from gateway.messages.cloudevents import Classification, Event, Origin, Trace, kind, make_event
+from gateway.messages.details import Details
 from gateway.messages.inbound.answers import Accepted, Answer, Ignored, InboundFormat, Rejected
 from gateway.messages.instants import Rfc3339, rfc3339
 from gateway.messages.notation import Mode
@@ -209,6 +210,8 @@ class ChargeData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     policy: PolicyData
     devices: tuple[Device, ...]
     mode: Mode
+    modifiers: tuple[str, ...] = ()  # of the code
+    details: Details | None = None  # what the EHR stated, as far as the site wants it; None: nothing is known
     patient: PatientData
 
 

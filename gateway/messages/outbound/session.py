@@ -1,5 +1,6 @@
 """Builds the data of outbound messages about a session from an outcome."""
 
+from gateway.messages.details import NO_DETAILS, Details
 from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339
 from gateway.messages.notation import Mode
@@ -18,6 +19,7 @@ from gateway.messages.outbound.ehr import (
     ReleaseData,
     SessionData,
 )
+from gateway.messages.outbound.site import ChargeSite
 from gateway.session import increments as counted
 from gateway.session.charges import Charge, charged_units
 from gateway.session.increments import Change, Op, chart_minutes, net_us
@@ -90,7 +92,9 @@ def session_data(outcome: Outcome, what: SessionChange, identity: Identity | Non
     )
 
 
-def charge_data(outcome: Outcome, charge: Charge, identity: Identity, mode: Mode) -> ChargeData:
+def charge_data(
+    outcome: Outcome, charge: Charge, identity: Identity, site: ChargeSite, details: Details = NO_DETAILS
+) -> ChargeData:
     """The data of a charge or credit. `identity` is its patient's, who may no longer be the session's."""
     policy, line = outcome.record.policy, charge.line
     return ChargeData(
@@ -108,7 +112,9 @@ def charge_data(outcome: Outcome, charge: Charge, identity: Identity, mode: Mode
         net_s=line.net_us / US_PER_S,
         policy=PolicyData(policy.name, policy.revision),
         devices=_devices(outcome),
-        mode=mode,
+        mode=site.mode,
+        modifiers=site.modifiers,
+        details=None if details == NO_DETAILS else details,
         patient=PatientData(identity.visit, identity.mrn, identity.account),
     )
 
