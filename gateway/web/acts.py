@@ -56,6 +56,7 @@ class Acts:
         except LedgerError as error:
             if not self._failure.done():
                 self._failure.set_exception(error)
+                self._failure.exception()  # seen: whoever waits gets it, and without them nothing is to be logged
             return _refused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway cannot record any more", "")
         taken = msgspec.json.decode(answer, type=Answer).ok
         return Response(answer, HTTPStatus.OK if taken else HTTPStatus.CONFLICT, media_type="application/json")
