@@ -6,7 +6,7 @@ from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
 from gateway.control.act_context import SessionSnapshot
 from gateway.control.board import BoardAnswer, ChairSession, chair_session, chair_view, shown_caps
-from gateway.control.requests import Board, Todo
+from gateway.control.requests import Board
 from gateway.control.todo import TodoAnswer, TodoView, todo_items
 from gateway.ledger.store import Ledger
 from gateway.messages.instants import rfc3339
@@ -14,7 +14,7 @@ from gateway.recording.pipeline import Pipeline
 from gateway.runtime.clock import Clock
 from gateway.session.facts import CapRef
 from gateway.session.outcome import SessionRecord
-from gateway.telemetry.latest import LatestReadings
+from gateway.telemetry.latest import LatestReadings, TrendPoint
 
 
 class Boards:
@@ -54,10 +54,15 @@ class Boards:
             else None,
         )
 
-    async def todo(self, request: Todo) -> TodoAnswer:
+    async def todo(self) -> TodoAnswer:
         """What waits for a person now."""
         await self._refresh()
         return TodoAnswer(todo=await self._todo())
+
+    def trend_of(self, cap: CapRef, since_us: int, until_us: int) -> list[TrendPoint]:
+        """The cap's temperatures of the last hour, as far as they lie between these instants."""
+        points = self._latest.trend(cap.device, cap.channel)
+        return [each for each in points if since_us <= each.at_us <= until_us]
 
     async def _todo(self) -> tuple[TodoView, ...]:
         state = self._pipeline.state

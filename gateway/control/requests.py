@@ -121,6 +121,14 @@ class Todo(ControlRequest):
     request: Literal["todo"]
 
 
+class Screen(ControlRequest):
+    """One session as its screen shows it: with its line of time, its temperatures, and why it has so many units."""
+
+    request: Literal["screen"]
+    token: SessionName
+    identify: bool = Field(default=False, description="true or false")
+
+
 class WhyRequest(ControlRequest):
     """Why a session has so many units and not one more; of a visit, for each of its sessions."""
 
@@ -318,9 +326,9 @@ AnySessionAct = (
 AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct
 AnyUnitRequest = Reload | Swap | SwapBack
 AnyOutboxRequest = ResendRequest | SendTest
-AnyScreen = Board | Todo
+AnyScreen = Board | Todo | Screen
 AnyQuery = (
-    Status | Sessions | OneSession | Worklist | WhyRequest | FeedRequest | AnyScreen | AnyUnitRequest | AnyOutboxRequest
+    Status | Sessions | OneSession | Worklist | WhyRequest | FeedRequest | AnyUnitRequest | AnyOutboxRequest | AnyScreen
 )
 AnyRequest = AnyQuery | AnyAct
 

@@ -32,12 +32,13 @@ from gateway.control.answers import (
     WhyView,
     WorklistAnswer,
 )
-from gateway.control.board import BoardAnswer
+from gateway.control.board import BoardAnswer, chair_session
 from gateway.control.boards import Boards
 from gateway.control.requests import (
     ACTS,
     AnyAct,
     AnyRequest,
+    AnyScreen,
     Bind,
     Board,
     FeedRequest,
@@ -46,6 +47,7 @@ from gateway.control.requests import (
     Reload,
     RequestRefused,
     ResendRequest,
+    Screen,
     SendTest,
     Sessions,
     Status,
@@ -57,6 +59,7 @@ from gateway.control.requests import (
     Worklist,
     read_request,
 )
+from gateway.control.screen import ScreenAnswer, joined, lanes_of, thinned
 from gateway.control.todo import TodoAnswer
 from gateway.control.units import UnitService
 from gateway.control.views import (
@@ -73,6 +76,7 @@ from gateway.ledger.bodies import Order
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import Ledger
+from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.messages.instants import rfc3339
 from gateway.mqtt.gateway_status import software_version
 from gateway.recording.pipeline import Pipeline
@@ -82,12 +86,14 @@ from gateway.session.charges import uncredited_charges
 from gateway.session.keys import TOKEN_LENGTH
 from gateway.session.outcome import SessionRecord
 from gateway.session.spans import FOREVER
+from gateway.telemetry.history_points import stored_points
 from gateway.telemetry.latest import LatestReadings
 
 _log = logging.getLogger("capgate.control")
 
 LISTED_US = 3 * 86_400 * US_PER_S  # how long a session that is done may be listed; it is in memory for longer
 OLDEST_US = 1_100 * 86_400 * US_PER_S  # how far in the past an act's time may be
+SHOWN_US = 24 * 3600 * US_PER_S  # of a session's temperatures
 TOKEN = re.compile(rf"[0-9A-Z]{{{TOKEN_LENGTH}}}")
 
 
@@ -138,12 +144,10 @@ class ControlService:
         """The suite's board, for screens in this process."""
         return await self._boards.board(request)
 
-    async def _serve(self, request: AnyRequest, uid: int) -> AnyAnswer | BoardAnswer | TodoAnswer:
+    async def _serve(self, request: AnyRequest, uid: int) -> AnyAnswer | BoardAnswer | TodoAnswer | ScreenAnswer:
         match request:
-            case Board():
-                return await self._boards.board(request)
-            case Todo():
-                return await self._boards.todo(request)
+            case Board() | Todo() | Screen():
+                return await self._shown(request)
             case Status():
                 return await self._status()
             case Sessions():
@@ -191,6 +195,37 @@ class ControlService:
             open=sum(not record.done for record in self._records.values()),
             acts=ACTS,
             outbox=outbox_view(deliveries, receipts_expected=config.receipts.expected is not None),
+        )
+
+    async def _shown(self, request: AnyScreen) -> BoardAnswer | TodoAnswer | ScreenAnswer:
+        match request:
+            case Board():
+                return await self._boards.board(request)
+            case Todo():
+                return await self._boards.todo()
+            case Screen():
+                return await self._screen(request)
+
+    async def _screen(self, request: Screen) -> ScreenAnswer:
+        snapshot = await self._find(request.token)
+        observed, now_us = self._pipeline.observed, self._clock.now().utc_us
+        cap, shown = chair_session(snapshot, observed, now_us)
+        lanes, until, attained = lanes_of(snapshot, observed, now_us)
+        history, opened_us = self._config.state_dir / HISTORY_FILE, snapshot.outcome.record.opened_us
+        stored = await asyncio.to_thread(
+            stored_points, history, cap.device, cap.channel, opened_us, min(now_us, opened_us + SHOWN_US)
+        )
+        chairs = {each: chair for chair, each in self._plant.chairs.items()}
+        return ScreenAnswer(
+            now=rfc3339(now_us),
+            chair=chairs.get(cap, cap.name),
+            shown=shown,
+            session=await self._view(snapshot.token, identify=request.identify, detailed=True),
+            why=why_view(snapshot, observed, now_us, self._config.time_zone or snapshot.outcome.record.policy.zone),
+            lanes=lanes,
+            until=until,
+            attained=attained,
+            temperatures=thinned(list(joined(stored, self._boards.trend_of(cap, opened_us, now_us)))),
         )
 
     async def _why(self, request: WhyRequest) -> WhyAnswer:

@@ -12,8 +12,8 @@ from gateway.runtime.clock import US_PER_S
 POLLS_TO_STALE = 3  # a reading older than so many poll periods is shown as old
 TREND_STEP_US = 30 * US_PER_S
 TREND_STEPS = 120  # an hour
-_CAP_POINTS = ("cap_front", "cap_back")
-_COOLANT_POINTS = ("coolant_supply", "coolant_return")
+CAP_POINTS = ("cap_front", "cap_back")
+COOLANT_POINTS = ("coolant_supply", "coolant_return")
 
 
 class TrendPoint(msgspec.Struct, frozen=True, array_like=True):
@@ -73,7 +73,7 @@ class LatestReadings:
 
 
 def _last_cap(cap: CapReading, at_us: int) -> LastCap:
-    now = TrendPoint(at_us, _value(cap, _CAP_POINTS), _value(cap, _COOLANT_POINTS))
+    now = TrendPoint(at_us, _value(cap, CAP_POINTS), _value(cap, COOLANT_POINTS))
     return LastCap(cap.run_state, cap.connected, now)
 
 

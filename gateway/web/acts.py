@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from gateway.control.answers import Answer, RefusalAnswer
 from gateway.ledger.errors import LedgerError
-from gateway.web.roles import may_do
 from gateway.web.signing import Signing
 
 Tell = Callable[[bytes], Awaitable[bytes]]
@@ -42,7 +41,7 @@ class Acts:
         except msgspec.DecodeError:
             return _refused(HTTPStatus.BAD_REQUEST, "not the fields of an act", "one JSON object")
         act = fields.get("act")
-        if not isinstance(act, str) or act not in may_do(person.account.role):
+        if not isinstance(act, str) or act not in person.may:
             return _refused(HTTPStatus.FORBIDDEN, f"not an act of {person.account.role}", "another role's sign-in")
         if act in ("swap", "swap-back"):
             fields = {name: value for name, value in fields.items() if name != "act"} | {"request": act}

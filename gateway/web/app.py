@@ -12,12 +12,14 @@ from starlette.routing import Route
 
 from gateway.config.tables import Language
 from gateway.config.web import PagePlan
+from gateway.control.answers import Answer
 from gateway.runtime.http import Application
 from gateway.web.acts import Acts, Tell
 from gateway.web.catalogue import language_of, texts_of
 from gateway.web.feed import BoardFeed
 from gateway.web.guard import Guard
 from gateway.web.people import People
+from gateway.web.privacy import without_identifiers
 from gateway.web.screens import STATIC, assets, page
 from gateway.web.signing import Signing
 
@@ -34,12 +36,17 @@ class PageApp:
     def __init__(self, plan: PagePlan, feed: BoardFeed, people: People, tell: Tell) -> None:
         self._plan = plan
         self._feed = feed
+        self._tell = tell
         self._signing = Signing(plan, people)
         self.acts = Acts(self._signing, tell)
         self._files = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
         routes = [
             Route("/", self._start),
             Route("/chairs", self._for_lookers(self._chairs)),
+            Route("/session/{token}", self._for_lookers(self._session)),
+            Route("/todo", self._for_lookers(self._todo)),
+            Route("/api/session/{token}", self._for_lookers(self._session_data)),
+            Route("/api/todo", self._for_lookers(self._todo_data)),
             Route("/events", self._for_lookers(self._events)),
             Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
             Route("/sign-out", self._signing.sign_out, methods=["POST"]),
@@ -71,8 +78,30 @@ class PageApp:
         return RedirectResponse("/chairs", 303)
 
     async def _chairs(self, request: Request) -> Response:
+        return self._screen(request, "chairs")
+
+    async def _session(self, request: Request) -> Response:
+        return self._screen(request, "session")
+
+    async def _todo(self, request: Request) -> Response:
+        return self._screen(request, "todo")
+
+    def _screen(self, request: Request, name: str) -> Response:
+        """A screen, opened by a person, which counts as a touch."""
         self._signing.touch(request)
-        return page("chairs.html", self._language(request), screen="chairs", person=self._signing.person(request))
+        return page(f"{name}.html", self._language(request), screen=name, person=self._signing.person(request))
+
+    async def _session_data(self, request: Request) -> Response:
+        """What the session's screen shows; what identifies the patient to those alone who signed in."""
+        identify = self._signing.person(request) is not None
+        asked = {"request": "screen", "token": request.path_params["token"], "identify": identify}
+        answer = await self._tell(msgspec.json.encode(asked))
+        if not msgspec.json.decode(answer, type=Answer).ok:
+            return Response(answer, 404, media_type="application/json")
+        return _json(answer if identify else without_identifiers(answer))
+
+    async def _todo_data(self, request: Request) -> Response:
+        return _json(await self._tell(b'{"request":"todo"}'))
 
     async def _sign_in(self, request: Request) -> Response:
         language = self._language(request)
@@ -107,3 +136,7 @@ class PageApp:
         answer = RedirectResponse("/chairs", 303)
         answer.set_cookie(LANGUAGE_COOKIE, chosen, max_age=_YEAR_S, httponly=True, samesite="strict")
         return answer
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")

@@ -23,6 +23,7 @@ from gateway.web.accounts import (
     read_accounts,
 )
 from gateway.web.attempts import Attempts
+from gateway.web.roles import may_do
 
 _log = logging.getLogger("capgate.web")
 
@@ -48,6 +49,11 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: float
     since_s: float
     touched_s: float
+
+    @property
+    def may(self) -> frozenset[str]:
+        """The acts that this person may do."""
+        return may_do(self.account.role)
 
 
 class People:

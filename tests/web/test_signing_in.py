@@ -3,37 +3,12 @@
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from gateway.web import people as people_module
-from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
-from gateway.web.roles import Role
 from tests.web.browser import screen
-from tests.web.site import Site, page_of
-
-PASSWORD, PIN, BADGE = "correct horse", "482913", "0004711;9"
-
-
-def with_account(site: Site, role: Role = Role.NURSE) -> None:
-    """m.curie, with a password, a PIN and a badge."""
-    folder = site.suite.config.state_dir
-    accounts = read_accounts(folder)
-    account = Account(
-        name="m.curie",
-        role=role,
-        password=hash_secret(PASSWORD),
-        pin=hash_secret(PIN),
-        badge=accounts.badge_digest(BADGE),
-    )
-    write_accounts(folder, accounts.with_account(account))
-
-
-async def sign_in(page: Page, secret: str = PASSWORD) -> None:
-    await page.get_by_role("link", name="Sign in").click()
-    await page.get_by_label("Name").fill("m.curie")
-    await page.get_by_label("Password or PIN").fill(secret)
-    await page.get_by_role("button", name="Sign in").nth(1).click()
-    await expect(page.locator(".person")).to_contain_text("m.curie")
+from tests.web.people import BADGE, PIN, sign_in, with_account
+from tests.web.site import page_of
 
 
 async def test_by_name_and_out_again(folder: Path) -> None:

@@ -1,9 +1,11 @@
 // The chairs of the suite, a tile each.
 
-import { span, timeOf } from "./clock.js";
+import { bindAtChair, button, mayDo } from "./acts.js";
+import { span } from "./clock.js";
 import { el, put, shape, svg } from "./dom.js";
 import { onBoard, onSecond, start } from "./live.js";
 import { t, word } from "./texts.js";
+import { coming, degrees, lasting } from "./words.js";
 
 const TREND_STEP_MS = 30000;
 const tiles = new Map();
@@ -27,6 +29,7 @@ onBoard((chairs, trends, changed) => {
 });
 onSecond((ms) => tiles.forEach((tile) => tick(tile, ms)));
 start();
+if (mayDo("bind")) document.getElementById("acts").append(button(t("act.bind-at"), bindAtChair));
 
 function add(name) {
   const part = {};
@@ -76,34 +79,12 @@ function notes(view) {
 function tick(tile, ms) {
   const { view, part, link } = tile;
   const session = view.session;
-  const lastsS = session?.since_us ? (ms - session.since_us / 1000) / 1000 : null;
+  const lastsS = session && lasting(session, ms);
   put(part.clock, lastsS === null ? "" : span(lastsS));
-  put(part.next, session ? next(session, ms, lastsS) : "");
+  put(part.next, session ? coming(session, ms) : "");
   const ageS = view.observed_at === null ? null : (ms - Date.parse(view.observed_at)) / 1000;
   put(part.age, ageS === null ? t("chair.never-read") : t("chair.age", { age: span(ageS) }));
   link.dataset.stale = String(ageS === null || ageS > view.stale_after_s);
-}
-
-function next(session, ms, lastsS) {
-  if (session.phase === "paused" && lastsS !== null) {
-    const leftS = session.pause_limit_s - lastsS;
-    return leftS >= 0 ? t("chair.pause-left", { left: span(leftS) }) : t("chair.pause-over", { over: span(-leftS) });
-  }
-  const unit = session.units + 1;
-  if (session.next_at !== null) {
-    const leftS = (Date.parse(session.next_at) - ms) / 1000;
-    const text = leftS > 0 ? t("chair.to-next", { unit, left: span(leftS) }) : t("chair.next-unproven", { unit });
-    return `${text} · ${ended(session)}`;
-  }
-  return session.infusion_end === null ? "" : ended(session);
-}
-
-function ended(session) {
-  return t("chair.infusion-ended", { at: timeOf(Date.parse(session.infusion_end)) });
-}
-
-function degrees(celsius) {
-  return celsius.toLocaleString(document.documentElement.lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 }
 
 function extended(trends, name, view) {

@@ -10,7 +10,7 @@ export function t(key, words = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in words ? String(words[name]) : whole));
 }
 
-/** The text of a code such as `cap-removed` or `no_order`, of a kind. */
+/** The text of a code such as `cap-removed` or `no_order`, of a kind; the code itself where a machine said another. */
 export function word(kind, code) {
-  return t(`${kind}.${code.replaceAll("_", "-")}`);
+  return texts[`${kind}.${code.replaceAll("_", "-")}`] ?? code;
 }

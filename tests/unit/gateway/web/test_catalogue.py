@@ -1,6 +1,8 @@
 """The page's texts: complete in every language, and every key that the page asks for exists."""
 
 import re
+from collections.abc import Iterable
+from typing import get_args
 
 import pytest
 
@@ -8,14 +10,37 @@ from drivers.profile.alarm_codes import UnitAlarmCode
 from drivers.reading import FaultKind
 from gateway.config.tables import Language
 from gateway.control.board import ChairState
-from gateway.session.outcome import Missing
+from gateway.control.todo import TodoKind
+from gateway.session.charges import CorrectionReason
+from gateway.session.facts import AgentClass, AnyFact, WorkKind
+from gateway.session.flags import HeldReason
+from gateway.session.outcome import Missing, SessionState
+from gateway.session.timeline import Lane
+from gateway.session.why import Cause, Obstacle
 from gateway.web.catalogue import language_of, texts_of
 from gateway.web.roles import Role
 from gateway.web.screens import STATIC
 
 ENGLISH = texts_of(Language.ENGLISH)
 OTHERS = [language for language in Language if language is not Language.ENGLISH]
-CODES = {"state": ChairState, "missing": Missing, "fault": FaultKind, "alarm": UnitAlarmCode, "role": Role}
+CODES: dict[str, Iterable[str]] = {
+    "agent": AgentClass,
+    "alarm": UnitAlarmCode,
+    "cause": Cause,
+    "correction": CorrectionReason,
+    "fact": [str(each.__struct_config__.tag) for each in get_args(AnyFact)],
+    "fault": FaultKind,
+    "held": HeldReason,
+    "lane": Lane,
+    "lifecycle": SessionState,
+    "missing": Missing,
+    "obstacle": Obstacle,
+    "role": Role,
+    "state": ChairState,
+    "todo": TodoKind,
+    "work": WorkKind,
+}
+FURTHER = ("note", "reason", "title", "tolerance")  # that no enumeration lists
 
 
 def words(text: str) -> list[str]:
@@ -32,7 +57,7 @@ def test_a_translation_has_the_keys_of_the_original_and_their_words(language: La
 
 @pytest.mark.parametrize("kind", CODES)
 def test_every_code_that_the_gateway_says_has_a_text(kind: str) -> None:
-    assert {f"{kind}.{code.value.replace('_', '-')}" for code in CODES[kind]} <= ENGLISH.keys()
+    assert {f"{kind}.{code.replace('_', '-')}" for code in CODES[kind]} <= ENGLISH.keys()
 
 
 def asked_for() -> set[str]:
@@ -47,8 +72,10 @@ def test_every_key_that_the_page_names_exists() -> None:
 
 
 def test_no_text_is_left_that_nobody_asks_for() -> None:
-    computed = tuple(f"{kind}." for kind in (*CODES, "title"))
-    assert [key for key in ENGLISH if key not in asked_for() and not key.startswith(computed)] == []
+    scripts = "".join(path.read_text() for path in STATIC.glob("*.js"))
+    named = asked_for() | set(re.findall(r'"([a-z-]+\.[a-z-]+)"', scripts))
+    computed = tuple(f"{kind}." for kind in (*CODES, *FURTHER))
+    assert [key for key in ENGLISH if key not in named and not key.startswith(computed)] == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""What a screen shows while nobody is signed in at it: nothing that names a patient, an order or a message. Pure."""
+
+import msgspec
+from msgspec import UNSET
+
+from gateway.control.screen import ScreenAnswer
+
+# Of a fact, what it is, when it happened and when it was learned; not what it says.
+_SHOWN = ("fact", "at", "known_at_us")
+
+
+def without_identifiers(answer: bytes) -> bytes:
+    """The answer to `screen`, for everybody."""
+    found = msgspec.json.decode(answer, type=ScreenAnswer)
+    session = found.session
+    end = session.infusion_end
+    facts = () if session.facts is UNSET else session.facts
+    shown = msgspec.structs.replace(
+        session,
+        patient=UNSET,
+        person=UNSET,
+        infusion_end=msgspec.structs.replace(end, order="") if end else end,
+        facts=tuple({name: fact[name] for name in _SHOWN if name in fact} for fact in facts),
+    )
+    why = msgspec.structs.replace(found.why, sentences=())
+    return msgspec.json.encode(msgspec.structs.replace(found, session=shown, why=why))

@@ -1,0 +1,172 @@
+"""A session's screen in a real browser: what it shows to whom, and what becomes of what a person tells."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+
+from drivers.reading import RunState
+from gateway.web.roles import Role
+from tests.support.pipeline import MINUTE_US, Json, facts_of
+from tests.web.browser import screen
+from tests.web.people import sign_in, with_account
+from tests.web.site import Site, page_of
+
+
+@asynccontextmanager
+async def session(folder: Path, role: Role | None = Role.NURSE, *, bound: bool) -> AsyncGenerator[tuple[Site, Page]]:
+    """The screen of a session that has cooled for an hour, with somebody of `role` signed in at it."""
+    async with page_of(folder) as site, screen() as page:
+        site.suite.state = RunState.RUNNING
+        for _ in range(60):
+            await site.poll(1)
+        if bound:
+            await site.suite.infusion_over(minutes_ago=20)
+        await page.goto(site.url)
+        if role is not None:
+            with_account(site, role)
+            await sign_in(page)
+        await page.locator(".tile").first.click()
+        await expect(page.locator("#head")).to_contain_text("c01")
+        yield site, page
+
+
+async def told(site: Site, kind: str) -> Json:
+    """The fact of that kind, once it is recorded."""
+    async with asyncio.timeout(60):
+        while not (found := await facts_of(site.suite, kind)):
+            await asyncio.sleep(0.1)
+    (fact,) = found
+    assert (fact["person"], bool(fact["reason"])) == ("m.curie", True)
+    return fact
+
+
+async def test_it_shows_the_line_of_time_and_why_the_units_are_what_they_are(folder: Path) -> None:
+    async with session(folder, bound=True) as (site, page):
+        await expect(page.locator("#head")).to_contain_text("visit V-1")
+        await expect(page.locator("#count")).to_have_text("20 min 0 s counted: 1 units. 26 min 0 s to unit 2.")
+        for lane in ("cooling", "infusion", "counted"):
+            await expect(page.locator(f"rect.{lane}")).to_have_count(1)
+        await expect(page.locator(".mark")).to_have_count(1)
+        await expect(page.locator("#chart canvas")).to_have_count(1)
+        site.suite.connected = False
+        await site.poll(3)
+        site.suite.connected = True
+        await site.poll(3)
+        await expect(page.locator("#stretches tbody tr.not")).to_contain_text("paused: cap off")
+        await expect(page.locator("rect.pause")).to_have_count(1)
+
+
+async def test_nobody_s_identifiers_are_shown_to_who_is_not_signed_in(folder: Path) -> None:
+    async with session(folder, None, bound=True) as (site, page):
+        await expect(page.locator("#head")).to_contain_text("sign in to see who")
+        await expect(page.get_by_role("link", name="Sign in to tell what happened")).to_be_visible()
+        assert await page.locator("#acts").count() == 0
+        token = page.url.rpartition("/")[2]
+        seen = await (await page.request.get(f"{site.url}/api/session/{token}")).text()
+        for identifier in ("V-1", "O-1", "patient_"):
+            assert identifier not in seen
+            assert identifier not in await page.content()
+
+
+async def test_what_is_missing_is_a_button_and_may_be_taken_back(folder: Path) -> None:
+    async with session(folder, bound=True) as (site, page):
+        prepared = page.get_by_role("button", name="Preparation done")
+        await prepared.click()
+        await expect(page.locator("#sending")).to_contain_text("is sent in")
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.locator("#sending li")).to_have_count(0)
+        await prepared.click()
+        at_us = site.suite.clock.us
+        fact = await told(site, "preparation_charted")
+        assert abs(fact["at_us"] - at_us) < MINUTE_US
+        await expect(page.locator("#sending")).to_contain_text("recorded")
+        await expect(page.locator("#states")).not_to_contain_text("preparation")
+        assert len(await facts_of(site.suite, "preparation_charted")) == 1, "not the one that was taken back"
+
+
+async def test_a_scanner_binds_the_patient_and_the_infusion_ended_ten_minutes_ago(folder: Path) -> None:
+    async with session(folder, bound=False) as (site, page):
+        await page.get_by_role("button", name="Patient at this chair").click()
+        await page.keyboard.type("V-7\n")
+        await page.get_by_role("button", name="Infusion ended 10 min ago").click()
+        await page.keyboard.type("O-9\n")
+        await page.get_by_role("button", name="Do it").click()
+        await told(site, "patient_bound")
+        ended = await told(site, "infusion_ended")
+        assert (ended["order"], ended["admin"], ended["source"]) == ("O-9", "chemo", "person")
+        assert abs(ended["at_us"] - (site.suite.clock.us - 10 * MINUTE_US)) < MINUTE_US
+        await expect(page.locator("#head")).to_contain_text("visit V-7")
+        await expect(page.locator("#head")).to_contain_text("counting")
+
+
+async def test_a_scanner_binds_a_wristband_to_a_chair_before_it_cools(folder: Path) -> None:
+    async with page_of(folder) as site, screen() as page:
+        with_account(site)
+        await page.goto(site.url)
+        await sign_in(page)
+        await page.get_by_role("button", name="Patient at a chair").click()
+        await page.keyboard.type("V-8\nc02\n")
+        bound = await told(site, "patient_bound")
+        assert bound["cap"] == {"device": "cap-01", "channel": 2}
+
+
+async def test_what_did_not_arrive_stays_and_says_so(folder: Path) -> None:
+    async with session(folder, bound=True) as (site, page):
+        await page.route("**/acts", lambda route: route.abort())
+        await page.get_by_role("button", name="Tolerates it well").click()
+        failed = page.locator(".act.failed")
+        await expect(failed).to_contain_text("Not sent: Tolerates it well")
+        assert await facts_of(site.suite, "tolerance_checked") == []
+        await page.reload()
+        await expect(failed).to_contain_text("Not confirmed: Tolerates it well")
+        await failed.get_by_role("button", name="Dismiss").click()
+        await expect(failed).to_have_count(0)
+        await page.get_by_role("button", name="Tolerates it well").click()
+        await expect(failed).to_contain_text("Not sent")
+        await page.unroute("**/acts")
+        await failed.get_by_role("button", name="Send again").click()
+        assert (await told(site, "tolerance_checked"))["scalp"] == "ok"
+
+
+async def test_who_leaves_the_page_sends_at_once_what_still_waits(folder: Path) -> None:
+    async with session(folder, bound=True) as (site, page):
+        await page.get_by_role("button", name="Order is there").click()
+        await page.get_by_role("link", name="Chairs").click()
+        await expect(page.locator(".tile")).to_have_count(2)
+        assert (await told(site, "order_check"))["found"] is True
+
+
+async def test_what_the_gateway_refuses_is_said_with_its_reason(folder: Path) -> None:
+    async with session(folder, Role.CHARGE, bound=True) as (site, page):
+        await page.get_by_role("button", name="Sign the session").click()
+        await page.get_by_label("Why?").fill("all is there")
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".act.failed")).to_contain_text("cooling goes on")
+        assert await facts_of(site.suite, "session_finalized") == []
+
+
+@pytest.mark.parametrize(
+    ("role", "has", "lacks"),
+    [
+        (Role.VIEWER, [], ["Preparation done", "Sign the session", "Swap for a loaner"]),
+        (Role.NURSE, ["Preparation done"], ["Sign the session", "Close without a charge", "Swap for a loaner"]),
+        (Role.BIOMED, ["Swap for a loaner"], ["Preparation done", "Sign the session"]),
+    ],
+)
+async def test_each_role_is_offered_its_acts(folder: Path, role: Role, has: list[str], lacks: list[str]) -> None:
+    async with session(folder, role, bound=True) as (_, page):
+        await expect(page.locator("#count")).to_contain_text("counted")
+        for name in has:
+            await expect(page.get_by_role("button", name=name)).to_be_visible()
+        for name in lacks:
+            await expect(page.get_by_role("button", name=name)).to_have_count(0)
+
+
+async def test_a_session_that_is_none_is_said(folder: Path) -> None:
+    async with page_of(folder) as site, screen() as page:
+        await page.goto(f"{site.url}/session/ZZZZZZZZZ")
+        await expect(page.get_by_role("alert")).to_have_text("There is no such session.")
