@@ -20,7 +20,7 @@ from gateway.ledger.bodies import change_of, charge_of
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.index import LedgerFacts
-from gateway.ledger.read_back import read_back, records_up_to, silences
+from gateway.ledger.read_back import last_seen_in, read_back, records_up_to
 from gateway.session.assessment import Assessment, assess_observed
 from gateway.session.attribution import DEFAULT_IDLE_US, Session
 from gateway.session.charges import Charge
@@ -83,8 +83,8 @@ class Rerun:
         self.records = {each.token: each for each in records_up_to(connection, self.since_seq)}
         self._connection = connection
         going_on = [each for each in self.records.values() if not each.done]
-        silent = silences(LedgerFacts(connection, self.since_seq)) if self.since_seq else []
-        self._state = begin(_NO_POLICY, silent, going_on, reads.last_happened_us(connection, self.since_seq) + 1)
+        seen = last_seen_in(LedgerFacts(connection, self.since_seq)) if self.since_seq else ()
+        self._state = begin(_NO_POLICY, seen, going_on, reads.last_happened_us(connection, self.since_seq) + 1)
         self._observed = {each.device: each.at_us for each in reads.observed_before(connection, self.since_seq)}
         self._begun = self.since_seq == 0
 

@@ -13,11 +13,9 @@ from gateway.ledger.bodies import change_of, charge_of, published_of
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.index import ALL, LedgerFacts
-from gateway.session.cooling import CAP_STATES
-from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, UnitOffline
+from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened
 from gateway.session.outcome import SessionRecord
-from gateway.session.related import Anchor, every_anchor, gather, last_anchor, last_of, silence_at
-from gateway.session.spans import FOREVER
+from gateway.session.related import Anchor, every_anchor, gather, last_anchor, last_seen
 from gateway.session.state import ReadBack, record_of
 from gateway.session.worklist import WORK, open_work
 
@@ -30,7 +28,6 @@ class Restart(msgspec.Struct, frozen=True):
     whole_from_us: int
     read_back: ReadBack
     observed: tuple[ObservedUntil, ...]
-    seen: tuple[AnyFact, ...]  # what readings showed last of each cap, and the silences that go on
     rules: int  # the revision of the counting rules that were in force
 
 
@@ -56,24 +53,18 @@ def treatments(connection: sqlite3.Connection, subjects: Iterable[str]) -> list[
     return [anchor for key in keys for anchor in every_anchor(key, facts.of(key))]
 
 
-def silences(facts: LedgerFacts) -> list[UnitOffline]:
-    """The silences of units that go on, however long ago they began."""
-    every = (silence_at(facts, ("unit", unit), FOREVER) for unit in facts.names("unit"))
-    return [silence for silence in every if silence is not None]
-
-
-def _conditions(facts: LedgerFacts) -> Iterator[AnyFact]:
-    """The last fact of each cap that says what it does, however old."""
-    last = (last_of(facts, ("cap", cap), CAP_STATES, FOREVER) for cap in facts.names("cap"))
-    return (fact for fact in last if fact is not None)
+def last_seen_in(facts: LedgerFacts) -> Iterator[AnyFact]:
+    """The silences of units that go on, and what was seen last of each cap, however old."""
+    units: list[Key] = [("unit", unit) for unit in facts.names("unit")]
+    caps: list[Key] = [("cap", cap) for cap in facts.names("cap")]
+    return last_seen(facts, units + caps)
 
 
 def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) -> Restart:
-    """Facts recorded since `whole_from_us`, open work items, all sessions not done, and all facts of open ones."""
+    """Facts recorded since then, what was seen last, open work, sessions not done, and all facts of open ones."""
     recent = dict.fromkeys(reads.facts_since(connection, whole_from_us))
     facts = LedgerFacts(connection)
-    silent = silences(facts)
-    recent.update(dict.fromkeys(silent))
+    recent.update(dict.fromkeys(last_seen_in(facts)))
     recent.update(dict.fromkeys(item.raised for item in open_work(facts.of(WORK))))
     records = {
         token: undone for token in reads.undone(connection) if (undone := _record(connection, token)) is not None
@@ -85,10 +76,9 @@ def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) ->
     lately = {fact.token: fact for fact in recent if isinstance(fact, SessionOpened) and fact.token not in records}
     records.update({token: record(connection, opened) for token, opened in lately.items()})
     observed = tuple(reads.last_observed(connection))
-    seen = (*silent, *_conditions(facts))
     revision, _ = reads.rules_recorded(connection)
     back = ReadBack(tuple(recent), tuple(records.values()), live.whole)
-    return Restart(whole_from_us, back, observed, seen, revision)
+    return Restart(whole_from_us, back, observed, revision)
 
 
 def records_up_to(connection: sqlite3.Connection, last_seq: int) -> list[SessionRecord]:

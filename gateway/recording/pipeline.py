@@ -129,7 +129,7 @@ class Pipeline:
         self._group = GroupCommit(ledger, self._committed)
         self._reader = MessageReader(config, ledger, lambda: self._next, self._read_back)
         found = restart.read_back
-        self._observing = Observing(config, (*found.facts, *restart.seen), restart.observed, clock.now())
+        self._observing = Observing(config, found.facts, restart.observed, clock.now())
         self._state = begin(config.policy_text, found.facts, found.records, restart.whole_from_us)
         self._next = self._state  # after the steps that are not committed yet
         self._steps: list[Step] = []  # the steps that are not committed yet

@@ -13,11 +13,12 @@ fact is placed by its anchor, the instant that it is about, and not by its own i
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, TypeGuard
 
 import msgspec
 
+from gateway.session.cooling import CAP_STATES
 from gateway.session.facts import (
     AnyFact,
     CapRef,
@@ -307,6 +308,20 @@ def silence_at(source: FactsByKey, unit: Key, at_us: int) -> UnitOffline | None:
     """The silence of the unit that goes on at that instant, however long."""
     fact = last_of(source, unit, (UnitOffline, UnitOnline), at_us)
     return fact if isinstance(fact, UnitOffline) else None
+
+
+def last_seen(source: FactsByKey, keys: Iterable[Key]) -> Iterator[AnyFact]:
+    """Of each unit among `keys` the silence that goes on, of each cap what was seen of it last, however old."""
+    for key in keys:
+        match key[0]:
+            case "unit":
+                fact = silence_at(source, key, FOREVER)
+            case "cap":
+                fact = last_of(source, key, CAP_STATES, FOREVER)
+            case _:
+                fact = None
+        if fact is not None:
+            yield fact
 
 
 def last_of(source: FactsByKey, key: Key, kinds: tuple[type[AnyFact], ...], at_us: int) -> AnyFact | None:

@@ -11,6 +11,7 @@ else, `lacking` names what must be read back, and `with_read_back` adds it: a se
 recomputed as on its first day. No age ends a session. It is done when it is released with nothing open, or explained.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -18,11 +19,15 @@ import msgspec
 from gateway.session.assessment import assess_observed
 from gateway.session.attribution import Session, sessions
 from gateway.session.charges import Charge
+from gateway.session.cooling import CAP_STATES
 from gateway.session.facts import (
     AnyFact,
     CapRef,
     ClockStepped,
+    CoolingStarted,
+    CoolingStopped,
     Key,
+    PatientBound,
     SessionOpened,
     UnitShared,
     UnitSharingEnded,
@@ -33,7 +38,7 @@ from gateway.session.increments import Change, fold
 from gateway.session.known_facts import KnownFacts
 from gateway.session.outcome import Outcome, Published, SessionRecord, outcome
 from gateway.session.policy import Policy, parse_policy
-from gateway.session.related import REACH_US, Anchor, anchors_of, related, silence_at
+from gateway.session.related import REACH_US, Anchor, anchors_of, last_seen, related
 from gateway.session.serving import Bindings, Serving
 from gateway.session.session_index import SessionIndex
 from gateway.session.shared_map import SharedMap
@@ -179,8 +184,26 @@ def lacking_session(state: TrackerState, token: str) -> tuple[Anchor, ...]:
     """What must be read back from the ledger before the session may be assessed."""
     key: Key = ("token", token)
     record = state.records.get(token)
-    recent = record is not None and record.opened_us >= state.whole_from_us + REACH_US
-    return () if recent or key in state.whole else (Anchor(key, 0 if record is None else record.opened_us),)
+    if key in state.whole or (record is not None and _is_recent(record, state)):
+        return ()
+    return (Anchor(key, 0 if record is None else record.opened_us),)
+
+
+def _is_recent(record: SessionRecord, state: TrackerState) -> bool:
+    """Whether by its time all that bears on the session is in memory."""
+    named = state.facts.of(("patient", record.patient))
+    caps = {record.cap, *(fact.cap for fact in named if isinstance(fact, PatientBound))}
+    old = record.opened_us < state.whole_from_us + REACH_US
+    return not old and not any(_ran_before(cap_key(cap), state) for cap in caps)
+
+
+def _ran_before(cap: Key, state: TrackerState) -> bool:
+    """Whether memory begins while coolant circulates in the cap; whoever has it since then takes that over."""
+    shown = [fact for fact in state.facts.of(cap) if isinstance(fact, CAP_STATES)]
+    first = bisect_left(shown, state.whole_from_us, key=lambda fact: fact.at_us)
+    if first < len(shown):
+        return not isinstance(shown[first], CoolingStarted)
+    return bool(shown) and not isinstance(shown[-1], CoolingStopped)
 
 
 def with_read_back(state: TrackerState, found: ReadBack) -> TrackerState:
@@ -254,8 +277,11 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
     # Cooling on a unit that is out of sight may go on for ever; until the unit is back, a person is waited for.
     awake = (record for record in state.sessions.going_on.values() if record.awake)
     going_on = [Anchor(("token", record.token), record.opened_us) for record in awake]
-    silences = (silence_at(state.facts, key, FOREVER) for key in state.facts.by_key if key[0] == "unit")
-    needed = {*related(state.facts, going_on, _idle_us(state)), *(item.raised for item in state.work), *silences}
+    needed = {
+        *related(state.facts, going_on, _idle_us(state)),
+        *(item.raised for item in state.work),
+        *last_seen(state.facts, state.facts.by_key),
+    }
     facts = state.facts.kept(lambda fact: fact in needed or max(fact.at_us, fact.known_at_us) >= whole_from_us)
     gone = [
         token
@@ -310,7 +336,7 @@ def _lacking_for(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
                 yield anchor
             case "token", token:
                 yield from lacking_session(state, token)
-            case "cap", _ if old:
+            case "cap", _ if old or _ran_before(anchor.key, state):
                 yield anchor
             case _:
                 pass

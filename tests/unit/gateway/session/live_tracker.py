@@ -13,7 +13,7 @@ from gateway.session.facts import AnyFact, SessionOpened
 from gateway.session.increments import Change
 from gateway.session.outcome import Published, SessionRecord
 from gateway.session.policy import Policy
-from gateway.session.related import Anchor, gather
+from gateway.session.related import Anchor, gather, last_seen
 from gateway.session.spans import US_PER_S
 from gateway.session.state import (
     MEMORY_US,
@@ -23,6 +23,7 @@ from gateway.session.state import (
     advance,
     begin,
     lacking,
+    prune,
     record_of,
     with_read_back,
 )
@@ -36,6 +37,7 @@ class Memory(StrEnum):
 
     KEEPS = "running on"
     RESTARTS = "restarted at every step"
+    PRUNES = "pruned at every step"
     FORGETS = "all read back at every step"
 
 
@@ -86,6 +88,8 @@ class Live:
                 pass
             case Memory.RESTARTS:
                 self.restart(now_us)
+            case Memory.PRUNES:
+                self.state = prune(self.state, now_us)
             case Memory.FORGETS:
                 undone = [each for each in self.state.records.values() if not each.done]
                 self.state = begin(self.state.policy_text, (), undone, FORGOTTEN_US)
@@ -95,7 +99,9 @@ class Live:
         """Begin anew with what the ledger has, perhaps under another policy."""
         text = self.state.policy_text if policy is None else policy_text(policy)
         whole_from_us = now_us - MEMORY_US
-        recent = [fact for fact in self.facts if fact.known_at_us >= whole_from_us]
+        recorded = begin(text, self.facts, (), 0).facts
+        recent = dict.fromkeys(fact for fact in self.facts if fact.known_at_us >= whole_from_us)
+        recent.update(dict.fromkeys(last_seen(recorded, recorded.by_key)))
         lately = {fact.token for fact in recent if isinstance(fact, SessionOpened)}
         kept = [self._recorded(each.token) for each in self.records.values() if not each.done or each.token in lately]
         self.state = begin(text, recent, kept, whole_from_us)

@@ -279,6 +279,34 @@ def test_a_binding_of_the_next_patient_proves_no_cooling_before_it() -> None:
     assert [set(found.watched) for found in seen.values()] == [{CAP.device}, set()]
 
 
+@pytest.mark.parametrize("memory", Memory)
+def test_what_is_said_of_who_took_over_a_cap_in_a_long_silence_finds_its_beginning(memory: Memory) -> None:
+    """She was bound when the unit was silent for a week, so that her session rests on the last start seen before."""
+    live, day_us = Live(APPROVED, memory), 8 * 24 * HOUR_US
+    live.play([bound("p0", minutes(-1)), started(minutes(0))])
+    live.learn([UnitOffline(at_us=minutes(9), known_at_us=minutes(10), device=CAP.device)], minutes(10))
+    live.play(
+        [
+            bound("p1", day_us + minutes(0)),
+            *infusion("p1", day_us + minutes(10), day_us + minutes(60)),
+            UnitOnline(at_us=day_us + minutes(20), known_at_us=day_us + minutes(20), device=CAP.device),
+        ]
+    )
+    live.observe_until(day_us + minutes(90))
+    live.learn([stopped(day_us + minutes(90))], day_us + minutes(90))
+    live.play([bound("p2", day_us + minutes(200)), started(day_us + minutes(210))])
+    live.learn([stopped(day_us + minutes(300))], day_us + minutes(300))
+    live.observe_until(day_us + minutes(400))
+    patients = {token: record.patient for token, record in live.records.items()}
+    token = next(token for token, patient in patients.items() if patient == "p1")
+    signed_us = day_us + minutes(24 * 60)
+    signed = SessionFinalized(at_us=signed_us, known_at_us=signed_us, token=token, person="R. Diaz RN", units=1)
+    live.learn([signed], signed_us)
+    assert list(patients.values()) == ["p0", "p1", "p2"]
+    assert {token: record.patient for token, record in live.records.items()} == patients
+    assert [(of, change.op) for of, change in live.changes] == [(token, Op.EMIT)]
+
+
 def test_a_unit_that_is_back_takes_nothing_back_that_another_proves() -> None:
     """The patient went on on another cap; the first answers again, and one reading alone shows it stopped."""
     silent = UnitOffline(at_us=minutes(34), known_at_us=minutes(36), device=CAP.device)
