@@ -13,14 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import paho.mqtt.client as paho
 import pytest
 
 from drivers.reading import RunState
 from gateway.app import Gateway
 from gateway.ledger.deliveries import Proof
+from gateway.mqtt.types import NOBODY_LISTENS
 from gateway.polling.supervisor import Supervisor
+from tests.broker.authority import Authority
+from tests.broker.deployed import DeployedMosquitto, changed, install
 from tests.broker.harness import HANGS_S, Mosquitto, eventually, free_port, in_a_thread, wait_until
+from tests.broker.live_site import context_of
 from tests.broker.mllp_peers import NODE, send
+from tests.broker.paho_client import PahoClient
 from tests.contract.message_samples import MESSAGES
 from tests.support.pipeline import MINUTE_US, Suite, configured, cool, facts_of, running
 
@@ -102,11 +108,19 @@ class Engine:
 
 @contextmanager
 def node_red(folder: Path, broker_port: int, billing_port: int) -> Generator[Engine]:
-    """Node-RED with the how-to's flow, and this site's names and ports in the place of the page's."""
+    """Node-RED with the how-to's flow, at a broker without TLS, for a gateway in mode test."""
+    text = changed(FLOW.read_text(), {"capgate/v1/north": "capgate-test/v1/ward", '"usetls": true': '"usetls": false'})
+    with running_flow(folder, text, broker_port, billing_port) as engine:
+        yield engine
+
+
+@contextmanager
+def running_flow(folder: Path, text: str, broker_port: int, billing_port: int) -> Generator[Engine]:
+    """Node-RED with a flow, and this machine's address and ports in the place of the page's."""
     http_port, mllp_port = free_port(), free_port()
-    flow = json.loads(FLOW.read_text().replace("capgate/v1/north", "capgate-test/v1/ward"))
+    flow = json.loads(text)
     nodes: dict[str, Json] = {node["id"]: node for node in flow}
-    nodes["broker"] |= {"broker": "127.0.0.1", "port": str(broker_port), "usetls": False}
+    nodes["broker"] |= {"broker": "127.0.0.1", "port": str(broker_port)}
     nodes["billing"]["url"] = f"http://127.0.0.1:{billing_port}/charges"
     nodes["mllp"]["port"] = str(mllp_port)
     folder.mkdir(exist_ok=True)
@@ -222,6 +236,28 @@ def test_a_charge_waits_at_the_broker_while_node_red_is_stopped(tmp_path: Path, 
         with node_red(tmp_path / "node-red", mosquitto.port, billing_port):
             wait_until(lambda: bool(billing.heard), "billing has the charge")
     assert billing.heard == [(json.loads(charge)["id"], json.loads(charge)["data"])]
+
+
+def test_the_flow_as_it_stands_files_a_charge_over_the_shipped_broker(tmp_path: Path) -> None:
+    billing, authority, secrets = Billing(201), Authority(tmp_path / "authority"), tmp_path / "secrets"
+    install(authority, tmp_path / "certs", "broker", "127.0.0.1")
+    install(authority, secrets, "interface-engine", "interface-engine")
+    flow = changed(FLOW.read_text(), {"/etc/node-red": str(secrets)})
+    charge = (MESSAGES / "out_charge.json").read_bytes()
+    fed = b"MSH|^~\\&|EHR|H|C|N|20260310||ADT^A04|M1|P|2.5.1\rPV1|1\r"
+    with DeployedMosquitto(tmp_path, tmp_path / "certs") as broker, billing.serving() as billing_port:
+        gateway = PahoClient(broker.port, paho.MQTTv5, "gw-01", tls=context_of(authority, "gw-01"))
+        gateway.subscribe("capgate/v1/north/ehr/in/#")
+        with running_flow(tmp_path / "node-red", flow, broker.port, billing_port) as engine:
+            topic = "capgate/v1/north/ehr/gw-01/charge/json"
+            wait_until(lambda: gateway.publish(topic, charge) != NOBODY_LISTENS, "it subscribes to charges")
+            receipt = json.loads(gateway.messages.get(timeout=HANGS_S).payload)["data"]
+            assert send(engine.mllp_port, fed) == "MSA|AA|M1"
+            assert gateway.messages.get(timeout=HANGS_S).payload == fed
+        gateway.disconnect()
+        assert broker.denied == []
+    assert billing.heard == [(json.loads(charge)["id"], json.loads(charge)["data"])]
+    assert (receipt["for"], receipt["result"]) == (json.loads(charge)["id"], "accepted")
 
 
 def test_nobody_is_answered_while_the_broker_is_away(tmp_path: Path, mosquitto: Mosquitto) -> None:
