@@ -60,7 +60,9 @@ def _lifts(visit: Visit, view: Json, session: Json, seen: Progress, now_us: int)
     """A hold that somebody has looked into; where nothing would be charged, why."""
     lift_h = visit.manners.lift_h
     held = [reason for reason in view["held"] if reason not in _NOT_LIFTABLE]
-    if not held or not view["finalised"] or lift_h is None or view["state"] == "explained":
+    if not view["finalised"]:  # which it never is while more is ordered, unless somebody lifts that
+        held = [reason for reason in held if reason == "chemo_orders_remain"]
+    if not held or lift_h is None or view["state"] == "explained":
         return
     seen.held_since_us = seen.held_since_us or now_us
     if now_us - seen.held_since_us >= lift_h * HOUR:

@@ -409,7 +409,8 @@ class World:
         if answer["ok"]:
             people.done(case.visit, view, request, case.progress)
         elif request["act"] == "lift-hold" and self.judge.counts_nothing(case, self._seen, self.time.now_us()):
-            await self._ask(life, case, view, {**request, "act": "explain"})  # nothing would be charged
+            explain = {name: value for name, value in request.items() if name != "holds"}
+            await self._ask(life, case, view, {**explain, "act": "explain"})  # nothing would be charged
         else:
             what = f"{request['act']} of {request.get('token', case.tokens)} ({case.visit.key})"
             self.complain(Rule.ACT, f"{what} was refused: {answer['error']}; accepted: {answer['accepted']}")
