@@ -1,7 +1,8 @@
 """Draws a board for people: every state by colour, word and shape, times local, what others wrote as plain text."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, tzinfo
+from contextlib import suppress
+from datetime import tzinfo
 from enum import Enum, auto
 
 import msgspec
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from drivers.reading import RunState
 from gateway.cli.board import Board, CapRow, SessionRow, UnitRow
-from gateway.messages.instants import to_us
+from gateway.messages.instants import InstantError, read_instant
 from gateway.runtime.logs import escaped
 from gateway.session.assessment import Phase
 from gateway.session.local_time import local
@@ -111,9 +112,10 @@ def _unit(unit: UnitRow, cap: CapRow, observed: str | None, now_us: int, signs: 
 
 
 def _age(observed: str | None, now_us: int) -> Text:
-    if observed is None:
+    observed_us = _us(observed)
+    if observed_us is None:
         return Text("never", "bold red")
-    age_s = max(0, now_us - _us(observed)) // US_PER_S
+    age_s = max(0, now_us - observed_us) // US_PER_S
     return Text(f"{_length(age_s)} ago", "" if age_s <= _OLD_S else "yellow" if age_s <= _GONE_S else "bold red")
 
 
@@ -130,23 +132,25 @@ def _sessions(board: Board, now_us: int, zone: tzinfo, signs: Signs) -> Table:
 def _session(session: SessionRow, now_us: int, zone: tzinfo, signs: Signs) -> Iterator[Text]:
     yield _plain(session.session)
     yield _plain(f"{session.unit}/{session.cap}")
-    yield _plain("" if session.started_at is None else f"{local(_us(session.started_at), zone):%m-%d %H:%M}")
+    started_us = _us(session.started_at)
+    yield _plain("" if started_us is None else f"{local(started_us, zone):%m-%d %H:%M}")
     yield _state(signs, _PHASES.get(session.phase, _UNKNOWN), session.phase or "not told")
     yield _plain(f"{session.attained}")
     yield _countdown(session.next_at, now_us)
     attained = (
-        f"{row.index} {local(_us(row.attained_at), zone):%H:%M}{'' if row.revision == 'A' else f' {row.revision}'}"
+        f"{row.index} {local(attained_us, zone):%H:%M}{'' if row.revision == 'A' else f' {row.revision}'}"
         for row in session.valid_increments()
-        if row.attained_at is not None
+        if (attained_us := _us(row.attained_at)) is not None
     )
     yield _plain("  ".join(attained))
     yield _plain(", ".join(session.flags))
 
 
 def _countdown(next_at: str | None, now_us: int) -> Text:
-    if next_at is None:
+    next_us = _us(next_at)
+    if next_us is None:
         return Text("")
-    lacks_s = -(-(_us(next_at) - now_us) // US_PER_S)
+    lacks_s = -(-(next_us - now_us) // US_PER_S)
     return Text(f"in {lacks_s // 60}:{lacks_s % 60:02d}" if lacks_s > 0 else "due", "bold")
 
 
@@ -160,8 +164,11 @@ def _plain(words: str) -> Text:
     return Text(escaped(words))
 
 
-def _us(instant: str) -> int:
-    return to_us(datetime.fromisoformat(instant))
+def _us(instant: str | None) -> int | None:
+    """None also for what is no instant: others may have written it."""
+    with suppress(InstantError):
+        return None if instant is None else read_instant(instant, 0).at_us
+    return None
 
 
 def _length(length_s: int) -> str:

@@ -135,6 +135,18 @@ def test_words_of_others_are_shown_as_words() -> None:
     assert [character for character in text if not character.isprintable() and character != "\n"] == []
 
 
+@pytest.mark.parametrize("instant", ["soon", "", "0001-01-01T00:00:00Z", "2026-03-10T12:00:00"])
+def test_what_is_no_instant_is_left_out(instant: str) -> None:
+    hostile = board(
+        message("unit_status_up", observed_at=instant),
+        message("session_head", started_at=instant, next_at=instant),
+        message("increment_emit", attained_at=instant),
+    )
+    text = shown(hostile)
+    assert "never" in line_with(text, "c12")
+    assert "9RX2M7KQ4" in text
+
+
 def test_a_terminal_without_letters_gets_what_it_can_show() -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     console = Console(width=240, file=file)
