@@ -123,8 +123,10 @@ def _attained(record: Record, zone: tzinfo) -> Section:
     ]
     if record.left_over:
         rows.append(("", "left over", "counts for no unit", *_cooling(record.left_over, zone)))
+    if not rows:
+        return Section("Units of 97009", sentences=("None stands.",))
     headings = ("Unit", "Key", "Attained", "Length", "Counted cooling that it adds")
-    return Section("Units of 97009", table=Table(headings, tuple(rows))) if rows else Section("Units of 97009")
+    return Section("Units of 97009", table=Table(headings, tuple(rows)))
 
 
 def _cooling(intervals: Iterable[Interval], zone: tzinfo) -> tuple[str, str]:
@@ -166,7 +168,10 @@ def _devices(record: Record, zone: tzinfo) -> Section:
         )
         for use in record.caps
     )
-    return Section("Devices", table=Table(headings, rows), sentences=tuple(_swap(each, zone) for each in record.swaps))
+    swaps = tuple(_swap(each, zone) for each in record.swaps)
+    if not rows:
+        return Section("Devices", sentences=("No unit is known to have cooled.", *swaps))
+    return Section("Devices", table=Table(headings, rows), sentences=swaps)
 
 
 def _run(start_us: int, end_us: int, zone: tzinfo) -> str:

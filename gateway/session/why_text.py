@@ -68,7 +68,8 @@ def sentences(why: Why, held: Iterable[HeldReason], policy: Policy, zone: tzinfo
     for stretch in why.stretches:
         if stretch.cause is not Cause.COUNTED:
             yield _not_counted(stretch, zone)
-    yield ENDING_TEXTS[why.ending].format(at="" if why.ended_us is None else clock_text(why.ended_us, zone))
+    if why.obstacle is not Obstacle.NO_COOLING:
+        yield ENDING_TEXTS[why.ending].format(at="" if why.ended_us is None else clock_text(why.ended_us, zone))
     for reason in held:
         yield f"Held: {HELD_TEXTS[reason]} ({reason})."
 

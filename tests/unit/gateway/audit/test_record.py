@@ -18,7 +18,10 @@ import pytest
 from click.testing import CliRunner, Result
 from pypdf import PdfReader
 
+from drivers.reading import Stamp
 from gateway.cli import main
+from gateway.ledger.store import open_ledger
+from gateway.session.facts import PatientReassigned
 from tests.unit.gateway.audit.record_story import (
     ACCOUNT,
     CHARGE,
@@ -30,7 +33,18 @@ from tests.unit.gateway.audit.record_story import (
     WORDS,
     write_session,
 )
-from tests.unit.gateway.ledger.ledger_story import TOKENS, write_story
+from tests.unit.gateway.ledger.ledger_story import (
+    CAP_1,
+    GATEWAY,
+    P1,
+    P2,
+    T0_US,
+    TOKENS,
+    Story,
+    at,
+    record_story,
+    write_story,
+)
 
 NEW_YORK = ZoneInfo("America/New_York")
 IDENTIFIERS = [VISIT, MRN, ACCOUNT]
@@ -171,9 +185,9 @@ def test_every_statement_of_the_infusion_has_who_said_it_and_when_it_was_charted
     ]
     assert len(expected) == 3
     lines = section(text_of(ledger), "INFUSION")[1:]
-    for line, (seq, order, at, person, charted) in zip(lines, expected, strict=True):
+    for line, (seq, order, when, person, charted) in zip(lines, expected, strict=True):
         cells = re.split(r"\s{2,}", line.strip())
-        assert (cells[0], cells[1], cells[4], cells[6]) == (str(seq), order, at, charted)
+        assert (cells[0], cells[1], cells[4], cells[6]) == (str(seq), order, when, charted)
         assert person in cells[5]
 
 
@@ -412,3 +426,25 @@ def test_a_forged_entry_is_an_error_and_no_traceback(ledger: Path, tmp_path: Pat
     result = record(path)
     assert (result.exit_code, result.stdout) == (2, "")
     assert "verify the ledger" in result.stderr
+
+
+async def test_a_session_whose_cooling_was_another_patient_s_says_so(tmp_path: Path) -> None:
+    moved = PatientReassigned(
+        at_us=at(160),
+        known_at_us=at(160),
+        cap=CAP_1,
+        from_patient=P1,
+        to_patient=P2,
+        began_before_us=at(20),
+        person="rn-9",
+    )
+    async with open_ledger(tmp_path / "ledger.db", GATEWAY, lambda: Stamp(T0_US, 0)) as ledger:
+        story = Story(ledger, tmp_path)
+        await record_story(story)
+        await story.learn(160, moved)
+    text = text_of(tmp_path / "ledger.db")
+    assert section(text, "UNITS OF 97009") == ["  None stands."]
+    assert section(text, "DEVICES") == ["  No unit is known to have cooled."]
+    assert "the session is another patient's" in text
+    assert f"In question: {CHARGE}, 3 charged, 0 counted (a person must decide)." in text
+    assert "Cooling goes on" not in text

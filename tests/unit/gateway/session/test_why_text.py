@@ -41,6 +41,12 @@ def test_where_nothing_counts_it_is_said_why() -> None:
     ]
 
 
+def test_of_no_cooling_no_end_is_told() -> None:
+    text = " ".join(said([]))
+    assert "no cooling is known" in text
+    assert "goes on" not in text
+
+
 def test_a_second_that_is_missing_is_said() -> None:
     assert "Unit 1 needs 16 min, which is 1 s more" in said(day(stopped="11:15:59"))[1]
 
