@@ -78,11 +78,6 @@ class BoardAnswer(Answer, frozen=True, kw_only=True):
     trends: Mapping[str, tuple[TrendPoint, ...]] | None = None
 
 
-# Without these a session's units are not charged: what is due in a phase. In the others it is the patient alone.
-_OWED = {
-    Phase.POST_INFUSION: (Missing.PATIENT, Missing.ORDER, Missing.PREPARATION),
-    Phase.ENDED: (Missing.PATIENT, Missing.INFUSION_END, Missing.ORDER, Missing.PREPARATION),
-}
 _STATES = {
     Phase.WAITING: ChairState.FREE,
     Phase.PRE_COOLING: ChairState.PRE_COOLING,
@@ -100,7 +95,7 @@ def chair_session(snapshot: SessionSnapshot, observed: Mapping[str, int], now_us
     record, assessment, missing = snapshot.outcome.record, snapshot.outcome.assessment, snapshot.outcome.missing
     found = why(snapshot.session.facts, record.policy, observed, now_us)
     line = timeline(snapshot.session.facts, record.policy, observed, now_us)
-    owed = _OWED.get(assessment.phase, (Missing.PATIENT,))
+    owed = _owed(infusion_ended=found.infusion_end_us is not None, cooling_ended=assessment.phase is Phase.ENDED)
     return line.cap or record.cap, ChairSession(
         token=record.token,
         phase=assessment.phase,
@@ -144,6 +139,13 @@ def chair_view(
 def shown_caps(caps: Iterable[CapRef], chairs: Mapping[str, CapRef]) -> dict[str, CapRef]:
     """The caps on the board, by the names of their chairs; by their own where the site names no chair at all."""
     return dict(sorted(chairs.items())) or {cap.name: cap for cap in sorted(caps)}
+
+
+def _owed(*, infusion_ended: bool, cooling_ended: bool) -> tuple[Missing, ...]:
+    """Without what a session's units are not charged, as far as it is due by now."""
+    if cooling_ended:
+        return Missing.PATIENT, Missing.INFUSION_END, Missing.ORDER, Missing.PREPARATION
+    return (Missing.PATIENT, Missing.ORDER, Missing.PREPARATION) if infusion_ended else (Missing.PATIENT,)
 
 
 def _since_us(phase: Phase, line: Timeline, infusion_end_us: int | None, stopped_us: int | None) -> int | None:
