@@ -62,13 +62,8 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
 
     Once a person lifts the hold of remaining orders, only statements about them that were received later hold again.
     """
-    by_order: dict[str, list[InfusionFact]] = {}
-    lifted_us = 0
-    for fact in facts:
-        if isinstance(fact, InfusionFact):
-            by_order.setdefault(fact.order, []).append(fact)
-        elif isinstance(fact, HoldLifted) and HeldReason.CHEMO_ORDERS_REMAIN in fact.holds:
-            lifted_us = max(lifted_us, fact.known_at_us)
+    by_order, lifts_us = _sorted_by_order(facts)
+    lifted_us = max(lifts_us, default=0)
     pump_alone = any(_only_from_pump(own) for own in by_order.values())
     by_order = {name: own for name, own in by_order.items() if not (_only_from_pump(own) or only_withdrawn(own))}
     classes = {name: _class_of(own) for name, own in by_order.items()}
@@ -108,11 +103,8 @@ def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | No
 
     A fact of one order changes only that order, so only that order is recomputed when the fact is received.
     """
-    by_order: dict[str, list[InfusionFact]] = {}
-    for fact in facts:
-        if isinstance(fact, InfusionFact):
-            by_order.setdefault(fact.order, []).append(fact)
-    received: dict[int, set[str]] = {from_us: set(by_order)}
+    by_order, lifts_us = _sorted_by_order(facts)
+    received: dict[int, set[str]] = {from_us: set(by_order)} | {at_us: set() for at_us in lifts_us if at_us > from_us}
     for name, own in by_order.items():
         for fact in own:
             if fact.known_at_us > from_us:
@@ -129,9 +121,23 @@ def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | No
                 orders[name] = order_of(name, known)
                 _set_member(main, name, agent in _main_classes(policy))
                 _set_member(running, name, agent in _counting_classes(policy) and orders[name].end is None)
-        if main and not running and not (policy.hold_when_orders_remain and _orders_remain(orders.values())):
+        lifted_us = max((each for each in lifts_us if each <= at_us), default=0)
+        remain = policy.hold_when_orders_remain and _orders_remain(orders.values(), lifted_us)
+        if main and not running and not remain:
             return at_us
     return None
+
+
+def _sorted_by_order(facts: Iterable[AnyFact]) -> tuple[dict[str, list[InfusionFact]], list[int]]:
+    """The infusion facts by order, and when a person lifted the hold of remaining orders."""
+    by_order: dict[str, list[InfusionFact]] = {}
+    lifts_us: list[int] = []
+    for fact in facts:
+        if isinstance(fact, InfusionFact):
+            by_order.setdefault(fact.order, []).append(fact)
+        elif isinstance(fact, HoldLifted) and HeldReason.CHEMO_ORDERS_REMAIN in fact.holds:
+            lifts_us.append(fact.known_at_us)
+    return by_order, lifts_us
 
 
 def _only_from_pump(facts: Iterable[InfusionFact]) -> bool:

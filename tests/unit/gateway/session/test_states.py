@@ -100,6 +100,19 @@ class TestIncomplete:
         assert played(start("09:00"), stop("09:16")).state is SessionState.INCOMPLETE
 
 
+class TestRemainingOrders:
+    HELD = day(prepared("08:50"), ended("A", "11:00", remaining=1), infusion_end=None)
+
+    def test_more_orders_hold_without_limit(self) -> None:
+        record = played(*self.HELD)
+        assert (record.state, record.charged) == (SessionState.HELD, ())
+
+    @pytest.mark.parametrize("t", ["13:30", f"{24 * 30}:00"], ids=["within the window", "weeks after it"])
+    def test_once_a_person_lifted_that_the_window_charges_what_stands(self, t: str) -> None:
+        record = played(*self.HELD, lifted(t, "chemo_orders_remain", units=3))
+        assert (record.state, [each.quantity for each in record.charged]) == (SessionState.RELEASED, [3])
+
+
 class TestExplained:
     def test_an_explanation_ends_an_incomplete_session_and_charges_nothing(self) -> None:
         record = played(*day(infusion_end=None), explained("14:00"))
