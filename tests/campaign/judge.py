@@ -5,6 +5,7 @@ the gateway's list must show the session with what it waits for. What changes al
 visit is a violation by itself.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from tests.campaign.units import Sighting
 NEAR_US = 20 * MINUTE  # how far before a visit's cooling its session may start: with its binding, if nothing was seen
 GRACE_US = 2 * HOUR  # after which a due charge must be there
 WORTH_US = 16 * MINUTE  # cooling shorter than this matters to nobody
+CLOCK_US = 3 * MINUTE  # how far from the true time an instant may be stamped
 FOREVER_US = 1 << 62
 
 Complain = Callable[[Rule, str], None]
@@ -81,14 +83,15 @@ class Judge:
         """How many visits are not settled."""
         return len(self._open)
 
-    def case_of(self, token: str) -> Case | None:
-        """The visit that a session is about, found by its cap and its start."""
+    def case_of(self, token: str, seen: Seen) -> Case | None:
+        """The visit that a session is about, found by its cap and its start: of several the last one."""
         if token in self._of_token:
             return self._of_token[token]
         session = self._bus.sessions.get(token)
         if session is None:
             return None
-        case = next((case for case in self.cases.values() if _is_about(session, case.visit)), None)
+        about = (case for case in self.cases.values() if _is_about(session, case.visit, seen))
+        case = max(about, key=lambda case: case.visit.start_us, default=None)
         if case is None:
             self._complain(
                 Rule.COUNT, f"session {token} on {session.unit} cap {session.cap}: nobody was cooled there then"
@@ -114,7 +117,7 @@ class Judge:
         """Judge everything, with what the gateway lists now."""
         changes, self._bus.changes = self._bus.changes, []
         for token in list(self._bus.sessions):
-            self.case_of(token)
+            self.case_of(token, seen)
         by_case: dict[str, list[Change]] = {}
         for change in changes:
             case = self._of_token.get(change.token)
@@ -164,7 +167,7 @@ class Judge:
         rules = self._rules[sessions[0].policy]
         end_us = self._end_us(case)
         expected = units(cool, end_us, rules, case.slack_us)
-        if case.unsure or _is_parted(sessions):
+        if case.unsure or self._is_parted(case, sessions):
             expected = Units(0, 99, (), ())
         stands = sum(len(session.standing) for session in sessions)
         charged = sum(session.charged for session in sessions)
@@ -223,6 +226,15 @@ class Judge:
         taken = [each for each in case.visit.statements if each.id in self._engine.taken]
         return next((each.visit for each in reversed(taken) if each.meaning is Meaning.BOUND), "")
 
+    def _is_parted(self, case: Case, sessions: Sequence[SeenSession]) -> bool:
+        """Whether a part of the cooling is nobody's or another's: the cap stood still for longer than its policy lets
+        a patient keep it.
+
+        What is nobody's and may count alone is listed until people bind it, and then all of it counts; else it is done.
+        """
+        parts = len(sessions) > 1 and self._bound_to(case) != case.visit.visit
+        return parts or any(session.unbound for session in sessions)
+
     def _end_us(self, case: Case, *, lifted: bool = False) -> int | None:
         """The end of the last agent by what the gateway was told; None while one runs or nobody is bound.
 
@@ -261,19 +273,19 @@ def _began_unseen(visit: Visit, seen: Seen) -> bool:
     return before is not None and before.state is not CapState.STOPPED
 
 
-def _is_parted(sessions: Sequence[SeenSession]) -> bool:
-    """Whether a part of the cooling is nobody's: the cap stood still for longer than its policy lets a patient keep it.
-
-    If that part alone may count, it is listed until people bind it, and then all of it counts; else it is done with.
-    """
-    return any(session.unbound for session in sessions)
-
-
-def _is_about(session: SeenSession, visit: Visit) -> bool:
+def _is_about(session: SeenSession, visit: Visit, seen: Seen) -> bool:
+    place = Place(session.unit, session.cap)
     return any(
-        stay.place == (session.unit, session.cap) and stay.from_us - NEAR_US <= session.started_us <= stay.to_us
+        stay.place == place and stay.from_us - NEAR_US <= session.started_us <= _seen_after_us(stay, seen)
         for stay in visit.stays
     )
+
+
+def _seen_after_us(stay: Stay, seen: Seen) -> int:
+    """The first look at the cap after a stay, with which its session starts if nobody saw the cap before."""
+    sightings = seen(stay.place)
+    after = bisect_left(sightings, stay.to_us, key=lambda each: each.at_us)
+    return sightings[after].at_us + CLOCK_US if after < len(sightings) else FOREVER_US
 
 
 def says_why(view: Json) -> bool:

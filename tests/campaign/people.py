@@ -84,6 +84,8 @@ def _decisions(visit: Visit, view: Json, session: Json, seen: Progress, now_us: 
 def done(visit: Visit, view: Json, request: Json, seen: Progress) -> None:
     """The request was carried out, by whoever saw `view`."""
     match request["act"]:
+        case "bind" if visit.manners.reassign_h is not None:
+            pass  # a part that nobody claimed; the rest is another's until it is reassigned
         case "bind" | "reassign":
             seen.bound_to = visit.visit
         case "infusion-ended":

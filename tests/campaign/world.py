@@ -378,7 +378,7 @@ class World:
             self.judge.look(views, self._seen, self.time.now_us())
             self._refusals()
         for token, view in views.items():
-            case = self.judge.case_of(token)
+            case = self.judge.case_of(token, self._seen)
             if case is not None:
                 for request in people.acts(case.visit, view, case.progress, self.time.now_us()):
                     await self._ask(life, case, view, request)
