@@ -13,6 +13,7 @@ from starlette.routing import Route
 from gateway.config.tables import Language
 from gateway.config.web import PagePlan
 from gateway.control.answers import Answer
+from gateway.control.service import TOKEN
 from gateway.runtime.http import Application
 from gateway.web.acts import Acts, Tell
 from gateway.web.catalogue import language_of, texts_of
@@ -93,11 +94,14 @@ class PageApp:
 
     async def _session_data(self, request: Request) -> Response:
         """What the session's screen shows; what identifies the patient to those alone who signed in."""
+        token = request.path_params["token"]
+        if not TOKEN.fullmatch(token):  # a visit's number would find its session, too
+            return PlainTextResponse("no such session\n", 404)
         identify = self._signing.person(request) is not None
-        asked = {"request": "screen", "token": request.path_params["token"], "identify": identify}
+        asked = {"request": "screen", "token": token, "identify": identify}
         answer = await self._tell(msgspec.json.encode(asked))
         if not msgspec.json.decode(answer, type=Answer).ok:
-            return Response(answer, 404, media_type="application/json")
+            return PlainTextResponse("no such session\n", 404)
         return _json(answer if identify else without_identifiers(answer))
 
     async def _todo_data(self, request: Request) -> Response:

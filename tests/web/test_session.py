@@ -70,6 +70,7 @@ async def test_nobody_s_identifiers_are_shown_to_who_is_not_signed_in(folder: Pa
         for identifier in ("V-1", "O-1", "patient_"):
             assert identifier not in seen
             assert identifier not in await page.content()
+        assert (await page.request.get(f"{site.url}/api/session/V-1")).status == 404, "which session is the visit's"
 
 
 async def test_what_is_missing_is_a_button_and_may_be_taken_back(folder: Path) -> None:

@@ -42,6 +42,7 @@ export function offered(answer) {
       offer("decide-correction", t(key, { key: each.charge }), () => decide(key, "decide-correction", token, { charge: each.charge, approve }, { key: each.charge }), true);
     }
   }
+  if (session.bound) offer("release", t("act.release"), () => send(t("act.release"), { act: "release", place: token, reason: t("act.as-seen") }));
   if (session.bound) offer("reassign", t("act.reassign"), () => reassign(token));
   offer("swap", t("act.swap"), () => swap(session.unit));
   return found.sort((a, b) => Number(b.urgent) - Number(a.urgent)).map((each) => each.button);

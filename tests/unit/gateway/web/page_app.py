@@ -13,7 +13,7 @@ from gateway.runtime.http import HttpServer
 from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
 from gateway.web.acts import Tell
 from gateway.web.app import PageApp
-from gateway.web.feed import BoardFeed
+from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.people import People
 from gateway.web.roles import Role
 from gateway.web.server import LIMITS
@@ -34,10 +34,12 @@ async def _nobody_listens(line: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def serving(folder: Path, plan: PagePlan = SCREEN, tell: Tell | None = None) -> AsyncGenerator[HttpServer]:
+async def serving(
+    folder: Path, plan: PagePlan = SCREEN, tell: Tell | None = None, board: AskBoard | None = None
+) -> AsyncGenerator[HttpServer]:
     account = Account(name="m.curie", role=Role.NURSE, password=HASHED)
     write_accounts(folder, read_accounts(folder).with_account(account))
-    app = PageApp(plan, BoardFeed(no_board), People(folder, lambda: 0.0), tell or _nobody_listens)
+    app = PageApp(plan, BoardFeed(board or no_board), People(folder, lambda: 0.0), tell or _nobody_listens)
     async with HttpServer(app.application, ("127.0.0.1", 0), LIMITS) as server:
         yield server
 
