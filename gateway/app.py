@@ -116,7 +116,7 @@ class Gateway:
                 lambda: self._supervisor.unit_counters,
                 lambda: self._supervisor.line_counters(),
             ),
-            config.time_zone or config.policy.zone,
+            config.people_zone,
         )
         self._inbox = Inbox([unit.id for unit in config.units], clock, self._take)
         self._supervisor = Supervisor(config.lines, clock, self._polled)

@@ -142,9 +142,7 @@ class _Demo:
             ]
             clients.append(
                 group.create_task(
-                    redraw(self._board, self._clock, config.time_zone or config.policy.zone)
-                    if draw
-                    else _progress(self._board)
+                    redraw(self._board, self._clock, config.people_zone) if draw else _progress(self._board)
                 )
             )
             await self._until_end(stop, stay)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from datetime import tzinfo
 from pathlib import Path
 
 import click
@@ -10,13 +11,13 @@ import msgspec
 from drivers.toml.document import TomlProblems
 from gateway.cli.control_client import give_up, request_command, signed
 from gateway.cli.ledger_options import refusing
-from gateway.config.load import load_config
+from gateway.config.load import GatewayConfig, load_config
 from gateway.control.answers import DoneAnswer
 from gateway.ledger import deliveries
 from gateway.ledger.deliveries import DeliveryEvent, Followed, Proof, Unsettled
 from gateway.ledger.store import open_readonly
-from gateway.messages.instants import rfc3339
 from gateway.runtime.logs import escaped
+from gateway.session.local_time import instant_text
 
 LEDGER_FILE = "ledger.db"
 _CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
@@ -46,13 +47,14 @@ def _list(config: Path, as_json: bool) -> None:
 
     Reads the ledger, beside a running gateway or without one.
     """
-    with refusing(), open_readonly(_ledger_of(config)) as connection:
+    settings = _loaded(config)
+    with refusing(), open_readonly(settings.state_dir / LEDGER_FILE) as connection:
         waiting = deliveries.unsettled(connection)
     if as_json:
         click.echo(msgspec.json.encode(_Messages(waiting)))
         return
     for each in waiting:
-        click.echo(escaped(_line(each)))
+        click.echo(escaped(_line(each, settings.people_zone)))
     counts = {proof: sum(each.proof is proof for each in waiting) for proof in Proof}
     summary = ", ".join(f"{count} {proof}" for proof, count in counts.items() if count)
     click.echo(summary or "the engine has everything")
@@ -65,7 +67,8 @@ def _list(config: Path, as_json: bool) -> None:
 @_JSON
 def _show(key: str, body: bool, config: Path, as_json: bool) -> None:
     """Show what happened to one message: each time it was sent, what the engine said, who ordered it again."""
-    with refusing(), open_readonly(_ledger_of(config)) as connection:
+    settings = _loaded(config)
+    with refusing(), open_readonly(settings.state_dir / LEDGER_FILE) as connection:
         message = deliveries.followed(connection, key.upper())
         events = deliveries.events(connection, key.upper())
         payload = deliveries.payload(connection, key.upper()) if body else None
@@ -75,30 +78,30 @@ def _show(key: str, body: bool, config: Path, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(_Message(message, events, body=None if payload is None else payload.decode())))
         return
-    for line in _details(message, events):
+    for line in _details(message, events, settings.people_zone):
         click.echo(escaped(line))
     if payload is not None:
         for line in payload.decode().splitlines():
             click.echo(escaped(line))
 
 
-def _line(each: Unsettled) -> str:
-    sent = f"sent {each.sends} times, last {rfc3339(each.last_us)}" if each.sends else "not sent yet"
+def _line(each: Unsettled, zone: tzinfo) -> str:
+    sent = f"sent {each.sends} times, last {instant_text(each.last_us, zone)}" if each.sends else "not sent yet"
     why = f"  {' '.join(filter(None, (each.code, each.text)))}" if each.proof is Proof.REJECTED else ""
-    return f"{each.key}  {each.proof:<10}since {rfc3339(each.recorded_us)}, {sent}{why}"
+    return f"{each.key}  {each.proof:<10}since {instant_text(each.recorded_us, zone)}, {sent}{why}"
 
 
-def _details(message: Followed, events: list[DeliveryEvent]) -> Iterator[str]:
+def _details(message: Followed, events: list[DeliveryEvent], zone: tzinfo) -> Iterator[str]:
     awaited = "a receipt is expected" if message.awaited else "no receipt is expected"
     yield f"{message.key}  {message.proof}, {awaited}"
     yield f"  {message.topic}, sequence {message.seq}"
     for event in events:
-        yield f"  {rfc3339(event.at_us)} {event.what}" + (f": {event.detail}" if event.detail else "")
+        yield f"  {instant_text(event.at_us, zone)} {event.what}" + (f": {event.detail}" if event.detail else "")
 
 
-def _ledger_of(config: Path) -> Path:
+def _loaded(config: Path) -> GatewayConfig:
     try:
-        return load_config(config).state_dir / LEDGER_FILE
+        return load_config(config)
     except TomlProblems as problems:
         give_up("\n".join(map(str, problems.problems)))
 

@@ -49,8 +49,7 @@ def command(config: Path, cert: Path | None, key: Path | None, for_s: float | No
     board = Board()
     try:
         with suppress(KeyboardInterrupt):
-            zone = settings.time_zone or settings.policy.zone
-            run_loop(_watch(mqtt, root, board, for_s, None if as_json else zone))
+            run_loop(_watch(mqtt, root, board, for_s, None if as_json else settings.people_zone))
     except* MqttDown as errors:
         click.echo(f"no connection to the broker: {errors.exceptions[0]}", err=True)
         sys.exit(1)

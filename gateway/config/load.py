@@ -68,6 +68,11 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     staging: StagingLimits = StagingLimits(7 * 86_400_000_000, 200_000)
 
     @property
+    def people_zone(self) -> ZoneInfo:
+        """In whose local time people read: the gateway's, else the policy's."""
+        return self.time_zone or self.policy.zone
+
+    @property
     def units(self) -> tuple[UnitSpec, ...]:
         """The units of all lines."""
         return tuple(unit for line in self.lines for unit in line.units)

@@ -43,7 +43,7 @@ class Boards:
             mode=self._config.mode,
             now=rfc3339(self._clock.now().utc_us),
             speed=self._clock.speed,
-            time_zone=(self._config.time_zone or self._config.policy.zone).key,
+            time_zone=self._config.people_zone.key,
             todo=len(await self._todo()),
             chairs=tuple(
                 chair_view(chair, cap, by_cap.get(cap), latest.of(cap.device), latest.stale_after_s[cap.device])

@@ -175,7 +175,7 @@ class ControlService:
     @property
     def _time_zone(self) -> str:
         """The name of the zone in whose time people read."""
-        return (self._config.time_zone or self._config.policy.zone).key
+        return self._config.people_zone.key
 
     @property
     def _records(self) -> Mapping[str, SessionRecord]:

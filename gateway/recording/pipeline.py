@@ -116,7 +116,7 @@ class Pipeline:
 
     def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, restart: Restart) -> None:
         self.increments: Counter[str] = Counter()  # by operation, since the start
-        self.feed = Feed(config.time_zone or config.policy.zone, clock.now().utc_us)
+        self.feed = Feed(config.people_zone, clock.now().utc_us)
         self._clock = clock
         self._ledger = ledger
         origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)

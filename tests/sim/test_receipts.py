@@ -234,7 +234,9 @@ async def test_the_commands_show_what_the_engine_lacks_why_and_what_was_done_abo
         assert status == {"delivery": "by receipt", "pending": 1, "unproven": 0, "rejected": 0}
         suite.clock.us += 1_000_000
         await said(suite, "r2", {"for": key, "result": "accepted"})
+        config.write_text(config.read_text().replace("[gateway]\n", '[gateway]\ntime_zone = "Asia/Kolkata"\n'))
         _, shown = capgate("outbox", "show", key, "--config", config)
+        assert {line.split()[0][-6:] for line in shown.splitlines()[2:]} == {"+05:30"}, "in the site's time"
         assert [line.split(" ", 3)[3] for line in shown.splitlines()[2:]] == [
             "rejected: 204 visit\\x1b[2J not open",
             "ordered again: by cm-1: visit reopened",
