@@ -60,12 +60,12 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     history: HistoryTable
     lines: tuple[LineSpec, ...]
     warnings: tuple[Problem, ...]
+    staging: StagingLimits
     loaners: tuple[Loaner, ...] = ()  # already applied to `lines`
     receipts: ReceiptPlan = ReceiptPlan()
     words: EhrWords = EhrWords()  # meaning of the EHR's words, codes and identifiers
     outbound: OutboundPlan = OutboundPlan()
     page: PagePlan = PagePlan()
-    staging: StagingLimits = StagingLimits(7 * 86_400_000_000, 200_000)
 
     @property
     def people_zone(self) -> ZoneInfo:
