@@ -9,6 +9,7 @@ from gateway.control.answers import Answer, SessionView, WhyView
 from gateway.control.board import ChairSession
 from gateway.messages.instants import rfc3339
 from gateway.session.facts import AgentClass
+from gateway.session.keys import increment_key
 from gateway.session.timeline import Lane, timeline
 from gateway.telemetry.latest import TrendPoint
 
@@ -25,6 +26,14 @@ class LaneView(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from
     agent: AgentClass | None
 
 
+class ToldView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was last published of one unit; a revision past A was amended, one without an instant retracted."""
+
+    increment: str
+    amended: bool
+    attained_at: str | None
+
+
 class ScreenAnswer(Answer, frozen=True, kw_only=True):
     """To `screen`: a session, what came of it and why, and what a person may have to tell."""
 
@@ -36,6 +45,7 @@ class ScreenAnswer(Answer, frozen=True, kw_only=True):
     lanes: tuple[LaneView, ...]
     until: str  # how far the session is observed
     attained: tuple[str, ...]
+    told: tuple[ToldView, ...]
     temperatures: tuple[TrendPoint, ...]
 
 
@@ -55,6 +65,19 @@ def lanes_of(
         for each in line.stretches
     )
     return views, rfc3339(line.until_us), tuple(map(rfc3339, line.attained_us))
+
+
+def told_of(snapshot: SessionSnapshot) -> tuple[ToldView, ...]:
+    """What was published of each unit, those included that do not stand any more."""
+    record = snapshot.outcome.record
+    return tuple(
+        ToldView(
+            increment=increment_key(record.token, each.index, each.revision),
+            amended=each.revision != "A" and not each.retracted,
+            attained_at=None if each.retracted else rfc3339(each.attained_at_us),
+        )
+        for each in record.emitted
+    )
 
 
 def thinned(points: Sequence[TrendPoint]) -> tuple[TrendPoint, ...]:

@@ -59,7 +59,7 @@ from gateway.control.requests import (
     Worklist,
     read_request,
 )
-from gateway.control.screen import ScreenAnswer, joined, lanes_of, thinned
+from gateway.control.screen import ScreenAnswer, joined, lanes_of, thinned, told_of
 from gateway.control.todo import TodoAnswer
 from gateway.control.units import UnitService
 from gateway.control.views import (
@@ -225,6 +225,7 @@ class ControlService:
             lanes=lanes,
             until=until,
             attained=attained,
+            told=told_of(snapshot),
             temperatures=thinned(list(joined(stored, self._boards.trend_of(cap, opened_us, now_us)))),
         )
 

@@ -37,7 +37,7 @@ class Site:
     @property
     def url(self) -> str:
         host, port = cast("tuple[str, int]", self.plan.listen)
-        return f"http://{host}:{port}"
+        return f"{'https' if self.plan.tls else 'http'}://{host}:{port}"
 
     async def serve(self) -> None:
         """Start the page, at the address that it had before."""

@@ -104,6 +104,17 @@ async def test_a_scanner_binds_the_patient_and_the_infusion_ended_ten_minutes_ag
         await expect(page.locator("#head")).to_contain_text("counting")
 
 
+async def test_an_end_that_is_told_again_corrects_the_first_and_takes_back_its_unit(folder: Path) -> None:
+    async with session(folder, bound=True) as (site, page):
+        await expect(page.locator("#states")).to_contain_text("01A attained")
+        await page.get_by_role("button", name="Infusion ended 5 min ago").click()
+        corrected = await told(site, "infusion_end_corrected")
+        assert corrected["order"] == "O-1"
+        await expect(page.locator("#states")).to_contain_text("01A retracted")
+        await site.poll(12)
+        await expect(page.locator("#states")).to_contain_text("01B amended: attained")
+
+
 async def test_a_scanner_binds_a_wristband_to_a_chair_before_it_cools(folder: Path) -> None:
     async with page_of(folder) as site, screen() as page:
         with_account(site)

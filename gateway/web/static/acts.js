@@ -45,6 +45,7 @@ export function offered(answer) {
   if (session.bound) offer("release", t("act.release"), () => send(t("act.release"), { act: "release", place: token, reason: t("act.as-seen") }));
   if (session.bound) offer("reassign", t("act.reassign"), () => reassign(token));
   offer("swap", t("act.swap"), () => swap(session.unit));
+  offer("swap-back", t("act.swap-back"), () => swapBack(session.unit));
   return found.sort((a, b) => Number(b.urgent) - Number(a.urgent)).map((each) => each.button);
 }
 
@@ -130,6 +131,11 @@ async function lift(token, held) {
 async function swap(unit) {
   const said = await ask(t("act.swap"), [{ name: "loaner", label: t("act.scan-loaner") }, why()]);
   if (said) send(t("act.swap"), { act: "swap", unit, ...said });
+}
+
+async function swapBack(unit) {
+  const said = await ask(t("act.swap-back"), [{ name: "unit", label: t("act.scan-unit"), value: unit }, why()]);
+  if (said) send(t("act.swap-back"), { act: "swap-back", ...said });
 }
 
 async function infusionEndedAt(answer) {

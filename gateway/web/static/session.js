@@ -63,7 +63,7 @@ function draw() {
   drawLanes(place("lanes"), answer);
   drawChart(place("chart"), answer);
   drawCount(why);
-  drawStates(session);
+  drawStates(session, answer.told);
   drawFacts(session.facts);
   const acts = place("acts");
   if (acts) redraw(acts, offered(answer));
@@ -112,16 +112,19 @@ function drawCount(why) {
   place("stretches").replaceChildren(...(rows.length ? [header("session.when", "session.how-long", "session.what"), el("tbody", {}, rows)] : []));
 }
 
-function drawStates(session) {
+function drawStates(session, told) {
   const lines = [t("session.state", { state: word("lifecycle", session.state) })];
-  for (const each of session.increments) {
-    lines.push(t("session.increment", { key: each.increment, at: timeOf(Date.parse(each.attained_at)) }));
-  }
+  for (const each of told) lines.push(toldText(each));
   for (const each of session.charges) lines.push(t("session.charge", { key: each.charge, units: each.quantity }));
   for (const each of session.corrections) lines.push(t("session.correction", { key: each.charge, charged: each.charged, counted: each.counted }));
   for (const code of session.held) lines.push(t("session.held", { why: word("held", code) }));
   for (const code of session.missing) lines.push(t("session.missing", { what: word("missing", code) }));
   place("states").replaceChildren(...lines.map((line) => el("li", {}, line)));
+}
+
+function toldText({ increment: key, amended, attained_at }) {
+  if (attained_at === null) return t("session.retracted", { key });
+  return t(amended ? "session.amended" : "session.increment", { key, at: timeOf(Date.parse(attained_at)) });
 }
 
 function drawFacts(facts) {

@@ -1,0 +1,77 @@
+"""The [web] table: the page stays on this machine, or has a certificate and knows its screens."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import Examined
+from gateway.config.tables import Language
+from gateway.config.web import PageFiles, PagePlan
+from tests.unit.gateway.config.config_files import CONFIG, certificates, examine_text, site
+
+__all__ = ["certificates", "site"]
+
+FILES = 'cert_file = "secrets/client.crt"\nkey_file = "secrets/client.key"\n'
+
+
+def examined(site: Path, web: str) -> Examined:
+    return examine_text(site, CONFIG.replace("[[line]]", f"[web]\n{web}\n[[line]]", 1))
+
+
+def plan(site: Path, web: str) -> PagePlan:
+    found = examined(site, web)
+    assert found.config is not None, found.errors
+    return found.config.page
+
+
+def test_without_a_table_it_is_for_a_browser_on_this_machine(site: Path) -> None:
+    config = examine_text(site, CONFIG).config
+    assert config is not None
+    assert (config.page.listen, config.page.tls) == (("127.0.0.1", 9480), None)
+    assert [config.page.may_look(each) for each in ("127.0.0.1", "::1", "10.20.0.7", "nonsense")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+
+
+def test_it_may_be_left_out(site: Path) -> None:
+    assert plan(site, 'listen = ""').listen is None
+
+
+def test_a_page_for_the_suite(site: Path) -> None:
+    found = plan(
+        site,
+        f'listen = "10.20.0.5:9480"\nnames = ["GW-01.north.example"]\n{FILES}screens = ["10.20.0.16/28"]\n'
+        'language = "es"\n',
+    )
+    assert (found.listen, found.names, found.language) == (
+        ("10.20.0.5", 9480), ("gw-01.north.example",), Language.SPANISH,
+    )  # fmt: skip
+    assert found.tls == PageFiles(site / "secrets/client.crt", site / "secrets/client.key")
+    assert found.may_look("10.20.0.17")
+    assert not found.may_look("10.20.0.32")
+    assert not found.may_look("127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("web", "path", "message"),
+    [
+        ('listen = "10.20.0.5:9480"', "web.listen", "in clear, accepted: 127.0.0.1:port, or cert_file and key_file"),
+        ('listen = "0.0.0.0:9480"', "web.listen", "in clear"),
+        ('listen = "9480"', "web.listen", "not an address"),
+        ('names = ["a b"]', "web.names[0]", "not a host's name"),
+        ('cert_file = "secrets/client.crt"', "web", "key_file is missing"),
+        ('key_file = "secrets/client.key"', "web", "cert_file is missing"),
+        ('cert_file = "secrets/client.crt"\nkey_file = "secrets/ca.key"', "web.key_file", "is not the key of"),
+        ('cert_file = "secrets/client.crt"\nkey_file = "secrets/encrypted.key"', "web.key_file", "without password"),
+        ('cert_file = "secrets/client.crt"\nkey_file = "secrets/open"', "web.key_file", "open to everybody"),
+        ('screens = ["10.20.0.17/28"]', "web.screens[0]", "not an address"),
+        ('screens = ["0.0.0.0/0"]', "web.screens[0]", "networks from /16 on"),
+        ('screens = ["::/0"]', "web.screens[0]", "networks from /48 on"),
+        ('language = "fr"', "web.language", "accepted: en, de, es"),
+        ("port = 9480", "web.port", "unknown key"),
+    ],
+)
+def test_what_would_show_the_suite_to_others_is_refused(site: Path, web: str, path: str, message: str) -> None:
+    (problem,) = examined(site, web).errors
+    assert problem.path == path
+    assert message in problem.message
