@@ -19,7 +19,7 @@ from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
 from gateway.control.units import with_swaps
 from gateway.ledger.receipt_plan import MessageKind
-from gateway.ledger.store import Ledger, open_ledger
+from gateway.ledger.store import LEDGER_FILE, Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.messages.cloudevents import Origin
 from gateway.messages.notation import Mode, Notation
@@ -48,7 +48,6 @@ from gateway.telemetry.unit_status import UnitFacts, UnitStatusPublisher
 
 _log = logging.getLogger("capgate")
 
-LEDGER_FILE = "ledger.db"
 DRAIN_S = 5.0
 
 

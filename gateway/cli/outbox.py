@@ -15,11 +15,10 @@ from gateway.config.load import GatewayConfig, load_config
 from gateway.control.answers import DoneAnswer
 from gateway.ledger import deliveries
 from gateway.ledger.deliveries import DeliveryEvent, Followed, Proof, Unsettled
-from gateway.ledger.store import open_readonly
+from gateway.ledger.store import LEDGER_FILE, open_readonly
 from gateway.runtime.logs import escaped
 from gateway.session.local_time import instant_text
 
-LEDGER_FILE = "ledger.db"
 _CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _EXITS = "Exit codes: 0 done, 1 there is no such message, 2 the ledger cannot be read."

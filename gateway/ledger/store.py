@@ -38,6 +38,8 @@ from gateway.session.facts import AnyFact, UnitSwapped
 from gateway.session.related import Anchor
 from gateway.session.state import ReadBack
 
+LEDGER_FILE = "ledger.db"  # in the state directory
+
 
 class Ledger:
     """An open ledger. `head` is the end of the chain, `set_aside` the damaged file that it replaced, if any.

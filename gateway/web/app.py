@@ -21,6 +21,7 @@ from gateway.web.feed import BoardFeed
 from gateway.web.guard import Guard
 from gateway.web.people import People
 from gateway.web.privacy import without_identifiers
+from gateway.web.records import Records
 from gateway.web.screens import STATIC, assets, page
 from gateway.web.signing import Signing
 
@@ -34,10 +35,11 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class PageApp:
     """The page, as an ASGI application."""
 
-    def __init__(self, plan: PagePlan, feed: BoardFeed, people: People, tell: Tell) -> None:
+    def __init__(self, plan: PagePlan, feed: BoardFeed, people: People, tell: Tell, records: Records) -> None:
         self._plan = plan
         self._feed = feed
         self._tell = tell
+        self._records = records
         self._signing = Signing(plan, people)
         self.acts = Acts(self._signing, tell)
         self._files = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
@@ -45,6 +47,7 @@ class PageApp:
             Route("/", self._start),
             Route("/chairs", self._for_lookers(self._chairs)),
             Route("/session/{token}", self._for_lookers(self._session)),
+            Route("/record/{token}", self._record),
             Route("/todo", self._for_lookers(self._todo)),
             Route("/api/session/{token}", self._for_lookers(self._session_data)),
             Route("/api/todo", self._for_lookers(self._todo_data)),
@@ -65,9 +68,7 @@ class PageApp:
         async def answer(request: Request) -> Response:
             if self._signing.may_look(request):
                 return await endpoint(request)
-            if "text/html" in request.headers.get("accept", ""):
-                return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
-            return PlainTextResponse("sign in first\n", 401)
+            return _sign_in_first(request)
 
         return answer
 
@@ -92,16 +93,24 @@ class PageApp:
         self._signing.touch(request)
         return page(f"{name}.html", self._language(request), screen=name, person=self._signing.person(request))
 
+    async def _record(self, request: Request) -> Response:
+        """The session's record, for whoever signed in: it tells throughout of whom, and by whom it was told."""
+        if self._signing.person(request) is None:
+            return _sign_in_first(request)
+        self._signing.touch(request)
+        token = request.path_params["token"]
+        return await self._records.page(token) if TOKEN.fullmatch(token) else _no_session()
+
     async def _session_data(self, request: Request) -> Response:
         """What the session's screen shows; what identifies the patient to those alone who signed in."""
         token = request.path_params["token"]
         if not TOKEN.fullmatch(token):  # a visit's number would find its session, too
-            return PlainTextResponse("no such session\n", 404)
+            return _no_session()
         identify = self._signing.person(request) is not None
         asked = {"request": "screen", "token": token, "identify": identify}
         answer = await self._tell(msgspec.json.encode(asked))
         if not msgspec.json.decode(answer, type=Answer).ok:
-            return PlainTextResponse("no such session\n", 404)
+            return _no_session()
         return _json(answer if identify else without_identifiers(answer))
 
     async def _todo_data(self, request: Request) -> Response:
@@ -140,6 +149,16 @@ class PageApp:
         answer = RedirectResponse("/chairs", 303)
         answer.set_cookie(LANGUAGE_COOKIE, chosen, max_age=_YEAR_S, httponly=True, samesite="strict")
         return answer
+
+
+def _sign_in_first(request: Request) -> Response:
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
+    return PlainTextResponse("sign in first\n", 401)
+
+
+def _no_session() -> Response:
+    return PlainTextResponse("no such session\n", 404)
 
 
 def _json(body: bytes) -> Response:

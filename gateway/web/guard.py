@@ -17,12 +17,8 @@ from gateway.runtime.addresses import is_loopback
 from gateway.runtime.http import host_of
 
 MAX_BODY_BYTES = 16 * 1024
-_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+POLICY_HEADER = "content-security-policy"
 _HEADERS = {
-    "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
     "referrer-policy": "same-origin",  # with no-referrer a browser hides the origin of its own forms
@@ -49,6 +45,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("cache-control", "no-store")
+                headers.setdefault(POLICY_HEADER, policy())
                 headers.update(self._headers)
             await send(message)
 
@@ -77,6 +74,14 @@ class Guard:
         except ValueError:
             return False
         return not self._is_private
+
+
+def policy(style: str = "'self'") -> str:
+    """What a browser may load for a page of ours; `style` is the source of its style sheets."""
+    return (
+        f"default-src 'none'; script-src 'self'; style-src {style}; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
 
 
 def _posting(scope: Scope) -> HTTPStatus | None:

@@ -6,19 +6,21 @@ import ssl
 from pathlib import Path
 
 from gateway.config.web import PageFiles, PagePlan
+from gateway.ledger.store import LEDGER_FILE
 from gateway.runtime.http import HttpLimits, HttpServer
 from gateway.web.acts import Tell
 from gateway.web.app import PageApp
 from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.people import People
+from gateway.web.records import Records
 
 _log = logging.getLogger("capgate.web")
 
 LIMITS = HttpLimits(connections=96, head_bytes=16 * 1024, timeout_s=lambda: 10.0)
 
 
-async def serve_page(plan: PagePlan, accounts: Path, board: AskBoard, tell: Tell) -> None:
-    """Serve the page until cancelled; `accounts` is the folder of the accounts' file.
+async def serve_page(plan: PagePlan, state_dir: Path, board: AskBoard, tell: Tell) -> None:
+    """Serve the page until cancelled; `state_dir` has the accounts' file and the ledger.
 
     Raises LedgerError where recording is no longer possible.
 
@@ -27,8 +29,9 @@ async def serve_page(plan: PagePlan, accounts: Path, board: AskBoard, tell: Tell
     if plan.listen is None:
         return
     feed = BoardFeed(board)
-    people = People(accounts, asyncio.get_running_loop().time)
-    app = PageApp(plan, feed, people, tell)
+    people = People(state_dir, asyncio.get_running_loop().time)
+    records = Records(state_dir / LEDGER_FILE)
+    app = PageApp(plan, feed, people, tell, records)
     server = HttpServer(app.application, plan.listen, LIMITS, plan.tls and _context(plan.tls))
     try:
         await server.__aenter__()
@@ -40,6 +43,7 @@ async def serve_page(plan: PagePlan, accounts: Path, board: AskBoard, tell: Tell
             group.create_task(feed.run())
             group.create_task(app.acts.failed())
     finally:
+        records.close()
         await server.__aexit__(None, None, None)
 
 

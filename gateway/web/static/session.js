@@ -38,6 +38,7 @@ function build() {
     el("span", { class: "times" }, head.clock, head.count),
     head.next,
     head.patient);
+  place("to-record").href = `/record/${token}`;
   const link = place("to-sign-in");
   if (link) link.href = `/sign-in?next=${encodeURIComponent(location.pathname)}`;
 }

@@ -9,12 +9,14 @@ from urllib.parse import urlencode
 from gateway.config.web import PagePlan
 from gateway.control.board import BoardAnswer
 from gateway.control.requests import Board
+from gateway.ledger.store import LEDGER_FILE
 from gateway.runtime.http import HttpServer
 from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
 from gateway.web.acts import Tell
 from gateway.web.app import PageApp
 from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.people import People
+from gateway.web.records import TIMEOUT_S, Records
 from gateway.web.roles import Role
 from gateway.web.server import LIMITS
 from tests.unit.gateway.web.page_client import Answered, Listening, ask
@@ -35,13 +37,19 @@ async def _nobody_listens(line: bytes) -> bytes:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, plan: PagePlan = SCREEN, tell: Tell | None = None, board: AskBoard | None = None
+    folder: Path,
+    plan: PagePlan = SCREEN,
+    tell: Tell | None = None,
+    board: AskBoard | None = None,
+    record_timeout_s: float = TIMEOUT_S,
 ) -> AsyncGenerator[HttpServer]:
     account = Account(name="m.curie", role=Role.NURSE, password=HASHED)
     write_accounts(folder, read_accounts(folder).with_account(account))
-    app = PageApp(plan, BoardFeed(board or no_board), People(folder, lambda: 0.0), tell or _nobody_listens)
+    people, records = People(folder, lambda: 0.0), Records(folder / LEDGER_FILE, record_timeout_s)
+    app = PageApp(plan, BoardFeed(board or no_board), people, tell or _nobody_listens, records)
     async with HttpServer(app.application, ("127.0.0.1", 0), LIMITS) as server:
         yield server
+    records.close()
 
 
 async def sign_in(server: Listening, secret: str = "correct horse", **more: str) -> Answered:

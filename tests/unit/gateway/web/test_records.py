@@ -1,0 +1,99 @@
+"""The record of a session, over HTTP: who gets it, what it lets a browser do, what becomes of a bad request."""
+
+import sqlite3
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.runtime.http import HttpServer
+from gateway.web.records import TIMEOUT_S
+from tests.unit.gateway.audit.record_story import HOSTILE, TOKEN, VISIT, write_session
+from tests.unit.gateway.web.page_app import cookie_of, serving, sign_in
+from tests.unit.gateway.web.page_client import Answered, ask
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("record") / "ledger.db"
+    write_session(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")  # the file alone has all of it
+    connection.close()
+    return path.read_bytes()
+
+
+@asynccontextmanager
+async def signed_in(
+    folder: Path, ledger: bytes, timeout_s: float = TIMEOUT_S
+) -> AsyncGenerator[tuple[HttpServer, str]]:
+    (folder / "ledger.db").write_bytes(ledger)
+    async with serving(folder, record_timeout_s=timeout_s) as server:
+        yield server, cookie_of(await sign_in(server))
+
+
+async def record(server: HttpServer, cookie: str, token: str = TOKEN) -> Answered:
+    return await ask(server, "GET", f"/record/{token}", cookie=cookie)
+
+
+async def test_who_signed_in_gets_it_whole(tmp_path: Path, written: bytes) -> None:
+    async with signed_in(tmp_path, written) as (server, cookie):
+        answer = await record(server, cookie)
+        assert answer.status == 200
+        assert VISIT in answer.body
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_nobody_else_sees_any_of_it(tmp_path: Path, written: bytes) -> None:
+    async with signed_in(tmp_path, written) as (server, _):
+        assert (await ask(server, "GET", f"/record/{TOKEN}")).status == 401
+        sent = await ask(server, "GET", f"/record/{TOKEN}", accept="text/html")
+        assert (sent.status, sent.headers["location"]) == (303, f"/sign-in?next=/record/{TOKEN}")
+        assert sent.body == ""
+
+
+async def test_its_policy_allows_its_own_style_and_nothing_inline(tmp_path: Path, written: bytes) -> None:
+    async with signed_in(tmp_path, written) as (server, cookie):
+        answer = await record(server, cookie)
+        policy = answer.headers["content-security-policy"]
+        assert "style-src 'sha256-" in policy
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert HOSTILE.partition("{{")[0] not in answer.body
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        TOKEN.lower(),
+        VISIT,
+        "0" * 9,
+        "'%20OR%201=1",
+        "%3Cscript%3E",
+        "..%2F..%2Fetc",
+        "%00",
+        f"{TOKEN}%0A",
+        "9" * 4000,
+    ],
+)
+async def test_what_names_no_session_is_not_found(tmp_path: Path, written: bytes, token: str) -> None:
+    async with signed_in(tmp_path, written) as (server, cookie):
+        answer = await record(server, cookie, token)
+        assert answer.status == 404
+        assert "<" not in answer.body
+
+
+async def test_a_record_that_takes_too_long_is_not_waited_for(tmp_path: Path, written: bytes) -> None:
+    async with signed_in(tmp_path, written, timeout_s=0.0) as (server, cookie):
+        assert (await record(server, cookie)).status == 503
+
+
+@pytest.mark.parametrize("ledger", [b"", b"no database at all" * 100])
+async def test_a_ledger_that_cannot_be_read_is_said(tmp_path: Path, ledger: bytes) -> None:
+    async with signed_in(tmp_path, ledger) as (server, cookie):
+        answer = await record(server, cookie)
+        assert (answer.status, answer.body) == (
+            500,
+            "no record can be made of this session; the gateway's log says why\n",
+        )
