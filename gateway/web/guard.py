@@ -6,7 +6,6 @@ own files, no frame around it, nothing kept, nothing guessed.
 
 from http import HTTPStatus
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
@@ -87,10 +86,9 @@ def policy(style: str = "'self'") -> str:
 def _posting(scope: Scope) -> HTTPStatus | None:
     """Why a POST is refused: it comes from another site's page, or its body has no length or is too long."""
     headers = Headers(scope=scope)
-    origin = urlsplit(headers.get("origin", ""))
-    if (origin.scheme, origin.netloc) != (scope["scheme"], headers["host"]):
+    if headers.get("origin") != f"{scope['scheme']}://{headers['host']}":
         return HTTPStatus.FORBIDDEN
     length = headers.get("content-length", "")
-    if not length.isascii() or not length.isdigit():
+    if "transfer-encoding" in headers or not length.isascii() or not length.isdigit():  # chunks have any length
         return HTTPStatus.LENGTH_REQUIRED
-    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if int(length[:9]) > MAX_BODY_BYTES else None
+    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if int(length) > MAX_BODY_BYTES else None

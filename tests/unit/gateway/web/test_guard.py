@@ -53,7 +53,8 @@ async def test_other_methods_do_not_exist(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["", "null", "http://evil.example", "https://localhost", "http://localhost:81", "http://127.0.0.1"]
+    "origin",
+    ["", "null", "http://evil.example", "https://localhost", "http://localhost:81", "http://127.0.0.1", "http://["],
 )
 async def test_a_post_from_another_page_is_refused(origin: str) -> None:
     async with guarded() as server:
@@ -62,11 +63,18 @@ async def test_a_post_from_another_page_is_refused(origin: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "status"), [("", 411), ("-1", 400), (str(MAX_BODY_BYTES + 1), 413), ("9" * 15, 413)]
+    ("length", "status"),
+    [("", 411), ("-1", 400), (str(MAX_BODY_BYTES + 1), 413), ("9" * 15, 413), ("0" * 12 + "99999", 413)],
 )
 async def test_a_body_says_its_length_and_is_small(length: str, status: int) -> None:
     async with guarded() as server:
         assert (await ask(server, "POST", "/", b"x", content_length=length)).status == status
+
+
+async def test_a_body_in_chunks_is_refused_whatever_length_it_says() -> None:
+    async with guarded() as server:
+        chunks = b"1\r\nx\r\n0\r\n\r\n"
+        assert (await ask(server, "POST", "/", chunks, transfer_encoding="chunked")).status == 411
 
 
 async def test_every_answer_forbids_what_the_page_does_not_need() -> None:
