@@ -9,6 +9,7 @@ import os
 import secrets
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 from argon2 import PasswordHasher
@@ -38,7 +39,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Accounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All accounts, by name in lower case."""
 
-    badge_key: str
+    badge_key: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2}){16,64}$")]
     by_name: dict[str, Account] = {}
 
     def named(self, name: str) -> Account | None:
@@ -97,7 +98,7 @@ def read_accounts(folder: Path) -> Accounts:
         return msgspec.json.decode(path.read_bytes(), type=Accounts)
     except FileNotFoundError:
         return no_accounts()
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise AccountsUnreadable(f"{path}: {error}") from error
 
 

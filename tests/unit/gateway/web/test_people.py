@@ -139,14 +139,17 @@ def test_the_file_is_closed_to_others_and_holds_no_secret(people: People, tmp_pa
     assert [each.name for each in tmp_path.iterdir()] == [ACCOUNTS_FILE]
 
 
+@pytest.mark.parametrize("written", [b"{", b'{"badge_key":"no hex"}', b'{"badge_key":"\xff"}', b"\xff"])
 async def test_a_file_that_cannot_be_read_signs_nobody_in(
-    people: People, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    people: People, tmp_path: Path, caplog: pytest.LogCaptureFixture, written: bytes
 ) -> None:
     token = await people.sign_in("10.0.0.1", "m.curie", PIN)
-    (tmp_path / ACCOUNTS_FILE).write_text("{")
+    (tmp_path / ACCOUNTS_FILE).write_bytes(written)
     with pytest.raises(AccountsUnreadable, match=ACCOUNTS_FILE):
         read_accounts(tmp_path)
     assert people.of(token) is None
     with pytest.raises(SignInRefused):
         await people.sign_in("10.0.0.1", "m.curie", PIN)
+    with pytest.raises(SignInRefused):
+        people.sign_in_by_badge("10.0.0.1", BADGE)
     assert caplog.text.count("nobody can sign in") == 1
