@@ -38,7 +38,7 @@ class Acts:
         self._signing.touch(request)
         try:
             fields = msgspec.json.decode(await request.body(), type=_Fields)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return _refused(HTTPStatus.BAD_REQUEST, "not the fields of an act", "one JSON object")
         act = fields.get("act")
         if not isinstance(act, str) or act not in person.may:

@@ -89,7 +89,10 @@ class Signing:
 async def _form(request: Request) -> dict[str, str]:
     """The fields of a form, the first of each name; what is no form has none. The guard bounds its length."""
     text = (await request.body()).decode("utf-8", "replace")
-    return {name: values[0] for name, values in parse_qs(text, max_num_fields=16).items()}
+    try:
+        return {name: values[0] for name, values in parse_qs(text, max_num_fields=16).items()}
+    except ValueError:  # too many fields
+        return {}
 
 
 def _local(target: str) -> str:

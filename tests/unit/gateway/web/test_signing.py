@@ -94,3 +94,9 @@ async def test_a_page_gives_away_no_form_token_to_who_is_not_signed_in(tmp_path:
     async with serving(tmp_path) as server:
         assert "data-form-token" not in (await ask(server, "GET", "/chairs")).body
         assert (await ask(server, "POST", "/touch", b"{}")).status == 401
+
+
+async def test_a_form_of_too_many_fields_is_none(tmp_path: Path) -> None:
+    async with serving(tmp_path) as server:
+        body = b"&".join(b"field-%d=x" % number for number in range(40))
+        assert (await ask(server, "POST", "/sign-in", body)).status == 403

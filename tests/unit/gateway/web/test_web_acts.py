@@ -71,6 +71,7 @@ async def test_what_the_gateway_refuses_is_passed_on(tmp_path: Path) -> None:
         (b"[]", 400),
         (b"{", 400),
         (b"\xff", 400),
+        (b'{"act":"note","text":"\xed\xa0\x80"}', 400),
     ],
 )
 async def test_what_a_nurse_may_not_do_is_not_passed_on(tmp_path: Path, fields: object, status: int) -> None:
