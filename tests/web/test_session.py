@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from drivers.reading import RunState
 from gateway.web.roles import Role
@@ -150,6 +150,32 @@ async def test_who_leaves_the_page_sends_at_once_what_still_waits(folder: Path) 
         await page.get_by_role("link", name="Chairs").click()
         await expect(page.locator(".tile")).to_have_count(2)
         assert (await told(site, "order_check"))["found"] is True
+
+
+async def test_who_signs_out_sends_before_that_what_still_waits(folder: Path) -> None:
+    async with session(folder, bound=True) as (site, page):
+        await page.get_by_role("button", name="Order is there").click()
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+        assert (await told(site, "order_check"))["found"] is True
+        await expect(page.locator(".act")).to_have_count(0)
+
+
+async def test_what_is_sent_again_after_an_answer_was_lost_is_recorded_once(folder: Path) -> None:
+    async with session(folder, bound=True) as (site, page):
+
+        async def lose_the_answer(route: Route) -> None:
+            await route.fetch()
+            await route.abort()
+
+        await page.route("**/acts", lose_the_answer)
+        await page.get_by_role("button", name="Tolerates it well").click()
+        failed = page.locator(".act.failed")
+        await expect(failed).to_contain_text("Not sent")
+        await page.unroute("**/acts")
+        await failed.get_by_role("button", name="Send again").click()
+        await expect(page.locator(".act.told")).to_have_count(1)
+        await told(site, "tolerance_checked")
 
 
 async def test_what_the_gateway_refuses_is_said_with_its_reason(folder: Path) -> None:

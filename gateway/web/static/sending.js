@@ -47,9 +47,13 @@ function drop(act) {
   remember();
 }
 
-async function post(act) {
+function post(act) {
   clearInterval(act.timer);
-  act.posted = true;
+  act.sent = deliver(act);
+  return act.sent;
+}
+
+async function deliver(act) {
   choose(act);
   put(act.text, t("act.sending", { what: act.label, at: act.at }));
   let reason;
@@ -86,8 +90,15 @@ function remember(leaving = false) {
 
 // A page that goes sends at once what still waits; whether it arrived, the next page cannot know.
 addEventListener("pagehide", () => {
-  for (const act of waiting) if (!act.posted) post(act);
+  for (const act of waiting) if (!act.sent && !act.failed) post(act);
   remember(true);
+});
+
+// Who signs out stays signed in until it has arrived.
+document.querySelector("form.person")?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  await Promise.all([...waiting].map((act) => act.sent ?? (act.failed || post(act))));
+  event.target.submit();
 });
 
 // What an earlier page could not send or did not hear of.
