@@ -1,7 +1,5 @@
 """Acts of people: what a signed-in person tells, passed to the control service under that person's name."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import msgspec
@@ -9,24 +7,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.control.answers import Answer, RefusalAnswer
-from gateway.ledger.errors import LedgerError
+from gateway.web.control import Control
 from gateway.web.signing import Signing
 
-Tell = Callable[[bytes], Awaitable[bytes]]
 _Fields = dict[str, str | bool | int | float | list[str] | None]
 
 
 class Acts:
     """Takes acts as JSON: the fields of a control act, without `request` and `person`."""
 
-    def __init__(self, signing: Signing, tell: Tell) -> None:
+    def __init__(self, signing: Signing, control: Control) -> None:
         self._signing = signing
-        self._tell = tell
-        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def failed(self) -> None:
-        """Wait until recording is no longer possible. Raises LedgerError then."""
-        await self._failure
+        self._control = control
 
     async def take(self, request: Request) -> Response:
         """Answer one act: 200 once it is recorded, else why it was refused. Nothing is kept for later."""
@@ -50,12 +42,8 @@ class Acts:
         return await self._told(msgspec.json.encode(fields | {"person": person.account.name}))
 
     async def _told(self, line: bytes) -> Response:
-        try:
-            answer = await self._tell(line)
-        except LedgerError as error:
-            if not self._failure.done():
-                self._failure.set_exception(error)
-                self._failure.exception()  # seen: whoever waits gets it, and without them nothing is to be logged
+        answer = await self._control.tell(line)
+        if answer is None:
             return _refused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway cannot record any more", "")
         taken = msgspec.json.decode(answer, type=Answer).ok
         return Response(answer, HTTPStatus.OK if taken else HTTPStatus.CONFLICT, media_type="application/json")

@@ -15,8 +15,9 @@ from gateway.config.web import PagePlan
 from gateway.control.answers import Answer
 from gateway.control.service import TOKEN
 from gateway.runtime.http import Application
-from gateway.web.acts import Acts, Tell
+from gateway.web.acts import Acts
 from gateway.web.catalogue import language_of, texts_of
+from gateway.web.control import Control, Tell
 from gateway.web.feed import BoardFeed
 from gateway.web.guard import Guard
 from gateway.web.people import People
@@ -38,10 +39,10 @@ class PageApp:
     def __init__(self, plan: PagePlan, feed: BoardFeed, people: People, tell: Tell, records: Records) -> None:
         self._plan = plan
         self._feed = feed
-        self._tell = tell
+        self.control = Control(tell)
         self._records = records
         self._signing = Signing(plan, people)
-        self.acts = Acts(self._signing, tell)
+        acts = Acts(self._signing, self.control)
         self._files = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
         routes = [
             Route("/", self._start),
@@ -54,7 +55,7 @@ class PageApp:
             Route("/events", self._for_lookers(self._events)),
             Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
             Route("/sign-out", self._signing.sign_out, methods=["POST"]),
-            Route("/acts", self.acts.take, methods=["POST"]),
+            Route("/acts", acts.take, methods=["POST"]),
             Route("/touch", self._touch, methods=["POST"]),
             Route("/static/{version}/{name:path}", self._static),
             Route("/texts/{version}/{language}.json", self._texts),
@@ -108,13 +109,13 @@ class PageApp:
             return _no_session()
         identify = self._signing.person(request) is not None
         asked = {"request": "screen", "token": token, "identify": identify}
-        answer = await self._tell(msgspec.json.encode(asked))
-        if not msgspec.json.decode(answer, type=Answer).ok:
+        answer = await self.control.ask(msgspec.json.encode(asked))
+        if answer is not None and not msgspec.json.decode(answer, type=Answer).ok:
             return _no_session()
-        return _json(answer if identify else without_identifiers(answer))
+        return _json(without_identifiers(answer) if answer is not None and not identify else answer)
 
     async def _todo_data(self, request: Request) -> Response:
-        return _json(await self._tell(b'{"request":"todo"}'))
+        return _json(await self.control.ask(b'{"request":"todo"}'))
 
     async def _sign_in(self, request: Request) -> Response:
         language = self._language(request)
@@ -161,5 +162,7 @@ def _no_session() -> Response:
     return PlainTextResponse("no such session\n", 404)
 
 
-def _json(body: bytes) -> Response:
+def _json(body: bytes | None) -> Response:
+    if body is None:
+        return PlainTextResponse("the gateway cannot record any more\n", 503)
     return Response(body, media_type="application/json")

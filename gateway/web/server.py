@@ -8,8 +8,8 @@ from pathlib import Path
 from gateway.config.web import PageFiles, PagePlan
 from gateway.ledger.store import LEDGER_FILE
 from gateway.runtime.http import HttpLimits, HttpServer
-from gateway.web.acts import Tell
 from gateway.web.app import PageApp
+from gateway.web.control import Tell
 from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.people import People
 from gateway.web.records import Records
@@ -22,9 +22,8 @@ LIMITS = HttpLimits(connections=96, head_bytes=16 * 1024, timeout_s=lambda: 10.0
 async def serve_page(plan: PagePlan, state_dir: Path, board: AskBoard, tell: Tell) -> None:
     """Serve the page until cancelled; `state_dir` has the accounts' file and the ledger.
 
-    Raises LedgerError where recording is no longer possible.
-
-    If its address cannot be bound the gateway runs without the page.
+    Raises LedgerError, in a group, where recording is no longer possible. If its address cannot be bound the
+    gateway runs without the page.
     """
     if plan.listen is None:
         return
@@ -41,7 +40,7 @@ async def serve_page(plan: PagePlan, state_dir: Path, board: AskBoard, tell: Tel
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(feed.run())
-            group.create_task(app.acts.failed())
+            group.create_task(app.control.failed())
     finally:
         records.close()
         await server.__aexit__(None, None, None)

@@ -12,8 +12,8 @@ from gateway.control.requests import Board
 from gateway.ledger.store import LEDGER_FILE
 from gateway.runtime.http import HttpServer
 from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
-from gateway.web.acts import Tell
 from gateway.web.app import PageApp
+from gateway.web.control import Tell
 from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.people import People
 from gateway.web.records import TIMEOUT_S, Records

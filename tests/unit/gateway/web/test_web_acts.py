@@ -113,3 +113,23 @@ async def test_a_broken_ledger_ends_the_page_and_with_it_the_gateway(tmp_path: P
         with pytest.raises(ExceptionGroup) as ended:
             await page
         assert ended.group_contains(LedgerBroken)
+
+
+async def test_screens_that_ask_wait_for_each_other_and_acts_wait_for_none(tmp_path: Path) -> None:
+    asked, go_on = [0, 0], asyncio.Event()
+
+    async def slow(line: bytes) -> bytes:
+        if b"tell" in line:
+            return Told().answer
+        asked[0] += 1
+        asked[1] = max(asked)
+        await go_on.wait()
+        asked[0] -= 1
+        return b'{"ok":true,"todo":[]}'
+
+    async with serving(tmp_path, tell=slow) as server:
+        screens = [asyncio.create_task(ask(server, "GET", "/api/todo")) for _ in range(8)]
+        assert (await tell(server, NOTE)).status == 200
+        go_on.set()
+        assert {each.status for each in await asyncio.gather(*screens)} == {200}
+    assert asked == [0, 1], "one at a time"

@@ -1,0 +1,36 @@
+"""The control service behind the page: one question at a time, acts at once, and a broken ledger ends the page."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from gateway.ledger.errors import LedgerError
+
+Tell = Callable[[bytes], Awaitable[bytes]]
+
+
+class Control:
+    """Passes lines to the service. Screens that ask without end wait for each other, not the gateway for them."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._one_at_a_time = asyncio.Lock()
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def failed(self) -> None:
+        """Wait until recording is no longer possible. Raises LedgerError then."""
+        await self._failure
+
+    async def ask(self, line: bytes) -> bytes | None:
+        """The answer to a question; None where recording is no longer possible."""
+        async with self._one_at_a_time:
+            return await self.tell(line)
+
+    async def tell(self, line: bytes) -> bytes | None:
+        """The answer to an act; None where recording is no longer possible."""
+        try:
+            return await self._tell(line)
+        except LedgerError as error:
+            if not self._failure.done():
+                self._failure.set_exception(error)
+                self._failure.exception()  # seen: whoever waits gets it, and without them nothing is to be logged
+            return None
