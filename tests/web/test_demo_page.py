@@ -3,6 +3,7 @@
 import asyncio
 import re
 import signal
+from pathlib import Path
 
 from playwright.async_api import expect
 
@@ -32,9 +33,17 @@ async def address(process: asyncio.subprocess.Process) -> str:
     raise AssertionError("the demo printed no address")
 
 
-async def test_the_demo_names_its_page_and_fills_it() -> None:
+async def test_the_demo_names_its_page_and_fills_it(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
-        CAPGATE, "demo", "--once", "--speed", "60", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        CAPGATE,
+        "demo",
+        "--once",
+        "--speed",
+        "60",
+        "--keep",
+        str(tmp_path),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         async with screen() as page:
