@@ -283,6 +283,9 @@ def _policy(problems: Problems, tracking: TrackingTable) -> tuple[Policy, str] |
     if not policy.approved_by:
         message = f"policy {policy.name} revision {policy.revision} is approved by nobody: its increments are held"
         problems.warn(where, message)
+    if policy.session_idle_s < policy.pause_tolerance_s:
+        found = f"session_idle_s ({policy.session_idle_s}) is below pause_tolerance_s ({policy.pause_tolerance_s})"
+        problems.warn(where, f"{found}: cooling after what passes for a pause is nobody's until it is bound")
     return policy, text
 
 

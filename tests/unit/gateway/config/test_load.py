@@ -274,6 +274,12 @@ def test_a_policy_that_nobody_approved_is_a_warning(site: Path) -> None:
     assert "approved by nobody" in warning.message
 
 
+def test_a_policy_that_takes_a_cap_from_its_patient_within_a_pause_is_a_warning(site: Path) -> None:
+    (site / "policy.toml").write_text(POLICY + "session_idle_s = 300\n")
+    (warning,) = examine(site / "gateway.toml").warnings
+    assert "session_idle_s (300)" in warning.message
+
+
 def test_a_policy_that_asks_for_more_evidence_than_a_unit_has_is_a_warning(site: Path) -> None:
     (site / "policy.toml").write_text(POLICY + 'min_evidence = "flow"\n')
     assert any(
