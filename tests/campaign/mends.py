@@ -15,15 +15,15 @@ from unittest import mock
 
 import msgspec
 
-from drivers.reading import ReadFault, Reading
+from drivers.reading import CapReading, ReadFault, Reading, Stamp
 from gateway.ledger import opening, read_back, reads
 from gateway.ledger.reads import LedgerOrigin
 from gateway.recording import observing, pipeline
 from gateway.recording.group_commit import GroupCommit
 from gateway.recording.observing import Observed, Observing
-from gateway.session import attribution, infusion, outcome, release, state
-from gateway.session.facts import AnyFact, CapRef, ObservedUntil, UnitOnline
-from gateway.session.observe import Observation, ObserveRules, UnitState
+from gateway.session import attribution, infusion, observe, outcome, release, state
+from gateway.session.facts import AnyFact, CapRef, UnitOnline
+from gateway.session.observe import CapCondition, CapState, Counters, Observation, ObserveRules, UnitState
 from gateway.session.outcome import SessionRecord
 from gateway.session.policy import parse_policy
 from gateway.session.related import Anchor
@@ -212,29 +212,52 @@ def _observed_early() -> Generator[None]:
         yield
 
 
-def _marks_without_instants(observed_until: Callable[..., ObservedUntil]) -> Callable[..., ObservedUntil]:
-    """A unit's counters are taken for those of the last good reading, whenever they were read."""
+@contextmanager
+def _counters_without_instants() -> Generator[None]:
+    """Counters that a start reads back pass for those of the last good reading, and must have risen as time did."""
 
-    def changed(state: UnitState, unit: str, until_us: int, known_at_us: int) -> ObservedUntil:
-        found = observed_until(state, unit, until_us, known_at_us)
-        marks = tuple(msgspec.structs.replace(each, at_us=None) for each in found.marks)
-        return msgspec.structs.replace(found, marks=marks)
+    def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> UnitState:
+        found = observe.restore(facts, device, caps, now)
+        if (at := found.last_good) is None:
+            return found
+        marked = (
+            msgspec.structs.replace(cap, mark=_stamped(cap.mark, at), base=_stamped(cap.base, at)) for cap in found.caps
+        )
+        return msgspec.structs.replace(found, caps=tuple(marked))
 
-    return changed
+    def shortfall_us(since: Counters, now: Counters) -> int | None:
+        passed_us, risen_us = now.at.boot_us - since.at.boot_us, (now.elapsed_s - since.elapsed_s) * US_PER_S
+        if now.treatment != since.treatment or risen_us - passed_us > observe.counter_tolerance_us(passed_us):
+            return None
+        return max(0, passed_us - risen_us)
+
+    with mock.patch.object(observing, "restore", restore), mock.patch.object(observe, "_shortfall_us", shortfall_us):
+        yield
 
 
-def _continuity_of_units(observe: Callable[..., Observation]) -> Callable[..., Observation]:
-    """What one cap's counters do not prove is proven for none of the unit."""
+def _stamped(counters: Counters | None, at: Stamp) -> Counters | None:
+    return None if counters is None else msgspec.structs.replace(counters, at=at)
+
+
+@contextmanager
+def _continuity_of_units() -> Generator[None]:
+    """Only a cap that cools proves a silence, and what one cap does not prove is proven for none of its unit."""
+    lost_in_silence_us = observe._lost_in_silence_us  # pyright: ignore[reportPrivateUsage] - it is taken out
+
+    def lost_us(before: CapState, cap: CapReading, at: Stamp) -> int | None:
+        still = before.condition in (CapCondition.PAUSED, CapCondition.FAULT)
+        return None if still else lost_in_silence_us(before, cap, at)
 
     def changed(state: UnitState, reading: Reading, rules: ObserveRules) -> Observation:
-        found = observe(state, reading, rules)
+        found = observe.observe(state, reading, rules)
         facts = tuple(
             msgspec.structs.replace(each, unproven=(), lost=()) if isinstance(each, UnitOnline) else each
             for each in found.facts
         )
         return msgspec.structs.replace(found, facts=facts)
 
-    return changed
+    with mock.patch.object(observe, "_lost_in_silence_us", lost_us), mock.patch.object(observing, "observe", changed):
+        yield
 
 
 def _carried_nothing(carry_over: Callable[..., None]) -> Callable[..., None]:
@@ -259,8 +282,8 @@ def _mends() -> Iterator[Mend]:
     yield Mend("a session on a unit that is lost is held", _never_lost)
     yield Mend("a lifted hold counts what stands without its cause", _patched(infusion, "HoldLifted", _never))
     yield Mend("a reading and what follows from it are one", _observed_early)
-    yield Mend("a unit's counters have an instant", _patched(observing, "observed_until", _marks_without_instants))
-    yield Mend("a silence is proven for each cap", _patched(observing, "observe", _continuity_of_units))
+    yield Mend("a unit's counters have an instant", _counters_without_instants)
+    yield Mend("a silence is proven for each cap", _continuity_of_units)
     yield Mend("what a damaged ledger proves is carried over", _patched(opening, "carry_over", _carried_nothing))
 
 

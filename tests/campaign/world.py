@@ -341,7 +341,7 @@ class World:
     async def _is_done(self, token: str) -> bool:
         """Whether its window ended meanwhile, and nothing is left to do about it: such a session leaves the list."""
         answer = None if self._life is None else await self._life.ask({"request": "session", "token": token})
-        return answer is None or not says_why(answer["session"])
+        return answer is None or (answer["ok"] and not says_why(answer["session"]))
 
     def _compare(self, token: str, before: Json, after: Json) -> None:
         for name in ("bound", "increments", "held", "corrections", "charges"):
