@@ -133,7 +133,8 @@ class PageApp:
     async def _events(self, request: Request) -> Response:
         if self._feed.full:
             return PlainTextResponse("too many screens\n", 503)
-        return StreamingResponse(self._feed.events(), media_type="text/event-stream")
+        events = self._feed.events(lambda: self._signing.may_look(request))
+        return StreamingResponse(events, media_type="text/event-stream")
 
     async def _static(self, request: Request) -> Response:
         path = self._files.get(request.path_params["name"])

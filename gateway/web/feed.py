@@ -75,15 +75,18 @@ class BoardFeed:
             await self._joined.wait()
             await self._while_viewed()
 
-    async def events(self) -> AsyncGenerator[bytes]:
-        """The events for one browser, until it goes."""
+    async def events(self, may_look: Callable[[], bool]) -> AsyncGenerator[bytes]:
+        """The events for one browser, until it goes or may look no longer."""
         viewer = Viewer()
         self._viewers.add(viewer)
         self._joined.set()
         try:
             yield _RETRY + _event(await self._ask(Board(request="board", trends=True)))
             while True:  # ends with the connection
-                yield await viewer.take()
+                news = await viewer.take()
+                if not may_look():
+                    return
+                yield news
         finally:
             self._viewers.discard(viewer)
 

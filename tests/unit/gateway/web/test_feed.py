@@ -66,7 +66,7 @@ async def next_of(events: AsyncGenerator[bytes]) -> dict[str, Any]:
 
 async def joined(feed: BoardFeed) -> AsyncGenerator[bytes]:
     """A viewer that has the whole board and the first news, which repeats it."""
-    events = feed.events()
+    events = feed.events(lambda: True)
     assert [each["chair"] for each in (await next_of(events))["chairs"]] == ["c01", "c02"]
     await next_of(events)
     return events
@@ -125,7 +125,7 @@ async def test_one_computation_serves_all_and_none_is_made_for_nobody(boards: Bo
 
 
 async def test_no_more_viewers_than_are_allowed(boards: Boards, feed: BoardFeed) -> None:
-    viewers = [feed.events() for _ in range(MAX_VIEWERS)]
+    viewers = [feed.events(lambda: True) for _ in range(MAX_VIEWERS)]
     for viewer in viewers:
         assert not feed.full
         await anext(viewer)

@@ -3,12 +3,19 @@
 import asyncio
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
 
 from gateway.control.board import BoardAnswer
 from gateway.control.requests import Board
+from gateway.web import feed as feed_module
 from gateway.web.feed import MAX_VIEWERS
-from tests.unit.gateway.web.page_app import serving
-from tests.unit.gateway.web.page_client import Listening, ask
+from gateway.web.server import serve_page
+from tests.broker.harness import free_port
+from tests.unit.gateway.web.page_app import ELSEWHERE, cookie_of, serving, sign_in
+from tests.unit.gateway.web.page_client import Answered, Listening, ask
 
 
 async def _board(request: Board) -> BoardAnswer:
@@ -43,3 +50,40 @@ async def test_who_leaves_makes_room(tmp_path: Path) -> None:
         again = [await eventually_view(server) for _ in range(MAX_VIEWERS)]
         for viewer in again:
             viewer.transport.abort()
+
+
+async def _nobody_listens(line: bytes) -> bytes:
+    raise NotImplementedError
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    address: tuple[str, int]
+
+
+async def test_a_view_ends_with_the_sign_in_that_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "HEARTBEAT_S", 0.0)
+    async with serving(tmp_path):  # for its account
+        there = Address(("127.0.0.1", free_port()))
+        plan = msgspec.structs.replace(ELSEWHERE, listen=there.address)
+        page = asyncio.create_task(serve_page(plan, tmp_path, _board, _nobody_listens))
+        async with asyncio.timeout(60):
+            cookie = cookie_of(await eventually_sign_in(there))
+            reader, writer = await asyncio.open_connection(*there.address)
+            writer.write(b"GET /events HTTP/1.1\r\nHost: localhost\r\nCookie: %s\r\n\r\n" % cookie.encode())
+            await reader.readuntil(b'"tick"')
+            form = (await ask(there, "GET", "/chairs", cookie=cookie)).body.partition('data-form-token="')[2]
+            await ask(there, "POST", "/sign-out", b"form_token=" + form[: form.index('"')].encode(), cookie=cookie)
+            await reader.readuntil(b"\r\n0\r\n\r\n")  # the answer's end
+            writer.transport.abort()
+        page.cancel()
+        await asyncio.wait([page])
+
+
+async def eventually_sign_in(server: Listening) -> Answered:
+    """A sign-in, once the server listens."""
+    while True:
+        with suppress(OSError):
+            return await sign_in(server)
+        await asyncio.sleep(0.01)
