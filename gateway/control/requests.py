@@ -121,6 +121,12 @@ class Todo(ControlRequest):
     request: Literal["todo"]
 
 
+class Delivery(ControlRequest):
+    """The messages that the interface engine does not have."""
+
+    request: Literal["delivery"]
+
+
 class Screen(ControlRequest):
     """One session as its screen shows it: with its line of time, its temperatures, and why it has so many units."""
 
@@ -326,7 +332,7 @@ AnySessionAct = (
 AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct
 AnyUnitRequest = Reload | Swap | SwapBack
 AnyOutboxRequest = ResendRequest | SendTest
-AnyScreen = Board | Todo | Screen
+AnyScreen = Board | Todo | Delivery | Screen
 AnyQuery = (
     Status | Sessions | OneSession | Worklist | WhyRequest | FeedRequest | AnyUnitRequest | AnyOutboxRequest | AnyScreen
 )

@@ -34,6 +34,7 @@ from gateway.control.answers import (
 )
 from gateway.control.board import BoardAnswer, chair_session
 from gateway.control.boards import Boards
+from gateway.control.delivery import MAX_MESSAGES, SHOWN, DeliveryAnswer, delivery_answer
 from gateway.control.requests import (
     ACTS,
     AnyAct,
@@ -41,6 +42,7 @@ from gateway.control.requests import (
     AnyScreen,
     Bind,
     Board,
+    Delivery,
     FeedRequest,
     OneSession,
     ReleaseAct,
@@ -73,6 +75,7 @@ from gateway.control.views import (
     work_view,
 )
 from gateway.ledger.bodies import Order
+from gateway.ledger.deliveries import Proof
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import Ledger
@@ -95,6 +98,7 @@ LISTED_US = 3 * 86_400 * US_PER_S  # how long a session that is done may be list
 OLDEST_US = 1_100 * 86_400 * US_PER_S  # how far in the past an act's time may be
 SHOWN_US = 24 * 3600 * US_PER_S  # of a session's temperatures
 TOKEN = re.compile(rf"[0-9A-Z]{{{TOKEN_LENGTH}}}")
+AnyShown = BoardAnswer | TodoAnswer | DeliveryAnswer | ScreenAnswer
 
 
 class ControlService:
@@ -144,9 +148,9 @@ class ControlService:
         """The suite's board, for screens in this process."""
         return await self._boards.board(request)
 
-    async def _serve(self, request: AnyRequest, uid: int) -> AnyAnswer | BoardAnswer | TodoAnswer | ScreenAnswer:
+    async def _serve(self, request: AnyRequest, uid: int) -> AnyAnswer | AnyShown:
         match request:
-            case Board() | Todo() | Screen():
+            case Board() | Todo() | Delivery() | Screen():
                 return await self._shown(request)
             case Status():
                 return await self._status()
@@ -197,14 +201,22 @@ class ControlService:
             outbox=outbox_view(deliveries, receipts_expected=config.receipts.expected is not None),
         )
 
-    async def _shown(self, request: AnyScreen) -> BoardAnswer | TodoAnswer | ScreenAnswer:
+    async def _shown(self, request: AnyScreen) -> AnyShown:
         match request:
             case Board():
                 return await self._boards.board(request)
             case Todo():
                 return await self._boards.todo()
+            case Delivery():
+                return await self._delivery()
             case Screen():
                 return await self._screen(request)
+
+    async def _delivery(self) -> DeliveryAnswer:
+        outbox = self._ledger.outbox
+        messages = {state: await outbox.unsettled(state, MAX_MESSAGES) for state in SHOWN}
+        messages[Proof.UNPROVEN] += await outbox.unsettled(Proof.ORDERED, MAX_MESSAGES)
+        return delivery_answer(await outbox.deliveries(), messages)
 
     async def _screen(self, request: Screen) -> ScreenAnswer:
         snapshot = await self._find(request.token)

@@ -127,18 +127,20 @@ def _oldest_us(connection: sqlite3.Connection, proof: Proof) -> int | None:
     return None if row is None else row[0]
 
 
-def unsettled(connection: sqlite3.Connection) -> list[Unsettled]:
-    """Every message that the engine has not accepted, oldest first."""
-    query = """
+def unsettled(connection: sqlite3.Connection, state: Proof | None = None, limit: int = -1) -> list[Unsettled]:
+    """The messages that the engine has not accepted, oldest first: all, or up to `limit` of one state."""
+    of_state = "" if state is None else "WHERE state = :state"
+    query = f"""
         SELECT unsettled.key, topic, state, recorded_us, sends, last_us, coalesce(code, ''), coalesce(text, '')
           FROM unsettled JOIN message USING (outbox_id) JOIN entry USING (seq)
           LEFT JOIN receipt ON receipt.seq =
                (SELECT max(seq) FROM receipt WHERE receipt.key = unsettled.key AND NOT (accepted OR stored))
           LEFT JOIN receipt_text ON receipt_text.seq = receipt.seq
-         ORDER BY outbox_id"""
+         {of_state} ORDER BY outbox_id LIMIT :limit"""
+    values = {"state": state and state.value, "limit": limit}
     return [
-        Unsettled(key, topic, Proof(state), recorded_us, sends, last_us, code, text)
-        for key, topic, state, recorded_us, sends, last_us, code, text in connection.execute(query)
+        Unsettled(key, topic, Proof(proof), recorded_us, sends, last_us, code, text)
+        for key, topic, proof, recorded_us, sends, last_us, code, text in connection.execute(query, values)
     ]
 
 

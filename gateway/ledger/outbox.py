@@ -9,7 +9,7 @@ from functools import partial
 
 from gateway.ledger import deliveries, reads, writes
 from gateway.ledger.batch import Attempt, Backlog, OutboxRow
-from gateway.ledger.deliveries import Deliveries, Followed, Proof, ReceiptContent, RejectedRow, ResendRules
+from gateway.ledger.deliveries import Deliveries, Followed, Proof, ReceiptContent, RejectedRow, ResendRules, Unsettled
 from gateway.ledger.worker import Worker
 
 
@@ -51,6 +51,10 @@ class Outbox:
     async def deliveries(self) -> Deliveries:
         """How many messages the engine has not acknowledged."""
         return await self._worker.run(deliveries.deliveries)
+
+    async def unsettled(self, state: Proof, limit: int) -> list[Unsettled]:
+        """Up to `limit` messages of a state that the engine has not accepted, oldest first."""
+        return await self._worker.run(partial(deliveries.unsettled, state=state, limit=limit))
 
     async def rejected(self, after: int, code: str | None, limit: int) -> list[RejectedRow]:
         """Up to `limit` messages after row `after` that the engine rejected, of `code` or of any."""

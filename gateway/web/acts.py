@@ -10,6 +10,7 @@ from gateway.control.answers import Answer, RefusalAnswer
 from gateway.web.control import Control
 from gateway.web.signing import Signing
 
+REQUESTS = frozenset({"swap", "swap-back", "resend"})  # not told of a session: each is a request of its own
 _Fields = dict[str, str | bool | int | float | list[str] | None]
 
 
@@ -35,7 +36,7 @@ class Acts:
         act = fields.get("act")
         if not isinstance(act, str) or act not in person.may:
             return _refused(HTTPStatus.FORBIDDEN, f"not an act of {person.account.role}", "another role's sign-in")
-        if act in ("swap", "swap-back"):
+        if act in REQUESTS:
             fields = {name: value for name, value in fields.items() if name != "act"} | {"request": act}
         else:
             fields |= {"request": "tell"}

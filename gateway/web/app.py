@@ -21,7 +21,7 @@ from gateway.web.control import Control, Tell
 from gateway.web.feed import BoardFeed
 from gateway.web.guard import Guard
 from gateway.web.people import People
-from gateway.web.privacy import without_identifiers
+from gateway.web.privacy import without_identifiers, without_message_ids
 from gateway.web.records import Records
 from gateway.web.screens import STATIC, assets, page
 from gateway.web.signing import Signing
@@ -50,8 +50,11 @@ class PageApp:
             Route("/session/{token}", self._for_lookers(self._session)),
             Route("/record/{token}", self._record),
             Route("/todo", self._for_lookers(self._todo)),
+            Route("/delivery", self._for_lookers(self._delivery)),
             Route("/api/session/{token}", self._for_lookers(self._session_data)),
             Route("/api/todo", self._for_lookers(self._todo_data)),
+            Route("/api/delivery", self._for_lookers(self._delivery_data)),
+            Route("/api/feed", self._for_lookers(self._feed_data)),
             Route("/events", self._for_lookers(self._events)),
             Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
             Route("/sign-out", self._signing.sign_out, methods=["POST"]),
@@ -89,6 +92,9 @@ class PageApp:
     async def _todo(self, request: Request) -> Response:
         return self._screen(request, "todo")
 
+    async def _delivery(self, request: Request) -> Response:
+        return self._screen(request, "delivery")
+
     def _screen(self, request: Request, name: str) -> Response:
         """A screen, opened by a person, which counts as a touch."""
         self._signing.touch(request)
@@ -116,6 +122,16 @@ class PageApp:
 
     async def _todo_data(self, request: Request) -> Response:
         return _json(await self.control.ask(b'{"request":"todo"}'))
+
+    async def _delivery_data(self, request: Request) -> Response:
+        return _json(await self.control.ask(b'{"request":"delivery"}'))
+
+    async def _feed_data(self, request: Request) -> Response:
+        """What became of the engine's messages; their ids for those alone who signed in."""
+        answer = await self.control.ask(b'{"request":"feed"}')
+        if answer is not None and self._signing.person(request) is None:
+            answer = without_message_ids(answer)
+        return _json(answer)
 
     async def _sign_in(self, request: Request) -> Response:
         language = self._language(request)

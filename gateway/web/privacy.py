@@ -3,6 +3,7 @@
 import msgspec
 from msgspec import UNSET
 
+from gateway.control.answers import FeedAnswer
 from gateway.control.screen import ScreenAnswer
 
 # Of a fact, what it is, when it happened and when it was learned; not what it says.
@@ -24,3 +25,10 @@ def without_identifiers(answer: bytes) -> bytes:
     )
     why = msgspec.structs.replace(found.why, sentences=())
     return msgspec.json.encode(msgspec.structs.replace(found, session=shown, why=why))
+
+
+def without_message_ids(answer: bytes) -> bytes:
+    """The answer to `feed`, for everybody."""
+    found = msgspec.json.decode(answer, type=FeedAnswer)
+    rows = tuple(msgspec.structs.replace(each, last_id="") for each in found.feed)
+    return msgspec.json.encode(msgspec.structs.replace(found, feed=rows))

@@ -17,7 +17,7 @@ _AT_THE_CHAIR = frozenset(
     {"bind", "release", "prepared", "tolerance", "cap-id", "note", "order-checked", "infusion-ended", "stop-charted"}
     | {"cap-removed"}
 )
-_DECISIONS = frozenset({"finalise", "lift-hold", "explain", "decide-correction", "reassign", "work-done"})
+_DECISIONS = frozenset({"finalise", "lift-hold", "explain", "decide-correction", "reassign", "work-done", "resend"})
 _MACHINES = frozenset({"swap", "swap-back"})
 
 _MAY: dict[Role, frozenset[str]] = {

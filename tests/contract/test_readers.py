@@ -31,6 +31,7 @@ ENCODED = {
     "gateway/cli/probe_report.py",
     "gateway/control/answers.py",
     "gateway/control/board.py",
+    "gateway/control/delivery.py",
     "gateway/control/screen.py",
     "gateway/control/todo.py",
     "gateway/ledger/bodies.py",

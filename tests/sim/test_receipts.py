@@ -273,6 +273,9 @@ async def test_all_that_was_rejected_is_sent_again_by_one_order_or_what_was_for_
             await said(suite, f"r{name}", {"for": each, "result": "rejected", "code": "207"})
         await said(suite, "r9", {"for": key, "result": "rejected", "code": "204"})
         assert (await suite.ledger.outbox.deliveries()).rejected == 4
+        oldest = await suite.ledger.outbox.unsettled(Proof.REJECTED, 2)
+        assert [(each.key, each.code) for each in oldest] == [(key, "207") for key in increments[:2]]
+        assert await suite.ledger.outbox.unsettled(Proof.PENDING, 2) == []
         for wrong in ({}, {"key": key, "all_rejected": True}, {"key": key, "code": "204"}, {"code": "204"}):
             assert not (await resend(**wrong))["ok"]
         assert (await resend(all_rejected=True, code="101"))["done"] == "0 messages are sent again"

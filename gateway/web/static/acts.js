@@ -61,6 +61,12 @@ export async function workDone(item) {
   if (said) send(t("act.work-done"), { act: "work-done", item, ...said });
 }
 
+/** Order a message to be sent to the engine again. */
+export async function sendAgain(key) {
+  const said = await ask(t("act.resend", { key }), [why()]);
+  if (said) send(t("act.resend", { key }), { act: "resend", key, ...said });
+}
+
 /** Whether the person may do the act. */
 export function mayDo(act) {
   return may.has(act);

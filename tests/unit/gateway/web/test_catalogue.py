@@ -11,6 +11,8 @@ from drivers.reading import FaultKind
 from gateway.config.tables import Language
 from gateway.control.board import ChairState
 from gateway.control.todo import TodoKind
+from gateway.ledger.deliveries import Proof
+from gateway.monitoring.feed import FeedResult
 from gateway.session.charges import CorrectionReason
 from gateway.session.facts import AgentClass, AnyFact, WorkKind
 from gateway.session.flags import HeldReason
@@ -30,17 +32,19 @@ CODES: dict[str, Iterable[str]] = {
     "correction": CorrectionReason,
     "fact": [str(each.__struct_config__.tag) for each in get_args(AnyFact)],
     "fault": FaultKind,
+    "feed": FeedResult,
     "held": HeldReason,
     "lane": Lane,
     "lifecycle": SessionState,
     "missing": Missing,
     "obstacle": Obstacle,
+    "proof": Proof,
     "role": Role,
     "state": ChairState,
     "todo": TodoKind,
     "work": WorkKind,
 }
-FURTHER = ("note", "reason", "title", "tolerance")  # that no enumeration lists
+FURTHER = ("delivery-column", "note", "reason", "title", "tolerance")  # that no enumeration lists
 
 
 def words(text: str) -> list[str]:

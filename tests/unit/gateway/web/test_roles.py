@@ -5,7 +5,7 @@ from gateway.web.roles import Role, may_do
 
 
 def test_the_administrator_may_do_every_act_and_nothing_unknown() -> None:
-    assert may_do(Role.ADMIN) == {*ACTS, "swap", "swap-back"}
+    assert may_do(Role.ADMIN) == {*ACTS, "swap", "swap-back", "resend"}
 
 
 def test_who_only_looks_does_nothing() -> None:
@@ -14,6 +14,6 @@ def test_who_only_looks_does_nothing() -> None:
 
 def test_money_is_not_decided_at_the_chair() -> None:
     assert may_do(Role.NURSE) < may_do(Role.CHARGE)
-    money = {"finalise", "lift-hold", "explain", "decide-correction", "reassign"}
+    money = {"finalise", "lift-hold", "explain", "decide-correction", "reassign", "resend"}
     assert may_do(Role.NURSE).isdisjoint(money)
     assert may_do(Role.BIOMED).isdisjoint(ACTS)
