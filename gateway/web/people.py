@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from gateway.web.accounts import (
     no_accounts,
     read_accounts,
 )
-from gateway.web.attempts import Attempts
+from gateway.web.attempts import MAX_REMEMBERED, Attempts
 from gateway.web.roles import may_do
 
 _log = logging.getLogger("capgate.web")
@@ -63,6 +64,7 @@ class People:
         self._folder = folder
         self._now_s = now_s
         self._attempts = Attempts()
+        self._known: OrderedDict[str, None] = OrderedDict()  # names, each with an address where it signed in
         self._people: dict[str, SignedIn] = {}
         self._one_at_a_time = asyncio.Lock()  # a hash takes 19 MiB and much of a core
         self._read: tuple[object, Accounts] | None = None
@@ -70,7 +72,10 @@ class People:
     async def sign_in(self, address: str, name: str, secret: str) -> str:
         """Sign a person in by name and password or PIN; the browser's token. Raises SignInRefused."""
         account = self._accounts().named(name)
-        who = (f"name {name.strip().lower()[:64]}", f"address {address}")
+        named = f"name {name.strip().lower()[:64]}"
+        at = f"{named} at {address}"
+        # Where a name signed in before, failures elsewhere do not count: who knows the name locks nobody out.
+        who = (at if at in self._known else named, f"address {address}")
         async with self._one_at_a_time:
             self._check(*who)
             by_password, by_pin = await asyncio.to_thread(is_right, account, secret)
@@ -78,6 +83,7 @@ class People:
                 self._attempts.failed(self._now_s(), *who)
                 raise SignInRefused(self._attempts.wait_s(self._now_s(), *who))
         self._attempts.succeeded(who[0])
+        self._remember(at)
         return self._begin(account, OWN_IDLE_S if by_password else SHARED_IDLE_S)
 
     def sign_in_by_badge(self, address: str, badge: str) -> str:
@@ -113,6 +119,12 @@ class People:
     def _check(self, *who: str) -> None:
         if wait_s := self._attempts.wait_s(self._now_s(), *who):
             raise SignInRefused(wait_s)
+
+    def _remember(self, at: str) -> None:
+        self._known[at] = None
+        self._known.move_to_end(at)
+        if len(self._known) > MAX_REMEMBERED:
+            self._known.popitem(last=False)
 
     def _begin(self, account: Account, idle_s: float) -> str:
         token, now_s = secrets.token_urlsafe(32), self._now_s()

@@ -86,6 +86,25 @@ async def test_guessing_is_slowed_down_even_with_the_right_secret(people: People
     assert people.of(await people.sign_in("10.0.0.2", "m.curie", PASSWORD))
 
 
+async def test_who_guesses_elsewhere_locks_nobody_out_where_they_signed_in_before(people: People) -> None:
+    await people.sign_in("10.0.0.2", "m.curie", PASSWORD)
+    for _ in range(FREE_TRIES):
+        with pytest.raises(SignInRefused):
+            await people.sign_in("10.0.0.1", "m.curie", "guess")
+    assert people.of(await people.sign_in("10.0.0.2", "M.Curie", PASSWORD))
+    with pytest.raises(SignInRefused):
+        await people.sign_in("10.0.0.3", "m.curie", PASSWORD)
+
+
+async def test_guessing_where_somebody_signed_in_before_is_slowed_down_as_well(people: People) -> None:
+    await people.sign_in("10.0.0.2", "m.curie", PASSWORD)
+    for _ in range(FREE_TRIES):
+        with pytest.raises(SignInRefused):
+            await people.sign_in("10.0.0.2", "m.curie", "guess")
+    with pytest.raises(SignInRefused):
+        await people.sign_in("10.0.0.2", "m.curie", PASSWORD)
+
+
 async def test_a_shared_sign_in_ends_after_two_minutes_without_a_touch(people: People, clock: Clock) -> None:
     token = await people.sign_in("10.0.0.1", "m.curie", PIN)
     for _ in range(3):
