@@ -3,7 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
 from playwright.async_api import Page, Route, expect
@@ -14,6 +16,9 @@ from tests.support.pipeline import MINUTE_US, Json, facts_of
 from tests.web.browser import screen
 from tests.web.people import sign_in, with_account
 from tests.web.site import Site, page_of
+
+# For so many minutes, in which the browser's steady clock stands still, as it does on many tablets.
+ASLEEP = "minutes => { const now = Date.now; Date.now = () => now() + minutes * 60000 }"
 
 
 @asynccontextmanager
@@ -159,6 +164,22 @@ async def test_who_signs_out_sends_before_that_what_still_waits(folder: Path) ->
         await expect(page.get_by_role("link", name="Sign in")).to_be_visible()
         assert (await told(site, "order_check"))["found"] is True
         await expect(page.locator(".act")).to_have_count(0)
+
+
+async def test_a_tablet_that_slept_knows_how_late_it_is(folder: Path) -> None:
+    async with session(folder, bound=True) as (site, page):
+        site.answering.clear()
+        await page.evaluate(ASLEEP, 10)
+        async with page.expect_request("**/acts") as sent:
+            await page.get_by_role("button", name="Order is there").click()
+        told_at = datetime.fromisoformat(cast("Json", (await sent.value).post_data_json)["at"])
+        assert abs(told_at.timestamp() * 1e6 - site.suite.clock.us - 10 * MINUTE_US) < MINUTE_US
+        site.answering.set()
+
+
+async def test_a_tablet_that_slept_too_long_shows_no_patient(folder: Path) -> None:
+    async with session(folder, bound=True) as (_, page), page.expect_event("load"):
+        await page.evaluate(ASLEEP, 16)
 
 
 async def test_what_is_sent_again_after_an_answer_was_lost_is_recorded_once(folder: Path) -> None:

@@ -1,20 +1,35 @@
-// The gateway's clock: a tablet's own may be wrong, so only its steady seconds are used.
+// The gateway's clock: a tablet's own may be wrong, so only how far it went since then is used.
 
-let baseMs = NaN; // the gateway's instant at the browser's `baseAt`
-let baseAt = 0;
+let baseMs = NaN; // the gateway's instant at `heard`
+let heard = moment();
 let speed = 1;
 let zone = "UTC";
 
 /** Take the gateway's word for the time. */
 export function setClock(now, settings) {
   baseMs = Date.parse(now);
-  baseAt = performance.now();
+  heard = moment();
   if (settings) ({ speed, zone } = settings);
 }
 
 /** The gateway's instant now, in milliseconds since 1970; NaN before it was heard. */
 export function nowMs() {
-  return baseMs + (performance.now() - baseAt) * speed;
+  return baseMs + silentMs() * speed;
+}
+
+/** How long nothing was heard of the gateway, in milliseconds. */
+export function silentMs() {
+  return sinceMs(heard);
+}
+
+/** This moment, for `sinceMs`. */
+export function moment() {
+  return { steady: performance.now(), wall: Date.now() };
+}
+
+/** How long ago that was, in milliseconds. The steady clock stands still while many a tablet sleeps: the longer counts. */
+export function sinceMs(then) {
+  return Math.max(performance.now() - then.steady, Date.now() - then.wall);
 }
 
 export function known() {

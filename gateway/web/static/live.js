@@ -1,6 +1,6 @@
 // Keeps the page live: one stream of events, opened anew by itself, and a plain word when it is lost.
 
-import { clockOf, known, nowMs, setClock, timeOf } from "./clock.js";
+import { clockOf, known, nowMs, setClock, silentMs, timeOf } from "./clock.js";
 import "./person.js";
 import { t } from "./texts.js";
 
@@ -9,7 +9,6 @@ const chairs = new Map(); // name -> its latest view
 const trends = new Map();
 const listeners = [];
 let source = null;
-let heardAt = performance.now();
 let lostAtMs = NaN;
 let todo = 0;
 
@@ -36,7 +35,6 @@ function connect() {
 }
 
 function take(message) {
-  heardAt = performance.now();
   if (message.trends) {
     takeAll(message);
   } else {
@@ -64,8 +62,8 @@ function tell(names) {
 }
 
 function watch() {
-  if (performance.now() - heardAt > SILENT_MS && !document.body.classList.contains("lost")) {
-    lostAtMs = nowMs() - (performance.now() - heardAt);
+  if (silentMs() > SILENT_MS && !document.body.classList.contains("lost")) {
+    lostAtMs = nowMs() - silentMs();
     document.body.classList.add("lost");
     connect();
   } else if (source.readyState === EventSource.CLOSED) {
