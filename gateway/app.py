@@ -177,13 +177,14 @@ class Gateway:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set, then shut down in order. Raises LedgerError if recording is no longer possible."""
+        opened = asyncio.Event()
         async with self._monitor.pages(self._config.health_listen), asyncio.TaskGroup() as group:
             mqtt = group.create_task(self._mqtt.run(), name="mqtt")
             polling = group.create_task(self._supervisor.run(), name="lines")
             working = [
                 group.create_task(self._inbox.run(), name="answers"),
                 group.create_task(self._pipeline.run(), name="marks"),
-                group.create_task(serve_control(self._config.state_dir, self._control.answer), name="control"),
+                group.create_task(serve_control(self._config.state_dir, self._control.answer, opened), name="control"),
                 group.create_task(self._page(), name="page"),
                 group.create_task(self._history.run(), name="history"),
                 group.create_task(self._lag.watch(), name="loop lag"),
@@ -193,6 +194,7 @@ class Gateway:
                 group.create_task(systemd.feed_watchdog(self._monitor.progresses), name="watchdog"),
             ]
             units = len(self._config.units)
+            await opened.wait()  # who is told that it has started may ask it
             systemd.ready(f"polling {units} units")
             _log.info("started", extra={"gateway": self._config.id, "mode": self._config.mode, "units": units})
             await stop.wait()

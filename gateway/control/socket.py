@@ -34,21 +34,24 @@ class SocketRefused(Exception):
     """The socket cannot be opened; the text says what to mend."""
 
 
-async def serve_control(directory: Path, answer: Answer) -> None:
+async def serve_control(directory: Path, answer: Answer, opened: asyncio.Event) -> None:
     """Serve `answer(line, uid)` on the socket in `directory` until cancelled. Raises what `answer` raises.
 
-    A socket that cannot be opened is logged and no more: recording goes on without commands.
+    A socket that cannot be opened is logged and no more: recording goes on without commands. `opened` is set in either
+    case.
     """
     path = directory / SOCKET_FILE
     try:
         listening = listen(path)
     except SocketRefused as refused:
         _log.error("no control socket", extra={"reason": str(refused)})
+        opened.set()
         return
     try:
         async with asyncio.TaskGroup() as group:
             clients = _Clients(group, answer)
             server = await asyncio.start_unix_server(clients.accept, sock=listening, limit=MAX_LINE_BYTES)
+            opened.set()
             try:
                 await asyncio.get_running_loop().create_future()  # ends with the task
             finally:

@@ -55,7 +55,7 @@ async def serving(
 ) -> AsyncGenerator[Callable[[], Awaitable[Connection]]]:
     """Serve a control socket; yields a function that connects to it."""
     path = folder / control_socket.SOCKET_FILE
-    task = asyncio.create_task(serve_control(folder, answer))
+    task = asyncio.create_task(serve_control(folder, answer, asyncio.Event()))
     writers: list[asyncio.StreamWriter] = []
 
     async def connect() -> Connection:
@@ -156,7 +156,7 @@ async def test_what_the_answer_raises_ends_the_serving(tmp_path: Path) -> None:
     async def broken(line: bytes, uid: int) -> bytes:
         raise ZeroDivisionError
 
-    task = asyncio.create_task(serve_control(tmp_path, broken))
+    task = asyncio.create_task(serve_control(tmp_path, broken, asyncio.Event()))
     while not (tmp_path / control_socket.SOCKET_FILE).exists():
         await asyncio.sleep(0)
     reader, writer = await asyncio.open_unix_connection(tmp_path / control_socket.SOCKET_FILE)
@@ -196,5 +196,7 @@ async def test_a_socket_that_cannot_be_had_is_logged_and_costs_nothing_else(
 ) -> None:
     deep = tmp_path / ("d" * 120)
     deep.mkdir()
-    await serve_control(deep, echo)
+    opened = asyncio.Event()
+    await serve_control(deep, echo, opened)
+    assert opened.is_set(), "nobody waits for it"
     assert "no control socket" in caplog.text
