@@ -23,7 +23,7 @@ from gateway.ledger.checkpoint import Checkpoint, to_data
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerUnavailable, TargetExists
 from gateway.messages.identity import Identity
-from gateway.messages.instants import rfc3339
+from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.session.charges import charged_units
 from gateway.session.facts import AnyFact, PatientBound, PatientReleased, cap_key, decode_fact
 from gateway.session.keys import increment_key
@@ -208,7 +208,7 @@ def _increment_row(entry: RawEntry) -> dict[str, object]:
         "op": change.op,
         "key": increment_key(entry.session, change.index, change.revision),
         "attained_at": rfc3339(change.attained_at_us),
-        "was": None if change.was_us is None else rfc3339(change.was_us),
+        "was": rfc3339_or_none(change.was_us),
         "data": {} if event is None else without_patient(event)["data"],
     }
 

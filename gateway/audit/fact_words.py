@@ -52,6 +52,11 @@ AGENT_TEXTS = {
 }
 
 
+_PatientFact = (
+    PatientBound | PatientReleased | CapRemoved | CoolingStopCharted | PatientLeft | PatientReassigned | OrderChecked
+)
+
+
 class Stated(msgspec.Struct, frozen=True):
     """A statement about an order's infusion."""
 
@@ -100,17 +105,9 @@ def stated(fact: AnyFact) -> Stated | None:
 
 def charted(fact: AnyFact) -> Charted | None:
     """What the fact charts, decides or notes; None if it is a reading's or an infusion's."""
+    if isinstance(fact, _PatientFact):
+        return Charted(fact.at_us, _patient_text(fact), fact.person, fact.reason)
     match fact:
-        case (
-            PatientBound()
-            | PatientReleased()
-            | CapRemoved()
-            | CoolingStopCharted()
-            | PatientLeft()
-            | PatientReassigned()
-            | OrderChecked()
-        ):
-            return Charted(fact.at_us, _patient_text(fact), fact.person, fact.reason)
         case SessionFact():
             return Charted(fact.at_us, _session_text(fact), fact.person, fact.reason)
         case _:
@@ -118,15 +115,7 @@ def charted(fact: AnyFact) -> Charted | None:
             return Charted(fact.at_us, what, "", "") if what else None
 
 
-def _patient_text(
-    fact: PatientBound
-    | PatientReleased
-    | CapRemoved
-    | CoolingStopCharted
-    | PatientLeft
-    | PatientReassigned
-    | OrderChecked,
-) -> str:
+def _patient_text(fact: _PatientFact) -> str:
     match fact:
         case PatientBound():
             return f"{fact.cap.name} serves the patient" + (f" (by {fact.evidence})" if fact.evidence else "")

@@ -18,9 +18,7 @@ from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerDamaged, LedgerError, UnknownSession
 from gateway.messages.notation import Mode
 from gateway.session.assessment import review_of
-from gateway.session.charges import share
 from gateway.session.cooling import CapTime
-from gateway.session.counting import Interval
 from gateway.session.facts import (
     AnyFact,
     CoolingStarted,
@@ -29,7 +27,7 @@ from gateway.session.facts import (
     UnitsObserved,
     UnitSwapped,
 )
-from gateway.session.increments import Emitted, Increment
+from gateway.session.increments import Emitted, Increment, after
 from gateway.session.keys import increment_key
 from gateway.session.why import why
 
@@ -97,7 +95,7 @@ def _record_of(connection: sqlite3.Connection, token: str, *, identify: bool) ->
         flags=assessment.flags,
         missing=counted.outcome.missing,
         units=units,
-        left_over=_since(assessment.intervals, units[-1].attained_us if units else 0),
+        left_over=after(assessment.intervals, units[-1].attained_us if units else 0),
         caps=tuple(_cap_use(cap, facts, swaps) for cap in cooling.caps),
         swaps=swaps,
         facts=tuple(_facts(connection, bundle)),
@@ -131,15 +129,10 @@ def _units(token: str, standing: Sequence[Emitted], counted: Sequence[Increment]
     before_us = 0
     for each in standing:
         increment = by_index.get(each.index)
-        intervals = () if increment is None else tuple(share(increment, before_us))
+        intervals = () if increment is None else after(increment.intervals, before_us)
         key = increment_key(token, each.index, each.revision)
         yield RecordedUnit(key, each.index, each.attained_at_us, intervals)
         before_us = each.attained_at_us
-
-
-def _since(intervals: Sequence[Interval], since_us: int) -> tuple[Interval, ...]:
-    later = (Interval(max(each.start_us, since_us), each.end_us, each.cap) for each in intervals)
-    return tuple(each for each in later if each.start_us < each.end_us)
 
 
 def _cap_use(cap: CapTime, facts: Sequence[AnyFact], swaps: Sequence[UnitSwapped]) -> CapUse:

@@ -41,6 +41,7 @@ from gateway.mqtt.types import MqttSettings
 from gateway.runtime.addresses import is_loopback
 from gateway.runtime.shipped import shipped_dir
 from gateway.session.policy import Policy, PolicyFile
+from gateway.session.spans import US_PER_S
 
 
 class GatewayConfig(msgspec.Struct, frozen=True):
@@ -198,7 +199,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         words=words,
         outbound=outbound,
         page=page,
-        staging=StagingLimits(ehr.unseen_days * 86_400_000_000, ehr.unseen_most),
+        staging=StagingLimits(ehr.unseen_days * 86_400 * US_PER_S, ehr.unseen_most),
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 from drivers.reading import FaultKind
 from gateway.control.act_context import SessionSnapshot
 from gateway.control.answers import Answer
-from gateway.messages.instants import rfc3339
+from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.session.assessment import Phase
 from gateway.session.facts import CapRef
 from gateway.session.outcome import Missing, SessionState
@@ -101,9 +101,9 @@ def chair_session(snapshot: SessionSnapshot, observed: Mapping[str, int], now_us
         phase=assessment.phase,
         since_us=_since_us(assessment.phase, line, found.infusion_end_us, assessment.stopped_us),
         started_at=rfc3339(record.opened_us),
-        infusion_end=_text(found.infusion_end_us),
+        infusion_end=rfc3339_or_none(found.infusion_end_us),
         units=len(found.attained_us),
-        next_at=_text(line.next_us) if assessment.phase is Phase.POST_INFUSION else None,
+        next_at=rfc3339_or_none(line.next_us) if assessment.phase is Phase.POST_INFUSION else None,
         lacks_s=None if found.infusion_end_us is None else (found.needed_us - found.counted_us) / US_PER_S,
         pause_limit_s=record.policy.pause_tolerance_s,
         bound=bool(snapshot.patient),
@@ -127,7 +127,7 @@ def chair_view(
         state=state,
         fault=last.fault,
         alarms=last.alarms,
-        observed_at=_text(last.observed_us),
+        observed_at=rfc3339_or_none(last.observed_us),
         stale_after_s=stale_after_s,
         cap_c=now and now.now.cap_c,
         coolant_c=now and now.now.coolant_c,
@@ -162,7 +162,3 @@ def _since_us(phase: Phase, line: Timeline, infusion_end_us: int | None, stopped
             return max((each.start_us for each in line.stretches if each.lane is Lane.UNKNOWN), default=None)
         case Phase.ENDED | Phase.FINALIZED:
             return stopped_us
-
-
-def _text(at_us: int | None) -> str | None:
-    return None if at_us is None else rfc3339(at_us)

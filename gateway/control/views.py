@@ -27,7 +27,7 @@ from gateway.control.answers import (
 )
 from gateway.ledger.batch import Identity
 from gateway.ledger.deliveries import Deliveries, Proof
-from gateway.messages.instants import rfc3339
+from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.monitoring.feed import FeedRow
 from gateway.session.charges import uncredited_charges
 from gateway.session.facts import AnyFact, WorkKind
@@ -62,7 +62,7 @@ def session_view(
         finalised=record.published is not None and record.published.finalised,
         phase=assessment.phase,
         started_at=rfc3339(record.opened_us),
-        stopped_at=_instant(assessment.stopped_us),
+        stopped_at=rfc3339_or_none(assessment.stopped_us),
         net_s=assessment.net_us / US_PER_S,
         increments=tuple(
             IncrementView(
@@ -143,9 +143,9 @@ def why_view(snapshot: SessionSnapshot, observed: Mapping[str, int], now_us: int
         counted_s=found.counted_us / US_PER_S,
         next_unit_s=found.needed_us / US_PER_S,
         obstacle=found.obstacle,
-        infusion_end=_instant(found.infusion_end_us),
+        infusion_end=rfc3339_or_none(found.infusion_end_us),
         ending=found.ending,
-        ended_at=_instant(found.ended_us),
+        ended_at=rfc3339_or_none(found.ended_us),
         stretches=tuple(
             StretchView(from_=rfc3339(each.start_us), to=rfc3339(each.end_us), cause=each.cause, reason=each.reason)
             for each in found.stretches
@@ -216,9 +216,5 @@ def _increment_change(token: str, change: Change) -> IncrementChangeView:
         op=change.op,
         increment=increment_key(token, change.index, change.revision),
         attained_at=None if change.op is Op.RETRACT else rfc3339(change.attained_at_us),
-        was=_instant(change.was_us),
+        was=rfc3339_or_none(change.was_us),
     )
-
-
-def _instant(at_us: int | None) -> str | None:
-    return None if at_us is None else rfc3339(at_us)

@@ -50,6 +50,11 @@ def rfc3339(at_us: int) -> Rfc3339:
     return Rfc3339(f"{_to_the_second(second)}.{rest_us // 1000:03d}Z")
 
 
+def rfc3339_or_none(at_us: int | None) -> Rfc3339 | None:
+    """As `rfc3339`; None for an instant that is not known."""
+    return None if at_us is None else rfc3339(at_us)
+
+
 def to_us(moment: datetime) -> int:
     """UTC microseconds of an aware datetime."""
     return (moment - _EPOCH) // _US

@@ -13,7 +13,7 @@ import msgspec
 from drivers.reading import FaultKind
 from gateway.messages.cloudevents import Origin, encode_event
 from gateway.messages.destination import Destination
-from gateway.messages.instants import rfc3339
+from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.messages.outbound.device import AlarmData, AlarmState, alarm_event
 from gateway.monitoring.feed import FeedRow
 from gateway.mqtt.topics import Topics
@@ -275,6 +275,6 @@ class Alarms:
             state=state,
             since=rfc3339(since_us),
             text=text or "no longer so",
-            resend_since=None if resend_us is None else rfc3339(resend_us),
+            resend_since=rfc3339_or_none(resend_us),
         )
         self._publish(self._topics.alarm(code), encode_event(alarm_event(self._origin, alarm, at_us)))

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.session.assessment import Assessment
 from gateway.session.counting import Interval
-from gateway.session.increments import Emitted, Increment, net_us
+from gateway.session.increments import Emitted, after, net_us
 from gateway.session.keys import charge_key, credit_key, increment_key, without_revision
 from gateway.session.policy import ChargeLines, Policy
 
@@ -107,7 +107,8 @@ def lines(
         case ChargeLines.PER_INCREMENT:
             before_us = 0
             for key, increment in zip(keys, counted, strict=True):
-                yield _line(patient, assessment.service_date, (key,), share(increment, before_us))
+                own = after(increment.intervals, before_us)  # so that no time is charged twice
+                yield _line(patient, assessment.service_date, (key,), own)
                 before_us = increment.attained_at_us
 
 
@@ -120,12 +121,3 @@ def _line(patient: str, service_date: date, keys: tuple[str, ...], intervals: Se
         end_us=max(each.end_us for each in intervals),
         net_us=net_us(intervals),
     )
-
-
-def share(increment: Increment, since_us: int) -> list[Interval]:
-    """The part of the increment's cooling after `since_us`, so that no time is charged twice."""
-    return [
-        Interval(max(each.start_us, since_us), each.end_us, each.cap)
-        for each in increment.intervals
-        if each.end_us > since_us
-    ]

@@ -54,6 +54,13 @@ def up_to(intervals: Iterable[Interval], until_us: int) -> tuple[Interval, ...]:
     )
 
 
+def after(intervals: Iterable[Interval], since_us: int) -> tuple[Interval, ...]:
+    """The part of `intervals` after `since_us`."""
+    return tuple(
+        Interval(max(each.start_us, since_us), each.end_us, each.cap) for each in intervals if each.end_us > since_us
+    )
+
+
 def net_us(intervals: Iterable[Interval]) -> int:
     """The total length of the intervals, microseconds."""
     return sum(each.end_us - each.start_us for each in intervals)

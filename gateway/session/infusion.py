@@ -21,7 +21,7 @@ from gateway.session.facts import (
     InfusionEndVoided,
 )
 from gateway.session.flags import Flag, HeldReason
-from gateway.session.orders import Order, only_withdrawn, order_of
+from gateway.session.orders import Order, facts_by_order, only_withdrawn, order_of
 from gateway.session.policy import GapBetweenAgents, InfusionEndBasis, Policy
 from gateway.session.spans import US_PER_S
 from gateway.session.statements import InfusionFact, Statement
@@ -62,8 +62,8 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
 
     Once a person lifts the hold of remaining orders, only statements about them that were received later hold again.
     """
-    by_order, lifts_us = _sorted_by_order(facts)
-    lifted_us = max(lifts_us, default=0)
+    facts = tuple(facts)
+    by_order, lifted_us = facts_by_order(facts), max(_lifts_us(facts), default=0)
     pump_alone = any(_only_from_pump(own) for own in by_order.values())
     by_order = {name: own for name, own in by_order.items() if not (_only_from_pump(own) or only_withdrawn(own))}
     classes = {name: _class_of(own) for name, own in by_order.items()}
@@ -103,7 +103,8 @@ def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | No
 
     A fact of one order changes only that order, so only that order is recomputed when the fact is received.
     """
-    by_order, lifts_us = _sorted_by_order(facts)
+    facts = tuple(facts)
+    by_order, lifts_us = facts_by_order(facts), _lifts_us(facts)
     received: dict[int, set[str]] = {from_us: set(by_order)} | {at_us: set() for at_us in lifts_us if at_us > from_us}
     for name, own in by_order.items():
         for fact in own:
@@ -128,16 +129,10 @@ def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | No
     return None
 
 
-def _sorted_by_order(facts: Iterable[AnyFact]) -> tuple[dict[str, list[InfusionFact]], list[int]]:
-    """The infusion facts by order, and when a person lifted the hold of remaining orders."""
-    by_order: dict[str, list[InfusionFact]] = {}
-    lifts_us: list[int] = []
-    for fact in facts:
-        if isinstance(fact, InfusionFact):
-            by_order.setdefault(fact.order, []).append(fact)
-        elif isinstance(fact, HoldLifted) and HeldReason.CHEMO_ORDERS_REMAIN in fact.holds:
-            lifts_us.append(fact.known_at_us)
-    return by_order, lifts_us
+def _lifts_us(facts: Iterable[AnyFact]) -> list[int]:
+    """When a person lifted the hold of remaining orders."""
+    lifts = (fact for fact in facts if isinstance(fact, HoldLifted))
+    return [fact.known_at_us for fact in lifts if HeldReason.CHEMO_ORDERS_REMAIN in fact.holds]
 
 
 def _only_from_pump(facts: Iterable[InfusionFact]) -> bool:

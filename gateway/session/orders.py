@@ -15,7 +15,14 @@ from itertools import accumulate
 import msgspec
 
 from gateway.session.administrations import Administration, chart_of
-from gateway.session.facts import EndSource, FlushStarted, InfusionEndVoided, InfusionRestarted, InfusionStarted
+from gateway.session.facts import (
+    AnyFact,
+    EndSource,
+    FlushStarted,
+    InfusionEndVoided,
+    InfusionRestarted,
+    InfusionStarted,
+)
 from gateway.session.statements import InfusionFact, Statement, statement_of
 
 
@@ -30,6 +37,15 @@ class Order(msgspec.Struct, frozen=True):
     rejected: bool  # an end lies before the start
     no_time: bool
     remaining: tuple[Statement, ...]
+
+
+def facts_by_order(facts: Iterable[AnyFact]) -> dict[str, list[InfusionFact]]:
+    """The infusion facts among `facts`, by order."""
+    by_order: dict[str, list[InfusionFact]] = {}
+    for fact in facts:
+        if isinstance(fact, InfusionFact):
+            by_order.setdefault(fact.order, []).append(fact)
+    return by_order
 
 
 def order_of(name: str, facts: Sequence[InfusionFact]) -> Order:

@@ -11,11 +11,10 @@ import msgspec
 
 from gateway.session.assessment import review_of
 from gateway.session.facts import AgentClass, AnyFact, CapRef, InfusionStarted
-from gateway.session.orders import order_of
+from gateway.session.orders import facts_by_order, order_of
 from gateway.session.policy import Policy
 from gateway.session.review import ReviewContext
 from gateway.session.spans import Span, clip, union
-from gateway.session.statements import InfusionFact
 
 
 class Lane(StrEnum):
@@ -82,11 +81,7 @@ def _stretches(context: ReviewContext) -> Iterator[LaneStretch]:
 
 
 def _infusions(context: ReviewContext) -> Iterator[LaneStretch]:
-    by_order: dict[str, list[InfusionFact]] = {}
-    for fact in context.facts:
-        if isinstance(fact, InfusionFact):
-            by_order.setdefault(fact.order, []).append(fact)
-    for name, own in sorted(by_order.items()):
+    for name, own in sorted(facts_by_order(context.facts).items()):
         order = order_of(name, own)
         if order.starts:
             end_us = context.until_us + 1 if order.end is None else order.end.end_us

@@ -16,6 +16,16 @@ from gateway.session.facts import CapRef, PatientBound
 from tests.support.pipeline import EPOCH_US, MINUTE_US, FakeClock, Suite, configured, cool, facts_of, running
 
 WORDS = '[drugs]\nchemo = ["PACLI"]\n\n[ehr]\nunseen_days = 2\nunseen_most = 1000\n\n'
+RENUMBERED = "\r".join(  # from V-1 to V-2
+    [
+        "MSH|^~\\&|EHR|H|C|N|20260310||ADT^A50|N1|P|2.5.1",
+        "EVN||20260310",
+        "PID|1||mrn of V-1",
+        "MRG|||||V-1",
+        f"PV1|1|O|{'|' * 16}V-2",
+        "",
+    ]
+).encode()
 DAY_US = 1440 * MINUTE_US
 AT = (0, 1, 1)  # the arrivals in which the start, the start again and the end are told
 WAITS = "no cap here served this visit so far"
@@ -213,14 +223,7 @@ async def test_a_visit_whose_number_the_ehr_changes_keeps_them(folder: Path, bou
     async with running(folder) as suite:
         await cool(suite)
         await given(suite, "V-1")
-        lines = [
-            "MSH|^~\\&|EHR|H|C|N|20260310||ADT^A50|N1|P|2.5.1",
-            "EVN||20260310",
-            "PID|1||mrn of V-1",
-            "MRG|||||V-1",
-        ]
-        stay = "PV1|1|O|" + "|" * 16 + "V-2"
-        assert (await suite.answered("\r".join([*lines, stay, ""]).encode()))["result"] == "accepted"
+        assert (await suite.answered(RENUMBERED))["result"] == "accepted"
         await bind(suite, bound)
         assert await counted(suite) == 2
 
@@ -230,14 +233,7 @@ async def test_statements_under_a_new_number_are_taken_up_as_it_becomes_that_of_
         await bind(suite, "V-1")
         await given(suite, "V-2")
         before = await entries(suite)
-        lines = [
-            "MSH|^~\\&|EHR|H|C|N|20260310||ADT^A50|N1|P|2.5.1",
-            "EVN||20260310",
-            "PID|1||mrn of V-1",
-            "MRG|||||V-1",
-        ]
-        stay = "PV1|1|O|" + "|" * 16 + "V-2"
-        await suite.answered("\r".join([*lines, stay, ""]).encode())
+        await suite.answered(RENUMBERED)
         assert await suite.ledger.staged_count() == 0
         assert await entries(suite) > before + 2
         assert [item.raised.what.value for item in suite.pipeline.state.work] == ["visits_joined"] * 2

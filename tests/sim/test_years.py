@@ -48,6 +48,14 @@ async def finished(suite: Suite) -> str:
     return opened["data"]["session"]
 
 
+async def signed(suite: Suite) -> str:
+    """A session that is released by a signature; its token."""
+    token = await finished(suite)
+    await suite.send_event("p", "preparation.charted", 0, session=token, person="rn")
+    await suite.send_event("f", "session.finalized", 0, session=token, person="rn")
+    return token
+
+
 async def pass_days(suite: Suite, days: float, *, restart: bool) -> None:
     """Nothing happens for so long but the minutes' ticks; at the end the gateway may be started anew."""
     suite.clock.us += round(days * DAY_US)
@@ -90,9 +98,7 @@ async def test_a_correction_of_a_charged_session_is_put_before_a_person(
 @pytest.mark.parametrize("restart", [False, True], ids=["running on", "restarted"])
 async def test_what_is_listed_is_a_matter_of_days_and_not_of_memory(folder: Path, *, restart: bool) -> None:
     async with running(folder) as suite:
-        token = await finished(suite)
-        await suite.send_event("p", "preparation.charted", 0, session=token, person="rn")
-        await suite.send_event("f", "session.finalized", 0, session=token, person="rn")
+        token = await signed(suite)
         await pass_days(suite, 2.5, restart=restart)
         assert (await Operator(suite).session(all=True))["token"] == token
         await pass_days(suite, 1, restart=restart)
@@ -197,9 +203,7 @@ async def test_who_comes_back_after_three_weeks_is_another_session(folder: Path)
 @pytest.mark.parametrize("asked", [False, True], ids=["forgotten", "read back"])
 async def test_a_start_that_is_dated_days_off_its_treatment_takes_nothing_back(folder: Path, *, asked: bool) -> None:
     async with running(folder) as suite:
-        token = await finished(suite)
-        await suite.send_event("p", "preparation.charted", 0, session=token, person="rn")
-        await suite.send_event("f", "session.finalized", 0, session=token, person="rn")
+        token = await signed(suite)
         await pass_days(suite, 40, restart=True)
         if asked:
             assert await suite.pipeline.session(token) is not None

@@ -10,10 +10,18 @@ from gateway.web.roles import Role
 from tests.web.axe import violations
 from tests.web.browser import screen
 from tests.web.people import PASSWORD, sign_in, with_account
-from tests.web.site import page_of
+from tests.web.site import Site, page_of
 
 PAPERS = {"a4": (595, 842), "letter": (612, 792)}  # points
 MARGIN_MM = 12
+
+
+async def treated(site: Site) -> None:
+    """Somebody who may look has an account, and a patient is cooled, twenty minutes after the infusion."""
+    with_account(site, Role.VIEWER)
+    site.suite.state = RunState.RUNNING
+    await site.poll(60)
+    await site.suite.infusion_over(minutes_ago=20)
 
 
 async def record_of_a_session(page: Page) -> None:
@@ -24,10 +32,7 @@ async def record_of_a_session(page: Page) -> None:
 
 async def test_it_is_reached_from_the_session_and_is_black_on_white(folder: Path) -> None:
     async with page_of(folder) as site, screen(dark=True) as page:
-        with_account(site, Role.VIEWER)
-        site.suite.state = RunState.RUNNING
-        await site.poll(60)
-        await site.suite.infusion_over(minutes_ago=20)
+        await treated(site)
         await page.goto(site.url)
         await sign_in(page)
         await record_of_a_session(page)
@@ -56,10 +61,7 @@ async def test_who_is_not_signed_in_signs_in_first(folder: Path) -> None:
 @pytest.mark.parametrize("paper", PAPERS)
 async def test_it_fits_the_paper(folder: Path, paper: str) -> None:
     async with page_of(folder) as site, screen() as page:
-        with_account(site, Role.VIEWER)
-        site.suite.state = RunState.RUNNING
-        await site.poll(60)
-        await site.suite.infusion_over(minutes_ago=20)
+        await treated(site)
         await page.goto(site.url)
         await sign_in(page)
         await record_of_a_session(page)

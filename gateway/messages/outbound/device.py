@@ -11,7 +11,7 @@ import msgspec
 
 from drivers.reading import CapReading, FaultKind, Measurement, Quality, Reading, Reason, RunState
 from gateway.messages.cloudevents import Event, Origin, Trace, encode_event, kind, make_event
-from gateway.messages.instants import Rfc3339, rfc3339
+from gateway.messages.instants import Rfc3339, rfc3339, rfc3339_or_none
 from gateway.messages.notation import Mode
 from gateway.session.assessment import Phase
 
@@ -173,7 +173,7 @@ def unit_down_event(
         profile=profile,
         caps=tuple(CapStatus(cap, RunState.UNKNOWN, None, None, chair) for cap, chair in caps.items()),
         alarms=(),
-        observed_at=None if observed_us is None else rfc3339(observed_us),
+        observed_at=rfc3339_or_none(observed_us),
     )
     return make_event(
         origin, UNIT_STATUS, event_id=event_id, time=rfc3339(at_us), subject=f"unit/{unit}", data=status, trace=trace

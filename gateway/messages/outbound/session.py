@@ -2,7 +2,7 @@
 
 from gateway.messages.details import NO_DETAILS, Details
 from gateway.messages.identity import Identity
-from gateway.messages.instants import rfc3339
+from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.ehr import (
     ChargeAction,
@@ -42,7 +42,7 @@ def increment_data(outcome: Outcome, change: Change, identity: Identity | None, 
         op=change.op,
         attained_at=None if change.op is Op.RETRACT else rfc3339(change.attained_at_us),
         known_at=rfc3339(change.known_at_us),
-        was=None if change.was_us is None else rfc3339(change.was_us),
+        was=rfc3339_or_none(change.was_us),
         policy=PolicyData(policy.name, policy.revision),
         threshold_s=policy.first_threshold_s + (change.index - 1) * policy.increment_s,
         code=Code(),
@@ -72,7 +72,7 @@ def session_data(outcome: Outcome, what: SessionChange, identity: Identity | Non
         state=record.state,
         phase=assessment.phase,
         started_at=rfc3339(started_us),
-        cooling_stopped_at=None if assessment.stopped_us is None else rfc3339(assessment.stopped_us),
+        cooling_stopped_at=rfc3339_or_none(assessment.stopped_us),
         policy=PolicyData(record.policy.name, record.policy.revision),
         counts=Counts(
             attained=attained,
