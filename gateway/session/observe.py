@@ -17,6 +17,10 @@ Of the time that passed and the counter's rise, the smaller one counts. A rise s
 at the beginning of the run, or at the last loss. When a loss within a silence happened is not known; it is put where it
 leaves the fewest minutes, at the end of the silence or, if cooling ended within it, before that end (cooling.py).
 
+Counters of another treatment prove that the cap stopped in the silence and was started again, perhaps for the next
+patient: a stop at the last reading that agreed, and a start when the new counter began. Whether that is a pause, the
+end of the count or another session, the policy says of it as of any other stop (P12, P24).
+
 A change that was seen and not confirmed is no fact. But if the counters then show that cooling was interrupted, or are
 those of another treatment, the loss is recorded as a pause that ends with this reading, with reason UNCONFIRMED. So is
 the time since the change was seen where it ended a silence: no counters and no reading before it prove that time.
@@ -116,7 +120,7 @@ def observe(state: UnitState, reading: Reading, rules: ObserveRules) -> Observat
     if state.last_good is not None and at.boot_us - state.last_good.boot_us > rules.max_gap_us:
         # Without a failed poll the unit was not polled: its line, the event loop or the disk delayed the gateway.
         reason = "silence" if state.missed else "gateway"
-        ends, caps = _after_silence(state, state.last_good, reading, reason, rules.max_gap_us)
+        ends, caps = _after_silence(state, state.last_good, reading, reason, rules)
         facts += ends
     known: list[CapState] = []
     for cap_before, cap, condition in zip(caps, reading.caps, conditions, strict=True):
@@ -263,15 +267,7 @@ def _change(
     """The fact of one confirmed change; none where counting sees no difference (a pause that becomes a fault)."""
     match state.condition, to:
         case CapCondition.STOPPED, CapCondition.COOLING:
-            return [
-                CoolingStarted(
-                    at_us=first_us,
-                    known_at_us=known_at_us,
-                    cap=cap,
-                    evidence=rules.evidence,
-                    serial_number=reading.serial_number or "",
-                )
-            ]
+            return [_started(cap, first_us, reading, rules)]
         case ((CapCondition.PAUSED | CapCondition.FAULT), CapCondition.COOLING):
             return [CoolingResumed(at_us=first_us, known_at_us=known_at_us, cap=cap)]
         case _, CapCondition.STOPPED:
@@ -281,6 +277,16 @@ def _change(
             return [CoolingPaused(at_us=state.agreed_us, known_at_us=known_at_us, cap=cap, reason=reason)]
         case _:
             return []
+
+
+def _started(cap: CapRef, at_us: int, reading: Reading, rules: ObserveRules) -> CoolingStarted:
+    return CoolingStarted(
+        at_us=at_us,
+        known_at_us=reading.observed_at.utc_us,
+        cap=cap,
+        evidence=rules.evidence,
+        serial_number=reading.serial_number or "",
+    )
 
 
 def _silent(state: UnitState, unit: str, at: Stamp, reason: str, rules: ObserveRules) -> Observation:
@@ -307,7 +313,7 @@ def _ended_silence(cap: CapState, max_gap_us: int) -> bool:
 
 
 def _after_silence(
-    state: UnitState, last_good: Stamp, reading: Reading, reason: str, max_gap_us: int
+    state: UnitState, last_good: Stamp, reading: Reading, reason: str, rules: ObserveRules
 ) -> tuple[list[AnyFact], tuple[CapState, ...]]:
     """The facts of a silence that is over (UnitOffline unless recorded before, UnitOnline), and the caps after it."""
     at = reading.observed_at
@@ -317,7 +323,7 @@ def _after_silence(
         stopped = tuple(msgspec.structs.replace(cap, candidate=None) for cap in state.caps)
         return [over] if state.offline else [], stopped
     facts: list[AnyFact] = []
-    since_us = _sure_us(state, last_good, max_gap_us)
+    since_us = _sure_us(state, last_good, rules.max_gap_us)
     if not state.offline:
         facts.append(UnitOffline(at_us=since_us, known_at_us=at.utc_us, device=reading.unit, reason=reason))
     silence_us = at.boot_us - last_good.boot_us + last_good.utc_us - since_us
@@ -331,7 +337,15 @@ def _after_silence(
         elif lost_us:
             lost.append(CapLoss(cap.cap, min(lost_us, silence_us)))
         base = before.base if lost_us == 0 else None
-        caps.append(msgspec.structs.replace(before, candidate=None, mark=None, base=base))
+        after = msgspec.structs.replace(before, candidate=None, mark=None, base=base)
+        if (began_us := _another_treatment_us(before, cap, at)) is not None:
+            ref = CapRef(reading.unit, cap.cap)
+            facts.append(CoolingStopped(at_us=before.agreed_us, known_at_us=at.utc_us, cap=ref))
+            after = CapState(agreed_us=before.agreed_us)
+            if _condition(cap) is CapCondition.COOLING:
+                facts.append(_started(ref, began_us, reading, rules))
+                after = CapState(CapCondition.COOLING, agreed_us=began_us)
+        caps.append(after)
     busy = sum(cap.condition is not CapCondition.STOPPED for cap in state.caps)
     facts.append(
         UnitOnline(
@@ -359,6 +373,17 @@ def _lost_in_silence_us(before: CapState, cap: CapReading, at: Stamp) -> int | N
     shortfall_us = _shortfall_us(before.mark, now)
     stood_still = shortfall_us is not None and passed_us - shortfall_us <= counter_tolerance_us(passed_us)
     return 0 if stood_still else None
+
+
+def _another_treatment_us(before: CapState, cap: CapReading, at: Stamp) -> int | None:
+    """When a treatment began that the cap shows after a silence, none of which it showed before; None: no such one."""
+    now = _counters(cap, at)
+    if before.condition is CapCondition.STOPPED or before.mark is None or now is None:
+        return None
+    if _condition(cap) not in (CapCondition.COOLING, CapCondition.PAUSED) or not _is_another(before.mark, now):
+        return None
+    began_us = at.utc_us - now.elapsed_s * _COUNTER_STEP_US  # or before that, if it was paused
+    return began_us if began_us > before.agreed_us else None
 
 
 def _lost_unconfirmed_us(state: CapState, now: Counters | None, at_us: int, max_gap_us: int) -> int:
@@ -390,10 +415,14 @@ def _lost_us(state: CapState, now: Counters) -> int | None:
 
 def _shortfall_us(since: Counters, now: Counters) -> int | None:
     """Elapsed time minus the counter's rise, at least 0; None if the counter is another treatment's."""
-    if now.treatment != since.treatment or now.elapsed_s < since.elapsed_s:
+    if _is_another(since, now):
         return None
     passed_us = now.at.boot_us - since.at.boot_us
     return max(0, passed_us - (now.elapsed_s - since.elapsed_s) * _COUNTER_STEP_US)
+
+
+def _is_another(since: Counters, now: Counters) -> bool:
+    return now.treatment != since.treatment or now.elapsed_s < since.elapsed_s
 
 
 def _counters(cap: CapReading, at: Stamp) -> Counters | None:

@@ -19,6 +19,7 @@ from tests.campaign.units import Sighting
 
 NEAR_US = 20 * MINUTE  # how far before a visit's cooling its session may start: with its binding, if nothing was seen
 GRACE_US = 2 * HOUR  # after which a due charge must be there
+KEPT_US = 30 * MINUTE  # the longest time that a policy lets a patient keep a cap that stands still
 WORTH_US = 16 * MINUTE  # cooling shorter than this matters to nobody
 CLOCK_US = 3 * MINUTE  # how far from the true time an instant may be stamped
 FOREVER_US = 1 << 62
@@ -267,10 +268,10 @@ class Judge:
 
 
 def _began_unseen(visit: Visit, seen: Seen) -> bool:
-    """Whether the cap cooled when it was last seen before: until somebody is bound, it goes on for the one before."""
+    """Whether nobody saw the cap stand for long before: until somebody is bound, it goes on for the one before."""
     stay = visit.stays[0]
     before = next((each for each in reversed(seen(stay.place)) if each.at_us < stay.from_us), None)
-    return before is not None and before.state is not CapState.STOPPED
+    return before is not None and before.state is not CapState.STOPPED and visit.start_us - before.at_us <= KEPT_US
 
 
 def _is_about(session: SeenSession, visit: Visit, seen: Seen) -> bool:

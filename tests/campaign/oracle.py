@@ -2,7 +2,8 @@
 
 The rules are those of the billing page: time counts after the last agent's end, net of pauses (P9, P10), as long as
 cooling is continued (P11, P12; a move to another cap continues it, P23); a silence counts as far as the unit's own
-counters prove it, and not at all if they show more lost than the tolerance (P15). What a fault of the gateway may have
+counters prove it, and not at all if they show more lost than the tolerance (P15). Counters of another treatment prove
+that the cap stopped and started again in the silence. What a fault of the gateway may have
 taken is `slack_us`: the answer is then a range.
 """
 
@@ -86,6 +87,10 @@ def cooling(stays: Sequence[tuple[Stay, Sequence[Sighting]]]) -> Cooling:
                 if began_us is not None:
                     runs.append((Span(began_us, last.at_us), stay))
                 began_us = None
+            elif (again_us := _started_again_us(last, each)) is not None:
+                if began_us is not None:
+                    runs.append((Span(began_us, last.at_us), stay))
+                began_us = again_us
             elif last.state is CapState.RUNNING and each.state is CapState.RUNNING:
                 pieces += _between(last, each)
             last = each
@@ -101,6 +106,14 @@ def _confirmed(seen: Sequence[Sighting]) -> list[Sighting]:
         for before, each, after in zip([None, *seen], seen, [*seen[1:], None], strict=False)
         if before is None or after is None or before.state is each.state or after.at_us - each.at_us <= GAP_US
     ]
+
+
+def _started_again_us(before: Sighting, after: Sighting) -> int | None:
+    """When the treatment began that cools after a silence, if the cap was in another one before it."""
+    silent = after.at_us - before.at_us > GAP_US
+    if silent and after.state is CapState.RUNNING and after.treatment != before.treatment:
+        return after.at_us - after.elapsed_s * S
+    return None
 
 
 def _between(before: Sighting, after: Sighting) -> Iterator[Piece]:

@@ -192,6 +192,61 @@ def test_another_treatment_proves_nothing():
     assert continuity(facts) is Continuity.UNPROVEN
 
 
+def test_another_treatment_after_a_silence_is_a_stop_and_a_start():
+    """Whoever is cooled now, the cap stood still in between: P12 and P24 judge that as if it had been seen."""
+    facts, until_s, _ = play(
+        counted(0, 100), counted(5, 105), counted(605, 200, treatment=8), counted(610, 205, treatment=8)
+    )
+    assert facts[1:] == [
+        UnitOffline(at_us=at(5).utc_us, known_at_us=at(605).utc_us, device="cap-01", reason="gateway"),
+        CoolingStopped(at_us=at(5).utc_us, known_at_us=at(605).utc_us, cap=CAP),
+        CoolingStarted(
+            at_us=at(405).utc_us, known_at_us=at(605).utc_us, cap=CAP, evidence=Evidence.FLOW, serial_number="RCU-1"
+        ),
+        UnitOnline(at_us=at(605).utc_us, known_at_us=at(605).utc_us, device="cap-01", continuity=Continuity.UNPROVEN),
+    ]
+    assert until_s == 610
+
+
+def test_a_counter_that_began_anew_is_another_treatment():
+    """Some units number none, or begin with the same number after their power came back."""
+    facts, _, _ = play(counted(0, 100), counted(5, 105), counted(605, 60))
+    assert [(type(fact), fact.at_us) for fact in facts[2:4]] == [
+        (CoolingStopped, at(5).utc_us),
+        (CoolingStarted, at(545).utc_us),
+    ]
+
+
+def test_a_paused_cap_that_another_treatment_cools_after_a_silence_was_stopped():
+    held = cap(RunState.PAUSED, circulating=False, treatment=7, elapsed_s=105)
+    facts, _, _ = play(
+        counted(0, 100),
+        counted(5, 105),
+        *(reading(second, held) for second in (10, 15)),
+        *(counted(second, second - 500, treatment=8) for second in (605, 610)),
+    )
+    kinds = [CoolingStarted, CoolingPaused, UnitOffline, CoolingStopped, CoolingStarted, UnitOnline]
+    assert [type(fact) for fact in facts] == kinds
+
+
+def test_a_cap_found_paused_in_another_treatment_cools_from_its_resume():
+    held = cap(RunState.PAUSED, circulating=False, treatment=8, elapsed_s=30)
+    facts, _, _ = play(
+        counted(0, 100),
+        counted(5, 105),
+        *(reading(second, held) for second in (605, 610)),
+        *(counted(second, second - 580, treatment=8) for second in (615, 620)),
+    )
+    edges = [(type(fact), fact.at_us) for fact in facts if isinstance(fact, CoolingStarted | CoolingStopped)]
+    assert edges[1:] == [(CoolingStopped, at(5).utc_us), (CoolingStarted, at(615).utc_us)]
+
+
+def test_another_treatment_that_is_as_old_as_the_silence_stopped_nothing():
+    """A number that changes while the cap cools proves no stop; neither does it prove the silence."""
+    facts, _, _ = play(counted(0, 100), counted(5, 105), counted(605, 705, treatment=8))
+    assert [type(fact) for fact in facts] == [CoolingStarted, UnitOffline, UnitOnline]
+
+
 def test_an_unusable_circulation_is_silence_not_a_stop():
     unknown = cap(circulating=None)
     facts, until_s, _ = play(reading(0), reading(5), reading(10, unknown), reading(15, unknown), reading(25, unknown))
