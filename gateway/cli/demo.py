@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import click
@@ -34,6 +34,8 @@ from gateway.mqtt.types import MqttDown
 from gateway.runtime.clock import US_PER_S, ScaledClock
 from gateway.runtime.loop import run_loop
 from gateway.runtime.shipped import shipped_dir
+from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
+from gateway.web.roles import Role
 from simulators.broker.broker import Broker
 from simulators.scenario.scenario import S_PER_MIN, infusion_feed, load_scenario
 from simulators.scenario.scenario_format import Scenario
@@ -41,6 +43,7 @@ from simulators.serve import CannotServe, Plant
 
 AFTERWARDS_S = 120.0  # on the scaled clock, for messages that the last readings cause
 FAREWELL_S = 10.0  # time-out for the gateway's last messages to arrive from the broker
+ACCOUNT = "demo"
 
 
 @click.command(
@@ -115,10 +118,12 @@ class _Demo:
             urls = await stack.enter_async_context(plant.serving())
             ports = {"health_port": str(_free_port()), "web_port": str(_free_port())}
             config = load_config(self._configuration({"broker": url, **ports, **urls}))
-            click.echo(f"the suite's page: http://127.0.0.1:{ports['web_port']}/", err=True)
-            await self._play(config, stop, draw, stay)
+            page = f"http://127.0.0.1:{ports['web_port']}/"
+            password = _with_account(config.state_dir)
+            click.echo(f"the suite's page: {page}  sign in as {ACCOUNT} with the password {password}", err=True)
+            await self._play(config, stop, page, draw, stay)
 
-    async def _play(self, config: GatewayConfig, stop: asyncio.Event, draw: bool, stay: bool) -> None:
+    async def _play(self, config: GatewayConfig, stop: asyncio.Event, page: str, draw: bool, stay: bool) -> None:
         topics = Topics(config.site, config.id, config.mode)
         client = msgspec.structs.replace(config.mqtt, client_id=f"demo-{secrets.token_hex(4)}", session_expiry_s=0)
         engine = msgspec.structs.replace(client, client_id=f"engine-{secrets.token_hex(4)}")
@@ -140,17 +145,20 @@ class _Demo:
                     )
                 ),
             ]
-            clients.append(
-                group.create_task(
-                    redraw(self._board, self._clock, config.people_zone) if draw else _progress(self._board)
-                )
-            )
+            clients.append(group.create_task(self._show(page, config.people_zone, draw)))
             await self._until_end(stop, stay)
             gateway_stop.set()
             await gateway
             await self._last_messages()
             for task in clients:
                 task.cancel()
+
+    async def _show(self, page: str, zone: tzinfo, draw: bool) -> None:
+        """Name the screen of the first treatment once it runs, then draw the table or print progress."""
+        while not self._board.sessions:  # noqa: ASYNC110 - a board has no event for it
+            await asyncio.sleep(0.1)
+        click.echo(f"a treatment that runs: {page}session/{next(iter(self._board.sessions))}", err=True)
+        await (redraw(self._board, self._clock, zone) if draw else _progress(self._board))
 
     async def _until_end(self, stop: asyncio.Event, stay: bool) -> None:
         length_s = self._scenario.length_min * S_PER_MIN + AFTERWARDS_S
@@ -178,6 +186,15 @@ class _Demo:
         path = self._folder / "gateway.toml"
         path.write_text(text)
         return path
+
+
+def _with_account(state_dir: Path) -> str:
+    """Make the demo's account, which may do everything; its password, drawn anew for each demo."""
+    password = secrets.token_urlsafe(9)
+    account = Account(name=ACCOUNT, role=Role.ADMIN, password=hash_secret(password))
+    state_dir.mkdir(parents=True, exist_ok=True)
+    write_accounts(state_dir, read_accounts(state_dir).with_account(account))
+    return password
 
 
 @asynccontextmanager

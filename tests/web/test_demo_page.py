@@ -1,4 +1,4 @@
-"""The demo's page, as a newcomer opens it: the installed command, its address, four chairs that come to life."""
+"""The demo's page, as a newcomer opens it: the command, its address, four chairs that come to life, a sign-in."""
 
 import asyncio
 import re
@@ -9,6 +9,8 @@ from playwright.async_api import expect
 
 from tests.support.suite import CAPGATE
 from tests.web.browser import screen
+
+PAGE = r"the suite's page: (http://127\.0\.0\.1:(\d+)/)  sign in as (\S+) with the password (\S+)\n"
 
 
 async def eventually_open(port: int) -> None:
@@ -22,15 +24,14 @@ async def eventually_open(port: int) -> None:
             return
 
 
-async def address(process: asyncio.subprocess.Process) -> str:
-    """The page's address, as the demo prints it."""
+async def printed(process: asyncio.subprocess.Process, pattern: str) -> re.Match[str]:
+    """What the demo prints next that matches."""
     assert process.stderr is not None
     async with asyncio.timeout(60):
         while line := (await process.stderr.readline()).decode():
-            if found := re.search(r"the suite's page: (http://127\.0\.0\.1:(\d+)/)", line):
-                await eventually_open(int(found[2]))
-                return found[1]
-    raise AssertionError("the demo printed no address")
+            if found := re.search(pattern, line):
+                return found
+    raise AssertionError(f"the demo did not print {pattern}")
 
 
 async def test_the_demo_names_its_page_and_fills_it(tmp_path: Path) -> None:
@@ -47,9 +48,19 @@ async def test_the_demo_names_its_page_and_fills_it(tmp_path: Path) -> None:
     )
     try:
         async with screen() as page:
-            await page.goto(await address(process))
+            named = await printed(process, PAGE)
+            await eventually_open(int(named[2]))
+            await page.goto(named[1])
             await expect(page.locator(".tile")).to_have_count(4)
             await expect(page.locator('.tile[data-state="pre-cooling"]').first).to_be_visible()
+            treatment = await printed(process, rf"a treatment that runs: ({named[1]}session/[0-9A-Z]{{9}})\n")
+            await page.goto(treatment[1])
+            await page.locator("#to-sign-in").click()
+            await page.get_by_label("Name").fill(named[3])
+            await page.get_by_label("Password or PIN").fill(named[4])
+            await page.get_by_role("button", name="Sign in").nth(1).click()
+            await expect(page.locator("#acts button").first).to_be_visible()
+            assert page.url == treatment[1]
     finally:
         process.send_signal(signal.SIGINT)
         await process.communicate()
