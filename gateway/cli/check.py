@@ -12,6 +12,7 @@ from gateway.cli.check_profile import is_profile, report_profile
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.mqtt.topics import Topics
 from gateway.runtime.logs import escaped
+from gateway.web.exposure import exposure_refused
 
 
 class _CheckAnswer(msgspec.Struct):
@@ -41,17 +42,25 @@ def command(config: Path, as_json: bool) -> None:
     if is_profile(config):
         report_profile(config, as_json)
     examined = examine(config)
-    examined = msgspec.structs.replace(examined, errors=(*examined.errors, *_not_in_effect(examined.config)))
+    if examined.config is not None:
+        found = (*examined.errors, *_not_in_effect(examined.config), *_exposed(examined.config))
+        examined = msgspec.structs.replace(examined, errors=found)
     click.echo(_json(examined) if as_json else "\n".join(map(escaped, _lines(examined))))
     raise SystemExit(1 if examined.errors else 0)
 
 
-def _not_in_effect(config: GatewayConfig | None) -> Iterator[Problem]:
+def _not_in_effect(config: GatewayConfig) -> Iterator[Problem]:
     """A warning if the policy takes effect on a future day: sessions of the days before are held."""
-    if config is not None and datetime.now(config.policy.zone).date() < config.policy.effective:
+    if datetime.now(config.policy.zone).date() < config.policy.effective:
         policy = config.policy
         text = f"policy {policy.name} is effective from {policy.effective} on: sessions that open before are held"
         yield Problem(str(config.file), 0, "tracking.policy", text)
+
+
+def _exposed(config: GatewayConfig) -> Iterator[Problem]:
+    """An error if the page would be on the network, and nobody could sign in."""
+    if refused := exposure_refused(config.page, config.state_dir):
+        yield Problem(str(config.file), 0, "web.listen", refused)
 
 
 def _json(examined: Examined) -> str:

@@ -10,6 +10,7 @@ from gateway.ledger.store import LEDGER_FILE
 from gateway.runtime.http import HttpLimits, HttpServer
 from gateway.web.app import PageApp
 from gateway.web.control import Tell
+from gateway.web.exposure import exposure_refused
 from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.people import People
 from gateway.web.records import Records
@@ -22,10 +23,13 @@ LIMITS = HttpLimits(connections=96, head_bytes=16 * 1024, timeout_s=lambda: 10.0
 async def serve_page(plan: PagePlan, state_dir: Path, board: AskBoard, tell: Tell) -> None:
     """Serve the page until cancelled; `state_dir` has the accounts' file and the ledger.
 
-    Raises LedgerError, in a group, where recording is no longer possible. If its address cannot be bound the
-    gateway runs without the page.
+    Raises LedgerError, in a group, where recording is no longer possible. If its address cannot be bound, or nobody
+    could sign in there, the gateway runs without the page.
     """
     if plan.listen is None:
+        return
+    if refused := exposure_refused(plan, state_dir):
+        _log.error("no page", extra={"listen": plan.listen, "reason": refused})
         return
     feed = BoardFeed(board)
     people = People(state_dir, asyncio.get_running_loop().time)

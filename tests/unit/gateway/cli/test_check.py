@@ -8,6 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
+from gateway.cli.account import command as account
 from gateway.cli.check import command
 from gateway.runtime.shipped import shipped_dir
 from tests.unit.gateway.config.config_files import CONFIG, POLICY, certificates, site
@@ -27,6 +28,17 @@ def test_a_policy_of_a_day_to_come_is_an_error(site: Path) -> None:
     result = check(site / "gateway.toml")
     assert result.exit_code == 1
     assert "effective from 2999-01-01 on" in result.stdout
+
+
+def test_a_page_on_the_network_needs_an_account(site: Path) -> None:
+    web = '[web]\nlisten = "10.20.0.5:9480"\ncert_file = "secrets/client.crt"\nkey_file = "secrets/client.key"\n'
+    (site / "gateway.toml").write_text(f"{CONFIG}\n{web}")
+    result = check(site / "gateway.toml")
+    assert result.exit_code == 1
+    assert "web.listen: nobody could sign in on the network" in result.stdout
+    added = ["add", "m.curie", "--role", "nurse", "--config", str(site / "gateway.toml")]
+    assert CliRunner().invoke(account, added, input="correct horse\n").exit_code == 0
+    assert check(site / "gateway.toml").exit_code == 0
 
 
 def test_a_sound_configuration_is_told_back_as_it_was_understood(site: Path) -> None:
