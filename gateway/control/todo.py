@@ -81,8 +81,8 @@ def _of_session(
             reasons=tuple(reasons),
         )
 
-    if record.published.corrections:
-        yield item(TodoKind.CORRECTION, (each.reason for each in record.published.corrections if not each.refused))
+    if undecided := [each.reason for each in record.published.corrections if not each.refused]:
+        yield item(TodoKind.CORRECTION, undecided)
     if record.state is SessionState.INCOMPLETE:
         yield item(TodoKind.INCOMPLETE, held)
     elif record.state is SessionState.HELD:
