@@ -69,7 +69,7 @@ def _record_of(connection: sqlite3.Connection, token: str, *, identify: bool) ->
     recorded = bundle.recorded
     counted, policy, published = recorded.counted, recorded.policy, recorded.published
     assessment, facts = counted.outcome.assessment, counted.session.facts
-    cooling = review_of(facts, policy, counted.until_us, counted.observed).cooling
+    review = review_of(facts, policy, counted.until_us, counted.observed)
     swaps = tuple(_swaps(connection, recorded))
     placed = place(recorded, proofs_of(connection, token))
     units = tuple(_units(token, recorded.increments, assessment.increments))
@@ -90,13 +90,13 @@ def _record_of(connection: sqlite3.Connection, token: str, *, identify: bool) ->
         stopped_us=assessment.stopped_us,
         service_date=assessment.service_date,
         chart_minutes=assessment.chart_minutes,
-        why=why(facts, policy, counted.observed, counted.until_us),
+        why=why(review),
         held=counted.outcome.held if published is None else published.held,
         flags=assessment.flags,
         missing=counted.outcome.missing,
         units=units,
         left_over=after(assessment.intervals, units[-1].attained_us if units else 0),
-        caps=tuple(_cap_use(cap, facts, swaps) for cap in cooling.caps),
+        caps=tuple(_cap_use(cap, facts, swaps) for cap in review.cooling.caps),
         swaps=swaps,
         facts=tuple(_facts(connection, bundle)),
         log=tuple(

@@ -8,10 +8,12 @@ import msgspec
 
 from gateway.control.requests import RequestRefused
 from gateway.messages.instants import Instant, InstantError, read_instant
+from gateway.session.assessment import review_of
 from gateway.session.attribution import Session
 from gateway.session.facts import CapRef
 from gateway.session.local_time import local
 from gateway.session.outcome import Outcome
+from gateway.session.review import ReviewContext
 from gateway.session.spans import US_PER_MINUTE
 from gateway.session.worklist import WorkItem
 
@@ -50,6 +52,10 @@ class SessionSnapshot(msgspec.Struct, frozen=True):
     def patient(self) -> str:
         """The patient's subject; "" while the session is unbound."""
         return self.session.patient
+
+    def review(self, observed: Mapping[str, int], now_us: int) -> ReviewContext:
+        """What an assessment of its facts rests on, as each unit is observed at `now_us`."""
+        return review_of(self.session.facts, self.outcome.record.policy, now_us, observed)
 
     @property
     def caps(self) -> tuple[CapRef, ...]:

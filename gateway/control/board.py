@@ -12,6 +12,7 @@ from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.session.assessment import Phase
 from gateway.session.facts import CapRef
 from gateway.session.outcome import Missing, SessionState
+from gateway.session.review import ReviewContext
 from gateway.session.spans import US_PER_S
 from gateway.session.timeline import Lane, Timeline, timeline
 from gateway.session.why import why
@@ -90,11 +91,10 @@ _STATES = {
 }
 
 
-def chair_session(snapshot: SessionSnapshot, observed: Mapping[str, int], now_us: int) -> tuple[CapRef, ChairSession]:
+def chair_session(snapshot: SessionSnapshot, review: ReviewContext) -> tuple[CapRef, ChairSession]:
     """The session as its chair shows it, and the cap that served it last."""
     record, assessment, missing = snapshot.outcome.record, snapshot.outcome.assessment, snapshot.outcome.missing
-    found = why(snapshot.session.facts, record.policy, observed, now_us)
-    line = timeline(snapshot.session.facts, record.policy, observed, now_us)
+    found, line = why(review), timeline(review)
     owed = _owed(infusion_ended=found.infusion_end_us is not None, cooling_ended=assessment.phase is Phase.ENDED)
     return line.cap or record.cap, ChairSession(
         token=record.token,

@@ -86,6 +86,7 @@ class Boards:
             found = await self._pipeline.session(token)
             if found is not None:
                 snapshot = SessionSnapshot(*found)
-                cap, view = chair_session(snapshot, self._pipeline.observed, self._clock.now().utc_us)
+                review = snapshot.review(self._pipeline.observed, self._clock.now().utc_us)
+                cap, view = chair_session(snapshot, review)
                 self._sessions[token] = (record, cap, view)
             await asyncio.sleep(0)  # lets readings be processed between two sessions

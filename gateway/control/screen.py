@@ -1,6 +1,6 @@
 """One session as its screen shows it: why it has so many units, its line of time, its temperatures. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from gateway.control.board import ChairSession
 from gateway.messages.instants import rfc3339
 from gateway.session.facts import AgentClass
 from gateway.session.keys import increment_key
+from gateway.session.review import ReviewContext
 from gateway.session.timeline import Lane, timeline
 from gateway.telemetry.latest import TrendPoint
 
@@ -49,11 +50,9 @@ class ScreenAnswer(Answer, frozen=True, kw_only=True):
     temperatures: tuple[TrendPoint, ...]
 
 
-def lanes_of(
-    snapshot: SessionSnapshot, observed: Mapping[str, int], now_us: int
-) -> tuple[tuple[LaneView, ...], str, tuple[str, ...]]:
+def lanes_of(review: ReviewContext) -> tuple[tuple[LaneView, ...], str, tuple[str, ...]]:
     """The session's line of time, how far it is observed, and the instants of its units."""
-    line = timeline(snapshot.session.facts, snapshot.outcome.record.policy, observed, now_us)
+    line = timeline(review)
     views = tuple(
         LaneView(
             lane=each.lane,

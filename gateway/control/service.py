@@ -220,9 +220,10 @@ class ControlService:
 
     async def _screen(self, request: Screen) -> ScreenAnswer:
         snapshot = await self._find(request.token)
-        observed, now_us = self._pipeline.observed, self._clock.now().utc_us
-        cap, shown = chair_session(snapshot, observed, now_us)
-        lanes, until, attained = lanes_of(snapshot, observed, now_us)
+        now_us = self._clock.now().utc_us
+        review = snapshot.review(self._pipeline.observed, now_us)
+        cap, shown = chair_session(snapshot, review)
+        lanes, until, attained = lanes_of(review)
         history, opened_us = self._config.state_dir / HISTORY_FILE, snapshot.outcome.record.opened_us
         stored = await asyncio.to_thread(
             stored_points, history, cap.device, cap.channel, opened_us, min(now_us, opened_us + SHOWN_US)
@@ -233,7 +234,7 @@ class ControlService:
             chair=chairs.get(cap, cap.name),
             shown=shown,
             session=await self._view(snapshot.token, identify=request.identify, detailed=True),
-            why=why_view(snapshot, observed, now_us, self._config.time_zone or snapshot.outcome.record.policy.zone),
+            why=why_view(snapshot, review, self._config.time_zone or snapshot.outcome.record.policy.zone),
             lanes=lanes,
             until=until,
             attained=attained,
@@ -244,9 +245,8 @@ class ControlService:
     async def _why(self, request: WhyRequest) -> WhyAnswer:
         views: list[WhyView] = []
         for snapshot in await self._named_sessions(request.session):
-            observed, now_us = self._pipeline.observed, self._clock.now().utc_us
-            zone = self._config.time_zone or snapshot.outcome.record.policy.zone
-            views.append(why_view(snapshot, observed, now_us, zone))
+            review = snapshot.review(self._pipeline.observed, self._clock.now().utc_us)
+            views.append(why_view(snapshot, review, self._config.time_zone or snapshot.outcome.record.policy.zone))
             await asyncio.sleep(0)  # lets readings be processed between two sessions
         return WhyAnswer(sessions=tuple(views))
 

@@ -35,6 +35,7 @@ from gateway.session.increments import Change, Op
 from gateway.session.infusion import InfusionEnd
 from gateway.session.keys import increment_key, session_of
 from gateway.session.outcome import Outcome, SessionRecord
+from gateway.session.review import ReviewContext
 from gateway.session.spans import US_PER_S
 from gateway.session.why import why
 from gateway.session.why_text import sentences
@@ -132,10 +133,10 @@ def work_view(item: WorkItem, records: Iterable[SessionRecord]) -> WorkView:
     )
 
 
-def why_view(snapshot: SessionSnapshot, observed: Mapping[str, int], now_us: int, zone: tzinfo) -> WhyView:
-    """Why the session has so many units, as observed until now."""
+def why_view(snapshot: SessionSnapshot, review: ReviewContext, zone: tzinfo) -> WhyView:
+    """Why the session has so many units, with times in `zone`."""
     record, held = snapshot.outcome.record, snapshot.outcome.held
-    found = why(snapshot.session.facts, record.policy, observed, now_us)
+    found = why(review)
     return WhyView(
         token=record.token,
         state=record.state,

@@ -4,15 +4,13 @@ The stretches of one lane do not overlap, and neighbours of one kind are joined.
 the instant up to which the session is observed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 
 import msgspec
 
-from gateway.session.assessment import review_of
-from gateway.session.facts import AgentClass, AnyFact, CapRef, InfusionStarted
+from gateway.session.facts import AgentClass, CapRef, InfusionStarted
 from gateway.session.orders import facts_by_order, order_of
-from gateway.session.policy import Policy
 from gateway.session.review import ReviewContext
 from gateway.session.spans import Span, clip, union
 
@@ -50,9 +48,8 @@ class Timeline(msgspec.Struct, frozen=True):
     cap: CapRef | None  # the one that ran last
 
 
-def timeline(facts: Iterable[AnyFact], policy: Policy, observed: Mapping[str, int], known_at_us: int) -> Timeline:
-    """The line of the session with these facts, as `assess_observed` sees it."""
-    context = review_of(facts, policy, known_at_us, observed)
+def timeline(context: ReviewContext) -> Timeline:
+    """The line of a session, as an assessment that rests on `context` sees it."""
     stretches = tuple(_stretches(context))
     runs = context.cooling.runs
     return Timeline(

@@ -11,10 +11,8 @@ from itertools import pairwise
 
 import msgspec
 
-from gateway.session.assessment import review_of
 from gateway.session.cooling import CapTime
 from gateway.session.facts import (
-    AnyFact,
     CapRef,
     CapRemoved,
     CoolingPaused,
@@ -23,7 +21,6 @@ from gateway.session.facts import (
     PatientLeft,
 )
 from gateway.session.increments import net_us
-from gateway.session.policy import Policy
 from gateway.session.review import ReviewContext
 from gateway.session.spans import US_PER_S, Span, overlapping, union
 
@@ -87,12 +84,11 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     ended_us: int | None  # None: cooling goes on, or there was none
 
 
-def why(facts: Iterable[AnyFact], policy: Policy, observed: Mapping[str, int], known_at_us: int) -> Why:
-    """Why the session with these facts has as many units as `assess_observed` gives it."""
-    context = review_of(facts, policy, known_at_us, observed)
+def why(context: ReviewContext) -> Why:
+    """Why a session has as many units as an assessment that rests on `context` gives it."""
     end = context.infusion.end
     ending, ended_us = _ending(context)
-    units = len(context.increments)
+    units, policy = len(context.increments), context.policy
     return Why(
         attained_us=tuple(each.attained_at_us for each in context.increments),
         counted_us=net_us(context.intervals),

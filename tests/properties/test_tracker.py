@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.replay.replay import record, replay
-from gateway.session.assessment import assess, assess_observed
+from gateway.session.assessment import assess, assess_observed, review_of
 from gateway.session.facts import (
     AgentClass,
     AnyFact,
@@ -264,7 +264,7 @@ def test_the_reasons_of_a_count_add_up_to_it(
     policy = msgspec.structs.replace(policy, timestamp_resolution=resolution)
     observed = {"SC-A": until_s * _US, "SC-B": until_s * _US}
     assessed = assess_observed(facts, policy, observed, until_s * _US)
-    found = why(facts, policy, observed, until_s * _US)
+    found = why(review_of(facts, policy, until_s * _US, observed))
     assert found.attained_us == tuple(each.attained_at_us for each in assessed.increments)
     counted = [each for each in found.stretches if each.cause is Cause.COUNTED]
     assert sum(each.end_us - each.start_us for each in counted) == found.counted_us == assessed.net_us

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.session.assessment import review_of
 from gateway.session.facts import AnyFact
 from gateway.session.policy import Policy
 from gateway.session.timeline import Lane, Timeline, timeline
@@ -23,7 +24,7 @@ from tests.unit.gateway.session.session_timelines import (
 
 
 def of(facts: list[AnyFact], until: str = "13:00") -> Timeline:
-    return timeline(facts, Policy(), {"SC-A": at(until), "SC-B": at(until)}, at(until))
+    return timeline(review_of(facts, Policy(), at(until), {"SC-A": at(until), "SC-B": at(until)}))
 
 
 def lane(found: Timeline, *lanes: Lane) -> list[str]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.session.assessment import review_of
 from gateway.session.facts import AnyFact
 from gateway.session.policy import Policy
 from gateway.session.why import Cause, Ending, Obstacle, Why, why
@@ -27,7 +28,7 @@ from tests.unit.gateway.session.session_timelines import (
 
 
 def of(facts: list[AnyFact], until: str = "13:00", policy: Policy | None = None) -> Why:
-    return why(facts, policy or Policy(), {"SC-A": at(until), "SC-B": at(until)}, at(until))
+    return why(review_of(facts, policy or Policy(), at(until), {"SC-A": at(until), "SC-B": at(until)}))
 
 
 def shown(found: Why) -> list[str]:

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gateway.session import why_text
+from gateway.session.assessment import review_of
 from gateway.session.facts import AnyFact
 from gateway.session.flags import HeldReason
 from gateway.session.held_texts import HELD_TEXTS
@@ -17,7 +18,7 @@ ZONE = ZoneInfo("America/New_York")  # four hours behind on that day
 
 
 def said(facts: list[AnyFact], *held: HeldReason) -> list[str]:
-    found = why(facts, Policy(), {"SC-A": at("13:00")}, at("13:00"))
+    found = why(review_of(facts, Policy(), at("13:00"), {"SC-A": at("13:00")}))
     return list(sentences(found, held, Policy(), ZONE))
 
 
