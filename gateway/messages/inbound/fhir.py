@@ -98,10 +98,10 @@ class _Resource:
         details = stated_details(self._resource, identity.subject, order)
         for each in (stated.details for stated in details):
             for person in each.orderers:
-                self._note("request.requester", "who ordered", person.number, detail=Detail.ORDERER)
+                self._note(FieldRead("request.requester", "who ordered", person.number, detail=Detail.ORDERER))
             for diagnosis in each.diagnoses:
-                where = "request.reasonCode"
-                self._note(where, "diagnosis", diagnosis.code, label=diagnosis.text, detail=Detail.DIAGNOSIS)
+                where, text = "request.reasonCode", diagnosis.text
+                self._note(FieldRead(where, "diagnosis", diagnosis.code, label=text, detail=Detail.DIAGNOSIS))
         return Accepted(self._message_id, facts, (identity,), "; ".join(notes), details=details)
 
     def _order(self) -> str:
@@ -119,7 +119,7 @@ class _Resource:
 
     def _own_identifier(self) -> str:
         values = (_text(each, "value") for each in _list(self._resource.get("identifier")))
-        return self._note("identifier.value", "administration", next(filter(None, values), ""))
+        return self._note(FieldRead("identifier.value", "administration", next(filter(None, values), "")))
 
     def _agent(self) -> tuple[AgentClass, bool]:
         medication = _object(self._resource.get("medication"))
@@ -135,7 +135,7 @@ class _Resource:
         ]
         agent = self._site.words.agent(code for _, code, _ in codes)
         for where, code, label in codes:
-            self._note(where, "drug code", code, Term.DRUG, agent or "", label)
+            self._note(FieldRead(where, "drug code", code, Term.DRUG, agent or "", label))
         return (AgentClass.CHEMO, True) if agent is None else (agent, False)
 
     def _times(self, *, is_over: bool) -> tuple[Instant | None, Instant | None]:
@@ -161,7 +161,7 @@ class _Resource:
             return None
         if not isinstance(text, str) or len(text) > MAX_LENGTH:
             raise self._rejected("bad-time", f"{path}: no dateTime; {_TIME}")
-        self._note(path, what, text)
+        self._note(FieldRead(path, what, text))
         try:
             return read_instant(text, self._known_at_us, self._site.zone)
         except InstantError as error:
@@ -175,26 +175,17 @@ class _Resource:
     def _identifier(self, element: str, what: str) -> str:
         """The value of a reference's identifier; "" if it has none."""
         identifier = _object(_object(self._resource.get(element)).get("identifier"))
-        return self._note(f"{element}.identifier.value", what, _text(identifier, "value"))
+        return self._note(FieldRead(f"{element}.identifier.value", what, _text(identifier, "value")))
 
     def _text(self, element: str, what: str) -> str:
-        return self._note(element, what, _text(self._resource, element))
+        return self._note(FieldRead(element, what, _text(self._resource, element)))
 
-    def _note(
-        self,
-        where: str,
-        what: str,
-        text: str,
-        term: Term | None = None,
-        meaning: str = "",
-        label: str = "",
-        detail: Detail | None = None,
-    ) -> str:
-        if len(text) > MAX_LENGTH:
-            raise self._rejected("bad-data", f"{where}: too long; accepted: 1 to {MAX_LENGTH} characters")
-        if text:
-            self._fields.append(FieldRead(where, what, text, term, meaning, label, detail))
-        return text
+    def _note(self, read: FieldRead) -> str:
+        if len(read.value) > MAX_LENGTH:
+            raise self._rejected("bad-data", f"{read.where}: too long; accepted: 1 to {MAX_LENGTH} characters")
+        if read.value:
+            self._fields.append(read)
+        return read.value
 
     def _rejected(self, code: str, text: str) -> Stop:
         visits = [_text(_object(_object(self._resource.get(of)).get("identifier")), "value") for of in VISITS]

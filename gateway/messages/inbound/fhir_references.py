@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from gateway.messages.identity import Identity, Number
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound, ReaderSite, Receipt, Rejected
+from gateway.messages.inbound.answers import Accepted, FieldRead, Ignored, Inbound, ReaderSite, Receipt, Rejected
 from gateway.messages.inbound.fhir_bundle import Json, list_of, object_of, text_of
 from gateway.messages.inbound.hl7 import MAX_LENGTH
 from gateway.messages.inbound.json_message import Stop
@@ -74,7 +74,7 @@ def with_notes(answer: Inbound, notes: tuple[str, ...]) -> Inbound:
 
 
 def identity_of(
-    found: Resolved, site: ReaderSite, note: Callable[[str, str, str], str], known_at_us: int, message_id: str
+    found: Resolved, site: ReaderSite, note: Callable[[FieldRead], str], known_at_us: int, message_id: str
 ) -> Identity:
     """The patient's identifiers: by the visit that is named, else by the other numbers. Raises Stop."""
     visit = next(filter(None, (_visit(found.resource, element, note) for element in VISITS)), None)
@@ -84,14 +84,14 @@ def identity_of(
     if whom.visit is None:
         raise Stop(Rejected(message_id, "no-visit", _NO_VISIT))
     made = identity(site, found.stated, whom.visit, whom.known)
-    note("subject.identifier.value", "record number", made.mrn or "")
-    note("encounter.account", "account", made.account or "")
+    note(FieldRead("subject.identifier.value", "record number", made.mrn or ""))
+    note(FieldRead("encounter.account", "account", made.account or ""))
     return made
 
 
-def _visit(resource: Json, element: str, note: Callable[[str, str, str], str]) -> Number | None:
+def _visit(resource: Json, element: str, note: Callable[[FieldRead], str]) -> Number | None:
     number = object_of(object_of(resource.get(element)).get("identifier"))
-    value = note(f"{element}.identifier.value", "visit", text_of(number, "value"))
+    value = note(FieldRead(f"{element}.identifier.value", "visit", text_of(number, "value")))
     return Number(value, _number(number).authority) if value else None
 
 

@@ -4,7 +4,6 @@ Every field that is read is recorded with its place and its meaning, for `capgat
 raises its answer as `Stop`; answers name fields and never repeat their values.
 """
 
-from gateway.messages.details import Detail
 from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.inbound.answers import FieldRead, Ignored, ReaderSite, Rejected, Term
 from gateway.messages.inbound.json_message import Stop
@@ -33,22 +32,13 @@ class Hl7:
 
     def text(self, segment: Segment, field: int, what: str, component: int = 1) -> str:
         """The text of a field, "" if there is none; `what` is what it is read as."""
-        return self.note(f"{segment.name}-{field}", what, segment.get(field, component))
+        return self.note(FieldRead(f"{segment.name}-{field}", what, segment.get(field, component)))
 
-    def note(
-        self,
-        where: str,
-        what: str,
-        text: str,
-        term: Term | None = None,
-        meaning: str = "",
-        label: str = "",
-        detail: Detail | None = None,
-    ) -> str:
-        """Record the text as read, and return it."""
-        if text:
-            self.fields.append(FieldRead(where, what, text, term, meaning, label, detail))
-        return text
+    def note(self, read: FieldRead) -> str:
+        """Record the field, unless it is empty, and return its value."""
+        if read.value:
+            self.fields.append(read)
+        return read.value
 
     def identifier(self, segment: Segment, field: int, what: str, component: int = 1) -> str:
         """The text of a field that is an identifier. Raises Stop if it is too long."""
@@ -88,7 +78,7 @@ class Hl7:
         codes = (segment.get(field), segment.get(field, 4))
         agent = self.site.words.agent(codes)
         for place, code in zip((f"{segment.name}-{field}", f"{segment.name}-{field}.4"), codes, strict=True):
-            self.note(place, "drug code", code, Term.DRUG, agent or "", segment.get(field, 2))
+            self.note(FieldRead(place, "drug code", code, Term.DRUG, agent or "", segment.get(field, 2)))
         return (
             (AgentClass.CHEMO, True, f"{segment.name}-{field}: {UNKNOWN_AGENT}")
             if agent is None
@@ -101,7 +91,7 @@ class Hl7:
             text = segment.get(field, component)
             cap = self.site.chairs.get(text.lower())
             if cap is not None:
-                self.note(f"{segment.name}-{field}.{component}", "chair", text)
+                self.note(FieldRead(f"{segment.name}-{field}.{component}", "chair", text))
                 return cap
         return None
 

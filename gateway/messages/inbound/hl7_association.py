@@ -6,7 +6,7 @@ status: F and C take effect, R awaits confirmation, D and W void an association 
 
 from gateway.messages.hl7v2 import Hl7Message, Segment
 from gateway.messages.identity import Identity
-from gateway.messages.inbound.answers import Accepted, Inbound
+from gateway.messages.inbound.answers import Accepted, FieldRead, Inbound
 from gateway.messages.inbound.hl7 import Hl7
 from gateway.messages.inbound.hl7_identity import identity_of
 from gateway.session import facts
@@ -42,7 +42,7 @@ def _event(line: Segment) -> str:
 
 
 def _read_line(hl7: Hl7, group: Hl7Message, line: Segment, identity: Identity | None) -> AnyFact:
-    event = hl7.note("OBX-5", "event", _event(line))
+    event = hl7.note(FieldRead("OBX-5", "event", _event(line)))
     status = hl7.text(line, 11, "how sure").upper()
     cap = _cap(hl7, group)
     subject = "" if identity is None else identity.subject

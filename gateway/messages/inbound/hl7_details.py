@@ -21,6 +21,7 @@ from gateway.messages.details import (
     Stated,
 )
 from gateway.messages.hl7v2 import Repetition, Segment
+from gateway.messages.inbound.answers import FieldRead
 from gateway.messages.inbound.hl7 import Hl7
 from gateway.messages.inbound.hl7_identity import authority_of, part
 
@@ -48,7 +49,9 @@ def stated_details(hl7: Hl7, subject: str) -> tuple[Stated, ...]:
 
 def _patient_class(hl7: Hl7, stay: Segment) -> str:
     text = stay.get(2)
-    return hl7.note("PV1-2", "patient class", text, detail=Detail.PATIENT_CLASS) if len(text) <= LONGEST_CODE else ""
+    if len(text) > LONGEST_CODE:
+        return ""
+    return hl7.note(FieldRead("PV1-2", "patient class", text, detail=Detail.PATIENT_CLASS))
 
 
 def _of_visit(hl7: Hl7) -> Iterator[Segment]:
@@ -65,7 +68,7 @@ def _diagnoses(hl7: Hl7, segments: Iterable[Segment], detail: Detail) -> tuple[D
         code = each.get(3)
         if each.name == "DG1" and 0 < len(code) <= LONGEST_CODE and each.get(21).upper() != _DELETED:
             system, text = each.get(3, 3) or each.get(2), each.get(3, 2) or each.get(4)
-            hl7.note("DG1-3", "diagnosis", code, label=text, detail=detail)
+            hl7.note(FieldRead("DG1-3", "diagnosis", code, label=text, detail=detail))
             found.append(Diagnosis(code, text[:LONGEST_TEXT], system if len(system) <= LONGEST_CODE else ""))
     return tuple(found)
 
@@ -74,7 +77,7 @@ def _persons(hl7: Hl7, segment: Segment, field: int, what: str, detail: Detail) 
     """The persons in an XCN."""
     found = [_person(each) for each in segment.repetitions(field)]
     for person in found:
-        hl7.note(f"{segment.name}-{field}", what, person.number or person.family, detail=detail)
+        hl7.note(FieldRead(f"{segment.name}-{field}", what, person.number or person.family, detail=detail))
     return tuple(person for person in found if person.number or person.family)
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.messages.hl7v2 import Repetition, Segment
 from gateway.messages.identity import Identity, Number
-from gateway.messages.inbound.answers import Accepted
+from gateway.messages.inbound.answers import Accepted, FieldRead
 from gateway.messages.inbound.hl7 import MAX_LENGTH, Hl7
 from gateway.messages.inbound.json_message import Stop
 from gateway.messages.inbound.numbers import UNCLEAR, Stated, chair_disagrees, identity, meant, unclear
@@ -87,7 +87,7 @@ def record_numbers(hl7: Hl7, person: Segment) -> tuple[Number, ...]:
     where, numbers = f"{person.name}-3", person.repetitions(3)
     found = typed_numbers(numbers, hl7.site.words.mrn_types)
     if found:
-        hl7.note(where, "record number", found[0].value)
+        hl7.note(FieldRead(where, "record number", found[0].value))
     return found
 
 
@@ -119,7 +119,7 @@ def _name(hl7: Hl7, person: Segment) -> str | None:
     if "name" not in hl7.site.words.kept:
         return None
     family, given = person.get(5, 1), person.get(5, 2)
-    return hl7.note("PID-5", "name", f"{family}^{given}"[:MAX_LENGTH].rstrip("^")) or None
+    return hl7.note(FieldRead("PID-5", "name", f"{family}^{given}"[:MAX_LENGTH].rstrip("^"))) or None
 
 
 def _birth_date(hl7: Hl7, person: Segment) -> str | None:

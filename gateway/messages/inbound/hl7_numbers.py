@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.messages.hl7v2 import Segment
 from gateway.messages.identity import Merge, Number, NumberKind
-from gateway.messages.inbound.answers import Accepted, Inbound
+from gateway.messages.inbound.answers import Accepted, FieldRead, Inbound
 from gateway.messages.inbound.hl7 import Hl7
 from gateway.messages.inbound.hl7_identity import authority_of, record_numbers, typed_numbers
 from gateway.session.facts import WorkKind, WorkRaised
@@ -83,7 +83,7 @@ def _changes(hl7: Hl7, pair: _Pair, moves: NumberKind | None) -> Iterator[Merge]
     else:
         for old in olds:
             new = next((each for each in news if each.authority == old.authority), news[0] if news else None)
-            hl7.note("MRG-1", "record number before", old.value)
+            hl7.note(FieldRead("MRG-1", "record number before", old.value))
             yield from _change("mrn", old, new)
     yield from _change("account", old_account, account)
     for old, new in visits:

@@ -9,7 +9,7 @@ name, because senders differ in the rest. It happened at OBX-14, else OBR-7: pum
 import re
 
 from gateway.messages.hl7v2 import Hl7Message, Segment
-from gateway.messages.inbound.answers import Accepted, Ignored, Inbound
+from gateway.messages.inbound.answers import Accepted, FieldRead, Ignored, Inbound
 from gateway.messages.inbound.hl7 import Hl7
 from gateway.messages.inbound.hl7_identity import PatientContext, disagreement, patient_context
 from gateway.session import facts
@@ -34,7 +34,7 @@ def read_pump(hl7: Hl7) -> Inbound:
         for line in group.all("OBX"):
             event = _event(line)
             if event:
-                hl7.note("OBX-5", "pump event", event)
+                hl7.note(FieldRead("OBX-5", "pump event", event))
                 fact, said = _read_event(hl7, group, line, event)
                 found += fact
                 notes.append(said)
@@ -111,6 +111,6 @@ def _keeps_vein_open(hl7: Hl7, group: Hl7Message) -> bool:
     for line in group.all("OBX"):
         values = [line.get(5, component) for component in (2, 1)]
         if _STATE.search(line.get(3, 2)) and any("kvo" in value.lower() for value in values):
-            hl7.note("OBX-5", "mode of the pump", next(value for value in values if value))
+            hl7.note(FieldRead("OBX-5", "mode of the pump", next(value for value in values if value)))
             return True
     return False

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from gateway.messages.hl7v2 import Repetition, Segment
-from gateway.messages.inbound.answers import Term
+from gateway.messages.inbound.answers import FieldRead, Term
 from gateway.messages.inbound.hl7 import Hl7
 from gateway.messages.vocabulary import ACT_FIELDS, MarAct, careful
 
@@ -63,7 +63,7 @@ def _codings(hl7: Hl7, line: Segment, field: str, unknown: list[str]) -> Iterato
             meaning = words[-1][2] if words else None
             for at, word, act in words:
                 what = f"word of the MAR for {act}" if act is not None else "word of the MAR in no table"
-                hl7.note(f"{field}.{at}", what, word, Term.WORD, act or meaning or "")
+                hl7.note(FieldRead(f"{field}.{at}", what, word, Term.WORD, act or meaning or ""))
                 if act is not None:
                     yield act
             if words and meaning is None and field not in unknown:
