@@ -1,14 +1,19 @@
 """Which line, cable or unit answers badly, judged by the days that were counted. Pure.
 
-Theory of operation. A unit is judged by its last recorded day: errors in a thousand polls, against a fixed limit, and
-beside its own median of the days before. What kind of error prevails says what to look at; whether the others on the
-line have errors too says whether it is the line's cable or the unit's. "Today" is the last day in the file, so that a
-copy says the same on any day and on any machine.
+Theory of operation. A unit is judged by its last recorded day, in two ways. Against its own month: an error of one kind
+counts as more than usual where its odds are `UNUSUAL` times those of the kind's median day, of the unit's recorded days
+of the month before. Odds, not rates, so that a unit which is switched off every night, and so misses half of its polls
+each day, is still found to be worse once it misses nearly all. And against a fixed limit of errors in a thousand polls,
+which is all that there is while fewer than `FEWEST_DAYS` days are recorded. What kind of error prevails says what to
+look at; whether the others on the line have errors too says whether it is the line's cable or the unit's. "Today" is
+the last day in the file, so that a copy says the same on any day and on any machine.
+
+A finding is a code with figures; its words stand in the texts of the page, `gateway/web/texts`.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from enum import StrEnum
 from statistics import median
 
 import msgspec
@@ -17,22 +22,51 @@ from drivers.reading import FaultKind
 from gateway.ledger.temperatures import READ, Calibration, PollCount
 
 BAD_PER_MILLE = 10.0  # errors in a thousand polls
+LEAST_PER_MILLE = 1.0  # what is rarer is not called unusual, however good the month was
 FEW = 10  # fewer errors on a day say nothing, unless no poll succeeded
-UNUSUAL = 3.0  # times the median
-_MEDIAN_DAYS = 30
+UNUSUAL = 3.0  # times the odds of the median day
+FEWEST_DAYS = 5  # before today, for a median
+MONTH_DAYS = 30
+CALIBRATION_DAYS = 365  # how long a calibration is good for, unless somebody says otherwise
 
-FAULT_MEANINGS: Mapping[str, str] = {
-    FaultKind.TIMEOUT: "no answer comes: look at power, plug, address and cable",
-    FaultKind.GARBLED: "answers arrive damaged: look for noise, shield, termination, or two units with one address",
-    FaultKind.LINE_DOWN: "the port or the connection is not there: look at the adapter, the device server, the network",
-    FaultKind.UNREACHABLE: "the device server answers and the unit behind it does not: look at the cable between them",
-    FaultKind.BUSY: "the unit says that it is busy: no cable is to blame, poll it less often",
-    FaultKind.DEVICE_FAILURE: "the unit reports a failure of its own: no cable is to blame",
-    FaultKind.REFUSED: "the unit refuses what is asked: no cable is to blame, the profile does not fit",
-    FaultKind.WRONG_IDENTITY: "another unit answers at this address: no cable is to blame",
-    FaultKind.NEEDS_CONSENT: "the unit's watchdog is armed, so it is not polled: no cable is to blame",
-}
-_CABLE = frozenset({FaultKind.TIMEOUT, FaultKind.GARBLED, FaultKind.LINE_DOWN})
+# What a cable, plug or adapter can do.
+_CABLE = frozenset({FaultKind.TIMEOUT, FaultKind.GARBLED, FaultKind.LINE_DOWN, FaultKind.UNREACHABLE})
+
+
+class UnitFinding(StrEnum):
+    """How a unit answered on its last day."""
+
+    NOT_POLLED = "not-polled"
+    WELL = "well"
+    FEW_ERRORS = "few-errors"
+    BAD_AS_USUAL = "bad-as-usual"  # over the fixed limit, and no worse than its month
+    BAD = "bad"  # over the fixed limit, and too few days are known
+    WORSE = "worse"  # than its own month
+
+
+_ALARMING = frozenset({UnitFinding.BAD, UnitFinding.WORSE})
+_BAD = _ALARMING | {UnitFinding.BAD_AS_USUAL}
+
+
+class LineFinding(StrEnum):
+    """Where to look for the fault of a line."""
+
+    WELL = "well"
+    LINE_CABLE = "line-cable"  # several units, all of them
+    UNIT_CABLE = "unit-cable"  # some units, or the only one: the unit or the cable to it
+    NO_CABLE = "no-cable"
+
+
+class KindErrors(msgspec.Struct, frozen=True):
+    """A unit's errors of one kind."""
+
+    kind: str  # a FaultKind
+    today: int
+    days_7: int
+    days_30: int
+    per_mille_today: float
+    median_per_mille: float | None  # of the days before, of a month; None: too few of them
+    worse: bool
 
 
 class DueCalibration(msgspec.Struct, frozen=True):
@@ -49,14 +83,14 @@ class UnitHealth(msgspec.Struct, frozen=True):
     """A unit's errors by kind on the last day, in 7 and in 30 days, and what they come to."""
 
     unit: str
+    finding: UnitFinding
+    cause: str | None  # the kind of error that the finding rests on; None: there is none
     polls_today: int
-    today: Mapping[str, int]
-    days_7: Mapping[str, int]
-    days_30: Mapping[str, int]
     per_mille_today: float
-    median_per_mille: float | None  # of the days before; None: there is none
-    bad: bool
-    verdict: str
+    median_per_mille: float | None  # of the days before, of a month; None: too few of them
+    errors: tuple[KindErrors, ...]  # the most frequent of today first
+    bad: bool  # somebody should look at it
+    alarming: bool  # worse than its own month, or bad with no month to compare with
     calibrations: tuple[DueCalibration, ...]
 
 
@@ -64,8 +98,10 @@ class LineHealth(msgspec.Struct, frozen=True):
     """A line, its units, and what happened on it on the last day."""
 
     line: str
-    bad: bool
-    verdict: str
+    finding: LineFinding
+    bad: bool  # one of its units is
+    alarming: bool  # the same
+    well: int  # units that were polled and answer well
     events_today: Mapping[str, int]
     units: tuple[UnitHealth, ...]
 
@@ -94,40 +130,113 @@ def lines_report(
     return LinesReport(today, since, tuple(_line(line, of_line, due, today) for line, of_line in sorted(lines.items())))
 
 
+class _Days:
+    """The counts of one unit, or of a line's own events, by day and kind."""
+
+    def __init__(self, counts: Iterable[PollCount], today: str) -> None:
+        self._today = today
+        self._by_day: dict[str, dict[str, int]] = {today: {}}
+        for each in counts:
+            self._by_day.setdefault(each.day, {})[each.kind] = each.count
+        self._before = [day for day in self._by_day if self._back(MONTH_DAYS) <= day < today and self._polls(day)]
+
+    @property
+    def today(self) -> Mapping[str, int]:
+        """What was counted today, by kind."""
+        return self._by_day[self._today]
+
+    @property
+    def polls_today(self) -> int:
+        """All polls of today."""
+        return self._polls(self._today)
+
+    def kinds(self) -> list[str]:
+        """The kinds of errors of the last 30 days, the most frequent of today first."""
+        found = {kind: self.within(kind, MONTH_DAYS) for day in self._by_day.values() for kind in day if kind != READ}
+        ordered = sorted(found, key=lambda kind: (-self.today.get(kind, 0), -found[kind], kind))
+        return [kind for kind in ordered if found[kind]]
+
+    def within(self, kind: str, days: int) -> int:
+        """How often it happened in the last `days` days, today included."""
+        return sum(of_day.get(kind, 0) for day, of_day in self._by_day.items() if day >= self._back(days - 1))
+
+    def per_mille(self, kinds: Iterable[str]) -> float:
+        """Errors of these kinds in a thousand polls, today."""
+        return self._per_mille(self._today, kinds)
+
+    def median(self, kinds: Sequence[str]) -> float | None:
+        """The same of the median day of the month before; None where too few days are known."""
+        if len(self._before) < FEWEST_DAYS:
+            return None
+        return median(self._per_mille(day, kinds) for day in self._before)
+
+    def _per_mille(self, day: str, kinds: Iterable[str]) -> float:
+        polls = self._polls(day)
+        return 1000 * sum(self._by_day[day].get(kind, 0) for kind in kinds) / polls if polls else 0.0
+
+    def _polls(self, day: str) -> int:
+        return sum(self._by_day[day].values())
+
+    def _back(self, days: int) -> str:
+        return (date.fromisoformat(self._today) - timedelta(days=days)).isoformat()
+
+
 def _unit(unit: str, counts: Sequence[PollCount], today: str, calibrations: tuple[DueCalibration, ...]) -> UnitHealth:
-    errors = [each for each in counts if each.kind != READ]
-    of_today = _by_kind(errors, today, 1)
-    polls = sum(each.count for each in counts if each.day == today)
-    rate, usual = _per_mille(counts, today), _usual(counts, today)
-    failed = sum(of_today.values())
-    bad = rate >= BAD_PER_MILLE and (failed >= FEW or failed == polls)
+    days = _Days(counts, today)
+    errors = tuple(_errors(kind, days) for kind in days.kinds())
+    kinds = [each.kind for each in errors]
+    rate, usual = days.per_mille(kinds), days.median(kinds)
+    finding, cause = _finding(errors, days, rate, usual)
     return UnitHealth(
         unit=unit,
-        polls_today=polls,
-        today=of_today,
-        days_7=_by_kind(errors, today, 7),
-        days_30=_by_kind(errors, today, 30),
+        finding=finding,
+        cause=cause,
+        polls_today=days.polls_today,
         per_mille_today=rate,
         median_per_mille=usual,
-        bad=bad,
-        verdict=_unit_verdict(of_today, rate, usual, polls, bad=bad),
+        errors=errors,
+        bad=finding in _BAD,
+        alarming=finding in _ALARMING,
         calibrations=calibrations,
     )
 
 
-def _unit_verdict(errors: Mapping[str, int], rate: float, usual: float | None, polls: int, *, bad: bool) -> str:
-    if not polls:
-        return "it was not polled"
-    if not bad:
-        return "it answers well" if not errors else "it answers well, but for single errors"
-    kind = next(iter(errors))
-    if usual is None:
-        beside = "there is no day before to compare with"
-    elif rate >= UNUSUAL * usual:
-        beside = f"its median is {usual:.1f}"
-    else:
-        beside = f"that is usual for it: its median is {usual:.1f}"
-    return f"{FAULT_MEANINGS.get(kind, kind)} ({rate:.0f} of 1000 polls fail; {beside})"
+def _errors(kind: str, days: _Days) -> KindErrors:
+    count, rate, usual = days.today.get(kind, 0), days.per_mille([kind]), days.median([kind])
+    return KindErrors(
+        kind=kind,
+        today=count,
+        days_7=days.within(kind, 7),
+        days_30=days.within(kind, MONTH_DAYS),
+        per_mille_today=rate,
+        median_per_mille=usual,
+        worse=usual is not None and _says_something(count, days) and _is_unusual(rate, usual),
+    )
+
+
+def _finding(
+    errors: Sequence[KindErrors], days: _Days, rate: float, usual: float | None
+) -> tuple[UnitFinding, str | None]:
+    """The finding and its cause; `errors` are the most frequent first."""
+    if not days.polls_today:
+        return UnitFinding.NOT_POLLED, None
+    if worse := next((each.kind for each in errors if each.worse), None):
+        return UnitFinding.WORSE, worse
+    failed = sum(each.today for each in errors)
+    if not failed:
+        return UnitFinding.WELL, None
+    if rate < BAD_PER_MILLE or not _says_something(failed, days):
+        return UnitFinding.FEW_ERRORS, None
+    return UnitFinding.BAD if usual is None else UnitFinding.BAD_AS_USUAL, errors[0].kind
+
+
+def _says_something(failed: int, days: _Days) -> bool:
+    return failed >= FEW or failed == days.polls_today
+
+
+def _is_unusual(rate: float, usual: float) -> bool:
+    """Whether the odds of an error are UNUSUAL times the usual ones; both in a thousand polls."""
+    return rate >= LEAST_PER_MILLE and rate * (1000 - usual) > UNUSUAL * usual * (1000 - rate)
 
 
 def _line(
@@ -139,44 +248,26 @@ def _line(
     """The line with these counts by unit; those of "" are its own events."""
     units = tuple(_unit(unit, own, today, tuple(due.get(unit, ()))) for unit, own in counts.items() if unit)
     bad = [each for each in units if each.bad]
-    events = _by_kind(counts.get("", ()), today, 1)
-    return LineHealth(line, bool(bad), _line_verdict(bad, units), events, units)
+    well = sum(1 for each in units if each.polls_today and not each.bad)
+    return LineHealth(
+        line=line,
+        finding=_line_finding(bad, well),
+        bad=bool(bad),
+        alarming=any(each.alarming for each in bad),
+        well=well,
+        events_today=_Days(counts.get("", ()), today).today,
+        units=units,
+    )
 
 
-def _line_verdict(bad: Sequence[UnitHealth], units: Sequence[UnitHealth]) -> str:
+def _line_finding(bad: Sequence[UnitHealth], well: int) -> LineFinding:
     if not bad:
-        return "well"
-    polled = [each for each in units if each.polls_today]
-    if len(bad) == len(polled) > 1:
-        on_wire = all(next(iter(each.today)) in _CABLE for each in bad)
-        what = "the line's own cable, plug or adapter is bad" if on_wire else "no single cable is to blame"
-        return f"all {len(bad)} units on it have errors: {what}"
-    well = len(polled) - len(bad)
-    rest = f"; the other {well} on the line {'is' if well == 1 else 'are'} well" if well else ""
-    return f"{', '.join(each.unit for each in bad)}: the unit or its cable{rest}"
-
-
-def _by_kind(counts: Iterable[PollCount], today: str, days: int) -> dict[str, int]:
-    """The counts of the last `days` days by kind, the most frequent first."""
-    first = (date.fromisoformat(today) - timedelta(days=days - 1)).isoformat()
-    found = Counter[str]()
-    for each in counts:
-        if each.day >= first:
-            found[each.kind] += each.count
-    return dict(found.most_common())
-
-
-def _per_mille(counts: Iterable[PollCount], day: str) -> float:
-    of_day = [each for each in counts if each.day == day]
-    polls = sum(each.count for each in of_day)
-    return 1000 * sum(each.count for each in of_day if each.kind != READ) / polls if polls else 0.0
-
-
-def _usual(counts: Sequence[PollCount], today: str) -> float | None:
-    """The median rate of the recorded days before, of the last month."""
-    first = (date.fromisoformat(today) - timedelta(days=_MEDIAN_DAYS)).isoformat()
-    days = {each.day for each in counts if first <= each.day < today}
-    return median(_per_mille(counts, day) for day in days) if days else None
+        return LineFinding.WELL
+    by_cable = sum(1 for each in bad if each.cause in _CABLE)
+    if not by_cable:
+        return LineFinding.NO_CABLE
+    all_of_several = by_cable == len(bad) > 1 and not well
+    return LineFinding.LINE_CABLE if all_of_several else LineFinding.UNIT_CABLE
 
 
 def _due(calibration: Calibration, today: str, days: int) -> DueCalibration:

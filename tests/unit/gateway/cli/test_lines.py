@@ -43,9 +43,6 @@ def test_all_well_is_said_and_exits_0(tmp_path: Path) -> None:
         "net-1  well",
         "  cap-01  it answers well",
         "    today 0.0 of 1000 polls failed, median -, 1000 polls",
-        "    errors today: none",
-        "    errors 7 days: none",
-        "    errors 30 days: none",
         "    cap_front calibrated 2026-03-01 (-0.3 C), due 2027-03-01",
     ]
 
@@ -53,11 +50,25 @@ def test_all_well_is_said_and_exits_0(tmp_path: Path) -> None:
 def test_a_bad_cable_is_named_and_exits_1(tmp_path: Path) -> None:
     result = lines(history(tmp_path / "t.db", BAD))
     assert result.exit_code == 1
-    assert "net-1  BAD: cap-02: the unit or its cable; the other 1 on the line is well" in result.stdout
+    assert "net-1  BAD: cap-02: the unit or its cable; well on the same line: 1" in result.stdout
     assert "  on the line today: 90 bad-check" in result.stdout
     assert "  cap-02  answers arrive damaged: look for noise, shield, termination" in result.stdout
-    assert "    errors today: 90 garbled" in result.stdout
+    assert "(900 of 1000 polls fail; too few days are known to compare with)" in result.stdout
+    assert "    garbled: 90 today, 90 in 7 days, 90 in 30; 900.0 of 1000 today, median -" in result.stdout
     assert "    no calibration is known" in result.stdout
+
+
+def test_what_is_worse_than_its_month_is_told_with_the_figures_of_its_kind(tmp_path: Path) -> None:
+    month = [PollCount(f"2026-02-{number:02d}", "net-1", "cap-02", READ, 1000) for number in range(10, 29)]
+    month += [PollCount(each.day, "net-1", "cap-02", "timeout", 1000) for each in month]
+    today = [
+        PollCount(DAY, "net-1", "cap-02", kind, count)
+        for kind, count in {READ: 50, "timeout": 50, "garbled": 20}.items()
+    ]
+    result = lines(history(tmp_path / "t.db", [*month, *today]))
+    assert result.exit_code == 1
+    assert "worse than its own month: answers arrive damaged" in result.stdout
+    assert "(167 of 1000 polls fail so; its median is 0.0)" in result.stdout
 
 
 def test_json_has_the_figures(tmp_path: Path) -> None:
@@ -65,8 +76,19 @@ def test_json_has_the_figures(tmp_path: Path) -> None:
     (line,) = shown["lines"]
     assert (shown["today"], line["line"], line["bad"]) == (DAY, "net-1", True)
     units = {unit["unit"]: unit for unit in line["units"]}
-    assert units["cap-02"]["today"] == units["cap-02"]["days_7"] == units["cap-02"]["days_30"] == {"garbled": 90}
-    assert units["cap-02"]["per_mille_today"] == 900.0
+    assert line["finding"] == "unit-cable"
+    assert (units["cap-02"]["finding"], units["cap-02"]["cause"]) == ("bad", "garbled")
+    assert units["cap-02"]["errors"] == [
+        {
+            "kind": "garbled",
+            "today": 90,
+            "days_7": 90,
+            "days_30": 90,
+            "per_mille_today": 900.0,
+            "median_per_mille": None,
+            "worse": False,
+        }
+    ]
     assert units["cap-01"]["calibrations"][0]["due_on"] == "2027-03-01"
 
 

@@ -13,6 +13,7 @@ from gateway.control.board import ChairState
 from gateway.control.todo import TodoKind
 from gateway.ledger.deliveries import Proof
 from gateway.monitoring.feed import FeedResult
+from gateway.monitoring.line_health import LineFinding, UnitFinding
 from gateway.session.charges import CorrectionReason
 from gateway.session.facts import AgentClass, AnyFact, WorkKind
 from gateway.session.flags import HeldReason
@@ -36,12 +37,15 @@ CODES: dict[str, Iterable[str]] = {
     "held": HeldReason,
     "lane": Lane,
     "lifecycle": SessionState,
+    "line-finding": LineFinding,
+    "look": FaultKind,
     "missing": Missing,
     "obstacle": Obstacle,
     "proof": Proof,
     "role": Role,
     "state": ChairState,
     "todo": TodoKind,
+    "unit-finding": UnitFinding,
     "work": WorkKind,
 }
 FURTHER = ("delivery-column", "note", "reason", "title", "tolerance")  # that no enumeration lists
