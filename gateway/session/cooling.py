@@ -52,6 +52,7 @@ class Run(msgspec.Struct, frozen=True):
     end_known_us: int  # when the first of its ends was received
     machine_end_us: int  # when the machine stopped, whatever ended the count
     implicit: bool  # ended by the next patient on the cap
+    seen: bool = True  # False: a binding alone began it, out of sight, and no reading ever showed it
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -278,7 +279,9 @@ def _cap_time(
 def _begun_in_sight(run: Run, unknown: tuple[Span, ...]) -> Run:
     """A run that a binding began: P11 asks for cooling that was seen, and out of sight it was the patient's before."""
     back_us = next((end_us for _, end_us in overlapping(unknown, run.start_us, run.start_us + 1)), run.start_us)
-    return msgspec.structs.replace(run, start_us=back_us) if back_us < run.end_us else run
+    if back_us >= run.end_us:
+        return msgspec.structs.replace(run, seen=False)
+    return msgspec.structs.replace(run, start_us=back_us)
 
 
 def _span(pause: Pause) -> Span:

@@ -49,7 +49,7 @@ def count(cooling: Cooling, net: tuple[Span, ...], infusion_end_us: int, policy:
 
     `net` are its `net_spans`.
     """
-    continuity = continued(cooling.runs, infusion_end_us, policy)
+    continuity = continued([run for run in cooling.runs if run.seen], infusion_end_us, policy)
     if not policy.continuity_required:
         window = (infusion_end_us, FOREVER)
     elif continuity.continued:

@@ -356,6 +356,16 @@ def test_a_session_that_proves_to_be_none_is_found_all_the_same(memory: Memory) 
     assert [token for token in live.records if inspect(live.whole_state(), token, {}, now_us) is None] == []
 
 
+def test_cooling_that_a_binding_alone_began_is_not_continued_on_another_cap() -> None:
+    """Bound to a cap that is out of sight for good: no reading shows that it cooled at the end of the infusion."""
+    live = Live(APPROVED)
+    lost = UnitOffline(at_us=minutes(30), known_at_us=minutes(31), device=CAP.device, reason="timeout")
+    live.play([bound("p1", minutes(-1)), started(minutes(0)), lost, bound("p2", minutes(35))])
+    live.play([*infusion("p2", minutes(40), minutes(80)), bound("p2", minutes(85), OTHER_CAP)])
+    live.play([started(minutes(90), OTHER_CAP), stopped(minutes(150), OTHER_CAP)])
+    assert live.changes == []
+
+
 @pytest.mark.parametrize("memory", Memory)
 def test_what_nobody_claimed_is_reassigned_weeks_later_and_stays_so(memory: Memory) -> None:
     live = Live(APPROVED, memory)
