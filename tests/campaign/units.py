@@ -56,10 +56,14 @@ class Unit:
         """A cap changes its state."""
         self._caps[move.place.cap - 1].move(move.at_us, move.state)
 
+    @property
+    def cools(self) -> bool:
+        """Whether a treatment is under way."""
+        return any(cap.state is not CapState.STOPPED for cap in self._caps)
+
     def active(self, now_us: int) -> bool:
         """Whether a poll may show something."""
-        running = any(cap.state is not CapState.STOPPED for cap in self._caps)
-        return running or now_us < self.watched_from_us + AFTER_A_CHANGE
+        return self.cools or now_us < self.watched_from_us + AFTER_A_CHANGE
 
     def poll(self, stamp: Stamp, now_us: int) -> Reading | ReadFault:
         """What the gateway is answered."""

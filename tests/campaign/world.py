@@ -18,7 +18,7 @@ from tests.campaign.engine import Engine
 from tests.campaign.faults import Fault, Kind, faults
 from tests.campaign.judge import Case, Judge, day_name, listed_as, says_why
 from tests.campaign.life import LEDGER_FILE, Life
-from tests.campaign.plan import DAY, HOUR, MINUTE, Move, Place, Rule, S, Statement, Violation
+from tests.campaign.plan import DAY, HOUR, MINUTE, CapState, Move, Place, Rule, S, Statement, Violation
 from tests.campaign.records import Follower, misplaced, undelivered, unsound
 from tests.campaign.site import ALL_UNITS, POLL_S, Site
 from tests.campaign.units import Sighting, Unit
@@ -147,6 +147,8 @@ class World:
         self.judge.touch(case)
         self._units[move.place.unit].move(move)
         self._wake(move.place.unit)
+        if Kind.UNIT in self._kinds:
+            self._knock(move)
 
     def _wake(self, name: str) -> None:
         """Poll the unit for a while: it changed, answers again, or the gateway began and has not seen it."""
@@ -281,8 +283,11 @@ class World:
                 self._at(restart_us, lambda: self._actions.append(lambda: self._switch_off(RESTART_S * S, killed=True)))
             case Kind.LINE:
                 self._lose(self._units, later_us)
-            case Kind.UNIT | Kind.DEAD:
-                self._lose([list(self._units)[int(fault.choice * 3)]], later_us)
+            case Kind.UNIT:
+                self._lose([self._struck(fault.choice)], later_us)
+                self._perhaps_restart(self.time.now_us() + fault.length_us // 2)
+            case Kind.DEAD:
+                self._lose([self._struck(fault.choice)], later_us)
             case Kind.CLOCK:
                 self._step_clock(round((fault.choice - 0.5) * 240) * S, later_us)
             case _:
@@ -295,6 +300,26 @@ class World:
             self._follower.close()
             self._follower = None
         self.disk.spoil(self._ledger)
+
+    def _struck(self, choice: float) -> str:
+        """A unit: one that cools, if there is one."""
+        struck = [name for name, unit in self._units.items() if unit.cools] or list(self._units)
+        return struck[int(choice * len(struck))]
+
+    def _knock(self, move: Move) -> None:
+        """Whoever uncouples a cap may pull its unit's cable out as well, and with it another patient's."""
+        random = Random(f"knock {self._seed} {move}")
+        if move.state is CapState.PAUSED and random.random() < 0.25:
+            at_us = move.at_us + 90 * S
+            length_us = random.randrange(4, 90) * MINUTE
+            self._at(at_us, lambda: self._lose([move.place.unit], at_us + length_us))
+            self._at(at_us, lambda: self._count(Kind.UNIT))
+            self._perhaps_restart(at_us + length_us // 2)
+
+    def _perhaps_restart(self, at_us: int) -> None:
+        """A unit that does not answer makes people switch the box off and on."""
+        if Kind.RESTART in self._kinds and Random(f"impatience {self._seed} {at_us}").random() < 0.4:
+            self._at(at_us, lambda: self._actions.append(lambda: self._same_after(5 * S, killed=True)))
 
     def _lose(self, names: Iterable[str], until_us: int) -> None:
         """These units do not answer for a while."""
