@@ -15,6 +15,8 @@ from drivers.reading import ReadFault, Reading
 from gateway.commissioning.trial import Commissioning
 from gateway.config.lines import line_digest
 from gateway.config.load import GatewayConfig
+from gateway.control.answers import DiagnoseAnswer
+from gateway.control.machines import Machines
 from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
 from gateway.control.units import with_swaps
@@ -32,6 +34,7 @@ from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import INBOUND, UNIT_STATUS, Topics, filter_of, left_over
 from gateway.mqtt.types import MqttCounters, MqttDown, PublishRefused
+from gateway.polling.captures import Captures
 from gateway.polling.inbox import Inbox
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.absence import CONTACT_FILE, Absence
@@ -39,6 +42,7 @@ from gateway.recording.pipeline import Pipeline
 from gateway.recording.shared_units import SharedUnits
 from gateway.runtime import systemd
 from gateway.runtime.clock import Clock
+from gateway.runtime.logs import recent_lines
 from gateway.session.worklist import WORK
 from gateway.telemetry.charting import Observations
 from gateway.telemetry.latest import LatestReadings
@@ -118,10 +122,27 @@ class Gateway:
             config.people_zone,
         )
         self._inbox = Inbox([unit.id for unit in config.units], clock, self._take)
-        self._supervisor = Supervisor(config.lines, clock, self._polled)
+        self._captures = Captures(config.lines, clock, config.state_dir)
+        self._supervisor = Supervisor(config.lines, clock, self._polled, self._captures.taps)
         self._commissioning = Commissioning(lambda message: self._mqtt.publish(message))
         self._latest = LatestReadings(config.units)
-        self._control = ControlService(config, clock, ledger, pipeline, restart, self._commissioning, self._latest)
+        self._control = ControlService(
+            config,
+            clock,
+            ledger,
+            pipeline,
+            restart,
+            self._commissioning,
+            self._latest,
+            Machines(
+                config,
+                clock,
+                self._latest,
+                self._captures,
+                lambda: self._supervisor.unit_counters,
+                self._monitored,
+            ),
+        )
         self._shared = SharedUnits(
             config.id,
             self._publisher.claims,
@@ -187,6 +208,7 @@ class Gateway:
                 group.create_task(serve_control(self._config.state_dir, self._control.answer, opened), name="control"),
                 group.create_task(self._page(), name="page"),
                 group.create_task(self._history.run(), name="history"),
+                group.create_task(self._captures.run(), name="captures"),
                 group.create_task(self._lag.watch(), name="loop lag"),
                 group.create_task(self._monitor.run(), name="backlog"),
                 group.create_task(self._shared.run(self._pipeline.record), name="shared units"),
@@ -218,6 +240,11 @@ class Gateway:
             from gateway.web.server import serve_page
 
             await serve_page(self._config.page, self._config.state_dir, self._control.board, self._control.tell)
+
+    def _monitored(self) -> DiagnoseAnswer:
+        return DiagnoseAnswer(
+            metrics=self._monitor.metrics().decode(), health=self._monitor.health(), log=recent_lines()
+        )
 
     async def _polled(self, answer: Reading | ReadFault) -> None:
         """Publish a poll's result at once, and queue it for recording."""

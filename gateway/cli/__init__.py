@@ -22,7 +22,7 @@ _COMMANDS = {
     "session": "Look at sessions, and tell the gateway what only a person can.",
     "feed": "Show what became of the messages of the EHR and its interface engine.",
     "why": "Say why a session has so many units and not one more.",
-    "unit": "Swap a unit for a loaner, or take up a changed configuration.",
+    "unit": "Swap a unit for a loaner, record a line's traffic, take up a changed configuration.",
     "account": "Say who may sign in on the suite's page.",
     "outbox": "Look at the messages that the engine does not have, and send one again.",
     "send-test": "Send a message marked as a test, and say how far it came.",

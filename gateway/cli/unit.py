@@ -53,6 +53,17 @@ _COMMANDS = (
     ),
     request_command(
         "unit",
+        "capture",
+        "Record a minute of LINE's raw traffic while its units are polled, up to 1 MiB. The file lies in the state "
+        "directory, captures/LINE.jsonl, in place of the one before; capgate decode explains it.",
+        "net-1 --person bm-17",
+        {"request": "capture"},
+        DoneAnswer,
+        click.Argument(["line"]),
+        click.Option(["--person"], required=True, help="Who asks for it: a name or staff number."),
+    ),
+    request_command(
+        "unit",
         "reload",
         "Take up the changed configuration: it is checked as a whole first, then the gateway starts again in the same "
         "process, and its sessions go on. A unit that has a cap in a session must stay in it.",
@@ -68,7 +79,7 @@ _COMMANDS = (
     epilog="Example: capgate unit reload --config /etc/capgate/gateway.toml. Each command has its own --help.",
 )
 def command() -> None:
-    """Swap a unit for a loaner, or take up a changed configuration."""
+    """Swap a unit for a loaner, record a line's traffic, or take up a changed configuration."""
 
 
 for each in _COMMANDS:

@@ -13,6 +13,7 @@ from gateway.commissioning.trial import TrialResult
 from gateway.ledger.deliveries import Proof
 from gateway.messages.outbound.device import Mode
 from gateway.monitoring.feed import FeedResult
+from gateway.monitoring.health import HealthReport
 from gateway.session.assessment import Phase
 from gateway.session.charges import CorrectionReason
 from gateway.session.facts import EndSource, WorkKind
@@ -265,9 +266,17 @@ class FeedAnswer(LocalAnswer, frozen=True, kw_only=True):
 
 
 class DoneAnswer(Answer, frozen=True, kw_only=True):
-    """To `resend`, `swap`, `swap-back` and `reload`: what was done, in words."""
+    """To `resend`, `swap`, `swap-back`, `reload` and `capture`: what was done, in words."""
 
     done: str
+
+
+class DiagnoseAnswer(Answer, frozen=True, kw_only=True):
+    """To `diagnose`: the page of metrics, the health, and the last lines of the log."""
+
+    metrics: str
+    health: HealthReport
+    log: tuple[str, ...]
 
 
 class TrialAnswer(Answer, frozen=True, kw_only=True):
@@ -292,6 +301,7 @@ AnyAnswer = (
     | WhyAnswer
     | FeedAnswer
     | DoneAnswer
+    | DiagnoseAnswer
     | TrialAnswer
     | ActAnswer
 )

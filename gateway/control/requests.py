@@ -102,6 +102,14 @@ class SwapBack(ControlRequest):
     reason: _Reason
 
 
+class CaptureRequest(ControlRequest):
+    """Record a minute of a line's raw traffic, beside the polling."""
+
+    request: Literal["capture"]
+    line: Annotated[str, Field(pattern=_SEGMENT, description="a line of the configuration")]
+    person: _Person
+
+
 class Worklist(ControlRequest):
     """The open items of the work list, which messages of the EHR raised for a person to settle."""
 
@@ -125,6 +133,18 @@ class Delivery(ControlRequest):
     """The messages that the interface engine does not have."""
 
     request: Literal["delivery"]
+
+
+class EquipmentRequest(ControlRequest):
+    """Every unit and line: how it answers, beside its own month."""
+
+    request: Literal["equipment"]
+
+
+class Diagnose(ControlRequest):
+    """What the running gateway knows of itself, for the archive of `capgate diagnose`."""
+
+    request: Literal["diagnose"]
 
 
 class Screen(ControlRequest):
@@ -331,10 +351,20 @@ AnySessionAct = (
 )
 AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct
 AnyUnitRequest = Reload | Swap | SwapBack
+AnyMachineRequest = CaptureRequest | EquipmentRequest | Diagnose
 AnyOutboxRequest = ResendRequest | SendTest
 AnyScreen = Board | Todo | Delivery | Screen
 AnyQuery = (
-    Status | Sessions | OneSession | Worklist | WhyRequest | FeedRequest | AnyUnitRequest | AnyOutboxRequest | AnyScreen
+    Status
+    | Sessions
+    | OneSession
+    | Worklist
+    | WhyRequest
+    | FeedRequest
+    | AnyUnitRequest
+    | AnyMachineRequest
+    | AnyOutboxRequest
+    | AnyScreen
 )
 AnyRequest = AnyQuery | AnyAct
 

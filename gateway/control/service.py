@@ -35,6 +35,8 @@ from gateway.control.answers import (
 from gateway.control.board import BoardAnswer, chair_session
 from gateway.control.boards import Boards
 from gateway.control.delivery import MAX_MESSAGES, SHOWN, DeliveryAnswer, delivery_answer
+from gateway.control.equipment import EquipmentAnswer
+from gateway.control.machines import Machines
 from gateway.control.requests import (
     ACTS,
     AnyAct,
@@ -42,7 +44,10 @@ from gateway.control.requests import (
     AnyScreen,
     Bind,
     Board,
+    CaptureRequest,
     Delivery,
+    Diagnose,
+    EquipmentRequest,
     FeedRequest,
     OneSession,
     ReleaseAct,
@@ -82,6 +87,7 @@ from gateway.ledger.store import Ledger
 from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.messages.instants import rfc3339
 from gateway.mqtt.gateway_status import software_version
+from gateway.polling.captures import Captures
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.receipts import OrderRefused
 from gateway.runtime.clock import US_PER_S, Clock
@@ -98,7 +104,7 @@ LISTED_US = 3 * 86_400 * US_PER_S  # how long a session that is done may be list
 OLDEST_US = 1_100 * 86_400 * US_PER_S  # how far in the past an act's time may be
 SHOWN_US = 24 * 3600 * US_PER_S  # of a session's temperatures
 TOKEN = re.compile(rf"[0-9A-Z]{{{TOKEN_LENGTH}}}")
-AnyShown = BoardAnswer | TodoAnswer | DeliveryAnswer | ScreenAnswer
+AnyShown = BoardAnswer | TodoAnswer | DeliveryAnswer | EquipmentAnswer | ScreenAnswer
 
 
 class ControlService:
@@ -113,8 +119,12 @@ class ControlService:
         restart: Callable[[], None] | None = None,
         commissioning: Commissioning | None = None,
         latest: LatestReadings | None = None,
+        machines: Machines | None = None,
     ) -> None:
-        self._boards = Boards(config, clock, ledger, pipeline, latest or LatestReadings(config.units))
+        latest = latest or LatestReadings(config.units)
+        self._boards = Boards(config, clock, ledger, pipeline, latest)
+        captures = Captures(config.lines, clock, config.state_dir)
+        self._machines = machines or Machines(config, clock, latest, captures, dict)
         self._units = UnitService(config, clock, pipeline, restart)
         self._commissioning = commissioning
         self._config = config
@@ -167,6 +177,8 @@ class ControlService:
                 return await self._why(request)
             case FeedRequest():
                 return self._feed()
+            case EquipmentRequest() | CaptureRequest() | Diagnose():
+                return await self._machines.serve(request)
             case Reload() | Swap() | SwapBack():
                 return await self._units.serve(request)
             case ResendRequest():

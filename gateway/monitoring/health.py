@@ -52,6 +52,13 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         return [text for text, holds in findings.items() if holds]
 
 
+class HealthReport(msgspec.Struct, frozen=True):
+    """The health, and in words why the gateway is degraded."""
+
+    health: Health
+    reasons: tuple[str, ...]
+
+
 class Report(Protocol):
     """A program's health: a struct for the JSON answer, and the reasons why it is degraded."""
 

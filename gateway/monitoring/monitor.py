@@ -15,7 +15,7 @@ from gateway.ledger.store import Ledger
 from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown, Waiting
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.feed import Feed
-from gateway.monitoring.health import Health, HealthServer
+from gateway.monitoring.health import Health, HealthReport, HealthServer
 from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
 from gateway.mqtt.gateway_status import software_version
 from gateway.mqtt.service import MqttService
@@ -78,7 +78,8 @@ class Answers(Protocol):
 class Monitor:
     """The alarms, health and metrics of one gateway.
 
-    `increments` are counted by operation. `most_staged` messages may wait for their visit.
+    `increments` are counted by operation. `most_staged` messages may wait for their visit. `metrics()` is the page of
+    metrics.
     """
 
     def __init__(
@@ -119,6 +120,12 @@ class Monitor:
         self._backlog = Backlog(0, None)
         self._deliveries = Deliveries()
         self._began_s = asyncio.get_running_loop().time()
+        self.metrics = metrics_page(self._snapshot)
+
+    def health(self) -> HealthReport:
+        """The health as of now."""
+        health = self._health()
+        return HealthReport(health, tuple(health.reasons()))
 
     async def run(self) -> None:
         """Watch the backlog and update the alarms until cancelled. Raises LedgerError."""
@@ -133,7 +140,7 @@ class Monitor:
     @asynccontextmanager
     async def pages(self, listen: tuple[str, int]) -> AsyncGenerator[None]:
         """Serve the pages; if the address cannot be bound the gateway runs without them."""
-        server = HealthServer(listen, self._health, metrics_page(self._snapshot))
+        server = HealthServer(listen, self._health, self.metrics)
         try:
             await server.__aenter__()
         except OSError as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from drivers.dialects.registry import dialect
 from drivers.line import Line
+from drivers.transport.base import Tap, tapped
 from drivers.transport.open import connector
 from drivers.unit.driver import Driver
 from gateway.config.lines import LineSpec
@@ -24,18 +25,15 @@ RESTART_MAX_S = 30.0
 
 
 class Supervisor:
-    """All lines of a gateway. `run` it once; the counters may be read at any time."""
+    """All lines of a gateway; `taps` hears what goes over each. `run` it once; the counters may be read at any time."""
 
-    def __init__(self, specs: Sequence[LineSpec], clock: Clock, deliver: Deliver) -> None:
+    def __init__(self, specs: Sequence[LineSpec], clock: Clock, deliver: Deliver, taps: Mapping[str, Tap]) -> None:
         self._progress = PollProgress()
         self.unit_counters = {unit.id: UnitCounters() for spec in specs for unit in spec.units}
         self._specs = specs
         self._clock = clock
         self._deliver = deliver
-        self._lines = {
-            spec.id: Line(spec.id, connector(spec.url, spec.serial), dialect(spec.dialect), spec.timing, spec.baud)
-            for spec in specs
-        }
+        self._lines = {spec.id: _line(spec, taps[spec.id]) for spec in specs}
         self._schedules: list[LineSchedule] = []
 
     def prefer(self, units: frozenset[str]) -> None:
@@ -95,3 +93,8 @@ class Supervisor:
                 line.close()
                 await asyncio.sleep(wait_s)
                 wait_s = min(2 * wait_s, RESTART_MAX_S)
+
+
+def _line(spec: LineSpec, tap: Tap) -> Line:
+    opener = tapped(connector(spec.url, spec.serial), tap)
+    return Line(spec.id, opener, dialect(spec.dialect), spec.timing, spec.baud)

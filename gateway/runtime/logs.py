@@ -7,11 +7,14 @@ or a message may put into a text, are escaped, so that a line stays one line and
 import json
 import logging
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from gateway.runtime.clock import US_PER_S, Clock
 
+KEPT_LINES = 300
+MAX_LINE = 2000  # characters; a traceback may be longer
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -48,12 +51,30 @@ class HumanFormatter(logging.Formatter):
         return "\n".join(lines)
 
 
+class RecentLines(logging.Handler):
+    """Keeps the last lines of the log, as JSON, for whoever looks for a fault."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter())
+        self.lines: deque[str] = deque(maxlen=KEPT_LINES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the record's line in place of the oldest."""
+        self.lines.append(self.format(record)[:MAX_LINE])
+
+
+def recent_lines() -> tuple[str, ...]:
+    """The last lines of the log, the oldest first; none where `setup_logging` was not called."""
+    return tuple(line for each in logging.getLogger().handlers if isinstance(each, RecentLines) for line in each.lines)
+
+
 def setup_logging(json: bool, level: str = "INFO") -> None:
     """Send every logger's lines of `level` and above, and Python's warnings, to stderr in one of the two forms."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if json else HumanFormatter())
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [handler, RecentLines()]
     root.setLevel(level)
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a closed stderr must not stop the gateway
