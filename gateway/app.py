@@ -239,7 +239,7 @@ class Gateway:
             await asyncio.to_thread(import_module, "gateway.web.server")
             from gateway.web.server import serve_page
 
-            await serve_page(self._config.page, self._config.state_dir, self._control.board, self._control.tell)
+            await serve_page(self._config.page, self._config.state_dir, self._control.board, self._control.answer)
 
     def _monitored(self) -> DiagnoseAnswer:
         return DiagnoseAnswer(

@@ -7,6 +7,7 @@ from datetime import tzinfo
 import msgspec
 
 from gateway.control.requests import RequestRefused
+from gateway.ledger.access import Actor
 from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session.assessment import review_of
 from gateway.session.attribution import Session
@@ -25,6 +26,7 @@ _WITH_OFFSET = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00"
 class ActContext(msgspec.Struct, frozen=True):
     """The state of the gateway that an act is checked against, at the instant of the request."""
 
+    by: Actor
     now_us: int
     oldest_us: int  # earlier times are refused
     zone: tzinfo | None  # for times of day; None: they are refused

@@ -52,6 +52,8 @@ class _PersonFields(TypedDict):
     known_at_us: int
     person: str
     reason: str
+    login: str
+    role: str
 
 
 class _SessionFields(_PersonFields):
@@ -356,4 +358,11 @@ def _identity(act: Bind | Reassign, context: ActContext) -> Identity:
 
 
 def _person_fields(act: Act, at_us: int, context: ActContext) -> _PersonFields:
-    return _PersonFields(at_us=at_us, known_at_us=context.now_us, person=act.person, reason=act.reason)
+    return _PersonFields(
+        at_us=at_us,
+        known_at_us=context.now_us,
+        person=act.person,
+        reason=act.reason,
+        login=context.by.login,
+        role=context.by.role,
+    )

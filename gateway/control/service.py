@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import re
 import traceback
 from collections.abc import Callable, Mapping
@@ -79,6 +78,7 @@ from gateway.control.views import (
     why_view,
     work_view,
 )
+from gateway.ledger.access import Actor
 from gateway.ledger.bodies import Order
 from gateway.ledger.deliveries import Proof
 from gateway.ledger.entry import subject_of
@@ -133,13 +133,13 @@ class ControlService:
         self._pipeline = pipeline
         self._plant = plant_of(config.units)
 
-    async def answer(self, line: bytes, uid: int) -> bytes:
-        """The answer to a line: one JSON object without line end. `uid` is the peer's (SO_PEERCRED), for the log only.
+    async def answer(self, line: bytes, by: Actor) -> bytes:
+        """The answer to a line of `by`: one JSON object without line end.
 
         Raises LedgerError where recording is no longer possible.
         """
         try:
-            answer = await self._serve(read_request(line), uid)
+            answer = await self._serve(read_request(line), by)
         except RequestRefused as refused:
             answer = RefusalAnswer(error=refused.error, accepted=refused.accepted)
         except LedgerError:
@@ -150,15 +150,11 @@ class ControlService:
             answer = RefusalAnswer(error="a defect of the gateway; its log says where", accepted="")
         return msgspec.json.encode(answer)
 
-    async def tell(self, line: bytes) -> bytes:
-        """The answer to a line of somebody in this process."""
-        return await self.answer(line, os.getuid())
-
     async def board(self, request: Board) -> BoardAnswer:
         """The suite's board, for screens in this process."""
         return await self._boards.board(request)
 
-    async def _serve(self, request: AnyRequest, uid: int) -> AnyAnswer | AnyShown:
+    async def _serve(self, request: AnyRequest, by: Actor) -> AnyAnswer | AnyShown:
         match request:
             case Board() | Todo() | Delivery() | Screen():
                 return await self._shown(request)
@@ -180,13 +176,13 @@ class ControlService:
             case EquipmentRequest() | CaptureRequest() | Diagnose():
                 return await self._machines.serve(request)
             case Reload() | Swap() | SwapBack():
-                return await self._units.serve(request)
+                return await self._units.serve(request, by)
             case ResendRequest():
-                return await self._resend(request)
+                return await self._resend(request, by)
             case SendTest():
                 return await self._send_test(request)
             case _:
-                return await self._act(request, uid)
+                return await self._act(request, by)
 
     @property
     def _time_zone(self) -> str:
@@ -315,21 +311,22 @@ class ControlService:
             raise RequestRefused("several sessions are meant", ", ".join(each.token for each in open_))
         return open_[0]
 
-    async def _resend(self, request: ResendRequest) -> DoneAnswer:
+    async def _resend(self, request: ResendRequest, by: Actor) -> DoneAnswer:
+        order = Order(request.key or "", request.person, request.reason, by.login, by.role)
         if request.key is None or request.all_rejected:
-            return await self._resend_rejected(request)
+            return await self._resend_rejected(request, order)
         if request.code is not None:
             raise RequestRefused("code: a key names one message", "code with all_rejected, or key alone")
         try:
-            await self._pipeline.send_again(Order(request.key, request.person, request.reason))
+            await self._pipeline.send_again(order)
         except OrderRefused as refused:
             raise RequestRefused(str(refused), refused.accepted) from None
         return DoneAnswer(done=f"{request.key} is sent again")
 
-    async def _resend_rejected(self, request: ResendRequest) -> DoneAnswer:
+    async def _resend_rejected(self, request: ResendRequest, order: Order) -> DoneAnswer:
         if request.key is not None or not request.all_rejected:
             raise RequestRefused("one of key and all_rejected", "key, or all_rejected true")
-        ordered = await self._pipeline.send_rejected_again(request.code, request.person, request.reason)
+        ordered = await self._pipeline.send_rejected_again(request.code, order)
         return DoneAnswer(done=f"{ordered} {'message is' if ordered == 1 else 'messages are'} sent again")
 
     async def _send_test(self, request: SendTest) -> TrialAnswer:
@@ -338,13 +335,13 @@ class ControlService:
         trial = build_trial(request.what, self._config, self._clock.now().utc_us)
         return TrialAnswer(tried=await self._commissioning.send(trial, request.wait_s))
 
-    async def _act(self, act: AnyAct, uid: int) -> ActAnswer:
+    async def _act(self, act: AnyAct, by: Actor) -> ActAnswer:
         named = await self._named(act)
         purged = frozenset[str]() if named is None else await self._purged(named)
-        facts, identities = facts_of(act, named, self._context(purged))
+        facts, identities = facts_of(act, named, self._context(by, purged))
         outcomes = await self._pipeline.record(facts, identities)
         token = "" if named is None else named.token
-        _log.info("a person told", extra={"act": act.act, "session": token, "uid": uid})
+        _log.info("a person told", extra={"act": act.act, "session": token, "login": by.login})
         return ActAnswer(
             time_zone=self._time_zone,
             recorded=tuple(map(fact_kind, facts)),
@@ -368,9 +365,10 @@ class ControlService:
         patients = filter(None, {named.patient, *charged})
         return frozenset([each for each in patients if await self._ledger.identity(each) is None])
 
-    def _context(self, purged: frozenset[str]) -> ActContext:
+    def _context(self, by: Actor, purged: frozenset[str]) -> ActContext:
         now_us, state = self._clock.now().utc_us, self._pipeline.state
         return ActContext(
+            by=by,
             now_us=now_us,
             oldest_us=now_us - OLDEST_US,
             zone=self._config.time_zone,

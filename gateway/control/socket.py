@@ -2,21 +2,22 @@
 
 Theory of operation. The gateway is the ledger's only writer, so commands ask it to record what a person did. The socket
 lies in the state directory, and only the gateway's user and root can open it. The number of clients, the length of a
-line and the time for one are limited, so that a client cannot slow the gateway. The peer's uid (SO_PEERCRED) is logged,
-but the acting person is the one whom the request names.
+line and the time for one are limited, so that a client cannot slow the gateway. The acting person is the one whom the
+request names; the user at the other end, by the kernel's word, is recorded beside it.
 """
 
 import asyncio
 import logging
 import socket
 import stat
-import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
 
 from gateway.control.answers import RefusalAnswer
+from gateway.control.peer import peer_of
+from gateway.ledger.access import Actor
 
 _log = logging.getLogger("capgate.control")
 
@@ -25,9 +26,8 @@ MAX_LINE_BYTES = 8192
 MAX_CLIENTS = 4
 IDLE_S = 30.0  # time-out for a client's next line
 WRITE_S = 5.0  # time-out for a client to read an answer
-_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
 
-Answer = Callable[[bytes, int], Awaitable[bytes]]
+Answer = Callable[[bytes, Actor], Awaitable[bytes]]
 
 
 class SocketRefused(Exception):
@@ -35,7 +35,7 @@ class SocketRefused(Exception):
 
 
 async def serve_control(directory: Path, answer: Answer, opened: asyncio.Event) -> None:
-    """Serve `answer(line, uid)` on the socket in `directory` until cancelled. Raises what `answer` raises.
+    """Serve `answer(line, user)` on the socket in `directory` until cancelled. Raises what `answer` raises.
 
     A socket that cannot be opened is logged and no more: recording goes on without commands. `opened` is set in either
     case.
@@ -119,14 +119,14 @@ class _Clients:
         self._count -= 1
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        uid = _uid_of(writer)
+        user = await asyncio.to_thread(peer_of, writer.get_extra_info("socket"))
         try:
             while True:  # ends when the client disconnects or exceeds a time-out
                 line = await _line(reader)
                 if line is None:
                     await _send(writer, _refusal("the line is too long", f"up to {MAX_LINE_BYTES} bytes"))
                     return
-                await _send(writer, await self._answer(line, uid) + b"\n")
+                await _send(writer, await self._answer(line, user) + b"\n")
         except (OSError, TimeoutError, EOFError):
             pass  # the client disconnected or exceeded a time-out
         finally:
@@ -150,9 +150,3 @@ async def _send(writer: asyncio.StreamWriter, answer: bytes) -> None:
 
 def _refusal(error: str, accepted: str) -> bytes:
     return msgspec.json.encode(RefusalAnswer(error=error, accepted=accepted)) + b"\n"
-
-
-def _uid_of(writer: asyncio.StreamWriter) -> int:
-    connection = writer.get_extra_info("socket")
-    _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-    return uid

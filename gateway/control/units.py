@@ -16,6 +16,7 @@ from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.config.loaners import LOANERS_FILE, Loaner, swapped, write_loaners
 from gateway.control.answers import DoneAnswer
 from gateway.control.requests import AnyUnitRequest, Reload, RequestRefused, Swap, SwapBack
+from gateway.ledger.access import Actor
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime.clock import Clock
 from gateway.session.facts import AnyFact, CapRef, CoolingStopped, PatientBound, PatientReleased, UnitSwapped
@@ -37,7 +38,7 @@ class UnitService:
         self._pipeline = pipeline
         self._restart = restart
 
-    async def serve(self, request: AnyUnitRequest) -> DoneAnswer:
+    async def serve(self, request: AnyUnitRequest, by: Actor) -> DoneAnswer:
         """Carry out a request, and schedule the restart. Raises RequestRefused, with nothing changed."""
         if self._restart is None:
             raise RequestRefused("this gateway does not start again by itself", "capgate run")
@@ -46,10 +47,10 @@ class UnitService:
                 await self._reload()
                 done = "the configuration is taken up"
             case Swap():
-                await self._swap(request)
+                await self._swap(request, by)
                 done = f"{request.loaner} stands in for {request.unit}"
             case SwapBack():
-                await self._swap_back(request)
+                await self._swap_back(request, by)
                 done = f"{request.unit} is back"
         _log.info("starting again", extra={"because": done})
         asyncio.get_running_loop().call_later(ANSWER_S, self._restart)
@@ -64,7 +65,7 @@ class UnitService:
                 "capgate unit swap, or wait until the session is over",
             )
 
-    async def _swap(self, request: Swap) -> None:
+    async def _swap(self, request: Swap, by: Actor) -> None:
         at_us = self._clock.now().utc_us
         there = self._now_at(request.unit)
         if request.url is not None and len(next(line for line in self._config.lines if there in line.units).units) > 1:
@@ -80,10 +81,12 @@ class UnitService:
             overrides=tuple(request.set.items()),
             person=request.person,
             reason=request.reason,
+            login=by.login,
+            role=by.role,
         )
         await self._put(there, swap)
 
-    async def _swap_back(self, request: SwapBack) -> None:
+    async def _swap_back(self, request: SwapBack, by: Actor) -> None:
         there = {each.unit for each in self._config.loaners}
         if request.unit not in there:
             raise RequestRefused("nothing stands in for that unit", ", ".join(sorted(there)) or "none is swapped")
@@ -95,6 +98,8 @@ class UnitService:
             loaner=request.unit,
             person=request.person,
             reason=request.reason,
+            login=by.login,
+            role=by.role,
         )
         await self._put(self._now_at(request.unit), back)
 

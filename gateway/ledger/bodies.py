@@ -80,12 +80,14 @@ class ReceiptBody(msgspec.Struct, frozen=True):
     receipt: ReceiptNote
 
 
-class Order(msgspec.Struct, frozen=True):
-    """A person's order to send a message again."""
+class Order(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A person's order to send a message again; `login` and `role` as in `gateway.ledger.access.Actor`."""
 
     key: str
     person: str
     reason: str
+    login: str = ""
+    role: str = ""
 
 
 class ResendBody(msgspec.Struct, frozen=True):

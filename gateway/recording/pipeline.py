@@ -184,10 +184,10 @@ class Pipeline:
         """Record a person's order to send a message again. Raises OrderRefused."""
         await self._group.run(partial(self._take_order, order))
 
-    async def send_rejected_again(self, code: str | None, person: str, reason: str) -> int:
-        """Record a person's order to send all rejected messages again, of one code or any; the number of them."""
+    async def send_rejected_again(self, code: str | None, order: Order) -> int:
+        """Record `order` for each rejected message, of one code or any; the number of them."""
         last, ordered = 0, 0
-        while page := await self._group.run(partial(self._order_rejected, last, code, person, reason)):
+        while page := await self._group.run(partial(self._order_rejected, last, code, order)):
             last, ordered = page[-1].outbox_id, ordered + len(page)
         return ordered
 
@@ -326,12 +326,12 @@ class Pipeline:
         transaction.record_resend(order)
         await self._finish(transaction, (self._next, Step()))
 
-    async def _order_rejected(self, after: int, code: str | None, person: str, reason: str) -> Sequence[RejectedRow]:
+    async def _order_rejected(self, after: int, code: str | None, order: Order) -> Sequence[RejectedRow]:
         page = await self._ledger.outbox.rejected(after, code, ORDERS_AT_ONCE)
         if page:
             transaction = self._begin()
             for each in page:
-                transaction.record_resend(Order(each.key, person, reason))
+                transaction.record_resend(msgspec.structs.replace(order, key=each.key))
             await self._finish(transaction, (self._next, Step()))
         return page
 

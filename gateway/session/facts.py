@@ -3,6 +3,9 @@
 Two facts that differ in `known_at_us` alone are one fact received twice; the first receipt counts, so that receiving a
 fact is idempotent. Facts are never changed: a correction is another fact. Their JSON form (`fact` names the kind) is
 what the ledger keeps. Every fact says in `concerns` which units, patients and sessions it is about.
+
+What a person tells has that person's name as stated, and in `login` and `role` what the gateway itself knew of who told
+it (`gateway.ledger.access.Actor`); both are "" in facts of messages and of earlier versions.
 """
 
 from collections.abc import Iterable
@@ -68,6 +71,8 @@ class _CapFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     patient: str = ""  # the subject, where the sender knew it: a visit, or a case's patient; never a person's name
     person: str = ""  # the person who reported it, if any
     reason: str = ""
+    login: str = ""
+    role: str = ""
 
     @property
     def concerns(self) -> tuple[Key, ...]:
@@ -106,6 +111,8 @@ class _PatientEndFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     patient: str = ""
     person: str = ""
     reason: str = ""
+    login: str = ""
+    role: str = ""
 
     @property
     def concerns(self) -> tuple[Key, ...]:
@@ -216,6 +223,8 @@ class UnitSwapped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="unit
     overrides: tuple[tuple[str, Scalar], ...] = ()
     person: str = ""
     reason: str = ""
+    login: str = ""
+    role: str = ""
 
     @property
     def concerns(self) -> tuple[Key, ...]:
@@ -238,6 +247,8 @@ class _InfusionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     other_reading_us: int | None = None  # the other instant an ambiguous local time may mean
     person: str = ""
     reason: str = ""
+    login: str = ""
+    role: str = ""
     administration: str = ""  # the sender's number of the order's administration; "": the order as a whole
     charted_us: int | None = None  # when it was charted, by the sender's clock; None: as received
     began_us: int | None = (
@@ -352,6 +363,8 @@ class PatientReassigned(Fact, frozen=True, kw_only=True, omit_defaults=True, tag
     began_before_us: int = 0  # 0: before the fact was reported
     person: str = ""
     reason: str = ""
+    login: str = ""
+    role: str = ""
 
     @property
     def concerns(self) -> tuple[Key, ...]:
@@ -392,6 +405,8 @@ class SessionFact(Fact, frozen=True, kw_only=True, omit_defaults=True):
     token: str = ""
     person: str = ""  # who reported it, by the site's name for that person
     reason: str = ""
+    login: str = ""
+    role: str = ""
 
     @property
     def concerns(self) -> tuple[Key, ...]:
@@ -467,6 +482,8 @@ class OrderChecked(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="ord
     ordered_post_minutes: float | None = None
     person: str = ""
     reason: str = ""
+    login: str = ""
+    role: str = ""
 
     @property
     def concerns(self) -> tuple[Key, ...]:
@@ -524,6 +541,8 @@ class WorkDone(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="work_do
     patient: str = ""
     person: str
     reason: str = ""
+    login: str = ""
+    role: str = ""
 
     @property
     def concerns(self) -> tuple[Key, ...]:

@@ -40,10 +40,8 @@ class Acts:
             fields = {name: value for name, value in fields.items() if name != "act"} | {"request": act}
         else:
             fields |= {"request": "tell"}
-        return await self._told(msgspec.json.encode(fields | {"person": person.account.name}))
-
-    async def _told(self, line: bytes) -> Response:
-        answer = await self._control.tell(line)
+        line = msgspec.json.encode(fields | {"person": person.account.name})
+        answer = await self._control.tell(line, person.actor)
         if answer is None:
             return _refused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway cannot record any more", "")
         taken = msgspec.json.decode(answer, type=Answer).ok

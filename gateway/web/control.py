@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from gateway.ledger.access import Actor
 from gateway.ledger.errors import LedgerError
 
-Tell = Callable[[bytes], Awaitable[bytes]]
+Tell = Callable[[bytes, Actor], Awaitable[bytes]]
+SCREEN = Actor("page:")  # nobody is signed in at it
 
 
 class Control:
@@ -20,15 +22,15 @@ class Control:
         """Wait until recording is no longer possible. Raises LedgerError then."""
         await self._failure
 
-    async def ask(self, line: bytes) -> bytes | None:
+    async def ask(self, line: bytes, by: Actor = SCREEN) -> bytes | None:
         """The answer to a question; None where recording is no longer possible."""
         async with self._one_at_a_time:
-            return await self.tell(line)
+            return await self.tell(line, by)
 
-    async def tell(self, line: bytes) -> bytes | None:
+    async def tell(self, line: bytes, by: Actor) -> bytes | None:
         """The answer to an act; None where recording is no longer possible."""
         try:
-            return await self._tell(line)
+            return await self._tell(line, by)
         except LedgerError as error:
             if not self._failure.done():
                 self._failure.set_exception(error)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.ledger.access import Actor
 from gateway.web.accounts import (
     Account,
     Accounts,
@@ -50,6 +51,11 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     idle_s: float
     since_s: float
     touched_s: float
+
+    @property
+    def actor(self) -> Actor:
+        """As what this person is recorded."""
+        return Actor(f"page:{self.account.name}", self.account.role)
 
     @property
     def may(self) -> frozenset[str]:

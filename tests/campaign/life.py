@@ -12,6 +12,7 @@ from drivers.reading import ReadFault, Reading, Stamp
 from gateway.app import must_arrive
 from gateway.config.load import GatewayConfig
 from gateway.control.service import ControlService
+from gateway.ledger.access import Actor
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import open_ledger
 from gateway.messages.cloudevents import Origin
@@ -98,7 +99,7 @@ class Life:
         if self._service is None:
             return None
         try:
-            return json.loads(await self._service.answer(json.dumps(request).encode(), 0))
+            return json.loads(await self._service.answer(json.dumps(request).encode(), Actor("host:campaign:0")))
         except LedgerError:
             return None
 

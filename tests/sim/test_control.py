@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import sqlite3
@@ -128,14 +129,15 @@ async def test_the_status_names_the_gateway_and_what_may_be_told(folder: Path) -
         assert "finalise" in status["acts"]
 
 
-async def test_the_log_has_the_act_and_the_uid_and_neither_patient_nor_reason(
+async def test_the_log_has_the_act_and_the_login_and_neither_patient_nor_reason(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with cooling(folder) as (_, operator, token):
         with caplog.at_level("INFO", "capgate.control"):
             await operator.request_act("bind", place=token, visit="V-1")
         (record,) = [each for each in caplog.records if each.name == "capgate.control"]
-        assert (vars(record)["act"], vars(record)["session"], vars(record)["uid"]) == ("bind", token, 1000)
+        logged = [vars(record)[name] for name in ("act", "session", "login")]
+        assert logged == ["bind", token, "host:rn-4471:1000"]
         assert "V-1" not in str(vars(record))
         assert "as charted" not in str(vars(record))
 
@@ -325,6 +327,7 @@ async def test_a_session_signed_on_the_command_line_is_in_the_ledger_with_person
     connection.close()
     (signed,) = [body for body in bodies if body["fact"] == "session_finalized"]
     assert (signed["token"], signed["person"], signed["reason"]) == (token, "rn-4471", "as charted")
+    assert re.fullmatch(r"host:\S+:\d+", signed["login"]), "the user who was logged in, as the kernel has it"
 
 
 @pytest.mark.timeout(300)

@@ -20,6 +20,7 @@ from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.store import open_readonly
 from gateway.recording.receipts import OrderRefused
+from tests.support.operator import OPERATOR
 from tests.support.pipeline import CONFIG, EPOCH_US, Suite, configured, running
 from tests.support.schemas import problems
 from tests.support.signing import signed
@@ -153,7 +154,7 @@ async def test_what_the_engine_stored_waits_for_its_application_and_a_contradict
         service = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
 
         async def work() -> list[tuple[str, str, list[str]]]:
-            items = json.loads(await service.answer(b'{"request": "worklist"}', 0))["work"]
+            items = json.loads(await service.answer(b'{"request": "worklist"}', OPERATOR))["work"]
             return [(each["what"], each["order"], each["sessions"]) for each in items]
 
         assert await hl7_said(suite, "CA", key, "E1") is None
@@ -227,10 +228,10 @@ async def test_the_commands_show_what_the_engine_lacks_why_and_what_was_done_abo
         suite.clock.us += 1_000_000
         service = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
         order = {"request": "resend", "key": key, "person": "cm-1", "reason": "visit reopened"}
-        assert json.loads(await service.answer(json.dumps(order).encode(), 0))["done"] == f"{key} is sent again"
-        sessions = json.loads(await service.answer(b'{"request": "sessions", "all": true}', 0))["sessions"]
+        assert json.loads(await service.answer(json.dumps(order).encode(), OPERATOR))["done"] == f"{key} is sent again"
+        sessions = json.loads(await service.answer(b'{"request": "sessions", "all": true}', OPERATOR))["sessions"]
         assert [each["delivery"] for each in sessions[0]["charges"]] == ["pending"]
-        status = json.loads(await service.answer(b'{"request": "status"}', 0))["outbox"]
+        status = json.loads(await service.answer(b'{"request": "status"}', OPERATOR))["outbox"]
         assert status == {"delivery": "by receipt", "pending": 1, "unproven": 0, "rejected": 0}
         suite.clock.us += 1_000_000
         await said(suite, "r2", {"for": key, "result": "accepted"})
@@ -245,7 +246,7 @@ async def test_the_commands_show_what_the_engine_lacks_why_and_what_was_done_abo
         assert "V-1" not in shown
         assert '"visit":"V-1"' in capgate("outbox", "show", key, "--config", config, "--body")[1]
         assert capgate("outbox", "list", "--config", config) == (0, "the engine has everything\n")
-        refused = json.loads(await service.answer(json.dumps(order).encode(), 0))
+        refused = json.loads(await service.answer(json.dumps(order).encode(), OPERATOR))
         assert (refused["ok"], refused["error"]) == (False, "the engine acknowledged it")
     day = datetime.fromtimestamp(EPOCH_US / 1e6, UTC).date().isoformat()
     _, reconciled = capgate("ledger", "reconcile", folder / "state" / "ledger.db", "--day", day)
@@ -263,7 +264,7 @@ async def test_all_that_was_rejected_is_sent_again_by_one_order_or_what_was_for_
 
         async def resend(**fields: object) -> dict[str, Any]:
             request = {"request": "resend", "person": "cm-1", "reason": "mended", **fields}
-            return json.loads(await service.answer(json.dumps(request).encode(), 0))
+            return json.loads(await service.answer(json.dumps(request).encode(), OPERATOR))
 
         async def proofs() -> list[Proof]:
             return list((await suite.ledger.outbox.proofs_of(key[:9])).values())

@@ -4,9 +4,11 @@ import json
 from typing import Any, cast
 
 from gateway.control.service import ControlService
+from gateway.ledger.access import Actor
 from tests.support.pipeline import Suite
 
 Json = dict[str, Any]
+OPERATOR = Actor("host:rn-4471:1000")
 
 
 class Operator:
@@ -15,9 +17,10 @@ class Operator:
     def __init__(self, suite: Suite) -> None:
         self.service = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline)
         self.suite = suite
+        self.by = OPERATOR
 
     async def ask(self, **request: object) -> Json:
-        return cast(Json, json.loads(await self.service.answer(json.dumps(request).encode(), 1000)))
+        return cast(Json, json.loads(await self.service.answer(json.dumps(request).encode(), self.by)))
 
     async def request_act(self, act: str, **fields: object) -> Json:
         """What the gateway answers to an act that it takes."""

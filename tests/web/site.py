@@ -42,7 +42,7 @@ class Site:
     async def serve(self) -> None:
         """Start the page, at the address that it had before."""
         self._page = asyncio.create_task(
-            serve_page(self.plan, self.suite.config.state_dir, self._board, self.control.tell)
+            serve_page(self.plan, self.suite.config.state_dir, self._board, self.control.answer)
         )
 
     async def stop(self) -> None:

@@ -75,12 +75,11 @@ def tolerated(message: JsonMessage) -> Inbound:
     """A check of how the patient tolerates the cooling."""
     data = message.data(ToleranceModel)
     session = _session_of(message, data)
-    found = {"vital_signs": data.vital_signs, "comfort": data.comfort, "scalp": data.scalp}
-    if not any(found.values()):
+    vital_signs, comfort, scalp = map(_finding, (data.vital_signs, data.comfort, data.scalp))
+    if vital_signs is None and comfort is None and scalp is None:
         raise message.rejected("bad-data", 'data.comfort: missing; accepted: "ok" or "concern" of what was checked')
     fact = facts.ToleranceChecked(
-        **_common_fields(message, data, session),
-        **{what: None if finding is None else ToleranceFinding(finding) for what, finding in found.items()},
+        **_common_fields(message, data, session), vital_signs=vital_signs, comfort=comfort, scalp=scalp
     )
     return message.accepted(fact, session.identities)
 
@@ -95,3 +94,7 @@ def cap_identified(message: JsonMessage) -> Inbound:
         lot=data.lot or "",
     )
     return message.accepted(fact, session.identities)
+
+
+def _finding(found: str | None) -> ToleranceFinding | None:
+    return None if found is None else ToleranceFinding(found)

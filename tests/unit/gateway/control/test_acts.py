@@ -11,6 +11,7 @@ import pytest
 from gateway.control.act_context import ActContext, SessionSnapshot
 from gateway.control.acts import facts_of
 from gateway.control.requests import ACTS, AnyAct, RequestRefused, read_request
+from gateway.ledger.access import Actor
 from gateway.session import facts
 from gateway.session.charges import CorrectionReason
 from gateway.session.corrections import CorrectionItem
@@ -33,10 +34,12 @@ NOW = us("17:00")
 
 
 class By(TypedDict):
-    """The person and reason of an act."""
+    """Who told it and why, as a fact has it."""
 
     person: str
     reason: str
+    login: str
+    role: str
 
 
 class On(By):
@@ -45,7 +48,8 @@ class On(By):
     token: str
 
 
-BY = By(person="rn-4471", reason="as charted")
+SAID = {"person": "rn-4471", "reason": "as charted"}
+BY = By(person="rn-4471", reason="as charted", login="page:r.nurse", role="nurse")
 ON = On(**BY, token=TOKEN)
 
 
@@ -91,6 +95,7 @@ def questioned(charge: str) -> SessionSnapshot:
 
 
 CONTEXT = ActContext(
+    by=Actor("page:r.nurse", "nurse"),
     now_us=NOW,
     oldest_us=NOW - 6 * 24 * 3600 * 1_000_000,
     zone=ZONE,
@@ -106,7 +111,7 @@ ITEM = CONTEXT.work[0].id
 
 def request_of(act: str, /, **fields: object) -> AnyAct:
     named = {} if fields.keys() & {"place", "item"} else {"token": TOKEN}
-    request = read_request(json.dumps({"request": "tell", "act": act, **named, **BY, **fields}).encode())
+    request = read_request(json.dumps({"request": "tell", "act": act, **named, **SAID, **fields}).encode())
     assert isinstance(request, AnyAct)
     return request
 
@@ -209,7 +214,7 @@ def test_the_table_of_acts_leaves_none_out() -> None:
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_every_act_becomes_its_fact_with_person_and_reason(act: str) -> None:
+def test_every_act_becomes_its_fact_with_who_told_it_and_why(act: str) -> None:
     fields, fact = EVERY_ACT[act]
     named = snapshot(COMPLETE) if act in ("finalise", "lift-hold", "explain") else None
     named = questioned(f"{TOKEN}00A") if act == "decide-correction" else named

@@ -9,6 +9,7 @@ from drivers.reading import Evidence
 from gateway.control.act_context import ActContext, SessionSnapshot
 from gateway.control.acts import facts_of
 from gateway.control.requests import Explain, Finalise, LiftHold, RequestRefused
+from gateway.ledger.access import Actor
 from gateway.session.charges import charged_units
 from gateway.session.facts import (
     AgentClass,
@@ -72,7 +73,9 @@ class Site:
         """The fact of an act, a minute after the previous one. Raises RequestRefused."""
         self.now_us += 60_000_000
         observed = Watched(self.now_us)
-        context = ActContext(self.now_us, 0, None, {}, frozenset({A1}), {}, observed, lambda visit: visit)
+        context = ActContext(
+            Actor("host:cm:1001"), self.now_us, 0, None, {}, frozenset({A1}), {}, observed, lambda visit: visit
+        )
         (fact,), _ = facts_of(act, self.snapshot, context)
         self.live.learn([fact], self.now_us)
         return fact

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from gateway.control import socket as control_socket
+from gateway.control.peer import user
 from gateway.control.requests import RequestRefused, read_request
 from gateway.control.socket import MAX_CLIENTS, MAX_LINE_BYTES, SocketRefused, listen, serve_control
+from gateway.ledger.access import Actor
 
 # --- lines that are no request
 
@@ -42,16 +45,18 @@ def test_a_line_that_is_no_request_is_refused_with_what_is(line: bytes, accepted
 
 # --- the socket
 
+NOBODY_LOGGED_IN = 2**32 - 1
+
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def echo(line: bytes, uid: int) -> bytes:
-    return line.strip() + b" by %d" % uid
+async def echo(line: bytes, by: Actor) -> bytes:
+    return line.strip() + b" by " + by.login.encode()
 
 
 @asynccontextmanager
 async def serving(
-    folder: Path, answer: Callable[[bytes, int], Awaitable[bytes]] = echo
+    folder: Path, answer: Callable[[bytes, Actor], Awaitable[bytes]] = echo
 ) -> AsyncGenerator[Callable[[], Awaitable[Connection]]]:
     """Serve a control socket; yields a function that connects to it."""
     path = folder / control_socket.SOCKET_FILE
@@ -79,6 +84,22 @@ async def serving(
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("uid", "login_uid", "login"),
+    [(0, None, "host:root:0"), (998, 0, "host:root:0"), (4_000_000, None, "host::4000000")],
+)
+def test_who_became_another_user_is_known_by_the_login(uid: int, login_uid: int | None, login: str) -> None:
+    assert user(uid, login_uid) == Actor(login)
+
+
+def who_i_am() -> bytes:
+    logged_in = Path("/proc/self/loginuid")
+    uid = int(logged_in.read_text()) if logged_in.exists() else NOBODY_LOGGED_IN
+    uid = os.getuid() if uid == NOBODY_LOGGED_IN else uid
+    name = subprocess.run(["id", "-un", str(uid)], check=True, capture_output=True).stdout.strip()
+    return b"host:%s:%d" % (name, uid)
+
+
 async def ask(connection: Connection, line: bytes) -> bytes:
     reader, writer = connection
     writer.write(line + b"\n")
@@ -86,11 +107,12 @@ async def ask(connection: Connection, line: bytes) -> bytes:
 
 
 async def test_a_line_is_answered_and_the_kernel_says_who_asked(tmp_path: Path) -> None:
+    me = who_i_am()
     async with serving(tmp_path) as connect:
         first, second = await connect(), await connect()
         for n in range(3):
-            assert await ask(first, b"a%d" % n) == b"a%d by %d\n" % (n, os.getuid())
-            assert await ask(second, b"b%d" % n) == b"b%d by %d\n" % (n, os.getuid())
+            assert await ask(first, b"a%d" % n) == b"a%d by %s\n" % (n, me)
+            assert await ask(second, b"b%d" % n) == b"b%d by %s\n" % (n, me)
 
 
 async def test_only_the_owner_may_open_the_socket(tmp_path: Path) -> None:
@@ -133,7 +155,7 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_up_nobody(
 ) -> None:
     monkeypatch.setattr(control_socket, "WRITE_S", 0.05)
 
-    async def much(line: bytes, uid: int) -> bytes:
+    async def much(line: bytes, by: Actor) -> bytes:
         return b"x" * 4_000_000 if line == b"much\n" else line.strip()
 
     async with serving(tmp_path, much) as connect:
@@ -153,7 +175,7 @@ async def test_a_client_that_never_reads_is_dropped_and_holds_up_nobody(
 
 
 async def test_what_the_answer_raises_ends_the_serving(tmp_path: Path) -> None:
-    async def broken(line: bytes, uid: int) -> bytes:
+    async def broken(line: bytes, by: Actor) -> bytes:
         raise ZeroDivisionError
 
     task = asyncio.create_task(serve_control(tmp_path, broken, asyncio.Event()))

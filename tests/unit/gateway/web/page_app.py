@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from gateway.config.web import PagePlan
 from gateway.control.board import BoardAnswer
 from gateway.control.requests import Board
+from gateway.ledger.access import Actor
 from gateway.ledger.store import LEDGER_FILE
 from gateway.runtime.http import HttpServer
 from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
@@ -31,7 +32,7 @@ async def no_board(request: Board) -> BoardAnswer:
     raise NotImplementedError
 
 
-async def _nobody_listens(line: bytes) -> bytes:
+async def _nobody_listens(line: bytes, by: Actor) -> bytes:
     raise NotImplementedError
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.web import PagePlan
+from gateway.ledger.access import Actor
 from gateway.web.accounts import ACCOUNTS_FILE, Account, hash_secret, read_accounts, write_accounts
 from gateway.web.exposure import exposure_refused
 from gateway.web.roles import Role
@@ -45,7 +46,7 @@ def test_a_damaged_file_of_accounts_is_none(tmp_path: Path) -> None:
 async def test_a_gateway_goes_on_without_the_page(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     plan = PagePlan(("0.0.0.0", free_port()))
 
-    async def tell(line: bytes) -> bytes:
+    async def tell(line: bytes, by: Actor) -> bytes:
         raise NotImplementedError
 
     with caplog.at_level(logging.ERROR, "capgate.web"):

@@ -10,6 +10,7 @@ import pytest
 
 from gateway.control.board import BoardAnswer
 from gateway.control.requests import Board
+from gateway.ledger.access import Actor
 from gateway.web import feed as feed_module
 from gateway.web.feed import MAX_VIEWERS
 from gateway.web.server import serve_page
@@ -52,7 +53,7 @@ async def test_who_leaves_makes_room(tmp_path: Path) -> None:
             viewer.transport.abort()
 
 
-async def _nobody_listens(line: bytes) -> bytes:
+async def _nobody_listens(line: bytes, by: Actor) -> bytes:
     raise NotImplementedError
 
 

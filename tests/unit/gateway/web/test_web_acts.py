@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from gateway.ledger.access import Actor
 from gateway.ledger.errors import LedgerBroken
 from gateway.web.server import serve_page
 from tests.broker.harness import free_port
@@ -29,10 +30,12 @@ class Told:
 
     def __init__(self, answer: bytes = b'{"ok":true,"recorded":["note_added"],"changed":[]}') -> None:
         self.lines: list[dict[str, Any]] = []
+        self.by: list[Actor] = []
         self.answer = answer
 
-    async def __call__(self, line: bytes) -> bytes:
+    async def __call__(self, line: bytes, by: Actor) -> bytes:
         self.lines.append(json.loads(line))
+        self.by.append(by)
         return self.answer
 
 
@@ -51,6 +54,7 @@ async def test_an_act_goes_under_the_name_of_who_signed_in(tmp_path: Path) -> No
         answer = await tell(server, {**NOTE, "person": "somebody else", "request": "swap"})
     assert (answer.status, json.loads(answer.body)["recorded"]) == (200, ["note_added"])
     assert told.lines == [{**NOTE, "request": "tell", "person": "m.curie"}]
+    assert told.by == [Actor("page:m.curie", "nurse")]
 
 
 async def test_what_the_gateway_refuses_is_passed_on(tmp_path: Path) -> None:
@@ -91,7 +95,7 @@ async def test_nobody_tells_without_a_sign_in_or_from_another_page(tmp_path: Pat
 
 
 async def test_a_broken_ledger_is_said(tmp_path: Path) -> None:
-    async def broken(line: bytes) -> bytes:
+    async def broken(line: bytes, by: Actor) -> bytes:
         raise LedgerBroken("the disk is gone")
 
     async with serving(tmp_path, tell=broken) as server:
@@ -99,7 +103,7 @@ async def test_a_broken_ledger_is_said(tmp_path: Path) -> None:
 
 
 async def test_a_broken_ledger_ends_the_page_and_with_it_the_gateway(tmp_path: Path) -> None:
-    async def broken(line: bytes) -> bytes:
+    async def broken(line: bytes, by: Actor) -> bytes:
         raise LedgerBroken("the disk is gone")
 
     async with serving(tmp_path, tell=broken):  # for its account
@@ -118,7 +122,7 @@ async def test_a_broken_ledger_ends_the_page_and_with_it_the_gateway(tmp_path: P
 async def test_screens_that_ask_wait_for_each_other_and_acts_wait_for_none(tmp_path: Path) -> None:
     asked, go_on = [0, 0], asyncio.Event()
 
-    async def slow(line: bytes) -> bytes:
+    async def slow(line: bytes, by: Actor) -> bytes:
         if b"tell" in line:
             return Told().answer
         asked[0] += 1
