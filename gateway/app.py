@@ -7,7 +7,7 @@ published wait in the ledger.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib import import_module
 
@@ -20,6 +20,7 @@ from gateway.control.machines import Machines
 from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
 from gateway.control.units import with_swaps
+from gateway.ledger.errors import LedgerError
 from gateway.ledger.receipt_plan import MessageKind
 from gateway.ledger.store import LEDGER_FILE, Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
@@ -43,6 +44,7 @@ from gateway.recording.shared_units import SharedUnits
 from gateway.runtime import systemd
 from gateway.runtime.clock import Clock
 from gateway.runtime.logs import recent_lines
+from gateway.runtime.tasks import kept_up
 from gateway.session.worklist import WORK
 from gateway.telemetry.charting import Observations
 from gateway.telemetry.latest import LatestReadings
@@ -200,19 +202,23 @@ class Gateway:
         """Run until `stop` is set, then shut down in order. Raises LedgerError if recording is no longer possible."""
         opened = asyncio.Event()
         async with self._monitor.pages(self._config.health_listen), asyncio.TaskGroup() as group:
+
+            def keep_up(name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+                return group.create_task(kept_up(name, work, LedgerError), name=name)
+
             mqtt = group.create_task(self._mqtt.run(), name="mqtt")
             polling = group.create_task(self._supervisor.run(), name="lines")
             working = [
                 group.create_task(self._inbox.run(), name="answers"),
-                group.create_task(self._pipeline.run(), name="marks"),
-                group.create_task(serve_control(self._config.state_dir, self._control.answer, opened), name="control"),
-                group.create_task(self._page(), name="page"),
-                group.create_task(self._history.run(), name="history"),
-                group.create_task(self._captures.run(), name="captures"),
-                group.create_task(self._lag.watch(), name="loop lag"),
-                group.create_task(self._monitor.run(), name="backlog"),
-                group.create_task(self._shared.run(self._pipeline.record), name="shared units"),
-                group.create_task(self._absence.run(self._pipeline.record), name="absence"),
+                keep_up("marks", self._pipeline.run),
+                keep_up("control", lambda: serve_control(self._config.state_dir, self._control.answer, opened)),
+                keep_up("page", self._page),
+                keep_up("history", self._history.run),
+                keep_up("captures", self._captures.run),
+                keep_up("loop lag", self._lag.watch),
+                keep_up("backlog", self._monitor.run),
+                keep_up("shared units", lambda: self._shared.run(self._pipeline.record)),
+                keep_up("absence", lambda: self._absence.run(self._pipeline.record)),
                 group.create_task(systemd.feed_watchdog(self._monitor.progresses), name="watchdog"),
             ]
             units = len(self._config.units)

@@ -1,5 +1,6 @@
 """The gateway's own status messages: birth, will and farewell, on one retained topic."""
 
+from functools import cache
 from importlib.metadata import version
 
 from gateway.messages.cloudevents import Origin, encode_event
@@ -11,8 +12,9 @@ from gateway.mqtt.types import OutgoingMessage
 from gateway.runtime.clock import Clock
 
 
+@cache
 def software_version() -> str:
-    """The installed version of Capgate."""
+    """The installed version of Capgate. Read from the disk once: later there may be no descriptor left for it."""
     return version("capgate")
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import random
+import traceback
 from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 
 import msgspec
 
 from gateway.ledger.deliveries import DEFAULT_RULES, ResendRules
+from gateway.ledger.errors import LedgerError
 from gateway.mqtt.client import Connection, connect
 from gateway.mqtt.consumer import Handler, Overheard, consume
 from gateway.mqtt.left_over import LeftOver
@@ -29,7 +31,7 @@ from gateway.mqtt.types import (
     PublishRefused,
 )
 from gateway.runtime.clock import Clock
-from gateway.runtime.tasks import in_own_task
+from gateway.runtime.tasks import first_of, in_own_task
 
 log = logging.getLogger("capgate.mqtt")
 
@@ -171,7 +173,13 @@ class MqttService:
                     await self._say_farewell(connection)
                     raise
         except* MqttDown as errors:
-            failure = _first(errors)
+            failure = first_of(errors)
+        except* LedgerError:
+            raise
+        except* Exception as errors:  # noqa: BLE001 - one connection's trouble never ends the gateway
+            error = first_of(errors)  # only the stack, without the error's text, which may quote a message
+            log.error("a connection to the broker met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
+            failure = Disconnected(f"a defect of the gateway ({type(error).__name__}); its log says where")
         finally:
             self._relay = self._connection = None
         return failure
@@ -225,10 +233,3 @@ class MqttService:
         if was_connected or self.last_error == "" or (shut_out and cause != self.last_error):
             log.warning("no connection to the broker", extra={"cause": cause})
         self.last_error = cause
-
-
-def _first(errors: BaseExceptionGroup[MqttDown]) -> MqttDown:
-    """The first of the errors; several tasks may notice the end of a connection."""
-    for error in errors.exceptions:
-        return _first(error) if isinstance(error, BaseExceptionGroup) else error
-    raise ValueError("an exception group is never empty")

@@ -1,10 +1,18 @@
 """Helpers for asyncio tasks."""
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
+
+_log = logging.getLogger("capgate")
+
+AGAIN_FIRST_S = 1.0
+AGAIN_MAX_S = 60.0
 
 
 async def in_own_task(work: Coroutine[object, object, T]) -> T:
@@ -23,3 +31,33 @@ async def in_own_task(work: Coroutine[object, object, T]) -> T:
             task.result()
         raise
     return task.result()
+
+
+async def kept_up(what: str, work: Callable[[], Awaitable[None]], fatal: type[Exception]) -> None:
+    """Run `work` until it ends; a defect of it is logged, and it is begun again after a wait. Raises `fatal`."""
+    wait_s = AGAIN_FIRST_S
+    while (defect := await _defect_of(work, fatal)) is not None:
+        # Only the stack, without the error's text, which may quote a message.
+        stack = traceback.format_tb(defect.__traceback__)
+        _log.error("%s stopped by a defect; it begins again", what, extra={"kind": type(defect).__name__, "at": stack})
+        await asyncio.sleep(wait_s)
+        wait_s = min(2 * wait_s, AGAIN_MAX_S)
+
+
+async def _defect_of(work: Callable[[], Awaitable[None]], fatal: type[Exception]) -> Exception | None:
+    """What ended `work`, the first of a group; None: it ended by itself. Raises `fatal`."""
+    defect: Exception | None = None
+    try:
+        await work()
+    except* fatal:
+        raise
+    except* Exception as errors:  # noqa: BLE001 - whatever it is, the other parts go on
+        defect = first_of(errors)
+    return defect
+
+
+def first_of(errors: BaseExceptionGroup[E]) -> E:
+    """The first of the errors; several tasks may notice the same trouble."""
+    for error in errors.exceptions:
+        return first_of(error) if isinstance(error, BaseExceptionGroup) else error
+    raise ValueError("an exception group is never empty")

@@ -94,6 +94,13 @@ class Gateway:
         """Where it keeps what must survive."""
         return self.folder / "state" / "ledger.db"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        if self._process is None:
+            raise AssertionError("it was never started")
+        return self._process.pid
+
     async def start(self) -> None:
         """Run it; its log goes to a file that all of its lives share."""
         with (self.folder / "gateway.log").open("ab") as log:
