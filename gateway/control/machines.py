@@ -12,6 +12,7 @@ from gateway.config.load import GatewayConfig
 from gateway.control.answers import DiagnoseAnswer, DoneAnswer
 from gateway.control.equipment import EquipmentAnswer, Observed, equipment_answer
 from gateway.control.requests import AnyMachineRequest, CaptureRequest, Diagnose, EquipmentRequest, RequestRefused
+from gateway.ledger.access import Actor
 from gateway.ledger.temperatures import HISTORY_FILE, HistoryUnavailable, calibrations_in_use, read_counts
 from gateway.messages.instants import rfc3339
 from gateway.monitoring.counters import UnitCounters
@@ -43,13 +44,13 @@ class Machines:
         self._monitored = monitored
         self._errors = _ErrorHistory(config.state_dir / HISTORY_FILE)
 
-    async def serve(self, request: AnyMachineRequest) -> EquipmentAnswer | DoneAnswer | DiagnoseAnswer:
-        """Answer the request. Raises RequestRefused."""
+    async def serve(self, request: AnyMachineRequest, by: Actor) -> EquipmentAnswer | DoneAnswer | DiagnoseAnswer:
+        """Answer the request of `by`. Raises RequestRefused."""
         match request:
             case EquipmentRequest():
                 return await self._equipment()
             case CaptureRequest():
-                return self._capture(request)
+                return self._capture(request, by)
             case Diagnose():
                 if self._monitored is None:
                     raise RequestRefused("this gateway is not monitored", "capgate run")
@@ -67,7 +68,7 @@ class Machines:
         )
         return equipment_answer(self._config, observed)
 
-    def _capture(self, request: CaptureRequest) -> DoneAnswer:
+    def _capture(self, request: CaptureRequest, by: Actor) -> DoneAnswer:
         lines = [line.id for line in self._config.lines]
         if request.line not in lines:
             raise RequestRefused("line: no such line", ", ".join(lines))
@@ -75,7 +76,7 @@ class Machines:
             until_us = self._captures.begin(request.line)
         except CaptureBusy as busy:
             raise RequestRefused(f"{busy} is recorded now", f"another try in {LENGTH_S:.0f} s") from None
-        _log.info("a capture begins", extra={"line": request.line, "person": request.person})
+        _log.info("a capture begins", extra={"line": request.line, "person": request.person, "login": by.login})
         return DoneAnswer(done=f"{request.line} is recorded until {rfc3339(until_us)}")
 
 

@@ -174,7 +174,7 @@ class ControlService:
             case FeedRequest():
                 return self._feed()
             case EquipmentRequest() | CaptureRequest() | Diagnose():
-                return await self._machines.serve(request)
+                return await self._machines.serve(request, by)
             case Reload() | Swap() | SwapBack():
                 return await self._units.serve(request, by)
             case ResendRequest():

@@ -10,7 +10,7 @@ from gateway.control.answers import Answer, RefusalAnswer
 from gateway.web.control import Control
 from gateway.web.signing import Signing
 
-REQUESTS = frozenset({"swap", "swap-back", "resend"})  # not told of a session: each is a request of its own
+REQUESTS = frozenset({"swap", "swap-back", "capture", "resend"})  # not told of a session: each is a request of its own
 _Fields = dict[str, str | bool | int | float | list[str] | None]
 
 

@@ -18,6 +18,7 @@ from gateway.runtime.http import Application
 from gateway.web.acts import Acts
 from gateway.web.catalogue import language_of, texts_of
 from gateway.web.control import Control, Tell
+from gateway.web.downloads import Downloads
 from gateway.web.feed import BoardFeed
 from gateway.web.guard import Guard
 from gateway.web.people import People
@@ -36,7 +37,9 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class PageApp:
     """The page, as an ASGI application."""
 
-    def __init__(self, plan: PagePlan, feed: BoardFeed, people: People, tell: Tell, records: Records) -> None:
+    def __init__(
+        self, plan: PagePlan, feed: BoardFeed, people: People, tell: Tell, records: Records, downloads: Downloads
+    ) -> None:
         self._plan = plan
         self._feed = feed
         self.control = Control(tell)
@@ -50,9 +53,12 @@ class PageApp:
             Route("/session/{token}", self._for_lookers(self._session)),
             Route("/record/{token}", self._record),
             Route("/todo", self._for_lookers(self._todo)),
+            Route("/equipment", self._for_lookers(self._equipment)),
             Route("/delivery", self._for_lookers(self._delivery)),
+            Route("/capture/{line}", self._for_act("capture", downloads.capture)),
             Route("/api/session/{token}", self._for_lookers(self._session_data)),
             Route("/api/todo", self._for_lookers(self._todo_data)),
+            Route("/api/equipment", self._for_lookers(self._equipment_data)),
             Route("/api/delivery", self._for_lookers(self._delivery_data)),
             Route("/api/feed", self._for_lookers(self._feed_data)),
             Route("/events", self._for_lookers(self._events)),
@@ -76,6 +82,20 @@ class PageApp:
 
         return answer
 
+    def _for_act(self, act: str, endpoint: Endpoint) -> Endpoint:
+        """The endpoint, for those alone who signed in in a role that may do the act."""
+
+        async def answer(request: Request) -> Response:
+            person = self._signing.person(request)
+            if person is None:
+                return _sign_in_first(request)
+            if act not in person.may:
+                return PlainTextResponse(f"not for the role {person.account.role}\n", 403)
+            self._signing.touch(request)
+            return await endpoint(request)
+
+        return answer
+
     def _language(self, request: Request) -> Language:
         chosen = request.cookies.get(LANGUAGE_COOKIE)
         return language_of(chosen, request.headers.get("accept-language", ""), self._plan.language)
@@ -91,6 +111,9 @@ class PageApp:
 
     async def _todo(self, request: Request) -> Response:
         return self._screen(request, "todo")
+
+    async def _equipment(self, request: Request) -> Response:
+        return self._screen(request, "equipment")
 
     async def _delivery(self, request: Request) -> Response:
         return self._screen(request, "delivery")
@@ -122,6 +145,9 @@ class PageApp:
 
     async def _todo_data(self, request: Request) -> Response:
         return _json(await self.control.ask(b'{"request":"todo"}'))
+
+    async def _equipment_data(self, request: Request) -> Response:
+        return _json(await self.control.ask(b'{"request":"equipment"}'))
 
     async def _delivery_data(self, request: Request) -> Response:
         return _json(await self.control.ask(b'{"request":"delivery"}'))

@@ -9,7 +9,7 @@ class Role(StrEnum):
     VIEWER = "viewer"  # looks, identifiers of patients included
     NURSE = "nurse"  # tells what happens at the chair
     CHARGE = "charge"  # and decides what is charged
-    BIOMED = "biomed"  # swaps machines
+    BIOMED = "biomed"  # swaps machines, looks for faults of lines
     ADMIN = "admin"  # all of it
 
 
@@ -18,7 +18,7 @@ _AT_THE_CHAIR = frozenset(
     | {"cap-removed"}
 )
 _DECISIONS = frozenset({"finalise", "lift-hold", "explain", "decide-correction", "reassign", "work-done", "resend"})
-_MACHINES = frozenset({"swap", "swap-back"})
+_MACHINES = frozenset({"swap", "swap-back", "capture"})
 
 _MAY: dict[Role, frozenset[str]] = {
     Role.VIEWER: frozenset(),

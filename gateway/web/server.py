@@ -10,6 +10,7 @@ from gateway.ledger.store import LEDGER_FILE
 from gateway.runtime.http import HttpLimits, HttpServer
 from gateway.web.app import PageApp
 from gateway.web.control import Tell
+from gateway.web.downloads import Downloads
 from gateway.web.exposure import exposure_refused
 from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.people import People
@@ -34,7 +35,7 @@ async def serve_page(plan: PagePlan, state_dir: Path, board: AskBoard, tell: Tel
     feed = BoardFeed(board)
     people = People(state_dir, asyncio.get_running_loop().time)
     records = Records(state_dir / LEDGER_FILE)
-    app = PageApp(plan, feed, people, tell, records)
+    app = PageApp(plan, feed, people, tell, records, Downloads(state_dir))
     server = HttpServer(app.application, plan.listen, LIMITS, plan.tls and _context(plan.tls))
     try:
         await server.__aenter__()

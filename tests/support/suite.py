@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gateway.runtime.clock import SystemClock
+from simulators.faults import Fault
 from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from simulators.unit import Verb, perform
@@ -170,6 +171,10 @@ class Units:
     def stop(self, unit: str) -> None:
         """Somebody stops it."""
         self._do(unit, Verb.STOP)
+
+    def afflict(self, unit: str, fault: Fault) -> None:
+        """Something goes wrong with it."""
+        self._plant.unit(unit).begin_fault(fault)
 
     def _do(self, unit: str, verb: Verb) -> None:
         perform(self._plant.unit(unit).machine, verb, 1)

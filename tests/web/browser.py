@@ -1,5 +1,6 @@
 """Chromium, headless, as the tests' screen. A machine without it fails the test: tests/install-tools brings it."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -37,3 +38,15 @@ async def screen(
         finally:
             await browser.close()
     assert wrong == []
+
+
+async def eventually_open(port: int) -> None:
+    """Wait until somebody listens there."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.1)
+        else:
+            writer.close()
+            return

@@ -1,5 +1,7 @@
 """Somebody who signs in at a screen."""
 
+from pathlib import Path
+
 from playwright.async_api import Page, expect
 
 from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
@@ -11,7 +13,11 @@ PASSWORD, PIN, BADGE = "correct horse", "482913", "0004711;9"
 
 def with_account(site: Site, role: Role = Role.NURSE) -> None:
     """m.curie, with a password, a PIN and a badge."""
-    folder = site.suite.config.state_dir
+    add_account(site.suite.config.state_dir, role)
+
+
+def add_account(folder: Path, role: Role) -> None:
+    """The same, in a gateway's state directory."""
     accounts = read_accounts(folder)
     account = Account(
         name="m.curie",

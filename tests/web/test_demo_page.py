@@ -8,20 +8,9 @@ from pathlib import Path
 from playwright.async_api import expect
 
 from tests.support.suite import CAPGATE
-from tests.web.browser import screen
+from tests.web.browser import eventually_open, screen
 
 PAGE = r"the suite's page: (http://127\.0\.0\.1:(\d+)/)  sign in as (\S+) with the password (\S+)\n"
-
-
-async def eventually_open(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.1)
-        else:
-            writer.close()
-            return
 
 
 async def printed(process: asyncio.subprocess.Process, pattern: str) -> re.Match[str]:

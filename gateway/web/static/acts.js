@@ -67,6 +67,11 @@ export async function sendAgain(key) {
   if (said) send(t("act.resend", { key }), { act: "resend", key, ...said });
 }
 
+/** Have the gateway record what goes over a line for a minute. */
+export function capture(line) {
+  send(t("act.capture", { line }), { act: "capture", line });
+}
+
 /** Whether the person may do the act. */
 export function mayDo(act) {
   return may.has(act);
@@ -134,12 +139,17 @@ async function lift(token, held) {
   if (said) send(t("act.lift-hold"), { act: "lift-hold", token, holds: [said.hold], reason: said.reason });
 }
 
-async function swap(unit) {
-  const said = await ask(t("act.swap"), [{ name: "loaner", label: t("act.scan-loaner") }, why()]);
-  if (said) send(t("act.swap"), { act: "swap", unit, ...said });
+/** Put a loaner in the unit's place; its address is asked for, as it is often another. */
+export async function swap(unit) {
+  const address = { name: "unit_id", label: t("act.loaner-address"), kind: "number", optional: true };
+  const said = await ask(t("act.swap"), [{ name: "loaner", label: t("act.scan-loaner") }, address, why()]);
+  if (!said) return;
+  const { unit_id: at, ...fields } = said;
+  send(t("act.swap"), { act: "swap", unit, ...fields, ...(at ? { unit_id: Number(at) } : {}) });
 }
 
-async function swapBack(unit) {
+/** The unit is at its place again. */
+export async function swapBack(unit) {
   const said = await ask(t("act.swap-back"), [{ name: "unit", label: t("act.scan-unit"), value: unit }, why()]);
   if (said) send(t("act.swap-back"), { act: "swap-back", ...said });
 }

@@ -33,6 +33,7 @@ const SHAPES = {
   paused: "M5 3h5v18H5zM14 3h5v18h-5z",
   offline: "M5 3l7 7 7-7 2 2-7 7 7 7-2 2-7-7-7 7-2-2 7-7-7-7z",
   ended: "M4 4h16v16H4z",
+  well: "M3 13l2-2 4 4L19 5l2 2L9 19z",
   due: "M12 2l11 20H1zM11 9v6h2V9zM11 17v2h2v-2z",
   alarm: "M8 2h8l6 6v8l-6 6H8l-6-6V8zM11 6v8h2V6zM11 16v2h2v-2z",
 };

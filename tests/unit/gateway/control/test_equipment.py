@@ -17,6 +17,7 @@ from gateway.control.answers import DoneAnswer
 from gateway.control.equipment import EquipmentAnswer, UnitView
 from gateway.control.machines import Machines
 from gateway.control.requests import CaptureRequest, EquipmentRequest, RequestRefused
+from gateway.ledger.access import Actor
 from gateway.ledger.temperatures import HISTORY_FILE, READ, PollCount, TemperatureFile
 from gateway.messages.instants import rfc3339
 from gateway.monitoring.counters import UnitCounters
@@ -24,6 +25,7 @@ from gateway.polling.captures import Captures
 from gateway.telemetry.latest import LatestReadings
 from tests.support.pipeline import FakeClock, configured
 
+BY = Actor("m.curie", "biomed")
 AT = rfc3339(FakeClock().now().utc_us)
 
 
@@ -41,7 +43,7 @@ class Asked:
         self.machines = Machines(config, self.clock, self.latest, captures, lambda: self.counters)
 
     async def equipment(self) -> EquipmentAnswer:
-        answer = await self.machines.serve(EquipmentRequest(request="equipment"))
+        answer = await self.machines.serve(EquipmentRequest(request="equipment"), BY)
         assert isinstance(answer, EquipmentAnswer)
         return answer
 
@@ -112,12 +114,12 @@ async def test_a_loaner_says_for_which_unit_it_stands(tmp_path: Path) -> None:
 async def test_a_capture_is_begun_once_and_shown_while_it_goes_on(tmp_path: Path) -> None:
     asked = Asked(tmp_path / "site")
     request = CaptureRequest(request="capture", line="net-1", person="bm-17")
-    answer = await asked.machines.serve(request)
+    answer = await asked.machines.serve(request, BY)
     assert isinstance(answer, DoneAnswer)
     assert answer.done == "net-1 is recorded until 2026-09-21T14:14:20.000Z"
     (line,) = (await asked.equipment()).lines
     assert (line.recorded_until, line.captured_at) == ("2026-09-21T14:14:20.000Z", None)
     with pytest.raises(RequestRefused, match="net-1 is recorded now"):
-        await asked.machines.serve(request)
+        await asked.machines.serve(request, BY)
     with pytest.raises(RequestRefused, match="no such line"):
-        await asked.machines.serve(CaptureRequest(request="capture", line="net-9", person="bm-17"))
+        await asked.machines.serve(CaptureRequest(request="capture", line="net-9", person="bm-17"), BY)

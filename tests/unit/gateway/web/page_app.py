@@ -15,6 +15,7 @@ from gateway.runtime.http import HttpServer
 from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
 from gateway.web.app import PageApp
 from gateway.web.control import Tell
+from gateway.web.downloads import Downloads
 from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.people import People
 from gateway.web.records import TIMEOUT_S, Records
@@ -47,7 +48,7 @@ async def serving(
     account = Account(name="m.curie", role=Role.NURSE, password=HASHED)
     write_accounts(folder, read_accounts(folder).with_account(account))
     people, records = People(folder, lambda: 0.0), Records(folder / LEDGER_FILE, record_timeout_s)
-    app = PageApp(plan, BoardFeed(board or no_board), people, tell or _nobody_listens, records)
+    app = PageApp(plan, BoardFeed(board or no_board), people, tell or _nobody_listens, records, Downloads(folder))
     async with HttpServer(app.application, ("127.0.0.1", 0), LIMITS) as server:
         yield server
     records.close()

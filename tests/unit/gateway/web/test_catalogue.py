@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from drivers.profile.alarm_codes import UnitAlarmCode
+from drivers.profile.enums import Trust
 from drivers.reading import FaultKind
 from gateway.config.tables import Language
 from gateway.control.board import ChairState
@@ -45,10 +46,11 @@ CODES: dict[str, Iterable[str]] = {
     "role": Role,
     "state": ChairState,
     "todo": TodoKind,
+    "trust": Trust,
     "unit-finding": UnitFinding,
     "work": WorkKind,
 }
-FURTHER = ("delivery-column", "note", "reason", "title", "tolerance")  # that no enumeration lists
+FURTHER = ("delivery-column", "errors", "machine", "note", "reason", "title", "tolerance")  # that no enumeration lists
 
 
 def words(text: str) -> list[str]:
