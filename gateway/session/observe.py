@@ -87,6 +87,7 @@ class CapState(msgspec.Struct, frozen=True):
     candidate_polls: int = 0
     mark: Counters | None = None  # at the last reading that agreed
     base: Counters | None = None  # at the beginning of this run, or at the last loss
+    silent: Counters | None = None  # after a silence, until a reading agrees: as `mark` was before it
 
 
 class UnitState(msgspec.Struct, frozen=True):
@@ -142,7 +143,7 @@ def marks(state: UnitState, until_us: int) -> tuple[TreatmentMark, ...]:
     return tuple(
         TreatmentMark(channel, mark.treatment, mark.elapsed_s, None if mark.at.utc_us == until_us else mark.at.utc_us)
         for channel, cap in enumerate(state.caps, start=1)
-        if (mark := cap.mark) is not None
+        if (mark := cap.mark or cap.silent) is not None
     )
 
 
@@ -177,15 +178,12 @@ def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> Uni
     offline = False
     for fact in sorted(facts, key=lambda fact: fact.at_us):
         match fact:
-            case CoolingStarted() | CoolingResumed() if fact.cap.device == device:
-                conditions[fact.cap.channel - 1] = CapCondition.COOLING
-            case CoolingPaused() if fact.cap.device == device:
-                conditions[fact.cap.channel - 1] = CapCondition.PAUSED
-            case CoolingStopped() if fact.cap.device == device:
-                conditions[fact.cap.channel - 1] = CapCondition.STOPPED
+            case CoolingStarted() | CoolingResumed() | CoolingPaused() | CoolingStopped() if fact.cap.device == device:
+                conditions[fact.cap.channel - 1] = _condition_after(fact)
+                agreed_us[fact.cap.channel - 1] = fact.at_us
             case ObservedUntil() if fact.device == device:
                 counters = {mark.channel: _counters_of(mark, fact.at_us, now) for mark in fact.marks}
-                agreed_us = [fact.at_us] * caps
+                agreed_us = [max(agreed, fact.at_us) for agreed in agreed_us]
             case UnitOffline() if fact.device == device:
                 offline = True
             case UnitOnline() if fact.device == device:
@@ -196,10 +194,25 @@ def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> Uni
     if last_us == 0:
         return UnitState(tuple(CapState() for _ in range(caps)))
     unit_caps = tuple(
-        CapState(condition, max(agreed, last_us), mark=counters.get(channel), base=counters.get(channel))
+        _restored(condition, agreed, counters.get(channel))
         for channel, (condition, agreed) in enumerate(zip(conditions, agreed_us, strict=True), start=1)
     )
     return UnitState(unit_caps, _stamp(last_us, now), offline, missed=True)
+
+
+def _condition_after(fact: CoolingStarted | CoolingResumed | CoolingPaused | CoolingStopped) -> CapCondition:
+    match fact:
+        case CoolingStarted() | CoolingResumed():
+            return CapCondition.COOLING
+        case CoolingPaused():
+            return CapCondition.PAUSED
+        case CoolingStopped():
+            return CapCondition.STOPPED
+
+
+def _restored(condition: CapCondition, agreed_us: int, mark: Counters | None) -> CapState:
+    silent = None if condition is CapCondition.STOPPED else mark
+    return CapState(condition, agreed_us, mark=mark, base=mark, silent=silent)
 
 
 def _stamp(at_us: int, now: Stamp) -> Stamp:
@@ -240,18 +253,23 @@ def _advance(
     at_us = reading.observed_at.utc_us
     if state.condition is CapCondition.STOPPED and condition is not CapCondition.COOLING:
         condition = CapCondition.STOPPED  # a pause or fault of a cap that does not cool changes nothing
-    counters = _counters(cap, reading.observed_at)
+    ref, counters = CapRef(reading.unit, cap.cap), _counters(cap, reading.observed_at)
+    if (began_us := _another_treatment_us(state, condition, counters)) is not None:
+        stopped = CoolingStopped(at_us=state.agreed_us, known_at_us=at_us, cap=ref)
+        if condition is CapCondition.PAUSED:
+            return CapState(agreed_us=at_us), [stopped]
+        started = _started(ref, began_us, reading, rules)
+        return CapState(condition, at_us, mark=counters, base=counters), [stopped, started]
     if condition is state.condition:
         cooling = condition is CapCondition.COOLING
         lost_us = _lost_unconfirmed_us(state, counters, at_us, rules.max_gap_us) if cooling else 0
         base = counters if lost_us or state.base is None else state.base
-        pause = _unconfirmed_pause(CapRef(reading.unit, cap.cap), at_us, lost_us) if lost_us else []
+        pause = _unconfirmed_pause(ref, at_us, lost_us) if lost_us else []
         return CapState(condition, at_us, mark=counters, base=base), pause
     first_us, polls = (state.candidate_us, state.candidate_polls + 1) if condition is state.candidate else (at_us, 1)
     if polls < rules.confirm_polls:
-        candidate = (condition, first_us, polls)
-        return CapState(state.condition, state.agreed_us, *candidate, mark=state.mark, base=state.base), []
-    change = _change(state, condition, CapRef(reading.unit, cap.cap), first_us, at_us, reading, rules)
+        return msgspec.structs.replace(state, candidate=condition, candidate_us=first_us, candidate_polls=polls), []
+    change = _change(state, condition, ref, first_us, at_us, reading, rules)
     return CapState(condition, at_us, mark=counters, base=counters), change
 
 
@@ -337,15 +355,8 @@ def _after_silence(
         elif lost_us:
             lost.append(CapLoss(cap.cap, min(lost_us, silence_us)))
         base = before.base if lost_us == 0 else None
-        after = msgspec.structs.replace(before, candidate=None, mark=None, base=base)
-        if (began_us := _another_treatment_us(before, cap, at)) is not None:
-            ref = CapRef(reading.unit, cap.cap)
-            facts.append(CoolingStopped(at_us=before.agreed_us, known_at_us=at.utc_us, cap=ref))
-            after = CapState(agreed_us=before.agreed_us)
-            if _condition(cap) is CapCondition.COOLING:
-                facts.append(_started(ref, began_us, reading, rules))
-                after = CapState(CapCondition.COOLING, agreed_us=began_us)
-        caps.append(after)
+        silent = None if before.condition is CapCondition.STOPPED else before.mark or before.silent
+        caps.append(msgspec.structs.replace(before, candidate=None, mark=None, base=base, silent=silent))
     busy = sum(cap.condition is not CapCondition.STOPPED for cap in state.caps)
     facts.append(
         UnitOnline(
@@ -375,15 +386,12 @@ def _lost_in_silence_us(before: CapState, cap: CapReading, at: Stamp) -> int | N
     return 0 if stood_still else None
 
 
-def _another_treatment_us(before: CapState, cap: CapReading, at: Stamp) -> int | None:
+def _another_treatment_us(state: CapState, condition: CapCondition, now: Counters | None) -> int | None:
     """When a treatment began that the cap shows after a silence, none of which it showed before; None: no such one."""
-    now = _counters(cap, at)
-    if before.condition is CapCondition.STOPPED or before.mark is None or now is None:
+    if now is None or state.silent is None or condition not in (CapCondition.COOLING, CapCondition.PAUSED):
         return None
-    if _condition(cap) not in (CapCondition.COOLING, CapCondition.PAUSED) or not _is_another(before.mark, now):
-        return None
-    began_us = at.utc_us - now.elapsed_s * _COUNTER_STEP_US  # or before that, if it was paused
-    return began_us if began_us > before.agreed_us else None
+    began_us = now.at.utc_us - now.elapsed_s * _COUNTER_STEP_US  # or before that, if it was paused
+    return began_us if _is_another(state.silent, now) and began_us > state.agreed_us else None
 
 
 def _lost_unconfirmed_us(state: CapState, now: Counters | None, at_us: int, max_gap_us: int) -> int:

@@ -79,6 +79,10 @@ def continuity(facts: Sequence[AnyFact]) -> Continuity:
     return next(fact.continuity for fact in facts if isinstance(fact, UnitOnline))
 
 
+def edges(facts: Sequence[AnyFact]) -> list[tuple[type[AnyFact], int]]:
+    return [(type(fact), fact.at_us) for fact in facts if isinstance(fact, CoolingStarted | CoolingStopped)]
+
+
 def fault(second: float) -> ReadFault:
     return ReadFault("cap-01", at(second), FaultKind.TIMEOUT, "")
 
@@ -199,11 +203,11 @@ def test_another_treatment_after_a_silence_is_a_stop_and_a_start():
     )
     assert facts[1:] == [
         UnitOffline(at_us=at(5).utc_us, known_at_us=at(605).utc_us, device="cap-01", reason="gateway"),
+        UnitOnline(at_us=at(605).utc_us, known_at_us=at(605).utc_us, device="cap-01", continuity=Continuity.UNPROVEN),
         CoolingStopped(at_us=at(5).utc_us, known_at_us=at(605).utc_us, cap=CAP),
         CoolingStarted(
             at_us=at(405).utc_us, known_at_us=at(605).utc_us, cap=CAP, evidence=Evidence.FLOW, serial_number="RCU-1"
         ),
-        UnitOnline(at_us=at(605).utc_us, known_at_us=at(605).utc_us, device="cap-01", continuity=Continuity.UNPROVEN),
     ]
     assert until_s == 610
 
@@ -211,7 +215,7 @@ def test_another_treatment_after_a_silence_is_a_stop_and_a_start():
 def test_a_counter_that_began_anew_is_another_treatment():
     """Some units number none, or begin with the same number after their power came back."""
     facts, _, _ = play(counted(0, 100), counted(5, 105), counted(605, 60))
-    assert [(type(fact), fact.at_us) for fact in facts[2:4]] == [
+    assert [(type(fact), fact.at_us) for fact in facts[3:]] == [
         (CoolingStopped, at(5).utc_us),
         (CoolingStarted, at(545).utc_us),
     ]
@@ -225,7 +229,7 @@ def test_a_paused_cap_that_another_treatment_cools_after_a_silence_was_stopped()
         *(reading(second, held) for second in (10, 15)),
         *(counted(second, second - 500, treatment=8) for second in (605, 610)),
     )
-    kinds = [CoolingStarted, CoolingPaused, UnitOffline, CoolingStopped, CoolingStarted, UnitOnline]
+    kinds = [CoolingStarted, CoolingPaused, UnitOffline, UnitOnline, CoolingStopped, CoolingStarted]
     assert [type(fact) for fact in facts] == kinds
 
 
@@ -237,8 +241,26 @@ def test_a_cap_found_paused_in_another_treatment_cools_from_its_resume():
         *(reading(second, held) for second in (605, 610)),
         *(counted(second, second - 580, treatment=8) for second in (615, 620)),
     )
-    edges = [(type(fact), fact.at_us) for fact in facts if isinstance(fact, CoolingStarted | CoolingStopped)]
-    assert edges[1:] == [(CoolingStopped, at(5).utc_us), (CoolingStarted, at(615).utc_us)]
+    assert edges(facts)[1:] == [(CoolingStopped, at(5).utc_us), (CoolingStarted, at(615).utc_us)]
+
+
+def test_a_cap_found_standing_before_another_treatment_was_stopped_in_the_silence():
+    """One reading of it is no change yet; the next one tells what the silence hid."""
+    facts, _, seen = play(counted(0, 100), counted(5, 105), reading(605, STOPPED))
+    back = [(CoolingStopped, at(5).utc_us), (CoolingStarted, at(607).utc_us)]
+    again = counted(610, 3, treatment=8)
+    assert edges(observe(seen, again, RULES).facts) == back
+    restarted = restore([*facts, observed_until(seen, "cap-01", at(5).utc_us, at(606).utc_us)], "cap-01", 1, at(608))
+    assert edges(observe(restarted, again, RULES).facts) == back
+
+
+def test_a_cap_that_stood_before_a_silence_starts_as_ever():
+    facts, _, _ = play(
+        both(0, of_two(1, 10), of_two(2, 0, cooling=False)),
+        both(5, of_two(1, 15), of_two(2, 0, cooling=False)),
+        *(both(second, of_two(1, second + 10), of_two(2, second - 595)) for second in (605, 610)),
+    )
+    assert edges(facts) == [(CoolingStarted, at(0).utc_us), (CoolingStarted, at(605).utc_us)]
 
 
 def test_another_treatment_that_is_as_old_as_the_silence_stopped_nothing():
