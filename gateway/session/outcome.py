@@ -8,7 +8,7 @@ import msgspec
 from drivers.reading import Evidence
 from gateway.session.assessment import Assessment, Phase
 from gateway.session.attribution import Session
-from gateway.session.charges import Charge
+from gateway.session.charges import Charge, uncredited_charges
 from gateway.session.corrections import Account, CorrectionItem
 from gateway.session.facts import (
     AnyFact,
@@ -282,11 +282,12 @@ def _state(
     said = explanation(session.facts)
     if said is not None and HeldReason.EXPLAINED in released.reasons and len(assessment.increments) <= said.units:
         return SessionState.EXPLAINED
-    if not record.charged and not released.charges:
-        if not may_count(assessment, record.policy):
+    log = (*record.charged, *released.charges)
+    if not may_count(assessment, record.policy):
+        if not log:
             return SessionState.FINAL
-        if not session.patient or lacks_end(assessment, record.policy):
-            return SessionState.INCOMPLETE
+    elif not uncredited_charges(log) and (not session.patient or lacks_end(assessment, record.policy)):
+        return SessionState.INCOMPLETE
     match released.state:
         case ReleaseState.HELD:
             return SessionState.HELD

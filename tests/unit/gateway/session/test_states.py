@@ -18,6 +18,7 @@ from tests.unit.gateway.session.release_session import (
     TOKEN,
     WINDOW,
     ReleaseSession,
+    decided,
     lifted,
     order_check,
     prepared,
@@ -34,6 +35,7 @@ from tests.unit.gateway.session.session_timelines import (
     start,
     stop,
     times,
+    voided,
 )
 
 MONTHS = f"{24 * 90}:00"
@@ -91,6 +93,16 @@ class TestIncomplete:
         assert live.records[TOKEN].state is SessionState.INCOMPLETE
         live.learn([PatientBound(**times("09:00", "21:00"), cap=A1, patient="P1")], at("21:00"))
         assert live.records[TOKEN].state is SessionState.OPEN
+
+    def test_so_does_one_whose_charge_was_credited_since_its_end_was_voided(self) -> None:
+        session = ReleaseSession()
+        for fact in (signed("13:00"), voided("A", "14:00")):
+            session.learn(fact)
+        assert session.record.state is SessionState.RELEASED, "the charge in question waits for a person"
+        session.learn(decided("14:30", f"{TOKEN}00A"))
+        assert (session.record.state, session.record.done) == (SessionState.INCOMPLETE, False)
+        session.learn(explained("15:00"))
+        assert (session.record.state, session.record.done) == (SessionState.EXPLAINED, True)
 
     @pytest.mark.parametrize("signature", [(), (signed("09:30"),)], ids=["unsigned", "signed"])
     def test_what_cooled_too_little_is_done(self, signature: tuple[AnyFact, ...]) -> None:
