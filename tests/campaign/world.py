@@ -287,7 +287,9 @@ class World:
                 self._lose([self._struck(fault.choice)], later_us)
                 self._perhaps_restart(self.time.now_us() + fault.length_us // 2)
             case Kind.DEAD:
-                self._lose([self._struck(fault.choice)], later_us)
+                now_us = self.time.now_us()
+                worn = max(self._units, key=lambda name: self._units[name].cooled_us(now_us))
+                self._lose([worn], later_us)
             case Kind.CLOCK:
                 self._step_clock(round((fault.choice - 0.5) * 240) * S, later_us)
             case _:
