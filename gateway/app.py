@@ -12,14 +12,15 @@ from contextlib import suppress
 from importlib import import_module
 
 from drivers.reading import ReadFault, Reading
+from gateway.blocked import FIRST_TRY_S, LONGEST_WAIT_S, Blocked
 from gateway.commissioning.trial import Commissioning
-from gateway.config.lines import line_digest
 from gateway.config.load import GatewayConfig
 from gateway.control.answers import DiagnoseAnswer
 from gateway.control.machines import Machines
 from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
 from gateway.control.units import with_swaps
+from gateway.ledger.disk_trouble import trouble_of
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.receipt_plan import MessageKind
 from gateway.ledger.store import LEDGER_FILE, Ledger, open_ledger
@@ -37,12 +38,14 @@ from gateway.mqtt.topics import INBOUND, UNIT_STATUS, Topics, filter_of, left_ov
 from gateway.mqtt.types import MqttCounters, MqttDown, PublishRefused
 from gateway.polling.captures import Captures
 from gateway.polling.inbox import Inbox
+from gateway.polling.kept import KeptAnswers
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.absence import CONTACT_FILE, Absence
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.shared_units import SharedUnits
 from gateway.runtime import systemd
 from gateway.runtime.clock import Clock
+from gateway.runtime.disk import Disk
 from gateway.runtime.logs import recent_lines
 from gateway.runtime.tasks import kept_up
 from gateway.session.worklist import WORK
@@ -50,11 +53,12 @@ from gateway.telemetry.charting import Observations
 from gateway.telemetry.latest import LatestReadings
 from gateway.telemetry.poll_counts import PollCounts
 from gateway.telemetry.temperature_log import History
-from gateway.telemetry.unit_status import UnitFacts, UnitStatusPublisher
+from gateway.telemetry.unit_status import UnitStatusPublisher, facts_of_units
 
 _log = logging.getLogger("capgate")
 
 DRAIN_S = 5.0
+SOON_S = 60.0  # who fails again so soon waits longer before the next start
 
 
 async def run_gateway(
@@ -62,12 +66,40 @@ async def run_gateway(
 ) -> None:
     """Run a gateway until `stop` is set. `restart` requests another start; if it is None such requests are refused.
 
-    Raises StateLocked or LedgerUnavailable if it cannot start, LedgerError if it can no longer record.
+    While the disk cannot be written it runs without its ledger, and begins anew with what was kept meanwhile. Raises
+    StateLocked or LedgerUnavailable if it cannot start, LedgerError if it can no longer record, for other reasons.
     """
+    disk, kept, now_s = Disk(config.state_dir), KeptAnswers(), asyncio.get_running_loop().time
+    wait_s = FIRST_TRY_S
+    while not stop.is_set():
+        began_s = now_s()
+        try:
+            await _run_recording(config, clock, stop, restart, disk, kept)
+            return
+        except Exception as error:
+            if (trouble := trouble_of(error)) is None:
+                raise
+        if trouble.is_full and await asyncio.to_thread(disk.give_up_ballast):
+            continue
+        _log.critical("nothing can be recorded, polling goes on", extra={"reason": trouble.reason})
+        wait_s = min(2 * wait_s, LONGEST_WAIT_S) if now_s() - began_s < SOON_S else FIRST_TRY_S
+        await Blocked(config, clock, disk, trouble, kept).run(stop, wait_s)
+
+
+async def _run_recording(
+    config: GatewayConfig,
+    clock: Clock,
+    stop: asyncio.Event,
+    restart: Callable[[], None] | None,
+    disk: Disk,
+    kept: KeptAnswers,
+) -> None:
     async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now) as ledger:
         config = await asyncio.to_thread(with_swaps, config, await ledger.swaps())
         pipeline = await Pipeline.recovered(config, clock, ledger)
-        await Gateway(config, clock, ledger, pipeline, restart).run(stop)
+        for answer in kept.after(pipeline.observed):
+            await pipeline.answer(answer)
+        await Gateway(config, clock, ledger, pipeline, restart, disk, kept).run(stop)
 
 
 def must_arrive(config: GatewayConfig, topics: Topics) -> frozenset[str]:
@@ -86,6 +118,8 @@ class Gateway:
         ledger: Ledger,
         pipeline: Pipeline,
         restart: Callable[[], None] | None = None,
+        disk: Disk | None = None,
+        kept: KeptAnswers | None = None,
     ) -> None:
         origin = Origin(config.site, config.id)
         topics = Topics(config.site, config.id, config.mode)
@@ -93,23 +127,12 @@ class Gateway:
         self._clock = clock
         self._pipeline = pipeline
         self._lag = LoopLag()
+        self._disk = disk or Disk(config.state_dir)
+        self._kept = kept or KeptAnswers()
         self._preferred: frozenset[str] = frozenset()
         counters = MqttCounters()
         telemetry = Telemetry(counters)
-        self._publisher = UnitStatusPublisher(
-            origin,
-            topics,
-            telemetry,
-            {
-                unit.id: UnitFacts(
-                    unit.profile.id,
-                    {n: unit.chairs.get(n) for n in range(1, unit.profile.caps + 1)},
-                    line_digest(line, unit, clock.now().boot),
-                )
-                for line in config.lines
-                for unit in line.units
-            },
-        )
+        self._publisher = UnitStatusPublisher(origin, topics, telemetry, facts_of_units(config.lines, clock.now().boot))
         self._observations = Observations(config.outbound, topics, telemetry, pipeline.identity)
         self._history = History(
             config.state_dir / HISTORY_FILE,
@@ -122,6 +145,7 @@ class Gateway:
                 lambda: self._supervisor.line_counters(),
             ),
             config.people_zone,
+            lambda: not self._disk.is_low,
         )
         self._inbox = Inbox([unit.id for unit in config.units], clock, self._take)
         self._captures = Captures(config.lines, clock, config.state_dir)
@@ -196,6 +220,7 @@ class Gateway:
             self._inbox,
             lambda: self._shared.active,
             config.staging.most,
+            self._disk,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -215,11 +240,12 @@ class Gateway:
                 keep_up("page", self._page),
                 keep_up("history", self._history.run),
                 keep_up("captures", self._captures.run),
+                keep_up("disk", self._disk.watch),
                 keep_up("loop lag", self._lag.watch),
                 keep_up("backlog", self._monitor.run),
                 keep_up("shared units", lambda: self._shared.run(self._pipeline.record)),
                 keep_up("absence", lambda: self._absence.run(self._pipeline.record)),
-                group.create_task(systemd.feed_watchdog(self._monitor.progresses), name="watchdog"),
+                group.create_task(systemd.feed_watchdog(self._supervisor.progresses), name="watchdog"),
             ]
             units = len(self._config.units)
             await opened.wait()  # who is told that it has started may ask it
@@ -254,6 +280,7 @@ class Gateway:
 
     async def _polled(self, answer: Reading | ReadFault) -> None:
         """Publish a poll's result at once, and queue it for recording."""
+        self._kept.add(answer)
         self._publisher.take(answer)
         self._latest.take(answer)
         if isinstance(answer, Reading):

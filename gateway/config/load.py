@@ -239,6 +239,8 @@ def _state_dir(problems: Problems, gateway: GatewayTable | None) -> Path | None:
     there = next(each for each in (path, *path.parents) if os.path.lexists(each))
     if not os.path.isdir(there):
         problems.error(("gateway", "state_dir"), f"{there} is no directory, accepted: one that is there or can be made")
+    elif os.statvfs(there).f_flag & os.ST_RDONLY:
+        problems.warn(("gateway", "state_dir"), f"{there} is read-only: nothing is recorded until it can be written")
     elif not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
         message = f"{there} cannot be written by this user, accepted: a directory of the gateway's user"
         problems.error(("gateway", "state_dir"), message)

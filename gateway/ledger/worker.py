@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from gateway.ledger.disk_trouble import damages_nothing
 from gateway.ledger.errors import LedgerBroken, LedgerDamaged, StateLocked
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ def state_lock(directory: Path) -> Generator[None]:
     The kernel releases the lock when the process ends, however it ends; the lock file stays.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(directory / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _open_lock(directory / "gateway.lock")
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -31,6 +32,13 @@ def state_lock(directory: Path) -> Generator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # a read-only disk: the lock that is there keeps others out all the same
+        return os.open(path, os.O_RDONLY)
 
 
 async def settle(future: asyncio.Future[T]) -> T:
@@ -53,7 +61,7 @@ class Worker:
         self._thread = thread
         self._connection = connection
         self._on_failure = on_failure
-        self._broken = ""
+        self._failure: Exception | None = None  # the first
         self.group = asyncio.Lock()  # held while a transaction is open between jobs
 
     async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
@@ -69,11 +77,12 @@ class Worker:
             return await self.run(job)
 
     def _do(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        if self._broken:
-            raise LedgerBroken(self._broken)
+        if self._failure is not None:
+            raise LedgerBroken(f"the ledger failed: {self._failure}") from self._failure
         try:
             return job(self._connection)
         except (sqlite3.Error, LedgerDamaged) as error:
-            self._broken = f"the ledger failed: {error}"
-            self._on_failure()
-            raise LedgerBroken(self._broken) from error
+            self._failure = error
+            if not damages_nothing(error):
+                self._on_failure()
+            raise LedgerBroken(f"the ledger failed: {error}") from error

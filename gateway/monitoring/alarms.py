@@ -5,7 +5,7 @@ relied on for a patient's safety. They are computed anew from the state each tim
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -46,6 +46,8 @@ class AlarmCode(StrEnum):
     FEED_REJECTED = "feed-rejected"
     STAGING_FULL = "staging-full"
     RECEIPT_OVERDUE = "receipt-overdue"
+    DISK_FULL = "disk-full"
+    LEDGER_BLOCKED = "ledger-blocked"
     LEDGER_SET_ASIDE = "ledger-set-aside"
     ENTRIES_LOST = "entries-lost"
     MESSAGES_MISSED = "messages-missed"
@@ -92,6 +94,8 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int = 0
     feed_rejected: Sequence[FeedRow] = ()  # rejected messages of the engine, of the last hour
     staging_full: int = 0  # messages that wait for their visit, if no more may
+    disk_free_bytes: int | None = None  # if only the ledger may be written
+    ledger_blocked: str = ""  # why nothing can be recorded
     ledger_set_aside: str = ""  # the damaged file's name
     missed_us: tuple[int, int] | None = None  # between these the broker may not have kept messages for us, UTC
     lost_since_us: int | None = None  # entries of the ledger may be lost from then on, UTC; None: none are
@@ -143,9 +147,7 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
         )
         yield AlarmCode.STAGING_FULL, text
     yield from _overdue(now)
-    if now.ledger_set_aside:
-        text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"
-        yield AlarmCode.LEDGER_SET_ASIDE, text
+    yield from _of_the_ledger(now)
     yield from _of_work(now)
     if now.policy_unapproved:
         yield AlarmCode.POLICY_UNAPPROVED, f"nobody approved policy {now.policy_unapproved}: increments are held"
@@ -178,6 +180,25 @@ def _overdue(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
     elif now.oldest_stored_s >= STORED_S:
         text = f"stored by the engine for {now.oldest_stored_s / 3600:.0f} h, and not answered; see capgate outbox list"
         yield AlarmCode.RECEIPT_OVERDUE, text
+
+
+def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
+    """Whether what must survive is kept."""
+    if now.disk_free_bytes is not None:
+        text = (
+            f"{now.disk_free_bytes / 1e6:.0f} MB are free where the ledger lies: make room; the history of the units "
+            f"is not written, and when nothing is left nothing is counted"
+        )
+        yield AlarmCode.DISK_FULL, text
+    if now.ledger_blocked:
+        text = (
+            f"nothing is recorded or counted: {now.ledger_blocked}; make the state directory's disk writable, it then "
+            f"goes on by itself within a minute"
+        )
+        yield AlarmCode.LEDGER_BLOCKED, text
+    if now.ledger_set_aside:
+        text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"
+        yield AlarmCode.LEDGER_SET_ASIDE, text
 
 
 def _of_work(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
@@ -237,9 +258,19 @@ def _resend_us(code: AlarmCode, now: AlarmInputs) -> int | None:
 
 
 class Alarms:
-    """Publishes alarms as they are raised and cleared. `publish` sets the retained payload of a destination."""
+    """Publishes alarms as they are raised and cleared. `publish` sets the retained payload of a destination.
 
-    def __init__(self, origin: Origin, topics: Topics, publish: Callable[[Destination, bytes], None]) -> None:
+    `known` are the alarms that can be told; of the others nothing is published.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        topics: Topics,
+        publish: Callable[[Destination, bytes], None],
+        known: Collection[AlarmCode] = tuple(AlarmCode),
+    ) -> None:
+        self._known = known
         self._origin = origin
         self._topics = topics
         self._publish = publish
@@ -257,7 +288,7 @@ class Alarms:
         before, counted_before = self._raised, self._counted
         self._counted = {code: texts[code] for code in _COUNTING if code in texts}
         self._raised = {code: (before or {}).get(code, at_us) for code in texts}
-        for code in AlarmCode:
+        for code in self._known:
             is_raised, was_raised = code in self._raised, before is not None and code in before
             recounted = self._counted.get(code) != counted_before.get(code)
             if before is None or is_raised != was_raised or recounted:

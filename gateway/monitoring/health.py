@@ -5,7 +5,8 @@ on the same machine cannot read it by DNS rebinding.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import ClassVar, Protocol
 
@@ -15,7 +16,7 @@ from gateway.monitoring.alarms import UNSENT_S
 from gateway.runtime.addresses import is_loopback
 from gateway.runtime.http import HttpLimits, HttpServer, Message, Receive, Send, host_of
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("capgate")
 
 MAX_HEAD_BYTES = 4096
 MAX_CONNECTIONS = 16
@@ -27,6 +28,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The gateway's health, from the last state of its parts. Unit ids are no patient data."""
 
     version: str
+    ledger_blocked: str = ""  # why nothing can be recorded
+    disk_is_low: bool = False  # there is room for the ledger alone
     mqtt_connected: bool
     unheard: tuple[str, ...] = ()  # topic filters that the broker does not let us subscribe to
     client_id_taken: bool = False  # another client seems to use it as well
@@ -41,6 +44,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         late = self.oldest_unsent_s is not None and self.oldest_unsent_s > UNSENT_S
         idle = self.since_progress_s is None or self.since_progress_s > MAX_IDLE_S
         findings = {
+            f"nothing is recorded: {self.ledger_blocked}": bool(self.ledger_blocked),
+            "the disk is nearly full": self.disk_is_low,
             "the broker is not connected": not self.mqtt_connected,
             f"the broker refuses subscriptions: {', '.join(self.unheard)}": bool(self.unheard),
             "another client uses the client id": self.client_id_taken,
@@ -119,6 +124,24 @@ class HealthServer(HttpServer):
         said = {"status": "degraded" if reasons else "ok", "reasons": reasons, **msgspec.to_builtins(health)}
         status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return status, b"application/json", msgspec.json.encode(said) + b"\n"
+
+
+@asynccontextmanager
+async def serve_pages(
+    listen: tuple[str, int], health: Callable[[], Report], metrics: Callable[[], bytes]
+) -> AsyncGenerator[None]:
+    """Serve both pages; if the address cannot be bound the gateway runs without them."""
+    server = HealthServer(listen, health, metrics)
+    try:
+        await server.__aenter__()
+    except OSError as error:
+        _log.error("no health page", extra={"listen": listen, "reason": str(error)})
+        yield
+        return
+    try:
+        yield
+    finally:
+        await server.__aexit__(None, None, None)
 
 
 def _refusal(status: HTTPStatus) -> tuple[HTTPStatus, bytes, bytes]:

@@ -85,6 +85,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     delays_s: Mapping[str, float] = {}  # sender -> shortest time from charting to receipt
 
 
+class BlockedSnapshot(msgspec.Struct, frozen=True):
+    """The values of one scrape while the ledger cannot be used."""
+
+    units: Mapping[str, UnitCounters]
+    lines: Mapping[str, Mapping[str, int]]
+    alarms: Collection[AlarmCode]
+
+
 class _GatewayCollector(Collector):
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
         self._snapshot = snapshot
@@ -137,10 +145,30 @@ class _GatewayCollector(Collector):
         return ()
 
 
+class _BlockedCollector(Collector):
+    def __init__(self, snapshot: Callable[[], BlockedSnapshot]) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterable[Metric]:
+        now = self._snapshot()
+        yield from _unit_metrics(now.units)
+        yield _counted("capgate_line_events", "What happened on the line.", ("line", "event"), now.lines)
+        yield _alarm_metric(now.alarms)
+
+
 def metrics_page(snapshot: Callable[[], Snapshot]) -> Callable[[], bytes]:
     """A function that renders the metrics of the gateway and of its process (memory, CPU, descriptors)."""
+    return _page(_GatewayCollector(snapshot))
+
+
+def blocked_page(snapshot: Callable[[], BlockedSnapshot]) -> Callable[[], bytes]:
+    """As `metrics_page`, of a gateway that cannot use its ledger: what is not known is not there."""
+    return _page(_BlockedCollector(snapshot))
+
+
+def _page(collector: Collector) -> Callable[[], bytes]:
     registry = CollectorRegistry()
-    registry.register(_GatewayCollector(snapshot))
+    registry.register(collector)
     ProcessCollector(registry=registry)
     return lambda: generate_latest(registry)
 

@@ -4,9 +4,8 @@ The ledger's backlog is looked up every few seconds; everything else when a page
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from gateway.ledger.batch import Backlog
@@ -15,21 +14,19 @@ from gateway.ledger.store import Ledger
 from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown, Waiting
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.feed import Feed
-from gateway.monitoring.health import Health, HealthReport, HealthServer
+from gateway.monitoring.health import Health, HealthReport, serve_pages
 from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
 from gateway.mqtt.gateway_status import software_version
 from gateway.mqtt.service import MqttService
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.runtime.disk import Disk
 from gateway.session.fact_types import WorkKind
 from gateway.session.facts import AnyFact, UnitShared
 from gateway.session.outcome import SessionRecord, SessionState
 from gateway.session.policy import Policy
 from gateway.session.worklist import open_work
 
-_log = logging.getLogger("capgate")
-
 BACKLOG_PERIOD_S = 2.0
-STALLED_S = 60.0  # longer than the back-off of a line whose units are all dead
 
 
 def waiting_sessions(records: Iterable[SessionRecord], now_us: int) -> dict[SessionState, Waiting]:
@@ -99,6 +96,7 @@ class Monitor:
         answers: Answers,
         shared: Callable[[], Sequence[UnitShared]],
         most_staged: int,
+        disk: Disk,
     ) -> None:
         self._policy = policy
         self._clock = clock
@@ -115,11 +113,11 @@ class Monitor:
         self._answers = answers
         self._shared = shared
         self._most_staged = most_staged
+        self._disk = disk
         self._staged = 0
         self._sessions: Mapping[SessionState, Waiting] = {}
         self._backlog = Backlog(0, None)
         self._deliveries = Deliveries()
-        self._began_s = asyncio.get_running_loop().time()
         self.metrics = metrics_page(self._snapshot)
 
     def health(self) -> HealthReport:
@@ -137,25 +135,9 @@ class Monitor:
             self._alarms.update(self._condition(), self._clock.now().utc_us)
             await asyncio.sleep(BACKLOG_PERIOD_S)
 
-    @asynccontextmanager
-    async def pages(self, listen: tuple[str, int]) -> AsyncGenerator[None]:
+    def pages(self, listen: tuple[str, int]) -> AbstractAsyncContextManager[None]:
         """Serve the pages; if the address cannot be bound the gateway runs without them."""
-        server = HealthServer(listen, self._health, self.metrics)
-        try:
-            await server.__aenter__()
-        except OSError as error:
-            _log.error("no health page", extra={"listen": listen, "reason": str(error)})
-            yield
-            return
-        try:
-            yield
-        finally:
-            await server.__aexit__(None, None, None)
-
-    def progresses(self) -> bool:
-        """Whether a poll ended within STALLED_S, or the gateway has not run for longer than that."""
-        last_s = self._polling.last_poll_s or self._began_s
-        return asyncio.get_running_loop().time() - last_s < STALLED_S
+        return serve_pages(listen, self._health, self.metrics)
 
     def _condition(self) -> AlarmInputs:
         set_aside = self._ledger.set_aside
@@ -173,6 +155,7 @@ class Monitor:
             oldest_stored_s=self._age_s(self._deliveries.oldest_stored_us) or 0.0,
             rejected=self._deliveries.rejected,
             staging_full=self._staged if self._staged >= self._most_staged else 0,
+            disk_free_bytes=self._disk.free_bytes if self._disk.is_low else None,
             ledger_set_aside="" if set_aside is None else set_aside.name,
             lost_since_us=min((item.raised.at_us for item in lost), default=None),
             start_disagrees=len(open_work(self._work(), WorkKind.START_DISAGREES)),
@@ -193,6 +176,7 @@ class Monitor:
         return Health(
             version=software_version(),
             mqtt_connected=self._mqtt.connected,
+            disk_is_low=self._disk.is_low,
             unheard=tuple(self._mqtt.refused_filters),
             client_id_taken=self._mqtt.has_rival,
             units_up=tuple(unit for unit in units if self._units.is_up(unit)),

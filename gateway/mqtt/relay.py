@@ -52,6 +52,29 @@ class WaitingRows(Protocol):
         ...
 
 
+class NoRows:
+    """The outbox of a gateway that cannot use its ledger: nothing waits there."""
+
+    async def pending(self, after: int, limit: int) -> list[OutboxRow]:
+        """None."""
+        return []
+
+    async def still_to_send(self, outbox_id: int) -> OutboxRow | None:
+        """None."""
+        return None
+
+    async def mark(self, attempts: Sequence[Attempt]) -> None:
+        """Nothing was sent."""
+
+    async def due_again(self, now_us: int, rules: ResendRules, forgotten_us: int, limit: int) -> list[OutboxRow]:
+        """None."""
+        return []
+
+    async def wait_for_rows(self) -> None:
+        """Never returns."""
+        await asyncio.get_running_loop().create_future()
+
+
 class Relay:
     """Publishes the outbox on one connection. A new one needs a new Relay, which sends all unmarked rows again."""
 

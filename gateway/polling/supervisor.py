@@ -22,6 +22,7 @@ _log = logging.getLogger("capgate.lines")
 
 RESTART_FIRST_S = 1.0
 RESTART_MAX_S = 30.0
+STALLED_S = 60.0  # longer than the back-off of a line whose units are all dead
 
 
 class Supervisor:
@@ -35,6 +36,7 @@ class Supervisor:
         self._deliver = deliver
         self._lines = {spec.id: _line(spec, taps[spec.id]) for spec in specs}
         self._schedules: list[LineSchedule] = []
+        self._began_s: float | None = None  # loop time
 
     def prefer(self, units: frozenset[str]) -> None:
         """Poll these units first if a line falls behind: they have a cap in a session."""
@@ -50,9 +52,14 @@ class Supervisor:
         """When the last poll of any line ended, in the event loop's seconds; None: none has yet."""
         return self._progress.last_poll_s
 
+    def progresses(self) -> bool:
+        """Whether a poll ended within STALLED_S, or polling has not gone on for longer than that."""
+        last_s, now_s = self._progress.last_poll_s or self._began_s, asyncio.get_running_loop().time()
+        return last_s is None or now_s - last_s < STALLED_S
+
     async def run(self) -> None:
         """Poll every line until cancelled. Raises LedgerError, as polling without recording must stop."""
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._began_s = asyncio.get_running_loop().time()
         try:
             async with asyncio.TaskGroup() as group:
                 for index, spec in enumerate(self._specs):

@@ -37,6 +37,8 @@ async def kept_up(what: str, work: Callable[[], Awaitable[None]], fatal: type[Ex
     """Run `work` until it ends; a defect of it is logged, and it is begun again after a wait. Raises `fatal`."""
     wait_s = AGAIN_FIRST_S
     while (defect := await _defect_of(work, fatal)) is not None:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise asyncio.CancelledError  # it failed while it was ended
         # Only the stack, without the error's text, which may quote a message.
         stack = traceback.format_tb(defect.__traceback__)
         _log.error("%s stopped by a defect; it begins again", what, extra={"kind": type(defect).__name__, "at": stack})

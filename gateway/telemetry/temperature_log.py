@@ -7,7 +7,7 @@ lose samples, but never delay a poll: the buffer is bounded and drops the oldest
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta, tzinfo
 from itertools import chain
@@ -48,6 +48,7 @@ class History:
         kept: HistoryTable,
         polls: PollCounts,
         zone: tzinfo,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._path = path
         self._clock = clock
@@ -56,6 +57,7 @@ class History:
         self._keep_us = kept.keep_days * DAY_US
         self._polls = polls
         self._zone = zone
+        self._has_room = has_room
         self._due_us: dict[str, int] = {}
         self._waiting: deque[Sample] = deque(maxlen=MOST_WAITING)
         self._outage = Outage(_log, clock, "the history of temperatures", {"file": path.name})
@@ -93,6 +95,8 @@ class History:
 
     def _store(self, samples: Collection[Sample], counts: Collection[PollCount]) -> None:
         """Runs in a thread. The file is opened each time, so that it may be moved while the gateway runs."""
+        if not self._has_room():
+            raise HistoryUnavailable("the disk is nearly full, and what is left is the ledger's")
         now_us = self._clock.now().utc_us
         with closing(TemperatureFile(self._path)) as file:
             file.calibrate(list(_in_use(self._units, now_us)), now_us)

@@ -4,11 +4,12 @@ Nothing here is evidence: counting uses the pipeline and the ledger. A status is
 readings arrive, so that `observed_at` shows a reader the age of the retained message.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from drivers.reading import FaultKind, ReadFault, Reading, RunState
+from gateway.config.lines import LineSpec, line_digest
 from gateway.messages.cloudevents import Origin, Trace, encode_event
 from gateway.messages.outbound.device import temperature_event, unit_down_event, unit_up_event
 from gateway.messages.unit_claims import UnitClaim
@@ -28,6 +29,19 @@ class UnitFacts(msgspec.Struct, frozen=True):
     profile: str
     caps: Mapping[int, str | None]  # cap -> chair
     line: str | None  # digest of line and address; None if no other gateway can reach the line
+
+
+def facts_of_units(lines: Iterable[LineSpec], boot: str) -> dict[str, UnitFacts]:
+    """The facts of all units, by id."""
+    return {
+        unit.id: UnitFacts(
+            unit.profile.id,
+            {n: unit.chairs.get(n) for n in range(1, unit.profile.caps + 1)},
+            line_digest(line, unit, boot),
+        )
+        for line in lines
+        for unit in line.units
+    }
 
 
 class _LastPublished(msgspec.Struct):

@@ -1,6 +1,7 @@
 """Alarms: each condition raises its own, only changes are published, the first update clears what the broker kept."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,8 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.FEED_REJECTED: AlarmInputs(feed_rejected=[FEED_ROW]),
     AlarmCode.STAGING_FULL: AlarmInputs(staging_full=200_000),
     AlarmCode.RECEIPT_OVERDUE: AlarmInputs(oldest_unreceipted_s=UNRECEIPTED_S),
+    AlarmCode.DISK_FULL: AlarmInputs(disk_free_bytes=0),
+    AlarmCode.LEDGER_BLOCKED: AlarmInputs(ledger_blocked="database or disk is full"),
     AlarmCode.LEDGER_SET_ASIDE: AlarmInputs(ledger_set_aside="ledger.db.damaged-1"),
     AlarmCode.ENTRIES_LOST: AlarmInputs(lost_since_us=0),
     AlarmCode.MESSAGES_MISSED: AlarmInputs(missed_us=(0, 1)),
@@ -60,9 +63,9 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
 class Published:
     """What an `Alarms` published: topic -> state."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Collection[AlarmCode] = tuple(AlarmCode)) -> None:
         self.messages: list[tuple[str, str]] = []
-        self.alarms = Alarms(Origin("s", "g"), Topics("s", "g", Mode.LIVE), self._publish)
+        self.alarms = Alarms(Origin("s", "g"), Topics("s", "g", Mode.LIVE), self._publish, known)
 
     def _publish(self, to: Destination, payload: bytes) -> None:
         self.messages.append((to.topic, json.loads(payload)["data"]["state"]))
@@ -129,3 +132,10 @@ def test_the_first_telling_has_every_alarm_and_later_ones_have_changes() -> None
     assert published.after(CALM) == [("capgate/v1/s/dev/g/alarm/message-rejected", "cleared")]
     assert published.after(CAUSES[AlarmCode.UNIT_MISTAKEN]) == [("capgate/v1/s/dev/g/alarm/unit-mistaken", "raised")]
     assert published.alarms.raised == {AlarmCode.UNIT_MISTAKEN}
+
+
+def test_who_cannot_tell_of_an_alarm_leaves_it_as_it_is() -> None:
+    published = Published([AlarmCode.LEDGER_BLOCKED])
+    blocked = CAUSES[AlarmCode.LEDGER_BLOCKED]
+    assert published.after(blocked) == [("capgate/v1/s/dev/g/alarm/ledger-blocked", "raised")]
+    assert published.after(CALM) == [("capgate/v1/s/dev/g/alarm/ledger-blocked", "cleared")]

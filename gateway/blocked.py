@@ -1,0 +1,181 @@
+"""What runs while the ledger cannot be written: polling, telemetry, `/healthz` and the alarm that says so.
+
+Theory of operation. The disk may be full, read-only or failing. Nothing is counted then, and nothing is taken from the
+engine: its messages stay at the broker, unacknowledged. Answers of the units are kept, to be recorded later. The ledger
+is tried again and again; once it opens, the gateway begins as after any restart.
+"""
+
+import asyncio
+
+import msgspec
+
+from drivers.reading import ReadFault, Reading
+from gateway.config.load import GatewayConfig
+from gateway.control.answers import RefusalAnswer
+from gateway.control.socket import serve_control
+from gateway.ledger.access import Actor
+from gateway.ledger.disk_trouble import DiskTrouble, trouble_of
+from gateway.ledger.errors import LedgerError
+from gateway.ledger.store import LEDGER_FILE, open_ledger
+from gateway.messages.cloudevents import Origin
+from gateway.messages.notation import Notation
+from gateway.monitoring.alarms import AlarmCode, AlarmInputs, Alarms
+from gateway.monitoring.health import Health, serve_pages
+from gateway.monitoring.metrics import BlockedSnapshot, blocked_page
+from gateway.mqtt.consumer import Overheard
+from gateway.mqtt.gateway_status import announcements, software_version
+from gateway.mqtt.relay import NoRows
+from gateway.mqtt.service import MqttService
+from gateway.mqtt.telemetry import Telemetry
+from gateway.mqtt.topics import UNIT_STATUS, Topics, filter_of
+from gateway.mqtt.types import MqttCounters
+from gateway.polling.captures import Captures
+from gateway.polling.kept import KeptAnswers
+from gateway.polling.supervisor import Supervisor
+from gateway.runtime import systemd
+from gateway.runtime.clock import Clock
+from gateway.runtime.disk import Disk
+from gateway.runtime.tasks import kept_up
+from gateway.telemetry.unit_status import UnitStatusPublisher, facts_of_units
+
+FIRST_TRY_S = 2.0
+LONGEST_WAIT_S = 20.0  # so that it recovers within a minute of the disk
+ALARMS_S = 2.0
+KNOWN = frozenset(
+    {
+        AlarmCode.LEDGER_BLOCKED,
+        AlarmCode.DISK_FULL,
+        AlarmCode.UNIT_UNREACHABLE,
+        AlarmCode.UNIT_MISTAKEN,
+        AlarmCode.CONSENT_NEEDED,
+        AlarmCode.SUBSCRIPTION_REFUSED,
+        AlarmCode.CLIENT_ID_TAKEN,
+    }
+)  # what can be told without the ledger; the others stay as they are
+
+
+class Blocked:
+    """A gateway without its ledger. `run` it once."""
+
+    def __init__(
+        self, config: GatewayConfig, clock: Clock, disk: Disk, trouble: DiskTrouble, kept: KeptAnswers
+    ) -> None:
+        origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
+        self._config = config
+        self._clock = clock
+        self._disk = disk
+        self._reason = trouble.reason
+        self._kept = kept
+        self._telemetry = Telemetry(MqttCounters())
+        self._publisher = UnitStatusPublisher(
+            origin, topics, self._telemetry, facts_of_units(config.lines, clock.now().boot)
+        )
+        captures = Captures(config.lines, clock, config.state_dir)
+        self._supervisor = Supervisor(config.lines, clock, self._polled, captures.taps)
+        self._alarms = Alarms(origin, topics, self._telemetry.status, KNOWN)
+        inbound = [topics.inbound(each).topic for each in Notation]
+        self._mqtt = MqttService(
+            config.mqtt,
+            inbound,
+            NoRows(),
+            self._telemetry,
+            _leave_at_the_broker,
+            announcements(origin, topics.status, config.mode, clock),
+            (),
+            clock,
+            MqttCounters(),
+            overheard=[Overheard(filter_of(UNIT_STATUS, topics.root), lambda _topic, _payload: None)],
+        )
+
+    async def run(self, stop: asyncio.Event, wait_s: float) -> None:
+        """Run until the ledger can be opened again, first tried after `wait_s`, or until `stop` is set.
+
+        Raises LedgerError if it cannot for another reason than the disk.
+        """
+        opened = asyncio.Event()
+        pages = serve_pages(self._config.health_listen, self._health, blocked_page(self._snapshot))
+        async with pages, asyncio.TaskGroup() as group:
+            parts = [
+                group.create_task(self._mqtt.run(), name="mqtt"),
+                group.create_task(self._supervisor.run(), name="lines"),
+                group.create_task(kept_up("alarms", self._tell, LedgerError), name="alarms"),
+                group.create_task(kept_up("control", lambda: self._answer(opened), LedgerError), name="control"),
+                group.create_task(systemd.feed_watchdog(self._supervisor.progresses), name="watchdog"),
+            ]
+            systemd.ready(f"nothing is recorded: {self._reason}")
+            waits = group.create_task(self._opens(wait_s), name="ledger")
+            stopped = group.create_task(stop.wait(), name="stop")
+            await asyncio.wait([waits, stopped], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*parts, waits, stopped):
+                task.cancel()
+
+    async def _polled(self, answer: Reading | ReadFault) -> None:
+        self._publisher.take(answer)
+        self._kept.add(answer)
+
+    async def _opens(self, wait_s: float) -> None:
+        """Return once something can be written and the ledger opens."""
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            refusal = await asyncio.to_thread(self._disk.refusal)
+            if not refusal:
+                try:
+                    async with open_ledger(self._config.state_dir / LEDGER_FILE, self._config.id, self._clock.now):
+                        return
+                except Exception as error:
+                    if (trouble := trouble_of(error)) is None:
+                        raise
+                    refusal = trouble.reason
+            self._reason = refusal
+
+    async def _tell(self) -> None:
+        while True:  # ends with the task
+            await asyncio.to_thread(self._disk.measure)
+            self._alarms.update(self._condition(), self._clock.now().utc_us)
+            await asyncio.sleep(ALARMS_S)
+
+    def _condition(self) -> AlarmInputs:
+        return AlarmInputs(
+            ledger_blocked=self._reason,
+            disk_free_bytes=self._disk.free_bytes if self._disk.is_low else None,
+            units_down=self._publisher.down(self._clock.now().utc_us),
+            refused_filters=self._mqtt.refused_filters,
+            rival_of=self._mqtt.client_id if self._mqtt.has_rival else "",
+        )
+
+    async def _answer(self, opened: asyncio.Event) -> None:
+        await serve_control(self._config.state_dir, self._refuse, opened)
+
+    async def _refuse(self, _line: bytes, _actor: Actor) -> bytes:
+        """The answer to every request."""
+        return msgspec.json.encode(
+            RefusalAnswer(
+                error=f"nothing can be recorded: {self._reason}",
+                accepted=f"every request, once {self._config.state_dir} can be written again",
+            )
+        )
+
+    def _health(self) -> Health:
+        units = list(self._supervisor.unit_counters)
+        last_s = self._supervisor.last_poll_s
+        return Health(
+            version=software_version(),
+            ledger_blocked=self._reason,
+            mqtt_connected=self._mqtt.connected,
+            unheard=tuple(self._mqtt.refused_filters),
+            client_id_taken=self._mqtt.has_rival,
+            units_up=tuple(unit for unit in units if self._publisher.is_up(unit)),
+            units_down=tuple(unit for unit in units if not self._publisher.is_up(unit)),
+            oldest_unsent_s=None,
+            since_progress_s=None if last_s is None else asyncio.get_running_loop().time() - last_s,
+        )
+
+    def _snapshot(self) -> BlockedSnapshot:
+        supervisor = self._supervisor
+        return BlockedSnapshot(supervisor.unit_counters, supervisor.line_counters(), self._alarms.raised)
+
+
+async def _leave_at_the_broker(_topic: str, _payload: bytes) -> None:
+    """Never returns, so that no message is acknowledged, and the broker delivers it again to the next connection."""
+    await asyncio.get_running_loop().create_future()
