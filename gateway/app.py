@@ -271,7 +271,8 @@ class Gateway:
             await asyncio.to_thread(import_module, "gateway.web.server")
             from gateway.web.server import serve_page
 
-            await serve_page(self._config.page, self._config.state_dir, self._control.board, self._control.answer)
+            config, control = self._config, self._control
+            await serve_page(config.page, config.state_dir, config.file, control.board, control.answer)
 
     def _monitored(self) -> DiagnoseAnswer:
         return DiagnoseAnswer(

@@ -15,6 +15,7 @@ _COMMANDS = {
     "scan": "Find the units on a line: settings, addresses, likely kinds.",
     "probe": "Read one unit once and show everything it says.",
     "lines": "Say which line, cable or unit answers badly, and when calibrations are due.",
+    "diagnose": "Pack what whoever looks for a fault has to know, without secrets or patients.",
     "capture": "Record the raw traffic on a line.",
     "decode": "Explain recorded traffic frame by frame.",
     "explain": "Say how a message of the EHR would be read, and what it would change.",

@@ -74,13 +74,7 @@ def ask(config: Path, request: bytes) -> bytes:
     except TomlProblems as problems:
         give_up("\n".join(map(str, problems.problems)))
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gateway:
-            gateway.settimeout(TIMEOUT_S)
-            gateway.connect(str(path))
-            with gateway.makefile("rwb") as stream:
-                stream.write(request + b"\n")
-                stream.flush()
-                answer = stream.readline()
+        answer = exchange(path, request)
     except (FileNotFoundError, ConnectionRefusedError):
         give_up(f"no gateway runs with this configuration: nobody listens on {path}")
     except PermissionError:
@@ -90,6 +84,17 @@ def ask(config: Path, request: bytes) -> bytes:
     if not answer.endswith(b"\n"):
         give_up("the gateway ended before it answered; capgate session list says what is recorded")
     return answer.rstrip()
+
+
+def exchange(path: Path, request: bytes) -> bytes:
+    """Send a request to the socket; the line that came, without its end if the gateway ended first. Raises OSError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gateway:
+        gateway.settimeout(TIMEOUT_S)
+        gateway.connect(str(path))
+        with gateway.makefile("rwb") as stream:
+            stream.write(request + b"\n")
+            stream.flush()
+            return stream.readline()
 
 
 def give_up(text: str) -> NoReturn:

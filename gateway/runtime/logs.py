@@ -60,8 +60,9 @@ class RecentLines(logging.Handler):
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the record's line in place of the oldest."""
-        self.lines.append(self.format(record)[:MAX_LINE])
+        """Keep the record's line in place of the oldest; of a very long one the beginning, as a JSON string."""
+        line = self.format(record)
+        self.lines.append(line if len(line) <= MAX_LINE else json.dumps(line[:MAX_LINE]))
 
 
 def recent_lines() -> tuple[str, ...]:

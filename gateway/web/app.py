@@ -56,6 +56,7 @@ class PageApp:
             Route("/equipment", self._for_lookers(self._equipment)),
             Route("/delivery", self._for_lookers(self._delivery)),
             Route("/capture/{line}", self._for_act("capture", downloads.capture)),
+            Route("/diagnose", self._for_act("diagnose", downloads.diagnose)),
             Route("/api/session/{token}", self._for_lookers(self._session_data)),
             Route("/api/todo", self._for_lookers(self._todo_data)),
             Route("/api/equipment", self._for_lookers(self._equipment_data)),

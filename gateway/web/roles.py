@@ -18,7 +18,7 @@ _AT_THE_CHAIR = frozenset(
     | {"cap-removed"}
 )
 _DECISIONS = frozenset({"finalise", "lift-hold", "explain", "decide-correction", "reassign", "work-done", "resend"})
-_MACHINES = frozenset({"swap", "swap-back", "capture"})
+_MACHINES = frozenset({"swap", "swap-back", "capture", "diagnose"})
 
 _MAY: dict[Role, frozenset[str]] = {
     Role.VIEWER: frozenset(),
@@ -30,5 +30,5 @@ _MAY: dict[Role, frozenset[str]] = {
 
 
 def may_do(role: Role) -> frozenset[str]:
-    """The acts, by their names at the control service, that this role may do."""
+    """The acts, by their names at the control service, that this role may do; `diagnose` is a download."""
     return _MAY[role]

@@ -21,8 +21,8 @@ _log = logging.getLogger("capgate.web")
 LIMITS = HttpLimits(connections=96, head_bytes=16 * 1024, timeout_s=lambda: 10.0)
 
 
-async def serve_page(plan: PagePlan, state_dir: Path, board: AskBoard, tell: Tell) -> None:
-    """Serve the page until cancelled; `state_dir` has the accounts' file and the ledger.
+async def serve_page(plan: PagePlan, state_dir: Path, config_file: Path, board: AskBoard, tell: Tell) -> None:
+    """Serve the page until cancelled; `state_dir` has the accounts' file and the ledger, `config_file` is gateway.toml.
 
     Raises LedgerError, in a group, where recording is no longer possible. If its address cannot be bound, or nobody
     could sign in there, the gateway runs without the page.
@@ -35,7 +35,7 @@ async def serve_page(plan: PagePlan, state_dir: Path, board: AskBoard, tell: Tel
     feed = BoardFeed(board)
     people = People(state_dir, asyncio.get_running_loop().time)
     records = Records(state_dir / LEDGER_FILE)
-    app = PageApp(plan, feed, people, tell, records, Downloads(state_dir))
+    app = PageApp(plan, feed, people, tell, records, Downloads(state_dir, config_file))
     server = HttpServer(app.application, plan.listen, LIMITS, plan.tls and _context(plan.tls))
     try:
         await server.__aenter__()

@@ -9,6 +9,7 @@ import json
 import signal
 import sqlite3
 import urllib.request
+import zipfile
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -79,6 +80,15 @@ def metrics(folder: Path) -> str:
         return page.read().decode()
 
 
+async def diagnosed(config: Path) -> dict[str, str]:
+    """The parts of the running gateway's diagnose archive."""
+    out = config.with_name("diagnose.zip")
+    asked = await asyncio.create_subprocess_exec(suite.CAPGATE, "diagnose", "--config", config, "--out", out)
+    assert await asked.wait() == 0
+    with zipfile.ZipFile(out) as zipped:
+        return {name: zipped.read(name).decode() for name in zipped.namelist()}
+
+
 async def day(broker: Mosquitto, file: Path, units: suite.Units) -> None:
     """Registered, infused, cooled, signed; and three messages that nobody can read."""
 
@@ -133,6 +143,7 @@ async def test_a_patient_is_named_in_what_the_ehr_reads_and_nowhere_else(tmp_pat
             await gateway.connected()
             await day(broker, file, units)
             page = await asyncio.to_thread(metrics, tmp_path)
+            archive = await diagnosed(config)
             assert await gateway.end(signal.SIGTERM) == 0
     messages = received(file)
 
@@ -159,6 +170,7 @@ async def test_a_patient_is_named_in_what_the_ehr_reads_and_nowhere_else(tmp_pat
         "ids": json.dumps(ids),
         "the ledger's chain": json.dumps(chain),
         "metrics": page,
+        "the diagnose archive": "".join(f"{name} {text}" for name, text in archive.items()),
         "the gateway's log": (tmp_path / "gateway.log").read_text(),
         "the broker's log, which has client ids": (tmp_path / "mosquitto.log").read_text(),
     }
@@ -166,3 +178,6 @@ async def test_a_patient_is_named_in_what_the_ehr_reads_and_nowhere_else(tmp_pat
     assert all(places.values()), "each place was looked at"
     assert "gw-01" in places["the broker's log, which has client ids"]
     assert "capgate_increments_total" in page
+    assert archive["metrics.txt"].startswith("# HELP")
+    assert '"msg":"started"' in archive["log.jsonl"]
+    assert json.loads(archive["ledger.json"])["sound"]

@@ -41,8 +41,9 @@ class Site:
 
     async def serve(self) -> None:
         """Start the page, at the address that it had before."""
+        config = self.suite.config
         self._page = asyncio.create_task(
-            serve_page(self.plan, self.suite.config.state_dir, self._board, self.control.answer)
+            serve_page(self.plan, config.state_dir, config.file, self._board, self.control.answer)
         )
 
     async def stop(self) -> None:

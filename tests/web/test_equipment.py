@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 import urllib.request
+import zipfile
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,6 +108,17 @@ async def captured(page: Page, folder: Path) -> None:
     assert asked == {1, 2}, "both units were polled on"
 
 
+async def diagnosed(page: Page, folder: Path) -> None:
+    """The archive of the running gateway by touch, with the capture in it."""
+    async with page.expect_download(timeout=CAPTURED_MS) as download:
+        await page.get_by_role("link", name="Diagnose archive").click()
+    taken = folder / (await download.value).suggested_filename
+    await (await download.value).save_as(taken)
+    with zipfile.ZipFile(taken) as zipped:
+        assert '"msg":"a capture begins"' in zipped.read("log.jsonl").decode()
+        assert zipped.read("captures/net-1.jsonl") == (folder / "net-1.jsonl").read_bytes()
+
+
 @pytest.mark.timeout(400)
 async def test_a_bad_cable_is_red_in_words_and_its_line_is_recorded_by_touch(tmp_path: Path) -> None:
     port = free_port()
@@ -128,6 +140,7 @@ async def test_a_bad_cable_is_red_in_words_and_its_line_is_recorded_by_touch(tmp
             await page.get_by_role("link", name="Equipment").click()
             await shown(page)
             await captured(page, tmp_path)
+            await diagnosed(page, tmp_path)
             assert await gateway.end(signal.SIGTERM) == 0
     assert "Traceback" not in (tmp_path / "gateway.log").read_text()
 
@@ -160,6 +173,7 @@ async def test_who_only_looks_sees_no_act_and_gets_no_capture(folder: Path) -> N
                 await page.goto(site.url)
                 await sign_in(page)
             assert (await page.request.get(f"{site.url}/capture/net-1")).status == status
+            assert (await page.request.get(f"{site.url}/diagnose")).status == status
         assert (await page.request.get(f"{site.url}/capture/net-9")).status == 404
         assert (await page.request.get(f"{site.url}/capture/..%2Fledger")).status == 404
 

@@ -48,7 +48,14 @@ async def serving(
     account = Account(name="m.curie", role=Role.NURSE, password=HASHED)
     write_accounts(folder, read_accounts(folder).with_account(account))
     people, records = People(folder, lambda: 0.0), Records(folder / LEDGER_FILE, record_timeout_s)
-    app = PageApp(plan, BoardFeed(board or no_board), people, tell or _nobody_listens, records, Downloads(folder))
+    app = PageApp(
+        plan,
+        BoardFeed(board or no_board),
+        people,
+        tell or _nobody_listens,
+        records,
+        Downloads(folder, folder / "gateway.toml"),
+    )
     async with HttpServer(app.application, ("127.0.0.1", 0), LIMITS) as server:
         yield server
     records.close()

@@ -50,10 +50,10 @@ async def test_a_gateway_goes_on_without_the_page(tmp_path: Path, caplog: pytest
         raise NotImplementedError
 
     with caplog.at_level(logging.ERROR, "capgate.web"):
-        await serve_page(plan, tmp_path, no_board, tell)
+        await serve_page(plan, tmp_path, tmp_path / "gateway.toml", no_board, tell)
     assert [each.getMessage() for each in caplog.records] == ["no page"]
     with_account(tmp_path)
-    page = asyncio.create_task(serve_page(plan, tmp_path, no_board, tell))
+    page = asyncio.create_task(serve_page(plan, tmp_path, tmp_path / "gateway.toml", no_board, tell))
     async with asyncio.timeout(30):
         while page.done() or not await _listens(plan):
             await asyncio.sleep(0.02)

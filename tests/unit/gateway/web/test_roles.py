@@ -5,7 +5,7 @@ from gateway.web.roles import Role, may_do
 
 
 def test_the_administrator_may_do_every_act_and_nothing_unknown() -> None:
-    assert may_do(Role.ADMIN) == {*ACTS, "swap", "swap-back", "capture", "resend"}
+    assert may_do(Role.ADMIN) == {*ACTS, "swap", "swap-back", "capture", "diagnose", "resend"}
 
 
 def test_who_only_looks_does_nothing() -> None:

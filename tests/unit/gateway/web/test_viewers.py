@@ -68,7 +68,7 @@ async def test_a_view_ends_with_the_sign_in_that_it_needs(tmp_path: Path, monkey
     async with serving(tmp_path):  # for its account
         there = Address(("127.0.0.1", free_port()))
         plan = msgspec.structs.replace(ELSEWHERE, listen=there.address)
-        page = asyncio.create_task(serve_page(plan, tmp_path, _board, _nobody_listens))
+        page = asyncio.create_task(serve_page(plan, tmp_path, tmp_path / "gateway.toml", _board, _nobody_listens))
         async with asyncio.timeout(60):
             cookie = cookie_of(await eventually_sign_in(there))
             reader, writer = await asyncio.open_connection(*there.address)

@@ -109,7 +109,7 @@ async def test_a_broken_ledger_ends_the_page_and_with_it_the_gateway(tmp_path: P
     async with serving(tmp_path, tell=broken):  # for its account
         there = Address(("127.0.0.1", free_port()))
         plan = msgspec.structs.replace(SCREEN, listen=there.address)
-        page = asyncio.create_task(serve_page(plan, tmp_path, no_board, broken))
+        page = asyncio.create_task(serve_page(plan, tmp_path, tmp_path / "gateway.toml", no_board, broken))
         while not page.done():
             with suppress(OSError):
                 await tell(there, NOTE)

@@ -1,0 +1,216 @@
+"""The diagnose archive: what whoever looks for a fault of a gateway has to know, without secrets and without patients.
+
+Every part is a value whose types have no room for a patient, or the log, which names none; of the configuration only
+what its tables know is taken, so no remark of the file. All of it then goes through `redacted`, and only then into the
+archive. A line's capture is raw traffic of machines and is taken as it is.
+"""
+
+import io
+import platform
+import sys
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from drivers.toml.document import Document, TomlProblems, read_toml
+from gateway.audit.identifiers import identifiers_among
+from gateway.config.load import Examined, GatewayConfig, examine
+from gateway.config.tables import ConfigFile
+from gateway.describe.redaction import Json, redacted
+from gateway.ledger.errors import LedgerError
+from gateway.ledger.store import LEDGER_FILE
+from gateway.ledger.temperatures import HISTORY_FILE, HistoryUnavailable, calibrations_in_use, read_counts
+from gateway.messages.instants import rfc3339
+from gateway.monitoring.health import HealthReport
+from gateway.monitoring.line_health import CALIBRATION_DAYS, lines_report
+from gateway.mqtt.gateway_status import software_version
+from gateway.polling.captures import capture_file
+from gateway.runtime.clock import SystemClock
+
+_README = """\
+What a Capgate gateway knows of itself, for whoever looks for a fault.
+
+about.json          version, machine, gateway, files in the state directory
+configuration.json  the configuration, without user names; secrets stand in files of their own, which are not here
+check.json          what capgate check says of it
+ledger.json         what capgate ledger verify says
+lines.json          what capgate lines says
+errors.csv          the read errors behind it, by day, line, unit and kind
+health.json         how the running gateway is
+metrics.txt         its counters, as on /metrics
+log.jsonl           the last lines of its log
+captures/           the last minute that was recorded of each line; capgate decode explains it
+
+A part that was not to be had says why. Words that equal a secret or a number of a patient are shown as ***.
+"""
+_SECRET_KEYS = ("password", "secret", "token", "username", "key_file")
+
+
+_SPOKEN = ("ledger.json", "health.json", "metrics.txt", "log.jsonl")  # parts with words of others, or of errors
+
+
+class Living(msgspec.Struct, frozen=True):
+    """What the running gateway says of itself."""
+
+    metrics: str
+    health: HealthReport
+    log: tuple[str, ...]  # JSON
+
+
+class NotTold(msgspec.Struct, frozen=True):
+    """Why a part is not there."""
+
+    missing: str
+
+
+def archive(file: Path, living: Living | NotTold, verified: msgspec.Raw | NotTold) -> bytes:
+    """A zip archive about the gateway of this configuration, which need not be sound. Blocks.
+
+    `verified` is the report of `capgate ledger verify --json`.
+    """
+    examined = examine(file)
+    config = examined.config
+    document = _read(file)
+    values: dict[str, Json] = {
+        "about.json": _about(config),
+        "configuration.json": _configuration(document),
+        "check.json": _check(examined),
+        "ledger.json": _json(verified),
+        "lines.json": _lines(config),
+        "errors.csv": _errors(config),
+        **_said(living),
+    }
+    safe = _redacted(values, tuple(_secrets(document, config)), config)
+    return _zipped(
+        {"README.txt": _README.encode(), **{name: _bytes(name, each) for name, each in safe.items()}}, config
+    )
+
+
+def _redacted(values: dict[str, Json], secrets: Collection[str], config: GatewayConfig | None) -> Mapping[str, Json]:
+    """The values without secrets and patients; without the spoken ones where the ledger cannot say whom they name."""
+    ledger = config.state_dir / LEDGER_FILE if config else None
+    if ledger is None or not ledger.exists():
+        return redacted(values, secrets, lambda _: frozenset())
+    try:
+        return redacted(values, secrets, partial(identifiers_among, ledger))
+    except LedgerError as error:
+        unknown = _json(NotTold(f"the ledger cannot say whom it names: {error}"))
+        return redacted(values | dict.fromkeys(_SPOKEN, unknown), secrets, lambda _: frozenset())
+
+
+def _read(file: Path) -> Document | None:
+    try:
+        return read_toml(file)
+    except TomlProblems:
+        return None
+
+
+def _about(config: GatewayConfig | None) -> Json:
+    about: dict[str, Json] = {
+        "version": software_version(),
+        "made_at": rfc3339(SystemClock().now().utc_us),
+        "python": sys.version,
+        "platform": platform.platform(),
+    }
+    if config is not None:
+        files = [path for path in sorted(config.state_dir.glob("*")) if path.is_file()]
+        about |= {
+            "site": config.site,
+            "gateway": config.id,
+            "mode": config.mode,
+            "policy": f"{config.policy.name} revision {config.policy.revision}",
+            "loaners": {each.loaner: each.unit for each in config.loaners},
+            "state_bytes": {path.name: path.stat().st_size for path in files},
+        }
+    return about
+
+
+def _configuration(document: Document | None) -> Json:
+    """What the tables know of the file, of the broker's user name nothing."""
+    try:
+        if document is None:
+            return _json(NotTold("it cannot be read; see check.json"))
+        known = document.fit(ConfigFile).model.model_dump(mode="json", exclude={"mqtt": {"username"}})
+    except TomlProblems:
+        return _json(NotTold("it has errors; see check.json"))
+    return cast(Json, known)
+
+
+def _check(examined: Examined) -> Json:
+    return _json({"ok": not examined.errors, "errors": examined.errors, "warnings": examined.warnings})
+
+
+def _lines(config: GatewayConfig | None) -> Json:
+    if config is None:
+        return _json(NotTold("the configuration has errors"))
+    file = config.state_dir / HISTORY_FILE
+    try:
+        return _json(lines_report(read_counts(file), calibrations_in_use(file), CALIBRATION_DAYS))
+    except HistoryUnavailable as unavailable:
+        return _json(NotTold(str(unavailable)))
+
+
+def _errors(config: GatewayConfig | None) -> str:
+    """The counts as CSV; without the file the heading alone."""
+    rows = ["day,line,unit,kind,count"]
+    if config is not None:
+        try:
+            counts = read_counts(config.state_dir / HISTORY_FILE)
+        except HistoryUnavailable:
+            counts = []
+        rows += [f"{each.day},{each.line},{each.unit},{each.kind},{each.count}" for each in counts]
+    return "\n".join(rows) + "\n"
+
+
+def _said(living: Living | NotTold) -> dict[str, Json]:
+    if isinstance(living, NotTold):
+        return dict.fromkeys(("health.json", "metrics.txt", "log.jsonl"), _json(living))
+    return {
+        "health.json": _json(living.health),
+        "metrics.txt": living.metrics,
+        "log.jsonl": [cast(Json, msgspec.json.decode(line)) for line in living.log],
+    }
+
+
+def _json(value: object) -> Json:
+    return cast(Json, msgspec.json.decode(msgspec.json.encode(value)))
+
+
+def _secrets(document: Document | None, config: GatewayConfig | None) -> Iterator[str]:
+    """The password of the broker, and whatever stands at a key of the file that sounds like a secret."""
+    if config is not None and config.mqtt.password_file is not None:
+        yield config.mqtt.password_file.read_text(errors="replace").strip()
+    for table in (document.data if document else {}).values():
+        if isinstance(table, dict):
+            for key, value in cast("dict[str, object]", table).items():
+                if isinstance(value, str) and any(word in key for word in _SECRET_KEYS):
+                    yield value
+
+
+def _bytes(name: str, value: Json) -> bytes:
+    match value:
+        case str():
+            return value.encode()
+        case list() if name.endswith(".jsonl"):
+            return b"".join(msgspec.json.encode(each) + b"\n" for each in value)
+        case _:
+            return msgspec.json.format(msgspec.json.encode(value), indent=1)
+
+
+def _zipped(members: Mapping[str, bytes], config: GatewayConfig | None) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for name, content in members.items():
+            zipped.writestr(name, content)
+        for file in _captures(config) if config else ():
+            zipped.write(file, f"captures/{file.name}")
+    return made.getvalue()
+
+
+def _captures(config: GatewayConfig) -> Iterator[Path]:
+    files = (capture_file(config.state_dir, line.id) for line in config.lines)
+    return (file for file in files if file.exists())
