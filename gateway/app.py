@@ -221,6 +221,7 @@ class Gateway:
             lambda: self._shared.active,
             config.staging.most,
             self._disk,
+            config.refused,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -45,6 +45,7 @@ KNOWN = frozenset(
     {
         AlarmCode.LEDGER_BLOCKED,
         AlarmCode.DISK_FULL,
+        AlarmCode.CONFIGURATION_REFUSED,
         AlarmCode.UNIT_UNREACHABLE,
         AlarmCode.UNIT_MISTAKEN,
         AlarmCode.CONSENT_NEEDED,
@@ -139,6 +140,7 @@ class Blocked:
         return AlarmInputs(
             ledger_blocked=self._reason,
             disk_free_bytes=self._disk.free_bytes if self._disk.is_low else None,
+            configuration_refused=str(self._config.refused[0]) if self._config.refused else "",
             units_down=self._publisher.down(self._clock.now().utc_us),
             refused_filters=self._mqtt.refused_filters,
             rival_of=self._mqtt.client_id if self._mqtt.has_rival else "",

@@ -9,6 +9,7 @@ from drivers.profile.check import misfits
 from drivers.profile.dialect_shapes import SHAPES
 from drivers.profile.types import DeviceProfile as DeviceProfile
 from drivers.toml.document import Document, Problem, TomlProblems, path_text, read_toml, with_value
+from drivers.toml.files import files
 
 OVERRIDABLE = ("dialect", "link.", "timing.")
 
@@ -51,7 +52,7 @@ def find_profile(
 
 def profile_files(directories: Sequence[Path]) -> list[Path]:
     """The profile files, directory by directory, sorted within each."""
-    return [path for directory in directories for path in sorted(directory.glob("*.toml"))]
+    return [path for directory in directories for path in files().toml_in(directory)]
 
 
 def _checked(document: Document, overrides: Mapping[str, object]) -> DeviceProfile:

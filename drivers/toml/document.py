@@ -14,6 +14,7 @@ import msgspec
 from pydantic import BaseModel, ValidationError
 
 from drivers.toml import messages
+from drivers.toml.files import files
 from drivers.toml.lines import Path as KeyPath
 from drivers.toml.lines import Step, scan_lines
 
@@ -101,7 +102,7 @@ def read_toml(path: Path) -> Document:
     """The file's values, not validated. Raises TomlProblems if it cannot be read or is not TOML."""
     file = str(path)
     try:
-        content = path.read_bytes()
+        content = files().read(path)
     except OSError as error:
         raise TomlProblems((Problem(file, 0, "", f"cannot be read: {error.strerror}"),)) from None
     try:

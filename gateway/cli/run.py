@@ -10,7 +10,8 @@ import click
 
 from drivers.toml.document import TomlProblems
 from gateway.app import run_gateway
-from gateway.config.load import GatewayConfig, examine, load_config
+from gateway.config.last_good import load_or_last_good, reloaded
+from gateway.config.load import GatewayConfig
 from gateway.ledger.errors import LedgerError
 from gateway.runtime import systemd
 from gateway.runtime.clock import SystemClock
@@ -23,7 +24,7 @@ _log = logging.getLogger("capgate")
 @click.command(
     "run",
     epilog="Example: capgate run --config /etc/capgate/gateway.toml. Exit codes: 0 stopped by a signal, 1 the ledger "
-    "cannot be used, 2 the configuration cannot.",
+    "cannot be used, 2 the configuration cannot, and none that was good is kept in the state directory.",
 )
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
 @click.option("--log", "form", type=click.Choice(["json", "text"]), help="Form of log lines; text on a terminal.")
@@ -31,7 +32,7 @@ def command(config: Path, form: str | None) -> None:
     """Poll the units, follow sessions and publish, until SIGTERM or SIGINT."""
     setup_logging(json=form == "json" if form else not sys.stderr.isatty())
     try:
-        settings = load_config(config)
+        settings = load_or_last_good(config.absolute())
     except TomlProblems as problems:
         click.echo("\n".join(map(str, problems.problems)), err=True)
         sys.exit(2)
@@ -53,18 +54,10 @@ async def _until_signal(config: GatewayConfig) -> None:
             asyncio.get_running_loop().add_signal_handler(signum, _end, over, stop)
         await run_gateway(config, clock, stop, restart=stop.set)
         if not over.is_set():
-            config = _changed(config)
+            config = reloaded(config)
 
 
 def _end(over: asyncio.Event, stop: asyncio.Event) -> None:
     systemd.stopping()
     over.set()
     stop.set()
-
-
-def _changed(config: GatewayConfig) -> GatewayConfig:
-    """The configuration read again; the old one if the file has become invalid since it was checked."""
-    examined = examine(config.file)
-    for problem in examined.errors:
-        _log.error("the changed configuration is not taken up: %s", problem)
-    return examined.config or config

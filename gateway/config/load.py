@@ -5,12 +5,14 @@ Reference of the keys: docs/reference/configuration.md.
 
 import os
 from collections.abc import Iterator, Sequence
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from drivers.toml.document import Document, Problem, TomlProblems, load_toml, read_toml
+from drivers.toml.files import files
 from gateway.config.ehr import resolve_outbound, resolve_receipts, resolve_words
 from gateway.config.lines import LineSpec, UnitSpec, resolve_lines
 from gateway.config.loaners import Loaner, LoanersUnreadable, read_loaners, with_loaners
@@ -67,6 +69,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     words: EhrWords = EhrWords()  # meaning of the EHR's words, codes and identifiers
     outbound: OutboundPlan = OutboundPlan()
     page: PagePlan = PagePlan()
+    refused: tuple[Problem, ...] = ()  # what is wrong with the file, which this was made from when it was good
 
     @property
     def people_zone(self) -> ZoneInfo:
@@ -225,7 +228,7 @@ def _profile_dirs(problems: Problems, gateway: GatewayTable | None) -> Iterator[
     """The site's own directories of profiles; these take precedence over the shipped ones."""
     for index, name in enumerate(gateway.profiles if gateway else ()):
         directory = problems.base / name
-        if os.path.isdir(directory):
+        if files().is_directory(directory):
             yield directory
         else:
             problems.error(("gateway", "profiles", index), f"{directory} is no directory, accepted: one with profiles")
@@ -279,7 +282,7 @@ def _policy(problems: Problems, tracking: TrackingTable) -> tuple[Policy, str] |
         return None
     try:
         policy = load_toml(path, PolicyFile).policy()
-        text = path.read_text()
+        text = TextIOWrapper(BytesIO(files().read(path)), "utf-8").read()  # line ends as in any text file
     except TomlProblems as invalid:
         problems.errors += invalid.problems
         return None

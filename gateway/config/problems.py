@@ -7,6 +7,7 @@ from typing import TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from drivers.toml.document import Document, Problem
+from drivers.toml.files import files
 from drivers.toml.lines import Path as KeyPath
 
 M = TypeVar("M", bound=BaseModel)
@@ -58,6 +59,8 @@ class Problems:
         credentials = os.environ.get("CREDENTIALS_DIRECTORY")
         credential = Path(credentials) / Path(name).name if credentials else None
         file = credential if credential is not None and os.path.isfile(credential) else self.base / name
+        if files().vouches_for(file):
+            return file
         try:
             with file.open("rb") as opened:
                 mode = os.fstat(opened.fileno()).st_mode
@@ -71,4 +74,5 @@ class Problems:
         if secret and mode & OTHERS_MAY:
             self.error(path, f"{file} is open to everybody, accepted: mode 0600 (chmod 600 {file})")
             return None
+        files().usable(file)
         return file

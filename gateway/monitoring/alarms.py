@@ -53,6 +53,7 @@ class AlarmCode(StrEnum):
     MESSAGES_MISSED = "messages-missed"
     START_DISAGREES = "start-disagrees"
     SESSION_DEFECT = "session-defect"
+    CONFIGURATION_REFUSED = "configuration-refused"
     POLICY_UNAPPROVED = "policy-unapproved"
     SESSIONS_INCOMPLETE = "sessions-incomplete"
     SESSIONS_HELD = "sessions-held"
@@ -101,6 +102,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     lost_since_us: int | None = None  # entries of the ledger may be lost from then on, UTC; None: none are
     start_disagrees: int = 0  # sessions
     defects: int = 0  # sessions that met a defect of the gateway
+    configuration_refused: str = ""  # the first error of the file
     policy_unapproved: str = ""  # the policy's name
     incomplete: Waiting = Waiting()
     held: Waiting = Waiting()
@@ -149,6 +151,12 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
     yield from _overdue(now)
     yield from _of_the_ledger(now)
     yield from _of_work(now)
+    if now.configuration_refused:
+        text = (
+            f"the configuration on the disk is refused, the last good one runs: {now.configuration_refused}; mend it "
+            f"with capgate check, then capgate unit reload"
+        )
+        yield AlarmCode.CONFIGURATION_REFUSED, text
     if now.policy_unapproved:
         yield AlarmCode.POLICY_UNAPPROVED, f"nobody approved policy {now.policy_unapproved}: increments are held"
     yield from _of_sessions(now)

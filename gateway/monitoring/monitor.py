@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from drivers.toml.document import Problem
 from gateway.ledger.batch import Backlog
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.store import Ledger
@@ -97,6 +98,7 @@ class Monitor:
         shared: Callable[[], Sequence[UnitShared]],
         most_staged: int,
         disk: Disk,
+        refused: Sequence[Problem],
     ) -> None:
         self._policy = policy
         self._clock = clock
@@ -114,6 +116,7 @@ class Monitor:
         self._shared = shared
         self._most_staged = most_staged
         self._disk = disk
+        self._configuration_refused = str(refused[0]) if refused else ""
         self._staged = 0
         self._sessions: Mapping[SessionState, Waiting] = {}
         self._backlog = Backlog(0, None)
@@ -160,6 +163,7 @@ class Monitor:
             lost_since_us=min((item.raised.at_us for item in lost), default=None),
             start_disagrees=len(open_work(self._work(), WorkKind.START_DISAGREES)),
             defects=len(open_work(self._work(), WorkKind.SESSION_DEFECT)),
+            configuration_refused=self._configuration_refused,
             policy_unapproved="" if self._policy.approved_by else self._policy.name,
             incomplete=self._sessions.get(SessionState.INCOMPLETE, Waiting()),
             held=self._sessions.get(SessionState.HELD, Waiting()),
