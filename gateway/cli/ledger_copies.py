@@ -8,7 +8,8 @@ import click
 from gateway.audit import backup as copying
 from gateway.audit.export import Form, gather, write_bundle
 from gateway.audit.stream import open_snapshot
-from gateway.cli.ledger_options import IDENTIFY, LEDGER, refusing
+from gateway.cli.ledger_options import IDENTIFY, LEDGER, leave_trace, refusing
+from gateway.ledger.access import Looked
 from gateway.ledger.keys import KEY_FILE, load_key, public_pem
 
 
@@ -32,6 +33,8 @@ def export(ledger: Path, session: str, form: Form, out: Path, identify: bool) ->
     directory = out / f"capgate-audit-{session}"
     with refusing(), open_snapshot(ledger) as connection:
         bundle = gather(connection, session, identify=identify)
+        if identify:
+            leave_trace(ledger, Looked.EXPORT, [session])
         write_bundle(connection, bundle, directory, form)
     click.echo(f"{directory}: entries {bundle.first_seq} to {bundle.last_seq}, {len(bundle.shown)} whole")
     if bundle.withheld:

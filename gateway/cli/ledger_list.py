@@ -12,7 +12,8 @@ from gateway.audit.listing import ListedSession, listed, sessions_of_visit
 from gateway.audit.sessions import sessions_of_days
 from gateway.audit.stream import open_snapshot
 from gateway.audit.tables import write_table
-from gateway.cli.ledger_options import JSON, LEDGER, refusing
+from gateway.cli.ledger_options import JSON, LEDGER, leave_trace, refusing
+from gateway.ledger.access import Looked
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -49,6 +50,8 @@ def list_(
         found = sessions_of_days(connection, begun, ended) if visit is None else sessions_of_visit(connection, visit)
         every = (listed(connection, each, identify=identify) for each in found)
         rows = [row for row in every if begun <= row.day <= ended]
+    if identify and rows:
+        leave_trace(ledger, Looked.LIST, [row.session for row in rows])
     if as_json:
         click.echo(msgspec.json.encode({"sessions": rows}))
     elif as_csv:

@@ -14,7 +14,8 @@ from gateway.audit.reconcile import reconcile as reconcile_sessions
 from gateway.audit.sessions import sessions_of_days, unopened
 from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_list import write_list
-from gateway.cli.ledger_options import JSON, LEDGER, refusing
+from gateway.cli.ledger_options import JSON, LEDGER, leave_trace, refusing
+from gateway.ledger.access import Looked
 from gateway.ledger.deliveries import Proof, proofs_of
 
 SHOWN = (Proof.ACKNOWLEDGED, Proof.PENDING, Proof.UNPROVEN, Proof.REJECTED)
@@ -52,6 +53,8 @@ def reconcile(
         recorded = tuple(sessions_of_days(connection, *days))
         found = reconcile_sessions(recorded, unopened(connection), partial(proofs_of, connection))
         rows = [listed(connection, each, identify=identify) for each in recorded] if as_csv else []
+    if identify and rows:
+        leave_trace(ledger, Looked.LIST, [row.session for row in rows])
     if as_csv:
         write_list(rows)
         _sum_up(found, days, to_stderr=True)

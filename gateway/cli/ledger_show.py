@@ -10,7 +10,8 @@ import msgspec
 from gateway.audit.export import gather, session_content
 from gateway.audit.stream import open_snapshot
 from gateway.cli.fact_fields import fact_fields
-from gateway.cli.ledger_options import IDENTIFY, JSON, LEDGER, refusing
+from gateway.cli.ledger_options import IDENTIFY, JSON, LEDGER, leave_trace, refusing
+from gateway.ledger.access import Looked
 from gateway.runtime.logs import escaped
 from gateway.session.local_time import localized
 
@@ -52,6 +53,8 @@ def show(ledger: Path, session: str, identify: bool, as_json: bool) -> None:
     """
     with refusing(), open_snapshot(ledger) as connection:
         bundle = gather(connection, session, identify=identify)
+    if identify:
+        leave_trace(ledger, Looked.EXPORT, [session])
     encoded = msgspec.json.encode(session_content(bundle))
     if as_json:
         click.echo(encoded.decode())

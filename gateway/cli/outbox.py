@@ -10,13 +10,15 @@ import msgspec
 
 from drivers.toml.document import TomlProblems
 from gateway.cli.control_client import give_up, request_command, signed
-from gateway.cli.ledger_options import refusing
+from gateway.cli.ledger_options import leave_trace, refusing
 from gateway.config.load import GatewayConfig, load_config
 from gateway.control.answers import DoneAnswer
 from gateway.ledger import deliveries
+from gateway.ledger.access import Looked
 from gateway.ledger.deliveries import DeliveryEvent, Followed, Proof, Unsettled
 from gateway.ledger.store import LEDGER_FILE, open_readonly
 from gateway.runtime.logs import escaped
+from gateway.session.keys import session_of
 from gateway.session.local_time import instant_text
 
 _CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
@@ -74,6 +76,8 @@ def _show(key: str, body: bool, config: Path, as_json: bool) -> None:
     if message is None:
         click.echo(f"no message {key} is followed to the engine", err=True)
         sys.exit(1)
+    if payload is not None:
+        leave_trace(settings.state_dir / LEDGER_FILE, Looked.EXPORT, [session_of(message.key)])
     if as_json:
         click.echo(msgspec.json.encode(_Message(message, events, body=None if payload is None else payload.decode())))
         return

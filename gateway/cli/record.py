@@ -9,7 +9,8 @@ from gateway.audit.record_of import record_of, session_named
 from gateway.audit.record_page import Paper, PdfUnavailable, html_page, pdf_pages, plain_text
 from gateway.audit.record_words import document
 from gateway.audit.stream import open_snapshot
-from gateway.cli.ledger_options import IDENTIFY, refusing
+from gateway.cli.ledger_options import IDENTIFY, leave_trace, refusing
+from gateway.ledger.access import Looked
 
 LEDGER = Path("/var/lib/capgate/ledger.db")  # where the shipped service has it
 
@@ -43,7 +44,10 @@ def command(session: str, ledger: Path, form: str | None, paper: str | None, ide
     if form == "pdf" and out is None and sys.stdout.isatty():
         raise click.UsageError("a PDF is not for a terminal: name a file with -o")
     with refusing(), open_snapshot(ledger) as connection:
-        shown = document(record_of(connection, session_named(connection, session), identify=identify))
+        token = session_named(connection, session)
+        shown = document(record_of(connection, token, identify=identify))
+    if identify:
+        leave_trace(ledger, Looked.RECORD, [token])
     try:
         match form:
             case "pdf":

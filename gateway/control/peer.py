@@ -20,7 +20,7 @@ def peer_of(connection: socket.socket) -> Actor:
     """The user at the other end of a unix stream socket. It may wait for a directory of users."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(credentials)
-    return user(uid, _login_uid(pid))
+    return user(uid, login_uid(pid))
 
 
 def user(uid: int, login_uid: int | None) -> Actor:
@@ -33,7 +33,8 @@ def user(uid: int, login_uid: int | None) -> Actor:
     return Actor(f"host:{name}:{known}")
 
 
-def _login_uid(pid: int) -> int | None:
+def login_uid(pid: int) -> int | None:
+    """As which user somebody logged in who then started that process; None: nobody, or it is not kept."""
     try:
         uid = int(Path(f"/proc/{pid}/loginuid").read_text())
     except (OSError, ValueError):  # no such file where the kernel keeps none, or the process is gone

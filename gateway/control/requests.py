@@ -9,6 +9,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gateway.commissioning.trial import LONGEST_WAIT_S, WAIT_S, What
+from gateway.ledger.access import Looked
 from gateway.session.facts import AgentClass, ToleranceFinding
 
 
@@ -166,6 +167,17 @@ class FeedRequest(ControlRequest):
     """What became of the interface engine's messages."""
 
     request: Literal["feed"]
+
+
+class LookedRequest(ControlRequest):
+    """Somebody is about to read identifiers of these sessions' patients, as in their records."""
+
+    request: Literal["looked"]
+    looked: Annotated[Looked, Field(strict=False, description=", ".join(Looked))]
+    sessions: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[0-9A-Z]{9}$")], ...],
+        Field(strict=False, min_length=1, max_length=1000, description="tokens of sessions"),
+    ]
 
 
 class ResendRequest(ControlRequest):
@@ -361,6 +373,7 @@ AnyQuery = (
     | Worklist
     | WhyRequest
     | FeedRequest
+    | LookedRequest
     | AnyUnitRequest
     | AnyMachineRequest
     | AnyOutboxRequest

@@ -39,6 +39,7 @@ from gateway.control.machines import Machines
 from gateway.control.requests import (
     ACTS,
     AnyAct,
+    AnyOutboxRequest,
     AnyRequest,
     AnyScreen,
     Bind,
@@ -48,6 +49,7 @@ from gateway.control.requests import (
     Diagnose,
     EquipmentRequest,
     FeedRequest,
+    LookedRequest,
     OneSession,
     ReleaseAct,
     Reload,
@@ -71,6 +73,7 @@ from gateway.control.units import UnitService
 from gateway.control.views import (
     fact_kind,
     feed_view,
+    identified,
     outbox_view,
     patient_view,
     session_change_view,
@@ -140,6 +143,7 @@ class ControlService:
         """
         try:
             answer = await self._serve(read_request(line), by)
+            await self._pipeline.looked(by, *identified(answer))
         except RequestRefused as refused:
             answer = RefusalAnswer(error=refused.error, accepted=refused.accepted)
         except LedgerError:
@@ -173,14 +177,15 @@ class ControlService:
                 return await self._why(request)
             case FeedRequest():
                 return self._feed()
+            case LookedRequest():
+                await self._pipeline.looked(by, request.looked, request.sessions)
+                return DoneAnswer(done="recorded")
             case EquipmentRequest() | CaptureRequest() | Diagnose():
                 return await self._machines.serve(request, by)
             case Reload() | Swap() | SwapBack():
                 return await self._units.serve(request, by)
-            case ResendRequest():
-                return await self._resend(request, by)
-            case SendTest():
-                return await self._send_test(request)
+            case ResendRequest() | SendTest():
+                return await self._sent(request, by)
             case _:
                 return await self._act(request, by)
 
@@ -310,6 +315,13 @@ class ControlService:
         if len(open_) > 1:
             raise RequestRefused("several sessions are meant", ", ".join(each.token for each in open_))
         return open_[0]
+
+    async def _sent(self, request: AnyOutboxRequest, by: Actor) -> DoneAnswer | TrialAnswer:
+        match request:
+            case ResendRequest():
+                return await self._resend(request, by)
+            case SendTest():
+                return await self._send_test(request)
 
     async def _resend(self, request: ResendRequest, by: Actor) -> DoneAnswer:
         order = Order(request.key or "", request.person, request.reason, by.login, by.role)

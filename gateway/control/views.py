@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from gateway.control.act_context import SessionSnapshot
 from gateway.control.answers import (
+    Answer,
     ChargeView,
     CorrectionView,
     FactFields,
@@ -19,12 +20,16 @@ from gateway.control.answers import (
     NewChargeView,
     OutboxView,
     PatientView,
+    SessionAnswer,
     SessionChangeView,
+    SessionsAnswer,
     SessionView,
     StretchView,
     WhyView,
     WorkView,
 )
+from gateway.control.screen import ScreenAnswer
+from gateway.ledger.access import Looked
 from gateway.ledger.batch import Identity
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.messages.instants import rfc3339, rfc3339_or_none
@@ -169,6 +174,18 @@ def feed_view(row: FeedRow) -> FeedView:
         last_id=row.last_id,
         last_at=rfc3339(row.last_us),
     )
+
+
+def identified(answer: Answer) -> tuple[Looked, tuple[str, ...]]:
+    """In what the answer shows identifiers of patients, and in which sessions; none: it shows none."""
+    match answer:
+        case SessionAnswer() | ScreenAnswer():
+            looked, sessions = Looked.SESSION, (answer.session,)
+        case SessionsAnswer():
+            looked, sessions = Looked.LIST, answer.sessions
+        case _:
+            looked, sessions = Looked.LIST, ()
+    return looked, tuple(each.token for each in sessions if isinstance(each.patient, PatientView))
 
 
 def patient_view(identity: Identity) -> PatientView:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.ledger.access import Access
 from gateway.messages.cloudevents import Event
 from gateway.session.charges import Charge
 from gateway.session.increments import Change
@@ -47,6 +48,12 @@ class StatusBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
     event: Event
     taken: str = ""  # the seal of the message of the engine that the event answers, if it was taken
+
+
+class AccessBody(msgspec.Struct, frozen=True):
+    """The body of the entry of a reading of patients' identifiers, kind `status`."""
+
+    access: Access
 
 
 class SetAsideBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,7 +103,7 @@ class ResendBody(msgspec.Struct, frozen=True):
     resend: Order
 
 
-AnyBody = IncrementBody | SessionBody | ChargeBody | StatusBody | SetAsideBody | ReceiptBody | ResendBody
+AnyBody = IncrementBody | SessionBody | ChargeBody | StatusBody | AccessBody | SetAsideBody | ReceiptBody | ResendBody
 
 
 class _AnswerData(msgspec.Struct, frozen=True):
@@ -141,6 +148,7 @@ _answer = msgspec.json.Decoder(_Answer)
 _message = msgspec.json.Decoder(_Message)
 _held = msgspec.json.Decoder(_Held)
 _set_aside = msgspec.json.Decoder(SetAsideBody)
+_access = msgspec.json.Decoder(AccessBody)
 
 
 def encode_body(body: AnyBody) -> bytes:
@@ -185,6 +193,14 @@ def set_aside_of(body: str) -> SetAsideBody | None:
     """The body as a SetAsideBody; None if it is another one."""
     try:
         return _set_aside.decode(body)
+    except msgspec.DecodeError:
+        return None
+
+
+def access_of(body: str) -> Access | None:
+    """The reading in a status entry's body; None if it is another one."""
+    try:
+        return _access.decode(body).access
     except msgspec.DecodeError:
         return None
 

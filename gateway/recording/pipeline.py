@@ -23,13 +23,14 @@ import logging
 import secrets
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
 from drivers.reading import ReadFault, Reading, Stamp
 from gateway.config.load import GatewayConfig
+from gateway.ledger.access import Access, Actor, Looked, left_in
 from gateway.ledger.bodies import Order
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.deliveries import RejectedRow
@@ -54,6 +55,7 @@ from gateway.messages.inbound.parts import messages_in
 from gateway.monitoring.feed import Feed, FeedResult, feed_message
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import OutgoingMessage
+from gateway.recording.accesses import Accesses
 from gateway.recording.charge_details import details_of
 from gateway.recording.group_commit import GroupCommit
 from gateway.recording.message_reader import MessageReader, patients_of
@@ -123,6 +125,8 @@ class Pipeline:
         self._heads = SessionHeads(origin, topics, ledger, config.receipts)
         self._outbound = config.outbound
         self._staging = config.staging
+        self._state_dir = config.state_dir
+        self._accesses = Accesses()
         self._recorder = Recorder(origin, topics, config.mode, ledger.salt, config.receipts, config.outbound.site)
         key = load_or_make_key(config.state_dir / KEY_FILE)
         self._checkpointer = Checkpointer(key, origin, topics.checkpoint, ledger.signed_seq)
@@ -195,6 +199,20 @@ class Pipeline:
         """Process facts that a person states; the outcomes, once they are committed."""
         return await self._group.run(partial(self._take_facts, facts, identities))
 
+    async def looked(self, by: Actor, looked: Looked, sessions: Collection[str]) -> None:
+        """Record that somebody is about to read identifiers of the patients of these sessions."""
+        await self._looked(Access(self._clock.now().utc_us, by.login, by.role, looked, tuple(sessions)))
+
+    async def take_up_accesses(self) -> None:
+        """Record the readings that commands left beside the ledger."""
+        try:
+            for path, access in await asyncio.to_thread(lambda: list(left_in(self._state_dir))):
+                if access is not None:
+                    await self._looked(access)
+                await asyncio.to_thread(path.unlink, missing_ok=True)
+        except OSError as error:
+            _log.error("readings of identifiers that commands left cannot be recorded", extra={"reason": str(error)})
+
     async def session(self, token: str) -> tuple[Session, Outcome] | None:
         """One session's current facts and outcome, however old; None if the ledger has no such token."""
         return await self._group.run(partial(self._inspect, token))
@@ -208,6 +226,7 @@ class Pipeline:
         while True:  # ends with the task
             await asyncio.sleep(TICK_S / self._clock.speed)
             await self.tick()
+            await self.take_up_accesses()
 
     async def tick(self) -> None:
         """Record how far busy units are observed, check the clock, process what is due by time alone."""
@@ -335,6 +354,14 @@ class Pipeline:
             await self._finish(transaction, (self._next, Step()))
         return page
 
+    async def _looked(self, access: Access) -> None:
+        if (new := self._accesses.new(access)) is not None:
+            await self._group.run(partial(self._take_access, new))
+
+    async def _take_access(self, access: Access) -> None:
+        transaction = self._begin()
+        await self._finish(transaction, await self._advance(transaction, ()), access=access)
+
     async def _take_facts(self, facts: Sequence[AnyFact], identities: Sequence[Identity]) -> tuple[Outcome, ...]:
         await self._take_up(patients_of(facts))
         transaction = self._begin()
@@ -439,6 +466,7 @@ class Pipeline:
         answered: AnsweredMessage | None = None,
         identities: Sequence[Identity] = (),
         settled: Sequence[Settled] = (),
+        access: Access | None = None,
         also_observed: frozenset[str] = frozenset(),
     ) -> None:
         """Record all that the step changed; further steps begin from the state after it."""
@@ -463,6 +491,8 @@ class Pipeline:
             await self._heads.clear_delivered(transaction, settled, self._next.records)
         if answered is not None:
             self._recorder.answer(transaction, answered.answer, answered.format, answered.taken)
+        if access is not None:
+            self._recorder.access(transaction, access)
         merges = answered.merges if answered is not None else ()
         written = transaction.batch(identities, merges)
         batch = self._checkpointer.with_checkpoint(written, transaction.recorded_us)

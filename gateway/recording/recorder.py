@@ -9,7 +9,9 @@ from collections.abc import Iterable
 import msgspec
 
 from drivers.reading import RunState
+from gateway.ledger.access import Access
 from gateway.ledger.bodies import (
+    AccessBody,
     ChargeBody,
     IncrementBody,
     SessionBody,
@@ -152,6 +154,10 @@ class Recorder:
                 key=charge.key if followed else "",
                 awaited=followed and self._plan.awaits(MessageKind.CHARGE),
             )
+
+    def access(self, transaction: Transaction, access: Access) -> None:
+        """Record that somebody read identifiers of patients."""
+        transaction.record(EntryKind.STATUS, "", encode_body(AccessBody(access)))
 
     def settled(self, transaction: Transaction, settled: Iterable[Settled]) -> None:
         """Record receipts."""

@@ -14,6 +14,7 @@ from gateway.config.tables import Language
 from gateway.config.web import PagePlan
 from gateway.control.answers import Answer
 from gateway.control.service import TOKEN
+from gateway.ledger.access import Looked
 from gateway.runtime.http import Application
 from gateway.web.acts import Acts
 from gateway.web.catalogue import language_of, texts_of
@@ -126,20 +127,26 @@ class PageApp:
 
     async def _record(self, request: Request) -> Response:
         """The session's record, for whoever signed in: it tells throughout of whom, and by whom it was told."""
-        if self._signing.person(request) is None:
+        person = self._signing.person(request)
+        if person is None:
             return _sign_in_first(request)
         self._signing.touch(request)
         token = request.path_params["token"]
-        return await self._records.page(token) if TOKEN.fullmatch(token) else _no_session()
+        if not TOKEN.fullmatch(token):
+            return _no_session()
+        if not await self.control.leave_trace(Looked.RECORD, [token], person.actor):
+            return _json(None)
+        return await self._records.page(token)
 
     async def _session_data(self, request: Request) -> Response:
         """What the session's screen shows; what identifies the patient to those alone who signed in."""
         token = request.path_params["token"]
         if not TOKEN.fullmatch(token):  # a visit's number would find its session, too
             return _no_session()
-        identify = self._signing.person(request) is not None
-        asked = {"request": "screen", "token": token, "identify": identify}
-        answer = await self.control.ask(msgspec.json.encode(asked))
+        person = self._signing.person(request)
+        identify = person is not None
+        asked = msgspec.json.encode({"request": "screen", "token": token, "identify": identify})
+        answer = await (self.control.ask(asked) if person is None else self.control.ask(asked, person.actor))
         if answer is not None and not msgspec.json.decode(answer, type=Answer).ok:
             return _no_session()
         return _json(without_identifiers(answer) if answer is not None and not identify else answer)

@@ -1,9 +1,12 @@
 """The control service behind the page: one question at a time, acts at once, and a broken ledger ends the page."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
-from gateway.ledger.access import Actor
+import msgspec
+
+from gateway.control.answers import Answer
+from gateway.ledger.access import Actor, Looked
 from gateway.ledger.errors import LedgerError
 
 Tell = Callable[[bytes, Actor], Awaitable[bytes]]
@@ -26,6 +29,12 @@ class Control:
         """The answer to a question; None where recording is no longer possible."""
         async with self._one_at_a_time:
             return await self.tell(line, by)
+
+    async def leave_trace(self, looked: Looked, sessions: Collection[str], by: Actor) -> bool:
+        """Record that somebody is about to read identifiers of these sessions' patients; False: it cannot be."""
+        asked = {"request": "looked", "looked": looked, "sessions": sessions}
+        answer = await self.tell(msgspec.json.encode(asked), by)
+        return answer is not None and msgspec.json.decode(answer, type=Answer).ok
 
     async def tell(self, line: bytes, by: Actor) -> bytes | None:
         """The answer to an act; None where recording is no longer possible."""

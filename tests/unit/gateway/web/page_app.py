@@ -33,8 +33,11 @@ async def no_board(request: Board) -> BoardAnswer:
     raise NotImplementedError
 
 
-async def _nobody_listens(line: bytes, by: Actor) -> bytes:
-    raise NotImplementedError
+async def _takes_traces(line: bytes, by: Actor) -> bytes:
+    """A control service that records who reads a record, and nothing else."""
+    if b'"request":"looked"' not in line:
+        raise NotImplementedError
+    return b'{"ok":true,"done":"recorded"}'
 
 
 @asynccontextmanager
@@ -52,7 +55,7 @@ async def serving(
         plan,
         BoardFeed(board or no_board),
         people,
-        tell or _nobody_listens,
+        tell or _takes_traces,
         records,
         Downloads(folder, folder / "gateway.toml"),
     )

@@ -1,0 +1,111 @@
+"""Who looked at whom: readings of identifiers leave entries in the chain, from the socket and from commands."""
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner
+
+from gateway.audit.verify import verify
+from gateway.cli import main
+from gateway.ledger.access import LEFT
+from gateway.ledger.store import LEDGER_FILE
+from tests.support.operator import Operator
+from tests.support.pipeline import Suite, cool, running
+
+
+def accesses(suite: Suite) -> list[dict[str, Any]]:
+    with sqlite3.connect(suite.config.state_dir / LEDGER_FILE) as connection:
+        rows = connection.execute(
+            "SELECT body FROM entry WHERE kind = 'status' AND body GLOB '{\"access\"*' ORDER BY seq"
+        )
+        found = [json.loads(body)["access"] for (body,) in rows]
+    connection.close()
+    return found
+
+
+def who_and_what(suite: Suite) -> list[tuple[str, str, list[str]]]:
+    return [(each["login"], each["looked"], each["sessions"]) for each in accesses(suite)]
+
+
+def sound(suite: Suite) -> bool:
+    return verify(suite.config.state_dir / LEDGER_FILE).sound
+
+
+async def test_identifiers_are_shown_only_after_a_trace(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        operator = Operator(suite)
+        token = (await operator.session())["token"]
+        for _ in range(3):
+            await operator.ask(request="session", token=token, identify=True)
+        assert who_and_what(suite) == [], "nobody is known yet"
+        await operator.request_act("bind", place=token, visit="V-1")
+        await operator.ask(request="session", token=token)
+        assert who_and_what(suite) == [], "nothing was shown"
+        for _ in range(3):
+            await operator.ask(request="session", token=token, identify=True)
+            await operator.ask(request="sessions", identify=True)
+        me = operator.by.login
+        assert who_and_what(suite) == [(me, "session", [token]), (me, "list", [token])]
+        assert "V-1" not in json.dumps(accesses(suite))
+        await suite.poll(40)
+        assert sound(suite)
+
+
+async def test_what_became_due_is_recorded_with_the_trace_and_the_ledger_stays_sound(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        operator = Operator(suite)
+        token = (await operator.session())["token"]
+        await operator.request_act("bind", place=token, visit="V-1")
+        for hours in (1, 30, 50, 100):
+            suite.clock.us += hours * 3_600_000_000  # nothing is polled meanwhile, and nothing ticks
+            await operator.ask(request="session", token=token, identify=True)
+        assert len(who_and_what(suite)) == 4
+        assert sound(suite)
+
+
+async def test_a_command_on_the_file_leaves_its_trace_for_the_gateway(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        operator = Operator(suite)
+        token = (await operator.session())["token"]
+        await operator.request_act("bind", place=token, visit="V-1")
+        ledger = str(suite.config.state_dir / LEDGER_FILE)
+        runner = CliRunner()
+        assert "V-1" not in runner.invoke(main, ["record", token, "--ledger", ledger]).output
+        for command in (
+            ["record", token, "--ledger", ledger, "--identify"],
+            ["record", "V-1", "--ledger", ledger, "--identify"],
+            ["ledger", "show", ledger, token, "--identify"],
+            ["ledger", "list", ledger, "--visit", "V-1", "--identify"],
+        ):
+            shown = runner.invoke(main, command)
+            assert shown.exit_code == 0, shown.output
+            assert "V-1" in shown.output
+        assert len(list((suite.config.state_dir / LEFT).glob("*.json"))) == 4
+        await suite.pipeline.take_up_accesses()
+        assert list((suite.config.state_dir / LEFT).glob("*")) == []
+        assert [each[1:] for each in who_and_what(suite)].count(("record", [token])) == 1
+        assert {each[1] for each in who_and_what(suite)} == {"record", "export", "list"}
+        assert all(each[0].startswith("host:") for each in who_and_what(suite))
+        (suite.config.state_dir / LEFT / "damaged.json").write_text("{")
+        await suite.pipeline.take_up_accesses()
+        assert list((suite.config.state_dir / LEFT).glob("*")) == []
+        assert sound(suite)
+
+
+async def test_without_a_trace_nothing_is_shown(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        operator = Operator(suite)
+        token = (await operator.session())["token"]
+        await operator.request_act("bind", place=token, visit="V-1")
+        (suite.config.state_dir / LEFT).write_text("a file in the way")
+        ledger = str(suite.config.state_dir / LEDGER_FILE)
+        refused = CliRunner().invoke(main, ["record", token, "--ledger", ledger, "--identify"])
+        assert refused.exit_code == 2
+        assert "--identify leaves a trace beside the ledger, and cannot" in refused.output
+        assert "V-1" not in refused.output
