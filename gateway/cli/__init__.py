@@ -30,6 +30,7 @@ _COMMANDS = {
     "bridge": "Carry HL7 messages between the broker and an engine that speaks MLLP.",
     "ledger": "Verify, show and export what a gateway recorded.",
     "record": "Print the record of a session, for an auditor or a payer.",
+    "activity": "Say who did what, and who looked at whom.",
     "shadow": "Compare computed units with minutes charted by hand.",
     "export": "Write out the history of temperatures.",
     "schema": "Print the AsyncAPI description and JSON Schemas of all messages.",

@@ -2,14 +2,16 @@
 
 import json
 import sqlite3
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from click.testing import CliRunner
 
 from gateway.audit.verify import verify
 from gateway.cli import main
-from gateway.ledger.access import LEFT
+from gateway.ledger.access import LEFT, Actor
 from gateway.ledger.store import LEDGER_FILE
 from tests.support.operator import Operator
 from tests.support.pipeline import Suite, cool, running
@@ -109,3 +111,38 @@ async def test_without_a_trace_nothing_is_shown(folder: Path) -> None:
         assert refused.exit_code == 2
         assert "--identify leaves a trace beside the ledger, and cannot" in refused.output
         assert "V-1" not in refused.output
+
+
+async def test_the_list_says_who_did_what_and_who_looked_at_whom(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        operator = Operator(suite)
+        token = (await operator.session())["token"]
+        await operator.request_act("bind", place=token, visit="V-1")
+        operator.by = Actor("page:p.roe", "charge")
+        await operator.request_act("note", token=token, text="cap refitted")
+        await operator.ask(request="session", token=token, identify=True)
+        ledger = str(suite.config.state_dir / LEDGER_FILE)
+        day = datetime.fromtimestamp(suite.clock.us / 1e6, ZoneInfo(suite.config.policy.timezone)).date()
+
+        def listed(*options: str) -> str:
+            asked = CliRunner().invoke(main, ["activity", "--ledger", ledger, *options])
+            assert asked.exit_code == 0, asked.output
+            return asked.output
+
+        rows = json.loads(listed("--from", day.isoformat(), "--json"))["activity"]
+        assert [(each["what"], each["person"], each["login"], each["role"], each["reason"]) for each in rows] == [
+            ("patient_bound", "rn-4471", "host:rn-4471:1000", "", "as charted"),
+            ("note_added", "rn-4471", "page:p.roe", "charge", "as charted"),
+            ("looked-session", "", "page:p.roe", "charge", ""),
+        ]
+        assert rows[1]["sessions"] == rows[2]["sessions"] == [token]
+        table = listed("--from", day.isoformat(), "--person", "P.Roe", "--csv").splitlines()
+        assert len(table) == 3
+        assert table[0].startswith("entry,recorded_at,what,person,login,role,reason,sessions")
+        text = listed("--from", day.isoformat())
+        assert f"rn-4471 (page:p.roe, charge)  note_added  {token}: as charted" in text
+        assert f"page:p.roe (charge)  looked-session  {token}" in text
+        assert "V-1" not in text
+        before = (day - timedelta(days=1)).isoformat()
+        assert CliRunner().invoke(main, ["activity", "--ledger", ledger, "--from", before]).exit_code == 1
