@@ -1,18 +1,24 @@
-"""docs/screens.png, the picture of the page in the README: `python -m tests.web.screenshot`."""
+"""The pictures of the page in the README and in docs/for: `python -m tests.web.screenshot` takes them all anew."""
 
 import asyncio
+import re
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from playwright.async_api import Page, expect
 
 from drivers.reading import CapReading, Measurement, Reading, RunState
+from gateway.ledger.temperatures import READ
+from gateway.web.roles import Role
 from tests.support.pipeline import configured
 from tests.web.browser import screen
+from tests.web.people import sign_in, with_account
+from tests.web.scenes import EXPECTED, counted, rejected
 from tests.web.site import Site, page_of
 
-PICTURE = Path(__file__).parents[2] / "docs" / "screens.png"
-SIZE = (1340, 500)
+ROOT = Path(__file__).parents[2]
 UNITS = """
 [[line.unit]]
 id = "cap-02"
@@ -22,6 +28,15 @@ poll_period_s = 30
 simulated = true
 cap = [{ cap = 1, chair = "c03" }, { cap = 2, chair = "c04" }]
 """
+
+
+class Picture(NamedTuple):
+    """A picture, the page of text that shows it, and what is played for it."""
+
+    file: str
+    shown_in: str
+    size: tuple[int, int]
+    play: Callable[[Site, Page], Awaitable[None]]
 
 
 async def _read(site: Site, cap_c: float, coolant_c: float, *, alarm: bool) -> None:
@@ -35,8 +50,8 @@ async def _read(site: Site, cap_c: float, coolant_c: float, *, alarm: bool) -> N
     await site.suite.pipeline.answer(reading)
 
 
-async def _play(site: Site, page: Page) -> None:
-    """A morning: c01 counts towards its third unit, c03 pre-cools under a machine's warning, two chairs are free."""
+async def _morning(site: Site) -> None:
+    """c01 counts towards its third unit, c03 pre-cools under a machine's warning, two chairs are free."""
     site.suite.state = RunState.RUNNING
     for minute in range(110):
         await site.poll(1)
@@ -45,20 +60,95 @@ async def _play(site: Site, page: Page) -> None:
             await _read(site, 22.0 * 0.85 ** (minute - 90) + 3.0, -4.5 + 0.2 * (minute % 3), alarm=minute > 107)
         if minute == 50:
             await site.suite.infusion_over()
+
+
+async def _opened(site: Site, page: Page, role: Role, screen_name: str) -> None:
+    """The screen of that name, with somebody of the role signed in."""
+    with_account(site, role)
+    await page.goto(site.url)
+    await sign_in(page)
+    await page.locator("header").get_by_role("link", name=screen_name).click()
+    await expect(page.locator("#live")).to_have_text("live")
+
+
+async def _chairs(site: Site, page: Page) -> None:
+    await _morning(site)
     await page.goto(site.url)
     await expect(page.locator('.tile[data-state="counting"]')).to_be_visible()
     await expect(page.locator(".tile .age").first).to_contain_text("read")
 
 
-async def take(folder: Path, picture: Path) -> None:
+async def _at_the_chair(site: Site, page: Page) -> None:
+    await _morning(site)
+    await _opened(site, page, Role.NURSE, "Chairs")
+    await page.locator(".tile").first.click()
+    await expect(page.locator("#acts button").first).to_be_visible()
+
+
+async def _todo(site: Site, page: Page) -> None:
+    await _morning(site)
+    site.suite.state = RunState.STOPPED
+    for _ in range(20):
+        await site.poll(1)
+        await _read(site, 3.0, -4.5, alarm=False)
+    await site.suite.pipeline.tick()
+    await _opened(site, page, Role.CHARGE, "To do")
+    await expect(page.locator("#todo li").first).to_be_visible()
+
+
+async def _record(site: Site, page: Page) -> None:
+    await _morning(site)
+    await _opened(site, page, Role.VIEWER, "Chairs")
+    await page.locator(".tile").first.click()
+    await page.get_by_role("link", name="Record to print").click()
+    await expect(page.locator("h1")).to_contain_text("record of session")
+
+
+async def _equipment(site: Site, page: Page) -> None:
+    counted(site, {READ: 900, "garbled": 100, "busy": 3})
+    await _opened(site, page, Role.BIOMED, "Equipment")
+    await expect(page.locator(".alarming").first).to_be_visible()
+
+
+async def _delivery(site: Site, page: Page) -> None:
+    await rejected(site)
+    await _opened(site, page, Role.CHARGE, "Delivery")
+    await expect(page.locator("#outbox tbody tr").first).to_be_visible()
+
+
+async def _sign_in(site: Site, page: Page) -> None:
+    await page.goto(f"{site.url}/sign-in")
+    await expect(page.locator("#secret")).to_be_visible()
+
+
+TABLET = (1024, 720)
+PICTURES = (
+    Picture("docs/screens.png", "README.md", (1340, 500), _chairs),
+    Picture("docs/for/nurse.png", "docs/for/nurse.md", TABLET, _at_the_chair),
+    Picture("docs/for/charge-capture-manager.png", "docs/for/charge-capture-manager.md", TABLET, _todo),
+    Picture("docs/for/auditor.png", "docs/for/auditor.md", TABLET, _record),
+    Picture("docs/for/biomedical-engineer.png", "docs/for/biomedical-engineer.md", TABLET, _equipment),
+    Picture("docs/for/interface-engine-analyst.png", "docs/for/interface-engine-analyst.md", TABLET, _delivery),
+    Picture("docs/for/administrator.png", "docs/for/administrator.md", (1024, 640), _sign_in),
+)
+
+
+async def take(picture: Picture, folder: Path, out: Path) -> None:
     """Write the picture of a site in `folder`."""
-    file = configured(folder) / "gateway.toml"
+    file = configured(folder, EXPECTED) / "gateway.toml"
     file.write_text(file.read_text() + UNITS)
-    async with page_of(folder) as site, screen(SIZE) as page:
-        await _play(site, page)
-        await page.screenshot(path=picture)
+    async with page_of(folder) as site, screen(picture.size) as page:
+        await picture.play(site, page)
+        if await page.locator("#now").count():  # the record to print has no clock
+            await expect(page.locator("#now")).to_have_text(re.compile(r"\d\d:\d\d"))
+        await page.screenshot(path=out)
+
+
+async def _take_all() -> None:
+    for picture in PICTURES:
+        with tempfile.TemporaryDirectory() as made:
+            await take(picture, Path(made) / "site", ROOT / picture.file)
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as made:
-        asyncio.run(take(Path(made) / "site", PICTURE))
+    asyncio.run(_take_all())

@@ -7,28 +7,19 @@ from playwright.async_api import expect
 
 from gateway.config.tables import Language
 from gateway.web.roles import Role
-from tests.support.signing import signed
 from tests.web.axe import violations
 from tests.web.browser import screen
 from tests.web.people import sign_in, with_account
-from tests.web.site import Site, page_of
+from tests.web.scenes import EXPECTED, rejected
+from tests.web.site import page_of
 
 
 @pytest.fixture
 def expecting(folder: Path) -> Path:
     """The site, whose engine answers with receipts."""
     file = folder / "gateway.toml"
-    file.write_text(file.read_text().replace("[[line]]", '[receipts]\nexpected = "json"\n[[line]]', 1))
+    file.write_text(file.read_text().replace("[[line]]", f"{EXPECTED}[[line]]", 1))
     return folder
-
-
-async def rejected(site: Site) -> str:
-    """The key of a charge that the engine rejected, with words that name a patient."""
-    await signed(site.suite)
-    (charge,) = await site.suite.sent("/charge/json")
-    receipt = {"for": charge["id"], "result": "rejected", "code": "204", "text": "visit V-1 not open"}
-    await site.suite.send_event("r1", "ack", 0.0, **receipt)
-    return charge["id"]
 
 
 async def test_a_rejected_charge_is_sent_again_under_a_name_and_with_a_reason(expecting: Path) -> None:

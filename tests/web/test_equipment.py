@@ -16,7 +16,7 @@ from drivers.diagnose.capture import load_capture
 from drivers.direction import Direction
 from drivers.reading import FaultKind
 from gateway.config.tables import Language
-from gateway.ledger.temperatures import HISTORY_FILE, READ, Calibration, PollCount, TemperatureFile
+from gateway.ledger.temperatures import HISTORY_FILE, READ, PollCount, TemperatureFile
 from gateway.polling.captures import FOLDER, capture_file
 from gateway.web.roles import Role
 from simulators.faults import Fault, InjectedFault
@@ -24,8 +24,9 @@ from tests.broker.harness import Mosquitto, free_port
 from tests.support import suite
 from tests.web.axe import violations
 from tests.web.browser import WAIT_MS, eventually_open, screen
-from tests.web.people import add_account, sign_in, with_account
-from tests.web.site import Site, page_of
+from tests.web.people import PASSWORD, add_account, sign_in, with_account
+from tests.web.scenes import a_month, counted
+from tests.web.site import page_of
 
 ENOUGH = 12  # errors, for a day that says something
 SECOND_UNIT = """
@@ -37,22 +38,6 @@ poll_period_s = 0.5
 simulated = true
 """
 CAPTURED_MS = 120_000.0  # a minute, and as much again on a busy machine
-
-
-def a_month(file: Path, units: tuple[str, ...], before: datetime) -> None:
-    """Three weeks in which all of these answered well."""
-    days = [(before - timedelta(days=back)).date().isoformat() for back in range(2, 23)]
-    with closing(TemperatureFile(file)) as history:
-        history.count(PollCount(day, "net-1", unit, READ, 10_000) for day in days for unit in units)
-
-
-def counted(site: Site, today: dict[str, int]) -> None:
-    """The first unit's polls of today, after a month in which it answered well."""
-    file, now = site.suite.config.state_dir / HISTORY_FILE, datetime.fromtimestamp(site.suite.clock.us / 1e6, UTC)
-    a_month(file, ("cap-01",), now)
-    with closing(TemperatureFile(file)) as history:
-        history.count(PollCount(now.date().isoformat(), "net-1", "cap-01", *each) for each in today.items())
-        history.calibrate([Calibration("cap-01", "cap_front", 1, -0.3, "2024-03-01")], 1)
 
 
 def failed_polls(folder: Path) -> int:
@@ -210,7 +195,7 @@ async def test_axe_finds_nothing(folder: Path, language: Language, dark: bool) -
         site.miss()
         await page.goto(f"{site.url}/sign-in?next=/equipment")
         await page.locator("#name").fill("m.curie")
-        await page.locator("#secret").fill("correct horse")
+        await page.locator("#secret").fill(PASSWORD)
         await page.keyboard.press("Enter")
         await expect(page.locator('[data-unit="cap-01"].alarming')).to_be_visible()
         await expect(page.locator(".overdue")).to_be_visible()

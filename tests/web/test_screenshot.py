@@ -1,11 +1,11 @@
-"""The README's picture of the page can be taken again, and is as large as the one that is there."""
+"""The pictures of the page can be taken again, are as large as those that are there, and stand in their pages."""
 
 import struct
 from pathlib import Path
 
-from tests.web.screenshot import PICTURE, SIZE, take
+import pytest
 
-README = Path(__file__).parents[2] / "README.md"
+from tests.web.screenshot import PICTURES, ROOT, Picture, take
 
 
 def size_of(picture: Path) -> tuple[int, int]:
@@ -16,7 +16,9 @@ def size_of(picture: Path) -> tuple[int, int]:
     return width, height
 
 
-async def test_the_picture_in_the_readme_is_one_of_the_page(tmp_path: Path) -> None:
-    await take(tmp_path / "site", tmp_path / "screens.png")
-    assert size_of(tmp_path / "screens.png") == size_of(PICTURE) == SIZE
-    assert f"(docs/{PICTURE.name})" in README.read_text()
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda each: each.file)
+async def test_a_picture_is_one_of_the_page_and_is_shown(picture: Picture, tmp_path: Path) -> None:
+    await take(picture, tmp_path / "site", tmp_path / "new.png")
+    assert size_of(tmp_path / "new.png") == size_of(ROOT / picture.file) == picture.size
+    page = ROOT / picture.shown_in
+    assert f"({(ROOT / picture.file).relative_to(page.parent)})" in page.read_text()
