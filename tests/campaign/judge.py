@@ -6,7 +6,7 @@ visit is a violation by itself.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.campaign import people
@@ -102,6 +102,16 @@ class Judge:
         case.tokens.append(token)
         return case
 
+    def is_parted(self, case: Case) -> bool:
+        """Whether a part of the cooling is nobody's or another's: the cap stood still for longer than its policy lets
+        a patient keep it.
+
+        What is nobody's and may count alone is listed until people bind it, and then all of it counts; else it is done.
+        """
+        sessions = [self._bus.sessions[token] for token in case.tokens]
+        parts = len(sessions) > 1 and self._bound_to(case) != case.visit.visit
+        return parts or any(session.unbound for session in sessions)
+
     def counts_nothing(self, case: Case, seen: Seen, now_us: int) -> bool:
         """Whether no unit must stand once every hold is lifted."""
         rules = self._rules[self._bus.sessions[case.tokens[0]].policy]
@@ -168,7 +178,7 @@ class Judge:
         rules = self._rules[sessions[0].policy]
         end_us = self._end_us(case)
         expected = units(cool, end_us, rules, case.slack_us)
-        if case.unsure or self._is_parted(case, sessions):
+        if case.unsure or self.is_parted(case):
             expected = Units(0, 99, (), ())
         stands = sum(len(session.standing) for session in sessions)
         charged = sum(session.charged for session in sessions)
@@ -226,15 +236,6 @@ class Judge:
             return case.progress.bound_to
         taken = [each for each in case.visit.statements if each.id in self._engine.taken]
         return next((each.visit for each in reversed(taken) if each.meaning is Meaning.BOUND), "")
-
-    def _is_parted(self, case: Case, sessions: Sequence[SeenSession]) -> bool:
-        """Whether a part of the cooling is nobody's or another's: the cap stood still for longer than its policy lets
-        a patient keep it.
-
-        What is nobody's and may count alone is listed until people bind it, and then all of it counts; else it is done.
-        """
-        parts = len(sessions) > 1 and self._bound_to(case) != case.visit.visit
-        return parts or any(session.unbound for session in sessions)
 
     def _end_us(self, case: Case, *, lifted: bool = False) -> int | None:
         """The end of the last agent by what the gateway was told; None while one runs or nobody is bound.

@@ -313,7 +313,7 @@ class World:
         random = Random(f"knock {self._seed} {move}")
         if move.state is CapState.PAUSED and random.random() < 0.25:
             at_us = move.at_us + 90 * S
-            length_us = random.randrange(4, 90) * MINUTE
+            length_us = random.randrange(4 * MINUTE, 90 * MINUTE)
             self._at(at_us, lambda: self._lose([move.place.unit], at_us + length_us))
             self._at(at_us, lambda: self._count(Kind.UNIT))
             self._perhaps_restart(at_us + length_us // 2)
@@ -435,6 +435,8 @@ class World:
             return
         if answer["ok"]:
             people.done(case.visit, view, request, case.progress)
+        elif request["act"] == "lift-hold" and self.judge.is_parted(case):
+            pass  # the rest of it is bound first
         elif request["act"] == "lift-hold" and self.judge.counts_nothing(case, self._seen, self.time.now_us()):
             explain = {name: value for name, value in request.items() if name != "holds"}
             await self._ask(life, case, view, {**explain, "act": "explain"})  # nothing would be charged
