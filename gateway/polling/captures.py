@@ -92,16 +92,22 @@ class Captures:
         while True:  # ends with the task
             recording = await self._begun.get()
             try:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LENGTH_S / self._clock.speed):
-                        await recording.full.wait()
+                await self._finish(recording)
             finally:
-                self.taps[recording.line.id].listener = None
-            try:
-                await asyncio.to_thread(self._keep, recording)
-            except OSError as error:
-                _log.error("a capture is lost", extra={"line": recording.line.id, "reason": str(error)})
-            self._recording = None
+                self._recording = None
+
+    async def _finish(self, recording: "_Recording") -> None:
+        """Listen until the time is over or the file full, and keep what was heard."""
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LENGTH_S / self._clock.speed):
+                    await recording.full.wait()
+        finally:
+            self.taps[recording.line.id].listener = None
+        try:
+            await asyncio.to_thread(self._keep, recording)
+        except OSError as error:
+            _log.error("a capture is lost", extra={"line": recording.line.id, "reason": str(error)})
 
     def _keep(self, recording: "_Recording") -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
