@@ -23,15 +23,6 @@ UNSIGNED = 3  # of the first two days: they are still held
 FIRST_S, FURTHER_S = 4, 3
 AT_LEAST = 3  # increments of each unit before a death, and again after it
 
-SECOND_UNIT = """
-[[line.unit]]
-id = "cap-02"
-profile = "reference-cap-unit"
-unit_id = 2
-poll_period_s = 0.5
-simulated = true
-"""
-
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -78,7 +69,7 @@ async def test_a_restart_in_a_treatment_after_weeks_is_an_empty_step(tmp_path: P
         async with suite.serving(tmp_path, suite.one_line(*UNITS)) as units, suite.listener(broker, received):
             suite.write_configuration(tmp_path, units.url, broker, FIRST_S, FURTHER_S)
             with (tmp_path / "gateway.toml").open("a") as file:
-                file.write(SECOND_UNIT)
+                file.write(suite.SECOND_UNIT)
             gateway = suite.Gateway(tmp_path)
             past = published(gateway.ledger)
             assert len({row.session for row in past}) == DAYS * len(UNITS)

@@ -82,6 +82,15 @@ serial_number = "RCU1-00000{unit_id}"
 set_point_c = -4.0
 """
 
+SECOND_UNIT = """
+[[line.unit]]
+id = "cap-02"
+profile = "reference-cap-unit"
+unit_id = 2
+poll_period_s = 0.5
+simulated = true
+"""  # to be added to GATEWAY, on its line
+
 
 class Gateway:
     """The installed gateway as a process of its own, to be killed and started again."""

@@ -29,14 +29,6 @@ from tests.web.scenes import a_month, counted
 from tests.web.site import page_of
 
 ENOUGH = 12  # errors, for a day that says something
-SECOND_UNIT = """
-[[line.unit]]
-id = "cap-02"
-profile = "reference-cap-unit"
-unit_id = 2
-poll_period_s = 0.5
-simulated = true
-"""
 CAPTURED_MS = 120_000.0  # a minute, and as much again on a busy machine
 
 
@@ -112,7 +104,7 @@ async def test_a_bad_cable_is_red_in_words_and_its_line_is_recorded_by_touch(tmp
             suite.write_configuration(tmp_path, units.url, broker, 2, 2)
             file = tmp_path / "gateway.toml"
             web = f'[web]\nlisten = "127.0.0.1:{port}"\n[[line]]'
-            file.write_text(file.read_text().replace("[[line]]", web, 1) + SECOND_UNIT)
+            file.write_text(file.read_text().replace("[[line]]", web, 1) + suite.SECOND_UNIT)
             (tmp_path / "state").mkdir()
             add_account(tmp_path / "state", Role.BIOMED)
             a_month(tmp_path / "state" / HISTORY_FILE, ("cap-01", "cap-02"), suite.in_future(0))
