@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from gateway.cli.control_client import exchange
+from gateway.config.last_good import last_good
 from gateway.config.load import GatewayConfig, examine
 from gateway.control.answers import DiagnoseAnswer, RefusalAnswer, read_answer
 from gateway.control.socket import SOCKET_FILE
@@ -45,12 +46,13 @@ def command(config: Path, out: Path) -> None:
     """Pack version, configuration, what check, ledger verify and lines say, counters, log and captures.
 
     Without secrets, and naming no patient; look through it before it leaves the site all the same. Run it as the
-    gateway's user or root. A gateway that does not run, or whose configuration has errors, is packed as far as it goes.
+    gateway's user or root. A gateway that does not run is packed as far as it goes; so is one whose configuration has
+    errors, from the last good one.
     """
     with suppress(OSError):
         os.nice(_NICE)  # it has time; the gateway on the same machine has not
-    found = examine(config).config
-    packed = archive(config, _living(found), _verified(found))
+    found = examine(config).config or last_good(config.absolute())
+    packed = archive(config, found, _living(found), _verified(found))
     try:
         with click.open_file(str(out), "xb") as file:
             file.write(packed)
@@ -63,7 +65,7 @@ def command(config: Path, out: Path) -> None:
 def _living(config: GatewayConfig | None) -> Living | NotTold:
     """What the running gateway says of itself."""
     if config is None:
-        return NotTold("the configuration has errors")
+        return NotTold("the configuration has errors, and none that was good is kept")
     try:
         answer = read_answer(exchange(config.state_dir / SOCKET_FILE, b'{"request":"diagnose"}'), DiagnoseAnswer)
     except (OSError, msgspec.DecodeError) as error:
@@ -76,7 +78,7 @@ def _living(config: GatewayConfig | None) -> Living | NotTold:
 def _verified(config: GatewayConfig | None) -> msgspec.Raw | NotTold:
     """The report on the ledger, by a process that is given up after VERIFY_S: a large ledger takes longer."""
     if config is None:
-        return NotTold("the configuration has errors")
+        return NotTold("the configuration has errors, and none that was good is kept")
     ledger = config.state_dir / LEDGER_FILE
     verify = [sys.executable, "-P", "-m", "gateway", "ledger", "verify", str(ledger), "--json"]
     try:

@@ -90,13 +90,17 @@ def load_or_last_good(path: Path) -> GatewayConfig:
     if examined.config is not None:
         _keep(examined.config, noting)
         return examined.config
+    if (before := last_good(path)) is None:
+        raise TomlProblems(examined.errors)
+    return _refused(before, examined)
+
+
+def last_good(path: Path) -> GatewayConfig | None:
+    """The last configuration at `path`, an absolute path, that was good and is kept; None where there is none."""
     if (kept := _find(path)) is None:
-        raise TomlProblems(examined.errors)
+        return None
     with reading_from(_Keeping(kept)):
-        before = examine(path, kept.loaners)
-    if before.config is None:
-        raise TomlProblems(examined.errors)
-    return _refused(before.config, examined)
+        return examine(path, kept.loaners).config
 
 
 def reloaded(running: GatewayConfig) -> GatewayConfig:

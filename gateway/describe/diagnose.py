@@ -67,18 +67,19 @@ class NotTold(msgspec.Struct, frozen=True):
     missing: str
 
 
-def archive(file: Path, living: Living | NotTold, verified: msgspec.Raw | NotTold) -> bytes:
-    """A zip archive about the gateway of this configuration, which need not be sound. Blocks.
+def archive(
+    file: Path, config: GatewayConfig | None, living: Living | NotTold, verified: msgspec.Raw | NotTold
+) -> bytes:
+    """A zip archive about the gateway of this configuration file, which need not be sound. Blocks.
 
-    `verified` is the report of `capgate ledger verify --json`.
+    `config` is what runs: the file's or the last good one; None: neither. `verified` is the report of `capgate ledger
+    verify --json`.
     """
-    examined = examine(file)
-    config = examined.config
     document = _read(file)
     values: dict[str, Json] = {
         "about.json": _about(config),
         "configuration.json": _configuration(document),
-        "check.json": _check(examined),
+        "check.json": _check(examine(file)),
         "ledger.json": _json(verified),
         "lines.json": _lines(config),
         "errors.csv": _errors(config),
@@ -146,7 +147,7 @@ def _check(examined: Examined) -> Json:
 
 def _lines(config: GatewayConfig | None) -> Json:
     if config is None:
-        return _json(NotTold("the configuration has errors"))
+        return _json(NotTold("the configuration has errors, and none that was good is kept"))
     file = config.state_dir / HISTORY_FILE
     try:
         return _json(lines_report(read_counts(file), calibrations_in_use(file), CALIBRATION_DAYS))

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli import main
+from gateway.config.last_good import load_or_last_good
+from gateway.config.load import load_config
 from gateway.describe.diagnose import Living, NotTold, archive
 from gateway.ledger.store import LEDGER_FILE
 from gateway.ledger.temperatures import HISTORY_FILE, READ, PollCount, TemperatureFile
@@ -96,7 +98,7 @@ async def test_no_canary_is_in_it_and_the_rest_is(tmp_path: Path) -> None:
     file = await with_a_patient(tmp_path)
     leaking = a_log_that_leaks()
     assert found({"log": "".join(leaking.log)}) == [PASSWORD, VISIT, MRN, ACCOUNT], "the search finds them"
-    parts = unpacked(archive(file, leaking, msgspec.Raw(b'{"sound":true}')))
+    parts = unpacked(archive(file, load_config(file), leaking, msgspec.Raw(b'{"sound":true}')))
     assert list(parts) == [*PARTS, "captures/net-1.jsonl"]
     assert found(parts) == []
     assert parts["log.jsonl"].splitlines() == [
@@ -118,7 +120,7 @@ async def test_no_canary_is_in_it_and_the_rest_is(tmp_path: Path) -> None:
 async def test_a_ledger_that_cannot_say_whom_they_name_lets_no_words_out(tmp_path: Path) -> None:
     file = await with_a_patient(tmp_path)
     (file.parent / "state" / LEDGER_FILE).write_bytes(b"no database at all" * 1000)
-    parts = unpacked(archive(file, a_log_that_leaks(), NOT_RUNNING))
+    parts = unpacked(archive(file, load_config(file), a_log_that_leaks(), NOT_RUNNING))
     assert found(parts) == []
     assert "the ledger cannot say whom it names" in parts["log.jsonl"]
     assert json.loads(parts["check.json"])["ok"]
@@ -127,12 +129,12 @@ async def test_a_ledger_that_cannot_say_whom_they_name_lets_no_words_out(tmp_pat
 def test_a_configuration_with_errors_is_named_and_not_packed(tmp_path: Path) -> None:
     file = site(tmp_path)
     file.write_text(file.read_text().replace('"password.txt"', f'"{PASSWORD}"') + f'\npassword = "{PASSWORD}"\n')
-    parts = unpacked(archive(file, NOT_RUNNING, NOT_RUNNING))
+    parts = unpacked(archive(file, None, NOT_RUNNING, NOT_RUNNING))
     assert found(parts) == []
     assert not json.loads(parts["check.json"])["ok"]
     assert "it has errors" in parts["configuration.json"]
     file.write_text("[gateway\n")
-    assert "cannot be read" in unpacked(archive(file, NOT_RUNNING, NOT_RUNNING))["configuration.json"]
+    assert "cannot be read" in unpacked(archive(file, None, NOT_RUNNING, NOT_RUNNING))["configuration.json"]
 
 
 def test_the_command_packs_what_there_is_and_overwrites_nothing(tmp_path: Path) -> None:
@@ -148,9 +150,21 @@ def test_the_command_packs_what_there_is_and_overwrites_nothing(tmp_path: Path) 
     assert (again.exit_code, "File exists" in again.output) == (2, True)
 
 
+def test_a_spoilt_configuration_is_packed_from_the_last_good_one(tmp_path: Path) -> None:
+    file, out = site(tmp_path), tmp_path / "gw.zip"
+    load_or_last_good(file)
+    file.write_text(file.read_text().replace('mode = "test"', 'mode = "tset"'))
+    assert CliRunner().invoke(main, ["diagnose", "--config", str(file), "--out", str(out)]).exit_code == 0
+    parts = unpacked(out.read_bytes())
+    assert found(parts) == []
+    assert not json.loads(parts["check.json"])["ok"]
+    assert json.loads(parts["about.json"])["gateway"] == "gw-01"
+    assert json.loads(parts["lines.json"])["lines"][0]["line"] == "net-1"
+
+
 @pytest.mark.parametrize("lost", [HISTORY_FILE, FOLDER])
 def test_a_part_that_is_lost_leaves_the_others(tmp_path: Path, lost: str) -> None:
     file = site(tmp_path)
     path = file.parent / "state" / lost
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert set(PARTS) <= unpacked(archive(file, NOT_RUNNING, NOT_RUNNING)).keys()
+    assert set(PARTS) <= unpacked(archive(file, load_config(file), NOT_RUNNING, NOT_RUNNING)).keys()
