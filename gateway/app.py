@@ -10,9 +10,10 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib import import_module
+from itertools import chain
 
 from drivers.reading import ReadFault, Reading
-from gateway.blocked import FIRST_TRY_S, LONGEST_WAIT_S, Blocked
+from gateway.blocked import FIRST_TRY_S, LONGEST_WAIT_S, Blocked, DiskPause
 from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
 from gateway.control.answers import DiagnoseAnswer
@@ -21,10 +22,11 @@ from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
 from gateway.control.units import with_swaps
 from gateway.ledger.disk_trouble import trouble_of
-from gateway.ledger.errors import LedgerError
+from gateway.ledger.errors import LedgerError, LedgerUnavailable, StateLocked
 from gateway.ledger.receipt_plan import MessageKind
 from gateway.ledger.store import LEDGER_FILE, Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
+from gateway.ledger.worker import state_lock
 from gateway.messages.cloudevents import Origin
 from gateway.messages.notation import Mode, Notation
 from gateway.monitoring.alarms import Alarms
@@ -38,16 +40,19 @@ from gateway.mqtt.topics import INBOUND, UNIT_STATUS, Topics, filter_of, left_ov
 from gateway.mqtt.types import MqttCounters, MqttDown, PublishRefused
 from gateway.polling.captures import Captures
 from gateway.polling.inbox import Inbox
-from gateway.polling.kept import KeptAnswers
+from gateway.polling.kept import KeptAnswers, later_than
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.absence import CONTACT_FILE, Absence
+from gateway.recording.journal import Journal
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.shared_units import SharedUnits
 from gateway.runtime import systemd
 from gateway.runtime.clock import Clock
+from gateway.runtime.crashes import Crashes
 from gateway.runtime.disk import Disk
 from gateway.runtime.logs import recent_lines
 from gateway.runtime.tasks import kept_up
+from gateway.safe_mode import SafeMode
 from gateway.session.worklist import WORK
 from gateway.telemetry.charting import Observations
 from gateway.telemetry.latest import LatestReadings
@@ -69,21 +74,40 @@ async def run_gateway(
     While the disk cannot be written it runs without its ledger, and begins anew with what was kept meanwhile. Raises
     StateLocked or LedgerUnavailable if it cannot start, LedgerError if it can no longer record, for other reasons.
     """
+    crashes, journal = Crashes(config.state_dir, lambda: clock.now().utc_us), Journal(config.state_dir)
     disk, kept, now_s = Disk(config.state_dir), KeptAnswers(), asyncio.get_running_loop().time
     wait_s = FIRST_TRY_S
+    if crashes.in_safe_mode:
+        await _run_safe(config, clock, stop, disk, crashes, journal)
+        if restart is not None:
+            return  # with the configuration as it is now
     while not stop.is_set():
         began_s = now_s()
         try:
-            await _run_recording(config, clock, stop, restart, disk, kept)
-            return
+            await _run_recording(config, clock, stop, restart, disk, kept, journal, crashes)
+            break
         except Exception as error:
             if (trouble := trouble_of(error)) is None:
+                if not isinstance(error, LedgerUnavailable | StateLocked):
+                    crashes.note(error)
                 raise
         if trouble.is_full and await asyncio.to_thread(disk.give_up_ballast):
             continue
         _log.critical("nothing can be recorded, polling goes on", extra={"reason": trouble.reason})
         wait_s = min(2 * wait_s, LONGEST_WAIT_S) if now_s() - began_s < SOON_S else FIRST_TRY_S
-        await Blocked(config, clock, disk, trouble, kept).run(stop, wait_s)
+        await Blocked(config, clock, disk, DiskPause(config, clock, disk, trouble, kept, wait_s)).run(stop)
+    crashes.clear()
+
+
+async def _run_safe(
+    config: GatewayConfig, clock: Clock, stop: asyncio.Event, disk: Disk, crashes: Crashes, journal: Journal
+) -> None:
+    """Run in safe mode until somebody ends it."""
+    pause = SafeMode(crashes, journal)
+    _log.critical("nothing is counted, polling goes on", extra={"reason": pause.reason})
+    with state_lock(config.state_dir):
+        await Blocked(config, clock, disk, pause).run(stop)
+    crashes.clear()
 
 
 async def _run_recording(
@@ -93,13 +117,25 @@ async def _run_recording(
     restart: Callable[[], None] | None,
     disk: Disk,
     kept: KeptAnswers,
+    journal: Journal,
+    crashes: Crashes,
 ) -> None:
     async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now) as ledger:
         config = await asyncio.to_thread(with_swaps, config, await ledger.swaps())
         pipeline = await Pipeline.recovered(config, clock, ledger)
-        for answer in kept.after(pipeline.observed):
+        await _catch_up(pipeline, config, journal, kept)
+        await Gateway(config, clock, ledger, pipeline, restart, disk, kept, crashes).run(stop)
+
+
+async def _catch_up(pipeline: Pipeline, config: GatewayConfig, journal: Journal, kept: KeptAnswers) -> None:
+    """Record what came while nothing could be recorded, before anything new is taken."""
+    units = {unit.id for unit in config.units}
+    for answer in chain(later_than(pipeline.observed, journal.answers()), kept.after(pipeline.observed)):
+        if answer.unit in units:
             await pipeline.answer(answer)
-        await Gateway(config, clock, ledger, pipeline, restart, disk, kept).run(stop)
+    for topic, payload in journal.messages():
+        await pipeline.message(topic, payload)
+    await asyncio.to_thread(journal.clear)
 
 
 def must_arrive(config: GatewayConfig, topics: Topics) -> frozenset[str]:
@@ -120,6 +156,7 @@ class Gateway:
         restart: Callable[[], None] | None = None,
         disk: Disk | None = None,
         kept: KeptAnswers | None = None,
+        crashes: Crashes | None = None,
     ) -> None:
         origin = Origin(config.site, config.id)
         topics = Topics(config.site, config.id, config.mode)
@@ -129,6 +166,7 @@ class Gateway:
         self._lag = LoopLag()
         self._disk = disk or Disk(config.state_dir)
         self._kept = kept or KeptAnswers()
+        crashed = crashes or Crashes(config.state_dir, lambda: clock.now().utc_us)
         self._preferred: frozenset[str] = frozenset()
         counters = MqttCounters()
         telemetry = Telemetry(counters)
@@ -222,6 +260,7 @@ class Gateway:
             config.staging.most,
             self._disk,
             config.refused,
+            lambda: crashed.lately,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

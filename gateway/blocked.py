@@ -1,11 +1,12 @@
-"""What runs while the ledger cannot be written: polling, telemetry, `/healthz` and the alarm that says so.
+"""What runs while nothing can be counted: polling, telemetry, `/healthz` and the alarm that says so.
 
-Theory of operation. The disk may be full, read-only or failing. Nothing is counted then, and nothing is taken from the
-engine: its messages stay at the broker, unacknowledged. Answers of the units are kept, to be recorded later. The ledger
-is tried again and again; once it opens, the gateway begins as after any restart.
+Theory of operation. While the disk is full, read-only or failing, nothing is taken from the engine: its messages stay
+at the broker, unacknowledged. Answers of the units are kept, to be recorded later. The ledger is tried again and again;
+once it opens, the gateway begins as after any restart. Safe mode (safe_mode.py) is another such pause.
 """
 
 import asyncio
+from typing import Protocol
 
 import msgspec
 
@@ -44,6 +45,7 @@ ALARMS_S = 2.0
 KNOWN = frozenset(
     {
         AlarmCode.LEDGER_BLOCKED,
+        AlarmCode.SAFE_MODE,
         AlarmCode.DISK_FULL,
         AlarmCode.CONFIGURATION_REFUSED,
         AlarmCode.UNIT_UNREACHABLE,
@@ -55,18 +57,96 @@ KNOWN = frozenset(
 )  # what can be told without the ledger; the others stay as they are
 
 
-class Blocked:
-    """A gateway without its ledger. `run` it once."""
+class Pause(Protocol):
+    """Why nothing is counted, and what becomes of what comes meanwhile."""
+
+    @property
+    def reason(self) -> str:
+        """Why, for a person."""
+        ...
+
+    def inputs(self) -> AlarmInputs:
+        """The alarm that says so."""
+        ...
+
+    def keep(self, answer: Reading | ReadFault) -> None:
+        """Keep an answer of a unit."""
+        ...
+
+    async def message(self, topic: str, payload: bytes) -> None:
+        """Take a message of the engine; it is acknowledged when this returns."""
+        ...
+
+    async def answer(self, line: bytes) -> bytes:
+        """The answer to a request on the control socket."""
+        ...
+
+    async def over(self) -> None:
+        """Return when it is over. Raises LedgerError if it never will be."""
+        ...
+
+
+class DiskPause:
+    """The disk cannot be written: the ledger is tried after `wait_s`, and then again and again."""
 
     def __init__(
-        self, config: GatewayConfig, clock: Clock, disk: Disk, trouble: DiskTrouble, kept: KeptAnswers
+        self, config: GatewayConfig, clock: Clock, disk: Disk, trouble: DiskTrouble, kept: KeptAnswers, wait_s: float
     ) -> None:
+        self.reason = trouble.reason
+        self._config = config
+        self._clock = clock
+        self._disk = disk
+        self._kept = kept
+        self._wait_s = wait_s
+
+    def inputs(self) -> AlarmInputs:
+        """The alarm."""
+        return AlarmInputs(ledger_blocked=self.reason)
+
+    def keep(self, answer: Reading | ReadFault) -> None:
+        """Keep it in memory."""
+        self._kept.add(answer)
+
+    async def message(self, topic: str, payload: bytes) -> None:
+        """Never returns, so that the broker delivers the message again to the next connection."""
+        await asyncio.get_running_loop().create_future()
+
+    async def answer(self, line: bytes) -> bytes:
+        """Every request is refused."""
+        return msgspec.json.encode(
+            RefusalAnswer(
+                error=f"nothing can be recorded: {self.reason}",
+                accepted=f"every request, once {self._config.state_dir} can be written again",
+            )
+        )
+
+    async def over(self) -> None:
+        """Return once something can be written and the ledger opens."""
+        wait_s = self._wait_s
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            refusal = await asyncio.to_thread(self._disk.refusal)
+            if not refusal:
+                try:
+                    async with open_ledger(self._config.state_dir / LEDGER_FILE, self._config.id, self._clock.now):
+                        return
+                except Exception as error:
+                    if (trouble := trouble_of(error)) is None:
+                        raise
+                    refusal = trouble.reason
+            self.reason = refusal
+
+
+class Blocked:
+    """A gateway that counts nothing. `run` it once."""
+
+    def __init__(self, config: GatewayConfig, clock: Clock, disk: Disk, pause: Pause) -> None:
         origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
         self._config = config
         self._clock = clock
         self._disk = disk
-        self._reason = trouble.reason
-        self._kept = kept
+        self._pause = pause
         self._telemetry = Telemetry(MqttCounters())
         self._publisher = UnitStatusPublisher(
             origin, topics, self._telemetry, facts_of_units(config.lines, clock.now().boot)
@@ -80,7 +160,7 @@ class Blocked:
             inbound,
             NoRows(),
             self._telemetry,
-            _leave_at_the_broker,
+            pause.message,
             announcements(origin, topics.status, config.mode, clock),
             (),
             clock,
@@ -88,11 +168,8 @@ class Blocked:
             overheard=[Overheard(filter_of(UNIT_STATUS, topics.root), lambda _topic, _payload: None)],
         )
 
-    async def run(self, stop: asyncio.Event, wait_s: float) -> None:
-        """Run until the ledger can be opened again, first tried after `wait_s`, or until `stop` is set.
-
-        Raises LedgerError if it cannot for another reason than the disk.
-        """
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until the pause is over or `stop` is set. Raises what `Pause.over` raises."""
         opened = asyncio.Event()
         pages = serve_pages(self._config.health_listen, self._health, blocked_page(self._snapshot))
         async with pages, asyncio.TaskGroup() as group:
@@ -103,8 +180,8 @@ class Blocked:
                 group.create_task(kept_up("control", lambda: self._answer(opened), LedgerError), name="control"),
                 group.create_task(systemd.feed_watchdog(self._supervisor.progresses), name="watchdog"),
             ]
-            systemd.ready(f"nothing is recorded: {self._reason}")
-            waits = group.create_task(self._opens(wait_s), name="ledger")
+            systemd.ready(f"nothing is counted: {self._pause.reason}")
+            waits = group.create_task(self._pause.over(), name="pause")
             stopped = group.create_task(stop.wait(), name="stop")
             await asyncio.wait([waits, stopped], return_when=asyncio.FIRST_COMPLETED)
             for task in (*parts, waits, stopped):
@@ -112,23 +189,7 @@ class Blocked:
 
     async def _polled(self, answer: Reading | ReadFault) -> None:
         self._publisher.take(answer)
-        self._kept.add(answer)
-
-    async def _opens(self, wait_s: float) -> None:
-        """Return once something can be written and the ledger opens."""
-        while True:
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-            refusal = await asyncio.to_thread(self._disk.refusal)
-            if not refusal:
-                try:
-                    async with open_ledger(self._config.state_dir / LEDGER_FILE, self._config.id, self._clock.now):
-                        return
-                except Exception as error:
-                    if (trouble := trouble_of(error)) is None:
-                        raise
-                    refusal = trouble.reason
-            self._reason = refusal
+        self._pause.keep(answer)
 
     async def _tell(self) -> None:
         while True:  # ends with the task
@@ -137,8 +198,8 @@ class Blocked:
             await asyncio.sleep(ALARMS_S)
 
     def _condition(self) -> AlarmInputs:
-        return AlarmInputs(
-            ledger_blocked=self._reason,
+        return msgspec.structs.replace(
+            self._pause.inputs(),
             disk_free_bytes=self._disk.free_bytes if self._disk.is_low else None,
             configuration_refused=str(self._config.refused[0]) if self._config.refused else "",
             units_down=self._publisher.down(self._clock.now().utc_us),
@@ -147,23 +208,17 @@ class Blocked:
         )
 
     async def _answer(self, opened: asyncio.Event) -> None:
-        await serve_control(self._config.state_dir, self._refuse, opened)
+        await serve_control(self._config.state_dir, self._asked, opened)
 
-    async def _refuse(self, _line: bytes, _actor: Actor) -> bytes:
-        """The answer to every request."""
-        return msgspec.json.encode(
-            RefusalAnswer(
-                error=f"nothing can be recorded: {self._reason}",
-                accepted=f"every request, once {self._config.state_dir} can be written again",
-            )
-        )
+    async def _asked(self, line: bytes, _actor: Actor) -> bytes:
+        return await self._pause.answer(line)
 
     def _health(self) -> Health:
         units = list(self._supervisor.unit_counters)
         last_s = self._supervisor.last_poll_s
         return Health(
             version=software_version(),
-            ledger_blocked=self._reason,
+            uncounted=self._pause.reason,
             mqtt_connected=self._mqtt.connected,
             unheard=tuple(self._mqtt.refused_filters),
             client_id_taken=self._mqtt.has_rival,
@@ -176,8 +231,3 @@ class Blocked:
     def _snapshot(self) -> BlockedSnapshot:
         supervisor = self._supervisor
         return BlockedSnapshot(supervisor.unit_counters, supervisor.line_counters(), self._alarms.raised)
-
-
-async def _leave_at_the_broker(_topic: str, _payload: bytes) -> None:
-    """Never returns, so that no message is acknowledged, and the broker delivers it again to the next connection."""
-    await asyncio.get_running_loop().create_future()

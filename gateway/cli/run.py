@@ -1,9 +1,11 @@
 """`capgate run`: runs the gateway as a service."""
 
 import asyncio
+import faulthandler
 import logging
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import click
@@ -14,17 +16,19 @@ from gateway.config.last_good import load_or_last_good, reloaded
 from gateway.config.load import GatewayConfig
 from gateway.ledger.errors import LedgerError
 from gateway.runtime import systemd
-from gateway.runtime.clock import SystemClock
+from gateway.runtime.clock import Clock, SystemClock
+from gateway.runtime.crashes import Crashes
 from gateway.runtime.logs import setup_logging
 from gateway.runtime.loop import run_loop
+from gateway.runtime.tasks import first_of
 
 _log = logging.getLogger("capgate")
 
 
 @click.command(
     "run",
-    epilog="Example: capgate run --config /etc/capgate/gateway.toml. Exit codes: 0 stopped by a signal, 1 the ledger "
-    "cannot be used, 2 the configuration cannot, and none that was good is kept in the state directory.",
+    epilog="Example: capgate run --config /etc/capgate/gateway.toml. Exit codes: 0 stopped by a signal, 1 it "
+    "crashed or the ledger cannot be used, 2 the configuration cannot, and no good one is kept.",
 )
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
 @click.option("--log", "form", type=click.Choice(["json", "text"]), help="Form of log lines; text on a terminal.")
@@ -36,18 +40,29 @@ def command(config: Path, form: str | None) -> None:
     except TomlProblems as problems:
         click.echo("\n".join(map(str, problems.problems)), err=True)
         sys.exit(2)
+    clock = SystemClock()
+    trace = Crashes(settings.state_dir, lambda: clock.now().utc_us).watch_signals()
     for warning in settings.warnings:
         _log.warning("%s", warning)
     try:
-        run_loop(_until_signal(settings))
+        run_loop(_until_signal(settings, clock))
     except* LedgerError as errors:
         _log.critical("the ledger cannot be used: %s", errors.exceptions[0])
         sys.exit(1)
+    except* Exception as errors:  # noqa: BLE001 - only the stack, without the error's text, which may quote a message
+        crash = first_of(errors)
+        stack = traceback.format_tb(crash.__traceback__)
+        _log.critical("the gateway crashed", extra={"kind": type(crash).__name__, "at": stack})
+        sys.exit(1)
+    finally:
+        if trace is not None:
+            faulthandler.disable()
+            trace.close()
 
 
-async def _until_signal(config: GatewayConfig) -> None:
+async def _until_signal(config: GatewayConfig, clock: Clock) -> None:
     """Run the gateway until a signal ends it; restart it with the changed configuration after each reload or swap."""
-    clock, over = SystemClock(), asyncio.Event()
+    over = asyncio.Event()
     while not over.is_set():
         stop = asyncio.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):

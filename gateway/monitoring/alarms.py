@@ -18,6 +18,7 @@ from gateway.messages.outbound.device import AlarmData, AlarmState, alarm_event
 from gateway.monitoring.feed import FeedRow
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import NOBODY_LISTENS, REFUSED_FROM
+from gateway.runtime.crashes import Crash
 from gateway.session.fact_types import SharedBy
 from gateway.session.facts import UnitShared
 
@@ -48,6 +49,8 @@ class AlarmCode(StrEnum):
     RECEIPT_OVERDUE = "receipt-overdue"
     DISK_FULL = "disk-full"
     LEDGER_BLOCKED = "ledger-blocked"
+    SAFE_MODE = "safe-mode"
+    CRASHED = "crashed"
     LEDGER_SET_ASIDE = "ledger-set-aside"
     ENTRIES_LOST = "entries-lost"
     MESSAGES_MISSED = "messages-missed"
@@ -97,6 +100,8 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     staging_full: int = 0  # messages that wait for their visit, if no more may
     disk_free_bytes: int | None = None  # if only the ledger may be written
     ledger_blocked: str = ""  # why nothing can be recorded
+    safe_mode: str = ""  # why nothing is counted
+    crashes: Sequence[Crash] = ()  # of the last hour
     ledger_set_aside: str = ""  # the damaged file's name
     missed_us: tuple[int, int] | None = None  # between these the broker may not have kept messages for us, UTC
     lost_since_us: int | None = None  # entries of the ledger may be lost from then on, UTC; None: none are
@@ -204,6 +209,15 @@ def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
             f"goes on by itself within a minute"
         )
         yield AlarmCode.LEDGER_BLOCKED, text
+    if now.safe_mode:
+        text = (
+            f"{now.safe_mode}: units are read and what comes is kept, nothing is counted; have the log looked at, mend "
+            f"or update, then capgate unit reload"
+        )
+        yield AlarmCode.SAFE_MODE, text
+    if now.crashes:
+        count = "once" if len(now.crashes) == 1 else f"{len(now.crashes)} times"
+        yield AlarmCode.CRASHED, f"crashed {count} within an hour, the last by {now.crashes[-1].what}; see the log"
     if now.ledger_set_aside:
         text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"
         yield AlarmCode.LEDGER_SET_ASIDE, text

@@ -28,7 +28,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The gateway's health, from the last state of its parts. Unit ids are no patient data."""
 
     version: str
-    ledger_blocked: str = ""  # why nothing can be recorded
+    uncounted: str = ""  # why nothing is counted
     disk_is_low: bool = False  # there is room for the ledger alone
     mqtt_connected: bool
     unheard: tuple[str, ...] = ()  # topic filters that the broker does not let us subscribe to
@@ -44,7 +44,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         late = self.oldest_unsent_s is not None and self.oldest_unsent_s > UNSENT_S
         idle = self.since_progress_s is None or self.since_progress_s > MAX_IDLE_S
         findings = {
-            f"nothing is recorded: {self.ledger_blocked}": bool(self.ledger_blocked),
+            f"nothing is counted: {self.uncounted}": bool(self.uncounted),
             "the disk is nearly full": self.disk_is_low,
             "the broker is not connected": not self.mqtt_connected,
             f"the broker refuses subscriptions: {', '.join(self.unheard)}": bool(self.unheard),

@@ -20,6 +20,7 @@ from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
 from gateway.mqtt.gateway_status import software_version
 from gateway.mqtt.service import MqttService
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.runtime.crashes import Crash
 from gateway.runtime.disk import Disk
 from gateway.session.fact_types import WorkKind
 from gateway.session.facts import AnyFact, UnitShared
@@ -99,6 +100,7 @@ class Monitor:
         most_staged: int,
         disk: Disk,
         refused: Sequence[Problem],
+        crashes: Callable[[], Sequence[Crash]],
     ) -> None:
         self._policy = policy
         self._clock = clock
@@ -116,6 +118,7 @@ class Monitor:
         self._shared = shared
         self._most_staged = most_staged
         self._disk = disk
+        self._crashes = crashes
         self._configuration_refused = str(refused[0]) if refused else ""
         self._staged = 0
         self._sessions: Mapping[SessionState, Waiting] = {}
@@ -163,6 +166,7 @@ class Monitor:
             lost_since_us=min((item.raised.at_us for item in lost), default=None),
             start_disagrees=len(open_work(self._work(), WorkKind.START_DISAGREES)),
             defects=len(open_work(self._work(), WorkKind.SESSION_DEFECT)),
+            crashes=self._crashes(),
             configuration_refused=self._configuration_refused,
             policy_unapproved="" if self._policy.approved_by else self._policy.name,
             incomplete=self._sessions.get(SessionState.INCOMPLETE, Waiting()),

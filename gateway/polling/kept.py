@@ -8,7 +8,7 @@ prove it.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from drivers.reading import ReadFault, Reading
 
@@ -27,7 +27,12 @@ class KeptAnswers:
 
     def after(self, observed_us: Mapping[str, int]) -> Iterator[Reading | ReadFault]:
         """Those that are later than what is `observed` of their unit, UTC."""
-        for answer in tuple(self._answers):
-            at = answer.observed_at if isinstance(answer, Reading) else answer.at
-            if at.utc_us > observed_us.get(answer.unit, 0):
-                yield answer
+        return later_than(observed_us, tuple(self._answers))
+
+
+def later_than(observed_us: Mapping[str, int], answers: Iterable[Reading | ReadFault]) -> Iterator[Reading | ReadFault]:
+    """The answers that are later than what is `observed` of their unit by then, UTC."""
+    for answer in answers:
+        at = answer.observed_at if isinstance(answer, Reading) else answer.at
+        if at.utc_us > observed_us.get(answer.unit, 0):
+            yield answer

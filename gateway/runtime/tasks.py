@@ -58,6 +58,16 @@ async def _defect_of(work: Callable[[], Awaitable[None]], fatal: type[Exception]
     return defect
 
 
+def innermost(error: Exception) -> Exception:
+    """The first error of a group; one that is no group itself."""
+    match error:
+        case ExceptionGroup():
+            group: ExceptionGroup[Exception] = error
+            return first_of(group)
+        case _:
+            return error
+
+
 def first_of(errors: BaseExceptionGroup[E]) -> E:
     """The first of the errors; several tasks may notice the same trouble."""
     for error in errors.exceptions:

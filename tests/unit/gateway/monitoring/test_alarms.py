@@ -23,6 +23,7 @@ from gateway.monitoring.alarms import (
     active,
 )
 from gateway.mqtt.topics import Topics
+from gateway.runtime.crashes import Crash
 from gateway.session.facts import SharedBy, UnitShared
 from tests.unit.gateway.monitoring.feed_rows import FEED_ROW
 
@@ -49,6 +50,8 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.RECEIPT_OVERDUE: AlarmInputs(oldest_unreceipted_s=UNRECEIPTED_S),
     AlarmCode.DISK_FULL: AlarmInputs(disk_free_bytes=0),
     AlarmCode.LEDGER_BLOCKED: AlarmInputs(ledger_blocked="database or disk is full"),
+    AlarmCode.SAFE_MODE: AlarmInputs(safe_mode="safe mode after 5 crashes"),
+    AlarmCode.CRASHED: AlarmInputs(crashes=[Crash(1, "ValueError in begin, state.py line 3")]),
     AlarmCode.LEDGER_SET_ASIDE: AlarmInputs(ledger_set_aside="ledger.db.damaged-1"),
     AlarmCode.ENTRIES_LOST: AlarmInputs(lost_since_us=0),
     AlarmCode.MESSAGES_MISSED: AlarmInputs(missed_us=(0, 1)),

@@ -1,0 +1,98 @@
+"""What came while nothing could be counted, in files beside the ledger: answers of the units, messages of the engine.
+
+Both are fed to the pipeline at the next start, as if they had just come; each answer has the stamp of its own poll. A
+message is acknowledged once it is here, so none is dropped: where there is no room, it stays at the broker. Of the
+answers the oldest are dropped beyond MOST_BYTES; what they showed is a silence.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from drivers.reading import ReadFault, Reading
+
+MOST_BYTES = 64 << 20  # of each kind; answers of eight units for some days
+_ANSWERS, _MESSAGES = "kept-answers.jsonl", "kept-messages.jsonl"
+
+T = TypeVar("T")
+
+
+class JournalFull(Exception):
+    """There are as many messages as may be kept."""
+
+
+class _Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    reading: Reading | None = None
+    fault: ReadFault | None = None
+
+
+class _Message(msgspec.Struct, frozen=True):
+    topic: str
+    payload: bytes
+
+
+class Journal:
+    """The journal in `directory`. Its methods block; those that write raise OSError with nothing lost of before."""
+
+    def __init__(self, directory: Path) -> None:
+        self._answers = directory / _ANSWERS
+        self._older = directory / f"{_ANSWERS}.old"
+        self._messages = directory / _MESSAGES
+
+    def add_answers(self, answers: list[Reading | ReadFault]) -> None:
+        """Append answers, on the disk when it returns."""
+        lines = [_Answer(reading=each) if isinstance(each, Reading) else _Answer(fault=each) for each in answers]
+        _append(self._answers, lines)
+        if self._answers.stat().st_size > MOST_BYTES // 2:
+            self._answers.replace(self._older)
+
+    def add_message(self, topic: str, payload: bytes) -> None:
+        """Append a message, on the disk when it returns. Raises JournalFull."""
+        if self._messages.exists() and self._messages.stat().st_size > MOST_BYTES:
+            raise JournalFull
+        _append(self._messages, [_Message(topic, payload)])
+
+    def answers(self) -> Iterator[Reading | ReadFault]:
+        """The answers that are kept, the oldest first."""
+        for file in (self._older, self._answers):
+            for each in _read(file, _Answer):
+                answer = each.fault if each.reading is None else each.reading
+                if answer is not None:
+                    yield answer
+
+    def messages(self) -> Iterator[tuple[str, bytes]]:
+        """The messages that are kept, in the order of their arrival."""
+        for each in _read(self._messages, _Message):
+            yield each.topic, each.payload
+
+    def clear(self) -> None:
+        """Delete it: everything is in the ledger."""
+        for file in (self._older, self._answers, self._messages):
+            file.unlink(missing_ok=True)
+
+
+def _append(path: Path, lines: Sequence[msgspec.Struct]) -> None:
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+b", buffering=0) as file:
+        size_bytes = file.seek(0, os.SEEK_END)
+        content = b"".join(msgspec.json.encode(each) + b"\n" for each in lines)
+        try:
+            written = file.write(content)
+            if written != len(content):
+                raise OSError(f"{path} took {written} of {len(content)} bytes")
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size_bytes)
+            raise
+
+
+def _read(path: Path, of: type[T]) -> Iterator[T]:
+    """The whole lines; a power failure may leave a part of the last."""
+    if path.exists():
+        with path.open("rb") as file:
+            for line in file:
+                with suppress(msgspec.MsgspecError):
+                    yield msgspec.json.decode(line, type=of)

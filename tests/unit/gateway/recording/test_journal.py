@@ -1,0 +1,58 @@
+"""The journal gives back what it was given, in order; a torn line is left out, and a full one takes no message."""
+
+from pathlib import Path
+
+import pytest
+
+from drivers.reading import CapReading, FaultKind, Measurement, ReadFault, Reading, RunState, Stamp
+from gateway.recording import journal as journal_module
+from gateway.recording.journal import Journal, JournalFull
+
+READING = Reading(
+    "cap-01",
+    Stamp(1, 2, "boot"),
+    (CapReading(1, RunState.RUNNING, True, True, {"coolant": Measurement(-4.0, "Cel")}, treatment=3, elapsed_s=60),),
+    {},
+    ("coolant-low",),
+    "SN-1",
+)
+FAULT = ReadFault("cap-02", Stamp(3, 4, "boot"), FaultKind.TIMEOUT, "no answer")
+
+
+def test_what_was_kept_is_given_back_in_order(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.add_answers([READING])
+    journal.add_answers([FAULT, READING])
+    journal.add_message("in/json", b'{"a": 1}')
+    journal.add_message("in/hl7", b"\xff\x00MSH")
+    again = Journal(tmp_path)
+    assert list(again.answers()) == [READING, FAULT, READING]
+    assert list(again.messages()) == [("in/json", b'{"a": 1}'), ("in/hl7", b"\xff\x00MSH")]
+    assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o600}
+    again.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torn_line_is_left_out(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.add_message("in/json", b"one")
+    journal.add_message("in/json", b"two")
+    file = tmp_path / "kept-messages.jsonl"
+    file.write_bytes(file.read_bytes()[:-5])
+    assert list(journal.messages()) == [("in/json", b"one")]
+
+
+def test_of_answers_the_oldest_go_and_of_messages_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_module, "MOST_BYTES", 4000)
+    journal = Journal(tmp_path)
+    for at in range(100):
+        journal.add_answers([ReadFault("cap-02", Stamp(at, at), FaultKind.TIMEOUT, "")])
+    kept = [each.at.utc_us for each in journal.answers() if isinstance(each, ReadFault)]
+    assert kept == list(range(kept[0], 100))
+    assert 0 < kept[0] < 90
+    messages = tmp_path / "kept-messages.jsonl"
+    while not messages.exists() or messages.stat().st_size <= 4000:
+        journal.add_message("in/json", b"x" * 100)
+    with pytest.raises(JournalFull):
+        journal.add_message("in/json", b"x" * 100)
+    assert len(list(journal.messages())) == len(messages.read_bytes().splitlines())
