@@ -177,7 +177,7 @@ class Pipeline:
         """
         answers: list[OutgoingMessage] = []
         for each in messages_in(payload):
-            settled, answer = await self._group.run(partial(self._take_message, each))
+            settled, answer = await self._group.run(partial(self._take_message_guarded, each))
             for receipt in settled:
                 level = logging.ERROR if receipt.receipt.result == "rejected" else logging.INFO
                 _log.log(level, "receipt", extra={"key": receipt.key, "result": receipt.receipt.result})
@@ -256,6 +256,19 @@ class Pipeline:
         if observed.facts:
             return True
         return observed.until_us is not None and observed.until_us >= self._next.sessions.due_us(observed.unit)
+
+    async def _take_message_guarded(self, payload: bytes) -> tuple[Sequence[Settled], OutgoingMessage | None]:
+        """As `_take_message`; a message that meets a defect is rejected, or the broker would deliver it for ever."""
+        try:
+            return await self._take_message(payload)
+        except LedgerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next message is taken
+            # Only the stack, without the error's text, which may quote the message.
+            _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
+            read = Rejected("", "internal-error", "a defect of the gateway; its log says where")
+            await self._record(self._begin(), AnsweredMessage(read, InboundFormat.JSON), Judged(read))
+            return (), None
 
     async def _take_message(self, payload: bytes) -> tuple[Sequence[Settled], OutgoingMessage | None]:
         transaction = self._begin()
@@ -382,14 +395,26 @@ class Pipeline:
 
     async def _tick(self) -> None:
         transaction = self._begin()
-        before, self._next = self._next, prune(self._next, transaction.recorded_us)
-        if before is not self._next:
-            await self._heads.clear_final(transaction, before.records.keys() - self._next.records.keys())
+        await self._forget(transaction)
         work = tuple(defect_work(self._next, self._unrecorded, transaction.recorded_us))
         self._unrecorded.clear()
         transaction.bound_staging(self._staging.bounds(transaction.recorded_us))
         step = await self._advance(transaction, (*work, *self._clock_facts(transaction.recorded_us)))
         await self._finish(transaction, step, also_observed=step[0].watched)
+
+    async def _forget(self, transaction: Transaction) -> None:
+        """Drop from memory what is done; a defect leaves it there, and costs no session its minute."""
+        mark = transaction.mark()
+        try:
+            pruned = prune(self._next, transaction.recorded_us)
+            if pruned is not self._next:
+                await self._heads.clear_final(transaction, self._next.records.keys() - pruned.records.keys())
+            self._next = pruned
+        except LedgerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is due is processed
+            transaction.rewind(mark)
+            _log.error("memory keeps what is done", extra={"at": traceback.format_tb(error.__traceback__)})
 
     async def _resume(self) -> None:
         """Process what became due while the gateway did not run, as the first step after a start."""

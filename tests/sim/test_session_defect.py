@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from drivers.reading import CapReading, Reading, RunState
+from gateway.recording import pipeline
+from gateway.recording.message_reader import MessageReader
 from gateway.recording.recorder import Recorder
 from gateway.recording.session_heads import SessionHeads
 from gateway.session import state
@@ -144,3 +146,32 @@ async def test_a_session_that_meets_a_defect_as_it_opens_is_published_whole_late
         published = [event["data"] for event in await suite.sent("/session/json") if event["data"]["session"] == token]
         assert published[0]["what"] == "opened"
         assert (await units(suite))[BAD] >= 1
+
+
+async def test_a_defect_in_pruning_costs_no_session_its_minute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(folder) as suite:
+        await cool_both(suite, 60)
+        await infusions_over(suite)
+        for owner, name in ((pipeline, "prune"), (SessionHeads, "clear_final")):
+            with monkeypatch.context() as patched:
+                patched.setattr(owner, name, _broken)
+                await cool_both(suite, 18)
+                await suite.pipeline.tick()
+        assert await units(suite) == {BAD: 1, GOOD: 1}
+
+
+async def test_a_defect_before_a_message_is_sorted_rejects_that_one_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(folder) as suite:
+        await cool_both(suite, 60)
+        with monkeypatch.context() as patched:
+            patched.setattr(MessageReader, "read", _broken)
+            assert (await suite.send_event("x", "infusion.started", 50))["code"] == "internal-error"
+        await infusions_over(suite)
+        await cool_both(suite, 18)
+        assert await units(suite) == {BAD: 1, GOOD: 1}
+
+
+def _broken(*_arguments: object) -> object:
+    raise ZeroDivisionError("planted")
