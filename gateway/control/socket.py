@@ -18,6 +18,7 @@ import msgspec
 from gateway.control.answers import RefusalAnswer
 from gateway.control.peer import peer_of
 from gateway.ledger.access import Actor
+from gateway.runtime.set_aside import set_aside
 
 _log = logging.getLogger("capgate.control")
 
@@ -62,7 +63,10 @@ async def serve_control(directory: Path, answer: Answer, opened: asyncio.Event) 
 
 
 def listen(path: Path) -> socket.socket:
-    """A socket bound to `path` with mode 0600; one that nobody listens on is replaced. Raises SocketRefused."""
+    """A socket bound to `path` with mode 0600; one that nobody listens on is replaced, anything else set aside.
+
+    Raises SocketRefused.
+    """
     try:
         if path.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise SocketRefused(f"{path.parent} can be written by others; chmod go-w mends that")
@@ -85,7 +89,8 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise SocketRefused(f"{path} is in the way and no socket; remove it")
+        set_aside(path, "it is in the way and no socket")
+        return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:

@@ -26,6 +26,7 @@ _TABLES = (
         unit TEXT NOT NULL, point TEXT NOT NULL, since_us INTEGER NOT NULL, offset_c REAL NOT NULL,
         calibrated_on TEXT NOT NULL, PRIMARY KEY (unit, point, since_us)) STRICT, WITHOUT ROWID""",
 )
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: without its tables
 _LATEST = "SELECT unit, point, max(since_us), offset_c, calibrated_on FROM calibration GROUP BY unit, point"
 # Made where it is missing, also in a file of before: what such a version reads and writes stays as it is.
 _COUNTS = """CREATE TABLE IF NOT EXISTS poll_count (
@@ -35,6 +36,10 @@ _COUNTS = """CREATE TABLE IF NOT EXISTS poll_count (
 
 class HistoryUnavailable(Exception):
     """The file cannot be read or written; the text says why."""
+
+
+class HistoryDamaged(HistoryUnavailable):
+    """The file is no history, or not any more."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -204,4 +209,5 @@ def _translated(path: Path) -> Generator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise HistoryUnavailable(f"{path}: {error}") from error
+        is_damaged = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF in _DAMAGE or path.is_dir()
+        raise (HistoryDamaged if is_damaged else HistoryUnavailable)(f"{path}: {error}") from error

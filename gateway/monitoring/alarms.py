@@ -51,6 +51,7 @@ class AlarmCode(StrEnum):
     LEDGER_BLOCKED = "ledger-blocked"
     SAFE_MODE = "safe-mode"
     CRASHED = "crashed"
+    FILE_SET_ASIDE = "file-set-aside"
     LEDGER_SET_ASIDE = "ledger-set-aside"
     ENTRIES_LOST = "entries-lost"
     MESSAGES_MISSED = "messages-missed"
@@ -102,6 +103,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     ledger_blocked: str = ""  # why nothing can be recorded
     safe_mode: str = ""  # why nothing is counted
     crashes: Sequence[Crash] = ()  # of the last hour
+    files_set_aside: Sequence[str] = ()  # their names
     ledger_set_aside: str = ""  # the damaged file's name
     missed_us: tuple[int, int] | None = None  # between these the broker may not have kept messages for us, UTC
     lost_since_us: int | None = None  # entries of the ledger may be lost from then on, UTC; None: none are
@@ -218,6 +220,12 @@ def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
     if now.crashes:
         count = "once" if len(now.crashes) == 1 else f"{len(now.crashes)} times"
         yield AlarmCode.CRASHED, f"crashed {count} within an hour, the last by {now.crashes[-1].what}; see the log"
+    if now.files_set_aside:
+        text = (
+            f"{', '.join(now.files_set_aside)} in the state directory was damaged or in the way, and is used no more: "
+            f"look at it and move it elsewhere"
+        )
+        yield AlarmCode.FILE_SET_ASIDE, text
     if now.ledger_set_aside:
         text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"
         yield AlarmCode.LEDGER_SET_ASIDE, text

@@ -162,6 +162,7 @@ class Monitor:
             rejected=self._deliveries.rejected,
             staging_full=self._staged if self._staged >= self._most_staged else 0,
             disk_free_bytes=self._disk.free_bytes if self._disk.is_low else None,
+            files_set_aside=self._disk.set_aside,
             ledger_set_aside="" if set_aside is None else set_aside.name,
             lost_since_us=min((item.raised.at_us for item in lost), default=None),
             start_disagrees=len(open_work(self._work(), WorkKind.START_DISAGREES)),

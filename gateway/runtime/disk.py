@@ -10,6 +10,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from gateway.runtime.set_aside import lying_aside
+
 _log = logging.getLogger("capgate")
 
 BALLAST_FILE = "ballast"
@@ -27,6 +29,7 @@ class Disk:
 
     def __init__(self, directory: Path) -> None:
         self.free_bytes: int | None = None  # None: not known
+        self.set_aside: tuple[str, ...] = ()  # names of what was damaged or in the way
         self.is_low = False  # whether only the ledger may be written
         self._directory = directory
         self._ballast = directory / BALLAST_FILE
@@ -40,6 +43,7 @@ class Disk:
     def measure(self) -> None:
         """Look how much room there is, and make the ballast where there is enough. Blocks."""
         with suppress(OSError):
+            self.set_aside = lying_aside(self._directory)
             disk = os.statvfs(self._directory)
             self.free_bytes = disk.f_bavail * disk.f_frsize
             ballast_bytes, low_bytes = (

@@ -19,6 +19,7 @@ from gateway.config.tables import HistoryTable
 from gateway.ledger.temperatures import (
     WHOLE_UNIT,
     Calibration,
+    HistoryDamaged,
     HistoryUnavailable,
     PollCount,
     Sample,
@@ -26,6 +27,7 @@ from gateway.ledger.temperatures import (
 )
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.runtime.logs import Outage
+from gateway.runtime.set_aside import set_aside
 from gateway.session.local_time import local
 from gateway.telemetry.poll_counts import PollCounts
 
@@ -85,8 +87,12 @@ class History:
         samples, self._waiting = self._waiting, deque[Sample](maxlen=MOST_WAITING)
         counts = self._polls.take(local(self._clock.now().utc_us, self._zone).date().isoformat())
         try:
-            await asyncio.to_thread(self._store, samples, counts)
-        except HistoryUnavailable as error:
+            try:
+                await asyncio.to_thread(self._store, samples, counts)
+            except HistoryDamaged as damaged:
+                await asyncio.to_thread(set_aside, self._path, str(damaged), ("-wal", "-shm"))
+                await asyncio.to_thread(self._store, samples, counts)
+        except (HistoryUnavailable, OSError) as error:
             self._outage.lost(str(error))
             self._waiting = deque(chain(samples, self._waiting), maxlen=MOST_WAITING)
             self._polls.give_back(counts)

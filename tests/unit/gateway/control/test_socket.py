@@ -200,11 +200,19 @@ def test_the_socket_of_a_dead_gateway_is_replaced_and_that_of_a_live_one_is_not(
         assert path.exists()
 
 
-def test_a_file_in_the_way_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "socket.sock").write_text("mine")
-    with pytest.raises(SocketRefused, match="no socket"):
-        listen(tmp_path / "socket.sock")
-    assert (tmp_path / "socket.sock").read_text() == "mine"
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_is_in_the_way_is_set_aside_and_kept(tmp_path: Path, is_folder: bool) -> None:
+    for number in (1, 2):
+        path = tmp_path / control_socket.SOCKET_FILE
+        if is_folder:
+            path.mkdir()
+            (path / "what").write_text("somebody's")
+        else:
+            path.write_text("somebody's")
+        listen(path).close()
+        path.unlink()
+        aside = tmp_path / f"{path.name}.set-aside-{number}"
+        assert (aside / "what" if is_folder else aside).read_text() == "somebody's"
 
 
 def test_a_directory_that_others_can_write_holds_no_socket(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import date
 from io import StringIO
@@ -32,6 +33,7 @@ from gateway.ledger.temperatures import (
 )
 from gateway.monitoring.counters import UnitCounters
 from gateway.runtime.clock import US_PER_S
+from gateway.runtime.set_aside import lying_aside
 from gateway.runtime.shipped import shipped_dir
 from gateway.telemetry.poll_counts import PollCounts
 from gateway.telemetry.temperature_log import COUNTED_DAYS, History
@@ -268,3 +270,24 @@ class TestExport:
     def test_a_file_is_written_where_it_is_asked_for(self, path: Path, tmp_path: Path) -> None:
         result = CliRunner().invoke(command, ["temperatures", str(path), "cap-01", "--out", str(tmp_path / "out.csv")])
         assert (result.exit_code, (tmp_path / "out.csv").read_text().count("\n")) == (0, 3)
+
+
+def _torn(path: Path) -> None:
+    path.write_bytes(b"no database at all" * 100)
+
+
+def _without_tables(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+
+
+@pytest.mark.parametrize("damage", [_torn, _without_tables, Path.mkdir])
+async def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    path = tmp_path / "t.db"
+    damage(path)
+    history = _history(path, HandClock(), _unit(), HistoryTable())
+    history.take(_reading(T0_US))
+    await _run(history)
+    assert _kept(path) == [(T0_US, "flow", 1.5), (T0_US, "cap_front", -2.5)]
+    assert lying_aside(tmp_path) == ("t.db.set-aside-1",)
