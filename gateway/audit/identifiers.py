@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import get_args
 
 from gateway.audit.stream import open_snapshot
-from gateway.ledger.errors import LedgerUnavailable
 from gateway.messages.identity import NumberKind
 
 _KINDS: tuple[NumberKind, ...] = get_args(NumberKind)
@@ -17,11 +16,8 @@ def identifiers_among(ledger: Path, words: Iterable[str]) -> frozenset[str]:
 
     Raises LedgerUnavailable if there is no ledger that this version reads, or it is damaged.
     """
-    try:
-        with open_snapshot(ledger) as connection:
-            return frozenset(word for word in words if any(_is_known(connection, kind, word) for kind in _KINDS))
-    except sqlite3.Error as error:
-        raise LedgerUnavailable(f"{ledger}: {error}") from error
+    with open_snapshot(ledger) as connection:
+        return frozenset(word for word in words if any(_is_known(connection, kind, word) for kind in _KINDS))
 
 
 def _is_known(connection: sqlite3.Connection, kind: NumberKind, word: str) -> bool:

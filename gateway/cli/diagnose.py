@@ -1,8 +1,6 @@
 """`capgate diagnose`: packs what whoever looks for a fault has to know, without secrets and without patients."""
 
 import os
-import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,9 +13,7 @@ from gateway.config.load import GatewayConfig, examine
 from gateway.control.answers import DiagnoseAnswer, RefusalAnswer, read_answer
 from gateway.control.socket import SOCKET_FILE
 from gateway.describe.diagnose import Living, NotTold, archive
-from gateway.ledger.store import LEDGER_FILE
 
-VERIFY_S = 60
 _NICE = 10
 
 _EPILOG = """\
@@ -52,7 +48,7 @@ def command(config: Path, out: Path) -> None:
     with suppress(OSError):
         os.nice(_NICE)  # it has time; the gateway on the same machine has not
     found = examine(config).config or last_good(config.absolute())
-    packed = archive(config, found, _living(found), _verified(found))
+    packed = archive(config, found, _living(found))
     try:
         with click.open_file(str(out), "xb") as file:
             file.write(packed)
@@ -73,16 +69,3 @@ def _living(config: GatewayConfig | None) -> Living | NotTold:
     if isinstance(answer, RefusalAnswer):
         return NotTold(f"the gateway refuses: {answer.error}")
     return Living(answer.metrics, answer.health, answer.log)
-
-
-def _verified(config: GatewayConfig | None) -> msgspec.Raw | NotTold:
-    """The report on the ledger, by a process that is given up after VERIFY_S: a large ledger takes longer."""
-    if config is None:
-        return NotTold("the configuration has errors, and none that was good is kept")
-    ledger = config.state_dir / LEDGER_FILE
-    verify = [sys.executable, "-P", "-m", "gateway", "ledger", "verify", str(ledger), "--json"]
-    try:
-        done = subprocess.run(verify, capture_output=True, timeout=VERIFY_S, check=False)
-    except subprocess.TimeoutExpired:
-        return NotTold(f"it took longer than {VERIFY_S} s; capgate ledger verify takes the time that it needs")
-    return msgspec.Raw(done.stdout) if done.stdout else NotTold(done.stderr.decode(errors="replace").strip())

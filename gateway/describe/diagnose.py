@@ -18,11 +18,13 @@ import msgspec
 
 from drivers.toml.document import Document, TomlProblems, read_toml
 from gateway.audit.identifiers import identifiers_among
+from gateway.audit.verify import verify
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.config.tables import ConfigFile
 from gateway.describe.redaction import Json, redacted
+from gateway.ledger import reads
 from gateway.ledger.errors import LedgerError
-from gateway.ledger.store import LEDGER_FILE
+from gateway.ledger.store import LEDGER_FILE, open_readonly
 from gateway.ledger.temperatures import HISTORY_FILE, HistoryUnavailable, calibrations_in_use, read_counts
 from gateway.messages.instants import rfc3339
 from gateway.monitoring.health import HealthReport
@@ -37,7 +39,7 @@ What a Capgate gateway knows of itself, for whoever looks for a fault.
 about.json          version, machine, gateway, files in the state directory
 configuration.json  the configuration, without user names; secrets stand in files of their own, which are not here
 check.json          what capgate check says of it
-ledger.json         what capgate ledger verify says
+ledger.json         what capgate ledger verify says, of a ledger that is not large
 lines.json          what capgate lines says
 errors.csv          the read errors behind it, by day, line, unit and kind
 health.json         how the running gateway is
@@ -47,6 +49,7 @@ captures/           the last minute that was recorded of each line; capgate deco
 
 A part that was not to be had says why. Words that equal a secret or a number of a patient are shown as ***.
 """
+MOST_VERIFIED = 100_000  # entries: half a minute and 25 MiB
 _SECRET_KEYS = ("password", "secret", "token", "username", "key_file")
 
 
@@ -67,20 +70,20 @@ class NotTold(msgspec.Struct, frozen=True):
     missing: str
 
 
-def archive(
-    file: Path, config: GatewayConfig | None, living: Living | NotTold, verified: msgspec.Raw | NotTold
-) -> bytes:
+_NO_CONFIGURATION = NotTold("the configuration has errors, and none that was good is kept")
+
+
+def archive(file: Path, config: GatewayConfig | None, living: Living | NotTold) -> bytes:
     """A zip archive about the gateway of this configuration file, which need not be sound. Blocks.
 
-    `config` is what runs: the file's or the last good one; None: neither. `verified` is the report of `capgate ledger
-    verify --json`.
+    `config` is what runs: the file's or the last good one; None: neither.
     """
     document = _read(file)
     values: dict[str, Json] = {
         "about.json": _about(config),
         "configuration.json": _configuration(document),
         "check.json": _check(examine(file)),
-        "ledger.json": _json(verified),
+        "ledger.json": _verified(config),
         "lines.json": _lines(config),
         "errors.csv": _errors(config),
         **_said(living),
@@ -145,9 +148,26 @@ def _check(examined: Examined) -> Json:
     return _json({"ok": not examined.errors, "errors": examined.errors, "warnings": examined.warnings})
 
 
+def _verified(config: GatewayConfig | None) -> Json:
+    """The report on the ledger. A large one takes minutes, and more memory than is left to a running service."""
+    if config is None:
+        return _json(_NO_CONFIGURATION)
+    ledger = config.state_dir / LEDGER_FILE
+    try:
+        with open_readonly(ledger) as connection:
+            origin = reads.origin(connection)
+            entries = reads.head(connection, origin).seq if origin else 0
+        if entries > MOST_VERIFIED:
+            return _json(NotTold(f"it has {entries} entries; capgate ledger verify takes the time that it needs"))
+        report = verify(ledger)
+    except LedgerError as error:
+        return _json(NotTold(str(error)))
+    return _json({"sound": report.sound, **msgspec.structs.asdict(report)})
+
+
 def _lines(config: GatewayConfig | None) -> Json:
     if config is None:
-        return _json(NotTold("the configuration has errors, and none that was good is kept"))
+        return _json(_NO_CONFIGURATION)
     file = config.state_dir / HISTORY_FILE
     try:
         return _json(lines_report(read_counts(file), calibrations_in_use(file), CALIBRATION_DAYS))

@@ -1,7 +1,7 @@
 """Files that somebody takes from the page: the last capture of a line, the diagnose archive.
 
-The archive is made by `capgate diagnose` in a process of its own, at low priority and one at a time: verifying a ledger
-takes long, and no poll waits for it.
+The archive is made by `capgate diagnose` in a process of its own, at low priority and one at a time: a ledger is
+verified for it, and no poll waits for that. Both processes have to fit into the memory that the service may take.
 """
 
 import asyncio
