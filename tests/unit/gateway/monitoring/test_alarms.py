@@ -1,6 +1,7 @@
 """Alarms: each condition raises its own, only changes are published, the first update clears what the broker kept."""
 
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -86,6 +87,12 @@ def test_the_schema_and_the_page_have_every_code() -> None:
     assert set(schema["properties"]["code"]["enum"]) == set(AlarmCode)
     page = (ROOT / "docs" / "reference" / "messages.md").read_text().partition("### Alarm\n")[2].partition("\n### ")[0]
     assert {code for code in AlarmCode if f"| `{code}` |" not in page} == set()
+
+
+def test_each_alarm_has_its_row_of_what_to_do() -> None:
+    page = (ROOT / "docs" / "how-to" / "alarms.md").read_text()
+    rows = re.findall(r"^\| `([a-z-]+)` \| .+ \| .+ \| .+ \|$", page, re.MULTILINE)
+    assert rows == list(AlarmCode), "every one, in the order of the list"
 
 
 @pytest.mark.parametrize("code", AlarmCode)
