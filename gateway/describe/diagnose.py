@@ -10,6 +10,7 @@ import platform
 import sys
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -121,16 +122,22 @@ def _about(config: GatewayConfig | None) -> Json:
         "platform": platform.platform(),
     }
     if config is not None:
-        files = [path for path in sorted(config.state_dir.glob("*")) if path.is_file()]
         about |= {
             "site": config.site,
             "gateway": config.id,
             "mode": config.mode,
             "policy": f"{config.policy.name} revision {config.policy.revision}",
             "loaners": {each.loaner: each.unit for each in config.loaners},
-            "state_bytes": {path.name: path.stat().st_size for path in files},
+            "state_bytes": dict(_sizes(config.state_dir)),
         }
     return about
+
+
+def _sizes(directory: Path) -> Iterator[tuple[str, Json]]:
+    for path in sorted(directory.glob("*")):
+        with suppress(OSError):  # the gateway makes and removes files meanwhile
+            if path.is_file():
+                yield path.name, path.stat().st_size
 
 
 def _configuration(document: Document | None) -> Json:
@@ -204,7 +211,8 @@ def _json(value: object) -> Json:
 def _secrets(document: Document | None, config: GatewayConfig | None) -> Iterator[str]:
     """The password of the broker, and whatever stands at a key of the file that sounds like a secret."""
     if config is not None and config.mqtt.password_file is not None:
-        yield config.mqtt.password_file.read_text(errors="replace").strip()
+        with suppress(OSError):  # it may be gone, of the last good configuration
+            yield config.mqtt.password_file.read_text(errors="replace").strip()
     for table in (document.data if document else {}).values():
         if isinstance(table, dict):
             for key, value in cast("dict[str, object]", table).items():

@@ -163,6 +163,7 @@ def test_a_spoilt_configuration_is_packed_from_the_last_good_one(tmp_path: Path)
     file, out = site(tmp_path), tmp_path / "gw.zip"
     load_or_last_good(file)
     file.write_text(file.read_text().replace('mode = "test"', 'mode = "tset"'))
+    (file.parent / "password.txt").unlink()
     assert CliRunner().invoke(main, ["diagnose", "--config", str(file), "--out", str(out)]).exit_code == 0
     parts = unpacked(out.read_bytes())
     assert found(parts) == []
