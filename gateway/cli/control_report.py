@@ -29,6 +29,8 @@ from gateway.session.local_time import localized
 
 ShownAnswer = SessionsAnswer | SessionAnswer | WorklistAnswer | WhyAnswer | FeedAnswer | DoneAnswer | ActAnswer
 
+SECOND = "waits for a second person"
+
 
 def answer_text(answer: ShownAnswer | RefusalAnswer) -> str:
     """The answer as lines of text, in local time, without control characters."""
@@ -54,6 +56,8 @@ def _lines(answer: ShownAnswer | RefusalAnswer, zone: tzinfo) -> Iterator[str]:
                 yield from _changes(changed, zone)
             if not answer.changed:
                 yield "counts and states stay as they are"
+            if answer.awaiting_second:
+                yield f"{SECOND}: {', '.join(answer.awaiting_second)}"
         case _:
             assert_never(answer)
 
@@ -95,7 +99,13 @@ def _summary(session: SessionView) -> Iterator[str]:
     counted = _counted(len(session.increments), "increment")
     whose = session.patient.visit if session.patient else "bound" if session.bound else "nobody's"
     yield "  ".join((session.token, ", ".join(session.caps), session.phase, counted, whose, session.state))
-    for name, codes in (("held", session.held), ("missing", session.missing), ("flags", session.flags)):
+    named = (
+        ("held", session.held),
+        (SECOND, session.awaiting_second),
+        ("missing", session.missing),
+        ("flags", session.flags),
+    )
+    for name, codes in named:
         if codes:
             yield f"  {name}: {', '.join(codes)}"
     yield from map(_charge, session.charges)

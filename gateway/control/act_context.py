@@ -11,7 +11,8 @@ from gateway.ledger.access import Actor
 from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session.assessment import review_of
 from gateway.session.attribution import Session
-from gateway.session.facts import CapRef
+from gateway.session.facts import CapRef, HoldLifted
+from gateway.session.lifts import awaiting_second
 from gateway.session.local_time import local
 from gateway.session.outcome import Outcome
 from gateway.session.review import ReviewContext
@@ -49,6 +50,12 @@ class SessionSnapshot(msgspec.Struct, frozen=True):
     def token(self) -> str:
         """The session's token."""
         return self.outcome.record.token
+
+    @property
+    def awaiting_second(self) -> dict[str, HoldLifted]:
+        """By code what holds it though one person has lifted it, for the policy asks for a second one."""
+        units = len(self.outcome.assessment.increments)
+        return awaiting_second(self.session.facts, self.outcome.record.policy, self.outcome.held, units)
 
     @property
     def patient(self) -> str:

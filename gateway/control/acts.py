@@ -37,6 +37,7 @@ from gateway.session.assessment import assess_observed
 from gateway.session.charges import uncredited_charges
 from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource
 from gateway.session.flags import HeldReason
+from gateway.session.lifts import with_second
 from gateway.session.outcome import SessionState
 from gateway.session.release import UNLIFTABLE, lacks_end, may_count
 from gateway.session.statements import InfusionFact
@@ -198,14 +199,24 @@ def _lifted(lift: facts.HoldLifted, named: SessionSnapshot, context: ActContext)
 
     Except where a start disagreed: there the units now attained may be none, and the person decides that.
     """
-    known = (*named.session.facts, lift)
     policy = named.outcome.record.policy
+    _require_second(lift, named)
+    known = (*named.session.facts, *(with_second(lift) if policy.second_person else (lift,)))
     after = assess_observed(known, policy, context.observed, context.now_us)
     if not after.increments and HeldReason.START_DISAGREES not in lift.holds:
         ended = after.infusion_end is not None
         accepted = "explain, with why nothing is charged" if ended else "infusion-ended first; or explain"
         raise RequestRefused("holds: no unit stands that this would let go", accepted)
     return msgspec.structs.replace(lift, units=len(after.increments))
+
+
+def _require_second(lift: facts.HoldLifted, named: SessionSnapshot) -> None:
+    """Refuse what waits for a second person to the one who lifted it first."""
+    waiting = [each for code, each in named.awaiting_second.items() if code in lift.holds]
+    own = [each for each in waiting if each.login.casefold() == lift.login.casefold() or each.person == lift.person]
+    if own and len(own) == len(lift.holds):
+        first = ", ".join(dict.fromkeys(f"{each.person} ({each.login})" for each in own))
+        raise RequestRefused("holds: they wait for a second person", f"a person and an account other than {first}")
 
 
 def _charge(act: DecideCorrection, named: SessionSnapshot, context: ActContext) -> str:

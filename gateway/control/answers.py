@@ -180,6 +180,7 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     net_s: float
     increments: tuple[IncrementView, ...]
     held: tuple[HeldReason, ...]
+    awaiting_second: tuple[str, ...] = ()  # of these, lifted by one person; a second one is due
     flags: tuple[Flag, ...]
     missing: tuple[Missing, ...]
     charges: tuple[ChargeView, ...]
@@ -290,6 +291,7 @@ class ActAnswer(LocalAnswer, frozen=True, kw_only=True):
 
     recorded: tuple[str, ...]
     changed: tuple[SessionChangeView, ...]
+    awaiting_second: tuple[str, ...] = ()  # what was lifted and waits for a second person
 
 
 AnyAnswer = (

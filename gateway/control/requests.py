@@ -373,10 +373,10 @@ AnyQuery = (
     | Worklist
     | WhyRequest
     | FeedRequest
-    | LookedRequest
     | AnyUnitRequest
     | AnyMachineRequest
     | AnyOutboxRequest
+    | LookedRequest
     | AnyScreen
 )
 AnyRequest = AnyQuery | AnyAct

@@ -49,6 +49,7 @@ from gateway.control.requests import (
     Diagnose,
     EquipmentRequest,
     FeedRequest,
+    LiftHold,
     LookedRequest,
     OneSession,
     ReleaseAct,
@@ -354,10 +355,12 @@ class ControlService:
         outcomes = await self._pipeline.record(facts, identities)
         token = "" if named is None else named.token
         _log.info("a person told", extra={"act": act.act, "session": token, "login": by.login})
+        after = await self._find(token) if isinstance(act, LiftHold) else None
         return ActAnswer(
             time_zone=self._time_zone,
             recorded=tuple(map(fact_kind, facts)),
             changed=tuple(map(session_change_view, outcomes)),
+            awaiting_second=() if after is None else tuple(after.awaiting_second),
         )
 
     async def _named(self, act: AnyAct) -> SessionSnapshot | None:

@@ -79,6 +79,7 @@ def session_view(
             if not each.retracted
         ),
         held=outcome.held,
+        awaiting_second=tuple(snapshot.awaiting_second),
         flags=assessment.flags,
         missing=outcome.missing,
         charges=tuple(

@@ -15,12 +15,12 @@ from gateway.session.facts import (
     EndSource,
     FlushEnded,
     FlushStarted,
-    HoldLifted,
     InfusionEndCorrected,
     InfusionEnded,
     InfusionEndVoided,
 )
 from gateway.session.flags import Flag, HeldReason
+from gateway.session.lifts import lifts
 from gateway.session.orders import Order, facts_by_order, only_withdrawn, order_of
 from gateway.session.policy import GapBetweenAgents, InfusionEndBasis, Policy
 from gateway.session.spans import US_PER_S
@@ -63,7 +63,7 @@ def infusions(facts: Iterable[AnyFact], policy: Policy) -> Infusions:
     Once a person lifts the hold of remaining orders, only statements about them that were received later hold again.
     """
     facts = tuple(facts)
-    by_order, lifted_us = facts_by_order(facts), max(_lifts_us(facts), default=0)
+    by_order, lifted_us = facts_by_order(facts), max(_lifts_us(facts, policy), default=0)
     pump_alone = any(_only_from_pump(own) for own in by_order.values())
     by_order = {name: own for name, own in by_order.items() if not (_only_from_pump(own) or only_withdrawn(own))}
     classes = {name: _class_of(own) for name, own in by_order.items()}
@@ -104,7 +104,7 @@ def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | No
     A fact of one order changes only that order, so only that order is recomputed when the fact is received.
     """
     facts = tuple(facts)
-    by_order, lifts_us = facts_by_order(facts), _lifts_us(facts)
+    by_order, lifts_us = facts_by_order(facts), _lifts_us(facts, policy)
     received: dict[int, set[str]] = {from_us: set(by_order)} | {at_us: set() for at_us in lifts_us if at_us > from_us}
     for name, own in by_order.items():
         for fact in own:
@@ -129,10 +129,9 @@ def ended_us(facts: Iterable[AnyFact], policy: Policy, from_us: int) -> int | No
     return None
 
 
-def _lifts_us(facts: Iterable[AnyFact]) -> list[int]:
+def _lifts_us(facts: Iterable[AnyFact], policy: Policy) -> list[int]:
     """When a person lifted the hold of remaining orders."""
-    lifts = (fact for fact in facts if isinstance(fact, HoldLifted))
-    return [fact.known_at_us for fact in lifts if HeldReason.CHEMO_ORDERS_REMAIN in fact.holds]
+    return [fact.known_at_us for fact in lifts(facts, policy) if HeldReason.CHEMO_ORDERS_REMAIN in fact.holds]
 
 
 def _only_from_pump(facts: Iterable[InfusionFact]) -> bool:

@@ -187,7 +187,7 @@ def outcome(
     session: Session, record: SessionRecord, assessment: Assessment, observed: Mapping[str, int], now_us: int
 ) -> Outcome:
     """The changes between `record` and `assessment` of `session` at `now_us`."""
-    own_holds = gateway_holds(session.facts, record.token)
+    own_holds = gateway_holds(session.facts, record.policy, record.token)
     changes = (
         () if HeldReason.START_DISAGREES in own_holds else reconcile(record.emitted, assessment.increments, now_us)
     )

@@ -111,6 +111,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     automatic_credit: bool = False  # P22: a charge that proves wrong is corrected without a person
     require_preparation: bool = True  # hold without evidence for 97008
     require_administration: bool = True  # hold without evidence of the chemotherapy's administration
+    second_person: bool = False  # a hold is lifted by two persons with accounts of their own
 
     @property
     def zone(self) -> ZoneInfo:
@@ -158,6 +159,7 @@ class PolicyFile(BaseModel):
     automatic_credit: bool = _DEFAULTS.automatic_credit
     require_preparation: bool = _DEFAULTS.require_preparation
     require_administration: bool = _DEFAULTS.require_administration
+    second_person: bool = _DEFAULTS.second_person
 
     @field_validator("timezone")
     @classmethod

@@ -69,6 +69,8 @@ def policy_sentences(policy: Policy) -> Iterator[str]:
     yield f"Days are those of {policy.timezone} (P27)."
     yield f"Time after the patient left {_does('count', policy.count_after_departure)} (P28)."
     yield f"More than {policy.auto_release_limit_units} units are held for a look (P29)."
+    if policy.second_person:
+        yield "A hold is lifted by two persons."
     idle = _length(policy.session_idle_s)
     yield f"On a cap without a patient, a start {idle} or more after a stop is another session."
     yield _LINES[policy.charge_lines]

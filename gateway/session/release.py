@@ -34,6 +34,7 @@ from gateway.session.facts import (
 from gateway.session.flags import HeldReason
 from gateway.session.increments import LAST_REVISION, Emitted
 from gateway.session.infusion import infusions
+from gateway.session.lifts import lifts
 from gateway.session.policy import Policy, ReleaseMode
 from gateway.session.spans import US_PER_S
 from gateway.session.statements import InfusionFact
@@ -104,9 +105,10 @@ def release(
     return Release(state, reasons, tuple(Charge(key=key, line=line) for line in releasable if (key := keys.draw())))
 
 
-def gateway_holds(facts: Iterable[AnyFact], token: str) -> frozenset[HeldReason]:
+def gateway_holds(facts: Sequence[AnyFact], policy: Policy, token: str) -> frozenset[HeldReason]:
     """Why the gateway itself holds the session of that token: what nobody has lifted since it found it last."""
-    own = [fact for fact in facts if isinstance(fact, GatewayHold | HoldLifted) and fact.token == token]
+    found = (fact for fact in facts if isinstance(fact, GatewayHold))
+    own = [fact for fact in (*found, *lifts(facts, policy)) if fact.token == token]
     since_us: dict[HeldReason, int] = {}
     for fact in sorted(own, key=lambda fact: (fact.known_at_us, isinstance(fact, GatewayHold))):
         match fact:
@@ -179,8 +181,8 @@ def _lifted(
     more_is_correction = bool(account.charged) and not policy.automatic_credit  # for a person to decide
     said = explanation(facts)
     lifted: set[str] = set()
-    for fact in facts:
-        if isinstance(fact, HoldLifted) and (more_is_correction or fact.units is None or units <= fact.units):
+    for fact in lifts(facts, policy):
+        if more_is_correction or fact.units is None or units <= fact.units:
             before = said is not None and fact.known_at_us <= said.known_at_us
             lifted.update(code for code in fact.holds if not (before and code == HeldReason.EXPLAINED))
     if assessment.orders_remain:  # charted after the hold was lifted
@@ -195,7 +197,7 @@ def _is_signed_for_less(assessment: Assessment, facts: Sequence[AnyFact], policy
     signed = [fact for fact in facts if isinstance(fact, SessionFinalized)]
     if not signed:
         return False
-    seen = [fact.units for fact in facts if isinstance(fact, HoldLifted) and fact.units is not None]
+    seen = [fact.units for fact in lifts(facts, policy) if fact.units is not None]
     for fact in signed:
         if fact.units is not None:
             seen.append(fact.units)

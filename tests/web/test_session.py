@@ -12,6 +12,7 @@ from playwright.async_api import Page, Route, expect
 
 from drivers.reading import RunState
 from gateway.web.roles import Role
+from tests.support.operator import Operator
 from tests.support.pipeline import MINUTE_US, Json, facts_of
 from tests.web.browser import screen
 from tests.web.people import sign_in, with_account
@@ -229,3 +230,29 @@ async def test_a_session_that_is_none_is_said(folder: Path) -> None:
     async with page_of(folder) as site, screen() as page:
         await page.goto(f"{site.url}/session/ZZZZZZZZZ")
         await expect(page.get_by_role("alert")).to_have_text("There is no such session.")
+
+
+async def test_a_hold_that_takes_two_persons_waits_visibly_for_the_second(folder: Path) -> None:
+    policy = folder / "policy.toml"
+    policy.write_text(f"{policy.read_text()}\nsecond_person = true\n")
+    async with session(folder, Role.CHARGE, bound=True) as (site, page):
+        operator = Operator(site.suite)
+        token = (await operator.session())["token"]
+        for act, fields in (("prepared", {}), ("order-checked", {"found": False})):
+            await operator.request_act(act, token=token, **fields)
+        site.suite.state = RunState.STOPPED
+        await site.poll(5)
+        await operator.request_act("finalise", token=token)
+        waits = await operator.request_act("lift-hold", token=token, holds=["no_order"])
+        assert waits["awaiting_second"] == ["no_order"]
+        await expect(page.locator("#states")).to_contain_text("waits for a second person")
+        assert "wait for a second person" in await operator.refused("lift-hold", token=token, holds=["no_order"])
+        await page.get_by_role("button", name="Lift a hold").click()
+        await page.get_by_role("dialog").get_by_label("Which one?").select_option("no_order")
+        await page.get_by_role("dialog").get_by_label("Why?").fill("order on paper")
+        await page.get_by_role("button", name="Do it").click()
+        async with asyncio.timeout(60):
+            while len(lifted := await facts_of(site.suite, "hold_lifted")) < 2:
+                await asyncio.sleep(0.1)
+        assert [each["login"] for each in lifted] == [operator.by.login, "page:m.curie"]
+        assert (await operator.session(all=True))["charges"] != []

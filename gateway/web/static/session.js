@@ -118,7 +118,10 @@ function drawStates(session, told) {
   for (const each of told) lines.push(toldText(each));
   for (const each of session.charges) lines.push(t("session.charge", { key: each.charge, units: each.quantity }));
   for (const each of session.corrections) lines.push(t("session.correction", { key: each.charge, charged: each.charged, counted: each.counted }));
-  for (const code of session.held) lines.push(t("session.held", { why: word("held", code) }));
+  for (const code of session.held) {
+    const text = session.awaiting_second.includes(code) ? "session.held-second" : "session.held";
+    lines.push(t(text, { why: word("held", code) }));
+  }
   for (const code of session.missing) lines.push(t("session.missing", { what: word("missing", code) }));
   place("states").replaceChildren(...lines.map((line) => el("li", {}, line)));
 }

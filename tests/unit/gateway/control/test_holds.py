@@ -54,6 +54,7 @@ class Site:
         self.live.play(facts)
         self.now_us = max(at("13:30"), *(fact.known_at_us for fact in facts))
         self.live.observe_until(self.now_us)
+        self.by, self.person = Actor("host:cm:1001"), "cm"
 
     @property
     def snapshot(self) -> SessionSnapshot:
@@ -73,9 +74,7 @@ class Site:
         """The fact of an act, a minute after the previous one. Raises RequestRefused."""
         self.now_us += 60_000_000
         observed = Watched(self.now_us)
-        context = ActContext(
-            Actor("host:cm:1001"), self.now_us, 0, None, {}, frozenset({A1}), {}, observed, lambda visit: visit
-        )
+        context = ActContext(self.by, self.now_us, 0, None, {}, frozenset({A1}), {}, observed, lambda visit: visit)
         (fact,), _ = facts_of(act, self.snapshot, context)
         self.live.learn([fact], self.now_us)
         return fact
@@ -87,7 +86,9 @@ class Site:
         return self.act(Explain(request="tell", act="explain", token=TOKEN, person="rn", reason="a study"))
 
     def lift(self, *holds: str) -> AnyFact:
-        return self.act(LiftHold(request="tell", act="lift-hold", token=TOKEN, person="cm", reason="seen", holds=holds))
+        return self.act(
+            LiftHold(request="tell", act="lift-hold", token=TOKEN, person=self.person, reason="seen", holds=holds)
+        )
 
     def refused(self, act: str, *args: str) -> str:
         with pytest.raises(RequestRefused) as refusal:
