@@ -12,6 +12,8 @@ from contextlib import suppress
 from importlib import import_module
 from itertools import chain
 
+from prometheus_client import generate_latest
+
 from drivers.reading import ReadFault, Reading
 from gateway.blocked import FIRST_TRY_S, LONGEST_WAIT_S, Blocked, DiskPause
 from gateway.commissioning.trial import Commissioning
@@ -316,7 +318,7 @@ class Gateway:
 
     def _monitored(self) -> DiagnoseAnswer:
         return DiagnoseAnswer(
-            metrics=self._monitor.metrics().decode(), health=self._monitor.health(), log=recent_lines()
+            metrics=generate_latest(self._monitor.metrics).decode(), health=self._monitor.health(), log=recent_lines()
         )
 
     async def _polled(self, answer: Reading | ReadFault) -> None:

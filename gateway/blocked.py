@@ -22,7 +22,7 @@ from gateway.messages.cloudevents import Origin
 from gateway.messages.notation import Notation
 from gateway.monitoring.alarms import AlarmCode, AlarmInputs, Alarms
 from gateway.monitoring.health import Health, serve_pages
-from gateway.monitoring.metrics import BlockedSnapshot, blocked_page
+from gateway.monitoring.metrics import BlockedSnapshot, blocked_metrics
 from gateway.mqtt.consumer import Overheard
 from gateway.mqtt.gateway_status import announcements, software_version
 from gateway.mqtt.relay import NoRows
@@ -171,7 +171,7 @@ class Blocked:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until the pause is over or `stop` is set. Raises what `Pause.over` raises."""
         opened = asyncio.Event()
-        pages = serve_pages(self._config.health_listen, self._health, blocked_page(self._snapshot))
+        pages = serve_pages(self._config.health_listen, self._health, blocked_metrics(self._snapshot))
         async with pages, asyncio.TaskGroup() as group:
             parts = [
                 group.create_task(self._mqtt.run(), name="mqtt"),

@@ -24,7 +24,7 @@ from gateway.bridge.lane import FIRST_RETRY_S, LONGEST_RETRY_S, Lane
 from gateway.bridge.mllp_client import Acknowledged
 from gateway.bridge.mllp_server import LARGEST_MESSAGE, MllpServer
 from gateway.bridge.notices import Happening, Notices, Trouble
-from gateway.bridge.report import BridgeReport, LaneReport
+from gateway.bridge.report import BridgeReport, LaneReport, bridge_metrics
 from gateway.bridge.turns import Turns
 from gateway.messages.cloudevents import Origin
 from gateway.messages.outbound.device import StatusRole
@@ -91,7 +91,7 @@ class Bridge:
             if self._config.health is None:
                 await self._serve()
             else:
-                async with HealthServer(self._config.health, self.report, lambda: self.report().metrics()):
+                async with HealthServer(self._config.health, self.report, bridge_metrics(self.report)):
                     await self._serve()
         finally:
             await self._leave_engine()

@@ -1,10 +1,10 @@
 """The state of a bridge: as text for people, as JSON at /healthz, as Prometheus metrics at /metrics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -34,12 +34,6 @@ class BridgeReport(msgspec.Struct, frozen=True, kw_only=True):
         """Why it is degraded; empty when all is well."""
         return [f"{trouble}: {cause}" for trouble, cause in self.troubles.items()]
 
-    def metrics(self) -> bytes:
-        """The report in Prometheus' text format."""
-        registry = CollectorRegistry()
-        registry.register(_Families(self))
-        return generate_latest(registry)
-
     def lines(self) -> Iterator[str]:
         """The report as lines of text."""
         broker = f"connected by MQTT {self.protocol}" if self.mqtt_connected else "not connected"
@@ -56,13 +50,20 @@ class BridgeReport(msgspec.Struct, frozen=True, kw_only=True):
             yield f"! {reason}" if self.troubles else reason
 
 
+def bridge_metrics(report: Callable[[], BridgeReport]) -> CollectorRegistry:
+    """The report as metrics, made anew at each use."""
+    registry = CollectorRegistry()
+    registry.register(_Families(report))
+    return registry
+
+
 class _Families(Collector):
-    def __init__(self, report: BridgeReport) -> None:
+    def __init__(self, report: Callable[[], BridgeReport]) -> None:
         self._report = report
 
     def collect(self) -> Iterator[Metric]:
         """The metrics; called by prometheus-client."""
-        report = self._report
+        report = self._report()
         yield GaugeMetricFamily("capgate_bridge_mqtt_connected", "1: to the broker", value=report.mqtt_connected)
         yield GaugeMetricFamily("capgate_bridge_active", "0: it stands by", value=report.role != "standby")
         yield GaugeMetricFamily("capgate_bridge_troubles", "What is wrong now", value=len(report.troubles))

@@ -1,5 +1,7 @@
 """`/healthz` and `/metrics` over HTTP, on loopback unless the site chose another address.
 
+Metrics are in Prometheus' text format, or in OpenMetrics where the Accept header asks for it.
+
 Each connection serves one request, and on loopback the Host header must name loopback, so that a web page in a browser
 on the same machine cannot read it by DNS rebinding.
 """
@@ -11,6 +13,8 @@ from http import HTTPStatus
 from typing import ClassVar, Protocol
 
 import msgspec
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
 
 from gateway.monitoring.alarms import UNSENT_S
 from gateway.runtime.addresses import is_loopback
@@ -77,11 +81,11 @@ class Report(Protocol):
 class HealthServer(HttpServer):
     """Serves both paths on `listen` while its context is open; `address` is then the bound one.
 
-    `health` and `metrics` are called on the loop at each request and must not block. Entering raises OSError if the
-    address cannot be bound.
+    `health` and the collectors of `metrics` are called on the loop at each request and must not block. Entering raises
+    OSError if the address cannot be bound.
     """
 
-    def __init__(self, listen: tuple[str, int], health: Callable[[], Report], metrics: Callable[[], bytes]) -> None:
+    def __init__(self, listen: tuple[str, int], health: Callable[[], Report], metrics: CollectorRegistry) -> None:
         super().__init__(self._serve, listen, HttpLimits(MAX_CONNECTIONS, MAX_HEAD_BYTES, lambda: TIMEOUT_S))
         self._is_private = is_loopback(listen[0])
         self._health = health
@@ -115,7 +119,9 @@ class HealthServer(HttpServer):
             return _refusal(HTTPStatus.METHOD_NOT_ALLOWED)
         try:
             if path == b"/metrics":
-                return HTTPStatus.OK, b"text/plain; version=0.0.4; charset=utf-8", self._metrics()
+                accepted = ",".join(value.decode("latin-1") for name, value in scope["headers"] if name == b"accept")
+                encode, content_type = choose_encoder(accepted)
+                return HTTPStatus.OK, content_type.encode(), encode(self._metrics)
             health = self._health()
         except Exception:  # noqa: BLE001 - a defect in a report must not stop the gateway
             _log.exception("a report failed", extra={"path": path.decode()})
@@ -128,7 +134,7 @@ class HealthServer(HttpServer):
 
 @asynccontextmanager
 async def serve_pages(
-    listen: tuple[str, int], health: Callable[[], Report], metrics: Callable[[], bytes]
+    listen: tuple[str, int], health: Callable[[], Report], metrics: CollectorRegistry
 ) -> AsyncGenerator[None]:
     """Serve both pages; if the address cannot be bound the gateway runs without them."""
     server = HealthServer(listen, health, metrics)

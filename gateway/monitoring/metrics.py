@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import msgspec
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -156,21 +156,21 @@ class _BlockedCollector(Collector):
         yield _alarm_metric(now.alarms)
 
 
-def metrics_page(snapshot: Callable[[], Snapshot]) -> Callable[[], bytes]:
-    """A function that renders the metrics of the gateway and of its process (memory, CPU, descriptors)."""
-    return _page(_GatewayCollector(snapshot))
+def metrics_of(snapshot: Callable[[], Snapshot]) -> CollectorRegistry:
+    """The metrics of the gateway and of its process (memory, CPU, descriptors)."""
+    return _registry(_GatewayCollector(snapshot))
 
 
-def blocked_page(snapshot: Callable[[], BlockedSnapshot]) -> Callable[[], bytes]:
-    """As `metrics_page`, of a gateway that cannot use its ledger: what is not known is not there."""
-    return _page(_BlockedCollector(snapshot))
+def blocked_metrics(snapshot: Callable[[], BlockedSnapshot]) -> CollectorRegistry:
+    """As `metrics_of`, of a gateway that cannot use its ledger: what is not known is not there."""
+    return _registry(_BlockedCollector(snapshot))
 
 
-def _page(collector: Collector) -> Callable[[], bytes]:
+def _registry(collector: Collector) -> CollectorRegistry:
     registry = CollectorRegistry()
     registry.register(collector)
     ProcessCollector(registry=registry)
-    return lambda: generate_latest(registry)
+    return registry
 
 
 def _unit_metrics(units: Mapping[str, UnitCounters]) -> Iterable[Metric]:

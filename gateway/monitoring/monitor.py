@@ -16,7 +16,7 @@ from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown, Waiting
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.feed import Feed
 from gateway.monitoring.health import Health, HealthReport, serve_pages
-from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_page
+from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_of
 from gateway.mqtt.gateway_status import software_version
 from gateway.mqtt.service import MqttService
 from gateway.runtime.clock import US_PER_S, Clock
@@ -77,8 +77,8 @@ class Answers(Protocol):
 class Monitor:
     """The alarms, health and metrics of one gateway.
 
-    `increments` are counted by operation. `most_staged` messages may wait for their visit. `metrics()` is the page of
-    metrics.
+    `increments` are counted by operation. `most_staged` messages may wait for their visit. `metrics` are collected anew
+    at each use.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Monitor:
         self._sessions: Mapping[SessionState, Waiting] = {}
         self._backlog = Backlog(0, None)
         self._deliveries = Deliveries()
-        self.metrics = metrics_page(self._snapshot)
+        self.metrics = metrics_of(self._snapshot)
 
     def health(self) -> HealthReport:
         """The health as of now."""

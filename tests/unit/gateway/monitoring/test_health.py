@@ -10,9 +10,12 @@ import msgspec
 import pytest
 import pytest_asyncio
 import uvloop
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.monitoring import health as health_module
 from gateway.monitoring.health import MAX_CONNECTIONS, MAX_HEAD_BYTES, Health, HealthServer
+from tests.unit.gateway.monitoring import openmetrics
 
 PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "monitor.md"
 WELL = Health(
@@ -36,8 +39,11 @@ class Reports:
             raise RuntimeError("no health")
         return self.now
 
-    def metrics(self) -> bytes:
-        return b"# HELP x x\nx 1.0\n"
+    @property
+    def metrics(self) -> CollectorRegistry:
+        registry = CollectorRegistry()
+        Counter("seen", "What was seen.", registry=registry).inc()
+        return registry
 
 
 @pytest.fixture
@@ -107,13 +113,26 @@ def test_the_page_names_every_reason_and_every_field() -> None:
     assert list(example) == ["status", "reasons", *msgspec.structs.asdict(WELL)]
 
 
-async def test_metrics_are_handed_out_as_they_are(server: HealthServer) -> None:
-    assert await get(server, "/metrics?name=x") == (200, b"# HELP x x\nx 1.0\n")
+async def test_metrics_are_in_the_text_format(server: HealthServer) -> None:
+    answer = await ask(server, b"GET /metrics?name=x HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n" in head
+    samples = [each for family in text_string_to_metric_families(body.decode()) for each in family.samples]
+    assert {each.name: each.value for each in samples}["seen_total"] == 1.0
+
+
+async def test_metrics_are_in_openmetrics_where_that_is_asked_for(server: HealthServer) -> None:
+    request = f"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {openmetrics.ASKED}\r\n\r\n"
+    answer = await ask(server, request.encode())
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"Content-Type: application/openmetrics-text; version=1.0.0" in head
+    assert [family.name for family in openmetrics.families(body)] == ["seen"]
+    assert body.endswith(b"# EOF\n")
 
 
 async def test_head_brings_the_length_without_the_body(server: HealthServer) -> None:
     answer = await ask(server, b"HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    assert b"Content-Length: 17\r\n" in answer
+    assert re.search(rb"Content-Length: [1-9]\d+\r\n", answer)
     assert answer.endswith(b"\r\n\r\n")
 
 
@@ -174,8 +193,9 @@ async def test_a_client_that_says_nothing_is_dropped(server: HealthServer, monke
 
 async def test_a_client_that_reads_nothing_is_dropped(reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_module, "TIMEOUT_S", 0.05)
-    page = bytes(20_000_000)  # more than the kernel takes for a client
-    async with HealthServer(("127.0.0.1", 0), reports.health, lambda: page) as serving:
+    registry = CollectorRegistry()
+    Counter("seen", "x" * 20_000_000, registry=registry)  # more than the kernel takes for a client
+    async with HealthServer(("127.0.0.1", 0), reports.health, registry) as serving:
         _, writer = await asyncio.open_connection(*serving.address, limit=1)  # asyncio then stops to read
         writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await get(serving, "/healthz"))[0] == 200, "others are served meanwhile"

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.parser import text_string_to_metric_families
 
 from drivers.dialects.base import RejectKind
@@ -13,8 +15,9 @@ from drivers.reading import FaultKind
 from gateway.ledger.file_check import FileCheck
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.feed import FeedResult
-from gateway.monitoring.metrics import LoopLag, Snapshot, line_events, metrics_page
+from gateway.monitoring.metrics import LoopLag, Snapshot, line_events, metrics_of
 from gateway.mqtt.types import MqttCounters
+from tests.unit.gateway.monitoring import openmetrics
 from tests.unit.gateway.monitoring.feed_rows import FEED_ROW
 
 PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "monitor.md"
@@ -60,7 +63,7 @@ def scraped(page: bytes) -> dict[tuple[str, ...], float]:
 
 
 def test_every_counter_is_shown_under_its_labels() -> None:
-    values = scraped(metrics_page(snapshot)())
+    values = scraped(generate_latest(metrics_of(snapshot)))
     expected = {
         ("capgate_unit_up", "cap-07"): 1,
         ("capgate_unit_up", "cap-08"): 0,
@@ -89,7 +92,7 @@ def test_every_counter_is_shown_under_its_labels() -> None:
 
 
 def test_every_mqtt_counter_is_shown_by_its_name() -> None:
-    values = scraped(metrics_page(snapshot)())
+    values = scraped(generate_latest(metrics_of(snapshot)))
     shown = [values[f"capgate_mqtt_{name}_total",] for name in MqttCounters.__struct_fields__]
     assert shown == list(range(len(shown)))
 
@@ -100,7 +103,7 @@ def test_the_page_names_every_metric_with_its_labels_and_no_other() -> None:
         for name, labels in re.findall(r"^\| `(capgate_\w+)` \|(.*?)\|", PAGE.read_text(), re.MULTILINE)
     }
     shown: dict[str, set[str]] = {}
-    for family in text_string_to_metric_families(metrics_page(snapshot)().decode()):
+    for family in text_string_to_metric_families(generate_latest(metrics_of(snapshot)).decode()):
         if family.name.startswith("capgate_"):
             name = f"{family.name}_total" if family.type == "counter" else family.name
             shown[name] = {label for sample in family.samples for label in sample.labels}
@@ -108,7 +111,7 @@ def test_the_page_names_every_metric_with_its_labels_and_no_other() -> None:
 
 
 def test_reply_times_are_cumulated_by_bound() -> None:
-    values = scraped(metrics_page(snapshot)())
+    values = scraped(generate_latest(metrics_of(snapshot)))
     name = "capgate_unit_reply_seconds"
     assert [values[f"{name}_bucket", bound, "cap-07"] for bound in ("0.02", "0.05", "5.0", "+Inf")] == [2, 3, 3, 4]
     assert values[f"{name}_count", "cap-07"] == 4
@@ -119,18 +122,27 @@ def test_no_label_names_a_patient_or_a_session() -> None:
     of_the_feed = {"sender", "type", "result", "code"}
     labels = {
         label
-        for family in text_string_to_metric_families(metrics_page(snapshot)().decode())
+        for family in text_string_to_metric_families(generate_latest(metrics_of(snapshot)).decode())
         for sample in family.samples
         for label in sample.labels
     }
     assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "state", "field", *of_the_feed}
 
 
+def test_openmetrics_says_the_same() -> None:
+    registry = metrics_of(snapshot)
+    plain = text_string_to_metric_families(generate_latest(registry).decode())
+    encode, _ = choose_encoder(openmetrics.ASKED)
+    families = openmetrics.families(encode(registry))
+    ours = [each.name for each in plain if each.name.startswith("capgate_")]
+    assert [each.name for each in families if each.name.startswith("capgate_")] == ours != []
+
+
 def test_nothing_is_asked_before_the_first_scrape() -> None:
     def too_early() -> Snapshot:
         raise AssertionError("asked at registration")
 
-    metrics_page(too_early)
+    metrics_of(too_early)
 
 
 async def test_a_blocked_loop_shows_as_lag() -> None:
