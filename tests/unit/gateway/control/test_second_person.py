@@ -5,7 +5,9 @@ import pytest
 
 from gateway.ledger.access import Actor
 from gateway.session.flags import HeldReason
-from tests.unit.gateway.control.test_holds import APPROVED, LIFTED, READY, Site, at, corrected, day
+from tests.unit.gateway.control.held_sessions import LIFTED, READY, Site
+from tests.unit.gateway.session.release_session import APPROVED
+from tests.unit.gateway.session.session_timelines import at, corrected, day
 
 SECOND = Actor("page:p.roe", "charge")
 
