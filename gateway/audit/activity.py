@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway.ledger import policies
+from gateway.ledger import policies, reads
 from gateway.ledger.bodies import ResendBody, access_of, delivery_of
 from gateway.ledger.entry import EntryKind
 from gateway.messages.instants import rfc3339, to_us
 from gateway.session.facts import CapRef, SessionOpened
 from gateway.session.keys import session_of
-from gateway.session.local_time import localized
+from gateway.session.local_time import local, localized
 from gateway.session.policy import parse_policy
 
 MOST_ROWS = 10_000
@@ -41,6 +41,8 @@ class ActivityView(msgspec.Struct, frozen=True, kw_only=True):
 class ActivityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The acts and readings of some days; `more`: there were further ones, which are left out."""
 
+    first: date
+    last: date
     time_zone: str
     activity: tuple[ActivityView, ...]
     more: bool
@@ -61,12 +63,18 @@ class _Told(msgspec.Struct, frozen=True):
 _told = msgspec.json.Decoder(_Told)
 
 
-def activity(connection: sqlite3.Connection, first: date, last: date, person: str = "") -> ActivityAnswer:
+def activity(
+    connection: sqlite3.Connection, first: date | None, last: date | None, person: str = "", most: int = MOST_ROWS
+) -> ActivityAnswer:
     """The activity from `first` to `last`, by the calendar of the newest policy; with `person` that person's alone.
+
+    Without a first day that of the newest entry is meant, without a last one the first day alone.
 
     A person is named by the stated name or by the account, however it is capitalised.
     """
     zone, wanted = _zone(connection), person.strip().lower()
+    first = first or local(reads.last_recorded_us(connection), zone).date()
+    last = last or first
     begin_us = to_us(datetime.combine(first, time(), zone))
     end_us = to_us(datetime.combine(last + timedelta(days=1), time(), zone))
     query = """
@@ -76,13 +84,11 @@ def activity(connection: sqlite3.Connection, first: date, last: date, person: st
          ORDER BY seq"""
     found: list[ActivityView] = []
     for row in connection.execute(query, (begin_us, end_us)):
-        for view in _views(*row):
-            if wanted and wanted not in _names(view):
-                continue
-            if len(found) == MOST_ROWS:
-                return ActivityAnswer(time_zone=zone.key, activity=tuple(found), more=True)
-            found.append(view)
-    return ActivityAnswer(time_zone=zone.key, activity=tuple(found), more=False)
+        found += [view for view in _views(*row) if not wanted or wanted in _names(view)]
+        if len(found) > most:
+            break
+    shown, more = tuple(found[:most]), len(found) > most
+    return ActivityAnswer(first=first, last=last, time_zone=zone.key, activity=shown, more=more)
 
 
 def activity_line(view: ActivityView, zone: ZoneInfo) -> str:

@@ -43,7 +43,7 @@ def command(first: datetime, last: datetime | None, person: str, ledger: Path, a
     if last is not None and last < first:
         raise click.UsageError("--to is before --from")
     with refusing(), open_snapshot(ledger) as connection:
-        found = activity(connection, first.date(), (last or first).date(), person)
+        found = activity(connection, first.date(), last and last.date(), person)
     if as_json:
         click.echo(msgspec.json.encode(found))
     elif as_csv:

@@ -16,6 +16,7 @@ from gateway.control.answers import Answer
 from gateway.control.service import TOKEN
 from gateway.ledger.access import Looked
 from gateway.runtime.http import Application
+from gateway.web.activity import asked, rows
 from gateway.web.acts import Acts
 from gateway.web.catalogue import language_of, texts_of
 from gateway.web.control import Control, Tell
@@ -56,6 +57,7 @@ class PageApp:
             Route("/todo", self._for_lookers(self._todo)),
             Route("/equipment", self._for_lookers(self._equipment)),
             Route("/delivery", self._for_lookers(self._delivery)),
+            Route("/activity", self._for_act("activity", self._activity)),
             Route("/capture/{line}", self._for_act("capture", downloads.capture)),
             Route("/diagnose", self._for_act("diagnose", downloads.diagnose)),
             Route("/api/session/{token}", self._for_lookers(self._session_data)),
@@ -119,6 +121,20 @@ class PageApp:
 
     async def _delivery(self, request: Request) -> Response:
         return self._screen(request, "delivery")
+
+    async def _activity(self, request: Request) -> Response:
+        """Who did what and who looked at whom; it names no patient."""
+        wanted = asked(request.query_params)
+        found = await self._records.activity(wanted.first, wanted.last, wanted.person)
+        return page(
+            "activity.html",
+            self._language(request),
+            screen="activity",
+            person=self._signing.person(request),
+            wanted=wanted,
+            found=found,
+            rows=[] if found is None else list(rows(found)),
+        )
 
     def _screen(self, request: Request, name: str) -> Response:
         """A screen, opened by a person, which counts as a touch."""

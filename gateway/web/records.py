@@ -10,10 +10,13 @@ import logging
 import re
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from functools import partial
 from pathlib import Path
 
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from gateway.audit.activity import ActivityAnswer, activity
 from gateway.audit.record_of import record_of
 from gateway.audit.record_page import html_page
 from gateway.audit.record_words import document
@@ -24,6 +27,7 @@ from gateway.web.guard import POLICY_HEADER, policy
 _log = logging.getLogger("capgate.web")
 
 TIMEOUT_S = 20.0
+MOST_ROWS = 500
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 
 
@@ -49,9 +53,25 @@ class Records:
             return PlainTextResponse("no record can be made of this session; the gateway's log says why\n", 500)
         return HTMLResponse(html, headers={POLICY_HEADER: policy(style=_hash_of_style(html))})
 
+    async def activity(self, first: date | None, last: date | None, person: str) -> ActivityAnswer | None:
+        """Who did what and who looked at whom, MOST_ROWS at most; None if it takes too long or cannot be read."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                job = partial(self._activity, first, last, person)
+                return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+        except TimeoutError:
+            return None
+        except LedgerError as error:
+            _log.error("no activity can be read", extra={"reason": str(error)})
+            return None
+
     def close(self) -> None:
         """Begin no further record."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _activity(self, first: date | None, last: date | None, person: str) -> ActivityAnswer:
+        with open_snapshot(self._ledger) as connection:
+            return activity(connection, first, last, person, MOST_ROWS)
 
     def _html(self, token: str) -> str:
         with open_snapshot(self._ledger) as connection:

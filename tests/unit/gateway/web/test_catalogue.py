@@ -12,6 +12,7 @@ from drivers.reading import FaultKind
 from gateway.config.tables import Language
 from gateway.control.board import ChairState
 from gateway.control.todo import TodoKind
+from gateway.ledger.access import Looked
 from gateway.ledger.deliveries import Proof
 from gateway.monitoring.feed import FeedResult
 from gateway.monitoring.line_health import LineFinding, UnitFinding
@@ -38,6 +39,7 @@ CODES: dict[str, Iterable[str]] = {
     "held": HeldReason,
     "lane": Lane,
     "lifecycle": SessionState,
+    "looked": Looked,
     "line-finding": LineFinding,
     "look": FaultKind,
     "missing": Missing,
