@@ -86,7 +86,8 @@ class HealthServer(HttpServer):
     """
 
     def __init__(self, listen: tuple[str, int], health: Callable[[], Report], metrics: CollectorRegistry) -> None:
-        super().__init__(self._serve, listen, HttpLimits(MAX_CONNECTIONS, MAX_HEAD_BYTES, lambda: TIMEOUT_S))
+        limits = HttpLimits(MAX_CONNECTIONS, MAX_CONNECTIONS, MAX_HEAD_BYTES, lambda: TIMEOUT_S)
+        super().__init__(self._serve, listen, limits)
         self._is_private = is_loopback(listen[0])
         self._health = health
         self._metrics = metrics

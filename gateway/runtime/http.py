@@ -2,8 +2,8 @@
 
 Theory of operation. uvicorn parses and answers; its `Server` is left out, because that takes over signals, ends the
 process when an address is in use, and wakes ten times a second. What uvicorn leaves unbounded is bounded here, so that
-no client can hold what belongs to the others: connections are counted and closed beyond a number, a request has so long
-to arrive as a whole, and a client has so long to take what was written to it.
+no client can hold what belongs to the others: connections are counted and closed beyond a number, of all and of one
+address, a request has so long to arrive as a whole, and a client has so long to take what was written to it.
 """
 
 import asyncio
@@ -31,6 +31,7 @@ class HttpLimits(msgspec.Struct, frozen=True):
     """What clients may take."""
 
     connections: int
+    per_address: int  # of these, from one address
     head_bytes: int  # request line and headers
     timeout_s: Callable[[], float]  # for a request to arrive, and for a client to take what it was sent
 
@@ -114,7 +115,7 @@ class _Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         is_full = len(self.connections) >= self._limits.connections
         super().connection_made(transport)
-        if is_full:
+        if is_full or self._of_its_address() > self._limits.per_address:
             transport.abort()
         else:
             self._arrival = self._abort_later()
@@ -163,6 +164,14 @@ class _Connection(H11Protocol):
         )
         self.transport.close()
         self._taking = self._taking or self._abort_later()
+
+    def _of_its_address(self) -> int:
+        """How many connections there are from this one's address, itself included."""
+        address = self.client and self.client[0]
+        return sum(
+            isinstance(each, H11Protocol) and each.client is not None and each.client[0] == address
+            for each in self.connections
+        )
 
     def _abort_later(self) -> asyncio.TimerHandle:
         return self.loop.call_later(self._limits.timeout_s(), self.transport.abort)

@@ -18,7 +18,7 @@ from gateway.web.records import Records
 
 _log = logging.getLogger("capgate.web")
 
-LIMITS = HttpLimits(connections=96, head_bytes=16 * 1024, timeout_s=lambda: 10.0)
+LIMITS = HttpLimits(connections=96, per_address=64, head_bytes=16 * 1024, timeout_s=lambda: 10.0)
 
 
 async def serve_page(plan: PagePlan, state_dir: Path, config_file: Path, board: AskBoard, tell: Tell) -> None:

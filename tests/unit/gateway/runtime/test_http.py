@@ -8,7 +8,7 @@ import pytest_asyncio
 from gateway.runtime.http import HttpLimits, HttpServer, Message, Receive, Send
 
 STREAM_BYTES = 20_000_000
-LIMITS = HttpLimits(connections=4, head_bytes=2048, timeout_s=lambda: 0.3)
+LIMITS = HttpLimits(connections=4, per_address=3, head_bytes=2048, timeout_s=lambda: 0.3)
 POST = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n"
 
 
@@ -63,6 +63,25 @@ async def test_a_client_that_takes_nothing_is_dropped_and_the_others_are_served(
     await asyncio.sleep(3 * LIMITS.timeout_s())
     assert len(await _all_of(reader)) < STREAM_BYTES
     writer.transport.abort()
+
+
+async def test_one_address_never_holds_what_belongs_to_the_others() -> None:
+    patient = HttpLimits(connections=4, per_address=3, head_bytes=2048, timeout_s=lambda: 60.0)
+    async with HttpServer(echo_or_stream, ("127.0.0.1", 0), patient) as server:
+        held = [await asyncio.open_connection(*server.address) for _ in range(3)]
+        for reader, writer in held:  # one after the other is answered, and kept
+            writer.write(POST + b"ping")
+            await reader.readuntil(b"0\r\n\r\n")
+            writer.write(POST + b"pi")
+        reader, writer = await asyncio.open_connection(*server.address)
+        async with asyncio.timeout(30):
+            assert await _all_of(reader) == b""
+        other, other_writer = await asyncio.open_connection(*server.address, local_addr=("127.0.0.2", 0))
+        other_writer.write(POST + b"ping")
+        async with asyncio.timeout(30):
+            assert b"\r\nping\r\n" in await other.readuntil(b"0\r\n\r\n")
+        for each in (writer, other_writer, *(each for _, each in held)):
+            each.transport.abort()
 
 
 async def _all_of(reader: asyncio.StreamReader) -> bytes:
