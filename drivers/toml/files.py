@@ -8,13 +8,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from drivers.toml.text import read_regular
+
 
 class Files:
     """The files on the disk. Others override what they read elsewhere."""
 
     def read(self, path: Path) -> bytes:
-        """The file's content. Raises OSError."""
-        return path.read_bytes()
+        """The file's content, cut off where it is too large to be accepted. Raises OSError."""
+        return read_regular(path)
 
     def toml_in(self, directory: Path) -> list[Path]:
         """The TOML files of a directory, sorted."""

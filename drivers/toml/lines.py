@@ -7,6 +7,7 @@ A path is a tuple of keys and of list indexes, base 0, as pydantic's `loc` has t
 
 import re
 import tomllib
+from contextlib import suppress
 
 Step = str | int
 Path = tuple[Step, ...]
@@ -26,8 +27,17 @@ def scan_lines(text: str) -> dict[Path, int]:
     return _Scanner(text).scan()
 
 
+def last_statement_line(text: str) -> int:
+    """The line (base 1) where the last key or header begins in the beginning of a valid TOML text, cut off anywhere."""
+    scanner = _Scanner(text)
+    with suppress(IndexError, ValueError):  # the cut
+        scanner.scan()
+    return scanner.statement_line
+
+
 class _Scanner:
     def __init__(self, text: str) -> None:
+        self.statement_line = 1
         self._text = text
         self._at = 0
         self._counted_to = 0
@@ -39,6 +49,8 @@ class _Scanner:
         table: Path = ()
         self._skip(_BLANK)
         while self._at < len(self._text):
+            self._note_line()
+            self.statement_line = self._line
             table = self._header() if self._text[self._at] == "[" else self._pair(table)
             self._skip(_BLANK)
         return self._lines

@@ -14,6 +14,7 @@ import msgspec
 
 from drivers.toml.document import TomlProblems
 from drivers.toml.files import Files, reading_from
+from drivers.toml.text import read_regular
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.config.loaners import Loaner
 from gateway.runtime.shipped import shipped_dir
@@ -43,7 +44,7 @@ class _Noting(Files):
         self.named: set[str] = set()
 
     def read(self, path: Path) -> bytes:
-        content = path.read_bytes()
+        content = super().read(path)
         if not path.is_relative_to(shipped_dir()):
             self.texts[str(path)] = content.decode(errors="replace")
         return content
@@ -66,7 +67,7 @@ class _Keeping(Files):
 
     def read(self, path: Path) -> bytes:
         text = self._kept.texts.get(str(path))
-        return path.read_bytes() if text is None else text.encode()
+        return super().read(path) if text is None else text.encode()
 
     def toml_in(self, directory: Path) -> list[Path]:
         found = self._kept.directories.get(str(directory))
@@ -142,7 +143,7 @@ def _find(path: Path) -> _Kept | None:
     """What was kept of the configuration at `path`, in the state directory that it names or systemd gives."""
     named: list[str] = []
     with suppress(OSError):
-        named += _STATE_DIR.findall(path.read_bytes().decode(errors="replace"))
+        named += _STATE_DIR.findall(read_regular(path).decode(errors="replace"))
     named += filter(None, os.environ.get("STATE_DIRECTORY", "").split(":"))
     for directory in named:
         with suppress(OSError, msgspec.MsgspecError):

@@ -1,5 +1,6 @@
 """TOML files from people: every error at once, each with its line and what is accepted."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -76,9 +77,7 @@ def test_a_tables_kind_decides_which_keys_are_accepted() -> None:
     assert _problems('title = ""\n[shape]\n\nkind = "oval"\n') == [
         (4, "shape.kind", "unknown value, accepted: round, square")
     ]
-    assert _problems('title = ""\n[shape]\nside = 2\n') == [
-        (2, "shape.kind", "missing, it says what kind of table this is")
-    ]
+    assert _problems('title = ""\n[shape]\nside = 2\n') == [(2, "shape.kind", "missing, accepted: round, square")]
 
 
 def test_a_range_says_which_side_was_left() -> None:
@@ -118,7 +117,10 @@ def test_a_syntax_error_is_one_problem_with_its_line(text: str, line: int) -> No
 def test_a_file_that_cannot_be_read_is_a_problem_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(TomlProblems) as caught:
         load_toml(tmp_path / "none.toml", _File)
-    assert str(caught.value) == f"{tmp_path}/none.toml: cannot be read: No such file or directory"
+    assert (
+        str(caught.value)
+        == f"{tmp_path}/none.toml: cannot be read: No such file or directory, accepted: a file that this user can read"
+    )
 
 
 def test_text_that_is_not_utf8_is_a_problem_of_its_line(tmp_path: Path) -> None:
@@ -193,3 +195,82 @@ def test_a_value_is_set_without_touching_the_original() -> None:
     assert with_value(data, ("link", "serial", "baud"), 300) == {"link": {"serial": {"baud": 300}}}
     assert with_value(data, ("timing", "gap_ms"), 5) == {**data, "timing": {"gap_ms": 5}}
     assert data == {"link": {"serial": {"baud": 9600}}}
+
+
+def _only_problem(path: Path) -> Problem:
+    with pytest.raises(TomlProblems) as caught:
+        load_toml(path, _File)
+    (problem,) = caught.value.problems
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "accepted"),
+    [
+        ("title = [1, 2\n[shape]\n", 1, 0, "] after the last"),
+        ('a = 1\ntitle = """x\ny\n', 2, 0, "a closing quote"),
+        ("title = [\n  1\n  2,\n]\n", 3, 3, "a comma between the items"),
+        ("d = 2026-13-01\n", 1, 9, "a day of the calendar"),
+        ("d = { on = 2026-02-31 }\n", 1, 12, "a day of the calendar"),
+        ("d = 10,5\n", 1, 7, "a point before the decimals"),
+        ("d = yes\n", 1, 5, "true or false"),
+        ('title "t"\n', 1, 7, "key = value"),
+        ('title = "t\nb = 1\n', 1, 11, "a closing quote on the same line"),
+        (f"b = 1\nd = {'[' * 9000}\n", 2, 0, "a few levels"),
+        (f"b = 1\n{'.'.join('a' * 900)} = 1\n", 2, 0, "a few levels"),
+        (f"b = 1\nd = {'9' * 9000}\n", 2, 0, "a whole number"),
+    ],
+)
+def test_a_syntax_error_says_where_and_what_is_accepted(
+    tmp_path: Path, text: str, line: int, column: int, accepted: str
+) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_text(text)
+    problem = _only_problem(path)
+    assert (problem.line, problem.column) == (line, column)
+    assert f"accepted: {accepted}" in problem.message or accepted in problem.message.partition("accepted: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("content", "accepted"),
+    [
+        (b'\xef\xbb\xbftitle = "t"\n', "UTF-8 without a byte order mark"),
+        ('title = "t"\n'.encode("utf-16"), "UTF-8 without a byte order mark"),
+        (b"#" * 2_000_000, "1048576 bytes or fewer"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path: Path, content: bytes, accepted: str) -> None:
+    path = tmp_path / "other.toml"
+    path.write_bytes(content)
+    assert _only_problem(path).message.endswith(f"accepted: {accepted}")
+
+
+def test_a_pipe_or_a_directory_is_no_file_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "it is no regular file" in _only_problem(tmp_path / "pipe").message
+    assert "it is a directory" in _only_problem(tmp_path).message
+
+
+def test_a_misspelt_key_is_one_error_and_what_it_holds_is_still_judged() -> None:
+    assert _problems('titel = "t"\n[shpe]\nkind = "round"\nradius = 12\n') == [
+        (1, "titel", "unknown key, accepted: title, password, item, shape (did you mean title?)"),
+        (2, "shpe", "unknown key, accepted: title, password, item, shape (did you mean shape?)"),
+        (4, "shape.radius", "too large, accepted: 9 or less"),
+    ]
+
+
+def test_a_list_with_a_wrong_item_is_not_too_short_besides() -> None:
+    class Listed(_Table):
+        item: Annotated[tuple[_Item, ...], Field(min_length=1)]
+
+    assert _problems('[[item]]\nname = "a"\ncolour = "rad"\n', Listed) == [
+        (3, "item[0].colour", "unknown value, accepted: red, blue (did you mean red?)")
+    ]
+
+
+def test_a_value_that_fits_no_form_is_one_error() -> None:
+    class Formed(_Table):
+        unit: _Colour | _Square | None = None
+
+    assert _problems('unit = "grey"\n', Formed) == [(1, "unit", "unknown value, accepted: red, blue, or a table")]
+    assert _problems('unit = { kind = "square" }\n', Formed) == [(1, "unit.side", "missing, accepted: a whole number")]
