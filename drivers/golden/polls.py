@@ -5,9 +5,10 @@ The frames are in the dialect of the file and for the profile's default unit id,
 
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 
-from drivers.decode.decoder import Decoder, PointValue
+from drivers.decode.decoder import Decoded, Decoder, PointValue
 from drivers.dialects.base import Exceptional, Query, Raw, Reject, Reply
 from drivers.dialects.registry import dialect
 from drivers.profile.dialect_shapes import SHAPES
@@ -15,7 +16,7 @@ from drivers.profile.load import load_profile
 from drivers.profile.shape import ExpectedCap, ExpectedTable, Golden
 from drivers.profile.types import DeviceProfile
 from drivers.reading import CapReading, Quality, Reason
-from drivers.toml.document import Problem, load_toml_lines, read_toml
+from drivers.toml.document import Problem, each_once, load_toml_lines, read_toml
 from drivers.toml.lines import Path as KeyPath
 
 TRANSACTION = 1  # of golden frames in Modbus TCP
@@ -35,7 +36,12 @@ def golden_problems(path: Path) -> tuple[Problem, ...]:
         for index, golden in enumerate(loaded.model.golden)
         for place, message in _findings(profile, golden)
     ]
-    return tuple(sorted(problems, key=lambda each: each.line))
+    return each_once(problems, _mistake)
+
+
+def _mistake(problem: Problem) -> str:
+    """What is one mistake: a point that is read otherwise, in however many polls; else what the message says."""
+    return problem.path.rpartition(".")[2] if ".expect." in problem.path else problem.message
 
 
 def _findings(profile: DeviceProfile, golden: Golden) -> Iterator[_Finding]:
@@ -76,9 +82,14 @@ def _unexpected(profile: DeviceProfile, expect: ExpectedTable, raws: dict[str, R
     decoder = Decoder(profile)
     decoded = decoder.decode(raws)
     points = {(each.name, each.cap): each for each in decoder.points(raws)}
-    yield from _unexpected_points(("expect",), None, expect, points)
+    values = list(_unexpected_points(("expect",), None, expect, points))
     for index, cap in enumerate(expect.caps):
-        yield from _unexpected_points(("expect", "caps", index), index + 1, cap, points)
+        values += _unexpected_points(("expect", "caps", index), index + 1, cap, points)
+    yield from values or islice(_conclusions(decoder, expect, decoded), 1)  # one wrong value makes all of these wrong
+
+
+def _conclusions(decoder: Decoder, expect: ExpectedTable, decoded: Decoded) -> Iterator[_Finding]:
+    for index, cap in enumerate(expect.caps):
         yield from _unexpected_conclusions(("expect", "caps", index), cap, decoded.caps[index])
     if expect.alarms is not None and expect.alarms != decoded.alarms:
         yield ("expect", "alarms"), f"others are raised: {', '.join(decoded.alarms) or 'none'}"

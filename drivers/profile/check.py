@@ -1,6 +1,6 @@
 """Checks across the keys of a profile: references, register spans, the poll budget, golden frames. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from decimal import Decimal, InvalidOperation
 
 from drivers.dialects.registry import DialectName, dialect
@@ -10,9 +10,12 @@ from drivers.profile.dialect_shapes import AnyPoint, AnyProfile, BlockTable, Mod
 from drivers.profile.enums import ByteKind, Kind, PointType, ReplyKind, Scope, UnitName, WordOrder
 from drivers.reading import Evidence
 from drivers.toml.lines import Path
+from drivers.toml.nearest import did_you_mean
 from drivers.transport.base import Parity
 
 Misfit = tuple[Path, str]
+
+ABSENT = "there is no "  # begins the message about a name that nothing here has
 
 _WHOLE: set[Kind] = {
     *(PointType.INT16, PointType.UINT16, PointType.INT32, PointType.UINT32),
@@ -23,6 +26,7 @@ _BITS: dict[Kind, int] = {PointType.BITS16: 16, ReplyKind.FLAGS: 16, ByteKind.BI
 _WORDS: set[Kind] = {PointType.UINT16, PointType.BITS16}
 _TEXTS: set[Kind] = {PointType.ASCII, ReplyKind.TEXT}
 _CHOOSERS: set[Kind] = {PointType.UINT16, ReplyKind.DIGITS, ReplyKind.TEXT}
+_OF_MEASUREMENTS = ("scale", "range", "stuck_after_s", "max_k_per_min", "invalid_if")  # keys of a point with a unit
 _TEMPERATURES = {UnitName.CELSIUS, UnitName.FAHRENHEIT}
 _QUALIFIED_UNITS = {UnitName.CELSIUS, UnitName.BAR, UnitName.LITRES_PER_MINUTE}  # of qualified NC values, converted
 
@@ -33,6 +37,22 @@ def misfits(profile: AnyProfile, golden_dialect: DialectName) -> Iterator[Misfit
     `golden_dialect` is the dialect in the file, before a site's overrides: golden frames are in that one.
     """
     points: dict[str, AnyPoint] = {point.name: point for point in profile.point}
+    own = list(_points(profile, points))
+    yield from own
+    yield from _budget(profile)
+    unfit = {profile.point[path[1]].name for path, _ in own if path[0] == "point" and isinstance(path[1], int)}
+    for path, message in (
+        *_caps(profile.caps, points),
+        *_rules(profile, points),
+        *_identity(profile, points),
+        *_golden(profile, points, are_hex=dialect(golden_dialect).is_binary),
+    ):
+        of_unfit = message.partition(" ")[0] in unfit or (unfit and path == ("golden",))
+        if not of_unfit:  # what a point is good for is judged once it is right
+            yield path, message
+
+
+def _points(profile: AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
     yield from _same_names("point", [point.name for point in profile.point])
     for index, point in enumerate(profile.point):
         yield from _point(("point", index), point, points)
@@ -40,11 +60,11 @@ def misfits(profile: AnyProfile, golden_dialect: DialectName) -> Iterator[Misfit
         yield from _registers(profile)
     elif profile.caps.count > 1:
         yield ("caps", "count"), f"{profile.dialect} has no registers to shift, accepted: 1"
-    yield from _caps(profile.caps, points)
-    yield from _rules(profile, points)
-    yield from _identity(profile, points)
-    yield from _golden(profile, points, are_hex=dialect(golden_dialect).is_binary)
-    yield from _budget(profile)
+
+
+def _absent(what: str, name: str, known: Collection[str]) -> str:
+    """The message about a name that nothing here has; equal for each place that names it."""
+    return f"{ABSENT}{what} {name}, accepted: {', '.join(known)}{did_you_mean(name, known)}"
 
 
 def _same_names(table: str, names: list[str]) -> Iterator[Misfit]:
@@ -64,9 +84,10 @@ def _point(path: Path, point: AnyPoint, points: dict[str, AnyPoint]) -> Iterator
         yield (*path, "range"), "missing, accepted: [lowest, highest] plausible value in the canonical unit"
     if point.range is not None and point.range[0] >= point.range[1]:
         yield (*path, "range"), "accepted: [lowest, highest], lowest first"
-    for key in ("scale", "range", "stuck_after_s", "max_k_per_min", "invalid_if"):
-        if point.unit is None and key in point.model_fields_set:
-            yield (*path, key), f"without a unit this point is no measurement, accepted: a unit, or no {key}"
+    of_measurements = [key for key in _OF_MEASUREMENTS if key in point.model_fields_set]
+    if point.unit is None and of_measurements:
+        message = f"without a unit this point is no measurement, accepted: a unit, or no {', '.join(of_measurements)}"
+        yield (*path, of_measurements[0]), message
     if point.unit is not None and point.max_k_per_min is not None and not _is_temperature(point):
         yield (*path, "max_k_per_min"), "no temperature, accepted: a temperature, or no max_k_per_min"
     match point.unit:
@@ -99,7 +120,7 @@ def _condition(path: Path, text: str, points: dict[str, AnyPoint], scope: Scope)
     condition = condition_of(text)
     point = points.get(condition.point)
     if point is None:
-        yield path, f"there is no point {condition.point}, accepted: {', '.join(points)}"
+        yield path, _absent("point", condition.point, points)
         return
     kind = point.kind
     if scope is Scope.UNIT and point.scope is Scope.CAP:
@@ -139,17 +160,17 @@ def _register_point(
 ) -> Iterator[Misfit]:
     block = blocks.get(point.block)
     if block is None:
-        yield (*path, "block"), f"there is no such block, accepted: {', '.join(blocks)}"
-    else:
-        last = block.count - point.width - (max(offsets) if point.scope is Scope.CAP else 0)
-        if point.at > last:
-            yield (*path, "at"), f"outside block {block.name}, accepted: {f'0 to {last}' if last >= 0 else 'none fits'}"
+        yield (*path, "block"), _absent("block", point.block, blocks)
     if (point.width == 2) != (point.order is not None) and point.type is not PointType.ASCII:
         accepted = ", ".join(WordOrder) if point.width == 2 else f"no order, as {point.type} is one register"
         yield (*path, "order"), f"does not fit {point.type}, accepted: {accepted}"
-    if (point.type is PointType.ASCII) != (point.length is not None):
+    elif (point.type is PointType.ASCII) != (point.length is not None):
         accepted = "a number of registers" if point.type is PointType.ASCII else "no length"
         yield (*path, "length"), f"does not fit {point.type}, accepted: {accepted}"
+    elif block is not None:
+        last = block.count - point.width - (max(offsets) if point.scope is Scope.CAP else 0)
+        if point.at > last:
+            yield (*path, "at"), f"outside block {block.name}, accepted: {f'0 to {last}' if last >= 0 else 'none fits'}"
     for index, sentinel in enumerate(point.sentinels):
         if point.width == 1 and sentinel > 0xFFFF:
             yield (*path, "sentinels", index), "wider than the register, accepted: 0 to 0xFFFF, as on the wire"
@@ -180,8 +201,11 @@ def _rules(profile: AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]
         accepted = "flow = { point, at_least }" if circulating.strength is Evidence.FLOW else "no flow"
         yield ("circulating", "flow"), f"does not fit strength {circulating.strength}, accepted: {accepted}"
     measured = {name for name, point in points.items() if point.unit is not None}
-    if circulating.flow and circulating.flow.point not in measured:
-        yield ("circulating", "flow", "point"), f"no measurement, accepted: {', '.join(sorted(measured))}"
+    if circulating.flow and circulating.flow.point not in points:
+        yield ("circulating", "flow", "point"), _absent("point", circulating.flow.point, points)
+    elif circulating.flow and circulating.flow.point not in measured:
+        message = f"{circulating.flow.point} is no measurement, accepted: {', '.join(sorted(measured))}"
+        yield ("circulating", "flow", "point"), message
 
 
 def _conditions(path: Path, conditions: tuple[str, ...], points: dict[str, AnyPoint]) -> Iterator[Misfit]:
@@ -200,8 +224,10 @@ def _refer(
     fitting = [
         point.name for point in points.values() if point.kind in kinds and (scope is None or point.scope is scope)
     ]
-    if name not in fitting:
-        yield path, f"not a point that holds {what}, accepted: {', '.join(fitting) or 'none is here'}"
+    if name not in points:
+        yield path, _absent("point", name, points)
+    elif name not in fitting:
+        yield path, f"{name} is not a point that holds {what}, accepted: {', '.join(fitting) or 'none is here'}"
 
 
 def _identity(profile: AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misfit]:
@@ -231,7 +257,7 @@ def _identity(profile: AnyProfile, points: dict[str, AnyPoint]) -> Iterator[Misf
 
 def _golden(profile: AnyProfile, points: dict[str, AnyPoint], *, are_hex: bool) -> Iterator[Misfit]:
     cold = {name for name, point in points.items() if _is_temperature(point)}
-    below_zero = False
+    below_zero, are_read = False, True
     for index, golden in enumerate(profile.golden):
         if len(golden.expect.caps) > profile.caps.count:
             yield ("golden", index, "expect", "caps"), f"accepted: {profile.caps.count} caps or fewer"
@@ -241,14 +267,16 @@ def _golden(profile: AnyProfile, points: dict[str, AnyPoint], *, are_hex: bool) 
         for path, expected in named:
             for name, text in expected.items():
                 if name not in points:
-                    yield (*path, name), f"there is no such point, accepted: {', '.join(points)}"
+                    are_read = False
+                    yield (*path, name), _absent("point", name, points)
                 elif not _is_number(text):
+                    are_read = False
                     yield (*path, name), 'accepted: a decimal number as text, like "-4.2"'
                 elif name in cold and Decimal(text) < 0:
                     below_zero = True
         if are_hex:
             yield from _hex_frames(("golden", index, "exchanges"), golden.exchanges)
-    if not below_zero:
+    if not below_zero and are_read:
         yield ("golden",), "no frame shows a temperature below zero, accepted: at least one that does"
 
 

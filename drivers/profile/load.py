@@ -5,11 +5,12 @@ from pathlib import Path
 
 from drivers.dialects.registry import DialectName
 from drivers.profile.build import build
-from drivers.profile.check import misfits
+from drivers.profile.check import ABSENT, misfits
 from drivers.profile.dialect_shapes import SHAPES
 from drivers.profile.types import DeviceProfile as DeviceProfile
-from drivers.toml.document import Document, Problem, TomlProblems, path_text, read_toml, with_value
+from drivers.toml.document import Document, Problem, TomlProblems, each_once, path_text, read_toml, with_value
 from drivers.toml.files import files
+from drivers.toml.nearest import did_you_mean
 
 OVERRIDABLE = ("dialect", "link.", "timing.")
 
@@ -46,8 +47,12 @@ def find_profile(
         return _checked(by_id[profile_id], overrides or {})
     if why := next((why for name, why in LEFT_OUT.items() if name in profile_id.lower().replace("-", "")), None):
         raise TomlProblems((Problem(profile_id, 0, "", why),))
-    known = ", ".join(sorted(filter(None, by_id))) or f"none in {', '.join(map(str, directories))}"
-    raise TomlProblems((Problem(profile_id, 0, "", f"no such profile, accepted: {known}"),))
+    if nameless := [document for document in documents if _id_of(document) is None]:
+        _checked(nameless[0], {})  # raises: it may be the one that is asked for
+    known = sorted(filter(None, by_id))
+    accepted = ", ".join(known) or f"none in {', '.join(map(str, directories))}"
+    message = f"no such profile, accepted: {accepted}{did_you_mean(profile_id, known)}"
+    raise TomlProblems((Problem(profile_id, 0, "", message),))
 
 
 def profile_files(directories: Sequence[Path]) -> list[Path]:
@@ -59,19 +64,38 @@ def _checked(document: Document, overrides: Mapping[str, object]) -> DeviceProfi
     dialect = document.data.get("dialect")
     model = SHAPES.get(dialect) if isinstance(dialect, str) else None
     if model is None or not isinstance(dialect, str):
-        raise TomlProblems((document.problem(("dialect",), f"accepted: {', '.join(SHAPES)}"),))
+        meant = did_you_mean(dialect, SHAPES) if isinstance(dialect, str) else ""
+        raise TomlProblems((document.problem(("dialect",), f"accepted: {', '.join(SHAPES)}{meant}"),))
     family = [name for name, shape in SHAPES.items() if shape is model]
     refused = tuple(_refused(document, overrides, family))
     if refused:
         raise TomlProblems(refused)
     try:
         loaded = _overridden(document, overrides).fit(model)
-        problems = tuple(loaded.problem(path, message) for path, message in misfits(loaded.model, DialectName(dialect)))
+        problems = [loaded.problem(path, message) for path, message in misfits(loaded.model, DialectName(dialect))]
         if problems:
-            raise TomlProblems(tuple(sorted(problems, key=lambda each: each.line)))
+            raise TomlProblems(each_once(problems, _mistake))
         return build(loaded.model)
     except TomlProblems as error:
-        raise TomlProblems(tuple(_as_override(each, overrides) for each in error.problems)) from None
+        cause = _cause(document, overrides) if overrides else None
+        raise TomlProblems(tuple(_as_override(each, overrides, cause) for each in error.problems)) from None
+
+
+def _mistake(problem: Problem) -> str:
+    """What is one mistake: a name that nothing has, or what no golden poll can say, wherever it stands."""
+    is_repeated = problem.message.startswith(ABSENT) or problem.path.startswith("golden")
+    return problem.message if is_repeated else str(problem)
+
+
+def _cause(document: Document, overrides: Mapping[str, object]) -> str | None:
+    """The override without which the profile is sound, if there is such a one."""
+    for key in overrides:
+        try:
+            _checked(document, {name: value for name, value in overrides.items() if name != key})
+        except TomlProblems:
+            continue
+        return key
+    return None
 
 
 def _refused(document: Document, overrides: Mapping[str, object], family: list[str]) -> list[Problem]:
@@ -93,11 +117,13 @@ def _overridden(document: Document, overrides: Mapping[str, object]) -> Document
     return Document(document.file, data, document.lines)
 
 
-def _as_override(problem: Problem, overrides: Mapping[str, object]) -> Problem:
-    """A problem of an overridden value, without a line of the file."""
-    if problem.path not in {path_text(tuple(key.split("."))) for key in overrides}:
-        return problem
-    return Problem(problem.file, 0, f"override {problem.path}", problem.message)
+def _as_override(problem: Problem, overrides: Mapping[str, object], cause: str | None) -> Problem:
+    """A problem of an overridden value, or that the override `cause` makes, without a line of the file."""
+    if problem.path in {path_text(tuple(key.split("."))) for key in overrides}:
+        return Problem(problem.file, 0, f"override {problem.path}", problem.message)
+    if cause is not None:
+        return Problem(problem.file, 0, f"override {cause}", f"does not fit {problem.path}: {problem.message}")
+    return problem
 
 
 def _id_of(document: Document) -> str | None:

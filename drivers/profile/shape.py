@@ -37,7 +37,7 @@ Milliseconds = Annotated[StrictInt, Field(ge=0, le=60_000)]
 class ProfileTable(BaseModel):
     """Base of the file's tables: unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class IdentityTable(ProfileTable):

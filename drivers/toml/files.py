@@ -3,6 +3,7 @@
 A context variable says which, so that everything that a configuration consists of is read from the same place.
 """
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,8 +24,8 @@ class Files:
         return sorted(directory.glob("*.toml"))
 
     def is_directory(self, path: Path) -> bool:
-        """Whether there is such a directory."""
-        return path.is_dir()
+        """Whether there is such a directory, and this user can read it."""
+        return path.is_dir() and os.access(path, os.R_OK | os.X_OK, effective_ids=True)
 
     def usable(self, path: Path) -> None:
         """Note that a file which is only named, such as a key, can be used."""

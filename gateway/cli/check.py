@@ -18,6 +18,7 @@ from gateway.web.exposure import exposure_refused
 class _CheckAnswer(msgspec.Struct):
     file: str
     line: int
+    column: int  # of a syntax error; else 0
     path: str
     severity: str
     message: str
@@ -70,7 +71,7 @@ def _json(examined: Examined) -> str:
 
 
 def _answer(problem: Problem, severity: str) -> _CheckAnswer:
-    return _CheckAnswer(escaped(problem.file), problem.line, problem.path, severity, problem.message)
+    return _CheckAnswer(escaped(problem.file), problem.line, problem.column, problem.path, severity, problem.message)
 
 
 def _lines(examined: Examined) -> Iterator[str]:

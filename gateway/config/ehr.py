@@ -4,13 +4,16 @@
 sent, and how), [receipts] a ReceiptPlan (which messages the engine must acknowledge).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from drivers.toml.document import TomlProblems, load_toml
+from drivers.toml.document import Document, TomlProblems, load_toml_lines
+from drivers.toml.lines import Path as KeyPath
+from drivers.toml.nearest import did_you_mean
 from gateway.config.lines import UnitSpec
 from gateway.config.problems import Problems
 from gateway.config.tables import (
@@ -32,21 +35,34 @@ from gateway.messages.vocabulary import EhrWords, Vocabulary
 from gateway.session.facts import AgentClass, CapRef
 
 
+class _Code(NamedTuple):
+    """A drug's code, and where it stands."""
+
+    agent: AgentClass
+    code: str
+    document: Document
+    path: KeyPath
+
+
 def resolve_words(
-    problems: Problems, ehr: EhrTable, drugs: DrugsTable, charges: ChargesTable, units: Iterable[str]
+    problems: Problems, ehr: EhrTable, drugs: DrugsTable, charges: ChargesTable, units: Collection[str] | None
 ) -> EhrWords:
-    """The mapping of the EHR's words, codes and identifiers. Contradictions and unknown units are errors."""
-    known = sorted(units)
+    """The mapping of the EHR's words, codes and identifiers. Contradictions and unknown units are errors.
+
+    `units` None: an error leaves open which there are.
+    """
     for name, unit in ehr.units.items():
-        if unit not in known:
-            problems.error(("ehr", "units", name), f"no such unit, accepted: {', '.join(known) or 'none'}")
-    codes = [(("drugs", agent.value), agent, code) for agent, code in _codes(drugs)]
-    if drugs.file is not None:
-        codes += [(("drugs", "file"), agent, code) for agent, code in _of_file(problems, drugs.file)]
+        if units is not None and unit not in units:
+            accepted = f"{', '.join(sorted(units)) or 'none'}{did_you_mean(unit, units)}"
+            problems.error(("ehr", "units", name), f"no such unit, accepted: {accepted}")
     table: dict[str, AgentClass] = {}
-    for path, agent, code in codes:
+    for agent, code, document, path in (
+        *_codes(drugs, problems.document, ("drugs",)),
+        *_of_file(problems, drugs.file),
+    ):
         if table.setdefault(code.lower(), agent) is not agent:
-            problems.error(path, f"{code} stands in {table[code.lower()]} as well, accepted: one class for each code")
+            message = f"{code} stands in {table[code.lower()]} as well, accepted: one class for each code"
+            problems.add(document.problem(path, message))
     return EhrWords(
         drugs=table,
         units={name.lower(): unit for name, unit in ehr.units.items()},
@@ -63,7 +79,8 @@ def _vocabulary(problems: Problems, name: str) -> Vocabulary:
     where, shipped = ("ehr", "vocabulary"), shipped_vocabularies()
     path = shipped.get(name)
     if path is None and not name.endswith(".toml"):
-        problems.error(where, f"no such vocabulary, accepted: {', '.join([*shipped, 'the path of a .toml file'])}")
+        meant = did_you_mean(name, shipped)
+        problems.error(where, f"no such vocabulary, accepted: {', '.join(shipped)}, the path of a .toml file{meant}")
         return Vocabulary()
     path = path or problems.file(where, name)
     if path is None:
@@ -76,18 +93,21 @@ def _vocabulary(problems: Problems, name: str) -> Vocabulary:
         return Vocabulary()
 
 
-def _codes(drugs: DrugCodes) -> Iterator[tuple[AgentClass, str]]:
+def _codes(drugs: DrugCodes, document: Document, table: KeyPath) -> Iterator[_Code]:
+    """The codes of `drugs`, which stands at `table` of the document."""
     for agent in AgentClass:
         codes: tuple[str, ...] = getattr(drugs, agent.value)
-        yield from ((agent, code.strip()) for code in codes)
+        for index, code in enumerate(codes):
+            yield _Code(agent, code.strip(), document, (*table, agent.value, index))
 
 
-def _of_file(problems: Problems, name: str) -> Iterator[tuple[AgentClass, str]]:
-    path = problems.file(("drugs", "file"), name)
+def _of_file(problems: Problems, name: str | None) -> Iterator[_Code]:
+    path = problems.file(("drugs", "file"), name) if name is not None else None
     if path is None:
         return
     try:
-        yield from _codes(load_toml(path, DrugCodes))
+        loaded = load_toml_lines(path, DrugCodes)
+        yield from _codes(loaded.model, loaded.document, ())
     except TomlProblems as invalid:
         for problem in invalid.problems:
             problems.add(problem)
@@ -102,7 +122,7 @@ def resolve_outbound(
     time_zone: ZoneInfo | None,
 ) -> OutboundPlan:
     """The plan of outbound messages. Contradictions are errors."""
-    if not charges.offset and time_zone is None:
+    if not charges.offset and gateway.time_zone is None:
         message = "times without an offset need a zone, accepted: true, or false together with gateway.time_zone"
         problems.error(("charges", "offset"), message)
     site = msgspec.structs.replace(

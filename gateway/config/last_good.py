@@ -74,7 +74,7 @@ class _Keeping(Files):
         return super().toml_in(directory) if found is None else [Path(each) for each in found]
 
     def is_directory(self, path: Path) -> bool:
-        return str(path) in self._kept.directories or path.is_dir()
+        return str(path) in self._kept.directories or super().is_directory(path)
 
     def vouches_for(self, path: Path) -> bool:
         return str(path) in self._kept.usable

@@ -1,7 +1,7 @@
 """Checks across [[line]] tables: duplicate names, units that cannot share a line, more polls than fit on a line."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
@@ -41,13 +41,15 @@ class LineAt(msgspec.Struct, frozen=True):
 
 def check_lines(problems: Problems, lines: Sequence[LineAt], mode: Mode | None) -> None:
     """Report every error and warning about `lines`; without a valid `mode`, simulated units are not checked."""
-    _check_names(problems, lines)
+    lines = _named_once(problems, lines)
+    for line in lines:
+        _check_sharing(problems, line)
     for endpoint in _by_endpoint(lines):
         _check_endpoint(problems, endpoint)
     for line in lines:
-        _check_line(problems, line)
         for unit in line.units:
             _check_unit(problems, unit, mode)
+        _check_line(problems, line)
 
 
 def unit_id_of(table: UnitTable, profile: DeviceProfile) -> int | None:
@@ -57,23 +59,34 @@ def unit_id_of(table: UnitTable, profile: DeviceProfile) -> int | None:
     return profile.address.default
 
 
-def _check_names(problems: Problems, lines: Sequence[LineAt]) -> None:
-    """Names of lines, units and chairs are unique in the file."""
+def _named_once(problems: Problems, lines: Sequence[LineAt]) -> list[LineAt]:
+    """Check that names of lines, units and chairs are unique in the file; the lines and units whose names are.
+
+    A table that was pasted twice is one mistake: what else it shares with the first is not told.
+    """
+    names = _check_unique(problems, "line", [((*line.path, "id"), line.table.id) for line in lines])
+    lines = [line for line in lines if (*line.path, "id") in names]
     units = [unit for line in lines for unit in line.units]
-    _check_unique(problems, "line", [((*line.path, "id"), line.table.id) for line in lines])
-    _check_unique(problems, "unit", [((*unit.path, "id"), unit.table.id) for unit in units])
+    names = _check_unique(problems, "unit", [((*unit.path, "id"), unit.table.id) for unit in units])
+    units = [unit for unit in units if (*unit.path, "id") in names]
     caps = [((*unit.path, "cap", at), cap) for unit in units for at, cap in enumerate(unit.table.cap)]
     _check_unique(problems, "chair", [((*path, "chair"), cap.chair) for path, cap in caps])
+    return [
+        msgspec.structs.replace(line, units=tuple(unit for unit in line.units if (*unit.path, "id") in names))
+        for line in lines
+    ]
 
 
-def _check_unique(problems: Problems, what: str, named: Sequence[tuple[KeyPath, str | int | None]]) -> None:
-    first: dict[str | int | None, KeyPath] = {}
+def _check_unique(problems: Problems, what: str, named: Sequence[tuple[KeyPath, str | int]]) -> Collection[KeyPath]:
+    """The paths of the names that nobody had before."""
+    first: dict[str | int, KeyPath] = {}
     for path, name in named:
         if name in first:
             line = problems.document.line_of(*first[name])
             problems.error(path, f"another {what} is named {name} in line {line}, accepted: each once")
         else:
             first[name] = path
+    return set(first.values())
 
 
 def _by_endpoint(lines: Sequence[LineAt]) -> Collection[list[LineAt]]:
@@ -106,8 +119,15 @@ def _check_endpoint(problems: Problems, lines: Sequence[LineAt]) -> None:
         message = f"{opened}, accepted: all its units in that [[line]]; only {networked} takes several connections"
         problems.error((*line.path, "url"), message)
     what = "unit of this line" if len(lines) == 1 else "unit at this URL"
-    unit_ids = [((*u.path, "unit_id"), unit_id_of(u.table, p)) for u, p in known]
-    _check_unique(problems, what, [(path, unit_id) for path, unit_id in unit_ids if unit_id is not None])
+    for together in [lines] if is_served else [[line] for line in lines]:
+        there = [(unit, unit.profile) for line in together for unit in line.units if _fits(problems, unit)]
+        unit_ids = [((*unit.path, "unit_id"), unit_id_of(unit.table, p)) for unit, p in there if p]
+        _check_unique(problems, what, [(path, unit_id) for path, unit_id in unit_ids if unit_id is not None])
+
+
+def _fits(problems: Problems, unit: UnitAt) -> bool:
+    """Whether the unit's profile suits its line: else nothing is judged by it."""
+    return problems.is_sound((*unit.path, "profile"))
 
 
 def _has_port(line: LineAt) -> bool:
@@ -122,32 +142,42 @@ def _check_line(problems: Problems, line: LineAt) -> None:
     if url.startswith("/") and not os.path.exists(url):
         problems.warn((*line.path, "url"), f"{url} is not there now")
     known = [(unit, unit.profile) for unit in line.units if unit.profile]
-    if not known:
-        return
-    _check_sharing(problems, line, known)
-    if len(known) == len(line.units):
+    if known and len(known) == len(line.units) and problems.is_sound(line.path):
         _check_load(problems, line, known)
 
 
-def _check_sharing(problems: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
-    """Units on one line have the same dialect and serial settings, and addresses."""
-    first_unit, first = known[0]
+def _check_sharing(problems: Problems, line: LineAt) -> None:
+    """Units on one line have the same dialect and serial settings, and addresses. What most have is the line's."""
+    known = [(unit, unit.profile) for unit in line.units if unit.profile]
+    if not known:
+        return
+    if len(known) > 1 and _has_port(line) and all(dialect(profile.dialect).is_networked for _, profile in known):
+        message = f"no line for {known[0][1].dialect}, which its units speak, accepted: socket://host:port"
+        problems.error((*line.path, "url"), message)
+        return
+    usual = Counter((profile.dialect, profile.serial) for _, profile in known).most_common(1)[0][0]
+    first_unit, first = next(each for each in known if (each[1].dialect, each[1].serial) == usual)
     for unit, profile in known:
-        if dialect(profile.dialect).is_networked and _has_port(line):
-            problems.error(
-                (*unit.path, "profile"), f"speaks {profile.dialect}, accepted on this line: a profile for serial lines"
-            )
-        if profile.dialect is not first.dialect:
-            message = f"speaks {profile.dialect}, accepted on the line of {first_unit.table.id}: {first.dialect}"
-            problems.error((*unit.path, "profile"), message)
-        elif profile.serial != first.serial and _has_port(line):
-            accepted = f"{first.serial}, handshake {first.serial.handshake}"
-            message = f"differs in link.serial, accepted on the line of {first_unit.table.id}: {accepted}"
-            problems.error((*unit.path, "profile"), message)
-        if len(line.units) > 1 and profile.address is None:
-            problems.error((*unit.path, "profile"), "has no address, accepted: alone on its line")
-        elif len(line.units) > 1 and unit_id_of(unit.table, profile) is None:
+        if misfit := _unshared(line, unit, profile, first_unit, first):
+            problems.error((*unit.path, "profile"), misfit)
+        elif len(line.units) > 1 and profile.address is not None and unit_id_of(unit.table, profile) is None:
             problems.error((*unit.path,), "unit_id is missing, accepted: one that no other unit of the line has")
+
+
+def _unshared(
+    line: LineAt, unit: UnitAt, profile: DeviceProfile, first_unit: UnitAt, first: DeviceProfile
+) -> str | None:
+    """Why the unit cannot be on the line with `first_unit`, which is as most there are; None if it can."""
+    if dialect(profile.dialect).is_networked and _has_port(line):
+        return f"speaks {profile.dialect}, accepted on this line: a profile for serial lines"
+    if unit is not first_unit and profile.address is None:
+        return "has no address, accepted: alone on its line"
+    if profile.dialect is not first.dialect:
+        return f"speaks {profile.dialect}, accepted on the line of {first_unit.table.id}: {first.dialect}"
+    if profile.serial != first.serial and _has_port(line):
+        accepted = f"{first.serial}, handshake {first.serial.handshake}"
+        return f"differs in link.serial, accepted on the line of {first_unit.table.id}: {accepted}"
+    return None
 
 
 def _check_load(problems: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
@@ -185,7 +215,7 @@ def _check_unit(problems: Problems, unit: UnitAt, mode: Mode | None) -> None:
     _check_unique(
         problems, "offset", [((*unit.path, "offset", at, "point"), each.point) for at, each in enumerate(table.offset)]
     )
-    if unit.profile:
+    if unit.profile and _fits(problems, unit):
         _check_against_profile(problems, unit.path, table, unit.profile)
 
 

@@ -12,6 +12,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 import msgspec
+from pydantic import BaseModel
 
 from drivers.dialects.registry import DialectName
 from drivers.line import LineTiming
@@ -21,9 +22,10 @@ from drivers.toml.lines import Path as KeyPath
 from drivers.transport.base import SerialSettings
 from gateway.config.line_checks import LineAt, UnitAt, check_lines, endpoint_of, unit_id_of
 from gateway.config.problems import Problems
-from gateway.config.tables import LineTable, Overrides, UnitTable
+from gateway.config.tables import LineTable, Overrides, Segment, UnitTable
 from gateway.messages.notation import Mode
 
+PROFILE_DIRS: KeyPath = ("gateway", "profiles")
 _OWN_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
@@ -88,12 +90,32 @@ def resolve_lines(problems: Problems, profile_dirs: Sequence[Path], mode: Mode |
     return tuple(_spec(line) for line in sound if line.units and all(unit.profile for unit in line.units))
 
 
+class _UnitId(BaseModel):
+    id: Segment
+
+
+class _LineOfIds(BaseModel):
+    unit: tuple[_UnitId, ...]
+
+
+class _FileOfIds(BaseModel):
+    line: tuple[_LineOfIds, ...]
+
+
+def unit_ids(problems: Problems) -> list[str] | None:
+    """The ids of all units, whatever else is wrong with them; None if an error leaves one of them unknown."""
+    found = problems.parsed(_FileOfIds, problems.document.data)
+    ids = [unit.id for line in found.line for unit in line.unit] if found else []
+    return ids if found and len(set(ids)) == len(ids) else None
+
+
 class _Profiles:
     """Cache of profiles by id and overrides."""
 
     def __init__(self, problems: Problems, directories: Sequence[Path]) -> None:
         self._problems = problems
         self._directories = directories
+        self._are_known = problems.is_sound(PROFILE_DIRS) and "gateway" in problems.document.data
         self._found: dict[tuple[object, ...], DeviceProfile | TomlProblems] = {}
 
     def get(self, unit_path: KeyPath, unit: UnitTable, line_set: Overrides) -> DeviceProfile | None:
@@ -116,9 +138,11 @@ class _Profiles:
             name = problem.path.removeprefix("override ")
             if name != problem.path:
                 owner = unit_path if name in unit.set else unit_path[:2]
-                self._problems.error((*owner, "set", name), problem.message)
+                if self._problems.is_sound((*owner, "set", name)):
+                    self._problems.error((*owner, "set", name), problem.message)
             elif problem.file == unit.profile:
-                self._problems.error((*unit_path, "profile"), problem.message)
+                if self._are_known:
+                    self._problems.error((*unit_path, "profile"), problem.message)
             else:
                 self._problems.add(problem)  # an error in the profile's own file
 

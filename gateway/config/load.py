@@ -7,14 +7,16 @@ import os
 from collections.abc import Iterator, Sequence
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from drivers.toml.document import Document, Problem, TomlProblems, load_toml, read_toml
 from drivers.toml.files import files
+from drivers.toml.nearest import did_you_mean
 from gateway.config.ehr import resolve_outbound, resolve_receipts, resolve_words
-from gateway.config.lines import LineSpec, UnitSpec, resolve_lines
+from gateway.config.lines import PROFILE_DIRS, LineSpec, UnitSpec, resolve_lines, unit_ids
 from gateway.config.loaners import Loaner, LoanersUnreadable, read_loaners, with_loaners
 from gateway.config.mqtt import resolve_mqtt
 from gateway.config.problems import Problems
@@ -111,13 +113,10 @@ def examine(path: Path, loaners: Sequence[Loaner] | None = None) -> Examined:
     except LoanersUnreadable as unreadable:
         return Examined(None, (Problem(str(path), 0, "", str(unreadable)),), ())
     document, unknown = with_loaners(written, standing_in)
-    problems = Problems(document)
+    document, misfits = document.checked(ConfigFile)
+    problems = Problems(document, misfits)
     for loaner in unknown:
         problems.warn(("line",), f"{loaner.loaner} stands in for {loaner.unit}, which is not in the file")
-    try:
-        document.fit(ConfigFile)
-    except TomlProblems as misfits:
-        problems.errors += misfits.problems
     config = _resolve(problems)
     errors, warnings = _by_line(problems.errors), _by_line(problems.warnings)
     if config is None or errors:
@@ -156,9 +155,8 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
     mode, client_id = (gateway.mode, f"capgate-{gateway.id}") if gateway else (Mode.LIVE, None)
     settings = resolve_mqtt(problems, mqtt, mode, client_id) if mqtt else None
     policy = _policy(problems, tracking) if tracking else None
-    lines = resolve_lines(problems, [shipped_dir() / "profiles", *_profile_dirs(problems, gateway)], _mode(gateway))
-    units = [unit.id for line in lines for unit in line.units]
-    words = resolve_words(problems, ehr, drugs, charges, units) if ehr and drugs and charges else None
+    lines = resolve_lines(problems, [shipped_dir() / "profiles", *_profile_dirs(problems)], _mode(gateway))
+    words = resolve_words(problems, ehr, drugs, charges, unit_ids(problems)) if ehr and drugs and charges else None
     if policy:
         _check_evidence(problems, lines, policy[0])
     time_zone = _time_zone(problems, gateway)
@@ -224,14 +222,22 @@ def _mode(gateway: GatewayTable | None) -> Mode | None:
     return gateway.mode if gateway else None
 
 
-def _profile_dirs(problems: Problems, gateway: GatewayTable | None) -> Iterator[Path]:
-    """The site's own directories of profiles; these take precedence over the shipped ones."""
-    for index, name in enumerate(gateway.profiles if gateway else ()):
-        directory = problems.base / name
-        if files().is_directory(directory):
-            yield directory
+def _profile_dirs(problems: Problems) -> Iterator[Path]:
+    """The site's own directories of profiles, which take precedence over the shipped ones.
+
+    They are read even if [gateway] has another error, so that no profile is missed for that.
+    """
+    table = problems.document.data.get("gateway")
+    names = cast("dict[str, object]", table).get("profiles") if isinstance(table, dict) else None
+    if not isinstance(names, list) or not problems.is_sound(PROFILE_DIRS):
+        return
+    directories = [problems.base / str(name) for name in cast("list[object]", names)]
+    for index, directory in enumerate(directories):
+        if not files().is_directory(directory):
+            message = f"{directory} is no directory that this user can read, accepted: one with profiles"
+            problems.error((*PROFILE_DIRS, index), message)
         else:
-            problems.error(("gateway", "profiles", index), f"{directory} is no directory, accepted: one with profiles")
+            yield directory
 
 
 def _state_dir(problems: Problems, gateway: GatewayTable | None) -> Path | None:
@@ -275,7 +281,8 @@ def _policy(problems: Problems, tracking: TrackingTable) -> tuple[Policy, str] |
     shipped = {path.stem: path for path in sorted((shipped_dir() / "policies").glob("*.toml"))}
     path = shipped.get(tracking.policy)
     if path is None and not tracking.policy.endswith(".toml"):
-        problems.error(where, f"no such policy, accepted: {', '.join([*shipped, 'the path of a .toml file'])}")
+        meant = did_you_mean(tracking.policy, shipped)
+        problems.error(where, f"no such policy, accepted: {', '.join(shipped)}, the path of a .toml file{meant}")
         return None
     path = path or problems.file(where, tracking.policy)
     if path is None:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from drivers.toml.document import Loaded, TomlProblems, load_toml_lines
+from drivers.toml.lines import Path as KeyPath
+from drivers.toml.nearest import did_you_mean
 from gateway.messages.vocabulary import ACT_FIELDS, MarAct, Vocabulary, normal
 from gateway.runtime.shipped import shipped_dir
 
@@ -59,8 +61,8 @@ def load_vocabulary(path: Path) -> Vocabulary:
     if file.extends is not None:
         shipped = shipped_vocabularies()
         if file.extends not in shipped:
-            accepted = f"no such vocabulary, accepted: {', '.join(shipped)}"
-            raise TomlProblems((loaded.problem(("extends",), accepted),))
+            accepted = f"{', '.join(shipped)}{did_you_mean(file.extends, shipped)}"
+            raise TomlProblems((loaded.problem(("extends",), f"no such vocabulary, accepted: {accepted}"),))
         base = load_vocabulary(shipped[file.extends])
     problems = [
         loaded.problem(where, message)
@@ -79,7 +81,7 @@ def _merged(loaded: Loaded[VocabularyFile], base: Vocabulary) -> Vocabulary:
             ends[field] = frozenset(values)
     words = {field: dict(known) for field, known in base.words.items()}
     for field in ACT_FIELDS:
-        own = {normal(word): act for act, word in _words(loaded, field)}
+        own = {normal(word): act for act, word, _ in _words(loaded, field)}
         if own:
             words[field] = {**words.get(field, {}), **own}
     partial = file.ends_under.partial_orc_5
@@ -92,15 +94,16 @@ def _merged(loaded: Loaded[VocabularyFile], base: Vocabulary) -> Vocabulary:
     )
 
 
-def _words(loaded: Loaded[VocabularyFile], field: str) -> list[tuple[MarAct, str]]:
+def _words(loaded: Loaded[VocabularyFile], field: str) -> list[tuple[MarAct, str, int]]:
+    """The words of a field with their meanings, and where each stands in its list."""
     table = loaded.model.rxa_9 if field == "RXA-9" else loaded.model.rxa_20
-    return [(act, word) for act, words in table.items() for word in words]
+    return [(act, word, index) for act, words in table.items() for index, word in enumerate(words)]
 
 
-def _ambiguous(words: list[tuple[MarAct, str]], field: str) -> Iterator[tuple[tuple[str, str], str]]:
+def _ambiguous(words: list[tuple[MarAct, str, int]], field: str) -> Iterator[tuple[KeyPath, str]]:
     seen: dict[str, MarAct] = {}
-    for act, word in words:
+    for act, word, index in words:
         before = seen.setdefault(normal(word), act)
         if before is not act:
-            where = (field.lower().replace("-", "_"), act.value)
+            where = (field.lower().replace("-", "_"), act.value, index)
             yield where, f"{word} stands under {before.value} as well, accepted: one meaning for each word"

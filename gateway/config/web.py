@@ -47,7 +47,7 @@ def resolve_page(problems: Problems, table: WebTable) -> PagePlan | None:
     if not table.listen:
         return PagePlan()
     listen = listen_address(table.listen)
-    if not is_loopback(listen[0]) and table.cert_file is None:
+    if not is_loopback(listen[0]) and table.cert_file is None and table.key_file is None:
         message = "the page would go over the network in clear, accepted: 127.0.0.1:port, or cert_file and key_file"
         problems.error(("web", "listen"), message)
     return PagePlan(listen, table.names, tls, tuple(each for each in screens if each), table.language)

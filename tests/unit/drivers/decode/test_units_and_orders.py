@@ -120,12 +120,17 @@ def test_a_flow_in_gallons_is_given_in_litres(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("profile", "old", "new", "expected"),
     [
-        ("julabo-presto", 'from = "word_order", is = { 0', 'from = "format", is = { 0', "order.from: not a point that"),
+        (
+            "julabo-presto",
+            'from = "word_order", is = { 0',
+            'from = "format", is = { 0',
+            "order.from: there is no point format",
+        ),
         (
             "julabo-presto",
             'from = "word_order", is = { 0',
             'from = "setpoint", is = { 0',
-            "order.from: not a point that",
+            "order.from: setpoint is not a point that",
         ),
         ("julabo-presto", 'is = { 0 = "ABCD"', 'is = { 0 = "CBAD"', "accepted: ABCD, CDAB, BADC, DCBA"),
         ("julabo-presto", 'is = { 0 = "ABCD"', 'is = { zero = "ABCD"', "never holds that, accepted: whole numbers"),
