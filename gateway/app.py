@@ -253,6 +253,7 @@ class Gateway:
             self._mqtt,
             Alarms(origin, topics, telemetry.status),
             pipeline.increments,
+            pipeline.charges,
             lambda: pipeline.state.records.values(),
             lambda: pipeline.state.facts.of(WORK),
             pipeline.feed,

@@ -16,6 +16,7 @@ from gateway.messages.destination import Destination
 from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.messages.outbound.device import AlarmData, AlarmState, alarm_event
 from gateway.monitoring.feed import FeedRow
+from gateway.monitoring.waiting import Waiting
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import NOBODY_LISTENS, REFUSED_FROM
 from gateway.runtime.crashes import Crash
@@ -76,13 +77,6 @@ class UnitDown(msgspec.Struct, frozen=True):
 
     kind: FaultKind
     lasted_s: float
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """Sessions that wait for a person."""
-
-    count: int = 0
-    oldest_s: float = 0.0  # since the first of them opened
 
 
 class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):

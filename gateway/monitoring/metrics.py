@@ -6,6 +6,7 @@ Labels are units, lines and closed lists, never a patient or a session. Between 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -15,14 +16,18 @@ from prometheus_client.registry import Collector
 from drivers.line import LineCounters
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.file_check import FileCheck
-from gateway.monitoring.alarms import AlarmCode, Waiting
+from gateway.monitoring.alarms import AlarmCode
 from gateway.monitoring.counters import REPLY_BUCKETS_S, UnitCounters
 from gateway.monitoring.feed import FeedResult, FeedRow
+from gateway.monitoring.waiting import Waiting
 from gateway.mqtt.types import MqttCounters
+from gateway.session.facts import WorkKind
+from gateway.session.flags import HeldReason
 from gateway.session.outcome import SessionState
 
 LAG_PERIOD_S = 1.0
 LAG_WINDOW = 60  # periods, so that a scrape each minute misses no peak
+_Kind = TypeVar("_Kind", SessionState, WorkKind)
 
 
 class LoopLag:
@@ -67,6 +72,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     units: Mapping[str, UnitCounters]
     lines: Mapping[str, Mapping[str, int]]  # line -> event, as `line_events` names them -> count
     increments: Mapping[str, int]  # emit, amend, retract -> count
+    charges: Mapping[str, int]  # charge, credit -> count
     outbox_depth: int
     oldest_unsent_s: float  # 0.0: all is sent
     staged: int  # messages of the engine that wait for their visit
@@ -79,6 +85,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     oldest_pending_s: float = 0.0  # 0.0: no receipt is awaited
     polls_held_back: int = 0
     sessions: Mapping[SessionState, Waiting] = {}  # those that are not done
+    holds: Mapping[HeldReason, int] = {}  # held sessions by what holds them
+    work: Mapping[WorkKind, Waiting] = {}  # open items
     messages: Mapping[FeedResult, int] = {}
     feed: Sequence[FeedRow] = ()
     unknown_words: Mapping[str, int] = {}  # field of HL7 -> count
@@ -105,6 +113,10 @@ class _GatewayCollector(Collector):
         for op, count in now.increments.items():
             increments.add_metric((op,), count)
         yield increments
+        charges = CounterMetricFamily("capgate_charges", "Charges and credits that were released.", labels=("op",))
+        for op in ("charge", "credit"):
+            charges.add_metric((op,), now.charges.get(op, 0))
+        yield charges
         messages = CounterMetricFamily("capgate_messages", "Messages of the engine by answer.", labels=("kind",))
         for result, count in now.messages.items():
             messages.add_metric((result,), count)
@@ -130,7 +142,14 @@ class _GatewayCollector(Collector):
         yield GaugeMetricFamily("capgate_ledger_check", check, int(now.ledger_check))
         yield _alarm_metric(now.alarms)
         yield from _delivery_metrics(now.deliveries, now.oldest_pending_s)
-        yield from _session_metrics(now.sessions)
+        text = "Sessions that are not done, by state"
+        yield from _waiting_metrics("capgate_sessions", text, "state", SessionState, now.sessions)
+        text = "Open items of the work list, by kind"
+        yield from _waiting_metrics("capgate_work_items", text, "kind", WorkKind, now.work)
+        held = GaugeMetricFamily("capgate_sessions_held", "Held sessions by what holds them.", labels=("reason",))
+        for reason in HeldReason:
+            held.add_metric((reason,), now.holds.get(reason, 0))
+        yield held
         yield GaugeMetricFamily("capgate_mqtt_connected", "1 while the broker is connected.", int(now.mqtt_connected))
         yield from _mqtt_metrics(now.mqtt)
         yield GaugeMetricFamily("capgate_loop_lag_seconds", "Worst lag of the event loop in a minute.", now.loop_lag_s)
@@ -234,13 +253,15 @@ def _feed_metric(rows: Iterable[FeedRow]) -> Metric:
     return feed
 
 
-def _session_metrics(sessions: Mapping[SessionState, Waiting]) -> Iterable[Metric]:
-    count = GaugeMetricFamily("capgate_sessions", "Sessions that are not done, by state.", labels=("state",))
-    oldest = GaugeMetricFamily("capgate_sessions_oldest_seconds", "How long ago the oldest opened.", labels=("state",))
-    for state in SessionState:
-        waiting = sessions.get(state, Waiting())
-        count.add_metric((state,), waiting.count)
-        oldest.add_metric((state,), waiting.oldest_s)
+def _waiting_metrics(
+    name: str, text: str, label: str, kinds: Iterable[_Kind], waiting: Mapping[_Kind, Waiting]
+) -> Iterable[Metric]:
+    count = GaugeMetricFamily(name, f"{text}.", labels=(label,))
+    oldest = GaugeMetricFamily(f"{name}_oldest_seconds", f"{text}: how long ago the oldest began.", labels=(label,))
+    for kind in kinds:
+        each = waiting.get(kind, Waiting())
+        count.add_metric((kind,), each.count)
+        oldest.add_metric((kind,), each.oldest_s)
     yield from (count, oldest)
 
 

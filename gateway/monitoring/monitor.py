@@ -12,11 +12,12 @@ from drivers.toml.document import Problem
 from gateway.ledger.batch import Backlog
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.store import Ledger
-from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown, Waiting
+from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.feed import Feed
 from gateway.monitoring.health import Health, HealthReport, serve_pages
 from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_of
+from gateway.monitoring.waiting import Waiting, holds, waiting_sessions, waiting_work
 from gateway.mqtt.gateway_status import software_version
 from gateway.mqtt.service import MqttService
 from gateway.runtime.clock import US_PER_S, Clock
@@ -29,16 +30,6 @@ from gateway.session.policy import Policy
 from gateway.session.worklist import open_work
 
 BACKLOG_PERIOD_S = 2.0
-
-
-def waiting_sessions(records: Iterable[SessionRecord], now_us: int) -> dict[SessionState, Waiting]:
-    """By state, the sessions that are not done. One that is released and not done counts as held, by a correction."""
-    opened_us: dict[SessionState, list[int]] = {}
-    for record in records:
-        if not record.done:
-            state = SessionState.HELD if record.state is SessionState.RELEASED else record.state
-            opened_us.setdefault(state, []).append(record.opened_us)
-    return {state: Waiting(len(each), max(0.0, (now_us - min(each)) / US_PER_S)) for state, each in opened_us.items()}
 
 
 class UnitStatus(Protocol):
@@ -77,8 +68,8 @@ class Answers(Protocol):
 class Monitor:
     """The alarms, health and metrics of one gateway.
 
-    `increments` are counted by operation. `most_staged` messages may wait for their visit. `metrics` are collected anew
-    at each use.
+    `increments` and `charges` are counted by operation. `most_staged` messages may wait for their visit. `metrics` are
+    collected anew at each use.
     """
 
     def __init__(
@@ -91,6 +82,7 @@ class Monitor:
         mqtt: MqttService,
         alarms: Alarms,
         increments: Mapping[str, int],
+        charges: Mapping[str, int],
         records: Callable[[], Iterable[SessionRecord]],
         work: Callable[[], Iterable[AnyFact]],
         feed: Feed,
@@ -110,6 +102,7 @@ class Monitor:
         self._mqtt = mqtt
         self._alarms = alarms
         self._increments = increments
+        self._charges = charges
         self._records = records
         self._work = work
         self._feed = feed
@@ -201,6 +194,7 @@ class Monitor:
             units=self._polling.unit_counters,
             lines=self._polling.line_counters(),
             increments=self._increments,
+            charges=self._charges,
             messages=self._feed.results,
             feed=self._feed.rows(self._clock.now().utc_us),
             unknown_words=self._feed.unknown_words,
@@ -217,6 +211,8 @@ class Monitor:
             polls_held_back=self._answers.held_back,
             alarms=self._alarms.raised,
             sessions=self._sessions,
+            holds=holds(self._records()),
+            work=waiting_work(self._work(), self._clock.now().utc_us),
         )
 
     def _age_s(self, since_us: int | None) -> float | None:

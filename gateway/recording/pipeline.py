@@ -118,6 +118,7 @@ class Pipeline:
 
     def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, restart: Restart) -> None:
         self.increments: Counter[str] = Counter()  # by operation, since the start
+        self.charges: Counter[str] = Counter()  # charges and credits, likewise
         self.feed = Feed(config.people_zone, clock.now().utc_us)
         self._clock = clock
         self._ledger = ledger
@@ -569,6 +570,7 @@ class Pipeline:
                 self.increments[change.op] += 1
                 _log.info("increment", extra={"op": change.op, "session": outcome.record.token, "index": change.index})
             for charge in outcome.release.charges:
+                self.charges["credit" if charge.reverses else "charge"] += 1
                 extra = {"key": charge.key, "quantity": charge.quantity, "reverses": charge.reverses or None}
                 _log.info("charge", extra=extra)
 

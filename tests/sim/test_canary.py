@@ -178,6 +178,7 @@ async def test_a_patient_is_named_in_what_the_ehr_reads_and_nowhere_else(tmp_pat
     assert all(places.values()), "each place was looked at"
     assert "gw-01" in places["the broker's log, which has client ids"]
     assert "capgate_increments_total" in page
+    assert 'capgate_charges_total{op="charge"} 1.0' in page
     assert archive["metrics.txt"].startswith("# HELP")
     assert '"msg":"started"' in archive["log.jsonl"]
     assert json.loads(archive["ledger.json"])["sound"]

@@ -20,9 +20,9 @@ from gateway.monitoring.alarms import (
     AlarmInputs,
     Alarms,
     UnitDown,
-    Waiting,
     active,
 )
+from gateway.monitoring.waiting import Waiting
 from gateway.mqtt.topics import Topics
 from gateway.runtime.crashes import Crash
 from gateway.session.facts import SharedBy, UnitShared

@@ -16,7 +16,11 @@ from gateway.ledger.file_check import FileCheck
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.feed import FeedResult
 from gateway.monitoring.metrics import LoopLag, Snapshot, line_events, metrics_of
+from gateway.monitoring.waiting import Waiting
 from gateway.mqtt.types import MqttCounters
+from gateway.session.facts import WorkKind
+from gateway.session.flags import HeldReason
+from gateway.session.outcome import SessionState
 from tests.unit.gateway.monitoring import openmetrics
 from tests.unit.gateway.monitoring.feed_rows import FEED_ROW
 
@@ -38,6 +42,7 @@ def snapshot() -> Snapshot:
         units={"cap-07": steady, "cap-08": shaky},
         lines={"bay-a": line_events(line)},
         increments={"emit": 5, "retract": 1},
+        charges={"charge": 4, "credit": 1},
         outbox_depth=3,
         staged=11,
         ledger_check=FileCheck.SOUND,
@@ -47,6 +52,9 @@ def snapshot() -> Snapshot:
         loop_lag_s=0.004,
         polls_held_back=3,
         messages={FeedResult.IGNORED: 7},
+        sessions={SessionState.HELD: Waiting(2, 90.0)},
+        holds={HeldReason.NO_ORDER: 2},
+        work={WorkKind.UNKNOWN_WORD: Waiting(3, 60.0)},
         feed=[FEED_ROW],
         unknown_words={"RXA-9": 2},
         delays_s={"MAR": -2.5},
@@ -74,6 +82,15 @@ def test_every_counter_is_shown_under_its_labels() -> None:
         ("capgate_line_events_total", "bad-check", "bay-a"): 1,
         ("capgate_line_events_total", "exception-02", "bay-a"): 3,
         ("capgate_increments_total", "emit"): 5,
+        ("capgate_charges_total", "charge"): 4,
+        ("capgate_charges_total", "credit"): 1,
+        ("capgate_sessions", "held"): 2,
+        ("capgate_sessions", "open"): 0,
+        ("capgate_sessions_oldest_seconds", "held"): 90.0,
+        ("capgate_sessions_held", "no_order"): 2,
+        ("capgate_sessions_held", "unbound"): 0,
+        ("capgate_work_items", "unknown_word"): 3,
+        ("capgate_work_items_oldest_seconds", "unknown_word"): 60.0,
         ("capgate_outbox_depth",): 3,
         ("capgate_staged_messages",): 11,
         ("capgate_ledger_check",): 1,
@@ -126,7 +143,7 @@ def test_no_label_names_a_patient_or_a_session() -> None:
         for sample in family.samples
         for label in sample.labels
     }
-    assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "state", "field", *of_the_feed}
+    assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "state", "field", "reason", *of_the_feed}
 
 
 def test_openmetrics_says_the_same() -> None:
