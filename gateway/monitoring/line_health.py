@@ -138,7 +138,8 @@ class _Days:
         self._by_day: dict[str, dict[str, int]] = {today: {}}
         for each in counts:
             self._by_day.setdefault(each.day, {})[each.kind] = each.count
-        self._before = [day for day in self._by_day if self._back(MONTH_DAYS) <= day < today and self._polls(day)]
+        first = self._back(MONTH_DAYS)
+        self._before = [day for day in self._by_day if first <= day < today and self._polls(day)]
 
     @property
     def today(self) -> Mapping[str, int]:
@@ -152,13 +153,15 @@ class _Days:
 
     def kinds(self) -> list[str]:
         """The kinds of errors of the last 30 days, the most frequent of today first."""
-        found = {kind: self.within(kind, MONTH_DAYS) for day in self._by_day.values() for kind in day if kind != READ}
+        counted = {kind for of_day in self._by_day.values() for kind in of_day} - {READ}
+        found = {kind: self.within(kind, MONTH_DAYS) for kind in counted}
         ordered = sorted(found, key=lambda kind: (-self.today.get(kind, 0), -found[kind], kind))
         return [kind for kind in ordered if found[kind]]
 
     def within(self, kind: str, days: int) -> int:
         """How often it happened in the last `days` days, today included."""
-        return sum(of_day.get(kind, 0) for day, of_day in self._by_day.items() if day >= self._back(days - 1))
+        first = self._back(days - 1)
+        return sum(of_day.get(kind, 0) for day, of_day in self._by_day.items() if day >= first)
 
     def per_mille(self, kinds: Iterable[str]) -> float:
         """Errors of these kinds in a thousand polls, today."""
