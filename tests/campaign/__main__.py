@@ -79,7 +79,7 @@ def _show(result: Result, *, as_json: bool) -> None:
     if as_json:
         _say(json.dumps({**result.__dict__, "sound": result.sound}))
         return
-    counts = " ".join(f"{what} {count}" for what, count in result.counts.items())
+    counts = " ".join(f"{what} {count}" for what, count in (*result.counts.items(), *result.receipts.items()))
     known = "".join(f"{rule} broken {count} times, " for rule, count in result.known.items())
     state = "sound" if result.sound else f"FAILS on day {result.day}"
     _say(

@@ -11,15 +11,18 @@ from gateway.mqtt.types import Disconnected, MqttSettings, OutgoingMessage, PubA
 SESSION_EXPIRY_US = 7 * 86_400 * 1_000_000
 PUBACK_S = 0.05
 
+Taken = Callable[[bool], None]  # the gateway has a message for good; False: it may have it, and the broker lost it
+
 
 class InboundMessage:
     """A message for the gateway, repeated on the next connection until it is acknowledged."""
 
     retain = False
 
-    def __init__(self, broker: "Broker", topic: str, payload: bytes) -> None:
+    def __init__(self, broker: "Broker", topic: str, payload: bytes, taken: Taken) -> None:
         self.topic = topic
         self.payload = payload
+        self.taken = taken
         self.given_to: object = None  # the connection that has it
         self._broker = broker
 
@@ -38,16 +41,19 @@ class Broker:
         self._has_session = False
         self._left_us = 0
         self._connection: FakeConnection | None = None
+        self.ended_s_by_number: dict[int, float] = {}  # when each connection ended, in the loop's time
+        self.connections = 0
+        self.connected_since_us: int | None = None
         self.down = False
         self.lose_pubacks = False
 
     # --- the engine's side
 
-    def to_gateway(self, topic: str, payload: bytes) -> None:
+    def to_gateway(self, topic: str, payload: bytes, taken: Taken = lambda known: None) -> None:
         """A message of the engine; lost unless the broker keeps a session for the gateway."""
         self._expire()
         if self._has_session and not self.down:
-            self._queue.append(InboundMessage(self, topic, payload))
+            self._queue.append(InboundMessage(self, topic, payload, taken))
             if self._connection is not None:
                 self._connection.arrived.set()
 
@@ -61,8 +67,7 @@ class Broker:
     def lose_session(self) -> None:
         """The broker forgets what it kept for the gateway."""
         self.cut()
-        self._queue.clear()
-        self._has_session = False
+        self._forget()
 
     # --- the gateway's side
 
@@ -76,6 +81,8 @@ class Broker:
         self.cut()
         connection = FakeConnection(self, session_present=self._has_session)
         self._connection, self._has_session = connection, True
+        self.connections += 1
+        self.connected_since_us = self._now_us()
         try:
             yield connection
         finally:
@@ -89,11 +96,14 @@ class Broker:
         """Called by the message."""
         if message in self._queue:
             self._queue.remove(message)
+        message.taken(True)
 
     def ended(self, connection: "FakeConnection") -> None:
         """Called by the connection."""
         if self._connection is connection:
             self._connection, self._left_us = None, self._now_us()
+            self.ended_s_by_number[self.connections] = asyncio.get_running_loop().time()
+            self.connected_since_us = None
 
     @property
     def connected(self) -> bool:
@@ -102,8 +112,14 @@ class Broker:
 
     def _expire(self) -> None:
         if self._connection is None and self._has_session and self._now_us() - self._left_us > SESSION_EXPIRY_US:
-            self._queue.clear()
-            self._has_session = False
+            self._forget()
+
+    def _forget(self) -> None:
+        for message in self._queue:
+            if message.given_to is not None:
+                message.taken(False)
+        self._queue.clear()
+        self._has_session = False
 
 
 class FakeConnection:

@@ -100,6 +100,10 @@ class Bus:
             return self.key_of(topic, event["id"])
         return self.key_of(topic, payload.split(b"|", 10)[9].decode())  # MSH-10
 
+    def charge(self, topic: str, payload: bytes) -> str:
+        """The charge's own key."""
+        return self.key(topic, payload).rpartition(" ")[2].removeprefix("CG" if topic.endswith("/hl7") else "")
+
     def key_of(self, topic: str, name: str) -> str:
         """The same, by the message's own id."""
         kind = topic.rsplit("/", 2)[-2]

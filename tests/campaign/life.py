@@ -143,6 +143,7 @@ class Life:
                 must_arrive(config, topics),
                 clock,
                 counters,
+                resends=config.receipts.resends,
                 chance=self._random.random,
             )
             with mock.patch("gateway.mqtt.service.connect", self._broker.connect):

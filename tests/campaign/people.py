@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from random import Random
 
 from tests.campaign.bus import Json
 from tests.campaign.plan import HOUR, Visit
@@ -79,6 +80,22 @@ def _decisions(visit: Visit, view: Json, session: Json, seen: Progress, now_us: 
         if not item["refused"] and manners.decide_h is not None and now_us - since_us >= manners.decide_h * HOUR:
             decision = {"act": "decide-correction", "charge": item["charge"], "approve": manners.approve}
             yield {**session, **decision}
+
+
+def resends(delivery: Json, since_us: dict[str, int], now_us: int) -> list[Json]:
+    """What is to be sent again now of what the engine rejected; `since_us` has when each charge was first seen so."""
+    due: list[Json] = []
+    rejected = [each for state in delivery["states"] if state["state"] == "rejected" for each in state["messages"]]
+    for message in rejected:
+        random = Random(f"resend {message['key']} {message['sends']}")
+        wait_h = random.choice((2, 2, 30, 200))
+        if now_us - since_us.setdefault(message["key"], now_us) >= wait_h * HOUR:
+            all_of_code = random.random() < 0.3
+            named = {"all_rejected": True, "code": message["code"]} if all_of_code else {"key": message["key"]}
+            due.append({"request": "resend", "person": "coder-1", "reason": "the account is put right", **named})
+    for key in since_us.keys() - {message["key"] for message in rejected}:
+        del since_us[key]
+    return due
 
 
 def done(visit: Visit, view: Json, request: Json, seen: Progress) -> None:

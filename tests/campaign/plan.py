@@ -36,6 +36,7 @@ class Rule(StrEnum):
     LIST = "list"  # the list can be had
     TAKEN = "taken"  # what the EHR says of a visit is taken
     ACT = "act"  # so is what a person does about a session that is listed
+    RECEIPTS = "receipts"  # what the engine has of the charges is what the gateway says of it
     ALIVE = "alive"  # the gateway does not end by itself
     AUDIT = "audit"  # verify finds nothing
     POLICY = "policy"  # a session keeps its policy

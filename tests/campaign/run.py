@@ -18,6 +18,7 @@ from gateway.session import rules
 from tests.campaign.clinic_time import CampaignLoop
 from tests.campaign.faults import Kind
 from tests.campaign.plan import Rule, Violation
+from tests.campaign.receipts import Verdict
 from tests.campaign.world import World
 
 _MEMORY = Path("/dev/shm")
@@ -35,6 +36,7 @@ class Result:
     fired: dict[str, int]
     counts: dict[str, int]
     accepted: dict[str, int]  # statements of the EHR, by notation
+    receipts: dict[str, int]  # of the engine that the gateway took, and orders to send a charge again
     visits: int
     open_visits: int
     lives: int
@@ -70,6 +72,7 @@ def run(seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[Rule] = 
         fired={kind.value: count for kind, count in sorted(world.fired.items())},
         counts=dict(sorted(world.bus.counts.items())),
         accepted={notation.value: count for notation, count in sorted(world.engine.accepted.items())},
+        receipts=dict(sorted(world.receipts.counts.items())),
         visits=len(world.judge.cases),
         open_visits=world.judge.open,
         lives=world.lives,
@@ -86,6 +89,9 @@ def missing(results: Sequence[Result], kinds: Iterable[Kind]) -> Iterator[str]:
     for notation in Notation:
         if not any(result.accepted.get(notation) for result in results):
             yield f"nothing said in {notation} was accepted in {len(results)} runs"
+    for what in (*Verdict, "said twice", "ordered again"):
+        if not any(result.receipts.get(what) for result in results):
+            yield f"no charge was {what} in {len(results)} runs"
     for kind in sorted(kinds):
         if not any(result.fired.get(kind) for result in results):
             yield f"fault {kind} never struck in {len(results)} runs"

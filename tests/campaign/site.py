@@ -2,10 +2,13 @@
 
 from pathlib import Path
 from random import Random
+from typing import NamedTuple
 
 from gateway.config.load import GatewayConfig, load_config
+from gateway.messages.notation import Notation
 from tests.campaign.clinic import SPARE, UNITS
 from tests.campaign.oracle import Rules
+from tests.campaign.receipts import LONGEST_RESEND_S
 
 POLL_S = 30
 
@@ -24,6 +27,11 @@ policy = "policy.toml"
 
 [charges]
 formats = {formats}
+
+[receipts]
+expected = "{expected}"
+first_resend_s = {first_resend_s}
+longest_resend_s = {longest_resend_s}
 
 [drugs]
 chemo = ["PACLI"]
@@ -54,13 +62,31 @@ session_idle_s = {rules.idle_s}
 ALL_UNITS = (*UNITS, SPARE.unit)
 
 
+_ONE, _BOTH = '["json"]', '["json", "hl7"]'
+
+
+class Outgoing(NamedTuple):
+    """What is configured of charges and their receipts."""
+
+    formats: str
+    expected: str = "none"
+    first_resend_s: int = 60
+
+
+OUTGOING = {  # by the notation in which the engine sends receipts: as it is configured, and as it is after a change
+    None: (Outgoing(_ONE), Outgoing(_BOTH)),
+    Notation.JSON: (Outgoing(_ONE, "json"), Outgoing(_BOTH, "none")),
+    Notation.HL7: (Outgoing(_BOTH, "hl7"), Outgoing(_BOTH, "hl7", 600)),
+}
+
+
 class Site:
     """The folder of the configuration. `rules` are those of every policy so far, by name and revision."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, receipts: Notation | None) -> None:
         self.folder = folder
         self.rules: dict[str, Rules] = {}
-        self._formats = '["json"]'
+        self._outgoing, self._other_outgoing = OUTGOING[receipts]
         self._loaded: GatewayConfig | None = None
         self._write_policy(Rules())
         self._write_config()
@@ -91,7 +117,7 @@ class Site:
 
     def change_config(self) -> None:
         """Put another configuration in force."""
-        self._formats = '["json", "hl7"]' if self._formats == '["json"]' else '["json"]'
+        self._outgoing, self._other_outgoing = self._other_outgoing, self._outgoing
         self._write_config()
 
     def _write_policy(self, rules: Rules) -> None:
@@ -106,5 +132,5 @@ class Site:
             _LINE.format(number=number, port=5020 + number, unit=unit, poll_s=POLL_S)
             for number, unit in enumerate(ALL_UNITS, start=1)
         ]
-        text = _CONFIG.format(formats=self._formats) + "".join(lines)
+        text = _CONFIG.format(**self._outgoing._asdict(), longest_resend_s=LONGEST_RESEND_S) + "".join(lines)
         (self.folder / "gateway.toml").write_text(text)

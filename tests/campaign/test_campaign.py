@@ -33,8 +33,8 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
 
 
 def test_runs_that_count_charge_and_meet_every_fault_lack_nothing() -> None:
-    result = played(2)
-    assert list(missing([result], [Kind(name) for name in result.fired])) == []
+    results = [played(2), run(5, 12, frozenset(Kind))]
+    assert list(missing(results, [Kind(name) for name in results[0].fired])) == []
 
 
 def test_runs_that_come_to_nothing_say_what_they_lack() -> None:
@@ -45,5 +45,10 @@ def test_runs_that_come_to_nothing_say_what_they_lack() -> None:
         "nothing said in json was accepted in 2 runs",
         "nothing said in hl7 was accepted in 2 runs",
         "nothing said in fhir was accepted in 2 runs",
+        "no charge was stored in 2 runs",
+        "no charge was accepted in 2 runs",
+        "no charge was rejected in 2 runs",
+        "no charge was said twice in 2 runs",
+        "no charge was ordered again in 2 runs",
         "fault kill never struck in 2 runs",
     ]

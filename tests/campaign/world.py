@@ -3,11 +3,12 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from random import Random
 
 from drivers.reading import ReadFault, Reading, Stamp
+from gateway.messages.notation import Notation
 from gateway.session import rules
 from tests.campaign import clinic, people
 from tests.campaign.broker import Broker
@@ -19,6 +20,7 @@ from tests.campaign.faults import Fault, Kind, faults
 from tests.campaign.judge import Case, Judge, day_name, listed_as, says_why
 from tests.campaign.life import LEDGER_FILE, Life
 from tests.campaign.plan import DAY, HOUR, MINUTE, CapState, Move, Place, Rule, S, Statement, Violation
+from tests.campaign.receipts import Receipts
 from tests.campaign.records import Follower, misplaced, undelivered, unsound
 from tests.campaign.site import ALL_UNITS, POLL_S, Site
 from tests.campaign.units import Sighting, Unit
@@ -47,10 +49,12 @@ class World:
         self.lives = 0
         self.largest_memory = 0
         self.time = ClinicTime(loop)
-        self.site = Site(folder)
+        notation = (None, Notation.HL7, Notation.JSON)[seed % 3]  # of the receipts that the engine sends
+        self.site = Site(folder, notation)
         self.disk = Disk()
         self.bus = Bus(self.complain, self._answered)
-        self.broker = Broker(self.time.now_us, self.bus.take)
+        self.broker = Broker(self.time.now_us, self._published)
+        self.receipts = Receipts(seed, notation, self.broker, self._at, self.time.now_us, loop.time, self.complain)
         self.engine = Engine(self.broker.to_gateway, self.time.now_us)
         self.judge = Judge(self.bus, self.engine, self.site.rules, self.complain)
         self._spared = spared
@@ -68,6 +72,7 @@ class World:
         self._looking: asyncio.Task[None] | None = None
         self._follower: Follower | None = None
         self._actions: list[Callable[[], object]] = []
+        self._rejected_since_us: dict[str, int] = {}
         loop.job_delay_s, loop.after_job = self.disk.job_delay_s, self.disk.after_job
         self.disk.on_death = self._killed_in_commit
 
@@ -113,6 +118,11 @@ class World:
             self.known[rule] = self.known.get(rule, 0) + 1
         else:
             self.violations.append(Violation(clinic.day_of(now_us), rule, f"{day_name(now_us)}: {text}"))
+
+    def _published(self, topic: str, payload: bytes) -> None:
+        self.bus.take(topic, payload)
+        if "/charge/" in topic:
+            self.receipts.arrived(topic, self.bus.charge(topic, payload))
 
     def _answered(self, data: Json) -> None:
         self.engine.answered(data)
@@ -404,11 +414,27 @@ class World:
         if life.drained and published == len(self.bus.changes):
             self.judge.look(views, self._seen, self.time.now_us())
             self._refusals()
+        await self._look_at_deliveries(life, views)
         for token, view in views.items():
             case = self.judge.case_of(token, self._seen)
             if case is not None:
                 for request in people.acts(case.visit, view, case.progress, self.time.now_us()):
                     await self._ask(life, case, view, request)
+
+    async def _look_at_deliveries(self, life: Life, views: Mapping[str, Json]) -> None:
+        """The judge looks at what the engine has of the charges, then people do, and send again what it rejected."""
+        delivery, status = await life.ask({"request": "delivery"}), await life.ask({"request": "status"})
+        if delivery is None or status is None:
+            return
+        if life.drained and not self.broker.inbox():
+            for text in self.receipts.check(delivery, status, views):
+                self.complain(Rule.RECEIPTS, text)
+        for request in people.resends(delivery, self._rejected_since_us, self.time.now_us()):
+            answer = await life.ask(request)
+            if answer is not None and not answer["ok"]:
+                self.complain(Rule.ACT, f"the order {request} was refused: {answer['error']}")
+            else:
+                self.receipts.ordered(request, known=answer is not None)
 
     def _weigh(self, life: Life) -> None:
         """Memory holds what is open, what was or was told lately, and what people touched since the last hour."""
