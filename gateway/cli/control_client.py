@@ -10,11 +10,12 @@ import msgspec
 
 from drivers.toml.document import TomlProblems
 from gateway.cli.control_report import ShownAnswer, answer_text
-from gateway.config.load import load_config
+from gateway.config.load import named_state_dir
 from gateway.control.answers import ActAnswer, read_answer
 from gateway.control.socket import SOCKET_FILE
 
 TIMEOUT_S = 20.0
+DEFAULT_SOCKET = Path("/var/lib/capgate") / SOCKET_FILE  # of a gateway that is installed as docs/how-to/install.md says
 
 _EXITS = "Exit codes: 0 done, 1 refused, with what would be accepted, 2 wrong use or no gateway."
 
@@ -33,9 +34,9 @@ def request_command(
     `group` is "" for a top-level command.
     """
 
-    def callback(config: Path, as_json: bool, **fields: object) -> None:
+    def callback(config: Path | None, socket_path: Path | None, as_json: bool, **fields: object) -> None:
         given = {key: value for key, value in fields.items() if value is not None}
-        line = ask(config, msgspec.json.encode({**request, **given}))
+        line = ask(socket_path or socket_of(config), msgspec.json.encode({**request, **given}))
         answer = read_answer(line, accepted)
         if as_json:
             click.echo(line)
@@ -45,7 +46,14 @@ def request_command(
 
     common = (
         click.Option(
-            ["--config"], required=True, type=click.Path(path_type=Path), help="The running gateway's configuration."
+            ["--config"],
+            type=click.Path(path_type=Path),
+            help="The running gateway's configuration, of which its state_dir alone is read.",
+        ),
+        click.Option(
+            ["--socket", "socket_path"],
+            type=click.Path(path_type=Path),
+            help=f"The gateway's socket, in place of --config.  [default: {DEFAULT_SOCKET}]",
         ),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the gateway's answer as it is."),
     )
@@ -67,16 +75,25 @@ def act_command(group: str, name: str, act: str, text: str, example: str, *param
     return request_command(group, name, text, shown, {"request": "tell", "act": act}, ActAnswer, *params, *who_and_why)
 
 
-def ask(config: Path, request: bytes) -> bytes:
-    """Send a request; returns the answer, one JSON object. Exits with 2 if none comes."""
+def socket_of(config: Path | None) -> Path:
+    """The socket of the gateway with this configuration, however broken the rest is; by default the installed one.
+
+    Exits with 2 if the file does not say where it is.
+    """
+    if config is None:
+        return DEFAULT_SOCKET
     try:
-        path = load_config(config).state_dir / SOCKET_FILE
+        return named_state_dir(config) / SOCKET_FILE
     except TomlProblems as problems:
-        give_up("\n".join(map(str, problems.problems)))
+        give_up(f"{problems}\nA gateway that runs is reached without the file: --socket STATE_DIR/{SOCKET_FILE}")
+
+
+def ask(path: Path, request: bytes) -> bytes:
+    """Send a request to the socket; returns the answer, one JSON object. Exits with 2 if none comes."""
     try:
         answer = exchange(path, request)
     except (FileNotFoundError, ConnectionRefusedError):
-        give_up(f"no gateway runs with this configuration: nobody listens on {path}")
+        give_up(f"no gateway runs here: nobody listens on {path}")
     except PermissionError:
         give_up(f"{path} belongs to the gateway's user: run this as that user, or as root")
     except OSError as error:

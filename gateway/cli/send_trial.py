@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from drivers.toml.document import TomlProblems
-from gateway.cli.control_client import ask, give_up
+from gateway.cli.control_client import ask, give_up, socket_of
 from gateway.cli.control_report import answer_text
 from gateway.cli.own_certificate import cert_option, key_option, with_own_certificate
 from gateway.commissioning.direct import send_directly
@@ -17,7 +17,6 @@ from gateway.commissioning.messages import build_trial
 from gateway.commissioning.trial import LONGEST_WAIT_S, WAIT_S, TrialResult, TrialStep, What
 from gateway.config.load import GatewayConfig, load_config
 from gateway.control.answers import RefusalAnswer, TrialAnswer, read_answer
-from gateway.control.socket import SOCKET_FILE
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import MqttSettings
 from gateway.runtime.clock import SystemClock
@@ -61,13 +60,11 @@ def command(what: str, config: Path, wait_s: float, cert: Path | None, key: Path
     The message is marked as a test, names no patient, and is never counted. Where no gateway runs, and it has a
     certificate, this command needs one of its own.
     """
-    try:
-        settings = load_config(config)
-    except TomlProblems as problems:
-        give_up("\n".join(map(str, problems.problems)))
-    if _runs(settings.state_dir / SOCKET_FILE):
-        result = _through_the_gateway(config, what, wait_s)
+    path = socket_of(config)
+    if _runs(path):
+        result = _through_the_gateway(path, what, wait_s)
     else:
+        settings = _loaded(config)
         result = _directly(settings, with_own_certificate(settings.mqtt, cert, key), What(what), wait_s)
     shown = _Shown(result.step, result.topic, result.key, result.detail)
     click.echo(msgspec.json.encode(shown) if as_json else escaped(_text(shown)))
@@ -79,14 +76,21 @@ def _text(shown: _Shown) -> str:
     return f"{shown.step}: {shown.key} on {shown.topic}{detail}"
 
 
+def _loaded(config: Path) -> GatewayConfig:
+    try:
+        return load_config(config)
+    except TomlProblems as problems:
+        give_up("\n".join(map(str, problems.problems)))
+
+
 def _runs(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         return probe.connect_ex(str(path)) == 0
 
 
-def _through_the_gateway(config: Path, what: str, wait_s: float) -> TrialResult:
+def _through_the_gateway(path: Path, what: str, wait_s: float) -> TrialResult:
     request = msgspec.json.encode({"request": "send-test", "what": what, "wait_s": wait_s})
-    answer = read_answer(ask(config, request), TrialAnswer)
+    answer = read_answer(ask(path, request), TrialAnswer)
     if isinstance(answer, RefusalAnswer):
         give_up(answer_text(answer))
     return answer.tried

@@ -125,6 +125,16 @@ def examine(path: Path, loaners: Sequence[Loaner] | None = None) -> Examined:
     return Examined(config, (), warnings)
 
 
+def named_state_dir(path: Path) -> Path:
+    """The state directory that a file names, whatever else is wrong with it. Raises TomlProblems if it names none."""
+    document = read_toml(path)
+    match document.data.get("gateway"):
+        case {"state_dir": str(name)} if name:
+            return (path.parent / name).absolute()
+        case _:
+            raise TomlProblems((document.problem(("gateway", "state_dir"), "missing, accepted: a directory"),))
+
+
 def _state_dir_of(document: Document) -> Path:
     """The directory of LOANERS_FILE, even if the configuration has errors."""
     match document.data.get("gateway"):
