@@ -13,6 +13,7 @@ from drivers.reading import CapReading, Measurement, Reading, RunState
 from gateway.ledger.temperatures import READ
 from gateway.web.roles import Role
 from tests.support.pipeline import configured
+from tests.support.signing import signed
 from tests.web.browser import screen
 from tests.web.people import sign_in, with_account
 from tests.web.scenes import EXPECTED, counted, rejected
@@ -116,9 +117,10 @@ async def _delivery(site: Site, page: Page) -> None:
     await expect(page.locator("#outbox tbody tr").first).to_be_visible()
 
 
-async def _sign_in(site: Site, page: Page) -> None:
-    await page.goto(f"{site.url}/sign-in")
-    await expect(page.locator("#secret")).to_be_visible()
+async def _activity(site: Site, page: Page) -> None:
+    await signed(site.suite)
+    await _opened(site, page, Role.ADMIN, "Activity")
+    await expect(page.locator("tbody tr").first).to_be_visible()
 
 
 TABLET = (1024, 720)
@@ -129,7 +131,7 @@ PICTURES = (
     Picture("docs/for/auditor.png", "docs/for/auditor.md", TABLET, _record),
     Picture("docs/for/biomedical-engineer.png", "docs/for/biomedical-engineer.md", TABLET, _equipment),
     Picture("docs/for/interface-engine-analyst.png", "docs/for/interface-engine-analyst.md", TABLET, _delivery),
-    Picture("docs/for/administrator.png", "docs/for/administrator.md", (1024, 640), _sign_in),
+    Picture("docs/for/administrator.png", "docs/for/administrator.md", TABLET, _activity),
 )
 
 
