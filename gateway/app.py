@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib import import_module
 from itertools import chain
+from pathlib import Path
 
 from prometheus_client import generate_latest
 
@@ -34,6 +35,7 @@ from gateway.messages.notation import Mode, Notation
 from gateway.monitoring.alarms import Alarms
 from gateway.monitoring.metrics import LoopLag
 from gateway.monitoring.monitor import Monitor
+from gateway.monitoring.upkeep import Upkeep
 from gateway.mqtt.consumer import Overheard
 from gateway.mqtt.gateway_status import announcements
 from gateway.mqtt.service import MqttService
@@ -146,6 +148,17 @@ def must_arrive(config: GatewayConfig, topics: Topics) -> frozenset[str]:
     return charges | {topics.increment.topic} if MessageKind.INCREMENT in config.receipts.of else charges
 
 
+def certificates(config: GatewayConfig) -> dict[str, Path]:
+    """The certificates that somebody must renew, by what each is for."""
+    broker, page = config.mqtt.tls, config.page.tls
+    files = {
+        "broker-authority": broker and broker.ca,
+        "broker-client": broker and broker.certificate,
+        "page": page and page.cert,
+    }
+    return {name: file for name, file in files.items() if file is not None}
+
+
 class Gateway:
     """A gateway around an open ledger. `run` it once."""
 
@@ -244,6 +257,7 @@ class Gateway:
                 *(Topics(config.site, config.id, each).status.topic for each in Mode if each is not config.mode),
             ],
         )
+        self._upkeep = Upkeep(config.state_dir / LEDGER_FILE, config.state_dir / HISTORY_FILE, certificates(config))
         self._monitor = Monitor(
             config.policy,
             clock,
@@ -262,6 +276,7 @@ class Gateway:
             lambda: self._shared.active,
             config.staging.most,
             self._disk,
+            self._upkeep,
             config.refused,
             lambda: crashed.lately,
         )
@@ -284,6 +299,7 @@ class Gateway:
                 keep_up("history", self._history.run),
                 keep_up("captures", self._captures.run),
                 keep_up("disk", self._disk.watch),
+                keep_up("upkeep", self._upkeep.watch),
                 keep_up("loop lag", self._lag.watch),
                 keep_up("backlog", self._monitor.run),
                 keep_up("shared units", lambda: self._shared.run(self._pipeline.record)),

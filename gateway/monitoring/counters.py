@@ -14,13 +14,15 @@ class UnitCounters:
     def __init__(self) -> None:
         self.up = False
         self.reads_ok = 0
+        self.read_us: int | None = None  # when the last reading was taken, UTC
         self.faults: Counter[str] = Counter()  # by FaultKind
         self.reply_s_sum = 0.0
         self.replies = [0] * (len(REPLY_BUCKETS_S) + 1)  # by bucket, not cumulative; the last is above all bounds
 
-    def ok(self, reply_s: float) -> None:
-        """Count a poll with a reading after `reply_s`."""
+    def ok(self, reply_s: float, at_us: int) -> None:
+        """Count a poll with a reading of `at_us`, UTC, after `reply_s`."""
         self.up = True
+        self.read_us = at_us
         self.reads_ok += 1
         self.reply_s_sum += reply_s
         self.replies[bisect_left(REPLY_BUCKETS_S, reply_s)] += 1

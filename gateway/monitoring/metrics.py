@@ -19,11 +19,13 @@ from gateway.ledger.file_check import FileCheck
 from gateway.monitoring.alarms import AlarmCode
 from gateway.monitoring.counters import REPLY_BUCKETS_S, UnitCounters
 from gateway.monitoring.feed import FeedResult, FeedRow
+from gateway.monitoring.upkeep import UpkeepState
 from gateway.monitoring.waiting import Waiting
 from gateway.mqtt.types import MqttCounters
 from gateway.session.facts import WorkKind
 from gateway.session.flags import HeldReason
 from gateway.session.outcome import SessionState
+from gateway.session.spans import US_PER_S
 
 LAG_PERIOD_S = 1.0
 LAG_WINDOW = 60  # periods, so that a scrape each minute misses no peak
@@ -73,6 +75,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     lines: Mapping[str, Mapping[str, int]]  # line -> event, as `line_events` names them -> count
     increments: Mapping[str, int]  # emit, amend, retract -> count
     charges: Mapping[str, int]  # charge, credit -> count
+    disk_free_bytes: int | None  # None: not known
+    clock_step_s: float  # the wall clock minus the stamps
+    upkeep: UpkeepState
     outbox_depth: int
     oldest_unsent_s: float  # 0.0: all is sent
     staged: int  # messages of the engine that wait for their visit
@@ -140,6 +145,10 @@ class _GatewayCollector(Collector):
         yield GaugeMetricFamily("capgate_staged_messages", text, now.staged)
         check = "Check of the whole ledger file: 0 under way, 1 sound, 2 damaged."
         yield GaugeMetricFamily("capgate_ledger_check", check, int(now.ledger_check))
+        if now.disk_free_bytes is not None:
+            yield GaugeMetricFamily("capgate_disk_free_bytes", "Room where the ledger lies.", now.disk_free_bytes)
+        yield GaugeMetricFamily("capgate_clock_step_seconds", "The wall clock minus the stamps.", now.clock_step_s)
+        yield from _upkeep_metrics(now.upkeep)
         yield _alarm_metric(now.alarms)
         yield from _delivery_metrics(now.deliveries, now.oldest_pending_s)
         text = "Sessions that are not done, by state"
@@ -196,13 +205,35 @@ def _unit_metrics(units: Mapping[str, UnitCounters]) -> Iterable[Metric]:
     up = GaugeMetricFamily("capgate_unit_up", "1 while the unit's last poll gave a reading.", labels=("unit",))
     reads = CounterMetricFamily("capgate_unit_reads", "Polls that gave a reading.", labels=("unit",))
     replies = HistogramMetricFamily("capgate_unit_reply_seconds", "How long a reading took.", labels=("unit",))
+    name, text = "capgate_unit_last_reading_timestamp_seconds", "When the last reading was taken, Unix time."
+    read_at = GaugeMetricFamily(name, text, labels=("unit",))
     for unit, counters in units.items():
         up.add_metric((unit,), int(counters.up))
         reads.add_metric((unit,), counters.reads_ok)
         replies.add_metric((unit,), _cumulated(counters.replies), counters.reply_s_sum)
+        if counters.read_us is not None:
+            read_at.add_metric((unit,), counters.read_us / US_PER_S)
     faults = {unit: counters.faults for unit, counters in units.items()}
-    yield from (up, reads, replies)
+    yield from (up, reads, replies, read_at)
     yield _counted("capgate_unit_faults", "Polls that gave none, by reason.", ("unit", "kind"), faults)
+
+
+def _upkeep_metrics(now: UpkeepState) -> Iterable[Metric]:
+    if now.ledger_bytes is not None:
+        yield GaugeMetricFamily("capgate_ledger_bytes", "Size of the ledger.", now.ledger_bytes)
+    name, text = "capgate_certificate_expires_timestamp_seconds", "When the certificate expires, Unix time."
+    expires = GaugeMetricFamily(name, text, labels=("certificate",))
+    for certificate, at_s in now.expires_s.items():
+        expires.add_metric((certificate,), at_s)
+    text = "Failed polls of the last 30 days, over restarts."
+    errors = GaugeMetricFamily("capgate_unit_errors_30d", text, labels=("unit", "kind"))
+    text = "1 while the unit is worse than its own month, or bad with no month to compare with."
+    badly = GaugeMetricFamily("capgate_unit_answers_badly", text, labels=("unit",))
+    for unit in (unit for line in now.lines.lines for unit in line.units) if now.lines else ():
+        badly.add_metric((unit.unit,), int(unit.alarming))
+        for each in unit.errors:
+            errors.add_metric((unit.unit, each.kind), each.days_30)
+    yield from (expires, errors, badly)
 
 
 def _alarm_metric(raised: Collection[AlarmCode]) -> Metric:

@@ -17,6 +17,7 @@ from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.feed import Feed
 from gateway.monitoring.health import Health, HealthReport, serve_pages
 from gateway.monitoring.metrics import LoopLag, Snapshot, metrics_of
+from gateway.monitoring.upkeep import Upkeep
 from gateway.monitoring.waiting import Waiting, holds, waiting_sessions, waiting_work
 from gateway.mqtt.gateway_status import software_version
 from gateway.mqtt.service import MqttService
@@ -91,6 +92,7 @@ class Monitor:
         shared: Callable[[], Sequence[UnitShared]],
         most_staged: int,
         disk: Disk,
+        upkeep: Upkeep,
         refused: Sequence[Problem],
         crashes: Callable[[], Sequence[Crash]],
     ) -> None:
@@ -111,6 +113,7 @@ class Monitor:
         self._shared = shared
         self._most_staged = most_staged
         self._disk = disk
+        self._upkeep = upkeep
         self._crashes = crashes
         self._configuration_refused = str(refused[0]) if refused else ""
         self._staged = 0
@@ -195,6 +198,9 @@ class Monitor:
             lines=self._polling.line_counters(),
             increments=self._increments,
             charges=self._charges,
+            disk_free_bytes=self._disk.free_bytes,
+            clock_step_s=self._clock.step_us() / US_PER_S,
+            upkeep=self._upkeep.state,
             messages=self._feed.results,
             feed=self._feed.rows(self._clock.now().utc_us),
             unknown_words=self._feed.unknown_words,

@@ -47,7 +47,7 @@ async def poll_line(
         ended_s = loop.time()
         match answer:
             case Reading():
-                polled.counters.ok(ended_s - began_s)
+                polled.counters.ok(ended_s - began_s, answer.observed_at.utc_us)
                 polled.outage.back()
             case ReadFault():
                 polled.counters.fault(answer.kind)

@@ -67,17 +67,17 @@ async def test_a_unit_says_when_it_was_seen_and_how_fast_it_answers(tmp_path: Pa
     asked.latest.take(Reading("cap-01", asked.clock.now(), (), {}))
     asked.latest.take(ReadFault("cap-01", asked.clock.now(), FaultKind.TIMEOUT, ""))
     for reply_s in [0.03] * 19 + [0.43]:
-        asked.counters["cap-01"].ok(reply_s)
+        asked.counters["cap-01"].ok(reply_s, 1)
     unit = await asked.unit()
     assert (unit.last_seen, unit.fault) == (AT, FaultKind.TIMEOUT)
     assert unit.answer_times is not None
     assert (round(unit.answer_times.mean_s, 3), unit.answer_times.usually_within_s) == (0.05, 0.05)
-    asked.counters["cap-01"].ok(99.0)
+    asked.counters["cap-01"].ok(99.0, 1)
     again = (await asked.unit()).answer_times
     assert again is not None
     assert again.usually_within_s == 0.5
     for _ in range(5):
-        asked.counters["cap-01"].ok(99.0)
+        asked.counters["cap-01"].ok(99.0, 1)
     slow = (await asked.unit()).answer_times
     assert slow is not None
     assert slow.usually_within_s is None

@@ -13,9 +13,12 @@ from drivers.dialects.base import RejectKind
 from drivers.line import LineCounters
 from drivers.reading import FaultKind
 from gateway.ledger.file_check import FileCheck
+from gateway.ledger.temperatures import READ, PollCount
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.feed import FeedResult
+from gateway.monitoring.line_health import lines_report
 from gateway.monitoring.metrics import LoopLag, Snapshot, line_events, metrics_of
+from gateway.monitoring.upkeep import UpkeepState
 from gateway.monitoring.waiting import Waiting
 from gateway.mqtt.types import MqttCounters
 from gateway.session.facts import WorkKind
@@ -26,12 +29,21 @@ from tests.unit.gateway.monitoring.feed_rows import FEED_ROW
 
 PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "monitor.md"
 
+REPORT = lines_report(
+    [
+        PollCount("2026-03-10", "bay-a", "cap-07", READ, 100),
+        PollCount("2026-03-10", "bay-a", "cap-07", FaultKind.GARBLED, 12),
+    ],
+    (),
+    365,
+)
+
 
 def snapshot() -> Snapshot:
     steady, shaky = UnitCounters(), UnitCounters()
     for reply_s in (0.01, 0.02, 0.03, 9.0):
-        steady.ok(reply_s)
-    shaky.ok(0.1)
+        steady.ok(reply_s, 1_773_156_000_500_000)
+    shaky.ok(0.1, 1)
     shaky.fault(FaultKind.TIMEOUT)
     shaky.fault(FaultKind.TIMEOUT)
     shaky.fault(FaultKind.GARBLED)
@@ -43,6 +55,9 @@ def snapshot() -> Snapshot:
         lines={"bay-a": line_events(line)},
         increments={"emit": 5, "retract": 1},
         charges={"charge": 4, "credit": 1},
+        disk_free_bytes=9_000_000,
+        clock_step_s=-1.5,
+        upkeep=UpkeepState(4_096, {"page": 1_900_000_000.0}, REPORT),
         outbox_depth=3,
         staged=11,
         ledger_check=FileCheck.SOUND,
@@ -91,6 +106,13 @@ def test_every_counter_is_shown_under_its_labels() -> None:
         ("capgate_sessions_held", "unbound"): 0,
         ("capgate_work_items", "unknown_word"): 3,
         ("capgate_work_items_oldest_seconds", "unknown_word"): 60.0,
+        ("capgate_unit_last_reading_timestamp_seconds", "cap-07"): 1_773_156_000.5,
+        ("capgate_unit_errors_30d", "garbled", "cap-07"): 12,
+        ("capgate_unit_answers_badly", "cap-07"): 1,
+        ("capgate_certificate_expires_timestamp_seconds", "page"): 1_900_000_000.0,
+        ("capgate_disk_free_bytes",): 9_000_000,
+        ("capgate_ledger_bytes",): 4_096,
+        ("capgate_clock_step_seconds",): -1.5,
         ("capgate_outbox_depth",): 3,
         ("capgate_staged_messages",): 11,
         ("capgate_ledger_check",): 1,
@@ -143,7 +165,20 @@ def test_no_label_names_a_patient_or_a_session() -> None:
         for sample in family.samples
         for label in sample.labels
     }
-    assert labels == {"unit", "kind", "line", "event", "op", "version", "le", "state", "field", "reason", *of_the_feed}
+    assert labels == {
+        "unit",
+        "kind",
+        "line",
+        "event",
+        "op",
+        "version",
+        "le",
+        "state",
+        "field",
+        "reason",
+        "certificate",
+        *of_the_feed,
+    }
 
 
 def test_openmetrics_says_the_same() -> None:

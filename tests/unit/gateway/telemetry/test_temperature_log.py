@@ -147,7 +147,7 @@ async def test_results_of_polls_are_counted_by_day_and_go_on_after_a_restart(tmp
         counters = UnitCounters()
         history = _history(path, clock, _unit(), HistoryTable(), counters)
         for _ in range(3):
-            counters.ok(0.1)
+            counters.ok(0.1, 1)
         for _ in range(4):
             counters.fault(FaultKind.TIMEOUT)
             await _run(history)
@@ -163,17 +163,17 @@ async def test_a_day_is_the_site_s_and_old_days_are_dropped(tmp_path: Path) -> N
     path, clock, counters = tmp_path / "t.db", HandClock(), UnitCounters()
     history = _history(path, clock, _unit(), HistoryTable(), counters)
     clock.at_us = T0_US + 16 * 3600 * US_PER_S - 1  # 23:59:59 in New York
-    counters.ok(0.1)
+    counters.ok(0.1, 1)
     await _run(history)
     clock.at_us += 1
-    counters.ok(0.1)
+    counters.ok(0.1, 1)
     await _run(history)
     assert [(each.day, each.count) for each in read_counts(path) if each.kind == READ] == [
         ("2026-03-10", 1),
         ("2026-03-11", 1),
     ]
     clock.at_us += COUNTED_DAYS * DAY_US
-    counters.ok(0.1)
+    counters.ok(0.1, 1)
     await _run(history)
     assert "2026-03-10" not in {each.day for each in read_counts(path)}
     assert "2026-03-11" in {each.day for each in read_counts(path)}
@@ -182,10 +182,10 @@ async def test_a_day_is_the_site_s_and_old_days_are_dropped(tmp_path: Path) -> N
 async def test_what_cannot_be_counted_now_is_counted_once_later(tmp_path: Path) -> None:
     path, counters = tmp_path / "gone" / "t.db", UnitCounters()
     history = _history(path, HandClock(), _unit(), HistoryTable(), counters)
-    counters.ok(0.1)
+    counters.ok(0.1, 1)
     await _run(history)
     path.parent.mkdir()
-    counters.ok(0.1)
+    counters.ok(0.1, 1)
     await _run(history)
     await _run(history)
     assert [each.count for each in read_counts(path) if each.kind == READ] == [2]
