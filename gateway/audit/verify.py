@@ -14,6 +14,7 @@ from gateway.audit.rederive import Rederiver
 from gateway.audit.report import Area, AuditProblem, AuditReport
 from gateway.audit.stream import RawEntry, open_snapshot, stream, transactions
 from gateway.ledger import reads, schema
+from gateway.ledger.anchor import anchors
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Head, link
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
@@ -26,19 +27,26 @@ def verify(path: Path, outside: Sequence[Checkpoint] = (), keys: Collection[byte
     `keys` are the accepted raw public keys; None accepts the key that each checkpoint itself names.
     Raises LedgerUnavailable if there is no ledger that this version reads.
     """
+    known = anchors(path)  # before the snapshot, for a running gateway moves it
     with open_snapshot(path) as connection:
         origin = reads.origin(connection)
         if origin is None:
             raise LedgerUnavailable(f"{path} is a ledger that no gateway has begun")
-        return _verify(connection, origin, outside, keys)
+        behind = [head for head in known if head.epoch == origin.epoch]
+        return _verify(connection, origin, outside, keys, max(behind, key=lambda head: head.seq, default=None))
 
 
 def _verify(
-    connection: sqlite3.Connection, origin: LedgerOrigin, outside: Sequence[Checkpoint], keys: Collection[bytes] | None
+    connection: sqlite3.Connection,
+    origin: LedgerOrigin,
+    outside: Sequence[Checkpoint],
+    keys: Collection[bytes] | None,
+    anchored: Head | None,
 ) -> AuditReport:
     problems = list(_file_problems(connection))
     held = reads.checkpoints(connection)
     wanted = {each.head.seq for each in outside} | {seq for (seq,) in connection.execute("SELECT seq FROM checkpoint")}
+    wanted |= {anchored.seq} if anchored else set()
     chain, indexed, rederiver = _Chain(origin.genesis, wanted), IndexCheck(connection), Rederiver(connection)
     for transaction in transactions(stream(connection)):
         for entry in transaction:
@@ -50,6 +58,8 @@ def _verify(
     problems += queue_problems(connection)
     problems += receipt_problems(connection)
     problems += check_inside(held, origin, chain.hashes, keys)
+    if anchored and chain.hashes.get(anchored.seq) != anchored.hash:
+        problems.append(AuditProblem(Area.CHAIN, anchored.seq, "was there, by the anchor: the end is lost or another"))
     found = check_outside(outside, origin, chain.hashes, chain.head.seq, keys)
     problems += found.problems
     return AuditReport(

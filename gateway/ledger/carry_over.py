@@ -70,10 +70,13 @@ def origin_of(aside: Path, gateway: str) -> LedgerOrigin | None:
         return None
 
 
-def carry_over(connection: sqlite3.Connection, origin: LedgerOrigin, before: LedgerOrigin | None, aside: Path) -> None:
+def carry_over(
+    connection: sqlite3.Connection, origin: LedgerOrigin, before: LedgerOrigin | None, aside: Path, known_seq: int = 0
+) -> None:
     """Fill the ledger of `origin` from the damaged one at `aside`; within the caller's transaction.
 
-    `before` is the damaged one's own origin; None: nothing of it is proven, and only that is recorded.
+    `before` is the damaged one's own origin; None: nothing of it is proven, and only that is recorded. It had
+    entries up to `known_seq` at least.
     """
     (created_us,) = connection.execute("SELECT created_us FROM origin").fetchone()
     carried = _Carried(connection, origin)
@@ -83,7 +86,7 @@ def carry_over(connection: sqlite3.Connection, origin: LedgerOrigin, before: Led
             carried.policies(source)
             last_seq = _last(source, "entry", "seq")
             published = max((row[1] for row in _rows(source, "outbox", "outbox_id", ("seq",))), default=0)
-            carried.entries(_verified(source, before), max(last_seq or 0, published))
+            carried.entries(_verified(source, before), max(last_seq or 0, published, known_seq))
             body = carried.rest(source, body)
         missing = len(carried.lost) + (last_seq is None)
         since_us = carried.last_us if carried.lost_since_us is None else carried.lost_since_us

@@ -22,6 +22,10 @@ class LedgerDamaged(LedgerError):
     """The file is not a ledger any more, or its content is inconsistent."""
 
 
+class LedgerBehind(LedgerDamaged):
+    """The file has lost its last entries, or an older image took its place."""
+
+
 class LedgerBroken(LedgerError):
     """A read or write failed; whether a failed commit is on disk is unknown. The gateway must restart and read it."""
 

@@ -17,9 +17,10 @@ import msgspec
 
 from drivers.reading import Stamp
 from gateway.ledger import file_check, policies, reads, schema, writes
+from gateway.ledger.anchor import anchored, anchors
 from gateway.ledger.carry_over import carry_over, origin_of, set_aside_before
 from gateway.ledger.entry import Head, follow
-from gateway.ledger.errors import ChainBroken, LedgerDamaged, LedgerUnavailable
+from gateway.ledger.errors import ChainBroken, LedgerBehind, LedgerDamaged, LedgerUnavailable
 from gateway.ledger.reads import LedgerOrigin
 
 SETTINGS: tuple[tuple[str, str | int], ...] = (
@@ -33,6 +34,7 @@ SETTINGS: tuple[tuple[str, str | int], ...] = (
     ("journal_size_limit", 16 * 1024 * 1024),
 )
 TAIL_ENTRIES = 10_000  # entries verified at every start, the last of the chain
+BEHIND = "-behind"  # how the name of a file that lost its end ends
 _PAGE = 500  # entries in memory at a time during that
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -91,9 +93,9 @@ def _open(path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[
                 connection = connect(path)
                 on_failure.callback(connection.close)
                 opened = _checked(connection, path, gateway, now)
-        except LedgerDamaged:
+        except LedgerDamaged as error:
             # Renamed while open, for SQLite deletes the WAL as it closes, and the WAL may hold the only copy.
-            _set_aside(path, now())
+            _set_aside(path, now(), is_behind=isinstance(error, LedgerBehind))
             raise
         on_failure.pop_all()
         return opened
@@ -108,6 +110,7 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
     schema.require_guards(connection)
     origin = _origin(connection, path, gateway, now)
     head = _check_chain(connection, origin)
+    _require_anchored(connection, origin, head, path)
     policies.require(connection)
     if checked:
         file_check.check_waiting(connection)
@@ -169,19 +172,23 @@ def _origin(connection: sqlite3.Connection, path: Path, gateway: str, now: Calla
     if origin is None:
         if connection.execute("SELECT 1 FROM entry LIMIT 1").fetchone():
             raise LedgerDamaged("entries without an origin")
-        origin = _begin(connection, set_aside_before(path), gateway, now().utc_us)
+        if anchors(path) and set_aside_before(path) is None:
+            raise LedgerBehind("the ledger is empty, and had entries")
+        origin = _begin(connection, path, gateway, now().utc_us)
     return origin
 
 
-def _begin(connection: sqlite3.Connection, aside: Path | None, gateway: str, now_us: int) -> LedgerOrigin:
-    """Make a new ledger, with what is proven in a damaged one at `aside`."""
+def _begin(connection: sqlite3.Connection, path: Path, gateway: str, now_us: int) -> LedgerOrigin:
+    """Make a new ledger, with what is proven in the damaged one that was set aside from `path`, if any."""
+    aside = set_aside_before(path)
     before = None if aside is None else origin_of(aside, gateway)
     salt = secrets.token_bytes(32) if before is None else before.salt
     origin = LedgerOrigin(gateway, epoch=secrets.token_hex(8), salt=salt)
     with writes.transaction(connection):
         writes.insert_origin(connection, origin, now_us)
         if aside is not None:
-            carry_over(connection, origin, before, aside)
+            known = None if before is None else anchored(path, before.epoch)
+            carry_over(connection, origin, before, aside, 0 if known is None else known.seq)
     return origin
 
 
@@ -199,10 +206,21 @@ def _check_chain(connection: sqlite3.Connection, origin: LedgerOrigin) -> Head:
     return head
 
 
-def _set_aside(path: Path, at: Stamp) -> None:
+def _require_anchored(connection: sqlite3.Connection, origin: LedgerOrigin, head: Head, path: Path) -> None:
+    """Raises LedgerBehind if the ledger has not all that was known of it."""
+    known = anchored(path, origin.epoch)
+    if known is None:
+        return
+    if head.seq < known.seq:
+        raise LedgerBehind(f"the ledger ends at entry {head.seq}, and had {known.seq}")
+    if reads.head_at(connection, origin, known.seq) != known:
+        raise LedgerBehind(f"entry {known.seq} is not the one that was there")
+
+
+def _set_aside(path: Path, at: Stamp, *, is_behind: bool) -> None:
     """Renames the file and its companions so that they still belong together."""
     stamp = datetime.fromtimestamp(at.utc_us // 1_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    aside = path.with_name(f"{path.name}.damaged-{stamp}{BEHIND if is_behind else ''}")
     if aside.exists():
         aside = aside.with_name(f"{aside.name}-{secrets.token_hex(2)}")
     for companion in ("-wal", "-shm", ""):

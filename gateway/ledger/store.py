@@ -23,6 +23,7 @@ from pathlib import Path
 
 from drivers.reading import Stamp
 from gateway.ledger import index, opening, read_back, reads, schema, staging, writes
+from gateway.ledger.anchor import LedgerAnchor
 from gateway.ledger.batch import Batch, Tally
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.errors import LedgerUnavailable
@@ -50,7 +51,7 @@ class Ledger:
     `signed_seq` is the last entry with a checkpoint; 0 for none. `policies` are the names of those whose text it has.
     """
 
-    def __init__(self, worker: Worker, opened: opening.Opened, check: BackgroundCheck) -> None:
+    def __init__(self, worker: Worker, opened: opening.Opened, check: BackgroundCheck, anchor: LedgerAnchor) -> None:
         self.head = opened.head
         self.salt = opened.origin.salt
         self.set_aside = opened.set_aside
@@ -61,6 +62,7 @@ class Ledger:
         self.outbox = Outbox(worker)
         self._origin = opened.origin
         self._worker = worker
+        self._anchor = anchor
         self._check = check
         self._loop = asyncio.get_running_loop()
         self._appended = False  # whether the group has anything to commit
@@ -196,6 +198,7 @@ class Ledger:
         self._committed()
 
     def _committed(self) -> None:
+        self._anchor.set(self.head)  # before anything of it can be published
         if self._has_rows:
             self._has_rows = False
             self._loop.call_soon_threadsafe(self.outbox.committed)
@@ -215,16 +218,19 @@ async def open_ledger(
     loop = asyncio.get_running_loop()
     with state_lock(path.parent), ThreadPoolExecutor(1, thread_name_prefix="ledger") as thread, ExitStack() as owned:
 
-        def start() -> opening.Opened:
+        def start() -> tuple[opening.Opened, LedgerAnchor]:
             opened = opening.open_or_replace(path, gateway, now, connect)
             owned.callback(opened.connection.close)
-            return opened
+            anchor = LedgerAnchor(path)
+            owned.callback(anchor.close)
+            anchor.set(opened.head)
+            return opened, anchor
 
         try:
-            opened = await settle(loop.run_in_executor(thread, start))
+            opened, anchor = await settle(loop.run_in_executor(thread, start))
             check = BackgroundCheck(path, FileCheck.SOUND if opened.checked else FileCheck.RUNNING)
             async with check.running():
-                yield Ledger(Worker(thread, opened.connection, partial(mark, path)), opened, check)
+                yield Ledger(Worker(thread, opened.connection, partial(mark, path)), opened, check, anchor)
         finally:
             await settle(loop.run_in_executor(thread, owned.close))
 

@@ -81,7 +81,7 @@ class Worker:
             raise LedgerBroken(f"the ledger failed: {self._failure}") from self._failure
         try:
             return job(self._connection)
-        except (sqlite3.Error, LedgerDamaged) as error:
+        except (sqlite3.Error, LedgerDamaged, OSError) as error:
             self._failure = error
             if not damages_nothing(error):
                 self._on_failure()

@@ -11,6 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from drivers.reading import FaultKind
+from gateway.ledger.opening import BEHIND
 from gateway.messages.cloudevents import Origin, encode_event
 from gateway.messages.destination import Destination
 from gateway.messages.instants import rfc3339, rfc3339_or_none
@@ -54,6 +55,7 @@ class AlarmCode(StrEnum):
     CRASHED = "crashed"
     FILE_SET_ASIDE = "file-set-aside"
     LEDGER_SET_ASIDE = "ledger-set-aside"
+    LEDGER_BEHIND = "ledger-behind"
     ENTRIES_LOST = "entries-lost"
     MESSAGES_MISSED = "messages-missed"
     START_DISAGREES = "start-disagrees"
@@ -220,7 +222,13 @@ def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
             f"look at it and move it elsewhere"
         )
         yield AlarmCode.FILE_SET_ASIDE, text
-    if now.ledger_set_aside:
+    if now.ledger_set_aside.endswith(BEHIND):
+        text = (
+            f"the ledger had lost its last entries, or an older image took its place: it lies in "
+            f"{now.ledger_set_aside}, and a new epoch was begun; see capgate session worklist"
+        )
+        yield AlarmCode.LEDGER_BEHIND, text
+    elif now.ledger_set_aside:
         text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"
         yield AlarmCode.LEDGER_SET_ASIDE, text
 

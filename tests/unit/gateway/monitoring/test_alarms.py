@@ -55,6 +55,7 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.CRASHED: AlarmInputs(crashes=[Crash(1, "ValueError in begin, state.py line 3")]),
     AlarmCode.FILE_SET_ASIDE: AlarmInputs(files_set_aside=["temperatures.db.set-aside-1"]),
     AlarmCode.LEDGER_SET_ASIDE: AlarmInputs(ledger_set_aside="ledger.db.damaged-1"),
+    AlarmCode.LEDGER_BEHIND: AlarmInputs(ledger_set_aside="ledger.db.damaged-1-behind"),
     AlarmCode.ENTRIES_LOST: AlarmInputs(lost_since_us=0),
     AlarmCode.MESSAGES_MISSED: AlarmInputs(missed_us=(0, 1)),
     AlarmCode.START_DISAGREES: AlarmInputs(start_disagrees=1),
