@@ -105,8 +105,18 @@ def _calibration_date(value: date) -> date:
     return value
 
 
+def _file_name(text: str) -> str:
+    if text.startswith(("~", "$")):
+        raise ValueError("~ and $ stand for nothing here, accepted: a path from / on, or relative to this file")
+    return text
+
+
 Segment = Annotated[StrictStr, AfterValidator(_segment)]
-FileName = Annotated[StrictStr, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$")]
+FileName = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    AfterValidator(_file_name),
+]
 EhrName = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 Hl7Name = Annotated[StrictStr, Field(max_length=20, pattern=_PRINTABLE)]  # what HL7 2.5.1 has room for

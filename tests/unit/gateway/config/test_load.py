@@ -58,6 +58,7 @@ CASES = [
     case("profiles missing", '["profiles"]', '["profiles", "more"]§', "gateway.profiles[1]", "is no directory"),
     case("state dir is a file", '"state"', '"policy.toml"§', "gateway.state_dir", "is no directory"),
     case("state dir in a file", '"state"', '"policy.toml/state"§', "gateway.state_dir", "is no directory"),
+    case("state dir of a shell", '"state"', '"~/state"§', "gateway.state_dir", "accepted: a path from / on"),
     case("number as text", "keepalive_s = 15", 'keepalive_s = "15"§', "mqtt.keepalive_s", "accepted: a whole number"),
     case("keepalive too long", "keepalive_s = 15", "keepalive_s = 3600§", "mqtt.keepalive_s", "accepted: 300 or less"),
     case("health port", "127.0.0.1:9464", "127.0.0.1:99999§", "health.listen", "not an address, accepted: 127.0.0.1"),
