@@ -48,3 +48,8 @@ def test_a_file_that_is_no_toml_is_told_how_the_gateway_is_reached_without_it(tm
     assert result.exit_code == 2
     assert "gateway.toml:1:9: not TOML" in result.output
     assert "--socket STATE_DIR/control.sock" in result.output
+
+
+def test_a_misspelt_command_is_answered_with_the_one_that_was_meant() -> None:
+    result = CliRunner().invoke(main, ["sesion", "list"])
+    assert (result.exit_code, "No such command 'sesion'. (did you mean session?)" in result.output) == (2, True)
