@@ -55,7 +55,7 @@ _CHANCES: dict[Kind, tuple[float, int, int]] = {  # a day's chance, and how long
     Kind.SESSION: (0.05, S, S),
     Kind.PUBACK: (0.05, MINUTE, 20 * MINUTE),
     Kind.UNIT: (0.3, 2 * MINUTE, 3 * HOUR),
-    Kind.DEAD: (0.04, 3 * DAY, 9 * DAY),
+    Kind.DEAD: (0.06, 3 * DAY, 9 * DAY),
     Kind.LINE: (0.06, 2 * MINUTE, 40 * MINUTE),
     Kind.POWER: (0.06, 6 * MINUTE, 2 * HOUR),
     Kind.CLOCK: (0.04, HOUR, 12 * HOUR),

@@ -61,10 +61,6 @@ class Unit:
         """Whether a treatment is under way."""
         return any(cap.state is not CapState.STOPPED for cap in self._caps)
 
-    def cooled_us(self, now_us: int) -> int:
-        """How long the longest treatment that is under way has cooled."""
-        return max((cap.elapsed_us(now_us) for cap in self._caps if cap.state is not CapState.STOPPED), default=0)
-
     def active(self, now_us: int) -> bool:
         """Whether a poll may show something."""
         return self.cools or now_us < self.watched_from_us + AFTER_A_CHANGE

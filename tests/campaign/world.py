@@ -297,9 +297,7 @@ class World:
                 self._lose([self._struck(fault.choice)], later_us)
                 self._perhaps_restart(self.time.now_us() + fault.length_us // 2)
             case Kind.DEAD:
-                now_us = self.time.now_us()
-                worn = max(self._units, key=lambda name: self._units[name].cooled_us(now_us))
-                self._lose([worn], later_us)
+                self._die(fault, later_us)
             case Kind.CLOCK:
                 self._step_clock(round((fault.choice - 0.5) * 240) * S, later_us)
             case _:
@@ -317,6 +315,19 @@ class World:
         """A unit: one that cools, if there is one."""
         struck = [name for name, unit in self._units.items() if unit.cools] or list(self._units)
         return struck[int(choice * len(struck))]
+
+    def _die(self, fault: Fault, until_us: int) -> None:
+        """A unit fails for days: while somebody is cooled, shortly before the end of the first to be done."""
+        now_us = self.time.now_us()
+        under_way = (
+            each.visit for each in self.judge.cases.values() if each.visit.start_us < now_us < each.visit.stop_us
+        )
+        first = min(under_way, key=lambda visit: visit.stop_us, default=None)
+        if first is None:
+            self._lose([self._struck(fault.choice)], until_us)
+        else:
+            at_us = max(now_us, first.stop_us - 10 * MINUTE)
+            self._at(at_us, lambda: self._lose([first.stays[-1].place.unit], until_us))
 
     def _knock(self, move: Move) -> None:
         """Whoever uncouples a cap may pull its unit's cable out as well, and with it another patient's."""
