@@ -2,7 +2,6 @@
 
 import queue
 import re
-import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from tests.broker.deployed import DEPLOY, DeployedMosquitto
+from tests.support.tools import tool
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "secure-the-broker.md"
@@ -28,13 +28,6 @@ USERS = (  # of the access list and, gw-02, of none
     "checkpoint-keeper", "bridge-01", "bridge-01-a", "bridge-01-b",
 )  # fmt: skip
 MADE_BY_THE_PAGE = {"gw-01", "gw-01-commands"}
-
-
-def tool(name: str) -> str:
-    """The program's path; daemons are not on an ordinary user's PATH. Its absence fails the test."""
-    found = shutil.which(name, path="/usr/bin:/usr/sbin:/usr/local/bin:/usr/local/sbin:/bin:/sbin")
-    assert found, f"{name} is missing: run tests/install-tools"
-    return found
 
 
 # --- the service
