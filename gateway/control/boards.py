@@ -13,7 +13,7 @@ from gateway.messages.instants import rfc3339
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime.clock import Clock
 from gateway.session.facts import CapRef
-from gateway.session.outcome import SessionRecord
+from gateway.session.outcome import SessionRecord, SessionState
 from gateway.telemetry.latest import LatestReadings, TrendPoint
 
 
@@ -36,7 +36,7 @@ class Boards:
         """The board as it is now."""
         await self._refresh()
         shown = sorted(self._sessions.values(), key=lambda each: each[0].opened_us)
-        by_cap = {cap: view for _, cap, view in shown}  # of several sessions on a cap the one that opened last
+        by_cap = {cap: view for record, cap, view in shown if record.open}  # of several on a cap the last to open
         latest = self._latest
         return BoardAnswer(
             gateway=self._config.id,
@@ -76,8 +76,10 @@ class Boards:
         )
 
     async def _refresh(self) -> None:
-        """Compute the sessions that were assessed since the last time."""
-        going_on = self._pipeline.state.sessions.going_on
+        """Compute the sessions that were assessed since the last time: of those whose cooling or window runs."""
+        state = self._pipeline.state
+        waiting = {token: each for token, each in state.records.items() if each.state is SessionState.OPEN}
+        going_on = {**state.sessions.going_on, **waiting}
         self._sessions = {token: known for token, known in self._sessions.items() if token in going_on}
         for token, record in going_on.items():
             known = self._sessions.get(token)

@@ -54,7 +54,7 @@ def todo_items(
     chairs: Mapping[CapRef, str],
     now_us: int,
 ) -> tuple[TodoView, ...]:
-    """Everything that waits. `going_on` are the sessions on the board, by token."""
+    """Everything that waits. `going_on` are the sessions whose cooling or window runs, by token."""
     found = [
         *(item for record in records for item in _of_session(record, going_on.get(record.token), chairs, now_us)),
         *(_of_work(item, chairs) for item in work),

@@ -60,6 +60,7 @@ async def test_a_session_from_its_start_to_its_end(folder: Path) -> None:
         await suite.poll(40)
         await suite.pipeline.tick()
         assert (await chair(operator))["state"] == "free"
+        assert await waiting(operator) == [("undocumented", "c01", 1)], "until its window is over"
 
 
 async def test_an_incomplete_session_is_the_first_of_what_waits(folder: Path) -> None:
