@@ -75,6 +75,7 @@ class Line:
         self._lock = asyncio.Lock()
         self._link: ByteLink | None = None
         self._opened_before = False
+        self._seems_hung = False  # and the log says so
         self._backoff_s = 0.0
         self._reopen_at = 0.0
         self._settled_at = 0.0
@@ -123,9 +124,10 @@ class Line:
             self.counters.failed_openings += 1
             self._back_off(error.detail)
             raise
-        _log.info("line %s is open", self.name)
         if self._opened_before:
             self.counters.reopens += 1
+        else:
+            _log.info("line %s is open", self.name)
         self._opened_before = True
         self._silent_exchanges = 0
         self._settled_at = loop.time() + timing.settle_after_open_s
@@ -187,8 +189,7 @@ class Line:
                 rejected.add(verdict.kind)
                 self.counters.rejects[verdict.kind] += 1
                 continue
-            self._silent_exchanges = 0
-            self._backoff_s = 0.0
+            self._note_answer()
             if not self._is_answered_twice(buffer, query):
                 self._pending_drain_s = 0.0
             return verdict
@@ -207,11 +208,21 @@ class Line:
             self.counters.rejects[RejectKind.BAD_CHECK] += 1
         self._silent_exchanges = 0 if rejected else self._silent_exchanges + 1
         if link.silence_may_be_a_hang and self._silent_exchanges >= _SILENT_EXCHANGES_BEFORE_REOPEN:
-            _log.warning("line %s: not one byte in %d exchanges, opening it again", self.name, self._silent_exchanges)
+            if not self._seems_hung:
+                text = "line %s: not one byte in %d exchanges, opening it again"
+                _log.warning(text, self.name, self._silent_exchanges)
+            self._seems_hung = True
             self.close()
         if rejected & _UNREADABLE:
             return Garbled(f"{self.name}: came, but is not the answer: {', '.join(sorted(rejected))}")
         return NoReply(f"{self.name}: no answer in time")
+
+    def _note_answer(self) -> None:
+        if self._backoff_s or self._seems_hung:
+            _log.warning("line %s is back", self.name)
+        self._silent_exchanges = 0
+        self._backoff_s = 0.0
+        self._seems_hung = False
 
     def _require_drain(self, timing: LineTiming) -> None:
         if self._dialect.needs_drain:

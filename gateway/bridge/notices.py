@@ -62,7 +62,7 @@ class Notices:
     def ends(self, trouble: Trouble) -> None:
         """Clear the condition, if it is set."""
         if self.troubles.pop(trouble, None) is not None:
-            _log.info("over: %s", trouble.value)
+            _log.warning("over: %s", trouble.value)
 
     def happened(self, what: Happening, note: str = "", times: int = 1, **more: str) -> None:
         """Count an event; the 1st, 10th, 100th, ... of its kind is logged, unless it is one of `_QUIET`."""

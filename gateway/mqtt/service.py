@@ -216,10 +216,12 @@ class MqttService:
                 await connection.disconnect()
 
     def _note_return(self, info: ConnectionInfo) -> None:
+        level = logging.WARNING if self.last_error else logging.INFO  # as its loss was
         self.protocol, self.last_error, self._info = info.protocol, "", info
         self.counters.connects += 1
         self.counters.sessions_begun += not info.session_present
-        log.info("connected to the broker", extra={"protocol": info.protocol, "session_present": info.session_present})
+        extra = {"protocol": info.protocol, "session_present": info.session_present}
+        log.log(level, "connected to the broker", extra=extra)
 
     def _note_loss(self, error: MqttDown) -> None:
         """Log transitions only: that the broker is unreachable, and that it is reachable but refuses the connection."""

@@ -54,4 +54,4 @@ class Subscriptions:
             self.refused[wanted.filter] = refusal.reason
         else:
             if self.refused.pop(wanted.filter, None) is not None:
-                _log.info("broker grants a subscription that it refused", extra={"topic": wanted.filter})
+                _log.warning("broker grants a subscription that it refused", extra={"topic": wanted.filter})

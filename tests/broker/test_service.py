@@ -190,6 +190,8 @@ async def test_a_broker_that_is_absent_at_first_is_waited_for_and_told_of_once(
             "connected to the broker",
             "no connection to the broker",
         ]
+        levels = {each.levelname for each in caplog.records if each.name == "capgate.mqtt"}
+        assert levels == {"WARNING"}, "who leaves out what is below it sees the return too"
 
 
 async def test_back_off_grows_while_the_broker_is_away(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Opening, loss and reopening of a line, in virtual time."""
 
 import asyncio
+import logging
 from itertools import pairwise
 
 import pytest
@@ -78,6 +79,34 @@ async def test_an_unplugged_line_fails_its_exchange_at_once_and_comes_back() -> 
     await asyncio.sleep(0.2)
     assert await line.exchange(register(20)) == (222,)
     assert line.counters.reopens == 1
+
+
+@virtual
+async def test_the_log_has_a_line_on_the_loss_and_one_on_the_return(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    line, far_end, _ = new_line(TCP)
+    await line.exchange(register(10))
+    far_end.hang_up("closed by the far end")  # while idle: no loss
+    await line.exchange(register(10))
+    far_end.refuses = True
+    far_end.hang_up()
+    for _ in range(20):
+        await outcome(line.exchange(register(20)))
+        await asyncio.sleep(1)
+    far_end.refuses = False
+    await asyncio.sleep(4)
+    await line.exchange(register(10))
+    far_end.faults.extend([dropped] * 7)
+    for _ in range(8):
+        await outcome(line.exchange(register(20)))
+    said = [(each.levelname, each.getMessage().removeprefix(f"line {line.name}")) for each in caplog.records]
+    assert said == [
+        ("INFO", " is open"),
+        ("WARNING", " is down: no such line"),
+        ("WARNING", " is back"),
+        ("WARNING", ": not one byte in 3 exchanges, opening it again"),
+        ("WARNING", " is back"),
+    ]
 
 
 @virtual
