@@ -16,7 +16,7 @@ from gateway.bridge.config import BridgeConfig, load_bridge
 from gateway.bridge.report import BridgeReport
 from gateway.runtime import systemd
 from gateway.runtime.clock import SystemClock
-from gateway.runtime.logs import setup_logging
+from gateway.runtime.logs import LogLevel, setup_logging
 from gateway.runtime.loop import run_loop
 
 PATIENCE_S = 5.0
@@ -34,7 +34,14 @@ _log = logging.getLogger("capgate.bridge")
 @click.option("--status", is_flag=True, help="Say how the running bridge is, by its [health] address.")
 @click.option("--json", "as_json", is_flag=True, help="With --status: as JSON.")
 @click.option("--log", "form", type=click.Choice(["json", "text"]), help="Form of log lines; text on a terminal.")
-def command(config: Path, check: bool, status: bool, as_json: bool, form: str | None) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice([each.value for each in LogLevel]),
+    default=LogLevel.INFO.value,
+    show_default=True,
+    help="Leave out log lines below this level.",
+)
+def command(config: Path, check: bool, status: bool, as_json: bool, form: str | None, log_level: str) -> None:
     """Carry HL7 messages between the broker and an interface engine that speaks MLLP, until SIGTERM or SIGINT.
 
     A charge is acknowledged to the broker only when the engine has answered it. A message of the engine is answered
@@ -50,7 +57,7 @@ def command(config: Path, check: bool, status: bool, as_json: bool, form: str | 
         return
     if status:
         sys.exit(_show(settings, as_json=as_json))
-    setup_logging(json=form == "json" if form else not sys.stderr.isatty())
+    setup_logging(form == "json" if form else not sys.stderr.isatty(), LogLevel(log_level))
     try:
         run_loop(_until_signal(settings))
     except* OSError as errors:

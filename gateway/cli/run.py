@@ -18,7 +18,7 @@ from gateway.ledger.errors import LedgerError
 from gateway.runtime import systemd
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.crashes import Crashes
-from gateway.runtime.logs import setup_logging
+from gateway.runtime.logs import LogLevel, setup_logging
 from gateway.runtime.loop import run_loop
 from gateway.runtime.tasks import first_of
 
@@ -32,9 +32,16 @@ _log = logging.getLogger("capgate")
 )
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
 @click.option("--log", "form", type=click.Choice(["json", "text"]), help="Form of log lines; text on a terminal.")
-def command(config: Path, form: str | None) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice([each.value for each in LogLevel]),
+    default=LogLevel.INFO.value,
+    show_default=True,
+    help="Leave out log lines below this level.",
+)
+def command(config: Path, form: str | None, log_level: str) -> None:
     """Poll the units, follow sessions and publish, until SIGTERM or SIGINT."""
-    setup_logging(json=form == "json" if form else not sys.stderr.isatty())
+    setup_logging(form == "json" if form else not sys.stderr.isatty(), LogLevel(log_level))
     try:
         settings = load_or_last_good(config.absolute())
     except TomlProblems as problems:

@@ -10,12 +10,21 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from gateway.runtime.clock import US_PER_S, Clock
 
 KEPT_LINES = 300
 MAX_LINE = 2000  # characters; a traceback may be longer
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class LogLevel(StrEnum):
+    """From which level on lines are written: what is lost and what is back is a warning, both."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 class JsonFormatter(logging.Formatter):
@@ -70,13 +79,17 @@ def recent_lines() -> tuple[str, ...]:
     return tuple(line for each in logging.getLogger().handlers if isinstance(each, RecentLines) for line in each.lines)
 
 
-def setup_logging(json: bool, level: str = "INFO") -> None:
-    """Send every logger's lines of `level` and above, and Python's warnings, to stderr in one of the two forms."""
+def setup_logging(json: bool, level: LogLevel = LogLevel.INFO) -> None:
+    """Send every logger's lines of `level` and above, and Python's warnings, to stderr in one of the two forms.
+
+    The recent lines that are kept have those of INFO too. Below it there are none: libraries might show messages there.
+    """
     handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level.upper())
     handler.setFormatter(JsonFormatter() if json else HumanFormatter())
     root = logging.getLogger()
     root.handlers = [handler, RecentLines()]
-    root.setLevel(level)
+    root.setLevel(logging.INFO)
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # a closed stderr must not stop the gateway
 

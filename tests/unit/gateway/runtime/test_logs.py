@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.reading import Stamp
-from gateway.runtime.logs import HumanFormatter, JsonFormatter, Outage, escaped, setup_logging
+from gateway.runtime.logs import HumanFormatter, JsonFormatter, LogLevel, Outage, escaped, recent_lines, setup_logging
 
 
 class FakeClock:
@@ -120,10 +120,11 @@ def test_setup_replaces_the_handlers_and_sets_the_level(monkeypatch: pytest.Monk
     stderr = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stderr)
     for _ in range(2):
-        setup_logging(json=True, level="WARNING")
+        setup_logging(json=True, level=LogLevel.WARNING)
     logging.getLogger("a.b").info("quiet")
     logging.getLogger("a.b").warning("once %d", 1)
     assert [json.loads(line)["msg"] for line in stderr.getvalue().splitlines()] == ["once 1"]
+    assert [json.loads(line)["msg"] for line in recent_lines()] == ["quiet", "once 1"]
 
 
 def test_an_outage_speaks_once_on_loss_and_once_on_return(lines: list[dict[str, object]]) -> None:
