@@ -14,6 +14,7 @@ from drivers.toml.document import TomlProblems
 from gateway.bridge.bridge import Bridge
 from gateway.bridge.config import BridgeConfig, load_bridge
 from gateway.bridge.report import BridgeReport
+from gateway.cli.log_options import form_option, level_option
 from gateway.runtime import systemd
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import LogLevel, setup_logging
@@ -33,14 +34,8 @@ _log = logging.getLogger("capgate.bridge")
 @click.option("--check", is_flag=True, help="Check the configuration, and do no more.")
 @click.option("--status", is_flag=True, help="Say how the running bridge is, by its [health] address.")
 @click.option("--json", "as_json", is_flag=True, help="With --status: as JSON.")
-@click.option("--log", "form", type=click.Choice(["json", "text"]), help="Form of log lines; text on a terminal.")
-@click.option(
-    "--log-level",
-    type=click.Choice([each.value for each in LogLevel]),
-    default=LogLevel.INFO.value,
-    show_default=True,
-    help="Leave out log lines below this level.",
-)
+@form_option
+@level_option
 def command(config: Path, check: bool, status: bool, as_json: bool, form: str | None, log_level: str) -> None:
     """Carry HL7 messages between the broker and an interface engine that speaks MLLP, until SIGTERM or SIGINT.
 

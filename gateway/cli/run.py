@@ -12,6 +12,7 @@ import click
 
 from drivers.toml.document import TomlProblems
 from gateway.app import run_gateway
+from gateway.cli.log_options import form_option, level_option
 from gateway.config.last_good import load_or_last_good, reloaded
 from gateway.config.load import GatewayConfig
 from gateway.ledger.errors import LedgerError
@@ -31,14 +32,8 @@ _log = logging.getLogger("capgate")
     "crashed or the ledger cannot be used, 2 the configuration cannot, and no good one is kept.",
 )
 @click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
-@click.option("--log", "form", type=click.Choice(["json", "text"]), help="Form of log lines; text on a terminal.")
-@click.option(
-    "--log-level",
-    type=click.Choice([each.value for each in LogLevel]),
-    default=LogLevel.INFO.value,
-    show_default=True,
-    help="Leave out log lines below this level.",
-)
+@form_option
+@level_option
 def command(config: Path, form: str | None, log_level: str) -> None:
     """Poll the units, follow sessions and publish, until SIGTERM or SIGINT."""
     setup_logging(form == "json" if form else not sys.stderr.isatty(), LogLevel(log_level))
