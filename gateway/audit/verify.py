@@ -89,12 +89,12 @@ def _file_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
 
 
 class _Chain:
-    """Verifies the hash chain and goes on after a broken link. `hashes` gets those of the wanted entries."""
+    """Verifies the hash chain and goes on after a broken link. `hashes` has the genesis and the wanted entries."""
 
     def __init__(self, genesis: Head, wanted: set[int]) -> None:
         self.head = genesis
         self.count = 0
-        self.hashes: dict[int, str] = {}
+        self.hashes = {genesis.seq: genesis.hash}
         self._wanted = wanted
 
     def take(self, entry: RawEntry) -> Iterator[AuditProblem]:

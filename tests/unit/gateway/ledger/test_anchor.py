@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from drivers.reading import Stamp
 from gateway.audit.verify import verify
 from gateway.ledger.anchor import SLOT_BYTES, LedgerAnchor, anchored
 from gateway.ledger.entry import Head
+from gateway.ledger.store import open_ledger
 from tests.support.pipeline import configured, cool, running
 
 
@@ -75,6 +77,15 @@ async def test_a_ledger_that_is_gone_is_missed(tmp_path: Path) -> None:
             assert suite.ledger.head.epoch != epoch
             assert (suite.ledger.set_aside is not None) is is_first
             assert suite.ledger.lost_since_us == (0 if is_first else None)
+
+
+async def test_a_ledger_without_an_entry_is_sound(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    for _ in range(2):
+        async with open_ledger(path, "gw-01", lambda: Stamp(1_790_000_000_000_000, 0)) as ledger:
+            assert ledger.set_aside is None
+            assert verify(path).problems == ()
+    assert verify(path).problems == ()
 
 
 def test_a_torn_slot_leaves_the_one_before(tmp_path: Path) -> None:
