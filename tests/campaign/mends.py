@@ -187,9 +187,9 @@ def _never_lost() -> Generator[None]:
         yield
 
 
-def _never(_fact: type[AnyFact]) -> type[object]:
-    """A class that no fact is of."""
-    return type("Never", (), {})
+def _no_lifts(_lifts: Callable[..., tuple[AnyFact, ...]]) -> Callable[..., tuple[AnyFact, ...]]:
+    """Nobody lifted anything."""
+    return lambda *_arguments: ()
 
 
 class _HastyObserving(Observing):
@@ -280,7 +280,7 @@ def _mends() -> Iterator[Mend]:
     yield Mend("an incomplete session is remembered", _patched(pipeline, "prune", _forgetful))
     yield Mend("a session is cut by its own policy", _patched(attribution, "_pinned_idle_us", _cut_by_todays_policy))
     yield Mend("a session on a unit that is lost is held", _never_lost)
-    yield Mend("a lifted hold counts what stands without its cause", _patched(infusion, "HoldLifted", _never))
+    yield Mend("a lifted hold counts what stands without its cause", _patched(infusion, "lifts", _no_lifts))
     yield Mend("a reading and what follows from it are one", _observed_early)
     yield Mend("a unit's counters have an instant", _counters_without_instants)
     yield Mend("a silence is proven for each cap", _continuity_of_units)
