@@ -22,7 +22,7 @@ PACKAGES = ("gateway", "drivers", "simulators")
 TABLES = "gateway/config/tables.py"
 POLICY = "gateway/session/policy.py"
 
-# Types that go out as JSON or into the ledger whole: who reads their fields is the receiver.
+# Types that go out as JSON, into a template or into the ledger whole: who reads their fields is the receiver.
 ENCODED = {
     "drivers/diagnose/capture.py",
     "gateway/audit/listing.py",
@@ -32,6 +32,7 @@ ENCODED = {
     "gateway/control/answers.py",
     "gateway/control/board.py",
     "gateway/control/delivery.py",
+    "gateway/control/equipment.py",
     "gateway/control/screen.py",
     "gateway/control/todo.py",
     "gateway/ledger/bodies.py",
@@ -40,6 +41,7 @@ ENCODED = {
     "gateway/messages/outbound/ehr.py",
     "gateway/monitoring/health.py",
     "gateway/session/facts.py",
+    "gateway/web/activity.py",
     "gateway/web/feed.py",
 }
 # What the tests alone drive, beside the code that it takes the place of.

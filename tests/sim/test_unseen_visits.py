@@ -153,8 +153,9 @@ async def test_they_outlive_the_process(folder: Path) -> None:
     async with running(folder, clock) as suite:
         await cool(suite)
         await given(suite)
+        unit_s = suite.treatment_s
     async with running(folder, clock) as suite:
-        suite.state = RunState.RUNNING
+        suite.state, suite.treatment_s = RunState.RUNNING, unit_s
         await bind(suite)
         assert await counted(suite) == 2
 
@@ -277,6 +278,7 @@ async def test_one_that_was_altered_is_never_read(folder: Path, change: str) -> 
         await cool(suite)
         await given(suite, "V-1")
         await given(suite, "V-2")
+        unit_s = suite.treatment_s
     connection = sqlite3.connect(folder / "state" / "ledger.db", isolation_level=None)
     (guard,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'staged_no_update'").fetchone()
     connection.execute("DROP TRIGGER staged_no_update")
@@ -286,6 +288,6 @@ async def test_one_that_was_altered_is_never_read(folder: Path, change: str) -> 
     async with running(folder, clock) as suite:
         assert suite.ledger.set_aside is not None
         assert await suite.ledger.staged_count() == 1, "the other is carried over"
-        suite.state = RunState.RUNNING
+        suite.state, suite.treatment_s = RunState.RUNNING, unit_s
         await bind(suite, "V-2")
         assert await counted(suite) == 2
