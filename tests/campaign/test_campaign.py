@@ -7,7 +7,7 @@ import pytest
 from tests.campaign.faults import Kind
 from tests.campaign.run import Result, missing, run
 
-DAYS = 4
+DAYS = 5
 SEEDS = range(1, 41)
 
 

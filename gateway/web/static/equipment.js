@@ -111,7 +111,7 @@ function seen(unit) {
 
 function answers(times) {
   if (!times) return t("equipment.no-answers");
-  const mean = number(times.mean_s, 2);
+  const mean = number(times.mean_s, times.mean_s < 0.1 ? 3 : 2);
   if (times.usually_within_s === null) return t("equipment.answers-slow", { mean });
   return t("equipment.answers", { mean, within: number(times.usually_within_s, 2) });
 }
