@@ -6,14 +6,26 @@ from enum import StrEnum
 
 import msgspec
 
+from gateway.audit.reasons import (
+    AnothersCooling,
+    AnyReason,
+    Continued,
+    CooledTooLittle,
+    Credited,
+    Explained,
+    Held,
+    NotFinal,
+    NothingStands,
+    Refused,
+    Undecided,
+    Unknown,
+    Untold,
+)
 from gateway.audit.sessions import RecordedSession
 from gateway.ledger.deliveries import Proof
-from gateway.messages.instants import rfc3339
 from gateway.session.assessment import Phase
 from gateway.session.charges import charged_units
 from gateway.session.facts import CorrectionDecided
-from gateway.session.flags import HeldReason
-from gateway.session.held_texts import HELD_TEXTS
 from gateway.session.outcome import Missing, SessionState
 from gateway.session.release import ReleaseState, explanation
 
@@ -35,7 +47,7 @@ class Placed(msgspec.Struct, frozen=True):
 
     session: str
     place: SessionPlace
-    reason: str
+    reasons: tuple[AnyReason, ...]  # none where a plain charge needs none
     attained: int
     charged: int
     proofs: Mapping[str, Proof]  # delivery states of its charges and credits, by key
@@ -43,10 +55,8 @@ class Placed(msgspec.Struct, frozen=True):
 
     @property
     def why(self) -> str:
-        """The reason in words; "" where a plain charge needs none."""
-        if self.place is not SessionPlace.HELD:
-            return self.reason
-        return "; ".join(HELD_TEXTS[HeldReason(code)] for code in self.reason.split(", "))
+        """The reasons in English words."""
+        return "; ".join(each.text for each in self.reasons)
 
 
 class Reconciled(msgspec.Struct, frozen=True):
@@ -84,46 +94,46 @@ def reconcile(
 
 def place(session: RecordedSession, proofs: Mapping[str, Proof]) -> Placed:
     """The session's place; `proofs` are the delivery states of its messages."""
-    where, reason = _place_of(session)
+    where, *reasons = _place_of(session)
     as_shown = {Proof.ORDERED: Proof.UNPROVEN, Proof.STORED: Proof.PENDING}
     known = {key: as_shown.get(proof, proof) for key, proof in proofs.items()}
     of_charges = {each.key: known.get(each.key, Proof.UNPROVEN) for each in session.charges}
     attained, charged = len(session.increments), charged_units(session.charges)
-    return Placed(session.token, where, reason, attained, charged, of_charges, session.counted.opened.at_us)
+    return Placed(session.token, where, tuple(reasons), attained, charged, of_charges, session.counted.opened.at_us)
 
 
-def _place_of(session: RecordedSession) -> tuple[SessionPlace, str]:
+def _place_of(session: RecordedSession) -> tuple[SessionPlace, *tuple[AnyReason, ...]]:
     published = session.published
     if session.counted.replaced_by:
-        return SessionPlace.REJECTED, f"goes on as {session.counted.replaced_by}"
+        return SessionPlace.REJECTED, Continued(session.counted.replaced_by)
     in_question = [item for item in published.corrections if not item.refused] if published is not None else []
     if in_question:
-        return SessionPlace.CORRECTED, "a person must decide"
+        return SessionPlace.CORRECTED, Undecided()
     if any(each.reverses for each in session.charges):
-        return SessionPlace.CORRECTED, "; ".join(["credited", *_refusals(session)])
+        return SessionPlace.CORRECTED, Credited(), *_refusals(session)
     if session.charges:
-        return SessionPlace.CHARGED, "; ".join(_refusals(session))
+        return SessionPlace.CHARGED, *_refusals(session)
     if published is None:
-        return SessionPlace.PROVISIONAL, "nothing was told of it"
+        return SessionPlace.PROVISIONAL, Untold()
     match published.state:
         case SessionState.EXPLAINED:
             said = explanation(session.counted.session.facts)
-            return SessionPlace.EXPLAINED, "" if said is None else f"by {said.person}: {said.reason}"
+            return SessionPlace.EXPLAINED, *(() if said is None else (Explained(said.person, said.reason),))
         case SessionState.INCOMPLETE:
-            return SessionPlace.INCOMPLETE, f"unknown: {', '.join(_unknown(session))}"
+            return SessionPlace.INCOMPLETE, Unknown(tuple(_unknown(session)))
         case SessionState.RELEASED:
-            return SessionPlace.REJECTED, "no increment stands"
+            return SessionPlace.REJECTED, NothingStands()
         case SessionState.FINAL:
             another = published.phase is Phase.WAITING
-            return SessionPlace.REJECTED, "its cooling is another's" if another else "it cooled too little"
+            return SessionPlace.REJECTED, AnothersCooling() if another else CooledTooLittle()
         case SessionState.HELD | SessionState.OPEN if published.release is ReleaseState.HELD:
-            return SessionPlace.HELD, ", ".join(published.held)
+            return SessionPlace.HELD, Held(published.held)
         case SessionState.HELD | SessionState.OPEN:
-            return SessionPlace.PROVISIONAL, published.phase
+            return SessionPlace.PROVISIONAL, NotFinal(published.phase)
 
 
-def _refusals(session: RecordedSession) -> Iterator[str]:
-    """By whom and when a correction of a charge was refused although the count differs."""
+def _refusals(session: RecordedSession) -> Iterator[Refused]:
+    """The corrections of charges that were refused although the count differs."""
     refused = [item for item in session.published.corrections if item.refused] if session.published is not None else []
     for item in refused:
         said = [
@@ -132,10 +142,10 @@ def _refusals(session: RecordedSession) -> Iterator[str]:
             if isinstance(fact, CorrectionDecided) and fact.charge == item.charge and not fact.approved
         ]
         by = max(said, key=lambda fact: (fact.known_at_us, fact.at_us), default=None)
-        whom = "" if by is None else f" by {by.person} at {rfc3339(by.known_at_us)}"
-        yield f"{item.charge}: {item.charged} charged, {item.counted} counted, difference refused{whom}"
+        whom = ("", None) if by is None else (by.person, by.known_at_us)
+        yield Refused(item.charge, item.charged, item.counted, *whom)
 
 
-def _unknown(session: RecordedSession) -> Iterator[str]:
+def _unknown(session: RecordedSession) -> Iterator[Missing]:
     missing = session.counted.outcome.missing
     yield from (each for each in (Missing.PATIENT, Missing.INFUSION_END) if each in missing)

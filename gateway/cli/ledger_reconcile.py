@@ -95,7 +95,7 @@ def _content(found: Reconciled, days: tuple[date, date]) -> dict[str, date | int
 def _show(found: Reconciled, days: tuple[date, date]) -> None:
     for each in found.placed:
         units = f"{each.attained} attained, {each.charged} charged"
-        click.echo(f"{each.session}  {each.place:<12}{units:<26}{each.reason}".rstrip())
+        click.echo(f"{each.session}  {each.place:<12}{units:<26}{each.why}".rstrip())
     _sum_up(found, days, to_stderr=False)
 
 

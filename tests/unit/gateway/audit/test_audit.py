@@ -100,7 +100,7 @@ def test_a_final_session_without_increments_is_rejected(recorded: list[RecordedS
         recorded[1], log=(), published=published_state(finalised=True, release=ReleaseState.RELEASED)
     )
     (placed,) = reconcile([one], []).placed
-    assert (placed.place, placed.reason) == (SessionPlace.REJECTED, "no increment stands")
+    assert (placed.place, placed.why) == (SessionPlace.REJECTED, "no increment stands")
 
 
 def test_a_refused_correction_is_marked_with_who_refused_it_and_when(recorded: list[RecordedSession]) -> None:
@@ -116,7 +116,7 @@ def test_a_refused_correction_is_marked_with_who_refused_it_and_when(recorded: l
     published = msgspec.structs.replace(one.published, corrections=(item,))
     one = msgspec.structs.replace(one, counted=counted, published=published)
     (placed,) = reconcile([one], []).placed
-    assert (placed.place, placed.reason) == (
+    assert (placed.place, placed.why) == (
         SessionPlace.CHARGED,
         f"{charge}: 3 charged, 1 counted, difference refused by cm-1 at 2026-03-10T16:26:40.000Z",
     )
