@@ -1,13 +1,16 @@
 """Sessions as rows of a list: one row a session, with its units, its charge and, in words, why nothing was charged."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from functools import partial
+from typing import TextIO
 
 import msgspec
 
-from gateway.audit.reconcile import SessionPlace, place
-from gateway.audit.sessions import RecordedSession, opened_on, origin_of, session
+from gateway.audit.reconcile import Placed, Reconciled, SessionPlace, place, reconcile
+from gateway.audit.sessions import RecordedSession, opened_on, origin_of, session, sessions_of_days
+from gateway.audit.tables import write_table
 from gateway.ledger import read_back, reads
 from gateway.ledger.deliveries import Proof, proofs_of
 from gateway.ledger.entry import subject_of
@@ -34,9 +37,35 @@ class ListedSession(msgspec.Struct, frozen=True, kw_only=True):
     engine: str  # delivery states of its charges and credits
 
 
-def listed(connection: sqlite3.Connection, recorded: RecordedSession, *, identify: bool) -> ListedSession:
+class ListedDays(msgspec.Struct, frozen=True):
+    """The sessions that opened on some days, reconciled; `rows` has one for each that is placed, in that order."""
+
+    reconciled: Reconciled
+    rows: tuple[ListedSession, ...]
+
+
+def listed_days(
+    connection: sqlite3.Connection, first: date, last: date, unopened: Iterable[str] = (), *, identify: bool
+) -> ListedDays:
+    """The sessions that opened from `first` to `last`; `unopened` are tokens of entries without a session.
+
+    With `identify` the rows have the visits' numbers. Raises LedgerDamaged.
+    """
+    recorded = tuple(sessions_of_days(connection, first, last))
+    found = reconcile(recorded, unopened, partial(proofs_of, connection))
+    rows = (listed(connection, *each, identify=identify) for each in zip(recorded, found.placed, strict=True))
+    return ListedDays(found, tuple(rows))
+
+
+def placed_in(connection: sqlite3.Connection, recorded: RecordedSession) -> Placed:
+    """The session's place, with what the ledger knows of its messages."""
+    return place(recorded, proofs_of(connection, recorded.token))
+
+
+def listed(
+    connection: sqlite3.Connection, recorded: RecordedSession, placed: Placed, *, identify: bool
+) -> ListedSession:
     """The session's row; with `identify` it has the visit's number."""
-    placed = place(recorded, proofs_of(connection, recorded.token))
     assessment, opened = recorded.counted.outcome.assessment, recorded.counted.opened
     patient = recorded.counted.session.patient
     identity = reads.identity(connection, patient) if identify and patient else None
@@ -66,6 +95,11 @@ def sessions_of_visit(connection: sqlite3.Connection, visit: str) -> Iterator[Re
         recorded = session(connection, token)
         if recorded.counted.session.patient in subjects:
             yield recorded
+
+
+def write_list(file: TextIO, rows: Iterable[ListedSession]) -> None:
+    """The rows as CSV."""
+    write_table(file, ListedSession.__struct_fields__, map(msgspec.structs.astuple, rows))
 
 
 def _counted(proofs: Mapping[str, Proof]) -> Iterator[str]:

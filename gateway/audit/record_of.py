@@ -7,13 +7,13 @@ import msgspec
 
 from drivers.reading import Evidence
 from gateway.audit.export import Bundle, gather
-from gateway.audit.listing import sessions_of_visit
-from gateway.audit.reconcile import Placed, place
+from gateway.audit.listing import placed_in, sessions_of_visit
+from gateway.audit.reconcile import Placed
 from gateway.audit.record import CapUse, ChainPart, LoggedChange, NotedFact, Record, RecordedUnit, SentCharge
 from gateway.audit.sessions import RecordedSession
 from gateway.ledger import policies, reads
 from gateway.ledger.bodies import ReceiptBody, ResendBody, change_of, charge_of, delivery_of, event_of
-from gateway.ledger.deliveries import SENT, DeliveryEvent, events, proofs_of
+from gateway.ledger.deliveries import SENT, DeliveryEvent, events
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerDamaged, LedgerError, UnknownSession
 from gateway.messages.notation import Mode
@@ -71,7 +71,7 @@ def _record_of(connection: sqlite3.Connection, token: str, *, identify: bool) ->
     assessment, facts = counted.outcome.assessment, counted.session.facts
     review = review_of(facts, policy, counted.until_us, counted.observed)
     swaps = tuple(_swaps(connection, recorded))
-    placed = place(recorded, proofs_of(connection, token))
+    placed = placed_in(connection, recorded)
     units = tuple(_units(token, recorded.increments, assessment.increments))
     return Record(
         gateway=bundle.gateway,

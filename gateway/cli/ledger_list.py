@@ -1,17 +1,15 @@
 """`capgate ledger list`: the sessions of some days or of a visit, one row each."""
 
 import sys
-from collections.abc import Iterable
 from datetime import date, datetime
 from pathlib import Path
 
 import click
 import msgspec
 
-from gateway.audit.listing import ListedSession, listed, sessions_of_visit
+from gateway.audit.listing import ListedSession, listed, placed_in, sessions_of_visit, write_list
 from gateway.audit.sessions import sessions_of_days
 from gateway.audit.stream import open_snapshot
-from gateway.audit.tables import write_table
 from gateway.cli.ledger_options import JSON, LEDGER, leave_trace, refusing
 from gateway.ledger.access import Looked
 
@@ -48,23 +46,18 @@ def list_(
     ended = date.max if first is None else (last or first).date()
     with refusing(), open_snapshot(ledger) as connection:
         found = sessions_of_days(connection, begun, ended) if visit is None else sessions_of_visit(connection, visit)
-        every = (listed(connection, each, identify=identify) for each in found)
+        every = (listed(connection, each, placed_in(connection, each), identify=identify) for each in found)
         rows = [row for row in every if begun <= row.day <= ended]
     if identify and rows:
         leave_trace(ledger, Looked.LIST, [row.session for row in rows])
     if as_json:
         click.echo(msgspec.json.encode({"sessions": rows}))
     elif as_csv:
-        write_list(rows)
+        write_list(sys.stdout, rows)
     else:
         for row in rows:
             click.echo(_line(row))
     sys.exit(0 if rows else 1)
-
-
-def write_list(rows: Iterable[ListedSession]) -> None:
-    """The rows as CSV."""
-    write_table(sys.stdout, ListedSession.__struct_fields__, map(msgspec.structs.astuple, rows))
 
 
 def _line(row: ListedSession) -> str:

@@ -2,21 +2,18 @@
 
 import sys
 from datetime import date, datetime
-from functools import partial
 from pathlib import Path
 
 import click
 import msgspec
 
-from gateway.audit.listing import listed
+from gateway.audit.listing import listed_days, write_list
 from gateway.audit.reconcile import Reconciled, SessionPlace
-from gateway.audit.reconcile import reconcile as reconcile_sessions
-from gateway.audit.sessions import sessions_of_days, unopened
+from gateway.audit.sessions import unopened
 from gateway.audit.stream import open_snapshot
-from gateway.cli.ledger_list import write_list
 from gateway.cli.ledger_options import JSON, LEDGER, leave_trace, refusing
 from gateway.ledger.access import Looked
-from gateway.ledger.deliveries import Proof, proofs_of
+from gateway.ledger.deliveries import Proof
 
 SHOWN = (Proof.ACKNOWLEDGED, Proof.PENDING, Proof.UNPROVEN, Proof.REJECTED)
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -50,13 +47,12 @@ def reconcile(
     """
     days = _days(day, first, last)
     with refusing(), open_snapshot(ledger) as connection:
-        recorded = tuple(sessions_of_days(connection, *days))
-        found = reconcile_sessions(recorded, unopened(connection), partial(proofs_of, connection))
-        rows = [listed(connection, each, identify=identify) for each in recorded] if as_csv else []
-    if identify and rows:
-        leave_trace(ledger, Looked.LIST, [row.session for row in rows])
+        listed = listed_days(connection, *days, unopened(connection), identify=identify)
+    if identify and listed.rows:
+        leave_trace(ledger, Looked.LIST, [row.session for row in listed.rows])
+    found = listed.reconciled
     if as_csv:
-        write_list(rows)
+        write_list(sys.stdout, listed.rows)
         _sum_up(found, days, to_stderr=True)
     elif as_json:
         click.echo(msgspec.json.encode(_content(found, days)))

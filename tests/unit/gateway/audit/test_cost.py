@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.export import gather, session_content
-from gateway.audit.sessions import sessions_of_days
+from gateway.audit.listing import listed_days
 from gateway.audit.stream import open_snapshot
 from tests.bench.long_ledger import Size, write_ledger
 
@@ -30,7 +30,7 @@ def show(connection: sqlite3.Connection) -> object:
 
 
 def reconcile(connection: sqlite3.Connection) -> object:
-    return list(sessions_of_days(connection, DAY, DAY))
+    return listed_days(connection, DAY, DAY, identify=True).rows
 
 
 @pytest.mark.parametrize("ask", [show, reconcile])
