@@ -48,7 +48,7 @@ def reconcile(
     days = _days(day, first, last)
     with refusing(), open_snapshot(ledger) as connection:
         listed = listed_days(connection, *days, unopened(connection), identify=identify)
-    if identify and listed.rows:
+    if identify and as_csv and listed.rows:
         leave_trace(ledger, Looked.LIST, [row.session for row in listed.rows])
     found = listed.reconciled
     if as_csv:

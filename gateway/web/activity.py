@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.datastructures import QueryParams
 
-from gateway.audit.activity import ActivityAnswer
+from gateway.audit.activity import ActivityAnswer, activity
+from gateway.audit.stream import open_snapshot
 from gateway.session.local_time import localized
 
 MOST_DAYS = 31
+MOST_ROWS = 500
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -40,6 +43,12 @@ def asked(query: QueryParams) -> Asked:
     if first is not None and last is not None:
         last = min(max(first, last), first + timedelta(days=MOST_DAYS - 1))
     return Asked(first, last if first else None, query.get("person", "")[:200])
+
+
+def found_in(ledger: Path, wanted: Asked) -> ActivityAnswer:
+    """What the ledger has of it, MOST_ROWS at most. Raises LedgerError."""
+    with open_snapshot(ledger) as connection:
+        return activity(connection, wanted.first, wanted.last, wanted.person, MOST_ROWS)
 
 
 def rows(answer: ActivityAnswer) -> Iterator[Row]:

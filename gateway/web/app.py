@@ -1,6 +1,7 @@
 """The page's routes: screens, their scripts and texts, and the events that keep them live."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from mimetypes import guess_type
 from urllib.parse import quote
 
@@ -16,16 +17,17 @@ from gateway.control.answers import Answer
 from gateway.control.service import TOKEN
 from gateway.ledger.access import Looked
 from gateway.runtime.http import Application
-from gateway.web.activity import asked, rows
+from gateway.web.activity import asked, found_in, rows
 from gateway.web.acts import Acts
 from gateway.web.catalogue import language_of, texts_of
 from gateway.web.control import Control, Tell
 from gateway.web.downloads import Downloads
 from gateway.web.feed import BoardFeed
 from gateway.web.guard import Guard
+from gateway.web.ledger_thread import LedgerThread
 from gateway.web.people import People
 from gateway.web.privacy import without_identifiers, without_message_ids
-from gateway.web.records import Records
+from gateway.web.records import record_page
 from gateway.web.screens import STATIC, assets, page
 from gateway.web.signing import Signing
 
@@ -40,12 +42,12 @@ class PageApp:
     """The page, as an ASGI application."""
 
     def __init__(
-        self, plan: PagePlan, feed: BoardFeed, people: People, tell: Tell, records: Records, downloads: Downloads
+        self, plan: PagePlan, feed: BoardFeed, people: People, tell: Tell, ledger: LedgerThread, downloads: Downloads
     ) -> None:
         self._plan = plan
         self._feed = feed
         self.control = Control(tell)
-        self._records = records
+        self._ledger = ledger
         self._signing = Signing(plan, people)
         acts = Acts(self._signing, self.control)
         self._files = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
@@ -125,7 +127,7 @@ class PageApp:
     async def _activity(self, request: Request) -> Response:
         """Who did what and who looked at whom; it names no patient."""
         wanted = asked(request.query_params)
-        found = await self._records.activity(wanted.first, wanted.last, wanted.person)
+        found = await self._ledger.read(lambda ledger: found_in(ledger, wanted))
         return page(
             "activity.html",
             self._language(request),
@@ -152,7 +154,7 @@ class PageApp:
             return _no_session()
         if not await self.control.leave_trace(Looked.RECORD, [token], person.actor):
             return _json(None)
-        return await self._records.page(token)
+        return await self._ledger.answer(partial(record_page, token))
 
     async def _session_data(self, request: Request) -> Response:
         """What the session's screen shows; what identifies the patient to those alone who signed in."""

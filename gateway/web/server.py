@@ -13,8 +13,8 @@ from gateway.web.control import Tell
 from gateway.web.downloads import Downloads
 from gateway.web.exposure import exposure_refused
 from gateway.web.feed import AskBoard, BoardFeed
+from gateway.web.ledger_thread import LedgerThread
 from gateway.web.people import People
-from gateway.web.records import Records
 
 _log = logging.getLogger("capgate.web")
 
@@ -34,8 +34,8 @@ async def serve_page(plan: PagePlan, state_dir: Path, config_file: Path, board: 
         return
     feed = BoardFeed(board)
     people = People(state_dir, asyncio.get_running_loop().time)
-    records = Records(state_dir / LEDGER_FILE)
-    app = PageApp(plan, feed, people, tell, records, Downloads(state_dir, config_file))
+    ledger = LedgerThread(state_dir / LEDGER_FILE)
+    app = PageApp(plan, feed, people, tell, ledger, Downloads(state_dir, config_file))
     server = HttpServer(app.application, plan.listen, LIMITS, plan.tls and _context(plan.tls))
     try:
         await server.__aenter__()
@@ -47,7 +47,7 @@ async def serve_page(plan: PagePlan, state_dir: Path, config_file: Path, board: 
             group.create_task(feed.run())
             group.create_task(app.control.failed())
     finally:
-        records.close()
+        ledger.close()
         await server.__aexit__(None, None, None)
 
 

@@ -17,8 +17,8 @@ from gateway.web.app import PageApp
 from gateway.web.control import Tell
 from gateway.web.downloads import Downloads
 from gateway.web.feed import AskBoard, BoardFeed
+from gateway.web.ledger_thread import TIMEOUT_S, LedgerThread
 from gateway.web.people import People
-from gateway.web.records import TIMEOUT_S, Records
 from gateway.web.roles import Role
 from gateway.web.server import LIMITS
 from tests.unit.gateway.web.page_client import Answered, Listening, ask
@@ -46,22 +46,22 @@ async def serving(
     plan: PagePlan = SCREEN,
     tell: Tell | None = None,
     board: AskBoard | None = None,
-    record_timeout_s: float = TIMEOUT_S,
+    ledger_timeout_s: float = TIMEOUT_S,
 ) -> AsyncGenerator[HttpServer]:
     account = Account(name="m.curie", role=Role.NURSE, password=HASHED)
     write_accounts(folder, read_accounts(folder).with_account(account))
-    people, records = People(folder, lambda: 0.0), Records(folder / LEDGER_FILE, record_timeout_s)
+    people, ledger = People(folder, lambda: 0.0), LedgerThread(folder / LEDGER_FILE, ledger_timeout_s)
     app = PageApp(
         plan,
         BoardFeed(board or no_board),
         people,
         tell or _takes_traces,
-        records,
+        ledger,
         Downloads(folder, folder / "gateway.toml"),
     )
     async with HttpServer(app.application, ("127.0.0.1", 0), LIMITS) as server:
         yield server
-    records.close()
+    ledger.close()
 
 
 async def sign_in(server: Listening, secret: str = "correct horse", **more: str) -> Answered:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.runtime.http import HttpServer
-from gateway.web.records import TIMEOUT_S
+from gateway.web.ledger_thread import TIMEOUT_S
 from tests.unit.gateway.audit.record_story import HOSTILE, TOKEN, VISIT, write_session
 from tests.unit.gateway.web.page_app import cookie_of, serving, sign_in
 from tests.unit.gateway.web.page_client import Answered, ask
@@ -29,7 +29,7 @@ async def signed_in(
     folder: Path, ledger: bytes, timeout_s: float = TIMEOUT_S
 ) -> AsyncGenerator[tuple[HttpServer, str]]:
     (folder / "ledger.db").write_bytes(ledger)
-    async with serving(folder, record_timeout_s=timeout_s) as server:
+    async with serving(folder, ledger_timeout_s=timeout_s) as server:
         yield server, cookie_of(await sign_in(server))
 
 
@@ -95,5 +95,5 @@ async def test_a_ledger_that_cannot_be_read_is_said(tmp_path: Path, ledger: byte
         answer = await record(server, cookie)
         assert (answer.status, answer.body) == (
             500,
-            "no record can be made of this session; the gateway's log says why\n",
+            "the ledger cannot be read; the gateway's log says why\n",
         )
