@@ -8,6 +8,7 @@ from typing import TextIO
 
 import msgspec
 
+from gateway.audit.reasons import AnyReason, words
 from gateway.audit.reconcile import Placed, Reconciled, SessionPlace, place, reconcile
 from gateway.audit.sessions import RecordedSession, opened_on, origin_of, session, sessions_of_days
 from gateway.audit.tables import write_table
@@ -21,7 +22,7 @@ from gateway.session.spans import US_PER_MINUTE
 
 
 class ListedSession(msgspec.Struct, frozen=True, kw_only=True):
-    """One session; the order of the fields is that of the columns."""
+    """One session."""
 
     day: date  # on which it opened, by its policy's calendar
     opened_at: str  # local, with its offset
@@ -29,17 +30,29 @@ class ListedSession(msgspec.Struct, frozen=True, kw_only=True):
     caps: str
     visit: str  # "" unless it was asked for and is known
     place: SessionPlace
-    why: str  # in words, of every place but a plain charge
+    reasons: tuple[AnyReason, ...]  # of every place but a plain charge
     counted_minutes: float
     chart_minutes: int  # by subtraction of HH:MM
     attained: int
     charged: int
     engine: str  # delivery states of its charges and credits
 
+    @property
+    def why(self) -> str:
+        """The reasons in English words."""
+        return words(self.reasons)
+
+
+COLUMNS = (
+    *("day", "opened_at", "session", "caps", "visit", "place", "why"),
+    *("counted_minutes", "chart_minutes", "attained", "charged", "engine"),
+)
+
 
 class ListedDays(msgspec.Struct, frozen=True):
-    """The sessions that opened on some days, reconciled; `rows` has one for each that is placed, in that order."""
+    """The sessions that opened on some days, as recorded, reconciled and listed, each time in the same order."""
 
+    recorded: tuple[RecordedSession, ...]
     reconciled: Reconciled
     rows: tuple[ListedSession, ...]
 
@@ -54,7 +67,7 @@ def listed_days(
     recorded = tuple(sessions_of_days(connection, first, last))
     found = reconcile(recorded, unopened, partial(proofs_of, connection))
     rows = (listed(connection, *each, identify=identify) for each in zip(recorded, found.placed, strict=True))
-    return ListedDays(found, tuple(rows))
+    return ListedDays(recorded, found, tuple(rows))
 
 
 def placed_in(connection: sqlite3.Connection, recorded: RecordedSession) -> Placed:
@@ -77,7 +90,7 @@ def listed(
         caps=" ".join(cap.name for cap in caps),
         visit="" if identity is None else identity.visit or "",
         place=placed.place,
-        why=placed.why,
+        reasons=placed.reasons,
         counted_minutes=round(assessment.net_us / US_PER_MINUTE, 2),
         chart_minutes=assessment.chart_minutes,
         attained=placed.attained,
@@ -99,7 +112,7 @@ def sessions_of_visit(connection: sqlite3.Connection, visit: str) -> Iterator[Re
 
 def write_list(file: TextIO, rows: Iterable[ListedSession]) -> None:
     """The rows as CSV."""
-    write_table(file, ListedSession.__struct_fields__, map(msgspec.structs.astuple, rows))
+    write_table(file, COLUMNS, ([getattr(row, column) for column in COLUMNS] for row in rows))
 
 
 def _counted(proofs: Mapping[str, Proof]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 `code` tells them apart in JSON. `text` is the reason in English; the page has a text for each code.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import msgspec
@@ -134,3 +135,8 @@ AnyReason = (
     | Held
     | NotFinal
 )
+
+
+def words(reasons: Iterable[AnyReason]) -> str:
+    """The reasons in English; "" if there are none."""
+    return "; ".join(each.text for each in reasons)

@@ -20,6 +20,7 @@ from gateway.audit.reasons import (
     Undecided,
     Unknown,
     Untold,
+    words,
 )
 from gateway.audit.sessions import RecordedSession
 from gateway.ledger.deliveries import Proof
@@ -56,7 +57,7 @@ class Placed(msgspec.Struct, frozen=True):
     @property
     def why(self) -> str:
         """The reasons in English words."""
-        return "; ".join(each.text for each in self.reasons)
+        return words(self.reasons)
 
 
 class Reconciled(msgspec.Struct, frozen=True):

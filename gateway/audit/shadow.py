@@ -1,13 +1,15 @@
 """Compares a shadow run with charting by hand: computed against charted minutes and units, session by session."""
 
 import csv
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from io import StringIO
 
 import msgspec
 
-from gateway.audit.sessions import RecordedSession, opened_on
+from gateway.audit.sessions import RecordedSession, opened_on, origin_of
+from gateway.ledger.entry import subject_of
 from gateway.session.policy import Policy
 
 _US_PER_MINUTE = 60_000_000
@@ -103,6 +105,14 @@ def compare(
             units, minutes = _computed(each)
             compared.append(Compared(each.token, None, Agreement.NOT_CHARTED, units, minutes, 0, None))
     return compared
+
+
+def compare_in(
+    connection: sqlite3.Connection, sessions: Iterable[RecordedSession], charted: Iterable[Charted]
+) -> list[Compared]:
+    """As `compare`, with the pseudonyms of this ledger."""
+    salt = origin_of(connection).salt
+    return compare(sessions, charted, lambda visit: subject_of(salt, visit))
 
 
 def units_of(minutes: float, policy: Policy) -> int:

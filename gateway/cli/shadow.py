@@ -6,11 +6,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.audit.sessions import origin_of, sessions
-from gateway.audit.shadow import Agreement, ChartUnreadable, Compared, compare, read_chart
+from gateway.audit.sessions import sessions
+from gateway.audit.shadow import Agreement, ChartUnreadable, Compared, compare_in, read_chart
 from gateway.audit.stream import open_snapshot
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
-from gateway.ledger.entry import subject_of
 
 
 @click.command(
@@ -36,8 +35,7 @@ def command(ledger: Path, charted: Path, as_json: bool) -> None:
         click.echo("\n".join(f"{charted}: {problem}" for problem in error.problems), err=True)
         sys.exit(2)
     with refusing(), open_snapshot(ledger) as connection:
-        origin = origin_of(connection)
-        found = compare(sessions(connection), lines, lambda visit: subject_of(origin.salt, visit))
+        found = compare_in(connection, sessions(connection), lines)
     differing = sum(each.verdict is not Agreement.SAME for each in found)
     if as_json:
         click.echo(msgspec.json.encode({"differences": differing, **_sums(found), "sessions": found}))

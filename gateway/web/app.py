@@ -1,6 +1,6 @@
 """The page's routes: screens, their scripts and texts, and the events that keep them live."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from mimetypes import guess_type
 from urllib.parse import quote
@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from gateway.audit.shadow import Charted, ChartUnreadable, read_chart
 from gateway.config.tables import Language
 from gateway.config.web import PagePlan
 from gateway.control.answers import Answer
@@ -21,11 +22,12 @@ from gateway.web.activity import asked, found_in, rows
 from gateway.web.acts import Acts
 from gateway.web.catalogue import language_of, texts_of
 from gateway.web.control import Control, Tell
+from gateway.web.days import MAX_DAYS, Period, days_answer, days_table, period_of
 from gateway.web.downloads import Downloads
 from gateway.web.feed import BoardFeed
 from gateway.web.guard import Guard
 from gateway.web.ledger_thread import LedgerThread
-from gateway.web.people import People
+from gateway.web.people import People, SignedIn
 from gateway.web.privacy import without_identifiers, without_message_ids
 from gateway.web.records import record_page
 from gateway.web.screens import STATIC, assets, page
@@ -58,6 +60,8 @@ class PageApp:
             Route("/record/{token}", self._record),
             Route("/todo", self._for_lookers(self._todo)),
             Route("/equipment", self._for_lookers(self._equipment)),
+            Route("/days", self._for_lookers(self._days)),
+            Route("/days.csv", self._days_table),
             Route("/delivery", self._for_lookers(self._delivery)),
             Route("/activity", self._for_act("activity", self._activity)),
             Route("/capture/{line}", self._for_act("capture", downloads.capture)),
@@ -65,6 +69,8 @@ class PageApp:
             Route("/api/session/{token}", self._for_lookers(self._session_data)),
             Route("/api/todo", self._for_lookers(self._todo_data)),
             Route("/api/equipment", self._for_lookers(self._equipment_data)),
+            Route("/api/days", self._for_lookers(self._days_data)),
+            Route("/api/days/charted", self._charted_data, methods=["POST"]),
             Route("/api/delivery", self._for_lookers(self._delivery_data)),
             Route("/api/feed", self._for_lookers(self._feed_data)),
             Route("/events", self._for_lookers(self._events)),
@@ -121,6 +127,9 @@ class PageApp:
     async def _equipment(self, request: Request) -> Response:
         return self._screen(request, "equipment")
 
+    async def _days(self, request: Request) -> Response:
+        return self._screen(request, "days")
+
     async def _delivery(self, request: Request) -> Response:
         return self._screen(request, "delivery")
 
@@ -171,6 +180,52 @@ class PageApp:
 
     async def _todo_data(self, request: Request) -> Response:
         return _json(await self.control.ask(b'{"request":"todo"}'))
+
+    async def _days_data(self, request: Request) -> Response:
+        """The sessions of some days; people and what they said to those alone who signed in."""
+        period = period_of(request.query_params)
+        return _no_period() if period is None else await self._days_of(period, (), self._signing.person(request))
+
+    async def _charted_data(self, request: Request) -> Response:
+        """The same beside the minutes charted by hand in the CSV that is sent, of which nothing is kept."""
+        person, period = self._signing.person(request), period_of(request.query_params)
+        if person is None or not await self._signing.has_form_token(request, person):
+            return PlainTextResponse("sign in first\n", 401)
+        self._signing.touch(request)
+        if period is None:
+            return _no_period()
+        try:
+            charted = read_chart((await request.body()).decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            return PlainTextResponse("not UTF-8\n", 400)
+        except ChartUnreadable as unreadable:
+            return PlainTextResponse(f"{unreadable}\n", 400)
+        return await self._days_of(period, charted, person)
+
+    async def _days_of(self, period: Period, charted: Sequence[Charted], person: SignedIn | None) -> Response:
+        made = partial(days_answer, period, charted, identify=person is not None)
+        found = await self._ledger.read(made)
+        if found is None:
+            return _unread()
+        tokens = [row.session for row in found.sessions]
+        if person is not None and not await self.control.leave_trace(Looked.LIST, tokens, person.actor):
+            return _json(None)
+        return _json(msgspec.json.encode(found))
+
+    async def _days_table(self, request: Request) -> Response:
+        """The sessions of some days as CSV, for whoever signed in."""
+        person, period = self._signing.person(request), period_of(request.query_params)
+        if person is None:
+            return _sign_in_first(request)
+        self._signing.touch(request)
+        if period is None:
+            return _no_period()
+        found = await self._ledger.read(partial(days_answer, period, (), identify=True))
+        if found is None:
+            return _unread()
+        if not await self.control.leave_trace(Looked.EXPORT, [row.session for row in found.sessions], person.actor):
+            return _json(None)
+        return days_table(period, found.sessions)
 
     async def _equipment_data(self, request: Request) -> Response:
         return _json(await self.control.ask(b'{"request":"equipment"}'))
@@ -223,8 +278,17 @@ class PageApp:
 
 def _sign_in_first(request: Request) -> Response:
     if "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse(f"/sign-in?next={quote(request.url.path)}", 303)
+        asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?next={quote(asked)}", 303)
     return PlainTextResponse("sign in first\n", 401)
+
+
+def _unread() -> Response:
+    return PlainTextResponse("the ledger could not be read in time: ask for fewer days, or see the log\n", 503)
+
+
+def _no_period() -> Response:
+    return PlainTextResponse(f"accepted: from and to, two dates of at most {MAX_DAYS} days\n", 400)
 
 
 def _no_session() -> Response:

@@ -1,7 +1,7 @@
 """The control service behind the page: one question at a time, acts at once, and a broken ledger ends the page."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from gateway.ledger.access import Actor, Looked
 from gateway.ledger.errors import LedgerError
 
 Tell = Callable[[bytes, Actor], Awaitable[bytes]]
+MOST_NAMED = 1000  # sessions in one request
 SCREEN = Actor("page:")  # nobody is signed in at it
 
 
@@ -30,11 +31,14 @@ class Control:
         async with self._one_at_a_time:
             return await self.tell(line, by)
 
-    async def leave_trace(self, looked: Looked, sessions: Collection[str], by: Actor) -> bool:
+    async def leave_trace(self, looked: Looked, sessions: Sequence[str], by: Actor) -> bool:
         """Record that somebody is about to read identifiers of these sessions' patients; False: it cannot be."""
-        asked = {"request": "looked", "looked": looked, "sessions": sessions}
-        answer = await self.tell(msgspec.json.encode(asked), by)
-        return answer is not None and msgspec.json.decode(answer, type=Answer).ok
+        for start in range(0, len(sessions), MOST_NAMED):
+            asked = {"request": "looked", "looked": looked, "sessions": sessions[start : start + MOST_NAMED]}
+            answer = await self.tell(msgspec.json.encode(asked), by)
+            if answer is None or not msgspec.json.decode(answer, type=Answer).ok:
+                return False
+        return True
 
     async def tell(self, line: bytes, by: Actor) -> bytes | None:
         """The answer to an act; None where recording is no longer possible."""

@@ -3,6 +3,8 @@
 import msgspec
 from msgspec import UNSET
 
+from gateway.audit.listing import ListedSession
+from gateway.audit.reasons import AnyReason, Explained, Refused
 from gateway.control.answers import FeedAnswer
 from gateway.control.screen import ScreenAnswer
 
@@ -32,3 +34,18 @@ def without_message_ids(answer: bytes) -> bytes:
     found = msgspec.json.decode(answer, type=FeedAnswer)
     rows = tuple(msgspec.structs.replace(each, last_id="") for each in found.feed)
     return msgspec.json.encode(msgspec.structs.replace(found, feed=rows))
+
+
+def without_people(row: ListedSession) -> ListedSession:
+    """A session of the list without who did something about it and what they said, for everybody."""
+    return msgspec.structs.replace(row, visit="", reasons=tuple(map(_unsigned, row.reasons)))
+
+
+def _unsigned(reason: AnyReason) -> AnyReason:
+    match reason:
+        case Explained():
+            return Explained("", "")
+        case Refused():
+            return msgspec.structs.replace(reason, person="")
+        case _:
+            return reason

@@ -50,6 +50,9 @@ async def test_axe_finds_nothing_on_any_screen(folder: Path, language: Language,
         await page.goto(f"{site.url}/todo")
         await expect(page.locator("#todo li")).to_have_count(1)
         assert await violations(page) == []
+        await page.goto(f"{site.url}/days")
+        await expect(page.locator("#sessions tbody tr")).to_have_count(1)
+        assert await violations(page) == []
 
 
 async def test_the_page_works_by_keyboard_alone(folder: Path) -> None:

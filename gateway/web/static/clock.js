@@ -59,6 +59,12 @@ export function clockOf(ms) {
   return format({ hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" }).format(ms);
 }
 
+/** The suite's calendar day, as YYYY-MM-DD. */
+export function today() {
+  const parts = new Map(format({ year: "numeric", month: "2-digit", day: "2-digit" }).formatToParts(nowMs()).map((each) => [each.type, each.value]));
+  return `${parts.get("year")}-${parts.get("month")}-${parts.get("day")}`;
+}
+
 /** A span as m:ss, or h:mm:ss from an hour on. */
 export function span(seconds) {
   const whole = Math.max(0, Math.floor(seconds));

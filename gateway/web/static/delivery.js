@@ -2,7 +2,7 @@
 
 import { button, mayDo, sendAgain } from "./acts.js";
 import { known, timeOf } from "./clock.js";
-import { el, shape } from "./dom.js";
+import { columns, el, row, shape } from "./dom.js";
 import { onBoard, start } from "./live.js";
 import { onTold } from "./sending.js";
 import { t, word } from "./texts.js";
@@ -63,10 +63,6 @@ function drawFeed({ feed }, where) {
   ] : []));
 }
 
-function header(...columns) {
-  return el("thead", {}, el("tr", {}, columns.map((each) => el("th", { scope: "col" }, word("delivery-column", each)))));
-}
-
-function row(cells) {
-  return el("tr", {}, cells.map((cell) => el("td", {}, cell)));
+function header(...names) {
+  return columns(names.map((each) => word("delivery-column", each)));
 }

@@ -43,3 +43,13 @@ export function shape(state) {
   return svg("svg", { viewBox: "0 0 24 24", class: "shape", "aria-hidden": "true", "fill-rule": "evenodd" },
     svg("path", { d: SHAPES[state] }));
 }
+
+/** A table's head, with these texts over its columns. */
+export function columns(texts) {
+  return el("thead", {}, el("tr", {}, texts.map((text) => el("th", { scope: "col" }, text))));
+}
+
+/** A table's row. */
+export function row(cells, kind) {
+  return el("tr", { class: kind }, cells.map((cell) => el("td", {}, cell)));
+}

@@ -2,7 +2,7 @@
 
 import { offered } from "./acts.js";
 import { span, timeOf } from "./clock.js";
-import { el, put, shape } from "./dom.js";
+import { columns, el, put, row, shape } from "./dom.js";
 import { drawChart, drawLanes } from "./lanes.js";
 import { onBoard, onSecond, start } from "./live.js";
 import { signedIn } from "./person.js";
@@ -110,7 +110,7 @@ function drawCount(why) {
     span((Date.parse(each.to) - Date.parse(each.from)) / 1000),
     [word("cause", each.cause), each.reason && word("reason", each.reason)].filter(Boolean).join(": "),
   ], each.cause === "counted" ? "counted" : "not"));
-  place("stretches").replaceChildren(...(rows.length ? [header("session.when", "session.how-long", "session.what"), el("tbody", {}, rows)] : []));
+  place("stretches").replaceChildren(...(rows.length ? [columns([t("session.when"), t("session.how-long"), t("session.what")]), el("tbody", {}, rows)] : []));
 }
 
 function drawStates(session, told) {
@@ -139,21 +139,14 @@ function drawFacts(facts) {
     fact.known_at_us ? timeOf(fact.known_at_us / 1000) : "",
     [fact.text, fact.cap_id, fact.person && fact.reason].filter(Boolean).join("; "),
   ]));
-  place("facts").replaceChildren(header("session.when", "session.what", "session.who", "session.learned", "session.said"), el("tbody", {}, rows));
+  const names = [t("session.when"), t("session.what"), t("session.who"), t("session.learned"), t("session.said")];
+  place("facts").replaceChildren(columns(names), el("tbody", {}, rows));
 }
 
 function saidBy(fact) {
   if (fact.person || !signedIn) return fact.person ?? "";
   if (MACHINE.test(fact.fact)) return t("session.machine");
   return GATEWAY.test(fact.fact) ? t("session.gateway") : t("session.chart");
-}
-
-function header(...keys) {
-  return el("thead", {}, el("tr", {}, keys.map((key) => el("th", { scope: "col" }, t(key)))));
-}
-
-function row(cells, kind) {
-  return el("tr", { class: kind }, cells.map((cell) => el("td", {}, cell)));
 }
 
 function words(seconds) {

@@ -12,5 +12,5 @@ export function t(key, words = {}) {
 
 /** The text of a code such as `cap-removed` or `no_order`, of a kind; the code itself where a machine said another. */
 export function word(kind, code) {
-  return texts[`${kind}.${code.replaceAll("_", "-")}`] ?? code;
+  return texts[`${kind}.${code.replaceAll(/[_ ]/g, "-")}`] ?? code;
 }

@@ -71,3 +71,19 @@ async def sign_in(server: Listening, secret: str = "correct horse", **more: str)
 
 def cookie_of(answer: Answered) -> str:
     return answer.headers["set-cookie"].partition(";")[0]
+
+
+async def form_token_of(server: Listening, cookie: str) -> str:
+    """What each form of that sign-in carries."""
+    page = (await ask(server, "GET", "/chairs", cookie=cookie)).body
+    return page.partition('data-form-token="')[2].partition('"')[0]
+
+
+@asynccontextmanager
+async def signed_in(
+    folder: Path, ledger: bytes, timeout_s: float = TIMEOUT_S
+) -> AsyncGenerator[tuple[HttpServer, str]]:
+    """The page beside that ledger, and the cookie of somebody who signed in."""
+    (folder / LEDGER_FILE).write_bytes(ledger)
+    async with serving(folder, ledger_timeout_s=timeout_s) as server:
+        yield server, cookie_of(await sign_in(server))

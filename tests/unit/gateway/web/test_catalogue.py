@@ -9,6 +9,9 @@ import pytest
 from drivers.profile.alarm_codes import UnitAlarmCode
 from drivers.profile.enums import Trust
 from drivers.reading import FaultKind
+from gateway.audit.reasons import AnyReason
+from gateway.audit.reconcile import SessionPlace
+from gateway.audit.shadow import Agreement
 from gateway.config.tables import Language
 from gateway.control.board import ChairState
 from gateway.control.todo import TodoKind
@@ -16,6 +19,7 @@ from gateway.ledger.access import Looked
 from gateway.ledger.deliveries import Proof
 from gateway.monitoring.feed import FeedResult
 from gateway.monitoring.line_health import LineFinding, UnitFinding
+from gateway.session.assessment import Phase
 from gateway.session.charges import CorrectionReason
 from gateway.session.facts import AgentClass, AnyFact, WorkKind
 from gateway.session.flags import HeldReason
@@ -30,6 +34,7 @@ ENGLISH = texts_of(Language.ENGLISH)
 OTHERS = [language for language in Language if language is not Language.ENGLISH]
 CODES: dict[str, Iterable[str]] = {
     "agent": AgentClass,
+    "agreement": Agreement,
     "alarm": UnitAlarmCode,
     "cause": Cause,
     "correction": CorrectionReason,
@@ -44,15 +49,19 @@ CODES: dict[str, Iterable[str]] = {
     "look": FaultKind,
     "missing": Missing,
     "obstacle": Obstacle,
+    "phase": Phase,
+    "place": SessionPlace,
     "proof": Proof,
     "role": Role,
     "state": ChairState,
     "todo": TodoKind,
     "trust": Trust,
     "unit-finding": UnitFinding,
+    "why-not": [str(each.__struct_config__.tag) for each in get_args(AnyReason)],
     "work": WorkKind,
 }
-FURTHER = ("delivery-column", "errors", "machine", "note", "reason", "title", "tolerance")  # that no enumeration lists
+# that no enumeration lists
+FURTHER = ("days-column", "delivery-column", "errors", "machine", "note", "reason", "title", "tolerance")
 
 
 def words(text: str) -> list[str]:
@@ -69,7 +78,7 @@ def test_a_translation_has_the_keys_of_the_original_and_their_words(language: La
 
 @pytest.mark.parametrize("kind", CODES)
 def test_every_code_that_the_gateway_says_has_a_text(kind: str) -> None:
-    assert {f"{kind}.{code.replace('_', '-')}" for code in CODES[kind]} <= ENGLISH.keys()
+    assert {f"{kind}.{re.sub('[_ ]', '-', code)}" for code in CODES[kind]} <= ENGLISH.keys()
 
 
 def asked_for() -> set[str]:

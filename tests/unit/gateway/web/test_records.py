@@ -1,36 +1,13 @@
 """The record of a session, over HTTP: who gets it, what it lets a browser do, what becomes of a bad request."""
 
-import sqlite3
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from gateway.runtime.http import HttpServer
-from gateway.web.ledger_thread import TIMEOUT_S
-from tests.unit.gateway.audit.record_story import HOSTILE, TOKEN, VISIT, write_session
-from tests.unit.gateway.web.page_app import cookie_of, serving, sign_in
+from tests.unit.gateway.audit.record_story import HOSTILE, TOKEN, VISIT
+from tests.unit.gateway.web.page_app import signed_in
 from tests.unit.gateway.web.page_client import Answered, ask
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("record") / "ledger.db"
-    write_session(path)
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA journal_mode = DELETE")  # the file alone has all of it
-    connection.close()
-    return path.read_bytes()
-
-
-@asynccontextmanager
-async def signed_in(
-    folder: Path, ledger: bytes, timeout_s: float = TIMEOUT_S
-) -> AsyncGenerator[tuple[HttpServer, str]]:
-    (folder / "ledger.db").write_bytes(ledger)
-    async with serving(folder, ledger_timeout_s=timeout_s) as server:
-        yield server, cookie_of(await sign_in(server))
 
 
 async def record(server: HttpServer, cookie: str, token: str = TOKEN) -> Answered:

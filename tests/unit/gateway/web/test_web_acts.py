@@ -13,7 +13,7 @@ from gateway.ledger.access import Actor
 from gateway.ledger.errors import LedgerBroken
 from gateway.web.server import serve_page
 from tests.broker.harness import free_port
-from tests.unit.gateway.web.page_app import SCREEN, cookie_of, no_board, serving, sign_in
+from tests.unit.gateway.web.page_app import SCREEN, cookie_of, form_token_of, no_board, serving, sign_in
 from tests.unit.gateway.web.page_client import Answered, Listening, ask
 
 NOTE = {"act": "note", "token": "9RX2M7KQ4", "text": "cap refitted", "reason": "as seen"}
@@ -42,8 +42,7 @@ class Told:
 async def tell(server: Listening, fields: object, cookie: str | None = None, token: str | None = None) -> Answered:
     """An act of the nurse m.curie, or with another cookie or form token."""
     signed_in = cookie_of(await sign_in(server)) if cookie is None else cookie
-    page = (await ask(server, "GET", "/chairs", cookie=signed_in)).body
-    own = page.partition('data-form-token="')[2].partition('"')[0]
+    own = await form_token_of(server, signed_in)
     body = fields if isinstance(fields, bytes) else json.dumps(fields).encode()
     return await ask(server, "POST", "/acts", body, cookie=signed_in, x_form_token=own if token is None else token)
 
