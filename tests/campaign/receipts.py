@@ -206,13 +206,16 @@ class Receipts:
         if State.ACKNOWLEDGED in message.states - before:
             message.acknowledged_s = self._loop_s()
 
-    def ordered(self, request: Json, *, known: bool) -> None:
-        """People ordered messages again, and the gateway said so; where it is not `known`, it may have taken it."""
+    def ordered(self, request: Json, asked_us: int, *, known: bool) -> None:
+        """People ordered messages again, and the gateway said so; where it is not `known`, it may have taken it.
+
+        It may have sent them before it answered.
+        """
         for message in self.messages.values():
             named = message.key == request.get("key")
             if named or ("key" not in request and message.code == request["code"] and State.REJECTED in message.states):
                 message.states = frozenset({State.WAITS}) if known else message.states | {State.WAITS}
-                message.ordered_us = self._now_us() if known else None
+                message.ordered_us = asked_us if known and message.arrived_us < asked_us else None
                 self.counts["ordered again"] += known
 
     def check(self, delivery: Json, status: Json, views: Mapping[str, Json]) -> Iterator[str]:

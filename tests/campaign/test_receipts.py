@@ -73,7 +73,7 @@ def test_a_message_that_was_never_sent_is_seen() -> None:
 def test_an_order_of_which_nobody_heard_may_be_recorded_or_not() -> None:
     desk = Desk()
     desk.tell(REJECTED)
-    desk.receipts.ordered({"key": KEY}, known=False)
+    desk.receipts.ordered({"key": KEY}, desk.now_us, known=False)
     assert desk.check("pending") == []
     assert desk.check("rejected", "204") != []
 
@@ -82,9 +82,10 @@ def test_what_was_ordered_again_is_sent_in_time() -> None:
     desk = Desk()
     desk.broker.connected_since_us = 0
     desk.tell(REJECTED)
-    desk.receipts.ordered({"key": KEY}, known=True)
+    desk.now_us += HOUR
+    desk.receipts.ordered({"key": KEY}, desk.now_us, known=True)
     assert desk.check("pending") == []
-    desk.now_us = 3 * HOUR
+    desk.now_us += 3 * HOUR
     assert desk.check("pending") == [f"charge {KEY} was ordered again, and was not sent since"]
 
 
@@ -105,3 +106,12 @@ def test_a_charge_whose_copy_the_broker_did_not_answer_may_be_sent_again() -> No
     desk.broker.ended_s_by_number[desk.broker.connections] = 50.0
     desk.receipts.arrived(TOPIC, KEY)
     assert desk.complaints == []
+
+
+def test_what_was_sent_before_the_order_was_answered_is_sent() -> None:
+    desk = Desk()
+    desk.broker.connected_since_us = 0
+    desk.tell(REJECTED)
+    desk.receipts.ordered({"key": KEY}, desk.receipts.messages[KEY].arrived_us, known=True)
+    desk.now_us += 3 * HOUR
+    assert "and was not sent since" not in " ".join(desk.check("pending"))

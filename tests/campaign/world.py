@@ -441,11 +441,11 @@ class World:
             for text in self.receipts.check(delivery, status, views):
                 self.complain(Rule.RECEIPTS, text)
         for request in people.resends(delivery, self._rejected_since_us, self.time.now_us()):
-            answer = await life.ask(request)
+            asked_us, answer = self.time.now_us(), await life.ask(request)
             if answer is not None and not answer["ok"]:
                 self.complain(Rule.ACT, f"the order {request} was refused: {answer['error']}")
             else:
-                self.receipts.ordered(request, known=answer is not None)
+                self.receipts.ordered(request, asked_us, known=answer is not None)
 
     def _weigh(self, life: Life) -> None:
         """Memory holds what is open, what was or was told lately, and what people touched since the last hour."""
