@@ -63,8 +63,10 @@ class Downloads:
             _log.error("an archive takes too long", extra={"timeout_s": DIAGNOSE_TIMEOUT_S})
             return b""
         finally:
-            with suppress(ProcessLookupError):
-                process.kill()
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.communicate()  # closes its pipe
         return packed if process.returncode == 0 else b""
 
 
