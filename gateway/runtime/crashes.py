@@ -69,7 +69,7 @@ class Crashes:
             if trace:
                 self._add(Crash(int(self._trace.stat().st_mtime * 1e6), trace.partition("\n")[0]))
             file = os.fdopen(os.open(self._trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-            faulthandler.enable(file)
+            faulthandler.enable(file, all_threads=False)  # walking the stacks of running threads may itself fail
             return file
         return None
 
