@@ -33,6 +33,7 @@ from gateway.ledger.worker import state_lock
 from gateway.messages.cloudevents import Origin
 from gateway.messages.notation import Mode, Notation
 from gateway.monitoring.alarms import Alarms
+from gateway.monitoring.error_history import ErrorHistory
 from gateway.monitoring.metrics import LoopLag
 from gateway.monitoring.monitor import Monitor
 from gateway.monitoring.upkeep import Upkeep
@@ -205,6 +206,7 @@ class Gateway:
         self._supervisor = Supervisor(config.lines, clock, self._polled, self._captures.taps)
         self._commissioning = Commissioning(lambda message: self._mqtt.publish(message))
         self._latest = LatestReadings(config.units)
+        errors = ErrorHistory(config.state_dir / HISTORY_FILE)
         self._control = ControlService(
             config,
             clock,
@@ -218,6 +220,7 @@ class Gateway:
                 clock,
                 self._latest,
                 self._captures,
+                errors,
                 lambda: self._supervisor.unit_counters,
                 self._monitored,
             ),
@@ -257,7 +260,7 @@ class Gateway:
                 *(Topics(config.site, config.id, each).status.topic for each in Mode if each is not config.mode),
             ],
         )
-        self._upkeep = Upkeep(config.state_dir / LEDGER_FILE, config.state_dir / HISTORY_FILE, certificates(config))
+        self._upkeep = Upkeep(config.state_dir / LEDGER_FILE, errors, certificates(config))
         self._monitor = Monitor(
             config.policy,
             clock,

@@ -8,14 +8,14 @@ import click
 import msgspec
 
 from gateway.config.tables import Language
-from gateway.ledger.temperatures import HistoryUnavailable, calibrations_in_use, read_counts
+from gateway.ledger.temperatures import HistoryUnavailable
+from gateway.monitoring.error_history import report_on
 from gateway.monitoring.line_health import (
     CALIBRATION_DAYS,
     LineHealth,
     LinesReport,
     UnitFinding,
     UnitHealth,
-    lines_report,
 )
 from gateway.runtime.logs import escaped
 from gateway.web.catalogue import texts_of
@@ -44,7 +44,7 @@ def command(file: Path, calibration_days: int, as_json: bool) -> None:
     "today" is the last day in it. A unit's errors of each kind stand beside its own median of the month before.
     """
     try:
-        report = lines_report(read_counts(file), calibrations_in_use(file), calibration_days)
+        report = report_on(file, calibration_days)
     except HistoryUnavailable as error:
         click.echo(str(error), err=True)
         sys.exit(2)

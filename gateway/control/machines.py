@@ -1,22 +1,17 @@
-"""Answers what is asked about the machines, their lines and the gateway: how they work, and a capture of a line.
-
-The history file is read in a thread, and again only after the gateway wrote it, which is once a minute.
-"""
+"""Answers what is asked about the machines, their lines and the gateway: how they work, and a capture of a line."""
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from gateway.config.load import GatewayConfig
 from gateway.control.answers import DiagnoseAnswer, DoneAnswer
 from gateway.control.equipment import EquipmentAnswer, Observed, equipment_answer
 from gateway.control.requests import AnyMachineRequest, CaptureRequest, Diagnose, EquipmentRequest, RequestRefused
 from gateway.ledger.access import Actor
-from gateway.ledger.temperatures import HISTORY_FILE, HistoryUnavailable, calibrations_in_use, read_counts
 from gateway.messages.instants import rfc3339
 from gateway.monitoring.counters import UnitCounters
-from gateway.monitoring.line_health import CALIBRATION_DAYS, LinesReport, lines_report
+from gateway.monitoring.error_history import ErrorHistory
 from gateway.polling.captures import LENGTH_S, CaptureBusy, Captures
 from gateway.runtime.clock import Clock
 from gateway.telemetry.latest import LatestReadings
@@ -33,6 +28,7 @@ class Machines:
         clock: Clock,
         latest: LatestReadings,
         captures: Captures,
+        errors: ErrorHistory,
         counters: Callable[[], Mapping[str, UnitCounters]],
         monitored: Callable[[], DiagnoseAnswer] | None = None,
     ) -> None:
@@ -40,9 +36,9 @@ class Machines:
         self._clock = clock
         self._latest = latest
         self._captures = captures
+        self._errors = errors
         self._counters = counters
         self._monitored = monitored
-        self._errors = _ErrorHistory(config.state_dir / HISTORY_FILE)
 
     async def serve(self, request: AnyMachineRequest, by: Actor) -> EquipmentAnswer | DoneAnswer | DiagnoseAnswer:
         """Answer the request of `by`. Raises RequestRefused."""
@@ -78,32 +74,3 @@ class Machines:
             raise RequestRefused(f"{busy} is recorded now", f"another try in {LENGTH_S:.0f} s") from None
         _log.info("a capture begins", extra={"line": request.line, "person": request.person, "login": by.login})
         return DoneAnswer(done=f"{request.line} is recorded until {rfc3339(until_us)}")
-
-
-class _ErrorHistory:
-    """The report on the history file, computed anew after the file changed."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._read: tuple[tuple[tuple[int, int] | None, ...], LinesReport | None] = ((), None)
-
-    def report(self) -> LinesReport | None:
-        """The report; None where nothing was counted, or the file cannot be read. Blocks."""
-        state = tuple(map(_state, (self._file, self._file.with_name(f"{self._file.name}-wal"))))
-        if state != self._read[0]:
-            self._read = (state, self._compute())
-        return self._read[1]
-
-    def _compute(self) -> LinesReport | None:
-        try:
-            return lines_report(read_counts(self._file), calibrations_in_use(self._file), CALIBRATION_DAYS)
-        except HistoryUnavailable:
-            return None
-
-
-def _state(file: Path) -> tuple[int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size

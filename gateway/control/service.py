@@ -90,6 +90,7 @@ from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import Ledger
 from gateway.ledger.temperatures import HISTORY_FILE
 from gateway.messages.instants import rfc3339
+from gateway.monitoring.error_history import ErrorHistory
 from gateway.mqtt.gateway_status import software_version
 from gateway.polling.captures import Captures
 from gateway.recording.pipeline import Pipeline
@@ -128,7 +129,8 @@ class ControlService:
         latest = latest or LatestReadings(config.units)
         self._boards = Boards(config, clock, ledger, pipeline, latest)
         captures = Captures(config.lines, clock, config.state_dir)
-        self._machines = machines or Machines(config, clock, latest, captures, dict)
+        errors = ErrorHistory(config.state_dir / HISTORY_FILE)
+        self._machines = machines or Machines(config, clock, latest, captures, errors, dict)
         self._units = UnitService(config, clock, pipeline, restart)
         self._commissioning = commissioning
         self._config = config

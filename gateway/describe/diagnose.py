@@ -26,10 +26,10 @@ from gateway.describe.redaction import Json, redacted
 from gateway.ledger import reads
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import LEDGER_FILE, open_readonly
-from gateway.ledger.temperatures import HISTORY_FILE, HistoryUnavailable, calibrations_in_use, read_counts
+from gateway.ledger.temperatures import HISTORY_FILE, HistoryUnavailable, read_counts
 from gateway.messages.instants import rfc3339
+from gateway.monitoring.error_history import report_on
 from gateway.monitoring.health import HealthReport
-from gateway.monitoring.line_health import CALIBRATION_DAYS, lines_report
 from gateway.mqtt.gateway_status import software_version
 from gateway.polling.captures import capture_file
 from gateway.runtime.clock import SystemClock
@@ -175,9 +175,8 @@ def _verified(config: GatewayConfig | None) -> Json:
 def _lines(config: GatewayConfig | None) -> Json:
     if config is None:
         return _json(_NO_CONFIGURATION)
-    file = config.state_dir / HISTORY_FILE
     try:
-        return _json(lines_report(read_counts(file), calibrations_in_use(file), CALIBRATION_DAYS))
+        return _json(report_on(config.state_dir / HISTORY_FILE))
     except HistoryUnavailable as unavailable:
         return _json(NotTold(str(unavailable)))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 from cryptography.x509 import load_pem_x509_certificates
 
-from gateway.ledger.temperatures import HistoryUnavailable, calibrations_in_use, read_counts
-from gateway.monitoring.line_health import CALIBRATION_DAYS, LinesReport, lines_report
+from gateway.monitoring.error_history import ErrorHistory
+from gateway.monitoring.line_health import LinesReport
 
 PERIOD_S = 60.0
 
@@ -25,10 +25,10 @@ class UpkeepState(msgspec.Struct, frozen=True):
 class Upkeep:
     """Looks up the files of one gateway. `certificates` are PEM files by what they are for."""
 
-    def __init__(self, ledger: Path, history: Path, certificates: Mapping[str, Path]) -> None:
+    def __init__(self, ledger: Path, errors: ErrorHistory, certificates: Mapping[str, Path]) -> None:
         self.state = UpkeepState()
         self._ledger = ledger
-        self._history = history
+        self._errors = errors
         self._certificates = certificates
 
     async def watch(self) -> None:
@@ -44,7 +44,7 @@ class Upkeep:
             with suppress(OSError, ValueError):
                 found = load_pem_x509_certificates(file.read_bytes())
                 expires_s[name] = min(each.not_valid_after_utc.timestamp() for each in found)
-        return UpkeepState(self._ledger_bytes(), expires_s, self._lines())
+        return UpkeepState(self._ledger_bytes(), expires_s, self._errors.report())
 
     def _ledger_bytes(self) -> int | None:
         size: int | None = None
@@ -52,9 +52,3 @@ class Upkeep:
             with suppress(OSError):
                 size = (size or 0) + file.stat().st_size
         return size
-
-    def _lines(self) -> LinesReport | None:
-        try:
-            return lines_report(read_counts(self._history), calibrations_in_use(self._history), CALIBRATION_DAYS)
-        except HistoryUnavailable:
-            return None

@@ -21,6 +21,7 @@ from gateway.ledger.access import Actor
 from gateway.ledger.temperatures import HISTORY_FILE, READ, PollCount, TemperatureFile
 from gateway.messages.instants import rfc3339
 from gateway.monitoring.counters import UnitCounters
+from gateway.monitoring.error_history import ErrorHistory
 from gateway.polling.captures import Captures
 from gateway.telemetry.latest import LatestReadings
 from tests.support.pipeline import FakeClock, configured
@@ -40,7 +41,9 @@ class Asked:
         self.latest = LatestReadings(config.units)
         self.counters = {unit.id: UnitCounters() for unit in config.units}
         captures = Captures(config.lines, self.clock, config.state_dir)
-        self.machines = Machines(config, self.clock, self.latest, captures, lambda: self.counters)
+        self.machines = Machines(
+            config, self.clock, self.latest, captures, ErrorHistory(self.file), lambda: self.counters
+        )
 
     async def equipment(self) -> EquipmentAnswer:
         answer = await self.machines.serve(EquipmentRequest(request="equipment"), BY)
