@@ -5,7 +5,6 @@ import faulthandler
 import logging
 import signal
 import sys
-import traceback
 from pathlib import Path
 
 import click
@@ -19,7 +18,7 @@ from gateway.ledger.errors import LedgerError
 from gateway.runtime import systemd
 from gateway.runtime.clock import Clock, SystemClock
 from gateway.runtime.crashes import Crashes
-from gateway.runtime.logs import LogLevel, setup_logging
+from gateway.runtime.logs import LogLevel, setup_logging, stack_of
 from gateway.runtime.loop import run_loop
 from gateway.runtime.tasks import first_of
 
@@ -51,10 +50,9 @@ def command(config: Path, form: str | None, log_level: str) -> None:
     except* LedgerError as errors:
         _log.critical("the ledger cannot be used: %s", errors.exceptions[0])
         sys.exit(1)
-    except* Exception as errors:  # noqa: BLE001 - only the stack, without the error's text, which may quote a message
+    except* Exception as errors:  # noqa: BLE001 - whatever it is, systemd begins again
         crash = first_of(errors)
-        stack = traceback.format_tb(crash.__traceback__)
-        _log.critical("the gateway crashed", extra={"kind": type(crash).__name__, "at": stack})
+        _log.critical("the gateway crashed", extra={"kind": type(crash).__name__, "at": stack_of(crash)})
         sys.exit(1)
     finally:
         if trace is not None:

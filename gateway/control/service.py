@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import re
-import traceback
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -96,6 +95,7 @@ from gateway.polling.captures import Captures
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.receipts import OrderRefused
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.runtime.logs import stack_of
 from gateway.session.charges import uncredited_charges
 from gateway.session.keys import TOKEN_LENGTH
 from gateway.session.outcome import SessionRecord
@@ -152,8 +152,7 @@ class ControlService:
         except LedgerError:
             raise
         except Exception as error:  # noqa: BLE001 - a defect here must not end the recording; nothing was changed
-            # The stack alone: an error's text may quote the request.
-            _log.error("a request met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
+            _log.error("a request met a defect", extra={"at": stack_of(error)})
             answer = RefusalAnswer(error="a defect of the gateway; its log says where", accepted="")
         return msgspec.json.encode(answer)
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import random
-import traceback
 from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 
@@ -31,6 +30,7 @@ from gateway.mqtt.types import (
     PublishRefused,
 )
 from gateway.runtime.clock import Clock
+from gateway.runtime.logs import stack_of
 from gateway.runtime.tasks import first_of, in_own_task
 
 log = logging.getLogger("capgate.mqtt")
@@ -177,8 +177,8 @@ class MqttService:
         except* LedgerError:
             raise
         except* Exception as errors:  # noqa: BLE001 - one connection's trouble never ends the gateway
-            error = first_of(errors)  # only the stack, without the error's text, which may quote a message
-            log.error("a connection to the broker met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
+            error = first_of(errors)
+            log.error("a connection to the broker met a defect", extra={"at": stack_of(error)})
             failure = Disconnected(f"a defect of the gateway ({type(error).__name__}); its log says where")
         finally:
             self._relay = self._connection = None

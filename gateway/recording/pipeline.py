@@ -21,7 +21,6 @@ person as a work item and an alarm.
 import asyncio
 import logging
 import secrets
-import traceback
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -66,6 +65,7 @@ from gateway.recording.recorder import Recorder
 from gateway.recording.session_heads import SessionHeads
 from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.runtime.logs import stack_of
 from gateway.session import rules
 from gateway.session.attribution import Session
 from gateway.session.facts import AnyFact, ClockStepped, RulesChanged
@@ -265,8 +265,7 @@ class Pipeline:
         except LedgerError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the next message is taken
-            # Only the stack, without the error's text, which may quote the message.
-            _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
+            _log.error("a message met a defect", extra={"at": stack_of(error)})
             read = Rejected("", "internal-error", "a defect of the gateway; its log says where")
             await self._record(self._begin(), AnsweredMessage(read, InboundFormat.JSON), Judged(read))
             return (), None
@@ -343,8 +342,7 @@ class Pipeline:
         try:
             step = await self._advance(transaction, facts, identities)
         except Exception as error:  # noqa: BLE001 - without an answer the broker would deliver the message for ever
-            # Only the stack, without the error's text, which may quote the message.
-            _log.error("a message met a defect", extra={"at": traceback.format_tb(error.__traceback__)})
+            _log.error("a message met a defect", extra={"at": stack_of(error)})
             transaction, step, identities, settled = self._begin(), (self._next, Step()), (), ()
             read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
         if staged is not None:
@@ -415,7 +413,7 @@ class Pipeline:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, what is due is processed
             transaction.rewind(mark)
-            _log.error("memory keeps what is done", extra={"at": traceback.format_tb(error.__traceback__)})
+            _log.error("memory keeps what is done", extra={"at": stack_of(error)})
 
     async def _resume(self) -> None:
         """Process what became due while the gateway did not run, as the first step after a start."""
@@ -591,8 +589,8 @@ class Pipeline:
         return None if known is None else self._outbound.site.shown(known)
 
     def _defect(self, text: str, token: str, error: Exception) -> None:
-        """Log a defect by its stack alone: the error's text may quote a message."""
-        _log.error(text, extra={"session": token, "at": traceback.format_tb(error.__traceback__)})
+        """Log a defect of one session."""
+        _log.error(text, extra={"session": token, "at": stack_of(error)})
 
     def _clock_facts(self, now_us: int) -> tuple[AnyFact, ...]:
         """P25: record a step of the wall clock while sessions keep the old time; without sessions, follow it."""

@@ -7,6 +7,7 @@ or a message may put into a text, are escaped, so that a line stays one line and
 import json
 import logging
 import sys
+import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -77,6 +78,11 @@ class RecentLines(logging.Handler):
 def recent_lines() -> tuple[str, ...]:
     """The last lines of the log, the oldest first; none where `setup_logging` was not called."""
     return tuple(line for each in logging.getLogger().handlers if isinstance(each, RecentLines) for line in each.lines)
+
+
+def stack_of(error: BaseException) -> list[str]:
+    """Where an error happened, for the log: without its own text, which may quote a message or a request."""
+    return traceback.format_tb(error.__traceback__)
 
 
 def setup_logging(json: bool, level: LogLevel = LogLevel.INFO) -> None:

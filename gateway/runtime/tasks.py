@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
+
+from gateway.runtime.logs import stack_of
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
@@ -39,9 +40,11 @@ async def kept_up(what: str, work: Callable[[], Awaitable[None]], fatal: type[Ex
     while (defect := await _defect_of(work, fatal)) is not None:
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise asyncio.CancelledError  # it failed while it was ended
-        # Only the stack, without the error's text, which may quote a message.
-        stack = traceback.format_tb(defect.__traceback__)
-        _log.error("%s stopped by a defect; it begins again", what, extra={"kind": type(defect).__name__, "at": stack})
+        _log.error(
+            "%s stopped by a defect; it begins again",
+            what,
+            extra={"kind": type(defect).__name__, "at": stack_of(defect)},
+        )
         await asyncio.sleep(wait_s)
         wait_s = min(2 * wait_s, AGAIN_MAX_S)
 
