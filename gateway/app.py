@@ -16,7 +16,6 @@ from pathlib import Path
 from prometheus_client import generate_latest
 
 from drivers.reading import ReadFault, Reading
-from gateway.blocked import FIRST_TRY_S, LONGEST_WAIT_S, Blocked, DiskPause
 from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
 from gateway.control.answers import DiagnoseAnswer
@@ -43,6 +42,9 @@ from gateway.mqtt.service import MqttService
 from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import INBOUND, UNIT_STATUS, Topics, filter_of, left_over
 from gateway.mqtt.types import MqttCounters, MqttDown, PublishRefused
+from gateway.paused.blocked import Blocked
+from gateway.paused.disk_pause import FIRST_TRY_S, LONGEST_WAIT_S, DiskPause
+from gateway.paused.safe_mode import SafeMode
 from gateway.polling.captures import Captures
 from gateway.polling.inbox import Inbox
 from gateway.polling.kept import KeptAnswers, later_than
@@ -57,7 +59,6 @@ from gateway.runtime.crashes import Crashes
 from gateway.runtime.disk import Disk
 from gateway.runtime.logs import recent_lines
 from gateway.runtime.tasks import kept_up
-from gateway.safe_mode import SafeMode
 from gateway.session.worklist import WORK
 from gateway.telemetry.charting import Observations
 from gateway.telemetry.latest import LatestReadings

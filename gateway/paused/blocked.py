@@ -1,8 +1,7 @@
 """What runs while nothing can be counted: polling, telemetry, `/healthz` and the alarm that says so.
 
-Theory of operation. While the disk is full, read-only or failing, nothing is taken from the engine: its messages stay
-at the broker, unacknowledged. Answers of the units are kept, to be recorded later. The ledger is tried again and again;
-once it opens, the gateway begins as after any restart. Safe mode (safe_mode.py) is another such pause.
+Why nothing can be, and what becomes of what comes meanwhile, is the pause's: that of the disk (disk_pause.py), or safe
+mode (safe_mode.py).
 """
 
 import asyncio
@@ -12,12 +11,9 @@ import msgspec
 
 from drivers.reading import ReadFault, Reading
 from gateway.config.load import GatewayConfig
-from gateway.control.answers import RefusalAnswer
 from gateway.control.socket import serve_control
 from gateway.ledger.access import Actor
-from gateway.ledger.disk_trouble import DiskTrouble, trouble_of
 from gateway.ledger.errors import LedgerError
-from gateway.ledger.store import LEDGER_FILE, open_ledger
 from gateway.messages.cloudevents import Origin
 from gateway.messages.notation import Notation
 from gateway.monitoring.alarms import AlarmCode, AlarmInputs, Alarms
@@ -31,7 +27,6 @@ from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import UNIT_STATUS, Topics, filter_of
 from gateway.mqtt.types import MqttCounters
 from gateway.polling.captures import Captures
-from gateway.polling.kept import KeptAnswers
 from gateway.polling.supervisor import Supervisor
 from gateway.runtime import systemd
 from gateway.runtime.clock import Clock
@@ -39,8 +34,6 @@ from gateway.runtime.disk import Disk
 from gateway.runtime.tasks import kept_up
 from gateway.telemetry.unit_status import UnitStatusPublisher, facts_of_units
 
-FIRST_TRY_S = 2.0
-LONGEST_WAIT_S = 20.0  # so that it recovers within a minute of the disk
 ALARMS_S = 2.0
 KNOWN = frozenset(
     {
@@ -84,58 +77,6 @@ class Pause(Protocol):
     async def over(self) -> None:
         """Return when it is over. Raises LedgerError if it never will be."""
         ...
-
-
-class DiskPause:
-    """The disk cannot be written: the ledger is tried after `wait_s`, and then again and again."""
-
-    def __init__(
-        self, config: GatewayConfig, clock: Clock, disk: Disk, trouble: DiskTrouble, kept: KeptAnswers, wait_s: float
-    ) -> None:
-        self.reason = trouble.reason
-        self._config = config
-        self._clock = clock
-        self._disk = disk
-        self._kept = kept
-        self._wait_s = wait_s
-
-    def inputs(self) -> AlarmInputs:
-        """The alarm."""
-        return AlarmInputs(ledger_blocked=self.reason)
-
-    def keep(self, answer: Reading | ReadFault) -> None:
-        """Keep it in memory."""
-        self._kept.add(answer)
-
-    async def message(self, topic: str, payload: bytes) -> None:
-        """Never returns, so that the broker delivers the message again to the next connection."""
-        await asyncio.get_running_loop().create_future()
-
-    async def answer(self, line: bytes) -> bytes:
-        """Every request is refused."""
-        return msgspec.json.encode(
-            RefusalAnswer(
-                error=f"nothing can be recorded: {self.reason}",
-                accepted=f"every request, once {self._config.state_dir} can be written again",
-            )
-        )
-
-    async def over(self) -> None:
-        """Return once something can be written and the ledger opens."""
-        wait_s = self._wait_s
-        while True:
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-            refusal = await asyncio.to_thread(self._disk.refusal)
-            if not refusal:
-                try:
-                    async with open_ledger(self._config.state_dir / LEDGER_FILE, self._config.id, self._clock.now):
-                        return
-                except Exception as error:
-                    if (trouble := trouble_of(error)) is None:
-                        raise
-                    refusal = trouble.reason
-            self.reason = refusal
 
 
 class Blocked:

@@ -1,0 +1,1 @@
+"""What runs while nothing can be counted, and why it cannot."""

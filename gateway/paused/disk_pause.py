@@ -1,0 +1,75 @@
+"""The pause while the ledger's disk is full, read-only or failing.
+
+Theory of operation. Nothing is taken from the engine: its messages stay at the broker, unacknowledged. Answers of the
+units are kept, to be recorded later. The ledger is tried again and again; once it opens, the gateway begins as after
+any restart.
+"""
+
+import asyncio
+
+import msgspec
+
+from drivers.reading import ReadFault, Reading
+from gateway.config.load import GatewayConfig
+from gateway.control.answers import RefusalAnswer
+from gateway.ledger.disk_trouble import DiskTrouble, trouble_of
+from gateway.ledger.store import LEDGER_FILE, open_ledger
+from gateway.monitoring.alarms import AlarmInputs
+from gateway.polling.kept import KeptAnswers
+from gateway.runtime.clock import Clock
+from gateway.runtime.disk import Disk
+
+FIRST_TRY_S = 2.0
+LONGEST_WAIT_S = 20.0  # so that it recovers within a minute of the disk
+
+
+class DiskPause:
+    """The disk cannot be written: the ledger is tried after `wait_s`, and then again and again."""
+
+    def __init__(
+        self, config: GatewayConfig, clock: Clock, disk: Disk, trouble: DiskTrouble, kept: KeptAnswers, wait_s: float
+    ) -> None:
+        self.reason = trouble.reason
+        self._config = config
+        self._clock = clock
+        self._disk = disk
+        self._kept = kept
+        self._wait_s = wait_s
+
+    def inputs(self) -> AlarmInputs:
+        """The alarm."""
+        return AlarmInputs(ledger_blocked=self.reason)
+
+    def keep(self, answer: Reading | ReadFault) -> None:
+        """Keep it in memory."""
+        self._kept.add(answer)
+
+    async def message(self, topic: str, payload: bytes) -> None:
+        """Never returns, so that the broker delivers the message again to the next connection."""
+        await asyncio.get_running_loop().create_future()
+
+    async def answer(self, line: bytes) -> bytes:
+        """Every request is refused."""
+        return msgspec.json.encode(
+            RefusalAnswer(
+                error=f"nothing can be recorded: {self.reason}",
+                accepted=f"every request, once {self._config.state_dir} can be written again",
+            )
+        )
+
+    async def over(self) -> None:
+        """Return once something can be written and the ledger opens."""
+        wait_s = self._wait_s
+        while True:
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            refusal = await asyncio.to_thread(self._disk.refusal)
+            if not refusal:
+                try:
+                    async with open_ledger(self._config.state_dir / LEDGER_FILE, self._config.id, self._clock.now):
+                        return
+                except Exception as error:
+                    if (trouble := trouble_of(error)) is None:
+                        raise
+                    refusal = trouble.reason
+            self.reason = refusal
