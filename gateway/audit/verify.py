@@ -14,7 +14,7 @@ from gateway.audit.rederive import Rederiver
 from gateway.audit.report import Area, AuditProblem, AuditReport
 from gateway.audit.stream import RawEntry, open_snapshot, stream, transactions
 from gateway.ledger import reads, schema
-from gateway.ledger.anchor import anchors
+from gateway.ledger.anchor import anchors, last_of
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Head, link
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
@@ -32,8 +32,7 @@ def verify(path: Path, outside: Sequence[Checkpoint] = (), keys: Collection[byte
         origin = reads.origin(connection)
         if origin is None:
             raise LedgerUnavailable(f"{path} is a ledger that no gateway has begun")
-        behind = [head for head in known if head.epoch == origin.epoch]
-        return _verify(connection, origin, outside, keys, max(behind, key=lambda head: head.seq, default=None))
+        return _verify(connection, origin, outside, keys, last_of(known, origin.epoch))
 
 
 def _verify(

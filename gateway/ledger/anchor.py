@@ -9,7 +9,7 @@ Two slots are written in turn, so that a torn write leaves the other; each has i
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -46,7 +46,12 @@ class LedgerAnchor:
 
 def anchored(path: Path, epoch: str) -> Head | None:
     """The last head of that epoch that was set for the ledger at `path`; None if none is known. Raises OSError."""
-    return max((head for head in anchors(path) if head.epoch == epoch), key=lambda head: head.seq, default=None)
+    return last_of(anchors(path), epoch)
+
+
+def last_of(heads: Iterable[Head], epoch: str) -> Head | None:
+    """The last of `heads` of that epoch; None if there is none."""
+    return max((head for head in heads if head.epoch == epoch), key=lambda head: head.seq, default=None)
 
 
 def anchors(path: Path) -> tuple[Head, ...]:
