@@ -33,10 +33,7 @@ class LedgerThread:
         """What `make` makes of the ledger; None if that takes too long or fails. `make` may raise LedgerError."""
         try:
             return await self._made(make)
-        except TimeoutError:
-            return None
-        except LedgerError as error:
-            _log.error("the page cannot read the ledger", extra={"reason": str(error)})
+        except (TimeoutError, LedgerError):
             return None
 
     async def answer(self, make: Callable[[Path], Response]) -> Response:
@@ -47,13 +44,18 @@ class LedgerThread:
             return PlainTextResponse("this takes too long; try again later\n", 503)
         except UnknownSession:
             return PlainTextResponse("no such session\n", 404)
-        except LedgerError as error:
-            _log.error("the page cannot read the ledger", extra={"reason": str(error)})
+        except LedgerError:
             return PlainTextResponse("the ledger cannot be read; the gateway's log says why\n", 500)
 
     async def _made(self, make: Callable[[Path], T]) -> T:
-        async with asyncio.timeout(self._timeout_s):
-            return await asyncio.get_running_loop().run_in_executor(self._thread, make, self._ledger)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, make, self._ledger)
+        except UnknownSession:
+            raise
+        except LedgerError as error:
+            _log.error("the page cannot read the ledger", extra={"reason": str(error)})
+            raise
 
     def close(self) -> None:
         """Begin no further answer."""
