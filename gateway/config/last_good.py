@@ -17,6 +17,7 @@ from drivers.toml.files import Files, reading_from
 from drivers.toml.text import read_regular
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.config.loaners import Loaner
+from gateway.runtime.replace import replace_file
 from gateway.runtime.shipped import shipped_dir
 
 _log = logging.getLogger("capgate")
@@ -129,12 +130,7 @@ def _keep(config: GatewayConfig, noting: _Noting) -> None:
         if path.exists() and path.read_bytes() == content:
             return
         config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = path.with_suffix(".new")
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
+        replace_file(path, content)
     except OSError as error:
         _log.warning("the configuration is not kept", extra={"reason": str(error)})
 

@@ -6,7 +6,6 @@ rewritten at the next start if writing it failed. The loaner takes over chairs a
 overrides and consent belong to the replaced machine and do not apply to it.
 """
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import cast
@@ -15,6 +14,7 @@ import msgspec
 
 from drivers.toml.document import Document
 from gateway.messages.instants import Rfc3339, rfc3339
+from gateway.runtime.replace import replace_file
 from gateway.session.facts import Scalar, UnitSwapped
 
 LOANERS_FILE = "loaners.json"
@@ -57,14 +57,9 @@ def read_loaners(state_dir: Path) -> tuple[Loaner, ...]:
 
 
 def write_loaners(state_dir: Path, loaners: Iterable[Loaner]) -> None:
-    """Replace LOANERS_FILE atomically and durably (fsync, rename). Raises OSError."""
-    path = state_dir / LOANERS_FILE
-    new = path.with_name(f"{LOANERS_FILE}.new")
-    with new.open("wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(_File(tuple(loaners)))))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    """Replace LOANERS_FILE. Raises OSError."""
+    content = msgspec.json.format(msgspec.json.encode(_File(tuple(loaners))))
+    replace_file(state_dir / LOANERS_FILE, content, mode=0o666)
 
 
 def swapped(loaners: Iterable[Loaner], swaps: Iterable[UnitSwapped]) -> tuple[Loaner, ...]:

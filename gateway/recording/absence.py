@@ -9,7 +9,6 @@ one is a line of the log.
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from enum import StrEnum
@@ -21,6 +20,7 @@ from gateway.messages.instants import rfc3339
 from gateway.mqtt.service import ConnectionInfo
 from gateway.mqtt.types import MqttCounters
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.runtime.replace import replace_file
 from gateway.session.fact_types import WorkKind
 from gateway.session.facts import AnyFact, WorkRaised
 from gateway.session.worklist import WorkKey, work_key
@@ -117,13 +117,7 @@ class Absence:
         return None
 
     def _write(self, contact: Contact) -> None:
-        """Replaced whole, so that a power cut leaves one of the two."""
-        new = self._path.with_suffix(".new")
-        with new.open("wb") as file:
-            file.write(msgspec.json.encode(contact))
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self._path)
+        replace_file(self._path, msgspec.json.encode(contact), mode=0o666)
 
     def _after(self, last_us: int, now_us: int, *, is_kept: bool) -> Sequence[AnyFact]:
         """What an absence leaves to record; `is_kept`: the broker kept the session all the time."""

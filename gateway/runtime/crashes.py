@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from gateway.runtime.replace import replace_file
 from gateway.runtime.tasks import innermost
 
 _log = logging.getLogger("capgate")
@@ -90,13 +91,8 @@ class Crashes:
         known = (*self._since(LATELY_US), crash)
         safe_mode = self._known.safe_mode or sum(crash.at_us - each.at_us < WITHIN_US for each in known) >= TOO_MANY
         self._known = _File(known, safe_mode)
-        new = self._path.with_suffix(".new")
         try:
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(self._known))
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
+            replace_file(self._path, msgspec.json.encode(self._known))
         except OSError as error:
             _log.error("a crash is not noted", extra={"reason": str(error)})
 
