@@ -5,7 +5,7 @@ import { known, nowMs, timeOf, today } from "./clock.js";
 import { columns, el, put, row, shape } from "./dom.js";
 import { onBoard, start } from "./live.js";
 import { formHeaders, signedIn } from "./person.js";
-import { t, word } from "./texts.js";
+import { number, t, word } from "./texts.js";
 
 const SPANS = ["day", "week", "month"];
 const SHAPES = { charged: "counting", held: "due", incomplete: "due", explained: "ended", rejected: "free", corrected: "alarm", provisional: "infusion" };
@@ -134,8 +134,4 @@ function units({ attained, charged }) {
 function atEngine(engine) {
   const parts = Object.entries(engine).map(([proof, count]) => `${count} ${word("proof", proof)}`);
   return parts.length ? t("days.engine", { states: parts.join(", ") }) : "";
-}
-
-function number(value) {
-  return value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 2 });
 }

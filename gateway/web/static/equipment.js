@@ -5,7 +5,7 @@ import { known, timeOf } from "./clock.js";
 import { el, shape } from "./dom.js";
 import { onBoard, start } from "./live.js";
 import { onTold } from "./sending.js";
-import { t, word } from "./texts.js";
+import { number, t, word } from "./texts.js";
 
 const AGAIN_MS = 5000;
 const SHAPES = { alarming: "alarm", bad: "due", well: "well", unknown: "offline" };
@@ -139,8 +139,4 @@ function calibrations(health) {
 
 function rate(perMille) {
   return perMille === null ? "–" : number(perMille, 1);
-}
-
-function number(value, digits) {
-  return value.toLocaleString(document.documentElement.lang, { maximumFractionDigits: digits });
 }

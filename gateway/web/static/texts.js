@@ -14,3 +14,8 @@ export function t(key, words = {}) {
 export function word(kind, code) {
   return texts[`${kind}.${code.replaceAll(/[_ ]/g, "-")}`] ?? code;
 }
+
+/** A number as the page's language writes it, with so many decimals at most and at least. */
+export function number(value, most = 2, least = 0) {
+  return value.toLocaleString(root.lang, { minimumFractionDigits: least, maximumFractionDigits: most });
+}

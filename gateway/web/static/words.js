@@ -1,7 +1,7 @@
 // What a session's figures say, in words that the tile and the session's screen share.
 
 import { span, timeOf } from "./clock.js";
-import { t } from "./texts.js";
+import { number, t } from "./texts.js";
 
 /** How long the phase has lasted, in seconds; null if it has no beginning. */
 export function lasting(session, ms) {
@@ -30,5 +30,5 @@ function infusionEnded(session) {
 
 /** A temperature in the page's way to write numbers. */
 export function degrees(celsius) {
-  return celsius.toLocaleString(document.documentElement.lang, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  return number(celsius, 1, 1);
 }
