@@ -11,6 +11,7 @@ import msgspec
 from drivers.toml.document import TomlProblems
 from gateway.cli.control_client import give_up
 from gateway.config.load import load_config
+from gateway.config.roles import Role
 from gateway.web.accounts import (
     MAX_SECRET,
     MIN_PASSWORD,
@@ -22,7 +23,6 @@ from gateway.web.accounts import (
     read_accounts,
     write_accounts,
 )
-from gateway.web.roles import Role
 
 MAX_NAME = 64
 

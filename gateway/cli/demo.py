@@ -27,6 +27,7 @@ from gateway.cli.demo_clock import PacedClock
 from gateway.cli.demo_feed import feed
 from gateway.cli.watch import follow, redraw
 from gateway.config.load import GatewayConfig, load_config
+from gateway.config.roles import Role
 from gateway.messages.instants import to_us
 from gateway.messages.notation import Notation
 from gateway.mqtt.topics import Topics
@@ -35,7 +36,6 @@ from gateway.runtime.clock import US_PER_S, ScaledClock
 from gateway.runtime.loop import run_loop
 from gateway.runtime.shipped import shipped_dir
 from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
-from gateway.web.roles import Role
 from simulators.broker.broker import Broker
 from simulators.scenario.scenario import S_PER_MIN, infusion_feed, load_scenario
 from simulators.scenario.scenario_format import Scenario

@@ -15,7 +15,7 @@ import msgspec
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from gateway.web.roles import Role
+from gateway.config.roles import Role
 
 ACCOUNTS_FILE = "accounts.json"
 MIN_PASSWORD, MIN_PIN, MAX_SECRET = 10, 6, 256

@@ -35,12 +35,12 @@ class Acts:
             return _refused(HTTPStatus.BAD_REQUEST, "not the fields of an act", "one JSON object")
         act = fields.get("act")
         if not isinstance(act, str) or act not in person.may:
-            return _refused(HTTPStatus.FORBIDDEN, f"not an act of {person.account.role}", "another role's sign-in")
+            return _refused(HTTPStatus.FORBIDDEN, f"not an act of {person.role}", "another role's sign-in")
         if act in REQUESTS:
             fields = {name: value for name, value in fields.items() if name != "act"} | {"request": act}
         else:
             fields |= {"request": "tell"}
-        line = msgspec.json.encode(fields | {"person": person.account.name})
+        line = msgspec.json.encode(fields | {"person": person.name})
         answer = await self._control.tell(line, person.actor)
         if answer is None:
             return _refused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway cannot record any more", "")

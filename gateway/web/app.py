@@ -102,7 +102,7 @@ class PageApp:
             if person is None:
                 return _sign_in_first(request)
             if act not in person.may:
-                return PlainTextResponse(f"not for the role {person.account.role}\n", 403)
+                return PlainTextResponse(f"not for the role {person.role}\n", 403)
             self._signing.touch(request)
             return await endpoint(request)
 

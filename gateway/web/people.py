@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.config.roles import Role
 from gateway.ledger.access import Actor
 from gateway.web.accounts import (
     Account,
@@ -43,24 +44,33 @@ class SignInRefused(Exception):
         self.wait_s = wait_s
 
 
-class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
-    """A person at a browser."""
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Who somebody is. `name` is recorded with each act, and `login` says by what it is known, both for good."""
 
-    account: Account
-    form_token: str  # stands in every form that the browser was given
-    idle_s: float
-    since_s: float
-    touched_s: float
+    name: str
+    login: str  # as in `gateway.ledger.access.Actor`
+    role: Role
 
     @property
     def actor(self) -> Actor:
         """As what this person is recorded."""
-        return Actor(f"page:{self.account.name}", self.account.role)
+        return Actor(self.login, self.role)
 
     @property
     def may(self) -> frozenset[str]:
         """The acts that this person may do."""
-        return may_do(self.account.role)
+        return may_do(self.role)
+
+
+class SignedIn(Person, frozen=True, kw_only=True):
+    """A person at a browser."""
+
+    account: Account | None = None  # of the accounts' file; None: others vouch for this person
+    form_token: str  # stands in every form that the browser was given
+    idle_s: float
+    lasts_s: float = LONGEST_S
+    since_s: float
+    touched_s: float
 
 
 class People:
@@ -90,7 +100,7 @@ class People:
                 raise SignInRefused(self._attempts.wait_s(self._now_s(), *who))
         self._attempts.succeeded(who[0])
         self._remember(at)
-        return self._begin(account, OWN_IDLE_S if by_password else SHARED_IDLE_S)
+        return self._begin_with(account, OWN_IDLE_S if by_password else SHARED_IDLE_S)
 
     def sign_in_by_badge(self, address: str, badge: str) -> str:
         """Sign the badge's holder in; the browser's token. Raises SignInRefused."""
@@ -100,7 +110,7 @@ class People:
         if account is None:
             self._attempts.failed(self._now_s(), who)
             raise SignInRefused(self._attempts.wait_s(self._now_s(), who))
-        return self._begin(account, SHARED_IDLE_S)
+        return self._begin_with(account, SHARED_IDLE_S)
 
     def of(self, token: str) -> SignedIn | None:
         """Who is signed in with that token. An account that was changed or removed is signed out by that."""
@@ -108,10 +118,10 @@ class People:
         found, now_s = self._people.get(key), self._now_s()
         if found is None:
             return None
-        if now_s - found.touched_s > found.idle_s or now_s - found.since_s > LONGEST_S:
+        if now_s - found.touched_s > found.idle_s or now_s - found.since_s > found.lasts_s:
             del self._people[key]
             return None
-        return found if self._accounts().named(found.account.name) == found.account else None
+        return found if found.account is None or self._accounts().named(found.name) == found.account else None
 
     def touch(self, token: str) -> None:
         """The person did something: the time without a touch begins anew."""
@@ -132,14 +142,24 @@ class People:
         if len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
 
-    def _begin(self, account: Account, idle_s: float) -> str:
+    def _begin_with(self, account: Account, idle_s: float) -> str:
+        person = Person(name=account.name, login=f"page:{account.name}", role=account.role)
+        return self._begin(person, idle_s, account=account)
+
+    def _begin(
+        self, person: Person, idle_s: float, *, account: Account | None = None, lasts_s: float = LONGEST_S
+    ) -> str:
         token, now_s = secrets.token_urlsafe(32), self._now_s()
         while len(self._people) >= MAX_PEOPLE:
             del self._people[min(self._people, key=lambda key: self._people[key].touched_s)]
         self._people[_digest(token)] = SignedIn(
+            name=person.name,
+            login=person.login,
+            role=person.role,
             account=account,
             form_token=secrets.token_urlsafe(32),
             idle_s=idle_s,
+            lasts_s=lasts_s,
             since_s=now_s,
             touched_s=now_s,
         )

@@ -1,17 +1,6 @@
 """Who may do what on the page. Pure."""
 
-from enum import StrEnum
-
-
-class Role(StrEnum):
-    """What a person is at the suite."""
-
-    VIEWER = "viewer"  # looks, identifiers of patients included
-    NURSE = "nurse"  # tells what happens at the chair
-    CHARGE = "charge"  # and decides what is charged
-    BIOMED = "biomed"  # swaps machines, looks for faults of lines
-    ADMIN = "admin"  # all of it
-
+from gateway.config.roles import Role
 
 _AT_THE_CHAIR = frozenset(
     {"bind", "release", "prepared", "tolerance", "cap-id", "note", "order-checked", "infusion-ended", "stop-charted"}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from playwright.async_api import Page, expect
 
+from gateway.config.roles import Role
 from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
-from gateway.web.roles import Role
 from tests.web.site import Site
 
 PASSWORD, PIN, BADGE = "correct horse", "482913", "0004711;9"

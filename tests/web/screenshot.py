@@ -10,8 +10,8 @@ from typing import NamedTuple
 from playwright.async_api import Page, expect
 
 from drivers.reading import CapReading, Measurement, Reading, RunState
+from gateway.config.roles import Role
 from gateway.ledger.temperatures import READ
-from gateway.web.roles import Role
 from tests.support.pipeline import configured
 from tests.support.signing import signed
 from tests.web.browser import screen

@@ -6,8 +6,8 @@ import pytest
 from playwright.async_api import expect
 
 from drivers.reading import RunState
+from gateway.config.roles import Role
 from gateway.config.tables import Language
-from gateway.web.roles import Role
 from tests.web.axe import violations
 from tests.web.browser import screen
 from tests.web.people import PASSWORD, with_account

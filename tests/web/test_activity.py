@@ -5,7 +5,7 @@ from pathlib import Path
 from playwright.async_api import expect
 
 from drivers.reading import RunState
-from gateway.web.roles import Role
+from gateway.config.roles import Role
 from tests.support.operator import Operator
 from tests.web.axe import violations
 from tests.web.browser import screen

@@ -15,7 +15,7 @@ from playwright.async_api import Page, expect
 from pypdf import PdfReader
 
 from drivers.reading import RunState
-from gateway.web.roles import Role
+from gateway.config.roles import Role
 from tests.support.operator import Operator
 from tests.support.pipeline import MINUTE_US, Json
 from tests.support.signing import signed

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from gateway.config.roles import Role
 from gateway.config.tables import Language
-from gateway.web.roles import Role
 from tests.web.axe import violations
 from tests.web.browser import screen
 from tests.web.people import sign_in, with_account

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from drivers.reading import RunState
-from gateway.web.roles import Role
+from gateway.config.roles import Role
 from tests.web.axe import violations
 from tests.web.browser import screen
 from tests.web.people import PASSWORD, sign_in, with_account

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from drivers.reading import RunState
-from gateway.web.roles import Role
+from gateway.config.roles import Role
 from tests.support.operator import Operator
 from tests.support.pipeline import MINUTE_US, Json, facts_of
 from tests.web.browser import screen

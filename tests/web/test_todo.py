@@ -5,7 +5,7 @@ from pathlib import Path
 from playwright.async_api import expect
 
 from drivers.reading import RunState
-from gateway.web.roles import Role
+from gateway.config.roles import Role
 from tests.support.pipeline import facts_of
 from tests.web.browser import screen
 from tests.web.people import sign_in, with_account

@@ -14,13 +14,13 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.config.last_good import load_or_last_good
 from gateway.config.load import load_config
+from gateway.config.roles import Role
 from gateway.describe.diagnose import Living, NotTold, archive
 from gateway.ledger.store import LEDGER_FILE
 from gateway.ledger.temperatures import HISTORY_FILE, READ, PollCount, TemperatureFile
 from gateway.monitoring.health import Health, HealthReport
 from gateway.polling.captures import FOLDER, capture_file
 from gateway.web.accounts import Account, hash_secret, no_accounts, write_accounts
-from gateway.web.roles import Role
 from tests.support.operator import Operator
 from tests.support.pipeline import configured, running
 

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlencode
 
+from gateway.config.roles import Role
 from gateway.config.web import PagePlan
 from gateway.control.board import BoardAnswer
 from gateway.control.requests import Board
@@ -19,7 +20,6 @@ from gateway.web.downloads import Downloads
 from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.ledger_thread import TIMEOUT_S, LedgerThread
 from gateway.web.people import People
-from gateway.web.roles import Role
 from gateway.web.server import LIMITS
 from tests.unit.gateway.web.page_client import Answered, Listening, ask
 

@@ -12,6 +12,7 @@ from drivers.reading import FaultKind
 from gateway.audit.reasons import AnyReason
 from gateway.audit.reconcile import SessionPlace
 from gateway.audit.shadow import Agreement
+from gateway.config.roles import Role
 from gateway.config.tables import Language
 from gateway.control.board import ChairState
 from gateway.control.todo import TodoKind
@@ -27,7 +28,6 @@ from gateway.session.outcome import Missing, SessionState
 from gateway.session.timeline import Lane
 from gateway.session.why import Cause, Obstacle
 from gateway.web.catalogue import language_of, texts_of
-from gateway.web.roles import Role
 from gateway.web.screens import STATIC
 
 ENGLISH = texts_of(Language.ENGLISH)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.roles import Role
 from gateway.runtime.http import HttpServer
 from gateway.web import downloads
 from gateway.web.accounts import Account, read_accounts, write_accounts
-from gateway.web.roles import Role
 from tests.unit.gateway.web.page_app import HASHED, cookie_of, serving, sign_in
 from tests.unit.gateway.web.page_client import Answered, ask
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.roles import Role
 from gateway.config.web import PagePlan
 from gateway.ledger.access import Actor
 from gateway.web.accounts import ACCOUNTS_FILE, Account, hash_secret, read_accounts, write_accounts
 from gateway.web.exposure import exposure_refused
-from gateway.web.roles import Role
 from gateway.web.server import serve_page
 from tests.broker.harness import free_port
 from tests.unit.gateway.web.page_app import no_board

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.config.roles import Role
 from gateway.web.accounts import (
     ACCOUNTS_FILE,
     Account,
@@ -16,7 +17,6 @@ from gateway.web.accounts import (
 )
 from gateway.web.attempts import FREE_TRIES
 from gateway.web.people import LONGEST_S, MAX_PEOPLE, OWN_IDLE_S, SHARED_IDLE_S, People, SignInRefused
-from gateway.web.roles import Role
 
 PASSWORD, PIN, BADGE = "correct horse", "482913", "0004711;9"
 HASHED = Account(name="M.Curie", role=Role.NURSE, password=hash_secret(PASSWORD), pin=hash_secret(PIN))
@@ -50,7 +50,7 @@ async def test_by_password_pin_and_badge(people: People) -> None:
     ):
         found = people.of(token)
         assert found is not None
-        assert (found.account.name, found.idle_s) == ("M.Curie", idle_s)
+        assert (found.name, found.idle_s) == ("M.Curie", idle_s)
 
 
 @pytest.mark.parametrize(

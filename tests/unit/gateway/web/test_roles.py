@@ -1,7 +1,8 @@
 """Every act of a person has a role that may do it, and a higher role may do what a lower one may."""
 
+from gateway.config.roles import Role
 from gateway.control.requests import ACTS
-from gateway.web.roles import Role, may_do
+from gateway.web.roles import may_do
 
 
 def test_the_administrator_may_do_every_act_and_nothing_unknown() -> None:
