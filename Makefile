@@ -11,12 +11,12 @@ setup: .venv/.ready
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Capgate needs Python 3.11 or later; set PYTHON=python3.11")'
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "python3-venv is missing: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 .venv/.ready-dev: .venv/.ready requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.txt
 	@touch $@
 
 # Simulators and masters that others wrote, in an environment of their own: the tests run them as programs.
@@ -70,11 +70,14 @@ scorecard: .venv/.ready-dev .venv-peers/.ready
 	$(MAKE) --no-print-directory tests/node/node_modules/.ready
 	$(BIN)/python -m tests.scorecard
 
-# Pins every dependency with its hashes; name no index here.
+# Pins every dependency with its hashes; name no index here. What sqlite-utils asks for and only its own command needs stays out:
+# installed are exactly these files, without looking at what they ask for.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+NOT_NEEDED := --no-emit-package pip --no-emit-package click-default-group --no-emit-package tabulate
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.txt pyproject.toml
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements-dev.txt --group dev --extra pdf pyproject.toml
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements-peers.txt requirements-peers.in
+	$(COMPILE) $(NOT_NEEDED) -o requirements.txt pyproject.toml
+	$(COMPILE) $(NOT_NEEDED) -o requirements-dev.txt --group dev --extra pdf pyproject.toml
+	$(COMPILE) -o requirements-peers.txt requirements-peers.in
 
 clean:
 	rm -rf .venv .venv-peers tests/node/node_modules .pytest_cache .ruff_cache .hypothesis dist build

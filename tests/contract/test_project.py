@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import sys
+import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -46,3 +48,24 @@ def test_every_dependency_is_pinned_with_hashes(name: str) -> None:
     packages = [entry for entry in entries if LOCKED.match(entry)]
     assert packages
     assert [entry.split()[0] for entry in packages if "--hash=sha256:" not in entry] == []
+
+
+def test_a_library_whose_private_names_are_used_is_pinned_to_its_version() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    exact = {each.partition("==")[0] for each in declared if "==" in each}
+    assert {"aiomqtt", "paho-mqtt", "pymodbus"} <= exact
+
+
+def test_what_the_lock_leaves_out_nothing_imports() -> None:
+    """sqlite-utils declares what only its own command needs: an installer and a printer of tables."""
+    locked = {entry.partition("==")[0] for entry in (ROOT / "requirements.txt").read_text().splitlines()}
+    left_out = ("pip", "click-default-group", "tabulate")
+    assert not locked & set(left_out)
+    without = f"""
+import sys
+sys.modules.update(dict.fromkeys({[name.replace("-", "_") for name in left_out]}))
+import gateway.app
+from gateway.ledger.schema import current_objects
+assert current_objects()
+"""
+    subprocess.run([sys.executable, "-c", without], cwd=ROOT, check=True)
