@@ -5,7 +5,8 @@ for the answer to the next request. So each request sets a pending drain of `dra
 only its answer clears; after a time-out, an unusable reply, a cancelled caller or a broken link it stays set. The next
 request waits until the line has been silent for that long since the last byte in either direction, which mostly passes
 while the line is idle anyway. A line that never falls silent is used again after twice that time, when every earlier
-reply must have passed. Modbus TCP needs no drain, since it has transaction numbers.
+reply must have passed. Modbus TCP needs no drain, since it has transaction numbers; where a server does not return
+them, its connection is closed after a miss as well, so that what comes late has nowhere to come.
 
 Time. The gap between frames is measured from the last byte on the wire; only its remainder is slept, rounded up to the
 event loop's resolution of 1 ms. An exchange thus costs its two frames, the unit's own delay, the gap, and 1 to 2 ms of
@@ -17,11 +18,22 @@ concerns the unit alone.
 import asyncio
 import logging
 import math
+from collections import deque
 from dataclasses import dataclass, field
 
 import msgspec
 
-from drivers.dialects.base import Dialect, Exceptional, NeedMore, Query, Raw, Reject, RejectKind, Reply
+from drivers.dialects.base import (
+    Dialect,
+    Exceptional,
+    ModbusQuery,
+    NeedMore,
+    Query,
+    Raw,
+    Reject,
+    RejectKind,
+    Reply,
+)
 from drivers.errors import Garbled, LineDown, NoReply, UnitRefused
 from drivers.transport.base import ByteLink, Connector, Inbox
 
@@ -33,6 +45,7 @@ _SILENT_EXCHANGES_BEFORE_REOPEN = 3
 _BITS_A_CHARACTER = 11  # start, 8 data, parity or second stop, stop
 _LOOP_RESOLUTION_S = 0.001
 _MAX_TRANSACTION = 0xFFFF
+_MOST_UNANSWERED = 16  # transactions of a connection that are remembered, to know a late reply for one
 _UNREADABLE = frozenset({RejectKind.BAD_CHECK, RejectKind.WRONG_FUNCTION, RejectKind.WRONG_COUNT})
 
 
@@ -54,6 +67,7 @@ class LineCounters:
     timeouts: int = 0  # exchanges without a usable answer, garbled ones included
     exceptions: dict[int, int] = field(default_factory=dict[int, int])  # by Modbus exception code
     rejects: dict[RejectKind, int] = field(default_factory=lambda: dict.fromkeys(RejectKind, 0))
+    came: dict[RejectKind, str] = field(default_factory=dict[RejectKind, str])  # the last reject: "unit id 255 for 1"
     idle_bytes: int = 0  # bytes received while no request was outstanding
     reopens: int = 0
     failed_openings: int = 0
@@ -83,6 +97,7 @@ class Line:
         self._pending_drain_s = 0.0
         self._silent_exchanges = 0
         self._transaction = 0
+        self._unanswered: deque[int] = deque(maxlen=_MOST_UNANSWERED)  # transactions of this connection
 
     @property
     def is_open(self) -> bool:
@@ -130,6 +145,7 @@ class Line:
             _log.info("line %s is open", self.name)
         self._opened_before = True
         self._silent_exchanges = 0
+        self._unanswered.clear()
         self._settled_at = loop.time() + timing.settle_after_open_s
         self._require_drain(timing)  # adapters emit garbage when opened, and an earlier request may still be answered
         return link
@@ -157,6 +173,7 @@ class Line:
         inbox = link.inbox
         sent_at = asyncio.get_running_loop().time()
         self._require_drain(timing)
+        self._unanswered.append(self._transaction)
         inbox.listening = True
         try:
             inbox.asked(request)
@@ -169,6 +186,8 @@ class Line:
             inbox.unasked_bytes += len(inbox.buffer)
             inbox.buffer.clear()
             self._count_unasked(inbox)
+            if self._unanswered and self._dialect.is_networked and self._dialect.needs_drain:
+                self.close()  # its reply, if it still comes, could not be told from the next one
         if isinstance(answer, Exceptional):
             self.counters.exceptions[answer.code] = self.counters.exceptions.get(answer.code, 0) + 1
             raise UnitRefused(answer.code)
@@ -177,7 +196,7 @@ class Line:
 
     async def _answer(self, link: ByteLink, query: Query, deadline: float) -> Reply | Exceptional:
         buffer = link.inbox.buffer
-        rejected: set[RejectKind] = set()
+        rejected: dict[RejectKind, str] = {}
         while True:
             verdict = self._dialect.scan(buffer, query, self._transaction) if buffer else NeedMore()
             if isinstance(verdict, NeedMore):
@@ -186,13 +205,21 @@ class Line:
                 continue
             del buffer[: verdict.consumed]
             if isinstance(verdict, Reject):
-                rejected.add(verdict.kind)
-                self.counters.rejects[verdict.kind] += 1
+                kind = self._kind_of(verdict)
+                rejected[kind] = self.counters.came[kind] = _what_came(verdict, query, self._transaction)
+                self.counters.rejects[kind] += 1
                 continue
+            self._unanswered.pop()
             self._note_answer()
             if not self._is_answered_twice(buffer, query):
                 self._pending_drain_s = 0.0
             return verdict
+
+    def _kind_of(self, reject: Reject) -> RejectKind:
+        """The reject's kind; a transaction that was never asked here is not a late one, but the server's own."""
+        if reject.kind is RejectKind.WRONG_TRANSACTION and reject.came not in self._unanswered:
+            return RejectKind.FOREIGN_TRANSACTION
+        return reject.kind
 
     def _is_answered_twice(self, rest: bytearray, query: Query) -> bool:
         """Whether `rest` holds another answer to `query`: then replies and requests are out of step."""
@@ -200,11 +227,11 @@ class Line:
             return False
         return isinstance(self._dialect.scan(rest, query, self._transaction), Reply | Exceptional)
 
-    def _missed(self, link: ByteLink, rejected: set[RejectKind]) -> NoReply | Garbled:
+    def _missed(self, link: ByteLink, rejected: dict[RejectKind, str]) -> NoReply | Garbled:
         """Count an exchange without an answer, and close a connection whose far end seems to hang."""
         self.counters.timeouts += 1
         if link.inbox.buffer:  # an incomplete reply
-            rejected.add(RejectKind.BAD_CHECK)
+            rejected[RejectKind.BAD_CHECK] = ""
             self.counters.rejects[RejectKind.BAD_CHECK] += 1
         self._silent_exchanges = 0 if rejected else self._silent_exchanges + 1
         if link.silence_may_be_a_hang and self._silent_exchanges >= _SILENT_EXCHANGES_BEFORE_REOPEN:
@@ -213,9 +240,10 @@ class Line:
                 _log.warning(text, self.name, self._silent_exchanges)
             self._seems_hung = True
             self.close()
-        if rejected & _UNREADABLE:
-            return Garbled(f"{self.name}: came, but is not the answer: {', '.join(sorted(rejected))}")
-        return NoReply(f"{self.name}: no answer in time")
+        came = ", ".join(f"{kind} ({text})" if text else kind for kind, text in sorted(rejected.items()))
+        if rejected.keys() & _UNREADABLE:
+            return Garbled(f"{self.name}: came, but is not the answer: {came}")
+        return NoReply(f"{self.name}: no answer in time{came and f', but there came: {came}'}")
 
     def _note_answer(self) -> None:
         if self._backoff_s or self._seems_hung:
@@ -248,3 +276,20 @@ class Line:
             _log.warning("line %s is down: %s", self.name, reason)
         self._backoff_s = min(max(2 * self._backoff_s, _BACKOFF_MIN_S), _BACKOFF_MAX_S)
         self._reopen_at = asyncio.get_running_loop().time() + self._backoff_s
+
+
+def _what_came(reject: Reject, query: Query, transaction: int) -> str:
+    """What came instead of what was asked, in the line's words; empty where its kind says it all."""
+    if reject.came is None or not isinstance(query, ModbusQuery):
+        return ""
+    match reject.kind:
+        case RejectKind.WRONG_TRANSACTION:
+            return f"transaction {reject.came} for {transaction}"
+        case RejectKind.WRONG_UNIT:
+            return f"unit id {reject.came} for {query.unit_id}"
+        case RejectKind.WRONG_FUNCTION:
+            return f"function {reject.came} for {query.function}"
+        case RejectKind.WRONG_COUNT:
+            return f"{reject.came} values for {query.count}"
+        case _:
+            return ""

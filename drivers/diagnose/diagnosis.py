@@ -62,6 +62,8 @@ class LineEvidence(msgspec.Struct, frozen=True):
     is_proven: bool  # all identity checks of the profile have good values
     is_search: bool  # a scan with all profiles, not a probe with one
     faults: tuple[tuple[FaultKind, str], ...]
+    is_networked: bool = False  # Modbus TCP, whose numbers a server may fail to return
+    came: dict[RejectKind, str] = {}  # instead of an answer, in words: "transaction 0 for 1"
 
 
 _OF_SERVER = range(0x0A, 0x11)
@@ -82,6 +84,8 @@ def diagnose(seen: LineEvidence) -> Diagnoses:
         return _server_alone(seen)
     if count := seen.rejects[RejectKind.WRONG_UNIT]:
         return _other_unit(seen, count)
+    if seen.rejects[RejectKind.FOREIGN_TRANSACTION]:
+        return _unnumbered(seen)
     if seen.rejects[RejectKind.WRONG_TRANSACTION]:
         return _late(seen)
     if damaged := sum(seen.rejects[kind] for kind in _DAMAGED):
@@ -196,16 +200,39 @@ def _server_alone(seen: LineEvidence) -> Diagnoses:
 
 
 def _other_unit(seen: LineEvidence, count: int) -> Diagnoses:
+    came = seen.came.get(RejectKind.WRONG_UNIT)
+    following = "read the address at the unit's menu, or let capgate scan find it"
+    if seen.is_networked:
+        following += f"; a server that returns no unit ids is read with {_setting('unit_ids')}"
     return Diagnoses(
         _OPEN,
         _ok("whole answers come"),
         _ok(f"answers are whole ({seen.settings})"),
         _wrong(
-            f"{count} answers came in another unit's name, none from {seen.unit_id}",
-            "read the address at the unit's menu, or let capgate scan find it",
+            f"{count} answers came in another unit's name, none from {seen.unit_id}{(came and f': {came}') or ''}",
+            following,
         ),
         _LATER,
     )
+
+
+def _unnumbered(seen: LineEvidence) -> Diagnoses:
+    came = seen.came.get(RejectKind.FOREIGN_TRANSACTION, "another transaction")
+    return Diagnoses(
+        _OPEN,
+        _ok("whole answers come"),
+        _wrong(
+            f"answers come with a number that nobody asked for: {came} ({seen.settings})",
+            f"the server returns no transactions: {_setting('transactions')}",
+        ),
+        _LATER,
+        _LATER,
+    )
+
+
+def _setting(key: str) -> str:
+    """How a number that a server does not return is excused, first here and then in the configuration."""
+    return f'--set {key}=ignored, then {key} = "ignored" in its [[line]], which must have this one unit'
 
 
 def _late(seen: LineEvidence) -> Diagnoses:

@@ -69,6 +69,7 @@ class RejectKind(StrEnum):
     WRONG_FUNCTION = "wrong-function"
     WRONG_COUNT = "wrong-count"
     WRONG_TRANSACTION = "wrong-transaction"  # Modbus TCP only
+    FOREIGN_TRANSACTION = "foreign-transaction"  # told by the line: one that no request on this connection had
     ECHO = "echo"  # our own request, received on a half-duplex line
 
 
@@ -95,6 +96,7 @@ class Reject(msgspec.Struct, frozen=True):
 
     consumed: int
     kind: RejectKind
+    came: int | None = None  # what came instead of what was asked: transaction, unit id, function, or count
 
 
 Verdict = NeedMore | Reply | Exceptional | Reject
@@ -114,10 +116,17 @@ class Refusal(msgspec.Struct, frozen=True):
     code: int
 
 
+class Numbers(StrEnum):
+    """Whether a server returns the numbers of a Modbus TCP request in its reply, as the standard asks."""
+
+    ECHOED = "echoed"
+    IGNORED = "ignored"  # the reply has another number, and is taken all the same
+
+
 class Dialect(ABC):
     """A dialect. The defaults are those of a text dialect on a serial line."""
 
-    needs_drain: ClassVar[bool] = True
+    needs_drain: bool = True
     """Whether a late reply could be taken for the next one, so that a miss must be followed by silence."""
     is_networked: ClassVar[bool] = False
     """Whether a server speaks it, on several connections at once, and never a serial line."""

@@ -113,16 +113,17 @@ def data_bytes(query: ModbusQuery) -> int:
 def judge(consumed: int, unit_id: int, pdu: bytes, query: ModbusQuery) -> Reply | Exceptional | Reject:
     """The verdict on a complete frame whose checksum is right; `pdu` begins with the function code."""
     if unit_id != query.unit_id:
-        return Reject(consumed, RejectKind.WRONG_UNIT)
+        return Reject(consumed, RejectKind.WRONG_UNIT, unit_id)
     function, body = pdu[0], pdu[1:]
     if function == query.function | EXCEPTION and len(body) == 1:
         return Exceptional(consumed, body[0])
     if function != query.function:
-        return Reject(consumed, RejectKind.WRONG_FUNCTION)
+        return Reject(consumed, RejectKind.WRONG_FUNCTION, function)
     if not body or body[0] != len(body) - 1:
         return Reject(consumed, RejectKind.BAD_CHECK)
     if body[0] != data_bytes(query):
-        return Reject(consumed, RejectKind.WRONG_COUNT)
+        came = body[0] * 8 if function in READS_OF_BITS else body[0] // 2
+        return Reject(consumed, RejectKind.WRONG_COUNT, came)
     return Reply(consumed, _unpacked(body[1:], query))
 
 

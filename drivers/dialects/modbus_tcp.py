@@ -3,6 +3,9 @@
 The transaction number distinguishes a late reply from the awaited one, so a miss needs no drain. TCP loses no bytes,
 but wrongly configured device servers pass noise on; the scanner skips it as on a serial line.
 
+Some gateways return 0 or a counter of their own as transaction, or 0 or 255 as unit. Where the site says so, these
+numbers are not compared. Without the transaction a miss must be drained, and nothing is searched behind noise.
+
 Source: Modbus Messaging on TCP/IP V1.0b, section 3.1.3.
 """
 
@@ -13,6 +16,7 @@ from drivers.dialects.base import (
     Dialect,
     ModbusQuery,
     NeedMore,
+    Numbers,
     Query,
     Raw,
     Refusal,
@@ -35,12 +39,15 @@ _INCOMPLETE = 0
 
 
 class ModbusTcp(Dialect):
-    """Modbus TCP."""
+    """Modbus TCP, with a server that returns the numbers of a request or, each by itself, does not."""
 
-    needs_drain = False
     is_networked = True
     is_addressed = True
     is_binary = True
+
+    def __init__(self, transactions: Numbers = Numbers.ECHOED, unit_ids: Numbers = Numbers.ECHOED) -> None:
+        self._any_transaction = self.needs_drain = transactions is Numbers.IGNORED
+        self._any_unit = unit_ids is Numbers.IGNORED
 
     def encode(self, query: Query, transaction: int) -> bytes:
         """The request's bytes. Raises ValueError for what no unit can be asked."""
@@ -53,8 +60,10 @@ class ModbusTcp(Dialect):
             return Reject(len(request), RejectKind.ECHO)  # a device server may pass on the echo of its bus
         size = _frame_at(buffer, 0)
         if size > 0:
-            return _judged(bytes(buffer[:size]), query, transaction)
-        answer = _answer_behind(buffer, query, transaction)
+            return self._judged(bytes(buffer[:size]), query, transaction)
+        if self._any_transaction:
+            return NeedMore() if size == _INCOMPLETE else Reject(len(buffer), RejectKind.NOISE)
+        answer = self._answer_behind(buffer, query, transaction)
         if size == _INCOMPLETE:
             return NeedMore() if answer == len(buffer) else Reject(answer, RejectKind.NOISE)
         return Reject(min(answer, _next_frame(buffer)), RejectKind.NOISE)
@@ -82,23 +91,22 @@ class ModbusTcp(Dialect):
         begins = data.startswith(recorded.transaction.to_bytes(2, "big") + _PROTOCOL)
         return request.transaction.to_bytes(2, "big") + data[2:] if begins else data
 
+    def _judged(self, frame: bytes, query: ModbusQuery, transaction: int) -> Verdict:
+        number = int.from_bytes(frame[:2], "big")
+        if number != transaction and not self._any_transaction:
+            return Reject(len(frame), RejectKind.WRONG_TRANSACTION, number)
+        return judge(len(frame), query.unit_id if self._any_unit else frame[6], frame[_HEADER:], query)
 
-def _judged(frame: bytes, query: ModbusQuery, transaction: int) -> Verdict:
-    if int.from_bytes(frame[:2], "big") != transaction:
-        return Reject(len(frame), RejectKind.WRONG_TRANSACTION)
-    return judge(len(frame), frame[6], frame[_HEADER:], query)
-
-
-def _answer_behind(buffer: bytes | bytearray, query: ModbusQuery, transaction: int) -> int:
-    """The offset above 0 of the complete answer; the buffer's length if there is none."""
-    mark = transaction.to_bytes(2, "big") + _PROTOCOL
-    at = buffer.find(mark, 1)
-    while at > 0:
-        size = _frame_at(buffer, at)
-        if size > 0 and not isinstance(_judged(bytes(buffer[at : at + size]), query, transaction), Reject):
-            return at
-        at = buffer.find(mark, at + 1)
-    return len(buffer)
+    def _answer_behind(self, buffer: bytes | bytearray, query: ModbusQuery, transaction: int) -> int:
+        """The offset above 0 of the complete answer; the buffer's length if there is none."""
+        mark = transaction.to_bytes(2, "big") + _PROTOCOL
+        at = buffer.find(mark, 1)
+        while at > 0:
+            size = _frame_at(buffer, at)
+            if size > 0 and not isinstance(self._judged(bytes(buffer[at : at + size]), query, transaction), Reject):
+                return at
+            at = buffer.find(mark, at + 1)
+        return len(buffer)
 
 
 def _next_frame(buffer: bytes | bytearray) -> int:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from drivers.dialects.base import Dialect
+from drivers.dialects.base import Dialect, Numbers
 from drivers.dialects.huber_pb import HuberPb
 from drivers.dialects.julabo import Julabo
 from drivers.dialects.lauda import Lauda
@@ -23,8 +23,8 @@ class DialectName(StrEnum):
     LAUDA = "lauda"
 
 
-def dialect(name: DialectName) -> Dialect:
-    """The dialect of that name."""
+def dialect(name: DialectName, transactions: Numbers = Numbers.ECHOED, unit_ids: Numbers = Numbers.ECHOED) -> Dialect:
+    """The dialect of that name; whether numbers are returned concerns Modbus TCP alone."""
     match name:
         case DialectName.MODBUS_RTU:
             from drivers.dialects.modbus_rtu import ModbusRtu  # imported here, since pymodbus is slow to import
@@ -37,7 +37,7 @@ def dialect(name: DialectName) -> Dialect:
         case DialectName.MODBUS_TCP:
             from drivers.dialects.modbus_tcp import ModbusTcp
 
-            return ModbusTcp()
+            return ModbusTcp(transactions, unit_ids)
         case DialectName.JULABO:
             return Julabo()
         case DialectName.POLYSCIENCE:

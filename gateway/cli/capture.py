@@ -11,9 +11,9 @@ import click
 import msgspec
 
 from drivers.diagnose.capture import Chunk, Header, line_of
-from drivers.dialects.registry import dialect
 from drivers.direction import Direction
 from drivers.errors import LineDown
+from drivers.habits import LineHabits
 from drivers.line import Line
 from drivers.profile.load import DeviceProfile
 from drivers.reading import ReadFault
@@ -23,6 +23,7 @@ from drivers.unit.driver import Driver, line_timing
 from gateway.cli.unit_options import (
     checked_unit_id,
     chosen_profile,
+    habits_of,
     overrides_of,
     require_consent,
     unit_options,
@@ -82,7 +83,7 @@ def command(
     LINE is a device path, socket://host:port or rfc2217://host:port. The file is JSON, one object a line: capgate
     decode explains it, capgate simulate --capture plays it back.
     """
-    overrides = overrides_of(settings)
+    overrides, habits = overrides_of(settings), habits_of(settings)
     if profile_id is None and not listen:
         raise click.UsageError("say --profile for polling, or --listen")
     profile = None if profile_id is None else chosen_profile(profile_id, directory, overrides)
@@ -105,7 +106,8 @@ def command(
         if profile is None or listen:
             work = _listen(taps)
         else:
-            work = _poll(line, taps, profile, address, period_s or profile.timing.fastest_poll_s, consents=consent)
+            every_s = period_s or profile.timing.fastest_poll_s
+            work = _poll(line, taps, profile, address, every_s, habits, consents=consent)
         trouble = asyncio.run(_for(length_s, work))
     _report(out, recorder, trouble, as_json)
     sys.exit(0 if recorder.received else 1)
@@ -166,11 +168,18 @@ async def _for(length_s: float, work: Awaitable[str]) -> str | None:
 
 
 async def _poll(
-    url: str, opener: Connector, profile: DeviceProfile, unit_id: int | None, period_s: float, *, consents: bool
+    url: str,
+    opener: Connector,
+    profile: DeviceProfile,
+    unit_id: int | None,
+    period_s: float,
+    habits: LineHabits,
+    *,
+    consents: bool,
 ) -> str:
     """Poll until cancelled; returns the error's text if the line cannot be opened at first."""
     baud = None if url.startswith("socket:") else profile.serial.baud
-    line = Line(url, opener, dialect(profile.dialect), line_timing(profile), baud)
+    line = Line(url, opener, habits.dialect(profile.dialect), line_timing(profile), baud)
     driver = Driver("capture", profile, line, unit_id, SystemClock().now, consents=consents)
     try:
         while True:

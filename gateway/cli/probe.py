@@ -10,8 +10,8 @@ import msgspec
 
 from drivers.diagnose.scan import Scan, Scanned
 from drivers.diagnose.scan_plan import plan
-from drivers.dialects.registry import dialect
 from drivers.errors import LineDown
+from drivers.habits import LineHabits
 from drivers.line import Line, LineCounters
 from drivers.profile.load import DeviceProfile
 from drivers.transport.base import Connector
@@ -23,6 +23,7 @@ from gateway.cli.unit_options import (
     checked_unit_id,
     chosen_profile,
     every_profile,
+    habits_of,
     overrides_of,
     require_consent,
     settings_for,
@@ -69,7 +70,7 @@ def command(
     LINE is a device path, socket://host:port or rfc2217://host:port. The port, the wiring, the line settings, the
     address and the map are judged one by one, each with what it rests on.
     """
-    overrides = overrides_of(settings)
+    overrides, habits = overrides_of(settings), habits_of(settings)
     if timeout_s is not None:
         overrides["timing.timeout_ms"] = round(timeout_s * 1000)
     logging.getLogger("drivers").addHandler(logging.NullHandler())  # silenced: the report has it all
@@ -80,7 +81,7 @@ def command(
     else:
         profile = chosen_profile(profile_id, directory, overrides)
         require_consent(profile, consents=consent)
-        answer = _read(line, profile, checked_unit_id(profile, unit_id), consents=consent)
+        answer = _read(line, profile, checked_unit_id(profile, unit_id), habits, consents=consent)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
     else:
@@ -88,9 +89,9 @@ def command(
     sys.exit(0 if answer.is_good else 1)
 
 
-def _read(url: str, profile: DeviceProfile, unit_id: int | None, *, consents: bool) -> ProbeReport:
+def _read(url: str, profile: DeviceProfile, unit_id: int | None, habits: LineHabits, *, consents: bool) -> ProbeReport:
     opener = _connector(url, profile)
-    result, counters = asyncio.run(_look(url, profile, opener, unit_id, consents=consents))
+    result, counters = asyncio.run(_look(url, profile, opener, unit_id, habits, consents=consents))
     return report(url, profile, unit_id, result, counters)
 
 
@@ -111,7 +112,7 @@ def _searched(
     unit = found.units[0]
     kind = next(profile for profile in profiles if profile.id == unit.likely[0])
     overrides = overrides_of(tuple(f"{key}={value}" for key, value in settings_for(kind, unit).items()))
-    answer = _read(url, chosen_profile(kind.id, directory, overrides), unit.unit_id, consents=False)
+    answer = _read(url, chosen_profile(kind.id, directory, overrides), unit.unit_id, LineHabits(), consents=False)
     return msgspec.structs.replace(answer, likely=unit.likely)
 
 
@@ -123,10 +124,10 @@ def _connector(url: str, profile: DeviceProfile) -> Connector:
 
 
 async def _look(
-    url: str, profile: DeviceProfile, opener: Connector, unit_id: int | None, *, consents: bool
+    url: str, profile: DeviceProfile, opener: Connector, unit_id: int | None, habits: LineHabits, *, consents: bool
 ) -> tuple[ProbeResult, LineCounters]:
     baud = None if url.startswith("socket:") else profile.serial.baud
-    line = Line(url, opener, dialect(profile.dialect), line_timing(profile), baud)
+    line = Line(url, opener, habits.dialect(profile.dialect), line_timing(profile), baud)
     try:
         driver = Driver("probe", profile, line, unit_id, SystemClock().now, consents=consents)
         return await driver.probe(), line.counters

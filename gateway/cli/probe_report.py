@@ -5,6 +5,7 @@ import msgspec
 from drivers.diagnose.diagnosis import Diagnoses, LineEvidence, diagnose
 from drivers.diagnose.scan import Scanned, is_proven
 from drivers.dialects.base import RejectKind
+from drivers.dialects.registry import dialect
 from drivers.line import LineCounters
 from drivers.profile.load import DeviceProfile
 from drivers.reading import FaultKind, Quality, ReadFault, Reason, RunState
@@ -84,7 +85,7 @@ def report(
     confirmed = False if is_foreign else True if result.complete and not result.faults else None
     states = {cap.run_state for cap in result.decoded.caps}
     findings = diagnose(_probe_evidence(line, profile, unit_id, result, counters))
-    hint = _Hints(line, profile, unit_id, result, counters)
+    hint = _Hints(line, profile, unit_id, result, counters, findings)
     return ProbeReport(
         profile=profile.id,
         line=line,
@@ -142,6 +143,8 @@ def _probe_evidence(
         is_proven=is_proven(profile, result),
         is_search=False,
         faults=tuple((fault.kind, fault.detail) for fault in result.faults),
+        is_networked=dialect(profile.dialect).is_networked,
+        came=counters.came,
     )
 
 
@@ -201,8 +204,16 @@ class _Hints:
     """The hint for a fault (wiring, line settings, timing, address or map), derived from the line's counters."""
 
     def __init__(
-        self, line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters
+        self,
+        line: str,
+        profile: DeviceProfile,
+        unit_id: int | None,
+        result: ProbeResult,
+        counters: LineCounters,
+        findings: Diagnoses,
     ) -> None:
+        self._findings = findings
+        self._is_networked = dialect(profile.dialect).is_networked
         self._is_port = line.startswith("/")
         self._unit_id = unit_id
         self._settings = f"{profile.serial}, {profile.dialect}" if "socket:" not in line else profile.dialect
@@ -212,6 +223,7 @@ class _Hints:
         self._unreadable = any(counters.rejects[kind] for kind in _UNREADABLE)
         # After a time-out, an answer to another request, or bytes while idle, must be a late answer.
         missed = any(fault.kind is FaultKind.TIMEOUT for fault in result.faults)
+        missed = missed and not counters.rejects[RejectKind.FOREIGN_TRANSACTION]
         self._is_late = missed and (self._mismatched or (counters.idle_bytes > 0 and not self._unreadable))
 
     def __call__(self, fault: ReadFault) -> str:
@@ -262,6 +274,10 @@ class _Hints:
         return "line: check host and port, that the device server is on, and that no other client holds it"
 
     def _of_timeout(self) -> str:
+        if self._rejects[RejectKind.FOREIGN_TRANSACTION]:
+            return f"line settings: {self._findings.next}"
+        if self._rejects[RejectKind.WRONG_UNIT] and self._is_networked:
+            return f"address: {self._findings.next}"
         if self._rejects[RejectKind.WRONG_UNIT]:
             return f"address: another unit answers, but not unit id {self._unit_id}; set --unit-id"
         if self._rejects[RejectKind.ECHO]:

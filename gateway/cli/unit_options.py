@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+import msgspec
 
 from drivers.diagnose.scan import Unit
+from drivers.habits import LineHabits
 from drivers.profile.enums import ReadsEffect
 from drivers.profile.load import DeviceProfile, find_profile, load_profiles
 from drivers.profile.shape import Serial, TimingTable
@@ -18,6 +20,9 @@ SHORT_KEYS = {
     **{key: f"link.serial.{key}" for key in Serial.model_fields},
     **{key: f"timing.{key}" for key in TimingTable.model_fields},
 }
+
+_HABITS = LineHabits.__struct_fields__
+_HABIT_WORDS = ", ".join(f"{key}={getattr(LineHabits(), key)}" for key in _HABITS)
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -40,7 +45,8 @@ def unit_options(function: F) -> F:
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Another dialect, link or timing value, e.g. dialect=modbus-rtu, parity=none, gap_ms=5. Repeatable.",
+        help="Another dialect, link, timing or line value, e.g. dialect=modbus-rtu, parity=none, gap_ms=5, "
+        "transactions=ignored. Repeatable.",
     )(function)
     return click.option(
         "--unit-id", type=click.IntRange(0, 255), help="Its address on the line.  [default: the profile's]"
@@ -53,8 +59,17 @@ def directories(directory: Path | None) -> Sequence[Path]:
 
 
 def overrides_of(settings: tuple[str, ...]) -> dict[str, object]:
-    """The values of `--set`, by the profile's keys. Raises BadParameter."""
-    return dict(map(_setting, settings))
+    """The values of `--set`, by the profile's keys, without those of the line. Raises BadParameter."""
+    return {key: value for key, value in map(_setting, settings) if key not in _HABITS}
+
+
+def habits_of(settings: tuple[str, ...]) -> LineHabits:
+    """The values of `--set` that concern the line's far end. Raises BadParameter."""
+    given = {key: value for key, value in map(_setting, settings) if key in _HABITS}
+    try:
+        return msgspec.convert(given, LineHabits)
+    except msgspec.ValidationError as error:
+        raise click.BadParameter(f"{error}, accepted: {_HABIT_WORDS}", param_hint="--set") from error
 
 
 def chosen_profile(profile_id: str, directory: Path | None, overrides: dict[str, object]) -> DeviceProfile:
@@ -119,8 +134,8 @@ def _setting(text: str) -> tuple[str, object]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise click.BadParameter(f"{text!r}, accepted: KEY=VALUE", param_hint="--set")
-    if key not in ("dialect", *SHORT_KEYS) and not key.startswith(("link.", "timing.")):
-        accepted = f"dialect, {', '.join(SHORT_KEYS)}, or a whole key like link.address.max"
+    if key not in ("dialect", *_HABITS, *SHORT_KEYS) and not key.startswith(("link.", "timing.")):
+        accepted = f"dialect, {', '.join((*SHORT_KEYS, *_HABITS))}, or a whole key like link.address.max"
         raise click.BadParameter(f"there is no key {key!r}, accepted: {accepted}", param_hint="--set")
     try:
         parsed: object = tomllib.loads(f"value = {value}")["value"]

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from drivers.decode.values import CELSIUS, canonical_unit
+from drivers.dialects.base import Numbers
 from drivers.dialects.registry import DialectName, dialect
 from drivers.profile.enums import ReadsEffect
 from drivers.profile.load import DeviceProfile
@@ -21,6 +22,7 @@ from gateway.messages.notation import Mode
 _REPLY_TEXT_CHARS = 12  # assumed length of a text reply: number, sign and terminator
 _REPLY_DATA_BYTES = 8  # assumed data of an NC reply: a value of up to four bytes and its qualifier, with a margin
 _UNSTABLE_NAMES = ("/dev/ttyUSB", "/dev/ttyACM")
+_NETWORKED = ", ".join(name for name in DialectName if dialect(name).is_networked)
 
 
 class UnitAt(msgspec.Struct, frozen=True):
@@ -112,17 +114,30 @@ def _check_endpoint(problems: Problems, lines: Sequence[LineAt]) -> None:
     is_served = all(dialect(profile.dialect).is_networked for _, profile in known) and not any(
         _has_port(line) for line in lines
     )
-    networked = ", ".join(name for name in DialectName if dialect(name).is_networked)
     first, *others = lines
     for line in others if not is_served else ():
         opened = f"{first.table.id} in line {problems.document.line_of(*first.path, 'url')} opens the same"
-        message = f"{opened}, accepted: all its units in that [[line]]; only {networked} takes several connections"
+        message = f"{opened}, accepted: all its units in that [[line]]; only {_NETWORKED} takes several connections"
         problems.error((*line.path, "url"), message)
     what = "unit of this line" if len(lines) == 1 else "unit at this URL"
+    _check_numbers(problems, lines, [profile for _, profile in known])
     for together in [lines] if is_served else [[line] for line in lines]:
         there = [(unit, unit.profile) for line in together for unit in line.units if _fits(problems, unit)]
         unit_ids = [((*unit.path, "unit_id"), unit_id_of(unit.table, p)) for unit, p in there if p]
         _check_unique(problems, what, [(path, unit_id) for path, unit_id in unit_ids if unit_id is not None])
+
+
+def _check_numbers(problems: Problems, lines: Sequence[LineAt], profiles: Sequence[DeviceProfile]) -> None:
+    """Numbers that a server does not return are excused only where nobody else could have answered."""
+    for line in lines:
+        numbers = {"transactions": line.table.transactions, "unit_ids": line.table.unit_ids}
+        for key in (key for key, said in numbers.items() if said is Numbers.IGNORED):
+            if not all(dialect(profile.dialect).is_networked for profile in profiles):
+                message = f"{profiles[0].dialect} has no such numbers, accepted: echoed; ignored only for {_NETWORKED}"
+                problems.error((*line.path, key), message)
+            elif (count := sum(len(each.units) for each in lines)) > 1:
+                message = f"{count} units are asked at this URL, so their answers could be mixed up"
+                problems.error((*line.path, key), f"{message}, accepted: echoed, or one unit alone")
 
 
 def _fits(problems: Problems, unit: UnitAt) -> bool:

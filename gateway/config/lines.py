@@ -15,6 +15,7 @@ import msgspec
 from pydantic import BaseModel
 
 from drivers.dialects.registry import DialectName
+from drivers.habits import LineHabits
 from drivers.line import LineTiming
 from drivers.profile.load import DeviceProfile, find_profile
 from drivers.toml.document import TomlProblems
@@ -59,6 +60,7 @@ class LineSpec(msgspec.Struct, frozen=True):
     serial: SerialSettings
     timing: LineTiming
     units: tuple[UnitSpec, ...]
+    habits: LineHabits = LineHabits()
 
     @property
     def baud(self) -> int | None:
@@ -181,6 +183,7 @@ def _spec(line: LineAt) -> LineSpec:
         serial=profiles[0].serial,
         timing=_slowest(profiles),
         units=tuple(_unit_spec(table, profile) for table, profile in units),
+        habits=LineHabits(line.table.transactions, line.table.unit_ids),
     )
 
 

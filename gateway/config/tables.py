@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
+from drivers.dialects.base import Numbers
 from gateway.config.vocabulary import DEFAULT_VOCABULARY
 from gateway.ledger.receipt_plan import MessageKind, ReceiptPlan
 from gateway.messages.details import Detail
@@ -334,6 +335,8 @@ class LineTable(Table):
 
     id: Segment
     url: Annotated[StrictStr, AfterValidator(_line_url)]
+    transactions: Numbers = Numbers.ECHOED
+    unit_ids: Numbers = Numbers.ECHOED
     set: Overrides = {}
     unit: tuple[UnitTable, ...]
 

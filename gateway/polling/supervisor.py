@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
-from drivers.dialects.registry import dialect
 from drivers.line import Line
 from drivers.transport.base import Tap, tapped
 from drivers.transport.open import connector
@@ -104,4 +103,4 @@ class Supervisor:
 
 def _line(spec: LineSpec, tap: Tap) -> Line:
     opener = tapped(connector(spec.url, spec.serial), tap)
-    return Line(spec.id, opener, dialect(spec.dialect), spec.timing, spec.baud)
+    return Line(spec.id, opener, spec.habits.dialect(spec.dialect), spec.timing, spec.baud)

@@ -72,6 +72,11 @@ CASES = {
         (OK, NOT_KNOWN, OK, NOT_KNOWN, NOT_KNOWN),
         "raise timeout_ms",
     ),
+    "no transactions": (
+        seen(rejects={RejectKind.FOREIGN_TRANSACTION: 2, RejectKind.WRONG_TRANSACTION: 1}),
+        (OK, OK, WRONG, NOT_KNOWN, NOT_KNOWN),
+        "--set transactions=ignored",
+    ),
     "refused": (
         seen(refusals=(2, 2), faults=((FaultKind.REFUSED, "exception 02"),)),
         (OK, NOT_KNOWN, OK, OK, WRONG),

@@ -145,44 +145,49 @@ def test_a_unit_answers_with_the_printed_bytes(golden: Golden) -> None:
 
 
 @pytest.mark.parametrize(
-    ("other", "kind"),
+    ("other", "kind", "came"),
     [
-        (ModbusQuery(2, 3, 0, 2), RejectKind.WRONG_UNIT),
-        (ModbusQuery(1, 4, 0, 2), RejectKind.WRONG_FUNCTION),
-        (ModbusQuery(1, 1, 0, 32), RejectKind.WRONG_FUNCTION),
-        (ModbusQuery(1, 3, 0, 1), RejectKind.WRONG_COUNT),
-        (ModbusQuery(1, 3, 0, 3), RejectKind.WRONG_COUNT),
+        (ModbusQuery(2, 3, 0, 2), RejectKind.WRONG_UNIT, 2),
+        (ModbusQuery(1, 4, 0, 2), RejectKind.WRONG_FUNCTION, 4),
+        (ModbusQuery(1, 1, 0, 32), RejectKind.WRONG_FUNCTION, 1),
+        (ModbusQuery(1, 3, 0, 1), RejectKind.WRONG_COUNT, 1),
+        (ModbusQuery(1, 3, 0, 3), RejectKind.WRONG_COUNT, 3),
     ],
     ids=["unit", "function", "bits", "fewer", "more"],
 )
 @every_dialect
 def test_a_whole_answer_to_another_question_is_named_and_dropped_whole(
-    codec: Dialect, other: ModbusQuery, kind: RejectKind
+    codec: Dialect, other: ModbusQuery, kind: RejectKind, came: int
 ) -> None:
     stray = frame(codec, other, tuple(1 for _ in range(other.count)))
     wanted = frame(codec, ModbusQuery(1, 3, 0, 2), (5, 6))
-    assert codec.scan(stray + wanted, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), kind)
+    assert codec.scan(stray + wanted, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), kind, came)
 
 
 @every_dialect
 def test_an_empty_success_is_a_wrong_count(codec: Dialect) -> None:
     stray = frame(codec, ModbusQuery(1, 3, 0, 2), ())
-    assert codec.scan(stray, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), RejectKind.WRONG_COUNT)
+    assert codec.scan(stray, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), RejectKind.WRONG_COUNT, 0)
 
 
 @pytest.mark.parametrize(
     ("other", "kind"),
-    [(ModbusQuery(2, 3, 0, 2), RejectKind.WRONG_UNIT), (ModbusQuery(1, 4, 0, 2), RejectKind.WRONG_FUNCTION)],
+    [
+        (ModbusQuery(2, 3, 0, 2), (RejectKind.WRONG_UNIT, 2)),
+        (ModbusQuery(1, 4, 0, 2), (RejectKind.WRONG_FUNCTION, 0x84)),
+    ],
 )
 @every_dialect
-def test_an_exception_to_another_question_is_no_exception(codec: Dialect, other: ModbusQuery, kind: RejectKind) -> None:
+def test_an_exception_to_another_question_is_no_exception(
+    codec: Dialect, other: ModbusQuery, kind: tuple[RejectKind, int]
+) -> None:
     stray = frame(codec, other, Refusal(6))
-    assert codec.scan(stray, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), kind)
+    assert codec.scan(stray, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(stray), *kind)
 
 
 def test_an_answer_of_another_transaction_is_rejected() -> None:
     late = frame(TCP, ModbusQuery(1, 3, 0, 2), (5, 6), transaction=6)
-    assert TCP.scan(late, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(late), RejectKind.WRONG_TRANSACTION)
+    assert TCP.scan(late, ModbusQuery(1, 3, 0, 2), 7) == Reject(len(late), RejectKind.WRONG_TRANSACTION, 6)
 
 
 @pytest.mark.parametrize("codec", [RTU, ASCII], ids=["rtu", "ascii"])
@@ -282,7 +287,7 @@ def test_a_unit_hears_a_write_and_can_refuse_it(codec: Dialect, request_bytes: b
     assert heard.query == ModbusQuery(1, 6, 0x0B, 0xFFD6)
     refusal = codec.encode_reply(heard, Refusal(1))
     assert codec.scan(refusal, ModbusQuery(1, 3, 0, 1), heard.transaction) == Reject(
-        len(refusal), RejectKind.WRONG_FUNCTION
+        len(refusal), RejectKind.WRONG_FUNCTION, 0x86
     )
 
 

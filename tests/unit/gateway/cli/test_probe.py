@@ -133,6 +133,41 @@ def test_each_fault_says_what_to_try_next(respond: Respond, kind: str, hint: str
     assert fault["hint"].startswith(hint)
 
 
+def _any(request: bytes) -> bytes:
+    """The block, or that there is no such register."""
+    is_block = request[8:12] == bytes.fromhex("0000 0040")
+    return (
+        _registers(request) if is_block else request[:2] + bytes.fromhex("0000 0003 01") + bytes([request[7] | 128, 2])
+    )
+
+
+def _zero_transaction(request: bytes) -> bytes:
+    return bytes(2) + _any(request)[2:]
+
+
+def _unit_255(request: bytes) -> bytes:
+    return _any(request)[:6] + b"\xff" + _any(request)[7:]
+
+
+@pytest.mark.parametrize(
+    ("respond", "came", "setting"),
+    [
+        (_zero_transaction, "transaction 0 for 1", "transactions=ignored"),
+        (_unit_255, "unit id 255 for 1", "unit_ids=ignored"),
+    ],
+)
+def test_a_server_that_returns_no_numbers_is_named_and_then_read(respond: Respond, came: str, setting: str) -> None:
+    with _unit(respond) as line:
+        result = _probe(line, "--profile", "reference-cap-unit", "--timeout", "0.2", "--json")
+        (fault,) = json.loads(result.stdout)["faults"]
+        assert (result.exit_code, came in fault["detail"]) == (1, True), fault
+        key = setting.partition("=")[0]
+        assert f'--set {setting}, then {key} = "ignored" in its [[line]]' in fault["hint"]
+    with _unit(respond) as line:
+        read = _probe(line, "--profile", "reference-cap-unit", "--set", setting, "--json")
+    assert read.exit_code == 0, read.output
+
+
 def test_a_line_that_cannot_be_opened_is_told() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
@@ -212,6 +247,7 @@ def test_a_setting_may_change_the_dialect_to_rtu_over_tcp() -> None:
         (["/dev/x", "--profile", "smc-hrs", "--set", "parity=mark"], "unknown value, accepted: none, even, odd"),
         (["/dev/x", "--profile", "smc-hrs", "--set", "identity.id=y"], "no key 'identity.id', accepted: dialect"),
         (["/dev/x", "--profile", "smc-hrs", "--set", "bogus=1"], "accepted: dialect, baud, bits, parity, stop"),
+        (["/dev/x", "--profile", "smc-hrs", "--set", "unit_ids=no"], "accepted: transactions=echoed, unit_ids=echoed"),
         (["/dev/x", "--profile", "smc-hrs", "--set", "timing.bogus=1"], "accepted: gap_ms, timeout_ms, drain_ms"),
         (["/dev/x", "--profile", "smc-hrs", "--set", "baud=fast"], "wrong type, accepted: a whole number"),
         (["/dev/x", "--profile", "smc-hrs", "--unit-id", "100"], "accepted: 1 to 99"),

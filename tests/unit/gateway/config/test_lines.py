@@ -6,7 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from drivers.dialects.base import Numbers
 from drivers.dialects.registry import DialectName
+from drivers.habits import LineHabits
 from gateway.config.lines import LineSpec, SensorOffset, line_digest
 from gateway.config.load import load_config
 from tests.unit.gateway.config.config_files import CONFIG, certificates, examine_text, site
@@ -120,3 +122,31 @@ class TestDigests:
         (tmp_path / "port").touch()
         (tmp_path / "link").symlink_to(tmp_path / "port")
         assert self.digest(line, str(tmp_path / "link")) == self.digest(line, str(tmp_path / "port"))
+
+
+UNNUMBERED = """\
+url = "socket://10.20.0.33:502"
+transactions = "ignored"
+unit_ids = "ignored"
+
+[[line.unit]]
+id = "cap-11"
+profile = "reference-cap-unit"
+"""
+
+
+def test_numbers_that_a_server_does_not_return_are_excused_for_a_unit_alone(site: Path) -> None:
+    alone = f'{CONFIG}\n[[line]]\nid = "net-1"\n{UNNUMBERED}'
+    (site / "gateway.toml").write_text(alone)
+    line = load_config(site / "gateway.toml").lines[2]
+    assert line.habits == LineHabits(Numbers.IGNORED, Numbers.IGNORED)
+    assert line.habits.dialect(line.dialect).needs_drain
+    second = '[[line.unit]]\nid = "cap-12"\nprofile = "reference-cap-unit"\nunit_id = 2\n'
+    other_line = f'[[line]]\nid = "net-2"\nurl = "socket://10.20.0.33:502"\n{second}'
+    for text in (f"{alone}\n{second}", f"{alone}\n{other_line}"):
+        errors = examine_text(site, text).errors
+        assert [each.path for each in errors] == ["line[2].transactions", "line[2].unit_ids"]
+        assert all("2 units are asked at this URL" in each.message for each in errors)
+    serial = CONFIG.replace('id = "bay-a"\n', 'id = "bay-a"\nunit_ids = "ignored"\n')
+    (error,) = examine_text(site, serial).errors
+    assert (error.path, "julabo has no such numbers, accepted: echoed" in error.message) == ("line[0].unit_ids", True)

@@ -1,0 +1,17 @@
+"""What a site says of a line's far end that differs from the standard, or from what most do."""
+
+import msgspec
+
+from drivers.dialects.base import Dialect, Numbers
+from drivers.dialects.registry import DialectName, dialect
+
+
+class LineHabits(msgspec.Struct, frozen=True):
+    """Settings of a line, by the keys of gateway.toml and of `--set`."""
+
+    transactions: Numbers = Numbers.ECHOED
+    unit_ids: Numbers = Numbers.ECHOED
+
+    def dialect(self, name: DialectName) -> Dialect:
+        """The dialect as this far end speaks it."""
+        return dialect(name, self.transactions, self.unit_ids)
