@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test unit lint fmt bench scorecard lock clean
+.PHONY: setup demo test unit lint fmt bench scorecard wheelhouse deb lock clean
 
 setup: .venv/.ready
 
@@ -69,6 +69,14 @@ scorecard: .venv/.ready-dev .venv-peers/.ready
 	tests/install-tools
 	$(MAKE) --no-print-directory tests/node/node_modules/.ready
 	$(BIN)/python -m tests.scorecard
+
+# What is handed out, in dist/. For another Python or machine: make wheelhouse FOR="--python 3.13 --machine aarch64".
+wheelhouse: .venv/.ready-dev
+	$(BIN)/python -m release.wheelhouse $(FOR)
+
+# Needs dpkg-deb, not root. For another machine: make deb FOR="--machine aarch64".
+deb: .venv/.ready-dev
+	$(BIN)/python -m release.deb $(FOR)
 
 # Pins every dependency with its hashes; name no index here. What sqlite-utils asks for and only its own command needs stays out:
 # installed are exactly these files, without looking at what they ask for.
