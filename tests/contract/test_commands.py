@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.contract.command_page import PAGE, contexts
+from release.commands import contexts
+from tests.contract.command_page import PAGE, WIDTH
 
-COMMANDS = {context.command_path: context for context in contexts()}
+COMMANDS = {context.command_path: context for context in contexts(WIDTH)}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
