@@ -8,6 +8,10 @@ while the line is idle anyway. A line that never falls silent is used again afte
 reply must have passed. Modbus TCP needs no drain, since it has transaction numbers; where a server does not return
 them, its connection is closed after a miss as well, so that what comes late has nowhere to come.
 
+Some servers close the connection after each answer, or after some idle seconds. A line that is in step (its last
+request was answered, and not a byte came since) is then opened again and asked again at once: that is no fault, and
+owes no silence beyond what a request on the wire owes.
+
 Time. The gap between frames is measured from the last byte on the wire; only its remainder is slept, rounded up to the
 event loop's resolution of 1 ms. An exchange thus costs its two frames, the unit's own delay, the gap, and 1 to 2 ms of
 overhead: 1 to 2 % for 64 registers at 9600 or 19200 baud, up to 10 % for a single register (measured by
@@ -49,6 +53,10 @@ _MOST_UNANSWERED = 16  # transactions of a connection that are remembered, to kn
 _UNREADABLE = frozenset({RejectKind.BAD_CHECK, RejectKind.WRONG_FUNCTION, RejectKind.WRONG_COUNT})
 
 
+class _ClosedBetween(Exception):
+    """The far end closed the connection between two answers."""
+
+
 class LineTiming(msgspec.Struct, frozen=True):
     """The timing that a unit needs, from its profile."""
 
@@ -70,6 +78,7 @@ class LineCounters:
     came: dict[RejectKind, str] = field(default_factory=dict[RejectKind, str])  # the last reject: "unit id 255 for 1"
     idle_bytes: int = 0  # bytes received while no request was outstanding
     reopens: int = 0
+    closings: int = 0  # of the connection by the far end, between two answers
     failed_openings: int = 0
     drains: int = 0  # requests that waited for a drain first
 
@@ -89,6 +98,7 @@ class Line:
         self._lock = asyncio.Lock()
         self._link: ByteLink | None = None
         self._opened_before = False
+        self._is_in_step = False  # the last request was answered, and no byte came since
         self._seems_hung = False  # and the log says so
         self._backoff_s = 0.0
         self._reopen_at = 0.0
@@ -102,7 +112,7 @@ class Line:
     @property
     def is_open(self) -> bool:
         """Whether the port or connection is open, as far as known."""
-        return self._link is not None
+        return self._link is not None and not self._link.inbox.is_lost
 
     async def exchange(self, query: Query, timing: LineTiming | None = None) -> Raw:
         """Send `query` and return its answer; `timing` overrides that of the line.
@@ -112,24 +122,46 @@ class Line:
         """
         timing = timing or self._timing
         async with self._lock:
-            link = await self._open_link(timing)
             try:
-                await self._await_silence(link.inbox, timing)
-                return await self._ask(link, query, timing)
-            except LineDown as error:
-                self._drop(link, error.detail)
-                raise
+                return await self._exchange(query, timing)
+            except _ClosedBetween:
+                return await self._exchange(query, timing)
 
     def close(self) -> None:
         """Close the port or connection; the next exchange opens it again."""
+        self._is_in_step = False
+        self.rest()
+
+    def rest(self) -> None:
+        """Close the connection between two polls; a line that is in step remains so."""
         if self._link is not None:
             self._link.close()
             self._link = None
 
+    async def _exchange(self, query: Query, timing: LineTiming) -> Raw:
+        link = await self._open_link(timing)
+        try:
+            await self._await_silence(link.inbox, timing)
+            return await self._ask(link, query, timing)
+        except LineDown as error:
+            if self._is_closed_between(link):
+                self.rest()
+                raise _ClosedBetween from error
+            self._drop(link, error.detail)
+            raise
+
+    def _is_closed_between(self, link: ByteLink) -> bool:
+        """Whether the far end closed the connection while the line was in step; counted."""
+        is_between = self._is_in_step and link.inbox.is_closed
+        self.counters.closings += is_between
+        return is_between
+
     async def _open_link(self, timing: LineTiming) -> ByteLink:
         if self._link is not None and not self._link.inbox.is_lost:
             return self._link
-        self.close()  # it broke while idle, as servers close idle connections: no fault yet
+        if self._link is not None:  # it broke while idle: no fault yet
+            self._is_in_step = self._is_closed_between(self._link)
+        self.rest()
         loop = asyncio.get_running_loop()
         if loop.time() < self._reopen_at:
             raise LineDown(f"{self.name}: waits to be opened again")
@@ -147,7 +179,9 @@ class Line:
         self._silent_exchanges = 0
         self._unanswered.clear()
         self._settled_at = loop.time() + timing.settle_after_open_s
-        self._require_drain(timing)  # adapters emit garbage when opened, and an earlier request may still be answered
+        if not self._is_in_step:  # adapters emit garbage when opened, and an earlier request may still be answered
+            self._require_drain(timing)
+        self._is_in_step = False
         return link
 
     async def _await_silence(self, inbox: Inbox, timing: LineTiming) -> None:
@@ -198,6 +232,7 @@ class Line:
         buffer = link.inbox.buffer
         rejected: dict[RejectKind, str] = {}
         while True:
+            self._is_in_step &= not buffer
             verdict = self._dialect.scan(buffer, query, self._transaction) if buffer else NeedMore()
             if isinstance(verdict, NeedMore):
                 if not await link.inbox.more(deadline):
@@ -246,6 +281,7 @@ class Line:
         return NoReply(f"{self.name}: no answer in time{came and f', but there came: {came}'}")
 
     def _note_answer(self) -> None:
+        self._is_in_step = True
         if self._backoff_s or self._seems_hung:
             _log.warning("line %s is back", self.name)
         self._silent_exchanges = 0
@@ -268,7 +304,7 @@ class Line:
     def _drop(self, link: ByteLink, reason: str) -> None:
         link.close()
         if self._link is link:
-            self._link = None
+            self.close()
         self._back_off(reason)
 
     def _back_off(self, reason: str) -> None:

@@ -64,6 +64,8 @@ class LineEvidence(msgspec.Struct, frozen=True):
     faults: tuple[tuple[FaultKind, str], ...]
     is_networked: bool = False  # Modbus TCP, whose numbers a server may fail to return
     came: dict[RejectKind, str] = {}  # instead of an answer, in words: "transaction 0 for 1"
+    closes: bool = False  # the far end closes the connection after an answer
+    serves_one: bool = False  # the far end serves one client at a time
 
 
 _OF_SERVER = range(0x0A, 0x11)
@@ -124,6 +126,12 @@ def _closed(seen: LineEvidence, detail: str) -> Diagnoses:
             "capgate ports lists what is plugged in; your user must be in the group dialout, and no other program "
             "may hold the port (as root, capgate ports names it)",
         )
+    elif "closed by the far end" in detail:
+        port = _wrong(
+            f"{detail} without an answer",
+            "a device that serves one client does so while another is connected: stop that one, or let it close "
+            'after each poll (in a gateway: connection = "each-poll" in the [[line]])',
+        )
     else:
         port = _wrong(detail, "check host and port, that the device server is on, and that no other client holds it")
     return Diagnoses(port, _LATER, _LATER, _LATER, _LATER)
@@ -140,7 +148,18 @@ def _answered(seen: LineEvidence) -> Diagnoses:
         )
     elif seen.replies + len(seen.refusals) < seen.requests:
         wiring = _unknown(wiring.evidence, "raise timeout_ms (--timeout), then look for a loose connection")
-    return Diagnoses(_OPEN, wiring, _ok(f"answers are whole ({seen.settings})"), _address_ok(seen), _map(seen))
+    return Diagnoses(_opened(seen), wiring, _ok(f"answers are whole ({seen.settings})"), _address_ok(seen), _map(seen))
+
+
+def _opened(seen: LineEvidence) -> Diagnosis:
+    if seen.closes:
+        return _ok("it opened; the far end closes it after an answer, and it is opened again each time: no fault")
+    if seen.serves_one:
+        return _ok(
+            "it opened; one client at a time is served: "
+            'connection = "each-poll" in its [[line]] lets others have their turn between polls'
+        )
+    return _OPEN
 
 
 def _address_ok(seen: LineEvidence) -> Diagnosis:

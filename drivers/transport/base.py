@@ -58,6 +58,7 @@ class Inbox:
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._down: str | None = None
+        self.is_closed = False  # the link is lost because the far end closed its connection
         self.buffer = bytearray()
         self.listening = False
         self.unasked_bytes = 0
@@ -89,10 +90,11 @@ class Inbox:
         if self.tap is not None:
             self.tap(Direction.TX, data)
 
-    def lost(self, reason: str) -> None:
-        """Mark the link as broken; called by the link. The first reason is kept."""
+    def lost(self, reason: str, *, closed: bool = False) -> None:
+        """Mark the link as broken, or as closed by the far end; called by the link. The first reason is kept."""
         if self._down is None:
             self._down = reason
+            self.is_closed = closed
         self._wake()
 
     def check(self) -> None:
@@ -101,7 +103,10 @@ class Inbox:
             raise LineDown(self._down)
 
     async def more(self, deadline: float) -> bool:
-        """Wait for the next bytes; False if none came by `deadline` (loop time). Raises LineDown."""
+        """Wait for the next bytes; False if none came by `deadline` (loop time).
+
+        Raises LineDown if the link is broken and nothing came before that.
+        """
         self.check()
         if self._loop.time() >= deadline:
             return False
@@ -113,8 +118,10 @@ class Inbox:
         finally:
             timer.cancel()
             self._waiter = None
+        if len(self.buffer) > size:
+            return True  # also where the far end closed right behind it
         self.check()
-        return len(self.buffer) > size
+        return False
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

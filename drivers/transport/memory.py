@@ -67,10 +67,10 @@ class FarEnd:
         for delay_s, arriving in fault(data):
             loop.call_later(after_s + delay_s, self._deliver, arriving)
 
-    def hang_up(self, reason: str = "unplugged") -> None:
-        """Break the link, as by unplugging the adapter."""
+    def hang_up(self, reason: str = "unplugged", *, closed: bool = False) -> None:
+        """Break the link, as by unplugging the adapter, or close the connection."""
         if self._link is not None:
-            self._link.inbox.lost(reason)
+            self._link.inbox.lost(reason, closed=closed)
             self._link = None
 
     def open(self) -> ByteLink:

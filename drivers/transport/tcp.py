@@ -38,9 +38,14 @@ class TcpLink(ByteLink, asyncio.Protocol):
         """Take received bytes; called by the loop."""
         self.inbox.received(data)
 
+    def eof_received(self) -> None:
+        """Mark the link as closed; called by the loop, which then ends the connection."""
+        self.inbox.lost(f"{self._peer}: connection closed by the far end", closed=True)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Mark the link as broken; called by the loop when peer, network or `close` ended the connection."""
-        self.inbox.lost(f"{self._peer}: {exc or 'connection closed by the far end'}")
+        closed = isinstance(exc, ConnectionResetError | BrokenPipeError)
+        self.inbox.lost(f"{self._peer}: {exc or 'connection closed'}", closed=closed)
 
     def write(self, data: bytes) -> None:
         """Send at once. Raises LineDown if broken or stuck."""

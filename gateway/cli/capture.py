@@ -13,7 +13,7 @@ import msgspec
 from drivers.diagnose.capture import Chunk, Header, line_of
 from drivers.direction import Direction
 from drivers.errors import LineDown
-from drivers.habits import LineHabits
+from drivers.habits import Connection, LineHabits
 from drivers.line import Line
 from drivers.profile.load import DeviceProfile
 from drivers.reading import ReadFault
@@ -186,6 +186,8 @@ async def _poll(
             answer = await driver.read()
             if isinstance(answer, ReadFault) and not line.counters.requests:
                 return answer.detail
+            if habits.connection is Connection.EACH_POLL:
+                line.rest()
             await asyncio.sleep(period_s)
     finally:
         line.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from drivers.diagnose.connections import ConnectionsSeen, connections_seen
 from drivers.diagnose.scan import Scan, Scanned
 from drivers.diagnose.scan_plan import plan
 from drivers.errors import LineDown
@@ -91,8 +92,8 @@ def command(
 
 def _read(url: str, profile: DeviceProfile, unit_id: int | None, habits: LineHabits, *, consents: bool) -> ProbeReport:
     opener = _connector(url, profile)
-    result, counters = asyncio.run(_look(url, profile, opener, unit_id, habits, consents=consents))
-    return report(url, profile, unit_id, result, counters)
+    result, counters, connections = asyncio.run(_look(url, profile, opener, unit_id, habits, consents=consents))
+    return report(url, profile, unit_id, result, counters, connections)
 
 
 def _searched(
@@ -125,11 +126,16 @@ def _connector(url: str, profile: DeviceProfile) -> Connector:
 
 async def _look(
     url: str, profile: DeviceProfile, opener: Connector, unit_id: int | None, habits: LineHabits, *, consents: bool
-) -> tuple[ProbeResult, LineCounters]:
-    baud = None if url.startswith("socket:") else profile.serial.baud
-    line = Line(url, opener, habits.dialect(profile.dialect), line_timing(profile), baud)
+) -> tuple[ProbeResult, LineCounters, ConnectionsSeen]:
+    is_network = url.startswith("socket:")
+    baud = None if is_network else profile.serial.baud
+    line, another = (Line(url, opener, habits.dialect(profile.dialect), line_timing(profile), baud) for _ in range(2))
     try:
         driver = Driver("probe", profile, line, unit_id, SystemClock().now, consents=consents)
-        return await driver.probe(), line.counters
+        result = await driver.probe()
+        if not (is_network and result.complete):
+            return result, line.counters, ConnectionsSeen()
+        seen = await connections_seen(line, another, profile.blocks[0].query(unit_id))
+        return result, line.counters, seen
     finally:
         line.close()

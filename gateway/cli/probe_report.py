@@ -2,6 +2,7 @@
 
 import msgspec
 
+from drivers.diagnose.connections import ConnectionsSeen
 from drivers.diagnose.diagnosis import Diagnoses, LineEvidence, diagnose
 from drivers.diagnose.scan import Scanned, is_proven
 from drivers.dialects.base import RejectKind
@@ -77,14 +78,19 @@ class ProbeReport(msgspec.Struct, frozen=True):
 
 
 def report(
-    line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters
+    line: str,
+    profile: DeviceProfile,
+    unit_id: int | None,
+    result: ProbeResult,
+    counters: LineCounters,
+    connections: ConnectionsSeen,
 ) -> ProbeReport:
     """The report on one probe of a unit."""
     identity = profile.identity
     is_foreign = any(fault.kind is FaultKind.WRONG_IDENTITY for fault in result.faults)
     confirmed = False if is_foreign else True if result.complete and not result.faults else None
     states = {cap.run_state for cap in result.decoded.caps}
-    findings = diagnose(_probe_evidence(line, profile, unit_id, result, counters))
+    findings = diagnose(_probe_evidence(line, profile, unit_id, result, counters, connections))
     hint = _Hints(line, profile, unit_id, result, counters, findings)
     return ProbeReport(
         profile=profile.id,
@@ -124,7 +130,12 @@ def report_without_unit(line: str, unit_id: int | None, scanned: Scanned, down: 
 
 
 def _probe_evidence(
-    line: str, profile: DeviceProfile, unit_id: int | None, result: ProbeResult, counters: LineCounters
+    line: str,
+    profile: DeviceProfile,
+    unit_id: int | None,
+    result: ProbeResult,
+    counters: LineCounters,
+    connections: ConnectionsSeen,
 ) -> LineEvidence:
     """The evidence of a poll with a profile."""
     is_network = line.startswith("socket:")
@@ -145,6 +156,8 @@ def _probe_evidence(
         faults=tuple((fault.kind, fault.detail) for fault in result.faults),
         is_networked=dialect(profile.dialect).is_networked,
         came=counters.came,
+        closes=connections.closes,
+        serves_one=connections.serves_one,
     )
 
 
@@ -271,7 +284,7 @@ class _Hints:
                 "line: check that the adapter is plugged in and the path right (ls -l /dev/serial/by-path), that "
                 "your user may open it (group dialout), and that no other program holds it"
             )
-        return "line: check host and port, that the device server is on, and that no other client holds it"
+        return f"line: {self._findings.port.next or 'probe again'}"
 
     def _of_timeout(self) -> str:
         if self._rejects[RejectKind.FOREIGN_TRANSACTION]:

@@ -10,6 +10,7 @@ import msgspec
 from drivers.decode.values import CELSIUS, canonical_unit
 from drivers.dialects.base import Numbers
 from drivers.dialects.registry import DialectName, dialect
+from drivers.habits import Connection
 from drivers.profile.enums import ReadsEffect
 from drivers.profile.load import DeviceProfile
 from drivers.profile.types import Block
@@ -154,6 +155,9 @@ def _check_line(problems: Problems, line: LineAt) -> None:
     url = line.table.url
     if url.startswith(_UNSTABLE_NAMES):
         problems.warn((*line.path, "url"), "may name another adapter after a restart, better: /dev/serial/by-path/...")
+    if line.table.connection is Connection.EACH_POLL and url.startswith("/"):
+        message = "a serial port is no connection, accepted: kept; each-poll only for socket:// and rfc2217://"
+        problems.error((*line.path, "connection"), message)
     if url.startswith("/") and not os.path.exists(url):
         problems.warn((*line.path, "url"), f"{url} is not there now")
     known = [(unit, unit.profile) for unit in line.units if unit.profile]
@@ -196,8 +200,13 @@ def _unshared(
 
 
 def _check_load(problems: Problems, line: LineAt, known: Sequence[tuple[UnitAt, DeviceProfile]]) -> None:
-    """The polls of all units take less than 100 % of the line's time."""
-    load = sum(_poll_time_s(profile, has_wire=_has_port(line)) / unit.table.poll_period_s for unit, profile in known)
+    """The polls of all units take less than 100 % of the line's time, with an opening for each where that is asked."""
+    openings = line.table.connection is Connection.EACH_POLL
+    load = sum(
+        (_poll_time_s(profile, has_wire=_has_port(line)) + openings * profile.timing.settle_after_open_s)
+        / unit.table.poll_period_s
+        for unit, profile in known
+    )
     slowest = sum(len(profile.blocks) * profile.timing.drain_s / unit.table.poll_period_s for unit, profile in known)
     if load > 1:
         message = f"{len(known)} units keep the line busy for {load:.0%} of the time"

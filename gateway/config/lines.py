@@ -183,7 +183,7 @@ def _spec(line: LineAt) -> LineSpec:
         serial=profiles[0].serial,
         timing=_slowest(profiles),
         units=tuple(_unit_spec(table, profile) for table, profile in units),
-        habits=LineHabits(line.table.transactions, line.table.unit_ids),
+        habits=LineHabits(line.table.transactions, line.table.unit_ids, line.table.connection),
     )
 
 

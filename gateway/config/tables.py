@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from drivers.dialects.base import Numbers
+from drivers.habits import Connection
 from gateway.config.vocabulary import DEFAULT_VOCABULARY
 from gateway.ledger.receipt_plan import MessageKind, ReceiptPlan
 from gateway.messages.details import Detail
@@ -337,6 +338,7 @@ class LineTable(Table):
     url: Annotated[StrictStr, AfterValidator(_line_url)]
     transactions: Numbers = Numbers.ECHOED
     unit_ids: Numbers = Numbers.ECHOED
+    connection: Connection = Connection.KEPT
     set: Overrides = {}
     unit: tuple[UnitTable, ...]
 

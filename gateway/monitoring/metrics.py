@@ -60,6 +60,7 @@ def line_events(counters: LineCounters) -> dict[str, int]:
         "timeouts": counters.timeouts,
         "idle-bytes": counters.idle_bytes,
         "reopens": counters.reopens,
+        "closings": counters.closings,
         "failed-openings": counters.failed_openings,
         "drains": counters.drains,
         **{f"exception-{code:02X}": count for code, count in counters.exceptions.items()},

@@ -34,9 +34,13 @@ class PollProgress:
 
 
 async def poll_line(
-    schedule: LineSchedule, units: Mapping[str, Polled], deliver: Deliver, progress: PollProgress
+    schedule: LineSchedule,
+    units: Mapping[str, Polled],
+    deliver: Deliver,
+    progress: PollProgress,
+    rest: Callable[[], None] | None = None,
 ) -> None:
-    """Poll a line's units until cancelled, one at a time. Raises what `deliver` raises."""
+    """Poll a line's units until cancelled, one at a time, and `rest` after each poll. Raises what `deliver` raises."""
     loop = asyncio.get_running_loop()
     while True:  # ends with the task
         unit, due_s = schedule.next(loop.time())
@@ -45,6 +49,8 @@ async def poll_line(
         began_s = loop.time()
         answer = await polled.driver.read()
         ended_s = loop.time()
+        if rest is not None:
+            rest()
         match answer:
             case Reading():
                 polled.counters.ok(ended_s - began_s, answer.observed_at.utc_us)

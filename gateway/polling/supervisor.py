@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
+from drivers.habits import Connection
 from drivers.line import Line
 from drivers.transport.base import Tap, tapped
 from drivers.transport.open import connector
@@ -88,10 +89,11 @@ class Supervisor:
             )
             for unit in spec.units
         }
+        rest = line.rest if spec.habits.connection is Connection.EACH_POLL else None
         wait_s = RESTART_FIRST_S
         while True:  # ends with the task
             try:
-                await poll_line(schedule, units, self._deliver, self._progress)
+                await poll_line(schedule, units, self._deliver, self._progress, rest)
             except LedgerError:
                 raise
             except Exception:  # noqa: BLE001 - a defect on one line must not stop the others; it is logged

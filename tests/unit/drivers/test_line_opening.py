@@ -7,18 +7,21 @@ from itertools import pairwise
 import pytest
 
 from drivers.dialects.base import (
+    Dialect,
     ModbusQuery,
     Refusal,
     Request,
 )
 from drivers.errors import LineDown, NoReply, UnitRefused
 from drivers.line import LineTiming
-from drivers.transport.memory import dropped, late
+from drivers.transport.memory import FarEnd, dropped, late
 from tests.unit.drivers.line_support import (
     RTU,
     TCP,
     TIMEOUT_S,
     TIMING,
+    VALUES,
+    Unit,
     new_line,
     now_s,
     outcome,
@@ -181,3 +184,105 @@ def test_what_no_unit_can_be_asked_never_reaches_the_line() -> None:
         assert await line.exchange(register(10)) == (111,)
 
     run_virtual(main())
+
+
+def closes_after_each_answer(far_end: FarEnd, unit: Unit, after_s: float) -> None:
+    """The far end closes its connection that long after each answer."""
+
+    def close(opening: int) -> None:
+        if far_end.openings == opening:
+            far_end.hang_up("closed by the far end", closed=True)
+
+    def hear(data: bytes) -> None:
+        unit.hear(data)
+        asyncio.get_running_loop().call_later(0.005 + after_s, close, far_end.openings)
+
+    far_end.on_request = hear
+
+
+@pytest.mark.parametrize("codec", [RTU, TCP], ids=["rtu", "tcp"])
+@pytest.mark.parametrize("after_s", [0.0, 0.001, 0.011, 0.5])
+def test_a_far_end_that_closes_after_each_answer_is_read_without_a_fault(codec: Dialect, after_s: float) -> None:
+    async def main() -> None:
+        line, far_end, unit = new_line(codec)
+        closes_after_each_answer(far_end, unit, after_s)
+        for address, value in VALUES.items():
+            assert await line.exchange(register(address)) == (value,)
+            await asyncio.sleep(after_s // 0.1)
+        assert line.counters.timeouts == line.counters.failed_openings == 0
+        assert far_end.openings == line.counters.closings + 1 >= 4
+
+    run_virtual(main())
+
+
+@virtual
+async def test_a_request_that_a_closing_connection_lost_is_made_again_at_once() -> None:
+    line, far_end, unit = new_line(TCP)
+    await line.exchange(register(10))
+    hear = far_end.on_request
+
+    def close(_: bytes) -> None:
+        far_end.on_request = hear
+        far_end.hang_up("closed by the far end", closed=True)
+
+    far_end.on_request = close
+    began_s = now_s()
+    assert await line.exchange(register(20)) == (222,)
+    assert now_s() - began_s < 0.05
+    assert (len(unit.asked_at), line.counters.closings, line.counters.reopens) == (2, 1, 1)
+
+
+@virtual
+async def test_on_a_bus_the_request_that_was_lost_owes_its_silence() -> None:
+    line, far_end, unit = new_line(RTU)
+    await line.exchange(register(10))
+    hear = far_end.on_request
+
+    def close(data: bytes) -> None:
+        far_end.on_request = hear
+        far_end.hang_up("closed by the far end", closed=True)
+        far_end.send(RTU.encode_reply(Request(0, register(20)), (9,)), after_s=0.5)  # the bus answers all the same
+
+    far_end.on_request = close
+    assert await line.exchange(register(30)) == (333,)
+    assert unit.asked_at[-1] - unit.asked_at[0] >= 0.5 + TIMING.drain_s
+
+
+@pytest.mark.parametrize("answer", [b"", b"\x00\x02\x00\x00"], ids=["none", "a part"])
+def test_a_connection_that_closes_instead_of_answering_is_down_and_not_asked_for_ever(answer: bytes) -> None:
+    async def main() -> None:
+        line, far_end, _ = new_line(TCP)
+        await line.exchange(register(10))
+
+        def close(_: bytes) -> None:
+            if answer:
+                far_end.send(answer)
+            asyncio.get_running_loop().call_later(0.001, lambda: far_end.hang_up("closed by the far end", closed=True))
+
+        far_end.on_request = close
+        before = line.counters.requests
+        with pytest.raises(LineDown, match="closed by the far end"):
+            await line.exchange(register(20))
+        assert line.counters.requests - before == (1 if answer else 2)
+        with pytest.raises(LineDown, match="waits to be opened again"):
+            await line.exchange(register(20))
+
+    run_virtual(main())
+
+
+@virtual
+async def test_a_line_that_rests_between_polls_is_opened_for_each_and_owes_nothing() -> None:
+    line, far_end, _ = new_line(RTU)
+    await line.exchange(register(10))
+    drains = line.counters.drains
+    for _ in range(3):
+        line.rest()
+        assert not line.is_open
+        began_s = now_s()
+        assert [await line.exchange(register(address)) for address in (10, 20)] == [(111,), (222,)]
+        assert now_s() - began_s < 0.1
+    assert (far_end.openings, line.counters.drains) == (4, drains)
+    far_end.faults.append(late(0.5))
+    assert await outcome(line.exchange(register(10))) is NoReply
+    line.rest()
+    assert await line.exchange(register(30)) == (333,), "and not what is late"

@@ -168,6 +168,61 @@ def test_a_server_that_returns_no_numbers_is_named_and_then_read(respond: Respon
     assert read.exit_code == 0, read.output
 
 
+@contextmanager
+def _device(*, closes: bool) -> Generator[str]:
+    """A device that serves one client after the other, and closes the connection after each answer or never."""
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=1)) as server:
+
+        def serve() -> None:
+            while True:  # ends with the socket
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    while request := connection.recv(512):
+                        connection.sendall(_any(request))
+                        if closes:
+                            break
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"socket://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join(5)
+
+
+@pytest.mark.parametrize(
+    ("closes", "said"),
+    [(True, "closes it after an answer, and it is opened again"), (False, 'served: connection = "each-poll" in its')],
+)
+def test_what_a_device_does_with_connections_is_named_and_no_fault(closes: bool, said: str) -> None:
+    with _device(closes=closes) as line:
+        result = _probe(line, "--profile", "reference-cap-unit", "--timeout", "0.3", "--json")
+    report = json.loads(result.stdout)
+    assert (result.exit_code, report["faults"], report["findings"]["port"]["verdict"]) == (0, [], "ok")
+    assert said in report["findings"]["port"]["evidence"]
+
+
+def test_a_device_that_closes_on_a_second_client_is_told_from_a_dead_one() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def refuse() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(512)
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        result = _probe(f"socket://127.0.0.1:{server.getsockname()[1]}", "--profile", "reference-cap-unit", "--json")
+        thread.join(5)
+    report = json.loads(result.stdout)
+    assert (result.exit_code, report["faults"][0]["kind"]) == (1, "line-down")
+    assert "a device that serves one client does so while another is connected" in report["next"]
+
+
 def test_a_line_that_cannot_be_opened_is_told() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]

@@ -8,7 +8,7 @@ import pytest
 
 from drivers.dialects.base import Numbers
 from drivers.dialects.registry import DialectName
-from drivers.habits import LineHabits
+from drivers.habits import Connection, LineHabits
 from gateway.config.lines import LineSpec, SensorOffset, line_digest
 from gateway.config.load import load_config
 from tests.unit.gateway.config.config_files import CONFIG, certificates, examine_text, site
@@ -150,3 +150,13 @@ def test_numbers_that_a_server_does_not_return_are_excused_for_a_unit_alone(site
     serial = CONFIG.replace('id = "bay-a"\n', 'id = "bay-a"\nunit_ids = "ignored"\n')
     (error,) = examine_text(site, serial).errors
     assert (error.path, "julabo has no such numbers, accepted: echoed" in error.message) == ("line[0].unit_ids", True)
+
+
+def test_a_connection_may_be_opened_for_each_poll_and_a_port_may_not(site: Path) -> None:
+    each = '\nconnection = "each-poll"\n'
+    (site / "gateway.toml").write_text(CONFIG.replace('4001"\n', f'4001"{each}'))
+    lines = load_config(site / "gateway.toml").lines
+    assert [line.habits.connection for line in lines] == [Connection.EACH_POLL] * 2
+    port = CONFIG.replace('"rfc2217://10.20.0.32:4001"\n', f'"/dev/serial/by-path/x"{each}')
+    (error,) = examine_text(site, port).errors
+    assert (error.path, "accepted: kept" in error.message) == ("line[1].connection", True)

@@ -36,6 +36,25 @@ class Answering:
         return ReadFault(self.unit, at, self.fault, "so it is")
 
 
+def test_a_line_rests_after_each_poll_where_that_is_asked() -> None:
+    rests: list[None] = []
+
+    async def main() -> int:
+        driver = Answering("well", None)
+        polled = Polled(cast(Driver, driver), UnitCounters(), Outage(_log, SystemClock(), "well"))
+        schedule = LineSchedule({"well": PERIOD_S}, phase=0, now_s=0.0)
+
+        async def deliver(_: Reading | ReadFault) -> None:
+            assert len(rests) == driver.asked, "before anything waits for the ledger"
+
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(RUN_S):
+                await poll_line(schedule, {"well": polled}, deliver, PollProgress(), lambda: rests.append(None))
+        return driver.asked
+
+    assert run_virtual(main()) == len(rests) > 10
+
+
 async def asked_beside_a_neighbour(fault: FaultKind) -> tuple[int, list[Reading | ReadFault]]:
     """How often a unit with that fault is asked in RUN_S, and what of its polls was delivered."""
     drivers = [Answering("faulty", fault), Answering("well", None)]
