@@ -34,6 +34,7 @@ from gateway.session.facts import (
     SessionExplained,
     SessionFact,
     SessionFinalized,
+    TaskAssigned,
     ToleranceChecked,
     UnitFaulted,
     UnitShared,
@@ -155,6 +156,8 @@ def _session_text(fact: SessionFact) -> str:
             return f"cap {fact.cap_id}" + (f", lot {fact.lot}" if fact.lot else "")
         case NoteAdded():
             return f"note: {fact.text}"
+        case TaskAssigned():
+            return f"{fact.to} sees to it" if fact.to else "nobody sees to it any more"
         case GatewayHold():
             return f"held by the gateway: {HELD_TEXTS[fact.hold]}"
         case EvidenceLost():

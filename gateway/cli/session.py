@@ -67,6 +67,14 @@ _COMMANDS = (
         click.Argument(["item"]),
     ),
     _act(
+        "assign",
+        "assign",
+        "Tell who sees to what waits: WHAT is a session's token or an item of the work list. It changes no count.",
+        "9RX2M7KQ4 --to cm-7",
+        click.Argument(["what"]),
+        click.Option(["--to"], metavar="NAME", help="A person or a role; nobody any more if left out."),
+    ),
+    _act(
         "finalise",
         "finalise",
         "Sign a session whose cooling has stopped, once patient and infusion end are known.",

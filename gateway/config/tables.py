@@ -200,6 +200,15 @@ def _host_name(text: str) -> str:
     return text.lower()
 
 
+_PRICE = r"[0-9]{1,7}(\.[0-9]{1,3})? [A-Z]{3}"
+
+
+def _price(text: str) -> str:
+    if not re.fullmatch(_PRICE, text, re.ASCII):
+        raise ValueError('not a price, accepted: an amount and a currency of ISO 4217, as in "155.00 USD"')
+    return text
+
+
 class WebTable(Table):
     """[web]: the suite's page."""
 
@@ -209,6 +218,7 @@ class WebTable(Table):
     key_file: FileName | None = None
     screens: tuple[StrictStr, ...] = ("127.0.0.1", "::1")
     language: Language = Language.ENGLISH
+    unit_price: Annotated[StrictStr, AfterValidator(_price)] | None = None
 
 
 class HistoryTable(Table):

@@ -22,6 +22,13 @@ class PageFiles(msgspec.Struct, frozen=True):
     key: Path
 
 
+class Price(msgspec.Struct, frozen=True):
+    """What the site charges for a unit, for people to see what is at stake; no charge is made of it."""
+
+    amount: str
+    currency: str  # ISO 4217
+
+
 class PagePlan(msgspec.Struct, frozen=True):
     """The suite's page. `listen` None: there is none."""
 
@@ -30,6 +37,7 @@ class PagePlan(msgspec.Struct, frozen=True):
     tls: PageFiles | None = None
     screens: tuple[Network, ...] = ()  # may look without signing in
     language: Language = Language.ENGLISH
+    price: Price | None = None
 
     def may_look(self, address: str) -> bool:
         """Whether whoever asks from this address may look without signing in."""
@@ -50,7 +58,8 @@ def resolve_page(problems: Problems, table: WebTable) -> PagePlan | None:
     if not is_loopback(listen[0]) and table.cert_file is None and table.key_file is None:
         message = "the page would go over the network in clear, accepted: 127.0.0.1:port, or cert_file and key_file"
         problems.error(("web", "listen"), message)
-    return PagePlan(listen, table.names, tls, tuple(each for each in screens if each), table.language)
+    price = Price(*table.unit_price.split()) if table.unit_price else None
+    return PagePlan(listen, table.names, tls, tuple(each for each in screens if each), table.language, price)
 
 
 def _network(problems: Problems, index: int, text: str) -> Network | None:

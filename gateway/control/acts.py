@@ -12,6 +12,7 @@ from gateway.control.act_context import ActContext, SessionSnapshot, resolve_ins
 from gateway.control.requests import (
     Act,
     AnyAct,
+    AssignAct,
     Bind,
     CapId,
     CapRemoval,
@@ -41,6 +42,7 @@ from gateway.session.lifts import with_second
 from gateway.session.outcome import SessionState
 from gateway.session.release import UNLIFTABLE, lacks_end, may_count
 from gateway.session.statements import InfusionFact
+from gateway.session.worklist import WorkItem
 
 # The facts of an act, and the patient identifiers of the subjects (salted hashes) in them.
 ActFacts = tuple[tuple[AnyFact, ...], tuple[Identity, ...]]
@@ -70,6 +72,8 @@ def facts_of(act: AnyAct, named: SessionSnapshot | None, context: ActContext) ->
             return (_released(act, named, context),), ()
         case WorkDoneAct():
             return (_done(act, context),), ()
+        case AssignAct():
+            return (_assigned(act, named, context),), ()
         case _ if named is None:
             raise ValueError("an act of a session needs its session")
         case Reassign():
@@ -229,11 +233,25 @@ def _charge(act: DecideCorrection, named: SessionSnapshot, context: ActContext) 
 
 
 def _done(act: WorkDoneAct, context: ActContext) -> AnyFact:
-    item = next((item for item in context.work if item.id == act.item), None)
-    if item is None:
-        raise RequestRefused("no such item", ", ".join(item.id for item in context.work) or "the work list is empty")
+    item = _work_item(act.item, context)
     fields = _person_fields(act, context.now_us, context)
     return facts.WorkDone(**fields, item=item.id, cap=item.raised.cap, patient=item.raised.patient)
+
+
+def _work_item(name: str, context: ActContext) -> WorkItem:
+    item = next((item for item in context.work if item.id == name), None)
+    if item is None:
+        raise RequestRefused("no such item", ", ".join(item.id for item in context.work) or "the work list is empty")
+    return item
+
+
+def _assigned(act: AssignAct, named: SessionSnapshot | None, context: ActContext) -> AnyFact:
+    fields, to = _person_fields(act, context.now_us, context), act.to or ""
+    if named is None:
+        return facts.TaskAssigned(**fields, to=to, item=_work_item(act.what, context).id)
+    if named.outcome.record.done:
+        raise RequestRefused("nothing of the session waits", "a session that is not done")
+    return facts.TaskAssigned(**fields, to=to, token=named.token)
 
 
 # --- acts whose facts are attributed to a session by patient or cap

@@ -124,6 +124,14 @@ class CorrectionView(msgspec.Struct, frozen=True, kw_only=True):
     refused: bool
 
 
+class SecondView(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold that one person has lifted, and that waits for a second one."""
+
+    hold: str
+    person: str  # the first one
+    at: str
+
+
 class StretchView(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
     """Time after the infusion's end that counts, or does not for one cause."""
 
@@ -188,6 +196,7 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     infusion_end: InfusionEndView | UnsetType | None = UNSET
     intervals: tuple[IntervalView, ...] | UnsetType = UNSET
     person: str | UnsetType | None = UNSET  # who finalised it
+    seconds: tuple[SecondView, ...] | UnsetType = UNSET  # who lifted what is in `awaiting_second`
     facts: tuple[FactFields, ...] | UnsetType = UNSET
     patient: PatientView | UnsetType | None = UNSET  # None: unknown or purged
 

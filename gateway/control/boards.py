@@ -7,7 +7,8 @@ from gateway.config.plant import plant_of
 from gateway.control.act_context import SessionSnapshot
 from gateway.control.board import BoardAnswer, ChairSession, chair_session, chair_view, shown_caps
 from gateway.control.requests import Board
-from gateway.control.todo import TodoAnswer, TodoView, todo_items
+from gateway.control.todo import Rejected, TodoAnswer, TodoView, todo_items
+from gateway.ledger.deliveries import Proof
 from gateway.ledger.store import Ledger
 from gateway.messages.instants import rfc3339
 from gateway.recording.pipeline import Pipeline
@@ -65,15 +66,18 @@ class Boards:
         return [each for each in points if since_us <= each.at_us <= until_us]
 
     async def _todo(self) -> tuple[TodoView, ...]:
-        state = self._pipeline.state
         return todo_items(
-            state.records.values(),
+            self._pipeline.state,
             {token: view for token, (_, _, view) in self._sessions.items()},
-            state.work,
-            (await self._ledger.outbox.deliveries()).rejected,
+            await self._rejected(),
             {cap: chair for chair, cap in self._caps.items()},
             self._clock.now().utc_us,
         )
+
+    async def _rejected(self) -> Rejected:
+        outbox = self._ledger.outbox
+        oldest = await outbox.unsettled(Proof.REJECTED, 1) if (count := (await outbox.deliveries()).rejected) else []
+        return Rejected(count, oldest[0].recorded_us) if oldest else Rejected()
 
     async def _refresh(self) -> None:
         """Compute the sessions that were assessed since the last time: of those whose cooling or window runs."""

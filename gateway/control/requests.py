@@ -346,6 +346,20 @@ class WorkDoneAct(Act):
     item: Annotated[str, Field(pattern=r"^[0-9a-f]{6}$", description="an item of the work list, 6 hex digits")]
 
 
+class AssignAct(Act):
+    """Who sees to what waits; it changes no count."""
+
+    act: Literal["assign"]
+    what: Annotated[
+        str,
+        Field(
+            pattern=r"^([0-9A-Z]{9}|[0-9a-f]{6})$",
+            description="a session's token, or an item of the work list, 6 hex digits",
+        ),
+    ]
+    to: Annotated[_Name | None, Field(description="a person or a role, 1 to 64 characters; left out: nobody")] = None
+
+
 AnySessionAct = (
     Finalise
     | LiftHold
@@ -361,7 +375,7 @@ AnySessionAct = (
     | CapRemoval
     | Reassign
 )
-AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct
+AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct | AssignAct
 AnyUnitRequest = Reload | Swap | SwapBack
 AnyMachineRequest = CaptureRequest | EquipmentRequest | Diagnose
 AnyOutboxRequest = ResendRequest | SendTest

@@ -41,6 +41,7 @@ from gateway.control.requests import (
     AnyOutboxRequest,
     AnyRequest,
     AnyScreen,
+    AssignAct,
     Bind,
     Board,
     CaptureRequest,
@@ -372,6 +373,8 @@ class ControlService:
                 return await self._find(act.place) if is_token else None
             case WorkDoneAct():
                 return None
+            case AssignAct():
+                return await self._find(act.what) if TOKEN.fullmatch(act.what) else None
             case _:
                 return await self._find(act.token)
 

@@ -1,22 +1,26 @@
-"""What would be lost if the suite closed now: everything that waits for a person, the most pressing first. Pure."""
+"""What would be lost if the suite closed now: everything that waits for a person, and who sees to it. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 import msgspec
 
-from gateway.control.answers import Answer
+from gateway.control.answers import Answer, SecondView
 from gateway.control.board import ChairSession
+from gateway.control.views import second_views
 from gateway.messages.instants import rfc3339
 from gateway.session.assessment import Phase
-from gateway.session.facts import CapRef
+from gateway.session.facts import CapRef, TaskAssigned
+from gateway.session.known_facts import KnownFacts
+from gateway.session.lifts import awaiting_second
 from gateway.session.outcome import Missing, SessionRecord, SessionState
 from gateway.session.spans import US_PER_S
-from gateway.session.worklist import WorkItem
+from gateway.session.state import TrackerState
+from gateway.session.worklist import WORK, assignments
 
 
 class TodoKind(StrEnum):
-    """Why something waits for a person, the most pressing first."""
+    """Why something waits for a person; of what costs the same since the same time the first of these is first."""
 
     INCOMPLETE = "incomplete"  # cooling is over; patient or infusion's end are unknown
     UNBOUND = "unbound"  # it cools, and nobody knows for whom
@@ -28,16 +32,26 @@ class TodoKind(StrEnum):
     REJECTED = "rejected"  # messages that the engine refused
 
 
+class AssignedView(msgspec.Struct, frozen=True, kw_only=True):
+    """Who sees to it, who said so and when."""
+
+    to: str
+    person: str
+    at: str
+
+
 class TodoView(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to do. `units` is what it may cost, as far as it is known."""
 
     kind: TodoKind
-    since: str | None
+    since: str
     chair: str | None
     token: str | None
     units: int
     reasons: tuple[str, ...]  # codes: what is missing, why it is held, what contradicts itself
     item: str | None = None  # of the work list
+    assigned: AssignedView | None = None
+    seconds: tuple[SecondView, ...] = ()
 
 
 class TodoAnswer(Answer, frozen=True, kw_only=True):
@@ -46,30 +60,55 @@ class TodoAnswer(Answer, frozen=True, kw_only=True):
     todo: tuple[TodoView, ...]
 
 
+class Rejected(msgspec.Struct, frozen=True):
+    """The messages that the engine rejected: how many, and when the oldest was recorded, UTC."""
+
+    count: int = 0
+    oldest_us: int = 0
+
+
 def todo_items(
-    records: Iterable[SessionRecord],
+    state: TrackerState,
     going_on: Mapping[str, ChairSession],
-    work: Iterable[WorkItem],
-    rejected: int,
+    rejected: Rejected,
     chairs: Mapping[CapRef, str],
     now_us: int,
 ) -> tuple[TodoView, ...]:
-    """Everything that waits. `going_on` are the sessions whose cooling or window runs, by token."""
+    """Everything that waits: incomplete sessions first, then what costs most, then what waits longest.
+
+    `going_on` are the sessions whose cooling or window runs, by token.
+    """
     found = [
-        *(item for record in records for item in _of_session(record, going_on.get(record.token), chairs, now_us)),
-        *(_of_work(item, chairs) for item in work),
+        *(
+            item
+            for record in state.records.values()
+            for item in _of_session(record, going_on.get(record.token), chairs, state.facts, now_us)
+        ),
+        *_of_work(state, chairs),
         *_of_messages(rejected),
     ]
-    ranks = list(TodoKind)
-    return tuple(sorted(found, key=lambda item: (ranks.index(item.kind), -item.units, item.since or "")))
+    return tuple(sorted(found, key=_urgency))
+
+
+_RANKS = list(TodoKind)
+
+
+def _urgency(item: TodoView) -> tuple[bool, int, str, int]:
+    return item.kind is not TodoKind.INCOMPLETE, -item.units, item.since, _RANKS.index(item.kind)
 
 
 def _of_session(
-    record: SessionRecord, shown: ChairSession | None, chairs: Mapping[CapRef, str], now_us: int
+    record: SessionRecord,
+    shown: ChairSession | None,
+    chairs: Mapping[CapRef, str],
+    facts: KnownFacts,
+    now_us: int,
 ) -> Iterator[TodoView]:
     if record.done or record.published is None:
         return
-    held = tuple(map(str, record.published.held))
+    held, units = record.published.held, sum(not each.retracted for each in record.emitted)
+    said = facts.of(("token", record.token))
+    assigned = _assigned(assignments(said).get(record.token))
 
     def item(kind: TodoKind, reasons: Iterable[str], since_us: int | None = None) -> TodoView:
         return TodoView(
@@ -77,8 +116,9 @@ def _of_session(
             since=rfc3339(record.opened_us if since_us is None else since_us),
             chair=chairs.get(record.cap, record.cap.name),
             token=record.token,
-            units=sum(not each.retracted for each in record.emitted),
+            units=units,
             reasons=tuple(reasons),
+            assigned=assigned,
         )
 
     if undecided := [each.reason for each in record.published.corrections if not each.refused]:
@@ -86,7 +126,8 @@ def _of_session(
     if record.state is SessionState.INCOMPLETE:
         yield item(TodoKind.INCOMPLETE, held)
     elif record.state is SessionState.HELD:
-        yield item(TodoKind.HELD, held)
+        waiting = awaiting_second(said, record.policy, held, units)
+        yield msgspec.structs.replace(item(TodoKind.HELD, held), seconds=second_views(waiting))
     elif shown is not None:
         if shown.phase is Phase.PAUSED and _lasts_s(shown, now_us) > shown.pause_limit_s:
             yield item(TodoKind.PAUSED_TOO_LONG, (), shown.since_us)
@@ -100,19 +141,33 @@ def _lasts_s(shown: ChairSession, now_us: int) -> float:
     return 0.0 if shown.since_us is None else (now_us - shown.since_us) / US_PER_S
 
 
-def _of_work(item: WorkItem, chairs: Mapping[CapRef, str]) -> TodoView:
-    cap = item.raised.cap
-    return TodoView(
-        kind=TodoKind.CONTRADICTION,
-        since=rfc3339(item.raised.known_at_us),
-        chair=None if cap is None else chairs.get(cap, cap.name),
-        token=None,
-        units=0,
-        reasons=(item.raised.what,),
-        item=item.id,
-    )
+def _of_work(state: TrackerState, chairs: Mapping[CapRef, str]) -> Iterator[TodoView]:
+    assigned = assignments(state.facts.of(WORK))
+    for item in state.work:
+        cap = item.raised.cap
+        yield TodoView(
+            kind=TodoKind.CONTRADICTION,
+            since=rfc3339(item.raised.known_at_us),
+            chair=None if cap is None else chairs.get(cap, cap.name),
+            token=None,
+            units=0,
+            reasons=(item.raised.what,),
+            item=item.id,
+            assigned=_assigned(assigned.get(item.id)),
+        )
 
 
-def _of_messages(rejected: int) -> Iterator[TodoView]:
-    if rejected:
-        yield TodoView(kind=TodoKind.REJECTED, since=None, chair=None, token=None, units=0, reasons=(str(rejected),))
+def _of_messages(rejected: Rejected) -> Iterator[TodoView]:
+    if rejected.count:
+        yield TodoView(
+            kind=TodoKind.REJECTED,
+            since=rfc3339(rejected.oldest_us),
+            chair=None,
+            token=None,
+            units=0,
+            reasons=(str(rejected.count),),
+        )
+
+
+def _assigned(said: TaskAssigned | None) -> AssignedView | None:
+    return said and AssignedView(to=said.to, person=said.person, at=rfc3339(said.at_us))

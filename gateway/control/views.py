@@ -20,6 +20,7 @@ from gateway.control.answers import (
     NewChargeView,
     OutboxView,
     PatientView,
+    SecondView,
     SessionAnswer,
     SessionChangeView,
     SessionsAnswer,
@@ -35,7 +36,7 @@ from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.monitoring.feed import FeedRow
 from gateway.session.charges import uncredited_charges
-from gateway.session.facts import AnyFact, WorkKind
+from gateway.session.facts import AnyFact, HoldLifted, WorkKind
 from gateway.session.increments import Change, Op
 from gateway.session.infusion import InfusionEnd
 from gateway.session.keys import increment_key, session_of
@@ -95,8 +96,16 @@ def session_view(
         if detailed
         else UNSET,
         person=(outcome.person or None) if detailed else UNSET,
+        seconds=second_views(snapshot.awaiting_second) if detailed else UNSET,
         facts=tuple(map(_fact_fields, facts)) if detailed else UNSET,
         patient=patient,
+    )
+
+
+def second_views(waiting: Mapping[str, HoldLifted]) -> tuple[SecondView, ...]:
+    """Who lifted what waits for a second person, by the code of the hold."""
+    return tuple(
+        SecondView(hold=code, person=lift.person, at=rfc3339(lift.known_at_us)) for code, lift in waiting.items()
     )
 
 

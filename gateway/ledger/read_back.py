@@ -17,7 +17,7 @@ from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened
 from gateway.session.outcome import SessionRecord
 from gateway.session.related import Anchor, every_anchor, gather, last_anchor, last_seen
 from gateway.session.state import ReadBack, record_of
-from gateway.session.worklist import WORK, open_work
+from gateway.session.worklist import WORK, said_of_waiting, said_of_work
 
 _OF_SESSIONS = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE)
 
@@ -61,14 +61,18 @@ def last_seen_in(facts: LedgerFacts) -> Iterator[AnyFact]:
 
 
 def restart(connection: sqlite3.Connection, whole_from_us: int, idle_us: int) -> Restart:
-    """Facts recorded since then, what was seen last, open work, sessions not done, and all facts of open ones."""
+    """Facts recorded since then, what was seen last, what waits, sessions not done, and all facts of open ones."""
     recent = dict.fromkeys(reads.facts_since(connection, whole_from_us))
     facts = LedgerFacts(connection)
     recent.update(dict.fromkeys(last_seen_in(facts)))
-    recent.update(dict.fromkeys(item.raised for item in open_work(facts.of(WORK))))
-    records = {
-        token: undone for token in reads.undone(connection) if (undone := _record(connection, token)) is not None
-    }
+    recent.update(dict.fromkeys(said_of_work(facts.of(WORK))))
+    records: dict[str, SessionRecord] = {}
+    for token in reads.undone(connection):
+        own = facts.of(("token", token))
+        recent.update(dict.fromkeys(said_of_waiting(own)))
+        opened = next((each for each in own if isinstance(each, SessionOpened)), None)
+        if opened is not None:
+            records[token] = record(connection, opened)
     going_on = [Anchor(("token", each.token), each.opened_us) for each in records.values() if each.open]
     live = read_back(connection, going_on, (), idle_us)
     recent.update(dict.fromkeys(live.facts))
@@ -111,12 +115,6 @@ def record(connection: sqlite3.Connection, opened: SessionOpened) -> SessionReco
         watched=frozenset(left.watched),
         units=frozenset(left.units),
     )
-
-
-def _record(connection: sqlite3.Connection, token: str) -> SessionRecord | None:
-    facts = LedgerFacts(connection).of(("token", token))
-    opened = next((fact for fact in facts if isinstance(fact, SessionOpened)), None)
-    return None if opened is None else record(connection, opened)
 
 
 def _of(entries: Iterable[Entry], kind: EntryKind) -> list[Entry]:

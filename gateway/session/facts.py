@@ -474,6 +474,17 @@ class NoteAdded(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag=
     text: str
 
 
+class TaskAssigned(SessionFact, frozen=True, kw_only=True, omit_defaults=True, tag="task_assigned"):
+    """Who sees to what waits of a session, or of an item of the work list. It changes no count."""
+
+    to: str  # a person or a role; "": nobody any more
+    item: str = ""  # as `session.worklist.item_id` names it, where no token is given
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return super().concerns or (("work", ""),)
+
+
 class OrderChecked(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="order_check"):
     """Whether the order for scalp cooling was found, and how long it asks for (P29, P30)."""
 
@@ -641,6 +652,7 @@ AnyFact = (
     | EvidenceLost
     | GatewayHold
     | NoteAdded
+    | TaskAssigned
     | OrderChecked
     | WorkRaised
     | WorkDone

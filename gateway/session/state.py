@@ -44,7 +44,7 @@ from gateway.session.session_index import SessionIndex
 from gateway.session.shared_map import SharedMap
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 from gateway.session.statements import InfusionFact
-from gateway.session.worklist import WORK, WorkItem, WorkKey, open_work, work_key
+from gateway.session.worklist import WORK, WorkItem, WorkKey, open_work, said_of_waiting, said_of_work, work_key
 
 _HOUR_US = 60 * US_PER_MINUTE
 MEMORY_US = 96 * _HOUR_US  # facts of the last so many hours are in memory
@@ -277,9 +277,11 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
     # Cooling on a unit that is out of sight may go on for ever; until the unit is back, a person is waited for.
     awake = (record for record in state.sessions.going_on.values() if record.awake)
     going_on = [Anchor(("token", record.token), record.opened_us) for record in awake]
+    undone = (record for record in state.records.values() if not record.done)
     needed = {
         *related(state.facts, going_on, _idle_us(state)),
-        *(item.raised for item in state.work),
+        *said_of_work(state.facts.of(WORK)),
+        *(each for record in undone for each in said_of_waiting(state.facts.of(("token", record.token)))),
         *last_seen(state.facts, state.facts.by_key),
     }
     facts = state.facts.kept(lambda fact: fact in needed or max(fact.at_us, fact.known_at_us) >= whole_from_us)

@@ -1,11 +1,23 @@
-"""The work list: items that messages of the EHR raised for a person, until a person closes them. Pure."""
+"""The work list: items that messages of the EHR raised for a person, until a person closes them, and who sees to what
+waits. Pure.
+"""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from gateway.session.facts import AnyFact, CapRef, Key, WorkDone, WorkKind, WorkRaised, encode_fact
+from gateway.session.facts import (
+    AnyFact,
+    CapRef,
+    HoldLifted,
+    Key,
+    TaskAssigned,
+    WorkDone,
+    WorkKind,
+    WorkRaised,
+    encode_fact,
+)
 
 WORK: Key = ("work", "")  # the key of all facts about work items
 WorkKey = tuple[WorkKind, CapRef | None, str, str]
@@ -25,6 +37,30 @@ def open_work(facts: Iterable[AnyFact], what: WorkKind | None = None) -> tuple[W
     items = {item_id(fact): fact for fact in known if isinstance(fact, WorkRaised)}
     found = [WorkItem(name, raised) for name, raised in items.items() if name not in done]
     return tuple(sorted(found, key=lambda item: (item.raised.known_at_us, item.id)))
+
+
+def assignments(facts: Iterable[AnyFact]) -> dict[str, TaskAssigned]:
+    """Who sees to what waits, by the session's token or the item's id: what was last said; nobody is left out."""
+    said = [fact for fact in facts if isinstance(fact, TaskAssigned)]
+    last = {fact.token or fact.item: fact for fact in sorted(said, key=lambda fact: fact.known_at_us)}
+    return {name: fact for name, fact in last.items() if fact.to}
+
+
+def said_of_waiting(facts: Iterable[AnyFact]) -> Iterator[AnyFact]:
+    """Of a session's facts what its place on the list of what waits says: who sees to it, and who lifted a hold."""
+    known = tuple(facts)
+    yield from assignments(known).values()
+    yield from (fact for fact in known if isinstance(fact, HoldLifted))
+
+
+def said_of_work(facts: Iterable[AnyFact]) -> Iterator[AnyFact]:
+    """Of the facts about work items what is known of the open ones: how they were raised, and who sees to them."""
+    known = tuple(facts)
+    assigned = assignments(known)
+    for item in open_work(known):
+        yield item.raised
+        if item.id in assigned:
+            yield assigned[item.id]
 
 
 def work_key(raised: WorkRaised) -> WorkKey:

@@ -260,6 +260,33 @@ async def test_of_the_work_of_weeks_ago_only_what_is_open_is_in_memory(folder: P
     assert_sound(folder)
 
 
+async def test_who_sees_to_what_waits_is_in_memory_however_old(folder: Path) -> None:
+    async with running(folder) as suite:
+        operator = Operator(suite)
+        suite.state = suite.state.RUNNING
+        await suite.poll(60)
+        suite.state = suite.state.STOPPED
+        await suite.poll(45)
+        token = (await operator.session())["token"]
+        for to in ("nurse", "charge"):
+            suite.clock.us += 1
+            await operator.request_act("assign", what=token, to=to)
+        for restart in (False, True):
+            await pass_days(suite, 30, restart=restart)
+            (item,) = (await operator.ask(request="todo"))["todo"]
+            assert (item["kind"], item["assigned"]["to"], item["assigned"]["person"]) == (
+                "incomplete",
+                "charge",
+                "rn-4471",
+            )
+        await operator.request_act("assign", what=token)
+        assert (await operator.ask(request="todo"))["todo"][0]["assigned"] is None
+        await operator.request_act("explain", token=token)
+        assert (await operator.ask(request="todo"))["todo"] == []
+        assert await suite.increments() == []
+    assert_sound(folder)
+
+
 async def test_a_unit_that_the_configuration_loses_in_a_treatment_is_lost_until_it_has_it_again(folder: Path) -> None:
     async with running(folder) as suite:
         await cool(suite)

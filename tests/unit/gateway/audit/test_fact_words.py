@@ -28,6 +28,7 @@ NEEDED = {
     "charge": "9RX2M7KQ400A",
     "approved": False,
     "cap_id": "SC-1",
+    "to": "m.curie",
     "hold": "unit_shared",
     "text": "fits well",
     "order": "O-1",

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.load import Examined
 from gateway.config.tables import Language
-from gateway.config.web import PageFiles, PagePlan
+from gateway.config.web import PageFiles, PagePlan, Price
 from tests.unit.gateway.config.config_files import CONFIG, certificates, examine_text, site
 
 __all__ = ["certificates", "site"]
@@ -41,8 +41,9 @@ def test_a_page_for_the_suite(site: Path) -> None:
     found = plan(
         site,
         f'listen = "10.20.0.5:9480"\nnames = ["GW-01.north.example"]\n{FILES}screens = ["10.20.0.16/28"]\n'
-        'language = "es"\n',
+        'language = "es"\nunit_price = "155.00 USD"\n',
     )
+    assert found.price == Price("155.00", "USD")
     assert (found.listen, found.names, found.language) == (
         ("10.20.0.5", 9480), ("gw-01.north.example",), Language.SPANISH,
     )  # fmt: skip
@@ -67,6 +68,7 @@ def test_a_page_for_the_suite(site: Path) -> None:
         ('screens = ["10.20.0.17/28"]', "web.screens[0]", "not an address"),
         ('screens = ["0.0.0.0/0"]', "web.screens[0]", "networks from /16 on"),
         ('screens = ["::/0"]', "web.screens[0]", "networks from /48 on"),
+        ('unit_price = "$155"', "web.unit_price", "accepted: an amount and a currency of ISO 4217"),
         ('language = "fr"', "web.language", "accepted: en, de, es"),
         ("port = 9480", "web.port", "unknown key"),
     ],

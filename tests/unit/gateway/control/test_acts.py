@@ -16,6 +16,7 @@ from gateway.session import facts
 from gateway.session.charges import CorrectionReason
 from gateway.session.corrections import CorrectionItem
 from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource, ToleranceFinding, WorkKind
+from gateway.session.outcome import SessionState
 from gateway.session.state import TrackerState, advance, inspect
 from gateway.session.worklist import open_work
 
@@ -109,8 +110,11 @@ CONTEXT = ActContext(
 ITEM = CONTEXT.work[0].id
 
 
+WITHOUT_TOKEN = {"place", "item", "what"}
+
+
 def request_of(act: str, /, **fields: object) -> AnyAct:
-    named = {} if fields.keys() & {"place", "item"} else {"token": TOKEN}
+    named = {} if fields.keys() & WITHOUT_TOKEN else {"token": TOKEN}
     request = read_request(json.dumps({"request": "tell", "act": act, **named, **SAID, **fields}).encode())
     assert isinstance(request, AnyAct)
     return request
@@ -121,7 +125,7 @@ def fact_of(
 ) -> AnyFact:
     """The one fact that an act becomes."""
     request = request_of(act, **fields)
-    ((fact,), _) = facts_of(request, named or (None if fields.keys() & {"place", "item"} else snapshot()), context)
+    ((fact,), _) = facts_of(request, named or (None if fields.keys() & WITHOUT_TOKEN else snapshot()), context)
     return fact
 
 
@@ -206,6 +210,10 @@ EVERY_ACT: dict[str, tuple[dict[str, object], AnyFact]] = {
         {"item": ITEM},
         facts.WorkDone(at_us=NOW, known_at_us=NOW, **BY, item=ITEM, cap=CAP, patient="s(V2)"),
     ),
+    "assign": (
+        {"what": ITEM, "to": "charge"},
+        facts.TaskAssigned(at_us=NOW, known_at_us=NOW, **BY, item=ITEM, to="charge"),
+    ),
 }
 
 
@@ -244,6 +252,24 @@ def test_a_session_is_signed_once_and_not_while_cooling_goes_on() -> None:
     assert "cooling goes on" in refused("finalise", snapshot(RUNNING))
     signed = facts.SessionFinalized(at_us=us("16:50"), known_at_us=us("16:50"), token=TOKEN, person="rn-1")
     assert "already" in refused("finalise", snapshot(ENDED, signed))
+
+
+def test_what_waits_of_a_session_is_assigned_to_somebody_and_to_nobody_again() -> None:
+    for to in ("m.curie", ""):
+        fields = {"to": to} if to else {}
+        assert fact_of("assign", snapshot(), CONTEXT, what=TOKEN, **fields) == facts.TaskAssigned(
+            at_us=NOW, known_at_us=NOW, **ON, to=to
+        )
+    assert f"no such item | {ITEM}" in refused("assign", None, CONTEXT, what="000000", to="m.curie")
+
+
+def test_of_a_session_that_is_done_nothing_is_assigned() -> None:
+    named = snapshot(COMPLETE)
+    assert named.outcome.record.published is not None
+    published = msgspec.structs.replace(named.outcome.record.published, recorded_state=SessionState.EXPLAINED)
+    record = msgspec.structs.replace(named.outcome.record, published=published)
+    done = SessionSnapshot(named.session, msgspec.structs.replace(named.outcome, record=record))
+    assert "nothing of the session waits" in refused("assign", done, CONTEXT, what=TOKEN, to="me")
 
 
 def test_only_what_holds_can_be_lifted_and_not_all_of_it() -> None:

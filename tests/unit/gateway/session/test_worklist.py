@@ -5,7 +5,7 @@ import msgspec
 from gateway.session import facts
 from gateway.session.attribution import sessions
 from gateway.session.facts import AnyFact, CapRef, WorkKind
-from gateway.session.worklist import open_work
+from gateway.session.worklist import assignments, open_work
 from tests.unit.gateway.session.session_timelines import A1, at, day, follow, left, start
 
 CAP = CapRef("cap-07", 1)
@@ -22,6 +22,21 @@ def test_an_item_is_open_until_a_person_has_dealt_with_it() -> None:
     done = facts.WorkDone(at_us=9, known_at_us=9, item=items[0].id, cap=CAP, patient="B", person="rn-1")
     assert [item.id for item in open_work([first, second, done])] == [items[1].id]
     assert facts.decode_fact(facts.encode_fact(done)) == done
+
+
+def test_the_last_word_says_who_sees_to_it() -> None:
+    def said(at_us: int, to: str, **what: str) -> facts.TaskAssigned:
+        return facts.TaskAssigned(at_us=at_us, known_at_us=at_us, to=to, person="cm-7", **what)
+
+    session = said(2, "nurse", token="9RX2M7KQ4")
+    known = [
+        session,
+        said(1, "charge", token="9RX2M7KQ4"),
+        said(3, "m.curie", item="a1b2c3"),
+        said(4, "", item="a1b2c3"),
+    ]
+    assert assignments(known) == {"9RX2M7KQ4": session}
+    assert (session.concerns, known[2].concerns) == ((("token", "9RX2M7KQ4"),), (("work", ""),))
 
 
 # --- a departure that was cancelled
