@@ -28,7 +28,7 @@ from gateway.web.feed import BoardFeed
 from gateway.web.guard import Guard
 from gateway.web.ledger_thread import LedgerThread
 from gateway.web.people import People, SignedIn
-from gateway.web.privacy import without_identifiers, without_message_ids
+from gateway.web.privacy import without_identifiers, without_message_ids, without_staff
 from gateway.web.records import record_page
 from gateway.web.screens import STATIC, assets, page
 from gateway.web.signing import Signing
@@ -150,7 +150,8 @@ class PageApp:
     def _screen(self, request: Request, name: str) -> Response:
         """A screen, opened by a person, which counts as a touch."""
         self._signing.touch(request)
-        return page(f"{name}.html", self._language(request), screen=name, person=self._signing.person(request))
+        person = self._signing.person(request)
+        return page(f"{name}.html", self._language(request), screen=name, person=person, price=self._plan.price)
 
     async def _record(self, request: Request) -> Response:
         """The session's record, for whoever signed in: it tells throughout of whom, and by whom it was told."""
@@ -179,7 +180,11 @@ class PageApp:
         return _json(without_identifiers(answer) if answer is not None and not identify else answer)
 
     async def _todo_data(self, request: Request) -> Response:
-        return _json(await self.control.ask(b'{"request":"todo"}'))
+        """What waits; who sees to it to those alone who signed in."""
+        answer = await self.control.ask(b'{"request":"todo"}')
+        if answer is not None and self._signing.person(request) is None:
+            answer = without_staff(answer)
+        return _json(answer)
 
     async def _days_data(self, request: Request) -> Response:
         """The sessions of some days; people and what they said to those alone who signed in."""

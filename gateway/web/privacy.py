@@ -7,6 +7,7 @@ from gateway.audit.listing import ListedSession
 from gateway.audit.reasons import AnyReason, Explained, Refused
 from gateway.control.answers import FeedAnswer
 from gateway.control.screen import ScreenAnswer
+from gateway.control.todo import TodoAnswer, TodoView
 
 # Of a fact, what it is, when it happened and when it was learned; not what it says.
 _SHOWN = ("fact", "at", "known_at_us")
@@ -22,11 +23,24 @@ def without_identifiers(answer: bytes) -> bytes:
         session,
         patient=UNSET,
         person=UNSET,
+        seconds=UNSET,
         infusion_end=msgspec.structs.replace(end, order="") if end else end,
         facts=tuple({name: fact[name] for name in _SHOWN if name in fact} for fact in facts),
     )
     why = msgspec.structs.replace(found.why, sentences=())
     return msgspec.json.encode(msgspec.structs.replace(found, session=shown, why=why))
+
+
+def without_staff(answer: bytes) -> bytes:
+    """The answer to `todo`, for everybody: that somebody sees to it, not who."""
+    found = msgspec.json.decode(answer, type=TodoAnswer)
+    return msgspec.json.encode(msgspec.structs.replace(found, todo=tuple(map(_unnamed, found.todo))))
+
+
+def _unnamed(item: TodoView) -> TodoView:
+    assigned = item.assigned and msgspec.structs.replace(item.assigned, to="", person="")
+    seconds = tuple(msgspec.structs.replace(each, person="") for each in item.seconds)
+    return msgspec.structs.replace(item, assigned=assigned, seconds=seconds)
 
 
 def without_message_ids(answer: bytes) -> bytes:

@@ -4,7 +4,7 @@ from gateway.config.roles import Role
 
 _AT_THE_CHAIR = frozenset(
     {"bind", "release", "prepared", "tolerance", "cap-id", "note", "order-checked", "infusion-ended", "stop-charted"}
-    | {"cap-removed"}
+    | {"cap-removed", "assign"}
 )
 _DECISIONS = frozenset({"finalise", "lift-hold", "explain", "decide-correction", "reassign", "work-done", "resend"})
 _OVERSIGHT = frozenset({"activity"})

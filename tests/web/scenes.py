@@ -4,7 +4,10 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from drivers.reading import RunState
 from gateway.ledger.temperatures import HISTORY_FILE, READ, Calibration, PollCount, TemperatureFile
+from tests.support.operator import Operator
+from tests.support.pipeline import cool
 from tests.support.signing import signed
 from tests.web.site import Site
 
@@ -25,6 +28,21 @@ def counted(site: Site, today: dict[str, int]) -> None:
     with closing(TemperatureFile(file)) as history:
         history.count(PollCount(now.date().isoformat(), "net-1", "cap-01", *each) for each in today.items())
         history.calibrate([Calibration("cap-01", "cap_front", 1, -0.3, "2024-03-01")], 1)
+
+
+async def held(site: Site) -> str:
+    """The token of a signed session of three units, held since there is no order."""
+    suite = site.suite
+    await cool(suite)
+    await suite.infusion_over()
+    await suite.poll(80)
+    suite.state = RunState.STOPPED
+    await suite.poll(5)
+    operator = Operator(suite)
+    token = (await operator.session())["token"]
+    for act, fields in (("prepared", {}), ("order-checked", {"found": False}), ("finalise", {})):
+        await operator.request_act(act, token=token, **fields)
+    return token
 
 
 async def rejected(site: Site) -> str:

@@ -9,6 +9,18 @@ import { t, word } from "./texts.js";
 const may = new Set((document.body.dataset.may ?? "").split(" "));
 const AGENTS = ["chemo", "biologic_under_chemo_admin", "hydration", "flush", "ambulatory_pump"];
 const NOTES = ["refitted", "hair", "headache", "cold", "stopped-by-patient", "machine-changed"];
+const ROLES = ["nurse", "charge", "biomed", "admin"];
+const WHY = {
+  finalise: ["complete"],
+  explain: ["no-chemotherapy", "trial", "withdrew", "charged-elsewhere"],
+  "lift-hold": ["in-chart", "on-paper"],
+  "decide-correction": ["chart-right", "charge-right"],
+  reassign: ["wrong-patient"],
+  "work-done": ["settled-in-ehr"],
+  resend: ["settled-in-ehr"],
+  swap: ["faulty", "calibration"],
+  "swap-back": ["repaired"],
+};
 const ENDED = /^(infusion_ended|infusion_end_corrected)$/;
 
 /** The buttons for this session, of those that the person may do. */
@@ -51,19 +63,27 @@ export function offered(answer) {
 
 /** A button that asks why and then tells the act; for the list of what waits. */
 export async function decide(key, act, token, fields, words = {}) {
-  const said = await ask(t(key, words), [why()]);
+  const said = await ask(t(key, words), [why(act)]);
   if (said) send(t(key, words), { act, token, ...fields, ...said });
 }
 
 /** Close an item of the work list. */
 export async function workDone(item) {
-  const said = await ask(t("act.work-done"), [why()]);
+  const said = await ask(t("act.work-done"), [why("work-done")]);
   if (said) send(t("act.work-done"), { act: "work-done", item, ...said });
+}
+
+/** Tell who sees to what waits: asked for, or nobody any more. */
+export async function assign(what, to) {
+  if (to === null) return send(t("act.unassign"), { act: "assign", what, reason: t("act.from-list") });
+  const suggest = [document.body.dataset.name, ...ROLES].map((each) => [each, word("role", each)]);
+  const said = await ask(t("act.assign"), [{ name: "to", label: t("act.to-whom"), suggest }]);
+  if (said) send(t("act.assign"), { act: "assign", what, ...said, reason: t("act.from-list") });
 }
 
 /** Order a message to be sent to the engine again. */
 export async function sendAgain(key) {
-  const said = await ask(t("act.resend", { key }), [why()]);
+  const said = await ask(t("act.resend", { key }), [why("resend")]);
   if (said) send(t("act.resend", { key }), { act: "resend", key, ...said });
 }
 
@@ -87,8 +107,10 @@ function at(minutesAgo = 0) {
   return { at: new Date(nowMs() - minutesAgo * 60000).toISOString() };
 }
 
-function why() {
-  return { name: "reason", label: t("act.why"), maxlength: 200 };
+/** The field for an act's reason: free, with the usual ones to touch. */
+function why(act) {
+  const suggest = WHY[act].map((each) => [word("reason-of", each), word("reason-of", each)]);
+  return { name: "reason", label: t("act.why"), maxlength: 200, suggest };
 }
 
 function tell(label, act, token, fields) {
@@ -108,7 +130,7 @@ export async function bindAtChair() {
 }
 
 async function reassign(token) {
-  const said = await ask(t("act.reassign"), [{ name: "visit", label: t("act.scan-visit") }, why()]);
+  const said = await ask(t("act.reassign"), [{ name: "visit", label: t("act.scan-visit") }, why("reassign")]);
   if (said) send(t("act.reassign"), { act: "reassign", token, ...said });
 }
 
@@ -135,14 +157,14 @@ async function note(token) {
 }
 
 async function lift(token, held) {
-  const said = await ask(t("act.lift-hold"), [{ name: "hold", label: t("act.which-hold"), choices: held.map((each) => [each, word("held", each)]) }, why()]);
+  const said = await ask(t("act.lift-hold"), [{ name: "hold", label: t("act.which-hold"), choices: held.map((each) => [each, word("held", each)]) }, why("lift-hold")]);
   if (said) send(t("act.lift-hold"), { act: "lift-hold", token, holds: [said.hold], reason: said.reason });
 }
 
 /** Put a loaner in the unit's place; its address is asked for, as it is often another. */
 export async function swap(unit) {
   const address = { name: "unit_id", label: t("act.loaner-address"), kind: "number", optional: true };
-  const said = await ask(t("act.swap"), [{ name: "loaner", label: t("act.scan-loaner") }, address, why()]);
+  const said = await ask(t("act.swap"), [{ name: "loaner", label: t("act.scan-loaner") }, address, why("swap")]);
   if (!said) return;
   const { unit_id: at, ...fields } = said;
   send(t("act.swap"), { act: "swap", unit, ...fields, ...(at ? { unit_id: Number(at) } : {}) });
@@ -150,7 +172,7 @@ export async function swap(unit) {
 
 /** The unit is at its place again. */
 export async function swapBack(unit) {
-  const said = await ask(t("act.swap-back"), [{ name: "unit", label: t("act.scan-unit"), value: unit }, why()]);
+  const said = await ask(t("act.swap-back"), [{ name: "unit", label: t("act.scan-unit"), value: unit }, why("swap-back")]);
   if (said) send(t("act.swap-back"), { act: "swap-back", ...said });
 }
 

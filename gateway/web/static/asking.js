@@ -6,13 +6,13 @@ import { t } from "./texts.js";
 
 let last = 0;
 
-/** Ask for these fields: [{name, label, choices?, optional?, kind?, maxlength?}]; the values by name, or null. */
+/** Ask for these fields: [{name, label, choices?, suggest?, optional?, kind?, maxlength?}]; the values by name, or null. */
 export function ask(title, fields) {
   return new Promise((answered) => {
     const inputs = fields.map(input);
     const form = el("form", { method: "dialog" },
       el("h2", {}, title),
-      fields.map((field, index) => el("p", {}, el("label", { for: inputs[index].id }, field.label), inputs[index])),
+      fields.map((field, index) => el("p", {}, el("label", { for: inputs[index].id }, field.label), inputs[index], suggestions(field, inputs[index]))),
       el("p", { class: "buttons" },
         el("button", { value: "yes" }, t("act.do")),
         el("button", { type: "button", class: "cancel" }, t("act.cancel"))));
@@ -34,6 +34,16 @@ export function ask(title, fields) {
     dialog.showModal();
     inputs[0]?.focus();
   });
+}
+
+/** Buttons that fill the field, so that nobody has to type. */
+function suggestions({ suggest = [] }, input) {
+  if (!suggest.length) return null;
+  return el("span", { class: "buttons suggested" }, suggest.map(([value, text]) => {
+    const made = el("button", { type: "button" }, text);
+    made.addEventListener("click", () => { input.value = value; });
+    return made;
+  }));
 }
 
 function input(field) {

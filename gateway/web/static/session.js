@@ -8,7 +8,7 @@ import { onBoard, onSecond, start } from "./live.js";
 import { signedIn } from "./person.js";
 import { onTold } from "./sending.js";
 import { t, word } from "./texts.js";
-import { coming, lasting } from "./words.js";
+import { coming, lasting, secondPerson } from "./words.js";
 
 const AGAIN_MS = 20000;
 const MACHINE = /^(cooling_(started|stopped|paused|resumed)|unit_|fault_|device_)/;
@@ -118,9 +118,10 @@ function drawStates(session, told) {
   for (const each of told) lines.push(toldText(each));
   for (const each of session.charges) lines.push(t("session.charge", { key: each.charge, units: each.quantity }));
   for (const each of session.corrections) lines.push(t("session.correction", { key: each.charge, charged: each.charged, counted: each.counted }));
+  const seconds = session.seconds ?? session.awaiting_second.map((hold) => ({ hold }));
   for (const code of session.held) {
-    const text = session.awaiting_second.includes(code) ? "session.held-second" : "session.held";
-    lines.push(t(text, { why: word("held", code) }));
+    const second = seconds.find((each) => each.hold === code);
+    lines.push(second ? secondPerson(second) : t("session.held", { why: word("held", code) }));
   }
   for (const code of session.missing) lines.push(t("session.missing", { what: word("missing", code) }));
   place("states").replaceChildren(...lines.map((line) => el("li", {}, line)));
@@ -137,7 +138,7 @@ function drawFacts(facts) {
     word("fact", fact.fact),
     saidBy(fact),
     fact.known_at_us ? timeOf(fact.known_at_us / 1000) : "",
-    [fact.text, fact.cap_id, fact.person && fact.reason].filter(Boolean).join("; "),
+    [fact.text, fact.cap_id, fact.to && word("role", fact.to), fact.person && fact.reason].filter(Boolean).join("; "),
   ]));
   const names = [t("session.when"), t("session.what"), t("session.who"), t("session.learned"), t("session.said")];
   place("facts").replaceChildren(columns(names), el("tbody", {}, rows));

@@ -15,6 +15,11 @@ export function word(kind, code) {
   return texts[`${kind}.${code.replaceAll(/[_ ]/g, "-")}`] ?? code;
 }
 
+/** An amount of money as the page's language writes it. */
+export function money(amount, currency) {
+  return amount.toLocaleString(root.lang, { style: "currency", currency });
+}
+
 /** A number as the page's language writes it, with so many decimals at most and at least. */
 export function number(value, most = 2, least = 0) {
   return value.toLocaleString(root.lang, { minimumFractionDigits: least, maximumFractionDigits: most });

@@ -1,7 +1,7 @@
 // What a session's figures say, in words that the tile and the session's screen share.
 
 import { span, timeOf } from "./clock.js";
-import { number, t } from "./texts.js";
+import { number, t, word } from "./texts.js";
 
 /** How long the phase has lasted, in seconds; null if it has no beginning. */
 export function lasting(session, ms) {
@@ -26,6 +26,12 @@ export function coming(session, ms) {
 
 function infusionEnded(session) {
   return t("chair.infusion-ended", { at: timeOf(Date.parse(session.infusion_end)) });
+}
+
+/** That a hold waits for a second person, and who was the first, for whoever may know that. */
+export function secondPerson({ hold, person, at }) {
+  const words = { why: word("held", hold), person, at: timeOf(Date.parse(at)) };
+  return t(person ? "session.held-second-after" : "session.held-second", words);
 }
 
 /** A temperature in the page's way to write numbers. */

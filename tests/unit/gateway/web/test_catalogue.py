@@ -61,7 +61,7 @@ CODES: dict[str, Iterable[str]] = {
     "work": WorkKind,
 }
 # that no enumeration lists
-FURTHER = ("days-column", "delivery-column", "errors", "machine", "note", "reason", "title", "tolerance")
+FURTHER = ("days-column", "delivery-column", "errors", "machine", "note", "reason", "reason-of", "title", "tolerance")
 
 
 def words(text: str) -> list[str]:
