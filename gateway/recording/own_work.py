@@ -57,9 +57,10 @@ def _after_damage(state: TrackerState, ledger: Ledger, now_us: int) -> Iterator[
 
 
 def _not_open(state: TrackerState, facts: Iterable[AnyFact]) -> Iterator[AnyFact]:
-    """The facts without items that are open already."""
-    known = state.work_keys
-    return (fact for fact in facts if not isinstance(fact, WorkRaised) or work_key(fact) not in known)
+    """The facts without items that are open already. Each minute there are none, and the list is not looked at."""
+    if raised := tuple(facts):
+        known = state.work_keys
+        yield from (fact for fact in raised if not isinstance(fact, WorkRaised) or work_key(fact) not in known)
 
 
 def _about(record: SessionRecord, what: WorkKind, now_us: int) -> WorkRaised:

@@ -8,6 +8,7 @@ kind of fault that never struck.
 """
 
 import argparse
+import gc
 import json
 import sys
 from collections import Counter
@@ -32,6 +33,7 @@ def main() -> int:
     spared = frozenset(Rule(name) for name in asked.spare.split(",") if name)
     kinds = _kinds(asked.faults)
     results: list[Result] = []
+    gc.set_threshold(50_000)  # few circles are made, and looking for them costs a tenth
     for seed in range(asked.seed, asked.seed + asked.runs):
         result = run(seed, asked.days, kinds, spared)
         results.append(result)

@@ -332,7 +332,7 @@ class World:
     def _knock(self, move: Move) -> None:
         """Whoever uncouples a cap may pull its unit's cable out as well, and with it another patient's."""
         random = Random(f"knock {self._seed} {move}")
-        if move.state is CapState.PAUSED and random.random() < 0.25:
+        if move.state is CapState.PAUSED and random.random() < 0.12:
             at_us = move.at_us + 90 * S
             length_us = random.randrange(4 * MINUTE, 90 * MINUTE)
             self._at(at_us, lambda: self._lose([move.place.unit], at_us + length_us))
@@ -341,7 +341,7 @@ class World:
 
     def _perhaps_restart(self, at_us: int) -> None:
         """A unit that does not answer makes people switch the box off and on."""
-        if Kind.RESTART in self._kinds and Random(f"impatience {self._seed} {at_us}").random() < 0.4:
+        if Kind.RESTART in self._kinds and Random(f"impatience {self._seed} {at_us}").random() < 0.2:
             self._at(at_us, lambda: self._actions.append(lambda: self._same_after(5 * S, killed=True)))
 
     def _lose(self, names: Iterable[str], until_us: int) -> None:
