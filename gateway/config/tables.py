@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from drivers.dialects.base import Numbers
 from drivers.habits import Connection
+from gateway.config.roles import Role
 from gateway.config.vocabulary import DEFAULT_VOCABULARY
 from gateway.ledger.receipt_plan import MessageKind, ReceiptPlan
 from gateway.messages.details import Detail
@@ -21,6 +22,7 @@ from gateway.messages.notation import Mode, Notation
 from gateway.messages.outbound.site import CreditForm, FhirRelease, OutboundPlan, ServiceTime
 from gateway.messages.vocabulary import DEFAULT_MRN_TYPES, DEFAULT_VISIT_FROM, MarAct, PatientField
 from gateway.mqtt.types import KEEPALIVE_S, PORTS
+from gateway.runtime.addresses import is_loopback
 
 MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
 MAX_POLL_PERIOD_S = 30  # half of the time after which polling counts as stalled
@@ -209,6 +211,34 @@ def _price(text: str) -> str:
     return text
 
 
+def _issuer(text: str) -> str:
+    accepted = "https://host/path as the provider names itself, or http:// on this machine"
+    parts = _split(text, accepted)
+    if parts.query or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))):
+        raise ValueError(f"not an issuer, accepted: {accepted}")
+    return text
+
+
+Claim = Annotated[StrictStr, Field(pattern=r"^[\x21-\x7e]{1,200}$")]
+
+
+class OidcTable(Table):
+    """[web.oidc]: signing in at the hospital's OpenID provider."""
+
+    issuer: Annotated[StrictStr, AfterValidator(_issuer)]
+    client_id: Claim
+    client_secret_file: FileName
+    scopes: tuple[Claim, ...] = ("openid", "profile")
+    login_claim: Claim = "preferred_username"
+    name_claim: Claim = "name"
+    roles_claim: Claim = "groups"
+    roles: dict[Annotated[StrictStr, Field(min_length=1, max_length=256)], Role] = {}
+    otherwise: Literal["viewer"] | None = None
+    max_age_s: Annotated[StrictInt, Field(ge=0, le=86_400)] | None = None
+    lasts_s: Annotated[StrictInt, Field(ge=300, le=43_200)] = 3600
+    leeway_s: Annotated[StrictInt, Field(ge=0, le=300)] = 60
+
+
 class WebTable(Table):
     """[web]: the suite's page."""
 
@@ -219,6 +249,7 @@ class WebTable(Table):
     screens: tuple[StrictStr, ...] = ("127.0.0.1", "::1")
     language: Language = Language.ENGLISH
     unit_price: Annotated[StrictStr, AfterValidator(_price)] | None = None
+    oidc: OidcTable | None = None
 
 
 class HistoryTable(Table):

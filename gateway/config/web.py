@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.config.problems import Problems
+from gateway.config.single_sign_on import OidcPlan, resolve_oidc
 from gateway.config.tables import Language, WebTable, listen_address
 from gateway.runtime.addresses import is_loopback
 
@@ -38,6 +39,7 @@ class PagePlan(msgspec.Struct, frozen=True):
     screens: tuple[Network, ...] = ()  # may look without signing in
     language: Language = Language.ENGLISH
     price: Price | None = None
+    oidc: OidcPlan | None = None  # where people may sign in, beside the accounts
 
     def may_look(self, address: str) -> bool:
         """Whether whoever asks from this address may look without signing in."""
@@ -59,7 +61,9 @@ def resolve_page(problems: Problems, table: WebTable) -> PagePlan | None:
         message = "the page would go over the network in clear, accepted: 127.0.0.1:port, or cert_file and key_file"
         problems.error(("web", "listen"), message)
     price = Price(*table.unit_price.split()) if table.unit_price else None
-    return PagePlan(listen, table.names, tls, tuple(each for each in screens if each), table.language, price)
+    oidc = table.oidc and resolve_oidc(problems, table.oidc)
+    looking = tuple(each for each in screens if each)
+    return PagePlan(listen, table.names, tls, looking, table.language, price, oidc)
 
 
 def _network(problems: Problems, index: int, text: str) -> Network | None:

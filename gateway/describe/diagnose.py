@@ -208,15 +208,26 @@ def _json(value: object) -> Json:
 
 
 def _secrets(document: Document | None, config: GatewayConfig | None) -> Iterator[str]:
-    """The password of the broker, and whatever stands at a key of the file that sounds like a secret."""
-    if config is not None and config.mqtt.password_file is not None:
+    """What stands in the files of secrets, and at whatever key of the configuration sounds like a secret."""
+    for file in _secret_files(config) if config is not None else ():
         with suppress(OSError):  # it may be gone, of the last good configuration
-            yield config.mqtt.password_file.read_text(errors="replace").strip()
-    for table in (document.data if document else {}).values():
-        if isinstance(table, dict):
-            for key, value in cast("dict[str, object]", table).items():
-                if isinstance(value, str) and any(word in key for word in _SECRET_KEYS):
-                    yield value
+            yield file.read_text(errors="replace").strip()
+    yield from _sounding_secret(document.data if document else {})
+
+
+def _secret_files(config: GatewayConfig) -> Iterator[Path]:
+    if config.mqtt.password_file is not None:
+        yield config.mqtt.password_file
+    if config.page.oidc is not None:
+        yield config.page.oidc.client_secret
+
+
+def _sounding_secret(table: dict[str, object]) -> Iterator[str]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _sounding_secret(cast("dict[str, object]", value))
+        elif isinstance(value, str) and any(word in key for word in _SECRET_KEYS):
+            yield value
 
 
 def _bytes(name: str, value: Json) -> bytes:

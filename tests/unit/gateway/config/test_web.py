@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import Examined
+from gateway.config.roles import Role
 from gateway.config.tables import Language
 from gateway.config.web import PageFiles, PagePlan, Price
 from tests.unit.gateway.config.config_files import CONFIG, certificates, examine_text, site
@@ -53,9 +54,36 @@ def test_a_page_for_the_suite(site: Path) -> None:
     assert not found.may_look("127.0.0.1")
 
 
+OIDC = """\
+[web.oidc]
+issuer = "https://login.north.example/realms/staff"
+client_id = "capgate"
+client_secret_file = "secrets/password"
+"""
+NURSES = 'roles = { "suite nurses" = "nurse", deciders = "charge" }\n'
+
+
+def test_a_provider_by_which_people_sign_in(site: Path) -> None:
+    found = plan(site, f"{OIDC}{NURSES}").oidc
+    assert found is not None
+    assert found.roles == (("suite nurses", Role.NURSE), ("deciders", Role.CHARGE))
+    assert found.client_secret == site / "secrets/password"
+    assert (found.otherwise, found.max_age_s, found.lasts_s, found.leeway_s) == (None, None, 3600, 60)
+    everybody = plan(site, f'{OIDC}otherwise = "viewer"\nmax_age_s = 0\n').oidc
+    assert everybody is not None
+    assert (everybody.otherwise, everybody.max_age_s) == (Role.VIEWER, 0)
+
+
 @pytest.mark.parametrize(
     ("web", "path", "message"),
     [
+        (OIDC, "web.oidc", "nobody could sign in"),
+        (f"{OIDC.replace('password', 'open')}{NURSES}", "web.oidc.client_secret_file", "open to everybody"),
+        (f"{OIDC.replace('https', 'http')}{NURSES}", "web.oidc.issuer", "http:// on this machine"),
+        (f"{OIDC.replace('login.', 'me:secret@login.')}{NURSES}", "web.oidc.issuer", "password stands in the URL"),
+        (f'{OIDC}roles = {{ nurses = "Nurse" }}', "web.oidc.roles.nurses", "accepted: viewer, nurse"),
+        (f'{OIDC}{NURSES}otherwise = "nurse"', "web.oidc.otherwise", "accepted: viewer"),
+        (f"{OIDC}{NURSES}lasts_s = 60", "web.oidc.lasts_s", "300"),
         ('listen = "10.20.0.5:9480"', "web.listen", "in clear, accepted: 127.0.0.1:port, or cert_file and key_file"),
         ('listen = "0.0.0.0:9480"', "web.listen", "in clear"),
         ('listen = "9480"', "web.listen", "not an address"),

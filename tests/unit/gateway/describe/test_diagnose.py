@@ -25,8 +25,16 @@ from tests.support.operator import Operator
 from tests.support.pipeline import configured, running
 
 PASSWORD, REMARK, VISIT, MRN, ACCOUNT = "QZPASSWORD", "QZREMARK", "QZVISIT", "QZMRN", "QZACCT"
-CANARIES = (PASSWORD, REMARK, VISIT, MRN, ACCOUNT, "QZUSER", "$argon2", "m.curie")
+CLIENT_SECRET = "QZCLIENT"
+CANARIES = (PASSWORD, CLIENT_SECRET, REMARK, VISIT, MRN, ACCOUNT, "QZUSER", "$argon2", "m.curie")
 KEPT = '[charges]\npatient = ["mrn", "account"]\n'
+OIDC = """
+[web.oidc]
+issuer = "https://login.north.example"
+client_id = "capgate"
+client_secret_file = "provider"
+otherwise = "viewer"
+"""
 NOT_RUNNING = NotTold("no gateway runs")
 PARTS = [
     "README.txt",
@@ -50,7 +58,10 @@ def site(folder: Path) -> Path:
     secret.chmod(0o600)
     broker = 'url = "mqtt://127.0.0.1:1883"'
     text = file.read_text().replace(broker, f'{broker}\nusername = "QZUSER"\npassword_file = "password.txt"')
-    file.write_text(f"# {REMARK}\n{text}")
+    provider = folder / "site" / "provider"
+    provider.write_text(f"{CLIENT_SECRET}\n")
+    provider.chmod(0o600)
+    file.write_text(f"# {REMARK}\n{text}{OIDC}")
     state = folder / "site" / "state"
     state.mkdir()
     account = Account(name="m.curie", role=Role.BIOMED, password=hash_secret(PASSWORD))
@@ -67,7 +78,9 @@ def a_log_that_leaks() -> Living:
     health = Health(
         version="1", mqtt_connected=True, units_up=(), units_down=(), oldest_unsent_s=None, since_progress_s=1
     )
-    log = json.dumps({"msg": f"visit {VISIT} of {MRN}", "reason": f"password {PASSWORD}", "account": ACCOUNT})
+    log = json.dumps(
+        {"msg": f"visit {VISIT} of {MRN}", "reason": f"password {PASSWORD} {CLIENT_SECRET}", "account": ACCOUNT}
+    )
     metrics = f'capgate_feed_messages_total{{sender="{MRN}"}} 7.0\n'
     return Living(metrics, HealthReport(health, (f"units down: {ACCOUNT}",)), (log, json.dumps(f"cut {VISIT}")))
 
@@ -97,12 +110,14 @@ async def with_a_patient(folder: Path) -> Path:
 async def test_no_canary_is_in_it_and_the_rest_is(tmp_path: Path) -> None:
     file = await with_a_patient(tmp_path)
     leaking = a_log_that_leaks()
-    assert found({"log": "".join(leaking.log)}) == [PASSWORD, VISIT, MRN, ACCOUNT], "the search finds them"
+    assert found({"log": "".join(leaking.log)}) == [PASSWORD, CLIENT_SECRET, VISIT, MRN, ACCOUNT], (
+        "the search finds them"
+    )
     parts = unpacked(archive(file, load_config(file), leaking))
     assert list(parts) == [*PARTS, "captures/net-1.jsonl"]
     assert found(parts) == []
     assert parts["log.jsonl"].splitlines() == [
-        '{"msg":"visit *** of ***","reason":"password ***","account":"***"}',
+        '{"msg":"visit *** of ***","reason":"password *** ***","account":"***"}',
         '"cut ***"',
     ]
     assert parts["metrics.txt"] == 'capgate_feed_messages_total{sender="***"} 7.0\n'
