@@ -32,6 +32,8 @@ from gateway.web.privacy import without_identifiers, without_message_ids, withou
 from gateway.web.records import record_page
 from gateway.web.screens import STATIC, assets, page
 from gateway.web.signing import Signing
+from gateway.web.single_sign_on import RETURN, SingleSignOn
+from gateway.web.vouching import Clocks
 
 LANGUAGE_COOKIE = "capgate-language"
 _YEAR_S = 365 * 86_400
@@ -44,13 +46,21 @@ class PageApp:
     """The page, as an ASGI application."""
 
     def __init__(
-        self, plan: PagePlan, feed: BoardFeed, people: People, tell: Tell, ledger: LedgerThread, downloads: Downloads
+        self,
+        plan: PagePlan,
+        feed: BoardFeed,
+        people: People,
+        tell: Tell,
+        ledger: LedgerThread,
+        downloads: Downloads,
+        clocks: Clocks,
     ) -> None:
         self._plan = plan
         self._feed = feed
         self.control = Control(tell)
         self._ledger = ledger
         self._signing = Signing(plan, people)
+        self._sso = plan.oidc and SingleSignOn(plan.oidc, self._signing, people, clocks)
         acts = Acts(self._signing, self.control)
         self._files = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
         routes = [
@@ -75,7 +85,9 @@ class PageApp:
             Route("/api/feed", self._for_lookers(self._feed_data)),
             Route("/events", self._for_lookers(self._events)),
             Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
-            Route("/sign-out", self._signing.sign_out, methods=["POST"]),
+            Route("/sign-in/sso", self._sign_in_elsewhere),
+            Route(RETURN, self._signed_in_elsewhere),
+            Route("/sign-out", self._sign_out, methods=["POST"]),
             Route("/acts", acts.take, methods=["POST"]),
             Route("/touch", self._touch, methods=["POST"]),
             Route("/static/{version}/{name:path}", self._static),
@@ -251,6 +263,18 @@ class PageApp:
             return await self._signing.sign_in(request, language)
         return self._signing.form(request, language)
 
+    async def _sign_in_elsewhere(self, request: Request) -> Response:
+        return await self._sso.begin(request, self._language(request)) if self._sso else _no_provider()
+
+    async def _signed_in_elsewhere(self, request: Request) -> Response:
+        return await self._sso.returned(request, self._language(request)) if self._sso else _no_provider()
+
+    async def _sign_out(self, request: Request) -> Response:
+        person, onward = self._signing.person(request), None
+        if self._sso and person and person.id_token and await self._signing.has_form_token(request, person):
+            onward = await self._sso.sign_out(person, request, self._language(request))
+        return await self._signing.sign_out(request, onward)
+
     async def _touch(self, request: Request) -> Response:
         person = self._signing.person(request)
         if person is None or not await self._signing.has_form_token(request, person):
@@ -286,6 +310,10 @@ def _sign_in_first(request: Request) -> Response:
         asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(asked)}", 303)
     return PlainTextResponse("sign in first\n", 401)
+
+
+def _no_provider() -> Response:
+    return PlainTextResponse("no provider is configured\n", 404)
 
 
 def _unread() -> Response:

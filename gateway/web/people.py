@@ -66,6 +66,7 @@ class SignedIn(Person, frozen=True, kw_only=True):
     """A person at a browser."""
 
     account: Account | None = None  # of the accounts' file; None: others vouch for this person
+    id_token: str = ""  # by which the provider vouched
     form_token: str  # stands in every form that the browser was given
     idle_s: float
     lasts_s: float = LONGEST_S
@@ -112,6 +113,13 @@ class People:
             raise SignInRefused(self._attempts.wait_s(self._now_s(), who))
         return self._begin_with(account, SHARED_IDLE_S)
 
+    def sign_in_vouched(self, person: Person, id_token: str, lasts_s: float) -> str:
+        """Sign in whom the provider vouches for; the browser's token. Its sign-ins with another role end."""
+        others = [key for key, each in self._people.items() if each.login == person.login and each.role != person.role]
+        for key in others:
+            del self._people[key]
+        return self._begin(person, OWN_IDLE_S, id_token=id_token, lasts_s=lasts_s)
+
     def of(self, token: str) -> SignedIn | None:
         """Who is signed in with that token. An account that was changed or removed is signed out by that."""
         key = _digest(token)
@@ -147,7 +155,13 @@ class People:
         return self._begin(person, idle_s, account=account)
 
     def _begin(
-        self, person: Person, idle_s: float, *, account: Account | None = None, lasts_s: float = LONGEST_S
+        self,
+        person: Person,
+        idle_s: float,
+        *,
+        account: Account | None = None,
+        id_token: str = "",
+        lasts_s: float = LONGEST_S,
     ) -> str:
         token, now_s = secrets.token_urlsafe(32), self._now_s()
         while len(self._people) >= MAX_PEOPLE:
@@ -157,6 +171,7 @@ class People:
             login=person.login,
             role=person.role,
             account=account,
+            id_token=id_token,
             form_token=secrets.token_urlsafe(32),
             idle_s=idle_s,
             lasts_s=lasts_s,

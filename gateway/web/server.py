@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.config.web import PageFiles, PagePlan
 from gateway.ledger.store import LEDGER_FILE
+from gateway.runtime.clock import US_PER_S, SystemClock
 from gateway.runtime.http import HttpLimits, HttpServer
 from gateway.web.app import PageApp
 from gateway.web.control import Tell
@@ -15,6 +16,7 @@ from gateway.web.exposure import exposure_refused
 from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.ledger_thread import LedgerThread
 from gateway.web.people import People
+from gateway.web.vouching import Clocks
 
 _log = logging.getLogger("capgate.web")
 
@@ -33,9 +35,10 @@ async def serve_page(plan: PagePlan, state_dir: Path, config_file: Path, board: 
         _log.error("no page", extra={"listen": plan.listen, "reason": refused})
         return
     feed = BoardFeed(board)
-    people = People(state_dir, asyncio.get_running_loop().time)
+    clocks = _clocks()
+    people = People(state_dir, clocks.steady_s)
     ledger = LedgerThread(state_dir / LEDGER_FILE)
-    app = PageApp(plan, feed, people, tell, ledger, Downloads(state_dir, config_file))
+    app = PageApp(plan, feed, people, tell, ledger, Downloads(state_dir, config_file), clocks)
     server = HttpServer(app.application, plan.listen, LIMITS, plan.tls and _context(plan.tls))
     try:
         await server.__aenter__()
@@ -49,6 +52,12 @@ async def serve_page(plan: PagePlan, state_dir: Path, config_file: Path, board: 
     finally:
         ledger.close()
         await server.__aexit__(None, None, None)
+
+
+def _clocks() -> Clocks:
+    """The machine's wall clock as it is now, for it is compared with the provider's; not the gateway's stamps."""
+    clock = SystemClock()
+    return Clocks(lambda: (clock.now().utc_us + clock.step_us()) / US_PER_S, asyncio.get_running_loop().time)
 
 
 def _context(files: PageFiles) -> ssl.SSLContext:

@@ -78,7 +78,7 @@ class Site:
 async def page_of(folder: Path, **plan: object) -> AsyncGenerator[Site]:
     """The page of a suite in `folder`, at rest."""
     async with running(folder) as suite:
-        site = Site(suite, msgspec.structs.replace(PLAN, listen=("127.0.0.1", free_port()), **plan))
+        site = Site(suite, msgspec.structs.replace(PLAN, **{"listen": ("127.0.0.1", free_port())} | plan))
         await site.poll(2)
         await site.serve()
         try:

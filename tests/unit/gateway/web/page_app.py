@@ -1,12 +1,14 @@
 """The page's application with one account, as its tests serve it, and the ways to sign in at it."""
 
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlencode
 
 from gateway.config.roles import Role
+from gateway.config.single_sign_on import OidcPlan
 from gateway.config.web import PagePlan
 from gateway.control.board import BoardAnswer
 from gateway.control.requests import Board
@@ -21,12 +23,28 @@ from gateway.web.feed import AskBoard, BoardFeed
 from gateway.web.ledger_thread import TIMEOUT_S, LedgerThread
 from gateway.web.people import People
 from gateway.web.server import LIMITS
+from gateway.web.vouching import Clocks
 from tests.unit.gateway.web.page_client import Answered, Listening, ask
 
 HASHED = hash_secret("correct horse")
 HERE = (ip_network("127.0.0.0/8"),)
 SCREEN = PagePlan(("127.0.0.1", 9480), screens=HERE)
 ELSEWHERE = PagePlan(("127.0.0.1", 9480))
+
+PROVIDER = OidcPlan(
+    issuer="https://login.example",
+    client_id="capgate",
+    client_secret=Path("secret"),
+    scopes=("openid", "profile"),
+    login_claim="preferred_username",
+    name_claim="name",
+    roles_claim="groups",
+    roles=(("deciders", Role.CHARGE), ("nurses", Role.NURSE)),
+    otherwise=None,
+    max_age_s=None,
+    lasts_s=3600,
+    leeway_s=60,
+)
 
 
 async def no_board(request: Board) -> BoardAnswer:
@@ -47,10 +65,11 @@ async def serving(
     tell: Tell | None = None,
     board: AskBoard | None = None,
     ledger_timeout_s: float = TIMEOUT_S,
+    now_s: Callable[[], float] = lambda: 0.0,
 ) -> AsyncGenerator[HttpServer]:
     account = Account(name="m.curie", role=Role.NURSE, password=HASHED)
     write_accounts(folder, read_accounts(folder).with_account(account))
-    people, ledger = People(folder, lambda: 0.0), LedgerThread(folder / LEDGER_FILE, ledger_timeout_s)
+    people, ledger = People(folder, now_s), LedgerThread(folder / LEDGER_FILE, ledger_timeout_s)
     app = PageApp(
         plan,
         BoardFeed(board or no_board),
@@ -58,6 +77,7 @@ async def serving(
         tell or _takes_traces,
         ledger,
         Downloads(folder, folder / "gateway.toml"),
+        Clocks(time.time, now_s),
     )
     async with HttpServer(app.application, ("127.0.0.1", 0), LIMITS) as server:
         yield server

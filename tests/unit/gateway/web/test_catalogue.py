@@ -29,6 +29,7 @@ from gateway.session.timeline import Lane
 from gateway.session.why import Cause, Obstacle
 from gateway.web.catalogue import language_of, texts_of
 from gateway.web.screens import STATIC
+from gateway.web.signing import Trouble
 
 ENGLISH = texts_of(Language.ENGLISH)
 OTHERS = [language for language in Language if language is not Language.ENGLISH]
@@ -56,6 +57,7 @@ CODES: dict[str, Iterable[str]] = {
     "state": ChairState,
     "todo": TodoKind,
     "trust": Trust,
+    "trouble": Trouble,
     "unit-finding": UnitFinding,
     "why-not": [str(each.__struct_config__.tag) for each in get_args(AnyReason)],
     "work": WorkKind,

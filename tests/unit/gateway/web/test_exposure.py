@@ -4,6 +4,7 @@ import asyncio
 import logging
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.config.roles import Role
@@ -13,7 +14,7 @@ from gateway.web.accounts import ACCOUNTS_FILE, Account, hash_secret, read_accou
 from gateway.web.exposure import exposure_refused
 from gateway.web.server import serve_page
 from tests.broker.harness import free_port
-from tests.unit.gateway.web.page_app import no_board
+from tests.unit.gateway.web.page_app import PROVIDER, no_board
 
 ON_THE_NETWORK = PagePlan(("0.0.0.0", 9480))
 
@@ -34,6 +35,10 @@ def test_on_the_network_it_needs_one(tmp_path: Path) -> None:
     assert "has no account, accepted: 127.0.0.1:port, or an account" in refused
     with_account(tmp_path)
     assert exposure_refused(ON_THE_NETWORK, tmp_path) is None
+
+
+def test_on_the_network_a_provider_is_enough(tmp_path: Path) -> None:
+    assert exposure_refused(msgspec.structs.replace(ON_THE_NETWORK, oidc=PROVIDER), tmp_path) is None
 
 
 def test_a_damaged_file_of_accounts_is_none(tmp_path: Path) -> None:
