@@ -35,6 +35,10 @@ class Garbled(DriverError):
     kind = FaultKind.GARBLED
 
 
+class ShortAnswer(Garbled):
+    """A whole answer came, with fewer values than were asked for."""
+
+
 class NeedsConsent(DriverError):
     """The unit's communication watchdog is armed, and the site has not consented to polling it."""
 

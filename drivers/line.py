@@ -38,7 +38,7 @@ from drivers.dialects.base import (
     RejectKind,
     Reply,
 )
-from drivers.errors import Garbled, LineDown, NoReply, UnitRefused
+from drivers.errors import Garbled, LineDown, NoReply, ShortAnswer, UnitRefused
 from drivers.transport.base import ByteLink, Connector, Inbox
 
 _log = logging.getLogger(__name__)
@@ -230,18 +230,19 @@ class Line:
 
     async def _answer(self, link: ByteLink, query: Query, deadline: float) -> Reply | Exceptional:
         buffer = link.inbox.buffer
-        rejected: dict[RejectKind, str] = {}
+        rejected: dict[RejectKind, Reject | None] = {}
         while True:
             self._is_in_step &= not buffer
             verdict = self._dialect.scan(buffer, query, self._transaction) if buffer else NeedMore()
             if isinstance(verdict, NeedMore):
                 if not await link.inbox.more(deadline):
-                    raise self._missed(link, rejected)
+                    raise self._missed(link, query, rejected)
                 continue
             del buffer[: verdict.consumed]
             if isinstance(verdict, Reject):
                 kind = self._kind_of(verdict)
-                rejected[kind] = self.counters.came[kind] = _what_came(verdict, query, self._transaction)
+                rejected[kind] = verdict
+                self.counters.came[kind] = _what_came(verdict, query, self._transaction)
                 self.counters.rejects[kind] += 1
                 continue
             self._unanswered.pop()
@@ -262,11 +263,11 @@ class Line:
             return False
         return isinstance(self._dialect.scan(rest, query, self._transaction), Reply | Exceptional)
 
-    def _missed(self, link: ByteLink, rejected: dict[RejectKind, str]) -> NoReply | Garbled:
+    def _missed(self, link: ByteLink, query: Query, rejected: dict[RejectKind, Reject | None]) -> NoReply | Garbled:
         """Count an exchange without an answer, and close a connection whose far end seems to hang."""
         self.counters.timeouts += 1
         if link.inbox.buffer:  # an incomplete reply
-            rejected[RejectKind.BAD_CHECK] = ""
+            rejected[RejectKind.BAD_CHECK] = None
             self.counters.rejects[RejectKind.BAD_CHECK] += 1
         self._silent_exchanges = 0 if rejected else self._silent_exchanges + 1
         if link.silence_may_be_a_hang and self._silent_exchanges >= _SILENT_EXCHANGES_BEFORE_REOPEN:
@@ -275,7 +276,10 @@ class Line:
                 _log.warning(text, self.name, self._silent_exchanges)
             self._seems_hung = True
             self.close()
-        came = ", ".join(f"{kind} ({text})" if text else kind for kind, text in sorted(rejected.items()))
+        texts = {kind: _what_came(reject, query, self._transaction) for kind, reject in sorted(rejected.items())}
+        came = ", ".join(f"{kind} ({text})" if text else kind for kind, text in texts.items())
+        if rejected.keys() == {RejectKind.WRONG_COUNT} and _is_short(rejected[RejectKind.WRONG_COUNT], query):
+            return ShortAnswer(f"{self.name}: came, but is not the answer: {came}")
         if rejected.keys() & _UNREADABLE:
             return Garbled(f"{self.name}: came, but is not the answer: {came}")
         return NoReply(f"{self.name}: no answer in time{came and f', but there came: {came}'}")
@@ -314,9 +318,14 @@ class Line:
         self._reopen_at = asyncio.get_running_loop().time() + self._backoff_s
 
 
-def _what_came(reject: Reject, query: Query, transaction: int) -> str:
+def _is_short(reject: Reject | None, query: Query) -> bool:
+    """Whether a whole answer of fewer values came."""
+    return isinstance(query, ModbusQuery) and reject is not None and 0 < (reject.came or 0) < query.count
+
+
+def _what_came(reject: Reject | None, query: Query, transaction: int) -> str:
     """What came instead of what was asked, in the line's words; empty where its kind says it all."""
-    if reject.came is None or not isinstance(query, ModbusQuery):
+    if reject is None or reject.came is None or not isinstance(query, ModbusQuery):
         return ""
     match reject.kind:
         case RejectKind.WRONG_TRANSACTION:

@@ -138,7 +138,8 @@ def _closed(seen: LineEvidence, detail: str) -> Diagnoses:
 
 
 def _answered(seen: LineEvidence) -> Diagnoses:
-    answers = seen.replies + len(seen.refusals)
+    short = seen.rejects[RejectKind.WRONG_COUNT]
+    answers = seen.replies + len(seen.refusals) + short
     damaged = sum(seen.rejects[kind] for kind in _DAMAGED)
     wiring = _ok(f"{answers} of {seen.requests} requests were answered")
     if damaged:
@@ -146,7 +147,7 @@ def _answered(seen: LineEvidence) -> Diagnoses:
             f"{answers} of {seen.requests} requests were answered, {damaged} times bytes came damaged",
             "look for interference: termination, shield, a loose screw, two masters on one line",
         )
-    elif seen.replies + len(seen.refusals) < seen.requests:
+    elif answers < seen.requests:
         wiring = _unknown(wiring.evidence, "raise timeout_ms (--timeout), then look for a loose connection")
     return Diagnoses(_opened(seen), wiring, _ok(f"answers are whole ({seen.settings})"), _address_ok(seen), _map(seen))
 
@@ -177,7 +178,7 @@ def _map(seen: LineEvidence) -> Diagnosis:
             f"the answers are another kind's: {foreign}", "try another profile: capgate probe without --profile"
         )
     refused = [code for code in seen.refusals if code <= 3]
-    if refused:
+    if refused and not seen.is_complete:
         codes = ", ".join(f"{code:02X}" for code in sorted(set(refused)))
         return _wrong(
             f"the unit refuses what is asked (exception {codes})", "try another profile or the model's variant"
@@ -187,6 +188,8 @@ def _map(seen: LineEvidence) -> Diagnosis:
         return _wrong(garbled, "try another profile: capgate probe without --profile")
     if not seen.is_complete:
         return _unknown("not everything was read", "probe again; see the faults")
+    if seen.is_proven and (refused or seen.rejects[RejectKind.WRONG_COUNT]):
+        return _ok("everything was read, block by block or point by point, and as such a unit says it")
     if not seen.is_proven:
         return _unknown(
             "everything was read, but what would prove the kind has no value", "compare with the unit's display"

@@ -1,6 +1,7 @@
-"""Reads one block of a unit: in one request or, after the unit has refused that, point by point.
+"""Reads one block of a unit: in one request or, after the unit has refused that or fallen short, point by point.
 
-Many units refuse a span (exception 02, some 03) that contains an undefined register, or that exceeds their buffer. Each
+Many units refuse a span (exception 02, some 03) that contains an undefined register, or that exceeds their buffer; some
+answer it with fewer registers, which are not used. Each
 point is read in a single request either way, so that no value is combined from two answers. A unit that refuses the
 request for a single point does not fit its profile, which is a fault.
 """
@@ -10,7 +11,7 @@ from typing import Protocol
 
 from drivers.decode.decoder import Slot
 from drivers.dialects.base import ModbusQuery, Query, Raw
-from drivers.errors import UnitRefused
+from drivers.errors import DriverError, Garbled, LineDown, ShortAnswer, UnitRefused
 from drivers.line import LineTiming
 from drivers.profile.types import Block
 
@@ -47,6 +48,7 @@ class BlockReader:
         self._timing = timing
         self._is_split = False
         self._is_logged = False
+        self.fell_short = False  # it was answered with fewer values than asked, and is read point by point
 
     async def read(self) -> Raw:
         """The raw block. Raises DriverError."""
@@ -57,14 +59,33 @@ class BlockReader:
         except UnitRefused as error:
             if error.code not in _SPAN_REFUSED or not self._points:
                 raise
-            answer = await self._point_by_point()
-            self._is_split = True
-            self._log_once(error)
-            return answer
+            return await self._split(error)
+        except ShortAnswer as error:
+            if not self._points:
+                raise
+            return await self._split_short(error)
 
     def reset(self) -> None:
         """Go back to a single request, since another unit may answer from now on."""
         self._is_split = False
+
+    async def _split(self, error: DriverError) -> Raw:
+        """The block, asked point by point from now on, if that works."""
+        answer = await self._point_by_point()
+        self._is_split = True
+        self._log_once(error)
+        return answer
+
+    async def _split_short(self, error: ShortAnswer) -> Raw:
+        """The same after a short answer, which remains what is wrong where that does not work either."""
+        try:
+            answer = await self._split(error)
+        except (UnitRefused, LineDown):
+            raise
+        except DriverError as second:
+            raise Garbled(f"{error.detail}; point by point: {second.detail}") from second
+        self.fell_short = True
+        return answer
 
     async def _point_by_point(self) -> tuple[int, ...]:
         """The block with only its points filled in, and 0 between them, which no rule uses."""
@@ -79,11 +100,12 @@ class BlockReader:
             registers[at : at + len(words)] = words
         return tuple(registers)
 
-    def _log_once(self, error: UnitRefused) -> None:
+    def _log_once(self, error: DriverError) -> None:
         if not self._is_logged:
             self._is_logged = True
-            text = "unit %s refuses block %s in one request (%s); its points are asked one by one"
-            _log.warning(text, self._unit, self.name, error.detail)
+            does = "refuses" if isinstance(error, UnitRefused) else "falls short of"
+            text = "unit %s %s block %s in one request (%s); its points are asked one by one"
+            _log.warning(text, self._unit, does, self.name, error.detail)
 
 
 def _point_queries(block: Query, slots: list[Slot]) -> tuple[tuple[int, ModbusQuery], ...]:

@@ -19,7 +19,7 @@ import msgspec
 from drivers.decode.decoder import Decoded, Decoder, PointValue
 from drivers.decode.values import number
 from drivers.dialects.base import Raw
-from drivers.errors import DriverError, Garbled, LineDown, NeedsConsent, UnitRefused
+from drivers.errors import DriverError, Garbled, LineDown, NeedsConsent, ShortAnswer, UnitRefused
 from drivers.line import LineTiming
 from drivers.profile.load import DeviceProfile
 from drivers.reading import FaultKind, Measurement, Quality, ReadFault, Reading, Stamp
@@ -35,6 +35,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
     decoded: Decoded
     points: tuple[PointValue, ...]
     faults: tuple[ReadFault, ...]
+    short_blocks: int = 0  # answered with fewer values than asked, and then read point by point
 
 
 class Driver:
@@ -117,7 +118,8 @@ class Driver:
         complete = not faults
         if objection := self._objection(decoded, self._now()):
             faults.append(objection)
-        return ProbeResult(complete, decoded, self._decoder.points(raws), tuple(faults))
+        short_blocks = sum(block.fell_short for block in self._blocks)
+        return ProbeResult(complete, decoded, self._decoder.points(raws), tuple(faults), short_blocks)
 
     def _reset(self) -> None:
         """Reset what is known of the unit after the line was down, since another unit may answer now."""
@@ -151,7 +153,8 @@ class Driver:
     async def _read_blocks(self) -> dict[str, Raw]:
         """Read all blocks; until the last one is read, also if cancelled, the poll counts as missed."""
         if self._is_after_miss and self.profile.after_miss:
-            await self._line.exchange(self.profile.after_miss.query(self._unit_id), self._timing)
+            with contextlib.suppress(ShortAnswer):  # of a unit that answers spans so; the line owes its silence anyway
+                await self._line.exchange(self.profile.after_miss.query(self._unit_id), self._timing)
         self._is_after_miss = True
         raws = {block.name: await block.read() for block in self._blocks}
         self._is_after_miss = False

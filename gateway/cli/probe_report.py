@@ -232,11 +232,14 @@ class _Hints:
         self._settings = f"{profile.serial}, {profile.dialect}" if "socket:" not in line else profile.dialect
         self._timeout_ms = round(profile.timing.timeout_s * 1000)
         self._rejects = counters.rejects
-        self._mismatched = any(counters.rejects[kind] for kind in _MISMATCHED)
+        self._mismatched = sum(counters.rejects[kind] for kind in _MISMATCHED) > result.short_blocks
         self._unreadable = any(counters.rejects[kind] for kind in _UNREADABLE)
         # After a time-out, an answer to another request, or bytes while idle, must be a late answer.
-        missed = any(fault.kind is FaultKind.TIMEOUT for fault in result.faults)
+        # What was judged first decides: after an answer of another length, a time-out says nothing of the unit's pace.
+        missed = bool(result.faults) and result.faults[0].kind is FaultKind.TIMEOUT
         missed = missed and not counters.rejects[RejectKind.FOREIGN_TRANSACTION]
+        is_garbled = any(fault.kind is FaultKind.GARBLED for fault in result.faults)
+        self._is_else = is_garbled and self._mismatched and not self._unreadable
         self._is_late = missed and (self._mismatched or (counters.idle_bytes > 0 and not self._unreadable))
 
     def __call__(self, fault: ReadFault) -> str:
@@ -248,10 +251,10 @@ class _Hints:
                     f"timing: answers come later than {self._timeout_ms} ms; "
                     "raise timeout_ms (--timeout) and drain_ms beyond the longest"
                 )
+            case FaultKind.TIMEOUT | FaultKind.GARBLED if self._is_else:
+                return "map: whole answers come, but not to what was asked; try another profile"
             case FaultKind.TIMEOUT:
                 return self._of_timeout()
-            case FaultKind.GARBLED if self._mismatched and not self._unreadable:
-                return "map: whole answers come, but not to what was asked; try another profile"
             case FaultKind.GARBLED:
                 return (
                     f"line settings: answers come unreadable; compare {self._settings} with the unit's menu, look for "

@@ -15,7 +15,7 @@ from drivers.dialects.base import (
     Request,
     TextQuery,
 )
-from drivers.errors import DriverError, Garbled, NoReply, UnitRefused
+from drivers.errors import DriverError, Garbled, NoReply, ShortAnswer, UnitRefused
 from drivers.line import Line, LineTiming
 from drivers.transport.memory import FarEnd, behind, corrupted, doubled, dribbled, dropped, late
 from tests.unit.drivers.line_support import (
@@ -182,6 +182,18 @@ def test_another_answer_is_counted_by_its_kind_and_the_next_poll_is_good(
         assert await outcome(line.exchange(register(10))) is error
         assert line.counters.rejects[kind] == 1
         assert await line.exchange(register(10)) == (111,)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("came", "error"), [(1, ShortAnswer), (0, Garbled), (6, Garbled)])
+def test_a_whole_answer_with_fewer_values_is_told_from_damage(came: int, error: type[DriverError]) -> None:
+    async def main() -> None:
+        line, far_end, _ = new_line()
+        answer = RTU.encode_reply(Request(0, register(10, count=came)), (9,) * came)
+        far_end.faults.append(lambda data: [(0.0, answer)])
+        assert await outcome(line.exchange(register(10, count=5))) is error
+        assert line.counters.came == {RejectKind.WRONG_COUNT: f"{came} values for 5"}
 
     run_virtual(main())
 

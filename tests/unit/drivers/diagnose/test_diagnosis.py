@@ -20,6 +20,7 @@ def seen(
     faults: tuple[tuple[FaultKind, str], ...] = TIMEOUT,
     held_by: tuple[str, ...] = (),
     is_proven: bool = False,
+    requests: int = 3,
 ) -> LineEvidence:
     return LineEvidence(
         is_port=True,
@@ -27,7 +28,7 @@ def seen(
         settings="9600 8N1, modbus-rtu",
         unit_id=5,
         held_by=held_by,
-        requests=3,
+        requests=requests,
         replies=replies,
         refusals=refusals,
         rejects={**NONE, **(rejects or {})},
@@ -83,6 +84,16 @@ CASES = {
         None,
     ),
     "other length": (seen(rejects={RejectKind.WRONG_COUNT: 1}), (OK, OK, OK, OK, WRONG), "another profile"),
+    "short, then point by point": (
+        seen(replies=3, rejects={RejectKind.WRONG_COUNT: 1}, faults=(), is_proven=True, requests=4),
+        (OK, OK, OK, OK, OK),
+        None,
+    ),
+    "refused, then point by point": (
+        seen(replies=3, refusals=(2,), faults=(), is_proven=True, requests=4),
+        (OK, OK, OK, OK, OK),
+        None,
+    ),
     "other kind": (seen(replies=3, faults=FOREIGN), (OK, OK, OK, OK, WRONG), "another profile"),
     "server alone": (
         seen(refusals=(0x0B,), faults=((FaultKind.UNREACHABLE, "exception 0B"),)),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.dialects.base import ModbusQuery, Query, Raw
-from drivers.errors import LineDown, UnitRefused
+from drivers.errors import LineDown, NoReply, ShortAnswer, UnitRefused
 from drivers.line import LineTiming
 from drivers.profile.load import load_profile
 from drivers.reading import FaultKind, ReadFault, Reading, Stamp
@@ -29,6 +29,7 @@ class Unit:
         self.refuses: Callable[[ModbusQuery], int | None] = lambda _query: None
         self.asked: list[ModbusQuery] = []
         self.is_down = False
+        self.most: int | None = None  # registers in an answer
         poll = good_poll(path)
         for block in load_profile(path).blocks:
             query = block.query(1)
@@ -45,6 +46,8 @@ class Unit:
         code = self.refuses(query)
         if code is not None:
             raise UnitRefused(code)
+        if self.most is not None and query.count > self.most:
+            raise ShortAnswer(f"{self.most} values for {query.count}")
         return tuple(self.registers[query.function, query.address + at] for at in range(query.count))
 
     def driver(self) -> Driver:
@@ -122,6 +125,46 @@ async def test_a_point_that_a_unit_lacks_is_named_and_gives_no_reading() -> None
         assert isinstance(fault, ReadFault)
         assert (fault.kind, fault.detail) == (FaultKind.REFUSED, "1 registers from 37: exception 02")
     assert sum(query.count == 64 for query in unit.asked) == 2, "nothing was found that works, so the whole is tried"
+
+
+@pytest.mark.parametrize("path", REGISTER_PROFILES, ids=lambda path: path.stem)
+async def test_a_unit_that_falls_short_of_a_block_gives_the_same_reading_point_by_point(path: Path) -> None:
+    unit, short = Unit(path), Unit(path)
+    short.most = max(point.length for point in load_profile(path).points)
+    driver = short.driver()
+    truth = await reading(unit.driver())
+    assert await reading(driver) == truth
+    short.asked.clear()
+    assert await reading(driver) == truth
+    assert all(query.count <= short.most for query in short.asked), "the whole is not asked again"
+
+
+async def test_a_unit_that_falls_short_of_a_point_gives_no_reading_and_recovers_after_it() -> None:
+    unit = Unit(PROFILES / "reference-cap-unit.toml")  # its serial number takes eight registers
+    unit.most = 1
+    driver = unit.driver()
+    for _ in range(2):
+        fault = await driver.read()
+        assert isinstance(fault, ReadFault)
+        assert (fault.kind, fault.detail) == (FaultKind.GARBLED, "1 values for 64; point by point: 1 values for 8")
+    unit.most = 8
+    assert isinstance(await driver.read(), Reading)
+
+
+async def test_what_was_wrong_first_is_told_where_the_points_are_not_answered() -> None:
+    unit = Unit(PROFILES / "eurotherm-3200.toml")
+    unit.most = 1
+    exchange = unit.exchange
+
+    async def only_spans(query: Query, timing: LineTiming | None = None) -> Raw:
+        if isinstance(query, ModbusQuery) and query.count == 1:
+            raise NoReply("no answer in time")
+        return await exchange(query, timing)
+
+    unit.exchange = only_spans
+    fault = await unit.driver().read()
+    assert isinstance(fault, ReadFault)
+    assert (fault.kind, fault.detail) == (FaultKind.GARBLED, "1 values for 5; point by point: no answer in time")
 
 
 @pytest.mark.parametrize("code", [1, 4, 5, 6, 10, 11])

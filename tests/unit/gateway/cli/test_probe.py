@@ -168,6 +168,31 @@ def test_a_server_that_returns_no_numbers_is_named_and_then_read(respond: Respon
     assert read.exit_code == 0, read.output
 
 
+def _one_register(request: bytes) -> bytes:
+    """A controller of registers that each hold their address, which answers one whatever is asked."""
+    return request[:2] + bytes.fromhex("0000 0005 01 03 02") + request[8:10]
+
+
+def test_the_advice_follows_what_was_judged_first() -> None:
+    """A controller that answers one register for five is asked point by point; what fails then is not its pace."""
+    asked: list[int] = []
+
+    def respond(request: bytes) -> bytes | None:
+        asked.append(request[11])
+        return _one_register(request) if asked.count(2) < 1 else None  # dead from the last block on
+
+    options = ["--set", "dialect=modbus-tcp", "--set", "drain_ms=1", "--timeout", "0.2"]
+    with _unit(respond) as line:
+        result = _probe(line, "--profile", "eurotherm-3200", *options)
+    assert asked == [5, 1, 1, 1, 2, 3], "the block, its points, the others, and whether anything is late"
+    assert "try next: wiring or address: nothing comes" in result.stdout
+    with _unit(_one_register) as line:
+        result = _probe(line, "--profile", "eurotherm-3200", *options, "--json")
+    report = json.loads(result.stdout)
+    assert [fault["kind"] for fault in report["faults"]] == ["garbled"], "a pair of words that are no inverses"
+    assert next(each for each in report["points"] if each["name"] == "setpoint")["raw"] == 5, "its address"
+
+
 @contextmanager
 def _device(*, closes: bool) -> Generator[str]:
     """A device that serves one client after the other, and closes the connection after each answer or never."""
