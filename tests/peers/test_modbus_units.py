@@ -93,7 +93,7 @@ def crc(frame: bytes) -> bytes:
     return frame + value.to_bytes(2, "little")
 
 
-def write_profile(folder: Path, address: int, count: int) -> list[str]:
+def write_profile(folder: Path, address: int, count: int, form: str = 'type = "int16"') -> list[str]:
     """A profile of `count` holding registers at `address`, the first a temperature in tenths; how to probe with it."""
     request = crc(bytes([17, 3, address >> 8, address & 0xFF, 0, count])).hex(" ")
     reply = crc(bytes([17, 3, 2 * count]) + b"\xff\xd6" + bytes(2 * (count - 1))).hex(" ")
@@ -142,7 +142,7 @@ count = 4
 name = "coolant_supply"
 block = "main"
 at = 0
-type = "int16"
+{form}
 scale = "0.1"
 unit = "degC"
 range = [-60, 120]
@@ -173,10 +173,21 @@ async def test_a_libmodbus_unit_is_read_below_zero_over_a_serial_line(libmodbus_
     assert answer.run_state == "unknown"
 
 
+async def test_a_block_that_libmodbus_answers_short_is_read_point_by_point(
+    libmodbus_server: Path, tmp_path: Path
+) -> None:
+    async with libmodbus_on_a_serial_line(libmodbus_server, tmp_path) as line:
+        code, answer = await probe(line, *write_profile(tmp_path, 0x160, 2))  # of two registers it answers one
+    assert (code, answer.faults, answer.value("coolant_supply")) == (0, [], -4.2)
+
+
+FORMS = {1: 'type = "int16"', 2: 'type = "int32"\norder = "ABCD"'}  # of the registers of a block: one value
+
+
 @pytest.mark.parametrize(
     ("address", "count", "kind", "hint"),
     [
-        pytest.param(0x160, 2, "garbled", "map: whole answers", id="one register for two"),
+        pytest.param(0x160, 2, "garbled", "map: whole answers", id="one register for a value of two"),
         pytest.param(0x170, 1, "busy", "unit: ", id="exception 06"),
         pytest.param(0x171, 1, "timeout", "address: another unit answers", id="another unit's id"),
         pytest.param(0x172, 1, "timeout", "timing: ", id="half a second late"),
@@ -187,7 +198,7 @@ async def test_what_libmodbus_does_wrong_gives_a_fault_and_never_a_value(
     libmodbus_server: Path, tmp_path: Path, address: int, count: int, kind: str, hint: str
 ) -> None:
     async with libmodbus_on_a_serial_line(libmodbus_server, tmp_path) as line:
-        code, answer = await probe(line, *write_profile(tmp_path, address, count))
+        code, answer = await probe(line, *write_profile(tmp_path, address, count, FORMS[count]))
     assert (code, answer.fault_kinds) == (1, [kind])
     assert answer.faults[0].hint.startswith(hint)
     assert answer.value("coolant_supply") is None
@@ -206,7 +217,7 @@ async def test_a_reply_that_libmodbus_dribbles_byte_by_byte_is_one_answer(
 @pytest.mark.parametrize(
     ("address", "count", "kind"),
     [
-        pytest.param(0x160, 2, "garbled", id="one register for two"),
+        pytest.param(0x160, 2, "garbled", id="one register for a value of two"),
         pytest.param(0x170, 1, "busy", id="exception 06"),
         pytest.param(0x171, 1, "timeout", id="another transaction"),
         pytest.param(0x172, 1, "timeout", id="half a second late"),
@@ -217,7 +228,8 @@ async def test_what_libmodbus_does_wrong_over_tcp_gives_a_fault_and_never_a_valu
     libmodbus_server: Path, tmp_path: Path, address: int, count: int, kind: str
 ) -> None:
     port = free_port()
-    asked = [*write_profile(tmp_path, address, count), "--unit-id", "255", *settings(dialect="modbus-tcp")]
+    profile = write_profile(tmp_path, address, count, FORMS[count])
+    asked = [*profile, "--unit-id", "255", *settings(dialect="modbus-tcp")]
     async with running(str(libmodbus_server), "tcp", str(port)):
         code, answer = await probe_once_up(f"socket://127.0.0.1:{port}", *asked)
     assert (code, answer.fault_kinds, answer.value("coolant_supply")) == (1, [kind], None)
