@@ -28,7 +28,7 @@ class ActivityView(msgspec.Struct, frozen=True, kw_only=True):
 
     entry: int
     recorded_at: str  # RFC 3339, UTC
-    what: str  # a fact's kind, `resend`, or `looked-session`, `looked-list`, `looked-record`, `looked-export`
+    what: str  # a fact's kind, `resend`, or `looked-` and what of `Looked`
     person: str  # as stated; "" of a reading
     login: str
     role: str

@@ -130,6 +130,12 @@ class Todo(ControlRequest):
     request: Literal["todo"]
 
 
+class Visits(ControlRequest):
+    """The visits that were heard of today, with their identifiers, to bind a cap from."""
+
+    request: Literal["visits"]
+
+
 class Delivery(ControlRequest):
     """The messages that the interface engine does not have."""
 
@@ -379,7 +385,7 @@ AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct | AssignAct
 AnyUnitRequest = Reload | Swap | SwapBack
 AnyMachineRequest = CaptureRequest | EquipmentRequest | Diagnose
 AnyOutboxRequest = ResendRequest | SendTest
-AnyScreen = Board | Todo | Delivery | Screen
+AnyScreen = Board | Todo | Delivery | Screen | Visits
 AnyQuery = (
     Status
     | Sessions

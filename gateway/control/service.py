@@ -63,6 +63,7 @@ from gateway.control.requests import (
     Swap,
     SwapBack,
     Todo,
+    Visits,
     WhyRequest,
     WorkDoneAct,
     Worklist,
@@ -82,6 +83,7 @@ from gateway.control.views import (
     why_view,
     work_view,
 )
+from gateway.control.visits import MOST, VisitsAnswer, day_begins_us, known_visits, visits_answer
 from gateway.ledger.access import Actor
 from gateway.ledger.bodies import Order
 from gateway.ledger.deliveries import Proof
@@ -110,7 +112,7 @@ LISTED_US = 3 * 86_400 * US_PER_S  # how long a session that is done may be list
 OLDEST_US = 1_100 * 86_400 * US_PER_S  # how far in the past an act's time may be
 SHOWN_US = 24 * 3600 * US_PER_S  # of a session's temperatures
 TOKEN = re.compile(rf"[0-9A-Z]{{{TOKEN_LENGTH}}}")
-AnyShown = BoardAnswer | TodoAnswer | DeliveryAnswer | EquipmentAnswer | ScreenAnswer
+AnyShown = BoardAnswer | TodoAnswer | DeliveryAnswer | EquipmentAnswer | ScreenAnswer | VisitsAnswer
 
 
 class ControlService:
@@ -163,7 +165,7 @@ class ControlService:
 
     async def _serve(self, request: AnyRequest, by: Actor) -> AnyAnswer | AnyShown:
         match request:
-            case Board() | Todo() | Delivery() | Screen():
+            case Board() | Todo() | Delivery() | Screen() | Visits():
                 return await self._shown(request)
             case Status():
                 return await self._status()
@@ -227,12 +229,23 @@ class ControlService:
                 return await self._delivery()
             case Screen():
                 return await self._screen(request)
+            case Visits():
+                return await self._visits()
 
     async def _delivery(self) -> DeliveryAnswer:
         outbox = self._ledger.outbox
         messages = {state: await outbox.unsettled(state, MAX_MESSAGES) for state in SHOWN}
         messages[Proof.UNPROVEN] += await outbox.unsettled(Proof.ORDERED, MAX_MESSAGES)
         return delivery_answer(await outbox.deliveries(), messages)
+
+    async def _visits(self) -> VisitsAnswer:
+        now_us = self._clock.now().utc_us
+        since_us = day_begins_us(now_us, self._config.people_zone)
+        waiting = await self._ledger.heard_since(since_us, MOST + 1)
+        found = known_visits(self._pipeline.state, waiting, since_us, now_us)
+        identified = [(each, await self._pipeline.identity(each.subject)) for each in found[:MOST]]
+        chairs = {cap: chair for chair, cap in self._plant.chairs.items()}
+        return visits_answer(identified, chairs, more=len(found) > MOST)
 
     async def _screen(self, request: Screen) -> ScreenAnswer:
         snapshot = await self._find(request.token)

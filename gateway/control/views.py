@@ -30,6 +30,7 @@ from gateway.control.answers import (
     WorkView,
 )
 from gateway.control.screen import ScreenAnswer
+from gateway.control.visits import VisitsAnswer
 from gateway.ledger.access import Looked
 from gateway.ledger.batch import Identity
 from gateway.ledger.deliveries import Deliveries, Proof
@@ -187,12 +188,14 @@ def feed_view(row: FeedRow) -> FeedView:
 
 
 def identified(answer: Answer) -> tuple[Looked, tuple[str, ...]]:
-    """In what the answer shows identifiers of patients, and in which sessions; none: it shows none."""
+    """In what the answer shows identifiers of patients, and in which sessions; of a list none: it shows none."""
     match answer:
         case SessionAnswer() | ScreenAnswer():
             looked, sessions = Looked.SESSION, (answer.session,)
         case SessionsAnswer():
             looked, sessions = Looked.LIST, answer.sessions
+        case VisitsAnswer() if answer.visits:
+            looked, sessions = Looked.VISITS, ()
         case _:
             looked, sessions = Looked.LIST, ()
     return looked, tuple(each.token for each in sessions if isinstance(each.patient, PatientView))

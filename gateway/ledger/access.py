@@ -28,6 +28,7 @@ class Looked(StrEnum):
 
     SESSION = "session"  # the session's screen, or `session show`
     LIST = "list"  # of several sessions
+    VISITS = "visits"  # of today, to bind from; it names no session
     RECORD = "record"
     EXPORT = "export"  # an audit bundle, or what `ledger show` prints
 

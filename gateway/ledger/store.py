@@ -151,6 +151,10 @@ class Ledger:
         wanted = sorted(subjects)
         return await self._worker.run(partial(staging.of_subjects, subjects=wanted)) if wanted else []
 
+    async def heard_since(self, since_us: int, most: int) -> list[staging.Heard]:
+        """Visits that messages wait for which arrived since then, the last `most` of them."""
+        return await self._worker.run(partial(staging.heard_since, since_us=since_us, most=most))
+
     async def staged_count(self) -> int:
         """How many messages wait for their visit."""
         return await self._worker.run(staging.count)

@@ -1,4 +1,5 @@
-"""Which readings of patients' identifiers are recorded: each person's first of a session in a quarter of an hour.
+"""Which readings of patients' identifiers are recorded: each person's first of a session, or of today's visits, in a
+quarter of an hour.
 
 A screen that stays open reads the same session again every few seconds. What is remembered of the present quarter is
 lost by a restart, and then recorded once more.
@@ -24,11 +25,12 @@ class Accesses:
     def new(self, access: Access) -> Access | None:
         """What of the reading is to be recorded; None: nothing."""
         quarter = access.at_us // QUARTER_US
-        keys = {token: (quarter, access.login, access.looked, token) for token in access.sessions}
-        sessions = tuple(token for token, key in keys.items() if key not in self._known)
-        if not sessions:
+        named = ("",) if access.looked is Looked.VISITS else access.sessions
+        keys = {token: (quarter, access.login, access.looked, token) for token in named}
+        new = tuple(token for token, key in keys.items() if key not in self._known)
+        if not new:
             return None
-        if len(self._known) + len(sessions) > MOST_REMEMBERED or all(key[0] < quarter for key in self._known):
+        if len(self._known) + len(new) > MOST_REMEMBERED or all(key[0] < quarter for key in self._known):
             self._known.clear()
-        self._known.update(keys[token] for token in sessions)
-        return msgspec.structs.replace(access, sessions=sessions)
+        self._known.update(keys[token] for token in new)
+        return msgspec.structs.replace(access, sessions=tuple(filter(None, new)))

@@ -78,6 +78,7 @@ class PageApp:
             Route("/diagnose", self._for_act("diagnose", downloads.diagnose)),
             Route("/api/session/{token}", self._for_lookers(self._session_data)),
             Route("/api/todo", self._for_lookers(self._todo_data)),
+            Route("/api/visits", self._for_act("bind", self._visits_data)),
             Route("/api/equipment", self._for_lookers(self._equipment_data)),
             Route("/api/days", self._for_lookers(self._days_data)),
             Route("/api/days/charted", self._charted_data, methods=["POST"]),
@@ -243,6 +244,11 @@ class PageApp:
         if not await self.control.leave_trace(Looked.EXPORT, [row.session for row in found.sessions], person.actor):
             return _json(None)
         return days_table(period, found.sessions)
+
+    async def _visits_data(self, request: Request) -> Response:
+        """Today's visits, for whoever may bind one."""
+        person = self._signing.person(request)
+        return _json(None if person is None else await self.control.ask(b'{"request":"visits"}', person.actor))
 
     async def _equipment_data(self, request: Request) -> Response:
         return _json(await self.control.ask(b'{"request":"equipment"}'))

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Page, Route, expect
@@ -15,7 +16,7 @@ from gateway.config.roles import Role
 from tests.support.operator import Operator
 from tests.support.pipeline import MINUTE_US, Json, facts_of
 from tests.web.browser import screen
-from tests.web.people import sign_in, with_account
+from tests.web.people import PASSWORD, sign_in, with_account
 from tests.web.site import Site, page_of
 
 # For so many minutes, in which the browser's steady clock stands still, as it does on many tablets.
@@ -108,6 +109,35 @@ async def test_a_scanner_binds_the_patient_and_the_infusion_ended_ten_minutes_ag
         assert abs(ended["at_us"] - (site.suite.clock.us - 10 * MINUTE_US)) < MINUTE_US
         await expect(page.locator("#head")).to_contain_text("visit V-7")
         await expect(page.locator("#head")).to_contain_text("counting")
+
+
+async def test_a_visit_that_was_heard_of_is_bound_by_touch_by_who_may_bind(folder: Path) -> None:
+    async with session(folder, None, bound=False) as (site, page):
+        fields = {"visit": "V-8", "order": "O-8", "agent_class": "chemo"}
+        await site.suite.send_event("i1", "infusion.started", 5, **fields)
+        where = urlsplit(page.url).path
+        assert (await page.request.get(f"{site.url}/api/visits")).status == 401
+        for role, status in ((Role.VIEWER, 403), (Role.NURSE, 200)):
+            with_account(site, role)
+            await page.goto(f"{site.url}/sign-in?next={where}")
+            await page.locator("#name").fill("m.curie")
+            await page.locator("#secret").fill(PASSWORD)
+            await page.keyboard.press("Enter")
+            await expect(page.locator(".person")).to_be_visible()
+            answer = await page.request.get(f"{site.url}/api/visits")
+            assert (answer.status, "V-8" in await answer.text()) == (status, status == 200)
+        await page.get_by_role("button", name="Patient at this chair").click()
+        visit = page.get_by_role("dialog").get_by_role("button", name="V-8")
+        await expect(visit).to_contain_text("heard of")
+        box = await visit.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= 15 * 96 / 25.4 - 0.1  # layout is in 64ths of a pixel
+        await visit.click()
+        await page.get_by_role("button", name="Do it").click()
+        bound = await told(site, "patient_bound")
+        assert (bound["reason"], bound["evidence"]) == ("scanned at the chair", "person")
+        await expect(page.locator("#head")).to_contain_text("visit V-8")
+        assert (await facts_of(site.suite, "infusion_started"))[0]["order"] == "O-8", "what waited is taken up"
 
 
 async def test_an_end_that_is_told_again_corrects_the_first_and_takes_back_its_unit(folder: Path) -> None:

@@ -1,7 +1,7 @@
 // The acts that a session offers: what an auditor would miss comes first.
 
 import { ask } from "./asking.js";
-import { nowMs } from "./clock.js";
+import { nowMs, timeOf } from "./clock.js";
 import { el } from "./dom.js";
 import { send } from "./sending.js";
 import { t, word } from "./texts.js";
@@ -117,20 +117,34 @@ function tell(label, act, token, fields) {
   send(label, { act, token, ...fields, reason: t("act.as-seen") });
 }
 
+/** The field for a wristband, with today's visits to touch, those first that no cap serves. */
+async function visit() {
+  const got = await fetch("/api/visits").catch(() => null); // without them one scans
+  const { visits, more } = got?.ok ? await got.json() : { visits: [], more: false };
+  const suggest = visits.map((each) => [each.visit, visitText(each)]);
+  return { name: "visit", label: t("act.scan-visit"), suggest, note: more ? t("visit.more", { count: visits.length }) : null };
+}
+
+function visitText({ visit, mrn, heard_at: heardAt, chair, treated }) {
+  const place = chair ? t("visit.at-chair", { chair }) : treated && t("visit.treated");
+  const known = t("visit.heard", { at: timeOf(Date.parse(heardAt)) });
+  return [visit, mrn && t("session.mrn", { mrn }), place || known].filter(Boolean).join(" · ");
+}
+
 async function bind(token) {
-  const said = await ask(t("act.bind"), [{ name: "visit", label: t("act.scan-visit") }]);
+  const said = await ask(t("act.bind"), [await visit()]);
   if (said) send(t("act.bind"), { act: "bind", place: token, ...said, reason: t("act.scanned") });
 }
 
 /** Ask for a wristband, then for a cap or chair. */
 export async function bindAtChair() {
-  const fields = [{ name: "visit", label: t("act.scan-visit") }, { name: "place", label: t("act.scan-place") }];
+  const fields = [await visit(), { name: "place", label: t("act.scan-place") }];
   const said = await ask(t("act.bind-at"), fields);
   if (said) send(t("act.bind"), { act: "bind", ...said, reason: t("act.scanned") });
 }
 
 async function reassign(token) {
-  const said = await ask(t("act.reassign"), [{ name: "visit", label: t("act.scan-visit") }, why("reassign")]);
+  const said = await ask(t("act.reassign"), [await visit(), why("reassign")]);
   if (said) send(t("act.reassign"), { act: "reassign", token, ...said });
 }
 

@@ -6,7 +6,7 @@ import { t } from "./texts.js";
 
 let last = 0;
 
-/** Ask for these fields: [{name, label, choices?, suggest?, optional?, kind?, maxlength?}]; the values by name, or null. */
+/** Ask for these fields: [{name, label, choices?, suggest?, optional?, kind?, maxlength?, note?}]; the values by name, or null. */
 export function ask(title, fields) {
   return new Promise((answered) => {
     const inputs = fields.map(input);
@@ -36,14 +36,20 @@ export function ask(title, fields) {
   });
 }
 
-/** Buttons that fill the field, so that nobody has to type. */
-function suggestions({ suggest = [] }, input) {
+/** Buttons that fill the field, so that nobody has to type; the one that did is pressed. */
+function suggestions({ suggest = [], note = null }, input) {
   if (!suggest.length) return null;
-  return el("span", { class: "buttons suggested" }, suggest.map(([value, text]) => {
-    const made = el("button", { type: "button" }, text);
-    made.addEventListener("click", () => { input.value = value; });
-    return made;
-  }));
+  const made = suggest.map(([value, text]) => {
+    const each = el("button", { type: "button", value, "aria-pressed": "false" }, text);
+    each.addEventListener("click", () => {
+      input.value = value;
+      mark();
+    });
+    return each;
+  });
+  const mark = () => made.forEach((each) => each.setAttribute("aria-pressed", String(each.value === input.value)));
+  input.addEventListener("input", mark);
+  return [el("span", { class: "buttons suggested" }, made), note && el("span", { class: "note-below" }, note)];
 }
 
 function input(field) {
