@@ -7,6 +7,7 @@ with each assessment.
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,6 +22,15 @@ from gateway.session.marks import observed_units
 _CONCERN = "SELECT 1 FROM concern WHERE kind = ? AND name = ? AND at_us = ? AND seq = ?"
 
 
+class _Listed(NamedTuple):
+    """What the list of sessions must say of one."""
+
+    seq: int  # of the entry that opens it
+    opened_us: int
+    is_done: bool
+    patient: str
+
+
 class IndexCheck:
     """Takes all entries in order, and yields every difference of the index from what follows from them."""
 
@@ -31,7 +41,7 @@ class IndexCheck:
         self._policies = policies.names(connection).difference(self._altered)
         self._observed: dict[str, int] = {}  # by unit: the newest entry with how far it is observed
         self._first_present: int | None = None  # the first entry of a kind that earlier versions did not write
-        self._states: dict[str, tuple[int, int, bool]] = {}  # by token: entry and instant of opening, whether done
+        self._states: dict[str, _Listed] = {}  # by token
 
     def take(self, transaction: Sequence[RawEntry]) -> Iterator[AuditProblem]:
         """Problems of a transaction: facts that the index lacks under a key that they concern."""
@@ -65,14 +75,14 @@ class IndexCheck:
             if entry.kind == EntryKind.FACT:
                 fact = decode_fact(entry.body)
                 if isinstance(fact, SessionOpened):
-                    self._states.setdefault(fact.token, (entry.seq, fact.at_us, False))
+                    self._states.setdefault(fact.token, _Listed(entry.seq, fact.at_us, is_done=False, patient=""))
                     name = policies.name_in(fact)
                     if name is not None and name not in self._policies:
                         text = f"the text of its policy {name} is missing or was altered"
                         yield AuditProblem(Area.INDEX, entry.seq, text)
             elif entry.kind == EntryKind.SESSION and entry.session in self._states:
-                seq, opened_us, _ = self._states[entry.session]
-                self._states[entry.session] = (seq, opened_us, published_of(entry.body).done)
+                told, listed = published_of(entry.body), self._states[entry.session]
+                self._states[entry.session] = listed._replace(is_done=told.done, patient=told.patient)
         except msgspec.DecodeError:
             pass  # reported by the re-derivation
 
@@ -97,18 +107,22 @@ class IndexCheck:
 
     def _sessions(self) -> Iterator[AuditProblem]:
         noted = {
-            token: (opened_us, bool(done))
-            for token, opened_us, done in self._connection.execute("SELECT token, opened_us, done FROM session_state")
+            token: (opened_us, bool(done), patient)
+            for token, opened_us, done, patient in self._connection.execute(
+                "SELECT token, opened_us, done, patient FROM session_state"
+            )
         }
-        for token, (seq, opened_us, done) in self._states.items():
+        for token, (seq, opened_us, done, patient) in self._states.items():
             match noted.pop(token, None):
                 case None:
                     yield AuditProblem(Area.INDEX, seq, f"session {token} is missing from the list of sessions")
-                case noted_us, _ if noted_us != opened_us:
+                case noted_us, _, _ if noted_us != opened_us:
                     yield AuditProblem(Area.INDEX, seq, f"session {token} is listed as opened at another instant")
-                case _, noted_done if noted_done is not done:
+                case _, noted_done, _ if noted_done is not done:
                     is_done = "done" if noted_done else "not done"
                     yield AuditProblem(Area.INDEX, seq, f"session {token} is listed as {is_done}, against its entries")
+                case _, _, noted_patient if noted_patient != patient:
+                    yield AuditProblem(Area.INDEX, seq, f"session {token} is listed under another patient")
                 case _:
                     pass
         for token in noted:

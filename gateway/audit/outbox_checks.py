@@ -3,6 +3,7 @@
 A message that the broker has taken and nobody follows has no bytes any more: it is not sent again.
 """
 
+import json
 import sqlite3
 from collections.abc import Container, Iterator
 
@@ -107,11 +108,13 @@ def _unsealed_problems(connection: sqlite3.Connection, carried: Container[str]) 
 def _row_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
     query = """
         SELECT outbox_id, seq, event_id, topic, payload, retain, content_type, digest,
-               outbox_id IN (SELECT outbox_id FROM waiting) OR outbox_id IN (SELECT outbox_id FROM delivery),
+               outbox_id IN (SELECT outbox_id FROM waiting)
+               OR outbox_id IN (SELECT outbox_id FROM delivery)
+                  AND seq NOT IN (SELECT value FROM json_each(?)),
                (SELECT max(seq) FROM entry) FROM message ORDER BY outbox_id"""
     expected_id = 1
     for outbox_id, seq, event_id, topic, payload, retain, content_type, digest, needed, last_seq in connection.execute(
-        query
+        query, (json.dumps(sorted(reads.purged_entries(connection))),)
     ):
         if outbox_id != expected_id:
             yield AuditProblem(Area.MESSAGE, seq, f"outbox rows {expected_id} to {outbox_id - 1} are missing")

@@ -97,7 +97,7 @@ def _line(each: Unsettled, zone: tzinfo) -> str:
 def _details(message: Followed, events: list[DeliveryEvent], zone: tzinfo) -> Iterator[str]:
     awaited = "a receipt is expected" if message.awaited else "no receipt is expected"
     yield f"{message.key}  {message.proof}, {awaited}"
-    yield f"  {message.topic}, sequence {message.seq}"
+    yield f"  {message.topic}, sequence {message.seq}{', its bytes were purged' if message.purged else ''}"
     for event in events:
         yield f"  {instant_text(event.at_us, zone)} {event.what}" + (f": {event.detail}" if event.detail else "")
 

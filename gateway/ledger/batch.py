@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, Head
+from gateway.ledger.retention import Purge
 from gateway.ledger.staging import Bounds, Staged
 from gateway.messages.details import Stated
 from gateway.messages.identity import Identity, Merge
@@ -57,6 +58,7 @@ class SessionDue(msgspec.Struct, frozen=True):
     due_us: int
     watched: tuple[str, ...]  # those of `units` whose readings can change it
     units: tuple[str, ...]
+    patient: str = ""  # "": nobody is known
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ class Batch(msgspec.Struct, frozen=True):
     staged: tuple[Staged, ...] = ()
     taken_up: tuple[int, ...] = ()  # numbers of those that wait no longer
     staging: Bounds | None = None  # what is beyond them is dropped
+    purge: Purge | None = None  # as the entries say
 
     @property
     def empty(self) -> bool:

@@ -103,7 +103,38 @@ class ResendBody(msgspec.Struct, frozen=True):
     resend: Order
 
 
-AnyBody = IncrementBody | SessionBody | ChargeBody | StatusBody | AccessBody | SetAsideBody | ReceiptBody | ResendBody
+class PurgeNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a purge deleted beside the chain, and who had it done: a person, or, without one, the configuration."""
+
+    identifiers: tuple[str, ...] = ()  # of these subjects
+    messages: int = 0  # of which the bytes
+    entries: tuple[int, ...] = ()  # that those come from
+    texts: int = 0  # of receipts
+    copies: tuple[str, ...] = ()  # files beside the ledger
+    older_than_us: tuple[int | None, ...] = ()  # what was due: identifiers, messages, copies; None: nothing was
+    person: str = ""
+    reason: str = ""
+    login: str = ""
+    role: str = ""
+
+
+class PurgeBody(msgspec.Struct, frozen=True):
+    """The body of the entry of a purge, kind `status`."""
+
+    purge: PurgeNote
+
+
+AnyBody = (
+    IncrementBody
+    | SessionBody
+    | ChargeBody
+    | StatusBody
+    | AccessBody
+    | SetAsideBody
+    | ReceiptBody
+    | ResendBody
+    | PurgeBody
+)
 
 
 class _AnswerData(msgspec.Struct, frozen=True):
@@ -149,6 +180,7 @@ _message = msgspec.json.Decoder(_Message)
 _held = msgspec.json.Decoder(_Held)
 _set_aside = msgspec.json.Decoder(SetAsideBody)
 _access = msgspec.json.Decoder(AccessBody)
+_purge = msgspec.json.Decoder(PurgeBody)
 
 
 def encode_body(body: AnyBody) -> bytes:
@@ -201,6 +233,14 @@ def access_of(body: str) -> Access | None:
     """The reading in a status entry's body; None if it is another one."""
     try:
         return _access.decode(body).access
+    except msgspec.DecodeError:
+        return None
+
+
+def purge_of(body: str) -> PurgeNote | None:
+    """The purge in a status entry's body; None if it is another one."""
+    try:
+        return _purge.decode(body).purge
     except msgspec.DecodeError:
         return None
 

@@ -25,6 +25,7 @@ from gateway.ledger.bodies import (
     SetAsideBody,
     delivery_of,
     encode_body,
+    purge_of,
 )
 from gateway.ledger.entry import Entry, EntryKind, Head, append, seal, subject_of
 from gateway.ledger.errors import LedgerDamaged
@@ -99,6 +100,7 @@ def carry_over(
         )
     carried.close(created_us, body)
     index.make_sessions(connection)
+    index.make_patients(connection)
     extra = {"file": aside.name, "entries": body.carried, "missing": body.missing, "messages_lost": len(body.lost)}
     _log.error("a damaged ledger was set aside, and what it proves carried over", extra=extra)
 
@@ -115,6 +117,7 @@ class _Carried:
         self._salt = origin.salt
         self._policies: set[str] = set()  # whose text is known
         self._deliveries: list[tuple[int, int, ReceiptBody | ResendBody]] = []  # number, instant
+        self._purged: set[int] = set()  # entries of which messages' bytes were purged
 
     def policies(self, source: sqlite3.Connection) -> None:
         """The texts that fit their names."""
@@ -137,6 +140,8 @@ class _Carried:
             self.last_us = old.recorded_us
             if entry.kind is EntryKind.DELIVERY and (delivery := delivery_of(entry.body)) is not None:
                 self._deliveries.append((entry.seq, entry.recorded_us, delivery))
+            if entry.kind is EntryKind.STATUS and (purged := purge_of(entry.body)) is not None:
+                self._purged.update(purged.entries)
             insert_entry(self._connection, entry)
             page.append(entry)
             if len(page) == _PAGE:
@@ -169,7 +174,7 @@ class _Carried:
         known: dict[int, int] = {}  # old outbox_id -> new one
         followed = {row[0]: row[1:] for row in _rows(source, "delivery", "outbox_id", ("key", "awaited"))}
         taken = {row[1] for row in _rows(source, "attempt", "attempt_id", ("outbox_id", "delivered")) if row[2]}
-        for old_seq, row, digest in _messages(source, taken - followed.keys()):
+        for old_seq, row, digest in _messages(source, taken - followed.keys(), taken, self._purged):
             if old_seq in self.lost:
                 sent[row.event_id] = seal(self._salt, row.payload) if digest else ""
             known[row.outbox_id] = outbox_id = insert_outbox_row(self._connection, old_seq, row)
@@ -270,10 +275,13 @@ def _verified(source: sqlite3.Connection, origin: LedgerOrigin) -> Generator[Ent
             yield entry
 
 
-def _messages(source: sqlite3.Connection, gone: Container[int]) -> Iterator[tuple[int, OutboxRow, str]]:
+def _messages(
+    source: sqlite3.Connection, gone: Container[int], taken: Container[int], purged: Container[int]
+) -> Iterator[tuple[int, OutboxRow, str]]:
     """The messages whose digest fits, each with the number of its entry and the digest.
 
-    Of `gone` the broker has taken everything that was to be sent: without bytes they have the digest "".
+    Of `gone` the broker has taken everything that was to be sent: without bytes they have the digest "". So have those
+    of `taken` whose entry is one of `purged`.
     """
     destinations = {row[0]: row[1:] for row in _rows(source, "destination", "destination", _DESTINATION)}
     placed = "destination" in _names(source, "outbox")
@@ -284,7 +292,8 @@ def _messages(source: sqlite3.Connection, gone: Container[int]) -> Iterator[tupl
             query = "SELECT payload, digest FROM payload WHERE outbox_id"
             payload, digest = next(iter(_row(source, query, outbox_id)), (None, ""))
         try:
-            if payload is None and topic is not None and outbox_id in gone:
+            without = outbox_id in gone or (outbox_id in taken and seq in purged)
+            if payload is None and topic is not None and without:
                 yield seq, OutboxRow(outbox_id, event_id, topic, b"", bool(retain), content_type), ""
             else:
                 yield seq, reads.outbox_row(outbox_id, event_id, topic, payload, retain, content_type, digest), digest

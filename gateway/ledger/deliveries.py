@@ -104,6 +104,7 @@ class Followed(msgspec.Struct, frozen=True):
     topic: str
     awaited: bool
     proof: Proof
+    purged: bool  # its bytes are not kept any more
 
 
 def deliveries(connection: sqlite3.Connection) -> Deliveries:
@@ -145,9 +146,13 @@ def unsettled(connection: sqlite3.Connection, state: Proof | None = None, limit:
 
 
 def rejected(connection: sqlite3.Connection, after: int, code: str | None, limit: int) -> list[RejectedRow]:
-    """Up to `limit` rejected messages after row `after`, in their order; only of `code`, by the last rejection."""
+    """Up to `limit` rejected messages after row `after`, in their order; only of `code`, by the last rejection.
+
+    Without those whose bytes were purged.
+    """
     query = """
         SELECT outbox_id, key FROM unsettled WHERE state = 'rejected' AND outbox_id > :after
+           AND outbox_id IN (SELECT outbox_id FROM payload)
            AND (:code IS NULL OR :code = (SELECT code FROM receipt WHERE receipt.key = unsettled.key
                                              AND NOT (accepted OR stored) ORDER BY seq DESC LIMIT 1))
          ORDER BY outbox_id LIMIT :limit"""
@@ -158,13 +163,14 @@ def rejected(connection: sqlite3.Connection, after: int, code: str | None, limit
 def followed(connection: sqlite3.Connection, key: str) -> Followed | None:
     """The message of that key; None if there is none that is followed."""
     query = """
-        SELECT seq, topic, delivery.awaited, state FROM delivery JOIN message USING (outbox_id)
+        SELECT seq, topic, delivery.awaited, state, payload IS NULL FROM delivery JOIN message USING (outbox_id)
           LEFT JOIN unsettled USING (outbox_id) WHERE delivery.key = ? ORDER BY outbox_id LIMIT 1"""
     row = connection.execute(query, (key,)).fetchone()
     if row is None:
         return None
-    seq, topic, awaited, state = row
-    return Followed(key, seq, topic, bool(awaited), Proof.ACKNOWLEDGED if state is None else Proof(state))
+    seq, topic, awaited, state, purged = row
+    proof = Proof.ACKNOWLEDGED if state is None else Proof(state)
+    return Followed(key, seq, topic, bool(awaited), proof, bool(purged))
 
 
 def followed_up_to(connection: sqlite3.Connection, last: Followed) -> list[str]:
@@ -228,7 +234,7 @@ def due_again(
                 OR outbox_id = (SELECT min(outbox_id) FROM unsettled
                                  WHERE state = 'pending' AND sends > 0 AND last_us >= :frontier) AND {rest})
           USING (outbox_id)
-         WHERE outbox_id NOT IN (SELECT outbox_id FROM waiting)
+         WHERE payload NOT NULL AND outbox_id NOT IN (SELECT outbox_id FROM waiting)
          ORDER BY last_us, outbox_id LIMIT :limit"""
     return [reads.outbox_row(*fields) for fields in connection.execute(query, values)]
 

@@ -65,7 +65,20 @@ def make_sessions(connection: sqlite3.Connection) -> None:
             done = published is not None and published.done
             due_us = FOREVER if done else 0
             values = (fact.token, fact.at_us, int(done), due_us, due_us, "", fact.cap.device)
-            connection.execute("INSERT OR IGNORE INTO session_state VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+            connection.execute(
+                "INSERT OR IGNORE INTO session_state (token, opened_us, done, wake_us, due_us, watched, units)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+
+
+def make_patients(connection: sqlite3.Connection) -> None:
+    """Note the patients of the sessions in a `session_state` that lacks them."""
+    connection.execute("""
+        UPDATE session_state SET patient = coalesce((
+            SELECT json_extract(body, '$.told.patient') FROM entry
+             WHERE session = token AND session <> '' AND kind = 'session' AND json_valid(body)
+             ORDER BY seq DESC LIMIT 1), '')""")
 
 
 def fact_of(body: str) -> AnyFact | None:

@@ -6,6 +6,7 @@ that its sequence numbers cannot be taken for the old ones. What the damaged fil
 person to decide.
 """
 
+import logging
 import secrets
 import sqlite3
 from collections.abc import Callable, Generator
@@ -19,15 +20,19 @@ from drivers.reading import Stamp
 from gateway.ledger import file_check, policies, reads, schema, writes
 from gateway.ledger.anchor import anchored, anchors
 from gateway.ledger.carry_over import carry_over, origin_of, set_aside_before
+from gateway.ledger.disk_trouble import damages_nothing
 from gateway.ledger.entry import Head, follow
 from gateway.ledger.errors import ChainBroken, LedgerBehind, LedgerDamaged, LedgerUnavailable
 from gateway.ledger.reads import LedgerOrigin
+
+_log = logging.getLogger("capgate.ledger")
 
 SETTINGS: tuple[tuple[str, str | int], ...] = (
     ("journal_mode", "wal"),
     ("synchronous", 2),  # FULL: a commit is on the disk when it returns
     ("foreign_keys", 1),
     ("recursive_triggers", 1),  # otherwise REPLACE deletes rows without firing the triggers
+    ("secure_delete", 1),  # ON: what is deleted is overwritten in the file, pages that become free included
     ("trusted_schema", 0),
     ("cell_size_check", 1),
     ("mmap_size", 0),
@@ -107,6 +112,7 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
     if checked:
         _check_pages(connection)
     schema.migrate(connection, path)
+    _sweep(connection)
     schema.require_guards(connection)
     origin = _origin(connection, path, gateway, now)
     head = _check_chain(connection, origin)
@@ -125,6 +131,16 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
         lost_since_us = carried.lost_since_us if carried.missing or not carried.carried else None
     signed_seq, known = reads.signed_seq(connection), policies.names(connection)
     return Opened(connection, origin, head, set_aside, entries_lost, lost_since_us, signed_seq, known, checked)
+
+
+def _sweep(connection: sqlite3.Connection) -> None:
+    """Without room for it, the next start does it."""
+    try:
+        schema.sweep(connection)
+    except sqlite3.Error as error:
+        if not damages_nothing(error):
+            raise
+        _log.error("what earlier versions deleted is still in the ledger's file", extra={"reason": str(error)})
 
 
 @contextmanager

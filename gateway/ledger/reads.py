@@ -8,7 +8,7 @@ import msgspec
 
 from gateway.ledger import index, policies
 from gateway.ledger.batch import Backlog, OutboxMessage, OutboxRow, SessionDue, Tally
-from gateway.ledger.bodies import SetAsideBody, set_aside_of
+from gateway.ledger.bodies import SetAsideBody, purge_of, set_aside_of
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
@@ -151,6 +151,13 @@ def carried_over(connection: sqlite3.Connection) -> SetAsideBody | None:
     return found if found is not None and seq == found.carried + 1 else None
 
 
+def purged_entries(connection: sqlite3.Connection) -> frozenset[int]:
+    """The entries of which messages' bytes were purged. It reads all status entries."""
+    query = """SELECT body FROM entry WHERE kind = 'status' AND kind <> 'fact' AND body GLOB '{"purge"*'"""
+    found = [purge_of(body) for (body,) in connection.execute(query)]
+    return frozenset(seq for note in found if note is not None for seq in note.entries)
+
+
 def sent_before(connection: sqlite3.Connection) -> frozenset[str]:
     """The ids of messages that were carried over from a damaged ledger without their entries."""
     found = carried_over(connection)
@@ -194,12 +201,13 @@ def undone(connection: sqlite3.Connection) -> list[str]:
 
 def session_due(connection: sqlite3.Connection, token: str) -> SessionDue | None:
     """When a session is due next; None if the ledger has no such session."""
-    query = "SELECT token, opened_us, done, wake_us, due_us, watched, units FROM session_state WHERE token = ?"
+    query = "SELECT token, opened_us, done, wake_us, due_us, watched, units, patient FROM session_state WHERE token = ?"
     row = connection.execute(query, (token,)).fetchone()
     if row is None:
         return None
-    token, opened_us, done, wake_us, due_us, watched, units = row
-    return SessionDue(token, opened_us, bool(done), wake_us, due_us, tuple(watched.split()), tuple(units.split()))
+    token, opened_us, done, wake_us, due_us, watched, units, patient = row
+    names = tuple(watched.split()), tuple(units.split())
+    return SessionDue(token, opened_us, bool(done), wake_us, due_us, *names, patient)
 
 
 def checkpoints(
@@ -292,6 +300,13 @@ def backlog(connection: sqlite3.Connection) -> Backlog:
         SELECT recorded_us FROM waiting JOIN outbox USING (outbox_id) JOIN entry USING (seq)
          ORDER BY outbox_id LIMIT 1"""
     return Backlog(*connection.execute(f"SELECT rows, ({oldest}) FROM row_count WHERE what = 'waiting'").fetchone())
+
+
+def oldest_waiting(connection: sqlite3.Connection) -> int | None:
+    """The entry of the oldest message that waits for the broker; None if none does."""
+    query = "SELECT seq FROM waiting JOIN outbox USING (outbox_id) ORDER BY outbox_id LIMIT 1"
+    row = connection.execute(query).fetchone()
+    return None if row is None else row[0]
 
 
 def tally(connection: sqlite3.Connection, session: str) -> Tally:

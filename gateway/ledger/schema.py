@@ -35,6 +35,7 @@ from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
 
 MIGRATIONS = Migrations("ledger")
 PASSING = "207"  # HL7 table 0357, application internal error: a transient error, the message is not at fault
+SWEPT = 1  # in user_version: no deleted content is left in the file
 FIXED_TABLES = ("origin", "entry", "outbox", "attempt")
 
 
@@ -227,6 +228,31 @@ def m0009_staged(db: Database) -> None:
     _count_table(db, "staged", "'staged'")
 
 
+@MIGRATIONS()
+def m0010_purge(db: Database) -> None:
+    """What is settled may be purged; of a message in the form of an earlier version, what it has beside its id."""
+    db.conn.execute("CREATE INDEX outbox_unplaced ON outbox (outbox_id) WHERE destination IS NULL")
+    db.conn.execute("DROP TRIGGER outbox_no_update")
+    db.conn.execute("""
+        CREATE TRIGGER outbox_no_update BEFORE UPDATE ON outbox
+        WHEN OLD.destination NOT NULL OR NEW.destination IS NULL OR length(NEW.payload) > 0
+          OR (NEW.outbox_id, NEW.seq, NEW.event_id) <> (OLD.outbox_id, OLD.seq, OLD.event_id)
+          OR EXISTS (SELECT 1 FROM waiting WHERE outbox_id = OLD.outbox_id)
+          OR EXISTS (SELECT 1 FROM unsettled WHERE outbox_id = OLD.outbox_id AND state <> 'unproven')
+        BEGIN SELECT RAISE(ABORT, 'UPDATE of outbox is refused'); END""")
+    db.conn.execute("DROP TRIGGER payload_no_delete")
+    db.conn.execute("""
+        CREATE TRIGGER payload_no_delete BEFORE DELETE ON payload
+        WHEN EXISTS (SELECT 1 FROM waiting WHERE outbox_id = OLD.outbox_id)
+          OR EXISTS (SELECT 1 FROM unsettled WHERE outbox_id = OLD.outbox_id AND state <> 'unproven')
+        BEGIN SELECT RAISE(ABORT, 'DELETE of payload is refused: the message may have to be sent'); END""")
+    db.conn.execute("ALTER TABLE session_state ADD COLUMN patient TEXT NOT NULL DEFAULT ''")
+    index.make_patients(db.conn)
+    db.conn.execute("CREATE INDEX session_state_by_patient ON session_state (patient) WHERE patient <> ''")
+    if db.conn.execute("SELECT 1 FROM entry LIMIT 1").fetchone() is None:
+        db.conn.execute(f"PRAGMA user_version = {SWEPT}")  # nothing was ever deleted from it
+
+
 def _number(db: Database) -> None:
     """The assigning authorities of patients' numbers, an index of the numbers, and those that the EHR has changed."""
     for kind in ("visit", "mrn", "account"):
@@ -326,6 +352,14 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations =
     if applied and pending:
         _copy(connection, path.with_name(f"{path.name}.before-{pending[0]}"))
     migrations.apply(db)
+
+
+def sweep(connection: sqlite3.Connection) -> None:
+    """Rewrite, once in its life, a file from which earlier versions deleted without overwriting."""
+    (swept,) = connection.execute("PRAGMA user_version").fetchone()
+    if swept < SWEPT:
+        connection.execute("VACUUM")
+        connection.execute(f"PRAGMA user_version = {SWEPT}")
 
 
 def require_current(connection: sqlite3.Connection, path: Path) -> None:

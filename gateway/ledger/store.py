@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from drivers.reading import Stamp
-from gateway.ledger import index, opening, read_back, reads, schema, staging, writes
+from gateway.ledger import index, opening, purging, read_back, reads, schema, staging, writes
 from gateway.ledger.anchor import LedgerAnchor
 from gateway.ledger.batch import Batch, Tally
 from gateway.ledger.entry import Entry, EntryKind
@@ -31,6 +31,7 @@ from gateway.ledger.file_check import BackgroundCheck, FileCheck, mark
 from gateway.ledger.look_up import Found, Names, look_up
 from gateway.ledger.outbox import Outbox
 from gateway.ledger.read_back import Restart
+from gateway.ledger.retention import Cursor, Cutoffs, Due
 from gateway.ledger.staging import Staged
 from gateway.ledger.worker import Worker, settle, state_lock
 from gateway.messages.details import About, Details
@@ -158,6 +159,14 @@ class Ledger:
     async def staged_count(self) -> int:
         """How many messages wait for their visit."""
         return await self._worker.run(staging.count)
+
+    async def due(self, cutoffs: Cutoffs, after: Cursor) -> Due:
+        """A page of what is to be purged: `purging.due`."""
+        return await self._worker.run(partial(purging.due, cutoffs=cutoffs, after=after))
+
+    async def empty_log(self) -> bool:
+        """Rid the write-ahead log of what was purged: `purging.empty_log`."""
+        return await self._worker.run_apart(purging.empty_log)
 
     async def identity(self, subject: str) -> Identity | None:
         """The identifiers of a subject; None if never recorded or purged."""

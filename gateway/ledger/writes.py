@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from gateway.ledger import index, reads, staging
+from gateway.ledger import index, purging, reads, staging
 from gateway.ledger.batch import Attempt, Batch, OutboxMessage, OutboxRow, ReceiptRow, SessionDue
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Entry, follow
@@ -64,8 +64,8 @@ def append_attempts(connection: sqlite3.Connection, attempts: Sequence[Attempt])
 def put_session_due(connection: sqlite3.Connection, state: SessionDue) -> None:
     """Store when a session is due next; within the caller's transaction."""
     values = (state.token, state.opened_us, int(state.done), state.wake_us, state.due_us)
-    units = (" ".join(state.watched), " ".join(state.units))
-    connection.execute("INSERT OR REPLACE INTO session_state VALUES (?, ?, ?, ?, ?, ?, ?)", (*values, *units))
+    named = (" ".join(state.watched), " ".join(state.units), state.patient)
+    connection.execute("INSERT OR REPLACE INTO session_state VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*values, *named))
 
 
 def insert_origin(connection: sqlite3.Connection, origin: LedgerOrigin, created_us: int) -> None:
@@ -125,6 +125,8 @@ def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) 
     for state in batch.sessions:
         put_session_due(connection, state)
     _change_staging(connection, batch)
+    if batch.purge is not None:
+        purging.purge(connection, batch.purge)
     if batch.checkpoint is not None:
         _insert_checkpoint(connection, batch.checkpoint)
 

@@ -106,6 +106,8 @@ async def check_order(outbox: Outbox, order: Order) -> None:
         raise OrderRefused("no message has that key", "the key of a charge, as capgate outbox list shows it")
     if message.proof is Proof.ACKNOWLEDGED:
         raise OrderRefused("the engine acknowledged it", "a message that is pending, unproven or rejected")
+    if message.purged:
+        raise OrderRefused("what it said was purged", "a message that is younger than [retention] messages_days")
 
 
 async def is_delivered(

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from gateway.ledger.batch import Batch, OutboxMessage, ReceiptRow, ResendOrder, SessionDue
-from gateway.ledger.bodies import Order, ReceiptBody, ReceiptNote, ResendBody, encode_body
+from gateway.ledger.bodies import Order, PurgeBody, PurgeNote, ReceiptBody, ReceiptNote, ResendBody, encode_body
 from gateway.ledger.entry import Entry, EntryKind, Head, append
 from gateway.ledger.policies import name_of, named
+from gateway.ledger.retention import Purge
 from gateway.ledger.staging import Bounds, Staged
 from gateway.messages.cloudevents import Event, encode_event
 from gateway.messages.destination import Destination
@@ -55,6 +56,7 @@ class Transaction:
         self._staged: list[Staged] = []
         self._taken_up: list[int] = []
         self._staging: Bounds | None = None
+        self._purge: Purge | None = None
 
     @property
     def next_seq(self) -> int:
@@ -153,6 +155,11 @@ class Transaction:
         """Drop the messages beyond `bounds` that wait for their visit."""
         self._staging = bounds
 
+    def record_purge(self, note: PurgeNote, what: Purge) -> None:
+        """Record a purge; what it deletes is deleted with the entry's commit."""
+        self.record(EntryKind.STATUS, "", encode_body(PurgeBody(note)))
+        self._purge = what
+
     def update_sessions(self, records: Iterable[SessionRecord]) -> None:
         """Store when these sessions are due next, for the next start."""
         self._sessions += [
@@ -164,6 +171,7 @@ class Transaction:
                 each.due_us,
                 tuple(sorted(each.watched)),
                 tuple(sorted(each.units)),
+                each.patient,
             )
             for each in records
         ]
@@ -184,4 +192,5 @@ class Transaction:
             staged=tuple(self._staged),
             taken_up=tuple(self._taken_up),
             staging=self._staging,
+            purge=self._purge,
         )

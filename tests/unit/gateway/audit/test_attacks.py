@@ -316,7 +316,7 @@ def test_what_the_index_lacks_has_or_notes_otherwise_is_named(victim: Victim) ->
     def attack(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM concern WHERE seq = 1 AND kind = 'patient'")
         connection.execute("INSERT INTO concern VALUES ('patient', 'another', 1, 2)")
-        connection.execute("INSERT INTO session_state VALUES ('ZZZZZZZZ9', 1, 1, 0, 0, '', '')")
+        connection.execute("INSERT INTO session_state VALUES ('ZZZZZZZZ9', 1, 1, 0, 0, '', '', '')")
         connection.execute("UPDATE observed SET seq = 1 WHERE device = 'cap-01'")
         connection.execute("INSERT INTO observed VALUES ('cap-77', 9)")
         connection.execute("UPDATE session_state SET done = 0, wake_us = 1, due_us = 2, watched = 'x', units = 'y'")
