@@ -52,6 +52,7 @@ from gateway.polling.supervisor import Supervisor
 from gateway.recording.absence import CONTACT_FILE, Absence
 from gateway.recording.journal import Journal
 from gateway.recording.pipeline import Pipeline
+from gateway.recording.retention import Retention
 from gateway.recording.shared_units import SharedUnits
 from gateway.runtime import systemd
 from gateway.runtime.clock import Clock
@@ -208,6 +209,7 @@ class Gateway:
         self._commissioning = Commissioning(lambda message: self._mqtt.publish(message))
         self._latest = LatestReadings(config.units)
         errors = ErrorHistory(config.state_dir / HISTORY_FILE)
+        self._retention = Retention(config, clock, ledger, pipeline)
         self._control = ControlService(
             config,
             clock,
@@ -225,6 +227,7 @@ class Gateway:
                 lambda: self._supervisor.unit_counters,
                 self._monitored,
             ),
+            self._retention,
         )
         self._shared = SharedUnits(
             config.id,
@@ -283,6 +286,7 @@ class Gateway:
             self._upkeep,
             config.refused,
             lambda: crashed.lately,
+            self._retention,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -302,6 +306,7 @@ class Gateway:
                 keep_up("page", self._page),
                 keep_up("history", self._history.run),
                 keep_up("captures", self._captures.run),
+                keep_up("retention", self._retention.run),
                 keep_up("disk", self._disk.watch),
                 keep_up("upkeep", self._upkeep.watch),
                 keep_up("loop lag", self._lag.watch),

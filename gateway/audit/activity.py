@@ -1,7 +1,7 @@
 """Who did what, and who looked at whom: people's acts and readings as a ledger has them, in the order of recording.
 
-An act is a fact that a person told, or an order to send a message again. Of a patient nothing is named but the token of
-the session.
+An act is a fact that a person told, an order to send a message again, or a purge. Of a patient nothing is named but
+the token of the session.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.ledger import policies, reads
-from gateway.ledger.bodies import ResendBody, access_of, delivery_of
+from gateway.ledger.bodies import ResendBody, access_of, delivery_of, purge_of
 from gateway.ledger.entry import EntryKind
 from gateway.messages.instants import rfc3339, to_us
 from gateway.session.facts import CapRef, SessionOpened
@@ -28,7 +28,7 @@ class ActivityView(msgspec.Struct, frozen=True, kw_only=True):
 
     entry: int
     recorded_at: str  # RFC 3339, UTC
-    what: str  # a fact's kind, `resend`, or `looked-` and what of `Looked`
+    what: str  # a fact's kind, `resend`, `purge`, or `looked-` and what of `Looked`
     person: str  # as stated; "" of a reading
     login: str
     role: str
@@ -80,7 +80,7 @@ def activity(
     query = """
         SELECT seq, recorded_us, kind, body FROM entry WHERE recorded_us >= ? AND recorded_us < ?
            AND (kind = 'delivery' OR (kind = 'fact' AND instr(body, '"person":"'))
-                OR (kind = 'status' AND substr(body, 1, 9) = '{"access"'))
+                OR (kind = 'status' AND (substr(body, 1, 9) = '{"access"' OR substr(body, 1, 8) = '{"purge"')))
          ORDER BY seq"""
     found: list[ActivityView] = []
     for row in connection.execute(query, (begin_us, end_us)):
@@ -139,6 +139,20 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
                 sessions=(session_of(order.resend.key),),
                 cap="",
                 key=order.resend.key,
+            )
+    elif (purge := purge_of(body)) is not None:
+        if purge.person:
+            yield ActivityView(
+                entry=seq,
+                recorded_at=at,
+                what="purge",
+                person=purge.person,
+                login=purge.login,
+                role=purge.role,
+                reason=purge.reason,
+                sessions=(),
+                cap="",
+                key="",
             )
     elif (access := access_of(body)) is not None:
         yield ActivityView(

@@ -10,6 +10,7 @@ import msgspec
 from drivers.toml.document import Problem
 from gateway.cli.check_profile import is_profile, report_profile
 from gateway.config.load import Examined, GatewayConfig, examine
+from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
 from gateway.runtime.logs import escaped
 from gateway.web.exposure import exposure_refused
@@ -45,7 +46,8 @@ def command(config: Path, as_json: bool) -> None:
     examined = examine(config)
     if examined.config is not None:
         found = (*examined.errors, *_not_in_effect(examined.config), *_exposed(examined.config))
-        examined = msgspec.structs.replace(examined, errors=found)
+        told = (*examined.warnings, *_kept_for_ever(examined.config))
+        examined = msgspec.structs.replace(examined, errors=found, warnings=told)
     click.echo(_json(examined) if as_json else "\n".join(map(escaped, _lines(examined))))
     raise SystemExit(1 if examined.errors else 0)
 
@@ -56,6 +58,15 @@ def _not_in_effect(config: GatewayConfig) -> Iterator[Problem]:
         policy = config.policy
         text = f"policy {policy.name} is effective from {policy.effective} on: sessions that open before are held"
         yield Problem(str(config.file), 0, "tracking.policy", text)
+
+
+def _kept_for_ever(config: GatewayConfig) -> Iterator[Problem]:
+    """A warning if a live gateway never purges identifiers of patients."""
+    if config.mode is Mode.LIVE:
+        for name, days in msgspec.structs.asdict(config.retention).items():
+            if days is None:
+                text = "missing: what it would purge names patients and is kept for ever"
+                yield Problem(str(config.file), 0, f"retention.{name}", text)
 
 
 def _exposed(config: GatewayConfig) -> Iterator[Problem]:

@@ -1,9 +1,10 @@
-"""`capgate ledger`: commands that read a ledger without writing to it, also while the gateway runs."""
+"""`capgate ledger`: commands that read a ledger, also while the gateway runs; what is purged the gateway purges."""
 
 import click
 
 from gateway.cli.ledger_copies import backup, export, key
 from gateway.cli.ledger_list import list_
+from gateway.cli.ledger_purge import purge
 from gateway.cli.ledger_reconcile import reconcile
 from gateway.cli.ledger_show import show
 from gateway.cli.ledger_verify import verify
@@ -15,8 +16,8 @@ from gateway.cli.ledger_verify import verify
     "wrong or not there, 2 it cannot be read.",
 )
 def command() -> None:
-    """Verify, show and export what a gateway recorded."""
+    """Verify, show, export and purge what a gateway recorded."""
 
 
-for each in (verify, list_, show, export, backup, reconcile, key):
+for each in (verify, list_, show, export, backup, reconcile, key, purge):
     command.add_command(each)

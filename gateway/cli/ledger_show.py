@@ -60,13 +60,14 @@ def show(ledger: Path, session: str, identify: bool, as_json: bool) -> None:
         click.echo(encoded.decode())
     else:
         shown = msgspec.json.decode(encoded, type=_Shown)
-        click.echo("\n".join(map(escaped, _lines(shown, bundle.recorded.policy.zone))))
+        click.echo("\n".join(map(escaped, _lines(shown, bundle.recorded.policy.zone, identify=identify))))
 
 
-def _lines(shown: _Shown, zone: tzinfo) -> Iterator[str]:
+def _lines(shown: _Shown, zone: tzinfo, *, identify: bool) -> Iterator[str]:
     yield f"session {shown.session} of {shown.gateway}, epoch {shown.epoch}"
     yield f"opened {localized(shown.opened_at, zone)} under {shown.policy['name']} revision {shown.policy['revision']}"
-    yield f"subject {shown.subject or 'unknown'}{_pairs(shown.patient or {})}"
+    purged = ", identifiers purged" if identify and shown.subject and shown.patient is None else ""
+    yield f"subject {shown.subject or 'unknown'}{_pairs(shown.patient or {})}{purged}"
     yield f"phase {shown.phase or 'not told'}, flags {', '.join(shown.flags) or 'none'}"
     yield f"net {shown.net_s:g} s after the infusion, {shown.chart_minutes} min by HH:MM"
     yield f"increments {' '.join(shown.increments_standing) or 'none'}, units charged {shown.units_charged}"

@@ -31,12 +31,14 @@ from gateway.config.tables import (
     MqttTable,
     ObservationsTable,
     ReceiptsTable,
+    RetentionTable,
     TrackingTable,
     WebTable,
     listen_address,
 )
 from gateway.config.web import PagePlan, resolve_page
 from gateway.ledger.receipt_plan import ReceiptPlan
+from gateway.ledger.retention import RetentionPlan
 from gateway.ledger.staging import StagingLimits
 from gateway.messages.notation import Mode
 from gateway.messages.outbound.site import OutboundPlan
@@ -71,6 +73,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     words: EhrWords = EhrWords()  # meaning of the EHR's words, codes and identifiers
     outbound: OutboundPlan = OutboundPlan()
     page: PagePlan = PagePlan()
+    retention: RetentionPlan = RetentionPlan()
     refused: tuple[Problem, ...] = ()  # what is wrong with the file, which this was made from when it was good
 
     @property
@@ -158,6 +161,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
     web = problems.parsed(WebTable, data.get("web", {}))
     page = resolve_page(problems, web) if web else None
     history = problems.parsed(HistoryTable, data.get("history", {}))
+    kept = problems.parsed(RetentionTable, data.get("retention", {}))
     receipts = problems.parsed(ReceiptsTable, data.get("receipts", {}))
     charges = problems.parsed(ChargesTable, data.get("charges", {}))
     plan = resolve_receipts(problems, receipts, charges.formats) if receipts and charges else None
@@ -185,6 +189,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         and health_listen
         and page
         and history
+        and kept
         and plan
         and ehr
         and words
@@ -210,6 +215,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         words=words,
         outbound=outbound,
         page=page,
+        retention=RetentionPlan(kept.identifiers_days, kept.messages_days, kept.copies_days),
         staging=StagingLimits(ehr.unseen_days * 86_400 * US_PER_S, ehr.unseen_most),
     )
 

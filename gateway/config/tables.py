@@ -259,6 +259,17 @@ class HistoryTable(Table):
     keep_days: Annotated[StrictInt, Field(ge=0, le=3650)] = 30
 
 
+Days = Annotated[StrictInt, Field(ge=1, le=36_500)]
+
+
+class RetentionTable(Table):
+    """[retention]: after how many days what is settled is purged."""
+
+    identifiers_days: Days | None = None
+    messages_days: Days | None = None
+    copies_days: Days | None = None
+
+
 class ReceiptForm(StrEnum):
     """The notation of the charges that the engine acknowledges with receipts."""
 
@@ -393,6 +404,7 @@ class ConfigFile(Table):
     health: HealthTable = HealthTable()
     web: WebTable = WebTable()
     history: HistoryTable = HistoryTable()
+    retention: RetentionTable = RetentionTable()
     receipts: ReceiptsTable = ReceiptsTable()
     charges: ChargesTable = ChargesTable()
     observations: ObservationsTable = ObservationsTable()

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from gateway.commissioning.trial import TrialResult
 from gateway.ledger.deliveries import Proof
+from gateway.ledger.retention import KeptFor
 from gateway.messages.outbound.device import Mode
 from gateway.monitoring.feed import FeedResult
 from gateway.monitoring.health import HealthReport
@@ -281,6 +282,25 @@ class DoneAnswer(Answer, frozen=True, kw_only=True):
     done: str
 
 
+class KeptView(msgspec.Struct, frozen=True, kw_only=True):
+    """A session for which a patient's identifiers are kept, though old enough."""
+
+    session: str
+    why: KeptFor
+
+
+class PurgeAnswer(Answer, frozen=True, kw_only=True):
+    """To `purge`: what was purged, or would be. `complete`: nothing is left for another time."""
+
+    dry_run: bool
+    identifiers: int  # patients
+    messages: int
+    texts: int  # of receipts
+    copies: tuple[str, ...]  # files
+    kept: tuple[KeptView, ...]
+    complete: bool
+
+
 class DiagnoseAnswer(Answer, frozen=True, kw_only=True):
     """To `diagnose`: the page of metrics, the health, and the last lines of the log."""
 
@@ -312,6 +332,7 @@ AnyAnswer = (
     | WhyAnswer
     | FeedAnswer
     | DoneAnswer
+    | PurgeAnswer
     | DiagnoseAnswer
     | TrialAnswer
     | ActAnswer

@@ -199,6 +199,15 @@ class ResendRequest(ControlRequest):
     reason: _Reason
 
 
+class PurgeRequest(ControlRequest):
+    """Purge what is settled and older than the configuration's days. With `dry_run` say what that would be."""
+
+    request: Literal["purge"]
+    dry_run: bool = Field(default=False, description="true or false")
+    person: _Person | None = None
+    reason: _Reason | None = None
+
+
 class SendTest(ControlRequest):
     """Send a message that is marked as a test; the answer says how far it came."""
 
@@ -397,6 +406,7 @@ AnyQuery = (
     | AnyMachineRequest
     | AnyOutboxRequest
     | LookedRequest
+    | PurgeRequest
     | AnyScreen
 )
 AnyRequest = AnyQuery | AnyAct

@@ -20,6 +20,7 @@ from gateway.control.answers import (
     DoneAnswer,
     FeedAnswer,
     PatientView,
+    PurgeAnswer,
     RefusalAnswer,
     SessionAnswer,
     SessionsAnswer,
@@ -52,6 +53,7 @@ from gateway.control.requests import (
     LiftHold,
     LookedRequest,
     OneSession,
+    PurgeRequest,
     ReleaseAct,
     Reload,
     RequestRefused,
@@ -78,6 +80,7 @@ from gateway.control.views import (
     identified,
     outbox_view,
     patient_view,
+    purge_answer,
     session_change_view,
     session_view,
     why_view,
@@ -85,7 +88,7 @@ from gateway.control.views import (
 )
 from gateway.control.visits import MOST, VisitsAnswer, day_begins_us, known_visits, visits_answer
 from gateway.ledger.access import Actor
-from gateway.ledger.bodies import Order
+from gateway.ledger.bodies import Order, PurgeNote
 from gateway.ledger.deliveries import Proof
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
@@ -97,6 +100,7 @@ from gateway.mqtt.gateway_status import software_version
 from gateway.polling.captures import Captures
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.receipts import OrderRefused
+from gateway.recording.retention import Retention
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.runtime.logs import stack_of
 from gateway.session.charges import uncredited_charges
@@ -128,12 +132,14 @@ class ControlService:
         commissioning: Commissioning | None = None,
         latest: LatestReadings | None = None,
         machines: Machines | None = None,
+        retention: Retention | None = None,
     ) -> None:
         latest = latest or LatestReadings(config.units)
         self._boards = Boards(config, clock, ledger, pipeline, latest)
         captures = Captures(config.lines, clock, config.state_dir)
         errors = ErrorHistory(config.state_dir / HISTORY_FILE)
         self._machines = machines or Machines(config, clock, latest, captures, errors, dict)
+        self._retention = retention or Retention(config, clock, ledger, pipeline)
         self._units = UnitService(config, clock, pipeline, restart)
         self._commissioning = commissioning
         self._config = config
@@ -182,9 +188,8 @@ class ControlService:
                 return await self._why(request)
             case FeedRequest():
                 return self._feed()
-            case LookedRequest():
-                await self._pipeline.looked(by, request.looked, request.sessions)
-                return DoneAnswer(done="recorded")
+            case LookedRequest() | PurgeRequest():
+                return await self._of_identifiers(request, by)
             case EquipmentRequest() | CaptureRequest() | Diagnose():
                 return await self._machines.serve(request, by)
             case Reload() | Swap() | SwapBack():
@@ -331,6 +336,24 @@ class ControlService:
         if len(open_) > 1:
             raise RequestRefused("several sessions are meant", ", ".join(each.token for each in open_))
         return open_[0]
+
+    async def _of_identifiers(self, request: LookedRequest | PurgeRequest, by: Actor) -> DoneAnswer | PurgeAnswer:
+        match request:
+            case LookedRequest():
+                await self._pipeline.looked(by, request.looked, request.sessions)
+                return DoneAnswer(done="recorded")
+            case PurgeRequest():
+                return await self._purge(request, by)
+
+    async def _purge(self, request: PurgeRequest, by: Actor) -> PurgeAnswer:
+        if not self._retention.plan.purges:
+            raise RequestRefused("nothing is ever purged here", "days under [retention] in the configuration")
+        if request.dry_run:
+            return purge_answer(await self._retention.would_purge(), dry_run=True)
+        if request.person is None or request.reason is None:
+            raise RequestRefused("person or reason: missing", "who acts and why, or dry_run true")
+        note = PurgeNote(person=request.person, reason=request.reason)
+        return purge_answer(await self._retention.sweep(note, by, waited_for=True), dry_run=False)
 
     async def _sent(self, request: AnyOutboxRequest, by: Actor) -> DoneAnswer | TrialAnswer:
         match request:

@@ -17,9 +17,11 @@ from gateway.control.answers import (
     IncrementView,
     InfusionEndView,
     IntervalView,
+    KeptView,
     NewChargeView,
     OutboxView,
     PatientView,
+    PurgeAnswer,
     SecondView,
     SessionAnswer,
     SessionChangeView,
@@ -36,6 +38,7 @@ from gateway.ledger.batch import Identity
 from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.monitoring.feed import FeedRow
+from gateway.recording.retention import Swept
 from gateway.session.charges import uncredited_charges
 from gateway.session.facts import AnyFact, HoldLifted, WorkKind
 from gateway.session.increments import Change, Op
@@ -213,6 +216,19 @@ def outbox_view(deliveries: Deliveries, *, receipts_expected: bool) -> OutboxVie
         pending=deliveries.pending + deliveries.stored,
         unproven=deliveries.unproven,
         rejected=deliveries.rejected,
+    )
+
+
+def purge_answer(swept: Swept, *, dry_run: bool) -> PurgeAnswer:
+    """What a sweep purged, or would."""
+    return PurgeAnswer(
+        dry_run=dry_run,
+        identifiers=swept.identifiers,
+        messages=swept.messages,
+        texts=swept.texts,
+        copies=swept.copies,
+        kept=tuple(KeptView(session=each.session, why=each.why) for each in swept.kept),
+        complete=swept.complete,
     )
 
 

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from drivers.line import LineCounters
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.file_check import FileCheck
+from gateway.ledger.retention import KeptFor
 from gateway.monitoring.alarms import AlarmCode
 from gateway.monitoring.counters import REPLY_BUCKETS_S, UnitCounters
 from gateway.monitoring.feed import FeedResult, FeedRow
@@ -97,6 +98,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     feed: Sequence[FeedRow] = ()
     unknown_words: Mapping[str, int] = {}  # field of HL7 -> count
     delays_s: Mapping[str, float] = {}  # sender -> shortest time from charting to receipt
+    purged: Mapping[str, int] = {}  # class of retention -> count
+    kept: Mapping[str, int] = {}  # why -> sessions of which what was due is kept
+    since_sweep_s: float | None = None  # None: no sweep has ended yet
 
 
 class BlockedSnapshot(msgspec.Struct, frozen=True):
@@ -150,6 +154,7 @@ class _GatewayCollector(Collector):
             yield GaugeMetricFamily("capgate_disk_free_bytes", "Room where the ledger lies.", now.disk_free_bytes)
         yield GaugeMetricFamily("capgate_clock_step_seconds", "The wall clock minus the stamps.", now.clock_step_s)
         yield from _upkeep_metrics(now.upkeep)
+        yield from _retention_metrics(now)
         yield _alarm_metric(now.alarms)
         yield from _delivery_metrics(now.deliveries, now.oldest_pending_s)
         text = "Sessions that are not done, by state"
@@ -172,6 +177,21 @@ class _GatewayCollector(Collector):
     def describe(self) -> Iterable[Metric]:
         """Returns nothing, so that registering takes no snapshot before there is one."""
         return ()
+
+
+def _retention_metrics(now: Snapshot) -> Iterable[Metric]:
+    purged = CounterMetricFamily("capgate_purged", "What retention purged, by kind.", labels=("kind",))
+    for name in ("identifiers", "messages", "texts", "copies"):
+        purged.add_metric((name,), now.purged.get(name, 0))
+    yield purged
+    text = "Sessions of which the last sweep kept what was due, by why."
+    kept = GaugeMetricFamily("capgate_retention_kept_sessions", text, labels=("reason",))
+    for why in KeptFor:
+        kept.add_metric((why,), now.kept.get(why, 0))
+    yield kept
+    if now.since_sweep_s is not None:
+        text = "How long ago the last sweep of retention ended."
+        yield GaugeMetricFamily("capgate_retention_sweep_age_seconds", text, now.since_sweep_s)
 
 
 class _BlockedCollector(Collector):

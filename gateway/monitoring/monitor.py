@@ -66,6 +66,14 @@ class Answers(Protocol):
     held_back: int  # polls that waited because too many answers of their unit were not recorded yet
 
 
+class Sweeps(Protocol):
+    """What retention has purged."""
+
+    purged: Mapping[str, int]  # by class
+    kept: Mapping[str, int]  # sessions in the last sweep, by why
+    swept_us: int | None  # when the last sweep ended, UTC
+
+
 class Monitor:
     """The alarms, health and metrics of one gateway.
 
@@ -95,6 +103,7 @@ class Monitor:
         upkeep: Upkeep,
         refused: Sequence[Problem],
         crashes: Callable[[], Sequence[Crash]],
+        sweeps: Sweeps,
     ) -> None:
         self._policy = policy
         self._clock = clock
@@ -115,6 +124,7 @@ class Monitor:
         self._disk = disk
         self._upkeep = upkeep
         self._crashes = crashes
+        self._sweeps = sweeps
         self._configuration_refused = str(refused[0]) if refused else ""
         self._staged = 0
         self._sessions: Mapping[SessionState, Waiting] = {}
@@ -219,6 +229,9 @@ class Monitor:
             sessions=self._sessions,
             holds=holds(self._records()),
             work=waiting_work(self._work(), self._clock.now().utc_us),
+            purged=self._sweeps.purged,
+            kept=self._sweeps.kept,
+            since_sweep_s=self._age_s(self._sweeps.swept_us),
         )
 
     def _age_s(self, since_us: int | None) -> float | None:

@@ -30,13 +30,14 @@ import msgspec
 from drivers.reading import ReadFault, Reading, Stamp
 from gateway.config.load import GatewayConfig
 from gateway.ledger.access import Access, Actor, Looked, left_in
-from gateway.ledger.bodies import Order
+from gateway.ledger.bodies import Order, PurgeNote
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.deliveries import RejectedRow
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.read_back import Restart
+from gateway.ledger.retention import Purge
 from gateway.ledger.staging import Staged
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
@@ -214,6 +215,10 @@ class Pipeline:
         except OSError as error:
             _log.error("readings of identifiers that commands left cannot be recorded", extra={"reason": str(error)})
 
+    async def purge(self, what: Purge, note: PurgeNote) -> None:
+        """Delete what lies beside the chain of `what` is settled, and record that."""
+        await self._group.run(partial(self._take_purge, what, note))
+
     async def session(self, token: str) -> tuple[Session, Outcome] | None:
         """One session's current facts and outcome, however old; None if the ledger has no such token."""
         return await self._group.run(partial(self._inspect, token))
@@ -373,6 +378,21 @@ class Pipeline:
     async def _take_access(self, access: Access) -> None:
         transaction = self._begin()
         await self._finish(transaction, await self._advance(transaction, ()), access=access)
+
+    async def _take_purge(self, what: Purge, note: PurgeNote) -> None:
+        transaction = self._begin()
+        advanced = await self._advance(transaction, ())
+        transaction.record_purge(
+            msgspec.structs.replace(
+                note,
+                identifiers=what.subjects,
+                messages=len(what.messages),
+                entries=what.entries,
+                texts=len(what.texts),
+            ),
+            what,
+        )
+        await self._finish(transaction, advanced)
 
     async def _take_facts(self, facts: Sequence[AnyFact], identities: Sequence[Identity]) -> tuple[Outcome, ...]:
         await self._take_up(patients_of(facts))

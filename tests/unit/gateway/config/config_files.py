@@ -76,6 +76,11 @@ id = "cap-09"
 profile = "smc-hrs"
 unit_id = 2
 poll_period_s = 20
+
+[retention]
+identifiers_days = 90
+messages_days = 90
+copies_days = 30
 """
 
 

@@ -13,6 +13,7 @@ from drivers.dialects.base import RejectKind
 from drivers.line import LineCounters
 from drivers.reading import FaultKind
 from gateway.ledger.file_check import FileCheck
+from gateway.ledger.retention import KeptFor
 from gateway.ledger.temperatures import READ, PollCount
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.feed import FeedResult
@@ -59,6 +60,9 @@ def snapshot() -> Snapshot:
         clock_step_s=-1.5,
         upkeep=UpkeepState(4_096, {"page": 1_900_000_000.0}, REPORT),
         outbox_depth=3,
+        purged={"identifiers": 2},
+        kept={KeptFor.HELD: 1},
+        since_sweep_s=5.0,
         staged=11,
         ledger_check=FileCheck.SOUND,
         oldest_unsent_s=12.5,
@@ -114,6 +118,9 @@ def test_every_counter_is_shown_under_its_labels() -> None:
         ("capgate_ledger_bytes",): 4_096,
         ("capgate_clock_step_seconds",): -1.5,
         ("capgate_outbox_depth",): 3,
+        ("capgate_purged_total", "identifiers"): 2,
+        ("capgate_retention_kept_sessions", "held"): 1,
+        ("capgate_retention_sweep_age_seconds",): 5.0,
         ("capgate_staged_messages",): 11,
         ("capgate_ledger_check",): 1,
         ("capgate_outbox_oldest_seconds",): 12.5,

@@ -1,0 +1,163 @@
+"""A session from the cap to the purge: what is kept and why, what is left in the files, and what comes late."""
+
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from drivers.reading import RunState
+from gateway.audit.verify import verify
+from gateway.cli import main
+from gateway.ledger.batch import Attempt
+from gateway.ledger.deliveries import Proof, ResendRules
+from tests.support.operator import Operator
+from tests.support.pipeline import MINUTE_US, Json, Suite, configured, cool, running
+
+DAY_US = 1440 * MINUTE_US
+VISIT, MRN, ACCOUNT, NAME = "QZVISIT7", "QZMRN7", "QZACCT7", "QZFAMILY"
+CANARIES = (VISIT, MRN, ACCOUNT, NAME)
+RETENTION = "[retention]\nidentifiers_days = 30\nmessages_days = 30\ncopies_days = 30\n\n"
+WHO: Json = {"person": "rn-1", "reason": "the yearly review"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return configured(tmp_path, RETENTION)
+
+
+async def treated(suite: Suite) -> str:
+    """A session that lacks nothing but a signature; all of it names canaries."""
+    await cool(suite)
+    operator = Operator(suite)
+    token = (await operator.session())["token"]
+    patient = {"mrn": MRN, "account": ACCOUNT}
+    place = {"unit": "cap-01", "cap": 1, "visit": VISIT, "patient": patient}
+    answer = await suite.send_event("b", "association.bound", 60, validated=True, asserted_by="scan", **place)
+    assert answer["result"] == "accepted", answer
+    order = {"visit": VISIT, "order": "O-1", "agent_class": "chemo", "source": "mar"}
+    await suite.send_event("s", "infusion.started", 50, **order)
+    await suite.send_event("e", "infusion.completed", 20, final=True, **order)
+    await operator.request_act("prepared", token=token)
+    suite.state = RunState.STOPPED
+    await suite.poll(2)
+    return token
+
+
+async def settled(suite: Suite) -> str:
+    """A session that is charged, delivered and old enough; its key."""
+    token = await treated(suite)
+    await Operator(suite).request_act("finalise", token=token)
+    await taken_by_broker(suite)
+    suite.clock.us += 31 * DAY_US
+    return token
+
+
+async def acknowledged(suite: Suite, name: str, result: Json) -> None:
+    answer = await suite.send_event(name, "ack", 0.0, **result)
+    assert answer["result"] == "accepted", answer
+
+
+async def taken_by_broker(suite: Suite) -> None:
+    """The broker takes all that waits."""
+    rows = await suite.ledger.outbox.pending(0, 10_000)
+    await suite.ledger.outbox.mark([Attempt(row.outbox_id, suite.clock.us, 0, delivered=True) for row in rows])
+
+
+def left_in(folder: Path) -> list[tuple[str, str]]:
+    """Each file beside the ledger with each canary that is in it."""
+    files = [path for path in sorted((folder / "state").rglob("*")) if path.is_file()]
+    assert {"ledger.db", "ledger.db-wal"} <= {path.name for path in files}
+    return [(path.name, each) for path in files for each in CANARIES if each.encode() in path.read_bytes()]
+
+
+async def test_a_settled_session_is_purged_and_everything_still_works(folder: Path) -> None:
+    async with running(folder) as suite:
+        token = await treated(suite)
+        operator = Operator(suite)
+        suite.clock.us += 31 * DAY_US
+        kept = await operator.ask(request="purge", dry_run=True)
+        assert (kept["identifiers"], kept["kept"]) == (0, [{"session": token, "why": "open"}])
+        await operator.request_act("finalise", token=token)
+        kept = await operator.ask(request="purge", **WHO)
+        assert (kept["identifiers"], kept["kept"]) == (0, []), "counted from the last that happened"
+        suite.clock.us += 31 * DAY_US
+        kept = await operator.ask(request="purge", **WHO)
+        assert (kept["identifiers"], kept["kept"]) == (0, [{"session": token, "why": "undelivered"}])
+        await taken_by_broker(suite)
+        assert left_in(folder)
+        would = await operator.ask(request="purge", dry_run=True)
+        purged = await operator.ask(request="purge", **WHO)
+        assert (would | {"dry_run": False}) == purged
+        assert (purged["identifiers"], purged["kept"], purged["complete"]) == (1, [], True)
+        assert left_in(folder) == []
+        again = await operator.ask(request="purge", **WHO)
+        assert (again["identifiers"], again["messages"]) == (0, 0)
+        session = (await operator.ask(request="session", token=token, identify=True))["session"]
+        assert session["patient"] is None
+    path = folder / "state" / "ledger.db"
+    assert verify(path).problems == ()
+    audits = folder / "audits"
+    for command in (
+        ["ledger", "show", str(path), token, "--identify"],
+        ["ledger", "export", str(path), token, "--identify", "--out", str(audits)],
+        ["record", token, "--ledger", str(path), "--identify"],
+        ["activity", "--from", "2026-11-22", "--ledger", str(path), "--person", "rn-1"],
+        ["ledger", "reconcile", str(path), "--day", "2026-09-21"],
+    ):
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 0, (command, done.output)
+        assert (
+            "--day" in command
+            or "--out" in command
+            or any(said in done.output for said in ("purge", "not kept any more"))
+        ), (command, done.output)
+    script = [sys.executable, str(next(audits.iterdir()) / "verify_bundle.py")]
+    assert (await asyncio.to_thread(subprocess.run, script, capture_output=True)).returncode == 0
+    with closing(sqlite3.connect(folder / "state" / "ledger.db")) as ledger:
+        bodies = ledger.execute("""SELECT body FROM entry WHERE body GLOB '{"purge"*' ORDER BY seq""").fetchall()
+    (note,) = [json.loads(body)["purge"] for (body,) in bodies]
+    assert (note["person"], note["reason"], len(note["identifiers"])) == ("rn-1", "the yearly review", 1)
+
+
+async def test_a_late_correction_of_a_purged_session_comes_before_a_person(folder: Path) -> None:
+    async with running(folder) as suite:
+        token, operator = await settled(suite), Operator(suite)
+        assert (await operator.ask(request="purge", **WHO))["identifiers"] == 1
+        await suite.start()
+        operator = Operator(suite)
+        order = {"visit": VISIT, "order": "O-1", "agent_class": "chemo", "source": "mar"}
+        minutes_ago = 31 * 1440 + 3  # of the hour of cooling almost nothing was after that
+        answer = await suite.send_event("c", "infusion.completed", minutes_ago, final=True, version=2, **order)
+        assert answer["result"] == "accepted", answer
+        (change,) = (await operator.ask(request="session", token=token))["session"]["corrections"]
+        decision: Json = {"token": token, "charge": change["charge"], "approve": True}
+        await operator.request_act("decide-correction", **decision)
+    assert verify(folder / "state" / "ledger.db").problems == ()
+
+
+async def test_a_late_rejection_of_a_purged_charge_ends_nothing_and_cannot_be_sent_again(tmp_path: Path) -> None:
+    folder = configured(tmp_path, RETENTION + '[receipts]\nexpected = "json"\n\n')
+    async with running(folder) as suite:
+        token, operator = await settled(suite), Operator(suite)
+        kept = await operator.ask(request="purge", **WHO)
+        assert kept["kept"] == [{"session": token, "why": "undelivered"}]
+        (charge,) = await suite.ledger.outbox.proofs_of(token)
+        await acknowledged(suite, "r1", {"for": charge, "result": "accepted"})
+        await taken_by_broker(suite)
+        suite.clock.us += 31 * DAY_US
+        assert (await operator.ask(request="purge", **WHO))["identifiers"] == 1
+        await acknowledged(suite, "r2", {"for": charge, "result": "rejected", "code": "207"})
+        assert await suite.ledger.outbox.due_again(suite.clock.us + DAY_US, ResendRules(), 0, 9) == []
+        (work,) = (await operator.ask(request="worklist"))["work"]
+        assert work["what"] == "receipts_disagree"
+        assert "purged" in (await operator.ask(request="resend", key=charge, **WHO))["error"]
+        assert (await suite.ledger.outbox.proofs_of(token))[charge] is Proof.REJECTED
+        everything = await operator.ask(request="resend", all_rejected=True, **WHO)
+        assert everything["done"] == "0 messages are sent again"
+    assert verify(folder / "state" / "ledger.db").problems == ()
