@@ -222,7 +222,14 @@ def _issuer(text: str) -> str:
 Claim = Annotated[StrictStr, Field(pattern=r"^[\x21-\x7e]{1,200}$")]
 
 
-class OidcTable(Table):
+class RolesTable(Table):
+    """What [web.oidc] and [web.proxy] have in common: which groups or roles are which of the page's."""
+
+    roles: dict[Annotated[StrictStr, Field(min_length=1, max_length=256)], Role] = {}
+    otherwise: Literal["viewer"] | None = None
+
+
+class OidcTable(RolesTable):
     """[web.oidc]: signing in at the hospital's OpenID provider."""
 
     issuer: Annotated[StrictStr, AfterValidator(_issuer)]
@@ -232,11 +239,40 @@ class OidcTable(Table):
     login_claim: Claim = "preferred_username"
     name_claim: Claim = "name"
     roles_claim: Claim = "groups"
-    roles: dict[Annotated[StrictStr, Field(min_length=1, max_length=256)], Role] = {}
-    otherwise: Literal["viewer"] | None = None
     max_age_s: Annotated[StrictInt, Field(ge=0, le=86_400)] | None = None
     lasts_s: Annotated[StrictInt, Field(ge=300, le=43_200)] = 3600
     leeway_s: Annotated[StrictInt, Field(ge=0, le=300)] = 60
+
+
+def _origin(text: str) -> str:
+    accepted = "https://host or https://host:port as browsers ask for the page, or http:// on this machine"
+    parts = _split(text, accepted)
+    in_clear = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if parts.path or parts.query or not (parts.scheme == "https" or in_clear):
+        raise ValueError(f"not an origin, accepted: {accepted}")
+    return text.lower()
+
+
+def _header(text: str) -> str:
+    if text.lower() in _HEADERS_OF_HTTP or not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise ValueError("not a header for this, accepted: one of the proxy's own, 1 to 64 of A-Z, a-z, 0-9 and -")
+    return text
+
+
+_HEADERS_OF_HTTP = ("accept-language", "authorization", "connection", "content-length", "cookie", "host", "origin")
+Header = Annotated[StrictStr, AfterValidator(_header)]
+
+
+class ProxyTable(RolesTable):
+    """[web.proxy]: a reverse proxy that says who is signed in."""
+
+    addresses: Annotated[tuple[StrictStr, ...], Field(min_length=1)]
+    origin: Annotated[StrictStr, AfterValidator(_origin)]
+    login_header: Header
+    name_header: Header | Literal[""] = ""
+    groups_header: Header | Literal[""] = ""
+    separator: Annotated[StrictStr, Field(pattern=r"^[,;|]$")] = ","
+    sign_out: Annotated[StrictStr, Field(pattern=r"^(https://|/)[\x21-\x7e]{0,500}$")]
 
 
 class WebTable(Table):
@@ -250,6 +286,7 @@ class WebTable(Table):
     language: Language = Language.ENGLISH
     unit_price: Annotated[StrictStr, AfterValidator(_price)] | None = None
     oidc: OidcTable | None = None
+    proxy: ProxyTable | None = None
 
 
 class HistoryTable(Table):

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.config.problems import Problems
-from gateway.config.single_sign_on import OidcPlan, resolve_oidc
+from gateway.config.single_sign_on import OidcPlan, ProxyPlan, resolve_oidc, resolve_proxy
 from gateway.config.tables import Language, WebTable, listen_address
 from gateway.runtime.addresses import is_loopback
 
@@ -40,6 +40,7 @@ class PagePlan(msgspec.Struct, frozen=True):
     language: Language = Language.ENGLISH
     price: Price | None = None
     oidc: OidcPlan | None = None  # where people may sign in, beside the accounts
+    proxy: ProxyPlan | None = None  # who says who is signed in
 
     def may_look(self, address: str) -> bool:
         """Whether whoever asks from this address may look without signing in."""
@@ -62,8 +63,9 @@ def resolve_page(problems: Problems, table: WebTable) -> PagePlan | None:
         problems.error(("web", "listen"), message)
     price = Price(*table.unit_price.split()) if table.unit_price else None
     oidc = table.oidc and resolve_oidc(problems, table.oidc)
+    proxy = table.proxy and resolve_proxy(problems, table.proxy)
     looking = tuple(each for each in screens if each)
-    return PagePlan(listen, table.names, tls, looking, table.language, price, oidc)
+    return PagePlan(listen, table.names, tls, looking, table.language, price, oidc, proxy)
 
 
 def _network(problems: Problems, index: int, text: str) -> Network | None:

@@ -17,7 +17,11 @@ MOST_AT_ONCE = 500
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """An account of the page (`page:NAME`) with its role, or a user of the machine (`host:NAME:UID`)."""
+    """By what somebody is known who acts or looks.
+
+    An account of the page (`page:NAME`), a login at the hospital's provider (`sso:LOGIN`) or behind a reverse proxy
+    (`proxy:LOGIN`), each with its role, or a user of the machine (`host:NAME:UID`).
+    """
 
     login: str
     role: str = ""

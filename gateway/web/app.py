@@ -276,10 +276,10 @@ class PageApp:
         return await self._sso.returned(request, self._language(request)) if self._sso else _no_provider()
 
     async def _sign_out(self, request: Request) -> Response:
-        person, onward = self._signing.person(request), None
+        person, language, onward = self._signing.person(request), self._language(request), None
         if self._sso and person and person.id_token and await self._signing.has_form_token(request, person):
-            onward = await self._sso.sign_out(person, request, self._language(request))
-        return await self._signing.sign_out(request, onward)
+            onward = await self._sso.sign_out(person, request, language)
+        return await self._signing.sign_out(request, language, onward)
 
     async def _touch(self, request: Request) -> Response:
         person = self._signing.person(request)

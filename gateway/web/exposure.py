@@ -9,7 +9,9 @@ from gateway.web.accounts import AccountsUnreadable, read_accounts
 
 def exposure_refused(plan: PagePlan, state_dir: Path) -> str | None:
     """Why the page is not served, and what is accepted; None if it is. TLS is checked with the configuration."""
-    if plan.listen is None or is_loopback(plan.listen[0]) or plan.oidc is not None:
+    if plan.listen is None or is_loopback(plan.listen[0]):
+        return None
+    if plan.oidc is not None or plan.proxy is not None:
         return None
     try:
         if read_accounts(state_dir).by_name:

@@ -1,4 +1,5 @@
-"""What is refused before any page is asked: foreign hosts and origins, other methods, bodies that are too large.
+"""What is refused before any page is asked: foreign hosts and origins, other methods, bodies that are too large, and
+the headers by which a reverse proxy says who asks, from anybody but the proxy.
 
 Every answer gets the headers that keep a browser from doing what the page does not need: no script or style but our
 own files, no frame around it, nothing kept, nothing guessed.
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.config.web import PagePlan
 from gateway.runtime.addresses import is_loopback
 from gateway.runtime.http import host_of
+from gateway.web.proxied import claims_of, comes_by
 
 MAX_BODY_BYTES = 16 * 1024
 POLICY_HEADER = "content-security-policy"
@@ -35,28 +37,34 @@ class Guard:
         self._app = app
         self._is_private = plan.listen is None or is_loopback(plan.listen[0])
         self._names = frozenset(plan.names)
-        self._headers = _HEADERS | (_OVER_TLS if plan.tls else {})
+        self._proxy = plan.proxy
+        self._tls = plan.tls is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
+        """Pass the request on, or refuse it. One that came by the proxy is one of the scheme that browsers see."""
+        proxied = self._proxy is not None and comes_by(self._proxy, scope)
+        if self._proxy and proxied:
+            scope = {**scope, "scheme": self._proxy.scheme}
+        more = _OVER_TLS if self._tls or scope["scheme"] == "https" else {}
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("cache-control", "no-store")
                 headers.setdefault(POLICY_HEADER, policy())
-                headers.update(self._headers)
+                headers.update(_HEADERS | more)
             await send(message)
 
-        refused = self._refused(scope)
+        refused = self._refused(scope, proxied=proxied)
         answer = self._app if refused is None else PlainTextResponse(f"{refused.value} {refused.phrase}\n", refused)
         await answer(scope, receive, guarded)
 
-    def _refused(self, scope: Scope) -> HTTPStatus | None:
+    def _refused(self, scope: Scope, *, proxied: bool) -> HTTPStatus | None:
         host = host_of(scope)
-        if host is None or scope["http_version"] not in ("1.0", "1.1"):
+        claimed = claims_of(self._proxy, scope) if self._proxy else []
+        if host is None or scope["http_version"] not in ("1.0", "1.1") or len(claimed) > len(set(claimed)):
             return HTTPStatus.BAD_REQUEST
-        if not self._serves(host):
+        if not proxied and (claimed or not self._serves(host)):
             return HTTPStatus.FORBIDDEN
         if scope["method"] in ("GET", "HEAD"):
             return None

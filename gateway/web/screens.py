@@ -33,3 +33,8 @@ def page(template: str, language: Language, status: int = 200, **values: object)
         html.render(t=texts_of(language), language=language, languages=list(Language), assets=assets(), **values),
         status,
     )
+
+
+def page_onward(onward: str, language: Language) -> HTMLResponse:
+    """A page of ours that leads on: a redirect would not get our own cookies back, nor be followed after a form."""
+    return page("onward.html", language, screen="sign-in", person=None, onward=onward)

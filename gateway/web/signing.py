@@ -2,6 +2,7 @@
 
 import secrets
 from enum import StrEnum
+from typing import Literal
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -10,9 +11,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from gateway.config.tables import Language
 from gateway.config.web import PagePlan
 from gateway.web.people import People, SignedIn, SignInRefused
-from gateway.web.screens import page
+from gateway.web.proxied import Proxied, comes_by
+from gateway.web.screens import page, page_onward
 
 FORM_TOKEN_HEADER = "x-form-token"
+_TOKEN, _BEGUN = "capgate", "capgate-begun"
 
 
 class Trouble(StrEnum):
@@ -31,27 +34,24 @@ class Signing:
     def __init__(self, plan: PagePlan, people: People) -> None:
         self._plan = plan
         self._people = people
-        # A browser takes a __Host- cookie over TLS alone, and from no other host of the domain.
-        self._cookie = "__Host-capgate" if plan.tls else "capgate"
-        self._begun_cookie = f"{self._cookie}-begun"
-
-    @property
-    def _secure(self) -> bool:
-        return self._plan.tls is not None
+        self._proxied = plan.proxy and Proxied(plan.proxy)
 
     def person(self, request: Request) -> SignedIn | None:
-        """Who is signed in at the browser that asks."""
-        token = request.cookies.get(self._cookie)
+        """Who is signed in at the browser that asks, by the proxy's word or by a token of ours."""
+        if self._proxied and (person := self._proxied.person(request)):
+            return person
+        token = self._token(request)
         return self._people.of(token) if token else None
 
     def may_look(self, request: Request) -> bool:
-        """Whether the browser is a screen of the suite's, or somebody is signed in at it."""
-        screen = request.client is not None and self._plan.may_look(request.client.host)
-        return screen or self.person(request) is not None
+        """Whether the browser is a screen of the suite's, or somebody is signed in at it. A proxy is no screen."""
+        if self._is_screen(request) and not (self._plan.proxy and comes_by(self._plan.proxy, request.scope)):
+            return True
+        return self.person(request) is not None
 
     def touch(self, request: Request) -> None:
         """Somebody did something at the browser."""
-        if token := request.cookies.get(self._cookie):
+        if token := self._token(request):
             self._people.touch(token)
 
     async def has_form_token(self, request: Request, person: SignedIn) -> bool:
@@ -68,12 +68,15 @@ class Signing:
         status: int = 200,
     ) -> Response:
         """The sign-in page; `trouble` after a refusal, `wait_s` before the next try."""
+        person = self.person(request)
+        if person is None and self._proxied and self._proxied.names_somebody(request):
+            trouble = trouble or Trouble.NO_ROLE
         return page(
             "sign-in.html",
             language,
             status,
             screen="sign-in",
-            person=self.person(request),
+            person=person,
             next=local_page(request.query_params.get("next", "")),
             by_provider=self._plan.oidc is not None,
             trouble=trouble,
@@ -97,34 +100,63 @@ class Signing:
     def let_in(self, request: Request, answer: Response, token: str) -> None:
         """Give the browser a new sign-in's token with the answer; what it had before ends."""
         self._forget(request)
-        self.forget_begun(answer)
-        answer.set_cookie(self._cookie, token, httponly=True, samesite="strict", secure=self._secure)
+        self.forget_begun(request, answer)
+        self._set(request, answer, token, _TOKEN, samesite="strict")
 
     def begun(self, request: Request) -> str | None:
         """What the browser was given when it went to the provider."""
-        return request.cookies.get(self._begun_cookie)
+        return request.cookies.get(self._cookie(request, _BEGUN))
 
-    def set_begun(self, answer: Response, sealed: str, lasts_s: int) -> None:
+    def set_begun(self, request: Request, answer: Response, sealed: str, lasts_s: int) -> None:
         """Give it that. It comes back by way of the provider, so strict cookies would not be sent."""
-        answer.set_cookie(self._begun_cookie, sealed, lasts_s, httponly=True, samesite="lax", secure=self._secure)
+        self._set(request, answer, sealed, _BEGUN, samesite="lax", max_age=lasts_s)
 
-    def forget_begun(self, answer: Response) -> None:
+    def forget_begun(self, request: Request, answer: Response) -> None:
         """Take that back."""
-        answer.delete_cookie(self._begun_cookie, httponly=True, samesite="lax", secure=self._secure)
+        self._set(request, answer, "", _BEGUN, samesite="lax", max_age=0)
 
-    async def sign_out(self, request: Request, onward: Response | None = None) -> Response:
-        """Take the form that ends a sign-in; the answer is `onward`, if anything."""
+    async def sign_out(self, request: Request, language: Language, onward: Response | None = None) -> Response:
+        """Take the form that ends a sign-in; `onward` leads to where else it has to end."""
         person = self.person(request)
         if person is not None and not await self.has_form_token(request, person):
             return PlainTextResponse("this form is of another sign-in\n", 403)
         self._forget(request)
+        if self._proxied and self._proxied.names_somebody(request):
+            onward = page_onward(self._proxied.sign_out, language)
         answer = onward or RedirectResponse("/chairs", 303)
-        answer.delete_cookie(self._cookie, httponly=True, samesite="strict", secure=self._secure)
+        self._set(request, answer, "", _TOKEN, samesite="strict", max_age=0)
         return answer
 
     def _forget(self, request: Request) -> None:
-        if token := request.cookies.get(self._cookie):
+        if token := self._token(request):
             self._people.sign_out(token)
+
+    def _token(self, request: Request) -> str | None:
+        return request.cookies.get(self._cookie(request, _TOKEN))
+
+    def _set(
+        self,
+        request: Request,
+        answer: Response,
+        value: str,
+        name: str,
+        *,
+        samesite: Literal["strict", "lax"],
+        max_age: int | None = None,
+    ) -> None:
+        """Set a cookie that no script sees and that goes over TLS alone where the page does."""
+        cookie, secure = self._cookie(request, name), self._is_secure(request)
+        answer.set_cookie(cookie, value, max_age, httponly=True, samesite=samesite, secure=secure)
+
+    def _cookie(self, request: Request, name: str) -> str:
+        """A browser takes a __Host- cookie over TLS alone, and from no other host of the domain."""
+        return f"__Host-{name}" if self._is_secure(request) else name
+
+    def _is_secure(self, request: Request) -> bool:
+        return self._plan.tls is not None or request.url.scheme == "https"
+
+    def _is_screen(self, request: Request) -> bool:
+        return request.client is not None and self._plan.may_look(request.client.host)
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -21,7 +21,7 @@ from starlette.responses import RedirectResponse, Response
 from gateway.config.single_sign_on import OidcPlan
 from gateway.config.tables import Language
 from gateway.web.people import People, SignedIn
-from gateway.web.screens import page
+from gateway.web.screens import page_onward
 from gateway.web.signing import Signing, Trouble, local_page
 from gateway.web.vouching import Attempt, Clocks, NoRole, ProviderUnavailable, Vouched, VouchingRefused, person_of
 
@@ -62,7 +62,7 @@ class SingleSignOn:
         except ProviderUnavailable as unavailable:
             return self._turned_away(request, language, Trouble.UNAVAILABLE, str(unavailable))
         sealed = self._seal.encrypt_at_time(msgspec.json.encode(attempt), int(self._clocks.steady_s()))
-        self._signing.set_begun(answer, sealed.decode(), BEGUN_FOR_S)
+        self._signing.set_begun(request, answer, sealed.decode(), BEGUN_FOR_S)
         return answer
 
     async def returned(self, request: Request, language: Language) -> Response:
@@ -84,7 +84,7 @@ class SingleSignOn:
             return self._turned_away(request, language, Trouble.NO_ROLE, f"no role of {unknown} is one of [web.oidc]")
         token = self._people.sign_in_vouched(person, vouched.id_token, self._plan.lasts_s)
         self._reported = ""
-        answer = _led_to(attempt.onward, language)
+        answer = page_onward(attempt.onward, language)
         self._signing.let_in(request, answer, token)
         return answer
 
@@ -95,7 +95,7 @@ class SingleSignOn:
         except ProviderUnavailable:
             return None
         onward = await provider.sign_out_address(person.id_token, _address(request, "/sign-in"))
-        return None if onward is None else _led_to(onward, language)
+        return None if onward is None else page_onward(onward, language)
 
     async def _redeemed(self, attempt: Attempt, request: Request, code: str, issuer: str | None) -> Vouched:
         if self._asking >= MOST_AT_ONCE:
@@ -124,7 +124,7 @@ class SingleSignOn:
             self._reported = reason
         status = HTTPStatus.SERVICE_UNAVAILABLE if trouble is Trouble.UNAVAILABLE else HTTPStatus.FORBIDDEN
         answer = self._signing.form(request, language, trouble, status=status)
-        self._signing.forget_begun(answer)
+        self._signing.forget_begun(request, answer)
         return answer
 
     async def _its_provider(self) -> "Provider":
@@ -145,7 +145,3 @@ class SingleSignOn:
 def _address(request: Request, path: str) -> str:
     """A page of ours as the browser names it; the guard knows the host."""
     return f"{request.url.scheme}://{request.headers['host']}{path}"
-
-
-def _led_to(onward: str, language: Language) -> Response:
-    return page("onward.html", language, screen="sign-in", person=None, onward=onward)

@@ -1,4 +1,4 @@
-"""What a provider says of a person, and who that is at the suite."""
+"""What others say of a person, and who that is at the suite."""
 
 from collections.abc import Callable, Mapping
 from typing import cast
@@ -10,7 +10,6 @@ from gateway.config.single_sign_on import OidcPlan
 from gateway.web.people import Person
 
 MAX_NAME = 64
-NAMESPACE = "sso"
 
 
 class ProviderUnavailable(Exception):
@@ -49,21 +48,19 @@ class Vouched(msgspec.Struct, frozen=True):
 
 
 def person_of(plan: OidcPlan, claims: Mapping[str, object]) -> Person:
-    """Who that is at the suite. Raises VouchingRefused, or NoRole."""
-    login = _name(_claim(claims, plan.login_claim))
-    if login is None:
-        raise VouchingRefused(f"no {plan.login_claim} of 1 to {MAX_NAME} printable characters is claimed")
-    role = _role(plan, _claim(claims, plan.roles_claim))
+    """Who the provider's claims name. Raises VouchingRefused, or NoRole."""
+    login, name = _claim(claims, plan.login_claim), _claim(claims, plan.name_claim)
+    return person_known("sso", login, name, plan.roles.of(_claim(claims, plan.roles_claim)))
+
+
+def person_known(by: str, login: object, name: object, role: Role | None) -> Person:
+    """Who that is at the suite, as those vouch who are recorded as `by`. Raises VouchingRefused, or NoRole."""
+    known = _name(login)
+    if known is None:
+        raise VouchingRefused(f"no login of 1 to {MAX_NAME} printable characters is given")
     if role is None:
-        raise NoRole(login)
-    name = _name(_claim(claims, plan.name_claim)) or login
-    return Person(name=name, login=f"{NAMESPACE}:{login}", role=role)
-
-
-def _role(plan: OidcPlan, claimed: object) -> Role | None:
-    """The first of the configured roles that is among those claimed, one or a list."""
-    known = cast("list[object]", claimed) if isinstance(claimed, list) else [claimed]
-    return next((role for theirs, role in plan.roles if theirs in known), plan.otherwise)
+        raise NoRole(known)
+    return Person(name=_name(name) or known, login=f"{by}:{known}", role=role)
 
 
 def _claim(claims: Mapping[str, object], name: str) -> object:

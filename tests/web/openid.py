@@ -13,7 +13,7 @@ import msgspec
 from httpx2 import AsyncClient
 
 from gateway.config.roles import Role
-from gateway.config.single_sign_on import OidcPlan
+from gateway.config.single_sign_on import OidcPlan, RoleMap
 from tests.unit.gateway.web.page_app import PROVIDER
 
 PROGRAM = Path(__file__).parents[1] / "node" / "openid_provider.mjs"
@@ -42,8 +42,7 @@ class OpenId(NamedTuple):
             PROVIDER,
             issuer=issuer or self.issuer,
             client_secret=secret,
-            roles=ROLES,
-            otherwise=otherwise,
+            roles=RoleMap(ROLES, otherwise),
             max_age_s=max_age_s,
         )
 

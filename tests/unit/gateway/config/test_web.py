@@ -66,17 +66,57 @@ NURSES = 'roles = { "suite nurses" = "nurse", deciders = "charge" }\n'
 def test_a_provider_by_which_people_sign_in(site: Path) -> None:
     found = plan(site, f"{OIDC}{NURSES}").oidc
     assert found is not None
-    assert found.roles == (("suite nurses", Role.NURSE), ("deciders", Role.CHARGE))
+    assert found.roles.rows == (("suite nurses", Role.NURSE), ("deciders", Role.CHARGE))
     assert found.client_secret == site / "secrets/password"
-    assert (found.otherwise, found.max_age_s, found.lasts_s, found.leeway_s) == (None, None, 3600, 60)
+    assert (found.roles.otherwise, found.max_age_s, found.lasts_s, found.leeway_s) == (None, None, 3600, 60)
     everybody = plan(site, f'{OIDC}otherwise = "viewer"\nmax_age_s = 0\n').oidc
     assert everybody is not None
-    assert (everybody.otherwise, everybody.max_age_s) == (Role.VIEWER, 0)
+    assert (everybody.roles.otherwise, everybody.max_age_s) == (Role.VIEWER, 0)
+
+
+PROXY = """\
+[web.proxy]
+addresses = ["10.20.0.9"]
+origin = "https://capgate.North.example"
+login_header = "X-Forwarded-User"
+groups_header = "X-Forwarded-Groups"
+sign_out = "/oauth2/sign_out"
+"""
+
+
+def test_a_proxy_that_says_who_is_signed_in(site: Path) -> None:
+    found = plan(site, f"{PROXY}{NURSES}").proxy
+    assert found is not None
+    assert (found.scheme, found.host) == ("https", "capgate.north.example")
+    assert found.headers == ("x-forwarded-user", "x-forwarded-groups")
+    assert [found.is_at(each) for each in ("10.20.0.9", "10.20.0.8", "127.0.0.1", "nonsense")] == [True, *[False] * 3]
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1", "every program on this machine can pass for the proxy"),
+        ("::1", "every program on this machine"),
+        ("10.20.0.0/24", "each of 256 addresses can pass for the proxy"),
+    ],
+)
+def test_who_could_pass_for_the_proxy_is_warned_of(site: Path, address: str, said: str) -> None:
+    found = examined(site, f"{PROXY.replace('10.20.0.9', address)}{NURSES}")
+    assert [said in each.message for each in found.warnings if each.path.startswith("web.proxy")] == [True]
 
 
 @pytest.mark.parametrize(
     ("web", "path", "message"),
     [
+        (PROXY, "web.proxy", "nobody could sign in"),
+        (f"{PROXY.replace('10.20.0.9', '10.20.0.0/16')}{NURSES}", "web.proxy.addresses[0]", "could be anybody"),
+        (f"{PROXY.replace('10.20.0.9', 'proxy')}{NURSES}", "web.proxy.addresses[0]", "not an address"),
+        (f"{PROXY.replace('https', 'http')}{NURSES}", "web.proxy.origin", "http:// on this machine"),
+        (f"{PROXY.replace('.North.example', '.example/page')}{NURSES}", "web.proxy.origin", "not an origin"),
+        (f"{PROXY.replace('X-Forwarded-User', 'X_Forwarded_User')}{NURSES}", "web.proxy.login_header", "not a header"),
+        (f"{PROXY.replace('X-Forwarded-User', 'Cookie')}{NURSES}", "web.proxy.login_header", "not a header"),
+        (f"{PROXY.replace('Forwarded-User', 'forwarded-groups')}{NURSES}", "web.proxy", "two headers have one name"),
+        (f"{PROXY.replace('/oauth2', 'javascript:')}{NURSES}", "web.proxy.sign_out", ""),
         (OIDC, "web.oidc", "nobody could sign in"),
         (f"{OIDC.replace('password', 'open')}{NURSES}", "web.oidc.client_secret_file", "open to everybody"),
         (f"{OIDC.replace('https', 'http')}{NURSES}", "web.oidc.issuer", "http:// on this machine"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from gateway.config.roles import Role
-from gateway.config.single_sign_on import OidcPlan
+from gateway.config.single_sign_on import OidcPlan, RoleMap
 from gateway.config.web import PagePlan
 from gateway.control.board import BoardAnswer
 from gateway.control.requests import Board
@@ -39,8 +39,7 @@ PROVIDER = OidcPlan(
     login_claim="preferred_username",
     name_claim="name",
     roles_claim="groups",
-    roles=(("deciders", Role.CHARGE), ("nurses", Role.NURSE)),
-    otherwise=None,
+    roles=RoleMap((("deciders", Role.CHARGE), ("nurses", Role.NURSE)), None),
     max_age_s=None,
     lasts_s=3600,
     leeway_s=60,
