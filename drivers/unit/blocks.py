@@ -1,7 +1,7 @@
 """Reads one block of a unit: in one request or, after the unit has refused that or fallen short, point by point.
 
 Many units refuse a span (exception 02, some 03) that contains an undefined register, or that exceeds their buffer; some
-answer it with fewer registers, which are not used. Each
+answer it with fewer registers, which are not used: once that is a damaged answer, twice it is the unit's way. Each
 point is read in a single request either way, so that no value is combined from two answers. A unit that refuses the
 request for a single point does not fit its profile, which is a fault.
 """
@@ -46,46 +46,47 @@ class BlockReader:
         self._points = _point_queries(self._query, [slot for slot in slots if slot.point.block == block.name])
         self._line = line
         self._timing = timing
-        self._is_split = False
+        self.is_split = False  # it is read point by point
         self._is_logged = False
-        self.fell_short = False  # it was answered with fewer values than asked, and is read point by point
+        self.fell_short = False  # the last whole answer had fewer values than were asked for
 
     async def read(self) -> Raw:
         """The raw block. Raises DriverError."""
-        if self._is_split:
+        if self.is_split:
             return await self._point_by_point()
         try:
-            return await self._line.exchange(self._query, self._timing)
+            answer = await self._line.exchange(self._query, self._timing)
+            self.fell_short = False
+            return answer
         except UnitRefused as error:
             if error.code not in _SPAN_REFUSED or not self._points:
                 raise
             return await self._split(error)
         except ShortAnswer as error:
-            if not self._points:
+            if not self._points or not self.fell_short:
+                self.fell_short = True
                 raise
             return await self._split_short(error)
 
     def reset(self) -> None:
         """Go back to a single request, since another unit may answer from now on."""
-        self._is_split = False
+        self.is_split = self.fell_short = False
 
     async def _split(self, error: DriverError) -> Raw:
         """The block, asked point by point from now on, if that works."""
         answer = await self._point_by_point()
-        self._is_split = True
+        self.is_split = True
         self._log_once(error)
         return answer
 
     async def _split_short(self, error: ShortAnswer) -> Raw:
         """The same after a short answer, which remains what is wrong where that does not work either."""
         try:
-            answer = await self._split(error)
+            return await self._split(error)
         except (UnitRefused, LineDown):
             raise
         except DriverError as second:
             raise Garbled(f"{error.detail}; point by point: {second.detail}") from second
-        self.fell_short = True
-        return answer
 
     async def _point_by_point(self) -> tuple[int, ...]:
         """The block with only its points filled in, and 0 between them, which no rule uses."""

@@ -35,7 +35,7 @@ class ProbeResult(msgspec.Struct, frozen=True):
     decoded: Decoded
     points: tuple[PointValue, ...]
     faults: tuple[ReadFault, ...]
-    short_blocks: int = 0  # answered with fewer values than asked, and then read point by point
+    short_blocks: int = 0  # answered with fewer values than asked, twice, and read point by point instead
 
 
 class Driver:
@@ -105,7 +105,7 @@ class Driver:
             faults.append(ReadFault(self.unit, self._now(), error.kind, error.detail))
         for block in () if faults else self._blocks:
             try:
-                raws[block.name] = await block.read()
+                raws[block.name] = await (block.read() if faults else _insisting(block))
             except LineDown as error:
                 faults.append(ReadFault(self.unit, self._now(), error.kind, error.detail))
                 break
@@ -118,7 +118,7 @@ class Driver:
         complete = not faults
         if objection := self._objection(decoded, self._now()):
             faults.append(objection)
-        short_blocks = sum(block.fell_short for block in self._blocks)
+        short_blocks = sum(block.fell_short and block.is_split for block in self._blocks)
         return ProbeResult(complete, decoded, self._decoder.points(raws), tuple(faults), short_blocks)
 
     def _reset(self) -> None:
@@ -180,6 +180,14 @@ class Driver:
         if not offset or measurement.value is None or measurement.quality is not Quality.GOOD:
             return measurement
         return msgspec.structs.replace(measurement, value=measurement.value + offset)
+
+
+async def _insisting(block: BlockReader) -> Raw:
+    """The block, asked for twice where it falls short, as a poll and the next would; only of a unit in step."""
+    try:
+        return await block.read()
+    except ShortAnswer:
+        return await block.read()
 
 
 @lru_cache(maxsize=256)

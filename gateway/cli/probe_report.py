@@ -232,7 +232,7 @@ class _Hints:
         self._settings = f"{profile.serial}, {profile.dialect}" if "socket:" not in line else profile.dialect
         self._timeout_ms = round(profile.timing.timeout_s * 1000)
         self._rejects = counters.rejects
-        self._mismatched = sum(counters.rejects[kind] for kind in _MISMATCHED) > result.short_blocks
+        self._mismatched = sum(counters.rejects[kind] for kind in _MISMATCHED) > 2 * result.short_blocks
         self._unreadable = any(counters.rejects[kind] for kind in _UNREADABLE)
         # After a time-out, an answer to another request, or bytes while idle, must be a late answer.
         # What was judged first decides: after an answer of another length, a time-out says nothing of the unit's pace.

@@ -133,7 +133,11 @@ async def test_a_unit_that_falls_short_of_a_block_gives_the_same_reading_point_b
     short.most = max(point.length for point in load_profile(path).points)
     driver = short.driver()
     truth = await reading(unit.driver())
-    assert await reading(driver) == truth
+    blocks = load_profile(path).blocks
+    polls = [await driver.read() for _ in range(len(blocks) + 1)]
+    faults = [poll for poll in polls if isinstance(poll, ReadFault)]
+    assert polls[: len(faults)] == faults, "once: damage, of one block after the other"
+    assert polls[-1] == truth
     short.asked.clear()
     assert await reading(driver) == truth
     assert all(query.count <= short.most for query in short.asked), "the whole is not asked again"
@@ -143,6 +147,7 @@ async def test_a_unit_that_falls_short_of_a_point_gives_no_reading_and_recovers_
     unit = Unit(PROFILES / "reference-cap-unit.toml")  # its serial number takes eight registers
     unit.most = 1
     driver = unit.driver()
+    assert isinstance(await driver.read(), ReadFault)
     for _ in range(2):
         fault = await driver.read()
         assert isinstance(fault, ReadFault)
@@ -162,7 +167,9 @@ async def test_what_was_wrong_first_is_told_where_the_points_are_not_answered() 
         return await exchange(query, timing)
 
     unit.exchange = only_spans
-    fault = await unit.driver().read()
+    driver = unit.driver()
+    assert isinstance(await driver.read(), ReadFault)
+    fault = await driver.read()
     assert isinstance(fault, ReadFault)
     assert (fault.kind, fault.detail) == (FaultKind.GARBLED, "1 values for 5; point by point: no answer in time")
 

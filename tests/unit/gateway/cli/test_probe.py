@@ -184,7 +184,7 @@ def test_the_advice_follows_what_was_judged_first() -> None:
     options = ["--set", "dialect=modbus-tcp", "--set", "drain_ms=1", "--timeout", "0.2"]
     with _unit(respond) as line:
         result = _probe(line, "--profile", "eurotherm-3200", *options)
-    assert asked == [5, 1, 1, 1, 2, 3], "the block, its points, the others, and whether anything is late"
+    assert asked == [5, 5, 1, 1, 1, 2, 3], "the block twice, its points, the others, and whether anything is late"
     assert "try next: wiring or address: nothing comes" in result.stdout
     with _unit(_one_register) as line:
         result = _probe(line, "--profile", "eurotherm-3200", *options, "--json")
