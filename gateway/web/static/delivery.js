@@ -36,7 +36,8 @@ function drawOutbox({ states }, where) {
   where.replaceChildren(...states.flatMap((each) => [
     el("h3", { class: each.state }, shape(SHAPES[each.state]), t("delivery.state", { state: word("proof", each.state), count: each.count })),
     each.count > each.messages.length ? el("p", {}, t("delivery.oldest", { count: each.messages.length })) : null,
-    el("table", {}, header("message", "since", "sent", "code", "act"), el("tbody", {}, each.messages.map(message))),
+    el("div", { class: "wide-table", tabindex: "0", role: "group", "aria-label": word("proof", each.state) },
+      el("table", {}, header("message", "since", "sent", "code", "act"), el("tbody", {}, each.messages.map(message)))),
   ]).filter(Boolean));
 }
 
