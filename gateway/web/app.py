@@ -21,8 +21,8 @@ from gateway.runtime.http import Application
 from gateway.web.activity import asked, found_in, rows
 from gateway.web.acts import Acts
 from gateway.web.catalogue import language_of, texts_of
-from gateway.web.control import Control, Tell
-from gateway.web.days import MAX_DAYS, Period, days_answer, days_table, period_of
+from gateway.web.control import SCREEN, Control, Tell
+from gateway.web.days import MAX_DAYS, DaysAnswer, Period, days_answer, days_table, period_of
 from gateway.web.downloads import Downloads
 from gateway.web.feed import BoardFeed
 from gateway.web.guard import Guard
@@ -31,6 +31,7 @@ from gateway.web.people import People, SignedIn
 from gateway.web.privacy import without_identifiers, without_message_ids, without_staff
 from gateway.web.records import record_page
 from gateway.web.screens import STATIC, assets, page
+from gateway.web.shared_reads import SharedReads
 from gateway.web.signing import Signing
 from gateway.web.single_sign_on import RETURN, SingleSignOn
 from gateway.web.vouching import Clocks
@@ -59,6 +60,7 @@ class PageApp:
         self._feed = feed
         self.control = Control(tell)
         self._ledger = ledger
+        self._shared = SharedReads[DaysAnswer](ledger, clocks.steady_s)
         self._signing = Signing(plan, people)
         self._sso = plan.oidc and SingleSignOn(plan.oidc, self._signing, people, clocks)
         acts = Acts(self._signing, self.control)
@@ -179,6 +181,11 @@ class PageApp:
             return _json(None)
         return await self._ledger.answer(partial(record_page, token))
 
+    async def _ask(self, request: Request, line: bytes) -> bytes | None:
+        """The control service's answer, in the name of who is signed in."""
+        person = self._signing.person(request)
+        return await self.control.ask(line, SCREEN if person is None else person.actor)
+
     async def _session_data(self, request: Request) -> Response:
         """What the session's screen shows; what identifies the patient to those alone who signed in."""
         token = request.path_params["token"]
@@ -187,14 +194,14 @@ class PageApp:
         person = self._signing.person(request)
         identify = person is not None
         asked = msgspec.json.encode({"request": "screen", "token": token, "identify": identify})
-        answer = await (self.control.ask(asked) if person is None else self.control.ask(asked, person.actor))
+        answer = await self._ask(request, asked)
         if answer is not None and not msgspec.json.decode(answer, type=Answer).ok:
             return _no_session()
         return _json(without_identifiers(answer) if answer is not None and not identify else answer)
 
     async def _todo_data(self, request: Request) -> Response:
         """What waits; who sees to it to those alone who signed in."""
-        answer = await self.control.ask(b'{"request":"todo"}')
+        answer = await self._ask(request, b'{"request":"todo"}')
         if answer is not None and self._signing.person(request) is None:
             answer = without_staff(answer)
         return _json(answer)
@@ -222,7 +229,7 @@ class PageApp:
 
     async def _days_of(self, period: Period, charted: Sequence[Charted], person: SignedIn | None) -> Response:
         made = partial(days_answer, period, charted, identify=person is not None)
-        found = await self._ledger.read(made)
+        found = await (self._shared.read(period, made) if person is None else self._ledger.read(made))
         if found is None:
             return _unread()
         tokens = [row.session for row in found.sessions]
@@ -251,14 +258,14 @@ class PageApp:
         return _json(None if person is None else await self.control.ask(b'{"request":"visits"}', person.actor))
 
     async def _equipment_data(self, request: Request) -> Response:
-        return _json(await self.control.ask(b'{"request":"equipment"}'))
+        return _json(await self._ask(request, b'{"request":"equipment"}'))
 
     async def _delivery_data(self, request: Request) -> Response:
-        return _json(await self.control.ask(b'{"request":"delivery"}'))
+        return _json(await self._ask(request, b'{"request":"delivery"}'))
 
     async def _feed_data(self, request: Request) -> Response:
         """What became of the engine's messages; their ids for those alone who signed in."""
-        answer = await self.control.ask(b'{"request":"feed"}')
+        answer = await self._ask(request, b'{"request":"feed"}')
         if answer is not None and self._signing.person(request) is None:
             answer = without_message_ids(answer)
         return _json(answer)

@@ -15,11 +15,14 @@ SCREEN = Actor("page:")  # nobody is signed in at it
 
 
 class Control:
-    """Passes lines to the service. Screens that ask without end wait for each other, not the gateway for them."""
+    """Passes lines to the service.
+
+    Screens that ask without end wait for each other, not the gateway for them, nor whoever is signed in.
+    """
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._one_at_a_time = asyncio.Lock()
+        self._one_at_a_time = {is_screen: asyncio.Lock() for is_screen in (True, False)}
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def failed(self) -> None:
@@ -28,7 +31,7 @@ class Control:
 
     async def ask(self, line: bytes, by: Actor = SCREEN) -> bytes | None:
         """The answer to a question; None where recording is no longer possible."""
-        async with self._one_at_a_time:
+        async with self._one_at_a_time[by == SCREEN]:
             return await self.tell(line, by)
 
     async def leave_trace(self, looked: Looked, sessions: Sequence[str], by: Actor) -> bool:
