@@ -37,13 +37,14 @@ from gateway.runtime.loop import run_loop
 from gateway.runtime.shipped import shipped_dir
 from gateway.web.accounts import Account, hash_secret, read_accounts, write_accounts
 from simulators.broker.broker import Broker
-from simulators.scenario.scenario import S_PER_MIN, infusion_feed, load_scenario
+from simulators.scenario.scenario import S_PER_MIN, infusion_feed, load_scenario, repeated
 from simulators.scenario.scenario_format import Scenario
 from simulators.serve import CannotServe, Plant
 
 AFTERWARDS_S = 120.0  # on the scaled clock, for messages that the last readings cause
 FAREWELL_S = 10.0  # time-out for the gateway's last messages to arrive from the broker
 ACCOUNT = "demo"
+DAY_MIN = 24 * 60.0  # so long patients follow each other, by the viewer's clock
 
 
 @click.command(
@@ -66,9 +67,11 @@ def command(once: bool, as_json: bool, broker: str | None, speed: float, keep: P
     clock = PacedClock(ScaledClock(speed))
     board = _PacingBoard(clock)
     try:
+        stay = on_terminal and not once
         scenario = load_scenario(shipped_dir() / "scenarios" / "clinic.toml")
+        shown = repeated(scenario, DAY_MIN * speed) if stay else scenario
         with suppress(KeyboardInterrupt):
-            run_loop(_Demo(scenario, folder, board, clock).run(broker, draw=on_terminal, stay=on_terminal and not once))
+            run_loop(_Demo(shown, folder, board, clock).run(broker, draw=on_terminal, stay=stay))
     except* (TomlProblems, CannotServe) as errors:
         click.echo(f"{errors.exceptions[0]}", err=True)
         sys.exit(2)
@@ -105,7 +108,7 @@ class _Demo:
         self._clock = clock
 
     async def run(self, broker: str | None, draw: bool, stay: bool) -> None:
-        """Play the scenario to its end; `stay` up afterwards until SIGINT.
+        """Play the scenario to its end; with `stay` until SIGINT.
 
         Raises MqttDown, CannotServe, TomlProblems, alone or in a group.
         """

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from enum import StrEnum
+from math import ceil
 from pathlib import Path
 
 import msgspec
@@ -57,6 +58,32 @@ def load_scenario(path: Path) -> Scenario:
     if problems:
         raise TomlProblems(tuple(problems))
     return loaded.model
+
+
+def repeated(scenario: Scenario, until_min: float) -> Scenario:
+    """The scenario with each patient followed by others like that one, a minute after the one before has left.
+
+    The last ones arrive before `until_min`; each has a visit and orders of its own.
+    """
+    patients = (each for patient in scenario.patient for each in _followed(patient, until_min))
+    return scenario.model_copy(update={"patient": tuple(patients)})
+
+
+def _followed(patient: PatientEntry, until_min: float) -> Iterator[PatientEntry]:
+    first_min = patient.step[0].at_min
+    period_min = patient.step[-1].at_min - first_min + 1
+    for number in range(ceil((until_min - first_min) / period_min)):
+        yield _later(patient, number, number * period_min) if number else patient
+
+
+def _later(patient: PatientEntry, number: int, by_min: float) -> PatientEntry:
+    steps: list[Step] = []
+    for step in patient.step:
+        changed: dict[str, float | str] = {"at_min": step.at_min + by_min}
+        if isinstance(step, InfusionStart | InfusionEndEntry):
+            changed["order"] = f"{step.order}-{number}"
+        steps.append(step.model_copy(update=changed))
+    return patient.model_copy(update={"visit": f"{patient.visit}-{number}", "step": tuple(steps)})
 
 
 def infusion_feed(scenario: Scenario) -> tuple[FeedItem, ...]:

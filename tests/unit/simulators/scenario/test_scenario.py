@@ -1,6 +1,8 @@
 """Scenario files: the content of the shipped ones, their EHR messages, and the errors of invalid ones."""
 
 import tomllib
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from gateway.cli.simulate import PROFILE_DIALECTS, PROFILES
 from gateway.runtime.shipped import shipped_dir
 from simulators.faults import InjectedFault
 from simulators.maps import MapName
-from simulators.scenario.scenario import FeedItem, FeedKind, build_units, infusion_feed, load_scenario
+from simulators.scenario.scenario import FeedItem, FeedKind, build_units, infusion_feed, load_scenario, repeated
 from simulators.scenario.scenario_format import Agent, Scenario
 
 SHIPPED = sorted((shipped_dir() / "scenarios").glob("*.toml"))
@@ -235,3 +237,22 @@ step = [ { at_min = 2, do = "dance" } ]
 def test_every_make_has_a_shipped_profile_in_the_dialect_that_is_assumed(make: MapName) -> None:
     profile = tomllib.loads((shipped_dir() / "profiles" / f"{PROFILES[make]}.toml").read_text())
     assert (profile["identity"]["id"], profile["dialect"]) == (PROFILES[make], PROFILE_DIALECTS[make])
+
+
+def test_patients_follow_each_other_so_that_somebody_is_always_treated() -> None:
+    morning = load_scenario(shipped_dir() / "scenarios" / "clinic.toml")
+    shown = repeated(morning, 3000)
+    assert shown.patient[0] == morning.patient[0]
+    visits = [patient.visit for patient in shown.patient]
+    assert len(visits) == len(set(visits)) > 4 * 15
+    stays: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    treated: set[int] = set()
+    for patient in shown.patient:
+        at_min = {step.do: step.at_min for step in patient.step}
+        stays.setdefault((patient.unit, patient.cap), []).append((at_min["arrive"], at_min["leave"]))
+        treated.update(range(ceil(at_min["precool"]), ceil(at_min["stop"])))
+    assert treated >= set(range(1, 3000))
+    for on_cap in stays.values():
+        assert all(left < came for (_, left), (came, _) in pairwise(on_cap)), "a cap serves one patient at a time"
+    orders = [item.order for item in infusion_feed(shown) if item.kind is FeedKind.STARTED]
+    assert len(orders) == len(set(orders))
