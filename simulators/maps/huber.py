@@ -18,6 +18,8 @@ _FIXED = {
     0x07: NO_PROBE,
     0x0F: 820,  # level, thousandths
     0x16: 0,  # circulation without temperature control
+    0x30: int16(-5000),  # lowest and highest set point, -50 and 120 degC
+    0x31: int16(12000),
     0x3A: NO_PROBE,
     0x48: 3200,  # the pump's set point
     0x5C: 180,  # days to the next maintenance

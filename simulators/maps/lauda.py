@@ -13,8 +13,15 @@ NO_PROBE_C = 999.99  # assumed
 PUMP_LEVEL = 4  # assumed
 PUMP_PRESSURE_BAR = 0.45  # assumed
 LEVEL = 6  # assumed
-SAFE_MODE_C = 20.0  # assumed
 
+# What the panel sets; all values are assumed.
+_SETTINGS = {
+    "IN_SP_02": 2,  # cooling: automatic
+    "IN_SP_03": 105.0,  # overtemperature protection switches off
+    "IN_SP_04": 100.0,  # limits of the outflow temperature, highest and lowest
+    "IN_SP_05": -35.0,
+    "IN_SP_07": 20.0,  # set point of the safe mode
+}
 _MICROCOOL_COMMANDS = frozenset({"IN_PV_00", "IN_SP_00", "IN_SP_04", "IN_SP_05", "TYPE", "VERSION", "STATUS", "STAT"})
 
 
@@ -22,6 +29,8 @@ def answer(machine: Machine, query: Query) -> Raw | Refusal | None:
     """A Pro thermostat's answer, without its terminator."""
     if not isinstance(query, TextQuery):
         return None
+    if query.command == "IN_PV_10":
+        return f"{_shown(machine.shown(Sensor.SUPPLY)):.3f}"
     number = _number(machine, query.command)
     if number is not None:
         return f"{number:06.2f}" if number >= 0 else f"{number:07.2f}"
@@ -41,7 +50,7 @@ def answer_microcool(machine: Machine, query: Query) -> Raw | Refusal | None:
 
 def _number(machine: Machine, command: str) -> float | None:
     match command:
-        case "IN_PV_00":
+        case "IN_PV_00" | "IN_PV_01":  # in the bath, which is what is controlled
             return _shown(machine.shown(Sensor.SUPPLY))
         case "IN_PV_02":  # pressure of the pump, bar
             return PUMP_PRESSURE_BAR if machine.running else 0.0
@@ -53,22 +62,18 @@ def _number(machine: Machine, command: str) -> float | None:
             return machine.set_point_c
         case "IN_SP_01":
             return PUMP_LEVEL if machine.running else 0
-        case "IN_SP_04":
-            return 100.0
-        case "IN_SP_05":
-            return -35.0
-        case "IN_SP_07":
-            return SAFE_MODE_C
         case "IN_SP_08":
             return machine.watchdog_s
         case _:
-            return None
+            return _SETTINGS.get(command)
 
 
 def _text(machine: Machine, command: str, make: str, *, tells_warnings: bool) -> Raw | Refusal:
     match command:
         case "IN_MODE_02":
             return "0" if machine.running else "1"
+        case "IN_MODE_00" | "IN_MODE_01" | "IN_MODE_03":  # keys free, internal control, panel not locked
+            return "0"
         case "TYPE":
             return make
         case "VERSION" | "VERSION_R":

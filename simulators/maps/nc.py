@@ -11,6 +11,7 @@ from simulators.maps.words import bits
 
 BAD_COMMAND = Refusal(1)
 PROTOCOL_VERSION = (0, 1)
+FIRMWARE = (0x32, 0x30, 0x46, 0x41)  # "20FA", as in the manual's example
 LIMITS_C = (-50.0, 100.0)  # assumed
 SUPPLY_PRESSURE_BAR = 1.3  # assumed
 SUCTION_PRESSURE_BAR = 0.1  # assumed
@@ -50,6 +51,8 @@ def answer_thermoflex(machine: Machine, query: Query) -> Raw | Refusal | None:
     match query.number:
         case 0x00:
             return PROTOCOL_VERSION
+        case 0x02:
+            return FIRMWARE
         case 0x09:
             return _thermoflex_status(machine)
         case 0x10:

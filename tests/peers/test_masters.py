@@ -179,17 +179,48 @@ from huber import Bath
 Bath.port = int(sys.argv[1])
 async def main():
     async with Bath("127.0.0.1") as bath:
-        print(json.dumps([await bath.get_bath_temperature(), await bath.get_setpoint()]))
+        everything = await bath.get()
+        print(json.dumps([await bath.get_bath_temperature(), await bath.get_setpoint(), everything]))
 asyncio.run(main())
 """
+
+JULABO = """
+import json, sys
+from julabo import JulaboCF, connection_for_url
+connection = connection_for_url(sys.argv[1], concurrency="syncio")
+connection.open()
+unit = JulaboCF(connection)
+names = ["identification", "status", "bath_temperature", "heating_power", "external_temperature", "safety_temperature",
+         "set_point_1", "set_point_2", "set_point_3", "high_temperature", "low_temperature", "active_set_point_channel",
+         "self_tunning", "external_input", "temperature_control", "is_started"]
+print(json.dumps({name: getattr(unit, name)() for name in names}))
+"""
+
+
+async def run_peer(script: str, argument: str) -> object:
+    """What the script prints as JSON, run in the peers' environment."""
+    process = await asyncio.create_subprocess_exec(
+        PEERS / "python", "-c", script, argument, stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(TIMEOUT_S):
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    return json.loads(output)
+
+
+async def test_the_julabo_client_reads_everything_it_knows(serve: Serve) -> None:
+    async with serve('dialect = "julabo"\ntcp = "127.0.0.1:0"', 'map = "julabo"') as (plant, url):
+        command(plant, '{"unit": "cap-01", "set": {"supply_c": -4.12}}')
+        said = await run_peer(JULABO, url.replace("socket://", "tcp://"))
+    assert isinstance(said, dict)
+    assert (said["bath_temperature"], said["set_point_1"], said["set_point_2"]) == (-4.12, -4.0, 20.0)
+    assert (said["active_set_point_channel"], said["is_started"]) == (1, False)
 
 
 async def test_the_huber_client_reads_the_huber_unit_below_zero(serve: Serve) -> None:
     async with serve('dialect = "huber-pb"\ntcp = "127.0.0.1:0"', 'map = "huber"') as (plant, url):
         command(plant, '{"unit": "cap-01", "set": {"supply_c": -4.34}}')
-        process = await asyncio.create_subprocess_exec(
-            PEERS / "python", "-c", HUBER, url.rpartition(":")[2], stdout=asyncio.subprocess.PIPE
-        )
-        async with asyncio.timeout(TIMEOUT_S):
-            output, _ = await process.communicate()
-        assert (process.returncode, json.loads(output)) == (0, [-4.34, -4.0])
+        said = await run_peer(HUBER, url.rpartition(":")[2])
+    assert isinstance(said, list)
+    assert said[:2] == [-4.34, -4.0]
+    assert said[2]["temperature"] == {"bath": -4.34, "setpoint": -4.0}
