@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gateway.audit.report import AuditReport
 from gateway.audit.verify import verify
+from gateway.ledger.copying import copy_ledger
 from gateway.ledger.errors import LedgerUnavailable, TargetExists
 from gateway.ledger.store import open_readonly
 
@@ -31,13 +32,7 @@ def backup(source: Path, target: Path) -> AuditReport:
 
 def _copy(source: Path, target: Path) -> None:
     with open_readonly(source) as connection:
-        copy = sqlite3.connect(target, isolation_level=None)
         try:
-            connection.backup(copy)
-            copy.execute("PRAGMA journal_mode = delete").fetchall()  # so that the copy is one file, without a WAL
-        except sqlite3.Error as error:
+            copy_ledger(connection, target)
+        except (sqlite3.Error, OSError) as error:
             raise LedgerUnavailable(f"{target}: {error}") from error
-        finally:
-            copy.close()
-    with target.open("rb") as file:
-        os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""Fills a new ledger from a damaged one that was set aside, with everything in it that is still proven.
+"""Fills a new ledger from one that was set aside, damaged or not, with everything in it that is still proven.
 
 Theory of operation. An entry's hash covers its content and its place in the chain, so each entry that can be read and
 matches its own hash is as it was committed, whatever is damaged beside it. Such entries are chained again in the new
@@ -47,12 +47,6 @@ LOST = '{"lost":true}'  # the body of the mark that replaces a lost entry
 _READING_FAILED = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 
 _Row = tuple[Any, ...]
-
-
-def set_aside_before(path: Path) -> Path | None:
-    """The ledger file that was set aside last from `path`."""
-    found = {each.name.removesuffix("-wal").removesuffix("-shm") for each in path.parent.glob(f"{path.name}.damaged-*")}
-    return path.with_name(max(found)) if found else None
 
 
 def origin_of(aside: Path, gateway: str) -> LedgerOrigin | None:
@@ -129,7 +123,8 @@ class _Carried:
     def entries(self, verified: Iterable[Entry], last_seq: int) -> None:
         """Chain the entries again under their numbers, up to `last_seq` at least, with a mark for each lost one.
 
-        The opening of a session is lost with the text of its policy: nobody can say how that session counts.
+        The opening of a session is lost with the text of its policy: nobody can say how that session counts. A fact
+        that this version cannot read counts as lost too.
         """
         page: list[Entry] = []
         for old in verified:
@@ -151,13 +146,17 @@ class _Carried:
         self._mark(last_seq)
 
     def _is_followed(self, entry: Entry) -> bool:
-        """Whether the policy that the entry pins, if any, is known by its text."""
-        opened = index.fact_of(entry.body) if entry.kind is EntryKind.FACT and entry.session else None
-        if not isinstance(opened, SessionOpened):
+        """Whether this version reads the fact in the entry, if it has one, and knows the policy that it pins."""
+        if entry.kind is not EntryKind.FACT:
             return True
-        name = policies.name_in(opened)
+        fact = index.fact_of(entry.body)
+        if fact is None:  # a later version's: what was decided by it is open again
+            return False
+        if not isinstance(fact, SessionOpened):
+            return True
+        name = policies.name_in(fact)
         if name is None:
-            self._policies.add(policies.name_of(opened.policy))
+            self._policies.add(policies.name_of(fact.policy))
         return name is None or name in self._policies
 
     def _mark(self, last_seq: int) -> None:

@@ -56,3 +56,7 @@ class UnknownSession(LedgerError):
 
 class TargetExists(LedgerError):
     """The file to be written exists already."""
+
+
+class NothingToDo(LedgerError):
+    """The ledger is already as it was to be made."""

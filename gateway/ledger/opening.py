@@ -11,7 +11,6 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -19,7 +18,8 @@ import msgspec
 from drivers.reading import Stamp
 from gateway.ledger import file_check, policies, reads, schema, writes
 from gateway.ledger.anchor import anchored, anchors
-from gateway.ledger.carry_over import carry_over, origin_of, set_aside_before
+from gateway.ledger.aside import Aside, name_aside, set_aside_before
+from gateway.ledger.carry_over import carry_over, origin_of
 from gateway.ledger.disk_trouble import damages_nothing
 from gateway.ledger.entry import Head, follow
 from gateway.ledger.errors import ChainBroken, LedgerBehind, LedgerDamaged, LedgerUnavailable
@@ -39,7 +39,6 @@ SETTINGS: tuple[tuple[str, str | int], ...] = (
     ("journal_size_limit", 16 * 1024 * 1024),
 )
 TAIL_ENTRIES = 10_000  # entries verified at every start, the last of the chain
-BEHIND = "-behind"  # how the name of a file that lost its end ends
 _PAGE = 500  # entries in memory at a time during that
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -100,7 +99,8 @@ def _open(path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[
                 opened = _checked(connection, path, gateway, now)
         except LedgerDamaged as error:
             # Renamed while open, for SQLite deletes the WAL as it closes, and the WAL may hold the only copy.
-            _set_aside(path, now(), is_behind=isinstance(error, LedgerBehind))
+            why = Aside.BEHIND if isinstance(error, LedgerBehind) else Aside.DAMAGED
+            _set_aside(path, name_aside(path, now().utc_us, why))
             raise
         on_failure.pop_all()
         return opened
@@ -233,12 +233,8 @@ def _require_anchored(connection: sqlite3.Connection, origin: LedgerOrigin, head
         raise LedgerBehind(f"entry {known.seq} is not the one that was there")
 
 
-def _set_aside(path: Path, at: Stamp, *, is_behind: bool) -> None:
+def _set_aside(path: Path, aside: Path) -> None:
     """Renames the file and its companions so that they still belong together."""
-    stamp = datetime.fromtimestamp(at.utc_us // 1_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = path.with_name(f"{path.name}.damaged-{stamp}{BEHIND if is_behind else ''}")
-    if aside.exists():
-        aside = aside.with_name(f"{aside.name}-{secrets.token_hex(2)}")
     for companion in ("-wal", "-shm", ""):
         source = path.with_name(path.name + companion)
         if source.exists():

@@ -31,6 +31,7 @@ from pathlib import Path
 from sqlite_utils import Database, Migrations
 
 from gateway.ledger import index, policies
+from gateway.ledger.copying import copy_ledger
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
 
 MIGRATIONS = Migrations("ledger")
@@ -346,11 +347,13 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations =
     db = Database(connection, execute_plugins=False)
     applied = [migration.name for migration in migrations.applied(db)]
     pending = [migration.name for migration in migrations.pending(db)]
-    known = _names(migrations)
-    if applied != known[: len(applied)]:
-        raise LedgerUnavailable(f"{path} was written by a later version: it has {applied}, this version knows {known}")
+    if is_later(connection, migrations):
+        raise LedgerUnavailable(
+            f"{path} was written by a later version: this one knows nothing of {applied[-1]}; "
+            f"install that version again, or see capgate ledger roll-back --help"
+        )
     if applied and pending:
-        _copy(connection, path.with_name(f"{path.name}.before-{pending[0]}"))
+        copy_ledger(connection, path.with_name(f"{path.name}.before-{pending[0]}"))
     migrations.apply(db)
 
 
@@ -360,6 +363,12 @@ def sweep(connection: sqlite3.Connection) -> None:
     if swept < SWEPT:
         connection.execute("VACUUM")
         connection.execute(f"PRAGMA user_version = {SWEPT}")
+
+
+def is_later(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> bool:
+    """Whether a later version has migrated the ledger."""
+    applied = [migration.name for migration in migrations.applied(Database(connection, execute_plugins=False))]
+    return applied != _names(migrations)[: len(applied)]
 
 
 def require_current(connection: sqlite3.Connection, path: Path) -> None:
@@ -439,12 +448,3 @@ def _objects(connection: sqlite3.Connection) -> frozenset[str]:
           FROM sqlite_schema AS tables JOIN pragma_table_info(tables.name) AS columns
          WHERE tables.type = 'table' AND tables.name <> :ours"""
     return frozenset(name for (name,) in connection.execute(query, {"ours": MIGRATIONS.migrations_table}))
-
-
-def _copy(connection: sqlite3.Connection, target: Path) -> None:
-    target.touch(mode=0o600)
-    copy = sqlite3.connect(target)
-    try:
-        connection.backup(copy)
-    finally:
-        copy.close()

@@ -11,7 +11,7 @@ from enum import StrEnum
 import msgspec
 
 from drivers.reading import FaultKind
-from gateway.ledger.opening import BEHIND
+from gateway.ledger.aside import Aside, why_of
 from gateway.messages.cloudevents import Origin, encode_event
 from gateway.messages.destination import Destination
 from gateway.messages.instants import rfc3339, rfc3339_or_none
@@ -222,15 +222,25 @@ def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
             f"look at it and move it elsewhere"
         )
         yield AlarmCode.FILE_SET_ASIDE, text
-    if now.ledger_set_aside.endswith(BEHIND):
-        text = (
-            f"the ledger had lost its last entries, or an older image took its place: it lies in "
-            f"{now.ledger_set_aside}, and a new epoch was begun; see capgate session worklist"
-        )
-        yield AlarmCode.LEDGER_BEHIND, text
-    elif now.ledger_set_aside:
-        text = f"a damaged ledger lies in {now.ledger_set_aside}, and a new one was begun; keep it and see the log"
-        yield AlarmCode.LEDGER_SET_ASIDE, text
+    if now.ledger_set_aside:
+        yield _of_set_aside(now.ledger_set_aside)
+
+
+def _of_set_aside(name: str) -> tuple[AlarmCode, str]:
+    """The alarm about the ledger file that the present one replaced."""
+    began = f"{name}, and a new epoch was begun"
+    match why_of(name):
+        case Aside.DAMAGED:
+            text = f"a damaged ledger lies in {name}, and a new one was begun; keep it and see the log"
+            return AlarmCode.LEDGER_SET_ASIDE, text
+        case Aside.LATER:
+            return AlarmCode.LEDGER_SET_ASIDE, f"a later version's ledger lies in {began} with what this version reads"
+        case Aside.BEHIND:
+            text = f"the ledger had lost its last entries, or an older image took its place: it lies in {began}"
+            return AlarmCode.LEDGER_BEHIND, f"{text}; see capgate session worklist"
+        case Aside.RESTORED:
+            text = f"the ledger was restored from a copy, which lies in {began}"
+            return AlarmCode.LEDGER_BEHIND, f"{text}; see capgate session worklist"
 
 
 def _of_work(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:

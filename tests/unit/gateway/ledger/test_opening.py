@@ -22,10 +22,13 @@ from gateway.ledger.file_check import FileCheck
 from gateway.ledger.opening import connect_file
 from gateway.ledger.store import open_ledger, open_readonly
 from gateway.messages.details import NO_DETAILS, About, Details, Diagnosis, Stated
+from gateway.session.fact_types import CapRef
+from gateway.session.facts import CoolingStarted, encode_fact
 
 Connect = Callable[[Path], sqlite3.Connection]
 GATEWAY = "gw-1"
 NEWER = "m9999_of_a_later_version"
+FACT = encode_fact(CoolingStarted(at_us=1, known_at_us=1, cap=CapRef("cap-01", 1))).decode()
 
 
 def noon() -> Stamp:
@@ -47,7 +50,7 @@ def fill(path: Path, entries: int = 3) -> Found:
     async def commit() -> None:
         async with open_ledger(path, GATEWAY, noon) as ledger:
             for _ in range(entries):
-                entry, head = append(ledger.head, 1, EntryKind.FACT, "S1", '{"fact":"cooling_started"}')
+                entry, head = append(ledger.head, 1, EntryKind.FACT, "S1", FACT)
                 message = OutboxMessage(head.seq, f"e{head.seq}", "capgate/v1/t", b"payload" * 30, False, "")
                 await ledger.commit(Batch((entry,), (message,), (), head))
 
