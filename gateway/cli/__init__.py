@@ -28,7 +28,7 @@ _COMMANDS = {
     "outbox": "Look at the messages that the engine does not have, and send one again.",
     "send-test": "Send a message marked as a test, and say how far it came.",
     "bridge": "Carry HL7 messages between the broker and an engine that speaks MLLP.",
-    "ledger": "Verify, show and export what a gateway recorded.",
+    "ledger": "Verify, show, export, copy, restore and purge what a gateway recorded.",
     "record": "Print the record of a session, for an auditor or a payer.",
     "activity": "Say who did what, and who looked at whom.",
     "shadow": "Compare computed units with minutes charted by hand.",

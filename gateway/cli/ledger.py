@@ -1,4 +1,4 @@
-"""`capgate ledger`: commands that read a ledger, also while the gateway runs; what is purged the gateway purges."""
+"""`capgate ledger`: commands on a ledger's file. Most read it alone, also while the gateway runs."""
 
 import click
 
@@ -7,6 +7,7 @@ from gateway.cli.ledger_list import list_
 from gateway.cli.ledger_purge import purge
 from gateway.cli.ledger_reconcile import reconcile
 from gateway.cli.ledger_show import show
+from gateway.cli.ledger_succession import restore, roll_back
 from gateway.cli.ledger_verify import verify
 
 
@@ -16,8 +17,8 @@ from gateway.cli.ledger_verify import verify
     "wrong or not there, 2 it cannot be read.",
 )
 def command() -> None:
-    """Verify, show, export and purge what a gateway recorded."""
+    """Verify, show, export, copy, restore and purge what a gateway recorded."""
 
 
-for each in (verify, list_, show, export, backup, reconcile, key, purge):
+for each in (verify, list_, show, export, reconcile, key, backup, restore, roll_back, purge):
     command.add_command(each)

@@ -8,12 +8,8 @@ import msgspec
 
 from gateway.audit.report import AuditReport
 from gateway.audit.verify import verify as verify_ledger
+from gateway.cli.held_files import CHECKPOINTS, PUBLIC_KEY, read_checkpoints, read_keys
 from gateway.cli.ledger_options import JSON, LEDGER, refusing
-from gateway.ledger.checkpoint import Checkpoint, read_checkpoint
-from gateway.ledger.errors import CheckpointInvalid, KeyUnusable
-from gateway.ledger.keys import read_public_keys
-
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(
@@ -22,8 +18,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "Exit codes: 0 sound, 1 problems, 2 something cannot be read.",
 )
 @LEDGER
-@click.option("--checkpoints", type=_FILE, help="Checkpoints held outside, one JSON object or message a line.")
-@click.option("--public-key", type=_FILE, help="Keys in PEM that may have signed; from `capgate ledger key`.")
+@CHECKPOINTS
+@PUBLIC_KEY
 @JSON
 def verify(ledger: Path, checkpoints: Path | None, public_key: Path | None, as_json: bool) -> None:
     """Verify LEDGER: chain, messages, checkpoints, and every increment and charge derived again from the facts.
@@ -31,8 +27,8 @@ def verify(ledger: Path, checkpoints: Path | None, public_key: Path | None, as_j
     Only checkpoints that were held outside show a cut tail or a ledger written anew.
     """
     with refusing():
-        held = [] if checkpoints is None else _read_checkpoints(checkpoints)
-        keys = None if public_key is None else _read_keys(public_key)
+        held = [] if checkpoints is None else read_checkpoints(checkpoints)
+        keys = None if public_key is None else read_keys(public_key)
         report = verify_ledger(ledger, held, keys)
     if as_json:
         click.echo(msgspec.json.encode({"sound": report.sound, **msgspec.structs.asdict(report)}))
@@ -54,23 +50,3 @@ def _show(report: AuditReport) -> None:
     if report.attested_seq:
         click.echo(f"checkpoints from outside vouch for all entries up to {report.attested_seq}")
     click.echo("sound" if report.sound else f"{len(report.problems)} problems")
-
-
-def _read_checkpoints(path: Path) -> list[Checkpoint]:
-    held: list[Checkpoint] = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        if line.strip():
-            try:
-                held.append(read_checkpoint(line))
-            except CheckpointInvalid as error:
-                raise CheckpointInvalid(f"{path}:{number}: {error}") from None
-    if not held:
-        raise CheckpointInvalid(f"{path} holds no checkpoint")
-    return held
-
-
-def _read_keys(path: Path) -> frozenset[bytes]:
-    try:
-        return read_public_keys(path.read_bytes())
-    except KeyUnusable as error:
-        raise KeyUnusable(f"{path}: {error}") from None
