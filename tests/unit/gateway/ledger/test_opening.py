@@ -127,7 +127,7 @@ def test_a_damaged_ledger_is_set_aside_whole_and_a_new_epoch_begins_with_what_it
         case "entry":
             path.write_bytes(path.read_bytes().replace(b"cooling_started", b"cooling_stopped", 1))
         case "message":
-            path.write_bytes(path.read_bytes().replace(b"payloadpayload", b"payloadPayload", 1))
+            path.write_bytes(path.read_bytes().replace(b"payload" * 3, b"payloadPayloadpayload", 1))
         case "trigger gone":
             tamper(path, "DROP TRIGGER entry_no_delete")
         case _:
