@@ -91,7 +91,7 @@ def _of_session(
 ) -> AnyFact:
     at_us = (
         resolve_instant(act.at, context).earliest_us
-        if isinstance(act, Prepared | ToleranceAct | CapId)
+        if isinstance(act, Prepared | ToleranceAct | CapId | Note)
         else context.now_us
     )
     of = _SessionFields(**_person_fields(act, at_us, context), token=named.token)

@@ -222,6 +222,10 @@ class Act(ControlRequest):
     request: Literal["tell"]
     person: _Person
     reason: _Reason
+    key: Annotated[
+        str | None,
+        Field(pattern=r"^[0-9A-Za-z-]{8,64}$", description="drawn for this act alone, 8 to 64 of 0-9, A-Z, a-z and -"),
+    ] = None  # by which an act that is sent again is known for the same
 
 
 class SessionAct(Act):
@@ -287,6 +291,7 @@ class Note(SessionAct):
     """A remark for whoever reviews the session."""
 
     act: Literal["note"]
+    at: AtOrNow = None
     text: Annotated[_Text, Field(min_length=1, max_length=500, description="a remark, 1 to 500 characters")]
 
 

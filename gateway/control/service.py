@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 from msgspec import UNSET
@@ -36,6 +37,7 @@ from gateway.control.boards import Boards
 from gateway.control.delivery import MAX_MESSAGES, SHOWN, DeliveryAnswer, delivery_answer
 from gateway.control.equipment import EquipmentAnswer
 from gateway.control.machines import Machines
+from gateway.control.repeats import Repeats
 from gateway.control.requests import (
     ACTS,
     AnyAct,
@@ -147,6 +149,7 @@ class ControlService:
         self._ledger = ledger
         self._pipeline = pipeline
         self._plant = plant_of(config.units)
+        self._repeats = Repeats()
 
     async def answer(self, line: bytes, by: Actor) -> bytes:
         """The answer to a line of `by`: one JSON object without line end.
@@ -197,7 +200,7 @@ class ControlService:
             case ResendRequest() | SendTest():
                 return await self._sent(request, by)
             case _:
-                return await self._act(request, by)
+                return await self._told(request, by)
 
     @property
     def _time_zone(self) -> str:
@@ -385,6 +388,11 @@ class ControlService:
             raise RequestRefused("this gateway sends no test messages", "capgate run")
         trial = build_trial(request.what, self._config, self._clock.now().utc_us)
         return TrialAnswer(tried=await self._commissioning.send(trial, request.wait_s))
+
+    async def _told(self, act: AnyAct, by: Actor) -> ActAnswer:
+        if act.key is None:
+            return await self._act(act, by)
+        return await self._repeats.once(by.login, act.key, partial(self._act, act, by))
 
     async def _act(self, act: AnyAct, by: Actor) -> ActAnswer:
         named = await self._named(act)

@@ -37,7 +37,7 @@ class Acts:
         if not isinstance(act, str) or act not in person.may:
             return _refused(HTTPStatus.FORBIDDEN, f"not an act of {person.role}", "another role's sign-in")
         if act in REQUESTS:
-            fields = {name: value for name, value in fields.items() if name != "act"} | {"request": act}
+            fields = {name: value for name, value in fields.items() if name not in ("act", "key")} | {"request": act}
         else:
             fields |= {"request": "tell"}
         line = msgspec.json.encode(fields | {"person": person.name})

@@ -214,20 +214,26 @@ async def test_a_tablet_that_slept_too_long_shows_no_patient(folder: Path) -> No
 
 
 async def test_what_is_sent_again_after_an_answer_was_lost_is_recorded_once(folder: Path) -> None:
-    async with session(folder, bound=True) as (site, page):
+    async with session(folder, Role.CHARGE, bound=True) as (site, page):
 
         async def lose_the_answer(route: Route) -> None:
             await route.fetch()
             await route.abort()
 
         await page.route("**/acts", lose_the_answer)
-        await page.get_by_role("button", name="Tolerates it well").click()
+        await page.get_by_role("button", name="Tolerates it well").dblclick()
+        await expect(page.locator(".act")).to_have_count(1)
+        await page.get_by_role("button", name="Note").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Do it").click()
+        await page.get_by_role("button", name="Patient is no longer here").click()  # a second time it would be refused
         failed = page.locator(".act.failed")
-        await expect(failed).to_contain_text("Not sent")
+        await expect(failed).to_have_count(3)
         await page.unroute("**/acts")
-        await failed.get_by_role("button", name="Send again").click()
-        await expect(page.locator(".act.told")).to_have_count(1)
-        await told(site, "tolerance_checked")
+        for _ in range(3):
+            await failed.get_by_role("button", name="Send again").first.click()
+        await expect(page.locator(".act.told")).to_have_count(3)
+        for kind in ("tolerance_checked", "note_added", "patient_released"):
+            await told(site, kind)
 
 
 async def test_what_the_gateway_refuses_is_said_with_its_reason(folder: Path) -> None:

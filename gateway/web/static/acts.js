@@ -166,8 +166,9 @@ async function capId(token) {
 }
 
 async function note(token) {
+  const when = at();
   const said = await ask(t("act.note"), [{ name: "text", label: t("act.which-note"), choices: NOTES.map((each) => [word("note", each), word("note", each)]) }]);
-  if (said) tell(t("act.note"), "note", token, said);
+  if (said) tell(t("act.note"), "note", token, { ...when, ...said });
 }
 
 async function lift(token, held) {

@@ -17,9 +17,12 @@ export function onTold(listener) {
   told = listener;
 }
 
-/** Send an act in ten seconds, unless it is taken back. `label` says what it is; its time is now unless it has one. */
+/** Send an act in ten seconds, unless it is taken back. `label` says what it is; its time is now unless it has one.
+ *  A second touch while the same waits tells nothing more. */
 export function send(label, fields) {
-  const act = { label, fields, at: timeOf(nowMs()), leftS: UNDO_S };
+  const same = JSON.stringify({ ...fields, at: null });
+  if ([...waiting].some((each) => each.same === same && !each.sent)) return;
+  const act = { label, same, fields: { ...fields, key: crypto.randomUUID() }, at: timeOf(nowMs()), leftS: UNDO_S };
   act.item = el("li", { class: "act" }, (act.text = el("span")), (act.buttons = el("span", { class: "buttons" })));
   document.getElementById("sending").append(act.item);
   act.timer = setInterval(() => --act.leftS > 0 ? say(act) : post(act), 1000);
