@@ -11,6 +11,7 @@ _COMMANDS = {
     "demo": "Show the whole job on simulated units.",
     "simulate": "Serve simulated units alone.",
     "check": "Check a configuration and name every error.",
+    "health": "Say whether the running gateway is well, and if not, why.",
     "ports": "List serial ports by stable path, and who has them open.",
     "scan": "Find the units on a line: settings, addresses, likely kinds.",
     "probe": "Read one unit once and show everything it says.",

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import sys
-from http.client import HTTPConnection
 from pathlib import Path
 
 import click
@@ -14,13 +13,13 @@ from drivers.toml.document import TomlProblems
 from gateway.bridge.bridge import Bridge
 from gateway.bridge.config import BridgeConfig, load_bridge
 from gateway.bridge.report import BridgeReport
+from gateway.cli.healthz import healthz
 from gateway.cli.log_options import form_option, level_option
 from gateway.runtime import systemd
 from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import LogLevel, setup_logging
 from gateway.runtime.loop import run_loop
 
-PATIENCE_S = 5.0
 _log = logging.getLogger("capgate.bridge")
 
 
@@ -66,15 +65,11 @@ def _show(config: BridgeConfig, *, as_json: bool) -> int:
         click.echo("the configuration has no [health]; accepted: listen, an address of this machine", err=True)
         return 2
     host, port = config.health
-    asked = HTTPConnection(host, port, timeout=PATIENCE_S)
     try:
-        asked.request("GET", "/healthz")
-        body = asked.getresponse().read()
+        body = healthz(config.health)
     except OSError as error:
         click.echo(f"no bridge answers at {host}:{port}: {error}", err=True)
         return 3
-    finally:
-        asked.close()
     report = msgspec.json.decode(body, type=BridgeReport)
     click.echo(body.decode().rstrip() if as_json else "\n".join(report.lines()))
     return 1 if report.troubles else 0
