@@ -3,10 +3,12 @@
 Theory of operation. uvicorn parses and answers; its `Server` is left out, because that takes over signals, ends the
 process when an address is in use, and wakes ten times a second. What uvicorn leaves unbounded is bounded here, so that
 no client can hold what belongs to the others: connections are counted and closed beyond a number, of all and of one
-address, a request has so long to arrive as a whole, and a client has so long to take what was written to it.
+address, handshakes likewise, a request has so long to arrive as a whole, and a client has so long to take what was
+written to it.
 """
 
 import asyncio
+import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,6 +21,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
+from gateway.runtime.handshakes import HandshakeLimits, Handshakes
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -30,7 +34,7 @@ KEEP_ALIVE_S = 5
 class HttpLimits(msgspec.Struct, frozen=True):
     """What clients may take."""
 
-    connections: int
+    connections: int  # and TLS handshakes, at once
     per_address: int  # of these, from one address
     head_bytes: int  # request line and headers
     timeout_s: Callable[[], float]  # for a request to arrive, and for a client to take what it was sent
@@ -57,6 +61,9 @@ class HttpServer:
         self.address: tuple[str, int] = listen
         self._limits = limits
         self._tls = tls
+        self._server: asyncio.Server | None = None  # without TLS
+        self._listening: socket.socket | None = None  # with it
+        self._accepting: asyncio.Task[None] | None = None
         self._state = ServerState()
         self._config = Config(
             app,
@@ -73,23 +80,33 @@ class HttpServer:
         )
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
+        loop, limits = asyncio.get_running_loop(), self._limits
         host, port = self.address
-        self._server = await loop.create_server(
-            lambda: _Connection(self._config, self._state, self._limits, loop),
-            host,
-            port,
-            ssl=self._tls,
-            ssl_handshake_timeout=self._tls and self._limits.timeout_s(),
-            ssl_shutdown_timeout=self._tls and self._limits.timeout_s(),
-        )
-        self.address = (host, self._server.sockets[0].getsockname()[1])
+
+        def connection() -> asyncio.Protocol:
+            return _Connection(self._config, self._state, limits, loop)
+
+        if self._tls is None:
+            self._server = await loop.create_server(connection, host, port)
+            self.address = (host, self._server.sockets[0].getsockname()[1])
+            return self
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listening = socket.create_server((host, port), family=family)
+        self._listening.setblocking(False)
+        self.address = (host, self._listening.getsockname()[1])
+        bounds = HandshakeLimits(limits.connections, limits.per_address, limits.timeout_s())
+        self._accepting = loop.create_task(Handshakes(self._tls, bounds, connection).accept(self._listening))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
+        if self._accepting is not None and self._listening is not None:
+            self._accepting.cancel()
+            await asyncio.wait([self._accepting])
+            self._listening.close()
         for connection in list(self._state.connections):
             if isinstance(connection, _Connection):
                 connection.transport.abort()
@@ -100,7 +117,8 @@ class HttpServer:
             await asyncio.wait(tasks)
         while self._state.connections:  # noqa: ASYNC110 - transports report their loss in the loop's next round
             await asyncio.sleep(0)
-        await self._server.wait_closed()
+        if self._server is not None:
+            await self._server.wait_closed()
 
 
 class _Connection(H11Protocol):
