@@ -34,6 +34,15 @@ Register = Annotated[StrictInt, Field(ge=0, le=0xFFFF)]
 Milliseconds = Annotated[StrictInt, Field(ge=0, le=60_000)]
 
 
+# What is accepted where a table is missing, and how a profile says that the unit cannot tell.
+_RUN_STATE = "[[run_state]] with when and state, one or more; run_state = [] before the first table if it tells none"
+_CIRCULATING = '[circulating] with strength and when; strength = "none" alone if nothing proves it'
+_VERIFY = (
+    "[[verify]] with point, and equals = a constant or within = [lowest, highest], one or more; "
+    "a plausible range of a temperature if it tells nothing else of its kind"
+)
+
+
 class ProfileTable(BaseModel):
     """Base of the file's tables: unknown keys are errors."""
 
@@ -213,11 +222,11 @@ class Profile(ProfileTable):
     timing: TimingTable
     effects: Effects
     caps: Caps
-    run_state: tuple[RunStateTable, ...]
-    circulating: CirculatingTable
+    run_state: Annotated[tuple[RunStateTable, ...], Field(description=_RUN_STATE)]
+    circulating: Annotated[CirculatingTable, Field(description=_CIRCULATING)]
     connected: Connected | None = None
     alarm: tuple[AlarmTable, ...] = ()
-    verify: Annotated[tuple[VerifyTable, ...], Field(min_length=1)]
+    verify: Annotated[tuple[VerifyTable, ...], Field(min_length=1, description=_VERIFY)]
     integrity: tuple[IntegrityTable, ...] = ()
     continuity: ContinuityTable | None = None
     heartbeat: HeartbeatTable | None = None

@@ -144,6 +144,8 @@ def _misfit(found: _Found, model: type[BaseModel], data: object) -> Misfit:
             return Misfit(path, str(context.get("error", details["msg"])))
         case "string_pattern_mismatch" if description := _description_at(model, path, tags):
             return Misfit(path, f"not of the right form, accepted: {description}")
+        case "too_short" if description := _description_at(model, path, tags):
+            return Misfit(path, f"too few, accepted: {description}")
         case _:
             limit = _LIMITS.get(kind)
             return Misfit(path, limit.format(**context) if limit else _wrong_type(kind) or details["msg"])

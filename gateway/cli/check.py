@@ -1,4 +1,4 @@
-"""`capgate check`: checks a configuration file or a device profile."""
+"""`capgate check`: checks a configuration file, or one that it names: a profile, a policy, a vocabulary."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from drivers.toml.document import Problem
-from gateway.cli.check_profile import is_profile, report_profile
+from gateway.cli.check_file import FileKind, kind_of, report_policy, report_profile, report_vocabulary
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
@@ -30,6 +30,7 @@ _EPILOG = """\
 Examples:
   capgate check /etc/capgate/gateway.toml
   capgate check profiles/my-unit.toml
+  capgate check next-years-policy.toml
 """
 
 
@@ -39,10 +40,17 @@ Examples:
 def command(config: Path, as_json: bool) -> None:
     """Check the configuration file CONFIG and name every error and warning. Exit 0 when there is no error, else 1.
 
-    CONFIG may be a device profile as well: its golden polls are then replayed.
+    CONFIG may be a device profile as well, whose golden polls are then replayed, a policy, or a vocabulary.
     """
-    if is_profile(config):
-        report_profile(config, as_json)
+    match kind_of(config):
+        case FileKind.PROFILE:
+            report_profile(config, as_json=as_json)
+        case FileKind.POLICY:
+            report_policy(config, as_json=as_json)
+        case FileKind.VOCABULARY:
+            report_vocabulary(config, as_json=as_json)
+        case FileKind.CONFIGURATION:
+            pass
     examined = examine(config)
     if examined.config is not None:
         found = (*examined.errors, *_not_in_effect(examined.config), *_exposed(examined.config))
@@ -56,7 +64,10 @@ def _not_in_effect(config: GatewayConfig) -> Iterator[Problem]:
     """A warning if the policy takes effect on a future day: sessions of the days before are held."""
     if datetime.now(config.policy.zone).date() < config.policy.effective:
         policy = config.policy
-        text = f"policy {policy.name} is effective from {policy.effective} on: sessions that open before are held"
+        text = (
+            f"policy {policy.name} is effective from {policy.effective} on: sessions that open before are held, "
+            "accepted: the policy that is in effect today, until then"
+        )
         yield Problem(str(config.file), 0, "tracking.policy", text)
 
 

@@ -1,5 +1,6 @@
 """What the profile loader refuses, and what a site may change."""
 
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -270,3 +271,32 @@ def test_an_unknown_id_names_the_known_ones() -> None:
     known = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.toml")))
     with pytest.raises(TomlProblems, match=f"no such profile, accepted: {known}"):
         find_profile("smc", [SHIPPED])
+
+
+@pytest.mark.parametrize(
+    ("table", "accepted"),
+    [
+        ("[[run_state]]", "run_state = [] before the first table if it tells none"),
+        ("[circulating]", 'strength = "none" alone if nothing proves it'),
+        ("[[verify]]", "a plausible range of a temperature if it tells nothing else of its kind"),
+    ],
+)
+def test_what_is_missing_says_how_to_write_that_the_unit_cannot_tell(tmp_path: Path, table: str, accepted: str) -> None:
+    shipped = (SHIPPED / "watlow-ez-zone.toml").read_text()
+    kept = [part for part in re.split(r"\n(?=\[)", shipped) if not part.startswith(table)]
+    (tmp_path / "mine.toml").write_text("\n".join(kept))
+    with pytest.raises(TomlProblems) as caught:
+        load_profile(tmp_path / "mine.toml")
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(f"missing, accepted: {table} with ")
+    assert problem.message.endswith(accepted)
+
+
+def test_a_plain_controller_says_so_in_two_lines(tmp_path: Path) -> None:
+    shipped = (SHIPPED / "watlow-ez-zone.toml").read_text()
+    kept = [part for part in re.split(r"\n(?=\[)", shipped) if not part.startswith(("[[run_state", "[[golden"))]
+    kept = [part for part in kept if not part.startswith("[golden")]
+    (tmp_path / "mine.toml").write_text("run_state = []\n" + "\n".join(kept))
+    with pytest.raises(TomlProblems) as caught:
+        load_profile(tmp_path / "mine.toml")
+    assert [problem.path for problem in caught.value.problems] == ["golden"], "which proves that it was read below zero"

@@ -114,6 +114,37 @@ def test_what_a_file_holds_cannot_move_the_terminals_cursor(site: Path) -> None:
     assert r"mqtt.\x1b[2J: unknown key" in result.stdout
 
 
+def test_a_policy_is_checked_by_itself_also_before_it_takes_effect(site: Path) -> None:
+    later = site / "next.toml"
+    later.write_text(POLICY.replace("effective = 2026-01-01", "effective = 2999-01-01"))
+    result = check(later)
+    assert result.exit_code == 0
+    assert "effective from 2999-01-01 on in America/New_York" in result.stdout
+    later.write_text(POLICY.replace("first_threshold_s = 960", "first_threshold_s = 0").replace("revision", "revison"))
+    wrong = json.loads(check(later, "--json").stdout)
+    assert [(each["line"], each["path"]) for each in wrong["problems"]] == [(2, "revison"), (5, "first_threshold_s")]
+
+
+def test_a_vocabulary_is_checked_by_itself(site: Path) -> None:
+    words = site / "words.toml"
+    words.write_text((shipped_dir() / "vocabularies" / "status-in-rxa-20.toml").read_text())
+    result = check(words)
+    assert (result.exit_code, "RXA-9 pause: pause, paused, hold" in result.stdout) == (0, True)
+    words.write_text('extends = "comon"\n[rxa_9]\nstart = ["go"]\n')
+    assert f"{words}:1: extends: no such vocabulary" in (said := check(words).stdout)
+    assert "(did you mean common?)" in said
+
+
+def test_a_file_is_taken_for_what_most_of_its_keys_are_of(site: Path) -> None:
+    profile = (shipped_dir() / "profiles" / "watlow-ez-zone.toml").read_text()
+    (site / "p.toml").write_text(profile.replace("[identity]", "[idendity]"))
+    result = check(site / "p.toml")
+    assert result.stdout.splitlines()[0].startswith(f"{site / 'p.toml'}:6: idendity: unknown key")
+    assert "did you mean identity?" in result.stdout
+    (site / "empty.toml").write_text("")
+    assert "gateway: missing" in check(site / "empty.toml").stdout
+
+
 def test_secrets_are_never_shown(site: Path) -> None:
     (site / "gateway.toml").write_text(CONFIG.replace("mqtts://", "mqtts://gw:hunter2@").replace("15", '"hunter2"'))
     for options in ((), ("--json",)):
