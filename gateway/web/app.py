@@ -59,13 +59,13 @@ class PageApp:
         self._plan = plan
         self._feed = feed
         self.control = Control(tell)
-        self._ledger = ledger
+        self.ledger = ledger
         self._shared = SharedReads[DaysAnswer](ledger, clocks.steady_s)
         self._signing = Signing(plan, people)
         self._sso = plan.oidc and SingleSignOn(plan.oidc, self._signing, people, clocks)
         acts = Acts(self._signing, self.control)
         self._files = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
-        routes = [
+        self.routes = [
             Route("/", self._start),
             Route("/chairs", self._for_lookers(self._chairs)),
             Route("/session/{token}", self._for_lookers(self._session)),
@@ -97,7 +97,9 @@ class PageApp:
             Route("/texts/{version}/{language}.json", self._texts),
             Route("/language/{language}", self._choose_language),
         ]
-        self.application: Application = Guard(Starlette(routes=routes), plan)
+        pages = Starlette(routes=self.routes)
+        pages.router.redirect_slashes = False  # no address is nearly one of these
+        self.application: Application = Guard(pages, plan)
 
     def _for_lookers(self, endpoint: Endpoint) -> Endpoint:
         """The endpoint, for those alone who may look."""
@@ -151,7 +153,7 @@ class PageApp:
     async def _activity(self, request: Request) -> Response:
         """Who did what and who looked at whom; it names no patient."""
         wanted = asked(request.query_params)
-        found = await self._ledger.read(lambda ledger: found_in(ledger, wanted))
+        found = await self.ledger.read(lambda ledger: found_in(ledger, wanted))
         return page(
             "activity.html",
             self._language(request),
@@ -179,7 +181,7 @@ class PageApp:
             return _no_session()
         if not await self.control.leave_trace(Looked.RECORD, [token], person.actor):
             return _json(None)
-        return await self._ledger.answer(partial(record_page, token))
+        return await self.ledger.answer(partial(record_page, token))
 
     async def _ask(self, request: Request, line: bytes) -> bytes | None:
         """The control service's answer, in the name of who is signed in."""
@@ -229,7 +231,7 @@ class PageApp:
 
     async def _days_of(self, period: Period, charted: Sequence[Charted], person: SignedIn | None) -> Response:
         made = partial(days_answer, period, charted, identify=person is not None)
-        found = await (self._shared.read(period, made) if person is None else self._ledger.read(made))
+        found = await (self._shared.read(period, made) if person is None else self.ledger.read(made))
         if found is None:
             return _unread()
         tokens = [row.session for row in found.sessions]
@@ -245,7 +247,7 @@ class PageApp:
         self._signing.touch(request)
         if period is None:
             return _no_period()
-        found = await self._ledger.read(partial(days_answer, period, (), identify=True))
+        found = await self.ledger.read(partial(days_answer, period, (), identify=True))
         if found is None:
             return _unread()
         if not await self.control.leave_trace(Looked.EXPORT, [row.session for row in found.sessions], person.actor):
@@ -308,7 +310,10 @@ class PageApp:
         return Response(path.read_bytes(), media_type=guess_type(path.name)[0], headers=_FOREVER)
 
     async def _texts(self, request: Request) -> Response:
-        texts = texts_of(language_of(request.path_params["language"], "", self._plan.language))
+        language = request.path_params["language"]
+        if language not in list(Language):
+            return PlainTextResponse("no such file\n", 404)
+        texts = texts_of(Language(language))
         return Response(msgspec.json.encode(texts), media_type="application/json", headers=_FOREVER)
 
     async def _choose_language(self, request: Request) -> Response:

@@ -57,6 +57,28 @@ async def _takes_traces(line: bytes, by: Actor) -> bytes:
     return b'{"ok":true,"done":"recorded"}'
 
 
+def page_app(
+    folder: Path,
+    plan: PagePlan = SCREEN,
+    tell: Tell | None = None,
+    board: AskBoard | None = None,
+    ledger_timeout_s: float = TIMEOUT_S,
+    now_s: Callable[[], float] = lambda: 0.0,
+) -> PageApp:
+    """The page, with the one account."""
+    account = Account(name="m.curie", role=Role.NURSE, password=HASHED)
+    write_accounts(folder, read_accounts(folder).with_account(account))
+    return PageApp(
+        plan,
+        BoardFeed(board or no_board),
+        People(folder, now_s),
+        tell or _takes_traces,
+        LedgerThread(folder / LEDGER_FILE, ledger_timeout_s),
+        Downloads(folder, folder / "gateway.toml"),
+        Clocks(time.time, now_s),
+    )
+
+
 @asynccontextmanager
 async def serving(
     folder: Path,
@@ -66,21 +88,10 @@ async def serving(
     ledger_timeout_s: float = TIMEOUT_S,
     now_s: Callable[[], float] = lambda: 0.0,
 ) -> AsyncGenerator[HttpServer]:
-    account = Account(name="m.curie", role=Role.NURSE, password=HASHED)
-    write_accounts(folder, read_accounts(folder).with_account(account))
-    people, ledger = People(folder, now_s), LedgerThread(folder / LEDGER_FILE, ledger_timeout_s)
-    app = PageApp(
-        plan,
-        BoardFeed(board or no_board),
-        people,
-        tell or _takes_traces,
-        ledger,
-        Downloads(folder, folder / "gateway.toml"),
-        Clocks(time.time, now_s),
-    )
+    app = page_app(folder, plan, tell, board, ledger_timeout_s, now_s)
     async with HttpServer(app.application, ("127.0.0.1", 0), LIMITS) as server:
         yield server
-    ledger.close()
+    app.ledger.close()
 
 
 async def sign_in(server: Listening, secret: str = "correct horse", **more: str) -> Answered:
