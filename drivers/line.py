@@ -247,8 +247,12 @@ class Line:
                 continue
             self._unanswered.pop()
             self._note_answer()
-            if not self._is_answered_twice(buffer, query):
+            second = self._second_answer(buffer, query)
+            if second is None:
                 self._pending_drain_s = 0.0
+            elif not _say_the_same(verdict, second):
+                self.counters.timeouts += 1
+                raise Garbled(f"{self.name}: two answers came at once that differ")
             return verdict
 
     def _kind_of(self, reject: Reject) -> RejectKind:
@@ -257,11 +261,12 @@ class Line:
             return RejectKind.FOREIGN_TRANSACTION
         return reject.kind
 
-    def _is_answered_twice(self, rest: bytearray, query: Query) -> bool:
-        """Whether `rest` holds another answer to `query`: then replies and requests are out of step."""
+    def _second_answer(self, rest: bytearray, query: Query) -> Reply | Exceptional | None:
+        """Another answer to `query` in `rest`: then replies and requests are out of step."""
         if not rest or not self._dialect.needs_drain:
-            return False
-        return isinstance(self._dialect.scan(rest, query, self._transaction), Reply | Exceptional)
+            return None
+        verdict = self._dialect.scan(rest, query, self._transaction)
+        return verdict if isinstance(verdict, Reply | Exceptional) else None
 
     def _missed(self, link: ByteLink, query: Query, rejected: dict[RejectKind, Reject | None]) -> NoReply | Garbled:
         """Count an exchange without an answer, and close a connection whose far end seems to hang."""
@@ -316,6 +321,13 @@ class Line:
             _log.warning("line %s is down: %s", self.name, reason)
         self._backoff_s = min(max(2 * self._backoff_s, _BACKOFF_MIN_S), _BACKOFF_MAX_S)
         self._reopen_at = asyncio.get_running_loop().time() + self._backoff_s
+
+
+def _say_the_same(one: Reply | Exceptional, other: Reply | Exceptional) -> bool:
+    """Whether two answers have the same content, so that it does not matter which of them is late."""
+    if isinstance(one, Reply) and isinstance(other, Reply):
+        return one.raw == other.raw
+    return isinstance(one, Exceptional) and isinstance(other, Exceptional) and one.code == other.code
 
 
 def _is_short(reject: Reject | None, query: Query) -> bool:

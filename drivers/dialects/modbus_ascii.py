@@ -1,4 +1,4 @@
-"""Modbus ASCII: a colon, hexadecimal digits, an LRC, CR and LF.
+"""Modbus ASCII: a colon, hexadecimal digits, an LRC, CR and LF. Frames that end in LF alone are read as well.
 
 Source: Modbus over Serial Line V1.02, section 2.5.2.
 """
@@ -13,7 +13,7 @@ from drivers.dialects.modbus_pdu import asked, data_bytes, judge, modbus, reply_
 
 _FRAMER = FramerAscii(DecodePDU(False))
 _START = b":"
-_END = b"\r\n"
+_END = b"\n"
 _MAX_FRAME = 513  # characters, CR and LF included
 _MIN_MESSAGE = 3  # unit, function, LRC
 
@@ -72,7 +72,7 @@ def _first_message(buffer: bytes | bytearray) -> tuple[int, bytes] | Reject | Ne
         return NeedMore() if len(buffer) < _MAX_FRAME else Reject(1, RejectKind.BAD_CHECK)
     consumed = end + len(_END)
     try:
-        message = unhexlify(buffer[1:end])
+        message = unhexlify(buffer[1:end].removesuffix(b"\r"))
     except ValueError:
         return Reject(consumed, RejectKind.BAD_CHECK)
     if len(message) < _MIN_MESSAGE or FramerAscii.compute_LRC(message[:-1]) != message[-1]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from drivers.dialects.base import ModbusQuery, Numbers, RejectKind
 from drivers.dialects.registry import DialectName, dialect
-from drivers.errors import Garbled, NoReply
+from drivers.errors import Garbled, NoReply, ShortAnswer
 from drivers.line import Line, LineTiming
 from drivers.transport.base import ByteLink
 from tests.unit.drivers.line_support import TCP, TIMEOUT_S, VALUES, outcome, register
@@ -124,9 +124,9 @@ async def test_a_number_that_is_not_returned_excuses_no_other_difference() -> No
         line = Line("test", server.connect, codec, TIMING)
         assert await outcome(line.exchange(register(10))) is NoReply
         assert line.counters.rejects[kind] == 1
-    for query in (ModbusQuery(1, 4, 10, 1), register(10, count=2)):
+    for query, error in ((ModbusQuery(1, 4, 10, 1), Garbled), (register(10, count=2), ShortAnswer)):
         line = Line("test", server.connect, dialect(DialectName.MODBUS_TCP, Numbers.IGNORED, Numbers.IGNORED), TIMING)
-        assert await outcome(line.exchange(query)) is Garbled
+        assert await outcome(line.exchange(query)) is error
 
 
 def test_without_transactions_nothing_is_taken_from_behind_noise() -> None:
