@@ -4,15 +4,23 @@ import csv
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
+from gateway.runtime.logs import escaped
+
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # what a spreadsheet takes for the beginning of one, wide forms too
 
 
 def write_table(file: TextIO, headings: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
-    """The rows under their headings; None is an empty cell, what looks like a formula gets an apostrophe before it."""
+    """The rows under their headings; None is an empty cell.
+
+    What looks like a formula gets an apostrophe before it, and what cannot be printed is escaped, as on a terminal.
+    """
     writer = csv.writer(file)
     writer.writerow(headings)
     writer.writerows([_cell(field) for field in row] for row in rows)
 
 
 def _cell(field: object) -> object:
-    return f"'{field}" if isinstance(field, str) and field.startswith(_FORMULA) else field
+    if not isinstance(field, str):
+        return field
+    text = escaped(field)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text

@@ -86,9 +86,9 @@ class Swap(ControlRequest):
     request: Literal["swap"]
     unit: Annotated[str, Field(pattern=_SEGMENT, description="a unit of the configuration")]
     loaner: Annotated[str, Field(pattern=_SEGMENT, description="a name of its own: 1 to 32 of a-z, 0-9 and -")]
-    profile: Annotated[str | None, Field(max_length=64, description="a profile's name")] = None
+    profile: Annotated[_Text | None, Field(max_length=64, description="a profile's name")] = None
     unit_id: Annotated[int | None, Field(ge=0, le=255, description="an address, 0 to 255")] = None
-    url: Annotated[str | None, Field(max_length=256, description="a line's URL")] = None
+    url: Annotated[_Text | None, Field(max_length=256, description="a line's URL")] = None
     set: dict[str, bool | int | float | str] = Field(default={}, description="overrides, as in the configuration")
     person: _Person
     reason: _Reason
