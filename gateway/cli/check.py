@@ -1,14 +1,14 @@
 """`capgate check`: checks a configuration file, or one that it names: a profile, a policy, a vocabulary."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import click
 import msgspec
 
-from drivers.toml.document import Problem
+from drivers.toml.document import Problem, read_toml
 from gateway.cli.check_file import FileKind, kind_of, report_policy, report_profile, report_vocabulary
+from gateway.cli.check_today import calibrated_later, not_in_effect
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
@@ -53,22 +53,13 @@ def command(config: Path, as_json: bool) -> None:
             pass
     examined = examine(config)
     if examined.config is not None:
-        found = (*examined.errors, *_not_in_effect(examined.config), *_exposed(examined.config))
+        document = read_toml(config)
+        dated = (*not_in_effect(examined.config, document), *calibrated_later(examined.config, document))
+        found = (*examined.errors, *dated, *_exposed(examined.config))
         told = (*examined.warnings, *_kept_for_ever(examined.config))
         examined = msgspec.structs.replace(examined, errors=found, warnings=told)
     click.echo(_json(examined) if as_json else "\n".join(map(escaped, _lines(examined))))
     raise SystemExit(1 if examined.errors else 0)
-
-
-def _not_in_effect(config: GatewayConfig) -> Iterator[Problem]:
-    """A warning if the policy takes effect on a future day: sessions of the days before are held."""
-    if datetime.now(config.policy.zone).date() < config.policy.effective:
-        policy = config.policy
-        text = (
-            f"policy {policy.name} is effective from {policy.effective} on: sessions that open before are held, "
-            "accepted: the policy that is in effect today, until then"
-        )
-        yield Problem(str(config.file), 0, "tracking.policy", text)
 
 
 def _kept_for_ever(config: GatewayConfig) -> Iterator[Problem]:

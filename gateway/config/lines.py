@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from drivers.dialects.registry import DialectName
 from drivers.habits import LineHabits
 from drivers.line import LineTiming
+from drivers.profile.enums import Trust
 from drivers.profile.load import DeviceProfile, find_profile
 from drivers.toml.document import TomlProblems
 from drivers.toml.lines import Path as KeyPath
@@ -131,6 +132,10 @@ class _Profiles:
                 self._found[key] = invalid
         found = self._found[key]
         if isinstance(found, DeviceProfile):
+            if found.identity.trust is Trust.FIELD:
+                message = f'{found.id} says trust = "field" of itself: whoever wrote it vouches for it'
+                better = 'better: "bench", with golden polls of a capture, until many units were read for long'
+                self._problems.warn((*unit_path, "profile"), f"{message}, {better}")
             return found
         self._report(unit_path, unit, found)
         return None

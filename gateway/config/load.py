@@ -180,6 +180,10 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         problems.warn(("gateway", "time_zone"), message)
     state_dir = _state_dir(problems, gateway)
     health_listen = _health_listen(problems, health)
+    if page and page.listen:
+        _warn_of_any_port(problems, "web", page.listen)
+        if health_listen:
+            _check_one_port_each(problems, health_listen, page.listen)
     if not (
         gateway
         and state_dir
@@ -288,7 +292,24 @@ def _health_listen(problems: Problems, health: HealthTable | None) -> tuple[str,
     address = listen_address(health.listen)
     if not is_loopback(address[0]):
         problems.warn(("health", "listen"), "whoever reaches this address reads the units' names and how they are")
+    _warn_of_any_port(problems, "health", address)
     return address
+
+
+def _warn_of_any_port(problems: Problems, table: str, address: tuple[str, int]) -> None:
+    """Port 0 is a free one: another at each start, which nobody knows."""
+    if address[1] == 0:
+        problems.warn((table, "listen"), "port 0 is another one at each start, better: a port of 1 to 65535")
+
+
+def _check_one_port_each(problems: Problems, health: tuple[str, int], page: tuple[str, int]) -> None:
+    """Two servers cannot share a port of one address, or of all of them."""
+    hosts = {health[0], page[0]}
+    overlap = len(hosts) == 1 or hosts & {"0.0.0.0", "::"}
+    if health[1] == page[1] != 0 and overlap:
+        line = problems.document.line_of("health", "listen")
+        message = f"the port of [health] as well (line {line}), accepted: another one for each"
+        problems.error(("web", "listen"), message)
 
 
 def _policy(problems: Problems, tracking: TrackingTable) -> tuple[Policy, str] | None:

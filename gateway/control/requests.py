@@ -41,7 +41,7 @@ _PLACE = "a chair, a cap as in cap-07:1, or a session's token"
 SessionName = Annotated[_Name, Field(description=_SESSION)]
 At = Annotated[str, Field(max_length=64, description=_TIME)]
 AtOrNow = Annotated[str | None, Field(max_length=64, description=f"{_TIME}; left out: now")]
-Visit = Annotated[_Name, Field(description="the visit's number, 1 to 64 characters")]
+Visit = Annotated[_Name, Field(pattern=r"^\S+$", description="the visit's number, 1 to 64 characters without blanks")]
 OtherId = Annotated[_Name | None, Field(description="an identifier, 1 to 64 characters")]
 Found = Annotated[ToleranceFinding | None, Field(description="ok or concern")]
 

@@ -27,7 +27,17 @@ def test_a_policy_of_a_day_to_come_is_an_error(site: Path) -> None:
     (site / "policy.toml").write_text(POLICY.replace("effective = 2026-01-01", "effective = 2999-01-01"))
     result = check(site / "gateway.toml")
     assert result.exit_code == 1
-    assert "effective from 2999-01-01 on" in result.stdout
+    assert (
+        f"{site / 'gateway.toml'}:20: tracking.policy: policy midpoint is effective from 2999-01-01 on" in result.stdout
+    )
+
+
+def test_a_calibration_of_a_day_to_come_is_an_error_at_its_line(site: Path) -> None:
+    (site / "gateway.toml").write_text(CONFIG.replace("calibrated_on = 2026-10-01", "calibrated_on = 2999-01-01"))
+    result = check(site / "gateway.toml")
+    assert result.exit_code == 1
+    place = f"{site / 'gateway.toml'}:34: line[0].unit[0].offset[0].calibrated_on"
+    assert f"{place}: a day to come, accepted: the day it was measured" in result.stdout
 
 
 def test_a_page_on_the_network_needs_an_account(site: Path) -> None:

@@ -224,6 +224,7 @@ def test_a_client_id_that_the_mode_makes_too_long_is_an_error_with_the_length_th
         ("mqtts://broker.example:8883", "mqtt://broker.example", "mqtt.insecure", "IN CLEAR"),
         ('username = "gw-01"\npassword_file = "secrets/password"', "", "mqtt", "not told who connects"),
         ("127.0.0.1:9464", "0.0.0.0:9464", "health.listen", "whoever reaches this address reads"),
+        ("127.0.0.1:9464", "127.0.0.1:0", "health.listen", "another one at each start, better: a port"),
         ("socket://10.20.0.31:4001", "/dev/ttyUSB7", "line[0].url", "another adapter after a restart"),
         ("socket://10.20.0.31:4001", "/dev/serial/by-path/none", "line[0].url", "not there now"),
         ("poll_period_s = 20", "poll_period_s = 4", "line[0].unit", "polls are late"),
@@ -372,3 +373,11 @@ def test_a_policy_with_another_calendar_than_the_gateways_is_a_warning(site: Pat
     (warning,) = load_config(site / "gateway.toml").warnings
     assert warning.path == "gateway.time_zone"
     assert "Europe/London" in warning.message
+
+
+def test_a_profile_that_calls_itself_proven_in_the_field_is_known(site: Path) -> None:
+    shipped = (shipped_dir() / "profiles" / "julabo-cf.toml").read_text()
+    (site / "profiles" / "own.toml").write_text(shipped.replace('trust = "peer"', 'trust = "field"'))
+    (warning,) = examine(site / "gateway.toml").warnings
+    assert (warning.path, warning.line) == ("line[0].unit[0].profile", 32)
+    assert 'whoever wrote it vouches for it, better: "bench"' in warning.message

@@ -127,6 +127,7 @@ def test_who_could_pass_for_the_proxy_is_warned_of(site: Path, address: str, sai
         ('listen = "10.20.0.5:9480"', "web.listen", "in clear, accepted: 127.0.0.1:port, or cert_file and key_file"),
         ('listen = "0.0.0.0:9480"', "web.listen", "in clear"),
         ('listen = "9480"', "web.listen", "not an address"),
+        ('listen = "127.0.0.1:9464"', "web.listen", "the port of [health] as well (line 24), accepted: another one"),
         ('names = ["a b"]', "web.names[0]", "not a host's name"),
         ('cert_file = "secrets/client.crt"', "web", "key_file is missing"),
         ('key_file = "secrets/client.key"', "web", "cert_file is missing"),

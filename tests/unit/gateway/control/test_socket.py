@@ -230,3 +230,12 @@ async def test_a_socket_that_cannot_be_had_is_logged_and_costs_nothing_else(
     await serve_control(deep, echo, opened)
     assert opened.is_set(), "nobody waits for it"
     assert "no control socket" in caplog.text
+
+
+@pytest.mark.parametrize("visit", ["chair four", "the lady in c12", "V1\u00a0V2"])
+def test_free_text_is_no_visit(visit: str) -> None:
+    request = {"request": "tell", "act": "bind", "place": "c12", "visit": visit, "person": "Curie", "reason": "heard"}
+    with pytest.raises(RequestRefused) as refused:
+        read_request(json.dumps(request).encode())
+    assert refused.value.accepted == "visit: the visit's number, 1 to 64 characters without blanks"
+    assert read_request(json.dumps({**request, "visit": " V1 "}).encode()), "around it they do not matter"
