@@ -118,11 +118,15 @@ function tell(label, act, token, fields) {
 }
 
 /** The field for a wristband, with today's visits to touch, those first that no cap serves. */
-async function visit() {
-  const got = await fetch("/api/visits").catch(() => null); // without them one scans
-  const { visits, more } = got?.ok ? await got.json() : { visits: [], more: false };
-  const suggest = visits.map((each) => [each.visit, visitText(each)]);
-  return { name: "visit", label: t("act.scan-visit"), suggest, note: more ? t("visit.more", { count: visits.length }) : null };
+function visit() {
+  return { name: "visit", label: t("act.scan-visit"), suggest: visits() };
+}
+
+async function visits() {
+  const got = await fetch("/api/visits").catch(() => null);
+  if (!got?.ok) return []; // without them one scans
+  const answer = await got.json();
+  return answer.visits.map((each) => [each.visit, visitText(each)]);
 }
 
 function visitText({ visit, mrn, heard_at: heardAt, chair, treated }) {
@@ -132,19 +136,19 @@ function visitText({ visit, mrn, heard_at: heardAt, chair, treated }) {
 }
 
 async function bind(token) {
-  const said = await ask(t("act.bind"), [await visit()]);
+  const said = await ask(t("act.bind"), [visit()]);
   if (said) send(t("act.bind"), { act: "bind", place: token, ...said, reason: t("act.scanned") });
 }
 
 /** Ask for a wristband, then for a cap or chair. */
 export async function bindAtChair() {
-  const fields = [await visit(), { name: "place", label: t("act.scan-place") }];
+  const fields = [visit(), { name: "place", label: t("act.scan-place") }];
   const said = await ask(t("act.bind-at"), fields);
   if (said) send(t("act.bind"), { act: "bind", ...said, reason: t("act.scanned") });
 }
 
 async function reassign(token) {
-  const said = await ask(t("act.reassign"), [await visit(), why("reassign")]);
+  const said = await ask(t("act.reassign"), [visit(), why("reassign")]);
   if (said) send(t("act.reassign"), { act: "reassign", token, ...said });
 }
 

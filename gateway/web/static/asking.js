@@ -6,7 +6,7 @@ import { t } from "./texts.js";
 
 let last = 0;
 
-/** Ask for these fields: [{name, label, choices?, suggest?, optional?, kind?, maxlength?, note?}]; the values by name, or null. */
+/** Ask for these fields: [{name, label, choices?, suggest?, optional?, kind?, maxlength?}]; the values by name, or null. */
 export function ask(title, fields) {
   return new Promise((answered) => {
     const inputs = fields.map(input);
@@ -36,20 +36,26 @@ export function ask(title, fields) {
   });
 }
 
-/** Buttons that fill the field, so that nobody has to type; the one that did is pressed. */
-function suggestions({ suggest = [], note = null }, input) {
-  if (!suggest.length) return null;
-  const made = suggest.map(([value, text]) => {
-    const each = el("button", { type: "button", value, "aria-pressed": "false" }, text);
-    each.addEventListener("click", () => {
-      input.value = value;
-      mark();
-    });
-    return each;
-  });
+/** Buttons that fill the field, so that nobody has to type; the one that did is pressed. They may come later than the
+ *  dialog, which takes a scan at once. */
+function suggestions({ suggest = [] }, input) {
+  const place = el("span", { class: "buttons suggested" });
+  const made = [];
   const mark = () => made.forEach((each) => each.setAttribute("aria-pressed", String(each.value === input.value)));
   input.addEventListener("input", mark);
-  return [el("span", { class: "buttons suggested" }, made), note && el("span", { class: "note-below" }, note)];
+  Promise.resolve(suggest).then((found) => {
+    for (const [value, text] of found) {
+      const each = el("button", { type: "button", value }, text);
+      each.addEventListener("click", () => {
+        input.value = value;
+        mark();
+      });
+      made.push(each);
+    }
+    mark();
+    place.replaceChildren(...made);
+  });
+  return place;
 }
 
 function input(field) {
