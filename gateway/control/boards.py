@@ -8,6 +8,7 @@ from gateway.control.act_context import SessionSnapshot
 from gateway.control.board import BoardAnswer, ChairSession, chair_session, chair_view, shown_caps
 from gateway.control.requests import Board
 from gateway.control.todo import Rejected, TodoAnswer, TodoView, todo_items
+from gateway.control.visits import MOST, VisitsAnswer, day_begins_us, known_visits, visits_answer
 from gateway.ledger.deliveries import Proof
 from gateway.ledger.store import Ledger
 from gateway.messages.instants import rfc3339
@@ -19,7 +20,7 @@ from gateway.telemetry.latest import LatestReadings, TrendPoint
 
 
 class Boards:
-    """Answers `board` and `todo` requests."""
+    """Answers `board`, `todo` and `visits` requests."""
 
     def __init__(
         self, config: GatewayConfig, clock: Clock, ledger: Ledger, pipeline: Pipeline, latest: LatestReadings
@@ -59,6 +60,16 @@ class Boards:
         """What waits for a person now."""
         await self._refresh()
         return TodoAnswer(todo=await self._todo())
+
+    async def visits(self) -> VisitsAnswer:
+        """The visits that were heard of today, with their identifiers."""
+        now_us = self._clock.now().utc_us
+        since_us = day_begins_us(now_us, self._config.people_zone)
+        waiting = await self._ledger.heard_since(since_us, MOST + 1)
+        found = known_visits(self._pipeline.state, waiting, since_us, now_us)
+        identified = [(each, await self._pipeline.identity(each.subject)) for each in found[:MOST]]
+        chairs = {cap: chair for chair, cap in self._caps.items()}
+        return visits_answer(identified, chairs, more=len(found) > MOST)
 
     def trend_of(self, cap: CapRef, since_us: int, until_us: int) -> list[TrendPoint]:
         """The cap's temperatures of the last hour, as far as they lie between these instants."""

@@ -88,7 +88,7 @@ from gateway.control.views import (
     why_view,
     work_view,
 )
-from gateway.control.visits import MOST, VisitsAnswer, day_begins_us, known_visits, visits_answer
+from gateway.control.visits import VisitsAnswer
 from gateway.ledger.access import Actor
 from gateway.ledger.bodies import Order, PurgeNote
 from gateway.ledger.deliveries import Proof
@@ -238,22 +238,13 @@ class ControlService:
             case Screen():
                 return await self._screen(request)
             case Visits():
-                return await self._visits()
+                return await self._boards.visits()
 
     async def _delivery(self) -> DeliveryAnswer:
         outbox = self._ledger.outbox
         messages = {state: await outbox.unsettled(state, MAX_MESSAGES) for state in SHOWN}
         messages[Proof.UNPROVEN] += await outbox.unsettled(Proof.ORDERED, MAX_MESSAGES)
         return delivery_answer(await outbox.deliveries(), messages)
-
-    async def _visits(self) -> VisitsAnswer:
-        now_us = self._clock.now().utc_us
-        since_us = day_begins_us(now_us, self._config.people_zone)
-        waiting = await self._ledger.heard_since(since_us, MOST + 1)
-        found = known_visits(self._pipeline.state, waiting, since_us, now_us)
-        identified = [(each, await self._pipeline.identity(each.subject)) for each in found[:MOST]]
-        chairs = {cap: chair for chair, cap in self._plant.chairs.items()}
-        return visits_answer(identified, chairs, more=len(found) > MOST)
 
     async def _screen(self, request: Screen) -> ScreenAnswer:
         snapshot = await self._find(request.token)

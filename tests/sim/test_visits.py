@@ -41,7 +41,7 @@ async def test_those_that_no_cap_serves_come_first_and_only_those_of_today(folde
 
 
 async def test_of_many_the_last_are_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.control.service.MOST", 2)
+    monkeypatch.setattr("gateway.control.boards.MOST", 2)
     async with running(folder) as suite:
         for number in range(4):
             await ordered(suite, f"V-{number}")

@@ -13,7 +13,12 @@ WAIT_MS = 30_000.0  # what takes longer does not happen at all
 
 @asynccontextmanager
 async def screen(
-    size: tuple[int, int] = TABLET, *, language: str = "en", dark: bool = False, zone: str = "Pacific/Auckland"
+    size: tuple[int, int] = TABLET,
+    *,
+    language: str = "en",
+    dark: bool = False,
+    zone: str = "Pacific/Auckland",
+    touch: bool = False,
 ) -> AsyncGenerator[Page]:
     """A page of a fresh browser. At the end, nothing may have gone wrong in its scripts or against its policy."""
     found = shutil.which("chromium")
@@ -25,6 +30,7 @@ async def screen(
             viewport={"width": size[0], "height": size[1]},
             locale=language,
             color_scheme="dark" if dark else "light",
+            has_touch=touch,
             ignore_https_errors=True,  # the tests' certificates are nobody's
             timezone_id=zone,  # the tablet's own, which plays no part
         )

@@ -16,15 +16,15 @@ def with_account(site: Site, role: Role = Role.NURSE) -> None:
     add_account(site.suite.config.state_dir, role)
 
 
-def add_account(folder: Path, role: Role) -> None:
+def add_account(folder: Path, role: Role, name: str = "m.curie", badge: str = BADGE) -> None:
     """The same, in a gateway's state directory."""
     accounts = read_accounts(folder)
     account = Account(
-        name="m.curie",
+        name=name,
         role=role,
         password=hash_secret(PASSWORD),
         pin=hash_secret(PIN),
-        badge=accounts.badge_digest(BADGE),
+        badge=accounts.badge_digest(badge),
     )
     write_accounts(folder, accounts.with_account(account))
 

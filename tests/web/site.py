@@ -28,7 +28,7 @@ class Site:
     def __init__(self, suite: Suite, plan: PagePlan) -> None:
         self.suite = suite
         self.latest = LatestReadings(suite.config.units)
-        self.control = ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline, latest=self.latest)
+        self.control = self._control()
         self.plan = plan
         self.answering = asyncio.Event()  # cleared: the gateway is there and says nothing
         self.answering.set()
@@ -51,6 +51,17 @@ class Site:
         if self._page is not None:
             self._page.cancel()
             await asyncio.wait([self._page])
+
+    async def restart(self) -> None:
+        """The gateway begins anew: its state is that of the ledger, and nobody is signed in."""
+        await self.stop()
+        await self.suite.start()
+        self.control = self._control()
+        await self.serve()
+
+    def _control(self) -> ControlService:
+        suite = self.suite
+        return ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline, latest=self.latest)
 
     async def _board(self, request: Board) -> BoardAnswer:
         await self.answering.wait()

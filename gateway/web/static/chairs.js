@@ -9,6 +9,7 @@ import { coming, degrees, lasting } from "./words.js";
 
 const TREND_STEP_MS = 30000;
 const tiles = new Map();
+const drawn = new WeakMap(); // of an element what it shows
 const list = document.getElementById("chairs");
 
 onBoard((chairs, trends, changed) => {
@@ -53,15 +54,25 @@ function add(name) {
 function draw(tile, view) {
   const { link, part } = tile;
   const session = view.session;
-  if (session) link.setAttribute("href", `/session/${session.token}`);
-  else link.removeAttribute("href");
-  link.dataset.state = view.state;
-  link.dataset.alarm = String(isAlarm(view));
-  part.state.replaceChildren(shape(view.state), word("state", view.state));
+  const href = session && `/session/${session.token}`;
+  if (href && link.getAttribute("href") !== href) link.setAttribute("href", href);
+  else if (!href) link.removeAttribute("href");
+  mark(link, "state", view.state);
+  mark(link, "alarm", String(isAlarm(view)));
+  if (changed(part.state, view.state)) part.state.replaceChildren(shape(view.state), word("state", view.state));
   put(part.count, session ? t("chair.units", { units: session.units }) : "");
   put(part.cap, view.cap_c === null ? "" : t("chair.cap", { celsius: degrees(view.cap_c) }));
   put(part.coolant, view.coolant_c === null ? "" : t("chair.coolant", { celsius: degrees(view.coolant_c) }));
-  part.notes.replaceChildren(...notes(view));
+  const said = notes(view);
+  if (changed(part.notes, said)) part.notes.replaceChildren(...said.map(note));
+}
+
+/** Whether the element is to show something else than it does. */
+function changed(element, shown) {
+  const text = JSON.stringify(shown);
+  if (drawn.get(element) === text) return false;
+  drawn.set(element, text);
+  return true;
 }
 
 function isAlarm(view) {
@@ -73,7 +84,11 @@ function notes(view) {
   if (view.fault !== null) found.push([view.session ? "alarm" : "plain", t("chair.no-reading", { why: word("fault", view.fault) })]);
   if (view.connected === false && view.session) found.push(["due", t("chair.cap-off")]);
   for (const code of view.session?.due ?? []) found.push(["due", t("chair.due", { what: word("missing", code) })]);
-  return found.map(([kind, text]) => el("span", { class: `note ${kind}` }, kind === "plain" ? null : shape(kind), text));
+  return found;
+}
+
+function note([kind, text]) {
+  return el("span", { class: `note ${kind}` }, kind === "plain" ? null : shape(kind), text);
 }
 
 function tick(tile, ms) {
@@ -84,7 +99,12 @@ function tick(tile, ms) {
   put(part.next, session ? coming(session, ms) : "");
   const ageS = view.observed_at === null ? null : (ms - Date.parse(view.observed_at)) / 1000;
   put(part.age, ageS === null ? t("chair.never-read") : t("chair.age", { age: span(ageS) }));
-  link.dataset.stale = String(ageS === null || ageS > view.stale_after_s);
+  mark(link, "stale", String(ageS === null || ageS > view.stale_after_s));
+}
+
+/** Set a data attribute if it differs: the browser works out the style anew even for the same value. */
+function mark(element, name, value) {
+  if (element.dataset[name] !== value) element.dataset[name] = value;
 }
 
 function extended(trends, name, view) {
@@ -99,6 +119,7 @@ function extended(trends, name, view) {
 }
 
 function drawTrend(tile, points) {
+  if (!changed(tile.part.trend, [points.length, points.at(-1)])) return;
   const values = points.flatMap(([, cap, coolant]) => [cap, coolant]).filter((value) => value !== null);
   if (values.length < 2) {
     tile.part.trend.replaceChildren();
