@@ -287,6 +287,7 @@ class Gateway:
             config.refused,
             lambda: crashed.lately,
             self._retention,
+            config.id,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -340,7 +341,8 @@ class Gateway:
             from gateway.web.server import serve_page
 
             config, control = self._config, self._control
-            await serve_page(config.page, config.state_dir, config.file, control.board, control.answer)
+            served = serve_page(config.page, config.state_dir, config.file, control.board, control.answer)
+            self._monitor.unserved["suite's page"] = await served
 
     def _monitored(self) -> DiagnoseAnswer:
         return DiagnoseAnswer(

@@ -61,6 +61,7 @@ class AlarmCode(StrEnum):
     START_DISAGREES = "start-disagrees"
     SESSION_DEFECT = "session-defect"
     CONFIGURATION_REFUSED = "configuration-refused"
+    PORT_TAKEN = "port-taken"
     POLICY_UNAPPROVED = "policy-unapproved"
     SESSIONS_INCOMPLETE = "sessions-incomplete"
     SESSIONS_HELD = "sessions-held"
@@ -106,6 +107,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     start_disagrees: int = 0  # sessions
     defects: int = 0  # sessions that met a defect of the gateway
     configuration_refused: str = ""  # the first error of the file
+    unserved: Mapping[str, str] = {}  # pages whose address could not be bound, and why
     policy_unapproved: str = ""  # the policy's name
     incomplete: Waiting = Waiting()
     held: Waiting = Waiting()
@@ -160,6 +162,10 @@ def active(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
             f"with capgate check, then capgate unit reload"
         )
         yield AlarmCode.CONFIGURATION_REFUSED, text
+    if now.unserved:
+        pages = "; ".join(f"no {page} on {why}" for page, why in now.unserved.items())
+        text = f"{pages}: is a second gateway on this machine? Give it a port of its own, then capgate unit reload"
+        yield AlarmCode.PORT_TAKEN, text
     if now.policy_unapproved:
         yield AlarmCode.POLICY_UNAPPROVED, f"nobody approved policy {now.policy_unapproved}: increments are held"
     yield from _of_sessions(now)

@@ -7,6 +7,7 @@ on the same machine cannot read it by DNS rebinding.
 """
 
 import logging
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -31,6 +32,7 @@ MAX_IDLE_S = 60.0  # polls come every few seconds, and a line of dead units stil
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The gateway's health, from the last state of its parts. Unit ids are no patient data."""
 
+    gateway: str  # its id: on a port that two share, the other one answers
     version: str
     uncounted: str = ""  # why nothing is counted
     disk_is_low: bool = False  # there is room for the ledger alone
@@ -136,19 +138,24 @@ class HealthServer(HttpServer):
 @asynccontextmanager
 async def serve_pages(
     listen: tuple[str, int], health: Callable[[], Report], metrics: CollectorRegistry
-) -> AsyncGenerator[None]:
-    """Serve both pages; if the address cannot be bound the gateway runs without them."""
+) -> AsyncGenerator[str]:
+    """Serve both pages; if the address cannot be bound the gateway runs without them, and why is given."""
     server = HealthServer(listen, health, metrics)
     try:
         await server.__aenter__()
     except OSError as error:
         _log.error("no health page", extra={"listen": listen, "reason": str(error)})
-        yield
+        yield why_unserved(listen, error)
         return
     try:
-        yield
+        yield ""
     finally:
         await server.__aexit__(None, None, None)
+
+
+def why_unserved(listen: tuple[str, int], error: OSError) -> str:
+    """Why nothing is served at an address, for the alarm about it."""
+    return f"{listen[0]} port {listen[1]}: {os.strerror(error.errno) if error.errno else error}"
 
 
 def _refusal(status: HTTPStatus) -> tuple[HTTPStatus, bytes, bytes]:

@@ -4,8 +4,8 @@ The ledger's backlog is looked up every few seconds; everything else when a page
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from drivers.toml.document import Problem
@@ -104,7 +104,10 @@ class Monitor:
         refused: Sequence[Problem],
         crashes: Callable[[], Sequence[Crash]],
         sweeps: Sweeps,
+        gateway: str,
     ) -> None:
+        self.unserved: dict[str, str] = {}  # page -> why its address could not be bound
+        self._gateway = gateway
         self._policy = policy
         self._clock = clock
         self._ledger = ledger
@@ -147,9 +150,12 @@ class Monitor:
             self._alarms.update(self._condition(), self._clock.now().utc_us)
             await asyncio.sleep(BACKLOG_PERIOD_S)
 
-    def pages(self, listen: tuple[str, int]) -> AbstractAsyncContextManager[None]:
-        """Serve the pages; if the address cannot be bound the gateway runs without them."""
-        return serve_pages(listen, self._health, self.metrics)
+    @asynccontextmanager
+    async def pages(self, listen: tuple[str, int]) -> AsyncGenerator[None]:
+        """Serve the pages; if the address cannot be bound the gateway runs without them, and an alarm says so."""
+        async with serve_pages(listen, self._health, self.metrics) as unserved:
+            self.unserved["health page"] = unserved
+            yield
 
     def _condition(self) -> AlarmInputs:
         set_aside = self._ledger.set_aside
@@ -175,6 +181,7 @@ class Monitor:
             defects=len(open_work(self._work(), WorkKind.SESSION_DEFECT)),
             crashes=self._crashes(),
             configuration_refused=self._configuration_refused,
+            unserved={name: why for name, why in self.unserved.items() if why},
             policy_unapproved="" if self._policy.approved_by else self._policy.name,
             incomplete=self._sessions.get(SessionState.INCOMPLETE, Waiting()),
             held=self._sessions.get(SessionState.HELD, Waiting()),
@@ -189,6 +196,7 @@ class Monitor:
         units = list(self._polling.unit_counters)
         last_s = self._polling.last_poll_s
         return Health(
+            gateway=self._gateway,
             version=software_version(),
             mqtt_connected=self._mqtt.connected,
             disk_is_low=self._disk.is_low,

@@ -158,6 +158,7 @@ class Blocked:
         units = list(self._supervisor.unit_counters)
         last_s = self._supervisor.last_poll_s
         return Health(
+            gateway=self._config.id,
             version=software_version(),
             uncounted=self._pause.reason,
             mqtt_connected=self._mqtt.connected,

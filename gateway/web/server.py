@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.config.web import PageFiles, PagePlan
 from gateway.ledger.store import LEDGER_FILE
+from gateway.monitoring.health import why_unserved
 from gateway.runtime.clock import US_PER_S, SystemClock
 from gateway.runtime.http import HttpLimits, HttpServer
 from gateway.web.app import PageApp
@@ -23,17 +24,17 @@ _log = logging.getLogger("capgate.web")
 LIMITS = HttpLimits(connections=96, per_address=64, head_bytes=16 * 1024, timeout_s=lambda: 10.0)
 
 
-async def serve_page(plan: PagePlan, state_dir: Path, config_file: Path, board: AskBoard, tell: Tell) -> None:
+async def serve_page(plan: PagePlan, state_dir: Path, config_file: Path, board: AskBoard, tell: Tell) -> str:
     """Serve the page until cancelled; `state_dir` has the accounts' file and the ledger, `config_file` is gateway.toml.
 
     Raises LedgerError, in a group, where recording is no longer possible. If its address cannot be bound, or nobody
-    could sign in there, the gateway runs without the page.
+    could sign in there, the gateway runs without the page; returns why the address could not be bound.
     """
     if plan.listen is None:
-        return
+        return ""
     if refused := exposure_refused(plan, state_dir):
         _log.error("no page", extra={"listen": plan.listen, "reason": refused})
-        return
+        return ""
     feed = BoardFeed(board)
     clocks = _clocks()
     people = People(state_dir, clocks.steady_s)
@@ -44,11 +45,12 @@ async def serve_page(plan: PagePlan, state_dir: Path, config_file: Path, board: 
         await server.__aenter__()
     except OSError as error:
         _log.error("no page", extra={"listen": plan.listen, "reason": str(error)})
-        return
+        return why_unserved(plan.listen, error)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(feed.run())
             group.create_task(app.control.failed())
+        return ""
     finally:
         ledger.close()
         await server.__aexit__(None, None, None)

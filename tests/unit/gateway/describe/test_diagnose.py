@@ -76,7 +76,13 @@ def site(folder: Path) -> Path:
 def a_log_that_leaks() -> Living:
     """What a gateway with a defect would say of itself."""
     health = Health(
-        version="1", mqtt_connected=True, units_up=(), units_down=(), oldest_unsent_s=None, since_progress_s=1
+        gateway="gw-01",
+        version="1",
+        mqtt_connected=True,
+        units_up=(),
+        units_down=(),
+        oldest_unsent_s=None,
+        since_progress_s=1,
     )
     log = json.dumps(
         {"msg": f"visit {VISIT} of {MRN}", "reason": f"password {PASSWORD} {CLIENT_SECRET}", "account": ACCOUNT}

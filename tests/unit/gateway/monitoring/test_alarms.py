@@ -61,6 +61,7 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.START_DISAGREES: AlarmInputs(start_disagrees=1),
     AlarmCode.SESSION_DEFECT: AlarmInputs(defects=1),
     AlarmCode.CONFIGURATION_REFUSED: AlarmInputs(configuration_refused="gateway.toml:3: not TOML"),
+    AlarmCode.PORT_TAKEN: AlarmInputs(unserved={"health page": "127.0.0.1 port 9464: Address already in use"}),
     AlarmCode.POLICY_UNAPPROVED: AlarmInputs(policy_unapproved="midpoint"),
     AlarmCode.SESSIONS_INCOMPLETE: AlarmInputs(incomplete=Waiting(2, 5.5 * 86_400)),
     AlarmCode.SESSIONS_HELD: AlarmInputs(held=Waiting(1, 3_600.0)),

@@ -14,11 +14,12 @@ from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.monitoring import health as health_module
-from gateway.monitoring.health import MAX_CONNECTIONS, MAX_HEAD_BYTES, Health, HealthServer
+from gateway.monitoring.health import MAX_CONNECTIONS, MAX_HEAD_BYTES, Health, HealthServer, serve_pages
 from tests.unit.gateway.monitoring import openmetrics
 
 PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "monitor.md"
 WELL = Health(
+    gateway="gw-01",
     version="0.1.0",
     mqtt_connected=True,
     units_up=("cap-07", "cap-08"),
@@ -105,12 +106,20 @@ async def test_each_trouble_answers_503_and_says_why(
 def test_the_page_names_every_reason_and_every_field() -> None:
     page = PAGE.read_text()
     worst = Health(
-        version="", uncounted="...", disk_is_low=True, mqtt_connected=False, unheard=("...",),
+        gateway="", version="", uncounted="...", disk_is_low=True, mqtt_connected=False, unheard=("...",),
         client_id_taken=True, units_up=(), units_down=("...",), oldest_unsent_s=1e9, rejected=1, since_progress_s=None,
     )  # fmt: skip
     assert re.findall(r"^\| `(.+?)` \| .+ \| .+ \|$", page, re.MULTILINE)[: len(worst.reasons())] == worst.reasons()
     example = json.loads(re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0])
     assert list(example) == ["status", "reasons", *msgspec.structs.asdict(WELL)]
+
+
+async def test_a_second_gateway_on_the_port_is_told_who_has_it(server: HealthServer, reports: Reports) -> None:
+    async with serve_pages(server.address, reports.health, reports.metrics) as unserved:
+        assert unserved == f"127.0.0.1 port {server.address[1]}: Address already in use"
+        assert json.loads((await get(server, "/healthz"))[1])["gateway"] == "gw-01"
+    async with serve_pages(("127.0.0.1", 0), reports.health, reports.metrics) as unserved:
+        assert unserved == ""
 
 
 async def test_metrics_are_in_the_text_format(server: HealthServer) -> None:
