@@ -32,7 +32,7 @@ class Site:
         self.plan = plan
         self.answering = asyncio.Event()  # cleared: the gateway is there and says nothing
         self.answering.set()
-        self._page: asyncio.Task[None] | None = None
+        self._page: asyncio.Task[str] | None = None
 
     @property
     def url(self) -> str:
