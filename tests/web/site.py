@@ -17,7 +17,7 @@ from gateway.control.service import ControlService
 from gateway.telemetry.latest import LatestReadings
 from gateway.web.server import serve_page
 from tests.broker.harness import free_port
-from tests.support.pipeline import Suite, running
+from tests.support.pipeline import FakeClock, Suite, running
 
 PLAN = PagePlan(("127.0.0.1", 0), screens=(ip_network("127.0.0.0/8"),))
 
@@ -86,9 +86,9 @@ class Site:
 
 
 @asynccontextmanager
-async def page_of(folder: Path, **plan: object) -> AsyncGenerator[Site]:
+async def page_of(folder: Path, clock: FakeClock | None = None, **plan: object) -> AsyncGenerator[Site]:
     """The page of a suite in `folder`, at rest."""
-    async with running(folder) as suite:
+    async with running(folder, clock) as suite:
         site = Site(suite, msgspec.structs.replace(PLAN, **{"listen": ("127.0.0.1", free_port())} | plan))
         await site.poll(2)
         await site.serve()

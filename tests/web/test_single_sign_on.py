@@ -255,8 +255,8 @@ async def test_a_role_that_was_dropped_ends_the_sign_ins_that_had_it(openid: Ope
 
 
 async def test_in_a_browser_there_and_back_and_out_at_the_provider_too(openid: OpenId, folder: Path) -> None:
-    plan = {"listen": ("127.0.0.1", openid.page_port), "oidc": openid.plan()}
-    async with page_of(folder, **plan) as site, screen() as page:
+    here = ("127.0.0.1", openid.page_port)
+    async with page_of(folder, listen=here, oidc=openid.plan()) as site, screen() as page:
         await page.goto(f"{site.url}/sign-in?next=/todo")
         await page.get_by_role("link", name="Sign in with the hospital's account").click()
         await page.locator('[name="login"]').fill("m.curie")

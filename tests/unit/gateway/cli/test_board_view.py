@@ -14,7 +14,9 @@ from rich.console import Console
 from drivers.reading import RunState
 from gateway.cli.board import Board
 from gateway.cli.board_view import ASCII, MOST_SESSIONS, UNICODE, Signs, drawn
+from gateway.runtime.logs import escaped
 from gateway.session.assessment import Phase
+from tests.support.hostile_texts import TEXTS
 
 MESSAGES = Path(__file__).parents[3] / "data" / "messages"
 NEW_YORK = ZoneInfo("America/New_York")
@@ -133,6 +135,14 @@ def test_words_of_others_are_shown_as_words() -> None:
     text = shown(hostile)
     assert text.count("[bold red]x[/][/nonsense]\\x1b[2J\\u202e:smile:") >= 4
     assert [character for character in text if not character.isprintable() and character != "\n"] == []
+
+
+def test_whatever_others_write_is_letters_on_the_terminal() -> None:
+    text = shown(board(*(message("unit_status_up", unit=each, fault=each, alarms=[each]) for each in TEXTS)))
+    assert [character for character in text if not character.isprintable() and character != "\n"] == []
+    for each in TEXTS:
+        if len(each) < 20 and each.strip() == each:  # longer ones are wrapped
+            assert escaped(each) in text
 
 
 @pytest.mark.parametrize("instant", ["soon", "", "0001-01-01T00:00:00Z", "2026-03-10T12:00:00"])
