@@ -45,30 +45,6 @@ def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Au
     yield from _unsealed_problems(connection, carried.sent)
 
 
-def queue_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
-    """Messages that the broker has not accepted and that are not waiting: they would never be sent."""
-    query = """
-        SELECT outbox.seq, event_id FROM outbox
-         WHERE outbox_id NOT IN (SELECT outbox_id FROM attempt WHERE delivered)
-           AND outbox_id NOT IN (SELECT outbox_id FROM waiting)"""
-    for seq, event_id in connection.execute(query):
-        yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} was never delivered and does not wait")
-
-
-def receipt_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
-    """Rows of receipts and orders that differ from their entries, and entries without such a row."""
-    query = """
-        SELECT entry.seq, json_extract(body, '$.receipt.key'), json_extract(body, '$.receipt.result') = 'accepted',
-               json_extract(body, '$.receipt.result') = 'stored', json_extract(body, '$.receipt.code'),
-               json_extract(body, '$.resend.key'),
-               receipt.key, accepted, stored, code, resend.key
-          FROM entry LEFT JOIN receipt USING (seq) LEFT JOIN resend USING (seq)
-         WHERE json_valid(body) AND (kind = 'delivery' OR receipt.seq OR resend.seq) ORDER BY entry.seq"""
-    for seq, *row in connection.execute(query):
-        if row[:5] != row[5:]:
-            yield AuditProblem(Area.MESSAGE, seq, "its receipt or order to send again is not what was recorded")
-
-
 def _sent_problems(connection: sqlite3.Connection, salt: bytes, carried: SetAsideBody) -> Iterator[AuditProblem]:
     """Messages that were carried over from a damaged ledger without their entries, and do not match their seal."""
     for message_id, sealed_as in carried.sent.items():

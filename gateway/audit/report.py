@@ -12,6 +12,7 @@ class Area(StrEnum):
     CHAIN = "chain"
     INDEX = "index"
     MESSAGE = "message"
+    BESIDE = "beside"  # what lies beside the chain, and is sealed in it
     CHECKPOINT = "checkpoint"
     INCREMENT = "increment"
     CHARGE = "charge"

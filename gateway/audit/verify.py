@@ -9,7 +9,8 @@ from pathlib import Path
 
 from gateway.audit.attest import check_inside, check_outside
 from gateway.audit.index_checks import IndexCheck
-from gateway.audit.outbox_checks import message_problems, queue_problems, receipt_problems
+from gateway.audit.outbox_checks import message_problems
+from gateway.audit.queue_checks import derived_problems, queue_problems, receipt_problems, staged_problems
 from gateway.audit.rederive import Rederiver
 from gateway.audit.report import Area, AuditProblem, AuditReport
 from gateway.audit.stream import RawEntry, open_snapshot, stream, transactions
@@ -18,7 +19,6 @@ from gateway.ledger.anchor import anchors, last_of
 from gateway.ledger.checkpoint import Checkpoint
 from gateway.ledger.entry import Head, link
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
-from gateway.ledger.reads import LedgerOrigin
 
 
 def verify(path: Path, outside: Sequence[Checkpoint] = (), keys: Collection[bytes] | None = None) -> AuditReport:
@@ -29,19 +29,20 @@ def verify(path: Path, outside: Sequence[Checkpoint] = (), keys: Collection[byte
     """
     known = anchors(path)  # before the snapshot, for a running gateway moves it
     with open_snapshot(path) as connection:
-        origin = reads.origin(connection)
-        if origin is None:
-            raise LedgerUnavailable(f"{path} is a ledger that no gateway has begun")
-        return _verify(connection, origin, outside, keys, last_of(known, origin.epoch))
+        return verify_open(connection, outside, keys, known)
 
 
-def _verify(
+def verify_open(
     connection: sqlite3.Connection,
-    origin: LedgerOrigin,
-    outside: Sequence[Checkpoint],
-    keys: Collection[bytes] | None,
-    anchored: Head | None,
+    outside: Sequence[Checkpoint] = (),
+    keys: Collection[bytes] | None = None,
+    known: Sequence[Head] = (),
 ) -> AuditReport:
+    """As `verify`, of an open ledger; `known` are the heads in the anchor beside its file."""
+    origin = reads.origin(connection)
+    if origin is None:
+        raise LedgerUnavailable("this is a ledger that no gateway has begun")
+    anchored = last_of(known, origin.epoch)
     problems = list(_file_problems(connection))
     held = reads.checkpoints(connection)
     wanted = {each.head.seq for each in outside} | {seq for (seq,) in connection.execute("SELECT seq FROM checkpoint")}
@@ -55,7 +56,10 @@ def _verify(
     problems += indexed.end()
     problems += message_problems(connection, origin.salt)
     problems += queue_problems(connection)
-    problems += receipt_problems(connection)
+    of_receipts = list(receipt_problems(connection))
+    problems += of_receipts
+    problems += derived_problems(connection, by_receipts=not of_receipts)
+    problems += staged_problems(connection)
     problems += check_inside(held, origin, chain.hashes, keys)
     if anchored and chain.hashes.get(anchored.seq) != anchored.hash:
         problems.append(AuditProblem(Area.CHAIN, anchored.seq, "was there, by the anchor: the end is lost or another"))
