@@ -13,6 +13,7 @@ from gateway.audit.outbox_checks import message_problems
 from gateway.audit.queue_checks import derived_problems, queue_problems, receipt_problems, staged_problems
 from gateway.audit.rederive import Rederiver
 from gateway.audit.report import Area, AuditProblem, AuditReport
+from gateway.audit.sealed_checks import SealCheck
 from gateway.audit.stream import RawEntry, open_snapshot, stream, transactions
 from gateway.ledger import reads, schema
 from gateway.ledger.anchor import anchors, last_of
@@ -48,12 +49,15 @@ def verify_open(
     wanted = {each.head.seq for each in outside} | {seq for (seq,) in connection.execute("SELECT seq FROM checkpoint")}
     wanted |= {anchored.seq} if anchored else set()
     chain, indexed, rederiver = _Chain(origin.genesis, wanted), IndexCheck(connection), Rederiver(connection)
+    sealed = SealCheck()
     for transaction in transactions(stream(connection)):
         for entry in transaction:
             problems += chain.take(entry)
+            sealed.take(entry)
         problems += indexed.take(transaction)
         problems += rederiver.take(transaction)
     problems += indexed.end()
+    problems += sealed.end(connection, origin.salt)
     problems += message_problems(connection, origin.salt)
     problems += queue_problems(connection)
     of_receipts = list(receipt_problems(connection))

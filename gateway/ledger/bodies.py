@@ -66,6 +66,7 @@ class SetAsideBody(msgspec.Struct, frozen=True, omit_defaults=True):
     lost_since_us: int = 0  # when the last entry before the first lost one was recorded; 0: from the beginning
     lost: tuple[str, ...] = ()  # ids of messages that were lost, though their entries were carried over
     sent: dict[str, str] = {}  # messages of entries that were lost: id -> seal, "" if its bytes were gone
+    sealed: dict[str, list[str]] = {}  # all rows beside the chain, as `SealedBody` has them
 
     @property
     def lost_any(self) -> bool:
@@ -107,6 +108,7 @@ class PurgeNote(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a purge deleted beside the chain, and who had it done: a person, or, without one, the configuration."""
 
     identifiers: tuple[str, ...] = ()  # of these subjects
+    numbers: tuple[str, ...] = ()  # seals of changes of numbers
     messages: int = 0  # of which the bytes
     entries: tuple[int, ...] = ()  # that those come from
     texts: int = 0  # of receipts
@@ -116,6 +118,12 @@ class PurgeNote(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     login: str = ""
     role: str = ""
+
+
+class SealedBody(msgspec.Struct, frozen=True):
+    """The body of the entry that seals rows beside the chain: by subject, "" for changed numbers."""
+
+    sealed: dict[str, list[str]]
 
 
 class PurgeBody(msgspec.Struct, frozen=True):
@@ -134,6 +142,7 @@ AnyBody = (
     | ReceiptBody
     | ResendBody
     | PurgeBody
+    | SealedBody
 )
 
 
@@ -181,6 +190,7 @@ _held = msgspec.json.Decoder(_Held)
 _set_aside = msgspec.json.Decoder(SetAsideBody)
 _access = msgspec.json.Decoder(AccessBody)
 _purge = msgspec.json.Decoder(PurgeBody)
+_sealed = msgspec.json.Decoder(SealedBody)
 
 
 def encode_body(body: AnyBody) -> bytes:
@@ -241,6 +251,14 @@ def purge_of(body: str) -> PurgeNote | None:
     """The purge in a status entry's body; None if it is another one."""
     try:
         return _purge.decode(body).purge
+    except msgspec.DecodeError:
+        return None
+
+
+def sealed_rows(body: str) -> dict[str, list[str]] | None:
+    """The seals in the entry of rows beside the chain; None if it is another one."""
+    try:
+        return _sealed.decode(body).sealed
     except msgspec.DecodeError:
         return None
 

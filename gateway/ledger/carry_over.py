@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.ledger import index, policies, reads, staging
+from gateway.ledger import index, policies, reads, sealing, staging
 from gateway.ledger.batch import OutboxRow
+from gateway.ledger.beside import insert_detail
 from gateway.ledger.bodies import (
     ReceiptBody,
     ResendBody,
@@ -30,7 +31,7 @@ from gateway.ledger.bodies import (
 from gateway.ledger.entry import Entry, EntryKind, Head, append, seal, subject_of
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.reads import LedgerOrigin
-from gateway.ledger.writes import insert_detail, insert_entry, insert_outbox_row, insert_payload
+from gateway.ledger.writes import insert_entry, insert_outbox_row, insert_payload
 from gateway.messages.identity import Identity
 from gateway.session.facts import SessionOpened
 
@@ -187,22 +188,25 @@ class _Carried:
         self._details(source)
         self._staged(source)
         lost = tuple(sorted(reads.messages_missing(self._connection)))
-        return msgspec.structs.replace(body, lost=lost, sent=sent)
+        return msgspec.structs.replace(body, lost=lost, sent=sent, sealed=sealing.sealed(self._connection, self._salt))
 
     def _identities(self, source: sqlite3.Connection) -> None:
         """Carry over the identities whose subject is that of their visit, or whose visit was renumbered by the EHR."""
         given: set[str] = set()
-        marks = ", ".join("?" * len(_RENUMBERED))
+        marks = "?, " * len(_RENUMBERED)
         for _, *change in _rows(source, "renumbered", "id", _RENUMBERED):
-            self._connection.execute(f"INSERT INTO renumbered ({', '.join(_RENUMBERED)}) VALUES ({marks})", change)
+            insert = f"INSERT INTO renumbered ({', '.join(_RENUMBERED)}, nonce) VALUES ({marks}?)"
+            self._connection.execute(insert, (*change, sealing.nonce()))
             if change[_RENUMBERED.index("kind")] == "visit":
                 given.add(change[_RENUMBERED.index("new")])
         columns = [name for name in _IDENTITY if name in _names(source, "identity")]
-        marks = ", ".join("?" * len(columns))
+        marks = "?, " * len(columns)
         for _, *identity in _rows(source, "identity", "rowid", columns):
             subject, visit = identity[columns.index("subject")], identity[columns.index("visit")]
             if visit in given or subject == subject_of(self._salt, visit):
-                self._connection.execute(f"INSERT INTO identity ({', '.join(columns)}) VALUES ({marks})", identity)
+                has = sealing.nonce() if sealing.is_known(self._connection, subject) else sealing.UNSEALED
+                insert = f"INSERT INTO identity ({', '.join(columns)}, nonce) VALUES ({marks}?)"
+                self._connection.execute(insert, (*identity, has))
 
     def _details(self, source: sqlite3.Connection) -> None:
         """Carry over what is stated beside them, as far as it matches its digest."""

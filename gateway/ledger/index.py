@@ -21,12 +21,15 @@ _PAGE = 10_000
 ALL = 1 << 62  # above every sequence number
 
 
-def insert(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Index `entries`, which come after all indexed ones, and keep the policies that they pin."""
+def insert(connection: sqlite3.Connection, entries: Sequence[Entry]) -> set[str]:
+    """Index `entries`, which come after all indexed ones, and keep the policies that they pin.
+
+    Returns the subjects of the patients whom they concern.
+    """
     for entry in entries:
         if entry.session and entry.kind is EntryKind.FACT:
             policies.insert(connection, fact_of(entry.body))
-    _insert(connection, [(entry.seq, entry.recorded_us, entry.kind, entry.body) for entry in entries])
+    return _insert(connection, [(entry.seq, entry.recorded_us, entry.kind, entry.body) for entry in entries])
 
 
 def make(connection: sqlite3.Connection) -> None:
@@ -40,13 +43,14 @@ def make(connection: sqlite3.Connection) -> None:
         after = page[-1][0]
 
 
-def _insert(connection: sqlite3.Connection, entries: Sequence[tuple[int, int, EntryKind, str]]) -> None:
+def _insert(connection: sqlite3.Connection, entries: Sequence[tuple[int, int, EntryKind, str]]) -> set[str]:
     rows = sorted(row for entry in entries for row in rows_of(*entry))
     connection.executemany("INSERT INTO concern (kind, name, at_us, seq) VALUES (?, ?, ?, ?)", rows)
     facts = [(seq, fact_of(body)) for seq, _, kind, body in entries if kind is EntryKind.FACT]
     known = [(seq, fact) for seq, fact in facts if fact is not None]
     newest = {unit.device: seq for seq, fact in known for unit in observed_units(fact)}
     connection.executemany("INSERT OR REPLACE INTO observed (device, seq) VALUES (?, ?)", sorted(newest.items()))
+    return {name for kind, name, _, _ in rows if kind == "patient"}
 
 
 def make_sessions(connection: sqlite3.Connection) -> None:

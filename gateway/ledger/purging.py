@@ -7,17 +7,16 @@ sessions are named instead. Days count from the last entry about the patient or 
 """
 
 import sqlite3
-from collections.abc import Iterator
-from typing import get_args
+from collections.abc import Sequence
+
+import msgspec
 
 from gateway.ledger import index, reads, staging
 from gateway.ledger.bodies import published_of
 from gateway.ledger.retention import Cursor, Cutoffs, Due, Kept, KeptFor, Purge
-from gateway.messages.identity import NumberKind
 from gateway.session.outcome import Published, SessionState
 
 AT_ONCE = 200  # patients, messages and texts in one transaction, so that readings are recorded in between
-_KINDS: tuple[NumberKind, ...] = get_args(NumberKind)
 # The broker has it, and nothing says that it must be sent again.
 _SETTLED = """
     NOT EXISTS (SELECT 1 FROM waiting WHERE waiting.outbox_id = outbox.outbox_id)
@@ -44,17 +43,17 @@ def due(connection: sqlite3.Connection, cutoffs: Cutoffs, after: Cursor) -> Due:
         texts[-1] if texts else after.receipt_seq,
     )
     more = AT_ONCE in (len(subjects), len(texts)) or last_message is not None
+    if not more and cutoffs.identifiers_us is not None:
+        purge = msgspec.structs.replace(purge, changes=tuple(_forgotten(connection, purge.subjects)))
     return Due(purge, tuple(each for kept in found for each in kept or ()), cursor if more else None)
 
 
 def purge(connection: sqlite3.Connection, what: Purge) -> None:
     """Delete it; within the caller's transaction."""
-    numbers: set[tuple[str, str]] = set()
     for subject in what.subjects:
-        numbers |= set(_numbers(connection, subject))
         connection.execute("DELETE FROM identity WHERE subject = ?", (subject,))
         connection.execute("DELETE FROM detail WHERE subject = ?", (subject,))
-    _forget(connection, numbers)
+    connection.executemany("DELETE FROM renumbered WHERE id = ?", [(each,) for each in what.changes])
     for outbox_id in what.messages:
         connection.execute("DELETE FROM payload WHERE outbox_id = ?", (outbox_id,))
         _place(connection, outbox_id)
@@ -184,20 +183,17 @@ def _place(connection: sqlite3.Connection, outbox_id: int) -> None:
     )
 
 
-def _numbers(connection: sqlite3.Connection, subject: str) -> Iterator[tuple[str, str]]:
-    for kind in _KINDS:
-        query = f"SELECT DISTINCT {kind} FROM identity WHERE subject = ? AND {kind} <> ''"
-        for (number,) in connection.execute(query, (subject,)):
-            yield kind, number
+def _forgotten(connection: sqlite3.Connection, purged: Sequence[str]) -> list[int]:
+    """The changes of numbers that no patient has, or had, who is not among the purged."""
+    changes = connection.execute("SELECT id, kind, old, new FROM renumbered").fetchall()
+    joined: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for _, kind, old, new in changes:  # each number with those that it was or became
+        group = joined.get((kind, old), {(kind, old)}) | joined.get((kind, new), {(kind, new)})
+        joined.update(dict.fromkeys(group, group))
+    gone = {number for number in joined if not any(_is_held(connection, *each, purged) for each in joined[number])}
+    return [number for number, kind, old, _ in changes if (kind, old) in gone]
 
 
-def _forget(connection: sqlite3.Connection, numbers: set[tuple[str, str]]) -> None:
-    """Delete the changes of these numbers, and of those that they were before, unless another patient has them."""
-    left = list(numbers)
-    while left:
-        kind, number = left.pop()
-        if connection.execute(f"SELECT 1 FROM identity WHERE {kind} = ? AND {kind} <> ''", (number,)).fetchone():
-            continue
-        query = "DELETE FROM renumbered WHERE kind = ? AND ? IN (old, new) RETURNING old, new"
-        rows = connection.execute(query, (kind, number)).fetchall()
-        left += [(kind, each) for row in rows for each in row if each != number]
+def _is_held(connection: sqlite3.Connection, kind: str, number: str, purged: Sequence[str]) -> bool:
+    query = f"SELECT DISTINCT subject FROM identity WHERE {kind} = ? AND {kind} <> ''"
+    return any(subject not in purged for (subject,) in connection.execute(query, (number,)))

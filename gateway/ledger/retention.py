@@ -66,11 +66,12 @@ class Purge(msgspec.Struct, frozen=True):
     messages: tuple[int, ...] = ()  # their rows of the outbox
     entries: tuple[int, ...] = ()  # that those messages come from
     texts: tuple[int, ...] = ()  # entries of their receipts
+    changes: tuple[int, ...] = ()  # of numbers
 
     @property
     def empty(self) -> bool:
         """Whether it purges nothing."""
-        return not (self.subjects or self.messages or self.texts)
+        return not (self.subjects or self.messages or self.texts or self.changes)
 
 
 class Due(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ engine; those of others are deleted once the broker has taken them. The view `me
 the same with ten rows or a million. `identity` has the patients' identifiers and `renumbered` the numbers that the EHR
 changed, `detail` what is stated of a visit, an order or a charge beside that; `staged` has messages about visits that
 were never seen here, until they are taken up or dropped. They and `receipt_text` are the only tables whose rows may be
-deleted by people. `origin` has one row.
+purged; those that charges are built from are sealed in the chain. `origin` has one row.
 `checkpoint` holds signed heads of the chain, `policy` the text of each policy by the name that entries give it.
 
 `delivery` names the messages that are followed to the engine, by the key that receipts name; `receipt` has the engine's
@@ -30,7 +30,7 @@ from pathlib import Path
 
 from sqlite_utils import Database, Migrations
 
-from gateway.ledger import index, policies
+from gateway.ledger import index, policies, reads, sealing, writes
 from gateway.ledger.copying import copy_ledger
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
 
@@ -252,6 +252,21 @@ def m0010_purge(db: Database) -> None:
     db.conn.execute("CREATE INDEX session_state_by_patient ON session_state (patient) WHERE patient <> ''")
     if db.conn.execute("SELECT 1 FROM entry LIMIT 1").fetchone() is None:
         db.conn.execute(f"PRAGMA user_version = {SWEPT}")  # nothing was ever deleted from it
+
+
+@MIGRATIONS()
+def m0011_nonce(db: Database) -> None:
+    """What charges are built from beside the chain is sealed in the chain, that of before by one entry."""
+    known = "WHERE EXISTS (SELECT 1 FROM concern WHERE kind = 'patient' AND name = subject)"
+    for table, which in (("identity", known), ("renumbered", ""), ("detail", "")):
+        db.conn.execute(f"ALTER TABLE {table} ADD COLUMN nonce TEXT NOT NULL DEFAULT ''")
+        db.conn.execute(f"DROP TRIGGER {table}_no_update")
+        db.conn.execute(f"UPDATE {table} SET nonce = lower(hex(randomblob(16))) {which}")
+        _refuse(db, table, "UPDATE")
+    origin = reads.origin(db.conn)
+    if origin is not None and (made := sealing.sealed(db.conn, origin.salt)):
+        head, recorded_us = reads.head(db.conn, origin), reads.last_recorded_us(db.conn)
+        writes.insert_entry(db.conn, sealing.sealing(head, recorded_us, made)[0])
 
 
 def _number(db: Database) -> None:

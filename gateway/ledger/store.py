@@ -22,10 +22,10 @@ from functools import partial
 from pathlib import Path
 
 from drivers.reading import Stamp
-from gateway.ledger import index, opening, purging, read_back, reads, schema, staging, writes
+from gateway.ledger import index, opening, purging, read_back, reads, schema, sealing, staging, writes
 from gateway.ledger.anchor import LedgerAnchor
 from gateway.ledger.batch import Batch, Tally
-from gateway.ledger.entry import Entry, EntryKind
+from gateway.ledger.entry import Entry, EntryKind, Head
 from gateway.ledger.errors import LedgerUnavailable
 from gateway.ledger.file_check import BackgroundCheck, FileCheck, mark
 from gateway.ledger.look_up import Found, Names, look_up
@@ -164,6 +164,17 @@ class Ledger:
         """A page of what is to be purged: `purging.due`."""
         return await self._worker.run(partial(purging.due, cutoffs=cutoffs, after=after))
 
+    async def seals_of_changes(self, changes: Iterable[int]) -> tuple[str, ...]:
+        """The seals of these changes of numbers."""
+        wanted = tuple(changes)
+
+        def job(connection: sqlite3.Connection) -> tuple[str, ...]:
+            where = f"id IN ({', '.join('?' * len(wanted))})"
+            found = sealing.seals_of(connection, self.salt, "renumbered", where, wanted)
+            return tuple(each for seals in found.values() for each in seals)
+
+        return await self._worker.run(job) if wanted else ()
+
     async def empty_log(self) -> bool:
         """Rid the write-ahead log of what was purged: `purging.empty_log`."""
         return await self._worker.run_apart(purging.empty_log)
@@ -191,16 +202,16 @@ class Ledger:
 
     def _commit(self, batch: Batch, connection: sqlite3.Connection) -> None:
         """Runs in the ledger's thread, so that the head is updated even if the caller was cancelled."""
-        writes.append_batch(connection, self._origin, batch)
-        self._moved(batch)
+        head = writes.append_batch(connection, self._origin, batch)
+        self._moved(batch, head)
         self._committed()
 
     def _append(self, batch: Batch, connection: sqlite3.Connection) -> None:
-        writes.append_to_group(connection, self._origin, batch)
-        self._moved(batch)
+        head = writes.append_to_group(connection, self._origin, batch)
+        self._moved(batch, head)
 
-    def _moved(self, batch: Batch) -> None:
-        self.head = batch.head
+    def _moved(self, batch: Batch, head: Head) -> None:
+        self.head = head
         self.policies = self.policies.union(batch.policies)
         self._has_rows |= bool(batch.outbox or batch.resends)
         if batch.checkpoint is not None:

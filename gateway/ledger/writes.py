@@ -7,29 +7,27 @@ import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-import msgspec
-
 from gateway.ledger import index, purging, reads, staging
 from gateway.ledger.batch import Attempt, Batch, OutboxMessage, OutboxRow, ReceiptRow, SessionDue
+from gateway.ledger.beside import Beside
 from gateway.ledger.checkpoint import Checkpoint
-from gateway.ledger.entry import Entry, follow
+from gateway.ledger.entry import Entry, Head, follow
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
 from gateway.ledger.reads import LedgerOrigin
-from gateway.messages.details import Stated
-from gateway.messages.identity import Identity, Merge
+from gateway.ledger.sealing import sealing
 
 
-def append_batch(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> None:
-    """Commits all of `batch`, or nothing and raises ChainBroken, DuplicateEvent or ConflictingEvent.
+def append_batch(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> Head:
+    """Commits all of `batch`, or nothing and raises ChainBroken, DuplicateEvent or ConflictingEvent; the head after it.
 
     After a sqlite3.Error it is unknown which.
     """
     with transaction(connection):
-        _append(connection, origin, batch)
+        return _append(connection, origin, batch)
 
 
-def append_to_group(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> None:
-    """Adds `batch` to the open transaction, which begins with the first one; `commit_group` ends it.
+def append_to_group(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> Head:
+    """Adds `batch` to the open transaction, which begins with the first one; `commit_group` ends it. The head after it.
 
     Raises as `append_batch`, with nothing of this batch in the transaction.
     """
@@ -37,13 +35,14 @@ def append_to_group(connection: sqlite3.Connection, origin: LedgerOrigin, batch:
         connection.execute("BEGIN IMMEDIATE")
     connection.execute("SAVEPOINT batch")
     try:
-        _append(connection, origin, batch)
+        head = _append(connection, origin, batch)
     except BaseException:
         if connection.in_transaction:  # some errors of the disk have ended it already
             connection.execute("ROLLBACK TO batch")
             connection.execute("RELEASE batch")
         raise
     connection.execute("RELEASE batch")
+    return head
 
 
 def commit_group(connection: sqlite3.Connection) -> None:
@@ -103,20 +102,18 @@ def insert_payload(connection: sqlite3.Connection, outbox_id: int, payload: byte
     )
 
 
-def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> None:
+def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> Head:
+    """The head after it: that of the batch, or of one entry more, which seals what lies beside the chain."""
     if follow(reads.head(connection, origin), batch.entries) != batch.head:
         raise ChainBroken(f"the batch ends at entry {batch.head.seq}, not at its stated head")
     for entry in batch.entries:
         insert_entry(connection, entry)
-    index.insert(connection, batch.entries)
+    concerned = index.insert(connection, batch.entries)
     for message in batch.outbox:
         _insert_message(connection, message)
-    for identity in batch.identities:
-        _put_identity(connection, identity)
-    for merge in batch.merges:
-        _merge(connection, merge)
-    for stated in batch.details:
-        _put_details(connection, stated)
+    beside = Beside(connection, origin.salt)
+    beside.put(batch.identities, batch.merges, batch.details)
+    beside.seal_known(concerned)
     for receipt in batch.receipts:
         _insert_receipt(connection, receipt)
     connection.executemany(
@@ -129,6 +126,12 @@ def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) 
         purging.purge(connection, batch.purge)
     if batch.checkpoint is not None:
         _insert_checkpoint(connection, batch.checkpoint)
+    if not beside.made:
+        return batch.head
+    recorded_us = batch.entries[-1].recorded_us if batch.entries else reads.last_recorded_us(connection)
+    entry, head = sealing(batch.head, recorded_us, beside.made)
+    insert_entry(connection, entry)
+    return head
 
 
 @contextmanager
@@ -192,55 +195,6 @@ def _insert_receipt(connection: sqlite3.Connection, receipt: ReceiptRow) -> None
     )
     if receipt.text:
         connection.execute("INSERT INTO receipt_text (seq, text) VALUES (?, ?)", (receipt.seq, receipt.text))
-
-
-def _put_identity(connection: sqlite3.Connection, identity: Identity) -> None:
-    """Insert a further version of an identity; fields that it leaves unknown keep their last value.
-
-    A number that the EHR has changed is replaced by the current one, for messages may come late.
-    """
-    for kind in ("mrn", "account"):
-        if (number := identity.number(kind)) is not None:
-            identity = identity.with_number(kind, reads.current_number(connection, kind, number))
-    known = reads.identity(connection, identity.subject)
-    _insert_identity(connection, identity.completed(known), known)
-
-
-def _insert_identity(connection: sqlite3.Connection, identity: Identity, known: Identity | None) -> None:
-    if identity == known:
-        return
-    names = ", ".join(Identity.__struct_fields__)
-    columns = [value or "" for value in msgspec.structs.astuple(identity)]  # in the table "" is unknown
-    version = "(SELECT coalesce(max(version), 0) + 1 FROM identity WHERE subject = ?)"
-    connection.execute(
-        f"INSERT INTO identity ({names}, version) VALUES ({'?, ' * len(columns)}{version})",
-        (*columns, identity.subject),
-    )
-
-
-def _put_details(connection: sqlite3.Connection, stated: Stated) -> None:
-    """Insert a further version of what is stated; what it leaves unknown keeps its last value."""
-    known = reads.details(connection, stated.subject, stated.about, stated.name)
-    details = stated.details.over(known)
-    if details != known:
-        insert_detail(connection, stated.subject, stated.about.value, stated.name, msgspec.json.encode(details))
-
-
-def insert_detail(connection: sqlite3.Connection, subject: str, about: str, name: str, body: bytes) -> None:
-    """Insert a version of what is stated; within the caller's transaction."""
-    values = (subject, about, name, body.decode(), reads.detail_digest(subject, about, name, body))
-    connection.execute("INSERT INTO detail (subject, about, name, body, digest) VALUES (?, ?, ?, ?, ?)", values)
-
-
-def _merge(connection: sqlite3.Connection, merge: Merge) -> None:
-    """Change a number in every identity that has the old one, and record the change."""
-    for known in reads.identified(connection, merge.by, merge.old):
-        _insert_identity(connection, known.with_number(merge.kind, merge.new), known)
-    if merge.by == merge.kind:
-        connection.execute(
-            "INSERT INTO renumbered (kind, old, old_authority, new, authority) VALUES (?, ?, ?, ?, ?)",
-            (merge.kind, merge.old.value, merge.old.authority, merge.new.value, merge.new.authority),
-        )
 
 
 def _insert_checkpoint(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:

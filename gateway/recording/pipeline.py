@@ -386,6 +386,7 @@ class Pipeline:
             msgspec.structs.replace(
                 note,
                 identifiers=what.subjects,
+                numbers=await self._ledger.seals_of_changes(what.changes),
                 messages=len(what.messages),
                 entries=what.entries,
                 texts=len(what.texts),

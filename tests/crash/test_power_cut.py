@@ -67,8 +67,7 @@ def write_until_the_power_goes(path: Path, disk: LosingDisk, name: str, synchron
         assert origin is not None
         for number in range(BATCHES):
             batch = numbered_batch(reads.head(connection, origin))
-            writes.append_batch(connection, origin, batch)
-            acknowledged.append(batch.head.seq)
+            acknowledged.append(writes.append_batch(connection, origin, batch).seq)
             if number % 4 == 3:
                 (oldest,) = reads.waiting(connection, 0, 1)
                 writes.append_attempts(connection, [Attempt(oldest.outbox_id, 0, 0, delivered=True)])
@@ -129,9 +128,8 @@ class Recording:
 
     async def commit(self, batch: Batch) -> None:
         """Commits as the ledger's own thread does."""
-        writes.append_batch(self._connection, self._origin, batch)
-        self.head = batch.head
-        self.acknowledged = batch.head.seq
+        self.head = writes.append_batch(self._connection, self._origin, batch)
+        self.acknowledged = self.head.seq
 
 
 def record_until_the_power_fails(path: Path, name: str, cut_at: int) -> tuple[LosingDisk, int]:

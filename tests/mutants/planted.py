@@ -130,8 +130,8 @@ MUTANTS = (
     Mutant(
         "the ledger moves on before the commit",
         "gateway/ledger/store.py",
-        "        writes.append_batch(connection, self._origin, batch)\n        self._moved(batch)\n",
-        "        self._moved(batch)\n        writes.append_batch(connection, self._origin, batch)\n",
+        "        head = writes.append_batch(connection, self._origin, batch)\n        self._moved(batch, head)\n",
+        "        self._moved(batch, batch.head)\n        writes.append_batch(connection, self._origin, batch)\n",
         _LEDGER,
     ),
     Mutant(

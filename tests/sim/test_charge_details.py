@@ -11,7 +11,8 @@ import pytest
 
 from drivers.reading import RunState
 from gateway.audit.verify import verify
-from gateway.ledger.bodies import Order
+from gateway.ledger.bodies import Order, PurgeNote
+from gateway.ledger.retention import Purge
 from tests.support.story import POLICIES, Day, a_day
 from tests.unit.gateway.messages.hl7_support import hl7
 
@@ -168,8 +169,9 @@ async def test_no_diagnosis_is_in_the_chain_and_what_is_purged_is_said_no_more(t
         await chart(day, "M1", FIRST, "C50.1")
         with closing(sqlite3.connect(tmp_path / "state" / "ledger.db")) as ledger:
             assert ledger.execute("SELECT count(*) FROM detail").fetchone() != (0,)
-            ledger.execute("DELETE FROM detail")
-            ledger.commit()
+            subjects = {subject for (subject,) in ledger.execute("SELECT subject FROM detail")}
+        await day.pipeline.purge(Purge(subjects=tuple(subjects)), PurgeNote())
+        await day.say("adt_a08_update")  # the patient is named again
         await day.sign()
         assert {(each.get("FT1-19", ""), each.get("FT1-21", "")) for each in await day.charges()} == {("", "")}
         bodies = [entry.body for entry in await day.ledger.entries()]

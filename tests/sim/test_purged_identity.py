@@ -1,10 +1,11 @@
 """A patient's identifiers are purged while a session is not charged yet: it is held, and the gateway goes on."""
 
-import sqlite3
 from pathlib import Path
 
 from drivers.reading import RunState
 from gateway.audit.verify import verify
+from gateway.ledger.bodies import PurgeNote
+from gateway.ledger.retention import Purge
 from gateway.messages.instants import rfc3339
 from gateway.session.flags import HeldReason
 from gateway.session.outcome import SessionState
@@ -14,11 +15,10 @@ from tests.support.pipeline import MINUTE_US, Suite, cool, running
 DAY_US = 1440 * MINUTE_US
 
 
-def purge(folder: Path) -> None:
-    """As the page on the ledger says."""
-    with sqlite3.connect(folder / "state" / "ledger.db") as connection:
-        assert connection.execute("DELETE FROM identity").rowcount > 0
-    connection.close()
+async def purge(suite: Suite) -> None:
+    """Before its time: retention would keep it."""
+    patients = {record.patient for record in suite.pipeline.state.records.values()}
+    await suite.pipeline.purge(Purge(subjects=tuple(patients)), PurgeNote())
 
 
 async def treated(suite: Suite) -> str:
@@ -36,7 +36,7 @@ async def treated(suite: Suite) -> str:
 async def test_a_session_whose_patient_was_purged_is_held_when_it_would_be_charged(folder: Path) -> None:
     async with running(folder) as suite:
         token = await treated(suite)
-        purge(folder)
+        await purge(suite)
         suite.clock.us += 4 * DAY_US
         await suite.start()
         await suite.start()  # it is told once
@@ -62,7 +62,7 @@ async def test_a_credit_for_a_purged_patient_is_not_approved_until_the_patient_i
         operator = Operator(suite)
         await operator.request_act("finalise", token=token)
         (charge,) = await suite.sent("/charge/json")
-        purge(folder)
+        await purge(suite)
         await operator.request_act("stop-charted", token=token, at=rfc3339(suite.clock.us - 15 * MINUTE_US))
         decision = {"token": token, "charge": charge["data"]["charge"], "approve": True}
         assert "bind" in await operator.refused("decide-correction", **decision)

@@ -109,7 +109,7 @@ async def test_what_names_a_chair_of_ours_is_recorded_at_once(folder: Path) -> N
     async with running(folder) as suite:
         place = {"chair": "c01", "visit": "V-1", "order": "O", "agent_class": "chemo"}
         assert "text" not in await suite.send_event("s", "infusion.started", 0, **place)
-        assert await entries(suite) == 2
+        assert await entries(suite) == 3, "the fact, the answer, and the seal of the identity"
         assert WAITS not in (await given(suite)).get("text", ""), "the visit is known by then"
 
 

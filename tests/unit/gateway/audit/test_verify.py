@@ -196,8 +196,8 @@ INCREMENT = "(SELECT seq FROM entry WHERE kind = 'increment' ORDER BY seq LIMIT 
         ("UPDATE outbox SET destination = NULL WHERE outbox_id = 9", "is not what was committed"),
         ("UPDATE outbox SET seq = 5000 WHERE outbox_id = 9", "belongs to no entry"),
         ("DELETE FROM waiting WHERE outbox_id = 9", "was never delivered and does not wait"),
-        ("UPDATE checkpoint SET signature = zeroblob(64) WHERE seq = 66", "has no valid signature"),
-        ("UPDATE checkpoint SET note = 'x' WHERE seq = 66", "cannot be read"),
+        ("UPDATE checkpoint SET signature = zeroblob(64) WHERE seq = 68", "has no valid signature"),
+        ("UPDATE checkpoint SET note = 'x' WHERE seq = 68", "cannot be read"),
         ("UPDATE origin SET epoch = 'other'", "is one of another ledger"),
     ],
 )

@@ -33,8 +33,7 @@ class Minutes:
         for fact in facts:
             transaction.record(EntryKind.FACT, "", encode_fact(fact))
         batch: Batch = transaction.batch()
-        writes.append_batch(self.connection, self._origin, batch)
-        self._head = batch.head
+        self._head = writes.append_batch(self.connection, self._origin, batch)
         self.now_us += MINUTE_US
 
     def seen(self, units: Sequence[str] = UNITS, behind_us: int = 0) -> list[ObservedUntil]:
