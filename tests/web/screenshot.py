@@ -11,7 +11,9 @@ from playwright.async_api import Page, expect
 
 from drivers.reading import CapReading, Measurement, Reading, RunState
 from gateway.config.roles import Role
+from gateway.config.web import Price
 from gateway.ledger.temperatures import READ
+from tests.support.operator import Operator
 from tests.support.pipeline import configured
 from tests.support.signing import signed
 from tests.web.browser import screen
@@ -93,6 +95,9 @@ async def _todo(site: Site, page: Page) -> None:
         await site.poll(1)
         await _read(site, 3.0, -4.5, alarm=False)
     await site.suite.pipeline.tick()
+    operator = Operator(site.suite)
+    first = (await operator.ask(request="todo"))["todo"][0]
+    await operator.request_act("assign", what=first["token"], to="nurse")
     await _opened(site, page, Role.CHARGE, "To do")
     await expect(page.locator("#todo li").first).to_be_visible()
 
@@ -123,6 +128,7 @@ async def _activity(site: Site, page: Page) -> None:
     await expect(page.locator("tbody tr").first).to_be_visible()
 
 
+PRICE = Price("155.00", "USD")
 TABLET = (1024, 720)
 PICTURES = (
     Picture("docs/screens.png", "README.md", (1340, 500), _chairs),
@@ -139,7 +145,7 @@ async def take(picture: Picture, folder: Path, out: Path) -> None:
     """Write the picture of a site in `folder`."""
     file = configured(folder, EXPECTED) / "gateway.toml"
     file.write_text(file.read_text() + UNITS)
-    async with page_of(folder) as site, screen(picture.size) as page:
+    async with page_of(folder, price=PRICE) as site, screen(picture.size) as page:
         await picture.play(site, page)
         if await page.locator("#now").count():  # the record to print has no clock
             await expect(page.locator("#now")).to_have_text(re.compile(r"\d\d:\d\d"))
