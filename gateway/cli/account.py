@@ -8,9 +8,8 @@ from typing import NoReturn
 import click
 import msgspec
 
-from drivers.toml.document import TomlProblems
 from gateway.cli.control_client import give_up
-from gateway.config.load import load_config
+from gateway.cli.gateway_place import GatewayPlace, gateway_place
 from gateway.config.roles import Role
 from gateway.web.accounts import (
     MAX_SECRET,
@@ -26,9 +25,6 @@ from gateway.web.accounts import (
 
 MAX_NAME = 64
 
-_CONFIG = click.option(
-    "--config", required=True, type=click.Path(path_type=Path), help="The configuration of the gateway with the page."
-)
 _NAME = click.argument("name")
 _EXITS = "Exit codes: 0 done, 1 refused, 2 wrong use or a file that cannot be used."
 
@@ -53,8 +49,8 @@ def command() -> None:
     help="viewer looks; nurse tells what happens at the chair; charge decides what is charged too; biomed swaps "
     "machines; admin does all of it.",
 )
-@_CONFIG
-def add(name: str, role: str, config: Path) -> None:
+@gateway_place
+def add(name: str, role: str, place: GatewayPlace) -> None:
     """Add the account NAME, which is recorded with each of its acts for good. Asks for its password.
 
     Where the input is no terminal, the password is its first line.
@@ -68,31 +64,31 @@ def add(name: str, role: str, config: Path) -> None:
         password = _secret("Password", MIN_PASSWORD)
         return accounts.with_account(Account(name=name.strip(), role=Role(role), password=hash_secret(password)))
 
-    _edit(config, added)
+    _edit(place, added)
 
 
 @command.command(
     "password", epilog=f"Example: capgate account password m.curie --config /etc/capgate/gateway.toml. {_EXITS}"
 )
 @_NAME
-@_CONFIG
-def password(name: str, config: Path) -> None:
+@gateway_place
+def password(name: str, place: GatewayPlace) -> None:
     """Give the account NAME another password. Whoever is signed in with the account is signed out."""
-    _change(config, name, lambda _: {"password": hash_secret(_secret("Password", MIN_PASSWORD))})
+    _change(place, name, lambda _: {"password": hash_secret(_secret("Password", MIN_PASSWORD))})
 
 
 @command.command("pin", epilog=f"Example: capgate account pin m.curie --config /etc/capgate/gateway.toml. {_EXITS}")
 @_NAME
-@_CONFIG
-def pin(name: str, config: Path) -> None:
+@gateway_place
+def pin(name: str, place: GatewayPlace) -> None:
     """Give the account NAME a PIN, for a tablet that several share: the sign-in ends after two minutes."""
-    _change(config, name, lambda _: {"pin": hash_secret(_digits(_secret("PIN", MIN_PIN)))})
+    _change(place, name, lambda _: {"pin": hash_secret(_digits(_secret("PIN", MIN_PIN)))})
 
 
 @command.command("badge", epilog=f"Example: capgate account badge m.curie --config /etc/capgate/gateway.toml. {_EXITS}")
 @_NAME
-@_CONFIG
-def badge(name: str, config: Path) -> None:
+@gateway_place
+def badge(name: str, place: GatewayPlace) -> None:
     """Give the account NAME a badge: scan it when asked. The sign-in by it ends after two minutes."""
 
     def scanned(accounts: Accounts) -> dict[str, str]:
@@ -102,15 +98,15 @@ def badge(name: str, config: Path) -> None:
             _refuse(f"that badge is {holder.name}'s")
         return {"badge": accounts.badge_digest(text)}
 
-    _change(config, name, scanned)
+    _change(place, name, scanned)
 
 
 @command.command(
     "remove", epilog=f"Example: capgate account remove m.curie --config /etc/capgate/gateway.toml. {_EXITS}"
 )
 @_NAME
-@_CONFIG
-def remove(name: str, config: Path) -> None:
+@gateway_place
+def remove(name: str, place: GatewayPlace) -> None:
     """Remove the account NAME. Whoever is signed in with it is signed out; what it told stays."""
 
     def removed(accounts: Accounts) -> Accounts:
@@ -118,31 +114,31 @@ def remove(name: str, config: Path) -> None:
             _refuse(_unknown(name, accounts))
         return accounts.without(name)
 
-    _edit(config, removed)
+    _edit(place, removed)
 
 
 @command.command("list", epilog=f"Example: capgate account list --config /etc/capgate/gateway.toml. {_EXITS}")
-@_CONFIG
-def list_(config: Path) -> None:
+@gateway_place
+def list_(place: GatewayPlace) -> None:
     """List the accounts: name, role, and by what they may sign in."""
-    _, accounts = _read(config)
+    _, accounts = _read(place)
     for each in accounts.by_name.values():
         ways = ["password", *(["PIN"] if each.pin else []), *(["badge"] if each.badge else [])]
         click.echo(f"{each.name}\t{each.role}\t{', '.join(ways)}")
 
 
-def _change(config: Path, name: str, changes: Callable[[Accounts], dict[str, str]]) -> None:
+def _change(place: GatewayPlace, name: str, changes: Callable[[Accounts], dict[str, str]]) -> None:
     def changed(accounts: Accounts) -> Accounts:
         account = accounts.named(name)
         if account is None:
             _refuse(_unknown(name, accounts))
         return accounts.with_account(msgspec.structs.replace(account, **changes(accounts)))
 
-    _edit(config, changed)
+    _edit(place, changed)
 
 
-def _edit(config: Path, change: Callable[[Accounts], Accounts]) -> None:
-    folder, accounts = _read(config)
+def _edit(place: GatewayPlace, change: Callable[[Accounts], Accounts]) -> None:
+    folder, accounts = _read(place)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_accounts(folder, change(accounts))
@@ -150,12 +146,9 @@ def _edit(config: Path, change: Callable[[Accounts], Accounts]) -> None:
         give_up(f"the accounts cannot be written: {error}")
 
 
-def _read(config: Path) -> tuple[Path, Accounts]:
+def _read(place: GatewayPlace) -> tuple[Path, Accounts]:
     try:
-        folder = load_config(config).state_dir
-        return folder, read_accounts(folder)
-    except TomlProblems as problems:
-        give_up("\n".join(map(str, problems.problems)))
+        return place.state_dir, read_accounts(place.state_dir)
     except AccountsUnreadable as unreadable:
         give_up(str(unreadable))
 

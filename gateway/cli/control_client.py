@@ -16,6 +16,8 @@ from gateway.control.socket import SOCKET_FILE
 
 TIMEOUT_S = 20.0
 DEFAULT_SOCKET = Path("/var/lib/capgate") / SOCKET_FILE  # of a gateway that is installed as docs/how-to/install.md says
+CONFIG_HELP = "The running gateway's configuration, of which its state_dir alone is read."
+SOCKET_HELP = f"The gateway's socket, in place of --config.  [default: {DEFAULT_SOCKET}]"
 
 _EXITS = "Exit codes: 0 done, 1 refused, with what would be accepted, 2 wrong use or no gateway."
 
@@ -45,16 +47,8 @@ def request_command(
         sys.exit(0 if answer.ok else 1)
 
     common = (
-        click.Option(
-            ["--config"],
-            type=click.Path(path_type=Path),
-            help="The running gateway's configuration, of which its state_dir alone is read.",
-        ),
-        click.Option(
-            ["--socket", "socket_path"],
-            type=click.Path(path_type=Path),
-            help=f"The gateway's socket, in place of --config.  [default: {DEFAULT_SOCKET}]",
-        ),
+        click.Option(["--config"], type=click.Path(path_type=Path), help=CONFIG_HELP),
+        click.Option(["--socket", "socket_path"], type=click.Path(path_type=Path), help=SOCKET_HELP),
         click.Option(["--json", "as_json"], is_flag=True, help="Print the gateway's answer as it is."),
     )
     shown = " ".join(filter(None, (group, name, example.strip())))

@@ -3,15 +3,13 @@
 import sys
 from collections.abc import Iterator
 from datetime import tzinfo
-from pathlib import Path
 
 import click
 import msgspec
 
-from drivers.toml.document import TomlProblems
-from gateway.cli.control_client import give_up, request_command, signed
+from gateway.cli.control_client import request_command, signed
+from gateway.cli.gateway_place import GatewayPlace, gateway_place
 from gateway.cli.ledger_options import leave_trace, refusing
-from gateway.config.load import GatewayConfig, load_config
 from gateway.control.answers import DoneAnswer
 from gateway.ledger import deliveries
 from gateway.ledger.access import Looked
@@ -21,7 +19,6 @@ from gateway.runtime.logs import escaped
 from gateway.session.keys import session_of
 from gateway.session.local_time import instant_text
 
-_CONFIG = click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _EXITS = "Exit codes: 0 done, 1 there is no such message, 2 the ledger cannot be read."
 
@@ -41,21 +38,21 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 @click.command("list", epilog=f"Example: capgate outbox list --config /etc/capgate/gateway.toml. {_EXITS}")
-@_CONFIG
+@gateway_place
 @_JSON
-def _list(config: Path, as_json: bool) -> None:
+def _list(place: GatewayPlace, as_json: bool) -> None:
     """List the messages that the engine has not acknowledged: pending, stored, unproven, or rejected with its reason.
 
     Reads the ledger, beside a running gateway or without one.
     """
-    settings = _loaded(config)
-    with refusing(), open_readonly(settings.state_dir / LEDGER_FILE) as connection:
+    with refusing(), open_readonly(place.state_dir / LEDGER_FILE) as connection:
         waiting = deliveries.unsettled(connection)
     if as_json:
         click.echo(msgspec.json.encode(_Messages(waiting)))
         return
+    zone = place.zone()
     for each in waiting:
-        click.echo(escaped(_line(each, settings.people_zone)))
+        click.echo(escaped(_line(each, zone)))
     counts = {proof: sum(each.proof is proof for each in waiting) for proof in Proof}
     summary = ", ".join(f"{count} {proof}" for proof, count in counts.items() if count)
     click.echo(summary or "the engine has everything")
@@ -64,12 +61,11 @@ def _list(config: Path, as_json: bool) -> None:
 @click.command("show", epilog=f"Example: capgate outbox show 9RX2M7KQ400A --config /etc/capgate/gateway.toml. {_EXITS}")
 @click.argument("key")
 @click.option("--body", is_flag=True, help="Also the message itself, which names a patient.")
-@_CONFIG
+@gateway_place
 @_JSON
-def _show(key: str, body: bool, config: Path, as_json: bool) -> None:
+def _show(key: str, body: bool, place: GatewayPlace, as_json: bool) -> None:
     """Show what happened to one message: each time it was sent, what the engine said, who ordered it again."""
-    settings = _loaded(config)
-    with refusing(), open_readonly(settings.state_dir / LEDGER_FILE) as connection:
+    with refusing(), open_readonly(place.state_dir / LEDGER_FILE) as connection:
         message = deliveries.followed(connection, key.upper())
         events = deliveries.events(connection, key.upper())
         payload = deliveries.payload(connection, key.upper()) if body else None
@@ -77,11 +73,11 @@ def _show(key: str, body: bool, config: Path, as_json: bool) -> None:
         click.echo(f"no message {key} is followed to the engine", err=True)
         sys.exit(1)
     if payload is not None:
-        leave_trace(settings.state_dir / LEDGER_FILE, Looked.EXPORT, [session_of(message.key)])
+        leave_trace(place.state_dir / LEDGER_FILE, Looked.EXPORT, [session_of(message.key)])
     if as_json:
         click.echo(msgspec.json.encode(_Message(message, events, body=None if payload is None else payload.decode())))
         return
-    for line in _details(message, events, settings.people_zone):
+    for line in _details(message, events, place.zone()):
         click.echo(escaped(line))
     if payload is not None:
         for line in payload.decode().splitlines():
@@ -100,13 +96,6 @@ def _details(message: Followed, events: list[DeliveryEvent], zone: tzinfo) -> It
     yield f"  {message.topic}, sequence {message.seq}{', its bytes were purged' if message.purged else ''}"
     for event in events:
         yield f"  {instant_text(event.at_us, zone)} {event.what}" + (f": {event.detail}" if event.detail else "")
-
-
-def _loaded(config: Path) -> GatewayConfig:
-    try:
-        return load_config(config)
-    except TomlProblems as problems:
-        give_up("\n".join(map(str, problems.problems)))
 
 
 _WHO_AND_WHY, _SHOWN = signed("--all-rejected --code 207")

@@ -223,6 +223,9 @@ async def test_the_commands_show_what_the_engine_lacks_why_and_what_was_done_abo
         first, last = listed.splitlines()
         assert (first.split()[:2], last) == ([key, "rejected"], "1 rejected")
         assert "204 visit\\x1b[2J not open" in first, "what an engine says moves no cursor"
+        by_socket = ("--socket", suite.config.state_dir / "control.sock")
+        assert capgate("outbox", "list", *by_socket)[1].splitlines()[-1] == listed.splitlines()[-1]
+        assert capgate("outbox", "show", key, *by_socket)[0] == 0
         listed = json.loads(capgate("outbox", "list", "--config", config, "--json")[1])
         assert [(each["key"], each["proof"]) for each in listed["messages"]] == [(key, "rejected")]
         suite.clock.us += 1_000_000

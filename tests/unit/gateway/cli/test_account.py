@@ -81,3 +81,13 @@ def test_a_file_that_cannot_be_used_is_left_alone(folder: Path) -> None:
     result = account(folder, "add", "p.curie", "--role", "nurse", typed=f"{PASSWORD}\n")
     assert (result.exit_code, file.read_text()) == (2, "{")
     assert ACCOUNTS_FILE in result.output
+
+
+def test_accounts_are_reached_by_the_socket_alone_whatever_the_configuration_has_become(folder: Path) -> None:
+    added(folder)
+    listed = "M.Curie\tnurse\tpassword\n"
+    by_socket = CliRunner().invoke(command, ["list", "--socket", str(folder / "state" / "control.sock")])
+    assert (by_socket.exit_code, by_socket.output) == (0, listed)
+    broken = (folder / "gateway.toml").read_text().replace("[mqtt]", "[mqqt]").replace("mode =", "modee =")
+    (folder / "gateway.toml").write_text(broken)
+    assert account(folder, "list").output == listed
