@@ -4,9 +4,11 @@ import queue
 import re
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from paho.mqtt.client import Client, ConnectFlags, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
@@ -14,11 +16,16 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from tests.broker.deployed import DEPLOY, DeployedMosquitto
+from gateway.ledger.checkpoint import Checkpoint, CheckpointData, note_of, read_checkpoint, to_data
+from gateway.ledger.entry import Head
+from tests.broker.deployed import DEPLOY, DeployedMosquitto, changed
+from tests.broker.harness import wait_until
 from tests.support.tools import tool
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "how-to" / "secure-the-broker.md"
+AUDIT_PAGE = PAGE.with_name("audit.md")
+AT = "2026-03-10T16:35:01.000Z"
 EXPOSURE_TENTHS = 20
 NOT_AUTHORIZED = 0x87
 PATIENCE_S = 50.0
@@ -255,6 +262,40 @@ def test_every_user_reads_just_what_it_may(peers: dict[str, Peer], root: str) ->
     assert received == READERS
     assert peers["gw-02"].messages.empty()
     assert peers["interface-engine-out"].messages.empty()
+
+
+@contextmanager
+def keeping(held: Path, broker_port: int, certificates: Path) -> Generator[None]:
+    """The command of the audit page runs, at this machine's broker; it appends to `held`."""
+    (command,) = re.findall(r"^```sh\n(mosquitto_sub .*?)\n```$", AUDIT_PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    command = changed(command, {"broker.example -p 8883": f"127.0.0.1 -p {broker_port}", "held.jsonl": f"'{held}'"})
+    keeper = subprocess.Popen(["sh", "-c", f"exec {command}"], cwd=certificates)
+    try:
+        yield
+    finally:
+        keeper.terminate()
+        keeper.wait()
+
+
+def test_the_command_of_the_audit_page_keeps_what_was_published_while_it_was_away(
+    broker_port: int, certificates: Path, tmp_path: Path
+) -> None:
+    held = tmp_path / "held.jsonl"
+    topic = "capgate/v1/north/dev/gw-01/checkpoint"
+    first, second = (
+        to_data(Checkpoint(note_of(Head("0" * 16, seq, "a" * 64, "gw-01"), AT), b"s", b"k")) for seq in (1, 2)
+    )
+    gateway = Peer(broker_port, certificates, "gw-01")
+
+    def has(data: CheckpointData) -> bool:
+        return any(to_data(read_checkpoint(line)) == data for line in held.read_bytes().splitlines())
+
+    with keeping(held, broker_port, certificates):
+        wait_until(lambda: gateway.publish(topic, msgspec.json.encode(first)) == 0 and has(first), "it subscribes")
+    gateway.publish(topic, msgspec.json.encode(second))
+    with keeping(held, broker_port, certificates):
+        wait_until(lambda: has(second), "it has what it missed")
+    gateway.close()
 
 
 def test_a_certificate_takes_nobody_elses_session_and_nothing_that_waits_in_it(
