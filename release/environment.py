@@ -27,6 +27,7 @@ def make(root: Path, prefix: Path, targets: Sequence[tuple[Target, Path]]) -> No
     programs = home / "bin"
     programs.mkdir(parents=True)
     (programs / "python3").symlink_to(INTERPRETER)
+    (programs / "python").symlink_to("python3")
     (home / "pyvenv.cfg").write_text(f"home = {INTERPRETER.parent}\ninclude-system-site-packages = false\n")
     launcher = programs / "capgate"
     launcher.write_text(_LAUNCHER.format(python=prefix / "bin" / "python3"))

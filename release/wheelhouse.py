@@ -25,8 +25,9 @@ def make(target: Target, out: Path) -> Path:
         folder.mkdir()
         fetch(target, own, folder)
         out.mkdir(parents=True, exist_ok=True)
-        made = shutil.move(_tar(folder), out)
-    return Path(made)
+        made = out / f"{folder.name}.tar"
+        shutil.move(_tar(folder), made)
+    return made
 
 
 def _tar(folder: Path) -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LOCK = "requirements.txt"
+LEFT_OUT = "left-out.txt"
+_LEFT_OUT_HEAD = "# The following packages were excluded from the output:\n"  # how the lock ends
 OLDEST_GLIBC, NEWEST_GLIBC = 5, 36  # minor numbers of 2.x; Debian 12 has 2.36
 _PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
 
@@ -46,7 +48,7 @@ def own_wheel(folder: Path) -> Path:
 
 
 def fetch(target: Target, own: Path, folder: Path) -> None:
-    """Put into `folder` the wheels of `target` and the lock of all of them, Capgate's own among them."""
+    """Put into `folder` the wheels of `target`, the lock of all with Capgate's own, and what it leaves out."""
     lock = ROOT / LOCK
     download = [*_PIP, "download", "--no-deps", "--require-hashes", "--requirement", lock, "--dest", folder]
     subprocess.run([*download, *target.pip_options()], check=True)
@@ -54,7 +56,9 @@ def fetch(target: Target, own: Path, folder: Path) -> None:
     (folder / own.name).write_bytes(content)
     name, version = own.name.split("-")[:2]
     entry = f"{name}=={version} \\\n    --hash=sha256:{hashlib.sha256(content).hexdigest()}\n"
-    (folder / LOCK).write_text(entry + lock.read_text())
+    locked = lock.read_text()
+    (folder / LOCK).write_text(entry + locked)
+    (folder / LEFT_OUT).write_text(locked.partition(_LEFT_OUT_HEAD)[2].replace("# ", ""))
 
 
 def install(target: Target, wheels: Path, folder: Path) -> None:
