@@ -74,4 +74,5 @@ class LineSchedule:
 
 def _next_on_grid(now_s: float, period_s: float, offset_s: float) -> float:
     """The first time after `now_s` that is a whole number of periods after the offset."""
-    return (math.floor((now_s - offset_s) / period_s) + 1) * period_s + offset_s
+    at_s = (math.floor((now_s - offset_s) / period_s) + 1) * period_s + offset_s
+    return at_s if at_s > now_s else at_s + period_s  # the division may be rounded to just below `now_s` itself

@@ -38,6 +38,14 @@ def test_a_late_poll_skips_the_slots_that_passed_and_returns_to_the_grid():
     assert schedule.next(4.3) == ("a", 5.0)
 
 
+def test_a_slot_is_used_once_however_fast_the_answer_comes():
+    schedule = LineSchedule({"a": 1.0}, phase=1, now_s=0.0)
+    for poll in range(10):
+        _, due_s = schedule.next(0.0)
+        assert round(due_s, 6) == poll + 0.1
+        schedule.done("a", True, due_s)
+
+
 def test_a_dead_unit_is_asked_less_and_less_up_to_the_limit():
     polls = run(LineSchedule({"a": 5.0, "b": 5.0}, phase=0, now_s=0.0), 400.0, dead=frozenset({"a"}))
     starts = [at for unit, at in polls if unit == "a"]
