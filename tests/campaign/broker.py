@@ -180,6 +180,10 @@ class FakeConnection:
         """Everything is granted."""
         await asyncio.sleep(PUBACK_S)
 
+    async def unsubscribe(self, filters: Sequence[str]) -> None:
+        """None of them was there."""
+        await asyncio.sleep(PUBACK_S)
+
     async def messages(self) -> AsyncIterator[InboundMessage]:
         """Inbound messages as they come."""
         while True:

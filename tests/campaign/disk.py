@@ -76,6 +76,13 @@ class _Connection(sqlite3.Connection):
         if disk is None:
             return
         if disk.dead:
-            raise sqlite3.OperationalError("disk I/O error")
+            raise _failure("disk I/O error", sqlite3.SQLITE_IOERR)
         if disk.full and sql.lstrip()[:6].upper() in ("INSERT", "COMMIT", "UPDATE"):
-            raise sqlite3.OperationalError(DISK_FULL)
+            raise _failure(DISK_FULL, sqlite3.SQLITE_FULL)
+
+
+def _failure(text: str, code: int) -> sqlite3.OperationalError:
+    """As SQLite raises it."""
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error

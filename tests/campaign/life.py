@@ -12,6 +12,7 @@ from drivers.reading import ReadFault, Reading, Stamp
 from gateway.app import must_arrive
 from gateway.config.load import GatewayConfig
 from gateway.control.service import ControlService
+from gateway.control.socket import Answer
 from gateway.ledger.access import Actor
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import open_ledger
@@ -42,6 +43,8 @@ class Memory(NamedTuple):
 class Life:
     """A process of the gateway. `poll` answers for a unit; `died` is called when it ends without being asked to."""
 
+    keeps_answers = False  # those that cannot be recorded, until they can
+
     def __init__(
         self,
         config: GatewayConfig,
@@ -61,7 +64,7 @@ class Life:
         self._died = died
         self._turns = {unit.id: asyncio.Semaphore(0) for unit in self._config.units}
         self._busy: set[str] = set()
-        self._service: ControlService | None = None
+        self._answer: Answer | None = None  # to a request of the control socket
         self._mqtt: MqttService | None = None
         self._pipeline: Pipeline | None = None
         self._stop = asyncio.Event()
@@ -88,6 +91,10 @@ class Life:
         self._task.cancel()
         await asyncio.wait([self._task])
 
+    def die(self) -> None:
+        """End it at once, as the disk did."""
+        self._task.cancel()
+
     def turn(self, unit: str) -> None:
         """The unit's turn to be polled has come; a poll that is under way is not repeated."""
         if unit not in self._busy and self._started.is_set() and unit in self._turns:
@@ -96,12 +103,17 @@ class Life:
 
     async def ask(self, request: Json) -> Json | None:
         """A request of the control socket; None if the process ends before it answers."""
-        if self._service is None:
+        if self._answer is None:
             return None
         try:
-            return json.loads(await self._service.answer(json.dumps(request).encode(), Actor("host:campaign:0")))
+            return json.loads(await self._answer(json.dumps(request).encode(), Actor("host:campaign:0")))
         except LedgerError:
             return None
+
+    @property
+    def works(self) -> bool:
+        """Whether it has started, and counts."""
+        return self._answer is not None
 
     @property
     def drained(self) -> bool:
@@ -131,7 +143,7 @@ class Life:
         config, clock = self._config, self._clock
         async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now, self._disk.connect) as ledger:
             pipeline = self._pipeline = await Pipeline.recovered(config, clock, ledger)
-            self._service = ControlService(config, clock, ledger, pipeline)
+            self._answer = ControlService(config, clock, ledger, pipeline).answer
             topics, counters = Topics(config.site, config.id, config.mode), MqttCounters()
             mqtt = self._mqtt = MqttService(
                 config.mqtt,

@@ -17,6 +17,7 @@ from gateway.messages.notation import Notation
 from gateway.session import rules
 from tests.campaign.clinic_time import CampaignLoop
 from tests.campaign.faults import Kind
+from tests.campaign.life import Life
 from tests.campaign.plan import Rule, Violation
 from tests.campaign.receipts import Verdict
 from tests.campaign.world import World
@@ -54,13 +55,15 @@ class Result:
         return self.violations[0].day if self.violations else self.days
 
 
-def run(seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[Rule] = frozenset()) -> Result:
-    """Play one run in a directory of memory."""
+def run(
+    seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[Rule] = frozenset(), live: type[Life] = Life
+) -> Result:
+    """Play one run in a directory of memory; `live` is how a process of the gateway is played."""
     began_s = time.process_time()
     folder = Path(tempfile.mkdtemp(prefix="campaign-", dir=_MEMORY if _MEMORY.is_dir() else None))
     try:
         with _seeded(seed), asyncio.Runner(loop_factory=CampaignLoop) as runner:
-            world = runner.run(_play(seed, days, kinds, spared, folder))
+            world = runner.run(_play(seed, days, kinds, spared, folder, live))
     finally:
         shutil.rmtree(folder)
     return Result(
@@ -97,22 +100,24 @@ def missing(results: Sequence[Result], kinds: Iterable[Kind]) -> Iterator[str]:
             yield f"fault {kind} never struck in {len(results)} runs"
 
 
-def shrink(result: Result, kinds: frozenset[Kind], spared: frozenset[Rule]) -> tuple[Result, frozenset[Kind]]:
+def shrink(
+    result: Result, kinds: frozenset[Kind], spared: frozenset[Rule], live: type[Life]
+) -> tuple[Result, frozenset[Kind]]:
     """The shortest prefix with the fewest kinds of faults that still breaks a rule."""
-    result = _shortest(result, kinds, spared)
+    result = _shortest(result, kinds, spared, live)
     for kind in sorted(kinds):
-        fewer = run(result.seed, result.days, kinds - {kind}, spared)
+        fewer = run(result.seed, result.days, kinds - {kind}, spared, live)
         if not fewer.sound:
             result, kinds = fewer, kinds - {kind}
-    return _shortest(result, kinds, spared), kinds
+    return _shortest(result, kinds, spared, live), kinds
 
 
-def _shortest(result: Result, kinds: frozenset[Kind], spared: frozenset[Rule]) -> Result:
+def _shortest(result: Result, kinds: frozenset[Kind], spared: frozenset[Rule], live: type[Life]) -> Result:
     """The fewest days that fail: those up to the violation, halved where the end of the run alone shows it."""
     failing, sound = result, 0
     while failing.days - sound > 1:
         days = failing.day + 1 if failing.day + 1 < failing.days else (sound + failing.days) // 2
-        shorter = run(failing.seed, days, kinds, spared)
+        shorter = run(failing.seed, days, kinds, spared, live)
         if shorter.sound:
             sound = days
         else:
@@ -120,10 +125,12 @@ def _shortest(result: Result, kinds: frozenset[Kind], spared: frozenset[Rule]) -
     return failing
 
 
-async def _play(seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[Rule], folder: Path) -> World:
+async def _play(
+    seed: int, days: int, kinds: frozenset[Kind], spared: frozenset[Rule], folder: Path, live: type[Life]
+) -> World:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, CampaignLoop)
-    world = World(seed, folder, loop, kinds, spared)
+    world = World(seed, folder, loop, kinds, spared, live)
     try:
         await world.run(days)
     except Exception as error:  # noqa: BLE001 - whatever the run meets, the next seed is played
@@ -136,6 +143,7 @@ def _seeded(seed: int) -> Generator[None]:
     """All chance comes from the seed, and the log is silent."""
     schema.current_objects()  # made once a process, not once a run, and not without chance
     source = random.Random(f"secrets {seed}")
+    random.seed(f"chance {seed}")
     logging.disable(logging.CRITICAL)
     try:
         with (

@@ -6,6 +6,7 @@ import pytest
 
 from tests.campaign.faults import Kind
 from tests.campaign.run import Result, missing, run
+from tests.campaign.whole import WholeLife
 
 DAYS = 5
 SEEDS = range(1, 41)
@@ -19,6 +20,14 @@ def played(seed: int) -> Result:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_short_campaign_breaks_no_rule(seed: int) -> None:
     result = played(seed)
+    assert result.violations == ()
+    assert result.visits > 0
+    assert result.counts["emit"] > 0
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_the_whole_gateway_breaks_no_rule(seed: int) -> None:
+    result = run(seed, 2, frozenset(Kind), live=WholeLife)
     assert result.violations == ()
     assert result.visits > 0
     assert result.counts["emit"] > 0

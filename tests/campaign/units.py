@@ -65,14 +65,15 @@ class Unit:
         """Whether a poll may show something."""
         return self.cools or now_us < self.watched_from_us + AFTER_A_CHANGE
 
-    def poll(self, stamp: Stamp, now_us: int) -> Reading | ReadFault:
-        """What the gateway is answered."""
+    def poll(self, stamp: Stamp, now_us: int, *, in_vain: bool) -> Reading | ReadFault:
+        """What the gateway is answered; `in_vain`: it cannot keep it."""
         if now_us < self.lost_until_us:
             return ReadFault(self.id, stamp, FaultKind.TIMEOUT, "")
         caps: list[CapReading] = []
         for number, cap in enumerate(self._caps, start=1):
             sighting = Sighting(now_us, cap.state, cap.treatment, cap.elapsed_us(now_us) // S)
-            self.seen.setdefault(Place(self.id, number), []).append(sighting)
+            if not in_vain:
+                self.seen.setdefault(Place(self.id, number), []).append(sighting)
             caps.append(
                 CapReading(
                     cap=number,

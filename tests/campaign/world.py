@@ -9,6 +9,7 @@ from random import Random
 
 from drivers.reading import ReadFault, Reading, Stamp
 from gateway.messages.notation import Notation
+from gateway.mqtt.service import LONGEST_RECONNECT_S
 from gateway.session import rules
 from tests.campaign import clinic, people
 from tests.campaign.broker import Broker
@@ -41,7 +42,13 @@ class World:
     """One run. `violations` are told with their day; the run ends with the first."""
 
     def __init__(
-        self, seed: int, folder: Path, loop: CampaignLoop, kinds: frozenset[Kind], spared: frozenset[Rule]
+        self,
+        seed: int,
+        folder: Path,
+        loop: CampaignLoop,
+        kinds: frozenset[Kind],
+        spared: frozenset[Rule],
+        live: type[Life],
     ) -> None:
         self.violations: list[Violation] = []
         self.known: dict[Rule, int] = {}  # violations of rules that were not asked about
@@ -57,6 +64,7 @@ class World:
         self.receipts = Receipts(seed, notation, self.broker, self._at, self.time.now_us, loop.time, self.complain)
         self.engine = Engine(self.broker.to_gateway, self.time.now_us)
         self.judge = Judge(self.bus, self.engine, self.site.rules, self.complain)
+        self._live = live
         self._spared = spared
         self._seed = seed
         self._kinds = kinds
@@ -67,6 +75,7 @@ class World:
         self._agenda: list[tuple[int, int, Happening]] = []
         self._numbers = itertools.count()
         self._busy_until_us = 0
+        self._well_s = 0.0  # when the gateway was last seen to work, of the loop
         self._off_until_us = 0
         self._life: Life | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -147,6 +156,16 @@ class World:
     def _begin_hour(self) -> None:
         self.engine.again()
         self._follow()
+        self._look_alive()
+
+    def _look_alive(self) -> None:
+        """A gateway that nothing hinders counts and has its broker, after twice its longest wait before a new try."""
+        now_s = asyncio.get_running_loop().time()
+        hindered = self._life is None or self.broker.down or self.disk.full
+        if hindered or (self._life is not None and self._life.works and self.broker.connected):
+            self._well_s = now_s
+        elif now_s - self._well_s > 2 * LONGEST_RECONNECT_S:
+            self.complain(Rule.ALIVE, "the gateway counts nothing, or has no broker, and nothing hinders it")
 
     def _say(self, statement: Statement, case: Case) -> None:
         self.judge.touch(case)
@@ -177,7 +196,8 @@ class World:
         self._at(now_us + POLL_S * S, lambda: self._poll_turn(name))
 
     def _poll(self, name: str, stamp: Stamp) -> Reading | ReadFault:
-        return self._units[name].poll(stamp, self.time.now_us())
+        in_vain = self.disk.full and not self._live.keeps_answers
+        return self._units[name].poll(stamp, self.time.now_us(), in_vain=in_vain)
 
     def _seen(self, place: Place) -> list[Sighting]:
         return self._units[place.unit].seen.get(place, [])
@@ -190,7 +210,7 @@ class World:
         self.disk.revive()
         clock = ProcessClock(self._machine)
         self.lives += 1
-        self._life = Life(self.site.config, clock, self.disk, self.broker, self._random, self._poll, self._died)
+        self._life = self._live(self.site.config, clock, self.disk, self.broker, self._random, self._poll, self._died)
         self._shake()
         await self._life.started()
         for name in self._units:
@@ -208,6 +228,7 @@ class World:
     def _killed_in_commit(self) -> None:
         self._count(Kind.COMMIT)
         if self._life is not None:
+            self._life.die()
             self._actions.append(lambda: self._kill(RESTART_S * S))
             self._at(self.time.now_us(), lambda: None)
 
