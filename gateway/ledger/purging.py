@@ -7,7 +7,7 @@ sessions are named instead. Days count from the last entry about the patient or 
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -26,7 +26,8 @@ _SETTLED = """
 def due(connection: sqlite3.Connection, cutoffs: Cutoffs, after: Cursor) -> Due:
     """The next page of what is due."""
     subjects = [] if cutoffs.identifiers_us is None else _subjects(connection, after.subject)
-    found = [_due(connection, subject, cutoffs.identifiers_us or 0) for subject in subjects]
+    charged = _charged_by_undone(connection) if subjects else {}
+    found = [_due(connection, subject, cutoffs.identifiers_us or 0, charged) for subject in subjects]
     messages, last_message, texts = [], None, []
     if cutoffs.messages_us is not None:
         messages, last_message = _messages(connection, cutoffs.messages_us, after.outbox_id)
@@ -76,7 +77,9 @@ def _subjects(connection: sqlite3.Connection, after: str) -> list[str]:
     return [subject for (subject,) in connection.execute(query, {"after": after, "most": AT_ONCE})]
 
 
-def _due(connection: sqlite3.Connection, subject: str, cutoff_us: int) -> list[Kept] | None:
+def _due(
+    connection: sqlite3.Connection, subject: str, cutoff_us: int, charged: Mapping[str, list[str]]
+) -> list[Kept] | None:
     """For which sessions the subject's identifiers are kept though they are due; None: they are not due."""
     if staging.waits(connection, subject):
         return None
@@ -89,20 +92,23 @@ def _due(connection: sqlite3.Connection, subject: str, cutoff_us: int) -> list[K
     if any(_only(connection, "SELECT recorded_us FROM entry WHERE seq = ?", seq) >= cutoff_us for seq in seqs if seq):
         return None
     undone = [token for token, done in sessions if not done]
-    undone += [token for token in _charged_by_undone(connection, subject) if token not in undone]
+    undone += [token for token in charged.get(subject, ()) if token not in undone]
     kept = [Kept(token, _why(connection, token)) for token in undone]
     waits = seqs and max(seqs) >= (reads.oldest_waiting(connection) or index.ALL)
     undelivered = [token for token, done in sessions if done and (waits or _is_undelivered(connection, token))]
     return kept + [Kept(token, KeptFor.UNDELIVERED) for token in undelivered]
 
 
-def _charged_by_undone(connection: sqlite3.Connection, subject: str) -> list[str]:
-    """The sessions that are not done and have charged the subject, whoever their patient is now."""
+def _charged_by_undone(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """By subject the sessions that are not done and have charged the subject, whoever their patient is now."""
     query = """
-        SELECT DISTINCT token FROM session_state JOIN entry ON entry.session = token AND entry.session <> ''
-         WHERE NOT done AND entry.kind = 'charge' AND entry.kind <> 'fact'
-           AND json_extract(body, '$.charge.line.patient') = ?"""
-    return [token for (token,) in connection.execute(query, (subject,))]
+        SELECT DISTINCT json_extract(body, '$.charge.line.patient'), token
+          FROM session_state JOIN entry ON entry.session = token AND entry.session <> ''
+         WHERE NOT done AND entry.kind = 'charge' AND entry.kind <> 'fact'"""
+    charged: dict[str, list[str]] = {}
+    for subject, token in connection.execute(query):
+        charged.setdefault(subject, []).append(token)
+    return charged
 
 
 def _why(connection: sqlite3.Connection, token: str) -> KeptFor:
@@ -126,8 +132,9 @@ def _reason(told: Published) -> KeptFor:
 
 
 def _is_undelivered(connection: sqlite3.Connection, token: str) -> bool:
-    """Whether a message of the session, whose keys begin with the token, must still come to the engine."""
-    query = "SELECT 1 FROM unsettled WHERE key >= ? AND key < ? AND state <> 'unproven' LIMIT 1"
+    """Whether a message of the session, whose keys begin with the token, must still come to the engine, and can."""
+    has_bytes = "(SELECT payload FROM message WHERE message.outbox_id = unsettled.outbox_id) NOT NULL"
+    query = f"SELECT 1 FROM unsettled WHERE key >= ? AND key < ? AND state <> 'unproven' AND {has_bytes} LIMIT 1"
     return connection.execute(query, (token, f"{token}~")).fetchone() is not None
 
 

@@ -37,7 +37,7 @@ from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.read_back import Restart
-from gateway.ledger.retention import Purge
+from gateway.ledger.retention import Cursor, Cutoffs, Due, Purge
 from gateway.ledger.staging import Staged
 from gateway.ledger.store import Ledger
 from gateway.messages.cloudevents import Origin
@@ -215,6 +215,10 @@ class Pipeline:
         except OSError as error:
             _log.error("readings of identifiers that commands left cannot be recorded", extra={"reason": str(error)})
 
+    async def purge_due(self, cutoffs: Cutoffs, after: Cursor, note: PurgeNote) -> Due:
+        """Purge the next page of what is due, and return it; no other step comes between the look and the deed."""
+        return await self._group.run(partial(self._take_due, cutoffs, after, note))
+
     async def purge(self, what: Purge, note: PurgeNote) -> None:
         """Delete what lies beside the chain of `what` is settled, and record that."""
         await self._group.run(partial(self._take_purge, what, note))
@@ -378,6 +382,12 @@ class Pipeline:
     async def _take_access(self, access: Access) -> None:
         transaction = self._begin()
         await self._finish(transaction, await self._advance(transaction, ()), access=access)
+
+    async def _take_due(self, cutoffs: Cutoffs, after: Cursor, note: PurgeNote) -> Due:
+        due = await self._ledger.due(cutoffs, after)
+        if not due.purge.empty:
+            await self._take_purge(due.purge, note)
+        return due
 
     async def _take_purge(self, what: Purge, note: PurgeNote) -> None:
         transaction = self._begin()

@@ -1,8 +1,8 @@
 """Purges what is settled and old, by the days of the configuration: once a day, or when a person asks.
 
 Theory of operation. A sweep goes through the ledger page by page. Each page is a step of the pipeline between others,
-with an entry that says what was purged, and polling waits for none. At the end the write-ahead log is emptied, for it
-has older states of what was purged.
+with an entry that says what was purged; polling waits for none, and a second sweep may go on beside it. At the end the
+write-ahead log is emptied, for it has older states of what was purged.
 """
 
 import asyncio
@@ -57,7 +57,6 @@ class Retention:
         self._clock = clock
         self._ledger = ledger
         self._pipeline = pipeline
-        self._sweeping = asyncio.Lock()
 
     async def run(self) -> None:
         """Sweep each day until cancelled, where anything is purged. Raises LedgerError."""
@@ -73,20 +72,19 @@ class Retention:
 
     async def sweep(self, note: PurgeNote, by: Actor, *, waited_for: bool = False) -> Swept:
         """Purge what is due; `note` says who wants it, if a person does. Raises LedgerError."""
-        async with self._sweeping:
-            cutoffs = self._cutoffs()
-            older_than = msgspec.structs.astuple(cutoffs)
-            note = msgspec.structs.replace(note, older_than_us=older_than, login=by.login, role=by.role)
-            swept = await self._sweep(cutoffs, note, waited_for=waited_for)
-            await self._empty_log()
-            counts = {"identifiers": swept.identifiers, "messages": swept.messages, "texts": swept.texts}
-            counts["copies"] = len(swept.copies)
-            self.purged = {name: self.purged.get(name, 0) + count for name, count in counts.items()}
-            self.kept = Counter(each.why for each in swept.kept)
-            self.swept_us = self._clock.now().utc_us
-            extra = {**counts, "kept": len(swept.kept), "complete": swept.complete}
-            _log.info("retention swept", extra=extra)
-            return swept
+        cutoffs = self._cutoffs()
+        older_than = msgspec.structs.astuple(cutoffs)
+        note = msgspec.structs.replace(note, older_than_us=older_than, login=by.login, role=by.role)
+        swept = await self._sweep(cutoffs, note, waited_for=waited_for)
+        await self._empty_log()
+        counts = {"identifiers": swept.identifiers, "messages": swept.messages, "texts": swept.texts}
+        counts["copies"] = len(swept.copies)
+        self.purged = {name: self.purged.get(name, 0) + count for name, count in counts.items()}
+        self.kept = Counter(each.why for each in swept.kept)
+        self.swept_us = self._clock.now().utc_us
+        extra = {**counts, "kept": len(swept.kept), "complete": swept.complete}
+        _log.info("retention swept", extra=extra)
+        return swept
 
     async def _empty_log(self) -> None:
         """While somebody reads the ledger, the log keeps what was purged; the next sweep tries again."""
@@ -111,10 +109,12 @@ class Retention:
         cursor: Cursor | None = Cursor()
         until_s = asyncio.get_running_loop().time() + MOST_S
         while cursor is not None and not (waited_for and asyncio.get_running_loop().time() > until_s):
-            pages.append(await self._ledger.due(cutoffs, cursor))
-            cursor = pages[-1].cursor
-            if note is not None and not pages[-1].purge.empty:
-                await self._pipeline.purge(pages[-1].purge, note)
+            if note is None:
+                page = await self._ledger.due(cutoffs, cursor)
+            else:
+                page = await self._pipeline.purge_due(cutoffs, cursor, note)
+            pages.append(page)
+            cursor = page.cursor
             await asyncio.sleep(0 if waited_for else REST_S / self._clock.speed)
         return Swept(
             identifiers=sum(len(page.purge.subjects) for page in pages),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from gateway.audit.verify import verify
 from gateway.cli import main
 from gateway.ledger.batch import Attempt
 from gateway.ledger.deliveries import Proof, ResendRules
+from gateway.recording.retention import Retention
 from tests.support.operator import Operator
 from tests.support.pipeline import MINUTE_US, Json, Suite, configured, cool, running
 
@@ -123,6 +125,36 @@ async def test_a_settled_session_is_purged_and_everything_still_works(folder: Pa
         bodies = ledger.execute("""SELECT body FROM entry WHERE body GLOB '{"purge"*' ORDER BY seq""").fetchall()
     (note,) = [json.loads(body)["purge"] for (body,) in bodies]
     assert (note["person"], note["reason"], len(note["identifiers"])) == ("rn-1", "the yearly review", 1)
+
+
+async def test_the_gateway_sweeps_by_itself_and_takes_old_copies_along(folder: Path) -> None:
+    async with running(folder) as suite:
+        await settled(suite)
+        state = folder / "state"
+        old, young = state / "ledger.db.before-m0001_ledger", state / "ledger.db.damaged-20260901T000000Z"
+        for copy, days in ((old, 31), (young, 1)):
+            copy.write_text(VISIT)
+            at_s = suite.clock.us / 1e6 - days * 86_400
+            os.utime(copy, (at_s, at_s))
+        retention = Retention(suite.config, suite.clock, suite.ledger, suite.pipeline)
+        suite.clock.speed = 1e6  # ten minutes after the start come at once
+        sweeps = asyncio.create_task(retention.run())
+        while retention.swept_us is None:
+            await asyncio.sleep(0.01)
+        sweeps.cancel()
+        await asyncio.wait([sweeps])
+        assert retention.purged == {"identifiers": 1, "messages": 1, "texts": 0, "copies": 1}
+        assert (old.exists(), young.exists()) == (False, True)
+        notes = [json.loads(entry.body)["purge"] for entry in await suite.ledger.entries() if "purge" in entry.body[:9]]
+        assert [note.get("copies") for note in notes] == [[old.name], None]
+        assert all("person" not in note for note in notes)
+    assert verify(state / "ledger.db").problems == ()
+
+
+async def test_nothing_is_purged_where_no_class_has_days(tmp_path: Path) -> None:
+    async with running(configured(tmp_path)) as suite:
+        refused = await Operator(suite).ask(request="purge", dry_run=True)
+        assert (refused["ok"], refused["error"]) == (False, "nothing is ever purged here")
 
 
 async def test_a_late_correction_of_a_purged_session_comes_before_a_person(folder: Path) -> None:
