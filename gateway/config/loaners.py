@@ -2,8 +2,8 @@
 
 `capgate unit swap` names the loaner; gateway.toml is never written. The gateway records the swap as a fact in its
 ledger. LOANERS_FILE in the state directory is a copy of these facts for commands that do not open the ledger; it is
-rewritten at the next start if writing it failed. The loaner takes over chairs and poll period; calibration offsets,
-overrides and consent belong to the replaced machine and do not apply to it.
+rewritten at the next start if writing it failed. The loaner takes over chairs, poll period, and the name by which the
+EHR knows the unit; calibration offsets, overrides and consent belong to the replaced machine and do not apply to it.
 """
 
 from collections.abc import Iterable
@@ -108,8 +108,24 @@ def _swapped(data: dict[str, object], loaner: Loaner) -> dict[str, object] | Non
                 units[index] = _standing_in(unit, loaner)
                 url = {} if loaner.url is None else {"url": loaner.url}
                 lines[at] = {**line, "unit": units, **url}
-                return {**data, "line": lines}
+                return {**data, "line": lines, **_ehr_names(data.get("ehr"), loaner)}
     return None
+
+
+def _ehr_names(table: object, loaner: Loaner) -> dict[str, object]:
+    """The [ehr] table in which the names of the replaced unit mean the loaner; nothing where there are none."""
+    ehr = _table(table)
+    names = _table(ehr.get("units"))
+    if not names:
+        return {}
+    return {
+        "ehr": {**ehr, "units": {name: loaner.loaner if names[name] == loaner.unit else names[name] for name in names}}
+    }
+
+
+def _table(value: object) -> dict[str, object]:
+    """A table; empty if `value` is anything else, which the check reports."""
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _standing_in(unit: dict[str, object], loaner: Loaner) -> dict[str, object]:

@@ -34,6 +34,15 @@ def test_a_loaner_takes_the_place_with_its_chairs_and_without_the_others_calibra
     assert (unit.offsets, unit.poll_period_s) == ((), 20)
 
 
+def test_what_the_ehr_calls_the_place_means_the_loaner_while_it_stands_there(site: Path) -> None:
+    text = (site / "gateway.toml").read_text()
+    (site / "gateway.toml").write_text(f'{text}\n[ehr]\nunits = {{ CAP0007 = "cap-07", CAP0008 = "cap-08" }}\n')
+    examined = examine(site / "gateway.toml", [_loaner()])
+    assert (examined.errors, examined.warnings) == ((), ())
+    assert examined.config is not None
+    assert dict(examined.config.words.units) == {"cap0007": "loaner-2", "cap0008": "cap-08"}
+
+
 def test_a_loaner_of_another_kind_may_stand_on_another_line(site: Path) -> None:
     loaner = _loaner(profile="reference-cap-unit", unit_id=3, url="socket://10.20.0.40:502")
     config = examine(site / "gateway.toml", [loaner]).config
