@@ -278,24 +278,23 @@ def keeping(held: Path, broker_port: int, certificates: Path) -> Generator[None]
 
 
 def test_the_command_of_the_audit_page_keeps_what_was_published_while_it_was_away(
-    broker_port: int, certificates: Path, tmp_path: Path
+    certificates: Path, tmp_path: Path
 ) -> None:
-    held = tmp_path / "held.jsonl"
-    topic = "capgate/v1/north/dev/gw-01/checkpoint"
-    first, second = (
-        to_data(Checkpoint(note_of(Head("0" * 16, seq, "a" * 64, "gw-01"), AT), b"s", b"k")) for seq in (1, 2)
-    )
-    gateway = Peer(broker_port, certificates, "gw-01")
+    held, topic = tmp_path / "held.jsonl", "capgate/v1/north/dev/gw-01/checkpoint"
+    heads = [Head("0" * 16, seq, "a" * 64, "gw-01") for seq in (1, 2)]
+    first, second = (to_data(Checkpoint(note_of(head, AT), b"s", b"k")) for head in heads)
 
     def has(data: CheckpointData) -> bool:
         return any(to_data(read_checkpoint(line)) == data for line in held.read_bytes().splitlines())
 
-    with keeping(held, broker_port, certificates):
-        wait_until(lambda: gateway.publish(topic, msgspec.json.encode(first)) == 0 and has(first), "it subscribes")
-    gateway.publish(topic, msgspec.json.encode(second))
-    with keeping(held, broker_port, certificates):
-        wait_until(lambda: has(second), "it has what it missed")
-    gateway.close()
+    with DeployedMosquitto(tmp_path, certificates) as broker:  # of its own: on the other one this user is connected
+        gateway = Peer(broker.port, certificates, "gw-01")
+        with keeping(held, broker.port, certificates):
+            wait_until(lambda: gateway.publish(topic, msgspec.json.encode(first)) == 0 and has(first), "it subscribes")
+        gateway.publish(topic, msgspec.json.encode(second))
+        with keeping(held, broker.port, certificates):
+            wait_until(lambda: has(second), "it has what it missed")
+        gateway.close()
 
 
 def test_a_certificate_takes_nobody_elses_session_and_nothing_that_waits_in_it(
