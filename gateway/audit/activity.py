@@ -21,6 +21,7 @@ from gateway.session.local_time import local, localized
 from gateway.session.policy import parse_policy
 
 MOST_ROWS = 10_000
+RESEND, PURGE = "resend", "purge"  # acts that are no facts
 
 
 class ActivityView(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +132,7 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
             yield ActivityView(
                 entry=seq,
                 recorded_at=at,
-                what="resend",
+                what=RESEND,
                 person=order.resend.person,
                 login=order.resend.login,
                 role=order.resend.role,
@@ -145,7 +146,7 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
             yield ActivityView(
                 entry=seq,
                 recorded_at=at,
-                what="purge",
+                what=PURGE,
                 person=purge.person,
                 login=purge.login,
                 role=purge.role,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from starlette.datastructures import QueryParams
 
-from gateway.audit.activity import ActivityAnswer, activity
+from gateway.audit.activity import PURGE, RESEND, ActivityAnswer, activity
 from gateway.audit.stream import open_snapshot
 from gateway.session.local_time import localized
 
@@ -25,7 +25,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A row of the table, as text; `what` is `resend`, or a key of the catalogue."""
+    """A row of the table, as text; `what` is a key of the catalogue."""
 
     at: str
     who: str
@@ -70,7 +70,7 @@ def rows(answer: ActivityAnswer) -> Iterator[Row]:
 def _word(what: str) -> str:
     if what.startswith("looked-"):
         return what.replace("-", ".", 1)
-    return what if what == "resend" else f"fact.{what.replace('_', '-')}"
+    return f"activity.{what}" if what in (PURGE, RESEND) else f"fact.{what.replace('_', '-')}"
 
 
 def _day(text: str) -> date | None:

@@ -102,6 +102,7 @@ async def test_a_settled_session_is_purged_and_everything_still_works(folder: Pa
         assert (again["identifiers"], again["messages"]) == (0, 0)
         session = (await operator.ask(request="session", token=token, identify=True))["session"]
         assert session["patient"] is None
+        assert (await operator.ask(request="why", session=token))["sessions"][0]["token"] == token
     path = folder / "state" / "ledger.db"
     assert verify(path).problems == ()
     audits = folder / "audits"

@@ -9,6 +9,7 @@ import pytest
 from drivers.profile.alarm_codes import UnitAlarmCode
 from drivers.profile.enums import Trust
 from drivers.reading import FaultKind
+from gateway.audit.activity import PURGE, RESEND
 from gateway.audit.reasons import AnyReason
 from gateway.audit.reconcile import SessionPlace
 from gateway.audit.shadow import Agreement
@@ -34,6 +35,7 @@ from gateway.web.signing import Trouble
 ENGLISH = texts_of(Language.ENGLISH)
 OTHERS = [language for language in Language if language is not Language.ENGLISH]
 CODES: dict[str, Iterable[str]] = {
+    "activity": (PURGE, RESEND),
     "agent": AgentClass,
     "agreement": Agreement,
     "alarm": UnitAlarmCode,
