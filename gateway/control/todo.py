@@ -20,7 +20,7 @@ from gateway.session.worklist import WORK, assignments
 
 
 class TodoKind(StrEnum):
-    """Why something waits for a person; of what costs the same since the same time the first of these is first."""
+    """Why something waits for a person, of what costs the same the most pressing first."""
 
     INCOMPLETE = "incomplete"  # cooling is over; patient or infusion's end are unknown
     UNBOUND = "unbound"  # it cools, and nobody knows for whom
@@ -74,7 +74,7 @@ def todo_items(
     chairs: Mapping[CapRef, str],
     now_us: int,
 ) -> tuple[TodoView, ...]:
-    """Everything that waits: incomplete sessions first, then what costs most, then what waits longest.
+    """Everything that waits: incomplete sessions first, then what costs most; of that by kind and age.
 
     `going_on` are the sessions whose cooling or window runs, by token.
     """
@@ -93,8 +93,8 @@ def todo_items(
 _RANKS = list(TodoKind)
 
 
-def _urgency(item: TodoView) -> tuple[bool, int, str, int]:
-    return item.kind is not TodoKind.INCOMPLETE, -item.units, item.since, _RANKS.index(item.kind)
+def _urgency(item: TodoView) -> tuple[bool, int, int, str]:
+    return item.kind is not TodoKind.INCOMPLETE, -item.units, _RANKS.index(item.kind), item.since
 
 
 def _of_session(

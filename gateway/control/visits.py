@@ -6,7 +6,6 @@ from datetime import datetime, tzinfo
 import msgspec
 
 from gateway.control.answers import Answer
-from gateway.ledger.staging import Heard
 from gateway.messages.identity import Identity
 from gateway.messages.instants import rfc3339, to_us
 from gateway.session.facts import CapRef
@@ -47,9 +46,12 @@ def day_begins_us(now_us: int, zone: tzinfo) -> int:
     return to_us(datetime.combine(local(now_us, zone).date(), datetime.min.time(), zone))
 
 
-def known_visits(state: TrackerState, waiting: Iterable[Heard], since_us: int, now_us: int) -> list[KnownVisit]:
-    """The visits that facts or waiting messages are about since then: those without a cap first, then the newest."""
-    heard = {each.subject: each.heard_us for each in waiting}
+def known_visits(state: TrackerState, waiting: Mapping[str, int], since_us: int, now_us: int) -> list[KnownVisit]:
+    """The visits that facts or waiting messages are about since then: those without a cap first, then the newest.
+
+    `waiting` has when the newest message arrived, by subject.
+    """
+    heard = dict(waiting)
     for subject, at_us in _in_facts(state, since_us):
         heard[subject] = max(at_us, heard.get(subject, 0))
     serving = state.serving(now_us)

@@ -29,13 +29,6 @@ class Staged(msgspec.Struct, frozen=True):
     id: int = 0  # ascending in the order of arrival; 0: not stored yet
 
 
-class Heard(msgspec.Struct, frozen=True):
-    """A visit that a waiting message is about, and when the newest one arrived, UTC."""
-
-    subject: str
-    heard_us: int
-
-
 class Bounds(msgspec.Struct, frozen=True):
     """Which messages may wait: those that arrived since `since_us`, UTC, and the newest `most` of them."""
 
@@ -89,14 +82,14 @@ def page(connection: sqlite3.Connection, after: int, limit: int) -> list[Staged]
     return [_read(*row) for row in connection.execute(query, (after, limit))]
 
 
-def heard_since(connection: sqlite3.Connection, since_us: int, most: int) -> list[Heard]:
-    """Visits that messages about them arrived for since then, the last `most` of them; the newest first."""
+def heard_since(connection: sqlite3.Connection, since_us: int, most: int) -> dict[str, int]:
+    """When the newest message about a visit arrived, by its subject: of those since then the last `most` visits."""
     last: dict[str, int] = {}
     for subject, known_at_us in connection.execute("SELECT subject, known_at_us FROM staged ORDER BY id DESC"):
         if known_at_us < since_us or len(last) >= most:
             break
         last.setdefault(subject, known_at_us)
-    return [Heard(subject, at_us) for subject, at_us in last.items()]
+    return last
 
 
 def count(connection: sqlite3.Connection) -> int:

@@ -152,8 +152,8 @@ class Ledger:
         wanted = sorted(subjects)
         return await self._worker.run(partial(staging.of_subjects, subjects=wanted)) if wanted else []
 
-    async def heard_since(self, since_us: int, most: int) -> list[staging.Heard]:
-        """Visits that messages wait for which arrived since then, the last `most` of them."""
+    async def heard_since(self, since_us: int, most: int) -> dict[str, int]:
+        """When the newest message that waits for a visit arrived, by subject: since then, of the last `most` visits."""
         return await self._worker.run(partial(staging.heard_since, since_us=since_us, most=most))
 
     async def staged_count(self) -> int:

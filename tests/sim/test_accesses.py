@@ -1,10 +1,8 @@
 """Who looked at whom: readings of identifiers leave entries in the chain, from the socket and from commands."""
 
 import json
-import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from click.testing import CliRunner
@@ -13,22 +11,9 @@ from gateway.audit.verify import verify
 from gateway.cli import main
 from gateway.ledger.access import LEFT, Actor
 from gateway.ledger.store import LEDGER_FILE
+from tests.support.accesses import accesses, who_and_what
 from tests.support.operator import Operator
 from tests.support.pipeline import Suite, cool, running
-
-
-def accesses(suite: Suite) -> list[dict[str, Any]]:
-    with sqlite3.connect(suite.config.state_dir / LEDGER_FILE) as connection:
-        rows = connection.execute(
-            "SELECT body FROM entry WHERE kind = 'status' AND body GLOB '{\"access\"*' ORDER BY seq"
-        )
-        found = [json.loads(body)["access"] for (body,) in rows]
-    connection.close()
-    return found
-
-
-def who_and_what(suite: Suite) -> list[tuple[str, str, list[str]]]:
-    return [(each["login"], each["looked"], each["sessions"]) for each in accesses(suite)]
 
 
 def sound(suite: Suite) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sim.test_accesses import who_and_what
+from tests.support.accesses import who_and_what
 from tests.support.operator import Operator
 from tests.support.pipeline import MINUTE_US, Json, Suite, running
 
