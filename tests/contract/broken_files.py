@@ -27,10 +27,12 @@ Break = Callable[[random.Random, list[str], int], "tuple[list[str], set[int]] | 
 
 
 def broken(sound: str, seed: int) -> Iterator[Broken]:
-    """Without end: the text broken in one place, in each kind of way in turn."""
+    """Without end: the text broken in one place, in each kind of way in turn; the seed says with which to begin."""
     rng = random.Random(seed)
+    kinds = list(_BREAKS.items())
+    first = seed * 7 % len(kinds)
     while True:
-        for kind, spoil in _BREAKS.items():
+        for kind, spoil in kinds[first:] + kinds[:first]:
             lines = sound.split("\n")
             places = [index for index in range(len(lines)) if spoil(random.Random(0), lines, index)]
             if not places:
@@ -151,6 +153,36 @@ def _nested(_: random.Random, lines: list[str], index: int) -> tuple[list[str], 
     return (_put(lines, index, f"{pair[0]} = {'[' * 9000}{']' * 9000}"), {index + 1}) if pair else None
 
 
+def _swapped(pattern: str, put: Callable[[str, str], str]) -> Break:
+    """A break of a line whose value fits the pattern: `put` makes it of key and value."""
+
+    def spoil(_: random.Random, lines: list[str], index: int) -> tuple[list[str], set[int]] | None:
+        pair = _pair(lines, index)
+        if not pair or not re.fullmatch(pattern, pair[1]) or _of_free_keys(lines, index):
+            return None
+        if pair[0] in ("equals", "at_least", "schema", "revision"):
+            return None  # any number is right
+        return _put(lines, index, put(*pair)), {index + 1}
+
+    return spoil
+
+
+def _misspelt_header(_: random.Random, lines: list[str], index: int) -> tuple[list[str], set[int]] | None:
+    found = _HEADER.match(lines[index])
+    if not found or "." in found[1] or len(found[1]) < 5:
+        return None
+    if sum(line.strip("[] ") == found[1] for line in lines) > 1 or any(
+        line.startswith((f"[{found[1]}.", f"[[{found[1]}.")) for line in lines
+    ):
+        return None  # one of several: what it would belong to is another mistake
+    name = found[1][:2] + found[1][3] + found[1][2] + found[1][4:]
+    if name == found[1]:
+        return None
+    return _put(lines, index, lines[index].replace(found[1], name)), {index + 1}
+
+
+_TEXT, _WHOLE = r'"[^"\\]+"', r"[1-9]\d*"
+
 _BREAKS: dict[str, Break] = {
     "misspelt key": _misspelt_key,
     "unknown key": _unknown_key,
@@ -165,4 +197,18 @@ _BREAKS: dict[str, Break] = {
     "open header": _open_header,
     "open list": _open_list,
     "nested": _nested,
+    "number as text": _swapped(_WHOLE, lambda key, value: f'{key} = "{value} ms"'),
+    "fraction": _swapped(_WHOLE, lambda key, value: f"{key} = {value}.5e9"),
+    "huge": _swapped(_WHOLE, lambda key, _: f"{key} = 99999999999"),
+    "leading zero": _swapped(_WHOLE, lambda key, value: f"{key} = 0{value}"),
+    "number with its unit": _swapped(_WHOLE, lambda key, value: f"{key} = {value} ms"),
+    "colon": _swapped(_TEXT, lambda key, value: f"{key}: {value}"),
+    "two equals signs": _swapped(_TEXT, lambda key, value: f"{key} == {value}"),
+    "no quotes": _swapped(_TEXT, lambda key, value: f"{key} = {value.strip(chr(34))}"),
+    "curly quotes": _swapped(_TEXT, lambda key, value: f"{key} = \u201c{value.strip(chr(34))}\u201d"),
+    "comma behind": _swapped(_TEXT, lambda key, value: f"{key} = {value},"),
+    "text as a list": _swapped(_TEXT, lambda key, value: f"{key} = [{value}, {value}]"),
+    "True": _swapped("true|false", lambda key, value: f"{key} = {value.capitalize()}"),
+    "truth as text": _swapped("true|false", lambda key, value: f'{key} = "{value}"'),
+    "misspelt header": _misspelt_header,
 }
