@@ -73,6 +73,7 @@ class Judge:
         self._rules = rules
         self._complain = complain
         self._of_token: dict[str, Case] = {}
+        self._looked_us = 0
 
     def add(self, visit: Visit) -> Case:
         """A visit that is to come."""
@@ -135,22 +136,34 @@ class Judge:
             if case is not None:
                 by_case.setdefault(case.visit.key, []).append(change)
         for key, made in by_case.items():
-            self._unasked(self.cases[key], made)
+            self._unasked(self.cases[key], made, seen)
             self._open[key] = self.cases[key]
         for case in list(self._open.values()):
             if now_us > case.visit.start_us:
                 self._judge(case, views, seen, now_us)
+        self._looked_us = now_us
 
-    def _unasked(self, case: Case, made: list[Change]) -> None:
-        """Units come when something was said or seen; only a message or a person takes them back or moves them."""
+    def _unasked(self, case: Case, made: list[Change], seen: Seen) -> None:
+        """Units come when something was said or seen; only a message or a person takes them back or moves them.
+
+        So does a unit that was silent all through a stay and tells now what became of it.
+        """
         moved = [
             each
             for each in made
             if (each.what == "emit" and not case.touched) or (each.what in ("amend", "retract") and not each.cause)
         ]
-        if moved and not case.acted and not case.unsure:
+        if moved and not case.acted and not case.unsure and not self._has_come_back(case, seen):
             said = ", ".join(f"{each.what} {each.token}{each.number:02d}{each.revision}" for each in moved[:4])
             self._complain(Rule.UNASKED, f"{case.visit.key}: {said}, and nobody said anything of it")
+
+    def _has_come_back(self, case: Case, seen: Seen) -> bool:
+        """Whether a unit was first seen since the last look, of all the time since a stay of the patient began."""
+        first_us = [
+            next((each.at_us for each in seen(stay.place) if each.at_us >= stay.from_us), 0)
+            for stay in case.visit.stays
+        ]
+        return max(first_us) > self._looked_us
 
     def _judge(self, case: Case, views: Mapping[str, Json], seen: Seen, now_us: int) -> None:
         cool = case.cooling(seen, now_us)

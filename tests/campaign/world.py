@@ -404,8 +404,10 @@ class World:
             moved = before[token]["phase"] == "waiting"  # its cooling proved to be another's
             if says_why(before[token]) and not moved and not await self._is_done(token):
                 self.complain(Rule.SAME, f"a restart changed the list: {token} vanished, {listed_as([before[token]])}")
+        answering = {name for name, unit in self._units.items() if began_us < unit.lost_until_us <= self.time.now_us()}
         for token in sorted(before.keys() & after.keys()):
-            self._compare(token, before[token], after[token])
+            if before[token]["unit"] not in answering:  # which tell meanwhile what became of their caps
+                self._compare(token, before[token], after[token])
 
     async def _is_done(self, token: str) -> bool:
         """Whether its window ended meanwhile, and nothing is left to do about it: such a session leaves the list."""
