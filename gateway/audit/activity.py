@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.ledger import policies, reads
-from gateway.ledger.bodies import ResendBody, access_of, delivery_of, purge_of
+from gateway.ledger.bodies import ResendBody, access_of, delivery_of, purge_of, took_of
 from gateway.ledger.entry import EntryKind
 from gateway.messages.instants import rfc3339, to_us
 from gateway.session.facts import CapRef, SessionOpened
@@ -29,13 +29,13 @@ class ActivityView(msgspec.Struct, frozen=True, kw_only=True):
 
     entry: int
     recorded_at: str  # RFC 3339, UTC
-    what: str  # a fact's kind, `resend`, `purge`, or `looked-` and what of `Looked`
+    what: str  # a fact's kind, `resend`, `purge`, `took-` with one of `Took`, `looked-` with one of `Looked`
     person: str  # as stated; "" of a reading
     login: str
     role: str
     reason: str
     sessions: tuple[str, ...]  # tokens
-    cap: str  # where the act is about a cap and names no session
+    cap: str  # the cap, the unit with its loaner, or the line, where the act names no session
     key: str  # of the message that is sent again
 
 
@@ -59,6 +59,8 @@ class _Told(msgspec.Struct, frozen=True):
     reason: str = ""
     token: str = ""
     cap: CapRef | None = None
+    unit: str = ""  # of a swap
+    loaner: str = ""
 
 
 _told = msgspec.json.Decoder(_Told)
@@ -81,7 +83,8 @@ def activity(
     query = """
         SELECT seq, recorded_us, kind, body FROM entry WHERE recorded_us >= ? AND recorded_us < ?
            AND (kind = 'delivery' OR (kind = 'fact' AND instr(body, '"person":"'))
-                OR (kind = 'status' AND (substr(body, 1, 9) = '{"access"' OR substr(body, 1, 8) = '{"purge"')))
+                OR (kind = 'status' AND (substr(body, 1, 9) = '{"access"' OR substr(body, 1, 8) = '{"purge"'
+                                         OR substr(body, 1, 7) = '{"took"')))
          ORDER BY seq"""
     found: list[ActivityView] = []
     for row in connection.execute(query, (begin_us, end_us)):
@@ -124,7 +127,7 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
                 role=told.role,
                 reason=told.reason,
                 sessions=(told.token,) if told.token else (),
-                cap=told.cap.name if told.cap and not told.token else "",
+                cap="" if told.token else _about(told),
                 key="",
             )
     elif kind == EntryKind.DELIVERY:
@@ -155,6 +158,19 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
                 cap="",
                 key="",
             )
+    elif (took := took_of(body)) is not None:
+        yield ActivityView(
+            entry=seq,
+            recorded_at=at,
+            what=f"took-{took.what}",
+            person=took.person,
+            login=took.login,
+            role=took.role,
+            reason="",
+            sessions=(),
+            cap=took.line,
+            key="",
+        )
     elif (access := access_of(body)) is not None:
         yield ActivityView(
             entry=seq,
@@ -168,6 +184,11 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
             cap="",
             key="",
         )
+
+
+def _about(told: _Told) -> str:
+    """The cap that an act is about, or the unit and what stands in for it."""
+    return told.cap.name if told.cap else " ".join(dict.fromkeys(filter(None, (told.unit, told.loaner))))
 
 
 def _zone(connection: sqlite3.Connection) -> ZoneInfo:

@@ -186,6 +186,14 @@ class LookedRequest(ControlRequest):
     ]
 
 
+class TookRequest(ControlRequest):
+    """Somebody is about to take the diagnose archive."""
+
+    request: Literal["took"]
+    what: Annotated[Literal["diagnose"], Field(description="diagnose")]
+    person: _Person
+
+
 class ResendRequest(ControlRequest):
     """Send one message again, by its key, or every message that the engine rejected."""
 
@@ -411,6 +419,7 @@ AnyQuery = (
     | AnyMachineRequest
     | AnyOutboxRequest
     | LookedRequest
+    | TookRequest
     | PurgeRequest
     | AnyScreen
 )

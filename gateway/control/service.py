@@ -41,6 +41,7 @@ from gateway.control.repeats import Repeats
 from gateway.control.requests import (
     ACTS,
     AnyAct,
+    AnyMachineRequest,
     AnyOutboxRequest,
     AnyRequest,
     AnyScreen,
@@ -67,6 +68,7 @@ from gateway.control.requests import (
     Swap,
     SwapBack,
     Todo,
+    TookRequest,
     Visits,
     WhyRequest,
     WorkDoneAct,
@@ -89,8 +91,8 @@ from gateway.control.views import (
     work_view,
 )
 from gateway.control.visits import VisitsAnswer
-from gateway.ledger.access import Actor
-from gateway.ledger.bodies import Order, PurgeNote
+from gateway.ledger.access import Actor, Took
+from gateway.ledger.bodies import Order, PurgeNote, TookNote
 from gateway.ledger.deliveries import Proof
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
@@ -193,8 +195,8 @@ class ControlService:
                 return self._feed()
             case LookedRequest() | PurgeRequest():
                 return await self._of_identifiers(request, by)
-            case EquipmentRequest() | CaptureRequest() | Diagnose():
-                return await self._machines.serve(request, by)
+            case EquipmentRequest() | Diagnose() | CaptureRequest() | TookRequest():
+                return await self._of_machines(request, by)
             case Reload() | Swap() | SwapBack():
                 return await self._units.serve(request, by)
             case ResendRequest() | SendTest():
@@ -330,6 +332,19 @@ class ControlService:
         if len(open_) > 1:
             raise RequestRefused("several sessions are meant", ", ".join(each.token for each in open_))
         return open_[0]
+
+    async def _of_machines(self, request: AnyMachineRequest | TookRequest, by: Actor) -> AnyAnswer | AnyShown:
+        """Answer it; who takes something of the machines is recorded."""
+        match request:
+            case TookRequest():
+                await self._pipeline.took(TookNote(Took.DIAGNOSE, request.person, login=by.login, role=by.role))
+                return DoneAnswer(done="recorded")
+            case CaptureRequest():
+                begun = await self._machines.serve(request, by)
+                await self._pipeline.took(TookNote(Took.CAPTURE, request.person, request.line, by.login, by.role))
+                return begun
+            case _:
+                return await self._machines.serve(request, by)
 
     async def _of_identifiers(self, request: LookedRequest | PurgeRequest, by: Actor) -> DoneAnswer | PurgeAnswer:
         match request:

@@ -37,6 +37,13 @@ class Looked(StrEnum):
     EXPORT = "export"  # an audit bundle, or what `ledger show` prints
 
 
+class Took(StrEnum):
+    """What somebody took of the machines and the gateway, which names no patient and changes no session."""
+
+    CAPTURE = "capture"  # had a line's traffic recorded
+    DIAGNOSE = "diagnose"  # the archive for whoever looks for a fault
+
+
 class Access(msgspec.Struct, frozen=True, omit_defaults=True):
     """Somebody read identifiers of the patients of these sessions at `at_us`, UTC."""
 

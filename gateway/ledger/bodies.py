@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.ledger.access import Access
+from gateway.ledger.access import Access, Took
 from gateway.messages.cloudevents import Event
 from gateway.session.charges import Charge
 from gateway.session.increments import Change
@@ -104,6 +104,22 @@ class ResendBody(msgspec.Struct, frozen=True):
     resend: Order
 
 
+class TookNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Somebody took something; `login` and `role` as in `gateway.ledger.access.Actor`."""
+
+    what: Took
+    person: str
+    line: str = ""
+    login: str = ""
+    role: str = ""
+
+
+class TookBody(msgspec.Struct, frozen=True):
+    """The body of the entry of that, kind `status`."""
+
+    took: TookNote
+
+
 class PurgeNote(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a purge deleted beside the chain, and who had it done: a person, or, without one, the configuration."""
 
@@ -143,6 +159,7 @@ AnyBody = (
     | ResendBody
     | PurgeBody
     | SealedBody
+    | TookBody
 )
 
 
@@ -191,6 +208,7 @@ _set_aside = msgspec.json.Decoder(SetAsideBody)
 _access = msgspec.json.Decoder(AccessBody)
 _purge = msgspec.json.Decoder(PurgeBody)
 _sealed = msgspec.json.Decoder(SealedBody)
+_took = msgspec.json.Decoder(TookBody)
 
 
 def encode_body(body: AnyBody) -> bytes:
@@ -259,6 +277,14 @@ def sealed_rows(body: str) -> dict[str, list[str]] | None:
     """The seals in the entry of rows beside the chain; None if it is another one."""
     try:
         return _sealed.decode(body).sealed
+    except msgspec.DecodeError:
+        return None
+
+
+def took_of(body: str) -> TookNote | None:
+    """What was taken, in a status entry's body; None if it is another one."""
+    try:
+        return _took.decode(body).took
     except msgspec.DecodeError:
         return None
 

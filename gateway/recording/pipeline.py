@@ -30,7 +30,7 @@ import msgspec
 from drivers.reading import ReadFault, Reading, Stamp
 from gateway.config.load import GatewayConfig
 from gateway.ledger.access import Access, Actor, Looked, left_in
-from gateway.ledger.bodies import Order, PurgeNote
+from gateway.ledger.bodies import Order, PurgeNote, TookNote
 from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.deliveries import RejectedRow
 from gateway.ledger.entry import subject_of
@@ -219,6 +219,10 @@ class Pipeline:
         """Purge the next page of what is due, and return it; no other step comes between the look and the deed."""
         return await self._group.run(partial(self._take_due, cutoffs, after, note))
 
+    async def took(self, note: TookNote) -> None:
+        """Record that somebody took something."""
+        await self._group.run(partial(self._take_took, note))
+
     async def purge(self, what: Purge, note: PurgeNote) -> None:
         """Delete what lies beside the chain of `what` is settled, and record that."""
         await self._group.run(partial(self._take_purge, what, note))
@@ -388,6 +392,12 @@ class Pipeline:
         if not due.purge.empty:
             await self._take_purge(due.purge, note)
         return due
+
+    async def _take_took(self, note: TookNote) -> None:
+        transaction = self._begin()
+        advanced = await self._advance(transaction, ())
+        self._recorder.took(transaction, note)
+        await self._finish(transaction, advanced)
 
     async def _take_purge(self, what: Purge, note: PurgeNote) -> None:
         transaction = self._begin()

@@ -16,6 +16,8 @@ from gateway.ledger.bodies import (
     IncrementBody,
     SessionBody,
     StatusBody,
+    TookBody,
+    TookNote,
     encode_body,
     said,
 )
@@ -158,6 +160,10 @@ class Recorder:
     def access(self, transaction: Transaction, access: Access) -> None:
         """Record that somebody read identifiers of patients."""
         transaction.record(EntryKind.STATUS, "", encode_body(AccessBody(access)))
+
+    def took(self, transaction: Transaction, note: TookNote) -> None:
+        """Record that somebody took something."""
+        transaction.record(EntryKind.STATUS, "", encode_body(TookBody(note)))
 
     def settled(self, transaction: Transaction, settled: Iterable[Settled]) -> None:
         """Record receipts."""

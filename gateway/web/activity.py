@@ -68,7 +68,7 @@ def rows(answer: ActivityAnswer) -> Iterator[Row]:
 
 
 def _word(what: str) -> str:
-    if what.startswith("looked-"):
+    if what.startswith(("looked-", "took-")):
         return what.replace("-", ".", 1)
     return f"activity.{what}" if what in (PURGE, RESEND) else f"fact.{what.replace('_', '-')}"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from http import HTTPStatus
 from mimetypes import guess_type
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ from gateway.config.tables import Language
 from gateway.config.web import PagePlan
 from gateway.control.answers import Answer
 from gateway.control.service import TOKEN
-from gateway.ledger.access import Looked
+from gateway.ledger.access import Looked, Took
 from gateway.runtime.http import Application
 from gateway.web.activity import asked, found_in, rows
 from gateway.web.acts import Acts
@@ -65,6 +66,7 @@ class PageApp:
         self._sso = plan.oidc and SingleSignOn(plan.oidc, self._signing, people, clocks)
         acts = Acts(self._signing, self.control)
         self._files = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
+        self._downloads = downloads
         self.routes = [
             Route("/", self._start),
             Route("/chairs", self._for_lookers(self._chairs)),
@@ -77,7 +79,7 @@ class PageApp:
             Route("/delivery", self._for_lookers(self._delivery)),
             Route("/activity", self._for_act("activity", self._activity)),
             Route("/capture/{line}", self._for_act("capture", downloads.capture)),
-            Route("/diagnose", self._for_act("diagnose", downloads.diagnose)),
+            Route("/diagnose", self._for_act("diagnose", self._diagnose)),
             Route("/api/session/{token}", self._for_lookers(self._session_data)),
             Route("/api/todo", self._for_lookers(self._todo_data)),
             Route("/api/visits", self._for_act("bind", self._visits_data)),
@@ -253,6 +255,14 @@ class PageApp:
         if not await self.control.leave_trace(Looked.EXPORT, [row.session for row in found.sessions], person.actor):
             return _json(None)
         return days_table(period, found.sessions)
+
+    async def _diagnose(self, request: Request) -> Response:
+        """The diagnose archive, given away once it is recorded who takes it."""
+        person, answer = self._signing.person(request), await self._downloads.diagnose(request)
+        if person is None or answer.status_code != HTTPStatus.OK:
+            return answer
+        line = msgspec.json.encode({"request": "took", "what": Took.DIAGNOSE, "person": person.name})
+        return answer if await self.control.recorded(line, person.actor) else _json(None)
 
     async def _visits_data(self, request: Request) -> Response:
         """Today's visits, for whoever may bind one."""

@@ -38,10 +38,14 @@ class Control:
         """Record that somebody is about to read identifiers of these sessions' patients; False: it cannot be."""
         for start in range(0, len(sessions), MOST_NAMED):
             asked = {"request": "looked", "looked": looked, "sessions": sessions[start : start + MOST_NAMED]}
-            answer = await self.tell(msgspec.json.encode(asked), by)
-            if answer is None or not msgspec.json.decode(answer, type=Answer).ok:
+            if not await self.recorded(msgspec.json.encode(asked), by):
                 return False
         return True
+
+    async def recorded(self, line: bytes, by: Actor) -> bool:
+        """Whether what the line says was recorded."""
+        answer = await self.tell(line, by)
+        return answer is not None and msgspec.json.decode(answer, type=Answer).ok
 
     async def tell(self, line: bytes, by: Actor) -> bytes | None:
         """The answer to an act; None where recording is no longer possible."""

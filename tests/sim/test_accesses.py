@@ -11,6 +11,7 @@ from gateway.audit.verify import verify
 from gateway.cli import main
 from gateway.ledger.access import LEFT, Actor
 from gateway.ledger.store import LEDGER_FILE
+from gateway.session.facts import UnitSwapped
 from tests.support.accesses import accesses, who_and_what
 from tests.support.operator import Operator
 from tests.support.pipeline import Suite, cool, running
@@ -96,6 +97,41 @@ async def test_without_a_trace_nothing_is_shown(folder: Path) -> None:
         assert refused.exit_code == 2
         assert "--identify leaves a trace beside the ledger, and cannot" in refused.output
         assert "V-1" not in refused.output
+
+
+async def test_what_is_done_at_the_machines_stands_there_as_well(folder: Path) -> None:
+    async with running(folder) as suite:
+        await suite.poll(2)
+        operator = Operator(suite)
+        operator.by = Actor("sso:m.curie", "biomed")
+        swap = UnitSwapped(
+            at_us=suite.clock.us,
+            known_at_us=suite.clock.us,
+            unit="cap-01",
+            loaner="cap-99",
+            person="Marie Curie",
+            reason="pump noisy",
+            login=operator.by.login,
+            role=operator.by.role,
+        )
+        await suite.pipeline.record([swap])
+        assert (await operator.ask(request="capture", line="net-1", person="Marie Curie"))["ok"]
+        assert not (await operator.ask(request="capture", line="net-1", person="Marie Curie"))["ok"], "it goes on"
+        assert (await operator.ask(request="took", what="diagnose", person="Marie Curie"))["ok"]
+        await suite.poll(2)
+        assert sound(suite)
+        ledger = str(suite.config.state_dir / LEDGER_FILE)
+        day = datetime.fromtimestamp(suite.clock.us / 1e6, ZoneInfo(suite.config.policy.timezone)).date()
+        found = CliRunner().invoke(main, ["activity", "--ledger", ledger, "--from", day.isoformat(), "--json"])
+        rows = json.loads(found.output)["activity"]
+        assert [(each["what"], each["cap"], each["reason"]) for each in rows] == [
+            ("unit_swapped", "cap-01 cap-99", "pump noisy"),
+            ("took-capture", "net-1", ""),
+            ("took-diagnose", "", ""),
+        ]
+        assert {(each["person"], each["login"], each["role"]) for each in rows} == {
+            ("Marie Curie", "sso:m.curie", "biomed")
+        }
 
 
 async def test_the_list_says_who_did_what_and_who_looked_at_whom(folder: Path) -> None:

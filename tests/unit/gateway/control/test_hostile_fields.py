@@ -5,7 +5,15 @@ from typing import get_args
 
 import pytest
 
-from gateway.control.requests import AnyAct, AnyQuery, ControlRequest, RequestRefused, SendTest, read_request
+from gateway.control.requests import (
+    AnyAct,
+    AnyQuery,
+    ControlRequest,
+    RequestRefused,
+    SendTest,
+    TookRequest,
+    read_request,
+)
 from tests.support.hostile_texts import TEXTS
 
 TOKEN = "9RX2M7KQ4"
@@ -19,12 +27,18 @@ KNOWN: dict[str, object] = {
 }  # fmt: skip
 
 
+WHAT: dict[type[ControlRequest], dict[str, object]] = {
+    SendTest: {"what": "charge"},
+    TookRequest: {"what": "diagnose"},
+}
+
+
 def request_of(model: type[ControlRequest], **changed: object) -> bytes:
     """A request of that kind that is taken."""
     fields = model.model_fields
     tags = {name: get_args(fields[name].annotation)[0] for name in ("request", "act") if name in fields}
     needed = {name: KNOWN[name] for name, field in fields.items() if field.is_required() and name in KNOWN}
-    whole = {"request": "tell", **needed, **({"what": "charge"} if model is SendTest else {}), **tags, **changed}
+    whole = {"request": "tell", **needed, **WHAT.get(model, {}), **tags, **changed}
     return json.dumps(whole).encode()
 
 

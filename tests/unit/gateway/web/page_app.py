@@ -51,8 +51,8 @@ async def no_board(request: Board) -> BoardAnswer:
 
 
 async def _takes_traces(line: bytes, by: Actor) -> bytes:
-    """A control service that records who reads a record, and nothing else."""
-    if b'"request":"looked"' not in line:
+    """A control service that records who reads a record or takes an archive, and nothing else."""
+    if not line.startswith((b'{"request":"looked"', b'{"request":"took"')):
         raise NotImplementedError
     return b'{"ok":true,"done":"recorded"}'
 

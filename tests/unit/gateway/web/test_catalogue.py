@@ -17,7 +17,7 @@ from gateway.config.roles import Role
 from gateway.config.tables import Language
 from gateway.control.board import ChairState
 from gateway.control.todo import TodoKind
-from gateway.ledger.access import Looked
+from gateway.ledger.access import Looked, Took
 from gateway.ledger.deliveries import Proof
 from gateway.monitoring.feed import FeedResult
 from gateway.monitoring.line_health import LineFinding, UnitFinding
@@ -59,13 +59,24 @@ CODES: dict[str, Iterable[str]] = {
     "state": ChairState,
     "todo": TodoKind,
     "trust": Trust,
+    "took": Took,
     "trouble": Trouble,
     "unit-finding": UnitFinding,
     "why-not": [str(each.__struct_config__.tag) for each in get_args(AnyReason)],
     "work": WorkKind,
 }
 # that no enumeration lists
-FURTHER = ("days-column", "delivery-column", "errors", "machine", "note", "reason", "reason-of", "title", "tolerance")
+FURTHER = (
+    "days-column",
+    "delivery-column",
+    "errors",
+    "machine",
+    "note",
+    "reason",
+    "reason-of",
+    "title",
+    "tolerance",
+)
 
 
 def words(text: str) -> list[str]:
