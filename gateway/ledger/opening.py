@@ -38,6 +38,7 @@ SETTINGS: tuple[tuple[str, str | int], ...] = (
     ("mmap_size", 0),
     ("journal_size_limit", 16 * 1024 * 1024),
 )
+MOST_SWEPT_BYTES = 256 << 20  # rewritten in seconds, while whoever started the gateway waits
 TAIL_ENTRIES = 10_000  # entries verified at every start, the last of the chain
 _PAGE = 500  # entries in memory at a time during that
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -112,7 +113,7 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
     if checked:
         _check_pages(connection)
     schema.migrate(connection, path)
-    _sweep(connection)
+    _sweep(connection, path)
     schema.require_guards(connection)
     origin = _origin(connection, path, gateway, now)
     head = _check_chain(connection, origin)
@@ -133,10 +134,15 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
     return Opened(connection, origin, head, set_aside, entries_lost, lost_since_us, signed_seq, known, checked)
 
 
-def _sweep(connection: sqlite3.Connection) -> None:
-    """Without room for it, the next start does it."""
+def _sweep(connection: sqlite3.Connection, path: Path) -> None:
+    """Rewrite a file of an earlier version; without room for that the next start does it, a large one a person."""
     try:
-        schema.sweep(connection)
+        if path.stat().st_size <= MOST_SWEPT_BYTES:
+            schema.sweep(connection)
+        elif not schema.is_swept(connection):
+            _log.error(
+                "what earlier versions deleted is still in the ledger's file, which is large: see the page on retention"
+            )
     except sqlite3.Error as error:
         if not damages_nothing(error):
             raise

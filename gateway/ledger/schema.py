@@ -374,10 +374,15 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations =
 
 def sweep(connection: sqlite3.Connection) -> None:
     """Rewrite, once in its life, a file from which earlier versions deleted without overwriting."""
-    (swept,) = connection.execute("PRAGMA user_version").fetchone()
-    if swept < SWEPT:
+    if not is_swept(connection):
         connection.execute("VACUUM")
         connection.execute(f"PRAGMA user_version = {SWEPT}")
+
+
+def is_swept(connection: sqlite3.Connection) -> bool:
+    """Whether nothing that was deleted is left in the file."""
+    (swept,) = connection.execute("PRAGMA user_version").fetchone()
+    return swept >= SWEPT
 
 
 def is_later(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> bool:

@@ -4,8 +4,11 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from drivers.reading import Stamp
 from gateway.audit.verify import verify
+from gateway.ledger import opening
 from gateway.ledger.batch import Attempt, Batch, OutboxMessage
 from gateway.ledger.bodies import PurgeBody, PurgeNote, encode_body
 from gateway.ledger.entry import EntryKind, append
@@ -64,6 +67,26 @@ async def test_messages_in_an_earlier_versions_form_lose_their_bytes_and_nothing
     assert {(unplaced, has) for token, unplaced, has in rows if done.get(token, 1)} == {(0, 0)}
     assert {(unplaced, has) for token, unplaced, has in rows if not done.get(token, 1)} == {(1, 1)}, "as they were"
     assert verify(path).problems == ()
+
+
+@pytest.mark.parametrize("most_bytes", [opening.MOST_SWEPT_BYTES, 0])
+async def test_what_an_earlier_version_deleted_is_overwritten_at_the_first_start_unless_that_takes_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, most_bytes: int
+) -> None:
+    path = restored("story", tmp_path / "ledger.db")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA secure_delete = 0")
+        connection.execute("CREATE TABLE spare (text TEXT)")
+        connection.executemany("INSERT INTO spare VALUES (?)", [("QZ" * 2_000,)] * 200)  # more than migrations reuse
+        connection.execute("DROP TABLE spare")
+        connection.commit()
+    assert b"QZQZ" in path.read_bytes()
+    monkeypatch.setattr(opening, "MOST_SWEPT_BYTES", most_bytes)
+    async with open_ledger(path, "gw-01", now):
+        pass
+    is_left = most_bytes == 0
+    assert (b"QZQZ" in path.read_bytes()) == is_left
+    assert ("page on retention" in caplog.text) == is_left
 
 
 async def test_what_was_purged_is_not_lost_with_a_damaged_ledger(tmp_path: Path) -> None:
