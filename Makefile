@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test unit lint fmt bench scorecard wheelhouse deb lock clean
+.PHONY: setup demo test unit lint fmt bench scorecard wheelhouse deb sbom lock clean
 
 setup: .venv/.ready
 
@@ -78,6 +78,10 @@ wheelhouse: .venv/.ready-dev
 # Needs dpkg-deb, not root. For another machine: make deb FOR="--machine aarch64".
 deb: .venv/.ready-dev
 	$(BIN)/python -m release.deb $(FOR)
+
+# What run time is made of, as CycloneDX, and the licences in full: both lie in the package and the wheelhouse too.
+sbom: .venv/.ready-dev
+	$(BIN)/python -m release.sbom
 
 # Pins every dependency with its hashes; name no index here. What sqlite-utils asks for and only its own command needs stays out:
 # installed are exactly these files, without looking at what they ask for.

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from email.parser import HeaderParser
 from pathlib import Path
 
-from release import environment, manual
+from release import environment, manual, sbom
+from release.components import stated_licence
 from release.wheels import ROOT, Target, commit_s, fetch, own_wheel
 
 PYTHONS = ("3.11", "3.13")  # of Debian 12 and 13; release/debian/control names them too
@@ -66,6 +67,7 @@ def add_files(root: Path, version: str) -> None:
     _put(ROOT / "CHANGELOG.md", doc / "changelog")
     _compress(doc / "changelog")
     (doc / "copyright").write_text(_copyright(root))
+    sbom.write(doc, version)
 
 
 def _copyright(root: Path) -> str:
@@ -80,9 +82,7 @@ def _distributions(root: Path) -> Iterator[tuple[str, str, str]]:
     """Name, version and licence of every distribution in the environment."""
     for file in root.rglob("*.dist-info/METADATA"):
         metadata = HeaderParser().parsestr(file.read_text())
-        classified = [value.rpartition(" :: ")[2] for value in metadata.get_all("Classifier", []) if "License" in value]
-        stated = (metadata["License"] or "").partition("\n")[0]
-        yield metadata["Name"], metadata["Version"], metadata["License-Expression"] or stated or ", ".join(classified)
+        yield metadata["Name"], metadata["Version"], stated_licence(metadata)
 
 
 def describe(root: Path, version: str, architecture: str) -> None:

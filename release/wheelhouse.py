@@ -13,6 +13,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from release import sbom
 from release.wheels import Target, commit_s, fetch, own_wheel
 
 
@@ -24,6 +25,7 @@ def make(target: Target, out: Path) -> Path:
         folder = Path(work) / f"capgate-{version}-{target}"
         folder.mkdir()
         fetch(target, own, folder)
+        sbom.write(folder, version)
         out.mkdir(parents=True, exist_ok=True)
         made = out / f"{folder.name}.tar"
         shutil.move(_tar(folder), made)
