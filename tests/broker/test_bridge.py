@@ -268,6 +268,7 @@ async def answer_to(message: bytes, port: int, tls: ssl.SSLContext) -> bytes:
         writer.transport.abort()
 
 
+@pytest.mark.requirement("REQ-NETWORK-3")
 def test_what_would_be_readable_on_the_network_is_refused_and_every_error_has_its_line(tmp_path: Path) -> None:
     path = write_config(tmp_path, 1883, 2575, 'cert_file = "none.crt"')
     path.write_text(path.read_text().replace('"127.0.0.1:2575"', '"engine.example:2575"').replace(":0", "nowhere"))

@@ -85,6 +85,7 @@ async def backlog_delivered(gw: Gateway, port: int, count: int) -> None:
         assert sink.once() == list(range(1, count + 1))
 
 
+@pytest.mark.requirement("REQ-DELIVER-3")
 @pytest.mark.parametrize("old", [False, True], ids=["MQTT 5", "MQTT 3.1.1"])
 async def test_r3_a_charge_that_the_access_list_denies_is_never_taken_for_delivered(tmp_path: Path, old: bool) -> None:
     access = tmp_path / "acl"

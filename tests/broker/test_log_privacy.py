@@ -45,6 +45,7 @@ def _results(heard: Path) -> list[str]:
     return [event["data"]["result"] for event in events]
 
 
+@pytest.mark.requirement("REQ-PRIVACY-2")
 async def test_no_patient_data_reaches_the_log(tmp_path: Path) -> None:
     heard = tmp_path / "heard.txt"
     with Mosquitto(tmp_path) as broker:

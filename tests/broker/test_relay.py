@@ -78,6 +78,7 @@ def reconnecting_subscriber(port: int, heard: Path) -> Generator[None]:
             process.wait()
 
 
+@pytest.mark.requirement("REQ-DELIVER-1")
 async def test_nothing_is_lost_when_the_broker_is_killed_again_and_again(tmp_path: Path, mosquitto: Mosquitto) -> None:
     kills, told, record = repeats(4), defaultdict[str, list[bytes]](list), tmp_path / "heard"
     count = 100 * kills
@@ -101,6 +102,7 @@ async def test_nothing_is_lost_when_the_broker_is_killed_again_and_again(tmp_pat
             assert gw.counters.losses == kills
 
 
+@pytest.mark.requirement("REQ-DELIVER-2")
 async def test_a_swallowed_puback_makes_the_message_come_again_byte_for_byte(tmp_path: Path) -> None:
     with BrokerThread() as ours:
         engine = PahoClient(ours.port, paho.MQTTv5, "engine")

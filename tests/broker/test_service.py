@@ -93,6 +93,7 @@ async def test_an_abrupt_loss_publishes_the_will_and_the_return_a_new_birth(tmp_
             await eventually(lambda: gw.service.last_error == "Disconnected: Session taken over", "the cause is told")
 
 
+@pytest.mark.requirement("REQ-DELIVER-4")
 async def test_an_inbound_message_comes_again_until_its_handler_has_returned(
     tmp_path: Path, any_port: int, engine: PahoClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -60,6 +60,7 @@ class Site:
         return out.decode()
 
 
+@pytest.mark.requirement("REQ-CHARGE-5")
 async def test_both_gateways_hold_what_they_count_of_one_unit_and_a_third_charges_its_own(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as broker:
         async with suite.serving(tmp_path, suite.one_line(*VISITS)) as units:

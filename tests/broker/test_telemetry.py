@@ -112,6 +112,7 @@ async def test_a_status_that_is_cleared_is_gone_from_the_broker_and_not_told_aga
         await asyncio.wait((task,))
 
 
+@pytest.mark.requirement("REQ-DELIVER-6")
 async def test_a_flood_of_readings_holds_up_no_row_of_the_outbox(tmp_path: Path, any_port: int) -> None:
     engine = PahoClient(any_port, paho.MQTTv5, "engine")
     engine.subscribe("ehr/#")

@@ -59,6 +59,7 @@ def test_what_sets_does_not_pass_as_a_read(name: str) -> None:
     assert [frame for frame in READING[name] if not is_read(name, frame)] == []
 
 
+@pytest.mark.requirement("REQ-DEVICE-1")
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_whatever_a_profile_asks_is_known_to_read(path: Path) -> None:
     profile = load_profile(path)
@@ -113,6 +114,7 @@ def test_sets_in_another_process():
 """
 
 
+@pytest.mark.requirement("REQ-DEVICE-1")
 def test_a_planted_write_fails_its_test_wherever_it_is_made(tmp_path: Path) -> None:
     (tmp_path / "planted.py").write_text(SETTERS)
     run = subprocess.run(

@@ -55,6 +55,7 @@ def test_systemd_finds_nothing_wrong_with_the_unit(unit_file: Path) -> None:
     assert (verified.returncode, verified.stderr.strip()) == (0, "")
 
 
+@pytest.mark.requirement("REQ-NETWORK-6")
 def test_the_unit_is_exposed_by_less_than_two_of_ten(unit_file: Path) -> None:
     command = [tool("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE_TENTHS}", "--no-pager"]
     rated = subprocess.run([*command, unit_file], capture_output=True, text=True, check=False)
@@ -234,6 +235,7 @@ READERS = {
 }
 
 
+@pytest.mark.requirement("REQ-NETWORK-2")
 @pytest.mark.parametrize("root", ["capgate", "capgate-test"])
 def test_every_user_may_write_just_its_own_topics(peers: dict[str, Peer], root: str) -> None:
     for topic, writers in WRITERS.items():
@@ -243,6 +245,7 @@ def test_every_user_may_write_just_its_own_topics(peers: dict[str, Peer], root: 
         assert {peer.publish(topic) for peer in peers.values()} == {NOT_AUTHORIZED}, topic
 
 
+@pytest.mark.requirement("REQ-NETWORK-2")
 @pytest.mark.parametrize("root", ["capgate", "capgate-test"])
 def test_every_user_reads_just_what_it_may(peers: dict[str, Peer], root: str) -> None:
     last = b"last"
@@ -352,6 +355,7 @@ def test_a_reader_that_is_away_loses_nothing_up_to_the_stated_length() -> None:
     assert "max_queued_messages 20000" in (DEPLOY / "mosquitto.conf").read_text().splitlines()
 
 
+@pytest.mark.requirement("REQ-NETWORK-1")
 @pytest.mark.parametrize("user", ["stranger", None])
 def test_without_a_certificate_of_the_authority_nobody_connects(
     broker_port: int, certificates: Path, user: str | None

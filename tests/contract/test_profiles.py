@@ -173,6 +173,7 @@ async def test_no_frame_that_a_profile_can_send_writes(path: Path) -> None:
     assert {wire.what_is_asked(frame) for frame in frames} <= wire.reads
 
 
+@pytest.mark.requirement("REQ-DEVICE-1")
 @every_profile
 def test_a_profile_can_name_no_command_that_writes(path: Path) -> None:
     document = read_toml(path)

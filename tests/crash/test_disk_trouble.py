@@ -22,6 +22,7 @@ pytestmark = pytest.mark.timeout(600)
 ALARM = "/alarm/ledger-blocked"
 
 
+@pytest.mark.requirement("REQ-RECORD-5")
 async def test_a_full_disk_stops_the_recording_alone_until_there_is_room(tmp_path: Path) -> None:
     with small_disk(tmp_path / "state") as disk:
 
@@ -39,6 +40,7 @@ async def test_a_full_disk_stops_the_recording_alone_until_there_is_room(tmp_pat
         await session_with(tmp_path, 3, harm)
 
 
+@pytest.mark.requirement("REQ-RECORD-5")
 async def test_a_disk_that_becomes_read_only_stops_the_recording_alone_until_it_is_mended(tmp_path: Path) -> None:
     with small_disk(tmp_path / "state") as disk:
 

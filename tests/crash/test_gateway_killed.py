@@ -31,6 +31,7 @@ async def test_a_gateway_killed_in_post_cooling_loses_and_doubles_nothing(tmp_pa
     await session_with(tmp_path, 3, harm)
 
 
+@pytest.mark.requirement("REQ-RECORD-1")
 async def test_a_gateway_killed_at_each_of_its_writes_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """In each life it dies at another write or sync of its ledger; after each death the ledger must be sound."""
     suite.environment_has("strace")

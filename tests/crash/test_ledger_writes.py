@@ -50,6 +50,7 @@ def kill_at_write(number: int, directory: Path) -> int:
     return len(seqs)
 
 
+@pytest.mark.requirement("REQ-RECORD-1")
 @pytest.mark.timeout(600)
 def test_killed_at_its_writes_the_ledger_keeps_what_it_acknowledged(tmp_path: Path) -> None:
     trace = tmp_path / "trace"

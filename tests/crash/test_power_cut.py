@@ -97,6 +97,7 @@ def operations_of_a_whole_run(path: Path, synchronous: str) -> int:
     return disk.operations
 
 
+@pytest.mark.requirement("REQ-RECORD-2")
 def test_a_power_cut_loses_nothing_acknowledged(fresh: Callable[[], Path]) -> None:
     operations = operations_of_a_whole_run(fresh(), "FULL")
     counts: set[int] = set()

@@ -5,12 +5,15 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.crash.killed_session import Remind, session_with
 from tests.support import suite
 
 ALARM = "/alarm/configuration-refused"
 
 
+@pytest.mark.requirement("REQ-INPUT-4")
 async def test_a_crash_with_a_spoilt_configuration_loses_nothing(tmp_path: Path) -> None:
     async def harm(gateway: suite.Gateway, _: Remind) -> None:
         file = tmp_path / "gateway.toml"

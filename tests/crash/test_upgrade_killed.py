@@ -71,6 +71,7 @@ def killed_at(number: int, directory: Path) -> None:
     assert verify(path).problems == ()
 
 
+@pytest.mark.requirement("REQ-RECORD-7")
 def test_killed_at_its_writes_an_upgrade_loses_nothing(tmp_path: Path) -> None:
     suite.environment_has("strace")
     trace = tmp_path / "trace"

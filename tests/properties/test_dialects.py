@@ -220,6 +220,7 @@ def flipped(frame: bytes, places: tuple[int, ...]) -> bytes:
     return bytes(damaged)
 
 
+@pytest.mark.requirement("REQ-DEVICE-4")
 @pytest.mark.parametrize("bits", [1, 2])
 def test_no_rtu_reply_with_one_or_two_flipped_bits_is_accepted(bits: int) -> None:
     for places in combinations(range(8 * len(GOLDEN_REPLY)), bits):

@@ -165,6 +165,7 @@ def revalued(chance: random.Random, payload: bytes) -> bytes:
 MUTATORS: list[Mutation] = [flipped, cut, doubled, relined, refielded, revalued]
 
 
+@pytest.mark.requirement("REQ-INPUT-1")
 def test_mutated_messages_give_a_result() -> None:
     chance = random.Random(97009)
     payloads = [file.read_bytes() for file in FILES]

@@ -76,6 +76,7 @@ def _agrees(record: SessionRecord) -> bool:
     return charged_units(record.charged) == sum(not each.retracted for each in record.emitted)
 
 
+@pytest.mark.requirement("REQ-CHARGE-1")
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(steps=_steps, policy=_policies, signed=st.booleans())

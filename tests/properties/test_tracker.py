@@ -175,6 +175,7 @@ _POLICIES = st.builds(
 )
 
 
+@pytest.mark.requirement("REQ-COUNT-2")
 @pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(_timelines(), _POLICIES)
@@ -183,6 +184,7 @@ def test_an_oracle_that_paints_seconds_agrees_on_every_unit(facts: list[AnyFact]
     assert [each.attained_at_us // _US for each in found.increments] == attained_s(facts, policy, _UNTIL_S)
 
 
+@pytest.mark.requirement("REQ-COUNT-1")
 @settings(max_examples=100, deadline=None)
 @given(_timelines(), _POLICIES, st.randoms(use_true_random=False))
 def test_the_order_of_arrival_and_repetition_change_nothing(

@@ -29,6 +29,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.requirement("REQ-SUPPLY-2")
 def test_it_names_what_pip_installs_of_the_lock_and_the_vendored_files(written: Path) -> None:
     """pip itself says what of the lock is for this machine; all of it is installed here, so it needs no network."""
     ask = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--dry-run", "-r", "requirements.txt"]
@@ -45,6 +46,7 @@ def test_the_vendored_files_are_those_that_were_published() -> None:
     assert (UPLOT.version, found) == ("1.6.32", PUBLISHED)
 
 
+@pytest.mark.requirement("REQ-SUPPLY-2")
 def test_everything_has_a_licence_and_its_text_is_handed_out(written: Path) -> None:
     listed = components()
     assert [part.name for part in listed if not part.licence] == []

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 from click.testing import CliRunner
 
 from gateway.audit.verify import verify
@@ -21,6 +22,7 @@ def sound(suite: Suite) -> bool:
     return verify(suite.config.state_dir / LEDGER_FILE).sound
 
 
+@pytest.mark.requirement("REQ-PRIVACY-3")
 async def test_identifiers_are_shown_only_after_a_trace(folder: Path) -> None:
     async with running(folder) as suite:
         await cool(suite)
@@ -85,6 +87,7 @@ async def test_a_command_on_the_file_leaves_its_trace_for_the_gateway(folder: Pa
         assert sound(suite)
 
 
+@pytest.mark.requirement("REQ-PRIVACY-3")
 async def test_without_a_trace_nothing_is_shown(folder: Path) -> None:
     async with running(folder) as suite:
         await cool(suite)

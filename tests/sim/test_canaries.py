@@ -78,6 +78,7 @@ async def told(suite: Suite) -> dict[str, str]:
     }
 
 
+@pytest.mark.requirement("REQ-PRIVACY-1")
 async def test_nobody_but_the_ehr_learns_who_the_patient_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     streams = [io.StringIO(), io.StringIO()]
     handlers = [logging.StreamHandler(stream) for stream in streams]

@@ -127,6 +127,7 @@ def found(text: str) -> list[str]:
     return [canary for canary in CANARIES if canary.lower() in text.lower()]
 
 
+@pytest.mark.requirement("REQ-PRIVACY-1")
 @pytest.mark.timeout(300)
 async def test_a_patient_is_named_in_what_the_ehr_reads_and_nowhere_else(tmp_path: Path) -> None:
     file = tmp_path / "heard.txt"

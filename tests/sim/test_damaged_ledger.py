@@ -145,6 +145,7 @@ def carried_note(report: AuditReport) -> str:
     return rest
 
 
+@pytest.mark.requirement("REQ-RECORD-6")
 async def test_what_a_damaged_ledger_no_longer_proves_is_held_until_a_person_decides(folder: Path) -> None:
     suite, before = await two_sessions(folder)
     token = under_way(suite).token

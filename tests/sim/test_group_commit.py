@@ -142,6 +142,7 @@ async def test_what_waits_for_the_disk_shares_the_next_commit(folder: Path) -> N
     assert report.problems == ()
 
 
+@pytest.mark.requirement("REQ-DELIVER-4")
 async def test_nothing_is_seen_or_answered_before_it_is_on_the_disk(folder: Path) -> None:
     disk = SlowDisk(0.02)
     async with running(folder, disk) as gateway:

@@ -34,6 +34,7 @@ watchdog_s = 30.0
 """
 
 
+@pytest.mark.requirement("REQ-DEVICE-6")
 @pytest.mark.parametrize(("consent", "link", "fault"), [(False, "down", "needs-consent"), (True, "up", None)])
 async def test_an_armed_unit_is_polled_with_consent_alone_and_its_status_says_so(
     tmp_path: Path, consent: bool, link: str, fault: str | None

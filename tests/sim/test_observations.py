@@ -109,6 +109,7 @@ async def test_where_the_site_charts_nothing_nothing_is_sent_and_fhir_is_where_i
             assert [to.topic.rpartition("/")[2] for to, _ in sent.messages] == topics
 
 
+@pytest.mark.requirement("REQ-DEVICE-7")
 def test_no_code_of_a_body_temperature_is_ever_used() -> None:
     text = observation().decode()
     assert not any(code in text for code in ("150344", "MDC_TEMP^", "150364", "150368", "150388", "8310-5", "vital"))

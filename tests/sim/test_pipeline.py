@@ -60,6 +60,7 @@ async def test_an_increment_carries_all_that_an_auditor_asks_for(folder: Path) -
         assert data["patient"]["visit"] == "V-1"
 
 
+@pytest.mark.requirement("REQ-COUNT-5")
 async def test_a_late_end_gives_back_dated_increments_and_a_correction_moves_them(folder: Path) -> None:
     async with running(folder) as suite:
         await cool(suite)
@@ -87,6 +88,7 @@ async def test_a_message_that_comes_again_is_answered_and_changes_nothing(folder
         assert await suite.increments() == [("emit", 1, "A")]
 
 
+@pytest.mark.requirement("REQ-COUNT-4")
 async def test_a_silence_counts_only_if_the_unit_proves_it(folder: Path) -> None:
     async with running(folder) as suite:
         await cool(suite)

@@ -192,6 +192,7 @@ async def test_a_rejection_and_an_acceptance_after_it_was_sent_again_contradict_
         assert suite.pipeline.state.work == ()
 
 
+@pytest.mark.requirement("REQ-DELIVER-5")
 async def test_a_rejected_charge_is_shown_with_its_reason_and_sent_again_by_order(folder: Path) -> None:
     async with running(folder) as suite:
         key = await charged(suite)

@@ -78,6 +78,7 @@ def left_in(folder: Path) -> list[tuple[str, str]]:
     return [(path.name, each) for path in files for each in CANARIES if each.encode() in path.read_bytes()]
 
 
+@pytest.mark.requirement("REQ-PRIVACY-4")
 async def test_a_settled_session_is_purged_and_everything_still_works(folder: Path) -> None:
     async with running(folder) as suite:
         token = await treated(suite)

@@ -118,6 +118,7 @@ def assert_sound(folder: Path) -> None:
     assert sorted(each["session"] for each in content["sessions"]) == sorted(tokens)
 
 
+@pytest.mark.requirement("REQ-COUNT-6")
 @pytest.mark.parametrize("policy", POLICIES)
 async def test_a_policy_that_changes_in_a_session_and_before_its_charge(tmp_path: Path, policy: str) -> None:
     async with clinic(tmp_path) as suite:

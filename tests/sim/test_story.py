@@ -78,6 +78,7 @@ async def test_under_the_default_policy_nothing_goes_out_unsigned_and_the_correc
         assert [(each["charged"], each["counted"]) for each in published["data"]["corrections"]] == [(3, 2)]
 
 
+@pytest.mark.requirement("REQ-CHARGE-2")
 async def test_under_the_default_policy_as_shipped_nothing_is_charged_for_nobody_approved_it(tmp_path: Path) -> None:
     async with a_day(tmp_path, DEFAULT.read_text()) as day:
         await day.treated()

@@ -144,6 +144,7 @@ async def test_what_only_the_later_version_can_read_is_missed_by_a_person(folder
     assert verify(path).problems == ()
 
 
+@pytest.mark.requirement("REQ-RECORD-8")
 async def test_on_a_new_box_no_number_is_used_again_and_what_is_lost_is_known(folder: Path, tmp_path: Path) -> None:
     path, copy, held = ledger_of(folder), tmp_path / "copy.db", tmp_path / "held.jsonl"
     async with running(folder) as suite:

@@ -136,6 +136,7 @@ async def test_every_session_is_shown_exported_and_reconciled(tmp_path: Path, na
     assert {each["session"] for each in content["sessions"]} == tokens
 
 
+@pytest.mark.requirement("REQ-RECORD-7")
 @pytest.mark.parametrize("name", NAMES)
 async def test_no_entry_or_message_is_lost(tmp_path: Path, name: str) -> None:
     query = "SELECT {} FROM {} ORDER BY 1"

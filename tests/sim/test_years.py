@@ -70,6 +70,7 @@ def assert_sound(folder: Path) -> None:
     assert report.problems == ()
 
 
+@pytest.mark.requirement("REQ-CHARGE-3")
 @pytest.mark.parametrize("restart", [False, True], ids=["running on", "restarted"])
 @pytest.mark.parametrize("days", [6, 40, 800])
 async def test_a_correction_of_a_charged_session_is_put_before_a_person(

@@ -102,6 +102,7 @@ def test_tables_have_no_formula_and_the_activity_each_as_text(played_once: tuple
     assert {each.login for each in acts.activity} == {"sso:<script>hostile()</script>"}
 
 
+@pytest.mark.requirement("REQ-INPUT-2")
 async def test_on_every_screen_they_are_text_run_nothing_and_fit(
     played_once: tuple[Path, Hostile], tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ async def test_it_shows_the_line_of_time_and_why_the_units_are_what_they_are(fol
         await expect(page.locator("rect.pause")).to_have_count(1)
 
 
+@pytest.mark.requirement("REQ-PRIVACY-5")
 async def test_nobody_s_identifiers_are_shown_to_who_is_not_signed_in(folder: Path) -> None:
     async with session(folder, None, bound=True) as (site, page):
         await expect(page.locator("#head")).to_contain_text("sign in to see who")

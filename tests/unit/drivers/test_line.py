@@ -66,6 +66,7 @@ async def answers_with_delays(line: Line, far_end: FarEnd, delays_s: list[float]
     return answers
 
 
+@pytest.mark.requirement("REQ-DEVICE-3")
 @given(DELAYS_S)
 @settings(max_examples=200, deadline=None)
 def test_a_late_reply_never_answers_the_next_question(delays_s: list[float]) -> None:

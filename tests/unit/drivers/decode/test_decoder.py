@@ -281,6 +281,7 @@ def test_a_float_that_is_no_number_is_not_a_value(tmp_path: Path) -> None:
     assert _wide_value(decoder, struct.pack(">f", -42.5)).value == -4.25
 
 
+@pytest.mark.requirement("REQ-DEVICE-2")
 @given(st.lists(st.integers(0, 0xFFFF), min_size=64, max_size=64))
 def test_whatever_the_registers_hold_a_value_is_there_exactly_when_it_is_not_bad(registers: list[int]) -> None:
     decoded = RCU.decode({"all": tuple(registers)})

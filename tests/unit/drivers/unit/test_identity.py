@@ -1,5 +1,7 @@
 """Another unit at the same address is reported before its readings are accepted."""
 
+import pytest
+
 from drivers.errors import LineDown
 from drivers.profile.load import load_profile
 from drivers.reading import FaultKind, ReadFault, Reading, Stamp
@@ -39,6 +41,7 @@ def kinds(answers: list[Reading | ReadFault]) -> list[FaultKind | None]:
     return [answer.kind if isinstance(answer, ReadFault) else None for answer in answers]
 
 
+@pytest.mark.requirement("REQ-DEVICE-5")
 async def test_another_kind_of_unit_is_noticed_at_its_first_answer_and_never_taken() -> None:
     unit = Numbered("A")
     driver, _ = driver_of(unit)

@@ -281,6 +281,7 @@ def test_a_ledger_that_nobody_touched_is_sound(victim: Victim) -> None:
     assert (report.increments, report.charges) == (8, 1)
 
 
+@pytest.mark.requirement("REQ-RECORD-4")
 @pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 def test_every_attack_is_found_by_who_holds_checkpoints(victim: Victim, attack: Attack) -> None:

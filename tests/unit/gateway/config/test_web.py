@@ -105,6 +105,7 @@ def test_who_could_pass_for_the_proxy_is_warned_of(site: Path, address: str, sai
     assert [said in each.message for each in found.warnings if each.path.startswith("web.proxy")] == [True]
 
 
+@pytest.mark.requirement("REQ-NETWORK-4")
 @pytest.mark.parametrize(
     ("web", "path", "message"),
     [

@@ -230,6 +230,7 @@ def test_every_act_becomes_its_fact_with_who_told_it_and_why(act: str) -> None:
     assert facts.decode_fact(facts.encode_fact(fact)) == fact
 
 
+@pytest.mark.requirement("REQ-ACCESS-1")
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("field", ["person", "reason"])
 @pytest.mark.parametrize("value", [None, "", "   ", "x" * 201, "a\nb", 7])

@@ -40,6 +40,7 @@ def test_the_first_waits_and_the_second_releases(reason: HeldReason) -> None:
     assert site.snapshot.awaiting_second == {}
 
 
+@pytest.mark.requirement("REQ-CHARGE-4")
 @pytest.mark.parametrize(
     ("actor", "person"),
     [

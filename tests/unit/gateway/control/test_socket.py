@@ -115,6 +115,7 @@ async def test_a_line_is_answered_and_the_kernel_says_who_asked(tmp_path: Path) 
             assert await ask(second, b"b%d" % n) == b"b%d by %s\n" % (n, me)
 
 
+@pytest.mark.requirement("REQ-ACCESS-7")
 async def test_only_the_owner_may_open_the_socket(tmp_path: Path) -> None:
     async with serving(tmp_path) as connect:
         await ask(await connect(), b"x")
@@ -150,6 +151,7 @@ async def test_a_client_that_says_nothing_is_dropped(tmp_path: Path, monkeypatch
         assert await reader.read() == b""
 
 
+@pytest.mark.requirement("REQ-INPUT-3")
 async def test_a_client_that_never_reads_is_dropped_and_holds_up_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

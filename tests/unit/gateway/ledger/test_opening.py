@@ -104,6 +104,7 @@ def test_the_files_are_their_owners_alone(path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
+@pytest.mark.requirement("REQ-RECORD-6")
 @pytest.mark.parametrize(
     ("damage", "carried", "waiting"),
     [

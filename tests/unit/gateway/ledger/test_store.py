@@ -314,6 +314,7 @@ def test_two_authorities_are_others_where_both_say_the_same_kind_of_name(one: st
     assert differ(one, other) is differ(other, one) is are_other
 
 
+@pytest.mark.requirement("REQ-RECORD-3")
 @pytest.mark.parametrize(
     "sql",
     [

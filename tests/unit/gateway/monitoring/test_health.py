@@ -195,6 +195,7 @@ async def test_a_head_without_end_is_refused_not_collected(server: HealthServer)
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.requirement("REQ-INPUT-3")
 async def test_a_client_that_says_nothing_is_dropped(server: HealthServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_module, "TIMEOUT_S", 0.02)
     assert await ask(server, b"GET /hea") == b""

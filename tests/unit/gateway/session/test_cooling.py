@@ -32,6 +32,7 @@ def _check(facts: list[AnyFact], instants: str, flags: str, **policy: object) ->
     assert (found.instants, found.flags) == (instants, flags)
 
 
+@pytest.mark.requirement("REQ-COUNT-2")
 @pytest.mark.parametrize(
     ("stopped", "midpoint", "strict", "complete"),
     [

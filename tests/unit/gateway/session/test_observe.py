@@ -181,6 +181,7 @@ def counted(second: float, elapsed_s: int, treatment: int = 7) -> Reading:
     return reading(second, cap(treatment=treatment, elapsed_s=elapsed_s))
 
 
+@pytest.mark.requirement("REQ-COUNT-4")
 def test_the_units_own_counter_proves_a_silence():
     facts, _, _ = play(counted(0, 100), counted(5, 105), counted(605, 705))
     assert continuity(facts) is Continuity.PROVEN

@@ -128,6 +128,7 @@ def test_increments_of_two_sessions_that_prove_to_be_one_are_told_under_one_toke
     assert tokens[second] == []
 
 
+@pytest.mark.requirement("REQ-COUNT-3")
 def test_no_increment_is_attained_by_time_alone() -> None:
     live = Live(APPROVED)
     live.play([bound("p1", minutes(-1)), started(minutes(0)), *infusion("p1", minutes(5), minutes(30))])
@@ -405,6 +406,7 @@ def other_policies() -> Iterator[Policy]:
     yield msgspec.structs.replace(APPROVED, session_idle_s=60, finalise_after_h=1, revision="other")
 
 
+@pytest.mark.requirement("REQ-COUNT-6")
 @pytest.mark.parametrize("policy", list(other_policies()), ids=(*Policy.__struct_fields__, "windows"))
 @pytest.mark.parametrize("at_minute", [-5, 20, 40, 47, 55, 90, 6000])
 def test_a_restart_under_another_policy_changes_nothing_of_a_session(policy: Policy, at_minute: int) -> None:

@@ -29,6 +29,7 @@ def test_on_this_machine_it_needs_no_account(tmp_path: Path, plan: PagePlan) -> 
     assert exposure_refused(plan, tmp_path) is None
 
 
+@pytest.mark.requirement("REQ-NETWORK-4")
 def test_on_the_network_it_needs_one(tmp_path: Path) -> None:
     refused = exposure_refused(ON_THE_NETWORK, tmp_path)
     assert refused is not None

@@ -52,6 +52,7 @@ async def test_other_methods_do_not_exist(method: str) -> None:
         assert (await ask(server, method, "/")).status == 405
 
 
+@pytest.mark.requirement("REQ-NETWORK-5")
 @pytest.mark.parametrize(
     "origin",
     ["", "null", "http://evil.example", "https://localhost", "http://localhost:81", "http://127.0.0.1", "http://["],

@@ -73,6 +73,7 @@ async def test_an_account_without_pin_or_badge_cannot_be_opened_by_none(tmp_path
         people.sign_in_by_badge("10.0.0.1", "")
 
 
+@pytest.mark.requirement("REQ-ACCESS-4")
 async def test_guessing_is_slowed_down_even_with_the_right_secret(people: People, clock: Clock) -> None:
     for _ in range(FREE_TRIES):
         with pytest.raises(SignInRefused):
@@ -105,6 +106,7 @@ async def test_guessing_where_somebody_signed_in_before_is_slowed_down_as_well(p
         await people.sign_in("10.0.0.2", "m.curie", PASSWORD)
 
 
+@pytest.mark.requirement("REQ-ACCESS-5")
 async def test_a_shared_sign_in_ends_after_two_minutes_without_a_touch(people: People, clock: Clock) -> None:
     token = await people.sign_in("10.0.0.1", "m.curie", PIN)
     for _ in range(3):
@@ -116,6 +118,7 @@ async def test_a_shared_sign_in_ends_after_two_minutes_without_a_touch(people: P
     assert people.of(token) is None, "too late"
 
 
+@pytest.mark.requirement("REQ-ACCESS-5")
 async def test_no_sign_in_lasts_longer_than_a_shift(people: People, clock: Clock) -> None:
     token = await people.sign_in("10.0.0.1", "m.curie", PASSWORD)
     for _ in range(round(LONGEST_S / 600) + 1):
@@ -150,6 +153,7 @@ async def test_the_number_of_sign_ins_is_bounded(people: People, clock: Clock) -
     assert people.of(first) is None
 
 
+@pytest.mark.requirement("REQ-ACCESS-6")
 def test_the_file_is_closed_to_others_and_holds_no_secret(people: People, tmp_path: Path) -> None:
     file = tmp_path / ACCOUNTS_FILE
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -47,6 +47,7 @@ async def tell(server: Listening, fields: object, cookie: str | None = None, tok
     return await ask(server, "POST", "/acts", body, cookie=signed_in, x_form_token=own if token is None else token)
 
 
+@pytest.mark.requirement("REQ-ACCESS-3")
 async def test_an_act_goes_under_the_name_of_who_signed_in(tmp_path: Path) -> None:
     told = Told()
     async with serving(tmp_path, tell=told) as server:
@@ -63,6 +64,7 @@ async def test_what_the_gateway_refuses_is_passed_on(tmp_path: Path) -> None:
     assert (answer.status, json.loads(answer.body)["error"]) == (409, "no such session")
 
 
+@pytest.mark.requirement("REQ-ACCESS-2")
 @pytest.mark.parametrize(
     ("fields", "status"),
     [

@@ -324,6 +324,7 @@ def test_what_cannot_be_meant_is_rejected_with_what_to_mend(change: dict[str, st
     assert refusal(hl7("ras_o17_complete", **change)).startswith(says)
 
 
+@pytest.mark.requirement("REQ-CHARGE-6")
 def test_a_test_message_changes_nothing_on_a_live_gateway() -> None:
     live = msgspec.structs.replace(EHR_SITE, live=True)
     assert refusal(hl7("ras_o17_start", MSH_11="T"), live).startswith("ignored test-message")
