@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test unit lint fmt bench scorecard wheelhouse deb sbom lock clean
+.PHONY: setup demo test unit lint fmt bench scorecard wheelhouse deb image sbom lock clean
 
 setup: .venv/.ready
 
@@ -67,7 +67,7 @@ bench: .venv/.ready-dev
 
 # The long repeats of the fault tests, and whether the tests notice planted bugs: about an hour.
 scorecard: .venv/.ready-dev .venv-peers/.ready
-	tests/install-tools
+	tests/install-tools scorecard
 	$(MAKE) --no-print-directory tests/node/node_modules/.ready
 	$(BIN)/python -m tests.scorecard
 
@@ -82,6 +82,10 @@ deb: .venv/.ready-dev
 # What run time is made of, as CycloneDX, and the licences in full: both lie in the package and the wheelhouse too.
 sbom: .venv/.ready-dev
 	$(BIN)/python -m release.sbom
+
+# The gateway as a container, of the Debian package.
+image: deb
+	buildah bud --format docker --file release/Containerfile --tag capgate .
 
 # Pins every dependency with its hashes; name no index here. What sqlite-utils asks for and only its own command needs stays out:
 # installed are exactly these files, without looking at what they ask for.

@@ -28,7 +28,7 @@ _DEPLOY = ROOT / "config" / "deploy"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def make(machine: str, out: Path) -> Path:
+def make(machine: str, out: Path, compression: str = "xz") -> Path:
     """The package for that machine, made in `out`."""
     architecture = _ARCHITECTURES[machine]
     with tempfile.TemporaryDirectory() as work:
@@ -44,7 +44,7 @@ def make(machine: str, out: Path) -> Path:
         describe(root, version, architecture)
         out.mkdir(parents=True, exist_ok=True)
         package = out / f"capgate_{version}_{architecture}.deb"
-        build(root, package)
+        build(root, package, compression)
     return package
 
 
@@ -104,7 +104,7 @@ def describe(root: Path, version: str, architecture: str) -> None:
         _put(_DEBIAN / script, folder / script, mode=0o755)
 
 
-def build(root: Path, package: Path, compression: str = "xz") -> None:
+def build(root: Path, package: Path, compression: str) -> None:
     """Pack it; the same files make the same bytes. Compressions are dpkg-deb's."""
     command = ["dpkg-deb", "--root-owner-group", f"-Z{compression}", "--build", root, package]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(commit_s())}

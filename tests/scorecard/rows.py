@@ -173,4 +173,8 @@ ROWS = (
         "R55", "a mend of the gateway taken out again: the clinic breaks a rule", 1, Repeat.NONE,
         (f"{_CLINIC}a_mend_that_is_taken_out_is_missed",),
     ),
+    Row(
+        "R56", "the pages performed on clean Debian 12 and 13: install, upgrade, roll back, restore, wheels", 1,
+        Repeat.NONE, ("tests/scorecard/installed.py",),
+    ),
 )  # fmt: skip
