@@ -177,4 +177,6 @@ ROWS = (
         "R56", "the pages performed on clean Debian 12 and 13: install, upgrade, roll back, restore, wheels", 1,
         Repeat.NONE, ("tests/scorecard/installed.py",),
     ),
+    Row("R57", "the image built and run: no root, a disk that nobody writes, its own health check", 1, Repeat.NONE,
+        ("tests/scorecard/contained.py",)),
 )  # fmt: skip
