@@ -1,5 +1,6 @@
 """Every requirement has a test, every mark names a requirement, and the page that says so is current."""
 
+import re
 from pathlib import Path
 
 from tests.trace import PAGE, Area, Mark, areas, marks, page, problems
@@ -26,6 +27,12 @@ def test_every_requirement_has_a_test_and_every_mark_a_requirement() -> None:
 
 def test_the_page_is_current() -> None:
     assert PAGE.read_text() == page(areas(), marks()), "python -m tests.trace --write"
+
+
+def test_the_papers_name_requirements_that_there_are() -> None:
+    known = {requirement for area in areas() for requirement in area.requirements}
+    named = {each for paper in PAGE.parent.glob("*.md") for each in re.findall(r"REQ-[A-Z]+-\d+", paper.read_text())}
+    assert named - known == set()
 
 
 def test_what_lacks_a_test_and_what_names_nothing_is_found(tmp_path: Path) -> None:
