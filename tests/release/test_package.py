@@ -15,6 +15,7 @@ import pytest
 from release import deb, environment
 from release.commands import contexts
 from release.manual import COMPLETIONS
+from release.sbom import BILL, LICENCES
 from tests.support.tools import tool
 
 VERSION = "1.2.3"
@@ -59,6 +60,12 @@ def test_every_unit_is_there_and_starts_what_is_there(tree: Path) -> None:
         programs = set(re.findall(r"^Exec\w+=(\S+)", unit.read_text(), re.MULTILINE))
         assert [tree / program.removeprefix("/") for program in programs] == [tree / "opt/capgate/bin/capgate"]
     assert os.readlink(tree / "usr/bin/capgate") == "/opt/capgate/bin/capgate"
+
+
+def test_it_says_what_it_is_made_of(tree: Path) -> None:
+    doc = tree / "usr/share/doc/capgate"
+    assert {BILL, LICENCES} <= {file.name for file in doc.iterdir()}
+    assert f'"{VERSION}"' in (doc / BILL).read_text()
 
 
 @pytest.mark.parametrize("script", ["preinst", "postinst", "prerm", "postrm"])
