@@ -130,8 +130,7 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path, package: Path, later:
 def test_the_pages_lead_from_a_clean_box_through_every_change(reader: Reader) -> None:
     box = reader.box
     reader.does(INSTALL, "1. The program")
-    box.run("sudo systemd-run --quiet --unit=units capgate simulate $HOME/units.toml")
-    box.run("until (exec 3<>/dev/tcp/127.0.0.1/1502) 2>/dev/null; do sleep 0.1; done")
+    serve_unit(box)
     for step in ("2. Secrets", "3. The lines", "4. The configuration", "5. The service"):
         reader.does(INSTALL, step)
     box.run("sudo systemctl reload capgate")
@@ -176,6 +175,12 @@ def test_the_pages_lead_from_a_clean_box_through_every_change(reader: Reader) ->
     assert int(reader.ledger(lost)) > 0
 
 
+def serve_unit(box: Box) -> None:
+    """The unit of the site answers, simulated."""
+    box.run("sudo systemd-run --quiet --unit=units capgate simulate $HOME/units.toml")
+    box.run("until (exec 3<>/dev/tcp/127.0.0.1/1502) 2>/dev/null; do sleep 0.1; done")
+
+
 def first_temperature(box: Box) -> None:
     """Start the service, and say after how long the first temperature is published."""
     said = box.run(f"""
@@ -192,6 +197,7 @@ def test_without_the_package_the_wheels_are_enough(reader: Reader, tmp_path: Pat
     box = reader.box
     shutil.copy(wheelhouse.make(Target(PYTHON[box.release], platform.machine()), tmp_path), box.home)
     reader.does(INSTALL, "Without the package", slice(2))
+    serve_unit(box)
     for step in ("2. Secrets", "4. The configuration", "5. The service"):
         reader.does(INSTALL, step)
     installed = box.run("/opt/capgate/bin/pip list").stdout
