@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
 
 
 def test_runs_that_count_charge_and_meet_every_fault_lack_nothing() -> None:
-    results = [played(2), run(5, 12, frozenset(Kind))]
+    results = [played(2), run(7, 12, frozenset(Kind))]
     assert list(missing(results, [Kind(name) for name in results[0].fired])) == []
 
 
