@@ -20,7 +20,6 @@ person as a work item and an alarm.
 
 import asyncio
 import logging
-import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
@@ -31,18 +30,14 @@ from drivers.reading import ReadFault, Reading, Stamp
 from gateway.config.load import GatewayConfig
 from gateway.ledger.access import Access, Actor, Looked, left_in
 from gateway.ledger.bodies import Order, PurgeNote, TookNote
-from gateway.ledger.checkpointer import Checkpointer
 from gateway.ledger.deliveries import RejectedRow
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
-from gateway.ledger.keys import KEY_FILE, load_or_make_key
 from gateway.ledger.read_back import Restart
 from gateway.ledger.retention import Cursor, Cutoffs, Due, Purge
 from gateway.ledger.staging import Staged
 from gateway.ledger.store import Ledger
-from gateway.messages.cloudevents import Origin
-from gateway.messages.details import Stated
-from gateway.messages.identity import Identity, Merge
+from gateway.messages.identity import Identity
 from gateway.messages.inbound.answers import (
     Accepted,
     Answer,
@@ -53,38 +48,28 @@ from gateway.messages.inbound.answers import (
 )
 from gateway.messages.inbound.parts import messages_in
 from gateway.monitoring.feed import Feed, FeedResult, feed_message
-from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import OutgoingMessage
 from gateway.recording.accesses import Accesses
-from gateway.recording.charge_details import details_of
 from gateway.recording.group_commit import GroupCommit
 from gateway.recording.message_reader import MessageReader, patients_of
-from gateway.recording.observing import Observed, Observing
-from gateway.recording.own_work import defect_work, hold, receipts_disagree, startup_work
+from gateway.recording.observing import Observed
+from gateway.recording.own_work import defect_work, receipts_disagree, startup_work
 from gateway.recording.receipts import Judged, Settled, check_order, judge
-from gateway.recording.recorder import Recorder
-from gateway.recording.session_heads import SessionHeads
+from gateway.recording.steps import AnsweredMessage, Steps
 from gateway.recording.transaction import Transaction
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.runtime.logs import stack_of
 from gateway.session import rules
 from gateway.session.attribution import Session
 from gateway.session.facts import AnyFact, ClockStepped, RulesChanged
-from gateway.session.flags import HeldReason
-from gateway.session.keys import TOKEN_LENGTH, TOKEN_LETTERS
 from gateway.session.outcome import Outcome
-from gateway.session.related import CLOCK, Anchor
+from gateway.session.related import CLOCK
 from gateway.session.state import (
     MEMORY_US,
     Step,
     TrackerState,
-    advance,
-    begin,
     inspect,
-    lacking,
     lacking_session,
-    prune,
-    with_read_back,
 )
 
 _log = logging.getLogger("capgate.sessions")
@@ -96,52 +81,19 @@ STAGED_NOTE = "no cap here served this visit so far: the message waits until one
 ORDERS_AT_ONCE = 100  # in one step, so that readings are taken in between
 
 
-class AnsweredMessage(msgspec.Struct, frozen=True):
-    """The answer to a message, and the message's format. `taken` is its idempotency key if a repeat must be ignored."""
-
-    answer: Answer
-    format: InboundFormat
-    taken: str = ""
-
-    @property
-    def merges(self) -> tuple[Merge, ...]:
-        """The identifier changes that the message reports."""
-        return self.answer.merges if isinstance(self.answer, Accepted) else ()
-
-    @property
-    def details(self) -> tuple[Stated, ...]:
-        """What the message states for charges."""
-        return self.answer.details if isinstance(self.answer, Accepted) else ()
-
-
 class Pipeline:
     """The gateway's sessions around an open ledger."""
 
     def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, restart: Restart) -> None:
-        self.increments: Counter[str] = Counter()  # by operation, since the start
-        self.charges: Counter[str] = Counter()  # charges and credits, likewise
         self.feed = Feed(config.people_zone, clock.now().utc_us)
         self._clock = clock
         self._ledger = ledger
-        origin, topics = Origin(config.site, config.id), Topics(config.site, config.id, config.mode)
-        self._heads = SessionHeads(origin, topics, ledger, config.receipts)
-        self._outbound = config.outbound
         self._staging = config.staging
         self._state_dir = config.state_dir
         self._accesses = Accesses()
-        self._recorder = Recorder(origin, topics, config.mode, ledger.salt, config.receipts, config.outbound.site)
-        key = load_or_make_key(config.state_dir / KEY_FILE)
-        self._checkpointer = Checkpointer(key, origin, topics.checkpoint, ledger.signed_seq)
-        self._group = GroupCommit(ledger, self._committed)
-        self._reader = MessageReader(config, ledger, lambda: self._next, self._read_back)
-        found = restart.read_back
-        self._observing = Observing(config, found.facts, restart.observed, clock.now())
-        self._state = begin(config.policy_text, found.facts, found.records, restart.whole_from_us)
-        self._next = self._state  # after the steps that are not committed yet
-        self._steps: list[Step] = []  # the steps that are not committed yet
-        self._unrecorded: set[str] = set()  # sessions whose changes met a defect since the last tick
-        self._recorded_us = 0  # the instant of the last transaction, UTC
-        self.busy = self._state.watched  # units that have a cap in a session
+        self._steps = Steps(config, clock, ledger, restart)
+        self._group = GroupCommit(ledger, self._steps.committed)
+        self._reader = MessageReader(config, ledger, lambda: self._steps.next, self._steps.read_back)
         self._rules = restart.rules  # the revision of the counting rules up to this start
 
     @classmethod
@@ -157,17 +109,36 @@ class Pipeline:
     @property
     def state(self) -> TrackerState:
         """The committed tracker state: a cache of the ledger with every session that is not done."""
-        return self._state
+        return self._steps.state
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """The units that have a cap in a session."""
+        return self._steps.busy
+
+    @property
+    def increments(self) -> Counter[str]:
+        """How many were published since the start, by operation."""
+        return self._steps.increments
+
+    @property
+    def charges(self) -> Counter[str]:
+        """How many charges and credits were, likewise."""
+        return self._steps.charges
 
     @property
     def observed(self) -> Mapping[str, int]:
         """By unit, the instant until which it is observed by good readings, UTC."""
-        return self._observing.until_us
+        return self._steps.observed
+
+    async def identity(self, subject: str) -> Identity | None:
+        """The identifiers of `subject` that the site shows; None: unknown or purged."""
+        return await self._steps.identity(subject)
 
     async def answer(self, answer: Reading | ReadFault) -> None:
         """Process a poll's result; returns when all that follows from it is committed."""
-        if self._group.idle and not self._changes(observed := self._observing.observe(answer)):
-            self._observing.take(observed)
+        if self._group.idle and not self._changes(observed := self._steps.observing.observe(answer)):
+            self._steps.observing.take(observed)
         else:
             await self._group.run(partial(self._take_answer, answer))
 
@@ -248,28 +219,28 @@ class Pipeline:
 
     async def close(self) -> None:
         """Append a checkpoint, the signed head of the chain, as the last entry."""
-        await self._group.run(self._sign)
+        await self._group.run(self._steps.sign)
 
     # --- the steps, of which one is under way at a time
 
     async def _take_answer(self, answer: Reading | ReadFault) -> None:
-        observed = self._observing.observe(answer)
+        observed = self._steps.observing.observe(answer)
         changes = self._changes(observed)
-        self._observing.take(observed)
+        self._steps.observing.take(observed)
         if changes:
-            transaction = self._begin()
-            step = await self._advance(transaction, observed.facts)
-            self._recorder.run_states(transaction, observed.run_states)
+            transaction = self._steps.begin()
+            step = await self._steps.advance(transaction, observed.facts)
+            self._steps.recorder.run_states(transaction, observed.run_states)
             # How far the unit is observed is recorded with the facts: the counters then may prove the next silence,
             # also one that begins here.
-            concerned = any(answer.unit in state.watched for state in (self._next, step[0]))
-            await self._finish(transaction, step, also_observed=frozenset([answer.unit] if concerned else []))
+            concerned = any(answer.unit in state.watched for state in (self._steps.next, step[0]))
+            await self._steps.finish(transaction, step, also_observed=frozenset([answer.unit] if concerned else []))
 
     def _changes(self, observed: Observed) -> bool:
         """Whether the poll changes anything: it gives facts, or a session becomes due."""
         if observed.facts:
             return True
-        return observed.until_us is not None and observed.until_us >= self._next.sessions.due_us(observed.unit)
+        return observed.until_us is not None and observed.until_us >= self._steps.next.sessions.due_us(observed.unit)
 
     async def _take_message_guarded(self, payload: bytes) -> tuple[Sequence[Settled], OutgoingMessage | None]:
         """As `_take_message`; a message that meets a defect is rejected, or the broker would deliver it for ever."""
@@ -280,17 +251,17 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - whatever it is, the next message is taken
             _log.error("a message met a defect", extra={"at": stack_of(error)})
             read = Rejected("", "internal-error", "a defect of the gateway; its log says where")
-            await self._record(self._begin(), AnsweredMessage(read, InboundFormat.JSON), Judged(read))
+            await self._record(self._steps.begin(), AnsweredMessage(read, InboundFormat.JSON), Judged(read))
             return (), None
 
     async def _take_message(self, payload: bytes) -> tuple[Sequence[Settled], OutgoingMessage | None]:
-        transaction = self._begin()
+        transaction = self._steps.begin()
         read, message_format = await self._reader.read(payload, transaction.recorded_us)
         if isinstance(read, Accepted):
             if self._reader.waits(read):
                 return (), await self._stage(transaction, read, message_format, payload)
             if await self._take_up(self._reader.names(read)):
-                transaction = self._begin()
+                transaction = self._steps.begin()
                 read, message_format = await self._reader.read(payload, transaction.recorded_us)
         is_receipt = isinstance(read, Receipt)
         judged = await judge(self._ledger.outbox, read) if isinstance(read, Receipt) else Judged(read)
@@ -310,7 +281,7 @@ class Pipeline:
         if repeated or foreign or isinstance(read, Ignored):
             became = FeedResult.REPEATED if repeated else None
             self.feed.count(feed_message(payload, read, transaction.recorded_us, became))
-            return (), self._recorder.unrecorded(transaction, read, message_format)
+            return (), self._steps.recorder.unrecorded(transaction, read, message_format)
         read, settled = await self._record(transaction, AnsweredMessage(read, message_format, taken), judged)
         self.feed.count(feed_message(payload, read, transaction.recorded_us))
         return settled, None
@@ -329,13 +300,13 @@ class Pipeline:
         else:
             answer, result = _repeated(read), FeedResult.REPEATED
         self.feed.count(feed_message(payload, answer, now_us, result))
-        return self._recorder.unrecorded(transaction, answer, message_format)
+        return self._steps.recorder.unrecorded(transaction, answer, message_format)
 
     async def _take_up(self, subjects: Iterable[str]) -> bool:
         """Take the messages about these subjects that waited, each in a step of its own; whether there were any."""
         staged = await self._ledger.staged(subjects)
         for each in staged:
-            transaction = self._begin()
+            transaction = self._steps.begin()
             read, message_format = await self._reader.read_staged(each, transaction.recorded_us)
             if isinstance(read, Accepted | Rejected):
                 await self._record(transaction, AnsweredMessage(read, message_format, each.seal), Judged(read), each)
@@ -350,33 +321,33 @@ class Pipeline:
         """Record a message's facts, receipts and answer; the answer and the receipts. `staged`: it has waited."""
         read = answered.answer
         facts, identities = (read.facts, read.identities) if isinstance(read, Accepted) else ((), ())
-        facts = (*facts, *receipts_disagree(self._next, judged.disputed, transaction.recorded_us))
+        facts = (*facts, *receipts_disagree(self._steps.next, judged.disputed, transaction.recorded_us))
         settled = judged.settled
         try:
-            step = await self._advance(transaction, facts, identities)
+            step = await self._steps.advance(transaction, facts, identities)
         except Exception as error:  # noqa: BLE001 - without an answer the broker would deliver the message for ever
             _log.error("a message met a defect", extra={"at": stack_of(error)})
-            transaction, step, identities, settled = self._begin(), (self._next, Step()), (), ()
+            transaction, step, identities, settled = self._steps.begin(), (self._steps.next, Step()), (), ()
             read = Rejected(read.message_id, "internal-error", "a defect of the gateway; its log says where")
         if staged is not None:
             transaction.take_up(staged)
         answered = AnsweredMessage(read, answered.format, answered.taken if isinstance(read, Accepted) else "")
-        await self._finish(transaction, step, answered=answered, identities=identities, settled=settled)
+        await self._steps.finish(transaction, step, answered=answered, identities=identities, settled=settled)
         return read, settled
 
     async def _take_order(self, order: Order) -> None:
         await check_order(self._ledger.outbox, order)
-        transaction = self._begin()
+        transaction = self._steps.begin()
         transaction.record_resend(order)
-        await self._finish(transaction, (self._next, Step()))
+        await self._steps.finish(transaction, (self._steps.next, Step()))
 
     async def _order_rejected(self, after: int, code: str | None, order: Order) -> Sequence[RejectedRow]:
         page = await self._ledger.outbox.rejected(after, code, ORDERS_AT_ONCE)
         if page:
-            transaction = self._begin()
+            transaction = self._steps.begin()
             for each in page:
                 transaction.record_resend(msgspec.structs.replace(order, key=each.key))
-            await self._finish(transaction, (self._next, Step()))
+            await self._steps.finish(transaction, (self._steps.next, Step()))
         return page
 
     async def _looked(self, access: Access) -> None:
@@ -384,8 +355,8 @@ class Pipeline:
             await self._group.run(partial(self._take_access, new))
 
     async def _take_access(self, access: Access) -> None:
-        transaction = self._begin()
-        await self._finish(transaction, await self._advance(transaction, ()), access=access)
+        transaction = self._steps.begin()
+        await self._steps.finish(transaction, await self._steps.advance(transaction, ()), access=access)
 
     async def _take_due(self, cutoffs: Cutoffs, after: Cursor, note: PurgeNote) -> Due:
         due = await self._ledger.due(cutoffs, after)
@@ -394,14 +365,14 @@ class Pipeline:
         return due
 
     async def _take_took(self, note: TookNote) -> None:
-        transaction = self._begin()
-        advanced = await self._advance(transaction, ())
-        self._recorder.took(transaction, note)
-        await self._finish(transaction, advanced)
+        transaction = self._steps.begin()
+        advanced = await self._steps.advance(transaction, ())
+        self._steps.recorder.took(transaction, note)
+        await self._steps.finish(transaction, advanced)
 
     async def _take_purge(self, what: Purge, note: PurgeNote) -> None:
-        transaction = self._begin()
-        advanced = await self._advance(transaction, ())
+        transaction = self._steps.begin()
+        advanced = await self._steps.advance(transaction, ())
         transaction.record_purge(
             msgspec.structs.replace(
                 note,
@@ -413,236 +384,59 @@ class Pipeline:
             ),
             what,
         )
-        await self._finish(transaction, advanced)
+        await self._steps.finish(transaction, advanced)
 
     async def _take_facts(self, facts: Sequence[AnyFact], identities: Sequence[Identity]) -> tuple[Outcome, ...]:
         await self._take_up(patients_of(facts))
-        transaction = self._begin()
-        state, step = await self._advance(transaction, facts, identities)
-        await self._finish(transaction, (state, step), identities=identities)
+        transaction = self._steps.begin()
+        state, step = await self._steps.advance(transaction, facts, identities)
+        await self._steps.finish(transaction, (state, step), identities=identities)
         return step.outcomes
 
     async def _inspect(self, token: str) -> tuple[Session, Outcome] | None:
-        await self._read_back(lacking_session(self._next, token))
-        return inspect(self._next, token, self.observed, self._clock.now().utc_us)
+        await self._steps.read_back(lacking_session(self._steps.next, token))
+        return inspect(self._steps.next, token, self.observed, self._clock.now().utc_us)
 
     async def _tokens_of_visit(self, visit: str) -> list[str]:
         renumbered = await self._ledger.subjects([visit])
         subjects = {subject_of(self._ledger.salt, visit), *renumbered.values()}
-        await self._read_back(await self._ledger.treatments(subjects))
-        records = [record for subject in subjects for record in self._next.sessions.of_patient(subject)]
+        await self._steps.read_back(await self._ledger.treatments(subjects))
+        records = [record for subject in subjects for record in self._steps.next.sessions.of_patient(subject)]
         return [record.token for record in sorted(records, key=lambda record: (record.opened_us, record.token))]
 
     async def _tick(self) -> None:
-        transaction = self._begin()
-        await self._forget(transaction)
-        work = tuple(defect_work(self._next, self._unrecorded, transaction.recorded_us))
-        self._unrecorded.clear()
+        transaction = self._steps.begin()
+        await self._steps.forget(transaction)
+        work = tuple(defect_work(self._steps.next, self._steps.unrecorded, transaction.recorded_us))
+        self._steps.unrecorded.clear()
         transaction.bound_staging(self._staging.bounds(transaction.recorded_us))
-        step = await self._advance(transaction, (*work, *self._clock_facts(transaction.recorded_us)))
-        await self._finish(transaction, step, also_observed=step[0].watched)
-
-    async def _forget(self, transaction: Transaction) -> None:
-        """Drop from memory what is done; a defect leaves it there, and costs no session its minute."""
-        mark = transaction.mark()
-        try:
-            pruned = prune(self._next, transaction.recorded_us)
-            if pruned is not self._next:
-                await self._heads.clear_final(transaction, self._next.records.keys() - pruned.records.keys())
-            self._next = pruned
-        except LedgerError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, what is due is processed
-            transaction.rewind(mark)
-            _log.error("memory keeps what is done", extra={"at": stack_of(error)})
+        step = await self._steps.advance(transaction, (*work, *self._clock_facts(transaction.recorded_us)))
+        await self._steps.finish(transaction, step, also_observed=step[0].watched)
 
     async def _resume(self) -> None:
         """Process what became due while the gateway did not run, as the first step after a start."""
-        transaction = self._begin()
-        gone = self._observing.gone(self._next.watched, transaction.recorded_us)
+        transaction = self._steps.begin()
+        gone = self._steps.observing.gone(self._steps.next.watched, transaction.recorded_us)
         for fact in gone:
             _log.error("a unit in a session is no longer configured", extra={"unit": fact.device})
-        state, step = await self._advance(transaction, (*self._rules_facts(transaction.recorded_us), *gone))
+        state, step = await self._steps.advance(transaction, (*self._rules_facts(transaction.recorded_us), *gone))
         wrong = {each.record.token for each in step.outcomes if each.revises}
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})
-        await self._finish(transaction, (state.with_asleep(wrong, self._next.records), step.without(wrong)))
-        if facts := tuple(startup_work(self._next, wrong, self._ledger, self._clock.now().utc_us)):
+        await self._steps.finish(transaction, (state.with_asleep(wrong, self._steps.next.records), step.without(wrong)))
+        if facts := tuple(startup_work(self._steps.next, wrong, self._ledger, self._clock.now().utc_us)):
             await self._take_facts(facts, ())  # in the same group, so the same commit
-
-    async def _sign(self) -> None:
-        transaction = self._begin()
-        batch = self._checkpointer.with_checkpoint(transaction.batch(), transaction.recorded_us, closing=True)
-        if not batch.empty:
-            await self._ledger.append(batch)
-
-    # --- the parts of a step
-
-    def _begin(self) -> Transaction:
-        """A transaction with a unique instant."""
-        now_us = self._clock.now().utc_us
-        # Several steps may fall into one microsecond. A clock that was set back by more is followed.
-        not_later = 0 <= self._recorded_us - now_us < US_PER_S
-        self._recorded_us = self._recorded_us + 1 if not_later else now_us
-        return Transaction(self._ledger.head, self._recorded_us, self._ledger.policies)
-
-    async def _read_back(self, missing: Sequence[Anchor], facts: Sequence[AnyFact] = ()) -> None:
-        """Read `missing`, and what the assessment of `facts` needs, from the ledger into the state."""
-        if missing:
-            idle_us = self._next.policy.session_idle_s * US_PER_S
-            self._next = with_read_back(self._next, await self._ledger.read_back(missing, facts, idle_us))
-
-    async def _advance(
-        self, transaction: Transaction, facts: Sequence[AnyFact], identities: Sequence[Identity] = ()
-    ) -> tuple[TrackerState, Step]:
-        """Advance the state by `facts` and record the step's facts in the transaction.
-
-        A session that would charge a patient whose identifiers are neither stated nor kept is held instead.
-        """
-        now_us = transaction.recorded_us
-        await self._read_back(lacking(self._next, facts, self.observed, now_us), facts)
-        drawn: list[str] = []
-
-        def draw() -> str:
-            drawn.append(_draw_token())
-            return drawn[-1]
-
-        state, step = advance(self._next, facts, self.observed, now_us, draw)
-        held = [each.record.token for each in step.outcomes if await self._charges_nobody(each, identities)]
-        if held:
-            _log.error("a charge without a patient's identifiers is held", extra={"sessions": held})
-        for each in step.defects:
-            self._defect("a session could not be assessed", each.token, each.error)
-        own = (
-            *(hold(token, HeldReason.IDENTITY_PURGED, now_us) for token in held),
-            *defect_work(state, {each.token for each in step.defects}, now_us),
-        )
-        if own:  # they name sessions that may open in this very step: it opens them under the same tokens
-            again = iter(drawn)
-            state, step = advance(self._next, (*facts, *own), self.observed, now_us, lambda: next(again))
-        self._recorder.facts(transaction, step.facts)
-        return state, step
-
-    async def _finish(
-        self,
-        transaction: Transaction,
-        advanced: tuple[TrackerState, Step],
-        *,
-        answered: AnsweredMessage | None = None,
-        identities: Sequence[Identity] = (),
-        settled: Sequence[Settled] = (),
-        access: Access | None = None,
-        also_observed: frozenset[str] = frozenset(),
-    ) -> None:
-        """Record all that the step changed; further steps begin from the state after it."""
-        state, step = advanced
-        moved = {unit for outcome in step.outcomes for unit in outcome.record.watched}
-        self._recorder.facts(transaction, self._observing.facts(moved | also_observed, transaction.recorded_us))
-        cause = answered.answer.message_id if answered is not None else ""
-        stated = answered.details if answered is not None else ()
-        transaction.keep(*stated)
-        broken = [
-            outcome.record.token
-            for outcome in step.outcomes
-            if not await self._recorded(transaction, outcome, identities, cause, stated)
-        ]
-        if broken:
-            self._unrecorded.update(broken)
-            state = state.with_deferred(broken, self._next.records, transaction.recorded_us)
-            step = step.without(broken)
-        transaction.update_sessions(step.records)
-        if settled:
-            self._recorder.settled(transaction, settled)
-            await self._heads.clear_delivered(transaction, settled, self._next.records)
-        if answered is not None:
-            self._recorder.answer(transaction, answered.answer, answered.format, answered.taken)
-        if access is not None:
-            self._recorder.access(transaction, access)
-        merges = answered.merges if answered is not None else ()
-        written = transaction.batch(identities, merges)
-        batch = self._checkpointer.with_checkpoint(written, transaction.recorded_us)
-        if not batch.empty:
-            await self._ledger.append(batch)
-        self._next = state
-        self._steps.append(step)
-
-    async def _recorded(
-        self,
-        transaction: Transaction,
-        outcome: Outcome,
-        identities: Sequence[Identity],
-        cause: str,
-        stated: Sequence[Stated],
-    ) -> bool:
-        """Record what changed about one session; whether no defect kept it from that."""
-        mark = transaction.mark()
-        try:
-            identity = await self.identity(outcome.record.patient, identities)
-            self._recorder.outcome(transaction, outcome, identity, cause)
-            for charge in outcome.release.charges:
-                charged = await self.identity(charge.line.patient, identities)
-                details = await details_of(self._ledger, self._outbound.site, outcome, charge, stated)
-                self._recorder.charge(transaction, outcome, charge, charged, cause, details)
-            await self._heads.update(transaction, outcome)
-        except LedgerError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other sessions are recorded
-            self._defect("a session could not be recorded", outcome.record.token, error)
-            transaction.rewind(mark)
-            return False
-        return True
-
-    def _committed(self) -> None:
-        """Replace the state with the next one, all of which is committed."""
-        self._state = self._next
-        self.busy = self._state.watched
-        for step in self._steps:
-            self._report(step)
-        self._steps.clear()
-
-    def _report(self, step: Step) -> None:
-        """Count and log what was published."""
-        for outcome in step.outcomes:
-            for what in outcome.happened:
-                _log.info("session", extra={"what": what, "session": outcome.record.token})
-            for change in outcome.changes:
-                self.increments[change.op] += 1
-                _log.info("increment", extra={"op": change.op, "session": outcome.record.token, "index": change.index})
-            for charge in outcome.release.charges:
-                self.charges["credit" if charge.reverses else "charge"] += 1
-                extra = {"key": charge.key, "quantity": charge.quantity, "reverses": charge.reverses or None}
-                _log.info("charge", extra=extra)
-
-    # --- facts and identities that steps add
-
-    async def _charges_nobody(self, outcome: Outcome, identities: Sequence[Identity]) -> bool:
-        """Whether the outcome has a charge or credit for a patient without identifiers."""
-        patients = {charge.line.patient for charge in outcome.release.charges}
-        return any([await self.identity(patient, identities) is None for patient in patients])
-
-    async def identity(self, subject: str, stated: Sequence[Identity] = ()) -> Identity | None:
-        """The identifiers of `subject` that the site shows, from `stated` or the ledger; None: unknown or purged."""
-        if not subject:
-            return None
-        now = next((identity for identity in stated if identity.subject == subject), None)
-        kept = await self._ledger.identity(subject)
-        known = kept if now is None else now.completed(kept)
-        return None if known is None else self._outbound.site.shown(known)
-
-    def _defect(self, text: str, token: str, error: Exception) -> None:
-        """Log a defect of one session."""
-        _log.error(text, extra={"session": token, "at": stack_of(error)})
 
     def _clock_facts(self, now_us: int) -> tuple[AnyFact, ...]:
         """P25: record a step of the wall clock while sessions keep the old time; without sessions, follow it."""
         step_us = self._clock.step_us()
         if abs(step_us) <= STEP_TOLERANCE_US:
             return ()
-        if not self._next.sessions.going_on:
+        if not self._steps.next.sessions.going_on:
             self._clock.align()
             _log.warning("wall clock was stepped", extra={"step_s": step_us / US_PER_S})
             return ()
-        known = self._next.facts.of(CLOCK)
+        known = self._steps.next.facts.of(CLOCK)
         if any(isinstance(fact, ClockStepped) and abs(fact.step_s * US_PER_S - step_us) < US_PER_S for fact in known):
             return ()
         _log.warning("wall clock was stepped, sessions keep the old time", extra={"step_s": step_us / US_PER_S})
@@ -666,7 +460,3 @@ def _resume_clock(clock: Clock, restart: Restart) -> None:
 
 def _repeated(read: Answer) -> Accepted:
     return Accepted(read.message_id, (), note="this message was taken before")
-
-
-def _draw_token() -> str:
-    return "".join(secrets.choice(TOKEN_LETTERS) for _ in range(TOKEN_LENGTH))

@@ -18,7 +18,7 @@ import msgspec
 from drivers.reading import CapReading, ReadFault, Reading, Stamp
 from gateway.ledger import opening, read_back, reads
 from gateway.ledger.reads import LedgerOrigin
-from gateway.recording import observing, pipeline
+from gateway.recording import observing, pipeline, steps
 from gateway.recording.group_commit import GroupCommit
 from gateway.recording.observing import Observed, Observing
 from gateway.session import attribution, infusion, observe, outcome, release, state
@@ -206,7 +206,7 @@ class _HastyObserving(Observing):
 def _observed_early() -> Generator[None]:
     """A reading sets how far its unit is observed, and then waits for its turn."""
     with (
-        mock.patch.object(pipeline, "Observing", _HastyObserving),
+        mock.patch.object(steps, "Observing", _HastyObserving),
         mock.patch.object(GroupCommit, "idle", True),
     ):
         yield
@@ -272,12 +272,12 @@ def _carried_nothing(carry_over: Callable[..., None]) -> Callable[..., None]:
 
 def _mends() -> Iterator[Mend]:
     yield Mend("a restart has all facts of what is not done", _window_of_facts)
-    yield Mend("a correction finds its session, however old", _patched(pipeline, "lacking", _only_due))
+    yield Mend("a correction finds its session, however old", _patched(steps, "lacking", _only_due))
     yield Mend("a downtime forgets no session", _restart(_window_of_sessions))
-    yield Mend("a session keeps the policy under which it opened", _patched(pipeline, "begin", _policy_of_today))
+    yield Mend("a session keeps the policy under which it opened", _patched(steps, "begin", _policy_of_today))
     yield Mend("the audit finds every session", _patched(reads, "tokens_opened", _lately))
     yield Mend("a session whose end nobody said is incomplete", _ends_unasked)
-    yield Mend("an incomplete session is remembered", _patched(pipeline, "prune", _forgetful))
+    yield Mend("an incomplete session is remembered", _patched(steps, "prune", _forgetful))
     yield Mend("a session is cut by its own policy", _patched(attribution, "_pinned_idle_us", _cut_by_todays_policy))
     yield Mend("a session on a unit that is lost is held", _never_lost)
     yield Mend("a lifted hold counts what stands without its cause", _patched(infusion, "lifts", _no_lifts))

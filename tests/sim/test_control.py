@@ -151,7 +151,7 @@ async def test_a_defect_is_answered_and_a_broken_ledger_ends_the_gateway(
             def advance(*_: object, **__: object) -> None:
                 raise error
 
-            monkeypatch.setattr("gateway.recording.pipeline.advance", advance)
+            monkeypatch.setattr("gateway.recording.steps.advance", advance)
 
         fail(ZeroDivisionError("V-1"))
         assert "a defect" in await operator.refused("note", token=token, text="x")

@@ -210,7 +210,7 @@ async def test_a_message_that_meets_a_defect_is_answered_and_not_sent_for_ever(
         def defect(*_: object, **__: object) -> None:
             raise ZeroDivisionError("V-1")
 
-        monkeypatch.setattr("gateway.recording.pipeline.advance", defect)
+        monkeypatch.setattr("gateway.recording.steps.advance", defect)
         order = {"chair": "c01", "visit": "V-1", "order": "O-1", "source": "mar", "final": True}
         answer = await suite.send_event("e", "infusion.completed", 0, **order)
         assert (answer["result"], answer["code"]) == ("rejected", "internal-error")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drivers.reading import CapReading, Reading, RunState
-from gateway.recording import pipeline
+from gateway.recording import steps
 from gateway.recording.message_reader import MessageReader
 from gateway.recording.recorder import Recorder
 from gateway.recording.session_heads import SessionHeads
@@ -152,7 +152,7 @@ async def test_a_defect_in_pruning_costs_no_session_its_minute(folder: Path, mon
     async with running(folder) as suite:
         await cool_both(suite, 60)
         await infusions_over(suite)
-        for owner, name in ((pipeline, "prune"), (SessionHeads, "clear_final")):
+        for owner, name in ((steps, "prune"), (SessionHeads, "clear_final")):
             with monkeypatch.context() as patched:
                 patched.setattr(owner, name, _broken)
                 await cool_both(suite, 18)
