@@ -2,25 +2,22 @@
 
 import asyncio
 import logging
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
-from msgspec import UNSET
 
 from gateway.commissioning.messages import build_trial
 from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
-from gateway.control.act_context import ActContext, SessionSnapshot, named_caps
+from gateway.control.act_context import ActContext, SessionSnapshot
 from gateway.control.acts import facts_of
 from gateway.control.answers import (
     ActAnswer,
     AnyAnswer,
     DoneAnswer,
     FeedAnswer,
-    PatientView,
     PurgeAnswer,
     RefusalAnswer,
     SessionAnswer,
@@ -32,9 +29,7 @@ from gateway.control.answers import (
     WhyView,
     WorklistAnswer,
 )
-from gateway.control.board import BoardAnswer, chair_session
-from gateway.control.boards import Boards
-from gateway.control.delivery import MAX_MESSAGES, SHOWN, DeliveryAnswer, delivery_answer
+from gateway.control.board import BoardAnswer
 from gateway.control.equipment import EquipmentAnswer
 from gateway.control.machines import Machines
 from gateway.control.repeats import Repeats
@@ -44,7 +39,6 @@ from gateway.control.requests import (
     AnyMachineRequest,
     AnyOutboxRequest,
     AnyRequest,
-    AnyScreen,
     AssignAct,
     Bind,
     Board,
@@ -75,25 +69,21 @@ from gateway.control.requests import (
     Worklist,
     read_request,
 )
-from gateway.control.screen import ScreenAnswer, joined, lanes_of, thinned, told_of
-from gateway.control.todo import TodoAnswer
+from gateway.control.screens import AnyShown, Screens
+from gateway.control.session_finder import TOKEN, SessionFinder
 from gateway.control.units import UnitService
 from gateway.control.views import (
     fact_kind,
     feed_view,
     identified,
     outbox_view,
-    patient_view,
     purge_answer,
     session_change_view,
-    session_view,
     why_view,
     work_view,
 )
-from gateway.control.visits import VisitsAnswer
 from gateway.ledger.access import Actor, Took
 from gateway.ledger.bodies import Order, PurgeNote, TookNote
-from gateway.ledger.deliveries import Proof
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import Ledger
@@ -108,19 +98,11 @@ from gateway.recording.retention import Retention
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.runtime.logs import stack_of
 from gateway.session.charges import uncredited_charges
-from gateway.session.keys import TOKEN_LENGTH
-from gateway.session.outcome import SessionRecord
-from gateway.session.spans import FOREVER
-from gateway.telemetry.history_points import stored_points
 from gateway.telemetry.latest import LatestReadings
 
 _log = logging.getLogger("capgate.control")
 
-LISTED_US = 3 * 86_400 * US_PER_S  # how long a session that is done may be listed; it is in memory for longer
 OLDEST_US = 1_100 * 86_400 * US_PER_S  # how far in the past an act's time may be
-SHOWN_US = 24 * 3600 * US_PER_S  # of a session's temperatures
-TOKEN = re.compile(rf"[0-9A-Z]{{{TOKEN_LENGTH}}}")
-AnyShown = BoardAnswer | TodoAnswer | DeliveryAnswer | EquipmentAnswer | ScreenAnswer | VisitsAnswer
 
 
 class ControlService:
@@ -139,7 +121,6 @@ class ControlService:
         retention: Retention | None = None,
     ) -> None:
         latest = latest or LatestReadings(config.units)
-        self._boards = Boards(config, clock, ledger, pipeline, latest)
         captures = Captures(config.lines, clock, config.state_dir)
         errors = ErrorHistory(config.state_dir / HISTORY_FILE)
         self._machines = machines or Machines(config, clock, latest, captures, errors, dict)
@@ -151,6 +132,8 @@ class ControlService:
         self._ledger = ledger
         self._pipeline = pipeline
         self._plant = plant_of(config.units)
+        self._finder = SessionFinder(self._plant, clock, ledger, pipeline)
+        self._screens = Screens(config, self._plant, clock, ledger, pipeline, latest, self._finder)
         self._repeats = Repeats()
 
     async def answer(self, line: bytes, by: Actor) -> bytes:
@@ -172,21 +155,21 @@ class ControlService:
 
     async def board(self, request: Board) -> BoardAnswer:
         """The suite's board, for screens in this process."""
-        return await self._boards.board(request)
+        return await self._screens.board(request)
 
-    async def _serve(self, request: AnyRequest, by: Actor) -> AnyAnswer | AnyShown:
+    async def _serve(self, request: AnyRequest, by: Actor) -> AnyAnswer | AnyShown | EquipmentAnswer:
         match request:
             case Board() | Todo() | Delivery() | Screen() | Visits():
-                return await self._shown(request)
+                return await self._screens.answer(request)
             case Status():
                 return await self._status()
             case Sessions():
                 return await self._sessions(request)
             case OneSession():
-                session = await self._view(request.token, identify=request.identify, detailed=True)
+                session = await self._finder.view(request.token, identify=request.identify, detailed=True)
                 return SessionAnswer(time_zone=self._time_zone, session=session)
             case Worklist():
-                records = self._records.values()
+                records = self._finder.records.values()
                 work = tuple(work_view(item, records) for item in self._pipeline.state.work)
                 return WorklistAnswer(time_zone=self._time_zone, work=work)
             case WhyRequest():
@@ -209,10 +192,6 @@ class ControlService:
         """The name of the zone in whose time people read."""
         return self._config.people_zone.key
 
-    @property
-    def _records(self) -> Mapping[str, SessionRecord]:
-        return self._pipeline.state.records
-
     async def _status(self) -> StatusAnswer:
         config = self._config
         deliveries = await self._ledger.outbox.deliveries()
@@ -224,76 +203,18 @@ class ControlService:
             now=rfc3339(self._clock.now().utc_us),
             time_zone=config.time_zone and config.time_zone.key,
             units=tuple(unit.id for unit in config.units),
-            open=sum(not record.done for record in self._records.values()),
+            open=sum(not record.done for record in self._finder.records.values()),
             acts=ACTS,
             outbox=outbox_view(deliveries, receipts_expected=config.receipts.expected is not None),
         )
 
-    async def _shown(self, request: AnyScreen) -> AnyShown:
-        match request:
-            case Board():
-                return await self._boards.board(request)
-            case Todo():
-                return await self._boards.todo()
-            case Delivery():
-                return await self._delivery()
-            case Screen():
-                return await self._screen(request)
-            case Visits():
-                return await self._boards.visits()
-
-    async def _delivery(self) -> DeliveryAnswer:
-        outbox = self._ledger.outbox
-        messages = {state: await outbox.unsettled(state, MAX_MESSAGES) for state in SHOWN}
-        messages[Proof.UNPROVEN] += await outbox.unsettled(Proof.ORDERED, MAX_MESSAGES)
-        return delivery_answer(await outbox.deliveries(), messages)
-
-    async def _screen(self, request: Screen) -> ScreenAnswer:
-        snapshot = await self._find(request.token)
-        now_us = self._clock.now().utc_us
-        review = snapshot.review(self._pipeline.observed, now_us)
-        cap, shown = chair_session(snapshot, review)
-        lanes, until, attained = lanes_of(review)
-        history, opened_us = self._config.state_dir / HISTORY_FILE, snapshot.outcome.record.opened_us
-        stored = await asyncio.to_thread(
-            stored_points, history, cap.device, cap.channel, opened_us, min(now_us, opened_us + SHOWN_US)
-        )
-        chairs = {each: chair for chair, each in self._plant.chairs.items()}
-        return ScreenAnswer(
-            now=rfc3339(now_us),
-            chair=chairs.get(cap, cap.name),
-            shown=shown,
-            session=await self._view(snapshot.token, identify=request.identify, detailed=True),
-            why=why_view(snapshot, review, self._config.time_zone or snapshot.outcome.record.policy.zone),
-            lanes=lanes,
-            until=until,
-            attained=attained,
-            told=told_of(snapshot),
-            temperatures=thinned(list(joined(stored, self._boards.trend_of(cap, opened_us, now_us)))),
-        )
-
     async def _why(self, request: WhyRequest) -> WhyAnswer:
         views: list[WhyView] = []
-        for snapshot in await self._named_sessions(request.session):
+        for snapshot in await self._finder.named(request.session):
             review = snapshot.review(self._pipeline.observed, self._clock.now().utc_us)
             views.append(why_view(snapshot, review, self._config.time_zone or snapshot.outcome.record.policy.zone))
             await asyncio.sleep(0)  # lets readings be processed between two sessions
         return WhyAnswer(sessions=tuple(views))
-
-    async def _named_sessions(self, name: str) -> list[SessionSnapshot]:
-        """The session with that token, or on that chair or cap now, or all of that visit, the earliest first."""
-        cap = named_caps(self._plant.caps, self._plant.chairs).get(name.lower())
-        if cap is not None:
-            tokens = [record.token for record in self._pipeline.state.sessions.open_on(cap.device) if record.cap == cap]
-        elif TOKEN.fullmatch(name.upper()) and (found := await self._pipeline.session(name.upper())) is not None:
-            return [SessionSnapshot(*found)]
-        else:
-            tokens = await self._pipeline.tokens_of_visit(name)
-        sessions = [SessionSnapshot(*found) for token in tokens if (found := await self._pipeline.session(token))]
-        if not sessions:
-            open_ = ", ".join(self._tokens(every=False)) or "none is open"
-            raise RequestRefused("no session has that token, chair or visit", open_)
-        return sessions
 
     def _feed(self) -> FeedAnswer:
         feed = self._pipeline.feed
@@ -302,38 +223,12 @@ class ControlService:
 
     async def _sessions(self, request: Sessions) -> SessionsAnswer:
         views: list[SessionView] = []
-        for token in self._tokens(every=request.all):
-            views.append(await self._view(token, identify=request.identify, detailed=False))
+        for token in self._finder.tokens(every=request.all):
+            views.append(await self._finder.view(token, identify=request.identify, detailed=False))
             await asyncio.sleep(0)  # lets readings be processed between two sessions
         return SessionsAnswer(sessions=tuple(views))
 
-    def _tokens(self, *, every: bool) -> list[str]:
-        """Those that are not done; with `every` also those done of the last days, and no older ones in memory."""
-        since_us = self._clock.now().utc_us - LISTED_US if every else FOREVER
-        records = sorted(self._records.values(), key=lambda record: (record.opened_us, record.token))
-        return [record.token for record in records if not record.done or record.opened_us >= since_us]
-
-    async def _view(self, token: str, *, identify: bool, detailed: bool) -> SessionView:
-        snapshot = await self._find(token)
-        record = self._records[snapshot.token]
-        proofs = await self._ledger.outbox.proofs_of(record.token)
-        patient = await self._patient(snapshot) if identify else UNSET
-        return session_view(snapshot, record, proofs, patient, detailed=detailed)
-
-    async def _patient(self, snapshot: SessionSnapshot) -> PatientView | None:
-        """The identifiers; None if nobody is bound or they are purged."""
-        identity = await self._ledger.identity(snapshot.patient) if snapshot.patient else None
-        return identity and patient_view(identity)
-
-    async def _find(self, name: str) -> SessionSnapshot:
-        """The session that is named; of several of one visit the one that is not done."""
-        found = await self._named_sessions(name)
-        open_ = [each for each in found if not each.outcome.record.done] or found
-        if len(open_) > 1:
-            raise RequestRefused("several sessions are meant", ", ".join(each.token for each in open_))
-        return open_[0]
-
-    async def _of_machines(self, request: AnyMachineRequest | TookRequest, by: Actor) -> AnyAnswer | AnyShown:
+    async def _of_machines(self, request: AnyMachineRequest | TookRequest, by: Actor) -> AnyAnswer | EquipmentAnswer:
         """Answer it; who takes something of the machines is recorded."""
         match request:
             case TookRequest():
@@ -407,7 +302,7 @@ class ControlService:
         outcomes = await self._pipeline.record(facts, identities)
         token = "" if named is None else named.token
         _log.info("a person told", extra={"act": act.act, "session": token, "login": by.login})
-        after = await self._find(token) if isinstance(act, LiftHold) else None
+        after = await self._finder.find(token) if isinstance(act, LiftHold) else None
         return ActAnswer(
             time_zone=self._time_zone,
             recorded=tuple(map(fact_kind, facts)),
@@ -420,13 +315,13 @@ class ControlService:
         match act:
             case Bind() | ReleaseAct():
                 is_token = TOKEN.fullmatch(act.place.upper()) is not None and act.place not in self._plant.chairs
-                return await self._find(act.place) if is_token else None
+                return await self._finder.find(act.place) if is_token else None
             case WorkDoneAct():
                 return None
             case AssignAct():
-                return await self._find(act.what) if TOKEN.fullmatch(act.what) else None
+                return await self._finder.find(act.what) if TOKEN.fullmatch(act.what) else None
             case _:
-                return await self._find(act.token)
+                return await self._finder.find(act.token)
 
     async def _purged(self, named: SessionSnapshot) -> frozenset[str]:
         """The patients whom the session concerns, or charged, and of whom no identifiers are kept."""

@@ -16,7 +16,7 @@ from gateway.audit.shadow import Charted, ChartUnreadable, read_chart
 from gateway.config.tables import Language
 from gateway.config.web import PagePlan
 from gateway.control.answers import Answer
-from gateway.control.service import TOKEN
+from gateway.control.session_finder import TOKEN
 from gateway.ledger.access import Looked, Took
 from gateway.runtime.http import Application
 from gateway.web.activity import asked, found_in, rows
