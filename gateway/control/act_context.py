@@ -87,6 +87,12 @@ def resolve_place(place: str, named: SessionSnapshot | None, context: ActContext
     return cap
 
 
+def served_by(named: SessionSnapshot, context: ActContext) -> CapRef:
+    """The session's cap that serves its patient now, which after a swap is a later one; the first if none does."""
+    serving = (cap for cap in named.caps if context.serving.get(cap) == named.patient)
+    return next(serving, named.outcome.record.cap)
+
+
 def resolve_instant(text: str | None, context: ActContext) -> Instant:
     """The instant in `text`; None means now, HH:MM today in the gateway's time zone. Raises RequestRefused."""
     if text is None:

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 import msgspec
 
-from gateway.control.act_context import ActContext, SessionSnapshot, resolve_instant, resolve_place
+from gateway.control.act_context import ActContext, SessionSnapshot, resolve_instant, resolve_place, served_by
 from gateway.control.requests import (
     Act,
     AnyAct,
@@ -358,7 +358,7 @@ def _bound(act: Bind, named: SessionSnapshot | None, context: ActContext) -> Act
 
 def _released(act: ReleaseAct, named: SessionSnapshot | None, context: ActContext) -> AnyFact:
     at_us = resolve_instant(act.at, context).at_us
-    cap = resolve_place(act.place, named, context)
+    cap = resolve_place(act.place, None, context) if named is None else served_by(named, context)
     patient = context.serving.get(cap)
     if patient is None or (named is not None and named.patient != patient):
         raise RequestRefused("place: it serves no patient of that place", "a cap that is bound")

@@ -40,6 +40,7 @@ class ScreenAnswer(Answer, frozen=True, kw_only=True):
 
     now: str
     chair: str
+    cap: str  # the one that ran last
     shown: ChairSession
     session: SessionView
     why: WhyView

@@ -85,6 +85,7 @@ class Screens:
         return ScreenAnswer(
             now=rfc3339(now_us),
             chair=chairs.get(cap, cap.name),
+            cap=cap.name,
             shown=shown,
             session=await self._sessions.view(snapshot.token, identify=request.identify, detailed=True),
             why=why_view(snapshot, review, self._config.time_zone or snapshot.outcome.record.policy.zone),

@@ -43,7 +43,7 @@ export function offered(answer) {
     offer("infusion-ended", text, () => infusionEnded(answer, text, at(minutes).at), missing.has("infusion-end"));
   }
   offer("infusion-ended", t("act.infusion-ended-at"), () => infusionEndedAt(answer));
-  offer("cap-removed", t("act.cap-removed"), () => tell(t("act.cap-removed"), "cap-removed", token, at()));
+  offer("cap-removed", t("act.cap-removed"), () => tell(t("act.cap-removed"), "cap-removed", token, { ...at(), cap: answer.cap }));
   offer("note", t("act.note"), () => note(token));
   offer("finalise", t("act.finalise"), () => decide("act.finalise", "finalise", token, {}));
   offer("explain", t("act.explain"), () => decide("act.explain", "explain", token, {}));

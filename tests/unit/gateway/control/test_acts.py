@@ -340,6 +340,16 @@ def test_of_several_caps_the_one_that_came_off_must_be_named() -> None:
     assert {move.cap for move in moves if isinstance(move, facts.PatientReassigned)} == {CAP, OTHER}
 
 
+def test_a_patient_is_released_from_the_cap_that_a_swap_has_put_in_the_place_of_the_first() -> None:
+    named = snapshot((*ENDED, bound("12:00", cap=OTHER), started("12:00", OTHER)))
+    swapped = msgspec.structs.replace(CONTEXT, serving={OTHER: "s(V1)"})
+    fact = fact_of("release", named, swapped, place=TOKEN)
+    assert isinstance(fact, facts.PatientReleased)
+    assert (fact.cap, fact.patient) == (OTHER, "s(V1)")
+    others = msgspec.structs.replace(CONTEXT, serving={OTHER: "s(V2)"})
+    assert "bound" in refused("release", named, others, place=TOKEN)
+
+
 def test_places_and_patients_that_do_not_fit_are_refused_with_those_that_do() -> None:
     assert "c12, cap-07:1, cap-07:2" in refused("bind", place="c99", visit="V1")
     assert "bound" in refused("release", place="cap-07:2")
