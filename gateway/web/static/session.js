@@ -86,9 +86,9 @@ function stateOf(shown) {
 
 function patient(session) {
   if (!session.bound) return t("session.no-patient");
-  if (!signedIn) return t("session.bound");
   const known = session.patient;
-  if (!known) return t("session.purged");
+  if (known === undefined) return t("session.bound"); // nobody is signed in, or not any more
+  if (known === null) return t("session.purged");
   return [t("session.visit", { visit: known.visit }), known.mrn && t("session.mrn", { mrn: known.mrn })].filter(Boolean).join(" · ");
 }
 
