@@ -6,6 +6,7 @@ from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
 from gateway.control.act_context import SessionSnapshot
 from gateway.control.board import BoardAnswer, ChairSession, chair_session, chair_view, shown_caps
+from gateway.control.delivery import MAX_MESSAGES
 from gateway.control.requests import Board
 from gateway.control.todo import Rejected, TodoAnswer, TodoView, todo_items
 from gateway.control.visits import MOST, VisitsAnswer, day_begins_us, known_visits, visits_answer
@@ -15,6 +16,7 @@ from gateway.messages.instants import rfc3339
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime.clock import Clock
 from gateway.session.facts import CapRef
+from gateway.session.keys import TOKEN_LENGTH
 from gateway.session.outcome import SessionRecord, SessionState
 from gateway.telemetry.latest import LatestReadings, TrendPoint
 
@@ -87,8 +89,11 @@ class Boards:
 
     async def _rejected(self) -> Rejected:
         outbox = self._ledger.outbox
-        oldest = await outbox.unsettled(Proof.REJECTED, 1) if (count := (await outbox.deliveries()).rejected) else []
-        return Rejected(count, oldest[0].recorded_us) if oldest else Rejected()
+        count = (await outbox.deliveries()).rejected
+        oldest = await outbox.unsettled(Proof.REJECTED, MAX_MESSAGES) if count else []
+        if not oldest:
+            return Rejected()
+        return Rejected(count, oldest[0].recorded_us, frozenset(each.key[:TOKEN_LENGTH] for each in oldest))
 
     async def _refresh(self) -> None:
         """Compute the sessions that were assessed since the last time: of those whose cooling or window runs."""

@@ -61,10 +61,11 @@ class TodoAnswer(Answer, frozen=True, kw_only=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """The messages that the engine rejected: how many, and when the oldest was recorded, UTC."""
+    """The messages that the engine rejected: how many, when the oldest was recorded, UTC, and of which sessions."""
 
     count: int = 0
     oldest_us: int = 0
+    sessions: frozenset[str] = frozenset()  # tokens; of many messages those of the oldest
 
 
 def todo_items(
@@ -85,7 +86,7 @@ def todo_items(
             for item in _of_session(record, going_on.get(record.token), chairs, state.facts, now_us)
         ),
         *_of_work(state, chairs),
-        *_of_messages(rejected),
+        *_of_messages(rejected, state, chairs),
     ]
     return tuple(sorted(found, key=_urgency))
 
@@ -157,12 +158,14 @@ def _of_work(state: TrackerState, chairs: Mapping[CapRef, str]) -> Iterator[Todo
         )
 
 
-def _of_messages(rejected: Rejected) -> Iterator[TodoView]:
+def _of_messages(rejected: Rejected, state: TrackerState, chairs: Mapping[CapRef, str]) -> Iterator[TodoView]:
+    """One item, at the chairs of those sessions that are in memory."""
     if rejected.count:
+        caps = {state.records[token].cap for token in rejected.sessions & state.records.keys()}
         yield TodoView(
             kind=TodoKind.REJECTED,
             since=rfc3339(rejected.oldest_us),
-            chair=None,
+            chair=", ".join(sorted(chairs.get(cap, cap.name) for cap in caps)) or None,
             token=None,
             units=0,
             reasons=(str(rejected.count),),

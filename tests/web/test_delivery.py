@@ -28,6 +28,8 @@ async def test_a_rejected_charge_is_sent_again_under_a_name_and_with_a_reason(ex
         key = await rejected(site)
         await page.goto(site.url)
         await sign_in(page)
+        await page.get_by_role("link", name="To do").click()
+        await expect(page.locator("#todo li.rejected h2")).to_have_text("messages that the engine rejected · c01")
         await page.get_by_role("link", name="Delivery").click()
         row = page.locator("#outbox tbody tr").filter(has_text=key)
         await expect(page.locator("#outbox h3.rejected")).to_have_text("rejected: 1")

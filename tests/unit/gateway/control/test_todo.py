@@ -84,6 +84,14 @@ def test_incomplete_sessions_come_first_then_what_costs_most_and_what_waits_long
     assert found[-1].since == "1970-01-01T00:00:05.000Z"
 
 
+def test_rejected_messages_say_of_which_chairs_they_are_as_far_as_that_is_known() -> None:
+    state = state_of(waiting("S", SessionState.RELEASED), waiting("T", SessionState.RELEASED))
+    for sessions, chair in (({"S", "T", "LEFT"}, "c01"), ({"LEFT"}, None)):
+        rejected = Rejected(3, oldest_us=5_000_000, sessions=frozenset(sessions))
+        (item,) = todo_items(state, {}, rejected, {CAP: "c01"}, 10)
+        assert (item.kind, item.reasons, item.chair) == (TodoKind.REJECTED, ("3",), chair)
+
+
 def test_an_item_says_who_sees_to_it_and_whose_lift_waits_for_a_second_person() -> None:
     raised = WorkRaised(at_us=1, known_at_us=1, what=WorkKind.CHAIR_TAKEN, cap=CAP)
     (work,) = open_work([raised])
