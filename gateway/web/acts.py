@@ -11,11 +11,12 @@ from gateway.web.control import Control
 from gateway.web.signing import Signing
 
 REQUESTS = frozenset({"swap", "swap-back", "capture", "resend"})  # not told of a session: each is a request of its own
+KEY_HEADER = "idempotency-key"  # by which an act that is sent again is carried out once
 _Fields = dict[str, str | bool | int | float | list[str] | None]
 
 
 class Acts:
-    """Takes acts as JSON: the fields of a control act, without `request` and `person`."""
+    """Takes acts as JSON: the fields of a control act, without `request`, `person` and `key`."""
 
     def __init__(self, signing: Signing, control: Control) -> None:
         self._signing = signing
@@ -37,9 +38,10 @@ class Acts:
         if not isinstance(act, str) or act not in person.may:
             return _refused(HTTPStatus.FORBIDDEN, f"not an act of {person.role}", "another role's sign-in")
         if act in REQUESTS:
-            fields = {name: value for name, value in fields.items() if name not in ("act", "key")} | {"request": act}
+            fields = {name: value for name, value in fields.items() if name != "act"} | {"request": act}
         else:
-            fields |= {"request": "tell"}
+            key = request.headers.get(KEY_HEADER)
+            fields |= {"request": "tell"} | ({"key": key} if key else {})
         line = msgspec.json.encode(fields | {"person": person.name})
         answer = await self._control.tell(line, person.actor)
         if answer is None:

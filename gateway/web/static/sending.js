@@ -22,7 +22,7 @@ export function onTold(listener) {
 export function send(label, fields) {
   const same = JSON.stringify({ ...fields, at: null });
   if ([...waiting].some((each) => each.same === same && !each.sent)) return;
-  const act = { label, same, fields: { ...fields, key: crypto.randomUUID() }, at: timeOf(nowMs()), leftS: UNDO_S };
+  const act = { label, same, fields, key: crypto.randomUUID(), at: timeOf(nowMs()), leftS: UNDO_S };
   act.item = el("li", { class: "act" }, (act.text = el("span")), (act.buttons = el("span", { class: "buttons" })));
   document.getElementById("sending").append(act.item);
   act.timer = setInterval(() => --act.leftS > 0 ? say(act) : post(act), 1000);
@@ -62,7 +62,8 @@ async function deliver(act) {
   let reason;
   try {
     const answer = await fetch("/acts", {
-      method: "POST", headers: formHeaders(), body: JSON.stringify(act.fields), signal: AbortSignal.timeout(TIMEOUT_MS), keepalive: true,
+      method: "POST", headers: { ...formHeaders(), "idempotency-key": act.key }, body: JSON.stringify(act.fields),
+      signal: AbortSignal.timeout(TIMEOUT_MS), keepalive: true,
     });
     const said = await answer.json();
     if (said.ok) {
