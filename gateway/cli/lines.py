@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.config.tables import Language
 from gateway.ledger.temperatures import HistoryUnavailable
 from gateway.monitoring.error_history import report_on
 from gateway.monitoring.line_health import (
@@ -18,6 +17,7 @@ from gateway.monitoring.line_health import (
     UnitHealth,
 )
 from gateway.runtime.logs import escaped
+from gateway.session.wording import Language
 from gateway.web.catalogue import texts_of
 
 _TRAFFIC = frozenset({"requests", "replies"})  # events of a line that are no trouble

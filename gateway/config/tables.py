@@ -23,6 +23,7 @@ from gateway.messages.outbound.site import CreditForm, FhirRelease, OutboundPlan
 from gateway.messages.vocabulary import DEFAULT_MRN_TYPES, DEFAULT_VISIT_FROM, MarAct, PatientField
 from gateway.mqtt.types import KEEPALIVE_S, PORTS
 from gateway.runtime.addresses import is_loopback
+from gateway.session.wording import Language
 
 MAX_CLIENT_ID = 23  # what every broker must take (MQTT 5, 3.1.3.1)
 MAX_POLL_PERIOD_S = 30  # half of the time after which polling counts as stalled
@@ -182,14 +183,6 @@ class HealthTable(Table):
     """[health]: the address of /healthz and /metrics."""
 
     listen: Annotated[StrictStr, AfterValidator(_listen)] = "127.0.0.1:9464"
-
-
-class Language(StrEnum):
-    """The languages of the suite's page."""
-
-    ENGLISH = "en"
-    GERMAN = "de"
-    SPANISH = "es"
 
 
 def _listen_or_none(text: str) -> str:

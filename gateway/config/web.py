@@ -8,8 +8,9 @@ import msgspec
 
 from gateway.config.problems import Problems
 from gateway.config.single_sign_on import OidcPlan, ProxyPlan, resolve_oidc, resolve_proxy
-from gateway.config.tables import Language, WebTable, listen_address
+from gateway.config.tables import WebTable, listen_address
 from gateway.runtime.addresses import is_loopback
+from gateway.session.wording import Language
 
 Network = IPv4Network | IPv6Network
 

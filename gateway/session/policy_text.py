@@ -16,16 +16,23 @@ from gateway.session.policy import (
     TimestampResolution,
 )
 from gateway.session.spans import US_PER_S
+from gateway.session.wording import ENGLISH, Wording
 
 _RESOLUTIONS = {
     TimestampResolution.EXACT: "Time is counted in exact seconds (P2).",
     TimestampResolution.CHART_MINUTES: "Time is counted from HH:MM to HH:MM, as a chart has it (P2).",
 }
 _BEGINNINGS = {
-    InfusionEndBasis.LAST_CHEMO_ADMIN_AGENT: "the last agent given under chemotherapy administration codes ended (P4)",
-    InfusionEndBasis.LAST_ALOPECIA_INDUCING_AGENT: "the last chemotherapy agent ended, whatever antibodies ran on (P4)",
-    InfusionEndBasis.LINE_FLUSH_COMPLETE: "the last such agent and the line flush ended (P4, P5)",
-    InfusionEndBasis.ALL_IV_STOP: "the last agent, flush and hydration ended (P4, P5)",
+    InfusionEndBasis.LAST_CHEMO_ADMIN_AGENT: (
+        "The count begins when the last agent given under chemotherapy administration codes ended (P4)."
+    ),
+    InfusionEndBasis.LAST_ALOPECIA_INDUCING_AGENT: (
+        "The count begins when the last chemotherapy agent ended, whatever antibodies ran on (P4)."
+    ),
+    InfusionEndBasis.LINE_FLUSH_COMPLETE: (
+        "The count begins when the last such agent and the line flush ended (P4, P5)."
+    ),
+    InfusionEndBasis.ALL_IV_STOP: "The count begins when the last agent, flush and hydration ended (P4, P5).",
 }
 _GAPS = {GapBetweenAgents.NOT_COUNTED: "Cooling between two agents does not count (P7)."}
 _STOPS = {
@@ -33,8 +40,14 @@ _STOPS = {
     StopConflict.DEVICE: "The machine's stop ends the count, whatever stop is charted (P13).",
 }
 _OFFLINE = {
-    OfflineUnproven.EXCLUDE: "Time out of sight counts only as far as the unit's own counters prove it (P15)",
-    OfflineUnproven.BRIDGE: "Time out of sight counts where cooling went on before and after it (P15)",
+    OfflineUnproven.EXCLUDE: (
+        "Time out of sight counts only as far as the unit's own counters prove it (P15);"
+        " out of sight is a silence longer than {silence}."
+    ),
+    OfflineUnproven.BRIDGE: (
+        "Time out of sight counts where cooling went on before and after it (P15);"
+        " out of sight is a silence longer than {silence}."
+    ),
 }
 PROOF_TEXTS = {
     Evidence.NONE: "none",
@@ -47,56 +60,86 @@ _LINES = {
     ChargeLines.PER_INCREMENT: "Each unit is a charge line of its own.",
 }
 _MODES = {ReleaseMode.CHARGE: "", ReleaseMode.DRY_RUN: "Nothing is charged: this is a dry run."}
+_HOME_PUMPS = {
+    True: "A home pump counts as infusion (P6).",
+    False: "A home pump does not count as infusion (P6).",
+}
+_ORDERS = {
+    True: "More chemotherapy that is ordered holds the count (P7).",
+    False: "More chemotherapy that is ordered does not hold the count (P7).",
+}
+_PAUSES = {
+    PauseCounting.NET: "No interruption counts; one of up to {tolerance} does not end the count (P9, P12).",
+    PauseCounting.GROSS_WITHIN_TOLERANCE: (
+        "An interruption of up to {tolerance} counts once cooling has resumed (P9, P12)."
+    ),
+}
+_STARTS = {
+    True: "Cooling must go on from the infusion's end: what starts later counts nothing (P11).",
+    False: "Cooling that starts after the infusion's end counts too (P11).",
+}
+_THAWS = {
+    True: "Time from the machine's stop to the cap's removal counts (P13).",
+    False: "Time from the machine's stop to the cap's removal does not count (P13).",
+}
+_CREDITS = {
+    True: "A charge that proves wrong is corrected at once (P22).",
+    False: "A charge that proves wrong is corrected by a person (P22).",
+}
+_DEPARTURES = {
+    True: "Time after the patient left counts (P28).",
+    False: "Time after the patient left does not count (P28).",
+}
+_PREPARATIONS = {
+    True: "A charge needs the charted preparation (97008).",
+    False: "A charge does not need the charted preparation (97008).",
+}
+_ADMINISTRATIONS = {
+    True: "A charge needs the report that chemotherapy was given.",
+    False: "A charge does not need the report that chemotherapy was given.",
+}
 
 
-def policy_sentences(policy: Policy) -> Iterator[str]:
+def policy_sentences(policy: Policy, say: Wording = ENGLISH) -> Iterator[str]:
     """What the policy decides, in the order of the rules."""
-    first, further = _length(policy.first_threshold_s), _length(policy.increment_s)
-    yield f"Unit 1 takes {first} of counted cooling, each further unit {further} more (P1)."
-    yield _RESOLUTIONS[policy.timestamp_resolution]
-    yield f"The count begins when {_BEGINNINGS[policy.infusion_end_basis]}."
-    yield f"A home pump {_does('count', policy.ambulatory_pump_counts_as_infusion)} as infusion (P6)."
-    yield _GAPS[policy.gap_between_agents]
-    yield f"More chemotherapy that is ordered {_does('hold', policy.hold_when_orders_remain)} the count (P7)."
-    yield from _interruptions(policy)
-    yield f"Time from the machine's stop to the cap's removal {_does('count', policy.count_thaw)} (P13)."
-    yield _STOPS[policy.stop_conflict]
-    silence = "three poll periods" if policy.max_gap_s is None else f"{policy.max_gap_s:g} s"
-    yield f"{_OFFLINE[policy.offline_unproven]}; out of sight is a silence longer than {silence}."
-    yield f"Circulation needs at least this proof: {PROOF_TEXTS[policy.min_evidence]}."
-    yield f"A session is final when signed, or {policy.finalise_after_h} h after cooling ended (P21)."
-    yield f"A charge that proves wrong is corrected {'at once' if policy.automatic_credit else 'by a person'} (P22)."
-    yield f"Days are those of {policy.timezone} (P27)."
-    yield f"Time after the patient left {_does('count', policy.count_after_departure)} (P28)."
-    yield f"More than {policy.auto_release_limit_units} units are held for a look (P29)."
+    yield say(
+        "Unit 1 takes {first} of counted cooling, each further unit {further} more (P1).",
+        first=_length(policy.first_threshold_s),
+        further=_length(policy.increment_s),
+    )
+    yield say(_RESOLUTIONS[policy.timestamp_resolution])
+    yield say(_BEGINNINGS[policy.infusion_end_basis])
+    yield say(_HOME_PUMPS[policy.ambulatory_pump_counts_as_infusion])
+    yield say(_GAPS[policy.gap_between_agents])
+    yield say(_ORDERS[policy.hold_when_orders_remain])
+    yield from _interruptions(policy, say)
+    yield say(_THAWS[policy.count_thaw])
+    yield say(_STOPS[policy.stop_conflict])
+    silence = say("three poll periods") if policy.max_gap_s is None else f"{say.number(policy.max_gap_s)} s"
+    yield say(_OFFLINE[policy.offline_unproven], silence=silence)
+    yield say("Circulation needs at least this proof: {proof}.", proof=say(PROOF_TEXTS[policy.min_evidence]))
+    yield say("A session is final when signed, or {hours} h after cooling ended (P21).", hours=policy.finalise_after_h)
+    yield say(_CREDITS[policy.automatic_credit])
+    yield say("Days are those of {timezone} (P27).", timezone=policy.timezone)
+    yield say(_DEPARTURES[policy.count_after_departure])
+    yield say("More than {count} units are held for a look (P29).", count=policy.auto_release_limit_units)
     if policy.second_person:
-        yield "A hold is lifted by two persons."
+        yield say("A hold is lifted by two persons.")
     idle = _length(policy.session_idle_s)
-    yield f"On a cap without a patient, a start {idle} or more after a stop is another session."
-    yield _LINES[policy.charge_lines]
-    yield f"A charge {_does('need', policy.require_preparation)} the charted preparation (97008)."
-    yield f"A charge {_does('need', policy.require_administration)} the report that chemotherapy was given."
+    yield say("On a cap without a patient, a start {idle} or more after a stop is another session.", idle=idle)
+    yield say(_LINES[policy.charge_lines])
+    yield say(_PREPARATIONS[policy.require_preparation])
+    yield say(_ADMINISTRATIONS[policy.require_administration])
     if mode := _MODES[policy.release]:
-        yield mode
+        yield say(mode)
 
 
-def _interruptions(policy: Policy) -> Iterator[str]:
-    tolerance = _length(policy.pause_tolerance_s)
-    match policy.pause_counting:
-        case PauseCounting.NET:
-            yield f"No interruption counts; one of up to {tolerance} does not end the count (P9, P12)."
-        case PauseCounting.GROSS_WITHIN_TOLERANCE:
-            yield f"An interruption of up to {tolerance} counts once cooling has resumed (P9, P12)."
+def _interruptions(policy: Policy, say: Wording) -> Iterator[str]:
+    yield say(_PAUSES[policy.pause_counting], tolerance=_length(policy.pause_tolerance_s))
     if policy.min_pause_s:
-        yield f"Interruptions shorter than {_length(policy.min_pause_s)} are chatter and count (P31)."
-    if policy.continuity_required:
-        yield "Cooling must go on from the infusion's end: what starts later counts nothing (P11)."
-    else:
-        yield "Cooling that starts after the infusion's end counts too (P11)."
-
-
-def _does(verb: str, yes: bool) -> str:
-    return f"{verb}s" if yes else f"does not {verb}"
+        shortest = _length(policy.min_pause_s)
+        yield say("Interruptions shorter than {length} are chatter and count (P31).", length=shortest)
+    yield say(_STARTS[policy.continuity_required])
 
 
 def _length(length_s: int) -> str:

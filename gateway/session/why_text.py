@@ -10,6 +10,7 @@ from gateway.session.local_time import clock_text, length_text
 from gateway.session.policy import Policy
 from gateway.session.spans import US_PER_S
 from gateway.session.why import Cause, Ending, Obstacle, Stretch, Why
+from gateway.session.wording import ENGLISH, Wording
 
 OBSTACLE_TEXTS = {
     Obstacle.NO_COOLING: "no cooling is known",
@@ -48,43 +49,58 @@ SOURCE_TEXTS = {
 }
 
 
-def sentences(why: Why, held: Iterable[HeldReason], policy: Policy, zone: tzinfo) -> Iterator[str]:
+def sentences(
+    why: Why, held: Iterable[HeldReason], policy: Policy, zone: tzinfo, say: Wording = ENGLISH
+) -> Iterator[str]:
     """The count, each unit, what the next one lacks, what did not count, what ended cooling, what holds the charge."""
     units = len(why.attained_us)
     if why.infusion_end_us is None or why.source is None:
-        yield f"{_units(units)}: {OBSTACLE_TEXTS[why.obstacle] if why.obstacle else 'the infusion goes on'}."
+        because = say(OBSTACLE_TEXTS[why.obstacle] if why.obstacle else "the infusion goes on")
+        yield say("{units}: {because}.", units=say.units(units), because=because)
     else:
-        end = f"{clock_text(why.infusion_end_us, zone)} (order {why.order}, {SOURCE_TEXTS[why.source]})"
-        yield f"{_units(units)}: {length_text(why.counted_us)} of cooling counted after the infusion's end at {end}."
+        yield say(
+            "{units}: {counted} of cooling counted after the infusion's end at {end} (order {order}, {source}).",
+            units=say.units(units),
+            counted=length_text(why.counted_us),
+            end=clock_text(why.infusion_end_us, zone),
+            order=why.order,
+            source=say(SOURCE_TEXTS[why.source]),
+        )
         if why.obstacle is not None:
-            yield f"Nothing counts: {OBSTACLE_TEXTS[why.obstacle]}."
-    attained = [f"unit {number} at {clock_text(at_us, zone)}" for number, at_us in enumerate(why.attained_us, start=1)]
+            yield say("Nothing counts: {because}.", because=say(OBSTACLE_TEXTS[why.obstacle]))
+    attained = [
+        say("unit {number} at {at}", number=number, at=clock_text(at_us, zone))
+        for number, at_us in enumerate(why.attained_us, start=1)
+    ]
     if attained:
-        yield f"Attained: {_listed(attained)}."
-    missing = length_text(why.needed_us - why.counted_us // US_PER_S * US_PER_S)
-    first, further = length_text(policy.first_threshold_s * US_PER_S), length_text(policy.increment_s * US_PER_S)
-    rule = f"the first takes {first}, each further one {further} (P1)"
-    yield f"Unit {units + 1} needs {length_text(why.needed_us)}, which is {missing} more; {rule}."
+        yield say("Attained: {units}.", units=_listed(attained, say))
+    yield say(
+        "Unit {number} needs {needed}, which is {missing} more;"
+        " the first takes {first}, each further one {further} (P1).",
+        number=units + 1,
+        needed=length_text(why.needed_us),
+        missing=length_text(why.needed_us - why.counted_us // US_PER_S * US_PER_S),
+        first=length_text(policy.first_threshold_s * US_PER_S),
+        further=length_text(policy.increment_s * US_PER_S),
+    )
     for stretch in why.stretches:
         if stretch.cause is not Cause.COUNTED:
-            yield _not_counted(stretch, zone)
+            yield _not_counted(stretch, zone, say)
     if why.obstacle is not Obstacle.NO_COOLING:
-        yield ENDING_TEXTS[why.ending].format(at="" if why.ended_us is None else clock_text(why.ended_us, zone))
+        yield say(ENDING_TEXTS[why.ending], at="" if why.ended_us is None else clock_text(why.ended_us, zone))
     for reason in held:
-        yield f"Held: {HELD_TEXTS[reason]} ({reason})."
+        yield say("Held: {why} ({code}).", why=say(HELD_TEXTS[reason]), code=reason)
 
 
-def _not_counted(stretch: Stretch, zone: tzinfo) -> str:
-    lasted = length_text(stretch.end_us - stretch.start_us)
-    because = _PAUSES.get(stretch.reason) or CAUSE_TEXTS[stretch.cause]
-    return (
-        f"Not counted: {lasted}, {clock_text(stretch.start_us, zone)} to {clock_text(stretch.end_us, zone)}: {because}."
+def _not_counted(stretch: Stretch, zone: tzinfo, say: Wording) -> str:
+    return say(
+        "Not counted: {length}, {start} to {end}: {because}.",
+        length=length_text(stretch.end_us - stretch.start_us),
+        start=clock_text(stretch.start_us, zone),
+        end=clock_text(stretch.end_us, zone),
+        because=say(_PAUSES.get(stretch.reason) or CAUSE_TEXTS[stretch.cause]),
     )
 
 
-def _units(count: int) -> str:
-    return "1 unit" if count == 1 else f"{count} units"
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _listed(parts: Sequence[str], say: Wording) -> str:
+    return parts[0] if len(parts) == 1 else say("{most} and {last}", most=", ".join(parts[:-1]), last=parts[-1])

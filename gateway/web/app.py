@@ -13,12 +13,12 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response, S
 from starlette.routing import Route
 
 from gateway.audit.shadow import Charted, ChartUnreadable, read_chart
-from gateway.config.tables import Language
 from gateway.config.web import PagePlan
 from gateway.control.answers import Answer
 from gateway.control.session_finder import TOKEN
 from gateway.ledger.access import Looked, Took
 from gateway.runtime.http import Application
+from gateway.session.wording import Language
 from gateway.web.activity import asked, found_in, rows
 from gateway.web.acts import Acts
 from gateway.web.catalogue import language_of, texts_of

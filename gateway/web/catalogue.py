@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config.tables import Language
+from gateway.session.wording import Language
 
 _FOLDER = Path(__file__).parent / "texts"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from gateway.config.tables import Language
+from gateway.session.wording import Language
 from gateway.web.catalogue import texts_of
 
 STATIC = Path(__file__).parent / "static"

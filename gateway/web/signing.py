@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from gateway.config.tables import Language
 from gateway.config.web import PagePlan
+from gateway.session.wording import Language
 from gateway.web.people import People, SignedIn, SignInRefused
 from gateway.web.proxied import Proxied, comes_by
 from gateway.web.screens import page, page_onward

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from gateway.config.single_sign_on import OidcPlan
-from gateway.config.tables import Language
+from gateway.session.wording import Language
 from gateway.web.people import People, SignedIn
 from gateway.web.screens import page_onward
 from gateway.web.signing import Signing, Trouble, local_page

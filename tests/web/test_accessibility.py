@@ -7,7 +7,7 @@ from playwright.async_api import expect
 
 from drivers.reading import RunState
 from gateway.config.roles import Role
-from gateway.config.tables import Language
+from gateway.session.wording import Language
 from tests.web.axe import violations
 from tests.web.browser import screen
 from tests.web.people import PASSWORD, with_account

@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from gateway.config.roles import Role
-from gateway.config.tables import Language
+from gateway.session.wording import Language
 from tests.web.axe import violations
 from tests.web.browser import screen
 from tests.web.people import sign_in, with_account

@@ -16,9 +16,9 @@ from drivers.diagnose.capture import load_capture
 from drivers.direction import Direction
 from drivers.reading import FaultKind
 from gateway.config.roles import Role
-from gateway.config.tables import Language
 from gateway.ledger.temperatures import HISTORY_FILE, READ, PollCount, TemperatureFile
 from gateway.polling.captures import FOLDER, capture_file
+from gateway.session.wording import Language
 from simulators.faults import Fault, InjectedFault
 from tests.broker.harness import Mosquitto, free_port
 from tests.support import suite

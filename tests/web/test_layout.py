@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from drivers.reading import RunState
 from gateway.config.roles import Role
-from gateway.config.tables import Language
+from gateway.session.wording import Language
 from tests.support.operator import Operator
 from tests.web.browser import screen
 from tests.web.people import sign_in, with_account

@@ -6,8 +6,8 @@ import pytest
 
 from gateway.config.load import Examined
 from gateway.config.roles import Role
-from gateway.config.tables import Language
 from gateway.config.web import PageFiles, PagePlan, Price
+from gateway.session.wording import Language
 from tests.unit.gateway.config.config_files import CONFIG, certificates, examine_text, site
 
 __all__ = ["certificates", "site"]

@@ -4,9 +4,9 @@ from datetime import date
 from typing import get_args
 
 from gateway.audit.activity import ActivityAnswer, ActivityView
-from gateway.config.tables import Language
 from gateway.ledger.access import Looked, Took
 from gateway.session.facts import AnyFact
+from gateway.session.wording import Language
 from gateway.web.activity import rows
 from gateway.web.catalogue import texts_of
 

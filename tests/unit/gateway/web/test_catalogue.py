@@ -14,7 +14,6 @@ from gateway.audit.reasons import AnyReason
 from gateway.audit.reconcile import SessionPlace
 from gateway.audit.shadow import Agreement
 from gateway.config.roles import Role
-from gateway.config.tables import Language
 from gateway.control.board import ChairState
 from gateway.control.todo import TodoKind
 from gateway.ledger.access import Looked, Took
@@ -28,6 +27,7 @@ from gateway.session.flags import HeldReason
 from gateway.session.outcome import Missing, SessionState
 from gateway.session.timeline import Lane
 from gateway.session.why import Cause, Obstacle
+from gateway.session.wording import Language
 from gateway.web.catalogue import language_of, texts_of
 from gateway.web.screens import STATIC
 from gateway.web.signing import Trouble
