@@ -43,6 +43,7 @@ from gateway.session.flags import HeldReason
 from gateway.session.held_texts import HELD_TEXTS
 from gateway.session.statements import InfusionFact
 from gateway.session.why_text import SOURCE_TEXTS
+from gateway.session.wording import ENGLISH, Wording
 
 AGENT_TEXTS = {
     AgentClass.CHEMO: "chemotherapy",
@@ -56,6 +57,7 @@ AGENT_TEXTS = {
 _PatientFact = (
     PatientBound | PatientReleased | CapRemoved | CoolingStopCharted | PatientLeft | PatientReassigned | OrderChecked
 )
+_Decision = SessionFinalized | SessionExplained | HoldLifted | CorrectionDecided
 
 
 class Stated(msgspec.Struct, frozen=True):
@@ -78,117 +80,149 @@ class Charted(msgspec.Struct, frozen=True):
     reason: str
 
 
-def stated(fact: AnyFact) -> Stated | None:
+def stated(fact: AnyFact, say: Wording = ENGLISH) -> Stated | None:
     """What the fact says of an infusion; None if it is about something else."""
     if not isinstance(fact, InfusionFact):
         return None
-    agent = "not said" if fact.admin is None else AGENT_TEXTS[fact.admin] + (" (presumed)" if fact.presumed else "")
-    source = "" if isinstance(fact, InfusionEndVoided | FlushEnded) else SOURCE_TEXTS[fact.source]
+    agent = say("not said") if fact.admin is None else say(AGENT_TEXTS[fact.admin])
+    if fact.admin is not None and fact.presumed:
+        agent = say("{agent} (presumed)", agent=agent)
+    source = "" if isinstance(fact, InfusionEndVoided | FlushEnded) else say(SOURCE_TEXTS[fact.source])
     by = ": ".join(filter(None, (fact.person, fact.reason)))
     charted_us = fact.known_at_us if fact.charted_us is None else fact.charted_us
     at_us: int | None = fact.at_us
     match fact:
         case InfusionStarted() | FlushStarted():
-            what = "started"
+            what = say("started")
         case InfusionRestarted():
-            what = "ran again"
+            what = say("ran again")
         case InfusionEnded():
-            what = "ended" if not fact.remaining_chemo_orders else f"ended, {fact.remaining_chemo_orders} orders remain"
+            remain = fact.remaining_chemo_orders
+            what = say("ended, {count} orders remain", count=remain) if remain else say("ended")
             at_us = None if fact.no_time else fact.at_us
         case InfusionEndCorrected():
-            what, at_us = f"end corrected, version {fact.version}", fact.new_end_us
+            what, at_us = say("end corrected, version {version}", version=fact.version), fact.new_end_us
         case InfusionEndVoided():
-            what = "entries withdrawn"
+            what = say("entries withdrawn")
         case FlushEnded():
-            what = "ended"
+            what = say("ended")
     return Stated(fact.order, agent, what, at_us, ", ".join(filter(None, (source, by))), charted_us)
 
 
-def charted(fact: AnyFact) -> Charted | None:
+def charted(fact: AnyFact, say: Wording = ENGLISH) -> Charted | None:
     """What the fact charts, decides or notes; None if it is a reading's or an infusion's."""
     if isinstance(fact, _PatientFact):
-        return Charted(fact.at_us, _patient_text(fact), fact.person, fact.reason)
+        return Charted(fact.at_us, _patient_text(fact, say), fact.person, fact.reason)
     match fact:
         case SessionFact():
-            return Charted(fact.at_us, _session_text(fact), fact.person, fact.reason)
+            return Charted(fact.at_us, _session_text(fact, say), fact.person, fact.reason)
         case _:
-            what = _other_text(fact)
+            what = _other_text(fact, say)
             return Charted(fact.at_us, what, "", "") if what else None
 
 
-def _patient_text(fact: _PatientFact) -> str:
+def _patient_text(fact: _PatientFact, say: Wording) -> str:
     match fact:
+        case PatientBound(evidence=""):
+            return say("{cap} serves the patient", cap=fact.cap.name)
         case PatientBound():
-            return f"{fact.cap.name} serves the patient" + (f" (by {fact.evidence})" if fact.evidence else "")
+            evidence = say.code("evidence", fact.evidence)
+            return say("{cap} serves the patient (by {evidence})", cap=fact.cap.name, evidence=evidence)
         case PatientReleased():
-            return f"{fact.cap.name} serves the patient no longer"
+            return say("{cap} serves the patient no longer", cap=fact.cap.name)
         case CapRemoved():
-            return f"cap of {fact.cap.name} removed"
+            return say("cap of {cap} removed", cap=fact.cap.name)
         case CoolingStopCharted():
-            return "end of cooling charted"
+            return say("end of cooling charted")
+        case PatientLeft(source=""):
+            return say("patient left")
         case PatientLeft():
-            return "patient left" + (f" (by {fact.source})" if fact.source else "")
+            return say("patient left (by {source})", source=say.code("evidence", fact.source))
         case PatientReassigned():
-            return "the session is another patient's"
+            return say("the session is another patient's")
         case OrderChecked():
-            asked = (
-                "" if fact.ordered_post_minutes is None else f", {fact.ordered_post_minutes:g} min after the infusion"
-            )
-            return f"order for scalp cooling verified{asked}" if fact.found else "no order for scalp cooling found"
+            return _order_text(fact, say)
 
 
-def _session_text(fact: SessionFact) -> str:
+def _order_text(fact: OrderChecked, say: Wording) -> str:
+    if not fact.found:
+        return say("no order for scalp cooling found")
+    if fact.ordered_post_minutes is None:
+        return say("order for scalp cooling verified")
+    minutes = say.number(fact.ordered_post_minutes)
+    return say("order for scalp cooling verified, {minutes} min after the infusion", minutes=minutes)
+
+
+def _session_text(fact: SessionFact, say: Wording) -> str:
     match fact:
-        case SessionFinalized():
-            return "signed" if fact.units is None else f"signed with {_units(fact.units)}"
-        case SessionExplained():
-            return f"explained why nothing is charged, with {_units(fact.units)}"
-        case HoldLifted():
-            return f"released although {'; '.join(map(_hold_text, fact.holds))}"
-        case CorrectionDecided():
-            return f"correction of charge {fact.charge} {'approved' if fact.approved else 'refused'}"
+        case SessionFinalized() | SessionExplained() | HoldLifted() | CorrectionDecided():
+            return _decision_text(fact, say)
         case PreparationCharted():
-            return "hair prepared, cap placed, pre-cooled (97008)"
+            return say("hair prepared, cap placed, pre-cooled (97008)")
         case ToleranceChecked():
-            found = {"vital signs": fact.vital_signs, "comfort": fact.comfort, "scalp": fact.scalp}
-            return "tolerance: " + ", ".join(f"{name} {finding}" for name, finding in found.items() if finding)
+            return say("tolerance: {findings}", findings=_findings(fact, say))
+        case CapIdentified(lot=""):
+            return say("cap {cap_id}", cap_id=fact.cap_id)
         case CapIdentified():
-            return f"cap {fact.cap_id}" + (f", lot {fact.lot}" if fact.lot else "")
+            return say("cap {cap_id}, lot {lot}", cap_id=fact.cap_id, lot=fact.lot)
         case NoteAdded():
-            return f"note: {fact.text}"
+            return say("note: {text}", text=fact.text)
+        case TaskAssigned(to=""):
+            return say("nobody sees to it any more")
         case TaskAssigned():
-            return f"{fact.to} sees to it" if fact.to else "nobody sees to it any more"
+            return say("{to} sees to it", to=say.code("role", fact.to))
         case GatewayHold():
-            return f"held by the gateway: {HELD_TEXTS[fact.hold]}"
+            return say("held by the gateway: {why}", why=say(HELD_TEXTS[fact.hold]))
         case EvidenceLost():
-            return "a part of the ledger was lost"
+            return say("a part of the ledger was lost")
         case _:
             raise AssertionError(f"no words for {fact}")
 
 
-def _other_text(fact: AnyFact) -> str:
+def _decision_text(fact: _Decision, say: Wording) -> str:
+    match fact:
+        case SessionFinalized():
+            return say("signed") if fact.units is None else say("signed with {units}", units=say.units(fact.units))
+        case SessionExplained():
+            return say("explained why nothing is charged, with {units}", units=say.units(fact.units))
+        case HoldLifted():
+            return say("released although {holds}", holds="; ".join(_hold_text(each, say) for each in fact.holds))
+        case CorrectionDecided(approved=True):
+            return say("correction of charge {charge} approved", charge=fact.charge)
+        case CorrectionDecided():
+            return say("correction of charge {charge} refused", charge=fact.charge)
+
+
+def _findings(fact: ToleranceChecked, say: Wording) -> str:
+    found = (
+        (say("vital signs"), fact.vital_signs),
+        (say("comfort"), fact.comfort),
+        (say("scalp"), fact.scalp),
+    )
+    return ", ".join(f"{name} {say.code('finding', finding)}" for name, finding in found if finding)
+
+
+def _other_text(fact: AnyFact, say: Wording) -> str:
     match fact:
         case BindingVoided():
-            return f"{fact.cap.name} never served the patient: its binding is void"
+            return say("{cap} never served the patient: its binding is void", cap=fact.cap.name)
         case DepartureCancelled():
-            return "the patient's departure was a mistake"
+            return say("the patient's departure was a mistake")
         case DevicePostTimerStarted():
-            return f"{fact.cap.name} began its own countdown"
+            return say("{cap} began its own countdown", cap=fact.cap.name)
+        case UnitFaulted(code=""):
+            return say("fault of {device}", device=fact.device)
         case UnitFaulted():
-            return f"fault of {fact.device}" + (f": {fact.code}" if fact.code else "")
+            return say("fault of {device}: {code}", device=fact.device, code=fact.code)
         case UnitShared():
-            return f"{fact.device} is read by gateway {fact.gateway} too"
+            return say("{device} is read by gateway {gateway} too", device=fact.device, gateway=fact.gateway)
         case ClockStepped():
-            return f"clock of {fact.source} set by {fact.step_s:g} s"
+            return say("clock of {source} set by {step} s", source=fact.source, step=say.number(fact.step_s))
         case RulesChanged():
-            return f"counted by the rules of revision {fact.revision} from here on"
+            return say("counted by the rules of revision {revision} from here on", revision=fact.revision)
         case _:
             return ""
 
 
-def _hold_text(code: str) -> str:
-    return HELD_TEXTS[HeldReason(code)] if code in set(HeldReason) else code
-
-
-def _units(count: int) -> str:
-    return "1 unit" if count == 1 else f"{count} units"
+def _hold_text(code: str, say: Wording) -> str:
+    return say(HELD_TEXTS[HeldReason(code)]) if code in set(HeldReason) else code

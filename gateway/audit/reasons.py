@@ -1,10 +1,9 @@
 """Why a session is in its place when it is reconciled: a closed set of reasons, each with what it names. Pure.
 
-`code` tells them apart in JSON. `text` is the reason in English; the page has a text for each code.
+`code` tells them apart in JSON. `said` puts the reason into words; the page has a text for each code.
 """
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 import msgspec
 
@@ -13,6 +12,7 @@ from gateway.session.assessment import Phase
 from gateway.session.flags import HeldReason
 from gateway.session.held_texts import HELD_TEXTS
 from gateway.session.outcome import Missing
+from gateway.session.wording import ENGLISH, Wording
 
 
 class _Reason(msgspec.Struct, frozen=True, tag_field="code"):
@@ -24,21 +24,22 @@ class Continued(_Reason, frozen=True, tag="continued"):
 
     session: str
 
-    @property
-    def text(self) -> str:
-        return f"goes on as {self.session}"
+    def said(self, say: Wording) -> str:
+        return say("goes on as {session}", session=self.session)
 
 
 class Undecided(_Reason, frozen=True, tag="undecided"):
     """A charge is in question."""
 
-    text: ClassVar[str] = "a person must decide"
+    def said(self, say: Wording) -> str:
+        return say("a person must decide")
 
 
 class Credited(_Reason, frozen=True, tag="credited"):
     """A charge was credited."""
 
-    text: ClassVar[str] = "credited"
+    def said(self, say: Wording) -> str:
+        return say("credited")
 
 
 class Refused(_Reason, frozen=True, tag="refused"):
@@ -50,16 +51,23 @@ class Refused(_Reason, frozen=True, tag="refused"):
     person: str = ""
     at_us: int | None = None
 
-    @property
-    def text(self) -> str:
-        by = "" if self.at_us is None else f" by {self.person} at {rfc3339(self.at_us)}"
-        return f"{self.charge}: {self.charged} charged, {self.counted} counted, difference refused{by}"
+    def said(self, say: Wording) -> str:
+        refused = say(
+            "{charge}: {charged} charged, {counted} counted, difference refused",
+            charge=self.charge,
+            charged=self.charged,
+            counted=self.counted,
+        )
+        if self.at_us is None:
+            return refused
+        return say("{refused} by {person} at {at}", refused=refused, person=self.person, at=rfc3339(self.at_us))
 
 
 class Untold(_Reason, frozen=True, tag="untold"):
     """Nothing was published of it."""
 
-    text: ClassVar[str] = "nothing was told of it"
+    def said(self, say: Wording) -> str:
+        return say("nothing was told of it")
 
 
 class Explained(_Reason, frozen=True, tag="explained"):
@@ -68,9 +76,8 @@ class Explained(_Reason, frozen=True, tag="explained"):
     person: str
     reason: str
 
-    @property
-    def text(self) -> str:
-        return f"by {self.person}: {self.reason}"
+    def said(self, say: Wording) -> str:
+        return say("by {person}: {reason}", person=self.person, reason=self.reason)
 
 
 class Unknown(_Reason, frozen=True, tag="unknown"):
@@ -78,27 +85,29 @@ class Unknown(_Reason, frozen=True, tag="unknown"):
 
     missing: tuple[Missing, ...]
 
-    @property
-    def text(self) -> str:
-        return f"unknown: {', '.join(self.missing)}"
+    def said(self, say: Wording) -> str:
+        return say("unknown: {what}", what=", ".join(say.code("missing", each) for each in self.missing))
 
 
 class NothingStands(_Reason, frozen=True, tag="nothing-stands"):
     """Every increment was retracted, or none was attained."""
 
-    text: ClassVar[str] = "no increment stands"
+    def said(self, say: Wording) -> str:
+        return say("no increment stands")
 
 
 class AnothersCooling(_Reason, frozen=True, tag="anothers-cooling"):
     """Its cooling proved to be another session's."""
 
-    text: ClassVar[str] = "its cooling is another's"
+    def said(self, say: Wording) -> str:
+        return say("its cooling is another's")
 
 
 class CooledTooLittle(_Reason, frozen=True, tag="cooled-too-little"):
     """It cooled too little for a unit."""
 
-    text: ClassVar[str] = "it cooled too little"
+    def said(self, say: Wording) -> str:
+        return say("it cooled too little")
 
 
 class Held(_Reason, frozen=True, tag="held"):
@@ -106,9 +115,8 @@ class Held(_Reason, frozen=True, tag="held"):
 
     held: tuple[HeldReason, ...]
 
-    @property
-    def text(self) -> str:
-        return "; ".join(HELD_TEXTS[each] for each in self.held)
+    def said(self, say: Wording) -> str:
+        return "; ".join(say(HELD_TEXTS[each]) for each in self.held)
 
 
 class NotFinal(_Reason, frozen=True, tag="not-final"):
@@ -116,9 +124,8 @@ class NotFinal(_Reason, frozen=True, tag="not-final"):
 
     phase: Phase
 
-    @property
-    def text(self) -> str:
-        return self.phase
+    def said(self, say: Wording) -> str:
+        return say.code("phase", self.phase)
 
 
 AnyReason = (
@@ -137,6 +144,6 @@ AnyReason = (
 )
 
 
-def words(reasons: Iterable[AnyReason]) -> str:
-    """The reasons in English; "" if there are none."""
-    return "; ".join(each.text for each in reasons)
+def words(reasons: Iterable[AnyReason], say: Wording = ENGLISH) -> str:
+    """The reasons in words; "" if there are none."""
+    return "; ".join(each.said(say) for each in reasons)

@@ -10,7 +10,7 @@ import msgspec
 
 from drivers.reading import Evidence
 from gateway.audit.reconcile import Placed
-from gateway.ledger.deliveries import DeliveryEvent, Proof
+from gateway.ledger.deliveries import Proof
 from gateway.messages.identity import Identity
 from gateway.messages.notation import Mode
 from gateway.session.charges import Charge
@@ -59,6 +59,29 @@ class LoggedChange(msgspec.Struct, frozen=True):
     change: Change
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """The broker took it, the last time of several."""
+
+    at_us: int
+    times: int
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The engine answered."""
+
+    at_us: int
+    result: str  # as in a receipt: "accepted", ...
+    code: str  # of a rejection
+
+
+class OrderedAgain(msgspec.Struct, frozen=True):
+    """A person ordered it to be sent again."""
+
+    at_us: int
+    person: str
+    reason: str
+
+
 class SentCharge(msgspec.Struct, frozen=True):
     """A charge or credit, and what became of it on its way to the engine."""
 
@@ -66,7 +89,7 @@ class SentCharge(msgspec.Struct, frozen=True):
     recorded_us: int
     charge: Charge
     proof: Proof
-    events: tuple[DeliveryEvent, ...]
+    events: tuple[Sent | Answered | OrderedAgain, ...]
 
 
 class ChainPart(msgspec.Struct, frozen=True):

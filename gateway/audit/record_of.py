@@ -9,11 +9,22 @@ from drivers.reading import Evidence
 from gateway.audit.export import Bundle, gather
 from gateway.audit.listing import placed_in, sessions_of_visit
 from gateway.audit.reconcile import Placed
-from gateway.audit.record import CapUse, ChainPart, LoggedChange, NotedFact, Record, RecordedUnit, SentCharge
+from gateway.audit.record import (
+    Answered,
+    CapUse,
+    ChainPart,
+    LoggedChange,
+    NotedFact,
+    OrderedAgain,
+    Record,
+    RecordedUnit,
+    Sent,
+    SentCharge,
+)
 from gateway.audit.sessions import RecordedSession
 from gateway.ledger import policies, reads
 from gateway.ledger.bodies import ReceiptBody, ResendBody, change_of, charge_of, delivery_of, event_of
-from gateway.ledger.deliveries import SENT, DeliveryEvent, events
+from gateway.ledger.deliveries import SENT, events
 from gateway.ledger.entry import EntryKind
 from gateway.ledger.errors import LedgerDamaged, LedgerError, UnknownSession
 from gateway.messages.notation import Mode
@@ -174,20 +185,20 @@ def _charges(connection: sqlite3.Connection, bundle: Bundle, placed: Placed) -> 
             yield SentCharge(entry.seq, entry.recorded_us, charge, placed.proofs[charge.key], tuple(told))
 
 
-def _sent(connection: sqlite3.Connection, key: str) -> Iterator[DeliveryEvent]:
+def _sent(connection: sqlite3.Connection, key: str) -> Iterator[Sent]:
     """When the message was sent, the last time of several."""
     sent = [each.at_us for each in events(connection, key) if each.what == SENT]
     if sent:
-        yield DeliveryEvent(max(sent), SENT, f"(time {len(sent)})" if len(sent) > 1 else "")
+        yield Sent(max(sent), len(sent))
 
 
-def _answers(bundle: Bundle, key: str) -> Iterator[DeliveryEvent]:
+def _answers(bundle: Bundle, key: str) -> Iterator[Answered | OrderedAgain]:
     """What the chain has of the engine's answers and of orders to send again: no words that may name a patient."""
     for entry in bundle.own:
         match delivery_of(entry.body) if entry.kind == EntryKind.DELIVERY else None:
             case ReceiptBody(receipt) if receipt.key == key:
-                yield DeliveryEvent(entry.recorded_us, receipt.result, receipt.code)
+                yield Answered(entry.recorded_us, receipt.result, receipt.code)
             case ResendBody(order) if order.key == key:
-                yield DeliveryEvent(entry.recorded_us, "ordered again", f"by {order.person}: {order.reason}")
+                yield OrderedAgain(entry.recorded_us, order.person, order.reason)
             case _:
                 pass

@@ -41,6 +41,8 @@ def html_page(document: Document, paper: Paper | None = None) -> str:
     )
     template = files("gateway.audit").joinpath("record.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(
+        language=document.language.value,
+        page_of=document.page_of,
         title=document.title,
         summary=document.summary,
         warning=document.warning,

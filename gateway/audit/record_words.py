@@ -1,7 +1,7 @@
 """The record of a session as a document: headed sections of named values, tables and sentences. Pure.
 
-Every label of the record stands here, once, so that a page and a terminal say the same. Times are local, by the
-calendar of the session's policy, with their offset.
+Every label of the record stands here, once, so that a page and a terminal say the same, in English; the
+wording has it in other languages. Times are local, by the calendar of the session's policy, with their offset.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,8 @@ from datetime import tzinfo
 import msgspec
 
 from gateway.audit.fact_words import charted, stated
-from gateway.audit.record import Record, SentCharge
+from gateway.audit.reasons import words
+from gateway.audit.record import Answered, OrderedAgain, Record, Sent, SentCharge
 from gateway.messages.notation import Mode
 from gateway.session.charges import charged_units
 from gateway.session.counting import Interval
@@ -22,6 +23,7 @@ from gateway.session.policy_text import PROOF_TEXTS, policy_sentences
 from gateway.session.review_texts import FLAG_TEXTS, MISSING_TEXTS
 from gateway.session.spans import FOREVER
 from gateway.session.why_text import sentences
+from gateway.session.wording import ENGLISH, Language, Wording
 
 Line = tuple[str, ...]
 
@@ -56,231 +58,326 @@ class Section(msgspec.Struct, frozen=True):
 class Document(msgspec.Struct, frozen=True):
     """A record in words."""
 
+    language: Language
+    page_of: str  # between a page's number and the number of pages
     title: str
     summary: str
     warning: str  # "" unless the reader could take the record for what it is not
     sections: tuple[Section, ...]
 
 
-def document(record: Record) -> Document:
+def document(record: Record, say: Wording = ENGLISH) -> Document:
     """The record in words."""
     zone = record.policy.zone
     charged = charged_units(each.charge for each in record.charges)
-    summary = f"{_units(len(record.units))} of post-infusion cooling (CPT 97009) attained, {charged} charged"
     return Document(
-        title=f"Scalp cooling: record of session {record.session}",
-        summary=f"{summary}. {_place(record)}",
-        warning=_WARNINGS[record.mode],
+        language=say.language,
+        page_of=say("of"),
+        title=say("Scalp cooling: record of session {session}", session=record.session),
+        summary=say(
+            "{units} of post-infusion cooling (CPT 97009) attained, {charged} charged. {place}",
+            units=say.units(len(record.units)),
+            charged=charged,
+            place=_place(record, say),
+        ),
+        warning=say(_WARNINGS[record.mode]),
         sections=(
-            _course(record, zone),
-            _attained(record, zone),
-            Section("How it was counted", sentences=tuple(sentences(record.why, record.held, record.policy, zone))),
-            _infusion(record, zone),
-            _devices(record, zone),
-            _documentation(record, zone),
-            _policy(record),
-            _log(record, zone),
-            _charges(record, zone),
-            _proof(record),
+            _course(record, zone, say),
+            _attained(record, zone, say),
+            _counted(record, zone, say),
+            _infusion(record, zone, say),
+            _devices(record, zone, say),
+            _documentation(record, zone, say),
+            _policy(record, say),
+            _log(record, zone, say),
+            _charges(record, zone, say),
+            _proof(record, say),
         ),
     )
 
 
-def _course(record: Record, zone: tzinfo) -> Section:
+def _course(record: Record, zone: tzinfo, say: Wording) -> Section:
     why = record.why
+    day = say("none") if record.service_date is None else record.service_date.isoformat()
+    opened = say("{at} on {cap}", at=instant_text(record.opened_us, zone), cap=record.opened_on.name)
+    counted = length_text(why.counted_us)
     return Section(
-        "Session",
+        say("Session"),
         (
-            ("Patient", _patient(record)),
-            ("Gateway", record.gateway),
-            ("Date of service", "none" if record.service_date is None else record.service_date.isoformat()),
-            ("Opened", f"{instant_text(record.opened_us, zone)} on {record.opened_on.name}"),
-            ("Cooling started", _at(record.started_us, zone)),
-            ("Infusion ended", _at(why.infusion_end_us, zone)),
-            ("Cooling ended", _at(record.stopped_us, zone)),
-            ("Counted", f"{length_text(why.counted_us)}; {record.chart_minutes} min from HH:MM to HH:MM"),
-            ("Times", f"local, {record.policy.timezone}, with their offset from UTC"),
-            ("As of", instant_text(record.until_us, zone)),
+            (say("Patient"), _patient(record, say)),
+            (say("Gateway"), record.gateway),
+            (say("Date of service"), day),
+            (say("Opened"), opened),
+            (say("Cooling started"), _at(record.started_us, zone, say)),
+            (say("Infusion ended"), _at(why.infusion_end_us, zone, say)),
+            (say("Cooling ended"), _at(record.stopped_us, zone, say)),
+            (
+                say("Counted"),
+                say("{counted}; {minutes} min from HH:MM to HH:MM", counted=counted, minutes=record.chart_minutes),
+            ),
+            (say("Times"), say("local, {timezone}, with their offset from UTC", timezone=record.policy.timezone)),
+            (say("As of"), instant_text(record.until_us, zone)),
         ),
     )
 
 
-def _patient(record: Record) -> str:
+def _patient(record: Record, say: Wording) -> str:
     if not record.bound:
-        return "not known"
+        return say("not known")
     if not record.identified:
-        return "known, and not named here"
+        return say("known, and not named here")
     if record.patient is None:
-        return "known, and the identifiers are not kept any more"
-    numbers = {"visit": record.patient.visit, "MRN": record.patient.mrn, "account": record.patient.account}
-    return ", ".join(f"{name} {number}" for name, number in numbers.items() if number)
+        return say("known, and the identifiers are not kept any more")
+    numbers = (
+        (say("visit"), record.patient.visit),
+        (say("MRN"), record.patient.mrn),
+        (say("account"), record.patient.account),
+    )
+    return ", ".join(f"{name} {number}" for name, number in numbers if number)
 
 
-def _attained(record: Record, zone: tzinfo) -> Section:
+def _attained(record: Record, zone: tzinfo, say: Wording) -> Section:
+    title = say("Units of 97009")
     rows = [
-        (f"{unit.index}", unit.key, instant_text(unit.attained_us, zone), *_cooling(unit.intervals, zone))
+        (f"{unit.index}", unit.key, instant_text(unit.attained_us, zone), *_cooling(unit.intervals, zone, say))
         for unit in record.units
     ]
     if record.left_over:
-        rows.append(("", "left over", "counts for no unit", *_cooling(record.left_over, zone)))
+        rows.append(("", say("left over"), say("counts for no unit"), *_cooling(record.left_over, zone, say)))
     if not rows:
-        return Section("Units of 97009", sentences=("None stands.",))
-    headings = ("Unit", "Key", "Attained", "Length", "Counted cooling that it adds")
-    return Section("Units of 97009", table=Table(headings, tuple(rows)))
+        return Section(title, sentences=(say("None stands."),))
+    headings = (say("Unit"), say("Key"), say("Attained"), say("Length"), say("Counted cooling that it adds"))
+    return Section(title, table=Table(headings, tuple(rows)))
 
 
-def _cooling(intervals: Iterable[Interval], zone: tzinfo) -> tuple[str, str]:
+def _cooling(intervals: Iterable[Interval], zone: tzinfo, say: Wording) -> tuple[str, str]:
     spans = tuple(intervals)
     said = [
-        f"{clock_text(each.start_us, zone)} to {clock_text(each.end_us, zone)} on {each.cap.name}" for each in spans
+        say(
+            "{start} to {end} on {cap}",
+            start=clock_text(each.start_us, zone),
+            end=clock_text(each.end_us, zone),
+            cap=each.cap.name,
+        )
+        for each in spans
     ]
     return length_text(net_us(spans)), "; ".join(said)
 
 
-def _infusion(record: Record, zone: tzinfo) -> Section:
+def _counted(record: Record, zone: tzinfo, say: Wording) -> Section:
+    said = sentences(record.why, record.held, record.policy, zone, say)
+    return Section(say("How it was counted"), sentences=tuple(said))
+
+
+def _infusion(record: Record, zone: tzinfo, say: Wording) -> Section:
     rows = tuple(
         (
             f"{noted.seq}",
             said.order,
             said.agent,
             said.what,
-            "without a time" if said.at_us is None else instant_text(said.at_us, zone),
+            say("without a time") if said.at_us is None else instant_text(said.at_us, zone),
             said.said_by,
             instant_text(said.charted_us, zone),
         )
         for noted in record.facts
-        if (said := stated(noted.fact)) is not None
+        if (said := stated(noted.fact, say)) is not None
     )
     if not rows:
-        return Section("Infusion", sentences=("No infusion was reported.",))
-    return Section("Infusion", table=Table(("Entry", "Order", "Agent", "What", "When", "Said by", "Charted"), rows))
+        return Section(say("Infusion"), sentences=(say("No infusion was reported."),))
+    headings = (
+        say("Entry"),
+        say("Order"),
+        say("Agent"),
+        say("What"),
+        say("When"),
+        say("Said by"),
+        say("Charted"),
+    )
+    return Section(say("Infusion"), table=Table(headings, rows))
 
 
-def _devices(record: Record, zone: tzinfo) -> Section:
-    headings = ("Unit and cap", "Serial number", "Profile", "Circulation proven by", "Cooled")
+def _devices(record: Record, zone: tzinfo, say: Wording) -> Section:
+    headings = (
+        say("Unit and cap"),
+        say("Serial number"),
+        say("Profile"),
+        say("Circulation proven by"),
+        say("Cooled"),
+    )
     rows = tuple(
         (
             use.cap.name,
-            use.serial_number or "not read",
-            use.profile or "as configured",
-            "not stated" if use.proof is None else PROOF_TEXTS[use.proof],
-            "; ".join(_run(start_us, end_us, zone) for start_us, end_us in use.runs),
+            use.serial_number or say("not read"),
+            use.profile or say("as configured"),
+            say("not stated") if use.proof is None else say(PROOF_TEXTS[use.proof]),
+            "; ".join(_run(start_us, end_us, zone, say) for start_us, end_us in use.runs),
         )
         for use in record.caps
     )
-    swaps = tuple(_swap(each, zone) for each in record.swaps)
+    swaps = tuple(_swap(each, zone, say) for each in record.swaps)
     if not rows:
-        return Section("Devices", sentences=("No unit is known to have cooled.", *swaps))
-    return Section("Devices", table=Table(headings, rows), sentences=swaps)
+        return Section(say("Devices"), sentences=(say("No unit is known to have cooled."), *swaps))
+    return Section(say("Devices"), table=Table(headings, rows), sentences=swaps)
 
 
-def _run(start_us: int, end_us: int, zone: tzinfo) -> str:
-    return f"{instant_text(start_us, zone)} to {'now' if end_us == FOREVER else clock_text(end_us, zone)}"
+def _run(start_us: int, end_us: int, zone: tzinfo, say: Wording) -> str:
+    end = say("now") if end_us == FOREVER else clock_text(end_us, zone)
+    return say("{start} to {end}", start=instant_text(start_us, zone), end=end)
 
 
-def _swap(swap: UnitSwapped, zone: tzinfo) -> str:
-    what = f"{swap.loaner} is back" if swap.loaner == swap.unit else f"{swap.loaner} stands in for {swap.unit}"
-    return (
-        f"{instant_text(swap.at_us, zone)}: {what}, by {swap.person or 'nobody named'}: {swap.reason or 'no reason'}."
+def _swap(swap: UnitSwapped, zone: tzinfo, say: Wording) -> str:
+    if swap.loaner == swap.unit:
+        what = say("{loaner} is back", loaner=swap.loaner)
+    else:
+        what = say("{loaner} stands in for {unit}", loaner=swap.loaner, unit=swap.unit)
+    return say(
+        "{at}: {what}, by {person}: {reason}.",
+        at=instant_text(swap.at_us, zone),
+        what=what,
+        person=swap.person or say("nobody named"),
+        reason=swap.reason or say("no reason"),
     )
 
 
-def _documentation(record: Record, zone: tzinfo) -> Section:
+def _documentation(record: Record, zone: tzinfo, say: Wording) -> Section:
     rows = tuple(
         (f"{noted.seq}", instant_text(said.at_us, zone), said.what, said.person, said.reason)
         for noted in record.facts
-        if (said := charted(noted.fact)) is not None
+        if (said := charted(noted.fact, say)) is not None
     )
-    missing = [MISSING_TEXTS[each] for each in record.missing]
+    headings = (say("Entry"), say("When"), say("What"), say("By"), say("Reason"))
+    missing = ", ".join(say(MISSING_TEXTS[each]) for each in record.missing)
     return Section(
-        "Documentation and decisions",
-        table=Table(("Entry", "When", "What", "By", "Reason"), rows) if rows else None,
+        say("Documentation and decisions"),
+        table=Table(headings, rows) if rows else None,
         sentences=(
-            f"Missing: {', '.join(missing)}." if missing else "Nothing is missing.",
-            *(f"For review: {FLAG_TEXTS[each]}." for each in record.flags),
+            say("Missing: {missing}.", missing=missing) if missing else say("Nothing is missing."),
+            *(say("For review: {flag}.", flag=say(FLAG_TEXTS[each])) for each in record.flags),
         ),
     )
 
 
-def _policy(record: Record) -> Section:
+def _policy(record: Record, say: Wording) -> Section:
     policy = record.policy
-    approved = f"approved by {policy.approved_by}" if policy.approved_by else "approved by nobody"
-    named = f"{policy.name}, revision {policy.revision}, in effect from {policy.effective.isoformat()}, {approved}"
-    return Section("Policy, pinned when the session opened", prose=" ".join([f"{named}.", *policy_sentences(policy)]))
+    approved = policy.approved_by
+    named = say(
+        "{policy}, revision {revision}, in effect from {effective}, {approved}.",
+        policy=policy.name,
+        revision=policy.revision,
+        effective=policy.effective.isoformat(),
+        approved=say("approved by {person}", person=approved) if approved else say("approved by nobody"),
+    )
+    return Section(
+        say("Policy, pinned when the session opened"), prose=" ".join([named, *policy_sentences(policy, say)])
+    )
 
 
-def _log(record: Record, zone: tzinfo) -> Section:
+def _log(record: Record, zone: tzinfo, say: Wording) -> Section:
+    title = say("Increments as published")
     rows = tuple(
         (
             f"{each.seq}",
             instant_text(each.recorded_us, zone),
-            _OPS[each.change.op],
+            say(_OPS[each.change.op]),
             increment_key(record.session, each.change.index, each.change.revision),
             "" if each.change.op is Op.RETRACT else instant_text(each.change.attained_at_us, zone),
-            _at(each.change.was_us, zone, ""),
+            "" if each.change.was_us is None else instant_text(each.change.was_us, zone),
         )
         for each in record.log
     )
     if not rows:
-        return Section("Increments as published", sentences=("None was.",))
-    return Section(
-        "Increments as published", table=Table(("Entry", "Recorded", "What", "Key", "Attained", "Was"), rows)
-    )
+        return Section(title, sentences=(say("None was."),))
+    headings = (say("Entry"), say("Recorded"), say("What"), say("Key"), say("Attained"), say("Was"))
+    return Section(title, table=Table(headings, rows))
 
 
-def _charges(record: Record, zone: tzinfo) -> Section:
+def _charges(record: Record, zone: tzinfo, say: Wording) -> Section:
+    title = say("Charges and credits")
     rows = tuple(
         (
             f"{each.seq}",
             instant_text(each.recorded_us, zone),
-            f"credit of {each.charge.reverses}" if each.charge.reverses else "charge",
+            say("credit of {charge}", charge=each.charge.reverses) if each.charge.reverses else say("charge"),
             each.charge.key,
             f"{each.charge.quantity}",
             each.charge.line.service_date.isoformat(),
-            _delivery(each, zone),
+            _delivery(each, zone, say),
         )
         for each in record.charges
     )
     open_ = tuple(
-        f"In question: {each.charge}, {each.charged} charged, {each.counted} counted"
-        f" ({'a person refused the correction' if each.refused else 'a person must decide'})."
+        say(
+            "In question: {charge}, {charged} charged, {counted} counted ({decision}).",
+            charge=each.charge,
+            charged=each.charged,
+            counted=each.counted,
+            decision=say("a person refused the correction") if each.refused else say("a person must decide"),
+        )
         for each in record.corrections
     )
     if not rows:
-        return Section("Charges and credits", sentences=("None was released.", *open_))
-    headings = ("Entry", "Released", "What", "Key", "Units", "Date", "At the engine")
-    return Section("Charges and credits", table=Table(headings, rows), sentences=open_)
+        return Section(title, sentences=(say("None was released."), *open_))
+    headings = (
+        say("Entry"),
+        say("Released"),
+        say("What"),
+        say("Key"),
+        say("Units"),
+        say("Date"),
+        say("At the engine"),
+    )
+    return Section(title, table=Table(headings, rows), sentences=open_)
 
 
-def _delivery(sent: SentCharge, zone: tzinfo) -> str:
-    said = (f"{each.what} {instant_text(each.at_us, zone)} {each.detail}".rstrip() for each in sent.events)
-    return "; ".join((sent.proof, *said))
+def _delivery(sent: SentCharge, zone: tzinfo, say: Wording) -> str:
+    return "; ".join((say.code("proof", sent.proof), *(_step(each, zone, say) for each in sent.events)))
 
 
-def _proof(record: Record) -> Section:
+def _step(step: Sent | Answered | OrderedAgain, zone: tzinfo, say: Wording) -> str:
+    at = instant_text(step.at_us, zone)
+    match step:
+        case Sent(times=1):
+            return say("sent {at}", at=at)
+        case Sent():
+            return say("sent {at} (time {times})", at=at, times=step.times)
+        case Answered():
+            return f"{say.code('receipt', step.result)} {at} {step.code}".rstrip()
+        case OrderedAgain():
+            return say("ordered again {at} by {person}: {reason}", at=at, person=step.person, reason=step.reason)
+
+
+def _proof(record: Record, say: Wording) -> Section:
     chain, token = record.chain, record.session
-    signed = "none yet" if chain.signed_seq is None else f"entry {chain.signed_seq}"
+    signed = say("none yet") if chain.signed_seq is None else say("entry {seq}", seq=chain.signed_seq)
+    entries = say(
+        "{first} to {last}; the next signed checkpoint: {signed}",
+        first=chain.first_seq,
+        last=chain.last_seq,
+        signed=signed,
+    )
     return Section(
-        "Proof",
+        say("Proof"),
         (
-            ("Ledger", f"gateway {record.gateway}, epoch {record.epoch}"),
-            ("Entries", f"{chain.first_seq} to {chain.last_seq}; the next signed checkpoint: {signed}"),
-            (f"Hash of entry {chain.last_seq}", chain.last_hash),
-            ("To verify all of it", VERIFY_LEDGER),
-            ("This session alone", EXPORT.format(token=token)),
-            ("and then", VERIFY_BUNDLE.format(token=token, seq=chain.last_seq, hash=chain.last_hash)),
+            (say("Ledger"), say("gateway {gateway}, epoch {epoch}", gateway=record.gateway, epoch=record.epoch)),
+            (say("Entries"), entries),
+            (say("Hash of entry {seq}", seq=chain.last_seq), chain.last_hash),
+            (say("To verify all of it"), VERIFY_LEDGER),
+            (say("This session alone"), EXPORT.format(token=token)),
+            (say("and then"), VERIFY_BUNDLE.format(token=token, seq=chain.last_seq, hash=chain.last_hash)),
         ),
     )
 
 
-def _place(record: Record) -> str:
+def _place(record: Record, say: Wording) -> str:
     placed = record.placed
-    return f"The session is {placed.place}" + (f": {placed.why}." if placed.why else ".")
+    place, why = say.code("place", placed.place), words(placed.reasons, say)
+    return (
+        say("The session is {place}: {why}.", place=place, why=why)
+        if why
+        else say("The session is {place}.", place=place)
+    )
 
 
-def _at(at_us: int | None, zone: tzinfo, otherwise: str = "not known") -> str:
-    return otherwise if at_us is None else instant_text(at_us, zone)
-
-
-def _units(count: int) -> str:
-    return "1 unit" if count == 1 else f"{count} units"
+def _at(at_us: int | None, zone: tzinfo, say: Wording) -> str:
+    return say("not known") if at_us is None else instant_text(at_us, zone)
