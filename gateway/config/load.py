@@ -48,6 +48,7 @@ from gateway.runtime.addresses import is_loopback
 from gateway.runtime.shipped import shipped_dir
 from gateway.session.policy import Policy, PolicyFile
 from gateway.session.spans import US_PER_S
+from gateway.session.wording import Language
 
 
 class GatewayConfig(msgspec.Struct, frozen=True):
@@ -136,6 +137,19 @@ def named_state_dir(path: Path) -> Path:
             return (path.parent / name).absolute()
         case _:
             raise TomlProblems((document.problem(("gateway", "state_dir"), "missing, accepted: a directory"),))
+
+
+def named_language(path: Path) -> Language:
+    """The page's language that a file names, whatever else is wrong with it. Raises TomlProblems if it is not one."""
+    document = read_toml(path)
+    match document.data.get("web"):
+        case {"language": str(name)} if name in list(Language):
+            return Language(name)
+        case {"language": object()}:
+            accepted = f"accepted: {', '.join(Language)}"
+            raise TomlProblems((document.problem(("web", "language"), f"no language of the page, {accepted}"),))
+        case _:
+            return Language.ENGLISH
 
 
 def _state_dir_of(document: Document) -> Path:

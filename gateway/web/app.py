@@ -183,7 +183,7 @@ class PageApp:
             return _no_session()
         if not await self.control.leave_trace(Looked.RECORD, [token], person.actor):
             return _json(None)
-        return await self.ledger.answer(partial(record_page, token))
+        return await self.ledger.answer(partial(record_page, token, language=self._language(request)))
 
     async def _ask(self, request: Request, line: bytes) -> bytes | None:
         """The control service's answer, in the name of who is signed in."""

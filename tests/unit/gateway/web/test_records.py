@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.runtime.http import HttpServer
+from gateway.web.app import LANGUAGE_COOKIE
 from tests.unit.gateway.audit.record_story import HOSTILE, TOKEN, VISIT
 from tests.unit.gateway.web.page_app import signed_in
 from tests.unit.gateway.web.page_client import Answered, ask
@@ -20,6 +21,17 @@ async def test_who_signed_in_gets_it_whole(tmp_path: Path, written: bytes) -> No
         assert answer.status == 200
         assert VISIT in answer.body
         assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_it_is_in_the_language_of_the_page(tmp_path: Path, written: bytes) -> None:
+    async with signed_in(tmp_path, written) as (server, cookie):
+        asked = await ask(server, "GET", f"/record/{TOKEN}", cookie=cookie, accept_language="de-CH")
+        assert '<html lang="de">' in asked.body
+        assert "Nachweis der Sitzung" in asked.body
+        chosen = await ask(
+            server, "GET", f"/record/{TOKEN}", cookie=f"{cookie}; {LANGUAGE_COOKIE}=es", accept_language="de-CH"
+        )
+        assert "registro de la sesión" in chosen.body
 
 
 async def test_nobody_else_sees_any_of_it(tmp_path: Path, written: bytes) -> None:
