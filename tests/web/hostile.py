@@ -11,7 +11,7 @@ from tests.support.hostile_texts import TEXTS
 from tests.support.operator import Operator
 from tests.support.pipeline import FakeClock, facts_of, running
 
-PATIENT = '"><img src=x onerror=hostile()>'
+PATIENT = '"><img/src=x/onerror=hostile()>'  # no blanks, as in a visit; slashes part attributes too
 HOSTILE = Actor("sso:<script>hostile()</script>", "nurse")
 
 
