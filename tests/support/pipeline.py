@@ -95,6 +95,11 @@ class Suite:
         self._pipeline = await Pipeline.recovered(self.config, self.clock, self.ledger)
 
     @property
+    def unit(self) -> str:
+        """The machine that is there: the configured unit, or its loaner."""
+        return self.config.units[0].id
+
+    @property
     def pipeline(self) -> Pipeline:
         if self._pipeline is None:
             raise AssertionError("not started")
@@ -108,14 +113,14 @@ class Suite:
             self.treatment_s += POLL_S if cooling else 0
             cap = CapReading(1, self.state, self.connected, cooling, {}, treatment=4, elapsed_s=self.treatment_s)
             idle = CapReading(2, RunState.STOPPED, False, False, {}, treatment=0, elapsed_s=0)
-            await self.pipeline.answer(Reading("cap-01", self.clock.now(), (cap, idle), {}, (), "SN-1"))
+            await self.pipeline.answer(Reading(self.unit, self.clock.now(), (cap, idle), {}, (), "SN-1"))
 
     async def silence(self, minutes: float, *, counted: bool) -> None:
         """Polls without an answer; the unit's own counter goes on if it cooled through."""
         for _ in range(round(minutes * 60 / POLL_S)):
             self.clock.us += POLL_S * 1_000_000
             self.treatment_s += POLL_S if counted else 0
-            await self.pipeline.answer(ReadFault("cap-01", self.clock.now(), FaultKind.TIMEOUT, ""))
+            await self.pipeline.answer(ReadFault(self.unit, self.clock.now(), FaultKind.TIMEOUT, ""))
 
     async def send_event(self, name: str, thing: str, minutes_ago: float = 0.0, **data: object) -> Json:
         """A message of the engine; the answer to it."""

@@ -14,6 +14,7 @@ from gateway.config.web import PagePlan
 from gateway.control.board import BoardAnswer
 from gateway.control.requests import Board
 from gateway.control.service import ControlService
+from gateway.control.units import with_swaps
 from gateway.telemetry.latest import LatestReadings
 from gateway.web.server import serve_page
 from tests.broker.harness import free_port
@@ -33,6 +34,7 @@ class Site:
         self.answering = asyncio.Event()  # cleared: the gateway is there and says nothing
         self.answering.set()
         self._page: asyncio.Task[str] | None = None
+        self._restarting: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
@@ -53,15 +55,24 @@ class Site:
             await asyncio.wait([self._page])
 
     async def restart(self) -> None:
-        """The gateway begins anew: its state is that of the ledger, and nobody is signed in."""
+        """The gateway begins anew: its state and its loaners are those of the ledger, and nobody is signed in."""
         await self.stop()
-        await self.suite.start()
+        suite = self.suite
+        suite.config = with_swaps(suite.config, await suite.ledger.swaps())
+        await suite.start()
+        self.latest = LatestReadings(suite.config.units)
         self.control = self._control()
         await self.serve()
 
     def _control(self) -> ControlService:
         suite = self.suite
-        return ControlService(suite.config, suite.clock, suite.ledger, suite.pipeline, latest=self.latest)
+        return ControlService(
+            suite.config, suite.clock, suite.ledger, suite.pipeline, self._begin_anew, latest=self.latest
+        )
+
+    def _begin_anew(self) -> None:
+        """A swap has the gateway start again."""
+        self._restarting = asyncio.create_task(self.restart())
 
     async def _board(self, request: Board) -> BoardAnswer:
         await self.answering.wait()
@@ -73,11 +84,11 @@ class Site:
         shown["coolant_supply"] = Measurement(-4.0, "Cel")
         cap = CapReading(1, self.suite.state, self.suite.connected, None, shown)
         idle = CapReading(2, RunState.STOPPED, False, False, {})
-        self.latest.take(Reading("cap-01", self.suite.clock.now(), (cap, idle), {}, alarms))
+        self.latest.take(Reading(self.suite.unit, self.suite.clock.now(), (cap, idle), {}, alarms))
 
     def miss(self) -> None:
         """A poll without an answer, as the screens see it."""
-        self.latest.take(ReadFault("cap-01", self.suite.clock.now(), FaultKind.TIMEOUT, ""))
+        self.latest.take(ReadFault(self.suite.unit, self.suite.clock.now(), FaultKind.TIMEOUT, ""))
 
     async def poll(self, minutes: float) -> None:
         """The unit is read for so long; the screens see the last of it."""
