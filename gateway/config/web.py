@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.config.price import Price
 from gateway.config.problems import Problems
 from gateway.config.single_sign_on import OidcPlan, ProxyPlan, resolve_oidc, resolve_proxy
 from gateway.config.tables import WebTable, listen_address
@@ -22,13 +23,6 @@ class PageFiles(msgspec.Struct, frozen=True):
 
     cert: Path
     key: Path
-
-
-class Price(msgspec.Struct, frozen=True):
-    """What the site charges for a unit, for people to see what is at stake; no charge is made of it."""
-
-    amount: str
-    currency: str  # ISO 4217
 
 
 class PagePlan(msgspec.Struct, frozen=True):

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from playwright.async_api import Page, expect
 
 from drivers.reading import CapReading, Measurement, Reading, RunState
+from gateway.config.price import Price
 from gateway.config.roles import Role
-from gateway.config.web import Price
 from gateway.ledger.temperatures import READ
 from tests.support.operator import Operator
 from tests.support.pipeline import configured

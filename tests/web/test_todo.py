@@ -6,8 +6,8 @@ from pathlib import Path
 from playwright.async_api import expect
 
 from drivers.reading import RunState
+from gateway.config.price import Price
 from gateway.config.roles import Role
-from gateway.config.web import Price
 from tests.support.operator import Operator
 from tests.support.pipeline import facts_of
 from tests.web.browser import screen

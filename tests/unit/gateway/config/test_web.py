@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import Examined
+from gateway.config.price import Price
 from gateway.config.roles import Role
-from gateway.config.web import PageFiles, PagePlan, Price
+from gateway.config.web import PageFiles, PagePlan
 from gateway.session.wording import Language
 from tests.unit.gateway.config.config_files import CONFIG, certificates, examine_text, site
 
