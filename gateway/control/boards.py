@@ -34,13 +34,19 @@ class Boards:
         self._pipeline = pipeline
         self._latest = latest
         self._caps = shown_caps(plant.caps, plant.chairs)
+        self._loaners = {each.unit: each.loaner for each in config.loaners}
         self._sessions: dict[str, tuple[SessionRecord, CapRef, ChairSession]] = {}
 
     async def board(self, request: Board) -> BoardAnswer:
         """The board as it is now."""
         await self._refresh()
         shown = sorted(self._sessions.values(), key=lambda each: each[0].opened_us)
-        by_cap = {cap: view for record, cap, view in shown if record.open}  # of several on a cap the last to open
+        # Of several on a cap the last to open; that of a replaced machine hangs where its loaner does.
+        by_cap = {
+            CapRef(self._loaners.get(cap.device, cap.device), cap.channel): view
+            for record, cap, view in shown
+            if record.open
+        }
         latest = self._latest
         return BoardAnswer(
             gateway=self._config.id,

@@ -4,6 +4,8 @@ from datetime import datetime
 from pathlib import Path
 
 from drivers.reading import RunState
+from gateway.control.units import with_swaps
+from gateway.session.facts import UnitSwapped
 from tests.support.operator import Json, Operator
 from tests.support.pipeline import Suite, cool, running
 
@@ -95,6 +97,21 @@ async def test_what_is_unchanged_is_not_computed_again(folder: Path) -> None:
         await suite.infusion_over()
         await chair(operator)
         assert len(asked) == 1
+
+
+async def test_a_chair_keeps_its_session_while_the_loaner_has_not_cooled_yet(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        token = (await chair(Operator(suite)))["session"]["token"]
+        now_us = suite.clock.us
+        swap = UnitSwapped(
+            at_us=now_us, known_at_us=now_us, unit="cap-01", loaner="cap-99", person="bm-17", reason="pump is loud"
+        )
+        await suite.pipeline.record([swap])
+        suite.config = with_swaps(suite.config, await suite.ledger.swaps())
+        await suite.start()
+        tile = await chair(Operator(suite))
+        assert (tile["unit"], tile["session"] and tile["session"]["token"]) == ("cap-99", token)
 
 
 async def test_the_board_names_no_patient(folder: Path) -> None:
