@@ -115,6 +115,7 @@ async def test_days_weeks_and_months_are_links(folder: Path) -> None:
         await expect(page.locator("#period")).to_have_text("September 2026")
         await expect(sums).to_contain_text("Sessions seen: 3 = ")
         await page.get_by_role("link", name="Before").click()
+        await expect(page.locator("#none")).to_be_visible()
         await expect(page.locator("#none")).to_have_text("No session began then.")
         await page.get_by_label("Date").fill(FIRST)
         await page.get_by_role("button", name="Show").click()
@@ -154,6 +155,7 @@ async def test_minutes_charted_by_hand_stand_beside_the_count(folder: Path, tmp_
     async with days(folder, f"span=week&day={SECOND}") as (_, page):
         chart = tmp_path / "charted.csv"
         chart.write_text("visit,minutes\nV-1,70\nV-9,30\n")
+        await expect(page.locator("#sessions tbody tr").first).to_be_visible()
         await page.locator("#charted").set_input_files(chart)
         await expect(page.locator("#compared")).to_have_text("Compared with charting by hand: 2, of which 2 differ.")
         row = page.locator("#sessions tbody tr", has_text="V-1")
