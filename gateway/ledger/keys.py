@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from gateway.ledger.errors import KeyUnusable
+from gateway.runtime.replace import rename_file
 
 KEY_FILE = "checkpoint.key"
 _PEM = re.compile(rb"-----BEGIN [^-]+-----.*?-----END [^-]+-----", re.DOTALL)
@@ -104,9 +105,4 @@ def _make(path: Path) -> None:
         file.write(pem)
         file.flush()
         os.fsync(descriptor)
-    draft.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    rename_file(draft, path)

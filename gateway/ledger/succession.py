@@ -21,6 +21,7 @@ from gateway.ledger.copying import copy_ledger
 from gateway.ledger.entry import Head
 from gateway.ledger.errors import LedgerUnavailable, NothingToDo, TargetExists
 from gateway.ledger.worker import state_lock
+from gateway.runtime.replace import rename_file
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -45,7 +46,7 @@ def roll_back(path: Path, now: Stamp) -> Path:
                 raise NothingToDo(f"{path} is of this version or an earlier one, and opens as it is")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # so that one file has all of it
         aside = name_aside(path, now.utc_us, Aside.LATER)
-        _rename(path, aside)
+        rename_file(path, aside)
         return aside
 
 
@@ -71,7 +72,7 @@ def restore(copy: Path, path: Path, held: Iterable[Head], now: Stamp) -> Restore
         with closing(LedgerAnchor(path)) as anchor:
             anchor.set(Head(origin.epoch, known_seq, "", origin.gateway))
         aside = name_aside(path, now.utc_us, Aside.RESTORED)
-        _rename(partial, aside)
+        rename_file(partial, aside)
         return Restored(aside, head, recorded_us, known_seq)
 
 
@@ -98,12 +99,3 @@ def _opened(path: Path, mode: str) -> Generator[sqlite3.Connection]:
             yield connection
     except (sqlite3.Error, OSError) as error:
         raise LedgerUnavailable(f"{path}: {error}") from error
-
-
-def _rename(source: Path, target: Path) -> None:
-    source.rename(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

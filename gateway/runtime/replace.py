@@ -1,4 +1,4 @@
-"""Replaces a file whole."""
+"""Replaces a file whole, or renames one for good."""
 
 import os
 from pathlib import Path
@@ -15,3 +15,13 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
+
+
+def rename_file(source: Path, target: Path) -> None:
+    """Rename it within its folder, and leave that on the disk. Raises OSError."""
+    source.rename(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
