@@ -8,7 +8,7 @@ UTF-8; each reader decodes only the fields that it needs. The seal of a message 
 (`entry.seal`).
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -197,6 +197,8 @@ class _Message(msgspec.Struct, frozen=True):
 
 _BESIDE = ("patient", "details")  # of a message's data: they lie beside the chain, and can be purged
 
+B = TypeVar("B")
+
 _encoder = msgspec.json.Encoder()
 _increment = msgspec.json.Decoder(IncrementBody)
 _session = msgspec.json.Decoder(SessionBody)
@@ -251,42 +253,31 @@ def taken_message(body: str) -> str | None:
 
 def set_aside_of(body: str) -> SetAsideBody | None:
     """The body as a SetAsideBody; None if it is another one."""
-    try:
-        return _set_aside.decode(body)
-    except msgspec.DecodeError:
-        return None
+    return _if_one(_set_aside, body)
 
 
 def access_of(body: str) -> Access | None:
     """The reading in a status entry's body; None if it is another one."""
-    try:
-        return _access.decode(body).access
-    except msgspec.DecodeError:
-        return None
+    found = _if_one(_access, body)
+    return found and found.access
 
 
 def purge_of(body: str) -> PurgeNote | None:
     """The purge in a status entry's body; None if it is another one."""
-    try:
-        return _purge.decode(body).purge
-    except msgspec.DecodeError:
-        return None
+    found = _if_one(_purge, body)
+    return found and found.purge
 
 
 def sealed_rows(body: str) -> dict[str, list[str]] | None:
     """The seals in the entry of rows beside the chain; None if it is another one."""
-    try:
-        return _sealed.decode(body).sealed
-    except msgspec.DecodeError:
-        return None
+    found = _if_one(_sealed, body)
+    return found and found.sealed
 
 
 def took_of(body: str) -> TookNote | None:
     """What was taken, in a status entry's body; None if it is another one."""
-    try:
-        return _took.decode(body).took
-    except msgspec.DecodeError:
-        return None
+    found = _if_one(_took, body)
+    return found and found.took
 
 
 def delivery_of(body: str) -> ReceiptBody | ResendBody | None:
@@ -331,3 +322,10 @@ def names_patient(body: str) -> bool:
     """Whether the body has a message with a patient's identifiers. Raises msgspec.DecodeError."""
     event = event_of(body)
     return event is not None and msgspec.json.decode(event) != without_patient(event)
+
+
+def _if_one(decoder: msgspec.json.Decoder[B], body: str) -> B | None:
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError:
+        return None

@@ -53,9 +53,9 @@ def seal_known(connection: sqlite3.Connection, subject: str) -> list[int]:
 
 def seals(connection: sqlite3.Connection, salt: bytes) -> Iterator[tuple[str, str, str, str]]:
     """Of each row its table, its subject, its nonce and its seal."""
-    for table, columns in SEALED.items():
-        for values in connection.execute(f"SELECT nonce, {', '.join(columns)} FROM {table}"):
-            yield table, values[1], values[0], _seal(salt, table, values)
+    for table in SEALED:
+        for subject, has, own in _seals(connection, salt, table):
+            yield table, subject, has, own
 
 
 def sealed(connection: sqlite3.Connection, salt: bytes) -> Seals:
@@ -72,9 +72,8 @@ def seals_of(
 ) -> Seals:
     """The seals of the rows of a table that are `where`."""
     found: Seals = {}
-    query = f"SELECT nonce, {', '.join(SEALED[table])} FROM {table} WHERE {where}"
-    for row in connection.execute(query, values):
-        found.setdefault(row[1], []).append(_seal(salt, table, row))
+    for subject, _, own in _seals(connection, salt, table, where, values):
+        found.setdefault(subject, []).append(own)
     return found
 
 
@@ -83,5 +82,10 @@ def sealing(head: Head, recorded_us: int, made: Seals) -> tuple[Entry, Head]:
     return append(head, recorded_us, EntryKind.STATUS, "", encode_body(SealedBody(made)).decode())
 
 
-def _seal(salt: bytes, table: str, row: tuple[object, ...]) -> str:
-    return seal(salt, msgspec.json.encode((table, *row)))
+def _seals(
+    connection: sqlite3.Connection, salt: bytes, table: str, where: str = "true", values: tuple[str | int, ...] = ()
+) -> Iterator[tuple[str, str, str]]:
+    """The subject, the nonce and the seal of each row of a table that is `where`."""
+    query = f"SELECT nonce, {', '.join(SEALED[table])} FROM {table} WHERE {where}"
+    for row in connection.execute(query, values):
+        yield row[1], row[0], seal(salt, msgspec.json.encode((table, *row)))
