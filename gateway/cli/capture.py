@@ -14,16 +14,17 @@ from drivers.diagnose.capture import Chunk, Header, line_of
 from drivers.direction import Direction
 from drivers.errors import LineDown
 from drivers.habits import Connection, LineHabits
-from drivers.line import Line
 from drivers.profile.load import DeviceProfile
 from drivers.reading import ReadFault
 from drivers.transport.base import Connector, SerialSettings, tapped
 from drivers.transport.open import connector
-from drivers.unit.driver import Driver, line_timing
+from drivers.unit.driver import Driver
 from gateway.cli.unit_options import (
     checked_unit_id,
     chosen_profile,
     habits_of,
+    is_by_network,
+    line_to,
     overrides_of,
     require_consent,
     unit_options,
@@ -101,7 +102,7 @@ def command(
         raise click.UsageError(f"{out}: {error.strerror}") from error
     with file:
         recorder = _Recorder(file)
-        recorder.begin(line, profile, address, None if line.startswith("socket:") else serial, listened=listen)
+        recorder.begin(line, profile, address, None if is_by_network(line) else serial, listened=listen)
         taps = tapped(opener, recorder.tap)
         if profile is None or listen:
             work = _listen(taps)
@@ -178,8 +179,7 @@ async def _poll(
     consents: bool,
 ) -> str:
     """Poll until cancelled; returns the error's text if the line cannot be opened at first."""
-    baud = None if url.startswith("socket:") else profile.serial.baud
-    line = Line(url, opener, habits.dialect(profile.dialect), line_timing(profile), baud)
+    line = line_to(url, opener, profile, habits)
     driver = Driver("capture", profile, line, unit_id, SystemClock().now, consents=consents)
     try:
         while True:

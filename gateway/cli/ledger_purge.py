@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 import msgspec
 
-from gateway.cli.control_client import DEFAULT_SOCKET, ask, socket_of
+from gateway.cli.control_client import ask
+from gateway.cli.gateway_place import GatewayPlace, gateway_place
 from gateway.cli.ledger_options import JSON
 from gateway.control.answers import PurgeAnswer, RefusalAnswer, read_answer
 from gateway.runtime.logs import escaped
@@ -22,17 +22,9 @@ from gateway.runtime.logs import escaped
 @click.option("--dry-run", is_flag=True, help="Purge nothing; say what would be.")
 @click.option("--person", help="Who acts: a name or staff number. Recorded for good.")
 @click.option("--reason", help="Why, up to 200 characters. Recorded; name no patient.")
-@click.option("--config", type=click.Path(path_type=Path), help="The running gateway's configuration.")
-@click.option(
-    "--socket",
-    "socket_path",
-    type=click.Path(path_type=Path),
-    help=f"The gateway's socket, in place of --config.  [default: {DEFAULT_SOCKET}]",
-)
+@gateway_place
 @JSON
-def purge(
-    dry_run: bool, person: str | None, reason: str | None, config: Path | None, socket_path: Path | None, as_json: bool
-) -> None:
+def purge(dry_run: bool, person: str | None, reason: str | None, place: GatewayPlace, as_json: bool) -> None:
     """Delete what is settled and older than the days under [retention]: patients' identifiers, bytes of messages.
 
     What is open, held, incomplete or undelivered is kept and named. The chain stays, and records the purge. The gateway
@@ -41,7 +33,7 @@ def purge(
     if not dry_run and (person is None or reason is None):
         raise click.UsageError("give --dry-run, or --person and --reason")
     request = {"request": "purge", "dry_run": dry_run, "person": person, "reason": reason}
-    line = ask(socket_path or socket_of(config), msgspec.json.encode(request))
+    line = ask(place.socket, msgspec.json.encode(request))
     answer = read_answer(line, PurgeAnswer)
     if as_json:
         click.echo(line)

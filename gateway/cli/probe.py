@@ -13,11 +13,11 @@ from drivers.diagnose.scan import Scan, Scanned
 from drivers.diagnose.scan_plan import plan
 from drivers.errors import LineDown
 from drivers.habits import LineHabits
-from drivers.line import Line, LineCounters
+from drivers.line import LineCounters
 from drivers.profile.load import DeviceProfile
 from drivers.transport.base import Connector
 from drivers.transport.open import connector
-from drivers.unit.driver import Driver, ProbeResult, line_timing
+from drivers.unit.driver import Driver, ProbeResult
 from gateway.cli.probe_report import ProbeReport, report, report_without_unit
 from gateway.cli.probe_show import show
 from gateway.cli.unit_options import (
@@ -25,6 +25,8 @@ from gateway.cli.unit_options import (
     chosen_profile,
     every_profile,
     habits_of,
+    is_by_network,
+    line_to,
     overrides_of,
     require_consent,
     settings_for,
@@ -101,7 +103,7 @@ def _searched(
 ) -> ProbeReport:
     """Scan with the makers' default settings, and report by the profile that fits best."""
     addresses = [1] if unit_id is None else [unit_id]
-    questions = plan(profiles, addresses, is_serial=not url.startswith("socket:"), only_own_settings=True)
+    questions = plan(profiles, addresses, is_serial=not is_by_network(url), only_own_settings=True)
     _connector(url, profiles[0])
     scan = Scan(url, profiles, SystemClock().now, lambda _: None, timeout_s)
     try:
@@ -127,13 +129,11 @@ def _connector(url: str, profile: DeviceProfile) -> Connector:
 async def _look(
     url: str, profile: DeviceProfile, opener: Connector, unit_id: int | None, habits: LineHabits, *, consents: bool
 ) -> tuple[ProbeResult, LineCounters, ConnectionsSeen]:
-    is_network = url.startswith("socket:")
-    baud = None if is_network else profile.serial.baud
-    line, another = (Line(url, opener, habits.dialect(profile.dialect), line_timing(profile), baud) for _ in range(2))
+    line, another = (line_to(url, opener, profile, habits) for _ in range(2))
     try:
         driver = Driver("probe", profile, line, unit_id, SystemClock().now, consents=consents)
         result = await driver.probe()
-        if not (is_network and result.complete):
+        if not (is_by_network(url) and result.complete):
             return result, line.counters, ConnectionsSeen()
         seen = await connections_seen(line, another, profile.blocks[0].query(unit_id))
         return result, line.counters, seen

@@ -12,6 +12,7 @@ from drivers.profile.load import DeviceProfile
 from drivers.reading import FaultKind, Quality, ReadFault, Reason, RunState
 from drivers.transport.ports import holders
 from drivers.unit.driver import ProbeResult
+from gateway.cli.unit_options import is_by_network
 
 # The run state of a unit with several caps: the first of these that one of its caps has.
 _BY_PRIORITY = (
@@ -138,7 +139,7 @@ def _probe_evidence(
     connections: ConnectionsSeen,
 ) -> LineEvidence:
     """The evidence of a poll with a profile."""
-    is_network = line.startswith("socket:")
+    is_network = is_by_network(line)
     return LineEvidence(
         is_port=line.startswith("/"),
         has_settings=not is_network,
@@ -163,7 +164,7 @@ def _probe_evidence(
 
 def _scan_evidence(line: str, unit_id: int | None, scanned: Scanned, down: str | None) -> LineEvidence:
     """The evidence of a scan in which no profile fitted; `down`: why the line could not be opened."""
-    is_network = line.startswith("socket:")
+    is_network = is_by_network(line)
     faults: list[tuple[FaultKind, str]] = [] if down is None else [(FaultKind.LINE_DOWN, down)]
     if scanned.units and not scanned.stopped:
         faults.append((FaultKind.WRONG_IDENTITY, "no profile fits what answers"))

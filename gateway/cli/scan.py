@@ -15,7 +15,7 @@ from drivers.errors import LineDown
 from drivers.profile.load import LEFT_OUT, DeviceProfile
 from drivers.transport.base import SerialSettings
 from drivers.transport.open import connector
-from gateway.cli.unit_options import every_profile, probe_command, profiles_option
+from gateway.cli.unit_options import every_profile, is_by_network, probe_command, profiles_option
 from gateway.runtime.clock import SystemClock
 
 _ADDRESSES = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
@@ -109,7 +109,7 @@ def command(
     asked = plan(
         profiles,
         addresses,
-        is_serial=not line.startswith("socket:"),
+        is_serial=not is_by_network(line),
         bauds=bauds or BAUDS,
         only_own_settings=own_settings,
     )

@@ -10,10 +10,13 @@ import msgspec
 
 from drivers.diagnose.scan import Unit
 from drivers.habits import LineHabits
+from drivers.line import Line
 from drivers.profile.enums import ReadsEffect
 from drivers.profile.load import DeviceProfile, find_profile, load_profiles
 from drivers.profile.shape import Serial, TimingTable
 from drivers.toml.document import TomlProblems
+from drivers.transport.base import Connector
+from drivers.unit.driver import line_timing
 from gateway.runtime.shipped import shipped_dir
 
 SHORT_KEYS = {
@@ -127,6 +130,17 @@ def probe_command(url: str, profile: DeviceProfile, unit: Unit) -> str:
     address = [] if unit.unit_id is None else [f"--unit-id {unit.unit_id}"]
     settings = [f"--set {key}={value}" for key, value in settings_for(profile, unit).items()]
     return " ".join([f"capgate probe {url} --profile {profile.id}", *address, *settings])
+
+
+def is_by_network(url: str) -> bool:
+    """Whether the URL leads to the unit by the network alone, where nothing is said of a wire."""
+    return url.startswith("socket:")
+
+
+def line_to(url: str, opener: Connector, profile: DeviceProfile, habits: LineHabits) -> Line:
+    """The line of one unit that a command reads."""
+    baud = None if is_by_network(url) else profile.serial.baud
+    return Line(url, opener, habits.dialect(profile.dialect), line_timing(profile), baud)
 
 
 def _setting(text: str) -> tuple[str, object]:
