@@ -30,13 +30,13 @@ class ActivityView(msgspec.Struct, frozen=True, kw_only=True):
     entry: int
     recorded_at: str  # RFC 3339, UTC
     what: str  # a fact's kind, `resend`, `purge`, `took-` with one of `Took`, `looked-` with one of `Looked`
-    person: str  # as stated; "" of a reading
+    person: str = ""  # as stated; "" of a reading
     login: str
     role: str
-    reason: str
-    sessions: tuple[str, ...]  # tokens
-    cap: str  # the cap, the unit with its loaner, or the line, where the act names no session
-    key: str  # of the message that is sent again
+    reason: str = ""
+    sessions: tuple[str, ...] = ()  # tokens
+    cap: str = ""  # the cap, the unit with its loaner, or the line, where the act names no session
+    key: str = ""  # of the message that is sent again
 
 
 class ActivityAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +128,6 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
                 reason=told.reason,
                 sessions=(told.token,) if told.token else (),
                 cap="" if told.token else _about(told),
-                key="",
             )
     elif kind == EntryKind.DELIVERY:
         if isinstance(order := delivery_of(body), ResendBody):
@@ -141,7 +140,6 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
                 role=order.resend.role,
                 reason=order.resend.reason,
                 sessions=(session_of(order.resend.key),),
-                cap="",
                 key=order.resend.key,
             )
     elif (purge := purge_of(body)) is not None:
@@ -154,9 +152,6 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
                 login=purge.login,
                 role=purge.role,
                 reason=purge.reason,
-                sessions=(),
-                cap="",
-                key="",
             )
     elif (took := took_of(body)) is not None:
         yield ActivityView(
@@ -166,23 +161,16 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
             person=took.person,
             login=took.login,
             role=took.role,
-            reason="",
-            sessions=(),
             cap=took.line,
-            key="",
         )
     elif (access := access_of(body)) is not None:
         yield ActivityView(
             entry=seq,
             recorded_at=rfc3339(access.at_us),
             what=f"looked-{access.looked}",
-            person="",
             login=access.login,
             role=access.role,
-            reason="",
             sessions=access.sessions,
-            cap="",
-            key="",
         )
 
 

@@ -34,6 +34,7 @@ class Boards:
         self._pipeline = pipeline
         self._latest = latest
         self._caps = shown_caps(plant.caps, plant.chairs)
+        self._chairs = {cap: chair for chair, cap in self._caps.items()}
         self._loaners = {each.unit: each.loaner for each in config.loaners}
         self._sessions: dict[str, tuple[SessionRecord, CapRef, ChairSession]] = {}
 
@@ -76,8 +77,7 @@ class Boards:
         waiting = await self._ledger.heard_since(since_us, MOST + 1)
         found = known_visits(self._pipeline.state, waiting, since_us, now_us)
         identified = [(each, await self._pipeline.identity(each.subject)) for each in found[:MOST]]
-        chairs = {cap: chair for chair, cap in self._caps.items()}
-        return visits_answer(identified, chairs, more=len(found) > MOST)
+        return visits_answer(identified, self._chairs, more=len(found) > MOST)
 
     def trend_of(self, cap: CapRef, since_us: int, until_us: int) -> list[TrendPoint]:
         """The cap's temperatures of the last hour, as far as they lie between these instants."""
@@ -89,7 +89,7 @@ class Boards:
             self._pipeline.state,
             {token: view for token, (_, _, view) in self._sessions.items()},
             await self._rejected(),
-            {cap: chair for chair, cap in self._caps.items()},
+            self._chairs,
             self._clock.now().utc_us,
         )
 

@@ -15,7 +15,7 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.common.urls import add_params_to_uri
 from authlib.integrations.httpx_client import AsyncOAuth2Client
 from authlib.oidc.core import CodeIDToken
-from httpx2 import AsyncClient, HTTPError, InvalidURL, Response
+from httpx2 import AsyncClient, HTTPError, InvalidURL
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
@@ -163,9 +163,10 @@ class Provider:
         try:
             async with asyncio.timeout(TIMEOUT_S), AsyncClient(verify=self._trust, timeout=TIMEOUT_S) as client:
                 answer = await client.get(self._plan.issuer.rstrip("/") + DISCOVERY)
-                metadata = msgspec.json.decode(_good(answer).content, type=_Metadata)
+                metadata = msgspec.json.decode(answer.raise_for_status().content, type=_Metadata)
                 self._check(metadata)
-                keys = KeySet.import_key_set(_good(await client.get(metadata.jwks_uri)).json())
+                answer = await client.get(metadata.jwks_uri)
+                keys = KeySet.import_key_set(answer.raise_for_status().json())
         except (HTTPError, InvalidURL, TimeoutError, OSError, ValueError, KeyError, TypeError, JoseError) as error:
             raise ProviderUnavailable(_said(error)) from error
         return _Known(metadata, keys, self._clocks.steady_s())
@@ -191,10 +192,6 @@ class Provider:
             verify=self._trust,
             timeout=TIMEOUT_S,
         )
-
-
-def _good(answer: Response) -> Response:
-    return answer.raise_for_status()
 
 
 def _must(holds: bool, otherwise: str) -> None:
