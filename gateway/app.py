@@ -266,7 +266,7 @@ class Gateway:
         )
         self._upkeep = Upkeep(config.state_dir / LEDGER_FILE, errors, certificates(config))
         self._monitor = Monitor(
-            config.policy,
+            config.policies,
             clock,
             ledger,
             self._supervisor,

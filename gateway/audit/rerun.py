@@ -28,6 +28,7 @@ from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened, Un
 from gateway.session.increments import Change
 from gateway.session.marks import observed_units
 from gateway.session.outcome import Outcome
+from gateway.session.policies import policies_of
 from gateway.session.policy import Policy
 from gateway.session.related import Anchor, gather
 from gateway.session.spans import FOREVER
@@ -84,7 +85,9 @@ class Rerun:
         self._connection = connection
         going_on = [each for each in self.records.values() if not each.done]
         seen = last_seen_in(LedgerFacts(connection, self.since_seq)) if self.since_seq else ()
-        self._state = begin(_NO_POLICY, seen, going_on, reads.last_happened_us(connection, self.since_seq) + 1)
+        self._state = begin(
+            policies_of([_NO_POLICY]), seen, going_on, reads.last_happened_us(connection, self.since_seq) + 1
+        )
         self._observed = {each.device: each.at_us for each in reads.observed_before(connection, self.since_seq)}
         self._begun = self.since_seq == 0
 
@@ -102,7 +105,7 @@ class Rerun:
         self._observed.update({fact.device: fact.at_us for fact in recorded.observed})
         state = prune(self._state, now_us)
         if in_force := [fact.policy for fact in recorded.opened if not fact.patient]:  # else it was reassigned
-            state = msgspec.structs.replace(state, policy_text=in_force[0])
+            state = msgspec.structs.replace(state, policies=policies_of(dict.fromkeys(in_force)))
         self._state, step = self._advanced(state, recorded.facts, before_seq, now_us, tokens)
         self.records.update({each.token: each for each in step.records})
         return Step(step.facts, (*first.outcomes, *step.outcomes), step.records, (*first.defects, *step.defects))
@@ -135,7 +138,7 @@ def rederived(connection: sqlite3.Connection, token: str) -> RederivedSession | 
     opened = next((each for each in found.facts if isinstance(each, SessionOpened) and each.token == token), None)
     if opened is None:
         return None
-    state = with_read_back(begin(opened.policy, (), (), FOREVER), found)
+    state = with_read_back(begin(policies_of([opened.policy]), (), (), FOREVER), found)
     observed = {fact.device: fact.at_us for fact in reads.last_observed(connection)}
     until_us = reads.last_recorded_us(connection)
     seen = inspect(state, token, observed, until_us)

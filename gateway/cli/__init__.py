@@ -12,6 +12,7 @@ _COMMANDS = {
     "simulate": "Serve simulated units alone.",
     "check": "Check a configuration and name every error.",
     "health": "Say whether the running gateway is well, and if not, why.",
+    "status": "Say what the running gateway is, and by which policy it counts.",
     "ports": "List serial ports by stable path, and who has them open.",
     "scan": "Find the units on a line: settings, addresses, likely kinds.",
     "probe": "Read one unit once and show everything it says.",

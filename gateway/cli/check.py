@@ -12,7 +12,9 @@ from gateway.cli.check_today import calibrated_later, not_in_effect
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
+from gateway.runtime.clock import SystemClock
 from gateway.runtime.logs import escaped
+from gateway.session.policy import Policy
 from gateway.web.exposure import exposure_refused
 
 
@@ -100,13 +102,19 @@ def _counted(count: int, what: str) -> str:
     return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
 
 
+def _policy(policy: Policy) -> str:
+    approved = f"approved by {policy.approved_by}" if policy.approved_by else "approved by NOBODY, increments are held"
+    return f"policy {policy.name} revision {policy.revision}, {approved}"
+
+
 def _understood(config: GatewayConfig) -> Iterator[str]:
     """The resolved configuration as lines of text, for a person to compare with what was intended."""
-    policy = config.policy
-    approved = f"approved by {policy.approved_by}" if policy.approved_by else "approved by NOBODY, increments are held"
     yield f"gateway {config.id}, {config.mode}, topics {Topics(config.site, config.id, config.mode).root}/..."
     yield f"broker {config.mqtt.host}:{config.mqtt.port} {'with' if config.mqtt.tls else 'WITHOUT'} TLS"
-    yield f"policy {policy.name} revision {policy.revision}, {approved}"
+    now_us = SystemClock().now().utc_us
+    yield _policy(config.policies.at(now_us))
+    for policy in config.policies.after(now_us):
+        yield f"from {policy.effective} on in {policy.timezone}: {_policy(policy)}"
     for line in config.lines:
         setting = "" if line.baud is None else f" {line.serial}"
         yield f"line {line.id}: {line.dialect}{setting} at {line.url}"

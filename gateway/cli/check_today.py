@@ -9,12 +9,12 @@ from gateway.config.load import GatewayConfig
 
 
 def not_in_effect(config: GatewayConfig, document: Document) -> Iterator[Problem]:
-    """An error if the policy takes effect on a day to come: sessions of the days before are held."""
-    policy = config.policy
+    """An error if the only policies are those of days to come: sessions of the days before are held."""
+    policy = config.policies.all[0]
     if _today(config) < policy.effective:
         text = (
             f"policy {policy.name} is effective from {policy.effective} on: sessions that open before are held, "
-            "accepted: the policy that is in effect today, until then"
+            "accepted: a list with the policy that is in effect today"
         )
         yield document.problem(("tracking", "policy"), text)
 

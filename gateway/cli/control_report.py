@@ -14,11 +14,13 @@ from gateway.control.answers import (
     FeedAnswer,
     LocalAnswer,
     NewChargeView,
+    PolicyView,
     RefusalAnswer,
     SessionAnswer,
     SessionChangeView,
     SessionsAnswer,
     SessionView,
+    StatusAnswer,
     WhyAnswer,
     WorklistAnswer,
     WorkView,
@@ -27,7 +29,9 @@ from gateway.ledger.deliveries import Proof
 from gateway.runtime.logs import escaped
 from gateway.session.local_time import localized
 
-ShownAnswer = SessionsAnswer | SessionAnswer | WorklistAnswer | WhyAnswer | FeedAnswer | DoneAnswer | ActAnswer
+ShownAnswer = (
+    StatusAnswer | SessionsAnswer | SessionAnswer | WorklistAnswer | WhyAnswer | FeedAnswer | DoneAnswer | ActAnswer
+)
 
 SECOND = "waits for a second person"
 
@@ -45,6 +49,8 @@ def _lines(answer: ShownAnswer | RefusalAnswer, zone: tzinfo) -> Iterator[str]:
             yield f"accepted: {answer.accepted}"
         case DoneAnswer():
             yield answer.done
+        case StatusAnswer():
+            yield from _status(answer)
         case WorklistAnswer() | WhyAnswer() | FeedAnswer() | SessionsAnswer():
             yield from _listing(answer, zone)
         case SessionAnswer():
@@ -60,6 +66,23 @@ def _lines(answer: ShownAnswer | RefusalAnswer, zone: tzinfo) -> Iterator[str]:
                 yield f"{SECOND}: {', '.join(answer.awaiting_second)}"
         case _:
             assert_never(answer)
+
+
+def _status(answer: StatusAnswer) -> Iterator[str]:
+    at = localized(answer.now, ZoneInfo(answer.time_zone) if answer.time_zone else UTC)
+    yield f"gateway {answer.gateway} of {answer.site}, {answer.mode}, version {answer.software}, {at}"
+    yield f"units: {', '.join(answer.units) or 'none'}"
+    yield f"{_counted(answer.open, 'session')} not done"
+    yield f"in force: {_policy(answer.policy)}"
+    for policy in answer.next_policies:
+        yield f"from {policy.effective} on: {_policy(policy)}"
+    out = answer.outbox
+    yield f"delivery {out.delivery}: {out.rejected} rejected, {out.pending} pending, {out.unproven} unproven"
+
+
+def _policy(policy: PolicyView) -> str:
+    approved = f"approved by {policy.approved_by}" if policy.approved_by else "approved by NOBODY, increments are held"
+    return f"policy {policy.name} revision {policy.revision}, {approved}"
 
 
 def _listing(answer: WorklistAnswer | WhyAnswer | FeedAnswer | SessionsAnswer, zone: tzinfo) -> Iterator[str]:

@@ -5,20 +5,19 @@ Reference of the keys: docs/reference/configuration.md.
 
 import os
 from collections.abc import Iterator, Sequence
-from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import cast
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from drivers.toml.document import Document, Problem, TomlProblems, load_toml, read_toml
+from drivers.toml.document import Document, Problem, TomlProblems, read_toml
 from drivers.toml.files import files
-from drivers.toml.nearest import did_you_mean
 from gateway.config.ehr import resolve_outbound, resolve_receipts, resolve_words
 from gateway.config.lines import PROFILE_DIRS, LineSpec, UnitSpec, resolve_lines, unit_ids
 from gateway.config.loaners import Loaner, LoanersUnreadable, read_loaners, with_loaners
 from gateway.config.mqtt import resolve_mqtt
+from gateway.config.policies import resolve_policies
 from gateway.config.problems import Problems
 from gateway.config.tables import (
     ChargesTable,
@@ -46,7 +45,7 @@ from gateway.messages.vocabulary import EhrWords
 from gateway.mqtt.types import MqttSettings
 from gateway.runtime.addresses import is_loopback
 from gateway.runtime.shipped import shipped_dir
-from gateway.session.policy import Policy, PolicyFile
+from gateway.session.policies import Policies
 from gateway.session.spans import US_PER_S
 from gateway.session.wording import Language
 
@@ -61,8 +60,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     state_dir: Path
     time_zone: ZoneInfo | None  # of EHR times without offset; None: such times are refused
     mqtt: MqttSettings
-    policy: Policy
-    policy_text: str  # as pinned in each session
+    policies: Policies
     confirm_polls: int  # equal polls in a row before a changed run state counts
     health_listen: tuple[str, int]
     history: HistoryTable
@@ -79,8 +77,8 @@ class GatewayConfig(msgspec.Struct, frozen=True):
 
     @property
     def people_zone(self) -> ZoneInfo:
-        """In whose local time people read: the gateway's, else the policy's."""
-        return self.time_zone or self.policy.zone
+        """In whose local time people read: the gateway's, else that of the last policy."""
+        return self.time_zone or self.policies.all[-1].zone
 
     @property
     def units(self) -> tuple[UnitSpec, ...]:
@@ -182,16 +180,11 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
     ehr, drugs = problems.parsed(EhrTable, data.get("ehr", {})), problems.parsed(DrugsTable, data.get("drugs", {}))
     mode, client_id = (gateway.mode, f"capgate-{gateway.id}") if gateway else (Mode.LIVE, None)
     settings = resolve_mqtt(problems, mqtt, mode, client_id) if mqtt else None
-    policy = _policy(problems, tracking) if tracking else None
     lines = resolve_lines(problems, [shipped_dir() / "profiles", *_profile_dirs(problems)], _mode(gateway))
     words = resolve_words(problems, ehr, drugs, charges, unit_ids(problems)) if ehr and drugs and charges else None
-    if policy:
-        _check_evidence(problems, lines, policy[0])
     time_zone = _time_zone(problems, gateway)
+    policies = resolve_policies(problems, tracking, lines, time_zone) if tracking else None
     outbound = _outbound(problems, gateway, charges, lines, time_zone) if gateway and charges else None
-    if policy and time_zone and policy[0].timezone != time_zone.key:
-        message = f"the policy takes service dates from {policy[0].timezone}, the gateway lies in {time_zone.key}"
-        problems.warn(("gateway", "time_zone"), message)
     state_dir = _state_dir(problems, gateway)
     health_listen = _health_listen(problems, health)
     if page and page.listen:
@@ -202,7 +195,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         gateway
         and state_dir
         and settings
-        and policy
+        and policies
         and tracking
         and health_listen
         and page
@@ -222,8 +215,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         state_dir=state_dir,
         time_zone=time_zone,
         mqtt=settings,
-        policy=policy[0],
-        policy_text=policy[1],
+        policies=policies,
         confirm_polls=tracking.confirm_polls,
         health_listen=health_listen,
         history=history,
@@ -324,43 +316,3 @@ def _check_one_port_each(problems: Problems, health: tuple[str, int], page: tupl
         line = problems.document.line_of("health", "listen")
         message = f"the port of [health] as well (line {line}), accepted: another one for each"
         problems.error(("web", "listen"), message)
-
-
-def _policy(problems: Problems, tracking: TrackingTable) -> tuple[Policy, str] | None:
-    """The policy and its text: a shipped one, or a .toml file relative to gateway.toml."""
-    where = ("tracking", "policy")
-    shipped = {path.stem: path for path in sorted((shipped_dir() / "policies").glob("*.toml"))}
-    path = shipped.get(tracking.policy)
-    if path is None and not tracking.policy.endswith(".toml"):
-        meant = did_you_mean(tracking.policy, shipped)
-        problems.error(where, f"no such policy, accepted: {', '.join(shipped)}, the path of a .toml file{meant}")
-        return None
-    path = path or problems.file(where, tracking.policy)
-    if path is None:
-        return None
-    try:
-        policy = load_toml(path, PolicyFile).policy()
-        text = TextIOWrapper(BytesIO(files().read(path)), "utf-8").read()  # line ends as in any text file
-    except TomlProblems as invalid:
-        problems.errors += invalid.problems
-        return None
-    if not policy.approved_by:
-        message = f"policy {policy.name} revision {policy.revision} is approved by nobody: its increments are held"
-        problems.warn(where, message)
-    if policy.session_idle_s < policy.pause_tolerance_s:
-        found = f"session_idle_s ({policy.session_idle_s}) is below pause_tolerance_s ({policy.pause_tolerance_s})"
-        problems.warn(where, f"{found}: cooling after what passes for a pause is nobody's until it is bound")
-    return policy, text
-
-
-def _check_evidence(problems: Problems, lines: tuple[LineSpec, ...], policy: Policy) -> None:
-    weak = {unit.profile.id for line in lines for unit in line.units if _is_weaker(unit, policy)}
-    for profile_id in sorted(weak):
-        message = (
-            f"{profile_id} proves circulation less well than the policy's min_evidence ({policy.min_evidence}) asks"
-        )
-        problems.warn(("tracking", "policy"), f"{message}: its increments are held")
-
-
-def _is_weaker(unit: UnitSpec, policy: Policy) -> bool:
-    return unit.profile.evidence.strength < policy.min_evidence.strength

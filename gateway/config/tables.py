@@ -7,10 +7,21 @@ import re
 from datetime import date
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+)
 
 from drivers.dialects.base import Numbers
 from drivers.habits import Connection
@@ -172,10 +183,27 @@ class MqttTable(Table):
     keepalive_s: Annotated[StrictInt, Field(ge=5, le=300)] = KEEPALIVE_S
 
 
-class TrackingTable(Table):
-    """[tracking]: policy and debounce."""
+_POLICIES = "a policy's name, a .toml file, or a list of them"
 
-    policy: FileName = "default"
+
+def _listed(value: object) -> object:
+    match value:
+        case str():
+            return [value]
+        case list():
+            return cast("list[object]", value)
+        case _:
+            raise ValueError(f"wrong type, accepted: {_POLICIES}")
+
+
+class TrackingTable(Table):
+    """[tracking]: policies and debounce."""
+
+    policy: Annotated[
+        tuple[FileName, ...],
+        Field(min_length=1, description=_POLICIES),
+        BeforeValidator(_listed),
+    ] = ("default",)
     confirm_polls: Annotated[StrictInt, Field(ge=2, le=10)] = 2
 
 
@@ -389,7 +417,7 @@ class OffsetTable(Table):
 
     point: StrictStr
     offset_c: Annotated[StrictFloat, Field(ge=-5, le=5)]
-    calibrated_on: Annotated[date, AfterValidator(_calibration_date)]
+    calibrated_on: Annotated[date, Strict(), AfterValidator(_calibration_date)]
 
 
 class CapTable(Table):

@@ -227,6 +227,15 @@ class WorkView(msgspec.Struct, frozen=True, kw_only=True):
     sessions: tuple[str, ...]
 
 
+class PolicyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy of the configuration. Sessions that open from the day `effective` on pin it."""
+
+    name: str
+    revision: str
+    effective: str
+    approved_by: str  # "": nobody, and its increments are held
+
+
 # --- answers
 
 
@@ -243,6 +252,8 @@ class StatusAnswer(Answer, frozen=True, kw_only=True):
     open: int  # sessions
     acts: tuple[str, ...]
     outbox: OutboxView
+    policy: PolicyView  # in force
+    next_policies: tuple[PolicyView, ...]  # those to come
 
 
 class SessionsAnswer(Answer, frozen=True, kw_only=True):

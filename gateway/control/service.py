@@ -77,6 +77,7 @@ from gateway.control.views import (
     feed_view,
     identified,
     outbox_view,
+    policy_view,
     purge_answer,
     session_change_view,
     why_view,
@@ -193,19 +194,21 @@ class ControlService:
         return self._config.people_zone.key
 
     async def _status(self) -> StatusAnswer:
-        config = self._config
+        config, now_us = self._config, self._clock.now().utc_us
         deliveries = await self._ledger.outbox.deliveries()
         return StatusAnswer(
             gateway=config.id,
             site=config.site,
             mode=config.mode,
             software=software_version(),
-            now=rfc3339(self._clock.now().utc_us),
+            now=rfc3339(now_us),
             time_zone=config.time_zone and config.time_zone.key,
             units=tuple(unit.id for unit in config.units),
             open=sum(not record.done for record in self._finder.records.values()),
             acts=ACTS,
             outbox=outbox_view(deliveries, receipts_expected=config.receipts.expected is not None),
+            policy=policy_view(config.policies.at(now_us)),
+            next_policies=tuple(map(policy_view, config.policies.after(now_us))),
         )
 
     async def _why(self, request: WhyRequest) -> WhyAnswer:

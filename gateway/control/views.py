@@ -21,6 +21,7 @@ from gateway.control.answers import (
     NewChargeView,
     OutboxView,
     PatientView,
+    PolicyView,
     PurgeAnswer,
     SecondView,
     SessionAnswer,
@@ -45,6 +46,7 @@ from gateway.session.increments import Change, Op
 from gateway.session.infusion import InfusionEnd
 from gateway.session.keys import increment_key, session_of
 from gateway.session.outcome import Outcome, SessionRecord
+from gateway.session.policy import Policy
 from gateway.session.review import ReviewContext
 from gateway.session.spans import US_PER_S
 from gateway.session.why import why
@@ -207,6 +209,16 @@ def identified(answer: Answer) -> tuple[Looked, tuple[str, ...]]:
 def patient_view(identity: Identity) -> PatientView:
     """A patient's identifiers, for requests with `identify`."""
     return PatientView(visit=identity.visit, mrn=identity.mrn or None, account=identity.account or None)
+
+
+def policy_view(policy: Policy) -> PolicyView:
+    """A policy by what identifies it."""
+    return PolicyView(
+        name=policy.name,
+        revision=policy.revision,
+        effective=policy.effective.isoformat(),
+        approved_by=policy.approved_by,
+    )
 
 
 def outbox_view(deliveries: Deliveries, *, receipts_expected: bool) -> OutboxView:

@@ -126,7 +126,7 @@ def _about(config: GatewayConfig | None) -> Json:
             "site": config.site,
             "gateway": config.id,
             "mode": config.mode,
-            "policy": f"{config.policy.name} revision {config.policy.revision}",
+            "policies": [f"{each.name} revision {each.revision}" for each in config.policies.all],
             "loaners": {each.loaner: each.unit for each in config.loaners},
             "state_bytes": dict(_sizes(config.state_dir)),
         }

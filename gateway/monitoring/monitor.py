@@ -27,7 +27,7 @@ from gateway.runtime.disk import Disk
 from gateway.session.fact_types import WorkKind
 from gateway.session.facts import AnyFact, UnitShared
 from gateway.session.outcome import SessionRecord, SessionState
-from gateway.session.policy import Policy
+from gateway.session.policies import Policies
 from gateway.session.worklist import open_work
 
 BACKLOG_PERIOD_S = 2.0
@@ -83,7 +83,7 @@ class Monitor:
 
     def __init__(
         self,
-        policy: Policy,
+        policies: Policies,
         clock: Clock,
         ledger: Ledger,
         polling: Polling,
@@ -108,7 +108,7 @@ class Monitor:
     ) -> None:
         self.unserved: dict[str, str] = {}  # page -> why its address could not be bound
         self._gateway = gateway
-        self._policy = policy
+        self._policies = policies
         self._clock = clock
         self._ledger = ledger
         self._polling = polling
@@ -158,7 +158,7 @@ class Monitor:
             yield
 
     def _condition(self) -> AlarmInputs:
-        set_aside = self._ledger.set_aside
+        set_aside, policy = self._ledger.set_aside, self._policies.at(self._clock.now().utc_us)
         lost = open_work(self._work(), WorkKind.ENTRIES_LOST)
         return AlarmInputs(
             missed_us=self._missed_us(),
@@ -182,7 +182,7 @@ class Monitor:
             crashes=self._crashes(),
             configuration_refused=self._configuration_refused,
             unserved={name: why for name, why in self.unserved.items() if why},
-            policy_unapproved="" if self._policy.approved_by else self._policy.name,
+            policy_unapproved="" if policy.approved_by else policy.name,
             incomplete=self._sessions.get(SessionState.INCOMPLETE, Waiting()),
             held=self._sessions.get(SessionState.HELD, Waiting()),
         )

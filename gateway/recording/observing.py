@@ -46,7 +46,7 @@ class Observed(msgspec.Struct, frozen=True):
 
 
 class _Unit(msgspec.Struct):
-    rules: ObserveRules
+    spec: UnitSpec
     seen: UnitState
 
 
@@ -62,8 +62,10 @@ class Observing:
             for kind, name in fact.concerns:
                 if kind in ("unit", "cap"):
                     of_units.setdefault(name.rpartition("/")[0] if kind == "cap" else name, []).append(fact)
+        self._policies = config.policies
+        self._confirm_polls = config.confirm_polls
         self._units = {
-            unit.id: _Unit(_rules(unit, config), restore(of_units.get(unit.id, ()), unit.id, unit.profile.caps, now))
+            unit.id: _Unit(unit, restore(of_units.get(unit.id, ()), unit.id, unit.profile.caps, now))
             for unit in config.units
         }
         self._until_us = {unit: fact.at_us for unit, fact in until.items()}
@@ -80,9 +82,9 @@ class Observing:
         before = unit.seen
         match answer:
             case Reading():
-                observation = observe(before, answer, unit.rules)
+                observation = observe(before, answer, self._rules(unit.spec, answer.observed_at))
             case ReadFault():
-                observation = observe_fault(before, answer, unit.rules)
+                observation = observe_fault(before, answer, self._rules(unit.spec, answer.at))
         changes = _run_state_changes(answer.unit, before, observation.state, observation.facts)
         return Observed(
             answer.unit, observation.state, observation.facts, observation.observed_until_us, tuple(changes)
@@ -110,6 +112,10 @@ class Observing:
         """How far each of `units` is observed, as facts, with the caps' counters that may prove a following silence."""
         return combined(self._until(unit, known_at_us) for unit in sorted(units & self._until_us.keys()))
 
+    def _rules(self, unit: UnitSpec, at: Stamp) -> ObserveRules:
+        gap_s = self._policies.at(at.utc_us).max_gap_s or DEFAULT_GAP_POLLS * unit.poll_period_s
+        return ObserveRules(self._confirm_polls, round(gap_s * US_PER_S), unit.profile.evidence)
+
     def _until(self, unit: str, known_at_us: int) -> ObservedUntil:
         seen = self._units[unit].seen if unit in self._units else UnitState(())
         return observed_until(seen, unit, self._until_us[unit], known_at_us)
@@ -119,11 +125,6 @@ def _is_offline(facts: Iterable[AnyFact]) -> bool:
     """Whether the facts of a unit leave it out of sight."""
     seen = [fact for fact in facts if isinstance(fact, UnitOffline | UnitOnline)]
     return bool(seen) and isinstance(max(seen, key=lambda fact: (fact.at_us, fact.known_at_us)), UnitOffline)
-
-
-def _rules(unit: UnitSpec, config: GatewayConfig) -> ObserveRules:
-    gap_s = config.policy.max_gap_s or DEFAULT_GAP_POLLS * unit.poll_period_s
-    return ObserveRules(config.confirm_polls, round(gap_s * US_PER_S), unit.profile.evidence)
 
 
 def _run_state_changes(

@@ -99,8 +99,7 @@ class Pipeline:
     @classmethod
     async def recovered(cls, config: GatewayConfig, clock: Clock, ledger: Ledger) -> "Pipeline":
         """The pipeline with its state rebuilt from the ledger, after a step for what became due since then."""
-        idle_us = config.policy.session_idle_s * US_PER_S
-        restart = await ledger.restart(clock.now().utc_us - MEMORY_US, idle_us)
+        restart = await ledger.restart(clock.now().utc_us - MEMORY_US, config.policies.longest_idle_us)
         _resume_clock(clock, restart)
         pipeline = cls(config, clock, ledger, restart)
         await pipeline._group.run(pipeline._resume)

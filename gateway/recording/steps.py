@@ -72,7 +72,7 @@ class Steps:
         self.charges: Counter[str] = Counter()  # charges and credits, likewise
         self.observing = Observing(config, found.facts, restart.observed, clock.now())
         self.recorder = Recorder(origin, topics, config.mode, ledger.salt, config.receipts, config.outbound.site)
-        self.state = begin(config.policy_text, found.facts, found.records, restart.whole_from_us)  # the committed one
+        self.state = begin(config.policies, found.facts, found.records, restart.whole_from_us)  # the committed one
         self.next = self.state  # after the steps that are not committed yet
         self.busy = self.state.watched  # units that have a cap in a session
         self.unrecorded: set[str] = set()  # sessions whose changes met a defect
@@ -101,7 +101,7 @@ class Steps:
     async def read_back(self, missing: Sequence[Anchor], facts: Sequence[AnyFact] = ()) -> None:
         """Read `missing`, and what the assessment of `facts` needs, from the ledger into the state."""
         if missing:
-            idle_us = self.next.policy.session_idle_s * US_PER_S
+            idle_us = self.next.policies.longest_idle_us
             self.next = with_read_back(self.next, await self._ledger.read_back(missing, facts, idle_us))
 
     async def advance(

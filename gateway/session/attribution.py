@@ -40,7 +40,7 @@ from gateway.session.facts import (
     deduplicated,
 )
 from gateway.session.history import AFTER_US, BEFORE_US, NO_HISTORY, PatientHistory, anchor_us
-from gateway.session.occupancy import Occupancy, occupancies, on_a_cap, with_implicit_stops
+from gateway.session.occupancy import IdleAt, Occupancy, occupancies, on_a_cap, with_implicit_stops
 from gateway.session.policy import parse_policy
 from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
 from gateway.session.statements import InfusionFact
@@ -90,7 +90,9 @@ class _Group:
         return {occupancy.cap.device for occupancy in self.occupancies}
 
 
-def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us: int = SPLIT_US) -> tuple[Session, ...]:
+def sessions(
+    facts: Iterable[AnyFact], idle_us_at: IdleAt = lambda _: DEFAULT_IDLE_US, split_us: int = SPLIT_US
+) -> tuple[Session, ...]:
     """The sessions in `facts`, sorted by patient and beginning; and one of a patient's facts far from any cooling.
 
     Cooling of one patient up to `split_us` apart is one session; the patient's facts as far from it belong to it.
@@ -101,7 +103,7 @@ def sessions(facts: Iterable[AnyFact], idle_us: int = DEFAULT_IDLE_US, split_us:
         if on_a_cap(fact) and fact.cap is not None:
             by_cap.setdefault(fact.cap, []).append(fact)
     pinned = _pinned_idle_us(valid)
-    found = {cap: occupancies(cap, each, idle_us, pinned.get(cap, {})) for cap, each in by_cap.items()}
+    found = {cap: occupancies(cap, each, idle_us_at, pinned.get(cap, {})) for cap, each in by_cap.items()}
     moves = _reassign(found, valid, split_us)
     owned = [occupancy for on_cap in found.values() for occupancy in with_implicit_stops(on_cap)]
     grouping = _Grouping(_groups(owned, split_us), split_us)

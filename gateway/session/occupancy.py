@@ -1,6 +1,6 @@
 """Occupancy: the facts of one cap, cut at changes of occupant. Pure; attribution.py has the theory of operation."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
@@ -22,6 +22,8 @@ from gateway.session.facts import (
     PatientReleased,
 )
 from gateway.session.spans import FOREVER, US_PER_MINUTE
+
+IdleAt = Callable[[int], int]  # from an instant, UTC, to how long who then has a cap keeps it after a stop
 
 BINDING_HOLDS_US = 4 * 60 * US_PER_MINUTE  # a binding expires if cooling does not start within this time
 
@@ -71,14 +73,14 @@ def on_a_cap(fact: AnyFact) -> TypeGuard["_OccupancyFact | PatientBound | Patien
 
 
 def occupancies(
-    cap: CapRef, facts: Iterable[AnyFact], idle_us: int, pinned_idle_us: Mapping[int, int]
+    cap: CapRef, facts: Iterable[AnyFact], idle_us_at: IdleAt, pinned_idle_us: Mapping[int, int]
 ) -> list[Occupancy]:
     """The occupancies of `cap`, by their beginning.
 
-    `idle_us` is how long after a stop an occupant keeps the cap; `pinned_idle_us` has what the pinned policy says of
-    that, by the instant at which a session opened.
+    `pinned_idle_us` has what the pinned policy says of how long after a stop an occupant keeps the cap, by the instant
+    at which a session opened; `idle_us_at` has it of who has no session yet.
     """
-    walk = _Walk(idle_us, pinned_idle_us)
+    walk = _Walk(idle_us_at, pinned_idle_us)
     for fact in sorted(filter(on_a_cap, facts), key=lambda fact: (fact.at_us, rank(fact), fact.known_at_us)):
         walk.take(fact)
     found = [Occupancy(cap, draft.opened_us, draft.owner, draft.owner, tuple(draft.facts)) for draft in walk.drafts]
@@ -140,7 +142,7 @@ class _Draft:
 class _Walk:
     """One pass over a cap's facts, in the order of their instants."""
 
-    idle_us: int
+    idle_us_at: IdleAt
     pinned_idle_us: Mapping[int, int]
     drafts: list[_Draft] = field(default_factory=list[_Draft])
     current: _Draft | None = None
@@ -169,7 +171,7 @@ class _Walk:
 
     def _open(self, owner: str, at_us: int) -> _Draft:
         continues = self.current is not None and owner and self.current.owner == owner
-        unpinned_us = self.current.idle_us if self.current is not None and continues else self.idle_us
+        unpinned_us = self.current.idle_us if self.current is not None and continues else self.idle_us_at(at_us)
         self.current = _Draft(owner, at_us, self.pinned_idle_us.get(at_us, unpinned_us))
         self.drafts.append(self.current)
         return self.current
@@ -212,7 +214,7 @@ class _Walk:
     def _add_to_patient(self, fact: _OccupancyFact) -> None:
         """Add to the patient's latest occupancy of this cap; to one without cooling if there is none."""
         own = [draft for draft in self.drafts if draft.owner == fact.patient]
-        draft = own[-1] if own else _Draft(fact.patient, fact.at_us, self.idle_us)
+        draft = own[-1] if own else _Draft(fact.patient, fact.at_us, self.idle_us_at(fact.at_us))
         if not own:
             self.drafts.append(draft)
         draft.add(fact)

@@ -37,12 +37,13 @@ from gateway.session.history import BEFORE_US
 from gateway.session.increments import Change, fold
 from gateway.session.known_facts import KnownFacts
 from gateway.session.outcome import Outcome, Published, SessionRecord, outcome
-from gateway.session.policy import Policy, parse_policy
+from gateway.session.policies import Policies
+from gateway.session.policy import parse_policy
 from gateway.session.related import REACH_US, Anchor, anchors_of, last_seen, related
 from gateway.session.serving import Bindings, Serving
 from gateway.session.session_index import SessionIndex
 from gateway.session.shared_map import SharedMap
-from gateway.session.spans import FOREVER, US_PER_MINUTE, US_PER_S
+from gateway.session.spans import FOREVER, US_PER_MINUTE
 from gateway.session.statements import InfusionFact
 from gateway.session.worklist import WORK, WorkItem, WorkKey, open_work, said_of_waiting, said_of_work, work_key
 
@@ -84,19 +85,14 @@ class ReadBack(msgspec.Struct, frozen=True):
 
 
 class TrackerState(msgspec.Struct, frozen=True):
-    """The facts, sessions and bindings in memory. `policy_text` is pinned in each session that opens."""
+    """The facts, sessions and bindings in memory. `policies` are those of sessions that will open."""
 
-    policy_text: str
+    policies: Policies
     facts: KnownFacts = KnownFacts()
     sessions: SessionIndex = SessionIndex()
     bindings: Bindings = Bindings()
     whole_from_us: int = 0  # all facts that happened from here on are in memory
     whole: SharedMap[Key, None] = SharedMap[Key, None]()  # patients and sessions of which all facts are in memory
-
-    @property
-    def policy(self) -> Policy:
-        """The policy of sessions that will open."""
-        return parse_policy(self.policy_text)
 
     @property
     def records(self) -> Mapping[str, SessionRecord]:
@@ -147,10 +143,10 @@ class TrackerState(msgspec.Struct, frozen=True):
 
 
 def begin(
-    policy_text: str, facts: Iterable[AnyFact], records: Iterable[SessionRecord], whole_from_us: int
+    policies: Policies, facts: Iterable[AnyFact], records: Iterable[SessionRecord], whole_from_us: int
 ) -> TrackerState:
     """The state at a start, from the facts that happened since `whole_from_us` and the sessions that are not done."""
-    state = TrackerState(policy_text, whole_from_us=whole_from_us)
+    state = TrackerState(policies, whole_from_us=whole_from_us)
     state = with_read_back(state, ReadBack(records=tuple(records)))
     return _with_facts(state, sorted(facts, key=lambda fact: (fact.at_us, fact.known_at_us)))
 
@@ -279,7 +275,7 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
     going_on = [Anchor(("token", record.token), record.opened_us) for record in awake]
     undone = (record for record in state.records.values() if not record.done)
     needed = {
-        *related(state.facts, going_on, _idle_us(state)),
+        *related(state.facts, going_on, state.policies.longest_idle_us),
         *said_of_work(state.facts.of(WORK)),
         *(each for record in undone for each in said_of_waiting(state.facts.of(("token", record.token)))),
         *last_seen(state.facts, state.facts.by_key),
@@ -299,12 +295,9 @@ def prune(state: TrackerState, now_us: int) -> TrackerState:
     )
 
 
-def _idle_us(state: TrackerState) -> int:
-    return state.policy.session_idle_s * US_PER_S
-
-
 def _sessions_at(state: TrackerState, anchors: Iterable[Anchor]) -> tuple[Session, ...]:
-    return sessions(related(state.facts, anchors, _idle_us(state)), _idle_us(state))
+    found = related(state.facts, anchors, state.policies.longest_idle_us)
+    return sessions(found, state.policies.idle_us_at)
 
 
 def _followed(state: TrackerState, anchors: Sequence[Anchor]) -> tuple[Sequence[Session], list[Defect]]:
@@ -415,13 +408,13 @@ def _opening(session: Session, state: TrackerState, now_us: int, draw: Callable[
 
 
 def _policy_text(cap: CapRef, session: Session, state: TrackerState) -> str:
-    """The policy in force; of cooling that was another's until it was reassigned, the one that it was opened under."""
+    """The policy in force then; of cooling that was another's until it was reassigned, the one of its opening."""
     before = [
         fact
         for fact in state.facts.between(cap_key(cap), session.opened_us, session.opened_us)
         if isinstance(fact, SessionOpened)
     ]
-    return before[0].policy if session.reassigned and before else state.policy_text
+    return before[0].policy if session.reassigned and before else state.policies.text_at(session.opened_us)
 
 
 def _outcomes(

@@ -87,6 +87,7 @@ class PageApp:
             Route("/api/days", self._for_lookers(self._days_data)),
             Route("/api/days/charted", self._charted_data, methods=["POST"]),
             Route("/api/delivery", self._for_lookers(self._delivery_data)),
+            Route("/api/status", self._for_lookers(self._status_data)),
             Route("/api/feed", self._for_lookers(self._feed_data)),
             Route("/events", self._for_lookers(self._events)),
             Route("/sign-in", self._sign_in, methods=["GET", "POST"]),
@@ -274,6 +275,9 @@ class PageApp:
 
     async def _delivery_data(self, request: Request) -> Response:
         return _json(await self._ask(request, b'{"request":"delivery"}'))
+
+    async def _status_data(self, request: Request) -> Response:
+        return _json(await self._ask(request, b'{"request":"status"}'))
 
     async def _feed_data(self, request: Request) -> Response:
         """What became of the engine's messages; their ids for those alone who signed in."""

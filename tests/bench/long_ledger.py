@@ -40,6 +40,7 @@ from gateway.session.facts import (
 )
 from gateway.session.marks import combined
 from gateway.session.observe import CapState, Counters, UnitState, observed_until
+from gateway.session.policies import policies_of
 from gateway.session.state import MEMORY_US, advance, begin, prune
 
 GATEWAY, SITE = "gw-01", "ward-3"
@@ -81,7 +82,7 @@ class Clinic:
         self._recorder = Recorder(_ORIGIN, _TOPICS, Mode.TEST, opened.origin.salt)
         key = load_or_make_key(path.with_name(KEY_FILE))
         self._checkpointer = Checkpointer(key, _ORIGIN, _TOPICS.checkpoint, opened.signed_seq)
-        self._state = begin(POLICY, (), (), T0_US - MEMORY_US)
+        self._state = begin(policies_of([POLICY]), (), (), T0_US - MEMORY_US)
         self._observed: dict[str, int] = {}
         self._started_us: dict[str, int] = {}  # by unit: its treatment
         self._tokens = (f"T{number:08d}" for number in itertools.count(1))

@@ -25,7 +25,7 @@ from gateway.session import attribution, infusion, observe, outcome, release, st
 from gateway.session.facts import AnyFact, CapRef, UnitOnline
 from gateway.session.observe import CapCondition, CapState, Counters, Observation, ObserveRules, UnitState
 from gateway.session.outcome import SessionRecord
-from gateway.session.policy import parse_policy
+from gateway.session.policies import Policies
 from gateway.session.related import Anchor
 from gateway.session.spans import US_PER_S
 from gateway.session.state import ReadBack, TrackerState
@@ -102,11 +102,11 @@ def _policy_of_today(begin: Callable[..., TrackerState]) -> Callable[..., Tracke
     """A start asks today's policy about sessions of yesterday."""
 
     def changed(
-        policy_text: str, facts: Iterable[AnyFact], records: Iterable[SessionRecord], whole_from_us: int
+        policies: Policies, facts: Iterable[AnyFact], records: Iterable[SessionRecord], whole_from_us: int
     ) -> TrackerState:
-        today = parse_policy(policy_text)
+        today = policies.all[-1]
         old = [msgspec.structs.replace(each, policy=today) for each in records]
-        return begin(policy_text, facts, old, whole_from_us)
+        return begin(policies, facts, old, whole_from_us)
 
     return changed
 

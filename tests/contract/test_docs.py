@@ -158,7 +158,7 @@ def test_the_tutorials_configuration_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "gateway.toml").write_text(_tutorial_block("gateway.toml"))
     config = load_config(tmp_path / "gateway.toml")
     assert [unit.id for unit in config.units] == ["cap-01"]
-    assert config.policy.name == "quick"
+    assert config.policies.all[0].name == "quick"
 
 
 def test_the_tutorials_case_prints_what_the_page_says(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.session import facts
 from gateway.session.facts import AgentClass, AnyFact, CapRef, WorkKind
+from gateway.session.policies import policies_of
 from gateway.session.policy import Policy
 from gateway.session.spans import US_PER_MINUTE
 from gateway.session.state import TrackerState, advance
@@ -84,7 +85,7 @@ def standing(state: TrackerState) -> dict[str, int]:
 def looked_at_once(day: Sequence[AnyFact], now_us: int) -> dict[str, int]:
     numbers = iter(range(1000))
     state, _ = advance(
-        TrackerState(policy_text(POLICY)),
+        TrackerState(policies_of([policy_text(POLICY)])),
         day,
         Watched(now_us),
         now_us,

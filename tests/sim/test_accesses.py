@@ -3,7 +3,6 @@
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
@@ -124,7 +123,7 @@ async def test_what_is_done_at_the_machines_stands_there_as_well(folder: Path) -
         await suite.poll(2)
         assert sound(suite)
         ledger = str(suite.config.state_dir / LEDGER_FILE)
-        day = datetime.fromtimestamp(suite.clock.us / 1e6, ZoneInfo(suite.config.policy.timezone)).date()
+        day = datetime.fromtimestamp(suite.clock.us / 1e6, suite.config.people_zone).date()
         found = CliRunner().invoke(main, ["activity", "--ledger", ledger, "--from", day.isoformat(), "--json"])
         rows = json.loads(found.output)["activity"]
         assert [(each["what"], each["cap"], each["reason"]) for each in rows] == [
@@ -147,7 +146,7 @@ async def test_the_list_says_who_did_what_and_who_looked_at_whom(folder: Path) -
         await operator.request_act("note", token=token, text="cap refitted")
         await operator.ask(request="session", token=token, identify=True)
         ledger = str(suite.config.state_dir / LEDGER_FILE)
-        day = datetime.fromtimestamp(suite.clock.us / 1e6, ZoneInfo(suite.config.policy.timezone)).date()
+        day = datetime.fromtimestamp(suite.clock.us / 1e6, suite.config.people_zone).date()
 
         def listed(*options: str) -> str:
             asked = CliRunner().invoke(main, ["activity", "--ledger", ledger, *options])

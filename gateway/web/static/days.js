@@ -39,6 +39,19 @@ function begin() {
   place("after").href = address(span, after);
   if (signedIn) place("csv").href = `/days.csv?${days}`;
   show(fetch(`/api/days?${days}`));
+  sayPolicies();
+}
+
+/** Which policy sessions are counted under that open now, and which come when. */
+async function sayPolicies() {
+  const got = await fetch("/api/status").catch(() => null);
+  if (!got?.ok) return; // the page says itself that it is not live
+  const { policy, next_policies: next } = await got.json();
+  put(place("policies"), [policyWords("days.policy", policy), ...next.map((each) => policyWords("days.next-policy", each))].join(" "));
+}
+
+function policyWords(key, policy) {
+  return `${t(key, policy)} ${policy.approved_by ? t("days.approved", policy) : t("days.unapproved")}`;
 }
 
 function address(of, day) {

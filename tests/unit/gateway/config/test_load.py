@@ -99,6 +99,10 @@ CASES = [
     case("certificate is a directory", "secrets/client.crt", "secrets§", "mqtt.cert_file", "cannot be read"),
     # policy
     case("policy missing", "policy.toml", "polity.toml§", "tracking.policy", "cannot be read"),
+    case("no policy", '"policy.toml"', "[]§", "tracking.policy", "accepted: "),
+    case("policy no text", '"policy.toml"', "7§", "tracking.policy", "accepted: a policy's name, a .toml file"),
+    case("policy in a list", '"policy.toml"', '["policy.toml", "no-such"]§', "tracking.policy[1]", "no such policy"),
+    case("policy twice", '"policy.toml"', '["policy.toml", "policy.toml"]§', "tracking.policy[1]", "effect on 2026"),
     case("policy unknown", "policy.toml", "no-such§", "tracking.policy", "no such policy, accepted: "),
     # lines and units
     case("line twice", 'id = "bay-b"', 'id = "bay-a"§', "line[1].id", "another line is named bay-a in line 27"),
@@ -158,7 +162,7 @@ def test_a_sound_configuration_has_nothing_to_tell_and_is_resolved(site: Path) -
     assert (config.site, config.id, config.mode, config.confirm_polls) == ("north", "gw-01", Mode.LIVE, 2)
     assert (config.state_dir, str(config.time_zone)) == (site / "state", "America/New_York")
     assert config.health_listen == ("127.0.0.1", 9464)
-    assert (config.policy.name, config.policy_text) == ("midpoint", POLICY)
+    assert config.policies.texts == (POLICY,)
     assert (config.mqtt.host, config.mqtt.port, config.mqtt.client_id) == ("broker.example", 8883, "capgate-gw-01")
     assert config.mqtt.password_file == site / "secrets" / "password"
     assert config.mqtt.tls is not None
@@ -268,6 +272,21 @@ def test_a_state_directory_that_cannot_be_written_is_an_error(state_dir: str) ->
             errors = examine(folder / "gateway.toml").errors
     told = [each.message for each in errors if each.path == "gateway.state_dir"]
     assert ["cannot be written by this user" in each for each in told] == [True]
+
+
+def test_policies_are_in_the_order_in_which_they_take_effect(site: Path) -> None:
+    later = POLICY.replace("2026-01-01", "2027-01-01").replace('revision = "1"', 'revision = "2"')
+    (site / "later.toml").write_text(later)
+    (site / "gateway.toml").write_text(CONFIG.replace('"policy.toml"', '["later.toml", "policy.toml"]'))
+    assert load_config(site / "gateway.toml").policies.texts == (POLICY, later)
+
+
+def test_two_policies_of_one_name_and_revision_are_an_error(site: Path) -> None:
+    (site / "later.toml").write_text(POLICY.replace("2026-01-01", "2027-01-01"))
+    (site / "gateway.toml").write_text(CONFIG.replace('"policy.toml"', '["policy.toml", "later.toml"]'))
+    (error,) = examine(site / "gateway.toml").errors
+    assert error.path == "tracking.policy[1]"
+    assert "midpoint revision 1 is another of these already" in error.message
 
 
 def test_a_policy_that_nobody_approved_is_a_warning(site: Path) -> None:

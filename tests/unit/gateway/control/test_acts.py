@@ -17,6 +17,7 @@ from gateway.session.charges import CorrectionReason
 from gateway.session.corrections import CorrectionItem
 from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource, ToleranceFinding, WorkKind
 from gateway.session.outcome import SessionState
+from gateway.session.policies import policies_of
 from gateway.session.state import TrackerState, advance, inspect
 from gateway.session.worklist import open_work
 
@@ -80,7 +81,7 @@ NOBODYS = (started("09:00"), stopped("16:35"))
 def snapshot(known: tuple[AnyFact, ...] = ENDED, *later: AnyFact) -> SessionSnapshot:
     """The session of the facts `known`, and of those that become known `later`."""
     observed = {"cap-07": NOW}
-    opened, _ = advance(TrackerState(POLICY), known, observed, NOW, lambda: TOKEN)
+    opened, _ = advance(TrackerState(policies_of([POLICY])), known, observed, NOW, lambda: TOKEN)
     state, _ = advance(opened, later, observed, NOW, lambda: TOKEN)
     found = inspect(state, TOKEN, observed, NOW)
     assert found is not None

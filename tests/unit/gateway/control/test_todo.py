@@ -9,6 +9,7 @@ from gateway.session.flags import HeldReason
 from gateway.session.increments import Emitted
 from gateway.session.known_facts import KnownFacts
 from gateway.session.outcome import Published, SessionRecord, SessionState
+from gateway.session.policies import policies_of
 from gateway.session.policy import Policy
 from gateway.session.release import ReleaseState
 from gateway.session.session_index import SessionIndex
@@ -20,7 +21,7 @@ CAP = CapRef("u1", 1)
 
 def state_of(*records: SessionRecord, facts: tuple[AnyFact, ...] = ()) -> TrackerState:
     """The tracker's state with these sessions."""
-    return TrackerState("", KnownFacts().added(facts), SessionIndex().updated(records))
+    return TrackerState(policies_of(()), KnownFacts().added(facts), SessionIndex().updated(records))
 
 
 def waiting(

@@ -129,7 +129,7 @@ async def test_no_canary_is_in_it_and_the_rest_is(tmp_path: Path) -> None:
     assert parts["metrics.txt"] == 'capgate_feed_messages_total{sender="***"} 7.0\n'
     assert json.loads(parts["ledger.json"])["sound"]
     assert json.loads(parts["configuration.json"])["line"][0]["unit"][0]["id"] == "cap-01"
-    assert json.loads(parts["about.json"])["policy"] == "midpoint revision 7"
+    assert json.loads(parts["about.json"])["policies"] == ["midpoint revision 7"]
     assert json.loads(parts["lines.json"])["lines"][0]["units"][0]["cause"] == "garbled"
     assert parts["errors.csv"].splitlines() == [
         "day,line,unit,kind,count",

@@ -36,6 +36,7 @@ from gateway.session.facts import (
     SessionFinalized,
 )
 from gateway.session.marks import combined
+from gateway.session.policies import policies_of
 from gateway.session.state import TrackerState, advance
 
 GATEWAY, SITE = "gw-01", "ward-3"
@@ -89,7 +90,7 @@ class Story:
     ) -> None:
         self._ledger = ledger
         self._recorder = Recorder(ORIGIN, TOPICS, Mode.TEST, ledger.salt)
-        self._state = TrackerState(policy)
+        self._state = TrackerState(policies_of([policy]))
         self._identities = identities
         self._observed: dict[str, int] = {}
         self._tokens = iter(TOKENS)

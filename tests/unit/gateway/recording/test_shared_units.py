@@ -10,6 +10,7 @@ from drivers.reading import Stamp
 from gateway.messages.unit_claims import UnitClaim
 from gateway.recording.shared_units import CONFIRM_US, LAPSE_US, MOST_SHARERS, SharedUnits
 from gateway.session.facts import AnyFact, SharedBy, UnitShared, UnitSharingEnded, WorkRaised
+from gateway.session.policies import policies_of
 from gateway.session.sharing import RESTATED_US
 from gateway.session.state import TrackerState, advance, begin
 from tests.contract.message_samples import sample_files
@@ -47,7 +48,7 @@ class Gateway:
         self.connection = 1
         self.reads = True
         self.since_us = OLD + 60 * S_US
-        self.state: TrackerState = begin(policy_text(APPROVED), (), (), 0)
+        self.state: TrackerState = begin(policies_of([policy_text(APPROVED)]), (), (), 0)
         self.recorded: list[AnyFact] = []
         self.start()
 

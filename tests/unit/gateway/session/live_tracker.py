@@ -12,9 +12,9 @@ from gateway.session.charges import Charge
 from gateway.session.facts import AnyFact, SessionOpened
 from gateway.session.increments import Change
 from gateway.session.outcome import Published, SessionRecord
+from gateway.session.policies import policies_of
 from gateway.session.policy import Policy
 from gateway.session.related import Anchor, gather, last_seen
-from gateway.session.spans import US_PER_S
 from gateway.session.state import (
     MEMORY_US,
     ReadBack,
@@ -61,7 +61,7 @@ class Live:
     """A state, its ledger, and who drives it."""
 
     def __init__(self, policy: Policy, memory: Memory = Memory.KEEPS) -> None:
-        self.state = TrackerState(policy_text(policy))
+        self.state = TrackerState(policies_of([policy_text(policy)]))
         self.facts: list[AnyFact] = []
         self.changes: list[tuple[str, Change]] = []
         self.published: list[tuple[str, Published]] = []
@@ -92,23 +92,23 @@ class Live:
                 self.state = prune(self.state, now_us)
             case Memory.FORGETS:
                 undone = [each for each in self.state.records.values() if not each.done]
-                self.state = begin(self.state.policy_text, (), undone, FORGOTTEN_US)
+                self.state = begin(self.state.policies, (), undone, FORGOTTEN_US)
         return step
 
     def restart(self, now_us: int, policy: Policy | None = None) -> None:
         """Begin anew with what the ledger has, perhaps under another policy."""
-        text = self.state.policy_text if policy is None else policy_text(policy)
+        policies = self.state.policies if policy is None else policies_of([policy_text(policy)])
         whole_from_us = now_us - MEMORY_US
-        recorded = begin(text, self.facts, (), 0).facts
+        recorded = begin(policies, self.facts, (), 0).facts
         recent = dict.fromkeys(fact for fact in self.facts if fact.known_at_us >= whole_from_us)
         recent.update(dict.fromkeys(last_seen(recorded, recorded.by_key)))
         lately = {fact.token for fact in recent if isinstance(fact, SessionOpened)}
         kept = [self._recorded(each.token) for each in self.records.values() if not each.done or each.token in lately]
-        self.state = begin(text, recent, kept, whole_from_us)
+        self.state = begin(policies, recent, kept, whole_from_us)
 
     def whole_state(self) -> TrackerState:
         """The state of a gateway that has read back everything."""
-        return begin(self.state.policy_text, self.facts, self.records.values(), 0)
+        return begin(self.state.policies, self.facts, self.records.values(), 0)
 
     def observe_until(self, until_us: int) -> None:
         """Let readings go on to just before `until_us`, stopping wherever something is due."""
@@ -126,8 +126,8 @@ class Live:
         return [change for token, change in self.changes if self.records[token].patient == patient]
 
     def _read_back(self, missing: Sequence[Anchor], learned: Sequence[AnyFact]) -> ReadBack:
-        recorded = begin(self.state.policy_text, self.facts, (), 0)
-        facts, whole = gather(recorded.facts, missing, learned, self.state.policy.session_idle_s * US_PER_S)
+        recorded = begin(self.state.policies, self.facts, (), 0)
+        facts, whole = gather(recorded.facts, missing, learned, self.state.policies.longest_idle_us)
         tokens = [fact.token for fact in facts if isinstance(fact, SessionOpened)]
         return ReadBack(facts, tuple(map(self._recorded, tokens)), whole)
 

@@ -16,6 +16,7 @@ from gateway.session.facts import (
     PatientBound,
     UnitOffline,
 )
+from gateway.session.policies import policies_of
 from gateway.session.policy import Policy
 from gateway.session.state import MEMORY_US, TrackerState, advance, lacking
 from tests.support.counting import calls
@@ -57,7 +58,7 @@ class ManySessions:
         self._tokens = (f"T{number:08d}" for number in itertools.count(1))
         self.sessions = sessions
         self.observed = {unit(number): AFTER_US for number in range(sessions)}
-        self.state = TrackerState(policy_text(Policy()), whole_from_us=-MEMORY_US)
+        self.state = TrackerState(policies_of([policy_text(Policy())]), whole_from_us=-MEMORY_US)
         for number in range(sessions):
             self.state = self.after([*opening(number, 0), *infusion(number)], AFTER_US)
 

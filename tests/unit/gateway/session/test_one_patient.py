@@ -92,7 +92,7 @@ def read_back(facts: Sequence[AnyFact]) -> Callable[[], object]:
 
 
 def sort(facts: Sequence[AnyFact]) -> Callable[[], object]:
-    return partial(sessions, facts, IDLE_US)
+    return partial(sessions, facts)
 
 
 @pytest.mark.parametrize("asked", [find, read_back, sort])
