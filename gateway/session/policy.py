@@ -12,7 +12,17 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    field_validator,
+)
 
 from drivers.reading import Evidence
 
@@ -120,7 +130,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-_Seconds = Annotated[int, Field(ge=0, le=86400)]
+_Seconds = Annotated[StrictInt, Field(ge=0, le=86400)]
 _DEFAULTS = Policy()
 
 
@@ -131,35 +141,35 @@ class PolicyFile(BaseModel):
 
     name: _Name
     revision: Annotated[str, Field(min_length=1, max_length=32)]
-    effective: date
+    effective: Annotated[date, Strict()]
     approved_by: Annotated[str, Field(max_length=128)] = _DEFAULTS.approved_by
-    first_threshold_s: Annotated[int, Field(ge=1, le=86400)]
-    increment_s: Annotated[int, Field(ge=1, le=86400)] = _DEFAULTS.increment_s
+    first_threshold_s: Annotated[StrictInt, Field(ge=1, le=86400)]
+    increment_s: Annotated[StrictInt, Field(ge=1, le=86400)] = _DEFAULTS.increment_s
     timestamp_resolution: TimestampResolution = _DEFAULTS.timestamp_resolution
     infusion_end_basis: InfusionEndBasis = _DEFAULTS.infusion_end_basis
-    ambulatory_pump_counts_as_infusion: bool = _DEFAULTS.ambulatory_pump_counts_as_infusion
+    ambulatory_pump_counts_as_infusion: StrictBool = _DEFAULTS.ambulatory_pump_counts_as_infusion
     gap_between_agents: GapBetweenAgents = _DEFAULTS.gap_between_agents
-    hold_when_orders_remain: bool = _DEFAULTS.hold_when_orders_remain
+    hold_when_orders_remain: StrictBool = _DEFAULTS.hold_when_orders_remain
     pause_counting: PauseCounting = _DEFAULTS.pause_counting
     pause_tolerance_s: _Seconds = _DEFAULTS.pause_tolerance_s
-    continuity_required: bool = _DEFAULTS.continuity_required
-    count_thaw: bool = _DEFAULTS.count_thaw
+    continuity_required: StrictBool = _DEFAULTS.continuity_required
+    count_thaw: StrictBool = _DEFAULTS.count_thaw
     stop_conflict: StopConflict = _DEFAULTS.stop_conflict
     offline_unproven: OfflineUnproven = _DEFAULTS.offline_unproven
-    finalise_after_h: Annotated[int, Field(ge=1, le=720)] = _DEFAULTS.finalise_after_h
+    finalise_after_h: Annotated[StrictInt, Field(ge=1, le=720)] = _DEFAULTS.finalise_after_h
     timezone: str = _DEFAULTS.timezone
-    count_after_departure: bool = _DEFAULTS.count_after_departure
-    auto_release_limit_units: Annotated[int, Field(ge=0, le=99)] = _DEFAULTS.auto_release_limit_units
+    count_after_departure: StrictBool = _DEFAULTS.count_after_departure
+    auto_release_limit_units: Annotated[StrictInt, Field(ge=0, le=99)] = _DEFAULTS.auto_release_limit_units
     min_pause_s: _Seconds = _DEFAULTS.min_pause_s
-    max_gap_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] | None = _DEFAULTS.max_gap_s
+    max_gap_s: Annotated[StrictFloat, Field(gt=0, le=3600, allow_inf_nan=False)] | None = _DEFAULTS.max_gap_s
     min_evidence: Evidence = _DEFAULTS.min_evidence
-    session_idle_s: Annotated[int, Field(ge=60, le=86400)] = _DEFAULTS.session_idle_s
+    session_idle_s: Annotated[StrictInt, Field(ge=60, le=86400)] = _DEFAULTS.session_idle_s
     release: ReleaseMode = _DEFAULTS.release
     charge_lines: ChargeLines = _DEFAULTS.charge_lines
-    automatic_credit: bool = _DEFAULTS.automatic_credit
-    require_preparation: bool = _DEFAULTS.require_preparation
-    require_administration: bool = _DEFAULTS.require_administration
-    second_person: bool = _DEFAULTS.second_person
+    automatic_credit: StrictBool = _DEFAULTS.automatic_credit
+    require_preparation: StrictBool = _DEFAULTS.require_preparation
+    require_administration: StrictBool = _DEFAULTS.require_administration
+    second_person: StrictBool = _DEFAULTS.second_person
 
     @field_validator("timezone")
     @classmethod
@@ -176,9 +186,9 @@ class PolicyFile(BaseModel):
 
 @lru_cache(maxsize=64)
 def parse_policy(text: str) -> Policy:
-    """Parse a policy's TOML text. Raises PolicyError with every problem."""
+    """Parse the TOML text of a policy, perhaps pinned long ago. Raises PolicyError with every problem."""
     try:
-        return PolicyFile.model_validate(tomllib.loads(text)).policy()
+        return PolicyFile.model_validate(tomllib.loads(text), strict=False).policy()  # earlier versions took "960"
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"not TOML: {error}") from None
     except ValidationError as error:

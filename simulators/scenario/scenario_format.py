@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt
 
 from drivers.dialects.registry import DialectName
 from simulators.faults import Fault, InjectedFault
@@ -11,7 +11,7 @@ from simulators.machine import Sensor
 from simulators.maps import MapName
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
-Minutes = Annotated[float, Field(ge=0, le=24 * 60)]
+Minutes = Annotated[StrictFloat, Field(ge=0, le=24 * 60)]
 
 
 class Agent(StrEnum):
@@ -43,12 +43,12 @@ class UnitEntry(_Entry):
     id: Id
     line: str
     map: MapName
-    unit_id: Annotated[int, Field(ge=1, le=247)] | None = None
+    unit_id: Annotated[StrictInt, Field(ge=1, le=247)] | None = None
     serial_number: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,16}$")]
-    caps: Annotated[int, Field(ge=1, le=2)] = 1
-    set_point_c: Annotated[float, Field(ge=-40, le=40)]
-    watchdog_s: Annotated[float, Field(ge=0, le=99)] = 0.0  # of the communication watchdog; 0: off
-    supply_c: Annotated[float, Field(ge=-60, le=80)] | None = None  # None: at its set point
+    caps: Annotated[StrictInt, Field(ge=1, le=2)] = 1
+    set_point_c: Annotated[StrictFloat, Field(ge=-40, le=40)]
+    watchdog_s: Annotated[StrictFloat, Field(ge=0, le=99)] = 0.0  # of the communication watchdog; 0: off
+    supply_c: Annotated[StrictFloat, Field(ge=-60, le=80)] | None = None  # None: at its set point
 
 
 class TimelineStep(_Entry):
@@ -91,7 +91,7 @@ class PatientEntry(_Entry):
 
     visit: Annotated[str, Field(min_length=1, max_length=64)]
     unit: str
-    cap: Annotated[int, Field(ge=1, le=2)] = 1
+    cap: Annotated[StrictInt, Field(ge=1, le=2)] = 1
     step: Annotated[tuple[Step, ...], Field(min_length=1)]
 
 
@@ -101,12 +101,12 @@ class FaultEntry(_Entry):
     unit: str
     at_min: Minutes
     kind: InjectedFault
-    for_s: float | None = None
-    probability: float = 1.0
-    delay_s: float = 0.0
-    bits: int = 1
+    for_s: StrictFloat | None = None
+    probability: StrictFloat = 1.0
+    delay_s: StrictFloat = 0.0
+    bits: StrictInt = 1
     sensor: Sensor | None = None
-    cap: int | None = None
+    cap: StrictInt | None = None
 
     def fault(self) -> Fault:
         """The fault to activate. Raises ValueError if a field is missing that its kind needs."""
@@ -118,8 +118,8 @@ class Scenario(_Entry):
 
     schema_: Annotated[Literal[1], Field(alias="schema")]
     name: Id
-    length_min: Annotated[float, Field(gt=0, le=24 * 60)]
-    seed: int = 1
+    length_min: Annotated[StrictFloat, Field(gt=0, le=24 * 60)]
+    seed: StrictInt = 1
     line: Annotated[tuple[LineEntry, ...], Field(min_length=1)]
     unit: Annotated[tuple[UnitEntry, ...], Field(min_length=1)]
     patient: tuple[PatientEntry, ...] = ()

@@ -1,10 +1,11 @@
 """Policy files: the three that ship, and what is refused."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from drivers.toml.document import load_toml
+from drivers.toml.document import TomlProblems, load_toml
 from gateway.runtime.shipped import shipped_dir
 from gateway.session.policy import Policy, PolicyError, PolicyFile, parse_policy
 
@@ -43,3 +44,23 @@ def test_every_problem_of_a_text_is_named() -> None:
 def test_a_text_that_is_no_toml_is_refused() -> None:
     with pytest.raises(PolicyError, match="not TOML"):
         parse_policy("name =")
+
+
+def test_a_file_takes_no_value_in_quotes_and_a_text_that_a_session_pinned_keeps_its_meaning(tmp_path: Path) -> None:
+    text = (
+        'name = "p"\nrevision = "1"\neffective = "2026-02-01"\nfirst_threshold_s = "960"\ncount_thaw = "false"\n'
+        'max_gap_s = "30"\nsecond_person = 1\n'
+    )
+    file = tmp_path / "policy.toml"
+    file.write_text(text)
+    with pytest.raises(TomlProblems) as refused:
+        load_toml(file, PolicyFile)
+    assert [(each.line, each.message) for each in refused.value.problems] == [
+        (3, "wrong type, accepted: a date like 2026-03-04"),
+        (4, "wrong type, accepted: a whole number"),
+        (5, "wrong type, accepted: true or false"),
+        (6, "wrong type, accepted: a number"),
+        (7, "wrong type, accepted: true or false"),
+    ]
+    pinned = parse_policy(text)
+    assert (pinned.effective, pinned.first_threshold_s, pinned.count_thaw) == (date(2026, 2, 1), 960, False)
