@@ -79,8 +79,12 @@ def leave(folder: Path, access: Access) -> None:
 
 def left_in(folder: Path) -> Iterator[tuple[Path, Access | None]]:
     """The traces that commands left, MOST_AT_ONCE at most; None for what is none. Raises OSError."""
-    files = sorted((folder / LEFT).glob("*.json"))[:MOST_AT_ONCE]
-    for path in files:
+    left = folder / LEFT
+    try:
+        names = sorted(name for name in os.listdir(left) if name.endswith(".json") and not name.startswith("."))
+    except FileNotFoundError:
+        return
+    for path in [left / name for name in names[:MOST_AT_ONCE]]:
         try:
             yield path, msgspec.json.decode(path.read_bytes(), type=Access)
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -28,7 +28,7 @@ from gateway.ledger.bodies import (
     encode_body,
     purge_of,
 )
-from gateway.ledger.entry import Entry, EntryKind, Head, append, seal, subject_of
+from gateway.ledger.entry import Entry, EntryKind, Head, append, link, seal, subject_of
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.reads import LedgerOrigin
 from gateway.ledger.writes import insert_entry, insert_outbox_row, insert_payload
@@ -273,7 +273,7 @@ def _verified(source: sqlite3.Connection, origin: LedgerOrigin) -> Generator[Ent
             continue
         follows = before is None or entry.seq != before.seq + 1 or entry.prev_hash == before.hash
         claimed = Head(origin.epoch, entry.seq - 1, entry.prev_hash, origin.gateway)
-        if follows and append(claimed, entry.recorded_us, entry.kind, entry.session, entry.body)[0] == entry:
+        if follows and link(claimed, entry.kind, entry.session, entry.recorded_us, entry.body) == entry.hash:
             before = entry
             yield entry
 

@@ -62,7 +62,7 @@ _CHANCES: dict[Kind, tuple[float, int, int]] = {  # a day's chance, and how long
     Kind.POLICY: (0.05, 2 * S, 20 * S),
     Kind.CONFIG: (0.03, 2 * S, 20 * S),
     Kind.UPGRADE: (0.02, 2 * S, 60 * S),
-    Kind.DAMAGE: (0.05, 5 * S, 60 * S),
+    Kind.DAMAGE: (0.025, 5 * S, 60 * S),
 }
 
 
