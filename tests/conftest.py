@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,13 @@ settings.register_profile("no-deadline", deadline=None)  # how long an example t
 settings.load_profile("no-deadline")
 
 _recording = ExitStack()
+_TESTS = Path(__file__).parent
+_SHORT = ("properties", "unit")  # folders whose tests take moments each
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The short tests come last, so that no worker waits long for another one's last test."""
+    items.sort(key=lambda item: item.path.relative_to(_TESTS).parts[0] in _SHORT)
 
 
 def pytest_sessionstart() -> None:

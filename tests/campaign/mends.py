@@ -263,9 +263,11 @@ def _continuity_of_units() -> Generator[None]:
 def _carried_nothing(carry_over: Callable[..., None]) -> Callable[..., None]:
     """Of a damaged ledger nothing is carried over."""
 
-    def changed(connection: sqlite3.Connection, origin: LedgerOrigin, before: LedgerOrigin | None, aside: Path) -> None:
+    def changed(
+        connection: sqlite3.Connection, origin: LedgerOrigin, before: LedgerOrigin | None, aside: Path, known_seq: int
+    ) -> None:
         del before
-        carry_over(connection, origin, None, aside)
+        carry_over(connection, origin, None, aside, known_seq)
 
     return changed
 
