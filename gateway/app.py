@@ -24,7 +24,7 @@ from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
 from gateway.control.units import with_swaps
 from gateway.ledger.disk_trouble import trouble_of
-from gateway.ledger.errors import LedgerError, LedgerUnavailable, StateLocked
+from gateway.ledger.errors import LedgerError, StateLocked
 from gateway.ledger.receipt_plan import MessageKind
 from gateway.ledger.store import LEDGER_FILE, Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
@@ -78,8 +78,8 @@ async def run_gateway(
 ) -> None:
     """Run a gateway until `stop` is set. `restart` requests another start; if it is None such requests are refused.
 
-    While the disk cannot be written it runs without its ledger, and begins anew with what was kept meanwhile. Raises
-    StateLocked or LedgerUnavailable if it cannot start, LedgerError if it can no longer record, for other reasons.
+    While the disk cannot be written, or its ledger cannot be used, it runs without, and begins anew with what was kept
+    meanwhile. Raises StateLocked if it cannot start, LedgerError if it can no longer record, for other reasons.
     """
     crashes, journal = Crashes(config.state_dir, lambda: clock.now().utc_us), Journal(config.state_dir)
     disk, kept, now_s = Disk(config.state_dir), KeptAnswers(), asyncio.get_running_loop().time
@@ -95,7 +95,7 @@ async def run_gateway(
             break
         except Exception as error:
             if (trouble := trouble_of(error)) is None:
-                if not isinstance(error, LedgerUnavailable | StateLocked):
+                if not isinstance(error, StateLocked):
                     crashes.note(error)
                 raise
         if trouble.is_full and await asyncio.to_thread(disk.give_up_ballast):

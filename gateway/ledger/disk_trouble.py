@@ -1,4 +1,4 @@
-"""Tells trouble of the disk, which passes once somebody mends that, from damage and from defects."""
+"""Tells trouble of the disk and a refused ledger, which pass once somebody mends that, from damage and defects."""
 
 import errno
 import os
@@ -7,20 +7,23 @@ from collections.abc import Iterator
 
 import msgspec
 
+from gateway.ledger.errors import LedgerUnavailable
+
 _SQLITE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskTrouble(msgspec.Struct, frozen=True):
-    """Why nothing can be written; `is_full`: room alone is missing."""
+    """Why nothing can be written. `is_full`: room alone is missing; `is_refused`: the ledger is not one to be used."""
 
     reason: str
     is_full: bool
+    is_refused: bool = False
 
 
 def trouble_of(error: BaseException) -> DiskTrouble | None:
-    """What the disk has to do with a failure, itself or by its causes; None if anything else is among the failures."""
+    """What the disk or the ledger there has to do with a failure; None if anything else is among the failures."""
     found = [_own_trouble(each) for each in _leaves(error)]
     known = [each for each in found if each is not None]
     if len(known) < len(found):
@@ -43,7 +46,7 @@ def _own_trouble(error: BaseException) -> DiskTrouble | None:
                 return DiskTrouble(os.strerror(cause.errno), cause.errno in _NO_ROOM)
             case _:
                 cause = cause.__cause__
-    return None
+    return DiskTrouble(str(error), is_full=False, is_refused=True) if isinstance(error, LedgerUnavailable) else None
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -209,8 +209,8 @@ def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
         yield AlarmCode.DISK_FULL, text
     if now.ledger_blocked:
         text = (
-            f"nothing is recorded or counted: {now.ledger_blocked}; make the state directory's disk writable, it then "
-            f"goes on by itself within a minute"
+            f"nothing is recorded or counted: {now.ledger_blocked}; once the state directory can be written and has "
+            f"this gateway's ledger, it goes on by itself within a minute"
         )
         yield AlarmCode.LEDGER_BLOCKED, text
     if now.safe_mode:

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from http import HTTPStatus
 from typing import ClassVar, Protocol
 
@@ -27,6 +28,14 @@ MAX_HEAD_BYTES = 4096
 MAX_CONNECTIONS = 16
 TIMEOUT_S = 5.0
 MAX_IDLE_S = 60.0  # polls come every few seconds, and a line of dead units still tries twice a minute
+
+
+class Uncounted(StrEnum):
+    """Why nothing is counted."""
+
+    DISK = "disk"  # it is full, read-only or failing
+    LEDGER = "ledger"  # it is another version's, or another gateway's
+    SAFE_MODE = "safe-mode"  # there were too many crashes
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

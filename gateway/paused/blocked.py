@@ -5,6 +5,7 @@ mode (safe_mode.py).
 """
 
 import asyncio
+from importlib import import_module
 from typing import Protocol
 
 import msgspec
@@ -17,7 +18,7 @@ from gateway.ledger.errors import LedgerError
 from gateway.messages.cloudevents import Origin
 from gateway.messages.notation import Notation
 from gateway.monitoring.alarms import AlarmCode, AlarmInputs, Alarms
-from gateway.monitoring.health import Health, serve_pages
+from gateway.monitoring.health import Health, Uncounted, serve_pages
 from gateway.monitoring.metrics import BlockedSnapshot, blocked_metrics
 from gateway.mqtt.consumer import Overheard
 from gateway.mqtt.gateway_status import announcements, software_version
@@ -56,6 +57,15 @@ class Pause(Protocol):
     @property
     def reason(self) -> str:
         """Why, for a person."""
+        ...
+
+    @property
+    def kind(self) -> Uncounted:
+        """Why, as the page says it."""
+        ...
+
+    def refusal(self) -> bytes:
+        """The answer to who asks for anything that it cannot do."""
         ...
 
     def inputs(self) -> AlarmInputs:
@@ -119,6 +129,7 @@ class Blocked:
                 group.create_task(self._supervisor.run(), name="lines"),
                 group.create_task(kept_up("alarms", self._tell, LedgerError), name="alarms"),
                 group.create_task(kept_up("control", lambda: self._answer(opened), LedgerError), name="control"),
+                group.create_task(kept_up("page", self._page, LedgerError), name="page"),
                 group.create_task(systemd.feed_watchdog(self._supervisor.progresses), name="watchdog"),
             ]
             systemd.ready(f"nothing is counted: {self._pause.reason}")
@@ -150,6 +161,14 @@ class Blocked:
 
     async def _answer(self, opened: asyncio.Event) -> None:
         await serve_control(self._config.state_dir, self._asked, opened)
+
+    async def _page(self) -> None:
+        """Serve the page that says so. Its libraries are imported in a thread, so that no poll waits for them."""
+        if self._config.page.listen is not None:
+            await asyncio.to_thread(import_module, "gateway.web.uncounted")
+            from gateway.web.uncounted import serve_uncounted
+
+            await serve_uncounted(self._config.page, self._config.state_dir, self._pause.kind, self._pause.refusal)
 
     async def _asked(self, line: bytes, _actor: Actor) -> bytes:
         return await self._pause.answer(line)

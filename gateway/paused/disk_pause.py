@@ -1,4 +1,4 @@
-"""The pause while the ledger's disk is full, read-only or failing.
+"""The pause while the ledger's disk is full, read-only or failing, or the ledger there is one that cannot be used.
 
 Theory of operation. Nothing is taken from the engine: its messages stay at the broker, unacknowledged. Answers of the
 units are kept, to be recorded later. The ledger is tried again and again; once it opens, the gateway begins as after
@@ -15,6 +15,7 @@ from gateway.control.answers import RefusalAnswer
 from gateway.ledger.disk_trouble import DiskTrouble, trouble_of
 from gateway.ledger.store import LEDGER_FILE, open_ledger
 from gateway.monitoring.alarms import AlarmInputs
+from gateway.monitoring.health import Uncounted
 from gateway.polling.kept import KeptAnswers
 from gateway.runtime.clock import Clock
 from gateway.runtime.disk import Disk
@@ -24,17 +25,27 @@ LONGEST_WAIT_S = 20.0  # so that it recovers within a minute of the disk
 
 
 class DiskPause:
-    """The disk cannot be written: the ledger is tried after `wait_s`, and then again and again."""
+    """Nothing can be recorded: the ledger is tried after `wait_s`, and then again and again."""
 
     def __init__(
         self, config: GatewayConfig, clock: Clock, disk: Disk, trouble: DiskTrouble, kept: KeptAnswers, wait_s: float
     ) -> None:
-        self.reason = trouble.reason
+        self._trouble = trouble
         self._config = config
         self._clock = clock
         self._disk = disk
         self._kept = kept
         self._wait_s = wait_s
+
+    @property
+    def reason(self) -> str:
+        """Why nothing can be recorded."""
+        return self._trouble.reason
+
+    @property
+    def kind(self) -> Uncounted:
+        """Why, as the page says it."""
+        return Uncounted.LEDGER if self._trouble.is_refused else Uncounted.DISK
 
     def inputs(self) -> AlarmInputs:
         """The alarm."""
@@ -50,10 +61,14 @@ class DiskPause:
 
     async def answer(self, line: bytes) -> bytes:
         """Every request is refused."""
+        return self.refusal()
+
+    def refusal(self) -> bytes:
+        """The answer to every request."""
         return msgspec.json.encode(
             RefusalAnswer(
                 error=f"nothing can be recorded: {self.reason}",
-                accepted=f"every request, once {self._config.state_dir} can be written again",
+                accepted=f"every request, once {self._config.state_dir} has a ledger that can be used and written",
             )
         )
 
@@ -63,13 +78,13 @@ class DiskPause:
         while True:
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-            refusal = await asyncio.to_thread(self._disk.refusal)
-            if not refusal:
+            if refusal := await asyncio.to_thread(self._disk.refusal):
+                self._trouble = DiskTrouble(refusal, is_full=False)
+            else:
                 try:
                     async with open_ledger(self._config.state_dir / LEDGER_FILE, self._config.id, self._clock.now):
                         return
                 except Exception as error:
                     if (trouble := trouble_of(error)) is None:
                         raise
-                    refusal = trouble.reason
-            self.reason = refusal
+                    self._trouble = trouble

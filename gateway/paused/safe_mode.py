@@ -13,6 +13,7 @@ from drivers.reading import ReadFault, Reading
 from gateway.control.answers import DoneAnswer, RefusalAnswer
 from gateway.control.requests import Reload, RequestRefused, read_request
 from gateway.monitoring.alarms import AlarmInputs
+from gateway.monitoring.health import Uncounted
 from gateway.recording.journal import Journal, JournalFull
 from gateway.runtime.crashes import Crashes
 
@@ -37,6 +38,11 @@ class SafeMode:
         """Why nothing is counted."""
         last = f", the last by {self._crashes[-1].what}" if self._crashes else ""
         return f"safe mode after {len(self._crashes)} crashes{last}"
+
+    @property
+    def kind(self) -> Uncounted:
+        """Why, as the page says it."""
+        return Uncounted.SAFE_MODE
 
     def inputs(self) -> AlarmInputs:
         """The alarm."""
@@ -74,9 +80,12 @@ class SafeMode:
         if is_reload:
             self._over.set()
             return msgspec.json.encode(DoneAnswer(done="safe mode ends: what was kept is recorded and counted now"))
-        return msgspec.json.encode(
-            RefusalAnswer(error=f"{self.reason}: nothing is counted", accepted="capgate unit reload, which ends it")
-        )
+        return self.refusal()
+
+    def refusal(self) -> bytes:
+        """The answer to every other request."""
+        accepted = "capgate unit reload, which ends it"
+        return msgspec.json.encode(RefusalAnswer(error=f"{self.reason}: nothing is counted", accepted=accepted))
 
     async def _write(self) -> None:
         answers, self._unwritten = self._unwritten, []

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
-from mimetypes import guess_type
 from urllib.parse import quote
 
 import msgspec
@@ -18,28 +17,23 @@ from gateway.control.answers import Answer
 from gateway.control.session_finder import TOKEN
 from gateway.ledger.access import Looked, Took
 from gateway.runtime.http import Application
-from gateway.session.wording import Language
 from gateway.web.activity import asked, found_in, rows
 from gateway.web.acts import Acts
-from gateway.web.catalogue import language_of, texts_of
 from gateway.web.control import SCREEN, Control, Tell
 from gateway.web.days import MAX_DAYS, DaysAnswer, Period, days_answer, days_table, period_of
 from gateway.web.downloads import Downloads
 from gateway.web.feed import BoardFeed
+from gateway.web.files import PageFiles
 from gateway.web.guard import Guard
 from gateway.web.ledger_thread import LedgerThread
 from gateway.web.people import People, SignedIn
 from gateway.web.privacy import without_identifiers, without_message_ids, without_staff
 from gateway.web.records import record_page
-from gateway.web.screens import STATIC, assets, page
+from gateway.web.screens import page
 from gateway.web.shared_reads import SharedReads
 from gateway.web.signing import Signing
 from gateway.web.single_sign_on import RETURN, SingleSignOn
 from gateway.web.vouching import Clocks
-
-LANGUAGE_COOKIE = "capgate-language"
-_YEAR_S = 365 * 86_400
-_FOREVER = {"cache-control": f"public, max-age={_YEAR_S}, immutable"}  # the version stands in the address
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -65,7 +59,7 @@ class PageApp:
         self._signing = Signing(plan, people)
         self._sso = plan.oidc and SingleSignOn(plan.oidc, self._signing, people, clocks)
         acts = Acts(self._signing, self.control)
-        self._files = {str(path.relative_to(STATIC)): path for path in STATIC.rglob("*") if path.is_file()}
+        self._files = PageFiles(plan)
         self._downloads = downloads
         self.routes = [
             Route("/", self._start),
@@ -96,9 +90,7 @@ class PageApp:
             Route("/sign-out", self._sign_out, methods=["POST"]),
             Route("/acts", acts.take, methods=["POST"]),
             Route("/touch", self._touch, methods=["POST"]),
-            Route("/static/{version}/{name:path}", self._static),
-            Route("/texts/{version}/{language}.json", self._texts),
-            Route("/language/{language}", self._choose_language),
+            *self._files.routes,
         ]
         pages = Starlette(routes=self.routes)
         pages.router.redirect_slashes = False  # no address is nearly one of these
@@ -128,10 +120,6 @@ class PageApp:
 
         return answer
 
-    def _language(self, request: Request) -> Language:
-        chosen = request.cookies.get(LANGUAGE_COOKIE)
-        return language_of(chosen, request.headers.get("accept-language", ""), self._plan.language)
-
     async def _start(self, request: Request) -> Response:
         return RedirectResponse("/chairs", 303)
 
@@ -159,7 +147,7 @@ class PageApp:
         found = await self.ledger.read(lambda ledger: found_in(ledger, wanted))
         return page(
             "activity.html",
-            self._language(request),
+            self._files.language(request),
             screen="activity",
             person=self._signing.person(request),
             wanted=wanted,
@@ -171,7 +159,7 @@ class PageApp:
         """A screen, opened by a person, which counts as a touch."""
         self._signing.touch(request)
         person = self._signing.person(request)
-        return page(f"{name}.html", self._language(request), screen=name, person=person, price=self._plan.price)
+        return page(f"{name}.html", self._files.language(request), screen=name, person=person, price=self._plan.price)
 
     async def _record(self, request: Request) -> Response:
         """The session's record, for whoever signed in: it tells throughout of whom, and by whom it was told."""
@@ -184,7 +172,7 @@ class PageApp:
             return _no_session()
         if not await self.control.leave_trace(Looked.RECORD, [token], person.actor):
             return _json(None)
-        return await self.ledger.answer(partial(record_page, token, language=self._language(request)))
+        return await self.ledger.answer(partial(record_page, token, language=self._files.language(request)))
 
     async def _ask(self, request: Request, line: bytes) -> bytes | None:
         """The control service's answer, in the name of who is signed in."""
@@ -287,19 +275,19 @@ class PageApp:
         return _json(answer)
 
     async def _sign_in(self, request: Request) -> Response:
-        language = self._language(request)
+        language = self._files.language(request)
         if request.method == "POST":
             return await self._signing.sign_in(request, language)
         return self._signing.form(request, language)
 
     async def _sign_in_elsewhere(self, request: Request) -> Response:
-        return await self._sso.begin(request, self._language(request)) if self._sso else _no_provider()
+        return await self._sso.begin(request, self._files.language(request)) if self._sso else _no_provider()
 
     async def _signed_in_elsewhere(self, request: Request) -> Response:
-        return await self._sso.returned(request, self._language(request)) if self._sso else _no_provider()
+        return await self._sso.returned(request, self._files.language(request)) if self._sso else _no_provider()
 
     async def _sign_out(self, request: Request) -> Response:
-        person, language, onward = self._signing.person(request), self._language(request), None
+        person, language, onward = self._signing.person(request), self._files.language(request), None
         if self._sso and person and person.id_token and await self._signing.has_form_token(request, person):
             onward = await self._sso.sign_out(person, request, language)
         return await self._signing.sign_out(request, language, onward)
@@ -316,25 +304,6 @@ class PageApp:
             return PlainTextResponse("too many screens\n", 503)
         events = self._feed.events(lambda: self._signing.may_look(request))
         return StreamingResponse(events, media_type="text/event-stream")
-
-    async def _static(self, request: Request) -> Response:
-        path = self._files.get(request.path_params["name"])
-        if path is None or request.path_params["version"] != assets():
-            return PlainTextResponse("no such file\n", 404)
-        return Response(path.read_bytes(), media_type=guess_type(path.name)[0], headers=_FOREVER)
-
-    async def _texts(self, request: Request) -> Response:
-        language = request.path_params["language"]
-        if language not in list(Language):
-            return PlainTextResponse("no such file\n", 404)
-        texts = texts_of(Language(language))
-        return Response(msgspec.json.encode(texts), media_type="application/json", headers=_FOREVER)
-
-    async def _choose_language(self, request: Request) -> Response:
-        chosen = language_of(request.path_params["language"], "", self._plan.language)
-        answer = RedirectResponse("/chairs", 303)
-        answer.set_cookie(LANGUAGE_COOKIE, chosen, max_age=_YEAR_S, httponly=True, samesite="strict")
-        return answer
 
 
 def _sign_in_first(request: Request) -> Response:

@@ -48,7 +48,7 @@ class Viewer:
         await self._news.wait()
         self._news.clear()
         chairs, self._chairs = self._chairs, {}
-        return _event(_Change(self._tick, list(chairs.values())))
+        return event(_Change(self._tick, list(chairs.values())))
 
 
 class _Change(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ class BoardFeed:
         self._viewers.add(viewer)
         self._joined.set()
         try:
-            yield _RETRY + _event(await self._ask(Board(request="board", trends=True)))
+            yield _RETRY + event(await self._ask(Board(request="board", trends=True)))
             while True:  # ends with the connection
                 news = await viewer.take()
                 if not may_look():
@@ -107,5 +107,6 @@ class BoardFeed:
         self._joined.clear()
 
 
-def _event(message: msgspec.Struct) -> bytes:
+def event(message: msgspec.Struct) -> bytes:
+    """One event of the stream."""
     return b"data: " + msgspec.json.encode(message) + b"\n\n"

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from gateway.config.web import PageFiles, PagePlan
 from gateway.ledger.store import LEDGER_FILE
 from gateway.monitoring.health import why_unserved
 from gateway.runtime.clock import US_PER_S, SystemClock
-from gateway.runtime.http import HttpLimits, HttpServer
+from gateway.runtime.http import Application, HttpLimits, HttpServer
 from gateway.web.app import PageApp
 from gateway.web.control import Tell
 from gateway.web.downloads import Downloads
@@ -30,29 +31,40 @@ async def serve_page(plan: PagePlan, state_dir: Path, config_file: Path, board: 
     Raises LedgerError, in a group, where recording is no longer possible. If its address cannot be bound, or nobody
     could sign in there, the gateway runs without the page; returns why the address could not be bound.
     """
-    if plan.listen is None:
-        return ""
-    if refused := exposure_refused(plan, state_dir):
-        _log.error("no page", extra={"listen": plan.listen, "reason": refused})
-        return ""
     feed = BoardFeed(board)
     clocks = _clocks()
     people = People(state_dir, clocks.steady_s)
     ledger = LedgerThread(state_dir / LEDGER_FILE)
     app = PageApp(plan, feed, people, tell, ledger, Downloads(state_dir, config_file), clocks)
-    server = HttpServer(app.application, plan.listen, LIMITS, plan.tls and _context(plan.tls))
+
+    async def live() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(feed.run())
+            group.create_task(app.control.failed())
+
+    try:
+        return await serve(plan, state_dir, app.application, live)
+    finally:
+        ledger.close()
+
+
+async def serve(plan: PagePlan, state_dir: Path, app: Application, live: Callable[[], Awaitable[object]]) -> str:
+    """Serve the application while `live` runs; if it cannot be served returns why its address cannot be bound."""
+    if plan.listen is None:
+        return ""
+    if refused := exposure_refused(plan, state_dir):
+        _log.error("no page", extra={"listen": plan.listen, "reason": refused})
+        return ""
+    server = HttpServer(app, plan.listen, LIMITS, plan.tls and _context(plan.tls))
     try:
         await server.__aenter__()
     except OSError as error:
         _log.error("no page", extra={"listen": plan.listen, "reason": str(error)})
         return why_unserved(plan.listen, error)
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(feed.run())
-            group.create_task(app.control.failed())
+        await live()
         return ""
     finally:
-        ledger.close()
         await server.__aexit__(None, None, None)
 
 

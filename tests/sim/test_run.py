@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker.harness import Mosquitto
+from tests.broker.harness import Mosquitto, free_port
 from tests.support import suite
 
 pytestmark = pytest.mark.timeout(300)  # many processes, one after the other
@@ -109,6 +109,39 @@ async def test_a_ledger_that_is_no_database_is_set_aside_and_the_gateway_runs(tm
     connection = sqlite3.connect(gateway.ledger)
     assert "set_aside" in connection.execute("SELECT body FROM entry WHERE seq = 1").fetchone()[0]
     connection.close()
+
+
+async def test_a_ledger_of_another_gateway_is_not_touched_and_the_page_says_so_until_it_is_gone(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    suite.write_configuration(tmp_path, NOBODY, broker, 960, 1800, gateway="gw-02")
+    other = await started(tmp_path)
+    assert await other.end(signal.SIGTERM) == 0
+    port = free_port()
+    suite.write_configuration(tmp_path, NOBODY, broker, 960, 1800)
+    with (tmp_path / "gateway.toml").open("a") as configuration:
+        configuration.write(f'[web]\nlisten = "127.0.0.1:{port}"\n')
+    gateway = suite.Gateway(tmp_path)
+    await gateway.start()
+    await gateway.says("nothing can be recorded, polling goes on")
+    await suite.until(lambda: page_of(port)[0] == 503, "the page is served")
+    assert "Nothing is recorded or counted: the ledger" in page_of(port)[1]
+    status, said = await asyncio.to_thread(health_of, tmp_path)
+    assert (status, "is the ledger of gateway gw-02, not of gw-01" in said) == (503, True)
+    gateway.ledger.unlink()
+    await gateway.says('"msg":"started"', times=2)
+    await suite.until(lambda: page_of(port)[0] == 200, "the screens are there again")
+    assert await gateway.end(signal.SIGTERM) == 0
+
+
+def page_of(port: int) -> tuple[int, str]:
+    """The status and the text of the page; 0 while nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/chairs", timeout=suite.HANGS_S) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
 
 
 async def test_a_wrong_configuration_ends_it_with_every_error(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import { clockOf, known, nowMs, setClock, silentMs, timeOf } from "./clock.js";
 import "./person.js";
-import { t } from "./texts.js";
+import { t, word } from "./texts.js";
 
 const SILENT_MS = 12000; // the gateway sends something every few seconds
 const chairs = new Map(); // name -> its latest view
@@ -11,6 +11,7 @@ const listeners = [];
 let source = null;
 let lostAtMs = NaN;
 let todo = 0;
+let uncounted = null; // why the gateway counts nothing
 
 /** Call `listener(chairs, trends, changedNames)` at each change; all names after a new connection. */
 export function onBoard(listener) {
@@ -31,10 +32,18 @@ function connect() {
   source?.close();
   source = new EventSource("/events");
   source.onmessage = (event) => take(JSON.parse(event.data));
-  source.onerror = () => source.readyState === EventSource.CLOSED && setTimeout(connect, 2000);
+  source.onerror = () => {
+    uncounted = null;
+    if (source.readyState === EventSource.CLOSED) setTimeout(connect, 2000);
+  };
 }
 
 function take(message) {
+  uncounted = message.uncounted ?? null;
+  if (uncounted) {
+    document.body.classList.add("lost");
+    return say();
+  }
   if (message.trends) {
     takeAll(message);
   } else {
@@ -62,6 +71,7 @@ function tell(names) {
 }
 
 function watch() {
+  if (uncounted) return;
   if (silentMs() > SILENT_MS && !document.body.classList.contains("lost")) {
     lostAtMs = nowMs() - silentMs();
     document.body.classList.add("lost");
@@ -86,7 +96,7 @@ function show() {
 function say() {
   const lost = document.body.classList.contains("lost");
   const since = Number.isNaN(lostAtMs) ? "–" : timeOf(lostAtMs);
-  const text = lost ? t("live.lost", { since }) : t("live.on");
+  const text = uncounted ? word("uncounted", uncounted) : lost ? t("live.lost", { since }) : t("live.on");
   const place = document.getElementById("live");
   if (place.textContent !== text) place.textContent = text;
 }

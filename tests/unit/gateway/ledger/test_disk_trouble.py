@@ -43,8 +43,15 @@ def test_other_trouble_is_not_want_of_room(number: int) -> None:
     assert not trouble.is_full
 
 
+def test_a_ledger_that_a_person_must_see_to_is_waited_for() -> None:
+    refused = LedgerUnavailable("a later version's")
+    trouble = trouble_of(ExceptionGroup("tree", [refused]))
+    assert trouble is not None
+    assert (trouble.reason, trouble.is_full, trouble.is_refused) == ("a later version's", False, True)
+    assert trouble_of(ExceptionGroup("tree", [refused, LookupError()])) is None
+
+
 def test_a_defect_beside_it_is_not_hidden(tmp_path: Path) -> None:
     assert trouble_of(ExceptionGroup("tree", [full(tmp_path), LookupError("no such session")])) is None
-    assert trouble_of(LedgerUnavailable("a later version's")) is None
     assert trouble_of(sqlite3.ProgrammingError("closed")) is None
     assert not damages_nothing(LookupError())

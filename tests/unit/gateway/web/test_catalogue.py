@@ -19,6 +19,7 @@ from gateway.control.todo import TodoKind
 from gateway.ledger.access import Looked, Took
 from gateway.ledger.deliveries import Proof
 from gateway.monitoring.feed import FeedResult
+from gateway.monitoring.health import Uncounted
 from gateway.monitoring.line_health import LineFinding, UnitFinding
 from gateway.session.assessment import Phase
 from gateway.session.charges import CorrectionReason
@@ -61,6 +62,8 @@ CODES: dict[str, Iterable[str]] = {
     "trust": Trust,
     "took": Took,
     "trouble": Trouble,
+    "uncounted": Uncounted,
+    "uncounted-do": Uncounted,
     "unit-finding": UnitFinding,
     "why-not": [str(each.__struct_config__.tag) for each in get_args(AnyReason)],
     "work": WorkKind,

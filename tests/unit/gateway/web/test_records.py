@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.runtime.http import HttpServer
-from gateway.web.app import LANGUAGE_COOKIE
+from gateway.web.files import LANGUAGE_COOKIE
 from tests.unit.gateway.audit.record_story import HOSTILE, TOKEN, VISIT
 from tests.unit.gateway.web.page_app import signed_in
 from tests.unit.gateway.web.page_client import Answered, ask
