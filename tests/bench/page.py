@@ -31,7 +31,7 @@ FRAMES = """() => {
 
 async def _measure(folder: Path) -> None:
     with_chairs(configured(folder), CHAIRS)
-    async with page_of(folder) as site, screen(WALL) as page:
+    async with page_of(folder) as site, screen(WALL, clock=False) as page:
         await all_cool(site, 3.0)
         site.suite.clock.us += 30_000_000
         await all_cool(site, 3.0)

@@ -8,7 +8,7 @@ from playwright.async_api import expect
 from gateway.config.roles import Role
 from gateway.session.wording import Language
 from tests.web.axe import violations
-from tests.web.browser import screen
+from tests.web.browser import screen, undo_passes
 from tests.web.people import sign_in, with_account
 from tests.web.scenes import EXPECTED, rejected
 from tests.web.site import page_of
@@ -38,6 +38,7 @@ async def test_a_rejected_charge_is_sent_again_under_a_name_and_with_a_reason(ex
         await row.get_by_role("button", name=f"Send {key} again").click()
         await page.get_by_label("Why?").fill("the visit is open now")
         await page.keyboard.press("Enter")
+        await undo_passes(page)
         await expect(page.locator("#sending")).to_contain_text("recorded")
         await expect(page.locator("#outbox h3.pending")).to_have_text("receipt awaited: 1")
         await expect(page.locator("#outbox h3.rejected")).to_have_count(0)

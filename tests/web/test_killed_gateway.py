@@ -14,10 +14,9 @@ from gateway.config.roles import Role
 from tests.broker.harness import Mosquitto, free_port
 from tests.support import suite
 from tests.support.pipeline import Json
-from tests.web.browser import eventually_open, screen
+from tests.web.browser import eventually_open, screen, undo_passes
 from tests.web.people import add_account, sign_in
 
-UNDO_MS = 11_000  # an act waits ten seconds
 SILENT_MS = 13_000  # the page calls itself lost after twelve
 STARTED = '"msg":"started"'
 
@@ -29,7 +28,7 @@ async def session_on(page: Page, url: str) -> str:
     await page.locator('.tile[data-state="pre-cooling"]').tap()
     await page.get_by_role("button", name="Patient at this chair").tap()
     await page.keyboard.type("V-7\n")
-    await page.clock.fast_forward(UNDO_MS)
+    await undo_passes(page)
     await expect(page.locator("#head")).to_contain_text("visit V-7")
     await expect(page.locator("body.lost")).to_have_count(0)
     return page.url.rpartition("/")[2]
@@ -40,7 +39,7 @@ async def killed_with_an_act_on_its_way(page: Page, gateway: suite.Gateway) -> N
     await page.get_by_role("button", name="Order is there").tap()
     os.kill(gateway.pid, signal.SIGSTOP)
     async with page.expect_request("**/acts"):
-        await page.clock.fast_forward(UNDO_MS)
+        await undo_passes(page)
     assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL
     await expect(page.locator(".act.failed")).to_contain_text("Not sent: Order is there")
     await page.clock.fast_forward(SILENT_MS)
@@ -66,7 +65,6 @@ async def test_a_killed_gateway_is_on_the_page_again_without_a_touch_and_without
         file.write_text(file.read_text().replace("[[line]]", web, 1))
         (tmp_path / "state").mkdir()
         add_account(tmp_path / "state", Role.NURSE)
-        await page.clock.install()
         units.cool("cap-01")
         gateway = suite.Gateway(tmp_path)
         await gateway.start()

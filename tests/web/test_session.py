@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from drivers.reading import RunState
 from gateway.config.roles import Role
 from tests.support.operator import Operator
 from tests.support.pipeline import MINUTE_US, Json, facts_of
-from tests.web.browser import screen
+from tests.web.browser import screen, undo_passes
 from tests.web.people import PASSWORD, sign_in, with_account
 from tests.web.site import Site, page_of
 
@@ -89,6 +89,7 @@ async def test_what_is_missing_is_a_button_and_may_be_taken_back(folder: Path) -
         await page.get_by_role("button", name="Undo").click()
         await expect(page.locator("#sending li")).to_have_count(0)
         await prepared.click()
+        await undo_passes(page)
         at_us = site.suite.clock.us
         fact = await told(site, "preparation_charted")
         assert abs(fact["at_us"] - at_us) < MINUTE_US
@@ -104,6 +105,7 @@ async def test_a_scanner_binds_the_patient_and_the_infusion_ended_ten_minutes_ag
         await page.get_by_role("button", name="Infusion ended 10 min ago").click()
         await page.keyboard.type("O-9\n")
         await page.get_by_role("button", name="Do it").click()
+        await undo_passes(page)
         await told(site, "patient_bound")
         ended = await told(site, "infusion_ended")
         assert (ended["order"], ended["admin"], ended["source"]) == ("O-9", "chemo", "person")
@@ -135,6 +137,7 @@ async def test_a_visit_that_was_heard_of_is_bound_by_touch_by_who_may_bind(folde
         assert min(box["width"], box["height"]) >= 15 * 96 / 25.4 - 0.1  # layout is in 64ths of a pixel
         await visit.click()
         await page.get_by_role("button", name="Do it").click()
+        await undo_passes(page)
         bound = await told(site, "patient_bound")
         assert (bound["reason"], bound["evidence"]) == ("scanned at the chair", "person")
         await expect(page.locator("#head")).to_contain_text("visit V-8")
@@ -145,6 +148,7 @@ async def test_an_end_that_is_told_again_corrects_the_first_and_takes_back_its_u
     async with session(folder, bound=True) as (site, page):
         await expect(page.locator("#states")).to_contain_text("01A attained")
         await page.get_by_role("button", name="Infusion ended 5 min ago").click()
+        await undo_passes(page)
         corrected = await told(site, "infusion_end_corrected")
         assert corrected["order"] == "O-1"
         await expect(page.locator("#states")).to_contain_text("01A retracted")
@@ -160,6 +164,7 @@ async def test_a_scanner_binds_a_wristband_to_a_chair_before_it_cools(folder: Pa
         await page.route("**/api/visits", lambda _: None)  # today's visits never come: a scan waits for nothing
         await page.get_by_role("button", name="Patient at a chair").click()
         await page.keyboard.type("V-8\nc02\n")
+        await undo_passes(page)
         bound = await told(site, "patient_bound")
         assert bound["cap"] == {"device": "cap-01", "channel": 2}
 
@@ -168,6 +173,7 @@ async def test_what_did_not_arrive_stays_and_says_so(folder: Path) -> None:
     async with session(folder, bound=True) as (site, page):
         await page.route("**/acts", lambda route: route.abort())
         await page.get_by_role("button", name="Tolerates it well").click()
+        await undo_passes(page)
         failed = page.locator(".act.failed")
         await expect(failed).to_contain_text("Not sent: Tolerates it well")
         assert await facts_of(site.suite, "tolerance_checked") == []
@@ -176,6 +182,7 @@ async def test_what_did_not_arrive_stays_and_says_so(folder: Path) -> None:
         await failed.get_by_role("button", name="Dismiss").click()
         await expect(failed).to_have_count(0)
         await page.get_by_role("button", name="Tolerates it well").click()
+        await undo_passes(page)
         await expect(failed).to_contain_text("Not sent")
         await page.unroute("**/acts")
         await failed.get_by_role("button", name="Send again").click()
@@ -205,6 +212,7 @@ async def test_a_tablet_that_slept_knows_how_late_it_is(folder: Path) -> None:
         await page.evaluate(ASLEEP, 10)
         async with page.expect_request("**/acts") as sent:
             await page.get_by_role("button", name="Order is there").click()
+            await undo_passes(page)
         told_at = datetime.fromisoformat(cast("Json", (await sent.value).post_data_json)["at"])
         assert abs(told_at.timestamp() * 1e6 - site.suite.clock.us - 10 * MINUTE_US) < MINUTE_US
         site.answering.set()
@@ -213,6 +221,14 @@ async def test_a_tablet_that_slept_knows_how_late_it_is(folder: Path) -> None:
 async def test_a_tablet_that_slept_too_long_shows_no_patient(folder: Path) -> None:
     async with session(folder, bound=True) as (_, page), page.expect_event("load"):
         await page.evaluate(ASLEEP, 16)
+
+
+async def test_a_tablet_that_slept_sends_what_waited_as_soon_as_it_wakes(folder: Path) -> None:
+    async with session(folder, bound=True) as (site, page):
+        await page.clock.pause_at(datetime.now(UTC) + timedelta(days=1))
+        await page.get_by_role("button", name="Order is there").click()
+        await undo_passes(page)  # each timer has run once, and runs no more
+        assert (await told(site, "order_check"))["found"] is True
 
 
 async def test_what_is_sent_again_after_an_answer_was_lost_is_recorded_once(folder: Path) -> None:
@@ -228,6 +244,7 @@ async def test_what_is_sent_again_after_an_answer_was_lost_is_recorded_once(fold
         await page.get_by_role("button", name="Note").click()
         await page.get_by_role("dialog").get_by_role("button", name="Do it").click()
         await page.get_by_role("button", name="Patient is no longer here").click()  # a second time it would be refused
+        await undo_passes(page)
         failed = page.locator(".act.failed")
         await expect(failed).to_have_count(3)
         await page.unroute("**/acts")
@@ -243,6 +260,7 @@ async def test_what_the_gateway_refuses_is_said_with_its_reason(folder: Path) ->
         await page.get_by_role("button", name="Sign the session").click()
         await page.get_by_label("Why?").fill("all is there")
         await page.keyboard.press("Enter")
+        await undo_passes(page)
         await expect(page.locator(".act.failed")).to_contain_text("cooling goes on")
         assert await facts_of(site.suite, "session_finalized") == []
 
@@ -289,6 +307,7 @@ async def test_a_hold_that_takes_two_persons_waits_visibly_for_the_second(folder
         await page.get_by_role("dialog").get_by_label("Which one?").select_option("no_order")
         await page.get_by_role("dialog").get_by_label("Why?").fill("order on paper")
         await page.get_by_role("button", name="Do it").click()
+        await undo_passes(page)
         async with asyncio.timeout(60):
             while len(lifted := await facts_of(site.suite, "hold_lifted")) < 2:
                 await asyncio.sleep(0.1)

@@ -10,7 +10,7 @@ from gateway.config.price import Price
 from gateway.config.roles import Role
 from tests.support.operator import Operator
 from tests.support.pipeline import facts_of
-from tests.web.browser import screen
+from tests.web.browser import screen, undo_passes
 from tests.web.people import sign_in, with_account
 from tests.web.scenes import held
 from tests.web.site import page_of
@@ -35,6 +35,7 @@ async def test_from_unbound_over_incomplete_to_explained(folder: Path) -> None:
         await item.get_by_role("button", name="Close without a charge").click()
         await page.get_by_label("Why?").fill("trial of the machine")
         await page.keyboard.press("Enter")
+        await undo_passes(page)
         await expect(page.locator("#sending")).to_contain_text("recorded")
         await expect(page.locator("#nothing")).to_be_visible()
         await expect(page.locator(".todo-count")).to_be_hidden()
@@ -65,6 +66,7 @@ async def test_who_sees_to_it_is_told_by_touch_and_shown_to_who_is_signed_in(fol
         await item.get_by_role("button", name="Assign").click()
         await page.get_by_role("dialog").get_by_role("button", name="charge nurse").click()
         await page.get_by_role("button", name="Do it").click()
+        await undo_passes(page)
         await expect(item.locator(".assigned")).to_have_text(re.compile(r"charge nurse sees to it \(m\.curie, "))
         (fact,) = await facts_of(site.suite, "task_assigned")
         assert (fact["to"], fact["person"], fact["role"]) == ("charge", "m.curie", "nurse")
@@ -75,6 +77,7 @@ async def test_who_sees_to_it_is_told_by_touch_and_shown_to_who_is_signed_in(fol
         await sign_in(page)
         await page.get_by_role("link", name="To do").click()
         await item.get_by_role("button", name="Take back the assignment").click()
+        await undo_passes(page)
         await expect(item.locator(".assigned")).to_have_count(0)
         assert [op for op, *_ in await site.suite.increments()] == ["emit"] * 3, "nothing of it changes what is charged"
 

@@ -17,11 +17,10 @@ from drivers.reading import RunState
 from gateway.config.roles import Role
 from tests.support.pipeline import Json, facts_of
 from tests.support.suite import CAPGATE
-from tests.web.browser import screen
+from tests.web.browser import screen, undo_passes
 from tests.web.people import add_account
 from tests.web.site import Site, page_of
 
-UNDO_MS = 11_000  # an act waits ten seconds
 NOT_THEIRS = {
     Role.VIEWER: ("note", "swap"),
     Role.NURSE: ("finalise", "swap", "resend"),
@@ -72,7 +71,7 @@ class Tablet:
 
     async def sent(self, *kinds: str) -> None:
         """The ten seconds pass, and each act becomes a fact."""
-        await self.page.clock.fast_forward(UNDO_MS)
+        await undo_passes(self.page)
         for kind in kinds:
             async with asyncio.timeout(30):
                 while not await facts_of(self.site.suite, kind):
@@ -137,7 +136,7 @@ async def network_is_cut(tablet: Tablet) -> None:
     page = tablet.page
     await page.context.set_offline(True)
     await tablet.tap("Tolerates it well")
-    await page.clock.fast_forward(UNDO_MS)
+    await undo_passes(page)
     failed = page.locator(".act.failed")
     await expect(failed).to_contain_text("Not sent: Tolerates it well")
     await page.context.set_offline(False)
@@ -152,7 +151,7 @@ async def gateway_restarts(tablet: Tablet) -> None:
     await site.restart()
     await tablet.tap("Note")
     await tablet.tap("Do it")
-    await page.clock.fast_forward(UNDO_MS)
+    await undo_passes(page)
     await expect(page.locator(".act.failed")).to_contain_text("you are signed out")
     await tablet.page.get_by_role("button", name="Dismiss").tap()
 

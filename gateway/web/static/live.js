@@ -1,6 +1,7 @@
 // Keeps the page live: one stream of events, opened anew by itself, and a plain word when it is lost.
 
 import { clockOf, known, nowMs, setClock, silentMs, timeOf } from "./clock.js";
+import { put } from "./dom.js";
 import "./person.js";
 import { t, word } from "./texts.js";
 
@@ -79,7 +80,7 @@ function watch() {
   } else if (source.readyState === EventSource.CLOSED) {
     connect();
   }
-  if (known()) document.getElementById("now").textContent = clockOf(nowMs());
+  showTime();
   if (document.body.classList.contains("lost")) say();
 }
 
@@ -90,13 +91,17 @@ function show() {
     each.textContent = todo;
     each.hidden = todo === 0;
   }
+  showTime();
   say();
+}
+
+function showTime() {
+  if (known()) put(document.getElementById("now"), clockOf(nowMs()));
 }
 
 function say() {
   const lost = document.body.classList.contains("lost");
   const since = Number.isNaN(lostAtMs) ? "–" : timeOf(lostAtMs);
   const text = uncounted ? word("uncounted", uncounted) : lost ? t("live.lost", { since }) : t("live.on");
-  const place = document.getElementById("live");
-  if (place.textContent !== text) place.textContent = text;
+  put(document.getElementById("live"), text);
 }

@@ -1,7 +1,7 @@
 // Acts on their way: ten seconds in which one may be taken back, then what became of it. Nothing waits unseen: what did
 // not arrive stays as "not sent" until a person sends it again or gives it up, also over a reload.
 
-import { nowMs, timeOf } from "./clock.js";
+import { moment, nowMs, sinceMs, timeOf } from "./clock.js";
 import { el, put } from "./dom.js";
 import { formHeaders } from "./person.js";
 import { t } from "./texts.js";
@@ -22,17 +22,22 @@ export function onTold(listener) {
 export function send(label, fields) {
   const same = JSON.stringify({ ...fields, at: null });
   if ([...waiting].some((each) => each.same === same && !each.sent)) return;
-  const act = { label, same, fields, key: crypto.randomUUID(), at: timeOf(nowMs()), leftS: UNDO_S };
+  const act = { label, same, fields, key: crypto.randomUUID(), at: timeOf(nowMs()), began: moment() };
   act.item = el("li", { class: "act" }, (act.text = el("span")), (act.buttons = el("span", { class: "buttons" })));
   document.getElementById("sending").append(act.item);
-  act.timer = setInterval(() => --act.leftS > 0 ? say(act) : post(act), 1000);
+  act.timer = setInterval(() => leftS(act) > 0 ? say(act) : post(act), 1000);
   waiting.add(act);
   choose(act, [t("act.undo"), () => drop(act)]);
   say(act);
 }
 
 function say(act) {
-  put(act.text, t("act.waiting", { what: act.label, at: act.at, seconds: act.leftS }));
+  put(act.text, t("act.waiting", { what: act.label, at: act.at, seconds: leftS(act) }));
+}
+
+// By the time that passed: a tablet that sleeps runs its timers seldom or not at all.
+function leftS(act) {
+  return UNDO_S - Math.floor(sinceMs(act.began) / 1000);
 }
 
 function choose(act, ...choices) {
@@ -69,6 +74,7 @@ async function deliver(act) {
     if (said.ok) {
       waiting.delete(act);
       remember();
+      act.item.classList.remove("failed");
       act.item.classList.add("told");
       put(act.text, t("act.told", { what: act.label, at: act.at }));
       setTimeout(() => act.item.remove(), 15000);
