@@ -95,8 +95,9 @@ simulated = true
 class Gateway:
     """The installed gateway as a process of its own, to be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: Path = CAPGATE) -> None:
         self.folder = folder
+        self.program = program
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -115,7 +116,7 @@ class Gateway:
         """Run it; its log goes to a file that all of its lives share."""
         with (self.folder / "gateway.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                CAPGATE, "run", "--config", self.folder / "gateway.toml", "--log", "json", stderr=log
+                self.program, "run", "--config", self.folder / "gateway.toml", "--log", "json", stderr=log
             )
 
     async def start_to_die(self, call: str, number: int) -> None:
