@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from importlib import import_module
 from itertools import chain
-from pathlib import Path
 
 from prometheus_client import generate_latest
 
 from drivers.reading import ReadFault, Reading
 from gateway.commissioning.trial import Commissioning
+from gateway.config.certificates import certificates
 from gateway.config.load import GatewayConfig
 from gateway.control.answers import DiagnoseAnswer
 from gateway.control.machines import Machines
@@ -151,17 +151,6 @@ def must_arrive(config: GatewayConfig, topics: Topics) -> frozenset[str]:
     return charges | {topics.increment.topic} if MessageKind.INCREMENT in config.receipts.of else charges
 
 
-def certificates(config: GatewayConfig) -> dict[str, Path]:
-    """The certificates that somebody must renew, by what each is for."""
-    broker, page = config.mqtt.tls, config.page.tls
-    files = {
-        "broker-authority": broker and broker.ca,
-        "broker-client": broker and broker.certificate,
-        "page": page and page.cert,
-    }
-    return {name: file for name, file in files.items() if file is not None}
-
-
 class Gateway:
     """A gateway around an open ledger. `run` it once."""
 
@@ -286,6 +275,8 @@ class Gateway:
             self._upkeep,
             config.refused,
             lambda: crashed.lately,
+            lambda: crashed.starts_lately,
+            lambda: self._history.trouble,
             self._retention,
             config.id,
         )

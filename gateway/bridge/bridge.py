@@ -11,14 +11,14 @@ newest connection to it, so a superseded bridge delivers at most the message tha
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 
 import msgspec
 
 from gateway.bridge.answers import Answers
-from gateway.bridge.config import CHANNELS, BridgeConfig, MllpListen
+from gateway.bridge.config import CHANNELS, BridgeConfig, MllpListen, certificates_of
 from gateway.bridge.intake import Intake
 from gateway.bridge.lane import FIRST_RETRY_S, LONGEST_RETRY_S, Lane
 from gateway.bridge.mllp_client import Acknowledged
@@ -35,6 +35,7 @@ from gateway.mqtt.retry import backoff_s
 from gateway.mqtt.service import ConnectionInfo
 from gateway.mqtt.topics import RESULT, STATUS, Topics, filter_of, left_over, published
 from gateway.mqtt.types import MqttDown, OutgoingMessage, PublishRefused
+from gateway.runtime.certificates import LOOK_S, expiries
 from gateway.runtime.clock import Clock
 from gateway.runtime.tasks import in_own_task
 
@@ -59,6 +60,7 @@ class Bridge:
         self._listener: MllpServer | None = None
         topics = Topics(config.site, config.id, config.mode)
         self._root = topics.root
+        self._expires_s: Mapping[str, float] = {}
         subscribed = [*config.outbound.values(), *(filter_of(each, topics.root) for each in (RESULT, STATUS))]
         self._left_over = left_over(config.site, [*CHANNELS.values(), RESULT, STATUS], subscribed)
         self._turns = None if config.standby is None else Turns(config.standby, self.notices)
@@ -82,6 +84,7 @@ class Bridge:
             lanes={kind.value: LaneReport(lane.waiting, lane.carried) for kind, lane in self.lanes.items()},
             connections=0 if self._listener is None else self._listener.connections,
             counts={what.value: self.notices.counts[what] for what in Happening},
+            expires_s=self._expires_s,
             troubles={trouble.value: cause for trouble, cause in self.notices.troubles.items()},
         )
 
@@ -116,16 +119,22 @@ class Bridge:
 
     async def _while_listening(self, work: Callable[[], Coroutine[object, object, str]]) -> str:
         async with asyncio.TaskGroup() as group:
-            if self._config.listen is None:
+            watching = group.create_task(self._watch_certificates())
+            try:
+                if self._config.listen is not None:
+                    self._listener = await self._listen(self._config.listen, group)
                 self.ready.set()
                 return await work()
-            self._listener = await self._listen(self._config.listen, group)
-            self.ready.set()
-            try:
-                return await work()
             finally:
-                self._listener.close()
-                self._listener = None
+                watching.cancel()
+                if self._listener is not None:
+                    self._listener.close()
+                    self._listener = None
+
+    async def _watch_certificates(self) -> None:
+        while True:  # ends with the task
+            self._expires_s = await asyncio.to_thread(expiries, certificates_of(self._config))
+            await asyncio.sleep(LOOK_S)
 
     async def _listen(self, config: MllpListen, group: asyncio.TaskGroup) -> MllpServer:
         intake = Intake(

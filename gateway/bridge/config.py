@@ -156,6 +156,20 @@ class BridgeConfig(msgspec.Struct, frozen=True):
     health: tuple[str, int] | None = None
 
 
+def certificates_of(config: BridgeConfig) -> dict[str, Path]:
+    """The certificates that somebody must renew, by what each is for."""
+    broker, engine, listen = config.mqtt.tls, config.target.tls, config.listen
+    files = {
+        "broker-authority": broker and broker.ca,
+        "broker-client": broker and broker.certificate,
+        "engine-authority": engine and engine.ca,
+        "engine-client": engine and engine.certificate,
+        "listener-authority": listen and listen.ca,
+        "listener": listen and listen.certificate,
+    }
+    return {name: file for name, file in files.items() if file is not None}
+
+
 def load_bridge(path: Path) -> BridgeConfig:
     """The configuration in bridge.toml. Raises TomlProblems with every error."""
     document = read_toml(path)

@@ -15,6 +15,7 @@ from functools import partial
 from gateway.bridge.config import MllpListen
 from gateway.bridge.mllp import Deframer, Frame, frame
 from gateway.bridge.notices import Happening, Notices, Trouble
+from gateway.runtime.certificates import take_up_renewed
 
 _log = logging.getLogger("capgate.bridge")
 
@@ -77,12 +78,16 @@ class MllpServer:
         self._socket = socket.create_server((host, port), family=family, backlog=BACKLOG)
         self._socket.setblocking(False)
         self.port = self._socket.getsockname()[1]
-        self._accepting = self._group.create_task(self._accept(self._socket))
+        self._tasks = [self._group.create_task(self._accept(self._socket))]
+        certificate, key = self._config.certificate, self._config.key
+        if self._tls is not None and certificate is not None and key is not None:
+            self._tasks.append(self._group.create_task(take_up_renewed(self._tls, certificate, key)))
 
     def close(self) -> None:
         """Stop listening, and close all connections."""
         if self._socket is not None:
-            self._accepting.cancel()
+            for task in self._tasks:
+                task.cancel()
             self._socket.close()
         for peer in self._peers:
             peer.cut()

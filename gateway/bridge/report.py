@@ -28,6 +28,7 @@ class BridgeReport(msgspec.Struct, frozen=True, kw_only=True):
     lanes: Mapping[str, LaneReport]
     connections: int  # of the engine to our listener
     counts: Mapping[str, int]  # since the start
+    expires_s: Mapping[str, float]  # Unix time, by what the certificate is for
     troubles: Mapping[str, str]  # cause by current fault condition
 
     def reasons(self) -> list[str]:
@@ -72,6 +73,11 @@ class _Families(Collector):
         for kind, lane in report.lanes.items():
             waiting.add_metric([kind], lane.waiting)
         yield waiting
+        text = "When the certificate expires, Unix time."
+        expires = GaugeMetricFamily("capgate_certificate_expires_timestamp_seconds", text, labels=["certificate"])
+        for certificate, at_s in report.expires_s.items():
+            expires.add_metric([certificate], at_s)
+        yield expires
         events = CounterMetricFamily("capgate_bridge_events", "What happened, by kind", labels=["what"])
         for what, count in report.counts.items():
             events.add_metric([what], count)

@@ -5,7 +5,16 @@ from datetime import date, datetime
 from typing import cast
 
 from drivers.toml.document import Document, Problem
+from gateway.config.certificates import certificates
 from gateway.config.load import GatewayConfig
+from gateway.runtime.certificates import SOON_S, expiries, expiry_text
+from gateway.runtime.clock import US_PER_S, SystemClock
+
+_KEYS = {
+    "broker-authority": ("mqtt", "ca_file"),
+    "broker-client": ("mqtt", "cert_file"),
+    "page": ("web", "cert_file"),
+}  # by what a certificate is for
 
 
 def not_in_effect(config: GatewayConfig, document: Document) -> Iterator[Problem]:
@@ -29,6 +38,14 @@ def calibrated_later(config: GatewayConfig, document: Document) -> Iterator[Prob
                 if isinstance(said, date) and said > today:
                     path = ("line", at, "unit", unit_at, "offset", offset_at, "calibrated_on")
                     yield document.problem(path, f"a day to come, accepted: the day it was measured, {today} at latest")
+
+
+def expiring(config: GatewayConfig, document: Document) -> Iterator[Problem]:
+    """A warning for each certificate that expires within 30 days, or has expired."""
+    now_s = SystemClock().now().utc_us / US_PER_S
+    for name, at_s in expiries(certificates(config)).items():
+        if at_s - now_s < SOON_S:
+            yield document.problem(_KEYS[name], f"the certificate {expiry_text(at_s, now_s)}: it must be renewed")
 
 
 def _today(config: GatewayConfig) -> date:

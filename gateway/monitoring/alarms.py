@@ -30,6 +30,7 @@ UNREACHABLE_S = 30.0  # a unit that is down for this long raises an alarm
 UNSENT_S = 300.0  # an outbox whose oldest row is this old raises an alarm
 _OF_THEIR_OWN = (FaultKind.WRONG_IDENTITY, FaultKind.NEEDS_CONSENT)  # faults that raise another alarm
 UNRECEIPTED_S = 3600.0
+OFTEN = 4  # starts within ten minutes
 STORED_S = 86_400.0  # a stored message may be processed by the engine's application in a nightly run
 
 
@@ -53,6 +54,10 @@ class AlarmCode(StrEnum):
     LEDGER_BLOCKED = "ledger-blocked"
     SAFE_MODE = "safe-mode"
     CRASHED = "crashed"
+    RESTARTS_OFTEN = "restarts-often"
+    DESCRIPTORS_LOW = "descriptors-low"
+    CERTIFICATE_EXPIRES = "certificate-expires"
+    HISTORY_UNWRITTEN = "history-unwritten"
     FILE_SET_ASIDE = "file-set-aside"
     LEDGER_SET_ASIDE = "ledger-set-aside"
     LEDGER_BEHIND = "ledger-behind"
@@ -72,7 +77,13 @@ _SHARED = {
     SharedBy.LINE: "reads the same line and address",
     SharedBy.CHAIR: "has a unit at the same chair",
 }
-_COUNTING = (AlarmCode.FEED_REJECTED, AlarmCode.MESSAGES_MISSED, AlarmCode.SESSIONS_INCOMPLETE, AlarmCode.SESSIONS_HELD)
+_COUNTING = (
+    AlarmCode.FEED_REJECTED,
+    AlarmCode.CERTIFICATE_EXPIRES,
+    AlarmCode.MESSAGES_MISSED,
+    AlarmCode.SESSIONS_INCOMPLETE,
+    AlarmCode.SESSIONS_HELD,
+)
 
 
 class UnitDown(msgspec.Struct, frozen=True):
@@ -97,9 +108,14 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     feed_rejected: Sequence[FeedRow] = ()  # rejected messages of the engine, of the last hour
     staging_full: int = 0  # messages that wait for their visit, if no more may
     disk_free_bytes: int | None = None  # if only the ledger may be written
+    disk_lacks_files: bool = False  # that is so for want of inodes
     ledger_blocked: str = ""  # why nothing can be recorded
     safe_mode: str = ""  # why nothing is counted
     crashes: Sequence[Crash] = ()  # of the last hour
+    starts: int = 0  # within ten minutes, none of which ended by itself
+    descriptors_left: int | None = None  # if they are few
+    expiring: Mapping[str, str] = {}  # when, by what the certificate is for
+    history_trouble: str = ""  # why the history of the units is not written, if it is not for want of room
     files_set_aside: Sequence[str] = ()  # their names
     ledger_set_aside: str = ""  # the damaged file's name
     missed_us: tuple[int, int] | None = None  # between these the broker may not have kept messages for us, UTC
@@ -202,8 +218,9 @@ def _overdue(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
 def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
     """Whether what must survive is kept."""
     if now.disk_free_bytes is not None:
+        lacking = "no further files fit" if now.disk_lacks_files else f"{now.disk_free_bytes / 1e6:.0f} MB are free"
         text = (
-            f"{now.disk_free_bytes / 1e6:.0f} MB are free where the ledger lies: make room; the history of the units "
+            f"{lacking} where the ledger lies: make room; the history of the units "
             f"is not written, and when nothing is left nothing is counted"
         )
         yield AlarmCode.DISK_FULL, text
@@ -222,6 +239,7 @@ def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
     if now.crashes:
         count = "once" if len(now.crashes) == 1 else f"{len(now.crashes)} times"
         yield AlarmCode.CRASHED, f"crashed {count} within an hour, the last by {now.crashes[-1].what}; see the log"
+    yield from _of_the_process(now)
     if now.files_set_aside:
         text = (
             f"{', '.join(now.files_set_aside)} in the state directory was damaged or in the way, and is used no more: "
@@ -230,6 +248,32 @@ def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
         yield AlarmCode.FILE_SET_ASIDE, text
     if now.ledger_set_aside:
         yield _of_set_aside(now.ledger_set_aside)
+
+
+def _of_the_process(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
+    """What the gateway, as a program on its machine, comes to lack."""
+    if now.starts >= OFTEN:
+        text = (
+            f"began {now.starts} times within ten minutes and was ended each time; see journalctl -u capgate, and dmesg"
+        )
+        yield AlarmCode.RESTARTS_OFTEN, text
+    if now.descriptors_left is not None:
+        text = (
+            f"only {now.descriptors_left} further files and connections can be opened; see who is connected to the page"
+        )
+        yield AlarmCode.DESCRIPTORS_LOW, text
+    if now.expiring:
+        which = ", ".join(f"{name} {when}" for name, when in now.expiring.items())
+        text = (
+            f"{which}: renew the certificate; a file is taken up by itself, a credential of systemd with "
+            f"systemctl restart capgate"
+        )
+        yield AlarmCode.CERTIFICATE_EXPIRES, text
+    if now.history_trouble:
+        yield (
+            AlarmCode.HISTORY_UNWRITTEN,
+            f"the history of temperatures and errors is not written: {now.history_trouble}",
+        )
 
 
 def _of_set_aside(name: str) -> tuple[AlarmCode, str]:

@@ -103,6 +103,8 @@ class Monitor:
         upkeep: Upkeep,
         refused: Sequence[Problem],
         crashes: Callable[[], Sequence[Crash]],
+        starts: Callable[[], int],
+        history_trouble: Callable[[], str],
         sweeps: Sweeps,
         gateway: str,
     ) -> None:
@@ -127,6 +129,8 @@ class Monitor:
         self._disk = disk
         self._upkeep = upkeep
         self._crashes = crashes
+        self._starts = starts
+        self._history_trouble = history_trouble
         self._sweeps = sweeps
         self._configuration_refused = str(refused[0]) if refused else ""
         self._staged = 0
@@ -158,7 +162,8 @@ class Monitor:
             yield
 
     def _condition(self) -> AlarmInputs:
-        set_aside, policy = self._ledger.set_aside, self._policies.at(self._clock.now().utc_us)
+        now_us = self._clock.now().utc_us
+        set_aside, policy = self._ledger.set_aside, self._policies.at(now_us)
         lost = open_work(self._work(), WorkKind.ENTRIES_LOST)
         return AlarmInputs(
             missed_us=self._missed_us(),
@@ -174,12 +179,17 @@ class Monitor:
             rejected=self._deliveries.rejected,
             staging_full=self._staged if self._staged >= self._most_staged else 0,
             disk_free_bytes=self._disk.free_bytes if self._disk.is_low else None,
+            disk_lacks_files=self._disk.lacks_files,
             files_set_aside=self._disk.set_aside,
             ledger_set_aside="" if set_aside is None else set_aside.name,
             lost_since_us=min((item.raised.at_us for item in lost), default=None),
             start_disagrees=len(open_work(self._work(), WorkKind.START_DISAGREES)),
             defects=len(open_work(self._work(), WorkKind.SESSION_DEFECT)),
             crashes=self._crashes(),
+            starts=self._starts(),
+            history_trouble="" if self._disk.is_low else self._history_trouble(),
+            descriptors_left=self._upkeep.state.descriptors_left,
+            expiring=self._upkeep.state.expiring(now_us / US_PER_S),
             configuration_refused=self._configuration_refused,
             unserved={name: why for name, why in self.unserved.items() if why},
             policy_unapproved="" if policy.approved_by else policy.name,

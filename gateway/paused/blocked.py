@@ -41,6 +41,7 @@ KNOWN = frozenset(
         AlarmCode.LEDGER_BLOCKED,
         AlarmCode.SAFE_MODE,
         AlarmCode.DISK_FULL,
+        AlarmCode.RESTARTS_OFTEN,
         AlarmCode.CONFIGURATION_REFUSED,
         AlarmCode.UNIT_UNREACHABLE,
         AlarmCode.UNIT_MISTAKEN,

@@ -25,6 +25,7 @@ TRACE_FILE = "crash.trace"
 TOO_MANY = 5
 WITHIN_US = 600_000_000
 LATELY_US = 3_600_000_000
+MOST_STARTS = 20  # that are remembered
 
 
 class Crash(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ class Crash(msgspec.Struct, frozen=True):
 class _File(msgspec.Struct, frozen=True):
     crashes: tuple[Crash, ...] = ()
     safe_mode: bool = False
+    starts_us: tuple[int, ...] = ()  # of those since the last one that ended by itself, UTC
 
 
 class Crashes:
@@ -56,19 +58,26 @@ class Crashes:
         return self._since(LATELY_US)
 
     @property
+    def starts_lately(self) -> int:
+        """How often it began within ten minutes and did not end by itself, whatever ended it."""
+        now_us = self._now_us()
+        return sum(0 <= now_us - each < WITHIN_US for each in self._known.starts_us)
+
+    @property
     def in_safe_mode(self) -> bool:
         """Whether there were too many, and nobody has ended safe mode since."""
         return self._known.safe_mode
 
     def watch_signals(self) -> BinaryIO | None:
-        """Note the signal that ended the last process, and leave a trace if one ends this. Once in a process.
+        """Note this start, and the signal that ended the last process; leave a trace if one ends this.
 
-        The file of the trace, to be kept open; None if it cannot be written.
+        Once in a process. The file of the trace, to be kept open; None if it cannot be written.
         """
         with suppress(OSError):
             trace = self._trace.read_text(errors="replace") if self._trace.exists() else ""
             if trace:
                 self._add(Crash(int(self._trace.stat().st_mtime * 1e6), trace.partition("\n")[0]))
+            self._keep(starts_us=(*self._known.starts_us, self._now_us())[-MOST_STARTS:])
             file = os.fdopen(os.open(self._trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
             faulthandler.enable(file, all_threads=False)  # walking the stacks of running threads may itself fail
             return file
@@ -90,11 +99,14 @@ class Crashes:
     def _add(self, crash: Crash) -> None:
         known = (*self._since(LATELY_US), crash)
         safe_mode = self._known.safe_mode or sum(crash.at_us - each.at_us < WITHIN_US for each in known) >= TOO_MANY
-        self._known = _File(known, safe_mode)
+        self._keep(crashes=known, safe_mode=safe_mode)
+
+    def _keep(self, **changed: object) -> None:
+        self._known = msgspec.structs.replace(self._known, **changed)
         try:
             replace_file(self._path, msgspec.json.encode(self._known))
         except OSError as error:
-            _log.error("a crash is not noted", extra={"reason": str(error)})
+            _log.error("crashes and starts are not noted", extra={"reason": str(error)})
 
     def _since(self, within_us: int) -> tuple[Crash, ...]:
         now_us = self._now_us()

@@ -31,6 +31,7 @@ class Disk:
         self.free_bytes: int | None = None  # None: not known
         self.set_aside: tuple[str, ...] = ()  # names of what was damaged or in the way
         self.is_low = False  # whether only the ledger may be written
+        self.lacks_files = False  # whether that is for want of room for further files, of inodes
         self._directory = directory
         self._ballast = directory / BALLAST_FILE
 
@@ -52,8 +53,8 @@ class Disk:
             )
             if not self._ballast.exists() and self.free_bytes >= low_bytes + ballast_bytes:
                 self._make_ballast(ballast_bytes)
-            has_files = disk.f_files == 0 or disk.f_favail >= LOW_FILES  # 0: the file system does not count them
-            self.is_low = self.free_bytes < low_bytes or not has_files or not self._ballast.exists()
+            self.lacks_files = disk.f_files > 0 and disk.f_favail < LOW_FILES  # 0: the file system does not count them
+            self.is_low = self.free_bytes < low_bytes or self.lacks_files or not self._ballast.exists()
 
     def give_up_ballast(self) -> bool:
         """Delete the ballast, for there is no room left; whether there was one. Blocks."""

@@ -62,6 +62,7 @@ class History:
         self._has_room = has_room
         self._due_us: dict[str, int] = {}
         self._waiting: deque[Sample] = deque(maxlen=MOST_WAITING)
+        self.trouble = ""  # why nothing is written
         self._outage = Outage(_log, clock, "the history of temperatures", {"file": path.name})
 
     def take(self, reading: Reading) -> None:
@@ -93,10 +94,12 @@ class History:
                 await asyncio.to_thread(set_aside, self._path, str(damaged), ("-wal", "-shm"))
                 await asyncio.to_thread(self._store, samples, counts)
         except (HistoryUnavailable, OSError) as error:
-            self._outage.lost(str(error))
+            self.trouble = str(error)
+            self._outage.lost(self.trouble)
             self._waiting = deque(chain(samples, self._waiting), maxlen=MOST_WAITING)
             self._polls.give_back(counts)
         else:
+            self.trouble = ""
             self._outage.back()
 
     def _store(self, samples: Collection[Sample], counts: Collection[PollCount]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from gateway.config.web import PageFiles, PagePlan
 from gateway.ledger.store import LEDGER_FILE
 from gateway.monitoring.health import why_unserved
+from gateway.runtime.certificates import take_up_renewed
 from gateway.runtime.clock import US_PER_S, SystemClock
 from gateway.runtime.http import Application, HttpLimits, HttpServer
 from gateway.web.app import PageApp
@@ -55,17 +56,25 @@ async def serve(plan: PagePlan, state_dir: Path, app: Application, live: Callabl
     if refused := exposure_refused(plan, state_dir):
         _log.error("no page", extra={"listen": plan.listen, "reason": refused})
         return ""
-    server = HttpServer(app, plan.listen, LIMITS, plan.tls and _context(plan.tls))
+    tls = plan.tls and _context(plan.tls)
+    server = HttpServer(app, plan.listen, LIMITS, tls)
     try:
         await server.__aenter__()
     except OSError as error:
         _log.error("no page", extra={"listen": plan.listen, "reason": str(error)})
         return why_unserved(plan.listen, error)
     try:
-        await live()
+        async with asyncio.TaskGroup() as group:
+            if plan.tls and tls:
+                group.create_task(take_up_renewed(tls, plan.tls.cert, plan.tls.key))
+            group.create_task(_until_over(live))
         return ""
     finally:
         await server.__aexit__(None, None, None)
+
+
+async def _until_over(live: Callable[[], Awaitable[object]]) -> None:
+    await live()
 
 
 def _clocks() -> Clocks:

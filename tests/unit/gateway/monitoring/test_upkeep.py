@@ -1,27 +1,20 @@
 """What has to be kept up: read from the files as they lie there, and what cannot be read is left out."""
 
+import os
+import resource
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+import pytest
 
 from gateway.ledger.temperatures import PollCount, TemperatureFile
 from gateway.monitoring.error_history import ErrorHistory
 from gateway.monitoring.upkeep import Upkeep, UpkeepState
+from tests.support.certificates import certificate
 
 SOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LATE = datetime(2031, 5, 1, tzinfo=UTC)
-
-
-def certificate(until: datetime) -> bytes:
-    name, key = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gw-01")]), Ed25519PrivateKey.generate()
-    draft = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    draft = draft.serial_number(1).not_valid_before(until - timedelta(days=30)).not_valid_after(until)
-    return draft.sign(key, None).public_bytes(Encoding.PEM)
 
 
 def test_the_first_certificate_of_a_file_to_expire_counts(tmp_path: Path) -> None:
@@ -31,6 +24,34 @@ def test_the_first_certificate_of_a_file_to_expire_counts(tmp_path: Path) -> Non
     files = {"page": chain, "broker-client": broken, "broker-authority": tmp_path / "missing"}
     found = Upkeep(tmp_path / "ledger.db", ErrorHistory(tmp_path / "temperatures.db"), files).look()
     assert found == UpkeepState(None, {"page": SOON.timestamp()}, None)
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        (timedelta(days=31), {}),
+        (timedelta(days=29), {"page": "expires on 2026-05-01"}),
+        (timedelta(days=-1), {"page": "expired on 2026-05-01"}),
+    ],
+)
+def test_it_is_told_of_thirty_days_before(before: timedelta, said: dict[str, str]) -> None:
+    state = UpkeepState(expires_s={"page": SOON.timestamp(), "broker-client": LATE.timestamp()})
+    assert state.expiring((SOON - before).timestamp()) == said
+
+
+def test_descriptors_are_told_of_when_they_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upkeep = Upkeep(tmp_path / "ledger.db", ErrorHistory(tmp_path / "temperatures.db"), {})
+    most = [len(os.listdir("/proc/self/fd")) - 1 + 500]
+
+    def limits(_resource: int) -> tuple[int, int]:
+        return most[0], most[0]
+
+    monkeypatch.setattr(resource, "getrlimit", limits)
+    assert upkeep.look().descriptors_left is None
+    most[0] -= 480
+    left = upkeep.look().descriptors_left
+    assert left is not None
+    assert 10 < left < 25
 
 
 def test_the_ledger_is_as_large_as_both_of_its_files(tmp_path: Path) -> None:

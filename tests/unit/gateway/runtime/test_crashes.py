@@ -66,3 +66,20 @@ def test_the_trace_of_a_signal_is_a_crash_and_a_spoilt_file_is_none(tmp_path: Pa
     assert (tmp_path / TRACE_FILE).read_text() == ""
     (tmp_path / CRASHES_FILE).write_text("{")
     assert Crashes(tmp_path, clock).lately == ()
+
+
+def test_starts_that_do_not_end_by_themselves_are_counted_for_ten_minutes(tmp_path: Path) -> None:
+    clock = Clock()
+    for _ in range(4):
+        trace = Crashes(tmp_path, clock).watch_signals()
+        assert trace is not None
+        faulthandler.enable(sys.__stderr__ or sys.stderr)
+        trace.close()
+        clock.us += MINUTE_US
+    known = Crashes(tmp_path, clock)
+    assert (known.starts_lately, known.lately) == (4, ())
+    clock.us += WITHIN_US
+    assert known.starts_lately == 0
+    known.clear()
+    clock.us -= WITHIN_US
+    assert Crashes(tmp_path, clock).starts_lately == 0, "it ended by itself"
