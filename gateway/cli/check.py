@@ -8,7 +8,7 @@ import msgspec
 
 from drivers.toml.document import Problem, read_toml
 from gateway.cli.check_file import FileKind, kind_of, report_policy, report_profile, report_vocabulary
-from gateway.cli.check_today import calibrated_later, not_in_effect
+from gateway.cli.check_today import calibrated_later, expiring, not_in_effect
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
@@ -58,7 +58,8 @@ def command(config: Path, as_json: bool) -> None:
         document = read_toml(config)
         dated = (*not_in_effect(examined.config, document), *calibrated_later(examined.config, document))
         found = (*examined.errors, *dated, *_exposed(examined.config))
-        told = (*examined.warnings, *_kept_for_ever(examined.config))
+        later = (*expiring(examined.config, document), *_kept_for_ever(examined.config), *_unproven(examined.config))
+        told = (*examined.warnings, *later)
         examined = msgspec.structs.replace(examined, errors=found, warnings=told)
     click.echo(_json(examined) if as_json else "\n".join(map(escaped, _lines(examined))))
     raise SystemExit(1 if examined.errors else 0)
@@ -71,6 +72,13 @@ def _kept_for_ever(config: GatewayConfig) -> Iterator[Problem]:
             if days is None:
                 text = "missing: what it would purge names patients and is kept for ever"
                 yield Problem(str(config.file), 0, f"retention.{name}", text)
+
+
+def _unproven(config: GatewayConfig) -> Iterator[Problem]:
+    """A warning if a live gateway never learns whether the engine has its charges."""
+    if config.mode is Mode.LIVE and config.receipts.expected is None:
+        text = "no receipts of the engine are expected: whether it has a charge stays unproven, and a broker that loses"
+        yield Problem(str(config.file), 0, "receipts.expected", f"{text} its messages loses charges unseen")
 
 
 def _exposed(config: GatewayConfig) -> Iterator[Problem]:

@@ -15,6 +15,13 @@ onBoard(() => place("outbox").dataset.drawn === undefined && load());
 onTold(load);
 setInterval(load, AGAIN_MS);
 start();
+sayUnproven();
+
+/** Whether the engine says at all what it has does not change while the gateway runs. */
+async function sayUnproven() {
+  const got = await fetch("/api/status").catch(() => null);
+  if (got?.ok) place("unproven").hidden = (await got.json()).outbox.delivery !== "unproven";
+}
 
 async function load() {
   if (!known()) return; // the suite's zone comes with the board

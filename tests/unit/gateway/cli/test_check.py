@@ -4,13 +4,16 @@ import json
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.account import command as account
 from gateway.cli.check import command
 from gateway.runtime.shipped import shipped_dir
+from tests.support.certificates import certificate
 from tests.unit.gateway.config.config_files import CONFIG, POLICY, certificates, site
 
 __all__ = ["certificates", "site"]
@@ -184,4 +187,28 @@ def test_the_shipped_example_can_be_started_once_its_secrets_are_there(site: Pat
     assert told.pop("line[0].url").endswith("is not there now")
     assert told.pop("tracking.policy").endswith("is approved by nobody: its increments are held")
     assert told.pop("gateway.time_zone").startswith("the policy takes service dates from UTC")
+    assert told.pop("receipts.expected").startswith("no receipts of the engine are expected")
     assert told == {}
+
+
+def test_a_live_gateway_that_expects_no_receipts_is_warned_and_one_in_test_is_not(site: Path) -> None:
+    unproven = CONFIG.replace('expected = "json"', 'expected = "none"')
+    warned = (
+        "receipts.expected: warning: no receipts of the engine are expected: whether it has a charge stays unproven"
+    )
+    for text, is_warned in ((unproven, True), (unproven.replace('"live"', '"test"'), False), (CONFIG, False)):
+        (site / "gateway.toml").write_text(text)
+        assert (warned in check(site / "gateway.toml").stdout) is is_warned
+
+
+@pytest.mark.parametrize(
+    ("left", "said"), [(timedelta(days=29), "expires on "), (timedelta(days=-1), "expired on "), (timedelta(31), "")]
+)
+def test_a_certificate_is_told_of_thirty_days_before_it_expires(site: Path, left: timedelta, said: str) -> None:
+    until = datetime.now(UTC) + left
+    (site / "secrets" / "ca.crt").write_bytes(certificate(until))
+    shown = [line for line in check(site / "gateway.toml").stdout.splitlines() if "mqtt.ca_file" in line]
+    wanted = (
+        f"{site / 'gateway.toml'}:14: mqtt.ca_file: warning: the certificate {said}{until.date()}: it must be renewed"
+    )
+    assert shown == ([wanted] if said else [])

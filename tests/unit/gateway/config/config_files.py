@@ -81,6 +81,9 @@ poll_period_s = 20
 identifiers_days = 90
 messages_days = 90
 copies_days = 30
+
+[receipts]
+expected = "json"
 """
 
 
@@ -89,9 +92,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate authority, a client certificate of it, and an unrelated key."""
     folder = tmp_path_factory.mktemp("certificates")
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    _openssl(folder, "req", "-x509", *new, "-days", "2", "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.crt")
+    _openssl(folder, "req", "-x509", *new, "-days", "200", "-subj", "/CN=ca", "-keyout", "ca.key", "-out", "ca.crt")
     _openssl(folder, "req", "-new", *new, "-subj", "/CN=gw-01", "-keyout", "client.key", "-out", "client.csr")
-    signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
+    signing = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "200"]
     _openssl(folder, "x509", "-req", "-in", "client.csr", *signing, "-out", "client.crt")
     encrypted = ["-aes128", "-passout", "pass:secret"]
     _openssl(folder, "ec", "-in", "client.key", *encrypted, "-out", "encrypted.key")
