@@ -132,7 +132,7 @@ async def test_what_cannot_be_written_waits_and_is_said_once(tmp_path: Path, cap
     history.take(_reading(T0_US))
     await _run(history)
     await _run(history)
-    assert "unable to open" in history.trouble
+    assert "No such file" in history.trouble
     path.parent.mkdir()
     await _run(history)
     assert history.trouble == ""
