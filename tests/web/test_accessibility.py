@@ -15,9 +15,8 @@ from tests.web.site import page_of
 
 
 @pytest.mark.parametrize("language", Language)
-@pytest.mark.parametrize("dark", [False, True])
-async def test_axe_finds_nothing_on_any_screen(folder: Path, language: Language, dark: bool) -> None:
-    async with page_of(folder) as site, screen(language=language, dark=dark) as page:
+async def test_axe_finds_nothing_on_any_screen(folder: Path, language: Language) -> None:
+    async with page_of(folder) as site, screen(language=language) as page:
         with_account(site, Role.ADMIN)
         await page.goto(f"{site.url}/sign-in")
         assert await violations(page) == []

@@ -68,9 +68,8 @@ async def test_an_engine_that_has_everything_is_said(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("language", Language)
-@pytest.mark.parametrize("dark", [False, True])
-async def test_axe_finds_nothing(expecting: Path, language: Language, dark: bool) -> None:
-    async with page_of(expecting) as site, screen(language=language, dark=dark) as page:
+async def test_axe_finds_nothing(expecting: Path, language: Language) -> None:
+    async with page_of(expecting) as site, screen(language=language) as page:
         await rejected(site)
         await page.goto(f"{site.url}/delivery")
         await expect(page.locator("#outbox tbody tr").first).to_be_visible()

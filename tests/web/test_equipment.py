@@ -201,9 +201,8 @@ async def test_a_loaner_is_named_with_its_address(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("language", Language)
-@pytest.mark.parametrize("dark", [False, True])
-async def test_axe_finds_nothing(folder: Path, language: Language, dark: bool) -> None:
-    async with page_of(folder) as site, screen(language=language, dark=dark) as page:
+async def test_axe_finds_nothing(folder: Path, language: Language) -> None:
+    async with page_of(folder) as site, screen(language=language) as page:
         with_account(site, Role.BIOMED)
         counted(site, {READ: 900, "garbled": 100, FaultKind.BUSY: 3})
         site.miss()
