@@ -189,6 +189,19 @@ async def test_it_is_printed_black_on_white_and_fits_the_paper(folder: Path, pap
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+async def test_nothing_is_taken_before_the_board_has_said_which_day_it_is(folder: Path) -> None:
+    async with days(folder) as (site, page):
+        inputs = page.locator("#day, #charted, form[action='/days'] button")
+        await expect(inputs).to_have_count(3)
+        site.answering.clear()
+        await page.reload()
+        for each in await inputs.all():
+            await expect(each).to_be_disabled()
+        site.answering.set()
+        for each in await inputs.all():
+            await expect(each).to_be_enabled()
+
+
 async def test_weeks_begin_on_monday_and_months_have_all_their_days(folder: Path) -> None:
     async with page_of(folder) as site, screen() as page:
         await page.goto(f"{site.url}/days")

@@ -24,7 +24,7 @@ place("print").addEventListener("click", () => print());
 place("charted")?.addEventListener("change", compare);
 start();
 
-/** The suite's day and zone come with the board. */
+/** The suite's day and zone come with the board; what is typed or chosen before would be lost. */
 function begin() {
   const day = isDay(asked.get("day") ?? "") ? asked.get("day") : today();
   const { first, last } = period(span, day);
@@ -40,6 +40,7 @@ function begin() {
   if (signedIn) place("csv").href = `/days.csv?${days}`;
   show(fetch(`/api/days?${days}`));
   sayPolicies();
+  for (const each of document.querySelectorAll("main [disabled]")) each.disabled = false;
 }
 
 /** Which policy sessions are counted under that open now, and which come when. */
