@@ -23,6 +23,7 @@ from gateway.control.machines import Machines
 from gateway.control.service import ControlService
 from gateway.control.socket import serve_control
 from gateway.control.units import with_swaps
+from gateway.describe.packing import Packing
 from gateway.ledger.disk_trouble import trouble_of
 from gateway.ledger.errors import LedgerError, StateLocked
 from gateway.ledger.receipt_plan import MessageKind
@@ -215,6 +216,7 @@ class Gateway:
                 errors,
                 lambda: self._supervisor.unit_counters,
                 self._monitored,
+                Packing(config.file).packed,
             ),
             self._retention,
         )

@@ -82,10 +82,10 @@ def socket_of(config: Path | None) -> Path:
         give_up(f"{problems}\nA gateway that runs is reached without the file: --socket STATE_DIR/{SOCKET_FILE}")
 
 
-def ask(path: Path, request: bytes) -> bytes:
+def ask(path: Path, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
     """Send a request to the socket; returns the answer, one JSON object. Exits with 2 if none comes."""
     try:
-        answer = exchange(path, request)
+        answer = exchange(path, request, timeout_s)
     except (FileNotFoundError, ConnectionRefusedError):
         give_up(f"no gateway runs here: nobody listens on {path}")
     except PermissionError:
@@ -97,10 +97,10 @@ def ask(path: Path, request: bytes) -> bytes:
     return answer.rstrip()
 
 
-def exchange(path: Path, request: bytes) -> bytes:
+def exchange(path: Path, request: bytes, timeout_s: float = TIMEOUT_S) -> bytes:
     """Send a request to the socket; the line that came, without its end if the gateway ended first. Raises OSError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gateway:
-        gateway.settimeout(TIMEOUT_S)
+        gateway.settimeout(timeout_s)
         gateway.connect(str(path))
         with gateway.makefile("rwb") as stream:
             stream.write(request + b"\n")

@@ -7,18 +7,21 @@ from pathlib import Path
 import click
 import msgspec
 
-from gateway.cli.control_client import exchange
+from gateway.cli.control_client import DEFAULT_SOCKET, SOCKET_HELP, ask, exchange, give_up
+from gateway.cli.control_report import answer_text
 from gateway.config.last_good import last_good
 from gateway.config.load import GatewayConfig, examine
-from gateway.control.answers import DiagnoseAnswer, RefusalAnswer, read_answer
+from gateway.control.answers import ArchiveAnswer, DiagnoseAnswer, RefusalAnswer, read_answer
 from gateway.control.socket import SOCKET_FILE
 from gateway.describe.diagnose import Living, NotTold, archive
 
 _NICE = 10
+PACKING_S = 150.0  # the gateway gives up before
 
 _EPILOG = """\
 \b
 Examples:
+  sudo -u capgate capgate diagnose --person bm-17 --out - > gw-01.zip
   capgate diagnose --config /etc/capgate/gateway.toml --out gw-01.zip
   capgate diagnose --config /etc/capgate/gateway.toml --out - > gw-01.zip
 \b
@@ -29,26 +32,26 @@ Exit codes:
 
 
 @click.command("diagnose", epilog=_EPILOG)
-@click.option(
-    "--config", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Of the gateway."
-)
+@click.option("--config", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Of the gateway.")
+@click.option("--socket", "socket_path", type=click.Path(path_type=Path), help=SOCKET_HELP)
+@click.option("--person", help="Without --config: who takes the archive, a name or staff number. It is recorded.")
 @click.option(
     "--out",
     required=True,
     type=click.Path(path_type=Path, allow_dash=True),
     help="The zip archive, which must not exist yet; - for standard output.",
 )
-def command(config: Path, out: Path) -> None:
+def command(config: Path | None, socket_path: Path | None, person: str | None, out: Path) -> None:
     """Pack version, configuration, what check, ledger verify and lines say, counters, log and captures.
 
-    Without secrets, and naming no patient; look through it before it leaves the site all the same. Run it as the
-    gateway's user or root. A gateway that does not run is packed as far as it goes; so is one whose configuration has
-    errors, from the last good one.
+    Without secrets, and naming no patient; look through it before it leaves the site all the same. The running gateway
+    makes it, which needs its socket alone. With --config it is made here, by the gateway's user or root: a gateway that
+    does not run is packed as far as it goes; so is one whose configuration has errors, from the last good one.
     """
-    with suppress(OSError):
-        os.nice(_NICE)  # it has time; the gateway on the same machine has not
-    found = examine(config).config or last_good(config.absolute())
-    packed = archive(config, found, _living(found))
+    if config is None or socket_path is not None:
+        packed = _by_the_gateway(socket_path or DEFAULT_SOCKET, person)
+    else:
+        packed = _here(config)
     try:
         with click.open_file(str(out), "xb") as file:
             file.write(packed)
@@ -56,6 +59,23 @@ def command(config: Path, out: Path) -> None:
         raise click.UsageError(f"{out}: {error.strerror}") from error
     if str(out) != "-":
         click.echo(f"{out}: look through it before you send it on")
+
+
+def _here(config: Path) -> bytes:
+    with suppress(OSError):
+        os.nice(_NICE)  # it has time; the gateway on the same machine has not
+    found = examine(config).config or last_good(config.absolute())
+    return archive(config, found, _living(found))
+
+
+def _by_the_gateway(path: Path, person: str | None) -> bytes:
+    if person is None:
+        raise click.UsageError("--person is missing: who takes the archive")
+    request = msgspec.json.encode({"request": "archive", "person": person})
+    answer = read_answer(ask(path, request, PACKING_S), ArchiveAnswer)
+    if isinstance(answer, RefusalAnswer):
+        give_up(answer_text(answer))
+    return answer.archive
 
 
 def _living(config: GatewayConfig | None) -> Living | NotTold:

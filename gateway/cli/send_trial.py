@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from drivers.toml.document import TomlProblems
-from gateway.cli.control_client import ask, give_up, socket_of
+from gateway.cli.control_client import CONFIG_HELP, SOCKET_HELP, ask, give_up, socket_of
 from gateway.cli.control_report import answer_text
 from gateway.cli.own_certificate import cert_option, key_option, with_own_certificate
 from gateway.commissioning.direct import send_directly
@@ -40,7 +40,8 @@ class _Shown(msgspec.Struct, frozen=True):
     "--wait 0: taken by a subscriber), 1 it did not come so far, 2 wrong use or wrong configuration.",
 )
 @click.argument("what", type=click.Choice([what.value for what in What]))
-@click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
+@click.option("--config", type=click.Path(path_type=Path), help=f"{CONFIG_HELP} Of one that does not run, all of it.")
+@click.option("--socket", "socket_path", type=click.Path(path_type=Path), help=SOCKET_HELP)
 @click.option(
     "--wait",
     "wait_s",
@@ -52,7 +53,15 @@ class _Shown(msgspec.Struct, frozen=True):
 @cert_option
 @key_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(what: str, config: Path, wait_s: float, cert: Path | None, key: Path | None, as_json: bool) -> None:
+def command(
+    what: str,
+    config: Path | None,
+    socket_path: Path | None,
+    wait_s: float,
+    cert: Path | None,
+    key: Path | None,
+    as_json: bool,
+) -> None:
     """Send a synthetic message of that kind on the topic that real ones take, and say how far it came.
 
     not-connected: no broker. not-allowed: the access list denies the topic. nobody-listens: the broker has no
@@ -60,8 +69,8 @@ def command(what: str, config: Path, wait_s: float, cert: Path | None, key: Path
     The message is marked as a test, names no patient, and is never counted. Where no gateway runs, and it has a
     certificate, this command needs one of its own.
     """
-    path = socket_of(config)
-    if _runs(path):
+    path = socket_path or socket_of(config)
+    if config is None or _runs(path):
         result = _through_the_gateway(path, what, wait_s)
     else:
         settings = _loaded(config)

@@ -3,17 +3,22 @@
 import asyncio
 import secrets
 import sys
+from collections.abc import Coroutine
 from contextlib import suppress
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 import msgspec
 
 from drivers.toml.document import TomlProblems
 from gateway.cli.board import Board
+from gateway.cli.board_socket import follow_socket
+from gateway.cli.control_client import DEFAULT_SOCKET, SOCKET_HELP, ask, give_up
 from gateway.cli.own_certificate import cert_option, key_option, with_own_certificate
 from gateway.config.load import load_config
+from gateway.control.answers import StatusAnswer, read_answer
 from gateway.mqtt.client import connect
 from gateway.mqtt.topics import Topics
 from gateway.mqtt.types import MqttDown, MqttSettings, OutgoingMessage
@@ -25,31 +30,43 @@ REDRAWS_PER_S = 4
 
 @click.command(
     "watch",
-    epilog="Example: capgate watch --config /etc/capgate/gateway.toml. Exit codes: 0 ended by Ctrl-C or --for, 1 no "
-    "connection to the broker, 2 wrong use.",
+    epilog="Example: sudo -u capgate capgate watch. Exit codes: 0 ended by Ctrl-C or --for, 1 no "
+    "connection to the broker, 2 wrong use or no gateway.",
 )
-@click.option("--config", required=True, type=click.Path(path_type=Path), help="The gateway's configuration.")
+@click.option("--config", type=click.Path(path_type=Path), help="The gateway's configuration: follow it over MQTT.")
+@click.option("--socket", "socket_path", type=click.Path(path_type=Path), help=SOCKET_HELP)
 @cert_option
 @key_option
 @click.option("--for", "for_s", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop after so long.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of a table.")
-def command(config: Path, cert: Path | None, key: Path | None, for_s: float | None, as_json: bool) -> None:
-    """Follow a gateway over MQTT, at the broker of its configuration.
+def command(
+    config: Path | None,
+    socket_path: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    for_s: float | None,
+    as_json: bool,
+) -> None:
+    """Follow a gateway: by its socket, which needs no other file, or with --config over MQTT at its broker.
 
-    Where the gateway has a certificate, this command needs one of its own.
+    Over MQTT, where the gateway has a certificate, this command needs one of its own.
     """
-    try:
-        settings = load_config(config)
-    except TomlProblems as problems:
-        click.echo("\n".join(map(str, problems.problems)), err=True)
-        sys.exit(2)
-    own = with_own_certificate(settings.mqtt, cert, key)
-    mqtt = msgspec.structs.replace(own, client_id=f"capgate-w-{secrets.token_hex(4)}", session_expiry_s=0)
-    root = Topics(settings.site, settings.id, settings.mode).root
     board = Board()
+    if config is None or socket_path is not None:
+        path = socket_path or DEFAULT_SOCKET
+        following, zone = follow_socket(path, board), _zone_of(path)
+    else:
+        try:
+            settings = load_config(config)
+        except TomlProblems as problems:
+            give_up("\n".join(map(str, problems.problems)))
+        own = with_own_certificate(settings.mqtt, cert, key)
+        mqtt = msgspec.structs.replace(own, client_id=f"capgate-w-{secrets.token_hex(4)}", session_expiry_s=0)
+        root = Topics(settings.site, settings.id, settings.mode).root
+        following, zone = follow(mqtt, f"{root}/#", board), settings.people_zone
     try:
         with suppress(KeyboardInterrupt):
-            run_loop(_watch(mqtt, root, board, for_s, None if as_json else settings.people_zone))
+            run_loop(_watch(following, board, for_s, None if as_json else zone))
     except* MqttDown as errors:
         click.echo(f"no connection to the broker: {errors.exceptions[0]}", err=True)
         sys.exit(1)
@@ -57,10 +74,18 @@ def command(config: Path, cert: Path | None, key: Path | None, for_s: float | No
         click.echo(msgspec.json.encode(board.as_json()))
 
 
-async def _watch(mqtt: MqttSettings, root: str, board: Board, for_s: float | None, zone: tzinfo | None) -> None:
+def _zone_of(path: Path) -> tzinfo:
+    """In whose time people of this gateway read. Exits with 2 where none answers."""
+    answer = read_answer(ask(path, b'{"request":"status"}'), StatusAnswer)
+    return ZoneInfo(answer.time_zone) if isinstance(answer, StatusAnswer) and answer.time_zone else UTC
+
+
+async def _watch(
+    following: Coroutine[None, None, None], board: Board, for_s: float | None, zone: tzinfo | None
+) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(for_s), asyncio.TaskGroup() as group:
-            group.create_task(follow(mqtt, f"{root}/#", board))
+            group.create_task(following)
             if zone is not None:
                 group.create_task(redraw(board, SystemClock(), zone))
 

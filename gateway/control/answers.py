@@ -320,6 +320,12 @@ class DiagnoseAnswer(Answer, frozen=True, kw_only=True):
     log: tuple[str, ...]
 
 
+class ArchiveAnswer(Answer, frozen=True, kw_only=True):
+    """To `archive`: the diagnose archive."""
+
+    archive: bytes  # in JSON as base64
+
+
 class TrialAnswer(Answer, frozen=True, kw_only=True):
     """To `send-test`."""
 
@@ -345,6 +351,7 @@ AnyAnswer = (
     | DoneAnswer
     | PurgeAnswer
     | DiagnoseAnswer
+    | ArchiveAnswer
     | TrialAnswer
     | ActAnswer
 )

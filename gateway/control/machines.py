@@ -2,12 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.config.load import GatewayConfig
-from gateway.control.answers import DiagnoseAnswer, DoneAnswer
+from gateway.control.answers import ArchiveAnswer, DiagnoseAnswer, DoneAnswer
 from gateway.control.equipment import EquipmentAnswer, Observed, equipment_answer
-from gateway.control.requests import AnyMachineRequest, CaptureRequest, Diagnose, EquipmentRequest, RequestRefused
+from gateway.control.requests import (
+    AnyMachineRequest,
+    ArchiveRequest,
+    CaptureRequest,
+    Diagnose,
+    EquipmentRequest,
+    RequestRefused,
+)
 from gateway.ledger.access import Actor
 from gateway.messages.instants import rfc3339
 from gateway.monitoring.counters import UnitCounters
@@ -20,7 +27,7 @@ _log = logging.getLogger("capgate.control")
 
 
 class Machines:
-    """Answers `equipment`, `capture` and `diagnose`. `monitored` says what the gateway knows of itself."""
+    """Answers `equipment`, `capture`, `diagnose` and `archive`. `monitored` says what the gateway knows of itself."""
 
     def __init__(
         self,
@@ -31,6 +38,7 @@ class Machines:
         errors: ErrorHistory,
         counters: Callable[[], Mapping[str, UnitCounters]],
         monitored: Callable[[], DiagnoseAnswer] | None = None,
+        packed: Callable[[], Awaitable[bytes]] | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -39,8 +47,11 @@ class Machines:
         self._errors = errors
         self._counters = counters
         self._monitored = monitored
+        self._packed = packed
 
-    async def serve(self, request: AnyMachineRequest, by: Actor) -> EquipmentAnswer | DoneAnswer | DiagnoseAnswer:
+    async def serve(
+        self, request: AnyMachineRequest, by: Actor
+    ) -> EquipmentAnswer | DoneAnswer | DiagnoseAnswer | ArchiveAnswer:
         """Answer the request of `by`. Raises RequestRefused."""
         match request:
             case EquipmentRequest():
@@ -51,6 +62,11 @@ class Machines:
                 if self._monitored is None:
                     raise RequestRefused("this gateway is not monitored", "capgate run")
                 return self._monitored()
+            case ArchiveRequest():
+                packed = b"" if self._packed is None else await self._packed()
+                if not packed:
+                    raise RequestRefused("no archive can be made", "capgate diagnose --config, which says why")
+                return ArchiveAnswer(archive=packed)
 
     async def _equipment(self) -> EquipmentAnswer:
         errors, captures = await asyncio.to_thread(lambda: (self._errors.report(), self._captures.kept()))

@@ -154,6 +154,13 @@ class Diagnose(ControlRequest):
     request: Literal["diagnose"]
 
 
+class ArchiveRequest(ControlRequest):
+    """The diagnose archive, made by the gateway."""
+
+    request: Literal["archive"]
+    person: _Person
+
+
 class Screen(ControlRequest):
     """One session as its screen shows it: with its line of time, its temperatures, and why it has so many units."""
 
@@ -405,7 +412,7 @@ AnySessionAct = (
 )
 AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct | AssignAct
 AnyUnitRequest = Reload | Swap | SwapBack
-AnyMachineRequest = CaptureRequest | EquipmentRequest | Diagnose
+AnyMachineRequest = CaptureRequest | EquipmentRequest | Diagnose | ArchiveRequest
 AnyOutboxRequest = ResendRequest | SendTest
 AnyScreen = Board | Todo | Delivery | Screen | Visits
 AnyQuery = (

@@ -39,6 +39,7 @@ from gateway.control.requests import (
     AnyMachineRequest,
     AnyOutboxRequest,
     AnyRequest,
+    ArchiveRequest,
     AssignAct,
     Bind,
     Board,
@@ -179,7 +180,7 @@ class ControlService:
                 return self._feed()
             case LookedRequest() | PurgeRequest():
                 return await self._of_identifiers(request, by)
-            case EquipmentRequest() | Diagnose() | CaptureRequest() | TookRequest():
+            case EquipmentRequest() | Diagnose() | CaptureRequest() | TookRequest() | ArchiveRequest():
                 return await self._of_machines(request, by)
             case Reload() | Swap() | SwapBack():
                 return await self._units.serve(request, by)
@@ -237,6 +238,10 @@ class ControlService:
             case TookRequest():
                 await self._pipeline.took(TookNote(Took.DIAGNOSE, request.person, login=by.login, role=by.role))
                 return DoneAnswer(done="recorded")
+            case ArchiveRequest():
+                made = await self._machines.serve(request, by)
+                await self._pipeline.took(TookNote(Took.DIAGNOSE, request.person, login=by.login, role=by.role))
+                return made
             case CaptureRequest():
                 begun = await self._machines.serve(request, by)
                 await self._pipeline.took(TookNote(Took.CAPTURE, request.person, request.line, by.login, by.role))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gateway.config.roles import Role
+from gateway.describe import packing
 from gateway.runtime.http import HttpServer
-from gateway.web import downloads
 from gateway.web.accounts import Account, read_accounts, write_accounts
 from tests.unit.gateway.web.page_app import HASHED, cookie_of, serving, sign_in
 from tests.unit.gateway.web.page_client import Answered, ask
@@ -60,11 +60,11 @@ async def test_an_archive_is_made_one_at_a_time(slow_command: Path, tmp_path: Pa
 async def test_what_takes_too_long_is_ended_and_the_next_may_try(
     slow_command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(downloads, "DIAGNOSE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(packing, "TIMEOUT_S", 1.0)
     async with signed_in(tmp_path, Role.ADMIN) as (server, cookie):
         assert (await diagnosed(server, cookie)).status == 500
         (slow_command / "go").touch()
-        monkeypatch.setattr(downloads, "DIAGNOSE_TIMEOUT_S", 50.0)
+        monkeypatch.setattr(packing, "TIMEOUT_S", 50.0)
         assert (await diagnosed(server, cookie)).status == 200
 
 
