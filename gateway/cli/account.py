@@ -102,6 +102,31 @@ def badge(name: str, place: GatewayPlace) -> None:
 
 
 @command.command(
+    "link",
+    epilog=f"Example: capgate account link m.curie m.curie@north.example --config /etc/capgate/gateway.toml. {_EXITS}",
+)
+@_NAME
+@click.argument("login")
+@gateway_place
+def link(name: str, login: str, place: GatewayPlace) -> None:
+    """Say that the account NAME is the person whom the hospital's provider, or its proxy, calls LOGIN.
+
+    Whoever signs in as LOGIN is then known by the account: one person, also where a policy asks for two. An empty
+    LOGIN takes the link away.
+    """
+    if not login.isprintable() or len(login.strip()) > MAX_NAME:
+        _refuse(f"not a login, accepted: at most {MAX_NAME} printable characters")
+
+    def linked(accounts: Accounts) -> dict[str, str]:
+        holder = accounts.of_provider_login(login.strip())
+        if holder is not None and holder.name.lower() != name.strip().lower():
+            _refuse(f"{login} is linked to {holder.name} already")
+        return {"provider_login": login.strip()}
+
+    _change(place, name, linked)
+
+
+@command.command(
     "remove", epilog=f"Example: capgate account remove m.curie --config /etc/capgate/gateway.toml. {_EXITS}"
 )
 @_NAME
@@ -120,11 +145,12 @@ def remove(name: str, place: GatewayPlace) -> None:
 @command.command("list", epilog=f"Example: capgate account list --config /etc/capgate/gateway.toml. {_EXITS}")
 @gateway_place
 def list_(place: GatewayPlace) -> None:
-    """List the accounts: name, role, and by what they may sign in."""
+    """List the accounts: name, role, by what they may sign in, and what the provider calls them."""
     _, accounts = _read(place)
     for each in accounts.by_name.values():
         ways = ["password", *(["PIN"] if each.pin else []), *(["badge"] if each.badge else [])]
-        click.echo(f"{each.name}\t{each.role}\t{', '.join(ways)}")
+        linked = [f"provider's {each.provider_login}"] if each.provider_login else []
+        click.echo(f"{each.name}\t{each.role}\t{', '.join([*ways, *linked])}")
 
 
 def _change(place: GatewayPlace, name: str, changes: Callable[[Accounts], dict[str, str]]) -> None:

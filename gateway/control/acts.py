@@ -38,7 +38,7 @@ from gateway.session.assessment import assess_observed
 from gateway.session.charges import uncredited_charges
 from gateway.session.facts import AgentClass, AnyFact, CapRef, EndSource
 from gateway.session.flags import HeldReason
-from gateway.session.lifts import with_second
+from gateway.session.lifts import may_be_one, with_second
 from gateway.session.outcome import SessionState
 from gateway.session.release import UNLIFTABLE, lacks_end, may_count
 from gateway.session.statements import InfusionFact
@@ -217,7 +217,7 @@ def _lifted(lift: facts.HoldLifted, named: SessionSnapshot, context: ActContext)
 def _require_second(lift: facts.HoldLifted, named: SessionSnapshot) -> None:
     """Refuse what waits for a second person to the one who lifted it first."""
     waiting = [each for code, each in named.awaiting_second.items() if code in lift.holds]
-    own = [each for each in waiting if each.login.casefold() == lift.login.casefold() or each.person == lift.person]
+    own = [each for each in waiting if may_be_one(each, lift)]
     if own and len(own) == len(lift.holds):
         first = ", ".join(dict.fromkeys(f"{each.person} ({each.login})" for each in own))
         raise RequestRefused("holds: they wait for a second person", f"a person and an account other than {first}")

@@ -27,13 +27,14 @@ class AccountsUnreadable(Exception):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One person. `name` is recorded with each act, for good."""
+    """One person. `name` is recorded with each act, for good; `provider_login` is whom others who vouch call so."""
 
     name: str
     role: Role
     password: str
     pin: str = ""
     badge: str = ""
+    provider_login: str = ""
 
 
 class Accounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +51,10 @@ class Accounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whose badge that is."""
         digest = self.badge_digest(badge)
         return next((each for each in self.by_name.values() if each.badge == digest), None)
+
+    def of_provider_login(self, login: str) -> Account | None:
+        """Whose login at the hospital's provider, or at its proxy, that is."""
+        return next((each for each in self.by_name.values() if login and each.provider_login == login), None)
 
     def badge_digest(self, badge: str) -> str:
         """What is kept of a badge."""

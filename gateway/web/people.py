@@ -129,7 +129,14 @@ class People:
         if now_s - found.touched_s > found.idle_s or now_s - found.since_s > found.lasts_s:
             del self._people[key]
             return None
-        return found if found.account is None or self._accounts().named(found.name) == found.account else None
+        if found.account is None:
+            return self.linked(found)
+        return found if self._accounts().named(found.name) == found.account else None
+
+    def linked(self, vouched: SignedIn) -> SignedIn:
+        """Whom others vouch for, by the login of the account that is linked: so one person is one login."""
+        account = self._accounts().of_provider_login(vouched.login.partition(":")[2])
+        return vouched if account is None else msgspec.structs.replace(vouched, login=_login_of(account))
 
     def touch(self, token: str) -> None:
         """The person did something: the time without a touch begins anew."""
@@ -151,7 +158,7 @@ class People:
             self._known.popitem(last=False)
 
     def _begin_with(self, account: Account, idle_s: float) -> str:
-        person = Person(name=account.name, login=f"page:{account.name}", role=account.role)
+        person = Person(name=account.name, login=_login_of(account), role=account.role)
         return self._begin(person, idle_s, account=account)
 
     def _begin(
@@ -190,6 +197,10 @@ class People:
                 _log.error("nobody can sign in", extra={"reason": str(unreadable)})
                 self._read = (state, no_accounts())
         return self._read[1]
+
+
+def _login_of(account: Account) -> str:
+    return f"page:{account.name}"
 
 
 def _digest(token: str) -> str:

@@ -39,7 +39,7 @@ class Signing:
     def person(self, request: Request) -> SignedIn | None:
         """Who is signed in at the browser that asks, by the proxy's word or by a token of ours."""
         if self._proxied and (person := self._proxied.person(request)):
-            return person
+            return self._people.linked(person)
         token = self._token(request)
         return self._people.of(token) if token else None
 

@@ -75,6 +75,17 @@ def test_a_badge_has_one_holder(folder: Path) -> None:
     assert (result.exit_code, result.output) == (1, "that badge is M.Curie's\n")
 
 
+def test_a_provider_s_login_is_one_account_s(folder: Path) -> None:
+    added(folder)
+    account(folder, "add", "p.curie", "--role", "charge", typed=f"{PASSWORD}\n")
+    assert account(folder, "link", "m.curie", "mc7@north.example").exit_code == 0
+    assert "M.Curie\tnurse\tpassword, provider's mc7@north.example\n" in account(folder, "list").output
+    result = account(folder, "link", "p.curie", "mc7@north.example")
+    assert (result.exit_code, result.output) == (1, "mc7@north.example is linked to M.Curie already\n")
+    assert account(folder, "link", "m.curie", "").exit_code == 0
+    assert account(folder, "link", "p.curie", "mc7@north.example").exit_code == 0
+
+
 def test_a_file_that_cannot_be_used_is_left_alone(folder: Path) -> None:
     file = added(folder) / ACCOUNTS_FILE
     file.write_text("{")

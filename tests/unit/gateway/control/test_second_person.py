@@ -47,9 +47,12 @@ def test_the_first_waits_and_the_second_releases(reason: HeldReason) -> None:
         (Actor("host:cm:1001"), "somebody else"),  # one user of the machine, two names
         (Actor("HOST:CM:1001"), "somebody else"),
         (SECOND, "cm"),  # one name, two accounts
+        (Actor("sso:cm", "charge"), "Cara Mills"),  # one login in two places
+        (Actor("proxy:C.M@north.example", "charge"), "Cara Mills"),
+        (Actor("page:cmills", "charge"), "C. M."),
     ],
 )
-def test_a_second_person_differs_by_account_and_by_name(actor: Actor, person: str) -> None:
+def test_who_may_be_the_first_is_no_second_person(actor: Actor, person: str) -> None:
     site = two_persons(HeldReason.NO_ORDER)
     site.finalise()
     site.lift("no_order")

@@ -16,7 +16,7 @@ from gateway.web.accounts import (
     write_accounts,
 )
 from gateway.web.attempts import FREE_TRIES
-from gateway.web.people import LONGEST_S, MAX_PEOPLE, OWN_IDLE_S, SHARED_IDLE_S, People, SignInRefused
+from gateway.web.people import LONGEST_S, MAX_PEOPLE, OWN_IDLE_S, SHARED_IDLE_S, People, Person, SignInRefused
 
 PASSWORD, PIN, BADGE = "correct horse", "482913", "0004711;9"
 HASHED = Account(name="M.Curie", role=Role.NURSE, password=hash_secret(PASSWORD), pin=hash_secret(PIN))
@@ -51,6 +51,19 @@ async def test_by_password_pin_and_badge(people: People) -> None:
         found = people.of(token)
         assert found is not None
         assert (found.name, found.idle_s) == ("M.Curie", idle_s)
+
+
+async def test_who_is_vouched_for_and_has_an_account_is_one_login_from_the_link_on(
+    people: People, tmp_path: Path
+) -> None:
+    token = people.sign_in_vouched(Person(name="Marie", login="sso:mc7", role=Role.CHARGE), "", LONGEST_S)
+    for provider_login, login in (("", "sso:mc7"), ("p8", "sso:mc7"), ("mc7", "page:M.Curie")):
+        accounts = read_accounts(tmp_path)
+        account = msgspec.structs.replace(accounts.by_name["m.curie"], provider_login=provider_login)
+        write_accounts(tmp_path, accounts.with_account(account))
+        found = people.of(token)
+        assert found is not None
+        assert (found.name, found.login, found.role) == ("Marie", login, Role.CHARGE)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from gateway.config.roles import Role
 from gateway.config.single_sign_on import ProxyPlan, RoleMap
 from gateway.config.web import PagePlan
 from gateway.ledger.access import Actor
+from gateway.web.accounts import Account, no_accounts, write_accounts
 from tests.unit.gateway.web.page_app import SCREEN, cookie_of, serving, sign_in
 from tests.unit.gateway.web.page_client import Answered, Listening, ask
 
@@ -28,6 +29,7 @@ BY_PROXY = msgspec.structs.replace(SCREEN, proxy=PROXY)
 ELSEWHERE = msgspec.structs.replace(
     SCREEN, proxy=msgspec.structs.replace(PROXY, addresses=(ip_network("10.20.0.9/32"),))
 )
+LINKED = Account(name="marie", role=Role.VIEWER, password="", provider_login="m.curie")
 CURIE = {"x_forwarded_user": "m.curie", "x_forwarded_groups": "staff, nurses", "x_forwarded_name": "Marie Curie"}
 
 
@@ -54,7 +56,10 @@ async def test_whom_it_names_is_signed_in_and_recorded_as_its(tmp_path: Path) ->
         assert (await by_proxy(server, CURIE | {"x_form_token": token}, "POST", "/acts", act)).status == 200
         other = CURIE | {"x_forwarded_user": "p.curie"}
         assert (await by_proxy(server, other | {"x_form_token": token}, "POST", "/acts", act)).status == 403
-    assert [(by, b'"person":"Marie Curie"' in line) for line, by in told] == [(Actor("proxy:m.curie", "nurse"), True)]
+        write_accounts(tmp_path, no_accounts().with_account(LINKED))
+        assert (await by_proxy(server, CURIE | {"x_form_token": token}, "POST", "/acts", act)).status == 200
+    assert [by for _, by in told] == [Actor("proxy:m.curie", "nurse"), Actor("page:marie", "nurse")]
+    assert all(b'"person":"Marie Curie"' in line for line, _ in told)
 
 
 async def test_names_in_utf_8_are_read(tmp_path: Path) -> None:
