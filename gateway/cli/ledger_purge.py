@@ -22,17 +22,22 @@ from gateway.runtime.logs import escaped
 @click.option("--dry-run", is_flag=True, help="Purge nothing; say what would be.")
 @click.option("--person", help="Who acts: a name or staff number. Recorded for good.")
 @click.option("--reason", help="Why, up to 200 characters. Recorded; name no patient.")
+@click.option("--clock-checked", is_flag=True, help="The box's clock is right, though the last sweep is long ago.")
 @gateway_place
 @JSON
-def purge(dry_run: bool, person: str | None, reason: str | None, place: GatewayPlace, as_json: bool) -> None:
+def purge(
+    dry_run: bool, person: str | None, reason: str | None, clock_checked: bool, place: GatewayPlace, as_json: bool
+) -> None:
     """Delete what is settled and older than the days under [retention]: patients' identifiers, bytes of messages.
 
     What is open, held, incomplete or undelivered is kept and named. The chain stays, and records the purge. The gateway
-    does the same by itself each day.
+    does the same by itself each day. Where the last time was more than 31 days ago by its clock it asks whether that is
+    right.
     """
     if not dry_run and (person is None or reason is None):
         raise click.UsageError("give --dry-run, or --person and --reason")
     request = {"request": "purge", "dry_run": dry_run, "person": person, "reason": reason}
+    request |= {"clock_checked": clock_checked}
     line = ask(place.socket, msgspec.json.encode(request))
     answer = read_answer(line, PurgeAnswer)
     if as_json:

@@ -221,6 +221,7 @@ class PurgeRequest(ControlRequest):
     dry_run: bool = Field(default=False, description="true or false")
     person: _Person | None = None
     reason: _Reason | None = None
+    clock_checked: bool = Field(default=False, description="true or false")
 
 
 class SendTest(ControlRequest):

@@ -96,7 +96,7 @@ from gateway.mqtt.gateway_status import software_version
 from gateway.polling.captures import Captures
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.receipts import OrderRefused
-from gateway.recording.retention import Retention
+from gateway.recording.retention import ClockAhead, Retention
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.runtime.logs import stack_of
 from gateway.session.charges import uncredited_charges
@@ -265,7 +265,12 @@ class ControlService:
         if request.person is None or request.reason is None:
             raise RequestRefused("person or reason: missing", "who acts and why, or dry_run true")
         note = PurgeNote(person=request.person, reason=request.reason)
-        return purge_answer(await self._retention.sweep(note, by, waited_for=True), dry_run=False)
+        try:
+            swept = await self._retention.sweep(note, by, waited_for=True, clock_checked=request.clock_checked)
+        except ClockAhead as ahead:
+            now = rfc3339(self._clock.now().utc_us)
+            raise RequestRefused(f"{ahead}, {now}", "clock_checked, once somebody saw that this is right") from None
+        return purge_answer(swept, dry_run=False)
 
     async def _sent(self, request: AnyOutboxRequest, by: Actor) -> DoneAnswer | TrialAnswer:
         match request:

@@ -58,6 +58,7 @@ class AlarmCode(StrEnum):
     DESCRIPTORS_LOW = "descriptors-low"
     CERTIFICATE_EXPIRES = "certificate-expires"
     HISTORY_UNWRITTEN = "history-unwritten"
+    PURGE_WAITS = "purge-waits"
     FILE_SET_ASIDE = "file-set-aside"
     LEDGER_SET_ASIDE = "ledger-set-aside"
     LEDGER_BEHIND = "ledger-behind"
@@ -115,6 +116,7 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     starts: int = 0  # within ten minutes, none of which ended by itself
     descriptors_left: int | None = None  # if they are few
     expiring: Mapping[str, str] = {}  # when, by what the certificate is for
+    purge_waits: str = ""  # why nothing is purged until a person has looked
     history_trouble: str = ""  # why the history of the units is not written, if it is not for want of room
     files_set_aside: Sequence[str] = ()  # their names
     ledger_set_aside: str = ""  # the damaged file's name
@@ -240,6 +242,9 @@ def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
         count = "once" if len(now.crashes) == 1 else f"{len(now.crashes)} times"
         yield AlarmCode.CRASHED, f"crashed {count} within an hour, the last by {now.crashes[-1].what}; see the log"
     yield from _of_the_process(now)
+    if now.purge_waits:
+        text = f"nothing is purged: {now.purge_waits}; is it right? Then capgate ledger purge --clock-checked"
+        yield AlarmCode.PURGE_WAITS, text
     if now.files_set_aside:
         text = (
             f"{', '.join(now.files_set_aside)} in the state directory was damaged or in the way, and is used no more: "

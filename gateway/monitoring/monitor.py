@@ -72,6 +72,7 @@ class Sweeps(Protocol):
     purged: Mapping[str, int]  # by class
     kept: Mapping[str, int]  # sessions in the last sweep, by why
     swept_us: int | None  # when the last sweep ended, UTC
+    waits: str  # why nothing is purged until a person has looked
 
 
 class Monitor:
@@ -180,6 +181,7 @@ class Monitor:
             staging_full=self._staged if self._staged >= self._most_staged else 0,
             disk_free_bytes=self._disk.free_bytes if self._disk.is_low else None,
             disk_lacks_files=self._disk.lacks_files,
+            purge_waits=self._sweeps.waits,
             files_set_aside=self._disk.set_aside,
             ledger_set_aside="" if set_aside is None else set_aside.name,
             lost_since_us=min((item.raised.at_us for item in lost), default=None),

@@ -2,7 +2,8 @@
 
 Theory of operation. A sweep goes through the ledger page by page. Each page is a step of the pipeline between others,
 with an entry that says what was purged; polling waits for none, and a second sweep may go on beside it. At the end the
-write-ahead log is emptied, for it has older states of what was purged.
+write-ahead log is emptied, for it has older states of what was purged. What is purged is gone, and a clock that was set
+years ahead makes all of it old: where the last sweep is long ago a person is asked first.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from gateway.ledger.access import Actor
 from gateway.ledger.bodies import PurgeNote
 from gateway.ledger.retention import Cursor, Cutoffs, Due, Kept, Purge
 from gateway.ledger.store import LEDGER_FILE, Ledger
+from gateway.recording.last_sweep import LastSweep
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime.clock import Clock
 from gateway.session.facts import WorkKind
@@ -32,6 +34,13 @@ LOG_TRIES, LOG_REST_S = 20, 0.25  # of emptying the log while somebody reads
 MOST_S = 10.0  # of a sweep that somebody waits for; the rest is left to the next
 _COPIES = (f"{LEDGER_FILE}.before-*", f"{LEDGER_FILE}.damaged-*")
 _NOBODY = Actor("")
+
+
+class ClockAhead(Exception):
+    """The last sweep is so many days ago that the clock may have been set ahead: a person must look at it first."""
+
+    def __init__(self, days: int) -> None:
+        super().__init__(f"the last sweep was {days} days ago by this clock")
 
 
 class Swept(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +62,8 @@ class Retention:
         self.purged: Mapping[str, int] = {}  # by class, since the start
         self.kept: Mapping[str, int] = {}  # sessions in the last sweep, by why
         self.swept_us: int | None = None  # when the last sweep ended, UTC; None: none has
+        self.waits = ""  # why nothing is purged until a person has looked
+        self._last = LastSweep(config.state_dir)
         self._state_dir = config.state_dir
         self._clock = clock
         self._ledger = ledger
@@ -62,7 +73,10 @@ class Retention:
         """Sweep each day until cancelled, where anything is purged. Raises LedgerError."""
         await asyncio.sleep(FIRST_S / self._clock.speed)
         while self.plan.purges:
-            await self.sweep(PurgeNote(), _NOBODY)
+            try:
+                await self.sweep(PurgeNote(), _NOBODY)
+            except ClockAhead as ahead:
+                _log.error("nothing is purged: %s", ahead)
             await asyncio.sleep(PERIOD_S / self._clock.speed)
         await asyncio.Event().wait()
 
@@ -70,8 +84,21 @@ class Retention:
         """What a sweep would purge now."""
         return await self._sweep(self._cutoffs(), None, waited_for=True)
 
-    async def sweep(self, note: PurgeNote, by: Actor, *, waited_for: bool = False) -> Swept:
-        """Purge what is due; `note` says who wants it, if a person does. Raises LedgerError."""
+    async def sweep(
+        self, note: PurgeNote, by: Actor, *, waited_for: bool = False, clock_checked: bool = False
+    ) -> Swept:
+        """Purge what is due; `note` says who wants it, if a person does.
+
+        Raises LedgerError; ClockAhead, unless a person says that the clock is right.
+        """
+        now_us = self._clock.now().utc_us
+        days = await asyncio.to_thread(self._last.days_since, now_us)
+        if days is not None and not clock_checked:
+            ahead = ClockAhead(days)
+            self.waits = str(ahead)
+            raise ahead
+        self.waits = ""
+        await asyncio.to_thread(self._last.note, now_us)
         cutoffs = self._cutoffs()
         older_than = msgspec.structs.astuple(cutoffs)
         note = msgspec.structs.replace(note, older_than_us=older_than, login=by.login, role=by.role)

@@ -15,7 +15,9 @@ from click.testing import CliRunner
 from drivers.reading import RunState
 from gateway.audit.verify import verify
 from gateway.cli import main
+from gateway.ledger.access import Actor
 from gateway.ledger.batch import Attempt
+from gateway.ledger.bodies import PurgeNote
 from gateway.ledger.deliveries import Proof, ResendRules
 from gateway.recording.retention import Retention
 from tests.support.operator import Operator
@@ -151,6 +153,33 @@ async def test_the_gateway_sweeps_by_itself_and_takes_old_copies_along(folder: P
         assert [note.get("copies") for note in notes] == [[old.name], None]
         assert all("person" not in note for note in notes)
     assert verify(state / "ledger.db").problems == ()
+
+
+async def test_a_clock_that_is_years_ahead_purges_nothing_until_a_person_confirms_it(folder: Path) -> None:
+    async with running(folder) as suite:
+        retention = Retention(suite.config, suite.clock, suite.ledger, suite.pipeline)
+        await retention.sweep(PurgeNote(), Actor(""))
+        await settled(suite)
+        right_us = suite.clock.us - 25 * DAY_US
+        suite.clock.us += 4 * 365 * DAY_US
+        suite.clock.speed = 1e6
+        sweeps = asyncio.create_task(retention.run())
+        while not retention.waits:
+            await asyncio.sleep(0.01)
+        sweeps.cancel()
+        await asyncio.wait([sweeps])
+        operator = Operator(suite)
+        asked: Json = {"request": "purge", **WHO}
+        refused = await operator.ask(**asked)
+        assert not refused["ok"]
+        assert "days ago by this clock, 2030-" in refused["error"]
+        ahead_us, suite.clock.us = suite.clock.us, right_us
+        assert (await operator.ask(**asked))["identifiers"] == 0, "by the right clock it is young, and nothing is asked"
+        suite.clock.us = ahead_us
+        assert not (await operator.ask(**asked))["ok"], "a restart of the service would not make it forget"
+        done = await operator.ask(**asked, clock_checked=True)
+        assert (done["ok"], done["identifiers"]) == (True, 1)
+        assert (await operator.ask(**asked))["ok"]
 
 
 async def test_nothing_is_purged_where_no_class_has_days(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.DESCRIPTORS_LOW: AlarmInputs(descriptors_left=12),
     AlarmCode.CERTIFICATE_EXPIRES: AlarmInputs(expiring={"page": "expires on 2026-05-01"}),
     AlarmCode.HISTORY_UNWRITTEN: AlarmInputs(history_trouble="Permission denied"),
+    AlarmCode.PURGE_WAITS: AlarmInputs(purge_waits="the last sweep was 1461 days ago by this clock"),
     AlarmCode.FILE_SET_ASIDE: AlarmInputs(files_set_aside=["temperatures.db.set-aside-1"]),
     AlarmCode.LEDGER_SET_ASIDE: AlarmInputs(ledger_set_aside="ledger.db.damaged-1"),
     AlarmCode.LEDGER_BEHIND: AlarmInputs(ledger_set_aside="ledger.db.damaged-1-behind"),
