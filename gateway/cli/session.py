@@ -63,13 +63,14 @@ _COMMANDS = (
         "work-done",
         "work-done",
         "Tell that something on the work list was dealt with.",
-        "3f9a01",
+        "3f9a01c27be4",
         click.Argument(["item"]),
     ),
     _act(
         "assign",
         "assign",
-        "Tell who sees to what waits: WHAT is a session's token or an item of the work list. It changes no count.",
+        "Tell who sees to what waits: WHAT is a session's token, an item of the work list, or `rejected`: the messages "
+        "that the engine rejected. It changes no count.",
         "9RX2M7KQ4 --to cm-7",
         click.Argument(["what"]),
         click.Option(["--to"], metavar="NAME", help="A person or a role; nobody any more if left out."),

@@ -42,7 +42,7 @@ from gateway.session.lifts import may_be_one, with_second
 from gateway.session.outcome import SessionState
 from gateway.session.release import UNLIFTABLE, lacks_end, may_count
 from gateway.session.statements import InfusionFact
-from gateway.session.worklist import WorkItem
+from gateway.session.worklist import REJECTED, WorkItem
 
 # The facts of an act, and the patient identifiers of the subjects (salted hashes) in them.
 ActFacts = tuple[tuple[AnyFact, ...], tuple[Identity, ...]]
@@ -248,7 +248,8 @@ def _work_item(name: str, context: ActContext) -> WorkItem:
 def _assigned(act: AssignAct, named: SessionSnapshot | None, context: ActContext) -> AnyFact:
     fields, to = _person_fields(act, context.now_us, context), act.to or ""
     if named is None:
-        return facts.TaskAssigned(**fields, to=to, item=_work_item(act.what, context).id)
+        item = REJECTED if act.what == REJECTED else _work_item(act.what, context).id
+        return facts.TaskAssigned(**fields, to=to, item=item)
     if named.outcome.record.done:
         raise RequestRefused("nothing of the session waits", "a session that is not done")
     return facts.TaskAssigned(**fields, to=to, token=named.token)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from gateway.commissioning.trial import LONGEST_WAIT_S, WAIT_S, What
 from gateway.ledger.access import Looked
 from gateway.session.facts import AgentClass, ToleranceFinding
+from gateway.session.worklist import REJECTED
 
 
 class RequestRefused(Exception):
@@ -379,7 +380,7 @@ class WorkDoneAct(Act):
     """Close an item of the work list."""
 
     act: Literal["work-done"]
-    item: Annotated[str, Field(pattern=r"^[0-9a-f]{6}$", description="an item of the work list, 6 hex digits")]
+    item: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", description="an item of the work list, 12 hex digits")]
 
 
 class AssignAct(Act):
@@ -389,8 +390,9 @@ class AssignAct(Act):
     what: Annotated[
         str,
         Field(
-            pattern=r"^([0-9A-Z]{9}|[0-9a-f]{6})$",
-            description="a session's token, or an item of the work list, 6 hex digits",
+            pattern=rf"^([0-9A-Z]{{9}}|[0-9a-f]{{12}}|{REJECTED})$",
+            description="a session's token, an item of the work list, 12 hex digits, or `rejected`: the messages that "
+            "the engine rejected",
         ),
     ]
     to: Annotated[_Name | None, Field(description="a person or a role, 1 to 64 characters; left out: nobody")] = None

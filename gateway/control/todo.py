@@ -16,7 +16,7 @@ from gateway.session.lifts import awaiting_second
 from gateway.session.outcome import Missing, SessionRecord, SessionState
 from gateway.session.spans import US_PER_S
 from gateway.session.state import TrackerState
-from gateway.session.worklist import WORK, assignments
+from gateway.session.worklist import REJECTED, WORK, assignments
 
 
 class TodoKind(StrEnum):
@@ -49,7 +49,7 @@ class TodoView(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None
     units: int
     reasons: tuple[str, ...]  # codes: what is missing, why it is held, what contradicts itself
-    item: str | None = None  # of the work list
+    item: str | None = None  # of the work list, or `REJECTED`
     assigned: AssignedView | None = None
     seconds: tuple[SecondView, ...] = ()
 
@@ -154,13 +154,14 @@ def _of_work(state: TrackerState, chairs: Mapping[CapRef, str]) -> Iterator[Todo
             units=0,
             reasons=(item.raised.what,),
             item=item.id,
-            assigned=_assigned(assigned.get(item.id)),
+            assigned=_assigned(item.among(assigned)),
         )
 
 
 def _of_messages(rejected: Rejected, state: TrackerState, chairs: Mapping[CapRef, str]) -> Iterator[TodoView]:
-    """One item, at the chairs of those sessions that are in memory."""
+    """One item, at the chairs of those sessions that are in memory. Who saw to others before sees not to these."""
     if rejected.count:
+        said = assignments(state.facts.of(WORK)).get(REJECTED)
         caps = {state.records[token].cap for token in rejected.sessions & state.records.keys()}
         yield TodoView(
             kind=TodoKind.REJECTED,
@@ -169,6 +170,8 @@ def _of_messages(rejected: Rejected, state: TrackerState, chairs: Mapping[CapRef
             token=None,
             units=0,
             reasons=(str(rejected.count),),
+            item=REJECTED,
+            assigned=_assigned(said if said and said.known_at_us >= rejected.oldest_us else None),
         )
 
 

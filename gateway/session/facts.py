@@ -478,7 +478,7 @@ class TaskAssigned(SessionFact, frozen=True, kw_only=True, omit_defaults=True, t
     """Who sees to what waits of a session, or of an item of the work list. It changes no count."""
 
     to: str  # a person or a role; "": nobody any more
-    item: str = ""  # as `session.worklist.item_id` names it, where no token is given
+    item: str = ""  # where no token is given: as `session.worklist.item_id` names it, or `REJECTED`
 
     @property
     def concerns(self) -> tuple[Key, ...]:

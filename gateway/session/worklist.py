@@ -3,7 +3,7 @@ waits. Pure.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -20,22 +20,28 @@ from gateway.session.facts import (
 )
 
 WORK: Key = ("work", "")  # the key of all facts about work items
+REJECTED = "rejected"  # stands for all messages that the engine rejected, where somebody is to see to them
 WorkKey = tuple[WorkKind, CapRef | None, str, str]
 
 
 class WorkItem(msgspec.Struct, frozen=True):
     """One open item, and the id by which people close it."""
 
-    id: str  # 6 hex digits
+    id: str  # 12 hex digits
+    earlier_id: str  # the 6 by which ledgers of earlier versions name it
     raised: WorkRaised
+
+    def among(self, assigned: Mapping[str, TaskAssigned]) -> TaskAssigned | None:
+        """Who sees to it, of `assignments`."""
+        return assigned.get(self.id) or assigned.get(self.earlier_id)
 
 
 def open_work(facts: Iterable[AnyFact], what: WorkKind | None = None) -> tuple[WorkItem, ...]:
     """The items that were raised and not done, oldest first; only of one kind where it is given."""
     known = [fact for fact in facts if not isinstance(fact, WorkRaised) or what in (None, fact.what)]
     done = {fact.item for fact in known if isinstance(fact, WorkDone)}
-    items = {item_id(fact): fact for fact in known if isinstance(fact, WorkRaised)}
-    found = [WorkItem(name, raised) for name, raised in items.items() if name not in done]
+    items = {each.id: each for each in (_item(fact) for fact in known if isinstance(fact, WorkRaised))}
+    found = [item for item in items.values() if done.isdisjoint((item.id, item.earlier_id))]
     return tuple(sorted(found, key=lambda item: (item.raised.known_at_us, item.id)))
 
 
@@ -59,8 +65,10 @@ def said_of_work(facts: Iterable[AnyFact]) -> Iterator[AnyFact]:
     assigned = assignments(known)
     for item in open_work(known):
         yield item.raised
-        if item.id in assigned:
-            yield assigned[item.id]
+        if said := item.among(assigned):
+            yield said
+    if REJECTED in assigned:
+        yield assigned[REJECTED]
 
 
 def work_key(raised: WorkRaised) -> WorkKey:
@@ -70,5 +78,13 @@ def work_key(raised: WorkRaised) -> WorkKey:
 
 def item_id(raised: WorkRaised) -> str:
     """The item's id, a digest of its content: the same however often it was raised."""
+    return _digest(raised, 6)
+
+
+def _item(raised: WorkRaised) -> WorkItem:
+    return WorkItem(item_id(raised), _digest(raised, 3), raised)
+
+
+def _digest(raised: WorkRaised, size: int) -> str:
     content = encode_fact(msgspec.structs.replace(raised, known_at_us=0))
-    return hashlib.blake2b(content, digest_size=3).hexdigest()
+    return hashlib.blake2b(content, digest_size=size).hexdigest()

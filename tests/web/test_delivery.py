@@ -26,10 +26,18 @@ async def test_a_rejected_charge_is_sent_again_under_a_name_and_with_a_reason(ex
     async with page_of(expecting) as site, screen() as page:
         with_account(site, Role.CHARGE)
         key = await rejected(site)
+        site.suite.clock.us += 1_000_000
         await page.goto(site.url)
         await sign_in(page)
         await page.get_by_role("link", name="To do").click()
         await expect(page.locator("#todo li.rejected h2")).to_have_text("messages that the engine rejected · c01")
+        item = page.locator("#todo li.rejected")
+        await expect(item.get_by_role("button")).to_have_count(1)
+        await item.get_by_role("button", name="Assign").click()
+        await page.get_by_role("dialog").get_by_role("button", name="biomedical engineer").click()
+        await page.get_by_role("button", name="Do it").click()
+        await undo_passes(page)
+        await expect(item.locator(".assigned")).to_contain_text("biomedical engineer sees to it (m.curie, ")
         await page.get_by_role("link", name="Delivery").click()
         row = page.locator("#outbox tbody tr").filter(has_text=key)
         await expect(page.locator("#outbox h3.rejected")).to_have_text("rejected: 1")

@@ -50,7 +50,7 @@ function acts(each) {
   if (what && mayDo("assign")) found.push(button(t("act.assign"), () => assign(what)));
   if (what && each.assigned && mayDo("assign")) found.push(button(t("act.unassign"), () => assign(what, null)));
   if (OVER.includes(each.kind) && mayDo("explain")) found.push(button(t("act.explain"), () => decide("act.explain", "explain", each.token, {})));
-  if (each.item && mayDo("work-done")) found.push(button(t("act.work-done"), () => workDone(each.item)));
+  if (each.kind === "contradiction" && mayDo("work-done")) found.push(button(t("act.work-done"), () => workDone(each.item)));
   return found;
 }
 

@@ -262,7 +262,9 @@ def test_what_waits_of_a_session_is_assigned_to_somebody_and_to_nobody_again() -
         assert fact_of("assign", snapshot(), CONTEXT, what=TOKEN, **fields) == facts.TaskAssigned(
             at_us=NOW, known_at_us=NOW, **ON, to=to
         )
-    assert f"no such item | {ITEM}" in refused("assign", None, CONTEXT, what="000000", to="m.curie")
+    rejected = fact_of("assign", None, CONTEXT, what="rejected", to="biomed")
+    assert rejected == facts.TaskAssigned(at_us=NOW, known_at_us=NOW, **BY, item="rejected", to="biomed")
+    assert f"no such item | {ITEM}" in refused("assign", None, CONTEXT, what="000000000000", to="m.curie")
 
 
 def test_of_a_session_that_is_done_nothing_is_assigned() -> None:
@@ -408,7 +410,7 @@ def test_an_end_in_the_repeated_hour_keeps_both_readings() -> None:
 
 
 def test_only_what_is_on_the_work_list_can_be_done() -> None:
-    assert refused("work-done", item="000000") == f"no such item | {ITEM}"
+    assert refused("work-done", item="000000000000") == f"no such item | {ITEM}"
 
 
 def test_a_refusal_repeats_nothing_of_what_was_sent() -> None:

@@ -23,7 +23,7 @@ KNOWN: dict[str, object] = {
     "person": "m.curie", "reason": "as said", "token": TOKEN, "session": TOKEN, "sessions": [TOKEN], "unit": "cap-01",
     "loaner": "cap-99", "line": "net-1", "looked": "list", "what": TOKEN, "holds": ["no_order"], "approve": True,
     "charge": "9RX2M7KQ400A", "cap_id": "C-1", "text": "calm", "found": True, "order": "O-1", "at": "10:00",
-    "place": "c01", "visit": "V-1", "item": "0a1b2c",
+    "place": "c01", "visit": "V-1", "item": "0a1b2c3d4e5f",
 }  # fmt: skip
 
 

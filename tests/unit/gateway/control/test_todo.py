@@ -14,7 +14,7 @@ from gateway.session.policy import Policy
 from gateway.session.release import ReleaseState
 from gateway.session.session_index import SessionIndex
 from gateway.session.state import TrackerState
-from gateway.session.worklist import open_work
+from gateway.session.worklist import REJECTED, open_work
 
 CAP = CapRef("u1", 1)
 
@@ -91,6 +91,13 @@ def test_rejected_messages_say_of_which_chairs_they_are_as_far_as_that_is_known(
         rejected = Rejected(3, oldest_us=5_000_000, sessions=frozenset(sessions))
         (item,) = todo_items(state, {}, rejected, {CAP: "c01"}, 10)
         assert (item.kind, item.reasons, item.chair) == (TodoKind.REJECTED, ("3",), chair)
+
+
+def test_who_sees_to_rejected_messages_sees_not_to_those_that_came_later() -> None:
+    said = TaskAssigned(at_us=6_000_000, known_at_us=6_000_000, item=REJECTED, to="biomed", person="cm-7")
+    for oldest_us, to in ((5_000_000, "biomed"), (7_000_000, None)):
+        (item,) = todo_items(state_of(facts=(said,)), {}, Rejected(3, oldest_us=oldest_us), {}, 10)
+        assert (item.item, item.assigned and item.assigned.to) == (REJECTED, to)
 
 
 def test_an_item_says_who_sees_to_it_and_whose_lift_waits_for_a_second_person() -> None:

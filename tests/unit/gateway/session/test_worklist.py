@@ -1,11 +1,13 @@
 """What messages leave to a person, listed until somebody has dealt with it; and what the EHR takes back."""
 
+from itertools import count
+
 import msgspec
 
 from gateway.session import facts
 from gateway.session.attribution import sessions
 from gateway.session.facts import AnyFact, CapRef, WorkKind
-from gateway.session.worklist import assignments, open_work
+from gateway.session.worklist import REJECTED, assignments, open_work, said_of_work
 from tests.unit.gateway.session.session_timelines import A1, at, day, follow, left, start
 
 CAP = CapRef("cap-07", 1)
@@ -22,6 +24,34 @@ def test_an_item_is_open_until_a_person_has_dealt_with_it() -> None:
     done = facts.WorkDone(at_us=9, known_at_us=9, item=items[0].id, cap=CAP, patient="B", person="rn-1")
     assert [item.id for item in open_work([first, second, done])] == [items[1].id]
     assert facts.decode_fact(facts.encode_fact(done)) == done
+
+
+def test_items_whose_earlier_ids_are_equal_are_two() -> None:
+    found: dict[str, facts.WorkRaised] = {}
+    pair = next(
+        (found[item.earlier_id], item.raised)
+        for at_us in count(1)
+        for item in open_work([raised(at_us)])
+        if found.setdefault(item.earlier_id, item.raised) is not item.raised
+    )
+    one, other = open_work(pair)
+    assert one.earlier_id == other.earlier_id
+    done = facts.WorkDone(at_us=9, known_at_us=9, item=other.id, cap=CAP, patient="B", person="rn-1")
+    assert open_work([*pair, done]) == (one,)
+
+
+def test_what_ledgers_of_earlier_versions_say_of_an_item_holds() -> None:
+    (item,) = open_work([raised(1)])
+    assigned = facts.TaskAssigned(at_us=2, known_at_us=2, to="biomed", item=item.earlier_id, person="cm-7")
+    assert item.among(assignments([assigned])) == assigned
+    assert set(said_of_work([item.raised, assigned])) == {item.raised, assigned}
+    done = facts.WorkDone(at_us=9, known_at_us=9, item=item.earlier_id, cap=CAP, patient="B", person="rn-1")
+    assert open_work([item.raised, done]) == ()
+
+
+def test_who_sees_to_rejected_messages_is_known_without_an_item() -> None:
+    assigned = facts.TaskAssigned(at_us=2, known_at_us=2, to="biomed", item=REJECTED, person="cm-7")
+    assert list(said_of_work([assigned])) == [assigned]
 
 
 def test_the_last_word_says_who_sees_to_it() -> None:
