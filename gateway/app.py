@@ -7,10 +7,11 @@ published wait in the ledger.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
-from itertools import chain
+from itertools import islice
+from typing import TypeVar
 
 from prometheus_client import generate_latest
 
@@ -70,7 +71,10 @@ from gateway.telemetry.unit_status import UnitStatusPublisher, facts_of_units
 
 _log = logging.getLogger("capgate")
 
+T = TypeVar("T")
+
 DRAIN_S = 5.0
+READ_AT_ONCE = 500
 SOON_S = 60.0  # who fails again so soon waits longer before the next start
 
 
@@ -138,12 +142,25 @@ async def _run_recording(
 async def _catch_up(pipeline: Pipeline, config: GatewayConfig, journal: Journal, kept: KeptAnswers) -> None:
     """Record what came while nothing could be recorded, before anything new is taken."""
     units = {unit.id for unit in config.units}
-    for answer in chain(later_than(pipeline.observed, journal.answers()), kept.after(pipeline.observed)):
-        if answer.unit in units:
-            await pipeline.answer(answer)
-    for topic, payload in journal.messages():
-        await pipeline.message(topic, payload)
+
+    async def take(answers: Iterable[Reading | ReadFault]) -> None:
+        for answer in answers:
+            if answer.unit in units:
+                await pipeline.answer(answer)
+
+    async for answers in _read_in_thread(journal.answers()):
+        await take(later_than(pipeline.observed, answers))
+    await take(kept.after(pipeline.observed))
+    async for messages in _read_in_thread(journal.messages()):
+        for topic, payload in messages:
+            await pipeline.message(topic, payload)
     await asyncio.to_thread(journal.clear)
+
+
+async def _read_in_thread(items: Iterator[T]) -> AsyncIterator[list[T]]:
+    """What is read from a file, so much at a time that a slow disk delays nothing else."""
+    while read := await asyncio.to_thread(lambda: list(islice(items, READ_AT_ONCE))):
+        yield read
 
 
 def must_arrive(config: GatewayConfig, topics: Topics) -> frozenset[str]:

@@ -11,7 +11,7 @@ from gateway.control.answers import Answer
 from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.session.assessment import Phase
 from gateway.session.facts import CapRef
-from gateway.session.outcome import Missing, SessionState
+from gateway.session.outcome import Missing, SessionRecord, SessionState
 from gateway.session.review import ReviewContext
 from gateway.session.spans import US_PER_S
 from gateway.session.timeline import Lane, Timeline, timeline
@@ -109,6 +109,24 @@ def chair_session(snapshot: SessionSnapshot, review: ReviewContext) -> tuple[Cap
         bound=bool(snapshot.patient),
         due=() if record.state is SessionState.FINAL else tuple(each for each in missing if each in owed),
         missing=missing,
+    )
+
+
+def unknown_session(record: SessionRecord) -> ChairSession:
+    """A session that a defect keeps from being computed: what was published of it, shown as out of sight."""
+    return ChairSession(
+        token=record.token,
+        phase=Phase.OFFLINE,
+        since_us=None,
+        started_at=rfc3339(record.opened_us),
+        infusion_end=None,
+        units=sum(not each.retracted for each in record.emitted),
+        next_at=None,
+        lacks_s=None,
+        pause_limit_s=record.policy.pause_tolerance_s,
+        bound=bool(record.patient),
+        due=(),
+        missing=(),
     )
 
 

@@ -1,24 +1,29 @@
 """Keeps what the suite's screens show: a session is computed again only after it was assessed again."""
 
 import asyncio
+import logging
 
 from gateway.config.load import GatewayConfig
 from gateway.config.plant import plant_of
 from gateway.control.act_context import SessionSnapshot
-from gateway.control.board import BoardAnswer, ChairSession, chair_session, chair_view, shown_caps
+from gateway.control.board import BoardAnswer, ChairSession, chair_session, chair_view, shown_caps, unknown_session
 from gateway.control.delivery import MAX_MESSAGES
 from gateway.control.requests import Board
 from gateway.control.todo import Rejected, TodoAnswer, TodoView, todo_items
 from gateway.control.visits import MOST, VisitsAnswer, day_begins_us, known_visits, visits_answer
 from gateway.ledger.deliveries import Proof
+from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import Ledger
 from gateway.messages.instants import rfc3339
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime.clock import Clock
+from gateway.runtime.logs import stack_of
 from gateway.session.facts import CapRef
 from gateway.session.keys import TOKEN_LENGTH
 from gateway.session.outcome import SessionRecord, SessionState
 from gateway.telemetry.latest import LatestReadings, TrendPoint
+
+_log = logging.getLogger("capgate.control")
 
 
 class Boards:
@@ -111,10 +116,20 @@ class Boards:
             known = self._sessions.get(token)
             if known is not None and known[0] is record:
                 continue
-            found = await self._pipeline.session(token)
-            if found is not None:
-                snapshot = SessionSnapshot(*found)
-                review = snapshot.review(self._pipeline.observed, self._clock.now().utc_us)
-                cap, view = chair_session(snapshot, review)
-                self._sessions[token] = (record, cap, view)
+            if (computed := await self._computed(record)) is not None:
+                self._sessions[token] = (record, *computed)
             await asyncio.sleep(0)  # lets readings be processed between two sessions
+
+    async def _computed(self, record: SessionRecord) -> tuple[CapRef, ChairSession] | None:
+        """Where the session is, and how its chair shows it; what one session lacks costs the others nothing."""
+        try:
+            found = await self._pipeline.session(record.token)
+            if found is None:
+                return None
+            snapshot = SessionSnapshot(*found)
+            return chair_session(snapshot, snapshot.review(self._pipeline.observed, self._clock.now().utc_us))
+        except LedgerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other chairs are shown
+            _log.error("a session cannot be shown", extra={"session": record.token, "at": stack_of(error)})
+            return record.cap, unknown_session(record)

@@ -81,6 +81,7 @@ from gateway.control.views import (
     policy_view,
     purge_answer,
     session_change_view,
+    unknown_session_view,
     why_view,
     work_view,
 )
@@ -228,7 +229,13 @@ class ControlService:
     async def _sessions(self, request: Sessions) -> SessionsAnswer:
         views: list[SessionView] = []
         for token in self._finder.tokens(every=request.all):
-            views.append(await self._finder.view(token, identify=request.identify, detailed=False))
+            try:
+                views.append(await self._finder.view(token, identify=request.identify, detailed=False))
+            except LedgerError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other sessions are listed
+                _log.error("a session cannot be shown", extra={"session": token, "at": stack_of(error)})
+                views.append(unknown_session_view(self._finder.records[token]))
             await asyncio.sleep(0)  # lets readings be processed between two sessions
         return SessionsAnswer(sessions=tuple(views))
 

@@ -40,6 +40,7 @@ from gateway.ledger.deliveries import Deliveries, Proof
 from gateway.messages.instants import rfc3339, rfc3339_or_none
 from gateway.monitoring.feed import FeedRow
 from gateway.recording.retention import Swept
+from gateway.session.assessment import Phase
 from gateway.session.charges import uncredited_charges
 from gateway.session.facts import AnyFact, HoldLifted, WorkKind
 from gateway.session.increments import Change, Op
@@ -77,14 +78,7 @@ def session_view(
         started_at=rfc3339(record.opened_us),
         stopped_at=rfc3339_or_none(assessment.stopped_us),
         net_s=assessment.net_us / US_PER_S,
-        increments=tuple(
-            IncrementView(
-                increment=increment_key(record.token, each.index, each.revision),
-                attained_at=rfc3339(each.attained_at_us),
-            )
-            for each in record.emitted
-            if not each.retracted
-        ),
+        increments=_increments(record),
         held=outcome.held,
         awaiting_second=tuple(snapshot.awaiting_second),
         flags=assessment.flags,
@@ -105,6 +99,39 @@ def session_view(
         seconds=second_views(snapshot.awaiting_second) if detailed else UNSET,
         facts=tuple(map(_fact_fields, facts)) if detailed else UNSET,
         patient=patient,
+    )
+
+
+def unknown_session_view(record: SessionRecord) -> SessionView:
+    """A session that a defect keeps from being computed: what was published of it, shown as out of sight."""
+    return SessionView(
+        token=record.token,
+        unit=record.cap.device,
+        cap=record.cap.channel,
+        caps=(record.cap.name,),
+        bound=bool(record.patient),
+        state=record.state,
+        finalised=record.published is not None and record.published.finalised,
+        phase=Phase.OFFLINE,
+        started_at=rfc3339(record.opened_us),
+        stopped_at=None,
+        net_s=0.0,
+        increments=_increments(record),
+        held=(),
+        flags=(),
+        missing=(),
+        charges=(),
+        corrections=(),
+    )
+
+
+def _increments(record: SessionRecord) -> tuple[IncrementView, ...]:
+    return tuple(
+        IncrementView(
+            increment=increment_key(record.token, each.index, each.revision), attained_at=rfc3339(each.attained_at_us)
+        )
+        for each in record.emitted
+        if not each.retracted
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from drivers.reading import CapReading, Reading, RunState
+from gateway.control import boards, session_finder
 from gateway.recording import steps
 from gateway.recording.message_reader import MessageReader
 from gateway.recording.recorder import Recorder
@@ -13,6 +14,7 @@ from gateway.recording.session_heads import SessionHeads
 from gateway.session import state
 from gateway.session.fact_types import WorkKind
 from gateway.session.facts import CapRef
+from tests.support.operator import Operator
 from tests.support.pipeline import POLL_S, Suite, running
 
 BAD, GOOD = CapRef("cap-01", 1), CapRef("cap-01", 2)
@@ -22,7 +24,7 @@ def _about(value: object) -> bool:
     """Whether something names the cap of the session that is to fail."""
     if isinstance(value, list | tuple):
         return any(map(_about, value))  # pyright: ignore[reportUnknownArgumentType]
-    of = getattr(value, "record", value)
+    of = getattr(value, "record", getattr(getattr(value, "outcome", None), "record", value))
     return getattr(of, "cap", None) == BAD
 
 
@@ -74,6 +76,29 @@ async def units(suite: Suite) -> dict[CapRef, int]:
     return {cap: sum(token_caps.get(token) == cap for token in told) for cap in (BAD, GOOD)}
 
 
+async def both_are_shown(suite: Suite) -> None:
+    """The page's board and the list of sessions have the other session, and a place for the one that fails."""
+    operator = Operator(suite)
+    chairs = (await operator.ask(request="board"))["chairs"]
+    assert [each["session"]["token"] is not None for each in chairs] == [True, True]
+    assert chairs[1]["state"] == "counting"
+    listed = {each["cap"]: each for each in (await operator.ask(request="sessions"))["sessions"]}
+    assert (listed.keys(), len(listed[GOOD.channel]["increments"])) == ({1, 2}, 2)
+
+
+@pytest.mark.parametrize("view", ["chair_session", "session_view"])
+async def test_a_view_that_fails_for_one_session_shows_the_others(
+    folder: Path, view: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(folder) as suite:
+        await cool_both(suite, 60)
+        await infusions_over(suite)
+        await cool_both(suite, 50)
+        owner = boards if view == "chair_session" else session_finder
+        monkeypatch.setattr(owner, view, _failing(getattr(owner, view)))
+        await both_are_shown(suite)
+
+
 @pytest.mark.parametrize("place", [each for each in PLACES if each != "charging"])
 async def test_the_other_session_counts_on_and_a_person_hears_of_it(
     folder: Path, place: str, monkeypatch: pytest.MonkeyPatch
@@ -94,6 +119,7 @@ async def test_the_other_session_counts_on_and_a_person_hears_of_it(
             items = [item.raised for item in suite.pipeline.state.work]
             assert [item.what for item in items] == [WorkKind.SESSION_DEFECT]
             assert items[0].cap == BAD
+            await both_are_shown(suite)
         suite.clock.us += 61 * 60_000_000  # mended: it is tried again within the hour
         await suite.pipeline.tick()
         await cool_both(suite, 1)
