@@ -145,22 +145,22 @@ class Line:
             return await self._ask(link, query, timing)
         except LineDown as error:
             if self._is_closed_between(link):
+                self.counters.closings += 1
                 self.rest()
                 raise _ClosedBetween from error
             self._drop(link, error.detail)
             raise
 
     def _is_closed_between(self, link: ByteLink) -> bool:
-        """Whether the far end closed the connection while the line was in step; counted."""
-        is_between = self._is_in_step and link.inbox.is_closed
-        self.counters.closings += is_between
-        return is_between
+        """Whether the far end closed the connection while the line was in step."""
+        return self._is_in_step and link.inbox.is_closed
 
     async def _open_link(self, timing: LineTiming) -> ByteLink:
         if self._link is not None and not self._link.inbox.is_lost:
             return self._link
         if self._link is not None:  # it broke while idle: no fault yet
             self._is_in_step = self._is_closed_between(self._link)
+            self.counters.closings += self._is_in_step
         self.rest()
         loop = asyncio.get_running_loop()
         if loop.time() < self._reopen_at:

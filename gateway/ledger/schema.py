@@ -362,7 +362,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Migrations =
     db = Database(connection, execute_plugins=False)
     applied = [migration.name for migration in migrations.applied(db)]
     pending = [migration.name for migration in migrations.pending(db)]
-    if is_later(connection, migrations):
+    if _is_later(applied, migrations):
         raise LedgerUnavailable(
             f"{path} was written by a later version: this one knows nothing of {applied[-1]}; "
             f"install that version again, or see capgate ledger roll-back --help"
@@ -388,6 +388,10 @@ def is_swept(connection: sqlite3.Connection) -> bool:
 def is_later(connection: sqlite3.Connection, migrations: Migrations = MIGRATIONS) -> bool:
     """Whether a later version has migrated the ledger."""
     applied = [migration.name for migration in migrations.applied(Database(connection, execute_plugins=False))]
+    return _is_later(applied, migrations)
+
+
+def _is_later(applied: list[str], migrations: Migrations) -> bool:
     return applied != _names(migrations)[: len(applied)]
 
 
