@@ -14,7 +14,7 @@ from gateway.session.attribution import Session
 from gateway.session.facts import CapRef, HoldLifted
 from gateway.session.lifts import awaiting_second
 from gateway.session.local_time import local
-from gateway.session.outcome import Outcome
+from gateway.session.outcome import Outcome, SessionState
 from gateway.session.review import ReviewContext
 from gateway.session.spans import US_PER_MINUTE
 from gateway.session.worklist import WorkItem
@@ -88,9 +88,15 @@ def resolve_place(place: str, named: SessionSnapshot | None, context: ActContext
 
 
 def served_by(named: SessionSnapshot, context: ActContext) -> CapRef:
-    """The session's cap that serves its patient now, which after a swap is a later one; the first if none does."""
-    serving = (cap for cap in named.caps if context.serving.get(cap) == named.patient)
-    return next(serving, named.outcome.record.cap)
+    """The session's cap that serves its patient now, which after a swap is a later one; the first if none does.
+
+    After a swap the patient is bound to a cap that has not cooled yet: of an open session that is the only one.
+    """
+    serving = [cap for cap, patient in context.serving.items() if patient == named.patient]
+    own = [cap for cap in named.caps if cap in serving]
+    if not own and len(serving) == 1 and named.outcome.record.state is SessionState.OPEN:
+        own = serving
+    return own[0] if own else named.outcome.record.cap
 
 
 def resolve_instant(text: str | None, context: ActContext) -> Instant:

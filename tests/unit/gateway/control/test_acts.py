@@ -353,6 +353,16 @@ def test_a_patient_is_released_from_the_cap_that_a_swap_has_put_in_the_place_of_
     assert "bound" in refused("release", named, others, place=TOKEN)
 
 
+def test_a_patient_is_released_between_a_swap_and_the_first_cooling_on_the_other_unit() -> None:
+    swapped = msgspec.structs.replace(CONTEXT, serving={OTHER: "s(V1)"})
+    fact = fact_of("release", snapshot(RUNNING), swapped, place=TOKEN)
+    assert isinstance(fact, facts.PatientReleased)
+    assert (fact.cap, fact.patient) == (OTHER, "s(V1)")
+    twice = msgspec.structs.replace(CONTEXT, serving={OTHER: "s(V1)", CapRef("cap-09", 1): "s(V1)"})
+    assert "bound" in refused("release", snapshot(RUNNING), twice, place=TOKEN)
+    assert "bound" in refused("release", snapshot(NOBODYS), CONTEXT, place=TOKEN)
+
+
 def test_places_and_patients_that_do_not_fit_are_refused_with_those_that_do() -> None:
     assert "c12, cap-07:1, cap-07:2" in refused("bind", place="c99", visit="V1")
     assert "bound" in refused("release", place="cap-07:2")
