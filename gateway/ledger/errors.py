@@ -18,6 +18,10 @@ class LedgerUnavailable(LedgerError):
     """The ledger cannot be opened, though it is not known to be damaged: a person must decide."""
 
 
+class LedgerLocked(LedgerError):
+    """The key that opens the ledger is missing or cannot be used; nothing was changed. The text says where it was."""
+
+
 class LedgerDamaged(LedgerError):
     """The file is not a ledger any more, or its content is inconsistent."""
 
