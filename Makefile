@@ -63,6 +63,7 @@ bench: .venv/.ready-dev
 	$(BIN)/python -m tests.bench.start
 	$(BIN)/python -m tests.bench.audit
 	$(BIN)/python -m tests.bench.ledger_size
+	$(BIN)/python -m tests.bench.encryption
 	$(BIN)/python -m tests.bench.page
 
 # The long repeats of the fault tests, and whether the tests notice planted bugs: about an hour.

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 import msgspec
 
 from gateway.ledger import reads
+from gateway.ledger.codec import codec_of
+from gateway.ledger.locked_rows import insert_row, lock_row
 from gateway.ledger.sealing import UNSEALED, Seals, is_known, nonce, seal_known, seals_of
 from gateway.messages.details import Stated
 from gateway.messages.identity import Identity, Merge
-
-_NAMES = ", ".join(Identity.__struct_fields__)
 
 
 class Beside:
@@ -51,24 +51,21 @@ class Beside:
         if identity == known:
             return
         sealed = is_known(self._connection, identity.subject)
-        columns = [value or "" for value in msgspec.structs.astuple(identity)]  # in the table "" is unknown
-        version = "(SELECT coalesce(max(version), 0) + 1 FROM identity WHERE subject = ?)"
-        insert = f"INSERT INTO identity ({_NAMES}, nonce, version) VALUES ({'?, ' * len(columns)}?, {version})"
-        values = (*columns, nonce() if sealed else UNSEALED, identity.subject)
-        (inserted,) = self._connection.execute(f"{insert} RETURNING version", values).fetchone()
+        fields = {name: value or "" for name, value in msgspec.structs.asdict(identity).items()}  # "" is unknown
+        query = "SELECT coalesce(max(version), 0) + 1 FROM identity WHERE subject = ?"
+        (version,) = self._connection.execute(query, (identity.subject,)).fetchone()
+        row = {**fields, "version": version, "nonce": nonce() if sealed else UNSEALED}
+        insert_row(self._connection, "identity", lock_row(codec_of(self._connection), "identity", row))
         if sealed:
-            self._sealed("identity", "subject = ? AND version = ?", identity.subject, inserted)
+            self._sealed("identity", "subject = ? AND version = ?", identity.subject, version)
 
     def _merge(self, merge: Merge) -> None:
         """Change a number in every identity that has the old one, and record the change."""
         for known in reads.identified(self._connection, merge.by, merge.old):
             self._insert(known.with_number(merge.kind, merge.new), known)
         if merge.by == merge.kind:
-            insert = """
-                INSERT INTO renumbered (kind, old, old_authority, new, authority, nonce)
-                VALUES (?, ?, ?, ?, ?, ?) RETURNING id"""
-            change = (merge.kind, merge.old.value, merge.old.authority, merge.new.value, merge.new.authority, nonce())
-            self._sealed("renumbered", "id = ?", *self._connection.execute(insert, change).fetchone())
+            change = (merge.kind, merge.old.value, merge.old.authority, merge.new.value, merge.new.authority)
+            self._sealed("renumbered", "id = ?", insert_change(self._connection, *change))
 
     def _details(self, stated: Stated) -> None:
         """Insert a further version of what is stated; what it leaves unknown keeps its last value."""
@@ -86,8 +83,25 @@ class Beside:
 
 def insert_detail(connection: sqlite3.Connection, subject: str, about: str, name: str, body: bytes) -> int:
     """Insert a version of what is stated, and return its number; within the caller's transaction."""
-    values = (subject, about, name, body.decode(), reads.detail_digest(subject, about, name, body), nonce())
-    insert = """
-        INSERT INTO detail (subject, about, name, body, digest, nonce) VALUES (?, ?, ?, ?, ?, ?) RETURNING id"""
-    (number,) = connection.execute(insert, values).fetchone()
+    number = _next(connection, "detail")
+    row = {"id": number, "subject": subject, "about": about, "name": name, "body": body.decode()}
+    stored = lock_row(codec_of(connection), "detail", row)
+    proof = reads.detail_digest(subject, about, name, str(stored["body"]).encode())
+    insert_row(connection, "detail", {**stored, "digest": proof, "nonce": nonce()})
+    return number
+
+
+def insert_change(
+    connection: sqlite3.Connection, kind: str, old: str, old_authority: str, new: str, authority: str
+) -> int:
+    """Insert the change of a number, and return the change's own number; within the caller's transaction."""
+    number = _next(connection, "renumbered")
+    row = {"id": number, "kind": kind, "old": old, "old_authority": old_authority, "new": new, "authority": authority}
+    insert_row(connection, "renumbered", {**lock_row(codec_of(connection), "renumbered", row), "nonce": nonce()})
+    return number
+
+
+def _next(connection: sqlite3.Connection, table: str) -> int:
+    """The number that SQLite would give, by which a row is bound before it is inserted."""
+    (number,) = connection.execute(f"SELECT coalesce(max(id), 0) + 1 FROM {table}").fetchone()
     return number

@@ -11,15 +11,15 @@ lost. All of this is one transaction, with the new ledger's origin: a gateway th
 import logging
 import sqlite3
 from collections.abc import Container, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from gateway.ledger import index, policies, reads, sealing, staging
-from gateway.ledger.batch import OutboxRow
-from gateway.ledger.beside import insert_detail
+from gateway.ledger.batch import OutboxMessage, OutboxRow
+from gateway.ledger.beside import insert_change, insert_detail
 from gateway.ledger.bodies import (
     ReceiptBody,
     ResendBody,
@@ -28,10 +28,14 @@ from gateway.ledger.bodies import (
     encode_body,
     purge_of,
 )
+from gateway.ledger.codec import Codec, LedgerConnection, bind, codec_of, open_file
 from gateway.ledger.entry import Entry, EntryKind, Head, append, link, seal, subject_of
-from gateway.ledger.errors import LedgerDamaged
+from gateway.ledger.errors import LedgerDamaged, LedgerLocked
+from gateway.ledger.key_ring import KeyRing
+from gateway.ledger.locked_rows import Row, insert_row, lock_row, open_row
 from gateway.ledger.reads import LedgerOrigin
-from gateway.ledger.writes import insert_entry, insert_outbox_row, insert_payload
+from gateway.ledger.rekeying import codec_for
+from gateway.ledger.writes import insert_entry, insert_outbox_row, insert_payload, insert_receipt_text
 from gateway.messages.identity import Identity
 from gateway.session.facts import SessionOpened
 
@@ -43,31 +47,39 @@ _OUTBOX = ("seq", "event_id", "topic", "payload", "retain", "content_type", "dig
 _DESTINATION = ("topic", "retain", "content_type")
 _IDENTITY = (*Identity.__struct_fields__, "version")
 _DETAIL = ("subject", "about", "name", "body", "digest")
-_RENUMBERED = ("kind", "old", "old_authority", "new", "authority")
+_RENUMBERED = ("id", "kind", "old", "old_authority", "new", "authority")
 LOST = '{"lost":true}'  # the body of the mark that replaces a lost entry
 _READING_FAILED = (sqlite3.Error, UnicodeDecodeError, OverflowError)
 
 _Row = tuple[Any, ...]
 
 
-def origin_of(aside: Path, gateway: str) -> LedgerOrigin | None:
-    """The origin of the damaged file, if it proves to be this gateway's; otherwise None."""
+def origin_of(aside: Path, gateway: str, ring: KeyRing) -> LedgerOrigin | None:
+    """The origin of the damaged file, if it proves to be this gateway's; otherwise None.
+
+    Raises LedgerLocked if the file is encrypted with a key that the ring has not.
+    """
     if not aside.exists() or not aside.stat().st_size:
         return None  # SQLite would delete a log whose file is empty
     try:
-        with closing(_open(aside)) as source:
+        with closing(_open(aside, ring)) as source:
             origin = reads.origin(source)
             if origin is None or origin.gateway != gateway:
                 return None
             first = next(_verified(source, origin), None)
             rooted = first is not None and (first.seq > 1 or first.prev_hash == origin.genesis.hash)
             return origin if rooted else None
-    except _READING_FAILED:
+    except (*_READING_FAILED, LedgerDamaged):
         return None
 
 
 def carry_over(
-    connection: sqlite3.Connection, origin: LedgerOrigin, before: LedgerOrigin | None, aside: Path, known_seq: int = 0
+    connection: sqlite3.Connection,
+    origin: LedgerOrigin,
+    before: LedgerOrigin | None,
+    aside: Path,
+    ring: KeyRing,
+    known_seq: int = 0,
 ) -> None:
     """Fill the ledger of `origin` from the damaged one at `aside`; within the caller's transaction.
 
@@ -78,7 +90,7 @@ def carry_over(
     carried = _Carried(connection, origin)
     body = SetAsideBody(aside.name)
     if before is not None:
-        with closing(_open(aside)) as source:
+        with closing(_open(aside, ring)) as source:
             carried.policies(source)
             last_seq = _last(source, "entry", "seq")
             published = max((row[1] for row in _rows(source, "outbox", "outbox_id", ("seq",))), default=0)
@@ -179,7 +191,8 @@ class _Carried:
                 sent[row.event_id] = seal(self._salt, row.payload) if digest else ""
             known[row.outbox_id] = outbox_id = insert_outbox_row(self._connection, old_seq, row)
             if digest:
-                insert_payload(self._connection, outbox_id, row.payload, digest)
+                message = OutboxMessage(old_seq, row.event_id, row.topic, row.payload, row.retain, row.content_type)
+                insert_payload(self._connection, outbox_id, reads.locked_message(codec_of(self._connection), message))
             if row.outbox_id in followed:
                 values = (outbox_id, *followed[row.outbox_id])
                 self._connection.execute("INSERT INTO delivery (outbox_id, key, awaited) VALUES (?, ?, ?)", values)
@@ -193,33 +206,34 @@ class _Carried:
     def _identities(self, source: sqlite3.Connection) -> None:
         """Carry over the identities whose subject is that of their visit, or whose visit was renumbered by the EHR."""
         given: set[str] = set()
-        marks = "?, " * len(_RENUMBERED)
-        for _, *change in _rows(source, "renumbered", "id", _RENUMBERED):
-            insert = f"INSERT INTO renumbered ({', '.join(_RENUMBERED)}, nonce) VALUES ({marks}?)"
-            self._connection.execute(insert, (*change, sealing.nonce()))
-            if change[_RENUMBERED.index("kind")] == "visit":
-                given.add(change[_RENUMBERED.index("new")])
+        for change in _opened(source, "renumbered", "id", _RENUMBERED):
+            insert_change(self._connection, *(str(change[name]) for name in _RENUMBERED[1:]))
+            if change["kind"] == "visit":
+                given.add(str(change["new"]))
         columns = [name for name in _IDENTITY if name in _names(source, "identity")]
-        marks = "?, " * len(columns)
-        for _, *identity in _rows(source, "identity", "rowid", columns):
-            subject, visit = identity[columns.index("subject")], identity[columns.index("visit")]
+        for identity in _opened(source, "identity", "rowid", columns):
+            subject, visit = str(identity["subject"]), str(identity["visit"])
             if visit in given or subject == subject_of(self._salt, visit):
                 has = sealing.nonce() if sealing.is_known(self._connection, subject) else sealing.UNSEALED
-                insert = f"INSERT INTO identity ({', '.join(columns)}, nonce) VALUES ({marks}?)"
-                self._connection.execute(insert, (*identity, has))
+                row = lock_row(codec_of(self._connection), "identity", identity)
+                insert_row(self._connection, "identity", {**row, "nonce": has})
 
     def _details(self, source: sqlite3.Connection) -> None:
         """Carry over what is stated beside them, as far as it matches its digest."""
-        for _, subject, about, name, body, proof in _rows(source, "detail", "id", _DETAIL):
+        codec = codec_of(source)
+        for number, subject, about, name, body, proof in _rows(source, "detail", "id", _DETAIL):
             texts, stated = (str(subject), str(about), str(name)), str(body).encode(errors="replace")
             if reads.detail_digest(*texts, stated) == proof:
-                insert_detail(self._connection, *texts, stated)
+                row: Row = {"id": number, "subject": texts[0], "about": texts[1], "name": texts[2], "body": str(body)}
+                if (opened := _open_row(codec, "detail", row)) is not None:
+                    insert_detail(self._connection, *texts, str(opened["body"]).encode(errors="replace"))
 
     def _staged(self, source: sqlite3.Connection) -> None:
         """Carry over the messages that wait for their visit, as far as they match their digest."""
-        for _, *row in _rows(source, "staged", "id", staging.COLUMNS):
+        for number, *row in _rows(source, "staged", "id", staging.COLUMNS):
             if staging.proves(row) and not staging.knows(self._connection, row[2]):
-                staging.insert(self._connection, row)
+                with suppress(LedgerDamaged):
+                    staging.stage(self._connection, staging.read(codec_of(source), number, *row))
 
     def close(self, created_us: int, body: SetAsideBody) -> None:
         """Append the entry that records what was carried over."""
@@ -253,13 +267,23 @@ class _Carried:
         for _, _, statement, values in sorted(events, key=lambda each: each[:2]):
             self._connection.execute(statement, values)
         answered = {seq for seq, _, delivery in self._deliveries if isinstance(delivery, ReceiptBody)}
-        for seq, text in _rows(source, "receipt_text", "seq", ("text",)):
-            if seq in answered:
-                self._connection.execute("INSERT INTO receipt_text (seq, text) VALUES (?, ?)", (seq, text))
+        for said in _opened(source, "receipt_text", "seq", ("seq", "text")):
+            if said["seq"] in answered:
+                insert_receipt_text(self._connection, int(said["seq"]), str(said["text"]))
 
 
-def _open(aside: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{aside.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+def _open(aside: Path, ring: KeyRing) -> LedgerConnection:
+    """Raises LedgerLocked."""
+    connection = open_file(aside)
+    try:
+        codec = codec_for(connection, ring)
+        if not codec.reads:
+            raise LedgerLocked(f"{aside} {ring.lacking(codec.key_id)}")
+        bind(connection, codec)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _verified(source: sqlite3.Connection, origin: LedgerOrigin) -> Generator[Entry]:
@@ -299,9 +323,25 @@ def _messages(
             if payload is None and topic is not None and without:
                 yield seq, OutboxRow(outbox_id, event_id, topic, b"", bool(retain), content_type), ""
             else:
-                yield seq, reads.outbox_row(outbox_id, event_id, topic, payload, retain, content_type, digest), digest
+                fields = (outbox_id, event_id, topic, payload, retain, content_type, digest)
+                yield seq, reads.outbox_row(codec_of(source), *fields), digest
         except (LedgerDamaged, TypeError, AttributeError):
             continue
+
+
+def _opened(source: sqlite3.Connection, table: str, key: str, columns: Sequence[str]) -> Iterator[Row]:
+    """Every row that can be read and opens with the key."""
+    for _, *values in _rows(source, table, key, columns):
+        row = _open_row(codec_of(source), table, dict(zip(columns, values, strict=True)))
+        if row is not None:
+            yield row
+
+
+def _open_row(codec: Codec, table: str, stored: Row) -> Row | None:
+    try:
+        return open_row(codec, table, stored)
+    except LedgerDamaged:
+        return None
 
 
 def _rows(source: sqlite3.Connection, table: str, key: str, columns: Sequence[str]) -> Iterator[_Row]:

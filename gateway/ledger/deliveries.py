@@ -17,6 +17,9 @@ import msgspec
 
 from gateway.ledger import reads
 from gateway.ledger.batch import OutboxRow
+from gateway.ledger.codec import codec_of
+from gateway.ledger.errors import LedgerDamaged
+from gateway.ledger.locked_rows import open_row
 from gateway.ledger.schema import PASSING
 from gateway.messages.inbound.answers import ReceiptResult
 
@@ -132,7 +135,7 @@ def unsettled(connection: sqlite3.Connection, state: Proof | None = None, limit:
     """The messages that the engine has not accepted, oldest first: all, or up to `limit` of one state."""
     of_state = "" if state is None else "WHERE state = :state"
     query = f"""
-        SELECT unsettled.key, topic, state, recorded_us, sends, last_us, coalesce(code, ''), coalesce(text, '')
+        SELECT unsettled.key, topic, state, recorded_us, sends, last_us, coalesce(code, ''), receipt_text.seq, text
           FROM unsettled JOIN message USING (outbox_id) JOIN entry USING (seq)
           LEFT JOIN receipt ON receipt.seq =
                (SELECT max(seq) FROM receipt WHERE receipt.key = unsettled.key AND NOT (accepted OR stored))
@@ -140,8 +143,8 @@ def unsettled(connection: sqlite3.Connection, state: Proof | None = None, limit:
          {of_state} ORDER BY outbox_id LIMIT :limit"""
     values = {"state": state and state.value, "limit": limit}
     return [
-        Unsettled(key, topic, Proof(proof), recorded_us, sends, last_us, code, text)
-        for key, topic, proof, recorded_us, sends, last_us, code, text in connection.execute(query, values)
+        Unsettled(key, topic, Proof(proof), recorded_us, sends, last_us, code, _said(connection, seq, text))
+        for key, topic, proof, recorded_us, sends, last_us, code, seq, text in connection.execute(query, values)
     ]
 
 
@@ -236,7 +239,8 @@ def due_again(
           USING (outbox_id)
          WHERE payload NOT NULL AND outbox_id NOT IN (SELECT outbox_id FROM waiting)
          ORDER BY last_us, outbox_id LIMIT :limit"""
-    return [reads.outbox_row(*fields) for fields in connection.execute(query, values)]
+    codec = codec_of(connection)
+    return [reads.outbox_row(codec, *fields) for fields in connection.execute(query, values)]
 
 
 def still_to_send(connection: sqlite3.Connection, outbox_id: int) -> OutboxRow | None:
@@ -245,7 +249,7 @@ def still_to_send(connection: sqlite3.Connection, outbox_id: int) -> OutboxRow |
         SELECT {_ROW} FROM message LEFT JOIN unsettled USING (outbox_id)
          WHERE outbox_id = ? AND (state IN ('pending', 'ordered') OR outbox_id IN (SELECT outbox_id FROM waiting))"""
     row = connection.execute(query, (outbox_id,)).fetchone()
-    return None if row is None else reads.outbox_row(*row)
+    return None if row is None else reads.outbox_row(codec_of(connection), *row)
 
 
 def events(connection: sqlite3.Connection, key: str) -> list[DeliveryEvent]:
@@ -260,10 +264,10 @@ def _events(connection: sqlite3.Connection, key: str) -> Iterator[DeliveryEvent]
     for at_us, reason, delivered in connection.execute(sent, (key,)):
         yield DeliveryEvent(at_us, SENT if delivered else "not taken by the broker", _reason(reason))
     answered = """
-        SELECT at_us, accepted, stored, code, coalesce(text, '') FROM receipt LEFT JOIN receipt_text USING (seq)
+        SELECT at_us, accepted, stored, code, seq, text FROM receipt LEFT JOIN receipt_text USING (seq)
          WHERE key = ?"""
-    for at_us, accepted, stored, code, text in connection.execute(answered, (key,)):
-        detail = " ".join(part for part in (code, text) if part)
+    for at_us, accepted, stored, code, seq, text in connection.execute(answered, (key,)):
+        detail = " ".join(part for part in (code, _said(connection, seq, text)) if part)
         what = Proof.ACKNOWLEDGED if accepted else Proof.STORED if stored else Proof.REJECTED
         yield DeliveryEvent(at_us, what.value, detail)
     ordered = """
@@ -275,9 +279,22 @@ def _events(connection: sqlite3.Connection, key: str) -> Iterator[DeliveryEvent]
 
 def payload(connection: sqlite3.Connection, key: str) -> bytes | None:
     """The message's bytes, which hold patient data."""
-    query = "SELECT payload FROM message JOIN delivery USING (outbox_id) WHERE key = ? ORDER BY outbox_id LIMIT 1"
-    row = connection.execute(query, (key,)).fetchone()
-    return None if row is None else row[0]
+    query = """
+        SELECT event_id, payload FROM message JOIN delivery USING (outbox_id)
+         WHERE key = ? ORDER BY outbox_id LIMIT 1"""
+    event_id, stored = connection.execute(query, (key,)).fetchone() or ("", None)
+    return None if stored is None else codec_of(connection).open(stored, "payload", event_id)
+
+
+def _said(connection: sqlite3.Connection, seq: int, text: str | None) -> str:
+    """The engine's words in receipt `seq`, for display; in their place what keeps them from being read."""
+    codec = codec_of(connection)
+    if text is None or not codec.reads:
+        return "" if text is None else f"(encrypted with key {codec.key_id})"
+    try:
+        return str(open_row(codec, "receipt_text", {"seq": seq, "text": text})["text"])
+    except LedgerDamaged as error:
+        return f"({error})"
 
 
 def _reason(code: int) -> str:

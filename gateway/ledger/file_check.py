@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.ledger import reads, staging
+from gateway.ledger.codec import Codec, bind, open_file
 from gateway.ledger.errors import LedgerDamaged
 
 _log = logging.getLogger("capgate.ledger")
@@ -38,7 +39,12 @@ class FileCheck(IntEnum):
 
 def is_due(path: Path) -> bool:
     """Whether the file must be checked before it is opened."""
-    return path.stat().st_size <= SMALL_BYTES or _mark_of(path).exists()
+    return path.stat().st_size <= SMALL_BYTES or is_marked(path)
+
+
+def is_marked(path: Path) -> bool:
+    """Whether the ledger failed in use, or in a check, and was not looked at since."""
+    return _mark_of(path).exists()
 
 
 def fault_of(connection: sqlite3.Connection) -> str:
@@ -74,9 +80,10 @@ def clear(path: Path) -> None:
 class BackgroundCheck:
     """The check of a large file while it is in use, on a connection and in a thread of its own."""
 
-    def __init__(self, path: Path, result: FileCheck) -> None:
+    def __init__(self, path: Path, result: FileCheck, codec: Codec) -> None:
         self.result = result
         self._path = path
+        self._codec = codec
         self._stopped = threading.Event()
 
     @asynccontextmanager
@@ -95,7 +102,8 @@ class BackgroundCheck:
     def _run(self) -> None:
         if self._stopped.wait(BEGINS_AFTER_S):
             return
-        connection = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection = open_file(self._path)
+        bind(connection, self._codec)
         connection.set_progress_handler(self._stopped.is_set, _STEPS)
         try:
             fault = fault_of(connection)

@@ -16,13 +16,15 @@ from pathlib import Path
 import msgspec
 
 from drivers.reading import Stamp
-from gateway.ledger import file_check, policies, reads, schema, writes
+from gateway.ledger import file_check, policies, purging, reads, rekeying, schema, writes
 from gateway.ledger.anchor import anchored, anchors
 from gateway.ledger.aside import Aside, name_aside, set_aside_before
 from gateway.ledger.carry_over import carry_over, origin_of
+from gateway.ledger.codec import LedgerConnection, bind, codec_of
 from gateway.ledger.disk_trouble import damages_nothing
 from gateway.ledger.entry import Head, follow
-from gateway.ledger.errors import ChainBroken, LedgerBehind, LedgerDamaged, LedgerUnavailable
+from gateway.ledger.errors import ChainBroken, LedgerBehind, LedgerDamaged, LedgerLocked, LedgerUnavailable
+from gateway.ledger.key_ring import NO_KEYS, KeyRing
 from gateway.ledger.reads import LedgerOrigin
 
 _log = logging.getLogger("capgate.ledger")
@@ -39,6 +41,7 @@ SETTINGS: tuple[tuple[str, str | int], ...] = (
     ("journal_size_limit", 16 * 1024 * 1024),
 )
 MOST_SWEPT_BYTES = 256 << 20  # rewritten in seconds, while whoever started the gateway waits
+MOST_REKEYED = 50_000  # rows written anew at a start, in seconds too
 TAIL_ENTRIES = 2_000  # entries verified at every start, the last of the chain; the whole is checked beside the work
 _PAGE = 500  # entries in memory at a time during that
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -62,22 +65,27 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 def open_or_replace(
-    path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[[Path], sqlite3.Connection]
+    path: Path,
+    gateway: str,
+    now: Callable[[], Stamp],
+    connect: Callable[[Path], sqlite3.Connection],
+    ring: KeyRing = NO_KEYS,
 ) -> Opened:
     """Opens the ledger of `gateway`, makes one if there is none, replaces it if it is damaged.
 
-    Raises LedgerUnavailable.
+    It is encrypted with the first key of `ring`; one that is in clear, or has another key of it, is brought to that.
+    Raises LedgerUnavailable, LedgerLocked.
     """
     try:
-        return _open(path, gateway, now, connect)
+        return _open(path, gateway, now, connect, ring)
     except LedgerDamaged:
-        return _open(path, gateway, now, connect)
+        return _open(path, gateway, now, connect, ring)
 
 
 def connect_file(path: Path) -> sqlite3.Connection:
     """A connection without implicit transactions. The file is made if absent, readable by its owner only."""
     path.touch(mode=0o600)
-    return sqlite3.connect(path, isolation_level=None)
+    return sqlite3.connect(path, isolation_level=None, factory=LedgerConnection)
 
 
 def configure(connection: sqlite3.Connection) -> None:
@@ -89,15 +97,21 @@ def configure(connection: sqlite3.Connection) -> None:
             raise LedgerUnavailable(f"SQLite does not hold {name} = {value}: it says {held}")
 
 
-def _open(path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[[Path], sqlite3.Connection]) -> Opened:
+def _open(
+    path: Path,
+    gateway: str,
+    now: Callable[[], Stamp],
+    connect: Callable[[Path], sqlite3.Connection],
+    ring: KeyRing,
+) -> Opened:
     """A ledger that passed every check; a damaged one is set aside before LedgerDamaged is raised."""
     with ExitStack() as on_failure:
         try:
             _refuse_lone_log(path)
-            with _translated(path):
+            with translated(path):
                 connection = connect(path)
                 on_failure.callback(connection.close)
-                opened = _checked(connection, path, gateway, now)
+                opened = _checked(connection, path, gateway, now, ring)
         except LedgerDamaged as error:
             # Renamed while open, for SQLite deletes the WAL as it closes, and the WAL may hold the only copy.
             why = Aside.BEHIND if isinstance(error, LedgerBehind) else Aside.DAMAGED
@@ -107,23 +121,33 @@ def _open(path: Path, gateway: str, now: Callable[[], Stamp], connect: Callable[
         return opened
 
 
-def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Callable[[], Stamp]) -> Opened:
+def _checked(
+    connection: sqlite3.Connection, path: Path, gateway: str, now: Callable[[], Stamp], ring: KeyRing
+) -> Opened:
     configure(connection)
     checked = file_check.is_due(path)
     if checked:
         _check_pages(connection)
     schema.migrate(connection, path)
-    _sweep(connection, path)
+    bind(connection, rekeying.codec_for(connection, ring))
+    if not codec_of(connection).reads:
+        raise LedgerLocked(f"{path} {ring.lacking(codec_of(connection).key_id)}")
     schema.require_guards(connection)
-    origin = _origin(connection, path, gateway, now)
+    origin = _origin(connection, path, gateway, now, ring)
     head = _check_chain(connection, origin)
     _require_anchored(connection, origin, head, path)
     policies.require(connection)
     if checked:
         file_check.check_waiting(connection)
+        if file_check.is_marked(path):
+            rekeying.require_readable(connection)
         file_check.clear(path)
     if origin.gateway != gateway:
         raise LedgerUnavailable(f"{path} is the ledger of gateway {origin.gateway}, not of {gateway}")
+    _rekey(connection, path, origin, ring)
+    if codec_of(connection).key_id and (copies := rekeying.copies_in_clear(path)):
+        _log.error("copies beside the ledger name patients in clear: delete them", extra={"files": copies})
+    _sweep(connection, path)
     carried = reads.carried_over(connection)
     if carried is None or head.seq != carried.carried + 1:
         set_aside, entries_lost, lost_since_us = None, False, None
@@ -134,11 +158,32 @@ def _checked(connection: sqlite3.Connection, path: Path, gateway: str, now: Call
     return Opened(connection, origin, head, set_aside, entries_lost, lost_since_us, signed_seq, known, checked)
 
 
+def _rekey(connection: sqlite3.Connection, path: Path, origin: LedgerOrigin, ring: KeyRing) -> None:
+    """Bring the file to the site's key; without a key to a new place of the old one; a large file a person does."""
+    codec, noted = codec_of(connection), reads.encryption(connection)
+    wanted = "" if ring.first is None else ring.first.id
+    if codec.key_id == wanted:
+        if noted is not None and noted.key_file != str(ring.path):
+            with writes.transaction(connection):
+                rekeying.note_key(connection, origin, codec, ring)
+        return
+    if path.stat().st_size > MOST_SWEPT_BYTES or rekeying.row_count(connection) > MOST_REKEYED:
+        _log.error("the ledger is not encrypted with the key in use, for it is large: see the page on encryption")
+        return
+    rekeying.rekey(connection, origin, ring)
+    _log.warning("the ledger is encrypted", extra={"key": wanted, "before": codec.key_id or "in clear"})
+
+
 def _sweep(connection: sqlite3.Connection, path: Path) -> None:
-    """Rewrite a file of an earlier version; without room for that the next start does it, a large one a person."""
+    """Rewrite a file of an earlier version, or one with another key; a large one a person does.
+
+    Without room for that the next start does it.
+    """
     try:
         if path.stat().st_size <= MOST_SWEPT_BYTES:
-            schema.sweep(connection)
+            if not schema.is_swept(connection):
+                schema.sweep(connection)
+                purging.empty_log(connection)
         elif not schema.is_swept(connection):
             _log.error(
                 "what earlier versions deleted is still in the ledger's file, which is large: see the page on retention"
@@ -150,7 +195,7 @@ def _sweep(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @contextmanager
-def _translated(path: Path) -> Generator[None]:
+def translated(path: Path) -> Generator[None]:
     """Translates failures into LedgerDamaged, if the file is damaged, or LedgerUnavailable."""
     try:
         yield
@@ -189,28 +234,33 @@ def _check_pages(connection: sqlite3.Connection) -> None:
         raise LedgerDamaged(fault)
 
 
-def _origin(connection: sqlite3.Connection, path: Path, gateway: str, now: Callable[[], Stamp]) -> LedgerOrigin:
+def _origin(
+    connection: sqlite3.Connection, path: Path, gateway: str, now: Callable[[], Stamp], ring: KeyRing
+) -> LedgerOrigin:
     origin = reads.origin(connection)
     if origin is None:
         if connection.execute("SELECT 1 FROM entry LIMIT 1").fetchone():
             raise LedgerDamaged("entries without an origin")
         if anchors(path) and set_aside_before(path) is None:
             raise LedgerBehind("the ledger is empty, and had entries")
-        origin = _begin(connection, path, gateway, now().utc_us)
+        origin = _begin(connection, path, gateway, now().utc_us, ring)
     return origin
 
 
-def _begin(connection: sqlite3.Connection, path: Path, gateway: str, now_us: int) -> LedgerOrigin:
+def _begin(connection: sqlite3.Connection, path: Path, gateway: str, now_us: int, ring: KeyRing) -> LedgerOrigin:
     """Make a new ledger, with what is proven in the damaged one that was set aside from `path`, if any."""
     aside = set_aside_before(path)
-    before = None if aside is None else origin_of(aside, gateway)
-    salt = secrets.token_bytes(32) if before is None else before.salt
+    before = None if aside is None else origin_of(aside, gateway, ring)
+    salt = secrets.token_bytes(reads.SALT_BYTES) if before is None else before.salt
     origin = LedgerOrigin(gateway, epoch=secrets.token_hex(8), salt=salt)
+    codec = rekeying.first_codec(ring, origin.epoch)
+    bind(connection, codec)
     with writes.transaction(connection):
         writes.insert_origin(connection, origin, now_us)
+        rekeying.note_key(connection, origin, codec, ring)
         if aside is not None:
             known = None if before is None else anchored(path, before.epoch)
-            carry_over(connection, origin, before, aside, 0 if known is None else known.seq)
+            carry_over(connection, origin, before, aside, ring, 0 if known is None else known.seq)
     return origin
 
 

@@ -10,8 +10,10 @@ from gateway.ledger import index, policies
 from gateway.ledger.batch import Backlog, OutboxMessage, OutboxRow, SessionDue, Tally
 from gateway.ledger.bodies import SetAsideBody, purge_of, set_aside_of
 from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.codec import Codec, codec_of, found_by
 from gateway.ledger.entry import Entry, EntryKind, Head, digest, genesis
 from gateway.ledger.errors import LedgerDamaged
+from gateway.ledger.locked_rows import open_row
 from gateway.messages.details import NO_DETAILS, About, Details
 from gateway.messages.identity import Identity, Number, NumberKind, differ
 from gateway.session import rules
@@ -19,27 +21,63 @@ from gateway.session.facts import RULES, AnyFact, ObservedUntil, RulesChanged, U
 from gateway.session.marks import observed_units
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
-_IDENTITY = ", ".join(Identity.__struct_fields__)
+_IDENTITY = (*Identity.__struct_fields__, "version")
+SALT_BYTES = 32
 _ALL_ROWS = -1
 
 
 class LedgerOrigin(msgspec.Struct, frozen=True):
-    """The gateway and epoch of a ledger. `salt` turns visits into subjects and never leaves the machine."""
+    """The gateway and epoch of a ledger. `salt` turns visits into subjects and never leaves the machine.
+
+    Of an encrypted ledger that is read without its key the salt is unknown, b"", and `root` the genesis hash.
+    """
 
     gateway: str
     epoch: str
     salt: bytes
+    root: str = ""
 
     @property
     def genesis(self) -> Head:
         """The head before the first entry."""
+        if self.root:
+            return Head(self.epoch, 0, self.root, self.gateway)
         return genesis(self.gateway, self.epoch, self.salt)
+
+
+class Encryption(msgspec.Struct, frozen=True):
+    """With which key a ledger is encrypted, its genesis hash, and the file that had the key when it was last opened."""
+
+    key_id: str
+    root: str
+    key_file: str
 
 
 def origin(connection: sqlite3.Connection) -> LedgerOrigin | None:
     """The ledger's origin; None in a file that no gateway has begun."""
     row = connection.execute("SELECT gateway, epoch, salt FROM origin").fetchone()
-    return LedgerOrigin(*row) if row else None
+    if row is None:
+        return None
+    gateway, epoch, salt = row
+    codec = codec_of(connection)
+    if not codec.reads:
+        found = encryption(connection)
+        return LedgerOrigin(gateway, epoch, b"", "" if found is None else found.root)
+    return LedgerOrigin(gateway, epoch, codec.open(salt, *bound_salt(gateway, epoch)))
+
+
+def bound_salt(gateway: str, epoch: str) -> tuple[str, ...]:
+    """What the salt of an encrypted ledger is bound to."""
+    return "salt", gateway, epoch
+
+
+def encryption(connection: sqlite3.Connection) -> Encryption | None:
+    """How the ledger is encrypted; None: it is in clear, or of a version that knew no encryption."""
+    there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'encryption'"
+    if connection.execute(there).fetchone() is None:
+        return None
+    row = connection.execute("SELECT key_id, root, key_file FROM encryption").fetchone()
+    return Encryption(*row) if row else None
 
 
 def head(connection: sqlite3.Connection, of: LedgerOrigin) -> Head:
@@ -230,56 +268,64 @@ def signed_seq(connection: sqlite3.Connection) -> int:
 
 def identity(connection: sqlite3.Connection, subject: str) -> Identity | None:
     """The identifiers of a subject as last recorded; None if never recorded or purged."""
-    query = f"SELECT {_IDENTITY} FROM identity WHERE subject = ? ORDER BY version DESC LIMIT 1"
+    query = f"SELECT {', '.join(_IDENTITY)} FROM identity WHERE subject = ? ORDER BY version DESC LIMIT 1"
     row = connection.execute(query, (subject,)).fetchone()
-    return _identity(*row) if row else None
+    if row is None:
+        return None
+    opened = open_row(codec_of(connection), "identity", dict(zip(_IDENTITY, row, strict=True)))
+    own, visit, *others = (str(opened[name]) for name in Identity.__struct_fields__)
+    return Identity(own, visit, *(value or None for value in others))
 
 
 def details(connection: sqlite3.Connection, subject: str, about: About, name: str) -> Details:
     """What is stated of a visit, an order or a charge, as last recorded; nothing if never recorded or purged."""
-    query = "SELECT body FROM detail WHERE subject = ? AND about = ? AND name = ? ORDER BY id DESC LIMIT 1"
+    query = "SELECT id, body FROM detail WHERE subject = ? AND about = ? AND name = ? ORDER BY id DESC LIMIT 1"
     row = connection.execute(query, (subject, about.value, name)).fetchone()
-    return msgspec.json.decode(row[0], type=Details) if row else NO_DETAILS
+    if row is None:
+        return NO_DETAILS
+    stored = {"id": row[0], "subject": subject, "about": about.value, "name": name, "body": row[1]}
+    opened = open_row(codec_of(connection), "detail", stored)
+    return msgspec.json.decode(str(opened["body"]), type=Details)
 
 
 def detail_digest(subject: str, about: str, name: str, body: bytes) -> str:
-    """By which a damaged ledger proves such a row."""
+    """By which a damaged ledger proves such a row, with the body as it is stored."""
     return digest(body, *(text.encode(errors="replace") for text in (subject, about, name)))
 
 
 def identified(connection: sqlite3.Connection, kind: NumberKind, number: Number) -> list[Identity]:
     """The identities with that number, as last recorded."""
     query = f"SELECT DISTINCT subject FROM identity WHERE {kind} = ? AND {kind} <> '' ORDER BY subject"
-    latest = [identity(connection, subject) for (subject,) in connection.execute(query, (number.value,))]
+    stored = found_by(codec_of(connection), kind, number.value)
+    latest = [identity(connection, subject) for (subject,) in connection.execute(query, (stored,))]
     return [known for known in latest if known is not None and (own := known.number(kind)) and own.is_same(number)]
 
 
 def subjects(connection: sqlite3.Connection, visits: Iterable[str]) -> dict[str, str]:
     """Visit number -> subject, for visits that the EHR has renumbered to these numbers."""
     found: dict[str, str] = {}
+    codec = codec_of(connection)
     for visit in visits:
         for known in identified(connection, "visit", Number(visit)):
             first = connection.execute("SELECT visit FROM identity WHERE subject = ? AND version = 1", (known.subject,))
-            if first.fetchone() != (visit,):
+            if first.fetchone() != (found_by(codec, "visit", visit),):
                 found[visit] = known.subject
     return found
 
 
 def current_number(connection: sqlite3.Connection, kind: NumberKind, number: Number) -> Number:
     """The number that the EHR has changed `number` to; `number` itself if it was not changed."""
-    query = "SELECT id, old_authority, new, authority FROM renumbered WHERE kind = ? AND old = ? AND id > ? ORDER BY id"
+    codec, names = codec_of(connection), ("id", "kind", "old", "old_authority", "new", "authority")
+    query = f"SELECT {', '.join(names)} FROM renumbered WHERE kind = ? AND old = ? AND id > ? ORDER BY id"
     last = 0
     while True:
-        rows = connection.execute(query, (kind, number.value, last)).fetchall()
-        later = [row for row in rows if not differ(row[1], number.authority)]
+        found = connection.execute(query, (kind, found_by(codec, kind, number.value), last)).fetchall()
+        rows = [open_row(codec, "renumbered", dict(zip(names, row, strict=True))) for row in found]
+        later = [row for row in rows if not differ(str(row["old_authority"]), number.authority)]
         if not later:
             return number
-        last, _, value, authority = later[-1]
-        number = Number(value, authority)
-
-
-def _identity(subject: str, visit: str, *others: str) -> Identity:
-    return Identity(subject, visit, *(value or None for value in others))
+        last = later[-1]["id"]
+        number = Number(str(later[-1]["new"]), str(later[-1]["authority"]))
 
 
 def waiting(connection: sqlite3.Connection, after: int, limit: int) -> list[OutboxRow]:
@@ -291,7 +337,8 @@ def waiting(connection: sqlite3.Connection, after: int, limit: int) -> list[Outb
         SELECT outbox_id, event_id, topic, payload, retain, content_type, digest
           FROM waiting JOIN message USING (outbox_id)
          WHERE outbox_id > ? ORDER BY outbox_id LIMIT ?"""
-    return [outbox_row(*fields) for fields in connection.execute(query, (after, limit))]
+    codec = codec_of(connection)
+    return [outbox_row(codec, *fields) for fields in connection.execute(query, (after, limit))]
 
 
 def backlog(connection: sqlite3.Connection) -> Backlog:
@@ -318,12 +365,18 @@ def tally(connection: sqlite3.Connection, session: str) -> Tally:
 
 
 def message_digest(message: OutboxMessage | OutboxRow) -> str:
-    """The digest of all that must not change in a message between commit and publish."""
+    """The digest of all that must not change in a message between commit and publish, with its bytes as stored."""
     fields = (message.event_id, message.topic, message.content_type, "retain" if message.retain else "")
     return digest(message.payload, *(field.encode() for field in fields))
 
 
+def locked_message(codec: Codec, message: OutboxMessage) -> OutboxMessage:
+    """The message with its bytes as they are stored."""
+    return msgspec.structs.replace(message, payload=codec.lock(message.payload, "payload", message.event_id))
+
+
 def outbox_row(
+    codec: Codec,
     outbox_id: int,
     event_id: str,
     topic: str | None,
@@ -338,7 +391,7 @@ def outbox_row(
     row = OutboxRow(outbox_id, event_id, topic, payload, bool(retain), content_type)
     if message_digest(row) != stored_digest:
         raise LedgerDamaged(f"outbox row {outbox_id} is not what was committed")
-    return row
+    return msgspec.structs.replace(row, payload=codec.open(payload, "payload", event_id))
 
 
 def _kind_in(kinds: Sequence[EntryKind] | frozenset[EntryKind]) -> str:

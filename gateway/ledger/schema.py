@@ -19,6 +19,7 @@ triggers.
 `observed` has the newest entry with how far each unit is observed; `session_state` has the sessions that are not done.
 They are derived from the entries, written with them, and can be rebuilt.
 `row_count` has the number of rows waiting, unsettled in each state, and staged.
+`encryption` has one row in a ledger that is encrypted, and none in one that is in clear.
 
 Triggers keep the ledger append-only, so that the rule binds every program that opens the file.
 """
@@ -267,6 +268,13 @@ def m0011_nonce(db: Database) -> None:
     if origin is not None and (made := sealing.sealed(db.conn, origin.salt)):
         head, recorded_us = reads.head(db.conn, origin), reads.last_recorded_us(db.conn)
         writes.insert_entry(db.conn, sealing.sealing(head, recorded_us, made)[0])
+
+
+@MIGRATIONS()
+def m0012_encryption(db: Database) -> None:
+    """With which of the site's keys the ledger is encrypted, if it is; earlier versions must not take it for clear."""
+    columns = {"key_id": str, "root": str, "key_file": str}
+    db.table("encryption").create(columns, pk="key_id", not_null=columns, strict=True)
 
 
 def _number(db: Database) -> None:

@@ -13,16 +13,21 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from gateway.ledger.bodies import SealedBody, encode_body
+from gateway.ledger.codec import codec_of
 from gateway.ledger.entry import Entry, EntryKind, Head, append, seal
+from gateway.ledger.errors import LedgerDamaged
+from gateway.ledger.locked_rows import Row, open_row
 from gateway.messages.identity import Identity
 
 UNSEALED = ""  # in place of a nonce
-# Of `renumbered` the first column stands for the subject, "": it concerns whoever has the number.
+_CHANGE = ("id", "kind", "old", "old_authority", "new", "authority")
+# The first column is the subject; that of `renumbered` is "", for a change concerns whoever has the number.
 SEALED: Mapping[str, tuple[str, ...]] = {
     "identity": ("subject", "version", *Identity.__struct_fields__[1:]),
     "detail": ("subject", "id", "about", "name", "body"),
-    "renumbered": ("''", "id", "kind", "old", "old_authority", "new", "authority"),
+    "renumbered": ("subject", *_CHANGE),
 }
+ALTERED = ""  # in place of a seal
 
 Seals = dict[str, list[str]]  # by subject
 
@@ -52,18 +57,22 @@ def seal_known(connection: sqlite3.Connection, subject: str) -> list[int]:
 
 
 def seals(connection: sqlite3.Connection, salt: bytes) -> Iterator[tuple[str, str, str, str]]:
-    """Of each row its table, its subject, its nonce and its seal."""
+    """Of each row its table, its subject, its nonce and its seal, ALTERED if it does not open with the key."""
     for table in SEALED:
-        for subject, has, own in _seals(connection, salt, table):
-            yield table, subject, has, own
+        for has, stored in _rows(connection, table):
+            try:
+                own = _seal(connection, salt, table, has, stored)
+            except LedgerDamaged:
+                own = ALTERED
+            yield table, str(stored["subject"]), has, own
 
 
 def sealed(connection: sqlite3.Connection, salt: bytes) -> Seals:
     """The seals of all rows that have a nonce, by subject."""
     found: Seals = {}
-    for _, subject, has, own in seals(connection, salt):
-        if has != UNSEALED:
-            found.setdefault(subject, []).append(own)
+    for table in SEALED:
+        for subject, made in seals_of(connection, salt, table, "nonce <> ?", (UNSEALED,)).items():
+            found.setdefault(subject, []).extend(made)
     return found
 
 
@@ -72,8 +81,9 @@ def seals_of(
 ) -> Seals:
     """The seals of the rows of a table that are `where`."""
     found: Seals = {}
-    for subject, _, own in _seals(connection, salt, table, where, values):
-        found.setdefault(subject, []).append(own)
+    for has, stored in _rows(connection, table, where, values):
+        own = _seal(connection, salt, table, has, stored)
+        found.setdefault(str(stored["subject"]), []).append(own)
     return found
 
 
@@ -82,10 +92,17 @@ def sealing(head: Head, recorded_us: int, made: Seals) -> tuple[Entry, Head]:
     return append(head, recorded_us, EntryKind.STATUS, "", encode_body(SealedBody(made)).decode())
 
 
-def _seals(
-    connection: sqlite3.Connection, salt: bytes, table: str, where: str = "true", values: tuple[str | int, ...] = ()
-) -> Iterator[tuple[str, str, str]]:
-    """The subject, the nonce and the seal of each row of a table that is `where`."""
-    query = f"SELECT nonce, {', '.join(SEALED[table])} FROM {table} WHERE {where}"
-    for row in connection.execute(query, values):
-        yield row[1], row[0], seal(salt, msgspec.json.encode((table, *row)))
+def _rows(
+    connection: sqlite3.Connection, table: str, where: str = "true", values: tuple[str | int, ...] = ()
+) -> Iterator[tuple[str, Row]]:
+    """The nonce, and the columns as they are stored, of each row of a table that is `where`."""
+    names = SEALED[table]
+    columns = (f"'' AS {name}" if table == "renumbered" and name == "subject" else name for name in names)
+    for nonce_, *row in connection.execute(f"SELECT nonce, {', '.join(columns)} FROM {table} WHERE {where}", values):
+        yield nonce_, dict(zip(names, row, strict=True))
+
+
+def _seal(connection: sqlite3.Connection, salt: bytes, table: str, has: str, stored: Row) -> str:
+    """The seal of a row. Raises LedgerDamaged if it does not open with the key."""
+    opened = open_row(codec_of(connection), table, stored)
+    return seal(salt, msgspec.json.encode((table, has, *(opened[name] for name in SEALED[table]))))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from gateway.ledger.codec import Codec, codec_of
 from gateway.ledger.entry import digest
 from gateway.ledger.errors import LedgerDamaged
 
@@ -49,14 +50,16 @@ class StagingLimits(msgspec.Struct, frozen=True):
 
 def stage(connection: sqlite3.Connection, message: Staged) -> None:
     """Let a message wait; within the caller's transaction."""
-    payload = zlib.compress(message.payload, _FAST)
-    proof = _digest(message.subject, message.known_at_us, message.seal, payload)
-    insert(connection, (message.subject, message.known_at_us, message.seal, payload, proof))
-
-
-def insert(connection: sqlite3.Connection, row: Sequence[str | int | bytes]) -> None:
-    """Insert a row; within the caller's transaction."""
+    row = stored(codec_of(connection), message)
     connection.execute(f"INSERT INTO staged ({', '.join(COLUMNS)}) VALUES (?, ?, ?, ?, ?)", row)
+
+
+def stored(codec: Codec, message: Staged) -> tuple[str, int, str, bytes, str]:
+    """The message's row."""
+    to = _bound(message.subject, message.known_at_us, message.seal)
+    payload = codec.lock(zlib.compress(message.payload, _FAST), *to)
+    proof = _digest(message.subject, message.known_at_us, message.seal, payload)
+    return message.subject, message.known_at_us, message.seal, payload, proof
 
 
 def knows(connection: sqlite3.Connection, sealed: str) -> bool:
@@ -73,13 +76,14 @@ def of_subjects(connection: sqlite3.Connection, subjects: Iterable[str]) -> list
     """The messages about these subjects in the order of arrival. Raises LedgerDamaged on one that was altered."""
     query = f"SELECT id, {', '.join(COLUMNS)} FROM staged WHERE subject = ?"
     rows = [row for subject in subjects for row in connection.execute(query, (subject,))]
-    return [_read(*row) for row in sorted(rows)]
+    return [read(codec_of(connection), *row) for row in sorted(rows)]
 
 
 def page(connection: sqlite3.Connection, after: int, limit: int) -> list[Staged]:
     """Up to `limit` messages after number `after`. Raises LedgerDamaged on one that was altered."""
     query = f"SELECT id, {', '.join(COLUMNS)} FROM staged WHERE id > ? ORDER BY id LIMIT ?"
-    return [_read(*row) for row in connection.execute(query, (after, limit))]
+    codec = codec_of(connection)
+    return [read(codec, *row) for row in connection.execute(query, (after, limit))]
 
 
 def heard_since(connection: sqlite3.Connection, since_us: int, most: int) -> dict[str, int]:
@@ -120,7 +124,7 @@ def drop(connection: sqlite3.Connection, bounds: Bounds) -> None:
 
 
 def proves(row: Sequence[str | int | bytes]) -> bool:
-    """Whether a row of a damaged ledger, as `insert` takes it, is as it was stored."""
+    """Whether a row that may be damaged, with COLUMNS, is as it was stored; it needs no key."""
     match row:
         case (str(subject), int(known_at_us), str(sealed), bytes(payload), str(proof)):
             return _digest(subject, known_at_us, sealed, payload) == proof
@@ -128,10 +132,16 @@ def proves(row: Sequence[str | int | bytes]) -> bool:
             return False
 
 
-def _read(number: int, subject: str, known_at_us: int, sealed: str, payload: bytes, proof: str) -> Staged:
+def read(codec: Codec, number: int, subject: str, known_at_us: int, sealed: str, payload: bytes, proof: str) -> Staged:
+    """The message in a row. Raises LedgerDamaged if it was altered."""
     if _digest(subject, known_at_us, sealed, payload) != proof:
         raise LedgerDamaged(f"the message {number} that waits for its visit was altered")
-    return Staged(subject, known_at_us, sealed, zlib.decompress(payload), number)
+    plain = codec.open(payload, *_bound(subject, known_at_us, sealed))
+    return Staged(subject, known_at_us, sealed, zlib.decompress(plain), number)
+
+
+def _bound(subject: str, known_at_us: int, sealed: str) -> tuple[str, ...]:
+    return "waiting message", subject, str(known_at_us), sealed
 
 
 def _digest(subject: str, known_at_us: int, sealed: str, payload: bytes) -> str:

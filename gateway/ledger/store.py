@@ -17,17 +17,19 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from drivers.reading import Stamp
-from gateway.ledger import index, opening, purging, read_back, reads, schema, sealing, staging, writes
+from gateway.ledger import index, opening, purging, read_back, reads, rekeying, schema, sealing, staging, writes
 from gateway.ledger.anchor import LedgerAnchor
 from gateway.ledger.batch import Batch, Tally
+from gateway.ledger.codec import Codec, Locked, bind, codec_of, open_file
 from gateway.ledger.entry import Entry, EntryKind, Head
-from gateway.ledger.errors import LedgerUnavailable
+from gateway.ledger.errors import LedgerLocked, LedgerUnavailable
 from gateway.ledger.file_check import BackgroundCheck, FileCheck, mark
+from gateway.ledger.key_ring import NO_KEYS, KeyRing, read_ring
 from gateway.ledger.look_up import Found, Names, look_up
 from gateway.ledger.outbox import Outbox
 from gateway.ledger.read_back import Restart
@@ -234,16 +236,18 @@ async def open_ledger(
     gateway: str,
     now: Callable[[], Stamp],
     connect: Callable[[Path], sqlite3.Connection] = opening.connect_file,
+    ring: KeyRing = NO_KEYS,
 ) -> AsyncGenerator[Ledger]:
     """The ledger of `gateway` at `path`, made if there is none, replaced under a new epoch if it is damaged.
 
-    Raises StateLocked if another gateway uses the directory, LedgerUnavailable if the file cannot be used.
+    It is encrypted with the first key of `ring`. Raises StateLocked if another gateway uses the directory,
+    LedgerUnavailable if the file cannot be used, LedgerLocked if the ring lacks the key that it is encrypted with.
     """
     loop = asyncio.get_running_loop()
     with state_lock(path.parent), ThreadPoolExecutor(1, thread_name_prefix="ledger") as thread, ExitStack() as owned:
 
         def start() -> tuple[opening.Opened, LedgerAnchor]:
-            opened = opening.open_or_replace(path, gateway, now, connect)
+            opened = opening.open_or_replace(path, gateway, now, connect, ring)
             owned.callback(opened.connection.close)
             anchor = LedgerAnchor(path)
             owned.callback(anchor.close)
@@ -252,7 +256,8 @@ async def open_ledger(
 
         try:
             opened, anchor = await settle(loop.run_in_executor(thread, start))
-            check = BackgroundCheck(path, FileCheck.SOUND if opened.checked else FileCheck.RUNNING)
+            result = FileCheck.SOUND if opened.checked else FileCheck.RUNNING
+            check = BackgroundCheck(path, result, codec_of(opened.connection))
             async with check.running():
                 yield Ledger(Worker(thread, opened.connection, partial(mark, path)), opened, check, anchor)
         finally:
@@ -260,19 +265,39 @@ async def open_ledger(
 
 
 @contextmanager
-def open_readonly(path: Path) -> Generator[sqlite3.Connection]:
+def open_readonly(path: Path, key_file: Path | None = None) -> Generator[sqlite3.Connection]:
     """A connection for the functions of `reads`, with or without a running gateway. Never makes a ledger.
 
-    Raises LedgerUnavailable if there is no ledger of this version's schema.
+    `key_file` has the key of an encrypted ledger; None: the file that the gateway took it from, if it can be read.
+    Without the key what is encrypted cannot be read, and whatever asks for it raises LedgerLocked.
+    Raises LedgerUnavailable if there is no ledger of this version's schema, LedgerLocked if `key_file` lacks its key.
     """
+    ring = read_ring(key_file)
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection = open_file(path)
     except sqlite3.Error as error:
         raise LedgerUnavailable(f"{path} cannot be opened: {error}") from error
     try:
         schema.require_current(connection, path)
+        bind(connection, _codec_for_reading(connection, path, ring))
         yield connection
     except sqlite3.Error as error:
         raise LedgerUnavailable(f"{path}: {error}") from error
     finally:
         connection.close()
+
+
+def _codec_for_reading(connection: sqlite3.Connection, path: Path, given: KeyRing) -> Codec:
+    """Raises LedgerLocked if the ring that is given lacks the key, LedgerDamaged."""
+    noted = reads.encryption(connection)
+    ring = given
+    if not given.keys and noted is not None:
+        with suppress(LedgerLocked):  # this user cannot read that file
+            ring = read_ring(Path(noted.key_file))
+    codec = rekeying.codec_for(connection, ring)
+    if codec.reads:
+        return codec
+    if given.keys:
+        raise LedgerLocked(f"{path} {given.lacking(codec.key_id)}")
+    had = "" if noted is None else f", which {noted.key_file} had"
+    return Locked(codec.key_id, f"{path} is encrypted with key {codec.key_id}{had}: name a file that has it with --key")

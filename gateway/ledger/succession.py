@@ -38,7 +38,7 @@ def roll_back(path: Path, now: Stamp) -> Path:
 
     Raises StateLocked while a gateway runs, NothingToDo if this version reads it, LedgerUnavailable.
     """
-    with _alone(path):
+    with alone(path):
         if not path.exists():
             raise LedgerUnavailable(f"{path} is not there")
         with _opened(path, "rw") as connection:
@@ -55,7 +55,7 @@ def restore(copy: Path, path: Path, held: Iterable[Head], now: Stamp) -> Restore
 
     `held` are heads that are known from elsewhere. Raises StateLocked, TargetExists, LedgerUnavailable.
     """
-    with _alone(path):
+    with alone(path):
         if path.exists():
             raise TargetExists(f"{path} is there already: move it away, with all files whose names begin with its name")
         with _opened(copy, "ro") as connection:
@@ -77,7 +77,7 @@ def restore(copy: Path, path: Path, held: Iterable[Head], now: Stamp) -> Restore
 
 
 @contextmanager
-def _alone(path: Path) -> Generator[None]:
+def alone(path: Path) -> Generator[None]:
     """The folder is the gateway's, and this process its user's; no gateway runs."""
     try:
         owner = path.parent.stat().st_uid

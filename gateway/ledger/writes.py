@@ -11,8 +11,10 @@ from gateway.ledger import index, purging, reads, staging
 from gateway.ledger.batch import Attempt, Batch, OutboxMessage, OutboxRow, ReceiptRow, SessionDue
 from gateway.ledger.beside import Beside
 from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.codec import codec_of
 from gateway.ledger.entry import Entry, Head, follow
 from gateway.ledger.errors import ChainBroken, ConflictingEvent, DuplicateEvent
+from gateway.ledger.locked_rows import insert_row, lock_row
 from gateway.ledger.reads import LedgerOrigin
 from gateway.ledger.sealing import sealing
 
@@ -69,7 +71,8 @@ def put_session_due(connection: sqlite3.Connection, state: SessionDue) -> None:
 
 def insert_origin(connection: sqlite3.Connection, origin: LedgerOrigin, created_us: int) -> None:
     """Insert the ledger's origin, once in its life; within the caller's transaction."""
-    values = (origin.gateway, origin.epoch, origin.salt, created_us)
+    salt = codec_of(connection).lock(origin.salt, *reads.bound_salt(origin.gateway, origin.epoch))
+    values = (origin.gateway, origin.epoch, salt, created_us)
     connection.execute("INSERT INTO origin (gateway, epoch, salt, created_us) VALUES (?, ?, ?, ?)", values)
 
 
@@ -95,11 +98,10 @@ def insert_outbox_row(connection: sqlite3.Connection, seq: int, message: OutboxM
     return inserted[0]
 
 
-def insert_payload(connection: sqlite3.Connection, outbox_id: int, payload: bytes, digest: str) -> None:
+def insert_payload(connection: sqlite3.Connection, outbox_id: int, stored: OutboxMessage) -> None:
     """Keep a message's bytes until it need not be sent any more; within a transaction of the caller's."""
-    connection.execute(
-        "INSERT INTO payload (outbox_id, payload, digest) VALUES (?, ?, ?)", (outbox_id, payload, digest)
-    )
+    values = (outbox_id, stored.payload, reads.message_digest(stored))
+    connection.execute("INSERT INTO payload (outbox_id, payload, digest) VALUES (?, ?, ?)", values)
 
 
 def _append(connection: sqlite3.Connection, origin: LedgerOrigin, batch: Batch) -> Head:
@@ -148,7 +150,8 @@ def transaction(connection: sqlite3.Connection) -> Generator[None]:
 
 
 def _insert_message(connection: sqlite3.Connection, message: OutboxMessage) -> None:
-    digest = reads.message_digest(message)
+    stored = reads.locked_message(codec_of(connection), message)
+    digest = reads.message_digest(stored)
     held = connection.execute("SELECT digest FROM message WHERE event_id = ?", (message.event_id,)).fetchone()
     if held is not None and message.event_id in reads.sent_before(connection):
         return  # the message was carried over from a damaged ledger without its entry: it was sent already
@@ -157,7 +160,7 @@ def _insert_message(connection: sqlite3.Connection, message: OutboxMessage) -> N
     if held is not None:
         raise ConflictingEvent(f"event {message.event_id} is in the outbox already, with other content")
     outbox_id = insert_outbox_row(connection, message.seq, message)
-    insert_payload(connection, outbox_id, message.payload, digest)
+    insert_payload(connection, outbox_id, stored)
     if message.key:
         followed = (outbox_id, message.key, int(message.awaited))
         connection.execute("INSERT INTO delivery (outbox_id, key, awaited) VALUES (?, ?, ?)", followed)
@@ -194,7 +197,13 @@ def _insert_receipt(connection: sqlite3.Connection, receipt: ReceiptRow) -> None
         values,
     )
     if receipt.text:
-        connection.execute("INSERT INTO receipt_text (seq, text) VALUES (?, ?)", (receipt.seq, receipt.text))
+        insert_receipt_text(connection, receipt.seq, receipt.text)
+
+
+def insert_receipt_text(connection: sqlite3.Connection, seq: int, text: str) -> None:
+    """Keep the engine's words in a receipt; within the caller's transaction."""
+    row = lock_row(codec_of(connection), "receipt_text", {"seq": seq, "text": text})
+    insert_row(connection, "receipt_text", row)
 
 
 def _insert_checkpoint(connection: sqlite3.Connection, checkpoint: Checkpoint) -> None:
