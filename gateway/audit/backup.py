@@ -11,10 +11,11 @@ from gateway.ledger.errors import LedgerUnavailable, TargetExists
 from gateway.ledger.store import open_readonly
 
 
-def backup(source: Path, target: Path) -> AuditReport:
-    """Copies the ledger to `target`, one file readable by its owner only, and verifies the copy.
+def backup(source: Path, target: Path, key_file: Path | None = None) -> AuditReport:
+    """Copies the ledger to `target`, one file readable by its owner only, and verifies the copy, with its key if given.
 
-    Raises TargetExists, LedgerUnavailable.
+    The copy of an encrypted ledger is encrypted with the same key. Raises TargetExists, LedgerUnavailable,
+    LedgerLocked.
     """
     try:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -24,7 +25,7 @@ def backup(source: Path, target: Path) -> AuditReport:
         raise LedgerUnavailable(f"{target}: {error.strerror}") from error
     try:
         _copy(source, target)
-        return verify(target)
+        return verify(target, key_file=key_file)
     except BaseException:
         target.unlink(missing_ok=True)
         raise

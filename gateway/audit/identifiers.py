@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from gateway.audit.stream import open_snapshot
+from gateway.ledger.codec import codec_of, found_by
 from gateway.messages.identity import NumberKind
 
 _KINDS: tuple[NumberKind, ...] = get_args(NumberKind)
@@ -14,7 +15,8 @@ _KINDS: tuple[NumberKind, ...] = get_args(NumberKind)
 def identifiers_among(ledger: Path, words: Iterable[str]) -> frozenset[str]:
     """Those of `words` that are, or were, a number of some patient. Two look-ups a word and kind of number.
 
-    Raises LedgerUnavailable if there is no ledger that this version reads, or it is damaged.
+    Raises LedgerUnavailable if there is no ledger that this version reads, or it is damaged, LedgerLocked without its
+    key.
     """
     with open_snapshot(ledger) as connection:
         return frozenset(word for word in words if any(_is_known(connection, kind, word) for kind in _KINDS))
@@ -23,4 +25,5 @@ def identifiers_among(ledger: Path, words: Iterable[str]) -> frozenset[str]:
 def _is_known(connection: sqlite3.Connection, kind: NumberKind, word: str) -> bool:
     now = f"SELECT 1 FROM identity WHERE {kind} = ? AND {kind} <> '' LIMIT 1"
     before = "SELECT 1 FROM renumbered WHERE kind = ? AND old = ? LIMIT 1"
-    return any(connection.execute(*query).fetchone() for query in ((now, (word,)), (before, (kind, word))))
+    number = found_by(codec_of(connection), kind, word)
+    return any(connection.execute(*query).fetchone() for query in ((now, (number,)), (before, (kind, number))))

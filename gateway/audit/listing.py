@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.audit.reasons import AnyReason, words
 from gateway.audit.reconcile import Placed, Reconciled, SessionPlace, place, reconcile
-from gateway.audit.sessions import RecordedSession, opened_on, origin_of, session, sessions_of_days
+from gateway.audit.sessions import RecordedSession, opened_on, salt_of, session, sessions_of_days
 from gateway.audit.tables import write_table
 from gateway.ledger import read_back, reads
 from gateway.ledger.deliveries import Proof, proofs_of
@@ -101,7 +101,7 @@ def listed(
 
 def sessions_of_visit(connection: sqlite3.Connection, visit: str) -> Iterator[RecordedSession]:
     """All sessions of a visit, in the order of opening. Raises LedgerDamaged."""
-    subjects = {subject_of(origin_of(connection).salt, visit), *reads.subjects(connection, [visit]).values()}
+    subjects = {subject_of(salt_of(connection), visit), *reads.subjects(connection, [visit]).values()}
     found = read_back.read_back(connection, read_back.treatments(connection, subjects), (), DEFAULT_IDLE_US)
     opened = {fact.token: fact.at_us for fact in found.facts if isinstance(fact, SessionOpened)}
     for token in sorted(opened, key=lambda each: (opened[each], each)):

@@ -1,6 +1,7 @@
 """Checks of the outbox: its rows are as committed, and their messages match the entries of the chain.
 
-A message that the broker has taken and nobody follows has no bytes any more: it is not sent again.
+A message that the broker has taken and nobody follows has no bytes any more: it is not sent again. Without the key of
+an encrypted ledger its messages are held to their digests alone.
 """
 
 import json
@@ -13,7 +14,9 @@ from gateway.audit.report import Area, AuditProblem
 from gateway.ledger import reads
 from gateway.ledger.batch import OutboxRow
 from gateway.ledger.bodies import SetAsideBody, agrees, event_of, sealed
+from gateway.ledger.codec import Codec, codec_of
 from gateway.ledger.entry import EntryKind, seal
+from gateway.ledger.errors import LedgerDamaged
 
 _PUBLISHING = (EntryKind.INCREMENT, EntryKind.SESSION, EntryKind.CHARGE, EntryKind.STATUS)
 # Not by a join with the view, of which SQLite would make a table first.
@@ -31,6 +34,7 @@ def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Au
         *carried.lost,
         *carried.sent,
     }  # messages known to be lost with a damaged ledger are not reported
+    codec = codec_of(connection)
     yield from _row_problems(connection)
     marks = ", ".join("?" * len(_PUBLISHING))
     # Messages are joined by their entry and by id, for an entry may cause several.
@@ -39,7 +43,7 @@ def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Au
           FROM entry LEFT JOIN outbox ON event_id = json_extract(entry.body, '$.event.id')
          WHERE kind IN ({marks}) AND json_valid(entry.body) ORDER BY entry.seq"""
     for seq, body, event_id, payload in connection.execute(query, _PUBLISHING):
-        yield from _compare(seq, body, event_id, payload, gone)
+        yield from _compare(seq, body, event_id, _plain(codec, event_id, payload), gone)
     yield from _sealed_problems(connection, salt, gone)
     yield from _sent_problems(connection, salt, carried)
     yield from _unsealed_problems(connection, carried.sent)
@@ -47,9 +51,11 @@ def message_problems(connection: sqlite3.Connection, salt: bytes) -> Iterator[Au
 
 def _sent_problems(connection: sqlite3.Connection, salt: bytes, carried: SetAsideBody) -> Iterator[AuditProblem]:
     """Messages that were carried over from a damaged ledger without their entries, and do not match their seal."""
+    codec = codec_of(connection)
     for message_id, sealed_as in carried.sent.items():
         row = connection.execute("SELECT payload FROM message WHERE event_id = ?", (message_id,)).fetchone()
-        if row is None or (row[0] is not None and seal(salt, row[0]) != sealed_as):
+        payload = None if row is None else _plain(codec, message_id, row[0])
+        if row is None or (payload is not None and seal(salt, payload) != sealed_as):
             yield AuditProblem(Area.MESSAGE, carried.carried + 1, f"message {message_id} is not what was carried over")
 
 
@@ -60,9 +66,11 @@ def _sealed_problems(connection: sqlite3.Connection, salt: bytes, gone: Containe
           FROM entry, json_each(iif(json_valid(body), body, '{{}}'), '$.sent') AS sealed
           LEFT JOIN outbox ON event_id = sealed.key AND outbox.seq = entry.seq
          WHERE kind IN ('increment', 'session', 'charge') AND kind <> 'fact' ORDER BY entry.seq"""
-    for seq, message_id, sealed_as, outbox_id, payload in connection.execute(query):
+    codec = codec_of(connection)
+    for seq, message_id, sealed_as, outbox_id, stored in connection.execute(query):
         if message_id in gone:
             continue
+        payload = _plain(codec, message_id, stored)
         if outbox_id is None:
             yield AuditProblem(Area.MESSAGE, seq, f"its message {message_id} is missing")
         elif payload is not None and seal(salt, payload) != sealed_as:
@@ -88,7 +96,7 @@ def _row_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
                OR outbox_id IN (SELECT outbox_id FROM delivery)
                   AND seq NOT IN (SELECT value FROM json_each(?)),
                (SELECT max(seq) FROM entry) FROM message ORDER BY outbox_id"""
-    expected_id = 1
+    expected_id, codec = 1, codec_of(connection)
     for outbox_id, seq, event_id, topic, payload, retain, content_type, digest, needed, last_seq in connection.execute(
         query, (json.dumps(sorted(reads.purged_entries(connection))),)
     ):
@@ -101,10 +109,22 @@ def _row_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
             row = OutboxRow(outbox_id, event_id, topic, payload, bool(retain), content_type)
             if reads.message_digest(row) != digest:
                 yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} is not what was committed")
+            elif codec.reads and _plain(codec, event_id, payload) is None:
+                yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} does not open with the key")
         elif needed:
             yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} may have to be sent, and its bytes are missing")
         if not 0 < seq <= (last_seq or 0):
             yield AuditProblem(Area.MESSAGE, seq, f"message {event_id} belongs to no entry")
+
+
+def _plain(codec: Codec, event_id: str | None, payload: bytes | None) -> bytes | None:
+    """The message's bytes; None where there are none, or they cannot be read."""
+    if event_id is None or payload is None or not codec.reads:
+        return None
+    try:
+        return codec.open(payload, "payload", event_id)
+    except LedgerDamaged:
+        return None
 
 
 def _compare(

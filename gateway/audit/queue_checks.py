@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from gateway.audit.report import Area, AuditProblem
 from gateway.ledger import reads, staging
+from gateway.ledger.codec import codec_of
 from gateway.ledger.deliveries import Proof
 from gateway.ledger.errors import LedgerDamaged
 
@@ -96,14 +97,18 @@ def derived_problems(connection: sqlite3.Connection, *, by_receipts: bool) -> It
 
 def staged_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
     """Messages that wait for their visit and are not as they came, and details that differ from their digest."""
-    after, page = 0, "SELECT id FROM staged WHERE id > ? ORDER BY id LIMIT ?"
+    codec = codec_of(connection)
+    after, page = 0, f"SELECT id, {', '.join(staging.COLUMNS)} FROM staged WHERE id > ? ORDER BY id LIMIT ?"
     while rows := connection.execute(page, (after, _PAGE)).fetchall():
-        for (number,) in rows:
+        for row in rows:
             try:
-                staging.page(connection, number - 1, 1)
+                if codec.reads:
+                    staging.read(codec, *row)
+                elif not staging.proves(row[1:]):
+                    yield AuditProblem(Area.MESSAGE, 0, f"the message {row[0]} that waits for its visit was altered")
             except LedgerDamaged as error:
                 yield AuditProblem(Area.MESSAGE, 0, str(error))
-        (after,) = rows[-1]
+        after = rows[-1][0]
     for subject, about, name, body, digest in connection.execute(
         "SELECT subject, about, name, body, digest FROM detail"
     ):

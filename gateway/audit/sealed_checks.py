@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from gateway.audit.report import Area, AuditProblem
 from gateway.audit.stream import RawEntry
 from gateway.ledger.bodies import purge_of, sealed_rows, set_aside_of
+from gateway.ledger.codec import codec_of
 from gateway.ledger.entry import EntryKind
-from gateway.ledger.sealing import UNSEALED, is_known, seals
+from gateway.ledger.errors import LedgerDamaged
+from gateway.ledger.locked_rows import open_row
+from gateway.ledger.sealing import ALTERED, UNSEALED, is_known, seals
 
 
 class SealCheck:
@@ -40,7 +43,7 @@ class SealCheck:
         for table, subject, nonce, own in seals(connection, salt):
             if missing.pop(own, None) is not None:
                 continue
-            if nonce != UNSEALED or table != "identity" or is_known(connection, subject):
+            if own == ALTERED or nonce != UNSEALED or table != "identity" or is_known(connection, subject):
                 whose = f"of patient {subject}" if subject else "of a changed number"
                 yield AuditProblem(Area.BESIDE, 0, f"the {table} {whose} is not what an entry sealed")
         for seq, subject in missing.values():
@@ -49,3 +52,12 @@ class SealCheck:
 
     def _add(self, seq: int, made: dict[str, list[str]]) -> None:
         self._sealed.update({own: (seq, subject) for subject, seals in made.items() for own in seals})
+
+
+def unreadable_texts(connection: sqlite3.Connection) -> Iterator[AuditProblem]:
+    """The engine's words in receipts that do not open with the ledger's key."""
+    for seq, text in connection.execute("SELECT seq, text FROM receipt_text ORDER BY seq"):
+        try:
+            open_row(codec_of(connection), "receipt_text", {"seq": seq, "text": text})
+        except LedgerDamaged as error:
+            yield AuditProblem(Area.BESIDE, seq, str(error))

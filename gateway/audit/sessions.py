@@ -12,8 +12,9 @@ import msgspec
 from gateway.audit.rerun import RederivedSession, rederived
 from gateway.ledger import reads
 from gateway.ledger.bodies import change_of, charge_of, published_of
+from gateway.ledger.codec import Locked, codec_of
 from gateway.ledger.entry import EntryKind
-from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable, UnknownSession
+from gateway.ledger.errors import LedgerDamaged, LedgerLocked, LedgerUnavailable, UnknownSession
 from gateway.ledger.index import LedgerFacts
 from gateway.ledger.reads import LedgerOrigin
 from gateway.session.charges import Charge
@@ -59,6 +60,14 @@ def origin_of(connection: sqlite3.Connection) -> LedgerOrigin:
     if origin is None:
         raise LedgerUnavailable("this is a ledger that no gateway has begun")
     return origin
+
+
+def salt_of(connection: sqlite3.Connection) -> bytes:
+    """What turns visits into subjects. Raises LedgerUnavailable, LedgerLocked without an encrypted ledger's key."""
+    codec = codec_of(connection)
+    if isinstance(codec, Locked):
+        raise LedgerLocked(codec.why)
+    return origin_of(connection).salt
 
 
 def sessions(connection: sqlite3.Connection) -> Iterator[RecordedSession]:

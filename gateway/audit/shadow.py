@@ -8,7 +8,7 @@ from io import StringIO
 
 import msgspec
 
-from gateway.audit.sessions import RecordedSession, opened_on, origin_of
+from gateway.audit.sessions import RecordedSession, opened_on, salt_of
 from gateway.ledger.entry import subject_of
 from gateway.session.policy import Policy
 
@@ -111,8 +111,7 @@ def compare_in(
     connection: sqlite3.Connection, sessions: Iterable[RecordedSession], charted: Iterable[Charted]
 ) -> list[Compared]:
     """As `compare`, with the pseudonyms of this ledger."""
-    salt = origin_of(connection).salt
-    return compare(sessions, charted, lambda visit: subject_of(salt, visit))
+    return compare(sessions, charted, lambda visit: subject_of(salt_of(connection), visit))
 
 
 def units_of(minutes: float, policy: Policy) -> int:

@@ -31,9 +31,12 @@ class RawEntry(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def open_snapshot(path: Path) -> Generator[sqlite3.Connection]:
-    """A snapshot of the ledger, unaffected by a gateway that writes to it. Raises LedgerUnavailable."""
-    with open_readonly(path) as connection:
+def open_snapshot(path: Path, key_file: Path | None = None) -> Generator[sqlite3.Connection]:
+    """A snapshot of the ledger, unaffected by a gateway that writes to it; `key_file` as in `open_readonly`.
+
+    Raises LedgerUnavailable, LedgerLocked.
+    """
+    with open_readonly(path, key_file) as connection:
         connection.text_factory = _text
         connection.execute("BEGIN")
         yield connection

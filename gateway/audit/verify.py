@@ -13,23 +13,31 @@ from gateway.audit.outbox_checks import message_problems
 from gateway.audit.queue_checks import derived_problems, queue_problems, receipt_problems, staged_problems
 from gateway.audit.rederive import Rederiver
 from gateway.audit.report import Area, AuditProblem, AuditReport
-from gateway.audit.sealed_checks import SealCheck
+from gateway.audit.sealed_checks import SealCheck, unreadable_texts
 from gateway.audit.stream import RawEntry, open_snapshot, stream, transactions
 from gateway.ledger import reads, schema
 from gateway.ledger.anchor import anchors, last_of
 from gateway.ledger.checkpoint import Checkpoint
+from gateway.ledger.codec import Codec, codec_of
 from gateway.ledger.entry import Head, link
 from gateway.ledger.errors import LedgerDamaged, LedgerUnavailable
+from gateway.ledger.reads import LedgerOrigin
 
 
-def verify(path: Path, outside: Sequence[Checkpoint] = (), keys: Collection[bytes] | None = None) -> AuditReport:
+def verify(
+    path: Path,
+    outside: Sequence[Checkpoint] = (),
+    keys: Collection[bytes] | None = None,
+    key_file: Path | None = None,
+) -> AuditReport:
     """Verifies the ledger at `path` against itself and the checkpoints that a receiver holds.
 
-    `keys` are the accepted raw public keys; None accepts the key that each checkpoint itself names.
-    Raises LedgerUnavailable if there is no ledger that this version reads.
+    `keys` are the accepted raw public keys; None accepts the key that each checkpoint itself names. `key_file` has the
+    key of an encrypted ledger; without it what is encrypted is not compared with what the chain seals.
+    Raises LedgerUnavailable if there is no ledger that this version reads, LedgerLocked if `key_file` lacks its key.
     """
     known = anchors(path)  # before the snapshot, for a running gateway moves it
-    with open_snapshot(path) as connection:
+    with open_snapshot(path, key_file) as connection:
         return verify_open(connection, outside, keys, known)
 
 
@@ -57,7 +65,11 @@ def verify_open(
         problems += indexed.take(transaction)
         problems += rederiver.take(transaction)
     problems += indexed.end()
-    problems += sealed.end(connection, origin.salt)
+    codec = codec_of(connection)
+    if codec.reads:
+        problems += sealed.end(connection, origin.salt)
+        problems += unreadable_texts(connection)
+    problems += _key_problems(connection, origin)
     problems += message_problems(connection, origin.salt)
     problems += queue_problems(connection)
     of_receipts = list(receipt_problems(connection))
@@ -81,8 +93,23 @@ def verify_open(
         checkpoints_outside=found.count,
         attested_seq=found.seq,
         problems=tuple(sorted(problems, key=lambda problem: problem.seq)),
-        notes=(*rederiver.notes, *found.notes),
+        notes=(*rederiver.notes, *found.notes, *(() if codec.reads else (_unread(codec),))),
     )
+
+
+def _unread(codec: Codec) -> str:
+    return f"patients and messages are encrypted with key {codec.key_id}: without it they are not held to their seals"
+
+
+def _key_problems(connection: sqlite3.Connection, origin: LedgerOrigin) -> Iterator[AuditProblem]:
+    """The key and the genesis hash that an encrypted ledger names, by which it is read without the key, are its own."""
+    noted, key_id = reads.encryption(connection), codec_of(connection).key_id
+    keys = [each for (each,) in connection.execute("SELECT key_id FROM encryption")]
+    if keys != ([key_id] if key_id else []):
+        text = f"it is noted as encrypted with {', '.join(keys) or 'no key'}, and is with {key_id or 'none'}"
+        yield AuditProblem(Area.FILE, 0, text)
+    if noted is not None and noted.root != origin.genesis.hash:
+        yield AuditProblem(Area.CHAIN, 0, "what an encrypted ledger says of its beginning is not so")
 
 
 def _file_problems(connection: sqlite3.Connection) -> Iterator[AuditProblem]:

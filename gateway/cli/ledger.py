@@ -3,6 +3,7 @@
 import click
 
 from gateway.cli.ledger_copies import backup, export, key
+from gateway.cli.ledger_keys import new_key, rekey
 from gateway.cli.ledger_list import list_
 from gateway.cli.ledger_purge import purge
 from gateway.cli.ledger_reconcile import reconcile
@@ -17,8 +18,8 @@ from gateway.cli.ledger_verify import verify
     "wrong or not there, 2 it cannot be read.",
 )
 def command() -> None:
-    """Verify, show, export, copy, restore and purge what a gateway recorded."""
+    """Verify, show, export, copy, encrypt, restore and purge what a gateway recorded."""
 
 
-for each in (verify, list_, show, export, reconcile, key, backup, restore, roll_back, purge):
+for each in (verify, list_, show, export, reconcile, key, backup, restore, roll_back, purge, new_key, rekey):
     command.add_command(each)

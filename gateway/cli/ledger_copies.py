@@ -8,7 +8,7 @@ import click
 from gateway.audit import backup as copying
 from gateway.audit.export import Form, gather, write_bundle
 from gateway.audit.stream import open_snapshot
-from gateway.cli.ledger_options import IDENTIFY, LEDGER, leave_trace, refusing
+from gateway.cli.ledger_options import IDENTIFY, KEY, LEDGER, leave_trace, refusing
 from gateway.ledger.access import Looked
 from gateway.ledger.keys import KEY_FILE, load_key, public_pem
 
@@ -25,13 +25,14 @@ from gateway.ledger.keys import KEY_FILE, load_key, public_pem
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path(), help="Where; here if left out."
 )
 @IDENTIFY
-def export(ledger: Path, session: str, form: Form, out: Path, identify: bool) -> None:
+@KEY
+def export(ledger: Path, session: str, form: Form, out: Path, identify: bool, key_file: Path | None) -> None:
     """Write an audit bundle of SESSION: a directory to hand out, readable and verifiable without Capgate.
 
     It has a README.txt and a verify_bundle.py that needs nothing but Python.
     """
     directory = out / f"capgate-audit-{session}"
-    with refusing(), open_snapshot(ledger) as connection:
+    with refusing(), open_snapshot(ledger, key_file) as connection:
         bundle = gather(connection, session, identify=identify)
         if identify:
             leave_trace(ledger, Looked.EXPORT, [session])
@@ -50,13 +51,15 @@ def export(ledger: Path, session: str, form: Form, out: Path, identify: bool) ->
 )
 @LEDGER
 @click.argument("target", type=click.Path(path_type=Path))
-def backup(ledger: Path, target: Path) -> None:
+@KEY
+def backup(ledger: Path, target: Path, key_file: Path | None) -> None:
     """Copy LEDGER to TARGET while the gateway runs, then verify the copy.
 
-    A copy of the files alone would miss what the log beside them holds. TARGET has patient identifiers.
+    A copy of the files alone would miss what the log beside them holds. TARGET has patient identifiers, encrypted
+    with the same key as in LEDGER, or in clear if they are so there.
     """
     with refusing():
-        report = copying.backup(ledger, target)
+        report = copying.backup(ledger, target, key_file)
     for problem in report.problems:
         click.echo(f"PROBLEM  {problem}")
     click.echo(f"{target}: {report.entries} entries, head {report.head_hash}")

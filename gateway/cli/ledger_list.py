@@ -10,7 +10,7 @@ import msgspec
 from gateway.audit.listing import ListedSession, listed, placed_in, sessions_of_visit, write_list
 from gateway.audit.sessions import sessions_of_days
 from gateway.audit.stream import open_snapshot
-from gateway.cli.ledger_options import JSON, LEDGER, leave_trace, refusing
+from gateway.cli.ledger_options import JSON, KEY, LEDGER, leave_trace, refusing
 from gateway.ledger.access import Looked
 
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -27,6 +27,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--visit", help="Only the sessions of this visit, of any day if none is given.")
 @click.option("--identify", is_flag=True, help="With the visit's number.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print a table for a spreadsheet.")
+@KEY
 @JSON
 def list_(
     ledger: Path,
@@ -35,6 +36,7 @@ def list_(
     visit: str | None,
     identify: bool,
     as_csv: bool,
+    key_file: Path | None,
     as_json: bool,
 ) -> None:
     """List the sessions of some days or of a visit: when and where, what was counted and charged, and if not, why."""
@@ -44,7 +46,7 @@ def list_(
         raise click.UsageError("--to is before --from")
     begun = date.min if first is None else first.date()
     ended = date.max if first is None else (last or first).date()
-    with refusing(), open_snapshot(ledger) as connection:
+    with refusing(), open_snapshot(ledger, key_file) as connection:
         found = sessions_of_days(connection, begun, ended) if visit is None else sessions_of_visit(connection, visit)
         every = (listed(connection, each, placed_in(connection, each), identify=identify) for each in found)
         rows = [row for row in every if begun <= row.day <= ended]

@@ -15,6 +15,12 @@ from gateway.runtime.clock import SystemClock
 
 LEDGER = click.argument("ledger", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+KEY = click.option(
+    "--key",
+    "key_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The file with the key of an encrypted ledger; where the gateway has it, if left out.",
+)
 IDENTIFY = click.option("--identify", is_flag=True, help="With the patient's identifiers: visit, MRN and account.")
 
 

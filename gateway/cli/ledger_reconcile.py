@@ -11,7 +11,7 @@ from gateway.audit.listing import listed_days, write_list
 from gateway.audit.reconcile import Reconciled, SessionPlace
 from gateway.audit.sessions import unopened
 from gateway.audit.stream import open_snapshot
-from gateway.cli.ledger_options import JSON, LEDGER, leave_trace, refusing
+from gateway.cli.ledger_options import JSON, KEY, LEDGER, leave_trace, refusing
 from gateway.ledger.access import Looked
 from gateway.ledger.deliveries import Proof
 
@@ -30,6 +30,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--to", "last", type=_DAY, help="The last of them; the first alone if left out.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the sessions as a table, the sums to standard error.")
 @click.option("--identify", is_flag=True, help="The table has the visits' numbers.")
+@KEY
 @JSON
 def reconcile(
     ledger: Path,
@@ -38,6 +39,7 @@ def reconcile(
     last: datetime | None,
     as_csv: bool,
     identify: bool,
+    key_file: Path | None,
     as_json: bool,
 ) -> None:
     """List the sessions of a day, or of several, by what became of them; none may be left over.
@@ -46,7 +48,7 @@ def reconcile(
     it says whether the engine acknowledged them.
     """
     days = _days(day, first, last)
-    with refusing(), open_snapshot(ledger) as connection:
+    with refusing(), open_snapshot(ledger, key_file) as connection:
         listed = listed_days(connection, *days, unopened(connection), identify=identify)
     if identify and as_csv and listed.rows:
         leave_trace(ledger, Looked.LIST, [row.session for row in listed.rows])

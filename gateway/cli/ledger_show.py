@@ -10,7 +10,7 @@ import msgspec
 from gateway.audit.export import gather, session_content
 from gateway.audit.stream import open_snapshot
 from gateway.cli.fact_fields import fact_fields
-from gateway.cli.ledger_options import IDENTIFY, JSON, LEDGER, leave_trace, refusing
+from gateway.cli.ledger_options import IDENTIFY, JSON, KEY, LEDGER, leave_trace, refusing
 from gateway.ledger.access import Looked
 from gateway.runtime.logs import escaped
 from gateway.session.local_time import localized
@@ -45,13 +45,14 @@ class _Shown(msgspec.Struct):
 @LEDGER
 @click.argument("session")
 @IDENTIFY
+@KEY
 @JSON
-def show(ledger: Path, session: str, identify: bool, as_json: bool) -> None:
+def show(ledger: Path, session: str, identify: bool, key_file: Path | None, as_json: bool) -> None:
     """Show SESSION as it was recorded: facts, increments, charges, each with the number of its entry.
 
     Times are local, by the policy's time zone; UTC in JSON.
     """
-    with refusing(), open_snapshot(ledger) as connection:
+    with refusing(), open_snapshot(ledger, key_file) as connection:
         bundle = gather(connection, session, identify=identify)
     if identify:
         leave_trace(ledger, Looked.EXPORT, [session])

@@ -9,7 +9,7 @@ import msgspec
 from gateway.audit.report import AuditReport
 from gateway.audit.verify import verify as verify_ledger
 from gateway.cli.held_files import CHECKPOINTS, PUBLIC_KEY, read_checkpoints, read_keys
-from gateway.cli.ledger_options import JSON, LEDGER, refusing
+from gateway.cli.ledger_options import JSON, KEY, LEDGER, refusing
 
 
 @click.command(
@@ -20,8 +20,11 @@ from gateway.cli.ledger_options import JSON, LEDGER, refusing
 @LEDGER
 @CHECKPOINTS
 @PUBLIC_KEY
+@KEY
 @JSON
-def verify(ledger: Path, checkpoints: Path | None, public_key: Path | None, as_json: bool) -> None:
+def verify(
+    ledger: Path, checkpoints: Path | None, public_key: Path | None, key_file: Path | None, as_json: bool
+) -> None:
     """Verify LEDGER: chain, messages, checkpoints, and every increment and charge derived again from the facts.
 
     Only checkpoints that were held outside show a cut tail or a ledger written anew.
@@ -29,7 +32,7 @@ def verify(ledger: Path, checkpoints: Path | None, public_key: Path | None, as_j
     with refusing():
         held = [] if checkpoints is None else read_checkpoints(checkpoints)
         keys = None if public_key is None else read_keys(public_key)
-        report = verify_ledger(ledger, held, keys)
+        report = verify_ledger(ledger, held, keys, key_file)
     if as_json:
         click.echo(msgspec.json.encode({"sound": report.sound, **msgspec.structs.asdict(report)}))
     else:

@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterator
 from datetime import tzinfo
+from pathlib import Path
 
 import click
 import msgspec
 
 from gateway.cli.control_client import request_command, signed
 from gateway.cli.gateway_place import GatewayPlace, gateway_place
-from gateway.cli.ledger_options import leave_trace, refusing
+from gateway.cli.ledger_options import KEY, leave_trace, refusing
 from gateway.control.answers import DoneAnswer
 from gateway.ledger import deliveries
 from gateway.ledger.access import Looked
@@ -38,14 +39,15 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 @click.command("list", epilog=f"Example: capgate outbox list --config /etc/capgate/gateway.toml. {_EXITS}")
+@KEY
 @gateway_place
 @_JSON
-def _list(place: GatewayPlace, as_json: bool) -> None:
+def _list(place: GatewayPlace, key_file: Path | None, as_json: bool) -> None:
     """List the messages that the engine has not acknowledged: pending, stored, unproven, or rejected with its reason.
 
     Reads the ledger, beside a running gateway or without one.
     """
-    with refusing(), open_readonly(place.state_dir / LEDGER_FILE) as connection:
+    with refusing(), open_readonly(place.state_dir / LEDGER_FILE, key_file) as connection:
         waiting = deliveries.unsettled(connection)
     if as_json:
         click.echo(msgspec.json.encode(_Messages(waiting)))
@@ -61,11 +63,12 @@ def _list(place: GatewayPlace, as_json: bool) -> None:
 @click.command("show", epilog=f"Example: capgate outbox show 9RX2M7KQ400A --config /etc/capgate/gateway.toml. {_EXITS}")
 @click.argument("key")
 @click.option("--body", is_flag=True, help="Also the message itself, which names a patient.")
+@KEY
 @gateway_place
 @_JSON
-def _show(key: str, body: bool, place: GatewayPlace, as_json: bool) -> None:
+def _show(key: str, body: bool, place: GatewayPlace, key_file: Path | None, as_json: bool) -> None:
     """Show what happened to one message: each time it was sent, what the engine said, who ordered it again."""
-    with refusing(), open_readonly(place.state_dir / LEDGER_FILE) as connection:
+    with refusing(), open_readonly(place.state_dir / LEDGER_FILE, key_file) as connection:
         message = deliveries.followed(connection, key.upper())
         events = deliveries.events(connection, key.upper())
         payload = deliveries.payload(connection, key.upper()) if body else None

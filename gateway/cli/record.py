@@ -11,7 +11,7 @@ from gateway.audit.record_page import Paper, PdfUnavailable, html_page, pdf_page
 from gateway.audit.record_words import document
 from gateway.audit.stream import open_snapshot
 from gateway.audit.wordings import wording_of
-from gateway.cli.ledger_options import IDENTIFY, leave_trace, refusing
+from gateway.cli.ledger_options import IDENTIFY, KEY, leave_trace, refusing
 from gateway.config.load import named_language
 from gateway.ledger.access import Looked
 from gateway.session.wording import Language
@@ -42,6 +42,7 @@ LEDGER = Path("/var/lib/capgate/ledger.db")  # where the shipped service has it
     help="A gateway.toml, of which [web] language alone is read. English without it.",
 )
 @IDENTIFY
+@KEY
 @click.option("-o", "out", type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
 def command(
     session: str,
@@ -51,6 +52,7 @@ def command(
     language: str | None,
     config: Path | None,
     identify: bool,
+    key_file: Path | None,
     out: Path | None,
 ) -> None:
     """Print the record of a session: all that an auditor must see, made from the ledger alone.
@@ -64,7 +66,7 @@ def command(
     if form == "pdf" and out is None and sys.stdout.isatty():
         raise click.UsageError("a PDF is not for a terminal: name a file with -o")
     say = wording_of(Language(language) if language else _language_of(config))
-    with refusing(), open_snapshot(ledger) as connection:
+    with refusing(), open_snapshot(ledger, key_file) as connection:
         token = session_named(connection, session)
         shown = document(record_of(connection, token, identify=identify), say)
     if identify:

@@ -9,7 +9,7 @@ import msgspec
 from gateway.audit.sessions import sessions
 from gateway.audit.shadow import Agreement, ChartUnreadable, Compared, compare_in, read_chart
 from gateway.audit.stream import open_snapshot
-from gateway.cli.ledger_options import JSON, LEDGER, refusing
+from gateway.cli.ledger_options import JSON, KEY, LEDGER, refusing
 
 
 @click.command(
@@ -19,8 +19,9 @@ from gateway.cli.ledger_options import JSON, LEDGER, refusing
 )
 @LEDGER
 @click.argument("charted", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@KEY
 @JSON
-def command(ledger: Path, charted: Path, as_json: bool) -> None:
+def command(ledger: Path, charted: Path, key_file: Path | None, as_json: bool) -> None:
     """Compare the units computed in LEDGER with the minutes charted by hand in CHARTED, a CSV file.
 
     Its columns are `minutes`, and `session` (the token) or `visit`. Charted minutes become units under the session's
@@ -34,7 +35,7 @@ def command(ledger: Path, charted: Path, as_json: bool) -> None:
     except ChartUnreadable as error:
         click.echo("\n".join(f"{charted}: {problem}" for problem in error.problems), err=True)
         sys.exit(2)
-    with refusing(), open_snapshot(ledger) as connection:
+    with refusing(), open_snapshot(ledger, key_file) as connection:
         found = compare_in(connection, sessions(connection), lines)
     differing = sum(each.verdict is not Agreement.SAME for each in found)
     if as_json:
