@@ -27,6 +27,7 @@ from gateway.control.units import with_swaps
 from gateway.describe.packing import Packing
 from gateway.ledger.disk_trouble import trouble_of
 from gateway.ledger.errors import LedgerError, StateLocked
+from gateway.ledger.key_ring import read_ring
 from gateway.ledger.receipt_plan import MessageKind
 from gateway.ledger.store import LEDGER_FILE, Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
@@ -83,10 +84,12 @@ async def run_gateway(
 ) -> None:
     """Run a gateway until `stop` is set. `restart` requests another start; if it is None such requests are refused.
 
-    While the disk cannot be written, or its ledger cannot be used, it runs without, and begins anew with what was kept
-    meanwhile. Raises StateLocked if it cannot start, LedgerError if it can no longer record, for other reasons.
+    While the disk cannot be written, or its ledger cannot be used, for want of the key too, it runs without, and begins
+    anew with what was kept meanwhile. Raises StateLocked if it cannot start, LedgerError if it can no longer record,
+    for other reasons.
     """
-    crashes, journal = Crashes(config.state_dir, lambda: clock.now().utc_us), Journal(config.state_dir)
+    crashes = Crashes(config.state_dir, lambda: clock.now().utc_us)
+    journal = Journal(config.state_dir, config.ledger_key)
     disk, kept, now_s = Disk(config.state_dir), KeptAnswers(), asyncio.get_running_loop().time
     wait_s = FIRST_TRY_S
     if crashes.in_safe_mode:
@@ -132,7 +135,8 @@ async def _run_recording(
     journal: Journal,
     crashes: Crashes,
 ) -> None:
-    async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now) as ledger:
+    ring = read_ring(config.ledger_key)
+    async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now, ring=ring) as ledger:
         config = await asyncio.to_thread(with_swaps, config, await ledger.swaps())
         pipeline = await Pipeline.recovered(config, clock, ledger)
         await _catch_up(pipeline, config, journal, kept)

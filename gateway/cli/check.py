@@ -10,6 +10,8 @@ from drivers.toml.document import Problem, read_toml
 from gateway.cli.check_file import FileKind, kind_of, report_policy, report_profile, report_vocabulary
 from gateway.cli.check_today import calibrated_later, expiring, not_in_effect
 from gateway.config.load import Examined, GatewayConfig, examine
+from gateway.ledger.rekeying import copies_in_clear
+from gateway.ledger.store import LEDGER_FILE
 from gateway.messages.notation import Mode
 from gateway.mqtt.topics import Topics
 from gateway.runtime.clock import SystemClock
@@ -59,7 +61,7 @@ def command(config: Path, as_json: bool) -> None:
         dated = (*not_in_effect(examined.config, document), *calibrated_later(examined.config, document))
         found = (*examined.errors, *dated, *_exposed(examined.config))
         later = (*expiring(examined.config, document), *_kept_for_ever(examined.config), *_unproven(examined.config))
-        told = (*examined.warnings, *later)
+        told = (*examined.warnings, *later, *_in_clear(examined.config))
         examined = msgspec.structs.replace(examined, errors=found, warnings=told)
     click.echo(_json(examined) if as_json else "\n".join(map(escaped, _lines(examined))))
     raise SystemExit(1 if examined.errors else 0)
@@ -79,6 +81,16 @@ def _unproven(config: GatewayConfig) -> Iterator[Problem]:
     if config.mode is Mode.LIVE and config.receipts.expected is None:
         text = "no receipts of the engine are expected: whether it has a charge stays unproven, and a broker that loses"
         yield Problem(str(config.file), 0, "receipts.expected", f"{text} its messages loses charges unseen")
+
+
+def _in_clear(config: GatewayConfig) -> Iterator[Problem]:
+    """A warning if a live gateway stores identifiers of patients in clear, or copies from before it had a key."""
+    if config.mode is Mode.LIVE and config.ledger_key is None:
+        text = "missing: who has the disk or a backup reads the patients; docs/how-to/encryption.md"
+        yield Problem(str(config.file), 0, "ledger.key_file", text)
+    for copy in copies_in_clear(config.state_dir / LEDGER_FILE) if config.ledger_key else ():
+        text = f"{config.state_dir / copy} is from before and names patients in clear, better: delete it"
+        yield Problem(str(config.file), 0, "ledger.key_file", text)
 
 
 def _exposed(config: GatewayConfig) -> Iterator[Problem]:

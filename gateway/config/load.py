@@ -27,6 +27,7 @@ from gateway.config.tables import (
     GatewayTable,
     HealthTable,
     HistoryTable,
+    LedgerTable,
     MqttTable,
     ObservationsTable,
     ReceiptsTable,
@@ -36,6 +37,8 @@ from gateway.config.tables import (
     listen_address,
 )
 from gateway.config.web import PagePlan, resolve_page
+from gateway.ledger.errors import LedgerLocked
+from gateway.ledger.key_ring import read_ring
 from gateway.ledger.receipt_plan import ReceiptPlan
 from gateway.ledger.retention import RetentionPlan
 from gateway.ledger.staging import StagingLimits
@@ -73,6 +76,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     outbound: OutboundPlan = OutboundPlan()
     page: PagePlan = PagePlan()
     retention: RetentionPlan = RetentionPlan()
+    ledger_key: Path | None = None  # the file of keys; None: what the ledger has of patients is in clear
     refused: tuple[Problem, ...] = ()  # what is wrong with the file, which this was made from when it was good
 
     @property
@@ -173,6 +177,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
     web = problems.parsed(WebTable, data.get("web", {}))
     page = resolve_page(problems, web) if web else None
     history = problems.parsed(HistoryTable, data.get("history", {}))
+    ledger = problems.parsed(LedgerTable, data.get("ledger", {}))
     kept = problems.parsed(RetentionTable, data.get("retention", {}))
     receipts = problems.parsed(ReceiptsTable, data.get("receipts", {}))
     charges = problems.parsed(ChargesTable, data.get("charges", {}))
@@ -186,6 +191,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
     policies = resolve_policies(problems, tracking, lines, time_zone) if tracking else None
     outbound = _outbound(problems, gateway, charges, lines, time_zone) if gateway and charges else None
     state_dir = _state_dir(problems, gateway)
+    ledger_key = _ledger_key(problems, ledger.key_file) if ledger and ledger.key_file else None
     health_listen = _health_listen(problems, health)
     if page and page.listen:
         _warn_of_any_port(problems, "web", page.listen)
@@ -200,6 +206,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         and health_listen
         and page
         and history
+        and ledger
         and kept
         and plan
         and ehr
@@ -225,6 +232,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         words=words,
         outbound=outbound,
         page=page,
+        ledger_key=ledger_key,
         retention=RetentionPlan(kept.identifiers_days, kept.messages_days, kept.copies_days),
         staging=StagingLimits(ehr.unseen_days * 86_400 * US_PER_S, ehr.unseen_most),
     )
@@ -280,6 +288,18 @@ def _state_dir(problems: Problems, gateway: GatewayTable | None) -> Path | None:
         message = f"{there} cannot be written by this user, accepted: a directory of the gateway's user"
         problems.error(("gateway", "state_dir"), message)
     return path
+
+
+def _ledger_key(problems: Problems, name: str) -> Path | None:
+    """The file of keys, each of which can be used."""
+    path = ("ledger", "key_file")
+    file = problems.file(path, name, secret=True)
+    if file is not None and not files().vouches_for(file):
+        try:
+            read_ring(file)
+        except LedgerLocked as error:
+            problems.error(path, str(error))
+    return file
 
 
 def _time_zone(problems: Problems, gateway: GatewayTable | None) -> ZoneInfo | None:

@@ -328,6 +328,12 @@ class RetentionTable(Table):
     copies_days: Days | None = None
 
 
+class LedgerTable(Table):
+    """[ledger]: the key that encrypts what the ledger has of patients."""
+
+    key_file: FileName | None = None
+
+
 class ReceiptForm(StrEnum):
     """The notation of the charges that the engine acknowledges with receipts."""
 
@@ -462,6 +468,7 @@ class ConfigFile(Table):
     health: HealthTable = HealthTable()
     web: WebTable = WebTable()
     history: HistoryTable = HistoryTable()
+    ledger: LedgerTable = LedgerTable()
     retention: RetentionTable = RetentionTable()
     receipts: ReceiptsTable = ReceiptsTable()
     charges: ChargesTable = ChargesTable()

@@ -1,4 +1,4 @@
-"""Tells trouble of the disk and a refused ledger, which pass once somebody mends that, from damage and defects."""
+"""Tells trouble of the disk, a refused ledger and a missing key, which pass once somebody mends that, from defects."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gateway.ledger.errors import LedgerUnavailable
+from gateway.ledger.errors import LedgerLocked, LedgerUnavailable
 
 _SQLITE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 _ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
@@ -15,15 +15,19 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskTrouble(msgspec.Struct, frozen=True):
-    """Why nothing can be written. `is_full`: room alone is missing; `is_refused`: the ledger is not one to be used."""
+    """Why nothing can be recorded.
+
+    `is_full`: room alone is missing; `is_refused`: the ledger is not one to be used; `is_locked`: its key is missing.
+    """
 
     reason: str
     is_full: bool
     is_refused: bool = False
+    is_locked: bool = False
 
 
 def trouble_of(error: BaseException) -> DiskTrouble | None:
-    """What the disk or the ledger there has to do with a failure; None if anything else is among the failures."""
+    """What the disk, or the ledger there, has to do with a failure; None if anything else is among the failures."""
     found = [_own_trouble(each) for each in _leaves(error)]
     known = [each for each in found if each is not None]
     if len(known) < len(found):
@@ -42,6 +46,8 @@ def _own_trouble(error: BaseException) -> DiskTrouble | None:
         match cause:
             case sqlite3.Error() if _code(cause) in _SQLITE:
                 return DiskTrouble(str(cause), _code(cause) == sqlite3.SQLITE_FULL)
+            case LedgerLocked():
+                return DiskTrouble(str(cause), is_full=False, is_locked=True)
             case OSError() if cause.errno in _ERRNO:
                 return DiskTrouble(os.strerror(cause.errno), cause.errno in _NO_ROOM)
             case _:

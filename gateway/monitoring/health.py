@@ -34,6 +34,7 @@ class Uncounted(StrEnum):
     """Why nothing is counted."""
 
     DISK = "disk"  # it is full, read-only or failing
+    KEY = "key"  # of the ledger: it is missing
     LEDGER = "ledger"  # it is another version's, or another gateway's
     SAFE_MODE = "safe-mode"  # there were too many crashes
 

@@ -1,4 +1,4 @@
-"""The pause while the ledger's disk is full, read-only or failing, or the ledger there is one that cannot be used.
+"""The pause while the ledger's disk is full, read-only or failing, or the ledger there cannot be used or opened.
 
 Theory of operation. Nothing is taken from the engine: its messages stay at the broker, unacknowledged. Answers of the
 units are kept, to be recorded later. The ledger is tried again and again; once it opens, the gateway begins as after
@@ -13,6 +13,7 @@ from drivers.reading import ReadFault, Reading
 from gateway.config.load import GatewayConfig
 from gateway.control.answers import RefusalAnswer
 from gateway.ledger.disk_trouble import DiskTrouble, trouble_of
+from gateway.ledger.key_ring import read_ring
 from gateway.ledger.store import LEDGER_FILE, open_ledger
 from gateway.monitoring.alarms import AlarmInputs
 from gateway.monitoring.health import Uncounted
@@ -45,6 +46,8 @@ class DiskPause:
     @property
     def kind(self) -> Uncounted:
         """Why, as the page says it."""
+        if self._trouble.is_locked:
+            return Uncounted.KEY
         return Uncounted.LEDGER if self._trouble.is_refused else Uncounted.DISK
 
     def inputs(self) -> AlarmInputs:
@@ -82,7 +85,8 @@ class DiskPause:
                 self._trouble = DiskTrouble(refusal, is_full=False)
             else:
                 try:
-                    async with open_ledger(self._config.state_dir / LEDGER_FILE, self._config.id, self._clock.now):
+                    ring, path = read_ring(self._config.ledger_key), self._config.state_dir / LEDGER_FILE
+                    async with open_ledger(path, self._config.id, self._clock.now, ring=ring):
                         return
                 except Exception as error:
                     if (trouble := trouble_of(error)) is None:

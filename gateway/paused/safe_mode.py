@@ -12,6 +12,7 @@ import msgspec
 from drivers.reading import ReadFault, Reading
 from gateway.control.answers import DoneAnswer, RefusalAnswer
 from gateway.control.requests import Reload, RequestRefused, read_request
+from gateway.ledger.errors import LedgerLocked
 from gateway.monitoring.alarms import AlarmInputs
 from gateway.monitoring.health import Uncounted
 from gateway.recording.journal import Journal, JournalFull
@@ -58,7 +59,7 @@ class SafeMode:
         while True:
             try:
                 return await asyncio.to_thread(self._journal.add_message, topic, payload)
-            except (OSError, JournalFull) as error:
+            except (OSError, JournalFull, LedgerLocked) as error:
                 _log.error("a message waits at the broker", extra={"reason": str(error) or "the journal is full"})
                 await asyncio.sleep(FULL_S)
 

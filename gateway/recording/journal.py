@@ -2,9 +2,11 @@
 
 Both are fed to the pipeline at the next start, as if they had just come; each answer has the stamp of its own poll. A
 message is acknowledged once it is here, so none is dropped: where there is no room, it stays at the broker. Of the
-answers the oldest are dropped beyond MOST_BYTES; what they showed is a silence.
+answers the oldest are dropped beyond MOST_BYTES; what they showed is a silence. Messages name patients: where the site
+has a key for its ledger, they are encrypted with it.
 """
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -14,9 +16,16 @@ from typing import TypeVar
 import msgspec
 
 from drivers.reading import ReadFault, Reading
+from gateway.ledger.codec import CLEAR, Cipher
+from gateway.ledger.errors import LedgerDamaged, LedgerLocked
+from gateway.ledger.key_ring import read_ring
+
+_log = logging.getLogger("capgate")
 
 MOST_BYTES = 64 << 20  # of each kind; answers of eight units for some days
 _ANSWERS, _MESSAGES = "kept-answers.jsonl", "kept-messages.jsonl"
+
+_CONTEXT = "kept message"
 
 T = TypeVar("T")
 
@@ -30,15 +39,20 @@ class _Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     fault: ReadFault | None = None
 
 
-class _Message(msgspec.Struct, frozen=True):
+class _Message(msgspec.Struct, frozen=True, omit_defaults=True):
     topic: str
     payload: bytes
+    key: str = ""  # by which it is encrypted
 
 
 class Journal:
-    """The journal in `directory`. Its methods block; those that write raise OSError with nothing lost of before."""
+    """The journal in `directory`, with the site's keys in `key_file`.
 
-    def __init__(self, directory: Path) -> None:
+    Its methods block; those that write raise OSError with nothing lost of before.
+    """
+
+    def __init__(self, directory: Path, key_file: Path | None = None) -> None:
+        self._key_file = key_file
         self._answers = directory / _ANSWERS
         self._older = directory / f"{_ANSWERS}.old"
         self._messages = directory / _MESSAGES
@@ -51,10 +65,13 @@ class Journal:
             self._answers.replace(self._older)
 
     def add_message(self, topic: str, payload: bytes) -> None:
-        """Append a message, on the disk when it returns. Raises JournalFull."""
+        """Append a message, on the disk when it returns. Raises JournalFull, LedgerLocked."""
         if self._messages.exists() and self._messages.stat().st_size > MOST_BYTES:
             raise JournalFull
-        _append(self._messages, [_Message(topic, payload)])
+        key = read_ring(self._key_file).first
+        codec = CLEAR if key is None else Cipher(key, _CONTEXT)
+        locked = codec.lock(payload, _CONTEXT, topic)
+        _append(self._messages, [_Message(topic, locked, codec.key_id)])
 
     def answers(self) -> Iterator[Reading | ReadFault]:
         """The answers that are kept, the oldest first."""
@@ -65,9 +82,17 @@ class Journal:
                     yield answer
 
     def messages(self) -> Iterator[tuple[str, bytes]]:
-        """The messages that are kept, in the order of their arrival."""
+        """The messages that are kept, in the order of their arrival. Raises LedgerLocked."""
+        ring = read_ring(self._key_file)
         for each in _read(self._messages, _Message):
-            yield each.topic, each.payload
+            key = ring.find(each.key)
+            if each.key and key is None:
+                raise LedgerLocked(f"{self._messages} {ring.lacking(each.key)}")
+            codec = CLEAR if key is None else Cipher(key, _CONTEXT)
+            try:
+                yield each.topic, codec.open(each.payload, _CONTEXT, each.topic)
+            except LedgerDamaged as error:
+                _log.error("a kept message was altered, and is left out", extra={"reason": str(error)})
 
     def clear(self) -> None:
         """Delete it: everything is in the ledger."""

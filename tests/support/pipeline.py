@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from drivers.reading import CapReading, FaultKind, ReadFault, Reading, RunState, Stamp
 from gateway.config.load import GatewayConfig, load_config
+from gateway.ledger.key_ring import read_ring
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.recording.pipeline import Pipeline
 
@@ -167,7 +168,8 @@ class Suite:
 async def running(folder: Path, clock: FakeClock | None = None) -> AsyncGenerator[Suite]:
     config = load_config(folder / "gateway.toml")
     clock = clock or FakeClock()
-    async with open_ledger(folder / "state" / "ledger.db", config.id, clock.now) as ledger:
+    path, ring = folder / "state" / "ledger.db", read_ring(config.ledger_key)
+    async with open_ledger(path, config.id, clock.now, ring=ring) as ledger:
         suite = Suite(config, clock, ledger)
         await suite.start()
         yield suite

@@ -15,6 +15,7 @@ import hl7
 from drivers.reading import CapReading, Reading, RunState
 from gateway.audit.verify import verify
 from gateway.config.load import load_config
+from gateway.ledger.key_ring import read_ring
 from gateway.ledger.store import open_ledger
 from tests.support.hl7_validators import fields_of, missed_by_all, refused_by_hl7apy
 from tests.support.pipeline import FakeClock, Suite
@@ -147,7 +148,8 @@ async def a_day(folder: Path, policy: str, change: Callable[[str], str] = str) -
     config = load_config(folder / "gateway.toml")
     clock = FakeClock()
     clock.us = local("08:45")
-    async with open_ledger(folder / "state" / "ledger.db", config.id, clock.now) as ledger:
+    path, ring = folder / "state" / "ledger.db", read_ring(config.ledger_key)
+    async with open_ledger(path, config.id, clock.now, ring=ring) as ledger:
         day = Day(config, clock, ledger)
         await day.start()
         yield day

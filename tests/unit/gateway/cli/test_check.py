@@ -188,6 +188,7 @@ def test_the_shipped_example_can_be_started_once_its_secrets_are_there(site: Pat
     assert told.pop("tracking.policy").endswith("is approved by nobody: its increments are held")
     assert told.pop("gateway.time_zone").startswith("the policy takes service dates from UTC")
     assert told.pop("receipts.expected").startswith("no receipts of the engine are expected")
+    assert told.pop("ledger.key_file").startswith("missing: who has the disk or a backup reads the patients")
     assert told == {}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import Examined, examine
+from tests.support.ledger_keys import FIRST
 
 POLICY = """\
 name = "midpoint"
@@ -77,6 +78,9 @@ profile = "smc-hrs"
 unit_id = 2
 poll_period_s = 20
 
+[ledger]
+key_file = "secrets/ledger.key"
+
 [retention]
 identifiers_days = 90
 messages_days = 90
@@ -113,7 +117,8 @@ def site(tmp_path: Path, certificates: Path) -> Path:
     for name in ("ca.crt", "client.crt", "client.key", "ca.key", "encrypted.key"):
         (secrets / name).write_bytes((certificates / name).read_bytes())
         (secrets / name).chmod(0o600)
-    for name, text in {"password": "s3cret\n", "open": "s3cret\n", "empty": ""}.items():
+    texts = {"password": "s3cret\n", "open": "s3cret\n", "empty": "", "ledger.key": f"{FIRST.secret.hex()}\n"}
+    for name, text in texts.items():
         (secrets / name).write_text(text)
         (secrets / name).chmod(0o644 if name == "open" else 0o600)
     (tmp_path / "profiles").mkdir()

@@ -1,12 +1,15 @@
 """The journal gives back what it was given, in order; a torn line is left out, and a full one takes no message."""
 
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
 from drivers.reading import CapReading, FaultKind, Measurement, ReadFault, Reading, RunState, Stamp
+from gateway.ledger.errors import LedgerLocked
 from gateway.recording import journal as journal_module
 from gateway.recording.journal import Journal, JournalFull
+from tests.support.ledger_keys import FIRST, SECOND, write_keys
 
 READING = Reading(
     "cap-01",
@@ -56,3 +59,28 @@ def test_of_answers_the_oldest_go_and_of_messages_none(tmp_path: Path, monkeypat
     with pytest.raises(JournalFull):
         journal.add_message("in/json", b"x" * 100)
     assert len(list(journal.messages())) == len(messages.read_bytes().splitlines())
+
+
+def test_with_a_key_messages_are_encrypted_and_without_it_they_wait(tmp_path: Path) -> None:
+    keys = write_keys(tmp_path, FIRST)
+    Journal(tmp_path).add_message("in/json", b"V-1 before there was a key")
+    Journal(tmp_path, keys).add_message("in/hl7", b"V-2")
+    kept = (tmp_path / "kept-messages.jsonl").read_bytes()
+    assert b64encode(b"V-1") in kept
+    assert b64encode(b"V-2") not in kept
+    write_keys(tmp_path, SECOND, FIRST)
+    assert list(Journal(tmp_path, keys).messages()) == [("in/json", b"V-1 before there was a key"), ("in/hl7", b"V-2")]
+    write_keys(tmp_path, SECOND)
+    with pytest.raises(LedgerLocked, match=FIRST.id):
+        list(Journal(tmp_path, keys).messages())
+    keys.unlink()
+    with pytest.raises(LedgerLocked, match="cannot be read"):
+        Journal(tmp_path, keys).add_message("in/hl7", b"V-3")
+
+
+def test_a_message_that_was_moved_to_another_topic_is_left_out(tmp_path: Path) -> None:
+    journal, file = Journal(tmp_path, write_keys(tmp_path, FIRST)), tmp_path / "kept-messages.jsonl"
+    for topic in ("in/hl7", "in/json"):
+        journal.add_message(topic, topic.encode())
+    file.write_bytes(file.read_bytes().replace(b"in/hl7", b"in/any"))
+    assert list(journal.messages()) == [("in/json", b"in/json")]
