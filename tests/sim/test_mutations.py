@@ -4,7 +4,7 @@ The ledger is a real one, of a day with everything in it. Whoever changes it can
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,12 @@ from typing import NamedTuple
 from gateway.audit.verify import verify_open
 from gateway.ledger.batch import Attempt
 from gateway.ledger.bodies import Order
-from gateway.ledger.errors import LedgerUnavailable
+from gateway.ledger.codec import LedgerConnection, bind, codec_of
+from gateway.ledger.errors import LedgerError
+from gateway.ledger.key_ring import KeyRing
+from gateway.ledger.locked_rows import SHAPES
+from gateway.ledger.rekeying import codec_for
+from tests.support.ledger_keys import FIRST, TABLE, write_keys
 from tests.support.story import POLICIES, a_day
 from tests.unit.gateway.messages.hl7_support import hl7
 
@@ -76,13 +81,20 @@ CANNOT_MATTER: dict[str, set[str]] = {
         *(f"UPDATE _sqlite_migrations.{column}" for column in ("applied_at", "id", "migration_set", "name")),
     },
 }
+# Of an encrypted ledger less can be changed unseen: what opens with the key is bound to its row.
+CANNOT_MATTER_ENCRYPTED = {
+    "UPDATE staged.id",
+    "UPDATE encryption.key_file",  # where the key was last: readers without it are told so
+}
+RING = KeyRing((FIRST,))
+ENCRYPTED = ("detail", "encryption", "identity", "payload", "receipt_text", "renumbered", "staged")
 DETAILS = '[charges]\ndetails = ["patient_class", "attending", "orderer", "diagnosis"]\n'
 
 
-async def written(folder: Path) -> bytes:
+async def written(folder: Path, tables: str = "") -> bytes:
     """A ledger with a row in every table."""
     policy = (POLICIES / "story.toml").read_text()
-    async with a_day(folder, policy, lambda config: config.replace("[charges]\n", DETAILS)) as day:
+    async with a_day(folder, policy, lambda config: config.replace("[charges]\n", tables + DETAILS)) as day:
         await day.treated()
         await day.pipeline.message("ehr/in/hl7", hl7("ras_o17_complete", MSH_10="M1", ORC_12="55501^FIRST^FRIDA"))
         await day.send_event("M2", "infusion.started", visit="V990099", order="O-9", agent_class="chemo", source="mar")
@@ -106,8 +118,9 @@ def _merge() -> bytes:
 
 
 def opened(image: bytes) -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=LedgerConnection)
     connection.deserialize(image)
+    bind(connection, codec_for(connection, RING))
     return connection
 
 
@@ -122,9 +135,21 @@ class Mutation(NamedTuple):
     values: Sequence[object]
 
 
-def mutations(connection: sqlite3.Connection) -> Iterator[Mutation]:
-    """Of one row of each table every value changed, and the row gone; and a row more."""
-    for table in tables(connection):
+def swaps(connection: sqlite3.Connection) -> Iterator[Mutation]:
+    """Of two rows of a table each encrypted value in place of the other's."""
+    values = [(table, name) for table, shape in SHAPES.items() for name in (*shape.numbers, *shape.bound)]
+    for table, name in (*values, ("payload", "payload"), ("staged", "payload")):
+        rows = connection.execute(f"SELECT DISTINCT {name} FROM {table} WHERE {name} <> '' LIMIT 2").fetchall()
+        if len(rows) == 2:
+            (one,), (other_one,) = rows
+            case = f"CASE {name} WHEN ? THEN ? ELSE ? END"
+            statement = f"UPDATE {table} SET {name} = {case} WHERE {name} IN (?, ?)"
+            yield Mutation(f"SWAP {table}.{name}", statement, (one, other_one, one, one, other_one))
+
+
+def mutations(connection: sqlite3.Connection, of: Collection[str] = ()) -> Iterator[Mutation]:
+    """Of one row of each table, or of those `of`, every value changed, and the row gone; and a row more."""
+    for table in of or tables(connection):
         info = connection.execute(f"PRAGMA table_info({table})").fetchall()
         names = [name for _, name, *_ in info]
         this = " AND ".join(f"{name} IS ?" for name in names)
@@ -132,6 +157,8 @@ def mutations(connection: sqlite3.Connection) -> Iterator[Mutation]:
             label = table if which == SOME.get(table, ("true",))[0] else f"{table} ({which})"
             query = f"SELECT * FROM {table} WHERE {which} ORDER BY {len(names)} DESC LIMIT 1"
             row = connection.execute(query).fetchone()
+            if row is None and table == "encryption":
+                continue  # in clear
             assert row is not None, f"{label} has a row"
             for name, value in zip(names, row, strict=True):
                 values = (other(value), *row)
@@ -160,7 +187,7 @@ def other(value: object) -> object:
 def _is_sound(connection: sqlite3.Connection) -> bool:
     try:
         return verify_open(connection).sound
-    except LedgerUnavailable:
+    except LedgerError:
         return False
 
 
@@ -168,12 +195,13 @@ def _unnoticed(image: bytes, mutation: Mutation, triggers: Sequence[str]) -> boo
     """Whether the mutation can be made, and the audit finds the ledger sound."""
     with closing(opened(image)) as connection:
         try:
-            assert connection.execute(mutation.statement, mutation.values).rowcount == 1, mutation
+            assert connection.execute(mutation.statement, mutation.values).rowcount >= 1, mutation
         except sqlite3.IntegrityError:
             return False
         for sql in triggers:
             connection.execute(sql)
-        return _is_sound(connection)
+        bind(connection, codec_for(connection, RING))
+        return codec_of(connection).reads and _is_sound(connection)
 
 
 async def test_what_no_audit_notices_cannot_matter(tmp_path: Path) -> None:
@@ -181,10 +209,28 @@ async def test_what_no_audit_notices_cannot_matter(tmp_path: Path) -> None:
     with closing(opened(image)) as connection:
         assert verify_open(connection).problems == ()
         every = list(mutations(connection))
-        triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
-        for name, _ in triggers:
-            connection.execute(f"DROP TRIGGER {name}")
-        bare = connection.serialize()
-    made_again = [sql for _, sql in triggers]
+        bare, made_again = without_triggers(connection)
     found = {each.name for each in every if _unnoticed(image, each, ()) or _unnoticed(bare, each, made_again)}
     assert found == set().union(*CANNOT_MATTER.values())
+
+
+def without_triggers(connection: sqlite3.Connection) -> tuple[bytes, list[str]]:
+    """The ledger without its triggers, and how they are made again."""
+    triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    return connection.serialize(), [sql for _, sql in triggers]
+
+
+async def test_what_is_encrypted_cannot_be_altered_or_moved_unseen(tmp_path: Path) -> None:
+    write_keys(tmp_path, FIRST)
+    image = await written(tmp_path, TABLE)
+    with closing(opened(image)) as connection:
+        assert verify_open(connection).problems == ()
+        one = mutations(connection, ENCRYPTED)
+        altered = [each for each in one if each.name.startswith("UPDATE") and "identity." not in each.name]
+        more = [each for each in mutations(connection, ("encryption",)) if not each.name.startswith("UPDATE")]
+        every = [*altered, *more, *swaps(connection)]
+        bare, made_again = without_triggers(connection)
+    assert {"SWAP identity.mrn", "SWAP identity.name", "SWAP payload.payload"} <= {each.name for each in every}
+    assert {each.name for each in every if _unnoticed(bare, each, made_again)} == CANNOT_MATTER_ENCRYPTED

@@ -12,22 +12,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from drivers.reading import RunState
 from gateway.audit.verify import verify
 from gateway.cli import main
 from gateway.ledger.access import Actor
-from gateway.ledger.batch import Attempt
 from gateway.ledger.bodies import PurgeNote
 from gateway.ledger.deliveries import Proof, ResendRules
 from gateway.recording.retention import Retention
 from tests.support.operator import Operator
-from tests.support.pipeline import MINUTE_US, Json, Suite, configured, cool, running
-
-DAY_US = 1440 * MINUTE_US
-VISIT, MRN, ACCOUNT, NAME = "QZVISIT7", "QZMRN7", "QZACCT7", "QZFAMILY"
-CANARIES = (VISIT, MRN, ACCOUNT, NAME)
-RETENTION = "[retention]\nidentifiers_days = 30\nmessages_days = 30\ncopies_days = 30\n\n"
-WHO: Json = {"person": "rn-1", "reason": "the yearly review"}
+from tests.support.patient import CANARIES, DAY_US, RETENTION, VISIT, WHO, settled, taken_by_broker, treated
+from tests.support.pipeline import Json, Suite, configured, running
 
 
 @pytest.fixture
@@ -35,42 +28,9 @@ def folder(tmp_path: Path) -> Path:
     return configured(tmp_path, RETENTION)
 
 
-async def treated(suite: Suite) -> str:
-    """A session that lacks nothing but a signature; all of it names canaries."""
-    await cool(suite)
-    operator = Operator(suite)
-    token = (await operator.session())["token"]
-    patient = {"mrn": MRN, "account": ACCOUNT}
-    place = {"unit": "cap-01", "cap": 1, "visit": VISIT, "patient": patient}
-    answer = await suite.send_event("b", "association.bound", 60, validated=True, asserted_by="scan", **place)
-    assert answer["result"] == "accepted", answer
-    order = {"visit": VISIT, "order": "O-1", "agent_class": "chemo", "source": "mar"}
-    await suite.send_event("s", "infusion.started", 50, **order)
-    await suite.send_event("e", "infusion.completed", 20, final=True, **order)
-    await operator.request_act("prepared", token=token)
-    suite.state = RunState.STOPPED
-    await suite.poll(2)
-    return token
-
-
-async def settled(suite: Suite) -> str:
-    """A session that is charged, delivered and old enough; its key."""
-    token = await treated(suite)
-    await Operator(suite).request_act("finalise", token=token)
-    await taken_by_broker(suite)
-    suite.clock.us += 31 * DAY_US
-    return token
-
-
 async def acknowledged(suite: Suite, name: str, result: Json) -> None:
     answer = await suite.send_event(name, "ack", 0.0, **result)
     assert answer["result"] == "accepted", answer
-
-
-async def taken_by_broker(suite: Suite) -> None:
-    """The broker takes all that waits."""
-    rows = await suite.ledger.outbox.pending(0, 10_000)
-    await suite.ledger.outbox.mark([Attempt(row.outbox_id, suite.clock.us, 0, delivered=True) for row in rows])
 
 
 def left_in(folder: Path) -> list[tuple[str, str]]:
