@@ -10,6 +10,7 @@ from drivers.toml.document import TomlProblems
 from gateway.config.last_good import LAST_GOOD_FILE, load_or_last_good, reloaded
 from gateway.config.load import GatewayConfig, examine
 from gateway.runtime.shipped import shipped_dir
+from tests.support.ledger_keys import FIRST, KEY_FILE, TABLE, write_keys
 from tests.support.pipeline import CONFIG, POLICY
 
 PROFILE = "own-cap-unit.toml"
@@ -19,7 +20,8 @@ PROFILE = "own-cap-unit.toml"
 def site(tmp_path: Path) -> Path:
     """A site with a policy, a profile and a secret of its own; its configuration was good once."""
     config = CONFIG.replace('state_dir = "state"', 'state_dir = "state"\nprofiles = ["profiles"]')
-    config = config.replace("[tracking]", 'username = "u"\npassword_file = "secret"\n[tracking]')
+    config = config.replace("[tracking]", f'username = "u"\npassword_file = "secret"\n{TABLE}[tracking]')
+    write_keys(tmp_path, FIRST)
     (tmp_path / "gateway.toml").write_text(config.replace("reference-cap-unit", "own-cap-unit"))
     (tmp_path / "policy.toml").write_text(POLICY)
     (tmp_path / "secret").write_text("s")
@@ -70,6 +72,7 @@ SPOILT = {
     "no profile": delete(f"profiles/{PROFILE}"),
     "another profile": rewrite("profiles/new.toml", "[["),
     "no secret": delete("secret"),
+    "no key of the ledger": delete(KEY_FILE),
     "an open secret": open_to_all("secret"),
     "loaners": rewrite("state/loaners.json", "{"),
 }

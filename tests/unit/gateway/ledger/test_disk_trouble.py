@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.ledger.disk_trouble import damages_nothing, trouble_of
-from gateway.ledger.errors import LedgerBroken, LedgerUnavailable
+from gateway.ledger.errors import LedgerBroken, LedgerLocked, LedgerUnavailable
 
 
 def full(tmp_path: Path) -> sqlite3.Error:
@@ -49,6 +49,12 @@ def test_a_ledger_that_a_person_must_see_to_is_waited_for() -> None:
     assert trouble is not None
     assert (trouble.reason, trouble.is_full, trouble.is_refused) == ("a later version's", False, True)
     assert trouble_of(ExceptionGroup("tree", [refused, LookupError()])) is None
+
+
+def test_a_missing_key_is_waited_for() -> None:
+    trouble = trouble_of(ExceptionGroup("tree", [LedgerLocked("which key, and where")]))
+    assert trouble is not None
+    assert (trouble.reason, trouble.is_locked, trouble.is_refused) == ("which key, and where", True, False)
 
 
 def test_a_defect_beside_it_is_not_hidden(tmp_path: Path) -> None:
