@@ -70,6 +70,7 @@ def resolve_words(
         mrn_types=ehr.mrn_types,
         kept=frozenset(charges.patient),
         details=frozenset(charges.details),
+        location=charges.location.lower(),
         mar=_vocabulary(problems, ehr.vocabulary).with_words(ehr.mar_words),
     )
 

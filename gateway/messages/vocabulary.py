@@ -84,6 +84,7 @@ class EhrWords(msgspec.Struct, frozen=True):
     mrn_types: tuple[str, ...] = DEFAULT_MRN_TYPES  # HL7 table 0203 or the site's; the first that occurs is used
     kept: frozenset[str] = DEFAULT_KEPT  # names of PatientField that are kept
     details: frozenset[Detail] = frozenset()  # of what is stated for charges, those that are kept
+    location: str = ""  # the suite's point of care, in lower case; "": it has no name
 
     def agent(self, codes: Iterable[str]) -> AgentClass | None:
         """The class of the first of `codes` in the site's table; None if none is."""

@@ -117,11 +117,16 @@ class MessageReader:
             return Ignored(read.message_id, "not-ours", "nobody is known here under the old number")
         return msgspec.structs.replace(read, merges=tuple(merges))
 
-    def waits(self, read: Accepted) -> bool:
-        """Whether the message only states something of a visit that was never seen here, and names no place of ours."""
+    def waiting_for(self, read: Accepted) -> str:
+        """The subject for whose cap the message waits; "" if it does not wait.
+
+        A message waits that tells of an arrival, or that only states something of one visit that was never seen here,
+        and names no place of ours.
+        """
         patients = patients_of(read.facts)
         states = all(isinstance(fact, InfusionFact | OrderChecked | WorkRaised) for fact in read.facts)
-        return states and len(patients) == 1 and not read.placed and not any(map(self._mentions, patients))
+        unseen = states and len(patients) == 1 and not read.placed and not any(map(self._mentions, patients))
+        return next(iter(patients)) if unseen else read.arrived
 
     def names(self, read: Accepted) -> frozenset[str]:
         """The subjects that the message makes known here, or joins with one that is."""

@@ -257,8 +257,8 @@ class Pipeline:
         transaction = self._steps.begin()
         read, message_format = await self._reader.read(payload, transaction.recorded_us)
         if isinstance(read, Accepted):
-            if self._reader.waits(read):
-                return (), await self._stage(transaction, read, message_format, payload)
+            if subject := self._reader.waiting_for(read):
+                return (), await self._stage(subject, transaction, read, message_format, payload)
             if await self._take_up(self._reader.names(read)):
                 transaction = self._steps.begin()
                 read, message_format = await self._reader.read(payload, transaction.recorded_us)
@@ -286,11 +286,10 @@ class Pipeline:
         return settled, None
 
     async def _stage(
-        self, transaction: Transaction, read: Accepted, message_format: InboundFormat, payload: bytes
+        self, subject: str, transaction: Transaction, read: Accepted, message_format: InboundFormat, payload: bytes
     ) -> OutgoingMessage:
-        """Let a message wait for its visit, with the identifiers, by which changes of numbers find it; its answer."""
+        """Let a message wait with its visit's identifiers, by which changes of numbers find it; its answer."""
         now_us, taken = transaction.recorded_us, self._reader.seal(read, payload)
-        (subject,) = patients_of(read.facts)
         transaction.stage(Staged(subject, now_us, taken, payload))
         batch = transaction.batch(read.identities)
         if await self._ledger.commit_new(batch, taken, read.message_id, now_us - REPEATED_US):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.accesses import who_and_what
 from tests.support.operator import Operator
-from tests.support.pipeline import MINUTE_US, Json, Suite, running
+from tests.support.pipeline import MINUTE_US, Json, Suite, configured, running
 
 
 async def visits(suite: Suite) -> list[Json]:
@@ -47,3 +47,31 @@ async def test_of_many_the_last_are_shown(folder: Path, monkeypatch: pytest.Monk
             await ordered(suite, f"V-{number}")
         answer = await Operator(suite).ask(request="visits")
         assert ([each["visit"] for each in answer["visits"]], answer["more"]) == (["V-3", "V-2"], True)
+
+
+async def arrived(suite: Suite, visit: str, place: str, trigger: str = "A04") -> Json:
+    """The EHR tells that a visit is at the place, and the gateway's answer."""
+    lines = [
+        f"MSH|^~\\&|EHR|H|C|N|20260310084500Z||ADT^{trigger}|{visit}{place}{trigger}|P|2.5.1",
+        f"EVN|{trigger}|20260310084500Z",
+        f"PID|1||mrn of {visit}",
+        f"PV1|1|O|{place}|{'|' * 14}|{visit}",
+    ]
+    return await suite.answered("\r".join([*lines, ""]).encode())
+
+
+async def test_who_arrived_in_this_suite_without_a_chair_can_be_bound(tmp_path: Path) -> None:
+    folder = configured(tmp_path, '[charges]\nlocation = "INFA"\n\n')
+    async with running(folder) as suite:
+        for place in ("WARD7", "INFA^BAY9^C99", ""):
+            assert (await arrived(suite, "V-9", place))["result"] != "accepted", place
+        assert (await arrived(suite, "V-1", "INFA"))["result"] == "accepted"
+        await arrived(suite, "V-2", "infa", "A02")
+        assert {each["visit"] for each in await visits(suite)} == {"V-1", "V-2"}
+        before = len(await suite.ledger.entries())
+    async with running(folder) as suite:
+        assert len(await suite.ledger.entries()) == before, "an arrival costs no entry"
+        await Operator(suite).request_act("bind", place="c02", visit="V-1")
+        found = {each["visit"]: (each["chair"], each["mrn"]) for each in await visits(suite)}
+        assert found == {"V-1": ("c02", "mrn of V-1"), "V-2": (None, "mrn of V-2")}
+        assert await suite.ledger.staged_count() == 1

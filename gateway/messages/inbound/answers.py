@@ -56,6 +56,7 @@ class Accepted(msgspec.Struct, frozen=True):
     unknown: tuple[str, ...] = ()  # fields with words that the site's vocabulary lacks
     details: tuple[Stated, ...] = ()  # what is stated for charges
     placed: bool = False  # it names a place, which is this gateway's or whose visit is known here
+    arrived: str = ""  # the subject of a visit that came to this suite and has no chair: the message waits for its cap
 
 
 class Ignored(msgspec.Struct, frozen=True):

@@ -1,9 +1,9 @@
 """Reader of `ADT`: visits that open, move, close or are cancelled, and the cap at a patient's chair that follows.
 
 A chair is weak evidence: it binds only a cap that serves no patient; a contradiction to another patient's cooling
-becomes a work item. A closed visit ends the patient's cooling, unless the closing is cancelled. A cancelled
-registration voids the bindings from their beginning, so that increments are held for a person. Changes of identifiers
-are read in hl7_numbers.py.
+becomes a work item. A visit that is in this suite, at no chair yet, waits until a person binds it. A closed visit ends
+the patient's cooling, unless the closing is cancelled. A cancelled registration voids the bindings from their
+beginning, so that increments are held for a person. Changes of identifiers are read in hl7_numbers.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -51,7 +51,21 @@ def _about(hl7: Hl7) -> PatientContext:
     return about
 
 
+def _arrived(hl7: Hl7) -> Accepted | None:
+    """The answer for a visit without a cap here that is in this suite, in no room and at no chair; None for others."""
+    place, suite = hl7.message.first("PV1"), hl7.site.words.location
+    in_suite = bool(suite) and place.get(3, 1).lower() == suite and not (place.get(3, 2) or place.get(3, 3))
+    if not in_suite or hl7.chair(place, 3) is not None:
+        return None
+    identity = identity_of(hl7)
+    if identity is None or hl7.site.knows(identity.subject):
+        return None
+    return Accepted(hl7.message_id, (), (identity,), arrived=identity.subject)
+
+
 def _opened(hl7: Hl7) -> Inbound:
+    if (arrived := _arrived(hl7)) is not None:
+        return arrived
     about = _about(hl7)
     return Accepted(hl7.message_id, _at_chair(hl7, about), about.identities)
 
@@ -83,6 +97,8 @@ def _person_updated(hl7: Hl7) -> Inbound:
 
 
 def _moved(hl7: Hl7) -> Inbound:
+    if (arrived := _arrived(hl7)) is not None:
+        return arrived
     about = _about(hl7)
     left = [cap for cap in _serving(hl7, about) if cap != about.chair]
     return Accepted(hl7.message_id, (*_released(hl7, about, left), *_at_chair(hl7, about)), about.identities)

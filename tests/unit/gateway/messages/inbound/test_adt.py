@@ -53,6 +53,17 @@ def test_a_visit_that_opens_at_a_chair_binds_its_cap(trigger: str) -> None:
     assert accepted(hl7("adt_a04_register"), EMPTY).identities == (WHO,)
 
 
+@pytest.mark.parametrize("trigger", ["A01", "A02", "A04"])
+def test_a_visit_that_arrives_in_the_suite_without_a_chair_waits(trigger: str) -> None:
+    suite = msgspec.structs.replace(EMPTY, words=msgspec.structs.replace(EMPTY.words, location="infa"))
+    answer = accepted(hl7("adt_a04_register", MSH_9=f"ADT^{trigger}", PV1_3="INFA^^^DEMO"), suite)
+    assert (answer.facts, answer.arrived, answer.identities) == ((), VISIT, (WHO,))
+    for place in ("INFB", "INFA^BAY9", "INFA^^C99", "", "^BAY9"):
+        assert refusal(hl7("adt_a04_register", MSH_9=f"ADT^{trigger}", PV1_3=place), suite).startswith("ignored"), place
+    assert refusal(hl7("adt_a04_register", PV1_3="INFA"), EMPTY).startswith("ignored not-ours"), "no suite is named"
+    assert not accepted(hl7("adt_a04_register"), suite).arrived, "it has a chair"
+
+
 def test_a_chair_binds_nobody_where_its_cap_serves_another() -> None:
     (raised,) = facts_of(hl7("adt_a04_register"), TAKEN)
     assert isinstance(raised, facts.WorkRaised)
