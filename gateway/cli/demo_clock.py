@@ -2,6 +2,7 @@
 
 from drivers.reading import Stamp
 from gateway.runtime.clock import US_PER_S, Clock
+from gateway.runtime.kernel_clock import Kept
 
 LEAD_US = 60 * US_PER_S  # two polls of the demo's units; the default policy's max_gap_s is three
 
@@ -11,6 +12,7 @@ class PacedClock:
 
     def __init__(self, scaled: Clock) -> None:
         self.speed = scaled.speed
+        self.released_us = scaled.released_us
         self._scaled = scaled
         self.start = scaled.now()
         self._waited_us = 0
@@ -28,6 +30,10 @@ class PacedClock:
         scaled, now = self._scaled.now(), self.now()
         self._waited_us = scaled.boot_us - now.boot_us
         self._stop_at_us = None if observed_us is None else max(observed_us + LEAD_US, now.utc_us)
+
+    def kept(self) -> Kept:
+        """As the clock that it paces."""
+        return self._scaled.kept()
 
     def step_us(self) -> int:
         """Always 0: this clock is not stepped."""

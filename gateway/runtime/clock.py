@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 from drivers.reading import Stamp
+from gateway.runtime.kernel_clock import Kept, kernel_clock
 
 US_PER_S = 1_000_000
+RELEASED_US = 1_793_491_200 * US_PER_S  # 2026-11-01: no clock that is right shows less; RELEASING.md renews it
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BOOT_DIGITS = 8  # of the boot's id: enough to distinguish two boots of one machine
 
@@ -22,9 +24,14 @@ class Clock(Protocol):
     """The gateway's source of time. `speed` is gateway seconds per second of the event loop."""
 
     speed: float
+    released_us: int  # a wall clock that shows less is wrong: this version did not exist then
 
     def now(self) -> Stamp:
         """The current instant by both clocks."""
+        ...
+
+    def kept(self) -> Kept:
+        """How the machine says that its wall clock is kept."""
         ...
 
     def step_us(self) -> int:
@@ -44,10 +51,15 @@ class SystemClock:
     """The machine's clocks."""
 
     speed = 1.0
+    released_us = RELEASED_US
 
     def __init__(self) -> None:
         self._boot = _boot_id()
         self._offset_us = _wall_us() - _boot_us()
+
+    def kept(self) -> Kept:
+        """What the kernel says."""
+        return kernel_clock()
 
     def now(self) -> Stamp:
         """This instant by both clocks."""
@@ -71,6 +83,8 @@ class SystemClock:
 class ScaledClock:
     """A clock that runs `speed` times as fast from the instant it was made; for demos and simulations."""
 
+    released_us = 0
+
     def __init__(self, speed: float) -> None:
         self.speed = speed
         self._system = SystemClock()
@@ -80,6 +94,10 @@ class ScaledClock:
         """The current scaled instant; both clocks are scaled alike."""
         elapsed_us = round((self._system.now().boot_us - self._start.boot_us) * self.speed)
         return Stamp(self._start.utc_us + elapsed_us, self._start.boot_us + elapsed_us)
+
+    def kept(self) -> Kept:
+        """Always kept: no wall clock could contradict it."""
+        return Kept(synchronised=True)
 
     def step_us(self) -> int:
         """Always 0: a scaled clock follows no wall clock."""

@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import TypeVar
 
 from drivers.reading import Stamp
+from gateway.runtime.kernel_clock import Kept
 from tests.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
@@ -109,6 +110,7 @@ class ProcessClock:
     """The clock of one process of the gateway, made as the product's own: stamps go on by the boot clock."""
 
     speed = BUSY_RATE
+    released_us = 0
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -119,6 +121,9 @@ class ProcessClock:
         """This instant by both clocks."""
         boot_us = self._machine.boot_us()
         return Stamp(self._offset_us + boot_us, boot_us, self._boot)
+
+    def kept(self) -> Kept:
+        return Kept(synchronised=True)
 
     def step_us(self) -> int:
         """How far the wall clock stands from the stamps."""

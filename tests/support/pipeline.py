@@ -12,6 +12,7 @@ from gateway.config.load import GatewayConfig, load_config
 from gateway.ledger.key_ring import read_ring
 from gateway.ledger.store import Ledger, open_ledger
 from gateway.recording.pipeline import Pipeline
+from gateway.runtime.kernel_clock import Kept
 
 Json = dict[str, Any]
 HANGS_S = 50.0  # what takes longer does not happen at all
@@ -60,6 +61,7 @@ class FakeClock:
     """A clock that stands until a test moves it; the wall may be stepped away from it."""
 
     speed = 1.0
+    released_us = 0
 
     def __init__(self) -> None:
         self.us = EPOCH_US
@@ -67,6 +69,9 @@ class FakeClock:
 
     def now(self) -> Stamp:
         return Stamp(self.us, self.us - EPOCH_US)
+
+    def kept(self) -> Kept:
+        return Kept(synchronised=True)
 
     def step_us(self) -> int:
         return self.stepped_us

@@ -2,18 +2,23 @@
 
 from drivers.reading import Stamp
 from gateway.cli.demo_clock import LEAD_US, PacedClock
+from gateway.runtime.kernel_clock import Kept
 
 
 class Scaled:
     """A clock that the test sets."""
 
     speed = 90.0
+    released_us = 0
 
     def __init__(self) -> None:
         self.us = 0
 
     def now(self) -> Stamp:
         return Stamp(1_000 + self.us, self.us)
+
+    def kept(self) -> Kept:
+        return Kept(synchronised=True)
 
     def step_us(self) -> int:
         return 0

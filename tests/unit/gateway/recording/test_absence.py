@@ -8,6 +8,7 @@ from drivers.reading import Stamp
 from gateway.mqtt.service import ConnectionInfo
 from gateway.mqtt.types import MqttCounters
 from gateway.recording.absence import CONTACT_FILE, LONG_US, WRITE_US, Absence, Cause
+from gateway.runtime.kernel_clock import Kept
 from gateway.session.facts import AnyFact, WorkKind, WorkRaised
 from gateway.session.worklist import WorkKey, work_key
 
@@ -21,6 +22,7 @@ class Box:
     """A gateway of which nothing but its connection is there. It is its own clock."""
 
     speed = 1.0
+    released_us = 0
 
     def __init__(self, folder: Path, root: str = ROOT, at_us: int = START_US) -> None:
         self.us = at_us
@@ -35,6 +37,9 @@ class Box:
 
     def now(self) -> Stamp:
         return Stamp(self.us, self.us)
+
+    def kept(self) -> Kept:
+        return Kept(synchronised=True)
 
     def step_us(self) -> int:
         return 0

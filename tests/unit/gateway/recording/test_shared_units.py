@@ -9,6 +9,7 @@ import msgspec
 from drivers.reading import Stamp
 from gateway.messages.unit_claims import UnitClaim
 from gateway.recording.shared_units import CONFIRM_US, LAPSE_US, MOST_SHARERS, SharedUnits
+from gateway.runtime.kernel_clock import Kept
 from gateway.session.facts import AnyFact, SharedBy, UnitShared, UnitSharingEnded, WorkRaised
 from gateway.session.policies import policies_of
 from gateway.session.sharing import RESTATED_US
@@ -27,10 +28,14 @@ class HandClock:
     """A clock that a test sets."""
 
     speed = 1.0
+    released_us = 0
     at_us = START_US
 
     def now(self) -> Stamp:
         return Stamp(self.at_us, self.at_us)
+
+    def kept(self) -> Kept:
+        return Kept(synchronised=True)
 
     def step_us(self) -> int:
         return 0

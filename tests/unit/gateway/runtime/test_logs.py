@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.reading import Stamp
+from gateway.runtime.kernel_clock import Kept
 from gateway.runtime.logs import HumanFormatter, JsonFormatter, LogLevel, Outage, escaped, recent_lines, setup_logging
 
 
@@ -18,12 +19,16 @@ class FakeClock:
     """A clock that stands until it is moved."""
 
     speed = 1.0
+    released_us = 0
 
     def __init__(self) -> None:
         self.boot_us = 0
 
     def now(self) -> Stamp:
         return Stamp(1_790_000_000_000_000 + self.boot_us, self.boot_us)
+
+    def kept(self) -> Kept:
+        return Kept(synchronised=True)
 
     def step_us(self) -> int:
         return 0

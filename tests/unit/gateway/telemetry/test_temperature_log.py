@@ -33,6 +33,7 @@ from gateway.ledger.temperatures import (
 )
 from gateway.monitoring.counters import UnitCounters
 from gateway.runtime.clock import US_PER_S
+from gateway.runtime.kernel_clock import Kept
 from gateway.runtime.set_aside import lying_aside
 from gateway.runtime.shipped import shipped_dir
 from gateway.telemetry.poll_counts import PollCounts
@@ -48,10 +49,14 @@ class HandClock:
     """A clock that is moved by hand."""
 
     speed = 1.0
+    released_us = 0
     at_us = T0_US
 
     def now(self) -> Stamp:
         return Stamp(self.at_us, self.at_us)
+
+    def kept(self) -> Kept:
+        return Kept(synchronised=True)
 
     def step_us(self) -> int:
         return 0
