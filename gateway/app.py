@@ -28,6 +28,7 @@ from gateway.describe.packing import Packing
 from gateway.ledger.disk_trouble import trouble_of
 from gateway.ledger.errors import LedgerError, StateLocked
 from gateway.ledger.key_ring import read_ring
+from gateway.ledger.read_back import ClockKnown
 from gateway.ledger.receipt_plan import MessageKind
 from gateway.ledger.store import LEDGER_FILE, Ledger, open_ledger
 from gateway.ledger.temperatures import HISTORY_FILE
@@ -46,6 +47,7 @@ from gateway.mqtt.telemetry import Telemetry
 from gateway.mqtt.topics import INBOUND, UNIT_STATUS, Topics, filter_of, left_over
 from gateway.mqtt.types import MqttCounters, MqttDown, PublishRefused
 from gateway.paused.blocked import Blocked
+from gateway.paused.clock_pause import ClockDoubted, ClockPause
 from gateway.paused.disk_pause import FIRST_TRY_S, LONGEST_WAIT_S, DiskPause
 from gateway.paused.safe_mode import SafeMode
 from gateway.polling.captures import Captures
@@ -53,12 +55,14 @@ from gateway.polling.inbox import Inbox
 from gateway.polling.kept import KeptAnswers, later_than
 from gateway.polling.supervisor import Supervisor
 from gateway.recording.absence import CONTACT_FILE, Absence
+from gateway.recording.clock_trust import Wall, doubt, resumed
+from gateway.recording.clock_watch import Waited
 from gateway.recording.journal import Journal
 from gateway.recording.pipeline import Pipeline
 from gateway.recording.retention import Retention
 from gateway.recording.shared_units import SharedUnits
 from gateway.runtime import systemd
-from gateway.runtime.clock import Clock
+from gateway.runtime.clock import US_PER_S, Clock
 from gateway.runtime.crashes import Crashes
 from gateway.runtime.disk import Disk
 from gateway.runtime.logs import recent_lines
@@ -91,7 +95,7 @@ async def run_gateway(
     crashes = Crashes(config.state_dir, lambda: clock.now().utc_us)
     journal = Journal(config.state_dir, config.ledger_key)
     disk, kept, now_s = Disk(config.state_dir), KeptAnswers(), asyncio.get_running_loop().time
-    wait_s = FIRST_TRY_S
+    wait_s, waited = FIRST_TRY_S, None
     if crashes.in_safe_mode:
         await _run_safe(config, clock, stop, disk, crashes, journal)
         if restart is not None:
@@ -99,8 +103,11 @@ async def run_gateway(
     while not stop.is_set():
         began_s = now_s()
         try:
-            await _run_recording(config, clock, stop, restart, disk, kept, journal, crashes)
+            await _run_recording(config, clock, stop, restart, disk, kept, journal, crashes, waited)
             break
+        except ClockDoubted as doubted:
+            waited = await _run_doubted(config, clock, stop, disk, journal, doubted)
+            continue
         except Exception as error:
             if (trouble := trouble_of(error)) is None:
                 if not isinstance(error, StateLocked):
@@ -118,11 +125,24 @@ async def _run_safe(
     config: GatewayConfig, clock: Clock, stop: asyncio.Event, disk: Disk, crashes: Crashes, journal: Journal
 ) -> None:
     """Run in safe mode until somebody ends it."""
-    pause = SafeMode(crashes, journal)
+    pause = SafeMode(crashes, journal, doubted=Wall.of(clock).at.utc_us < clock.released_us)
     _log.critical("nothing is counted, polling goes on", extra={"reason": pause.reason})
     with state_lock(config.state_dir):
         await Blocked(config, clock, disk, pause).run(stop)
     crashes.clear()
+
+
+async def _run_doubted(
+    config: GatewayConfig, clock: Clock, stop: asyncio.Event, disk: Disk, journal: Journal, doubted: ClockDoubted
+) -> Waited | None:
+    """Run without counting until the clock is believed; None if it was stopped before."""
+    pause = ClockPause(config, clock, journal, doubted)
+    _log.critical("nothing is counted, polling goes on", extra={"reason": pause.reason})
+    with state_lock(config.state_dir):
+        await Blocked(config, clock, disk, pause).run(stop)
+    if pause.waited is not None:
+        _log.warning("the clock is believed", extra={"corrected_s": pause.waited.corrected_us / US_PER_S})
+    return pause.waited
 
 
 async def _run_recording(
@@ -134,30 +154,48 @@ async def _run_recording(
     kept: KeptAnswers,
     journal: Journal,
     crashes: Crashes,
+    waited: Waited | None,
 ) -> None:
-    ring = read_ring(config.ledger_key)
-    async with open_ledger(config.state_dir / LEDGER_FILE, config.id, clock.now, ring=ring) as ledger:
+    file, ring = config.state_dir / LEDGER_FILE, read_ring(config.ledger_key)
+    if waited is None and not file.exists():
+        require_clock(config, clock, ClockKnown())  # before a ledger begins at an instant that is wrong
+    async with open_ledger(file, config.id, clock.now, ring=ring) as ledger:
+        if waited is None:
+            require_clock(config, clock, await ledger.clock_known())
         config = await asyncio.to_thread(with_swaps, config, await ledger.swaps())
-        pipeline = await Pipeline.recovered(config, clock, ledger)
-        await _catch_up(pipeline, config, journal, kept)
+        pipeline = await Pipeline.recovered(config, clock, ledger, waited)
+        await catch_up(pipeline, config, clock, journal, kept)
         await Gateway(config, clock, ledger, pipeline, restart, disk, kept, crashes).run(stop)
 
 
-async def _catch_up(pipeline: Pipeline, config: GatewayConfig, journal: Journal, kept: KeptAnswers) -> None:
+def require_clock(config: GatewayConfig, clock: Clock, known: ClockKnown) -> None:
+    """Raises ClockDoubted at a start that can place nothing in time."""
+    wall = Wall.of(clock)
+    if resumed(wall, known, config.time_service) is None and (why := doubt(wall, known, config.time_service)):
+        raise ClockDoubted(why, known)
+
+
+async def catch_up(
+    pipeline: Pipeline, config: GatewayConfig, clock: Clock, journal: Journal, kept: KeptAnswers
+) -> None:
     """Record what came while nothing could be recorded, before anything new is taken."""
-    units = {unit.id for unit in config.units}
+    units, now = {unit.id for unit in config.units}, clock.now()
+    timeless = await asyncio.to_thread(journal.timeless, now)
+    await pipeline.cooled_unknown(timeless, now)
 
     async def take(answers: Iterable[Reading | ReadFault]) -> None:
         for answer in answers:
             if answer.unit in units:
                 await pipeline.answer(answer)
 
-    async for answers in _read_in_thread(journal.answers()):
+    async for answers in _read_in_thread(journal.answers(now)):
         await take(later_than(pipeline.observed, answers))
     await take(kept.after(pipeline.observed))
     async for messages in _read_in_thread(journal.messages()):
         for topic, payload in messages:
             await pipeline.message(topic, payload)
+    if timeless:
+        await pipeline.tick()  # what may not be charged is held before anything else is taken
     await asyncio.to_thread(journal.clear)
 
 
@@ -302,6 +340,7 @@ class Gateway:
             lambda: self._history.trouble,
             self._retention,
             config.id,
+            pipeline.clock_watch,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -8,6 +8,7 @@ from gateway.session.facts import (
     BindingVoided,
     CapIdentified,
     CapRemoved,
+    ClockJudged,
     ClockStepped,
     CoolingStopCharted,
     CorrectionDecided,
@@ -218,6 +219,8 @@ def _other_text(fact: AnyFact, say: Wording) -> str:
             return say("{device} is read by gateway {gateway} too", device=fact.device, gateway=fact.gateway)
         case ClockStepped():
             return say("clock of {source} set by {step} s", source=fact.source, step=say.number(fact.step_s))
+        case ClockJudged():
+            return say("clock of the gateway: {state}", state=say.code("clock", fact.state))
         case RulesChanged():
             return say("counted by the rules of revision {revision} from here on", revision=fact.revision)
         case _:

@@ -8,6 +8,7 @@ from gateway.control.answers import DoneAnswer
 
 _WHO_AND_WHY, _SWAP_EXAMPLE = signed("cap-07 loaner-2")
 _, _BACK_EXAMPLE = signed("cap-07")
+_, _CLOCK_EXAMPLE = signed("")
 
 
 def _overrides(_context: click.Context, _option: click.Parameter, given: tuple[str, ...]) -> dict[str, object] | None:
@@ -61,6 +62,16 @@ _COMMANDS = (
         DoneAnswer,
         click.Argument(["line"]),
         click.Option(["--person"], required=True, help="Who asks for it: a name or staff number."),
+    ),
+    request_command(
+        "unit",
+        "confirm-clock",
+        "The gateway's machine shows the right time: say so where a start does not count for want of a clock to "
+        "believe, and no time service will vouch for it. Look at another clock first.",
+        _CLOCK_EXAMPLE,
+        {"request": "confirm-clock"},
+        DoneAnswer,
+        *_WHO_AND_WHY,
     ),
     request_command(
         "unit",

@@ -21,6 +21,7 @@ from gateway.config.policies import resolve_policies
 from gateway.config.problems import Problems
 from gateway.config.tables import (
     ChargesTable,
+    ClockTable,
     ConfigFile,
     DrugsTable,
     EhrTable,
@@ -32,6 +33,7 @@ from gateway.config.tables import (
     ObservationsTable,
     ReceiptsTable,
     RetentionTable,
+    TimeService,
     TrackingTable,
     WebTable,
     listen_address,
@@ -77,6 +79,7 @@ class GatewayConfig(msgspec.Struct, frozen=True):
     page: PagePlan = PagePlan()
     retention: RetentionPlan = RetentionPlan()
     ledger_key: Path | None = None  # the file of keys; None: what the ledger has of patients is in clear
+    time_service: TimeService = TimeService.EXPECTED
     refused: tuple[Problem, ...] = ()  # what is wrong with the file, which this was made from when it was good
 
     @property
@@ -176,6 +179,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
     health = problems.parsed(HealthTable, data.get("health", {}))
     web = problems.parsed(WebTable, data.get("web", {}))
     page = resolve_page(problems, web) if web else None
+    clock = problems.parsed(ClockTable, data.get("clock", {}))
     history = problems.parsed(HistoryTable, data.get("history", {}))
     ledger = problems.parsed(LedgerTable, data.get("ledger", {}))
     kept = problems.parsed(RetentionTable, data.get("retention", {}))
@@ -205,6 +209,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         and tracking
         and health_listen
         and page
+        and clock
         and history
         and ledger
         and kept
@@ -234,6 +239,7 @@ def _resolve(problems: Problems) -> GatewayConfig | None:
         page=page,
         ledger_key=ledger_key,
         retention=RetentionPlan(kept.identifiers_days, kept.messages_days, kept.copies_days),
+        time_service=clock.time_service,
         staging=StagingLimits(ehr.unseen_days * 86_400 * US_PER_S, ehr.unseen_most),
     )
 

@@ -207,6 +207,14 @@ class TrackingTable(Table):
     confirm_polls: Annotated[StrictInt, Field(ge=2, le=10)] = 2
 
 
+class TimeService(StrEnum):
+    """Whether the kernel must say that a time service keeps the clock."""
+
+    REQUIRED = "required"  # nothing is counted after a boot before it has said so
+    EXPECTED = "expected"  # it is waited for, but not for ever
+    INVISIBLE = "invisible"  # it cannot: its word is not asked for
+
+
 class HealthTable(Table):
     """[health]: the address of /healthz and /metrics."""
 
@@ -308,6 +316,12 @@ class WebTable(Table):
     unit_price: Annotated[StrictStr, AfterValidator(_price)] | None = None
     oidc: OidcTable | None = None
     proxy: ProxyTable | None = None
+
+
+class ClockTable(Table):
+    """[clock]: what must vouch for the machine's wall clock."""
+
+    time_service: TimeService = TimeService.EXPECTED
 
 
 class HistoryTable(Table):
@@ -467,6 +481,7 @@ class ConfigFile(Table):
     tracking: TrackingTable = TrackingTable()
     health: HealthTable = HealthTable()
     web: WebTable = WebTable()
+    clock: ClockTable = ClockTable()
     history: HistoryTable = HistoryTable()
     ledger: LedgerTable = LedgerTable()
     retention: RetentionTable = RetentionTable()

@@ -171,6 +171,7 @@ _OTHERWISE = {
     HeldReason.UNBOUND: "bind says whose the session is",
     HeldReason.POLICY_UNAPPROVED: "explain: a session keeps the policy under which it opened",
     HeldReason.POLICY_NOT_EFFECTIVE: "explain: a session keeps the policy under which it opened",
+    HeldReason.CLOCK_WRONG: "explain, and charge by hand what its record proves: no act joins two clocks",
     HeldReason.DRY_RUN: "nothing: a dry run charges nothing",
 }
 

@@ -75,6 +75,14 @@ class OneSession(ControlRequest):
     identify: bool = Field(default=False, description="true or false")
 
 
+class ConfirmClock(ControlRequest):
+    """Somebody has looked, and the clock by which a start does not count is right."""
+
+    request: Literal["confirm-clock"]
+    person: _Person
+    reason: _Reason
+
+
 class Reload(ControlRequest):
     """Check gateway.toml, and restart the gateway with it."""
 
@@ -414,7 +422,7 @@ AnySessionAct = (
     | Reassign
 )
 AnyAct = AnySessionAct | Bind | ReleaseAct | WorkDoneAct | AssignAct
-AnyUnitRequest = Reload | Swap | SwapBack
+AnyUnitRequest = ConfirmClock | Reload | Swap | SwapBack
 AnyMachineRequest = CaptureRequest | EquipmentRequest | Diagnose | ArchiveRequest
 AnyOutboxRequest = ResendRequest | SendTest
 AnyScreen = Board | Todo | Delivery | Screen | Visits

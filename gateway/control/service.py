@@ -44,6 +44,7 @@ from gateway.control.requests import (
     Bind,
     Board,
     CaptureRequest,
+    ConfirmClock,
     Delivery,
     Diagnose,
     EquipmentRequest,
@@ -183,7 +184,7 @@ class ControlService:
                 return await self._of_identifiers(request, by)
             case EquipmentRequest() | Diagnose() | CaptureRequest() | TookRequest() | ArchiveRequest():
                 return await self._of_machines(request, by)
-            case Reload() | Swap() | SwapBack():
+            case ConfirmClock() | Reload() | Swap() | SwapBack():
                 return await self._units.serve(request, by)
             case ResendRequest() | SendTest():
                 return await self._sent(request, by)

@@ -15,7 +15,7 @@ from gateway.config.lines import UnitSpec
 from gateway.config.load import Examined, GatewayConfig, examine
 from gateway.config.loaners import LOANERS_FILE, Loaner, swapped, write_loaners
 from gateway.control.answers import DoneAnswer
-from gateway.control.requests import AnyUnitRequest, Reload, RequestRefused, Swap, SwapBack
+from gateway.control.requests import AnyUnitRequest, ConfirmClock, Reload, RequestRefused, Swap, SwapBack
 from gateway.ledger.access import Actor
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime.clock import Clock
@@ -43,6 +43,8 @@ class UnitService:
         if self._restart is None:
             raise RequestRefused("this gateway does not start again by itself", "capgate run")
         match request:
+            case ConfirmClock():
+                raise RequestRefused("the clock is believed, and what comes is counted", "nothing: it needs no word")
             case Reload():
                 await self._reload()
                 done = "the configuration is taken up"

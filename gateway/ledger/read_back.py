@@ -13,7 +13,7 @@ from gateway.ledger.bodies import change_of, charge_of, published_of
 from gateway.ledger.entry import Entry, EntryKind
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.index import ALL, LedgerFacts
-from gateway.session.facts import AnyFact, Key, ObservedUntil, SessionOpened
+from gateway.session.facts import AnyFact, ClockJudged, Key, ObservedUntil, SessionOpened
 from gateway.session.outcome import SessionRecord
 from gateway.session.related import Anchor, every_anchor, gather, last_anchor, last_seen
 from gateway.session.state import ReadBack, record_of
@@ -29,6 +29,19 @@ class Restart(msgspec.Struct, frozen=True):
     read_back: ReadBack
     observed: tuple[ObservedUntil, ...]
     rules: int  # the revision of the counting rules that were in force
+
+
+class ClockKnown(msgspec.Struct, frozen=True):
+    """By what a machine's clock is judged at a start."""
+
+    judged: ClockJudged | None = None  # the last that was recorded of it; None: nothing, as by an earlier version
+    last_us: int = 0  # when the last entry was recorded, UTC; 0: there is none
+
+
+def clock_known(connection: sqlite3.Connection) -> ClockKnown:
+    """What the ledger says about it."""
+    judged = reads.clock_judged(connection)
+    return ClockKnown(judged[-1][1] if judged else None, reads.last_recorded_us(connection))
 
 
 def read_back(

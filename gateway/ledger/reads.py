@@ -17,7 +17,16 @@ from gateway.ledger.locked_rows import open_row
 from gateway.messages.details import NO_DETAILS, About, Details
 from gateway.messages.identity import Identity, Number, NumberKind, differ
 from gateway.session import rules
-from gateway.session.facts import RULES, AnyFact, ObservedUntil, RulesChanged, UnitSwapped, decode_fact
+from gateway.session.facts import (
+    CLOCK_JUDGED,
+    RULES,
+    AnyFact,
+    ClockJudged,
+    ObservedUntil,
+    RulesChanged,
+    UnitSwapped,
+    decode_fact,
+)
 from gateway.session.marks import observed_units
 
 _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
@@ -154,6 +163,13 @@ def observed_before(connection: sqlite3.Connection, last_seq: int) -> list[Obser
            AND (body GLOB '{"fact":"observed_until"*' OR body GLOB '{"fact":"units_observed"*') ORDER BY seq"""
     bodies = connection.execute(query, (last_seq,))
     return [*{unit.device: unit for (body,) in bodies for unit in observed_units(decode_fact(body))}.values()]
+
+
+def clock_judged(connection: sqlite3.Connection) -> list[tuple[int, ClockJudged]]:
+    """What was recorded of the gateway's clock, each with its entry, in their order."""
+    query = "SELECT seq, body FROM concern JOIN entry USING (seq) WHERE concern.kind = ? AND name = ? ORDER BY seq"
+    facts = [(seq, decode_fact(body)) for seq, body in connection.execute(query, CLOCK_JUDGED)]
+    return [(seq, fact) for seq, fact in facts if isinstance(fact, ClockJudged)]
 
 
 def rules_recorded(connection: sqlite3.Connection) -> tuple[int, int]:

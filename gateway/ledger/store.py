@@ -32,7 +32,7 @@ from gateway.ledger.file_check import BackgroundCheck, FileCheck, mark
 from gateway.ledger.key_ring import NO_KEYS, KeyRing, read_ring
 from gateway.ledger.look_up import Found, Names, look_up
 from gateway.ledger.outbox import Outbox
-from gateway.ledger.read_back import Restart
+from gateway.ledger.read_back import ClockKnown, Restart, clock_known
 from gateway.ledger.retention import Cursor, Cutoffs, Due
 from gateway.ledger.staging import Staged
 from gateway.ledger.worker import Worker, settle, state_lock
@@ -113,6 +113,10 @@ class Ledger:
         """Facts and sessions that are not in memory: `read_back.read_back`."""
         job = partial(read_back.read_back, anchors=tuple(anchors), learned=tuple(learned), idle_us=idle_us)
         return await self._worker.run(job)
+
+    async def clock_known(self) -> ClockKnown:
+        """By what the machine's clock is judged at a start."""
+        return await self._worker.run(clock_known)
 
     async def swaps(self) -> list[UnitSwapped]:
         """Every swap of a unit, in the order in which they were recorded."""

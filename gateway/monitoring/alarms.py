@@ -53,6 +53,7 @@ class AlarmCode(StrEnum):
     DISK_FULL = "disk-full"
     LEDGER_BLOCKED = "ledger-blocked"
     SAFE_MODE = "safe-mode"
+    CLOCK_IMPLAUSIBLE = "clock-implausible"
     CRASHED = "crashed"
     RESTARTS_OFTEN = "restarts-often"
     DESCRIPTORS_LOW = "descriptors-low"
@@ -112,6 +113,8 @@ class AlarmInputs(msgspec.Struct, frozen=True, kw_only=True):
     disk_lacks_files: bool = False  # that is so for want of inodes
     ledger_blocked: str = ""  # why nothing can be recorded
     safe_mode: str = ""  # why nothing is counted
+    clock_implausible: str = ""  # why nothing is counted by the clock
+    clock_wrong: str = ""  # why the wall clock of a gateway that counts is not believed
     crashes: Sequence[Crash] = ()  # of the last hour
     starts: int = 0  # within ten minutes, none of which ended by itself
     descriptors_left: int | None = None  # if they are few
@@ -238,6 +241,14 @@ def _of_the_ledger(now: AlarmInputs) -> Iterator[tuple[AlarmCode, str]]:
             f"or update, then capgate unit reload"
         )
         yield AlarmCode.SAFE_MODE, text
+    if now.clock_implausible:
+        text = (
+            f"{now.clock_implausible}: units are read and what comes is kept, nothing is counted; set the clock, and "
+            f"all of it is counted; capgate unit confirm-clock, if it is right as it is"
+        )
+        yield AlarmCode.CLOCK_IMPLAUSIBLE, text
+    elif now.clock_wrong:
+        yield AlarmCode.CLOCK_IMPLAUSIBLE, now.clock_wrong
     if now.crashes:
         count = "once" if len(now.crashes) == 1 else f"{len(now.crashes)} times"
         yield AlarmCode.CRASHED, f"crashed {count} within an hour, the last by {now.crashes[-1].what}; see the log"

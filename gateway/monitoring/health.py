@@ -21,6 +21,7 @@ from prometheus_client.exposition import choose_encoder
 from gateway.monitoring.alarms import UNSENT_S
 from gateway.runtime.addresses import is_loopback
 from gateway.runtime.http import HttpLimits, HttpServer, Message, Receive, Send, host_of
+from gateway.session.fact_types import ClockState
 
 _log = logging.getLogger("capgate")
 
@@ -36,6 +37,7 @@ class Uncounted(StrEnum):
     DISK = "disk"  # it is full, read-only or failing
     KEY = "key"  # of the ledger: it is missing
     LEDGER = "ledger"  # it is another version's, or another gateway's
+    CLOCK = "clock"  # the wall clock is not believed
     SAFE_MODE = "safe-mode"  # there were too many crashes
 
 
@@ -45,6 +47,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     gateway: str  # its id: on a port that two share, the other one answers
     version: str
     uncounted: str = ""  # why nothing is counted
+    clock: ClockState | None = None  # how far its instants are to be believed; None: nothing is counted
+    clock_wrong: str = ""  # why the wall clock is not believed, while the gateway counts
     disk_is_low: bool = False  # there is room for the ledger alone
     mqtt_connected: bool
     unheard: tuple[str, ...] = ()  # topic filters that the broker does not let us subscribe to
@@ -61,6 +65,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         idle = self.since_progress_s is None or self.since_progress_s > MAX_IDLE_S
         findings = {
             f"nothing is counted: {self.uncounted}": bool(self.uncounted),
+            f"the clock is wrong: {self.clock_wrong}": bool(self.clock_wrong),
             "the disk is nearly full": self.disk_is_low,
             "the broker is not connected": not self.mqtt_connected,
             f"the broker refuses subscriptions: {', '.join(self.unheard)}": bool(self.unheard),

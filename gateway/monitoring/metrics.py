@@ -23,7 +23,7 @@ from gateway.monitoring.feed import FeedResult, FeedRow
 from gateway.monitoring.upkeep import UpkeepState
 from gateway.monitoring.waiting import Waiting
 from gateway.mqtt.types import MqttCounters
-from gateway.session.facts import WorkKind
+from gateway.session.fact_types import ClockState, WorkKind
 from gateway.session.flags import HeldReason
 from gateway.session.outcome import SessionState
 from gateway.session.spans import US_PER_S
@@ -79,6 +79,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     charges: Mapping[str, int]  # charge, credit -> count
     disk_free_bytes: int | None  # None: not known
     clock_step_s: float  # the wall clock minus the stamps
+    clock: ClockState
     upkeep: UpkeepState
     outbox_depth: int
     oldest_unsent_s: float  # 0.0: all is sent
@@ -153,6 +154,10 @@ class _GatewayCollector(Collector):
         if now.disk_free_bytes is not None:
             yield GaugeMetricFamily("capgate_disk_free_bytes", "Room where the ledger lies.", now.disk_free_bytes)
         yield GaugeMetricFamily("capgate_clock_step_seconds", "The wall clock minus the stamps.", now.clock_step_s)
+        state = GaugeMetricFamily("capgate_clock_state", "1 for what is believed of the clock.", labels=("state",))
+        for each in ClockState:
+            state.add_metric((each,), float(each is now.clock))
+        yield state
         yield from _upkeep_metrics(now.upkeep)
         yield from _retention_metrics(now)
         yield _alarm_metric(now.alarms)

@@ -12,6 +12,7 @@ from drivers.toml.document import Problem
 from gateway.ledger.batch import Backlog
 from gateway.ledger.deliveries import Deliveries
 from gateway.ledger.store import Ledger
+from gateway.messages.instants import rfc3339
 from gateway.monitoring.alarms import AlarmInputs, Alarms, UnitDown
 from gateway.monitoring.counters import UnitCounters
 from gateway.monitoring.feed import Feed
@@ -24,7 +25,7 @@ from gateway.mqtt.service import MqttService
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.runtime.crashes import Crash
 from gateway.runtime.disk import Disk
-from gateway.session.fact_types import WorkKind
+from gateway.session.fact_types import ClockState, WorkKind
 from gateway.session.facts import AnyFact, UnitShared
 from gateway.session.outcome import SessionRecord, SessionState
 from gateway.session.policies import Policies
@@ -58,6 +59,13 @@ class Polling(Protocol):
     def line_counters(self) -> Mapping[str, Mapping[str, int]]:
         """Line -> event -> count."""
         ...
+
+
+class ClockBelief(Protocol):
+    """How far the gateway's clock is to be believed."""
+
+    state: ClockState
+    implausible_us: int | None  # what a wall clock shows that is not followed, UTC
 
 
 class Answers(Protocol):
@@ -108,9 +116,11 @@ class Monitor:
         history_trouble: Callable[[], str],
         sweeps: Sweeps,
         gateway: str,
+        belief: ClockBelief,
     ) -> None:
         self.unserved: dict[str, str] = {}  # page -> why its address could not be bound
         self._gateway = gateway
+        self._belief = belief
         self._policies = policies
         self._clock = clock
         self._ledger = ledger
@@ -188,6 +198,7 @@ class Monitor:
             start_disagrees=len(open_work(self._work(), WorkKind.START_DISAGREES)),
             defects=len(open_work(self._work(), WorkKind.SESSION_DEFECT)),
             crashes=self._crashes(),
+            clock_wrong=self._clock_wrong(),
             starts=self._starts(),
             history_trouble="" if self._disk.is_low else self._history_trouble(),
             descriptors_left=self._upkeep.state.descriptors_left,
@@ -198,6 +209,14 @@ class Monitor:
             incomplete=self._sessions.get(SessionState.INCOMPLETE, Waiting()),
             held=self._sessions.get(SessionState.HELD, Waiting()),
         )
+
+    def _clock_wrong(self) -> str:
+        """Why the wall clock is not believed, or the stamps are not; "" if they are."""
+        if (shown_us := self._belief.implausible_us) is not None:
+            return f"the wall clock shows {rfc3339(shown_us)}, which cannot be: the gateway goes on by its own time"
+        if self._belief.state is ClockState.UNTRUSTED:
+            return "the clock proved to be wrong: what is under way is held, and the new time holds once that is over"
+        return ""
 
     def _missed_us(self) -> tuple[int, int] | None:
         """Between which instants the broker may not have kept messages, by the open items; None: there is none."""
@@ -211,6 +230,8 @@ class Monitor:
             gateway=self._gateway,
             version=software_version(),
             mqtt_connected=self._mqtt.connected,
+            clock=self._belief.state,
+            clock_wrong=self._clock_wrong(),
             disk_is_low=self._disk.is_low,
             unheard=tuple(self._mqtt.refused_filters),
             client_id_taken=self._mqtt.has_rival,
@@ -230,6 +251,7 @@ class Monitor:
             charges=self._charges,
             disk_free_bytes=self._disk.free_bytes,
             clock_step_s=self._clock.step_us() / US_PER_S,
+            clock=self._belief.state,
             upkeep=self._upkeep.state,
             messages=self._feed.results,
             feed=self._feed.rows(self._clock.now().utc_us),

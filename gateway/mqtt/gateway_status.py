@@ -6,7 +6,14 @@ from importlib.metadata import version
 from gateway.messages.cloudevents import Origin, encode_event
 from gateway.messages.destination import Destination
 from gateway.messages.notation import Mode
-from gateway.messages.outbound.device import GatewayState, GatewayStatus, StatusReason, StatusRole, gateway_status_event
+from gateway.messages.outbound.device import (
+    ClockState,
+    GatewayState,
+    GatewayStatus,
+    StatusReason,
+    StatusRole,
+    gateway_status_event,
+)
 from gateway.mqtt.service import Announcements, ConnectionInfo
 from gateway.mqtt.types import OutgoingMessage
 from gateway.runtime.clock import Clock
@@ -26,6 +33,7 @@ def announcements(
     def message(
         state: GatewayState, epoch: int, protocol: str | None, edition: str, reason: StatusReason | None
     ) -> OutgoingMessage:
+        kept = clock.kept()
         status = GatewayStatus(
             state=state,
             reason=reason,
@@ -34,6 +42,7 @@ def announcements(
             protocol=protocol,
             mode=mode,
             role=role,
+            clock=ClockState(kept.synchronised, None if kept.max_error_us is None else kept.max_error_us / 1000),
         )
         event = gateway_status_event(origin, clock.now().utc_us, status, edition)
         return OutgoingMessage.to(destination, encode_event(event))

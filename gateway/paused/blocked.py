@@ -1,7 +1,7 @@
 """What runs while nothing can be counted: polling, telemetry, `/healthz` and the alarm that says so.
 
 Why nothing can be, and what becomes of what comes meanwhile, is the pause's: that of the disk (disk_pause.py), or safe
-mode (safe_mode.py).
+mode (safe_mode.py), or that of a clock which is not believed (clock_pause.py).
 """
 
 import asyncio
@@ -40,6 +40,7 @@ KNOWN = frozenset(
     {
         AlarmCode.LEDGER_BLOCKED,
         AlarmCode.SAFE_MODE,
+        AlarmCode.CLOCK_IMPLAUSIBLE,
         AlarmCode.DISK_FULL,
         AlarmCode.RESTARTS_OFTEN,
         AlarmCode.CONFIGURATION_REFUSED,
@@ -81,7 +82,7 @@ class Pause(Protocol):
         """Take a message of the engine; it is acknowledged when this returns."""
         ...
 
-    async def answer(self, line: bytes) -> bytes:
+    async def answer(self, line: bytes, actor: Actor) -> bytes:
         """The answer to a request on the control socket."""
         ...
 
@@ -171,8 +172,8 @@ class Blocked:
 
             await serve_uncounted(self._config.page, self._config.state_dir, self._pause.kind, self._pause.refusal)
 
-    async def _asked(self, line: bytes, _actor: Actor) -> bytes:
-        return await self._pause.answer(line)
+    async def _asked(self, line: bytes, actor: Actor) -> bytes:
+        return await self._pause.answer(line, actor)
 
     def _health(self) -> Health:
         units = list(self._supervisor.unit_counters)

@@ -12,6 +12,7 @@ import msgspec
 from drivers.reading import ReadFault, Reading
 from gateway.config.load import GatewayConfig
 from gateway.control.answers import RefusalAnswer
+from gateway.ledger.access import Actor
 from gateway.ledger.disk_trouble import DiskTrouble, trouble_of
 from gateway.ledger.key_ring import read_ring
 from gateway.ledger.store import LEDGER_FILE, open_ledger
@@ -62,7 +63,7 @@ class DiskPause:
         """Never returns, so that the broker delivers the message again to the next connection."""
         await asyncio.get_running_loop().create_future()
 
-    async def answer(self, line: bytes) -> bytes:
+    async def answer(self, line: bytes, actor: Actor) -> bytes:
         """Every request is refused."""
         return self.refusal()
 

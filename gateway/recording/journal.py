@@ -1,6 +1,7 @@
 """What came while nothing could be counted, in files beside the ledger: answers of the units, messages of the engine.
 
-Both are fed to the pipeline at the next start, as if they had just come; each answer has the stamp of its own poll. A
+Both are fed to the pipeline at the next start, as if they had just come; each answer has the stamp of its own poll, by
+the boot clock: one of the same boot gets the UTC of the clock as it is then. A
 message is acknowledged once it is here, so none is dropped: where there is no room, it stays at the broker. Of the
 answers the oldest are dropped beyond MOST_BYTES; what they showed is a silence. Messages name patients: where the site
 has a key for its ledger, they are encrypted with it.
@@ -15,10 +16,11 @@ from typing import TypeVar
 
 import msgspec
 
-from drivers.reading import ReadFault, Reading
+from drivers.reading import ReadFault, Reading, RunState, Stamp
 from gateway.ledger.codec import CLEAR, Cipher
 from gateway.ledger.errors import LedgerDamaged, LedgerLocked
 from gateway.ledger.key_ring import read_ring
+from gateway.session.fact_types import CapRef
 
 _log = logging.getLogger("capgate")
 
@@ -37,6 +39,7 @@ class JournalFull(Exception):
 class _Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     reading: Reading | None = None
     fault: ReadFault | None = None
+    doubted: bool = False  # its UTC is of a clock that was not believed
 
 
 class _Message(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,9 +60,14 @@ class Journal:
         self._older = directory / f"{_ANSWERS}.old"
         self._messages = directory / _MESSAGES
 
-    def add_answers(self, answers: list[Reading | ReadFault]) -> None:
-        """Append answers, on the disk when it returns."""
-        lines = [_Answer(reading=each) if isinstance(each, Reading) else _Answer(fault=each) for each in answers]
+    def add_answers(self, answers: list[Reading | ReadFault], *, doubted: bool = False) -> None:
+        """Append answers, on the disk when it returns. `doubted`: their UTC is of a clock that is not believed."""
+        lines = [
+            _Answer(reading=each, doubted=doubted)
+            if isinstance(each, Reading)
+            else _Answer(fault=each, doubted=doubted)
+            for each in answers
+        ]
         _append(self._answers, lines)
         if self._answers.stat().st_size > MOST_BYTES // 2:
             self._answers.replace(self._older)
@@ -73,13 +81,31 @@ class Journal:
         locked = codec.lock(payload, _CONTEXT, topic)
         _append(self._messages, [_Message(topic, locked, codec.key_id)])
 
-    def answers(self) -> Iterator[Reading | ReadFault]:
-        """The answers that are kept, the oldest first."""
+    def answers(self, now: Stamp) -> Iterator[Reading | ReadFault]:
+        """The answers that are kept, the oldest first, without those of which nobody knows when they came."""
+        for answer, doubted in self._kept():
+            at = answer.observed_at if isinstance(answer, Reading) else answer.at
+            if now.boot and at.boot == now.boot:
+                yield _stamped(answer, msgspec.structs.replace(at, utc_us=now.utc_us - now.boot_us + at.boot_us))
+            elif not doubted:
+                yield answer
+
+    def timeless(self, now: Stamp) -> set[CapRef]:
+        """The caps that cooled by answers of another boot, whose clock was wrong: nobody knows when that was."""
+        return {
+            CapRef(answer.unit, cap.cap)
+            for answer, doubted in self._kept()
+            if doubted and isinstance(answer, Reading) and not (now.boot and answer.observed_at.boot == now.boot)
+            for cap in answer.caps
+            if cap.run_state in (RunState.RUNNING, RunState.READY)
+        }
+
+    def _kept(self) -> Iterator[tuple[Reading | ReadFault, bool]]:
         for file in (self._older, self._answers):
             for each in _read(file, _Answer):
                 answer = each.fault if each.reading is None else each.reading
                 if answer is not None:
-                    yield answer
+                    yield answer, each.doubted
 
     def messages(self) -> Iterator[tuple[str, bytes]]:
         """The messages that are kept, in the order of their arrival. Raises LedgerLocked."""
@@ -98,6 +124,12 @@ class Journal:
         """Delete it: everything is in the ledger."""
         for file in (self._older, self._answers, self._messages):
             file.unlink(missing_ok=True)
+
+
+def _stamped(answer: Reading | ReadFault, at: Stamp) -> Reading | ReadFault:
+    if isinstance(answer, Reading):
+        return msgspec.structs.replace(answer, observed_at=at)
+    return msgspec.structs.replace(answer, at=at)
 
 
 def _append(path: Path, lines: Sequence[msgspec.Struct]) -> None:

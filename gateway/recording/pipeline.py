@@ -50,6 +50,8 @@ from gateway.messages.inbound.parts import messages_in
 from gateway.monitoring.feed import Feed, FeedResult, feed_message
 from gateway.mqtt.types import OutgoingMessage
 from gateway.recording.accesses import Accesses
+from gateway.recording.clock_trust import Wall, resumed
+from gateway.recording.clock_watch import ClockWatch, Waited
 from gateway.recording.group_commit import GroupCommit
 from gateway.recording.message_reader import MessageReader, patients_of
 from gateway.recording.observing import Observed
@@ -61,9 +63,9 @@ from gateway.runtime.clock import US_PER_S, Clock
 from gateway.runtime.logs import stack_of
 from gateway.session import rules
 from gateway.session.attribution import Session
-from gateway.session.facts import AnyFact, ClockStepped, RulesChanged
+from gateway.session.fact_types import CapRef, WorkKind
+from gateway.session.facts import AnyFact, RulesChanged, WorkRaised
 from gateway.session.outcome import Outcome
-from gateway.session.related import CLOCK
 from gateway.session.state import (
     MEMORY_US,
     Step,
@@ -75,7 +77,6 @@ from gateway.session.state import (
 _log = logging.getLogger("capgate.sessions")
 
 TICK_S = 60.0  # how often a unit's observation is recorded
-STEP_TOLERANCE_US = US_PER_S  # a clock that is slewed is never so far off
 REPEATED_US = 7 * 86_400 * US_PER_S  # how long a repeat is recognised by its id alone, as earlier versions recorded it
 STAGED_NOTE = "no cap here served this visit so far: the message waits until one does"
 ORDERS_AT_ONCE = 100  # in one step, so that readings are taken in between
@@ -84,7 +85,10 @@ ORDERS_AT_ONCE = 100  # in one step, so that readings are taken in between
 class Pipeline:
     """The gateway's sessions around an open ledger."""
 
-    def __init__(self, config: GatewayConfig, clock: Clock, ledger: Ledger, restart: Restart) -> None:
+    def __init__(
+        self, config: GatewayConfig, clock: Clock, ledger: Ledger, restart: Restart, watch: ClockWatch
+    ) -> None:
+        self.clock_watch = watch
         self.feed = Feed(config.people_zone, clock.now().utc_us)
         self._clock = clock
         self._ledger = ledger
@@ -97,11 +101,19 @@ class Pipeline:
         self._rules = restart.rules  # the revision of the counting rules up to this start
 
     @classmethod
-    async def recovered(cls, config: GatewayConfig, clock: Clock, ledger: Ledger) -> "Pipeline":
-        """The pipeline with its state rebuilt from the ledger, after a step for what became due since then."""
+    async def recovered(
+        cls, config: GatewayConfig, clock: Clock, ledger: Ledger, waited: Waited | None = None
+    ) -> "Pipeline":
+        """The pipeline with its state rebuilt from the ledger, after a step for what became due since then.
+
+        `waited`: the start waited for a clock to believe.
+        """
+        known = await ledger.clock_known()
+        if waited is None and (stamp := resumed(Wall.of(clock), known, config.time_service)) is not None:
+            clock.resume(stamp)
         restart = await ledger.restart(clock.now().utc_us - MEMORY_US, config.policies.longest_idle_us)
         _resume_clock(clock, restart)
-        pipeline = cls(config, clock, ledger, restart)
+        pipeline = cls(config, clock, ledger, restart, ClockWatch(clock, known, waited))
         await pipeline._group.run(pipeline._resume)
         return pipeline
 
@@ -155,6 +167,16 @@ class Pipeline:
                 _log.log(level, "receipt", extra={"key": receipt.key, "result": receipt.receipt.result})
             answers += () if answer is None else (answer,)
         return tuple(answers)
+
+    async def cooled_unknown(self, caps: Iterable[CapRef], before: Stamp) -> None:
+        """Leave to people that these caps cooled at a time before the boot of `before`, which nobody knows."""
+        at_us = before.utc_us - before.boot_us
+        items = [
+            WorkRaised(at_us=at_us, known_at_us=before.utc_us, what=WorkKind.TIME_UNKNOWN, cap=cap)
+            for cap in sorted(caps)
+        ]
+        if items:
+            await self.record(items)
 
     async def send_again(self, order: Order) -> None:
         """Record a person's order to send a message again. Raises OrderRefused."""
@@ -408,7 +430,9 @@ class Pipeline:
         work = tuple(defect_work(self._steps.next, self._steps.unrecorded, transaction.recorded_us))
         self._steps.unrecorded.clear()
         transaction.bound_staging(self._staging.bounds(transaction.recorded_us))
-        step = await self._steps.advance(transaction, (*work, *self._clock_facts(transaction.recorded_us)))
+        step = await self._steps.advance(
+            transaction, (*work, *self.clock_watch.facts(self._steps.next, transaction.recorded_us))
+        )
         await self._steps.finish(transaction, step, also_observed=step[0].watched)
 
     async def _resume(self) -> None:
@@ -417,28 +441,15 @@ class Pipeline:
         gone = self._steps.observing.gone(self._steps.next.watched, transaction.recorded_us)
         for fact in gone:
             _log.error("a unit in a session is no longer configured", extra={"unit": fact.device})
-        state, step = await self._steps.advance(transaction, (*self._rules_facts(transaction.recorded_us), *gone))
+        clock = self.clock_watch.facts(self._steps.next, transaction.recorded_us)
+        facts = (*self._rules_facts(transaction.recorded_us), *clock, *gone)
+        state, step = await self._steps.advance(transaction, facts)
         wrong = {each.record.token for each in step.outcomes if each.revises}
         for token in sorted(wrong):
             _log.error("a start would take back what was published", extra={"session": token})
         await self._steps.finish(transaction, (state.with_asleep(wrong, self._steps.next.records), step.without(wrong)))
         if facts := tuple(startup_work(self._steps.next, wrong, self._ledger, self._clock.now().utc_us)):
             await self._take_facts(facts, ())  # in the same group, so the same commit
-
-    def _clock_facts(self, now_us: int) -> tuple[AnyFact, ...]:
-        """P25: record a step of the wall clock while sessions keep the old time; without sessions, follow it."""
-        step_us = self._clock.step_us()
-        if abs(step_us) <= STEP_TOLERANCE_US:
-            return ()
-        if not self._steps.next.sessions.going_on:
-            self._clock.align()
-            _log.warning("wall clock was stepped", extra={"step_s": step_us / US_PER_S})
-            return ()
-        known = self._steps.next.facts.of(CLOCK)
-        if any(isinstance(fact, ClockStepped) and abs(fact.step_s * US_PER_S - step_us) < US_PER_S for fact in known):
-            return ()
-        _log.warning("wall clock was stepped, sessions keep the old time", extra={"step_s": step_us / US_PER_S})
-        return (ClockStepped(at_us=now_us, known_at_us=now_us, source="gateway", step_s=step_us / US_PER_S),)
 
     def _rules_facts(self, now_us: int) -> tuple[AnyFact, ...]:
         """The first fact of a start with other counting rules than the ones before it."""

@@ -58,6 +58,25 @@ class SharedBy(StrEnum):
     CHAIR = "chair"
 
 
+class ClockState(StrEnum):
+    """How far the instants that the gateway gives are to be believed."""
+
+    TRUSTED = "trusted"  # a time service keeps the clock, to a second or better
+    HOLDOVER = "holdover"  # it was trusted since the boot; the boot clock, or a service that is worse, goes on
+    UNSYNCHRONISED = "unsynchronised"  # nothing contradicts the clock, and nothing vouches for it
+    UNTRUSTED = "untrusted"  # it has proved to be wrong
+
+
+class ClockDoubt(StrEnum):
+    """Why nothing is counted by a wall clock."""
+
+    BEFORE_RELEASE = "before_release"  # it shows a time before this version was released
+    BEFORE_LAST = "before_last"  # it shows a time before the ledger's last entry
+    FAR_AFTER = "far_after"  # so long after the last entry that something must vouch for it
+    NOT_SYNCHRONISED = "not_synchronised"  # the site requires a time service
+    JUST_BOOTED = "just_booted"  # a time service may still come
+
+
 class ToleranceFinding(StrEnum):
     """What a tolerance check found."""
 
@@ -84,4 +103,6 @@ class WorkKind(StrEnum):
     MOVED_ELSEWHERE = "moved_elsewhere"  # an update names another chair than that of the patient's cap: not bound
     ADMINISTRATION_WITHDRAWN = "administration_withdrawn"  # charted, then withdrawn: its order has no end now
     RECEIPTS_DISAGREE = "receipts_disagree"  # the engine both accepted and rejected a message that was sent once
+    CLOCK_WRONG = "clock_wrong"  # the clock proved to be wrong after the session was charged
+    TIME_UNKNOWN = "time_unknown"  # the cap cooled while the clock was wrong, and nothing says when that was
     UNKNOWN_WORD = "unknown_word"  # a code or word of the MAR that the site's vocabulary lacks: no fact came of it

@@ -17,6 +17,8 @@ from gateway.session.fact_types import (
     AgentClass,
     CapLoss,
     CapRef,
+    ClockDoubt,
+    ClockState,
     Continuity,
     EndSource,
     SharedBy,
@@ -51,6 +53,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fi
         return ""
 
 
+CLOCK_JUDGED: Key = ("clock", "judged")  # what is known of the gateway's clock
 RULES: Key = ("rules", "")  # facts about the counting rules, which concern every session
 
 
@@ -512,6 +515,29 @@ class ClockStepped(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="clo
         return (("clock", ""),)
 
 
+class ClockJudged(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="clock_judged"):
+    """How far the gateway's clock is to be believed from here on; recorded at a boot's first start and at each change.
+
+    It changes no count. `doubt` and what follows it are of a start before which nothing was recorded for a while: as
+    the clock was not believed then, the answers of the units from that time were stamped anew by the boot clock.
+    """
+
+    state: ClockState
+    boot: str = ""  # names the boot of the gateway's machine; "": not known
+    boot_us: int = 0  # `at_us` by the clock of that boot
+    max_error_us: int | None = None  # by the kernel's estimate
+    doubt: ClockDoubt | None = None
+    waited_us: int = 0  # how long nothing was recorded
+    corrected_us: int = 0  # what the stamps of that time lacked
+    person: str = ""  # who said that the clock is right, where nothing else did
+    reason: str = ""
+    login: str = ""
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return (CLOCK_JUDGED,)
+
+
 class RulesChanged(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="rules_changed"):
     """From the next fact on, the counting rules of another revision hold (`session.rules`)."""
 
@@ -657,6 +683,7 @@ AnyFact = (
     | WorkRaised
     | WorkDone
     | ClockStepped
+    | ClockJudged
     | RulesChanged
     | ObservedUntil
     | UnitsObserved

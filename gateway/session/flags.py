@@ -63,6 +63,8 @@ class HeldReason(StrEnum):
     START_DISAGREES = "start_disagrees"  # a start would have taken back what was published
     IDENTITY_PURGED = "identity_purged"  # the identifiers of whom it would charge are not kept any more
     UNIT_SHARED = "unit_shared"  # another gateway read a unit of it too, or served its chair
+    CLOCK_WRONG = "clock_wrong"  # the gateway's clock proved to be wrong by more than a minute while it went on
+    TIME_UNKNOWN = "time_unknown"  # the cap cooled before, at a time that nobody knows
     DRY_RUN = "dry_run"  # the policy releases nothing
     SIGNED_BEFORE = "signed_before"  # more increments are attained than when it was signed
     EXPLAINED = "explained"  # a person stated why nothing is charged

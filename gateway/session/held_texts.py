@@ -20,6 +20,8 @@ HELD_TEXTS = {
     HeldReason.START_DISAGREES: "a start of the gateway gave other units than were published",
     HeldReason.IDENTITY_PURGED: "the identifiers of the patient are not kept any more",
     HeldReason.UNIT_SHARED: "another gateway read a unit of it too, or served its chair",
+    HeldReason.CLOCK_WRONG: "the gateway's clock was wrong while it went on",
+    HeldReason.TIME_UNKNOWN: "its cap cooled before while the gateway's clock was wrong, and nobody knows when",
     HeldReason.DRY_RUN: "the policy charges nothing",
     HeldReason.SIGNED_BEFORE: "more units stand than did when it was signed",
     HeldReason.EXPLAINED: "a person explained why nothing is charged",

@@ -277,7 +277,7 @@ def _state(
     own_holds: Collection[HeldReason],
 ) -> SessionState:
     """The state of a session whose cooling is over."""
-    if own_holds:
+    if any(hold is not HeldReason.CLOCK_WRONG for hold in own_holds):  # that one waits for an explanation alone
         return SessionState.HELD
     said = explanation(session.facts)
     if said is not None and HeldReason.EXPLAINED in released.reasons and len(assessment.increments) <= said.units:

@@ -5,9 +5,9 @@ readable cap of it still cooling. Then either something holds them, or their cha
 charges are an append-only log. After the first charge nothing more is charged silently: a later difference in the count
 becomes a correction (corrections.py).
 
-Holds are computed anew each time. A person may lift them by their codes, except those of an unknown patient and of a
-policy that nobody approved, that was not in effect or that is a dry run. Lifting, signing and explaining apply to the
-number of increments at that time: when there are more of them, the session is held again.
+Holds are computed anew each time. A person may lift them by their codes, except those of an unknown patient, of a
+clock that was wrong and of a policy that nobody approved, that was not in effect or that is a dry run. Lifting, signing
+and explaining apply to the number of increments at that time: when there are more of them, the session is held again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +41,7 @@ from gateway.session.statements import InfusionFact
 
 # These follow from the pinned policy, which cannot change: nothing lifts them.
 POLICY_HOLDS = frozenset({HeldReason.POLICY_UNAPPROVED, HeldReason.POLICY_NOT_EFFECTIVE, HeldReason.DRY_RUN})
-UNLIFTABLE = POLICY_HOLDS | {HeldReason.UNBOUND}
+UNLIFTABLE = POLICY_HOLDS | {HeldReason.UNBOUND, HeldReason.CLOCK_WRONG}
 _CHEMO_ADMIN = frozenset({AgentClass.CHEMO, AgentClass.BIOLOGIC})
 
 
@@ -115,7 +115,8 @@ def gateway_holds(facts: Sequence[AnyFact], policy: Policy, token: str) -> froze
             case GatewayHold():
                 since_us[fact.hold] = fact.known_at_us
             case HoldLifted():
-                since_us = {hold: at_us for hold, at_us in since_us.items() if hold not in fact.holds}
+                lifted = set(fact.holds) - UNLIFTABLE
+                since_us = {hold: at_us for hold, at_us in since_us.items() if hold not in lifted}
     return frozenset(since_us)
 
 

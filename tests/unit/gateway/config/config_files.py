@@ -81,6 +81,9 @@ poll_period_s = 20
 [ledger]
 key_file = "secrets/ledger.key"
 
+[clock]
+time_service = "expected"
+
 [retention]
 identifiers_days = 90
 messages_days = 90

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from gateway.config.tables import (
     CapTable,
     ChargesTable,
+    ClockTable,
     DrugsTable,
     EhrTable,
     GatewayTable,
@@ -40,6 +41,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[web.proxy]": ProxyTable,
     "[history]": HistoryTable,
     "[ledger]": LedgerTable,
+    "[clock]": ClockTable,
     "[retention]": RetentionTable,
     "[receipts]": ReceiptsTable,
     "[charges]": ChargesTable,

@@ -113,10 +113,34 @@ class TestEachHold:
         assert (site.held, site.charged) == ((), 0)
         assert all(each.retracted for each in site.live.records[TOKEN].emitted)
 
+    def test_nothing_lifts_a_clock_that_was_wrong_and_an_explanation_ends_it(self) -> None:
+        site = Site(APPROVED, *day(*READY))
+        wrong = GatewayHold(**times("13:40", None), token=TOKEN, hold=HeldReason.CLOCK_WRONG)
+        site.live.learn([wrong], at("13:40"))
+        site.now_us = at("13:41")
+        site.finalise()
+        assert (site.held, site.charged) == ((HeldReason.CLOCK_WRONG,), 0)
+        assert "clock_wrong: explain" in site.refused("lift", "clock_wrong")
+        site.explain()
+        assert (site.snapshot.outcome.record.state, site.charged) == (SessionState.EXPLAINED, 0)
+
+    def test_where_earlier_cooling_has_no_time_a_person_lets_go_what_is_proven(self) -> None:
+        site = Site(APPROVED, *day(*READY))
+        unknown = GatewayHold(**times("13:40", None), token=TOKEN, hold=HeldReason.TIME_UNKNOWN)
+        site.live.learn([unknown], at("13:40"))
+        site.now_us = at("13:41")
+        site.finalise()
+        assert (site.held, site.charged) == ((HeldReason.TIME_UNKNOWN,), 0)
+        site.lift("time_unknown")
+        assert site.held == ()
+        assert site.charged > 0
+
     def test_every_reason_is_tried_here(self) -> None:
         others = {
             "start_disagrees",
             "identity_purged",
+            "clock_wrong",
+            "time_unknown",
             "unit_lost",
             "explained",
             "signed_before",

@@ -28,7 +28,7 @@ from gateway.ledger.access import Actor
         (b"\xff\xfe\x00", "one JSON object a line"),
         (b"[" * 5000, "one JSON object a line"),
         (b"[]", "one JSON object a line"),
-        (b"{}", "status, sessions, session, worklist, why, feed, reload, swap"),
+        (b"{}", "status, sessions, session, worklist, why, feed, confirm-clock, reload, swap"),
         (b'{"request": "drop"}', "status, sessions, session, worklist, why, feed, reload, swap"),
         (b'{"request": "tell"}', "finalise"),
         (b'{"request": "tell", "act": "emit"}', "finalise"),

@@ -52,6 +52,7 @@ CAUSES: dict[AlarmCode, AlarmInputs] = {
     AlarmCode.DISK_FULL: AlarmInputs(disk_free_bytes=0),
     AlarmCode.LEDGER_BLOCKED: AlarmInputs(ledger_blocked="database or disk is full"),
     AlarmCode.SAFE_MODE: AlarmInputs(safe_mode="safe mode after 5 crashes"),
+    AlarmCode.CLOCK_IMPLAUSIBLE: AlarmInputs(clock_implausible="the clock shows 1970"),
     AlarmCode.CRASHED: AlarmInputs(crashes=[Crash(1, "ValueError in begin, state.py line 3")]),
     AlarmCode.RESTARTS_OFTEN: AlarmInputs(starts=4),
     AlarmCode.DESCRIPTORS_LOW: AlarmInputs(descriptors_left=12),

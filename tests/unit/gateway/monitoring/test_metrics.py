@@ -22,7 +22,7 @@ from gateway.monitoring.metrics import LoopLag, Snapshot, line_events, metrics_o
 from gateway.monitoring.upkeep import UpkeepState
 from gateway.monitoring.waiting import Waiting
 from gateway.mqtt.types import MqttCounters
-from gateway.session.facts import WorkKind
+from gateway.session.fact_types import ClockState, WorkKind
 from gateway.session.flags import HeldReason
 from gateway.session.outcome import SessionState
 from tests.unit.gateway.monitoring import openmetrics
@@ -58,6 +58,7 @@ def snapshot() -> Snapshot:
         charges={"charge": 4, "credit": 1},
         disk_free_bytes=9_000_000,
         clock_step_s=-1.5,
+        clock=ClockState.HOLDOVER,
         upkeep=UpkeepState(4_096, {"page": 1_900_000_000.0}, REPORT),
         outbox_depth=3,
         purged={"identifiers": 2},
@@ -117,6 +118,8 @@ def test_every_counter_is_shown_under_its_labels() -> None:
         ("capgate_disk_free_bytes",): 9_000_000,
         ("capgate_ledger_bytes",): 4_096,
         ("capgate_clock_step_seconds",): -1.5,
+        ("capgate_clock_state", "holdover"): 1.0,
+        ("capgate_clock_state", "trusted"): 0.0,
         ("capgate_outbox_depth",): 3,
         ("capgate_purged_total", "identifiers"): 2,
         ("capgate_retention_kept_sessions", "held"): 1,

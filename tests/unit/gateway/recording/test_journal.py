@@ -22,6 +22,9 @@ READING = Reading(
 FAULT = ReadFault("cap-02", Stamp(3, 4, "boot"), FaultKind.TIMEOUT, "no answer")
 
 
+NOW = Stamp(1_000_000, 500, "another boot")
+
+
 def test_what_was_kept_is_given_back_in_order(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.add_answers([READING])
@@ -29,7 +32,7 @@ def test_what_was_kept_is_given_back_in_order(tmp_path: Path) -> None:
     journal.add_message("in/json", b'{"a": 1}')
     journal.add_message("in/hl7", b"\xff\x00MSH")
     again = Journal(tmp_path)
-    assert list(again.answers()) == [READING, FAULT, READING]
+    assert list(again.answers(NOW)) == [READING, FAULT, READING]
     assert list(again.messages()) == [("in/json", b'{"a": 1}'), ("in/hl7", b"\xff\x00MSH")]
     assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {0o600}
     again.clear()
@@ -50,7 +53,7 @@ def test_of_answers_the_oldest_go_and_of_messages_none(tmp_path: Path, monkeypat
     journal = Journal(tmp_path)
     for at in range(100):
         journal.add_answers([ReadFault("cap-02", Stamp(at, at), FaultKind.TIMEOUT, "")])
-    kept = [each.at.utc_us for each in journal.answers() if isinstance(each, ReadFault)]
+    kept = [each.at.utc_us for each in journal.answers(NOW) if isinstance(each, ReadFault)]
     assert kept == list(range(kept[0], 100))
     assert 0 < kept[0] < 90
     messages = tmp_path / "kept-messages.jsonl"
