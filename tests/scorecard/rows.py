@@ -29,6 +29,8 @@ _LINE = "tests/unit/drivers/test_line.py::test_"
 _LINES = "tests/scorecard/test_lines.py::test_"
 _PORTS = "tests/scorecard/test_ports.py::test_"
 _CLINIC = "tests/scorecard/clinic.py::test_"
+_CLOCKS = "tests/sim/test_clock_faults.py::test_"
+_DOUBTS = "tests/unit/gateway/recording/test_clock_trust.py::test_"
 _POWER = "tests/crash/test_power_cut.py::test_"
 
 ON_REQUEST = frozenset({"R53", "R54"})  # for hours: only where they are named
@@ -156,6 +158,38 @@ ROWS = (
             f"{_PORTS}r34_a_port_that_is_open_already_is_refused_in_clear_words",
             "tests/contract/test_transports.py::test_a_port_in_use_is_refused_to_the_second",
         ),
+    ),
+    Row(
+        "R35", "steps of the wall clock, a second to a day, in a session: no increment moves", 1000, Repeat.INSIDE,
+        (
+            f"{_CLOCKS}steps_of_the_wall_clock_in_a_session_move_no_increment",
+            f"{_CLOCKS}a_clock_that_nothing_vouched_for_and_proves_wrong_holds_what_ran_on_it",
+        ),
+    ),
+    Row(
+        "R36", "a boot at 1970, a day before or after the last entry, set later or never, begun anew: 0 lost", 1,
+        Repeat.NONE,
+        (
+            f"{_CLOCKS}a_boot_with_a_wrong_clock_loses_no_increment_and_misplaces_none",
+            f"{_CLOCKS}a_process_that_begins_anew_in_a_boot_goes_on_whatever_the_wall_shows",
+            f"{_DOUBTS}what_a_start_makes_of_its_clock",
+        ),
+    ),
+    Row(
+        "R37", "summer time begins and ends in three zones over midnight: only UTC, no increment moves", 1, Repeat.NONE,
+        (f"{_CLOCKS}summer_time_that_begins_or_ends_over_midnight_moves_no_increment",),
+    ),
+    Row(
+        "R38", "a leap second and a smear: no step, order kept", 1, Repeat.NONE,
+        (f"{_CLOCKS}a_leap_second_is_no_step",),
+    ),
+    Row(
+        "R39", "asleep for 90 s, off for 20 min in a session: counted only where the unit proves it", 1, Repeat.NONE,
+        (f"{_CLOCKS}of_a_time_without_the_gateway_only_what_the_unit_proves_counts",),
+    ),
+    Row(
+        "R40", "every state of adjtimex is one of the clock", 1, Repeat.NONE,
+        ("tests/unit/gateway/runtime/test_kernel_clock.py",),
     ),
     Row(
         "R47", "seven attacks on a ledger, each fifty times, all found by who holds checkpoints", 50, Repeat.NONE,
