@@ -107,7 +107,8 @@ def test_the_page_names_every_reason_and_every_field() -> None:
     page = PAGE.read_text()
     worst = Health(
         gateway="", version="", uncounted="...", clock_wrong="...", disk_is_low=True, mqtt_connected=False,
-        unheard=("...",), client_id_taken=True, units_up=(), units_down=("...",), oldest_unsent_s=1e9, rejected=1, since_progress_s=None,
+        unheard=("...",), client_id_taken=True, units_up=(), units_down=("...",), oldest_unsent_s=1e9, rejected=1,
+        since_progress_s=None,
     )  # fmt: skip
     assert re.findall(r"^\| `(.+?)` \| .+ \| .+ \|$", page, re.MULTILINE)[: len(worst.reasons())] == worst.reasons()
     example = json.loads(re.findall(r"^```json\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[0])
