@@ -29,7 +29,7 @@ from gateway.ledger.access import Actor
         (b"[" * 5000, "one JSON object a line"),
         (b"[]", "one JSON object a line"),
         (b"{}", "status, sessions, session, worklist, why, feed, confirm-clock, reload, swap"),
-        (b'{"request": "drop"}', "status, sessions, session, worklist, why, feed, reload, swap"),
+        (b'{"request": "drop"}', "status, sessions, session, worklist, why, feed, confirm-clock, reload, swap"),
         (b'{"request": "tell"}', "finalise"),
         (b'{"request": "tell", "act": "emit"}', "finalise"),
         (b'{"request": "status", "all": true}', "no further field"),
