@@ -96,6 +96,11 @@ class Mosquitto:
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
 
+    def go_on(self) -> None:
+        """SIGCONT, after a pause."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def _accepts(self) -> bool:
         if self._process is not None and self._process.poll() is not None:
             raise AssertionError((self.directory / "mosquitto.log").read_text())

@@ -8,7 +8,7 @@ Prints for each how many seeds the campaign needed, and which rule was broken.
 import sqlite3
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -22,13 +22,14 @@ from gateway.recording import observing, pipeline, steps
 from gateway.recording.group_commit import GroupCommit
 from gateway.recording.observing import Observed, Observing
 from gateway.session import attribution, infusion, observe, outcome, release, state
-from gateway.session.facts import AnyFact, CapRef, UnitOnline
+from gateway.session.facts import AnyFact, CapRef, UnitOffline, UnitOnline
 from gateway.session.observe import CapCondition, CapState, Counters, Observation, ObserveRules, UnitState
 from gateway.session.outcome import SessionRecord
 from gateway.session.policies import Policies
 from gateway.session.related import Anchor
 from gateway.session.spans import US_PER_S
 from gateway.session.state import ReadBack, TrackerState
+from tests.campaign import life
 from tests.campaign.faults import Kind
 from tests.campaign.plan import Violation
 from tests.campaign.run import run
@@ -212,9 +213,26 @@ def _observed_early() -> Generator[None]:
         yield
 
 
+class _MinutelyPipeline(pipeline.Pipeline):
+    """That a unit is out of sight is recorded without its counters, which only each minute's mark has."""
+
+    async def _take_answer(self, answer: Reading | ReadFault) -> None:
+        facts = self._steps.observing.observe(answer).facts
+        unseen = any(isinstance(fact, UnitOffline) for fact in facts)
+        with mock.patch.object(Observing, "facts", _no_marks) if unseen else nullcontext():
+            await super()._take_answer(answer)
+
+
+def _no_marks(*_arguments: object) -> tuple[AnyFact, ...]:
+    return ()
+
+
 @contextmanager
 def _counters_without_instants() -> Generator[None]:
-    """Counters that a start reads back pass for those of the last good reading, and must have risen as time did."""
+    """Counters that a start reads back pass for those of the last good reading, and must have risen as time did.
+
+    They are up to a minute older, where that a unit is out of sight is recorded without them.
+    """
 
     def restore(facts: Iterable[AnyFact], device: str, caps: int, now: Stamp) -> UnitState:
         found = observe.restore(facts, device, caps, now)
@@ -231,7 +249,11 @@ def _counters_without_instants() -> Generator[None]:
             return None
         return max(0, passed_us - risen_us)
 
-    with mock.patch.object(observing, "restore", restore), mock.patch.object(observe, "_shortfall_us", shortfall_us):
+    with (
+        mock.patch.object(observing, "restore", restore),
+        mock.patch.object(observe, "_shortfall_us", shortfall_us),
+        mock.patch.object(life, "Pipeline", _MinutelyPipeline),
+    ):
         yield
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.killed_session import Remind, session_with
+from tests.crash.killed_session import Scene, session_with
 from tests.crash.small_disk import SmallDisk, small_disk
 from tests.support import suite
 
@@ -26,10 +26,11 @@ ALARM = "/alarm/ledger-blocked"
 async def test_a_full_disk_stops_the_recording_alone_until_there_is_room(tmp_path: Path) -> None:
     with small_disk(tmp_path / "state") as disk:
 
-        async def harm(gateway: suite.Gateway, remind: Remind) -> None:
+        async def harm(scene: Scene) -> None:
+            gateway = scene.gateway
             ballast = disk.folder / "ballast"
             await suite.until(ballast.exists, "there is a ballast")
-            await _blocked(gateway, remind, disk.fill)
+            await _blocked(scene, disk.fill)
             await gateway.says("the ballast is given up")
             await _goes_on(gateway)
             assert not ballast.exists()
@@ -44,9 +45,10 @@ async def test_a_full_disk_stops_the_recording_alone_until_there_is_room(tmp_pat
 async def test_a_disk_that_becomes_read_only_stops_the_recording_alone_until_it_is_mended(tmp_path: Path) -> None:
     with small_disk(tmp_path / "state") as disk:
 
-        async def harm(gateway: suite.Gateway, remind: Remind) -> None:
+        async def harm(scene: Scene) -> None:
+            gateway = scene.gateway
             disk.break_off()
-            await _blocked(gateway, remind, lambda: None)
+            await _blocked(scene, lambda: None)
             await _goes_on(gateway)
             assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL
             await gateway.start()
@@ -59,14 +61,14 @@ async def test_a_disk_that_becomes_read_only_stops_the_recording_alone_until_it_
         await session_with(tmp_path, 3, harm)
 
 
-async def _blocked(gateway: suite.Gateway, remind: Remind, again: Callable[[], None]) -> None:
+async def _blocked(scene: Scene, again: Callable[[], None]) -> None:
     """Do harm `again` and again until nothing can be recorded."""
-    log = gateway.folder / "gateway.log"
+    log = scene.gateway.folder / "gateway.log"
     async with asyncio.timeout(suite.HANGS_S):
         while "polling goes on" not in log.read_text():
             again()
-            await remind()
-    await suite.until(lambda: _states(gateway)[-1:] == ["raised"], "the alarm is raised")
+            await scene.remind()
+    await suite.until(lambda: _states(scene.gateway)[-1:] == ["raised"], "the alarm is raised")
 
 
 async def _goes_on(gateway: suite.Gateway) -> None:

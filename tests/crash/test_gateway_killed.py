@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.verify import verify
-from tests.crash.killed_session import Remind, session_with
+from tests.crash.killed_session import Scene, session_with
 from tests.support import suite
 
 KILLS = 8
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.timeout(900)  # as long as the lives of many processes 
 async def test_a_gateway_killed_in_post_cooling_loses_and_doubles_nothing(tmp_path: Path) -> None:
     chance = random.Random(97009)
 
-    async def harm(gateway: suite.Gateway, _: Remind) -> None:
+    async def harm(scene: Scene) -> None:
+        gateway = scene.gateway
         for _kill in range(KILLS):
             assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL
             await gateway.start()
@@ -36,14 +37,15 @@ async def test_a_gateway_killed_at_each_of_its_writes_loses_and_doubles_nothing(
     """In each life it dies at another write or sync of its ledger; after each death the ledger must be sound."""
     suite.environment_has("strace")
 
-    async def harm(gateway: suite.Gateway, remind: Remind) -> None:
+    async def harm(scene: Scene) -> None:
+        gateway = scene.gateway
         assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL
         for number in range(1, LAST_NUMBER + 1):
             for call in CALLS:
                 await gateway.start_to_die(call, number)
                 death = asyncio.create_task(gateway.died())
                 while not death.done():
-                    await remind()
+                    await scene.remind()
                 await death
                 assert verify(gateway.ledger).problems == ()
         await gateway.start()

@@ -6,20 +6,21 @@ import signal
 from pathlib import Path
 
 from gateway.runtime.crashes import TOO_MANY
-from tests.crash.killed_session import Remind, session_with
+from tests.crash.killed_session import Scene, session_with
 from tests.support import suite
 
 ALARM = "/alarm/safe-mode"
 
 
 async def test_what_comes_in_safe_mode_is_counted_once_somebody_ends_it(tmp_path: Path) -> None:
-    async def harm(gateway: suite.Gateway, remind: Remind) -> None:
+    async def harm(scene: Scene) -> None:
+        gateway = scene.gateway
         for crash in range(TOO_MANY):
             await gateway.says('"started"', times=crash + 1)
             assert await gateway.end(signal.SIGABRT) == -signal.SIGABRT
             await gateway.start()
         await _is_safe(gateway, 1)
-        await remind()
+        await scene.remind()
         journal = tmp_path / "state" / "kept-messages.jsonl"
         await suite.until(journal.exists, "a message of the engine is kept")
         assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.killed_session import Remind, session_with
+from tests.crash.killed_session import Scene, session_with
 from tests.support import suite
 
 ALARM = "/alarm/configuration-refused"
@@ -15,7 +15,8 @@ ALARM = "/alarm/configuration-refused"
 
 @pytest.mark.requirement("REQ-INPUT-4")
 async def test_a_crash_with_a_spoilt_configuration_loses_nothing(tmp_path: Path) -> None:
-    async def harm(gateway: suite.Gateway, _: Remind) -> None:
+    async def harm(scene: Scene) -> None:
+        gateway = scene.gateway
         file = tmp_path / "gateway.toml"
         good = file.read_text()
         assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL

@@ -23,11 +23,10 @@ import pytest
 from gateway.audit.verify import verify
 from gateway.ledger.store import open_ledger
 from gateway.runtime.clock import SystemClock
-from tests.crash.killed_session import Remind, session_with
+from tests.crash.killed_session import Scene, session_with
 from tests.crash.ledger_audit import audit
 from tests.crash.ledger_writer import GATEWAY
 from tests.scorecard.repeats import repeats
-from tests.support import suite
 
 WRITER = Path(__file__).parents[1] / "crash" / "ledger_writer.py"
 EXT4_IOC_SHUTDOWN = 0x8004587D
@@ -138,7 +137,8 @@ async def test_a_gateway_whose_power_goes_again_and_again_counts_one_session_rig
 ) -> None:
     """Every increment once, at its instant, heard as it is in the ledger; the ledger sound after each cut."""
 
-    async def harm(gateway: suite.Gateway, _: Remind) -> None:
+    async def harm(scene: Scene) -> None:
+        gateway = scene.gateway
         chance = random.Random(seed)
         for _cut in range(CUTS_A_SESSION):
             await asyncio.sleep(chance.uniform(0, LONGEST_LIFE_S))

@@ -15,6 +15,7 @@ from simulators.scenario.scenario import load_scenario
 from simulators.serve import Plant
 from simulators.unit import Verb, perform
 from tests.broker.harness import Mosquitto, eventually, free_port
+from tests.broker.proxy import Proxy
 from tests.bus.recorder import recorded_capgate
 
 CAPGATE = recorded_capgate()
@@ -31,6 +32,7 @@ approved_by = "the tests"
 first_threshold_s = {first_s}
 increment_s = {further_s}
 max_gap_s = 2.0
+auto_release_limit_units = 99
 """
 
 GATEWAY = """
@@ -111,6 +113,11 @@ class Gateway:
         if self._process is None:
             raise AssertionError("it was never started")
         return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
         """Run it; its log goes to a file that all of its lives share."""
@@ -265,7 +272,7 @@ async def send_event(broker: Mosquitto, name: str, thing: str, at: datetime, dat
 def write_configuration(
     folder: Path,
     url: str,
-    broker: Mosquitto,
+    broker: Mosquitto | Proxy,
     first_s: int,
     further_s: int,
     *,
