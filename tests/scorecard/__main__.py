@@ -4,7 +4,8 @@
 
 Prints one line a row, what failed below it, and writes nothing. Exits 0 when every row that was asked for passed. R13,
 R56 and R57 mount file systems and so need root; all of it takes about an hour. The clinic's long campaigns take hours
-and run where their rows are named: R53 (400 runs of sixty days), R54 (four of three years).
+and run where their rows are named: R53 (400 runs of sixty days), R54 (four of three years); so does R58 (300 sessions
+of real processes).
 """
 
 import os

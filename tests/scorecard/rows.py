@@ -33,7 +33,7 @@ _CLOCKS = "tests/sim/test_clock_faults.py::test_"
 _DOUBTS = "tests/unit/gateway/recording/test_clock_trust.py::test_"
 _POWER = "tests/crash/test_power_cut.py::test_"
 
-ON_REQUEST = frozenset({"R53", "R54"})  # for hours: only where they are named
+ON_REQUEST = frozenset({"R53", "R54", "R58"})  # for hours: only where they are named
 
 ROWS = (
     Row(
@@ -213,4 +213,6 @@ ROWS = (
     ),
     Row("R57", "the image built and run: no root, a disk that nobody writes, its own health check", 1, Repeat.NONE,
         ("tests/scorecard/contained.py",)),
+    Row("R58", "real processes and 35 kinds of fault: nothing lost, doubled or invented", 300, Repeat.INSIDE,
+        ("tests/scorecard/faults.py",)),
 )  # fmt: skip

@@ -189,20 +189,24 @@ async def _policy(scene: Scene, chance: Random) -> None:
     text = suite.POLICY.format(first_s=FIRST_S + 3, further_s=chance.randint(5, 9))
     number = chance.randint(2, 1000)
     (scene.folder / "policy.toml").write_text(text.replace('revision = "1"', f'revision = "{number}"'))
-    await _command(scene, "unit", "reload")
+    await _command(scene, "unit", "reload", *_of(scene))
 
 
 async def _commands(scene: Scene, _: Random) -> None:
-    for words in (("ledger", "verify"), ("session", "list"), ("outbox", "list"), ("status",)):
-        await _command(scene, *words)
+    await _command(scene, "ledger", "verify", str(scene.gateway.ledger))
+    for words in (("session", "list"), ("outbox", "list"), ("status",)):
+        await _command(scene, *words, *_of(scene))
+
+
+def _of(scene: Scene) -> tuple[str, str]:
+    return ("--config", str(scene.folder / "gateway.toml"))
 
 
 async def _command(scene: Scene, *words: str) -> None:
     await suite.until(lambda: _listens(scene), "the gateway listens to people")
     process = await asyncio.create_subprocess_exec(
-        suite.CAPGATE, *words, "--config", scene.folder / "gateway.toml",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
+        suite.CAPGATE, *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
     said, _ = await process.communicate()
     assert process.returncode == 0, f"{' '.join(words)}: {said.decode()}"
 
