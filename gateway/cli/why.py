@@ -4,6 +4,7 @@ import click
 
 from gateway.cli.control_client import request_command
 from gateway.control.answers import WhyAnswer
+from gateway.session.wording import Language
 
 command = request_command(
     "",
@@ -14,4 +15,9 @@ command = request_command(
     {"request": "why"},
     WhyAnswer,
     click.Argument(["session"]),
+    click.Option(
+        ["--language"],
+        type=click.Choice([each.value for each in Language]),
+        help="Of the sentences.  [default: the page's, by the gateway's configuration]",
+    ),
 )

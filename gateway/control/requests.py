@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from gateway.commissioning.trial import LONGEST_WAIT_S, WAIT_S, What
 from gateway.ledger.access import Looked
 from gateway.session.facts import AgentClass, ToleranceFinding
+from gateway.session.wording import Language
 from gateway.session.worklist import REJECTED
 
 
@@ -179,10 +180,11 @@ class Screen(ControlRequest):
 
 
 class WhyRequest(ControlRequest):
-    """Why a session has so many units and not one more; of a visit, for each of its sessions."""
+    """Why a session has so many units; of a visit, for each of its sessions. Without a language in the page's."""
 
     request: Literal["why"]
     session: SessionName
+    language: Annotated[Language | None, Field(strict=False, description=", ".join(Language))] = None
 
 
 class FeedRequest(ControlRequest):

@@ -7,6 +7,7 @@ from functools import partial
 
 import msgspec
 
+from gateway.audit.wordings import wording_of
 from gateway.commissioning.messages import build_trial
 from gateway.commissioning.trial import Commissioning
 from gateway.config.load import GatewayConfig
@@ -216,9 +217,11 @@ class ControlService:
 
     async def _why(self, request: WhyRequest) -> WhyAnswer:
         views: list[WhyView] = []
+        say = wording_of(request.language or self._config.page.language)
         for snapshot in await self._finder.named(request.session):
             review = snapshot.review(self._pipeline.observed, self._clock.now().utc_us)
-            views.append(why_view(snapshot, review, self._config.time_zone or snapshot.outcome.record.policy.zone))
+            zone = self._config.time_zone or snapshot.outcome.record.policy.zone
+            views.append(why_view(snapshot, review, zone, say))
             await asyncio.sleep(0)  # lets readings be processed between two sessions
         return WhyAnswer(sessions=tuple(views))
 

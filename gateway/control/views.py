@@ -52,6 +52,7 @@ from gateway.session.review import ReviewContext
 from gateway.session.spans import US_PER_S
 from gateway.session.why import why
 from gateway.session.why_text import sentences
+from gateway.session.wording import ENGLISH, Wording
 from gateway.session.worklist import WorkItem
 
 
@@ -181,7 +182,7 @@ def work_view(item: WorkItem, records: Iterable[SessionRecord]) -> WorkView:
     )
 
 
-def why_view(snapshot: SessionSnapshot, review: ReviewContext, zone: tzinfo) -> WhyView:
+def why_view(snapshot: SessionSnapshot, review: ReviewContext, zone: tzinfo, say: Wording = ENGLISH) -> WhyView:
     """Why the session has so many units, with times in `zone`."""
     record, held = snapshot.outcome.record, snapshot.outcome.held
     found = why(review)
@@ -200,7 +201,7 @@ def why_view(snapshot: SessionSnapshot, review: ReviewContext, zone: tzinfo) -> 
             for each in found.stretches
         ),
         held=held,
-        sentences=tuple(sentences(found, held, record.policy, zone)),
+        sentences=tuple(sentences(found, held, record.policy, zone, say)),
     )
 
 

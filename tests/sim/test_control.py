@@ -20,7 +20,7 @@ from gateway.ledger.errors import LedgerBroken
 from tests.broker.harness import Mosquitto
 from tests.support import suite as processes
 from tests.support.operator import Json, Operator
-from tests.support.pipeline import Suite, cool, facts_of, running
+from tests.support.pipeline import Suite, configured, cool, facts_of, running
 
 
 @asynccontextmanager
@@ -243,6 +243,20 @@ async def test_why_is_answered_for_each_session_of_a_visit_however_old(folder: P
         await operator.ask(request="tell", act="note", token=tokens[2], text="a look", person="rn", reason="review")
         unknown = await operator.ask(request="why", session="V-9")
         assert (unknown["ok"], unknown["error"]) == (False, "no session has that token, chair or visit")
+
+
+async def test_why_speaks_the_language_of_the_site_or_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    async with running(configured(tmp_path, '[web]\nlanguage = "de"\n\n')) as suite:
+        await cool(suite)
+        said = {
+            language: (await Operator(suite).ask(request="why", session="c01", **asked))["sessions"][0]["sentences"]
+            for language, asked in {"site": {}, "es": {"language": "es"}, "en": {"language": "en"}}.items()
+        }
+        assert said["site"][0] == "0 Einheiten: keine Infusion eines Wirkstoffs, der zählt, ist bekannt."
+        assert said["es"][0].startswith("0 unidades: ")
+        assert said["en"][0] == "0 units: no infusion of an agent that counts is known."
+        refused = await Operator(suite).ask(request="why", session="c01", language="fr")
+        assert (refused["ok"], "en, de, es" in refused["accepted"]) == (False, True)
 
 
 # --- the installed process and the command line
