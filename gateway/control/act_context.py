@@ -11,7 +11,7 @@ from gateway.ledger.access import Actor
 from gateway.messages.instants import Instant, InstantError, read_instant
 from gateway.session.assessment import review_of
 from gateway.session.attribution import Session
-from gateway.session.facts import CapRef, HoldLifted
+from gateway.session.facts import AnyFact, CapRef, HoldLifted
 from gateway.session.lifts import awaiting_second
 from gateway.session.local_time import local
 from gateway.session.outcome import Outcome, SessionState
@@ -22,6 +22,10 @@ from gateway.session.worklist import WorkItem
 FUTURE_US = 5 * US_PER_MINUTE  # tolerance for times in the future, since a hospital's clocks differ
 _TIME_OF_DAY = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d", re.ASCII)
 _WITH_OFFSET = "ISO 8601 with an offset, as in 2026-03-10T15:00-04:00"
+
+
+def _nothing(subject: str) -> tuple[AnyFact, ...]:
+    return ()
 
 
 class ActContext(msgspec.Struct, frozen=True):
@@ -37,6 +41,7 @@ class ActContext(msgspec.Struct, frozen=True):
     observed: Mapping[str, int]  # `observed until` of each unit, in us
     subject_of: Callable[[str], str]  # visit number -> subject
     work: tuple[WorkItem, ...] = ()  # the open items of the work list
+    of_patient: Callable[[str], Iterable[AnyFact]] = _nothing  # the facts that name a subject
     purged: frozenset[str] = frozenset()  # of the patients of the session that is named, those without identifiers
 
 

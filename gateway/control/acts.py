@@ -4,6 +4,7 @@ An act that is not allowed raises RequestRefused, with what would be accepted. N
 tracker recomputes the count from the facts.
 """
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 import msgspec
@@ -32,7 +33,7 @@ from gateway.control.requests import (
     WorkDoneAct,
 )
 from gateway.messages.identity import Identity
-from gateway.messages.instants import Instant
+from gateway.messages.instants import Instant, rfc3339
 from gateway.session import facts
 from gateway.session.assessment import assess_observed
 from gateway.session.charges import uncredited_charges
@@ -46,6 +47,11 @@ from gateway.session.worklist import REJECTED, WorkItem
 
 # The facts of an act, and the patient identifiers of the subjects (salted hashes) in them.
 ActFacts = tuple[tuple[AnyFact, ...], tuple[Identity, ...]]
+
+
+_Told = (
+    facts.SessionFinalized | facts.SessionExplained | facts.HoldLifted | facts.CorrectionDecided | facts.PatientBound
+)
 
 
 class _PersonFields(TypedDict):
@@ -121,9 +127,15 @@ def _of_session(
 
 def _require_ended(named: SessionSnapshot) -> None:
     """Refuse a second signature, and one while cooling goes on: a signature covers the complete record."""
-    if any(isinstance(fact, facts.SessionFinalized) for fact in named.session.facts):
-        raise RequestRefused("somebody has finalised it already", "a session that is not finalised")
+    if told := [fact for fact in named.session.facts if isinstance(fact, facts.SessionFinalized)]:
+        raise RequestRefused(_stands(told), "a session that is not finalised")
     _require_over(named)
+
+
+def _stands(told: Sequence[_Told]) -> str:
+    """Says who told already what an act tells: whoever sends it again, its answer lost, need do nothing."""
+    last = max(told, key=lambda fact: fact.known_at_us)
+    return f"it stands already: {last.person or 'the EHR'} told it at {rfc3339(last.known_at_us)}"
 
 
 def _require_over(named: SessionSnapshot) -> None:
@@ -155,6 +167,9 @@ def _require_uncharged(named: SessionSnapshot) -> None:
     _require_over(named)
     if charges := [each.key for each in uncredited_charges(named.outcome.record.charged)]:
         raise RequestRefused("it is charged", f"decide, once {', '.join(charges)} is in question")
+    told = [fact for fact in named.session.facts if isinstance(fact, facts.SessionExplained)]
+    if told and named.outcome.record.state is SessionState.EXPLAINED:
+        raise RequestRefused(f"{_stands(told)}; nothing is left to charge", "a held or incomplete session")
     if named.outcome.record.state in (SessionState.RELEASED, SessionState.EXPLAINED, SessionState.FINAL):
         raise RequestRefused(
             f"the session is {named.outcome.record.state}: nothing is left to charge", "a held or incomplete session"
@@ -187,6 +202,13 @@ def _holds(act: LiftHold, named: SessionSnapshot, context: ActContext) -> tuple[
         _require_identifiers(context)
     held = set(named.outcome.held)
     liftable = held - UNLIFTABLE
+    told = [
+        fact
+        for fact in named.session.facts
+        if isinstance(fact, facts.HoldLifted) and set(act.holds) <= set(fact.holds) and held.isdisjoint(act.holds)
+    ]
+    if told:
+        raise RequestRefused(_stands(told), ", ".join(sorted(liftable)) or "none of it")
     if not liftable.issuperset(act.holds):
         otherwise = [f"{hold}: {text}" for hold, text in _OTHERWISE.items() if hold in held and hold in act.holds]
         raise RequestRefused(
@@ -229,7 +251,10 @@ def _charge(act: DecideCorrection, named: SessionSnapshot, context: ActContext) 
         _require_identifiers(context)
     questioned = [item.charge for item in named.outcome.release.items]
     if act.charge not in questioned:
-        raise RequestRefused("charge: not in question", ", ".join(questioned) or "no charge of the session is")
+        accepted = ", ".join(questioned) or "no charge of the session is"
+        decided = [fact for fact in named.session.facts if isinstance(fact, facts.CorrectionDecided)]
+        told = [fact for fact in decided if (fact.charge, fact.approved) == (act.charge, act.approve)]
+        raise RequestRefused(_stands(told) if told else "charge: not in question", accepted)
     return act.charge
 
 
@@ -346,7 +371,9 @@ def _bound(act: Bind, named: SessionSnapshot | None, context: ActContext) -> Act
         again = _person_fields(act, context.now_us, context)
         return (facts.NoteAdded(**again, token=named.token, text="identifiers given again"),), (identity,)
     if named is not None and named.patient:
-        raise RequestRefused("the session is bound already", "a session without patient; reassign gives it to another")
+        told = _bindings(named, identity.subject, context)
+        accepted = "a session without patient; reassign gives it to another"
+        raise RequestRefused(_stands(told) if told else "the session is bound already", accepted)
     from_us = context.now_us if named is None else named.session.opened_us
     at_us = from_us if act.at is None else resolve_instant(act.at, context).at_us
     fact = facts.PatientBound(
@@ -382,6 +409,14 @@ def _reassigned(act: Reassign, named: SessionSnapshot, context: ActContext) -> A
         for cap in named.caps
     )
     return moves, (identity,)
+
+
+def _bindings(named: SessionSnapshot, subject: str, context: ActContext) -> list[facts.PatientBound]:
+    """The facts that bound the session's caps to the subject; none if the session is another's."""
+    if named.patient != subject:
+        return []
+    found = context.of_patient(subject)
+    return [fact for fact in found if isinstance(fact, facts.PatientBound) and fact.cap in named.caps]
 
 
 def _identity(act: Bind | Reassign, context: ActContext) -> Identity:

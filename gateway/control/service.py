@@ -366,5 +366,6 @@ class ControlService:
             observed=self._pipeline.observed,
             subject_of=lambda visit: subject_of(self._ledger.salt, visit),
             work=state.work,
+            of_patient=lambda subject: state.facts.of(("patient", subject)),
             purged=purged,
         )

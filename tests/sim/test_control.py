@@ -17,6 +17,7 @@ import pytest
 from drivers.reading import RunState
 from gateway.control.socket import SOCKET_FILE
 from gateway.ledger.errors import LedgerBroken
+from gateway.messages.instants import rfc3339
 from tests.broker.harness import Mosquitto
 from tests.support import suite as processes
 from tests.support.operator import Json, Operator
@@ -243,6 +244,34 @@ async def test_why_is_answered_for_each_session_of_a_visit_however_old(folder: P
         await operator.ask(request="tell", act="note", token=tokens[2], text="a look", person="rn", reason="review")
         unknown = await operator.ask(request="why", session="V-9")
         assert (unknown["ok"], unknown["error"]) == (False, "no session has that token, chair or visit")
+
+
+async def test_an_act_sent_again_after_a_restart_is_told_that_it_stands(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        token = (await Operator(suite).session())["token"]
+        acts: list[tuple[str, Json]] = [
+            ("bind", {"place": token, "visit": "V-1"}),
+            ("finalise", {"token": token}),
+        ]
+        for number, (act, fields) in enumerate(acts):
+            if act == "finalise":
+                ended = minutes_ago(suite, 20)
+                await Operator(suite).request_act("infusion-ended", token=token, order="O-1", at=ended, agent="chemo")
+                suite.state = RunState.STOPPED
+                await suite.poll(5)
+            key = f"key-of-act-{number}"
+            told_at = rfc3339(suite.clock.us)
+            operator = Operator(suite)
+            first = await operator.request_act(act, key=key, **fields)
+            assert await operator.request_act(act, key=key, **fields) == first
+            suite.clock.us += 60_000_000
+            await suite.start()
+            said = await Operator(suite).refused(act, key=key, **fields)
+            assert said.startswith(f"it stands already: rn-4471 told it at {told_at[:19]}"), act
+            suite.clock.us += 60_000_000
+        other = await Operator(suite).refused("bind", place=token, visit="V-3")
+        assert other.startswith("the session is bound already"), "that is news"
 
 
 async def test_why_speaks_the_language_of_the_site_or_the_one_that_is_asked_for(tmp_path: Path) -> None:
