@@ -10,6 +10,7 @@ from gateway.config.roles import Role
 from gateway.ledger.deliveries import Proof
 from gateway.messages.inbound.answers import ReceiptResult
 from gateway.session.assessment import Phase
+from gateway.session.fact_types import ClockState
 from gateway.session.facts import ToleranceFinding
 from gateway.session.outcome import Missing
 
@@ -25,6 +26,7 @@ SPEAKING = (
     "session/wording.py",
 )
 CODES: dict[str, Iterable[str]] = {
+    "clock": ClockState,
     "evidence": ("scan", "ehr", "person", "association", "adt"),
     "finding": ToleranceFinding,
     "missing": Missing,
