@@ -14,13 +14,30 @@ CHAIRS = 50
 # What is written below the chairs from now on: by the class of the element, how often.
 WATCH = """() => {
   window.written = {};
-  const count = ({ target }) => {
+  window.nodes = 0;
+  const count = ({ target, type }) => {
+    if (type === "childList") nodes += 1;
     const name = (target.nodeType === Node.TEXT_NODE ? target.parentElement : target).closest("[class]").className;
     written[name] = (written[name] ?? 0) + 1;
   };
   const watched = { subtree: true, childList: true, characterData: true, attributes: true };
   new MutationObserver((records) => records.forEach(count)).observe(document.getElementById("chairs"), watched);
 }"""
+
+# How many frames a second that passes asks for, and in that frame how many tiles count on.
+FRAMES = """() => new Promise((done) => {
+  const asked = [];
+  const ask = window.requestAnimationFrame;
+  const counted = new Set();
+  const watched = { subtree: true, characterData: true };
+  new MutationObserver((records, self) => {
+    for (const { target } of records) counted.add(target.parentElement?.closest(".tile"));
+    self.disconnect();
+    window.requestAnimationFrame = ask;
+    done([asked.length, counted.size]);
+  }).observe(document.getElementById("chairs"), watched);
+  window.requestAnimationFrame = (frame) => asked.push(frame) && ask(frame);
+})"""
 
 
 @asynccontextmanager
@@ -46,3 +63,6 @@ async def test_an_update_writes_only_what_changed(folder: Path) -> None:
         written: dict[str, int] = await page.evaluate("written")
         assert written.keys() <= {"cap", "clock", "age"}, "what counts, and the temperature that changed"
         assert written["cap"] == 5 * CHAIRS
+        assert await page.evaluate("nodes") == 0, "texts change in place"
+        asked, counted = await page.evaluate(FRAMES)
+        assert (asked <= 1, counted) == (True, CHAIRS), "one frame for all that counts"

@@ -21,7 +21,12 @@ function fill(element, attributes, children) {
 
 /** Replace an element's text if it differs, so that nothing is drawn or read aloud again in vain. */
 export function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  const [node, ...others] = element.childNodes;
+  if (node instanceof Text && others.length === 0) {
+    if (node.data !== text) node.data = text;
+  } else if (element.textContent !== text) {
+    element.textContent = text;
+  }
 }
 
 // A shape for each state, so that colour is never the only sign.

@@ -9,7 +9,9 @@ const SILENT_MS = 12000; // the gateway sends something every few seconds
 const chairs = new Map(); // name -> its latest view
 const trends = new Map();
 const listeners = [];
+const counting = []; // called each second
 let source = null;
+let frame = null; // that is asked for: a hidden page gets none, and must not gather them
 let lostAtMs = NaN;
 let todo = 0;
 let uncounted = null; // why the gateway counts nothing
@@ -21,7 +23,7 @@ export function onBoard(listener) {
 
 /** Call `listener` each second, for what counts up or down. */
 export function onSecond(listener) {
-  setInterval(() => known() && !document.body.classList.contains("lost") && listener(nowMs()), 1000);
+  counting.push(listener);
 }
 
 export function start() {
@@ -80,8 +82,16 @@ function watch() {
   } else if (source.readyState === EventSource.CLOSED) {
     connect();
   }
-  showTime();
+  frame ??= requestAnimationFrame(tick);
   if (document.body.classList.contains("lost")) say();
+}
+
+/** All that counts, drawn in one frame; none is drawn where nobody looks. */
+function tick() {
+  frame = null;
+  showTime();
+  if (!known() || document.body.classList.contains("lost")) return;
+  for (const listener of counting) listener(nowMs());
 }
 
 function show() {
