@@ -40,20 +40,21 @@ class Wall(NamedTuple):
 
 def doubt(wall: Wall, known: ClockKnown, service: TimeService) -> ClockDoubt | None:
     """Why nothing may be counted by the wall clock at the first start of a boot; None: nothing speaks against it."""
-    last = known.judged
+    vouched = known.judged is not None and known.judged.state in _PROVEN
     if wall.at.utc_us < wall.released_us:
         return ClockDoubt.BEFORE_RELEASE
     # Of two clocks that were kept one is wrong; one that nothing vouched for gives way to one that is kept.
-    unsure = last is None or last.state not in _PROVEN
-    if wall.at.utc_us < known.last_us - STEP_TOLERANCE_US and not (wall.kept.synchronised and unsure):
+    if wall.at.utc_us < known.last_us - STEP_TOLERANCE_US and (vouched or not wall.kept.synchronised):
         return ClockDoubt.BEFORE_LAST
     if wall.kept.synchronised or service is TimeService.INVISIBLE:
         return None
     if service is TimeService.REQUIRED:
         return ClockDoubt.NOT_SYNCHRONISED
+    if not vouched:  # what has never been heard of is not waited for
+        return None
     if wall.at.boot_us < JUST_BOOTED_US:
         return ClockDoubt.JUST_BOOTED
-    return ClockDoubt.FAR_AFTER if last is not None and wall.at.utc_us > known.last_us + FAR_US else None
+    return ClockDoubt.FAR_AFTER if wall.at.utc_us > known.last_us + FAR_US else None
 
 
 def resumed(wall: Wall, known: ClockKnown, service: TimeService) -> Stamp | None:
