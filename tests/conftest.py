@@ -13,13 +13,12 @@ settings.register_profile("no-deadline", deadline=None)  # how long an example t
 settings.load_profile("no-deadline")
 
 _recording = ExitStack()
-_TESTS = Path(__file__).parent
-_SHORT = ("properties", "unit")  # folders whose tests take moments each
+_SHORT = [Path(__file__).parent / name for name in ("properties", "unit")]  # their tests take moments each
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The short tests come last, so that no worker waits long for another one's last test."""
-    items.sort(key=lambda item: item.path.relative_to(_TESTS).parts[0] in _SHORT)
+    items.sort(key=lambda item: any(map(item.path.is_relative_to, _SHORT)))
 
 
 def pytest_sessionstart() -> None:
