@@ -9,12 +9,13 @@ import pytest
 
 from gateway.audit.verify import verify
 from tests.crash.killed_session import Scene, session_with
+from tests.scorecard.repeats import repeats
 from tests.support import suite
 
 KILLS = 8
 LONGEST_LIFE_S = 4.0
 CALLS = ("pwrite64", "fdatasync")  # all by which the ledger reaches the disk
-LAST_NUMBER = 9
+LAST_NUMBER = repeats(5)
 
 pytestmark = pytest.mark.timeout(900)  # as long as the lives of many processes take
 

@@ -18,7 +18,7 @@ from tests.scorecard.repeats import repeats
 
 WRITER = str(Path(__file__).with_name("ledger_writer.py"))
 BATCHES = 12
-STRIDE = 7  # shares no factor with the two writes of a page, nor with the pages of a batch
+KILLS = 12 * repeats(2)  # of all writes, spread over them
 ENDLESS = 1_000_000
 
 
@@ -58,7 +58,7 @@ def test_killed_at_its_writes_the_ledger_keeps_what_it_acknowledged(tmp_path: Pa
     run = subprocess.run(whole, stdout=subprocess.PIPE, text=True, check=True)
     assert acknowledged(run.stdout) == list(range(3, 3 * BATCHES + 1, 3))
     writes = sum("pwrite64(" in line for line in trace.read_text().splitlines())
-    numbers = range(1, writes + 1, STRIDE)
+    numbers = [*range(1, writes, max(1, writes // KILLS) | 1), writes]  # a page takes two writes: both are met
     with ThreadPoolExecutor(2) as threads:
         counts = list(threads.map(kill_at_write, numbers, [tmp_path / str(number) for number in numbers]))
     assert min(counts) == 0, "no kill came before the first commit"

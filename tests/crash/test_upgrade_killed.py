@@ -17,7 +17,7 @@ from tests.support import suite
 from tests.support.old_ledgers import restored
 
 WRITER = str(Path(__file__).with_name("upgrade_writer.py"))
-STRIDE = 9
+KILLS = 20
 ENTRIES = 23  # with the one by which the upgrade seals what lies beside the chain
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -81,6 +81,6 @@ def test_killed_at_its_writes_an_upgrade_loses_nothing(tmp_path: Path) -> None:
     )
     assert run.stdout == f"{ENTRIES}\n"
     writes = sum("pwrite64(" in line for line in trace.read_text().splitlines())
-    numbers = range(1, writes + 1, STRIDE)
+    numbers = range(1, writes + 1, max(1, writes // KILLS) | 1)
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(killed_at, numbers, [tmp_path / str(number) for number in numbers]))
