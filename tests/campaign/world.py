@@ -248,6 +248,7 @@ class World:
 
     def _off(self, length_us: int) -> None:
         now_us = self.time.now_us()
+        self._well_s = asyncio.get_running_loop().time()  # from then on it has twice its longest wait again
         self._off_until_us = max(self._off_until_us, now_us + length_us)
         self._at(self._off_until_us, lambda: self._actions.append(self._start))
 
