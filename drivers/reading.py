@@ -113,3 +113,8 @@ class ReadFault(msgspec.Struct, frozen=True):
     at: Stamp
     kind: FaultKind
     detail: str
+
+
+def stamp_of(answer: Reading | ReadFault) -> Stamp:
+    """When the poll was answered, or not."""
+    return answer.observed_at if isinstance(answer, Reading) else answer.at

@@ -32,6 +32,11 @@ def why_of(name: str) -> Aside:
     return next((why for why in Aside if why.value and name.endswith(why.value)), Aside.DAMAGED)
 
 
+def copies_beside(path: Path) -> list[Path]:
+    """The files with an older state of the ledger at `path`: of before a migration or set aside, and their logs."""
+    return sorted(copy for kind in ("before-*", "damaged-*") for copy in path.parent.glob(f"{path.name}.{kind}"))
+
+
 def set_aside_before(path: Path) -> Path | None:
     """The ledger file that was set aside last from `path`."""
     found = {each.name.removesuffix("-wal").removesuffix("-shm") for each in path.parent.glob(f"{path.name}.damaged-*")}

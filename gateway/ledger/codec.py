@@ -111,6 +111,11 @@ class Locked(Codec):
 CLEAR = Codec()
 
 
+def codec_with(key: LedgerKey | None, context: str) -> Codec:
+    """The codec of what lies in `context`, which a key encrypts; without one it is in clear."""
+    return CLEAR if key is None else Cipher(key, context)
+
+
 class LedgerConnection(sqlite3.Connection):
     """A connection to a ledger, with the codec of its file."""
 

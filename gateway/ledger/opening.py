@@ -20,7 +20,7 @@ from gateway.ledger import file_check, policies, purging, reads, rekeying, schem
 from gateway.ledger.anchor import anchored, anchors
 from gateway.ledger.aside import Aside, name_aside, set_aside_before
 from gateway.ledger.carry_over import carry_over, origin_of
-from gateway.ledger.codec import LedgerConnection, bind, codec_of
+from gateway.ledger.codec import LedgerConnection, bind, codec_of, codec_with
 from gateway.ledger.disk_trouble import damages_nothing
 from gateway.ledger.entry import Head, follow
 from gateway.ledger.errors import ChainBroken, LedgerBehind, LedgerDamaged, LedgerLocked, LedgerUnavailable
@@ -253,7 +253,7 @@ def _begin(connection: sqlite3.Connection, path: Path, gateway: str, now_us: int
     before = None if aside is None else origin_of(aside, gateway, ring)
     salt = secrets.token_bytes(reads.SALT_BYTES) if before is None else before.salt
     origin = LedgerOrigin(gateway, epoch=secrets.token_hex(8), salt=salt)
-    codec = rekeying.first_codec(ring, origin.epoch)
+    codec = codec_with(ring.first, origin.epoch)
     bind(connection, codec)
     with writes.transaction(connection):
         writes.insert_origin(connection, origin, now_us)

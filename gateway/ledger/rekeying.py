@@ -13,15 +13,15 @@ from pathlib import Path
 import msgspec
 
 from gateway.ledger import reads, staging
+from gateway.ledger.aside import copies_beside
 from gateway.ledger.batch import OutboxRow
-from gateway.ledger.codec import CLEAR, Cipher, Codec, Locked, bind, codec_of, open_file
+from gateway.ledger.codec import CLEAR, Cipher, Codec, Locked, bind, codec_of, codec_with, open_file
 from gateway.ledger.errors import LedgerDamaged
 from gateway.ledger.key_ring import KeyRing
 from gateway.ledger.locked_rows import SHAPES, Row, lock_row, open_row
 from gateway.ledger.reads import LedgerOrigin
 from gateway.ledger.writes import transaction
 
-COPIES = ("before-*", "damaged-*")  # beside a ledger, after its name
 _PAGE = 500
 _GUARDS = ("origin", "identity", "renumbered", "detail", "receipt_text", "payload", "outbox", "staged")
 Progress = Callable[[int, int], None]  # rows done, of so many
@@ -47,11 +47,6 @@ def codec_for(connection: sqlite3.Connection, ring: KeyRing) -> Codec:
     return Locked("unknown" if noted is None else noted.key_id)
 
 
-def first_codec(ring: KeyRing, epoch: str) -> Codec:
-    """The codec that a ledger of this epoch is to have."""
-    return CLEAR if ring.first is None else Cipher(ring.first, epoch)
-
-
 def note_key(connection: sqlite3.Connection, origin: LedgerOrigin, codec: Codec, ring: KeyRing) -> None:
     """Write into the ledger with which key it is encrypted; within the caller's transaction."""
     connection.execute("DELETE FROM encryption")
@@ -67,7 +62,7 @@ def rekey(
 
     Raises LedgerDamaged, with nothing changed, if a row is not as it was recorded.
     """
-    before, after = codec_of(connection), first_codec(ring, origin.epoch)
+    before, after = codec_of(connection), codec_with(ring.first, origin.epoch)
     with transaction(connection):
         guards = _without_guards(connection)
         of = row_count(connection)
@@ -91,8 +86,8 @@ def row_count(connection: sqlite3.Connection) -> int:
 
 def copies_in_clear(path: Path) -> list[str]:
     """The names of the copies and of what was set aside beside the ledger at `path` that no key is needed for."""
-    found = (copy for pattern in COPIES for copy in path.parent.glob(f"{path.name}.{pattern}"))
-    return sorted(copy.name for copy in found if not copy.name.endswith(("-wal", "-shm")) and _is_in_clear(copy))
+    found = (copy for copy in copies_beside(path) if not copy.name.endswith(("-wal", "-shm")))
+    return [copy.name for copy in found if _is_in_clear(copy)]
 
 
 def require_readable(connection: sqlite3.Connection) -> None:

@@ -10,7 +10,7 @@ prove it.
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 
-from drivers.reading import ReadFault, Reading
+from drivers.reading import ReadFault, Reading, stamp_of
 
 MOST = 6000  # an hour and more of eight units; some kilobytes each
 
@@ -33,6 +33,5 @@ class KeptAnswers:
 def later_than(observed_us: Mapping[str, int], answers: Iterable[Reading | ReadFault]) -> Iterator[Reading | ReadFault]:
     """The answers that are later than what is `observed` of their unit by then, UTC."""
     for answer in answers:
-        at = answer.observed_at if isinstance(answer, Reading) else answer.at
-        if at.utc_us > observed_us.get(answer.unit, 0):
+        if stamp_of(answer).utc_us > observed_us.get(answer.unit, 0):
             yield answer

@@ -67,15 +67,14 @@ class ClockWatch:
         found: list[AnyFact] = []
         self.implausible_us = wall.at.utc_us if is_implausible(wall, step_us) else None
         self._proven |= wall.kept.synchronised and abs(step_us) <= STEP_TOLERANCE_US
-        if abs(step_us) > STEP_TOLERANCE_US and self.implausible_us is None:
-            if abs(step_us) > WRONG_US and not self._proven:
+        if abs(step_us) > STEP_TOLERANCE_US:
+            plausible = self.implausible_us is None
+            if plausible and abs(step_us) > WRONG_US and not self._proven:
                 found += self._wrong(state, now_us)
             if state.sessions.going_on:
                 found += _stepped(state, step_us, now_us)
-            else:
+            elif plausible:
                 self._follow(step_us, proven=wall.kept.synchronised)
-        elif self.implausible_us is not None and abs(step_us) > STEP_TOLERANCE_US and state.sessions.going_on:
-            found += _stepped(state, step_us, now_us)
         found += _timeless(state, now_us)
         return (*found, *self._judged(now_us))
 

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import msgspec
 
-from drivers.reading import ReadFault, Reading, RunState, Stamp
-from gateway.ledger.codec import CLEAR, Cipher
+from drivers.reading import ReadFault, Reading, RunState, Stamp, stamp_of
+from gateway.ledger.codec import codec_with
 from gateway.ledger.errors import LedgerDamaged, LedgerLocked
 from gateway.ledger.key_ring import read_ring
 from gateway.session.fact_types import CapRef
@@ -76,15 +76,14 @@ class Journal:
         """Append a message, on the disk when it returns. Raises JournalFull, LedgerLocked."""
         if self._messages.exists() and self._messages.stat().st_size > MOST_BYTES:
             raise JournalFull
-        key = read_ring(self._key_file).first
-        codec = CLEAR if key is None else Cipher(key, _CONTEXT)
+        codec = codec_with(read_ring(self._key_file).first, _CONTEXT)
         locked = codec.lock(payload, _CONTEXT, topic)
         _append(self._messages, [_Message(topic, locked, codec.key_id)])
 
     def answers(self, now: Stamp) -> Iterator[Reading | ReadFault]:
         """The answers that are kept, the oldest first, without those of which nobody knows when they came."""
         for answer, doubted in self._kept():
-            at = answer.observed_at if isinstance(answer, Reading) else answer.at
+            at = stamp_of(answer)
             if now.boot and at.boot == now.boot:
                 yield _stamped(answer, msgspec.structs.replace(at, utc_us=now.utc_us - now.boot_us + at.boot_us))
             elif not doubted:
@@ -114,9 +113,8 @@ class Journal:
             key = ring.find(each.key)
             if each.key and key is None:
                 raise LedgerLocked(f"{self._messages} {ring.lacking(each.key)}")
-            codec = CLEAR if key is None else Cipher(key, _CONTEXT)
             try:
-                yield each.topic, codec.open(each.payload, _CONTEXT, each.topic)
+                yield each.topic, codec_with(key, _CONTEXT).open(each.payload, _CONTEXT, each.topic)
             except LedgerDamaged as error:
                 _log.error("a kept message was altered, and is left out", extra={"reason": str(error)})
 

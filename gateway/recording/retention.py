@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.config.load import GatewayConfig
 from gateway.ledger.access import Actor
+from gateway.ledger.aside import copies_beside
 from gateway.ledger.bodies import PurgeNote
 from gateway.ledger.retention import Cursor, Cutoffs, Due, Kept, Purge
 from gateway.ledger.store import LEDGER_FILE, Ledger
@@ -32,7 +33,6 @@ PERIOD_S = 86_400.0
 REST_S = 1.0  # between two pages of a sweep that nobody waits for
 LOG_TRIES, LOG_REST_S = 20, 0.25  # of emptying the log while somebody reads
 MOST_S = 10.0  # of a sweep that somebody waits for; the rest is left to the next
-_COPIES = (f"{LEDGER_FILE}.before-*", f"{LEDGER_FILE}.damaged-*")
 _NOBODY = Actor("")
 
 
@@ -156,5 +156,5 @@ class Retention:
         """The files beside the ledger that are due, with their logs; none while some may be asked for. Blocks."""
         if cutoff_us is None or open_work(self._pipeline.state.facts.of(WORK), WorkKind.ENTRIES_LOST):
             return []
-        found = sorted(copy for pattern in _COPIES for copy in self._state_dir.glob(pattern))
+        found = copies_beside(self._state_dir / LEDGER_FILE)
         return [copy for copy in found if copy.stat().st_mtime_ns // 1000 < cutoff_us]
