@@ -1,9 +1,7 @@
 """A box with clocks of its own and one unit, whose gateway starts as the product does: by a clock that is believed."""
 
 import asyncio
-import json
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from drivers.reading import CapReading, Reading, RunState, Stamp
@@ -20,6 +18,7 @@ from gateway.runtime.kernel_clock import Kept
 from gateway.session.flags import HeldReason
 from gateway.session.outcome import SessionRecord
 from gateway.session.worklist import WorkItem
+from tests.support.pipeline import engine_event
 
 S = 1_000_000
 MINUTE = 60 * S
@@ -169,15 +168,7 @@ class Box:
     async def tell(self, name: str, thing: str, minutes_ago: float = 0.0, **data: object) -> None:
         """A message of the engine, whose clock is right."""
         at_us = self.machine.true_us - round(minutes_ago * MINUTE)
-        event = {
-            "specversion": "1.0",
-            "type": f"org.example.{thing}.v1",
-            "source": "urn:engine",
-            "id": name,
-            "time": datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(),
-            "data": data,
-        }
-        payload = json.dumps(event).encode()
+        payload = engine_event(name, thing, at_us, data)
         if self.pipeline is not None:
             await self.pipeline.message("any", payload)
         elif self.pause is not None:

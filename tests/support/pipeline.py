@@ -49,6 +49,19 @@ POLICY = (
 )
 
 
+def engine_event(name: str, thing: str, at_us: int, data: Json) -> bytes:
+    """A message as the EHR's interface engine would publish it."""
+    event = {
+        "specversion": "1.0",
+        "type": f"org.example.{thing}.v1",
+        "source": "urn:engine",
+        "id": name,
+        "time": datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(),
+        "data": data,
+    }
+    return json.dumps(event).encode()
+
+
 def configured(folder: Path, tables: str = "") -> Path:
     """The folder, with CONFIG, to which these tables are added, and POLICY."""
     folder.mkdir(exist_ok=True)
@@ -131,15 +144,7 @@ class Suite:
     async def send_event(self, name: str, thing: str, minutes_ago: float = 0.0, **data: object) -> Json:
         """A message of the engine; the answer to it."""
         at_us = self.clock.us - round(minutes_ago * MINUTE_US)
-        event = {
-            "specversion": "1.0",
-            "type": f"org.example.{thing}.v1",
-            "source": "urn:engine",
-            "id": name,
-            "time": datetime.fromtimestamp(at_us / 1e6, UTC).isoformat(),
-            "data": data,
-        }
-        return await self.answered(json.dumps(event).encode())
+        return await self.answered(engine_event(name, thing, at_us, data))
 
     async def answered(self, payload: bytes) -> Json:
         """The answer to a message: in the outbox, or to be sent past the ledger."""

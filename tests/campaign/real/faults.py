@@ -20,7 +20,7 @@ from tests.support import suite
 UNIT = "cap-01"
 LAST_CALL = 9  # of those at which it is killed
 SPARE_DESCRIPTORS = 2
-REPEATS = FOREIGN = 20
+MOST_MESSAGES = 20
 
 Strike = Callable[[Scene, Random], Awaitable[None]]
 
@@ -119,10 +119,7 @@ def _calls(injection: str) -> Strike:
             "strace", "-f", "-qq", "-o", "/dev/null", "-p", str(scene.gateway.pid),
             "-e", f"trace={injection.partition(':')[0]}", "-e", f"inject={injection}",
         )  # fmt: skip
-        until_s = asyncio.get_running_loop().time() + chance.uniform(2, 6)
-        while asyncio.get_running_loop().time() < until_s and scene.gateway.runs:
-            await scene.remind()
-            await asyncio.sleep(0.3)
+        await _reminded(scene, chance.uniform(2, 6))
         if watching.returncode is None:
             watching.send_signal(signal.SIGINT)
         await watching.wait()
@@ -154,7 +151,7 @@ async def _file_limit(scene: Scene, chance: Random) -> None:
 
 async def _reminded(scene: Scene, for_s: float) -> None:
     until_s = asyncio.get_running_loop().time() + for_s
-    while asyncio.get_running_loop().time() < until_s:
+    while asyncio.get_running_loop().time() < until_s and scene.gateway.runs:
         await scene.remind()
         await asyncio.sleep(0.3)
 
@@ -284,7 +281,7 @@ def _of_unit(kind: InjectedFault) -> Strike:
 
 
 async def _repeated(scene: Scene, _: Random) -> None:
-    for _number in range(REPEATS):
+    for _number in range(MOST_MESSAGES):
         await scene.remind()
 
 
@@ -295,7 +292,7 @@ async def _garbage(scene: Scene, chance: Random) -> None:
 
 
 async def _foreign(scene: Scene, chance: Random) -> None:
-    for _number in range(chance.randint(1, FOREIGN)):
+    for _number in range(chance.randint(1, MOST_MESSAGES)):
         visit = f"V-{chance.randint(1000, 9999)}"
         ended: dict[str, object] = {"visit": visit, "order": f"O-{visit}", "final": True, "agent_class": "chemo"}
         name = f"f-{chance.random()}"
