@@ -21,6 +21,7 @@ from gateway.session.facts import (
     PatientLeft,
     PatientReleased,
 )
+from gateway.session.history import BEFORE_US
 from gateway.session.spans import FOREVER, US_PER_MINUTE
 
 IdleAt = Callable[[int], int]  # from an instant, UTC, to how long who then has a cap keeps it after a stop
@@ -137,6 +138,10 @@ class _Draft:
         elif isinstance(fact, CoolingStopped):
             self.running, self.stopped_us = False, fact.at_us
 
+    def is_unclaimed(self, at_us: int) -> bool:
+        """Whether it may be the cooling of whoever has the cap at `at_us`; what is older than a day was another's."""
+        return not self.owner and at_us - self.opened_us <= BEFORE_US
+
 
 @dataclass
 class _Walk:
@@ -183,7 +188,7 @@ class _Walk:
             return
         if draft.owner == fact.patient:
             draft.released, self.bound_used = False, draft.running
-        elif not draft.owner and (draft.running or fact.at_us - draft.stopped_us <= draft.idle_us):
+        elif draft.is_unclaimed(fact.at_us) and (draft.running or fact.at_us - draft.stopped_us <= draft.idle_us):
             draft.owner, self.bound_used = fact.patient, True
         elif draft.running:
             self.bound_used = True
@@ -205,7 +210,7 @@ class _Walk:
     def _start_for_patient(self, fact: CoolingStarted) -> None:
         """A start whose sender named the patient."""
         draft = self.current
-        if draft is not None and not draft.owner and draft.running:
+        if draft is not None and draft.is_unclaimed(fact.at_us) and draft.running:
             draft.owner = fact.patient
         if draft is None or draft.owner != fact.patient:
             draft = self._open(fact.patient, fact.at_us)

@@ -86,6 +86,14 @@ class TestBindings:
     def test_cooling_nobody_claims_is_a_session_of_its_own(self) -> None:
         assert _who([_start("09:00"), _stop("12:30")]) == [("", "09:00")]
 
+    def test_cooling_of_the_day_before_is_not_the_next_patients(self) -> None:
+        assert _who([_start("09:00"), _bound("P1", "33:00"), _stop("34:00")]) == [("P1", "09:00")]
+        assert _who([_start("09:00"), _bound("P2", "33:01"), _stop("34:00")]) == [("", "09:00"), ("P2", "33:01")]
+        assert _who([_start("09:00"), _stop("33:00"), _bound("P2", "33:01"), _start("33:10")]) == [
+            ("", "09:00"),
+            ("P2", "33:10"),
+        ]
+
     def test_a_binding_does_not_reach_the_cooling_after_the_next(self) -> None:
         facts = [_bound("P1", "08:55"), _start("09:00"), _stop("10:00"), _start("11:00"), _stop("12:00")]
         assert _who(facts) == [("", "11:00"), ("P1", "09:00")]
