@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ _ENTRY = "seq, recorded_us, kind, session, body, prev_hash, hash"
 _IDENTITY = (*Identity.__struct_fields__, "version")
 SALT_BYTES = 32
 _ALL_ROWS = -1
+_kind_of = lru_cache(EntryKind)  # of each row read; an unknown kind is a ValueError
 
 
 class LedgerOrigin(msgspec.Struct, frozen=True):
@@ -416,6 +418,6 @@ def _kind_in(kinds: Sequence[EntryKind] | frozenset[EntryKind]) -> str:
 
 def _entries(rows: Iterable[tuple[Any, ...]]) -> list[Entry]:
     return [
-        Entry(seq, recorded_us, EntryKind(kind), session, body, prev_hash, own_hash)
+        Entry(seq, recorded_us, _kind_of(kind), session, body, prev_hash, own_hash)
         for seq, recorded_us, kind, session, body, prev_hash, own_hash in rows
     ]

@@ -30,6 +30,7 @@ from gateway.session.flags import HeldReason
 from gateway.session.outcome import SessionRecord
 from gateway.session.related import CLOCK
 from gateway.session.state import TrackerState
+from gateway.session.worklist import WORK, open_work
 
 _log = logging.getLogger("capgate.sessions")
 
@@ -139,12 +140,11 @@ def _stepped(state: TrackerState, step_us: int, now_us: int) -> Iterator[ClockSt
 
 def _timeless(state: TrackerState, now_us: int) -> Iterator[AnyFact]:
     """Holds of the sessions on caps that cooled before at a time that nobody knows, as long as the item is open."""
-    for item in state.work:
-        if item.raised.what is WorkKind.TIME_UNKNOWN and (cap := item.raised.cap) is not None:
-            for record in state.records.values():
-                is_later = record.opened_us >= item.raised.at_us or record.token in state.sessions.going_on
-                if record.cap == cap and is_later and not record.done:
-                    yield from _held(state, record, HeldReason.TIME_UNKNOWN, now_us)
+    for item in open_work(state.facts.of(WORK), WorkKind.TIME_UNKNOWN):
+        for record in state.records.values():
+            is_later = record.opened_us >= item.raised.at_us or record.token in state.sessions.going_on
+            if record.cap == item.raised.cap and is_later and not record.done:
+                yield from _held(state, record, HeldReason.TIME_UNKNOWN, now_us)
 
 
 def _held(state: TrackerState, record: SessionRecord, reason: HeldReason, now_us: int) -> Iterator[AnyFact]:

@@ -118,7 +118,8 @@ def _assess(
     facts: Iterable[AnyFact], policy: Policy, known_at_us: int, observed: Mapping[str, int] | None
 ) -> Assessment:
     review = review_of(facts, policy, known_at_us, observed)
-    cool, flags = review.cooling, flags_of(review)
+    cool, finalised = review.cooling, finalised_us(review)
+    flags = flags_of(review, finalised)
     return Assessment(
         phase=_phase(review),
         increments=review.increments,
@@ -138,7 +139,7 @@ def _assess(
         stopped_us=review.stopped_us,
         lost_us=review.lost_us,
         watched=_watched(cool, observed),
-        finalised_us=finalised_us(review),
+        finalised_us=finalised,
     )
 
 

@@ -64,9 +64,14 @@ def cap_key(cap: CapRef) -> Key:
 
 def _keys(cap: CapRef | None = None, *, unit: str = "", patient: str = "", token: str = "") -> tuple[Key, ...]:
     """The keys that are not empty."""
-    keys: tuple[Key, ...] = (("unit", unit), ("patient", patient), ("token", token))
-    named = tuple(key for key in keys if key[1])
-    return named if cap is None else (cap_key(cap), *named)
+    keys: list[Key] = [] if cap is None else [cap_key(cap)]
+    if unit:
+        keys.append(("unit", unit))
+    if patient:
+        keys.append(("patient", patient))
+    if token:
+        keys.append(("token", token))
+    return tuple(keys)
 
 
 class _CapFact(Fact, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,10 +1,11 @@
 """The policies of a site, of which a session pins the one that is in force when it opens. Pure."""
 
 from collections.abc import Iterable
+from datetime import datetime, time
+from functools import lru_cache
 
 import msgspec
 
-from gateway.session.local_time import local
 from gateway.session.policy import Policy, parse_policy
 from gateway.session.spans import US_PER_S
 
@@ -16,7 +17,7 @@ class Policies(msgspec.Struct, frozen=True):
 
     def text_at(self, at_us: int) -> str:
         """The text in force at an instant, UTC: of those in effect by their own calendars the last, else the first."""
-        in_effect = (text for text in reversed(self.texts) if _is_in_effect(parse_policy(text), at_us))
+        in_effect = (text for text in reversed(self.texts) if _effective_us(text) <= at_us)
         return next(in_effect, self.texts[0])
 
     def at(self, at_us: int) -> Policy:
@@ -47,5 +48,9 @@ def policies_of(texts: Iterable[str]) -> Policies:
     return Policies(tuple(sorted(texts, key=lambda text: parse_policy(text).effective)))
 
 
-def _is_in_effect(policy: Policy, at_us: int) -> bool:
-    return local(at_us, policy.zone).date() >= policy.effective
+@lru_cache
+def _effective_us(text: str) -> int:
+    """When the day on which the policy takes effect begins by its own calendar, UTC."""
+    policy = parse_policy(text)
+    begins = datetime.combine(policy.effective, time(), policy.zone)
+    return round(begins.timestamp()) * US_PER_S

@@ -97,8 +97,9 @@ def _placed_us(fact: AnyFact, cache: "_Cache") -> int:
 
 def _anchor_us(fact: AnyFact, cache: "_Cache") -> int:
     """The instant that the fact is about, by the facts of the patients that it names; others' may not be in memory."""
-    named = [name for kind, name in fact.concerns if kind == "patient"]
-    return anchor_us(fact, lambda patient: cache.history(patient) if patient in named else NO_HISTORY)
+    return anchor_us(
+        fact, lambda patient: cache.history(patient) if ("patient", patient) in fact.concerns else NO_HISTORY
+    )
 
 
 def related(source: FactsByKey, anchors: Iterable[Anchor], idle_us: int) -> tuple[AnyFact, ...]:

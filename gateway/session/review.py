@@ -74,8 +74,10 @@ class ReviewContext(msgspec.Struct, frozen=True):
         return max(min(run.end_us, cap.lost_us) for cap in self.cooling.caps for run in cap.runs)
 
 
-def flags_of(context: ReviewContext) -> tuple[Flag, ...]:
-    """The session's flags, sorted. If a reassignment took all of its cooling, that is the only one."""
+def flags_of(context: ReviewContext, finalised: int | None) -> tuple[Flag, ...]:
+    """The session's flags, sorted; `finalised` is its `finalised_us`. If a reassignment took all of its cooling, that
+    is the only one.
+    """
     flags: set[Flag] = set()
     reassigned = any(isinstance(fact, PatientReassigned) for fact in context.facts)
     if reassigned:
@@ -85,7 +87,7 @@ def flags_of(context: ReviewContext) -> tuple[Flag, ...]:
         flags.update(_infusion_flags(context))
         flags.update(_cooling_flags(context))
         flags.update(_interruption_flags(context))
-        flags.update(_record_flags(context))
+        flags.update(_record_flags(context, finalised))
     return tuple(sorted(flags))
 
 
@@ -182,7 +184,7 @@ def _interruption_flags(context: ReviewContext) -> Iterator[Flag]:
             yield Flag.PAUSE_EXCEEDED_TOLERANCE  # P10
 
 
-def _record_flags(context: ReviewContext) -> Iterator[Flag]:
+def _record_flags(context: ReviewContext, finalised: int | None) -> Iterator[Flag]:
     if any(isinstance(fact, ClockStepped) for fact in context.facts):
         yield Flag.CLOCK_STEP  # P25
     if context.intervals and _crosses_midnight(context):
@@ -194,7 +196,6 @@ def _record_flags(context: ReviewContext) -> Iterator[Flag]:
         yield Flag.BEYOND_ORDERED_DURATION  # P29
     if order_found(context.facts) is False:
         yield Flag.NO_ORDER  # P30
-    finalised = finalised_us(context)
     if finalised is not None and any(known_us > finalised for known_us in _corrections_known_us(context)):
         yield Flag.CORRECTION_AFTER_RELEASE  # P22
 

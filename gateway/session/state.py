@@ -259,9 +259,9 @@ def inspect(
     if token not in state.records:
         return None
     for session in _sessions_at(state, [Anchor(("token", token), state.records[token].opened_us)]):
-        for each in _outcomes(session, state.records, observed, now_us):
-            if each.record.token == token:
-                return session, each
+        if token in session.tokens:
+            known = _outcomes(session, state.records, observed, now_us)
+            return session, next(each for each in known if each.record.token == token)
     return None
 
 
