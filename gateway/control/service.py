@@ -234,7 +234,7 @@ class ControlService:
         views: list[SessionView] = []
         for token in self._finder.tokens(every=request.all):
             try:
-                views.append(await self._finder.view(token, identify=request.identify, detailed=False))
+                views.append(await self._view(token, identify=request.identify))
             except LedgerError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the other sessions are listed
@@ -242,6 +242,11 @@ class ControlService:
                 views.append(unknown_session_view(self._finder.records[token]))
             await asyncio.sleep(0)  # lets readings be processed between two sessions
         return SessionsAnswer(sessions=tuple(views))
+
+    async def _view(self, token: str, *, identify: bool) -> SessionView:
+        if identify:
+            return await self._finder.view(token, identify=True, detailed=False)
+        return await self._finder.listed(token)
 
     async def _of_machines(self, request: AnyMachineRequest | TookRequest, by: Actor) -> AnyAnswer | EquipmentAnswer:
         """Answer it; who takes something of the machines is recorded."""

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping
 
+import msgspec
 from msgspec import UNSET
 
 from gateway.config.plant import Plant
 from gateway.control.act_context import SessionSnapshot, named_caps
-from gateway.control.answers import PatientView, SessionView
+from gateway.control.answers import ChargeView, PatientView, SessionView
 from gateway.control.requests import RequestRefused
-from gateway.control.views import patient_view, session_view
+from gateway.control.views import charge_views, patient_view, session_view
 from gateway.ledger.store import Ledger
 from gateway.recording.pipeline import Pipeline
 from gateway.runtime.clock import US_PER_S, Clock
@@ -29,6 +30,7 @@ class SessionFinder:
         self._clock = clock
         self._ledger = ledger
         self._pipeline = pipeline
+        self._listed: dict[str, tuple[SessionRecord, SessionView]] = {}  # by token, of which time changes nothing
 
     @property
     def records(self) -> Mapping[str, SessionRecord]:
@@ -71,9 +73,25 @@ class SessionFinder:
         """The session that is named, with or without who its patient is and what it came from."""
         snapshot = await self.find(token)
         record = self.records[snapshot.token]
-        proofs = await self._ledger.outbox.proofs_of(record.token)
+        charges = await self._charges(record)
         patient = await self._patient(snapshot) if identify else UNSET
-        return session_view(snapshot, record, proofs, patient, detailed=detailed)
+        return session_view(snapshot, record, charges, patient, detailed=detailed)
+
+    async def listed(self, token: str) -> SessionView:
+        """The session without its patient and details; what waits for people is computed once, not at each look."""
+        record = self.records[token]
+        known, view = self._listed.get(token, (None, None))
+        if view is not None and known is record:
+            return msgspec.structs.replace(view, charges=await self._charges(record))
+        self._listed = {token: each for token, each in self._listed.items() if token in self.records}
+        view = await self.view(token, identify=False, detailed=False)
+        record = self.records[token]
+        if not record.awake:
+            self._listed[token] = record, view
+        return view
+
+    async def _charges(self, record: SessionRecord) -> tuple[ChargeView, ...]:
+        return charge_views(record, await self._ledger.outbox.proofs_of(record.token))
 
     async def _patient(self, snapshot: SessionSnapshot) -> PatientView | None:
         """The identifiers; None if nobody is bound or they are purged."""

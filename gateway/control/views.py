@@ -59,12 +59,12 @@ from gateway.session.worklist import WorkItem
 def session_view(
     snapshot: SessionSnapshot,
     record: SessionRecord,
-    proofs: Mapping[str, Proof],
+    charges: tuple[ChargeView, ...],
     patient: PatientView | UnsetType | None,
     *,
     detailed: bool,
 ) -> SessionView:
-    """The session; increments and charges as published in `record`; `proofs` has each charge's delivery, by its key."""
+    """The session; its increments as published in `record`."""
     outcome, assessment = snapshot.outcome, snapshot.outcome.assessment
     facts = sorted(snapshot.session.facts, key=lambda fact: (fact.at_us, fact.known_at_us))
     return SessionView(
@@ -84,10 +84,7 @@ def session_view(
         awaiting_second=tuple(snapshot.awaiting_second),
         flags=assessment.flags,
         missing=outcome.missing,
-        charges=tuple(
-            ChargeView(charge=each.key, quantity=each.quantity, delivery=proofs.get(each.key, Proof.UNPROVEN))
-            for each in uncredited_charges(record.charged)
-        ),
+        charges=charges,
         corrections=_corrections(outcome),
         infusion_end=_infusion_end(assessment.infusion_end) if detailed else UNSET,
         intervals=tuple(
@@ -123,6 +120,14 @@ def unknown_session_view(record: SessionRecord) -> SessionView:
         missing=(),
         charges=(),
         corrections=(),
+    )
+
+
+def charge_views(record: SessionRecord, proofs: Mapping[str, Proof]) -> tuple[ChargeView, ...]:
+    """The charges published in `record`; `proofs` has each one's delivery, by its key."""
+    return tuple(
+        ChargeView(charge=each.key, quantity=each.quantity, delivery=proofs.get(each.key, Proof.UNPROVEN))
+        for each in uncredited_charges(record.charged)
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
+from unittest import mock
 
 import pytest
 
@@ -73,6 +74,23 @@ async def test_a_whole_session_by_hand(folder: Path) -> None:
         assert "already" in await operator.refused("finalise", token=token)
         assert (await operator.ask(request="sessions"))["sessions"] == []
         assert (await operator.session(all=True))["token"] == token
+
+
+async def test_what_waits_is_worked_out_once_and_again_when_somebody_says_something_of_it(folder: Path) -> None:
+    async with cooling(folder) as (suite, operator, token):
+        suite.state = RunState.STOPPED
+        await suite.poll(5)
+        suite.clock.us += 4 * 86_400_000_000
+        await suite.pipeline.tick()
+        waits = await operator.session()
+        assert waits["state"] == "incomplete"
+        with mock.patch.object(suite.pipeline, "session", wraps=suite.pipeline.session) as computed:
+            assert await operator.session() == waits
+            computed.assert_not_called()
+            await operator.request_act("bind", place=token, visit="V-1")
+            computed.reset_mock()
+            bound = await operator.session()
+            assert (bound["bound"], computed.call_count) == (True, 1)
 
 
 async def test_what_people_told_survives_a_restart(folder: Path) -> None:
