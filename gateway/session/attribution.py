@@ -222,7 +222,9 @@ class _Grouping:
         insort(self._own.setdefault(group.patient, []), group, key=_opened_us)
 
     def take_tokens(self, facts: Iterable[AnyFact]) -> None:
+        facts = tuple(facts)
         opened = [fact for fact in facts if isinstance(fact, SessionOpened)]
+        bound = {(fact.cap, fact.at_us): fact.patient for fact in facts if isinstance(fact, PatientBound)}
         for fact in sorted(opened, key=lambda fact: (fact.known_at_us, fact.at_us)):
             on_cap = [
                 (occupancy, group)
@@ -237,8 +239,10 @@ class _Grouping:
             )
             if occupancy is None or group is None:
                 continue
-            patient = fact.patient or occupancy.first_owner
-            home = group if group.patient == patient else self.of(patient, occupancy.opened_us)
+            patient, at_us = fact.patient or occupancy.first_owner, occupancy.opened_us
+            if not fact.patient and occupancy.last_us < fact.at_us:  # a cap out of sight had stopped before the binding
+                patient, at_us = bound.get((fact.cap, fact.at_us), patient), fact.at_us
+            home = group if group.patient == patient else self.of(patient, at_us)
             home.tokens.append(fact.token)
             home.facts.append(fact)
 

@@ -117,6 +117,8 @@ def gather(
     source = _WithLearned(recorded, learned)
     wanted = [*anchors, *(anchor for fact in learned for anchor in anchors_of(fact, source))]
     found = dict.fromkeys(related(source, wanted, idle_us))
+    if any(isinstance(fact, CoolingStopped) for fact in learned):  # which may part what belonged together until now
+        found.update(dict.fromkeys(related(recorded, wanted, idle_us)))
     keys = {anchor.key for anchor in wanted} | {key for fact in found for key in fact.concerns}
     whole = frozenset(key for key in keys if key[0] in ("patient", "token"))
     for key in whole:

@@ -226,8 +226,9 @@ def advance(
     `draw` returns a random session token.
     """
     new = tuple(_new_facts(state, learned))
+    anchors = [anchor for fact in new for anchor in _opened_since(fact, state)]
     state = _with_facts(state, new)
-    anchors = [anchor for fact in new for anchor in _touched_by(fact, state)]
+    anchors += [anchor for fact in new for anchor in _touched_by(fact, state)]
     anchors += [Anchor(("token", record.token), record.opened_us) for record in state.sessions.due(observed, now_us)]
     if not anchors:
         return state, Step(new)
@@ -321,9 +322,21 @@ def _deferred(record: SessionRecord, now_us: int) -> SessionRecord:
     return msgspec.structs.replace(record, due_us=FOREVER, wake_us=now_us + _HOUR_US)
 
 
+def _opened_since(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
+    """The sessions on a cap since it stopped, where that is learned late: they rest on cooling that is none."""
+    if isinstance(fact, CoolingStopped):
+        for later in state.facts.between(cap_key(fact.cap), fact.at_us + 1, FOREVER):
+            if isinstance(later, CoolingStarted):
+                return
+            if isinstance(later, SessionOpened):
+                yield Anchor(("token", later.token), later.at_us)
+
+
 def _lacking_for(fact: AnyFact, state: TrackerState) -> Iterator[Anchor]:
     for record in _going_on(fact, state):
         yield from lacking_session(state, record.token)
+    for anchor in _opened_since(fact, state):
+        yield from lacking_session(state, anchor.key[1])
     for anchor in anchors_of(fact, state.facts):
         old = anchor.at_us < state.whole_from_us + REACH_US
         match anchor.key:

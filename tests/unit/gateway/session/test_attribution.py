@@ -197,6 +197,19 @@ class TestTokens:
         signed = SessionFinalized(**times("13:00", None), token="9RX2M7KQ4", person="jd")
         assert signed in _session([*self.FACTS, signed], "P1").facts
 
+    def test_it_stays_with_whom_a_binding_drew_it_for_though_the_cap_had_stopped_before(self) -> None:
+        opened = [
+            SessionOpened(**times(t, None), token=token, cap=A1, policy=POLICY, patient="")
+            for t, token in (("09:00", "T00000001"), ("33:30", "T00000002"))
+        ]
+        facts = [_start("09:00"), _bound("P1", "33:30"), start("33:45", B1), stop("35:00", B1), *opened]
+        assert [each.tokens for each in sessions(facts)] == [("T00000001",), ("T00000002",)]
+        facts.append(_stop("10:00"))  # told by the unit, which was out of sight for long
+        assert [(each.patient, each.tokens) for each in sessions(facts)] == [
+            ("", ("T00000001",)),
+            ("P1", ("T00000002",)),
+        ]
+
     def test_it_stays_with_whom_it_was_told_for(self) -> None:
         facts = [*self.FACTS, _moved("12:30", "P1", "P2")]
         assert _session(facts, "P1").tokens == ("9RX2M7KQ4",)

@@ -34,7 +34,7 @@ from gateway.session.increments import Change, Op
 from gateway.session.outcome import Missing, SessionChange
 from gateway.session.policy import Policy
 from gateway.session.state import inspect, prune
-from tests.unit.gateway.session.live_tracker import Live, Memory
+from tests.unit.gateway.session.live_tracker import Live, Memory, Watched
 
 CASES = read_cases((Path(__file__).parents[3] / "data" / "sessions.json").read_bytes(), "sessions")
 APPROVED = Policy(approved_by="J. Ortiz, compliance")
@@ -355,6 +355,35 @@ def test_a_session_that_proves_to_be_none_is_found_all_the_same(memory: Memory) 
     live.learn([msgspec.structs.replace(stopped(minutes(40)), known_at_us=now_us)], now_us)
     assert len(live.records) == 2
     assert [token for token in live.records if inspect(live.whole_state(), token, {}, now_us) is None] == []
+
+
+@pytest.mark.parametrize("memory", Memory)
+@pytest.mark.parametrize("days", [3, 20])
+def test_a_stop_that_is_told_late_is_heeded_by_all_who_were_bound_since(memory: Memory, days: int) -> None:
+    """A unit died, patients were bound to its cap and cooled elsewhere, and days later it tells that it had stopped."""
+    live, day_us = Live(APPROVED, memory), minutes(2 * 24 * 60)
+    live.play([started(minutes(0)), UnitOffline(at_us=minutes(50), known_at_us=minutes(51), device=CAP.device)])
+    live.play(
+        [
+            bound("p1", day_us),
+            *infusion("p1", day_us + 5 * MINUTE_US, day_us + 60 * MINUTE_US),
+            bound("p1", day_us + 30 * MINUTE_US, OTHER_CAP),
+            started(day_us + 31 * MINUTE_US, OTHER_CAP),
+            stopped(day_us + 120 * MINUTE_US, OTHER_CAP),
+            bound("p2", day_us + 300 * MINUTE_US),
+        ]
+    )
+    counted = [(token, change.index) for token, change in live.changes]
+    back_us = day_us + days * 24 * HOUR_US
+    live.observe_until(back_us)
+    live.learn([msgspec.structs.replace(stopped(minutes(40)), known_at_us=back_us)], back_us)
+    assert [record.patient for record in live.records.values()] == ["", "p1", "p2"]
+    assert [(token, change.index) for token, change in live.changes] == counted != []
+    state = live.whole_state()
+    for token, record in live.records.items():
+        found = inspect(state, token, Watched(back_us), back_us)
+        assert found is not None
+        assert found[1].record.published == record.published
 
 
 def test_cooling_that_a_binding_alone_began_is_not_continued_on_another_cap() -> None:
