@@ -10,7 +10,7 @@ from tests.campaign.clinic import SPARE, UNITS
 from tests.campaign.oracle import Rules
 from tests.campaign.receipts import LONGEST_RESEND_S
 
-POLL_S = 30
+POLL_S = 20
 
 _CONFIG = """
 [gateway]
@@ -57,6 +57,7 @@ increment_s = {rules.increment_s}
 pause_tolerance_s = {rules.tolerance_s}
 finalise_after_h = {rules.finalise_h}
 session_idle_s = {rules.idle_s}
+max_gap_s = 25.0
 """
 
 ALL_UNITS = (*UNITS, SPARE.unit)

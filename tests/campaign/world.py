@@ -248,7 +248,7 @@ class World:
 
     def _off(self, length_us: int) -> None:
         now_us = self.time.now_us()
-        self._well_s = asyncio.get_running_loop().time()  # from then on it has twice its longest wait again
+        self._unhindered()
         self._off_until_us = max(self._off_until_us, now_us + length_us)
         self._at(self._off_until_us, lambda: self._actions.append(self._start))
 
@@ -299,11 +299,11 @@ class World:
                 self._at(later_us, lambda: setattr(self.disk, "delay_s", 0.0))
             case Kind.FULL:
                 self.disk.full = True
-                self._at(later_us, lambda: setattr(self.disk, "full", False))
+                self._at(later_us, self._room_again)
             case Kind.BROKER:
                 self.broker.down = True
                 self.broker.cut()
-                self._at(later_us, lambda: setattr(self.broker, "down", False))
+                self._at(later_us, self._broker_again)
             case Kind.SESSION:
                 self.broker.lose_session()
             case Kind.PUBACK:
@@ -363,7 +363,7 @@ class World:
 
     def _perhaps_restart(self, at_us: int) -> None:
         """A unit that does not answer makes people switch the box off and on."""
-        if Kind.RESTART in self._kinds and Random(f"impatience {self._seed} {at_us}").random() < 0.2:
+        if Kind.RESTART in self._kinds and Random(f"impatience {self._seed} {at_us}").random() < 0.5:
             self._at(at_us, lambda: self._actions.append(lambda: self._same_after(5 * S, killed=True)))
 
     def _lose(self, names: Iterable[str], until_us: int) -> None:
@@ -371,6 +371,18 @@ class World:
         for name in names:
             self._units[name].lost_until_us = max(until_us, self._units[name].lost_until_us)
             self._at(until_us, lambda name=name: self._wake(name))
+
+    def _unhindered(self) -> None:
+        """From now on the gateway has twice its longest wait again."""
+        self._well_s = asyncio.get_running_loop().time()
+
+    def _room_again(self) -> None:
+        self.disk.full = False
+        self._unhindered()
+
+    def _broker_again(self) -> None:
+        self.broker.down = False
+        self._unhindered()
 
     def _pubacks_again(self) -> None:
         self.broker.lose_pubacks = False

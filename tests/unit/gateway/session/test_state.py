@@ -380,10 +380,10 @@ def test_a_stop_that_is_told_late_is_heeded_by_all_who_were_bound_since(memory: 
     assert [record.patient for record in live.records.values()] == ["", "p1", "p2"]
     assert [(token, change.index) for token, change in live.changes] == counted != []
     state = live.whole_state()
-    for token, record in live.records.items():
+    for token, told in live.records.items():
         found = inspect(state, token, Watched(back_us), back_us)
         assert found is not None
-        assert found[1].record.published == record.published
+        assert found[1].record.published == told.published
 
 
 def test_cooling_that_a_binding_alone_began_is_not_continued_on_another_cap() -> None:
