@@ -419,13 +419,20 @@ class World:
                 self.complain(Rule.SAME, f"a restart changed the list: {token} vanished, {listed_as([before[token]])}")
         answering = {name for name, unit in self._units.items() if began_us < unit.lost_until_us <= self.time.now_us()}
         for token in sorted(before.keys() & after.keys()):
-            if before[token]["unit"] not in answering:  # which tell meanwhile what became of their caps
+            # Units that answer tell meanwhile what became of their caps.
+            if before[token]["unit"] not in answering and not self._is_lost_since(began_us, before[token]):
                 self._compare(token, before[token], after[token])
 
     async def _is_done(self, token: str) -> bool:
         """Whether its window ended meanwhile, and nothing is left to do about it: such a session leaves the list."""
         answer = None if self._life is None else await self._life.ask({"request": "session", "token": token})
         return answer is None or (answer["ok"] and not says_why(answer["session"]))
+
+    def _is_lost_since(self, began_us: int, view: Json) -> bool:
+        """Whether its unit came to be out of sight for so long meanwhile that the session is held."""
+        seen = [each[-1].at_us for each in self._units[view["unit"]].seen.values()]
+        held_us = max(seen, default=0) + self.site.rules[self.bus.sessions[view["token"]].policy].idle_s * S
+        return view["phase"] == "offline" and began_us - MINUTE <= held_us <= self.time.now_us()
 
     def _compare(self, token: str, before: Json, after: Json) -> None:
         for name in ("bound", "increments", "held", "corrections", "charges"):
