@@ -37,7 +37,7 @@ demo: setup
 test: .venv/.ready-dev .venv-peers/.ready
 	tests/install-tools
 	$(MAKE) --no-print-directory tests/node/node_modules/.ready lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The inner loop, under a minute: what is pure or small, without the tests that take seconds each.
 unit: .venv/.ready-dev

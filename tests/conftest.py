@@ -1,5 +1,7 @@
 """Every test runs under the bus recorder: what our lines write to a unit must be reads. No example has a deadline."""
 
+import os
+import shutil
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +13,10 @@ from tests.bus import recorder
 
 settings.register_profile("no-deadline", deadline=None)  # how long an example takes is the machine's affair
 settings.load_profile("no-deadline")
+
+_MEMORY, _ROOM_BYTES = Path("/dev/shm"), 8 << 30
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))  # no test waits for a disk
 
 _recording = ExitStack()
 _SHORT = [Path(__file__).parent / name for name in ("properties", "unit")]  # their tests take moments each

@@ -431,8 +431,11 @@ class World:
     def _is_lost_since(self, began_us: int, view: Json) -> bool:
         """Whether its unit came to be out of sight for so long meanwhile that the session is held."""
         seen = [each[-1].at_us for each in self._units[view["unit"]].seen.values()]
-        held_us = max(seen, default=0) + self.site.rules[self.bus.sessions[view["token"]].policy].idle_s * S
-        return view["phase"] == "offline" and began_us - MINUTE <= held_us <= self.time.now_us()
+        session = self.bus.sessions.get(view["token"])  # None: the broker does not have it yet
+        if view["phase"] != "offline" or session is None:
+            return False
+        held_us = max(seen, default=0) + self.site.rules[session.policy].idle_s * S
+        return began_us - MINUTE <= held_us <= self.time.now_us()
 
     def _compare(self, token: str, before: Json, after: Json) -> None:
         for name in ("bound", "increments", "held", "corrections", "charges"):

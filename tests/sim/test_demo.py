@@ -74,7 +74,6 @@ def shown(folder: Path) -> tuple[Json, list[tuple[str, bytes]]]:
     return printed, received(folder / "heard.txt")
 
 
-@pytest.mark.xdist_group("demo")
 def test_four_units_give_four_sessions_with_the_increments_of_the_script(
     shown: tuple[Json, list[tuple[str, bytes]]],
 ) -> None:
@@ -85,7 +84,6 @@ def test_four_units_give_four_sessions_with_the_increments_of_the_script(
     assert counts(printed) == expected()
 
 
-@pytest.mark.xdist_group("demo")
 def test_a_client_that_others_wrote_hears_every_topic(shown: tuple[Json, list[tuple[str, bytes]]]) -> None:
     _, messages = shown
     root = "capgate-test/v1/demo"
@@ -103,7 +101,6 @@ def test_a_client_that_others_wrote_hears_every_topic(shown: tuple[Json, list[tu
     assert len(increments) == sum(expected().values())
 
 
-@pytest.mark.xdist_group("demo")
 def test_every_message_of_the_gateway_satisfies_its_schema(shown: tuple[Json, list[tuple[str, bytes]]]) -> None:
     _, messages = shown
     own = [(topic, payload) for topic, payload in messages if "/gw-01/" in topic]
@@ -111,14 +108,12 @@ def test_every_message_of_the_gateway_satisfies_its_schema(shown: tuple[Json, li
     assert {(topic, tuple(found)) for topic, payload in own if (found := misfits(payload))} == set()
 
 
-@pytest.mark.xdist_group("demo")
 def test_no_patient_is_named_under_dev(shown: tuple[Json, list[tuple[str, bytes]]]) -> None:
     _, messages = shown
     assert [topic for topic, payload in messages if "/dev/" in topic and b"V-100" in payload] == []
     assert any(b"V-1001" in payload for topic, payload in messages if topic.endswith("/increment/json"))
 
 
-@pytest.mark.xdist_group("demo")
 def test_the_polls_of_every_unit_are_counted_in_the_history(
     shown: tuple[Json, list[tuple[str, bytes]]], folder: Path
 ) -> None:
@@ -133,6 +128,5 @@ def test_the_polls_of_every_unit_are_counted_in_the_history(
     assert min(counted.values()) > 100, "more than two hours, polled every half minute, on any number of days"
 
 
-@pytest.mark.xdist_group("demo")
 async def test_the_embedded_broker_shows_the_same() -> None:
     assert counts(await run_demo()) == expected()
