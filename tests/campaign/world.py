@@ -75,7 +75,7 @@ class World:
         self._agenda: list[tuple[int, int, Happening]] = []
         self._numbers = itertools.count()
         self._busy_until_us = 0
-        self._well_s = 0.0  # when the gateway was last seen to work, of the loop
+        self._unwell_s: float | None = None  # since when the gateway was not seen to work, of the loop
         self._off_until_us = 0
         self._life: Life | None = None
         self._looking: asyncio.Task[None] | None = None
@@ -163,8 +163,10 @@ class World:
         now_s = asyncio.get_running_loop().time()
         hindered = self._life is None or self.broker.down or self.disk.full
         if hindered or (self._life is not None and self._life.works and self.broker.connected):
-            self._well_s = now_s
-        elif now_s - self._well_s > 2 * LONGEST_RECONNECT_S:
+            self._unwell_s = None
+        elif self._unwell_s is None:
+            self._unwell_s = now_s
+        elif now_s - self._unwell_s > 2 * LONGEST_RECONNECT_S:
             self.complain(Rule.ALIVE, "the gateway counts nothing, or has no broker, and nothing hinders it")
 
     def _say(self, statement: Statement, case: Case) -> None:
@@ -373,8 +375,8 @@ class World:
             self._at(until_us, lambda name=name: self._wake(name))
 
     def _unhindered(self) -> None:
-        """From now on the gateway has twice its longest wait again."""
-        self._well_s = asyncio.get_running_loop().time()
+        """From the next look on the gateway has twice its longest wait again."""
+        self._unwell_s = None
 
     def _room_again(self) -> None:
         self.disk.full = False
