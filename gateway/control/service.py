@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import msgspec
@@ -103,6 +103,7 @@ from gateway.recording.retention import ClockAhead, Retention
 from gateway.runtime.clock import US_PER_S, Clock
 from gateway.runtime.logs import stack_of
 from gateway.session.charges import uncredited_charges
+from gateway.session.facts import ActTold
 from gateway.telemetry.latest import LatestReadings
 
 _log = logging.getLogger("capgate.control")
@@ -322,22 +323,34 @@ class ControlService:
     async def _told(self, act: AnyAct, by: Actor) -> ActAnswer:
         if act.key is None:
             return await self._act(act, by)
-        return await self._repeats.once(by.login, act.key, partial(self._act, act, by))
+        return await self._repeats.once(by.login, act.key, partial(self._unless_told, act, act.key, by))
+
+    async def _unless_told(self, act: AnyAct, key: str, by: Actor) -> ActAnswer:
+        """Carry it out, unless that was before a restart."""
+        if (told := await self._ledger.act_told(by.login, key)) is not None:
+            return ActAnswer(time_zone=self._time_zone, recorded=told.recorded, changed=())
+        return await self._act(act, by)
 
     async def _act(self, act: AnyAct, by: Actor) -> ActAnswer:
         named = await self._named(act)
         purged = frozenset[str]() if named is None else await self._purged(named)
         facts, identities = facts_of(act, named, self._context(by, purged))
-        outcomes = await self._pipeline.record(facts, identities)
+        kinds = tuple(map(fact_kind, facts))
+        outcomes = await self._pipeline.record((*facts, *self._key_of(act, kinds, by)), identities)
         token = "" if named is None else named.token
         _log.info("a person told", extra={"act": act.act, "session": token, "login": by.login})
         after = await self._finder.find(token) if isinstance(act, LiftHold) else None
         return ActAnswer(
             time_zone=self._time_zone,
-            recorded=tuple(map(fact_kind, facts)),
+            recorded=kinds,
             changed=tuple(map(session_change_view, outcomes)),
             awaiting_second=() if after is None else tuple(after.awaiting_second),
         )
+
+    def _key_of(self, act: AnyAct, kinds: tuple[str, ...], by: Actor) -> Iterator[ActTold]:
+        if act.key is not None:
+            now_us = self._clock.now().utc_us
+            yield ActTold(at_us=now_us, known_at_us=now_us, login=by.login, key=act.key, recorded=kinds)
 
     async def _named(self, act: AnyAct) -> SessionSnapshot | None:
         """The session that the act names by its token; None if it names a chair, a cap or an item of the work list."""

@@ -21,11 +21,13 @@ from gateway.session import rules
 from gateway.session.facts import (
     CLOCK_JUDGED,
     RULES,
+    ActTold,
     AnyFact,
     ClockJudged,
     ObservedUntil,
     RulesChanged,
     UnitSwapped,
+    act_key,
     decode_fact,
 )
 from gateway.session.marks import observed_units
@@ -165,6 +167,12 @@ def observed_before(connection: sqlite3.Connection, last_seq: int) -> list[Obser
            AND (body GLOB '{"fact":"observed_until"*' OR body GLOB '{"fact":"units_observed"*') ORDER BY seq"""
     bodies = connection.execute(query, (last_seq,))
     return [*{unit.device: unit for (body,) in bodies for unit in observed_units(decode_fact(body))}.values()]
+
+
+def act_told(connection: sqlite3.Connection, login: str, key: str) -> ActTold | None:
+    """What was recorded of the act to which an account gave that key."""
+    found = index.LedgerFacts(connection).of(act_key(login, key))
+    return next((fact for fact in found if isinstance(fact, ActTold)), None)
 
 
 def clock_judged(connection: sqlite3.Connection) -> list[tuple[int, ClockJudged]]:

@@ -38,7 +38,7 @@ from gateway.ledger.staging import Staged
 from gateway.ledger.worker import Worker, settle, state_lock
 from gateway.messages.details import About, Details
 from gateway.messages.identity import Identity, Number, NumberKind
-from gateway.session.facts import AnyFact, UnitSwapped
+from gateway.session.facts import ActTold, AnyFact, UnitSwapped
 from gateway.session.related import Anchor
 from gateway.session.state import ReadBack
 
@@ -121,6 +121,10 @@ class Ledger:
     async def swaps(self) -> list[UnitSwapped]:
         """Every swap of a unit, in the order in which they were recorded."""
         return await self._worker.run(reads.swaps)
+
+    async def act_told(self, login: str, key: str) -> ActTold | None:
+        """What was recorded of the act to which an account gave that key, however long ago."""
+        return await self._worker.run(partial(reads.act_told, login=login, key=key))
 
     async def look_up(self, names: Names, now_us: int) -> Found:
         """All that the ledger has of what a message names; anchors before `now_us`."""

@@ -27,7 +27,7 @@ from gateway.session.fact_types import (
 )
 from gateway.session.flags import HeldReason
 
-Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "rules", "swap"], str]
+Key = tuple[Literal["unit", "cap", "moved", "patient", "token", "work", "clock", "rules", "swap", "act"], str]
 Scalar = bool | int | float | str
 
 
@@ -60,6 +60,11 @@ RULES: Key = ("rules", "")  # facts about the counting rules, which concern ever
 def cap_key(cap: CapRef) -> Key:
     """The key of what concerns one cap."""
     return "cap", f"{cap.device}/{cap.channel}"
+
+
+def act_key(login: str, key: str) -> Key:
+    """The key of the act to which an account gave `key`."""
+    return "act", f"{login} {key}"
 
 
 def _keys(cap: CapRef | None = None, *, unit: str = "", patient: str = "", token: str = "") -> tuple[Key, ...]:
@@ -543,6 +548,18 @@ class ClockJudged(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="cloc
         return (CLOCK_JUDGED,)
 
 
+class ActTold(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="act_told"):
+    """The key of a person's act, recorded with its facts: it is carried out once, however often it is sent."""
+
+    login: str
+    key: str
+    recorded: tuple[str, ...]  # the kinds of its facts
+
+    @property
+    def concerns(self) -> tuple[Key, ...]:
+        return (act_key(self.login, self.key),)
+
+
 class RulesChanged(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="rules_changed"):
     """From the next fact on, the counting rules of another revision hold (`session.rules`)."""
 
@@ -689,6 +706,7 @@ AnyFact = (
     | WorkDone
     | ClockStepped
     | ClockJudged
+    | ActTold
     | RulesChanged
     | ObservedUntil
     | UnitsObserved

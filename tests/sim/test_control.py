@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import cast
 from unittest import mock
 
+import msgspec
 import pytest
 
 from drivers.reading import RunState
@@ -21,7 +22,7 @@ from gateway.ledger.errors import LedgerBroken
 from gateway.messages.instants import rfc3339
 from tests.broker.harness import Mosquitto
 from tests.support import suite as processes
-from tests.support.operator import Json, Operator
+from tests.support.operator import OPERATOR, Json, Operator
 from tests.support.pipeline import Suite, configured, cool, facts_of, running
 
 
@@ -264,31 +265,44 @@ async def test_why_is_answered_for_each_session_of_a_visit_however_old(folder: P
         assert (unknown["ok"], unknown["error"]) == (False, "no session has that token, chair or visit")
 
 
-async def test_an_act_sent_again_after_a_restart_is_told_that_it_stands(folder: Path) -> None:
+async def test_an_act_sent_again_after_a_restart_is_answered_and_not_done_again(folder: Path) -> None:
     async with running(folder) as suite:
         await cool(suite)
         token = (await Operator(suite).session())["token"]
         acts: list[tuple[str, Json]] = [
             ("bind", {"place": token, "visit": "V-1"}),
-            ("finalise", {"token": token}),
+            ("reassign", {"token": token, "visit": "V-2"}),
+            ("infusion-ended", {"token": token, "order": "O-1", "at": minutes_ago(suite, 20), "agent": "chemo"}),
+            ("note", {"token": token, "text": "cap refitted"}),
+            ("bind", {"place": "c01", "visit": "V-3"}),
         ]
         for number, (act, fields) in enumerate(acts):
-            if act == "finalise":
-                ended = minutes_ago(suite, 20)
-                await Operator(suite).request_act("infusion-ended", token=token, order="O-1", at=ended, agent="chemo")
-                suite.state = RunState.STOPPED
-                await suite.poll(5)
             key = f"key-of-act-{number}"
-            told_at = rfc3339(suite.clock.us)
             operator = Operator(suite)
             first = await operator.request_act(act, key=key, **fields)
             assert await operator.request_act(act, key=key, **fields) == first
             suite.clock.us += 60_000_000
             await suite.start()
-            said = await Operator(suite).refused(act, key=key, **fields)
-            assert said.startswith(f"it stands already: rn-4471 told it at {told_at[:19]}"), act
-            suite.clock.us += 60_000_000
-        other = await Operator(suite).refused("bind", place=token, visit="V-3")
+            told = suite.ledger.head
+            again = await Operator(suite).request_act(act, key=key, **fields)
+            assert (again["recorded"], again["changed"], suite.ledger.head) == (first["recorded"], [], told), act
+        operator, told = Operator(suite), suite.ledger.head
+        operator.by = msgspec.structs.replace(OPERATOR, login="host:another:1001")
+        assert (await operator.request_act("note", key="key-of-act-3", token=token, text="seen"))["recorded"]
+        assert suite.ledger.head != told, "another account's key"
+
+
+async def test_what_stands_already_is_refused_where_an_act_has_no_key(folder: Path) -> None:
+    async with running(folder) as suite:
+        await cool(suite)
+        operator = Operator(suite)
+        token = (await operator.session())["token"]
+        told_at = rfc3339(suite.clock.us)
+        await operator.request_act("bind", place=token, visit="V-1")
+        suite.clock.us += 60_000_000
+        said = await operator.refused("bind", place=token, visit="V-1")
+        assert said.startswith(f"it stands already: rn-4471 told it at {told_at[:19]}")
+        other = await operator.refused("bind", place=token, visit="V-3")
         assert other.startswith("the session is bound already"), "that is news"
 
 
