@@ -35,7 +35,7 @@ class ActivityView(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     reason: str = ""
     sessions: tuple[str, ...] = ()  # tokens
-    cap: str = ""  # the cap, the unit with its loaner, or the line, where the act names no session
+    cap: str = ""  # the cap, the unit with its loaner, the line, or whence, where the act names no session
     key: str = ""  # of the message that is sent again
 
 
@@ -161,7 +161,7 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
             person=took.person,
             login=took.login,
             role=took.role,
-            cap=took.line,
+            cap=took.line or took.address,
         )
     elif (access := access_of(body)) is not None:
         yield ActivityView(

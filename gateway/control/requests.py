@@ -205,11 +205,16 @@ class LookedRequest(ControlRequest):
 
 
 class TookRequest(ControlRequest):
-    """Somebody is about to take the diagnose archive."""
+    """Somebody is about to take the diagnose archive, signed in at the page, or tried to."""
 
     request: Literal["took"]
-    what: Annotated[Literal["diagnose"], Field(description="diagnose")]
+    what: Annotated[
+        Literal["diagnose", "sign-in", "sign-in-refused"], Field(description="diagnose, sign-in, sign-in-refused")
+    ]
     person: _Person
+    address: Annotated[
+        str, Field(pattern=r"^[0-9A-Za-z:.%-]{0,64}$", description="an IP address, of at most 64 characters")
+    ] = ""
 
 
 class ResendRequest(ControlRequest):

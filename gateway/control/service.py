@@ -253,7 +253,8 @@ class ControlService:
         """Answer it; who takes something of the machines is recorded."""
         match request:
             case TookRequest():
-                await self._pipeline.took(TookNote(Took.DIAGNOSE, request.person, login=by.login, role=by.role))
+                what, address = Took(request.what), request.address
+                await self._pipeline.took(TookNote(what, request.person, "", by.login, by.role, address))
                 return DoneAnswer(done="recorded")
             case ArchiveRequest():
                 made = await self._machines.serve(request, by)

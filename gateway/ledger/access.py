@@ -38,8 +38,10 @@ class Looked(StrEnum):
 
 
 class Took(StrEnum):
-    """What somebody took of the machines and the gateway, which names no patient and changes no session."""
+    """What somebody took of the page, the machines and the gateway, which names no patient and changes no session."""
 
+    SIGN_IN = "sign-in"  # at the page
+    SIGN_IN_REFUSED = "sign-in-refused"  # tried: the password, PIN or badge was wrong
     CAPTURE = "capture"  # had a line's traffic recorded
     DIAGNOSE = "diagnose"  # the archive for whoever looks for a fault
 

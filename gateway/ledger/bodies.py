@@ -112,6 +112,7 @@ class TookNote(msgspec.Struct, frozen=True, omit_defaults=True):
     line: str = ""
     login: str = ""
     role: str = ""
+    address: str = ""  # that somebody signed in from
 
 
 class TookBody(msgspec.Struct, frozen=True):

@@ -56,7 +56,7 @@ class PageApp:
         self.control = Control(tell)
         self.ledger = ledger
         self._shared = SharedReads[DaysAnswer](ledger, clocks.steady_s)
-        self._signing = Signing(plan, people)
+        self._signing = Signing(plan, people, self.control)
         self._sso = plan.oidc and SingleSignOn(plan.oidc, self._signing, people, clocks)
         acts = Acts(self._signing, self.control)
         self._files = PageFiles(plan)
@@ -250,8 +250,7 @@ class PageApp:
         person, answer = self._signing.person(request), await self._downloads.diagnose(request)
         if person is None or answer.status_code != HTTPStatus.OK:
             return answer
-        line = msgspec.json.encode({"request": "took", "what": Took.DIAGNOSE, "person": person.name})
-        return answer if await self.control.recorded(line, person.actor) else _json(None)
+        return answer if await self.control.took(Took.DIAGNOSE, person.name, person.actor) else _json(None)
 
     async def _visits_data(self, request: Request) -> Response:
         """Today's visits, for whoever may bind one."""

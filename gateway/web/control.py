@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import msgspec
 
 from gateway.control.answers import Answer
-from gateway.ledger.access import Actor, Looked
+from gateway.ledger.access import Actor, Looked, Took
 from gateway.ledger.errors import LedgerError
 
 Tell = Callable[[bytes, Actor], Awaitable[bytes]]
@@ -41,6 +41,11 @@ class Control:
             if not await self.recorded(msgspec.json.encode(asked), by):
                 return False
         return True
+
+    async def took(self, what: Took, person: str, by: Actor, address: str = "") -> bool:
+        """Record that a person takes something, or signs in; False: it cannot be."""
+        asked = {"request": "took", "what": what, "person": person, "address": address}
+        return await self.recorded(msgspec.json.encode(asked), by)
 
     async def recorded(self, line: bytes, by: Actor) -> bool:
         """Whether what the line says was recorded."""

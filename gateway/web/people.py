@@ -37,11 +37,15 @@ MAX_PEOPLE = 200
 
 
 class SignInRefused(Exception):
-    """Nobody is signed in; `wait_s` is how long to wait before the next try."""
+    """Nobody is signed in; `wait_s` is how long to wait before the next try.
 
-    def __init__(self, wait_s: float = 0.0) -> None:
+    `tried` is the account whose secret was wrong, "" where there is none of that name; None: nothing was compared.
+    """
+
+    def __init__(self, wait_s: float = 0.0, tried: str | None = None) -> None:
         super().__init__("not signed in")
         self.wait_s = wait_s
+        self.tried = tried
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +102,7 @@ class People:
             by_password, by_pin = await asyncio.to_thread(is_right, account, secret)
             if account is None or not (by_password or by_pin):
                 self._attempts.failed(self._now_s(), *who)
-                raise SignInRefused(self._attempts.wait_s(self._now_s(), *who))
+                raise SignInRefused(self._attempts.wait_s(self._now_s(), *who), "" if account is None else account.name)
         self._attempts.succeeded(who[0])
         self._remember(at)
         return self._begin_with(account, OWN_IDLE_S if by_password else SHARED_IDLE_S)
@@ -110,7 +114,7 @@ class People:
         account = self._accounts().of_badge(badge)
         if account is None:
             self._attempts.failed(self._now_s(), who)
-            raise SignInRefused(self._attempts.wait_s(self._now_s(), who))
+            raise SignInRefused(self._attempts.wait_s(self._now_s(), who), "")
         return self._begin_with(account, SHARED_IDLE_S)
 
     def sign_in_vouched(self, person: Person, id_token: str, lasts_s: float) -> str:

@@ -9,11 +9,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from gateway.config.web import PagePlan
+from gateway.ledger.access import Took
 from gateway.session.wording import Language
+from gateway.web.control import SCREEN, Control
 from gateway.web.people import People, SignedIn, SignInRefused
 from gateway.web.proxied import Proxied, comes_by
 from gateway.web.screens import page, page_onward
 
+NOBODY = "?"  # who tried to sign in with a name or badge of no account
 FORM_TOKEN_HEADER = "x-form-token"
 _TOKEN, _BEGUN = "capgate", "capgate-begun"
 
@@ -31,9 +34,10 @@ class Trouble(StrEnum):
 class Signing:
     """Signs people in and out."""
 
-    def __init__(self, plan: PagePlan, people: People) -> None:
+    def __init__(self, plan: PagePlan, people: People, control: Control) -> None:
         self._plan = plan
         self._people = people
+        self._control = control
         self._proxied = plan.proxy and Proxied(plan.proxy)
 
     def person(self, request: Request) -> SignedIn | None:
@@ -85,20 +89,27 @@ class Signing:
 
     async def sign_in(self, request: Request, language: Language) -> Response:
         """Take the form: a badge, or a name with a password or PIN."""
-        form, address = await _form(request), request.client.host if request.client else ""
+        form, address = await _form(request), _address(request)
         try:
             if badge := form.get("badge", ""):
                 token = self._people.sign_in_by_badge(address, badge)
             else:
                 token = await self._people.sign_in(address, form.get("name", ""), form.get("secret", ""))
         except SignInRefused as refused:
+            if refused.tried is not None:  # what was typed for a name may be a password, so only known names are kept
+                await self._control.took(Took.SIGN_IN_REFUSED, refused.tried or NOBODY, SCREEN, address)
             return self.form(request, language, Trouble.WRONG, refused.wait_s, 403)
         answer = RedirectResponse(local_page(form.get("next", "")), 303)
-        self.let_in(request, answer, token)
+        await self.let_in(request, answer, token)
         return answer
 
-    def let_in(self, request: Request, answer: Response, token: str) -> None:
-        """Give the browser a new sign-in's token with the answer; what it had before ends."""
+    async def let_in(self, request: Request, answer: Response, token: str) -> None:
+        """Give the browser a new sign-in's token with the answer, and record it; what it had before ends.
+
+        Who signs in where nothing can be recorded may still look.
+        """
+        if (person := self._people.of(token)) is not None:
+            await self._control.took(Took.SIGN_IN, person.name, person.actor, _address(request))
         self._forget(request)
         self.forget_begun(request, answer)
         self._set(request, answer, token, _TOKEN, samesite="strict")
@@ -157,6 +168,10 @@ class Signing:
 
     def _is_screen(self, request: Request) -> bool:
         return request.client is not None and self._plan.may_look(request.client.host)
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def _form(request: Request) -> dict[str, str]:

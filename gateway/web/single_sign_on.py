@@ -85,7 +85,7 @@ class SingleSignOn:
         token = self._people.sign_in_vouched(person, vouched.id_token, self._plan.lasts_s)
         self._reported = ""
         answer = page_onward(attempt.onward, language)
-        self._signing.let_in(request, answer, token)
+        await self._signing.let_in(request, answer, token)
         return answer
 
     async def sign_out(self, person: SignedIn, request: Request, language: Language) -> Response | None:

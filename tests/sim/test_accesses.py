@@ -120,6 +120,8 @@ async def test_what_is_done_at_the_machines_stands_there_as_well(folder: Path) -
         assert (await operator.ask(request="capture", line="net-1", person="Marie Curie"))["ok"]
         assert not (await operator.ask(request="capture", line="net-1", person="Marie Curie"))["ok"], "it goes on"
         assert (await operator.ask(request="took", what="diagnose", person="Marie Curie"))["ok"]
+        for what in ("sign-in", "sign-in-refused"):
+            assert (await operator.ask(request="took", what=what, person="Marie Curie", address="10.1.2.3"))["ok"]
         await suite.poll(2)
         assert sound(suite)
         ledger = str(suite.config.state_dir / LEDGER_FILE)
@@ -130,6 +132,8 @@ async def test_what_is_done_at_the_machines_stands_there_as_well(folder: Path) -
             ("unit_swapped", "cap-01 cap-99", "pump noisy"),
             ("took-capture", "net-1", ""),
             ("took-diagnose", "", ""),
+            ("took-sign-in", "10.1.2.3", ""),
+            ("took-sign-in-refused", "10.1.2.3", ""),
         ]
         assert {(each["person"], each["login"], each["role"]) for each in rows} == {
             ("Marie Curie", "sso:m.curie", "biomed")

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 
 from gateway.config.web import PageFiles
+from gateway.ledger.access import Actor
+from gateway.ledger.errors import LedgerBroken
 from gateway.web.attempts import FREE_TRIES
 from tests.unit.gateway.web.page_app import ELSEWHERE, SCREEN, cookie_of, serving, sign_in
 from tests.unit.gateway.web.page_client import ask
@@ -53,6 +55,38 @@ async def test_what_is_wrong_says_so_and_no_more(tmp_path: Path) -> None:
         unknown = await ask(server, "POST", "/sign-in", urlencode({"name": "x", "secret": "wrong"}).encode())
         assert (wrong.status, wrong.body) == (403, unknown.body)
         assert "set-cookie" not in wrong.headers
+
+
+async def test_who_signs_in_and_who_is_refused_is_recorded_without_what_was_typed_for_a_name(tmp_path: Path) -> None:
+    told: list[tuple[str, str, str, str]] = []
+
+    async def tell(line: bytes, by: Actor) -> bytes:
+        asked = msgspec.json.decode(line, type=dict[str, str])
+        told.append((asked["what"], asked["person"], asked["address"], by.login))
+        return b'{"ok":true,"done":"recorded"}'
+
+    async with serving(tmp_path, tell=tell) as server:
+        await sign_in(server)
+        await sign_in(server, "wrong")
+        await ask(server, "POST", "/sign-in", urlencode({"name": "correct horse", "secret": "x"}).encode())
+        await ask(server, "POST", "/sign-in", urlencode({"badge": "0000"}).encode())
+        for _ in range(FREE_TRIES):
+            await sign_in(server, "wrong")
+    assert told[:4] == [
+        ("sign-in", "m.curie", "127.0.0.1", "page:m.curie"),
+        ("sign-in-refused", "m.curie", "127.0.0.1", "page:"),
+        ("sign-in-refused", "?", "127.0.0.1", "page:"),
+        ("sign-in-refused", "?", "127.0.0.1", "page:"),
+    ]
+    assert len(told) < 4 + FREE_TRIES, "who has to wait is not compared, so nothing is recorded"
+
+
+async def test_where_nothing_can_be_recorded_people_sign_in_all_the_same(tmp_path: Path) -> None:
+    async def broken(line: bytes, by: Actor) -> bytes:
+        raise LedgerBroken("the disk is gone")
+
+    async with serving(tmp_path, tell=broken) as server:
+        assert (await sign_in(server)).status == 303
 
 
 async def test_guessing_has_to_wait(tmp_path: Path) -> None:

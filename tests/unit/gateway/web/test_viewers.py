@@ -53,8 +53,8 @@ async def test_who_leaves_makes_room(tmp_path: Path) -> None:
             viewer.transport.abort()
 
 
-async def _nobody_listens(line: bytes, by: Actor) -> bytes:
-    raise NotImplementedError
+async def _records_sign_ins(line: bytes, by: Actor) -> bytes:
+    return b'{"ok":true,"done":"recorded"}'
 
 
 class Address(NamedTuple):
@@ -68,7 +68,7 @@ async def test_a_view_ends_with_the_sign_in_that_it_needs(tmp_path: Path, monkey
     async with serving(tmp_path):  # for its account
         there = Address(("127.0.0.1", free_port()))
         plan = msgspec.structs.replace(ELSEWHERE, listen=there.address)
-        page = asyncio.create_task(serve_page(plan, tmp_path, tmp_path / "gateway.toml", _board, _nobody_listens))
+        page = asyncio.create_task(serve_page(plan, tmp_path, tmp_path / "gateway.toml", _board, _records_sign_ins))
         async with asyncio.timeout(60):
             cookie = cookie_of(await eventually_sign_in(there))
             reader, writer = await asyncio.open_connection(*there.address)
