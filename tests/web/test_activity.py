@@ -38,7 +38,8 @@ async def test_who_oversees_sees_acts_and_readings_and_no_patient(folder: Path) 
         assert await violations(page) == []
         await page.get_by_label("Person or account").fill("m.curie")
         await page.get_by_role("button", name="Show").click()
-        await expect(rows).to_have_count(1)
+        await expect(rows).to_have_count(2)
+        await expect(rows.filter(has_text="signed in at the page")).to_contain_text("127.0.0.1")
         await page.goto(f"{site.url}/activity?from=2020-01-01&to=nonsense&person=%00")
         await expect(page.locator("main")).to_contain_text("Nobody did or read anything")
 

@@ -100,9 +100,12 @@ async def test_who_comes_back_is_signed_in_by_name_and_tells_as_who_the_provider
         token = await form_token_of(server, signed)
         body = b'{"act":"note","place":"c01","text":"calm"}'
         assert (await ask(server, "POST", "/acts", body, cookie=signed, x_form_token=token)).status == 200
-    ((line, by),) = told
-    assert by == Actor("sso:m.curie", "nurse")
-    assert b'"person":"Marie Curie"' in line
+    (signing_in, signed_by), (act, by) = told
+    assert signed_by == by == Actor("sso:m.curie", "nurse")
+    assert b'"what":"sign-in"' in signing_in
+    assert b'"act":"note"' in act
+    for line in (signing_in, act):
+        assert b'"person":"Marie Curie"' in line
 
 
 async def test_a_state_that_is_not_this_browsers_is_refused(openid: OpenId, tmp_path: Path) -> None:
