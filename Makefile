@@ -1,6 +1,8 @@
 # Two commands matter: `make demo` shows the whole job, `make test` proves it. The rest serves those who change the code.
 PYTHON ?= python3
 BIN := .venv/bin
+# Where it is set, each of the many processes that the tests start would compile the whole gateway anew: half its start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test unit lint fmt bench scorecard wheelhouse deb image sbom lock clean
 
