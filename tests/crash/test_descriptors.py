@@ -4,6 +4,7 @@ import resource
 import signal
 from pathlib import Path
 
+from simulators.faults import Fault, InjectedFault
 from tests.broker.harness import Mosquitto
 from tests.support import suite
 
@@ -17,8 +18,10 @@ async def test_a_gateway_without_descriptors_goes_on_and_connects_again_when_it_
             gateway = suite.Gateway(tmp_path)
             await gateway.start()
             await gateway.connected()
+            await gateway.says("line net-1 is open")
             before = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)
             resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE, (NO_MORE, before[1]))
+            units.afflict("cap-01", Fault(InjectedFault.LOST))  # so its line is opened again
             broker.kill()
             broker.start()
             await gateway.says("Too many open files")
