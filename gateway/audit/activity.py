@@ -35,7 +35,7 @@ class ActivityView(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     reason: str = ""
     sessions: tuple[str, ...] = ()  # tokens
-    cap: str = ""  # the cap, the unit with its loaner, the line, or whence, where the act names no session
+    cap: str = ""  # the cap, the unit with its loaner, the line, whence, or the account, where the act names no session
     key: str = ""  # of the message that is sent again
 
 
@@ -156,12 +156,12 @@ def _views(seq: int, recorded_us: int, kind: str, body: str) -> Iterator[Activit
     elif (took := took_of(body)) is not None:
         yield ActivityView(
             entry=seq,
-            recorded_at=at,
+            recorded_at=rfc3339(took.at_us or recorded_us),
             what=f"took-{took.what}",
             person=took.person,
             login=took.login,
             role=took.role,
-            cap=took.line or took.address,
+            cap=took.line or took.address or took.account,
         )
     elif (access := access_of(body)) is not None:
         yield ActivityView(

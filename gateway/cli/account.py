@@ -1,5 +1,9 @@
-"""`capgate account`: who may sign in on the suite's page. It edits the accounts' file; a running gateway notices."""
+"""`capgate account`: who may sign in on the suite's page. It edits the accounts' file; a running gateway notices.
 
+Each change leaves a trace, which the gateway records: a change that would leave none is not made.
+"""
+
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +15,9 @@ import msgspec
 from gateway.cli.control_client import give_up
 from gateway.cli.gateway_place import GatewayPlace, gateway_place
 from gateway.config.roles import Role
+from gateway.control.peer import login_uid, user
+from gateway.ledger.access import AccessNotRecorded, Took, TookNote, leave
+from gateway.runtime.clock import SystemClock
 from gateway.web.accounts import (
     MAX_SECRET,
     MIN_PASSWORD,
@@ -64,7 +71,7 @@ def add(name: str, role: str, place: GatewayPlace) -> None:
         password = _secret("Password", MIN_PASSWORD)
         return accounts.with_account(Account(name=name.strip(), role=Role(role), password=hash_secret(password)))
 
-    _edit(place, added)
+    _edit(place, added, Took.ACCOUNT_ADDED, f"{name.strip()} {role}")
 
 
 @command.command(
@@ -74,7 +81,7 @@ def add(name: str, role: str, place: GatewayPlace) -> None:
 @gateway_place
 def password(name: str, place: GatewayPlace) -> None:
     """Give the account NAME another password. Whoever is signed in with the account is signed out."""
-    _change(place, name, lambda _: {"password": hash_secret(_secret("Password", MIN_PASSWORD))})
+    _change(place, name, lambda _: {"password": hash_secret(_secret("Password", MIN_PASSWORD))}, Took.ACCOUNT_PASSWORD)
 
 
 @command.command("pin", epilog=f"Example: capgate account pin m.curie --config /etc/capgate/gateway.toml. {_EXITS}")
@@ -82,7 +89,7 @@ def password(name: str, place: GatewayPlace) -> None:
 @gateway_place
 def pin(name: str, place: GatewayPlace) -> None:
     """Give the account NAME a PIN, for a tablet that several share: the sign-in ends after two minutes."""
-    _change(place, name, lambda _: {"pin": hash_secret(_digits(_secret("PIN", MIN_PIN)))})
+    _change(place, name, lambda _: {"pin": hash_secret(_digits(_secret("PIN", MIN_PIN)))}, Took.ACCOUNT_PIN)
 
 
 @command.command("badge", epilog=f"Example: capgate account badge m.curie --config /etc/capgate/gateway.toml. {_EXITS}")
@@ -98,7 +105,7 @@ def badge(name: str, place: GatewayPlace) -> None:
             _refuse(f"that badge is {holder.name}'s")
         return {"badge": accounts.badge_digest(text)}
 
-    _change(place, name, scanned)
+    _change(place, name, scanned, Took.ACCOUNT_BADGE)
 
 
 @command.command(
@@ -123,7 +130,7 @@ def link(name: str, login: str, place: GatewayPlace) -> None:
             _refuse(f"{login} is linked to {holder.name} already")
         return {"provider_login": login.strip()}
 
-    _change(place, name, linked)
+    _change(place, name, linked, Took.ACCOUNT_LINK, login.strip())
 
 
 @command.command(
@@ -139,7 +146,7 @@ def remove(name: str, place: GatewayPlace) -> None:
             _refuse(_unknown(name, accounts))
         return accounts.without(name)
 
-    _edit(place, removed)
+    _edit(place, removed, Took.ACCOUNT_REMOVED, name.strip())
 
 
 @command.command("list", epilog=f"Example: capgate account list --config /etc/capgate/gateway.toml. {_EXITS}")
@@ -153,23 +160,37 @@ def list_(place: GatewayPlace) -> None:
         click.echo(f"{each.name}\t{each.role}\t{', '.join([*ways, *linked])}")
 
 
-def _change(place: GatewayPlace, name: str, changes: Callable[[Accounts], dict[str, str]]) -> None:
+def _change(
+    place: GatewayPlace, name: str, changes: Callable[[Accounts], dict[str, str]], what: Took, detail: str = ""
+) -> None:
     def changed(accounts: Accounts) -> Accounts:
         account = accounts.named(name)
         if account is None:
             _refuse(_unknown(name, accounts))
         return accounts.with_account(msgspec.structs.replace(account, **changes(accounts)))
 
-    _edit(place, changed)
+    _edit(place, changed, what, f"{name.strip()} {detail}".strip())
 
 
-def _edit(place: GatewayPlace, change: Callable[[Accounts], Accounts]) -> None:
+def _edit(place: GatewayPlace, change: Callable[[Accounts], Accounts], what: Took, account: str) -> None:
+    """Change the accounts, and leave a trace of it: `account` is which, and what it is now."""
     folder, accounts = _read(place)
+    changed = change(accounts)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_accounts(folder, change(accounts))
+        trace = leave(folder, _note(what, account))
+    except (OSError, AccessNotRecorded) as error:
+        give_up(f"a change of the accounts leaves a trace for the gateway, and cannot: {error}")
+    try:
+        write_accounts(folder, changed)
     except OSError as error:
+        trace.unlink()
         give_up(f"the accounts cannot be written: {error}")
+
+
+def _note(what: Took, account: str) -> TookNote:
+    me = user(os.getuid(), login_uid(os.getpid()))
+    return TookNote(what, login=me.login, account=account, at_us=SystemClock().now().utc_us)
 
 
 def _read(place: GatewayPlace) -> tuple[Path, Accounts]:

@@ -87,8 +87,8 @@ from gateway.control.views import (
     why_view,
     work_view,
 )
-from gateway.ledger.access import Actor, Took
-from gateway.ledger.bodies import Order, PurgeNote, TookNote
+from gateway.ledger.access import Actor, Took, TookNote
+from gateway.ledger.bodies import Order, PurgeNote
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
 from gateway.ledger.store import Ledger

@@ -1,12 +1,14 @@
-"""Who acts and who looks, as the gateway itself knows; and the traces of readings that commands leave for it.
+"""Who acts and who looks, as the gateway itself knows; and the traces that commands leave for it.
 
-A command that shows identifiers of a ledger may run beside a gateway or without one, and only the gateway writes to the
-ledger. So it leaves a file in `LEFT` beside the ledger, and the gateway records what lies there.
+A command that shows identifiers of a ledger, or changes who may sign in, may run beside a gateway or without one, and
+only the gateway writes to the ledger. So it leaves a file in `LEFT` beside the ledger, and the gateway records what
+lies there.
 """
 
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -42,8 +44,27 @@ class Took(StrEnum):
 
     SIGN_IN = "sign-in"  # at the page
     SIGN_IN_REFUSED = "sign-in-refused"  # tried: the password, PIN or badge was wrong
+    ACCOUNT_ADDED = "account-added"
+    ACCOUNT_PASSWORD = "account-password"  # gave the account another one; the same of the next three
+    ACCOUNT_PIN = "account-pin"
+    ACCOUNT_BADGE = "account-badge"
+    ACCOUNT_LINK = "account-link"  # with a login at the hospital's provider
+    ACCOUNT_REMOVED = "account-removed"
     CAPTURE = "capture"  # had a line's traffic recorded
     DIAGNOSE = "diagnose"  # the archive for whoever looks for a fault
+
+
+class TookNote(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Somebody took something; `login` and `role` as those of an `Actor`."""
+
+    what: Took
+    person: str = ""  # as stated; "" of a command, whose user is the login
+    line: str = ""
+    login: str = ""
+    role: str = ""
+    address: str = ""  # that somebody signed in from
+    account: str = ""  # that was added, changed or removed, with what it is now
+    at_us: int = 0  # when, UTC; 0: when it was recorded
 
 
 class Access(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,30 +77,33 @@ class Access(msgspec.Struct, frozen=True, omit_defaults=True):
     sessions: tuple[str, ...]
 
 
+LeftTrace = Access | TookNote
+
+
 class AccessNotRecorded(Exception):
-    """The reading would leave no trace; the text says why."""
+    """What is about to be done would leave no trace; the text says why."""
 
 
-def leave(folder: Path, access: Access) -> None:
-    """Leave a trace for the gateway of the ledger in `folder`. Raises AccessNotRecorded."""
+def leave(folder: Path, trace: LeftTrace) -> Path:
+    """Leave a trace for the gateway of the ledger in `folder`; the file. Raises AccessNotRecorded."""
     left = folder / LEFT
     try:
         left.mkdir(mode=0o700, exist_ok=True)
         written = left / f".{secrets.token_hex(8)}"
         with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(access))
+            file.write(msgspec.json.encode(trace))
             if os.geteuid() == 0:  # for the gateway's user
                 owner = folder.stat()
                 os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
                 os.chown(left, owner.st_uid, owner.st_gid)
             file.flush()
             os.fsync(file.fileno())
-        written.rename(left / f"{written.name[1:]}.json")
+        return written.rename(left / f"{written.name[1:]}.json")
     except OSError as error:
         raise AccessNotRecorded(f"{left}: {error.strerror}") from error
 
 
-def left_in(folder: Path) -> Iterator[tuple[Path, Access | None]]:
+def left_in(folder: Path) -> Iterator[tuple[Path, LeftTrace | None]]:
     """The traces that commands left, MOST_AT_ONCE at most; None for what is none. Raises OSError."""
     left = folder / LEFT
     try:
@@ -87,7 +111,11 @@ def left_in(folder: Path) -> Iterator[tuple[Path, Access | None]]:
     except FileNotFoundError:
         return
     for path in [left / name for name in names[:MOST_AT_ONCE]]:
-        try:
-            yield path, msgspec.json.decode(path.read_bytes(), type=Access)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            yield path, None
+        yield path, _trace_of(path.read_bytes())
+
+
+def _trace_of(written: bytes) -> LeftTrace | None:
+    for kind in (Access, TookNote):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.json.decode(written, type=kind)
+    return None

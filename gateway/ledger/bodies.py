@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.ledger.access import Access, Took
+from gateway.ledger.access import Access, TookNote
 from gateway.messages.cloudevents import Event
 from gateway.session.charges import Charge
 from gateway.session.increments import Change
@@ -102,17 +102,6 @@ class ResendBody(msgspec.Struct, frozen=True):
     """The body of the entry of an order to send a message again."""
 
     resend: Order
-
-
-class TookNote(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Somebody took something; `login` and `role` as in `gateway.ledger.access.Actor`."""
-
-    what: Took
-    person: str
-    line: str = ""
-    login: str = ""
-    role: str = ""
-    address: str = ""  # that somebody signed in from
 
 
 class TookBody(msgspec.Struct, frozen=True):

@@ -28,8 +28,8 @@ import msgspec
 
 from drivers.reading import ReadFault, Reading, Stamp
 from gateway.config.load import GatewayConfig
-from gateway.ledger.access import Access, Actor, Looked, left_in
-from gateway.ledger.bodies import Order, PurgeNote, TookNote
+from gateway.ledger.access import Access, Actor, Looked, TookNote, left_in
+from gateway.ledger.bodies import Order, PurgeNote
 from gateway.ledger.deliveries import RejectedRow
 from gateway.ledger.entry import subject_of
 from gateway.ledger.errors import LedgerError
@@ -197,15 +197,20 @@ class Pipeline:
         """Record that somebody is about to read identifiers of the patients of these sessions."""
         await self._looked(Access(self._clock.now().utc_us, by.login, by.role, looked, tuple(sessions)))
 
-    async def take_up_accesses(self) -> None:
-        """Record the readings that commands left beside the ledger."""
+    async def take_up_traces(self) -> None:
+        """Record what commands left beside the ledger: who read identifiers, who changed an account."""
         try:
-            for path, access in await asyncio.to_thread(lambda: list(left_in(self._state_dir))):
-                if access is not None:
-                    await self._looked(access)
+            for path, trace in await asyncio.to_thread(lambda: list(left_in(self._state_dir))):
+                match trace:
+                    case Access():
+                        await self._looked(trace)
+                    case TookNote():
+                        await self.took(trace)
+                    case None:
+                        pass
                 await asyncio.to_thread(path.unlink, missing_ok=True)
         except OSError as error:
-            _log.error("readings of identifiers that commands left cannot be recorded", extra={"reason": str(error)})
+            _log.error("traces that commands left cannot be recorded", extra={"reason": str(error)})
 
     async def purge_due(self, cutoffs: Cutoffs, after: Cursor, note: PurgeNote) -> Due:
         """Purge the next page of what is due, and return it; no other step comes between the look and the deed."""
@@ -232,7 +237,7 @@ class Pipeline:
         while True:  # ends with the task
             await asyncio.sleep(TICK_S / self._clock.speed)
             await self.tick()
-            await self.take_up_accesses()
+            await self.take_up_traces()
 
     async def tick(self) -> None:
         """Record how far busy units are observed, check the clock, process what is due by time alone."""

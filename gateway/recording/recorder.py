@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from drivers.reading import RunState
-from gateway.ledger.access import Access
+from gateway.ledger.access import Access, TookNote
 from gateway.ledger.bodies import (
     AccessBody,
     ChargeBody,
@@ -17,7 +17,6 @@ from gateway.ledger.bodies import (
     SessionBody,
     StatusBody,
     TookBody,
-    TookNote,
     encode_body,
     said,
 )

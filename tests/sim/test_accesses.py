@@ -1,16 +1,20 @@
 """Who looked at whom: readings of identifiers leave entries in the chain, from the socket and from commands."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from gateway.audit.activity import activity
 from gateway.audit.verify import verify
 from gateway.cli import main
-from gateway.ledger.access import LEFT, Actor
+from gateway.ledger.access import LEFT, Actor, Took, TookNote, leave
 from gateway.ledger.store import LEDGER_FILE
+from gateway.messages.instants import rfc3339
 from gateway.session.facts import UnitSwapped
 from tests.support.accesses import accesses, who_and_what
 from tests.support.operator import Operator
@@ -75,14 +79,29 @@ async def test_a_command_on_the_file_leaves_its_trace_for_the_gateway(folder: Pa
             assert shown.exit_code == 0, shown.output
             assert "V-1" in shown.output
         assert len(list((suite.config.state_dir / LEFT).glob("*.json"))) == 4
-        await suite.pipeline.take_up_accesses()
+        await suite.pipeline.take_up_traces()
         assert list((suite.config.state_dir / LEFT).glob("*")) == []
         assert [each[1:] for each in who_and_what(suite)].count(("record", [token])) == 1
         assert {each[1] for each in who_and_what(suite)} == {"record", "export", "list"}
         assert all(each[0].startswith("host:") for each in who_and_what(suite))
         (suite.config.state_dir / LEFT / "damaged.json").write_text("{")
-        await suite.pipeline.take_up_accesses()
+        await suite.pipeline.take_up_traces()
         assert list((suite.config.state_dir / LEFT).glob("*")) == []
+        assert sound(suite)
+
+
+async def test_who_changes_an_account_stands_there_with_the_account(folder: Path) -> None:
+    async with running(folder) as suite:
+        await suite.poll(2)
+        state = suite.config.state_dir
+        note = TookNote(Took.ACCOUNT_PIN, login="host:ada:1001", account="m.curie", at_us=suite.clock.us)
+        leave(state, note)
+        await suite.poll(90)
+        await suite.pipeline.take_up_traces()
+        assert list((state / LEFT).glob("*")) == []
+        with closing(sqlite3.connect(state / LEDGER_FILE)) as connection:
+            (row,) = [each for each in activity(connection, None, None).activity if each.what == "took-account-pin"]
+        assert (row.login, row.cap, row.recorded_at) == ("host:ada:1001", "m.curie", rfc3339(note.at_us))
         assert sound(suite)
 
 

@@ -1,11 +1,13 @@
 """`capgate account`: accounts are added, changed and removed, and what is not accepted changes nothing."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli.account import command
+from gateway.ledger.access import LEFT, TookNote, left_in
 from gateway.web.accounts import ACCOUNTS_FILE, is_right, read_accounts
 from tests.support.pipeline import configured
 
@@ -65,6 +67,33 @@ def test_what_is_not_accepted_changes_nothing(folder: Path, words: tuple[str, ..
     assert result.exit_code == 1
     assert says in result.output
     assert file.read_bytes() == before
+
+
+def test_each_change_leaves_a_trace_and_what_is_refused_leaves_none(folder: Path) -> None:
+    state = added(folder)
+    account(folder, "pin", "m.curie", typed="482913\n")
+    account(folder, "pin", "m.curie", typed="12345\n")
+    account(folder, "link", "m.curie", "m.curie@north.example")
+    account(folder, "remove", "nobody")
+    account(folder, "remove", "m.curie")
+    left = [trace for _, trace in left_in(state) if isinstance(trace, TookNote)]
+    assert [(each.what.value, each.account) for each in sorted(left, key=lambda each: each.at_us)] == [
+        ("account-added", "M.Curie nurse"),
+        ("account-pin", "m.curie"),
+        ("account-link", "m.curie m.curie@north.example"),
+        ("account-removed", "m.curie"),
+    ]
+    assert all(each.login.startswith("host:") for each in left)
+
+
+def test_what_would_leave_no_trace_is_not_changed(folder: Path) -> None:
+    state = added(folder)
+    shutil.rmtree(state / LEFT)
+    (state / LEFT).write_text("a file in the way")
+    refused = account(folder, "remove", "m.curie")
+    assert refused.exit_code == 2
+    assert "leaves a trace for the gateway, and cannot" in refused.output
+    assert read_accounts(state).named("m.curie") is not None
 
 
 def test_a_badge_has_one_holder(folder: Path) -> None:
