@@ -89,7 +89,7 @@ def leave(folder: Path, trace: LeftTrace) -> Path:
     left = folder / LEFT
     try:
         left.mkdir(mode=0o700, exist_ok=True)
-        written = left / f".{secrets.token_hex(8)}"
+        written = left / f".{trace.at_us}-{secrets.token_hex(8)}"  # taken up in this order
         with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(msgspec.json.encode(trace))
             if os.geteuid() == 0:  # for the gateway's user
