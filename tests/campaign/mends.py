@@ -128,13 +128,12 @@ def _forgetful(prune: Callable[..., TrackerState]) -> Callable[..., TrackerState
 
     def changed(state: TrackerState, now_us: int) -> TrackerState:
         pruned = prune(state, now_us)
-        records = {
-            token: each
+        old = [
+            token
             for token, each in pruned.records.items()
-            if each.open or each.state == "held" or now_us - each.opened_us < 5 * DAY_US
-        }
-        awake = {token: each for token, each in records.items() if each.awake}
-        return msgspec.structs.replace(pruned, records=records, awake=awake)
+            if not each.open and each.state != "held" and now_us - each.opened_us >= 5 * DAY_US
+        ]
+        return msgspec.structs.replace(pruned, sessions=pruned.sessions.without(old))
 
     return changed
 
