@@ -97,11 +97,15 @@ class Signing:
                 token = await self._people.sign_in(address, form.get("name", ""), form.get("secret", ""))
         except SignInRefused as refused:
             if refused.tried is not None:  # what was typed for a name may be a password, so only known names are kept
-                await self._control.took(Took.SIGN_IN_REFUSED, refused.tried or NOBODY, SCREEN, address)
+                await self.note_refusal(request, refused.tried or NOBODY)
             return self.form(request, language, Trouble.WRONG, refused.wait_s, 403)
         answer = RedirectResponse(local_page(form.get("next", "")), 303)
         await self.let_in(request, answer, token)
         return answer
+
+    async def note_refusal(self, request: Request, person: str) -> None:
+        """Record that this person, as far as known, was not let in."""
+        await self._control.took(Took.SIGN_IN_REFUSED, person, SCREEN, _address(request))
 
     async def let_in(self, request: Request, answer: Response, token: str) -> None:
         """Give the browser a new sign-in's token with the answer, and record it; what it had before ends.

@@ -81,6 +81,7 @@ class SingleSignOn:
         except VouchingRefused as refused:
             return self._turned_away(request, language, Trouble.REFUSED, str(refused))
         except NoRole as unknown:
+            await self._signing.note_refusal(request, str(unknown))
             return self._turned_away(request, language, Trouble.NO_ROLE, f"no role of {unknown} is one of [web.oidc]")
         token = self._people.sign_in_vouched(person, vouched.id_token, self._plan.lasts_s)
         self._reported = ""

@@ -234,9 +234,18 @@ async def test_nobody_is_led_to_another_site(openid: OpenId, tmp_path: Path, onw
 
 async def test_who_has_no_role_here_is_refused_or_looks(openid: OpenId, tmp_path: Path) -> None:
     openid.says(CURIE | {"groups": ["staff"]})
-    async with serving(tmp_path, at(openid)) as server:
+    told: list[bytes] = []
+
+    async def tell(line: bytes, by: Actor) -> bytes:
+        del by
+        told.append(line)
+        return b'{"ok":true,"done":"recorded"}'
+
+    async with serving(tmp_path, at(openid), tell) as server:
         where, cookie = await begun(server)
         turned_away(await returned(server, await signs_in(where), cookie), "you have no role here")
+    (refusal,) = told
+    assert b'"what":"sign-in-refused","person":"m.curie"' in refusal
     async with serving(tmp_path, at(openid, otherwise=Role.VIEWER)) as server:
         assert "Marie Curie · viewer" in (await ask(server, "GET", "/chairs", cookie=await signed_in(server))).body
 
