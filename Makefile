@@ -36,7 +36,7 @@ tests/node/node_modules/.ready: tests/node/package.json tests/node/package-lock.
 demo: setup
 	$(BIN)/capgate demo
 
-# Lint, types, layers, then every test that fits a quarter of an hour. tests/install-tools brings what pip cannot.
+# Lint, types, layers, then every test but the long repeats. tests/install-tools brings what pip cannot.
 test: .venv/.ready-dev .venv-peers/.ready
 	tests/install-tools
 	$(MAKE) --no-print-directory tests/node/node_modules/.ready lint
