@@ -17,6 +17,7 @@ import msgspec
 
 from drivers.reading import CapReading, ReadFault, Reading, Stamp
 from gateway.ledger import opening, read_back, reads
+from gateway.ledger.key_ring import KeyRing
 from gateway.ledger.reads import LedgerOrigin
 from gateway.recording import observing, pipeline, steps
 from gateway.recording.group_commit import GroupCommit
@@ -286,10 +287,15 @@ def _carried_nothing(carry_over: Callable[..., None]) -> Callable[..., None]:
     """Of a damaged ledger nothing is carried over."""
 
     def changed(
-        connection: sqlite3.Connection, origin: LedgerOrigin, before: LedgerOrigin | None, aside: Path, known_seq: int
+        connection: sqlite3.Connection,
+        origin: LedgerOrigin,
+        before: LedgerOrigin | None,
+        aside: Path,
+        ring: KeyRing,
+        known_seq: int,
     ) -> None:
         del before
-        carry_over(connection, origin, None, aside, known_seq)
+        carry_over(connection, origin, None, aside, ring, known_seq)
 
     return changed
 
