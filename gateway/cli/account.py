@@ -3,7 +3,6 @@
 Each change leaves a trace, which the gateway records: a change that would leave none is not made.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ import msgspec
 from gateway.cli.control_client import give_up
 from gateway.cli.gateway_place import GatewayPlace, gateway_place
 from gateway.config.roles import Role
-from gateway.control.peer import login_uid, user
+from gateway.control.peer import this_user
 from gateway.ledger.access import AccessNotRecorded, Took, TookNote, leave
 from gateway.runtime.clock import SystemClock
 from gateway.web.accounts import (
@@ -176,21 +175,17 @@ def _edit(place: GatewayPlace, change: Callable[[Accounts], Accounts], what: Too
     """Change the accounts, and leave a trace of it: `account` is which, and what it is now."""
     folder, accounts = _read(place)
     changed = change(accounts)
+    note = TookNote(what, login=this_user().login, account=account, at_us=SystemClock().now().utc_us)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        trace = leave(folder, _note(what, account))
+        trace = leave(folder, note)
     except (OSError, AccessNotRecorded) as error:
         give_up(f"a change of the accounts leaves a trace for the gateway, and cannot: {error}")
     try:
         write_accounts(folder, changed)
     except OSError as error:
-        trace.unlink()
+        trace.unlink(missing_ok=True)  # the gateway may have taken it up
         give_up(f"the accounts cannot be written: {error}")
-
-
-def _note(what: Took, account: str) -> TookNote:
-    me = user(os.getuid(), login_uid(os.getpid()))
-    return TookNote(what, login=me.login, account=account, at_us=SystemClock().now().utc_us)
 
 
 def _read(place: GatewayPlace) -> tuple[Path, Accounts]:

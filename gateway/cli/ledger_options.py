@@ -1,6 +1,5 @@
 """The arguments and the error handling that the ledger commands share."""
 
-import os
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway.control.peer import login_uid, user
+from gateway.control.peer import this_user
 from gateway.ledger.access import Access, AccessNotRecorded, Looked, leave
 from gateway.ledger.errors import LedgerError, UnknownSession
 from gateway.runtime.clock import SystemClock
@@ -26,7 +25,7 @@ IDENTIFY = click.option("--identify", is_flag=True, help="With the patient's ide
 
 def leave_trace(ledger: Path, looked: Looked, sessions: Iterable[str]) -> None:
     """Leave for the gateway, beside the ledger, that this user reads identifiers in it. Exits with 2 if that fails."""
-    me = user(os.getuid(), login_uid(os.getpid()))
+    me = this_user()
     now_us = SystemClock().now().utc_us
     try:
         leave(ledger.parent, Access(now_us, me.login, me.role, looked, tuple(sessions)))

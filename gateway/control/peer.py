@@ -1,10 +1,11 @@
-"""Who asks at the control socket, by the kernel's word.
+"""Who asks at the control socket, or runs a command, by the kernel's word.
 
 The peer's uid (SO_PEERCRED) is often the gateway's own, since only that user can open the socket: people become it by
 sudo or su. Where the machine keeps the user who logged in (`/proc/PID/loginuid`, which outlives such a change), that
 user is named; else the peer's own.
 """
 
+import os
 import pwd
 import socket
 import struct
@@ -21,6 +22,11 @@ def peer_of(connection: socket.socket) -> Actor:
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(credentials)
     return user(uid, login_uid(pid))
+
+
+def this_user() -> Actor:
+    """The user who runs this command."""
+    return user(os.getuid(), login_uid(os.getpid()))
 
 
 def user(uid: int, login_uid: int | None) -> Actor:

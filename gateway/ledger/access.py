@@ -43,12 +43,12 @@ class Took(StrEnum):
     """What somebody took of the page, the machines and the gateway, which names no patient and changes no session."""
 
     SIGN_IN = "sign-in"  # at the page
-    SIGN_IN_REFUSED = "sign-in-refused"  # tried: the password, PIN or badge was wrong
+    SIGN_IN_REFUSED = "sign-in-refused"  # wrong password, PIN or badge, or whom the provider knows has no role here
     ACCOUNT_ADDED = "account-added"
-    ACCOUNT_PASSWORD = "account-password"  # gave the account another one; the same of the next three
+    ACCOUNT_PASSWORD = "account-password"  # the account was given another one, as of the next two
     ACCOUNT_PIN = "account-pin"
     ACCOUNT_BADGE = "account-badge"
-    ACCOUNT_LINK = "account-link"  # with a login at the hospital's provider
+    ACCOUNT_LINK = "account-link"  # with a login at the hospital's provider, or with none
     ACCOUNT_REMOVED = "account-removed"
     CAPTURE = "capture"  # had a line's traffic recorded
     DIAGNOSE = "diagnose"  # the archive for whoever looks for a fault
