@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Where it is set, each of the many processes that the tests start would compile the whole gateway anew: half its start.
 unexport PYTHONDONTWRITEBYTECODE
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += --jobs=2 # what is installed, and the lint, mostly wait for something else
+endif
 
 .PHONY: setup demo test unit lint fmt bench scorecard wheelhouse deb image sbom lock clean
 
